@@ -1,0 +1,4 @@
+//! fragcache (skeleton)
+mod error;
+pub mod syntax;
+pub use error::{Error, ErrorKind, Location};

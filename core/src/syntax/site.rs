@@ -1,0 +1,101 @@
+//! A cache block's place in its template, as the rewriter writes it into the lowered source and
+//! the runtime reads it back: one string literal, so that a source rewritten at build time carries
+//! all that a render needs. No key, no lookup: see `key.rs` and `cache.rs`.
+
+use std::borrow::Cow;
+
+/// Characters of the block's source digest at the start of a site (base64url of 128 bits).
+pub(crate) const DIGEST_LEN: usize = 22;
+
+/// The static facts of one cache block.
+///
+/// Written as `DIGEST` + option letters + `:line:column:ordinal:template`, where the template's
+/// name is percent-encoded (anything but ASCII letters, digits and `._-/`). Options stand in the
+/// order in which their values end the argument list: `u` unless, `r` refresh, `s` shared.
+/// `ordinal` counts the cache blocks of one line from 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Site<'a> {
+    pub(crate) digest: &'a str,
+    pub(crate) options: &'a str,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    pub(crate) ordinal: u32,
+    pub(crate) template: Cow<'a, str>,
+}
+
+impl<'a> Site<'a> {
+    /// The literal's text, without quotes; safe inside either engine's string literals.
+    pub(crate) fn encode(&self) -> String {
+        let mut out = String::with_capacity(DIGEST_LEN + self.template.len() + 16);
+        out.push_str(self.digest);
+        out.push_str(self.options);
+        out.push_str(&format!(":{}:{}:{}:", self.line, self.column, self.ordinal));
+        for byte in self.template.bytes() {
+            match byte {
+                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'/' => {
+                    out.push(char::from(byte));
+                }
+                _ => out.push_str(&format!("%{byte:02X}")),
+            }
+        }
+        out
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote; `None` for anything else.
+    pub(crate) fn parse(text: &'a str) -> Option<Self> {
+        let digest = text.get(..DIGEST_LEN)?;
+        let mut fields = text[DIGEST_LEN..].splitn(5, ':');
+        let options = fields.next()?;
+        if !options.bytes().all(|b| matches!(b, b'u' | b'r' | b's')) {
+            return None;
+        }
+        let line = fields.next()?.parse().ok()?;
+        let column = fields.next()?.parse().ok()?;
+        let ordinal = fields.next()?.parse().ok()?;
+        let template = decode_percent(fields.next()?)?;
+        Some(Self { digest, options, line, column, ordinal, template })
+    }
+}
+
+fn decode_percent(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('%') {
+        return Some(Cow::Borrowed(text));
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, tail)) = rest.split_first() {
+        if byte == b'%' {
+            let hex = std::str::from_utf8(tail.get(..2)?).ok()?;
+            out.push(u8::from_str_radix(hex, 16).ok()?);
+            rest = &tail[2..];
+        } else {
+            out.push(byte);
+            rest = tail;
+        }
+    }
+    String::from_utf8(out).ok().map(Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_reads_back_whatever_the_template_is_called() {
+        for template in ["page.html", "a b\"\n\0é%41'\\{%", ""] {
+            let site = Site {
+                digest: "0123456789abcdefghijkl",
+                options: "ur",
+                line: 7,
+                column: 3,
+                ordinal: 2,
+                template: Cow::Borrowed(template),
+            };
+            let text = site.encode();
+            assert!(text.is_ascii() && !text.contains(['"', '\'', '\\', '\n']));
+            assert_eq!(Site::parse(&text), Some(site));
+        }
+        assert_eq!(Site::parse("short"), None);
+        assert_eq!(Site::parse("0123456789abcdefghijklx:1:1:1:a"), None);
+    }
+}
