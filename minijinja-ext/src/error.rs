@@ -45,8 +45,12 @@ impl fmt::Display for Explained {
         let number = self.line.to_string();
         write!(f, "\n{} |\n{number} | {}", " ".repeat(number.len()), self.text)?;
         if let Some(column) = self.column {
-            let pad: String =
-                self.text.chars().take(column - 1).map(|c| if c == '\t' { c } else { ' ' }).collect();
+            let pad: String = self
+                .text
+                .chars()
+                .take(column - 1)
+                .map(|c| if c == '\t' { c } else { ' ' })
+                .collect();
             write!(f, "\n{} | {pad}^", " ".repeat(number.len()))?;
         }
         Ok(())

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fragcache::engine::{Opened, OutputMode, RenderMemo, Ticket};
+use fragcache::engine::{Body, Opened, OutputMode, RenderMemo, Ticket};
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{AutoEscape, Error, ErrorKind, State, Value};
 
@@ -66,10 +66,13 @@ pub(crate) fn open(
         AutoEscape::Custom(name) => (OutputMode::custom(name), true),
         _ => (OutputMode::JSON, installation.formats_raw()),
     };
-    let memo: &RenderMemo = state.get_or_insert_extension_with(RenderMemo::default);
+    // The handle gives the block up when the engine drops it, so every render is bounded.
+    let opens_again =
+        |number| state.get_or_insert_extension_with(RenderMemo::default).opens_again(number);
+    let on_hit = |body: &Body| markup::printable(body, raw);
     let opened = installation
         .cache()
-        .open(site, &Args(values), mode, Some(memo), |body| markup::printable(body, raw))
+        .open(site, &Args(values), mode, true, opens_again, on_hit)
         .map_err(|error| to_engine(error, ErrorKind::InvalidOperation))?;
     Ok(match opened {
         Opened::Hit(value) => value,

@@ -83,11 +83,7 @@ impl Installation {
         }
     }
 
-    pub(crate) fn with_loaded<R>(
-        &self,
-        name: &str,
-        with: impl FnOnce(&Loaded) -> R,
-    ) -> Option<R> {
+    pub(crate) fn with_loaded<R>(&self, name: &str, with: impl FnOnce(&Loaded) -> R) -> Option<R> {
         self.loaded.read().unwrap_or_else(PoisonError::into_inner).get(name).map(with)
     }
 }

@@ -39,5 +39,5 @@ mod templates;
 pub use error::{Explained, explain};
 pub use fragcache;
 pub use install::{add_to_environment, cache, cache_blocks, set_formatter};
-pub use loader::{caching_loader, path_loader};
+pub use loader::{Loader, caching_loader, path_loader};
 pub use templates::{add_template, render_str, rewrite, syntax_of};

@@ -29,6 +29,7 @@ pub fn syntax_of(env: &Environment<'_>) -> Syntax {
         .with_comment_delimiters(comment_start, comment_end)
         .with_line_statement_prefix(config.line_statement_prefix().map(str::to_owned))
         .with_line_comment_prefix(config.line_comment_prefix().map(str::to_owned))
+        .with_lstrip_blocks(config.lstrip_blocks())
 }
 
 /// Rewrites the cache blocks of a source into what MiniJinja understands, line for line. For
