@@ -123,10 +123,7 @@ impl FragmentCache {
             }
         }
         let probe = Probe { hash: self.hasher().key(buffer), key: buffer };
-        if unnamed
-            && let Some(memo) = memo
-            && memo.repeats(probe.hash)
-        {
+        if unnamed && opens_again(probe.hash) {
             self.note_repeat(site, mode, probe)?;
         }
         let missed = match self.quick_hit(probe, (digest, mode), request, &on_hit) {
