@@ -10,7 +10,7 @@ use fragcache::syntax::{CacheBlock, Rewritten, SourceMap};
 use minijinja::value::Object;
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
 
-use crate::filters::{self, CLOSE, OPEN};
+use crate::filters::{self, CLOSE, HIT, OPEN, TICKET};
 use crate::markup::RawBody;
 
 /// The global under which an environment keeps its installation.
@@ -136,6 +136,8 @@ pub fn add_to_environment(env: &mut Environment<'_>, cache: FragmentCache) -> Re
     env.add_filter(OPEN, move |state: &mut State<'_, '_>, values: &[Value]| {
         filters::open(&opening, state, values)
     });
+    env.add_filter(HIT, filters::hit);
+    env.add_filter(TICKET, filters::ticket);
     env.add_filter(CLOSE, filters::close);
     env.add_global(GLOBAL, Value::from_dyn_object(installation));
     Ok(())

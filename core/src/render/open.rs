@@ -150,7 +150,7 @@ impl FragmentCache {
             return None;
         }
         let near = self.near()?;
-        let now = || self.moment();
+        let now = || self.recent();
         Some(near.lookup(probe, variant, self.fresh(), &now, |entry| on_hit(&entry.body)))
     }
 
@@ -200,7 +200,7 @@ impl FragmentCache {
         }
         let look = || {
             let variant = (origin.digest(), origin.mode());
-            near.lookup(probe, variant, self.fresh(), &|| self.moment(), Entry::clone)
+            near.lookup(probe, variant, self.fresh(), &|| self.recent(), Entry::clone)
         };
         let serve = |entry: &Entry, kind| {
             stack::with_top(|outer| outer.inherit(&Inherited::from_entry(self, &labels, entry)));

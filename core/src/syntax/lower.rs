@@ -207,14 +207,13 @@ impl Writer<'_> {
         let block_end = self.syntax.block_delimiters().1;
         match self.syntax.dialect() {
             Dialect::MiniJinja => {
-                self.text(tag, &format!("set __fragcache={site}|__fragcache_open"));
+                self.text(tag, &format!("if {site}|__fragcache_open"));
                 let call = block.arguments.values > 0;
                 self.text(tag, if call { "(" } else { "" });
                 self.arguments(tag, &block.arguments);
                 self.text(tag, &format!("{} {block_end}", if call { ")" } else { "" }));
-                self.statements(tag, &["if __fragcache"]);
-                self.print(tag, "__fragcache");
-                self.statements(tag, &["elif __fragcache != \"\"", "with"]);
+                self.print(tag, "0|__fragcache_hit");
+                self.statements(tag, &["else", "with __fragcache=0|__fragcache_ticket"]);
                 self.text(tag, &format!("{block_start} filter __fragcache_close(__fragcache)"));
             }
             Dialect::Tera => {
