@@ -348,7 +348,7 @@ impl<'s> Walk<'_, 's> {
             assigned: Vec::new(),
             open: tag,
         });
-        self.push(FrameKind::Cache(index), at, checks::CACHE_LEVELS[self.dialect() as usize])?;
+        self.push(FrameKind::Cache(index), at, checks::cache_levels(self.dialect()))?;
         Ok(Flow::On)
     }
 
@@ -379,7 +379,7 @@ impl<'s> Walk<'_, 's> {
         }
         self.stack.pop();
         self.caches -= 1;
-        self.levels -= checks::CACHE_LEVELS[self.dialect() as usize];
+        self.levels -= checks::cache_levels(self.dialect());
         self.outline.blocks[index].end = match tag.piece.kind {
             PieceKind::LineStatement => tag.piece.inner.end,
             _ => tag.piece.end,
