@@ -7,7 +7,8 @@ use std::ops::Range;
 use crate::error::Error;
 
 use super::arguments::Arguments;
-use super::nesting::{Block, FrameKind, Tag, Walk};
+use super::nesting::{FrameKind, Walk};
+use super::outline::{Block, Tag};
 use super::rules::Dialect;
 use super::statement::{Assignment, Opener, Role, Statement, assignments, uses_of};
 
