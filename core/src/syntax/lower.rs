@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::arguments::{Arguments, Part, newlines};
 use super::block::CacheBlock;
-use super::nesting::{Block, Edit, Outline, Tag};
+use super::outline::{Block, Edit, Outline, Tag};
 use super::place::Places;
 use super::rules::{Dialect, Syntax};
 use super::scanner::PieceKind;

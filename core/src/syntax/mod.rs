@@ -17,6 +17,7 @@ mod folder;
 mod literal;
 mod lower;
 mod nesting;
+mod outline;
 mod place;
 mod refusal;
 mod rules;

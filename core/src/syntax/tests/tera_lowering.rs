@@ -119,3 +119,29 @@ fn variables_differ_between_templates_and_blocks() {
     assert_eq!((a.len(), b.len()), (4, 4));
     assert!(a.iter().all(|name| !b.contains(name)));
 }
+
+#[test]
+fn inheritance_works_as_around_an_if() {
+    let base = "B[{% @O %}{% block t %}bt{% endblock %}{% include 'part' %}{% @C %}]";
+    let part = "{% @O %}p{% @C %}";
+    for child in [
+        "{% extends 'base' %}{% block t %}{% @O %}<{{ super() }}>{% @O %}{{ n }}{% @C %}{% @C %}{% endblock %}",
+        "{% extends 'base' %}{% component c() %}{% @O %}k{% @C %}{% endcomponent %}{% block t %}{{ <c /> }}{% endblock %}",
+    ] {
+        let render = |with: &dyn Fn(&str) -> String| {
+            let mut engine = tera_engine();
+            let sources =
+                [("base", base), ("part", part), ("child", child)].map(|(name, source)| {
+                    let source = with(source);
+                    let page = rewrite(name, &source, &Syntax::tera()).unwrap();
+                    (name, page.into_source().into_owned())
+                });
+            engine.add_raw_templates(sources).map_err(|e| e.to_string())?;
+            let mut context = tera::Context::new();
+            context.insert("n", &3);
+            engine.render("child", &context).map_err(|e| e.to_string())
+        };
+        assert!(render(&native).is_ok(), "{:?}", render(&native));
+        assert_eq!(render(&cached), render(&native), "{child}");
+    }
+}
