@@ -194,6 +194,11 @@ impl Writer<'_> {
         }
     }
 
+    /// The Tera variable that is this block's own.
+    fn own(&self, index: usize) -> String {
+        format!("{}_{index}", self.prefix)
+    }
+
     fn print(&mut self, tag: &Tag, variable: &str) {
         let (start, end) = self.syntax.variable_delimiters();
         let text = format!("{start} {variable} {end}");
@@ -217,27 +222,17 @@ impl Writer<'_> {
                 self.text(tag, &format!("{block_start} filter __fragcache_close(__fragcache)"));
             }
             Dialect::Tera => {
-                let found = format!("{}_{index}", self.prefix);
                 let list = if block.arguments.values > 0 { "," } else { "" };
-                self.text(tag, &format!("set {found} = [{site}{list}"));
+                self.text(tag, &format!("if [{site}{list}"));
                 self.arguments(tag, &block.arguments);
                 self.text(tag, &format!("] | __fragcache_open {block_end}"));
-                self.statements(tag, &[&format!("if {found}")]);
-                self.print(tag, &found);
-                self.statements(
-                    tag,
-                    &[
-                        &format!("elif {found} == 0"),
-                        &format!("set {found}_t = 0 | __fragcache_ticket"),
-                    ],
-                );
+                self.print(tag, "0 | __fragcache_hit");
+                let own = self.own(index);
+                self.statements(tag, &["else", &format!("set {own} = 0 | __fragcache_ticket")]);
                 for (at, name) in block.assigned.iter().enumerate() {
-                    self.statements(tag, &[&format!("set {found}_s{at} = {name}")]);
+                    self.statements(tag, &[&format!("set {own}_s{at} = {name}")]);
                 }
-                self.text(
-                    tag,
-                    &format!("{block_start} filter __fragcache_close(ticket={found}_t)"),
-                );
+                self.text(tag, &format!("{block_start} filter __fragcache_close(ticket={own})"));
             }
         }
         self.end(tag);
@@ -254,7 +249,7 @@ impl Writer<'_> {
             }
             Dialect::Tera => {
                 for (at, name) in block.assigned.iter().enumerate() {
-                    let saved = format!("{}_{index}_s{at}", self.prefix);
+                    let saved = format!("{}_s{at}", self.own(index));
                     self.statements(tag, &[&format!("set {name} = {saved}")]);
                 }
                 self.text(tag, &format!("{block_start} endif"));
