@@ -1,47 +1,145 @@
 //! The rewriter: cache blocks in an author's template, lowered to what the engine already has.
-//! Knows delimiters and lexical rules, and nothing of stores or renders.
+//!
+//! Neither MiniJinja nor Tera has tags of one's own. [`rewrite`] takes a template's source before
+//! the engine does and replaces each `{% cache … %}` and `{% endcache %}` by native constructs
+//! that call the cache; every other byte stays, and every line. A source without cache blocks
+//! comes back borrowed.
+//!
+//! A source walks scanner → nesting (with its checks) → lowering. Nothing here knows an engine's
+//! types, a store or a render: only delimiters and lexical rules, as told by [`Syntax`].
 
 use std::borrow::Cow;
 
+mod arguments;
+mod block;
+mod checks;
+mod folder;
+mod literal;
+mod lower;
+mod nesting;
+mod place;
+mod refusal;
+mod rules;
+mod scanner;
 pub(crate) mod site;
+mod source_map;
+mod statement;
+mod token;
+
+#[cfg(test)]
+mod tests;
 
 use crate::error::Error;
 
-/// Whose template language a source is written in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// MiniJinja 3.
-    MiniJinja,
-    /// Tera 2.
-    Tera,
-}
-
-/// The lexical rules of one engine as configured: its dialect, delimiters and whitespace switches.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Syntax {
-    pub(crate) dialect: Dialect,
-    pub(crate) block: (Cow<'static, str>, Cow<'static, str>),
-    pub(crate) variable: (Cow<'static, str>, Cow<'static, str>),
-    pub(crate) comment: (Cow<'static, str>, Cow<'static, str>),
-    pub(crate) line_statement: Option<Cow<'static, str>>,
-    pub(crate) line_comment: Option<Cow<'static, str>>,
-}
+pub use block::CacheBlock;
+pub use folder::{RewrittenFile, rewrite_folder};
+pub use rules::{Dialect, Syntax};
+pub use source_map::SourceMap;
 
 /// A source after [`rewrite`]: what the engine parses, and what was found on the way.
-#[derive(Debug, Clone)]
+///
+/// ```
+/// use fragcache::syntax::{Syntax, rewrite};
+///
+/// let page = rewrite("page.html", "{% cache 300 %}Hello{% endcache %}", &Syntax::minijinja())?;
+/// assert!(page.source().contains("Hello"));
+/// assert_eq!(page.blocks().len(), 1);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewritten<'s> {
     source: Cow<'s, str>,
+    blocks: Vec<CacheBlock>,
+    map: SourceMap,
+}
+
+impl<'s> Rewritten<'s> {
+    /// The lowered source.
+    ///
+    /// ```
+    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// assert_eq!(rewrite("page.html", "Hello", &Syntax::tera())?.source(), "Hello");
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The lowered source, borrowed where nothing was rewritten.
+    ///
+    /// ```
+    /// # use std::borrow::Cow;
+    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// let page = rewrite("page.html", "Hello", &Syntax::tera())?;
+    /// assert!(matches!(page.into_source(), Cow::Borrowed("Hello")));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn into_source(self) -> Cow<'s, str> {
+        self.source
+    }
+
+    /// The cache blocks, in the order in which they open.
+    ///
+    /// ```
+    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// assert!(rewrite("page.html", "Hello", &Syntax::tera())?.blocks().is_empty());
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn blocks(&self) -> &[CacheBlock] {
+        &self.blocks
+    }
+
+    /// The way back to the author's source.
+    ///
+    /// ```
+    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// assert_eq!(rewrite("page.html", "Hello", &Syntax::tera())?.map().original(2), 2);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn map(&self) -> &SourceMap {
+        &self.map
+    }
 }
 
 /// Lowers every cache block of `source`.
 ///
+/// `template` is the name that the engine will know the template by: it is part of the key of
+/// unnamed blocks, and of every error. No line is added or removed, and a source without a cache
+/// block comes back borrowed. What is wrong with the source apart from cache blocks is left for
+/// the engine to report.
+///
 /// # Errors
-/// …
+///
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) for delimiters that the engine would not take,
+/// and [`ErrorKind::Syntax`](crate::ErrorKind::Syntax), with the line and column of the author's
+/// file, for a cache block that is not well formed or could not be cached soundly.
+///
+/// ```
+/// use fragcache::syntax::{Syntax, rewrite};
+///
+/// let syntax = Syntax::minijinja();
+/// let page = rewrite("page.html", "{% cache 300, \"menu\" %}Hello{% endcache %}", &syntax)?;
+/// assert_eq!(page.blocks()[0].name(), Some("menu"));
+///
+/// let error = rewrite("page.html", "{% cache 300 %}Hello", &syntax).unwrap_err();
+/// assert!(error.message().starts_with("this cache block is never closed"));
+/// # Ok::<(), fragcache::Error>(())
+/// ```
 pub fn rewrite<'s>(
     template: &str,
     source: &'s str,
     syntax: &Syntax,
 ) -> Result<Rewritten<'s>, Error> {
-    let _ = (template, syntax);
-    Ok(Rewritten { source: Cow::Borrowed(source) })
+    syntax.validate()?;
+    let untouched =
+        || Rewritten { source: source.into(), blocks: Vec::new(), map: SourceMap::default() };
+    if memchr::memmem::find(source.as_bytes(), b"cache").is_none() {
+        return Ok(untouched());
+    }
+    let outline = nesting::outline(template, source, syntax)?;
+    if outline.blocks.is_empty() {
+        return Ok(untouched());
+    }
+    let lowered = lower::lower(template, source, syntax, &outline);
+    Ok(Rewritten { source: lowered.source.into(), blocks: lowered.blocks, map: lowered.map })
 }

@@ -1,0 +1,292 @@
+//! The arguments of a `cache` tag: split at top-level commas, options told from positional ones,
+//! and what of them the lowered call receives. Values are the engine's: they are never read, only
+//! copied.
+
+use std::ops::Range;
+
+use crate::error::Error;
+
+use super::refusal::Refusal;
+use super::rules::Syntax;
+use super::token::{Token, TokenKind, tokens};
+
+/// A part of the lowered argument list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    /// The author's bytes.
+    Copy(Range<usize>),
+    /// Text of our own.
+    Fixed(&'static str),
+}
+
+/// What a `cache` tag asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Arguments {
+    /// Between the parentheses of the lowered call.
+    pub(super) parts: Vec<Part>,
+    /// How many values the call receives.
+    pub(super) values: usize,
+    /// Timeout, name and vary parts, where they stand in the source.
+    pub(super) positional: Vec<Range<usize>>,
+    /// The letters of the options whose values end the list, in the author's order.
+    pub(super) options: String,
+    pub(super) shared: bool,
+}
+
+const KNOWN: [&str; 7] = ["unless", "refresh", "shared", "tags", "stale", "version", "using"];
+
+/// One argument between two commas.
+struct Argument {
+    /// With the blanks around it.
+    raw: Range<usize>,
+    tokens: Vec<Token>,
+}
+
+impl Argument {
+    fn span(&self) -> Range<usize> {
+        match (self.tokens.first(), self.tokens.last()) {
+            (Some(first), Some(last)) => first.start..last.end,
+            _ => self.raw.clone(),
+        }
+    }
+
+    /// The option's name, where the argument is `name=value`.
+    fn option<'s>(&self, source: &'s str) -> Option<&'s str> {
+        match self.tokens.as_slice() {
+            [name, equals, ..]
+                if name.kind == TokenKind::Word
+                    && equals.text(source) == "="
+                    && !name.text(source).starts_with(|c: char| c.is_ascii_digit()) =>
+            {
+                Some(name.text(source))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Arguments {
+    /// Reads the arguments in `area`, what stands between the word `cache` and the tag's end.
+    pub(super) fn parse(
+        source: &str,
+        area: Range<usize>,
+        syntax: &Syntax,
+        refusal: &Refusal<'_>,
+    ) -> Result<Self, Error> {
+        let list = split(source, area.clone(), syntax, refusal)?;
+        let mut out = Self::default();
+        let mut seen: Vec<&str> = Vec::new();
+        for argument in &list {
+            match argument.option(source) {
+                Some(name) => {
+                    if seen.contains(&name) {
+                        return Err(refusal.at(
+                            argument.span().start,
+                            format!("option `{name}` is given twice: keep one of them"),
+                        ));
+                    }
+                    seen.push(name);
+                    out.option(source, argument, name, refusal)?;
+                }
+                None => out.positional(source, argument, seen.last().copied(), refusal)?,
+            }
+        }
+        // The blanks after a trailing comma, or all there is.
+        let rest = list.last().map_or(area.start, |last| last.raw.end)..area.end;
+        out.parts.extend(newlines(source, &rest));
+        Ok(out)
+    }
+
+    fn positional(
+        &mut self,
+        source: &str,
+        argument: &Argument,
+        option: Option<&str>,
+        refusal: &Refusal<'_>,
+    ) -> Result<(), Error> {
+        let span = argument.span();
+        let text = &source[span.clone()];
+        if let Some(option) = option {
+            return Err(refusal.at(
+                span.start,
+                format!(
+                    "`{}` stands after the option `{option}`: write timeout, name and vary parts \
+                     before all options",
+                    excerpt(text)
+                ),
+            ));
+        }
+        if text.starts_with('*') || text.starts_with("...") {
+            return Err(refusal.at(
+                span.start,
+                format!(
+                    "`{}` spreads a value over the arguments of `cache`: write each part on its \
+                     own, or the list itself as one vary part",
+                    excerpt(text)
+                ),
+            ));
+        }
+        let value = if self.positional.is_empty() && text == "del" {
+            Part::Fixed("\"del\"")
+        } else {
+            Part::Copy(span.clone())
+        };
+        self.push(argument, [value]);
+        self.positional.push(span);
+        Ok(())
+    }
+
+    fn option(
+        &mut self,
+        source: &str,
+        argument: &Argument,
+        name: &str,
+        refusal: &Refusal<'_>,
+    ) -> Result<(), Error> {
+        let span = argument.span();
+        if let Some(instead) = not_there_yet(name) {
+            return Err(refusal
+                .at(span.start, format!("option `{name}` is not there yet: {instead} for now")));
+        }
+        if !KNOWN.contains(&name) {
+            let nearest = nearest(name).map(|near| format!("; did you mean `{near}`?"));
+            return Err(refusal.at(
+                span.start,
+                format!(
+                    "unknown option `{name}`: the options are `unless`, `refresh` and `shared`{}",
+                    nearest.unwrap_or_default()
+                ),
+            ));
+        }
+        let Some(first) = argument.tokens.get(2) else {
+            return Err(refusal.at(
+                span.start,
+                format!("option `{name}` has no value: write `{name}=` and an expression"),
+            ));
+        };
+        let value = first.start..span.end;
+        if name == "shared" {
+            self.shared = match &source[value.clone()] {
+                "true" | "True" => true,
+                "false" | "False" => false,
+                other => {
+                    return Err(refusal.at(
+                        value.start,
+                        format!(
+                            "`shared` is `{}`, which is known only when the page renders: write \
+                             `shared=true` or leave it out",
+                            excerpt(other)
+                        ),
+                    ));
+                }
+            };
+            self.parts.extend(newlines(source, &argument.raw));
+            return Ok(());
+        }
+        self.options.push(if name == "unless" { 'u' } else { 'r' });
+        let removed = newlines(source, &(span.start..value.start));
+        self.push(argument, removed.chain([Part::Copy(value)]));
+        Ok(())
+    }
+
+    /// Adds a value to the call's list, with the blanks around the argument.
+    fn push(&mut self, argument: &Argument, value: impl IntoIterator<Item = Part>) {
+        if self.values > 0 {
+            self.parts.push(Part::Fixed(","));
+        }
+        self.values += 1;
+        let span = argument.span();
+        self.parts.push(Part::Copy(argument.raw.start..span.start));
+        self.parts.extend(value);
+        self.parts.push(Part::Copy(span.end..argument.raw.end));
+    }
+}
+
+fn split(
+    source: &str,
+    area: Range<usize>,
+    syntax: &Syntax,
+    refusal: &Refusal<'_>,
+) -> Result<Vec<Argument>, Error> {
+    let mut list = Vec::new();
+    let mut depth = 0_isize;
+    let mut current = Argument { raw: area.clone(), tokens: Vec::new() };
+    for token in tokens(source, area.clone(), syntax.dialect()) {
+        match token.kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close => depth -= 1,
+            TokenKind::Operator if depth == 0 && token.text(source) == "," => {
+                if current.tokens.is_empty() {
+                    return Err(refusal.at(
+                        token.start,
+                        "an argument is missing before this comma: write a value, or `none` for \
+                         a fragment that never expires"
+                            .into(),
+                    ));
+                }
+                let next = Argument { raw: token.end..area.end, tokens: Vec::new() };
+                let mut done = std::mem::replace(&mut current, next);
+                done.raw.end = token.start;
+                list.push(done);
+                continue;
+            }
+            _ => {}
+        }
+        current.tokens.push(token);
+    }
+    if !current.tokens.is_empty() {
+        list.push(current);
+    }
+    Ok(list)
+}
+
+/// One newline for each in `range`.
+pub(super) fn newlines<'s>(
+    source: &'s str,
+    range: &Range<usize>,
+) -> impl Iterator<Item = Part> + use<'s> {
+    memchr::memchr_iter(b'\n', source[range.clone()].as_bytes()).map(|_| Part::Fixed("\n"))
+}
+
+fn not_there_yet(name: &str) -> Option<&'static str> {
+    match name {
+        "tags" => Some("delete the fragment by its name from Rust"),
+        "stale" => Some("give the block a longer timeout"),
+        "version" => Some("add the version as a vary part"),
+        "using" => Some("leave it out, as one cache serves all blocks"),
+        _ => None,
+    }
+}
+
+fn nearest(name: &str) -> Option<&'static str> {
+    KNOWN
+        .into_iter()
+        .map(|known| (distance(name, known), known))
+        .min()
+        .filter(|&(distance, known)| distance * 2 <= known.len())
+        .map(|(_, known)| known)
+}
+
+/// How many letters must be added, removed or changed to make `a` into `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
+    for (i, x) in a.chars().take(32).enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.chars().enumerate() {
+            let changed = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().unwrap_or(0)
+}
+
+/// The start of an author's text, on one line.
+pub(super) fn excerpt(text: &str) -> String {
+    let mut out: String =
+        text.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(40).is_some() {
+        out.push('…');
+    }
+    out
+}

@@ -1,0 +1,182 @@
+//! What the rewriter tells of a cache block it found. How blocks are found: `nesting.rs`.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+/// One cache block of a template, as [`rewrite`](super::rewrite) found it.
+///
+/// ```
+/// use fragcache::syntax::{Syntax, rewrite};
+///
+/// let source = "Hi\n{% cache 300, \"sidebar\", user.id %}…{% endcache %}";
+/// let page = rewrite("page.html", source, &Syntax::minijinja())?;
+/// let block = &page.blocks()[0];
+/// assert_eq!((block.line(), block.column(), block.ordinal()), (2, 1, 1));
+/// assert_eq!(block.name(), Some("sidebar"));
+/// assert_eq!(block.vary(), Some(1));
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheBlock {
+    pub(super) template: Arc<str>,
+    pub(super) span: Range<usize>,
+    pub(super) line: u32,
+    pub(super) column: u32,
+    pub(super) ordinal: u32,
+    pub(super) depth: usize,
+    pub(super) digest: String,
+    pub(super) name: Option<String>,
+    /// Timeout, name and vary parts given.
+    pub(super) positional: usize,
+    /// Letters as in the site.
+    pub(super) options: String,
+    pub(super) shared: bool,
+}
+
+impl CacheBlock {
+    /// The name of the template, as given to [`rewrite`](super::rewrite).
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert_eq!(page.blocks()[0].template(), "a.html");
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn template(&self) -> &str {
+        &self.template
+    }
+
+    /// The bytes of the author's source from the opening tag through the closing tag.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "Hi {% cache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert_eq!(page.blocks()[0].span(), 3..28);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+
+    /// The one-based line of the opening tag.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "\n{% cache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert_eq!(page.blocks()[0].line(), 2);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// The one-based column of the opening tag, in characters.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "é {% cache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert_eq!(page.blocks()[0].column(), 3);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn column(&self) -> u32 {
+        self.column
+    }
+
+    /// Which of the cache blocks that open on this line it is, counted from 1.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{% endcache %} {% cache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert_eq!(page.blocks()[1].ordinal(), 2);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn ordinal(&self) -> u32 {
+        self.ordinal
+    }
+
+    /// How many cache blocks it lies in.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{% cache 9 %}{% endcache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert_eq!(page.blocks()[1].depth(), 1);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn depth(&self) -> usize {
+        self.depth
+    }
+
+    /// The digest of the block's own source: 22 characters of base64url, which change with any
+    /// byte from its opening through its closing tag.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}a{% endcache %}{% cache %}b{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert_eq!(page.blocks()[0].digest().len(), 22);
+    /// assert_ne!(page.blocks()[0].digest(), page.blocks()[1].digest());
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// The block's name, where it is a string literal; `None` for no name and for a name that is
+    /// known only when the template renders.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, 'menu' %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert_eq!(page.blocks()[0].name(), Some("menu"));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Whether the block has no name at all, so that its key is its place.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9 %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert!(page.blocks()[0].is_unnamed());
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn is_unnamed(&self) -> bool {
+        self.positional < 2
+    }
+
+    /// How many vary parts a named block has; `None` for an unnamed one.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, 'menu', lang %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert_eq!(page.blocks()[0].vary(), Some(1));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn vary(&self) -> Option<usize> {
+        self.positional.checked_sub(2)
+    }
+
+    /// Whether the block has an `unless` option.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, unless=draft %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert!(page.blocks()[0].has_unless());
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn has_unless(&self) -> bool {
+        self.options.contains('u')
+    }
+
+    /// Whether the block has a `refresh` option.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, refresh=edit %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert!(page.blocks()[0].has_refresh());
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn has_refresh(&self) -> bool {
+        self.options.contains('r')
+    }
+
+    /// Whether the block says `shared=true`.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, shared=true %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert!(page.blocks()[0].is_shared());
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+}

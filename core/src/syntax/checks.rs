@@ -1,0 +1,279 @@
+//! The refusals: what a cache block may not hold, and where it may not stand, because the second
+//! render would differ from the first or one visitor would be served another's. Pairing is in
+//! `nesting.rs`, arguments in `arguments.rs`.
+
+use std::ops::Range;
+
+use crate::error::Error;
+
+use super::arguments::Arguments;
+use super::nesting::{Block, FrameKind, Tag, Walk};
+use super::rules::Dialect;
+use super::statement::{Assignment, Opener, Role, Statement, assignments, uses_of};
+
+/// How many levels of the engine's nesting one lowered cache block takes, by dialect:
+/// `with`, `if` and `filter`, or `if` and `filter`.
+pub(super) const CACHE_LEVELS: [usize; 2] = [3, 2];
+
+/// How many levels statements may take. MiniJinja bears 150, and counts the two that any
+/// expression inside takes; Tera bears 40, and counts the template itself.
+const LEVELS: [usize; 2] = [148, 39];
+
+/// Refuses a statement in a cache block that nests deeper than the engine parses.
+pub(super) fn depth(walk: &Walk<'_, '_>, at: usize) -> Result<(), Error> {
+    let dialect = walk.dialect();
+    if walk.levels <= LEVELS[dialect as usize] {
+        return Ok(());
+    }
+    Err(walk.refusal.at(
+        at,
+        format!(
+            "this nests deeper than {} parses: each cache block takes {} of its {} levels, any \
+             other statement one; move the inner part to a template of its own and include it",
+            dialect.engine(),
+            CACHE_LEVELS[dialect as usize],
+            LEVELS[dialect as usize],
+        ),
+    ))
+}
+
+/// Refuses a cache block where it would not work as it looks.
+pub(super) fn place_of_block(
+    walk: &Walk<'_, '_>,
+    tag: &Tag,
+    arguments: &Arguments,
+) -> Result<(), Error> {
+    let at = tag.piece.start;
+    if walk.dialect() == Dialect::Tera && walk.child && walk.stack.is_empty() {
+        return Err(walk.refusal.at(
+            at,
+            format!(
+                "a child template prints only what stands in its blocks: move this cache block \
+                 into a `{}`",
+                walk.syntax.tag("block …")
+            ),
+        ));
+    }
+    if arguments.positional.len() >= 2 {
+        return Ok(());
+    }
+    let around = walk.stack.iter().rev().find_map(|frame| match frame.kind {
+        _ if frame.is_loop() => Some(("the `for` loop", "all its rounds", "item.id", frame.at)),
+        FrameKind::Native(Opener::Macro) => {
+            Some(("the macro", "all calls", "its arguments", frame.at))
+        }
+        FrameKind::Native(Opener::Call) => {
+            Some(("the `call` block", "all calls", "its arguments", frame.at))
+        }
+        FrameKind::Native(Opener::Component) => {
+            Some(("the component", "all uses", "its arguments", frame.at))
+        }
+        _ => None,
+    });
+    let Some((what, who, differs, opened)) = around else { return Ok(()) };
+    Err(walk.refusal.at(
+        at,
+        format!(
+            "an unnamed cache block in {what} of {} would give {who} the same fragment: name it \
+             and add what differs ({differs}), as in `{}`",
+            walk.refusal.place(opened),
+            walk.syntax.tag("cache 300, \"row\", item.id"),
+        ),
+    ))
+}
+
+/// Refuses statements that may not stand in a cache block, and notes what it assigns.
+pub(super) fn statement<'s>(
+    walk: &mut Walk<'_, 's>,
+    tag: &Tag,
+    statement: &Statement<'s>,
+) -> Result<(), Error> {
+    if walk.caches == 0 {
+        return Ok(());
+    }
+    let at = tag.piece.start;
+    match statement.role {
+        Role::Extends => Err(walk.refusal.at(
+            at,
+            "`extends` cannot stand in a cache block: write it as the first tag of the template"
+                .into(),
+        )),
+        Role::Leave => leaves_block(walk, at, statement.word),
+        Role::Open(Opener::Block) => {
+            let name = statement.name(walk.source, walk.dialect()).unwrap_or("…");
+            let what =
+                format!("holds `{}`, which each child template fills", block_tag(walk, name));
+            let open = walk.stack.iter().rev().filter_map(|frame| cache_of(walk, frame.kind));
+            let refused = open.into_iter().find(|block| !tells_apart(block));
+            refused.map_or(Ok(()), |block| Err(anothers_content(walk, block, at, &what)))
+        }
+        _ if statement.word == "set_global" && walk.dialect() == Dialect::Tera => {
+            Err(walk.refusal.at(
+                at,
+                "`set_global` in a cache block is seen after a miss and not after a hit: write \
+                 `set`, or move it before the block"
+                    .into(),
+            ))
+        }
+        _ if statement.word == "set" => match walk.dialect() {
+            Dialect::MiniJinja => namespaces(walk, tag.rest.clone()),
+            Dialect::Tera => {
+                note_assigned(walk, statement);
+                Ok(())
+            }
+        },
+        _ => Ok(()),
+    }
+}
+
+fn block_tag(walk: &Walk<'_, '_>, name: &str) -> String {
+    walk.syntax.tag(&format!("block {name}"))
+}
+
+fn cache_of<'w, 's>(walk: &'w Walk<'_, 's>, kind: FrameKind) -> Option<&'w Block<'s>> {
+    match kind {
+        FrameKind::Cache(index) => walk.outline.blocks.get(index),
+        FrameKind::Native(_) => None,
+    }
+}
+
+/// Whether the author said what tells the fragments of a block apart.
+fn tells_apart(block: &Block<'_>) -> bool {
+    block.arguments.shared || block.arguments.positional.len() > 2
+}
+
+fn anothers_content(walk: &Walk<'_, '_>, block: &Block<'_>, at: usize, what: &str) -> Error {
+    walk.refusal.at(
+        block.open.piece.start,
+        format!(
+            "this cache block {what} ({}), so one's content would be served to another: add a \
+             vary part that tells them apart, or `shared=true` if they are all the same",
+            walk.refusal.place(at),
+        ),
+    )
+}
+
+/// `break` and `continue` may leave loops inside the block only.
+fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error> {
+    let mut block = None;
+    for frame in walk.stack.iter().rev() {
+        if frame.is_loop() {
+            let Some(block) = block else { return Ok(()) };
+            return Err(walk.refusal.at(
+                at,
+                format!(
+                    "`{word}` would leave the cache block of {}: put the condition around the \
+                     block, or the whole loop into it",
+                    walk.refusal.place(block),
+                ),
+            ));
+        }
+        if matches!(frame.kind, FrameKind::Cache(_)) {
+            block = block.or(Some(frame.at));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a body that prints what the caller of its macro or component passed in.
+pub(super) fn uses(walk: &Walk<'_, '_>, range: Range<usize>) -> Result<(), Error> {
+    if walk.caches == 0 {
+        return Ok(());
+    }
+    let (word, definition) = match walk.dialect() {
+        Dialect::MiniJinja => ("caller", Opener::Macro),
+        Dialect::Tera => ("body", Opener::Component),
+    };
+    let content = walk.source[range.clone()].as_bytes();
+    if memchr::memmem::find(content, word.as_bytes()).is_none() {
+        return Ok(());
+    }
+    let dialect = walk.dialect();
+    let in_component = walk.stack.iter().any(|frame| frame.kind == FrameKind::Native(definition));
+    let used = uses_of(walk.source, range, word, dialect).find(|(_, next)| match dialect {
+        Dialect::MiniJinja => *next == "(",
+        Dialect::Tera => in_component && *next != "=",
+    });
+    let Some((at, _)) = used else { return Ok(()) };
+    let what = match dialect {
+        Dialect::MiniJinja => "calls `caller()`, which each `call` block fills",
+        Dialect::Tera => "prints the component's `body`, which each use fills",
+    };
+    let refused = walk
+        .stack
+        .iter()
+        .rev()
+        .take_while(|frame| frame.kind != FrameKind::Native(definition))
+        .filter_map(|frame| cache_of(walk, frame.kind))
+        .find(|block| !tells_apart(block));
+    refused.map_or(Ok(()), |block| Err(anothers_content(walk, block, at, what)))
+}
+
+/// Tera: notes what a `set` assigns beyond the innermost cache block, which puts it back.
+fn note_assigned<'s>(walk: &mut Walk<'_, 's>, statement: &Statement<'s>) {
+    let Some(name) = statement.name(walk.source, Dialect::Tera) else { return };
+    for frame in walk.stack.iter().rev() {
+        if frame.is_loop() {
+            return;
+        }
+        if let FrameKind::Cache(index) = frame.kind {
+            let block = walk.outline.blocks.get_mut(index);
+            if let Some(block) = block.filter(|block| !block.assigned.contains(&name)) {
+                block.assigned.push(name);
+            }
+            return;
+        }
+    }
+}
+
+/// MiniJinja: refuses a change to a namespace made outside the innermost cache block.
+pub(super) fn namespaces(walk: &mut Walk<'_, '_>, rest: Range<usize>) -> Result<(), Error> {
+    if walk.caches == 0 {
+        return Ok(());
+    }
+    for assignment in assignments(walk.source, rest) {
+        let scope = walk.stack.iter_mut().rev().find(|frame| makes_scope(frame.kind));
+        match assignment {
+            Assignment::Makes(name) => {
+                if let Some(scope) = scope {
+                    scope.namespaces.push(name);
+                }
+            }
+            Assignment::Binds(name) => {
+                if let Some(scope) = scope {
+                    scope.namespaces.retain(|made| *made != name);
+                }
+            }
+            Assignment::Changes(name, at) => {
+                let mut made = false;
+                for frame in walk.stack.iter().rev() {
+                    made = frame.namespaces.contains(&name);
+                    if made || matches!(frame.kind, FrameKind::Cache(_)) {
+                        break;
+                    }
+                }
+                if !made {
+                    return Err(walk.refusal.at(
+                        at,
+                        format!(
+                            "`{name}` is made outside the cache block, so this change would be \
+                             seen after a miss and not after a hit: make `{name} = namespace()` \
+                             inside the block, or move the change out of it"
+                        ),
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn makes_scope(kind: FrameKind) -> bool {
+    match kind {
+        FrameKind::Cache(_) => true,
+        FrameKind::Native(opener) => matches!(
+            opener,
+            Opener::For | Opener::With | Opener::Block | Opener::Macro | Opener::Call
+        ),
+    }
+}

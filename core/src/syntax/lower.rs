@@ -1,0 +1,281 @@
+//! The lowered source: each cache tag replaced by native constructs on the same lines, every other
+//! byte copied. What to replace is decided in `nesting.rs`; what the generated filters do is the
+//! runtime's business.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use super::arguments::{Arguments, Part, newlines};
+use super::block::CacheBlock;
+use super::nesting::{Block, Edit, Outline, Tag};
+use super::place::Places;
+use super::rules::{Dialect, Syntax};
+use super::scanner::PieceKind;
+use super::site::Site;
+use super::source_map::SourceMap;
+
+pub(super) struct Lowered {
+    pub(super) source: String,
+    pub(super) map: SourceMap,
+    pub(super) blocks: Vec<CacheBlock>,
+}
+
+pub(super) fn lower(
+    template: &str,
+    source: &str,
+    syntax: &Syntax,
+    outline: &Outline<'_>,
+) -> Lowered {
+    let blocks = describe(template, source, &outline.blocks);
+    let mut writer = Writer {
+        source,
+        syntax,
+        // Unique among templates and blocks: in Tera a child and its base share one scope.
+        prefix: format!("__fragcache_{:016x}", xxh3_64(template.as_bytes())),
+        out: String::with_capacity(source.len() + outline.blocks.len() * 256),
+        map: SourceMap::default(),
+        at: 0,
+    };
+    for edit in &outline.edits {
+        match edit {
+            Edit::Open(index) => {
+                let (block, facts) = (&outline.blocks[*index], &blocks[*index]);
+                writer.copy_to(block.open.start);
+                writer.open(*index, block, &site(facts));
+                writer.at = block.open.piece.end;
+            }
+            Edit::Close(index, tag) => {
+                writer.copy_to(tag.start);
+                writer.close(*index, &outline.blocks[*index], tag);
+                writer.at = tag.piece.end;
+            }
+            Edit::Inline(tag) => {
+                writer.copy_to(tag.start);
+                writer.inline(tag);
+                writer.at = tag.piece.end;
+            }
+            Edit::Drop(blanks) => {
+                writer.copy_to(blanks.start);
+                writer.at = blanks.end;
+            }
+        }
+    }
+    writer.copy_to(source.len());
+    Lowered { source: writer.out, map: writer.map, blocks }
+}
+
+fn describe(template: &str, source: &str, blocks: &[Block<'_>]) -> Vec<CacheBlock> {
+    let template: Arc<str> = template.into();
+    let mut places = Places::new(source);
+    let mut last = (0, 0);
+    blocks
+        .iter()
+        .map(|block| {
+            let start = block.open.piece.start;
+            let (line, column) = places.of(start);
+            last = (line, if last.0 == line { last.1 + 1 } else { 1 });
+            CacheBlock {
+                template: template.clone(),
+                span: start..block.end,
+                line,
+                column,
+                ordinal: last.1,
+                depth: block.depth,
+                digest: digest(&source.as_bytes()[start..block.end]),
+                name: block.name.clone(),
+                positional: block.arguments.positional.len(),
+                options: block.arguments.options.clone(),
+                shared: block.arguments.shared,
+            }
+        })
+        .collect()
+}
+
+fn site(block: &CacheBlock) -> String {
+    let site = Site {
+        digest: &block.digest,
+        options: &block.options,
+        line: block.line,
+        column: block.column,
+        ordinal: block.ordinal,
+        template: Cow::Borrowed(&block.template),
+    };
+    format!("\"{}\"", site.encode())
+}
+
+/// 128 bits in 22 characters of base64url.
+fn digest(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let hash = xxh3_128(bytes);
+    (0..22)
+        .map(|at| {
+            // Six bits each from the top; the last two stand alone.
+            let six = if at == 21 { hash << 4 } else { hash >> (122 - 6 * at) };
+            char::from(ALPHABET[(six & 63) as usize])
+        })
+        .collect()
+}
+
+struct Writer<'a> {
+    source: &'a str,
+    syntax: &'a Syntax,
+    prefix: String,
+    out: String,
+    map: SourceMap,
+    /// How far the author's source is done.
+    at: usize,
+}
+
+impl Writer<'_> {
+    fn copy_to(&mut self, end: usize) {
+        let start = self.at;
+        self.copy(start..end);
+        self.at = end;
+    }
+
+    fn copy(&mut self, range: Range<usize>) {
+        self.out.push_str(&self.source[range.clone()]);
+        self.map.push(range.len(), range, true);
+    }
+
+    /// Generated text that stands for the author's `tag`.
+    fn text(&mut self, tag: &Tag, text: &str) {
+        self.out.push_str(text);
+        self.map.push(text.len(), tag.piece.start..tag.piece.end, false);
+    }
+
+    /// Generated block tags, one after the other.
+    fn statements(&mut self, tag: &Tag, contents: &[&str]) {
+        for content in contents {
+            let text = self.syntax.tag(content);
+            self.text(tag, &text);
+        }
+    }
+
+    /// The start of the first generated tag, with all that the author's tag had before its word.
+    fn start(&mut self, tag: &Tag) {
+        let block_start = self.syntax.block_delimiters().0;
+        let text = match tag.piece.kind {
+            PieceKind::LineStatement => {
+                format!("{block_start}+ {}", &self.source[tag.start..tag.piece.start])
+            }
+            _ => {
+                let before = &self.source[tag.piece.inner.start..tag.rest.start];
+                let newlines = "\n".repeat(before.matches('\n').count());
+                format!("{block_start}{} {newlines}", tag.piece.lead.text())
+            }
+        };
+        self.text(tag, &text);
+    }
+
+    /// The end of the last generated tag, with the newline that a line statement swallows.
+    fn end(&mut self, tag: &Tag) {
+        let block_end = self.syntax.block_delimiters().1;
+        let text = match tag.piece.kind {
+            PieceKind::LineStatement => {
+                let swallowed = &self.source[tag.piece.inner.end..tag.piece.end];
+                let newline = swallowed.trim_start_matches(|c| c != '\n' && c != '\r');
+                format!(" {newline}+{block_end}")
+            }
+            _ => format!(" {}{block_end}", tag.piece.trail.text()),
+        };
+        self.text(tag, &text);
+    }
+
+    fn arguments(&mut self, tag: &Tag, arguments: &Arguments) {
+        for part in &arguments.parts {
+            match part {
+                Part::Copy(range) => self.copy(range.clone()),
+                Part::Fixed(text) => self.text(tag, text),
+            }
+        }
+    }
+
+    fn print(&mut self, tag: &Tag, variable: &str) {
+        let (start, end) = self.syntax.variable_delimiters();
+        let text = format!("{start} {variable} {end}");
+        self.text(tag, &text);
+    }
+
+    fn open(&mut self, index: usize, block: &Block<'_>, site: &str) {
+        let tag = &block.open;
+        self.start(tag);
+        let block_start = self.syntax.block_delimiters().0;
+        let block_end = self.syntax.block_delimiters().1;
+        match self.syntax.dialect() {
+            Dialect::MiniJinja => {
+                self.text(tag, &format!("with __fragcache={site}|__fragcache_open"));
+                let call = block.arguments.values > 0;
+                self.text(tag, if call { "(" } else { "" });
+                self.arguments(tag, &block.arguments);
+                self.text(tag, &format!("{} {block_end}", if call { ")" } else { "" }));
+                self.statements(tag, &["if __fragcache"]);
+                self.print(tag, "__fragcache");
+                self.statements(tag, &["else"]);
+                self.text(tag, &format!("{block_start} filter __fragcache_close(__fragcache)"));
+            }
+            Dialect::Tera => {
+                let found = format!("{}_{index}", self.prefix);
+                let list = if block.arguments.values > 0 { "," } else { "" };
+                self.text(tag, &format!("set {found} = [{site}{list}"));
+                self.arguments(tag, &block.arguments);
+                self.text(tag, &format!("] | __fragcache_open {block_end}"));
+                self.statements(tag, &[&format!("if {found}")]);
+                self.print(tag, &found);
+                self.statements(
+                    tag,
+                    &[
+                        &format!("elif {found} == 0"),
+                        &format!("set {found}_t = 0 | __fragcache_ticket"),
+                    ],
+                );
+                for (at, name) in block.assigned.iter().enumerate() {
+                    self.statements(tag, &[&format!("set {found}_s{at} = {name}")]);
+                }
+                self.text(
+                    tag,
+                    &format!("{block_start} filter __fragcache_close(ticket={found}_t)"),
+                );
+            }
+        }
+        self.end(tag);
+    }
+
+    fn close(&mut self, index: usize, block: &Block<'_>, tag: &Tag) {
+        let (block_start, block_end) = self.syntax.block_delimiters();
+        self.start(tag);
+        self.text(tag, &format!("endfilter {block_end}"));
+        match self.syntax.dialect() {
+            Dialect::MiniJinja => {
+                self.statements(tag, &["endif"]);
+                self.text(tag, &format!("{block_start} endwith"));
+            }
+            Dialect::Tera => {
+                for (at, name) in block.assigned.iter().enumerate() {
+                    let saved = format!("{}_{index}_s{at}", self.prefix);
+                    self.statements(tag, &[&format!("set {name} = {saved}")]);
+                }
+                self.text(tag, &format!("{block_start} endif"));
+            }
+        }
+        // The name that `endcache` repeats goes; its lines stay.
+        for part in newlines(self.source, &tag.rest) {
+            if let Part::Fixed(newline) = part {
+                self.text(tag, newline);
+            }
+        }
+        self.end(tag);
+    }
+
+    /// A line statement of the author's, between block delimiters.
+    fn inline(&mut self, tag: &Tag) {
+        let block_start = self.syntax.block_delimiters().0;
+        let text = format!("{block_start}+ {}", &self.source[tag.start..tag.piece.start]);
+        self.text(tag, &text);
+        self.copy(tag.piece.inner.clone());
+        self.end(tag);
+    }
+}

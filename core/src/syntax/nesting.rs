@@ -1,0 +1,457 @@
+//! One walk over the pieces: which `endcache` ends which `cache`, in what each block lies, and what
+//! it holds. Iterative, so that no depth of nesting can exhaust the stack. The checks of what may
+//! stand where are in `checks.rs`; the text that replaces the tags is in `lower.rs`.
+//!
+//! Where the author's source is broken in a way that has nothing to do with cache blocks, the walk
+//! ends and the rest is handed over as it is: the engine reads in the same order, so it stops at
+//! the same place, with its own message.
+
+use std::ops::Range;
+
+use crate::error::Error;
+
+use super::arguments::{Arguments, excerpt};
+use super::checks;
+use super::literal::string_value;
+use super::refusal::Refusal;
+use super::rules::{Dialect, Syntax};
+use super::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
+use super::statement::{Opener, Role, Statement};
+use super::token::{TokenKind, tokens};
+
+/// A cache block, paired.
+#[derive(Debug)]
+pub(super) struct Block<'s> {
+    pub(super) open: Tag,
+    pub(super) arguments: Arguments,
+    /// The value of the name, where it is a string literal.
+    pub(super) name: Option<String>,
+    /// Cache blocks around this one.
+    pub(super) depth: usize,
+    /// The offset after the closing tag; the end of the source where there is none.
+    pub(super) end: usize,
+    /// Tera: the variables that the body assigns, to be put back after it.
+    pub(super) assigned: Vec<&'s str>,
+}
+
+/// A tag to be replaced.
+#[derive(Debug, Clone)]
+pub(super) struct Tag {
+    pub(super) piece: Piece,
+    /// Before `piece.start` where a line statement swallows its indentation.
+    pub(super) start: usize,
+    /// After the word `cache` or `endcache`.
+    pub(super) rest: Range<usize>,
+}
+
+/// A change to the source; in order, and none overlaps another.
+#[derive(Debug)]
+pub(super) enum Edit {
+    Open(usize),
+    Close(usize, Tag),
+    /// A line statement to be written between block delimiters.
+    Inline(Tag),
+    /// Blanks that the engine would strip at the start of a line.
+    Drop(Range<usize>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Outline<'s> {
+    pub(super) blocks: Vec<Block<'s>>,
+    pub(super) edits: Vec<Edit>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FrameKind {
+    Native(Opener),
+    /// With the block's index.
+    Cache(usize),
+}
+
+/// An open statement.
+#[derive(Debug)]
+pub(super) struct Frame<'s> {
+    pub(super) kind: FrameKind,
+    pub(super) at: usize,
+    /// In the `else` part.
+    pub(super) in_else: bool,
+    /// MiniJinja: the namespaces made in this scope.
+    pub(super) namespaces: Vec<&'s str>,
+}
+
+impl Frame<'_> {
+    /// Whether the body is rendered once for each round.
+    pub(super) fn is_loop(&self) -> bool {
+        self.kind == FrameKind::Native(Opener::For) && !self.in_else
+    }
+}
+
+pub(super) struct Walk<'a, 's> {
+    pub(super) refusal: Refusal<'a>,
+    pub(super) source: &'s str,
+    pub(super) syntax: &'a Syntax,
+    pub(super) stack: Vec<Frame<'s>>,
+    pub(super) outline: Outline<'s>,
+    /// Open cache blocks.
+    pub(super) caches: usize,
+    /// The engine's levels that the open statements take once lowered.
+    pub(super) levels: usize,
+    /// An `extends` was seen.
+    pub(super) child: bool,
+    /// The last tag was a line statement whose newline goes into a generated tag, so that the
+    /// engine no longer sees a line start here; with the blanks since.
+    line_start: Option<Range<usize>>,
+    /// Where the text piece before this one starts.
+    text_start: usize,
+}
+
+enum Flow {
+    On,
+    /// The engine will complain here.
+    HandOver,
+}
+
+/// Finds and checks the cache blocks of a source.
+pub(super) fn outline<'s>(
+    template: &str,
+    source: &'s str,
+    syntax: &Syntax,
+) -> Result<Outline<'s>, Error> {
+    let mut walk = Walk {
+        refusal: Refusal { template, source },
+        source,
+        syntax,
+        stack: Vec::new(),
+        outline: Outline::default(),
+        caches: 0,
+        levels: 0,
+        child: false,
+        line_start: None,
+        text_start: 0,
+    };
+    for piece in Scanner::new(source, syntax) {
+        if let Flow::HandOver = walk.piece(piece)? {
+            return Ok(walk.outline);
+        }
+    }
+    walk.finish()
+}
+
+impl<'s> Walk<'_, 's> {
+    pub(super) fn dialect(&self) -> Dialect {
+        self.syntax.dialect()
+    }
+
+    fn piece(&mut self, piece: Piece) -> Result<Flow, Error> {
+        match piece.kind {
+            PieceKind::Text => {
+                self.text(&piece);
+                return Ok(Flow::On);
+            }
+            PieceKind::Variable if piece.closed => checks::uses(self, piece.inner.clone())?,
+            PieceKind::Block | PieceKind::LineStatement => return self.statement(piece),
+            _ => {}
+        }
+        self.leave_line_start(&piece);
+        self.text_start = piece.end;
+        Ok(if piece.closed { Flow::On } else { Flow::HandOver })
+    }
+
+    fn text(&mut self, piece: &Piece) {
+        self.text_start = piece.start;
+        let blank = self.source[piece.start..piece.end].chars().all(is_blank);
+        self.line_start = self.line_start.take().filter(|_| blank).map(|_| piece.start..piece.end);
+    }
+
+    /// Ends the stretch that only looks like a line start to the author.
+    fn leave_line_start(&mut self, piece: &Piece) {
+        let Some(blanks) = self.line_start.take() else { return };
+        let stripped = self.syntax.lstrip_blocks()
+            && piece.lead == Marker::None
+            && !matches!(piece.kind, PieceKind::Variable);
+        if stripped && !blanks.is_empty() {
+            self.outline.edits.push(Edit::Drop(blanks));
+        }
+    }
+
+    fn statement(&mut self, piece: Piece) -> Result<Flow, Error> {
+        let statement = Statement::read(self.source, &piece, self.dialect());
+        if !piece.closed {
+            if statement.role == Role::Cache {
+                return Err(self.refusal.at(
+                    piece.start,
+                    format!(
+                        "this `cache` tag has no end, or a string in it has none: write `{}`",
+                        self.syntax.tag("cache 300, \"name\"")
+                    ),
+                ));
+            }
+            return Ok(Flow::HandOver);
+        }
+        if self.caches > 0 {
+            checks::uses(self, piece.inner.clone())?;
+        }
+        let tag = Tag { start: self.tag_start(&piece), rest: statement.rest.clone(), piece };
+        let follows_lowered_line = self.line_start.is_some();
+        if tag.piece.kind == PieceKind::Block {
+            self.leave_line_start(&tag.piece);
+        }
+        self.text_start = tag.piece.end;
+        match statement.role {
+            Role::Cache => return self.open_cache(tag),
+            Role::EndCache => return self.close_cache(tag),
+            _ => {}
+        }
+        if let Flow::HandOver = self.native(&tag, &statement)? {
+            return Ok(Flow::HandOver);
+        }
+        if tag.piece.kind == PieceKind::LineStatement {
+            if follows_lowered_line {
+                self.inline(&tag)?;
+                self.outline.edits.push(Edit::Inline(tag));
+            } else {
+                self.line_start = None;
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    /// Where the replacement of `piece` starts: with the indentation that a line statement takes.
+    fn tag_start(&self, piece: &Piece) -> usize {
+        if piece.kind != PieceKind::LineStatement {
+            return piece.start;
+        }
+        let before = &self.source[self.text_start.min(piece.start)..piece.start];
+        let text = before.trim_end_matches(is_blank);
+        let strips = text.is_empty() || text.ends_with('\n');
+        if strips { piece.start - (before.len() - text.len()) } else { piece.start }
+    }
+
+    /// Notes that a line statement is written between block delimiters.
+    fn inline(&mut self, tag: &Tag) -> Result<(), Error> {
+        if tag.piece.only_as_line {
+            return Err(self.refusal.at(
+                tag.piece.start,
+                format!(
+                    "this line statement holds `{}`, which would end it beside a cache block: \
+                     write the `cache` tags as `{}`",
+                    self.syntax.block_delimiters().1,
+                    self.syntax.tag("cache 300, \"name\""),
+                ),
+            ));
+        }
+        self.line_start = Some(tag.piece.end..tag.piece.end);
+        Ok(())
+    }
+
+    fn native(&mut self, tag: &Tag, statement: &Statement<'s>) -> Result<Flow, Error> {
+        checks::statement(self, tag, statement)?;
+        match statement.role {
+            Role::Open(opener) => {
+                self.push(FrameKind::Native(opener), tag.piece.start, 1)?;
+                if opener == Opener::With {
+                    checks::namespaces(self, tag.rest.clone())?;
+                }
+            }
+            Role::Close(opener) => return self.close_native(tag, statement, opener),
+            Role::Else => match self.stack.last_mut() {
+                Some(Frame {
+                    kind: FrameKind::Native(Opener::For | Opener::If), in_else, ..
+                }) => {
+                    *in_else = true;
+                }
+                Some(Frame { kind: FrameKind::Cache(_), .. }) => {
+                    return Err(self.in_the_way(tag, statement.word, None));
+                }
+                _ => return Ok(Flow::HandOver),
+            },
+            Role::Extends => self.child = true,
+            Role::Broken => return Ok(Flow::HandOver),
+            _ => {}
+        }
+        Ok(Flow::On)
+    }
+
+    fn push(&mut self, kind: FrameKind, at: usize, levels: usize) -> Result<(), Error> {
+        self.levels += levels;
+        self.caches += usize::from(matches!(kind, FrameKind::Cache(_)));
+        if self.caches > 0 {
+            checks::depth(self, at)?;
+        }
+        self.stack.push(Frame { kind, at, in_else: false, namespaces: Vec::new() });
+        Ok(())
+    }
+
+    fn close_native(
+        &mut self,
+        tag: &Tag,
+        statement: &Statement<'s>,
+        opener: Opener,
+    ) -> Result<Flow, Error> {
+        match self.stack.last().map(|frame| frame.kind) {
+            Some(FrameKind::Native(open)) if open == opener => {
+                self.stack.pop();
+                self.levels -= 1;
+                Ok(Flow::On)
+            }
+            Some(FrameKind::Cache(_)) => {
+                Err(self.in_the_way(tag, statement.word, Some(FrameKind::Native(opener))))
+            }
+            _ => Ok(Flow::HandOver),
+        }
+    }
+
+    /// `word` closes or divides something outside the cache block that is open.
+    fn in_the_way(&self, tag: &Tag, word: &str, closes: Option<FrameKind>) -> Error {
+        let cache = self.stack.last().map_or(0, |frame| frame.at);
+        let opened =
+            match closes {
+                Some(kind) => self.stack.iter().rev().find(|frame| frame.kind == kind),
+                None => self.stack.iter().rev().find(|frame| {
+                    matches!(frame.kind, FrameKind::Native(Opener::If | Opener::For))
+                }),
+            };
+        let cache = self.refusal.place(cache);
+        let endcache = self.syntax.tag("endcache");
+        self.refusal.at(
+            tag.piece.start,
+            match opened {
+                Some(frame) => format!(
+                    "`{word}` belongs to the statement opened on {}, but the cache block of \
+                     {cache} is still open: write `{endcache}` before it",
+                    self.refusal.place(frame.at),
+                ),
+                None => format!(
+                    "`{word}` belongs to nothing in the cache block of {cache}: remove it, or \
+                     write `{endcache}` before it"
+                ),
+            },
+        )
+    }
+
+    fn open_cache(&mut self, tag: Tag) -> Result<Flow, Error> {
+        let at = tag.piece.start;
+        let arguments =
+            Arguments::parse(self.source, tag.rest.clone(), self.syntax, &self.refusal)?;
+        checks::place_of_block(self, &tag, &arguments)?;
+        let name = arguments.positional.get(1).and_then(|name| string_value(self.source, name));
+        let index = self.outline.blocks.len();
+        if tag.piece.kind == PieceKind::LineStatement {
+            self.inline(&tag)?;
+        }
+        self.outline.edits.push(Edit::Open(index));
+        self.outline.blocks.push(Block {
+            arguments,
+            name,
+            depth: self.caches,
+            end: self.source.len(),
+            assigned: Vec::new(),
+            open: tag,
+        });
+        self.push(FrameKind::Cache(index), at, checks::CACHE_LEVELS[self.dialect() as usize])?;
+        Ok(Flow::On)
+    }
+
+    fn close_cache(&mut self, tag: Tag) -> Result<Flow, Error> {
+        let at = tag.piece.start;
+        let Some(&Frame { kind, at: opened, .. }) = self.stack.last() else {
+            return Err(self.stray(at));
+        };
+        let index = match kind {
+            FrameKind::Cache(index) => index,
+            FrameKind::Native(_) if self.caches == 0 => return Err(self.stray(at)),
+            FrameKind::Native(opener) => {
+                return Err(self.refusal.at(
+                    at,
+                    format!(
+                        "`endcache` comes while the `{}` of {} is open inside the cache block: \
+                         write `{}` before it",
+                        opener.word(),
+                        self.refusal.place(opened),
+                        self.syntax.tag(opener.closing_word()),
+                    ),
+                ));
+            }
+        };
+        self.check_closing_name(&tag, index)?;
+        if tag.piece.kind == PieceKind::LineStatement {
+            self.inline(&tag)?;
+        }
+        self.stack.pop();
+        self.caches -= 1;
+        self.levels -= checks::CACHE_LEVELS[self.dialect() as usize];
+        self.outline.blocks[index].end = match tag.piece.kind {
+            PieceKind::LineStatement => tag.piece.inner.end,
+            _ => tag.piece.end,
+        };
+        self.outline.edits.push(Edit::Close(index, tag));
+        Ok(Flow::On)
+    }
+
+    fn stray(&self, at: usize) -> Error {
+        self.refusal.at(
+            at,
+            format!(
+                "`endcache` closes nothing: write `{}` where the block starts, or remove it",
+                self.syntax.tag("cache 300, \"name\"")
+            ),
+        )
+    }
+
+    /// `endcache` may repeat the block's name, and then must.
+    fn check_closing_name(&self, tag: &Tag, index: usize) -> Result<(), Error> {
+        let given = self.source[tag.rest.clone()].trim();
+        if given.is_empty() {
+            return Ok(());
+        }
+        let block = &self.outline.blocks[index];
+        let written = block.arguments.positional.get(1);
+        let start = tag.rest.end - self.source[tag.rest.clone()].trim_start().len();
+        let range = start..start + given.len();
+        let literal = match self.single_token(&range) {
+            Some(TokenKind::String) => string_value(self.source, &range),
+            _ => Some(given.to_owned()),
+        };
+        let same_value = block.name.is_some() && block.name == literal;
+        if same_value || written.is_some_and(|written| &self.source[written.clone()] == given) {
+            return Ok(());
+        }
+        let opened = self.refusal.place(block.open.piece.start);
+        Err(self.refusal.at(
+            tag.piece.start,
+            match written {
+                Some(written) => format!(
+                    "`endcache` names `{}`, but the cache block of {opened} is named `{}`: repeat \
+                     that name or leave it out",
+                    excerpt(given),
+                    excerpt(&self.source[written.clone()]),
+                ),
+                None => format!(
+                    "`endcache` names `{}`, but the cache block of {opened} has no name: leave it \
+                     out here, or name the block there",
+                    excerpt(given),
+                ),
+            },
+        ))
+    }
+
+    fn single_token(&self, range: &Range<usize>) -> Option<TokenKind> {
+        let mut list = tokens(self.source, range.clone(), self.dialect());
+        let first = list.next()?;
+        list.next().is_none().then_some(first.kind)
+    }
+
+    fn finish(self) -> Result<Outline<'s>, Error> {
+        let open = self.stack.iter().rev().find(|frame| matches!(frame.kind, FrameKind::Cache(_)));
+        match open {
+            Some(frame) => Err(self.refusal.at(
+                frame.at,
+                format!(
+                    "this cache block is never closed: write `{}` where it ends",
+                    self.syntax.tag("endcache")
+                ),
+            )),
+            None => Ok(self.outline),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What a tag does, as far as pairing and the refusals must know: opens, closes, assigns, leaves a
+//! loop. One table for both dialects; nothing here looks at more than one tag.
+
+use std::ops::Range;
+
+use super::rules::Dialect;
+use super::scanner::Piece;
+use super::token::{Token, TokenKind, tokens};
+
+/// A statement with a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opener {
+    For,
+    If,
+    With,
+    Set,
+    Autoescape,
+    Filter,
+    Block,
+    Macro,
+    Call,
+    /// Tera's `{% component … %}`.
+    Component,
+    /// Tera's `{% <card> %}`.
+    ComponentCall,
+}
+
+impl Opener {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::For => "for",
+            Self::If => "if",
+            Self::With => "with",
+            Self::Set => "set",
+            Self::Autoescape => "autoescape",
+            Self::Filter => "filter",
+            Self::Block => "block",
+            Self::Macro => "macro",
+            Self::Call => "call",
+            Self::Component => "component",
+            Self::ComponentCall => "<…>",
+        }
+    }
+
+    pub(super) fn closing_word(self) -> &'static str {
+        match self {
+            Self::For => "endfor",
+            Self::If => "endif",
+            Self::With => "endwith",
+            Self::Set => "endset",
+            Self::Autoescape => "endautoescape",
+            Self::Filter => "endfilter",
+            Self::Block => "endblock",
+            Self::Macro => "endmacro",
+            Self::Call => "endcall",
+            Self::Component => "endcomponent",
+            Self::ComponentCall => "</…>",
+        }
+    }
+
+    const ALL: [Self; 11] = [
+        Self::For,
+        Self::If,
+        Self::With,
+        Self::Set,
+        Self::Autoescape,
+        Self::Filter,
+        Self::Block,
+        Self::Macro,
+        Self::Call,
+        Self::Component,
+        Self::ComponentCall,
+    ];
+
+    fn exists_in(self, dialect: Dialect) -> bool {
+        match self {
+            Self::With | Self::Autoescape | Self::Macro | Self::Call => {
+                dialect == Dialect::MiniJinja
+            }
+            Self::Component | Self::ComponentCall => dialect == Dialect::Tera,
+            _ => true,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Cache,
+    EndCache,
+    Open(Opener),
+    Close(Opener),
+    /// `else` and `elif`.
+    Else,
+    Extends,
+    /// `break` and `continue`.
+    Leave,
+    /// What no engine takes: it says so itself, and reads no further.
+    Broken,
+    Other,
+}
+
+/// A tag with its first word read.
+#[derive(Debug, Clone)]
+pub(super) struct Statement<'s> {
+    pub(super) role: Role,
+    pub(super) word: &'s str,
+    /// What follows the first word.
+    pub(super) rest: Range<usize>,
+}
+
+impl<'s> Statement<'s> {
+    pub(super) fn read(source: &'s str, piece: &Piece, dialect: Dialect) -> Self {
+        let Some(first) = tokens(source, piece.inner.clone(), dialect).next() else {
+            return Self { role: Role::Other, word: "", rest: piece.inner.clone() };
+        };
+        let word = first.text(source);
+        let rest = first.end..piece.inner.end;
+        let role = match word {
+            "cache" => Role::Cache,
+            "endcache" => Role::EndCache,
+            "else" | "elif" => Role::Else,
+            "extends" => Role::Extends,
+            "break" | "continue" => Role::Leave,
+            "set" | "set_global" => match assigns_value(source, rest.clone(), dialect) {
+                true => Role::Other,
+                false => Role::Open(Opener::Set),
+            },
+            "<" if dialect == Dialect::Tera => {
+                match source[piece.inner.clone()].trim_end().ends_with("/>") {
+                    true => Role::Broken,
+                    false => Role::Open(Opener::ComponentCall),
+                }
+            }
+            "</" if dialect == Dialect::Tera => Role::Close(Opener::ComponentCall),
+            _ => Opener::ALL
+                .into_iter()
+                .filter(|opener| opener.exists_in(dialect))
+                .find_map(|opener| {
+                    if word == opener.word() {
+                        Some(Role::Open(opener))
+                    } else if word == opener.closing_word() {
+                        Some(Role::Close(opener))
+                    } else {
+                        None
+                    }
+                })
+                .unwrap_or(Role::Other),
+        };
+        Self { role, word, rest }
+    }
+
+    /// The first word after the keyword: the name of what is set, the block's name.
+    pub(super) fn name(&self, source: &'s str, dialect: Dialect) -> Option<&'s str> {
+        tokens(source, self.rest.clone(), dialect)
+            .next()
+            .filter(|token| token.kind == TokenKind::Word)
+            .map(|token| token.text(source))
+    }
+}
+
+/// Whether a `set` assigns with `=`, rather than capture a body.
+fn assigns_value(source: &str, rest: Range<usize>, dialect: Dialect) -> bool {
+    tokens(source, rest, dialect)
+        .map(|token| token.text(source))
+        .find(|text| matches!(*text, "=" | "|"))
+        == Some("=")
+}
+
+/// Where `range` uses the variable `name`, with the text of the token that follows.
+pub(super) fn uses_of<'s>(
+    source: &'s str,
+    range: Range<usize>,
+    name: &'s str,
+    dialect: Dialect,
+) -> impl Iterator<Item = (usize, &'s str)> {
+    let mut before = "";
+    let mut list = tokens(source, range, dialect).peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let token: Token = list.next()?;
+            let text = token.text(source);
+            let attribute = matches!(before, "." | "?.");
+            before = text;
+            if text == name && token.kind == TokenKind::Word && !attribute {
+                return Some((token.start, list.peek().map_or("", |next| next.text(source))));
+            }
+        }
+    })
+}
+
+/// What the targets of MiniJinja's `set` and `with` do to namespaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Assignment<'s> {
+    /// `ns = namespace(…)`.
+    Makes(&'s str),
+    /// `ns = …` anything else.
+    Binds(&'s str),
+    /// `ns.x = …`.
+    Changes(&'s str, usize),
+}
+
+/// Reads the assignments of a `set` or `with` tag.
+pub(super) fn assignments<'s>(source: &'s str, rest: Range<usize>) -> Vec<Assignment<'s>> {
+    let list: Vec<Token> = tokens(source, rest, Dialect::MiniJinja).collect();
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    let mut out = Vec::new();
+    let mut depth = 0_isize;
+    let mut in_value = false;
+    for (at, token) in list.iter().enumerate() {
+        match token.kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close => depth -= 1,
+            TokenKind::Word if !in_value && text(at.wrapping_sub(1)) != "." => {
+                let name = text(at);
+                out.push(match text(at + 1) {
+                    "." => Assignment::Changes(name, token.start),
+                    "=" if text(at + 2) == "namespace" && text(at + 3) == "(" => {
+                        Assignment::Makes(name)
+                    }
+                    _ => Assignment::Binds(name),
+                });
+            }
+            TokenKind::Operator if depth == 0 => match text(at) {
+                "=" | "|" => in_value = true,
+                "," => in_value = false,
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+    out
+}

@@ -1,0 +1,303 @@
+//! Every refusal: its place, and what it tells the author to write instead.
+
+use super::*;
+
+/// The refusal of `source` as `line:column message`.
+fn refusal(source: &str, syntax: &Syntax) -> String {
+    match rewrite("page.html", source, syntax) {
+        Ok(page) => format!("accepted: {}", page.source()),
+        Err(error) => {
+            let message = error.message();
+            assert!(!message.contains('\n') && !message.ends_with('.'), "{message}");
+            let place = error.location().unwrap();
+            format!("{}:{} {message}", place.line, place.column)
+        }
+    }
+}
+
+fn refused(syntax: &Syntax, cases: &[(&str, &str)]) {
+    for (source, expected) in cases {
+        let found = refusal(source, syntax);
+        assert!(found.starts_with(expected), "{source}\nfound:    {found}\nexpected: {expected}");
+    }
+}
+
+fn accepted(syntax: &Syntax, sources: &[&str]) {
+    for source in sources {
+        let found = rewrite("page.html", source, syntax);
+        assert!(found.is_ok(), "{source}\n{}", found.unwrap_err());
+    }
+}
+
+fn both(cases: &[(&str, &str)]) {
+    refused(&Syntax::minijinja(), cases);
+    refused(&Syntax::tera(), cases);
+}
+
+#[test]
+fn arguments() {
+    both(&[
+        ("{% cache , 1 %}{% endcache %}", "1:10 an argument is missing before this comma"),
+        ("{% cache 1,, 2 %}{% endcache %}", "1:12 an argument is missing before this comma"),
+        ("{% cache 1,2,, %}{% endcache %}", "1:14 an argument is missing"),
+        ("{% cache unless=a, 1 %}{% endcache %}", "1:20 `1` stands after the option `unless`"),
+        (
+            "{% cache 1, unles=a %}{% endcache %}",
+            "1:13 unknown option `unles`: the options are `unless`, `refresh` and `shared`; did you mean `unless`?",
+        ),
+        (
+            "{% cache 1, zzzzzzzzzz=a %}{% endcache %}",
+            "1:13 unknown option `zzzzzzzzzz`: the options are `unless`, `refresh` and `shared`",
+        ),
+        ("{% cache 1, unless=a, unless=b %}{% endcache %}", "1:23 option `unless` is given twice"),
+        ("{% cache 1, unless= %}{% endcache %}", "1:13 option `unless` has no value"),
+        ("{% cache 1, tags=['a'] %}{% endcache %}", "1:13 option `tags` is not there yet: "),
+        ("{% cache 1, stale='1s' %}{% endcache %}", "1:13 option `stale` is not there yet: "),
+        ("{% cache 1, version=2 %}{% endcache %}", "1:13 option `version` is not there yet: "),
+        ("{% cache 1, using='b' %}{% endcache %}", "1:13 option `using` is not there yet: "),
+        ("{% cache 1, shared=x %}{% endcache %}", "1:20 `shared` is `x`, which is known only when"),
+        ("{% cache 1, *xs %}{% endcache %}", "1:13 `*xs` spreads a value"),
+        ("{% cache 1, **xs %}{% endcache %}", "1:13 `**xs` spreads a value"),
+        ("{% cache 1, ...xs %}{% endcache %}", "1:13 `...xs` spreads a value"),
+    ]);
+}
+
+#[test]
+fn pairing() {
+    both(&[
+        ("a\n {% endcache %}", "2:2 `endcache` closes nothing"),
+        ("{% if x %}{% endcache %}{% endif %}", "1:11 `endcache` closes nothing"),
+        ("a\n {% cache 1 %}", "2:2 this cache block is never closed: write `{% endcache %}`"),
+        ("{% cache 1 %}{% if x %}", "1:1 this cache block is never closed"),
+        (
+            "{% if x %}{% cache 1 %}{% endif %}{% endcache %}",
+            "1:24 `endif` belongs to the statement opened on line 1, column 1, but the cache block of line 1, column 11 is still open",
+        ),
+        (
+            "{% if x %}{% cache 1 %}{% else %}{% endcache %}{% endif %}",
+            "1:24 `else` belongs to the statement opened on line 1, column 1",
+        ),
+        (
+            "{% cache 1 %}{% if x %}{% endcache %}{% endif %}",
+            "1:24 `endcache` comes while the `if` of line 1, column 14 is open inside the cache block: write `{% endif %}` before it",
+        ),
+        (
+            "{% cache 1 %}{% endfilter %}{% endcache %}",
+            "1:14 `endfilter` belongs to nothing in the cache block",
+        ),
+        ("{% cache 1 %}{% else %}{% endcache %}", "1:14 `else` belongs to nothing"),
+        ("{% cache 1", "1:1 this `cache` tag has no end"),
+        ("{% cache 'a }{% endcache %}", "1:1 this `cache` tag has no end"),
+        (
+            "{% cache 1, \"a\" %}{% endcache b %}",
+            "1:19 `endcache` names `b`, but the cache block of line 1, column 1 is named `\"a\"`",
+        ),
+        (
+            "{% cache 1 %}{% endcache b %}",
+            "1:14 `endcache` names `b`, but the cache block of line 1, column 1 has no name",
+        ),
+    ]);
+    for syntax in [Syntax::minijinja(), Syntax::tera()] {
+        accepted(
+            &syntax,
+            &[
+                "{% cache 1, \"a\" %}{% endcache a %}",
+                "{% cache 1, \"a\" %}{% endcache \"a\" %}",
+                "{% cache 1, 'a b' %}{% endcache \"a b\" %}",
+                "{% cache 1, a.b %}{% endcache a.b %}",
+                "{% raw %}{% endcache %}{% endraw %}{# {% cache %} #}{{ \"{% cache %}\" }}",
+            ],
+        );
+    }
+}
+
+#[test]
+fn places() {
+    let minijinja = Syntax::minijinja();
+    let unnamed = "an unnamed cache block in ";
+    both(&[
+        (
+            "{% for x in xs %}{% cache 1 %}{% endcache %}{% endfor %}",
+            "1:18 an unnamed cache block in the `for` loop of line 1, column 1 would give all its rounds the same fragment",
+        ),
+        (
+            "{% for x in xs %}{% if x %}{% cache 1 %}{% endcache %}{% endif %}{% endfor %}",
+            &format!("1:28 {unnamed}the `for` loop"),
+        ),
+        (
+            "{% cache 1 %}{% extends 'b' %}{% endcache %}",
+            "1:14 `extends` cannot stand in a cache block",
+        ),
+        (
+            "{% for x in xs %}{% cache 1, 'a', x %}{% break %}{% endcache %}{% endfor %}",
+            "1:39 `break` would leave the cache block of line 1, column 18",
+        ),
+        (
+            "{% for x in xs %}{% cache 1, 'a', x %}{% if x %}{% continue %}{% endif %}{% endcache %}{% endfor %}",
+            "1:49 `continue` would leave the cache block",
+        ),
+        (
+            "{% for x in xs %}{% cache 1, 'a', x %}{% for y in x %}{% else %}{% break %}{% endfor %}{% endcache %}{% endfor %}",
+            "1:65 `break` would leave the cache block",
+        ),
+        (
+            "{% cache 1, 'a' %}{% if x %}{% block b %}{% endblock %}{% endif %}{% endcache %}",
+            "1:1 this cache block holds `{% block b %}`, which each child template fills (line 1, column 29)",
+        ),
+        (
+            "{% cache 1, 'a' %}{% cache 1, 'b', x %}{% block b %}{% endblock %}{% endcache %}{% endcache %}",
+            "1:1 this cache block holds `{% block b %}`",
+        ),
+    ]);
+    refused(
+        &minijinja,
+        &[
+            (
+                "{% macro m() %}{% cache 1 %}{% endcache %}{% endmacro %}",
+                &format!("1:16 {unnamed}the macro"),
+            ),
+            (
+                "{% call m() %}{% cache 1 %}{% endcache %}{% endcall %}",
+                &format!("1:15 {unnamed}the `call` block"),
+            ),
+            (
+                "{% macro m() %}{% cache 1, 'a' %}{{ caller() }}{% endcache %}{% endmacro %}",
+                "1:16 this cache block calls `caller()`",
+            ),
+            (
+                "{% macro m() %}{% cache 1, 'a' %}{% set x = caller (1) %}{% endcache %}{% endmacro %}",
+                "1:16 this cache block calls `caller()`",
+            ),
+            (
+                "{% cache 1 %}{% set ns.x = 1 %}{% endcache %}",
+                "1:21 `ns` is made outside the cache block",
+            ),
+            (
+                "{% set ns = namespace() %}{% cache 1 %}{% set ns.x %}1{% endset %}{% endcache %}",
+                "1:47 `ns` is made outside the cache block",
+            ),
+            (
+                "{% cache 1 %}{% set ns = namespace() %}{% cache 2 %}{% set ns.x = 1 %}{% endcache %}{% endcache %}",
+                "1:60 `ns` is made outside the cache block",
+            ),
+            (
+                "{% cache 1 %}{% for a in b %}{% set ns = namespace() %}{% endfor %}{% set ns.x = 1 %}{% endcache %}",
+                "1:75 `ns` is made outside the cache block",
+            ),
+            ("{% cache 1 %}{% set a, ns.x = 1, 2 %}{% endcache %}", "1:24 `ns` is made outside"),
+        ],
+    );
+    refused(
+        &Syntax::tera(),
+        &[
+            (
+                "{% component c() %}{% cache 1 %}{% endcache %}{% endcomponent %}",
+                &format!("1:20 {unnamed}the component"),
+            ),
+            (
+                "{% component c() %}{% cache 1, 'a' %}{{ body }}{% endcache %}{% endcomponent %}",
+                "1:20 this cache block prints the component's `body`",
+            ),
+            (
+                "{% cache 1 %}{% set_global x = 1 %}{% endcache %}",
+                "1:14 `set_global` in a cache block",
+            ),
+            (
+                "{% extends 'b' %}\n{% cache 1 %}{% endcache %}",
+                "2:1 a child template prints only what stands in its blocks",
+            ),
+        ],
+    );
+    accepted(
+        &minijinja,
+        &[
+            "{% for x in xs %}{% else %}{% cache 1 %}{% endcache %}{% endfor %}",
+            "{% cache 1 %}{% for x in xs %}{% if x %}{% break %}{% endif %}{% endfor %}{% endcache %}",
+            "{% cache 1, 'a', x %}{% block b %}{% endblock %}{% endcache %}",
+            "{% cache 1, shared=true %}{% block b %}{% endblock %}{% endcache %}",
+            "{% macro m() %}{% cache 1, 'a', x %}{{ caller() }}{% endcache %}{% endmacro %}",
+            "{% cache 1 %}{{ x.caller() }}{{ caller }}{{ 'caller()' }}{% endcache %}",
+            "{% cache 1 %}{% with ns = namespace(a=1), b = 2 %}{% set ns.x = b %}{% endwith %}{% endcache %}",
+            "{% cache 1 %}{% set ns = namespace() %}{% for x in xs %}{% set ns.x = x %}{% endfor %}{% endcache %}",
+            "{% extends 'b' %}{% cache 1 %}{% endcache %}",
+        ],
+    );
+    accepted(
+        &Syntax::tera(),
+        &[
+            "{% component c() %}{% cache 1, 'a', x %}{{ body }}{% endcache %}{% endcomponent %}",
+            "{% component c() %}{% cache 1, 'a' %}{{ x.body }}{{ f(body=1) }}{% endcache %}{% endcomponent %}",
+            "{% cache 1 %}{{ body }}{% endcache %}",
+            "{% extends 'b' %}{% block b %}{% cache 1 %}{% endcache %}{% endblock %}",
+        ],
+    );
+}
+
+#[test]
+fn columns_count_characters_and_bom_none() {
+    let syntax = Syntax::tera();
+    refused(
+        &syntax,
+        &[
+            ("\u{feff}{% endcache %}", "1:1 "),
+            ("\u{feff}\u{feff}é\t😀{% endcache %}", "1:5 "),
+            ("a\r\n\té{% endcache %}", "2:3 "),
+        ],
+    );
+}
+
+#[test]
+fn nesting_is_refused_where_the_engine_would_give_up() {
+    for (syntax, most) in [(Syntax::minijinja(), 49), (Syntax::tera(), 19)] {
+        let nested = |depth: usize| {
+            format!("{}x{}", "{% cache 1 %}".repeat(depth), "{% endcache %}".repeat(depth))
+        };
+        let deepest = nested(most);
+        let page = rewrite("page.html", &deepest, &syntax).unwrap();
+        let rendered = match syntax.dialect() {
+            Dialect::MiniJinja => render_minijinja(&SyntaxConfig::default(), page.source()),
+            Dialect::Tera => render_tera_in(tera_engine(), page.source()),
+        };
+        assert_eq!(rendered.as_deref(), Ok("x"));
+        for depth in [most + 1, 10_000] {
+            let message = refusal(&nested(depth), &syntax);
+            let place = format!("1:{} this nests deeper than", 13 * most + 1);
+            assert!(message.starts_with(&place), "{message}");
+        }
+        let ifs = format!("{}{}", "{% cache 1 %}".repeat(most), "{% if x %}".repeat(3));
+        assert!(refusal(&ifs, &syntax).contains("this nests deeper"));
+    }
+}
+
+#[test]
+fn an_engine_can_speak_for_itself() {
+    // Broken in ways that have nothing to do with cache blocks: handed over, with what came
+    // before rewritten.
+    for syntax in [Syntax::minijinja(), Syntax::tera()] {
+        for rest in
+            ["{% endif %}", "{{ 'a", "{# a", "{% raw %}", "{% if x", "{% if x %}{% endfor %}"]
+        {
+            let source = format!("{{% cache 1 %}}a{{% endcache %}}{rest}");
+            let page = rewrite("page.html", &source, &syntax).unwrap();
+            assert!(page.source().ends_with(rest) && page.blocks().len() == 1);
+        }
+        let page = rewrite("page.html", "{% cache 1 %}{# {% endcache %}", &syntax).unwrap();
+        assert_eq!(page.blocks().len(), 1);
+    }
+}
+
+#[test]
+fn unusable_delimiters_are_an_error() {
+    for syntax in [
+        Syntax::minijinja().with_block_delimiters("", "%}"),
+        Syntax::minijinja().with_comment_delimiters("{#", ""),
+        Syntax::minijinja().with_variable_delimiters("{%", "}}"),
+        Syntax::minijinja().with_line_statement_prefix(Some("{%")),
+        Syntax::tera().with_block_delimiters("[[[", "]]]"),
+        Syntax::tera().with_variable_delimiters("日", "}}"),
+        Syntax::tera().with_line_statement_prefix(Some("#")),
+    ] {
+        let error = rewrite("page.html", "text", &syntax).unwrap_err();
+        assert_eq!(error.kind(), crate::ErrorKind::Config);
+    }
+}

@@ -1,0 +1,104 @@
+//! Tokens inside a tag, as far as the rewriter must tell them apart: words, strings, brackets.
+//! Where a tag ends is decided in `scanner.rs`.
+
+use std::ops::Range;
+
+use super::rules::Dialect;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    /// A name or a number.
+    Word,
+    String,
+    Open,
+    Close,
+    /// Anything else: an operator, a comma, a character no engine knows.
+    Operator,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) kind: TokenKind,
+    pub(super) start: usize,
+    pub(super) end: usize,
+}
+
+impl Token {
+    pub(super) fn text<'s>(&self, source: &'s str) -> &'s str {
+        &source[self.start..self.end]
+    }
+}
+
+/// The token at `at`, which must be inside `source` and not on whitespace; `None` for a string
+/// without an end.
+pub(super) fn token_at(source: &str, at: usize, dialect: Dialect) -> Option<Token> {
+    let rest = &source.as_bytes()[at..];
+    let first = *rest.first()?;
+    let (kind, len) = match first {
+        b'"' | b'\'' => (TokenKind::String, string_len(rest, first)?),
+        b'`' if dialect == Dialect::Tera => (TokenKind::String, string_len(rest, first)?),
+        b'(' | b'[' | b'{' => (TokenKind::Open, 1),
+        b')' | b']' | b'}' => (TokenKind::Close, 1),
+        _ => match word_len(&source[at..], dialect) {
+            0 => (TokenKind::Operator, operator_len(&source[at..], dialect)),
+            len => (TokenKind::Word, len),
+        },
+    };
+    Some(Token { kind, start: at, end: at + len })
+}
+
+/// All tokens of `range`, the content of a closed tag.
+pub(super) fn tokens(
+    source: &str,
+    range: Range<usize>,
+    dialect: Dialect,
+) -> impl Iterator<Item = Token> + '_ {
+    let mut at = range.start;
+    let end = range.end;
+    std::iter::from_fn(move || {
+        at = skip_blank(source, at);
+        if at >= end {
+            return None;
+        }
+        let token = token_at(source, at, dialect)?;
+        at = token.end;
+        Some(token)
+    })
+}
+
+/// The first place at or after `at` that is not ASCII whitespace.
+pub(super) fn skip_blank(source: &str, at: usize) -> usize {
+    let rest = &source.as_bytes()[at..];
+    at + rest.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(rest.len())
+}
+
+fn string_len(rest: &[u8], quote: u8) -> Option<usize> {
+    let mut at = 1;
+    loop {
+        match *rest.get(at)? {
+            b'\\' => at += 2,
+            byte if byte == quote => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
+}
+
+fn word_len(rest: &str, dialect: Dialect) -> usize {
+    // Tera knows ASCII names only, so a delimiter such as `»` may follow one directly.
+    let in_word = |c: char| match dialect {
+        Dialect::MiniJinja => c == '_' || c.is_alphanumeric(),
+        Dialect::Tera => c == '_' || c.is_ascii_alphanumeric(),
+    };
+    rest.find(|c| !in_word(c)).unwrap_or(rest.len())
+}
+
+fn operator_len(rest: &str, dialect: Dialect) -> usize {
+    if dialect == Dialect::Tera && rest.starts_with("...") {
+        return 3;
+    }
+    match rest.as_bytes() {
+        [b'/', b'/', ..] | [b'*', b'*', ..] | [b'=' | b'!' | b'>' | b'<', b'=', ..] => 2,
+        [b'<', b'/', ..] | [b'?', b'.' | b'[', ..] if dialect == Dialect::Tera => 2,
+        _ => rest.chars().next().map_or(1, char::len_utf8),
+    }
+}
