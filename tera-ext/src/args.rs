@@ -1,0 +1,78 @@
+//! A cache block's values as Tera hands them over: their meaning as timeout, condition and key
+//! part. What a part's canonical text is: the core's `KeyEncoder`.
+
+use fragcache::engine::{Arguments, KeyEncoder, Scalar, UnusablePart};
+use tera::Value;
+use tera::value::ValueKind;
+
+/// The values after the site.
+pub(crate) struct Values<'a>(pub(crate) &'a [Value]);
+
+impl Arguments for Values<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn scalar(&self, index: usize) -> Scalar<'_> {
+        let Some(value) = self.0.get(index) else { return Scalar::Undefined };
+        match value.kind() {
+            ValueKind::Undefined => Scalar::Undefined,
+            ValueKind::None => Scalar::None,
+            ValueKind::Bool => Scalar::Bool(value.is_truthy()),
+            ValueKind::String => value.as_str().map_or(Scalar::Other("string"), Scalar::Str),
+            ValueKind::F64 => value.as_f64().map_or(Scalar::Other("float"), Scalar::Float),
+            _ => match (value.as_i128(), value.as_u128()) {
+                (Some(int), _) => Scalar::Int(int),
+                (None, Some(int)) => Scalar::BigInt(int),
+                (None, None) => Scalar::Other(name_of(value)),
+            },
+        }
+    }
+
+    fn truthy(&self, index: usize) -> bool {
+        self.0.get(index).is_some_and(Value::is_truthy)
+    }
+
+    fn encode(&self, index: usize, key: &mut KeyEncoder<'_>) -> Result<(), UnusablePart> {
+        let value = self.0.get(index).ok_or(UnusablePart::Undefined)?;
+        encode(value, key, 0)
+    }
+}
+
+fn encode(value: &Value, key: &mut KeyEncoder<'_>, depth: usize) -> Result<(), UnusablePart> {
+    match value.kind() {
+        ValueKind::Undefined => return Err(UnusablePart::Undefined),
+        ValueKind::None => key.none(),
+        ValueKind::Bool => key.bool(value.is_truthy()),
+        ValueKind::String => key.str(value.as_str().ok_or(UnusablePart::Kind("string"))?),
+        ValueKind::F64 => {
+            let float = value.as_f64().filter(|float| float.is_finite());
+            key.float(float.ok_or(UnusablePart::NotFinite)?);
+        }
+        ValueKind::Array => {
+            if depth == UnusablePart::MAX_DEPTH {
+                return Err(UnusablePart::TooDeep);
+            }
+            let items = value.as_array().ok_or(UnusablePart::Kind("list"))?;
+            key.list(items.len());
+            for item in items {
+                encode(item, key, depth + 1)?;
+            }
+        }
+        _ => match (value.as_i128(), value.as_u128()) {
+            (Some(int), _) => key.int(int),
+            (None, Some(int)) => key.uint(int),
+            (None, None) => return Err(UnusablePart::Kind(name_of(value))),
+        },
+    }
+    Ok(())
+}
+
+/// What template authors call the type.
+fn name_of(value: &Value) -> &'static str {
+    match value.kind() {
+        ValueKind::Array => "list",
+        ValueKind::Bytes => "sequence of bytes",
+        _ => value.name(),
+    }
+}

@@ -1,0 +1,120 @@
+//! Which delimiters a Tera has. It does not tell, so it is asked by rendering a few bytes with
+//! each set that this process has used; what a source means under them: `fragcache::syntax`.
+
+use std::sync::{Mutex, PoisonError};
+
+use fragcache::syntax::Syntax;
+use fragcache::{Error, ErrorKind};
+use tera::{Context, Delimiters, Tera};
+
+/// Sets other than the default one that Teras of this process were given, oldest first.
+static KNOWN: Mutex<Vec<Delimiters>> = Mutex::new(Vec::new());
+
+/// Most sets that are remembered: every look for a cache tries them all in the worst case.
+const MAX_KNOWN: usize = 64;
+
+/// Sets the delimiters of a Tera, and tells fragcache of them. Use it in place of
+/// [`Tera::set_delimiters`], before any template is added; before or after
+/// [`add_to_tera`](crate::add_to_tera).
+///
+/// If the Tera has these delimiters already, nothing is set and they become known, also when it
+/// has templates.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`], with Tera's own error as its source, for delimiters that Tera refuses
+/// and for a Tera that has templates under other ones; [`ErrorKind::Config`] for the 65th set of
+/// delimiters in one process. Nothing is changed then.
+///
+/// ```
+/// use fragcache::FragmentCache;
+/// use tera::{Context, Delimiters, Tera};
+///
+/// let mut tera = Tera::new();
+/// fragcache_tera::set_delimiters(&mut tera, Delimiters {
+///     block_start: "<%".into(),
+///     block_end: "%>".into(),
+///     ..Delimiters::default()
+/// })?;
+/// fragcache_tera::add_to_tera(&mut tera, FragmentCache::in_memory())?;
+/// fragcache_tera::add_raw_template(&mut tera, "a", "<% cache 60 %>Hello<% endcache %>")?;
+/// assert_eq!(fragcache_tera::render(&tera, "a", &Context::new())?, "Hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn set_delimiters(tera: &mut Tera, delimiters: Delimiters) -> Result<(), Error> {
+    syntax(&delimiters).validate()?;
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let new = delimiters != Delimiters::default() && !known.contains(&delimiters);
+    if new && known.len() == MAX_KNOWN {
+        return Err(Error::new(
+            ErrorKind::Config,
+            format!(
+                "this process has used {MAX_KNOWN} sets of delimiters already; write templates \
+                 in one of them"
+            ),
+        ));
+    }
+    if !speaks(tera, &delimiters) {
+        tera.set_delimiters(delimiters.clone()).map_err(|cause| {
+            let message = format!(
+                "Tera refuses these delimiters: {cause}; set them on a new Tera, before any \
+                 template is added"
+            );
+            Error::new(ErrorKind::Config, message).with_source(cause)
+        })?;
+    }
+    if new {
+        known.push(delimiters);
+    }
+    Ok(())
+}
+
+/// The lexical rules of a Tera with these delimiters, for [`rewrite`](crate::rewrite).
+///
+/// ```
+/// use fragcache_tera::syntax;
+/// use tera::Delimiters;
+///
+/// let rules = syntax(&Delimiters { block_start: "<%".into(), ..Delimiters::default() });
+/// assert_eq!(rules.block_delimiters(), ("<%", "%}"));
+/// ```
+pub fn syntax(delimiters: &Delimiters) -> Syntax {
+    let d = delimiters.clone();
+    Syntax::tera()
+        .with_block_delimiters(d.block_start, d.block_end)
+        .with_variable_delimiters(d.variable_start, d.variable_end)
+        .with_comment_delimiters(d.comment_start, d.comment_end)
+}
+
+/// The delimiters of this Tera, if they are known.
+pub(crate) fn of(tera: &Tera) -> Result<Delimiters, Error> {
+    let default = Delimiters::default();
+    if speaks(tera, &default) {
+        return Ok(default);
+    }
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    known.into_iter().find(|delimiters| speaks(tera, delimiters)).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Config,
+            "this Tera has delimiters that fragcache was not told of, so it could not find cache \
+             blocks; set them with fragcache_tera::set_delimiters",
+        )
+    })
+}
+
+/// Whether each of the six delimiters is this Tera's.
+fn speaks(tera: &Tera, delimiters: &Delimiters) -> bool {
+    const WORD: &str = "fragcache";
+    let probe = wrap(delimiters, &format!("\"{WORD}\""));
+    tera.render_str(&probe, &Context::new(), false).is_ok_and(|printed| printed == WORD)
+}
+
+/// A source that uses all six delimiters and prints `expression`.
+pub(crate) fn wrap(delimiters: &Delimiters, expression: &str) -> String {
+    let d = delimiters;
+    let (open, close) = (&d.block_start, &d.block_end);
+    format!(
+        "{open} if true {close}{} {expression} {}{open} endif {close}{} {}",
+        d.variable_start, d.variable_end, d.comment_start, d.comment_end
+    )
+}

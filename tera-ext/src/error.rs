@@ -1,0 +1,165 @@
+//! Errors on their way to a user of Tera: ours inside Tera's own, and Tera's shown against the
+//! source that the author wrote. Tera's errors carry places in the rewritten source; lines are the
+//! same there, columns and the quoted line are not.
+
+use std::sync::Arc;
+
+use fragcache::syntax::{self, Syntax};
+use tera::Tera;
+
+use crate::install::Installation;
+
+/// Our error as Tera's, with ours as its source.
+pub(crate) fn into_tera(error: fragcache::Error) -> tera::Error {
+    tera::Error::chain(error.to_string(), error)
+}
+
+/// The text of an error of this Tera, shown against the sources that the authors wrote rather than
+/// the rewritten ones.
+///
+/// For errors of rendering, which pass through this crate untouched; load errors show the author's
+/// source already. Parts of the text that have nothing to do with a cache block stay as they are.
+///
+/// ```
+/// use fragcache::FragmentCache;
+/// use tera::{Context, Tera};
+///
+/// let mut tera = Tera::new();
+/// fragcache_tera::add_to_tera(&mut tera, FragmentCache::in_memory())?;
+/// fragcache_tera::add_raw_template(&mut tera, "a", "{% cache 60 %}{{ oops }}{% endcache %}")?;
+/// let error = fragcache_tera::render(&tera, "a", &Context::new()).unwrap_err();
+///
+/// let shown = fragcache_tera::explain(&tera, &error);
+/// assert!(shown.contains("--> a:1:18"));
+/// assert!(shown.contains("1 | {% cache 60 %}{{ oops }}{% endcache %}"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn explain(tera: &Tera, error: &tera::Error) -> String {
+    let text = error.to_string();
+    match Installation::of(tera) {
+        Ok((installation, syntax)) => {
+            translate(&text, &syntax, |name| installation.author_of(name))
+        }
+        Err(_) => text,
+    }
+}
+
+/// A load error of Tera's, itself where it quotes nothing rewritten.
+pub(crate) fn in_authors_words(
+    cause: tera::Error,
+    syntax: &Syntax,
+    author: impl Fn(&str) -> Option<Arc<str>>,
+) -> tera::Error {
+    let text = cause.to_string();
+    let translated = translate(&text, syntax, author);
+    if translated == text { cause } else { tera::Error::chain(translated, cause) }
+}
+
+/// Replaces each place and quoted line in Tera's reports. A report looks like
+///
+/// ```text
+/// error: message
+///  --> name:line:column
+///   |
+/// 3 | the line
+///   |     ^^^^
+/// ```
+///
+/// and notes below it begin `note: label name:line:column`.
+fn translate(text: &str, syntax: &Syntax, author: impl Fn(&str) -> Option<Arc<str>>) -> String {
+    let lines: Vec<&str> = text.split('\n').collect();
+    let mut out: Vec<String> = Vec::with_capacity(lines.len());
+    let mut at = 0;
+    while at < lines.len() {
+        let rest = &lines[at..];
+        match Report::read(rest).and_then(|report| report.translated(syntax, &author)) {
+            Some(report) => {
+                out.extend(report);
+                at += REPORT_LINES;
+            }
+            None => {
+                out.push(rest[0].to_owned());
+                at += 1;
+            }
+        }
+    }
+    out.join("\n")
+}
+
+/// The place, an empty line, the quoted line, and its underline.
+const REPORT_LINES: usize = 4;
+
+/// One place in Tera's text, with what is quoted below it.
+struct Report<'t> {
+    /// What stands before the template's name.
+    lead: &'t str,
+    name: &'t str,
+    line: usize,
+    column: usize,
+    quoted: &'t str,
+    underlined: usize,
+}
+
+impl<'t> Report<'t> {
+    fn read(lines: &[&'t str]) -> Option<Self> {
+        let [place, bar, quote, underline, ..] = lines else { return None };
+        let (lead, place) = match place.split_once("--> ") {
+            Some((padding, place)) if padding.trim().is_empty() => {
+                (&lines[0][..padding.len() + 4], place)
+            }
+            _ => {
+                let place = place.strip_prefix("note: called from ")?;
+                ("note: called from ", place)
+            }
+        };
+        let mut fields = place.rsplitn(3, ':');
+        let column = fields.next()?.parse().ok()?;
+        let line: usize = fields.next()?.parse().ok()?;
+        let name = fields.next()?;
+        let quoted = quote.strip_prefix(&format!("{line} | "))?;
+        let underlined = underline.bytes().filter(|byte| *byte == b'^').count();
+        (bar.trim() == "|").then_some(Self { lead, name, line, column, quoted, underlined })
+    }
+
+    /// The same report against the author's source, if that differs.
+    fn translated(
+        &self,
+        syntax: &Syntax,
+        author: impl Fn(&str) -> Option<Arc<str>>,
+    ) -> Option<Vec<String>> {
+        let source = author(self.name)?;
+        let page = syntax::rewrite(self.name, &source, syntax).ok()?;
+        let lowered = page.source();
+        let start = line_start(lowered, self.line)?;
+        let line = lowered[start..].split('\n').next()?;
+        if line != self.quoted {
+            return None;
+        }
+        let skip = |chars: usize| line.char_indices().nth(chars).map_or(line.len(), |(at, _)| at);
+        let begin = start + skip(self.column.checked_sub(1)?);
+        let end = start + skip(self.column - 1 + self.underlined);
+        let range = page.map().original_range(begin..end);
+
+        let line_at = source[..range.start].rfind('\n').map_or(0, |newline| newline + 1);
+        let number = source[..line_at].matches('\n').count() + 1;
+        let line_end = source[line_at..].find('\n').map_or(source.len(), |len| line_at + len);
+        let before = source.get(line_at..range.start)?;
+        let marked = source.get(range.start..range.end.min(line_end)).unwrap_or_default();
+        let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let padding = " ".repeat(number.to_string().len());
+        Some(vec![
+            format!("{}{}:{number}:{}", self.lead, self.name, before.chars().count() + 1),
+            format!("{padding} |"),
+            format!("{number} | {}", &source[line_at..line_end]),
+            format!("{padding} | {indent}{}", "^".repeat(marked.chars().count().max(1))),
+        ])
+    }
+}
+
+/// Where line `number`, counted from 1, begins.
+fn line_start(source: &str, number: usize) -> Option<usize> {
+    match number.checked_sub(2) {
+        None => (number == 1).then_some(0),
+        Some(skip) => source.match_indices('\n').nth(skip).map(|(at, _)| at + 1),
+    }
+}

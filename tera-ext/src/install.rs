@@ -1,0 +1,111 @@
+//! Joining a cache to a Tera, and finding it again. A Tera has no place for foreign state, so the
+//! installation lives in a filter and is handed over by rendering a call of it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use fragcache::syntax::{CacheBlock, Syntax};
+use fragcache::{Error, ErrorKind, FragmentCache};
+use tera::{Context, Kwargs, State, Tera, Value};
+
+use crate::delimiters;
+use crate::functions;
+
+/// What fragcache keeps for one Tera and its clones.
+#[derive(Debug, Default)]
+pub(crate) struct Installation {
+    loaded: Mutex<Loaded>,
+}
+
+/// What was loaded through this crate.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    /// The templates that hold cache blocks, by name.
+    pub(crate) templates: BTreeMap<String, Authored>,
+    /// The glob that was loaded last.
+    #[cfg(feature = "glob_fs")]
+    pub(crate) glob: Option<String>,
+}
+
+/// A template as its author wrote it.
+#[derive(Debug, Clone)]
+pub(crate) struct Authored {
+    pub(crate) source: Arc<str>,
+    pub(crate) blocks: Vec<CacheBlock>,
+}
+
+thread_local! {
+    /// Where the filter puts the installation for the one who rendered the call.
+    static FOUND: RefCell<Option<Arc<Installation>>> = const { RefCell::new(None) };
+}
+
+const FIND: &str = "__fragcache_installation";
+
+impl Installation {
+    /// The installation of this Tera, and the lexical rules under which it reads sources.
+    pub(crate) fn of(tera: &Tera) -> Result<(Arc<Self>, Syntax), Error> {
+        let delimiters = delimiters::of(tera)?;
+        let call = delimiters::wrap(&delimiters, &format!("0 | {FIND}"));
+        FOUND.set(None);
+        // It fails for a Tera without the filter.
+        let _ = tera.render_str(&call, &Context::new(), false);
+        match FOUND.take() {
+            Some(found) => Ok((found, delimiters::syntax(&delimiters))),
+            None => Err(Error::new(
+                ErrorKind::Config,
+                "this Tera has no fragment cache; call fragcache_tera::add_to_tera before adding \
+                 templates",
+            )),
+        }
+    }
+
+    pub(crate) fn loaded(&self) -> MutexGuard<'_, Loaded> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Gives a Tera the `{% cache %}` block, served from `cache`.
+///
+/// Add templates with [`add_raw_template`](crate::add_raw_template) and its siblings afterwards: a
+/// template that reaches Tera by another way fails on a cache block with "Unknown tag".
+///
+/// - A clone of the Tera shares the cache, and the list of [`cache_blocks`](crate::cache_blocks).
+/// - [`Tera::register_from`] carries the cache over to a Tera that has none; one that has its own
+///   keeps it.
+/// - The global context plays no part, so it may be replaced or cleared.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`] if the Tera has a cache already (the same or another), and if its
+/// delimiters are not known (see [`set_delimiters`](crate::set_delimiters)). Nothing is changed
+/// then.
+///
+/// ```
+/// use fragcache::{ErrorKind, FragmentCache};
+/// use tera::Tera;
+///
+/// let cache = FragmentCache::in_memory();
+/// let mut tera = Tera::new();
+/// fragcache_tera::add_to_tera(&mut tera, cache.clone())?;
+///
+/// let again = fragcache_tera::add_to_tera(&mut tera, cache).unwrap_err();
+/// assert_eq!(again.kind(), ErrorKind::Config);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+pub fn add_to_tera(tera: &mut Tera, cache: FragmentCache) -> Result<(), Error> {
+    delimiters::of(tera)?;
+    if Installation::of(tera).is_ok() {
+        return Err(Error::new(
+            ErrorKind::Config,
+            "this Tera has a fragment cache already; give another cache to a new Tera",
+        ));
+    }
+    let installation = Arc::new(Installation::default());
+    tera.register_filter(FIND, move |_: &Value, _: Kwargs, _: &State| {
+        FOUND.set(Some(Arc::clone(&installation)));
+        true
+    });
+    functions::register(tera, cache);
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! Rendering with known bounds, so that nothing an error leaves open outlives its render.
+
+use std::cell::RefCell;
+use std::io::Write;
+use std::marker::PhantomData;
+
+use fragcache::engine::{RenderMemo, Scope};
+use tera::{Context, Tera, TeraResult};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::error;
+use crate::install::Installation;
+use crate::templates;
+
+thread_local! {
+    /// What the scope around this thread's present render remembers.
+    static MEMO: RefCell<Option<RenderMemo>> = const { RefCell::new(None) };
+}
+
+/// Whether the present scope, where there is one, opened this unnamed block before.
+pub(crate) fn opens_again(number: u64) -> bool {
+    MEMO.with_borrow(|memo| memo.as_ref().is_some_and(|memo| memo.opens_again(number)))
+}
+
+/// Puts the outer scope's memory back, also when the render panics.
+struct Remembering {
+    outer: Option<RenderMemo>,
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Remembering {
+    fn begin() -> Self {
+        let outer = MEMO.replace(Some(RenderMemo::default()));
+        Self { outer, _not_send: PhantomData }
+    }
+}
+
+impl Drop for Remembering {
+    fn drop(&mut self) {
+        MEMO.set(self.outer.take());
+    }
+}
+
+/// Runs `render`, which renders one page on this thread, and gives up at once what it left open
+/// when it fails or panics.
+///
+/// Put it around a render that a framework makes. A bare `tera.render` caches just as soundly; but
+/// after an error in a cached body other threads may wait for that body until their wait limit,
+/// and an unnamed block that is opened twice in one page goes unnoticed.
+///
+/// A scope inside a scope is a render of its own. Whatever `render` returns passes through.
+///
+/// ```
+/// use fragcache::FragmentCache;
+/// use tera::{Context, Tera};
+///
+/// let mut tera = Tera::new();
+/// let cache = FragmentCache::in_memory();
+/// fragcache_tera::add_to_tera(&mut tera, cache.clone())?;
+/// fragcache_tera::add_raw_template(&mut tera, "a", "{% cache %}{{ oops }}{% endcache %}")?;
+///
+/// let failed = fragcache_tera::scope(|| tera.render("a", &Context::new()));
+/// assert!(failed.is_err());
+/// assert_eq!(cache.stats().flights, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn scope<R>(render: impl FnOnce() -> R) -> R {
+    let _scope = Scope::begin();
+    let _remembering = Remembering::begin();
+    render()
+}
+
+/// Renders a template as [`Tera::render`] does, inside a [`scope`].
+///
+/// # Errors
+///
+/// Those of [`Tera::render`], untouched. Errors of cache blocks end with the block's place in the
+/// author's file; [`explain`](crate::explain) shows any error against the author's source.
+///
+/// ```
+/// use fragcache::FragmentCache;
+/// use tera::{Context, Tera};
+///
+/// let mut tera = Tera::new();
+/// fragcache_tera::add_to_tera(&mut tera, FragmentCache::in_memory())?;
+/// fragcache_tera::add_raw_template(&mut tera, "a", "{% cache 60 %}Hello{% endcache %}")?;
+/// assert_eq!(fragcache_tera::render(&tera, "a", &Context::new())?, "Hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn render(tera: &Tera, name: &str, context: &Context) -> TeraResult<String> {
+    scope(|| tera.render(name, context))
+}
+
+/// Renders a template into a writer as [`Tera::render_to`] does, inside a [`scope`].
+///
+/// # Errors
+///
+/// Those of [`Tera::render_to`], untouched.
+///
+/// ```
+/// use fragcache::FragmentCache;
+/// use tera::{Context, Tera};
+///
+/// let mut tera = Tera::new();
+/// fragcache_tera::add_to_tera(&mut tera, FragmentCache::in_memory())?;
+/// fragcache_tera::add_raw_template(&mut tera, "a", "{% cache 60 %}Hello{% endcache %}")?;
+/// let mut page = Vec::new();
+/// fragcache_tera::render_to(&tera, "a", &Context::new(), &mut page)?;
+/// assert_eq!(page, b"Hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn render_to(tera: &Tera, name: &str, context: &Context, write: impl Write) -> TeraResult<()> {
+    scope(|| tera.render_to(name, context, write))
+}
+
+/// Renders a template from a string as [`Tera::render_str`] does, cache blocks included.
+///
+/// The template is called `string:` and a digest of its source, so that an unnamed block has one
+/// key wherever the same source is rendered. The source is rewritten and compiled on every call.
+///
+/// # Errors
+///
+/// Those of [`Tera::render_str`], and those of [`add_raw_template`](crate::add_raw_template).
+///
+/// ```
+/// use fragcache::FragmentCache;
+/// use tera::{Context, Tera};
+///
+/// let mut tera = Tera::new();
+/// let cache = FragmentCache::in_memory();
+/// fragcache_tera::add_to_tera(&mut tera, cache.clone())?;
+/// for _ in 0..2 {
+///     let source = "{% cache 60 %}Hello{% endcache %}";
+///     let page = fragcache_tera::render_str(&tera, source, &Context::new(), true)?;
+///     assert_eq!(page, "Hello");
+/// }
+/// assert_eq!(cache.stats().hits, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn render_str(
+    tera: &Tera,
+    source: &str,
+    context: &Context,
+    autoescape: bool,
+) -> TeraResult<String> {
+    let (_, syntax) = Installation::of(tera).map_err(error::into_tera)?;
+    let name = format!("string:{:032x}", xxh3_128(source.as_bytes()));
+    let lowered = templates::rewrite(&name, source, &syntax).map_err(error::into_tera)?;
+    scope(|| tera.render_str(&lowered, context, autoescape))
+}
