@@ -1,4 +1,40 @@
-//! fragcache (skeleton)
+//! Template fragments, cached.
+//!
+//! This crate is the cache behind `{% cache 300, "sidebar", user.id %} … {% endcache %}` in
+//! MiniJinja (`fragcache-minijinja`) and Tera (`fragcache-tera`). It knows neither engine: it
+//! rewrites cache blocks ([`syntax`]), names fragments ([`FragmentKey`]), keeps rendered bodies
+//! ([`FragmentCache`]) and sees to it that nothing deleted is served again.
+
+mod builder;
+mod cache;
+mod clock;
+pub mod engine;
+mod entry;
 mod error;
+mod flight;
+mod fragment;
+mod fresh;
+mod hash;
+mod key;
+mod near;
+mod observe;
+mod policy;
+mod render;
+mod sync;
 pub mod syntax;
+mod timeout;
+
+pub use builder::Builder;
+pub use cache::{Deletion, FragmentCache};
+pub use clock::{Clock, MonotonicClock};
 pub use error::{Error, ErrorKind, Location};
+pub use fragment::Fragment;
+pub use key::{
+    FragmentKey, KeyEncoder, KeyPart, MAX_KEY_BYTES, fragment_key_at, make_template_fragment_key,
+};
+pub use observe::{
+    BypassReason, Event, EventKind, MissReason, Misses, Observer, RefusalReason, RemovalCause,
+    Stats,
+};
+pub use policy::{Mode, OnMistake, Policy};
+pub use timeout::Timeout;

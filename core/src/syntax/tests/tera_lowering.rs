@@ -68,6 +68,10 @@ fn a_hit_prints_what_the_lookup_gives_and_may_be_empty() {
         let mut engine = tera_engine();
         engine.register_filter(
             "__fragcache_open",
+            |_: tera::Value, _: tera::Kwargs, _: &tera::State| -> bool { true },
+        );
+        engine.register_filter(
+            "__fragcache_hit",
             move |_: tera::Value, _: tera::Kwargs, _: &tera::State| -> tera::Value {
                 tera::Value::safe_string(found)
             },
@@ -116,7 +120,7 @@ fn variables_differ_between_templates_and_blocks() {
         names
     };
     let (a, b) = (variables("a.html"), variables("b.html"));
-    assert_eq!((a.len(), b.len()), (4, 4));
+    assert_eq!((a.len(), b.len()), (2, 2));
     assert!(a.iter().all(|name| !b.contains(name)));
 }
 

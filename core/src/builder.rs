@@ -1,0 +1,150 @@
+//! Settings of a cache, checked before there is one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::FragmentCache;
+use crate::clock::{Clock, MonotonicClock};
+use crate::error::{Error, ErrorKind};
+use crate::observe::Observer;
+use crate::policy::Policy;
+
+/// Builds a [`FragmentCache`].
+///
+/// ```
+/// use fragcache::FragmentCache;
+/// use std::time::Duration;
+///
+/// let cache = FragmentCache::builder()
+///     .default_timeout(Some(Duration::from_secs(60)))
+///     .max_bytes(16 << 20)
+///     .build()?;
+/// assert_eq!(cache.stats().entries, 0);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Builder {
+    pub(crate) default_life: Option<Duration>,
+    pub(crate) max_bytes: usize,
+    pub(crate) max_entries: usize,
+    pub(crate) max_entry_bytes: Option<usize>,
+    pub(crate) max_labels: usize,
+    pub(crate) wait_limit: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) policy: Policy,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            default_life: Some(Duration::from_secs(300)),
+            max_bytes: 64 << 20,
+            max_entries: 100_000,
+            max_entry_bytes: None,
+            max_labels: 65_536,
+            wait_limit: Duration::from_secs(1),
+            clock: Arc::new(MonotonicClock::default()),
+            observer: None,
+            policy: Policy::default(),
+        }
+    }
+}
+
+impl Builder {
+    /// How long a fragment without a timeout lives; `None` for ever. 300 s by default, as in
+    /// Flask-Caching.
+    pub fn default_timeout(mut self, life: Option<Duration>) -> Self {
+        self.default_life = life;
+        self
+    }
+
+    /// Bound of the near level in bytes, keys and overhead counted. 64 MiB by default.
+    pub fn max_bytes(mut self, bytes: usize) -> Self {
+        self.max_bytes = bytes;
+        self
+    }
+
+    /// Bound of the near level in entries (variants counted one by one). 100,000 by default.
+    pub fn max_entries(mut self, entries: usize) -> Self {
+        self.max_entries = entries;
+        self
+    }
+
+    /// Largest body that is stored, in bytes; larger ones are rendered and counted. By default
+    /// 1 MiB, or a quarter of [`max_bytes`](Self::max_bytes) if that is less.
+    pub fn max_entry_bytes(mut self, bytes: usize) -> Self {
+        self.max_entry_bytes = Some(bytes);
+        self
+    }
+
+    /// Rows of the label table. An invalidation beyond them forgets the oldest row, and entries
+    /// older than that row are rendered again when next asked for. 65,536 by default (about 5 MB
+    /// when full).
+    pub fn max_labels(mut self, rows: usize) -> Self {
+        self.max_labels = rows;
+        self
+    }
+
+    /// How long a caller waits for another's render of the same fragment before it renders for
+    /// itself without storing. 1 s by default.
+    pub fn wait_limit(mut self, limit: Duration) -> Self {
+        self.wait_limit = limit;
+        self
+    }
+
+    /// The clock by which entries expire. The monotonic clock by default.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Who is told of events. Nobody by default.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// What becomes of mistakes that only a render can show.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// The cache.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] for a bound of zero, an entry limit above the bound in bytes, or a
+    /// default timeout that is zero or longer than a clock can count.
+    pub fn build(self) -> Result<FragmentCache, Error> {
+        let refuse = |message: &str| Err(Error::new(ErrorKind::Config, message));
+        if self.max_bytes == 0 || self.max_entries == 0 {
+            return refuse(
+                "a near level of size 0 holds nothing; write FragmentCache::disabled() for a \
+                 cache that stores nothing",
+            );
+        }
+        if self.max_labels == 0 {
+            return refuse("max_labels is 0; write at least 1, or leave the default of 65,536");
+        }
+        match self.max_entry_bytes {
+            Some(0) => return refuse("max_entry_bytes is 0; write at least 1"),
+            Some(bytes) if bytes > self.max_bytes => {
+                return refuse("max_entry_bytes is above max_bytes; raise max_bytes or lower it");
+            }
+            _ => {}
+        }
+        if self.default_life.is_some_and(|life| life.is_zero()) {
+            return refuse(
+                "the default timeout is 0; write None for fragments that never expire, or \
+                 FragmentCache::disabled() to store nothing",
+            );
+        }
+        if self.default_life.is_some_and(|life| life.as_nanos() > u128::from(u64::MAX / 2)) {
+            return refuse("the default timeout is longer than a clock can count; write None");
+        }
+        Ok(FragmentCache::from_builder(self))
+    }
+}

@@ -1,0 +1,93 @@
+//! Time as the cache sees it: monotonic, and replaceable. The only place that reads a system clock.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+/// A source of monotonic time.
+///
+/// Entries expire by this clock and by nothing else, so a clock that a test moves by hand makes
+/// expiry exact. It must never run backwards.
+///
+/// ```
+/// use fragcache::{Clock, MonotonicClock};
+///
+/// let clock = MonotonicClock::default();
+/// let first = clock.now();
+/// assert!(clock.now() >= first);
+/// ```
+pub trait Clock: Debug + Send + Sync + 'static {
+    /// Time since some fixed moment of this clock's own.
+    fn now(&self) -> Duration;
+
+    /// As [`now`](Self::now), within 10 ms of it, where that is cheaper. What is served is checked
+    /// against this: a fragment may be served that much longer or shorter.
+    fn recent(&self) -> Duration {
+        self.now()
+    }
+}
+
+/// The operating system's monotonic clock, starting at the moment this value is made.
+///
+/// [`recent`](Clock::recent) reads the system's coarse clock, where it has one (Linux: up to
+/// 10 ms off, at a quarter of the price).
+#[derive(Debug, Clone)]
+pub struct MonotonicClock {
+    start: Instant,
+    coarse_start: coarsetime::Instant,
+}
+
+impl Default for MonotonicClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            coarse_start: coarsetime::Instant::now_without_cache_update(),
+        }
+    }
+}
+
+impl Clock for MonotonicClock {
+    fn now(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn recent(&self) -> Duration {
+        let now = coarsetime::Instant::now_without_cache_update();
+        now.duration_since(self.coarse_start).into()
+    }
+}
+
+/// A moment of a [`Clock`] in whole nanoseconds: 584 years fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    /// Later than every moment that a clock shows.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    pub(crate) fn now(clock: &dyn Clock) -> Self {
+        Self::at(clock.now())
+    }
+
+    pub(crate) fn recent(clock: &dyn Clock) -> Self {
+        Self::at(clock.recent())
+    }
+
+    fn at(now: Duration) -> Self {
+        Self(
+            now.as_secs()
+                .saturating_mul(1_000_000_000)
+                .saturating_add(u64::from(now.subsec_nanos())),
+        )
+    }
+
+    /// This moment and `life` more; `None` past the end of the clock.
+    pub(crate) fn after(self, life: Duration) -> Option<Self> {
+        let nanos = u64::try_from(life.as_nanos()).ok()?;
+        self.0.checked_add(nanos).filter(|&sum| sum < u64::MAX).map(Self)
+    }
+
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}

@@ -1,0 +1,12 @@
+//! For authors of engine extensions: what a rewritten template calls while it renders.
+//!
+//! An extension hands over the block's site and arguments with [`FragmentCache::open`], prints
+//! what it gets on a hit, and on a miss renders the body and closes the [`Ticket`]. Template
+//! authors and users of an extension need none of this.
+//!
+//! [`FragmentCache::open`]: crate::FragmentCache::open
+
+pub use crate::entry::{Body, Markup, OutputMode};
+pub use crate::key::{KeyEncoder, UnusablePart};
+pub use crate::render::{Arguments, Closed, Opened, RenderMemo, Scope, Ticket, abandon, close};
+pub use crate::timeout::Scalar;

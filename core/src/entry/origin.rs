@@ -1,0 +1,127 @@
+//! Where an entry was rendered: the cache block and the output mode. Together they name the
+//! variant of a key; each is held once, however many entries share it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::fresh::Label;
+use crate::hash::KeyHasher;
+use crate::sync::RwLock;
+use crate::syntax::site::{DIGEST_LEN, Site};
+
+/// The escaping under which a body was rendered. Bodies of different modes are different variants
+/// of their key, so markup from a `.txt` page never reaches an `.html` page unescaped.
+///
+/// ```
+/// use fragcache::engine::OutputMode;
+///
+/// assert_ne!(OutputMode::HTML, OutputMode::RAW);
+/// assert_eq!(OutputMode::custom("latex"), OutputMode::custom("latex"));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OutputMode(u64);
+
+impl OutputMode {
+    /// No escaping.
+    pub const RAW: Self = Self(0);
+    /// HTML escaping, or whatever the engine's one escape function does.
+    pub const HTML: Self = Self(1);
+    /// JSON serialization of printed values.
+    pub const JSON: Self = Self(2);
+
+    /// A mode of the user's own, by name.
+    pub fn custom(name: &str) -> Self {
+        Self(xxh3_64(name.as_bytes()) | 1 << 63)
+    }
+}
+
+/// The cache block that rendered an entry, and the mode it was rendered in.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    /// The block's source digest; empty for fragments rendered from Rust.
+    digest: Box<str>,
+    mode: OutputMode,
+    pub(crate) template: Option<Box<str>>,
+    pub(crate) template_label: Option<Label>,
+    pub(crate) line: u32,
+}
+
+impl Origin {
+    /// The origin of fragments that Rust code renders itself.
+    pub(crate) fn rust() -> Self {
+        Self {
+            digest: "".into(),
+            mode: OutputMode::RAW,
+            template: None,
+            template_label: None,
+            line: 0,
+        }
+    }
+
+    pub(crate) fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    pub(crate) fn mode(&self) -> OutputMode {
+        self.mode
+    }
+
+    pub(crate) fn same_variant(&self, digest: &str, mode: OutputMode) -> bool {
+        self.mode == mode && *self.digest == *digest
+    }
+}
+
+/// Most blocks × modes that are held for sharing. Beyond it each entry has an origin of its own.
+const MAX_SHARED: usize = 65_536;
+
+/// The origins in use, by block and mode.
+#[derive(Debug)]
+pub(crate) struct Origins {
+    shared: RwLock<HashMap<(Box<str>, OutputMode), Arc<Origin>>>,
+    rust: Arc<Origin>,
+}
+
+impl Default for Origins {
+    fn default() -> Self {
+        Self { shared: RwLock::new(HashMap::new()), rust: Arc::new(Origin::rust()) }
+    }
+}
+
+impl Origins {
+    pub(crate) fn rust(&self) -> &Arc<Origin> {
+        &self.rust
+    }
+
+    /// The origin of a block (its encoded site and the parsed one) in a mode.
+    pub(crate) fn get(
+        &self,
+        encoded: &str,
+        site: &Site<'_>,
+        mode: OutputMode,
+        hasher: KeyHasher,
+    ) -> Arc<Origin> {
+        let id = (Box::from(encoded), mode);
+        if let Some(origin) = self.shared.read().get(&id) {
+            return Arc::clone(origin);
+        }
+        let origin = Arc::new(Origin {
+            digest: site.digest.into(),
+            mode,
+            template: Some((*site.template).into()),
+            template_label: Some(hasher.template(&site.template)),
+            line: site.line,
+        });
+        let mut shared = self.shared.write();
+        if shared.len() < MAX_SHARED {
+            return Arc::clone(shared.entry(id).or_insert(origin));
+        }
+        origin
+    }
+}
+
+/// The digest at the start of an encoded site, without parsing the rest.
+pub(crate) fn digest_of(encoded_site: &str) -> Option<&str> {
+    encoded_site.get(..DIGEST_LEN)
+}

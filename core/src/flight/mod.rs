@@ -1,0 +1,322 @@
+//! Single flight in this process: one render per key and variant at a time. The first caller
+//! leads; others follow and receive what it rendered. No entry is stored here.
+//!
+//! A leader that fails or panics hands over to one follower. A result that may not be shared sends
+//! all of them off to render for themselves, and the key passes uncoalesced for a while. A wait
+//! has a limit, and one that would close a cycle of waits is not begun.
+
+mod waits;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as MapEntry;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lru::LruCache;
+
+use crate::clock::Moment;
+use crate::entry::{Entry, KeyBytes, Origin};
+use crate::fresh::{Freshness, Labels, Sequence};
+use crate::near::Probe;
+use crate::observe::BypassReason;
+use crate::sync::{Condvar, Mutex, ThreadId, current};
+use waits::Waits;
+
+/// Most keys that are remembered as passing uncoalesced.
+const MAX_PASSING: usize = 1024;
+
+/// How long a key passes uncoalesced after a result that could not be shared.
+const PASSING_FOR: Duration = Duration::from_secs(5);
+
+/// One render under way, and those who wait for it.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    id: FlightId,
+    key: KeyBytes,
+    /// Held so that its address stays this variant's own.
+    _origin: Arc<Origin>,
+    labels: Labels,
+    /// The first leader's read point: whoever would join after an invalidation since does not.
+    read: Sequence,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    progress: Progress,
+    waiting: usize,
+}
+
+#[derive(Debug)]
+enum Progress {
+    Led(ThreadId),
+    /// The leader failed; the next waiter to look leads.
+    Orphaned,
+    Landed(Box<Entry>),
+    /// The result may not be shared: everyone renders.
+    Unshared,
+}
+
+impl Flight {
+    fn leader(&self) -> Option<ThreadId> {
+        match self.state.lock().progress {
+            Progress::Led(thread) => Some(thread),
+            _ => None,
+        }
+    }
+}
+
+/// What a caller that missed is to do.
+#[derive(Debug)]
+pub(crate) enum Joined {
+    /// Render, then [`Flights::land`], [`Flights::part`] or [`Flights::abandon`].
+    Lead(Arc<Flight>),
+    /// A leader rendered this meanwhile.
+    Follow(Entry),
+    /// Render outside any flight and store nothing.
+    Alone(BypassReason),
+}
+
+/// All flights of one cache.
+#[derive(Debug)]
+pub(crate) struct Flights {
+    under_way: Mutex<HashMap<FlightId, Arc<Flight>>>,
+    passing: Mutex<LruCache<FlightId, Moment>>,
+    waits: Arc<Waits>,
+    wait_limit: Duration,
+}
+
+/// The hash of a key, and its variant's place among them.
+type FlightId = (u64, usize);
+
+fn id(hash: u64, origin: &Arc<Origin>) -> FlightId {
+    // Origins are held once per variant, so their address tells variants apart. Two addresses for
+    // one variant would only coalesce less.
+    (hash, Arc::as_ptr(origin).addr())
+}
+
+/// The waits of the whole process: a cycle may run through several caches.
+#[cfg(not(fragcache_shuttle))]
+fn process_waits() -> Arc<Waits> {
+    static WAITS: std::sync::LazyLock<Arc<Waits>> = std::sync::LazyLock::new(Arc::default);
+    Arc::clone(&WAITS)
+}
+
+/// A model run is a process of its own.
+#[cfg(fragcache_shuttle)]
+fn process_waits() -> Arc<Waits> {
+    Arc::default()
+}
+
+impl Flights {
+    pub(crate) fn new(wait_limit: Duration) -> Self {
+        let capacity =
+            std::num::NonZeroUsize::new(MAX_PASSING).unwrap_or(std::num::NonZeroUsize::MIN);
+        Self {
+            under_way: Mutex::new(HashMap::new()),
+            passing: Mutex::new(LruCache::new(capacity)),
+            waits: process_waits(),
+            wait_limit,
+        }
+    }
+
+    /// Flights under way.
+    pub(crate) fn len(&self) -> usize {
+        self.under_way.lock().len()
+    }
+
+    /// Leads a new flight for this key and variant, or follows the one under way.
+    pub(crate) fn join(
+        &self,
+        probe: Probe<'_>,
+        origin: &Arc<Origin>,
+        labels: &Labels,
+        fresh: &Freshness,
+        now: Moment,
+    ) -> Joined {
+        let id = id(probe.hash, origin);
+        if self.passes(id, now) {
+            return Joined::Alone(BypassReason::Unshared);
+        }
+        let flight = {
+            let mut under_way = self.under_way.lock();
+            match under_way.entry(id) {
+                MapEntry::Vacant(place) => {
+                    let flight = lead(probe, origin, labels, fresh);
+                    place.insert(Arc::clone(&flight));
+                    return Joined::Lead(flight);
+                }
+                MapEntry::Occupied(mut place) => {
+                    let flight = place.get();
+                    if flight.key[..] != *probe.key {
+                        return Joined::Alone(BypassReason::Collision);
+                    }
+                    // Deleted since it began: later callers start anew.
+                    if !fresh.holds(&flight.labels, None, flight.read) {
+                        let flight = lead(probe, origin, labels, fresh);
+                        place.insert(Arc::clone(&flight));
+                        return Joined::Lead(flight);
+                    }
+                    let flight = Arc::clone(flight);
+                    flight.state.lock().waiting += 1;
+                    flight
+                }
+            }
+        };
+        self.wait(flight)
+    }
+
+    fn passes(&self, id: FlightId, now: Moment) -> bool {
+        let mut passing = self.passing.lock();
+        match passing.peek(&id) {
+            Some(&until) if until > now => true,
+            Some(_) => {
+                passing.pop(&id);
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// Leads a new flight whatever is under way: for a caller that wants a fresh body.
+    pub(crate) fn lead_anew(
+        &self,
+        probe: Probe<'_>,
+        origin: &Arc<Origin>,
+        labels: &Labels,
+        fresh: &Freshness,
+    ) -> Arc<Flight> {
+        let flight = lead(probe, origin, labels, fresh);
+        self.under_way.lock().insert(flight.id, Arc::clone(&flight));
+        flight
+    }
+
+    /// Waits as a follower. The caller is counted in `waiting` already.
+    fn wait(&self, flight: Arc<Flight>) -> Joined {
+        let me = current().id();
+        {
+            let mut held = self.waits.hold();
+            if held.would_close_cycle(me, &flight) {
+                drop(held);
+                self.leave(&flight);
+                return Joined::Alone(BypassReason::Cycle);
+            }
+            held.begin(me, &flight);
+        }
+        let mut timed_out = false;
+        loop {
+            let mut state = flight.state.lock();
+            let outcome = match &state.progress {
+                Progress::Landed(entry) => Some(Joined::Follow((**entry).clone())),
+                Progress::Unshared => Some(Joined::Alone(BypassReason::Unshared)),
+                Progress::Orphaned => {
+                    drop(state);
+                    if self.take_lead(&flight, me) {
+                        return Joined::Lead(flight);
+                    }
+                    continue;
+                }
+                Progress::Led(_) if timed_out => Some(Joined::Alone(BypassReason::WaitLimit)),
+                Progress::Led(_) => None,
+            };
+            if let Some(outcome) = outcome {
+                state.waiting -= 1;
+                drop(state);
+                self.waits.hold().end(me);
+                return outcome;
+            }
+            timed_out = wait_for(&flight.changed, state, self.wait_limit);
+        }
+    }
+
+    /// Makes `me` the leader of an orphaned flight, unless another follower was faster.
+    fn take_lead(&self, flight: &Arc<Flight>, me: ThreadId) -> bool {
+        let mut held = self.waits.hold();
+        let mut state = flight.state.lock();
+        if !matches!(state.progress, Progress::Orphaned) {
+            return false;
+        }
+        state.progress = Progress::Led(me);
+        state.waiting -= 1;
+        held.end(me);
+        true
+    }
+
+    /// A waiter goes without a result. An orphaned flight is not left behind without anyone.
+    fn leave(&self, flight: &Arc<Flight>) {
+        let mut under_way = self.under_way.lock();
+        let mut state = flight.state.lock();
+        state.waiting -= 1;
+        if state.waiting == 0 && matches!(state.progress, Progress::Orphaned) {
+            remove(&mut under_way, flight);
+        }
+    }
+
+    /// The leader's result, for all followers.
+    pub(crate) fn land(&self, flight: &Arc<Flight>, entry: Entry) {
+        self.detach(flight);
+        flight.state.lock().progress = Progress::Landed(Box::new(entry));
+        flight.changed.notify_all();
+    }
+
+    /// The leader's result may not be shared: followers render, and the key passes for a while.
+    pub(crate) fn part(&self, flight: &Arc<Flight>, now: Moment) {
+        if let Some(until) = now.after(PASSING_FOR) {
+            self.passing.lock().put(flight.id, until);
+        }
+        self.detach(flight);
+        flight.state.lock().progress = Progress::Unshared;
+        flight.changed.notify_all();
+    }
+
+    /// The leader failed: one follower leads next.
+    pub(crate) fn abandon(&self, flight: &Arc<Flight>) {
+        // Joining counts a waiter under the map's lock, so under it the count is final.
+        let mut under_way = self.under_way.lock();
+        let mut state = flight.state.lock();
+        state.progress = Progress::Orphaned;
+        if state.waiting == 0 {
+            remove(&mut under_way, flight);
+        }
+        flight.changed.notify_one();
+    }
+
+    fn detach(&self, flight: &Arc<Flight>) {
+        remove(&mut self.under_way.lock(), flight);
+    }
+}
+
+fn remove(under_way: &mut HashMap<FlightId, Arc<Flight>>, flight: &Arc<Flight>) {
+    if under_way.get(&flight.id).is_some_and(|current| Arc::ptr_eq(current, flight)) {
+        under_way.remove(&flight.id);
+    }
+}
+
+fn lead(probe: Probe<'_>, origin: &Arc<Origin>, labels: &Labels, fresh: &Freshness) -> Arc<Flight> {
+    Arc::new(Flight {
+        id: id(probe.hash, origin),
+        key: KeyBytes::from_slice(probe.key),
+        _origin: Arc::clone(origin),
+        labels: *labels,
+        read: fresh.now(),
+        state: Mutex::new(State { progress: Progress::Led(current().id()), waiting: 0 }),
+        changed: Condvar::new(),
+    })
+}
+
+/// Waits for a change; whether the limit passed first.
+#[cfg(not(fragcache_shuttle))]
+fn wait_for(
+    changed: &Condvar,
+    mut state: crate::sync::MutexGuard<'_, State>,
+    limit: Duration,
+) -> bool {
+    changed.wait_for(&mut state, limit).timed_out()
+}
+
+#[cfg(fragcache_shuttle)]
+fn wait_for(changed: &Condvar, state: crate::sync::MutexGuard<'_, State>, _: Duration) -> bool {
+    drop(changed.wait(state));
+    false
+}

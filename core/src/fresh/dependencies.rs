@@ -1,0 +1,103 @@
+//! What an outer fragment depends on besides its own labels: the labels of all fragments inside
+//! it. Short sets are listed, long ones collapse into buckets: extra misses, never a stale hit.
+
+use super::{BUCKETS, Label, Labels};
+
+/// Longest set that is listed label by label.
+const MAX_LISTED: usize = 256;
+
+/// The labels of the fragments inside an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Dependencies {
+    Listed(Box<[Label]>),
+    Buckets(BucketSet),
+}
+
+/// One bit for each bucket of labels.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct BucketSet([u64; BUCKETS / 64]);
+
+impl BucketSet {
+    fn insert(&mut self, bucket: usize) {
+        self.0[bucket / 64] |= 1 << (bucket % 64);
+    }
+
+    pub(crate) fn indices(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..BUCKETS).filter(|&bucket| self.0[bucket / 64] >> (bucket % 64) & 1 == 1)
+    }
+
+    fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+            *mine |= theirs;
+        }
+    }
+}
+
+/// A dependency set while its fragment is being rendered.
+#[derive(Debug, Default)]
+pub(crate) struct DependencySet {
+    listed: Vec<Label>,
+    buckets: Option<BucketSet>,
+}
+
+impl DependencySet {
+    pub(crate) fn insert(&mut self, label: Label) {
+        if let Some(buckets) = &mut self.buckets {
+            buckets.insert(label.bucket());
+            return;
+        }
+        // Nested fragments of one loop share their name and template: skip the repeats at hand.
+        if self.listed.iter().rev().take(4).any(|&known| known == label) {
+            return;
+        }
+        self.listed.push(label);
+        if self.listed.len() > 2 * MAX_LISTED {
+            self.collapse_if_long();
+        }
+    }
+
+    pub(crate) fn insert_own(&mut self, labels: &Labels) {
+        self.insert(labels.key);
+        for label in [labels.name, labels.template].into_iter().flatten() {
+            self.insert(label);
+        }
+    }
+
+    pub(crate) fn merge(&mut self, inner: &Dependencies) {
+        match inner {
+            Dependencies::Listed(labels) => {
+                for &label in labels {
+                    self.insert(label);
+                }
+            }
+            Dependencies::Buckets(theirs) => self.collapse().merge(theirs),
+        }
+    }
+
+    /// The finished set; `None` if nothing was inside.
+    pub(crate) fn finish(mut self) -> Option<Dependencies> {
+        self.collapse_if_long();
+        match self.buckets {
+            Some(buckets) => Some(Dependencies::Buckets(buckets)),
+            None if self.listed.is_empty() => None,
+            None => Some(Dependencies::Listed(self.listed.into_boxed_slice())),
+        }
+    }
+
+    fn collapse_if_long(&mut self) {
+        self.listed.sort_unstable();
+        self.listed.dedup();
+        if self.listed.len() > MAX_LISTED {
+            self.collapse();
+        }
+    }
+
+    fn collapse(&mut self) -> &mut BucketSet {
+        let listed = std::mem::take(&mut self.listed);
+        let buckets = self.buckets.get_or_insert_default();
+        for label in listed {
+            buckets.insert(label.bucket());
+        }
+        buckets
+    }
+}

@@ -1,0 +1,305 @@
+//! The identity of a fragment: canonical text of each part, encoded so that no two lists of parts
+//! share bytes. Hashing for the maps is here too; the wire form for far stores is not.
+
+mod encode;
+mod part;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+pub use encode::{KeyEncoder, UnusablePart};
+pub use part::KeyPart;
+
+use encode::{Decoded, Decoder};
+
+/// Longest canonical key that is cached, in bytes. Longer ones are rendered uncached, and counted.
+pub const MAX_KEY_BYTES: usize = 4096;
+
+const EXPLICIT: u8 = b'e';
+const DEFAULT: u8 = b'd';
+
+/// The identity of a fragment: a name with what it varies on, or a template and a line.
+///
+/// Two keys are equal exactly when their parts have the same canonical text: integer 42 and `"42"`
+/// are one part; so are 2, 2.0 and 4/2; `true` is `"true"`; `None` is not `"None"`; a list is not
+/// its only item. `Display` shows the parts readably on one line; escape it before it goes into
+/// HTML.
+///
+/// ```
+/// use fragcache::{fragment_key, make_template_fragment_key};
+///
+/// let key = make_template_fragment_key("sidebar", ["42", "en"]);
+/// assert_eq!(key, fragment_key!("sidebar", 42, "en"));
+/// assert_eq!(key.to_string(), "sidebar(42, en)");
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FragmentKey(Arc<[u8]>);
+
+impl FragmentKey {
+    /// The key of a fragment called `name` that varies on nothing. More parts follow by
+    /// [`vary_on`](Self::vary_on).
+    ///
+    /// ```
+    /// use fragcache::{FragmentKey, fragment_key};
+    ///
+    /// assert_eq!(FragmentKey::new("sidebar").vary_on(42), fragment_key!("sidebar", 42));
+    /// ```
+    pub fn new(name: impl KeyPart) -> Self {
+        let mut bytes = vec![EXPLICIT];
+        name.encode(&mut KeyEncoder::new(&mut bytes));
+        Self(bytes.into())
+    }
+
+    /// This key with one part more.
+    #[must_use]
+    pub fn vary_on(self, part: impl KeyPart) -> Self {
+        let mut bytes = self.0.to_vec();
+        part.encode(&mut KeyEncoder::new(&mut bytes));
+        Self(bytes.into())
+    }
+
+    /// For a key made by [`fragment_key_at`]: the `ordinal`th unnamed cache block of its line,
+    /// counted from 1. Other keys come back unchanged.
+    ///
+    /// ```
+    /// use fragcache::fragment_key_at;
+    ///
+    /// assert_eq!(fragment_key_at("page.html", 7).nth(2).to_string(), "page.html:7#2");
+    /// ```
+    #[must_use]
+    pub fn nth(self, ordinal: u32) -> Self {
+        match Decoder::new(&self.0).default_key() {
+            Some((template, line, _)) => Self::at(template, line, ordinal),
+            None => self,
+        }
+    }
+
+    pub(crate) fn at(template: &str, line: u32, ordinal: u32) -> Self {
+        let mut bytes = Vec::with_capacity(template.len() + 16);
+        begin_default(&mut bytes, template, line, ordinal);
+        Self(bytes.into())
+    }
+
+    pub(crate) fn from_encoded(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The canonical text of the fragment's name; `None` for a key made from template and line.
+    pub fn name(&self) -> Option<Cow<'_, str>> {
+        explicit_name(&self.0)
+    }
+
+    /// The template of a key made from template and line.
+    pub fn template(&self) -> Option<&str> {
+        Decoder::new(&self.0).default_key().map(|(template, _, _)| template)
+    }
+}
+
+impl fmt::Display for FragmentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some((template, line, ordinal)) = Decoder::new(&self.0).default_key() {
+            write!(f, "{}:{line}", Shown(template))?;
+            return if ordinal > 1 { write!(f, "#{ordinal}") } else { Ok(()) };
+        }
+        let mut parts = Decoder::new(self.0.get(1..).unwrap_or_default());
+        if let Some(name) = parts.next() {
+            show(&name, f)?;
+        }
+        let mut first = true;
+        for part in parts {
+            f.write_str(if first { "(" } else { ", " })?;
+            first = false;
+            show(&part, f)?;
+        }
+        if first { Ok(()) } else { f.write_str(")") }
+    }
+}
+
+impl fmt::Debug for FragmentKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FragmentKey({self})")
+    }
+}
+
+fn show(part: &Decoded<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match part {
+        Decoded::None => f.write_str("none"),
+        Decoded::Text(text) => write!(f, "{}", Shown(text)),
+        Decoded::NotFinite(text) => write!(f, "<{text}>"),
+        Decoded::List(items) => {
+            f.write_str("[")?;
+            for (index, item) in items.clone().enumerate() {
+                if index > 0 {
+                    f.write_str(", ")?;
+                }
+                show(&item, f)?;
+            }
+            f.write_str("]")
+        }
+    }
+}
+
+/// Text as a key shows it: bare where that is unmistakable, quoted and escaped where not.
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '@');
+        if !self.0.is_empty() && self.0 != "none" && self.0.chars().all(plain) {
+            f.write_str(self.0)
+        } else {
+            write!(f, "{:?}", self.0)
+        }
+    }
+}
+
+/// The key of the fragment called `name` that varies on `vary_on`: what Flask-Caching's function
+/// of this name makes, for deleting from outside the template.
+///
+/// For parts of different types see [`fragment_key!`](crate::fragment_key).
+///
+/// ```
+/// use fragcache::make_template_fragment_key;
+///
+/// let key = make_template_fragment_key("sidebar", ["42", "en"]);
+/// assert_ne!(key, make_template_fragment_key("sidebar", ["42_en"]));
+/// assert_eq!(make_template_fragment_key("footer", [""; 0]).to_string(), "footer");
+/// ```
+pub fn make_template_fragment_key<P: KeyPart>(
+    name: impl KeyPart,
+    vary_on: impl IntoIterator<Item = P>,
+) -> FragmentKey {
+    let mut bytes = vec![EXPLICIT];
+    let mut encoder = KeyEncoder::new(&mut bytes);
+    name.encode(&mut encoder);
+    for part in vary_on {
+        part.encode(&mut encoder);
+    }
+    FragmentKey(bytes.into())
+}
+
+/// The key of an unnamed cache block: the template's name as the engine knows it, and the line
+/// (from 1) on which the block opens. [`FragmentKey::nth`] picks a later block of the same line.
+///
+/// ```
+/// use fragcache::fragment_key_at;
+///
+/// assert_eq!(fragment_key_at("page.html", 7).to_string(), "page.html:7");
+/// ```
+pub fn fragment_key_at(template: &str, line: u32) -> FragmentKey {
+    FragmentKey::at(template, line, 1)
+}
+
+/// The key of a fragment from a name and parts of any types that implement
+/// [`KeyPart`](crate::KeyPart).
+///
+/// ```
+/// use fragcache::{fragment_key, make_template_fragment_key};
+///
+/// let user_id = 42_u64;
+/// let draft: Option<&str> = None;
+/// let key = fragment_key!("sidebar", user_id, 2.0, true, draft, ["a", "b"]);
+/// assert_eq!(key.to_string(), "sidebar(42, 2, true, none, [a, b])");
+/// assert_eq!(fragment_key!("footer"), make_template_fragment_key("footer", [""; 0]));
+/// ```
+#[macro_export]
+macro_rules! fragment_key {
+    ($name:expr $(, $part:expr)* $(,)?) => {
+        $crate::FragmentKey::new(&$name)$(.vary_on(&$part))*
+    };
+}
+
+/// Starts the encoding of a key with an explicit name.
+pub(crate) fn begin_explicit(bytes: &mut Vec<u8>) {
+    bytes.push(EXPLICIT);
+}
+
+/// Writes the whole encoding of a key made from template and line.
+pub(crate) fn begin_default(bytes: &mut Vec<u8>, template: &str, line: u32, ordinal: u32) {
+    bytes.push(DEFAULT);
+    let mut encoder = KeyEncoder::new(bytes);
+    encoder.str(template);
+    encoder.int(i128::from(line));
+    encoder.int(i128::from(ordinal));
+}
+
+/// The canonical text of an explicit key's name.
+fn explicit_name(bytes: &[u8]) -> Option<Cow<'_, str>> {
+    let (&kind, parts) = bytes.split_first()?;
+    if kind != EXPLICIT {
+        return None;
+    }
+    match Decoder::new(parts).next()? {
+        Decoded::Text(text) => Some(Cow::Borrowed(text)),
+        other => {
+            struct Part<'a>(Decoded<'a>);
+            impl fmt::Display for Part<'_> {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    show(&self.0, f)
+                }
+            }
+            Some(Cow::Owned(Part(other).to_string()))
+        }
+    }
+}
+
+/// The encoded bytes of an explicit key's first part, for its name's label.
+pub(crate) fn name_bytes(bytes: &[u8]) -> Option<&[u8]> {
+    let (&kind, parts) = bytes.split_first()?;
+    if kind != EXPLICIT {
+        return None;
+    }
+    let mut decoder = Decoder::new(parts);
+    decoder.next()?;
+    Some(&parts[..parts.len() - decoder.rest().len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn joins_that_others_confuse_are_three_keys() {
+        let keys = [
+            make_template_fragment_key("a", ["b", "c"]),
+            make_template_fragment_key("a_b", ["c"]),
+            make_template_fragment_key("a", ["b_c"]),
+        ];
+        assert!(keys[0] != keys[1] && keys[1] != keys[2] && keys[0] != keys[2]);
+    }
+
+    #[test]
+    fn numbers_meet_their_text_and_nothing_else_does() {
+        let of = |part: &dyn KeyPart| FragmentKey::new("k").vary_on(part);
+        assert_eq!(of(&42), of(&"42"));
+        assert_eq!(of(&2.0), of(&2));
+        assert_eq!(of(&-0.0), of(&0));
+        assert_eq!(of(&true), of(&"true"));
+        assert_ne!(of(&None::<&str>), of(&"None"));
+        assert_ne!(of(&None::<&str>), of(&"none"));
+        assert_ne!(of(&["a"]), of(&"a"));
+        assert_ne!(of(&f64::NAN), of(&"NaN"));
+        assert_ne!(fragment_key_at("a", 1), fragment_key!("a", 1));
+    }
+
+    #[test]
+    fn display_stays_on_one_line() {
+        let key = fragment_key!("q", "--> \n\0<b>", "", None::<u8>);
+        assert_eq!(key.to_string(), r#"q("--> \n\0<b>", "", none)"#);
+        assert_eq!(fragment_key_at("a\nb", 3).nth(2).to_string(), "\"a\\nb\":3#2");
+        assert_eq!(key.name().as_deref(), Some("q"));
+    }
+
+    #[test]
+    fn the_name_ends_where_the_vary_parts_begin() {
+        let key = fragment_key!(["a", "b"], 1);
+        let bare = FragmentKey::new(["a", "b"]);
+        assert_eq!(name_bytes(key.as_bytes()), name_bytes(bare.as_bytes()));
+        assert_eq!(name_bytes(fragment_key_at("t", 1).as_bytes()), None);
+    }
+}

@@ -1,0 +1,133 @@
+//! The near level: entries in this process, bounded by bytes and by count, without a background
+//! thread. A sharded map on `lru` behind this file's few functions; the eviction policy may change
+//! without anyone outside noticing.
+
+mod shard;
+
+use crate::clock::Moment;
+use crate::entry::{Body, Entry, OutputMode};
+use crate::fresh::Freshness;
+use crate::hash::KeyHasher;
+use crate::observe::MissReason;
+use crate::sync::Mutex;
+
+pub(crate) use shard::Evicted;
+use shard::{Judge, Shard};
+
+/// Shards of a level large enough to be split.
+const SHARDS: usize = 16;
+
+/// Smallest share of the byte bound that a shard may have.
+const MIN_SHARD_BYTES: usize = 256 * 1024;
+
+/// An encoded key with its hash.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Probe<'a> {
+    pub(crate) hash: u64,
+    pub(crate) key: &'a [u8],
+}
+
+/// The in-process store.
+#[derive(Debug)]
+pub(crate) struct Near {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: KeyHasher,
+    max_entry_bytes: usize,
+}
+
+/// What a look at the counters shows.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Totals {
+    pub(crate) hits: u64,
+    pub(crate) entries: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Near {
+    pub(crate) fn new(
+        max_bytes: usize,
+        max_entries: usize,
+        max_entry_bytes: usize,
+        hasher: KeyHasher,
+    ) -> Self {
+        // A shard must be able to hold the largest entry, or that entry could never be stored.
+        let room = max_entry_bytes.saturating_add(shard::OVERHEAD).max(MIN_SHARD_BYTES);
+        let mut count = SHARDS;
+        while count > 1 && (max_bytes / count < room || max_entries / count < 64) {
+            count /= 2;
+        }
+        let shards = (0..count)
+            .map(|_| Mutex::new(Shard::new(max_bytes / count, max_entries.div_ceil(count))))
+            .collect();
+        Self { shards, hasher, max_entry_bytes }
+    }
+
+    /// Largest body that is stored, in bytes.
+    pub(crate) fn max_entry_bytes(&self) -> usize {
+        self.max_entry_bytes
+    }
+
+    fn shard(&self, hash: u64) -> &Mutex<Shard> {
+        // The map inside a shard uses the low bits, so the shard takes high ones.
+        &self.shards[(hash >> 48) as usize % self.shards.len()]
+    }
+
+    fn judge<'a>(&self, fresh: &'a Freshness, now: &'a dyn Fn() -> Moment) -> Judge<'a> {
+        Judge { hasher: self.hasher, fresh, now }
+    }
+
+    /// Gives the servable entry of this key and variant to `on_hit`, under the shard's lock.
+    pub(crate) fn lookup<R>(
+        &self,
+        probe: Probe<'_>,
+        variant: (&str, OutputMode),
+        fresh: &Freshness,
+        now: &dyn Fn() -> Moment,
+        on_hit: impl FnOnce(&Entry) -> R,
+    ) -> Result<R, MissReason> {
+        let judge = self.judge(fresh, now);
+        self.shard(probe.hash).lock().lookup(probe, variant, &judge, on_hit)
+    }
+
+    /// The newest servable body of this key, of whatever variant. Counts as no hit.
+    pub(crate) fn newest(
+        &self,
+        probe: Probe<'_>,
+        fresh: &Freshness,
+        now: &dyn Fn() -> Moment,
+    ) -> Option<Body> {
+        self.shard(probe.hash).lock().newest(probe, &self.judge(fresh, now))
+    }
+
+    /// Stores an entry in the place of its variant. Returns what had to go for it.
+    pub(crate) fn put(&self, probe: Probe<'_>, entry: Entry) -> Vec<Evicted> {
+        self.shard(probe.hash).lock().put(probe, entry)
+    }
+
+    /// Removes every variant of a key; whether there was one that could have been served.
+    pub(crate) fn remove(
+        &self,
+        probe: Probe<'_>,
+        fresh: &Freshness,
+        now: &dyn Fn() -> Moment,
+    ) -> bool {
+        self.shard(probe.hash).lock().remove(probe, &self.judge(fresh, now))
+    }
+
+    pub(crate) fn clear(&self) {
+        for shard in &self.shards {
+            shard.lock().clear();
+        }
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for shard in &self.shards {
+            let shard = shard.lock().totals();
+            totals.hits += shard.hits;
+            totals.entries += shard.entries;
+            totals.bytes += shard.bytes;
+        }
+        totals
+    }
+}

@@ -1,0 +1,68 @@
+//! What the cache does where users differ: mistakes in arguments, and repeated unnamed blocks.
+
+/// What becomes of a mistake that is found while rendering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum OnMistake {
+    /// The render fails with an error that names template and line.
+    #[default]
+    Error,
+    /// The body is rendered uncached; an event and a counter tell of it.
+    Uncached,
+}
+
+/// How a cache treats mistakes that only a render can show.
+///
+/// ```
+/// use fragcache::{OnMistake, Policy};
+///
+/// let policy = Policy::default().bad_arguments(OnMistake::Uncached);
+/// assert_eq!(policy, Policy::default().bad_arguments(OnMistake::Uncached));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Policy {
+    pub(crate) bad_arguments: OnMistake,
+    pub(crate) repeated_is_error: bool,
+}
+
+impl Policy {
+    /// What becomes of an unusable timeout, name or vary part. By default an error: an undefined
+    /// part would hand every user the same fragment.
+    #[must_use]
+    pub fn bad_arguments(mut self, on_mistake: OnMistake) -> Self {
+        self.bad_arguments = on_mistake;
+        self
+    }
+
+    /// Whether opening one unnamed block twice in a render is an error rather than an event. Meant
+    /// for tests; off by default.
+    #[must_use]
+    pub fn repeated_unnamed_is_error(mut self, yes: bool) -> Self {
+        self.repeated_is_error = yes;
+        self
+    }
+}
+
+/// How far a cache takes part, switchable while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Mode {
+    /// Reads and stores.
+    #[default]
+    Normal = 0,
+    /// Serves what is stored, stores nothing new.
+    ReadOnly = 1,
+    /// Renders everything, reads and stores nothing.
+    Bypass = 2,
+}
+
+impl Mode {
+    pub(crate) fn from_u8(value: u8) -> Self {
+        match value {
+            1 => Self::ReadOnly,
+            2 => Self::Bypass,
+            _ => Self::Normal,
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Closing a cache block: the body is stored if it may be, given to those who wait, and what it
+//! depends on passes to the fragment around it.
+
+use std::sync::Arc;
+
+use super::stack::{self, Frame, Inherited, Purpose};
+use crate::clock::Moment;
+use crate::entry::{Body, Entry};
+use crate::near::Probe;
+use crate::observe::{EventKind, RefusalReason};
+
+/// The right and the duty to close one cache block. Dropping it gives the block up: nothing is
+/// stored, and one of those who wait renders instead.
+///
+/// Its place is on the stack of the thread that opened it; closing it elsewhere only drops it.
+#[derive(Debug)]
+pub struct Ticket {
+    id: u64,
+}
+
+impl Ticket {
+    pub(super) fn new(id: u64) -> Self {
+        Self { id }
+    }
+
+    /// Closes the block with its rendered body.
+    pub fn close(self, body: Body) -> Closed {
+        close(self.into_id(), body)
+    }
+
+    /// The ticket as a number, for engines whose values hold no Rust object. The duty to
+    /// [`close`] or [`abandon`] it is the caller's now; a [`Scope`](super::Scope) takes it over at
+    /// its end.
+    pub fn into_id(self) -> u64 {
+        let id = self.id;
+        std::mem::forget(self);
+        id
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        abandon(self.id);
+    }
+}
+
+/// What became of a closed block's body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Closed {
+    /// It was stored.
+    Stored,
+    /// It was not meant to be stored: a bypass, or a ticket that is not open on this thread.
+    Printed,
+    /// It was not stored, for this reason.
+    Refused(RefusalReason),
+}
+
+/// Closes the block of ticket number `id` with its rendered body.
+pub fn close(id: u64, body: Body) -> Closed {
+    match stack::take(id) {
+        Some(frame) => frame.close(body),
+        None => Closed::Printed,
+    }
+}
+
+/// Gives up the block of ticket number `id`, and whatever is open inside it.
+pub fn abandon(id: u64) {
+    drop(stack::take(id));
+}
+
+impl Frame {
+    fn close(mut self, body: Body) -> Closed {
+        let cache = self.cache.clone();
+        let now = cache.moment();
+        let inner = std::mem::take(&mut self.inner).finish().map(Arc::new);
+        let purpose = std::mem::replace(&mut self.purpose, Purpose::Print);
+        let (flight, life) = match purpose {
+            Purpose::Print => {
+                self.pass_on(inner.as_deref(), self.inner_expires);
+                return Closed::Printed;
+            }
+            Purpose::Store { flight, life } => (flight, life),
+        };
+        // A life past the end of the clock is for ever.
+        let expires = life.and_then(|life| now.after(life)).unwrap_or(Moment::NEVER);
+        let entry = Entry {
+            body,
+            origin: Arc::clone(&self.origin),
+            read: self.read,
+            expires: expires.min(self.inner_expires),
+            dependencies: inner,
+        };
+        self.pass_on(entry.dependencies.as_deref(), entry.expires);
+        let bytes = entry.body.as_str().len();
+        let refusal = if self.veto.is_some() {
+            self.veto
+        } else if cache.near().is_none_or(|near| bytes > near.max_entry_bytes()) {
+            Some(RefusalReason::BodyTooLarge)
+        } else {
+            None
+        };
+        if let Some(reason) = refusal {
+            cache.flights().part(&flight, now);
+            cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);
+            return Closed::Refused(reason);
+        }
+        // Storing what was invalidated meanwhile would be harmless, as it is never served, but it
+        // would take room.
+        let fresh = cache.fresh().holds(&self.labels, entry.dependencies.as_deref(), entry.read);
+        let evicted = match cache.near() {
+            Some(near) if fresh => {
+                near.put(Probe { hash: self.hash, key: &self.key }, entry.clone())
+            }
+            _ => Vec::new(),
+        };
+        cache.flights().land(&flight, entry);
+        for gone in evicted {
+            cache.emit(EventKind::Evicted(gone.cause), Some(&gone.key), &gone.entry.origin);
+        }
+        if !fresh {
+            let reason = RefusalReason::Invalidated;
+            cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);
+            return Closed::Refused(reason);
+        }
+        let stored = EventKind::Stored { bytes, render_time: now.since(self.started) };
+        cache.emit(stored, Some(&self.key), &self.origin);
+        Closed::Stored
+    }
+
+    /// Tells the fragment around this one what it depends on now.
+    fn pass_on(&self, dependencies: Option<&crate::fresh::Dependencies>, expires: Moment) {
+        stack::with_top(|outer| {
+            outer.inherit(&Inherited {
+                cache: &self.cache,
+                labels: &self.labels,
+                dependencies,
+                expires,
+                veto: self.veto,
+            });
+        });
+    }
+}

@@ -1,0 +1,67 @@
+//! The bounds of one render, for engines that do not show them.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::marker::PhantomData;
+
+use crate::sync::Mutex;
+
+use super::stack;
+
+thread_local! {
+    static SCOPED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks that a render begins here on this thread. Dropping it gives up every fragment that the
+/// render left open, so that nobody waits for them.
+///
+/// ```
+/// let scope = fragcache::engine::Scope::begin();
+/// // … render …
+/// drop(scope);
+/// ```
+#[derive(Debug)]
+pub struct Scope {
+    depth: usize,
+    outer: bool,
+    /// Stays on the thread whose stack it bounds.
+    _not_send: PhantomData<*const ()>,
+}
+
+impl Scope {
+    /// Begins a render on this thread.
+    pub fn begin() -> Self {
+        Self { depth: stack::depth(), outer: SCOPED.replace(true), _not_send: PhantomData }
+    }
+
+    /// Whether a scope is open on this thread.
+    pub fn is_open() -> bool {
+        SCOPED.get()
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        SCOPED.set(self.outer);
+        stack::truncate(self.depth);
+    }
+}
+
+/// What one render remembers: which unnamed blocks it has opened. An engine keeps one per render.
+#[derive(Debug, Default)]
+pub struct RenderMemo {
+    unnamed: Mutex<HashSet<u64>>,
+}
+
+impl RenderMemo {
+    /// Notes an unnamed block by its number; whether this render opened it before.
+    ///
+    /// ```
+    /// let memo = fragcache::engine::RenderMemo::default();
+    /// assert!(!memo.opens_again(7));
+    /// assert!(memo.opens_again(7));
+    /// ```
+    pub fn opens_again(&self, number: u64) -> bool {
+        !self.unnamed.lock().insert(number)
+    }
+}

@@ -1,0 +1,199 @@
+//! What the first argument of a cache block may be, and what it means. Nothing is stored here.
+
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+
+/// How long a fragment lives, or what else its timeout asks for.
+///
+/// ```
+/// use fragcache::Timeout;
+/// use std::time::Duration;
+///
+/// assert_eq!(Timeout::parse("90s")?, Timeout::After(Duration::from_secs(90)));
+/// assert_eq!(Timeout::parse("1h 30m")?, Timeout::After(Duration::from_secs(5400)));
+/// assert_eq!(Timeout::parse("del")?, Timeout::Delete);
+/// assert!(Timeout::parse("0").is_err());
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Timeout {
+    /// The cache's own default.
+    #[default]
+    Default,
+    /// The fragment never expires. It can still be deleted, and evicted like any other.
+    Never,
+    /// The fragment expires this long after it was rendered.
+    After(Duration),
+    /// Delete the fragment, render the body, store nothing.
+    Delete,
+}
+
+/// A scalar argument of a cache block, as an engine extension hands it over.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Scalar<'a> {
+    /// The variable is not defined.
+    Undefined,
+    /// `none`.
+    None,
+    /// A boolean.
+    Bool(bool),
+    /// An integer.
+    Int(i128),
+    /// An integer beyond `i128`.
+    BigInt(u128),
+    /// A float.
+    Float(f64),
+    /// A string.
+    Str(&'a str),
+    /// Anything else: what the engine calls its type, such as `map`.
+    Other(&'a str),
+}
+
+impl Timeout {
+    /// Reads a timeout given as text: a string of digits is seconds, `del` deletes, and anything
+    /// else is a duration such as `90s`, `5m` or `1h 30m` (the grammar of the `humantime` crate).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`] for zero, for an unknown word, and for a duration that no clock can
+    /// hold.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let trimmed = text.trim();
+        if trimmed == "del" {
+            return Ok(Self::Delete);
+        }
+        if !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit()) {
+            return match trimmed.parse::<u64>() {
+                Ok(seconds) => Self::positive(Duration::from_secs(seconds)),
+                Err(_) => Err(too_large(trimmed)),
+            };
+        }
+        match humantime::parse_duration(trimmed) {
+            Ok(life) => Self::positive(life),
+            Err(humantime::DurationError::NumberOverflow) => Err(too_large(trimmed)),
+            Err(cause) => Err(refuse(format!(
+                "timeout {text:?} is not a duration: {cause}; write seconds (300), a duration \
+                 (\"90s\", \"1h 30m\"), none for no expiry, or 'del'"
+            ))),
+        }
+    }
+
+    /// Reads a timeout from an engine's value.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`] for everything that is not a positive finite number, a duration's
+    /// text, `none` or `'del'`; the message says what to write instead.
+    pub fn from_scalar(scalar: Scalar<'_>) -> Result<Self, Error> {
+        match scalar {
+            Scalar::None => Ok(Self::Never),
+            Scalar::Int(seconds) => match u64::try_from(seconds) {
+                Ok(seconds) => Self::positive(Duration::from_secs(seconds)),
+                Err(_) if seconds < 0 => Err(negative(&seconds)),
+                Err(_) => Err(too_large(&seconds.to_string())),
+            },
+            Scalar::BigInt(seconds) => Err(too_large(&seconds.to_string())),
+            Scalar::Float(seconds) if seconds.is_nan() => Err(refuse(
+                "timeout is not a number (NaN); write a positive number of seconds, or none for \
+                 no expiry",
+            )),
+            Scalar::Float(seconds) if seconds < 0.0 => Err(negative(&seconds)),
+            Scalar::Float(seconds) if seconds.is_infinite() => {
+                Err(refuse("timeout is infinite; write none for a fragment that never expires"))
+            }
+            Scalar::Float(seconds) => match Duration::try_from_secs_f64(seconds) {
+                Ok(life) => Self::positive(life),
+                Err(_) => Err(too_large(&format!("{seconds:e}"))),
+            },
+            Scalar::Str(text) => Self::parse(text),
+            Scalar::Undefined => Err(refuse(
+                "timeout is undefined; write a number of seconds, none for no expiry (null is not \
+                 a word of this language), or leave the timeout out for the default",
+            )),
+            Scalar::Bool(value) => Err(refuse(format!(
+                "timeout is the boolean {value}; write a number of seconds, or unless= to decide \
+                 whether to cache at all"
+            ))),
+            Scalar::Other(kind) => Err(refuse(format!(
+                "timeout is a {kind}; write a number of seconds, a duration (\"90s\"), none for \
+                 no expiry, or 'del'"
+            ))),
+        }
+    }
+
+    pub(crate) fn positive(life: Duration) -> Result<Self, Error> {
+        if life.is_zero() {
+            return Err(refuse(
+                "timeout is 0, which Flask-Caching documents as \"for ever\" and Django as \
+                 \"don't cache\"; write none for no expiry, or unless=true to skip the cache",
+            ));
+        }
+        // A clock counts nanoseconds in 64 bits; half of that leaves room for its own reading.
+        if life.as_nanos() > u128::from(u64::MAX / 2) {
+            return Err(too_large(&humantime::format_duration(life).to_string()));
+        }
+        Ok(Self::After(life))
+    }
+}
+
+fn refuse(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Timeout, message)
+}
+
+fn negative(value: &dyn std::fmt::Display) -> Error {
+    refuse(format!(
+        "timeout {value} is negative; write a positive number of seconds, none for no expiry, or \
+         'del' to delete the fragment"
+    ))
+}
+
+fn too_large(value: &str) -> Error {
+    let shown: String = value.chars().take(40).collect();
+    refuse(format!(
+        "timeout {shown} is longer than a clock can count (292 years); write none for a fragment \
+         that never expires"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unusable_timeout_says_what_to_write() {
+        for scalar in [
+            Scalar::Int(0),
+            Scalar::Int(-5),
+            Scalar::Int(i128::MAX),
+            Scalar::BigInt(u128::MAX),
+            Scalar::Float(0.0),
+            Scalar::Float(-0.0),
+            Scalar::Float(f64::NAN),
+            Scalar::Float(f64::INFINITY),
+            Scalar::Float(f64::NEG_INFINITY),
+            Scalar::Float(1e300),
+            Scalar::Bool(true),
+            Scalar::Undefined,
+            Scalar::Other("map"),
+            Scalar::Str(""),
+            Scalar::Str("soon"),
+            Scalar::Str("999999999y"),
+            Scalar::Str("99999999999999999999999"),
+            Scalar::Str("0s"),
+        ] {
+            let error = Timeout::from_scalar(scalar).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Timeout, "{scalar:?}");
+            assert!(error.message().contains("write "), "{scalar:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn fractions_and_digits_are_seconds() {
+        let after = |millis| Timeout::After(Duration::from_millis(millis));
+        assert_eq!(Timeout::from_scalar(Scalar::Float(1.5)).unwrap(), after(1500));
+        assert_eq!(Timeout::from_scalar(Scalar::Str("300")).unwrap(), after(300_000));
+        assert_eq!(Timeout::from_scalar(Scalar::None).unwrap(), Timeout::Never);
+    }
+}
