@@ -79,6 +79,7 @@ fn value_of(body: &Body) -> Value {
 }
 
 /// The rendered body, marked safe: it was escaped when it was written.
+#[allow(clippy::needless_pass_by_value, reason = "the signature of a filter")]
 fn close(body: &Value, kwargs: Kwargs, _: &State<'_>) -> TeraResult<Value> {
     let ticket = kwargs.must_get::<u64>("ticket")?;
     let markup = body.clone().mark_safe();
