@@ -66,11 +66,7 @@ pub(crate) fn in_authors_words(
 /// ```
 ///
 /// and notes below it begin `note: label name:line:column`.
-fn translate(
-    text: &str,
-    syntax: &Syntax,
-    author: impl Fn(&str) -> Option<Arc<str>>,
-) -> String {
+fn translate(text: &str, syntax: &Syntax, author: impl Fn(&str) -> Option<Arc<str>>) -> String {
     let lines: Vec<&str> = text.split('\n').collect();
     let mut out: Vec<String> = Vec::with_capacity(lines.len());
     let mut at = 0;
@@ -149,8 +145,7 @@ impl<'t> Report<'t> {
         let line_end = source[line_at..].find('\n').map_or(source.len(), |len| line_at + len);
         let before = source.get(line_at..range.start)?;
         let marked = source.get(range.start..range.end.min(line_end)).unwrap_or_default();
-        let indent: String =
-            before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let indent: String = before.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let padding = " ".repeat(number.to_string().len());
         Some(vec![
             format!("{}{}:{number}:{}", self.lead, self.name, before.chars().count() + 1),

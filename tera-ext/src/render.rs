@@ -110,12 +110,7 @@ pub fn render(tera: &Tera, name: &str, context: &Context) -> TeraResult<String> 
 /// assert_eq!(page, b"Hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn render_to(
-    tera: &Tera,
-    name: &str,
-    context: &Context,
-    write: impl Write,
-) -> TeraResult<()> {
+pub fn render_to(tera: &Tera, name: &str, context: &Context, write: impl Write) -> TeraResult<()> {
     scope(|| tera.render_to(name, context, write))
 }
 

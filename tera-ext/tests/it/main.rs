@@ -1,1 +1,12 @@
-//! x
+//! Cache blocks in Tera, by what a user sees: the page, how often bodies ran, and errors.
+
+mod errors;
+#[cfg(feature = "glob_fs")]
+mod glob;
+mod installing;
+mod options;
+mod parity;
+mod refusals;
+mod scopes;
+mod support;
+mod threads;
