@@ -19,7 +19,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
         "{% component c() %}{% cache %}{% endcache %}{% endcomponent c %}",
         "1:20) in the component",
     ),
-    ("a block", "{% cache 9 %}{% block b %}{% endblock %}{% endcache %}", "1:14) `shared=true`"),
+    ("a block", "{% cache 9 %}{% block b %}{% endblock %}{% endcache %}", "1:1) `shared=true`"),
     ("set_global", "{% cache 9 %}{% set_global x = 1 %}{% endcache %}", "1:14) `set_global`"),
     (
         "break",
