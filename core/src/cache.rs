@@ -238,7 +238,7 @@ impl FragmentCache {
 
     fn newest(&self, key: &FragmentKey) -> Option<Body> {
         let probe = self.probe(key.as_bytes());
-        self.0.near.as_ref()?.newest(probe, &self.0.fresh, &|| self.moment())
+        self.0.near.as_ref()?.newest(probe, &self.0.fresh, &|| self.recent())
     }
 
     /// Serves a fragment that Rust code renders: the stored markup, or `body`'s, which is stored.
@@ -341,7 +341,7 @@ impl FragmentCache {
     pub(crate) fn delete_encoded(&self, key: &[u8]) -> Deletion {
         let probe = self.probe(key);
         let near = self.0.near.as_ref();
-        let present = near.is_some_and(|near| near.remove(probe, &self.0.fresh, &|| self.moment()));
+        let present = near.is_some_and(|near| near.remove(probe, &self.0.fresh, &|| self.recent()));
         self.0.fresh.invalidate([Label::from_hash(probe.hash)]);
         self.emit(EventKind::Deleted, Some(key), self.0.origins.rust());
         if present { Deletion::Removed } else { Deletion::Absent }
@@ -361,7 +361,12 @@ impl FragmentCache {
     }
 
     pub(crate) fn moment(&self) -> Moment {
-        Moment::from_clock(self.0.clock.as_ref())
+        Moment::now(self.0.clock.as_ref())
+    }
+
+    /// The present, perhaps a few milliseconds ago: for what is checked on every hit.
+    pub(crate) fn recent(&self) -> Moment {
+        Moment::recent(self.0.clock.as_ref())
     }
 
     pub(crate) fn near(&self) -> Option<&Near> {

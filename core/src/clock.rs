@@ -18,24 +18,42 @@ use std::time::{Duration, Instant};
 pub trait Clock: Debug + Send + Sync + 'static {
     /// Time since some fixed moment of this clock's own.
     fn now(&self) -> Duration;
+
+    /// As [`now`](Self::now), within 10 ms of it, where that is cheaper. What is served is checked
+    /// against this: a fragment may be served that much longer or shorter.
+    fn recent(&self) -> Duration {
+        self.now()
+    }
 }
 
 /// The operating system's monotonic clock, starting at the moment this value is made.
+///
+/// [`recent`](Clock::recent) reads the system's coarse clock, where it has one (Linux: up to
+/// 10 ms off, at a quarter of the price).
 #[derive(Debug, Clone)]
 pub struct MonotonicClock {
     start: Instant,
+    coarse_start: coarsetime::Instant,
 }
 
 impl Default for MonotonicClock {
     #[allow(clippy::disallowed_methods, reason = "this is the clock")]
     fn default() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+            coarse_start: coarsetime::Instant::now_without_cache_update(),
+        }
     }
 }
 
 impl Clock for MonotonicClock {
     fn now(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    fn recent(&self) -> Duration {
+        let now = coarsetime::Instant::now_without_cache_update();
+        now.duration_since(self.coarse_start).into()
     }
 }
 
@@ -47,8 +65,15 @@ impl Moment {
     /// Later than every moment that a clock shows.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
-    pub(crate) fn from_clock(clock: &dyn Clock) -> Self {
-        let now = clock.now();
+    pub(crate) fn now(clock: &dyn Clock) -> Self {
+        Self::at(clock.now())
+    }
+
+    pub(crate) fn recent(clock: &dyn Clock) -> Self {
+        Self::at(clock.recent())
+    }
+
+    fn at(now: Duration) -> Self {
         Self(
             now.as_secs()
                 .saturating_mul(1_000_000_000)

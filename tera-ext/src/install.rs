@@ -10,7 +10,7 @@ use fragcache::{Error, ErrorKind, FragmentCache};
 use tera::{Context, Kwargs, State, Tera, Value};
 
 use crate::delimiters;
-use crate::functions;
+use crate::filters;
 
 /// What fragcache keeps for one Tera and its clones.
 #[derive(Debug, Default)]
@@ -106,6 +106,6 @@ pub fn add_to_tera(tera: &mut Tera, cache: FragmentCache) -> Result<(), Error> {
         FOUND.set(Some(Arc::clone(&installation)));
         true
     });
-    functions::register(tera, cache);
+    filters::register(tera, cache);
     Ok(())
 }

@@ -3,7 +3,7 @@
 mod args;
 mod delimiters;
 mod error;
-mod functions;
+mod filters;
 #[cfg(feature = "glob_fs")]
 mod glob;
 mod install;

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::io::Write;
 use std::marker::PhantomData;
-use std::rc::Rc;
 
 use fragcache::engine::{RenderMemo, Scope};
 use tera::{Context, Tera, TeraResult};
@@ -15,23 +14,24 @@ use crate::templates;
 
 thread_local! {
     /// What the scope around this thread's present render remembers.
-    static MEMO: RefCell<Option<Rc<RenderMemo>>> = const { RefCell::new(None) };
+    static MEMO: RefCell<Option<RenderMemo>> = const { RefCell::new(None) };
 }
 
-/// What the present scope remembers, where there is one.
-pub(crate) fn memo() -> Option<Rc<RenderMemo>> {
-    MEMO.with_borrow(Option::clone)
+/// Whether the present scope's render opened the unnamed block with this number before. Without a
+/// scope nobody knows.
+pub(crate) fn opens_again(number: u64) -> bool {
+    MEMO.with_borrow(|memo| memo.as_ref().is_some_and(|memo| memo.opens_again(number)))
 }
 
 /// Puts the outer scope's memory back, also when the render panics.
 struct Remembering {
-    outer: Option<Rc<RenderMemo>>,
+    outer: Option<RenderMemo>,
     _not_send: PhantomData<*const ()>,
 }
 
 impl Remembering {
     fn begin() -> Self {
-        let outer = MEMO.replace(Some(Rc::new(RenderMemo::default())));
+        let outer = MEMO.replace(Some(RenderMemo::default()));
         Self { outer, _not_send: PhantomData }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::stack::{self, Frame, Inherited, Purpose};
-use super::{Arguments, RenderMemo, Scope, Ticket};
+use super::{Arguments, Ticket};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, KeyBytes, Origin, OutputMode, digest_of};
@@ -50,7 +50,11 @@ impl FragmentCache {
     /// Opens the cache block whose encoded site is `site`, for an engine extension.
     ///
     /// `on_hit` turns a stored body into what the engine prints; it runs under a lock and must do
-    /// no more than that. `memo` belongs to the render, where the engine has a place for it.
+    /// no more than that. `bounded` tells whether someone gives up what this render leaves open
+    /// when it fails (a [`Scope`](crate::engine::Scope), or the ticket's own drop); `opens_again` whether this render
+    /// has opened the unnamed block with the given number before (see [`RenderMemo`]).
+    ///
+    /// [`RenderMemo`]: crate::engine::RenderMemo
     ///
     /// # Errors
     ///
@@ -62,23 +66,27 @@ impl FragmentCache {
         site: &str,
         arguments: &A,
         mode: OutputMode,
-        memo: Option<&RenderMemo>,
+        bounded: bool,
+        opens_again: impl FnOnce(u64) -> bool,
         on_hit: impl Fn(&Body) -> R,
     ) -> Result<Opened<R>, Error> {
         let mut buffer = KEY.take();
         buffer.clear();
-        let outcome = self.open_in(&mut buffer, site, arguments, mode, memo, on_hit);
+        let outcome =
+            self.open_in(&mut buffer, site, arguments, mode, bounded, opens_again, on_hit);
         KEY.set(buffer);
         outcome
     }
 
+    #[allow(clippy::too_many_arguments, reason = "`open` and its buffer")]
     fn open_in<A: Arguments + ?Sized, R>(
         &self,
         buffer: &mut Vec<u8>,
         site: &str,
         arguments: &A,
         mode: OutputMode,
-        memo: Option<&RenderMemo>,
+        bounded: bool,
+        opens_again: impl FnOnce(u64) -> bool,
         on_hit: impl Fn(&Body) -> R,
     ) -> Result<Opened<R>, Error> {
         let digest = digest_of(site).ok_or_else(|| foreign_site(site))?;
@@ -86,12 +94,8 @@ impl FragmentCache {
         let positional = arguments.len().checked_sub(options.len());
         let positional = positional.ok_or_else(|| foreign_site(site))?;
 
-        let mut request = Request {
-            timeout: Timeout::Default,
-            unless: false,
-            refresh: false,
-            scoped: memo.is_some() || Scope::is_open(),
-        };
+        let mut request =
+            Request { timeout: Timeout::Default, unless: false, refresh: false, scoped: bounded };
         for (index, letter) in options.bytes().enumerate() {
             let value = arguments.truthy(positional + index);
             match letter {
@@ -119,10 +123,7 @@ impl FragmentCache {
             }
         }
         let probe = Probe { hash: self.hasher().key(buffer), key: buffer };
-        if unnamed
-            && let Some(memo) = memo
-            && memo.repeats(probe.hash)
-        {
+        if unnamed && opens_again(probe.hash) {
             self.note_repeat(site, mode, probe)?;
         }
         let missed = match self.quick_hit(probe, (digest, mode), request, &on_hit) {
@@ -149,7 +150,7 @@ impl FragmentCache {
             return None;
         }
         let near = self.near()?;
-        let now = || self.moment();
+        let now = || self.recent();
         Some(near.lookup(probe, variant, self.fresh(), &now, |entry| on_hit(&entry.body)))
     }
 
@@ -199,7 +200,7 @@ impl FragmentCache {
         }
         let look = || {
             let variant = (origin.digest(), origin.mode());
-            near.lookup(probe, variant, self.fresh(), &|| self.moment(), Entry::clone)
+            near.lookup(probe, variant, self.fresh(), &|| self.recent(), Entry::clone)
         };
         let serve = |entry: &Entry, kind| {
             stack::with_top(|outer| outer.inherit(&Inherited::from_entry(self, &labels, entry)));

@@ -34,7 +34,8 @@ impl Scope {
         Self { depth: stack::depth(), outer: SCOPED.replace(true), _not_send: PhantomData }
     }
 
-    pub(super) fn is_open() -> bool {
+    /// Whether a scope is open on this thread.
+    pub fn is_open() -> bool {
         SCOPED.get()
     }
 }
@@ -53,8 +54,14 @@ pub struct RenderMemo {
 }
 
 impl RenderMemo {
-    /// Notes an unnamed block by the hash of its key; whether it was opened before.
-    pub(super) fn repeats(&self, hash: u64) -> bool {
-        !self.unnamed.lock().insert(hash)
+    /// Notes an unnamed block by its number; whether this render opened it before.
+    ///
+    /// ```
+    /// let memo = fragcache::engine::RenderMemo::default();
+    /// assert!(!memo.opens_again(7));
+    /// assert!(memo.opens_again(7));
+    /// ```
+    pub fn opens_again(&self, number: u64) -> bool {
+        !self.unnamed.lock().insert(number)
     }
 }

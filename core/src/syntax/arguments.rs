@@ -209,13 +209,20 @@ fn split(
     refusal: &Refusal<'_>,
 ) -> Result<Vec<Argument>, Error> {
     let mut list = Vec::new();
-    let mut depth = 0_isize;
+    let mut open: Vec<Token> = Vec::new();
     let mut current = Argument { raw: area.clone(), tokens: Vec::new() };
     for token in tokens(source, area.clone(), syntax.dialect()) {
         match token.kind {
-            TokenKind::Open => depth += 1,
-            TokenKind::Close => depth -= 1,
-            TokenKind::Operator if depth == 0 && token.text(source) == "," => {
+            TokenKind::Open => open.push(token),
+            TokenKind::Close if open.is_empty() => {
+                let bracket = token.text(source);
+                return Err(refusal.at(
+                    token.start,
+                    format!("this `{bracket}` closes nothing in the arguments: remove it"),
+                ));
+            }
+            TokenKind::Close => drop(open.pop()),
+            TokenKind::Operator if open.is_empty() && token.text(source) == "," => {
                 if current.tokens.is_empty() {
                     return Err(refusal.at(
                         token.start,
@@ -233,6 +240,12 @@ fn split(
             _ => {}
         }
         current.tokens.push(token);
+    }
+    if let Some(bracket) = open.last() {
+        return Err(refusal.at(
+            bracket.start,
+            format!("this `{}` is never closed in the arguments: close it", bracket.text(source)),
+        ));
     }
     if !current.tokens.is_empty() {
         list.push(current);

@@ -7,22 +7,33 @@ use std::ops::Range;
 use crate::error::Error;
 
 use super::arguments::Arguments;
-use super::nesting::{Block, FrameKind, Tag, Walk};
+use super::nesting::{FrameKind, Walk};
+use super::outline::{Block, Tag};
 use super::rules::Dialect;
 use super::statement::{Assignment, Opener, Role, Statement, assignments, uses_of};
 
-/// How many levels of the engine's nesting one lowered cache block takes, by dialect:
-/// `with`, `if` and `filter`, or `if` and `filter`.
-pub(super) const CACHE_LEVELS: [usize; 2] = [3, 2];
+/// How many levels of the engine's nesting one lowered cache block takes: `with`, `if` and
+/// `filter`, or `if` and `filter`.
+pub(super) fn cache_levels(dialect: Dialect) -> usize {
+    match dialect {
+        Dialect::MiniJinja => 3,
+        Dialect::Tera => 2,
+    }
+}
 
 /// How many levels statements may take. MiniJinja bears 150, and counts the two that any
 /// expression inside takes; Tera bears 40, and counts the template itself.
-const LEVELS: [usize; 2] = [148, 39];
+fn most_levels(dialect: Dialect) -> usize {
+    match dialect {
+        Dialect::MiniJinja => 148,
+        Dialect::Tera => 39,
+    }
+}
 
 /// Refuses a statement in a cache block that nests deeper than the engine parses.
 pub(super) fn depth(walk: &Walk<'_, '_>, at: usize) -> Result<(), Error> {
     let dialect = walk.dialect();
-    if walk.levels <= LEVELS[dialect as usize] {
+    if walk.levels <= most_levels(dialect) {
         return Ok(());
     }
     Err(walk.refusal.at(
@@ -31,8 +42,8 @@ pub(super) fn depth(walk: &Walk<'_, '_>, at: usize) -> Result<(), Error> {
             "this nests deeper than {} parses: each cache block takes {} of its {} levels, any \
              other statement one; move the inner part to a template of its own and include it",
             dialect.engine(),
-            CACHE_LEVELS[dialect as usize],
-            LEVELS[dialect as usize],
+            cache_levels(dialect),
+            most_levels(dialect),
         ),
     ))
 }
@@ -175,35 +186,57 @@ fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error>
     Ok(())
 }
 
-/// Refuses a body that prints what the caller of its macro or component passed in.
+/// Refuses a body that prints what others fill in: the caller of its macro or component, or, by
+/// MiniJinja's `self.title()`, a child template.
 pub(super) fn uses(walk: &Walk<'_, '_>, range: Range<usize>) -> Result<(), Error> {
     if walk.caches == 0 {
         return Ok(());
     }
-    let (word, definition) = match walk.dialect() {
-        Dialect::MiniJinja => ("caller", Opener::Macro),
-        Dialect::Tera => ("body", Opener::Component),
-    };
-    let content = walk.source[range.clone()].as_bytes();
-    if memchr::memmem::find(content, word.as_bytes()).is_none() {
+    match walk.dialect() {
+        Dialect::MiniJinja => {
+            let caller = "calls `caller()`, which each `call` block fills";
+            filled_in(
+                walk,
+                range.clone(),
+                "caller",
+                |next| next == "(",
+                Some(Opener::Macro),
+                caller,
+            )?;
+            let own = "prints a block by `self`, which each child template fills";
+            filled_in(walk, range, "self", |next| next == ".", None, own)
+        }
+        Dialect::Tera => {
+            let definition = Opener::Component;
+            if !walk.stack.iter().any(|frame| frame.kind == FrameKind::Native(definition)) {
+                return Ok(());
+            }
+            let body = "prints the component's `body`, which each use fills";
+            filled_in(walk, range, "body", |next| next != "=", Some(definition), body)
+        }
+    }
+}
+
+/// Refuses the use of `word` in `range` for each cache block inside the innermost `definition`.
+fn filled_in(
+    walk: &Walk<'_, '_>,
+    range: Range<usize>,
+    word: &str,
+    is_use: impl Fn(&str) -> bool,
+    definition: Option<Opener>,
+    what: &str,
+) -> Result<(), Error> {
+    if memchr::memmem::find(walk.source[range.clone()].as_bytes(), word.as_bytes()).is_none() {
         return Ok(());
     }
-    let dialect = walk.dialect();
-    let in_component = walk.stack.iter().any(|frame| frame.kind == FrameKind::Native(definition));
-    let used = uses_of(walk.source, range, word, dialect).find(|(_, next)| match dialect {
-        Dialect::MiniJinja => *next == "(",
-        Dialect::Tera => in_component && *next != "=",
-    });
+    let used = uses_of(walk.source, range, word, walk.dialect()).find(|(_, next)| is_use(next));
     let Some((at, _)) = used else { return Ok(()) };
-    let what = match dialect {
-        Dialect::MiniJinja => "calls `caller()`, which each `call` block fills",
-        Dialect::Tera => "prints the component's `body`, which each use fills",
-    };
+    let definition = definition.map(FrameKind::Native);
     let refused = walk
         .stack
         .iter()
         .rev()
-        .take_while(|frame| frame.kind != FrameKind::Native(definition))
+        .take_while(|frame| Some(frame.kind) != definition)
         .filter_map(|frame| cache_of(walk, frame.kind))
         .find(|block| !tells_apart(block));
     refused.map_or(Ok(()), |block| Err(anothers_content(walk, block, at, what)))

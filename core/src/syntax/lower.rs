@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::arguments::{Arguments, Part, newlines};
 use super::block::CacheBlock;
-use super::nesting::{Block, Edit, Outline, Tag};
+use super::outline::{Block, Edit, Outline, Tag};
 use super::place::Places;
 use super::rules::{Dialect, Syntax};
 use super::scanner::PieceKind;
@@ -194,6 +194,11 @@ impl Writer<'_> {
         }
     }
 
+    /// The Tera variable that is this block's own.
+    fn own(&self, index: usize) -> String {
+        format!("{}_{index}", self.prefix)
+    }
+
     fn print(&mut self, tag: &Tag, variable: &str) {
         let (start, end) = self.syntax.variable_delimiters();
         let text = format!("{start} {variable} {end}");
@@ -207,38 +212,27 @@ impl Writer<'_> {
         let block_end = self.syntax.block_delimiters().1;
         match self.syntax.dialect() {
             Dialect::MiniJinja => {
-                self.text(tag, &format!("with __fragcache={site}|__fragcache_open"));
+                self.text(tag, &format!("if {site}|__fragcache_open"));
                 let call = block.arguments.values > 0;
                 self.text(tag, if call { "(" } else { "" });
                 self.arguments(tag, &block.arguments);
                 self.text(tag, &format!("{} {block_end}", if call { ")" } else { "" }));
-                self.statements(tag, &["if __fragcache"]);
-                self.print(tag, "__fragcache");
-                self.statements(tag, &["else"]);
+                self.print(tag, "0|__fragcache_hit");
+                self.statements(tag, &["else", "with __fragcache=0|__fragcache_ticket"]);
                 self.text(tag, &format!("{block_start} filter __fragcache_close(__fragcache)"));
             }
             Dialect::Tera => {
-                let found = format!("{}_{index}", self.prefix);
                 let list = if block.arguments.values > 0 { "," } else { "" };
-                self.text(tag, &format!("set {found} = [{site}{list}"));
+                self.text(tag, &format!("if [{site}{list}"));
                 self.arguments(tag, &block.arguments);
                 self.text(tag, &format!("] | __fragcache_open {block_end}"));
-                self.statements(tag, &[&format!("if {found}")]);
-                self.print(tag, &found);
-                self.statements(
-                    tag,
-                    &[
-                        &format!("elif {found} == 0"),
-                        &format!("set {found}_t = 0 | __fragcache_ticket"),
-                    ],
-                );
+                self.print(tag, "0 | __fragcache_hit");
+                let own = self.own(index);
+                self.statements(tag, &["else", &format!("set {own} = 0 | __fragcache_ticket")]);
                 for (at, name) in block.assigned.iter().enumerate() {
-                    self.statements(tag, &[&format!("set {found}_s{at} = {name}")]);
+                    self.statements(tag, &[&format!("set {own}_s{at} = {name}")]);
                 }
-                self.text(
-                    tag,
-                    &format!("{block_start} filter __fragcache_close(ticket={found}_t)"),
-                );
+                self.text(tag, &format!("{block_start} filter __fragcache_close(ticket={own})"));
             }
         }
         self.end(tag);
@@ -250,12 +244,12 @@ impl Writer<'_> {
         self.text(tag, &format!("endfilter {block_end}"));
         match self.syntax.dialect() {
             Dialect::MiniJinja => {
-                self.statements(tag, &["endif"]);
-                self.text(tag, &format!("{block_start} endwith"));
+                self.statements(tag, &["endwith"]);
+                self.text(tag, &format!("{block_start} endif"));
             }
             Dialect::Tera => {
                 for (at, name) in block.assigned.iter().enumerate() {
-                    let saved = format!("{}_{index}_s{at}", self.prefix);
+                    let saved = format!("{}_s{at}", self.own(index));
                     self.statements(tag, &[&format!("set {name} = {saved}")]);
                 }
                 self.text(tag, &format!("{block_start} endif"));

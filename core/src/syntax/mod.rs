@@ -17,6 +17,7 @@ mod folder;
 mod literal;
 mod lower;
 mod nesting;
+mod outline;
 mod place;
 mod refusal;
 mod rules;
@@ -142,4 +143,17 @@ pub fn rewrite<'s>(
     }
     let lowered = lower::lower(template, source, syntax, &outline);
     Ok(Rewritten { source: lowered.source.into(), blocks: lowered.blocks, map: lowered.map })
+}
+
+/// The name under which the cache blocks of a template without a name are known: a digest of its
+/// source.
+///
+/// ```
+/// use fragcache::syntax::name_of_string;
+///
+/// assert_eq!(name_of_string("a"), name_of_string("a"));
+/// assert_ne!(name_of_string("a"), name_of_string("b"));
+/// ```
+pub fn name_of_string(source: &str) -> String {
+    format!("<string:{:032x}>", xxhash_rust::xxh3::xxh3_128(source.as_bytes()))
 }

@@ -13,53 +13,12 @@ use crate::error::Error;
 use super::arguments::{Arguments, excerpt};
 use super::checks;
 use super::literal::string_value;
+use super::outline::{Block, Edit, Outline, Tag};
 use super::refusal::Refusal;
 use super::rules::{Dialect, Syntax};
 use super::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
 use super::statement::{Opener, Role, Statement};
 use super::token::{TokenKind, tokens};
-
-/// A cache block, paired.
-#[derive(Debug)]
-pub(super) struct Block<'s> {
-    pub(super) open: Tag,
-    pub(super) arguments: Arguments,
-    /// The value of the name, where it is a string literal.
-    pub(super) name: Option<String>,
-    /// Cache blocks around this one.
-    pub(super) depth: usize,
-    /// The offset after the closing tag; the end of the source where there is none.
-    pub(super) end: usize,
-    /// Tera: the variables that the body assigns, to be put back after it.
-    pub(super) assigned: Vec<&'s str>,
-}
-
-/// A tag to be replaced.
-#[derive(Debug, Clone)]
-pub(super) struct Tag {
-    pub(super) piece: Piece,
-    /// Before `piece.start` where a line statement swallows its indentation.
-    pub(super) start: usize,
-    /// After the word `cache` or `endcache`.
-    pub(super) rest: Range<usize>,
-}
-
-/// A change to the source; in order, and none overlaps another.
-#[derive(Debug)]
-pub(super) enum Edit {
-    Open(usize),
-    Close(usize, Tag),
-    /// A line statement to be written between block delimiters.
-    Inline(Tag),
-    /// Blanks that the engine would strip at the start of a line.
-    Drop(Range<usize>),
-}
-
-#[derive(Debug, Default)]
-pub(super) struct Outline<'s> {
-    pub(super) blocks: Vec<Block<'s>>,
-    pub(super) edits: Vec<Edit>,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FrameKind {
@@ -348,7 +307,7 @@ impl<'s> Walk<'_, 's> {
             assigned: Vec::new(),
             open: tag,
         });
-        self.push(FrameKind::Cache(index), at, checks::CACHE_LEVELS[self.dialect() as usize])?;
+        self.push(FrameKind::Cache(index), at, checks::cache_levels(self.dialect()))?;
         Ok(Flow::On)
     }
 
@@ -379,7 +338,7 @@ impl<'s> Walk<'_, 's> {
         }
         self.stack.pop();
         self.caches -= 1;
-        self.levels -= checks::CACHE_LEVELS[self.dialect() as usize];
+        self.levels -= checks::cache_levels(self.dialect());
         self.outline.blocks[index].end = match tag.piece.kind {
             PieceKind::LineStatement => tag.piece.inner.end,
             _ => tag.piece.end,

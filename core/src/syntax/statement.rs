@@ -170,7 +170,7 @@ fn assigns_value(source: &str, rest: Range<usize>, dialect: Dialect) -> bool {
 pub(super) fn uses_of<'s>(
     source: &'s str,
     range: Range<usize>,
-    name: &'s str,
+    name: &str,
     dialect: Dialect,
 ) -> impl Iterator<Item = (usize, &'s str)> {
     let mut before = "";

@@ -150,11 +150,15 @@ fn the_filters_refuse_what_no_rewriter_wrote() {
     let mut site = Site::new();
     site.tera.add_raw_template("a", "{{ [\"page\", 300] | __fragcache_open }}").unwrap();
     assert!(site.error("a", &Context::new()).contains("not a cache block's site"));
-    site.tera.add_raw_template("b", "{{ [] | __fragcache_open }}").unwrap();
-    assert!(site.error("b", &Context::new()).contains("not a cache block's site"));
-    site.tera
-        .add_raw_template("c", "{% filter __fragcache_close(ticket=77) %}x{% endfilter %}")
-        .unwrap();
+    for source in
+        ["{{ [] | __fragcache_open }}", "{{ 0 | __fragcache_hit }}", "{{ 0 | __fragcache_ticket }}"]
+    {
+        site.tera.add_raw_template("b", source).unwrap();
+        let error = site.error("b", &Context::new());
+        assert!(error.contains("part of a rewritten cache block"), "{error}");
+    }
+    let source = "{% filter __fragcache_close(ticket=77) %}x{% endfilter %}";
+    site.tera.add_raw_template("c", source).unwrap();
     assert_eq!(site.render("c", &Context::new()), "x");
     assert_eq!(site.cache.stats().stores, 0);
 }

@@ -1,5 +1,7 @@
 //! Cache blocks in Tera, by what a user sees: the page, how often bodies ran, and errors.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "also in what the tests share")]
+
 mod errors;
 #[cfg(feature = "glob_fs")]
 mod glob;

@@ -110,6 +110,88 @@ pub(super) fn fragments() -> impl Strategy<Value = String> {
     prop::collection::vec(select(parts), 0..24).prop_map(|parts| parts.concat())
 }
 
+/// Splices around a cache block's tags, so that many of them are templates.
+fn tag_splices() -> impl Strategy<Value = String> {
+    let parts = vec![
+        "{% @O %}",
+        "{% @C %}",
+        "{%- @O -%}",
+        "{%- @C -%}",
+        "{% if n %}",
+        "{% endif %}",
+        "{% else %}",
+        "{% raw %}",
+        "{% endraw %}",
+        "{# ",
+        " #}",
+        "{{ '",
+        "' }}",
+        "{{ \"",
+        "\" }}",
+        "{{ `",
+        "` }}",
+        "{{ n }}",
+        "{{ {'a': {'b': 1}} }}",
+        "{{ n -}}",
+        " a ",
+        "\n",
+        "{% @O\n %}",
+        "{% set y = 1 %}",
+        "{% set y %}",
+        "{% endset %}",
+        "{% for x in xs %}",
+        "{% endfor %}",
+        "\n# @O\n",
+        "\n# @C\n",
+        "{% filter upper %}",
+        "{% endfilter %}",
+        "{% break %}",
+        "{% component c() %}",
+        "{{ \\",
+        "{% endcomponent %}",
+        "{% <c> %}",
+        "{% </c> %}",
+        "{% nothing %}",
+        "%}",
+        "}}",
+        "{% elif n %}",
+        " a ",
+        "b",
+        "é",
+        "{{ n }}",
+        " a ",
+        "b",
+        "é",
+        "{{ n }}",
+        " a ",
+        "b",
+        "é",
+        "{{ n }}",
+    ];
+    // Mostly in pairs, or hardly any would be well formed.
+    let pairs = vec![
+        ("{% @O %}", "{% @C %}"),
+        ("{%- @O %}", "{% @C -%}"),
+        ("{% if n %}", "{% endif %}"),
+        ("{% raw %}", "{% endraw %}"),
+        ("{# ", " #}"),
+        ("{{ '", "' }}"),
+        ("{{ `", "` }}"),
+        ("{% for x in xs %}", "{% endfor %}"),
+        ("{% set y %}", "{% endset %}"),
+        ("\n# @O\n", "\n# @C\n"),
+    ];
+    let leaf = select(parts).prop_map(str::to_owned);
+    leaf.prop_recursive(5, 24, 4, move |inner| {
+        let body = prop::collection::vec(inner, 0..4).prop_map(|parts| parts.concat());
+        let pair = (select(pairs.clone()), body.clone());
+        prop_oneof![
+            4 => pair.prop_map(|((open, close), body)| format!("{open}{body}{close}")),
+            1 => body,
+        ]
+    })
+}
+
 /// A well-formed template in which `@O` and `@C` stand for a cache block's tags.
 fn template(lines: bool) -> impl Strategy<Value = String> {
     let marker = || select(vec!["", "", "", "-", "+"]);
@@ -146,6 +228,11 @@ fn template(lines: bool) -> impl Strategy<Value = String> {
             1 => pair("filter upper", "endfilter"),
         ]
     })
+    // So that line statements follow one another, too.
+    .prop_perturb(|source, mut random| match random.next_u32() % 2 {
+        0 => source.replace("\n\n", "\n"),
+        _ => source,
+    })
 }
 
 proptest! {
@@ -168,6 +255,32 @@ proptest! {
                     prop_assert!(matches!(page.into_source(), Cow::Borrowed(same) if same == source));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_engine_takes_what_it_would_take_with_an_if(source in tag_splices()) {
+        let cached = cached(&source);
+        let native = native(&source);
+        for config in configs() {
+            let Ok(page) = rewrite("page.html", &cached, &syntax_of(&config)) else { continue };
+            let refusal = |source: &str| {
+                let mut env = minijinja_env(config.clone());
+                let added = env.add_template_owned("page.html", source.to_owned());
+                added.map_err(|error| error.to_string()).err()
+            };
+            let (found, expected) = (refusal(page.source()), refusal(&native));
+            let same = found.is_none() == expected.is_none();
+            prop_assert!(same, "{:?} {:?} {:?}", source, found, expected);
+        }
+        if let Ok(page) = rewrite("page.html", &cached, &Syntax::tera()) {
+            let refusal = |source: &str| {
+                let added = tera_engine().add_raw_template("page.html", source);
+                added.map_err(|error| error.to_string()).err()
+            };
+            let (found, expected) = (refusal(page.source()), refusal(&native));
+            let same = found.is_none() == expected.is_none();
+            prop_assert!(same, "{:?} {:?} {:?}", source, found, expected);
         }
     }
 

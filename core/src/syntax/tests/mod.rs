@@ -45,6 +45,7 @@ fn minijinja_env(config: SyntaxConfig) -> minijinja::Environment<'static> {
         assert!(site::Site::parse(&site).is_some(), "{site}");
         false
     });
+    env.add_filter("__fragcache_ticket", |_: Value| -> Value { Value::from(1) });
     env.add_filter("__fragcache_close", |body: Value, _: Value| -> Value { body });
     env
 }
@@ -75,11 +76,15 @@ fn tera_engine() -> tera::Tera {
     let mut engine = tera::Tera::default();
     engine.register_filter(
         "__fragcache_open",
-        |list: tera::Value, _: tera::Kwargs, _: &tera::State| -> tera::Value {
+        |list: tera::Value, _: tera::Kwargs, _: &tera::State| -> bool {
             let site = list.as_array().and_then(|list| list.first()?.as_str().map(str::to_owned));
             assert!(site::Site::parse(&site.unwrap_or_default()).is_some());
-            tera::Value::from(0)
+            false
         },
+    );
+    engine.register_filter(
+        "__fragcache_hit",
+        |_: tera::Value, _: tera::Kwargs, _: &tera::State| -> tera::Value { tera::Value::none() },
     );
     engine.register_filter(
         "__fragcache_ticket",

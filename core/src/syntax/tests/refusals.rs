@@ -57,9 +57,23 @@ fn arguments() {
         ("{% cache 1, using='b' %}{% endcache %}", "1:13 option `using` is not there yet: "),
         ("{% cache 1, shared=x %}{% endcache %}", "1:20 `shared` is `x`, which is known only when"),
         ("{% cache 1, *xs %}{% endcache %}", "1:13 `*xs` spreads a value"),
+        ("{% cache 1) ~ f(2 %}{% endcache %}", "1:11 this `)` closes nothing in the arguments"),
         ("{% cache 1, **xs %}{% endcache %}", "1:13 `**xs` spreads a value"),
         ("{% cache 1, ...xs %}{% endcache %}", "1:13 `...xs` spreads a value"),
     ]);
+}
+
+#[test]
+fn an_open_bracket() {
+    refused(
+        &Syntax::tera(),
+        &[("{% cache 1, [2 %}{% endcache %}", "1:13 this `[` is never closed in the arguments")],
+    );
+    // MiniJinja reads on for the end of the tag.
+    refused(
+        &Syntax::minijinja(),
+        &[("{% cache 1, [2 %}{% endcache %}", "1:1 this `cache` tag has no end")],
+    );
 }
 
 #[test]
@@ -165,6 +179,10 @@ fn places() {
                 "1:16 this cache block calls `caller()`",
             ),
             (
+                "{% cache 1, 'a' %}{{ self.title() }}{% endcache %}",
+                "1:1 this cache block prints a block by `self`",
+            ),
+            (
                 "{% macro m() %}{% cache 1, 'a' %}{% set x = caller (1) %}{% endcache %}{% endmacro %}",
                 "1:16 this cache block calls `caller()`",
             ),
@@ -264,6 +282,14 @@ fn nesting_is_refused_where_the_engine_would_give_up() {
             let place = format!("1:{} this nests deeper than", 13 * most + 1);
             assert!(message.starts_with(&place), "{message}");
         }
+        // One level is left, in both.
+        let filled = deepest.replace('x', "{% if n %}{{ n + 1 }}{% endif %}");
+        let page = rewrite("page.html", &filled, &syntax).unwrap();
+        let rendered = match syntax.dialect() {
+            Dialect::MiniJinja => render_minijinja(&SyntaxConfig::default(), page.source()),
+            Dialect::Tera => render_tera_in(tera_engine(), page.source()),
+        };
+        assert_eq!(rendered.as_deref(), Ok("4"));
         let ifs = format!("{}{}", "{% cache 1 %}".repeat(most), "{% if x %}".repeat(3));
         assert!(refusal(&ifs, &syntax).contains("this nests deeper"));
     }

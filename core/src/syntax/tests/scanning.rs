@@ -73,6 +73,8 @@ fn tags_end_where_minijinja_ends_them() {
             "{{ {'a': {'b': 1}} }}{% if '%}' %}{% endif %}",
             "{{ '\\'}}' }}{{ \"}}\" -}} x {%- if a -%}{%+ endif +%}",
             "{% raw %}{{{% endraw -%} {%- raw -%} {% cache %} {%- endraw +%}{# {{ #}{#- -#}{#}#}",
+            "{%-- raw %} {% x %} {%-- endraw %} {% y %}",
+            "{% raw %} {%+- endraw %} {% x %} {%+ endraw %} {% y %}",
             "{{ a",
             "{% raw %}",
             "{# ",

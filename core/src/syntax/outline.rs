@@ -1,0 +1,49 @@
+//! What the walk over a source yields: its cache blocks, and the edits that lower them. Plain data,
+//! made in `nesting.rs` and read in `lower.rs`.
+
+use std::ops::Range;
+
+use super::arguments::Arguments;
+use super::scanner::Piece;
+
+/// A cache block, paired.
+#[derive(Debug)]
+pub(super) struct Block<'s> {
+    pub(super) open: Tag,
+    pub(super) arguments: Arguments,
+    /// The value of the name, where it is a string literal.
+    pub(super) name: Option<String>,
+    /// Cache blocks around this one.
+    pub(super) depth: usize,
+    /// The offset after the closing tag; the end of the source where there is none.
+    pub(super) end: usize,
+    /// Tera: the variables that the body assigns, to be put back after it.
+    pub(super) assigned: Vec<&'s str>,
+}
+
+/// A tag to be replaced.
+#[derive(Debug, Clone)]
+pub(super) struct Tag {
+    pub(super) piece: Piece,
+    /// Before `piece.start` where a line statement swallows its indentation.
+    pub(super) start: usize,
+    /// After the word `cache` or `endcache`.
+    pub(super) rest: Range<usize>,
+}
+
+/// A change to the source; in order, and none overlaps another.
+#[derive(Debug)]
+pub(super) enum Edit {
+    Open(usize),
+    Close(usize, Tag),
+    /// A line statement to be written between block delimiters.
+    Inline(Tag),
+    /// Blanks that the engine would strip at the start of a line.
+    Drop(Range<usize>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Outline<'s> {
+    pub(super) blocks: Vec<Block<'s>>,
+    pub(super) edits: Vec<Edit>,
+}

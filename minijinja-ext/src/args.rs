@@ -1,0 +1,96 @@
+//! MiniJinja's values as a cache block's arguments: their canonical text, and their use as a
+//! timeout. Keys and timeouts themselves are core's.
+
+use fragcache::engine::{Arguments, KeyEncoder, Scalar, UnusablePart};
+use minijinja::Value;
+use minijinja::value::ValueKind;
+
+/// The values behind a block's site.
+pub(crate) struct Args<'a>(pub(crate) &'a [Value]);
+
+impl Arguments for Args<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn scalar(&self, index: usize) -> Scalar<'_> {
+        self.0.get(index).map_or(Scalar::Undefined, scalar)
+    }
+
+    fn truthy(&self, index: usize) -> bool {
+        self.0.get(index).is_some_and(Value::is_true)
+    }
+
+    fn encode(&self, index: usize, key: &mut KeyEncoder<'_>) -> Result<(), UnusablePart> {
+        self.0.get(index).map_or(Err(UnusablePart::Undefined), |value| encode(value, key, 0))
+    }
+}
+
+fn scalar(value: &Value) -> Scalar<'_> {
+    // Most timeouts are small integers.
+    if let Some(number) = value.as_i64()
+        && value.is_integer()
+    {
+        return Scalar::Int(i128::from(number));
+    }
+    match value.kind() {
+        ValueKind::Undefined => Scalar::Undefined,
+        ValueKind::None => Scalar::None,
+        ValueKind::Bool => Scalar::Bool(value.is_true()),
+        ValueKind::String => value.as_str().map_or(Scalar::Other("string"), Scalar::Str),
+        ValueKind::Number => number(value),
+        kind => Scalar::Other(name(kind)),
+    }
+}
+
+fn number(value: &Value) -> Scalar<'_> {
+    if !value.is_integer() {
+        return f64::try_from(value.clone()).map_or(Scalar::Other("number"), Scalar::Float);
+    }
+    match i128::try_from(value.clone()) {
+        Ok(number) => Scalar::Int(number),
+        Err(_) => u128::try_from(value.clone()).map_or(Scalar::Other("number"), Scalar::BigInt),
+    }
+}
+
+fn encode(value: &Value, key: &mut KeyEncoder<'_>, depth: usize) -> Result<(), UnusablePart> {
+    if let Some(text) = value.as_str() {
+        key.str(text);
+        return Ok(());
+    }
+    match scalar(value) {
+        Scalar::Int(number) => key.int(number),
+        Scalar::BigInt(number) => key.uint(number),
+        Scalar::Float(number) if number.is_finite() => key.float(number),
+        Scalar::Float(_) => return Err(UnusablePart::NotFinite),
+        Scalar::Bool(value) => key.bool(value),
+        Scalar::None => key.none(),
+        Scalar::Undefined => return Err(UnusablePart::Undefined),
+        _ if matches!(value.kind(), ValueKind::Seq) => return list(value, key, depth),
+        _ => return Err(UnusablePart::Kind(name(value.kind()))),
+    }
+    Ok(())
+}
+
+fn list(value: &Value, key: &mut KeyEncoder<'_>, depth: usize) -> Result<(), UnusablePart> {
+    if depth >= UnusablePart::MAX_DEPTH {
+        return Err(UnusablePart::TooDeep);
+    }
+    let items = value.try_iter().map_err(|_| UnusablePart::Kind("sequence"))?;
+    // An object may miscount itself, and the length stands before the items.
+    let items: Vec<Value> = items.collect();
+    key.list(items.len());
+    items.iter().try_for_each(|item| encode(item, key, depth + 1))
+}
+
+fn name(kind: ValueKind) -> &'static str {
+    match kind {
+        ValueKind::Bytes => "byte string",
+        ValueKind::Seq => "list",
+        ValueKind::Map => "map",
+        ValueKind::Iterable => "iterable (write it as a list: `part | list`)",
+        ValueKind::Plain => "plain object",
+        ValueKind::Invalid => "invalid value",
+        _ => "value without a text",
+    }
+}

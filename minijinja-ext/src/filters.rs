@@ -1,0 +1,121 @@
+//! The filters that a rewritten template calls. On a hit two: one opens the cache block and says
+//! so, one hands over what to print. On a miss three: open, take the ticket, close it with the
+//! body. What is handed over waits in a slot of the thread, since nothing runs in between.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fragcache::engine::{Body, Opened, OutputMode, RenderMemo, Ticket};
+use minijinja::value::{Object, ObjectRepr};
+use minijinja::{AutoEscape, Error, ErrorKind, State, Value};
+
+use crate::args::Args;
+use crate::error::to_engine;
+use crate::install::Installation;
+use crate::markup;
+
+pub(crate) const OPEN: &str = "__fragcache_open";
+pub(crate) const HIT: &str = "__fragcache_hit";
+pub(crate) const TICKET: &str = "__fragcache_ticket";
+pub(crate) const CLOSE: &str = "__fragcache_close";
+
+thread_local! {
+    /// The outcome of the last block that was opened, until its next filter takes it.
+    static OPENED: RefCell<Option<Opened<Value>>> = const { RefCell::new(None) };
+    /// Whether bodies are printed in the form for our formatter wrapper.
+    static RAW: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The right to close a block, as a template variable. Dropped without being used (an error, a
+/// panic), it gives the block up.
+struct Handle {
+    ticket: Mutex<Option<Ticket>>,
+    raw: bool,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Handle")
+    }
+}
+
+impl Object for Handle {
+    fn repr(self: &Arc<Self>) -> ObjectRepr {
+        ObjectRepr::Plain
+    }
+}
+
+/// `SITE | __fragcache_open(arguments…)`: whether there is a stored body to print.
+pub(crate) fn open(
+    installation: &Installation,
+    state: &mut State<'_, '_>,
+    values: &[Value],
+) -> Result<bool, Error> {
+    let Some((site, values)) = values.split_first() else { return Err(misused()) };
+    let site = site.as_str().ok_or_else(misused)?;
+    let (mode, raw) = match state.auto_escape() {
+        AutoEscape::None => (OutputMode::RAW, installation.formats_raw()),
+        AutoEscape::Html => (OutputMode::HTML, installation.formats_raw()),
+        AutoEscape::Custom(name) if !installation.formats_raw() => {
+            return Err(Error::new(
+                ErrorKind::BadEscape,
+                format!(
+                    "a cached body would be escaped a second time by the formatter for {name:?}; \
+                     set it with fragcache_minijinja::set_formatter(&mut env, …)"
+                ),
+            ));
+        }
+        AutoEscape::Custom(name) => (OutputMode::custom(name), true),
+        _ => (OutputMode::JSON, installation.formats_raw()),
+    };
+    // The handle gives the block up when the engine drops it, so every render is bounded.
+    let opens_again =
+        |number| state.get_or_insert_extension_with(RenderMemo::default).opens_again(number);
+    let on_hit = |body: &Body| markup::printable(body, raw);
+    let opened = installation
+        .cache()
+        .open(site, &Args(values), mode, true, opens_again, on_hit)
+        .map_err(|error| to_engine(error, ErrorKind::InvalidOperation))?;
+    let hit = matches!(opened, Opened::Hit(_));
+    RAW.set(raw);
+    OPENED.set(Some(opened));
+    Ok(hit)
+}
+
+/// `0 | __fragcache_hit`: what the block that was just opened prints.
+pub(crate) fn hit(_: &Value) -> Result<Value, Error> {
+    match OPENED.take() {
+        Some(Opened::Hit(value)) => Ok(value),
+        _ => Err(misused()),
+    }
+}
+
+/// `0 | __fragcache_ticket`: the handle under which the block that was just opened is rendered.
+pub(crate) fn ticket(_: &Value) -> Result<Value, Error> {
+    match OPENED.take() {
+        Some(Opened::Render(ticket)) => {
+            Ok(Value::from_object(Handle { ticket: Mutex::new(Some(ticket)), raw: RAW.get() }))
+        }
+        _ => Err(misused()),
+    }
+}
+
+/// `body | __fragcache_close(handle)`: stores the body and prints it.
+pub(crate) fn close(body: &Value, handle: &Value) -> Result<Value, Error> {
+    let handle = handle.downcast_object_ref::<Handle>().ok_or_else(misused)?;
+    let safe = markup::safe(body);
+    let ticket = handle.ticket.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(ticket) = ticket {
+        ticket.close(markup::body(safe.clone()));
+    }
+    Ok(markup::printable_safe(safe, handle.raw))
+}
+
+fn misused() -> Error {
+    Error::new(
+        ErrorKind::InvalidOperation,
+        "this filter is part of a rewritten cache block; write {% cache … %} and load the \
+         template through fragcache",
+    )
+}

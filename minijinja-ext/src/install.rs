@@ -1,0 +1,202 @@
+//! A cache's place in an environment: its filters, and what is known of the loaded templates.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use fragcache::FragmentCache;
+use fragcache::syntax::{CacheBlock, Rewritten, SourceMap};
+use minijinja::value::Object;
+use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
+
+use crate::filters::{self, CLOSE, HIT, OPEN, TICKET};
+use crate::markup::RawBody;
+
+/// The global under which an environment keeps its installation.
+const GLOBAL: &str = "__fragcache_installation";
+
+/// Most templates whose source and blocks are kept for explaining errors and listing blocks.
+const MAX_LOADED: usize = 10_000;
+
+/// One cache in one environment, and in the environment's clones.
+pub(crate) struct Installation {
+    cache: FragmentCache,
+    loaded: RwLock<HashMap<String, Loaded>>,
+    /// Whether the formatter is our wrapper, which prints [`RawBody`] as it is.
+    formats_raw: AtomicBool,
+}
+
+/// A template with cache blocks, as its author wrote it.
+pub(crate) struct Loaded {
+    pub(crate) source: String,
+    pub(crate) map: SourceMap,
+    blocks: Vec<CacheBlock>,
+}
+
+impl fmt::Debug for Installation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Installation").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+impl Object for Installation {}
+
+impl Installation {
+    /// The installation of an environment.
+    pub(crate) fn of(env: &Environment<'_>) -> Option<Arc<Self>> {
+        let (_, value) = env.globals().find(|(name, _)| *name == GLOBAL)?;
+        value.downcast_object::<Self>()
+    }
+
+    /// As [`of`](Self::of), with an error for an environment that has none.
+    pub(crate) fn require(env: &Environment<'_>) -> Result<Arc<Self>, Error> {
+        Self::of(env).ok_or_else(|| {
+            Error::new(
+                ErrorKind::InvalidOperation,
+                "this environment has no fragment cache; call \
+                 fragcache_minijinja::add_to_environment(&mut env, cache) first",
+            )
+        })
+    }
+
+    pub(crate) fn cache(&self) -> &FragmentCache {
+        &self.cache
+    }
+
+    pub(crate) fn formats_raw(&self) -> bool {
+        self.formats_raw.load(Ordering::Relaxed)
+    }
+
+    /// Remembers a template's source and blocks, or forgets what was known of it.
+    pub(crate) fn note(&self, name: &str, source: &str, rewritten: &Rewritten<'_>) {
+        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
+        if rewritten.blocks().is_empty() {
+            loaded.remove(name);
+        } else if loaded.len() < MAX_LOADED || loaded.contains_key(name) {
+            let template = Loaded {
+                source: source.to_owned(),
+                map: rewritten.map().clone(),
+                blocks: rewritten.blocks().to_vec(),
+            };
+            loaded.insert(name.to_owned(), template);
+        }
+    }
+
+    pub(crate) fn with_loaded<R>(&self, name: &str, with: impl FnOnce(&Loaded) -> R) -> Option<R> {
+        self.loaded.read().unwrap_or_else(PoisonError::into_inner).get(name).map(with)
+    }
+}
+
+/// Gives an environment a cache: from here on, templates that are loaded through this crate may
+/// hold cache blocks. Clones of the environment share the cache.
+///
+/// Set the environment's syntax before loaders and templates: a template is rewritten with the
+/// delimiters that the environment has when it is added, and a loader with those it had when the
+/// loader was made.
+///
+/// ```
+/// use fragcache::FragmentCache;
+/// use minijinja::{Environment, context};
+///
+/// let mut env = Environment::new();
+/// fragcache_minijinja::add_to_environment(&mut env, FragmentCache::in_memory())?;
+/// fragcache_minijinja::add_template(
+///     &mut env,
+///     "hello.html",
+///     r#"{% cache 300, "hello", name %}Hello {{ name }}!{% endcache %}"#,
+/// )?;
+/// let html = env.get_template("hello.html")?.render(context!(name => "<World>"))?;
+/// assert_eq!(html, "Hello &lt;World&gt;!");
+/// # Ok::<(), minijinja::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// If the environment has another cache already; it keeps that one. Adding the same cache again
+/// changes nothing.
+pub fn add_to_environment(env: &mut Environment<'_>, cache: FragmentCache) -> Result<(), Error> {
+    if let Some(installed) = Installation::of(env) {
+        return if installed.cache.is_same(&cache) {
+            Ok(())
+        } else {
+            Err(Error::new(
+                ErrorKind::InvalidOperation,
+                "this environment has another fragment cache already; use that one \
+                 (fragcache_minijinja::cache(&env)), or an environment of its own for this one",
+            ))
+        };
+    }
+    let installation = Arc::new(Installation {
+        cache,
+        loaded: RwLock::new(HashMap::new()),
+        formats_raw: AtomicBool::new(false),
+    });
+    let opening = Arc::clone(&installation);
+    env.add_filter(OPEN, move |state: &mut State<'_, '_>, values: &[Value]| {
+        filters::open(&opening, state, values)
+    });
+    env.add_filter(HIT, filters::hit);
+    env.add_filter(TICKET, filters::ticket);
+    env.add_filter(CLOSE, filters::close);
+    env.add_global(GLOBAL, Value::from_dyn_object(installation));
+    Ok(())
+}
+
+/// The cache of an environment.
+///
+/// ```
+/// use fragcache::FragmentCache;
+///
+/// let mut env = minijinja::Environment::new();
+/// assert!(fragcache_minijinja::cache(&env).is_none());
+/// fragcache_minijinja::add_to_environment(&mut env, FragmentCache::in_memory())?;
+/// assert_eq!(fragcache_minijinja::cache(&env).unwrap().stats().hits, 0);
+/// # Ok::<(), minijinja::Error>(())
+/// ```
+pub fn cache(env: &Environment<'_>) -> Option<FragmentCache> {
+    Installation::of(env).map(|installation| installation.cache.clone())
+}
+
+/// All cache blocks in the templates that are loaded now, by template and line.
+///
+/// ```
+/// use fragcache::FragmentCache;
+///
+/// let mut env = minijinja::Environment::new();
+/// fragcache_minijinja::add_to_environment(&mut env, FragmentCache::in_memory())?;
+/// fragcache_minijinja::add_template(&mut env, "a", "\n{% cache 9, 'side' %}…{% endcache %}")?;
+/// let blocks = fragcache_minijinja::cache_blocks(&env);
+/// assert_eq!((blocks[0].template(), blocks[0].line()), ("a", 2));
+/// # Ok::<(), minijinja::Error>(())
+/// ```
+pub fn cache_blocks(env: &Environment<'_>) -> Vec<CacheBlock> {
+    let Some(installation) = Installation::of(env) else { return Vec::new() };
+    let loaded = installation.loaded.read().unwrap_or_else(PoisonError::into_inner);
+    let mut templates: Vec<_> = loaded.iter().collect();
+    templates.sort_by_key(|(name, _)| name.as_str());
+    templates.into_iter().flat_map(|(_, template)| template.blocks.iter().cloned()).collect()
+}
+
+/// Sets the environment's formatter, wrapped so that cached bodies are printed as they are and
+/// everything else goes to `formatter`.
+///
+/// A formatter set past this function sees cached bodies as safe strings. That is right for one
+/// that hands safe strings on to [`minijinja::escape_formatter`]; one that escapes them, or that
+/// serves a custom auto-escape mode, has to be set here.
+///
+/// # Errors
+///
+/// If the environment has no cache yet.
+pub fn set_formatter<F>(env: &mut Environment<'_>, formatter: F) -> Result<(), Error>
+where
+    F: Fn(&mut Output<'_>, &mut State<'_, '_>, &Value) -> Result<(), Error> + Send + Sync + 'static,
+{
+    let installation = Installation::require(env)?;
+    env.set_formatter(move |out, state, value| match value.downcast_object_ref::<RawBody>() {
+        Some(body) => out.write_str(body.as_str()).map_err(Error::from),
+        None => formatter(out, state, value),
+    });
+    installation.formats_raw.store(true, Ordering::Relaxed);
+    Ok(())
+}
