@@ -229,3 +229,28 @@ fn markup_of_every_size_and_script() {
         check_parity(&[("a.txt", &source)], &people());
     }
 }
+
+#[test]
+fn what_others_set_inside_the_body_is_not_seen_after_it() {
+    let site = Site::loaded(&[
+        (
+            "base",
+            "{% cache 9, \"b\", 1 %}{{ tick() }}{% block main %}{% endblock main %}{% endcache %}\
+             {{ y | default(value=\"none\") }}",
+        ),
+        (
+            "child",
+            "{% extends \"base\" %}{% block main %}{% set y = 5 %}{{ y }}{% endblock main %}",
+        ),
+    ]);
+    for _ in 0..2 {
+        assert_eq!(site.render("child", &people()), "5none");
+    }
+}
+
+#[test]
+fn what_an_include_sets_stays_in_it() {
+    let source =
+        "{% cache 9 %}{{ tick() }}{% include \"b\" %}{% endcache %}{{ y | default(value=0) }}";
+    check_parity(&[("a", source), ("b", "{% set y = 5 %}{{ y }}")], &people());
+}
