@@ -24,7 +24,8 @@ impl Markup for TeraMarkup {
 /// What the filter after `open` is for.
 enum Outcome {
     Hit(Value),
-    /// A ticket by its number: a value of Tera's holds no Rust object.
+    /// A ticket by its number: no value of Tera's holds a Rust object, and nothing is to be given
+    /// up while a thread ends.
     Miss(u64),
 }
 
@@ -49,6 +50,10 @@ fn open(cache: &FragmentCache, list: &[Value], state: &State<'_>) -> TeraResult<
     let (site, values) = list.split_first().ok_or_else(misused)?;
     let site = site.as_str().ok_or_else(misused)?;
     let mode = if state.autoescaping_enabled() { OutputMode::HTML } else { OutputMode::RAW };
+    // Only a filter that no rewriter wrote leaves an outcome behind.
+    if let Some(Outcome::Miss(id)) = OPENED.take() {
+        engine::abandon(id);
+    }
     let opened = cache
         .open(site, &Values(values), mode, Scope::is_open(), render::opens_again, printable)
         .map_err(error::into_tera)?;

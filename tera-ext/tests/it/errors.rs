@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use fragcache::syntax::Syntax;
 use fragcache::{ErrorKind, fragment_key};
 use tera::{Context, Kwargs, State, Value};
 
@@ -156,6 +157,16 @@ fn the_filters_refuse_what_no_rewriter_wrote() {
         site.tera.add_raw_template("b", source).unwrap();
         let error = site.error("b", &Context::new());
         assert!(error.contains("part of a rewritten cache block"), "{error}");
+    }
+    // A block that is opened and left is given up when the next one opens.
+    let lowered = fragcache_tera::rewrite("d", "{% cache 9, x %}{% endcache %}", &Syntax::tera());
+    let lowered = lowered.unwrap();
+    let opened = lowered[..lowered.find(" | __fragcache_open").unwrap()].replace("{% if ", "{{ ");
+    let source = format!("{opened} | __fragcache_open }}}}");
+    site.tera.add_raw_template("d", &source).unwrap();
+    for x in [1, 2, 3] {
+        site.tera.render("d", &context(&[("x", Value::from(x))])).unwrap();
+        assert_eq!(site.cache.stats().flights, 1);
     }
     let source = "{% filter __fragcache_close(ticket=77) %}x{% endfilter %}";
     site.tera.add_raw_template("c", source).unwrap();

@@ -231,24 +231,6 @@ fn markup_of_every_size_and_script() {
 }
 
 #[test]
-fn what_others_set_inside_the_body_is_not_seen_after_it() {
-    let site = Site::loaded(&[
-        (
-            "base",
-            "{% cache 9, \"b\", 1 %}{{ tick() }}{% block main %}{% endblock main %}{% endcache %}\
-             {{ y | default(value=\"none\") }}",
-        ),
-        (
-            "child",
-            "{% extends \"base\" %}{% block main %}{% set y = 5 %}{{ y }}{% endblock main %}",
-        ),
-    ]);
-    for _ in 0..2 {
-        assert_eq!(site.render("child", &people()), "5none");
-    }
-}
-
-#[test]
 fn what_an_include_sets_stays_in_it() {
     let source =
         "{% cache 9 %}{{ tick() }}{% include \"b\" %}{% endcache %}{{ y | default(value=0) }}";

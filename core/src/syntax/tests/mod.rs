@@ -13,9 +13,10 @@ mod scanning;
 mod tera_lowering;
 mod whole;
 
-/// The source with cache tags where `@O` and `@C` stand.
+/// The source with cache tags where `@O` and `@C` stand; without quotes, as a place may be in a
+/// string.
 fn cached(source: &str) -> String {
-    source.replace("@O", "cache 300, \"x\", 1").replace("@C", "endcache")
+    source.replace("@O", "cache 300, none, 1").replace("@C", "endcache")
 }
 
 /// The source with a native `if` there.
