@@ -17,7 +17,8 @@ thread_local! {
     static MEMO: RefCell<Option<RenderMemo>> = const { RefCell::new(None) };
 }
 
-/// Whether the present scope, where there is one, opened this unnamed block before.
+/// Whether the present scope's render opened the unnamed block with this number before. Without a
+/// scope nobody knows.
 pub(crate) fn opens_again(number: u64) -> bool {
     MEMO.with_borrow(|memo| memo.as_ref().is_some_and(|memo| memo.opens_again(number)))
 }
