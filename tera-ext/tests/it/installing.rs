@@ -1,6 +1,7 @@
 //! Adding a cache to a Tera: twice, to a clone, under other delimiters, too late.
 
-use fragcache::{ErrorKind, FragmentCache};
+use fragcache::syntax::name_of_string;
+use fragcache::{ErrorKind, FragmentCache, fragment_key_at};
 use tera::{Context, Delimiters, Tera};
 
 use crate::support::{Site, register};
@@ -238,6 +239,8 @@ fn strings_are_named_by_their_source() {
     assert_eq!(site.ticks(), 2);
     render("{% cache %}{{ tick() }}{{ \"<\" }}{% endcache %} ", true);
     assert_eq!(site.ticks(), 3);
+    let key = fragment_key_at(&name_of_string(source), 1);
+    assert!(site.cache.contains(&key).unwrap());
     let broken =
         fragcache_tera::render_str(&site.tera, "{% cache %}", &Context::new(), true).unwrap_err();
     assert_eq!(kind_of(&broken), ErrorKind::Syntax);
