@@ -19,6 +19,7 @@ mod key;
 mod near;
 mod observe;
 mod policy;
+mod protection;
 mod render;
 mod sync;
 pub mod syntax;
