@@ -23,6 +23,8 @@ mod protection;
 mod render;
 mod sync;
 pub mod syntax;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod timeout;
 
 pub use builder::Builder;
