@@ -25,6 +25,8 @@ mod sync;
 pub mod syntax;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(all(test, not(fragcache_shuttle)))]
+mod tests;
 mod timeout;
 
 pub use builder::Builder;
