@@ -16,6 +16,8 @@ mod fragment;
 mod fresh;
 mod hash;
 mod key;
+#[cfg(all(test, fragcache_shuttle))]
+mod model;
 mod near;
 mod observe;
 mod policy;
