@@ -31,16 +31,21 @@ fn is_line(tag: &str, syntax: &Syntax) -> bool {
 fn opening_tag(source: &str, start: usize, syntax: &Syntax) -> std::ops::Range<usize> {
     let rest = &source[start..];
     if is_line(rest, syntax) {
-        return start..start + rest.find('\n').unwrap_or(rest.len());
+        return start..start + rest.find(['\r', '\n']).unwrap_or(rest.len());
     }
     let end = syntax.block_delimiters().1;
-    let mut quote = None;
-    for (at, c) in rest.char_indices() {
+    let inner = syntax.block_delimiters().0.len();
+    let (mut quote, mut depth) = (None, 0);
+    for (at, c) in rest.char_indices().skip_while(|(at, _)| *at < inner) {
         match quote {
             Some(open) if c == open => quote = None,
             Some(_) => {}
             None if matches!(c, '"' | '\'') => quote = Some(c),
-            None if rest[at..].starts_with(end) => return start..start + at + end.len(),
+            None if depth == 0 && rest[at..].starts_with(end) => {
+                return start..start + at + end.len();
+            }
+            None if "([{".contains(c) => depth += 1,
+            None if ")]}".contains(c) => depth -= 1,
             None => {}
         }
     }
