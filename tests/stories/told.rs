@@ -1,11 +1,13 @@
 //! A story, told: each step, and what came of it.
 
 use std::fmt;
+use std::time::Duration;
 
+use fragcache::testing::Recorder;
 use fragcache::{FragmentKey, Mode, fragment_key_at, make_template_fragment_key};
 
 use super::story::{Step, Story};
-use crate::support::{Evaluated, Failure, Kind, Recorder, cache_with};
+use crate::support::{Evaluated, Failure, Kind, cache_with, said};
 
 /// What came of one step.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +70,7 @@ pub(super) fn key_of(parts: &[String]) -> FragmentKey {
 }
 
 pub(super) fn tell(story: &Story, kind: Kind, observed: bool) -> Telling {
-    let recorder = Recorder::default();
+    let recorder = Recorder::new();
     let (cache, clock) = cache_with(|builder| match observed {
         true => builder.observer(recorder.clone()),
         false => builder,
@@ -80,9 +82,9 @@ pub(super) fn tell(story: &Story, kind: Kind, observed: bool) -> Telling {
         let mut evaluated = None;
         let mut page = |result: Result<String, Failure>| {
             evaluated = Some(engine.counts().take());
-            result.unwrap_or_else(|failure| format!("error: {failure}"))
+            result.unwrap_or_else(|failure| format!("failed: {}", failure.explained))
         };
-        let (said, result) = match step {
+        let (title, result) = match step {
             Step::Render { render, with } => {
                 (format!("render {render} {with}"), page(engine.render(render, with)))
             }
@@ -90,7 +92,7 @@ pub(super) fn tell(story: &Story, kind: Kind, observed: bool) -> Telling {
                 (format!("render {string:?} {with}"), page(engine.render_str(string, with)))
             }
             Step::Advance { advance } => {
-                clock.advance_seconds(*advance);
+                clock.advance(Duration::from_secs_f64(*advance));
                 (format!("advance {advance} s"), String::new())
             }
             Step::Delete { delete } => {
@@ -134,8 +136,9 @@ pub(super) fn tell(story: &Story, kind: Kind, observed: bool) -> Telling {
                 (format!("get {key}"), markup.map_or("not there".into(), |markup| markup.to_string()))
             }
         };
-        assert_eq!(cache.stats().flights, 0, "{kind}: a flight is open after {said}");
-        told.push(Told { step: said, evaluated, result, events: recorder.take() });
+        assert_eq!(cache.stats().flights, 0, "{kind}: a flight is open after {title}");
+        told.push(Told { step: title, evaluated, result, events: said(&recorder) });
+        recorder.reset();
     }
     Telling(told)
 }

@@ -64,8 +64,8 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// Our own error, where it is among the sources.
     pub(crate) ours: Option<fragcache::Error>,
-    /// The error shown against the author's source, where there is such a form.
-    pub(crate) explained: Option<String>,
+    /// The error shown against the author's source.
+    pub(crate) explained: String,
 }
 
 impl fmt::Display for Failure {

@@ -59,8 +59,7 @@ impl MiniJinja {
             stage,
             message: error.to_string(),
             ours: ours(&error),
-            explained: fragcache_minijinja::explain(&self.env, &error)
-                .map(|explained| explained.to_string()),
+            explained: fragcache_minijinja::explain(&self.env, &error),
         }
     }
 }

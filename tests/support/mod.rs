@@ -1,23 +1,22 @@
 //! Two engines behind one trait, and what every test needs beside them: a clock moved by hand, a
 //! record of events, and the same template with native tags.
 
-mod clock;
 mod counts;
 mod engine;
 mod minijinja;
 mod native;
-mod recorder;
+mod said;
 mod settings;
 mod tera;
 
 use std::path::PathBuf;
 
+use fragcache::testing::ManualClock;
 use fragcache::{Builder, FragmentCache};
 
-pub(crate) use clock::ManualClock;
-pub(crate) use counts::{Counts, Evaluated};
+pub(crate) use counts::Evaluated;
 pub(crate) use engine::{Engine, Failure, Kind, Stage};
-pub(crate) use recorder::Recorder;
+pub(crate) use said::said;
 pub(crate) use settings::Settings;
 
 /// A file or folder below `fixtures/`.
@@ -27,7 +26,7 @@ pub(crate) fn fixtures(path: &str) -> PathBuf {
 
 /// A cache on a clock of its own.
 pub(crate) fn cache_with(settings: impl FnOnce(Builder) -> Builder) -> (FragmentCache, ManualClock) {
-    let clock = ManualClock::default();
+    let clock = ManualClock::new();
     let builder = settings(FragmentCache::builder().clock(clock.clone()));
     (builder.build().unwrap(), clock)
 }

@@ -54,8 +54,7 @@ impl TeraEngine {
             stage,
             message: error.to_string(),
             ours: ours(&error),
-            explained: Some(fragcache_tera::explain(&self.tera, &error))
-                .filter(|explained| *explained != error.to_string()),
+            explained: fragcache_tera::explain(&self.tera, &error),
         }
     }
 

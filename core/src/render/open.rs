@@ -16,6 +16,8 @@ use crate::key::{self, KeyEncoder, MAX_KEY_BYTES, UnusablePart};
 use crate::near::Probe;
 use crate::observe::{BypassReason, EventKind, MissReason, RefusalReason};
 use crate::policy::{Mode, OnMistake};
+use crate::protection::Protection;
+use crate::sync::thread_local;
 use crate::syntax::site::{DIGEST_LEN, Site};
 use crate::timeout::Timeout;
 
@@ -70,11 +72,11 @@ impl FragmentCache {
         opens_again: impl FnOnce(u64) -> bool,
         on_hit: impl Fn(&Body) -> R,
     ) -> Result<Opened<R>, Error> {
-        let mut buffer = KEY.take();
+        let mut buffer = KEY.with(RefCell::take);
         buffer.clear();
         let outcome =
             self.open_in(&mut buffer, site, arguments, mode, bounded, opens_again, on_hit);
-        KEY.set(buffer);
+        KEY.with(|key| key.replace(buffer));
         outcome
     }
 
@@ -106,7 +108,9 @@ impl FragmentCache {
         if positional > 0 {
             match Timeout::from_scalar(arguments.scalar(0)) {
                 Ok(timeout) => request.timeout = timeout,
-                Err(error) => return self.refuse(site, mode, error, RefusalReason::Timeout),
+                Err(error) => {
+                    return self.refuse(site, mode, error, RefusalReason::Timeout, request);
+                }
             }
         }
         let unnamed = positional < 2;
@@ -118,7 +122,13 @@ impl FragmentCache {
             let mut encoder = KeyEncoder::new(buffer);
             for index in 1..positional {
                 if let Err(part) = arguments.encode(index, &mut encoder) {
-                    return self.refuse(site, mode, unusable(index, part), RefusalReason::Key);
+                    return self.refuse(
+                        site,
+                        mode,
+                        unusable(index, part),
+                        RefusalReason::Key,
+                        request,
+                    );
                 }
             }
         }
@@ -166,37 +176,41 @@ impl FragmentCache {
         on_hit: impl Fn(&Body) -> R,
     ) -> Opened<R> {
         let emit = |kind| self.emit(kind, Some(probe.key), origin);
-        let render = |purpose, veto| {
-            Opened::Render(self.push_frame(probe, origin, request.scoped, purpose, veto))
+        let render = |purpose, veto, events: &[EventKind]| {
+            // Made before anyone is told: if an observer panics, its drop gives up the flight.
+            let frame = self.frame(probe, origin, request, purpose, veto);
+            for &kind in events {
+                emit(kind);
+            }
+            Opened::Render(Ticket::new(stack::push(frame)))
         };
-        let print = |reason, veto| {
-            emit(EventKind::Bypassed(reason));
-            render(Purpose::Print, veto)
+        let print = |reason| render(Purpose::Print, None, &[EventKind::Bypassed(reason)]);
+        let veto = |reason| {
+            let veto = Some(RefusalReason::Vetoed);
+            render(Purpose::Print, veto, &[EventKind::Bypassed(reason)])
         };
-        let Some(near) = self.near() else { return print(BypassReason::Mode, None) };
+        let Some(near) = self.near() else { return print(BypassReason::Mode) };
         if request.timeout == Timeout::Delete {
             self.delete_encoded(probe.key);
-            return print(BypassReason::Delete, Some(RefusalReason::Vetoed));
+            return veto(BypassReason::Delete);
         }
         if request.unless {
-            return print(BypassReason::Unless, Some(RefusalReason::Vetoed));
+            return veto(BypassReason::Unless);
         }
         let mode = self.mode();
         if mode == Mode::Bypass {
-            return print(BypassReason::Mode, None);
+            return print(BypassReason::Mode);
         }
         if probe.key.len() > MAX_KEY_BYTES {
-            emit(EventKind::Refused(RefusalReason::KeyTooLong));
-            return render(Purpose::Print, None);
+            let refused = EventKind::Refused(RefusalReason::KeyTooLong);
+            return render(Purpose::Print, None, &[refused]);
         }
-        let life = self.life(request.timeout);
         let labels = self.hasher().labels(probe.key, probe.hash, origin.template_label);
         // A failed render that nobody bounds may have left this very fragment open.
         stack::abandon_leftover(probe.hash, origin);
         if request.refresh && mode == Mode::Normal {
-            emit(EventKind::Miss(MissReason::Refresh));
             let flight = self.flights().lead_anew(probe, origin, &labels, self.fresh());
-            return render(Purpose::Store { flight, life }, None);
+            return render(Purpose::Store(flight), None, &[EventKind::Miss(MissReason::Refresh)]);
         }
         let look = || {
             let variant = (origin.digest(), origin.mode());
@@ -207,56 +221,70 @@ impl FragmentCache {
             emit(kind);
             Opened::Hit(on_hit(&entry.body))
         };
-        let mut missed = missed;
+        let (mut missed, mut first_reason) = (missed, None);
+        let mut deadline = None;
         for _ in 0..ATTEMPTS {
             let reason = match missed.take().map_or_else(look, Err) {
                 Ok(entry) => return serve(&entry, EventKind::Hit),
-                Err(reason) => reason,
+                Err(reason) => *first_reason.get_or_insert(reason),
             };
+            let miss = EventKind::Miss(reason);
             if mode == Mode::ReadOnly {
-                emit(EventKind::Miss(reason));
-                return print(BypassReason::ReadOnly, None);
+                let bypassed = EventKind::Bypassed(BypassReason::ReadOnly);
+                return render(Purpose::Print, None, &[miss, bypassed]);
             }
             let began = self.moment();
-            match self.flights().join(probe, origin, &labels, self.fresh(), began) {
+            let deadline = *deadline.get_or_insert_with(|| self.flights().deadline());
+            match self.flights().join(probe, origin, &labels, self.fresh(), began, deadline) {
                 Joined::Lead(flight) => {
                     // Another leader may have landed since the lookup.
-                    if let Ok(entry) = look() {
+                    if self.protections().keep(Protection::SecondLook)
+                        && let Ok(entry) = look()
+                    {
                         self.flights().land(&flight, entry.clone());
                         return serve(&entry, EventKind::Hit);
                     }
-                    emit(EventKind::Miss(reason));
-                    return render(Purpose::Store { flight, life }, None);
+                    return render(Purpose::Store(flight), None, &[miss]);
+                }
+                Joined::Pass(flight) => {
+                    let bypassed = EventKind::Bypassed(BypassReason::Unshared);
+                    return render(Purpose::Store(flight), None, &[miss, bypassed]);
                 }
                 Joined::Alone(alone) => {
-                    emit(EventKind::Miss(reason));
-                    return print(alone, None);
+                    return render(Purpose::Print, None, &[miss, EventKind::Bypassed(alone)]);
                 }
                 Joined::Follow(entry) => {
                     // The leader may have used fragments that were invalidated before this
                     // caller came.
-                    if self.fresh().holds(&labels, entry.dependencies.as_deref(), entry.read) {
-                        emit(EventKind::Miss(reason));
+                    let dependencies = entry.dependencies.as_deref();
+                    if !self.protections().keep(Protection::FollowerCheck)
+                        || self.fresh().holds(&labels, dependencies, entry.read)
+                    {
+                        emit(miss);
                         let waited = self.moment().since(began);
                         return serve(&entry, EventKind::Waited(waited));
                     }
                 }
+                Joined::Again => {}
             }
         }
-        print(BypassReason::WaitLimit, None)
+        let bypassed = EventKind::Bypassed(BypassReason::WaitLimit);
+        match first_reason.map(EventKind::Miss) {
+            Some(miss) => render(Purpose::Print, None, &[miss, bypassed]),
+            None => render(Purpose::Print, None, &[bypassed]),
+        }
     }
 
-    fn push_frame(
+    fn frame(
         &self,
         probe: Probe<'_>,
         origin: &Arc<Origin>,
-        scoped: bool,
+        request: Request,
         purpose: Purpose,
         veto: Option<RefusalReason>,
-    ) -> Ticket {
-        let id = stack::next_id();
-        stack::push(Frame {
-            id,
+    ) -> Frame {
+        Frame {
+            id: stack::next_id(),
             cache: self.clone(),
             purpose,
             key: KeyBytes::from_slice(probe.key),
@@ -265,12 +293,12 @@ impl FragmentCache {
             labels: self.hasher().labels(probe.key, probe.hash, origin.template_label),
             read: self.fresh().now(),
             started: self.moment(),
+            life: self.life(request.timeout),
             inner: DependencySet::default(),
             inner_expires: Moment::NEVER,
             veto,
-            scoped,
-        });
-        Ticket::new(id)
+            scoped: request.scoped,
+        }
     }
 
     fn life(&self, timeout: Timeout) -> Option<Duration> {
@@ -288,6 +316,7 @@ impl FragmentCache {
         mode: OutputMode,
         error: Error,
         reason: RefusalReason,
+        request: Request,
     ) -> Result<Opened<R>, Error> {
         let parsed = Site::parse(site).ok_or_else(|| foreign_site(site))?;
         let origin = self.origins().get(site, &parsed, mode, self.hasher());
@@ -298,7 +327,8 @@ impl FragmentCache {
                 self.emit(EventKind::Bypassed(BypassReason::Refused), None, &origin);
                 let probe = Probe { hash: 0, key: &[] };
                 let veto = Some(RefusalReason::Vetoed);
-                Ok(Opened::Render(self.push_frame(probe, &origin, true, Purpose::Print, veto)))
+                let frame = self.frame(probe, &origin, request, Purpose::Print, veto);
+                Ok(Opened::Render(Ticket::new(stack::push(frame))))
             }
         }
     }
