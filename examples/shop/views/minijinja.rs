@@ -50,10 +50,7 @@ fn call(function: &Function, database: &Database, argument: Option<Value>) -> Re
 }
 
 pub(super) fn render(env: &Environment<'_>, name: &str, context: Row) -> anyhow::Result<String> {
-    env.get_template(name).and_then(|template| template.render(Value::from(context))).map_err(
-        |error| match fragcache_minijinja::explain(env, &error) {
-            Some(explained) => anyhow!("{explained}"),
-            None => anyhow!("{error:#}"),
-        },
-    )
+    env.get_template(name)
+        .and_then(|template| template.render(Value::from(context)))
+        .map_err(|error| anyhow!(fragcache_minijinja::explain(env, &error)))
 }
