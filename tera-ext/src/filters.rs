@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use fragcache::engine::{self, Body, Markup, Opened, OutputMode, Scope};
 use fragcache::{ErrorKind, FragmentCache};
-use tera::{Kwargs, State, Tera, TeraResult, Value};
+use tera::{Kwargs, Map, State, Tera, TeraResult, Value};
 
 use crate::args::Values;
 use crate::error;
@@ -93,9 +93,28 @@ fn ticket() -> TeraResult<u64> {
 /// escaped when it was written.
 fn close(body: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     let id = kwargs.must_get::<u64>("ticket")?;
+    if assigns_outside(kwargs)? {
+        engine::veto(id);
+    }
     let markup = body.clone().mark_safe();
     engine::close(id, Body::from_markup(TeraMarkup(markup.clone())));
     Ok(markup)
+}
+
+/// Whether a body that renders other templates' blocks left variables behind which a hit would not
+/// set. The rewriter hands over all variables before and after, and the names that it puts back.
+fn assigns_outside(kwargs: &Kwargs) -> TeraResult<bool> {
+    let (Some(before), Some(after)) = (kwargs.get::<&Map>("before")?, kwargs.get::<&Map>("after")?)
+    else {
+        return Ok(false);
+    };
+    let restored = kwargs.get::<&str>("restored")?.unwrap_or_default();
+    Ok(after.iter().any(|(name, value)| {
+        let known = name.as_str().is_some_and(|name| {
+            name.starts_with("__fragcache_") || restored.split(' ').any(|other| other == name)
+        });
+        !known && before.get(name) != Some(value)
+    }))
 }
 
 fn misused() -> tera::Error {

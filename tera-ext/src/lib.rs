@@ -44,9 +44,10 @@
 //!
 //! Cache blocks may nest, and may stand in loops, includes, components, and the blocks of base and
 //! child templates, with `super()`. A plain `set` in the body is not seen after it, be it a miss
-//! or a hit; keep `set` out of what a child template fills in and `super()` brings in there, as
-//! that cannot be told from one file. Whitespace markers work as in a native `if`. What could not be cached soundly is
-//! refused when the template loads, with its line and column and what to write instead.
+//! or a hit. A `set` in a child's block, or in a parent's by `super()`, cannot be kept inside: a
+//! render in which one happens is not stored. Whitespace markers work as in a native `if`. What
+//! could not be cached soundly is refused when the template loads, with its line and column and
+//! what to write instead.
 //!
 //! # Rendering
 //!

@@ -115,7 +115,8 @@ pub enum RefusalReason {
     KeyTooLong,
     /// The body is larger than the entry limit.
     BodyTooLarge,
-    /// A block inside asked not to be cached (`unless=`, `'del'`).
+    /// A block inside asked not to be cached (`unless=`, `'del'`), or the body assigned what a hit
+    /// could not assign.
     Vetoed,
     /// The fragment was invalidated while it was rendered.
     Invalidated,

@@ -183,6 +183,11 @@ pub(super) fn with_top(with: impl FnOnce(&mut Frame)) {
     edit(|frames| frames.last_mut().map(with));
 }
 
+/// Shows the frame `id` to `with`, if it is open.
+pub(super) fn with_frame(id: u64, with: impl FnOnce(&mut Frame)) {
+    edit(|frames| frames.iter_mut().rfind(|frame| frame.id == id).map(with));
+}
+
 /// Gives up the frame that would render this variant of this key, if it stands in a render that
 /// nobody bounds: on its own thread it can only be what a failed render left behind, with the
 /// frames of that render above it.

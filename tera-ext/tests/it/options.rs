@@ -260,3 +260,30 @@ fn a_cache_can_be_disabled_or_passed_by() {
     site.render("a.html", &Context::new());
     assert_eq!(site.ticks(), 2);
 }
+
+/// What a child's block or a parent's, by `super()`, assigns cannot be put back after the body. If
+/// it assigns, nothing is stored, so that every render sees it as Tera shows it.
+#[test]
+fn assignments_of_other_templates_are_seen_on_every_render() {
+    let base = "{% cache 9, \"b\", 1 %}{{ tick() }}{% block main %}m{% endblock main %}\
+                {% endcache %}{{ y | default(value=\"none\") }}";
+    let child = "{% extends \"base\" %}{% block main %}{% set y = 5 %}{{ y }}{% endblock main %}";
+    let site = Site::loaded(&[("base", base), ("child", child)]);
+    for renders in 1..=2 {
+        assert_eq!(site.render("child", &Context::new()), "55");
+        assert_eq!(site.ticks(), renders);
+    }
+    assert_eq!(site.render("base", &Context::new()), "mnone");
+    assert_eq!(site.render("base", &Context::new()), "mnone");
+    assert_eq!(site.ticks(), 3, "what assigns nothing is stored");
+
+    let base = "{% block main %}{% set y = 5 %}b{% endblock main %}";
+    let child = "{% extends \"base\" %}{% block main %}{% cache 9, \"s\" %}{{ tick() }}\
+                 {{ super() }}{% set z = 1 %}{% endcache %}{{ y | default(value=\"none\") }}\
+                 {{ z | default(value=\"local\") }}{% endblock main %}";
+    let site = Site::loaded(&[("base", base), ("child", child)]);
+    for renders in 1..=2 {
+        assert_eq!(site.render("child", &Context::new()), "b5local");
+        assert_eq!(site.ticks(), renders);
+    }
+}

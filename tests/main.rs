@@ -1,0 +1,15 @@
+//! fragcache as a user sees it, in both engines: every test of the workspace that is about more
+//! than one package, and the fixtures.
+
+mod errors;
+mod errors_hostile;
+mod facts_minijinja;
+mod facts_tera;
+mod flask;
+mod keys;
+mod recipes;
+mod reload;
+mod rewrites;
+mod stories;
+mod support;
+mod tidy;

@@ -1,0 +1,68 @@
+//! Each render of a story by itself, on a fresh cache: the bytes of a miss, of a hit, and of the
+//! same template with native tags are equal, and the hit evaluates no more than it must.
+
+use super::story::{Step, Story};
+use crate::support::{Engine, Failure, Kind, cache};
+
+pub(super) fn check(story: &Story, kind: Kind) {
+    let mut templates = story.templates.clone();
+    for step in &story.steps {
+        match step {
+            Step::Render { render, with } => {
+                compare(story, kind, &templates, &|engine| engine.render(render, with));
+            }
+            Step::String { string, with } => {
+                compare(story, kind, &templates, &|engine| engine.render_str(string, with));
+            }
+            Step::Edit { edit, source } => {
+                templates.insert(edit.clone(), source.clone());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn compare(
+    story: &Story,
+    kind: Kind,
+    templates: &std::collections::BTreeMap<String, String>,
+    render: &dyn Fn(&dyn Engine) -> Result<String, Failure>,
+) {
+    let (cache, _clock) = cache();
+    let mut cached = kind.engine(&story.settings, Some(&cache));
+    cached.load(templates).unwrap();
+    let mut native = kind.engine(&story.settings, None);
+    native.load(templates).unwrap();
+
+    let missed = render(&*cached);
+    let evaluated = cached.counts().take();
+    assert_eq!(cache.stats().flights, 0, "{kind}");
+    let hit = render(&*cached);
+    let again = cached.counts().take();
+    assert_eq!(cache.stats().flights, 0, "{kind}");
+    match (&missed, &hit) {
+        (Ok(missed), Ok(hit)) => assert_eq!(missed, hit, "{kind}: miss and hit"),
+        (Err(_), Err(_)) => {}
+        other => panic!("{kind}: miss and hit: {other:?}"),
+    }
+    let more = again.0.iter().any(|(name, times)| evaluated.0.get(name).is_none_or(|t| t < times));
+    assert!(!more, "{kind}: a hit evaluated {again}, the miss {evaluated}");
+
+    if story.differs.is_some() {
+        return;
+    }
+    let expected = render(&*native);
+    let natively = native.counts().take();
+    match (&expected, &missed) {
+        (Ok(expected), Ok(missed)) => {
+            assert_eq!(missed, expected, "{kind}: cached and native");
+            // A miss evaluates each body as often as the native form, or less: one name may stand
+            // twice on a page.
+            let more =
+                evaluated.0.iter().any(|(name, n)| natively.0.get(name).is_none_or(|t| t < n));
+            assert!(!more, "{kind}: a miss evaluated {evaluated}, native tags {natively}");
+        }
+        (Err(_), Err(_)) => {}
+        other => panic!("{kind}: native and cached: {other:?}"),
+    }
+}

@@ -1,0 +1,114 @@
+//! What the tests ask of an engine, whichever it is.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use fragcache::FragmentCache;
+use fragcache::syntax::{CacheBlock, Syntax};
+use serde::Deserialize;
+use serde_json::Value as Json;
+
+use super::counts::Counts;
+use super::settings::Settings;
+
+/// Which engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Kind {
+    MiniJinja,
+    Tera,
+}
+
+impl Kind {
+    pub(crate) const BOTH: [Self; 2] = [Self::MiniJinja, Self::Tera];
+
+    /// An engine with a cache, or a plain one for templates with native tags.
+    pub(crate) fn engine(
+        self,
+        settings: &Settings,
+        cache: Option<&FragmentCache>,
+    ) -> Box<dyn Engine> {
+        match self {
+            Self::MiniJinja => Box::new(super::minijinja::MiniJinja::new(settings, cache)),
+            Self::Tera => Box::new(super::tera::TeraEngine::new(settings, cache)),
+        }
+    }
+
+    /// An engine with a cache and no settings.
+    pub(crate) fn with_cache(self, cache: &FragmentCache) -> Box<dyn Engine> {
+        self.engine(&Settings::default(), Some(cache))
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::MiniJinja => "minijinja",
+            Self::Tera => "tera",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// When something failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Load,
+    Render,
+}
+
+/// An engine's error.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) stage: Stage,
+    /// The engine's text.
+    pub(crate) message: String,
+    /// Our own error, where it is among the sources.
+    pub(crate) ours: Option<fragcache::Error>,
+    /// The error shown against the author's source.
+    pub(crate) explained: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// Our error among the sources of an engine's.
+pub(super) fn ours(error: &(dyn std::error::Error + 'static)) -> Option<fragcache::Error> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(ours) = error.downcast_ref::<fragcache::Error>() {
+            return Some(ours.clone());
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// An engine with the functions `tick`, `fail`, `nan`, `infinity` and `repeat`.
+pub(crate) trait Engine: Send + Sync {
+    /// Adds templates that may refer to each other.
+    fn load(&mut self, templates: &BTreeMap<String, String>) -> Result<(), Failure>;
+
+    fn render(&self, name: &str, context: &Json) -> Result<String, Failure>;
+
+    fn render_str(&self, source: &str, context: &Json) -> Result<String, Failure>;
+
+    /// The lexical rules that sources are written in.
+    fn syntax(&self) -> Syntax;
+
+    /// All cache blocks that are loaded.
+    fn blocks(&self) -> Vec<CacheBlock>;
+
+    fn counts(&self) -> &Counts;
+
+    /// Adds one template.
+    fn add(&mut self, name: &str, source: &str) -> Result<(), Failure> {
+        self.load(&BTreeMap::from([(name.to_owned(), source.to_owned())]))
+    }
+}

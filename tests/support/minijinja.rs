@@ -1,0 +1,155 @@
+//! MiniJinja behind the trait.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use fragcache::FragmentCache;
+use fragcache::syntax::{self, CacheBlock, Syntax};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::{Kwargs, Serde};
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value,
+    default_auto_escape_callback, escape_formatter,
+};
+use serde_json::Value as Json;
+
+use super::counts::Counts;
+use super::engine::{Engine, Failure, Stage, ours};
+use super::native::native;
+use super::settings::Settings;
+
+pub(crate) struct MiniJinja {
+    pub(crate) env: Environment<'static>,
+    counts: Counts,
+    cached: bool,
+}
+
+impl MiniJinja {
+    pub(crate) fn new(settings: &Settings, cache: Option<&FragmentCache>) -> Self {
+        let mut env = Environment::new();
+        let counts = Counts::default();
+        env.set_debug(true);
+        env.set_syntax(syntax_config(settings));
+        env.set_undefined_behavior(match settings.undefined.as_deref() {
+            None | Some("lenient") => UndefinedBehavior::Lenient,
+            Some("chainable") => UndefinedBehavior::Chainable,
+            Some("semi_strict") => UndefinedBehavior::SemiStrict,
+            Some("strict") => UndefinedBehavior::Strict,
+            Some(other) => panic!("no such behaviour: {other}"),
+        });
+        functions(&mut env, &counts);
+        if let Some(cache) = cache {
+            fragcache_minijinja::add_to_environment(&mut env, cache.clone()).unwrap();
+        }
+        if settings.formatter {
+            env.set_auto_escape_callback(|name| match name.ends_with(".tex") {
+                true => AutoEscape::Custom("tex".into()),
+                false => default_auto_escape_callback(name),
+            });
+            match cache {
+                Some(_) => fragcache_minijinja::set_formatter(&mut env, formatter).unwrap(),
+                None => env.set_formatter(formatter),
+            }
+        }
+        Self { env, counts, cached: cache.is_some() }
+    }
+
+    fn failed(&self, stage: Stage) -> impl Fn(Error) -> Failure + '_ {
+        move |error| Failure {
+            stage,
+            message: error.to_string(),
+            ours: ours(&error),
+            explained: fragcache_minijinja::explain(&self.env, &error),
+        }
+    }
+}
+
+fn syntax_config(settings: &Settings) -> SyntaxConfig {
+    let or = |text: &Option<String>, default: &str| {
+        Cow::<'static, str>::Owned(text.as_deref().unwrap_or(default).to_owned())
+    };
+    SyntaxConfig::builder()
+        .block_delimiters(or(&settings.block_start, "{%"), or(&settings.block_end, "%}"))
+        .variable_delimiters(or(&settings.variable_start, "{{"), or(&settings.variable_end, "}}"))
+        .comment_delimiters(or(&settings.comment_start, "{#"), or(&settings.comment_end, "#}"))
+        .line_statement_prefix(or(&settings.line_statement_prefix, ""))
+        .line_comment_prefix(or(&settings.line_comment_prefix, ""))
+        .trim_blocks(settings.trim_blocks)
+        .lstrip_blocks(settings.lstrip_blocks)
+        .keep_trailing_newline(settings.keep_trailing_newline)
+        .build()
+        .unwrap()
+}
+
+fn functions(env: &mut Environment<'static>, counts: &Counts) {
+    let counter = counts.clone();
+    env.add_function("tick", move |kwargs: Kwargs| {
+        counter.tick(kwargs.get("name")?);
+        Ok::<_, Error>("")
+    });
+    env.add_function("fail", || {
+        Err::<Value, _>(Error::new(ErrorKind::InvalidOperation, "failed on purpose"))
+    });
+    env.add_function("nan", || f64::NAN);
+    env.add_function("infinity", || f64::INFINITY);
+    env.add_function("repeat", |kwargs: Kwargs| {
+        Ok::<_, Error>(kwargs.get::<&str>("text")?.repeat(kwargs.get("times")?))
+    });
+}
+
+/// `.tex` templates escape `&`; elsewhere `none` prints nothing.
+fn formatter(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+    if *state.auto_escape() == AutoEscape::Custom("tex".into()) {
+        out.write_str(&value.to_string().replace('&', "\\&"))?;
+        return Ok(());
+    }
+    if value.is_none() { Ok(()) } else { escape_formatter(out, state, value) }
+}
+
+impl Engine for MiniJinja {
+    fn load(&mut self, templates: &BTreeMap<String, String>) -> Result<(), Failure> {
+        for (name, source) in templates {
+            let (name, source) = (name.clone(), source.clone());
+            let added = if self.cached {
+                fragcache_minijinja::add_template(&mut self.env, name, source)
+            } else {
+                let syntax = self.syntax();
+                let page = syntax::rewrite(&name, &source, &syntax).unwrap();
+                let source = native(&source, page.blocks(), &syntax);
+                self.env.add_template_owned(name, source)
+            };
+            added.map_err(self.failed(Stage::Load))?;
+        }
+        Ok(())
+    }
+
+    fn render(&self, name: &str, context: &Json) -> Result<String, Failure> {
+        let template = self.env.get_template(name).map_err(self.failed(Stage::Load))?;
+        let context = Value::from(Serde(context));
+        template.render(context).map_err(self.failed(Stage::Render))
+    }
+
+    fn render_str(&self, source: &str, context: &Json) -> Result<String, Failure> {
+        let context = Value::from(Serde(context));
+        let rendered = if self.cached {
+            fragcache_minijinja::render_str(&self.env, source, context)
+        } else {
+            let syntax = self.syntax();
+            let page = syntax::rewrite("", source, &syntax).unwrap();
+            self.env.render_str(&native(source, page.blocks(), &syntax), context)
+        };
+        rendered.map_err(self.failed(Stage::Render))
+    }
+
+    fn syntax(&self) -> Syntax {
+        fragcache_minijinja::syntax_of(&self.env)
+    }
+
+    fn blocks(&self) -> Vec<CacheBlock> {
+        fragcache_minijinja::cache_blocks(&self.env)
+    }
+
+    fn counts(&self) -> &Counts {
+        &self.counts
+    }
+}

@@ -1,0 +1,39 @@
+//! Two engines behind one trait, and what every test needs beside them: a clock moved by hand, a
+//! record of events, and the same template with native tags.
+
+mod counts;
+mod engine;
+mod minijinja;
+mod native;
+mod said;
+mod settings;
+mod tera;
+
+use std::path::PathBuf;
+
+use fragcache::testing::ManualClock;
+use fragcache::{Builder, FragmentCache};
+
+pub(crate) use counts::Evaluated;
+pub(crate) use engine::{Engine, Failure, Kind, Stage};
+pub(crate) use said::said;
+pub(crate) use settings::Settings;
+
+/// A file or folder below `fixtures/`.
+pub(crate) fn fixtures(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../fixtures").join(path)
+}
+
+/// A cache on a clock of its own.
+pub(crate) fn cache_with(
+    settings: impl FnOnce(Builder) -> Builder,
+) -> (FragmentCache, ManualClock) {
+    let clock = ManualClock::new();
+    let builder = settings(FragmentCache::builder().clock(clock.clone()));
+    (builder.build().unwrap(), clock)
+}
+
+/// A cache with the default settings on a clock of its own.
+pub(crate) fn cache() -> (FragmentCache, ManualClock) {
+    cache_with(|builder| builder)
+}

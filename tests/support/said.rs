@@ -1,0 +1,26 @@
+//! Recorded events, one short line each.
+
+use fragcache::EventKind;
+use fragcache::testing::{Recorded, Recorder};
+
+/// What a recorder has seen.
+pub(crate) fn said(recorder: &Recorder) -> Vec<String> {
+    recorder.events().iter().map(line).collect()
+}
+
+fn line(event: &Recorded) -> String {
+    let what = match event.kind {
+        EventKind::Hit => "hit".to_owned(),
+        EventKind::Miss(reason) => format!("miss ({reason:?})"),
+        EventKind::Stored { bytes, .. } => format!("stored {bytes} bytes of"),
+        EventKind::Waited(_) => "waited for".to_owned(),
+        EventKind::Bypassed(reason) => format!("bypassed ({reason:?})"),
+        EventKind::Deleted => "deleted".to_owned(),
+        EventKind::Evicted(cause) => format!("evicted ({cause:?})"),
+        EventKind::Refused(reason) => format!("refused ({reason:?})"),
+        EventKind::Repeated => "repeated".to_owned(),
+        other => format!("{other:?}"),
+    };
+    let key = event.key.as_ref().map(|key| format!(" {key}")).unwrap_or_default();
+    format!("{what}{key}")
+}
