@@ -58,7 +58,8 @@ fn compare(
             assert_eq!(missed, expected, "{kind}: cached and native");
             // A miss evaluates each body as often as the native form, or less: one name may stand
             // twice on a page.
-            let more = evaluated.0.iter().any(|(name, n)| natively.0.get(name).is_none_or(|t| t < n));
+            let more =
+                evaluated.0.iter().any(|(name, n)| natively.0.get(name).is_none_or(|t| t < n));
             assert!(!more, "{kind}: a miss evaluated {evaluated}, native tags {natively}");
         }
         (Err(_), Err(_)) => {}

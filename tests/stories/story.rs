@@ -31,7 +31,9 @@ impl Story {
     /// Every story renders something, and says what it shows.
     pub(super) fn check(&self) {
         assert!(self.about.ends_with('.'), "`about` is no sentence");
-        assert!(self.steps.iter().any(|step| matches!(step, Step::Render { .. } | Step::String { .. })));
+        assert!(
+            self.steps.iter().any(|step| matches!(step, Step::Render { .. } | Step::String { .. }))
+        );
         assert!(!self.engines().is_empty());
     }
 }

@@ -133,7 +133,10 @@ pub(super) fn tell(story: &Story, kind: Kind, observed: bool) -> Telling {
                 let key = key_of(get);
                 let markup = cache.get(&key).unwrap();
                 assert_eq!(cache.contains(&key).unwrap(), markup.is_some());
-                (format!("get {key}"), markup.map_or("not there".into(), |markup| markup.to_string()))
+                (
+                    format!("get {key}"),
+                    markup.map_or("not there".into(), |markup| markup.to_string()),
+                )
             }
         };
         assert_eq!(cache.stats().flights, 0, "{kind}: a flight is open after {title}");

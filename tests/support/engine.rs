@@ -23,7 +23,11 @@ impl Kind {
     pub(crate) const BOTH: [Self; 2] = [Self::MiniJinja, Self::Tera];
 
     /// An engine with a cache, or a plain one for templates with native tags.
-    pub(crate) fn engine(self, settings: &Settings, cache: Option<&FragmentCache>) -> Box<dyn Engine> {
+    pub(crate) fn engine(
+        self,
+        settings: &Settings,
+        cache: Option<&FragmentCache>,
+    ) -> Box<dyn Engine> {
         match self {
             Self::MiniJinja => Box::new(super::minijinja::MiniJinja::new(settings, cache)),
             Self::Tera => Box::new(super::tera::TeraEngine::new(settings, cache)),

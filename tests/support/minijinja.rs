@@ -87,7 +87,9 @@ fn functions(env: &mut Environment<'static>, counts: &Counts) {
         counter.tick(kwargs.get("name")?);
         Ok::<_, Error>("")
     });
-    env.add_function("fail", || Err::<Value, _>(Error::new(ErrorKind::InvalidOperation, "failed on purpose")));
+    env.add_function("fail", || {
+        Err::<Value, _>(Error::new(ErrorKind::InvalidOperation, "failed on purpose"))
+    });
     env.add_function("nan", || f64::NAN);
     env.add_function("infinity", || f64::INFINITY);
     env.add_function("repeat", |kwargs: Kwargs| {

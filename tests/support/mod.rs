@@ -25,7 +25,9 @@ pub(crate) fn fixtures(path: &str) -> PathBuf {
 }
 
 /// A cache on a clock of its own.
-pub(crate) fn cache_with(settings: impl FnOnce(Builder) -> Builder) -> (FragmentCache, ManualClock) {
+pub(crate) fn cache_with(
+    settings: impl FnOnce(Builder) -> Builder,
+) -> (FragmentCache, ManualClock) {
     let clock = ManualClock::new();
     let builder = settings(FragmentCache::builder().clock(clock.clone()));
     (builder.build().unwrap(), clock)

@@ -4,7 +4,7 @@
 use super::{BUCKETS, Label, Labels};
 
 /// Longest set that is listed label by label.
-const MAX_LISTED: usize = 256;
+const MAX_LISTED: usize = 1024;
 
 /// The labels of the fragments inside an entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,14 +18,20 @@ impl Dependencies {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Listed(labels) => size_of::<Self>() + size_of_val(&**labels),
-            Self::Buckets(_) => size_of::<Self>(),
+            Self::Buckets(set) => size_of::<Self>() + size_of_val(&*set.0),
         }
     }
 }
 
 /// One bit for each bucket of labels.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct BucketSet([u64; BUCKETS / 64]);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BucketSet(Box<[u64]>);
+
+impl Default for BucketSet {
+    fn default() -> Self {
+        Self(vec![0; BUCKETS / 64].into_boxed_slice())
+    }
+}
 
 impl BucketSet {
     fn insert(&mut self, bucket: usize) {
@@ -37,7 +43,7 @@ impl BucketSet {
     }
 
     fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+        for (mine, theirs) in self.0.iter_mut().zip(&other.0) {
             *mine |= theirs;
         }
     }

@@ -25,7 +25,7 @@ use crate::sync::{AtomicU64, Ordering, RwLock};
 pub(crate) struct Sequence(u64);
 
 /// How many hashed buckets stand in for a dependency set that is too long to be listed.
-pub(crate) const BUCKETS: usize = 256;
+pub(crate) const BUCKETS: usize = 4096;
 
 /// The sequence and the table of labels.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ struct Table {
     /// An absent label counts as invalidated here: the newest row that was ever dropped.
     floor: u64,
     /// The last invalidation in each bucket of labels.
-    buckets: Box<[u64; BUCKETS]>,
+    buckets: Box<[u64]>,
     capacity: usize,
 }
 
@@ -56,7 +56,7 @@ impl Freshness {
                 rows: HashMap::default(),
                 by_age: BTreeMap::new(),
                 floor: 0,
-                buckets: Box::new([0; BUCKETS]),
+                buckets: vec![0; BUCKETS].into_boxed_slice(),
                 capacity: capacity.max(1),
             }),
             protections,

@@ -12,8 +12,8 @@ use crate::observe::{MissReason, RemovalCause};
 /// Most variants of one key that are held at a time; the oldest goes first.
 const MAX_VARIANTS: usize = 8;
 
-/// Bytes that an entry costs besides its body, its dependencies and a long key: its node in the list and the map,
-/// and the allocations' own headers.
+/// Bytes that an entry costs besides its body, its dependencies and a long key: its node in the
+/// list and the map, and the allocations' own headers.
 pub(super) const OVERHEAD: usize = 190;
 
 /// Bytes that an entry takes, without its key.

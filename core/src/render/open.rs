@@ -53,9 +53,10 @@ impl FragmentCache {
     ///
     /// `on_hit` turns a stored body into what the engine prints; it runs under a lock and must do
     /// no more than that. `bounded` tells whether someone gives up what this render leaves open
-    /// when it fails (a [`Scope`](crate::engine::Scope), or the ticket's own drop); `opens_again` whether this render
-    /// has opened the unnamed block with the given number before (see [`RenderMemo`]).
+    /// when it fails (a [`Scope`], or the ticket's own drop); `opens_again` whether this render has
+    /// opened the unnamed block with the given number before (see [`RenderMemo`]).
     ///
+    /// [`Scope`]: crate::engine::Scope
     /// [`RenderMemo`]: crate::engine::RenderMemo
     ///
     /// # Errors
@@ -146,8 +147,8 @@ impl FragmentCache {
         Ok(self.open_slow(probe, &origin, request, missed, on_hit))
     }
 
-    /// The way of a hit, for a block that asks for nothing special and stands in no other; `None`
-    /// if this is not such a case.
+    /// The way of a hit, for a block that asks for nothing special; `None` if this is not such a
+    /// case.
     fn quick_hit<R>(
         &self,
         probe: Probe<'_>,
@@ -156,15 +157,30 @@ impl FragmentCache {
         on_hit: impl Fn(&Body) -> R,
     ) -> Option<Result<R, MissReason>> {
         let plain = !request.unless && !request.refresh && request.timeout != Timeout::Delete;
-        if !plain || stack::depth() > 0 || self.has_observer() || !self.reads() {
+        if !plain || !self.reads() {
             return None;
         }
         let near = self.near()?;
-        let now = || self.recent();
-        Some(near.lookup(probe, variant, self.fresh(), &now, |entry| on_hit(&entry.body)))
+        // Only a fragment around this one, or an observer, wants more than the body.
+        let told = stack::depth() > 0 || self.has_observer();
+        let on_entry = |entry: &Entry| (on_hit(&entry.body), told.then(|| entry.clone()));
+        let found = near.lookup(probe, variant, self.fresh(), &|| self.recent(), on_entry);
+        Some(found.map(|(value, entry)| {
+            if let Some(entry) = entry {
+                self.pass_on(probe, &entry);
+                self.emit(EventKind::Hit, Some(probe.key), &entry.origin);
+            }
+            value
+        }))
     }
 
-    /// Everything else: hits inside other fragments or under an observer, misses, and bypasses.
+    /// Tells the fragment around this one what it depends on by printing `entry`.
+    fn pass_on(&self, probe: Probe<'_>, entry: &Entry) {
+        let labels = self.hasher().labels(probe.key, probe.hash, entry.origin.template_label);
+        stack::with_top(|outer| outer.inherit(&Inherited::from_entry(self, &labels, entry)));
+    }
+
+    /// Everything else: misses, waits, and bypasses.
     ///
     /// `missed` is the reason of a lookup that was made already.
     pub(crate) fn open_slow<R>(
@@ -217,7 +233,7 @@ impl FragmentCache {
             near.lookup(probe, variant, self.fresh(), &|| self.recent(), Entry::clone)
         };
         let serve = |entry: &Entry, kind| {
-            stack::with_top(|outer| outer.inherit(&Inherited::from_entry(self, &labels, entry)));
+            self.pass_on(probe, entry);
             emit(kind);
             Opened::Hit(on_hit(&entry.body))
         };

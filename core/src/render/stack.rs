@@ -185,11 +185,7 @@ pub(super) fn with_top(with: impl FnOnce(&mut Frame)) {
 
 /// Shows the frame `id` to `with`, if it is open.
 pub(super) fn with_frame(id: u64, with: impl FnOnce(&mut Frame)) {
-    FRAMES.with_borrow_mut(|frames| {
-        if let Some(frame) = frames.iter_mut().rfind(|frame| frame.id == id) {
-            with(frame);
-        }
-    });
+    edit(|frames| frames.iter_mut().rfind(|frame| frame.id == id).map(with));
 }
 
 /// Gives up the frame that would render this variant of this key, if it stands in a render that

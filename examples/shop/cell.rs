@@ -1,0 +1,72 @@
+//! What a query returns, in a form that either engine turns into its own values.
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::ValueRef;
+
+/// One row of a result, by column.
+pub type Row = BTreeMap<String, Cell>;
+
+/// One value of a row.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cell {
+    /// Nothing.
+    Null,
+    /// A whole number.
+    Int(i64),
+    /// Any other number.
+    Real(f64),
+    /// A text.
+    Text(String),
+}
+
+impl From<ValueRef<'_>> for Cell {
+    fn from(value: ValueRef<'_>) -> Self {
+        match value {
+            ValueRef::Null | ValueRef::Blob(_) => Self::Null,
+            ValueRef::Integer(number) => Self::Int(number),
+            ValueRef::Real(number) => Self::Real(number),
+            ValueRef::Text(text) => Self::Text(String::from_utf8_lossy(text).into_owned()),
+        }
+    }
+}
+
+impl From<i64> for Cell {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<u64> for Cell {
+    fn from(number: u64) -> Self {
+        Self::Int(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<Cell> for minijinja::Value {
+    fn from(cell: Cell) -> Self {
+        match cell {
+            Cell::Null => Self::from(()),
+            Cell::Int(number) => Self::from(number),
+            Cell::Real(number) => Self::from(number),
+            Cell::Text(text) => Self::from(text),
+        }
+    }
+}
+
+impl From<Cell> for tera::Value {
+    fn from(cell: Cell) -> Self {
+        match cell {
+            Cell::Null => Self::none(),
+            Cell::Int(number) => Self::from(number),
+            Cell::Real(number) => Self::from(number),
+            Cell::Text(text) => Self::from(text),
+        }
+    }
+}

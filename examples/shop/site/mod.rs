@@ -1,0 +1,91 @@
+//! The shop as a website. Pages are rendered off the async workers, because a template function
+//! that asks the database blocks its thread.
+
+mod pages;
+mod problem;
+mod visitor;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::Router;
+use axum::routing::{get, post};
+use fragcache::FragmentCache;
+use tokio::net::TcpListener;
+
+pub use problem::Problem;
+
+use crate::database::Database;
+use crate::views::{Engine, Page, Views};
+
+/// All that the site's handlers share.
+#[derive(Debug)]
+pub struct Shop {
+    views: Views,
+    cache: FragmentCache,
+    database: Arc<Database>,
+    rendering: AtomicUsize,
+}
+
+impl Shop {
+    /// Seeds a database and loads the templates of `engine`, cached in `cache`.
+    ///
+    /// # Errors
+    ///
+    /// If either fails.
+    pub fn open(engine: Engine, cache: FragmentCache) -> anyhow::Result<Self> {
+        let database = Arc::new(Database::seeded()?);
+        let views = Views::load(engine, &database, &cache)?;
+        Ok(Self { views, cache, database, rendering: AtomicUsize::new(0) })
+    }
+
+    /// The database.
+    pub fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Pages that are being rendered now.
+    pub fn rendering(&self) -> usize {
+        self.rendering.load(Ordering::Relaxed)
+    }
+
+    fn render(&self, page: &Page) -> anyhow::Result<String> {
+        self.rendering.fetch_add(1, Ordering::Relaxed);
+        let html = self.views.render(page);
+        self.rendering.fetch_sub(1, Ordering::Relaxed);
+        html
+    }
+}
+
+/// The site's routes.
+pub fn app(shop: Arc<Shop>) -> Router {
+    Router::new()
+        .route("/", get(pages::home))
+        .route("/product/{id}", get(pages::product))
+        .route("/product/{id}/price", post(pages::change_price))
+        .route("/search", get(pages::search))
+        .route("/orders/{id}/receipt.txt", get(pages::receipt))
+        .route("/account", post(pages::save_account))
+        .route("/user", post(visitor::switch))
+        .route("/stats", get(pages::stats))
+        .route("/style.css", get(pages::style))
+        .route("/health", get(|| async { "ok" }))
+        .fallback(|| async { Problem::NotFound("there is no such page".to_owned()) })
+        .with_state(shop)
+}
+
+/// Serves the site until ctrl-c.
+///
+/// # Errors
+///
+/// If the listener fails.
+pub async fn serve(listener: TcpListener, shop: Arc<Shop>) -> std::io::Result<()> {
+    axum::serve(listener, app(shop))
+        .with_graceful_shutdown(async {
+            // Without a handler for ctrl-c the process ends by it, which is as good.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        })
+        .await
+}

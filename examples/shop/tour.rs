@@ -1,0 +1,180 @@
+//! The measurement: one page again and again, with something happening in between, and each time
+//! compared with the same page rendered without a cache.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use fragcache::{Clock as _, FragmentCache, MonotonicClock, Stats, fragment_key};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::clock::ManualClock;
+use crate::database::Database;
+use crate::views::{Engine, Page, Views};
+
+const USER: i64 = 3;
+const PRODUCT: i64 = 42;
+const HOME: Page = Page::Home { user: USER };
+
+/// What one render cost, and what came out.
+struct Measured {
+    time: Duration,
+    hits: u64,
+    misses: u64,
+    queries: u64,
+    digest: u64,
+    bytes: usize,
+}
+
+/// One engine's shop, with a twin that has the same database and no cache.
+struct Tour {
+    views: Views,
+    uncached: Views,
+    cache: FragmentCache,
+    clock: ManualClock,
+    database: Arc<Database>,
+}
+
+/// Renders the shop's pages with `engine`, prints a table, and checks what the table shows.
+///
+/// # Errors
+///
+/// If a render fails, if a page differs from the one rendered without a cache, or if more was
+/// rendered than the step should need.
+#[allow(clippy::print_stdout, reason = "the table is what this is for")]
+pub fn tour(engine: Engine) -> anyhow::Result<()> {
+    let tour = Tour::start(engine)?;
+    println!("\n{engine}");
+    println!(
+        "{:<36} {:>9} {:>6} {:>7} {:>6} {:>8}  digest of the page",
+        "step", "ms", "hits", "missed", "SQL", "bytes"
+    );
+
+    let plain = measure(&tour.uncached, &FragmentCache::disabled(), &tour.database, &HOME)?;
+    print("home, without a cache", &plain);
+    let cold = tour.step("home, cold", &HOME)?;
+    ensure!(cold.digest == plain.digest, "the cold page differs");
+    let warm = tour.step("home, warm", &HOME)?;
+    ensure!(warm.digest == cold.digest, "the warm page differs");
+    ensure!(warm.misses == 0 && warm.queries == 0, "the warm page was not free");
+
+    let key = fragment_key!("product", PRODUCT);
+    tour.cache.delete(&key)?;
+    let deleted = tour.step(&format!("home, {key} deleted from Rust"), &HOME)?;
+    ensure!(deleted.digest == cold.digest, "the page changed though the data did not");
+    ensure!(deleted.misses == 2, "more was rendered than the film and the grid around it");
+
+    let price = tour.price()?;
+    tour.set_price(price + 100)?;
+    let dearer = tour.step("home, its price up and key deleted", &HOME)?;
+    ensure!(dearer.digest != cold.digest, "the new price is not on the page");
+    tour.set_price(price)?;
+    let back = tour.step("home, its price back and key deleted", &HOME)?;
+    ensure!(back.digest == cold.digest, "the page did not come back with the price");
+
+    let saved = tour.step("another page, with a `del` block", &Page::Saved { user: USER })?;
+    ensure!(saved.misses == 0, "the page with the `del` block rendered other fragments");
+    let after = tour.step("home, after the `del` block", &HOME)?;
+    ensure!(after.digest == cold.digest, "the page changed though the data did not");
+    ensure!(after.misses == 1, "more was rendered than the sidebar");
+
+    tour.clock.advance(301);
+    let later = tour.step("home, 5 minutes later", &HOME)?;
+    ensure!(later.digest == cold.digest && later.misses == 1, "more expired than the sidebar");
+    tour.clock.advance(3600);
+    let expired = tour.step("home, an hour later", &HOME)?;
+    ensure!(expired.digest == cold.digest, "the page changed though the data did not");
+    ensure!(expired.hits > 0, "what never expires was rendered");
+
+    let search = Page::Search { user: USER, query: "love".to_owned() };
+    let found = tour.step("search for \"love\", first", &search)?;
+    ensure!(found.misses == 1, "the search rendered films that the grid had stored");
+    let again = tour.step("search for \"love\", again", &search)?;
+    ensure!(again.digest == found.digest && again.queries == 0, "the second search was not free");
+    tour.step("receipt.txt, first", &Page::Receipt { order: 1 })?;
+    tour.step("receipt.txt, again", &Page::Receipt { order: 1 })?;
+
+    println!(
+        "Every page equals, byte for byte, the one rendered without a cache. The warm page runs {} \
+         SQL statements instead of {}, in {:.3} ms instead of {:.1}.",
+        warm.queries,
+        plain.queries,
+        milliseconds(warm.time),
+        milliseconds(plain.time),
+    );
+    Ok(())
+}
+
+impl Tour {
+    fn start(engine: Engine) -> anyhow::Result<Self> {
+        let clock = ManualClock::default();
+        let cache = FragmentCache::builder().clock(clock.clone()).build()?;
+        let database = Arc::new(Database::seeded()?);
+        let views = Views::load(engine, &database, &cache)?;
+        let uncached = Views::load(engine, &database, &FragmentCache::disabled())?;
+        // Not measured: opening files and compiling templates.
+        for page in [HOME, Page::Receipt { order: 1 }] {
+            uncached.render(&page)?;
+        }
+        Ok(Self { views, uncached, cache, clock, database })
+    }
+
+    /// Renders a page, prints what it cost, and compares it with the one without a cache.
+    fn step(&self, name: &str, page: &Page) -> anyhow::Result<Measured> {
+        let measured = measure(&self.views, &self.cache, &self.database, page)?;
+        print(name, &measured);
+        let plain = self.uncached.render(page)?;
+        let equal = xxh3_64(plain.as_bytes()) == measured.digest;
+        ensure!(equal, "{name}: the page differs from the one rendered without a cache");
+        Ok(measured)
+    }
+
+    fn price(&self) -> anyhow::Result<i64> {
+        self.database.price(PRODUCT)?.ok_or_else(|| anyhow::anyhow!("there is no film {PRODUCT}"))
+    }
+
+    /// The order matters: first the data, then the fragments made from it.
+    fn set_price(&self, cents: i64) -> anyhow::Result<()> {
+        self.database.set_price(PRODUCT, cents)?;
+        self.cache.delete(&fragment_key!("product", PRODUCT))?;
+        Ok(())
+    }
+}
+
+fn measure(
+    views: &Views,
+    cache: &FragmentCache,
+    database: &Database,
+    page: &Page,
+) -> anyhow::Result<Measured> {
+    let clock = MonotonicClock::default();
+    let (before, queries): (Stats, u64) = (cache.stats(), database.queries());
+    let html = views.render(page)?;
+    let time = clock.now();
+    let after = cache.stats();
+    Ok(Measured {
+        time,
+        hits: after.hits - before.hits,
+        misses: after.misses.total() - before.misses.total(),
+        queries: database.queries() - queries,
+        digest: xxh3_64(html.as_bytes()),
+        bytes: html.len(),
+    })
+}
+
+#[allow(clippy::print_stdout, reason = "the table is what this is for")]
+fn print(name: &str, row: &Measured) {
+    println!(
+        "{name:<36} {:>9.3} {:>6} {:>7} {:>6} {:>8}  {:016x}",
+        milliseconds(row.time),
+        row.hits,
+        row.misses,
+        row.queries,
+        row.bytes,
+        row.digest
+    );
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}

@@ -1,0 +1,215 @@
+//! The shop's pages, whichever engine renders them.
+
+mod minijinja;
+mod tera;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use anyhow::bail;
+use fragcache::FragmentCache;
+
+use crate::cell::{Cell, Row};
+use crate::database::Database;
+
+const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/shop/templates");
+
+/// Which engine renders the pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// MiniJinja, with `fragcache-minijinja`.
+    MiniJinja,
+    /// Tera, with `fragcache-tera`.
+    Tera,
+}
+
+impl Engine {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::MiniJinja, Self::Tera];
+}
+
+impl fmt::Display for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MiniJinja => "MiniJinja",
+            Self::Tera => "Tera",
+        })
+    }
+}
+
+impl FromStr for Engine {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "minijinja" => Ok(Self::MiniJinja),
+            "tera" => Ok(Self::Tera),
+            _ => bail!("there is no engine {text:?}; write minijinja or tera"),
+        }
+    }
+}
+
+/// One page, with what it shows.
+#[derive(Debug, Clone)]
+pub enum Page {
+    /// All products.
+    Home {
+        /// Who looks at it.
+        user: i64,
+    },
+    /// One product.
+    Product {
+        /// Who looks at it.
+        user: i64,
+        /// The product.
+        id: i64,
+    },
+    /// The products that a text is found in.
+    Search {
+        /// Who looks at it.
+        user: i64,
+        /// The text.
+        query: String,
+    },
+    /// Said after an account was saved. Its template deletes the user's sidebar.
+    Saved {
+        /// Whose account.
+        user: i64,
+    },
+    /// The cache in numbers.
+    Stats {
+        /// Who looks at it.
+        user: i64,
+    },
+    /// An order as plain text.
+    Receipt {
+        /// The order.
+        order: i64,
+    },
+}
+
+impl Page {
+    fn template(&self) -> &'static str {
+        match self {
+            Self::Home { .. } => "home.html",
+            Self::Product { .. } => "product.html",
+            Self::Search { .. } => "search.html",
+            Self::Saved { .. } => "saved.html",
+            Self::Stats { .. } => "stats.html",
+            Self::Receipt { .. } => "receipt.txt",
+        }
+    }
+
+    /// What the template is told: ids and no records. Records are read by the functions that it
+    /// calls, so that a fragment that is served from the cache reads none.
+    fn context(&self) -> Row {
+        let (mut values, user) = match self {
+            Self::Home { user } | Self::Saved { user } | Self::Stats { user } => {
+                (Row::new(), Some(*user))
+            }
+            Self::Product { user, id } => (row([("product_id", (*id).into())]), Some(*user)),
+            Self::Search { user, query } => (row([("query", query.as_str().into())]), Some(*user)),
+            Self::Receipt { order } => (row([("order_id", (*order).into())]), None),
+        };
+        if let Some(user) = user {
+            values.insert("user_id".to_owned(), user.into());
+        }
+        values
+    }
+}
+
+/// The templates of one engine, with their functions and their cache.
+#[derive(Debug)]
+pub struct Views(Loaded);
+
+#[derive(Debug)]
+enum Loaded {
+    MiniJinja(Box<::minijinja::Environment<'static>>),
+    Tera(Box<::tera::Tera>),
+}
+
+impl Views {
+    /// Loads the templates of `engine`, which read from `database` and are cached in `cache`.
+    ///
+    /// # Errors
+    ///
+    /// If a template cannot be loaded.
+    pub fn load(
+        engine: Engine,
+        database: &Arc<Database>,
+        cache: &FragmentCache,
+    ) -> anyhow::Result<Self> {
+        Ok(Self(match engine {
+            Engine::MiniJinja => {
+                Loaded::MiniJinja(Box::new(minijinja::environment(database, cache)?))
+            }
+            Engine::Tera => Loaded::Tera(Box::new(tera::tera(database, cache)?)),
+        }))
+    }
+
+    /// Renders a page. It may wait for the database, and for another thread that renders the same
+    /// fragment: call it where blocking is allowed.
+    ///
+    /// # Errors
+    ///
+    /// If a function or the template fails; the text shows the line of the template.
+    pub fn render(&self, page: &Page) -> anyhow::Result<String> {
+        let (name, context) = (page.template(), page.context());
+        match &self.0 {
+            Loaded::MiniJinja(environment) => minijinja::render(environment, name, context),
+            Loaded::Tera(tera) => tera::render(tera, name, context),
+        }
+    }
+
+    /// Every cache block of the loaded templates, as `template:line name`.
+    pub fn cache_blocks(&self) -> Vec<String> {
+        let blocks = match &self.0 {
+            Loaded::MiniJinja(environment) => fragcache_minijinja::cache_blocks(environment),
+            Loaded::Tera(tera) => fragcache_tera::cache_blocks(tera).unwrap_or_default(),
+        };
+        let shown = |block: &fragcache::syntax::CacheBlock| {
+            let name = block.name().unwrap_or("unnamed");
+            format!("{}:{} {name}", block.template(), block.line())
+        };
+        blocks.iter().map(shown).collect()
+    }
+}
+
+/// What the page of numbers shows. It is not cached.
+fn figures(cache: &FragmentCache, database: &Database) -> Vec<Row> {
+    let stats = cache.stats();
+    let figure = |name: &str, value: u64| row([("name", name.into()), ("value", value.into())]);
+    vec![
+        figure("Fragments served from the cache", stats.hits),
+        figure("Fragments not found: never stored, or gone", stats.misses.cold),
+        figure("Fragments not found: expired", stats.misses.expired),
+        figure("Fragments not found: deleted, or one inside was", stats.misses.invalidated),
+        figure("Fragments not found: another variant only", stats.misses.other_variant),
+        figure("Fragments stored", stats.stores),
+        figure("Fragments received from another request's render", stats.waits),
+        figure("Fragments rendered past the cache", stats.bypasses),
+        figure("Fragments rendered and not stored", stats.refusals),
+        figure("Renders that failed", stats.errors),
+        figure("Keys deleted", stats.deletions),
+        figure("Entries evicted to make room", stats.evictions),
+        figure("Entries held now", stats.entries),
+        figure("Bytes held now", stats.bytes),
+        figure("SQL statements run", database.queries()),
+    ]
+}
+
+fn row<const N: usize>(cells: [(&str, Cell); N]) -> Row {
+    cells.into_iter().map(|(name, cell)| (name.to_owned(), cell)).collect()
+}
+
+/// `749` as `7.49 €`.
+fn money(cents: i64) -> String {
+    format!("{}.{:02} €", cents / 100, cents % 100)
+}
+
+/// Three of five stars as `★★★☆☆`; nothing for a film without reviews.
+fn stars(stars: Option<i64>) -> String {
+    let Some(stars) = stars else { return String::new() };
+    (1..=5).map(|place| if place <= stars { '★' } else { '☆' }).collect()
+}
