@@ -2,7 +2,6 @@
 //! than one package, and the fixtures.
 
 mod errors;
-mod errors_hostile;
 mod facts_minijinja;
 mod facts_tera;
 mod flask;
