@@ -2,8 +2,8 @@
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
-use fragcache_benches::pages::{Engine, Form, Kind, page};
-use fragcache_benches::sampling::{Figure, SAMPLES, alternate};
+use fragcache_benches::pages::{Engine, Form, Kind, from_rust, page};
+use fragcache_benches::sampling::{Figure, SAMPLES, THREAD_SAMPLES, alternate, two_threads};
 
 fn main() {
     println!("medians of {SAMPLES} (min–max); ns per fragment, over the page without fragments\n");
@@ -14,6 +14,28 @@ fn main() {
             row(engine, kind);
         }
     }
+    println!("\nmedians of {THREAD_SAMPLES} (min–max); pages or fragments in a second\n");
+    println!("| hits | one thread | two threads | two / one | goal | |");
+    println!("|---|---|---|---|---|---|");
+    for engine in [Engine::MiniJinja, Engine::Tera] {
+        for (name, form) in [("native", Form::Native), ("cached", Form::Cached("300"))] {
+            threads(&format!("W2 {engine:?}, {name}"), &page(engine, Kind::W2, form));
+        }
+    }
+    threads("from Rust, 100 keys", &from_rust());
+}
+
+/// How much more two threads render than one.
+fn threads(name: &str, way: &(dyn Fn() -> usize + Sync)) {
+    let [one, two] = two_threads(way);
+    let ratio = two.ratio(&one).figure();
+    let goal = 1.5;
+    println!(
+        "| {name} | {:.0} | {:.0} | {ratio:.2} | {goal} | {} |",
+        one.figure(),
+        two.figure(),
+        verdict(ratio.median >= goal),
+    );
 }
 
 fn row(engine: Engine, kind: Kind) {

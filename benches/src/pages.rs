@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
-use fragcache::FragmentCache;
+use fragcache::{Fragment, FragmentCache, fragment_key};
 
 /// Fragments of W2.
 pub const ROWS: usize = 100;
@@ -165,5 +165,16 @@ fn tera_page(kind: Kind, form: Form<'_>) -> Render {
             tera.render("page.html", black_box(&context))
         };
         black_box(page.expect("renders")).len()
+    })
+}
+
+/// The fragments of W2 served by [`FragmentCache::render`], without an engine.
+#[allow(clippy::expect_used, reason = "the setup of a bench")]
+pub fn from_rust() -> Render {
+    let cache = FragmentCache::in_memory();
+    let fragments: Vec<_> = ids().map(|id| Fragment::new(fragment_key!("row", id))).collect();
+    Box::new(move || {
+        let serve = |fragment| cache.render(fragment, || body(315)).expect("renders").len();
+        fragments.iter().map(serve).sum()
     })
 }

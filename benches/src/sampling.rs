@@ -1,10 +1,15 @@
 //! Timing several ways to a result in turn, so that a noisy machine disturbs all of them alike.
 
 use std::fmt;
-use std::time::Instant;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
 
 /// Samples of each way.
 pub const SAMPLES: usize = 301;
+
+/// Samples of each number of threads, and how long each lasts.
+pub const THREAD_SAMPLES: usize = 41;
+const THREAD_SAMPLE: Duration = Duration::from_millis(20);
 
 /// How long a sample lasts, in nanoseconds.
 const SAMPLE_NS: f64 = 1e6;
@@ -89,4 +94,40 @@ fn time(way: &dyn Fn() -> usize, rounds: usize) -> f64 {
         std::hint::black_box(way());
     }
     start.elapsed().as_nanos() as f64 / rounds as f64
+}
+
+/// Runs of `way` in a second, by one thread and by two at a time, by turns.
+pub fn two_threads(way: &(dyn Fn() -> usize + Sync)) -> [Series; 2] {
+    let one = || throughput(way, 1);
+    let two = || throughput(way, 2);
+    one();
+    two();
+    let (mut single, mut double) = (Vec::new(), Vec::new());
+    for _ in 0..THREAD_SAMPLES {
+        single.push(one());
+        double.push(two());
+    }
+    [Series(single), Series(double)]
+}
+
+/// Runs in a second by this many threads together.
+#[allow(clippy::disallowed_methods, clippy::expect_used, reason = "a stopwatch")]
+fn throughput(way: &(dyn Fn() -> usize + Sync), threads: usize) -> f64 {
+    let start = Barrier::new(threads);
+    let run = || {
+        start.wait();
+        let began = Instant::now();
+        let mut runs = 0;
+        while began.elapsed() < THREAD_SAMPLE {
+            for _ in 0..8 {
+                std::hint::black_box(way());
+            }
+            runs += 8;
+        }
+        f64::from(runs) / began.elapsed().as_secs_f64()
+    };
+    std::thread::scope(|scope| {
+        let runners: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        runners.into_iter().map(|runner| runner.join().expect("no panic")).sum()
+    })
 }
