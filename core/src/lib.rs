@@ -32,6 +32,10 @@ pub use fragment::Fragment;
 pub use key::{
     FragmentKey, KeyEncoder, KeyPart, MAX_KEY_BYTES, fragment_key_at, make_template_fragment_key,
 };
+#[cfg(feature = "metrics")]
+pub use observe::MetricsObserver;
+#[cfg(feature = "tracing")]
+pub use observe::TracingObserver;
 pub use observe::{
     BypassReason, Event, EventKind, MissReason, Misses, Observer, RefusalReason, RemovalCause,
     Stats,

@@ -109,8 +109,8 @@ impl Timeout {
             },
             Scalar::Str(text) => Self::parse(text),
             Scalar::Undefined => Err(refuse(
-                "timeout is undefined; write a number of seconds, none for no expiry (null is not \
-                 a word of this language), or leave the timeout out for the default",
+                "timeout is undefined; write a number of seconds, none (not null) for no expiry, \
+                 or leave the timeout out for the default",
             )),
             Scalar::Bool(value) => Err(refuse(format!(
                 "timeout is the boolean {value}; write a number of seconds, or unless= to decide \

@@ -113,19 +113,14 @@ impl Installation {
 ///
 /// # Errors
 ///
-/// If the environment has another cache already; it keeps that one. Adding the same cache again
-/// changes nothing.
+/// If the environment has a cache already, the same or another; it keeps that one.
 pub fn add_to_environment(env: &mut Environment<'_>, cache: FragmentCache) -> Result<(), Error> {
-    if let Some(installed) = Installation::of(env) {
-        return if installed.cache.is_same(&cache) {
-            Ok(())
-        } else {
-            Err(Error::new(
-                ErrorKind::InvalidOperation,
-                "this environment has another fragment cache already; use that one \
-                 (fragcache_minijinja::cache(&env)), or an environment of its own for this one",
-            ))
-        };
+    if Installation::of(env).is_some() {
+        return Err(Error::new(
+            ErrorKind::InvalidOperation,
+            "this environment has a fragment cache already; use that one \
+             (fragcache_minijinja::cache(&env)), or another environment for this one",
+        ));
     }
     let installation = Arc::new(Installation {
         cache,

@@ -36,7 +36,7 @@ mod loader;
 mod markup;
 mod templates;
 
-pub use error::{Explained, explain};
+pub use error::explain;
 pub use fragcache;
 pub use install::{add_to_environment, cache, cache_blocks, set_formatter};
 pub use loader::{Loader, caching_loader, path_loader};

@@ -86,35 +86,41 @@ pub fn syntax(delimiters: &Delimiters) -> Syntax {
         .with_comment_delimiters(d.comment_start, d.comment_end)
 }
 
-/// The delimiters of this Tera, if they are known.
-pub(crate) fn of(tera: &Tera) -> Result<Delimiters, Error> {
-    let default = Delimiters::default();
-    if speaks(tera, &default) {
-        return Ok(default);
+/// The sets that a Tera of this process may have, the likeliest first.
+pub(crate) fn candidates() -> Vec<Delimiters> {
+    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    std::iter::once(Delimiters::default()).chain(known.iter().cloned()).collect()
+}
+
+/// Refuses a Tera whose delimiters are not known.
+pub(crate) fn check(tera: &Tera) -> Result<(), Error> {
+    if candidates().iter().any(|delimiters| speaks(tera, delimiters)) {
+        return Ok(());
     }
-    let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    known.into_iter().find(|delimiters| speaks(tera, delimiters)).ok_or_else(|| {
-        Error::new(
-            ErrorKind::Config,
-            "this Tera has delimiters that fragcache was not told of, so it could not find cache \
-             blocks; set them with fragcache_tera::set_delimiters",
-        )
-    })
+    Err(Error::new(
+        ErrorKind::Config,
+        "this Tera has delimiters that fragcache was not told of, so it could not find cache \
+         blocks; set them with fragcache_tera::set_delimiters",
+    ))
 }
 
 /// Whether each of the six delimiters is this Tera's.
 fn speaks(tera: &Tera, delimiters: &Delimiters) -> bool {
-    const WORD: &str = "fragcache";
-    let probe = wrap(delimiters, &format!("\"{WORD}\""));
-    tera.render_str(&probe, &Context::new(), false).is_ok_and(|printed| printed == WORD)
+    prints(tera, delimiters, "\"known\"", "known")
 }
 
-/// A source that uses all six delimiters and prints `expression`.
-pub(crate) fn wrap(delimiters: &Delimiters, expression: &str) -> String {
+/// Whether `expression`, in a source that uses all six delimiters, prints `expected`.
+pub(crate) fn prints(
+    tera: &Tera,
+    delimiters: &Delimiters,
+    expression: &str,
+    expected: &str,
+) -> bool {
     let d = delimiters;
     let (open, close) = (&d.block_start, &d.block_end);
-    format!(
+    let source = format!(
         "{open} if true {close}{} {expression} {}{open} endif {close}{} {}",
         d.variable_start, d.variable_end, d.comment_start, d.comment_end
-    )
+    );
+    tera.render_str(&source, &Context::new(), false).is_ok_and(|printed| printed == expected)
 }

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fragcache::syntax::{CacheBlock, Syntax};
 use fragcache::{Error, ErrorKind, FragmentCache};
-use tera::{Context, Kwargs, State, Tera, Value};
+use tera::{Kwargs, State, Tera, Value};
 
 use crate::delimiters;
-use crate::functions;
+use crate::filters;
 
 /// What fragcache keeps for one Tera and its clones.
 #[derive(Debug, Default)]
@@ -45,19 +45,22 @@ const FIND: &str = "__fragcache_installation";
 impl Installation {
     /// The installation of this Tera, and the lexical rules under which it reads sources.
     pub(crate) fn of(tera: &Tera) -> Result<(Arc<Self>, Syntax), Error> {
-        let delimiters = delimiters::of(tera)?;
-        let call = delimiters::wrap(&delimiters, &format!("0 | {FIND}"));
-        FOUND.set(None);
-        // It fails for a Tera without the filter.
-        let _ = tera.render_str(&call, &Context::new(), false);
-        match FOUND.take() {
-            Some(found) => Ok((found, delimiters::syntax(&delimiters))),
-            None => Err(Error::new(
-                ErrorKind::Config,
-                "this Tera has no fragment cache; call fragcache_tera::add_to_tera before adding \
-                 templates",
-            )),
+        let call = format!("0 | {FIND}");
+        for delimiters in delimiters::candidates() {
+            FOUND.set(None);
+            let right = delimiters::prints(tera, &delimiters, &call, "true");
+            if let Some(found) = FOUND.take()
+                && right
+            {
+                return Ok((found, delimiters::syntax(&delimiters)));
+            }
         }
+        delimiters::check(tera)?;
+        Err(Error::new(
+            ErrorKind::Config,
+            "this Tera has no fragment cache; call fragcache_tera::add_to_tera before adding \
+             templates",
+        ))
     }
 
     pub(crate) fn loaded(&self) -> MutexGuard<'_, Loaded> {
@@ -94,7 +97,7 @@ impl Installation {
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 pub fn add_to_tera(tera: &mut Tera, cache: FragmentCache) -> Result<(), Error> {
-    delimiters::of(tera)?;
+    delimiters::check(tera)?;
     if Installation::of(tera).is_ok() {
         return Err(Error::new(
             ErrorKind::Config,
@@ -106,6 +109,6 @@ pub fn add_to_tera(tera: &mut Tera, cache: FragmentCache) -> Result<(), Error> {
         FOUND.set(Some(Arc::clone(&installation)));
         true
     });
-    functions::register(tera, cache);
+    filters::register(tera, cache);
     Ok(())
 }

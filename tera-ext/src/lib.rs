@@ -1,9 +1,83 @@
-//! `{% cache %}` for Tera: template fragments cached by [`fragcache`].
+//! `{% cache %}` for Tera 2: template fragments cached by [`fragcache`].
+//!
+//! Two lines of Rust give a Tera the block: [`add_to_tera`], and [`add_raw_template`] (or
+//! [`add_raw_templates`], or `load_from_glob`) in place of Tera's own method. From the second
+//! render on, the body of a cache block is not evaluated:
+//!
+//! ```
+//! use fragcache::{FragmentCache, fragment_key};
+//! use tera::{Tera, context};
+//!
+//! let cache = FragmentCache::in_memory();
+//! let mut tera = Tera::new();
+//! fragcache_tera::add_to_tera(&mut tera, cache.clone())?;
+//! fragcache_tera::add_raw_template(
+//!     &mut tera,
+//!     "page.html",
+//!     r#"Hi {{ user }}! {% cache 300, "sidebar", user %}Last visit: {{ visit }}{% endcache %}"#,
+//! )?;
+//!
+//! let page = fragcache_tera::render(&tera, "page.html", &context! { user => "Ann", visit => &1 })?;
+//! assert_eq!(page, "Hi Ann! Last visit: 1");
+//! // A hit: the body is not evaluated. Others have a fragment of their own.
+//! let page = fragcache_tera::render(&tera, "page.html", &context! { user => "Ann", visit => &2 })?;
+//! assert_eq!(page, "Hi Ann! Last visit: 1");
+//! let page = fragcache_tera::render(&tera, "page.html", &context! { user => "Bob", visit => &2 })?;
+//! assert_eq!(page, "Hi Bob! Last visit: 2");
+//!
+//! // Ann has changed something: her sidebar is rendered anew.
+//! cache.delete(&fragment_key!("sidebar", "Ann"))?;
+//! let page = fragcache_tera::render(&tera, "page.html", &context! { user => "Ann", visit => &3 })?;
+//! assert_eq!(page, "Hi Ann! Last visit: 3");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # The block
+//!
+//! `{% cache [timeout [, name [, vary…]]] [, option=expression …] %} body {% endcache %}`
+//!
+//! - The timeout is a number of seconds, a duration (`"90s"`, `"1h 30m"`), `none` for no expiry,
+//!   or `del` to delete the fragment. Without one the cache's default counts.
+//! - The name and what the body varies on make up the key; without a name it is the block's place.
+//! - `unless=` renders without the cache, `refresh=` renders anew; `shared=true` says that what is
+//!   filled in from outside the block is the same for everyone.
+//!
+//! Cache blocks may nest, and may stand in loops, includes, components, and the blocks of base and
+//! child templates, with `super()`. A plain `set` in the body is not seen after it, be it a miss
+//! or a hit. A `set` in a child's block, or in a parent's by `super()`, cannot be kept inside: a
+//! render in which one happens is not stored. Whitespace markers work as in a native `if`. What
+//! could not be cached soundly is refused when the template loads, with its line and column and
+//! what to write instead.
+//!
+//! # Rendering
+//!
+//! [`render`], [`render_to`] and [`render_str`] bound the render, so that an error in a body is
+//! noticed by those who wait for it. Put a [`scope`] around renders that you do not make yourself.
+//! A bare [`Tera::render`](tera::Tera::render) caches too.
+//!
+//! The error of a body is Tera's own, untouched. Its text speaks of the rewritten source, in which
+//! lines are the author's but columns are not; [`explain`] shows it against the author's source.
+//!
+//! # Sources that Tera gets by another way
+//!
+//! A framework's loader, or a build script, can pass sources through [`rewrite`] or
+//! [`fragcache::syntax::rewrite_folder`]. A source that was not rewritten fails to load with
+//! "Unknown tag".
+//!
+//! # Delimiters
+//!
+//! Set them with [`set_delimiters`] in place of Tera's own method: Tera does not tell what they
+//! are. A Tera whose delimiters are not known is an error wherever it matters, never a template
+//! that was not rewritten.
+//!
+//! # Features
+//!
+//! - `glob_fs`: `load_from_glob` and `full_reload`.
 
 mod args;
 mod delimiters;
 mod error;
-mod functions;
+mod filters;
 #[cfg(feature = "glob_fs")]
 mod glob;
 mod install;

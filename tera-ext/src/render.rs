@@ -5,8 +5,8 @@ use std::io::Write;
 use std::marker::PhantomData;
 
 use fragcache::engine::{RenderMemo, Scope};
+use fragcache::syntax::name_of_string;
 use tera::{Context, Tera, TeraResult};
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::error;
 use crate::install::Installation;
@@ -17,7 +17,8 @@ thread_local! {
     static MEMO: RefCell<Option<RenderMemo>> = const { RefCell::new(None) };
 }
 
-/// Whether the present scope, where there is one, opened this unnamed block before.
+/// Whether the present scope's render opened the unnamed block with this number before. Without a
+/// scope nobody knows.
 pub(crate) fn opens_again(number: u64) -> bool {
     MEMO.with_borrow(|memo| memo.as_ref().is_some_and(|memo| memo.opens_again(number)))
 }
@@ -115,8 +116,8 @@ pub fn render_to(tera: &Tera, name: &str, context: &Context, write: impl Write) 
 
 /// Renders a template from a string as [`Tera::render_str`] does, cache blocks included.
 ///
-/// The template is called `string:` and a digest of its source, so that an unnamed block has one
-/// key wherever the same source is rendered. The source is rewritten and compiled on every call.
+/// The template is called by a digest of its source ([`name_of_string`]), so that an unnamed block
+/// has one key wherever the same source is rendered. The source is rewritten and compiled on every call.
 ///
 /// # Errors
 ///
@@ -144,7 +145,7 @@ pub fn render_str(
     autoescape: bool,
 ) -> TeraResult<String> {
     let (_, syntax) = Installation::of(tera).map_err(error::into_tera)?;
-    let name = format!("string:{:032x}", xxh3_128(source.as_bytes()));
+    let name = name_of_string(source);
     let lowered = templates::rewrite(&name, source, &syntax).map_err(error::into_tera)?;
     scope(|| tera.render_str(&lowered, context, autoescape))
 }

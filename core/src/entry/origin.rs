@@ -76,10 +76,13 @@ impl Origin {
 /// Most blocks × modes that are held for sharing. Beyond it each entry has an origin of its own.
 const MAX_SHARED: usize = 65_536;
 
+/// An encoded site and a mode.
+type OriginId = (Box<str>, OutputMode);
+
 /// The origins in use, by block and mode.
 #[derive(Debug)]
 pub(crate) struct Origins {
-    shared: RwLock<HashMap<(Box<str>, OutputMode), Arc<Origin>>>,
+    shared: RwLock<HashMap<OriginId, Arc<Origin>>>,
     rust: Arc<Origin>,
 }
 

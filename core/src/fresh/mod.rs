@@ -23,13 +23,6 @@ use crate::sync::{AtomicU64, Ordering, RwLock};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sequence(u64);
 
-impl Sequence {
-    #[cfg(test)]
-    pub(crate) fn new(value: u64) -> Self {
-        Self(value)
-    }
-}
-
 /// How many hashed buckets stand in for a dependency set that is too long to be listed.
 pub(crate) const BUCKETS: usize = 256;
 

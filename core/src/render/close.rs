@@ -64,6 +64,14 @@ pub fn close(id: u64, body: Body) -> Closed {
     }
 }
 
+/// Sees to it that the block of ticket number `id` is not stored when it is closed, nor any block
+/// around it.
+pub fn veto(id: u64) {
+    stack::with_frame(id, |frame| {
+        frame.veto.get_or_insert(RefusalReason::Vetoed);
+    });
+}
+
 /// Gives up the block of ticket number `id`, and whatever is open inside it.
 pub fn abandon(id: u64) {
     drop(stack::take(id));

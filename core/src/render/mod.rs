@@ -9,7 +9,7 @@ mod scope;
 mod stack;
 
 pub use arguments::Arguments;
-pub use close::{Closed, Ticket, abandon, close};
+pub use close::{Closed, Ticket, abandon, close, veto};
 pub use open::Opened;
 pub(crate) use open::Request;
 pub use scope::{RenderMemo, Scope};

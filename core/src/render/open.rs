@@ -346,7 +346,8 @@ fn unusable(index: usize, part: UnusablePart) -> Error {
     let advice = match part {
         UnusablePart::Undefined => {
             "everyone would share one fragment; write a default such as `user.id | \
-             default(\"anon\")`, or none if missing is a value of its own"
+             default(\"anon\")` (in Tera `default(value=\"anon\")`), or none if missing is a \
+             value of its own"
         }
         UnusablePart::NotFinite => "it equals nothing, not even itself; write a finite number",
         UnusablePart::TooDeep => "write the values that the fragment depends on one by one",

@@ -161,6 +161,15 @@ pub(super) fn with_top(with: impl FnOnce(&mut Frame)) {
     });
 }
 
+/// Shows the frame `id` to `with`, if it is open.
+pub(super) fn with_frame(id: u64, with: impl FnOnce(&mut Frame)) {
+    FRAMES.with_borrow_mut(|frames| {
+        if let Some(frame) = frames.iter_mut().rfind(|frame| frame.id == id) {
+            with(frame);
+        }
+    });
+}
+
 /// Gives up the frame that would render this variant of this key, if it stands in a render that
 /// nobody bounds: on its own thread it can only be what a failed render left behind.
 pub(super) fn abandon_leftover(hash: u64, origin: &Arc<Origin>) {

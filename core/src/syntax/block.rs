@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use crate::key::FragmentKey;
+
 /// One cache block of a template, as [`rewrite`](super::rewrite) found it.
 ///
 /// ```
@@ -145,6 +147,24 @@ impl CacheBlock {
     /// ```
     pub fn vary(&self) -> Option<usize> {
         self.positional.checked_sub(2)
+    }
+
+    /// The block's key, where the source alone tells it: the place of an unnamed block, or a
+    /// literal name that varies on nothing.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{% endcache %}{% cache 9, 'menu' %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// let keys: Vec<_> = page.blocks().iter().map(|block| block.key()).collect();
+    /// assert_eq!(keys[0], Some(fragcache::fragment_key_at("a.html", 1)));
+    /// assert_eq!(keys[1], Some(fragcache::fragment_key!("menu")));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn key(&self) -> Option<FragmentKey> {
+        if self.is_unnamed() {
+            return Some(FragmentKey::at(&self.template, self.line, self.ordinal));
+        }
+        let name = self.name()?;
+        (self.vary() == Some(0)).then(|| FragmentKey::new(name))
     }
 
     /// Whether the block has an `unless` option.

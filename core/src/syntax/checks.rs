@@ -116,7 +116,11 @@ pub(super) fn statement<'s>(
                 format!("holds `{}`, which each child template fills", block_tag(walk, name));
             let open = walk.stack.iter().rev().filter_map(|frame| cache_of(walk, frame.kind));
             let refused = open.into_iter().find(|block| !tells_apart(block));
-            refused.map_or(Ok(()), |block| Err(anothers_content(walk, block, at, &what)))
+            if let Some(block) = refused {
+                return Err(anothers_content(walk, block, at, &what));
+            }
+            note_others(walk);
+            Ok(())
         }
         _ if statement.word == "set_global" && walk.dialect() == Dialect::Tera => {
             Err(walk.refusal.at(
@@ -188,7 +192,7 @@ fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error>
 
 /// Refuses a body that prints what others fill in: the caller of its macro or component, or, by
 /// MiniJinja's `self.title()`, a child template.
-pub(super) fn uses(walk: &Walk<'_, '_>, range: Range<usize>) -> Result<(), Error> {
+pub(super) fn uses(walk: &mut Walk<'_, '_>, range: Range<usize>) -> Result<(), Error> {
     if walk.caches == 0 {
         return Ok(());
     }
@@ -207,6 +211,9 @@ pub(super) fn uses(walk: &Walk<'_, '_>, range: Range<usize>) -> Result<(), Error
             filled_in(walk, range, "self", |next| next == ".", None, own)
         }
         Dialect::Tera => {
+            if first_use(walk, range.clone(), "super", |next| next == "(").is_some() {
+                note_others(walk);
+            }
             let definition = Opener::Component;
             if !walk.stack.iter().any(|frame| frame.kind == FrameKind::Native(definition)) {
                 return Ok(());
@@ -226,11 +233,7 @@ fn filled_in(
     definition: Option<Opener>,
     what: &str,
 ) -> Result<(), Error> {
-    if memchr::memmem::find(walk.source[range.clone()].as_bytes(), word.as_bytes()).is_none() {
-        return Ok(());
-    }
-    let used = uses_of(walk.source, range, word, walk.dialect()).find(|(_, next)| is_use(next));
-    let Some((at, _)) = used else { return Ok(()) };
+    let Some(at) = first_use(walk, range, word, is_use) else { return Ok(()) };
     let definition = definition.map(FrameKind::Native);
     let refused = walk
         .stack
@@ -240,6 +243,29 @@ fn filled_in(
         .filter_map(|frame| cache_of(walk, frame.kind))
         .find(|block| !tells_apart(block));
     refused.map_or(Ok(()), |block| Err(anothers_content(walk, block, at, what)))
+}
+
+/// Where `word` is used first in `range`.
+fn first_use(
+    walk: &Walk<'_, '_>,
+    range: Range<usize>,
+    word: &str,
+    is_use: impl Fn(&str) -> bool,
+) -> Option<usize> {
+    memchr::memmem::find(walk.source[range.clone()].as_bytes(), word.as_bytes())?;
+    let mut uses = uses_of(walk.source, range, word, walk.dialect());
+    uses.find(|(_, next)| is_use(next)).map(|(at, _)| at)
+}
+
+/// Notes for the open cache blocks that another template may assign in their bodies.
+fn note_others(walk: &mut Walk<'_, '_>) {
+    for frame in &walk.stack {
+        if let FrameKind::Cache(index) = frame.kind
+            && let Some(block) = walk.outline.blocks.get_mut(index)
+        {
+            block.renders_others = true;
+        }
+    }
 }
 
 /// Tera: notes what a `set` assigns beyond the innermost cache block, which puts it back.

@@ -232,7 +232,18 @@ impl Writer<'_> {
                 for (at, name) in block.assigned.iter().enumerate() {
                     self.statements(tag, &[&format!("set {own}_s{at} = {name}")]);
                 }
-                self.text(tag, &format!("{block_start} filter __fragcache_close(ticket={own})"));
+                // What other templates assign cannot be put back: if they do, nothing is stored.
+                let watch = if block.renders_others {
+                    self.statements(tag, &[&format!("set {own}_c = __tera_context")]);
+                    let restored = block.assigned.join(" ");
+                    format!(", before={own}_c, after=__tera_context, restored=\"{restored}\"")
+                } else {
+                    String::new()
+                };
+                self.text(
+                    tag,
+                    &format!("{block_start} filter __fragcache_close(ticket={own}{watch})"),
+                );
             }
         }
         self.end(tag);

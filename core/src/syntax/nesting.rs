@@ -304,6 +304,7 @@ impl<'s> Walk<'_, 's> {
             name,
             depth: self.caches,
             end: self.source.len(),
+            renders_others: false,
             assigned: Vec::new(),
             open: tag,
         });

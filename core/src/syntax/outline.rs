@@ -18,6 +18,8 @@ pub(super) struct Block<'s> {
     /// The offset after the closing tag; the end of the source where there is none.
     pub(super) end: usize,
     /// Tera: the variables that the body assigns, to be put back after it.
+    /// Tera: whether it renders a block or `super()`, in which another template may assign.
+    pub(super) renders_others: bool,
     pub(super) assigned: Vec<&'s str>,
 }
 

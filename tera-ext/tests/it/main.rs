@@ -1,1 +1,14 @@
-//! x
+//! Cache blocks in Tera, by what a user sees: the page, how often bodies ran, and errors.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "also in what the tests share")]
+
+mod errors;
+#[cfg(feature = "glob_fs")]
+mod glob;
+mod installing;
+mod options;
+mod parity;
+mod refusals;
+mod scopes;
+mod support;
+mod threads;

@@ -7,6 +7,16 @@ use std::time::Duration;
 use crate::key::FragmentKey;
 use crate::sync::{AtomicU64, Ordering};
 
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(feature = "tracing")]
+mod tracing;
+
+#[cfg(feature = "metrics")]
+pub use self::metrics::MetricsObserver;
+#[cfg(feature = "tracing")]
+pub use self::tracing::TracingObserver;
+
 /// Why a lookup was a miss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -33,6 +43,24 @@ pub enum MissReason {
     Refresh,
 }
 
+impl MissReason {
+    /// The reason as one word, for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Expired => "expired",
+            Self::Deleted => "deleted",
+            Self::NameDeleted => "name_deleted",
+            Self::TemplateDeleted => "template_deleted",
+            Self::InnerDeleted => "inner_deleted",
+            Self::Cleared => "cleared",
+            Self::SourceChanged => "source_changed",
+            Self::OutputMode => "output_mode",
+            Self::Refresh => "refresh",
+        }
+    }
+}
+
 /// Why a body was rendered outside the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -57,6 +85,23 @@ pub enum BypassReason {
     Refused,
 }
 
+impl BypassReason {
+    /// The reason as one word, for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unless => "unless",
+            Self::Delete => "delete",
+            Self::Mode => "mode",
+            Self::ReadOnly => "read_only",
+            Self::WaitLimit => "wait_limit",
+            Self::Cycle => "cycle",
+            Self::Unshared => "unshared",
+            Self::Collision => "collision",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// Why a rendered body was not stored, or arguments were not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -69,12 +114,28 @@ pub enum RefusalReason {
     KeyTooLong,
     /// The body is larger than the entry limit.
     BodyTooLarge,
-    /// A block inside asked not to be cached (`unless=`, `'del'`).
+    /// A block inside asked not to be cached (`unless=`, `'del'`), or the body assigned what a hit
+    /// could not assign.
     Vetoed,
     /// The fragment was invalidated while it was rendered.
     Invalidated,
     /// A fragment of another cache is inside.
     SpansCaches,
+}
+
+impl RefusalReason {
+    /// The reason as one word, for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Key => "key",
+            Self::KeyTooLong => "key_too_long",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Vetoed => "vetoed",
+            Self::Invalidated => "invalidated",
+            Self::SpansCaches => "spans_caches",
+        }
+    }
 }
 
 /// Why an entry left the near level without being asked to.
@@ -87,6 +148,17 @@ pub enum RemovalCause {
     Variants,
     /// Another key with the same hash took its place.
     Collision,
+}
+
+impl RemovalCause {
+    /// The reason as one word, for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Size => "size",
+            Self::Variants => "variants",
+            Self::Collision => "collision",
+        }
+    }
 }
 
 /// What happened.

@@ -1,0 +1,75 @@
+//! Events as counters and histograms of the `metrics` facade.
+
+use metrics::{Label, counter, histogram};
+
+use super::{Event, EventKind, Observer};
+
+/// Counts every event with the `metrics` recorder in force.
+///
+/// | metric | kind | labels |
+/// |---|---|---|
+/// | `fragcache_lookups_total` | counter | `template`, `fragment`, `result` (`hit`, `miss`, `wait`, `bypass`), `reason` |
+/// | `fragcache_stores_total` | counter | `template`, `fragment` |
+/// | `fragcache_refusals_total` | counter | `template`, `fragment`, `reason` |
+/// | `fragcache_evictions_total` | counter | `template`, `fragment`, `reason` |
+/// | `fragcache_deletions_total` | counter | `fragment` |
+/// | `fragcache_repeats_total` | counter | `template`, `fragment` |
+/// | `fragcache_render_seconds` | histogram | `template`, `fragment` |
+/// | `fragcache_wait_seconds` | histogram | `template`, `fragment` |
+/// | `fragcache_body_bytes` | histogram | `template`, `fragment` |
+///
+/// `fragment` is the fragment's name, never a value it varies on. A name that a template computes
+/// from data would make as many series as the data has values: give such blocks a constant name
+/// and put the data into the vary parts.
+///
+/// ```
+/// use fragcache::{FragmentCache, MetricsObserver};
+///
+/// let cache = FragmentCache::builder().observer(MetricsObserver).build()?;
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MetricsObserver;
+
+impl Observer for MetricsObserver {
+    fn on_event(&self, event: &Event<'_>) {
+        let mut labels = vec![Label::new("fragment", event.name().into_owned())];
+        if let Some(template) = event.template {
+            labels.push(Label::new("template", template.to_owned()));
+        }
+        let with = |extra: &[(&'static str, &'static str)]| {
+            let extra = extra.iter().map(|&(key, value)| Label::new(key, value));
+            labels.iter().cloned().chain(extra).collect::<Vec<_>>()
+        };
+        let lookup = |result, reason: Option<&'static str>| {
+            let mut extra = vec![("result", result)];
+            extra.extend(reason.map(|reason| ("reason", reason)));
+            counter!("fragcache_lookups_total", with(&extra)).increment(1);
+        };
+        match event.kind {
+            EventKind::Hit => lookup("hit", None),
+            EventKind::Miss(reason) => lookup("miss", Some(reason.as_str())),
+            EventKind::Waited(waited) => {
+                lookup("wait", None);
+                histogram!("fragcache_wait_seconds", labels).record(waited);
+            }
+            EventKind::Bypassed(reason) => lookup("bypass", Some(reason.as_str())),
+            EventKind::Stored { bytes, render_time } => {
+                counter!("fragcache_stores_total", with(&[])).increment(1);
+                histogram!("fragcache_render_seconds", with(&[])).record(render_time);
+                #[allow(clippy::cast_precision_loss, reason = "a histogram's bucket")]
+                histogram!("fragcache_body_bytes", labels).record(bytes as f64);
+            }
+            EventKind::Refused(reason) => {
+                let labels = with(&[("reason", reason.as_str())]);
+                counter!("fragcache_refusals_total", labels).increment(1);
+            }
+            EventKind::Evicted(cause) => {
+                let labels = with(&[("reason", cause.as_str())]);
+                counter!("fragcache_evictions_total", labels).increment(1);
+            }
+            EventKind::Deleted => counter!("fragcache_deletions_total", labels).increment(1),
+            EventKind::Repeated => counter!("fragcache_repeats_total", labels).increment(1),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The filters that a rewritten template calls. On a hit two: one opens the cache block and says
+//! so, one hands over what to print. On a miss three: open, take the ticket, close it with the
+//! body. What is handed over waits in a slot of the thread, since nothing runs in between.
+
+use std::cell::RefCell;
+
+use fragcache::engine::{self, Body, Markup, Opened, OutputMode, Scope};
+use fragcache::{ErrorKind, FragmentCache};
+use tera::{Kwargs, Map, State, Tera, TeraResult, Value};
+
+use crate::args::Values;
+use crate::error;
+use crate::render;
+
+/// A Tera string: printing it again copies nothing but the bytes into the output.
+struct TeraMarkup(Value);
+
+impl Markup for TeraMarkup {
+    fn as_str(&self) -> &str {
+        self.0.as_str().unwrap_or_default()
+    }
+}
+
+/// What the filter after `open` is for.
+enum Outcome {
+    Hit(Value),
+    /// A ticket by its number: no value of Tera's holds a Rust object, and nothing is to be given
+    /// up while a thread ends.
+    Miss(u64),
+}
+
+thread_local! {
+    /// The outcome of the last block that was opened, until its next filter takes it.
+    static OPENED: RefCell<Option<Outcome>> = const { RefCell::new(None) };
+}
+
+pub(crate) fn register(tera: &mut Tera, cache: FragmentCache) {
+    tera.register_filter("__fragcache_open", move |list: &[Value], _: Kwargs, state: &State| {
+        open(&cache, list, state)
+    });
+    tera.register_filter("__fragcache_hit", |_: &Value, _: Kwargs, _: &State| hit());
+    tera.register_filter("__fragcache_ticket", |_: &Value, _: Kwargs, _: &State| ticket());
+    tera.register_filter("__fragcache_close", |body: &Value, kwargs: Kwargs, _: &State| {
+        close(body, &kwargs)
+    });
+}
+
+/// `[SITE, values…] | __fragcache_open`: whether there is a stored body to print.
+fn open(cache: &FragmentCache, list: &[Value], state: &State<'_>) -> TeraResult<bool> {
+    let (site, values) = list.split_first().ok_or_else(misused)?;
+    let site = site.as_str().ok_or_else(misused)?;
+    let mode = if state.autoescaping_enabled() { OutputMode::HTML } else { OutputMode::RAW };
+    // Only a filter that no rewriter wrote leaves an outcome behind.
+    if let Some(Outcome::Miss(id)) = OPENED.take() {
+        engine::abandon(id);
+    }
+    let opened = cache
+        .open(site, &Values(values), mode, Scope::is_open(), render::opens_again, printable)
+        .map_err(error::into_tera)?;
+    let (found, outcome) = match opened {
+        Opened::Hit(markup) => (true, Outcome::Hit(markup)),
+        Opened::Render(ticket) => (false, Outcome::Miss(ticket.into_id())),
+    };
+    OPENED.set(Some(outcome));
+    Ok(found)
+}
+
+/// A stored body as a hit prints it.
+fn printable(body: &Body) -> Value {
+    match body.downcast_ref::<TeraMarkup>() {
+        Some(TeraMarkup(value)) => value.clone(),
+        None => Value::safe_string(body.as_str()),
+    }
+}
+
+/// `0 | __fragcache_hit`: what the block that was just opened prints.
+fn hit() -> TeraResult<Value> {
+    match OPENED.take() {
+        Some(Outcome::Hit(markup)) => Ok(markup),
+        _ => Err(misused()),
+    }
+}
+
+/// `0 | __fragcache_ticket`: the number under which the block that was just opened is rendered.
+fn ticket() -> TeraResult<u64> {
+    match OPENED.take() {
+        Some(Outcome::Miss(id)) => Ok(id),
+        _ => Err(misused()),
+    }
+}
+
+/// `body | __fragcache_close(ticket=number)`: stores the body and prints it. It is safe, as it was
+/// escaped when it was written.
+fn close(body: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
+    let id = kwargs.must_get::<u64>("ticket")?;
+    if assigns_outside(kwargs)? {
+        engine::veto(id);
+    }
+    let markup = body.clone().mark_safe();
+    engine::close(id, Body::from_markup(TeraMarkup(markup.clone())));
+    Ok(markup)
+}
+
+/// Whether a body that renders other templates' blocks left variables behind which a hit would not
+/// set. The rewriter hands over all variables before and after, and the names that it puts back.
+fn assigns_outside(kwargs: &Kwargs) -> TeraResult<bool> {
+    let (Some(before), Some(after)) =
+        (kwargs.get::<&Map>("before")?, kwargs.get::<&Map>("after")?)
+    else {
+        return Ok(false);
+    };
+    let restored = kwargs.get::<&str>("restored")?.unwrap_or_default();
+    Ok(after.iter().any(|(name, value)| {
+        let known = name.as_str().is_some_and(|name| {
+            name.starts_with("__fragcache_") || restored.split(' ').any(|other| other == name)
+        });
+        !known && before.get(name) != Some(value)
+    }))
+}
+
+fn misused() -> tera::Error {
+    error::into_tera(fragcache::Error::new(
+        ErrorKind::Config,
+        "this filter is part of a rewritten cache block; write {% cache … %} and load the \
+         template through fragcache_tera",
+    ))
+}
