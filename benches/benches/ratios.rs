@@ -2,6 +2,8 @@
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
+use std::hint::black_box;
+
 use fragcache_benches::pages::{Engine, Form, Kind, from_rust, page};
 use fragcache_benches::sampling::{Figure, SAMPLES, THREAD_SAMPLES, alternate, two_threads};
 
@@ -22,7 +24,17 @@ fn main() {
             threads(&format!("W2 {engine:?}, {name}"), &page(engine, Kind::W2, form));
         }
     }
-    threads("from Rust, 100 keys", &from_rust());
+    threads("W2's keys, from Rust", &from_rust());
+    threads("nothing shared: what the machine gives", &nothing_shared);
+}
+
+/// About as much work as a page, with nothing that another thread could hold up.
+fn nothing_shared() -> usize {
+    let mut state = black_box(1_usize);
+    for _ in 0..10_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).rotate_left(7);
+    }
+    state
 }
 
 /// How much more two threads render than one.
