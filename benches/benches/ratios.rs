@@ -4,7 +4,7 @@
 
 use std::hint::black_box;
 
-use fragcache_benches::pages::{Engine, Form, Kind, from_rust, page};
+use fragcache_benches::pages::{Engine, Form, Kind, Render, Site, from_rust, page, site};
 use fragcache_benches::sampling::{Figure, SAMPLES, THREAD_SAMPLES, alternate, two_threads};
 
 fn main() {
@@ -21,11 +21,11 @@ fn main() {
     println!("|---|---|---|---|---|---|");
     for engine in [Engine::MiniJinja, Engine::Tera] {
         for (name, form) in [("native", Form::Native), ("cached", Form::Cached("300"))] {
-            threads(&format!("W2 {engine:?}, {name}"), &page(engine, Kind::W2, form));
+            threads(&format!("W2 {engine:?}, {name}"), &site(engine, Kind::W2, form));
         }
     }
     threads("W2's keys, from Rust", &from_rust());
-    threads("nothing shared: what the machine gives", &nothing_shared);
+    threads("nothing shared: what the machine gives", &(Box::new(|| Box::new(nothing_shared) as Render) as Site));
 }
 
 /// About as much work as a page, with nothing that another thread could hold up.
@@ -38,8 +38,8 @@ fn nothing_shared() -> usize {
 }
 
 /// How much more two threads render than one.
-fn threads(name: &str, way: &(dyn Fn() -> usize + Sync)) {
-    let [one, two] = two_threads(way);
+fn threads(name: &str, pages: &Site) {
+    let [one, two] = two_threads(pages);
     let ratio = two.ratio(&one).figure();
     let goal = 1.5;
     println!(

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::sync::Arc;
 
 use fragcache::{Fragment, FragmentCache, fragment_key};
 
@@ -10,7 +11,10 @@ use fragcache::{Fragment, FragmentCache, fragment_key};
 pub const ROWS: usize = 100;
 
 /// A way to render something; returns how many bytes it rendered.
-pub type Render = Box<dyn Fn() -> usize + Send + Sync>;
+pub type Render = Box<dyn Fn() -> usize>;
+
+/// Gives each thread that calls it a way to render of its own.
+pub type Site = Box<dyn Fn() -> Render + Send + Sync>;
 
 /// Which page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,14 +103,28 @@ pub fn body(size: usize) -> String {
 ///
 /// If it does not render to its fragments' bytes and nothing else.
 pub fn page(engine: Engine, kind: Kind, form: Form<'_>) -> Render {
-    let render = match engine {
-        Engine::MiniJinja => minijinja_page(kind, form),
-        Engine::Tera => tera_page(kind, form),
-    };
+    site(engine, kind, form)()
+}
+
+/// A page as a server holds it: each call gives the same page of the same cache with data of its
+/// own, for another thread.
+///
+/// # Panics
+///
+/// As [`page`], when called.
+pub fn site(engine: Engine, kind: Kind, form: Form<'_>) -> Site {
     let expected = if form == Form::Empty { 0 } else { kind.body().len() * kind.fragments() };
-    assert_eq!(render(), expected, "{engine:?} {kind:?} {form:?}");
-    assert_eq!(render(), expected, "{engine:?} {kind:?} {form:?}, again");
-    render
+    let what = format!("{engine:?} {kind:?} {form:?}");
+    let site = match engine {
+        Engine::MiniJinja => minijinja_site(kind, form),
+        Engine::Tera => tera_site(kind, form),
+    };
+    Box::new(move || {
+        let render = site();
+        assert_eq!(render(), expected, "{what}");
+        assert_eq!(render(), expected, "{what}, again");
+        render
+    })
 }
 
 /// The rows' ids: strings, since the peers take no other part.
@@ -115,7 +133,7 @@ fn ids() -> impl Iterator<Item = String> {
 }
 
 #[allow(clippy::expect_used, reason = "the setup of a bench")]
-fn minijinja_page(kind: Kind, form: Form<'_>) -> Render {
+fn minijinja_site(kind: Kind, form: Form<'_>) -> Site {
     use minijinja::{Environment, Value, context};
 
     let mut env = Environment::new();
@@ -131,16 +149,20 @@ fn minijinja_page(kind: Kind, form: Form<'_>) -> Render {
         Form::Cached(timeout) => kind.cached(timeout),
     };
     fragcache_minijinja::add_template(&mut env, "page.html", source).expect("parses");
-    let rows: Vec<_> = ids().map(|id| context!(id)).collect();
-    let context = context!(rows, body => kind.body());
+    let env = Arc::new(env);
     Box::new(move || {
-        let template = env.get_template("page.html").expect("was added");
-        black_box(template.render(black_box(&context)).expect("renders")).len()
+        let env = Arc::clone(&env);
+        let rows: Vec<_> = ids().map(|id| context!(id)).collect();
+        let context = context!(rows, body => kind.body());
+        Box::new(move || {
+            let template = env.get_template("page.html").expect("was added");
+            black_box(template.render(black_box(&context)).expect("renders")).len()
+        })
     })
 }
 
 #[allow(clippy::expect_used, reason = "the setup of a bench")]
-fn tera_page(kind: Kind, form: Form<'_>) -> Render {
+fn tera_site(kind: Kind, form: Form<'_>) -> Site {
     use tera::{Context, Kwargs, State, Tera, Value};
 
     let mut tera = Tera::new();
@@ -153,28 +175,36 @@ fn tera_page(kind: Kind, form: Form<'_>) -> Render {
         Form::Cached(timeout) => kind.cached(timeout),
     };
     fragcache_tera::add_raw_template(&mut tera, "page.html", &source).expect("parses");
-    let row = |id| Value::from(BTreeMap::from([("id", id)]));
-    let mut context = Context::new();
-    context.insert("rows", &ids().map(row).collect::<Vec<_>>());
-    context.insert("body", &kind.body());
+    let tera = Arc::new(tera);
     let cached = matches!(form, Form::Cached(_));
     Box::new(move || {
-        let page = if cached {
-            fragcache_tera::render(&tera, "page.html", black_box(&context))
-        } else {
-            tera.render("page.html", black_box(&context))
-        };
-        black_box(page.expect("renders")).len()
+        let tera = Arc::clone(&tera);
+        let row = |id| Value::from(BTreeMap::from([("id", id)]));
+        let mut context = Context::new();
+        context.insert("rows", &ids().map(row).collect::<Vec<_>>());
+        context.insert("body", &kind.body());
+        Box::new(move || {
+            let page = if cached {
+                fragcache_tera::render(&tera, "page.html", black_box(&context))
+            } else {
+                tera.render("page.html", black_box(&context))
+            };
+            black_box(page.expect("renders")).len()
+        })
     })
 }
 
 /// The fragments of W2 served by [`FragmentCache::render`], without an engine.
 #[allow(clippy::expect_used, reason = "the setup of a bench")]
-pub fn from_rust() -> Render {
+pub fn from_rust() -> Site {
     let cache = FragmentCache::in_memory();
-    let fragments: Vec<_> = ids().map(|id| Fragment::new(fragment_key!("row", id))).collect();
     Box::new(move || {
-        let serve = |fragment| cache.render(fragment, || body(315)).expect("renders").len();
-        fragments.iter().map(serve).sum()
+        let cache = cache.clone();
+        let fragment = |id| Fragment::new(fragment_key!("row", id));
+        let fragments: Vec<_> = ids().map(fragment).collect();
+        Box::new(move || {
+            let serve = |fragment| cache.render(fragment, || body(315)).expect("renders").len();
+            fragments.iter().map(serve).sum()
+        })
     })
 }

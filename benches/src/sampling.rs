@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use crate::pages::Site;
+
 /// Samples of each way.
 pub const SAMPLES: usize = 301;
 
@@ -96,10 +98,10 @@ fn time(way: &dyn Fn() -> usize, rounds: usize) -> f64 {
     start.elapsed().as_nanos() as f64 / rounds as f64
 }
 
-/// Runs of `way` in a second, by one thread and by two at a time, by turns.
-pub fn two_threads(way: &(dyn Fn() -> usize + Sync)) -> [Series; 2] {
-    let one = || throughput(way, 1);
-    let two = || throughput(way, 2);
+/// Runs in a second by one thread and by two at a time, by turns. `site` gives each its way.
+pub fn two_threads(site: &Site) -> [Series; 2] {
+    let one = || throughput(site, 1);
+    let two = || throughput(site, 2);
     one();
     two();
     let (mut single, mut double) = (Vec::new(), Vec::new());
@@ -112,9 +114,10 @@ pub fn two_threads(way: &(dyn Fn() -> usize + Sync)) -> [Series; 2] {
 
 /// Runs in a second by this many threads together.
 #[allow(clippy::disallowed_methods, clippy::expect_used, reason = "a stopwatch")]
-fn throughput(way: &(dyn Fn() -> usize + Sync), threads: usize) -> f64 {
+fn throughput(site: &Site, threads: usize) -> f64 {
     let start = Barrier::new(threads);
     let run = || {
+        let way = site();
         start.wait();
         let began = Instant::now();
         let mut runs = 0;
