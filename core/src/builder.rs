@@ -8,6 +8,9 @@ use crate::clock::{Clock, MonotonicClock};
 use crate::error::{Error, ErrorKind};
 use crate::observe::Observer;
 use crate::policy::Policy;
+#[cfg(test)]
+use crate::protection::Protection;
+use crate::protection::Protections;
 
 /// Builds a [`FragmentCache`].
 ///
@@ -34,6 +37,7 @@ pub struct Builder {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) policy: Policy,
+    pub(crate) protections: Protections,
 }
 
 impl Default for Builder {
@@ -48,6 +52,7 @@ impl Default for Builder {
             clock: Arc::new(MonotonicClock::default()),
             observer: None,
             policy: Policy::default(),
+            protections: Protections::default(),
         }
     }
 }
@@ -109,6 +114,13 @@ impl Builder {
     /// What becomes of mistakes that only a render can show.
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// A cache with one protection switched off, for tests that notice it.
+    #[cfg(test)]
+    pub(crate) fn without(mut self, protection: Protection) -> Self {
+        self.protections = Protections::without(protection);
         self
     }
 

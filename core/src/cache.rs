@@ -16,6 +16,7 @@ use crate::key::{FragmentKey, KeyPart, name_bytes};
 use crate::near::{Near, Probe};
 use crate::observe::{Counters, Event, EventKind, Observer, Stats};
 use crate::policy::{Mode, Policy};
+use crate::protection::Protections;
 use crate::render::{Opened, Request};
 use crate::sync::{AtomicU8, Ordering};
 use crate::timeout::Timeout;
@@ -54,6 +55,7 @@ struct Shared {
     mode: AtomicU8,
     policy: Policy,
     default_life: Option<Duration>,
+    protections: Protections,
 }
 
 /// What a deletion did.
@@ -115,8 +117,8 @@ impl FragmentCache {
             store.then(|| Near::new(builder.max_bytes, builder.max_entries, largest, hasher));
         Self(Arc::new(Shared {
             near,
-            fresh: Freshness::new(builder.max_labels),
-            flights: Flights::new(builder.wait_limit),
+            fresh: Freshness::new(builder.max_labels, builder.protections),
+            flights: Flights::new(builder.wait_limit, builder.protections),
             origins: Origins::default(),
             hasher,
             clock: builder.clock,
@@ -125,6 +127,7 @@ impl FragmentCache {
             mode: AtomicU8::new(Mode::Normal as u8),
             policy: builder.policy,
             default_life: builder.default_life,
+            protections: builder.protections,
         }))
     }
 
@@ -409,6 +412,10 @@ impl FragmentCache {
 
     pub(crate) fn has_observer(&self) -> bool {
         self.0.observer.is_some()
+    }
+
+    pub(crate) fn protections(&self) -> Protections {
+        self.0.protections
     }
 
     /// Whether lookups are made at all.

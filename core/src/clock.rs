@@ -57,6 +57,27 @@ impl Clock for MonotonicClock {
     }
 }
 
+/// When the patience of a waiting thread ends. Threads wait in real time, whatever clock entries
+/// expire by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deadline(
+    #[cfg_attr(fragcache_shuttle, allow(dead_code, reason = "a model has no time"))]
+    Option<Instant>,
+);
+
+impl Deadline {
+    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
+    pub(crate) fn after(limit: Duration) -> Self {
+        Self(Instant::now().checked_add(limit))
+    }
+
+    /// The deadline as threads wait for it; `None` if it is further away than time can be counted.
+    #[cfg(not(fragcache_shuttle))]
+    pub(crate) fn instant(self) -> Option<Instant> {
+        self.0
+    }
+}
+
 /// A moment of a [`Clock`] in whole nanoseconds: 584 years fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);

@@ -8,5 +8,7 @@
 
 pub use crate::entry::{Body, Markup, OutputMode};
 pub use crate::key::{KeyEncoder, UnusablePart};
-pub use crate::render::{Arguments, Closed, Opened, RenderMemo, Scope, Ticket, abandon, close, veto};
+pub use crate::render::{
+    Arguments, Closed, Opened, RenderMemo, Scope, Ticket, abandon, close, veto,
+};
 pub use crate::timeout::Scalar;

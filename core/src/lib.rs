@@ -16,12 +16,19 @@ mod fragment;
 mod fresh;
 mod hash;
 mod key;
+#[cfg(all(test, fragcache_shuttle))]
+mod model;
 mod near;
 mod observe;
 mod policy;
+mod protection;
 mod render;
 mod sync;
 pub mod syntax;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(all(test, not(fragcache_shuttle)))]
+mod tests;
 mod timeout;
 
 pub use builder::Builder;

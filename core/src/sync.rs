@@ -6,6 +6,7 @@ mod real {
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
     pub(crate) use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
     pub(crate) use std::thread::{ThreadId, current};
+    pub(crate) use std::thread_local;
 }
 
 #[cfg(not(fragcache_shuttle))]
@@ -20,6 +21,7 @@ mod model {
     pub(crate) use shuttle::sync::MutexGuard;
     pub(crate) use shuttle::sync::atomic::{AtomicU8, AtomicU64, Ordering};
     pub(crate) use shuttle::thread::{ThreadId, current};
+    pub(crate) use shuttle::thread_local;
 
     #[derive(Debug, Default)]
     pub(crate) struct Mutex<T>(shuttle::sync::Mutex<T>);

@@ -2,11 +2,10 @@
 //! so, one hands over what to print. On a miss three: open, take the ticket, close it with the
 //! body. What is handed over waits in a slot of the thread, since nothing runs in between.
 
-use std::cell::{Cell, RefCell};
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::cell::RefCell;
+use std::sync::Arc;
 
-use fragcache::engine::{Body, Opened, OutputMode, RenderMemo, Ticket};
+use fragcache::engine::{self, Body, Opened, OutputMode, RenderMemo};
 use minijinja::value::{Object, ObjectRepr};
 use minijinja::{AutoEscape, Error, ErrorKind, State, Value};
 
@@ -20,29 +19,36 @@ pub(crate) const HIT: &str = "__fragcache_hit";
 pub(crate) const TICKET: &str = "__fragcache_ticket";
 pub(crate) const CLOSE: &str = "__fragcache_close";
 
+/// What the filter after `open` is for.
+enum Outcome {
+    Hit(Value),
+    /// A ticket by its number, as nothing is to be given up while a thread ends; and whether the
+    /// body is printed in the form for our formatter wrapper.
+    Miss(u64, bool),
+}
+
 thread_local! {
     /// The outcome of the last block that was opened, until its next filter takes it.
-    static OPENED: RefCell<Option<Opened<Value>>> = const { RefCell::new(None) };
-    /// Whether bodies are printed in the form for our formatter wrapper.
-    static RAW: Cell<bool> = const { Cell::new(false) };
+    static OPENED: RefCell<Option<Outcome>> = const { RefCell::new(None) };
 }
 
-/// The right to close a block, as a template variable. Dropped without being used (an error, a
-/// panic), it gives the block up.
+/// The right to close a block, as a template variable. When it is dropped without having been used
+/// (an error, a panic), it gives the block up.
+#[derive(Debug)]
 struct Handle {
-    ticket: Mutex<Option<Ticket>>,
+    ticket: u64,
     raw: bool,
-}
-
-impl fmt::Debug for Handle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Handle")
-    }
 }
 
 impl Object for Handle {
     fn repr(self: &Arc<Self>) -> ObjectRepr {
         ObjectRepr::Plain
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        engine::abandon(self.ticket);
     }
 }
 
@@ -73,20 +79,26 @@ pub(crate) fn open(
     let opens_again =
         |number| state.get_or_insert_extension_with(RenderMemo::default).opens_again(number);
     let on_hit = |body: &Body| markup::printable(body, raw);
+    // Only a filter that no rewriter wrote leaves an outcome behind.
+    if let Some(Outcome::Miss(ticket, _)) = OPENED.take() {
+        engine::abandon(ticket);
+    }
     let opened = installation
         .cache()
         .open(site, &Args(values), mode, true, opens_again, on_hit)
         .map_err(|error| to_engine(error, ErrorKind::InvalidOperation))?;
-    let hit = matches!(opened, Opened::Hit(_));
-    RAW.set(raw);
-    OPENED.set(Some(opened));
-    Ok(hit)
+    let (found, outcome) = match opened {
+        Opened::Hit(value) => (true, Outcome::Hit(value)),
+        Opened::Render(ticket) => (false, Outcome::Miss(ticket.into_id(), raw)),
+    };
+    OPENED.set(Some(outcome));
+    Ok(found)
 }
 
 /// `0 | __fragcache_hit`: what the block that was just opened prints.
 pub(crate) fn hit(_: &Value) -> Result<Value, Error> {
     match OPENED.take() {
-        Some(Opened::Hit(value)) => Ok(value),
+        Some(Outcome::Hit(value)) => Ok(value),
         _ => Err(misused()),
     }
 }
@@ -94,9 +106,7 @@ pub(crate) fn hit(_: &Value) -> Result<Value, Error> {
 /// `0 | __fragcache_ticket`: the handle under which the block that was just opened is rendered.
 pub(crate) fn ticket(_: &Value) -> Result<Value, Error> {
     match OPENED.take() {
-        Some(Opened::Render(ticket)) => {
-            Ok(Value::from_object(Handle { ticket: Mutex::new(Some(ticket)), raw: RAW.get() }))
-        }
+        Some(Outcome::Miss(ticket, raw)) => Ok(Value::from_object(Handle { ticket, raw })),
         _ => Err(misused()),
     }
 }
@@ -105,10 +115,7 @@ pub(crate) fn ticket(_: &Value) -> Result<Value, Error> {
 pub(crate) fn close(body: &Value, handle: &Value) -> Result<Value, Error> {
     let handle = handle.downcast_object_ref::<Handle>().ok_or_else(misused)?;
     let safe = markup::safe(body);
-    let ticket = handle.ticket.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(ticket) = ticket {
-        ticket.close(markup::body(safe.clone()));
-    }
+    engine::close(handle.ticket, markup::body(safe.clone()));
     Ok(markup::printable_safe(safe, handle.raw))
 }
 

@@ -104,8 +104,7 @@ fn close(body: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
 /// Whether a body that renders other templates' blocks left variables behind which a hit would not
 /// set. The rewriter hands over all variables before and after, and the names that it puts back.
 fn assigns_outside(kwargs: &Kwargs) -> TeraResult<bool> {
-    let (Some(before), Some(after)) =
-        (kwargs.get::<&Map>("before")?, kwargs.get::<&Map>("after")?)
+    let (Some(before), Some(after)) = (kwargs.get::<&Map>("before")?, kwargs.get::<&Map>("after")?)
     else {
         return Ok(false);
     };

@@ -1,9 +1,13 @@
 //! Single flight in this process: one render per key and variant at a time. The first caller
 //! leads; others follow and receive what it rendered. No entry is stored here.
 //!
-//! A leader that fails or panics hands over to one follower. A result that may not be shared sends
-//! all of them off to render for themselves, and the key passes uncoalesced for a while. A wait
-//! has a limit, and one that would close a cycle of waits is not begun.
+//! A leader that fails or panics hands over to one follower, unless its flight was invalidated
+//! meanwhile: then all join anew. A result that may not be shared sends all of them off to render
+//! for themselves, and the key passes uncoalesced until one can be stored or a while is over. A
+//! wait has a limit, and one that would close a cycle of waits is not begun.
+//!
+//! Locks are taken in this order: the map of flights, the graph of waits, a flight's state, the
+//! table of labels.
 
 mod waits;
 
@@ -14,12 +18,13 @@ use std::time::Duration;
 
 use lru::LruCache;
 
-use crate::clock::Moment;
+use crate::clock::{Deadline, Moment};
 use crate::entry::{Entry, KeyBytes, Origin};
 use crate::fresh::{Freshness, Labels, Sequence};
 use crate::near::Probe;
 use crate::observe::BypassReason;
-use crate::sync::{Condvar, Mutex, ThreadId, current};
+use crate::protection::{Protection, Protections};
+use crate::sync::{Condvar, Mutex, MutexGuard, ThreadId, current};
 use waits::Waits;
 
 /// Most keys that are remembered as passing uncoalesced.
@@ -54,8 +59,9 @@ enum Progress {
     /// The leader failed; the next waiter to look leads.
     Orphaned,
     Landed(Box<Entry>),
-    /// The result may not be shared: everyone renders.
-    Unshared,
+    /// Nothing comes of it: the result may not be shared, or the leader failed after the flight
+    /// was invalidated. Everyone joins anew.
+    Dissolved,
 }
 
 impl Flight {
@@ -72,8 +78,12 @@ impl Flight {
 pub(crate) enum Joined {
     /// Render, then [`Flights::land`], [`Flights::part`] or [`Flights::abandon`].
     Lead(Arc<Flight>),
+    /// As a leader whom nobody follows: the last result of this key could not be shared.
+    Pass(Arc<Flight>),
     /// A leader rendered this meanwhile.
     Follow(Entry),
+    /// Nothing came of the flight: look again, then join again.
+    Again,
     /// Render outside any flight and store nothing.
     Alone(BypassReason),
 }
@@ -85,6 +95,7 @@ pub(crate) struct Flights {
     passing: Mutex<LruCache<FlightId, Moment>>,
     waits: Arc<Waits>,
     wait_limit: Duration,
+    protections: Protections,
 }
 
 /// The hash of a key, and its variant's place among them.
@@ -110,7 +121,7 @@ fn process_waits() -> Arc<Waits> {
 }
 
 impl Flights {
-    pub(crate) fn new(wait_limit: Duration) -> Self {
+    pub(crate) fn new(wait_limit: Duration, protections: Protections) -> Self {
         let capacity =
             std::num::NonZeroUsize::new(MAX_PASSING).unwrap_or(std::num::NonZeroUsize::MIN);
         Self {
@@ -118,12 +129,24 @@ impl Flights {
             passing: Mutex::new(LruCache::new(capacity)),
             waits: process_waits(),
             wait_limit,
+            protections,
         }
+    }
+
+    /// When a caller that begins to wait now has waited enough.
+    pub(crate) fn deadline(&self) -> Deadline {
+        Deadline::after(self.wait_limit)
     }
 
     /// Flights under way.
     pub(crate) fn len(&self) -> usize {
         self.under_way.lock().len()
+    }
+
+    /// Callers that wait for another's render now.
+    #[cfg(all(test, not(fragcache_shuttle)))]
+    pub(crate) fn waiting(&self) -> usize {
+        self.under_way.lock().values().map(|flight| flight.state.lock().waiting).sum()
     }
 
     /// Leads a new flight for this key and variant, or follows the one under way.
@@ -134,10 +157,11 @@ impl Flights {
         labels: &Labels,
         fresh: &Freshness,
         now: Moment,
+        deadline: Deadline,
     ) -> Joined {
         let id = id(probe.hash, origin);
         if self.passes(id, now) {
-            return Joined::Alone(BypassReason::Unshared);
+            return Joined::Pass(lead(probe, origin, labels, fresh));
         }
         let flight = {
             let mut under_way = self.under_way.lock();
@@ -164,7 +188,7 @@ impl Flights {
                 }
             }
         };
-        self.wait(flight)
+        self.wait(flight, fresh, deadline)
     }
 
     fn passes(&self, id: FlightId, now: Moment) -> bool {
@@ -179,7 +203,8 @@ impl Flights {
         }
     }
 
-    /// Leads a new flight whatever is under way: for a caller that wants a fresh body.
+    /// Leads a new flight whatever is under way: for a caller that wants a fresh body. What older
+    /// flights bring does not replace it.
     pub(crate) fn lead_anew(
         &self,
         probe: Probe<'_>,
@@ -187,17 +212,21 @@ impl Flights {
         labels: &Labels,
         fresh: &Freshness,
     ) -> Arc<Flight> {
+        if self.protections.keep(Protection::Order) {
+            fresh.advance();
+        }
         let flight = lead(probe, origin, labels, fresh);
         self.under_way.lock().insert(flight.id, Arc::clone(&flight));
         flight
     }
 
     /// Waits as a follower. The caller is counted in `waiting` already.
-    fn wait(&self, flight: Arc<Flight>) -> Joined {
+    fn wait(&self, flight: Arc<Flight>, fresh: &Freshness, deadline: Deadline) -> Joined {
         let me = current().id();
         {
             let mut held = self.waits.hold();
-            if held.would_close_cycle(me, &flight) {
+            let checked = self.protections.keep(Protection::CycleCheck);
+            if checked && held.would_close_cycle(me, &flight) {
                 drop(held);
                 self.leave(&flight);
                 return Joined::Alone(BypassReason::Cycle);
@@ -209,10 +238,10 @@ impl Flights {
             let mut state = flight.state.lock();
             let outcome = match &state.progress {
                 Progress::Landed(entry) => Some(Joined::Follow((**entry).clone())),
-                Progress::Unshared => Some(Joined::Alone(BypassReason::Unshared)),
+                Progress::Dissolved => Some(Joined::Again),
                 Progress::Orphaned => {
                     drop(state);
-                    if self.take_lead(&flight, me) {
+                    if self.take_lead(&flight, fresh, me) {
                         return Joined::Lead(flight);
                     }
                     continue;
@@ -226,15 +255,23 @@ impl Flights {
                 self.waits.hold().end(me);
                 return outcome;
             }
-            timed_out = wait_for(&flight.changed, state, self.wait_limit);
+            timed_out = wait_until(&flight.changed, state, deadline);
         }
     }
 
-    /// Makes `me` the leader of an orphaned flight, unless another follower was faster.
-    fn take_lead(&self, flight: &Arc<Flight>, me: ThreadId) -> bool {
+    /// Makes `me` the leader of an orphaned flight, unless another follower was faster, or those
+    /// who come now would not follow it: then it dissolves.
+    fn take_lead(&self, flight: &Arc<Flight>, fresh: &Freshness, me: ThreadId) -> bool {
+        let mut under_way = self.under_way.lock();
         let mut held = self.waits.hold();
         let mut state = flight.state.lock();
         if !matches!(state.progress, Progress::Orphaned) {
+            return false;
+        }
+        if !self.is_joined_now(&under_way, flight, fresh) {
+            remove(&mut under_way, flight);
+            state.progress = Progress::Dissolved;
+            flight.changed.notify_all();
             return false;
         }
         state.progress = Progress::Led(me);
@@ -253,20 +290,34 @@ impl Flights {
         }
     }
 
+    /// Whether a caller that misses now would follow this flight: it was neither replaced nor
+    /// invalidated.
+    fn is_joined_now(
+        &self,
+        under_way: &HashMap<FlightId, Arc<Flight>>,
+        flight: &Arc<Flight>,
+        fresh: &Freshness,
+    ) -> bool {
+        !self.protections.keep(Protection::Rejoin)
+            || is_current(under_way, flight) && fresh.holds(&flight.labels, None, flight.read)
+    }
+
     /// The leader's result, for all followers.
     pub(crate) fn land(&self, flight: &Arc<Flight>, entry: Entry) {
+        self.passing.lock().pop(&flight.id);
         self.detach(flight);
         flight.state.lock().progress = Progress::Landed(Box::new(entry));
         flight.changed.notify_all();
     }
 
-    /// The leader's result may not be shared: followers render, and the key passes for a while.
+    /// The leader's result may not be shared: followers render, and the key passes until a result
+    /// can be, or for a while.
     pub(crate) fn part(&self, flight: &Arc<Flight>, now: Moment) {
         if let Some(until) = now.after(PASSING_FOR) {
             self.passing.lock().put(flight.id, until);
         }
         self.detach(flight);
-        flight.state.lock().progress = Progress::Unshared;
+        flight.state.lock().progress = Progress::Dissolved;
         flight.changed.notify_all();
     }
 
@@ -279,7 +330,9 @@ impl Flights {
         if state.waiting == 0 {
             remove(&mut under_way, flight);
         }
-        flight.changed.notify_one();
+        if self.protections.keep(Protection::HandOver) {
+            flight.changed.notify_one();
+        }
     }
 
     fn detach(&self, flight: &Arc<Flight>) {
@@ -287,8 +340,12 @@ impl Flights {
     }
 }
 
+fn is_current(under_way: &HashMap<FlightId, Arc<Flight>>, flight: &Arc<Flight>) -> bool {
+    under_way.get(&flight.id).is_some_and(|current| Arc::ptr_eq(current, flight))
+}
+
 fn remove(under_way: &mut HashMap<FlightId, Arc<Flight>>, flight: &Arc<Flight>) {
-    if under_way.get(&flight.id).is_some_and(|current| Arc::ptr_eq(current, flight)) {
+    if is_current(under_way, flight) {
         under_way.remove(&flight.id);
     }
 }
@@ -305,18 +362,21 @@ fn lead(probe: Probe<'_>, origin: &Arc<Origin>, labels: &Labels, fresh: &Freshne
     })
 }
 
-/// Waits for a change; whether the limit passed first.
+/// Waits for a change; whether the deadline passed first.
 #[cfg(not(fragcache_shuttle))]
-fn wait_for(
-    changed: &Condvar,
-    mut state: crate::sync::MutexGuard<'_, State>,
-    limit: Duration,
-) -> bool {
-    changed.wait_for(&mut state, limit).timed_out()
+fn wait_until(changed: &Condvar, mut state: MutexGuard<'_, State>, deadline: Deadline) -> bool {
+    match deadline.instant() {
+        Some(instant) => changed.wait_until(&mut state, instant).timed_out(),
+        None => {
+            changed.wait(&mut state);
+            false
+        }
+    }
 }
 
+/// A model has no time: a wait that only its limit would end is a deadlock there.
 #[cfg(fragcache_shuttle)]
-fn wait_for(changed: &Condvar, state: crate::sync::MutexGuard<'_, State>, _: Duration) -> bool {
+fn wait_until(changed: &Condvar, state: MutexGuard<'_, State>, _: Deadline) -> bool {
     drop(changed.wait(state));
     false
 }

@@ -13,6 +13,16 @@ pub(crate) enum Dependencies {
     Buckets(BucketSet),
 }
 
+impl Dependencies {
+    /// Bytes that the set takes.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Listed(labels) => size_of::<Self>() + size_of_val(&**labels),
+            Self::Buckets(_) => size_of::<Self>(),
+        }
+    }
+}
+
 /// One bit for each bucket of labels.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct BucketSet([u64; BUCKETS / 64]);

@@ -17,6 +17,7 @@ pub(crate) use label::{Label, Labels};
 use std::collections::{BTreeMap, HashMap};
 
 use crate::hash::BuildIdentityHasher;
+use crate::protection::{Protection, Protections};
 use crate::sync::{AtomicU64, Ordering, RwLock};
 
 /// A position in the order of invalidations.
@@ -31,6 +32,7 @@ pub(crate) const BUCKETS: usize = 256;
 pub(crate) struct Freshness {
     sequence: AtomicU64,
     table: RwLock<Table>,
+    protections: Protections,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,7 @@ struct Table {
 }
 
 impl Freshness {
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize, protections: Protections) -> Self {
         Self {
             sequence: AtomicU64::new(1),
             table: RwLock::new(Table {
@@ -57,6 +59,7 @@ impl Freshness {
                 buckets: Box::new([0; BUCKETS]),
                 capacity: capacity.max(1),
             }),
+            protections,
         }
     }
 
@@ -65,8 +68,19 @@ impl Freshness {
         Sequence(self.sequence.load(Ordering::SeqCst))
     }
 
+    /// A read point after every one that was taken before, though nothing is invalidated.
+    pub(crate) fn advance(&self) -> Sequence {
+        let _writers = self.table.write();
+        let next = self.sequence.load(Ordering::SeqCst) + 1;
+        self.sequence.store(next, Ordering::SeqCst);
+        Sequence(next)
+    }
+
     /// Fences everything that carries one of `labels` and was read before now.
     pub(crate) fn invalidate(&self, labels: impl IntoIterator<Item = Label>) {
+        if !self.protections.keep(Protection::Fence) {
+            return;
+        }
         let mut table = self.table.write();
         let next = self.sequence.load(Ordering::SeqCst) + 1;
         // Rows of one call share a number, and the index by age needs one row a number.
@@ -80,6 +94,9 @@ impl Freshness {
 
     /// Fences everything that was read before now.
     pub(crate) fn invalidate_all(&self) {
+        if !self.protections.keep(Protection::Fence) {
+            return;
+        }
         let mut table = self.table.write();
         let next = self.sequence.load(Ordering::SeqCst) + 1;
         table.rows.clear();
@@ -168,7 +185,7 @@ mod tests {
 
     #[test]
     fn an_invalidation_breaks_what_was_read_before_it_and_nothing_else() {
-        let fresh = Freshness::new(8);
+        let fresh = Freshness::new(8, Protections::default());
         let before = fresh.now();
         fresh.invalidate([Label::from_hash(1)]);
         assert_eq!(fresh.first_broken(&labels(1), None, before), Some(Broken::Key));
@@ -178,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_forgotten_row_costs_extra_misses_and_no_stale_hit() {
-        let fresh = Freshness::new(2);
+        let fresh = Freshness::new(2, Protections::default());
         let before = fresh.now();
         for key in 1..=3 {
             fresh.invalidate([Label::from_hash(key)]);
@@ -191,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_call_with_many_labels_fences_each_and_the_present_is_after_all() {
-        let fresh = Freshness::new(64);
+        let fresh = Freshness::new(64, Protections::default());
         let before = fresh.now();
         fresh.invalidate((1..=5).map(Label::from_hash));
         for key in 1..=5 {
@@ -202,7 +219,7 @@ mod tests {
 
     #[test]
     fn collapsed_dependencies_still_break() {
-        let fresh = Freshness::new(64);
+        let fresh = Freshness::new(64, Protections::default());
         let mut set = DependencySet::default();
         for key in 0..10_000_u64 {
             set.insert(Label::from_hash(key.wrapping_mul(0x9e37_79b9_7f4a_7c15)));

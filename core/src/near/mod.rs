@@ -33,6 +33,7 @@ pub(crate) struct Near {
     shards: Box<[Mutex<Shard>]>,
     hasher: KeyHasher,
     max_entry_bytes: usize,
+    max_shard_bytes: usize,
 }
 
 /// What a look at the counters shows.
@@ -57,14 +58,15 @@ impl Near {
             count /= 2;
         }
         let shards = (0..count)
-            .map(|_| Mutex::new(Shard::new(max_bytes / count, max_entries.div_ceil(count))))
+            .map(|_| Mutex::new(Shard::new(max_bytes / count, max_entries / count)))
             .collect();
-        Self { shards, hasher, max_entry_bytes }
+        Self { shards, hasher, max_entry_bytes, max_shard_bytes: max_bytes / count }
     }
 
-    /// Largest body that is stored, in bytes.
-    pub(crate) fn max_entry_bytes(&self) -> usize {
-        self.max_entry_bytes
+    /// Whether an entry is small enough to be stored.
+    pub(crate) fn fits(&self, probe: Probe<'_>, entry: &Entry) -> bool {
+        entry.body.as_str().len() <= self.max_entry_bytes
+            && shard::cost(entry) + probe.key.len() <= self.max_shard_bytes
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
@@ -99,8 +101,9 @@ impl Near {
         self.shard(probe.hash).lock().newest(probe, &self.judge(fresh, now))
     }
 
-    /// Stores an entry in the place of its variant. Returns what had to go for it.
-    pub(crate) fn put(&self, probe: Probe<'_>, entry: Entry) -> Vec<Evicted> {
+    /// Stores an entry in the place of its variant, and returns what had to go for it; `None` if
+    /// the variant in its place was read later. The entry [`fits`](Self::fits).
+    pub(crate) fn put(&self, probe: Probe<'_>, entry: Entry) -> Option<Vec<Evicted>> {
         self.shard(probe.hash).lock().put(probe, entry)
     }
 

@@ -12,9 +12,15 @@ use crate::observe::{MissReason, RemovalCause};
 /// Most variants of one key that are held at a time; the oldest goes first.
 const MAX_VARIANTS: usize = 8;
 
-/// Bytes that an entry costs besides its body and a long key: its node in the list and the map,
-/// and the allocations' own headers.
+/// Bytes that an entry costs besides its body, its dependencies and a long key: its node in the
+/// list and the map, and the allocations' own headers.
 pub(super) const OVERHEAD: usize = 190;
+
+/// Bytes that an entry takes, without its key.
+pub(super) fn cost(entry: &Entry) -> usize {
+    let dependencies = entry.dependencies.as_ref().map_or(0, |inner| inner.bytes());
+    OVERHEAD + entry.body.as_str().len() + dependencies
+}
 
 #[derive(Debug)]
 pub(super) struct Shard {
@@ -125,8 +131,7 @@ impl Slot {
 
     fn cost(&self) -> usize {
         let key = if self.key.spilled() { self.key.len() } else { 0 };
-        self.variants().map(|variant| OVERHEAD + variant.entry.body.as_str().len()).sum::<usize>()
-            + key
+        self.variants().map(|variant| cost(&variant.entry)).sum::<usize>() + key
     }
 }
 
@@ -191,8 +196,13 @@ impl Shard {
             })
     }
 
-    pub(super) fn put(&mut self, probe: Probe<'_>, entry: Entry) -> Vec<Evicted> {
+    pub(super) fn put(&mut self, probe: Probe<'_>, entry: Entry) -> Option<Vec<Evicted>> {
         let (digest, mode) = (entry.origin.digest().to_owned(), entry.origin.mode());
+        let same_key = self.map.peek(&probe.hash).filter(|slot| slot.key[..] == *probe.key);
+        let in_place = same_key.and_then(|slot| slot.variants().find(|v| v.is(&digest, mode)));
+        if in_place.is_some_and(|variant| variant.entry.read > entry.read) {
+            return None;
+        }
         let variant = Variant { checked: entry.read, entry };
         let mut evicted = self.replace(probe, |variant| !variant.is(&digest, mode), Some(variant));
         while self.bytes > self.max_bytes || self.entries > self.max_entries {
@@ -200,7 +210,7 @@ impl Shard {
             self.forget(&oldest);
             evict(oldest, RemovalCause::Size, &mut evicted);
         }
-        evicted
+        Some(evicted)
     }
 
     /// Removes all variants of a key; whether one of them could have been served.
@@ -242,7 +252,7 @@ impl Shard {
             }
         }
         let key = KeyBytes::from_slice(probe.key);
-        for surplus in variants.drain(variants.len().min(MAX_VARIANTS)..) {
+        for surplus in variants.drain(self.room_for(&key, &variants)..) {
             evicted.push(Evicted {
                 key: key.clone(),
                 entry: surplus.entry,
@@ -255,6 +265,17 @@ impl Shard {
             self.map.put(probe.hash, slot);
         }
         evicted
+    }
+
+    /// How many of these variants of one key, newest first, a shard can hold.
+    fn room_for(&self, key: &KeyBytes, variants: &[Variant]) -> usize {
+        let most = MAX_VARIANTS.min(self.max_entries);
+        let mut bytes = key.len();
+        let fit = variants.iter().take_while(|variant| {
+            bytes += cost(&variant.entry);
+            bytes <= self.max_bytes
+        });
+        fit.count().min(most)
     }
 
     fn forget(&mut self, slot: &Slot) {

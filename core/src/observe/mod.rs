@@ -77,7 +77,8 @@ pub enum BypassReason {
     WaitLimit,
     /// Waiting would have closed a cycle of waits; re-entry on the same key among them.
     Cycle,
-    /// The last render of this key could not be shared, so the key passes uncoalesced for a while.
+    /// The last render of this key could not be shared, so nobody waits for this one. It is stored
+    /// if it may be, and then callers wait for each other again; else after a while.
     Unshared,
     /// Two keys share a hash, and the other one is being rendered.
     Collision,
@@ -119,6 +120,8 @@ pub enum RefusalReason {
     Vetoed,
     /// The fragment was invalidated while it was rendered.
     Invalidated,
+    /// A `refresh=` that began later is stored already.
+    Superseded,
     /// A fragment of another cache is inside.
     SpansCaches,
 }
@@ -133,6 +136,7 @@ impl RefusalReason {
             Self::BodyTooLarge => "body_too_large",
             Self::Vetoed => "vetoed",
             Self::Invalidated => "invalidated",
+            Self::Superseded => "superseded",
             Self::SpansCaches => "spans_caches",
         }
     }

@@ -74,7 +74,7 @@ pub fn veto(id: u64) {
 
 /// Gives up the block of ticket number `id`, and whatever is open inside it.
 pub fn abandon(id: u64) {
-    drop(stack::take(id));
+    stack::abandon(id);
 }
 
 impl Frame {
@@ -82,32 +82,25 @@ impl Frame {
         let cache = self.cache.clone();
         let now = cache.moment();
         let inner = std::mem::take(&mut self.inner).finish().map(Arc::new);
-        let purpose = std::mem::replace(&mut self.purpose, Purpose::Print);
-        let (flight, life) = match purpose {
-            Purpose::Print => {
-                self.pass_on(inner.as_deref(), self.inner_expires);
-                return Closed::Printed;
-            }
-            Purpose::Store { flight, life } => (flight, life),
-        };
         // A life past the end of the clock is for ever.
-        let expires = life.and_then(|life| now.after(life)).unwrap_or(Moment::NEVER);
+        let expires = self.life.and_then(|life| now.after(life)).unwrap_or(Moment::NEVER);
+        let expires = expires.min(self.inner_expires);
+        // Also where nothing is stored: the fragment around this one lives no longer.
+        self.pass_on(inner.as_deref(), expires);
+        let Purpose::Store(flight) = std::mem::replace(&mut self.purpose, Purpose::Print) else {
+            return Closed::Printed;
+        };
         let entry = Entry {
             body,
             origin: Arc::clone(&self.origin),
             read: self.read,
-            expires: expires.min(self.inner_expires),
+            expires,
             dependencies: inner,
         };
-        self.pass_on(entry.dependencies.as_deref(), entry.expires);
+        let probe = Probe { hash: self.hash, key: &self.key };
         let bytes = entry.body.as_str().len();
-        let refusal = if self.veto.is_some() {
-            self.veto
-        } else if cache.near().is_none_or(|near| bytes > near.max_entry_bytes()) {
-            Some(RefusalReason::BodyTooLarge)
-        } else {
-            None
-        };
+        let near = cache.near().filter(|near| near.fits(probe, &entry));
+        let refusal = self.veto.or(near.is_none().then_some(RefusalReason::BodyTooLarge));
         if let Some(reason) = refusal {
             cache.flights().part(&flight, now);
             cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);
@@ -116,20 +109,20 @@ impl Frame {
         // Storing what was invalidated meanwhile would be harmless, as it is never served, but it
         // would take room.
         let fresh = cache.fresh().holds(&self.labels, entry.dependencies.as_deref(), entry.read);
-        let evicted = match cache.near() {
-            Some(near) if fresh => {
-                near.put(Probe { hash: self.hash, key: &self.key }, entry.clone())
-            }
-            _ => Vec::new(),
+        let stored = match near {
+            Some(near) if fresh => near.put(probe, entry.clone()).ok_or(RefusalReason::Superseded),
+            _ => Err(RefusalReason::Invalidated),
         };
         cache.flights().land(&flight, entry);
+        let evicted = match stored {
+            Ok(evicted) => evicted,
+            Err(reason) => {
+                cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);
+                return Closed::Refused(reason);
+            }
+        };
         for gone in evicted {
             cache.emit(EventKind::Evicted(gone.cause), Some(&gone.key), &gone.entry.origin);
-        }
-        if !fresh {
-            let reason = RefusalReason::Invalidated;
-            cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);
-            return Closed::Refused(reason);
         }
         let stored = EventKind::Stored { bytes, render_time: now.since(self.started) };
         cache.emit(stored, Some(&self.key), &self.origin);

@@ -16,6 +16,8 @@ use crate::key::{self, KeyEncoder, MAX_KEY_BYTES, UnusablePart};
 use crate::near::Probe;
 use crate::observe::{BypassReason, EventKind, MissReason, RefusalReason};
 use crate::policy::{Mode, OnMistake};
+use crate::protection::Protection;
+use crate::sync::thread_local;
 use crate::syntax::site::{DIGEST_LEN, Site};
 use crate::timeout::Timeout;
 
@@ -51,9 +53,10 @@ impl FragmentCache {
     ///
     /// `on_hit` turns a stored body into what the engine prints; it runs under a lock and must do
     /// no more than that. `bounded` tells whether someone gives up what this render leaves open
-    /// when it fails (a [`Scope`](crate::engine::Scope), or the ticket's own drop); `opens_again` whether this render
-    /// has opened the unnamed block with the given number before (see [`RenderMemo`]).
+    /// when it fails (a [`Scope`], or the ticket's own drop); `opens_again` whether this render has
+    /// opened the unnamed block with the given number before (see [`RenderMemo`]).
     ///
+    /// [`Scope`]: crate::engine::Scope
     /// [`RenderMemo`]: crate::engine::RenderMemo
     ///
     /// # Errors
@@ -70,11 +73,11 @@ impl FragmentCache {
         opens_again: impl FnOnce(u64) -> bool,
         on_hit: impl Fn(&Body) -> R,
     ) -> Result<Opened<R>, Error> {
-        let mut buffer = KEY.take();
+        let mut buffer = KEY.with(RefCell::take);
         buffer.clear();
         let outcome =
             self.open_in(&mut buffer, site, arguments, mode, bounded, opens_again, on_hit);
-        KEY.set(buffer);
+        KEY.with(|key| key.replace(buffer));
         outcome
     }
 
@@ -106,7 +109,9 @@ impl FragmentCache {
         if positional > 0 {
             match Timeout::from_scalar(arguments.scalar(0)) {
                 Ok(timeout) => request.timeout = timeout,
-                Err(error) => return self.refuse(site, mode, error, RefusalReason::Timeout),
+                Err(error) => {
+                    return self.refuse(site, mode, error, RefusalReason::Timeout, request);
+                }
             }
         }
         let unnamed = positional < 2;
@@ -118,7 +123,13 @@ impl FragmentCache {
             let mut encoder = KeyEncoder::new(buffer);
             for index in 1..positional {
                 if let Err(part) = arguments.encode(index, &mut encoder) {
-                    return self.refuse(site, mode, unusable(index, part), RefusalReason::Key);
+                    return self.refuse(
+                        site,
+                        mode,
+                        unusable(index, part),
+                        RefusalReason::Key,
+                        request,
+                    );
                 }
             }
         }
@@ -136,8 +147,8 @@ impl FragmentCache {
         Ok(self.open_slow(probe, &origin, request, missed, on_hit))
     }
 
-    /// The way of a hit, for a block that asks for nothing special and stands in no other; `None`
-    /// if this is not such a case.
+    /// The way of a hit, for a block that asks for nothing special; `None` if this is not such a
+    /// case.
     pub(crate) fn quick_hit<R>(
         &self,
         probe: Probe<'_>,
@@ -146,15 +157,30 @@ impl FragmentCache {
         on_hit: impl Fn(&Body) -> R,
     ) -> Option<Result<R, MissReason>> {
         let plain = !request.unless && !request.refresh && request.timeout != Timeout::Delete;
-        if !plain || stack::depth() > 0 || self.has_observer() || !self.reads() {
+        if !plain || !self.reads() {
             return None;
         }
         let near = self.near()?;
-        let now = || self.recent();
-        Some(near.lookup(probe, variant, self.fresh(), &now, |entry| on_hit(&entry.body)))
+        // Only a fragment around this one, or an observer, wants more than the body.
+        let told = stack::depth() > 0 || self.has_observer();
+        let on_entry = |entry: &Entry| (on_hit(&entry.body), told.then(|| entry.clone()));
+        let found = near.lookup(probe, variant, self.fresh(), &|| self.recent(), on_entry);
+        Some(found.map(|(value, entry)| {
+            if let Some(entry) = entry {
+                self.pass_on(probe, &entry);
+                self.emit(EventKind::Hit, Some(probe.key), &entry.origin);
+            }
+            value
+        }))
     }
 
-    /// Everything else: hits inside other fragments or under an observer, misses, and bypasses.
+    /// Tells the fragment around this one what it depends on by printing `entry`.
+    fn pass_on(&self, probe: Probe<'_>, entry: &Entry) {
+        let labels = self.hasher().labels(probe.key, probe.hash, entry.origin.template_label);
+        stack::with_top(|outer| outer.inherit(&Inherited::from_entry(self, &labels, entry)));
+    }
+
+    /// Everything else: misses, waits, and bypasses.
     ///
     /// `missed` is the reason of a lookup that was made already.
     pub(crate) fn open_slow<R>(
@@ -166,97 +192,115 @@ impl FragmentCache {
         on_hit: impl Fn(&Body) -> R,
     ) -> Opened<R> {
         let emit = |kind| self.emit(kind, Some(probe.key), origin);
-        let render = |purpose, veto| {
-            Opened::Render(self.push_frame(probe, origin, request.scoped, purpose, veto))
+        let render = |purpose, veto, events: &[EventKind]| {
+            // Made before anyone is told: if an observer panics, its drop gives up the flight.
+            let frame = self.frame(probe, origin, request, purpose, veto);
+            for &kind in events {
+                emit(kind);
+            }
+            Opened::Render(Ticket::new(stack::push(frame)))
         };
-        let print = |reason, veto| {
-            emit(EventKind::Bypassed(reason));
-            render(Purpose::Print, veto)
+        let print = |reason| render(Purpose::Print, None, &[EventKind::Bypassed(reason)]);
+        let veto = |reason| {
+            let veto = Some(RefusalReason::Vetoed);
+            render(Purpose::Print, veto, &[EventKind::Bypassed(reason)])
         };
-        let Some(near) = self.near() else { return print(BypassReason::Mode, None) };
+        let Some(near) = self.near() else { return print(BypassReason::Mode) };
         if request.timeout == Timeout::Delete {
             self.delete_encoded(probe.key);
-            return print(BypassReason::Delete, Some(RefusalReason::Vetoed));
+            return veto(BypassReason::Delete);
         }
         if request.unless {
-            return print(BypassReason::Unless, Some(RefusalReason::Vetoed));
+            return veto(BypassReason::Unless);
         }
         let mode = self.mode();
         if mode == Mode::Bypass {
-            return print(BypassReason::Mode, None);
+            return print(BypassReason::Mode);
         }
         if probe.key.len() > MAX_KEY_BYTES {
-            emit(EventKind::Refused(RefusalReason::KeyTooLong));
-            return render(Purpose::Print, None);
+            let refused = EventKind::Refused(RefusalReason::KeyTooLong);
+            return render(Purpose::Print, None, &[refused]);
         }
-        let life = self.life(request.timeout);
         let labels = self.hasher().labels(probe.key, probe.hash, origin.template_label);
         // A failed render that nobody bounds may have left this very fragment open.
         stack::abandon_leftover(probe.hash, origin);
         if request.refresh && mode == Mode::Normal {
-            emit(EventKind::Miss(MissReason::Refresh));
             let flight = self.flights().lead_anew(probe, origin, &labels, self.fresh());
-            return render(Purpose::Store { flight, life }, None);
+            return render(Purpose::Store(flight), None, &[EventKind::Miss(MissReason::Refresh)]);
         }
         let look = || {
             let variant = (origin.digest(), origin.mode());
             near.lookup(probe, variant, self.fresh(), &|| self.recent(), Entry::clone)
         };
         let serve = |entry: &Entry, kind| {
-            stack::with_top(|outer| outer.inherit(&Inherited::from_entry(self, &labels, entry)));
+            self.pass_on(probe, entry);
             emit(kind);
             Opened::Hit(on_hit(&entry.body))
         };
-        let mut missed = missed;
+        let (mut missed, mut first_reason) = (missed, None);
+        let mut deadline = None;
         for _ in 0..ATTEMPTS {
             let reason = match missed.take().map_or_else(look, Err) {
                 Ok(entry) => return serve(&entry, EventKind::Hit),
-                Err(reason) => reason,
+                Err(reason) => *first_reason.get_or_insert(reason),
             };
+            let miss = EventKind::Miss(reason);
             if mode == Mode::ReadOnly {
-                emit(EventKind::Miss(reason));
-                return print(BypassReason::ReadOnly, None);
+                let bypassed = EventKind::Bypassed(BypassReason::ReadOnly);
+                return render(Purpose::Print, None, &[miss, bypassed]);
             }
             let began = self.moment();
-            match self.flights().join(probe, origin, &labels, self.fresh(), began) {
+            let deadline = *deadline.get_or_insert_with(|| self.flights().deadline());
+            match self.flights().join(probe, origin, &labels, self.fresh(), began, deadline) {
                 Joined::Lead(flight) => {
                     // Another leader may have landed since the lookup.
-                    if let Ok(entry) = look() {
+                    if self.protections().keep(Protection::SecondLook)
+                        && let Ok(entry) = look()
+                    {
                         self.flights().land(&flight, entry.clone());
                         return serve(&entry, EventKind::Hit);
                     }
-                    emit(EventKind::Miss(reason));
-                    return render(Purpose::Store { flight, life }, None);
+                    return render(Purpose::Store(flight), None, &[miss]);
+                }
+                Joined::Pass(flight) => {
+                    let bypassed = EventKind::Bypassed(BypassReason::Unshared);
+                    return render(Purpose::Store(flight), None, &[miss, bypassed]);
                 }
                 Joined::Alone(alone) => {
-                    emit(EventKind::Miss(reason));
-                    return print(alone, None);
+                    return render(Purpose::Print, None, &[miss, EventKind::Bypassed(alone)]);
                 }
                 Joined::Follow(entry) => {
                     // The leader may have used fragments that were invalidated before this
                     // caller came.
-                    if self.fresh().holds(&labels, entry.dependencies.as_deref(), entry.read) {
-                        emit(EventKind::Miss(reason));
+                    let dependencies = entry.dependencies.as_deref();
+                    if !self.protections().keep(Protection::FollowerCheck)
+                        || self.fresh().holds(&labels, dependencies, entry.read)
+                    {
+                        emit(miss);
                         let waited = self.moment().since(began);
                         return serve(&entry, EventKind::Waited(waited));
                     }
                 }
+                Joined::Again => {}
             }
         }
-        print(BypassReason::WaitLimit, None)
+        let bypassed = EventKind::Bypassed(BypassReason::WaitLimit);
+        match first_reason.map(EventKind::Miss) {
+            Some(miss) => render(Purpose::Print, None, &[miss, bypassed]),
+            None => render(Purpose::Print, None, &[bypassed]),
+        }
     }
 
-    fn push_frame(
+    fn frame(
         &self,
         probe: Probe<'_>,
         origin: &Arc<Origin>,
-        scoped: bool,
+        request: Request,
         purpose: Purpose,
         veto: Option<RefusalReason>,
-    ) -> Ticket {
-        let id = stack::next_id();
-        stack::push(Frame {
-            id,
+    ) -> Frame {
+        Frame {
+            id: stack::next_id(),
             cache: self.clone(),
             purpose,
             key: KeyBytes::from_slice(probe.key),
@@ -265,12 +309,12 @@ impl FragmentCache {
             labels: self.hasher().labels(probe.key, probe.hash, origin.template_label),
             read: self.fresh().now(),
             started: self.moment(),
+            life: self.life(request.timeout),
             inner: DependencySet::default(),
             inner_expires: Moment::NEVER,
             veto,
-            scoped,
-        });
-        Ticket::new(id)
+            scoped: request.scoped,
+        }
     }
 
     fn life(&self, timeout: Timeout) -> Option<Duration> {
@@ -288,6 +332,7 @@ impl FragmentCache {
         mode: OutputMode,
         error: Error,
         reason: RefusalReason,
+        request: Request,
     ) -> Result<Opened<R>, Error> {
         let parsed = Site::parse(site).ok_or_else(|| foreign_site(site))?;
         let origin = self.origins().get(site, &parsed, mode, self.hasher());
@@ -298,7 +343,8 @@ impl FragmentCache {
                 self.emit(EventKind::Bypassed(BypassReason::Refused), None, &origin);
                 let probe = Probe { hash: 0, key: &[] };
                 let veto = Some(RefusalReason::Vetoed);
-                Ok(Opened::Render(self.push_frame(probe, &origin, true, Purpose::Print, veto)))
+                let frame = self.frame(probe, &origin, request, Purpose::Print, veto);
+                Ok(Opened::Render(Ticket::new(stack::push(frame))))
             }
         }
     }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::marker::PhantomData;
 
-use crate::sync::Mutex;
+use crate::sync::{Mutex, thread_local};
 
 use super::stack;
 
@@ -22,7 +22,8 @@ thread_local! {
 /// ```
 #[derive(Debug)]
 pub struct Scope {
-    depth: usize,
+    /// Frames of this render have numbers from here on.
+    first: u64,
     outer: bool,
     /// Stays on the thread whose stack it bounds.
     _not_send: PhantomData<*const ()>,
@@ -31,19 +32,20 @@ pub struct Scope {
 impl Scope {
     /// Begins a render on this thread.
     pub fn begin() -> Self {
-        Self { depth: stack::depth(), outer: SCOPED.replace(true), _not_send: PhantomData }
+        let outer = SCOPED.with(|scoped| scoped.replace(true));
+        Self { first: stack::next_id(), outer, _not_send: PhantomData }
     }
 
     /// Whether a scope is open on this thread.
     pub fn is_open() -> bool {
-        SCOPED.get()
+        SCOPED.with(Cell::get)
     }
 }
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        SCOPED.set(self.outer);
-        stack::truncate(self.depth);
+        let _ = SCOPED.try_with(|scoped| scoped.set(self.outer));
+        stack::truncate(self.first);
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::cache::FragmentCache;
@@ -11,6 +12,7 @@ use crate::entry::{Entry, KeyBytes, Origin};
 use crate::flight::Flight;
 use crate::fresh::{DependencySet, Labels, Sequence};
 use crate::observe::RefusalReason;
+use crate::sync::thread_local;
 
 /// Most frames that may be open on a thread. Engines bear far fewer in one render; more are what
 /// failed renders left behind, and the oldest are given up.
@@ -20,7 +22,7 @@ const MAX_FRAMES: usize = 256;
 #[derive(Debug)]
 pub(super) enum Purpose {
     /// Store it, and give it to those who wait.
-    Store { flight: Arc<Flight>, life: Option<Duration> },
+    Store(Arc<Flight>),
     /// Print it only.
     Print,
 }
@@ -38,6 +40,8 @@ pub(super) struct Frame {
     /// The read point: nothing in the body was read before it.
     pub(super) read: Sequence,
     pub(super) started: Moment,
+    /// How long the body may be served; for ever without.
+    pub(super) life: Option<Duration>,
     /// What the fragments inside depend on, and when the first of them expires.
     pub(super) inner: DependencySet,
     pub(super) inner_expires: Moment,
@@ -49,7 +53,7 @@ pub(super) struct Frame {
 
 impl Drop for Frame {
     fn drop(&mut self) {
-        if let Purpose::Store { flight, .. } = &self.purpose {
+        if let Purpose::Store(flight) = &self.purpose {
             self.cache.flights().abandon(flight);
             self.cache.counters().count_error();
         }
@@ -71,6 +75,19 @@ impl Frame {
         if let Some(veto) = inner.veto {
             self.veto.get_or_insert(veto);
         }
+    }
+
+    /// Takes over what a fragment inside depends on that was given up: what this one prints in its
+    /// place may rest on it.
+    fn inherit_failed(&mut self, inner: &mut Self) {
+        let dependencies = std::mem::take(&mut inner.inner).finish();
+        self.inherit(&Inherited {
+            cache: &inner.cache,
+            labels: &inner.labels,
+            dependencies: dependencies.as_ref(),
+            expires: inner.inner_expires,
+            veto: inner.veto,
+        });
     }
 }
 
@@ -103,84 +120,101 @@ thread_local! {
     static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
     /// Length of `FRAMES`, readable without borrowing it: the only thing a hit asks.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
-    static NEXT_ID: Cell<u64> = const { Cell::new(1) };
 }
+
+/// One count for all threads: a ticket that strays to another thread must not meet a frame there.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// Open fragments on this thread.
 pub(super) fn depth() -> usize {
-    DEPTH.get()
+    DEPTH.with(Cell::get)
 }
 
-/// A number for a new frame, never zero and not used before on this thread.
+/// A number for a new frame, never zero, not used before, and above those of the frames below it.
 pub(super) fn next_id() -> u64 {
-    let id = NEXT_ID.get();
-    NEXT_ID.set(id + 1);
-    id
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
 }
 
-pub(super) fn push(frame: Frame) {
-    let surplus = FRAMES.with_borrow_mut(|frames| {
+/// Puts a frame on this thread's stack and returns its number.
+pub(super) fn push(frame: Frame) -> u64 {
+    let id = frame.id;
+    let surplus = edit(|frames| {
         frames.push(frame);
-        let surplus = (frames.len() > MAX_FRAMES).then(|| frames.remove(0));
-        DEPTH.set(frames.len());
-        surplus
+        (frames.len() > MAX_FRAMES).then(|| frames.remove(0))
     });
     // Dropped outside the borrow: giving up a flight tells observers.
     drop(surplus);
+    id
 }
 
-/// Takes the frame `id` off the stack, and whatever a failed render left above it.
+/// Takes the frame `id` off the stack. What a failed render left above it is given up.
 pub(super) fn take(id: u64) -> Option<Frame> {
-    let mut left = FRAMES.with_borrow_mut(|frames| {
+    let (mut frame, above) = edit(|frames| {
         let at = frames.iter().rposition(|frame| frame.id == id)?;
-        let left = frames.split_off(at);
-        DEPTH.set(frames.len());
-        Some(left)
-    })?;
-    let frame = left.remove(0);
-    drop(left);
+        let above = frames.split_off(at + 1);
+        frames.pop().map(|frame| (frame, above))
+    })??;
+    for mut inner in above {
+        frame.inherit_failed(&mut inner);
+    }
     Some(frame)
 }
 
-/// Gives up every frame above the first `depth`.
-pub(super) fn truncate(depth: usize) {
-    let left = FRAMES.with_borrow_mut(|frames| {
-        let left = frames.split_off(depth.min(frames.len()));
-        DEPTH.set(frames.len());
-        left
+/// Gives up the frame `id` and every frame above it.
+pub(super) fn abandon(id: u64) {
+    if let Some(mut frame) = take(id) {
+        with_top(|outer| outer.inherit_failed(&mut frame));
+    }
+}
+
+/// Gives up every frame from number `first` on.
+pub(super) fn truncate(first: u64) {
+    let lowest = edit(|frames| {
+        let at = frames.partition_point(|frame| frame.id < first);
+        frames.get(at).map(|frame| frame.id)
     });
-    drop(left);
+    if let Some(id) = lowest.flatten() {
+        abandon(id);
+    }
 }
 
 /// Shows the innermost open frame to `with`.
 pub(super) fn with_top(with: impl FnOnce(&mut Frame)) {
-    FRAMES.with_borrow_mut(|frames| {
-        if let Some(frame) = frames.last_mut() {
-            with(frame);
-        }
-    });
+    edit(|frames| frames.last_mut().map(with));
 }
 
 /// Shows the frame `id` to `with`, if it is open.
 pub(super) fn with_frame(id: u64, with: impl FnOnce(&mut Frame)) {
-    FRAMES.with_borrow_mut(|frames| {
-        if let Some(frame) = frames.iter_mut().rfind(|frame| frame.id == id) {
-            with(frame);
-        }
-    });
+    edit(|frames| frames.iter_mut().rfind(|frame| frame.id == id).map(with));
 }
 
 /// Gives up the frame that would render this variant of this key, if it stands in a render that
-/// nobody bounds: on its own thread it can only be what a failed render left behind.
+/// nobody bounds: on its own thread it can only be what a failed render left behind, with the
+/// frames of that render above it.
 pub(super) fn abandon_leftover(hash: u64, origin: &Arc<Origin>) {
     if depth() == 0 {
         return;
     }
-    let leftover = FRAMES.with_borrow(|frames| {
-        let same = |frame: &&Frame| {
+    let leftover = edit(|frames| {
+        let same = |frame: &Frame| {
             !frame.scoped && frame.hash == hash && Arc::ptr_eq(&frame.origin, origin)
         };
-        frames.iter().find(same).map(|frame| frame.id)
+        let at = frames.iter().position(same)?;
+        let count = frames[at..].iter().take_while(|frame| !frame.scoped).count();
+        Some(frames.drain(at..at + count).collect::<Vec<_>>())
     });
-    drop(leftover.and_then(take));
+    drop(leftover);
+}
+
+/// The one way to the frames. Frames are dropped outside of it: that may run a user's code, such as
+/// an observer's own drop. `None` while the thread ends.
+fn edit<R>(edit: impl FnOnce(&mut Vec<Frame>) -> R) -> Option<R> {
+    FRAMES
+        .try_with(|frames| {
+            let mut frames = frames.borrow_mut();
+            let result = edit(&mut frames);
+            let _ = DEPTH.try_with(|depth| depth.set(frames.len()));
+            result
+        })
+        .ok()
 }

@@ -1,0 +1,50 @@
+//! The protections of the protocol by name, so that a test can switch one off and show that it
+//! notices. Outside this crate's own tests all of them are always on and this file is empty air.
+
+/// What keeps a promise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Protection {
+    /// An invalidation fences renders under way (I1).
+    Fence,
+    /// A follower compares labels before it takes a leader's result (I1).
+    FollowerCheck,
+    /// A new leader looks whether the one before it has landed (I2).
+    SecondLook,
+    /// What a `refresh=` stored is not replaced by what was read before it.
+    Order,
+    /// After an invalidation the followers of a failed leader join anew instead of leading (I2).
+    Rejoin,
+    /// A leader that fails wakes a follower (I7).
+    HandOver,
+    /// A wait that would close a cycle is not begun (I7).
+    CycleCheck,
+}
+
+/// The protections of one cache.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Protections {
+    #[cfg(test)]
+    without: Option<Protection>,
+}
+
+impl Protections {
+    /// All but one, to show what it is there for.
+    #[cfg(test)]
+    pub(crate) fn without(protection: Protection) -> Self {
+        Self { without: Some(protection) }
+    }
+
+    /// Whether this one is on.
+    #[cfg(test)]
+    pub(crate) fn keep(self, protection: Protection) -> bool {
+        self.without != Some(protection)
+    }
+
+    /// Whether this one is on: always.
+    #[cfg(not(test))]
+    #[inline(always)]
+    #[allow(clippy::unused_self, reason = "the test build looks at it")]
+    pub(crate) fn keep(self, _: Protection) -> bool {
+        true
+    }
+}

@@ -1,0 +1,45 @@
+//! Time that stands still until a test moves it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::clock::Clock;
+
+/// A clock that a test moves by hand. A clone shows the same time.
+///
+/// ```
+/// use std::time::Duration;
+/// use fragcache::Clock;
+/// use fragcache::testing::ManualClock;
+///
+/// let clock = ManualClock::new();
+/// let same = clock.clone();
+/// clock.advance(Duration::from_secs(61));
+/// assert_eq!(same.now(), Duration::from_secs(61));
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct ManualClock {
+    nanos: Arc<AtomicU64>,
+}
+
+impl ManualClock {
+    /// A clock that shows zero.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves time forward, for all clones. It stops at 584 years.
+    pub fn advance(&self, by: Duration) {
+        let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+        let add = |now: u64| Some(now.saturating_add(by));
+        // `add` always gives a value, so there is nothing to report.
+        let _ = self.nanos.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Duration {
+        Duration::from_nanos(self.nanos.load(Ordering::SeqCst))
+    }
+}

@@ -1,0 +1,191 @@
+//! An observer that keeps every event, and assertions about what it has seen.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::key::FragmentKey;
+use crate::observe::{BypassReason, Event, EventKind, Observer, RefusalReason};
+
+/// One event as a [`Recorder`] keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recorded {
+    /// What happened.
+    pub kind: EventKind,
+    /// The fragment's name; `template:line` for an unnamed block; empty where no key is known.
+    pub name: String,
+    /// The key, where one is known.
+    pub key: Option<FragmentKey>,
+    /// The template, for fragments of a template.
+    pub template: Option<String>,
+    /// The line of the cache block; 0 where there is none.
+    pub line: u32,
+}
+
+/// An observer that remembers. A clone is another handle to the same memory: give one to the
+/// cache, and ask the other.
+///
+/// Fragments are asked for by name (for an unnamed block `page.html:7`), whatever they vary on.
+///
+/// ```
+/// use fragcache::testing::Recorder;
+/// use fragcache::{EventKind, Fragment, FragmentCache, fragment_key};
+///
+/// let recorder = Recorder::new();
+/// let cache = FragmentCache::builder().observer(recorder.clone()).build()?;
+/// let row = Fragment::new(fragment_key!("row", 1));
+/// cache.render(&row, || "one")?;
+/// cache.render(&row, || "again")?;
+///
+/// recorder.assert_rendered_once("row");
+/// recorder.assert_hit("row");
+/// assert_eq!(recorder.events().last().unwrap().kind, EventKind::Hit);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Recorder {
+    events: Arc<Mutex<Vec<Recorded>>>,
+}
+
+impl Observer for Recorder {
+    fn on_event(&self, event: &Event<'_>) {
+        let recorded = Recorded {
+            kind: event.kind,
+            name: event.name().into_owned(),
+            key: event.key.cloned(),
+            template: event.template.map(Into::into),
+            line: event.line,
+        };
+        self.lock().push(recorded);
+    }
+}
+
+impl Recorder {
+    /// A recorder that has seen nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Everything seen since the beginning or the last [`reset`](Self::reset), in order.
+    pub fn events(&self) -> Vec<Recorded> {
+        self.lock().clone()
+    }
+
+    /// Forgets what was seen.
+    pub fn reset(&self) {
+        self.lock().clear();
+    }
+
+    /// How often stored markup of this fragment was served. Callers that received what another
+    /// rendered meanwhile count too.
+    pub fn hits(&self, name: &str) -> usize {
+        self.count(|event| {
+            event.name == name && matches!(event.kind, EventKind::Hit | EventKind::Waited(_))
+        })
+    }
+
+    /// How often a body of this fragment was evaluated, stored or not.
+    ///
+    /// ```
+    /// use fragcache::testing::Recorder;
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let recorder = Recorder::new();
+    /// let cache = FragmentCache::builder().observer(recorder.clone()).build()?;
+    /// let draft = Fragment::new(fragment_key!("row", 1)).unless(true);
+    /// cache.render(&draft, || "one")?;
+    /// cache.render(&draft, || "two")?;
+    /// assert_eq!(recorder.renders("row"), 2);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn renders(&self, name: &str) -> usize {
+        renders(self.lock().iter().filter(|event| event.name == name))
+    }
+
+    /// Asserts that stored markup of this fragment was served at least once.
+    ///
+    /// # Panics
+    ///
+    /// If it was not; the message shows what was seen.
+    #[track_caller]
+    pub fn assert_hit(&self, name: &str) {
+        assert!(self.hits(name) > 0, "no hit of {name:?}{}", self.seen());
+    }
+
+    /// Asserts that this fragment's body was evaluated, and none of it served from the store.
+    ///
+    /// # Panics
+    ///
+    /// If it was not; the message shows what was seen.
+    #[track_caller]
+    pub fn assert_missed(&self, name: &str) {
+        let missed = self.renders(name) > 0 && self.hits(name) == 0;
+        assert!(missed, "{name:?} was not rendered, or was served{}", self.seen());
+    }
+
+    /// Asserts that this fragment's body was evaluated exactly once.
+    ///
+    /// # Panics
+    ///
+    /// If it was not; the message shows what was seen.
+    #[track_caller]
+    pub fn assert_rendered_once(&self, name: &str) {
+        let renders = self.renders(name);
+        assert!(renders == 1, "{name:?} was rendered {renders} times{}", self.seen());
+    }
+
+    /// Asserts that no fragment's body was evaluated: all that was opened came from the store.
+    ///
+    /// # Panics
+    ///
+    /// If one was; the message shows what was seen.
+    #[track_caller]
+    pub fn assert_no_body_evaluated(&self) {
+        let renders = renders(self.lock().iter());
+        assert!(renders == 0, "{renders} bodies were evaluated{}", self.seen());
+    }
+
+    fn count(&self, is: impl Fn(&Recorded) -> bool) -> usize {
+        self.lock().iter().filter(|event| is(event)).count()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Recorded>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The events, one a line, for a failed assertion.
+    fn seen(&self) -> String {
+        let lines: Vec<_> = self
+            .lock()
+            .iter()
+            .map(|event| match &event.key {
+                Some(key) => format!("  {key}: {:?}", event.kind),
+                None => format!("  {:?}", event.kind),
+            })
+            .collect();
+        if lines.is_empty() {
+            return "; nothing was seen".to_owned();
+        }
+        format!("; seen:\n{}", lines.join("\n"))
+    }
+}
+
+/// How many bodies these events tell of: a miss leads to a render unless another's was received,
+/// and some renders make no lookup.
+fn renders<'e>(events: impl Iterator<Item = &'e Recorded>) -> usize {
+    let (mut rendered, mut received) = (0, 0);
+    for event in events {
+        match event.kind {
+            EventKind::Miss(_)
+            | EventKind::Refused(RefusalReason::KeyTooLong)
+            | EventKind::Bypassed(
+                BypassReason::Unless
+                | BypassReason::Delete
+                | BypassReason::Mode
+                | BypassReason::Refused,
+            ) => rendered += 1,
+            EventKind::Waited(_) => received += 1,
+            _ => {}
+        }
+    }
+    usize::saturating_sub(rendered, received)
+}

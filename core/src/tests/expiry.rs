@@ -1,0 +1,85 @@
+//! Expiry by the manual clock: exact, and inherited by the fragments around.
+
+use std::time::Duration;
+
+use super::{fragment, rig, rig_with};
+use crate::{EventKind, Fragment, MissReason, Mode, Timeout, fragment_key};
+
+#[test]
+fn a_fragment_lives_exactly_as_long_as_its_timeout() {
+    let rig = rig();
+    let row = fragment("row").expires_after(Duration::from_secs(60));
+    rig.cache.render(&row, || "old").unwrap();
+    rig.clock.advance(Duration::from_secs(60) - Duration::from_nanos(1));
+    assert_eq!(&*rig.cache.render(&row, || "new").unwrap(), "old");
+    rig.clock.advance(Duration::from_nanos(1));
+    assert_eq!(rig.get("row"), None);
+    assert_eq!(&*rig.cache.render(&row, || "new").unwrap(), "new");
+    let last = rig.recorder.events()[3].kind;
+    assert_eq!(last, EventKind::Miss(MissReason::Expired));
+}
+
+#[test]
+fn a_life_begins_when_the_body_is_finished() {
+    let rig = rig();
+    let row = fragment("row").expires_after(Duration::from_secs(10));
+    let slow = || {
+        rig.clock.advance(Duration::from_secs(30));
+        "slow"
+    };
+    rig.cache.render(&row, slow).unwrap();
+    rig.clock.advance(Duration::from_secs(9));
+    assert!(rig.get("row").is_some());
+}
+
+#[test]
+fn the_default_life_is_the_caches_and_never_means_never() {
+    let rig = rig_with(|builder| builder.default_timeout(Some(Duration::from_secs(5))));
+    rig.say("default", "");
+    rig.cache.render(&fragment("never").never_expires(), || "").unwrap();
+    rig.clock.advance(Duration::from_secs(5));
+    assert_eq!(rig.get("default"), None);
+    rig.clock.advance(Duration::from_secs(100 * 365 * 86_400));
+    assert!(rig.get("never").is_some());
+}
+
+#[test]
+fn a_timeout_of_zero_is_refused_before_the_body_runs() {
+    let rig = rig();
+    let row = fragment("row").timeout(Timeout::After(Duration::ZERO));
+    let refused = rig.cache.render(&row, || -> &str { unreachable!() });
+    assert!(refused.is_err());
+    assert_eq!(rig.cache.stats().flights, 0);
+}
+
+#[test]
+fn an_outer_fragment_lives_no_longer_than_its_soonest_inner_one() {
+    let rig = rig();
+    let inner = fragment("inner").expires_after(Duration::from_secs(10));
+    let outer = |name: &str| Fragment::new(fragment_key!(name)).never_expires();
+    let page =
+        |name: &str| rig.cache.render(&outer(name), || rig.cache.render(&inner, || "").unwrap());
+    page("first").unwrap();
+    rig.clock.advance(Duration::from_secs(6));
+    // The inner one is a hit here, with 4 s left.
+    page("second").unwrap();
+    rig.clock.advance(Duration::from_secs(4));
+    assert_eq!((rig.get("first"), rig.get("second")), (None, None));
+}
+
+#[test]
+fn an_inner_fragment_that_is_only_printed_bounds_the_outer_one_too() {
+    let rig = rig();
+    let inner = fragment("inner").expires_after(Duration::from_secs(10));
+    let outer = fragment("outer").never_expires();
+    let body = || {
+        rig.cache.set_mode(Mode::ReadOnly);
+        let inner = rig.cache.render(&inner, || "").unwrap();
+        rig.cache.set_mode(Mode::Normal);
+        inner
+    };
+    rig.cache.render(&outer, body).unwrap();
+    assert!(rig.get("outer").is_some() && rig.get("inner").is_none());
+    rig.clock.advance(Duration::from_secs(10));
+    assert_eq!(rig.get("outer"), None);
+}

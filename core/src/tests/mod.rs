@@ -1,0 +1,172 @@
+//! The promises, tested by name through the front door. Here is what the tests share: a cache with
+//! a manual clock and a recorder, cache blocks as an engine opens them, and gates that hold a body
+//! where a test wants it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
+
+mod expiry;
+mod fragments;
+mod i1_fresh;
+mod i2_flight;
+mod i3_errors;
+mod i4_variants;
+mod i6_bounds;
+mod i7_waits;
+mod kit;
+mod properties;
+mod torture;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::{Arguments, Body, KeyEncoder, Opened, OutputMode, Scalar, UnusablePart};
+use crate::sync::{Condvar, Mutex};
+use crate::syntax::site::{DIGEST_LEN, Site};
+use crate::testing::{ManualClock, Recorder};
+use crate::{Builder, Fragment, FragmentCache, fragment_key};
+
+/// A cache, its clock, and what it tells.
+struct Rig {
+    cache: FragmentCache,
+    clock: ManualClock,
+    recorder: Recorder,
+}
+
+fn rig() -> Rig {
+    rig_with(|builder| builder)
+}
+
+fn rig_with(with: impl FnOnce(Builder) -> Builder) -> Rig {
+    let (clock, recorder) = (ManualClock::new(), Recorder::new());
+    let builder = FragmentCache::builder()
+        .clock(clock.clone())
+        .observer(recorder.clone())
+        .wait_limit(Duration::from_secs(60));
+    Rig { cache: with(builder).build().unwrap(), clock, recorder }
+}
+
+/// The fragment `name` that varies on nothing.
+fn fragment(name: &str) -> Fragment {
+    Fragment::new(fragment_key!(name))
+}
+
+impl Rig {
+    /// Renders the fragment `name` with a body that says `body`.
+    fn say(&self, name: &str, body: &str) -> Arc<str> {
+        self.cache.render(&fragment(name), || body).unwrap()
+    }
+
+    fn get(&self, name: &str) -> Option<Arc<str>> {
+        self.cache.get(&fragment_key!(name)).unwrap()
+    }
+
+    fn delete(&self, name: &str) {
+        self.cache.delete(&fragment_key!(name)).unwrap();
+    }
+}
+
+/// A cache block of a template: its source digest and its place.
+#[derive(Clone)]
+struct Block {
+    site: String,
+}
+
+/// A block whose source text is told apart by `source`.
+fn block(source: &str, template: &str, options: &str) -> Block {
+    let digest = format!("{source:-<DIGEST_LEN$}");
+    let site = Site {
+        digest: &digest,
+        options,
+        line: 1,
+        column: 1,
+        ordinal: 1,
+        template: template.into(),
+    };
+    Block { site: site.encode() }
+}
+
+/// Arguments as an engine hands them over.
+struct Args<'a>(&'a [Scalar<'a>]);
+
+impl Arguments for Args<'_> {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn scalar(&self, index: usize) -> Scalar<'_> {
+        self.0[index]
+    }
+
+    fn truthy(&self, index: usize) -> bool {
+        self.0[index] == Scalar::Bool(true)
+    }
+
+    fn encode(&self, index: usize, key: &mut KeyEncoder<'_>) -> Result<(), UnusablePart> {
+        match self.0[index] {
+            Scalar::Str(text) => key.str(text),
+            Scalar::Int(number) => key.int(number),
+            _ => return Err(UnusablePart::Undefined),
+        }
+        Ok(())
+    }
+}
+
+impl Block {
+    fn open(&self, cache: &FragmentCache, mode: OutputMode, args: &[Scalar<'_>]) -> Opened<String> {
+        let text = |body: &Body| body.as_str().to_owned();
+        cache.open(&self.site, &Args(args), mode, true, |_| false, text).unwrap()
+    }
+
+    /// What a page prints for this block, if its body prints what `body` gives.
+    fn print(
+        &self,
+        cache: &FragmentCache,
+        mode: OutputMode,
+        args: &[Scalar<'_>],
+        body: impl FnOnce() -> String,
+    ) -> String {
+        match self.open(cache, mode, args) {
+            Opened::Hit(text) => text,
+            Opened::Render(ticket) => {
+                let text = body();
+                ticket.close(Body::from(text.as_str()));
+                text
+            }
+        }
+    }
+}
+
+/// Holds threads until it is opened.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    fn open(&self) {
+        *self.0.0.lock() = true;
+        self.0.1.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut open = self.0.0.lock();
+        while !*open {
+            self.0.1.wait(&mut open);
+        }
+    }
+}
+
+/// What a body does that takes this long.
+fn work(time: Duration) {
+    let (never, nobody) = (Mutex::new(()), Condvar::new());
+    nobody.wait_for(&mut never.lock(), time);
+}
+
+fn work_50_ms() {
+    work(Duration::from_millis(50));
+}
+
+/// Returns when `count` callers wait for another's render.
+fn until_waiting(cache: &FragmentCache, count: usize) {
+    while cache.flights().waiting() < count {
+        std::thread::yield_now();
+    }
+}
