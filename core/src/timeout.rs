@@ -51,6 +51,9 @@ pub enum Scalar<'a> {
     Other(&'a str),
 }
 
+/// Seconds (34 years) that any clock can count.
+const SURELY_SHORT: i128 = 1 << 30;
+
 impl Timeout {
     /// Reads a timeout given as text: a string of digits is seconds, `del` deletes, and anything
     /// else is a duration such as `90s`, `5m` or `1h 30m` (the grammar of the `humantime` crate).
@@ -89,6 +92,11 @@ impl Timeout {
     pub fn from_scalar(scalar: Scalar<'_>) -> Result<Self, Error> {
         match scalar {
             Scalar::None => Ok(Self::Never),
+            // What most blocks say, without the checks of the rest.
+            #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "in range")]
+            Scalar::Int(seconds @ 1..=SURELY_SHORT) => {
+                Ok(Self::After(Duration::from_secs(seconds as u64)))
+            }
             Scalar::Int(seconds) => match u64::try_from(seconds) {
                 Ok(seconds) => Self::positive(Duration::from_secs(seconds)),
                 Err(_) if seconds < 0 => Err(negative(&seconds)),
