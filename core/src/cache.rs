@@ -251,7 +251,7 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Timeout`] for a timeout of zero or past the end of the clock.
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero or past the end of the clock.
     pub fn render<T: Into<Arc<str>>>(
         &self,
         fragment: &Fragment,
