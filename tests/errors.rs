@@ -90,7 +90,11 @@ fn make(mistake: &Mistake, kind: Kind) -> Failure {
     let failure = made.expect_err(&mistake.template);
 
     let stats = cache.stats();
-    assert_eq!((stats.flights, stats.entries, stats.stores), (0, 1 + mistake.stored, 1 + mistake.stored), "{kind}");
+    assert_eq!(
+        (stats.flights, stats.entries, stats.stores),
+        (0, 1 + mistake.stored, 1 + mistake.stored),
+        "{kind}"
+    );
     witness.check(&*engine);
     failure
 }
@@ -119,7 +123,21 @@ fn check(kind: Kind, mistake: &Mistake, failure: &Failure) {
     assert!(text.contains("(in page.html:") && text.ends_with(')'), "{text}");
     assert!(!text.starts_with(char::is_uppercase), "{text}");
     assert!(!text.contains(char::is_control), "{text}");
-    let advice = ["write ", "leave ", "remove ", "keep ", "add ", "move ", "make ", "close ", "put ", "repeat ", "delete ", "give ", "the options are "];
+    let advice = [
+        "write ",
+        "leave ",
+        "remove ",
+        "keep ",
+        "add ",
+        "move ",
+        "make ",
+        "close ",
+        "put ",
+        "repeat ",
+        "delete ",
+        "give ",
+        "the options are ",
+    ];
     assert!(advice.iter().any(|word| text.contains(word)), "no advice in: {text}");
 }
 

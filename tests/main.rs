@@ -1,6 +1,7 @@
 //! fragcache as a user sees it, in both engines: every test of the workspace that is about more
 //! than one package, and the fixtures.
 
+mod corpus;
 mod errors;
 mod facts_minijinja;
 mod facts_tera;

@@ -25,7 +25,10 @@ fn main() {
         }
     }
     threads("W2's keys, from Rust", &from_rust());
-    threads("nothing shared: what the machine gives", &(Box::new(|| Box::new(nothing_shared) as Render) as Site));
+    threads(
+        "nothing shared: what the machine gives",
+        &(Box::new(|| Box::new(nothing_shared) as Render) as Site),
+    );
 }
 
 /// About as much work as a page, with nothing that another thread could hold up.

@@ -43,11 +43,7 @@ impl Series {
     pub fn figure(&self) -> Figure {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
-        Figure {
-            median: sorted[sorted.len() / 2],
-            min: sorted[0],
-            max: sorted[sorted.len() - 1],
-        }
+        Figure { median: sorted[sorted.len() / 2], min: sorted[0], max: sorted[sorted.len() - 1] }
     }
 }
 
