@@ -1,8 +1,8 @@
 //! fragcache as a user sees it, in both engines: every test of the workspace that is about more
 //! than one package, and the fixtures.
 
+mod corpus;
 mod errors;
-mod errors_hostile;
 mod facts_minijinja;
 mod facts_tera;
 mod flask;

@@ -66,19 +66,21 @@ fn all_fail(without: Option<Protection>) {
     callers(without, &[true, true, true]);
 }
 
-/// The leader fails while a delete comes between it and its follower.
+/// The leader fails while a delete comes between it and its followers.
 fn hand_over_against_delete(without: Option<Protection>) {
     let world = World::new(without);
     let renders = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&renders);
     let leader = world.spawn(move |world| drop(caller(world, &counted, true)));
-    let follower = world.spawn(|world| drop(world.row()));
+    let followers =
+        [world.spawn(|world| drop(world.row())), world.spawn(|world| drop(world.row()))];
     let change = world.spawn(|world| {
         world.change();
         world.delete();
         assert_eq!(world.row(), "1", "stale after its own delete");
     });
-    join([leader, follower, change]);
+    join([leader, change]);
+    join(followers);
     world.check_quiet();
 }
 

@@ -235,6 +235,7 @@ fn a_deleted_template_or_name_takes_its_fragments_and_those_around_them() {
     assert!(rig.get("page").is_some());
     rig.cache.delete_template("row.html").unwrap();
     assert_eq!(rig.get("page"), None);
+    assert_eq!(rig.cache.get(&fragment_key!("row", 1)).unwrap(), None);
     page();
     rig.cache.delete_name("row").unwrap();
     rig.recorder.reset();

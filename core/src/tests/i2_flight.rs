@@ -159,6 +159,10 @@ fn i2_an_unstorable_result_sends_the_followers_off_until_one_can_be_stored() {
     let events = rig.recorder.events();
     assert_eq!(events.iter().filter(|event| event.kind == unshared).count(), renders);
     assert_eq!(rig.get("row").as_deref(), Some("follower's"));
+    rig.delete("row");
+    rig.recorder.reset();
+    rig.say("row", "");
+    assert_eq!(rig.recorder.events().len(), 2, "a miss and a store: the key is shared again");
 }
 
 #[test]

@@ -90,6 +90,8 @@ fn i6_a_body_that_fills_the_whole_level_pushes_nobody_out() {
     rig.say("small", "kept");
     rig.say("huge", &"x".repeat(10_000));
     assert_eq!(rig.get("huge"), None, "with its overhead it does not fit");
+    let last = rig.recorder.events().last().unwrap().kind;
+    assert_eq!(last, EventKind::Refused(RefusalReason::BodyTooLarge));
     assert!(rig.get("small").is_some());
 }
 
