@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, COOKIE, LOCATION};
 use axum::http::{Request, StatusCode};
-use fragcache::FragmentCache;
+use fragcache::{Clock as _, FragmentCache, MonotonicClock};
 use fragcache_examples::Engine;
 use fragcache_examples::site::{Shop, app, serve};
 use http_body_util::BodyExt as _;
@@ -202,7 +202,9 @@ fn a_rush_on_a_slow_cold_fragment_renders_it_once_and_leaves_the_site_awake() {
         let pages = runtime.block_on(async {
             let visit = |app: Router| async move { page(&app, "/search?q=dancer").await };
             let visits: Vec<_> = (0..64).map(|_| tokio::spawn(visit(app.clone()))).collect();
+            let clock = MonotonicClock::default();
             while shop.rendering() < 64 {
+                assert!(clock.now() < Duration::from_secs(30), "only {}", shop.rendering());
                 tokio::task::yield_now().await;
             }
             let health = tokio::spawn({
