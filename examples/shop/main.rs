@@ -1,4 +1,4 @@
-//! What does a fragment cache do for a page that asks a database 2,000 times?
+//! What does a fragment cache do for a page that asks a database 1,550 times?
 //!
 //! ```text
 //! cargo run --release -p fragcache-examples --bin shop                  # measure both engines

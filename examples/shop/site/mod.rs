@@ -74,18 +74,34 @@ pub fn app(shop: Arc<Shop>) -> Router {
         .with_state(shop)
 }
 
-/// Serves the site until ctrl-c.
+/// Serves the site until ctrl-c, or until the process is asked to end.
 ///
 /// # Errors
 ///
 /// If the listener fails.
 pub async fn serve(listener: TcpListener, shop: Arc<Shop>) -> std::io::Result<()> {
-    axum::serve(listener, app(shop))
-        .with_graceful_shutdown(async {
-            // Without a handler for ctrl-c the process ends by it, which is as good.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        })
-        .await
+    axum::serve(listener, app(shop)).with_graceful_shutdown(asked_to_end()).await
+}
+
+/// A signal that cannot be listened for ends the process by itself.
+async fn asked_to_end() {
+    let interrupted = async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    #[cfg(unix)]
+    let terminated = async {
+        use tokio::signal::unix::{SignalKind, signal};
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<Option<()>>();
+    tokio::select! {
+        () = interrupted => {}
+        _ = terminated => {}
+    }
 }

@@ -161,19 +161,6 @@ impl Views {
             Loaded::Tera(tera) => tera::render(tera, name, context),
         }
     }
-
-    /// Every cache block of the loaded templates, as `template:line name`.
-    pub fn cache_blocks(&self) -> Vec<String> {
-        let blocks = match &self.0 {
-            Loaded::MiniJinja(environment) => fragcache_minijinja::cache_blocks(environment),
-            Loaded::Tera(tera) => fragcache_tera::cache_blocks(tera).unwrap_or_default(),
-        };
-        let shown = |block: &fragcache::syntax::CacheBlock| {
-            let name = block.name().unwrap_or("unnamed");
-            format!("{}:{} {name}", block.template(), block.line())
-        };
-        blocks.iter().map(shown).collect()
-    }
 }
 
 /// What the page of numbers shows. It is not cached.
