@@ -1,1 +1,39 @@
-//! rewrites
+//! The rewriter on whole files: the lowered source of each file in `fixtures/rewrites`, for each
+//! engine, as a snapshot. Lines stay, and so does every byte outside the tags.
+
+use std::fmt::Write;
+
+use fragcache::syntax::{Rewritten, Syntax, rewrite};
+
+use crate::support::fixtures;
+
+#[test]
+fn every_file_is_lowered_as_recorded() {
+    insta::glob!("../fixtures/rewrites", "*.html", |path| {
+        let source = std::fs::read_to_string(path).unwrap();
+        let name = path.file_name().unwrap().to_string_lossy();
+        let mut snapshot = String::new();
+        for (engine, syntax) in [("minijinja", Syntax::minijinja()), ("tera", Syntax::tera())] {
+            let page = rewrite(&name, &source, &syntax).unwrap();
+            check(&source, &page);
+            write!(snapshot, "# {engine}\n{}\n", page.source()).unwrap();
+        }
+        insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false,
+            snapshot_path => fixtures("rewrites/snapshots") }, {
+            insta::assert_snapshot!("rewrite", snapshot);
+        });
+    });
+}
+
+fn check(source: &str, page: &Rewritten<'_>) {
+    let lowered = page.source();
+    assert_eq!(lowered.matches('\n').count(), source.matches('\n').count());
+    // Whatever stands between the blocks' tags is found again at the place that the map tells.
+    for (at, c) in lowered.char_indices() {
+        let original = page.map().original(at);
+        let in_tag = page.blocks().iter().any(|block| block.span().contains(&original));
+        assert!(in_tag || source[original..].starts_with(c), "{at}: {c:?}");
+    }
+    let depth = page.blocks().iter().map(|block| block.depth()).max();
+    assert_eq!(depth.is_some(), lowered != source);
+}

@@ -1,1 +1,117 @@
-//! tidy
+//! What the sources promise about themselves.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::fixtures;
+
+const PACKAGES: [&str; 3] = ["core", "minijinja-ext", "tera-ext"];
+const MOST_LINES: usize = 500;
+
+fn root() -> PathBuf {
+    fixtures("..")
+}
+
+/// All files below a folder with this extension, with their text.
+fn files(folder: &Path, extension: &str) -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() && name != "target" && !name.starts_with('.') {
+                folders.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                let text = std::fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    found
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    PACKAGES.iter().flat_map(|package| files(&root().join(package), "rs")).collect()
+}
+
+#[test]
+fn every_file_says_what_it_holds_and_is_short() {
+    let sources = sources();
+    assert!(sources.len() > 80, "only {} files found", sources.len());
+    for (path, text) in &sources {
+        assert!(text.starts_with("//!"), "{} starts without //!", path.display());
+        let lines = text.lines().count();
+        assert!(lines <= MOST_LINES, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn nothing_is_left_undone_or_skipped() {
+    // Spelled in pieces, so that this file holds none of them.
+    let words = [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("#[", "ignore"), concat!("thread", "::sleep"), concat!("FIX", "ME")];
+    let mut all = sources();
+    all.extend(files(&root().join("tests"), "rs"));
+    for (path, text) in &all {
+        for word in words {
+            assert!(!text.contains(word), "{} holds {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_error_snapshot_and_story_snapshot_has_its_file() {
+    for (folder, prefix) in [("errors", "error@"), ("stories", "story@"), ("rewrites", "rewrite@")] {
+        let folder = fixtures(folder);
+        let (mut checked, snapshots) = (0, folder.join("snapshots"));
+        for (path, _) in files(&snapshots, "snap") {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let input = name.strip_prefix(prefix).and_then(|name| name.strip_suffix(".snap"));
+            let input = input.unwrap_or_else(|| panic!("{name} is no snapshot of a fixture"));
+            assert!(folder.join(input).is_file(), "{name} has no fixture");
+            checked += 1;
+        }
+        let inputs = std::fs::read_dir(&folder).unwrap().count() - 1;
+        assert_eq!(checked, inputs, "fixtures in {} without a snapshot", folder.display());
+    }
+}
+
+/// The version that a workspace manifest asks for.
+fn version_of(manifest: &str, package: &str) -> String {
+    let manifest: toml::Table = manifest.parse().unwrap();
+    let dependency = &manifest["workspace"]["dependencies"][package];
+    let version = dependency.get("version").unwrap_or(dependency);
+    version.as_str().unwrap().to_owned()
+}
+
+#[test]
+fn the_readme_opens_with_the_versions_that_are_built() {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let engines = [("MiniJinja", version_of(&manifest, "minijinja")), ("Tera", version_of(&manifest, "tera"))];
+    let pages: Vec<String> = ["README.md", "COMPATIBILITY.md"]
+        .iter()
+        .filter_map(|page| std::fs::read_to_string(root().join(page)).ok())
+        .collect();
+    assert!(!pages.is_empty(), "neither page is there");
+    for page in pages {
+        for (engine, version) in &engines {
+            let told = page.lines().any(|line| line.contains(engine) && line.contains(version));
+            assert!(told, "no line tells of {engine} {version}");
+        }
+    }
+}
+
+#[test]
+fn the_pages_name_no_file_that_is_gone() {
+    for page in ["README.md", "ARCHITECTURE.md", "COMPATIBILITY.md", "fixtures/flask/README.md"] {
+        // Pages that are yet to come are checked once they are there.
+        let Ok(text) = std::fs::read_to_string(root().join(page)) else { continue };
+        let folder = root().join(page);
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let path = link.split('#').next().unwrap_or_default();
+            if path.is_empty() || path.contains("://") {
+                continue;
+            }
+            assert!(folder.parent().unwrap().join(path).exists(), "{page} links to {path}");
+        }
+    }
+}

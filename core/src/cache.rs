@@ -251,7 +251,7 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Timeout`] for a timeout of zero or past the end of the clock.
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero or past the end of the clock.
     pub fn render<T: Into<Arc<str>>>(
         &self,
         fragment: &Fragment,
@@ -290,7 +290,13 @@ impl FragmentCache {
         let request =
             Request { timeout, unless: fragment.unless, refresh: fragment.refresh, scoped: true };
         let probe = self.probe(fragment.key.as_bytes());
-        match self.open_slow(probe, self.0.origins.rust(), request, None, Body::to_shared) {
+        let origin = self.0.origins.rust();
+        let variant = (origin.digest(), origin.mode());
+        let missed = match self.quick_hit(probe, variant, request, Body::to_shared) {
+            Some(Ok(markup)) => return Ok(markup),
+            missed => missed.and_then(Result::err),
+        };
+        match self.open_slow(probe, origin, request, missed, Body::to_shared) {
             Opened::Hit(markup) => Ok(markup),
             Opened::Render(ticket) => {
                 let markup: Arc<str> = body()?.into();

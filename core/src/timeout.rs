@@ -51,6 +51,9 @@ pub enum Scalar<'a> {
     Other(&'a str),
 }
 
+/// Seconds (34 years) that any clock can count.
+const SURELY_SHORT: i128 = 1 << 30;
+
 impl Timeout {
     /// Reads a timeout given as text: a string of digits is seconds, `del` deletes, and anything
     /// else is a duration such as `90s`, `5m` or `1h 30m` (the grammar of the `humantime` crate).
@@ -66,12 +69,12 @@ impl Timeout {
         }
         if !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit()) {
             return match trimmed.parse::<u64>() {
-                Ok(seconds) => Self::positive(Duration::from_secs(seconds)),
+                Ok(seconds) => Self::positive_as(Duration::from_secs(seconds), &trimmed),
                 Err(_) => Err(too_large(trimmed)),
             };
         }
         match humantime::parse_duration(trimmed) {
-            Ok(life) => Self::positive(life),
+            Ok(life) => Self::positive_as(life, &trimmed),
             Err(humantime::DurationError::NumberOverflow) => Err(too_large(trimmed)),
             Err(cause) => Err(refuse(format!(
                 "timeout {text:?} is not a duration: {cause}; write seconds (300), a duration \
@@ -89,8 +92,13 @@ impl Timeout {
     pub fn from_scalar(scalar: Scalar<'_>) -> Result<Self, Error> {
         match scalar {
             Scalar::None => Ok(Self::Never),
+            // What most blocks say, without the checks of the rest.
+            #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "in range")]
+            Scalar::Int(seconds @ 1..=SURELY_SHORT) => {
+                Ok(Self::After(Duration::from_secs(seconds as u64)))
+            }
             Scalar::Int(seconds) => match u64::try_from(seconds) {
-                Ok(seconds) => Self::positive(Duration::from_secs(seconds)),
+                Ok(whole) => Self::positive_as(Duration::from_secs(whole), &seconds),
                 Err(_) if seconds < 0 => Err(negative(&seconds)),
                 Err(_) => Err(too_large(&seconds.to_string())),
             },
@@ -104,7 +112,7 @@ impl Timeout {
                 Err(refuse("timeout is infinite; write none for a fragment that never expires"))
             }
             Scalar::Float(seconds) => match Duration::try_from_secs_f64(seconds) {
-                Ok(life) => Self::positive(life),
+                Ok(life) => Self::positive_as(life, &format_args!("{seconds:e}")),
                 Err(_) => Err(too_large(&format!("{seconds:e}"))),
             },
             Scalar::Str(text) => Self::parse(text),
@@ -124,6 +132,11 @@ impl Timeout {
     }
 
     pub(crate) fn positive(life: Duration) -> Result<Self, Error> {
+        Self::positive_as(life, &life.as_secs())
+    }
+
+    /// `shown` is what the author wrote.
+    fn positive_as(life: Duration, shown: &dyn std::fmt::Display) -> Result<Self, Error> {
         if life.is_zero() {
             return Err(refuse(
                 "timeout is 0, which Flask-Caching documents as \"for ever\" and Django as \
@@ -132,7 +145,7 @@ impl Timeout {
         }
         // A clock counts nanoseconds in 64 bits; half of that leaves room for its own reading.
         if life.as_nanos() > u128::from(u64::MAX / 2) {
-            return Err(too_large(&humantime::format_duration(life).to_string()));
+            return Err(too_large(&shown.to_string()));
         }
         Ok(Self::After(life))
     }

@@ -28,8 +28,8 @@ impl Arguments for Args<'_> {
 
 fn scalar(value: &Value) -> Scalar<'_> {
     // Most timeouts are small integers.
-    if let Some(number) = value.as_i64()
-        && value.is_integer()
+    if value.is_integer()
+        && let Some(number) = value.as_i64()
     {
         return Scalar::Int(i128::from(number));
     }

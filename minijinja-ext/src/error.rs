@@ -1,5 +1,7 @@
 //! Our errors as MiniJinja's, and MiniJinja's errors against the author's source.
 
+use std::error::Error as _;
+
 use minijinja::{Environment, Error, ErrorKind};
 
 use crate::install::{Installation, Loaded};
@@ -37,6 +39,20 @@ pub(crate) fn refusal(error: fragcache::Error) -> Error {
 /// # Ok::<(), minijinja::Error>(())
 /// ```
 pub fn explain(env: &Environment<'_>, error: &Error) -> String {
+    let mut out = explain_one(env, error);
+    // An error in an included template is the source of the error that the include makes.
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<Error>() {
+            out.push_str("\ncaused by: ");
+            out.push_str(&explain_one(env, error));
+        }
+        source = cause.source();
+    }
+    out
+}
+
+fn explain_one(env: &Environment<'_>, error: &Error) -> String {
     let shown = error.name().zip(error.line()).and_then(|(template, line)| {
         Installation::of(env)?.with_loaded(template, |loaded| show(error, template, line, loaded))
     });

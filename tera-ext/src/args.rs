@@ -73,6 +73,7 @@ fn name_of(value: &Value) -> &'static str {
     match value.kind() {
         ValueKind::Array => "list",
         ValueKind::Bytes => "sequence of bytes",
+        ValueKind::Map => "map",
         _ => value.name(),
     }
 }

@@ -67,8 +67,14 @@ impl<'a> KeyEncoder<'a> {
 
     /// A part whose canonical text is `text`.
     pub fn str(&mut self, text: &str) {
-        self.bytes.push(TEXT);
-        self.length(text.len());
+        match u8::try_from(text.len()) {
+            // One byte of length: the same as below, and nearly always the case.
+            Ok(len) if len < 0x80 => self.bytes.extend_from_slice(&[TEXT, len]),
+            _ => {
+                self.bytes.push(TEXT);
+                self.length(text.len());
+            }
+        }
         self.bytes.extend_from_slice(text.as_bytes());
     }
 

@@ -149,7 +149,7 @@ impl FragmentCache {
 
     /// The way of a hit, for a block that asks for nothing special; `None` if this is not such a
     /// case.
-    fn quick_hit<R>(
+    pub(crate) fn quick_hit<R>(
         &self,
         probe: Probe<'_>,
         variant: (&str, OutputMode),
@@ -368,7 +368,8 @@ impl FragmentCache {
 /// The option letters of an encoded site.
 fn option_letters(site: &str) -> &str {
     let rest = &site[DIGEST_LEN..];
-    rest.split_once(':').map_or("", |(letters, _)| letters)
+    let end = rest.bytes().position(|byte| byte == b':');
+    end.map_or("", |end| &rest[..end])
 }
 
 fn foreign_site(site: &str) -> Error {

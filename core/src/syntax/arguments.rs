@@ -226,8 +226,7 @@ fn split(
                 if current.tokens.is_empty() {
                     return Err(refusal.at(
                         token.start,
-                        "an argument is missing before this comma: write a value, or `none` for \
-                         a fragment that never expires"
+                        "an argument is missing before this comma: write one, or remove the comma"
                             .into(),
                     ));
                 }

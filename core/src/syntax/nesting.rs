@@ -140,7 +140,8 @@ impl<'s> Walk<'_, 's> {
                 return Err(self.refusal.at(
                     piece.start,
                     format!(
-                        "this `cache` tag has no end, or a string in it has none: write `{}`",
+                        "this `cache` tag has no end, or a string or bracket in it has none: write \
+                         `{}`",
                         self.syntax.tag("cache 300, \"name\"")
                     ),
                 ));

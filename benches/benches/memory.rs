@@ -1,0 +1,105 @@
+//! Resident memory of an entry, and what the cache believes it to be: each way to fill the cache
+//! in a process of its own.
+
+#![allow(clippy::print_stdout, reason = "the table is what this program is for")]
+#![allow(clippy::expect_used, reason = "a bench has nobody to report to")]
+
+use std::fs;
+use std::process::Command;
+
+use fragcache::{Fragment, FragmentCache, fragment_key};
+use fragcache_benches::pages::body;
+
+const ENTRIES: u32 = 100_000;
+const BODY: usize = 300;
+const GOAL: f64 = 500.0;
+
+/// The ways to fill a cache, and who makes the body.
+const WAYS: [&str; 3] = ["rust", "minijinja", "tera"];
+
+fn main() {
+    if let Some(way) = std::env::args().find_map(|word| word.strip_prefix("fill=").map(Box::from)) {
+        return fill(&way);
+    }
+    println!("{ENTRIES} entries with bodies of {BODY} bytes; bytes of an entry\n");
+    println!("| filled from | resident | by stats() | goal | |");
+    println!("|---|---|---|---|---|");
+    for way in WAYS {
+        let this = std::env::current_exe().expect("a path");
+        let output = Command::new(this).arg(format!("fill={way}")).output().expect("runs");
+        print!("{}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+fn fill(way: &str) {
+    let cache = FragmentCache::builder()
+        .max_bytes(256 << 20)
+        .max_entries(2 * ENTRIES as usize)
+        .build()
+        .expect("valid");
+    let mut render: Box<dyn FnMut(u32)> = match way {
+        "rust" => from_rust(cache.clone()),
+        "minijinja" => from_minijinja(cache.clone()),
+        _ => from_tera(cache.clone()),
+    };
+    for warm in ENTRIES..ENTRIES + 100 {
+        render(warm);
+    }
+    let (stats, resident) = (cache.stats(), resident());
+    for number in 0..ENTRIES {
+        render(number);
+    }
+    let filled = self::resident();
+    let after = cache.stats();
+    assert_eq!(after.entries - stats.entries, u64::from(ENTRIES));
+    let of_each = |bytes: u64| bytes as f64 / f64::from(ENTRIES);
+    let (real, counted) = (of_each(filled - resident), of_each(after.bytes - stats.bytes));
+    let verdict = if real <= GOAL { "met" } else { "not met" };
+    println!("| {way} | {real:.0} | {counted:.0} | {GOAL} | {verdict} |");
+}
+
+fn from_rust(cache: FragmentCache) -> Box<dyn FnMut(u32)> {
+    let text = body(BODY);
+    Box::new(move |number| {
+        let fragment = Fragment::new(fragment_key!("row", number));
+        cache.render(&fragment, || text.as_str()).expect("renders");
+    })
+}
+
+const TEMPLATE: &str = "{% cache 300, \"row\", id %}{{ body }}{% endcache %}";
+
+/// Plain text, so that nothing has to be escaped or marked safe.
+fn text() -> String {
+    "text ".repeat(BODY / 5)
+}
+
+fn from_minijinja(cache: FragmentCache) -> Box<dyn FnMut(u32)> {
+    let mut env = minijinja::Environment::new();
+    fragcache_minijinja::add_to_environment(&mut env, cache).expect("new");
+    fragcache_minijinja::add_template(&mut env, "a.html", TEMPLATE).expect("parses");
+    let body = text();
+    Box::new(move |id| {
+        let template = env.get_template("a.html").expect("was added");
+        template.render(minijinja::context!(id, body => body.as_str())).expect("renders");
+    })
+}
+
+fn from_tera(cache: FragmentCache) -> Box<dyn FnMut(u32)> {
+    let mut tera = tera::Tera::new();
+    fragcache_tera::add_to_tera(&mut tera, cache).expect("new");
+    fragcache_tera::add_raw_template(&mut tera, "a.html", TEMPLATE).expect("parses");
+    let mut context = tera::Context::new();
+    context.insert("body", &text());
+    Box::new(move |id| {
+        context.insert("id", &id);
+        fragcache_tera::render(&tera, "a.html", &context).expect("renders");
+    })
+}
+
+/// Bytes of this process that are in memory now.
+fn resident() -> u64 {
+    const PAGE: u64 = 4096;
+    let statm = fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages = statm.split(' ').nth(1).and_then(|field| field.parse::<u64>().ok());
+    pages.expect("a number") * PAGE
+}

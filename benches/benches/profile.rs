@@ -1,0 +1,28 @@
+//! Renders one page over and over, for a profiler: `profile tera w2 cached 1000`. Without
+//! arguments it does nothing, so that `cargo bench` passes over it.
+
+use fragcache_benches::pages::{Engine, Form, Kind, page};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().filter(|word| !word.starts_with('-')).collect();
+    let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+    let [engine, kind, form, rounds] = words[..] else { return };
+    let engine = if engine == "tera" { Engine::Tera } else { Engine::MiniJinja };
+    let kind = if kind == "w1" { Kind::W1 } else { Kind::W2 };
+    let form = match form {
+        "empty" => Form::Empty,
+        "native" => Form::Native,
+        "never" => Form::Cached("none"),
+        _ => Form::Cached("300"),
+    };
+    let render = page(engine, kind, form);
+    repeat(&render, rounds.parse().unwrap_or(1000));
+}
+
+/// What to collect: `--toggle-collect='*profile::repeat*'`.
+#[inline(never)]
+fn repeat(render: &dyn Fn() -> usize, rounds: usize) {
+    for _ in 0..rounds {
+        std::hint::black_box(render());
+    }
+}

@@ -1,0 +1,85 @@
+//! The goals of the hit path as one table: every page's forms are timed by turns in one process.
+
+#![allow(clippy::print_stdout, reason = "the table is what this program is for")]
+
+use std::hint::black_box;
+
+use fragcache_benches::pages::{Engine, Form, Kind, Site, from_rust, page, site};
+use fragcache_benches::sampling::{Figure, SAMPLES, THREAD_SAMPLES, alternate, two_threads};
+
+fn main() {
+    println!("medians of {SAMPLES} (min–max); ns per fragment, over the page without fragments\n");
+    println!("| page | native: the floor | cached | never expires | cached / floor | goal | |");
+    println!("|---|---|---|---|---|---|---|");
+    for engine in [Engine::MiniJinja, Engine::Tera] {
+        for kind in [Kind::W2, Kind::W1] {
+            row(engine, kind);
+        }
+    }
+    threads();
+}
+
+/// How much more two threads render than one, and how much more two threads do here that share
+/// nothing, since a machine with other work to do gives less than two.
+fn threads() {
+    println!("\nmedians of {THREAD_SAMPLES} (min–max); pages of 100 fragments in a second\n");
+    println!("| hits | one thread | two / one | goal | |");
+    println!("|---|---|---|---|---|");
+    let nothing: Site = Box::new(|| Box::new(nothing_shared));
+    let native = |engine| site(engine, Kind::W2, Form::Native);
+    let cached = |engine| site(engine, Kind::W2, Form::Cached("300"));
+    let sites = [
+        ("nothing shared: what the machine gives", nothing),
+        ("W2 MiniJinja, native", native(Engine::MiniJinja)),
+        ("W2 MiniJinja, cached", cached(Engine::MiniJinja)),
+        ("W2 Tera, native", native(Engine::Tera)),
+        ("W2 Tera, cached", cached(Engine::Tera)),
+        ("W2's keys, from Rust", from_rust()),
+    ];
+    let series = two_threads(sites.each_ref().map(|(_, site)| site));
+    for ((name, _), [one, two]) in sites.iter().zip(series) {
+        let ratio = two.ratio(&one).figure();
+        let met = verdict(ratio.median >= 1.5);
+        println!("| {name} | {:.0} | {ratio:.2} | 1.5 | {met} |", one.figure());
+    }
+}
+
+/// About as much work as a page, with nothing that another thread could hold up.
+fn nothing_shared() -> usize {
+    let mut state = black_box(1_usize);
+    for _ in 0..10_000 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).rotate_left(7);
+    }
+    state
+}
+
+fn row(engine: Engine, kind: Kind) {
+    let [empty, native, cached, never] =
+        [Form::Empty, Form::Native, Form::Cached("300"), Form::Cached("none")]
+            .map(|form| page(engine, kind, form));
+    let [empty, native, cached, never] = alternate([&empty, &native, &cached, &never]);
+    let [native, cached, never] =
+        [native, cached, never].map(|series| series.over(&empty, kind.fragments()));
+    let (result, goal, met) = match (kind, engine) {
+        (Kind::W1, _) => {
+            let over: Figure = cached.over(&native, 1).figure();
+            (format!("+{over:.0} ns"), "+200 ns".to_owned(), over.median <= 200.0)
+        }
+        (Kind::W2, engine) => {
+            let goal = if engine == Engine::Tera { 0.9 } else { 2.2 };
+            let ratio = cached.ratio(&native).figure();
+            (format!("{ratio:.2}"), goal.to_string(), ratio.median <= goal)
+        }
+    };
+    println!(
+        "| {kind:?} {engine:?} | {:.0} | {:.0} | {:.0} | {result} | {goal} | {} |",
+        native.figure(),
+        cached.figure(),
+        never.figure(),
+        verdict(met),
+    );
+}
+
+fn verdict(met: bool) -> &'static str {
+    if met { "met" } else { "not met" }
+}

@@ -1,0 +1,214 @@
+//! The two pages of the benches, byte for byte those of `peers/`, each in both engines and in three
+//! forms: without the fragments, with a native function in their place, and cached.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::sync::Arc;
+
+use fragcache::{Fragment, FragmentCache, fragment_key};
+
+/// Fragments of W2.
+pub const ROWS: usize = 100;
+
+/// A way to render something; returns how many bytes it rendered.
+pub type Render = Box<dyn Fn() -> usize>;
+
+/// Gives each thread that calls it a way to render of its own.
+pub type Site = Box<dyn Fn() -> Render + Send + Sync>;
+
+/// Which page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One fragment of 4,096 bytes.
+    W1,
+    /// A loop of 100 rows with a fragment of 315 bytes in each.
+    W2,
+}
+
+impl Kind {
+    /// Fragments on the page.
+    pub fn fragments(self) -> usize {
+        match self {
+            Self::W1 => 1,
+            Self::W2 => ROWS,
+        }
+    }
+
+    fn body(self) -> String {
+        match self {
+            Self::W1 => body(4096),
+            Self::W2 => body(315),
+        }
+    }
+
+    /// The page with `fragment` for each of its fragments.
+    fn page(self, fragment: &str) -> String {
+        match self {
+            Self::W1 => fragment.to_owned(),
+            Self::W2 => format!("{{% for row in rows %}}{fragment}{{% endfor %}}"),
+        }
+    }
+
+    /// The page with a cache block of this timeout for each of its fragments.
+    fn cached(self, timeout: &str) -> String {
+        let name = match self {
+            Self::W1 => "\"page\"",
+            Self::W2 => "\"row\", row.id",
+        };
+        self.page(&format!("{{% cache {timeout}, {name} %}}{{{{ body|safe }}}}{{% endcache %}}"))
+    }
+
+    /// The page with a call of the native function for each of its fragments.
+    fn native(self, engine: Engine) -> String {
+        let call = match (engine, self) {
+            (Engine::MiniJinja, Self::W1) => "native(300, \"page\")",
+            (Engine::MiniJinja, Self::W2) => "native(300, \"row\", row.id)",
+            (Engine::Tera, Self::W1) => "native(timeout=300, name=\"page\")",
+            (Engine::Tera, Self::W2) => "native(timeout=300, name=\"row\", id=row.id)",
+        };
+        self.page(&format!("{{{{ {call} }}}}"))
+    }
+}
+
+/// Whose template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// MiniJinja 3.
+    MiniJinja,
+    /// Tera 2.
+    Tera,
+}
+
+/// What stands in the place of a page's fragments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form<'a> {
+    /// Nothing: the page without them.
+    Empty,
+    /// A function of the user's own that takes the cache block's arguments and returns a ready
+    /// value: the floor.
+    Native,
+    /// Cache blocks with this timeout.
+    Cached(&'a str),
+}
+
+/// Deterministic markup of this many bytes, without a character that would be escaped.
+pub fn body(size: usize) -> String {
+    let line = "<li class=\"product\"><b>Ink, blue, 50 ml</b> <i>7.49</i></li>\n";
+    line.chars().cycle().take(size).collect()
+}
+
+/// A page, ready to be rendered; it was rendered once, so that all its fragments are stored.
+///
+/// # Panics
+///
+/// If it does not render to its fragments' bytes and nothing else.
+pub fn page(engine: Engine, kind: Kind, form: Form<'_>) -> Render {
+    site(engine, kind, form)()
+}
+
+/// A page as a server holds it: each call gives the same page of the same cache with data of its
+/// own, for another thread.
+///
+/// # Panics
+///
+/// As [`page`], when called.
+pub fn site(engine: Engine, kind: Kind, form: Form<'_>) -> Site {
+    let expected = if form == Form::Empty { 0 } else { kind.body().len() * kind.fragments() };
+    let what = format!("{engine:?} {kind:?} {form:?}");
+    let site = match engine {
+        Engine::MiniJinja => minijinja_site(kind, form),
+        Engine::Tera => tera_site(kind, form),
+    };
+    Box::new(move || {
+        let render = site();
+        assert_eq!(render(), expected, "{what}");
+        assert_eq!(render(), expected, "{what}, again");
+        render
+    })
+}
+
+/// The rows' ids: strings, since the peers take no other part.
+fn ids() -> impl Iterator<Item = String> {
+    (0..ROWS).map(|number| number.to_string())
+}
+
+#[allow(clippy::expect_used, reason = "the setup of a bench")]
+fn minijinja_site(kind: Kind, form: Form<'_>) -> Site {
+    use minijinja::{Environment, Value, context};
+
+    let mut env = Environment::new();
+    let ready = Value::from_safe_string(kind.body());
+    match kind {
+        Kind::W1 => env.add_function("native", move |_: u64, _: &str| ready.clone()),
+        Kind::W2 => env.add_function("native", move |_: u64, _: &str, _: &Value| ready.clone()),
+    }
+    fragcache_minijinja::add_to_environment(&mut env, FragmentCache::in_memory()).expect("new");
+    let source = match form {
+        Form::Empty => kind.page(""),
+        Form::Native => kind.native(Engine::MiniJinja),
+        Form::Cached(timeout) => kind.cached(timeout),
+    };
+    fragcache_minijinja::add_template(&mut env, "page.html", source).expect("parses");
+    let env = Arc::new(env);
+    Box::new(move || {
+        let env = Arc::clone(&env);
+        let rows: Vec<_> = ids().map(|id| context!(id)).collect();
+        let context = context!(rows, body => kind.body());
+        Box::new(move || {
+            let template = env.get_template("page.html").expect("was added");
+            black_box(template.render(black_box(&context)).expect("renders")).len()
+        })
+    })
+}
+
+#[allow(clippy::expect_used, reason = "the setup of a bench")]
+fn tera_site(kind: Kind, form: Form<'_>) -> Site {
+    use tera::{Context, Kwargs, State, Tera, Value};
+
+    let mut tera = Tera::new();
+    let ready = Value::safe_string(&kind.body());
+    tera.register_function("native", move |_: Kwargs, _: &State<'_>| ready.clone());
+    fragcache_tera::add_to_tera(&mut tera, FragmentCache::in_memory()).expect("new");
+    let source = match form {
+        Form::Empty => kind.page(""),
+        Form::Native => kind.native(Engine::Tera),
+        Form::Cached(timeout) => kind.cached(timeout),
+    };
+    fragcache_tera::add_raw_template(&mut tera, "page.html", &source).expect("parses");
+    let tera = Arc::new(tera);
+    let cached = matches!(form, Form::Cached(_));
+    Box::new(move || {
+        let tera = Arc::clone(&tera);
+        let row = |id| Value::from(BTreeMap::from([("id", id)]));
+        let mut context = Context::new();
+        context.insert("rows", &ids().map(row).collect::<Vec<_>>());
+        context.insert("body", &kind.body());
+        Box::new(move || {
+            let page = if cached {
+                fragcache_tera::render(&tera, "page.html", black_box(&context))
+            } else {
+                tera.render("page.html", black_box(&context))
+            };
+            black_box(page.expect("renders")).len()
+        })
+    })
+}
+
+/// The fragments of W2 served by [`FragmentCache::render`], without an engine.
+#[allow(clippy::expect_used, reason = "the setup of a bench")]
+///
+/// # Panics
+///
+/// If the cache refuses a fragment, which it has no reason to.
+pub fn from_rust() -> Site {
+    let cache = FragmentCache::in_memory();
+    Box::new(move || {
+        let cache = cache.clone();
+        let fragment = |id| Fragment::new(fragment_key!("row", id));
+        let fragments: Vec<_> = ids().map(fragment).collect();
+        Box::new(move || {
+            let serve = |fragment| cache.render(fragment, || body(315)).expect("renders").len();
+            fragments.iter().map(serve).sum()
+        })
+    })
+}

@@ -1,0 +1,141 @@
+//! Timing several ways to a result in turn, so that a noisy machine disturbs all of them alike.
+
+use std::fmt;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use crate::pages::{Render, Site};
+
+/// Samples of each way.
+pub const SAMPLES: usize = 301;
+
+/// Samples of each number of threads, and how long each lasts.
+pub const THREAD_SAMPLES: usize = 31;
+const THREAD_SAMPLE: Duration = Duration::from_millis(40);
+
+/// How long threads run before that, until the system has given each a core of its own.
+const THREAD_WARM_UP: Duration = Duration::from_millis(20);
+
+/// How long a sample lasts, in nanoseconds.
+const SAMPLE_NS: f64 = 1e6;
+
+/// Nanoseconds of one run, one number for each sample.
+#[derive(Debug, Clone)]
+pub struct Series(Vec<f64>);
+
+impl Series {
+    /// This series and another, sample by sample.
+    #[must_use]
+    pub fn with(&self, other: &Self, combine: impl Fn(f64, f64) -> f64) -> Self {
+        Self(self.0.iter().zip(&other.0).map(|(&a, &b)| combine(a, b)).collect())
+    }
+
+    /// What this takes beyond another, for each of `parts`.
+    #[must_use]
+    pub fn over(&self, other: &Self, parts: usize) -> Self {
+        self.with(other, |a, b| (a - b) / parts as f64)
+    }
+
+    /// How many times another this is.
+    #[must_use]
+    pub fn ratio(&self, other: &Self) -> Self {
+        self.with(other, |a, b| a / b)
+    }
+
+    /// The median, and the extremes.
+    pub fn figure(&self) -> Figure {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        Figure { median: sorted[sorted.len() / 2], min: sorted[0], max: sorted[sorted.len() - 1] }
+    }
+}
+
+/// A median with its extremes. `{:.1}` and the like set the digits.
+#[derive(Debug, Clone, Copy)]
+pub struct Figure {
+    /// The middle sample.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The greatest.
+    pub max: f64,
+}
+
+impl fmt::Display for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = f.precision().unwrap_or(0);
+        let Self { median, min, max } = self;
+        write!(f, "{median:.digits$} ({min:.digits$}–{max:.digits$})")
+    }
+}
+
+/// Times each of `ways` by turns: one sample of the first, one of the second, and so on, and again
+/// from the first. The order turns too, so that none always follows the same other.
+pub fn alternate<const N: usize>(ways: [&dyn Fn() -> usize; N]) -> [Series; N] {
+    let rounds = ways.map(|way| {
+        let rough = time(way, 50);
+        let rough = rough.min(time(way, 50)).max(1.0);
+        ((SAMPLE_NS / rough) as usize).max(1)
+    });
+    let mut series = [const { Vec::new() }; N];
+    for sample in 0..SAMPLES {
+        for turn in 0..N {
+            let at = (turn + sample) % N;
+            series[at].push(time(ways[at], rounds[at]));
+        }
+    }
+    series.map(Series)
+}
+
+/// Nanoseconds of one run, over this many.
+#[allow(clippy::disallowed_methods, reason = "a stopwatch")]
+fn time(way: &dyn Fn() -> usize, rounds: usize) -> f64 {
+    let start = Instant::now();
+    for _ in 0..rounds {
+        std::hint::black_box(way());
+    }
+    start.elapsed().as_nanos() as f64 / rounds as f64
+}
+
+/// Runs in a second by one thread and by two at a time, by turns. `sites` give each thread its way.
+pub fn two_threads<const N: usize>(sites: [&Site; N]) -> [[Series; 2]; N] {
+    let mut series = sites.map(|_| [Vec::new(), Vec::new()]);
+    for _ in 0..THREAD_SAMPLES {
+        for (site, [single, double]) in sites.iter().zip(&mut series) {
+            single.push(throughput(site, 1));
+            double.push(throughput(site, 2));
+        }
+    }
+    series.map(|pair| pair.map(Series))
+}
+
+/// Runs in a second by this many threads together.
+#[allow(clippy::disallowed_methods, clippy::expect_used, reason = "a stopwatch")]
+fn throughput(site: &Site, threads: usize) -> f64 {
+    let start = Barrier::new(threads);
+    let run = || {
+        let way = site();
+        start.wait();
+        run_for(&way, THREAD_WARM_UP);
+        let began = Instant::now();
+        let runs = run_for(&way, THREAD_SAMPLE);
+        f64::from(runs) / began.elapsed().as_secs_f64()
+    };
+    std::thread::scope(|scope| {
+        let runners: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        runners.into_iter().map(|runner| runner.join().expect("no panic")).sum()
+    })
+}
+
+#[allow(clippy::disallowed_methods, reason = "a stopwatch")]
+fn run_for(way: &Render, time: Duration) -> u32 {
+    let began = Instant::now();
+    let mut runs = 0;
+    while began.elapsed() < time {
+        for _ in 0..8 {
+            std::hint::black_box(way());
+        }
+        runs += 8;
+    }
+    runs
+}

@@ -1,0 +1,69 @@
+//! The fuzzers' corpora, replayed: what once mattered to a fuzzer is looked at on every change.
+//! The targets themselves are in `fuzz/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fragcache::Timeout;
+use fragcache::syntax::{Syntax, rewrite};
+
+/// The texts of one target's corpus, with their files.
+fn corpus(target: &str) -> Vec<(PathBuf, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    let mut texts: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter_map(|path| fs::read_to_string(&path).ok().map(|text| (path, text)))
+        .collect();
+    texts.sort();
+    assert!(!texts.is_empty(), "{}", folder.display());
+    texts
+}
+
+#[test]
+fn rewriting_keeps_lines_and_maps_back() {
+    for (path, text) in corpus("rewrite").into_iter().chain(corpus("scanner")) {
+        // The scanner's target places the tags by two characters that no template needs.
+        let source =
+            text.replace('\u{1}', "{% cache 300, none, 1 %}").replace('\u{2}', "{% endcache %}");
+        for syntax in [Syntax::minijinja(), Syntax::tera()] {
+            let Ok(page) = rewrite("page.html", &source, &syntax) else { continue };
+            let lines = |text: &str| text.matches('\n').count();
+            assert_eq!(lines(page.source()), lines(&source), "{}", path.display());
+            for offset in 0..=page.source().len() {
+                assert!(page.map().original(offset) <= source.len(), "{}", path.display());
+            }
+            if page.blocks().is_empty() {
+                assert_eq!(page.source(), source, "{}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn minijinja_takes_what_it_takes_with_an_if() {
+    let takes = |source: &str| minijinja::Environment::new().template_from_str(source).is_ok();
+    let mut seen = 0;
+    for (path, text) in corpus("scanner") {
+        let cached =
+            text.replace('\u{1}', "{% cache 300, none, 1 %}").replace('\u{2}', "{% endcache %}");
+        let native =
+            text.replace('\u{1}', "{% if (300, none, 1) %}").replace('\u{2}', "{% endif %}");
+        if let Ok(page) = rewrite("page.html", &cached, &Syntax::minijinja()) {
+            assert_eq!(takes(page.source()), takes(&native), "{}", path.display());
+            seen += page.blocks().len();
+        }
+    }
+    assert!(seen > 0, "no corpus file holds a cache block");
+}
+
+#[test]
+fn durations_are_positive_or_refused_with_advice() {
+    for (path, text) in corpus("timeout") {
+        match Timeout::parse(&text) {
+            Ok(Timeout::After(life)) => assert!(!life.is_zero(), "{}", path.display()),
+            Ok(timeout) => assert_eq!(timeout, Timeout::Delete, "{}", path.display()),
+            Err(error) => assert!(error.message().contains("write "), "{}", path.display()),
+        }
+    }
+}
