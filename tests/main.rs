@@ -1,6 +1,13 @@
 //! fragcache as a user sees it, in both engines: every test of the workspace that is about more
 //! than one package, and the fixtures.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "also in what the tests share"
+)]
+
 mod corpus;
 mod errors;
 mod facts;

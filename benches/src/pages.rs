@@ -196,6 +196,10 @@ fn tera_site(kind: Kind, form: Form<'_>) -> Site {
 
 /// The fragments of W2 served by [`FragmentCache::render`], without an engine.
 #[allow(clippy::expect_used, reason = "the setup of a bench")]
+///
+/// # Panics
+///
+/// If the cache refuses a fragment, which it has no reason to.
 pub fn from_rust() -> Site {
     let cache = FragmentCache::in_memory();
     Box::new(move || {

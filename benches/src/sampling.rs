@@ -4,14 +4,17 @@ use std::fmt;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use crate::pages::Site;
+use crate::pages::{Render, Site};
 
 /// Samples of each way.
 pub const SAMPLES: usize = 301;
 
 /// Samples of each number of threads, and how long each lasts.
-pub const THREAD_SAMPLES: usize = 41;
-const THREAD_SAMPLE: Duration = Duration::from_millis(20);
+pub const THREAD_SAMPLES: usize = 31;
+const THREAD_SAMPLE: Duration = Duration::from_millis(40);
+
+/// How long threads run before that, until the system has given each a core of its own.
+const THREAD_WARM_UP: Duration = Duration::from_millis(20);
 
 /// How long a sample lasts, in nanoseconds.
 const SAMPLE_NS: f64 = 1e6;
@@ -94,18 +97,16 @@ fn time(way: &dyn Fn() -> usize, rounds: usize) -> f64 {
     start.elapsed().as_nanos() as f64 / rounds as f64
 }
 
-/// Runs in a second by one thread and by two at a time, by turns. `site` gives each its way.
-pub fn two_threads(site: &Site) -> [Series; 2] {
-    let one = || throughput(site, 1);
-    let two = || throughput(site, 2);
-    one();
-    two();
-    let (mut single, mut double) = (Vec::new(), Vec::new());
+/// Runs in a second by one thread and by two at a time, by turns. `sites` give each thread its way.
+pub fn two_threads<const N: usize>(sites: [&Site; N]) -> [[Series; 2]; N] {
+    let mut series = sites.map(|_| [Vec::new(), Vec::new()]);
     for _ in 0..THREAD_SAMPLES {
-        single.push(one());
-        double.push(two());
+        for (site, [single, double]) in sites.iter().zip(&mut series) {
+            single.push(throughput(site, 1));
+            double.push(throughput(site, 2));
+        }
     }
-    [Series(single), Series(double)]
+    series.map(|pair| pair.map(Series))
 }
 
 /// Runs in a second by this many threads together.
@@ -115,18 +116,26 @@ fn throughput(site: &Site, threads: usize) -> f64 {
     let run = || {
         let way = site();
         start.wait();
+        run_for(&way, THREAD_WARM_UP);
         let began = Instant::now();
-        let mut runs = 0;
-        while began.elapsed() < THREAD_SAMPLE {
-            for _ in 0..8 {
-                std::hint::black_box(way());
-            }
-            runs += 8;
-        }
+        let runs = run_for(&way, THREAD_SAMPLE);
         f64::from(runs) / began.elapsed().as_secs_f64()
     };
     std::thread::scope(|scope| {
         let runners: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
         runners.into_iter().map(|runner| runner.join().expect("no panic")).sum()
     })
+}
+
+#[allow(clippy::disallowed_methods, reason = "a stopwatch")]
+fn run_for(way: &Render, time: Duration) -> u32 {
+    let began = Instant::now();
+    let mut runs = 0;
+    while began.elapsed() < time {
+        for _ in 0..8 {
+            std::hint::black_box(way());
+        }
+        runs += 8;
+    }
+    runs
 }

@@ -292,7 +292,7 @@ impl FragmentCache {
         let probe = self.probe(fragment.key.as_bytes());
         let origin = self.0.origins.rust();
         let variant = (origin.digest(), origin.mode());
-        let missed = match self.quick_hit(probe, variant, request, &Body::to_shared) {
+        let missed = match self.quick_hit(probe, variant, request, Body::to_shared) {
             Some(Ok(markup)) => return Ok(markup),
             missed => missed.and_then(Result::err),
         };

@@ -30,6 +30,11 @@ pub(super) fn environment(
     env.add_function("figures", move || Value::from(figures(&cache, &database)));
     env.add_filter("money", money);
     env.add_filter("stars", stars);
+
+    // A mistake in a template shows at the start, not at the first visit.
+    for file in std::fs::read_dir(format!("{TEMPLATES}/minijinja"))? {
+        env.get_template(&file?.file_name().to_string_lossy())?;
+    }
     Ok(env)
 }
 

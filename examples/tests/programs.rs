@@ -1,0 +1,56 @@
+//! Every program runs, and every program checks by itself what it claims.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
+
+use std::process::Command;
+
+fn run(program: &str, args: &[&str]) -> String {
+    let output = Command::new(program).args(args).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program} failed: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn minijinja_hello() {
+    let shown = run(env!("CARGO_BIN_EXE_minijinja-hello"), &[]);
+    assert!(shown.contains("Ada has 3 unread") && shown.contains("Ada has 4 unread"), "{shown}");
+}
+
+#[test]
+fn tera_hello() {
+    let shown = run(env!("CARGO_BIN_EXE_tera-hello"), &[]);
+    assert!(shown.contains("Ada has 3 unread") && shown.contains("Ada has 4 unread"), "{shown}");
+}
+
+#[test]
+fn rust_only() {
+    let shown = run(env!("CARGO_BIN_EXE_rust-only"), &[]);
+    assert!(shown.contains("rendered 6 pieces for 3 lists"), "{shown}");
+}
+
+#[test]
+fn static_site() {
+    let folder = tempfile::tempdir().unwrap();
+    run(env!("CARGO_BIN_EXE_static-site"), &[folder.path().to_str().unwrap()]);
+    let page = std::fs::read_to_string(folder.path().join("4.html")).unwrap();
+    assert!(page.contains("<h1>Dancer in the Dark</h1>") && page.contains("<nav>"), "{page}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 514);
+}
+
+#[test]
+fn the_shop_measures_both_engines() {
+    let shown = run(env!("CARGO_BIN_EXE_shop"), &[]);
+    assert_eq!(shown.matches("Every page equals, byte for byte").count(), 2, "{shown}");
+}
+
+#[test]
+fn the_shop_says_what_it_does_not_understand() {
+    let shop = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_shop")).args(args).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(shop(&["--engine", "askama"]).contains("write minijinja or tera"));
+    assert!(shop(&["--serve", "here"]).contains("is not an address"));
+    assert!(shop(&["--sreve"]).contains("usage: shop"));
+}

@@ -1,0 +1,245 @@
+//! The site as a visitor meets it, in both engines: pages, changes, mistakes, and a rush.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, COOKIE, LOCATION};
+use axum::http::{Request, StatusCode};
+use fragcache::{Clock as _, FragmentCache, MonotonicClock};
+use fragcache_examples::Engine;
+use fragcache_examples::site::{Shop, app, serve};
+use http_body_util::BodyExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt as _;
+
+fn site(engine: Engine) -> (Arc<Shop>, FragmentCache, Router) {
+    // Longer than any test machine may be held up: nobody gives up waiting for another's render.
+    let cache = FragmentCache::builder().wait_limit(Duration::from_secs(60)).build().unwrap();
+    let shop = Arc::new(Shop::open(engine, cache.clone()).unwrap());
+    (Arc::clone(&shop), cache, app(shop))
+}
+
+async fn send(app: &Router, request: Request<Body>) -> (StatusCode, String) {
+    let response = app.clone().oneshot(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+async fn get(app: &Router, path: &str) -> (StatusCode, String) {
+    send(app, Request::get(path).body(Body::empty()).unwrap()).await
+}
+
+async fn page(app: &Router, path: &str) -> String {
+    let (status, body) = get(app, path).await;
+    assert_eq!(status, StatusCode::OK, "{path}: {body}");
+    body
+}
+
+fn form(path: &str, body: &'static str) -> Request<Body> {
+    Request::post(path)
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .body(Body::from(body))
+        .unwrap()
+}
+
+/// The lines of two pages that differ.
+fn changes<'p>(before: &'p str, after: &'p str) -> Vec<(&'p str, &'p str)> {
+    assert_eq!(before.lines().count(), after.lines().count());
+    before.lines().zip(after.lines()).filter(|(before, after)| before != after).collect()
+}
+
+#[tokio::test]
+async fn a_new_price_shows_on_that_product_and_nowhere_else() {
+    for engine in Engine::ALL {
+        let (_, _, app) = site(engine);
+        let paths = ["/", "/product/4", "/product/5", "/search?q=dancer", "/orders/1/receipt.txt"];
+        let mut before = Vec::new();
+        for path in paths {
+            before.push(page(&app, path).await);
+        }
+        let (status, _) = send(&app, form("/product/4/price", "price=12.34")).await;
+        assert_eq!(status, StatusCode::SEE_OTHER);
+
+        for (path, before) in paths.into_iter().zip(&before) {
+            let after = page(&app, path).await;
+            let changed = changes(before, &after);
+            if ["/product/5", "/orders/1/receipt.txt"].contains(&path) {
+                assert_eq!(changed, [], "{engine} {path}");
+            } else {
+                let [(old, new)] = changed[..] else { panic!("{engine} {path}: {changed:?}") };
+                assert!(old.contains("7.49 €") && new.contains("12.34 €"), "{old} {new}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_visit_asks_the_database_nothing() {
+    for engine in Engine::ALL {
+        let (shop, _, app) = site(engine);
+        let first = page(&app, "/").await;
+        let queries = shop.database().queries();
+        assert!(queries > 1000, "{queries}");
+        assert_eq!(page(&app, "/").await, first);
+        assert_eq!(shop.database().queries(), queries);
+    }
+}
+
+#[tokio::test]
+async fn users_see_their_own_sidebar_and_a_new_name_at_once() {
+    for engine in Engine::ALL {
+        let (_, _, app) = site(engine);
+        let as_user = |request: Request<Body>, user: &str| {
+            let (mut parts, body) = request.into_parts();
+            parts.headers.insert(COOKIE, format!("theme=dark; user={user}").parse().unwrap());
+            Request::from_parts(parts, body)
+        };
+        let home = || Request::get("/").body(Body::empty()).unwrap();
+        let first = page(&app, "/").await;
+        let (_, third) = send(&app, as_user(home(), "3")).await;
+        assert!(first.contains("<h2>Ada Lovelace</h2>"));
+        assert!(third.contains("<h2>Grace &amp; Co</h2>"), "{third}");
+
+        let rename = form("/account", "name=%3Cb%3EGrace");
+        let (status, saved) = send(&app, as_user(rename, "3")).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(saved.contains("<h2>&lt;b&gt;Grace</h2>"), "{saved}");
+        let (_, third) = send(&app, as_user(home(), "3")).await;
+        assert!(third.contains("<h2>&lt;b&gt;Grace</h2>"));
+        assert!(page(&app, "/").await.contains("&lt;b&gt;Grace</option>"), "others list it too");
+
+        let switched = app.clone().oneshot(form("/user", "user=2")).await.unwrap();
+        assert_eq!(switched.headers()[LOCATION], "/");
+        // A number that nobody has is nobody's page.
+        let (status, stranger) = send(&app, as_user(home(), "99")).await;
+        assert_eq!(status, StatusCode::OK);
+        assert!(stranger.contains("<h2>Ada Lovelace</h2>"));
+    }
+}
+
+#[tokio::test]
+async fn the_receipt_is_plain_text_and_the_page_is_markup() {
+    for engine in Engine::ALL {
+        let (shop, cache, app) = site(engine);
+        let sold = "SELECT order_id, user_id FROM order_lines JOIN orders ON orders.id = order_id
+                    JOIN products ON products.id = product_id WHERE products.name LIKE '%&%' LIMIT 1";
+        let rows = shop.database().rows(sold, []).unwrap();
+        let number = |name: &str| match &rows[0][name] {
+            fragcache_examples::Cell::Int(number) => *number,
+            other => panic!("{other:?}"),
+        };
+        let (order, user) = (number("order_id"), number("user_id"));
+        // In either order: whichever fills the fragment first must not serve the other.
+        for receipt_first in [true, false] {
+            cache.clear().unwrap();
+            let receipt = format!("/orders/{order}/receipt.txt");
+            let home = || {
+                let request = Request::get("/stats").header(COOKIE, format!("user={user}"));
+                request.body(Body::empty()).unwrap()
+            };
+            let (text, html) = if receipt_first {
+                let text = page(&app, &receipt).await;
+                (text, send(&app, home()).await.1)
+            } else {
+                let html = send(&app, home()).await.1;
+                (page(&app, &receipt).await, html)
+            };
+            assert!(text.contains(" & ") && !text.contains("&amp;"), "{text}");
+            let pre = html.split("<pre>").skip(1).map(|rest| rest.split("</pre>").next().unwrap());
+            let lines: Vec<&str> = pre.flat_map(str::lines).collect();
+            assert!(lines.iter().any(|line| line.contains(" &amp; ")), "{lines:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn mistakes_are_told_and_nothing_breaks() {
+    for engine in Engine::ALL {
+        let (shop, cache, app) = site(engine);
+        for path in ["/product/9999", "/product/-1", "/orders/9999/receipt.txt", "/nowhere"] {
+            let (status, body) = get(&app, path).await;
+            assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
+            assert!(body.contains("there is no"), "{body}");
+        }
+        let (status, body) = send(&app, form("/product/4/price", "price=free")).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(body.contains("7.49"), "{body}");
+
+        let html = page(&app, "/search?q=%3Cscript%3E--%3E&q2=1").await;
+        assert!(html.contains("0 found for “&lt;script&gt;--&gt;”"), "{html}");
+        assert!(page(&app, "/search").await.contains("60 found"));
+
+        shop.database().execute("ALTER TABLE orders RENAME TO gone", []).unwrap();
+        assert!(page(&app, "/search").await.contains("60 found"), "what is stored is served");
+        cache.clear().unwrap();
+        let (status, body) = get(&app, "/stats").await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(body.contains("no such table") && body.contains("sidebar.html"), "{body}");
+        shop.database().execute("ALTER TABLE gone RENAME TO orders", []).unwrap();
+        assert!(page(&app, "/stats").await.contains("Renders that failed"));
+    }
+}
+
+/// 64 visitors at once, on two workers, while the database does not answer: the site stays awake,
+/// and one of them renders for all.
+#[test]
+fn a_rush_on_a_slow_cold_fragment_renders_it_once_and_leaves_the_site_awake() {
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    for engine in Engine::ALL {
+        let (alone, _, app) = site(engine);
+        let expected = runtime.block_on(page(&app, "/search?q=dancer"));
+        let queries_of_one = alone.database().queries();
+
+        let (shop, cache, app) = site(engine);
+        let hold = rusqlite::Connection::open(shop.database().path()).unwrap();
+        hold.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        let pages = runtime.block_on(async {
+            let visit = |app: Router| async move { page(&app, "/search?q=dancer").await };
+            let visits: Vec<_> = (0..64).map(|_| tokio::spawn(visit(app.clone()))).collect();
+            let clock = MonotonicClock::default();
+            while shop.rendering() < 64 {
+                assert!(clock.now() < Duration::from_secs(30), "only {}", shop.rendering());
+                tokio::task::yield_now().await;
+            }
+            let health = tokio::spawn({
+                let app = app.clone();
+                async move { page(&app, "/health").await }
+            });
+            let health = tokio::time::timeout(Duration::from_secs(5), health);
+            assert_eq!(health.await.unwrap().unwrap(), "ok", "while all 64 are held up");
+            assert_eq!(shop.rendering(), 64, "and they still are");
+            hold.execute_batch("COMMIT").unwrap();
+
+            let mut pages = Vec::new();
+            for visit in visits {
+                pages.push(visit.await.unwrap());
+            }
+            pages
+        });
+        assert!(pages.iter().all(|page| *page == expected));
+        assert_eq!(shop.database().queries(), queries_of_one, "{engine}: {:?}", cache.stats());
+        assert!(cache.stats().waits > 0);
+    }
+}
+
+#[tokio::test]
+async fn it_listens() {
+    let (shop, _, _) = site(Engine::MiniJinja);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(serve(listener, shop));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET /stats HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.contains("<th>SQL statements run</th><td>"), "{answer}");
+    server.abort();
+}
