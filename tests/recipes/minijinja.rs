@@ -37,11 +37,17 @@ fn environment(cache: &FragmentCache) -> (Environment<'static>, Ticks) {
 
 const BLOCK: &str = "{% cache 300, 'x' %}{{ tick(name='x') }}{{ n }}{% endcache %}";
 
+/// The templates that the build script lowered and embedded.
+#[allow(unused_qualifications, reason = "generated")]
+fn load_embedded(mut env: &mut Environment<'_>) {
+    minijinja_embed::load_templates!(env);
+}
+
 #[test]
 fn templates_embedded_at_build_time() {
     let cache = FragmentCache::in_memory();
     let (mut env, ticks) = environment(&cache);
-    minijinja_embed::load_templates!(&mut env);
+    load_embedded(&mut env);
 
     let page =
         |user: &str| env.get_template("page.html").unwrap().render(context! { user }).unwrap();
@@ -64,7 +70,7 @@ fn templates_embedded_at_build_time() {
 fn an_embedded_template_needs_the_environments_cache() {
     let mut env = Environment::new();
     env.add_function("tick", |_: Kwargs| "");
-    minijinja_embed::load_templates!(&mut env);
+    load_embedded(&mut env);
     let error = env.get_template("page.html").unwrap().render(context! { user => 1 }).unwrap_err();
     assert!(error.to_string().contains("__fragcache_open"), "{error}");
 }
@@ -77,7 +83,7 @@ fn autoreload_with_one_cache_for_every_environment() {
     ])));
     let (cache, ticks) = (FragmentCache::in_memory(), Ticks::default());
     let reloader = AutoReloader::new({
-        let (sources, cache, ticks) = (sources.clone(), cache.clone(), ticks.clone());
+        let (sources, cache, ticks) = (sources.clone(), cache, ticks.clone());
         move |_| {
             let mut env = Environment::new();
             ticks.add_to(&mut env);
