@@ -150,6 +150,7 @@ fn shown(kind: Kind, failure: &Failure) -> String {
         Stage::Load => "load",
         Stage::Render => "render",
     };
-    let ours = failure.ours.as_ref().map(|ours| format!(" ({:?})", ours.kind())).unwrap_or_default();
+    let ours =
+        failure.ours.as_ref().map(|ours| format!(" ({:?})", ours.kind())).unwrap_or_default();
     format!("# {kind}, on {stage}{ours}\n{}\n\n", failure.explained)
 }

@@ -80,7 +80,9 @@ fn rust_finds_and_deletes_what_a_template_stored() {
             let mut engine = kind.with_cache(&cache);
             let source = format!("{{% cache 300, \"k\", {} %}}x{{% endcache %}}", row.expression);
             engine.add("page.html", &source).unwrap_or_else(|f| panic!("{kind} {row:?}: {f}"));
-            engine.render("page.html", &context()).unwrap_or_else(|f| panic!("{kind} {row:?}: {f}"));
+            engine
+                .render("page.html", &context())
+                .unwrap_or_else(|f| panic!("{kind} {row:?}: {f}"));
             assert!(cache.contains(&row.key()).unwrap(), "{kind} {row:?}");
             cache.delete(&row.key()).unwrap();
             assert_eq!(cache.stats().entries, 0, "{kind} {row:?}");
@@ -135,7 +137,12 @@ fn a_name_can_be_any_part() {
     for kind in Kind::BOTH {
         let (cache, _clock) = cache();
         let mut engine = kind.with_cache(&cache);
-        engine.add("page.html", "{% cache 300, 7 %}x{% endcache %}{% cache 300, [\"a\", 1] %}y{% endcache %}").unwrap();
+        engine
+            .add(
+                "page.html",
+                "{% cache 300, 7 %}x{% endcache %}{% cache 300, [\"a\", 1] %}y{% endcache %}",
+            )
+            .unwrap();
         engine.render("page.html", &json!({})).unwrap();
         assert!(cache.contains(&fragment_key!("7")).unwrap(), "{kind}");
         assert!(cache.contains(&fragment_key!(["a", "1"])).unwrap(), "{kind}");

@@ -10,8 +10,7 @@
 
 mod corpus;
 mod errors;
-mod facts_minijinja;
-mod facts_tera;
+mod facts;
 mod flask;
 mod keys;
 mod recipes;

@@ -88,7 +88,7 @@ fn name(kind: ValueKind) -> &'static str {
         ValueKind::Bytes => "byte string",
         ValueKind::Seq => "list",
         ValueKind::Map => "map",
-        ValueKind::Iterable => "iterable (write it as a list: `part | list`)",
+        ValueKind::Iterable => "lazy sequence (write it as a list: `part | list`)",
         ValueKind::Plain => "plain object",
         ValueKind::Invalid => "invalid value",
         _ => "value without a text",

@@ -70,7 +70,9 @@ fn a_key_over_the_limit_is_rendered_and_counted() {
         engine.add("page.html", source).unwrap();
         // Kind, tag and length of the name, and of the part.
         let overhead = 1 + (1 + 1 + 1) + (1 + 2);
-        for (length, cached) in [(MAX_KEY_BYTES - overhead, true), (MAX_KEY_BYTES - overhead + 1, false)] {
+        for (length, cached) in
+            [(MAX_KEY_BYTES - overhead, true), (MAX_KEY_BYTES - overhead + 1, false)]
+        {
             let before = cache.stats();
             let page = |n: u32| {
                 let context = json!({ "part": "p".repeat(length), "n": n });
@@ -115,13 +117,25 @@ fn a_body_over_the_entry_limit_is_rendered_and_counted() {
 
 #[test]
 fn hostile_template_names_stay_names() {
-    let names = ["a\nb.html", "../../etc/passwd", "a\0b.html", "\u{1b}[31mred", "%41.html", "", " ", "a\"b'c{% endcache %}.html"];
+    let names = [
+        "a\nb.html",
+        "../../etc/passwd",
+        "a\0b.html",
+        "\u{1b}[31mred",
+        "%41.html",
+        "",
+        " ",
+        "a\"b'c{% endcache %}.html",
+    ];
     for kind in Kind::BOTH {
         let (cache, _clock) = cache();
         let mut engine = kind.with_cache(&cache);
         for (index, name) in names.iter().enumerate() {
-            let source = format!("\n{{% cache 300 %}}{{{{ tick(name=\"a\") }}}}{index}{{% endcache %}}");
-            engine.add(name, &source).unwrap_or_else(|failure| panic!("{kind} {name:?}: {failure}"));
+            let source =
+                format!("\n{{% cache 300 %}}{{{{ tick(name=\"a\") }}}}{index}{{% endcache %}}");
+            engine
+                .add(name, &source)
+                .unwrap_or_else(|failure| panic!("{kind} {name:?}: {failure}"));
             for expected in [Some(&1), None] {
                 let page = engine.render(name, &json!({})).unwrap();
                 assert_eq!(page, format!("\n{index}"), "{kind} {name:?}");

@@ -36,7 +36,11 @@ fn a_mistake_is_rendered_uncached_and_counted() {
             for n in [1, 2] {
                 let context = json!({ "n": n, "user": { "id": 7 } });
                 // The outer fragment is not stored either: what it holds was not to be cached.
-                assert_eq!(engine.render("page.html", &context).unwrap(), n.to_string(), "{kind} {tag}");
+                assert_eq!(
+                    engine.render("page.html", &context).unwrap(),
+                    n.to_string(),
+                    "{kind} {tag}"
+                );
                 assert_eq!(engine.counts().take().0["a"], 1, "{kind} {tag}");
             }
             let stats = cache.stats();
@@ -56,7 +60,9 @@ fn an_unnamed_block_opened_twice_can_be_an_error() {
         let (cache, _clock) = cache_with(|builder| builder.policy(policy));
         let mut engine = kind.with_cache(&cache);
         engine.add("part.html", "\n{% cache 300 %}{{ n }}{% endcache %}").unwrap();
-        engine.add("page.html", "{% for n in [1, 2] %}{% include \"part.html\" %}{% endfor %}").unwrap();
+        engine
+            .add("page.html", "{% for n in [1, 2] %}{% include \"part.html\" %}{% endfor %}")
+            .unwrap();
         let failure = engine.render("page.html", &json!({})).unwrap_err();
         assert!(failure.explained.contains("opened twice in one render"), "{failure}");
         assert!(failure.explained.contains("part.html:2"), "{failure}");

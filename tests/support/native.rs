@@ -35,9 +35,11 @@ fn opening_tag(source: &str, start: usize, syntax: &Syntax) -> std::ops::Range<u
     }
     let end = syntax.block_delimiters().1;
     let inner = syntax.block_delimiters().0.len();
-    let (mut quote, mut depth) = (None, 0);
+    let (mut quote, mut depth, mut escaped) = (None, 0, false);
     for (at, c) in rest.char_indices().skip_while(|(at, _)| *at < inner) {
         match quote {
+            Some(_) if escaped => escaped = false,
+            Some(_) if c == '\\' => escaped = true,
             Some(open) if c == open => quote = None,
             Some(_) => {}
             None if matches!(c, '"' | '\'') => quote = Some(c),
