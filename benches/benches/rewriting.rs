@@ -28,8 +28,8 @@ fn main() {
         "\n| loading a template with cache blocks | µs | engine, native if | ratio | goal | |"
     );
     println!("|---|---|---|---|---|---|");
-    for sections in [1, 20] {
-        let (author, native) = with_blocks(sections);
+    for (sections, paragraphs) in [(5, 25), (20, 1)] {
+        let (author, native) = with_blocks(sections, paragraphs);
         let lowered = |syntax| rewrite("a.html", &author, &syntax).expect("lowers").into_source();
         let size = format!("{sections} blocks, {} bytes", author.len());
 
