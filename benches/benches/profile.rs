@@ -1,12 +1,22 @@
-//! Renders one page over and over, for a profiler: `profile tera w2 cached 1000`. Without
+//! Renders one page over and over, for a profiler: `profile tera w2 cached 1000`, or rewrites a source:
+//! `profile tera rewrite - 1000`. Without
 //! arguments it does nothing, so that `cargo bench` passes over it.
 
+use fragcache::syntax::{Syntax, rewrite};
 use fragcache_benches::pages::{Engine, Form, Kind, page};
+use fragcache_benches::sources::with_blocks;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().filter(|word| !word.starts_with('-')).collect();
+    let arguments: Vec<String> = std::env::args().filter(|word| !word.starts_with("--")).collect();
     let words: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
     let [engine, kind, form, rounds] = words[..] else { return };
+    if kind == "rewrite" {
+        let syntax = if engine == "tera" { Syntax::tera() } else { Syntax::minijinja() };
+        let (author, _) = with_blocks(20, 1);
+        let rewritten =
+            || rewrite("a.html", &author, &syntax).map_or(0, |page| page.blocks().len());
+        return repeat(&rewritten, rounds.parse().unwrap_or(1000));
+    }
     let engine = if engine == "tera" { Engine::Tera } else { Engine::MiniJinja };
     let kind = if kind == "w1" { Kind::W1 } else { Kind::W2 };
     let form = match form {

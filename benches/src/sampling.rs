@@ -30,6 +30,12 @@ impl Series {
         Self(self.0.iter().zip(&other.0).map(|(&a, &b)| combine(a, b)).collect())
     }
 
+    /// Each sample changed.
+    #[must_use]
+    pub fn map(&self, change: impl Fn(f64) -> f64) -> Self {
+        Self(self.0.iter().copied().map(change).collect())
+    }
+
     /// What this takes beyond another, for each of `parts`.
     #[must_use]
     pub fn over(&self, other: &Self, parts: usize) -> Self {
@@ -73,8 +79,8 @@ impl fmt::Display for Figure {
 /// from the first. The order turns too, so that none always follows the same other.
 pub fn alternate<const N: usize>(ways: [&dyn Fn() -> usize; N]) -> [Series; N] {
     let rounds = ways.map(|way| {
-        let rough = time(way, 50);
-        let rough = rough.min(time(way, 50)).max(1.0);
+        let rough = time(way, 5);
+        let rough = rough.min(time(way, 20)).max(1.0);
         ((SAMPLE_NS / rough) as usize).max(1)
     });
     let mut series = [const { Vec::new() }; N];

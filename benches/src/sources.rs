@@ -21,16 +21,18 @@ pub fn without_blocks(bytes: usize, word: &str) -> String {
     source
 }
 
-/// A page of `sections` loops, each with a cache block around a few tags: as its author wrote it,
-/// and with a native `if` in the cache tags' place.
-pub fn with_blocks(sections: usize) -> (String, String) {
+/// A page of `sections` loops, each with a cache block around a few tags and this many paragraphs
+/// with one: as its author wrote it, and with a native `if` in the cache tags' place.
+pub fn with_blocks(sections: usize, paragraphs: usize) -> (String, String) {
+    let paragraph = "    <p>Paper, ink and pens, and what else belongs on a desk of \
+                     {{ item.wood }}.</p>\n"
+        .repeat(paragraphs);
     let page = |open: &str, close: &str| {
         let section = format!(
             "<section>\n<h1>{{{{ title }}}}</h1>\n{{% for item in items %}}\n  {open}\n  \
              <article class=\"product{{% if item.new %}} is-new{{% endif %}}\">\n    \
-             <h2>{{{{ item.name|upper }}}}</h2>\n    <i>{{{{ item.price }}}}</i>\n    \
-             <p>Paper, ink and pens, and what else belongs on a desk of wood.</p>\n  \
-             </article>\n  {close}\n{{% endfor %}}\n</section>\n"
+             <h2>{{{{ item.name|upper }}}}</h2>\n    <i>{{{{ item.price }}}}</i>\n\
+             {paragraph}  </article>\n  {close}\n{{% endfor %}}\n</section>\n"
         );
         section.repeat(sections)
     };

@@ -13,6 +13,9 @@ pub trait Markup: Any + Send + Sync {
     fn as_str(&self) -> &str;
 }
 
+/// What an engine's value costs beside its text, with its allocation.
+const ENGINE_VALUE: usize = 48;
+
 /// The body of a stored fragment. A clone shares the bytes.
 ///
 /// ```
@@ -40,6 +43,14 @@ impl Body {
         match self {
             Self::Text(text) => text,
             Self::Engine(markup) => markup.as_str(),
+        }
+    }
+
+    /// Bytes of memory that the body takes, about.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Engine(markup) => ENGINE_VALUE + markup.as_str().len(),
         }
     }
 

@@ -24,6 +24,13 @@ use crate::sync::{AtomicU64, Ordering, RwLock};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sequence(u64);
 
+impl Sequence {
+    /// Steps from `earlier` to here, if they can be counted in 32 bits.
+    pub(crate) fn steps_after(self, earlier: Self) -> Option<u32> {
+        u32::try_from(self.0.checked_sub(earlier.0)?).ok()
+    }
+}
+
 /// How many hashed buckets stand in for a dependency set that is too long to be listed.
 pub(crate) const BUCKETS: usize = 4096;
 

@@ -20,6 +20,11 @@ const SHARDS: usize = 16;
 /// Smallest share of the byte bound that a shard may have.
 const MIN_SHARD_BYTES: usize = 256 * 1024;
 
+/// Keeps what one thread writes off the cache lines that others read.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Apart<T>(T);
+
 /// An encoded key with its hash.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Probe<'a> {
@@ -30,7 +35,7 @@ pub(crate) struct Probe<'a> {
 /// The in-process store.
 #[derive(Debug)]
 pub(crate) struct Near {
-    shards: Box<[Mutex<Shard>]>,
+    shards: Box<[Apart<Mutex<Shard>>]>,
     hasher: KeyHasher,
     max_entry_bytes: usize,
     max_shard_bytes: usize,
@@ -58,7 +63,7 @@ impl Near {
             count /= 2;
         }
         let shards = (0..count)
-            .map(|_| Mutex::new(Shard::new(max_bytes / count, max_entries / count)))
+            .map(|_| Apart(Mutex::new(Shard::new(max_bytes / count, max_entries / count))))
             .collect();
         Self { shards, hasher, max_entry_bytes, max_shard_bytes: max_bytes / count }
     }
@@ -71,7 +76,7 @@ impl Near {
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
         // The map inside a shard uses the low bits, so the shard takes high ones.
-        &self.shards[(hash >> 48) as usize % self.shards.len()]
+        &self.shards[(hash >> 48) as usize % self.shards.len()].0
     }
 
     fn judge<'a>(&self, fresh: &'a Freshness, now: &'a dyn Fn() -> Moment) -> Judge<'a> {
@@ -119,14 +124,14 @@ impl Near {
 
     pub(crate) fn clear(&self) {
         for shard in &self.shards {
-            shard.lock().clear();
+            shard.0.lock().clear();
         }
     }
 
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for shard in &self.shards {
-            let shard = shard.lock().totals();
+            let shard = shard.0.lock().totals();
             totals.hits += shard.hits;
             totals.entries += shard.entries;
             totals.bytes += shard.bytes;

@@ -5,12 +5,17 @@ use lru::LruCache;
 use super::{Probe, Totals};
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, KeyBytes, OutputMode};
-use crate::fresh::{Broken, Freshness, Sequence};
+use crate::fresh::{Broken, Freshness};
 use crate::hash::{BuildIdentityHasher, KeyHasher};
 use crate::observe::{MissReason, RemovalCause};
 
 /// Most variants of one key that are held at a time; the oldest goes first.
 const MAX_VARIANTS: usize = 8;
+
+/// A hit moves its key to the front of the list only if more than one in so many of the shard's
+/// entries was stored since it last did. Moving it every time would make threads that share keys
+/// wait for each other's writes to the list, and change next to nothing in what is evicted.
+const FRONT: usize = 16;
 
 /// Bytes that an entry costs besides its body, its dependencies and a long key: its node in the
 /// list and the map, and the allocations' own headers.
@@ -19,7 +24,7 @@ pub(super) const OVERHEAD: usize = 190;
 /// Bytes that an entry takes, without its key.
 pub(super) fn cost(entry: &Entry) -> usize {
     let dependencies = entry.dependencies.as_ref().map_or(0, |inner| inner.bytes());
-    OVERHEAD + entry.body.as_str().len() + dependencies
+    OVERHEAD + entry.body.bytes() + dependencies
 }
 
 #[derive(Debug)]
@@ -28,6 +33,7 @@ pub(super) struct Shard {
     bytes: usize,
     entries: usize,
     hits: u64,
+    puts: u32,
     max_bytes: usize,
     max_entries: usize,
 }
@@ -48,9 +54,11 @@ struct Older(Vec<Variant>);
 #[derive(Debug)]
 struct Variant {
     entry: Entry,
-    /// The present when this entry's labels were last compared: while the sequence has not moved
-    /// since, a hit costs one comparison.
-    checked: Sequence,
+    /// How far after its read point this entry's labels were last compared: while the sequence has
+    /// not moved since, a hit costs one comparison.
+    checked: u32,
+    /// The shard's count of puts when the key last moved to the front of the list.
+    moved: u32,
 }
 
 /// An entry that left to make room.
@@ -80,14 +88,15 @@ impl Judge<'_> {
         if entry.expires != Moment::NEVER && entry.expires <= (self.now)() {
             return Err(MissReason::Expired);
         }
-        let present = self.fresh.now();
-        if variant.checked == present {
+        let steps = self.fresh.now().steps_after(entry.read);
+        if steps == Some(variant.checked) {
             return Ok(());
         }
         let labels = self.hasher.labels(probe.key, probe.hash, entry.origin.template_label);
         match self.fresh.first_broken(&labels, entry.dependencies.as_deref(), entry.read) {
             None => {
-                variant.checked = present;
+                // Past all counting, labels are compared every time.
+                variant.checked = steps.unwrap_or(variant.checked);
                 Ok(())
             }
             Some(broken) => Err(reason(broken)),
@@ -142,6 +151,7 @@ impl Shard {
             bytes: 0,
             entries: 0,
             hits: 0,
+            puts: 0,
             max_bytes,
             max_entries,
         }
@@ -155,7 +165,7 @@ impl Shard {
         on_hit: impl FnOnce(&Entry) -> R,
     ) -> Result<R, MissReason> {
         // A forged collision of hashes is a miss, never another's content.
-        let Some(slot) = self.map.get_mut(&probe.hash).filter(|slot| slot.key[..] == *probe.key)
+        let Some(slot) = self.map.peek_mut(&probe.hash).filter(|slot| slot.key[..] == *probe.key)
         else {
             return Err(MissReason::Cold);
         };
@@ -176,7 +186,13 @@ impl Shard {
         match judge.check(probe, variant) {
             Ok(()) => {
                 self.hits += 1;
-                Ok(on_hit(&variant.entry))
+                let value = on_hit(&variant.entry);
+                let behind = self.puts.wrapping_sub(variant.moved) as usize;
+                if behind > self.entries / FRONT {
+                    variant.moved = self.puts;
+                    self.map.promote(&probe.hash);
+                }
+                Ok(value)
             }
             Err(reason) => {
                 self.replace(probe, |variant| !variant.is(digest, mode), None);
@@ -203,7 +219,8 @@ impl Shard {
         if in_place.is_some_and(|variant| variant.entry.read > entry.read) {
             return None;
         }
-        let variant = Variant { checked: entry.read, entry };
+        self.puts = self.puts.wrapping_add(1);
+        let variant = Variant { entry, checked: 0, moved: self.puts };
         let mut evicted = self.replace(probe, |variant| !variant.is(&digest, mode), Some(variant));
         while self.bytes > self.max_bytes || self.entries > self.max_entries {
             let Some((_, oldest)) = self.map.pop_lru() else { break };
