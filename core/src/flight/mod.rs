@@ -6,8 +6,8 @@
 //! for themselves, and the key passes uncoalesced until one can be stored or a while is over. A
 //! wait has a limit, and one that would close a cycle of waits is not begun.
 //!
-//! Locks are taken in this order: the map of flights, the graph of waits, a flight's state, the
-//! table of labels.
+//! Locks are taken in this order: the map of flights, the graph of waits, a flight's state. The
+//! table of labels is read beside the map only, and nothing is taken under a flight's state.
 
 mod waits;
 
@@ -263,12 +263,13 @@ impl Flights {
     /// who come now would not follow it: then it dissolves.
     fn take_lead(&self, flight: &Arc<Flight>, fresh: &Freshness, me: ThreadId) -> bool {
         let mut under_way = self.under_way.lock();
+        let is_joined = self.is_joined_now(&under_way, flight, fresh);
         let mut held = self.waits.hold();
         let mut state = flight.state.lock();
         if !matches!(state.progress, Progress::Orphaned) {
             return false;
         }
-        if !self.is_joined_now(&under_way, flight, fresh) {
+        if !is_joined {
             remove(&mut under_way, flight);
             state.progress = Progress::Dissolved;
             flight.changed.notify_all();
