@@ -3,7 +3,7 @@
 //! arguments it does nothing, so that `cargo bench` passes over it.
 
 use fragcache::syntax::{Syntax, rewrite};
-use fragcache_benches::pages::{Engine, Form, Kind, page};
+use fragcache_benches::pages::{Engine, Form, Kind, from_rust, page};
 use fragcache_benches::sources::with_blocks;
 
 fn main() {
@@ -16,6 +16,9 @@ fn main() {
         let rewritten =
             || rewrite("a.html", &author, &syntax).map_or(0, |page| page.blocks().len());
         return repeat(&rewritten, rounds.parse().unwrap_or(1000));
+    }
+    if kind == "rust" {
+        return repeat(&*from_rust()(), rounds.parse().unwrap_or(1000));
     }
     let engine = if engine == "tera" { Engine::Tera } else { Engine::MiniJinja };
     let kind = if kind == "w1" { Kind::W1 } else { Kind::W2 };
