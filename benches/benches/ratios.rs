@@ -1,4 +1,5 @@
 //! The goals of the hit path as one table: every page's forms are timed by turns in one process.
+//! `pages` or `threads` behind `--` asks for one half.
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
@@ -8,6 +9,16 @@ use fragcache_benches::pages::{Engine, Form, Kind, Site, from_rust, page, site};
 use fragcache_benches::sampling::{Figure, SAMPLES, THREAD_SAMPLES, alternate, two_threads};
 
 fn main() {
+    let only = |part: &str| std::env::args().any(|word| word == part);
+    if !only("threads") {
+        pages();
+    }
+    if !only("pages") {
+        threads();
+    }
+}
+
+fn pages() {
     println!("medians of {SAMPLES} (min–max); ns per fragment, over the page without fragments\n");
     println!("| page | native: the floor | cached | never expires | cached / floor | goal | |");
     println!("|---|---|---|---|---|---|---|");
@@ -16,7 +27,6 @@ fn main() {
             row(engine, kind);
         }
     }
-    threads();
 }
 
 /// How much more two threads render than one, and how much more two threads do here that share
