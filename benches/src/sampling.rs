@@ -1,7 +1,7 @@
 //! Timing several ways to a result in turn, so that a noisy machine disturbs all of them alike.
 
 use std::fmt;
-use std::sync::Barrier;
+use std::sync::{Barrier, LazyLock};
 use std::time::{Duration, Instant};
 
 use crate::pages::{Render, Site};
@@ -11,7 +11,10 @@ pub const SAMPLES: usize = 301;
 
 /// Samples of each number of threads, and how long each lasts.
 pub const THREAD_SAMPLES: usize = 31;
-const THREAD_SAMPLE: Duration = Duration::from_millis(40);
+const THREAD_SAMPLE: Duration = Duration::from_millis(20);
+
+/// How often a disturbed sample is taken again.
+const PATIENCE: usize = 12;
 
 /// How long threads run before that, until the system has given each a core of its own.
 const THREAD_WARM_UP: Duration = Duration::from_millis(20);
@@ -115,22 +118,50 @@ pub fn two_threads<const N: usize>(sites: [&Site; N]) -> [[Series; 2]; N] {
     series.map(|pair| pair.map(Series))
 }
 
-/// Runs in a second by this many threads together.
-#[allow(clippy::disallowed_methods, clippy::expect_used, reason = "a stopwatch")]
+/// Runs in a second by this many threads together. Taken again while other work on the machine
+/// keeps one of them off its core, as long as there is patience.
 fn throughput(site: &Site, threads: usize) -> f64 {
+    let samples = (0..PATIENCE).map(|_| undisturbed(site, threads));
+    let mut best = (0.0, 0.0);
+    for (runs, share) in samples {
+        if share > best.1 {
+            best = (runs, share);
+        }
+        if share > 0.97 {
+            break;
+        }
+    }
+    best.0
+}
+
+/// Runs in a second by this many threads together, and the least share of the time that one of them
+/// had a core.
+#[allow(clippy::disallowed_methods, clippy::expect_used, reason = "a stopwatch")]
+fn undisturbed(site: &Site, threads: usize) -> (f64, f64) {
     let start = Barrier::new(threads);
     let run = || {
         let way = site();
         start.wait();
         run_for(&way, THREAD_WARM_UP);
-        let began = Instant::now();
+        let (began, on_core) = (Instant::now(), time_on_core());
         let runs = run_for(&way, THREAD_SAMPLE);
-        f64::from(runs) / began.elapsed().as_secs_f64()
+        let (time, on_core) = (began.elapsed(), time_on_core() - on_core);
+        (f64::from(runs) / time.as_secs_f64(), on_core.as_secs_f64() / time.as_secs_f64())
     };
     std::thread::scope(|scope| {
         let runners: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        runners.into_iter().map(|runner| runner.join().expect("no panic")).sum()
+        let results = runners.into_iter().map(|runner| runner.join().expect("no panic"));
+        results.fold((0.0, 1.0), |(all, least), (runs, share)| (all + runs, share.min(least)))
     })
+}
+
+/// How long this thread has had a core; by the clock where the system does not tell.
+#[allow(clippy::disallowed_methods, reason = "a stopwatch")]
+fn time_on_core() -> Duration {
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let nanos = told.and_then(|line| line.split(' ').next()?.parse().ok());
+    nanos.map_or_else(|| START.elapsed(), Duration::from_nanos)
 }
 
 #[allow(clippy::disallowed_methods, reason = "a stopwatch")]
