@@ -45,6 +45,18 @@ fn ten_thousand_nested_blocks_are_refused_where_it_gets_too_deep() {
 }
 
 #[test]
+fn the_deepest_nesting_that_loads_renders_also_with_options() {
+    for (kind, most) in [(Kind::MiniJinja, 49), (Kind::Tera, 19)] {
+        let (cache, _clock) = cache();
+        let mut engine = kind.with_cache(&cache);
+        let open = "{% cache 300, \"x\", unless=no, refresh=no %}".repeat(most);
+        let source = format!("{open}x{}", "{% endcache %}".repeat(most));
+        engine.add("page.html", &source).unwrap_or_else(|failure| panic!("{kind}: {failure}"));
+        assert_eq!(engine.render("page.html", &json!({ "no": false })).unwrap(), "x", "{kind}");
+    }
+}
+
+#[test]
 fn ten_thousand_blocks_side_by_side_work() {
     let source = "{% cache 300 %}{{ tick(name=\"a\") }}x{% endcache %}\n".repeat(10_000);
     for kind in Kind::BOTH {

@@ -121,6 +121,16 @@ fn null_and_del_are_undefined_and_division_makes_floats() {
 }
 
 #[test]
+fn under_strict_undefined_behaviour_and_judges_as_if_does() {
+    let mut env = Environment::new();
+    env.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    for source in ["{% if nobody %}{% endif %}", "{{ (nobody) and true }}"] {
+        let error = env.render_str(source, ()).unwrap_err();
+        assert_eq!(error.kind(), minijinja::ErrorKind::UndefinedError, "{source}");
+    }
+}
+
+#[test]
 fn an_empty_safe_string_is_false_and_prints_nothing() {
     assert_eq!(render("{% if '' | safe %}true{% else %}false{% endif %}").unwrap(), "false");
 }

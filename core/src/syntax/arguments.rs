@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::error::Error;
 
 use super::refusal::Refusal;
-use super::rules::Syntax;
+use super::rules::{Dialect, Syntax};
 use super::token::{Token, TokenKind, tokens};
 
 /// A part of the lowered argument list.
@@ -86,7 +86,7 @@ impl Arguments {
                         ));
                     }
                     seen.push(name);
-                    out.option(source, argument, name, refusal)?;
+                    out.option(source, argument, name, syntax, refusal)?;
                 }
                 None => out.positional(source, argument, seen.last().copied(), refusal)?,
             }
@@ -141,6 +141,7 @@ impl Arguments {
         source: &str,
         argument: &Argument,
         name: &str,
+        syntax: &Syntax,
         refusal: &Refusal<'_>,
     ) -> Result<(), Error> {
         let span = argument.span();
@@ -185,7 +186,15 @@ impl Arguments {
         }
         self.options.push(if name == "unless" { 'u' } else { 'r' });
         let removed = newlines(source, &(span.start..value.start));
-        self.push(argument, removed.chain([Part::Copy(value)]));
+        let value = match syntax.dialect() {
+            // `and` has the engine judge the condition as it does in an `if`: under strict
+            // undefined behaviour a misspelt one is an error, and not false.
+            Dialect::MiniJinja => {
+                vec![Part::Fixed("("), Part::Copy(value), Part::Fixed(") and true")]
+            }
+            Dialect::Tera => vec![Part::Copy(value)],
+        };
+        self.push(argument, removed.chain(value));
         Ok(())
     }
 

@@ -22,7 +22,7 @@ fn the_lowered_text_is_as_agreed_with_the_runtime() {
     let page = rewrite("p.html", source, &Syntax::minijinja()).unwrap();
     let site = format!("\"{}u:1:3:1:p.html\"", page.blocks()[0].digest());
     let open = format!(
-        "{{%- if {site}|__fragcache_open( 300, \"x\", n, not n ) %}}\
+        "{{%- if {site}|__fragcache_open( 300, \"x\", n, (not n) and true ) %}}\
          {{{{ 0|__fragcache_hit }}}}{{% else %}}{{% with __fragcache=0|__fragcache_ticket %}}\
          {{% filter __fragcache_close(__fragcache) -%}}"
     );
@@ -176,8 +176,8 @@ fn arguments_are_copied_through_with_their_lines() {
     assert_eq!(lowered("{% cache 1, del %}"), "( 1, del )");
     assert_eq!(lowered("{% cache shared=true %}"), "");
     let options = "{% cache 1,\nshared\n=\ntrue,refresh=a==b, unless = c %}";
-    assert_eq!(lowered(options), "( 1\n\n\n,a==b, c )");
-    assert_eq!(lowered("{% cache shared=true, refresh\n= x %}"), "( \nx )");
+    assert_eq!(lowered(options), "( 1\n\n\n,(a==b) and true, (c) and true )");
+    assert_eq!(lowered("{% cache shared=true, refresh\n= x %}"), "( \n(x) and true )");
     let nested = "( f(a, b=[1, 2]), {'a': (1, 2)}, ',' ~ \"\\\",\" )";
     assert_eq!(lowered(&format!("{{% cache {} %}}", &nested[2..nested.len() - 2])), nested);
 }
