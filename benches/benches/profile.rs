@@ -1,6 +1,6 @@
-//! Renders one page over and over, for a profiler: `profile tera w2 cached 1000`, or rewrites a source:
-//! `profile tera rewrite - 1000`. Without
-//! arguments it does nothing, so that `cargo bench` passes over it.
+//! Renders one page over and over, for a profiler: `profile tera w2 cached 1000`; or rewrites a
+//! source: `profile tera rewrite - 1000`. Without arguments it does nothing, so that `cargo bench`
+//! passes over it.
 
 use fragcache::syntax::{Syntax, rewrite};
 use fragcache_benches::pages::{Engine, Form, Kind, from_rust, page};
