@@ -13,6 +13,8 @@ mod i4_variants;
 mod i6_bounds;
 mod i7_waits;
 mod kit;
+#[cfg(all(feature = "tracing", feature = "metrics"))]
+mod observers;
 mod properties;
 mod torture;
 

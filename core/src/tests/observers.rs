@@ -1,0 +1,125 @@
+//! What the observers for `tracing` and `metrics` hand on: names and numbers, never a vary value.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use crate::sync::Mutex;
+use crate::{Fragment, FragmentCache, MetricsObserver, TracingObserver, fragment_key};
+
+/// One of each: a miss, a store, a hit, a bypass, a deletion, a refusal.
+fn live(cache: &FragmentCache) {
+    let fragment = Fragment::new(fragment_key!("row", "secret"));
+    for _ in 0..2 {
+        cache.render(&fragment, || "<td>").unwrap();
+    }
+    cache.render(&fragment.clone().unless(true), || "<td>").unwrap();
+    cache.delete(fragment.key()).unwrap();
+    let large = Fragment::new(fragment_key!("large"));
+    cache.render(&large, || "x".repeat(2_000_000)).unwrap();
+}
+
+#[test]
+fn metrics_count_by_name_and_never_by_vary_value() {
+    use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        live(&FragmentCache::builder().observer(MetricsObserver).build().unwrap());
+    });
+    let mut lines: Vec<String> = snapshotter
+        .snapshot()
+        .into_vec()
+        .into_iter()
+        .map(|(key, _, _, value)| {
+            let (name, labels) = key.key().clone().into_parts();
+            let mut line = name.as_str().to_owned();
+            for label in labels {
+                write!(line, " {}={}", label.key(), label.value()).unwrap();
+            }
+            match value {
+                DebugValue::Counter(count) => write!(line, " {count}").unwrap(),
+                DebugValue::Histogram(samples) => {
+                    write!(line, " {} samples", samples.len()).unwrap()
+                }
+                DebugValue::Gauge(_) => panic!("no gauge is documented"),
+            }
+            line
+        })
+        .collect();
+    lines.sort();
+    assert_eq!(
+        lines,
+        [
+            "fragcache_body_bytes fragment=row 1 samples",
+            "fragcache_deletions_total fragment=row 1",
+            "fragcache_lookups_total fragment=large result=miss reason=cold 1",
+            "fragcache_lookups_total fragment=row result=bypass reason=unless 1",
+            "fragcache_lookups_total fragment=row result=hit 1",
+            "fragcache_lookups_total fragment=row result=miss reason=cold 1",
+            "fragcache_refusals_total fragment=large reason=body_too_large 1",
+            "fragcache_render_seconds fragment=row 1 samples",
+            "fragcache_stores_total fragment=row 1",
+        ]
+    );
+}
+
+/// Notes every event with its fields, one line each.
+#[derive(Default)]
+struct Lines(Arc<Mutex<Vec<String>>>);
+
+struct Fields(String);
+
+impl tracing::field::Visit for Fields {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn std::fmt::Debug) {
+        // Times differ from run to run.
+        if field.name() == "render_us" {
+            self.0.push_str(" render_us");
+        } else {
+            write!(self.0, " {}={value:?}", field.name()).unwrap();
+        }
+    }
+}
+
+impl tracing::Subscriber for Lines {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        metadata.target() == "fragcache"
+    }
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut fields = Fields(event.metadata().level().to_string());
+        event.record(&mut fields);
+        self.0.lock().push(fields.0);
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn tracing_tells_each_event_at_its_level_and_no_vary_value() {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    tracing::subscriber::with_default(Lines(Arc::clone(&lines)), || {
+        live(&FragmentCache::builder().observer(TracingObserver).build().unwrap());
+    });
+    let lines = lines.lock().clone();
+    assert!(lines.iter().all(|line| !line.contains("secret")), "{lines:#?}");
+    assert_eq!(
+        lines,
+        [
+            r#"TRACE message=miss line=0 fragment="row" reason="cold""#,
+            r#"TRACE message=stored line=0 fragment="row" bytes=4 render_us"#,
+            r#"TRACE message=hit line=0 fragment="row""#,
+            r#"DEBUG message=bypassed line=0 fragment="row" reason="unless""#,
+            r#"DEBUG message=deleted line=0 fragment="row""#,
+            r#"TRACE message=miss line=0 fragment="large" reason="cold""#,
+            r#"WARN message=refused line=0 fragment="large" reason="body_too_large""#,
+        ]
+    );
+}
