@@ -37,13 +37,12 @@ fn metrics_count_by_name_and_never_by_vary_value() {
             for label in labels {
                 write!(line, " {}={}", label.key(), label.value()).unwrap();
             }
-            match value {
-                DebugValue::Counter(count) => write!(line, " {count}").unwrap(),
-                DebugValue::Histogram(samples) => {
-                    write!(line, " {} samples", samples.len()).unwrap()
-                }
+            let written = match value {
+                DebugValue::Counter(count) => write!(line, " {count}"),
+                DebugValue::Histogram(samples) => write!(line, " {} samples", samples.len()),
                 DebugValue::Gauge(_) => panic!("no gauge is documented"),
-            }
+            };
+            written.unwrap();
             line
         })
         .collect();
