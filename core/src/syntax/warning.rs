@@ -20,9 +20,10 @@ use super::place::Places;
 /// - or it holds `csrf_token`, `csrftoken`, `xsrftoken`, `csrfmiddlewaretoken`,
 ///   `authenticity_token` or `authenticitytoken`.
 ///
-/// Text, comments, `raw` sections and the arguments of cache tags hold no such name. There is one
-/// warning for each name and block, however often it is used. A block that varies on the name, or
-/// has it in its `version`, is right; of nested blocks, the outermost that is not is warned of.
+/// Text, comments, `raw` sections and the arguments of cache tags hold no such name, and what an
+/// included template holds is not seen. There is one warning for each name and block, however often
+/// it is used. A block that varies on the name, or has it in its `version`, is right; of nested
+/// blocks, the outermost that is not is warned of.
 ///
 /// ```
 /// use fragcache::syntax::{Syntax, rewrite};

@@ -243,6 +243,7 @@ fn places() {
             "{% component c() %}{% cache 1, 'a', x %}{{ body }}{% endcache %}{% endcomponent %}",
             "{% component c() %}{% cache 1, 'a' %}{{ x.body }}{{ f(body=1) }}{% endcache %}{% endcomponent %}",
             "{% cache 1 %}{{ body }}{% endcache %}",
+            "{% cache 1, x?['a'], y?[0][1]?.b %}{% endcache %}",
             "{% extends 'b' %}{% block b %}{% cache 1 %}{% endcache %}{% endblock %}",
         ],
     );
