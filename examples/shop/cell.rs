@@ -18,6 +18,8 @@ pub enum Cell {
     Real(f64),
     /// A text.
     Text(String),
+    /// A whole row, for a record that a page is handed.
+    Record(Row),
 }
 
 impl From<ValueRef<'_>> for Cell {
@@ -56,6 +58,7 @@ impl From<Cell> for minijinja::Value {
             Cell::Int(number) => Self::from(number),
             Cell::Real(number) => Self::from(number),
             Cell::Text(text) => Self::from(text),
+            Cell::Record(row) => Self::from(row),
         }
     }
 }
@@ -67,6 +70,7 @@ impl From<Cell> for tera::Value {
             Cell::Int(number) => Self::from(number),
             Cell::Real(number) => Self::from(number),
             Cell::Text(text) => Self::from(text),
+            Cell::Record(row) => Self::from(row),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rusqlite::{Connection, Params};
+use rusqlite::{Connection, Params, Transaction};
 use tempfile::TempDir;
 
 use crate::cell::{Cell, Row};
@@ -81,17 +81,34 @@ impl Database {
         self.with_connection(|connection| connection.prepare_cached(sql)?.execute(params))
     }
 
-    fn with_connection<T>(
+    /// Runs statements as one transaction: committed if `run` succeeds, undone if it fails.
+    ///
+    /// # Errors
+    ///
+    /// That of `run`, or the database's.
+    pub fn transaction<T>(
         &self,
-        run: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<T> {
+        run: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        self.with_connection(|connection| {
+            let transaction = connection.transaction()?;
+            let result = run(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        })
+    }
+
+    fn with_connection<T, E: From<rusqlite::Error>>(
+        &self,
+        run: impl FnOnce(&mut Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
         self.queries.fetch_add(1, Ordering::Relaxed);
         let idle = self.idle().pop();
-        let connection = match idle {
+        let mut connection = match idle {
             Some(connection) => connection,
             None => connect(&self.path)?,
         };
-        let result = run(&connection);
+        let result = run(&mut connection);
         self.idle().push(connection);
         result
     }

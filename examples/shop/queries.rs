@@ -1,8 +1,12 @@
 //! The SQL behind each template function, and behind the forms of the site.
+//!
+//! A function that loads data also says what the fragment that shows it depends on. So templates
+//! need no `tags=` where they call one, and cannot forget it.
 
 use anyhow::bail;
+use fragcache::current;
 
-use crate::cell::{Cell, Row};
+use crate::cell::Row;
 use crate::database::Database;
 
 /// A template function: a statement with at most one parameter.
@@ -11,7 +15,17 @@ pub(crate) struct Function {
     pub(crate) name: &'static str,
     pub(crate) takes: Takes,
     pub(crate) returns: Returns,
+    tag: Tag,
     sql: &'static str,
+}
+
+/// What a fragment that calls a function is invalidated by.
+#[derive(Debug, Clone, Copy)]
+enum Tag {
+    /// `product:42`: the kind of record, and the function's argument.
+    Of(&'static str),
+    /// `products`: whatever adds or removes one.
+    All(&'static str),
 }
 
 /// What a template function is given.
@@ -43,12 +57,14 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         name: "product",
         takes: Takes::Id,
         returns: Returns::One,
+        tag: Tag::Of("product"),
         sql: "SELECT * FROM products WHERE id = ?1",
     },
     Function {
         name: "rating",
         takes: Takes::Id,
         returns: Returns::One,
+        tag: Tag::Of("reviews"),
         sql: "SELECT count(*) AS count, CAST(round(avg(stars)) AS INTEGER) AS stars
               FROM reviews WHERE product_id = ?1",
     },
@@ -56,24 +72,28 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         name: "reviews",
         takes: Takes::Id,
         returns: Returns::Many,
+        tag: Tag::Of("reviews"),
         sql: "SELECT author, stars, text FROM reviews WHERE product_id = ?1 ORDER BY id",
     },
     Function {
         name: "sold",
         takes: Takes::Id,
         returns: Returns::One,
+        tag: Tag::Of("sales"),
         sql: "SELECT coalesce(sum(quantity), 0) AS pieces FROM order_lines WHERE product_id = ?1",
     },
     Function {
         name: "product_list",
         takes: Takes::Nothing,
         returns: Returns::Many,
+        tag: Tag::All("products"),
         sql: "SELECT id FROM products ORDER BY year DESC, name",
     },
     Function {
         name: "search",
         takes: Takes::Text,
         returns: Returns::Many,
+        tag: Tag::All("products"),
         sql: "SELECT id FROM products
               WHERE instr(lower(name || ' ' || original_name || ' ' || maker), lower(?1)) > 0
               ORDER BY name LIMIT 60",
@@ -82,6 +102,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         name: "categories",
         takes: Takes::Nothing,
         returns: Returns::Many,
+        tag: Tag::All("products"),
         sql: "SELECT category, count(*) AS films FROM products GROUP BY category
               ORDER BY films DESC, category LIMIT 8",
     },
@@ -89,6 +110,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         name: "totals",
         takes: Takes::Nothing,
         returns: Returns::One,
+        tag: Tag::All("products"),
         sql: "SELECT count(*) AS films, count(DISTINCT maker) AS makers,
                      min(year) AS since, max(year) AS until FROM products",
     },
@@ -96,24 +118,28 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         name: "users",
         takes: Takes::Nothing,
         returns: Returns::Many,
+        tag: Tag::All("users"),
         sql: "SELECT id, name FROM users ORDER BY id",
     },
     Function {
         name: "user",
         takes: Takes::Id,
         returns: Returns::One,
+        tag: Tag::Of("user"),
         sql: "SELECT id, name FROM users WHERE id = ?1",
     },
     Function {
         name: "orders",
         takes: Takes::Id,
         returns: Returns::Many,
+        tag: Tag::Of("orders-of-user"),
         sql: "SELECT id, day FROM orders WHERE user_id = ?1 ORDER BY day DESC, id DESC",
     },
     Function {
         name: "favourites",
         takes: Takes::Id,
         returns: Returns::Many,
+        tag: Tag::Of("orders-of-user"),
         sql: "SELECT category, sum(quantity) AS films FROM orders
               JOIN order_lines ON order_id = orders.id JOIN products ON products.id = product_id
               WHERE user_id = ?1 GROUP BY category ORDER BY films DESC, category LIMIT 3",
@@ -122,6 +148,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         name: "order",
         takes: Takes::Id,
         returns: Returns::One,
+        tag: Tag::Of("order"),
         sql: "SELECT orders.id, day, users.name AS customer,
                      (SELECT sum(quantity * price_cents) FROM order_lines
                       WHERE order_id = orders.id) AS total_cents
@@ -131,6 +158,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         name: "order_lines",
         takes: Takes::Id,
         returns: Returns::Many,
+        tag: Tag::Of("order"),
         sql: "SELECT quantity, products.name, order_lines.price_cents FROM order_lines
               JOIN products ON products.id = product_id WHERE order_id = ?1 ORDER BY products.name",
     },
@@ -143,6 +171,8 @@ impl Function {
         database: &Database,
         argument: &Argument,
     ) -> anyhow::Result<Vec<Row>> {
+        // Does nothing outside a cache block.
+        current::add_tags([self.tag.of(argument)])?;
         Ok(match argument {
             Argument::None => database.rows(self.sql, [])?,
             Argument::Id(id) => database.rows(self.sql, [id])?,
@@ -159,14 +189,23 @@ impl Function {
     }
 }
 
+impl Tag {
+    fn of(self, argument: &Argument) -> String {
+        match (self, argument) {
+            (Self::Of(kind), Argument::Id(id)) => format!("{kind}:{id}"),
+            (Self::Of(kind) | Self::All(kind), _) => kind.to_owned(),
+        }
+    }
+}
+
 impl Database {
-    /// Whether there is such a product.
+    /// A product, if there is one of this number: for a handler that reads it before it renders.
     ///
     /// # Errors
     ///
     /// The database's.
-    pub fn has_product(&self, id: i64) -> rusqlite::Result<bool> {
-        Ok(!self.rows("SELECT 1 FROM products WHERE id = ?1", [id])?.is_empty())
+    pub fn product(&self, id: i64) -> rusqlite::Result<Option<Row>> {
+        Ok(self.rows("SELECT * FROM products WHERE id = ?1", [id])?.pop())
     }
 
     /// Whether there is such an order.
@@ -176,30 +215,6 @@ impl Database {
     /// The database's.
     pub fn has_order(&self, id: i64) -> rusqlite::Result<bool> {
         Ok(!self.rows("SELECT 1 FROM orders WHERE id = ?1", [id])?.is_empty())
-    }
-
-    /// A product's price in cents.
-    ///
-    /// # Errors
-    ///
-    /// The database's.
-    pub fn price(&self, id: i64) -> rusqlite::Result<Option<i64>> {
-        let rows = self.rows("SELECT price_cents FROM products WHERE id = ?1", [id])?;
-        Ok(match rows.first().and_then(|row| row.get("price_cents")) {
-            Some(Cell::Int(cents)) => Some(*cents),
-            _ => None,
-        })
-    }
-
-    /// Sets a product's price; whether there is such a product.
-    ///
-    /// # Errors
-    ///
-    /// The database's.
-    pub fn set_price(&self, id: i64, cents: i64) -> rusqlite::Result<bool> {
-        let changed =
-            self.execute("UPDATE products SET price_cents = ?2 WHERE id = ?1", [id, cents])?;
-        Ok(changed > 0)
     }
 
     /// Sets a user's name; whether there is such a user.

@@ -12,7 +12,9 @@ const SCHEMA: &str = "
         id INTEGER PRIMARY KEY, name TEXT NOT NULL, original_name TEXT NOT NULL,
         maker TEXT NOT NULL, category TEXT NOT NULL, languages TEXT NOT NULL,
         countries TEXT NOT NULL, year INTEGER NOT NULL, minutes INTEGER NOT NULL,
-        price_cents INTEGER NOT NULL);
+        price_cents INTEGER NOT NULL, revision INTEGER NOT NULL DEFAULT 1);
+    CREATE TABLE price_changes (
+        id INTEGER PRIMARY KEY, product_id INTEGER NOT NULL, price_cents INTEGER NOT NULL);
     CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
     CREATE TABLE orders (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL, day TEXT NOT NULL);
     CREATE TABLE order_lines (
@@ -67,7 +69,7 @@ fn add_products(connection: &Connection) -> anyhow::Result<i64> {
     let mut reader =
         csv::Reader::from_path(PRODUCTS).with_context(|| format!("cannot read {PRODUCTS}"))?;
     let mut insert = connection
-        .prepare("INSERT INTO products VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")?;
+        .prepare("INSERT INTO products VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1)")?;
     let mut count = 0;
     for record in reader.records() {
         // The columns are of type INTEGER or TEXT, so SQLite reads the numbers.

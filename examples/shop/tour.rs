@@ -4,12 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use fragcache::{Clock as _, FragmentCache, MonotonicClock, Stats, fragment_key};
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::cell::Cell;
 use crate::clock::ManualClock;
 use crate::database::Database;
+use crate::log::Log;
+use crate::prices::change_price;
 use crate::views::{Engine, Page, Views};
 
 const USER: i64 = 3;
@@ -32,6 +35,7 @@ struct Tour {
     uncached: Views,
     cache: FragmentCache,
     clock: ManualClock,
+    log: Log,
     database: Arc<Database>,
 }
 
@@ -64,19 +68,21 @@ pub fn tour(engine: Engine) -> anyhow::Result<()> {
     ensure!(deleted.digest == cold.digest, "the page changed though the data did not");
     ensure!(deleted.misses == 2, "more was rendered than the film and the grid around it");
 
-    let price = tour.price()?;
-    tour.set_price(price + 100)?;
-    let dearer = tour.step("home, its price up and key deleted", &HOME)?;
-    ensure!(dearer.digest != cold.digest, "the new price is not on the page");
-    tour.set_price(price)?;
-    let back = tour.step("home, its price back and key deleted", &HOME)?;
-    ensure!(back.digest == cold.digest, "the page did not come back with the price");
+    tour.change_a_price(cold.digest)?;
 
     let saved = tour.step("another page, with a `del` block", &Page::Saved { user: USER })?;
     ensure!(saved.misses == 0, "the page with the `del` block rendered other fragments");
+    tour.log.take();
     let after = tour.step("home, after the `del` block", &HOME)?;
     ensure!(after.digest == cold.digest, "the page changed though the data did not");
-    ensure!(after.misses == 1, "more was rendered than the sidebar");
+    // The grid depends on more labels than are listed one by one (docs/nesting.md), so a deletion
+    // of something else may now and then render it too, with all its cards from the cache.
+    let mut rendered = tour.log.take();
+    rendered.retain(|fragment| fragment.key != "grid");
+    ensure!(
+        matches!(&rendered[..], [only] if only.key == "sidebar(3)"),
+        "more was rendered than the sidebar: {rendered:?}"
+    );
 
     tour.clock.advance(301);
     let later = tour.step("home, 5 minutes later", &HOME)?;
@@ -108,7 +114,8 @@ pub fn tour(engine: Engine) -> anyhow::Result<()> {
 impl Tour {
     fn start(engine: Engine) -> anyhow::Result<Self> {
         let clock = ManualClock::default();
-        let cache = FragmentCache::builder().clock(clock.clone()).build()?;
+        let log = Log::default();
+        let cache = FragmentCache::builder().clock(clock.clone()).observer(log.clone()).build()?;
         let database = Arc::new(Database::seeded()?);
         let views = Views::load(engine, &database, &cache)?;
         let uncached = Views::load(engine, &database, &FragmentCache::disabled())?;
@@ -116,7 +123,7 @@ impl Tour {
         for page in [HOME, Page::Receipt { order: 1 }] {
             uncached.render(&page)?;
         }
-        Ok(Self { views, uncached, cache, clock, database })
+        Ok(Self { views, uncached, cache, clock, log, database })
     }
 
     /// Renders a page, prints what it cost, and compares it with the one without a cache.
@@ -129,15 +136,43 @@ impl Tour {
         Ok(measured)
     }
 
-    fn price(&self) -> anyhow::Result<i64> {
-        self.database.price(PRODUCT)?.ok_or_else(|| anyhow::anyhow!("there is no film {PRODUCT}"))
+    /// Three pages show the film. Its price changes, one tag is invalidated, and what is rendered
+    /// again is what shows the price, and what is around it. `home` is the first page's digest.
+    #[allow(clippy::print_stdout, reason = "the list is what this is for")]
+    fn change_a_price(&self, home: u64) -> anyhow::Result<()> {
+        let search = Page::Search { user: USER, query: "telets".to_owned() };
+        self.step("the film's page, first", &self.film()?.0)?;
+        self.step("search that finds it, first", &search)?;
+        let (_, price) = self.film()?;
+        self.log.take();
+
+        change_price(&self.database, &self.cache, PRODUCT, price + 100)?;
+        let dearer = self.step("home, the film's price up", &HOME)?;
+        ensure!(dearer.digest != home, "the new price is not on the page");
+        self.step("the film's page, price up", &self.film()?.0)?;
+        self.step("search that finds it, price up", &search)?;
+
+        let rendered = self.log.take();
+        rendered.iter().for_each(|fragment| println!("    rendered again: {fragment}"));
+        let keys: Vec<_> = rendered.iter().map(|fragment| fragment.key.as_str()).collect();
+        // The grid, the card in it, what the page says of the film, and the search. Neither the
+        // 512 other cards, nor the reviews, nor the sidebar.
+        ensure!(keys == ["grid", "product(42)", "product(42)", "search(telets)"], "{keys:?}");
+
+        change_price(&self.database, &self.cache, PRODUCT, price)?;
+        let back = self.step("home, its price back", &HOME)?;
+        ensure!(back.digest == home, "the page did not come back with the price");
+        Ok(())
     }
 
-    /// The order matters: first the data, then the fragments made from it.
-    fn set_price(&self, cents: i64) -> anyhow::Result<()> {
-        self.database.set_price(PRODUCT, cents)?;
-        self.cache.delete(&fragment_key!("product", PRODUCT))?;
-        Ok(())
+    /// The film's page as its handler has it rendered, and its price.
+    fn film(&self) -> anyhow::Result<(Page, i64)> {
+        let read_point = self.cache.begin();
+        let film = self.database.product(PRODUCT)?.context("the film is gone")?;
+        let Some(&Cell::Int(price)) = film.get("price_cents") else {
+            anyhow::bail!("the film has no price")
+        };
+        Ok((Page::Product { user: USER, film, read_point }, price))
     }
 }
 

@@ -41,6 +41,14 @@ fn static_site() {
 fn the_shop_measures_both_engines() {
     let shown = run(env!("CARGO_BIN_EXE_shop"), &[]);
     assert_eq!(shown.matches("Every page equals, byte for byte").count(), 2, "{shown}");
+    // After the price change: the same fragments in both engines.
+    let again =
+        ["grid in home.html", "product(42) in product.html", "search(telets) in search.html"];
+    for fragment in again {
+        assert_eq!(shown.matches(&format!("rendered again: {fragment}")).count(), 2, "{shown}");
+    }
+    assert_eq!(shown.matches("rendered again").count(), 8, "{shown}");
+    assert_eq!(shown.matches("tag_invalidated product:42").count(), 4, "{shown}");
 }
 
 #[test]

@@ -8,19 +8,39 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, COOKIE, LOCATION};
 use axum::http::{Request, StatusCode};
-use fragcache::{Clock as _, FragmentCache, MonotonicClock};
-use fragcache_examples::Engine;
+use fragcache::{Clock as _, FragmentCache, MissReason, MonotonicClock, fragment_key};
 use fragcache_examples::site::{Shop, app, serve};
+use fragcache_examples::{Database, Engine, Log, ManualClock, Page, Views, change_price};
 use http_body_util::BodyExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
 fn site(engine: Engine) -> (Arc<Shop>, FragmentCache, Router) {
+    let (shop, cache, app, _) = site_with_log(engine);
+    (shop, cache, app)
+}
+
+fn site_with_log(engine: Engine) -> (Arc<Shop>, FragmentCache, Router, Log) {
+    let log = Log::default();
     // Longer than any test machine may be held up: nobody gives up waiting for another's render.
-    let cache = FragmentCache::builder().wait_limit(Duration::from_secs(60)).build().unwrap();
+    let builder = FragmentCache::builder().wait_limit(Duration::from_secs(60));
+    let cache = builder.observer(log.clone()).build().unwrap();
     let shop = Arc::new(Shop::open(engine, cache.clone()).unwrap());
-    (Arc::clone(&shop), cache, app(shop))
+    (Arc::clone(&shop), cache, app(shop), log)
+}
+
+/// Key and template of what was rendered since the log was last asked, sorted.
+fn rendered(log: &Log) -> Vec<String> {
+    let fragments = log.take().into_iter();
+    let mut keys: Vec<_> = fragments
+        .map(|fragment| {
+            let template = fragment.template.replace("components.html", "macros.html");
+            format!("{} in {template}", fragment.key)
+        })
+        .collect();
+    keys.sort();
+    keys
 }
 
 async fn send(app: &Router, request: Request<Body>) -> (StatusCode, String) {
@@ -40,11 +60,23 @@ async fn page(app: &Router, path: &str) -> String {
     body
 }
 
-fn form(path: &str, body: &'static str) -> Request<Body> {
+fn form(path: &str, body: impl Into<Body>) -> Request<Body> {
     Request::post(path)
         .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-        .body(Body::from(body))
+        .body(body.into())
         .unwrap()
+}
+
+/// The token in a page's form.
+fn token(page: &str) -> &str {
+    page.split(r#"name="token" value=""#).nth(1).unwrap().split('"').next().unwrap()
+}
+
+/// Sends the form of a film's page.
+async fn set_price(app: &Router, film: u32, price: &str) -> (StatusCode, String) {
+    let page = page(app, &format!("/product/{film}")).await;
+    let fields = format!("price={price}&token={}", token(&page));
+    send(app, form(&format!("/product/{film}/price"), fields)).await
 }
 
 /// The lines of two pages that differ.
@@ -62,7 +94,7 @@ async fn a_new_price_shows_on_that_product_and_nowhere_else() {
         for path in paths {
             before.push(page(&app, path).await);
         }
-        let (status, _) = send(&app, form("/product/4/price", "price=12.34")).await;
+        let (status, _) = set_price(&app, 4, "12.34").await;
         assert_eq!(status, StatusCode::SEE_OTHER);
 
         for (path, before) in paths.into_iter().zip(&before) {
@@ -75,6 +107,144 @@ async fn a_new_price_shows_on_that_product_and_nowhere_else() {
                 assert!(old.contains("7.49 €") && new.contains("12.34 €"), "{old} {new}");
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_price_change_renders_again_what_shows_the_price_and_nothing_else() {
+    for engine in Engine::ALL {
+        let (shop, _, app, log) = site_with_log(engine);
+        let paths = ["/", "/product/4", "/product/5", "/search?q=dancer", "/search?q=haneke"];
+        for path in paths {
+            page(&app, path).await;
+        }
+        let visit_all = async || {
+            log.take();
+            for path in paths {
+                page(&app, path).await;
+            }
+            rendered(&log)
+        };
+        assert_eq!(visit_all().await, [""; 0], "{engine}");
+
+        set_price(&app, 4, "12.34").await;
+        let shows_it = [
+            "grid in home.html",
+            "product(4) in macros.html",
+            "product(4) in product.html",
+            "search(dancer) in search.html",
+        ];
+        assert_eq!(visit_all().await, shows_it, "{engine}");
+        assert_eq!(visit_all().await, [""; 0], "{engine}");
+
+        // A transaction that fails changes nothing, and nothing is rendered again.
+        shop.database().execute("ALTER TABLE price_changes RENAME TO gone", []).unwrap();
+        let (status, _) = set_price(&app, 4, "99.99").await;
+        assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(visit_all().await, [""; 0], "{engine}");
+        assert!(page(&app, "/product/4").await.contains("12.34 €"));
+    }
+}
+
+#[tokio::test]
+async fn a_form_is_the_visitors_own_and_what_is_around_it_is_cached() {
+    for engine in Engine::ALL {
+        let (_, _, app, log) = site_with_log(engine);
+        let as_user = |user: u32| {
+            let request = Request::get("/product/4").header(COOKIE, format!("user={user}"));
+            request.body(Body::empty()).unwrap()
+        };
+        let (_, first) = send(&app, as_user(1)).await;
+        log.take();
+        let (_, third) = send(&app, as_user(3)).await;
+        assert_ne!(token(&first), token(&third));
+        let seen = rendered(&log);
+        let sidebars = |key: &String| key.starts_with("sidebar(3)") || key.starts_with("order(");
+        assert!(seen.iter().all(sidebars), "{engine}: {seen:?}");
+
+        let stolen = form("/product/4/price", format!("price=1&token={}", token(&third)));
+        let (status, body) = send(&app, stolen).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+        assert!(body.contains("not from a page of yours"), "{body}");
+        assert!(page(&app, "/product/4").await.contains("7.49 €"));
+    }
+}
+
+/// The film is read, its price changes, and only then is the page rendered.
+#[test]
+fn a_page_of_data_that_has_changed_since_is_printed_and_not_stored() {
+    for engine in Engine::ALL {
+        let (log, database) = (Log::default(), Arc::new(Database::seeded().unwrap()));
+        let cache = FragmentCache::builder().observer(log.clone()).build().unwrap();
+        let views = Views::load(engine, &database, &cache).unwrap();
+        let read = || {
+            let read_point = cache.begin();
+            let film = database.product(4).unwrap().unwrap();
+            Page::Product { user: 1, film, read_point }
+        };
+        let before = read();
+        change_price(&database, &cache, 4, 1234).unwrap();
+        assert!(views.render(&before).unwrap().contains("7.49 €"), "as it was read");
+        let key = fragment_key!("product", 4);
+        assert!(!cache.contains(&key).unwrap(), "{engine}: printed, and not stored");
+        log.take();
+
+        assert!(views.render(&read()).unwrap().contains("12.34 €"));
+        assert_eq!(rendered(&log), ["product(4) in product.html"], "{engine}");
+        assert!(cache.contains(&key).unwrap());
+        views.render(&read()).unwrap();
+        assert_eq!(rendered(&log), [""; 0], "{engine}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_told_of_shows_where_the_version_is_looked_at() {
+    for engine in Engine::ALL {
+        let (shop, _, app, log) = site_with_log(engine);
+        let (_, home) = (page(&app, "/product/4").await, page(&app, "/").await);
+        let import = "UPDATE products SET price_cents = 1, revision = revision + 1 WHERE id = 4";
+        shop.database().execute(import, []).unwrap();
+        log.take();
+        assert!(page(&app, "/product/4").await.contains("0.01 €"));
+        let [ref only] = log.take()[..] else { panic!("{engine}: more was rendered") };
+        assert_eq!(only.reason, MissReason::Version);
+        assert_eq!(page(&app, "/").await, home, "the grid expires after ten minutes");
+    }
+}
+
+#[test]
+fn an_expired_search_is_served_while_the_database_is_down() {
+    for engine in Engine::ALL {
+        let (clock, database) = (ManualClock::default(), Arc::new(Database::seeded().unwrap()));
+        let cache = FragmentCache::builder().clock(clock.clone()).build().unwrap();
+        let views = Views::load(engine, &database, &cache).unwrap();
+        let search = || views.render(&Page::Search { user: 1, query: "dancer".to_owned() });
+        let fresh = search().unwrap();
+        clock.advance(61);
+        database.execute("ALTER TABLE products RENAME TO gone", []).unwrap();
+        // Whoever tries to render it anew sees the error, and nobody else does for a while.
+        assert!(search().unwrap_err().to_string().contains("no such table"));
+        assert_eq!(search().unwrap(), fresh);
+        assert_eq!(cache.stats().stale, 1);
+        // After 30 seconds it is too old.
+        clock.advance(30);
+        assert!(search().is_err());
+        database.execute("ALTER TABLE gone RENAME TO products", []).unwrap();
+        assert_eq!(search().unwrap(), fresh);
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_numbers_counts_every_reason() {
+    for engine in Engine::ALL {
+        let (_, cache, app) = site(engine);
+        set_price(&app, 4, "12.34").await;
+        let page = page(&app, "/stats").await;
+        for (reason, _) in cache.stats().misses.iter() {
+            let name = reason.as_str().replace('_', " ");
+            assert!(page.contains(&format!("<th>Fragments rendered: {name}</th>")), "{name}");
+        }
+        assert!(page.contains("<th>Tags invalidated</th><td>1</td>"), "{page}");
     }
 }
 
@@ -166,7 +336,7 @@ async fn mistakes_are_told_and_nothing_breaks() {
             assert_eq!(status, StatusCode::NOT_FOUND, "{path}");
             assert!(body.contains("there is no"), "{body}");
         }
-        let (status, body) = send(&app, form("/product/4/price", "price=free")).await;
+        let (status, body) = set_price(&app, 4, "free").await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert!(body.contains("7.49"), "{body}");
 

@@ -1,16 +1,17 @@
-//! The handlers: which page to render, and which fragments to delete after a change.
+//! The handlers: which page to render, and what to tell the cache after a change.
 
 use std::sync::Arc;
 
 use axum::extract::{Form, Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Redirect};
-use fragcache::fragment_key;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
 use super::visitor::Visitor;
 use super::{Problem, Shop};
+use crate::prices;
+use crate::token;
 use crate::views::Page;
 
 type Shared = State<Arc<Shop>>;
@@ -27,11 +28,14 @@ pub(super) async fn product(
     Visitor(user): Visitor,
     Path(id): Path<i64>,
 ) -> Result<Html<String>, Problem> {
+    // Before the film is read: if its price changes from here on, this page shows the old one, and
+    // what is rendered of it is not stored.
+    let read_point = shop.cache.begin();
     blocking(move || {
-        if !shop.database.has_product(id)? {
+        let Some(film) = shop.database.product(id)? else {
             return Err(Problem::NotFound(format!("there is no film {id}")));
-        }
-        Ok(Html(shop.render(&Page::Product { user, id })?))
+        };
+        Ok(Html(shop.render(&Page::Product { user, film, read_point })?))
     })
     .await
 }
@@ -69,13 +73,18 @@ pub(super) async fn receipt(
 #[derive(Debug, Deserialize)]
 pub(super) struct NewPrice {
     price: String,
+    token: String,
 }
 
 pub(super) async fn change_price(
     State(shop): Shared,
+    Visitor(user): Visitor,
     Path(id): Path<i64>,
     Form(form): Form<NewPrice>,
 ) -> Result<Redirect, Problem> {
+    if !token::is_of(user, &form.token) {
+        return Err(Problem::Refused("this form is not from a page of yours".to_owned()));
+    }
     let Some(cents) = cents(&form.price) else {
         return Err(Problem::Refused(format!(
             "{:?} is not a price; write an amount such as 7.49",
@@ -83,12 +92,9 @@ pub(super) async fn change_price(
         )));
     };
     blocking(move || {
-        if !shop.database.set_price(id, cents)? {
+        if !prices::change_price(&shop.database, &shop.cache, id, cents)? {
             return Err(Problem::NotFound(format!("there is no film {id}")));
         }
-        // After the change, not before: a render in between would store the old price again. Its
-        // card and page have this key; the grid and the searches that hold the card go with it.
-        shop.cache.delete(&fragment_key!("product", id))?;
         Ok(Redirect::to(&format!("/product/{id}")))
     })
     .await
@@ -110,11 +116,10 @@ pub(super) async fn save_account(
     }
     blocking(move || {
         shop.database.set_user_name(user, &name)?;
-        // The page that says so holds a `del` block, which deletes this user's sidebar. The other
-        // users' sidebars list the name as well.
-        let html = shop.render(&Page::Saved { user })?;
-        shop.cache.delete_name("sidebar")?;
-        Ok(Html(html))
+        // The function `user` has tagged what shows this user, and `users` what lists them all:
+        // every sidebar.
+        shop.cache.invalidate_tags([format!("user:{user}"), "users".to_owned()])?;
+        Ok(Html(shop.render(&Page::Saved { user })?))
     })
     .await
 }

@@ -10,6 +10,7 @@ use super::{TEMPLATES, figures, money, stars};
 use crate::cell::Row;
 use crate::database::Database;
 use crate::queries::{Argument, FUNCTIONS, Function, Returns, Takes};
+use crate::token::form_token;
 
 pub(super) fn environment(
     database: &Arc<Database>,
@@ -28,6 +29,7 @@ pub(super) fn environment(
     }
     let (database, cache) = (Arc::clone(database), cache.clone());
     env.add_function("figures", move || Value::from(figures(&cache, &database)));
+    env.add_function("form_token", form_token);
     env.add_filter("money", money);
     env.add_filter("stars", stars);
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::bail;
-use fragcache::{FragmentCache, MissReason};
+use fragcache::{FragmentCache, ReadPoint};
 
 use crate::cell::{Cell, Row};
 use crate::database::Database;
@@ -62,8 +62,10 @@ pub enum Page {
     Product {
         /// Who looks at it.
         user: i64,
-        /// The product.
-        id: i64,
+        /// The product, as the handler read it.
+        film: Row,
+        /// Taken before the handler read it.
+        read_point: ReadPoint,
     },
     /// The products that a text is found in.
     Search {
@@ -101,14 +103,21 @@ impl Page {
         }
     }
 
-    /// What the template is told: ids and no records. Records are read by the functions that it
-    /// calls, so that a fragment that is served from the cache reads none.
+    /// What the template is told. Mostly ids: records are read by the functions that it calls, so
+    /// that a fragment that is served from the cache reads none. A record that the handler has read
+    /// comes with the read point that was taken before; both engines look for it under this name.
     fn context(&self) -> Row {
         let (mut values, user) = match self {
             Self::Home { user } | Self::Saved { user } | Self::Stats { user } => {
                 (Row::new(), Some(*user))
             }
-            Self::Product { user, id } => (row([("product_id", (*id).into())]), Some(*user)),
+            Self::Product { user, film, read_point } => (
+                row([
+                    ("film", Cell::Record(film.clone())),
+                    ("fragcache_read_point", read_point.to_token().as_str().into()),
+                ]),
+                Some(*user),
+            ),
             Self::Search { user, query } => (row([("query", query.as_str().into())]), Some(*user)),
             Self::Receipt { order } => (row([("order_id", (*order).into())]), None),
         };
@@ -167,30 +176,26 @@ impl Views {
 fn figures(cache: &FragmentCache, database: &Database) -> Vec<Row> {
     let stats = cache.stats();
     let figure = |name: &str, value: u64| row([("name", name.into()), ("value", value.into())]);
-    vec![
-        figure("Fragments served from the cache", stats.hits),
-        figure("Fragments not found: never stored", stats.misses.of(MissReason::Cold)),
-        figure("Fragments not found: expired", stats.misses.of(MissReason::Expired)),
-        figure("Fragments not found: deleted", stats.misses.of(MissReason::Deleted)),
-        figure(
-            "Fragments not found: one inside was deleted",
-            stats.misses.of(MissReason::InnerDeleted),
-        ),
-        figure(
-            "Fragments not found: a tag was invalidated",
-            stats.misses.of(MissReason::TagInvalidated),
-        ),
+    let mut figures = vec![figure("Fragments served from the cache", stats.hits)];
+    figures.extend(stats.misses.iter().map(|(reason, count)| {
+        let reason = reason.as_str().replace('_', " ");
+        figure(&format!("Fragments rendered: {reason}"), count)
+    }));
+    figures.extend([
         figure("Fragments stored", stats.stores),
+        figure("Fragments served though expired", stats.stale),
         figure("Fragments received from another request's render", stats.waits),
         figure("Fragments rendered past the cache", stats.bypasses),
         figure("Fragments rendered and not stored", stats.refusals),
         figure("Renders that failed", stats.errors),
         figure("Keys deleted", stats.deletions),
+        figure("Tags invalidated", stats.invalidations),
         figure("Entries evicted to make room", stats.evictions),
         figure("Entries held now", stats.entries),
         figure("Bytes held now", stats.bytes),
         figure("SQL statements run", database.queries()),
-    ]
+    ]);
+    figures
 }
 
 fn row<const N: usize>(cells: [(&str, Cell); N]) -> Row {

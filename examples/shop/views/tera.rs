@@ -10,6 +10,7 @@ use super::{TEMPLATES, figures, money, stars};
 use crate::cell::Row;
 use crate::database::Database;
 use crate::queries::{Argument, FUNCTIONS, Function, Returns, Takes};
+use crate::token::form_token;
 
 pub(super) fn tera(database: &Arc<Database>, cache: &FragmentCache) -> anyhow::Result<Tera> {
     let mut tera = Tera::new();
@@ -25,6 +26,9 @@ pub(super) fn tera(database: &Arc<Database>, cache: &FragmentCache) -> anyhow::R
     let (database, cache) = (Arc::clone(database), cache.clone());
     tera.register_function("figures", move |_: Kwargs, _: &State| {
         Value::from(figures(&cache, &database))
+    });
+    tera.register_function("form_token", |kwargs: Kwargs, _: &State| {
+        Ok::<_, Error>(form_token(kwargs.must_get("of")?))
     });
     tera.register_filter("money", |cents: i64, _: Kwargs, _: &State| money(cents));
     tera.register_filter("stars", |value: &Value, _: Kwargs, _: &State| stars(value.as_i64()));

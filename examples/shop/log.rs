@@ -1,0 +1,49 @@
+//! An observer that remembers which fragments were rendered, and why.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use fragcache::{Event, EventKind, MissReason, Observer};
+
+/// One fragment that had to be rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// Its key, such as `product(42)`.
+    pub key: String,
+    /// The template that its block stands in.
+    pub template: String,
+    /// Why it was not served.
+    pub reason: MissReason,
+    /// The tag, where one was invalidated.
+    pub tag: Option<String>,
+}
+
+impl fmt::Display for Rendered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} in {}: {}", self.key, self.template, self.reason.as_str())?;
+        self.tag.iter().try_for_each(|tag| write!(f, " {tag}"))
+    }
+}
+
+/// The fragments that were rendered. A clone is another handle to the same list.
+#[derive(Debug, Clone, Default)]
+pub struct Log(Arc<Mutex<Vec<Rendered>>>);
+
+impl Log {
+    /// What was rendered since this was last asked, in the order in which it began.
+    pub fn take(&self) -> Vec<Rendered> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Observer for Log {
+    fn on_event(&self, event: &Event<'_>) {
+        let EventKind::Miss(reason) = event.kind else { return };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(Rendered {
+            key: event.key.map(ToString::to_string).unwrap_or_default(),
+            template: event.template.unwrap_or_default().to_owned(),
+            reason,
+            tag: event.tag.map(str::to_owned),
+        });
+    }
+}
