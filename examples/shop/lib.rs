@@ -8,6 +8,9 @@
 mod cell;
 mod clock;
 mod database;
+#[cfg(doctest)]
+#[path = "../docs.rs"]
+mod docs;
 mod log;
 mod prices;
 mod queries;

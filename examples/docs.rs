@@ -1,0 +1,25 @@
+//! The pages' Rust examples as documentation tests: `cargo test -p fragcache-examples --doc`. Their
+//! templates are read by `tests/docs.rs`.
+
+macro_rules! pages {
+    ($($name:ident: $page:literal,)*) => {
+        $(
+            #[doc = include_str!($page)]
+            mod $name {}
+        )*
+    };
+}
+
+pages! {
+    readme: "../README.md",
+    deleting: "../docs/deleting.md",
+    keys: "../docs/keys.md",
+    nesting: "../docs/nesting.md",
+    observing: "../docs/observing.md",
+    read_points: "../docs/read-points.md",
+    rust: "../docs/rust.md",
+    stale_windows: "../docs/stale-windows.md",
+    tags: "../docs/tags.md",
+    templates: "../docs/templates.md",
+    testing: "../docs/testing.md",
+}
