@@ -18,6 +18,7 @@ mod kit;
 #[cfg(all(feature = "tracing", feature = "metrics"))]
 mod observers;
 mod properties;
+mod stale;
 mod torture;
 
 use std::sync::Arc;
