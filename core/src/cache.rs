@@ -9,8 +9,8 @@ use crate::ageing::Ageing;
 use crate::batch::{Act, InvalidationBatch};
 use crate::builder::Builder;
 use crate::clock::{Clock, Moment};
-use crate::entry::{Body, Origin, Origins};
-use crate::error::Error;
+use crate::entry::{Body, Entry, Origin, Origins};
+use crate::error::{Error, ErrorKind};
 use crate::flight::Flights;
 use crate::fragment::Fragment;
 use crate::fresh::{Freshness, Label};
@@ -23,6 +23,7 @@ use crate::policy::{Mode, Policy};
 use crate::protection::Protections;
 use crate::render::{Opened, Request};
 use crate::sync::{AtomicU8, Ordering};
+use crate::syntax::Warning;
 use crate::tag;
 use crate::timeout::Timeout;
 
@@ -69,6 +70,8 @@ struct Shared {
     observer: Option<Arc<dyn Observer>>,
     counters: Counters,
     mode: AtomicU8,
+    /// 1 while pages are annotated.
+    annotates: AtomicU8,
     policy: Policy,
     default_life: Option<Duration>,
     ageing: Ageing,
@@ -150,6 +153,7 @@ impl FragmentCache {
                 observer: builder.observer,
                 counters: Counters::default(),
                 mode: AtomicU8::new(Mode::Normal as u8),
+                annotates: AtomicU8::new(0),
                 policy: builder.policy,
                 default_life: builder.default_life,
                 ageing: builder.ageing,
@@ -378,17 +382,21 @@ impl FragmentCache {
         fragment: &Fragment,
         body: impl FnOnce() -> Result<T, E>,
     ) -> Result<Arc<str>, E> {
+        let shared = |entry: &Entry| entry.body.to_shared();
         let request = self.request(fragment)?;
         let key = self.encoded(&fragment.key);
         let probe = self.probe(&key);
-        let origin = self.shared.origins.rust();
+        let origin = match self.annotates() {
+            true => self.shared.origins.rust_annotated(),
+            false => self.shared.origins.rust(),
+        };
         let variant =
             Variant { digest: origin.digest(), mode: origin.mode(), version: request.version };
-        let missed = match self.quick_hit(probe, variant, &request, Body::to_shared) {
+        let missed = match self.quick_hit(probe, variant, &request, shared) {
             Some(Ok(markup)) => return Ok(markup),
             missed => missed.and_then(Result::err),
         };
-        let ticket = match self.open_slow(probe, origin, &request, missed, None, Body::to_shared) {
+        let ticket = match self.open_slow(probe, origin, &request, missed, None, shared) {
             Opened::Hit(markup) => return Ok(markup),
             Opened::Render(ticket) => ticket,
         };
@@ -459,6 +467,68 @@ impl FragmentCache {
     /// ```
     pub fn set_mode(&self, mode: Mode) {
         self.shared.mode.store(mode as u8, Ordering::Relaxed);
+    }
+
+    /// Switches HTML comments around fragments on or off, for all handles: what each one is, whether
+    /// it was a hit, and if not, why. For looking at a page in development, or for a moment in
+    /// production.
+    ///
+    /// Comments show keys, with what they vary on, and tags. They are escaped, and are written
+    /// where the engine escapes for HTML only; inside an attribute or a script they would be in the
+    /// way, so keep cache blocks out of those while you look. Annotated bodies are entries of their
+    /// own: none is served after this is switched off, and none of the others before.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, Policy};
+    ///
+    /// let cache = FragmentCache::builder().policy(Policy::default().annotations(true)).build()?;
+    /// cache.annotate(true)?;
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) in a build without debug assertions, unless
+    /// the [policy](Policy::annotations) allows it.
+    pub fn annotate(&self, yes: bool) -> Result<(), Error> {
+        if yes && !cfg!(debug_assertions) && !self.shared.policy.annotations {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "annotations show keys and tags to whoever reads the page; allow them by \
+                 Policy::default().annotations(true), or use a build with debug assertions",
+            ));
+        }
+        self.shared.annotates.store(u8::from(yes), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether pages are annotated now.
+    pub(crate) fn annotates(&self) -> bool {
+        self.shared.annotates.load(Ordering::Relaxed) != 0
+    }
+
+    /// Tells what a [rewrite](crate::syntax::rewrite) warned of: to the observer, to the counters,
+    /// and by an error where the [policy](Policy::warnings_are_errors) says so. The engine
+    /// extensions do this whenever a template is loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Syntax`](crate::ErrorKind::Syntax), with the place of the first warning.
+    pub fn heed(&self, warnings: &[Warning]) -> Result<(), Error> {
+        for warning in warnings {
+            self.shared.counters.count(EventKind::Warned);
+            if let Some(observer) = &self.shared.observer {
+                Event::warn(&**observer, warning);
+            }
+        }
+        match warnings.first() {
+            Some(first) if self.shared.policy.warnings_are_errors => Err(Error::new(
+                ErrorKind::Syntax,
+                first.message(),
+            )
+            .at(first.template(), first.line(), first.column())),
+            _ => Ok(()),
+        }
     }
 
     /// Whether this is a handle to the same cache as `other`.

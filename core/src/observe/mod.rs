@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::entry::Origin;
 use crate::key::{FragmentKey, namespaces, without_namespaces};
 use crate::sync::{AtomicU64, Ordering};
+use crate::syntax::Warning;
 
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -252,6 +253,8 @@ pub enum EventKind {
     Refused(RefusalReason),
     /// An unnamed block was opened a second time in one render: its rounds share one entry.
     Repeated,
+    /// A template that was loaded is probably wrong: [`Event::warning`].
+    Warned,
 }
 
 /// One event, with what it is about. Borrowed: copy what must outlive the call.
@@ -271,6 +274,8 @@ pub struct Event<'a> {
     /// The tag that was invalidated: of [`EventKind::Invalidated`], and of a miss because of it.
     /// At most its first 64 bytes.
     pub tag: Option<&'a str>,
+    /// What is probably wrong, of [`EventKind::Warned`].
+    pub warning: Option<&'a str>,
 }
 
 impl Event<'_> {
@@ -291,6 +296,20 @@ impl Event<'_> {
             line: origin.line,
             namespace: &namespaces.join("/"),
             tag,
+            warning: None,
+        });
+    }
+
+    /// Tells an observer of a warning.
+    pub(crate) fn warn(observer: &dyn Observer, warning: &Warning) {
+        observer.on_event(&Event {
+            kind: EventKind::Warned,
+            key: None,
+            template: Some(warning.template()),
+            line: warning.line(),
+            namespace: "",
+            tag: None,
+            warning: Some(warning.message()),
         });
     }
 
@@ -340,6 +359,8 @@ pub struct Stats {
     pub invalidations: u64,
     /// Unnamed blocks opened again in the same render.
     pub repeats: u64,
+    /// Warnings about templates that were loaded.
+    pub warnings: u64,
     /// Entries held now. Entries that an invalidation has fenced count until they are asked for
     /// or evicted.
     pub entries: u64,
@@ -401,6 +422,7 @@ pub(crate) struct Counters {
     deletions: AtomicU64,
     invalidations: AtomicU64,
     repeats: AtomicU64,
+    warnings: AtomicU64,
 }
 
 impl Counters {
@@ -417,6 +439,7 @@ impl Counters {
             EventKind::Evicted(_) => &self.evictions,
             EventKind::Refused(_) => &self.refusals,
             EventKind::Repeated => &self.repeats,
+            EventKind::Warned => &self.warnings,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -439,6 +462,7 @@ impl Counters {
             deletions: get(&self.deletions),
             invalidations: get(&self.invalidations),
             repeats: get(&self.repeats),
+            warnings: get(&self.warnings),
             ..Stats::default()
         }
     }
