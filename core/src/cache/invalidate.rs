@@ -94,7 +94,8 @@ impl FragmentCache {
     /// Deletes every fragment that carries one of these tags, and every fragment around one. Costs
     /// the same however many there are.
     ///
-    /// Tags are declared on the cache block (`tags=["post:7"]`), on a [`Fragment`], or inside the
+    /// Tags are declared on the cache block (`tags=["post:7"]`), on a [`Fragment`](crate::Fragment), or
+    /// inside the
     /// body by [`current::add_tags`](crate::current::add_tags).
     ///
     /// ```

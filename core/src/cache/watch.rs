@@ -60,7 +60,7 @@ impl FragmentCache {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) in a build without debug assertions, unless
-    /// the [policy](Policy::annotations) allows it.
+    /// the [policy](crate::Policy::annotations) allows it.
     pub fn annotate(&self, yes: bool) -> Result<(), Error> {
         if yes && !cfg!(debug_assertions) && !self.shared.policy.annotations {
             return Err(Error::new(
@@ -79,7 +79,7 @@ impl FragmentCache {
     }
 
     /// Tells what a [rewrite](crate::syntax::rewrite) warned of: to the observer, to the counters,
-    /// and by an error where the [policy](Policy::warnings_are_errors) says so. The engine
+    /// and by an error where the [policy](crate::Policy::warnings_are_errors) says so. The engine
     /// extensions do this whenever a template is loaded.
     ///
     /// # Errors
