@@ -94,9 +94,9 @@ impl FragmentCache {
     /// Deletes every fragment that carries one of these tags, and every fragment around one. Costs
     /// the same however many there are.
     ///
-    /// Tags are declared on the cache block (`tags=["post:7"]`), on a [`Fragment`](crate::Fragment), or
-    /// inside the
-    /// body by [`current::add_tags`](crate::current::add_tags).
+    /// Tags are declared on the cache block (`tags=["post:7"]`), on a
+    /// [`Fragment`](crate::Fragment), or inside the body by
+    /// [`current::add_tags`](crate::current::add_tags).
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
