@@ -102,6 +102,8 @@ impl FragmentCache {
             Some(Ok(markup)) => return Ok(markup),
             missed => missed.and_then(Result::err),
         };
+        tag::check_count(fragment.tags.len())?;
+        fragment.tags.iter().try_for_each(|text| tag::check(text))?;
         let ticket = match self.open_slow(probe, origin, &request, missed, None, shared) {
             Opened::Hit(markup) => return Ok(markup),
             Opened::Render(ticket) => ticket,
@@ -126,10 +128,6 @@ impl FragmentCache {
         let timeout = fragment.timeout;
         if let Timeout::After(life) = timeout {
             Timeout::positive(life)?;
-        }
-        tag::check_count(fragment.tags.len())?;
-        for text in &fragment.tags {
-            tag::check(text)?;
         }
         let version = fragment.version.as_ref();
         Ok(Request {
