@@ -48,4 +48,6 @@ pub(super) enum Edit {
 pub(super) struct Outline<'s> {
     pub(super) blocks: Vec<Block<'s>>,
     pub(super) edits: Vec<Edit>,
+    /// Tera: a tag in a cache block holds a `<`.
+    pub(super) may_call_components: bool,
 }
