@@ -32,6 +32,7 @@ mod args;
 mod error;
 mod filters;
 mod install;
+mod known;
 mod loader;
 mod markup;
 mod templates;

@@ -39,7 +39,7 @@ fn only_marked_edits_count(templates: Templates<'_>, syntax: &Syntax) {
     for (at, (name, source)) in templates.iter().enumerate() {
         for (start, counts) in marks(source) {
             let mut edited = (*source).to_owned();
-            edited.insert_str(start, "9");
+            edited.insert(start, '9');
             let mut templates = templates.to_vec();
             templates[at].1 = &edited;
             let after = digest(&templates, syntax);
