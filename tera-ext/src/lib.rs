@@ -81,6 +81,7 @@ mod filters;
 #[cfg(feature = "glob_fs")]
 mod glob;
 mod install;
+mod loaded;
 mod render;
 mod templates;
 

@@ -5,12 +5,11 @@ use std::io::Write;
 use std::marker::PhantomData;
 
 use fragcache::engine::{RenderMemo, Scope};
-use fragcache::syntax::name_of_string;
+use fragcache::syntax::{name_of_string, rewrite_with};
 use tera::{Context, Tera, TeraResult};
 
 use crate::error;
 use crate::install::Installation;
-use crate::templates;
 
 thread_local! {
     /// What the scope around this thread's present render remembers.
@@ -144,8 +143,9 @@ pub fn render_str(
     context: &Context,
     autoescape: bool,
 ) -> TeraResult<String> {
-    let (_, syntax) = Installation::of(tera).map_err(error::into_tera)?;
+    let (installation, syntax) = Installation::of(tera).map_err(error::into_tera)?;
     let name = name_of_string(source);
-    let lowered = templates::rewrite(&name, source, &syntax).map_err(error::into_tera)?;
-    scope(|| tera.render_str(&lowered, context, autoescape))
+    let lowered =
+        rewrite_with(&name, source, &syntax, &installation.loaded).map_err(error::into_tera)?;
+    scope(|| tera.render_str(lowered.source(), context, autoescape))
 }
