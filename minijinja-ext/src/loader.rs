@@ -19,9 +19,9 @@ pub type Loader = Box<dyn Fn(&str) -> Result<Option<TemplateSource>, Error> + Se
 /// Wraps a loader so that its templates may hold cache blocks. Set the result with
 /// [`Environment::set_loader`].
 ///
-/// Auto-reload keeps working: a template with cache blocks is checked by asking `inner` for its
-/// source again, and for those of the templates that its blocks use, at each look-up that the
-/// environment's auto-reload makes. Where that is too slow, use [`path_loader`], which looks at the
+/// Auto-reload keeps working: a template is checked by asking `inner` for its source again, and for
+/// those of the templates that its cache blocks use, at each look-up that the environment's
+/// auto-reload makes; a check that `inner` gave it is not asked. Where that is too slow, use [`path_loader`], which looks at the
 /// files' dates, or switch auto-reload off.
 ///
 /// The delimiters are those that the environment has now. If its syntax changes later, make the
@@ -59,12 +59,11 @@ where
             (source.clone(), source)
         });
         let loaded = load(&installation, &syntax, &used, name, found.source(), Origin::Loaded)?;
-        let Cow::Owned(lowered) = loaded else {
-            // Without cache blocks it passes with the check that its loader gave it.
-            return Ok(Some(found));
-        };
-        let mut seen = used.seen.into_inner();
-        seen.push((name.to_owned(), Some(found.source().into())));
+        // Also without cache blocks: a template that uses this one sees its edits, so the engine
+        // has to see them too.
+        let lowered = loaded.into_owned();
+        let mut seen = vec![(name.to_owned(), Some(found.source().into()))];
+        seen.extend(used.seen.into_inner());
         let inner = Arc::clone(&inner);
         let check = move || seen.iter().all(|(name, source)| source_of(&*inner, name) == *source);
         Ok(Some(TemplateSource::new(lowered).with_uptodate_check(check)))
