@@ -3,10 +3,9 @@
 //! changed here: see `templates.rs` and `loader.rs`.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use fragcache::syntax::{CacheBlock, Rewritten, SourceMap};
+use fragcache::syntax::{CacheBlock, Rewritten, SourceMap, name_of_string};
 
 use crate::templates::Rules;
 
@@ -30,8 +29,9 @@ pub(crate) struct Template {
     pub(crate) blocks: Vec<CacheBlock>,
     pub(crate) origin: Origin,
     follows: Vec<String>,
-    /// Tells the lowered source from any other that an environment may have under this name.
-    lowered: u64,
+    /// The digest of the lowered source: tells it from any other that an environment may have under
+    /// this name.
+    lowered: String,
 }
 
 impl Template {
@@ -40,7 +40,7 @@ impl Template {
             map: rewritten.map().clone(),
             blocks: rewritten.blocks().to_vec(),
             follows: rewritten.follows().to_vec(),
-            lowered: hash(rewritten.source()),
+            lowered: name_of_string(rewritten.source()),
             source,
             origin,
         }
@@ -48,14 +48,8 @@ impl Template {
 
     /// Whether `lowered` is what was made of this template.
     pub(crate) fn became(&self, lowered: &str) -> bool {
-        self.lowered == hash(lowered)
+        self.lowered == name_of_string(lowered)
     }
-}
-
-fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }
 
 #[derive(Debug, Default)]

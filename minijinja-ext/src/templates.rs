@@ -39,7 +39,8 @@ pub fn syntax_of(env: &Environment<'_>) -> Syntax {
 /// embedded at build time; the environment that renders them needs
 /// [`add_to_environment`](crate::add_to_environment) all the same.
 ///
-/// A source without a cache block comes back borrowed.
+/// A source without a cache block comes back borrowed. An edit to a partial or macro that a block
+/// uses goes unnoticed here; [`fragcache::syntax::rewrite_with`] notices it.
 ///
 /// # Errors
 ///

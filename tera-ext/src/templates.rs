@@ -107,7 +107,8 @@ where
 ///
 /// `name` is the name that Tera will know the template by. A source without a cache block comes
 /// back borrowed. The result renders in any Tera that went through
-/// [`add_to_tera`](crate::add_to_tera).
+/// [`add_to_tera`](crate::add_to_tera). An edit to a partial or component that a block uses goes
+/// unnoticed here; [`fragcache::syntax::rewrite_with`] notices it.
 ///
 /// # Errors
 ///

@@ -137,7 +137,7 @@ impl<'s> Rewritten<'s> {
 /// `template` is the name that the engine will know the template by: it is part of the key of
 /// unnamed blocks, and of every error. No line is added or removed, and a source without a cache
 /// block comes back borrowed. What is wrong with the source apart from cache blocks is left for
-/// the engine to report.
+/// the engine to report. The digests cover this source alone: see [`rewrite_with`].
 ///
 /// # Errors
 ///
