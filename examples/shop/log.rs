@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fragcache::{Event, EventKind, MissReason, Observer};
 
-/// One fragment that had to be rendered.
+/// One fragment that had to be rendered, by this caller or by one that it waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
     /// Its key, such as `product(42)`.

@@ -110,6 +110,7 @@ fn usable_options_and_calls() {
     let good = [
         block(", tags=[\"a\", 7]", ""),
         block(", tags=[]", ""),
+        block(", tags=[\"a:\" ~ no], version=no", "{{ cache_tags(tags=[\"b:\" ~ no]) }}"),
         block(", stale=none", ""),
         block(", stale=\"30s\", version=none", ""),
         block("", "{{ cache_tags(tags=[\"a\", 7]) }}"),
