@@ -26,7 +26,7 @@
 //! In a body, `{{ cache_tags(tags=[…]) }}` adds tags, `{{ cache_expire(after="10s") }}` shortens the
 //! life, and `{{ cache_veto() }}` keeps the fragment and those around it from being stored. All
 //! three print nothing. Rust functions that a body calls do the same with
-//! [`fragcache::current`](fragcache::current).
+//! [`fragcache::current`].
 //!
 //! A handler that loads its data before it renders takes a [`ReadPoint`](fragcache::ReadPoint)
 //! first, and hands it to the render: around it ([`ReadPoint::scope`](fragcache::ReadPoint::scope)),

@@ -48,7 +48,7 @@
 //! In a body, `{{ cache_tags(tags=[…]) }}` adds tags, `{{ cache_expire(after="10s") }}` shortens the
 //! life, and `{{ cache_veto() }}` keeps the fragment and those around it from being stored. All
 //! three print nothing. Rust functions that a body calls do the same with
-//! [`fragcache::current`](fragcache::current).
+//! [`fragcache::current`].
 //!
 //! Cache blocks may nest, and may stand in loops, includes, components, and the blocks of base and
 //! child templates, with `super()`. A plain `set` in the body is not seen after it, be it a miss
