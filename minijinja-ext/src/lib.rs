@@ -23,6 +23,35 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! In a body, `{{ cache_tags(tags=[…]) }}` adds tags, `{{ cache_expire(after="10s") }}` shortens the
+//! life, and `{{ cache_veto() }}` keeps the fragment and those around it from being stored. All
+//! three print nothing. Rust functions that a body calls do the same with
+//! [`fragcache::current`].
+//!
+//! A handler that loads its data before it renders takes a [`ReadPoint`](fragcache::ReadPoint)
+//! first, and hands it to the render: around it ([`ReadPoint::scope`](fragcache::ReadPoint::scope)),
+//! or in the context under the name `fragcache_read_point`:
+//!
+//! ```
+//! use fragcache::{FragmentCache, fragment_key};
+//! use minijinja::{Environment, context};
+//!
+//! let cache = FragmentCache::in_memory();
+//! let mut env = Environment::new();
+//! fragcache_minijinja::add_to_environment(&mut env, cache.clone())?;
+//! let source = r#"{% cache 60, "price", tags=["product:7"] %}{{ price }}{% endcache %}"#;
+//! fragcache_minijinja::add_template(&mut env, "a.html", source)?;
+//!
+//! let point = cache.begin();
+//! let price = 10; // from the database …
+//! cache.invalidate_tags(["product:7"])?; // … where another request changes it
+//!
+//! let context = context!(price => price, fragcache_read_point => point.to_token());
+//! assert_eq!(env.get_template("a.html")?.render(context)?, "10");
+//! assert!(!cache.contains(&fragment_key!("price"))?, "printed, and not stored");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! The environment, its loaders and its templates stay MiniJinja's own. Templates reach it through
 //! [`add_template`], [`path_loader`] or [`caching_loader`]; everything else in them passes through
 //! byte for byte. `unknown statement cache` from the engine means that a template came in another

@@ -41,6 +41,14 @@
 //! - The name and what the body varies on make up the key; without a name it is the block's place.
 //! - `unless=` renders without the cache, `refresh=` renders anew; `shared=true` says that what is
 //!   filled in from outside the block is the same for everyone.
+//! - `tags=["post:7"]` lets Rust code invalidate it with all that carries the tag, `version=` makes
+//!   an entry of another version a miss, `stale="30s"` serves it that much longer while one caller
+//!   renders it anew.
+//!
+//! In a body, `{{ cache_tags(tags=[…]) }}` adds tags, `{{ cache_expire(after="10s") }}` shortens the
+//! life, and `{{ cache_veto() }}` keeps the fragment and those around it from being stored. All
+//! three print nothing. Rust functions that a body calls do the same with
+//! [`fragcache::current`].
 //!
 //! Cache blocks may nest, and may stand in loops, includes, components, and the blocks of base and
 //! child templates, with `super()`. A plain `set` in the body is not seen after it, be it a miss
@@ -57,6 +65,35 @@
 //!
 //! The error of a body is Tera's own, untouched. Its text speaks of the rewritten source, in which
 //! lines are the author's but columns are not; [`explain`] shows it against the author's source.
+//!
+//! # Data that is loaded before
+//!
+//! A handler that loads its data before it renders takes a [`ReadPoint`](fragcache::ReadPoint)
+//! first, and hands it to the render: around it ([`ReadPoint::scope`](fragcache::ReadPoint::scope)),
+//! or in the context under the name `fragcache_read_point`:
+//!
+//! ```
+//! use fragcache::{FragmentCache, fragment_key};
+//! use tera::{Tera, context};
+//!
+//! let cache = FragmentCache::in_memory();
+//! let mut tera = Tera::new();
+//! fragcache_tera::add_to_tera(&mut tera, cache.clone())?;
+//! let source = "{% cache 60, \"price\", tags=[\"product:7\"] %}{{ price }}{% endcache %}";
+//! fragcache_tera::add_raw_template(&mut tera, "a.html", source)?;
+//!
+//! let point = cache.begin();
+//! let price = 10; // from the database …
+//! cache.invalidate_tags(["product:7"])?; // … where another request changes it
+//!
+//! let context = context! { price => &price, fragcache_read_point => &point.to_token() };
+//! assert_eq!(fragcache_tera::render(&tera, "a.html", &context)?, "10");
+//! assert!(!cache.contains(&fragment_key!("price"))?, "printed, and not stored");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Under a bare `tera.render` the variable is seen where the template sees it, so not inside of
+//! components: use the scope there.
 //!
 //! # Sources that Tera gets by another way
 //!

@@ -39,14 +39,18 @@ pub(crate) struct Terms {
     pub(crate) last: Moment,
     /// How long rendering took, where that decides on an early refresh.
     pub(crate) render_time: Duration,
+    /// When its render began, which may be after its read point: what began later is not replaced
+    /// by what began before.
+    pub(crate) began: Sequence,
 }
 
 impl Terms {
-    /// Terms worth keeping beside an entry that expires at `expires`.
-    pub(crate) fn beside(self, expires: Moment) -> Option<Arc<Self>> {
+    /// Terms worth keeping beside an entry of this read point that expires at `expires`.
+    pub(crate) fn beside(self, read: Sequence, expires: Moment) -> Option<Arc<Self>> {
         let plain = self.dependencies.is_none()
             && self.version == Version::default()
             && self.last <= expires
+            && self.began == read
             && self.render_time.is_zero();
         (!plain).then(|| Arc::new(self))
     }
@@ -64,6 +68,11 @@ impl Entry {
     /// When it may no longer be served, though stale.
     pub(crate) fn last(&self) -> Moment {
         self.terms.as_ref().map_or(self.expires, |terms| terms.last.max(self.expires))
+    }
+
+    /// When its render began.
+    pub(crate) fn began(&self) -> Sequence {
+        self.terms.as_ref().map_or(self.read, |terms| terms.began)
     }
 
     /// Bytes that its terms take.

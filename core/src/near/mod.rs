@@ -140,7 +140,7 @@ impl Near {
     }
 
     /// Stores an entry in the place of its variant, and returns what had to go for it; `None` if
-    /// the variant in its place was read later. The entry [`fits`](Self::fits).
+    /// the render of the variant in its place began later. The entry [`fits`](Self::fits).
     pub(crate) fn put(&self, probe: Probe<'_>, entry: Entry) -> Option<Vec<Evicted>> {
         self.shard(probe.hash).lock().put(probe, entry)
     }

@@ -191,7 +191,7 @@ impl Shard {
         let (digest, mode) = (entry.origin.digest().to_owned(), entry.origin.mode());
         let same_key = self.map.peek(&probe.hash).filter(|slot| slot.key[..] == *probe.key);
         let in_place = same_key.and_then(|slot| slot.variants().find(|v| v.is(&digest, mode)));
-        if in_place.is_some_and(|variant| variant.entry.read > entry.read) {
+        if in_place.is_some_and(|variant| variant.entry.began() > entry.began()) {
             return None;
         }
         self.puts = self.puts.wrapping_add(1);

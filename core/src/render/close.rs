@@ -121,14 +121,16 @@ impl Frame {
             version: self.version,
             last,
             render_time: if early { render_time } else { std::time::Duration::ZERO },
+            began: self.began,
         };
         let at_start = cache.protections().keep(Protection::ReadAtStart);
+        let read = if at_start { self.read } else { cache.fresh().now() };
         let entry = Entry {
             body,
             origin: Arc::clone(&self.origin),
-            read: if at_start { self.read } else { cache.fresh().now() },
+            read,
             expires,
-            terms: terms.beside(expires),
+            terms: terms.beside(read, expires),
         };
         let probe = Probe { hash: self.hash, key: &self.key };
         let refuse = |reason| {

@@ -134,13 +134,16 @@ impl FragmentCache {
         caller.enter(near, missed, on_hit)
     }
 
+    /// The oldest of the read points that data of this render may be from: the given one, those
+    /// whose scopes are open, and those of the fragments around, whose bodies may have loaded it.
     fn oldest_point(&self, point: Option<ReadPoint>) -> Option<Sequence> {
         if !self.protections().keep(Protection::ReadPoint) {
             return None;
         }
         let number = self.number();
         let given = point.and_then(|point| point.of(number));
-        point::oldest_open(number).into_iter().chain(given).min()
+        let points = [given, point::oldest_open(number), stack::oldest_read(self)];
+        points.into_iter().flatten().min()
     }
 
     /// A stored body in place of the error of one that failed: within its stale window, and unless
@@ -173,6 +176,7 @@ impl FragmentCache {
         purpose: Purpose,
         veto: Option<RefusalReason>,
     ) -> Frame {
+        let began = self.fresh().now();
         Frame {
             id: stack::next_id(),
             cache: self.clone(),
@@ -181,7 +185,8 @@ impl FragmentCache {
             hash: probe.hash,
             origin: Arc::clone(origin),
             labels: self.hasher().labels(probe.key, probe.hash, origin.template_label),
-            read: self.fresh().now(),
+            began,
+            read: began,
             started: self.moment(),
             life: self.life(request.timeout),
             stale: request.stale.unwrap_or(self.ageing().stale_window),
@@ -266,7 +271,9 @@ impl Caller<'_> {
                 let Some(flight) = flight else { return serve(&entry, stale(&entry, began)) };
                 return match self.look(near) {
                     // Another caller refreshed it meanwhile.
-                    Ok(newer) if newer.expires != entry.expires || newer.read != entry.read => {
+                    Ok(newer)
+                        if newer.expires != entry.expires || newer.began() != entry.began() =>
+                    {
                         flights.land(&flight, newer.clone());
                         serve(&newer, EventKind::Hit)
                     }

@@ -42,6 +42,8 @@ pub(super) struct Frame {
     pub(super) hash: u64,
     pub(super) origin: Arc<Origin>,
     pub(super) labels: Labels,
+    /// When the fragment began.
+    pub(super) began: Sequence,
     /// The read point: nothing in the body was read before it.
     pub(super) read: Sequence,
     pub(super) started: Moment,
@@ -242,6 +244,16 @@ pub(super) fn truncate(first: u64) {
 /// Shows the innermost open frame to `with`.
 pub(super) fn with_top<R>(with: impl FnOnce(&mut Frame) -> R) -> Option<R> {
     edit(|frames| frames.last_mut().map(with)).flatten()
+}
+
+/// The oldest read point of the fragments of a cache that are open on this thread, of those that
+/// are no leftovers of failed renders for sure.
+pub(super) fn oldest_read(cache: &FragmentCache) -> Option<Sequence> {
+    if depth() == 0 {
+        return None;
+    }
+    let of_cache = |frame: &&Frame| frame.scoped && frame.cache.is_same(cache);
+    edit(|frames| frames.iter().filter(of_cache).map(|frame| frame.read).min()).flatten()
 }
 
 /// Shows the frame `id` to `with`, if it is open.

@@ -71,6 +71,19 @@ fn i1_a_fragment_around_one_of_an_older_read_point_is_as_old() {
 }
 
 #[test]
+fn i1_what_the_body_around_has_loaded_is_as_old_as_that_body() {
+    let rig = rig();
+    rig.cache
+        .render(&fragment("outer"), || {
+            let loaded = "old";
+            rig.delete("inner");
+            rig.say("inner", loaded)
+        })
+        .unwrap();
+    assert_eq!((rig.get("inner"), rig.get("outer")), (None, None));
+}
+
+#[test]
 fn of_nested_scopes_the_oldest_point_counts() {
     let rig = rig();
     let old = rig.cache.begin();
