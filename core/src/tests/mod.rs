@@ -13,9 +13,11 @@ mod i4_variants;
 mod i6_bounds;
 mod i7_waits;
 mod kit;
+mod nested_load;
 #[cfg(all(feature = "tracing", feature = "metrics"))]
 mod observers;
 mod properties;
+pub(crate) mod random;
 mod torture;
 
 use std::sync::Arc;
