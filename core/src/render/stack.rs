@@ -201,7 +201,14 @@ pub(super) fn abandon_leftover(hash: u64, origin: &Arc<Origin>) {
         };
         let at = frames.iter().position(same)?;
         let count = frames[at..].iter().take_while(|frame| !frame.scoped).count();
-        Some(frames.drain(at..at + count).collect::<Vec<_>>())
+        let mut leftover: Vec<_> = frames.drain(at..at + count).collect();
+        // It may be open after all, around itself, and what it prints goes into the one below.
+        if let Some(outer) = at.checked_sub(1).and_then(|below| frames.get_mut(below)) {
+            for inner in &mut leftover {
+                outer.inherit_failed(inner);
+            }
+        }
+        Some(leftover)
     });
     drop(leftover);
 }

@@ -7,6 +7,7 @@
 mod expiry;
 mod fragments;
 mod i1_fresh;
+mod i1_leftovers;
 mod i2_flight;
 mod i3_errors;
 mod i4_variants;
@@ -71,12 +72,12 @@ impl Rig {
 
 /// A cache block of a template: its source digest and its place.
 #[derive(Clone)]
-struct Block {
+pub(crate) struct Block {
     site: String,
 }
 
 /// A block whose source text is told apart by `source`.
-fn block(source: &str, template: &str, options: &str) -> Block {
+pub(crate) fn block(source: &str, template: &str, options: &str) -> Block {
     let digest = format!("{source:-<DIGEST_LEN$}");
     let site = Site {
         digest: &digest,
@@ -117,8 +118,18 @@ impl Arguments for Args<'_> {
 
 impl Block {
     fn open(&self, cache: &FragmentCache, mode: OutputMode, args: &[Scalar<'_>]) -> Opened<String> {
+        self.open_as(cache, mode, args, true)
+    }
+
+    pub(crate) fn open_as(
+        &self,
+        cache: &FragmentCache,
+        mode: OutputMode,
+        args: &[Scalar<'_>],
+        bounded: bool,
+    ) -> Opened<String> {
         let text = |body: &Body| body.as_str().to_owned();
-        cache.open(&self.site, &Args(args), mode, true, |_| false, text).unwrap()
+        cache.open(&self.site, &Args(args), mode, bounded, |_| false, text).unwrap()
     }
 
     /// What a page prints for this block, if its body prints what `body` gives.
