@@ -13,3 +13,5 @@ pub use close::{Closed, Ticket, abandon, close, veto};
 pub use open::Opened;
 pub(crate) use open::Request;
 pub use scope::{RenderMemo, Scope};
+#[cfg(all(test, not(fragcache_shuttle)))]
+pub(crate) use stack::{Frames, swap};

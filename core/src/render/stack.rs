@@ -213,6 +213,17 @@ pub(super) fn abandon_leftover(hash: u64, origin: &Arc<Origin>) {
     drop(leftover);
 }
 
+/// The open fragments of a caller that does not have the thread.
+#[cfg(all(test, not(fragcache_shuttle)))]
+#[derive(Debug, Default)]
+pub(crate) struct Frames(Vec<Frame>);
+
+/// Exchanges this thread's open fragments for others, so that callers can take turns on it.
+#[cfg(all(test, not(fragcache_shuttle)))]
+pub(crate) fn swap(others: &mut Frames) {
+    edit(|frames| std::mem::swap(frames, &mut others.0));
+}
+
 /// The one way to the frames. Frames are dropped outside of it: that may run a user's code, such as
 /// an observer's own drop. `None` while the thread ends.
 fn edit<R>(edit: impl FnOnce(&mut Vec<Frame>) -> R) -> Option<R> {

@@ -1,0 +1,239 @@
+//! Histories against I1: once an invalidation has returned, no read that starts later gets output of
+//! a render whose read point precedes it, in this fragment or in any that holds it.
+//!
+//! A history is drawn from a seed: callers that open fragments in each other, close them, fail, and
+//! wait in between for other callers, invalidations, time, evictions and reloads; one step at a
+//! time, on one thread, with the cache as it is. What is served is compared with what may be
+//! ([`truth`]).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
+#![allow(clippy::needless_pass_by_ref_mut, reason = "steps are alike")]
+
+mod api;
+mod caller;
+mod tests;
+mod truth;
+
+use std::time::Duration;
+
+use crate::protection::Protection;
+use crate::testing::ManualClock;
+use crate::tests::random::Random;
+use crate::{FragmentCache, Mode, fragment_key};
+use caller::Caller;
+use truth::{LabelSet, NAMES, PARTS, Place, TEMPLATES, Truth};
+
+/// Steps of a history.
+const STEPS: u32 = 100;
+
+/// What was served and may not be.
+#[derive(Debug)]
+struct Stale(#[allow(dead_code, reason = "shown")] String);
+
+/// What the histories had to do, so that a test can tell that they did something.
+#[derive(Debug, Default, Clone, Copy)]
+struct Work {
+    hits: u64,
+    stores: u64,
+    refusals: u64,
+    evictions: u64,
+}
+
+impl Work {
+    fn add(&mut self, other: Self) {
+        self.hits += other.hits;
+        self.stores += other.stores;
+        self.refusals += other.refusals;
+        self.evictions += other.evictions;
+    }
+}
+
+/// A history under way.
+struct History<'a> {
+    random: Random,
+    clock: ManualClock,
+    root: FragmentCache,
+    spaces: Vec<FragmentCache>,
+    truth: Truth,
+    callers: Vec<Caller>,
+    generations: [usize; TEMPLATES],
+    /// How many of a hundred steps invalidate.
+    invalidations: usize,
+    work: Work,
+    /// The steps in words, if they are wanted.
+    told: Option<&'a mut Vec<String>>,
+}
+
+impl<'a> History<'a> {
+    fn new(seed: u64, without: Option<Protection>, told: Option<&'a mut Vec<String>>) -> Self {
+        let mut random = Random::new(seed);
+        let clock = ManualClock::new();
+        let mut builder = FragmentCache::builder()
+            .clock(clock.clone())
+            .max_labels([1, 2, 3, 6, 1_000, 1_000][random.below(6)])
+            .max_entries([2, 4, 100, 100][random.below(4)])
+            .max_bytes([1_200, 100_000, 100_000][random.below(3)]);
+        if random.one_in(4) {
+            // Hits take another way where they are observed.
+            builder = builder.observer(crate::testing::Recorder::new());
+        }
+        if let Some(protection) = without {
+            builder = builder.without(protection);
+        }
+        let root = builder.build().unwrap();
+        let spaces = vec![root.clone(); api::SPACES];
+        let invalidations = [3, 8, 16][random.below(3)];
+        let unbounded = random.one_in(4);
+        let callers = (0..=random.below(4)).map(|_| Caller::new(unbounded)).collect();
+        Self {
+            random,
+            clock,
+            root,
+            spaces,
+            truth: Truth::new(),
+            callers,
+            generations: [0; TEMPLATES],
+            invalidations,
+            work: Work::default(),
+            told,
+        }
+    }
+
+    fn log(&mut self, text: impl FnOnce() -> String) {
+        let step = self.truth.step;
+        if let Some(told) = &mut self.told {
+            told.push(format!("{step:3} {}", text()));
+        }
+    }
+
+    fn check(&mut self, markup: &str, place: Place, any_variant: bool) -> Result<(), Stale> {
+        self.truth.check(markup, place, any_variant).map_err(Stale)
+    }
+
+    fn step(&mut self) -> Result<(), Stale> {
+        self.truth.step += 1;
+        match self.random.below(100) {
+            0..6 => self.pass_time(),
+            6..8 => self.reload(),
+            8..9 => self.switch(),
+            9..13 => return self.look(),
+            drawn if drawn < 13 + self.invalidations => self.invalidate(),
+            _ => {
+                let who = self.random.below(self.callers.len());
+                return self.caller_step(who);
+            }
+        }
+        Ok(())
+    }
+
+    fn draw_space(&mut self) -> usize {
+        self.random.below(4) / 3 % self.spaces.len()
+    }
+
+    fn invalidate(&mut self) {
+        let namespace = self.draw_space();
+        let cache = self.spaces[namespace].clone();
+        let (name, part) = (self.random.below(NAMES), self.random.below(PARTS));
+        let key = fragment_key!(api::NAME[name], part);
+        let covered = match self.random.below(12) {
+            0 => {
+                self.log(|| "everything is cleared".into());
+                self.root.clear().unwrap();
+                LabelSet::all(0).with(LabelSet::all(1))
+            }
+            1 | 2 => {
+                self.log(|| format!("{namespace}:name{name} is deleted"));
+                cache.delete_name(api::NAME[name]).unwrap();
+                LabelSet::name(namespace, name)
+            }
+            3 | 4 => {
+                let template = self.random.below(TEMPLATES);
+                self.log(|| format!("{namespace}:template{template} is deleted"));
+                cache.delete_template(api::TEMPLATE[template]).unwrap();
+                LabelSet::template(namespace, template)
+            }
+            5 => {
+                self.log(|| format!("{namespace}: both parts of name{name} are deleted"));
+                let keys = [0, 1].map(|part: usize| fragment_key!(api::NAME[name], part));
+                cache.delete_many(&keys).unwrap();
+                LabelSet::key(namespace, name, 0).with(LabelSet::key(namespace, name, 1))
+            }
+            _ => {
+                self.log(|| format!("{namespace}:name{name}/{part} is deleted"));
+                cache.delete(&key).unwrap();
+                LabelSet::key(namespace, name, part)
+            }
+        };
+        self.truth.invalidate(covered);
+    }
+
+    fn pass_time(&mut self) {
+        let seconds = 1 + self.random.below(6) as u64;
+        self.log(|| format!("{seconds} s pass"));
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    fn reload(&mut self) {
+        let template = self.random.below(TEMPLATES);
+        self.log(|| format!("template{template} is reloaded"));
+        self.generations[template] = (self.generations[template] + 1) % api::GENERATIONS;
+    }
+
+    fn switch(&mut self) {
+        let mode = [Mode::Normal, Mode::Normal, Mode::ReadOnly, Mode::Bypass];
+        let mode = mode[self.random.below(mode.len())];
+        self.log(|| format!("the mode is {mode:?}"));
+        self.root.set_mode(mode);
+    }
+
+    /// Rust code looks at a stored fragment.
+    fn look(&mut self) -> Result<(), Stale> {
+        let (name, part) = (self.random.below(NAMES), self.random.below(PARTS));
+        let namespace = self.draw_space();
+        self.look_at(namespace, name, part)
+    }
+
+    fn look_at(&mut self, namespace: usize, name: usize, part: usize) -> Result<(), Stale> {
+        let key = fragment_key!(api::NAME[name], part);
+        let Some(markup) = self.spaces[namespace].get(&key).unwrap() else { return Ok(()) };
+        self.log(|| format!("{namespace}:name{name}/{part} is got: {markup}"));
+        let place = Place { namespace, name, part, template: 0, generation: 0, html: true };
+        self.check(&markup, place, true)
+    }
+
+    fn run(mut self) -> Result<Work, Stale> {
+        for _ in 0..STEPS {
+            self.step()?;
+        }
+        for caller in self.callers.drain(..) {
+            caller.end();
+        }
+        self.truth.step += 1;
+        for namespace in 0..self.spaces.len() {
+            for name in 0..NAMES {
+                for part in 0..PARTS {
+                    self.look_at(namespace, name, part)?;
+                }
+            }
+        }
+        let stats = self.root.stats();
+        if stats.flights > 0 {
+            return Err(Stale(format!("{} flights are left", stats.flights)));
+        }
+        let Work { hits, .. } = self.work;
+        let (stores, refusals) = (stats.stores, stats.refusals);
+        Ok(Work { hits, stores, refusals, evictions: stats.evictions })
+    }
+}
+
+/// Runs the history of a seed.
+fn run(seed: u64, without: Option<Protection>) -> Result<Work, Stale> {
+    History::new(seed, without, None).run()
+}
+
+/// The history of a seed in words, and what it came to.
+fn tell(seed: u64, without: Option<Protection>) -> String {
+    let mut told = Vec::new();
+    let outcome = History::new(seed, without, Some(&mut told)).run();
+    format!("seed {seed}:\n{}\n{outcome:?}", told.join("\n"))
+}

@@ -1,0 +1,61 @@
+//! The histories hold, and find what is wrong without each of the protections.
+
+use super::{Work, run, tell};
+use crate::protection::Protection;
+
+/// Histories of a plain test run; `FRAGCACHE_HISTORIES` says otherwise.
+const HISTORIES: u64 = 100_000;
+
+/// Threads that share them.
+const THREADS: u64 = 2;
+
+/// Runs the histories of these seeds, and tells the first that went wrong.
+fn all_hold(seeds: impl Iterator<Item = u64>) -> Work {
+    let mut sum = Work::default();
+    for seed in seeds {
+        match run(seed, None) {
+            Ok(work) => sum.add(work),
+            Err(_) => panic!("{}", tell(seed, None)),
+        }
+    }
+    sum
+}
+
+#[test]
+fn i1_no_history_is_served_what_was_read_before_an_invalidation() {
+    let histories = std::env::var("FRAGCACHE_HISTORIES").ok();
+    let histories = histories.map_or(HISTORIES, |count| count.parse().unwrap());
+    let work = std::thread::scope(|scope| {
+        let thread =
+            |first| scope.spawn(move || all_hold((first..histories).step_by(THREADS as usize)));
+        let threads: Vec<_> = (0..THREADS).map(thread).collect();
+        let mut sum = Work::default();
+        for thread in threads {
+            sum.add(thread.join().unwrap());
+        }
+        sum
+    });
+    println!("{histories} histories: {work:?}");
+    // Put to work: so many of each in a history, on average.
+    assert!(work.hits > 2 * histories, "{work:?}");
+    assert!(work.stores > 2 * histories && work.refusals > histories, "{work:?}");
+    assert!(work.evictions > histories / 10, "{work:?}");
+}
+
+/// What the protocol could be without, at first sight.
+const VARIANTS: [(&str, Protection); 1] =
+    [("invalidations only remove what is stored", Protection::Fence)];
+
+/// The first seed whose history goes wrong without a protection.
+fn first_wrong(without: Protection) -> Option<u64> {
+    (0..HISTORIES).find(|&seed| run(seed, Some(without)).is_err())
+}
+
+#[test]
+fn i1_the_histories_find_each_protection_that_is_off() {
+    println!("| without it | histories until found |\n|---|---|");
+    for (variant, without) in VARIANTS {
+        let seed = first_wrong(without).expect(variant);
+        println!("| {variant} | {} |", seed + 1);
+    }
+}
