@@ -18,6 +18,12 @@ pub(crate) enum Protection {
     HandOver,
     /// A wait that would close a cycle is not begun (I7).
     CycleCheck,
+    /// A fill is marked before the far store is read (I1).
+    #[cfg(all(test, fragcache_shuttle))]
+    MarkFill,
+    /// An invalidation raises the sequence again once the far store has answered (I1).
+    #[cfg(all(test, fragcache_shuttle))]
+    RaiseAgain,
 }
 
 /// The protections of one cache.

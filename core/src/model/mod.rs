@@ -13,6 +13,7 @@
 
 mod flights;
 mod freshness;
+mod two_levels;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
