@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::ageing::Ageing;
 use crate::cache::FragmentCache;
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::{Error, ErrorKind};
@@ -37,6 +38,7 @@ pub struct Builder {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) policy: Policy,
+    pub(crate) ageing: Ageing,
     pub(crate) protections: Protections,
 }
 
@@ -52,6 +54,7 @@ impl Default for Builder {
             clock: Arc::new(MonotonicClock::default()),
             observer: None,
             policy: Policy::default(),
+            ageing: Ageing::default(),
             protections: Protections::default(),
         }
     }
@@ -99,6 +102,53 @@ impl Builder {
         self
     }
 
+    /// How long after its end a fragment may be served to all but the one caller who renders it
+    /// anew (stale-while-revalidate), where its block or [`Fragment`](crate::Fragment) says nothing.
+    /// None by default.
+    ///
+    /// It covers expiry alone: what was deleted or invalidated, or has another version or source,
+    /// is not served.
+    pub fn stale_window(mut self, window: Duration) -> Self {
+        self.ageing.stale_window = window;
+        self
+    }
+
+    /// For how long nobody tries again after a refresh of a stale fragment has failed. 5 s by
+    /// default.
+    pub fn refresh_backoff(mut self, rest: Duration) -> Self {
+        self.ageing.refresh_backoff = rest;
+        self
+    }
+
+    /// Shortens each life at random by up to this share of it, from 0.0 to 0.9, so that fragments
+    /// stored together do not expire together. 0.0 by default.
+    pub fn jitter(mut self, share: f64) -> Self {
+        self.ageing.jitter = share;
+        self
+    }
+
+    /// Refreshes fragments before they expire, with a probability that rises with the time their
+    /// render took and as their end comes near: one caller renders, all others are served as
+    /// before. The number is the factor β of the algorithm called `XFetch`: 1.0 is usual, more is earlier,
+    /// 0.0, the default, is not at all.
+    ///
+    /// A. Vattani, F. Chierichetti, K. Lowenstein: Optimal Probabilistic Cache Stampede
+    /// Prevention, PVLDB 8(8), 2015.
+    pub fn early_refresh(mut self, beta: f64) -> Self {
+        self.ageing.early_refresh = beta;
+        self
+    }
+
+    /// Repeats every deletion and invalidation so long after it, for data that is read from
+    /// replicas which lag behind: a render in between may have read the old data. None by default.
+    /// A [batch](FragmentCache::batch) can have its own.
+    ///
+    /// There is no timer: the first look at the cache after a repeat is due carries it out.
+    pub fn replica_lag(mut self, lag: Duration) -> Self {
+        self.ageing.replica_lag = Some(lag);
+        self
+    }
+
     /// The clock by which entries expire. The monotonic clock by default.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -128,8 +178,9 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for a bound of zero, an entry limit above the bound in bytes, or a
-    /// default timeout that is zero or longer than a clock can count.
+    /// [`ErrorKind::Config`] for a bound of zero, an entry limit above the bound in bytes, a default
+    /// timeout that is zero or longer than a clock can count, and a jitter or early refresh out of
+    /// range.
     pub fn build(self) -> Result<FragmentCache, Error> {
         let refuse = |message: &str| Err(Error::new(ErrorKind::Config, message));
         if self.max_bytes == 0 || self.max_entries == 0 {
@@ -157,6 +208,7 @@ impl Builder {
         if self.default_life.is_some_and(|life| life.as_nanos() > u128::from(u64::MAX / 2)) {
             return refuse("the default timeout is longer than a clock can count; write None");
         }
+        self.ageing.check()?;
         Ok(FragmentCache::from_builder(self))
     }
 }

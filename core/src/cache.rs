@@ -1,9 +1,12 @@
 //! The front door: a handle to one cache, and what Rust code does with it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::ageing::Ageing;
+use crate::batch::{Act, InvalidationBatch};
 use crate::builder::Builder;
 use crate::clock::{Clock, Moment};
 use crate::entry::{Body, Origin, Origins};
@@ -11,14 +14,16 @@ use crate::error::Error;
 use crate::flight::Flights;
 use crate::fragment::Fragment;
 use crate::fresh::{Freshness, Label};
-use crate::hash::KeyHasher;
-use crate::key::{FragmentKey, KeyPart, name_bytes};
-use crate::near::{Near, Probe};
+use crate::hash::{KeyHasher, Version};
+use crate::key::{self, FragmentKey, KeyPart};
+use crate::near::{Near, Probe, Variant};
 use crate::observe::{Counters, Event, EventKind, Observer, Stats};
+use crate::point::ReadPoint;
 use crate::policy::{Mode, Policy};
 use crate::protection::Protections;
 use crate::render::{Opened, Request};
 use crate::sync::{AtomicU8, Ordering};
+use crate::tag;
 use crate::timeout::Timeout;
 
 /// A cache of rendered fragments. A clone is another handle to the same cache.
@@ -41,7 +46,18 @@ use crate::timeout::Timeout;
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct FragmentCache(Arc<Shared>);
+pub struct FragmentCache {
+    shared: Arc<Shared>,
+    namespace: Option<Arc<Namespace>>,
+}
+
+/// The part of a cache that a handle is for.
+#[derive(Debug)]
+struct Namespace {
+    /// What stands before the keys in it.
+    prefix: Box<[u8]>,
+    label: Label,
+}
 
 struct Shared {
     near: Option<Near>,
@@ -55,6 +71,7 @@ struct Shared {
     mode: AtomicU8,
     policy: Policy,
     default_life: Option<Duration>,
+    ageing: Ageing,
     protections: Protections,
 }
 
@@ -113,22 +130,33 @@ impl FragmentCache {
     fn assemble(builder: Builder, store: bool) -> Self {
         let hasher = KeyHasher::random();
         let largest = builder.max_entry_bytes.unwrap_or((1 << 20).min(builder.max_bytes / 4 + 1));
-        let near =
-            store.then(|| Near::new(builder.max_bytes, builder.max_entries, largest, hasher));
-        Self(Arc::new(Shared {
-            near,
-            fresh: Freshness::new(builder.max_labels, builder.protections),
-            flights: Flights::new(builder.wait_limit, builder.protections),
-            origins: Origins::default(),
-            hasher,
-            clock: builder.clock,
-            observer: builder.observer,
-            counters: Counters::default(),
-            mode: AtomicU8::new(Mode::Normal as u8),
-            policy: builder.policy,
-            default_life: builder.default_life,
-            protections: builder.protections,
-        }))
+        let near = store.then(|| {
+            Near::new(
+                builder.max_bytes,
+                builder.max_entries,
+                largest,
+                hasher,
+                builder.ageing.early_refresh,
+            )
+        });
+        Self {
+            shared: Arc::new(Shared {
+                near,
+                fresh: Freshness::new(builder.max_labels, builder.protections),
+                flights: Flights::new(builder.wait_limit, builder.protections),
+                origins: Origins::default(),
+                hasher,
+                clock: builder.clock,
+                observer: builder.observer,
+                counters: Counters::default(),
+                mode: AtomicU8::new(Mode::Normal as u8),
+                policy: builder.policy,
+                default_life: builder.default_life,
+                ageing: builder.ageing,
+                protections: builder.protections,
+            }),
+            namespace: None,
+        }
     }
 
     /// Deletes a fragment: every variant of the key, and every render of it under way.
@@ -137,7 +165,7 @@ impl FragmentCache {
     ///
     /// None in this process; a cache with a far store can fail to reach it.
     pub fn delete(&self, key: &FragmentKey) -> Result<Deletion, Error> {
-        Ok(self.delete_encoded(key.as_bytes()))
+        Ok(self.delete_encoded(&self.encoded(key)))
     }
 
     /// Deletes several fragments, and reports for each in the order given.
@@ -178,11 +206,9 @@ impl FragmentCache {
     ///
     /// None in this process; a cache with a far store can fail to reach it.
     pub fn delete_name(&self, name: impl KeyPart) -> Result<Deletion, Error> {
-        let key = FragmentKey::new(name);
-        let labels = name_bytes(key.as_bytes()).map(|name| self.0.hasher.name(name));
-        self.0.fresh.invalidate(labels);
-        self.emit(EventKind::Deleted, Some(key.as_bytes()), self.0.origins.rust());
-        Ok(Deletion::Invalidated)
+        let mut batch = self.batch();
+        batch.delete_name(name);
+        batch.apply()
     }
 
     /// Deletes every fragment whose cache block stands in the template called `template`.
@@ -191,23 +217,91 @@ impl FragmentCache {
     ///
     /// None in this process; a cache with a far store can fail to reach it.
     pub fn delete_template(&self, template: &str) -> Result<Deletion, Error> {
-        self.0.fresh.invalidate([self.0.hasher.template(template)]);
-        self.emit(EventKind::Deleted, None, self.0.origins.rust());
-        Ok(Deletion::Invalidated)
+        let mut batch = self.batch();
+        batch.delete_template(template);
+        batch.apply()
     }
 
-    /// Deletes everything.
+    /// Deletes every fragment that carries one of these tags, and every fragment around one. Costs
+    /// the same however many there are.
+    ///
+    /// Tags are declared on the cache block (`tags=["post:7"]`), on a [`Fragment`], or inside the
+    /// body by [`current::add_tags`](crate::current::add_tags).
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let post = Fragment::new(fragment_key!("post", 7)).tags(["post:7", "author:2"]);
+    /// cache.render(&post, || "<h1>Hello</h1>")?;
+    /// cache.invalidate_tags(["author:2"])?;
+    /// assert!(!cache.contains(post.key())?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer than
+    /// [`MAX_TAG_BYTES`](crate::MAX_TAG_BYTES); nothing is invalidated then.
+    pub fn invalidate_tags<T: AsRef<str>>(
+        &self,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Result<Deletion, Error> {
+        let mut batch = self.batch();
+        batch.invalidate_tags(tags)?;
+        batch.apply()
+    }
+
+    /// Deletes everything: of a [namespace](Self::namespace) all that is in it, else all there is,
+    /// namespaces included.
     ///
     /// # Errors
     ///
     /// None in this process; a cache with a far store can fail to reach it.
     pub fn clear(&self) -> Result<Deletion, Error> {
-        self.0.fresh.invalidate_all();
-        if let Some(near) = &self.0.near {
-            near.clear();
-        }
-        self.emit(EventKind::Deleted, None, self.0.origins.rust());
-        Ok(Deletion::Invalidated)
+        let mut batch = self.batch();
+        batch.clear();
+        batch.apply()
+    }
+
+    /// A batch of deletions and invalidations, to be applied together after the commit of a
+    /// transaction; see [`InvalidationBatch`].
+    pub fn batch(&self) -> InvalidationBatch {
+        InvalidationBatch::new(self.clone(), self.shared.ageing.replica_lag)
+    }
+
+    /// The read point of data that is read from now on; see [`ReadPoint`].
+    pub fn begin(&self) -> ReadPoint {
+        self.shared.fresh.settle(self.moment());
+        ReadPoint::new(self.shared.hasher.cache_number(), self.shared.fresh.now())
+    }
+
+    /// A part of this cache with keys, names, templates and tags of its own, and a
+    /// [`clear`](Self::clear) of its own that costs the same however much is in it. Bounds,
+    /// counters, mode and observer are shared. A namespace of a namespace is within it, and is
+    /// cleared with it.
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let (ours, theirs) = (cache.namespace("tenant:7"), cache.namespace("tenant:8"));
+    /// let menu = Fragment::new(fragment_key!("menu"));
+    /// ours.render(&menu, || "ours")?;
+    /// assert_eq!(&*theirs.render(&menu, || "theirs")?, "theirs");
+    ///
+    /// ours.clear()?;
+    /// assert!(!ours.contains(menu.key())?);
+    /// assert!(theirs.contains(menu.key())?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Self {
+        let mut prefix = self.prefix().to_vec();
+        key::push_namespace(&mut prefix, name);
+        let label = self.shared.hasher.namespace(&prefix);
+        let namespace = Namespace { prefix: prefix.into(), label };
+        Self { shared: Arc::clone(&self.shared), namespace: Some(Arc::new(namespace)) }
     }
 
     /// Whether an entry of this key could be served, in some variant.
@@ -240,8 +334,9 @@ impl FragmentCache {
     }
 
     fn newest(&self, key: &FragmentKey) -> Option<Body> {
-        let probe = self.probe(key.as_bytes());
-        self.0.near.as_ref()?.newest(probe, &self.0.fresh, &|| self.recent())
+        let key = self.encoded(key);
+        let probe = self.probe(&key);
+        self.shared.near.as_ref()?.newest(probe, &self.shared.fresh, &|| self.recent())
     }
 
     /// Serves a fragment that Rust code renders: the stored markup, or `body`'s, which is stored.
@@ -283,45 +378,73 @@ impl FragmentCache {
         fragment: &Fragment,
         body: impl FnOnce() -> Result<T, E>,
     ) -> Result<Arc<str>, E> {
-        let timeout = fragment.timeout;
-        if let Timeout::After(life) = timeout {
-            Timeout::positive(life)?;
-        }
-        let request =
-            Request { timeout, unless: fragment.unless, refresh: fragment.refresh, scoped: true };
-        let probe = self.probe(fragment.key.as_bytes());
-        let origin = self.0.origins.rust();
-        let variant = (origin.digest(), origin.mode());
-        let missed = match self.quick_hit(probe, variant, request, Body::to_shared) {
+        let request = self.request(fragment)?;
+        let key = self.encoded(&fragment.key);
+        let probe = self.probe(&key);
+        let origin = self.shared.origins.rust();
+        let variant =
+            Variant { digest: origin.digest(), mode: origin.mode(), version: request.version };
+        let missed = match self.quick_hit(probe, variant, &request, Body::to_shared) {
             Some(Ok(markup)) => return Ok(markup),
             missed => missed.and_then(Result::err),
         };
-        match self.open_slow(probe, origin, request, missed, Body::to_shared) {
-            Opened::Hit(markup) => Ok(markup),
-            Opened::Render(ticket) => {
-                let markup: Arc<str> = body()?.into();
+        let ticket = match self.open_slow(probe, origin, &request, missed, None, Body::to_shared) {
+            Opened::Hit(markup) => return Ok(markup),
+            Opened::Render(ticket) => ticket,
+        };
+        ticket.tag(&fragment.tags);
+        match body() {
+            Ok(markup) => {
+                let markup: Arc<str> = markup.into();
                 ticket.close(Body::Text(Arc::clone(&markup)));
                 Ok(markup)
+            }
+            Err(error) => {
+                drop(ticket);
+                let stand_in = self.stand_in(probe, variant, &request);
+                stand_in.map(|body| body.to_shared()).ok_or(error)
             }
         }
     }
 
+    /// What a fragment asks for, checked.
+    fn request(&self, fragment: &Fragment) -> Result<Request, Error> {
+        let timeout = fragment.timeout;
+        if let Timeout::After(life) = timeout {
+            Timeout::positive(life)?;
+        }
+        tag::check_count(fragment.tags.len())?;
+        for text in &fragment.tags {
+            tag::check(text)?;
+        }
+        let version = fragment.version.as_ref();
+        Ok(Request {
+            timeout,
+            unless: fragment.unless,
+            refresh: fragment.refresh,
+            scoped: true,
+            version: version
+                .map_or(Version::default(), |text| self.shared.hasher.version(text.as_bytes())),
+            stale: fragment.stale,
+        })
+    }
+
     /// Counters since the cache was made, and its present size.
     pub fn stats(&self) -> Stats {
-        let mut stats = self.0.counters.snapshot();
-        if let Some(near) = &self.0.near {
+        let mut stats = self.shared.counters.snapshot();
+        if let Some(near) = &self.shared.near {
             let totals = near.totals();
             stats.hits = totals.hits;
             stats.entries = totals.entries;
             stats.bytes = totals.bytes;
         }
-        stats.flights = self.0.flights.len() as u64;
+        stats.flights = self.shared.flights.len() as u64;
         stats
     }
 
     /// How far the cache takes part now.
     pub fn mode(&self) -> Mode {
-        Mode::from_u8(self.0.mode.load(Ordering::Relaxed))
+        Mode::from_u8(self.shared.mode.load(Ordering::Relaxed))
     }
 
     /// Switches how far the cache takes part, for all handles, from the next block on.
@@ -335,87 +458,174 @@ impl FragmentCache {
     /// assert_eq!(cache.clone().mode(), Mode::Bypass);
     /// ```
     pub fn set_mode(&self, mode: Mode) {
-        self.0.mode.store(mode as u8, Ordering::Relaxed);
+        self.shared.mode.store(mode as u8, Ordering::Relaxed);
     }
 
     /// Whether this is a handle to the same cache as `other`.
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     fn probe<'k>(&self, key: &'k [u8]) -> Probe<'k> {
-        Probe { hash: self.0.hasher.key(key), key }
+        Probe { hash: self.shared.hasher.key(key), key }
+    }
+
+    /// What stands before every key of this handle.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        self.namespace.as_ref().map_or(&[], |namespace| &namespace.prefix)
+    }
+
+    /// A key's bytes in this handle's namespace.
+    fn encoded<'k>(&self, key: &'k FragmentKey) -> Cow<'k, [u8]> {
+        match self.prefix() {
+            [] => Cow::Borrowed(key.as_bytes()),
+            prefix => Cow::Owned([prefix, key.as_bytes()].concat()),
+        }
+    }
+
+    pub(crate) fn key_label(&self, key: &FragmentKey) -> Label {
+        Label::from_hash(self.shared.hasher.key(&self.encoded(key)))
+    }
+
+    /// The label of the name that a key begins with.
+    pub(crate) fn name_label(&self, key: &FragmentKey) -> Option<Label> {
+        key::name_bytes(&self.encoded(key)).map(|name| self.shared.hasher.name(name))
+    }
+
+    pub(crate) fn template_label(&self, template: &str) -> Label {
+        self.shared.hasher.template(template).within(self.namespace_label())
+    }
+
+    pub(crate) fn tag_label(&self, tag: &str) -> Label {
+        self.shared.hasher.tag(tag).within(self.namespace_label())
+    }
+
+    pub(crate) fn namespace_label(&self) -> Option<Label> {
+        self.namespace.as_ref().map(|namespace| namespace.label)
+    }
+
+    /// The read point's number of this cache.
+    pub(crate) fn number(&self) -> u64 {
+        self.shared.hasher.cache_number()
     }
 
     pub(crate) fn delete_encoded(&self, key: &[u8]) -> Deletion {
         let probe = self.probe(key);
-        let near = self.0.near.as_ref();
-        let present = near.is_some_and(|near| near.remove(probe, &self.0.fresh, &|| self.recent()));
-        self.0.fresh.invalidate([Label::from_hash(probe.hash)]);
-        self.emit(EventKind::Deleted, Some(key), self.0.origins.rust());
+        let present = self.remove(probe);
+        let again = self.again(self.shared.ageing.replica_lag);
+        self.shared.fresh.invalidate(vec![Label::from_hash(probe.hash).into()], again);
+        self.emit(EventKind::Deleted, Some(key), self.shared.origins.rust());
         if present { Deletion::Removed } else { Deletion::Absent }
     }
 
+    /// Frees the room that a key's entries take; whether one of them could have been served.
+    fn remove(&self, probe: Probe<'_>) -> bool {
+        let near = self.shared.near.as_ref();
+        near.is_some_and(|near| near.remove(probe, &self.shared.fresh, &|| self.recent()))
+    }
+
+    /// When an invalidation of now is to be repeated.
+    fn again(&self, lag: Option<Duration>) -> Option<Moment> {
+        lag.map(|lag| self.moment().saturating_after(lag))
+    }
+
+    pub(crate) fn apply(&self, batch: &InvalidationBatch) -> Deletion {
+        let again = self.again(batch.replica_lag);
+        let everything = batch.acts.iter().any(|act| matches!(act, Act::Clear));
+        if everything && self.namespace.is_none() {
+            self.shared.fresh.invalidate_all(again);
+            if let Some(near) = &self.shared.near {
+                near.clear();
+            }
+        } else {
+            let marks = batch.acts.iter().filter_map(|act| act.mark(self)).collect();
+            self.shared.fresh.invalidate(marks, again);
+        }
+        for act in &batch.acts {
+            let rust = self.shared.origins.rust();
+            match act {
+                Act::Key(key) => {
+                    let key = self.encoded(key);
+                    self.remove(self.probe(&key));
+                    self.emit(EventKind::Deleted, Some(&key), rust);
+                }
+                Act::Name(key) => self.emit(EventKind::Deleted, Some(&self.encoded(key)), rust),
+                Act::Template(_) | Act::Clear => self.emit(EventKind::Deleted, None, rust),
+                Act::Tag(tag) => self.emit_about(EventKind::Invalidated, None, rust, Some(tag)),
+            }
+        }
+        Deletion::Invalidated
+    }
+
     pub(crate) fn emit(&self, kind: EventKind, key: Option<&[u8]>, origin: &Origin) {
-        self.0.counters.count(kind);
-        if let Some(observer) = &self.0.observer {
-            let key = key.filter(|key| !key.is_empty()).map(FragmentKey::from_encoded);
-            observer.on_event(&Event {
-                kind,
-                key: key.as_ref(),
-                template: origin.template.as_deref(),
-                line: origin.line,
-            });
+        self.emit_about(kind, key, origin, None);
+    }
+
+    /// As [`emit`](Self::emit), with the tag that it is about.
+    pub(crate) fn emit_about(
+        &self,
+        kind: EventKind,
+        key: Option<&[u8]>,
+        origin: &Origin,
+        tag: Option<&str>,
+    ) {
+        self.shared.counters.count(kind);
+        if let Some(observer) = &self.shared.observer {
+            Event::tell(&**observer, kind, key.unwrap_or(self.prefix()), origin, tag);
         }
     }
 
     pub(crate) fn moment(&self) -> Moment {
-        Moment::now(self.0.clock.as_ref())
+        Moment::now(self.shared.clock.as_ref())
     }
 
     /// The present, perhaps a few milliseconds ago: for what is checked on every hit.
     pub(crate) fn recent(&self) -> Moment {
-        Moment::recent(self.0.clock.as_ref())
+        Moment::recent(self.shared.clock.as_ref())
     }
 
     pub(crate) fn near(&self) -> Option<&Near> {
-        self.0.near.as_ref()
+        self.shared.near.as_ref()
     }
 
     pub(crate) fn fresh(&self) -> &Freshness {
-        &self.0.fresh
+        &self.shared.fresh
     }
 
     pub(crate) fn flights(&self) -> &Flights {
-        &self.0.flights
+        &self.shared.flights
     }
 
     pub(crate) fn origins(&self) -> &Origins {
-        &self.0.origins
+        &self.shared.origins
     }
 
     pub(crate) fn hasher(&self) -> KeyHasher {
-        self.0.hasher
+        self.shared.hasher
     }
 
     pub(crate) fn counters(&self) -> &Counters {
-        &self.0.counters
+        &self.shared.counters
     }
 
     pub(crate) fn policy(&self) -> Policy {
-        self.0.policy
+        self.shared.policy
+    }
+
+    pub(crate) fn ageing(&self) -> &Ageing {
+        &self.shared.ageing
     }
 
     pub(crate) fn default_life(&self) -> Option<Duration> {
-        self.0.default_life
+        self.shared.default_life
     }
 
     pub(crate) fn has_observer(&self) -> bool {
-        self.0.observer.is_some()
+        self.shared.observer.is_some()
     }
 
     pub(crate) fn protections(&self) -> Protections {
-        self.0.protections
+        self.shared.protections
     }
 
     /// Whether lookups are made at all.

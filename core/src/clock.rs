@@ -83,6 +83,10 @@ impl Deadline {
 pub(crate) struct Moment(u64);
 
 impl Moment {
+    /// When a clock starts.
+    #[cfg(test)]
+    pub(crate) const START: Self = Self(0);
+
     /// Later than every moment that a clock shows.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
@@ -106,6 +110,11 @@ impl Moment {
     pub(crate) fn after(self, life: Duration) -> Option<Self> {
         let nanos = u64::try_from(life.as_nanos()).ok()?;
         self.0.checked_add(nanos).filter(|&sum| sum < u64::MAX).map(Self)
+    }
+
+    /// As [`after`](Self::after), but never past the end of the clock.
+    pub(crate) fn saturating_after(self, life: Duration) -> Self {
+        self.after(life).unwrap_or(Self::NEVER)
     }
 
     pub(crate) fn since(self, earlier: Self) -> Duration {

@@ -14,6 +14,8 @@ pub enum ErrorKind {
     Timeout,
     /// A name or vary part cannot be part of a key.
     Key,
+    /// A tag is empty, too long, or not a text; or there are too many.
+    Tag,
     /// A setting of the cache, or of how it was attached to an engine, is unusable.
     Config,
     /// An unnamed block was opened twice in one render, under a policy that makes it an error.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::key::FragmentKey;
+use crate::key::{FragmentKey, KeyPart};
 use crate::timeout::Timeout;
 
 /// What [`FragmentCache::render`](crate::FragmentCache::render) is to cache: a key and how long.
@@ -21,12 +21,23 @@ pub struct Fragment {
     pub(crate) timeout: Timeout,
     pub(crate) unless: bool,
     pub(crate) refresh: bool,
+    pub(crate) tags: Vec<Box<str>>,
+    pub(crate) stale: Option<Duration>,
+    pub(crate) version: Option<FragmentKey>,
 }
 
 impl Fragment {
     /// A fragment that lives for the cache's default timeout.
     pub fn new(key: FragmentKey) -> Self {
-        Self { key, timeout: Timeout::Default, unless: false, refresh: false }
+        Self {
+            key,
+            timeout: Timeout::Default,
+            unless: false,
+            refresh: false,
+            tags: Vec::new(),
+            stale: None,
+            version: None,
+        }
     }
 
     /// Sets the timeout.
@@ -55,6 +66,49 @@ impl Fragment {
     /// fails.
     pub fn refresh(mut self, yes: bool) -> Self {
         self.refresh = yes;
+        self
+    }
+
+    /// Adds tags: whoever [invalidates](crate::FragmentCache::invalidate_tags) one of them deletes
+    /// this fragment and every fragment around it. They are checked when it is rendered.
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let row = Fragment::new(fragment_key!("row", 7)).tags(["product:7", "prices"]);
+    /// cache.render(&row, || "10 €")?;
+    /// cache.invalidate_tags(["prices"])?;
+    /// assert!(!cache.contains(row.key())?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn tags<T: AsRef<str>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.tags.extend(tags.into_iter().map(|tag| tag.as_ref().into()));
+        self
+    }
+
+    /// How long after its end the fragment may be served to all but the one caller who renders it
+    /// anew, and in place of an error of its body; zero for not at all. Without this, the cache's
+    /// [`stale_window`](crate::Builder::stale_window) counts.
+    pub fn stale(mut self, window: Duration) -> Self {
+        self.stale = Some(window);
+        self
+    }
+
+    /// The version of the record that the fragment shows, such as its time of change: an entry of
+    /// another version is a miss, and is replaced.
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let row = |version| Fragment::new(fragment_key!("row", 7)).version(version);
+    /// cache.render(&row(1), || "old")?;
+    /// assert_eq!(&*cache.render(&row(2), || "new")?, "new");
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn version(mut self, version: impl KeyPart) -> Self {
+        self.version = Some(FragmentKey::new(version));
         self
     }
 

@@ -5,6 +5,8 @@
 //! rewrites cache blocks ([`syntax`]), names fragments ([`FragmentKey`]), keeps rendered bodies
 //! ([`FragmentCache`]) and sees to it that nothing deleted is served again.
 
+mod ageing;
+mod batch;
 mod builder;
 mod cache;
 mod clock;
@@ -22,17 +24,20 @@ mod key;
 mod model;
 mod near;
 mod observe;
+mod point;
 mod policy;
 mod protection;
 mod render;
 mod sync;
 pub mod syntax;
+mod tag;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod tests;
 mod timeout;
 
+pub use batch::InvalidationBatch;
 pub use builder::Builder;
 pub use cache::{Deletion, FragmentCache};
 pub use clock::{Clock, MonotonicClock};
@@ -49,5 +54,8 @@ pub use observe::{
     BypassReason, Event, EventKind, MissReason, Misses, Observer, RefusalReason, RemovalCause,
     Stats,
 };
+pub use point::ReadPoint;
 pub use policy::{Mode, OnMistake, Policy};
+pub use render::current;
+pub use tag::{MAX_TAG_BYTES, MAX_TAGS};
 pub use timeout::Timeout;

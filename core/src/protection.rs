@@ -18,6 +18,18 @@ pub(crate) enum Protection {
     HandOver,
     /// A wait that would close a cycle is not begun (I7).
     CycleCheck,
+    /// A fragment's read point is taken when it begins, not when it is stored (I1).
+    ReadAtStart,
+    /// A label that the table has forgotten counts as invalidated (I1).
+    Floor,
+    /// A render is no newer than the read point it is made under (I1).
+    ReadPoint,
+    /// A fragment depends on the identities of those inside (I1).
+    Inherit,
+    /// A label that is learnt inside the body counts from the read point on (I1).
+    LateLabels,
+    /// One caller at a time refreshes what others are served stale (I2).
+    OneRefresher,
     /// A fill is marked before the far store is read (I1).
     #[cfg(all(test, fragcache_shuttle))]
     MarkFill,

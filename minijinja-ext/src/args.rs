@@ -1,7 +1,7 @@
 //! MiniJinja's values as a cache block's arguments: their canonical text, and their use as a
 //! timeout. Keys and timeouts themselves are core's.
 
-use fragcache::engine::{Arguments, KeyEncoder, Scalar, UnusablePart};
+use fragcache::engine::{Arguments, KeyEncoder, Scalar, Tags, UnusablePart};
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
@@ -26,7 +26,29 @@ impl Arguments for Args<'_> {
     }
 }
 
-fn scalar(value: &Value) -> Scalar<'_> {
+/// The items of a value that should be a list of tags.
+pub(crate) enum Items<'a> {
+    List(Vec<Value>),
+    Other(&'a Value),
+}
+
+impl<'a> Items<'a> {
+    pub(crate) fn of(value: &'a Value) -> Self {
+        match (value.kind(), value.try_iter()) {
+            (ValueKind::Seq | ValueKind::Iterable, Ok(items)) => Self::List(items.collect()),
+            _ => Self::Other(value),
+        }
+    }
+
+    pub(crate) fn tags(&self) -> Tags<'_> {
+        match self {
+            Self::List(items) => Tags::List(items.iter().map(scalar).collect()),
+            Self::Other(value) => Tags::Other(scalar(value)),
+        }
+    }
+}
+
+pub(crate) fn scalar(value: &Value) -> Scalar<'_> {
     // Most timeouts are small integers.
     if value.is_integer()
         && let Some(number) = value.as_i64()

@@ -5,11 +5,12 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use fragcache::engine::{self, Body, Opened, OutputMode, RenderMemo};
-use minijinja::value::{Object, ObjectRepr};
+use fragcache::ReadPoint;
+use fragcache::engine::{self, Body, Opened, OutputMode, RenderMemo, Rendering};
+use minijinja::value::{Kwargs, Object, ObjectRepr};
 use minijinja::{AutoEscape, Error, ErrorKind, State, Value};
 
-use crate::args::Args;
+use crate::args::{self, Args};
 use crate::error::to_engine;
 use crate::install::Installation;
 use crate::markup;
@@ -17,7 +18,11 @@ use crate::markup;
 pub(crate) const OPEN: &str = "__fragcache_open";
 pub(crate) const HIT: &str = "__fragcache_hit";
 pub(crate) const TICKET: &str = "__fragcache_ticket";
+pub(crate) const DECLARE: &str = "__fragcache_declare";
 pub(crate) const CLOSE: &str = "__fragcache_close";
+
+/// The variable of a render's context in which a read point is looked for.
+pub(crate) const READ_POINT: &str = "fragcache_read_point";
 
 /// What the filter after `open` is for.
 enum Outcome {
@@ -75,9 +80,6 @@ pub(crate) fn open(
         AutoEscape::Custom(name) => (OutputMode::custom(name), true),
         _ => (OutputMode::JSON, installation.formats_raw()),
     };
-    // The handle gives the block up when the engine drops it, so every render is bounded.
-    let opens_again =
-        |number| state.get_or_insert_extension_with(RenderMemo::default).opens_again(number);
     let on_hit = |body: &Body| markup::printable(body, raw);
     // Only a filter that no rewriter wrote leaves an outcome behind.
     if let Some(Outcome::Miss(ticket, _)) = OPENED.take() {
@@ -85,7 +87,7 @@ pub(crate) fn open(
     }
     let opened = installation
         .cache()
-        .open(site, &Args(values), mode, true, opens_again, on_hit)
+        .open(site, &Args(values), &mut Render { state, mode }, on_hit)
         .map_err(|error| to_engine(error, ErrorKind::InvalidOperation))?;
     let (found, outcome) = match opened {
         Opened::Hit(value) => (true, Outcome::Hit(value)),
@@ -93,6 +95,31 @@ pub(crate) fn open(
     };
     OPENED.set(Some(outcome));
     Ok(found)
+}
+
+/// The engine's state as the cache asks about it.
+struct Render<'r, 'state, 'env> {
+    state: &'r mut State<'state, 'env>,
+    mode: OutputMode,
+}
+
+impl Rendering for Render<'_, '_, '_> {
+    fn mode(&self) -> OutputMode {
+        self.mode
+    }
+
+    /// The handle gives the block up when the engine drops it.
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
+    fn opens_again(&mut self, number: u64) -> bool {
+        self.state.get_or_insert_extension_with(RenderMemo::default).opens_again(number)
+    }
+
+    fn read_point(&mut self) -> Option<ReadPoint> {
+        self.state.lookup(READ_POINT)?.as_str().and_then(ReadPoint::from_token)
+    }
 }
 
 /// `0 | __fragcache_hit`: what the block that was just opened prints.
@@ -109,6 +136,25 @@ pub(crate) fn ticket(_: &Value) -> Result<Value, Error> {
         Some(Outcome::Miss(ticket, raw)) => Ok(Value::from_object(Handle { ticket, raw })),
         _ => Err(misused()),
     }
+}
+
+/// `handle | __fragcache_declare(tags=…, stale=…)`: notes what the block declares, and gives the
+/// handle back.
+pub(crate) fn declare(handle: &Value, options: Kwargs) -> Result<Value, Error> {
+    let ticket = handle.downcast_object_ref::<Handle>().ok_or_else(misused)?.ticket;
+    let (tags, stale): (Option<&Value>, Option<&Value>) =
+        (given(&options, "tags")?, given(&options, "stale")?);
+    let items = tags.map(args::Items::of);
+    let tags = items.as_ref().map(args::Items::tags);
+    engine::declare(ticket, tags.as_ref(), stale.map(args::scalar))
+        .map_err(|error| to_engine(error, ErrorKind::InvalidOperation))?;
+    options.assert_all_used()?;
+    Ok(handle.clone())
+}
+
+/// A keyword's value, be it none or undefined.
+fn given<'v>(options: &'v Kwargs, name: &'v str) -> Result<Option<&'v Value>, Error> {
+    if options.has(name) { options.peek(name).map(Some) } else { Ok(None) }
 }
 
 /// `body | __fragcache_close(handle)`: stores the body and prints it.

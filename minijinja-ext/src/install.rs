@@ -10,7 +10,8 @@ use fragcache::syntax::{CacheBlock, Rewritten, SourceMap};
 use minijinja::value::Object;
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
 
-use crate::filters::{self, CLOSE, HIT, OPEN, TICKET};
+use crate::filters::{self, CLOSE, DECLARE, HIT, OPEN, TICKET};
+use crate::functions;
 use crate::markup::RawBody;
 
 /// The global under which an environment keeps its installation.
@@ -133,7 +134,9 @@ pub fn add_to_environment(env: &mut Environment<'_>, cache: FragmentCache) -> Re
     });
     env.add_filter(HIT, filters::hit);
     env.add_filter(TICKET, filters::ticket);
+    env.add_filter(DECLARE, filters::declare);
     env.add_filter(CLOSE, filters::close);
+    functions::register(env);
     env.add_global(GLOBAL, Value::from_dyn_object(installation));
     Ok(())
 }

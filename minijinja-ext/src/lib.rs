@@ -31,6 +31,7 @@
 mod args;
 mod error;
 mod filters;
+mod functions;
 mod install;
 mod loader;
 mod markup;

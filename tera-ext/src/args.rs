@@ -1,7 +1,7 @@
 //! A cache block's values as Tera hands them over: their meaning as timeout, condition and key
 //! part. What a part's canonical text is: the core's `KeyEncoder`.
 
-use fragcache::engine::{Arguments, KeyEncoder, Scalar, UnusablePart};
+use fragcache::engine::{Arguments, KeyEncoder, Scalar, Tags, UnusablePart};
 use tera::Value;
 use tera::value::ValueKind;
 
@@ -14,19 +14,7 @@ impl Arguments for Values<'_> {
     }
 
     fn scalar(&self, index: usize) -> Scalar<'_> {
-        let Some(value) = self.0.get(index) else { return Scalar::Undefined };
-        match value.kind() {
-            ValueKind::Undefined => Scalar::Undefined,
-            ValueKind::None => Scalar::None,
-            ValueKind::Bool => Scalar::Bool(value.is_truthy()),
-            ValueKind::String => value.as_str().map_or(Scalar::Other("string"), Scalar::Str),
-            ValueKind::F64 => value.as_f64().map_or(Scalar::Other("float"), Scalar::Float),
-            _ => match (value.as_i128(), value.as_u128()) {
-                (Some(int), _) => Scalar::Int(int),
-                (None, Some(int)) => Scalar::BigInt(int),
-                (None, None) => Scalar::Other(name_of(value)),
-            },
-        }
+        self.0.get(index).map_or(Scalar::Undefined, scalar)
     }
 
     fn truthy(&self, index: usize) -> bool {
@@ -36,6 +24,29 @@ impl Arguments for Values<'_> {
     fn encode(&self, index: usize, key: &mut KeyEncoder<'_>) -> Result<(), UnusablePart> {
         let value = self.0.get(index).ok_or(UnusablePart::Undefined)?;
         encode(value, key, 0)
+    }
+}
+
+pub(crate) fn scalar(value: &Value) -> Scalar<'_> {
+    match value.kind() {
+        ValueKind::Undefined => Scalar::Undefined,
+        ValueKind::None => Scalar::None,
+        ValueKind::Bool => Scalar::Bool(value.is_truthy()),
+        ValueKind::String => value.as_str().map_or(Scalar::Other("string"), Scalar::Str),
+        ValueKind::F64 => value.as_f64().map_or(Scalar::Other("float"), Scalar::Float),
+        _ => match (value.as_i128(), value.as_u128()) {
+            (Some(int), _) => Scalar::Int(int),
+            (None, Some(int)) => Scalar::BigInt(int),
+            (None, None) => Scalar::Other(name_of(value)),
+        },
+    }
+}
+
+/// A value that should be a list of tags.
+pub(crate) fn tags(value: &Value) -> Tags<'_> {
+    match value.as_array() {
+        Some(items) => Tags::List(items.iter().map(scalar).collect()),
+        None => Tags::Other(scalar(value)),
     }
 }
 

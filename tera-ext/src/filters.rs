@@ -4,11 +4,11 @@
 
 use std::cell::RefCell;
 
-use fragcache::engine::{self, Body, Markup, Opened, OutputMode, Scope};
-use fragcache::{ErrorKind, FragmentCache};
+use fragcache::engine::{self, Body, Markup, Opened, OutputMode, Rendering, Scope};
+use fragcache::{ErrorKind, FragmentCache, ReadPoint};
 use tera::{Kwargs, Map, State, Tera, TeraResult, Value};
 
-use crate::args::Values;
+use crate::args::{self, Values};
 use crate::error;
 use crate::render;
 
@@ -40,6 +40,9 @@ pub(crate) fn register(tera: &mut Tera, cache: FragmentCache) {
     });
     tera.register_filter("__fragcache_hit", |_: &Value, _: Kwargs, _: &State| hit());
     tera.register_filter("__fragcache_ticket", |_: &Value, _: Kwargs, _: &State| ticket());
+    tera.register_filter("__fragcache_declare", |ticket: u64, options: Kwargs, _: &State| {
+        declare(ticket, &options)
+    });
     tera.register_filter("__fragcache_close", |body: &Value, kwargs: Kwargs, _: &State| {
         close(body, &kwargs)
     });
@@ -55,7 +58,7 @@ fn open(cache: &FragmentCache, list: &[Value], state: &State<'_>) -> TeraResult<
         engine::abandon(id);
     }
     let opened = cache
-        .open(site, &Values(values), mode, Scope::is_open(), render::opens_again, printable)
+        .open(site, &Values(values), &mut Render { state, mode }, printable)
         .map_err(error::into_tera)?;
     let (found, outcome) = match opened {
         Opened::Hit(markup) => (true, Outcome::Hit(markup)),
@@ -63,6 +66,31 @@ fn open(cache: &FragmentCache, list: &[Value], state: &State<'_>) -> TeraResult<
     };
     OPENED.set(Some(outcome));
     Ok(found)
+}
+
+/// The engine's state as the cache asks about it.
+struct Render<'r, 'state> {
+    state: &'r State<'state>,
+    mode: OutputMode,
+}
+
+impl Rendering for Render<'_, '_> {
+    fn mode(&self) -> OutputMode {
+        self.mode
+    }
+
+    fn is_bounded(&self) -> bool {
+        Scope::is_open()
+    }
+
+    fn opens_again(&mut self, number: u64) -> bool {
+        render::opens_again(number)
+    }
+
+    fn read_point(&mut self) -> Option<ReadPoint> {
+        let token = self.state.get::<String>(render::READ_POINT).ok().flatten()?;
+        ReadPoint::from_token(&token)
+    }
 }
 
 /// A stored body as a hit prints it.
@@ -87,6 +115,15 @@ fn ticket() -> TeraResult<u64> {
         Some(Outcome::Miss(id)) => Ok(id),
         _ => Err(misused()),
     }
+}
+
+/// `number | __fragcache_declare(tags=…, stale=…)`: notes what the block declares, and gives the
+/// number back.
+fn declare(ticket: u64, options: &Kwargs) -> TeraResult<u64> {
+    let tags = options.get::<&Value>("tags")?.map(args::tags);
+    let stale = options.get::<&Value>("stale")?.map(args::scalar);
+    engine::declare(ticket, tags.as_ref(), stale).map_err(error::into_tera)?;
+    Ok(ticket)
 }
 
 /// `body | __fragcache_close(ticket=number)`: stores the body and prints it. It is safe, as it was

@@ -11,6 +11,7 @@ use tera::{Kwargs, State, Tera, Value};
 
 use crate::delimiters;
 use crate::filters;
+use crate::functions;
 
 /// What fragcache keeps for one Tera and its clones.
 #[derive(Debug, Default)]
@@ -110,5 +111,6 @@ pub fn add_to_tera(tera: &mut Tera, cache: FragmentCache) -> Result<(), Error> {
         true
     });
     filters::register(tera, cache);
+    functions::register(tera);
     Ok(())
 }

@@ -78,6 +78,7 @@ mod args;
 mod delimiters;
 mod error;
 mod filters;
+mod functions;
 #[cfg(feature = "glob_fs")]
 mod glob;
 mod install;

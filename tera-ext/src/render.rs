@@ -4,13 +4,17 @@ use std::cell::RefCell;
 use std::io::Write;
 use std::marker::PhantomData;
 
+use fragcache::ReadPoint;
 use fragcache::engine::{RenderMemo, Scope};
 use fragcache::syntax::name_of_string;
-use tera::{Context, Tera, TeraResult};
+use tera::{Context, Tera, TeraResult, Value};
 
 use crate::error;
 use crate::install::Installation;
 use crate::templates;
+
+/// The variable of a context in which a read point is looked for.
+pub(crate) const READ_POINT: &str = "fragcache_read_point";
 
 thread_local! {
     /// What the scope around this thread's present render remembers.
@@ -89,7 +93,7 @@ pub fn scope<R>(render: impl FnOnce() -> R) -> R {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn render(tera: &Tera, name: &str, context: &Context) -> TeraResult<String> {
-    scope(|| tera.render(name, context))
+    bounded(context, || tera.render(name, context))
 }
 
 /// Renders a template into a writer as [`Tera::render_to`] does, inside a [`scope`].
@@ -111,7 +115,7 @@ pub fn render(tera: &Tera, name: &str, context: &Context) -> TeraResult<String> 
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn render_to(tera: &Tera, name: &str, context: &Context, write: impl Write) -> TeraResult<()> {
-    scope(|| tera.render_to(name, context, write))
+    bounded(context, || tera.render_to(name, context, write))
 }
 
 /// Renders a template from a string as [`Tera::render_str`] does, cache blocks included.
@@ -147,5 +151,14 @@ pub fn render_str(
     let (_, syntax) = Installation::of(tera).map_err(error::into_tera)?;
     let name = name_of_string(source);
     let lowered = templates::rewrite(&name, source, &syntax).map_err(error::into_tera)?;
-    scope(|| tera.render_str(&lowered, context, autoescape))
+    bounded(context, || tera.render_str(&lowered, context, autoescape))
+}
+
+/// A render in a scope, under the read point that its context has.
+fn bounded<R>(context: &Context, render: impl FnOnce() -> R) -> R {
+    let token = context.get(READ_POINT).and_then(Value::as_str);
+    match token.and_then(ReadPoint::from_token) {
+        Some(point) => point.scope(|| scope(render)),
+        None => scope(render),
+    }
 }

@@ -7,8 +7,12 @@ pub use body::{Body, Markup};
 pub use origin::OutputMode;
 pub(crate) use origin::{Origin, Origins, digest_of};
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use crate::clock::Moment;
 use crate::fresh::{Dependencies, Sequence};
+use crate::hash::Version;
 
 /// The bytes of an encoded key. Up to 16 of them need no allocation of their own.
 pub(crate) type KeyBytes = smallvec::SmallVec<[u8; 16]>;
@@ -17,9 +21,54 @@ pub(crate) type KeyBytes = smallvec::SmallVec<[u8; 16]>;
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) body: Body,
-    pub(crate) origin: std::sync::Arc<Origin>,
+    pub(crate) origin: Arc<Origin>,
     /// Where the data in the body may have been read, at the earliest.
     pub(crate) read: Sequence,
     pub(crate) expires: Moment,
-    pub(crate) dependencies: Option<std::sync::Arc<Dependencies>>,
+    pub(crate) terms: Option<Arc<Terms>>,
+}
+
+/// What only some entries have.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Terms {
+    /// Tags, and the labels of the fragments inside.
+    pub(crate) dependencies: Option<Dependencies>,
+    /// What `version=` said; zero without.
+    pub(crate) version: Version,
+    /// Until when it may be served though it has expired.
+    pub(crate) last: Moment,
+    /// How long rendering took, where that decides on an early refresh.
+    pub(crate) render_time: Duration,
+}
+
+impl Terms {
+    /// Terms worth keeping beside an entry that expires at `expires`.
+    pub(crate) fn beside(self, expires: Moment) -> Option<Arc<Self>> {
+        let plain = self.dependencies.is_none()
+            && self.version == Version::default()
+            && self.last <= expires
+            && self.render_time.is_zero();
+        (!plain).then(|| Arc::new(self))
+    }
+}
+
+impl Entry {
+    pub(crate) fn dependencies(&self) -> Option<&Dependencies> {
+        self.terms.as_ref()?.dependencies.as_ref()
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.terms.as_ref().map_or(Version::default(), |terms| terms.version)
+    }
+
+    /// When it may no longer be served, though stale.
+    pub(crate) fn last(&self) -> Moment {
+        self.terms.as_ref().map_or(self.expires, |terms| terms.last.max(self.expires))
+    }
+
+    /// Bytes that its terms take.
+    pub(crate) fn terms_bytes(&self) -> usize {
+        let Some(terms) = &self.terms else { return 0 };
+        size_of::<Terms>() + terms.dependencies.as_ref().map_or(0, Dependencies::bytes)
+    }
 }

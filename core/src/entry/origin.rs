@@ -50,6 +50,7 @@ pub(crate) struct Origin {
     pub(crate) template: Option<Box<str>>,
     pub(crate) template_label: Option<Label>,
     pub(crate) line: u32,
+    pub(crate) column: u32,
 }
 
 impl Origin {
@@ -61,6 +62,7 @@ impl Origin {
             template: None,
             template_label: None,
             line: 0,
+            column: 0,
         }
     }
 
@@ -119,6 +121,7 @@ impl Origins {
             template: Some((*site.template).into()),
             template_label: Some(hasher.template(&site.template)),
             line: site.line,
+            column: site.column,
         });
         let mut shared = self.shared.write();
         if shared.len() < MAX_SHARED {

@@ -6,6 +6,9 @@
 //! for themselves, and the key passes uncoalesced until one can be stored or a while is over. A
 //! wait has a limit, and one that would close a cycle of waits is not begun.
 //!
+//! Where there is a stale entry to serve, nobody follows: one caller refreshes, and after a refresh
+//! that failed nobody does for a while.
+//!
 //! Locks are taken in this order: the map of flights, the graph of waits, a flight's state. The
 //! table of labels is read beside the map only, and nothing is taken under a flight's state.
 
@@ -21,14 +24,15 @@ use lru::LruCache;
 use crate::clock::{Deadline, Moment};
 use crate::entry::{Entry, KeyBytes, Origin};
 use crate::fresh::{Freshness, Labels, Sequence};
+use crate::hash::Version;
 use crate::near::Probe;
 use crate::observe::BypassReason;
 use crate::protection::{Protection, Protections};
 use crate::sync::{Condvar, Mutex, MutexGuard, ThreadId, current};
 use waits::Waits;
 
-/// Most keys that are remembered as passing uncoalesced.
-const MAX_PASSING: usize = 1024;
+/// Most keys that are remembered as passing uncoalesced, and as resting after a failed refresh.
+const MAX_REMEMBERED: usize = 1024;
 
 /// How long a key passes uncoalesced after a result that could not be shared.
 const PASSING_FOR: Duration = Duration::from_secs(5);
@@ -88,23 +92,36 @@ pub(crate) enum Joined {
     Alone(BypassReason),
 }
 
+/// What a caller wants to render.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) probe: Probe<'a>,
+    pub(crate) origin: &'a Arc<Origin>,
+    pub(crate) version: Version,
+    pub(crate) labels: &'a Labels,
+    pub(crate) fresh: &'a Freshness,
+}
+
 /// All flights of one cache.
 #[derive(Debug)]
 pub(crate) struct Flights {
     under_way: Mutex<HashMap<FlightId, Arc<Flight>>>,
     passing: Mutex<LruCache<FlightId, Moment>>,
+    resting: Mutex<LruCache<FlightId, Moment>>,
     waits: Arc<Waits>,
     wait_limit: Duration,
     protections: Protections,
 }
 
-/// The hash of a key, and its variant's place among them.
-type FlightId = (u64, usize);
+/// The hash of a key, its variant's place among them, and the record's version.
+type FlightId = (u64, usize, Version);
 
-fn id(hash: u64, origin: &Arc<Origin>) -> FlightId {
-    // Origins are held once per variant, so their address tells variants apart. Two addresses for
-    // one variant would only coalesce less.
-    (hash, Arc::as_ptr(origin).addr())
+impl Wanted<'_> {
+    fn id(&self) -> FlightId {
+        // Origins are held once per variant, so their address tells variants apart. Two addresses
+        // for one variant would only coalesce less.
+        (self.probe.hash, Arc::as_ptr(self.origin).addr(), self.version)
+    }
 }
 
 /// The waits of the whole process: a cycle may run through several caches.
@@ -123,10 +140,11 @@ fn process_waits() -> Arc<Waits> {
 impl Flights {
     pub(crate) fn new(wait_limit: Duration, protections: Protections) -> Self {
         let capacity =
-            std::num::NonZeroUsize::new(MAX_PASSING).unwrap_or(std::num::NonZeroUsize::MIN);
+            std::num::NonZeroUsize::new(MAX_REMEMBERED).unwrap_or(std::num::NonZeroUsize::MIN);
         Self {
             under_way: Mutex::new(HashMap::new()),
             passing: Mutex::new(LruCache::new(capacity)),
+            resting: Mutex::new(LruCache::new(capacity)),
             waits: process_waits(),
             wait_limit,
             protections,
@@ -150,35 +168,24 @@ impl Flights {
     }
 
     /// Leads a new flight for this key and variant, or follows the one under way.
-    pub(crate) fn join(
-        &self,
-        probe: Probe<'_>,
-        origin: &Arc<Origin>,
-        labels: &Labels,
-        fresh: &Freshness,
-        now: Moment,
-        deadline: Deadline,
-    ) -> Joined {
-        let id = id(probe.hash, origin);
-        if self.passes(id, now) {
-            return Joined::Pass(lead(probe, origin, labels, fresh));
+    pub(crate) fn join(&self, wanted: Wanted<'_>, now: Moment, deadline: Deadline) -> Joined {
+        if still(&self.passing, wanted.id(), now) {
+            return Joined::Pass(lead(wanted));
         }
         let flight = {
             let mut under_way = self.under_way.lock();
-            match under_way.entry(id) {
+            match under_way.entry(wanted.id()) {
                 MapEntry::Vacant(place) => {
-                    let flight = lead(probe, origin, labels, fresh);
-                    place.insert(Arc::clone(&flight));
-                    return Joined::Lead(flight);
+                    return Joined::Lead(Arc::clone(place.insert(lead(wanted))));
                 }
                 MapEntry::Occupied(mut place) => {
                     let flight = place.get();
-                    if flight.key[..] != *probe.key {
+                    if flight.key[..] != *wanted.probe.key {
                         return Joined::Alone(BypassReason::Collision);
                     }
                     // Deleted since it began: later callers start anew.
-                    if !fresh.holds(&flight.labels, None, flight.read) {
-                        let flight = lead(probe, origin, labels, fresh);
+                    if !wanted.fresh.holds(&flight.labels, None, flight.read) {
+                        let flight = lead(wanted);
                         place.insert(Arc::clone(&flight));
                         return Joined::Lead(flight);
                     }
@@ -188,34 +195,45 @@ impl Flights {
                 }
             }
         };
-        self.wait(flight, fresh, deadline)
+        self.wait(flight, wanted.fresh, deadline)
     }
 
-    fn passes(&self, id: FlightId, now: Moment) -> bool {
-        let mut passing = self.passing.lock();
-        match passing.peek(&id) {
-            Some(&until) if until > now => true,
-            Some(_) => {
-                passing.pop(&id);
-                false
-            }
-            None => false,
+    /// Leads a new flight to refresh what others are served stale meanwhile; `None` if someone
+    /// does already, or failed to a short while ago.
+    pub(crate) fn lead_refresh(&self, wanted: Wanted<'_>, now: Moment) -> Option<Arc<Flight>> {
+        if still(&self.resting, wanted.id(), now) {
+            return None;
         }
+        let mut under_way = self.under_way.lock();
+        match under_way.entry(wanted.id()) {
+            MapEntry::Vacant(place) => Some(Arc::clone(place.insert(lead(wanted)))),
+            MapEntry::Occupied(mut place) => {
+                let flight = place.get();
+                let same_key = flight.key[..] == *wanted.probe.key;
+                let is_led = wanted.fresh.holds(&flight.labels, None, flight.read)
+                    && self.protections.keep(Protection::OneRefresher);
+                if is_led || !same_key {
+                    return None;
+                }
+                let flight = lead(wanted);
+                place.insert(Arc::clone(&flight));
+                Some(flight)
+            }
+        }
+    }
+
+    /// Nobody refreshes this until then.
+    pub(crate) fn rest(&self, flight: &Flight, until: Moment) {
+        self.resting.lock().put(flight.id, until);
     }
 
     /// Leads a new flight whatever is under way: for a caller that wants a fresh body. What older
     /// flights bring does not replace it.
-    pub(crate) fn lead_anew(
-        &self,
-        probe: Probe<'_>,
-        origin: &Arc<Origin>,
-        labels: &Labels,
-        fresh: &Freshness,
-    ) -> Arc<Flight> {
+    pub(crate) fn lead_anew(&self, wanted: Wanted<'_>) -> Arc<Flight> {
         if self.protections.keep(Protection::Order) {
-            fresh.advance();
+            wanted.fresh.advance();
         }
-        let flight = lead(probe, origin, labels, fresh);
+        let flight = lead(wanted);
         self.under_way.lock().insert(flight.id, Arc::clone(&flight));
         flight
     }
@@ -306,6 +324,7 @@ impl Flights {
     /// The leader's result, for all followers.
     pub(crate) fn land(&self, flight: &Arc<Flight>, entry: Entry) {
         self.passing.lock().pop(&flight.id);
+        self.resting.lock().pop(&flight.id);
         self.detach(flight);
         flight.state.lock().progress = Progress::Landed(Box::new(entry));
         flight.changed.notify_all();
@@ -351,13 +370,26 @@ fn remove(under_way: &mut HashMap<FlightId, Arc<Flight>>, flight: &Arc<Flight>) 
     }
 }
 
-fn lead(probe: Probe<'_>, origin: &Arc<Origin>, labels: &Labels, fresh: &Freshness) -> Arc<Flight> {
+/// Whether a key is remembered until a moment that has not come.
+fn still(remembered: &Mutex<LruCache<FlightId, Moment>>, id: FlightId, now: Moment) -> bool {
+    let mut remembered = remembered.lock();
+    match remembered.peek(&id) {
+        Some(&until) if until > now => true,
+        Some(_) => {
+            remembered.pop(&id);
+            false
+        }
+        None => false,
+    }
+}
+
+fn lead(wanted: Wanted<'_>) -> Arc<Flight> {
     Arc::new(Flight {
-        id: id(probe.hash, origin),
-        key: KeyBytes::from_slice(probe.key),
-        _origin: Arc::clone(origin),
-        labels: *labels,
-        read: fresh.now(),
+        id: wanted.id(),
+        key: KeyBytes::from_slice(wanted.probe.key),
+        _origin: Arc::clone(wanted.origin),
+        labels: wanted.labels.clone(),
+        read: wanted.fresh.now(),
         state: Mutex::new(State { progress: Progress::Led(current().id()), waiting: 0 }),
         changed: Condvar::new(),
     })

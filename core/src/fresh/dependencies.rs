@@ -1,12 +1,12 @@
-//! What an outer fragment depends on besides its own labels: the labels of all fragments inside
-//! it. Short sets are listed, long ones collapse into buckets: extra misses, never a stale hit.
+//! What a fragment depends on besides its own labels: its tags, and the labels of all fragments
+//! inside it. Short sets are listed, long ones collapse into buckets: extra misses, never a stale hit.
 
 use super::{BUCKETS, Label, Labels};
 
 /// Longest set that is listed label by label.
 const MAX_LISTED: usize = 1024;
 
-/// The labels of the fragments inside an entry.
+/// An entry's tags, and the labels of the fragments inside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Dependencies {
     Listed(Box<[Label]>),
@@ -17,8 +17,8 @@ impl Dependencies {
     /// Bytes that the set takes.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Listed(labels) => size_of::<Self>() + size_of_val(&**labels),
-            Self::Buckets(set) => size_of::<Self>() + size_of_val(&*set.0),
+            Self::Listed(labels) => size_of_val(&**labels),
+            Self::Buckets(set) => size_of_val(&*set.0),
         }
     }
 }
@@ -63,7 +63,7 @@ impl DependencySet {
             return;
         }
         // Nested fragments of one loop share their name and template: skip the repeats at hand.
-        if self.listed.iter().rev().take(4).any(|&known| known == label) {
+        if self.listed.iter().rev().take(6).any(|&known| known == label) {
             return;
         }
         self.listed.push(label);
@@ -74,7 +74,8 @@ impl DependencySet {
 
     pub(crate) fn insert_own(&mut self, labels: &Labels) {
         self.insert(labels.key);
-        for label in [labels.name, labels.template].into_iter().flatten() {
+        let others = [labels.name, labels.template].into_iter().flatten();
+        for label in others.chain(labels.namespaces.iter().copied()) {
             self.insert(label);
         }
     }
@@ -90,7 +91,7 @@ impl DependencySet {
         }
     }
 
-    /// The finished set; `None` if nothing was inside.
+    /// The finished set; `None` if it is empty.
     pub(crate) fn finish(mut self) -> Option<Dependencies> {
         self.collapse_if_long();
         match self.buckets {

@@ -1,6 +1,8 @@
 //! Labels as the protocol sees them: hashes. Two texts with one hash share their invalidations,
 //! which costs a miss and never a stale hit, so nothing here compares texts.
 
+use smallvec::SmallVec;
+
 use super::BUCKETS;
 
 /// The hash of something that can be invalidated.
@@ -8,16 +10,23 @@ use super::BUCKETS;
 pub(crate) struct Label(u64);
 
 /// The labels that every entry has of its own.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Labels {
     pub(crate) key: Label,
     pub(crate) name: Option<Label>,
     pub(crate) template: Option<Label>,
+    /// Outermost first.
+    pub(crate) namespaces: SmallVec<[Label; 2]>,
 }
 
 impl Label {
     pub(crate) fn from_hash(hash: u64) -> Self {
         Self(hash)
+    }
+
+    /// The label of the same text in a namespace.
+    pub(crate) fn within(self, namespace: Option<Self>) -> Self {
+        Self(self.0 ^ namespace.map_or(0, |namespace| namespace.0.rotate_left(17)))
     }
 
     pub(crate) fn bucket(self) -> usize {

@@ -10,21 +10,35 @@
 
 mod dependencies;
 mod label;
+mod repeats;
+mod table;
 
 pub(crate) use dependencies::{Dependencies, DependencySet};
 pub(crate) use label::{Label, Labels};
+pub(crate) use table::Mark;
 
-use std::collections::{BTreeMap, HashMap};
-
-use crate::hash::BuildIdentityHasher;
+use crate::clock::Moment;
 use crate::protection::{Protection, Protections};
 use crate::sync::{AtomicU64, Ordering, RwLock};
+use table::Table;
 
 /// A position in the order of invalidations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Sequence(u64);
 
 impl Sequence {
+    /// After every invalidation.
+    pub(crate) const LAST: Self = Self(u64::MAX);
+
+    /// As a number that means nothing by itself.
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// Steps from `earlier` to here, if they can be counted in 32 bits.
     pub(crate) fn steps_after(self, earlier: Self) -> Option<u32> {
         u32::try_from(self.0.checked_sub(earlier.0)?).ok()
@@ -37,80 +51,108 @@ pub(crate) const BUCKETS: usize = 4096;
 /// The sequence and the table of labels.
 #[derive(Debug)]
 pub(crate) struct Freshness {
+    /// The sequence times two. Odd while invalidations are to be repeated later: one comparison
+    /// tells a hit that nothing happened and nothing is about to.
     sequence: AtomicU64,
     table: RwLock<Table>,
     protections: Protections,
 }
 
-#[derive(Debug)]
-struct Table {
-    /// Label to the sequence of its last invalidation.
-    rows: HashMap<Label, u64, BuildIdentityHasher>,
-    /// The same rows by sequence: the oldest is dropped when the table is full.
-    by_age: BTreeMap<u64, Label>,
-    /// An absent label counts as invalidated here: the newest row that was ever dropped.
-    floor: u64,
-    /// The last invalidation in each bucket of labels.
-    buckets: Box<[u64]>,
-    capacity: usize,
-}
-
 impl Freshness {
     pub(crate) fn new(capacity: usize, protections: Protections) -> Self {
         Self {
-            sequence: AtomicU64::new(1),
-            table: RwLock::new(Table {
-                rows: HashMap::default(),
-                by_age: BTreeMap::new(),
-                floor: 0,
-                buckets: vec![0; BUCKETS].into_boxed_slice(),
-                capacity: capacity.max(1),
-            }),
+            sequence: AtomicU64::new(2),
+            table: RwLock::new(Table::new(capacity, protections.keep(Protection::Floor))),
             protections,
         }
     }
 
     /// The present. As a read point: taken before the data is read.
     pub(crate) fn now(&self) -> Sequence {
-        Sequence(self.sequence.load(Ordering::SeqCst))
+        self.look().0
+    }
+
+    /// The present, and whether it lasts until the next invalidation. If not, [`settle`] first.
+    ///
+    /// [`settle`]: Self::settle
+    pub(crate) fn look(&self) -> (Sequence, bool) {
+        let raw = self.sequence.load(Ordering::SeqCst);
+        (Sequence(raw >> 1), raw & 1 == 0)
     }
 
     /// A read point after every one that was taken before, though nothing is invalidated.
     pub(crate) fn advance(&self) -> Sequence {
-        let _writers = self.table.write();
-        let next = self.sequence.load(Ordering::SeqCst) + 1;
-        self.sequence.store(next, Ordering::SeqCst);
+        let table = self.table.write();
+        let next = self.next();
+        self.publish(&table, next);
         Sequence(next)
     }
 
-    /// Fences everything that carries one of `labels` and was read before now.
-    pub(crate) fn invalidate(&self, labels: impl IntoIterator<Item = Label>) {
+    /// Fences everything that carries one of these labels and was read before now, and once more
+    /// at `again` what was read before then.
+    pub(crate) fn invalidate(&self, marks: Vec<Mark>, again: Option<Moment>) {
         if !self.protections.keep(Protection::Fence) {
             return;
         }
         let mut table = self.table.write();
-        let next = self.sequence.load(Ordering::SeqCst) + 1;
-        // Rows of one call share a number, and the index by age needs one row a number.
-        let mut last = next;
-        for label in labels {
-            table.raise(label, last);
-            last += 1;
+        self.raise(&mut table, &marks);
+        if let Some(due) = again {
+            table.repeats.add(due, marks);
         }
-        self.sequence.store(last.max(next), Ordering::SeqCst);
+        let last = self.now().0;
+        self.publish(&table, last);
     }
 
-    /// Fences everything that was read before now.
-    pub(crate) fn invalidate_all(&self) {
+    /// Fences everything that was read before now, and once more at `again`.
+    pub(crate) fn invalidate_all(&self, again: Option<Moment>) {
         if !self.protections.keep(Protection::Fence) {
             return;
         }
         let mut table = self.table.write();
-        let next = self.sequence.load(Ordering::SeqCst) + 1;
-        table.rows.clear();
-        table.by_age.clear();
-        table.floor = next;
-        table.buckets.fill(next);
-        self.sequence.store(next, Ordering::SeqCst);
+        let next = self.next();
+        table.clear(next);
+        if let Some(due) = again {
+            table.repeats.add_all(due);
+        }
+        self.publish(&table, next);
+    }
+
+    /// Repeats the invalidations that are due at `now`. Cheap while there are none to come.
+    pub(crate) fn settle(&self, now: Moment) {
+        if self.look().1 {
+            return;
+        }
+        let mut table = self.table.write();
+        let due = table.repeats.due(now);
+        if due.everything {
+            let next = self.next();
+            table.clear(next);
+            self.publish(&table, next);
+        }
+        self.raise(&mut table, &due.marks);
+        let last = self.now().0;
+        self.publish(&table, last);
+    }
+
+    /// The next number. Only under the table's lock.
+    fn next(&self) -> u64 {
+        self.now().0 + 1
+    }
+
+    /// Makes `sequence` the present. Only under the table's lock.
+    fn publish(&self, table: &Table, sequence: u64) {
+        let waiting = u64::from(!table.repeats.is_empty());
+        self.sequence.store(sequence << 1 | waiting, Ordering::SeqCst);
+    }
+
+    fn raise(&self, table: &mut Table, marks: &[Mark]) {
+        let mut last = self.now().0;
+        // The index by age needs one row a number, so each label has its own.
+        for mark in marks {
+            last += 1;
+            table.raise(mark, last);
+        }
+        self.publish(table, last);
     }
 
     /// Whether none of these was invalidated after `read`.
@@ -130,28 +172,18 @@ impl Freshness {
         dependencies: Option<&Dependencies>,
         read: Sequence,
     ) -> Option<Broken> {
-        let table = self.table.read();
-        if table.floor > read.0 {
-            return Some(Broken::Floor);
-        }
-        let broken = |label: Label| table.rows.get(&label).is_some_and(|&at| at > read.0);
-        if broken(labels.key) {
-            return Some(Broken::Key);
-        }
-        if labels.name.is_some_and(broken) {
-            return Some(Broken::Name);
-        }
-        if labels.template.is_some_and(broken) {
-            return Some(Broken::Template);
-        }
-        let inner = match dependencies {
-            None => false,
-            Some(Dependencies::Listed(labels)) => labels.iter().copied().any(broken),
-            Some(Dependencies::Buckets(set)) => {
-                set.indices().any(|bucket| table.buckets[bucket] > read.0)
-            }
-        };
-        inner.then_some(Broken::Inner)
+        self.table.read().first_broken(labels, dependencies, read.0)
+    }
+
+    /// What was invalidated under a label, as its author wrote it, if that was a tag.
+    pub(crate) fn tag_of(&self, label: Label) -> Option<Box<str>> {
+        self.table.read().tag_of(label)
+    }
+
+    /// Rows of the table, for tests of its bound.
+    #[cfg(test)]
+    pub(crate) fn rows(&self) -> usize {
+        self.table.read().len()
     }
 }
 
@@ -161,40 +193,39 @@ pub(crate) enum Broken {
     Key,
     Name,
     Template,
-    /// A label of a fragment inside.
+    Namespace,
+    /// A tag, of this fragment or of one inside.
+    Tag(Label),
+    /// The key, name, template or namespace of a fragment inside.
     Inner,
     /// Everything was cleared, or the table forgot rows that may have mattered.
     Floor,
 }
 
-impl Table {
-    fn raise(&mut self, label: Label, sequence: u64) {
-        self.buckets[label.bucket()] = sequence;
-        if let Some(old) = self.rows.insert(label, sequence) {
-            self.by_age.remove(&old);
-        }
-        self.by_age.insert(sequence, label);
-        while self.rows.len() > self.capacity {
-            let Some((dropped, label)) = self.by_age.pop_first() else { break };
-            self.rows.remove(&label);
-            self.floor = self.floor.max(dropped);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use smallvec::SmallVec;
+
     use super::*;
 
     fn labels(key: u64) -> Labels {
-        Labels { key: Label::from_hash(key), name: None, template: None }
+        Labels {
+            key: Label::from_hash(key),
+            name: None,
+            template: None,
+            namespaces: SmallVec::new(),
+        }
+    }
+
+    fn marks(keys: impl IntoIterator<Item = u64>) -> Vec<Mark> {
+        keys.into_iter().map(|key| Label::from_hash(key).into()).collect()
     }
 
     #[test]
     fn an_invalidation_breaks_what_was_read_before_it_and_nothing_else() {
         let fresh = Freshness::new(8, Protections::default());
         let before = fresh.now();
-        fresh.invalidate([Label::from_hash(1)]);
+        fresh.invalidate(marks([1]), None);
         assert_eq!(fresh.first_broken(&labels(1), None, before), Some(Broken::Key));
         assert!(fresh.holds(&labels(2), None, before));
         assert!(fresh.holds(&labels(1), None, fresh.now()));
@@ -205,9 +236,9 @@ mod tests {
         let fresh = Freshness::new(2, Protections::default());
         let before = fresh.now();
         for key in 1..=3 {
-            fresh.invalidate([Label::from_hash(key)]);
+            fresh.invalidate(marks([key]), None);
         }
-        assert_eq!(fresh.table.read().rows.len(), 2);
+        assert_eq!(fresh.rows(), 2);
         assert!(!fresh.holds(&labels(1), None, before), "its row is gone, the floor stands");
         assert!(!fresh.holds(&labels(9), None, before), "an extra miss");
         assert!(fresh.holds(&labels(9), None, fresh.now()));
@@ -217,7 +248,7 @@ mod tests {
     fn a_call_with_many_labels_fences_each_and_the_present_is_after_all() {
         let fresh = Freshness::new(64, Protections::default());
         let before = fresh.now();
-        fresh.invalidate((1..=5).map(Label::from_hash));
+        fresh.invalidate(marks(1..=5), None);
         for key in 1..=5 {
             assert!(!fresh.holds(&labels(key), None, before));
             assert!(fresh.holds(&labels(key), None, fresh.now()));
@@ -235,10 +266,42 @@ mod tests {
         assert!(matches!(dependencies, Some(Dependencies::Buckets(_))));
         let read = fresh.now();
         assert!(fresh.holds(&labels(1), dependencies.as_ref(), read));
-        fresh.invalidate([Label::from_hash(7_u64.wrapping_mul(0x9e37_79b9_7f4a_7c15))]);
+        fresh.invalidate(marks([7_u64.wrapping_mul(0x9e37_79b9_7f4a_7c15)]), None);
         assert_eq!(
             fresh.first_broken(&labels(1), dependencies.as_ref(), read),
             Some(Broken::Inner)
         );
+    }
+
+    #[test]
+    fn a_repeat_fences_once_more_what_was_read_until_it_is_due() {
+        let fresh = Freshness::new(64, Protections::default());
+        let at = |second| Moment::after(Moment::START, std::time::Duration::from_secs(second));
+        let settle = |second| fresh.settle(at(second).unwrap());
+        fresh.invalidate(marks([1]), at(10));
+        let between = fresh.now();
+        assert!(!fresh.look().1, "hits look closer until it is due");
+        settle(9);
+        assert!(fresh.holds(&labels(1), None, between));
+        settle(10);
+        assert_eq!(fresh.first_broken(&labels(1), None, between), Some(Broken::Key));
+        assert!(fresh.holds(&labels(2), None, between));
+        assert!(fresh.look().1);
+        fresh.invalidate_all(at(20));
+        let between = fresh.now();
+        settle(20);
+        assert!(!fresh.holds(&labels(2), None, between));
+    }
+
+    #[test]
+    fn too_many_repeats_become_one_of_everything() {
+        let fresh = Freshness::new(4, Protections::default());
+        let due = Moment::START.after(std::time::Duration::from_secs(1));
+        fresh.invalidate(marks(0..100), due);
+        let between = fresh.now();
+        assert!(fresh.table.read().repeats.len() <= 4);
+        fresh.settle(due.unwrap());
+        assert!(!fresh.holds(&labels(7), None, between));
+        assert!(!fresh.holds(&labels(1000), None, between), "extra misses");
     }
 }

@@ -18,6 +18,8 @@ pub const MAX_KEY_BYTES: usize = 4096;
 
 const EXPLICIT: u8 = b'e';
 const DEFAULT: u8 = b'd';
+/// Stands before the name of each namespace that a key lies in, outermost first.
+const NAMESPACE: u8 = b'@';
 
 /// The identity of a fragment: a name with what it varies on, or a template and a line.
 ///
@@ -248,15 +250,40 @@ fn explicit_name(bytes: &[u8]) -> Option<Cow<'_, str>> {
     }
 }
 
-/// The encoded bytes of an explicit key's first part, for its name's label.
+/// What of an encoded key its name's label is made of: an explicit key up to its first vary part,
+/// namespaces included.
 pub(crate) fn name_bytes(bytes: &[u8]) -> Option<&[u8]> {
-    let (&kind, parts) = bytes.split_first()?;
+    let (&kind, parts) = without_namespaces(bytes).split_first()?;
     if kind != EXPLICIT {
         return None;
     }
     let mut decoder = Decoder::new(parts);
     decoder.next()?;
-    Some(&parts[..parts.len() - decoder.rest().len()])
+    Some(&bytes[..bytes.len() - decoder.rest().len()])
+}
+
+/// Adds a namespace to those at the start of a key's encoding.
+pub(crate) fn push_namespace(bytes: &mut Vec<u8>, name: &str) {
+    bytes.push(NAMESPACE);
+    KeyEncoder::new(bytes).str(name);
+}
+
+/// The namespaces at the start of an encoded key, outermost first: the name of each, and the
+/// bytes up to its end.
+pub(crate) fn namespaces(bytes: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let mut decoder = Decoder::new(rest.strip_prefix(&[NAMESPACE])?);
+        let Some(Decoded::Text(name)) = decoder.next() else { return None };
+        rest = decoder.rest();
+        Some((name, &bytes[..bytes.len() - rest.len()]))
+    })
+}
+
+/// An encoded key as it is within its namespaces.
+pub(crate) fn without_namespaces(bytes: &[u8]) -> &[u8] {
+    let end = namespaces(bytes).last().map_or(0, |(_, prefix)| prefix.len());
+    &bytes[end..]
 }
 
 #[cfg(test)]
@@ -301,5 +328,21 @@ mod tests {
         let bare = FragmentKey::new(["a", "b"]);
         assert_eq!(name_bytes(key.as_bytes()), name_bytes(bare.as_bytes()));
         assert_eq!(name_bytes(fragment_key_at("t", 1).as_bytes()), None);
+    }
+
+    #[test]
+    fn namespaces_stand_before_the_key_and_are_part_of_its_name() {
+        let key = fragment_key!("row", 1);
+        let mut bytes = Vec::new();
+        push_namespace(&mut bytes, "tenant:7");
+        let outer = bytes.len();
+        push_namespace(&mut bytes, "");
+        let inner = bytes.len();
+        bytes.extend_from_slice(key.as_bytes());
+        let found: Vec<_> = namespaces(&bytes).map(|(name, to)| (name, to.len())).collect();
+        assert_eq!(found, [("tenant:7", outer), ("", inner)]);
+        assert_eq!(without_namespaces(&bytes), key.as_bytes());
+        assert_ne!(name_bytes(&bytes), name_bytes(key.as_bytes()));
+        assert_eq!(namespaces(key.as_bytes()).count(), 0);
     }
 }

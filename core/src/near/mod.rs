@@ -2,17 +2,19 @@
 //! thread. A sharded map on `lru` behind this file's few functions; the eviction policy may change
 //! without anyone outside noticing.
 
+mod judge;
 mod shard;
 
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, OutputMode};
-use crate::fresh::Freshness;
-use crate::hash::KeyHasher;
+use crate::fresh::{Freshness, Label};
+use crate::hash::{KeyHasher, Version};
 use crate::observe::MissReason;
 use crate::sync::Mutex;
 
+use judge::Judge;
 pub(crate) use shard::Evicted;
-use shard::{Judge, Shard};
+use shard::Shard;
 
 /// Shards of a level large enough to be split.
 const SHARDS: usize = 16;
@@ -32,11 +34,36 @@ pub(crate) struct Probe<'a> {
     pub(crate) key: &'a [u8],
 }
 
+/// Which of a key's bodies is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Variant<'a> {
+    pub(crate) digest: &'a str,
+    pub(crate) mode: OutputMode,
+    pub(crate) version: Version,
+}
+
+/// A lookup that found nothing fresh.
+#[derive(Debug)]
+pub(crate) struct Missed {
+    pub(crate) reason: MissReason,
+    /// The tag that was invalidated, if that is the reason.
+    pub(crate) tag: Option<Label>,
+    /// What may be served while one caller renders anew.
+    pub(crate) stale: Option<Entry>,
+}
+
+impl From<MissReason> for Missed {
+    fn from(reason: MissReason) -> Self {
+        Self { reason, tag: None, stale: None }
+    }
+}
+
 /// The in-process store.
 #[derive(Debug)]
 pub(crate) struct Near {
     shards: Box<[Apart<Mutex<Shard>>]>,
     hasher: KeyHasher,
+    early_refresh: f64,
     max_entry_bytes: usize,
     max_shard_bytes: usize,
 }
@@ -55,6 +82,7 @@ impl Near {
         max_entries: usize,
         max_entry_bytes: usize,
         hasher: KeyHasher,
+        early_refresh: f64,
     ) -> Self {
         // A shard must be able to hold the largest entry, or that entry could never be stored.
         let room = max_entry_bytes.saturating_add(shard::OVERHEAD).max(MIN_SHARD_BYTES);
@@ -65,7 +93,7 @@ impl Near {
         let shards = (0..count)
             .map(|_| Apart(Mutex::new(Shard::new(max_bytes / count, max_entries / count))))
             .collect();
-        Self { shards, hasher, max_entry_bytes, max_shard_bytes: max_bytes / count }
+        Self { shards, hasher, early_refresh, max_entry_bytes, max_shard_bytes: max_bytes / count }
     }
 
     /// Whether an entry is small enough to be stored.
@@ -80,18 +108,18 @@ impl Near {
     }
 
     fn judge<'a>(&self, fresh: &'a Freshness, now: &'a dyn Fn() -> Moment) -> Judge<'a> {
-        Judge { hasher: self.hasher, fresh, now }
+        Judge { hasher: self.hasher, fresh, now, early_refresh: self.early_refresh }
     }
 
     /// Gives the servable entry of this key and variant to `on_hit`, under the shard's lock.
     pub(crate) fn lookup<R>(
         &self,
         probe: Probe<'_>,
-        variant: (&str, OutputMode),
+        variant: Variant<'_>,
         fresh: &Freshness,
         now: &dyn Fn() -> Moment,
         on_hit: impl FnOnce(&Entry) -> R,
-    ) -> Result<R, MissReason> {
+    ) -> Result<R, Missed> {
         let judge = self.judge(fresh, now);
         self.shard(probe.hash).lock().lookup(probe, variant, &judge, on_hit)
     }
@@ -104,6 +132,11 @@ impl Near {
         now: &dyn Fn() -> Moment,
     ) -> Option<Body> {
         self.shard(probe.hash).lock().newest(probe, &self.judge(fresh, now))
+    }
+
+    /// Remembers for a while why nothing is stored under a key, for the reason of its next miss.
+    pub(crate) fn note(&self, hash: u64, reason: MissReason) {
+        self.shard(hash).lock().note(hash, reason);
     }
 
     /// Stores an entry in the place of its variant, and returns what had to go for it; `None` if

@@ -2,11 +2,10 @@
 
 use lru::LruCache;
 
-use super::{Probe, Totals};
-use crate::clock::Moment;
+use super::judge::{Judge, Verdict};
+use super::{Missed, Probe, Totals, Variant};
 use crate::entry::{Body, Entry, KeyBytes, OutputMode};
-use crate::fresh::{Broken, Freshness};
-use crate::hash::{BuildIdentityHasher, KeyHasher};
+use crate::hash::BuildIdentityHasher;
 use crate::observe::{MissReason, RemovalCause};
 
 /// Most variants of one key that are held at a time; the oldest goes first.
@@ -17,19 +16,23 @@ const MAX_VARIANTS: usize = 8;
 /// wait for each other's writes to the list, and change next to nothing in what is evicted.
 const FRONT: usize = 16;
 
-/// Bytes that an entry costs besides its body, its dependencies and a long key: its node in the
+/// Most keys whose last reason for not being stored a shard remembers.
+const MAX_NOTES: usize = 512;
+
+/// Bytes that an entry costs besides its body, its terms and a long key: its node in the
 /// list and the map, and the allocations' own headers.
 pub(super) const OVERHEAD: usize = 190;
 
 /// Bytes that an entry takes, without its key.
 pub(super) fn cost(entry: &Entry) -> usize {
-    let dependencies = entry.dependencies.as_ref().map_or(0, |inner| inner.bytes());
-    OVERHEAD + entry.body.bytes() + dependencies
+    OVERHEAD + entry.body.bytes() + entry.terms_bytes()
 }
 
 #[derive(Debug)]
 pub(super) struct Shard {
     map: LruCache<u64, Slot, BuildIdentityHasher>,
+    /// Why nothing is stored under keys that were asked for or stored lately.
+    notes: LruCache<u64, MissReason, BuildIdentityHasher>,
     bytes: usize,
     entries: usize,
     hits: u64,
@@ -42,20 +45,20 @@ pub(super) struct Shard {
 #[derive(Debug)]
 struct Slot {
     key: KeyBytes,
-    newest: Variant,
+    newest: Held,
     older: Option<Box<Older>>,
 }
 
 /// Variants that were stored before the newest one, newest first. Most keys have none, so they
 /// stand apart.
 #[derive(Debug)]
-struct Older(Vec<Variant>);
+struct Older(Vec<Held>);
 
+/// One variant.
 #[derive(Debug)]
-struct Variant {
+struct Held {
     entry: Entry,
-    /// How far after its read point this entry's labels were last compared: while the sequence has
-    /// not moved since, a hit costs one comparison.
+    /// How far after its read point this entry's labels were last compared.
     checked: u32,
     /// The shard's count of puts when the key last moved to the front of the list.
     moved: u32,
@@ -69,67 +72,28 @@ pub(crate) struct Evicted {
     pub(crate) cause: RemovalCause,
 }
 
-impl Variant {
+impl Held {
     fn is(&self, digest: &str, mode: OutputMode) -> bool {
         self.entry.origin.same_variant(digest, mode)
     }
 }
 
-/// What it takes to tell whether an entry may be served.
-pub(super) struct Judge<'a> {
-    pub(super) hasher: KeyHasher,
-    pub(super) fresh: &'a Freshness,
-    pub(super) now: &'a dyn Fn() -> Moment,
-}
-
-impl Judge<'_> {
-    fn check(&self, probe: Probe<'_>, variant: &mut Variant) -> Result<(), MissReason> {
-        let entry = &variant.entry;
-        if entry.expires != Moment::NEVER && entry.expires <= (self.now)() {
-            return Err(MissReason::Expired);
-        }
-        let steps = self.fresh.now().steps_after(entry.read);
-        if steps == Some(variant.checked) {
-            return Ok(());
-        }
-        let labels = self.hasher.labels(probe.key, probe.hash, entry.origin.template_label);
-        match self.fresh.first_broken(&labels, entry.dependencies.as_deref(), entry.read) {
-            None => {
-                // Past all counting, labels are compared every time.
-                variant.checked = steps.unwrap_or(variant.checked);
-                Ok(())
-            }
-            Some(broken) => Err(reason(broken)),
-        }
-    }
-}
-
-fn reason(broken: Broken) -> MissReason {
-    match broken {
-        Broken::Key => MissReason::Deleted,
-        Broken::Name => MissReason::NameDeleted,
-        Broken::Template => MissReason::TemplateDeleted,
-        Broken::Inner => MissReason::InnerDeleted,
-        Broken::Floor => MissReason::Cleared,
-    }
-}
-
 impl Slot {
-    fn variants(&self) -> impl Iterator<Item = &Variant> {
+    fn variants(&self) -> impl Iterator<Item = &Held> {
         std::iter::once(&self.newest).chain(self.older.iter().flat_map(|older| &older.0))
     }
 
-    fn variants_mut(&mut self) -> impl Iterator<Item = &mut Variant> {
+    fn variants_mut(&mut self) -> impl Iterator<Item = &mut Held> {
         std::iter::once(&mut self.newest)
             .chain(self.older.iter_mut().flat_map(|older| &mut older.0))
     }
 
-    fn into_variants(self) -> impl Iterator<Item = Variant> {
+    fn into_variants(self) -> impl Iterator<Item = Held> {
         std::iter::once(self.newest).chain(self.older.into_iter().flat_map(|older| older.0))
     }
 
     /// A slot of these variants, newest first; `None` without any.
-    fn from_variants(key: KeyBytes, mut variants: Vec<Variant>) -> Option<Self> {
+    fn from_variants(key: KeyBytes, mut variants: Vec<Held>) -> Option<Self> {
         if variants.is_empty() {
             return None;
         }
@@ -148,6 +112,7 @@ impl Shard {
     pub(super) fn new(max_bytes: usize, max_entries: usize) -> Self {
         Self {
             map: LruCache::unbounded_with_hasher(BuildIdentityHasher::default()),
+            notes: LruCache::unbounded_with_hasher(BuildIdentityHasher::default()),
             bytes: 0,
             entries: 0,
             hits: 0,
@@ -160,14 +125,16 @@ impl Shard {
     pub(super) fn lookup<R>(
         &mut self,
         probe: Probe<'_>,
-        (digest, mode): (&str, OutputMode),
+        wanted: Variant<'_>,
         judge: &Judge<'_>,
         on_hit: impl FnOnce(&Entry) -> R,
-    ) -> Result<R, MissReason> {
+    ) -> Result<R, Missed> {
+        let Variant { digest, mode, version } = wanted;
         // A forged collision of hashes is a miss, never another's content.
         let Some(slot) = self.map.peek_mut(&probe.hash).filter(|slot| slot.key[..] == *probe.key)
         else {
-            return Err(MissReason::Cold);
+            let noted = self.notes.peek(&probe.hash).copied();
+            return Err(noted.unwrap_or(MissReason::Cold).into());
         };
         // Nearly every key has one variant.
         let found = if slot.newest.is(digest, mode) {
@@ -178,13 +145,16 @@ impl Shard {
         let Some(variant) = found else {
             let same_source = slot.variants().any(|v| v.entry.origin.digest() == digest);
             return Err(if same_source {
-                MissReason::OutputMode
+                MissReason::OutputMode.into()
             } else {
-                MissReason::SourceChanged
+                MissReason::SourceChanged.into()
             });
         };
-        match judge.check(probe, variant) {
-            Ok(()) => {
+        if variant.entry.version() != version {
+            return Err(MissReason::Version.into());
+        }
+        match judge.judge(probe, &variant.entry, &mut variant.checked) {
+            Verdict::Fresh => {
                 self.hits += 1;
                 let value = on_hit(&variant.entry);
                 let behind = self.puts.wrapping_sub(variant.moved) as usize;
@@ -194,9 +164,13 @@ impl Shard {
                 }
                 Ok(value)
             }
-            Err(reason) => {
+            Verdict::Stale(reason) => {
+                Err(Missed { stale: Some(variant.entry.clone()), ..reason.into() })
+            }
+            Verdict::Gone(missed) => {
                 self.replace(probe, |variant| !variant.is(digest, mode), None);
-                Err(reason)
+                self.note(probe.hash, missed.reason);
+                Err(missed)
             }
         }
     }
@@ -207,8 +181,9 @@ impl Shard {
             .peek_mut(&probe.hash)
             .filter(|slot| slot.key[..] == *probe.key)?
             .variants_mut()
-            .find_map(|variant| {
-                judge.check(probe, variant).ok().map(|()| variant.entry.body.clone())
+            .find_map(|held| match judge.judge(probe, &held.entry, &mut held.checked) {
+                Verdict::Fresh | Verdict::Stale(MissReason::Early) => Some(held.entry.body.clone()),
+                Verdict::Stale(_) | Verdict::Gone(_) => None,
             })
     }
 
@@ -220,11 +195,13 @@ impl Shard {
             return None;
         }
         self.puts = self.puts.wrapping_add(1);
-        let variant = Variant { entry, checked: 0, moved: self.puts };
+        let variant = Held { entry, checked: 0, moved: self.puts };
+        self.notes.pop(&probe.hash);
         let mut evicted = self.replace(probe, |variant| !variant.is(&digest, mode), Some(variant));
         while self.bytes > self.max_bytes || self.entries > self.max_entries {
-            let Some((_, oldest)) = self.map.pop_lru() else { break };
+            let Some((hash, oldest)) = self.map.pop_lru() else { break };
             self.forget(&oldest);
+            self.note(hash, MissReason::Evicted);
             evict(oldest, RemovalCause::Size, &mut evicted);
         }
         Some(evicted)
@@ -233,11 +210,26 @@ impl Shard {
     /// Removes all variants of a key; whether one of them could have been served.
     pub(super) fn remove(&mut self, probe: Probe<'_>, judge: &Judge<'_>) -> bool {
         let present = self.newest(probe, judge).is_some();
+        if present {
+            self.note(probe.hash, MissReason::Deleted);
+        }
         self.replace(probe, |_| false, None);
         present
     }
 
+    /// Remembers why nothing is stored under a key.
+    pub(super) fn note(&mut self, hash: u64, reason: MissReason) {
+        self.notes.put(hash, reason);
+        if self.notes.len() > MAX_NOTES {
+            self.notes.pop_lru();
+        }
+    }
+
     pub(super) fn clear(&mut self) {
+        let newest: Vec<u64> = self.map.iter().take(MAX_NOTES).map(|(&hash, _)| hash).collect();
+        for hash in newest {
+            self.note(hash, MissReason::Cleared);
+        }
         self.map.clear();
         self.bytes = 0;
         self.entries = 0;
@@ -251,8 +243,8 @@ impl Shard {
     fn replace(
         &mut self,
         probe: Probe<'_>,
-        keep: impl Fn(&Variant) -> bool,
-        newest: Option<Variant>,
+        keep: impl Fn(&Held) -> bool,
+        newest: Option<Held>,
     ) -> Vec<Evicted> {
         let mut evicted = Vec::new();
         let mut variants = Vec::from_iter(newest);
@@ -285,7 +277,7 @@ impl Shard {
     }
 
     /// How many of these variants of one key, newest first, a shard can hold.
-    fn room_for(&self, key: &KeyBytes, variants: &[Variant]) -> usize {
+    fn room_for(&self, key: &KeyBytes, variants: &[Held]) -> usize {
         let most = MAX_VARIANTS.min(self.max_entries);
         let mut bytes = key.len();
         let fit = variants.iter().take_while(|variant| {

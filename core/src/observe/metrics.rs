@@ -8,11 +8,12 @@ use super::{Event, EventKind, Observer};
 ///
 /// | metric | kind | labels |
 /// |---|---|---|
-/// | `fragcache_lookups_total` | counter | `template`, `fragment`, `result` (`hit`, `miss`, `wait`, `bypass`), `reason` |
+/// | `fragcache_lookups_total` | counter | `template`, `fragment`, `result` (`hit`, `stale`, `miss`, `wait`, `bypass`), `reason` |
 /// | `fragcache_stores_total` | counter | `template`, `fragment` |
 /// | `fragcache_refusals_total` | counter | `template`, `fragment`, `reason` |
 /// | `fragcache_evictions_total` | counter | `template`, `fragment`, `reason` |
 /// | `fragcache_deletions_total` | counter | `fragment` |
+/// | `fragcache_invalidations_total` | counter | |
 /// | `fragcache_repeats_total` | counter | `template`, `fragment` |
 /// | `fragcache_render_seconds` | histogram | `template`, `fragment` |
 /// | `fragcache_wait_seconds` | histogram | `template`, `fragment` |
@@ -67,6 +68,11 @@ impl Observer for MetricsObserver {
             EventKind::Evicted(cause) => {
                 let labels = with(&[("reason", cause.as_str())]);
                 counter!("fragcache_evictions_total", labels).increment(1);
+            }
+            EventKind::Stale(_) => lookup("stale", None),
+            EventKind::StoodIn => lookup("stale", Some("error")),
+            EventKind::Invalidated => {
+                counter!("fragcache_invalidations_total").increment(1);
             }
             EventKind::Deleted => counter!("fragcache_deletions_total", labels).increment(1),
             EventKind::Repeated => counter!("fragcache_repeats_total", labels).increment(1),

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use crate::key::FragmentKey;
+use crate::entry::Origin;
+use crate::key::{FragmentKey, namespaces, without_namespaces};
 use crate::sync::{AtomicU64, Ordering};
 
 #[cfg(feature = "metrics")]
@@ -21,7 +22,7 @@ pub use self::tracing::TracingObserver;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum MissReason {
-    /// Nothing is stored under this key: never rendered, deleted and gone, or evicted.
+    /// Nothing is stored under this key, for no reason that is remembered.
     Cold,
     /// The entry's time was over.
     Expired,
@@ -31,10 +32,24 @@ pub enum MissReason {
     NameDeleted,
     /// The template was deleted.
     TemplateDeleted,
-    /// A fragment inside this one was deleted.
+    /// A fragment inside this one was deleted, by its key, name, template or namespace.
     InnerDeleted,
     /// Everything was cleared, or the bounded label table has forgotten too much to be sure.
     Cleared,
+    /// A tag was invalidated, of this fragment or of one inside: [`Event::tag`] tells which.
+    TagInvalidated,
+    /// The namespace was cleared, or one that it lies in.
+    NamespaceCleared,
+    /// Only an entry of another `version=` is stored.
+    Version,
+    /// It was stored, and left to make room.
+    Evicted,
+    /// The last render could not be stored: it was vetoed, or too large.
+    Vetoed,
+    /// The last render ended in an error or a panic.
+    Error,
+    /// It has not expired: this caller refreshes it early, others are served meanwhile.
+    Early,
     /// Only entries of another source text of the block are stored.
     SourceChanged,
     /// Only entries of another output mode are stored.
@@ -44,6 +59,31 @@ pub enum MissReason {
 }
 
 impl MissReason {
+    const ALL: [Self; 17] = [
+        Self::Cold,
+        Self::Expired,
+        Self::Deleted,
+        Self::NameDeleted,
+        Self::TemplateDeleted,
+        Self::InnerDeleted,
+        Self::TagInvalidated,
+        Self::NamespaceCleared,
+        Self::Cleared,
+        Self::SourceChanged,
+        Self::OutputMode,
+        Self::Version,
+        Self::Evicted,
+        Self::Vetoed,
+        Self::Error,
+        Self::Refresh,
+        Self::Early,
+    ];
+
+    /// Its place among all reasons.
+    fn index(self) -> usize {
+        Self::ALL.iter().position(|&reason| reason == self).unwrap_or(0)
+    }
+
     /// The reason as one word, for logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -53,6 +93,13 @@ impl MissReason {
             Self::NameDeleted => "name_deleted",
             Self::TemplateDeleted => "template_deleted",
             Self::InnerDeleted => "inner_deleted",
+            Self::TagInvalidated => "tag_invalidated",
+            Self::NamespaceCleared => "namespace_cleared",
+            Self::Version => "version",
+            Self::Evicted => "evicted",
+            Self::Vetoed => "vetoed",
+            Self::Error => "error",
+            Self::Early => "early",
             Self::Cleared => "cleared",
             Self::SourceChanged => "source_changed",
             Self::OutputMode => "output_mode",
@@ -75,6 +122,8 @@ pub enum BypassReason {
     ReadOnly,
     /// The wait for another render of the same fragment reached its limit.
     WaitLimit,
+    /// The caller's [read point](crate::ReadPoint) is older than an invalidation of this fragment.
+    ReadPoint,
     /// Waiting would have closed a cycle of waits; re-entry on the same key among them.
     Cycle,
     /// The last render of this key could not be shared, so nobody waits for this one. It is stored
@@ -95,6 +144,7 @@ impl BypassReason {
             Self::Mode => "mode",
             Self::ReadOnly => "read_only",
             Self::WaitLimit => "wait_limit",
+            Self::ReadPoint => "read_point",
             Self::Cycle => "cycle",
             Self::Unshared => "unshared",
             Self::Collision => "collision",
@@ -107,16 +157,18 @@ impl BypassReason {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RefusalReason {
-    /// The timeout is unusable.
+    /// The timeout or the stale window is unusable.
     Timeout,
-    /// The name or a vary part is unusable.
+    /// The name, a vary part or the version is unusable.
     Key,
+    /// A tag is unusable.
+    Tag,
     /// The canonical key is longer than [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
     KeyTooLong,
     /// The body is larger than the entry limit.
     BodyTooLarge,
-    /// A block inside asked not to be cached (`unless=`, `'del'`), or the body assigned what a hit
-    /// could not assign.
+    /// The body vetoed it ([`current::veto`](crate::current::veto)), a block inside asked not to be
+    /// cached (`unless=`, `'del'`), or the body assigned what a hit could not assign.
     Vetoed,
     /// The fragment was invalidated while it was rendered.
     Invalidated,
@@ -132,6 +184,7 @@ impl RefusalReason {
         match self {
             Self::Timeout => "timeout",
             Self::Key => "key",
+            Self::Tag => "tag",
             Self::KeyTooLong => "key_too_long",
             Self::BodyTooLarge => "body_too_large",
             Self::Vetoed => "vetoed",
@@ -171,6 +224,11 @@ impl RemovalCause {
 pub enum EventKind {
     /// A stored body was served.
     Hit,
+    /// A stored body was served that has expired, while another caller renders it anew or because
+    /// the last to try failed: so long ago it expired.
+    Stale(Duration),
+    /// A stored body was served in place of an error of this caller's own.
+    StoodIn,
     /// Nothing servable was stored; the body is rendered.
     Miss(MissReason),
     /// A body was stored.
@@ -184,8 +242,10 @@ pub enum EventKind {
     Waited(Duration),
     /// The body is rendered outside the cache.
     Bypassed(BypassReason),
-    /// A key was deleted.
+    /// A key, a name, a template or everything was deleted.
     Deleted,
+    /// A tag was invalidated: [`Event::tag`].
+    Invalidated,
     /// An entry left to make room.
     Evicted(RemovalCause),
     /// A body was not stored, or arguments were not accepted.
@@ -206,9 +266,34 @@ pub struct Event<'a> {
     pub template: Option<&'a str>,
     /// The line of the cache block; 0 where there is none.
     pub line: u32,
+    /// The namespaces that it lies in, joined by `/`; empty for none.
+    pub namespace: &'a str,
+    /// The tag that was invalidated: of [`EventKind::Invalidated`], and of a miss because of it.
+    /// At most its first 64 bytes.
+    pub tag: Option<&'a str>,
 }
 
 impl Event<'_> {
+    /// Tells an observer. The key is encoded, with its namespaces or nothing but them.
+    pub(crate) fn tell(
+        observer: &dyn Observer,
+        kind: EventKind,
+        encoded: &[u8],
+        origin: &Origin,
+        tag: Option<&str>,
+    ) {
+        let namespaces: Vec<&str> = namespaces(encoded).map(|(name, _)| name).collect();
+        let key = Some(without_namespaces(encoded)).filter(|key| !key.is_empty());
+        observer.on_event(&Event {
+            kind,
+            key: key.map(FragmentKey::from_encoded).as_ref(),
+            template: origin.template.as_deref(),
+            line: origin.line,
+            namespace: &namespaces.join("/"),
+            tag,
+        });
+    }
+
     /// The fragment's name: bounded by what templates spell, unlike the vary parts of its key. For
     /// an unnamed block, `template:line`.
     pub fn name(&self) -> Cow<'_, str> {
@@ -237,6 +322,8 @@ pub struct Stats {
     pub misses: Misses,
     /// Bodies stored.
     pub stores: u64,
+    /// Expired bodies served, to others than the one who renders anew or in place of an error.
+    pub stale: u64,
     /// Callers that received another's render.
     pub waits: u64,
     /// Renders outside the cache.
@@ -247,8 +334,10 @@ pub struct Stats {
     pub errors: u64,
     /// Entries that left to make room.
     pub evictions: u64,
-    /// Keys deleted.
+    /// Keys, names and templates deleted, and clears.
     pub deletions: u64,
+    /// Tags invalidated.
+    pub invalidations: u64,
     /// Unnamed blocks opened again in the same render.
     pub repeats: u64,
     /// Entries held now. Entries that an invalidation has fenced count until they are asked for
@@ -260,37 +349,42 @@ pub struct Stats {
     pub flights: u64,
 }
 
-/// Misses by reason; see [`MissReason`].
+/// Misses by reason.
+///
+/// ```
+/// use fragcache::{Fragment, FragmentCache, MissReason, fragment_key};
+///
+/// let cache = FragmentCache::in_memory();
+/// cache.render(&Fragment::new(fragment_key!("row")), || "")?;
+/// let misses = cache.stats().misses;
+/// assert_eq!((misses.of(MissReason::Cold), misses.total()), (1, 1));
+/// # Ok::<(), fragcache::Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Misses {
-    /// Nothing stored.
-    pub cold: u64,
-    /// Time over.
-    pub expired: u64,
-    /// Key, name, template or an inner fragment deleted, or everything cleared.
-    pub invalidated: u64,
-    /// Only another source text or output mode stored.
-    pub other_variant: u64,
-    /// A new body was asked for.
-    pub refresh: u64,
-}
+pub struct Misses([u64; MissReason::ALL.len()]);
 
 impl Misses {
+    /// Misses for one reason.
+    pub fn of(&self, reason: MissReason) -> u64 {
+        self.0[reason.index()]
+    }
+
+    /// Every reason with its misses.
+    pub fn iter(&self) -> impl Iterator<Item = (MissReason, u64)> {
+        MissReason::ALL.into_iter().zip(self.0)
+    }
+
     /// All misses.
     pub fn total(&self) -> u64 {
-        self.cold + self.expired + self.invalidated + self.other_variant + self.refresh
+        self.0.iter().sum()
     }
 }
 
 /// The counters behind [`Stats`] that no shard keeps.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    cold: AtomicU64,
-    expired: AtomicU64,
-    invalidated: AtomicU64,
-    other_variant: AtomicU64,
-    refresh: AtomicU64,
+    misses: [AtomicU64; MissReason::ALL.len()],
+    stale: AtomicU64,
     stores: AtomicU64,
     waits: AtomicU64,
     bypasses: AtomicU64,
@@ -298,6 +392,7 @@ pub(crate) struct Counters {
     errors: AtomicU64,
     evictions: AtomicU64,
     deletions: AtomicU64,
+    invalidations: AtomicU64,
     repeats: AtomicU64,
 }
 
@@ -305,21 +400,13 @@ impl Counters {
     pub(crate) fn count(&self, kind: EventKind) {
         let counter = match kind {
             EventKind::Hit => return,
-            EventKind::Miss(reason) => match reason {
-                MissReason::Cold => &self.cold,
-                MissReason::Expired => &self.expired,
-                MissReason::SourceChanged | MissReason::OutputMode => &self.other_variant,
-                MissReason::Refresh => &self.refresh,
-                MissReason::Deleted
-                | MissReason::NameDeleted
-                | MissReason::TemplateDeleted
-                | MissReason::InnerDeleted
-                | MissReason::Cleared => &self.invalidated,
-            },
+            EventKind::Stale(_) | EventKind::StoodIn => &self.stale,
+            EventKind::Miss(reason) => &self.misses[reason.index()],
             EventKind::Stored { .. } => &self.stores,
             EventKind::Waited(_) => &self.waits,
             EventKind::Bypassed(_) => &self.bypasses,
             EventKind::Deleted => &self.deletions,
+            EventKind::Invalidated => &self.invalidations,
             EventKind::Evicted(_) => &self.evictions,
             EventKind::Refused(_) => &self.refusals,
             EventKind::Repeated => &self.repeats,
@@ -334,13 +421,8 @@ impl Counters {
     pub(crate) fn snapshot(&self) -> Stats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
-            misses: Misses {
-                cold: get(&self.cold),
-                expired: get(&self.expired),
-                invalidated: get(&self.invalidated),
-                other_variant: get(&self.other_variant),
-                refresh: get(&self.refresh),
-            },
+            misses: Misses(self.misses.each_ref().map(get)),
+            stale: get(&self.stale),
             stores: get(&self.stores),
             waits: get(&self.waits),
             bypasses: get(&self.bypasses),
@@ -348,6 +430,7 @@ impl Counters {
             errors: get(&self.errors),
             evictions: get(&self.evictions),
             deletions: get(&self.deletions),
+            invalidations: get(&self.invalidations),
             repeats: get(&self.repeats),
             ..Stats::default()
         }

@@ -4,9 +4,11 @@ use super::{Event, EventKind, Observer};
 
 /// Writes every event to the `tracing` subscriber in force, under the target `fragcache`.
 ///
-/// Hits, misses, stores and waits are at level `TRACE`, bypasses, deletions and evictions at
-/// `DEBUG`, refusals and repeated unnamed blocks at `WARN`. Fields: `template`, `line`, `fragment`
-/// (the name), and `reason`, `bytes`, `render_us` or `waited_us` where there are such.
+/// Hits, misses, stores and waits are at level `TRACE`, bypasses, stale bodies, deletions,
+/// invalidations and evictions at
+/// `DEBUG`, refusals, repeated unnamed blocks and stand-ins for errors at `WARN`. Fields: `template`,
+/// `line`, `namespace`, `fragment` (the name), and `reason`, `tag`, `bytes`, `render_us`, `waited_us` or
+/// `expired_us` where there are such.
 ///
 /// ```
 /// use fragcache::{FragmentCache, TracingObserver};
@@ -30,6 +32,7 @@ macro_rules! record {
             tracing::Level::$level,
             template = $event.template,
             line = $event.line,
+            namespace = Some($event.namespace).filter(|path| !path.is_empty()),
             fragment = $event.name().as_ref(),
             $($field = $value,)*
             $what
@@ -41,7 +44,9 @@ impl Observer for TracingObserver {
     fn on_event(&self, event: &Event<'_>) {
         match event.kind {
             EventKind::Hit => record!(TRACE, event, "hit"),
-            EventKind::Miss(reason) => record!(TRACE, event, "miss", reason = reason.as_str()),
+            EventKind::Miss(reason) => {
+                record!(TRACE, event, "miss", reason = reason.as_str(), tag = event.tag);
+            }
             EventKind::Stored { bytes, render_time } => {
                 record!(TRACE, event, "stored", bytes = bytes, render_us = micros(render_time));
             }
@@ -51,7 +56,10 @@ impl Observer for TracingObserver {
             EventKind::Bypassed(reason) => {
                 record!(DEBUG, event, "bypassed", reason = reason.as_str());
             }
+            EventKind::Stale(age) => record!(DEBUG, event, "stale", expired_us = micros(age)),
+            EventKind::StoodIn => record!(WARN, event, "stood in for an error"),
             EventKind::Deleted => record!(DEBUG, event, "deleted"),
+            EventKind::Invalidated => record!(DEBUG, event, "invalidated", tag = event.tag),
             EventKind::Evicted(cause) => record!(DEBUG, event, "evicted", reason = cause.as_str()),
             EventKind::Refused(reason) => record!(WARN, event, "refused", reason = reason.as_str()),
             EventKind::Repeated => record!(WARN, event, "unnamed block repeated"),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use super::stack::{self, Frame, Inherited, Purpose};
 use crate::clock::Moment;
-use crate::entry::{Body, Entry};
+use crate::entry::{Body, Entry, Terms};
+use crate::fresh::Dependencies;
 use crate::near::Probe;
-use crate::observe::{EventKind, RefusalReason};
+use crate::observe::{EventKind, MissReason, RefusalReason};
+use crate::protection::Protection;
 
 /// The right and the duty to close one cache block. Dropping it gives the block up: nothing is
 /// stored, and one of those who wait renders instead.
@@ -26,6 +28,13 @@ impl Ticket {
     /// Closes the block with its rendered body.
     pub fn close(self, body: Body) -> Closed {
         close(self.into_id(), body)
+    }
+
+    /// Adds tags that are known to be usable.
+    pub(crate) fn tag(&self, tags: &[Box<str>]) {
+        if !tags.is_empty() {
+            stack::with_frame(self.id, |frame| tags.iter().for_each(|tag| frame.tag(tag)));
+        }
     }
 
     /// The ticket as a number, for engines whose values hold no Rust object. The duty to
@@ -67,9 +76,7 @@ pub fn close(id: u64, body: Body) -> Closed {
 /// Sees to it that the block of ticket number `id` is not stored when it is closed, nor any block
 /// around it.
 pub fn veto(id: u64) {
-    stack::with_frame(id, |frame| {
-        frame.veto.get_or_insert(RefusalReason::Vetoed);
-    });
+    stack::with_frame(id, |frame| frame.veto(RefusalReason::Vetoed));
 }
 
 /// Gives up the block of ticket number `id`, and whatever is open inside it.
@@ -81,34 +88,51 @@ impl Frame {
     fn close(mut self, body: Body) -> Closed {
         let cache = self.cache.clone();
         let now = cache.moment();
-        let inner = std::mem::take(&mut self.inner).finish().map(Arc::new);
-        // A life past the end of the clock is for ever.
-        let expires = self.life.and_then(|life| now.after(life)).unwrap_or(Moment::NEVER);
-        let expires = expires.min(self.inner_expires);
+        cache.fresh().settle(now);
+        let dependencies = std::mem::take(&mut self.inner).finish();
+        let (expires, last) = self.ends(now);
         // Also where nothing is stored: the fragment around this one lives no longer.
-        self.pass_on(inner.as_deref(), expires);
-        let Purpose::Store(flight) = std::mem::replace(&mut self.purpose, Purpose::Print) else {
-            return Closed::Printed;
+        self.pass_on(dependencies.as_ref(), expires, last);
+        let flight = match std::mem::replace(&mut self.purpose, Purpose::Print) {
+            Purpose::Store(flight) | Purpose::Refresh(flight) => flight,
+            Purpose::Print => return Closed::Printed,
         };
+        let render_time = now.since(self.started);
+        let early = cache.ageing().early_refresh > 0.0 && expires != Moment::NEVER;
+        let terms = Terms {
+            dependencies,
+            version: self.version,
+            last,
+            render_time: if early { render_time } else { std::time::Duration::ZERO },
+        };
+        let at_start = cache.protections().keep(Protection::ReadAtStart);
         let entry = Entry {
             body,
             origin: Arc::clone(&self.origin),
-            read: self.read,
+            read: if at_start { self.read } else { cache.fresh().now() },
             expires,
-            dependencies: inner,
+            terms: terms.beside(expires),
         };
         let probe = Probe { hash: self.hash, key: &self.key };
+        let refuse = |reason| {
+            cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);
+            Closed::Refused(reason)
+        };
         let bytes = entry.body.as_str().len();
         let near = cache.near().filter(|near| near.fits(probe, &entry));
         let refusal = self.veto.or(near.is_none().then_some(RefusalReason::BodyTooLarge));
         if let Some(reason) = refusal {
+            let rest = now.saturating_after(cache.ageing().refresh_backoff);
+            cache.flights().rest(&flight, rest);
             cache.flights().part(&flight, now);
-            cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);
-            return Closed::Refused(reason);
+            if let Some(near) = cache.near() {
+                near.note(self.hash, MissReason::Vetoed);
+            }
+            return refuse(reason);
         }
         // Storing what was invalidated meanwhile would be harmless, as it is never served, but it
         // would take room.
-        let fresh = cache.fresh().holds(&self.labels, entry.dependencies.as_deref(), entry.read);
+        let fresh = cache.fresh().holds(&self.labels, entry.dependencies(), entry.read);
         let stored = match near {
             Some(near) if fresh => near.put(probe, entry.clone()).ok_or(RefusalReason::Superseded),
             _ => Err(RefusalReason::Invalidated),
@@ -116,27 +140,35 @@ impl Frame {
         cache.flights().land(&flight, entry);
         let evicted = match stored {
             Ok(evicted) => evicted,
-            Err(reason) => {
-                cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);
-                return Closed::Refused(reason);
-            }
+            Err(reason) => return refuse(reason),
         };
         for gone in evicted {
             cache.emit(EventKind::Evicted(gone.cause), Some(&gone.key), &gone.entry.origin);
         }
-        let stored = EventKind::Stored { bytes, render_time: now.since(self.started) };
-        cache.emit(stored, Some(&self.key), &self.origin);
+        cache.emit(EventKind::Stored { bytes, render_time }, Some(&self.key), &self.origin);
         Closed::Stored
     }
 
+    /// When what is rendered at `now` expires, and when it may no longer be served, though stale. A
+    /// life past the end of the clock is for ever.
+    fn ends(&self, now: Moment) -> (Moment, Moment) {
+        let life = self.life.map(|life| self.cache.ageing().jittered(life));
+        let own = life.map_or(Moment::NEVER, |life| now.saturating_after(life));
+        let expires = own.min(self.inner_expires);
+        let last = expires.saturating_after(self.stale).min(self.inner_last);
+        (expires, last.max(expires))
+    }
+
     /// Tells the fragment around this one what it depends on now.
-    fn pass_on(&self, dependencies: Option<&crate::fresh::Dependencies>, expires: Moment) {
+    fn pass_on(&self, dependencies: Option<&Dependencies>, expires: Moment, last: Moment) {
         stack::with_top(|outer| {
             outer.inherit(&Inherited {
                 cache: &self.cache,
                 labels: &self.labels,
                 dependencies,
                 expires,
+                last,
+                read: self.read,
                 veto: self.veto,
             });
         });

@@ -9,9 +9,12 @@ use std::time::Duration;
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Entry, KeyBytes, Origin};
+use crate::error::Error;
 use crate::flight::Flight;
 use crate::fresh::{DependencySet, Labels, Sequence};
-use crate::observe::RefusalReason;
+use crate::hash::Version;
+use crate::observe::{MissReason, RefusalReason};
+use crate::protection::Protection;
 use crate::sync::thread_local;
 
 /// Most frames that may be open on a thread. Engines bear far fewer in one render; more are what
@@ -23,6 +26,8 @@ const MAX_FRAMES: usize = 256;
 pub(super) enum Purpose {
     /// Store it, and give it to those who wait.
     Store(Arc<Flight>),
+    /// As `Store`, while others are served what is stored and has expired.
+    Refresh(Arc<Flight>),
     /// Print it only.
     Print,
 }
@@ -42,9 +47,15 @@ pub(super) struct Frame {
     pub(super) started: Moment,
     /// How long the body may be served; for ever without.
     pub(super) life: Option<Duration>,
-    /// What the fragments inside depend on, and when the first of them expires.
+    /// How long after that it may be served stale.
+    pub(super) stale: Duration,
+    pub(super) version: Version,
+    /// Its tags, and what the fragments inside depend on.
     pub(super) inner: DependencySet,
+    /// When the first of the fragments inside expires, and when the first of them may no longer be
+    /// served stale; or what the body asked for.
     pub(super) inner_expires: Moment,
+    pub(super) inner_last: Moment,
     /// Why neither this fragment nor those around it may be stored.
     pub(super) veto: Option<RefusalReason>,
     /// Whether someone gives up this frame when its render fails.
@@ -53,10 +64,20 @@ pub(super) struct Frame {
 
 impl Drop for Frame {
     fn drop(&mut self) {
-        if let Purpose::Store(flight) = &self.purpose {
-            self.cache.flights().abandon(flight);
-            self.cache.counters().count_error();
+        let flight = match &self.purpose {
+            Purpose::Store(flight) => flight,
+            Purpose::Refresh(flight) => {
+                let rest = self.cache.ageing().refresh_backoff;
+                self.cache.flights().rest(flight, self.cache.moment().saturating_after(rest));
+                flight
+            }
+            Purpose::Print => return,
+        };
+        self.cache.flights().abandon(flight);
+        if let Some(near) = self.cache.near() {
+            near.note(self.hash, MissReason::Error);
         }
+        self.cache.counters().count_error();
     }
 }
 
@@ -67,11 +88,15 @@ impl Frame {
             self.veto.get_or_insert(RefusalReason::SpansCaches);
             return;
         }
-        self.inner.insert_own(inner.labels);
+        if self.cache.protections().keep(Protection::Inherit) {
+            self.inner.insert_own(inner.labels);
+        }
         if let Some(dependencies) = inner.dependencies {
             self.inner.merge(dependencies);
         }
         self.inner_expires = self.inner_expires.min(inner.expires);
+        self.inner_last = self.inner_last.min(inner.last);
+        self.read = self.read.min(inner.read);
         if let Some(veto) = inner.veto {
             self.veto.get_or_insert(veto);
         }
@@ -86,8 +111,36 @@ impl Frame {
             labels: &inner.labels,
             dependencies: dependencies.as_ref(),
             expires: inner.inner_expires,
+            last: inner.inner_last,
+            read: inner.read,
             veto: inner.veto,
         });
+    }
+
+    /// Adds a tag, which is known to be usable.
+    pub(super) fn tag(&mut self, tag: &str) {
+        self.inner.insert(self.cache.tag_label(tag));
+    }
+
+    /// Adds a tag from inside the body. It counts from the read point on, as it was taken before.
+    pub(super) fn tag_late(&mut self, tag: &str) {
+        if !self.cache.protections().keep(Protection::LateLabels) {
+            self.read = self.cache.fresh().now();
+        }
+        self.tag(tag);
+    }
+
+    /// Sees to it that neither this fragment nor those around it are stored.
+    pub(super) fn veto(&mut self, reason: RefusalReason) {
+        self.veto.get_or_insert(reason);
+    }
+
+    /// The same error with the place of this frame's cache block.
+    pub(super) fn locate(&self, error: Error) -> Error {
+        match &self.origin.template {
+            Some(template) => error.at(template, self.origin.line, self.origin.column),
+            None => error,
+        }
     }
 }
 
@@ -97,6 +150,10 @@ pub(super) struct Inherited<'a> {
     pub(super) labels: &'a Labels,
     pub(super) dependencies: Option<&'a crate::fresh::Dependencies>,
     pub(super) expires: Moment,
+    /// When it may no longer be served, though stale.
+    pub(super) last: Moment,
+    /// The read point of what was rendered inside; what was served was compared just now.
+    pub(super) read: Sequence,
     pub(super) veto: Option<RefusalReason>,
 }
 
@@ -109,8 +166,10 @@ impl<'a> Inherited<'a> {
         Self {
             cache,
             labels,
-            dependencies: entry.dependencies.as_deref(),
+            dependencies: entry.dependencies(),
             expires: entry.expires,
+            last: entry.last(),
+            read: Sequence::LAST,
             veto: None,
         }
     }
@@ -179,13 +238,13 @@ pub(super) fn truncate(first: u64) {
 }
 
 /// Shows the innermost open frame to `with`.
-pub(super) fn with_top(with: impl FnOnce(&mut Frame)) {
-    edit(|frames| frames.last_mut().map(with));
+pub(super) fn with_top<R>(with: impl FnOnce(&mut Frame) -> R) -> Option<R> {
+    edit(|frames| frames.last_mut().map(with)).flatten()
 }
 
 /// Shows the frame `id` to `with`, if it is open.
-pub(super) fn with_frame(id: u64, with: impl FnOnce(&mut Frame)) {
-    edit(|frames| frames.iter_mut().rfind(|frame| frame.id == id).map(with));
+pub(super) fn with_frame<R>(id: u64, with: impl FnOnce(&mut Frame) -> R) -> Option<R> {
+    edit(|frames| frames.iter_mut().rfind(|frame| frame.id == id).map(with)).flatten()
 }
 
 /// Gives up the frame that would render this variant of this key, if it stands in a render that

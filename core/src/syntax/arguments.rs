@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use crate::error::Error;
 
+use super::declared;
 use super::refusal::Refusal;
 use super::rules::{Dialect, Syntax};
 use super::token::{Token, TokenKind, tokens};
@@ -31,9 +32,15 @@ pub(super) struct Arguments {
     /// The letters of the options whose values end the list, in the author's order.
     pub(super) options: String,
     pub(super) shared: bool,
+    /// Between the parentheses of the call that only a miss makes; empty for no such call.
+    pub(super) declared: Vec<Part>,
+    pub(super) tags: bool,
+    pub(super) stale: bool,
+    /// The value of `version`, where it stands in the source.
+    pub(super) version: Option<Range<usize>>,
 }
 
-const KNOWN: [&str; 7] = ["unless", "refresh", "shared", "tags", "stale", "version", "using"];
+const KNOWN: [&str; 6] = ["unless", "refresh", "shared", "tags", "stale", "version"];
 
 /// One argument between two commas.
 struct Argument {
@@ -154,7 +161,8 @@ impl Arguments {
             return Err(refusal.at(
                 span.start,
                 format!(
-                    "unknown option `{name}`: the options are `unless`, `refresh` and `shared`{}",
+                    "unknown option `{name}`: the options are `unless`, `refresh`, `shared`, `tags`, \
+                     `stale` and `version`{}",
                     nearest.unwrap_or_default()
                 ),
             ));
@@ -184,18 +192,58 @@ impl Arguments {
             self.parts.extend(newlines(source, &argument.raw));
             return Ok(());
         }
-        self.options.push(if name == "unless" { 'u' } else { 'r' });
+        is_value(source, argument, name, refusal)?;
+        if matches!(name, "tags" | "stale") {
+            declared::check(source, name, &argument.tokens[2..], refusal)?;
+            self.tags |= name == "tags";
+            self.stale |= name == "stale";
+            self.declare(source, argument);
+            return Ok(());
+        }
         let removed = newlines(source, &(span.start..value.start));
+        let letter = match name {
+            "unless" => 'u',
+            "refresh" => 'r',
+            _ => 'v',
+        };
+        self.options.push(letter);
+        if letter == 'v' {
+            self.version = Some(value.clone());
+        }
         let value = match syntax.dialect() {
             // `and` has the engine judge the condition as it does in an `if`: under strict
             // undefined behaviour a misspelt one is an error, and not false.
-            Dialect::MiniJinja => {
+            Dialect::MiniJinja if letter != 'v' => {
                 vec![Part::Fixed("("), Part::Copy(value), Part::Fixed(") and true")]
             }
-            Dialect::Tera => vec![Part::Copy(value)],
+            _ => vec![Part::Copy(value)],
         };
         self.push(argument, removed.chain(value));
         Ok(())
+    }
+
+    /// Moves an option to the call that a miss makes. Its newlines stay where it stood, so that
+    /// what follows keeps its line; but those inside its strings go with them.
+    fn declare(&mut self, source: &str, argument: &Argument) {
+        if !self.declared.is_empty() {
+            self.declared.push(Part::Fixed(", "));
+        }
+        let is_newline = |range: Range<usize>| {
+            memchr::memchr_iter(b'\n', source[range.clone()].as_bytes())
+                .map(move |at| range.start + at)
+        };
+        let span = argument.span();
+        let (mut copied, mut before, mut moved) = (span.start, span.start, 0);
+        for token in &argument.tokens {
+            for newline in is_newline(before..token.start) {
+                self.declared.extend([Part::Copy(copied..newline), Part::Fixed(" ")]);
+                copied = newline + 1;
+            }
+            moved += is_newline(token.start..token.end).count();
+            before = token.end;
+        }
+        self.declared.push(Part::Copy(copied..span.end));
+        self.parts.extend(newlines(source, &argument.raw).skip(moved));
     }
 
     /// Adds a value to the call's list, with the blanks around the argument.
@@ -209,6 +257,39 @@ impl Arguments {
         self.parts.extend(value);
         self.parts.push(Part::Copy(span.end..argument.raw.end));
     }
+}
+
+/// Refuses an option's value that would be more than one value, or none, in the lowered call.
+fn is_value(
+    source: &str,
+    argument: &Argument,
+    name: &str,
+    refusal: &Refusal<'_>,
+) -> Result<(), Error> {
+    let Some(first) = argument.tokens.get(2) else { return Ok(()) };
+    let text = &source[first.start..argument.span().end];
+    if text.starts_with('*') || text.starts_with("...") {
+        return Err(refusal.at(
+            first.start,
+            format!(
+                "`{}` spreads a value over the arguments of `cache`: write `{name}=` and one \
+                 expression",
+                excerpt(text)
+            ),
+        ));
+    }
+    let assigns = argument.tokens.get(3).is_some_and(|next| next.text(source) == "=");
+    if assigns && first.kind == TokenKind::Word {
+        return Err(refusal.at(
+            first.start,
+            format!(
+                "`{}` is an assignment and no value of `{name}`: write `==` to compare, or a \
+                 comma between two options",
+                excerpt(text)
+            ),
+        ));
+    }
+    Ok(())
 }
 
 fn split(
@@ -271,9 +352,6 @@ pub(super) fn newlines<'s>(
 
 fn not_there_yet(name: &str) -> Option<&'static str> {
     match name {
-        "tags" => Some("delete the fragment by its name from Rust"),
-        "stale" => Some("give the block a longer timeout"),
-        "version" => Some("add the version as a vary part"),
         "using" => Some("leave it out, as one cache serves all blocks"),
         _ => None,
     }

@@ -33,6 +33,8 @@ pub struct CacheBlock {
     /// Letters as in the site.
     pub(super) options: String,
     pub(super) shared: bool,
+    pub(super) tags: bool,
+    pub(super) stale: bool,
 }
 
 impl CacheBlock {
@@ -187,6 +189,39 @@ impl CacheBlock {
     /// ```
     pub fn has_refresh(&self) -> bool {
         self.options.contains('r')
+    }
+
+    /// Whether the block has a `version` option.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, 'post', version=post.version %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert!(page.blocks()[0].has_version());
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn has_version(&self) -> bool {
+        self.options.contains('v')
+    }
+
+    /// Whether the block has a `tags` option. What the tags are is known when a miss renders it.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, 'post', tags=['post:7'] %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert!(page.blocks()[0].has_tags());
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn has_tags(&self) -> bool {
+        self.tags
+    }
+
+    /// Whether the block has a `stale` option. How long that is is known when a miss renders it.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, 'post', stale='30s' %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert!(page.blocks()[0].has_stale());
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn has_stale(&self) -> bool {
+        self.stale
     }
 
     /// Whether the block says `shared=true`.

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use super::block::CacheBlock;
 use super::rewrite;
 use super::rules::Syntax;
+use super::warning::Warning;
 
 /// A template that [`rewrite_folder`] rewrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +17,7 @@ pub struct RewrittenFile {
     name: String,
     written: PathBuf,
     blocks: Vec<CacheBlock>,
+    warnings: Vec<Warning>,
 }
 
 impl RewrittenFile {
@@ -38,6 +40,13 @@ impl RewrittenFile {
     /// An example is at [`rewrite_folder`].
     pub fn blocks(&self) -> &[CacheBlock] {
         &self.blocks
+    }
+
+    /// What is probably a mistake in the template; a build script prints it.
+    ///
+    /// An example is at [`rewrite_folder`].
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 }
 
@@ -70,6 +79,9 @@ impl RewrittenFile {
 /// assert_eq!(files[0].written(), to.join("shop").join("page.html"));
 /// assert_eq!(files[0].blocks().len(), 1);
 /// assert_eq!(std::fs::read_to_string(to.join("logo.svg"))?, "<svg/>");
+/// for warning in files.iter().flat_map(|file| file.warnings()) {
+///     println!("cargo::warning={warning}");
+/// }
 /// # std::fs::remove_dir_all(root)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -111,7 +123,12 @@ pub fn rewrite_folder(
         let text = fs::read_to_string(&source).map_err(|error| fault("read", &source, error))?;
         let page = rewrite(&name, &text, syntax)?;
         fs::write(&target, page.source()).map_err(|error| fault("write", &target, error))?;
-        rewritten.push(RewrittenFile { name, written: target, blocks: page.blocks().to_vec() });
+        rewritten.push(RewrittenFile {
+            name,
+            written: target,
+            blocks: page.blocks().to_vec(),
+            warnings: page.warnings().to_vec(),
+        });
     }
     rewritten.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(rewritten)

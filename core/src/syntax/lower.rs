@@ -89,6 +89,8 @@ fn describe(template: &str, source: &str, blocks: &[Block<'_>]) -> Vec<CacheBloc
                 positional: block.arguments.positional.len(),
                 options: block.arguments.options.clone(),
                 shared: block.arguments.shared,
+                tags: block.arguments.tags,
+                stale: block.arguments.stale,
             }
         })
         .collect()
@@ -185,13 +187,26 @@ impl Writer<'_> {
         self.text(tag, &text);
     }
 
-    fn arguments(&mut self, tag: &Tag, arguments: &Arguments) {
-        for part in &arguments.parts {
+    fn parts(&mut self, tag: &Tag, parts: &[Part]) {
+        for part in parts {
             match part {
                 Part::Copy(range) => self.copy(range.clone()),
                 Part::Fixed(text) => self.text(tag, text),
             }
         }
+    }
+
+    /// The tag that only a miss runs: the block's ticket, and what the author declares for the
+    /// fragment. The ticket comes first, so that an error in a declaration gives it up.
+    fn ticket(&mut self, tag: &Tag, assigned: &str, pipe: &str, arguments: &Arguments) {
+        let (block_start, block_end) = self.syntax.block_delimiters();
+        self.text(tag, &format!("{block_start} {assigned}0{pipe}__fragcache_ticket"));
+        if !arguments.declared.is_empty() {
+            self.text(tag, &format!("{pipe}__fragcache_declare("));
+            self.parts(tag, &arguments.declared);
+            self.text(tag, ")");
+        }
+        self.text(tag, &format!(" {block_end}"));
     }
 
     /// The Tera variable that is this block's own.
@@ -215,20 +230,22 @@ impl Writer<'_> {
                 self.text(tag, &format!("if {site}|__fragcache_open"));
                 let call = block.arguments.values > 0;
                 self.text(tag, if call { "(" } else { "" });
-                self.arguments(tag, &block.arguments);
+                self.parts(tag, &block.arguments.parts);
                 self.text(tag, &format!("{} {block_end}", if call { ")" } else { "" }));
                 self.print(tag, "0|__fragcache_hit");
-                self.statements(tag, &["else", "with __fragcache=0|__fragcache_ticket"]);
+                self.statements(tag, &["else"]);
+                self.ticket(tag, "with __fragcache=", "|", &block.arguments);
                 self.text(tag, &format!("{block_start} filter __fragcache_close(__fragcache)"));
             }
             Dialect::Tera => {
                 let list = if block.arguments.values > 0 { "," } else { "" };
                 self.text(tag, &format!("if [{site}{list}"));
-                self.arguments(tag, &block.arguments);
+                self.parts(tag, &block.arguments.parts);
                 self.text(tag, &format!("] | __fragcache_open {block_end}"));
                 self.print(tag, "0 | __fragcache_hit");
                 let own = self.own(index);
-                self.statements(tag, &["else", &format!("set {own} = 0 | __fragcache_ticket")]);
+                self.statements(tag, &["else"]);
+                self.ticket(tag, &format!("set {own} = "), " | ", &block.arguments);
                 for (at, name) in block.assigned.iter().enumerate() {
                     self.statements(tag, &[&format!("set {own}_s{at} = {name}")]);
                 }

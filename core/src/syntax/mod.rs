@@ -13,6 +13,7 @@ use std::borrow::Cow;
 mod arguments;
 mod block;
 mod checks;
+mod declared;
 mod folder;
 mod literal;
 mod lower;
@@ -22,10 +23,12 @@ mod place;
 mod refusal;
 mod rules;
 mod scanner;
+mod secret;
 pub(crate) mod site;
 mod source_map;
 mod statement;
 mod token;
+mod warning;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +39,7 @@ pub use block::CacheBlock;
 pub use folder::{RewrittenFile, rewrite_folder};
 pub use rules::{Dialect, Syntax};
 pub use source_map::SourceMap;
+pub use warning::Warning;
 
 /// A source after [`rewrite`]: what the engine parses, and what was found on the way.
 ///
@@ -52,6 +56,7 @@ pub struct Rewritten<'s> {
     source: Cow<'s, str>,
     blocks: Vec<CacheBlock>,
     map: SourceMap,
+    warnings: Vec<Warning>,
 }
 
 impl<'s> Rewritten<'s> {
@@ -88,6 +93,19 @@ impl<'s> Rewritten<'s> {
     /// ```
     pub fn blocks(&self) -> &[CacheBlock] {
         &self.blocks
+    }
+
+    /// What is probably a mistake, although the source can be lowered. See [`Warning`].
+    ///
+    /// ```
+    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// let source = "{% cache 300, \"form\" %}{{ csrf_token }}{% endcache %}";
+    /// let page = rewrite("page.html", source, &Syntax::tera())?;
+    /// assert_eq!(page.warnings()[0].name(), "csrf_token");
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// The way back to the author's source.
@@ -132,8 +150,12 @@ pub fn rewrite<'s>(
     syntax: &Syntax,
 ) -> Result<Rewritten<'s>, Error> {
     syntax.validate()?;
-    let untouched =
-        || Rewritten { source: source.into(), blocks: Vec::new(), map: SourceMap::default() };
+    let untouched = || Rewritten {
+        source: source.into(),
+        blocks: Vec::new(),
+        map: SourceMap::default(),
+        warnings: Vec::new(),
+    };
     if memchr::memmem::find(source.as_bytes(), b"cache").is_none() {
         return Ok(untouched());
     }
@@ -142,7 +164,13 @@ pub fn rewrite<'s>(
         return Ok(untouched());
     }
     let lowered = lower::lower(template, source, syntax, &outline);
-    Ok(Rewritten { source: lowered.source.into(), blocks: lowered.blocks, map: lowered.map })
+    let warnings = warning::warnings(source, &outline.secrets, &lowered.blocks);
+    Ok(Rewritten {
+        source: lowered.source.into(),
+        blocks: lowered.blocks,
+        map: lowered.map,
+        warnings,
+    })
 }
 
 /// The name under which the cache blocks of a template without a name are known: a digest of its

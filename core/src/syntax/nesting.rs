@@ -6,6 +6,7 @@
 //! ends and the rest is handed over as it is: the engine reads in the same order, so it stops at
 //! the same place, with its own message.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use crate::error::Error;
@@ -17,6 +18,7 @@ use super::outline::{Block, Edit, Outline, Tag};
 use super::refusal::Refusal;
 use super::rules::{Dialect, Syntax};
 use super::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
+use super::secret;
 use super::statement::{Opener, Role, Statement};
 use super::token::{TokenKind, tokens};
 
@@ -62,6 +64,8 @@ pub(super) struct Walk<'a, 's> {
     line_start: Option<Range<usize>>,
     /// Where the text piece before this one starts.
     text_start: usize,
+    /// The secrets that were found, by block.
+    pub(super) warned: HashSet<(usize, &'s str)>,
 }
 
 enum Flow {
@@ -87,6 +91,7 @@ pub(super) fn outline<'s>(
         child: false,
         line_start: None,
         text_start: 0,
+        warned: HashSet::new(),
     };
     for piece in Scanner::new(source, syntax) {
         if let Flow::HandOver = walk.piece(piece)? {
@@ -107,7 +112,10 @@ impl<'s> Walk<'_, 's> {
                 self.text(&piece);
                 return Ok(Flow::On);
             }
-            PieceKind::Variable if piece.closed => checks::uses(self, piece.inner.clone())?,
+            PieceKind::Variable if piece.closed => {
+                checks::uses(self, piece.inner.clone())?;
+                secret::note(self, piece.inner.clone());
+            }
             PieceKind::Block | PieceKind::LineStatement => return self.statement(piece),
             _ => {}
         }
@@ -160,7 +168,7 @@ impl<'s> Walk<'_, 's> {
         match statement.role {
             Role::Cache => return self.open_cache(tag),
             Role::EndCache => return self.close_cache(tag),
-            _ => {}
+            _ => secret::note(self, tag.piece.inner.clone()),
         }
         if let Flow::HandOver = self.native(&tag, &statement)? {
             return Ok(Flow::HandOver);
@@ -301,12 +309,13 @@ impl<'s> Walk<'_, 's> {
         }
         self.outline.edits.push(Edit::Open(index));
         self.outline.blocks.push(Block {
-            arguments,
             name,
             depth: self.caches,
             end: self.source.len(),
             renders_others: false,
             assigned: Vec::new(),
+            secrets: secret::told_apart(self.source, &arguments, self.dialect()),
+            arguments,
             open: tag,
         });
         self.push(FrameKind::Cache(index), at, checks::cache_levels(self.dialect()))?;

@@ -17,10 +17,21 @@ pub(super) struct Block<'s> {
     pub(super) depth: usize,
     /// The offset after the closing tag; the end of the source where there is none.
     pub(super) end: usize,
-    /// Tera: the variables that the body assigns, to be put back after it.
     /// Tera: whether it renders a block or `super()`, in which another template may assign.
     pub(super) renders_others: bool,
+    /// Tera: the variables that the body assigns, to be put back after it.
     pub(super) assigned: Vec<&'s str>,
+    /// The names of one visitor's secrets that tell its fragments apart.
+    pub(super) secrets: Vec<&'s str>,
+}
+
+/// A name in a cached body that looks like one visitor's secret.
+#[derive(Debug)]
+pub(super) struct Secret<'s> {
+    pub(super) at: usize,
+    pub(super) name: &'s str,
+    /// The outermost cache block around it that does not vary on it.
+    pub(super) block: usize,
 }
 
 /// A tag to be replaced.
@@ -48,4 +59,6 @@ pub(super) enum Edit {
 pub(super) struct Outline<'s> {
     pub(super) blocks: Vec<Block<'s>>,
     pub(super) edits: Vec<Edit>,
+    /// By place.
+    pub(super) secrets: Vec<Secret<'s>>,
 }

@@ -44,13 +44,13 @@ impl SourceMap {
     pub fn original(&self, lowered: usize) -> usize {
         match self.segment(lowered) {
             None => lowered,
-            Some(segment) if segment.copied => segment.copied_to(lowered),
-            Some(segment) => segment.original.start,
+            Some(segment) => segment.start_of(lowered),
         }
     }
 
     /// The range of the author's source that `lowered` stands for: generated text at either end
-    /// becomes the whole of the author's tag.
+    /// becomes the whole of the author's tag. Where the ends were written in the other order, as an
+    /// option that is evaluated later than its neighbours may be, it is all between them.
     ///
     /// ```
     /// # use fragcache::syntax::{Syntax, rewrite};
@@ -59,14 +59,17 @@ impl SourceMap {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn original_range(&self, lowered: Range<usize>) -> Range<usize> {
-        let start = self.original(lowered.start);
         let last = lowered.end.saturating_sub(1).max(lowered.start);
-        let end = match self.segment(last) {
-            None => lowered.end,
-            Some(segment) if segment.copied => segment.copied_to(lowered.end),
-            Some(segment) => segment.original.end,
+        let (Some(first), Some(last)) = (self.segment(lowered.start), self.segment(last)) else {
+            return lowered.start..lowered.end.max(lowered.start);
         };
-        start..end.max(start)
+        let start = first.start_of(lowered.start);
+        let end = last.end_of(lowered.end);
+        if start <= end {
+            return start..end;
+        }
+        let first_end = first.end_of(lowered.end);
+        last.start_of(lowered.start).min(end)..first_end.max(start)
     }
 
     fn segment(&self, lowered: usize) -> Option<&Segment> {
@@ -96,6 +99,16 @@ impl SourceMap {
 }
 
 impl Segment {
+    /// Where the part of this segment from `lowered` on starts in the author's source.
+    fn start_of(&self, lowered: usize) -> usize {
+        if self.copied { self.copied_to(lowered) } else { self.original.start }
+    }
+
+    /// Where its part before `lowered` ends there.
+    fn end_of(&self, lowered: usize) -> usize {
+        if self.copied { self.copied_to(lowered) } else { self.original.end }
+    }
+
     fn copied_to(&self, lowered: usize) -> usize {
         let into = lowered.saturating_sub(self.lowered.start);
         (self.original.start + into).min(self.original.end)

@@ -38,6 +38,7 @@ pub(super) fn token_at(source: &str, at: usize, dialect: Dialect) -> Option<Toke
         b'"' | b'\'' => (TokenKind::String, string_len(rest, first)?),
         b'`' if dialect == Dialect::Tera => (TokenKind::String, string_len(rest, first)?),
         b'(' | b'[' | b'{' => (TokenKind::Open, 1),
+        b'?' if dialect == Dialect::Tera && rest.get(1) == Some(&b'[') => (TokenKind::Open, 2),
         b')' | b']' | b'}' => (TokenKind::Close, 1),
         _ => match word_len(&source[at..], dialect) {
             0 => (TokenKind::Operator, operator_len(&source[at..], dialect)),
@@ -98,7 +99,7 @@ fn operator_len(rest: &str, dialect: Dialect) -> usize {
     }
     match rest.as_bytes() {
         [b'/', b'/', ..] | [b'*', b'*', ..] | [b'=' | b'!' | b'>' | b'<', b'=', ..] => 2,
-        [b'<', b'/', ..] | [b'?', b'.' | b'[', ..] if dialect == Dialect::Tera => 2,
+        [b'<', b'/', ..] | [b'?', b'.', ..] if dialect == Dialect::Tera => 2,
         _ => rest.chars().next().map_or(1, char::len_utf8),
     }
 }

@@ -19,6 +19,10 @@ pub struct Recorded {
     pub template: Option<String>,
     /// The line of the cache block; 0 where there is none.
     pub line: u32,
+    /// The namespaces that it lies in, joined by `/`; empty for none.
+    pub namespace: String,
+    /// The tag that was invalidated.
+    pub tag: Option<String>,
 }
 
 /// An observer that remembers. A clone is another handle to the same memory: give one to the
@@ -54,6 +58,8 @@ impl Observer for Recorder {
             key: event.key.cloned(),
             template: event.template.map(Into::into),
             line: event.line,
+            namespace: event.namespace.to_owned(),
+            tag: event.tag.map(Into::into),
         };
         self.lock().push(recorded);
     }
@@ -75,12 +81,10 @@ impl Recorder {
         self.lock().clear();
     }
 
-    /// How often stored markup of this fragment was served. Callers that received what another
-    /// rendered meanwhile count too.
+    /// How often stored markup of this fragment was served. Stale markup counts too, and callers
+    /// that received what another rendered meanwhile.
     pub fn hits(&self, name: &str) -> usize {
-        self.count(|event| {
-            event.name == name && matches!(event.kind, EventKind::Hit | EventKind::Waited(_))
-        })
+        self.count(|event| event.name == name && is_served(event.kind))
     }
 
     /// How often a body of this fragment was evaluated, stored or not.
@@ -167,6 +171,12 @@ impl Recorder {
         }
         format!("; seen:\n{}", lines.join("\n"))
     }
+}
+
+/// Whether stored markup was served.
+fn is_served(kind: EventKind) -> bool {
+    use EventKind::{Hit, Stale, StoodIn, Waited};
+    matches!(kind, Hit | Stale(_) | StoodIn | Waited(_))
 }
 
 /// How many bodies these events tell of: a miss leads to a render unless another's was received,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::{Gate, fragment, rig, rig_with};
 use crate::clock::Deadline;
-use crate::flight::Joined;
+use crate::flight::{Joined, Wanted};
+use crate::hash::Version;
 use crate::near::Probe;
 use crate::{BypassReason, EventKind, fragment_key};
 
@@ -74,8 +75,14 @@ fn i7_the_limit_is_one_for_all_waits_of_a_lookup() {
                 scope.spawn(|| {
                     let over = Deadline::after(Duration::ZERO);
                     let now = cache.moment();
-                    let flights = cache.flights();
-                    let joined = flights.join(probe, origin, &labels, cache.fresh(), now, over);
+                    let wanted = Wanted {
+                        probe,
+                        origin,
+                        version: Version::default(),
+                        labels: &labels,
+                        fresh: cache.fresh(),
+                    };
+                    let joined = cache.flights().join(wanted, now, over);
                     assert!(matches!(joined, Joined::Alone(BypassReason::WaitLimit)));
                 });
             });

@@ -8,6 +8,8 @@ mod expiry;
 mod fragments;
 mod i1_fresh;
 mod i1_leftovers;
+mod i1_points;
+mod i1_tags;
 mod i2_flight;
 mod i3_errors;
 mod i4_variants;
@@ -24,11 +26,13 @@ mod torture;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{Arguments, Body, KeyEncoder, Opened, OutputMode, Scalar, UnusablePart};
+use crate::engine::{
+    Arguments, Body, KeyEncoder, Opened, OutputMode, Rendering, Scalar, UnusablePart,
+};
 use crate::sync::{Condvar, Mutex};
 use crate::syntax::site::{DIGEST_LEN, Site};
 use crate::testing::{ManualClock, Recorder};
-use crate::{Builder, Fragment, FragmentCache, fragment_key};
+use crate::{Builder, Fragment, FragmentCache, ReadPoint, fragment_key};
 
 /// A cache, its clock, and what it tells.
 struct Rig {
@@ -116,6 +120,30 @@ impl Arguments for Args<'_> {
     }
 }
 
+/// A render that remembers nothing and has no read point.
+struct Plain {
+    mode: OutputMode,
+    bounded: bool,
+}
+
+impl Rendering for Plain {
+    fn mode(&self) -> OutputMode {
+        self.mode
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.bounded
+    }
+
+    fn opens_again(&mut self, _: u64) -> bool {
+        false
+    }
+
+    fn read_point(&mut self) -> Option<ReadPoint> {
+        None
+    }
+}
+
 impl Block {
     fn open(&self, cache: &FragmentCache, mode: OutputMode, args: &[Scalar<'_>]) -> Opened<String> {
         self.open_as(cache, mode, args, true)
@@ -129,7 +157,7 @@ impl Block {
         bounded: bool,
     ) -> Opened<String> {
         let text = |body: &Body| body.as_str().to_owned();
-        cache.open(&self.site, &Args(args), mode, bounded, |_| false, text).unwrap()
+        cache.open(&self.site, &Args(args), &mut Plain { mode, bounded }, text).unwrap()
     }
 
     /// What a page prints for this block, if its body prints what `body` gives.

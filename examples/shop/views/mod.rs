@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::bail;
-use fragcache::FragmentCache;
+use fragcache::{FragmentCache, MissReason};
 
 use crate::cell::{Cell, Row};
 use crate::database::Database;
@@ -169,10 +169,17 @@ fn figures(cache: &FragmentCache, database: &Database) -> Vec<Row> {
     let figure = |name: &str, value: u64| row([("name", name.into()), ("value", value.into())]);
     vec![
         figure("Fragments served from the cache", stats.hits),
-        figure("Fragments not found: never stored, or gone", stats.misses.cold),
-        figure("Fragments not found: expired", stats.misses.expired),
-        figure("Fragments not found: deleted, or one inside was", stats.misses.invalidated),
-        figure("Fragments not found: another variant only", stats.misses.other_variant),
+        figure("Fragments not found: never stored", stats.misses.of(MissReason::Cold)),
+        figure("Fragments not found: expired", stats.misses.of(MissReason::Expired)),
+        figure("Fragments not found: deleted", stats.misses.of(MissReason::Deleted)),
+        figure(
+            "Fragments not found: one inside was deleted",
+            stats.misses.of(MissReason::InnerDeleted),
+        ),
+        figure(
+            "Fragments not found: a tag was invalidated",
+            stats.misses.of(MissReason::TagInvalidated),
+        ),
         figure("Fragments stored", stats.stores),
         figure("Fragments received from another request's render", stats.waits),
         figure("Fragments rendered past the cache", stats.bypasses),

@@ -2,15 +2,17 @@
 //! lookup misses, and a native `if` as the oracle for what a cache block prints.
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Rest, Value};
+use minijinja::value::{Kwargs, Rest, Value};
 
 use super::*;
 
 mod generated;
 mod lowering;
+mod options;
 mod refusals;
 mod scanning;
 mod tera_lowering;
+mod warnings;
 mod whole;
 
 /// The source with cache tags where `@O` and `@C` stand; without quotes, as a place may be in a
@@ -47,6 +49,11 @@ fn minijinja_env(config: SyntaxConfig) -> minijinja::Environment<'static> {
         false
     });
     env.add_filter("__fragcache_ticket", |_: Value| -> Value { Value::from(1) });
+    env.add_filter("__fragcache_declare", |ticket: Value, declared: Kwargs| -> Value {
+        assert!(declared.args().all(|name| matches!(name, "tags" | "stale")));
+        assert!(declared.args().next().is_some());
+        ticket
+    });
     env.add_filter("__fragcache_close", |body: Value, _: Value| -> Value { body });
     env
 }
@@ -90,6 +97,17 @@ fn tera_engine() -> tera::Tera {
     engine.register_filter(
         "__fragcache_ticket",
         |_: tera::Value, _: tera::Kwargs, _: &tera::State| -> tera::Value { tera::Value::from(1) },
+    );
+    engine.register_filter(
+        "__fragcache_declare",
+        |ticket: tera::Value,
+         declared: tera::Kwargs,
+         _: &tera::State|
+         -> tera::TeraResult<tera::Value> {
+            let tags = declared.get::<tera::Value>("tags")?;
+            assert!(tags.is_some() || declared.get::<tera::Value>("stale")?.is_some());
+            Ok(ticket)
+        },
     );
     engine.register_filter(
         "__fragcache_close",

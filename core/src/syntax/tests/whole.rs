@@ -124,7 +124,7 @@ fn a_folder_is_rewritten_file_by_file() {
     let folder = Folder::new("whole");
     let (from, to) = (folder.0.join("from"), folder.0.join("to/deep"));
     fs::create_dir_all(from.join("b/c")).unwrap();
-    let block = "{% cache %}a{% endcache %}";
+    let block = "{% cache %}{{ nonce }}{% endcache %}";
     fs::write(from.join("b/c/page.html"), block).unwrap();
     fs::write(from.join("b.html"), "plain\r\n").unwrap();
     fs::write(from.join("b/bytes.bin"), [0xff, 0, 1]).unwrap();
@@ -132,6 +132,9 @@ fn a_folder_is_rewritten_file_by_file() {
     let files = rewrite_folder(&from, &to, &Syntax::tera(), is_html).unwrap();
     let names: Vec<_> = files.iter().map(RewrittenFile::name).collect();
     assert_eq!(names, ["b.html", "b/c/page.html"]);
+    let warnings: Vec<_> = files.iter().flat_map(RewrittenFile::warnings).collect();
+    assert_eq!(warnings.len(), 1);
+    assert!(warnings[0].to_string().ends_with("(in b/c/page.html:1:15)"), "{}", warnings[0]);
     let expected = rewrite("b/c/page.html", block, &Syntax::tera()).unwrap();
     assert_eq!(fs::read_to_string(to.join("b/c/page.html")).unwrap(), expected.source());
     assert_eq!(fs::read(to.join("b.html")).unwrap(), b"plain\r\n");

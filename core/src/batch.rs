@@ -1,0 +1,154 @@
+//! Invalidations that are collected first and applied together.
+
+use std::time::Duration;
+
+use crate::cache::{Deletion, FragmentCache};
+use crate::error::Error;
+use crate::fresh::Mark;
+use crate::key::{FragmentKey, KeyPart};
+use crate::tag;
+
+/// Deletions and invalidations to be applied at once, or not at all.
+///
+/// Made by [`FragmentCache::batch`]. Collect during a database transaction, [`apply`](Self::apply)
+/// after the commit, and drop the batch on a rollback: a batch that is dropped, also by a panic,
+/// invalidates nothing. Applied before the commit, it would let other requests store what they read
+/// of the old data.
+///
+/// ```
+/// use fragcache::{Fragment, FragmentCache, fragment_key};
+///
+/// let cache = FragmentCache::in_memory();
+/// let row = Fragment::new(fragment_key!("row", 7)).tags(["product:7"]);
+/// cache.render(&row, || "10 €")?;
+///
+/// let mut batch = cache.batch();
+/// batch.invalidate_tags(["product:7"])?.delete(&fragment_key!("grid"));
+/// assert!(cache.contains(row.key())?, "nothing has happened yet");
+/// // … the transaction commits …
+/// batch.apply()?;
+/// assert!(!cache.contains(row.key())?);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a batch does nothing until it is applied"]
+pub struct InvalidationBatch {
+    cache: FragmentCache,
+    pub(crate) acts: Vec<Act>,
+    pub(crate) replica_lag: Option<Duration>,
+}
+
+/// One thing to invalidate.
+#[derive(Debug, Clone)]
+pub(crate) enum Act {
+    Key(FragmentKey),
+    Name(FragmentKey),
+    Template(Box<str>),
+    Tag(Box<str>),
+    Clear,
+}
+
+impl InvalidationBatch {
+    pub(crate) fn new(cache: FragmentCache, replica_lag: Option<Duration>) -> Self {
+        Self { cache, acts: Vec::new(), replica_lag }
+    }
+
+    /// As [`FragmentCache::delete`], when the batch is applied.
+    pub fn delete(&mut self, key: &FragmentKey) -> &mut Self {
+        self.acts.push(Act::Key(key.clone()));
+        self
+    }
+
+    /// As [`FragmentCache::delete_name`], when the batch is applied.
+    pub fn delete_name(&mut self, name: impl KeyPart) -> &mut Self {
+        self.acts.push(Act::Name(FragmentKey::new(name)));
+        self
+    }
+
+    /// As [`FragmentCache::delete_template`], when the batch is applied.
+    pub fn delete_template(&mut self, template: &str) -> &mut Self {
+        self.acts.push(Act::Template(template.into()));
+        self
+    }
+
+    /// As [`FragmentCache::invalidate_tags`], when the batch is applied.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer than
+    /// [`MAX_TAG_BYTES`](crate::MAX_TAG_BYTES); none of the tags is added then.
+    pub fn invalidate_tags<T: AsRef<str>>(
+        &mut self,
+        tags: impl IntoIterator<Item = T>,
+    ) -> Result<&mut Self, Error> {
+        let before = self.acts.len();
+        for text in tags {
+            if let Err(error) = tag::check(text.as_ref()) {
+                self.acts.truncate(before);
+                return Err(error);
+            }
+            self.acts.push(Act::Tag(text.as_ref().into()));
+        }
+        Ok(self)
+    }
+
+    /// As [`FragmentCache::clear`], when the batch is applied.
+    pub fn clear(&mut self) -> &mut Self {
+        self.acts.push(Act::Clear);
+        self
+    }
+
+    /// Repeats this batch so long after it is applied, in place of the cache's
+    /// [`replica_lag`](crate::Builder::replica_lag): for data that other requests read from a
+    /// replica which lags behind.
+    ///
+    /// ```
+    /// use fragcache::testing::ManualClock;
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    /// use std::time::Duration;
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = FragmentCache::builder().clock(clock.clone()).build()?;
+    /// let row = Fragment::new(fragment_key!("row"));
+    ///
+    /// let mut batch = cache.batch();
+    /// batch.delete(row.key()).replica_lag(Duration::from_secs(2));
+    /// batch.apply()?;
+    /// cache.render(&row, || "from a replica that has not heard of the change")?;
+    /// clock.advance(Duration::from_secs(2));
+    /// assert!(!cache.contains(row.key())?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn replica_lag(&mut self, lag: Duration) -> &mut Self {
+        self.replica_lag = Some(lag);
+        self
+    }
+
+    /// Whether nothing was collected.
+    pub fn is_empty(&self) -> bool {
+        self.acts.is_empty()
+    }
+
+    /// Applies everything at once: when this returns, nothing that any of it covers is served from
+    /// what was read before.
+    ///
+    /// # Errors
+    ///
+    /// None in this process; a cache with a far store can fail to reach it.
+    pub fn apply(self) -> Result<Deletion, Error> {
+        Ok(self.cache.clone().apply(&self))
+    }
+}
+
+impl Act {
+    /// The label of this act in a cache; `None` for everything in it.
+    pub(crate) fn mark(&self, cache: &FragmentCache) -> Option<Mark> {
+        match self {
+            Self::Key(key) => Some(cache.key_label(key).into()),
+            Self::Name(key) => cache.name_label(key).map(Into::into),
+            Self::Template(template) => Some(cache.template_label(template).into()),
+            Self::Tag(text) => Some(Mark::tag(cache.tag_label(text), text)),
+            Self::Clear => cache.namespace_label().map(Into::into),
+        }
+    }
+}

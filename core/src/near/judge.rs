@@ -1,0 +1,96 @@
+//! Whether an entry may be served now.
+
+use super::{Missed, Probe};
+use crate::clock::Moment;
+use crate::entry::Entry;
+use crate::fresh::{Broken, Freshness};
+use crate::hash::KeyHasher;
+use crate::observe::MissReason;
+
+/// What it takes to tell.
+pub(super) struct Judge<'a> {
+    pub(super) hasher: KeyHasher,
+    pub(super) fresh: &'a Freshness,
+    pub(super) now: &'a dyn Fn() -> Moment,
+    /// How eagerly entries are refreshed before they expire; 0 for not at all.
+    pub(super) early_refresh: f64,
+}
+
+/// What an entry is good for.
+pub(super) enum Verdict {
+    Fresh,
+    /// To be served while one caller renders anew.
+    Stale(MissReason),
+    Gone(Missed),
+}
+
+impl Judge<'_> {
+    /// Judges an entry. `checked` is how far after its read point its labels were last compared:
+    /// while the sequence has not moved since, one comparison is all.
+    pub(super) fn judge(&self, probe: Probe<'_>, entry: &Entry, checked: &mut u32) -> Verdict {
+        let ageing = if entry.expires == Moment::NEVER { None } else { self.ageing(entry) };
+        if ageing == Some(MissReason::Expired) && entry.last() <= (self.now)() {
+            return Verdict::Gone(MissReason::Expired.into());
+        }
+        if let Some(missed) = self.broken(probe, entry, checked) {
+            return Verdict::Gone(missed);
+        }
+        ageing.map_or(Verdict::Fresh, Verdict::Stale)
+    }
+
+    fn ageing(&self, entry: &Entry) -> Option<MissReason> {
+        let now = (self.now)();
+        if entry.expires <= now {
+            return Some(MissReason::Expired);
+        }
+        let early = self.early_refresh > 0.0 && self.is_early(entry, now);
+        early.then_some(MissReason::Early)
+    }
+
+    /// Whether this lookup is the one in many that refreshes early, so that a fragment which is
+    /// slow to render and often asked for never expires under its callers: the more probable, the
+    /// nearer its end and the longer its render (Vattani, Chierichetti, Lowenstein: Optimal
+    /// Probabilistic Cache Stampede Prevention, VLDB 2015).
+    fn is_early(&self, entry: &Entry, now: Moment) -> bool {
+        let Some(terms) = &entry.terms else { return false };
+        let left = entry.expires.since(now).as_secs_f64();
+        let eager = terms.render_time.as_secs_f64() * self.early_refresh;
+        // The logarithm of a number in (0, 1] with 53 bits is at least -37.
+        left < eager * 37.0 && left <= eager * -(1.0 - fastrand::f64()).ln()
+    }
+
+    fn broken(&self, probe: Probe<'_>, entry: &Entry, checked: &mut u32) -> Option<Missed> {
+        let (mut present, mut settled) = self.fresh.look();
+        if settled && present.steps_after(entry.read) == Some(*checked) {
+            return None;
+        }
+        if !settled {
+            self.fresh.settle((self.now)());
+            (present, settled) = self.fresh.look();
+        }
+        let labels = self.hasher.labels(probe.key, probe.hash, entry.origin.template_label);
+        if let Some(broken) = self.fresh.first_broken(&labels, entry.dependencies(), entry.read) {
+            return Some(missed(broken));
+        }
+        // Past all counting, labels are compared every time.
+        if let Some(steps) = present.steps_after(entry.read).filter(|_| settled) {
+            *checked = steps;
+        }
+        None
+    }
+}
+
+fn missed(broken: Broken) -> Missed {
+    let reason = match broken {
+        Broken::Key => MissReason::Deleted,
+        Broken::Name => MissReason::NameDeleted,
+        Broken::Template => MissReason::TemplateDeleted,
+        Broken::Namespace => MissReason::NamespaceCleared,
+        Broken::Tag(label) => {
+            return Missed { tag: Some(label), ..MissReason::TagInvalidated.into() };
+        }
+        Broken::Inner => MissReason::InnerDeleted,
+        Broken::Floor => MissReason::Cleared,
+    };
+    reason.into()
+}

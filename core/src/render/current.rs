@@ -1,0 +1,118 @@
+//! What a body may ask for the fragment that it is rendered in.
+//!
+//! Rust functions and filters that a template calls, and bodies that Rust code renders, use these;
+//! templates have `cache_tags`, `cache_expire` and `cache_veto`. All of them speak to the innermost
+//! fragment that is being rendered on this thread, and reach the fragments around it through it.
+//! Where none is being rendered they do nothing, so a function that loads data can always call
+//! them, inside a cache block or not:
+//!
+//! ```
+//! use fragcache::{Fragment, FragmentCache, current, fragment_key};
+//!
+//! /// Loads a product, and tells the fragment that shows it what it depends on.
+//! fn product(id: u32) -> String {
+//!     current::add_tags([format!("product:{id}")]).unwrap();
+//!     format!("Product {id}")
+//! }
+//!
+//! let cache = FragmentCache::in_memory();
+//! let row = Fragment::new(fragment_key!("row", 7));
+//! cache.render(&row, || product(7))?;
+//! cache.invalidate_tags(["product:7"])?;
+//! assert!(!cache.contains(row.key())?);
+//! # Ok::<(), fragcache::Error>(())
+//! ```
+
+use std::time::Duration;
+
+use super::stack;
+use crate::error::Error;
+use crate::observe::RefusalReason;
+use crate::tag;
+
+/// Whether a fragment is being rendered on this thread.
+///
+/// ```
+/// assert!(!fragcache::current::is_open());
+/// ```
+pub fn is_open() -> bool {
+    stack::depth() > 0
+}
+
+/// Adds tags to the fragment: it is gone when one of them is
+/// [invalidated](crate::FragmentCache::invalidate_tags), from its read point on, however late they
+/// are added.
+///
+/// # Errors
+///
+/// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer than
+/// [`MAX_TAG_BYTES`](crate::MAX_TAG_BYTES). Nothing is added then, and the fragment is not stored,
+/// as it depends on what could not be said.
+pub fn add_tags<T: AsRef<str>>(tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
+    if !is_open() {
+        return tags.into_iter().try_for_each(|tag| tag::check(tag.as_ref()));
+    }
+    // The user's iterator may render; it runs before the frames are looked at.
+    let tags: Vec<T> = tags.into_iter().collect();
+    let checked = tags.iter().try_for_each(|tag| tag::check(tag.as_ref()));
+    stack::with_top(|frame| match checked {
+        Ok(()) => {
+            for tag in &tags {
+                frame.tag_late(tag.as_ref());
+            }
+            Ok(())
+        }
+        Err(error) => {
+            frame.veto(RefusalReason::Tag);
+            Err(error)
+        }
+    })
+    .unwrap_or(Ok(()))
+}
+
+/// Shortens the fragment's life: it expires so long after now, if its timeout does not end it
+/// before. Zero expires it at once.
+///
+/// ```
+/// use fragcache::testing::ManualClock;
+/// use fragcache::{Fragment, FragmentCache, current, fragment_key};
+/// use std::time::Duration;
+///
+/// let clock = ManualClock::new();
+/// let cache = FragmentCache::builder().clock(clock.clone()).build()?;
+/// let offer = Fragment::new(fragment_key!("offer"));
+/// let body = || {
+///     current::expire_after(Duration::from_secs(20)); // when the offer ends
+///     "today only"
+/// };
+/// cache.render(&offer, body)?;
+/// clock.advance(Duration::from_secs(20));
+/// assert!(!cache.contains(offer.key())?);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+pub fn expire_after(life: Duration) {
+    let Some(cache) = stack::with_top(|frame| frame.cache.clone()) else { return };
+    let expires = cache.moment().saturating_after(life);
+    stack::with_top(|frame| frame.inner_expires = frame.inner_expires.min(expires));
+}
+
+/// Sees to it that the fragment is not stored, nor any around it. For functions whose output is
+/// for one visitor alone, such as a form's token.
+///
+/// ```
+/// use fragcache::{Fragment, FragmentCache, current, fragment_key};
+///
+/// fn csrf_token() -> String {
+///     current::veto();
+///     "5a17".to_owned()
+/// }
+///
+/// let cache = FragmentCache::in_memory();
+/// let form = Fragment::new(fragment_key!("form"));
+/// cache.render(&form, csrf_token)?;
+/// assert!(!cache.contains(form.key())?);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+pub fn veto() {
+    stack::with_top(|frame| frame.veto(RefusalReason::Vetoed));
+}

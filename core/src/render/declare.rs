@@ -1,0 +1,183 @@
+//! What a cache block or its body says of the fragment once it is known to be rendered: tags, the
+//! stale window. None of it is evaluated on a hit.
+
+use std::time::Duration;
+
+use super::stack::{self, Frame};
+use crate::error::{Error, ErrorKind};
+use crate::observe::{EventKind, RefusalReason};
+use crate::policy::OnMistake;
+use crate::tag;
+use crate::timeout::{Scalar, Timeout};
+
+/// The value of a `tags` argument, as an engine extension hands it over.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Tags<'a> {
+    /// A list.
+    List(Vec<Scalar<'a>>),
+    /// Anything else.
+    Other(Scalar<'a>),
+}
+
+/// Notes for the block of ticket number `id` what it declares: the values of its options `tags`
+/// and `stale`, where it has them.
+///
+/// # Errors
+///
+/// [`ErrorKind::Tag`] or [`ErrorKind::Timeout`] with the block's place, as the cache's
+/// [`Policy`](crate::Policy) has it. The block is not stored then.
+pub fn declare(id: u64, tags: Option<&Tags<'_>>, stale: Option<Scalar<'_>>) -> Result<(), Error> {
+    let outcome = stack::with_frame(id, |frame| {
+        let tags = tags.map_or(Ok(Vec::new()), read).and_then(|tags| {
+            tag::check_count(tags.len())?;
+            Ok(tags)
+        });
+        let stale = stale.map(window).transpose();
+        match (tags, stale) {
+            (Ok(tags), Ok(stale)) => {
+                tags.iter().for_each(|tag| frame.tag(tag));
+                frame.stale = stale.unwrap_or(frame.stale);
+                Ok(())
+            }
+            (Err(error), _) => Err(refused(frame, error, RefusalReason::Tag)),
+            (_, Err(error)) => Err(refused(frame, error, RefusalReason::Timeout)),
+        }
+    });
+    settle(outcome)
+}
+
+/// `cache_tags(tags=…)` in a template: as [`current::add_tags`](crate::current::add_tags), for an
+/// engine's values.
+///
+/// # Errors
+///
+/// [`ErrorKind::Tag`], as the cache's [`Policy`](crate::Policy) has it. The fragment is not stored
+/// then.
+pub fn add_tags(tags: &Tags<'_>) -> Result<(), Error> {
+    let checked = read(tags);
+    if stack::depth() == 0 {
+        return checked.map(drop);
+    }
+    let outcome = stack::with_top(|frame| match checked {
+        Ok(tags) => {
+            tags.iter().for_each(|tag| frame.tag_late(tag));
+            Ok(())
+        }
+        Err(error) => Err(refused(frame, error, RefusalReason::Tag)),
+    });
+    settle(outcome)
+}
+
+/// `cache_expire(after=…)` in a template: as
+/// [`current::expire_after`](crate::current::expire_after), for an engine's value, which is read
+/// as a timeout is.
+///
+/// # Errors
+///
+/// [`ErrorKind::Timeout`] for anything but a duration or none, which changes nothing.
+pub fn expire_after(after: Scalar<'_>) -> Result<(), Error> {
+    match Timeout::from_scalar(after) {
+        Ok(Timeout::After(life)) => super::current::expire_after(life),
+        Ok(Timeout::Never | Timeout::Default) => {}
+        Ok(Timeout::Delete) => {
+            return Err(Error::new(
+                ErrorKind::Timeout,
+                "'del' is no time to expire after; write a number of seconds, a duration \
+                 (\"90s\"), or cache_veto() to store nothing",
+            ));
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// An error, and whether it is to be seen.
+struct Refused(Error, OnMistake, Box<dyn FnOnce()>);
+
+/// Keeps a frame from being stored, and tells what to do about it once the frames are let go of.
+fn refused(frame: &mut Frame, error: Error, reason: RefusalReason) -> Refused {
+    frame.veto(reason);
+    let (cache, origin, key) = (frame.cache.clone(), frame.origin.clone(), frame.key.clone());
+    let on_mistake = cache.policy().bad_arguments;
+    let tell = move || cache.emit(EventKind::Refused(reason), Some(&key), &origin);
+    Refused(frame.locate(error), on_mistake, Box::new(tell))
+}
+
+fn settle(outcome: Option<Result<(), Refused>>) -> Result<(), Error> {
+    let Some(Err(Refused(error, on_mistake, tell))) = outcome else { return Ok(()) };
+    match on_mistake {
+        // The veto is told of when the block is closed.
+        OnMistake::Uncached => Ok(()),
+        OnMistake::Error => {
+            tell();
+            Err(error)
+        }
+    }
+}
+
+fn read(tags: &Tags<'_>) -> Result<Vec<String>, Error> {
+    let list = match tags {
+        Tags::List(list) => list,
+        Tags::Other(value) => {
+            return Err(tag::refuse(format!(
+                "tags is {}: write a list, such as tags=[\"nav\", \"post:7\"]",
+                named(value)
+            )));
+        }
+    };
+    let text = |value: &Scalar<'_>| match value {
+        Scalar::Str(text) => tag::check(text).map(|()| (*text).to_owned()),
+        Scalar::Int(number) => Ok(number.to_string()),
+        Scalar::BigInt(number) => Ok(number.to_string()),
+        Scalar::Undefined => Err(tag::refuse(
+            "a tag is undefined, so nothing could invalidate the fragment by it: write a text, \
+             such as \"post:\" ~ post.id",
+        )),
+        other => Err(tag::refuse(format!(
+            "a tag is {}: write a text, such as \"post:\" ~ post.id",
+            named(other)
+        ))),
+    };
+    list.iter().map(text).collect()
+}
+
+fn window(stale: Scalar<'_>) -> Result<Duration, Error> {
+    if stale == Scalar::None {
+        return Ok(Duration::ZERO);
+    }
+    match Timeout::from_scalar(stale) {
+        Ok(Timeout::After(window)) => Ok(window),
+        Ok(_) => Err(Error::new(
+            ErrorKind::Timeout,
+            "the stale window is 'del'; write a duration (\"30s\"), or none for no window",
+        )),
+        Err(_) => Err(Error::new(
+            ErrorKind::Timeout,
+            format!(
+                "the stale window is {}; write a duration (\"30s\") or a positive number of \
+                 seconds, or none for no window",
+                shown(stale)
+            ),
+        )),
+    }
+}
+
+fn named(value: &Scalar<'_>) -> String {
+    match value {
+        Scalar::Undefined => "undefined".to_owned(),
+        Scalar::None => "none".to_owned(),
+        Scalar::Bool(value) => format!("the boolean {value}"),
+        Scalar::Int(_) | Scalar::BigInt(_) | Scalar::Float(_) => "a number".to_owned(),
+        Scalar::Str(text) => format!("the text {:?}", text.chars().take(40).collect::<String>()),
+        Scalar::Other(kind) => format!("a {kind}"),
+    }
+}
+
+fn shown(value: Scalar<'_>) -> String {
+    match value {
+        Scalar::Int(number) => number.to_string(),
+        Scalar::Float(number) => format!("{number:e}"),
+        other => named(&other),
+    }
+}

@@ -1,0 +1,360 @@
+//! From a key to a body or a frame: the lookup, the waits, and what a caller does who finds nothing
+//! fresh. Blocks of templates and fragments of Rust code both come this way.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Ticket;
+use super::stack::{self, Frame, Inherited, Purpose};
+use crate::cache::FragmentCache;
+use crate::clock::Moment;
+use crate::entry::{Body, Entry, KeyBytes, Origin};
+use crate::flight::{Joined, Wanted};
+use crate::fresh::{DependencySet, Label, Labels, Sequence};
+use crate::hash::Version;
+use crate::key::MAX_KEY_BYTES;
+use crate::near::{Missed, Near, Probe, Variant};
+use crate::observe::{BypassReason, EventKind, MissReason, RefusalReason};
+use crate::point::{self, ReadPoint};
+use crate::policy::Mode;
+use crate::protection::Protection;
+use crate::timeout::Timeout;
+
+/// What a cache block is to do.
+#[derive(Debug)]
+pub enum Opened<R> {
+    /// Print this; the body is not needed.
+    Hit(R),
+    /// Render the body, then close the ticket with it.
+    Render(Ticket),
+}
+
+/// A block's wishes after its arguments were read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Request {
+    pub(crate) timeout: Timeout,
+    pub(crate) unless: bool,
+    pub(crate) refresh: bool,
+    /// Whether someone gives up this render's open fragments when it fails.
+    pub(crate) scoped: bool,
+    pub(crate) version: Version,
+    /// The stale window; the cache's own without.
+    pub(crate) stale: Option<Duration>,
+}
+
+/// How often a caller that received an outdated render of another's tries again.
+const ATTEMPTS: usize = 3;
+
+/// One caller on its way.
+struct Caller<'a> {
+    cache: &'a FragmentCache,
+    probe: Probe<'a>,
+    origin: &'a Arc<Origin>,
+    request: &'a Request,
+    labels: Labels,
+    /// The read point that the caller's data is from, if it told.
+    point: Option<Sequence>,
+}
+
+impl FragmentCache {
+    /// The way of a hit, for a block that asks for nothing special; `None` if this is not such a
+    /// case.
+    pub(crate) fn quick_hit<R>(
+        &self,
+        probe: Probe<'_>,
+        variant: Variant<'_>,
+        request: &Request,
+        on_hit: impl Fn(&Body) -> R,
+    ) -> Option<Result<R, Missed>> {
+        let plain = !request.unless && !request.refresh && request.timeout != Timeout::Delete;
+        if !plain || !self.reads() {
+            return None;
+        }
+        let near = self.near()?;
+        // Only a fragment around this one, or an observer, wants more than the body.
+        let told = stack::depth() > 0 || self.has_observer();
+        let on_entry = |entry: &Entry| (on_hit(&entry.body), told.then(|| entry.clone()));
+        let found = near.lookup(probe, variant, self.fresh(), &|| self.recent(), on_entry);
+        Some(found.map(|(value, entry)| {
+            if let Some(entry) = entry {
+                self.pass_on(probe, &entry);
+                self.emit(EventKind::Hit, Some(probe.key), &entry.origin);
+            }
+            value
+        }))
+    }
+
+    /// Tells the fragment around this one what it depends on by printing `entry`.
+    fn pass_on(&self, probe: Probe<'_>, entry: &Entry) {
+        let labels = self.hasher().labels(probe.key, probe.hash, entry.origin.template_label);
+        stack::with_top(|outer| outer.inherit(&Inherited::from_entry(self, &labels, entry)));
+    }
+
+    /// Everything else: misses, waits, and bypasses.
+    ///
+    /// `missed` is the outcome of a lookup that was made already, `point` the caller's read point
+    /// beside those whose scopes are open.
+    pub(crate) fn open_slow<R>(
+        &self,
+        probe: Probe<'_>,
+        origin: &Arc<Origin>,
+        request: &Request,
+        missed: Option<Missed>,
+        point: Option<ReadPoint>,
+        on_hit: impl Fn(&Body) -> R,
+    ) -> Opened<R> {
+        self.fresh().settle(self.recent());
+        let labels = self.hasher().labels(probe.key, probe.hash, origin.template_label);
+        let caller =
+            Caller { cache: self, probe, origin, request, labels, point: self.oldest_point(point) };
+        let Some(near) = self.near() else { return caller.print(&[], BypassReason::Mode) };
+        if request.timeout == Timeout::Delete {
+            self.delete_encoded(probe.key);
+            return caller.veto(BypassReason::Delete);
+        }
+        if request.unless {
+            return caller.veto(BypassReason::Unless);
+        }
+        match self.mode() {
+            Mode::Bypass => return caller.print(&[], BypassReason::Mode),
+            _ if probe.key.len() > MAX_KEY_BYTES => {
+                let refused = EventKind::Refused(RefusalReason::KeyTooLong);
+                return caller.render(Purpose::Print, None, &[refused], None);
+            }
+            Mode::Normal if request.refresh => {
+                stack::abandon_leftover(probe.hash, origin);
+                let flight = self.flights().lead_anew(caller.wanted());
+                let miss = [EventKind::Miss(MissReason::Refresh)];
+                return caller.render(Purpose::Store(flight), None, &miss, None);
+            }
+            Mode::Normal | Mode::ReadOnly => {}
+        }
+        // A failed render that nobody bounds may have left this very fragment open.
+        stack::abandon_leftover(probe.hash, origin);
+        caller.enter(near, missed, on_hit)
+    }
+
+    fn oldest_point(&self, point: Option<ReadPoint>) -> Option<Sequence> {
+        if !self.protections().keep(Protection::ReadPoint) {
+            return None;
+        }
+        let number = self.number();
+        let given = point.and_then(|point| point.of(number));
+        point::oldest_open(number).into_iter().chain(given).min()
+    }
+
+    /// A stored body in place of the error of one that failed: within its stale window, and unless
+    /// the caller insisted on a new one.
+    pub(crate) fn stand_in(
+        &self,
+        probe: Probe<'_>,
+        variant: Variant<'_>,
+        request: &Request,
+    ) -> Option<Body> {
+        if request.unless || request.refresh || request.timeout == Timeout::Delete {
+            return None;
+        }
+        let near = self.near().filter(|_| self.reads())?;
+        let found = near.lookup(probe, variant, self.fresh(), &|| self.recent(), Entry::clone);
+        let entry = match found {
+            Ok(entry) => entry,
+            Err(missed) => missed.stale?,
+        };
+        self.pass_on(probe, &entry);
+        self.emit(EventKind::StoodIn, Some(probe.key), &entry.origin);
+        Some(entry.body)
+    }
+
+    pub(super) fn frame(
+        &self,
+        probe: Probe<'_>,
+        origin: &Arc<Origin>,
+        request: &Request,
+        purpose: Purpose,
+        veto: Option<RefusalReason>,
+    ) -> Frame {
+        Frame {
+            id: stack::next_id(),
+            cache: self.clone(),
+            purpose,
+            key: KeyBytes::from_slice(probe.key),
+            hash: probe.hash,
+            origin: Arc::clone(origin),
+            labels: self.hasher().labels(probe.key, probe.hash, origin.template_label),
+            read: self.fresh().now(),
+            started: self.moment(),
+            life: self.life(request.timeout),
+            stale: request.stale.unwrap_or(self.ageing().stale_window),
+            version: request.version,
+            inner: DependencySet::default(),
+            inner_expires: Moment::NEVER,
+            inner_last: Moment::NEVER,
+            veto,
+            scoped: request.scoped,
+        }
+    }
+
+    fn life(&self, timeout: Timeout) -> Option<Duration> {
+        match timeout {
+            Timeout::Default | Timeout::Delete => self.default_life(),
+            Timeout::Never => None,
+            Timeout::After(life) => Some(life),
+        }
+    }
+}
+
+impl Caller<'_> {
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            probe: self.probe,
+            origin: self.origin,
+            version: self.request.version,
+            labels: &self.labels,
+            fresh: self.cache.fresh(),
+        }
+    }
+
+    fn look(&self, near: &Near) -> Result<Entry, Missed> {
+        let variant = Variant {
+            digest: self.origin.digest(),
+            mode: self.origin.mode(),
+            version: self.request.version,
+        };
+        let recent = || self.cache.recent();
+        near.lookup(self.probe, variant, self.cache.fresh(), &recent, Entry::clone)
+    }
+
+    fn emit(&self, kind: EventKind, tag: Option<Label>) {
+        let is_asked = kind == EventKind::Miss(MissReason::TagInvalidated);
+        let tag = tag.filter(|_| is_asked && self.cache.has_observer());
+        let tag = tag.and_then(|label| self.cache.fresh().tag_of(label));
+        self.cache.emit_about(kind, Some(self.probe.key), self.origin, tag.as_deref());
+    }
+
+    /// Whether what this caller would render was invalidated before it began.
+    fn is_late(&self) -> bool {
+        self.point.is_some_and(|read| !self.cache.fresh().holds(&self.labels, None, read))
+    }
+
+    /// A lookup in `near` has found nothing fresh, or was not made yet.
+    fn enter<R>(
+        &self,
+        near: &Near,
+        mut missed: Option<Missed>,
+        on_hit: impl Fn(&Body) -> R,
+    ) -> Opened<R> {
+        let flights = self.cache.flights();
+        let reads_only = self.cache.mode() == Mode::ReadOnly;
+        let serve = |entry: &Entry, kind| {
+            self.cache.pass_on(self.probe, entry);
+            self.emit(kind, None);
+            Opened::Hit(on_hit(&entry.body))
+        };
+        let (mut first, mut deadline) = (None, None);
+        for _ in 0..ATTEMPTS {
+            let now_missed = match missed.take().map_or_else(|| self.look(near), Err) {
+                Ok(entry) => return serve(&entry, EventKind::Hit),
+                Err(missed) => missed,
+            };
+            let began = self.cache.moment();
+            if let Some(entry) = now_missed.stale {
+                let reason = now_missed.reason;
+                let refreshes = !reads_only && !self.is_late();
+                let flight =
+                    refreshes.then(|| flights.lead_refresh(self.wanted(), began)).flatten();
+                let Some(flight) = flight else { return serve(&entry, stale(&entry, began)) };
+                return match self.look(near) {
+                    // Another caller refreshed it meanwhile.
+                    Ok(newer) if newer.expires != entry.expires || newer.read != entry.read => {
+                        flights.land(&flight, newer.clone());
+                        serve(&newer, EventKind::Hit)
+                    }
+                    _ => {
+                        let miss = [EventKind::Miss(reason)];
+                        self.render(Purpose::Refresh(flight), None, &miss, None)
+                    }
+                };
+            }
+            let &mut (reason, tag) = first.get_or_insert((now_missed.reason, now_missed.tag));
+            let miss = EventKind::Miss(reason);
+            let print =
+                |why| self.render(Purpose::Print, None, &[miss, EventKind::Bypassed(why)], tag);
+            if reads_only {
+                return print(BypassReason::ReadOnly);
+            }
+            if self.is_late() {
+                return print(BypassReason::ReadPoint);
+            }
+            let deadline = *deadline.get_or_insert_with(|| flights.deadline());
+            match flights.join(self.wanted(), began, deadline) {
+                Joined::Lead(flight) => {
+                    // Another leader may have landed since the lookup.
+                    if self.cache.protections().keep(Protection::SecondLook)
+                        && let Ok(entry) = self.look(near)
+                    {
+                        flights.land(&flight, entry.clone());
+                        return serve(&entry, EventKind::Hit);
+                    }
+                    return self.render(Purpose::Store(flight), None, &[miss], tag);
+                }
+                Joined::Pass(flight) => {
+                    let events = [miss, EventKind::Bypassed(BypassReason::Unshared)];
+                    return self.render(Purpose::Store(flight), None, &events, tag);
+                }
+                Joined::Alone(why) => return print(why),
+                Joined::Follow(entry) => {
+                    // The leader may have used fragments that were invalidated before this
+                    // caller came.
+                    if !self.cache.protections().keep(Protection::FollowerCheck)
+                        || self.cache.fresh().holds(&self.labels, entry.dependencies(), entry.read)
+                    {
+                        self.emit(miss, tag);
+                        let waited = self.cache.moment().since(began);
+                        return serve(&entry, EventKind::Waited(waited));
+                    }
+                }
+                Joined::Again => {}
+            }
+        }
+        let bypassed = EventKind::Bypassed(BypassReason::WaitLimit);
+        match first {
+            Some((reason, tag)) => {
+                self.render(Purpose::Print, None, &[EventKind::Miss(reason), bypassed], tag)
+            }
+            None => self.render(Purpose::Print, None, &[bypassed], None),
+        }
+    }
+
+    /// Renders outside the cache; what is around may be stored.
+    fn print<R>(&self, before: &[EventKind], why: BypassReason) -> Opened<R> {
+        let events = [before, &[EventKind::Bypassed(why)]].concat();
+        self.render(Purpose::Print, None, &events, None)
+    }
+
+    /// Renders outside the cache, and nothing around is stored.
+    fn veto<R>(&self, why: BypassReason) -> Opened<R> {
+        let veto = Some(RefusalReason::Vetoed);
+        self.render(Purpose::Print, veto, &[EventKind::Bypassed(why)], None)
+    }
+
+    fn render<R>(
+        &self,
+        purpose: Purpose,
+        veto: Option<RefusalReason>,
+        events: &[EventKind],
+        tag: Option<Label>,
+    ) -> Opened<R> {
+        // Made before anyone is told: if an observer panics, its drop gives up the flight.
+        let mut frame = self.cache.frame(self.probe, self.origin, self.request, purpose, veto);
+        frame.read = frame.read.min(self.point.unwrap_or(Sequence::LAST));
+        for &kind in events {
+            self.emit(kind, tag);
+        }
+        Opened::Render(Ticket::new(stack::push(frame)))
+    }
+}
+
+/// What to tell of an entry that is served while it is rendered anew.
+fn stale(entry: &Entry, now: Moment) -> EventKind {
+    if entry.expires > now { EventKind::Hit } else { EventKind::Stale(now.since(entry.expires)) }
+}

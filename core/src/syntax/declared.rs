@@ -1,0 +1,206 @@
+//! `tags` and `stale`: the mistakes that their source shows by itself. Only single literals, and
+//! the literals of a list, are read; whatever else is wrong shows when a miss evaluates them.
+
+use crate::error::Error;
+use crate::timeout::{Scalar, Timeout};
+
+use super::arguments::excerpt;
+use super::literal::string_value;
+use super::refusal::Refusal;
+use super::token::{Token, TokenKind};
+
+/// The most tags that a block may declare.
+const MOST_TAGS: usize = 64;
+
+/// The most bytes of a tag.
+const MOST_TAG_BYTES: usize = 256;
+
+/// What an expression is, as far as its tokens tell.
+enum Value<'t> {
+    /// With its value, where that is certain.
+    Text(Option<String>),
+    Boolean,
+    Number(f64),
+    Map,
+    /// With its items.
+    List(Vec<&'t [Token]>),
+    Other,
+}
+
+/// Refuses what the option `name` can never take. `value` is its expression, not empty.
+pub(super) fn check(
+    source: &str,
+    name: &str,
+    value: &[Token],
+    refusal: &Refusal<'_>,
+) -> Result<(), Error> {
+    let problem = match name {
+        "tags" => tags(source, value),
+        _ => stale(source, value).map(|problem| (value, problem)),
+    };
+    match problem.as_ref().and_then(|(tokens, problem)| Some((tokens.first()?, problem))) {
+        Some((first, problem)) => Err(refusal.at(first.start, problem.clone())),
+        None => Ok(()),
+    }
+}
+
+fn tags<'t>(source: &str, value: &'t [Token]) -> Option<(&'t [Token], String)> {
+    let shown = excerpt(text_of(source, value));
+    let not_a_list = |what: &str| {
+        format!("`tags` is the {what} `{shown}`, and takes a list: write `tags=[\"nav\"]`")
+    };
+    let problem = match read(source, value) {
+        Value::List(items) => {
+            if items.len() > MOST_TAGS {
+                let problem = format!(
+                    "`tags` lists {} tags, and a fragment has at most {MOST_TAGS}: keep those \
+                     that something is deleted by",
+                    items.len()
+                );
+                return Some((value, problem));
+            }
+            return items.into_iter().find_map(|item| Some((item, tag(source, item)?)));
+        }
+        Value::Text(_) => {
+            format!(
+                "`tags` is the string `{shown}`, and takes a list: write `tags=[{}]`",
+                // As the author writes strings, where that fits into a message.
+                if shown.ends_with('…') { "…" } else { shown.as_str() },
+            )
+        }
+        Value::Boolean => not_a_list("boolean"),
+        Value::Number(_) => not_a_list("number"),
+        Value::Map => not_a_list("map"),
+        Value::Other => return None,
+    };
+    Some((value, problem))
+}
+
+/// What is wrong with one item of a list.
+fn tag(source: &str, item: &[Token]) -> Option<String> {
+    let Value::Text(Some(tag)) = read(source, item) else { return None };
+    if tag.is_empty() {
+        return Some(
+            "this tag is empty: write what the fragment is deleted by, such as \"post:7\", or \
+             remove it"
+                .into(),
+        );
+    }
+    (tag.len() > MOST_TAG_BYTES).then(|| {
+        format!(
+            "the tag `{}` is {} bytes long, and a tag has at most {MOST_TAG_BYTES}: write a \
+             shorter one",
+            excerpt(&tag),
+            tag.len()
+        )
+    })
+}
+
+fn stale(source: &str, value: &[Token]) -> Option<String> {
+    let shown = excerpt(text_of(source, value));
+    let problem = match read(source, value) {
+        Value::Boolean => "a boolean",
+        Value::Number(seconds) if seconds < 0.0 => "negative",
+        Value::Number(0.0) => NO_TIME,
+        Value::Number(seconds) => match Timeout::from_scalar(Scalar::Float(seconds)) {
+            Ok(_) => return None,
+            Err(_) => TOO_LONG,
+        },
+        Value::Text(Some(text)) => match Timeout::parse(&text) {
+            Ok(Timeout::After(_)) => return None,
+            _ => of_text(text.trim()),
+        },
+        Value::Text(None) | Value::Map | Value::List(_) | Value::Other => return None,
+    };
+    Some(format!(
+        "`stale` is `{shown}`, which is {problem}: write for how long an expired fragment may \
+         still be served, in seconds (30) or as a duration (\"30s\"), or leave it out"
+    ))
+}
+
+const TOO_LONG: &str = "longer than a clock can count";
+const NO_TIME: &str = "no time at all";
+
+/// What is wrong with a text that is no positive duration.
+fn of_text(text: &str) -> &'static str {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return if text.bytes().all(|byte| byte == b'0') { NO_TIME } else { TOO_LONG };
+    }
+    match humantime::parse_duration(text) {
+        Ok(life) if life.is_zero() => NO_TIME,
+        Ok(_) | Err(humantime::DurationError::NumberOverflow) => TOO_LONG,
+        Err(_) => "not a duration",
+    }
+}
+
+fn text_of<'s>(source: &'s str, tokens: &[Token]) -> &'s str {
+    match (tokens.first(), tokens.last()) {
+        (Some(first), Some(last)) => &source[first.start..last.end],
+        _ => "",
+    }
+}
+
+fn read<'t>(source: &str, tokens: &'t [Token]) -> Value<'t> {
+    match tokens {
+        [one] if one.kind == TokenKind::String => {
+            Value::Text(string_value(source, &(one.start..one.end)))
+        }
+        [one] if matches!(one.text(source), "true" | "True" | "false" | "False") => Value::Boolean,
+        [open, inside @ .., close]
+            if open.kind == TokenKind::Open
+                && close.kind == TokenKind::Close
+                && is_balanced(inside) =>
+        {
+            match open.text(source) {
+                "[" => Value::List(items(source, inside)),
+                "{" => Value::Map,
+                _ => Value::Other,
+            }
+        }
+        _ => number(text_of(source, tokens)).map_or(Value::Other, Value::Number),
+    }
+}
+
+/// Whether no bracket in `tokens` closes one that was opened before them.
+fn is_balanced(tokens: &[Token]) -> bool {
+    let mut depth = 0_usize;
+    tokens.iter().all(|token| match token.kind {
+        TokenKind::Open => {
+            depth += 1;
+            true
+        }
+        TokenKind::Close => match depth.checked_sub(1) {
+            Some(less) => {
+                depth = less;
+                true
+            }
+            None => false,
+        },
+        _ => true,
+    })
+}
+
+/// The items between the brackets of a list. None is empty, so a trailing comma adds none.
+fn items<'t>(source: &str, inside: &'t [Token]) -> Vec<&'t [Token]> {
+    let mut depth = 0_usize;
+    inside
+        .split(|token| {
+            match token.kind {
+                TokenKind::Open => depth += 1,
+                TokenKind::Close => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            depth == 0 && token.text(source) == ","
+        })
+        .filter(|item| !item.is_empty())
+        .collect()
+}
+
+fn number(text: &str) -> Option<f64> {
+    let digits = text.strip_prefix('-').unwrap_or(text).trim_start();
+    if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+        return None;
+    }
+    let value: f64 = digits.replace('_', "").parse().ok()?;
+    Some(if text.starts_with('-') { -value } else { value })
+}

@@ -1,0 +1,218 @@
+//! Which names look like one visitor's secret, and where a cached body uses them. What is said
+//! about one: `warning.rs`.
+
+use std::ops::Range;
+
+use super::arguments::Arguments;
+use super::nesting::{FrameKind, Walk};
+use super::outline::Secret;
+use super::rules::Dialect;
+use super::token::{Token, TokenKind, tokens};
+
+/// Words that are meant wherever they stand in a name.
+const WORDS: [&str; 3] = ["csrf", "xsrf", "nonce"];
+
+/// What is meant also in the middle of a word; in lower case.
+const PARTS: [&str; 6] = [
+    "csrf_token",
+    "csrftoken",
+    "xsrftoken",
+    "csrfmiddlewaretoken",
+    "authenticity_token",
+    "authenticitytoken",
+];
+
+/// Notes the secrets in `range`, an expression or statement.
+pub(super) fn note(walk: &mut Walk<'_, '_>, range: Range<usize>) {
+    if walk.caches == 0 {
+        return;
+    }
+    for (at, name) in names(walk.source, range, walk.dialect()) {
+        let lacking = walk.stack.iter().find_map(|frame| match frame.kind {
+            FrameKind::Cache(index) => {
+                let block = walk.outline.blocks.get(index)?;
+                block.secrets.binary_search(&name).is_err().then_some(index)
+            }
+            FrameKind::Native(_) => None,
+        });
+        if let Some(block) = lacking
+            && walk.warned.insert((block, name))
+        {
+            walk.outline.secrets.push(Secret { at, name, block });
+        }
+    }
+}
+
+/// The secrets that tell a block's fragments apart, sorted: those in its name, its vary parts and
+/// its version.
+pub(super) fn told_apart<'s>(
+    source: &'s str,
+    arguments: &Arguments,
+    dialect: Dialect,
+) -> Vec<&'s str> {
+    let parts = arguments.positional.iter().skip(1).chain(&arguments.version);
+    let names = parts.flat_map(|part| names(source, part.clone(), dialect));
+    let mut found: Vec<_> = names.map(|(_, name)| name).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The secrets' names in `range`, with their places.
+fn names(source: &str, range: Range<usize>, dialect: Dialect) -> Vec<(usize, &str)> {
+    if !may_hold_one(&source.as_bytes()[range.clone()]) {
+        return Vec::new();
+    }
+    let list: Vec<Token> = tokens(source, range, dialect).collect();
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    // At the top of these, `=` assigns a variable; elsewhere it gives a keyword its value.
+    let assigns = matches!(text(0), "set" | "set_global" | "with");
+    let mut depth = 0_usize;
+    let mut out = Vec::new();
+    for (at, token) in list.iter().enumerate() {
+        let name = match token.kind {
+            TokenKind::Open => {
+                depth += 1;
+                continue;
+            }
+            TokenKind::Close => {
+                depth = depth.saturating_sub(1);
+                continue;
+            }
+            TokenKind::Operator => continue,
+            TokenKind::Word => text(at),
+            TokenKind::String => {
+                let before = at.checked_sub(2).and_then(|before| list.get(before));
+                let is_meant = match text(at.wrapping_sub(1)) {
+                    "?[" => text(at + 1) == "]",
+                    "[" => text(at + 1) == "]" && before.is_some_and(|it| is_value(it, source)),
+                    "=" => {
+                        let keyword = before.is_some_and(|it| it.kind == TokenKind::Word);
+                        keyword && (depth > 0 || !assigns) && ends_value(list.get(at + 1), source)
+                    }
+                    _ => false,
+                };
+                let quoted = text(at);
+                match quoted.get(1..quoted.len().saturating_sub(1)) {
+                    Some(name) if is_meant && is_one_name(name) => name,
+                    _ => continue,
+                }
+            }
+        };
+        if is_secret(name) {
+            let quote = usize::from(token.kind == TokenKind::String);
+            out.push((token.start + quote, name));
+        }
+    }
+    out
+}
+
+/// A scan that tells most tags apart from those with a secret, before any is split into tokens.
+fn may_hold_one(text: &[u8]) -> bool {
+    let ends = |at: usize, with: &[u8]| {
+        at.checked_sub(with.len()).is_some_and(|start| text[start..at].eq_ignore_ascii_case(with))
+    };
+    memchr::memchr2_iter(b'f', b'F', text).any(|at| ends(at, b"sr"))
+        || memchr::memchr2_iter(b'c', b'C', text)
+            .any(|at| ends(at, b"non") || ends(at, b"authenti"))
+}
+
+/// Whether a `[` after `token` subscripts it, rather than open a list.
+fn is_value(token: &Token, source: &str) -> bool {
+    const BEFORE_A_LIST: [&str; 12] = [
+        "in", "not", "and", "or", "is", "if", "elif", "else", "include", "import", "extends",
+        "from",
+    ];
+    match token.kind {
+        TokenKind::Word => !BEFORE_A_LIST.contains(&token.text(source)),
+        TokenKind::String | TokenKind::Close => true,
+        TokenKind::Open | TokenKind::Operator => false,
+    }
+}
+
+/// Whether a keyword's value ends before `next`.
+fn ends_value(next: Option<&Token>, source: &str) -> bool {
+    next.is_none_or(|next| match next.kind {
+        // The next attribute of a component.
+        TokenKind::Word => true,
+        _ => matches!(next.text(source), "," | ")" | "/" | ">"),
+    })
+}
+
+fn is_one_name(text: &str) -> bool {
+    text.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.'))
+}
+
+fn is_secret(name: &str) -> bool {
+    if !may_hold_one(name.as_bytes()) {
+        return false;
+    }
+    let lower = name.to_ascii_lowercase();
+    PARTS.iter().any(|part| lower.contains(part))
+        || name
+            .split(['_', '-', '.'])
+            .flat_map(camel_words)
+            .any(|word| WORDS.iter().any(|secret| word.eq_ignore_ascii_case(secret)))
+}
+
+/// The words of `cspNonce` and `CSPNonce`.
+fn camel_words(text: &str) -> impl Iterator<Item = &str> {
+    let bytes = text.as_bytes();
+    let starts_word = |at: usize| {
+        let upper = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_uppercase);
+        let lower = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_lowercase);
+        upper(at) && (!upper(at - 1) || lower(at + 1))
+    };
+    let cuts: Vec<usize> = (1..bytes.len()).filter(|&at| starts_word(at)).collect();
+    let starts = std::iter::once(0).chain(cuts.clone());
+    let ends = cuts.into_iter().chain(std::iter::once(text.len()));
+    starts.zip(ends).filter_map(|(start, end)| text.get(start..end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_parts_tell_secrets_from_other_names() {
+        for name in [
+            "csrf",
+            "CSRF",
+            "csrf_token",
+            "csrfToken",
+            "csrftoken",
+            "XSRF-TOKEN",
+            "X-CSRF-Token",
+            "CSRFToken",
+            "mycsrf_token",
+            "csrfmiddlewaretoken",
+            "authenticity_token",
+            "authenticityToken",
+            "nonce",
+            "csp_nonce",
+            "cspNonce",
+            "CSPNonce",
+            "script.nonce",
+            "wp_nonce_field",
+            "éNonce",
+        ] {
+            assert!(is_secret(name), "{name}");
+        }
+        for name in [
+            "",
+            "announce",
+            "pronounce",
+            "nonces",
+            "nonces_table",
+            "announceNonces",
+            "token",
+            "authenticity",
+            "nonsense",
+            "surf",
+            "csr",
+            "nonceless",
+        ] {
+            assert!(!is_secret(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What is probably a mistake in a template that can be lowered all the same. Which names it looks
+//! for, and where: `secret.rs`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::block::CacheBlock;
+use super::outline::Secret;
+use super::place::Places;
+
+/// A cached body uses a name that looks like one visitor's secret: a CSRF token or a nonce.
+/// Everyone who is served the fragment would get the token of whoever rendered it.
+///
+/// Names are variables, attributes, functions, filters and keywords, and string literals that are
+/// a subscript (`session["csrf_token"]`) or the whole value of a keyword (`field(name="csrf")`).
+/// One is meant if
+///
+/// - one of its words is `csrf`, `xsrf` or `nonce`, whatever their case. Words end at `_`, `-`, `.`
+///   and at a capital letter: `csp_nonce` and `xsrfCookie`, but neither `announce` nor `nonces`;
+/// - or it holds `csrf_token`, `csrftoken`, `xsrftoken`, `csrfmiddlewaretoken`,
+///   `authenticity_token` or `authenticitytoken`.
+///
+/// Text, comments, `raw` sections and the arguments of cache tags hold no such name, and what an
+/// included template holds is not seen. There is one warning for each name and block, however often
+/// it is used. A block that varies on the name, or has it in its `version`, is right; of nested
+/// blocks, the outermost that is not is warned of.
+///
+/// ```
+/// use fragcache::syntax::{Syntax, rewrite};
+///
+/// let source = "{% cache 300, \"form\" %}\n{{ request.csrf_token }}{% endcache %}";
+/// let page = rewrite("page.html", source, &Syntax::minijinja())?;
+/// let warning = &page.warnings()[0];
+/// assert_eq!((warning.line(), warning.column(), warning.name()), (2, 12, "csrf_token"));
+/// assert!(warning.to_string().ends_with("(in page.html:2:12)"));
+///
+/// let source = source.replace("\"form\"", "\"form\", request.csrf_token");
+/// assert!(rewrite("page.html", &source, &Syntax::minijinja())?.warnings().is_empty());
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    template: Arc<str>,
+    line: u32,
+    column: u32,
+    name: String,
+    message: String,
+}
+
+impl Warning {
+    /// The name of the template, as given to [`rewrite`](super::rewrite).
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{{ nonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert_eq!(page.warnings()[0].template(), "a.html");
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn template(&self) -> &str {
+        &self.template
+    }
+
+    /// The one-based line of the name.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}\n{{ nonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert_eq!(page.warnings()[0].line(), 2);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn line(&self) -> u32 {
+        self.line
+    }
+
+    /// The one-based column of the name, in characters.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}\n{{ nonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert_eq!(page.warnings()[0].column(), 4);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn column(&self) -> u32 {
+        self.column
+    }
+
+    /// The name, as the author wrote it, without quotes.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{{ cspNonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert_eq!(page.warnings()[0].name(), "cspNonce");
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is wrong and what to write instead, without the place.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{{ nonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert!(page.warnings()[0].message().starts_with("`nonce` in the cache block of line 1"));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { template, line, column, message, .. } = self;
+        write!(f, "{message} (in {template}:{line}:{column})")
+    }
+}
+
+pub(super) fn warnings(
+    source: &str,
+    secrets: &[Secret<'_>],
+    blocks: &[CacheBlock],
+) -> Vec<Warning> {
+    let mut places = Places::new(source);
+    let told = secrets.iter().filter_map(|secret| Some((secret, blocks.get(secret.block)?)));
+    told.map(|(&Secret { at, name, .. }, block)| {
+        let (line, column) = places.of(at);
+        Warning {
+            template: block.template.clone(),
+            line,
+            column,
+            name: name.to_owned(),
+            message: format!(
+                "`{name}` in the cache block of line {}, column {}: every visitor who is served \
+                 this fragment gets the same one; move it out of the block, or add it as a vary \
+                 part",
+                block.line, block.column
+            ),
+        }
+    })
+    .collect()
+}
