@@ -1,41 +1,26 @@
-//! The calls that a history makes of the cache, in one place.
+//! The calls that a history makes of the cache, and the names it makes them by.
 
 use std::sync::LazyLock;
 
-use super::caller::mode;
 use super::truth::{Place, TEMPLATES};
-use crate::FragmentCache;
-use crate::engine::{Opened, Scalar};
-use crate::tests::{Block, block};
+use crate::engine::{Opened, OutputMode, Scalar, Ticket};
+use crate::tests::{Block, Plain, block};
+use crate::{FragmentCache, ReadPoint};
 
 /// Sources that a template may have; a reload goes round them.
 pub(super) const GENERATIONS: usize = 3;
 
-pub(super) const TAGS: bool = false;
-pub(super) const VETO: bool = false;
-pub(super) const SPACES: usize = 1;
-
-const OPTIONS: [&str; 3] = ["", "u", "r"];
+/// Options that a block may have: none, `unless`, `refresh`, `version`.
+const OPTIONS: [&str; 4] = ["", "u", "r", "v"];
 
 pub(super) const NAME: [&str; 2] = ["name0", "name1"];
-pub(super) const TEMPLATE: [&str; 2] = ["template0", "template1"];
+pub(super) const TEMPLATE: [&str; TEMPLATES] = ["template0", "template1"];
+pub(super) const TAG: [&str; 3] = ["tag0", "tag1", "tag2"];
 
-#[derive(Clone)]
-pub(super) struct Point;
-
-pub(super) fn begin(_: &FragmentCache) -> Option<Point> {
-    None
+/// The cache, and a namespace of it.
+pub(super) fn spaces(root: &FragmentCache) -> Vec<FragmentCache> {
+    vec![root.clone(), root.namespace("tenant")]
 }
-
-pub(super) fn scoped<R>(_: &Point, step: impl FnOnce() -> R) -> R {
-    step()
-}
-
-pub(super) fn learn(_: usize) {}
-
-pub(super) fn veto() {}
-
-pub(super) fn shorten() {}
 
 /// The block of a place, with options.
 fn block_of(place: Place, options: &str) -> &'static Block {
@@ -54,22 +39,38 @@ fn block_of(place: Place, options: &str) -> &'static Block {
     &BLOCKS[(place.template * GENERATIONS + place.generation) * OPTIONS.len() + option]
 }
 
-const _: () = assert!(TEMPLATES == TEMPLATE.len());
-
 /// What a block asks for.
 pub(super) struct Request<'a> {
     pub(super) place: Place,
     pub(super) timeout: Scalar<'a>,
     pub(super) options: &'a str,
     pub(super) tags: &'a [usize],
+    pub(super) bounded: bool,
+    /// The read point in the render's context.
+    pub(super) point: Option<ReadPoint>,
 }
 
 impl Request<'_> {
-    pub(super) fn open(&self, cache: &FragmentCache, bounded: bool) -> Opened<String> {
+    pub(super) fn open(&self, cache: &FragmentCache) -> Opened<String> {
         let part = Scalar::Int(self.place.part as i128);
         let mut arguments = vec![self.timeout, Scalar::Str(NAME[self.place.name]), part];
-        arguments.extend(self.options.chars().map(|_| Scalar::Bool(true)));
-        let _ = self.tags;
-        block_of(self.place, self.options).open_as(cache, mode(self.place), &arguments, bounded)
+        if self.options == "v" {
+            arguments.push(Scalar::Int(self.place.version as i128));
+        } else if !self.options.is_empty() {
+            arguments.push(Scalar::Bool(true));
+        }
+        let mode = if self.place.html { OutputMode::HTML } else { OutputMode::RAW };
+        let mut rendering = Plain { mode, bounded: self.bounded, point: self.point };
+        let block = block_of(self.place, self.options);
+        let opened = block.open_as(cache, &arguments, &mut rendering);
+        if let Opened::Render(ticket) = &opened {
+            declare(ticket, self.tags);
+        }
+        opened
     }
+}
+
+fn declare(ticket: &Ticket, tags: &[usize]) {
+    let tags: Vec<Box<str>> = tags.iter().map(|&tag| TAG[tag].into()).collect();
+    ticket.tag(&tags);
 }

@@ -1,10 +1,13 @@
 //! One caller of a history: what it has open, and its steps.
 
-use super::api::{self, Point};
-use super::truth::{self, LabelSet, NAMES, PARTS, Place, TAGS, TEMPLATES};
+use std::time::Duration;
+
+use super::api::{self, TAG};
+use super::truth::{self, LabelSet, NAMES, PARTS, Place, TAGS, TEMPLATES, VERSIONS};
 use super::{History, Stale};
-use crate::engine::{Body, Opened, OutputMode, Scalar, Ticket};
+use crate::engine::{Body, Opened, Scalar, Ticket};
 use crate::render::{Frames, swap};
+use crate::{ReadPoint, current};
 
 /// Deepest nesting of open fragments.
 const DEPTH: usize = 4;
@@ -28,7 +31,9 @@ pub(super) struct Caller {
     frames: Frames,
     levels: Vec<Level>,
     /// The read point that it renders under, and the step in which that was taken.
-    point: Option<(Point, u32)>,
+    point: Option<(ReadPoint, u32)>,
+    /// Whether the point is in the render's context, rather than in a scope.
+    by_context: bool,
     /// Whether nobody gives up what it leaves open.
     unbounded: bool,
 }
@@ -63,12 +68,11 @@ impl History<'_> {
     pub(super) fn caller_step(&mut self, who: usize) -> Result<(), Stale> {
         let mut caller = std::mem::take(&mut self.callers[who]);
         swap(&mut caller.frames);
-        let outcome = match caller.point.take() {
-            Some((point, step)) => {
-                caller.point = Some((point.clone(), step));
-                api::scoped(&point, || self.step_of(who, &mut caller))
+        let outcome = match caller.point {
+            Some((point, _)) if !caller.by_context => {
+                point.scope(|| self.step_of(who, &mut caller))
             }
-            None => self.step_of(who, &mut caller),
+            _ => self.step_of(who, &mut caller),
         };
         swap(&mut caller.frames);
         self.callers[who] = caller;
@@ -102,39 +106,52 @@ impl History<'_> {
 
     fn take_point(&mut self, who: usize, caller: &mut Caller) {
         self.log(|| format!("caller {who} takes a read point"));
-        caller.point = api::begin(&self.root).map(|point| (point, self.truth.step));
+        caller.point = Some((self.root.begin(), self.truth.step));
+        caller.by_context = self.random.one_in(3);
     }
 
-    fn draw_place(&mut self) -> Place {
+    fn draw_place(&mut self, unbounded: bool) -> Place {
         let name = self.random.below(NAMES);
         // Most names have a block of their own.
         let template = if self.random.one_in(6) { self.random.below(TEMPLATES) } else { name };
         Place {
-            namespace: self.draw_space(),
+            // What a failed render left open would take a tag for one of its own namespace.
+            namespace: if unbounded { 0 } else { self.draw_space() },
             name,
             part: self.random.below(PARTS),
             template,
             generation: self.generations[template],
+            version: if self.random.one_in(8) { self.random.below(VERSIONS) } else { 0 },
             html: !self.random.one_in(12),
         }
     }
 
     fn open(&mut self, who: usize, caller: &mut Caller) -> Result<(), Stale> {
-        let place = self.draw_place();
+        let place = self.draw_place(caller.unbounded);
         let seconds = 1 + self.random.below(10);
         let (timeout, options) = match self.random.below(40) {
             0 => (Scalar::Str("del"), ""),
+            _ if place.version > 0 => (Scalar::Int(60), "v"),
             1 => (Scalar::Int(60), "u"),
             2..5 => (Scalar::Int(60), "r"),
             5..9 => (Scalar::None, ""),
             _ => (Scalar::Int(seconds as i128), ""),
         };
+        let place = Place { version: if options == "v" { place.version } else { 0 }, ..place };
         let tags = self.draw_tags();
-        let request = api::Request { place, timeout, options, tags: &tags };
-        let opened = request.open(&self.spaces[place.namespace], !caller.unbounded);
+        let request = api::Request {
+            place,
+            timeout,
+            options,
+            tags: &tags,
+            bounded: !caller.unbounded,
+            point: caller.point.filter(|_| caller.by_context).map(|(point, _)| point),
+        };
+        let opened = request.open(&self.spaces[place.namespace]);
         let deletes = timeout == Scalar::Str("del");
         if deletes {
-            self.truth.invalidate(LabelSet::key(place.namespace, place.name, place.part));
+            let covered = LabelSet::key(place.namespace, place.name, place.part);
+            self.invalidated(covered, self.lag);
         }
         match opened {
             Opened::Hit(markup) => {
@@ -144,7 +161,7 @@ impl History<'_> {
                 caller.print(truth::numbers(&markup));
             }
             Opened::Render(ticket) => {
-                let read = caller.point.as_ref().map_or(self.truth.step, |&(_, step)| step);
+                let read = caller.point.map_or(self.truth.step, |(_, step)| step);
                 let mut labels = LabelSet::default();
                 for &tag in &tags {
                     labels = labels.with(LabelSet::tag(place.namespace, tag));
@@ -163,32 +180,28 @@ impl History<'_> {
     }
 
     fn draw_tags(&mut self) -> Vec<usize> {
-        if api::TAGS && self.random.one_in(4) { vec![self.random.below(TAGS)] } else { Vec::new() }
+        if self.random.one_in(4) { vec![self.random.below(TAGS)] } else { Vec::new() }
     }
 
+    /// What a failed render left open above is innermost then, and passes on what it learns.
     fn learn(&mut self, who: usize, caller: &Caller) {
         let tag = self.random.below(TAGS);
         let Some(level) = caller.levels.last() else { return };
-        // What a failed render left open above is innermost then, and learns it in this one's place.
-        if api::TAGS && !caller.unbounded {
-            self.log(|| format!("caller {who}: {} learns tag {tag}", level.piece));
-            api::learn(tag);
-            self.truth.learn(level.piece, LabelSet::tag(level.place.namespace, tag));
-        }
+        self.log(|| format!("caller {who}: {} learns tag {tag}", level.piece));
+        current::add_tags([TAG[tag]]).unwrap();
+        self.truth.learn(level.piece, LabelSet::tag(level.place.namespace, tag));
     }
 
     fn veto(&mut self, who: usize, caller: &Caller) {
         let Some(level) = caller.levels.last() else { return };
-        if api::VETO && !caller.unbounded {
-            self.log(|| format!("caller {who}: {} must not be stored", level.piece));
-            api::veto();
-            self.truth.learn(level.piece, LabelSet::NEVER);
-        }
+        self.log(|| format!("caller {who}: {} must not be stored", level.piece));
+        current::veto();
+        self.truth.learn(level.piece, LabelSet::NEVER);
     }
 
     fn shorten(&mut self, who: usize) {
         self.log(|| format!("caller {who} shortens a life"));
-        api::shorten();
+        current::expire_after(Duration::from_secs(self.random.below(4) as u64));
     }
 
     fn close(&mut self, who: usize, caller: &mut Caller) {
@@ -215,9 +228,4 @@ impl History<'_> {
         }
         caller.print([level.piece].into_iter().chain(level.inside));
     }
-}
-
-/// The mode of a place.
-pub(super) fn mode(place: Place) -> OutputMode {
-    if place.html { OutputMode::HTML } else { OutputMode::RAW }
 }

@@ -11,6 +11,7 @@
 
 mod api;
 mod caller;
+mod changes;
 mod tests;
 mod truth;
 
@@ -19,9 +20,10 @@ use std::time::Duration;
 use crate::protection::Protection;
 use crate::testing::ManualClock;
 use crate::tests::random::Random;
-use crate::{FragmentCache, Mode, fragment_key};
+use crate::{Clock, FragmentCache, Mode, fragment_key};
 use caller::Caller;
-use truth::{LabelSet, NAMES, PARTS, Place, TEMPLATES, Truth};
+use changes::Collected;
+use truth::{NAMES, PARTS, Place, TEMPLATES, Truth};
 
 /// Steps of a history.
 const STEPS: u32 = 100;
@@ -56,6 +58,9 @@ struct History<'a> {
     spaces: Vec<FragmentCache>,
     truth: Truth,
     callers: Vec<Caller>,
+    batches: Vec<Collected>,
+    /// After how many seconds invalidations are repeated.
+    lag: Option<u64>,
     generations: [usize; TEMPLATES],
     /// How many of a hundred steps invalidate.
     invalidations: usize,
@@ -77,11 +82,23 @@ impl<'a> History<'a> {
             // Hits take another way where they are observed.
             builder = builder.observer(crate::testing::Recorder::new());
         }
+        let lag = random.one_in(5).then(|| 1 + random.below(4) as u64);
+        if let Some(lag) = lag {
+            builder = builder.replica_lag(Duration::from_secs(lag));
+        }
+        if random.one_in(3) {
+            builder = builder.stale_window(Duration::from_secs(1 + random.below(10) as u64));
+        }
+        if random.one_in(6) {
+            // Refreshes before the end are drawn from this generator.
+            fastrand::seed(seed);
+            builder = builder.early_refresh(1.0);
+        }
         if let Some(protection) = without {
             builder = builder.without(protection);
         }
         let root = builder.build().unwrap();
-        let spaces = vec![root.clone(); api::SPACES];
+        let spaces = api::spaces(&root);
         let invalidations = [3, 8, 16][random.below(3)];
         let unbounded = random.one_in(4);
         let callers = (0..=random.below(4)).map(|_| Caller::new(unbounded)).collect();
@@ -92,6 +109,8 @@ impl<'a> History<'a> {
             spaces,
             truth: Truth::new(),
             callers,
+            batches: Vec::new(),
+            lag,
             generations: [0; TEMPLATES],
             invalidations,
             work: Work::default(),
@@ -117,7 +136,7 @@ impl<'a> History<'a> {
             6..8 => self.reload(),
             8..9 => self.switch(),
             9..13 => return self.look(),
-            drawn if drawn < 13 + self.invalidations => self.invalidate(),
+            drawn if drawn < 13 + self.invalidations => self.change(),
             _ => {
                 let who = self.random.below(self.callers.len());
                 return self.caller_step(who);
@@ -130,47 +149,16 @@ impl<'a> History<'a> {
         self.random.below(4) / 3 % self.spaces.len()
     }
 
-    fn invalidate(&mut self) {
-        let namespace = self.draw_space();
-        let cache = self.spaces[namespace].clone();
-        let (name, part) = (self.random.below(NAMES), self.random.below(PARTS));
-        let key = fragment_key!(api::NAME[name], part);
-        let covered = match self.random.below(12) {
-            0 => {
-                self.log(|| "everything is cleared".into());
-                self.root.clear().unwrap();
-                LabelSet::all(0).with(LabelSet::all(1))
-            }
-            1 | 2 => {
-                self.log(|| format!("{namespace}:name{name} is deleted"));
-                cache.delete_name(api::NAME[name]).unwrap();
-                LabelSet::name(namespace, name)
-            }
-            3 | 4 => {
-                let template = self.random.below(TEMPLATES);
-                self.log(|| format!("{namespace}:template{template} is deleted"));
-                cache.delete_template(api::TEMPLATE[template]).unwrap();
-                LabelSet::template(namespace, template)
-            }
-            5 => {
-                self.log(|| format!("{namespace}: both parts of name{name} are deleted"));
-                let keys = [0, 1].map(|part: usize| fragment_key!(api::NAME[name], part));
-                cache.delete_many(&keys).unwrap();
-                LabelSet::key(namespace, name, 0).with(LabelSet::key(namespace, name, 1))
-            }
-            _ => {
-                self.log(|| format!("{namespace}:name{name}/{part} is deleted"));
-                cache.delete(&key).unwrap();
-                LabelSet::key(namespace, name, part)
-            }
-        };
-        self.truth.invalidate(covered);
+    /// Whole seconds of the clock.
+    fn seconds(&self) -> u64 {
+        self.clock.now().as_secs()
     }
 
     fn pass_time(&mut self) {
         let seconds = 1 + self.random.below(6) as u64;
         self.log(|| format!("{seconds} s pass"));
         self.clock.advance(Duration::from_secs(seconds));
+        self.truth.pass_time(self.seconds());
     }
 
     fn reload(&mut self) {
@@ -197,7 +185,8 @@ impl<'a> History<'a> {
         let key = fragment_key!(api::NAME[name], part);
         let Some(markup) = self.spaces[namespace].get(&key).unwrap() else { return Ok(()) };
         self.log(|| format!("{namespace}:name{name}/{part} is got: {markup}"));
-        let place = Place { namespace, name, part, template: 0, generation: 0, html: true };
+        let place =
+            Place { namespace, name, part, template: 0, generation: 0, version: 0, html: true };
         self.check(&markup, place, true)
     }
 

@@ -43,8 +43,14 @@ fn i1_no_history_is_served_what_was_read_before_an_invalidation() {
 }
 
 /// What the protocol could be without, at first sight.
-const VARIANTS: [(&str, Protection); 1] =
-    [("invalidations only remove what is stored", Protection::Fence)];
+const VARIANTS: [(&str, Protection); 6] = [
+    ("an invalidation removes what is stored, and no more", Protection::Fence),
+    ("a fragment is as old as its end, not its read point", Protection::ReadAtStart),
+    ("a label that the table has forgotten was never invalidated", Protection::Floor),
+    ("the read point that a handler takes is ignored", Protection::ReadPoint),
+    ("a fragment does not depend on those inside", Protection::Inherit),
+    ("a label that is learnt late counts from then on", Protection::LateLabels),
+];
 
 /// The first seed whose history goes wrong without a protection.
 fn first_wrong(without: Protection) -> Option<u64> {

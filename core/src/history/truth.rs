@@ -9,6 +9,7 @@ pub(super) const NAMES: usize = 2;
 pub(super) const PARTS: usize = 2;
 pub(super) const TEMPLATES: usize = 2;
 pub(super) const TAGS: usize = 3;
+pub(super) const VERSIONS: usize = 3;
 
 /// Labels of one namespace in a [`LabelSet`].
 const PER_NAMESPACE: usize = 16;
@@ -62,8 +63,10 @@ pub(super) struct Place {
     pub(super) name: usize,
     pub(super) part: usize,
     pub(super) template: usize,
-    /// How often the template was reloaded with another source.
+    /// Which of its sources the template had.
     pub(super) generation: usize,
+    /// The version of the record that is shown.
+    pub(super) version: usize,
     pub(super) html: bool,
 }
 
@@ -83,9 +86,10 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { namespace, name, part, template, generation, html } = self;
+        let Self { namespace, name, part, template, generation, version, html } = self;
         let mode = if *html { "html" } else { "raw" };
-        write!(f, "{namespace}:name{name}/{part} of template{template}v{generation} {mode}")
+        write!(f, "{namespace}:name{name}/{part}@{version} ")?;
+        write!(f, "of template{template}v{generation} {mode}")
     }
 }
 
@@ -111,6 +115,8 @@ pub(super) struct Truth {
     pub(super) step: u32,
     pieces: Vec<Piece>,
     invalidated: [u32; 64],
+    /// Invalidations that are to be repeated, and the second of the clock when they are due.
+    repeats: Vec<(u64, LabelSet)>,
 }
 
 impl Truth {
@@ -119,7 +125,7 @@ impl Truth {
         for never in LabelSet::NEVER.indices() {
             invalidated[never] = u32::MAX;
         }
-        Self { step: 0, pieces: Vec::new(), invalidated }
+        Self { step: 0, pieces: Vec::new(), invalidated, repeats: Vec::new() }
     }
 
     /// A render begins; returns the number of its piece.
@@ -137,6 +143,19 @@ impl Truth {
     pub(super) fn invalidate(&mut self, labels: LabelSet) {
         for label in labels.indices() {
             self.invalidated[label] = self.invalidated[label].max(self.step);
+        }
+    }
+
+    /// An invalidation of now will be repeated at `due`.
+    pub(super) fn repeat(&mut self, due: u64, labels: LabelSet) {
+        self.repeats.push((due, labels));
+    }
+
+    /// The clock shows `now`.
+    pub(super) fn pass_time(&mut self, now: u64) {
+        let due: Vec<_> = self.repeats.extract_if(.., |(due, _)| *due <= now).collect();
+        for (_, labels) in due {
+            self.invalidate(labels);
         }
     }
 

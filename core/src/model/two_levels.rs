@@ -60,7 +60,12 @@ struct Process {
 }
 
 fn labels() -> Labels {
-    Labels { key: Label::from_hash(KEY), name: None, template: None }
+    Labels {
+        key: Label::from_hash(KEY),
+        name: None,
+        template: None,
+        namespaces: smallvec::SmallVec::new(),
+    }
 }
 
 impl Process {
@@ -101,7 +106,7 @@ impl Process {
     }
 
     fn raise(&self) {
-        self.fresh.invalidate([Label::from_hash(KEY)]);
+        self.fresh.invalidate(vec![Label::from_hash(KEY).into()], None);
     }
 
     fn invalidate(&self) {

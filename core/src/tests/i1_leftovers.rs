@@ -1,7 +1,7 @@
 //! I1 in renders that nobody bounds: a fragment that is opened again gives up the one of the same
 //! place that is open on this thread, and what was printed in that one still binds what is around.
 
-use super::{Block, Rig, block, rig};
+use super::{Block, Plain, Rig, block, rig};
 use crate::engine::{Body, Opened, OutputMode, Scalar, Ticket};
 use crate::fragment_key;
 
@@ -9,7 +9,8 @@ use crate::fragment_key;
 fn open(rig: &Rig, name: &str) -> Ticket {
     let block: Block = block(name, "page.html", "");
     let arguments = [Scalar::Int(60), Scalar::Str(name)];
-    match block.open_as(&rig.cache, OutputMode::HTML, &arguments, false) {
+    let mut rendering = Plain { mode: OutputMode::HTML, bounded: false, point: None };
+    match block.open_as(&rig.cache, &arguments, &mut rendering) {
         Opened::Render(ticket) => ticket,
         Opened::Hit(markup) => panic!("{name} is stored: {markup}"),
     }

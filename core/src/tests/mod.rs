@@ -120,10 +120,11 @@ impl Arguments for Args<'_> {
     }
 }
 
-/// A render that remembers nothing and has no read point.
-struct Plain {
-    mode: OutputMode,
-    bounded: bool,
+/// A render that remembers nothing.
+pub(crate) struct Plain {
+    pub(crate) mode: OutputMode,
+    pub(crate) bounded: bool,
+    pub(crate) point: Option<ReadPoint>,
 }
 
 impl Rendering for Plain {
@@ -140,24 +141,23 @@ impl Rendering for Plain {
     }
 
     fn read_point(&mut self) -> Option<ReadPoint> {
-        None
+        self.point
     }
 }
 
 impl Block {
     fn open(&self, cache: &FragmentCache, mode: OutputMode, args: &[Scalar<'_>]) -> Opened<String> {
-        self.open_as(cache, mode, args, true)
+        self.open_as(cache, args, &mut Plain { mode, bounded: true, point: None })
     }
 
     pub(crate) fn open_as(
         &self,
         cache: &FragmentCache,
-        mode: OutputMode,
         args: &[Scalar<'_>],
-        bounded: bool,
+        rendering: &mut Plain,
     ) -> Opened<String> {
         let text = |body: &Body| body.as_str().to_owned();
-        cache.open(&self.site, &Args(args), &mut Plain { mode, bounded }, text).unwrap()
+        cache.open(&self.site, &Args(args), rendering, text).unwrap()
     }
 
     /// What a page prints for this block, if its body prints what `body` gives.
