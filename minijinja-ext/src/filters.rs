@@ -140,6 +140,7 @@ pub(crate) fn ticket(_: &Value) -> Result<Value, Error> {
 
 /// `handle | __fragcache_declare(tags=…, stale=…)`: notes what the block declares, and gives the
 /// handle back.
+#[allow(clippy::needless_pass_by_value, reason = "the engine hands keywords over by value")]
 pub(crate) fn declare(handle: &Value, options: Kwargs) -> Result<Value, Error> {
     let ticket = handle.downcast_object_ref::<Handle>().ok_or_else(misused)?.ticket;
     let (tags, stale): (Option<&Value>, Option<&Value>) =
@@ -148,7 +149,6 @@ pub(crate) fn declare(handle: &Value, options: Kwargs) -> Result<Value, Error> {
     let tags = items.as_ref().map(args::Items::tags);
     engine::declare(ticket, tags.as_ref(), stale.map(args::scalar))
         .map_err(|error| to_engine(error, ErrorKind::InvalidOperation))?;
-    options.assert_all_used()?;
     Ok(handle.clone())
 }
 

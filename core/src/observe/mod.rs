@@ -1,7 +1,7 @@
 //! What the cache tells about itself: events as they happen, and counters.
 
 use std::borrow::Cow;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::time::Duration;
 
 use crate::entry::Origin;
@@ -360,7 +360,7 @@ pub struct Stats {
 /// assert_eq!((misses.of(MissReason::Cold), misses.total()), (1, 1));
 /// # Ok::<(), fragcache::Error>(())
 /// ```
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Misses([u64; MissReason::ALL.len()]);
 
 impl Misses {
@@ -377,6 +377,13 @@ impl Misses {
     /// All misses.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
+    }
+}
+
+impl Debug for Misses {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counted = self.iter().filter(|&(_, count)| count > 0);
+        f.debug_map().entries(counted.map(|(reason, count)| (reason.as_str(), count))).finish()
     }
 }
 

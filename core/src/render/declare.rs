@@ -80,14 +80,16 @@ pub fn expire_after(after: Scalar<'_>) -> Result<(), Error> {
     match Timeout::from_scalar(after) {
         Ok(Timeout::After(life)) => super::current::expire_after(life),
         Ok(Timeout::Never | Timeout::Default) => {}
-        Ok(Timeout::Delete) => {
+        Ok(Timeout::Delete) | Err(_) => {
             return Err(Error::new(
                 ErrorKind::Timeout,
-                "'del' is no time to expire after; write a number of seconds, a duration \
-                 (\"90s\"), or cache_veto() to store nothing",
+                format!(
+                    "cache_expire is told to expire after {}; write a positive number of seconds \
+                     or a duration (\"90s\"), or cache_veto() to store nothing",
+                    shown(after)
+                ),
             ));
         }
-        Err(error) => return Err(error),
     }
     Ok(())
 }

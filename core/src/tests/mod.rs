@@ -21,6 +21,7 @@ mod nested_load;
 mod observers;
 mod properties;
 pub(crate) mod random;
+mod stale;
 mod torture;
 
 use std::sync::Arc;

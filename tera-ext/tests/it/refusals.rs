@@ -33,9 +33,6 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
     ("unknown option", "{% cache 9, \"a\", colour=1 %}{% endcache %}", "1:18) `colour`"),
     ("an option twice", "{% cache unless=a, unless=b %}{% endcache %}", "1:20) `unless`"),
-    ("tags", "{% cache 9, \"a\", tags=[\"x\"] %}{% endcache %}", "1:18) `tags`"),
-    ("stale", "{% cache 9, \"a\", stale=\"9s\" %}{% endcache %}", "1:18) `stale`"),
-    ("version", "{% cache 9, \"a\", version=1 %}{% endcache %}", "1:18) `version`"),
     ("using", "{% cache 9, \"a\", using=\"x\" %}{% endcache %}", "1:18) `using`"),
 ];
 
