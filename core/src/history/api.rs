@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use super::truth::{Place, TEMPLATES};
 use crate::engine::{Opened, OutputMode, Scalar, Ticket};
 use crate::tests::{Block, Plain, block};
-use crate::{FragmentCache, ReadPoint};
+use crate::{Fragment, FragmentCache, ReadPoint, fragment_key};
 
 /// Sources that a template may have; a reload goes round them.
 pub(super) const GENERATIONS: usize = 3;
@@ -73,4 +73,11 @@ impl Request<'_> {
 fn declare(ticket: &Ticket, tags: &[usize]) {
     let tags: Vec<Box<str>> = tags.iter().map(|&tag| TAG[tag].into()).collect();
     ticket.tag(&tags);
+}
+
+/// A fragment that Rust code renders.
+pub(super) fn fragment(place: Place, tags: &[usize]) -> Fragment {
+    let fragment = Fragment::new(fragment_key!(NAME[place.name], place.part));
+    let fragment = fragment.tags(tags.iter().map(|&tag| TAG[tag]));
+    if place.version > 0 { fragment.version(place.version) } else { fragment }
 }

@@ -1,5 +1,6 @@
 //! One caller of a history: what it has open, and its steps.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use super::api::{self, TAG};
@@ -7,7 +8,7 @@ use super::truth::{self, LabelSet, NAMES, PARTS, Place, TAGS, TEMPLATES, VERSION
 use super::{History, Stale};
 use crate::engine::{Body, Opened, Scalar, Ticket};
 use crate::render::{Frames, swap};
-use crate::{ReadPoint, current};
+use crate::{Error, ReadPoint, current};
 
 /// Deepest nesting of open fragments.
 const DEPTH: usize = 4;
@@ -36,6 +37,16 @@ pub(super) struct Caller {
     by_context: bool,
     /// Whether nobody gives up what it leaves open.
     unbounded: bool,
+}
+
+/// A body failed.
+#[derive(Debug)]
+struct Failed;
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        panic!("{error}")
+    }
 }
 
 impl Caller {
@@ -88,12 +99,14 @@ impl History<'_> {
                     self.log(|| format!("caller {who} drops its read point"));
                     caller.point = None;
                 }
+                25..35 => return self.render(who, caller),
                 _ => return self.open(who, caller),
             }
             return Ok(());
         }
         match drawn {
-            0..36 if caller.levels.len() < DEPTH => return self.open(who, caller),
+            0..6 => return self.render(who, caller),
+            6..36 if caller.levels.len() < DEPTH => return self.open(who, caller),
             0..50 => self.learn(who, caller),
             50..53 => self.veto(who, caller),
             53..58 => self.shorten(who),
@@ -123,6 +136,7 @@ impl History<'_> {
             generation: self.generations[template],
             version: if self.random.one_in(8) { self.random.below(VERSIONS) } else { 0 },
             html: !self.random.one_in(12),
+            rust: false,
         }
     }
 
@@ -162,10 +176,7 @@ impl History<'_> {
             }
             Opened::Render(ticket) => {
                 let read = caller.point.map_or(self.truth.step, |(_, step)| step);
-                let mut labels = LabelSet::default();
-                for &tag in &tags {
-                    labels = labels.with(LabelSet::tag(place.namespace, tag));
-                }
+                let mut labels = Self::tag_labels(place, &tags);
                 if deletes || options == "u" {
                     labels = labels.with(LabelSet::NEVER);
                 }
@@ -177,6 +188,39 @@ impl History<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A fragment of Rust code, whose body is a step; it may fail, and an expired one stand in.
+    fn render(&mut self, who: usize, caller: &mut Caller) -> Result<(), Stale> {
+        let place = self.draw_place(caller.unbounded).by_rust();
+        let tags = self.draw_tags();
+        let life = Duration::from_secs(1 + self.random.below(10) as u64);
+        let fragment = api::fragment(place, &tags).expires_after(life);
+        let scoped = caller.point.filter(|_| !caller.by_context);
+        let read = scoped.map_or(self.truth.step, |(_, step)| step);
+        let labels = Self::tag_labels(place, &tags);
+        let piece = self.truth.piece(place, labels, read);
+        let (fails, runs) = (self.random.one_in(3), Cell::new(false));
+        let outcome = self.spaces[place.namespace].try_render(&fragment, || {
+            runs.set(true);
+            if fails { Err(Failed) } else { Ok(truth::markup(piece, &[], 0)) }
+        });
+        self.log(|| format!("caller {who} renders {place} tags {tags:?}, {piece}: {outcome:?}"));
+        match outcome {
+            Ok(markup) if fails || !runs.get() => {
+                self.work.hits += 1;
+                self.check(&markup, place, false)?;
+                caller.print(truth::numbers(&markup));
+            }
+            _ => caller.print([piece]),
+        }
+        Ok(())
+    }
+
+    fn tag_labels(place: Place, tags: &[usize]) -> LabelSet {
+        tags.iter().fold(LabelSet::default(), |labels, &tag| {
+            labels.with(LabelSet::tag(place.namespace, tag))
+        })
     }
 
     fn draw_tags(&mut self) -> Vec<usize> {

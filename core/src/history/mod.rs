@@ -185,8 +185,16 @@ impl<'a> History<'a> {
         let key = fragment_key!(api::NAME[name], part);
         let Some(markup) = self.spaces[namespace].get(&key).unwrap() else { return Ok(()) };
         self.log(|| format!("{namespace}:name{name}/{part} is got: {markup}"));
-        let place =
-            Place { namespace, name, part, template: 0, generation: 0, version: 0, html: true };
+        let place = Place {
+            namespace,
+            name,
+            part,
+            template: 0,
+            generation: 0,
+            version: 0,
+            html: true,
+            rust: false,
+        };
         self.check(&markup, place, true)
     }
 

@@ -68,14 +68,24 @@ pub(super) struct Place {
     /// The version of the record that is shown.
     pub(super) version: usize,
     pub(super) html: bool,
+    /// Whether Rust code renders it: there is no block, hence no template, and no output mode.
+    pub(super) rust: bool,
 }
 
 impl Place {
     pub(super) fn labels(self) -> LabelSet {
-        LabelSet::key(self.namespace, self.name, self.part)
+        let labels = LabelSet::key(self.namespace, self.name, self.part)
             .with(LabelSet::name(self.namespace, self.name))
-            .with(LabelSet::template(self.namespace, self.template))
-            .with(LabelSet::all(self.namespace))
+            .with(LabelSet::all(self.namespace));
+        if self.rust {
+            return labels;
+        }
+        labels.with(LabelSet::template(self.namespace, self.template))
+    }
+
+    /// The same fragment, rendered by Rust code.
+    pub(super) fn by_rust(self) -> Self {
+        Self { template: 0, generation: 0, html: false, rust: true, ..self }
     }
 
     /// Whether an entry of the other place would be found under this one's key.
@@ -86,9 +96,12 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { namespace, name, part, template, generation, version, html } = self;
+        let Self { namespace, name, part, template, generation, version, html, rust } = self;
         let mode = if *html { "html" } else { "raw" };
         write!(f, "{namespace}:name{name}/{part}@{version} ")?;
+        if *rust {
+            return f.write_str("of Rust");
+        }
         write!(f, "of template{template}v{generation} {mode}")
     }
 }
