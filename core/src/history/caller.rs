@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::api::{self, TAG};
 use super::truth::{self, LabelSet, NAMES, PARTS, Place, TAGS, TEMPLATES, VERSIONS};
-use super::{History, Stale};
+use super::{History, Wrong};
 use crate::engine::{Body, Opened, Scalar, Ticket};
 use crate::render::{Frames, swap};
 use crate::{Error, ReadPoint, current};
@@ -76,21 +76,24 @@ impl Caller {
 
 impl History<'_> {
     /// One step of the caller `who`, on its own stack and under its read point.
-    pub(super) fn caller_step(&mut self, who: usize) -> Result<(), Stale> {
+    pub(super) fn caller_step(&mut self, who: usize) -> Result<(), Wrong> {
         let mut caller = std::mem::take(&mut self.callers[who]);
         swap(&mut caller.frames);
+        // Some of what it renders it renders outside of its point's scope.
+        let kept = if self.random.one_in(8) { caller.point.take() } else { None };
         let outcome = match caller.point {
             Some((point, _)) if !caller.by_context => {
                 point.scope(|| self.step_of(who, &mut caller))
             }
             _ => self.step_of(who, &mut caller),
         };
+        caller.point = caller.point.or(kept);
         swap(&mut caller.frames);
         self.callers[who] = caller;
         outcome
     }
 
-    fn step_of(&mut self, who: usize, caller: &mut Caller) -> Result<(), Stale> {
+    fn step_of(&mut self, who: usize, caller: &mut Caller) -> Result<(), Wrong> {
         let drawn = self.random.below(100);
         if caller.levels.is_empty() {
             match drawn {
@@ -140,7 +143,7 @@ impl History<'_> {
         }
     }
 
-    fn open(&mut self, who: usize, caller: &mut Caller) -> Result<(), Stale> {
+    fn open(&mut self, who: usize, caller: &mut Caller) -> Result<(), Wrong> {
         let place = self.draw_place(caller.unbounded);
         let seconds = 1 + self.random.below(10);
         let (timeout, options) = match self.random.below(40) {
@@ -191,7 +194,7 @@ impl History<'_> {
     }
 
     /// A fragment of Rust code, whose body is a step; it may fail, and an expired one stand in.
-    fn render(&mut self, who: usize, caller: &mut Caller) -> Result<(), Stale> {
+    fn render(&mut self, who: usize, caller: &mut Caller) -> Result<(), Wrong> {
         let place = self.draw_place(caller.unbounded).by_rust();
         let tags = self.draw_tags();
         let life = Duration::from_secs(1 + self.random.below(10) as u64);

@@ -28,9 +28,15 @@ use truth::{NAMES, PARTS, Place, TEMPLATES, Truth};
 /// Steps of a history.
 const STEPS: u32 = 100;
 
-/// What was served and may not be.
+/// How a history went wrong, in words.
 #[derive(Debug)]
-struct Stale(#[allow(dead_code, reason = "shown")] String);
+#[allow(dead_code, reason = "for who reads it")]
+enum Wrong {
+    /// It was served what may not be.
+    Served(String),
+    /// It left flights behind.
+    Flights(u64),
+}
 
 /// What the histories had to do, so that a test can tell that they did something.
 #[derive(Debug, Default, Clone, Copy)]
@@ -125,11 +131,11 @@ impl<'a> History<'a> {
         }
     }
 
-    fn check(&mut self, markup: &str, place: Place, any_variant: bool) -> Result<(), Stale> {
-        self.truth.check(markup, place, any_variant).map_err(Stale)
+    fn check(&mut self, markup: &str, place: Place, any_variant: bool) -> Result<(), Wrong> {
+        self.truth.check(markup, place, any_variant).map_err(Wrong::Served)
     }
 
-    fn step(&mut self) -> Result<(), Stale> {
+    fn step(&mut self) -> Result<(), Wrong> {
         self.truth.step += 1;
         match self.random.below(100) {
             0..6 => self.pass_time(),
@@ -175,13 +181,13 @@ impl<'a> History<'a> {
     }
 
     /// Rust code looks at a stored fragment.
-    fn look(&mut self) -> Result<(), Stale> {
+    fn look(&mut self) -> Result<(), Wrong> {
         let (name, part) = (self.random.below(NAMES), self.random.below(PARTS));
         let namespace = self.draw_space();
         self.look_at(namespace, name, part)
     }
 
-    fn look_at(&mut self, namespace: usize, name: usize, part: usize) -> Result<(), Stale> {
+    fn look_at(&mut self, namespace: usize, name: usize, part: usize) -> Result<(), Wrong> {
         let key = fragment_key!(api::NAME[name], part);
         let Some(markup) = self.spaces[namespace].get(&key).unwrap() else { return Ok(()) };
         self.log(|| format!("{namespace}:name{name}/{part} is got: {markup}"));
@@ -198,7 +204,7 @@ impl<'a> History<'a> {
         self.check(&markup, place, true)
     }
 
-    fn run(mut self) -> Result<Work, Stale> {
+    fn run(mut self) -> Result<Work, Wrong> {
         for _ in 0..STEPS {
             self.step()?;
         }
@@ -215,7 +221,7 @@ impl<'a> History<'a> {
         }
         let stats = self.root.stats();
         if stats.flights > 0 {
-            return Err(Stale(format!("{} flights are left", stats.flights)));
+            return Err(Wrong::Flights(stats.flights));
         }
         let Work { hits, .. } = self.work;
         let (stores, refusals) = (stats.stores, stats.refusals);
@@ -224,7 +230,7 @@ impl<'a> History<'a> {
 }
 
 /// Runs the history of a seed.
-fn run(seed: u64, without: Option<Protection>) -> Result<Work, Stale> {
+fn run(seed: u64, without: Option<Protection>) -> Result<Work, Wrong> {
     History::new(seed, without, None).run()
 }
 
