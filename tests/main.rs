@@ -12,6 +12,7 @@ mod corpus;
 mod errors;
 mod facts;
 mod flask;
+mod follow;
 mod keys;
 mod recipes;
 mod reload;

@@ -9,7 +9,7 @@
 pub use crate::entry::{Body, Markup, OutputMode};
 pub use crate::key::{KeyEncoder, UnusablePart};
 pub use crate::render::{
-    Arguments, Closed, Opened, RenderMemo, Rendering, Scope, Tags, Ticket, abandon, add_tags,
-    close, declare, expire_after, veto,
+    Arguments, Closed, Opened, Outcome, RenderMemo, Rendering, Scope, Tags, Ticket, abandon,
+    add_tags, close, declare, expire_after, veto,
 };
 pub use crate::timeout::Scalar;

@@ -23,6 +23,8 @@ pub enum OnMistake {
 pub struct Policy {
     pub(crate) bad_arguments: OnMistake,
     pub(crate) repeated_is_error: bool,
+    pub(crate) annotations: bool,
+    pub(crate) warnings_are_errors: bool,
 }
 
 impl Policy {
@@ -39,6 +41,23 @@ impl Policy {
     #[must_use]
     pub fn repeated_unnamed_is_error(mut self, yes: bool) -> Self {
         self.repeated_is_error = yes;
+        self
+    }
+
+    /// Whether [`annotate`](crate::FragmentCache::annotate) may put comments around fragments in a
+    /// build without debug assertions. Off by default, as they show keys and tags to whoever reads
+    /// the page.
+    #[must_use]
+    pub fn annotations(mut self, yes: bool) -> Self {
+        self.annotations = yes;
+        self
+    }
+
+    /// Whether a [warning](crate::syntax::Warning) about a template, such as a CSRF token in a
+    /// cached body, keeps the template from being loaded. Off by default: it is an event then.
+    #[must_use]
+    pub fn warnings_are_errors(mut self, yes: bool) -> Self {
+        self.warnings_are_errors = yes;
         self
     }
 }

@@ -4,7 +4,8 @@ use std::error::Error as _;
 
 use minijinja::{Environment, Error, ErrorKind};
 
-use crate::install::{Installation, Loaded};
+use crate::install::Installation;
+use crate::known::Template;
 
 /// Our error as the engine's, with ours as its source. The engine adds the place.
 pub(crate) fn to_engine(error: fragcache::Error, kind: ErrorKind) -> Error {
@@ -54,14 +55,17 @@ pub fn explain(env: &Environment<'_>, error: &Error) -> String {
 
 fn explain_one(env: &Environment<'_>, error: &Error) -> String {
     let shown = error.name().zip(error.line()).and_then(|(template, line)| {
-        Installation::of(env)?.with_loaded(template, |loaded| show(error, template, line, loaded))
+        Installation::of(env)?.with_known(|known| {
+            let written = known.get(template).filter(|written| !written.blocks.is_empty())?;
+            Some(show(error, template, line, written))
+        })
     });
     shown.unwrap_or_else(|| error.to_string())
 }
 
-fn show(error: &Error, template: &str, line: usize, loaded: &Loaded) -> String {
-    let source = &loaded.source;
-    let range = error.range().map(|range| loaded.map.original_range(range));
+fn show(error: &Error, template: &str, line: usize, written: &Template) -> String {
+    let source = &*written.source;
+    let range = error.range().map(|range| written.map.original_range(range));
     let (line, column) = match range.filter(|range| range.end <= source.len()) {
         Some(range) => {
             let before = &source[..floor_char_boundary(source, range.start)];

@@ -161,8 +161,11 @@ fn given<'v>(options: &'v Kwargs, name: &'v str) -> Result<Option<&'v Value>, Er
 pub(crate) fn close(body: &Value, handle: &Value) -> Result<Value, Error> {
     let handle = handle.downcast_object_ref::<Handle>().ok_or_else(misused)?;
     let safe = markup::safe(body);
-    engine::close(handle.ticket, markup::body(safe.clone()));
-    Ok(markup::printable_safe(safe, handle.raw))
+    let closed = engine::close(handle.ticket, markup::body(safe.clone()));
+    Ok(match closed.instead {
+        Some(annotated) => markup::printable(&annotated, handle.raw),
+        None => markup::printable_safe(safe, handle.raw),
+    })
 }
 
 fn misused() -> Error {

@@ -1,38 +1,28 @@
 //! A cache's place in an environment: its filters, and what is known of the loaded templates.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use fragcache::FragmentCache;
-use fragcache::syntax::{CacheBlock, Rewritten, SourceMap};
+use fragcache::syntax::CacheBlock;
 use minijinja::value::Object;
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
 
 use crate::filters::{self, CLOSE, DECLARE, HIT, OPEN, TICKET};
 use crate::functions;
+use crate::known::{Known, Origin, Template};
 use crate::markup::RawBody;
 
 /// The global under which an environment keeps its installation.
 const GLOBAL: &str = "__fragcache_installation";
 
-/// Most templates whose source and blocks are kept for explaining errors and listing blocks.
-const MAX_LOADED: usize = 10_000;
-
 /// One cache in one environment, and in the environment's clones.
 pub(crate) struct Installation {
     cache: FragmentCache,
-    loaded: RwLock<HashMap<String, Loaded>>,
+    known: RwLock<Known>,
     /// Whether the formatter is our wrapper, which prints [`RawBody`] as it is.
     formats_raw: AtomicBool,
-}
-
-/// A template with cache blocks, as its author wrote it.
-pub(crate) struct Loaded {
-    pub(crate) source: String,
-    pub(crate) map: SourceMap,
-    blocks: Vec<CacheBlock>,
 }
 
 impl fmt::Debug for Installation {
@@ -69,23 +59,19 @@ impl Installation {
         self.formats_raw.load(Ordering::Relaxed)
     }
 
-    /// Remembers a template's source and blocks, or forgets what was known of it.
-    pub(crate) fn note(&self, name: &str, source: &str, rewritten: &Rewritten<'_>) {
-        let mut loaded = self.loaded.write().unwrap_or_else(PoisonError::into_inner);
-        if rewritten.blocks().is_empty() {
-            loaded.remove(name);
-        } else if loaded.len() < MAX_LOADED || loaded.contains_key(name) {
-            let template = Loaded {
-                source: source.to_owned(),
-                map: rewritten.map().clone(),
-                blocks: rewritten.blocks().to_vec(),
-            };
-            loaded.insert(name.to_owned(), template);
+    /// Remembers a template, or forgets what was known of it where there is no need: what a loader
+    /// handed out without cache blocks, the loader has.
+    pub(crate) fn note(&self, name: &str, template: Template) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if template.blocks.is_empty() && template.origin == Origin::Loaded {
+            known.remove(name);
+        } else {
+            known.insert(name, template);
         }
     }
 
-    pub(crate) fn with_loaded<R>(&self, name: &str, with: impl FnOnce(&Loaded) -> R) -> Option<R> {
-        self.loaded.read().unwrap_or_else(PoisonError::into_inner).get(name).map(with)
+    pub(crate) fn with_known<R>(&self, with: impl FnOnce(&Known) -> R) -> R {
+        with(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -125,7 +111,7 @@ pub fn add_to_environment(env: &mut Environment<'_>, cache: FragmentCache) -> Re
     }
     let installation = Arc::new(Installation {
         cache,
-        loaded: RwLock::new(HashMap::new()),
+        known: RwLock::default(),
         formats_raw: AtomicBool::new(false),
     });
     let opening = Arc::clone(&installation);
@@ -170,10 +156,11 @@ pub fn cache(env: &Environment<'_>) -> Option<FragmentCache> {
 /// ```
 pub fn cache_blocks(env: &Environment<'_>) -> Vec<CacheBlock> {
     let Some(installation) = Installation::of(env) else { return Vec::new() };
-    let loaded = installation.loaded.read().unwrap_or_else(PoisonError::into_inner);
-    let mut templates: Vec<_> = loaded.iter().collect();
-    templates.sort_by_key(|(name, _)| name.as_str());
-    templates.into_iter().flat_map(|(_, template)| template.blocks.iter().cloned()).collect()
+    installation.with_known(|known| {
+        let mut templates: Vec<_> = known.with_blocks().collect();
+        templates.sort_by_key(|(name, _)| name.as_str());
+        templates.into_iter().flat_map(|(_, template)| template.blocks.iter().cloned()).collect()
+    })
 }
 
 /// Sets the environment's formatter, wrapped so that cached bodies are printed as they are and

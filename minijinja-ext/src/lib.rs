@@ -33,6 +33,7 @@ mod error;
 mod filters;
 mod functions;
 mod install;
+mod known;
 mod loader;
 mod markup;
 mod templates;

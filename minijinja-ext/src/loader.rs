@@ -1,13 +1,16 @@
 //! Loaders whose templates may hold cache blocks, with the engine's auto-reload kept.
 
 use std::borrow::Cow;
-use std::path::Path;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use fragcache::syntax::Sources;
 use minijinja::{Environment, Error, TemplateSource};
 
 use crate::install::Installation;
+use crate::known::Origin;
 use crate::templates::{load, syntax_of};
 
 /// A loader for [`Environment::set_loader`].
@@ -16,9 +19,10 @@ pub type Loader = Box<dyn Fn(&str) -> Result<Option<TemplateSource>, Error> + Se
 /// Wraps a loader so that its templates may hold cache blocks. Set the result with
 /// [`Environment::set_loader`].
 ///
-/// Auto-reload keeps working: a template with cache blocks is checked by asking `inner` for its
-/// source again, at each look-up that the environment's auto-reload makes. Where that is too slow,
-/// use [`path_loader`], which looks at the file's date, or switch auto-reload off.
+/// Auto-reload keeps working: a template is checked by asking `inner` for its source again, and for
+/// those of the templates that its cache blocks use, at each look-up that the environment's
+/// auto-reload makes; a check that `inner` gave it is not asked. Where that is too slow, use [`path_loader`], which looks at the
+/// files' dates, or switch auto-reload off.
 ///
 /// The delimiters are those that the environment has now. If its syntax changes later, make the
 /// loader again: with the old delimiters no cache block is found, and the engine reports an
@@ -47,25 +51,28 @@ where
 {
     let installation = Installation::require(env)?;
     let syntax = syntax_of(env);
-    let inner = Arc::new(inner);
+    let inner = Arc::new(move |name: &str| Ok(inner(name)?.map(Into::into)));
     Ok(Box::new(move |name: &str| {
         let Some(found) = inner(name)? else { return Ok(None) };
-        let found: TemplateSource = found.into();
-        let Cow::Owned(lowered) = load(&installation, &syntax, name, found.source())? else {
-            // Without cache blocks it passes with the check that its loader gave it.
-            return Ok(Some(found));
-        };
-        let (inner, name) = (Arc::clone(&inner), name.to_owned());
-        let check = move || match inner(&name) {
-            Ok(Some(now)) => now.into().source() == found.source(),
-            _ => false,
-        };
+        let used = Used::new(&installation, |name| {
+            let source = source_of(&*inner, name);
+            (source.clone(), source)
+        });
+        let loaded = load(&installation, &syntax, &used, name, found.source(), Origin::Loaded)?;
+        // Also without cache blocks: a template that uses this one sees its edits, so the engine
+        // has to see them too.
+        let lowered = loaded.into_owned();
+        let mut seen = vec![(name.to_owned(), Some(found.source().into()))];
+        seen.extend(used.seen.into_inner());
+        let inner = Arc::clone(&inner);
+        let check = move || seen.iter().all(|(name, source)| source_of(&*inner, name) == *source);
         Ok(Some(TemplateSource::new(lowered).with_uptodate_check(check)))
     }))
 }
 
 /// A loader of the files in a folder, as [`minijinja::path_loader`], whose templates may hold
-/// cache blocks. Auto-reload looks at a file's date and length.
+/// cache blocks. Auto-reload looks at the dates and lengths of the file and of those that its cache
+/// blocks use.
 ///
 /// # Errors
 ///
@@ -76,20 +83,71 @@ pub fn path_loader(dir: impl AsRef<Path>, env: &Environment<'_>) -> Result<Loade
     let dir = dir.as_ref().to_path_buf();
     let inner = minijinja::path_loader(dir.clone());
     Ok(Box::new(move |name: &str| {
-        // The inner loader refuses names that leave the folder; it is asked first. The date is
-        // read before the source, so that a change in between is seen.
-        let path = dir.join(name);
-        let stamp = stamp(&path);
+        // The date is read before the source, so that a change in between is seen.
+        let before = stamp_of(&dir, name);
         let Some(found) = inner(name)? else { return Ok(None) };
-        let Cow::Owned(lowered) = load(&installation, &syntax, name, found.source())? else {
-            return Ok(Some(found));
+        let used = Used::new(&installation, |name| {
+            let before = stamp_of(&dir, name);
+            (before, source_of(&inner, name))
+        });
+        let loaded = load(&installation, &syntax, &used, name, found.source(), Origin::Loaded)?;
+        let Cow::Owned(lowered) = loaded else { return Ok(Some(found)) };
+        let seen = used.seen.into_inner();
+        let (dir, name) = (dir.clone(), name.to_owned());
+        let check = move || {
+            before.is_some()
+                && stamp_of(&dir, &name) == before
+                && seen.iter().all(|(name, before)| stamp_of(&dir, name) == *before)
         };
-        let check = move || stamp.is_some() && self::stamp(&path) == stamp;
         Ok(Some(TemplateSource::new(lowered).with_uptodate_check(check)))
     }))
 }
 
-fn stamp(path: &Path) -> Option<(SystemTime, u64)> {
-    let metadata = std::fs::metadata(path).ok()?;
+/// What the blocks of one template use, as a loader finds it; with what tells later whether it is
+/// still the same.
+struct Used<'l, F, S> {
+    installation: &'l Installation,
+    find: F,
+    seen: RefCell<Vec<(String, S)>>,
+}
+
+impl<'l, F: Fn(&str) -> (S, Option<Arc<str>>), S> Used<'l, F, S> {
+    fn new(installation: &'l Installation, find: F) -> Self {
+        Self { installation, find, seen: RefCell::default() }
+    }
+}
+
+impl<F: Fn(&str) -> (S, Option<Arc<str>>), S> Sources for Used<'_, F, S> {
+    fn templates(&self, name: &str) -> Vec<Arc<str>> {
+        let (mark, found) = (self.find)(name);
+        self.seen.borrow_mut().push((name.to_owned(), mark));
+        // The environment prefers what was added, if it still has it.
+        let added = self.installation.with_known(|known| {
+            let added = known.get(name).filter(|known| known.origin != Origin::Loaded)?;
+            Some(Arc::clone(&added.source))
+        });
+        added.into_iter().chain(found).collect()
+    }
+}
+
+/// What a loader has under a name. Its errors are for the one who asks for the template itself.
+fn source_of(
+    inner: &impl Fn(&str) -> Result<Option<TemplateSource>, Error>,
+    name: &str,
+) -> Option<Arc<str>> {
+    inner(name).ok().flatten().map(|found| found.source().into())
+}
+
+type Stamp = Option<(SystemTime, u64)>;
+
+fn stamp_of(dir: &Path, name: &str) -> Stamp {
+    let metadata = std::fs::metadata(path_of(dir, name)?).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
+}
+
+/// The file of a name, for those that MiniJinja takes.
+fn path_of(dir: &Path, name: &str) -> Option<PathBuf> {
+    let refused = |part: &str| part.starts_with('.') || part.contains('\\');
+    let mut parts = name.split('/');
+    parts.try_fold(dir.to_path_buf(), |at, part| (!refused(part)).then(|| at.join(part)))
 }

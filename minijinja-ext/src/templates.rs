@@ -1,12 +1,14 @@
 //! The ways a source reaches the engine: added, rendered from a string, or rewritten by itself.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use fragcache::syntax::{self, Syntax};
+use fragcache::syntax::{self, Sources, Syntax};
 use minijinja::{Environment, Error, Value};
 
 use crate::error::refusal;
 use crate::install::Installation;
+use crate::known::{Origin, Template};
 
 /// The lexical rules of an environment, for [`rewrite`].
 ///
@@ -37,7 +39,8 @@ pub fn syntax_of(env: &Environment<'_>) -> Syntax {
 /// embedded at build time; the environment that renders them needs
 /// [`add_to_environment`](crate::add_to_environment) all the same.
 ///
-/// A source without a cache block comes back borrowed.
+/// A source without a cache block comes back borrowed. An edit to a partial or macro that a block
+/// uses goes unnoticed here; [`fragcache::syntax::rewrite_with`] notices it.
 ///
 /// # Errors
 ///
@@ -51,19 +54,62 @@ pub fn rewrite<'s>(
     syntax::rewrite(name, source, syntax).map(syntax::Rewritten::into_source)
 }
 
-/// Rewrites a source for an environment and notes its blocks.
+/// What decides how an environment reads a source.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Rules {
+    syntax: Syntax,
+    trim_blocks: bool,
+    keep_trailing_newline: bool,
+}
+
+impl Rules {
+    fn of(env: &Environment<'_>) -> Self {
+        Self {
+            syntax: syntax_of(env),
+            trim_blocks: env.syntax().trim_blocks(),
+            keep_trailing_newline: env.syntax().keep_trailing_newline(),
+        }
+    }
+}
+
+/// An environment as the source of what its templates use of each other: the author's words where
+/// they are known, and what the engine has of other templates.
+struct InEnvironment<'e, 'source> {
+    env: &'e Environment<'source>,
+    installation: &'e Installation,
+}
+
+impl Sources for InEnvironment<'_, '_> {
+    fn templates(&self, name: &str) -> Vec<Arc<str>> {
+        let Ok(template) = self.env.get_template(name) else { return Vec::new() };
+        let written = self.installation.with_known(|known| {
+            let written = known.get(name).filter(|known| known.became(template.source()))?;
+            Some(Arc::clone(&written.source))
+        });
+        vec![written.unwrap_or_else(|| template.source().into())]
+    }
+}
+
+/// Rewrites a source and notes its blocks.
 pub(crate) fn load<'s>(
     installation: &Installation,
     syntax: &Syntax,
+    sources: &dyn Sources,
     name: &str,
     source: &'s str,
+    origin: Origin,
 ) -> Result<Cow<'s, str>, Error> {
-    let rewritten = syntax::rewrite(name, source, syntax).map_err(refusal)?;
-    installation.note(name, source, &rewritten);
+    let rewritten = syntax::rewrite_with(name, source, syntax, sources).map_err(refusal)?;
+    installation.note(name, Template::new(source.into(), &rewritten, origin));
     Ok(rewritten.into_source())
 }
 
 /// Adds a template that may hold cache blocks, as [`Environment::add_template_owned`] does.
+///
+/// Templates that were added before and whose cache blocks use this one (include it, or a macro of
+/// it) are rewritten and added again, so that the order does not matter and the blocks miss when
+/// this one is edited. A template is found by the name as it is written in the tag: a
+/// [path join callback](Environment::set_path_join_callback) is not asked.
 ///
 /// # Errors
 ///
@@ -75,13 +121,55 @@ pub fn add_template<'source>(
 ) -> Result<(), Error> {
     let installation = Installation::require(env)?;
     let (name, source) = (name.into(), source.into());
+    let rules = Arc::new(Rules::of(env));
+    let sources = InEnvironment { env, installation: &installation };
+    let origin = Origin::Added(Arc::clone(&rules));
     let lowered = match source {
-        Cow::Borrowed(source) => load(&installation, &syntax_of(env), &name, source)?,
+        Cow::Borrowed(source) => {
+            load(&installation, &rules.syntax, &sources, &name, source, origin)?
+        }
         Cow::Owned(source) => {
-            Cow::Owned(load(&installation, &syntax_of(env), &name, &source)?.into_owned())
+            let lowered = load(&installation, &rules.syntax, &sources, &name, &source, origin)?;
+            Cow::Owned(lowered.into_owned())
         }
     };
-    env.add_template_owned(name, lowered)
+    env.add_template_owned(name.clone(), lowered)?;
+    let followers = installation.with_known(|known| known.followers_of(&name));
+    followers.iter().try_for_each(|follower| renew(env, &installation, &rules, follower))
+}
+
+/// Rewrites a template whose blocks use one that changed.
+fn renew(
+    env: &mut Environment<'_>,
+    installation: &Installation,
+    rules: &Arc<Rules>,
+    name: &str,
+) -> Result<(), Error> {
+    let Ok(present) = env.get_template(name) else { return Ok(()) };
+    let written = installation.with_known(|known| known.get(name).cloned());
+    // A clone of the environment may have another template of this name.
+    let Some(written) = written.filter(|written| written.became(present.source())) else {
+        return Ok(());
+    };
+    match &written.origin {
+        // Its loader rewrites it when it is asked for.
+        Origin::Loaded => env.remove_template(name),
+        Origin::Added(under) if under == rules => {
+            let sources = InEnvironment { env, installation };
+            let rewritten = syntax::rewrite_with(name, &written.source, &rules.syntax, &sources)
+                .map_err(refusal)?;
+            let again = Template::new(written.source.clone(), &rewritten, written.origin.clone());
+            let changed = again.blocks != written.blocks;
+            let lowered = rewritten.into_source().into_owned();
+            installation.note(name, again);
+            if changed {
+                env.add_template_owned(name.to_owned(), lowered)?;
+            }
+        }
+        // Read under other rules it would be another template.
+        Origin::Added(_) => {}
+    }
+    Ok(())
 }
 
 /// Renders a template from a string, as [`Environment::render_str`] does. Its unnamed cache blocks
@@ -107,8 +195,10 @@ pub fn render_str(
     source: &str,
     context: impl Into<Value>,
 ) -> Result<String, Error> {
-    Installation::require(env)?;
+    let installation = Installation::require(env)?;
     let name = syntax::name_of_string(source);
-    let lowered = rewrite(&name, source, &syntax_of(env)).map_err(refusal)?;
-    env.render_str(&lowered, context)
+    let sources = InEnvironment { env, installation: &installation };
+    let lowered =
+        syntax::rewrite_with(&name, source, &syntax_of(env), &sources).map_err(refusal)?;
+    env.render_str(lowered.source(), context)
 }

@@ -2,12 +2,11 @@
 //! source that the author wrote. Tera's errors carry places in the rewritten source; lines are the
 //! same there, columns and the quoted line are not.
 
-use std::sync::Arc;
-
 use fragcache::syntax::{self, Syntax};
 use tera::Tera;
 
 use crate::install::Installation;
+use crate::loaded::Loaded;
 
 /// Our error as Tera's, with ours as its source.
 pub(crate) fn into_tera(error: fragcache::Error) -> tera::Error {
@@ -37,9 +36,7 @@ pub(crate) fn into_tera(error: fragcache::Error) -> tera::Error {
 pub fn explain(tera: &Tera, error: &tera::Error) -> String {
     let text = error.to_string();
     match Installation::of(tera) {
-        Ok((installation, syntax)) => {
-            translate(&text, &syntax, |name| installation.author_of(name))
-        }
+        Ok((installation, syntax)) => translate(&text, &syntax, &installation.loaded),
         Err(_) => text,
     }
 }
@@ -48,10 +45,10 @@ pub fn explain(tera: &Tera, error: &tera::Error) -> String {
 pub(crate) fn in_authors_words(
     cause: tera::Error,
     syntax: &Syntax,
-    author: impl Fn(&str) -> Option<Arc<str>>,
+    loaded: &Loaded,
 ) -> tera::Error {
     let text = cause.to_string();
-    let translated = translate(&text, syntax, author);
+    let translated = translate(&text, syntax, loaded);
     if translated == text { cause } else { tera::Error::chain(translated, cause) }
 }
 
@@ -66,13 +63,13 @@ pub(crate) fn in_authors_words(
 /// ```
 ///
 /// and notes below it begin `note: label name:line:column`.
-fn translate(text: &str, syntax: &Syntax, author: impl Fn(&str) -> Option<Arc<str>>) -> String {
+fn translate(text: &str, syntax: &Syntax, loaded: &Loaded) -> String {
     let lines: Vec<&str> = text.split('\n').collect();
     let mut out: Vec<String> = Vec::with_capacity(lines.len());
     let mut at = 0;
     while at < lines.len() {
         let rest = &lines[at..];
-        match Report::read(rest).and_then(|report| report.translated(syntax, &author)) {
+        match Report::read(rest).and_then(|report| report.translated(syntax, loaded)) {
             Some(report) => {
                 out.extend(report);
                 at += REPORT_LINES;
@@ -122,13 +119,9 @@ impl<'t> Report<'t> {
     }
 
     /// The same report against the author's source, if that differs.
-    fn translated(
-        &self,
-        syntax: &Syntax,
-        author: impl Fn(&str) -> Option<Arc<str>>,
-    ) -> Option<Vec<String>> {
-        let source = author(self.name)?;
-        let page = syntax::rewrite(self.name, &source, syntax).ok()?;
+    fn translated(&self, syntax: &Syntax, loaded: &Loaded) -> Option<Vec<String>> {
+        let source = loaded.author_of(self.name)?;
+        let page = syntax::rewrite_with(self.name, &source, syntax, loaded).ok()?;
         let lowered = page.source();
         let start = line_start(lowered, self.line)?;
         let line = lowered[start..].split('\n').next()?;

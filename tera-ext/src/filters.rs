@@ -134,8 +134,8 @@ fn close(body: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
         engine::veto(id);
     }
     let markup = body.clone().mark_safe();
-    engine::close(id, Body::from_markup(TeraMarkup(markup.clone())));
-    Ok(markup)
+    let closed = engine::close(id, Body::from_markup(TeraMarkup(markup.clone())));
+    Ok(closed.instead.as_ref().map_or(markup, printable))
 }
 
 /// Whether a body that renders other templates' blocks left variables behind which a hit would not

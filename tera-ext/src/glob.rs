@@ -41,7 +41,7 @@ use crate::templates;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn load_from_glob(tera: &mut Tera, glob: &str) -> TeraResult<()> {
-    let (installation, _) = Installation::of(tera).map_err(error::into_tera)?;
+    Installation::of(tera).map_err(error::into_tera)?;
     let mut sources = Vec::new();
     for (path, name) in files(glob).map_err(error::into_tera)? {
         let source = std::fs::read_to_string(&path)
@@ -49,7 +49,10 @@ pub fn load_from_glob(tera: &mut Tera, glob: &str) -> TeraResult<()> {
         sources.push((name, source));
     }
     templates::add_raw_templates(tera, sources)?;
-    installation.loaded().glob = Some(glob.to_owned());
+    let (installation, _) = Installation::of(tera).map_err(error::into_tera)?;
+    let mut loaded = installation.loaded.clone();
+    loaded.glob = Some(glob.to_owned());
+    Installation { loaded }.keep_in(tera);
     Ok(())
 }
 
@@ -71,9 +74,8 @@ pub fn load_from_glob(tera: &mut Tera, glob: &str) -> TeraResult<()> {
 /// ```
 pub fn full_reload(tera: &mut Tera) -> TeraResult<()> {
     let (installation, _) = Installation::of(tera).map_err(error::into_tera)?;
-    let glob = installation.loaded().glob.clone();
-    match glob {
-        Some(glob) => load_from_glob(tera, &glob),
+    match &installation.loaded.glob {
+        Some(glob) => load_from_glob(tera, glob),
         None => Err(error::into_tera(Error::new(
             ErrorKind::Config,
             "there is no glob to load again; call fragcache_tera::load_from_glob first",

@@ -2,38 +2,22 @@
 //! installation lives in a filter and is handed over by rendering a call of it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use fragcache::syntax::{CacheBlock, Syntax};
+use fragcache::syntax::Syntax;
 use fragcache::{Error, ErrorKind, FragmentCache};
 use tera::{Kwargs, State, Tera, Value};
 
 use crate::delimiters;
 use crate::filters;
 use crate::functions;
+use crate::loaded::Loaded;
 
-/// What fragcache keeps for one Tera and its clones.
+/// What fragcache keeps for one Tera. It is replaced and never changed, as a clone of the Tera has it
+/// too and goes its own way from then on.
 #[derive(Debug, Default)]
 pub(crate) struct Installation {
-    loaded: Mutex<Loaded>,
-}
-
-/// What was loaded through this crate.
-#[derive(Debug, Default)]
-pub(crate) struct Loaded {
-    /// The templates that hold cache blocks, by name.
-    pub(crate) templates: BTreeMap<String, Authored>,
-    /// The glob that was loaded last.
-    #[cfg(feature = "glob_fs")]
-    pub(crate) glob: Option<String>,
-}
-
-/// A template as its author wrote it.
-#[derive(Debug, Clone)]
-pub(crate) struct Authored {
-    pub(crate) source: Arc<str>,
-    pub(crate) blocks: Vec<CacheBlock>,
+    pub(crate) loaded: Loaded,
 }
 
 thread_local! {
@@ -64,8 +48,13 @@ impl Installation {
         ))
     }
 
-    pub(crate) fn loaded(&self) -> MutexGuard<'_, Loaded> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Makes this the installation of a Tera.
+    pub(crate) fn keep_in(self, tera: &mut Tera) {
+        let installation = Arc::new(self);
+        tera.register_filter(FIND, move |_: &Value, _: Kwargs, _: &State| {
+            FOUND.set(Some(Arc::clone(&installation)));
+            true
+        });
     }
 }
 
@@ -74,7 +63,7 @@ impl Installation {
 /// Add templates with [`add_raw_template`](crate::add_raw_template) and its siblings afterwards: a
 /// template that reaches Tera by another way fails on a cache block with "Unknown tag".
 ///
-/// - A clone of the Tera shares the cache, and the list of [`cache_blocks`](crate::cache_blocks).
+/// - A clone of the Tera shares the cache, and has what was loaded until then.
 /// - [`Tera::register_from`] carries the cache over to a Tera that has none; one that has its own
 ///   keeps it.
 /// - The global context plays no part, so it may be replaced or cleared.
@@ -105,11 +94,7 @@ pub fn add_to_tera(tera: &mut Tera, cache: FragmentCache) -> Result<(), Error> {
             "this Tera has a fragment cache already; give another cache to a new Tera",
         ));
     }
-    let installation = Arc::new(Installation::default());
-    tera.register_filter(FIND, move |_: &Value, _: Kwargs, _: &State| {
-        FOUND.set(Some(Arc::clone(&installation)));
-        true
-    });
+    Installation::default().keep_in(tera);
     filters::register(tera, cache);
     functions::register(tera);
     Ok(())

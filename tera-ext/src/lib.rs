@@ -82,6 +82,7 @@ mod functions;
 #[cfg(feature = "glob_fs")]
 mod glob;
 mod install;
+mod loaded;
 mod render;
 mod templates;
 

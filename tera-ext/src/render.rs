@@ -6,12 +6,11 @@ use std::marker::PhantomData;
 
 use fragcache::ReadPoint;
 use fragcache::engine::{RenderMemo, Scope};
-use fragcache::syntax::name_of_string;
+use fragcache::syntax::{name_of_string, rewrite_with};
 use tera::{Context, Tera, TeraResult, Value};
 
 use crate::error;
 use crate::install::Installation;
-use crate::templates;
 
 /// The variable of a context in which a read point is looked for.
 pub(crate) const READ_POINT: &str = "fragcache_read_point";
@@ -148,10 +147,11 @@ pub fn render_str(
     context: &Context,
     autoescape: bool,
 ) -> TeraResult<String> {
-    let (_, syntax) = Installation::of(tera).map_err(error::into_tera)?;
+    let (installation, syntax) = Installation::of(tera).map_err(error::into_tera)?;
     let name = name_of_string(source);
-    let lowered = templates::rewrite(&name, source, &syntax).map_err(error::into_tera)?;
-    bounded(context, || tera.render_str(&lowered, context, autoescape))
+    let lowered =
+        rewrite_with(&name, source, &syntax, &installation.loaded).map_err(error::into_tera)?;
+    bounded(context, || tera.render_str(lowered.source(), context, autoescape))
 }
 
 /// A render in a scope, under the read point that its context has.

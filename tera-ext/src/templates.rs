@@ -1,17 +1,22 @@
 //! Templates on their way into a Tera: rewritten first, and remembered if they hold cache blocks.
 
 use std::borrow::Cow;
-use std::sync::Arc;
+use std::collections::HashSet;
 
 use fragcache::syntax::{self, CacheBlock, Dialect, Syntax};
 use fragcache::{Error, ErrorKind};
 use tera::{Tera, TeraResult};
 
 use crate::error;
-use crate::install::{Authored, Installation};
+use crate::install::Installation;
+use crate::loaded::Changes;
 
 /// Adds a template whose source may hold cache blocks. In place of [`Tera::add_raw_template`],
 /// and like it in all else.
+///
+/// Templates that were loaded before and whose cache blocks use this one (include it, or a
+/// component or a parent's block of it) are rewritten and added again with it, so that their blocks
+/// miss when it is edited. So load what was loaded this way again this way, and not by Tera's own.
 ///
 /// # Errors
 ///
@@ -67,33 +72,33 @@ where
 {
     let (installation, syntax) = Installation::of(tera).map_err(error::into_tera)?;
     let templates: Vec<(N, C)> = templates.into_iter().collect();
+    let mut loaded = installation.loaded.clone();
+    let mut changes = Changes::default();
+    for (name, source) in &templates {
+        loaded.take(name.as_ref(), source.as_ref(), &syntax, &mut changes);
+    }
+    let present: HashSet<&str> = tera.get_template_names().collect();
+    loaded.retain(|name| changes.has(name) || present.contains(name));
+
     let mut lowered = Vec::with_capacity(templates.len());
-    let mut authored = Vec::with_capacity(templates.len());
     for (name, source) in &templates {
         let (name, source) = (name.as_ref(), source.as_ref());
-        let page = syntax::rewrite(name, source, &syntax).map_err(error::into_tera)?;
-        let blocks = page.blocks().to_vec();
-        let kept = (!blocks.is_empty()).then(|| Authored { source: Arc::from(source), blocks });
-        authored.push((name, kept));
-        lowered.push((name, page.into_source()));
+        let page =
+            syntax::rewrite_with(name, source, &syntax, &loaded).map_err(error::into_tera)?;
+        loaded.note(name, &page);
+        lowered.push((Cow::Borrowed(name), page.into_source()));
     }
-    tera.add_raw_templates(lowered).map_err(|cause| {
-        let author = |name: &str| {
-            let batch = authored.iter().rev().find(|(added, _)| *added == name);
-            match batch {
-                Some((_, kept)) => kept.as_ref().map(|kept| Arc::clone(&kept.source)),
-                None => installation.author_of(name),
-            }
-        };
-        error::in_authors_words(cause, &syntax, author)
-    })?;
-    let mut loaded = installation.loaded();
-    for (name, kept) in authored {
-        match kept {
-            Some(kept) => loaded.templates.insert(name.to_owned(), kept),
-            None => loaded.templates.remove(name),
-        };
+    let reached = loaded.reached_by(&changes);
+    for (name, source) in &reached {
+        let page =
+            syntax::rewrite_with(name, source, &syntax, &loaded).map_err(error::into_tera)?;
+        if loaded.note(name, &page) {
+            lowered.push((Cow::Borrowed(&**name), page.into_source()));
+        }
     }
+    tera.add_raw_templates(lowered)
+        .map_err(|cause| error::in_authors_words(cause, &syntax, &loaded))?;
+    Installation { loaded }.keep_in(tera);
     Ok(())
 }
 
@@ -102,7 +107,8 @@ where
 ///
 /// `name` is the name that Tera will know the template by. A source without a cache block comes
 /// back borrowed. The result renders in any Tera that went through
-/// [`add_to_tera`](crate::add_to_tera).
+/// [`add_to_tera`](crate::add_to_tera). An edit to a partial or component that a block uses goes
+/// unnoticed here; [`fragcache::syntax::rewrite_with`] notices it.
 ///
 /// # Errors
 ///
@@ -136,8 +142,7 @@ pub fn rewrite<'s>(name: &str, source: &'s str, syntax: &Syntax) -> Result<Cow<'
 /// The cache blocks of all templates that were loaded through this crate and are in this Tera, by
 /// template and place.
 ///
-/// A Tera and its clones share one list: of templates that they loaded under one name, the last
-/// counts. Templates that were [rewritten](rewrite) and added to Tera directly are not listed.
+/// Templates that were [rewritten](rewrite) and added to Tera directly are not listed.
 ///
 /// # Errors
 ///
@@ -161,15 +166,7 @@ pub fn rewrite<'s>(name: &str, source: &'s str, syntax: &Syntax) -> Result<Cow<'
 /// ```
 pub fn cache_blocks(tera: &Tera) -> Result<Vec<CacheBlock>, Error> {
     let (installation, _) = Installation::of(tera)?;
-    let present: std::collections::HashSet<&str> = tera.get_template_names().collect();
-    let loaded = installation.loaded();
-    let listed = loaded.templates.iter().filter(|(name, _)| present.contains(name.as_str()));
+    let present: HashSet<&str> = tera.get_template_names().collect();
+    let listed = installation.loaded.iter().filter(|(name, _)| present.contains(&***name));
     Ok(listed.flat_map(|(_, authored)| authored.blocks.iter().cloned()).collect())
-}
-
-impl Installation {
-    /// The source of a loaded template as its author wrote it, if it holds cache blocks.
-    pub(crate) fn author_of(&self, name: &str) -> Option<Arc<str>> {
-        self.loaded().templates.get(name).map(|authored| Arc::clone(&authored.source))
-    }
 }

@@ -33,9 +33,17 @@ impl OutputMode {
 
     /// A mode of the user's own, by name.
     pub fn custom(name: &str) -> Self {
-        Self(xxh3_64(name.as_bytes()) | 1 << 63)
+        Self(xxh3_64(name.as_bytes()) & !ANNOTATED | 1 << 63)
+    }
+
+    /// The same mode, with comments around fragments.
+    pub(crate) fn annotated(self) -> Self {
+        Self(self.0 | ANNOTATED)
     }
 }
+
+/// Set in modes of annotated bodies, and in no other.
+const ANNOTATED: u64 = 1 << 62;
 
 /// Stands for a digest where there is no source. Not empty: the pointer of an empty string leads
 /// nowhere, and comparing zero bytes there costs some processors more than the rest of a hit.
@@ -55,15 +63,8 @@ pub(crate) struct Origin {
 
 impl Origin {
     /// The origin of fragments that Rust code renders itself.
-    pub(crate) fn rust() -> Self {
-        Self {
-            digest: RUST.into(),
-            mode: OutputMode::RAW,
-            template: None,
-            template_label: None,
-            line: 0,
-            column: 0,
-        }
+    fn rust(mode: OutputMode) -> Self {
+        Self { digest: RUST.into(), mode, template: None, template_label: None, line: 0, column: 0 }
     }
 
     pub(crate) fn digest(&self) -> &str {
@@ -90,17 +91,27 @@ type OriginId = (Box<str>, OutputMode);
 pub(crate) struct Origins {
     shared: RwLock<HashMap<OriginId, Arc<Origin>>>,
     rust: Arc<Origin>,
+    rust_annotated: Arc<Origin>,
 }
 
 impl Default for Origins {
     fn default() -> Self {
-        Self { shared: RwLock::new(HashMap::new()), rust: Arc::new(Origin::rust()) }
+        Self {
+            shared: RwLock::new(HashMap::new()),
+            rust: Arc::new(Origin::rust(OutputMode::RAW)),
+            rust_annotated: Arc::new(Origin::rust(OutputMode::RAW.annotated())),
+        }
     }
 }
 
 impl Origins {
     pub(crate) fn rust(&self) -> &Arc<Origin> {
         &self.rust
+    }
+
+    /// As [`rust`](Self::rust), where cache blocks that render inside may be annotated.
+    pub(crate) fn rust_annotated(&self) -> &Arc<Origin> {
+        &self.rust_annotated
     }
 
     /// The origin of a block (its encoded site and the parsed one) in a mode.

@@ -13,6 +13,7 @@ use super::{Event, EventKind, Observer};
 /// | `fragcache_refusals_total` | counter | `template`, `fragment`, `reason` |
 /// | `fragcache_evictions_total` | counter | `template`, `fragment`, `reason` |
 /// | `fragcache_deletions_total` | counter | `fragment` |
+/// | `fragcache_warnings_total` | counter | `template` |
 /// | `fragcache_invalidations_total` | counter | |
 /// | `fragcache_repeats_total` | counter | `template`, `fragment` |
 /// | `fragcache_render_seconds` | histogram | `template`, `fragment` |
@@ -75,6 +76,7 @@ impl Observer for MetricsObserver {
                 counter!("fragcache_invalidations_total").increment(1);
             }
             EventKind::Deleted => counter!("fragcache_deletions_total", labels).increment(1),
+            EventKind::Warned => counter!("fragcache_warnings_total", labels).increment(1),
             EventKind::Repeated => counter!("fragcache_repeats_total", labels).increment(1),
         }
     }

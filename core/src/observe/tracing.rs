@@ -62,6 +62,7 @@ impl Observer for TracingObserver {
             EventKind::Invalidated => record!(DEBUG, event, "invalidated", tag = event.tag),
             EventKind::Evicted(cause) => record!(DEBUG, event, "evicted", reason = cause.as_str()),
             EventKind::Refused(reason) => record!(WARN, event, "refused", reason = reason.as_str()),
+            EventKind::Warned => record!(WARN, event, "warning", warning = event.warning),
             EventKind::Repeated => record!(WARN, event, "unnamed block repeated"),
         }
     }

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::annotate;
 use super::stack::{self, Frame, Inherited, Purpose};
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, Terms};
@@ -53,10 +54,19 @@ impl Drop for Ticket {
     }
 }
 
+/// A closed block.
+#[derive(Debug, Clone)]
+pub struct Closed {
+    /// What became of its body.
+    pub outcome: Outcome,
+    /// What to print in place of the body, if the page is annotated.
+    pub instead: Option<Body>,
+}
+
 /// What became of a closed block's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Closed {
+pub enum Outcome {
     /// It was stored.
     Stored,
     /// It was not meant to be stored: a bypass, or a ticket that is not open on this thread.
@@ -69,7 +79,7 @@ pub enum Closed {
 pub fn close(id: u64, body: Body) -> Closed {
     match stack::take(id) {
         Some(frame) => frame.close(body),
-        None => Closed::Printed,
+        None => Closed { outcome: Outcome::Printed, instead: None },
     }
 }
 
@@ -86,6 +96,13 @@ pub fn abandon(id: u64) {
 
 impl Frame {
     fn close(mut self, body: Body) -> Closed {
+        let shown = self.why.is_some().then(|| body.clone());
+        let outcome = self.store(body);
+        let instead = shown.map(|body| annotate::rendered(&self, outcome, &body));
+        Closed { outcome, instead }
+    }
+
+    fn store(&mut self, body: Body) -> Outcome {
         let cache = self.cache.clone();
         let now = cache.moment();
         cache.fresh().settle(now);
@@ -95,7 +112,7 @@ impl Frame {
         self.pass_on(dependencies.as_ref(), expires, last);
         let flight = match std::mem::replace(&mut self.purpose, Purpose::Print) {
             Purpose::Store(flight) | Purpose::Refresh(flight) => flight,
-            Purpose::Print => return Closed::Printed,
+            Purpose::Print => return Outcome::Printed,
         };
         let render_time = now.since(self.started);
         let early = cache.ageing().early_refresh > 0.0 && expires != Moment::NEVER;
@@ -116,7 +133,7 @@ impl Frame {
         let probe = Probe { hash: self.hash, key: &self.key };
         let refuse = |reason| {
             cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);
-            Closed::Refused(reason)
+            Outcome::Refused(reason)
         };
         let bytes = entry.body.as_str().len();
         let near = cache.near().filter(|near| near.fits(probe, &entry));
@@ -146,7 +163,7 @@ impl Frame {
             cache.emit(EventKind::Evicted(gone.cause), Some(&gone.key), &gone.entry.origin);
         }
         cache.emit(EventKind::Stored { bytes, render_time }, Some(&self.key), &self.origin);
-        Closed::Stored
+        Outcome::Stored
     }
 
     /// When what is rendered at `now` expires, and when it may no longer be served, though stale. A

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Ticket;
 use super::stack::{self, Frame, Inherited, Purpose};
+use super::{Ticket, annotate};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, KeyBytes, Origin};
@@ -64,7 +64,7 @@ impl FragmentCache {
         probe: Probe<'_>,
         variant: Variant<'_>,
         request: &Request,
-        on_hit: impl Fn(&Body) -> R,
+        on_hit: impl Fn(&Entry) -> R,
     ) -> Option<Result<R, Missed>> {
         let plain = !request.unless && !request.refresh && request.timeout != Timeout::Delete;
         if !plain || !self.reads() {
@@ -73,7 +73,7 @@ impl FragmentCache {
         let near = self.near()?;
         // Only a fragment around this one, or an observer, wants more than the body.
         let told = stack::depth() > 0 || self.has_observer();
-        let on_entry = |entry: &Entry| (on_hit(&entry.body), told.then(|| entry.clone()));
+        let on_entry = |entry: &Entry| (on_hit(entry), told.then(|| entry.clone()));
         let found = near.lookup(probe, variant, self.fresh(), &|| self.recent(), on_entry);
         Some(found.map(|(value, entry)| {
             if let Some(entry) = entry {
@@ -101,7 +101,7 @@ impl FragmentCache {
         request: &Request,
         missed: Option<Missed>,
         point: Option<ReadPoint>,
-        on_hit: impl Fn(&Body) -> R,
+        on_hit: impl Fn(&Entry) -> R,
     ) -> Opened<R> {
         self.fresh().settle(self.recent());
         let labels = self.hasher().labels(probe.key, probe.hash, origin.template_label);
@@ -191,6 +191,7 @@ impl FragmentCache {
             inner_last: Moment::NEVER,
             veto,
             scoped: request.scoped,
+            why: None,
         }
     }
 
@@ -241,14 +242,14 @@ impl Caller<'_> {
         &self,
         near: &Near,
         mut missed: Option<Missed>,
-        on_hit: impl Fn(&Body) -> R,
+        on_hit: impl Fn(&Entry) -> R,
     ) -> Opened<R> {
         let flights = self.cache.flights();
         let reads_only = self.cache.mode() == Mode::ReadOnly;
         let serve = |entry: &Entry, kind| {
             self.cache.pass_on(self.probe, entry);
             self.emit(kind, None);
-            Opened::Hit(on_hit(&entry.body))
+            Opened::Hit(on_hit(entry))
         };
         let (mut first, mut deadline) = (None, None);
         for _ in 0..ATTEMPTS {
@@ -347,6 +348,7 @@ impl Caller<'_> {
         // Made before anyone is told: if an observer panics, its drop gives up the flight.
         let mut frame = self.cache.frame(self.probe, self.origin, self.request, purpose, veto);
         frame.read = frame.read.min(self.point.unwrap_or(Sequence::LAST));
+        frame.why = annotate::why(self.cache, self.origin.mode(), events, tag);
         for &kind in events {
             self.emit(kind, tag);
         }

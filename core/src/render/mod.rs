@@ -1,7 +1,8 @@
 //! One render of one cache block: `open` reads an engine's arguments, `enter` looks up and, on a
 //! miss, puts a frame on this thread's stack; `declare` and `current` add to the frame, `close`
-//! stores it. Engines reach it through [`engine`](crate::engine).
+//! stores it; `annotate` shows what became of it. Engines reach it through [`engine`](crate::engine).
 
+mod annotate;
 mod arguments;
 mod close;
 pub mod current;
@@ -12,7 +13,7 @@ mod scope;
 mod stack;
 
 pub use arguments::Arguments;
-pub use close::{Closed, Ticket, abandon, close, veto};
+pub use close::{Closed, Outcome, Ticket, abandon, close, veto};
 pub use declare::{Tags, add_tags, declare, expire_after};
 pub use enter::Opened;
 pub(crate) use enter::Request;

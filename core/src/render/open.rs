@@ -2,12 +2,11 @@
 
 use std::cell::RefCell;
 
-use super::Arguments;
-use super::Ticket;
 use super::enter::{Opened, Request};
 use super::stack::{self, Purpose};
+use super::{Arguments, Ticket, annotate};
 use crate::cache::FragmentCache;
-use crate::entry::{Body, OutputMode, digest_of};
+use crate::entry::{Body, Entry, OutputMode, digest_of};
 use crate::error::{Error, ErrorKind};
 use crate::hash::Version;
 use crate::key::{self, KeyEncoder, UnusablePart};
@@ -62,7 +61,22 @@ impl FragmentCache {
         let mut buffer = KEY.with(RefCell::take);
         buffer.clear();
         buffer.extend_from_slice(self.prefix());
-        let outcome = self.open_in(&mut buffer, site, arguments, rendering, on_hit);
+        let mode = rendering.mode();
+        let outcome = if self.annotates() {
+            let mode = mode.annotated();
+            self.open_in(&mut buffer, site, arguments, rendering, mode, Entry::clone).map(
+                |opened| match opened {
+                    Opened::Hit(entry) => {
+                        let body = annotate::served(&buffer, &entry, self.recent());
+                        Opened::Hit(on_hit(&body))
+                    }
+                    Opened::Render(ticket) => Opened::Render(ticket),
+                },
+            )
+        } else {
+            let on_hit = |entry: &Entry| on_hit(&entry.body);
+            self.open_in(&mut buffer, site, arguments, rendering, mode, on_hit)
+        };
         KEY.with(|key| key.replace(buffer));
         outcome
     }
@@ -73,13 +87,13 @@ impl FragmentCache {
         site: &str,
         arguments: &A,
         rendering: &mut impl Rendering,
-        on_hit: impl Fn(&Body) -> R,
+        mode: OutputMode,
+        on_hit: impl Fn(&Entry) -> R,
     ) -> Result<Opened<R>, Error> {
         let digest = digest_of(site).ok_or_else(|| foreign_site(site))?;
         let options = option_letters(site);
         let positional = arguments.len().checked_sub(options.len());
         let positional = positional.ok_or_else(|| foreign_site(site))?;
-        let mode = rendering.mode();
 
         let mut request = Request {
             timeout: Timeout::Default,

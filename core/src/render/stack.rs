@@ -60,6 +60,8 @@ pub(super) struct Frame {
     pub(super) veto: Option<RefusalReason>,
     /// Whether someone gives up this frame when its render fails.
     pub(super) scoped: bool,
+    /// Why it is rendered, where its page is annotated.
+    pub(super) why: Option<Box<str>>,
 }
 
 impl Drop for Frame {

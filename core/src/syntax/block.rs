@@ -104,8 +104,9 @@ impl CacheBlock {
         self.depth
     }
 
-    /// The digest of the block's own source: 22 characters of base64url, which change with any
-    /// byte from its opening through its closing tag.
+    /// The digest of the block's source: 22 characters of base64url, which change with any byte
+    /// from its opening through its closing tag, and of what it uses of [other
+    /// sources](super::rewrite_with).
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}a{% endcache %}{% cache %}b{% endcache %}", &fragcache::syntax::Syntax::tera())?;

@@ -214,6 +214,7 @@ pub(super) fn uses(walk: &mut Walk<'_, '_>, range: Range<usize>) -> Result<(), E
             if first_use(walk, range.clone(), "super", |next| next == "(").is_some() {
                 note_others(walk);
             }
+            walk.outline.may_call_components |= walk.source[range.clone()].contains('<');
             let definition = Opener::Component;
             if !walk.stack.iter().any(|frame| frame.kind == FrameKind::Native(definition)) {
                 return Ok(());

@@ -1,13 +1,16 @@
 //! Rewriting a whole folder, for build scripts. One file's source is `rewrite`'s business.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
 
 use super::block::CacheBlock;
-use super::rewrite;
+use super::follow::{Sources, components};
+use super::rewrite_with;
 use super::rules::Syntax;
 use super::warning::Warning;
 
@@ -54,7 +57,8 @@ impl RewrittenFile {
 ///
 /// Each file for which `is_template` says yes, given its path below `from`, is rewritten under the
 /// name that the engine will know it by: that path with `/` between its parts. All other files
-/// are copied byte for byte. Folders are made as needed; what else `to` holds is left alone. The
+/// are copied byte for byte. The digests of cache blocks cover what they use of other files in the
+/// folder, as with [`rewrite_with`]. Folders are made as needed; what else `to` holds is left alone. The
 /// result lists the templates in the order of their names.
 ///
 /// # Errors
@@ -108,7 +112,8 @@ pub fn rewrite_folder(
             ),
         ));
     }
-    let mut rewritten = Vec::new();
+    let mut templates = Vec::new();
+    let mut folder = Folder { from, templates: BTreeMap::new(), components: BTreeMap::new() };
     for path in files_below(from)? {
         let source = from.join(&path);
         let target = to.join(&path);
@@ -121,7 +126,15 @@ pub fn rewrite_folder(
         }
         let name = template_name(&path);
         let text = fs::read_to_string(&source).map_err(|error| fault("read", &source, error))?;
-        let page = rewrite(&name, &text, syntax)?;
+        for component in components(&text, syntax) {
+            folder.components.entry(component).or_default().push(name.clone());
+        }
+        folder.templates.insert(name.clone(), text.into());
+        templates.push((name, target));
+    }
+    let mut rewritten = Vec::new();
+    for (name, target) in templates {
+        let page = rewrite_with(&name, &folder.templates[&name], syntax, &folder)?;
         fs::write(&target, page.source()).map_err(|error| fault("write", &target, error))?;
         rewritten.push(RewrittenFile {
             name,
@@ -132,6 +145,28 @@ pub fn rewrite_folder(
     }
     rewritten.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(rewritten)
+}
+
+/// A folder as the source of what its templates use of each other.
+struct Folder<'f> {
+    from: &'f Path,
+    templates: BTreeMap<String, Arc<str>>,
+    /// The templates that define each component.
+    components: BTreeMap<String, Vec<String>>,
+}
+
+impl Sources for Folder<'_> {
+    fn templates(&self, name: &str) -> Vec<Arc<str>> {
+        let known = self.templates.get(name).cloned();
+        // A file that is only copied may be included as it is.
+        let below = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+        let copied = || below.then(|| fs::read_to_string(self.from.join(name)).ok()).flatten();
+        known.or_else(|| copied().map(Arc::from)).into_iter().collect()
+    }
+
+    fn component(&self, name: &str) -> Vec<String> {
+        self.components.get(name).cloned().unwrap_or_default()
+    }
 }
 
 /// The paths of all files below `root`, relative to it and sorted.

@@ -28,8 +28,9 @@ pub(super) fn lower(
     source: &str,
     syntax: &Syntax,
     outline: &Outline<'_>,
+    followed: &[Vec<u128>],
 ) -> Lowered {
-    let blocks = describe(template, source, &outline.blocks);
+    let blocks = describe(template, source, &outline.blocks, followed);
     let mut writer = Writer {
         source,
         syntax,
@@ -67,13 +68,19 @@ pub(super) fn lower(
     Lowered { source: writer.out, map: writer.map, blocks }
 }
 
-fn describe(template: &str, source: &str, blocks: &[Block<'_>]) -> Vec<CacheBlock> {
+fn describe(
+    template: &str,
+    source: &str,
+    blocks: &[Block<'_>],
+    followed: &[Vec<u128>],
+) -> Vec<CacheBlock> {
     let template: Arc<str> = template.into();
     let mut places = Places::new(source);
     let mut last = (0, 0);
     blocks
         .iter()
-        .map(|block| {
+        .enumerate()
+        .map(|(index, block)| {
             let start = block.open.piece.start;
             let (line, column) = places.of(start);
             last = (line, if last.0 == line { last.1 + 1 } else { 1 });
@@ -84,7 +91,10 @@ fn describe(template: &str, source: &str, blocks: &[Block<'_>]) -> Vec<CacheBloc
                 column,
                 ordinal: last.1,
                 depth: block.depth,
-                digest: digest(&source.as_bytes()[start..block.end]),
+                digest: digest(
+                    &source.as_bytes()[start..block.end],
+                    followed.get(index).map_or(&[], Vec::as_slice),
+                ),
                 name: block.name.clone(),
                 positional: block.arguments.positional.len(),
                 options: block.arguments.options.clone(),
@@ -108,10 +118,15 @@ fn site(block: &CacheBlock) -> String {
     format!("\"{}\"", site.encode())
 }
 
-/// 128 bits in 22 characters of base64url.
-fn digest(bytes: &[u8]) -> String {
+/// 128 bits in 22 characters of base64url: of a block's own source and of the parts it uses.
+fn digest(own: &[u8], parts: &[u128]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let hash = xxh3_128(bytes);
+    let mut hash = xxh3_128(own);
+    if !parts.is_empty() {
+        let all: Vec<u8> =
+            std::iter::once(&hash).chain(parts).flat_map(|part| part.to_le_bytes()).collect();
+        hash = xxh3_128(&all);
+    }
     (0..22)
         .map(|at| {
             // Six bits each from the top; the last two stand alone.

@@ -15,6 +15,7 @@ mod block;
 mod checks;
 mod declared;
 mod folder;
+mod follow;
 mod literal;
 mod lower;
 mod nesting;
@@ -37,6 +38,7 @@ use crate::error::Error;
 
 pub use block::CacheBlock;
 pub use folder::{RewrittenFile, rewrite_folder};
+pub use follow::{Sources, components};
 pub use rules::{Dialect, Syntax};
 pub use source_map::SourceMap;
 pub use warning::Warning;
@@ -57,6 +59,8 @@ pub struct Rewritten<'s> {
     blocks: Vec<CacheBlock>,
     map: SourceMap,
     warnings: Vec<Warning>,
+    follows: Vec<String>,
+    components: Vec<String>,
 }
 
 impl<'s> Rewritten<'s> {
@@ -118,6 +122,32 @@ impl<'s> Rewritten<'s> {
     pub fn map(&self) -> &SourceMap {
         &self.map
     }
+
+    /// The names of the templates that the digests of the cache blocks cover or would cover, be
+    /// they found or not: when one of them changes, rewrite this template again.
+    ///
+    /// ```
+    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// let source = "{% cache 300 %}{% include 'nav.html' %}{% endcache %}{% include 'foot.html' %}";
+    /// assert_eq!(rewrite("page.html", source, &Syntax::tera())?.follows(), ["nav.html"]);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn follows(&self) -> &[String] {
+        &self.follows
+    }
+
+    /// The names of the Tera components that the digests of the cache blocks cover or would cover,
+    /// as [`follows`](Self::follows).
+    ///
+    /// ```
+    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// let page = rewrite("page.html", "{% cache 300 %}{{ <card /> }}{% endcache %}", &Syntax::tera())?;
+    /// assert_eq!(page.components(), ["card"]);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn components(&self) -> &[String] {
+        &self.components
+    }
 }
 
 /// Lowers every cache block of `source`.
@@ -125,7 +155,7 @@ impl<'s> Rewritten<'s> {
 /// `template` is the name that the engine will know the template by: it is part of the key of
 /// unnamed blocks, and of every error. No line is added or removed, and a source without a cache
 /// block comes back borrowed. What is wrong with the source apart from cache blocks is left for
-/// the engine to report.
+/// the engine to report. The digests cover this source alone: see [`rewrite_with`].
 ///
 /// # Errors
 ///
@@ -149,12 +179,50 @@ pub fn rewrite<'s>(
     source: &'s str,
     syntax: &Syntax,
 ) -> Result<Rewritten<'s>, Error> {
+    rewrite_with(template, source, syntax, &|_: &str| None)
+}
+
+/// Lowers every cache block of `source` as [`rewrite`] does, with digests that also cover what the
+/// blocks take from other sources.
+///
+/// That is, through any number of them: templates included by a constant name, macros imported from
+/// one, the parent's block where the body calls `super()`, and Tera's components. Of a template of
+/// macros the used ones count, and what stands outside all macros. What is known only when the
+/// page renders, such as the name in `{% include name %}`, is not covered. At most 1,000 templates
+/// are read.
+///
+/// # Errors
+///
+/// As [`rewrite`]. Other sources are not checked here.
+///
+/// ```
+/// use std::sync::Arc;
+/// use fragcache::syntax::{Syntax, rewrite_with};
+///
+/// let source = "{% cache 300, 'menu' %}{% include 'nav.html' %}{% endcache %}";
+/// let digest = |nav: &str| {
+///     let sources = |name: &str| (name == "nav.html").then(|| Arc::from(nav));
+///     let page = rewrite_with("page.html", source, &Syntax::minijinja(), &sources)?;
+///     Ok::<_, fragcache::Error>(page.blocks()[0].digest().to_owned())
+/// };
+/// assert_eq!(digest("<nav>")?, digest("<nav>")?);
+/// assert_ne!(digest("<nav>")?, digest("<nav class=wide>")?);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+pub fn rewrite_with<'s>(
+    template: &str,
+    source: &'s str,
+    syntax: &Syntax,
+    sources: &dyn Sources,
+) -> Result<Rewritten<'s>, Error> {
     syntax.validate()?;
     let untouched = || Rewritten {
         source: source.into(),
         blocks: Vec::new(),
         map: SourceMap::default(),
         warnings: Vec::new(),
+        follows: Vec::new(),
+        components: Vec::new(),
     };
     if memchr::memmem::find(source.as_bytes(), b"cache").is_none() {
         return Ok(untouched());
@@ -163,13 +231,19 @@ pub fn rewrite<'s>(
     if outline.blocks.is_empty() {
         return Ok(untouched());
     }
-    let lowered = lower::lower(template, source, syntax, &outline);
+    let spans: Vec<_> =
+        outline.blocks.iter().map(|block| block.open.piece.start..block.end).collect();
+    let followed =
+        follow::follow(template, source, syntax, &spans, outline.may_call_components, sources);
+    let lowered = lower::lower(template, source, syntax, &outline, &followed.parts);
     let warnings = warning::warnings(source, &outline.secrets, &lowered.blocks);
     Ok(Rewritten {
         source: lowered.source.into(),
         blocks: lowered.blocks,
         map: lowered.map,
         warnings,
+        follows: followed.templates,
+        components: followed.components,
     })
 }
 

@@ -61,4 +61,6 @@ pub(super) struct Outline<'s> {
     pub(super) edits: Vec<Edit>,
     /// By place.
     pub(super) secrets: Vec<Secret<'s>>,
+    /// Tera: a tag in a cache block holds a `<`.
+    pub(super) may_call_components: bool,
 }

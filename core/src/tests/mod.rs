@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
+mod annotations;
 mod expiry;
 mod fragments;
 mod i1_fresh;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "also in what the tests share")]
 
 mod errors;
+mod follow;
 #[cfg(feature = "glob_fs")]
 mod glob;
 mod installing;

@@ -140,6 +140,23 @@ fn a_folder_is_rewritten_file_by_file() {
     assert_eq!(fs::read(to.join("b.html")).unwrap(), b"plain\r\n");
     assert_eq!(fs::read(to.join("b/bytes.bin")).unwrap(), [0xff, 0, 1]);
 
+    let digest = |source: &str| {
+        fs::write(from.join("b/c/page.html"), source).unwrap();
+        let files = rewrite_folder(&from, &to, &Syntax::tera(), is_html).unwrap();
+        files[1].blocks()[0].digest().to_owned()
+    };
+    for (path, uses) in [("b.html", "{% include 'b.html' %}"), ("c.svg", "{% include 'c.svg' %}")] {
+        let block = format!("{{% cache %}}{uses}{{% endcache %}}");
+        fs::write(from.join(path), "old").unwrap();
+        let old = digest(&block);
+        fs::write(from.join(path), "new").unwrap();
+        assert_ne!(digest(&block), old, "{path}");
+    }
+    let block = "{% cache %}{{ <card/> }}{% endcache %}";
+    let alone = digest(block);
+    fs::write(from.join("b.html"), "{% component card() %}{% endcomponent %}").unwrap();
+    assert_ne!(digest(block), alone);
+
     let error = rewrite_folder(&from, &to, &Syntax::tera(), |_| true).unwrap_err();
     assert_eq!(error.kind(), crate::ErrorKind::Io);
     assert!(error.message().contains("bytes.bin"), "{error}");

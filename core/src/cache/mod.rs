@@ -1,0 +1,316 @@
+//! The front door: a handle to one cache. What it does is in the files beside: `serve` renders and
+//! reads, `invalidate` deletes, `watch` counts and switches.
+
+mod invalidate;
+mod serve;
+mod watch;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ageing::Ageing;
+use crate::builder::Builder;
+use crate::clock::{Clock, Moment};
+use crate::entry::{Origin, Origins};
+use crate::flight::Flights;
+use crate::fresh::{Freshness, Label};
+use crate::hash::KeyHasher;
+use crate::key::{self, FragmentKey};
+use crate::near::{Near, Probe};
+use crate::observe::{Counters, Event, EventKind, Observer};
+use crate::point::ReadPoint;
+use crate::policy::{Mode, Policy};
+use crate::protection::Protections;
+use crate::sync::AtomicU8;
+
+pub use invalidate::Deletion;
+
+/// A cache of rendered fragments. A clone is another handle to the same cache.
+///
+/// Give it to an engine extension for the `{% cache %}` tag, and keep a clone to delete fragments:
+///
+/// ```
+/// use fragcache::{Fragment, FragmentCache, fragment_key};
+///
+/// let cache = FragmentCache::in_memory();
+/// let key = fragment_key!("greeting", "en");
+/// let fragment = Fragment::new(key.clone());
+///
+/// let html = cache.render(&fragment, || "<p>Hello</p>")?;
+/// assert_eq!(&*html, "<p>Hello</p>");
+/// assert!(cache.contains(&key)?);
+///
+/// cache.delete(&key)?;
+/// assert!(!cache.contains(&key)?);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct FragmentCache {
+    shared: Arc<Shared>,
+    namespace: Option<Arc<Namespace>>,
+}
+
+/// The part of a cache that a handle is for.
+#[derive(Debug)]
+struct Namespace {
+    /// What stands before the keys in it.
+    prefix: Box<[u8]>,
+    label: Label,
+}
+
+struct Shared {
+    near: Option<Near>,
+    fresh: Freshness,
+    flights: Flights,
+    origins: Origins,
+    hasher: KeyHasher,
+    clock: Arc<dyn Clock>,
+    observer: Option<Arc<dyn Observer>>,
+    counters: Counters,
+    mode: AtomicU8,
+    /// 1 while pages are annotated.
+    annotates: AtomicU8,
+    policy: Policy,
+    default_life: Option<Duration>,
+    ageing: Ageing,
+    protections: Protections,
+}
+
+impl FragmentCache {
+    /// A cache in this process with the default settings: 300 s, 64 MiB.
+    ///
+    /// ```
+    /// let cache = fragcache::FragmentCache::in_memory();
+    /// assert_eq!(cache.stats().hits, 0);
+    /// ```
+    pub fn in_memory() -> Self {
+        Self::from_builder(Builder::default())
+    }
+
+    /// A cache that stores nothing: every body is rendered, every deletion finds nothing.
+    /// Arguments are checked as ever.
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::disabled();
+    /// let fragment = Fragment::new(fragment_key!("row", 1));
+    /// cache.render(&fragment, || "once")?;
+    /// assert_eq!(&*cache.render(&fragment, || "twice")?, "twice");
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn disabled() -> Self {
+        Self::assemble(Builder::default(), false)
+    }
+
+    /// Settings for a cache.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn from_builder(builder: Builder) -> Self {
+        Self::assemble(builder, true)
+    }
+
+    fn assemble(builder: Builder, store: bool) -> Self {
+        let hasher = KeyHasher::random();
+        let largest = builder.max_entry_bytes.unwrap_or((1 << 20).min(builder.max_bytes / 4 + 1));
+        let near = store.then(|| {
+            Near::new(
+                builder.max_bytes,
+                builder.max_entries,
+                largest,
+                hasher,
+                builder.ageing.early_refresh,
+            )
+        });
+        Self {
+            shared: Arc::new(Shared {
+                near,
+                fresh: Freshness::new(builder.max_labels, builder.protections),
+                flights: Flights::new(builder.wait_limit, builder.protections),
+                origins: Origins::default(),
+                hasher,
+                clock: builder.clock,
+                observer: builder.observer,
+                counters: Counters::default(),
+                mode: AtomicU8::new(Mode::Normal as u8),
+                annotates: AtomicU8::new(0),
+                policy: builder.policy,
+                default_life: builder.default_life,
+                ageing: builder.ageing,
+                protections: builder.protections,
+            }),
+            namespace: None,
+        }
+    }
+
+    /// The read point of data that is read from now on; see [`ReadPoint`].
+    pub fn begin(&self) -> ReadPoint {
+        self.shared.fresh.settle(self.moment());
+        ReadPoint::new(self.shared.hasher.cache_number(), self.shared.fresh.now())
+    }
+
+    /// A part of this cache with keys, names, templates and tags of its own, and a
+    /// [`clear`](Self::clear) of its own that costs the same however much is in it. Bounds,
+    /// counters, mode and observer are shared. A namespace of a namespace is within it, and is
+    /// cleared with it.
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let (ours, theirs) = (cache.namespace("tenant:7"), cache.namespace("tenant:8"));
+    /// let menu = Fragment::new(fragment_key!("menu"));
+    /// ours.render(&menu, || "ours")?;
+    /// assert_eq!(&*theirs.render(&menu, || "theirs")?, "theirs");
+    ///
+    /// ours.clear()?;
+    /// assert!(!ours.contains(menu.key())?);
+    /// assert!(theirs.contains(menu.key())?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    #[must_use]
+    pub fn namespace(&self, name: &str) -> Self {
+        let mut prefix = self.prefix().to_vec();
+        key::push_namespace(&mut prefix, name);
+        let label = self.shared.hasher.namespace(&prefix);
+        let namespace = Namespace { prefix: prefix.into(), label };
+        Self { shared: Arc::clone(&self.shared), namespace: Some(Arc::new(namespace)) }
+    }
+
+    /// Whether this is a handle to the same cache as `other`.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    fn probe<'k>(&self, key: &'k [u8]) -> Probe<'k> {
+        Probe { hash: self.shared.hasher.key(key), key }
+    }
+
+    /// What stands before every key of this handle.
+    pub(crate) fn prefix(&self) -> &[u8] {
+        self.namespace.as_ref().map_or(&[], |namespace| &namespace.prefix)
+    }
+
+    /// A key's bytes in this handle's namespace.
+    fn encoded<'k>(&self, key: &'k FragmentKey) -> Cow<'k, [u8]> {
+        match self.prefix() {
+            [] => Cow::Borrowed(key.as_bytes()),
+            prefix => Cow::Owned([prefix, key.as_bytes()].concat()),
+        }
+    }
+
+    pub(crate) fn key_label(&self, key: &FragmentKey) -> Label {
+        Label::from_hash(self.shared.hasher.key(&self.encoded(key)))
+    }
+
+    /// The label of the name that a key begins with.
+    pub(crate) fn name_label(&self, key: &FragmentKey) -> Option<Label> {
+        key::name_bytes(&self.encoded(key)).map(|name| self.shared.hasher.name(name))
+    }
+
+    pub(crate) fn template_label(&self, template: &str) -> Label {
+        self.shared.hasher.template(template).within(self.namespace_label())
+    }
+
+    pub(crate) fn tag_label(&self, tag: &str) -> Label {
+        self.shared.hasher.tag(tag).within(self.namespace_label())
+    }
+
+    pub(crate) fn namespace_label(&self) -> Option<Label> {
+        self.namespace.as_ref().map(|namespace| namespace.label)
+    }
+
+    /// The read point's number of this cache.
+    pub(crate) fn number(&self) -> u64 {
+        self.shared.hasher.cache_number()
+    }
+
+    pub(crate) fn emit(&self, kind: EventKind, key: Option<&[u8]>, origin: &Origin) {
+        self.emit_about(kind, key, origin, None);
+    }
+
+    /// As [`emit`](Self::emit), with the tag that it is about.
+    pub(crate) fn emit_about(
+        &self,
+        kind: EventKind,
+        key: Option<&[u8]>,
+        origin: &Origin,
+        tag: Option<&str>,
+    ) {
+        self.shared.counters.count(kind);
+        if let Some(observer) = &self.shared.observer {
+            Event::tell(&**observer, kind, key.unwrap_or(self.prefix()), origin, tag);
+        }
+    }
+
+    pub(crate) fn moment(&self) -> Moment {
+        Moment::now(self.shared.clock.as_ref())
+    }
+
+    /// The present, perhaps a few milliseconds ago: for what is checked on every hit.
+    pub(crate) fn recent(&self) -> Moment {
+        Moment::recent(self.shared.clock.as_ref())
+    }
+
+    pub(crate) fn near(&self) -> Option<&Near> {
+        self.shared.near.as_ref()
+    }
+
+    pub(crate) fn fresh(&self) -> &Freshness {
+        &self.shared.fresh
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.shared.flights
+    }
+
+    pub(crate) fn origins(&self) -> &Origins {
+        &self.shared.origins
+    }
+
+    pub(crate) fn hasher(&self) -> KeyHasher {
+        self.shared.hasher
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    pub(crate) fn policy(&self) -> Policy {
+        self.shared.policy
+    }
+
+    pub(crate) fn ageing(&self) -> &Ageing {
+        &self.shared.ageing
+    }
+
+    pub(crate) fn default_life(&self) -> Option<Duration> {
+        self.shared.default_life
+    }
+
+    pub(crate) fn has_observer(&self) -> bool {
+        self.shared.observer.is_some()
+    }
+
+    pub(crate) fn protections(&self) -> Protections {
+        self.shared.protections
+    }
+
+    /// Whether lookups are made at all.
+    pub(crate) fn reads(&self) -> bool {
+        self.mode() != Mode::Bypass
+    }
+}
+
+impl fmt::Debug for FragmentCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FragmentCache")
+            .field("mode", &self.mode())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,104 @@
+//! Watching a cache, and switching it while it runs.
+
+use super::FragmentCache;
+use crate::error::{Error, ErrorKind};
+use crate::observe::{Event, EventKind, Stats};
+use crate::policy::Mode;
+use crate::sync::Ordering;
+use crate::syntax::Warning;
+
+impl FragmentCache {
+    /// Counters since the cache was made, and its present size.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.shared.counters.snapshot();
+        if let Some(near) = &self.shared.near {
+            let totals = near.totals();
+            stats.hits = totals.hits;
+            stats.entries = totals.entries;
+            stats.bytes = totals.bytes;
+        }
+        stats.flights = self.shared.flights.len() as u64;
+        stats
+    }
+
+    /// How far the cache takes part now.
+    pub fn mode(&self) -> Mode {
+        Mode::from_u8(self.shared.mode.load(Ordering::Relaxed))
+    }
+
+    /// Switches how far the cache takes part, for all handles, from the next block on.
+    /// Invalidations count in every mode.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, Mode};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// cache.set_mode(Mode::Bypass);
+    /// assert_eq!(cache.clone().mode(), Mode::Bypass);
+    /// ```
+    pub fn set_mode(&self, mode: Mode) {
+        self.shared.mode.store(mode as u8, Ordering::Relaxed);
+    }
+
+    /// Switches HTML comments around fragments on or off, for all handles: what each one is, whether
+    /// it was a hit, and if not, why. For looking at a page in development, or for a moment in
+    /// production.
+    ///
+    /// Comments show keys, with what they vary on, and tags. They are escaped, and are written
+    /// where the engine escapes for HTML only; inside an attribute or a script they would be in the
+    /// way, so keep cache blocks out of those while you look. Annotated bodies are entries of their
+    /// own: none is served after this is switched off, and none of the others before.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, Policy};
+    ///
+    /// let cache = FragmentCache::builder().policy(Policy::default().annotations(true)).build()?;
+    /// cache.annotate(true)?;
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) in a build without debug assertions, unless
+    /// the [policy](crate::Policy::annotations) allows it.
+    pub fn annotate(&self, yes: bool) -> Result<(), Error> {
+        if yes && !cfg!(debug_assertions) && !self.shared.policy.annotations {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "annotations show keys and tags to whoever reads the page; allow them by \
+                 Policy::default().annotations(true), or use a build with debug assertions",
+            ));
+        }
+        self.shared.annotates.store(u8::from(yes), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether pages are annotated now.
+    pub(crate) fn annotates(&self) -> bool {
+        self.shared.annotates.load(Ordering::Relaxed) != 0
+    }
+
+    /// Tells what a [rewrite](crate::syntax::rewrite) warned of: to the observer, to the counters,
+    /// and by an error where the [policy](crate::Policy::warnings_are_errors) says so. The engine
+    /// extensions do this whenever a template is loaded.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Syntax`](crate::ErrorKind::Syntax), with the place of the first warning.
+    pub fn heed(&self, warnings: &[Warning]) -> Result<(), Error> {
+        for warning in warnings {
+            self.shared.counters.count(EventKind::Warned);
+            if let Some(observer) = &self.shared.observer {
+                Event::warn(&**observer, warning);
+            }
+        }
+        match warnings.first() {
+            Some(first) if self.shared.policy.warnings_are_errors => Err(Error::new(
+                ErrorKind::Syntax,
+                first.message(),
+            )
+            .at(first.template(), first.line(), first.column())),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What became of each fragment, as HTML comments around it: for looking at a page in development.
+//! Annotated bodies are variants of their own, so that none of it is ever served otherwise.
+
+use crate::clock::Moment;
+use crate::entry::{Body, Entry, OutputMode};
+use crate::fresh::Label;
+use crate::key::{FragmentKey, namespaces, without_namespaces};
+use crate::observe::EventKind;
+
+use super::close::Outcome;
+use super::stack::Frame;
+use crate::cache::FragmentCache;
+
+/// A stored body as an annotated page shows it.
+pub(super) fn served(encoded: &[u8], entry: &Entry, now: Moment) -> Body {
+    if entry.origin.mode() != OutputMode::HTML.annotated() {
+        return entry.body.clone();
+    }
+    let state = if entry.expires == Moment::NEVER {
+        "hit, never expires".to_owned()
+    } else if entry.expires > now {
+        format!("hit, expires in {} s", entry.expires.since(now).as_secs())
+    } else {
+        format!("stale, expired {} s ago", now.since(entry.expires).as_secs())
+    };
+    around(encoded, &state, &entry.body)
+}
+
+/// A rendered body, of a frame that knows why it is rendered, as an annotated page shows it.
+pub(super) fn rendered(frame: &Frame, outcome: Outcome, body: &Body) -> Body {
+    let why = frame.why.as_deref().unwrap_or("rendered");
+    let state = match outcome {
+        Outcome::Stored => format!("{why}; stored"),
+        Outcome::Printed => why.to_owned(),
+        Outcome::Refused(reason) => format!("{why}; not stored: {}", reason.as_str()),
+    };
+    around(&frame.key, &state, body)
+}
+
+/// Why a body is rendered, in words; `None` where nobody will read it.
+pub(super) fn why(
+    cache: &FragmentCache,
+    mode: OutputMode,
+    events: &[EventKind],
+    tag: Option<Label>,
+) -> Option<Box<str>> {
+    if mode != OutputMode::HTML.annotated() {
+        return None;
+    }
+    let tag = tag.and_then(|label| cache.fresh().tag_of(label));
+    let words = events.iter().filter_map(|event| match event {
+        EventKind::Miss(reason) => Some(match &tag {
+            Some(tag) => format!("miss: {} {tag}", reason.as_str()),
+            None => format!("miss: {}", reason.as_str()),
+        }),
+        EventKind::Bypassed(reason) => Some(format!("bypassed: {}", reason.as_str())),
+        EventKind::Refused(reason) => Some(format!("refused: {}", reason.as_str())),
+        _ => None,
+    });
+    Some(words.collect::<Vec<_>>().join("; ").into())
+}
+
+fn around(encoded: &[u8], state: &str, body: &Body) -> Body {
+    let path: String = namespaces(encoded).map(|(name, _)| format!("{name}/")).collect();
+    let key = FragmentKey::from_encoded(without_namespaces(encoded));
+    let named = escaped(&format!("{path}{key}"));
+    let (state, body) = (escaped(state), body.as_str());
+    Body::from(format!("<!-- fragcache {named}: {state} -->{body}<!-- /fragcache {named} -->"))
+}
+
+/// Text that cannot end a comment, nor be read as markup by anything that looks into one.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            '-' if out.ends_with('-') => out.push_str("&#45;"),
+            c if c.is_control() => out.extend(c.escape_default()),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fragment_key;
+
+    #[test]
+    fn no_key_and_no_tag_ends_the_comment() {
+        for hostile in ["-->", "--!>", "->", ">", "<!--", "--", "---->", "\n", "\"'&"] {
+            let key = fragment_key!("q", hostile);
+            let text = around(key.as_bytes(), hostile, &Body::from("BODY")).as_str().to_owned();
+            let inner = text.strip_prefix("<!--").unwrap().strip_suffix("-->").unwrap();
+            let (before, after) = inner.split_once("-->BODY<!--").unwrap();
+            for part in [before, after] {
+                assert!(!part.contains(['<', '>', '\n']) && !part.contains("--"), "{text}");
+            }
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! All that the markup of one cache block is made of, as far as it can be told without rendering:
+//! from reference to definition until nothing new comes. Iterative; each part is visited once, so
+//! that cycles end.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::Sources;
+use super::reading::{Meaning, Mention, Reading};
+use crate::syntax::rules::{Dialect, Syntax};
+
+/// Most templates that are read for one: beyond them, nothing is followed.
+pub(super) const MOST_TEMPLATES: usize = 1_000;
+
+/// A part of a template that a block uses; with the number of its reading.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Node {
+    Whole(usize),
+    /// What stands outside all macros: an imported template's assignments and imports.
+    OutsideMacros(usize),
+    /// A definition.
+    Part(usize, Range<usize>),
+}
+
+impl Node {
+    fn reading(&self) -> usize {
+        match self {
+            Self::Whole(at) | Self::OutsideMacros(at) | Self::Part(at, _) => *at,
+        }
+    }
+}
+
+/// The templates read for the blocks of one template, which is the first of them.
+pub(super) struct Readings<'r> {
+    syntax: &'r Syntax,
+    sources: &'r dyn Sources,
+    list: Vec<Rc<Reading>>,
+    by_name: HashMap<String, Vec<usize>>,
+    /// The components that were looked for.
+    pub(super) components: BTreeSet<String>,
+    hashes: HashMap<Node, u128>,
+}
+
+impl<'r> Readings<'r> {
+    pub(super) fn new(
+        template: &str,
+        source: &str,
+        syntax: &'r Syntax,
+        sources: &'r dyn Sources,
+    ) -> Self {
+        let page = Reading::new(template, &Arc::from(source), syntax);
+        Self {
+            syntax,
+            sources,
+            list: vec![Rc::new(page)],
+            by_name: HashMap::from([(template.to_owned(), vec![0])]),
+            components: BTreeSet::new(),
+            hashes: HashMap::new(),
+        }
+    }
+
+    /// The names that were looked for, but for the template's own.
+    pub(super) fn names(self) -> impl Iterator<Item = String> {
+        let own = Arc::clone(&self.list[0].name);
+        self.by_name.into_keys().filter(move |name| **name != *own)
+    }
+
+    /// What stands for the template `name`.
+    fn find(&mut self, name: &str) -> Vec<usize> {
+        if let Some(found) = self.by_name.get(name) {
+            return found.clone();
+        }
+        if self.by_name.len() >= MOST_TEMPLATES {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        for source in self.sources.templates(name) {
+            found.push(self.list.len());
+            self.list.push(Rc::new(Reading::new(name, &source, self.syntax)));
+        }
+        self.by_name.insert(name.to_owned(), found.clone());
+        found
+    }
+
+    fn find_all(&mut self, names: &[String]) -> Vec<usize> {
+        names.iter().flat_map(|name| self.find(name)).collect()
+    }
+
+    /// What a template extends, nearest first.
+    fn ancestors(&mut self, of: usize) -> Vec<usize> {
+        let mut found: Vec<usize> = Vec::new();
+        let mut at = of;
+        let mut next = 0;
+        loop {
+            let extends = Rc::clone(&self.list[at]);
+            for parent in self.find_all(&extends.extends) {
+                if parent != of && !found.contains(&parent) {
+                    found.push(parent);
+                }
+            }
+            let Some(&parent) = found.get(next) else { return found };
+            at = parent;
+            next += 1;
+        }
+    }
+
+    /// What the page says in `span` takes in: a hash for each part, in no order that matters.
+    pub(super) fn closure(&mut self, span: Range<usize>) -> Vec<u128> {
+        let scopes = match self.syntax.dialect() {
+            // Names are bound when the page renders: a block sees what its parents import, and a
+            // partial what its page does.
+            Dialect::MiniJinja => {
+                let mut scopes = vec![0];
+                scopes.extend(self.ancestors(0));
+                scopes
+            }
+            Dialect::Tera => Vec::new(),
+        };
+        let mut walk = Walk {
+            readings: self,
+            scopes,
+            names: Vec::new(),
+            asked: HashSet::new(),
+            seen: HashSet::new(),
+            queue: Vec::new(),
+        };
+        walk.range(0, span);
+        while let Some(node) = walk.queue.pop() {
+            walk.node(&node);
+        }
+        let seen = walk.seen;
+        let mut hashes: Vec<u128> = seen.into_iter().map(|node| self.hash(node)).collect();
+        hashes.sort_unstable();
+        hashes
+    }
+
+    fn hash(&mut self, node: Node) -> u128 {
+        if let Some(hash) = self.hashes.get(&node) {
+            return *hash;
+        }
+        let reading = &self.list[node.reading()];
+        let mut hasher = Xxh3::new();
+        hasher.update(reading.name.as_bytes());
+        let ranges = match &node {
+            Node::Whole(_) => std::iter::once(0..reading.source.len()).collect(),
+            Node::OutsideMacros(_) => reading.outside_macros().collect(),
+            Node::Part(_, range) => vec![range.clone()],
+        };
+        for range in ranges {
+            hasher.update(&(range.len() as u64).to_le_bytes());
+            hasher.update(&reading.source.as_bytes()[range]);
+        }
+        let hash = hasher.digest128();
+        self.hashes.insert(node, hash);
+        hash
+    }
+}
+
+/// A name to look up: the reading, the name, and the attribute taken of it.
+type Question = (usize, String, Option<String>);
+
+/// The way through all parts of one block.
+struct Walk<'w, 'r> {
+    readings: &'w mut Readings<'r>,
+    /// Templates whose names may be bound where the block renders.
+    scopes: Vec<usize>,
+    /// The names seen so far, for scopes that come later.
+    names: Vec<(String, Option<String>)>,
+    asked: HashSet<Question>,
+    seen: HashSet<Node>,
+    queue: Vec<Node>,
+}
+
+impl Walk<'_, '_> {
+    fn visit(&mut self, node: Node) {
+        if self.seen.insert(node.clone()) {
+            self.queue.push(node);
+        }
+    }
+
+    fn node(&mut self, node: &Node) {
+        let at = node.reading();
+        let reading = Rc::clone(&self.readings.list[at]);
+        match node {
+            Node::Whole(_) => {
+                self.scope(at);
+                self.range(at, 0..reading.source.len());
+                for parent in self.readings.find_all(&reading.extends) {
+                    self.visit(Node::Whole(parent));
+                }
+            }
+            Node::OutsideMacros(_) => {
+                for range in reading.outside_macros() {
+                    self.range(at, range);
+                }
+            }
+            Node::Part(_, range) => self.range(at, range.clone()),
+        }
+    }
+
+    /// Follows what `range` of a reading mentions.
+    fn range(&mut self, at: usize, range: Range<usize>) {
+        let reading = Rc::clone(&self.readings.list[at]);
+        for mention in reading.mentions(range) {
+            match mention {
+                Mention::Template(name) => {
+                    for found in self.readings.find(name) {
+                        self.visit(Node::Whole(found));
+                    }
+                }
+                Mention::Name(name, attribute) => {
+                    let name = &reading.source[name.clone()];
+                    let attribute = attribute.clone().map(|range| &reading.source[range]);
+                    self.name(at, name, attribute);
+                }
+                Mention::Component(name) => self.component(at, name),
+                Mention::Above(block) => self.above(at, block),
+                Mention::Block(block) => match reading.blocks.get(block) {
+                    Some(ranges) => self.parts(at, ranges),
+                    None => self.above(at, block),
+                },
+            }
+        }
+    }
+
+    fn parts(&mut self, at: usize, ranges: &[Range<usize>]) {
+        for range in ranges {
+            self.visit(Node::Part(at, range.clone()));
+        }
+    }
+
+    /// What the nearest ancestor with this block says there.
+    fn above(&mut self, at: usize, block: &str) {
+        for ancestor in self.readings.ancestors(at) {
+            let reading = Rc::clone(&self.readings.list[ancestor]);
+            if let Some(ranges) = reading.blocks.get(block) {
+                return self.parts(ancestor, ranges);
+            }
+        }
+    }
+
+    fn component(&mut self, at: usize, name: &str) {
+        self.readings.components.insert(name.to_owned());
+        let mut found = vec![0, at];
+        for template in self.readings.sources.component(name) {
+            found.extend(self.readings.find(&template));
+        }
+        for at in found {
+            let reading = Rc::clone(&self.readings.list[at]);
+            if let Some(ranges) = reading.components.get(name) {
+                self.parts(at, ranges);
+            }
+        }
+    }
+
+    /// Adds a template whose names may be bound, and asks it for those seen so far.
+    fn scope(&mut self, at: usize) {
+        if self.readings.syntax.dialect() == Dialect::Tera || self.scopes.contains(&at) {
+            return;
+        }
+        self.scopes.push(at);
+        if self.readings.list[at].meanings.is_empty() {
+            return;
+        }
+        for (name, attribute) in self.names.clone() {
+            self.ask(at, &name, attribute.as_deref());
+        }
+    }
+
+    fn name(&mut self, at: usize, name: &str, attribute: Option<&str>) {
+        self.ask(at, name, attribute);
+        for at in 0..self.scopes.len() {
+            self.ask(self.scopes[at], name, attribute);
+        }
+        self.names.push((name.to_owned(), attribute.map(str::to_owned)));
+    }
+
+    /// Follows what `name` means in a template.
+    fn ask(&mut self, at: usize, name: &str, attribute: Option<&str>) {
+        if !self.readings.list[at].meanings.contains_key(name) {
+            return;
+        }
+        let mut questions: Vec<Question> =
+            vec![(at, name.to_owned(), attribute.map(str::to_owned))];
+        while let Some(question) = questions.pop() {
+            if !self.asked.insert(question.clone()) {
+                continue;
+            }
+            let (at, name, attribute) = question;
+            let reading = Rc::clone(&self.readings.list[at]);
+            for meaning in reading.meanings.get(&name).into_iter().flatten() {
+                match (meaning, &attribute) {
+                    (Meaning::Macro(range), _) => self.visit(Node::Part(at, range.clone())),
+                    (Meaning::Module(templates), None) => {
+                        for module in self.readings.find_all(templates) {
+                            self.visit(Node::Whole(module));
+                        }
+                    }
+                    (Meaning::Module(templates), Some(member)) => {
+                        for module in self.readings.find_all(templates) {
+                            self.visit(Node::OutsideMacros(module));
+                            questions.push((module, member.clone(), None));
+                        }
+                    }
+                    (Meaning::Member(templates, member), attribute) => {
+                        for module in self.readings.find_all(templates) {
+                            self.visit(Node::OutsideMacros(module));
+                            questions.push((module, member.clone(), attribute.clone()));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What a cache block's markup is made of beside its own source: included templates, macros, Tera's
+//! components, a parent's block. Their sources are part of the block's digest, so that an edit to
+//! one of them is an edit to the block. All of it happens when a template loads; a hit knows only
+//! the digest.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::rules::{Dialect, Syntax};
+
+mod closure;
+mod names;
+mod reading;
+
+#[cfg(test)]
+mod tests;
+
+/// Where the sources of other templates are to be had, for [`rewrite_with`](super::rewrite_with).
+///
+/// A closure from a template's name to its source is one that knows no components.
+///
+/// ```
+/// use std::sync::Arc;
+/// use fragcache::syntax::Sources;
+///
+/// let sources = |name: &str| (name == "nav.html").then(|| Arc::from("<nav/>"));
+/// assert_eq!(sources.templates("nav.html"), [Arc::from("<nav/>")]);
+/// assert!(sources.templates("other.html").is_empty());
+/// assert!(sources.component("card").is_empty());
+/// ```
+pub trait Sources {
+    /// What the author wrote for the template `name`: nothing for one that is not known, and all
+    /// that it may be where that is not certain.
+    ///
+    /// An example is at [`Sources`].
+    fn templates(&self, name: &str) -> Vec<Arc<str>>;
+
+    /// The names of the templates that define the Tera component `name`.
+    ///
+    /// An example is at [`Sources`].
+    fn component(&self, name: &str) -> Vec<String> {
+        let _ = name;
+        Vec::new()
+    }
+}
+
+impl<F: Fn(&str) -> Option<Arc<str>>> Sources for F {
+    fn templates(&self, name: &str) -> Vec<Arc<str>> {
+        self(name).into_iter().collect()
+    }
+}
+
+/// What was found for the cache blocks of a template.
+#[derive(Debug, Default)]
+pub(super) struct Followed {
+    /// For each block, a hash for each part of other sources that it uses, sorted; empty where no
+    /// block uses any.
+    pub(super) parts: Vec<Vec<u128>>,
+    /// The names of the templates that were looked for.
+    pub(super) templates: Vec<String>,
+    /// The names of the components that were looked for.
+    pub(super) components: Vec<String>,
+}
+
+/// Follows what the cache blocks at `spans` refer to. `components` says whether one of them may
+/// call a Tera component.
+pub(super) fn follow(
+    template: &str,
+    source: &str,
+    syntax: &Syntax,
+    spans: &[Range<usize>],
+    components: bool,
+    sources: &dyn Sources,
+) -> Followed {
+    let words: &[&str] = match syntax.dialect() {
+        // `extends`, because a block sees what its parents import.
+        Dialect::MiniJinja => &["include", "import", "macro", "super", "self", "extends"],
+        Dialect::Tera => &["include", "super"],
+    };
+    let holds = |word: &&str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
+    if !components && !words.iter().any(holds) {
+        return Followed::default();
+    }
+    let mut readings = closure::Readings::new(template, source, syntax, sources);
+    let parts = spans.iter().map(|span| readings.closure(span.clone())).collect();
+    let components = std::mem::take(&mut readings.components).into_iter().collect();
+    let templates = readings.names().collect::<BTreeSet<_>>().into_iter().collect();
+    Followed { parts, templates, components }
+}
+
+/// The Tera components that a source defines, by name.
+///
+/// ```
+/// use fragcache::syntax::{Syntax, components};
+///
+/// let source = "{% component shop.card(title) %}<b>{{ title }}</b>{% endcomponent %}";
+/// assert_eq!(components(source, &Syntax::tera()), ["shop.card"]);
+/// ```
+pub fn components(source: &str, syntax: &Syntax) -> Vec<String> {
+    let none = memchr::memmem::find(source.as_bytes(), b"component").is_none();
+    if none || syntax.dialect() != Dialect::Tera || syntax.validate().is_err() {
+        return Vec::new();
+    }
+    let reading = reading::Reading::new("", &Arc::from(source), syntax);
+    reading.components.into_keys().collect::<BTreeSet<_>>().into_iter().collect()
+}

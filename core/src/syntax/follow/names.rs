@@ -1,0 +1,55 @@
+//! Names of templates in tags, and what MiniJinja's imports bind.
+
+use std::ops::Range;
+
+use crate::syntax::literal::string_value;
+use crate::syntax::rules::Dialect;
+use crate::syntax::token::{Token, TokenKind, tokens};
+
+/// The names that string literals in `range` spell. A literal that is joined to something is a part
+/// of a name only, and is left out.
+pub(super) fn names(source: &str, range: Range<usize>, dialect: Dialect) -> Vec<String> {
+    let list: Vec<Token> = tokens(source, range, dialect).collect();
+    let joins =
+        |at: usize| list.get(at).is_some_and(|token| matches!(token.text(source), "~" | "+" | "%"));
+    let literals = list.iter().enumerate().filter(|(at, token)| {
+        token.kind == TokenKind::String && !joins(at.wrapping_sub(1)) && !joins(at + 1)
+    });
+    literals.filter_map(|(_, token)| string_value(source, &(token.start..token.end))).collect()
+}
+
+/// `import TEMPLATES as NAME`.
+pub(super) struct Import {
+    pub(super) templates: Vec<String>,
+    pub(super) name: String,
+}
+
+/// Reads what follows the word `import`.
+pub(super) fn import(source: &str, rest: Range<usize>) -> Option<Import> {
+    let list: Vec<Token> = tokens(source, rest.clone(), Dialect::MiniJinja).collect();
+    let at = list.iter().rposition(|token| token.text(source) == "as")?;
+    let name = list.get(at + 1)?.text(source).to_owned();
+    let templates = names(source, rest.start..list[at].start, Dialect::MiniJinja);
+    Some(Import { templates, name })
+}
+
+/// Reads what follows the word `from`: the templates, and each name with the one it is bound to.
+pub(super) fn members(source: &str, rest: Range<usize>) -> (Vec<String>, Vec<(String, String)>) {
+    let list: Vec<Token> = tokens(source, rest.clone(), Dialect::MiniJinja).collect();
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    let Some(import) = (0..list.len()).find(|at| text(*at) == "import") else {
+        return (Vec::new(), Vec::new());
+    };
+    let templates = names(source, rest.start..list[import].start, Dialect::MiniJinja);
+    let mut members = Vec::new();
+    let mut at = import + 1;
+    while at < list.len() {
+        let name = text(at);
+        let alias = if text(at + 1) == "as" { text(at + 2) } else { name };
+        if list[at].kind == TokenKind::Word {
+            members.push((name.to_owned(), alias.to_owned()));
+        }
+        at = (at..list.len()).find(|at| text(*at) == ",").map_or(list.len(), |comma| comma + 1);
+    }
+    (templates, members)
+}
