@@ -110,7 +110,7 @@ impl History<'_> {
         match drawn {
             0..6 => return self.render(who, caller),
             6..36 if caller.levels.len() < DEPTH => return self.open(who, caller),
-            0..50 => self.learn(who, caller),
+            6..50 => self.learn(who, caller),
             50..53 => self.veto(who, caller),
             53..58 => self.shorten(who),
             58..61 => self.take_point(who, caller),

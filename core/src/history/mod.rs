@@ -5,9 +5,13 @@
 //! wait in between for other callers, invalidations, time, evictions and reloads; one step at a
 //! time, on one thread, with the cache as it is. What is served is compared with what may be
 //! ([`truth`]).
+//!
+//! There is no data here. Whatever a render loads, it loads after its read point, so its output
+//! counts as old as that: what would be stale for the data is stale here, too. Callers of one thread
+//! never wait for each other, as each wait would close a cycle; followers and hand-overs are the
+//! matter of the models.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
-#![allow(clippy::needless_pass_by_ref_mut, reason = "steps are alike")]
 
 mod api;
 mod caller;
