@@ -20,3 +20,4 @@ mod rewrites;
 mod stories;
 mod support;
 mod tidy;
+mod watching;

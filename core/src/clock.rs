@@ -84,7 +84,6 @@ pub(crate) struct Moment(u64);
 
 impl Moment {
     /// When a clock starts.
-    #[cfg(test)]
     pub(crate) const START: Self = Self(0);
 
     /// Later than every moment that a clock shows.
@@ -104,6 +103,11 @@ impl Moment {
                 .saturating_mul(1_000_000_000)
                 .saturating_add(u64::from(now.subsec_nanos())),
         )
+    }
+
+    /// As a number, in the order of time.
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
     }
 
     /// This moment and `life` more; `None` past the end of the clock.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use fragcache::FragmentCache;
-use fragcache::syntax::CacheBlock;
+use fragcache::syntax::{CacheBlock, Warning};
 use minijinja::value::Object;
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
 
@@ -160,6 +160,30 @@ pub fn cache_blocks(env: &Environment<'_>) -> Vec<CacheBlock> {
         let mut templates: Vec<_> = known.with_blocks().collect();
         templates.sort_by_key(|(name, _)| name.as_str());
         templates.into_iter().flat_map(|(_, template)| template.blocks.iter().cloned()).collect()
+    })
+}
+
+/// What is probably wrong with the templates that are loaded now, such as a CSRF token in a cached
+/// body: by template and place. Look at it when the program starts, or in a test. The cache's
+/// observer is told too, and a [policy](fragcache::Policy::warnings_are_errors) makes them errors of
+/// the load.
+///
+/// ```
+/// use fragcache::FragmentCache;
+///
+/// let mut env = minijinja::Environment::new();
+/// fragcache_minijinja::add_to_environment(&mut env, FragmentCache::in_memory())?;
+/// let form = "{% cache 9, 'form' %}{{ csrf_token }}{% endcache %}";
+/// fragcache_minijinja::add_template(&mut env, "form.html", form)?;
+/// assert_eq!(fragcache_minijinja::warnings(&env)[0].name(), "csrf_token");
+/// # Ok::<(), minijinja::Error>(())
+/// ```
+pub fn warnings(env: &Environment<'_>) -> Vec<Warning> {
+    let Some(installation) = Installation::of(env) else { return Vec::new() };
+    installation.with_known(|known| {
+        let mut templates: Vec<_> = known.with_blocks().collect();
+        templates.sort_by_key(|(name, _)| name.as_str());
+        templates.into_iter().flat_map(|(_, template)| template.warnings.iter().cloned()).collect()
     })
 }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use fragcache::syntax::{CacheBlock, Rewritten, SourceMap, name_of_string};
+use fragcache::syntax::{CacheBlock, Rewritten, SourceMap, Warning, name_of_string};
 
 use crate::templates::Rules;
 
@@ -27,6 +27,7 @@ pub(crate) struct Template {
     pub(crate) source: Arc<str>,
     pub(crate) map: SourceMap,
     pub(crate) blocks: Vec<CacheBlock>,
+    pub(crate) warnings: Vec<Warning>,
     pub(crate) origin: Origin,
     follows: Vec<String>,
     /// The digest of the lowered source: tells it from any other that an environment may have under
@@ -39,6 +40,7 @@ impl Template {
         Self {
             map: rewritten.map().clone(),
             blocks: rewritten.blocks().to_vec(),
+            warnings: rewritten.warnings().to_vec(),
             follows: rewritten.follows().to_vec(),
             lowered: name_of_string(rewritten.source()),
             source,

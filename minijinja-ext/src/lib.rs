@@ -40,6 +40,6 @@ mod templates;
 
 pub use error::explain;
 pub use fragcache;
-pub use install::{add_to_environment, cache, cache_blocks, set_formatter};
+pub use install::{add_to_environment, cache, cache_blocks, set_formatter, warnings};
 pub use loader::{Loader, caching_loader, path_loader};
 pub use templates::{add_template, render_str, rewrite, syntax_of};

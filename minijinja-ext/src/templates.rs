@@ -100,6 +100,7 @@ pub(crate) fn load<'s>(
     origin: Origin,
 ) -> Result<Cow<'s, str>, Error> {
     let rewritten = syntax::rewrite_with(name, source, syntax, sources).map_err(refusal)?;
+    installation.cache().heed(rewritten.warnings()).map_err(refusal)?;
     installation.note(name, Template::new(source.into(), &rewritten, origin));
     Ok(rewritten.into_source())
 }
@@ -200,5 +201,6 @@ pub fn render_str(
     let sources = InEnvironment { env, installation: &installation };
     let lowered =
         syntax::rewrite_with(&name, source, &syntax_of(env), &sources).map_err(refusal)?;
+    installation.cache().heed(lowered.warnings()).map_err(refusal)?;
     env.render_str(lowered.source(), context)
 }

@@ -15,8 +15,9 @@ use crate::loaded::Loaded;
 
 /// What fragcache keeps for one Tera. It is replaced and never changed, as a clone of the Tera has it
 /// too and goes its own way from then on.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Installation {
+    pub(crate) cache: FragmentCache,
     pub(crate) loaded: Loaded,
 }
 
@@ -94,7 +95,7 @@ pub fn add_to_tera(tera: &mut Tera, cache: FragmentCache) -> Result<(), Error> {
             "this Tera has a fragment cache already; give another cache to a new Tera",
         ));
     }
-    Installation::default().keep_in(tera);
+    Installation { cache: cache.clone(), loaded: Loaded::default() }.keep_in(tera);
     filters::register(tera, cache);
     functions::register(tera);
     Ok(())

@@ -92,4 +92,4 @@ pub use error::explain;
 pub use glob::{full_reload, load_from_glob};
 pub use install::add_to_tera;
 pub use render::{render, render_str, render_to, scope};
-pub use templates::{add_raw_template, add_raw_templates, cache_blocks, rewrite};
+pub use templates::{add_raw_template, add_raw_templates, cache_blocks, rewrite, warnings};

@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fragcache::syntax::{CacheBlock, Rewritten, Sources, Syntax, components};
+use fragcache::syntax::{CacheBlock, Rewritten, Sources, Syntax, Warning, components};
 
 /// A template as its author wrote it.
 #[derive(Debug, Clone)]
 pub(crate) struct Authored {
     pub(crate) source: Arc<str>,
     pub(crate) blocks: Vec<CacheBlock>,
+    pub(crate) warnings: Vec<Warning>,
     /// The templates and components that the blocks' digests cover, or would if they were there.
     follows: Vec<String>,
     calls: Vec<String>,
@@ -23,6 +24,7 @@ impl Authored {
         Self {
             source: source.into(),
             blocks: Vec::new(),
+            warnings: Vec::new(),
             follows: Vec::new(),
             calls: Vec::new(),
             defines: components(source, syntax),
@@ -97,6 +99,7 @@ impl Loaded {
         authored.calls = rewritten.components().to_vec();
         let changed = authored.blocks != rewritten.blocks();
         authored.blocks = rewritten.blocks().to_vec();
+        authored.warnings = rewritten.warnings().to_vec();
         changed
     }
 

@@ -151,6 +151,7 @@ pub fn render_str(
     let name = name_of_string(source);
     let lowered =
         rewrite_with(&name, source, &syntax, &installation.loaded).map_err(error::into_tera)?;
+    installation.cache.heed(lowered.warnings()).map_err(error::into_tera)?;
     bounded(context, || tera.render_str(lowered.source(), context, autoescape))
 }
 

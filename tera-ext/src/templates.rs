@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use fragcache::syntax::{self, CacheBlock, Dialect, Syntax};
+use fragcache::syntax::{self, CacheBlock, Dialect, Syntax, Warning};
 use fragcache::{Error, ErrorKind};
 use tera::{Tera, TeraResult};
 
@@ -85,6 +85,7 @@ where
         let (name, source) = (name.as_ref(), source.as_ref());
         let page =
             syntax::rewrite_with(name, source, &syntax, &loaded).map_err(error::into_tera)?;
+        installation.cache.heed(page.warnings()).map_err(error::into_tera)?;
         loaded.note(name, &page);
         lowered.push((Cow::Borrowed(name), page.into_source()));
     }
@@ -98,7 +99,7 @@ where
     }
     tera.add_raw_templates(lowered)
         .map_err(|cause| error::in_authors_words(cause, &syntax, &loaded))?;
-    Installation { loaded }.keep_in(tera);
+    Installation { cache: installation.cache.clone(), loaded }.keep_in(tera);
     Ok(())
 }
 
@@ -169,4 +170,31 @@ pub fn cache_blocks(tera: &Tera) -> Result<Vec<CacheBlock>, Error> {
     let present: HashSet<&str> = tera.get_template_names().collect();
     let listed = installation.loaded.iter().filter(|(name, _)| present.contains(&***name));
     Ok(listed.flat_map(|(_, authored)| authored.blocks.iter().cloned()).collect())
+}
+
+/// What is probably wrong with the templates that [`cache_blocks`] lists, such as a CSRF token in a
+/// cached body: by template and place. Look at it when the program starts, or in a test. The
+/// cache's observer is told too, and a [policy](fragcache::Policy::warnings_are_errors) makes them
+/// errors of the load.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`] for a Tera without a cache or with unknown delimiters.
+///
+/// ```
+/// use fragcache::FragmentCache;
+/// use tera::Tera;
+///
+/// let mut tera = Tera::new();
+/// fragcache_tera::add_to_tera(&mut tera, FragmentCache::in_memory())?;
+/// let form = "{% cache 60, \"form\" %}{{ csrf_token }}{% endcache %}";
+/// fragcache_tera::add_raw_template(&mut tera, "form.html", form)?;
+/// assert_eq!(fragcache_tera::warnings(&tera)?[0].name(), "csrf_token");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn warnings(tera: &Tera) -> Result<Vec<Warning>, Error> {
+    let (installation, _) = Installation::of(tera)?;
+    let present: HashSet<&str> = tera.get_template_names().collect();
+    let listed = installation.loaded.iter().filter(|(name, _)| present.contains(&***name));
+    Ok(listed.flat_map(|(_, authored)| authored.warnings.iter().cloned()).collect())
 }

@@ -54,6 +54,8 @@ pub(crate) struct Freshness {
     /// The sequence times two. Odd while invalidations are to be repeated later: one comparison
     /// tells a hit that nothing happened and nothing is about to.
     sequence: AtomicU64,
+    /// The bits of the moment at which the next repeat is due.
+    next_due: AtomicU64,
     table: RwLock<Table>,
     protections: Protections,
 }
@@ -62,6 +64,7 @@ impl Freshness {
     pub(crate) fn new(capacity: usize, protections: Protections) -> Self {
         Self {
             sequence: AtomicU64::new(2),
+            next_due: AtomicU64::new(Moment::NEVER.to_bits()),
             table: RwLock::new(Table::new(capacity, protections.keep(Protection::Floor))),
             protections,
         }
@@ -117,9 +120,9 @@ impl Freshness {
         self.publish(&table, next);
     }
 
-    /// Repeats the invalidations that are due at `now`. Cheap while there are none to come.
+    /// Repeats the invalidations that are due at `now`. Cheap while there are none.
     pub(crate) fn settle(&self, now: Moment) {
-        if self.look().1 {
+        if self.look().1 || now.to_bits() < self.next_due.load(Ordering::SeqCst) {
             return;
         }
         let mut table = self.table.write();
@@ -141,8 +144,9 @@ impl Freshness {
 
     /// Makes `sequence` the present. Only under the table's lock.
     fn publish(&self, table: &Table, sequence: u64) {
-        let waiting = u64::from(!table.repeats.is_empty());
-        self.sequence.store(sequence << 1 | waiting, Ordering::SeqCst);
+        let next = table.repeats.next();
+        self.next_due.store(next.unwrap_or(Moment::NEVER).to_bits(), Ordering::SeqCst);
+        self.sequence.store(sequence << 1 | u64::from(next.is_some()), Ordering::SeqCst);
     }
 
     fn raise(&self, table: &mut Table, marks: &[Mark]) {

@@ -28,8 +28,13 @@ impl Repeats {
         Self { waiting: Vec::new(), everything: Vec::new(), throughout: None, marks: 0, capacity }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.everything.is_empty() && self.throughout.is_none()
+    /// When the next one is due; `None` if there is none.
+    pub(super) fn next(&self) -> Option<Moment> {
+        if self.throughout.is_some() {
+            return Some(Moment::START);
+        }
+        let waiting = self.waiting.iter().map(|&(due, _)| due);
+        waiting.chain(self.everything.iter().copied()).min()
     }
 
     #[cfg(test)]

@@ -168,8 +168,8 @@ struct Walk<'w, 'r> {
     readings: &'w mut Readings<'r>,
     /// Templates whose names may be bound where the block renders.
     scopes: Vec<usize>,
-    /// The names seen so far, for scopes that come later.
-    names: Vec<(String, Option<String>)>,
+    /// The names seen so far, for scopes that come later: the reading, and where it says them.
+    names: Vec<(usize, Range<usize>, Option<Range<usize>>)>,
     asked: HashSet<Question>,
     seen: HashSet<Node>,
     queue: Vec<Node>,
@@ -213,9 +213,15 @@ impl Walk<'_, '_> {
                     }
                 }
                 Mention::Name(name, attribute) => {
+                    self.names.push((at, name.clone(), attribute.clone()));
                     let name = &reading.source[name.clone()];
                     let attribute = attribute.clone().map(|range| &reading.source[range]);
-                    self.name(at, name, attribute);
+                    self.ask(at, name, attribute);
+                    for scope in 0..self.scopes.len() {
+                        if self.scopes[scope] != at {
+                            self.ask(self.scopes[scope], name, attribute);
+                        }
+                    }
                 }
                 Mention::Component(name) => self.component(at, name),
                 Mention::Above(block) => self.above(at, block),
@@ -266,17 +272,10 @@ impl Walk<'_, '_> {
         if self.readings.list[at].meanings.is_empty() {
             return;
         }
-        for (name, attribute) in self.names.clone() {
-            self.ask(at, &name, attribute.as_deref());
+        for (said_in, name, attribute) in self.names.clone() {
+            let source = Arc::clone(&self.readings.list[said_in].source);
+            self.ask(at, &source[name], attribute.map(|range| &source[range]));
         }
-    }
-
-    fn name(&mut self, at: usize, name: &str, attribute: Option<&str>) {
-        self.ask(at, name, attribute);
-        for at in 0..self.scopes.len() {
-            self.ask(self.scopes[at], name, attribute);
-        }
-        self.names.push((name.to_owned(), attribute.map(str::to_owned)));
     }
 
     /// Follows what `name` means in a template.

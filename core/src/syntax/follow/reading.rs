@@ -192,7 +192,13 @@ impl Reader<'_> {
                     block.map(|(_, _, name)| Mention::Above(name.clone()))
                 }
                 TokenKind::Word if dialect == Dialect::MiniJinja => {
-                    let attribute = attribute_of(source, &token);
+                    let point = list.next_if(|token| token.text(source) == ".");
+                    let attribute = point
+                        .and_then(|_| list.next_if(|token| token.kind == TokenKind::Word))
+                        .map(|word| word.start..word.end);
+                    if point.is_some() && attribute.is_none() {
+                        before = ".";
+                    }
                     match attribute.clone() {
                         Some(block) if text == "self" => {
                             Some(Mention::Block(source[block].to_owned()))
@@ -222,12 +228,4 @@ fn dotted(
         name.push_str(part.text(source));
     }
     Some(name)
-}
-
-/// The word behind a point behind `token`.
-fn attribute_of(source: &str, token: &Token) -> Option<Range<usize>> {
-    let mut list = tokens(source, token.end..source.len(), Dialect::MiniJinja);
-    list.next().filter(|point| point.text(source) == ".")?;
-    let word = list.next().filter(|word| word.kind == TokenKind::Word)?;
-    Some(word.start..word.end)
 }

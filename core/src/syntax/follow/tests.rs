@@ -137,6 +137,8 @@ fn macros_that_are_used_count() {
         ("import 'library' as m", "{{ m.used() }}"),
         ("import 'library' as m", "{% call m.used() %}x{% endcall %}"),
         ("import 'library' as m", "{% if n %}{{ n ~ m . used(1) }}{% endif %}"),
+        ("import 'library' as m", "{{ a.b.used if a.b or m.used() }}"),
+        ("from 'library' import used, unused", "{{ a.unused.used if a.b else used() }}"),
         ("from 'library' import unused, used", "{{ used() }}"),
         ("from 'library' import used as f with context", "{% call(x) f() %}x{% endcall %}"),
         ("from 'library' import unused as x, used as f,", "{{ f() }}"),
