@@ -17,6 +17,8 @@ mod flight;
 mod fragment;
 mod fresh;
 mod hash;
+#[cfg(all(test, not(fragcache_shuttle)))]
+mod history;
 mod key;
 #[cfg(all(test, fragcache_shuttle))]
 mod model;

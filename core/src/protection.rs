@@ -30,6 +30,12 @@ pub(crate) enum Protection {
     LateLabels,
     /// One caller at a time refreshes what others are served stale (I2).
     OneRefresher,
+    /// A fill is marked before the far store is read (I1).
+    #[cfg(all(test, fragcache_shuttle))]
+    MarkFill,
+    /// An invalidation raises the sequence again once the far store has answered (I1).
+    #[cfg(all(test, fragcache_shuttle))]
+    RaiseAgain,
 }
 
 /// The protections of one cache.

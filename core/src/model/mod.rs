@@ -13,6 +13,9 @@
 
 mod flights;
 mod freshness;
+mod points;
+mod two_levels;
+mod windows;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,7 +26,7 @@ use shuttle::thread::{self, JoinHandle};
 use shuttle::{Config, MaxSteps, Runner};
 
 use crate::protection::Protection;
-use crate::{Error, ErrorKind, Fragment, FragmentCache, fragment_key};
+use crate::{Builder, Error, ErrorKind, Fragment, FragmentCache, fragment_key};
 
 /// Schedules of each kind that a model has to survive.
 const SCHEDULES: usize = 3_000;
@@ -68,7 +71,11 @@ struct World {
 
 impl World {
     fn new(without: Option<Protection>) -> Self {
-        let mut builder = FragmentCache::builder();
+        Self::with(without, |builder| builder)
+    }
+
+    fn with(without: Option<Protection>, with: impl FnOnce(Builder) -> Builder) -> Self {
+        let mut builder = with(FragmentCache::builder());
         if let Some(protection) = without {
             builder = builder.without(protection);
         }

@@ -19,3 +19,5 @@ pub use enter::Opened;
 pub(crate) use enter::Request;
 pub use open::Rendering;
 pub use scope::{RenderMemo, Scope};
+#[cfg(all(test, not(fragcache_shuttle)))]
+pub(crate) use stack::{Frames, swap};

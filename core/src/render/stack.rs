@@ -274,9 +274,27 @@ pub(super) fn abandon_leftover(hash: u64, origin: &Arc<Origin>) {
         };
         let at = frames.iter().position(same)?;
         let count = frames[at..].iter().take_while(|frame| !frame.scoped).count();
-        Some(frames.drain(at..at + count).collect::<Vec<_>>())
+        let mut leftover: Vec<_> = frames.drain(at..at + count).collect();
+        // It may be open after all, around itself, and what it prints goes into the one below.
+        if let Some(outer) = at.checked_sub(1).and_then(|below| frames.get_mut(below)) {
+            for inner in &mut leftover {
+                outer.inherit_failed(inner);
+            }
+        }
+        Some(leftover)
     });
     drop(leftover);
+}
+
+/// The open fragments of a caller that does not have the thread.
+#[cfg(all(test, not(fragcache_shuttle)))]
+#[derive(Debug, Default)]
+pub(crate) struct Frames(Vec<Frame>);
+
+/// Exchanges this thread's open fragments for others, so that callers can take turns on it.
+#[cfg(all(test, not(fragcache_shuttle)))]
+pub(crate) fn swap(others: &mut Frames) {
+    edit(|frames| std::mem::swap(frames, &mut others.0));
 }
 
 /// The one way to the frames. Frames are dropped outside of it: that may run a user's code, such as

@@ -8,6 +8,7 @@ mod annotations;
 mod expiry;
 mod fragments;
 mod i1_fresh;
+mod i1_leftovers;
 mod i1_points;
 mod i1_tags;
 mod i2_flight;
@@ -16,9 +17,11 @@ mod i4_variants;
 mod i6_bounds;
 mod i7_waits;
 mod kit;
+mod nested_load;
 #[cfg(all(feature = "tracing", feature = "metrics"))]
 mod observers;
 mod properties;
+pub(crate) mod random;
 mod stale;
 mod torture;
 
@@ -75,12 +78,12 @@ impl Rig {
 
 /// A cache block of a template: its source digest and its place.
 #[derive(Clone)]
-struct Block {
+pub(crate) struct Block {
     site: String,
 }
 
 /// A block whose source text is told apart by `source`.
-fn block(source: &str, template: &str, options: &str) -> Block {
+pub(crate) fn block(source: &str, template: &str, options: &str) -> Block {
     let digest = format!("{source:-<DIGEST_LEN$}");
     let site = Site {
         digest: &digest,
@@ -119,16 +122,20 @@ impl Arguments for Args<'_> {
     }
 }
 
-/// A render that is bounded, remembers nothing and has no read point.
-struct Plain(OutputMode);
+/// A render that remembers nothing.
+pub(crate) struct Plain {
+    pub(crate) mode: OutputMode,
+    pub(crate) bounded: bool,
+    pub(crate) point: Option<ReadPoint>,
+}
 
 impl Rendering for Plain {
     fn mode(&self) -> OutputMode {
-        self.0
+        self.mode
     }
 
     fn is_bounded(&self) -> bool {
-        true
+        self.bounded
     }
 
     fn opens_again(&mut self, _: u64) -> bool {
@@ -136,14 +143,23 @@ impl Rendering for Plain {
     }
 
     fn read_point(&mut self) -> Option<ReadPoint> {
-        None
+        self.point
     }
 }
 
 impl Block {
     fn open(&self, cache: &FragmentCache, mode: OutputMode, args: &[Scalar<'_>]) -> Opened<String> {
+        self.open_as(cache, args, &mut Plain { mode, bounded: true, point: None })
+    }
+
+    pub(crate) fn open_as(
+        &self,
+        cache: &FragmentCache,
+        args: &[Scalar<'_>],
+        rendering: &mut Plain,
+    ) -> Opened<String> {
         let text = |body: &Body| body.as_str().to_owned();
-        cache.open(&self.site, &Args(args), &mut Plain(mode), text).unwrap()
+        cache.open(&self.site, &Args(args), rendering, text).unwrap()
     }
 
     /// What a page prints for this block, if its body prints what `body` gives.

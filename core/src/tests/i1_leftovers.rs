@@ -1,0 +1,48 @@
+//! I1 in renders that nobody bounds: a fragment that is opened again gives up the one of the same
+//! place that is open on this thread, and what was printed in that one still binds what is around.
+
+use super::{Block, Plain, Rig, block, rig};
+use crate::engine::{Body, Opened, OutputMode, Scalar, Ticket};
+use crate::fragment_key;
+
+/// Opens the fragment `name` in a render that nobody bounds.
+fn open(rig: &Rig, name: &str) -> Ticket {
+    let block: Block = block(name, "page.html", "");
+    let arguments = [Scalar::Int(60), Scalar::Str(name)];
+    let mut rendering = Plain { mode: OutputMode::HTML, bounded: false, point: None };
+    match block.open_as(&rig.cache, &arguments, &mut rendering) {
+        Opened::Render(ticket) => ticket,
+        Opened::Hit(markup) => panic!("{name} is stored: {markup}"),
+    }
+}
+
+fn stored(rig: &Rig, name: &str) -> bool {
+    rig.cache.contains(&fragment_key!(name)).unwrap()
+}
+
+#[test]
+fn i1_a_fragment_around_one_inside_itself_is_held_by_what_both_print() {
+    let rig = rig();
+    let page = open(&rig, "page");
+    let tree = open(&rig, "tree");
+    rig.say("row", "row");
+    open(&rig, "tree").close(Body::from("branch"));
+    tree.close(Body::from("row branch"));
+    page.close(Body::from("row branch"));
+    assert!(stored(&rig, "page"));
+    rig.delete("row");
+    assert!(!stored(&rig, "page"));
+}
+
+#[test]
+fn i1_a_fragment_is_held_by_what_was_printed_above_a_failed_one_inside_it() {
+    let rig = rig();
+    let page = open(&rig, "page");
+    open(&rig, "box").into_id();
+    rig.say("row", "row");
+    open(&rig, "box").close(Body::from("box"));
+    page.close(Body::from("row box"));
+    assert!(stored(&rig, "page"));
+    rig.delete("row");
+    assert!(!stored(&rig, "page"));
+}
