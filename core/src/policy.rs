@@ -28,7 +28,7 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What becomes of an unusable timeout, name or vary part. By default an error: an undefined
+    /// What becomes of an unusable timeout, name, vary part, version, tag or stale window. By default an error: an undefined
     /// part would hand every user the same fragment.
     #[must_use]
     pub fn bad_arguments(mut self, on_mistake: OnMistake) -> Self {

@@ -306,6 +306,10 @@ impl FragmentCache {
     }
 }
 
+// What user code may leave half done when it panics, frames and flights, gives itself up.
+impl std::panic::UnwindSafe for FragmentCache {}
+impl std::panic::RefUnwindSafe for FragmentCache {}
+
 impl fmt::Debug for FragmentCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FragmentCache")

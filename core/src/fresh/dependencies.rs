@@ -4,7 +4,7 @@
 use super::{BUCKETS, Label, Labels};
 
 /// Longest set that is listed label by label.
-const MAX_LISTED: usize = 1024;
+const MAX_LISTED: usize = 4096;
 
 /// An entry's tags, and the labels of the fragments inside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,10 @@ impl BucketSet {
     }
 
     pub(crate) fn indices(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..BUCKETS).filter(|&bucket| self.0[bucket / 64] >> (bucket % 64) & 1 == 1)
+        let set = self.0.iter().enumerate().filter(|(_, bits)| **bits != 0);
+        set.flat_map(|(word, &bits)| {
+            (0..64).filter(move |bit| bits >> bit & 1 == 1).map(move |bit| word * 64 + bit)
+        })
     }
 
     fn merge(&mut self, other: &Self) {

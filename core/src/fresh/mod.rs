@@ -46,7 +46,7 @@ impl Sequence {
 }
 
 /// How many hashed buckets stand in for a dependency set that is too long to be listed.
-pub(crate) const BUCKETS: usize = 4096;
+pub(crate) const BUCKETS: usize = 16_384;
 
 /// The sequence and the table of labels.
 #[derive(Debug)]

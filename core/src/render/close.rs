@@ -86,7 +86,11 @@ pub fn close(id: u64, body: Body) -> Closed {
 /// Sees to it that the block of ticket number `id` is not stored when it is closed, nor any block
 /// around it.
 pub fn veto(id: u64) {
-    stack::with_frame(id, |frame| frame.veto(RefusalReason::Vetoed));
+    let veto = |frame: &mut Frame| frame.veto(RefusalReason::Vetoed);
+    if stack::with_frame(id, veto).is_none() {
+        // It was taken for a leftover; what it prints goes into the one below.
+        stack::with_current(veto);
+    }
 }
 
 /// Gives up the block of ticket number `id`, and whatever is open inside it.

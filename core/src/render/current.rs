@@ -55,19 +55,13 @@ pub fn add_tags<T: AsRef<str>>(tags: impl IntoIterator<Item = T>) -> Result<(), 
     // The user's iterator may render; it runs before the frames are looked at.
     let tags: Vec<T> = tags.into_iter().collect();
     let checked = tags.iter().try_for_each(|tag| tag::check(tag.as_ref()));
-    stack::with_top(|frame| match checked {
-        Ok(()) => {
-            for tag in &tags {
-                frame.tag_late(tag.as_ref());
-            }
-            Ok(())
-        }
-        Err(error) => {
-            frame.veto(RefusalReason::Tag);
-            Err(error)
-        }
-    })
-    .unwrap_or(Ok(()))
+    // An iterator is used once, a tag may be asked for its text again and again.
+    let texts: Vec<&str> = tags.iter().map(AsRef::as_ref).collect();
+    stack::with_current(|frame| match &checked {
+        Ok(()) => texts.iter().for_each(|tag| frame.tag_late(tag)),
+        Err(_) => frame.veto(RefusalReason::Tag),
+    });
+    checked
 }
 
 /// Shortens the fragment's life: it expires so long after now, if its timeout does not end it
@@ -93,7 +87,7 @@ pub fn add_tags<T: AsRef<str>>(tags: impl IntoIterator<Item = T>) -> Result<(), 
 pub fn expire_after(life: Duration) {
     let Some(cache) = stack::with_top(|frame| frame.cache.clone()) else { return };
     let expires = cache.moment().saturating_after(life);
-    stack::with_top(|frame| frame.inner_expires = frame.inner_expires.min(expires));
+    stack::with_current(|frame| frame.inner_expires = frame.inner_expires.min(expires));
 }
 
 /// Sees to it that the fragment is not stored, nor any around it. For functions whose output is
@@ -114,5 +108,5 @@ pub fn expire_after(life: Duration) {
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 pub fn veto() {
-    stack::with_top(|frame| frame.veto(RefusalReason::Vetoed));
+    stack::with_current(|frame| frame.veto(RefusalReason::Vetoed));
 }

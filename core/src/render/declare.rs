@@ -55,18 +55,13 @@ pub fn declare(id: u64, tags: Option<&Tags<'_>>, stale: Option<Scalar<'_>>) -> R
 /// [`ErrorKind::Tag`], as the cache's [`Policy`](crate::Policy) has it. The fragment is not stored
 /// then.
 pub fn add_tags(tags: &Tags<'_>) -> Result<(), Error> {
-    let checked = read(tags);
-    if stack::depth() == 0 {
-        return checked.map(drop);
-    }
-    let outcome = stack::with_top(|frame| match checked {
+    match read(tags) {
         Ok(tags) => {
-            tags.iter().for_each(|tag| frame.tag_late(tag));
+            stack::with_current(|frame| tags.iter().for_each(|tag| frame.tag_late(tag)));
             Ok(())
         }
-        Err(error) => Err(refused(frame, error, RefusalReason::Tag)),
-    });
-    settle(outcome)
+        Err(error) => refuse_current(error, RefusalReason::Tag),
+    }
 }
 
 /// `cache_expire(after=…)` in a template: as
@@ -75,23 +70,32 @@ pub fn add_tags(tags: &Tags<'_>) -> Result<(), Error> {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Timeout`] for anything but a duration or none, which changes nothing.
+/// [`ErrorKind::Timeout`] for anything but a duration or none, as the cache's
+/// [`Policy`](crate::Policy) has it. The fragment is not stored then.
 pub fn expire_after(after: Scalar<'_>) -> Result<(), Error> {
     match Timeout::from_scalar(after) {
         Ok(Timeout::After(life)) => super::current::expire_after(life),
         Ok(Timeout::Never | Timeout::Default) => {}
         Ok(Timeout::Delete) | Err(_) => {
-            return Err(Error::new(
-                ErrorKind::Timeout,
-                format!(
-                    "cache_expire is told to expire after {}; write a positive number of seconds \
-                     or a duration (\"90s\"), or cache_veto() to store nothing",
-                    shown(after)
-                ),
-            ));
+            let message = format!(
+                "cache_expire is told to expire after {}; write a positive number of seconds or a \
+                 duration (\"90s\"), or cache_veto() to store nothing",
+                shown(after)
+            );
+            let error = Error::new(ErrorKind::Timeout, message);
+            return refuse_current(error, RefusalReason::Timeout);
         }
     }
     Ok(())
+}
+
+/// What becomes of a bad argument of a function that a body calls.
+fn refuse_current(error: Error, reason: RefusalReason) -> Result<(), Error> {
+    if stack::depth() == 0 {
+        return Err(error);
+    }
+    stack::with_current(|frame| frame.veto(reason));
+    settle(stack::with_top(|frame| Err(refused(frame, error, reason))))
 }
 
 /// An error, and whether it is to be seen.

@@ -185,6 +185,7 @@ impl FragmentCache {
             hash: probe.hash,
             origin: Arc::clone(origin),
             labels: self.hasher().labels(probe.key, probe.hash, origin.template_label),
+            point: None,
             began,
             read: began,
             started: self.moment(),
@@ -354,6 +355,7 @@ impl Caller<'_> {
     ) -> Opened<R> {
         // Made before anyone is told: if an observer panics, its drop gives up the flight.
         let mut frame = self.cache.frame(self.probe, self.origin, self.request, purpose, veto);
+        frame.point = self.point;
         frame.read = frame.read.min(self.point.unwrap_or(Sequence::LAST));
         frame.why = annotate::why(self.cache, self.origin.mode(), events, tag);
         for &kind in events {

@@ -42,6 +42,8 @@ pub(super) struct Frame {
     pub(super) hash: u64,
     pub(super) origin: Arc<Origin>,
     pub(super) labels: Labels,
+    /// The read point that it was given or inherited, if there is one.
+    pub(super) point: Option<Sequence>,
     /// When the fragment began.
     pub(super) began: Sequence,
     /// The read point: nothing in the body was read before it.
@@ -241,19 +243,34 @@ pub(super) fn truncate(first: u64) {
     }
 }
 
+/// Shows the innermost open frame to `with`; and as long as nobody bounds the frame, the one below
+/// too, as the one above it may be a leftover.
+pub(super) fn with_current(mut with: impl FnMut(&mut Frame)) {
+    edit(|frames| {
+        for frame in frames.iter_mut().rev() {
+            with(frame);
+            if frame.scoped {
+                break;
+            }
+        }
+    });
+}
+
 /// Shows the innermost open frame to `with`.
 pub(super) fn with_top<R>(with: impl FnOnce(&mut Frame) -> R) -> Option<R> {
     edit(|frames| frames.last_mut().map(with)).flatten()
 }
 
-/// The oldest read point of the fragments of a cache that are open on this thread, of those that
-/// are no leftovers of failed renders for sure.
+/// The oldest read point of the fragments of a cache that are open on this thread. One that nobody
+/// bounds may be the leftover of a failed render, for ever at its beginning, so only the point that
+/// it was given counts.
 pub(super) fn oldest_read(cache: &FragmentCache) -> Option<Sequence> {
     if depth() == 0 {
         return None;
     }
-    let of_cache = |frame: &&Frame| frame.scoped && frame.cache.is_same(cache);
-    edit(|frames| frames.iter().filter(of_cache).map(|frame| frame.read).min()).flatten()
+    let read = |frame: &Frame| if frame.scoped { Some(frame.read) } else { frame.point };
+    let of_cache = |frame: &&Frame| frame.cache.is_same(cache);
+    edit(|frames| frames.iter().filter(of_cache).filter_map(read).min()).flatten()
 }
 
 /// Shows the frame `id` to `with`, if it is open.
