@@ -23,6 +23,8 @@ pub(super) struct Level {
     piece: usize,
     /// The pieces of what was printed inside it.
     inside: Vec<usize>,
+    /// The step that it is as old as.
+    read: u32,
 }
 
 /// A caller between its steps.
@@ -37,6 +39,15 @@ pub(super) struct Caller {
     by_context: bool,
     /// Whether nobody gives up what it leaves open.
     unbounded: bool,
+}
+
+impl Caller {
+    /// How old a fragment is that begins now: as its point, and as what is around it, unless that may
+    /// have been taken for a leftover.
+    fn age(&self, point: Option<u32>, now: u32) -> u32 {
+        let around = self.levels.iter().filter(|_| !self.unbounded).map(|level| level.read);
+        around.chain(point).min().unwrap_or(now)
+    }
 }
 
 /// A body failed.
@@ -178,7 +189,7 @@ impl History<'_> {
                 caller.print(truth::numbers(&markup));
             }
             Opened::Render(ticket) => {
-                let read = caller.point.map_or(self.truth.step, |(_, step)| step);
+                let read = caller.age(caller.point.map(|(_, step)| step), self.truth.step);
                 let mut labels = Self::tag_labels(place, &tags);
                 if deletes || options == "u" {
                     labels = labels.with(LabelSet::NEVER);
@@ -187,7 +198,7 @@ impl History<'_> {
                 self.log(|| {
                     format!("caller {who} opens {place} {options:?} tags {tags:?}: renders {piece}")
                 });
-                caller.levels.push(Level { ticket, place, piece, inside: Vec::new() });
+                caller.levels.push(Level { ticket, place, piece, inside: Vec::new(), read });
             }
         }
         Ok(())
@@ -200,7 +211,7 @@ impl History<'_> {
         let life = Duration::from_secs(1 + self.random.below(10) as u64);
         let fragment = api::fragment(place, &tags).expires_after(life);
         let scoped = caller.point.filter(|_| !caller.by_context);
-        let read = scoped.map_or(self.truth.step, |(_, step)| step);
+        let read = caller.age(scoped.map(|(_, step)| step), self.truth.step);
         let labels = Self::tag_labels(place, &tags);
         let piece = self.truth.piece(place, labels, read);
         let (fails, runs) = (self.random.one_in(3), Cell::new(false));

@@ -1,6 +1,7 @@
 //! I1 for data that was read before the fragment began: read points.
 
-use super::{fragment, rig, rig_with};
+use super::{Args, block, fragment, rig, rig_with};
+use crate::engine::{Body, Opened, OutputMode, Rendering, Scalar};
 use crate::protection::Protection;
 use crate::{
     BypassReason, EventKind, FragmentCache, MissReason, ReadPoint, RefusalReason, fragment_key,
@@ -81,6 +82,47 @@ fn i1_what_the_body_around_has_loaded_is_as_old_as_that_body() {
         })
         .unwrap();
     assert_eq!((rig.get("inner"), rig.get("outer")), (None, None));
+}
+
+/// A render with a point in its context.
+struct InContext {
+    point: ReadPoint,
+    bounded: bool,
+}
+
+impl Rendering for InContext {
+    fn mode(&self) -> OutputMode {
+        OutputMode::HTML
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.bounded
+    }
+
+    fn opens_again(&mut self, _: u64) -> bool {
+        false
+    }
+
+    fn read_point(&mut self) -> Option<ReadPoint> {
+        Some(self.point)
+    }
+}
+
+#[test]
+fn i1_a_point_in_the_context_reaches_what_rust_code_renders_inside() {
+    for bounded in [true, false] {
+        let rig = rig();
+        let point = rig.cache.begin();
+        rig.delete("row");
+        let page = block("page", "page.html", "");
+        let args = [Scalar::Int(60), Scalar::Str("page")];
+        let mut render = InContext { point, bounded };
+        let opened = rig.cache.open(&page.site, &Args(&args), &mut render, |_| ()).unwrap();
+        let Opened::Render(ticket) = opened else { panic!("a hit of nothing") };
+        rig.say("row", "loaded at the point");
+        ticket.close(Body::from("page"));
+        assert_eq!((rig.get("row"), rig.get("page")), (None, None));
+    }
 }
 
 #[test]
