@@ -5,7 +5,7 @@
 //! | an invalidation removes what is stored, and no more | 1 |
 //! | a fragment is as old as its end, not its read point | 1 |
 //! | a label that the table has forgotten was never invalidated | 1 |
-//! | the read point that a handler takes is ignored | 11 |
+//! | the read point that a handler takes is ignored | 5 |
 //! | a fragment does not depend on those inside | 4 |
 //! | a label that is learnt late counts from then on | 11 |
 //!
