@@ -8,7 +8,7 @@ pub(super) fn check(story: &Story, kind: Kind) {
     let mut templates = story.templates.clone();
     for step in &story.steps {
         match step {
-            Step::Render { render, with } => {
+            Step::Render { render, with, .. } => {
                 compare(story, kind, &templates, &|engine| engine.render(render, with));
             }
             Step::String { string, with } => {

@@ -1,7 +1,9 @@
 //! The file format of a story.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use fragcache::Builder;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -18,6 +20,8 @@ pub(super) struct Story {
     pub(super) differs: Option<String>,
     #[serde(default)]
     pub(super) settings: Settings,
+    #[serde(default)]
+    pub(super) cache: CacheSettings,
     #[serde(default)]
     pub(super) templates: BTreeMap<String, String>,
     pub(super) steps: Vec<Step>,
@@ -46,29 +50,28 @@ pub(super) enum Step {
         render: String,
         #[serde(default = "empty")]
         with: Json,
+        /// The name of a read point whose token is in the context.
+        token: Option<String>,
+        /// The name of a read point in whose scope it is rendered.
+        scope: Option<String>,
+        /// What another thread does at the first tick of this render.
+        #[serde(default)]
+        meanwhile: Vec<Step>,
     },
     String {
         string: String,
         #[serde(default = "empty")]
         with: Json,
     },
+    /// Something that is deleted or invalidated.
+    Act(Act),
+    /// The same in a batch, which is applied or dropped.
+    Batch {
+        batch: Vec<Act>,
+        apply: bool,
+    },
     Advance {
         advance: f64,
-    },
-    Delete {
-        delete: Vec<String>,
-    },
-    DeleteAt {
-        delete_at: (String, u32, u32),
-    },
-    DeleteName {
-        delete_name: String,
-    },
-    DeleteTemplate {
-        delete_template: String,
-    },
-    Clear {
-        clear: bool,
     },
     Mode {
         mode: String,
@@ -80,6 +83,51 @@ pub(super) enum Step {
     Get {
         get: Vec<String>,
     },
+    /// Takes a read point of this name.
+    Begin {
+        begin: String,
+    },
+    /// What follows happens in this namespace: `eu/de` is `de` in `eu`, an empty text none.
+    Within {
+        within: String,
+    },
+}
+
+/// One thing that is deleted or invalidated.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub(super) enum Act {
+    Delete { delete: Vec<String> },
+    DeleteAt { delete_at: (String, u32, u32) },
+    DeleteName { delete_name: String },
+    DeleteTemplate { delete_template: String },
+    Invalidate { invalidate: Vec<String> },
+    Clear { clear: bool },
+}
+
+/// How a story wants its cache, in seconds. What is not given is the default.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct CacheSettings {
+    stale: Option<f64>,
+    backoff: Option<f64>,
+    lag: Option<f64>,
+}
+
+impl CacheSettings {
+    pub(super) fn apply(&self, mut builder: Builder) -> Builder {
+        let seconds = |number: Option<f64>| number.map(Duration::from_secs_f64);
+        if let Some(window) = seconds(self.stale) {
+            builder = builder.stale_window(window);
+        }
+        if let Some(rest) = seconds(self.backoff) {
+            builder = builder.refresh_backoff(rest);
+        }
+        if let Some(lag) = seconds(self.lag) {
+            builder = builder.replica_lag(lag);
+        }
+        builder
+    }
 }
 
 fn empty() -> Json {

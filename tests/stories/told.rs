@@ -1,19 +1,26 @@
 //! A story, told: each step, and what came of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use fragcache::testing::Recorder;
-use fragcache::{FragmentKey, Mode, fragment_key_at, make_template_fragment_key};
+use fragcache::testing::{ManualClock, Recorder};
+use fragcache::{
+    Deletion, FragmentCache, FragmentKey, InvalidationBatch, Mode, ReadPoint, fragment_key_at,
+    make_template_fragment_key,
+};
 
-use super::story::{Step, Story};
-use crate::support::{Evaluated, Failure, Kind, cache_with, said};
+use super::story::{Act, Step, Story};
+use crate::support::{Engine, Evaluated, Failure, Kind, Settings, cache_with, said};
 
 /// What came of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Told {
     step: String,
     evaluated: Option<Evaluated>,
+    /// What another thread did at the first tick.
+    meanwhile: Vec<String>,
     result: String,
     events: Vec<String>,
 }
@@ -35,6 +42,9 @@ impl fmt::Display for Telling {
             writeln!(f, "# {}", told.step)?;
             for event in &told.events {
                 writeln!(f, "- {event}")?;
+            }
+            for line in &told.meanwhile {
+                writeln!(f, "meanwhile, {line}")?;
             }
             if let Some(evaluated) = &told.evaluated {
                 writeln!(f, "evaluated: {evaluated}")?;
@@ -64,57 +74,159 @@ fn visible(text: &str) -> String {
     out.replace(" ⏎", "·⏎")
 }
 
-pub(super) fn key_of(parts: &[String]) -> FragmentKey {
+fn key_of(parts: &[String]) -> FragmentKey {
     let (name, vary) = parts.split_first().expect("a key has a name");
     make_template_fragment_key(name, vary)
 }
 
+/// Tells a story in one engine; `observed` is whether the cache has an observer.
 pub(super) fn tell(story: &Story, kind: Kind, observed: bool) -> Telling {
     let recorder = Recorder::new();
-    let (cache, clock) = cache_with(|builder| match observed {
-        true => builder.observer(recorder.clone()),
-        false => builder,
+    let (cache, clock) = cache_with(|builder| {
+        let builder = story.cache.apply(builder);
+        if observed { builder.observer(recorder.clone()) } else { builder }
     });
-    let mut engine = kind.engine(&story.settings, Some(&cache));
-    engine.load(&story.templates).unwrap_or_else(|failure| panic!("{kind}: {failure}"));
+    let mut teller = Teller {
+        kind,
+        settings: &story.settings,
+        templates: story.templates.clone(),
+        cache,
+        clock,
+        rooms: BTreeMap::new(),
+        within: String::new(),
+        points: BTreeMap::new(),
+    };
+    teller.enter("");
     let mut told = Vec::new();
     for step in &story.steps {
-        let mut evaluated = None;
-        let mut page = |result: Result<String, Failure>| {
-            evaluated = Some(engine.counts().take());
-            result.unwrap_or_else(|failure| format!("failed: {}", failure.explained))
-        };
+        let Happened { title, page, meanwhile, result } = teller.step(step);
+        let evaluated = page.then(|| teller.room().engine.counts().take());
+        let flights = teller.cache.stats().flights;
+        assert_eq!(flights, 0, "{kind}: a flight is open after {title}");
+        let events = said(&recorder);
+        told.push(Told { step: title, evaluated, meanwhile, result, events });
+        recorder.reset();
+    }
+    Telling(told)
+}
+
+/// A namespace, with an engine of its own.
+struct Room {
+    cache: FragmentCache,
+    engine: Box<dyn Engine>,
+}
+
+/// What one step did.
+struct Happened {
+    title: String,
+    /// Whether it rendered something.
+    page: bool,
+    meanwhile: Vec<String>,
+    result: String,
+}
+
+impl Happened {
+    fn new(title: String, result: String) -> Self {
+        Self { title, page: false, meanwhile: Vec::new(), result }
+    }
+}
+
+struct Teller<'s> {
+    kind: Kind,
+    settings: &'s Settings,
+    /// As they are by now.
+    templates: BTreeMap<String, String>,
+    cache: FragmentCache,
+    clock: ManualClock,
+    rooms: BTreeMap<String, Room>,
+    within: String,
+    points: BTreeMap<String, ReadPoint>,
+}
+
+impl Teller<'_> {
+    fn room(&self) -> &Room {
+        &self.rooms[&self.within]
+    }
+
+    fn enter(&mut self, namespace: &str) {
+        namespace.clone_into(&mut self.within);
+        if self.rooms.contains_key(namespace) {
+            return;
+        }
+        let names = namespace.split('/').filter(|name| !name.is_empty());
+        let cache = names.fold(self.cache.clone(), |cache, name| cache.namespace(name));
+        let mut engine = self.kind.engine(self.settings, Some(&cache));
+        let loaded = engine.load(&self.templates);
+        loaded.unwrap_or_else(|failure| panic!("{}: {failure}", self.kind));
+        self.rooms.insert(namespace.to_owned(), Room { cache, engine });
+    }
+
+    fn step(&mut self, step: &Step) -> Happened {
+        match step {
+            Step::Edit { edit, source } => {
+                self.templates.insert(edit.clone(), source.clone());
+                for room in self.rooms.values_mut() {
+                    let added = room.engine.add(edit, source);
+                    added.unwrap_or_else(|failure| panic!("{}: {failure}", self.kind));
+                }
+                Happened::new(format!("edit {edit}"), String::new())
+            }
+            Step::Begin { begin } => {
+                self.points.insert(begin.clone(), self.room().cache.begin());
+                Happened::new(format!("begin {begin}"), String::new())
+            }
+            Step::Within { within } => {
+                self.enter(within);
+                Happened::new(format!("within {within:?}"), String::new())
+            }
+            step => self.quietly(step),
+        }
+    }
+
+    /// A step that may happen while another one is under way.
+    fn quietly(&self, step: &Step) -> Happened {
+        let Room { cache, engine } = self.room();
         let (title, result) = match step {
-            Step::Render { render, with } => {
-                (format!("render {render} {with}"), page(engine.render(render, with)))
+            Step::Render { render, with, token, scope, meanwhile } => {
+                let mut context = with.clone();
+                if let Some(token) = token {
+                    context["fragcache_read_point"] = self.points[token].to_token().into();
+                }
+                let point = scope.as_ref().map(|scope| self.points[scope]);
+                let page = || {
+                    let page = || engine.render(render, &context);
+                    shown(point.map_or_else(page, |point| point.scope(page)))
+                };
+                let by = |how: &str, name: &Option<String>| {
+                    name.as_ref().map(|name| format!(" {how} {name}")).unwrap_or_default()
+                };
+                let title = format!(
+                    "render {render} {with}{}{}",
+                    by("with the token of", token),
+                    by("in the scope of", scope)
+                );
+                let (result, meanwhile) = self.beside(meanwhile, page);
+                return Happened { title, page: true, meanwhile, result };
             }
             Step::String { string, with } => {
-                (format!("render {string:?} {with}"), page(engine.render_str(string, with)))
+                let result = shown(engine.render_str(string, with));
+                let title = format!("render {string:?} {with}");
+                return Happened { title, page: true, meanwhile: Vec::new(), result };
+            }
+            Step::Act(act) => (title_of(act), done(act, cache)),
+            Step::Batch { batch: acts, apply } => {
+                let mut batch = cache.batch();
+                acts.iter().for_each(|act| collect(act, &mut batch));
+                let titles: Vec<String> = acts.iter().map(title_of).collect();
+                let what = if *apply { "applied" } else { "dropped" };
+                if *apply {
+                    batch.apply().unwrap();
+                }
+                (format!("batch: {}", titles.join(", ")), what.to_owned())
             }
             Step::Advance { advance } => {
-                clock.advance(Duration::from_secs_f64(*advance));
+                self.clock.advance(Duration::from_secs_f64(*advance));
                 (format!("advance {advance} s"), String::new())
-            }
-            Step::Delete { delete } => {
-                let key = key_of(delete);
-                (format!("delete {key}"), format!("{:?}", cache.delete(&key).unwrap()))
-            }
-            Step::DeleteAt { delete_at: (template, line, ordinal) } => {
-                let key = fragment_key_at(template, *line).nth(*ordinal);
-                (format!("delete {key}"), format!("{:?}", cache.delete(&key).unwrap()))
-            }
-            Step::DeleteName { delete_name } => {
-                cache.delete_name(delete_name).unwrap();
-                (format!("delete all called {delete_name}"), String::new())
-            }
-            Step::DeleteTemplate { delete_template } => {
-                cache.delete_template(delete_template).unwrap();
-                (format!("delete all of {delete_template}"), String::new())
-            }
-            Step::Clear { clear } => {
-                assert!(clear);
-                cache.clear().unwrap();
-                ("clear".to_owned(), String::new())
             }
             Step::Mode { mode } => {
                 cache.set_mode(match mode.as_str() {
@@ -125,23 +237,92 @@ pub(super) fn tell(story: &Story, kind: Kind, observed: bool) -> Telling {
                 });
                 (format!("mode {mode}"), String::new())
             }
-            Step::Edit { edit, source } => {
-                engine.add(edit, source).unwrap_or_else(|failure| panic!("{kind}: {failure}"));
-                (format!("edit {edit}"), String::new())
-            }
             Step::Get { get } => {
                 let key = key_of(get);
                 let markup = cache.get(&key).unwrap();
                 assert_eq!(cache.contains(&key).unwrap(), markup.is_some());
-                (
-                    format!("get {key}"),
-                    markup.map_or("not there".into(), |markup| markup.to_string()),
-                )
+                let result = markup.map_or("not there".into(), |markup| markup.to_string());
+                (format!("get {key}"), result)
             }
+            other => panic!("nothing to be done meanwhile: {other:?}"),
         };
-        assert_eq!(cache.stats().flights, 0, "{kind}: a flight is open after {title}");
-        told.push(Told { step: title, evaluated, result, events: said(&recorder) });
-        recorder.reset();
+        Happened::new(title, result)
     }
-    Telling(told)
+
+    /// Renders, and has another thread do these steps at the first tick.
+    fn beside(&self, steps: &[Step], render: impl FnOnce() -> String) -> (String, Vec<String>) {
+        if steps.is_empty() {
+            return (render(), Vec::new());
+        }
+        let counts = self.room().engine.counts();
+        let (begin, begun) = channel();
+        let (end, ended) = channel();
+        std::thread::scope(|scope| {
+            let line = |step: &Step| {
+                let Happened { title, result, .. } = self.quietly(step);
+                format!("{title}: {}", visible(&result))
+            };
+            let other = scope.spawn(move || {
+                begun.recv().expect("a tick");
+                let lines = steps.iter().map(line).collect();
+                end.send(()).unwrap();
+                lines
+            });
+            counts.during(move || {
+                begin.send(()).unwrap();
+                ended.recv().unwrap();
+            });
+            let page = render();
+            counts.during(|| {});
+            (page, other.join().unwrap())
+        })
+    }
+}
+
+fn shown(page: Result<String, Failure>) -> String {
+    page.unwrap_or_else(|failure| format!("failed: {}", failure.explained))
+}
+
+fn title_of(act: &Act) -> String {
+    match act {
+        Act::Delete { delete } => format!("delete {}", key_of(delete)),
+        Act::DeleteAt { delete_at } => format!("delete {}", key_at(delete_at)),
+        Act::DeleteName { delete_name } => format!("delete all called {delete_name}"),
+        Act::DeleteTemplate { delete_template } => format!("delete all of {delete_template}"),
+        Act::Invalidate { invalidate } => format!("invalidate {}", invalidate.join(", ")),
+        Act::Clear { clear } => {
+            assert!(clear);
+            "clear".to_owned()
+        }
+    }
+}
+
+fn key_at((template, line, ordinal): &(String, u32, u32)) -> FragmentKey {
+    fragment_key_at(template, *line).nth(*ordinal)
+}
+
+fn done(act: &Act, cache: &FragmentCache) -> String {
+    let deletion = match act {
+        Act::Delete { delete } => cache.delete(&key_of(delete)),
+        Act::DeleteAt { delete_at } => cache.delete(&key_at(delete_at)),
+        Act::DeleteName { delete_name } => cache.delete_name(delete_name),
+        Act::DeleteTemplate { delete_template } => cache.delete_template(delete_template),
+        Act::Invalidate { invalidate } => cache.invalidate_tags(invalidate),
+        Act::Clear { .. } => cache.clear(),
+    };
+    match deletion.unwrap() {
+        Deletion::Invalidated => String::new(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn collect(act: &Act, batch: &mut InvalidationBatch) {
+    match act {
+        Act::Delete { delete } => batch.delete(&key_of(delete)),
+        Act::DeleteAt { delete_at } => batch.delete(&key_at(delete_at)),
+        Act::DeleteName { delete_name } => batch.delete_name(delete_name),
+        Act::DeleteTemplate { delete_template } => batch.delete_template(delete_template),
+        Act::Invalidate { invalidate } => batch.invalidate_tags(invalidate).unwrap(),
+        Act::Clear { .. } => batch.clear(),
+    };
 }

@@ -90,7 +90,9 @@ pub(super) fn ours(error: &(dyn std::error::Error + 'static)) -> Option<fragcach
     None
 }
 
-/// An engine with the functions `tick`, `fail`, `nan`, `infinity` and `repeat`.
+/// An engine with the functions `tick`, `fail`, `nan`, `infinity` and `repeat`; `load`, `ends` and
+/// `form_token`, which tell the cache something themselves; and `page`, which renders another
+/// template, with `n` in its context.
 pub(crate) trait Engine: Send + Sync {
     /// Adds templates that may refer to each other.
     fn load(&mut self, templates: &BTreeMap<String, String>) -> Result<(), Failure>;

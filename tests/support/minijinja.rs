@@ -8,7 +8,7 @@ use fragcache::syntax::{self, CacheBlock, Syntax};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde};
 use minijinja::{
-    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value,
+    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value, context,
     default_auto_escape_callback, escape_formatter,
 };
 use serde_json::Value as Json;
@@ -17,6 +17,7 @@ use super::counts::Counts;
 use super::engine::{Engine, Failure, Stage, ours};
 use super::native::native;
 use super::settings::Settings;
+use super::stock;
 
 pub(crate) struct MiniJinja {
     pub(crate) env: Environment<'static>,
@@ -40,6 +41,15 @@ impl MiniJinja {
         functions(&mut env, &counts);
         if let Some(cache) = cache {
             fragcache_minijinja::add_to_environment(&mut env, cache.clone()).unwrap();
+        } else {
+            for name in ["cache_tags", "cache_expire", "cache_veto"] {
+                env.add_function(name, |_: Option<Value>, kwargs: Kwargs| {
+                    for name in kwargs.args() {
+                        kwargs.get::<Value>(name)?;
+                    }
+                    Ok::<_, Error>("")
+                });
+            }
         }
         if settings.formatter {
             env.set_auto_escape_callback(|name| match name.ends_with(".tex") {
@@ -94,6 +104,15 @@ fn functions(env: &mut Environment<'static>, counts: &Counts) {
     env.add_function("infinity", || f64::INFINITY);
     env.add_function("repeat", |kwargs: Kwargs| {
         Ok::<_, Error>(kwargs.get::<&str>("text")?.repeat(kwargs.get("times")?))
+    });
+    env.add_function("load", |kwargs: Kwargs| Ok::<_, Error>(stock::load(kwargs.get("id")?)));
+    env.add_function("ends", |kwargs: Kwargs| Ok::<_, Error>(stock::ends(kwargs.get("after")?)));
+    env.add_function("form_token", stock::form_token);
+    env.add_function("page", |state: &State<'_, '_>, kwargs: Kwargs| {
+        let template = state.env().get_template(kwargs.get("name")?)?;
+        template
+            .render(context!(n => kwargs.get::<Option<Value>>("n")?))
+            .map(Value::from_safe_string)
     });
 }
 

@@ -7,6 +7,7 @@ mod minijinja;
 mod native;
 mod said;
 mod settings;
+mod stock;
 mod tera;
 
 use std::path::PathBuf;

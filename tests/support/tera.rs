@@ -1,21 +1,28 @@
 //! Tera behind the trait.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use fragcache::FragmentCache;
 use fragcache::syntax::{self, CacheBlock, Syntax};
 use serde_json::Value as Json;
-use tera::{Context, Delimiters, Error, Kwargs, State, Tera, TeraResult};
+use tera::{Context, Delimiters, Error, Kwargs, State, Tera, TeraResult, Value};
 
 use super::counts::Counts;
 use super::engine::{Engine, Failure, Stage, ours};
 use super::native::native;
 use super::settings::Settings;
+use super::stock;
+
+/// The Tera with the templates that were loaded last.
+type Pages = Arc<Mutex<Option<Tera>>>;
 
 pub(crate) struct TeraEngine {
     pub(crate) tera: Tera,
     counts: Counts,
     cached: bool,
+    /// What the function `page` renders from.
+    pages: Pages,
     syntax: Syntax,
     strings_escape: bool,
 }
@@ -24,7 +31,22 @@ impl TeraEngine {
     pub(crate) fn new(settings: &Settings, cache: Option<&FragmentCache>) -> Self {
         let mut tera = Tera::new();
         let counts = Counts::default();
+        let pages = Pages::default();
         functions(&mut tera, &counts);
+        let (all, cached) = (pages.clone(), cache.is_some());
+        tera.register_function("page", move |kwargs: Kwargs, _: &State| {
+            let tera = all.lock().unwrap().clone().expect("a template that calls page()");
+            let mut context = Context::new();
+            if let Some(n) = kwargs.get::<&Value>("n")? {
+                context.insert_value("n", n.clone());
+            }
+            let name = kwargs.must_get("name")?;
+            let page = match cached {
+                true => fragcache_tera::render(&tera, name, &context),
+                false => tera.render(name, &context),
+            };
+            page.map(|page| Value::safe_string(&page))
+        });
         let delimiters = delimiters(settings);
         if delimiters != Delimiters::default() {
             fragcache_tera::set_delimiters(&mut tera, delimiters.clone()).unwrap();
@@ -39,11 +61,16 @@ impl TeraEngine {
         }
         if let Some(cache) = cache {
             fragcache_tera::add_to_tera(&mut tera, cache.clone()).unwrap();
+        } else {
+            for name in ["cache_tags", "cache_expire", "cache_veto"] {
+                tera.register_function(name, |_: Kwargs, _: &State| "");
+            }
         }
         Self {
             tera,
             counts,
             cached: cache.is_some(),
+            pages,
             syntax: fragcache_tera::syntax(&delimiters),
             strings_escape: settings.strings_escape,
         }
@@ -94,6 +121,13 @@ fn functions(tera: &mut Tera, counts: &Counts) {
     tera.register_function("repeat", |kwargs: Kwargs, _: &State| -> TeraResult<String> {
         Ok(kwargs.must_get::<&str>("text")?.repeat(kwargs.must_get("times")?))
     });
+    tera.register_function("load", |kwargs: Kwargs, _: &State| -> TeraResult<String> {
+        Ok(stock::load(kwargs.must_get("id")?))
+    });
+    tera.register_function("ends", |kwargs: Kwargs, _: &State| -> TeraResult<&str> {
+        Ok(stock::ends(kwargs.must_get("after")?))
+    });
+    tera.register_function("form_token", |_: Kwargs, _: &State| stock::form_token());
 }
 
 impl Engine for TeraEngine {
@@ -104,7 +138,11 @@ impl Engine for TeraEngine {
             let natives = self.natives(templates);
             self.tera.add_raw_templates(&natives)
         };
-        added.map_err(self.failed(Stage::Load))
+        added.map_err(self.failed(Stage::Load))?;
+        if templates.values().any(|source| source.contains("page(")) {
+            *self.pages.lock().unwrap() = Some(self.tera.clone());
+        }
+        Ok(())
     }
 
     fn render(&self, name: &str, context: &Json) -> Result<String, Failure> {
