@@ -57,6 +57,18 @@ impl Drop for Handle {
     }
 }
 
+/// The blocks that a render has open, as an extension of the engine's state. An error with debug
+/// information keeps variables, and so a handle, for as long as somebody keeps the error, and drops
+/// it on whatever thread; the state ends with the render.
+#[derive(Debug, Default)]
+struct Tickets(Vec<u64>);
+
+impl Drop for Tickets {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|&ticket| engine::abandon(ticket));
+    }
+}
+
 /// `SITE | __fragcache_open(arguments…)`: whether there is a stored body to print.
 pub(crate) fn open(
     installation: &Installation,
@@ -91,7 +103,11 @@ pub(crate) fn open(
         .map_err(|error| to_engine(error, ErrorKind::InvalidOperation))?;
     let (found, outcome) = match opened {
         Opened::Hit(value) => (true, Outcome::Hit(value)),
-        Opened::Render(ticket) => (false, Outcome::Miss(ticket.into_id(), raw)),
+        Opened::Render(ticket) => {
+            let ticket = ticket.into_id();
+            state.get_or_insert_extension_with(Tickets::default).0.push(ticket);
+            (false, Outcome::Miss(ticket, raw))
+        }
     };
     OPENED.set(Some(outcome));
     Ok(found)
@@ -158,8 +174,15 @@ fn given<'v>(options: &'v Kwargs, name: &'v str) -> Result<Option<&'v Value>, Er
 }
 
 /// `body | __fragcache_close(handle)`: stores the body and prints it.
-pub(crate) fn close(body: &Value, handle: &Value) -> Result<Value, Error> {
+pub(crate) fn close(
+    state: &mut State<'_, '_>,
+    body: &Value,
+    handle: &Value,
+) -> Result<Value, Error> {
     let handle = handle.downcast_object_ref::<Handle>().ok_or_else(misused)?;
+    if let Some(Tickets(open)) = state.get_extension_mut() {
+        open.retain(|&ticket| ticket != handle.ticket);
+    }
     let safe = markup::safe(body);
     let closed = engine::close(handle.ticket, markup::body(safe.clone()));
     Ok(match closed.instead {

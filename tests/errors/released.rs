@@ -1,0 +1,147 @@
+//! A block that fails after it was opened and before its body, in what its options say: it is given
+//! up at once, so that nobody waits for it.
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use fragcache::testing::Recorder;
+use fragcache::{BypassReason, EventKind, FragmentCache};
+use minijinja::{Environment, ErrorKind, Value};
+use serde_json::json;
+use tera::{Context, Kwargs, State, Tera, TeraResult};
+
+use super::Witness;
+use crate::support::{Kind, cache, cache_with};
+
+/// Options that fail where `v` is not a text.
+const OPTIONS: [&str; 5] = [
+    "tags=[\"a\", tick(name=\"options\") ~ \"t\", v]",
+    "tags=[tick(name=\"options\") ~ \"t\" ~ fail()]",
+    "tags=[tick(name=\"options\") ~ \"t\"], stale=fail()",
+    "stale=tick(name=\"options\") ~ \"soon\"",
+    "tags=[page(name=\"inner.html\", n=v)]",
+];
+
+const INNER: &str =
+    "{% cache 300, \"inner\" %}{{ tick(name=\"options\") }}{{ fail() }}{% endcache %}";
+
+#[test]
+fn who_comes_after_a_block_whose_options_failed_does_not_wait() {
+    for kind in Kind::BOTH {
+        for options in OPTIONS {
+            let recorder = Recorder::new();
+            let (cache, _clock) = cache_with(|builder| {
+                builder.observer(recorder.clone()).wait_limit(Duration::from_secs(60))
+            });
+            let mut engine = kind.with_cache(&cache);
+            let syntax = engine.syntax();
+            let witness = Witness::load(&mut *engine, &syntax);
+            let bad = format!(
+                "{{% cache 300, \"outer\" %}}{{% cache 300, \"x\", {options} %}}y\
+                 {{% endcache %}}{{% endcache %}}"
+            );
+            engine.load(&[("inner.html".to_owned(), INNER.to_owned())].into()).unwrap();
+            engine.add("bad.html", &bad).unwrap();
+            // The same keys, and nothing that fails.
+            let good = "{% cache 300, \"outer\" %}{% cache 300, \"x\" %}{{ n }}{% endcache %}\
+                        {% endcache %}";
+            engine.add("good.html", good).unwrap();
+
+            let (begin, begun) = channel();
+            let engine = &*engine;
+            engine.counts().during(move || begin.send(()).unwrap());
+            let page = std::thread::scope(|scope| {
+                let other = scope.spawn(move || {
+                    // The first one is amid its options, or has failed by now.
+                    let _ = begun.recv();
+                    engine.render("good.html", &json!({ "n": 1 })).unwrap()
+                });
+                let failed = engine.render("bad.html", &json!({ "v": 1.5 }));
+                assert!(failed.is_err(), "{kind} {options}");
+                // Tera may evaluate the option that fails before the one that ticks.
+                engine.counts().during(|| {});
+                other.join().unwrap()
+            });
+            assert_eq!(page, "1", "{kind} {options}");
+            assert_eq!(cache.stats().flights, 0, "{kind} {options}");
+            let limit = EventKind::Bypassed(BypassReason::WaitLimit);
+            assert!(recorder.events().iter().all(|event| event.kind != limit), "{kind} {options}");
+            assert_eq!(engine.render("good.html", &json!({ "n": 2 })).unwrap(), "1");
+            assert_eq!(cache.stats().entries, 3, "{kind} {options}: the witness and the good ones");
+            witness.check(engine);
+        }
+    }
+}
+
+/// An environment and a page whose cache blocks fail: in an option, or in the body.
+fn failing(debug: bool, options: &str) -> (FragmentCache, Environment<'static>) {
+    let (cache, _clock) = cache();
+    let mut env = Environment::new();
+    // MiniJinja's errors keep variables then.
+    env.set_debug(debug);
+    env.add_function("fail", || {
+        Err::<Value, _>(minijinja::Error::new(ErrorKind::InvalidOperation, "on purpose"))
+    });
+    fragcache_minijinja::add_to_environment(&mut env, cache.clone()).unwrap();
+    let source = format!(
+        "{{% cache 300, \"o\" %}}{{% cache 300, \"x\"{options} %}}{{{{ fail() }}}}{{% endcache %}}\
+         {{% endcache %}}"
+    );
+    fragcache_minijinja::add_template(&mut env, "page.html", source).unwrap();
+    (cache, env)
+}
+
+const FAILING: [&str; 4] = [", tags=[nobody]", ", tags=fail()", ", stale=\"soon\"|upper", ""];
+
+#[test]
+fn an_error_that_is_kept_keeps_no_flight_open() {
+    for (debug, options) in [false, true].into_iter().flat_map(|on| FAILING.map(|of| (on, of))) {
+        let (cache, env) = failing(debug, options);
+        let error = env.get_template("page.html").unwrap().render(()).unwrap_err();
+        assert_eq!(cache.stats().flights, 0, "{debug} {options} {error}");
+        check_free(&cache);
+    }
+}
+
+#[test]
+fn an_error_that_goes_to_another_thread_leaves_nothing_open() {
+    for (debug, options) in [false, true].into_iter().flat_map(|on| FAILING.map(|of| (on, of))) {
+        let (cache, env) = failing(debug, options);
+        let error = env.get_template("page.html").unwrap().render(()).unwrap_err();
+        std::thread::scope(|scope| scope.spawn(|| drop(error)).join().unwrap());
+        assert_eq!(cache.stats().flights, 0, "{debug} {options}");
+        assert!(!fragcache::current::is_open(), "{debug} {options}");
+        check_free(&cache);
+    }
+}
+
+#[test]
+fn an_error_of_tera_that_is_kept_keeps_no_flight_open() {
+    for options in [", tags=[nobody]", ", tags=fail()", ", stale=\"soon\" | upper", ""] {
+        let (cache, _clock) = cache();
+        let mut tera = Tera::new();
+        tera.register_function("fail", |_: Kwargs, _: &State| -> TeraResult<&str> {
+            Err(tera::Error::message("on purpose"))
+        });
+        fragcache_tera::add_to_tera(&mut tera, cache.clone()).unwrap();
+        let source = format!(
+            "{{% cache 300, \"o\" %}}{{% cache 300, \"x\"{options} %}}{{{{ fail() }}}}\
+             {{% endcache %}}{{% endcache %}}"
+        );
+        fragcache_tera::add_raw_template(&mut tera, "page.html", &source).unwrap();
+        let error = fragcache_tera::render(&tera, "page.html", &Context::new()).unwrap_err();
+        assert_eq!(cache.stats().flights, 0, "{options} {error}");
+        check_free(&cache);
+    }
+}
+
+/// Fragments of Rust code under the same keys are stored at once.
+fn check_free(cache: &FragmentCache) {
+    for name in ["o", "x"] {
+        let fragment = fragcache::Fragment::new(fragcache::fragment_key!(name));
+        cache.render(&fragment, || "free").unwrap();
+        assert!(cache.contains(fragment.key()).unwrap());
+        cache.delete(fragment.key()).unwrap();
+    }
+    assert_eq!(cache.stats().waits, 0);
+}
