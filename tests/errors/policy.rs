@@ -1,7 +1,7 @@
 //! Mistakes under a policy that renders uncached instead of failing.
 
 use fragcache::{OnMistake, Policy};
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::Witness;
 use crate::support::{Kind, cache_with};
@@ -48,6 +48,86 @@ fn a_mistake_is_rendered_uncached_and_counted() {
             // Each render counts the mistake, and that the outer fragment was vetoed.
             assert_eq!(stats.refusals, 4, "{kind} {tag} {timeout}");
             assert!(stats.bypasses >= 2, "{kind} {tag}");
+            witness.check(&*engine);
+        }
+    }
+}
+
+/// Blocks whose options or bodies are mistaken about the variable `v`, with a value that is a
+/// mistake and one that is none. A mistake is no value at all where none is given.
+fn blocks() -> Vec<(&'static str, Option<Json>, Json)> {
+    let many: Vec<String> = (0..65).map(|number| number.to_string()).collect();
+    let declared = "cache 300, \"x\", tags=v %}";
+    let item = "cache 300, \"x\", tags=[\"nav\", v] %}";
+    let stale = "cache 300, \"x\", stale=v %}";
+    let version = "cache 300, \"x\", version=v %}";
+    let late = "cache 300, \"x\" %}{{ cache_tags(tags=v) }}";
+    let expire = "cache 300, \"x\" %}{{ cache_expire(after=v) }}";
+    vec![
+        (declared, None, json!(["a"])),
+        (declared, Some(json!("a")), json!(["a"])),
+        (declared, Some(json!({ "a": 1 })), json!([1, "b"])),
+        (declared, Some(json!(null)), json!([])),
+        (declared, Some(json!([1.5])), json!([15])),
+        (declared, Some(json!(many)), json!(many[..64])),
+        (item, None, json!("a")),
+        (item, Some(json!("")), json!(" ")),
+        (item, Some(json!("t".repeat(257))), json!("t".repeat(256))),
+        (item, Some(json!(true)), json!("true")),
+        (item, Some(json!(["a"])), json!(7)),
+        (stale, None, json!(30)),
+        (stale, Some(json!(-1)), json!("30s")),
+        (stale, Some(json!("soon")), json!(null)),
+        (stale, Some(json!(1e300)), json!(1e3)),
+        (stale, Some(json!([30])), json!("30")),
+        (version, None, json!(1)),
+        (version, Some(json!({ "a": 1 })), json!([1, "a"])),
+        (late, None, json!(["a"])),
+        (late, Some(json!("a")), json!(["a"])),
+        (late, Some(json!([""])), json!([])),
+        (late, Some(json!([{ "id": 1 }])), json!(many)),
+        (expire, None, json!(30)),
+        (expire, Some(json!(-1)), json!("30s")),
+        (expire, Some(json!("soon")), json!(null)),
+        (expire, Some(json!(1e300)), json!(1e3)),
+        (expire, Some(json!([30])), json!("30")),
+    ]
+}
+
+#[test]
+fn a_mistaken_option_or_call_is_rendered_uncached_until_it_is_none() {
+    for kind in Kind::BOTH {
+        for (block, bad, good) in blocks() {
+            let what = format!("{kind} {block} {bad:?}");
+            let policy = Policy::default().bad_arguments(OnMistake::Uncached);
+            let (cache, _clock) = cache_with(|builder| builder.policy(policy));
+            let mut engine = kind.with_cache(&cache);
+            let syntax = engine.syntax();
+            let witness = Witness::load(&mut *engine, &syntax);
+            let source = format!(
+                "{{% cache 300, \"outer\" %}}<{{% {block}{{{{ tick(name=\"a\") }}}}{{{{ n }}}}\
+                 {{% endcache %}}>{{% endcache %}}"
+            );
+            engine.add("page.html", &source).unwrap();
+            let page = |n: u32, value: Option<&Json>| {
+                let mut context = json!({ "n": n });
+                if let Some(value) = value {
+                    context["v"] = value.clone();
+                }
+                let page = engine.render("page.html", &context).unwrap();
+                (page, engine.counts().take().0.contains_key("a"))
+            };
+            for n in [1, 2] {
+                assert_eq!(page(n, bad.as_ref()), (format!("<{n}>"), true), "{what}");
+                let stats = cache.stats();
+                assert_eq!((stats.flights, stats.entries, stats.errors), (0, 1, 0), "{what}");
+                assert_eq!(stats.refusals, 2 * u64::from(n), "{what}: each block is counted");
+            }
+            // A render without the mistake is stored, and no wait is left in its way.
+            assert_eq!(page(3, Some(&good)), ("<3>".to_owned(), true), "{what}");
+            assert_eq!(page(4, Some(&good)), ("<3>".to_owned(), false), "{what}");
+            let stats = cache.stats();
+            assert_eq!((stats.flights, stats.entries, stats.waits), (0, 3, 0), "{what}");
             witness.check(&*engine);
         }
     }
