@@ -16,6 +16,7 @@ mod follow;
 mod keys;
 mod recipes;
 mod reload;
+mod requests;
 mod rewrites;
 mod stories;
 mod support;
