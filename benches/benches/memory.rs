@@ -1,11 +1,12 @@
-//! Resident memory of an entry, and what the cache believes it to be: each way to fill the cache
-//! in a process of its own.
+//! Resident memory of an entry, and what the cache believes it to be; and what a million
+//! invalidations leave behind. Each in a process of its own.
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 #![allow(clippy::expect_used, reason = "a bench has nobody to report to")]
 
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use fragcache::{Fragment, FragmentCache, fragment_key};
 use fragcache_benches::pages::body;
@@ -15,9 +16,20 @@ const BODY: usize = 300;
 const GOAL: f64 = 500.0;
 
 /// The ways to fill a cache, and who makes the body.
-const WAYS: [&str; 3] = ["rust", "minijinja", "tera"];
+const WAYS: [&str; 4] = ["rust", "minijinja", "tera", "rust, two tags each"];
+
+/// Invalidations of distinct tags, and the rows of the default table.
+const INVALIDATIONS: u32 = 1_000_000;
+const ROWS: f64 = 65_536.0;
+
+/// The tags that are invalidated.
+const TAGS: [&str; 3] = ["short", "of 256 bytes", "short, to be repeated"];
 
 fn main() {
+    if let Some(tags) = std::env::args().find_map(|word| word.strip_prefix("tags=").map(Box::from))
+    {
+        return invalidate(&tags);
+    }
     if let Some(way) = std::env::args().find_map(|word| word.strip_prefix("fill=").map(Box::from)) {
         return fill(&way);
     }
@@ -25,10 +37,49 @@ fn main() {
     println!("| filled from | resident | by stats() | goal | |");
     println!("|---|---|---|---|---|");
     for way in WAYS {
-        let this = std::env::current_exe().expect("a path");
-        let output = Command::new(this).arg(format!("fill={way}")).output().expect("runs");
-        print!("{}", String::from_utf8_lossy(&output.stdout));
+        apart(&format!("fill={way}"));
     }
+    println!("\n{INVALIDATIONS} invalidations of distinct tags; bytes that stay\n");
+    println!("| tags | after a tenth | after a half | after all | of a row | ns of each |");
+    println!("|---|---|---|---|---|---|");
+    for tags in TAGS {
+        apart(&format!("tags={tags}"));
+    }
+}
+
+fn apart(argument: &str) {
+    let this = std::env::current_exe().expect("a path");
+    let output = Command::new(this).arg(argument).output().expect("runs");
+    print!("{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[allow(clippy::disallowed_methods, reason = "a stopwatch")]
+fn invalidate(tags: &str) {
+    let builder = FragmentCache::builder();
+    let cache = match tags {
+        "short, to be repeated" => builder.replica_lag(Duration::from_secs(3600)),
+        _ => builder,
+    };
+    let cache = cache.build().expect("valid");
+    let padding = if tags == "of 256 bytes" { "x".repeat(243) } else { String::new() };
+    let invalidate = |number: u32| {
+        let tag = format!("post:{number:08}{padding}");
+        cache.invalidate_tags([tag]).expect("a tag");
+    };
+    // The allocator's own first pages.
+    invalidate(INVALIDATIONS);
+    let (before, began) = (resident(), Instant::now());
+    let mut stays = [0; 3];
+    let mut next = 0;
+    for (stay, end) in stays.iter_mut().zip([INVALIDATIONS / 10, INVALIDATIONS / 2, INVALIDATIONS])
+    {
+        (next..end).for_each(invalidate);
+        (next, *stay) = (end, resident() - before);
+    }
+    let each = began.elapsed().as_nanos() as f64 / f64::from(INVALIDATIONS);
+    let [tenth, half, all] = stays.map(|bytes| bytes as f64 / 1e6);
+    let row = all * 1e6 / ROWS;
+    println!("| {tags} | {tenth:.1} MB | {half:.1} MB | {all:.1} MB | {row:.0} | {each:.0} |");
 }
 
 fn fill(way: &str) {
@@ -38,7 +89,8 @@ fn fill(way: &str) {
         .build()
         .expect("valid");
     let mut render: Box<dyn FnMut(u32)> = match way {
-        "rust" => from_rust(cache.clone()),
+        "rust" => from_rust(cache.clone(), false),
+        "rust, two tags each" => from_rust(cache.clone(), true),
         "minijinja" => from_minijinja(cache.clone()),
         _ => from_tera(cache.clone()),
     };
@@ -54,14 +106,20 @@ fn fill(way: &str) {
     assert_eq!(after.entries - stats.entries, u64::from(ENTRIES));
     let of_each = |bytes: u64| bytes as f64 / f64::from(ENTRIES);
     let (real, counted) = (of_each(filled - resident), of_each(after.bytes - stats.bytes));
-    let verdict = if real <= GOAL { "met" } else { "not met" };
-    println!("| {way} | {real:.0} | {counted:.0} | {GOAL} | {verdict} |");
+    let (goal, verdict) = match way {
+        "rust, two tags each" => (String::new(), ""),
+        _ => (GOAL.to_string(), if real <= GOAL { "met" } else { "not met" }),
+    };
+    println!("| {way} | {real:.0} | {counted:.0} | {goal} | {verdict} |");
 }
 
-fn from_rust(cache: FragmentCache) -> Box<dyn FnMut(u32)> {
+fn from_rust(cache: FragmentCache, tagged: bool) -> Box<dyn FnMut(u32)> {
     let text = body(BODY);
     Box::new(move |number| {
-        let fragment = Fragment::new(fragment_key!("row", number));
+        let mut fragment = Fragment::new(fragment_key!("row", number));
+        if tagged {
+            fragment = fragment.tags([format!("row:{number}").as_str(), "rows"]);
+        }
         cache.render(&fragment, || text.as_str()).expect("renders");
     })
 }

@@ -1,21 +1,56 @@
 //! The goals of the hit path as one table: every page's forms are timed by turns in one process.
-//! `pages` or `threads` behind `--` asks for one half.
+//! `pages`, `tags` or `threads` behind `--` asks for one part.
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
 use std::hint::black_box;
 
-use fragcache_benches::pages::{Engine, Form, Kind, Site, from_rust, page, site};
+use fragcache_benches::pages::{
+    Engine, Form, Kind, ROWS, Render, Site, from_rust, page, restless_page, site,
+};
 use fragcache_benches::sampling::{Figure, SAMPLES, THREAD_SAMPLES, alternate, two_threads};
 
 fn main() {
-    let only = |part: &str| std::env::args().any(|word| word == part);
-    if !only("threads") {
+    let asked: Vec<String> =
+        std::env::args().skip(1).filter(|word| !word.starts_with("--")).collect();
+    let is_asked = |part: &str| asked.is_empty() || asked.iter().any(|word| word == part);
+    if is_asked("pages") {
         pages();
     }
-    if !only("pages") {
+    if is_asked("tags") {
+        tags();
+    }
+    if is_asked("threads") {
         threads();
     }
+}
+
+/// What two tags on each fragment cost its hits.
+fn tags() {
+    println!(
+        "\nmedians of {SAMPLES} (min–max); ns per hit on W2, over the page without fragments\n"
+    );
+    println!("| hits | without tags | two tags | two / none | goal | |");
+    println!("|---|---|---|---|---|---|");
+    let forms = [Form::Empty, Form::Cached("300"), Form::Tagged("300")];
+    for engine in [Engine::MiniJinja, Engine::Tera] {
+        let quiet = forms.map(|form| page(engine, Kind::W2, form));
+        tags_row(&format!("{engine:?}"), quiet);
+        let restless = forms.map(|form| restless_page(engine, Kind::W2, form));
+        tags_row(&format!("{engine:?}, after an invalidation"), restless);
+    }
+}
+
+fn tags_row(name: &str, [empty, plain, tagged]: [Render; 3]) {
+    let [empty, plain, tagged] = alternate([&empty, &plain, &tagged]);
+    let [plain, tagged] = [plain, tagged].map(|series| series.over(&empty, ROWS));
+    let ratio = tagged.ratio(&plain).figure();
+    let met = verdict(ratio.median <= 1.3);
+    println!(
+        "| {name} | {:.0} | {:.0} | {ratio:.2} | 1.3 | {met} |",
+        plain.figure(),
+        tagged.figure()
+    );
 }
 
 fn pages() {

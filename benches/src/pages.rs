@@ -1,5 +1,5 @@
-//! The two pages of the benches, byte for byte those of `peers/`, each in both engines and in three
-//! forms: without the fragments, with a native function in their place, and cached.
+//! The two pages of the benches, byte for byte those of `peers/`, each in both engines and in these
+//! forms: without the fragments, with a native function in their place, cached, and cached with tags.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -49,13 +49,22 @@ impl Kind {
         }
     }
 
-    /// The page with a cache block of this timeout for each of its fragments.
-    fn cached(self, timeout: &str) -> String {
+    /// The page with a cache block of this timeout and these options for each of its fragments.
+    fn cached(self, timeout: &str, options: &str) -> String {
         let name = match self {
             Self::W1 => "\"page\"",
             Self::W2 => "\"row\", row.id",
         };
-        self.page(&format!("{{% cache {timeout}, {name} %}}{{{{ body|safe }}}}{{% endcache %}}"))
+        let block = format!("{{% cache {timeout}, {name}{options} %}}");
+        self.page(&format!("{block}{{{{ body|safe }}}}{{% endcache %}}"))
+    }
+
+    /// Two tags, one of them the fragment's own.
+    fn tags(self) -> &'static str {
+        match self {
+            Self::W1 => ", tags=[\"page\", \"pages\"]",
+            Self::W2 => ", tags=[\"row:\" ~ row.id, \"rows\"]",
+        }
     }
 
     /// The page with a call of the native function for each of its fragments.
@@ -89,6 +98,8 @@ pub enum Form<'a> {
     Native,
     /// Cache blocks with this timeout.
     Cached(&'a str),
+    /// Cache blocks with this timeout and two tags.
+    Tagged(&'a str),
 }
 
 /// Deterministic markup of this many bytes, without a character that would be escaped.
@@ -106,6 +117,22 @@ pub fn page(engine: Engine, kind: Kind, form: Form<'_>) -> Render {
     site(engine, kind, form)()
 }
 
+/// As [`page`], and a tag of no fragment is invalidated before each time, so that every hit compares
+/// its labels.
+///
+/// # Panics
+///
+/// As [`page`].
+#[allow(clippy::expect_used, reason = "the setup of a bench")]
+pub fn restless_page(engine: Engine, kind: Kind, form: Form<'_>) -> Render {
+    let cache = FragmentCache::in_memory();
+    let render = site_of(cache.clone(), engine, kind, form)();
+    Box::new(move || {
+        cache.invalidate_tags(["nothing"]).expect("a tag");
+        render()
+    })
+}
+
 /// A page as a server holds it: each call gives the same page of the same cache with data of its
 /// own, for another thread.
 ///
@@ -113,11 +140,15 @@ pub fn page(engine: Engine, kind: Kind, form: Form<'_>) -> Render {
 ///
 /// As [`page`], when called.
 pub fn site(engine: Engine, kind: Kind, form: Form<'_>) -> Site {
+    site_of(FragmentCache::in_memory(), engine, kind, form)
+}
+
+fn site_of(cache: FragmentCache, engine: Engine, kind: Kind, form: Form<'_>) -> Site {
     let expected = if form == Form::Empty { 0 } else { kind.body().len() * kind.fragments() };
     let what = format!("{engine:?} {kind:?} {form:?}");
     let site = match engine {
-        Engine::MiniJinja => minijinja_site(kind, form),
-        Engine::Tera => tera_site(kind, form),
+        Engine::MiniJinja => minijinja_site(cache, kind, form),
+        Engine::Tera => tera_site(cache, kind, form),
     };
     Box::new(move || {
         let render = site();
@@ -133,7 +164,7 @@ fn ids() -> impl Iterator<Item = String> {
 }
 
 #[allow(clippy::expect_used, reason = "the setup of a bench")]
-fn minijinja_site(kind: Kind, form: Form<'_>) -> Site {
+fn minijinja_site(cache: FragmentCache, kind: Kind, form: Form<'_>) -> Site {
     use minijinja::{Environment, Value, context};
 
     let mut env = Environment::new();
@@ -142,11 +173,12 @@ fn minijinja_site(kind: Kind, form: Form<'_>) -> Site {
         Kind::W1 => env.add_function("native", move |_: u64, _: &str| ready.clone()),
         Kind::W2 => env.add_function("native", move |_: u64, _: &str, _: &Value| ready.clone()),
     }
-    fragcache_minijinja::add_to_environment(&mut env, FragmentCache::in_memory()).expect("new");
+    fragcache_minijinja::add_to_environment(&mut env, cache).expect("new");
     let source = match form {
         Form::Empty => kind.page(""),
         Form::Native => kind.native(Engine::MiniJinja),
-        Form::Cached(timeout) => kind.cached(timeout),
+        Form::Cached(timeout) => kind.cached(timeout, ""),
+        Form::Tagged(timeout) => kind.cached(timeout, kind.tags()),
     };
     fragcache_minijinja::add_template(&mut env, "page.html", source).expect("parses");
     let env = Arc::new(env);
@@ -162,21 +194,22 @@ fn minijinja_site(kind: Kind, form: Form<'_>) -> Site {
 }
 
 #[allow(clippy::expect_used, reason = "the setup of a bench")]
-fn tera_site(kind: Kind, form: Form<'_>) -> Site {
+fn tera_site(cache: FragmentCache, kind: Kind, form: Form<'_>) -> Site {
     use tera::{Context, Kwargs, State, Tera, Value};
 
     let mut tera = Tera::new();
     let ready = Value::safe_string(&kind.body());
     tera.register_function("native", move |_: Kwargs, _: &State<'_>| ready.clone());
-    fragcache_tera::add_to_tera(&mut tera, FragmentCache::in_memory()).expect("new");
+    fragcache_tera::add_to_tera(&mut tera, cache).expect("new");
     let source = match form {
         Form::Empty => kind.page(""),
         Form::Native => kind.native(Engine::Tera),
-        Form::Cached(timeout) => kind.cached(timeout),
+        Form::Cached(timeout) => kind.cached(timeout, ""),
+        Form::Tagged(timeout) => kind.cached(timeout, kind.tags()),
     };
     fragcache_tera::add_raw_template(&mut tera, "page.html", &source).expect("parses");
     let tera = Arc::new(tera);
-    let cached = matches!(form, Form::Cached(_));
+    let cached = matches!(form, Form::Cached(_) | Form::Tagged(_));
     Box::new(move || {
         let tera = Arc::clone(&tera);
         let row = |id| Value::from(BTreeMap::from([("id", id)]));
