@@ -172,3 +172,27 @@ fn a_clone_and_a_tera_that_took_over_share_the_cache() {
     }
     assert_eq!(ticks.take(), 1);
 }
+
+#[test]
+fn a_read_point_for_a_frameworks_render() {
+    let cache = FragmentCache::in_memory();
+    let (mut tera, _) = tera(&cache);
+    let card = "{% component card(n) %}{% cache 300, 'card', tags=['t'] %}{{ n }}{% endcache %}\
+                {% endcomponent card %}";
+    let page = "{% cache 300, 'x', tags=['t'] %}{{ n }}{% endcache %}{{ <card n={n} /> }}";
+    fragcache_tera::add_raw_templates(&mut tera, [("card.html", card), ("page.html", page)])
+        .unwrap();
+    let point = cache.begin();
+    cache.invalidate_tags(["t"]).unwrap();
+    let stored = || ["x", "card"].map(|name| cache.contains(&fragment_key!(name)).unwrap());
+
+    // A scope reaches everything; the variable reaches what sees it, so no component.
+    let page = point.scope(|| framework(&tera, "page.html", &n(1)));
+    assert_eq!((page.unwrap(), stored()), ("11".to_owned(), [false, false]));
+    let mut context = n(1);
+    context.insert("fragcache_read_point", &point.to_token());
+    fragcache_tera::render(&tera, "page.html", &context).unwrap();
+    assert_eq!(stored(), [false, false]);
+    framework(&tera, "page.html", &context).unwrap();
+    assert_eq!(stored(), [false, true]);
+}
