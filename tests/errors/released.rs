@@ -1,6 +1,7 @@
 //! A block that fails after it was opened and before its body, in what its options say: it is given
 //! up at once, so that nobody waits for it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
@@ -133,6 +134,29 @@ fn an_error_of_tera_that_is_kept_keeps_no_flight_open() {
         assert_eq!(cache.stats().flights, 0, "{options} {error}");
         check_free(&cache);
     }
+}
+
+#[test]
+fn a_panic_in_the_options_leaves_nothing_open() {
+    let source = "{% cache 300, \"o\" %}{% cache 300, \"x\", tags=[crash()] %}y{% endcache %}\
+                  {% endcache %}";
+    let (cache, mut env) = failing(true, "");
+    env.add_function("crash", || -> Result<Value, minijinja::Error> { panic!("on purpose") });
+    fragcache_minijinja::add_template(&mut env, "page.html", source).unwrap();
+    let render = AssertUnwindSafe(|| env.get_template("page.html").unwrap().render(()));
+    assert!(catch_unwind(render).is_err());
+    assert_eq!(cache.stats().flights, 0);
+    check_free(&cache);
+
+    let (cache, _clock) = crate::support::cache();
+    let mut tera = Tera::new();
+    tera.register_function("crash", |_: Kwargs, _: &State| -> &str { panic!("on purpose") });
+    fragcache_tera::add_to_tera(&mut tera, cache.clone()).unwrap();
+    fragcache_tera::add_raw_template(&mut tera, "page.html", source).unwrap();
+    let render = || fragcache_tera::render(&tera, "page.html", &Context::new());
+    assert!(catch_unwind(AssertUnwindSafe(render)).is_err());
+    assert_eq!(cache.stats().flights, 0);
+    check_free(&cache);
 }
 
 /// Fragments of Rust code under the same keys are stored at once.
