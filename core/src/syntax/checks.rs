@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::error::Error;
 
 use super::arguments::Arguments;
+use super::captures;
 use super::nesting::{FrameKind, Walk};
 use super::outline::{Block, Tag};
 use super::rules::Dialect;
@@ -196,6 +197,7 @@ pub(super) fn uses(walk: &mut Walk<'_, '_>, range: Range<usize>) -> Result<(), E
     if walk.caches == 0 {
         return Ok(());
     }
+    captures::uses(walk, &range)?;
     match walk.dialect() {
         Dialect::MiniJinja => {
             let caller = "calls `caller()`, which each `call` block fills";
@@ -215,12 +217,7 @@ pub(super) fn uses(walk: &mut Walk<'_, '_>, range: Range<usize>) -> Result<(), E
                 note_others(walk);
             }
             walk.outline.may_call_components |= walk.source[range.clone()].contains('<');
-            let definition = Opener::Component;
-            if !walk.stack.iter().any(|frame| frame.kind == FrameKind::Native(definition)) {
-                return Ok(());
-            }
-            let body = "prints the component's `body`, which each use fills";
-            filled_in(walk, range, "body", |next| next != "=", Some(definition), body)
+            captures::uses_body(walk, range)
         }
     }
 }
@@ -247,7 +244,7 @@ fn filled_in(
 }
 
 /// Where `word` is used first in `range`.
-fn first_use(
+pub(super) fn first_use(
     walk: &Walk<'_, '_>,
     range: Range<usize>,
     word: &str,

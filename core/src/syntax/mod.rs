@@ -12,6 +12,7 @@ use std::borrow::Cow;
 
 mod arguments;
 mod block;
+mod captures;
 mod checks;
 mod declared;
 mod folder;

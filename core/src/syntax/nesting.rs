@@ -12,6 +12,7 @@ use std::ops::Range;
 use crate::error::Error;
 
 use super::arguments::{Arguments, excerpt};
+use super::captures::{self, Capture};
 use super::checks;
 use super::literal::string_value;
 use super::outline::{Block, Edit, Outline, Tag};
@@ -38,6 +39,8 @@ pub(super) struct Frame<'s> {
     pub(super) in_else: bool,
     /// MiniJinja: the namespaces made in this scope.
     pub(super) namespaces: Vec<&'s str>,
+    /// The variable that keeps what is rendered inside.
+    pub(super) captures: Option<&'s str>,
 }
 
 impl Frame<'_> {
@@ -66,6 +69,8 @@ pub(super) struct Walk<'a, 's> {
     text_start: usize,
     /// The secrets that were found, by block.
     pub(super) warned: HashSet<(usize, &'s str)>,
+    /// The variables that keep a cache block's output.
+    pub(super) captured: Vec<Capture<'s>>,
 }
 
 enum Flow {
@@ -91,6 +96,7 @@ pub(super) fn outline<'s>(
         child: false,
         line_start: None,
         text_start: 0,
+        captured: Vec::new(),
         warned: HashSet::new(),
     };
     for piece in Scanner::new(source, syntax) {
@@ -214,9 +220,15 @@ impl<'s> Walk<'_, 's> {
 
     fn native(&mut self, tag: &Tag, statement: &Statement<'s>) -> Result<Flow, Error> {
         checks::statement(self, tag, statement)?;
+        captures::forget(self, statement);
         match statement.role {
             Role::Open(opener) => {
                 self.push(FrameKind::Native(opener), tag.piece.start, 1)?;
+                if opener == Opener::Set
+                    && let Some(frame) = self.stack.last_mut()
+                {
+                    frame.captures = statement.name(self.source, self.syntax.dialect());
+                }
                 if opener == Opener::With {
                     checks::namespaces(self, tag.rest.clone())?;
                 }
@@ -246,7 +258,7 @@ impl<'s> Walk<'_, 's> {
         if self.caches > 0 {
             checks::depth(self, at)?;
         }
-        self.stack.push(Frame { kind, at, in_else: false, namespaces: Vec::new() });
+        self.stack.push(Frame { kind, at, in_else: false, namespaces: Vec::new(), captures: None });
         Ok(())
     }
 
@@ -302,6 +314,7 @@ impl<'s> Walk<'_, 's> {
         let arguments =
             Arguments::parse(self.source, tag.rest.clone(), self.syntax, &self.refusal)?;
         checks::place_of_block(self, &tag, &arguments)?;
+        captures::note(self);
         let name = arguments.positional.get(1).and_then(|name| string_value(self.source, name));
         let index = self.outline.blocks.len();
         if tag.piece.kind == PieceKind::LineStatement {

@@ -35,6 +35,42 @@ pub(super) fn both(cases: &[(&str, &str)]) {
 }
 
 #[test]
+fn what_is_rendered_before_a_block_is_not_printed_in_it() {
+    for syntax in [Syntax::minijinja(), Syntax::tera()] {
+        let before = "{% set x %}{% cache 1, 'a' %}{% endcache %}{% endset %}";
+        refused(
+            &syntax,
+            &[
+                (
+                    &format!("{before}{{% cache 1, 'b' %}}{{{{ x }}}}{{% endcache %}}"),
+                    "1:77 the cache block of line 1, column 56 prints `x`, set on line 1, column 1, \
+                     which is rendered before it",
+                ),
+                (
+                    &format!(
+                        "{{% cache 1, 'o' %}}{before}{{% cache 1, 'b' %}}{{% if x %}}{{% endif %}}{{% endcache %}}{{% endcache %}}"
+                    ),
+                    "1:98 the cache block of line 1, column 74 prints `x`",
+                ),
+            ],
+        );
+        accepted(
+            &syntax,
+            &[
+                &format!(
+                    "{before}{{{{ x }}}}{{% cache 1, 'b' %}}{{{{ y.x }}}}{{{{ f(x=1) }}}}{{% endcache %}}"
+                ),
+                &format!("{{% cache 1, 'o' %}}{before}{{{{ x }}}}{{% endcache %}}"),
+                &format!(
+                    "{before}{{% set x = 1 %}}{{% cache 1, 'b' %}}{{{{ x }}}}{{% endcache %}}"
+                ),
+                "{% set x %}plain{% endset %}{% cache 1, 'b' %}{{ x }}{% endcache %}",
+            ],
+        );
+    }
+}
+
+#[test]
 fn arguments() {
     both(&[
         ("{% cache , 1 %}{% endcache %}", "1:10 an argument is missing before this comma"),
@@ -211,7 +247,7 @@ fn places() {
             ),
             (
                 "{% component c() %}{% cache 1, 'a' %}{{ body }}{% endcache %}{% endcomponent %}",
-                "1:20 this cache block prints the component's `body`",
+                "1:41 the cache block of line 1, column 20 prints the component's `body`, which",
             ),
             (
                 "{% cache 1 %}{% set_global x = 1 %}{% endcache %}",
@@ -240,7 +276,7 @@ fn places() {
     accepted(
         &Syntax::tera(),
         &[
-            "{% component c() %}{% cache 1, 'a', x %}{{ body }}{% endcache %}{% endcomponent %}",
+            "{% cache 1, 'a', x %}{% component c() %}{{ body }}{% endcomponent %}{% endcache %}",
             "{% component c() %}{% cache 1, 'a' %}{{ x.body }}{{ f(body=1) }}{% endcache %}{% endcomponent %}",
             "{% cache 1 %}{{ body }}{% endcache %}",
             "{% cache 1, x?['a'], y?[0][1]?.b %}{% endcache %}",

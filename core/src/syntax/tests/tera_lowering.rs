@@ -26,7 +26,7 @@ fn bodies_print_what_they_print_in_an_if() {
         "{% @O %}{% for x in xs %}{{ x }}{% if x == 1 %}{% continue %}{% endif %}z{% endfor %}{% @C %}",
         "{% @O %}a{% @O %}b{% @O %}c{% @C %}d{% @C %}e{% @C %}",
         "{% @O %}{% raw %}{% cache %}{% endraw %}{# {% cache %} #}{{ '{% cache %}' }}{{ `%}\"` }}{% @C %}",
-        "{% component c(a) %}{% @O %}{{ a }}{{ body }}{% @C %}{% endcomponent %}{% <c a={n}> %}x{% </c> %}",
+        "{% component c(a) %}{% @O %}{{ a }}{% @C %}{{ body }}{% endcomponent %}{% <c a={n}> %}x{% </c> %}",
         "{% component c() %}<{{ body }}>{% endcomponent %}{% @O %}{% <c> %}x{% </c> %}{% @C %}",
         "{% if n %}{% @O %}a{% @C %}{% elif xs %}{% @O %}b{% @C %}{% else %}c{% endif %}",
         "{% @O %}{% block b %}x{% endblock b %}{% @C %}",
