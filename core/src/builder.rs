@@ -88,8 +88,8 @@ impl Builder {
     }
 
     /// Rows of the label table. An invalidation beyond them forgets the oldest row, and entries
-    /// older than that row are rendered again when next asked for. 65,536 by default (about 5 MB
-    /// when full).
+    /// older than that row are rendered again when next asked for. 65,536 by default (up to 16 MB
+    /// when full, and twice that with a replica lag).
     pub fn max_labels(mut self, rows: usize) -> Self {
         self.max_labels = rows;
         self

@@ -163,6 +163,11 @@ impl FragmentCache {
     pub(crate) fn apply(&self, batch: &InvalidationBatch) -> Deletion {
         let again = self.again(batch.replica_lag);
         let everything = batch.acts.iter().any(|act| matches!(act, Act::Clear));
+        for act in &batch.acts {
+            if let Act::Key(key) = act {
+                self.remove(self.probe(&self.encoded(key)));
+            }
+        }
         if everything && self.namespace.is_none() {
             self.shared.fresh.invalidate_all(again);
             if let Some(near) = &self.shared.near {
@@ -175,12 +180,9 @@ impl FragmentCache {
         for act in &batch.acts {
             let rust = self.shared.origins.rust();
             match act {
-                Act::Key(key) => {
-                    let key = self.encoded(key);
-                    self.remove(self.probe(&key));
-                    self.emit(EventKind::Deleted, Some(&key), rust);
+                Act::Key(key) | Act::Name(key) => {
+                    self.emit(EventKind::Deleted, Some(&self.encoded(key)), rust);
                 }
-                Act::Name(key) => self.emit(EventKind::Deleted, Some(&self.encoded(key)), rust),
                 Act::Template(_) | Act::Clear => self.emit(EventKind::Deleted, None, rust),
                 Act::Tag(tag) => self.emit_about(EventKind::Invalidated, None, rust, Some(tag)),
             }

@@ -28,6 +28,9 @@ pub(crate) struct Entry {
     pub(crate) terms: Option<Arc<Terms>>,
 }
 
+/// What the allocations of an entry's terms and dependencies cost beside what is in them.
+const TERMS_OVERHEAD: usize = 56;
+
 /// What only some entries have.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Terms {
@@ -78,6 +81,8 @@ impl Entry {
     /// Bytes that its terms take.
     pub(crate) fn terms_bytes(&self) -> usize {
         let Some(terms) = &self.terms else { return 0 };
-        size_of::<Terms>() + terms.dependencies.as_ref().map_or(0, Dependencies::bytes)
+        TERMS_OVERHEAD
+            + size_of::<Terms>()
+            + terms.dependencies.as_ref().map_or(0, Dependencies::bytes)
     }
 }

@@ -92,6 +92,17 @@ pub(crate) enum Joined {
     Alone(BypassReason),
 }
 
+/// What a caller is to do that has found a stale entry.
+#[derive(Debug)]
+pub(crate) enum Refresh {
+    /// Render anew.
+    Lead(Arc<Flight>),
+    /// Take what is stored: another caller renders.
+    Led,
+    /// Take what is stored: nobody tries until then.
+    Rests(Moment),
+}
+
 /// What a caller wants to render.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted<'a> {
@@ -169,7 +180,7 @@ impl Flights {
 
     /// Leads a new flight for this key and variant, or follows the one under way.
     pub(crate) fn join(&self, wanted: Wanted<'_>, now: Moment, deadline: Deadline) -> Joined {
-        if still(&self.passing, wanted.id(), now) {
+        if still(&self.passing, wanted.id(), now).is_some() {
             return Joined::Pass(lead(wanted));
         }
         let flight = {
@@ -198,26 +209,26 @@ impl Flights {
         self.wait(flight, wanted.fresh, deadline)
     }
 
-    /// Leads a new flight to refresh what others are served stale meanwhile; `None` if someone
-    /// does already, or failed to a short while ago.
-    pub(crate) fn lead_refresh(&self, wanted: Wanted<'_>, now: Moment) -> Option<Arc<Flight>> {
-        if still(&self.resting, wanted.id(), now) {
-            return None;
+    /// Leads a new flight to refresh what others are served stale meanwhile, unless someone does
+    /// already, or failed to a short while ago.
+    pub(crate) fn lead_refresh(&self, wanted: Wanted<'_>, now: Moment) -> Refresh {
+        if let Some(until) = still(&self.resting, wanted.id(), now) {
+            return Refresh::Rests(until);
         }
         let mut under_way = self.under_way.lock();
         match under_way.entry(wanted.id()) {
-            MapEntry::Vacant(place) => Some(Arc::clone(place.insert(lead(wanted)))),
+            MapEntry::Vacant(place) => Refresh::Lead(Arc::clone(place.insert(lead(wanted)))),
             MapEntry::Occupied(mut place) => {
                 let flight = place.get();
                 let same_key = flight.key[..] == *wanted.probe.key;
                 let is_led = wanted.fresh.holds(&flight.labels, None, flight.read)
                     && self.protections.keep(Protection::OneRefresher);
                 if is_led || !same_key {
-                    return None;
+                    return Refresh::Led;
                 }
                 let flight = lead(wanted);
                 place.insert(Arc::clone(&flight));
-                Some(flight)
+                Refresh::Lead(flight)
             }
         }
     }
@@ -370,17 +381,19 @@ fn remove(under_way: &mut HashMap<FlightId, Arc<Flight>>, flight: &Arc<Flight>) 
     }
 }
 
-/// Whether a key is remembered until a moment that has not come.
-fn still(remembered: &Mutex<LruCache<FlightId, Moment>>, id: FlightId, now: Moment) -> bool {
+/// Until when a key is remembered, if that moment has not come.
+fn still(
+    remembered: &Mutex<LruCache<FlightId, Moment>>,
+    id: FlightId,
+    now: Moment,
+) -> Option<Moment> {
     let mut remembered = remembered.lock();
-    match remembered.peek(&id) {
-        Some(&until) if until > now => true,
-        Some(_) => {
-            remembered.pop(&id);
-            false
-        }
-        None => false,
+    let until = *remembered.peek(&id)?;
+    if until > now {
+        return Some(until);
     }
+    remembered.pop(&id);
+    None
 }
 
 fn lead(wanted: Wanted<'_>) -> Arc<Flight> {

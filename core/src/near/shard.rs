@@ -207,9 +207,15 @@ impl Shard {
         Some(evicted)
     }
 
-    /// Removes all variants of a key; whether one of them could have been served.
+    /// Removes all variants of a key; whether one of them could have been served, if stale.
     pub(super) fn remove(&mut self, probe: Probe<'_>, judge: &Judge<'_>) -> bool {
-        let present = self.newest(probe, judge).is_some();
+        let slot = self.map.peek_mut(&probe.hash).filter(|slot| slot.key[..] == *probe.key);
+        let present = slot.is_some_and(|slot| {
+            slot.variants_mut().any(|held| {
+                let verdict = judge.judge(probe, &held.entry, &mut held.checked);
+                !matches!(verdict, Verdict::Gone(_))
+            })
+        });
         if present {
             self.note(probe.hash, MissReason::Deleted);
         }

@@ -66,20 +66,30 @@ pub fn add_tags(tags: &Tags<'_>) -> Result<(), Error> {
 
 /// `cache_expire(after=…)` in a template: as
 /// [`current::expire_after`](crate::current::expire_after), for an engine's value, which is read
-/// as a timeout is.
+/// as a timeout is; but a number that is not positive is at once.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Timeout`] for anything but a duration or none, as the cache's
 /// [`Policy`](crate::Policy) has it. The fragment is not stored then.
 pub fn expire_after(after: Scalar<'_>) -> Result<(), Error> {
+    // What has ended by the time it is computed is over at once.
+    let is_over = match after {
+        Scalar::Int(seconds) => seconds <= 0,
+        Scalar::Float(seconds) => seconds <= 0.0,
+        _ => false,
+    };
+    if is_over {
+        super::current::expire_after(Duration::ZERO);
+        return Ok(());
+    }
     match Timeout::from_scalar(after) {
         Ok(Timeout::After(life)) => super::current::expire_after(life),
         Ok(Timeout::Never | Timeout::Default) => {}
         Ok(Timeout::Delete) | Err(_) => {
             let message = format!(
-                "cache_expire is told to expire after {}; write a positive number of seconds or a \
-                 duration (\"90s\"), or cache_veto() to store nothing",
+                "cache_expire is told to expire after {}; write a number of seconds or a duration \
+                 (\"90s\"), or cache_veto() to store nothing",
                 shown(after)
             );
             let error = Error::new(ErrorKind::Timeout, message);
@@ -158,6 +168,14 @@ fn window(stale: Scalar<'_>) -> Result<Duration, Error> {
             ErrorKind::Timeout,
             "the stale window is 'del'; write a duration (\"30s\"), or none for no window",
         )),
+        Err(_) if is_positive(stale) => Err(Error::new(
+            ErrorKind::Timeout,
+            format!(
+                "the stale window is {}, longer than a clock can count (292 years); write a \
+                 shorter one",
+                shown(stale)
+            ),
+        )),
         Err(_) => Err(Error::new(
             ErrorKind::Timeout,
             format!(
@@ -169,12 +187,23 @@ fn window(stale: Scalar<'_>) -> Result<Duration, Error> {
     }
 }
 
+fn is_positive(value: Scalar<'_>) -> bool {
+    match value {
+        Scalar::Int(number) => number > 0,
+        Scalar::BigInt(_) => true,
+        Scalar::Float(number) => number.is_finite() && number > 0.0,
+        _ => false,
+    }
+}
+
 fn named(value: &Scalar<'_>) -> String {
     match value {
         Scalar::Undefined => "undefined".to_owned(),
         Scalar::None => "none".to_owned(),
         Scalar::Bool(value) => format!("the boolean {value}"),
-        Scalar::Int(_) | Scalar::BigInt(_) | Scalar::Float(_) => "a number".to_owned(),
+        Scalar::Int(number) => format!("the number {number}"),
+        Scalar::BigInt(number) => format!("the number {number}"),
+        Scalar::Float(number) => format!("the number {number:?}"),
         Scalar::Str(text) => format!("the text {:?}", text.chars().take(40).collect::<String>()),
         Scalar::Other(kind) => format!("a {kind}"),
     }

@@ -9,7 +9,7 @@ use super::{Ticket, annotate};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, KeyBytes, Origin};
-use crate::flight::{Joined, Wanted};
+use crate::flight::{Joined, Refresh, Wanted};
 use crate::fresh::{DependencySet, Label, Labels, Sequence};
 use crate::hash::Version;
 use crate::key::MAX_KEY_BYTES;
@@ -86,8 +86,16 @@ impl FragmentCache {
 
     /// Tells the fragment around this one what it depends on by printing `entry`.
     fn pass_on(&self, probe: Probe<'_>, entry: &Entry) {
+        self.pass_on_until(probe, entry, entry.expires);
+    }
+
+    /// As [`pass_on`](Self::pass_on), where it will be printed just so until `expires`.
+    fn pass_on_until(&self, probe: Probe<'_>, entry: &Entry, expires: Moment) {
         let labels = self.hasher().labels(probe.key, probe.hash, entry.origin.template_label);
-        stack::with_top(|outer| outer.inherit(&Inherited::from_entry(self, &labels, entry)));
+        stack::with_top(|outer| {
+            let inherited = Inherited::from_entry(self, &labels, entry);
+            outer.inherit(&Inherited { expires, ..inherited });
+        });
     }
 
     /// Everything else: misses, waits, and bypasses.
@@ -266,10 +274,21 @@ impl Caller<'_> {
             let began = self.cache.moment();
             if let Some(entry) = now_missed.stale {
                 let reason = now_missed.reason;
-                let refreshes = !reads_only && !self.is_late();
-                let flight =
-                    refreshes.then(|| flights.lead_refresh(self.wanted(), began)).flatten();
-                let Some(flight) = flight else { return serve(&entry, stale(&entry, began)) };
+                let refresh = match reads_only || self.is_late() {
+                    true => Refresh::Led,
+                    false => flights.lead_refresh(self.wanted(), began),
+                };
+                let flight = match refresh {
+                    Refresh::Lead(flight) => flight,
+                    Refresh::Led => return serve(&entry, stale(&entry, began)),
+                    Refresh::Rests(until) => {
+                        // What is around it need not ask again before someone may try.
+                        let expires = until.min(entry.last()).max(entry.expires);
+                        self.cache.pass_on_until(self.probe, &entry, expires);
+                        self.emit(stale(&entry, began), None);
+                        return Opened::Hit(on_hit(&entry));
+                    }
+                };
                 return match self.look(near) {
                     // Another caller refreshed it meanwhile.
                     Ok(newer)

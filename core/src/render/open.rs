@@ -244,7 +244,7 @@ fn unusable(index: usize, part: UnusablePart) -> Error {
              default(\"anon\")` (in Tera `default(value=\"anon\")`), or none if missing is a \
              value of its own"
         }
-        UnusablePart::NotFinite => "it equals nothing, not even itself; write a finite number",
+        UnusablePart::NotFinite => "it names no one value; write a finite number",
         UnusablePart::TooDeep => "write the values that the fragment depends on one by one",
         UnusablePart::Kind(_) => {
             "it has no one text; write the values that the fragment depends on, such as `user.id`"

@@ -214,6 +214,8 @@ fn a_batch_does_nothing_until_it_is_applied_and_then_all_of_it() {
     assert_eq!(held(), [true; 3], "as after a panic");
     twin.apply().unwrap();
     assert_eq!(held(), [false; 3]);
+    assert_eq!(missed(&rig, "one"), MissReason::Deleted);
+    assert_eq!(missed(&rig, "two"), MissReason::NameDeleted);
 }
 
 #[test]

@@ -109,6 +109,17 @@ fn i1_what_was_invalidated_is_not_served_stale() {
 }
 
 #[test]
+fn deleting_what_could_be_served_stale_removes_it() {
+    let rig = rig();
+    print(&rig, "old");
+    rig.clock.advance(s(10));
+    assert_eq!(rig.cache.delete(&fragment_key!("row")).unwrap(), crate::Deletion::Removed);
+    rig.recorder.reset();
+    print(&rig, "new");
+    assert_eq!(rig.recorder.events()[0].kind, EventKind::Miss(MissReason::Deleted));
+}
+
+#[test]
 fn another_version_is_not_served_stale() {
     let rig = rig();
     rig.cache.render(&row().version(1), || "old").unwrap();
@@ -202,11 +213,30 @@ fn a_fragment_around_a_stale_one_is_not_served_after_it() {
         rig.cache.render(&page, body).unwrap().to_string()
     };
     assert_eq!(print_page(), "old");
-    assert_eq!(rig.get("page"), None, "born expired, as what is in it has expired");
-    rig.clock.advance(s(30));
+    assert_eq!(rig.get("page").as_deref(), Some("old"), "as long as nobody may try");
+    rig.clock.advance(s(5));
+    assert_eq!(rig.get("page"), None);
+    rig.clock.advance(s(25));
     rig.cache.set_mode(Mode::ReadOnly);
     let body = || "rendered";
     assert_eq!(&*rig.cache.render(&page, body).unwrap(), "rendered", "past the row's last moment");
+}
+
+#[test]
+fn a_fragment_around_one_that_is_being_refreshed_is_born_expired() {
+    let rig = rig();
+    print(&rig, "old");
+    rig.clock.advance(s(10));
+    let page = fragment("page").expires_after(s(300));
+    let body = || {
+        let other = || rig.cache.render(&page, || print(&rig, "not evaluated")).unwrap();
+        let printed = std::thread::scope(|scope| scope.spawn(other).join().unwrap());
+        assert_eq!(&*printed, "old");
+        assert_eq!(rig.get("page"), None);
+        "new"
+    };
+    rig.cache.render(&row(), body).unwrap();
+    assert_eq!(rig.get("row").as_deref(), Some("new"));
 }
 
 #[test]
