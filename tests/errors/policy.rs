@@ -87,7 +87,7 @@ fn blocks() -> Vec<(&'static str, Option<Json>, Json)> {
         (late, Some(json!([""])), json!([])),
         (late, Some(json!([{ "id": 1 }])), json!(many)),
         (expire, None, json!(30)),
-        (expire, Some(json!(-1)), json!("30s")),
+        (expire, Some(json!("del")), json!("30s")),
         (expire, Some(json!("soon")), json!(null)),
         (expire, Some(json!(1e300)), json!(1e3)),
         (expire, Some(json!([30])), json!("30")),

@@ -337,6 +337,22 @@ fn early_refreshes_are_the_more_probable_the_slower_the_render_and_the_nearer_th
 }
 
 #[test]
+fn what_ends_in_no_time_or_has_ended_expires_at_once() {
+    use crate::engine::{Scalar, expire_after};
+    let rig = rig();
+    for over in [Scalar::Int(0), Scalar::Int(-5), Scalar::Float(-0.5)] {
+        rig.say("row", "");
+        rig.delete("row");
+        let body = || {
+            expire_after(over).unwrap();
+            "over"
+        };
+        rig.cache.render(&fragment("row"), body).unwrap();
+        assert_eq!(rig.get("row"), None, "{over:?}");
+    }
+}
+
+#[test]
 fn a_body_that_expires_its_fragment_at_once_is_not_served_again() {
     let rig = rig();
     let body = || {
