@@ -152,7 +152,8 @@ impl FragmentCache {
     /// Frees the room that a key's entries take; whether one of them could have been served.
     fn remove(&self, probe: Probe<'_>) -> bool {
         let near = self.shared.near.as_ref();
-        near.is_some_and(|near| near.remove(probe, &self.shared.fresh, &|| self.recent()))
+        let (fresh, recent) = (&self.shared.fresh, || self.recent());
+        near.is_some_and(|near| near.remove(probe, fresh, &recent, self.annotates()))
     }
 
     /// When an invalidation of now is to be repeated.

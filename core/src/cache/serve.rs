@@ -46,7 +46,8 @@ impl FragmentCache {
     fn newest(&self, key: &FragmentKey) -> Option<Body> {
         let key = self.encoded(key);
         let probe = self.probe(&key);
-        self.shared.near.as_ref()?.newest(probe, &self.shared.fresh, &|| self.recent())
+        let near = self.shared.near.as_ref()?;
+        near.newest(probe, &self.shared.fresh, &|| self.recent(), self.annotates())
     }
 
     /// Serves a fragment that Rust code renders: the stored markup, or `body`'s, which is stored.

@@ -40,6 +40,11 @@ impl OutputMode {
     pub(crate) fn annotated(self) -> Self {
         Self(self.0 | ANNOTATED)
     }
+
+    /// Whether bodies of this mode may have such comments in them.
+    pub(crate) fn is_annotated(self) -> bool {
+        self.0 & ANNOTATED != 0
+    }
 }
 
 /// Set in modes of annotated bodies, and in no other.

@@ -124,14 +124,16 @@ impl Near {
         self.shard(probe.hash).lock().lookup(probe, variant, &judge, on_hit)
     }
 
-    /// The newest servable body of this key, of whatever variant. Counts as no hit.
+    /// The newest servable body of this key, of whatever variant; annotated ones count only while
+    /// pages are `annotated`. Counts as no hit.
     pub(crate) fn newest(
         &self,
         probe: Probe<'_>,
         fresh: &Freshness,
         now: &dyn Fn() -> Moment,
+        annotated: bool,
     ) -> Option<Body> {
-        self.shard(probe.hash).lock().newest(probe, &self.judge(fresh, now))
+        self.shard(probe.hash).lock().newest(probe, &self.judge(fresh, now), annotated)
     }
 
     /// Remembers for a while why nothing is stored under a key, for the reason of its next miss.
@@ -151,8 +153,9 @@ impl Near {
         probe: Probe<'_>,
         fresh: &Freshness,
         now: &dyn Fn() -> Moment,
+        annotated: bool,
     ) -> bool {
-        self.shard(probe.hash).lock().remove(probe, &self.judge(fresh, now))
+        self.shard(probe.hash).lock().remove(probe, &self.judge(fresh, now), annotated)
     }
 
     pub(crate) fn clear(&self) {

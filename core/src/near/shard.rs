@@ -175,12 +175,18 @@ impl Shard {
         }
     }
 
-    /// The newest servable body of a key, of any variant.
-    pub(super) fn newest(&mut self, probe: Probe<'_>, judge: &Judge<'_>) -> Option<Body> {
+    /// The newest servable body of a key, of any variant that is not annotated, or of any.
+    pub(super) fn newest(
+        &mut self,
+        probe: Probe<'_>,
+        judge: &Judge<'_>,
+        annotated: bool,
+    ) -> Option<Body> {
         self.map
             .peek_mut(&probe.hash)
             .filter(|slot| slot.key[..] == *probe.key)?
             .variants_mut()
+            .filter(|held| annotated || !held.entry.origin.mode().is_annotated())
             .find_map(|held| match judge.judge(probe, &held.entry, &mut held.checked) {
                 Verdict::Fresh | Verdict::Stale(MissReason::Early) => Some(held.entry.body.clone()),
                 Verdict::Stale(_) | Verdict::Gone(_) => None,
@@ -208,10 +214,11 @@ impl Shard {
     }
 
     /// Removes all variants of a key; whether one of them could have been served, if stale.
-    pub(super) fn remove(&mut self, probe: Probe<'_>, judge: &Judge<'_>) -> bool {
+    pub(super) fn remove(&mut self, probe: Probe<'_>, judge: &Judge<'_>, annotated: bool) -> bool {
         let slot = self.map.peek_mut(&probe.hash).filter(|slot| slot.key[..] == *probe.key);
         let present = slot.is_some_and(|slot| {
-            slot.variants_mut().any(|held| {
+            let shown = |held: &&mut Held| annotated || !held.entry.origin.mode().is_annotated();
+            slot.variants_mut().filter(shown).any(|held| {
                 let verdict = judge.judge(probe, &held.entry, &mut held.checked);
                 !matches!(verdict, Verdict::Gone(_))
             })

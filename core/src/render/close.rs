@@ -193,6 +193,7 @@ impl Frame {
                 last,
                 read: self.read,
                 veto: self.veto,
+                mode: self.origin.mode(),
             });
         });
     }

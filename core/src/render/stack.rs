@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
-use crate::entry::{Entry, KeyBytes, Origin};
+use crate::entry::{Entry, KeyBytes, Origin, OutputMode};
 use crate::error::Error;
 use crate::flight::Flight;
 use crate::fresh::{DependencySet, Labels, Sequence};
@@ -100,6 +100,10 @@ impl Frame {
         if let Some(dependencies) = inner.dependencies {
             self.inner.merge(dependencies);
         }
+        // Annotations may be switched on while this one is rendered without them.
+        if inner.mode.is_annotated() && !self.origin.mode().is_annotated() {
+            self.veto.get_or_insert(RefusalReason::Vetoed);
+        }
         self.inner_expires = self.inner_expires.min(inner.expires);
         self.inner_last = self.inner_last.min(inner.last);
         self.read = self.read.min(inner.read);
@@ -120,6 +124,7 @@ impl Frame {
             last: inner.inner_last,
             read: inner.read,
             veto: inner.veto,
+            mode: inner.origin.mode(),
         });
     }
 
@@ -161,6 +166,7 @@ pub(super) struct Inherited<'a> {
     /// The read point of what was rendered inside; what was served was compared just now.
     pub(super) read: Sequence,
     pub(super) veto: Option<RefusalReason>,
+    pub(super) mode: OutputMode,
 }
 
 impl<'a> Inherited<'a> {
@@ -177,6 +183,7 @@ impl<'a> Inherited<'a> {
             last: entry.last(),
             read: Sequence::LAST,
             veto: None,
+            mode: entry.origin.mode(),
         }
     }
 }

@@ -7,6 +7,7 @@
 mod annotations;
 mod expiry;
 mod fragments;
+mod hunt;
 mod i1_fresh;
 mod i1_leftovers;
 mod i1_points;

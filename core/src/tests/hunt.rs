@@ -1,0 +1,75 @@
+//! What a hunt for holes has found.
+
+use std::time::Duration;
+
+use super::{block, fragment, rig};
+use crate::engine::{Body, Opened, OutputMode, Rendering, Scalar};
+use crate::{FragmentCache, ReadPoint};
+
+const fn s(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// A render that nobody bounds.
+struct Bare;
+
+impl Rendering for Bare {
+    fn mode(&self) -> OutputMode {
+        OutputMode::HTML
+    }
+    fn is_bounded(&self) -> bool {
+        false
+    }
+    fn opens_again(&mut self, _: u64) -> bool {
+        false
+    }
+    fn read_point(&mut self) -> Option<ReadPoint> {
+        None
+    }
+}
+
+fn bare(cache: &FragmentCache, name: &str) -> Option<u64> {
+    let args = [Scalar::Int(60), Scalar::Str(name)];
+    let text = |body: &Body| body.as_str().to_owned();
+    match cache.open(&block(name, "t", "").site, &super::Args(&args), &mut Bare, text).unwrap() {
+        Opened::Hit(_) => None,
+        Opened::Render(ticket) => Some(ticket.into_id()),
+    }
+}
+
+#[test]
+fn annotations_switched_on_inside_a_plain_body_are_not_stored_with_it() {
+    let rig = rig();
+    let inner = || match block("row", "t", "").open(
+        &rig.cache,
+        OutputMode::HTML,
+        &[Scalar::Int(60), Scalar::Str("row")],
+    ) {
+        Opened::Hit(text) => text,
+        Opened::Render(ticket) => {
+            let closed = ticket.close(Body::from("<p>"));
+            closed.instead.map_or("<p>".to_owned(), |body| body.as_str().to_owned())
+        }
+    };
+    for _ in 0..2 {
+        rig.cache.annotate(false).unwrap();
+        let body = || {
+            rig.cache.annotate(true).unwrap();
+            inner()
+        };
+        let page = rig.cache.render(&fragment("page"), body).unwrap();
+        assert!(page.contains("<!--"));
+        rig.cache.annotate(false).unwrap();
+        assert_eq!(&*rig.cache.render(&fragment("page"), || "plain").unwrap(), "plain");
+        rig.delete("page");
+    }
+}
+
+#[test]
+fn get_gives_no_annotated_body_once_they_are_off() {
+    let rig = rig();
+    rig.cache.annotate(true).unwrap();
+    rig.say("page", "<!-- -->");
+    rig.cache.annotate(false).unwrap();
+    assert_eq!(rig.get("page"), None);
+}
