@@ -174,7 +174,7 @@ impl Frame {
 
     /// When what is rendered at `now` expires, and when it may no longer be served, though stale. A
     /// life past the end of the clock is for ever.
-    fn ends(&self, now: Moment) -> (Moment, Moment) {
+    pub(super) fn ends(&self, now: Moment) -> (Moment, Moment) {
         let life = self.life.map(|life| self.cache.ageing().jittered(life));
         let own = life.map_or(Moment::NEVER, |life| now.saturating_after(life));
         let expires = own.min(self.inner_expires);

@@ -287,27 +287,27 @@ pub(super) fn with_frame<R>(id: u64, with: impl FnOnce(&mut Frame) -> R) -> Opti
 
 /// Gives up the frame that would render this variant of this key, if it stands in a render that
 /// nobody bounds: on its own thread it can only be what a failed render left behind, with the
-/// frames of that render above it.
+/// frames of that render above it. One of these may be of a render that goes on, and what happened
+/// above them has told them what it depends on: the frame below takes it over.
 pub(super) fn abandon_leftover(hash: u64, origin: &Arc<Origin>) {
     if depth() == 0 {
         return;
     }
-    let leftover = edit(|frames| {
+    let found = edit(|frames| {
         let same = |frame: &Frame| {
             !frame.scoped && frame.hash == hash && Arc::ptr_eq(&frame.origin, origin)
         };
         let at = frames.iter().position(same)?;
         let count = frames[at..].iter().take_while(|frame| !frame.scoped).count();
-        let mut leftover: Vec<_> = frames.drain(at..at + count).collect();
-        // It may be open after all, around itself, and what it prints goes into the one below.
-        if let Some(outer) = at.checked_sub(1).and_then(|below| frames.get_mut(below)) {
-            for inner in &mut leftover {
-                outer.inherit_failed(inner);
-            }
-        }
-        Some(leftover)
+        let below = at.checked_sub(1).map(|below| frames[below].id);
+        Some((below, frames.drain(at..at + count).collect::<Vec<_>>()))
     });
-    drop(leftover);
+    let Some((Some(below), leftover)) = found.flatten() else { return };
+    for mut frame in leftover {
+        // Of a render that goes on, its own life counts too.
+        (frame.inner_expires, frame.inner_last) = frame.ends(frame.cache.moment());
+        with_frame(below, |outer| outer.inherit_failed(&mut frame));
+    }
 }
 
 /// The open fragments of a caller that does not have the thread.

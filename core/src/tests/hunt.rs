@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{block, fragment, rig};
 use crate::engine::{Body, Opened, OutputMode, Rendering, Scalar};
-use crate::{FragmentCache, ReadPoint};
+use crate::{FragmentCache, ReadPoint, current};
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -72,4 +72,54 @@ fn get_gives_no_annotated_body_once_they_are_off() {
     rig.say("page", "<!-- -->");
     rig.cache.annotate(false).unwrap();
     assert_eq!(rig.get("page"), None);
+}
+
+#[test]
+fn i1_what_a_leftover_had_inherited_is_not_forgotten_when_it_is_given_up() {
+    let rig = rig();
+    let body = || {
+        bare(&rig.cache, "x").unwrap(); // fails
+        rig.say("g", "g"); // stands above the leftover
+        let again = bare(&rig.cache, "x").unwrap();
+        crate::engine::close(again, Body::from("x"));
+        "x g"
+    };
+    rig.cache.render(&fragment("page"), body).unwrap();
+    rig.delete("g");
+    assert_eq!(rig.get("page"), None);
+}
+
+#[test]
+fn i1_a_live_frame_given_up_with_a_leftover_binds_the_one_around() {
+    let rig = rig();
+    let body = || {
+        bare(&rig.cache, "x").unwrap(); // fails
+        let w = bare(&rig.cache, "w").unwrap();
+        current::add_tags(["t"]).unwrap();
+        let again = bare(&rig.cache, "x").unwrap();
+        crate::engine::close(again, Body::from("x"));
+        crate::engine::close(w, Body::from("x"));
+        "x"
+    };
+    let page = fragment("page").expires_after(s(600));
+    rig.cache.render(&page, body).unwrap();
+    rig.clock.advance(s(59));
+    assert!(rig.get("page").is_some());
+    rig.clock.advance(s(1));
+    assert_eq!(rig.get("page"), None, "as long as what is in it");
+    rig.cache.clear().unwrap();
+    rig.cache.render(&page, body).unwrap();
+    rig.cache.invalidate_tags(["t"]).unwrap();
+    assert_eq!(rig.get("page"), None);
+}
+
+#[test]
+#[ignore = "open: an unbounded frame lends its age to nothing inside"]
+fn i1_what_a_bare_body_around_has_loaded_is_as_old_as_that_body() {
+    let rig = rig();
+    let outer = bare(&rig.cache, "outer").unwrap();
+    rig.delete("inner");
+    rig.say("inner", "old");
+    crate::engine::close(outer, Body::from("old"));
+    assert_eq!(rig.get("inner"), None);
 }

@@ -6,6 +6,7 @@ mod errors;
 mod follow;
 #[cfg(feature = "glob_fs")]
 mod glob;
+mod hunt;
 mod installing;
 mod options;
 mod parity;
