@@ -144,7 +144,7 @@ impl FragmentCache {
 
     /// The oldest of the read points that data of this render may be from: the given one, those
     /// whose scopes are open, and those of the fragments around, whose bodies may have loaded it.
-    fn oldest_point(&self, point: Option<ReadPoint>) -> Option<Sequence> {
+    pub(super) fn oldest_point(&self, point: Option<ReadPoint>) -> Option<Sequence> {
         if !self.protections().keep(Protection::ReadPoint) {
             return None;
         }

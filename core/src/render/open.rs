@@ -8,6 +8,7 @@ use super::{Arguments, Ticket, annotate};
 use crate::cache::FragmentCache;
 use crate::entry::{Body, Entry, OutputMode, digest_of};
 use crate::error::{Error, ErrorKind};
+use crate::fresh::Sequence;
 use crate::hash::Version;
 use crate::key::{self, KeyEncoder, UnusablePart};
 use crate::near::{Probe, Variant};
@@ -112,7 +113,14 @@ impl FragmentCache {
                     Ok(version) => request.version = version,
                     Err(part) => {
                         let error = unusable(0, part);
-                        return self.refuse(site, mode, error, RefusalReason::Key, &request);
+                        return self.refuse(
+                            site,
+                            rendering,
+                            mode,
+                            error,
+                            RefusalReason::Key,
+                            &request,
+                        );
                     }
                 },
             }
@@ -121,7 +129,14 @@ impl FragmentCache {
             match Timeout::from_scalar(arguments.scalar(0)) {
                 Ok(timeout) => request.timeout = timeout,
                 Err(error) => {
-                    return self.refuse(site, mode, error, RefusalReason::Timeout, &request);
+                    return self.refuse(
+                        site,
+                        rendering,
+                        mode,
+                        error,
+                        RefusalReason::Timeout,
+                        &request,
+                    );
                 }
             }
         }
@@ -135,7 +150,7 @@ impl FragmentCache {
             for index in 1..positional {
                 if let Err(part) = arguments.encode(index, &mut encoder) {
                     let error = unusable(index, part);
-                    return self.refuse(site, mode, error, RefusalReason::Key, &request);
+                    return self.refuse(site, rendering, mode, error, RefusalReason::Key, &request);
                 }
             }
         }
@@ -172,6 +187,7 @@ impl FragmentCache {
     fn refuse<R>(
         &self,
         site: &str,
+        rendering: &mut impl Rendering,
         mode: OutputMode,
         error: Error,
         reason: RefusalReason,
@@ -186,7 +202,11 @@ impl FragmentCache {
                 self.emit(EventKind::Bypassed(BypassReason::Refused), None, &origin);
                 let probe = Probe { hash: 0, key: &[] };
                 let veto = Some(RefusalReason::Vetoed);
-                let frame = self.frame(probe, &origin, request, Purpose::Print, veto);
+                let point = self.oldest_point(rendering.read_point());
+                let mut frame = self.frame(probe, &origin, request, Purpose::Print, veto);
+                // For the fragments inside.
+                frame.point = point;
+                frame.read = frame.read.min(point.unwrap_or(Sequence::LAST));
                 Ok(Opened::Render(Ticket::new(stack::push(frame))))
             }
         }

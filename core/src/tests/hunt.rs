@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{block, fragment, rig};
+use super::{block, fragment, rig, rig_with};
 use crate::engine::{Body, Opened, OutputMode, Rendering, Scalar};
-use crate::{FragmentCache, ReadPoint, current};
+use crate::{FragmentCache, OnMistake, Policy, ReadPoint, current};
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -122,4 +122,39 @@ fn i1_what_a_bare_body_around_has_loaded_is_as_old_as_that_body() {
     rig.say("inner", "old");
     crate::engine::close(outer, Body::from("old"));
     assert_eq!(rig.get("inner"), None);
+}
+
+/// A render with a read point in its context.
+struct Under(ReadPoint);
+
+impl Rendering for Under {
+    fn mode(&self) -> OutputMode {
+        OutputMode::HTML
+    }
+    fn is_bounded(&self) -> bool {
+        true
+    }
+    fn opens_again(&mut self, _: u64) -> bool {
+        false
+    }
+    fn read_point(&mut self) -> Option<ReadPoint> {
+        Some(self.0)
+    }
+}
+
+#[test]
+fn i1_inside_a_refused_block_the_read_point_counts() {
+    let rig = rig_with(|b| b.policy(Policy::default().bad_arguments(OnMistake::Uncached)));
+    for timeout in [60, 0] {
+        let point = rig.cache.begin();
+        rig.delete("inner");
+        let args = [Scalar::Int(timeout), Scalar::Str("outer")];
+        let text = |body: &Body| body.as_str().to_owned();
+        let opened =
+            rig.cache.open(&block("o", "t", "").site, &super::Args(&args), &mut Under(point), text);
+        let Opened::Render(ticket) = opened.unwrap() else { panic!() };
+        rig.say("inner", "old");
+        ticket.close(Body::from("old"));
+        assert_eq!(rig.get("inner"), None, "{timeout}");
+    }
 }
