@@ -10,7 +10,7 @@ use crate::entry::{Body, Entry, OutputMode, digest_of};
 use crate::error::{Error, ErrorKind};
 use crate::fresh::Sequence;
 use crate::hash::Version;
-use crate::key::{self, KeyEncoder, UnusablePart};
+use crate::key::{self, KeyEncoder, MAX_KEY_BYTES, UnusablePart};
 use crate::near::{Probe, Variant};
 use crate::observe::{BypassReason, EventKind, RefusalReason};
 use crate::point::ReadPoint;
@@ -78,7 +78,10 @@ impl FragmentCache {
             let on_hit = |entry: &Entry| on_hit(&entry.body);
             self.open_in(&mut buffer, site, arguments, rendering, mode, on_hit)
         };
-        KEY.with(|key| key.replace(buffer));
+        // What a key took that is too long to be cached is not kept.
+        if buffer.capacity() <= 2 * MAX_KEY_BYTES {
+            KEY.with(|key| key.replace(buffer));
+        }
         outcome
     }
 
