@@ -83,11 +83,12 @@ impl InvalidationBatch {
     ) -> Result<&mut Self, Error> {
         let before = self.acts.len();
         for text in tags {
-            if let Err(error) = tag::check(text.as_ref()) {
+            let text = text.as_ref();
+            if let Err(error) = tag::check(text) {
                 self.acts.truncate(before);
                 return Err(error);
             }
-            self.acts.push(Act::Tag(text.as_ref().into()));
+            self.acts.push(Act::Tag(text.into()));
         }
         Ok(self)
     }

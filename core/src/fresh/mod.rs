@@ -99,7 +99,8 @@ impl Freshness {
         }
         let mut table = self.table.write();
         self.raise(&mut table, &marks);
-        if let Some(due) = again {
+        // Nothing is not repeated: no bound would count it.
+        if let Some(due) = again.filter(|_| !marks.is_empty()) {
             table.repeats.add(due, marks);
         }
         let last = self.now().0;

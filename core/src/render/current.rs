@@ -54,9 +54,8 @@ pub fn add_tags<T: AsRef<str>>(tags: impl IntoIterator<Item = T>) -> Result<(), 
     }
     // The user's iterator may render; it runs before the frames are looked at.
     let tags: Vec<T> = tags.into_iter().collect();
-    let checked = tags.iter().try_for_each(|tag| tag::check(tag.as_ref()));
-    // An iterator is used once, a tag may be asked for its text again and again.
     let texts: Vec<&str> = tags.iter().map(AsRef::as_ref).collect();
+    let checked = texts.iter().try_for_each(|tag| tag::check(tag));
     stack::with_current(|frame| match &checked {
         Ok(()) => texts.iter().for_each(|tag| frame.tag_late(tag)),
         Err(_) => frame.veto(RefusalReason::Tag),

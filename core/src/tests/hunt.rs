@@ -158,3 +158,28 @@ fn i1_inside_a_refused_block_the_read_point_counts() {
         assert_eq!(rig.get("inner"), None, "{timeout}");
     }
 }
+
+#[test]
+fn i6_empty_batches_leave_nothing_behind() {
+    let rig = rig_with(|builder| builder.replica_lag(s(3600)));
+    rig.cache.invalidate_tags::<&str>([]).unwrap();
+    assert!(rig.cache.fresh().look().1, "nothing is to be repeated");
+}
+
+#[test]
+fn a_tag_whose_text_renders_is_no_panic() {
+    let rig = rig();
+    struct Renders(FragmentCache);
+    impl AsRef<str> for Renders {
+        fn as_ref(&self) -> &str {
+            self.0.render(&fragment("inner"), || "x").unwrap();
+            "tag"
+        }
+    }
+    let body = || {
+        current::add_tags([Renders(rig.cache.clone())]).unwrap();
+        "body"
+    };
+    rig.cache.render(&fragment("row"), body).unwrap();
+    assert!(rig.get("row").is_some());
+}
