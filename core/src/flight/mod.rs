@@ -16,7 +16,7 @@ mod waits;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use lru::LruCache;
@@ -47,6 +47,8 @@ pub(crate) struct Flight {
     labels: Labels,
     /// The first leader's read point: whoever would join after an invalidation since does not.
     read: Sequence,
+    /// The flight in whose place it was led: others follow that one again if nothing comes of this.
+    replaced: Weak<Flight>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -244,8 +246,10 @@ impl Flights {
         if self.protections.keep(Protection::Order) {
             wanted.fresh.advance();
         }
-        let flight = lead(wanted);
-        self.under_way.lock().insert(flight.id, Arc::clone(&flight));
+        let mut under_way = self.under_way.lock();
+        let replaced = under_way.get(&wanted.id()).map(Arc::downgrade);
+        let flight = lead_after(wanted, replaced.unwrap_or_default());
+        under_way.insert(flight.id, Arc::clone(&flight));
         flight
     }
 
@@ -313,10 +317,13 @@ impl Flights {
     /// A waiter goes without a result. An orphaned flight is not left behind without anyone.
     fn leave(&self, flight: &Arc<Flight>) {
         let mut under_way = self.under_way.lock();
-        let mut state = flight.state.lock();
-        state.waiting -= 1;
-        if state.waiting == 0 && matches!(state.progress, Progress::Orphaned) {
-            remove(&mut under_way, flight);
+        let left_behind = {
+            let mut state = flight.state.lock();
+            state.waiting -= 1;
+            state.waiting == 0 && matches!(state.progress, Progress::Orphaned)
+        };
+        if left_behind {
+            give_back(&mut under_way, flight);
         }
     }
 
@@ -336,9 +343,7 @@ impl Flights {
     pub(crate) fn land(&self, flight: &Arc<Flight>, entry: Entry) {
         self.passing.lock().pop(&flight.id);
         self.resting.lock().pop(&flight.id);
-        self.detach(flight);
-        flight.state.lock().progress = Progress::Landed(Box::new(entry));
-        flight.changed.notify_all();
+        self.end(flight, Progress::Landed(Box::new(entry)));
     }
 
     /// The leader's result may not be shared: followers render, and the key passes until a result
@@ -347,27 +352,32 @@ impl Flights {
         if let Some(until) = now.after(PASSING_FOR) {
             self.passing.lock().put(flight.id, until);
         }
-        self.detach(flight);
-        flight.state.lock().progress = Progress::Dissolved;
-        flight.changed.notify_all();
+        self.end(flight, Progress::Dissolved);
     }
 
     /// The leader failed: one follower leads next.
     pub(crate) fn abandon(&self, flight: &Arc<Flight>) {
         // Joining counts a waiter under the map's lock, so under it the count is final.
         let mut under_way = self.under_way.lock();
-        let mut state = flight.state.lock();
-        state.progress = Progress::Orphaned;
-        if state.waiting == 0 {
-            remove(&mut under_way, flight);
+        let waiting = {
+            let mut state = flight.state.lock();
+            state.progress = Progress::Orphaned;
+            state.waiting
+        };
+        if waiting == 0 {
+            give_back(&mut under_way, flight);
         }
         if self.protections.keep(Protection::HandOver) {
             flight.changed.notify_one();
         }
     }
 
-    fn detach(&self, flight: &Arc<Flight>) {
-        remove(&mut self.under_way.lock(), flight);
+    fn end(&self, flight: &Arc<Flight>, progress: Progress) {
+        // Under the map's lock, so that no flight that has ended is given its place back.
+        let mut under_way = self.under_way.lock();
+        remove(&mut under_way, flight);
+        flight.state.lock().progress = progress;
+        flight.changed.notify_all();
     }
 }
 
@@ -379,6 +389,18 @@ fn remove(under_way: &mut HashMap<FlightId, Arc<Flight>>, flight: &Arc<Flight>) 
     if is_current(under_way, flight) {
         under_way.remove(&flight.id);
     }
+}
+
+/// Removes a flight of which nothing came. Whom it replaced, if that one is led yet, takes its
+/// place again.
+fn give_back(under_way: &mut HashMap<FlightId, Arc<Flight>>, flight: &Arc<Flight>) {
+    if !is_current(under_way, flight) {
+        return;
+    }
+    match flight.replaced.upgrade().filter(|replaced| replaced.leader().is_some()) {
+        Some(replaced) => under_way.insert(flight.id, replaced),
+        None => under_way.remove(&flight.id),
+    };
 }
 
 /// Until when a key is remembered, if that moment has not come.
@@ -397,12 +419,17 @@ fn still(
 }
 
 fn lead(wanted: Wanted<'_>) -> Arc<Flight> {
+    lead_after(wanted, Weak::new())
+}
+
+fn lead_after(wanted: Wanted<'_>, replaced: Weak<Flight>) -> Arc<Flight> {
     Arc::new(Flight {
         id: wanted.id(),
         key: KeyBytes::from_slice(wanted.probe.key),
         _origin: Arc::clone(wanted.origin),
         labels: wanted.labels.clone(),
         read: wanted.fresh.now(),
+        replaced,
         state: Mutex::new(State { progress: Progress::Led(current().id()), waiting: 0 }),
         changed: Condvar::new(),
     })

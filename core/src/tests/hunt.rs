@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{block, fragment, rig, rig_with};
+use super::{Gate, block, fragment, rig, rig_with};
 use crate::engine::{Body, Opened, OutputMode, Rendering, Scalar};
 use crate::{FragmentCache, OnMistake, Policy, ReadPoint, current};
 
@@ -182,4 +182,39 @@ fn a_tag_whose_text_renders_is_no_panic() {
     };
     rig.cache.render(&fragment("row"), body).unwrap();
     assert!(rig.get("row").is_some());
+}
+
+#[test]
+fn i2_a_refresh_that_fails_gives_the_flight_back_to_the_leader_before_it() {
+    let rig = rig();
+    let (runs, may_end) = (Gate::default(), Gate::default());
+    std::thread::scope(|scope| {
+        let leader = scope.spawn(|| {
+            rig.cache
+                .render(&fragment("row"), || {
+                    runs.open();
+                    may_end.pass();
+                    "first"
+                })
+                .unwrap()
+        });
+        runs.pass();
+        let failed = rig.cache.try_render(&fragment("row").refresh(true), || {
+            Err::<String, _>(crate::Error::new(crate::ErrorKind::Config, "no"))
+        });
+        assert!(failed.is_err());
+        let (sent, got) = std::sync::mpsc::channel();
+        let rig = &rig;
+        scope.spawn(move || {
+            let body = || {
+                sent.send("rendered").ok();
+                "second"
+            };
+            rig.cache.render(&fragment("row"), body).unwrap();
+        });
+        let outcome = got.recv_timeout(Duration::from_millis(300));
+        may_end.open();
+        leader.join().unwrap();
+        assert!(outcome.is_err(), "two renders at a time");
+    });
 }
