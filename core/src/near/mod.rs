@@ -158,6 +158,11 @@ impl Near {
         self.shard(probe.hash).lock().remove(probe, &self.judge(fresh, now), annotated)
     }
 
+    /// Counts a hit that a lookup gave away to be refreshed, and that was served all the same.
+    pub(crate) fn count_hit(&self, hash: u64) {
+        self.shard(hash).lock().count_hit();
+    }
+
     pub(crate) fn clear(&self) {
         for shard in &self.shards {
             shard.0.lock().clear();

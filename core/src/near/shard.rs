@@ -238,6 +238,10 @@ impl Shard {
         }
     }
 
+    pub(super) fn count_hit(&mut self) {
+        self.hits += 1;
+    }
+
     pub(super) fn clear(&mut self) {
         let newest: Vec<u64> = self.map.iter().take(MAX_NOTES).map(|(&hash, _)| hash).collect();
         for hash in newest {

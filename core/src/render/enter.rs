@@ -273,35 +273,7 @@ impl Caller<'_> {
             };
             let began = self.cache.moment();
             if let Some(entry) = now_missed.stale {
-                let reason = now_missed.reason;
-                let refresh = match reads_only || self.is_late() {
-                    true => Refresh::Led,
-                    false => flights.lead_refresh(self.wanted(), began),
-                };
-                let flight = match refresh {
-                    Refresh::Lead(flight) => flight,
-                    Refresh::Led => return serve(&entry, stale(&entry, began)),
-                    Refresh::Rests(until) => {
-                        // What is around it need not ask again before someone may try.
-                        let expires = until.min(entry.last()).max(entry.expires);
-                        self.cache.pass_on_until(self.probe, &entry, expires);
-                        self.emit(stale(&entry, began), None);
-                        return Opened::Hit(on_hit(&entry));
-                    }
-                };
-                return match self.look(near) {
-                    // Another caller refreshed it meanwhile.
-                    Ok(newer)
-                        if newer.expires != entry.expires || newer.began() != entry.began() =>
-                    {
-                        flights.land(&flight, newer.clone());
-                        serve(&newer, EventKind::Hit)
-                    }
-                    _ => {
-                        let miss = [EventKind::Miss(reason)];
-                        self.render(Purpose::Refresh(flight), None, &miss, None)
-                    }
-                };
+                return self.enter_stale(near, &entry, now_missed.reason, began, on_hit);
             }
             let &mut (reason, tag) = first.get_or_insert((now_missed.reason, now_missed.tag));
             let miss = EventKind::Miss(reason);
@@ -351,6 +323,51 @@ impl Caller<'_> {
             }
             None => self.render(Purpose::Print, None, &[bypassed], None),
         }
+    }
+
+    /// A lookup has found what may be served while one caller renders anew.
+    fn enter_stale<R>(
+        &self,
+        near: &Near,
+        entry: &Entry,
+        reason: MissReason,
+        now: Moment,
+        on_hit: impl Fn(&Entry) -> R,
+    ) -> Opened<R> {
+        let flights = self.cache.flights();
+        let refresh = match self.cache.mode() == Mode::ReadOnly || self.is_late() {
+            true => Refresh::Led,
+            false => flights.lead_refresh(self.wanted(), now),
+        };
+        let expires = match refresh {
+            Refresh::Lead(flight) => {
+                return match self.look(near) {
+                    // Another caller refreshed it meanwhile.
+                    Ok(newer)
+                        if newer.expires != entry.expires || newer.began() != entry.began() =>
+                    {
+                        flights.land(&flight, newer.clone());
+                        self.cache.pass_on(self.probe, &newer);
+                        self.emit(EventKind::Hit, None);
+                        Opened::Hit(on_hit(&newer))
+                    }
+                    _ => {
+                        let miss = [EventKind::Miss(reason)];
+                        self.render(Purpose::Refresh(flight), None, &miss, None)
+                    }
+                };
+            }
+            Refresh::Led => entry.expires,
+            // What is around it need not ask again before someone may try.
+            Refresh::Rests(until) => until.min(entry.last()).max(entry.expires),
+        };
+        let kind = stale(entry, now);
+        if kind == EventKind::Hit {
+            near.count_hit(self.probe.hash);
+        }
+        self.cache.pass_on_until(self.probe, entry, expires);
+        self.emit(kind, None);
+        Opened::Hit(on_hit(entry))
     }
 
     /// Renders outside the cache; what is around may be stored.

@@ -218,3 +218,21 @@ fn i2_a_refresh_that_fails_gives_the_flight_back_to_the_leader_before_it() {
         assert!(outcome.is_err(), "two renders at a time");
     });
 }
+
+#[test]
+fn an_early_refresher_that_rests_is_a_hit_for_the_others() {
+    let rig = rig_with(|b| b.early_refresh(1000.0).refresh_backoff(s(1000)));
+    let row = fragment("row").expires_after(s(100));
+    rig.cache
+        .render(&row, || {
+            rig.clock.advance(s(50));
+            "x"
+        })
+        .unwrap();
+    let _ = rig
+        .cache
+        .try_render(&row, || Err::<String, _>(crate::Error::new(crate::ErrorKind::Config, "no")));
+    let before = rig.cache.stats();
+    rig.cache.render(&row, || "y").unwrap();
+    assert_eq!(rig.cache.stats().hits, before.hits + 1);
+}
