@@ -14,6 +14,7 @@ mod facts;
 mod flask;
 mod follow;
 mod keys;
+mod read_points;
 mod recipes;
 mod reload;
 mod requests;

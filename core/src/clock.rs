@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// A source of monotonic time.
 ///
 /// Entries expire by this clock and by nothing else, so a clock that a test moves by hand makes
-/// expiry exact. It must never run backwards.
+/// expiry exact. It must never run backwards, and must not panic.
 ///
 /// ```
 /// use fragcache::{Clock, MonotonicClock};

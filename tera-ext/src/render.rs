@@ -48,9 +48,10 @@ impl Drop for Remembering {
 /// Runs `render`, which renders one page on this thread, and gives up at once what it left open
 /// when it fails or panics.
 ///
-/// Put it around a render that a framework makes. A bare `tera.render` caches just as soundly; but
-/// after an error in a cached body other threads may wait for that body until their wait limit,
-/// and an unnamed block that is opened twice in one page goes unnoticed.
+/// Put it around a render that a framework makes. A bare `tera.render` caches as soundly, unless it
+/// takes longer than a minute; but after an error in a cached body other threads may wait for that
+/// body until their wait limit, and an unnamed block that is opened twice in one page goes
+/// unnoticed.
 ///
 /// A scope inside a scope is a render of its own. Whatever `render` returns passes through.
 ///

@@ -158,7 +158,8 @@ impl FragmentCache {
 
     /// When an invalidation of now is to be repeated.
     fn again(&self, lag: Option<Duration>) -> Option<Moment> {
-        lag.map(|lag| self.moment().saturating_after(lag))
+        // Past the end of the clock it is never.
+        lag.and_then(|lag| self.moment().after(lag))
     }
 
     pub(crate) fn apply(&self, batch: &InvalidationBatch) -> Deletion {

@@ -2,21 +2,24 @@
 //! they told a render in the meantime may be as old as what was invalidated. There is no timer;
 //! whoever looks first after a repeat is due carries it out.
 
+use std::collections::BTreeMap;
+
 use super::Mark;
 use crate::clock::Moment;
 
-/// Repeats to come, bounded: too many become one of everything.
+/// Repeats to come, bounded: too many become some of everything.
 #[derive(Debug)]
 pub(super) struct Repeats {
-    waiting: Vec<(Moment, Vec<Mark>)>,
-    everything: Vec<Moment>,
+    /// By the moment at which they are due.
+    waiting: BTreeMap<Moment, Due>,
     /// Past all bounds, everything is repeated at every look until here.
     throughout: Option<Moment>,
+    /// How many marks wait.
     marks: usize,
     capacity: usize,
 }
 
-/// What is due.
+/// What is repeated at one moment.
 #[derive(Debug, Default)]
 pub(super) struct Due {
     pub(super) everything: bool,
@@ -25,16 +28,13 @@ pub(super) struct Due {
 
 impl Repeats {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { waiting: Vec::new(), everything: Vec::new(), throughout: None, marks: 0, capacity }
+        Self { waiting: BTreeMap::new(), throughout: None, marks: 0, capacity }
     }
 
     /// When the next one is due; `None` if there is none.
     pub(super) fn next(&self) -> Option<Moment> {
-        if self.throughout.is_some() {
-            return Some(Moment::START);
-        }
-        let waiting = self.waiting.iter().map(|&(due, _)| due);
-        waiting.chain(self.everything.iter().copied()).min()
+        let waiting = self.waiting.first_key_value().map(|(&due, _)| due);
+        self.throughout.map(|_| Moment::START).or(waiting)
     }
 
     #[cfg(test)]
@@ -44,39 +44,40 @@ impl Repeats {
 
     pub(super) fn add(&mut self, due: Moment, marks: Vec<Mark>) {
         self.marks += marks.len();
-        self.waiting.push((due, marks));
+        self.waiting.entry(due).or_default().marks.extend(marks);
         if self.marks > self.capacity {
-            let all = std::mem::take(&mut self.waiting);
-            self.marks = 0;
-            for (due, _) in all {
-                self.add_all(due);
+            for due in self.waiting.values_mut().filter(|due| !due.marks.is_empty()) {
+                *due = Due { everything: true, marks: Vec::new() };
             }
+            self.marks = 0;
         }
+        self.bound();
     }
 
     pub(super) fn add_all(&mut self, due: Moment) {
-        if self.everything.len() < self.capacity {
-            self.everything.push(due);
-        } else {
-            let last = self.everything.drain(..).chain(self.throughout).fold(due, Moment::max);
-            self.throughout = Some(last);
+        self.waiting.entry(due).or_default().everything = true;
+        self.bound();
+    }
+
+    fn bound(&mut self) {
+        if self.waiting.len() > self.capacity {
+            let last = self.waiting.last_key_value().map(|(&due, _)| due);
+            self.throughout = self.throughout.max(last);
+            self.waiting.clear();
+            self.marks = 0;
         }
     }
 
+    /// Takes what is due at `now`.
     pub(super) fn due(&mut self, now: Moment) -> Due {
-        let mut due = Due::default();
-        let before = self.everything.len();
-        self.everything.retain(|&moment| moment > now);
-        due.everything = self.everything.len() < before || self.throughout.is_some();
+        let mut all = Due { everything: self.throughout.is_some(), marks: Vec::new() };
         self.throughout = self.throughout.filter(|&until| until > now);
-        self.waiting.retain_mut(|(moment, marks)| {
-            if *moment > now {
-                return true;
-            }
-            due.marks.append(marks);
-            false
-        });
-        self.marks -= due.marks.len();
-        due
+        while let Some(next) = self.waiting.first_entry().filter(|next| *next.key() <= now) {
+            let due = next.remove();
+            all.everything |= due.everything;
+            self.marks -= due.marks.len();
+            all.marks.extend(due.marks);
+        }
+        all
     }
 }

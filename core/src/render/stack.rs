@@ -21,6 +21,9 @@ use crate::sync::thread_local;
 /// failed renders left behind, and the oldest are given up.
 const MAX_FRAMES: usize = 256;
 
+/// Longer than any render that nobody bounds is taken to be under way.
+const LONGEST_RENDER: Duration = Duration::from_secs(60);
+
 /// What becomes of a frame's body.
 #[derive(Debug)]
 pub(super) enum Purpose {
@@ -269,13 +272,17 @@ pub(super) fn with_top<R>(with: impl FnOnce(&mut Frame) -> R) -> Option<R> {
 }
 
 /// The oldest read point of the fragments of a cache that are open on this thread. One that nobody
-/// bounds may be the leftover of a failed render, for ever at its beginning, so only the point that
-/// it was given counts.
+/// bounds may be the leftover of a failed render, for ever at its beginning: after a while only the
+/// point that it was given counts.
 pub(super) fn oldest_read(cache: &FragmentCache) -> Option<Sequence> {
     if depth() == 0 {
         return None;
     }
-    let read = |frame: &Frame| if frame.scoped { Some(frame.read) } else { frame.point };
+    let now = cache.moment();
+    let read = |frame: &Frame| {
+        let is_live = frame.scoped || now.since(frame.started) < LONGEST_RENDER;
+        if is_live { Some(frame.read) } else { frame.point }
+    };
     let of_cache = |frame: &&Frame| frame.cache.is_same(cache);
     edit(|frames| frames.iter().filter(of_cache).filter_map(read).min()).flatten()
 }

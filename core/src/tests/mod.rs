@@ -5,9 +5,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
 mod annotations;
+mod edges;
 mod expiry;
 mod fragments;
-mod hunt;
 mod i1_fresh;
 mod i1_leftovers;
 mod i1_points;

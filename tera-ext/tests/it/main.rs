@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "also in what the tests share")]
 
+mod edges;
 mod errors;
 mod follow;
 #[cfg(feature = "glob_fs")]
 mod glob;
-mod hunt;
 mod installing;
 mod options;
 mod parity;

@@ -1,4 +1,4 @@
-//! What a hunt for holes has found.
+//! Edges: what one rule does where it meets another.
 
 use std::time::Duration;
 
@@ -114,7 +114,6 @@ fn i1_a_live_frame_given_up_with_a_leftover_binds_the_one_around() {
 }
 
 #[test]
-#[ignore = "open: an unbounded frame lends its age to nothing inside"]
 fn i1_what_a_bare_body_around_has_loaded_is_as_old_as_that_body() {
     let rig = rig();
     let outer = bare(&rig.cache, "outer").unwrap();
