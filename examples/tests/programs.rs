@@ -48,7 +48,7 @@ fn the_shop_measures_both_engines() {
         assert_eq!(shown.matches(&format!("rendered again: {fragment}")).count(), 2, "{shown}");
     }
     assert_eq!(shown.matches("rendered again").count(), 8, "{shown}");
-    assert_eq!(shown.matches("tag_invalidated product:42").count(), 4, "{shown}");
+    assert_eq!(shown.matches("tag_invalidated product:42").count(), 6, "{shown}");
 }
 
 #[test]
