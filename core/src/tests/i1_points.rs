@@ -1,6 +1,6 @@
 //! I1 for data that was read before the fragment began: read points.
 
-use super::{Args, block, fragment, rig, rig_with};
+use super::{Args, INVALIDATIONS, block, fragment, rig, rig_with};
 use crate::engine::{Body, Opened, OutputMode, Rendering, Scalar};
 use crate::protection::Protection;
 use crate::{
@@ -16,13 +16,7 @@ fn handler(cache: &FragmentCache, invalidate: impl Fn(), body: impl Fn() -> Stri
 
 #[test]
 fn i1_what_was_invalidated_since_the_read_point_is_printed_and_not_stored() {
-    let acts: [fn(&FragmentCache); 4] = [
-        |cache| drop(cache.delete(&fragment_key!("row"))),
-        |cache| drop(cache.delete_name("row")),
-        |cache| drop(cache.invalidate_tags(["tag"])),
-        |cache| drop(cache.clear()),
-    ];
-    for act in acts {
+    for act in INVALIDATIONS {
         let rig = rig();
         assert_eq!(handler(&rig.cache, || act(&rig.cache), || "old".into()), "old");
         assert_eq!(rig.get("row"), None);

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Rig, fragment, rig, rig_with};
+use super::{INVALIDATIONS, Rig, fragment, rig, rig_with};
 use crate::{
-    Deletion, ErrorKind, EventKind, FragmentCache, MAX_TAG_BYTES, MAX_TAGS, MissReason,
-    RefusalReason, current, fragment_key,
+    Deletion, ErrorKind, EventKind, MAX_TAG_BYTES, MAX_TAGS, MissReason, RefusalReason, current,
+    fragment_key,
 };
 
 fn missed(rig: &Rig, name: &str) -> MissReason {
@@ -134,13 +134,7 @@ fn a_namespace_has_keys_names_templates_and_tags_of_its_own() {
         }
     };
     let held = || [&rig.cache, &a, &b].map(|cache| cache.contains(&fragment_key!("row")).unwrap());
-    let acts: [fn(&FragmentCache); 4] = [
-        |cache| drop(cache.delete(&fragment_key!("row"))),
-        |cache| drop(cache.delete_name("row")),
-        |cache| drop(cache.invalidate_tags(["tag"])),
-        |cache| drop(cache.clear()),
-    ];
-    for act in acts {
+    for act in INVALIDATIONS {
         fill();
         assert_eq!(held(), [true; 3]);
         act(&a);
@@ -174,13 +168,7 @@ fn a_namespace_within_a_namespace_is_cleared_with_it() {
 fn i1_a_fragment_of_one_namespace_inside_another_binds_it() {
     let rig = rig();
     let (a, b) = (rig.cache.namespace("a"), rig.cache.namespace("b"));
-    let acts: [fn(&FragmentCache); 4] = [
-        |b| drop(b.delete(&fragment_key!("row"))),
-        |b| drop(b.delete_name("row")),
-        |b| drop(b.invalidate_tags(["tag"])),
-        |b| drop(b.clear()),
-    ];
-    for act in acts {
+    for act in INVALIDATIONS {
         let row = fragment("row").tags(["tag"]);
         a.render(&fragment("page"), || b.render(&row, || "row").unwrap()).unwrap();
         assert!(a.contains(&fragment_key!("page")).unwrap());
@@ -222,13 +210,7 @@ fn a_batch_does_nothing_until_it_is_applied_and_then_all_of_it() {
 fn i1_a_repeat_drops_what_was_stored_from_a_lagging_replica() {
     let rig = rig_with(|builder| builder.replica_lag(Duration::from_secs(2)));
     let row = fragment("row").tags(["tag"]).stale(Duration::from_secs(60));
-    let acts: [fn(&FragmentCache); 4] = [
-        |cache| drop(cache.delete(&fragment_key!("row"))),
-        |cache| drop(cache.delete_name("row")),
-        |cache| drop(cache.invalidate_tags(["tag"])),
-        |cache| drop(cache.clear()),
-    ];
-    for act in acts {
+    for act in INVALIDATIONS {
         act(&rig.cache);
         rig.clock.advance(Duration::from_secs(1));
         rig.cache.render(&row, || "old").unwrap();

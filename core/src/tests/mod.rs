@@ -62,6 +62,14 @@ fn fragment(name: &str) -> Fragment {
     Fragment::new(fragment_key!(name))
 }
 
+/// Every way to invalidate the fragment `row`, which carries the tag `tag`.
+const INVALIDATIONS: [fn(&FragmentCache); 4] = [
+    |cache| drop(cache.delete(&fragment_key!("row"))),
+    |cache| drop(cache.delete_name("row")),
+    |cache| drop(cache.invalidate_tags(["tag"])),
+    |cache| drop(cache.clear()),
+];
+
 impl Rig {
     /// Renders the fragment `name` with a body that says `body`.
     fn say(&self, name: &str, body: &str) -> Arc<str> {

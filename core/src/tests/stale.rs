@@ -3,9 +3,9 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use super::{Gate, Rig, fragment, rig, rig_with};
+use super::{Gate, INVALIDATIONS, Rig, fragment, rig, rig_with};
 use crate::protection::Protection;
-use crate::{EventKind, Fragment, FragmentCache, MissReason, Mode, current, fragment_key};
+use crate::{EventKind, Fragment, MissReason, Mode, current, fragment_key};
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -92,13 +92,7 @@ fn after_the_window_nobody_is_served_stale() {
 
 #[test]
 fn i1_what_was_invalidated_is_not_served_stale() {
-    let acts: [fn(&FragmentCache); 4] = [
-        |cache| drop(cache.delete(&fragment_key!("row"))),
-        |cache| drop(cache.delete_name("row")),
-        |cache| drop(cache.invalidate_tags(["tag"])),
-        |cache| drop(cache.clear()),
-    ];
-    for act in acts {
+    for act in INVALIDATIONS {
         let rig = rig();
         rig.cache.render(&row().tags(["tag"]), || "old").unwrap();
         rig.clock.advance(s(10));
