@@ -12,6 +12,7 @@
 //! Locks are taken in this order: the map of flights, the graph of waits, a flight's state. The
 //! table of labels is read beside the map only, and nothing is taken under a flight's state.
 
+mod refresh;
 mod waits;
 
 use std::collections::HashMap;
@@ -29,6 +30,7 @@ use crate::near::Probe;
 use crate::observe::BypassReason;
 use crate::protection::{Protection, Protections};
 use crate::sync::{Condvar, Mutex, MutexGuard, ThreadId, current};
+pub(crate) use refresh::Refresh;
 use waits::Waits;
 
 /// Most keys that are remembered as passing uncoalesced, and as resting after a failed refresh.
@@ -92,17 +94,6 @@ pub(crate) enum Joined {
     Again,
     /// Render outside any flight and store nothing.
     Alone(BypassReason),
-}
-
-/// What a caller is to do that has found a stale entry.
-#[derive(Debug)]
-pub(crate) enum Refresh {
-    /// Render anew.
-    Lead(Arc<Flight>),
-    /// Take what is stored: another caller renders.
-    Led,
-    /// Take what is stored: nobody tries until then.
-    Rests(Moment),
 }
 
 /// What a caller wants to render.
@@ -209,35 +200,6 @@ impl Flights {
             }
         };
         self.wait(flight, wanted.fresh, deadline)
-    }
-
-    /// Leads a new flight to refresh what others are served stale meanwhile, unless someone does
-    /// already, or failed to a short while ago.
-    pub(crate) fn lead_refresh(&self, wanted: Wanted<'_>, now: Moment) -> Refresh {
-        if let Some(until) = still(&self.resting, wanted.id(), now) {
-            return Refresh::Rests(until);
-        }
-        let mut under_way = self.under_way.lock();
-        match under_way.entry(wanted.id()) {
-            MapEntry::Vacant(place) => Refresh::Lead(Arc::clone(place.insert(lead(wanted)))),
-            MapEntry::Occupied(mut place) => {
-                let flight = place.get();
-                let same_key = flight.key[..] == *wanted.probe.key;
-                let is_led = wanted.fresh.holds(&flight.labels, None, flight.read)
-                    && self.protections.keep(Protection::OneRefresher);
-                if is_led || !same_key {
-                    return Refresh::Led;
-                }
-                let flight = lead(wanted);
-                place.insert(Arc::clone(&flight));
-                Refresh::Lead(flight)
-            }
-        }
-    }
-
-    /// Nobody refreshes this until then.
-    pub(crate) fn rest(&self, flight: &Flight, until: Moment) {
-        self.resting.lock().put(flight.id, until);
     }
 
     /// Leads a new flight whatever is under way: for a caller that wants a fresh body. What older

@@ -1,0 +1,51 @@
+//! Refreshing what others are served stale: one caller at a time, and after a failure nobody for a
+//! while.
+
+use std::collections::hash_map::Entry as MapEntry;
+use std::sync::Arc;
+
+use super::{Flight, Flights, Wanted, lead, still};
+use crate::clock::Moment;
+use crate::protection::Protection;
+
+/// What a caller is to do that has found a stale entry.
+#[derive(Debug)]
+pub(crate) enum Refresh {
+    /// Render anew.
+    Lead(Arc<Flight>),
+    /// Take what is stored: another caller renders.
+    Led,
+    /// Take what is stored: nobody tries until then.
+    Rests(Moment),
+}
+
+impl Flights {
+    /// Leads a new flight to refresh what others are served stale meanwhile, unless someone does
+    /// already, or failed to a short while ago.
+    pub(crate) fn lead_refresh(&self, wanted: Wanted<'_>, now: Moment) -> Refresh {
+        if let Some(until) = still(&self.resting, wanted.id(), now) {
+            return Refresh::Rests(until);
+        }
+        let mut under_way = self.under_way.lock();
+        match under_way.entry(wanted.id()) {
+            MapEntry::Vacant(place) => Refresh::Lead(Arc::clone(place.insert(lead(wanted)))),
+            MapEntry::Occupied(mut place) => {
+                let flight = place.get();
+                let same_key = flight.key[..] == *wanted.probe.key;
+                let is_led = wanted.fresh.holds(&flight.labels, None, flight.read)
+                    && self.protections.keep(Protection::OneRefresher);
+                if is_led || !same_key {
+                    return Refresh::Led;
+                }
+                let flight = lead(wanted);
+                place.insert(Arc::clone(&flight));
+                Refresh::Lead(flight)
+            }
+        }
+    }
+
+    /// Nobody refreshes this until then.
+    pub(crate) fn rest(&self, flight: &Flight, until: Moment) {
+        self.resting.lock().put(flight.id, until);
+    }
+}
