@@ -1,5 +1,6 @@
-//! How entries age beyond their timeouts: stale windows, jitter, early refreshes. The settings and
-//! their ranges; who may be served what is decided in `near/judge.rs` and `render/`.
+//! How entries age beyond their timeouts: stale windows, jitter, early refreshes; and how far replicas
+//! lag. The settings and their ranges; who may be served what is decided in `near/judge.rs` and
+//! `render/`.
 
 use std::time::Duration;
 

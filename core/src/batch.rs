@@ -131,7 +131,7 @@ impl InvalidationBatch {
     }
 
     /// Applies everything at once: when this returns, nothing that any of it covers is served from
-    /// what was read before.
+    /// what was read before. Gives [`Deletion::Invalidated`], whatever was collected.
     ///
     /// # Errors
     ///

@@ -113,8 +113,8 @@ impl Builder {
         self
     }
 
-    /// For how long nobody tries again after a refresh of a stale fragment has failed. 5 s by
-    /// default.
+    /// For how long nobody tries again after a refresh of a stale fragment has failed, or has brought
+    /// what may not be stored. 5 s by default.
     pub fn refresh_backoff(mut self, rest: Duration) -> Self {
         self.ageing.refresh_backoff = rest;
         self
@@ -129,8 +129,8 @@ impl Builder {
 
     /// Refreshes fragments before they expire, with a probability that rises with the time their
     /// render took and as their end comes near: one caller renders, all others are served as
-    /// before. The number is the factor β of the algorithm called `XFetch`: 1.0 is usual, more is earlier,
-    /// 0.0, the default, is not at all.
+    /// before. The number, from 0.0 to 1000.0, is the factor β of the algorithm called `XFetch`: 1.0
+    /// is usual, more is earlier, 0.0, the default, is not at all.
     ///
     /// A. Vattani, F. Chierichetti, K. Lowenstein: Optimal Probabilistic Cache Stampede
     /// Prevention, PVLDB 8(8), 2015.
@@ -161,7 +161,7 @@ impl Builder {
         self
     }
 
-    /// What becomes of mistakes that only a render can show.
+    /// What becomes of mistakes, warnings and annotations; see [`Policy`].
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
@@ -179,8 +179,8 @@ impl Builder {
     /// # Errors
     ///
     /// [`ErrorKind::Config`] for a bound of zero, an entry limit above the bound in bytes, a default
-    /// timeout that is zero or longer than a clock can count, and a jitter or early refresh out of
-    /// range.
+    /// timeout that is zero, a default timeout, stale window, back-off or replica lag longer than a
+    /// clock can count (292 years), and a jitter or early refresh out of range.
     pub fn build(self) -> Result<FragmentCache, Error> {
         let refuse = |message: &str| Err(Error::new(ErrorKind::Config, message));
         if self.max_bytes == 0 || self.max_entries == 0 {

@@ -8,11 +8,12 @@ use std::sync::Arc;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A cache block in a template's source is refused (found when the template loads).
+    /// A cache block in a template's source is refused, or warned of under a policy that makes it an
+    /// error (found when the template loads).
     Syntax,
-    /// The timeout of a cache block is not a usable duration.
+    /// A timeout, a stale window, or what `cache_expire` is given is not a usable duration.
     Timeout,
-    /// A name or vary part cannot be part of a key.
+    /// A name or vary part cannot be part of a key, or a version cannot be compared.
     Key,
     /// A tag is empty, too long, or not a text; or there are too many.
     Tag,

@@ -56,7 +56,8 @@ impl Fragment {
         self.timeout(Timeout::Never)
     }
 
-    /// If true, the body is rendered and the cache neither read nor written.
+    /// If true, the body is rendered and the cache neither read nor written, and no fragment around
+    /// this one is stored.
     pub fn unless(mut self, yes: bool) -> Self {
         self.unless = yes;
         self

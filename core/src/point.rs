@@ -8,10 +8,11 @@ use crate::sync::thread_local;
 /// The moment before data was read, in the order of one cache's invalidations.
 ///
 /// A fragment is as old as the data in it. Without more, that is taken to be the moment at which
-/// the fragment begins. A handler that loads its data before it renders takes a read point first,
-/// and renders within its [`scope`](Self::scope): what was invalidated since the point is printed,
-/// and not stored. The point is a plain value that may be kept, copied, sent to another thread,
-/// and carried across `.await`; it means something to the cache it is from, and to no other.
+/// the fragment begins, or the one around it. A handler that loads its data before it renders takes
+/// a read point first, and renders within its [`scope`](Self::scope): what was invalidated since the
+/// point is printed, and not stored. The point is a plain value that may be kept, copied, sent to
+/// another thread, and carried across `.await`; it means something to the cache it is from, and to
+/// no other.
 ///
 /// ```
 /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -59,8 +60,8 @@ impl ReadPoint {
         render()
     }
 
-    /// The point as text, for a template's context. See the engine extensions for the variable
-    /// that they look for.
+    /// The point as text, for a template's context, where both engine extensions look for it under
+    /// the name `fragcache_read_point`.
     ///
     /// ```
     /// use fragcache::{FragmentCache, ReadPoint};

@@ -1,4 +1,5 @@
-//! What the cache does where users differ: mistakes in arguments, and repeated unnamed blocks.
+//! What the cache does where users differ: mistakes, repeated unnamed blocks, annotations, warnings;
+//! and how far it takes part.
 
 /// What becomes of a mistake that is found while rendering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,7 +12,7 @@ pub enum OnMistake {
     Uncached,
 }
 
-/// How a cache treats mistakes that only a render can show.
+/// How a cache treats mistakes and warnings, and whether pages may be annotated.
 ///
 /// ```
 /// use fragcache::{OnMistake, Policy};
@@ -28,8 +29,9 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What becomes of an unusable timeout, name, vary part, version, tag or stale window. By default an error: an undefined
-    /// part would hand every user the same fragment.
+    /// What becomes of an unusable timeout, name, vary part, version, tag or stale window of a cache
+    /// block, and of what its body gives to `cache_tags` and `cache_expire`. By default an error: an
+    /// undefined part would hand every user the same fragment. Rust code gets errors in any case.
     #[must_use]
     pub fn bad_arguments(mut self, on_mistake: OnMistake) -> Self {
         self.bad_arguments = on_mistake;

@@ -151,6 +151,13 @@ impl Timeout {
     }
 }
 
+/// Whether a text is a duration of nothing, such as `0` or `0s`.
+pub(crate) fn is_no_time(text: &str) -> bool {
+    let text = text.trim();
+    let is_zero = !text.is_empty() && text.bytes().all(|byte| byte == b'0');
+    is_zero || humantime::parse_duration(text).is_ok_and(|life| life.is_zero())
+}
+
 fn refuse(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Timeout, message)
 }

@@ -1,6 +1,7 @@
 //! The filters that a rewritten template calls. On a hit two: one opens the cache block and says
 //! so, one hands over what to print. On a miss three: open, take the ticket, close it with the
-//! body. What is handed over waits in a slot of the thread, since nothing runs in between.
+//! body; and before the body a fourth, where the block declares tags or a stale window. What is handed
+//! over waits in a slot of the thread, since nothing runs in between.
 
 use std::cell::RefCell;
 use std::sync::Arc;

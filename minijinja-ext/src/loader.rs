@@ -21,8 +21,8 @@ pub type Loader = Box<dyn Fn(&str) -> Result<Option<TemplateSource>, Error> + Se
 ///
 /// Auto-reload keeps working: a template is checked by asking `inner` for its source again, and for
 /// those of the templates that its cache blocks use, at each look-up that the environment's
-/// auto-reload makes; a check that `inner` gave it is not asked. Where that is too slow, use [`path_loader`], which looks at the
-/// files' dates, or switch auto-reload off.
+/// auto-reload makes; a check that `inner` gave it is not asked. Where that is too slow, use
+/// [`path_loader`], which looks at the files' dates, or switch auto-reload off.
 ///
 /// The delimiters are those that the environment has now. If its syntax changes later, make the
 /// loader again: with the old delimiters no cache block is found, and the engine reports an

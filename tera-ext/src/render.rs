@@ -121,7 +121,8 @@ pub fn render_to(tera: &Tera, name: &str, context: &Context, write: impl Write) 
 /// Renders a template from a string as [`Tera::render_str`] does, cache blocks included.
 ///
 /// The template is called by a digest of its source ([`name_of_string`]), so that an unnamed block
-/// has one key wherever the same source is rendered. The source is rewritten and compiled on every call.
+/// has one key wherever the same source is rendered. The source is rewritten and compiled on every
+/// call.
 ///
 /// # Errors
 ///

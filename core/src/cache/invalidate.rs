@@ -22,8 +22,9 @@ pub enum Deletion {
     Removed,
     /// Nothing servable was stored; a render under way is fenced all the same.
     Absent,
-    /// Everything under a name or template, or everything, is fenced; the entries leave when they
-    /// are next asked for, or by size.
+    /// Everything under a name, a template or a tag, or everything, or what a batch covers, is
+    /// fenced; nobody counts it. Entries leave when they are next asked for, or by size; those of a
+    /// whole cache that is cleared leave at once.
     Invalidated,
 }
 
@@ -134,8 +135,8 @@ impl FragmentCache {
         batch.apply()
     }
 
-    /// A batch of deletions and invalidations, to be applied together after the commit of a
-    /// transaction; see [`InvalidationBatch`].
+    /// A batch of deletions and invalidations in this handle's namespace, to be applied together
+    /// after the commit of a transaction; see [`InvalidationBatch`].
     pub fn batch(&self) -> InvalidationBatch {
         InvalidationBatch::new(self.clone(), self.shared.ageing.replica_lag)
     }

@@ -147,7 +147,8 @@ impl FragmentCache {
         }
     }
 
-    /// The read point of data that is read from now on; see [`ReadPoint`].
+    /// The read point of data that is read from now on, for all namespaces of this cache; see
+    /// [`ReadPoint`].
     pub fn begin(&self) -> ReadPoint {
         self.shared.fresh.settle(self.moment());
         ReadPoint::new(self.shared.hasher.cache_number(), self.shared.fresh.now())

@@ -14,7 +14,8 @@ use crate::tag;
 use crate::timeout::Timeout;
 
 impl FragmentCache {
-    /// Whether an entry of this key could be served, in some variant.
+    /// Whether an entry of this key could be served, in some variant. One that has expired does not
+    /// count, though others than the next caller may be served it within its stale window.
     ///
     /// # Errors
     ///
@@ -23,7 +24,8 @@ impl FragmentCache {
         Ok(self.newest(key).is_some())
     }
 
-    /// The newest stored markup of this key, of whatever variant, if it could be served.
+    /// The newest stored markup of this key, of whatever variant, if it could be served; as with
+    /// [`contains`](Self::contains), not if it has expired.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -57,7 +59,11 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero or past the end of the clock.
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero or past the end of the
+    /// clock; on a miss [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer
+    /// than [`MAX_TAG_BYTES`](crate::MAX_TAG_BYTES), and for more than
+    /// [`MAX_TAGS`](crate::MAX_TAGS). The body is not rendered then, whatever the
+    /// [policy](crate::Policy::bad_arguments) says.
     pub fn render<T: Into<Arc<str>>>(
         &self,
         fragment: &Fragment,
@@ -67,7 +73,8 @@ impl FragmentCache {
     }
 
     /// As [`render`](Self::render), for a body that can fail. Its error passes through untouched,
-    /// and nothing is stored.
+    /// and nothing is stored; but within its [stale window](Fragment::stale) the expired fragment is
+    /// given in place of the error.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};

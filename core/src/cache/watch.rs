@@ -47,7 +47,8 @@ impl FragmentCache {
     /// Comments show keys, with what they vary on, and tags. They are escaped, and are written
     /// where the engine escapes for HTML only; inside an attribute or a script they would be in the
     /// way, so keep cache blocks out of those while you look. Annotated bodies are entries of their
-    /// own: none is served after this is switched off, and none of the others before.
+    /// own: none is served after this is switched off, and none of the others before. Comments inside
+    /// a hit are stored with it, and tell of the render that stored it.
     ///
     /// ```
     /// use fragcache::{FragmentCache, Policy};

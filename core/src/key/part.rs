@@ -16,6 +16,7 @@ use super::KeyEncoder;
 /// | `bool` | `true`, `false` |
 /// | `Option` | the value, or a none that equals no text |
 /// | slices, arrays, `Vec` | a list, which differs from its items side by side |
+/// | NaN, infinities | what no template's value equals |
 ///
 /// The same table holds for MiniJinja's and Tera's values, so Rust code deletes what a template
 /// stored without knowing the template's types.

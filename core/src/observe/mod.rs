@@ -30,7 +30,7 @@ pub enum EventKind {
     /// A stored body was served.
     Hit,
     /// A stored body was served that has expired, while another caller renders it anew or because
-    /// the last to try failed: so long ago it expired.
+    /// the last to try failed; with how long ago it expired.
     Stale(Duration),
     /// A stored body was served in place of an error of this caller's own.
     StoodIn,
@@ -43,11 +43,11 @@ pub enum EventKind {
         /// How long rendering took.
         render_time: Duration,
     },
-    /// This caller received what another one rendered meanwhile.
+    /// This caller received what another one rendered meanwhile; with how long it waited.
     Waited(Duration),
     /// The body is rendered outside the cache.
     Bypassed(BypassReason),
-    /// A key, a name, a template or everything was deleted.
+    /// A key, a name or a template was deleted, or a namespace or everything cleared.
     Deleted,
     /// A tag was invalidated: [`Event::tag`].
     Invalidated,
@@ -75,8 +75,8 @@ pub struct Event<'a> {
     pub line: u32,
     /// The namespaces that it lies in, joined by `/`; empty for none.
     pub namespace: &'a str,
-    /// The tag that was invalidated: of [`EventKind::Invalidated`], and of a miss because of it.
-    /// At most its first 64 bytes.
+    /// The tag that was invalidated: of [`EventKind::Invalidated`], and of a miss because of it
+    /// (there at most its first 64 bytes).
     pub tag: Option<&'a str>,
     /// What is probably wrong, of [`EventKind::Warned`].
     pub warning: Option<&'a str>,

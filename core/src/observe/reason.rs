@@ -109,7 +109,7 @@ pub enum BypassReason {
     /// Waiting would have closed a cycle of waits; re-entry on the same key among them.
     Cycle,
     /// The last render of this key could not be shared, so nobody waits for this one. It is stored
-    /// if it may be, and then callers wait for each other again; else after a while.
+    /// if it may be, and then callers wait for each other again; else after 5 s.
     Unshared,
     /// Two keys share a hash, and the other one is being rendered.
     Collision,

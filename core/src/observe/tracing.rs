@@ -5,10 +5,10 @@ use super::{Event, EventKind, Observer};
 /// Writes every event to the `tracing` subscriber in force, under the target `fragcache`.
 ///
 /// Hits, misses, stores and waits are at level `TRACE`, bypasses, stale bodies, deletions,
-/// invalidations and evictions at
-/// `DEBUG`, refusals, repeated unnamed blocks and stand-ins for errors at `WARN`. Fields: `template`,
-/// `line`, `namespace`, `fragment` (the name), and `reason`, `tag`, `bytes`, `render_us`, `waited_us` or
-/// `expired_us` where there are such.
+/// invalidations and evictions at `DEBUG`, refusals, repeated unnamed blocks, warnings about
+/// templates and stand-ins for errors at `WARN`. Fields: `template`, `line`, `namespace`, `fragment`
+/// (the name), and `reason`, `tag`, `warning`, `bytes`, `render_us`, `waited_us` or `expired_us` where
+/// there are such.
 ///
 /// ```
 /// use fragcache::{FragmentCache, TracingObserver};

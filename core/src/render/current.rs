@@ -3,8 +3,8 @@
 //! Rust functions and filters that a template calls, and bodies that Rust code renders, use these;
 //! templates have `cache_tags`, `cache_expire` and `cache_veto`. All of them speak to the innermost
 //! fragment that is being rendered on this thread, and reach the fragments around it through it.
-//! Where none is being rendered they do nothing, so a function that loads data can always call
-//! them, inside a cache block or not:
+//! Where none is being rendered they do nothing (an unusable tag is an error there too), so a
+//! function that loads data can always call them, inside a cache block or not:
 //!
 //! ```
 //! use fragcache::{Fragment, FragmentCache, current, fragment_key};

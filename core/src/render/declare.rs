@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::observe::{EventKind, RefusalReason};
 use crate::policy::OnMistake;
 use crate::tag;
-use crate::timeout::{Scalar, Timeout};
+use crate::timeout::{Scalar, Timeout, is_no_time};
 
 /// The value of a `tags` argument, as an engine extension hands it over.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,7 +66,7 @@ pub fn add_tags(tags: &Tags<'_>) -> Result<(), Error> {
 
 /// `cache_expire(after=…)` in a template: as
 /// [`current::expire_after`](crate::current::expire_after), for an engine's value, which is read
-/// as a timeout is; but a number that is not positive is at once.
+/// as a timeout is; but a number that is not positive, and a text of no time (`"0s"`), is at once.
 ///
 /// # Errors
 ///
@@ -77,6 +77,7 @@ pub fn expire_after(after: Scalar<'_>) -> Result<(), Error> {
     let is_over = match after {
         Scalar::Int(seconds) => seconds <= 0,
         Scalar::Float(seconds) => seconds <= 0.0,
+        Scalar::Str(text) => is_no_time(text),
         _ => false,
     };
     if is_over {

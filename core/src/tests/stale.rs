@@ -334,7 +334,8 @@ fn early_refreshes_are_the_more_probable_the_slower_the_render_and_the_nearer_th
 fn what_ends_in_no_time_or_has_ended_expires_at_once() {
     use crate::engine::{Scalar, expire_after};
     let rig = rig();
-    for over in [Scalar::Int(0), Scalar::Int(-5), Scalar::Float(-0.5)] {
+    let texts = ["0", "00", " 0s ", "0h 0m"].map(Scalar::Str);
+    for over in [Scalar::Int(0), Scalar::Int(-5), Scalar::Float(-0.5)].into_iter().chain(texts) {
         rig.say("row", "");
         rig.delete("row");
         let body = || {
