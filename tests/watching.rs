@@ -103,6 +103,7 @@ fn a_token_in_a_cached_body_is_told_when_the_template_loads() {
         assert_eq!(told.len(), 1);
         assert_eq!((told[0].kind, told[0].line), (EventKind::Warned, 2));
         assert_eq!(told[0].template.as_deref(), Some("form.html"));
+        assert!(told[0].warning.as_ref().unwrap().contains("`csrf_token`"));
         let warnings = engine.warnings();
         assert_eq!(warnings.len(), 1);
         assert!(warnings[0].ends_with("(in form.html:2:18)"), "{warnings:?}");

@@ -35,7 +35,10 @@ pub struct MetricsObserver;
 
 impl Observer for MetricsObserver {
     fn on_event(&self, event: &Event<'_>) {
-        let mut labels = vec![Label::new("fragment", event.name().into_owned())];
+        let mut labels = Vec::new();
+        if event.key.is_some() {
+            labels.push(Label::new("fragment", event.name().into_owned()));
+        }
         if let Some(template) = event.template {
             labels.push(Label::new("template", template.to_owned()));
         }

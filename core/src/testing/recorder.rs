@@ -23,6 +23,8 @@ pub struct Recorded {
     pub namespace: String,
     /// The tag that was invalidated.
     pub tag: Option<String>,
+    /// What is probably wrong with a template, of a warning.
+    pub warning: Option<String>,
 }
 
 /// An observer that remembers. A clone is another handle to the same memory: give one to the
@@ -60,6 +62,7 @@ impl Observer for Recorder {
             line: event.line,
             namespace: event.namespace.to_owned(),
             tag: event.tag.map(Into::into),
+            warning: event.warning.map(Into::into),
         };
         self.lock().push(recorded);
     }
