@@ -1,10 +1,10 @@
 //! Mistakes under a policy that renders uncached instead of failing.
 
-use fragcache::{OnMistake, Policy};
+use fragcache::{FragmentCache, OnMistake, Policy};
 use serde_json::{Value as Json, json};
 
 use super::Witness;
-use crate::support::{Kind, cache_with};
+use crate::support::{Engine, Kind, cache_with};
 
 /// Opening tags that cannot be cached, and whether the timeout is to blame rather than the key.
 const MISTAKES: [(&str, bool); 9] = [
@@ -19,15 +19,21 @@ const MISTAKES: [(&str, bool); 9] = [
     ("cache 300, nobody", false),
 ];
 
+/// An engine whose cache renders mistakes uncached, and a fragment that it has stored.
+fn forgiving(kind: Kind) -> (FragmentCache, Box<dyn Engine>, Witness) {
+    let policy = Policy::default().bad_arguments(OnMistake::Uncached);
+    let (cache, _clock) = cache_with(|builder| builder.policy(policy));
+    let mut engine = kind.with_cache(&cache);
+    let syntax = engine.syntax();
+    let witness = Witness::load(&mut *engine, &syntax);
+    (cache, engine, witness)
+}
+
 #[test]
 fn a_mistake_is_rendered_uncached_and_counted() {
     for kind in Kind::BOTH {
         for (tag, timeout) in MISTAKES {
-            let policy = Policy::default().bad_arguments(OnMistake::Uncached);
-            let (cache, _clock) = cache_with(|builder| builder.policy(policy));
-            let mut engine = kind.with_cache(&cache);
-            let syntax = engine.syntax();
-            let witness = Witness::load(&mut *engine, &syntax);
+            let (cache, mut engine, witness) = forgiving(kind);
             let source = format!(
                 "{{% cache 300, \"outer\" %}}{{% {tag} %}}{{{{ tick(name=\"a\") }}}}{{{{ n }}}}\
                  {{% endcache %}}{{% endcache %}}"
@@ -99,11 +105,7 @@ fn a_mistaken_option_or_call_is_rendered_uncached_until_it_is_none() {
     for kind in Kind::BOTH {
         for (block, bad, good) in blocks() {
             let what = format!("{kind} {block} {bad:?}");
-            let policy = Policy::default().bad_arguments(OnMistake::Uncached);
-            let (cache, _clock) = cache_with(|builder| builder.policy(policy));
-            let mut engine = kind.with_cache(&cache);
-            let syntax = engine.syntax();
-            let witness = Witness::load(&mut *engine, &syntax);
+            let (cache, mut engine, witness) = forgiving(kind);
             let source = format!(
                 "{{% cache 300, \"outer\" %}}<{{% {block}{{{{ tick(name=\"a\") }}}}{{{{ n }}}}\
                  {{% endcache %}}>{{% endcache %}}"

@@ -115,7 +115,7 @@ impl FragmentCache {
         let labels = self.hasher().labels(probe.key, probe.hash, origin.template_label);
         let caller =
             Caller { cache: self, probe, origin, request, labels, point: self.oldest_point(point) };
-        let Some(near) = self.near() else { return caller.print(&[], BypassReason::Mode) };
+        let Some(near) = self.near() else { return caller.print(BypassReason::Mode) };
         if request.timeout == Timeout::Delete {
             self.delete_encoded(probe.key);
             return caller.veto(BypassReason::Delete);
@@ -124,7 +124,7 @@ impl FragmentCache {
             return caller.veto(BypassReason::Unless);
         }
         match self.mode() {
-            Mode::Bypass => return caller.print(&[], BypassReason::Mode),
+            Mode::Bypass => return caller.print(BypassReason::Mode),
             _ if probe.key.len() > MAX_KEY_BYTES => {
                 let refused = EventKind::Refused(RefusalReason::KeyTooLong);
                 return caller.render(Purpose::Print, None, &[refused], None);
@@ -371,9 +371,8 @@ impl Caller<'_> {
     }
 
     /// Renders outside the cache; what is around may be stored.
-    fn print<R>(&self, before: &[EventKind], why: BypassReason) -> Opened<R> {
-        let events = [before, &[EventKind::Bypassed(why)]].concat();
-        self.render(Purpose::Print, None, &events, None)
+    fn print<R>(&self, why: BypassReason) -> Opened<R> {
+        self.render(Purpose::Print, None, &[EventKind::Bypassed(why)], None)
     }
 
     /// Renders outside the cache, and nothing around is stored.
