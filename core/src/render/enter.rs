@@ -46,7 +46,7 @@ pub(crate) struct Request {
 const ATTEMPTS: usize = 3;
 
 /// One caller on its way.
-struct Caller<'a> {
+pub(super) struct Caller<'a> {
     cache: &'a FragmentCache,
     probe: Probe<'a>,
     origin: &'a Arc<Origin>,
@@ -112,9 +112,7 @@ impl FragmentCache {
         on_hit: impl Fn(&Entry) -> R,
     ) -> Opened<R> {
         self.fresh().settle(self.recent());
-        let labels = self.hasher().labels(probe.key, probe.hash, origin.template_label);
-        let caller =
-            Caller { cache: self, probe, origin, request, labels, point: self.oldest_point(point) };
+        let caller = self.caller(probe, origin, request, point);
         let Some(near) = self.near() else { return caller.print(BypassReason::Mode) };
         if request.timeout == Timeout::Delete {
             self.delete_encoded(probe.key);
@@ -142,9 +140,21 @@ impl FragmentCache {
         caller.enter(near, missed, on_hit)
     }
 
+    pub(super) fn caller<'a>(
+        &'a self,
+        probe: Probe<'a>,
+        origin: &'a Arc<Origin>,
+        request: &'a Request,
+        point: Option<ReadPoint>,
+    ) -> Caller<'a> {
+        let labels = self.hasher().labels(probe.key, probe.hash, origin.template_label);
+        let point = self.oldest_point(point);
+        Caller { cache: self, probe, origin, request, labels, point }
+    }
+
     /// The oldest of the read points that data of this render may be from: the given one, those
     /// whose scopes are open, and those of the fragments around, whose bodies may have loaded it.
-    pub(super) fn oldest_point(&self, point: Option<ReadPoint>) -> Option<Sequence> {
+    fn oldest_point(&self, point: Option<ReadPoint>) -> Option<Sequence> {
         if !self.protections().keep(Protection::ReadPoint) {
             return None;
         }
@@ -176,39 +186,6 @@ impl FragmentCache {
         Some(entry.body)
     }
 
-    pub(super) fn frame(
-        &self,
-        probe: Probe<'_>,
-        origin: &Arc<Origin>,
-        request: &Request,
-        purpose: Purpose,
-        veto: Option<RefusalReason>,
-    ) -> Frame {
-        let began = self.fresh().now();
-        Frame {
-            id: stack::next_id(),
-            cache: self.clone(),
-            purpose,
-            key: KeyBytes::from_slice(probe.key),
-            hash: probe.hash,
-            origin: Arc::clone(origin),
-            labels: self.hasher().labels(probe.key, probe.hash, origin.template_label),
-            point: None,
-            began,
-            read: began,
-            started: self.moment(),
-            life: self.life(request.timeout),
-            stale: request.stale.unwrap_or(self.ageing().stale_window),
-            version: request.version,
-            inner: DependencySet::default(),
-            inner_expires: Moment::NEVER,
-            inner_last: Moment::NEVER,
-            veto,
-            scoped: request.scoped,
-            why: None,
-        }
-    }
-
     fn life(&self, timeout: Timeout) -> Option<Duration> {
         match timeout {
             Timeout::Default | Timeout::Delete => self.default_life(),
@@ -219,6 +196,34 @@ impl FragmentCache {
 }
 
 impl Caller<'_> {
+    /// The frame of a body that this caller renders.
+    pub(super) fn frame(&self, purpose: Purpose, veto: Option<RefusalReason>) -> Frame {
+        let (cache, request) = (self.cache, self.request);
+        let began = cache.fresh().now();
+        Frame {
+            id: stack::next_id(),
+            cache: cache.clone(),
+            purpose,
+            key: KeyBytes::from_slice(self.probe.key),
+            hash: self.probe.hash,
+            origin: Arc::clone(self.origin),
+            labels: self.labels.clone(),
+            point: self.point,
+            began,
+            read: began.min(self.point.unwrap_or(Sequence::LAST)),
+            started: cache.moment(),
+            life: cache.life(request.timeout),
+            stale: request.stale.unwrap_or(cache.ageing().stale_window),
+            version: request.version,
+            inner: DependencySet::default(),
+            inner_expires: Moment::NEVER,
+            inner_last: Moment::NEVER,
+            veto,
+            scoped: request.scoped,
+            why: None,
+        }
+    }
+
     fn wanted(&self) -> Wanted<'_> {
         Wanted {
             probe: self.probe,
@@ -389,9 +394,7 @@ impl Caller<'_> {
         tag: Option<Label>,
     ) -> Opened<R> {
         // Made before anyone is told: if an observer panics, its drop gives up the flight.
-        let mut frame = self.cache.frame(self.probe, self.origin, self.request, purpose, veto);
-        frame.point = self.point;
-        frame.read = frame.read.min(self.point.unwrap_or(Sequence::LAST));
+        let mut frame = self.frame(purpose, veto);
         frame.why = annotate::why(self.cache, self.origin.mode(), events, tag);
         for &kind in events {
             self.emit(kind, tag);

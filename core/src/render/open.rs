@@ -8,7 +8,6 @@ use super::{Arguments, Ticket, annotate};
 use crate::cache::FragmentCache;
 use crate::entry::{Body, Entry, OutputMode, digest_of};
 use crate::error::{Error, ErrorKind};
-use crate::fresh::Sequence;
 use crate::hash::Version;
 use crate::key::{self, KeyEncoder, MAX_KEY_BYTES, UnusablePart};
 use crate::near::{Probe, Variant};
@@ -205,11 +204,9 @@ impl FragmentCache {
                 self.emit(EventKind::Bypassed(BypassReason::Refused), None, &origin);
                 let probe = Probe { hash: 0, key: &[] };
                 let veto = Some(RefusalReason::Vetoed);
-                let point = self.oldest_point(rendering.read_point());
-                let mut frame = self.frame(probe, &origin, request, Purpose::Print, veto);
-                // For the fragments inside.
-                frame.point = point;
-                frame.read = frame.read.min(point.unwrap_or(Sequence::LAST));
+                // The point is for the fragments inside.
+                let caller = self.caller(probe, &origin, request, rendering.read_point());
+                let frame = caller.frame(Purpose::Print, veto);
                 Ok(Opened::Render(Ticket::new(stack::push(frame))))
             }
         }
