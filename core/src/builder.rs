@@ -7,6 +7,7 @@ use crate::ageing::Ageing;
 use crate::cache::FragmentCache;
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::{Error, ErrorKind};
+use crate::far::FarLevel;
 use crate::observe::Observer;
 use crate::policy::Policy;
 #[cfg(test)]
@@ -39,6 +40,7 @@ pub struct Builder {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) policy: Policy,
     pub(crate) ageing: Ageing,
+    pub(crate) far: Option<FarLevel>,
     pub(crate) protections: Protections,
 }
 
@@ -55,6 +57,7 @@ impl Default for Builder {
             observer: None,
             policy: Policy::default(),
             ageing: Ageing::default(),
+            far: None,
             protections: Protections::default(),
         }
     }
@@ -149,6 +152,12 @@ impl Builder {
         self
     }
 
+    /// A store behind the cache, shared with other processes; see [`FarLevel`]. None by default.
+    pub fn far(mut self, level: FarLevel) -> Self {
+        self.far = Some(level);
+        self
+    }
+
     /// The clock by which entries expire. The monotonic clock by default.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -209,6 +218,7 @@ impl Builder {
             return refuse("the default timeout is longer than a clock can count; write None");
         }
         self.ageing.check()?;
+        self.far.as_ref().map_or(Ok(()), FarLevel::check)?;
         Ok(FragmentCache::from_builder(self))
     }
 }

@@ -13,6 +13,7 @@ mod clock;
 pub mod engine;
 mod entry;
 mod error;
+mod far;
 mod flight;
 mod fragment;
 mod fresh;
@@ -28,6 +29,7 @@ mod point;
 mod policy;
 mod protection;
 mod render;
+pub mod store;
 mod sync;
 pub mod syntax;
 mod tag;
@@ -42,6 +44,7 @@ pub use builder::Builder;
 pub use cache::{Deletion, FragmentCache};
 pub use clock::{Clock, MonotonicClock};
 pub use error::{Error, ErrorKind, Location};
+pub use far::FarLevel;
 pub use fragment::Fragment;
 pub use key::{
     FragmentKey, KeyEncoder, KeyPart, MAX_KEY_BYTES, fragment_key_at, make_template_fragment_key,

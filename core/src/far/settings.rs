@@ -1,0 +1,155 @@
+//! Settings of the far level, checked before there is one.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind};
+use crate::store::Store;
+
+/// A store behind the cache, and how it is used. Give it to
+/// [`Builder::far`](crate::Builder::far).
+#[derive(Clone)]
+#[must_use]
+pub struct FarLevel {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) prefix: Box<str>,
+    pub(crate) near_life: Option<Duration>,
+    pub(crate) mac_key: Option<MacKey>,
+    pub(crate) compress_above: Option<usize>,
+    pub(crate) lease: Duration,
+    pub(crate) longest_life: Duration,
+}
+
+/// A secret that is never shown.
+#[derive(Clone)]
+pub(crate) struct MacKey(pub(crate) Arc<[u8]>);
+
+impl fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MacKey(…)")
+    }
+}
+
+/// Longest prefix of a cache's keys in a store, in bytes.
+const MAX_PREFIX_BYTES: usize = 40;
+
+/// Shortest secret that entries are signed with, in bytes.
+const MIN_MAC_KEY_BYTES: usize = 16;
+
+impl FarLevel {
+    /// A far level in `store`, with the near level in front of it asking the store whenever it is
+    /// looked at: nobody is served what any process has invalidated.
+    pub fn new(store: impl Store) -> Self {
+        Self::shared(Arc::new(store))
+    }
+
+    /// As [`new`](Self::new), for a store that others use too.
+    pub fn shared(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            prefix: "fragcache".into(),
+            near_life: Some(Duration::ZERO),
+            mac_key: None,
+            compress_above: Some(2048),
+            lease: Duration::from_secs(5),
+            longest_life: Duration::from_secs(30 * 24 * 3600),
+        }
+    }
+
+    /// What stands before every key in the store, to tell this cache from others. `"fragcache"` by
+    /// default; at most 40 bytes of `A-Z a-z 0-9 _ . : -`.
+    pub fn prefix(mut self, prefix: &str) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// For how long the near level answers by itself before it asks the store again whether a
+    /// fragment still holds. What another process invalidates may be served here for so long. Zero,
+    /// the default, asks every time.
+    pub fn near_life(mut self, life: Duration) -> Self {
+        self.near_life = Some(life);
+        self
+    }
+
+    /// No near level: every lookup reads the store, and this process keeps no fragment.
+    pub fn without_near(mut self) -> Self {
+        self.near_life = None;
+        self
+    }
+
+    /// Signs entries with a secret of at least 16 bytes, so that whoever can write to the store
+    /// but lacks the secret cannot put markup on a page. All processes need the same one. Needs the
+    /// feature `mac`.
+    pub fn mac_key(mut self, key: impl AsRef<[u8]>) -> Self {
+        self.mac_key = Some(MacKey(key.as_ref().into()));
+        self
+    }
+
+    /// Compresses bodies larger than so many bytes; `None` for never. 2 KiB by default.
+    pub fn compress_above(mut self, bytes: Option<usize>) -> Self {
+        self.compress_above = bytes;
+        self
+    }
+
+    /// For how long a process that dies while it renders keeps others from rendering the same
+    /// fragment for the store. 5 s by default; renewed while it lives.
+    pub fn lease(mut self, life: Duration) -> Self {
+        self.lease = life;
+        self
+    }
+
+    /// For how long the store keeps a fragment that never expires and that nobody asks for. 30
+    /// days by default.
+    pub fn longest_life(mut self, life: Duration) -> Self {
+        self.longest_life = life;
+        self
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let refuse = |message: String| Err(Error::new(ErrorKind::Config, message));
+        if self.prefix.is_empty() || self.prefix.len() > MAX_PREFIX_BYTES {
+            return refuse(format!(
+                "the prefix has {} bytes; write 1 to {MAX_PREFIX_BYTES}",
+                self.prefix.len()
+            ));
+        }
+        let usable = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
+        if let Some(c) = self.prefix.chars().find(|&c| !usable(c)) {
+            return refuse(format!(
+                "the prefix holds {c:?}, which means something else to some stores; write letters, \
+                 digits and _ . : - only"
+            ));
+        }
+        if self.mac_key.as_ref().is_some_and(|key| key.0.len() < MIN_MAC_KEY_BYTES) {
+            return refuse(format!(
+                "the secret that entries are signed with is shorter than {MIN_MAC_KEY_BYTES} bytes"
+            ));
+        }
+        if self.mac_key.is_some() && !cfg!(feature = "mac") {
+            return refuse("a mac_key needs the feature `mac` of fragcache".to_owned());
+        }
+        let century = Duration::from_secs(100 * 365 * 24 * 3600);
+        let durations = [
+            ("the near life", self.near_life.unwrap_or_default(), Duration::ZERO),
+            ("the lease", self.lease, Duration::from_millis(100)),
+            ("the longest life", self.longest_life, Duration::from_secs(60)),
+        ];
+        for (what, given, least) in durations {
+            if given < least || given > century {
+                return refuse(format!("{what} is {given:?}; write {least:?} to a century"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for FarLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FarLevel")
+            .field("store", &self.store.capabilities().name)
+            .field("prefix", &self.prefix)
+            .field("near_life", &self.near_life)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,100 @@
+//! Operations in batches, for stores that do them in one round trip.
+
+use std::time::Duration;
+
+use super::{Fault, Store, StoreError, Value};
+
+/// One thing to do in a [`Store::run`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation<'a> {
+    /// [`Store::get_many`] of one key; replied to by [`Reply::Value`].
+    Get {
+        /// The key.
+        key: &'a str,
+    },
+    /// [`Store::set`]; replied to by [`Reply::Done`] with `true`.
+    Set {
+        /// The key.
+        key: &'a str,
+        /// Its value.
+        value: &'a [u8],
+        /// For how long.
+        ttl: Duration,
+    },
+    /// [`Store::add`]; replied to by [`Reply::Done`].
+    Add {
+        /// The key.
+        key: &'a str,
+        /// Its value.
+        value: &'a [u8],
+        /// For how long.
+        ttl: Duration,
+    },
+    /// [`Store::delete`]; replied to by [`Reply::Done`].
+    Delete {
+        /// The key.
+        key: &'a str,
+    },
+    /// [`Store::compare_and_delete`]; replied to by [`Reply::Done`].
+    CompareAndDelete {
+        /// The key.
+        key: &'a str,
+        /// What it must hold.
+        expected: &'a [u8],
+    },
+    /// [`Store::touch`]; replied to by [`Reply::Done`].
+    Touch {
+        /// The key.
+        key: &'a str,
+        /// Its life from now on.
+        ttl: Duration,
+    },
+}
+
+/// What came of an [`Operation`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reply {
+    /// The value of a [`Get`](Operation::Get), if there is one.
+    Value(Option<Value>),
+    /// Whether the operation found what it needed; see each method of [`Store`].
+    Done(bool),
+}
+
+/// [`Store::run`] by the other methods; neighbouring reads are one call.
+pub(super) fn run_one_by_one<S: Store + ?Sized>(
+    store: &S,
+    operations: &[Operation<'_>],
+) -> Result<Vec<Reply>, StoreError> {
+    let mut replies = Vec::with_capacity(operations.len());
+    let mut rest = operations;
+    while let Some((first, others)) = rest.split_first() {
+        rest = others;
+        let done = match *first {
+            Operation::Get { key } => {
+                let mut keys = vec![key];
+                while let Some((&Operation::Get { key }, others)) = rest.split_first() {
+                    keys.push(key);
+                    rest = others;
+                }
+                let values = store.get_many(&keys)?;
+                if values.len() != keys.len() {
+                    return Err(StoreError::new(
+                        Fault::Protocol,
+                        format!("{} values came for {} keys", values.len(), keys.len()),
+                    ));
+                }
+                replies.extend(values.into_iter().map(Reply::Value));
+                continue;
+            }
+            Operation::Set { key, value, ttl } => store.set(key, value, ttl).map(|()| true),
+            Operation::Add { key, value, ttl } => store.add(key, value, ttl),
+            Operation::Delete { key } => store.delete(key),
+            Operation::CompareAndDelete { key, expected } => {
+                store.compare_and_delete(key, expected)
+            }
+            Operation::Touch { key, ttl } => store.touch(key, ttl),
+        };
+        replies.push(Reply::Done(done?));
+    }
+    Ok(replies)
+}
