@@ -1,7 +1,7 @@
 //! Time as the cache sees it: monotonic, and replaceable. The only place that reads a system clock.
 
 use std::fmt::Debug;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A source of monotonic time.
 ///
@@ -23,6 +23,13 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// against this: a fragment may be served that much longer or shorter.
     fn recent(&self) -> Duration {
         self.now()
+    }
+
+    /// Time since the beginning of 1970, by which entries in a store outside the process tell their
+    /// age to other processes. It may jump.
+    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
+    fn unix_time(&self) -> Duration {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }
 }
 
@@ -108,6 +115,16 @@ impl Moment {
     /// As a number, in the order of time.
     pub(crate) fn to_bits(self) -> u64 {
         self.0
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// So long before this moment, or the clock's start.
+    pub(crate) fn before(self, time: Duration) -> Self {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(nanos))
     }
 
     /// This moment and `life` more; `None` past the end of the clock.

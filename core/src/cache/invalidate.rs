@@ -145,7 +145,7 @@ impl FragmentCache {
         let probe = self.probe(key);
         let present = self.remove(probe);
         let again = self.again(self.shared.ageing.replica_lag);
-        self.shared.fresh.invalidate(vec![Label::from_hash(probe.hash).into()], again);
+        self.shared.fresh.invalidate(vec![self.shared.hasher.key_label(key).into()], again);
         self.emit(EventKind::Deleted, Some(key), self.shared.origins.rust());
         if present { Deletion::Removed } else { Deletion::Absent }
     }

@@ -205,7 +205,7 @@ impl FragmentCache {
     }
 
     pub(crate) fn key_label(&self, key: &FragmentKey) -> Label {
-        Label::from_hash(self.shared.hasher.key(&self.encoded(key)))
+        self.shared.hasher.key_label(&self.encoded(key))
     }
 
     /// The label of the name that a key begins with.

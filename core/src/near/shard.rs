@@ -1,5 +1,7 @@
 //! One shard of the near level: a least-recently-used map from a key's hash to its variants.
 
+use std::sync::Arc;
+
 use lru::LruCache;
 
 use super::judge::{Judge, Verdict};
@@ -167,6 +169,10 @@ impl Shard {
             Verdict::Stale(reason) => {
                 Err(Missed { stale: Some(variant.entry.clone()), ..reason.into() })
             }
+            Verdict::Unverified => Err(Missed {
+                unverified: Some(variant.entry.clone()),
+                ..MissReason::Unverified.into()
+            }),
             Verdict::Gone(missed) => {
                 self.replace(probe, |variant| !variant.is(digest, mode), None);
                 self.note(probe.hash, missed.reason);
@@ -189,7 +195,7 @@ impl Shard {
             .filter(|held| annotated || !held.entry.origin.mode().is_annotated())
             .find_map(|held| match judge.judge(probe, &held.entry, &mut held.checked) {
                 Verdict::Fresh | Verdict::Stale(MissReason::Early) => Some(held.entry.body.clone()),
-                Verdict::Stale(_) | Verdict::Gone(_) => None,
+                Verdict::Stale(_) | Verdict::Unverified | Verdict::Gone(_) => None,
             })
     }
 
@@ -228,6 +234,18 @@ impl Shard {
         }
         self.replace(probe, |_| false, None);
         present
+    }
+
+    pub(super) fn discard(&mut self, probe: Probe<'_>, entry: &Entry, reason: MissReason) {
+        let same = |held: &Held| match (&held.entry.terms, &entry.terms) {
+            (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
+            _ => false,
+        };
+        let slot = self.map.peek(&probe.hash).filter(|slot| slot.key[..] == *probe.key);
+        if slot.is_some_and(|slot| slot.variants().any(same)) {
+            self.replace(probe, |held| !same(held), None);
+            self.note(probe.hash, reason);
+        }
     }
 
     /// Remembers why nothing is stored under a key.

@@ -91,7 +91,7 @@ impl FragmentCache {
 
     /// As [`pass_on`](Self::pass_on), where it will be printed just so until `expires`.
     fn pass_on_until(&self, probe: Probe<'_>, entry: &Entry, expires: Moment) {
-        let labels = self.hasher().labels(probe.key, probe.hash, entry.origin.template_label);
+        let labels = self.hasher().labels(probe.key, entry.origin.template_label);
         stack::with_top(|outer| {
             let inherited = Inherited::from_entry(self, &labels, entry);
             outer.inherit(&Inherited { expires, ..inherited });
@@ -147,7 +147,7 @@ impl FragmentCache {
         request: &'a Request,
         point: Option<ReadPoint>,
     ) -> Caller<'a> {
-        let labels = self.hasher().labels(probe.key, probe.hash, origin.template_label);
+        let labels = self.hasher().labels(probe.key, origin.template_label);
         let point = self.oldest_point(point);
         Caller { cache: self, probe, origin, request, labels, point }
     }

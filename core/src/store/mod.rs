@@ -39,7 +39,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn capabilities(&self) -> Capabilities;
 
     /// The values of these keys, in the same order; `None` for each that has none. The answer holds
-    /// as many values as there are keys.
+    /// as many values as there are keys. They are read at one moment, or each after the one before.
     ///
     /// # Errors
     ///
