@@ -2,6 +2,8 @@
 
 mod body;
 mod origin;
+#[allow(dead_code, unused_imports, reason = "the far level is not there yet")]
+pub(crate) mod record;
 
 pub use body::{Body, Markup};
 pub use origin::OutputMode;
