@@ -81,7 +81,7 @@ pub enum Reply {
 }
 
 /// [`Store::run`] by the other methods; neighbouring reads are one call.
-pub(super) fn run_one_by_one<S: Store + ?Sized>(
+pub(crate) fn run_one_by_one<S: Store + ?Sized>(
     store: &S,
     operations: &[Operation<'_>],
 ) -> Result<Vec<Reply>, StoreError> {

@@ -28,6 +28,7 @@
 //! ```
 
 mod clock;
+pub mod conformance;
 mod faulty;
 mod memory;
 mod recorder;
