@@ -6,7 +6,7 @@
 //! whether they keep the contract.
 
 mod fault;
-mod operation;
+pub(crate) mod operation;
 
 use std::fmt::Debug;
 use std::time::Duration;
