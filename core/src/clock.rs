@@ -64,18 +64,25 @@ impl Clock for MonotonicClock {
     }
 }
 
+/// The present, for what waits in real time whatever clock entries expire by.
+#[allow(clippy::disallowed_methods, reason = "this is the clock")]
+pub(crate) fn instant() -> Instant {
+    Instant::now()
+}
+
 /// When the patience of a waiting thread ends. Threads wait in real time, whatever clock entries
 /// expire by.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline(
-    #[cfg_attr(fragcache_shuttle, allow(dead_code, reason = "a model has no time"))]
-    Option<Instant>,
-);
+pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
-    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
     pub(crate) fn after(limit: Duration) -> Self {
-        Self(Instant::now().checked_add(limit))
+        Self(instant().checked_add(limit))
+    }
+
+    /// Whether it has passed.
+    pub(crate) fn is_over(self) -> bool {
+        self.0.is_some_and(|end| end <= instant())
     }
 
     /// The deadline as threads wait for it; `None` if it is further away than time can be counted.

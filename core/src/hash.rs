@@ -68,6 +68,11 @@ impl KeyHasher {
         self.label(b"", 0x524f_4f54)
     }
 
+    /// The label of the fence of this number.
+    pub(crate) fn fence(self, number: usize) -> Label {
+        self.label(&number.to_le_bytes(), 0x4645_4e43)
+    }
+
     /// The label of a name, from what [`key::name_bytes`] gives.
     pub(crate) fn name(self, encoded_name: &[u8]) -> Label {
         self.label(encoded_name, 0x4e41_4d45)

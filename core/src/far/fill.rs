@@ -83,7 +83,7 @@ impl Far {
     pub(crate) fn prepare(
         &self,
         asked: Asked<'_>,
-        missed: FarMissed,
+        missed: &FarMissed,
         inherited: Option<&Witness>,
         force: bool,
         fresh: &Freshness,
@@ -96,20 +96,18 @@ impl Far {
         let (id, variant) = (self.fragment(asked.key), self.variant(asked.origin));
         let (lease, entry) = (self.names.lease(&id, variant), self.names.entry(&id, variant));
         let token = leases::draw().map_err(away)?;
-        let labels: Vec<Label> = missed.known.labels().collect();
-        let keys = self.version_keys(&labels);
+        let labels = &missed.labels;
+        let keys = self.version_keys(labels);
+        let absent_keys = self.version_keys(&missed.absent);
         let first = self.draw()?;
         let ttl = self.lease;
         let mut operations = vec![match force {
             true => Operation::Set { key: &lease, value: &token, ttl },
             false => Operation::Add { key: &lease, value: &token, ttl },
         }];
-        let is_absent = |label: Label| missed.known.get(label) == Some(None);
-        for (key, _) in keys.iter().zip(&labels).filter(|&(_, &label)| is_absent(label)) {
-            // One version for all: they are new, and may be compared with themselves only.
-            let ttl = self.version_life();
-            operations.push(Operation::Add { key, value: &first, ttl });
-        }
+        let life = self.version_life();
+        let add = |key| Operation::Add { key, value: &first, ttl: life };
+        operations.extend(absent_keys.iter().map(String::as_str).map(add));
         operations.push(Operation::Get { key: &lease });
         operations.push(Operation::Get { key: &entry });
         operations.extend(keys.iter().map(|key| Operation::Get { key }));
@@ -121,7 +119,7 @@ impl Far {
         let mut read_back = values(replies).into_iter();
         let holder = read_back.next().flatten();
         let stored = read_back.next().flatten();
-        let mut known = Known::new(&labels, read_back.as_slice());
+        let mut known = Known::new(labels, read_back.as_slice());
         let fill = |known| {
             let own = || Witness { known: Arc::new(known), fences };
             let witness = inherited.cloned().unwrap_or_else(own);
@@ -148,8 +146,7 @@ impl Far {
             let unshared = holder.as_deref() == Some(leases::UNSHARED);
             return Ok(if unshared { Prepared::Unshared } else { Prepared::Busy });
         }
-        let absent: Vec<Label> =
-            labels.iter().copied().filter(|&label| known.get(label).flatten().is_none()).collect();
+        let absent: Vec<Label> = known.absent().collect();
         if !absent.is_empty() {
             match self.create_versions(&absent, &absent) {
                 Ok(created) => known.replace(created),
@@ -163,11 +160,7 @@ impl Far {
     }
 
     /// Creates versions for labels that have none, and reads some, in this order.
-    pub(super) fn create_versions(
-        &self,
-        absent: &[Label],
-        read: &[Label],
-    ) -> Result<Known, Away> {
+    pub(super) fn create_versions(&self, absent: &[Label], read: &[Label]) -> Result<Known, Away> {
         let (absent_keys, read_keys) = (self.version_keys(absent), self.version_keys(read));
         let (version, ttl) = (self.draw()?, self.version_life());
         let add = |key| Operation::Add { key, value: &version, ttl };
@@ -223,7 +216,8 @@ impl Far {
             Operation::Set { key: &list, value: &variants, ttl },
             Operation::CompareAndDelete { key: &fill.lease, expected: &fill.token },
         ])?;
-        let others = labels.iter().copied().filter(|label| !self.own(rendered.labels).contains(label));
+        let others =
+            labels.iter().copied().filter(|label| !self.own(rendered.labels).contains(label));
         self.hints.note(fill.id.key, others);
         if fastrand::u32(..RENEW_EVERY) == 0 {
             let keys = self.version_keys(&labels);
@@ -336,7 +330,7 @@ fn listed_first(variant: VariantId, list: Option<&[u8]>) -> Vec<u8> {
 
 /// The variants of a list, newest first.
 pub(super) fn listed(list: &[u8]) -> impl Iterator<Item = VariantId> {
-    list.chunks_exact(8).take(MAX_VARIANTS).map(|id| {
-        VariantId(id.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)))
-    })
+    list.chunks_exact(8)
+        .take(MAX_VARIANTS)
+        .map(|id| VariantId(id.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))))
 }

@@ -73,7 +73,7 @@ impl Keeper {
         for labels in waiting.repeats {
             // Also in the near level, for what was taken from the store in between.
             far.tell(&labels, None);
-            raise(fresh, &labels);
+            far.raise(fresh, &labels);
         }
         if far.is_away() && !self.was_away {
             self.was_away = true;
@@ -126,7 +126,7 @@ impl Keeper {
         match far.try_tell(&labels) {
             Ok(()) => {
                 // As after any invalidation: what was read before the store knew is fenced.
-                raise(fresh, &labels);
+                far.raise(fresh, &labels);
                 far.pending.settle(&pending);
                 self.tell_pause = RETRIES.0;
             }
@@ -138,11 +138,16 @@ impl Keeper {
     }
 }
 
-fn raise(fresh: &Freshness, labels: &[Label]) {
-    fresh.invalidate(labels.iter().map(|&label| label.into()).collect(), None);
-}
-
 impl Far {
+    /// As after any invalidation, once the store knows of it: the near level is fenced.
+    fn raise(&self, fresh: &Freshness, labels: &[Label]) {
+        if labels.contains(&self.hasher.root()) {
+            fresh.invalidate_all(None);
+        } else {
+            fresh.invalidate(labels.iter().map(|&label| label.into()).collect(), None);
+        }
+    }
+
     /// Asks how far all processes are to take part. An answer ends an outage.
     fn ask_mode(&self) -> Result<(), StoreError> {
         let key = self.names.mode();
@@ -165,11 +170,11 @@ impl Far {
                 .iter()
                 .map(|(key, token)| Operation::CompareAndDelete { key, expected: token }),
         );
-        operations.extend(
-            unshared
-                .iter()
-                .map(|key| Operation::Set { key, value: UNSHARED, ttl: UNSHARED_FOR }),
-        );
+        operations.extend(unshared.iter().map(|key| Operation::Set {
+            key,
+            value: UNSHARED,
+            ttl: UNSHARED_FOR,
+        }));
         self.run_all(&operations)
     }
 

@@ -9,7 +9,6 @@ use crate::clock::Moment;
 use crate::entry::record::Decoded;
 use crate::entry::{Entry, LabelVersion, Proof, Terms};
 use crate::fresh::{Dependencies, DependencySet, Freshness, Label, Labels, Sequence};
-use crate::hash::Version;
 use crate::observe::MissReason;
 use crate::store::Value;
 use crate::sync::Ordering;
@@ -26,8 +25,10 @@ pub(crate) enum Looked {
 #[derive(Debug)]
 pub(crate) struct FarMissed {
     pub(crate) reason: MissReason,
-    /// The versions of the labels that the fragment has, or had when it was stored last.
-    pub(super) known: Known,
+    /// The labels that the fragment has, or had when it was stored last.
+    pub(super) labels: Vec<Label>,
+    /// Those of them that have no version.
+    pub(super) absent: Vec<Label>,
 }
 
 /// When something was read, by the clocks that matter.
@@ -61,7 +62,12 @@ impl Far {
         mut known: Known,
         read: Read,
     ) -> Result<Looked, Away> {
-        let missed = |known, reason| Ok(Looked::Missed(FarMissed { reason, known }));
+        let missed = |known: &Known, reason| {
+            let labels: Vec<Label> = known.labels().collect();
+            let absent = known.absent().collect();
+            Ok(Looked::Missed(FarMissed { reason, labels, absent }))
+        };
+        let known = &mut known;
         let Some(value) = value else { return missed(known, MissReason::Cold) };
         let decoded = match self.decode(asked, &value) {
             Ok(decoded) => decoded,
@@ -85,7 +91,7 @@ impl Far {
             self.hasher.wide(asked.key),
             versions.iter().map(|&(label, _)| label).filter(|label| !own.contains(label)),
         );
-        if let Err(reason) = self.compare(&versions, &known, Some(asked.labels)) {
+        if let Err(reason) = self.compare(&versions, known, Some(asked.labels)) {
             return missed(known, reason);
         }
         // An entry without the labels that it must have is not one of ours. The template's may be
@@ -103,8 +109,17 @@ impl Far {
         }
     }
 
+    /// A miss of what was not looked for.
+    pub(crate) fn unasked(&self, asked: Asked<'_>, reason: MissReason) -> FarMissed {
+        FarMissed { reason, labels: self.expected(asked), absent: Vec::new() }
+    }
+
     /// Asks whether the labels of an entry of the near level are unchanged: one round trip.
-    pub(crate) fn verify(&self, entry: &Entry, labels: &Labels) -> Result<Result<(), MissReason>, Away> {
+    pub(crate) fn verify(
+        &self,
+        entry: &Entry,
+        labels: &Labels,
+    ) -> Result<Result<(), MissReason>, Away> {
         let Some(proof) = entry.proof() else { return Ok(Err(MissReason::Unverified)) };
         let moment = self.moment();
         let asked: Vec<Label> = proof.versions().iter().map(|&(label, _)| label).collect();

@@ -9,6 +9,7 @@
 //! for. DESIGN.md says why.
 
 mod breaker;
+mod errands;
 mod fences;
 mod fill;
 mod health;
@@ -32,22 +33,23 @@ use smallvec::SmallVec;
 pub(crate) use fences::Snapshot;
 pub(crate) use fill::{Fill, NotStored, Prepared, ToStore};
 pub use health::Health;
-pub(crate) use keeper::Keeper;
+pub(crate) use keeper::{Keeper, Kept};
 pub(crate) use link::Away;
 pub(crate) use look::{FarMissed, Looked};
 pub use settings::FarLevel;
+pub(crate) use tell::Told;
 pub(crate) use versions::Known;
 
 use crate::clock::{Clock, Moment, instant};
-use crate::entry::{Body, Origin, record::Codec};
+use crate::entry::{Body, Origin, Proof, record::Codec};
 use crate::fresh::{Label, Labels};
 use crate::hash::{KeyHasher, Version};
 use crate::policy::Mode;
 use crate::store::{Reply, Value};
 use crate::sync::{AtomicU8, AtomicU64, Ordering};
+use errands::Errands;
 use fences::Fences;
 use hints::Hints;
-use keeper::Errands;
 use leases::Leases;
 use link::Link;
 use pending::Pending;
@@ -71,7 +73,7 @@ pub(crate) struct Far {
     pending: Pending,
     hints: Hints,
     leases: Leases,
-    errands: Errands,
+    pub(crate) errands: Arc<Errands>,
     /// How far all processes are told to take part.
     mode: AtomicU8,
     found: AtomicU64,
@@ -104,11 +106,10 @@ impl Far {
         clock: Arc<dyn Clock>,
         max_body_bytes: usize,
     ) -> Self {
-        let secret = level.mac_key.as_ref().map(|key| &*key.0);
         Self {
+            codec: Codec::new(level.secret(), level.compress_above, max_body_bytes),
             link: Link::new(level.store),
             names: Names::new(&level.prefix),
-            codec: Codec::new(secret, level.compress_above, max_body_bytes),
             hasher,
             clock,
             lease: level.lease,
@@ -118,7 +119,7 @@ impl Far {
             pending: Pending::new(hasher.root()),
             hints: Hints::new(),
             leases: Leases::default(),
-            errands: Errands::default(),
+            errands: Arc::default(),
             mode: AtomicU8::new(Mode::Normal as u8),
             found: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
@@ -146,9 +147,13 @@ impl Far {
         }
         let taken = instant();
         let mut versions = self.read_versions(self.fences.all())?;
-        let absent: Vec<Label> = self.fences.all().iter().copied().filter(|&fence| {
-            matches!(versions.get(fence), None | Some(None))
-        }).collect();
+        let absent: Vec<Label> = self
+            .fences
+            .all()
+            .iter()
+            .copied()
+            .filter(|&fence| matches!(versions.get(fence), None | Some(None)))
+            .collect();
         if !absent.is_empty() {
             versions = self.create_versions(&absent, self.fences.all())?;
         }
@@ -158,6 +163,11 @@ impl Far {
     /// The snapshot that a read point of this number was taken with, or one before it.
     pub(crate) fn snapshot_at(&self, number: u64) -> Option<Arc<Snapshot>> {
         self.fences.at(number)
+    }
+
+    /// Whether an entry need not be asked for again.
+    pub(crate) fn trusts(&self, proof: &Proof, now: Moment) -> bool {
+        self.near_life.is_some_and(|life| proof.suffices(life, now))
     }
 
     fn fragment(&self, encoded: &[u8]) -> FragmentId {
@@ -207,6 +217,12 @@ impl Far {
     /// Versions outlive whatever names them.
     fn version_life(&self) -> Duration {
         self.longest_life.saturating_mul(2)
+    }
+}
+
+impl Drop for Far {
+    fn drop(&mut self) {
+        self.errands.end();
     }
 }
 

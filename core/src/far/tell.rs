@@ -45,7 +45,8 @@ impl Far {
         for labels in labels.chunks(BATCH) {
             let version = versions::draw(self.clock.unix_time())?;
             let ttl = self.version_life();
-            let mut fences: Vec<Label> = labels.iter().map(|&label| self.fences.of(label)).collect();
+            let mut fences: Vec<Label> =
+                labels.iter().map(|&label| self.fences.of(label)).collect();
             fences.sort_unstable();
             fences.dedup();
             // The fences first: a fill that finds them unchanged has read its labels before.

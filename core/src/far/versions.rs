@@ -50,6 +50,11 @@ impl Known {
         Some(self.0[at].1)
     }
 
+    /// The labels that had none.
+    pub(super) fn absent(&self) -> impl Iterator<Item = Label> {
+        self.0.iter().filter(|(_, version)| version.is_none()).map(|&(label, _)| label)
+    }
+
     pub(super) fn labels(&self) -> impl Iterator<Item = Label> {
         self.0.iter().map(|&(label, _)| label)
     }

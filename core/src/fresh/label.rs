@@ -34,6 +34,11 @@ impl Label {
         self.0
     }
 
+    /// What tells which fence of a far store it is behind.
+    pub(crate) fn fence(self) -> usize {
+        (self.0 >> 16) as usize
+    }
+
     pub(crate) fn bucket(self) -> usize {
         (self.0 >> 32) as usize % BUCKETS
     }

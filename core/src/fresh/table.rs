@@ -25,6 +25,12 @@ impl Mark {
     }
 }
 
+impl Mark {
+    pub(crate) fn label(&self) -> Label {
+        self.label
+    }
+}
+
 impl From<Label> for Mark {
     fn from(label: Label) -> Self {
         Self { label, tag: None }

@@ -62,13 +62,32 @@ impl From<MissReason> for Missed {
     }
 }
 
+/// What the level may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) bytes: usize,
+    pub(crate) entries: usize,
+    pub(crate) entry_bytes: usize,
+}
+
+/// For how long an entry is served without asking the far level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// There is none.
+    Always,
+    /// So long after it was last asked.
+    For(Duration),
+    /// Everything is asked for, and nothing is held here.
+    HoldsNothing,
+}
+
 /// The in-process store.
 #[derive(Debug)]
 pub(crate) struct Near {
     shards: Box<[Apart<Mutex<Shard>>]>,
     hasher: KeyHasher,
     early_refresh: f64,
-    near_life: Option<Duration>,
+    trust: Trust,
     max_entry_bytes: usize,
     max_shard_bytes: usize,
 }
@@ -82,14 +101,9 @@ pub(crate) struct Totals {
 }
 
 impl Near {
-    pub(crate) fn new(
-        max_bytes: usize,
-        max_entries: usize,
-        max_entry_bytes: usize,
-        hasher: KeyHasher,
-        early_refresh: f64,
-        near_life: Option<Duration>,
-    ) -> Self {
+    pub(crate) fn new(limits: Limits, hasher: KeyHasher, early_refresh: f64, trust: Trust) -> Self {
+        let Limits { bytes: max_bytes, entries: max_entries, entry_bytes: max_entry_bytes } =
+            limits;
         // A shard must be able to hold the largest entry, or that entry could never be stored.
         let room = max_entry_bytes.saturating_add(shard::OVERHEAD).max(MIN_SHARD_BYTES);
         let mut count = SHARDS;
@@ -103,15 +117,21 @@ impl Near {
             shards,
             hasher,
             early_refresh,
-            near_life,
+            trust,
             max_entry_bytes,
             max_shard_bytes: max_bytes / count,
         }
     }
 
-    /// Whether an entry is small enough to be stored.
+    /// Largest body that is stored, in bytes.
+    pub(crate) fn max_entry_bytes(&self) -> usize {
+        self.max_entry_bytes
+    }
+
+    /// Whether an entry can be stored here.
     pub(crate) fn fits(&self, probe: Probe<'_>, entry: &Entry) -> bool {
-        entry.body.as_str().len() <= self.max_entry_bytes
+        self.trust != Trust::HoldsNothing
+            && entry.body.as_str().len() <= self.max_entry_bytes
             && shard::cost(entry) + probe.key.len() <= self.max_shard_bytes
     }
 
@@ -126,7 +146,11 @@ impl Near {
             fresh,
             now,
             early_refresh: self.early_refresh,
-            near_life: self.near_life,
+            near_life: match self.trust {
+                Trust::Always => None,
+                Trust::For(life) => Some(life),
+                Trust::HoldsNothing => Some(Duration::ZERO),
+            },
         }
     }
 

@@ -6,9 +6,10 @@ use lru::LruCache;
 
 use super::judge::{Judge, Verdict};
 use super::{Missed, Probe, Totals, Variant};
+use crate::cache::FragmentCache;
 use crate::entry::{Body, Entry, KeyBytes, OutputMode};
 use crate::hash::BuildIdentityHasher;
-use crate::observe::{MissReason, RemovalCause};
+use crate::observe::{EventKind, MissReason, RemovalCause};
 
 /// Most variants of one key that are held at a time; the oldest goes first.
 const MAX_VARIANTS: usize = 8;
@@ -72,6 +73,13 @@ pub(crate) struct Evicted {
     pub(crate) key: KeyBytes,
     pub(crate) entry: Entry,
     pub(crate) cause: RemovalCause,
+}
+
+impl Evicted {
+    /// Tells who watches the cache.
+    pub(crate) fn tell(&self, cache: &FragmentCache) {
+        cache.emit(EventKind::Evicted(self.cause), Some(&self.key), &self.entry.origin);
+    }
 }
 
 impl Held {

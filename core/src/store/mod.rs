@@ -110,6 +110,11 @@ pub trait Store: Debug + Send + Sync + 'static {
         Err(StoreError::new(Fault::Unsupported, "this store cannot list its keys"))
     }
 
+    /// What the store counts, for health reports: a name in lower case for each number.
+    fn gauges(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// Removes what is over, if the store does not do that by itself; how many records went.
     ///
     /// # Errors
