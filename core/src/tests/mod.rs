@@ -7,6 +7,7 @@
 mod annotations;
 mod edges;
 mod expiry;
+mod far;
 mod fragments;
 mod i1_fresh;
 mod i1_leftovers;

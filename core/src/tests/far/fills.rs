@@ -1,0 +1,191 @@
+//! Renders that race with invalidations of other processes, and with each other's.
+
+use std::time::Duration;
+
+use super::super::{INVALIDATIONS, fragment};
+use super::{FRONTS, Front, elsewhere};
+use crate::{Fragment, RefusalReason, current, fragment_key};
+
+#[test]
+fn i1_a_render_that_another_process_invalidates_is_not_served_later() {
+    for front in FRONTS {
+        for invalidate in INVALIDATIONS {
+            let (one, other, _) = front.two();
+            let row = fragment("row").tags(["tag"]);
+            let body = || {
+                invalidate(&other.cache);
+                "old"
+            };
+            assert_eq!(&*one.cache.render(&row, body).unwrap(), "old", "its own page");
+            if front == Front::Bounded {
+                one.distrust();
+            }
+            assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "new", "{front:?}");
+            assert_eq!(&*one.cache.render(&row, || "newer").unwrap(), "new", "{front:?}");
+        }
+    }
+}
+
+#[test]
+fn i1_a_tag_learnt_late_counts_from_the_read_point_on() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        let body = || {
+            other.cache.invalidate_tags(["late"]).unwrap();
+            current::add_tags(["late"]).unwrap();
+            "old"
+        };
+        one.cache.render(&fragment("row"), body).unwrap();
+        assert_eq!(&*other.say("row", "new"), "new", "{front:?}");
+    }
+}
+
+#[test]
+fn a_tag_learnt_late_is_stored_at_once_if_nothing_has_happened() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        let body = || {
+            current::add_tags(["late"]).unwrap();
+            "markup"
+        };
+        one.cache.render(&fragment("row"), body).unwrap();
+        assert_eq!(&*other.say("row", "new"), "markup", "{front:?}");
+        one.cache.invalidate_tags(["late"]).unwrap();
+        if front == Front::Bounded {
+            other.distrust();
+        }
+        assert_eq!(&*other.say("row", "new"), "new", "{front:?}");
+    }
+}
+
+#[test]
+fn i1_a_read_point_before_another_process_s_invalidation_is_not_stored() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        let row = fragment("row").tags(["tag"]);
+        let point = one.cache.begin();
+        other.cache.invalidate_tags(["tag"]).unwrap();
+        point.scope(|| one.cache.render(&row, || "old").unwrap());
+        assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "new", "{front:?}");
+        let reasons = one.refusals();
+        assert_eq!(reasons, [RefusalReason::Invalidated], "{front:?}");
+    }
+}
+
+#[test]
+fn a_read_point_after_which_nothing_happened_is_stored() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        let row = fragment("row").tags(["tag"]);
+        let point = one.cache.begin();
+        point.scope(|| one.cache.render(&row, || "markup").unwrap());
+        assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "markup", "{front:?}");
+    }
+}
+
+#[test]
+fn i1_data_loaded_around_a_fragment_is_as_old_as_the_body_around_it() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        let card = Fragment::new(fragment_key!("card")).tags(["tag"]);
+        let page = || {
+            let loaded = "old";
+            other.cache.invalidate_tags(["tag"]).unwrap();
+            one.cache.render(&card, || loaded).unwrap()
+        };
+        one.cache.render(&fragment("page"), page).unwrap();
+        assert_eq!(&*other.cache.render(&card, || "new").unwrap(), "new", "{front:?}");
+    }
+}
+
+#[test]
+fn i2_while_another_process_renders_callers_wait_and_are_served_what_it_stores() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        std::thread::scope(|threads| {
+            let body = || {
+                let waits = threads.spawn(|| other.say("row", "other"));
+                // The other process asks for the lease in vain before it waits.
+                while other.cache.stats().flights == 0 {
+                    std::thread::yield_now();
+                }
+                drop(waits);
+                "one"
+            };
+            one.cache.render(&fragment("row"), body).unwrap();
+        });
+        assert_eq!(&*other.say("row", "again"), "one", "{front:?}");
+        other.recorder.assert_no_body_evaluated();
+    }
+}
+
+#[test]
+fn i2_who_has_waited_long_enough_renders_and_stores_nothing() {
+    let (one, other, _) = Front::Strict.two();
+    let body = || {
+        assert_eq!(&*elsewhere(|| other.say("row", "other")), "other");
+        "one"
+    };
+    one.cache.render(&fragment("row"), body).unwrap();
+    assert_eq!(other.cache.stats().bypasses, 1);
+    assert_eq!(&*other.say("row", "again"), "one");
+}
+
+#[test]
+fn a_render_that_fails_gives_its_lease_back() {
+    let (one, other, _) = Front::Strict.two();
+    let failed: Result<_, crate::Error> = one.cache.try_render(&fragment("row"), || {
+        Err::<String, _>(crate::Error::new(crate::ErrorKind::Io, "no database"))
+    });
+    failed.unwrap_err();
+    // The keeper returns it, within the time for which others wait.
+    assert_eq!(&*other.say("row", "other"), "other");
+    assert_eq!(other.cache.stats().bypasses, 0);
+    assert_eq!(&*one.say("row", "one"), "other");
+}
+
+#[test]
+fn a_refresh_replaces_what_another_process_stored() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        one.say("row", "old");
+        other.say("row", "unused");
+        one.cache.render(&fragment("row").refresh(true), || "new").unwrap();
+        if front == Front::Bounded {
+            other.clock.advance(Duration::from_secs(301));
+        }
+        assert_eq!(&*one.say("row", "unused"), "new", "{front:?}");
+    }
+}
+
+#[test]
+fn a_refresh_is_not_replaced_by_what_another_process_began_before() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        let body = || {
+            let refresh = fragment("row").refresh(true);
+            elsewhere(|| other.cache.render(&refresh, || "refreshed").unwrap());
+            "begun before"
+        };
+        one.cache.render(&fragment("row"), body).unwrap();
+        assert_eq!(&*other.say("row", "unused"), "refreshed", "{front:?}");
+        assert_eq!(one.refusals(), [RefusalReason::Superseded], "{front:?}");
+    }
+}
+
+#[test]
+fn stale_fragments_are_served_while_another_process_refreshes() {
+    let (one, other, _) = Front::Strict.two();
+    let row = fragment("row").expires_after(Duration::from_secs(60)).stale(Duration::from_secs(60));
+    one.cache.render(&row, || "old").unwrap();
+    for rig in [&one, &other] {
+        rig.clock.advance(Duration::from_secs(61));
+    }
+    let body = || {
+        assert_eq!(&*elsewhere(|| other.cache.render(&row, || "other").unwrap()), "old");
+        "new"
+    };
+    assert_eq!(&*one.cache.render(&row, body).unwrap(), "new");
+    assert_eq!(&*other.cache.render(&row, || "other").unwrap(), "new");
+    other.recorder.assert_no_body_evaluated();
+}

@@ -1,0 +1,76 @@
+//! The far level: several caches, which stand for processes, on one store. Each test holds in the
+//! three ways that the near level can be in front of it.
+
+mod fills;
+mod outages;
+mod reads;
+
+use std::time::Duration;
+
+use super::{Rig, rig_with};
+use crate::testing::{FaultyStore, MemoryStore};
+use crate::{EventKind, FarLevel, RefusalReason};
+
+/// A store of this process that can be told to fail.
+pub(super) type Store = FaultyStore<MemoryStore>;
+
+pub(super) fn store() -> Store {
+    FaultyStore::new(MemoryStore::new())
+}
+
+/// How the near level stands in front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Front {
+    Strict,
+    Bounded,
+    None,
+}
+
+pub(super) const FRONTS: [Front; 3] = [Front::Strict, Front::Bounded, Front::None];
+
+/// For how long a bounded near level answers by itself.
+pub(super) const NEAR_LIFE: Duration = Duration::from_secs(2);
+
+impl Front {
+    fn level(self, store: &Store) -> FarLevel {
+        let level = FarLevel::new(store.clone());
+        match self {
+            Self::Strict => level,
+            Self::Bounded => level.near_life(NEAR_LIFE),
+            Self::None => level.without_near(),
+        }
+    }
+
+    /// A process on this store.
+    pub(super) fn process(self, store: &Store) -> Rig {
+        let level = self.level(store);
+        rig_with(|builder| builder.wait_limit(Duration::from_millis(300)).jitter(0.0).far(level))
+    }
+
+    /// Two processes on one store of their own.
+    pub(super) fn two(self) -> (Rig, Rig, Store) {
+        let store = store();
+        (self.process(&store), self.process(&store), store)
+    }
+}
+
+/// Runs `act` on a thread of its own, as another process would, whatever is open on this one.
+pub(super) fn elsewhere<R: Send>(act: impl FnOnce() -> R + Send) -> R {
+    std::thread::scope(|threads| threads.spawn(act).join().unwrap())
+}
+
+impl Rig {
+    /// Why bodies were not stored.
+    pub(super) fn refusals(&self) -> Vec<RefusalReason> {
+        let refused = |event: crate::testing::Recorded| match event.kind {
+            EventKind::Refused(reason) => Some(reason),
+            _ => None,
+        };
+        self.recorder.events().into_iter().filter_map(refused).collect()
+    }
+
+    /// Lets the near level's trust in what it has asked for last come to its end.
+    pub(super) fn distrust(&self) {
+        self.clock.advance(NEAR_LIFE);
+    }
+}

@@ -1,0 +1,109 @@
+//! The store is away: pages go on, nothing stale is served afterwards, and what it has missed it is
+//! told.
+
+use std::time::Duration;
+
+use super::super::fragment;
+use super::{FRONTS, Front};
+use crate::store::Fault;
+use crate::{Deletion, ErrorKind, fragment_key};
+
+/// Waits for the keeper.
+fn until(what: &str, done: impl Fn() -> bool) {
+    let begun = crate::clock::instant();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the keeper did not see to it: {what}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn i3_pages_go_on_without_the_store() {
+    for front in FRONTS {
+        let (one, _, store) = front.two();
+        one.say("row", "old");
+        store.fail(Fault::Unreachable);
+        for round in ["a", "b", "c"] {
+            let page = one.say("cold", round);
+            assert!(["a", "b", "c"].contains(&&*page), "{front:?}");
+        }
+        assert!(!one.cache.health().is_reachable);
+        assert!(one.cache.stats().faults >= 1);
+        let error = one.cache.get(&fragment_key!("elsewhere")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Store);
+        store.heal();
+        until("it is well again", || one.cache.health().is_reachable);
+        one.say("cold again", "stored");
+        assert_eq!(one.get("cold again").as_deref(), Some("stored"));
+    }
+}
+
+#[test]
+fn i3_the_store_is_left_alone_after_an_outage() {
+    let (one, _, store) = Front::Strict.two();
+    store.fail(Fault::Deadline);
+    one.say("row", "a");
+    let calls = store.round_trips();
+    for _ in 0..1000 {
+        one.say("row", "b");
+    }
+    assert!(store.round_trips() - calls < 20, "only the keeper tries it");
+}
+
+#[test]
+fn i1_an_invalidation_that_the_store_missed_is_pending_and_hides_at_once() {
+    for front in FRONTS {
+        let (one, other, store) = front.two();
+        let row = fragment("row").tags(["tag"]);
+        one.cache.render(&row, || "old").unwrap();
+        store.fail(Fault::Unreachable);
+        assert_eq!(one.cache.invalidate_tags(["tag"]).unwrap(), Deletion::Pending);
+        assert_eq!(&*one.cache.render(&row, || "new").unwrap(), "new", "{front:?}");
+        store.heal();
+        until("it is told", || one.cache.health().pending_invalidations == 0);
+        assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "new", "{front:?}");
+        assert_eq!(&*one.cache.render(&row, || "newer").unwrap(), "new", "{front:?}");
+    }
+}
+
+#[test]
+fn i1_a_clear_that_the_store_missed_hides_everything() {
+    for front in FRONTS {
+        let (one, _, store) = front.two();
+        one.say("row", "old");
+        store.fail_writes(Fault::Refused);
+        assert_eq!(one.cache.clear().unwrap(), Deletion::Pending);
+        assert_eq!(one.get("row"), None, "{front:?}");
+        assert_eq!(&*one.say("row", "new"), "new", "{front:?}");
+        store.heal();
+        until("it is told", || one.cache.health().pending_invalidations == 0);
+    }
+}
+
+#[test]
+fn i1_a_write_that_failed_after_it_took_effect_does_no_harm() {
+    for front in FRONTS {
+        let (one, other, store) = front.two();
+        store.fail_after_effect(Fault::Deadline);
+        one.say("row", "old");
+        one.cache.delete(&fragment_key!("row")).unwrap();
+        store.heal();
+        until("it is told", || one.cache.health().pending_invalidations == 0);
+        until("it is well again", || one.cache.health().is_reachable);
+        assert_eq!(&*other.say("row", "new"), "new", "{front:?}");
+    }
+}
+
+#[test]
+fn i1_metadata_that_the_store_forgot_is_a_miss() {
+    for front in FRONTS {
+        let (one, other, store) = front.two();
+        one.say("row", "old");
+        store.forget(1, 1.0, |key| key.contains(":v:"));
+        assert_eq!(other.get("row"), None, "{front:?}");
+        store.heal();
+        assert_eq!(&*other.say("row", "new"), "new", "{front:?}");
+        one.distrust();
+        assert_eq!(one.get("row").as_deref(), Some("new"), "stored again with new versions");
+    }
+}

@@ -1,0 +1,125 @@
+//! What one process stores, another is served, until any of them invalidates it.
+
+use std::time::Duration;
+
+use super::super::{INVALIDATIONS, fragment};
+use super::{FRONTS, Front};
+use crate::{Fragment, MissReason, fragment_key};
+
+#[test]
+fn what_one_process_stores_another_is_served() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        one.say("row", "one");
+        assert_eq!(&*other.say("row", "other"), "one", "{front:?}");
+        other.recorder.assert_hit("row");
+        other.recorder.assert_no_body_evaluated();
+        assert_eq!(other.get("row").as_deref(), Some("one"));
+        assert!(other.cache.contains(&fragment_key!("row")).unwrap());
+    }
+}
+
+#[test]
+fn i1_what_another_process_invalidates_is_not_served_again() {
+    for front in FRONTS {
+        for invalidate in INVALIDATIONS {
+            let (one, other, _) = front.two();
+            let row = fragment("row").tags(["tag"]);
+            one.cache.render(&row, || "old").unwrap();
+            assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "old");
+            invalidate(&one.cache);
+            if front == Front::Bounded {
+                other.distrust();
+            }
+            assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "new", "{front:?}");
+            assert_eq!(&*one.cache.render(&row, || "newer").unwrap(), "new", "{front:?}");
+        }
+    }
+}
+
+#[test]
+fn i1_a_bounded_near_level_serves_for_its_life_and_no_longer() {
+    let (one, other, _) = Front::Bounded.two();
+    one.say("row", "old");
+    other.say("row", "unused");
+    one.cache.delete(&fragment_key!("row")).unwrap();
+    assert_eq!(&*other.say("row", "new"), "old", "within its life");
+    other.distrust();
+    assert_eq!(&*other.say("row", "new"), "new");
+    assert_eq!(other.cache.stats().misses.of(MissReason::Deleted), 1);
+}
+
+#[test]
+fn i1_an_outer_fragment_falls_with_what_another_process_invalidates_inside() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        let page = |rig: &super::Rig, inner: &'static str| {
+            let card = Fragment::new(fragment_key!("card")).tags(["tag"]);
+            let body = || format!("[{}]", rig.cache.render(&card, || inner).unwrap());
+            rig.cache.render(&fragment("page"), body).unwrap()
+        };
+        assert_eq!(&*page(&one, "old"), "[old]");
+        assert_eq!(&*page(&other, "new"), "[old]", "{front:?}");
+        other.recorder.assert_no_body_evaluated();
+        one.cache.invalidate_tags(["tag"]).unwrap();
+        if front == Front::Bounded {
+            other.distrust();
+        }
+        assert_eq!(&*page(&other, "new"), "[new]", "{front:?}");
+    }
+}
+
+#[test]
+fn expiry_counts_from_the_render_in_every_process() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        let row = fragment("row").expires_after(Duration::from_secs(60));
+        one.cache.render(&row, || "old").unwrap();
+        other.clock.advance(Duration::from_secs(59));
+        assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "old", "{front:?}");
+        other.clock.advance(Duration::from_secs(1));
+        assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "new", "{front:?}");
+    }
+}
+
+#[test]
+fn a_far_hit_is_one_round_trip_once_its_labels_are_remembered() {
+    let (one, other, store) = Front::None.two();
+    let row = fragment("row").tags(["tag", "another"]);
+    one.cache.render(&row, || "markup").unwrap();
+    let trips = |look: &dyn Fn()| {
+        let before = other.cache.health().round_trips;
+        look();
+        other.cache.health().round_trips - before
+    };
+    let look = || drop(other.cache.render(&row, || "unused").unwrap());
+    assert_eq!(trips(&look), 2, "the tags are found in the entry");
+    assert_eq!(trips(&look), 1);
+    drop(store);
+}
+
+#[test]
+fn a_bounded_near_level_asks_nobody_within_its_life() {
+    let (one, other, _) = Front::Bounded.two();
+    one.say("row", "markup");
+    other.say("row", "unused");
+    let before = other.cache.health().round_trips;
+    for _ in 0..100 {
+        other.say("row", "unused");
+    }
+    // The keeper's rounds are the only ones.
+    assert!(other.cache.health().round_trips <= before + 1);
+}
+
+#[test]
+fn a_delete_tells_whether_there_was_something_in_the_store() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        let key = fragment_key!("row");
+        assert_eq!(other.cache.delete(&key).unwrap(), crate::Deletion::Absent);
+        one.say("row", "markup");
+        assert_eq!(other.cache.delete(&key).unwrap(), crate::Deletion::Removed, "{front:?}");
+        assert_eq!(other.cache.delete(&key).unwrap(), crate::Deletion::Absent);
+        assert_eq!(other.get("row"), None);
+    }
+}
