@@ -28,7 +28,10 @@
 //! ```
 
 mod clock;
+mod record;
 mod recorder;
 
 pub use clock::ManualClock;
+#[doc(hidden)]
+pub use record::check_record;
 pub use recorder::{Recorded, Recorder};
