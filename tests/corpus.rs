@@ -6,17 +6,23 @@ use std::path::{Path, PathBuf};
 
 use fragcache::Timeout;
 use fragcache::syntax::{Syntax, rewrite};
+use fragcache::testing::check_record;
+
+/// The files of one target's corpus.
+fn files(target: &str) -> Vec<(PathBuf, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
+    let paths = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = paths.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    files.sort();
+    assert!(!files.is_empty(), "{}", folder.display());
+    files
+}
 
 /// The texts of one target's corpus, with their files.
 fn corpus(target: &str) -> Vec<(PathBuf, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target);
-    let mut texts: Vec<_> = fs::read_dir(&folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter_map(|path| fs::read_to_string(&path).ok().map(|text| (path, text)))
-        .collect();
-    texts.sort();
-    assert!(!texts.is_empty(), "{}", folder.display());
+    let text = |(path, bytes)| String::from_utf8(bytes).ok().map(|text| (path, text));
+    let texts: Vec<_> = files(target).into_iter().filter_map(text).collect();
+    assert!(!texts.is_empty(), "{target}");
     texts
 }
 
@@ -66,4 +72,13 @@ fn durations_are_positive_or_refused_with_advice() {
             Err(error) => assert!(error.message().contains("write "), "{}", path.display()),
         }
     }
+}
+
+#[test]
+fn any_bytes_are_an_entry_of_a_store_or_refused() {
+    let (mut read, mut refused) = (0, 0);
+    for (_, bytes) in files("record") {
+        *if check_record(&bytes) { &mut read } else { &mut refused } += 1;
+    }
+    assert!(read > 0 && refused > 0, "{read} read and {refused} refused");
 }

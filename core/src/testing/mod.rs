@@ -31,9 +31,12 @@ mod clock;
 pub mod conformance;
 mod faulty;
 mod memory;
+mod record;
 mod recorder;
 
 pub use clock::ManualClock;
 pub use faulty::FaultyStore;
 pub use memory::MemoryStore;
+#[doc(hidden)]
+pub use record::check_record;
 pub use recorder::{Recorded, Recorder};

@@ -40,6 +40,10 @@ pub(super) const MAX_HEADER_BYTES: usize = FIXED_BYTES
 /// declares more.
 const MAX_INFLATION: usize = 255;
 
+/// Longest LZ4 block. Where a `usize` has four bytes, the decoder of `lz4_flex` panics at the lengths
+/// that a block of 16 MiB can spell.
+pub(super) const MAX_BLOCK_BYTES: usize = 8 << 20;
+
 pub(super) mod flag {
     //! The bits of the flags.
     pub(in super::super) const COMPRESSED: u8 = 1;
@@ -61,9 +65,9 @@ pub(super) mod field {
 /// Writes one format and reads some, under one secret or none.
 #[derive(Debug, Clone)]
 pub(crate) struct Codec {
-    pub(super) writes: u8,
-    pub(super) reads: &'static [u8],
-    pub(super) producer: &'static str,
+    writes: u8,
+    reads: &'static [u8],
+    producer: &'static str,
     seal: Seal,
     compress_above: Option<usize>,
     max_body_bytes: usize,
@@ -88,6 +92,24 @@ impl Codec {
             compress_above,
             max_body_bytes,
         }
+    }
+
+    /// The codec of a release that calls itself so.
+    #[cfg(test)]
+    pub(super) fn with_producer(self, producer: &'static str) -> Self {
+        Self { producer, ..self }
+    }
+
+    /// The codec of the release after this one, if it brings a format. Its layout is the same.
+    #[cfg(test)]
+    pub(super) fn next(self) -> Self {
+        Self { writes: 2, reads: &[2, 1], ..self }
+    }
+
+    /// The codec of the release after [`next`](Self::next).
+    #[cfg(test)]
+    pub(super) fn next_but_one(self) -> Self {
+        Self { writes: 3, reads: &[3, 2], ..self }
     }
 
     /// The bytes of a record; the same for the same record.
@@ -169,7 +191,7 @@ impl Codec {
     fn compress<'a>(&self, raw: &'a [u8]) -> Cow<'a, [u8]> {
         if self.compress_above.is_some_and(|above| raw.len() > above) {
             let packed = lz4_flex::block::compress(raw);
-            if packed.len() < raw.len() {
+            if packed.len() < raw.len() && packed.len() <= MAX_BLOCK_BYTES {
                 return Cow::Owned(packed);
             }
         }
@@ -285,7 +307,8 @@ impl Frame<'_> {
         }
         // Only what gets smaller is compressed, and no block becomes more than this.
         let most = self.stored.len().saturating_mul(MAX_INFLATION);
-        if self.raw_bytes <= self.stored.len() || self.raw_bytes > most {
+        let is_block = self.raw_bytes > self.stored.len() && self.raw_bytes <= most;
+        if !is_block || self.stored.len() > MAX_BLOCK_BYTES {
             return Err(Unreadable::Malformed);
         }
         let mut raw = vec![0; self.raw_bytes];

@@ -40,6 +40,8 @@
 
 mod codec;
 mod cursor;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) mod mend;
 mod seal;
 #[cfg(test)]
 mod tests;

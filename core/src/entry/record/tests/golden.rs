@@ -1,0 +1,79 @@
+//! Released records, byte for byte: `fixtures/records`. A file that is missing is written if
+//! `FRAGCACHE_NEW_RECORDS` is set; one that is there never is.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::super::mend;
+use super::*;
+
+/// What stands in the files as the producer, whatever is released since.
+const PRODUCER: &str = "fragcache/0.1";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/records")
+}
+
+/// The bytes of a released record.
+pub(super) fn released(name: &str) -> Vec<u8> {
+    fs::read(folder().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// Each file with what is in it, and how it was written.
+fn cases() -> Vec<(&'static str, Codec, Decoded)> {
+    let cases = vec![
+        ("v1-plain.bin", plain(), sample()),
+        ("v1-compressed.bin", compressing(), large_sample()),
+        ("v1-never-expires.bin", plain(), Decoded { life: None, stale: 0, ..sample() }),
+        ("v1-no-template.bin", plain(), Decoded { template: None, version: 0, ..sample() }),
+        ("v1-many-labels.bin", plain(), Decoded { labels: many_labels(), ..sample() }),
+        ("v1-no-labels.bin", plain(), Decoded { labels: [].into(), ..sample() }),
+        #[cfg(feature = "mac")]
+        ("v1-signed.bin", signing(), sample()),
+        #[cfg(feature = "mac")]
+        ("v1-signed-compressed.bin", signing(), large_sample()),
+    ];
+    let released = |(name, codec, record)| (name, Codec::with_producer(codec, PRODUCER), record);
+    cases.into_iter().map(released).collect()
+}
+
+#[cfg(feature = "mac")]
+fn signing() -> Codec {
+    Codec::new(Some(mend::SAMPLE_SECRET), Some(256), MAX_BODY_BYTES)
+}
+
+fn many_labels() -> Box<[(u64, LabelVersion)]> {
+    [labels(200), labels(100)].concat().into()
+}
+
+#[test]
+fn released_records_are_read_and_written_as_ever() {
+    for (name, codec, record) in cases() {
+        let bytes = encode(&codec, &record);
+        let path = folder().join(name);
+        if !path.exists() && std::env::var_os("FRAGCACHE_NEW_RECORDS").is_some() {
+            fs::write(&path, &bytes).unwrap();
+        }
+        let released = released(name);
+        assert_eq!(codec.decode(&released).as_ref(), Ok(&record), "{name}");
+        assert!(released == bytes, "{name} is written otherwise than it was released");
+        assert_eq!(codec.next().decode(&released).as_ref(), Ok(&record), "{name}");
+    }
+}
+
+#[test]
+fn every_released_record_is_looked_at() {
+    let known: Vec<_> = cases().into_iter().map(|(name, ..)| name).collect();
+    let mut seen = 0;
+    for file in fs::read_dir(folder()).unwrap() {
+        let name = file.unwrap().file_name().into_string().unwrap();
+        if !name.ends_with(".bin") {
+            continue;
+        }
+        let needs_a_secret = !cfg!(feature = "mac") && name.starts_with("v1-signed");
+        assert!(known.contains(&&*name) || needs_a_secret, "nothing tells what is in {name}");
+        assert_eq!(mend::check(&released(&name)), !needs_a_secret, "{name}");
+        seen += 1;
+    }
+    assert!(seen >= 8, "only {seen} files");
+}
