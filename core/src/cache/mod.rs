@@ -102,7 +102,7 @@ impl FragmentCache {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn disabled() -> Self {
-        Self::assemble(Builder::default(), false)
+        Self::from_builder(Builder { is_null: true, ..Builder::default() })
     }
 
     /// Settings for a cache.
@@ -111,13 +111,9 @@ impl FragmentCache {
     }
 
     pub(crate) fn from_builder(builder: Builder) -> Self {
-        Self::assemble(builder, true)
-    }
-
-    fn assemble(builder: Builder, store: bool) -> Self {
         let hasher = KeyHasher::random();
         let largest = builder.max_entry_bytes.unwrap_or((1 << 20).min(builder.max_bytes / 4 + 1));
-        let near = store.then(|| {
+        let near = (!builder.is_null).then(|| {
             Near::new(
                 builder.max_bytes,
                 builder.max_entries,

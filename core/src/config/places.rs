@@ -1,0 +1,103 @@
+//! Where each setting was read, so that an error about it can say so.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::error::{Error, ErrorKind};
+
+/// Where a setting was read.
+#[derive(Debug, Clone, PartialEq)]
+enum Place {
+    File { name: Arc<str>, line: u32, column: u32 },
+    Variable(String),
+}
+
+/// The places of settings, by names such as `redis.url`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Places(BTreeMap<String, Place>);
+
+impl Places {
+    /// The settings of a file.
+    pub(super) fn of_file(name: &str, text: &str) -> Self {
+        let mut places = BTreeMap::new();
+        let name: Arc<str> = name.into();
+        visit(text, &mut |setting, key, _| {
+            let (line, column) = line_and_column(text, key.start);
+            places
+                .insert(setting.to_owned(), Place::File { name: Arc::clone(&name), line, column });
+        });
+        Self(places)
+    }
+
+    /// The setting of a variable.
+    pub(super) fn note_variable(&mut self, setting: String, variable: &str) {
+        self.0.insert(setting, Place::Variable(variable.to_owned()));
+    }
+
+    /// Takes over all that `over` knows.
+    pub(super) fn merge(&mut self, over: Self) {
+        self.0.extend(over.0);
+    }
+
+    /// An error about a setting.
+    pub(super) fn refuse(&self, setting: &str, message: impl Into<String>) -> Error {
+        let message = message.into();
+        match self.0.get(setting) {
+            Some(Place::File { name, line, column }) => {
+                Error::new(ErrorKind::Config, message).at(name, *line, *column)
+            }
+            Some(Place::Variable(variable)) => {
+                Error::new(ErrorKind::Config, format!("{message} (set by {variable})"))
+            }
+            None => Error::new(ErrorKind::Config, message),
+        }
+    }
+}
+
+/// The setting whose name or value is at `offset`.
+pub(super) fn setting_at(text: &str, offset: usize) -> Option<String> {
+    let mut found = None;
+    visit(text, &mut |setting, key, value| {
+        if key.contains(&offset) || value.contains(&offset) {
+            found = Some(setting.to_owned());
+        }
+    });
+    found
+}
+
+/// Calls `each` with the name of every setting, outer ones first, and where its name and value are.
+fn visit(text: &str, each: &mut dyn FnMut(&str, Range<usize>, Range<usize>)) {
+    if let Ok(table) = DeTable::parse(text) {
+        visit_table("", table.get_ref(), each);
+    }
+}
+
+fn visit_table(
+    above: &str,
+    table: &DeTable<'_>,
+    each: &mut dyn FnMut(&str, Range<usize>, Range<usize>),
+) {
+    for (key, value) in table {
+        let setting = match above {
+            "" => key.get_ref().to_string(),
+            above => format!("{above}.{}", key.get_ref()),
+        };
+        each(&setting, key.span(), value.span());
+        if let DeValue::Table(inner) = value.get_ref() {
+            visit_table(&setting, inner, each);
+        }
+    }
+}
+
+/// One-based line and column of a byte, the column in characters.
+pub(super) fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
+    let before = text.get(..offset).unwrap_or(text);
+    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = before.matches('\n').count() + 1;
+    let column = before.get(start..).unwrap_or_default().chars().count() + 1;
+    let number = |count| u32::try_from(count).unwrap_or(u32::MAX);
+    (number(line), number(column))
+}
