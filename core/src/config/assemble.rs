@@ -26,6 +26,7 @@ pub(super) fn builder(layer: &Layer, stores: &Stores) -> Result<Builder, Error> 
     let settings = &layer.settings;
     let kind = kind(layer, stores)?;
     check_tables(layer, kind)?;
+    check_bounds(layer)?;
     let mut builder = plain(settings);
     if kind == NULL {
         builder = builder.null();
@@ -104,6 +105,27 @@ fn check_tables(layer: &Layer, kind: &str) -> Result<(), Error> {
                 format!(
                     "the table [{table}] is of no use to type = {kind:?}; remove it, or write \
                      {wanted}"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A bound of nothing is told in words of the file; all others are the builder's.
+fn check_bounds(layer: &Layer) -> Result<(), Error> {
+    let Settings { max_bytes, max_entries, .. } = &layer.settings;
+    let bounds = [
+        ("max_bytes", max_bytes.is_some_and(|bytes| bytes.0 == 0)),
+        ("max_entries", max_entries.is_some_and(|count| count.0 == 0)),
+    ];
+    for (setting, is_zero) in bounds {
+        if is_zero {
+            return Err(layer.places.refuse(
+                setting,
+                format!(
+                    "{setting} is 0, and a near level of that size holds nothing; write type = \
+                     \"null\" to store nothing"
                 ),
             ));
         }
@@ -232,10 +254,12 @@ fn open(layer: &Layer, kind: &str, stores: &Stores) -> Result<Arc<dyn Store>, Er
         )),
         _ => {
             let settings = layer.settings.store.clone().unwrap_or_default();
+            let opened = stores.open(kind, &settings).map_err(|error| match error.location() {
+                None => layer.places.about("store", error),
+                Some(_) => error,
+            })?;
             // It was looked up before.
-            stores.open(kind, &settings).unwrap_or_else(|| {
-                Err(layer.places.refuse("type", format!("there is no store {kind:?}")))
-            })
+            opened.ok_or_else(|| layer.places.refuse("type", format!("there is no store {kind:?}")))
         }
     }
 }

@@ -68,6 +68,9 @@ pub(super) fn of_setting(author: &Author<'_>, setting: &str, message: &str) -> S
         return unknown_setting(author, setting, name, &known);
     }
     let shown = author.name(setting);
+    if let Some((name, _)) = unknown(message, "missing field `") {
+        return format!("{shown}.{name} is missing; write it");
+    }
     if let Some((given, known)) = unknown(message, "unknown variant `") {
         let known: Vec<String> = known.iter().map(|known| format!("{known:?}")).collect();
         return format!("{shown}: {given:?} is not known; write {}", known.join(" or "));
@@ -76,15 +79,24 @@ pub(super) fn of_setting(author: &Author<'_>, setting: &str, message: &str) -> S
     if let Some((found, expected)) = told.and_then(|told| told.split_once(", expected ")) {
         // The first word is the type. What is behind it is the value, and not shown.
         let found = found.split([' ', ',']).next().unwrap_or_default();
-        let found = if found == "floating" { "fraction" } else { found };
-        let expected = if expected == "u32" { "a whole number" } else { expected };
-        let expected = if expected == "f64" { "a number" } else { expected };
+        let found = match found {
+            "floating" => "fraction",
+            "map" => "table",
+            "sequence" => "list",
+            found => found,
+        };
+        let expected = match expected {
+            "u32" => "a whole number from 0 on, without quotes",
+            "f64" => "a number without quotes",
+            "a boolean" => "true or false without quotes",
+            expected => expected,
+        };
         return format!("{shown}: this {found} is of no use; write {expected}");
     }
     format!("{shown}: {}", one_line(message))
 }
 
-/// The unknown name and the known ones of a message by serde.
+/// The name that a message of serde's is about, and the known ones.
 fn unknown<'m>(message: &'m str, start: &str) -> Option<(&'m str, Vec<&'m str>)> {
     let (name, rest) = message.strip_prefix(start)?.split_once('`')?;
     Some((name, rest.split('`').skip(1).step_by(2).collect()))
@@ -102,6 +114,14 @@ fn unknown_setting(author: &Author<'_>, setting: &str, name: &str, known: &[&str
         table => format!("{table}.{name}"),
     };
     let told = format!("there is no setting {}", author.name(&within(name)));
+    if let Author::OfVariables(_) = author {
+        // One underscore where two are meant.
+        let mut all =
+            TABLES.iter().flat_map(|(table, names)| names.iter().map(move |n| (table, n)));
+        if let Some((table, within)) = all.find(|(table, n)| format!("{table}_{n}") == name) {
+            return format!("{told}; {}, with two underscores", author.advice(table, within));
+        }
+    }
     if let Some(advice) = flask::advice(&table, name) {
         return format!("{told}; {advice}");
     }
@@ -115,10 +135,15 @@ fn unknown_setting(author: &Author<'_>, setting: &str, name: &str, known: &[&str
     if let Some((other, _)) = TABLES.iter().find(|(_, names)| names.contains(&name)) {
         return format!("{told}; {}", author.advice(other, name));
     }
-    let known: Vec<String> = match author {
-        Author::OfFile => known.iter().map(|&known| known.to_owned()).collect(),
-        Author::OfVariables(_) => known.iter().map(|known| author.name(&within(known))).collect(),
-    };
+    let is_table = |name: &str| table.is_empty() && TABLES.iter().any(|(table, _)| *table == name);
+    let known = known.iter().map(|&known| match author {
+        Author::OfFile => known.to_owned(),
+        Author::OfVariables(_) if is_table(known) || known == "store" => {
+            author.name(&format!("{known}.…"))
+        }
+        Author::OfVariables(_) => author.name(&within(known)),
+    });
+    let known: Vec<String> = known.collect();
     let place = if table.is_empty() { String::new() } else { format!(" of [{table}]") };
     format!("{told}; the settings{place} to write are {}", known.join(", "))
 }

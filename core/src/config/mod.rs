@@ -57,7 +57,7 @@ use sections::{Layer, Settings};
 /// );
 /// # Ok::<(), fragcache::Error>(())
 /// ```
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default)]
 #[must_use]
 pub struct Config(Layer);
 
@@ -161,7 +161,8 @@ impl Config {
     ///
     /// As [`build`](Self::build), and what opening the store fails with.
     pub fn build_with(&self, stores: &Stores) -> Result<FragmentCache, Error> {
-        assemble::builder(&self.0, stores)?.build()
+        let builder = assemble::builder(&self.0, stores)?;
+        builder.build().map_err(|error| self.0.places.locate(error))
     }
 
     /// A builder with these settings, for what only code can say: the observer, the clock.
@@ -203,6 +204,13 @@ impl<'de> Deserialize<'de> for Config {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let settings = Settings::deserialize(deserializer)?;
         Ok(Self(Layer { settings, places: Places::default() }))
+    }
+}
+
+/// Equal are the settings, wherever they were read.
+impl PartialEq for Config {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.settings == other.0.settings
     }
 }
 

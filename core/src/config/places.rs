@@ -44,15 +44,42 @@ impl Places {
 
     /// An error about a setting.
     pub(super) fn refuse(&self, setting: &str, message: impl Into<String>) -> Error {
-        let message = message.into();
-        match self.0.get(setting) {
-            Some(Place::File { name, line, column }) => {
-                Error::new(ErrorKind::Config, message).at(name, *line, *column)
-            }
+        self.about(setting, Error::new(ErrorKind::Config, message))
+    }
+
+    /// The place of a setting, or of the first one in a table.
+    fn get(&self, setting: &str) -> Option<&Place> {
+        let within = || {
+            self.0.iter().find(|(other, _)| {
+                other.strip_prefix(setting).is_some_and(|rest| rest.starts_with('.'))
+            })
+        };
+        self.0.get(setting).or_else(|| within().map(|(_, place)| place))
+    }
+
+    /// An error of what was built, with the place of the setting that it begins to speak of.
+    pub(super) fn locate(&self, error: Error) -> Error {
+        let named = |setting: &str| {
+            let name = setting.rsplit('.').next().unwrap_or(setting);
+            let message = error.message();
+            message.find(name).or_else(|| message.find(&name.replace('_', " ")))
+        };
+        let settings = self.0.keys().filter_map(|setting| Some((named(setting)?, setting)));
+        match settings.min_by_key(|(position, _)| *position) {
+            Some((_, setting)) if error.location().is_none() => self.about(setting, error),
+            _ => error,
+        }
+    }
+
+    /// An error with the place of a setting.
+    pub(super) fn about(&self, setting: &str, error: Error) -> Error {
+        match self.get(setting) {
+            Some(Place::File { name, line, column }) => error.at(name, *line, *column),
             Some(Place::Variable(variable)) => {
-                Error::new(ErrorKind::Config, format!("{message} (set by {variable})"))
+                let message = format!("{} (set by {variable})", error.message());
+                Error::new(error.kind(), message)
             }
-            None => Error::new(ErrorKind::Config, message),
+            None => error,
         }
     }
 }

@@ -95,10 +95,12 @@ settings! {
         password: Secret,
         password_file: PathBuf,
         database: u32,
-        tls_ca: PathBuf,
-        tls_certificate: PathBuf,
-        tls_key: PathBuf,
+        ca_file: PathBuf,
+        client_certificate_file: PathBuf,
+        client_key_file: PathBuf,
         operation_timeout: Span,
+        connect_timeout: Span,
+        queue_length: Count,
     }
 }
 
@@ -165,7 +167,7 @@ fn replace_either<A, B>(
 }
 
 /// Settings, and where each was read.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Layer {
     pub(super) settings: Settings,
     pub(super) places: Places,

@@ -82,8 +82,8 @@ impl Stores {
         &self,
         name: &str,
         settings: &StoreSettings,
-    ) -> Option<Result<Arc<dyn Store>, Error>> {
-        self.0.get(name).map(|open| open(settings))
+    ) -> Result<Option<Arc<dyn Store>>, Error> {
+        self.0.get(name).map(|open| open(settings)).transpose()
     }
 }
 

@@ -45,7 +45,7 @@ fn stores() -> Stores {
 }
 
 /// A value for every setting that has one, other than its default.
-const VALUES: [(&str, &str); 40] = [
+const VALUES: [(&str, &str); 42] = [
     ("type", "'nowhere'"),
     ("default_timeout", "'7m'"),
     ("max_bytes", "'7MiB'"),
@@ -78,10 +78,12 @@ const VALUES: [(&str, &str); 40] = [
     ("redis.password", "'0123'"),
     ("redis.password_file", "'Cargo.toml'"),
     ("redis.database", "7"),
-    ("redis.tls_ca", "'ca.pem'"),
-    ("redis.tls_certificate", "'client.pem'"),
-    ("redis.tls_key", "'client.key'"),
+    ("redis.ca_file", "'ca.pem'"),
+    ("redis.client_certificate_file", "'client.pem'"),
+    ("redis.client_key_file", "'client.key'"),
     ("redis.operation_timeout", "'70ms'"),
+    ("redis.connect_timeout", "'7s'"),
+    ("redis.queue_length", "7"),
     ("file", ""),
     ("file.dir", "'pages'"),
     ("file.mode", "'640'"),
