@@ -11,14 +11,19 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(fixtures("..").join(name)).unwrap()
 }
 
-/// The settings on the page with their examples: rows that begin with `` | `name` | `example` ``,
-/// under a heading that names their table.
+/// The settings on the page with their examples: rows that begin with `` | `name` | `example` ``, in
+/// tables whose first column is `setting`, under a heading that names their table.
 fn told() -> Vec<(String, String)> {
     let (mut table, mut settings) = (String::new(), Vec::new());
+    let mut are_settings = false;
     for line in page("docs/config.md").lines() {
         if let Some(heading) = line.strip_prefix('#') {
             let name = heading.split_once("`[").and_then(|(_, rest)| rest.split_once("]`"));
             table = name.map(|(name, _)| format!("{name}.")).unwrap_or_default();
+        }
+        are_settings = line.starts_with("| setting |") || are_settings && line.starts_with('|');
+        if !are_settings {
+            continue;
         }
         if let Some((name, rest)) = line.strip_prefix("| `").and_then(|row| row.split_once("` | `"))
         {

@@ -81,7 +81,7 @@ fn kind<'l>(layer: &'l Layer, stores: &Stores) -> Result<&'l str, Error> {
 /// A type that is a name. What is none may be a URL with a password.
 fn shown_type(kind: &str) -> String {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
-    match kind.len() <= 60 && kind.chars().all(is_name) {
+    match kind.len() <= 80 && kind.chars().all(is_name) {
         true => format!("{kind:?}"),
         false => "of that name".to_owned(),
     }
@@ -255,7 +255,7 @@ fn open(layer: &Layer, kind: &str, stores: &Stores) -> Result<Arc<dyn Store>, Er
         _ => {
             let settings = layer.settings.store.clone().unwrap_or_default();
             let opened = stores.open(kind, &settings).map_err(|error| match error.location() {
-                None => layer.places.about("store", error),
+                None => layer.places.about(layer.places.named_in(&error).unwrap_or("store"), error),
                 Some(_) => error,
             })?;
             // It was looked up before.

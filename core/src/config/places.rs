@@ -71,6 +71,12 @@ impl Places {
         }
     }
 
+    /// The setting that an error names in full.
+    pub(super) fn named_in(&self, error: &Error) -> Option<&str> {
+        let named = self.0.keys().filter(|setting| error.message().contains(&***setting));
+        named.filter(|setting| setting.contains('.')).max_by_key(|s| s.len()).map(String::as_str)
+    }
+
     /// An error with the place of a setting.
     pub(super) fn about(&self, setting: &str, error: Error) -> Error {
         match self.get(setting) {
