@@ -7,12 +7,16 @@
 
 mod fault;
 mod operation;
+#[cfg(all(feature = "redis", not(fragcache_shuttle)))]
+mod redis;
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 pub use fault::{Fault, StoreError};
 pub use operation::{Operation, Reply};
+#[cfg(all(feature = "redis", not(fragcache_shuttle)))]
+pub use redis::{RedisOptions, RedisStore};
 
 /// A value as a store returns it.
 pub type Value = Vec<u8>;
@@ -117,6 +121,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// When it could not.
     fn sweep(&self) -> Result<u64, StoreError> {
         Ok(0)
+    }
+
+    /// What a health report shows of the store: names in `snake_case`, and numbers as they are now.
+    /// Never blocks. A store behind a network counts its `round_trips`.
+    fn gauges(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
     }
 }
 
