@@ -84,12 +84,21 @@ fn whatever_a_builder_can_be_told_can_be_configured() {
     let builder = methods("core/src/builder.rs");
     let policy = methods("core/src/policy.rs").into_iter().map(|name| format!("policy.{name}"));
     let level = methods("core/src/far/settings.rs");
+    // What a file cannot hold, it names the file of.
+    let redis = |name: &str| match name {
+        "client_certificate_files" => Some("redis.client_key_file".to_owned()),
+        "ca_pem" | "client_certificate_pem" => None,
+        name => Some(format!("redis.{name}")),
+    };
+    let server = methods("core/src/store/redis/options.rs");
+    assert!(server.len() > 5, "{server:?}");
     assert!(builder.len() > 10 && level.len() > 5, "{builder:?} {level:?}");
     let wanted = builder
         .into_iter()
         .filter(|name| !not_settings.contains(&&**name) && name != "policy")
         .chain(policy)
-        .chain(level.iter().map(|name| far(name)));
+        .chain(level.iter().map(|name| far(name)))
+        .chain(server.iter().filter_map(|name| redis(name)));
     for setting in wanted {
         assert!(settings.contains(&setting), "no setting for {setting}");
     }

@@ -9,6 +9,7 @@ use crate::far::FarLevel;
 use crate::policy::Policy;
 use crate::store::Store;
 
+use super::builtin;
 use super::explain::closest;
 use super::flask;
 use super::sections::{FarSettings, Layer, PolicySettings, Settings};
@@ -18,8 +19,8 @@ use super::value::Secret;
 /// Types of this crate's own.
 const MEMORY: &str = "memory";
 const NULL: &str = "null";
-pub(super) const REDIS: &str = "redis";
-pub(super) const FILE: &str = "file";
+const REDIS: &str = "redis";
+const FILE: &str = "file";
 const TYPES: [&str; 4] = [MEMORY, NULL, REDIS, FILE];
 
 pub(super) fn builder(layer: &Layer, stores: &Stores) -> Result<Builder, Error> {
@@ -246,12 +247,8 @@ pub(super) fn secret(
 /// The store of a type that has one.
 fn open(layer: &Layer, kind: &str, stores: &Stores) -> Result<Arc<dyn Store>, Error> {
     match kind {
-        REDIS | FILE => Err(layer.places.refuse(
-            "type",
-            format!(
-                "type = {kind:?} needs the feature `{kind}` of fragcache; add it to Cargo.toml"
-            ),
-        )),
+        REDIS => builtin::redis(layer),
+        FILE => builtin::file(layer),
         _ => {
             let settings = layer.settings.store.clone().unwrap_or_default();
             let opened = stores.open(kind, &settings).map_err(|error| match error.location() {

@@ -2,6 +2,7 @@
 //! written is in `sections.rs`, and what it does in `assemble.rs`.
 
 mod assemble;
+mod builtin;
 mod environment;
 mod explain;
 mod flask;

@@ -57,6 +57,15 @@ impl Places {
         self.0.get(setting).or_else(|| within().map(|(_, place)| place))
     }
 
+    /// The setting of a table that an error speaks of first, or the table.
+    pub(super) fn in_table<'s>(&'s self, table: &'s str, error: &Error) -> &'s str {
+        let names = self.0.keys().filter_map(|setting| {
+            let name = setting.strip_prefix(table)?.strip_prefix('.')?;
+            Some((error.message().find(name)?, &**setting))
+        });
+        names.min().map_or(table, |(_, setting)| setting)
+    }
+
     /// An error of what was built, with the place of the setting that it begins to speak of.
     pub(super) fn locate(&self, error: Error) -> Error {
         let named = |setting: &str| {
