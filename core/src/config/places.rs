@@ -110,18 +110,17 @@ pub(super) fn setting_at(text: &str, offset: usize) -> Option<String> {
     found
 }
 
+/// Is told of a setting: its name, where that is written, and where its value is.
+type Visit<'v> = dyn FnMut(&str, Range<usize>, Range<usize>) + 'v;
+
 /// Calls `each` with the name of every setting, outer ones first, and where its name and value are.
-fn visit(text: &str, each: &mut dyn FnMut(&str, Range<usize>, Range<usize>)) {
+fn visit(text: &str, each: &mut Visit<'_>) {
     if let Ok(table) = DeTable::parse(text) {
         visit_table("", table.get_ref(), each);
     }
 }
 
-fn visit_table(
-    above: &str,
-    table: &DeTable<'_>,
-    each: &mut dyn FnMut(&str, Range<usize>, Range<usize>),
-) {
+fn visit_table(above: &str, table: &DeTable<'_>, each: &mut Visit<'_>) {
     for (key, value) in table {
         let setting = match above {
             "" => key.get_ref().to_string(),

@@ -110,6 +110,8 @@ settings! {
         max_bytes: Bytes,
         max_records: Count,
         mode: Permissions,
+        deadline: Span,
+        durable: bool,
     }
 }
 

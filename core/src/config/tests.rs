@@ -45,7 +45,7 @@ fn stores() -> Stores {
 }
 
 /// A value for every setting that has one, other than its default.
-const VALUES: [(&str, &str); 42] = [
+const VALUES: [(&str, &str); 44] = [
     ("type", "'nowhere'"),
     ("default_timeout", "'7m'"),
     ("max_bytes", "'7MiB'"),
@@ -87,6 +87,8 @@ const VALUES: [(&str, &str); 42] = [
     ("file", ""),
     ("file.dir", "'pages'"),
     ("file.mode", "'640'"),
+    ("file.deadline", "'70ms'"),
+    ("file.durable", "true"),
     ("store", ""),
 ];
 

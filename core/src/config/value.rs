@@ -54,9 +54,9 @@ pub(super) struct Span(pub(super) Duration);
 impl Span {
     const EXPECTED: &str = "seconds (300) or a duration (\"90s\", \"1h 30m\")";
 
-    fn read<E: serde::de::Error>(written: Written, expected: &str) -> Result<Self, E> {
+    fn read<E: serde::de::Error>(written: &Written, expected: &str) -> Result<Self, E> {
         let too_long = || E::custom(format_args!("no clock can count so long; write {expected}"));
-        let parsed = match &written {
+        let parsed = match written {
             Written::Whole(seconds) => Ok(Duration::from_secs(*seconds)),
             Written::Fraction(seconds) => Duration::try_from_secs_f64(*seconds).map_err(|_| {
                 E::custom(format_args!("{seconds} is no number of seconds; write {expected}"))
@@ -76,7 +76,7 @@ impl Span {
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::read(deserializer.deserialize_any(AnyOf(Self::EXPECTED))?, Self::EXPECTED)
+        Self::read(&deserializer.deserialize_any(AnyOf(Self::EXPECTED))?, Self::EXPECTED)
     }
 }
 
@@ -89,7 +89,7 @@ impl<'de> Deserialize<'de> for Life {
         const EXPECTED: &str = "seconds (300), a duration (\"90s\", \"1h 30m\") or \"never\"";
         match deserializer.deserialize_any(AnyOf(EXPECTED))? {
             Written::Text(text) if text == NEVER => Ok(Self(None)),
-            written => match Span::read(written, EXPECTED)? {
+            written => match Span::read(&written, EXPECTED)? {
                 Span(Duration::ZERO) => Err(D::Error::custom(
                     "0 is \"for ever\" in Flask-Caching and \"don't cache\" in Django; write \
                      \"never\" for fragments that never expire, or type = \"null\" to store nothing",
@@ -111,7 +111,7 @@ impl Bytes {
         let refuse = |shown: &dyn fmt::Display| {
             E::custom(format_args!("{shown} is no size; write {expected}"))
         };
-        let number = match &written {
+        let number = match written {
             Written::Whole(number) => Some(*number),
             Written::Fraction(number) => return Err(refuse(number)),
             Written::Text(text) => parse_bytes(text),
