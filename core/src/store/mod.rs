@@ -6,12 +6,16 @@
 //! whether they keep the contract.
 
 mod fault;
+#[cfg(all(feature = "file", unix, not(fragcache_shuttle)))]
+mod file;
 pub(crate) mod operation;
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 pub use fault::{Fault, StoreError};
+#[cfg(all(feature = "file", unix, not(fragcache_shuttle)))]
+pub use file::{FileOptions, FileStore};
 pub use operation::{Operation, Reply};
 
 /// A value as a store returns it.
