@@ -6,7 +6,9 @@
 //! whether they keep the contract.
 
 mod fault;
-mod operation;
+#[cfg(all(feature = "file", unix, not(fragcache_shuttle)))]
+mod file;
+pub(crate) mod operation;
 #[cfg(all(feature = "redis", not(fragcache_shuttle)))]
 mod redis;
 
@@ -14,6 +16,8 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 pub use fault::{Fault, StoreError};
+#[cfg(all(feature = "file", unix, not(fragcache_shuttle)))]
+pub use file::{FileOptions, FileStore};
 pub use operation::{Operation, Reply};
 #[cfg(all(feature = "redis", not(fragcache_shuttle)))]
 pub use redis::{RedisOptions, RedisStore};
