@@ -148,6 +148,25 @@ fn the_process_environment_is_read_by_its_prefix() {
 }
 
 #[test]
+fn a_folder_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().join("pages");
+    let table = format!(
+        "type = 'file'\n[file]\ndir = '{}'\nmax_bytes = '2MiB'\nmax_records = 100\nmode = '640'\n\
+         deadline = '1s'\ndurable = true",
+        dir.display()
+    );
+    Config::from_toml(&table).unwrap().build().unwrap();
+    assert!(dir.is_dir());
+
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let table = format!("type = 'file'\n[file]\ndir = '{}'", file.display());
+    let error = Config::from_toml(&table).unwrap().build().unwrap_err();
+    assert!(error.to_string().ends_with("(in config:2:2)"), "{error}");
+}
+
+#[test]
 fn a_file_is_named_in_its_errors() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache.toml");

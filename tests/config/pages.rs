@@ -91,14 +91,17 @@ fn whatever_a_builder_can_be_told_can_be_configured() {
         name => Some(format!("redis.{name}")),
     };
     let server = methods("core/src/store/redis/options.rs");
-    assert!(server.len() > 5, "{server:?}");
+    let folder = methods("core/src/store/file/options.rs");
+    assert!(server.len() > 5 && folder.len() > 4, "{server:?} {folder:?}");
+    let folder = folder.into_iter().filter(|name| name != "clock");
     assert!(builder.len() > 10 && level.len() > 5, "{builder:?} {level:?}");
     let wanted = builder
         .into_iter()
         .filter(|name| !not_settings.contains(&&**name) && name != "policy")
         .chain(policy)
         .chain(level.iter().map(|name| far(name)))
-        .chain(server.iter().filter_map(|name| redis(name)));
+        .chain(server.iter().filter_map(|name| redis(name)))
+        .chain(folder.map(|name| format!("file.{name}")));
     for setting in wanted {
         assert!(settings.contains(&setting), "no setting for {setting}");
     }

@@ -74,11 +74,46 @@ pub(super) fn redis(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
     Err(needs_feature(layer, "redis"))
 }
 
-// Until there is one.
+#[cfg(all(feature = "file", unix, not(fragcache_shuttle)))]
+pub(super) fn file(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
+    use crate::store::FileStore;
+
+    let places = &layer.places;
+    let settings = layer.settings.file.clone().unwrap_or_default();
+    let Some(dir) = settings.dir else {
+        return Err(places.refuse(
+            if layer.settings.file.is_some() { "file" } else { "type" },
+            "type = \"file\" needs a folder; write dir = \"/var/cache/…\" in the table [file]",
+        ));
+    };
+    let mut options = FileStore::options();
+    if let Some(bytes) = settings.max_bytes {
+        options = options.max_bytes(bytes.0 as u64);
+    }
+    if let Some(records) = settings.max_records {
+        options = options.max_records(records.0 as u64);
+    }
+    if let Some(mode) = settings.mode {
+        options = options.mode(mode.0);
+    }
+    if let Some(deadline) = settings.deadline {
+        options = options.deadline(deadline.0);
+    }
+    if let Some(yes) = settings.durable {
+        options = options.durable(yes);
+    }
+    match options.open(dir) {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(places.about(places.in_table("file", &error), error)),
+    }
+}
+
+#[cfg(not(all(feature = "file", unix, not(fragcache_shuttle))))]
 pub(super) fn file(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
     Err(needs_feature(layer, "file"))
 }
 
+#[cfg(not(all(feature = "file", feature = "redis", unix, not(fragcache_shuttle))))]
 fn needs_feature(layer: &Layer, kind: &str) -> Error {
     layer.places.refuse(
         "type",
