@@ -66,8 +66,12 @@ fn nothing_is_left_undone_or_skipped() {
 
 #[test]
 fn every_error_snapshot_and_story_snapshot_has_its_file() {
-    for (folder, prefix) in [("errors", "error@"), ("stories", "story@"), ("rewrites", "rewrite@")]
-    {
+    for (folder, prefix) in [
+        ("config", "config@"),
+        ("errors", "error@"),
+        ("stories", "story@"),
+        ("rewrites", "rewrite@"),
+    ] {
         let folder = fixtures(folder);
         let (mut checked, snapshots) = (0, folder.join("snapshots"));
         for (path, _) in files(&snapshots, "snap") {
@@ -119,6 +123,7 @@ fn the_pages_name_no_file_that_is_gone() {
         "COMPATIBILITY.md",
         "CONTRIBUTING.md",
         "benches/README.md",
+        "docs/config.md",
         "docs/deleting.md",
         "docs/keys.md",
         "docs/nesting.md",

@@ -41,6 +41,8 @@ pub struct Builder {
     pub(crate) policy: Policy,
     pub(crate) ageing: Ageing,
     pub(crate) far: Option<FarLevel>,
+    /// Whether nothing is stored at all.
+    pub(crate) is_null: bool,
     pub(crate) protections: Protections,
 }
 
@@ -58,6 +60,7 @@ impl Default for Builder {
             policy: Policy::default(),
             ageing: Ageing::default(),
             far: None,
+            is_null: false,
             protections: Protections::default(),
         }
     }
@@ -173,6 +176,13 @@ impl Builder {
     /// What becomes of mistakes, warnings and annotations; see [`Policy`].
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
+        self
+    }
+
+    /// A cache that stores nothing.
+    #[cfg(feature = "config")]
+    pub(crate) fn null(mut self) -> Self {
+        self.is_null = true;
         self
     }
 

@@ -10,6 +10,8 @@ mod batch;
 mod builder;
 mod cache;
 mod clock;
+#[cfg(feature = "config")]
+pub mod config;
 pub mod engine;
 mod entry;
 mod error;

@@ -89,7 +89,7 @@ impl FragmentCache {
     /// assert_eq!(cache.stats().hits, 0);
     /// ```
     pub fn in_memory() -> Self {
-        Self::assemble(Builder::default(), true)
+        Self::assemble(Builder::default())
     }
 
     /// A cache that stores nothing: every body is rendered, every deletion finds nothing.
@@ -105,7 +105,7 @@ impl FragmentCache {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn disabled() -> Self {
-        Self::assemble(Builder::default(), false)
+        Self::assemble(Builder { is_null: true, ..Builder::default() })
     }
 
     /// Settings for a cache.
@@ -114,14 +114,15 @@ impl FragmentCache {
     }
 
     pub(crate) fn from_builder(builder: Builder) -> Result<Self, Error> {
-        let cache = Self::assemble(builder, true);
+        let cache = Self::assemble(builder);
         if let Some(far) = &cache.shared.far {
             Keeper::start(Arc::downgrade(&cache.shared), Arc::clone(&far.errands))?;
         }
         Ok(cache)
     }
 
-    fn assemble(builder: Builder, store: bool) -> Self {
+    fn assemble(builder: Builder) -> Self {
+        let store = !builder.is_null;
         let hasher = match &builder.far {
             Some(level) => KeyHasher::of_fleet(level.secret()),
             None => KeyHasher::random(),

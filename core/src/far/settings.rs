@@ -128,7 +128,8 @@ impl FarLevel {
         }
         if self.mac_key.as_ref().is_some_and(|key| key.0.len() < MIN_MAC_KEY_BYTES) {
             return refuse(format!(
-                "the secret that entries are signed with is shorter than {MIN_MAC_KEY_BYTES} bytes"
+                "the mac_key that entries are signed with is shorter than {MIN_MAC_KEY_BYTES} bytes; \
+                 write a longer one"
             ));
         }
         if self.mac_key.is_some() && !cfg!(feature = "mac") {

@@ -6,13 +6,21 @@
 //! whether they keep the contract.
 
 mod fault;
+#[cfg(all(feature = "file", unix, not(fragcache_shuttle)))]
+mod file;
 pub(crate) mod operation;
+#[cfg(all(feature = "redis", not(fragcache_shuttle)))]
+mod redis;
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 pub use fault::{Fault, StoreError};
+#[cfg(all(feature = "file", unix, not(fragcache_shuttle)))]
+pub use file::{FileOptions, FileStore};
 pub use operation::{Operation, Reply};
+#[cfg(all(feature = "redis", not(fragcache_shuttle)))]
+pub use redis::{RedisOptions, RedisStore};
 
 /// A value as a store returns it.
 pub type Value = Vec<u8>;
@@ -110,11 +118,6 @@ pub trait Store: Debug + Send + Sync + 'static {
         Err(StoreError::new(Fault::Unsupported, "this store cannot list its keys"))
     }
 
-    /// What the store counts, for health reports: a name in lower case for each number.
-    fn gauges(&self) -> Vec<(&'static str, u64)> {
-        Vec::new()
-    }
-
     /// Removes what is over, if the store does not do that by itself; how many records went.
     ///
     /// # Errors
@@ -122,6 +125,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// When it could not.
     fn sweep(&self) -> Result<u64, StoreError> {
         Ok(0)
+    }
+
+    /// What a health report shows of the store: names in `snake_case`, and numbers as they are now.
+    /// Never blocks. A store behind a network counts its `round_trips`.
+    fn gauges(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
     }
 }
 

@@ -1,0 +1,262 @@
+//! From settings to a builder: what goes together, and what each setting does.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::builder::Builder;
+use crate::error::Error;
+use crate::far::FarLevel;
+use crate::policy::Policy;
+use crate::store::Store;
+
+use super::builtin;
+use super::explain::closest;
+use super::flask;
+use super::sections::{FarSettings, Layer, PolicySettings, Settings};
+use super::stores::Stores;
+use super::value::Secret;
+
+/// Types of this crate's own.
+const MEMORY: &str = "memory";
+const NULL: &str = "null";
+const REDIS: &str = "redis";
+const FILE: &str = "file";
+const TYPES: [&str; 4] = [MEMORY, NULL, REDIS, FILE];
+
+pub(super) fn builder(layer: &Layer, stores: &Stores) -> Result<Builder, Error> {
+    let settings = &layer.settings;
+    let kind = kind(layer, stores)?;
+    check_tables(layer, kind)?;
+    check_bounds(layer)?;
+    let mut builder = plain(settings);
+    if kind == NULL {
+        builder = builder.null();
+    } else if kind != MEMORY {
+        let level = FarLevel::shared(open(layer, kind, stores)?);
+        builder = builder.far(match &settings.far {
+            Some(far) => far_level(layer, far, level)?,
+            None => level,
+        });
+    }
+    Ok(builder)
+}
+
+/// The type, which is known.
+fn kind<'l>(layer: &'l Layer, stores: &Stores) -> Result<&'l str, Error> {
+    if let Some(taken) = stores.names().find(|name| TYPES.contains(name)) {
+        return Err(layer.places.refuse(
+            "",
+            format!("a store of your own is called {taken:?}, which is taken; write another name"),
+        ));
+    }
+    let Some(kind) = layer.settings.r#type.as_deref() else {
+        return Err(layer.places.refuse(
+            "",
+            "there is no type, which in Flask-Caching means the null cache; write type = \
+             \"memory\" to cache in this process, \"redis\" or \"file\" to share, or \"null\" to \
+             cache nothing",
+        ));
+    };
+    if TYPES.contains(&kind) || stores.names().any(|name| name == kind) {
+        return Ok(kind);
+    }
+    let shown = shown_type(kind);
+    let message = if let Some(advice) = flask::type_advice(kind) {
+        format!("type {shown} is Flask-Caching's; {advice}")
+    } else {
+        let known = || TYPES.into_iter().chain(stores.names());
+        match closest(kind, known()) {
+            Some(near) => format!("there is no type {shown}; did you mean {near:?}? write that"),
+            None => {
+                let known: Vec<String> = known().map(|name| format!("{name:?}")).collect();
+                format!(
+                    "there is no type {shown}; write {}, or give a store of that name to build_with",
+                    known.join(", ")
+                )
+            }
+        }
+    };
+    Err(layer.places.refuse("type", message))
+}
+
+/// A type that is a name. What is none may be a URL with a password.
+fn shown_type(kind: &str) -> String {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    match kind.len() <= 80 && kind.chars().all(is_name) {
+        true => format!("{kind:?}"),
+        false => "of that name".to_owned(),
+    }
+}
+
+/// Each table belongs to a type. The null cache does not mind any, so that one word switches a cache
+/// off.
+fn check_tables(layer: &Layer, kind: &str) -> Result<(), Error> {
+    let settings = &layer.settings;
+    let is_own = !TYPES.contains(&kind);
+    let tables = [
+        ("redis", settings.redis.is_some(), kind == REDIS, "type = \"redis\""),
+        ("file", settings.file.is_some(), kind == FILE, "type = \"file\""),
+        ("store", settings.store.is_some(), is_own, "the type of a store of your own"),
+        ("far", settings.far.is_some(), kind != MEMORY, "a type that is shared, such as \"redis\""),
+    ];
+    for (table, is_given, fits, wanted) in tables {
+        if is_given && !fits && kind != NULL {
+            return Err(layer.places.refuse(
+                table,
+                format!(
+                    "the table [{table}] is of no use to type = {kind:?}; remove it, or write \
+                     {wanted}"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A bound of nothing is told in words of the file; all others are the builder's.
+fn check_bounds(layer: &Layer) -> Result<(), Error> {
+    let Settings { max_bytes, max_entries, .. } = &layer.settings;
+    let bounds = [
+        ("max_bytes", max_bytes.is_some_and(|bytes| bytes.0 == 0)),
+        ("max_entries", max_entries.is_some_and(|count| count.0 == 0)),
+    ];
+    for (setting, is_zero) in bounds {
+        if is_zero {
+            return Err(layer.places.refuse(
+                setting,
+                format!(
+                    "{setting} is 0, and a near level of that size holds nothing; write type = \
+                     \"null\" to store nothing"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// What needs no store.
+fn plain(settings: &Settings) -> Builder {
+    let mut builder = Builder::default();
+    macro_rules! set {
+        ($($setting:ident: |$value:ident| $argument:expr,)*) => {
+            $(if let Some($value) = &settings.$setting {
+                builder = builder.$setting($argument);
+            })*
+        };
+    }
+    set! {
+        default_timeout: |life| life.0,
+        max_bytes: |bytes| bytes.0,
+        max_entries: |count| count.0,
+        max_entry_bytes: |bytes| bytes.0,
+        max_labels: |count| count.0,
+        wait_limit: |span| span.0,
+        stale_window: |span| span.0,
+        refresh_backoff: |span| span.0,
+        jitter: |share| *share,
+        early_refresh: |beta| *beta,
+        replica_lag: |span| span.0,
+        policy: |settings| policy(settings),
+    }
+    builder
+}
+
+fn policy(settings: &PolicySettings) -> Policy {
+    let mut policy = Policy::default();
+    if let Some(mistake) = settings.bad_arguments {
+        policy = policy.bad_arguments(mistake.into());
+    }
+    if let Some(yes) = settings.repeated_unnamed_is_error {
+        policy = policy.repeated_unnamed_is_error(yes);
+    }
+    if let Some(yes) = settings.annotations {
+        policy = policy.annotations(yes);
+    }
+    if let Some(yes) = settings.warnings_are_errors {
+        policy = policy.warnings_are_errors(yes);
+    }
+    policy
+}
+
+fn far_level(layer: &Layer, far: &FarSettings, mut level: FarLevel) -> Result<FarLevel, Error> {
+    if let Some(prefix) = &far.prefix {
+        level = level.prefix(prefix);
+    }
+    match (far.near, far.near_life) {
+        (Some(false), Some(_)) => {
+            return Err(layer.places.refuse(
+                "far.near",
+                "near = false is without the near level whose near_life is set; remove one of them",
+            ));
+        }
+        (Some(false), None) => level = level.without_near(),
+        (_, Some(life)) => level = level.near_life(life.0),
+        (_, None) => {}
+    }
+    let key = ("far.mac_key", &far.mac_key, &far.mac_key_file);
+    if let Some(key) = secret(layer, key.0, key.1.as_ref(), key.2.as_deref())? {
+        level = level.mac_key(key);
+    }
+    if let Some(bytes) = far.compress_above {
+        level = level.compress_above(bytes.0);
+    }
+    if let Some(life) = far.lease {
+        level = level.lease(life.0);
+    }
+    if let Some(life) = far.longest_life {
+        level = level.longest_life(life.0);
+    }
+    Ok(level)
+}
+
+/// A secret that is written down, or in a file whose last line may end.
+pub(super) fn secret(
+    layer: &Layer,
+    setting: &str,
+    written: Option<&Secret>,
+    file: Option<&Path>,
+) -> Result<Option<String>, Error> {
+    let name = setting.rsplit('.').next().unwrap_or(setting);
+    match (written, file) {
+        (Some(_), Some(_)) => Err(layer
+            .places
+            .refuse(setting, format!("both {name} and {name}_file are set; remove one of them"))),
+        (Some(secret), None) => Ok(Some(secret.0.clone())),
+        (None, Some(path)) => {
+            let place = format!("{setting}_file");
+            let text = std::fs::read_to_string(path).map_err(|cause| {
+                let message = format!(
+                    "{name}_file {} cannot be read: {}; write the path of a text file",
+                    path.display(),
+                    cause.kind()
+                );
+                layer.places.refuse(&place, message).with_source(cause)
+            })?;
+            match text.trim_end_matches(['\r', '\n']) {
+                "" => Err(layer.places.refuse(
+                    &place,
+                    format!("{name}_file {} is empty; write a secret in it", path.display()),
+                )),
+                secret => Ok(Some(secret.to_owned())),
+            }
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+/// The store of a type that has one.
+fn open(layer: &Layer, kind: &str, stores: &Stores) -> Result<Arc<dyn Store>, Error> {
+    match kind {
+        REDIS => builtin::redis(layer),
+        FILE => builtin::file(layer),
+        _ => {
+            let settings = layer.settings.store.clone().unwrap_or_default();
+            let opened = stores.open(kind, &settings).map_err(|error| match error.location() {
+                None => layer.places.about(layer.places.named_in(&error).unwrap_or("store"), error),
+                Some(_) => error,
+            })?;
+            // It was looked up before.
+            opened.ok_or_else(|| layer.places.refuse("type", format!("there is no store {kind:?}")))
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What serde and toml say of a mistake, in words that help, and without what is written in a
+//! setting's place: it may be a secret.
+
+use crate::error::{Error, ErrorKind};
+
+use super::environment;
+use super::flask;
+use super::places::{line_and_column, setting_at};
+use super::sections::TABLES;
+
+/// An error in a file. Toml's own text quotes the line, so only its message is used.
+pub(super) fn of_file(name: &str, text: &str, cause: &toml::de::Error) -> Error {
+    let (offset, place) = match cause.span() {
+        Some(span) => (Some(span.start), line_and_column(text, span.start)),
+        None => (None, (1, 1)),
+    };
+    let setting = offset.and_then(|offset| setting_at(text, offset));
+    let message = match &setting {
+        Some(setting) => of_setting(&Author::OfFile, setting, cause.message()),
+        None if toml::de::DeTable::parse(text).is_ok() => one_line(cause.message()),
+        None => format!("this is no TOML: {}", one_line(cause.message())),
+    };
+    Error::new(ErrorKind::Config, message).at(name, place.0, place.1)
+}
+
+/// An error in the settings of a store of the user's own, of which toml tells the place by
+/// ``in `name` `` on a line of its own.
+pub(super) fn of_own(text: &str) -> String {
+    let (message, place) = text.trim_end().rsplit_once("\nin `").unwrap_or((text, ""));
+    let setting = match place.trim_end_matches('`') {
+        "" => "store".to_owned(),
+        place => format!("store.{place}"),
+    };
+    of_setting(&Author::OfFile, &setting, message)
+}
+
+/// Who is told, and how settings are called there.
+pub(super) enum Author<'p> {
+    OfFile,
+    /// With this prefix.
+    OfVariables(&'p str),
+}
+
+impl Author<'_> {
+    fn name(&self, setting: &str) -> String {
+        match self {
+            Self::OfFile => setting.to_owned(),
+            Self::OfVariables(prefix) => environment::variable(prefix, setting),
+        }
+    }
+
+    /// The advice to use a setting of a table.
+    fn advice(&self, table: &str, name: &str) -> String {
+        match (self, table) {
+            (Self::OfVariables(_), "") => format!("write {}", self.name(name)),
+            (Self::OfVariables(_), table) => {
+                format!("write {}", self.name(&format!("{table}.{name}")))
+            }
+            (Self::OfFile, "") => format!("write {name} above all tables"),
+            (Self::OfFile, table) => format!("write {name} in the table [{table}]"),
+        }
+    }
+}
+
+/// What serde says of a setting, in our words.
+pub(super) fn of_setting(author: &Author<'_>, setting: &str, message: &str) -> String {
+    if let Some((name, known)) = unknown(message, "unknown field `") {
+        return unknown_setting(author, setting, name, &known);
+    }
+    let shown = author.name(setting);
+    if let Some((name, _)) = unknown(message, "missing field `") {
+        return format!("{shown}.{name} is missing; write it");
+    }
+    if let Some((given, known)) = unknown(message, "unknown variant `") {
+        let known: Vec<String> = known.iter().map(|known| format!("{known:?}")).collect();
+        return format!("{shown}: {given:?} is not known; write {}", known.join(" or "));
+    }
+    let told = message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: "));
+    if let Some((found, expected)) = told.and_then(|told| told.split_once(", expected ")) {
+        // The first word is the type. What is behind it is the value, and not shown.
+        let found = found.split([' ', ',']).next().unwrap_or_default();
+        let found = match found {
+            "floating" => "fraction",
+            "map" => "table",
+            "sequence" => "list",
+            found => found,
+        };
+        let expected = match expected {
+            "u32" => "a whole number from 0 on, without quotes",
+            "f64" => "a number without quotes",
+            "a boolean" => "true or false without quotes",
+            expected => expected,
+        };
+        return format!("{shown}: this {found} is of no use; write {expected}");
+    }
+    format!("{shown}: {}", one_line(message))
+}
+
+/// The name that a message of serde's is about, and the known ones.
+fn unknown<'m>(message: &'m str, start: &str) -> Option<(&'m str, Vec<&'m str>)> {
+    let (name, rest) = message.strip_prefix(start)?.split_once('`')?;
+    Some((name, rest.split('`').skip(1).step_by(2).collect()))
+}
+
+fn unknown_setting(author: &Author<'_>, setting: &str, name: &str, known: &[&str]) -> String {
+    // The place of the mistake is the setting, something in it, or the table around it.
+    let path: Vec<&str> = setting.split('.').filter(|part| !part.is_empty()).collect();
+    let table = match path.iter().rposition(|part| *part == name) {
+        Some(position) => path.get(..position).unwrap_or_default().join("."),
+        None => path.join("."),
+    };
+    let within = |name: &str| match &*table {
+        "" => name.to_owned(),
+        table => format!("{table}.{name}"),
+    };
+    let told = format!("there is no setting {}", author.name(&within(name)));
+    if let Author::OfVariables(_) = author {
+        // One underscore where two are meant.
+        let mut all =
+            TABLES.iter().flat_map(|(table, names)| names.iter().map(move |n| (table, n)));
+        if let Some((table, within)) = all.find(|(table, n)| format!("{table}_{n}") == name) {
+            return format!("{told}; {}, with two underscores", author.advice(table, within));
+        }
+    }
+    if let Some(advice) = flask::advice(&table, name) {
+        return format!("{told}; {advice}");
+    }
+    if let Some(near) = closest(name, known.iter().copied()) {
+        let near = match author {
+            Author::OfFile => near.to_owned(),
+            Author::OfVariables(_) => author.name(&within(near)),
+        };
+        return format!("{told}; did you mean {near}? write that, or remove it");
+    }
+    if let Some((other, _)) = TABLES.iter().find(|(_, names)| names.contains(&name)) {
+        return format!("{told}; {}", author.advice(other, name));
+    }
+    let is_table = |name: &str| table.is_empty() && TABLES.iter().any(|(table, _)| *table == name);
+    let known = known.iter().map(|&known| match author {
+        Author::OfFile => known.to_owned(),
+        Author::OfVariables(_) if is_table(known) || known == "store" => {
+            author.name(&format!("{known}.…"))
+        }
+        Author::OfVariables(_) => author.name(&within(known)),
+    });
+    let known: Vec<String> = known.collect();
+    let place = if table.is_empty() { String::new() } else { format!(" of [{table}]") };
+    format!("{told}; the settings{place} to write are {}", known.join(", "))
+}
+
+/// The name that was most likely meant.
+pub(super) fn closest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let lower = name.to_lowercase().replace('-', "_");
+    known
+        .map(|known| (distance(&lower, known), known))
+        .filter(|(distance, known)| *distance <= 1 + known.len() / 5)
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, known)| known)
+}
+
+/// How many letters are to be added, removed or replaced between two names.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, c) in one.chars().enumerate() {
+        let mut diagonal = i;
+        let mut left = i + 1;
+        for (cell, d) in row.iter_mut().skip(1).zip(&other) {
+            let replaced = diagonal + usize::from(c != *d);
+            diagonal = *cell;
+            left = replaced.min(left + 1).min(*cell + 1);
+            *cell = left;
+        }
+        if let Some(first) = row.first_mut() {
+            *first = i + 1;
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}

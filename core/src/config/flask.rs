@@ -1,0 +1,83 @@
+//! The names of Flask-Caching, for those who come from there: what to write instead.
+
+/// Flask-Caching's settings without `CACHE_`, and what to write here.
+const SETTINGS: [(&str, &str); 28] = [
+    ("type", "write type above all tables"),
+    ("default_timeout", "write default_timeout"),
+    ("threshold", "write max_entries, or max_bytes"),
+    ("key_prefix", "write prefix in the table [far]"),
+    ("dir", "write dir in the table [file]"),
+    ("redis_url", "write url in the table [redis]"),
+    ("redis_host", "write url = \"redis://host:port\" in the table [redis]"),
+    ("redis_port", "write url = \"redis://host:port\" in the table [redis]"),
+    ("redis_password", "write password or password_file in the table [redis]"),
+    ("redis_db", "write database in the table [redis]"),
+    ("args", "write the settings of a store of your own in the table [store]"),
+    ("options", "write the settings of a store in its table: [redis], [file] or [store]"),
+    ("no_null_warning", "write type = \"null\", which is chosen and warns of nothing"),
+    ("ignore_errors", "leave it out: a store's fault never fails a page"),
+    ("source_check", "leave it out: the digest of a block's source is compared on every hit"),
+    ("serializer", "leave it out: nothing is deserialised into code"),
+    ("hash_method", "leave it out: the whole key is compared on every hit"),
+    ("file_hash_method", "leave it out: the whole key is compared on every hit"),
+    ("enable_signals", "leave it out, and give an observer to the builder"),
+    ("redis_sentinels", NO_SENTINEL),
+    ("redis_sentinel_master", NO_SENTINEL),
+    ("redis_sentinel_password", NO_SENTINEL),
+    ("redis_cluster", NO_CLUSTER),
+    ("memcached_servers", NO_MEMCACHED),
+    ("memcached_username", NO_MEMCACHED),
+    ("memcached_password", NO_MEMCACHED),
+    ("uwsgi_name", NO_UWSGI),
+    ("gcs_bucket", NO_BUCKET),
+];
+
+const NO_SENTINEL: &str =
+    "Sentinel is not supported yet: write the url of the server in the table [redis]";
+const NO_CLUSTER: &str = "Redis Cluster is not supported yet: write the url of one server that is \
+                          no cluster in the table [redis]";
+const NO_MEMCACHED: &str = "Memcached is not supported yet: write type = \"redis\" or \"file\"";
+const NO_UWSGI: &str = "uWSGI's cache belongs to a Python server: write type = \"memory\" for one \
+                        process, \"file\" for one host or \"redis\"";
+const NO_BUCKET: &str = "there is no store for buckets: write type = \"redis\" or \"file\", or a \
+                         store of your own";
+
+/// Flask-Caching's types in lower case, as of now and before 1.9.1.
+const TYPES: [(&[&str], &str); 9] = [
+    (&["nullcache"], "write \"null\""),
+    (&["simplecache", "simple"], "write \"memory\""),
+    (&["filesystemcache", "filesystem"], "write \"file\""),
+    (&["rediscache"], "write \"redis\""),
+    (&["redissentinelcache", "redissentinel"], NO_SENTINEL),
+    (&["redisclustercache", "rediscluster"], NO_CLUSTER),
+    (
+        &[
+            "memcachedcache",
+            "memcached",
+            "gaememcached",
+            "saslmemcachedcache",
+            "saslmemcached",
+            "spreadsaslmemcachedcache",
+            "spreadsaslmemcached",
+        ],
+        NO_MEMCACHED,
+    ),
+    (&["uwsgicache", "uwsgi"], NO_UWSGI),
+    (&["googlecloudstoragecache"], NO_BUCKET),
+];
+
+/// What to write instead of a setting that is unknown in `table`.
+pub(super) fn advice(table: &str, name: &str) -> Option<&'static str> {
+    let name = name.to_lowercase();
+    let bare = name.strip_prefix("cache_").unwrap_or(&name);
+    // `host` in the table [redis].
+    let within = format!("{table}_{bare}");
+    let found = SETTINGS.iter().find(|(known, _)| *known == bare || *known == within);
+    found.map(|(_, advice)| *advice)
+}
+
+/// What to write instead of one of Flask-Caching's types, also of an import path.
+pub(super) fn type_advice(name: &str) -> Option<&'static str> {
+    let name = name.rsplit('.').next().unwrap_or(name).to_lowercase();
+    TYPES.iter().find(|(names, _)| names.contains(&&*name)).map(|(_, advice)| *advice)
+}

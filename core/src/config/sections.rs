@@ -1,0 +1,176 @@
+//! The settings by their tables, and how one layer of them lies over another. What they mean is in
+//! `assemble.rs`.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::places::Places;
+use super::stores::StoreSettings;
+use super::value::{Above, Bytes, Count, Life, Mistake, Permissions, Secret, Span};
+
+/// Settings that may each be absent, and tables of them.
+macro_rules! settings {
+    (
+        $(#[$meta:meta])*
+        $name:ident { $($setting:ident: $kind:ty,)* }
+        $(tables { $($table:ident: $inner:ty,)* })?
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+        #[serde(default, deny_unknown_fields, expecting = "a table of settings")]
+        pub(super) struct $name {
+            $(pub(super) $setting: Option<$kind>,)*
+            $($(pub(super) $table: Option<$inner>,)*)?
+        }
+
+        impl $name {
+            /// What may be written in this table.
+            pub(super) const NAMES: &[&str] =
+                &[$(stringify!($setting),)* $($(stringify!($table),)*)?];
+
+            /// Takes over all that `over` says.
+            pub(super) fn merge(&mut self, over: Self) {
+                $(if over.$setting.is_some() {
+                    self.$setting = over.$setting;
+                })*
+                $($(if let Some(table) = over.$table {
+                    self.$table.get_or_insert_default().merge(table);
+                })*)?
+            }
+        }
+    };
+}
+
+settings! {
+    Settings {
+        r#type: String,
+        default_timeout: Life,
+        max_bytes: Bytes,
+        max_entries: Count,
+        max_entry_bytes: Bytes,
+        max_labels: Count,
+        wait_limit: Span,
+        stale_window: Span,
+        refresh_backoff: Span,
+        jitter: f64,
+        early_refresh: f64,
+        replica_lag: Span,
+    }
+    tables {
+        policy: PolicySettings,
+        far: FarSettings,
+        redis: RedisSettings,
+        file: FileSettings,
+        store: StoreSettings,
+    }
+}
+
+settings! {
+    PolicySettings {
+        bad_arguments: Mistake,
+        repeated_unnamed_is_error: bool,
+        annotations: bool,
+        warnings_are_errors: bool,
+    }
+}
+
+settings! {
+    FarSettings {
+        prefix: String,
+        near: bool,
+        near_life: Span,
+        mac_key: Secret,
+        mac_key_file: PathBuf,
+        compress_above: Above,
+        lease: Span,
+        longest_life: Span,
+    }
+}
+
+settings! {
+    RedisSettings {
+        url: Secret,
+        user: String,
+        password: Secret,
+        password_file: PathBuf,
+        database: u32,
+        ca_file: PathBuf,
+        client_certificate_file: PathBuf,
+        client_key_file: PathBuf,
+        operation_timeout: Span,
+        connect_timeout: Span,
+        queue_length: Count,
+    }
+}
+
+settings! {
+    FileSettings {
+        dir: PathBuf,
+        max_bytes: Bytes,
+        max_records: Count,
+        mode: Permissions,
+        deadline: Span,
+        durable: bool,
+    }
+}
+
+/// What may be written in each table; the first is outside of all.
+pub(super) const TABLES: [(&str, &[&str]); 5] = [
+    ("", Settings::NAMES),
+    ("policy", PolicySettings::NAMES),
+    ("far", FarSettings::NAMES),
+    ("redis", RedisSettings::NAMES),
+    ("file", FileSettings::NAMES),
+];
+
+impl Settings {
+    /// Takes over all that `over` says, and forgets what that makes meaningless: the other way to
+    /// say the same, and the tables of another type.
+    pub(super) fn overlay(&mut self, over: Self) {
+        if let Some(chosen) =
+            over.r#type.as_deref().filter(|new| self.r#type.as_deref() != Some(new))
+        {
+            self.redis = None;
+            self.file = None;
+            self.store = None;
+            if matches!(chosen, "memory" | "null") {
+                self.far = None;
+            }
+        }
+        if let (Some(far), Some(over)) = (&mut self.far, &over.far) {
+            replace_either(&mut far.near, &mut far.near_life, &over.near, &over.near_life);
+            replace_either(
+                &mut far.mac_key,
+                &mut far.mac_key_file,
+                &over.mac_key,
+                &over.mac_key_file,
+            );
+        }
+        if let (Some(redis), Some(over)) = (&mut self.redis, &over.redis) {
+            let (new, file) = (&over.password, &over.password_file);
+            replace_either(&mut redis.password, &mut redis.password_file, new, file);
+        }
+        self.merge(over);
+    }
+}
+
+/// Two settings of which one says enough: what is said of either above counts for both.
+fn replace_either<A, B>(
+    one: &mut Option<A>,
+    other: &mut Option<B>,
+    one_above: &Option<A>,
+    other_above: &Option<B>,
+) {
+    if one_above.is_some() || other_above.is_some() {
+        *one = None;
+        *other = None;
+    }
+}
+
+/// Settings, and where each was read.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Layer {
+    pub(super) settings: Settings,
+    pub(super) places: Places,
+}

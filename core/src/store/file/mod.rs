@@ -1,0 +1,411 @@
+//! A store in a folder, shared by the processes of one host: [`FileStore`]. Here are its operations;
+//! what a file holds is in `record`, how files are opened and replaced in `folder`.
+
+mod folder;
+mod options;
+mod record;
+mod sweep;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use self::folder::{Name, SHARDS};
+use self::record::{Boot, Decoded, Header, Moment};
+use self::sweep::Walk;
+use super::{Capabilities, Fault, Page, Store, StoreError, Value};
+use crate::clock::{Clock, MonotonicClock};
+use crate::error::Error;
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
+
+pub use self::options::FileOptions;
+
+/// Largest value in a file, in bytes; also what is read of a file that claims more.
+const MAX_VALUE_BYTES: usize = 16 << 20;
+
+/// How many keys make a page of a scan.
+const PAGE_KEYS: usize = 100;
+
+/// A [`Store`] of files in a folder, for the processes of one host. A clone is another handle to the
+/// same store.
+///
+/// - A file's name is a digest of its key; the key is in it, and is compared. What is torn,
+///   damaged, of another user or behind a symbolic link is absent, and
+///   [counted](Self::passed_over).
+/// - A file is written beside its place and moved there, under a lock of its shard. A process that
+///   is killed leaves nothing that is half written, and its locks go with it.
+/// - Nothing is flushed to the disk, so after a crash of the host an old file could be back in its
+///   place. Each record therefore names the start of the host that it was written in, and those
+///   of another start are absent: the store is empty after a restart. Where the system does not tell
+///   its starts apart (it is asked on Linux), or with [`FileOptions::durable`], each change is flushed
+///   instead and records stay.
+/// - Lives are measured by the wall clock. One that goes back lets records live longer by as much,
+///   never longer than twice their life; one that goes forward ends them early.
+/// - Bounds hold without anybody sweeping: each write looks at a small part of the folder. For
+///   each further process that writes they may be exceeded by an eighth.
+///
+/// It works on a file system of the host. One on a network, mounted by several hosts, is no place
+/// for it: each would find the others' records absent.
+///
+/// ```
+/// use std::time::Duration;
+/// use fragcache::store::{FileStore, Store};
+///
+/// let folder = tempfile::tempdir()?;
+/// let store = FileStore::open(folder.path())?;
+/// store.set("greeting", b"hello", Duration::from_secs(60))?;
+///
+/// let other = FileStore::open(folder.path())?;
+/// assert_eq!(other.get_many(&["greeting"])?, [Some(b"hello".to_vec())]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct FileStore(Arc<Inner>);
+
+struct Inner {
+    options: FileOptions,
+    path: PathBuf,
+    boot: Boot,
+    is_durable: bool,
+    /// One thread of this process at a time asks for the lock of a shard.
+    shards: Vec<Mutex<()>>,
+    walk: Mutex<Walk>,
+    passed_over: AtomicU64,
+}
+
+/// A shard whose lock is held.
+struct Locked<'a> {
+    // Before the guard, so that the file lock goes first.
+    shard: OwnedFd,
+    _alone: MutexGuard<'a, ()>,
+}
+
+impl FileStore {
+    /// A store in this folder with the default bounds; see [`options`](Self::options).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`FileOptions::open`].
+    pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::options().open(folder)
+    }
+
+    /// Bounds, mode and more, before the store is opened.
+    pub fn options() -> FileOptions {
+        FileOptions::new()
+    }
+
+    /// How often something else was found where a record could be, and passed over, since this
+    /// store was opened: a damaged file, a symbolic link, what another user owns.
+    ///
+    /// ```
+    /// use fragcache::store::FileStore;
+    ///
+    /// let folder = tempfile::tempdir()?;
+    /// assert_eq!(FileStore::open(folder.path())?.passed_over(), 0);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn passed_over(&self) -> u64 {
+        self.0.passed_over.load(Ordering::Relaxed)
+    }
+}
+
+impl Inner {
+    fn new(options: FileOptions, path: PathBuf) -> Self {
+        let boot = options.boot.filter(|_| !options.is_durable);
+        Self {
+            path,
+            boot: boot.unwrap_or_default(),
+            is_durable: boot.is_none(),
+            options,
+            shards: (0..SHARDS).map(|_| Mutex::new(())).collect(),
+            walk: Mutex::default(),
+            passed_over: AtomicU64::new(0),
+        }
+    }
+
+    fn now(&self) -> Moment {
+        record::millis(self.options.clock.now())
+    }
+
+    fn pass_over(&self) {
+        self.passed_over.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn root(&self) -> Result<OwnedFd, StoreError> {
+        // By its path each time: a folder that was removed and made again is found.
+        folder::open_root(&self.path).map_err(|errno| match errno {
+            Errno::NOENT | Errno::NOTDIR | Errno::LOOP => StoreError::new(
+                Fault::Unreachable,
+                format!("the store's folder {} is no longer there", self.shown()),
+            ),
+            errno => self.failed("reached", errno),
+        })
+    }
+
+    fn shown(&self) -> String {
+        self.path.display().to_string().escape_debug().to_string()
+    }
+
+    fn failed(&self, what: &str, errno: Errno) -> StoreError {
+        let (fault, why) = match errno {
+            Errno::NOSPC | Errno::DQUOT => (Fault::Refused, "the disk is full".to_owned()),
+            Errno::ROFS => (Fault::Refused, "the disk is read-only".to_owned()),
+            Errno::ACCESS | Errno::FBIG => (Fault::Refused, errno.to_string()),
+            Errno::PERM => {
+                (Fault::Refused, "it belongs to another user or may not be changed".to_owned())
+            }
+            errno if folder::is_in_the_way(errno) => {
+                (Fault::Refused, "something that is not this store's is in the way".to_owned())
+            }
+            Errno::NOENT => (Fault::Unreachable, "it was removed meanwhile".to_owned()),
+            errno => (Fault::Unreachable, errno.to_string()),
+        };
+        StoreError::new(fault, format!("a record in {} cannot be {what}: {why}", self.shown()))
+    }
+
+    /// What the file of a key holds, from its shard's folder.
+    fn read_in(&self, shard: &OwnedFd, key: &str, name: &Name) -> Result<Option<Value>, Errno> {
+        let opened = folder::open_folder(shard, name.leaf())
+            .and_then(|leaf| folder::open_file(leaf, name.file()));
+        let (file, bytes) = match opened {
+            Ok(opened) => opened,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(errno) if folder::is_in_the_way(errno) || errno == Errno::ACCESS => {
+                self.pass_over();
+                return Ok(None);
+            }
+            Err(errno) => return Err(errno),
+        };
+        let most = (record::MOST_HEAD_BYTES + MAX_VALUE_BYTES) as u64;
+        let decoded = if bytes > most {
+            Decoded::Broken
+        } else {
+            record::decode(folder::read(&file, most)?, key, &self.boot, self.now())
+        };
+        Ok(match decoded {
+            Decoded::Live(value) => Some(value),
+            Decoded::Over => None,
+            Decoded::Broken => {
+                self.pass_over();
+                None
+            }
+        })
+    }
+
+    fn read(&self, root: &OwnedFd, key: &str) -> Result<Option<Value>, StoreError> {
+        let name = Name::of(key);
+        let read = match folder::open_folder(root, &folder::shard_name(name.shard())) {
+            Ok(shard) => self.read_in(&shard, key, &name),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) if folder::is_in_the_way(errno) => {
+                self.pass_over();
+                Ok(None)
+            }
+            Err(errno) => Err(errno),
+        };
+        read.map_err(|errno| self.failed("read", errno))
+    }
+
+    /// Locks the shard of a key, whose folder is made if it is not there.
+    fn lock(&self, shard: usize) -> Result<Locked<'_>, StoreError> {
+        let (modes, name) = (self.options.modes, folder::shard_name(shard));
+        let folder = folder::make_folder(self.root()?, &name, modes, self.is_durable)
+            .map_err(|errno| self.failed("written", errno))?;
+        self.lock_folder(shard, folder)
+    }
+
+    /// As [`lock`](Self::lock); `None` if there is no such folder, and so no record.
+    fn lock_if_there(&self, shard: usize) -> Result<Option<Locked<'_>>, StoreError> {
+        match folder::open_folder(self.root()?, &folder::shard_name(shard)) {
+            Ok(folder) => self.lock_folder(shard, folder).map(Some),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(self.failed("changed", errno)),
+        }
+    }
+
+    /// As [`lock_if_there`](Self::lock_if_there), without waiting for others.
+    fn try_lock_now(&self, shard: usize) -> Result<Option<Locked<'_>>, Errno> {
+        let Some(alone) = self.shards.get(shard).and_then(Mutex::try_lock) else { return Ok(None) };
+        let root = folder::open_root(&self.path)?;
+        let folder = folder::open_folder(root, &folder::shard_name(shard))?;
+        Ok(folder::try_lock(&folder)?.then_some(Locked { shard: folder, _alone: alone }))
+    }
+
+    /// Waits for the lock until the deadline. The lock of a file has no deadline of its own, so it
+    /// is asked for again and again, by one thread of each process.
+    fn lock_folder(&self, shard: usize, folder: OwnedFd) -> Result<Locked<'_>, StoreError> {
+        let (clock, limit) = (MonotonicClock::default(), self.options.deadline);
+        let late = || {
+            let message = format!(
+                "a shard of {} is being written by another process for longer than {limit:?}",
+                self.shown()
+            );
+            StoreError::new(Fault::Deadline, message)
+        };
+        let alone = self.shards.get(shard).and_then(|alone| alone.try_lock_for(limit));
+        let alone = alone.ok_or_else(late)?;
+        let (nobody, never) = (Condvar::new(), Mutex::new(()));
+        let mut pause = Duration::from_micros(20);
+        loop {
+            if folder::try_lock(&folder).map_err(|errno| self.failed("locked", errno))? {
+                return Ok(Locked { shard: folder, _alone: alone });
+            }
+            if clock.now() >= limit {
+                return Err(late());
+            }
+            let _ = nobody.wait_for(&mut never.lock(), pause);
+            pause = (pause * 2).min(Duration::from_millis(2));
+        }
+    }
+
+    fn read_locked(&self, locked: &Locked<'_>, key: &str) -> Result<Option<Value>, StoreError> {
+        self.read_in(&locked.shard, key, &Name::of(key)).map_err(|errno| self.failed("read", errno))
+    }
+
+    fn write(
+        &self,
+        locked: &Locked<'_>,
+        key: &str,
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<(), StoreError> {
+        let bytes = record::encode(&self.boot, self.now(), ttl, key, value)
+            .ok_or_else(|| self.too_long(value))?;
+        let (modes, is_durable) = (self.options.modes, self.is_durable);
+        folder::replace(&locked.shard, &Name::of(key), &bytes, modes, is_durable)
+            .map_err(|errno| self.failed("written", errno))
+    }
+
+    /// Removes whatever is where the record of a key would be.
+    fn remove(&self, locked: &Locked<'_>, key: &str) -> Result<(), StoreError> {
+        let name = Name::of(key);
+        match folder::open_folder(&locked.shard, name.leaf()) {
+            Ok(leaf) => folder::remove(&leaf, name.file(), self.is_durable),
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(errno),
+        }
+        .map_err(|errno| self.failed("deleted", errno))
+    }
+
+    fn max_value_bytes(&self) -> usize {
+        let sixteenth = usize::try_from(self.options.max_bytes / 16).unwrap_or(usize::MAX);
+        sixteenth.min(MAX_VALUE_BYTES)
+    }
+
+    fn too_long(&self, value: &[u8]) -> StoreError {
+        let (bytes, most) = (value.len(), self.max_value_bytes());
+        StoreError::new(
+            Fault::Refused,
+            format!("a value of {bytes} bytes is more than the {most} that this store takes"),
+        )
+    }
+
+    fn check_length(&self, value: &[u8]) -> Result<(), StoreError> {
+        if value.len() > self.max_value_bytes() { Err(self.too_long(value)) } else { Ok(()) }
+    }
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileStore").field("path", &self.0.path).finish_non_exhaustive()
+    }
+}
+
+impl Store for FileStore {
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new("file")
+            .max_value_bytes(self.0.max_value_bytes())
+            .touches(true)
+            .scans(true)
+            .persists(true)
+            .is_shared(true)
+    }
+
+    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
+        let root = self.0.root()?;
+        keys.iter().map(|key| self.0.read(&root, key)).collect()
+    }
+
+    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
+        self.0.check_length(value)?;
+        let locked = self.0.lock(Name::of(key).shard())?;
+        self.0.write(&locked, key, value, ttl)?;
+        drop(locked);
+        self.0.walk_on(value.len());
+        Ok(())
+    }
+
+    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
+        self.0.check_length(value)?;
+        let locked = self.0.lock(Name::of(key).shard())?;
+        if self.0.read_locked(&locked, key)?.is_some() {
+            return Ok(false);
+        }
+        self.0.write(&locked, key, value, ttl)?;
+        drop(locked);
+        self.0.walk_on(value.len());
+        Ok(true)
+    }
+
+    fn delete(&self, key: &str) -> Result<bool, StoreError> {
+        let Some(locked) = self.0.lock_if_there(Name::of(key).shard())? else { return Ok(false) };
+        let had = self.0.read_locked(&locked, key)?.is_some();
+        // Also what is absent at the moment: it could be there again when the clock is set.
+        self.0.remove(&locked, key)?;
+        Ok(had)
+    }
+
+    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
+        let Some(locked) = self.0.lock_if_there(Name::of(key).shard())? else { return Ok(false) };
+        let is_expected = self.0.read_locked(&locked, key)?.is_some_and(|value| value == expected);
+        if is_expected {
+            self.0.remove(&locked, key)?;
+        }
+        Ok(is_expected)
+    }
+
+    fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
+        let Some(locked) = self.0.lock_if_there(Name::of(key).shard())? else { return Ok(false) };
+        let Some(value) = self.0.read_locked(&locked, key)? else { return Ok(false) };
+        self.0.write(&locked, key, &value, ttl)?;
+        Ok(true)
+    }
+
+    fn scan(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, StoreError> {
+        let first = cursor.map_or(Some(0), |cursor| usize::from_str_radix(cursor, 16).ok());
+        let Some(first) = first else {
+            return Err(StoreError::new(Fault::Protocol, "this is no cursor of a store of files"));
+        };
+        let (mut keys, now) = (Vec::new(), self.0.now());
+        for shard in first..SHARDS {
+            if keys.len() >= PAGE_KEYS {
+                return Ok(Page { keys, next: Some(folder::shard_name(shard)) });
+            }
+            // A folder that is listed while its files are replaced may lack some.
+            let Some(locked) = self.0.lock_if_there(shard)? else { continue };
+            self.0
+                .each_file(&locked.shard, |_, name, head| {
+                    let Some((head, _)) = head else { return Ok(()) };
+                    let header = Header::read(&head);
+                    let live = header.filter(|header| header.is_live(&self.0.boot, now));
+                    let key = live.and_then(|header| header.key(&head));
+                    let own = key.filter(|key| Name::of(key).file() == name);
+                    keys.extend(own.filter(|key| key.starts_with(prefix)).map(str::to_owned));
+                    Ok(())
+                })
+                .map_err(|errno| self.0.failed("listed", errno))?;
+        }
+        Ok(Page { keys, next: None })
+    }
+
+    fn sweep(&self) -> Result<u64, StoreError> {
+        self.0.sweep_all()
+    }
+}

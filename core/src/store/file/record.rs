@@ -1,0 +1,138 @@
+//! The bytes of one record: what is in its file, and for how long that holds.
+
+use std::time::Duration;
+
+use xxhash_rust::xxh3::Xxh3Default;
+
+use crate::store::Value;
+
+/// What every record begins with; the last byte is the format's version.
+const MAGIC: [u8; 8] = *b"fragfil\x01";
+
+/// Magic, boot, written, life, the two lengths, checksum.
+const HEADER_BYTES: usize = 8 + 16 + 8 + 8 + 4 + 4 + 8;
+
+/// Where the checksum is: over what is before it and after it.
+const CHECKSUM_AT: usize = HEADER_BYTES - 8;
+
+/// The start of the host during which a record was written; see the module's documentation.
+pub(super) type Boot = [u8; 16];
+
+/// Milliseconds since 1970 by the store's clock.
+pub(super) type Moment = u64;
+
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What a record's header says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Header {
+    boot: Boot,
+    pub(super) written: Moment,
+    life: u64,
+    key_bytes: usize,
+    value_bytes: usize,
+    checksum: u64,
+}
+
+impl Header {
+    /// The header at the beginning of these bytes; `None` if that is no header.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let (magic, rest) = bytes.split_first_chunk::<8>()?;
+        let (boot, rest) = rest.split_first_chunk::<16>()?;
+        let (written, rest) = rest.split_first_chunk::<8>()?;
+        let (life, rest) = rest.split_first_chunk::<8>()?;
+        let (key_bytes, rest) = rest.split_first_chunk::<4>()?;
+        let (value_bytes, rest) = rest.split_first_chunk::<4>()?;
+        let (checksum, _) = rest.split_first_chunk::<8>()?;
+        (*magic == MAGIC).then_some(Self {
+            boot: *boot,
+            written: u64::from_le_bytes(*written),
+            life: u64::from_le_bytes(*life),
+            key_bytes: usize::try_from(u32::from_le_bytes(*key_bytes)).ok()?,
+            value_bytes: usize::try_from(u32::from_le_bytes(*value_bytes)).ok()?,
+            checksum: u64::from_le_bytes(*checksum),
+        })
+    }
+
+    /// Whether this can be trusted at this moment. What was written further in the future than it
+    /// was to live is over too, so a clock that went back makes nothing immortal.
+    pub(super) fn is_live(&self, boot: &Boot, now: Moment) -> bool {
+        self.boot == *boot
+            && now < self.written.saturating_add(self.life)
+            && self.written.saturating_sub(now) <= self.life
+    }
+
+    /// How long the file is.
+    pub(super) fn file_bytes(&self) -> u64 {
+        (HEADER_BYTES + self.key_bytes + self.value_bytes) as u64
+    }
+
+    /// The key, of bytes that begin with this header.
+    pub(super) fn key<'b>(&self, bytes: &'b [u8]) -> Option<&'b str> {
+        let key = bytes.get(HEADER_BYTES..HEADER_BYTES.checked_add(self.key_bytes)?)?;
+        std::str::from_utf8(key).ok()
+    }
+}
+
+/// How many bytes hold any header with any key.
+pub(super) const MOST_HEAD_BYTES: usize = HEADER_BYTES + crate::store::MAX_STORE_KEY_BYTES;
+
+fn checksum(before: &[u8], after: &[u8]) -> u64 {
+    let mut hasher = Xxh3Default::new();
+    hasher.update(before);
+    hasher.update(after);
+    hasher.digest()
+}
+
+/// The file of a record; `None` if a length does not fit.
+pub(super) fn encode(
+    boot: &Boot,
+    now: Moment,
+    life: Duration,
+    key: &str,
+    value: &[u8],
+) -> Option<Vec<u8>> {
+    let mut file = Vec::with_capacity(HEADER_BYTES + key.len() + value.len());
+    file.extend_from_slice(&MAGIC);
+    file.extend_from_slice(boot);
+    file.extend_from_slice(&now.to_le_bytes());
+    file.extend_from_slice(&millis(life).max(1).to_le_bytes());
+    file.extend_from_slice(&u32::try_from(key.len()).ok()?.to_le_bytes());
+    file.extend_from_slice(&u32::try_from(value.len()).ok()?.to_le_bytes());
+    file.extend_from_slice(&[0; 8]);
+    file.extend_from_slice(key.as_bytes());
+    file.extend_from_slice(value);
+    let (before, rest) = file.split_at_mut_checked(CHECKSUM_AT)?;
+    let (sum, after) = rest.split_first_chunk_mut::<8>()?;
+    *sum = checksum(before, after).to_le_bytes();
+    Some(file)
+}
+
+/// What a file holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Decoded {
+    /// A record of this key that is there.
+    Live(Value),
+    /// A record that is over, of another start of the host, or of another key.
+    Over,
+    /// No record.
+    Broken,
+}
+
+/// What the file of `key` holds.
+pub(super) fn decode(mut file: Vec<u8>, key: &str, boot: &Boot, now: Moment) -> Decoded {
+    let Some(header) = Header::read(&file) else { return Decoded::Broken };
+    let (before, after) = (file.get(..CHECKSUM_AT), file.get(HEADER_BYTES..));
+    let (Some(before), Some(after)) = (before, after) else { return Decoded::Broken };
+    let is_whole = header.file_bytes() == file.len() as u64;
+    if !is_whole || checksum(before, after) != header.checksum {
+        return Decoded::Broken;
+    }
+    if header.key(&file) != Some(key) || !header.is_live(boot, now) {
+        return Decoded::Over;
+    }
+    file.drain(..HEADER_BYTES + header.key_bytes);
+    Decoded::Live(file)
+}

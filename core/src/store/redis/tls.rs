@@ -1,0 +1,117 @@
+//! Certificates, read and checked before there is a connection.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use tokio_rustls::TlsConnector;
+
+use super::fault::one_line;
+use crate::error::{Error, ErrorKind};
+
+/// Text in PEM format, or a file of it.
+#[derive(Clone)]
+pub(super) enum Pem {
+    Text(Vec<u8>),
+    File(PathBuf),
+}
+
+/// What TLS connections are made with.
+#[derive(Clone)]
+pub(super) struct Tls {
+    pub(super) connector: TlsConnector,
+    pub(super) name: ServerName<'static>,
+}
+
+impl Tls {
+    /// For `host`, trusting `ca` or else the machine's authorities, and showing `client`.
+    pub(super) fn new(
+        host: &str,
+        ca: Option<&Pem>,
+        client: Option<&(Pem, Pem)>,
+    ) -> Result<Self, Error> {
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
+            refused("the server's name cannot be in a certificate; write a host name or an address")
+        })?;
+        // The provider is named, because a program may have another one or none as its default.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| refused(format!("TLS cannot be set up: {}", one_line(&error))))?
+            .with_root_certificates(roots(ca)?);
+        let config = match client {
+            None => builder.with_no_client_auth(),
+            Some((chain, key)) => {
+                let chain = certificates(chain, "the client's certificate")?;
+                let key = private_key(key)?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| {
+                    refused(format!(
+                        "the client's certificate and key are of no use together: {}",
+                        one_line(&error)
+                    ))
+                })?
+            }
+        };
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+    }
+}
+
+fn refused(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, message)
+}
+
+fn roots(ca: Option<&Pem>) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    let Some(ca) = ca else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if roots.is_empty() {
+            return Err(refused(
+                "this machine trusts no certificate authority; name one with ca_file",
+            ));
+        }
+        return Ok(roots);
+    };
+    for certificate in certificates(ca, "the authority's certificate")? {
+        roots.add(certificate).map_err(|error| {
+            refused(format!("the authority's certificate is of no use: {}", one_line(&error)))
+        })?;
+    }
+    Ok(roots)
+}
+
+fn read<'a>(pem: &'a Pem, what: &str) -> Result<std::borrow::Cow<'a, [u8]>, Error> {
+    match pem {
+        Pem::Text(text) => Ok(text.into()),
+        Pem::File(path) => std::fs::read(path).map(Into::into).map_err(|error| {
+            refused(format!(
+                "{what} in {} cannot be read: {}; write the path of a PEM file",
+                path.display(),
+                one_line(&error)
+            ))
+        }),
+    }
+}
+
+fn certificates(pem: &Pem, what: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let text = read(pem, what)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(refused(format!(
+            "{what} is not in PEM format; write a text with -----BEGIN CERTIFICATE----- in it"
+        ))),
+    }
+}
+
+fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Error> {
+    let text = read(pem, "the client's key")?;
+    // What is wrong with a key is not repeated.
+    PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
+        refused(
+            "the client's key is not in PEM format, or has a passphrase; write a text with \
+             -----BEGIN PRIVATE KEY----- in it",
+        )
+    })
+}
