@@ -11,6 +11,7 @@
 mod corpus;
 mod errors;
 mod facts;
+mod files;
 mod flask;
 mod follow;
 mod keys;
