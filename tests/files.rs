@@ -190,6 +190,12 @@ fn said(child: Child) -> String {
     said
 }
 
+/// What a process tells the test that started it.
+#[allow(clippy::print_stdout, reason = "the other process reads it")]
+fn tell(number: usize) {
+    println!("told: {number}");
+}
+
 fn number(said: &str) -> usize {
     let told = said.split("told: ").nth(1).and_then(|rest| rest.split_whitespace().next());
     told.unwrap_or_else(|| panic!("nothing was told in {said:?}")).parse().unwrap()
@@ -235,7 +241,7 @@ fn race(folder: &Path) {
         assert!(store.compare_and_delete("inside", token.as_bytes()).unwrap());
         assert!(store.compare_and_delete("lock", token.as_bytes()).unwrap());
     }
-    println!("told: {done}");
+    tell(done);
 }
 
 /// A value that tells whether it is whole.
@@ -330,7 +336,7 @@ fn fill(folder: &Path) {
     assert_eq!(get(&store, &key(0)), Some(value(0)));
     assert!(store.delete(&key(0)).unwrap());
     store.set(&key(filled), &value(filled), HOUR).unwrap();
-    println!("told: {filled}");
+    tell(filled);
 }
 
 #[test]
@@ -364,5 +370,5 @@ fn write_in_vain(folder: &Path) {
     let error = FileStore::open(folder).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.to_string().contains("cannot be written to: "), "{error}");
-    println!("told: 1");
+    tell(1);
 }
