@@ -12,6 +12,7 @@ mod config;
 mod corpus;
 mod errors;
 mod facts;
+mod files;
 mod flask;
 mod follow;
 mod keys;

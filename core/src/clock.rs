@@ -70,20 +70,6 @@ pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
-/// The time since 1970 as the system shows it. It may be set back, which callers bear.
-#[cfg(all(feature = "file", unix, not(fragcache_shuttle)))]
-#[derive(Debug)]
-pub(crate) struct WallClock;
-
-#[cfg(all(feature = "file", unix, not(fragcache_shuttle)))]
-impl Clock for WallClock {
-    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
-    fn now(&self) -> Duration {
-        use std::time::SystemTime;
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
-    }
-}
-
 /// When the patience of a waiting thread ends. Threads wait in real time, whatever clock entries
 /// expire by.
 #[derive(Debug, Clone, Copy)]

@@ -131,7 +131,7 @@ impl Inner {
     }
 
     fn now(&self) -> Moment {
-        record::millis(self.options.clock.now())
+        record::millis(self.options.clock.unix_time())
     }
 
     fn pass_over(&self) {

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use super::folder::{self, Modes};
 use super::record::Boot;
 use super::{FileStore, Inner};
-use crate::clock::{Clock, WallClock};
+use crate::clock::{Clock, MonotonicClock};
 use crate::error::{Error, ErrorKind};
 
 /// How a [`FileStore`] is opened.
@@ -49,7 +49,7 @@ impl FileOptions {
             modes: Modes { file: 0o600, is_asked: false },
             deadline: Duration::from_millis(500),
             is_durable: false,
-            clock: Arc::new(WallClock),
+            clock: Arc::new(MonotonicClock::default()),
             boot: this_boot(),
         }
     }
@@ -90,7 +90,7 @@ impl FileOptions {
         self
     }
 
-    /// The clock that lives are measured by, which must show the time since 1970 and be the same
+    /// The clock whose [`unix_time`](Clock::unix_time) lives are measured by, which must be the same
     /// for all processes on the folder. The system's by default; another is for tests.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
