@@ -1,0 +1,9 @@
+//! Stores behind a network, against real servers of `fragcache-servers`.
+
+mod deadlines;
+mod operations;
+mod refusals;
+mod secrets;
+mod sharing;
+mod support;
+mod tls;
