@@ -1,5 +1,6 @@
 //! Stores behind a network, against real servers of `fragcache-servers`.
 
+mod conformance;
 mod deadlines;
 mod operations;
 mod refusals;

@@ -9,10 +9,23 @@ use fragcache_servers::{Flavour, RedisServer, eventually};
 
 use super::support::{LONG, SLACK, connected, fault, gauge, get, open, patient, plain, timed};
 
-const DEADLINE: Duration = Duration::from_millis(50);
+/// Long enough for a busy machine to answer in, most of the time.
+const DEADLINE: Duration = Duration::from_millis(200);
 
 fn hasty(url: impl Into<String>) -> RedisStore {
     RedisOptions::new(url).operation_timeout(DEADLINE).open().unwrap()
+}
+
+/// Sets a key, however often a busy machine misses the deadline.
+fn set(store: &RedisStore, key: &str, value: &[u8]) {
+    eventually("it is set", || store.set(key, value, LONG).is_ok());
+}
+
+/// What a key holds, however often a busy machine misses the deadline.
+fn read(store: &RedisStore, key: &str) -> Option<Vec<u8>> {
+    let mut value = None;
+    eventually("it is read", || get(store, key).map(|found| value = found).is_ok());
+    value
 }
 
 /// A call that fails in time, whatever the fault.
@@ -30,23 +43,22 @@ fn a_stopped_server_costs_the_deadline_once_and_comes_back() {
     for flavour in Flavour::ALL {
         let server = RedisServer::start(flavour);
         let store = hasty(server.url());
-        connected(&store);
-        store.set("a", b"x", LONG).unwrap();
+        set(&store, "a", b"x");
+        let missed = gauge(&store, "deadlines_missed");
         server.stop();
         let (outcome, took) = timed(|| get(&store, "a"));
         assert_eq!(fault(outcome).0, Fault::Deadline);
         assert!(took >= DEADLINE && took < DEADLINE + SLACK, "{took:?}");
-        assert_eq!(gauge(&store, "deadlines_missed"), 1);
+        assert_eq!(gauge(&store, "deadlines_missed"), missed + 1);
         eventually("the connection is given up", || gauge(&store, "connected") == 0);
         for _ in 0..5 {
             let (outcome, took) = timed(|| get(&store, "a"));
             assert_eq!(fault(outcome).0, Fault::Unreachable);
             assert!(took < SLACK, "{took:?}");
         }
-        assert_eq!(gauge(&store, "deadlines_missed"), 1);
+        assert_eq!(gauge(&store, "deadlines_missed"), missed + 1);
         server.cont();
-        eventually("the store is back", || get(&store, "a").is_ok());
-        assert_eq!(get(&store, "a").unwrap().unwrap(), b"x");
+        assert_eq!(read(&store, "a").unwrap(), b"x");
         assert!(gauge(&store, "reconnects") >= 1);
     }
 }
@@ -57,11 +69,9 @@ fn a_late_answer_is_never_anothers() {
     let store = hasty(server.url());
     connected(&store);
     let keys: Vec<_> = (0..8).map(|n| format!("key:{n}")).collect();
-    let set = |key: &String| store.set(key, key.as_bytes(), LONG);
-    keys.iter().for_each(|key| eventually("it is set", || set(key).is_ok()));
+    keys.iter().for_each(|key| set(&store, key, key.as_bytes()));
     for round in 0..10 {
-        let key = &keys[round % keys.len()];
-        eventually("the store is back", || get(&store, key).is_ok());
+        read(&store, &keys[round % keys.len()]);
         server.stop();
         std::thread::scope(|scope| {
             for key in &keys {
@@ -89,12 +99,12 @@ fn a_write_that_was_given_up_does_not_land_after_a_later_one() {
     let store = hasty(server.url());
     connected(&store);
     for round in 0..10 {
-        eventually("the store is back", || get(&store, "a").is_ok());
+        read(&store, "a");
         server.stop();
         assert!(store.set("a", b"old", LONG).is_err());
         server.cont();
         let new = format!("new {round}");
-        eventually("it is set", || store.set("a", new.as_bytes(), LONG).is_ok());
+        set(&store, "a", new.as_bytes());
         let mut reads = 0;
         eventually("twenty reads", || {
             if let Ok(value) = get(&store, "a") {
@@ -115,27 +125,25 @@ fn a_server_that_is_not_there_at_first_is_found_later() {
         assert_eq!(fails_in_time(&store), Fault::Unreachable);
     }
     server.restart();
-    eventually("the store finds it", || get(&store, "a").is_ok());
+    assert_eq!(read(&store, "a"), None);
 }
 
 #[test]
 fn a_restart_and_a_killed_connection_are_survived() {
     let mut server = RedisServer::start(Flavour::Valkey);
     let store = hasty(server.url());
-    connected(&store);
-    store.set("a", b"x", LONG).unwrap();
+    set(&store, "a", b"x");
     server.kill();
     eventually("the fault is seen", || get(&store, "a").is_err());
     fails_in_time(&store);
     server.restart();
-    eventually("the store is back", || get(&store, "a").is_ok());
-    assert_eq!(get(&store, "a").unwrap(), None);
+    assert_eq!(read(&store, "a"), None);
 
     let reconnects = gauge(&store, "reconnects");
     let mut kill = redis::cmd("CLIENT");
     let _: i64 = kill.arg("KILL").arg("TYPE").arg("normal").query(&mut plain(&server)).unwrap();
     eventually("it connects anew", || gauge(&store, "reconnects") > reconnects);
-    eventually("the store is back", || get(&store, "a").is_ok());
+    read(&store, "a");
 }
 
 #[test]

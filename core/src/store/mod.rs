@@ -6,7 +6,7 @@
 //! whether they keep the contract.
 
 mod fault;
-mod operation;
+pub(crate) mod operation;
 #[cfg(all(feature = "redis", not(fragcache_shuttle)))]
 mod redis;
 

@@ -51,6 +51,26 @@ pub enum Operation<'a> {
     },
 }
 
+impl<'a> Operation<'a> {
+    /// The key that this is about.
+    ///
+    /// ```
+    /// use fragcache::store::Operation;
+    ///
+    /// assert_eq!(Operation::Delete { key: "greeting" }.key(), "greeting");
+    /// ```
+    pub fn key(&self) -> &'a str {
+        match *self {
+            Self::Get { key }
+            | Self::Set { key, .. }
+            | Self::Add { key, .. }
+            | Self::Delete { key }
+            | Self::CompareAndDelete { key, .. }
+            | Self::Touch { key, .. } => key,
+        }
+    }
+}
+
 /// What came of an [`Operation`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
@@ -61,7 +81,7 @@ pub enum Reply {
 }
 
 /// [`Store::run`] by the other methods; neighbouring reads are one call.
-pub(super) fn run_one_by_one<S: Store + ?Sized>(
+pub(crate) fn run_one_by_one<S: Store + ?Sized>(
     store: &S,
     operations: &[Operation<'_>],
 ) -> Result<Vec<Reply>, StoreError> {

@@ -1,5 +1,5 @@
-//! For tests of code that caches: a clock that is moved by hand, and a recorder of what the cache
-//! did with assertions about it. Behind the feature `testing`; nothing here belongs in a program
+//! For tests of code that caches: a clock that is moved by hand, a recorder of what the cache did
+//! with assertions about it, a store in this process and one that fails when it is told to. Behind the feature `testing`; nothing here belongs in a program
 //! that serves users.
 //!
 //! ```
@@ -28,7 +28,12 @@
 //! ```
 
 mod clock;
+pub mod conformance;
+mod faulty;
+mod memory;
 mod recorder;
 
 pub use clock::ManualClock;
+pub use faulty::FaultyStore;
+pub use memory::MemoryStore;
 pub use recorder::{Recorded, Recorder};

@@ -219,7 +219,10 @@ impl Server {
                 call.finish(Err(fault::broken(&self.dialer.place, &error)));
                 Carried::Broken
             }
-            Err(_) => Carried::Late,
+            Err(_) => {
+                call.expire();
+                Carried::Late
+            }
         }
     }
 }

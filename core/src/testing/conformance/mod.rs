@@ -1,0 +1,249 @@
+//! The suite that every [`Store`] passes: its contract, a sentence at a time. The cases are in the
+//! modules beside this one; what came of them is told by the [`Report`].
+//!
+//! A store of your own is right when [`check`] returns:
+//!
+//! ```
+//! use std::collections::HashMap;
+//! use std::sync::{Mutex, MutexGuard, PoisonError};
+//! use std::time::{Duration, Instant};
+//! use fragcache::store::{Capabilities, Store, StoreError, Value};
+//! use fragcache::testing::conformance;
+//!
+//! /// Values with the moment at which each is over.
+//! type Records = HashMap<String, (Value, Instant)>;
+//!
+//! #[derive(Debug, Default)]
+//! struct MyStore(Mutex<Records>);
+//!
+//! impl MyStore {
+//!     /// The records that are not over, locked.
+//!     fn records(&self) -> MutexGuard<'_, Records> {
+//!         let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+//!         records.retain(|_, (_, ends)| *ends > Instant::now());
+//!         records
+//!     }
+//! }
+//!
+//! impl Store for MyStore {
+//!     fn capabilities(&self) -> Capabilities {
+//!         Capabilities::new("mine").persists(false).is_shared(false)
+//!     }
+//!
+//!     fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
+//!         let records = self.records();
+//!         Ok(keys.iter().map(|&key| records.get(key).map(|(value, _)| value.clone())).collect())
+//!     }
+//!
+//!     fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
+//!         self.records().insert(key.to_owned(), (value.to_vec(), Instant::now() + ttl));
+//!         Ok(())
+//!     }
+//!
+//!     fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
+//!         let mut records = self.records();
+//!         let is_free = !records.contains_key(key);
+//!         if is_free {
+//!             records.insert(key.to_owned(), (value.to_vec(), Instant::now() + ttl));
+//!         }
+//!         Ok(is_free)
+//!     }
+//!
+//!     fn delete(&self, key: &str) -> Result<bool, StoreError> {
+//!         Ok(self.records().remove(key).is_some())
+//!     }
+//!
+//!     fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
+//!         let mut records = self.records();
+//!         let is_expected = records.get(key).is_some_and(|(value, _)| value == expected);
+//!         Ok(is_expected && records.remove(key).is_some())
+//!     }
+//! }
+//!
+//! let report = conformance::check(MyStore::default());
+//! assert!(report.passed().any(|sentence| sentence == "of several adds at once one succeeds"));
+//! // What the store does not claim is listed, with the capability that is absent.
+//! assert!(report.absent().any(|(_, capability)| capability == "scans"));
+//! println!("{report}");
+//! ```
+//!
+//! [`Suite`] has settings: a clock that is moved by hand, so that nothing is waited for; another
+//! handle to the same records, as a second process has.
+
+mod batches;
+mod changes;
+mod lives;
+mod races;
+mod report;
+mod scans;
+#[cfg(all(test, not(fragcache_shuttle)))]
+mod tests;
+mod trial;
+mod values;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::{Clock, MonotonicClock};
+use crate::store::{Capabilities, Store};
+use crate::sync::{Condvar, Mutex};
+
+pub use report::{Outcome, Report};
+use trial::{Case, Needs, Trial};
+
+/// Sentences of the contract that nobody can see from outside a store that answers.
+const UNSEEN: [(&str, &str); 2] = [
+    (
+        "each call returns within the store's deadline",
+        "needs a network that hangs; test it with a server that is stopped",
+    ),
+    (
+        "a call that has failed takes no effect after a later call was reported as done",
+        "needs a network that delays; test it with a server that is stopped and goes on",
+    ),
+];
+
+/// Runs every case on `store`, which must hold no records of worth and have nobody else use it.
+/// Lives are waited for in real time: about three seconds.
+///
+/// # Panics
+///
+/// If the store breaks the contract; the message names each broken sentence.
+///
+/// ```
+/// use fragcache::testing::{MemoryStore, conformance};
+///
+/// let report = conformance::check(MemoryStore::new());
+/// assert_eq!(report.broken().count(), 0);
+/// ```
+#[track_caller]
+pub fn check(store: impl Store) -> Report {
+    let report = Suite::new(store).run();
+    report.assert_kept();
+    report
+}
+
+/// The suite with settings.
+///
+/// ```
+/// use fragcache::testing::conformance::Suite;
+/// use fragcache::testing::{ManualClock, MemoryStore};
+///
+/// let clock = ManualClock::new();
+/// let store = MemoryStore::with_clock(clock.clone());
+/// let report = Suite::new(store.clone())
+///     .another(move || store.clone())
+///     .advance(move |by| clock.advance(by))
+///     .run();
+/// report.assert_kept();
+/// assert_eq!(
+///     report.absent().collect::<Vec<_>>(),
+///     [("records outlive the handle that wrote them", "persists")],
+/// );
+/// ```
+#[must_use]
+pub struct Suite {
+    store: Arc<dyn Store>,
+    another: Option<Box<dyn Fn() -> Arc<dyn Store> + Send + Sync>>,
+    advance: Box<dyn Fn(Duration) + Send + Sync>,
+    rounds: u32,
+}
+
+impl Suite {
+    /// A suite for this store, which must hold no records of worth and have nobody else use it.
+    pub fn new(store: impl Store) -> Self {
+        Self { store: Arc::new(store), another: None, advance: Box::new(really_wait), rounds: 50 }
+    }
+
+    /// How another handle to the same records is opened, as another process would. Without it the
+    /// cases that need one are listed as absent.
+    pub fn another<S: Store>(mut self, open: impl Fn() -> S + Send + Sync + 'static) -> Self {
+        self.another = Some(Box::new(move || Arc::new(open())));
+        self
+    }
+
+    /// How time passes for this store; it is called with a few hundredths of a second at a time.
+    /// Without it the suite waits.
+    pub fn advance(mut self, advance: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+        self.advance = Box::new(advance);
+        self
+    }
+
+    /// How often each race is run; 50 by default, at least 1. More find rarer faults.
+    pub fn rounds(mut self, rounds: u32) -> Self {
+        self.rounds = rounds.max(1);
+        self
+    }
+
+    /// Runs every case, and tells of each what came of it.
+    pub fn run(self) -> Report {
+        let capabilities = self.store.capabilities();
+        let mut report = Report::new(capabilities.name);
+        let trial = Trial {
+            other: self.another.as_ref().map(|open| open()),
+            another: self.another,
+            store: self.store,
+            capabilities,
+            advance: self.advance,
+            rounds: self.rounds,
+            prefix: format!("conformance:{:08x}:", fastrand::u32(..)),
+        };
+        for case in all_cases() {
+            let outcome = match missing(case.needs, &trial.capabilities, trial.other.is_some()) {
+                Some(capability) => Outcome::Absent(capability),
+                None => match (case.check)(&trial) {
+                    Ok(()) => Outcome::Passed,
+                    Err(complaint) => Outcome::Broken(complaint.0),
+                },
+            };
+            report.push(case.sentence, outcome);
+        }
+        for (sentence, why) in UNSEEN {
+            report.push(sentence, Outcome::Unseen(why));
+        }
+        report
+    }
+}
+
+impl fmt::Debug for Suite {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Suite").field("store", &self.store).finish_non_exhaustive()
+    }
+}
+
+fn all_cases() -> impl Iterator<Item = &'static Case> {
+    let areas: [&'static [Case]; 6] = [
+        &values::CASES,
+        &changes::CASES,
+        &lives::CASES,
+        &batches::CASES,
+        &scans::CASES,
+        &races::CASES,
+    ];
+    areas.into_iter().flatten()
+}
+
+/// What this store lacks for a case.
+fn missing(needs: Needs, has: &Capabilities, has_other: bool) -> Option<&'static str> {
+    match needs {
+        Needs::Nothing => None,
+        Needs::Touches => (!has.touches).then_some("touches"),
+        Needs::Scans => (!has.scans).then_some("scans"),
+        Needs::Another if !has.is_shared => Some("is_shared"),
+        Needs::AnotherThatPersists if !has.persists => Some("persists"),
+        Needs::Another | Needs::AnotherThatPersists => {
+            (!has_other).then_some("another handle, which the suite was not given")
+        }
+    }
+}
+
+/// Lets real time pass.
+fn really_wait(by: Duration) {
+    let (clock, nobody, never) = (MonotonicClock::default(), Condvar::new(), Mutex::new(()));
+    let mut guard = never.lock();
+    while clock.now() < by {
+        guard = trial::wait_for(&nobody, guard, by.saturating_sub(clock.now()));
+    }
+    drop(guard);
+}

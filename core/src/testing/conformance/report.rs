@@ -1,0 +1,104 @@
+//! What came of each case.
+
+use std::fmt;
+
+/// What came of one sentence of the contract.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// The store keeps it.
+    Passed,
+    /// It was not tried: the store, or the suite, lacks this.
+    Absent(&'static str),
+    /// It cannot be seen by a suite, and why.
+    Unseen(&'static str),
+    /// The store breaks it, and how.
+    Broken(String),
+}
+
+/// What came of all of them. Shown, it is a line for each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use]
+pub struct Report {
+    store: &'static str,
+    cases: Vec<(&'static str, Outcome)>,
+}
+
+impl Report {
+    pub(super) fn new(store: &'static str) -> Self {
+        Self { store, cases: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, sentence: &'static str, outcome: Outcome) {
+        self.cases.push((sentence, outcome));
+    }
+
+    /// Every sentence, with what came of it.
+    pub fn cases(&self) -> impl Iterator<Item = (&'static str, &Outcome)> {
+        self.cases.iter().map(|(sentence, outcome)| (*sentence, outcome))
+    }
+
+    /// The sentences that the store keeps.
+    pub fn passed(&self) -> impl Iterator<Item = &'static str> {
+        self.cases()
+            .filter(|(_, outcome)| **outcome == Outcome::Passed)
+            .map(|(sentence, _)| sentence)
+    }
+
+    /// The sentences that were not tried, each with what is absent: the name of a field of
+    /// [`Capabilities`](crate::store::Capabilities), or what the suite was not given.
+    pub fn absent(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.cases().filter_map(|(sentence, outcome)| match outcome {
+            Outcome::Absent(what) => Some((sentence, *what)),
+            Outcome::Passed | Outcome::Unseen(_) | Outcome::Broken(_) => None,
+        })
+    }
+
+    /// The sentences that no suite can see kept, each with the reason.
+    pub fn unseen(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        self.cases().filter_map(|(sentence, outcome)| match outcome {
+            Outcome::Unseen(why) => Some((sentence, *why)),
+            Outcome::Passed | Outcome::Absent(_) | Outcome::Broken(_) => None,
+        })
+    }
+
+    /// The sentences that the store breaks, each with how.
+    pub fn broken(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.cases().filter_map(|(sentence, outcome)| match outcome {
+            Outcome::Broken(how) => Some((sentence, how.as_str())),
+            Outcome::Passed | Outcome::Absent(_) | Outcome::Unseen(_) => None,
+        })
+    }
+
+    /// Asserts that the store breaks none.
+    ///
+    /// # Panics
+    ///
+    /// If it breaks one; the message names all that it breaks, and how.
+    #[track_caller]
+    pub fn assert_kept(&self) {
+        let broken: Vec<String> =
+            self.broken().map(|(sentence, how)| format!("\n  {sentence}: {how}")).collect();
+        assert!(
+            broken.is_empty(),
+            "the store {:?} breaks the contract:{}",
+            self.store,
+            broken.concat()
+        );
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "store {:?}", self.store)?;
+        for (sentence, outcome) in &self.cases {
+            match outcome {
+                Outcome::Passed => writeln!(f, "  passed  {sentence}")?,
+                Outcome::Absent(what) => writeln!(f, "  absent  {sentence} ({what})")?,
+                Outcome::Unseen(why) => writeln!(f, "  unseen  {sentence} ({why})")?,
+                Outcome::Broken(how) => writeln!(f, "  broken  {sentence}: {how}")?,
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,367 @@
+//! A store that a test makes fail, forget and stand still; it keeps nothing itself.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fastrand::Rng;
+
+use crate::store::{Capabilities, Fault, Operation, Page, Reply, Store, StoreError, Value};
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
+
+/// A [`Store`] around another, with faults that a test switches. A clone is another handle to the
+/// same store and the same switches: give one to the cache, and keep the other.
+///
+/// It counts round trips, so a test can say how many a page takes. Nothing in it sleeps: a call that
+/// is held waits until the test lets it go.
+///
+/// ```
+/// use std::time::Duration;
+/// use fragcache::store::{Fault, Store};
+/// use fragcache::testing::{FaultyStore, MemoryStore};
+///
+/// let store = FaultyStore::new(MemoryStore::new());
+/// store.set("greeting", b"hello", Duration::from_secs(60))?;
+///
+/// store.fail(Fault::Unreachable);
+/// assert_eq!(store.get_many(&["greeting"]).unwrap_err().fault(), Fault::Unreachable);
+///
+/// store.heal();
+/// assert_eq!(store.get_many(&["greeting"])?, [Some(b"hello".to_vec())]);
+/// assert_eq!(store.round_trips(), 3);
+/// # Ok::<(), fragcache::store::StoreError>(())
+/// ```
+pub struct FaultyStore<S>(Arc<Shared<S>>);
+
+struct Shared<S> {
+    store: S,
+    failing: Mutex<Failing>,
+    forgetting: Mutex<Option<Forgetting>>,
+    round_trips: AtomicU64,
+    operations: AtomicU64,
+    gate: Mutex<Gate>,
+    opened: Condvar,
+    arrived: Condvar,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Failing {
+    #[default]
+    Nothing,
+    Before(Fault),
+    After(Fault),
+    Writes(Fault),
+}
+
+struct Forgetting {
+    rng: Rng,
+    probability: f64,
+    which: Box<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+/// What is held at the moment, and how many calls.
+#[derive(Debug, Default)]
+struct Gate {
+    holds: Option<Side>,
+    held: usize,
+}
+
+/// On which side of taking effect a call is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Before,
+    After,
+}
+
+impl<S> Clone for FaultyStore<S> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<S: Store> FaultyStore<S> {
+    /// A store that does what `store` does, until it is told otherwise.
+    pub fn new(store: S) -> Self {
+        Self(Arc::new(Shared {
+            store,
+            failing: Mutex::new(Failing::Nothing),
+            forgetting: Mutex::new(None),
+            round_trips: AtomicU64::new(0),
+            operations: AtomicU64::new(0),
+            gate: Mutex::new(Gate::default()),
+            opened: Condvar::new(),
+            arrived: Condvar::new(),
+        }))
+    }
+
+    /// The store inside, without faults and uncounted.
+    pub fn inner(&self) -> &S {
+        &self.0.store
+    }
+
+    /// Fails every call from now on with this fault, and does none of them.
+    pub fn fail(&self, fault: Fault) {
+        *self.0.failing.lock() = Failing::Before(fault);
+    }
+
+    /// Fails every call from now on with this fault, after it has taken effect: an answer that
+    /// is lost on its way.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use fragcache::store::{Fault, Store};
+    /// use fragcache::testing::{FaultyStore, MemoryStore};
+    ///
+    /// let store = FaultyStore::new(MemoryStore::new());
+    /// store.fail_after_effect(Fault::Deadline);
+    /// assert!(store.set("greeting", b"hello", Duration::from_secs(60)).is_err());
+    /// assert_eq!(store.inner().keys(), ["greeting"]);
+    /// ```
+    pub fn fail_after_effect(&self, fault: Fault) {
+        *self.0.failing.lock() = Failing::After(fault);
+    }
+
+    /// Fails every call from now on that would change something, and does none of them: a full or
+    /// read-only store. A [`run`](Store::run) with reads alone succeeds.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use fragcache::store::{Fault, Store};
+    /// use fragcache::testing::{FaultyStore, MemoryStore};
+    ///
+    /// let store = FaultyStore::new(MemoryStore::new());
+    /// store.fail_writes(Fault::Refused);
+    /// assert!(store.delete("greeting").is_err());
+    /// assert_eq!(store.get_many(&["greeting"])?, [None]);
+    /// # Ok::<(), fragcache::store::StoreError>(())
+    /// ```
+    pub fn fail_writes(&self, fault: Fault) {
+        *self.0.failing.lock() = Failing::Writes(fault);
+    }
+
+    /// Ends all failing and forgetting. Calls that are held stay held.
+    pub fn heal(&self) {
+        *self.0.failing.lock() = Failing::Nothing;
+        *self.0.forgetting.lock() = None;
+    }
+
+    /// Forgets records at random from now on, as a full server does: whenever a key for which
+    /// `which` is true is asked for or changed, its record is gone before that with this
+    /// probability (0 to 1). The same seed and the same calls lose the same records.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use fragcache::store::Store;
+    /// use fragcache::testing::{FaultyStore, MemoryStore};
+    ///
+    /// let store = FaultyStore::new(MemoryStore::new());
+    /// for key in ["label:1", "entry:1"] {
+    ///     store.set(key, b"hello", Duration::from_secs(60))?;
+    /// }
+    /// store.forget(7, 1.0, |key| key.starts_with("label:"));
+    /// assert_eq!(store.get_many(&["label:1", "entry:1"])?, [None, Some(b"hello".to_vec())]);
+    /// # Ok::<(), fragcache::store::StoreError>(())
+    /// ```
+    pub fn forget(
+        &self,
+        seed: u64,
+        probability: f64,
+        which: impl Fn(&str) -> bool + Send + Sync + 'static,
+    ) {
+        let rng = Rng::with_seed(seed);
+        *self.0.forgetting.lock() = Some(Forgetting { rng, probability, which: Box::new(which) });
+    }
+
+    /// How many calls were made since the beginning or the last
+    /// [`reset_counts`](Self::reset_counts), failed ones included. A [`run`](Store::run) is one, and
+    /// so is a [`get_many`](Store::get_many), whatever it holds.
+    pub fn round_trips(&self) -> u64 {
+        self.0.round_trips.load(Ordering::SeqCst)
+    }
+
+    /// How many operations those calls held: each key of a [`get_many`](Store::get_many), and each
+    /// operation of a [`run`](Store::run).
+    ///
+    /// ```
+    /// use fragcache::store::Store;
+    /// use fragcache::testing::{FaultyStore, MemoryStore};
+    ///
+    /// let store = FaultyStore::new(MemoryStore::new());
+    /// store.get_many(&["a", "b", "c"])?;
+    /// assert_eq!((store.round_trips(), store.operations()), (1, 3));
+    /// store.reset_counts();
+    /// assert_eq!((store.round_trips(), store.operations()), (0, 0));
+    /// # Ok::<(), fragcache::store::StoreError>(())
+    /// ```
+    pub fn operations(&self) -> u64 {
+        self.0.operations.load(Ordering::SeqCst)
+    }
+
+    /// Counts from zero again.
+    pub fn reset_counts(&self) {
+        self.0.round_trips.store(0, Ordering::SeqCst);
+        self.0.operations.store(0, Ordering::SeqCst);
+    }
+
+    /// Holds every call from now on before it takes effect, until [`resume`](Self::resume). What a
+    /// held call then meets (faults, records) is what there is when it goes on.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use fragcache::store::Store;
+    /// use fragcache::testing::{FaultyStore, MemoryStore};
+    ///
+    /// let store = FaultyStore::new(MemoryStore::new());
+    /// store.pause();
+    /// let reader = store.clone();
+    /// let reading = std::thread::spawn(move || reader.get_many(&["greeting"]));
+    /// store.await_held(1);
+    /// store.inner().set("greeting", b"hello", Duration::from_secs(60))?;
+    /// store.resume();
+    /// assert_eq!(reading.join().unwrap()?, [Some(b"hello".to_vec())]);
+    /// # Ok::<(), fragcache::store::StoreError>(())
+    /// ```
+    pub fn pause(&self) {
+        self.hold(Some(Side::Before));
+    }
+
+    /// Holds every call from now on after it has taken effect and before it returns, until
+    /// [`resume`](Self::resume).
+    pub fn pause_replies(&self) {
+        self.hold(Some(Side::After));
+    }
+
+    /// Lets all held calls go on, and holds no more.
+    pub fn resume(&self) {
+        self.hold(None);
+    }
+
+    /// Waits until at least so many calls are held; without end if they never come.
+    pub fn await_held(&self, calls: usize) {
+        let mut gate = self.0.gate.lock();
+        while gate.held < calls {
+            gate = wait(&self.0.arrived, gate);
+        }
+    }
+
+    /// One round trip on these keys.
+    fn call<'k, R>(
+        &self,
+        keys: impl Iterator<Item = &'k str>,
+        writes: bool,
+        act: impl FnOnce(&S) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        self.0.round_trips.fetch_add(1, Ordering::SeqCst);
+        self.pass(Side::Before);
+        let keys: Vec<&str> = keys.collect();
+        self.0.operations.fetch_add(keys.len() as u64, Ordering::SeqCst);
+        for key in keys {
+            if self.forgets(key) {
+                self.0.store.delete(key)?;
+            }
+        }
+        let failing = *self.0.failing.lock();
+        match failing {
+            Failing::Before(fault) => return Err(failure(fault)),
+            Failing::Writes(fault) if writes => return Err(failure(fault)),
+            Failing::Nothing | Failing::After(_) | Failing::Writes(_) => {}
+        }
+        let result = act(&self.0.store);
+        self.pass(Side::After);
+        match failing {
+            Failing::After(fault) => result.and(Err(failure(fault))),
+            Failing::Nothing | Failing::Before(_) | Failing::Writes(_) => result,
+        }
+    }
+
+    fn hold(&self, side: Option<Side>) {
+        self.0.gate.lock().holds = side;
+        self.0.opened.notify_all();
+    }
+
+    /// Waits here while calls on this side are held.
+    fn pass(&self, side: Side) {
+        let mut gate = self.0.gate.lock();
+        if gate.holds != Some(side) {
+            return;
+        }
+        gate.held += 1;
+        self.0.arrived.notify_all();
+        while gate.holds == Some(side) {
+            gate = wait(&self.0.opened, gate);
+        }
+        gate.held -= 1;
+    }
+
+    fn forgets(&self, key: &str) -> bool {
+        let mut forgetting = self.0.forgetting.lock();
+        forgetting.as_mut().is_some_and(|forgetting| {
+            (forgetting.which)(key) && forgetting.rng.f64() < forgetting.probability
+        })
+    }
+}
+
+fn failure(fault: Fault) -> StoreError {
+    StoreError::new(fault, format!("a test asked for this fault: {}", fault.as_str()))
+}
+
+#[cfg(not(fragcache_shuttle))]
+fn wait<'a, T>(condition: &Condvar, mut guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    condition.wait(&mut guard);
+    guard
+}
+
+#[cfg(fragcache_shuttle)]
+fn wait<'a, T>(condition: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {
+    condition.wait(guard)
+}
+
+impl<S: Store> fmt::Debug for FaultyStore<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FaultyStore").field(&self.0.store).finish()
+    }
+}
+
+impl<S: Store> Store for FaultyStore<S> {
+    fn capabilities(&self) -> Capabilities {
+        self.0.store.capabilities()
+    }
+
+    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
+        self.call(keys.iter().copied(), false, |store| store.get_many(keys))
+    }
+
+    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
+        self.call([key].into_iter(), true, |store| store.set(key, value, ttl))
+    }
+
+    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
+        self.call([key].into_iter(), true, |store| store.add(key, value, ttl))
+    }
+
+    fn delete(&self, key: &str) -> Result<bool, StoreError> {
+        self.call([key].into_iter(), true, |store| store.delete(key))
+    }
+
+    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
+        self.call([key].into_iter(), true, |store| store.compare_and_delete(key, expected))
+    }
+
+    fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
+        self.call([key].into_iter(), true, |store| store.touch(key, ttl))
+    }
+
+    fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
+        let writes = operations.iter().any(|one| !matches!(one, Operation::Get { .. }));
+        let keys = operations.iter().map(Operation::key);
+        self.call(keys, writes, |store| store.run(operations))
+    }
+
+    fn scan(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, StoreError> {
+        self.call([].into_iter(), false, |store| store.scan(prefix, cursor))
+    }
+
+    fn sweep(&self) -> Result<u64, StoreError> {
+        self.call([].into_iter(), true, Store::sweep)
+    }
+}
