@@ -135,7 +135,7 @@ impl InvalidationBatch {
     ///
     /// # Errors
     ///
-    /// None in this process; a cache with a far store can fail to reach it.
+    /// None: what the far store could not be told is [pending](Deletion::Pending).
     pub fn apply(self) -> Result<Deletion, Error> {
         Ok(self.cache.clone().apply(&self))
     }

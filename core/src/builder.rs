@@ -219,6 +219,6 @@ impl Builder {
         }
         self.ageing.check()?;
         self.far.as_ref().map_or(Ok(()), FarLevel::check)?;
-        Ok(FragmentCache::from_builder(self))
+        FragmentCache::from_builder(self)
     }
 }

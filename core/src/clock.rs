@@ -1,7 +1,7 @@
 //! Time as the cache sees it: monotonic, and replaceable. The only place that reads a system clock.
 
 use std::fmt::Debug;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A source of monotonic time.
 ///
@@ -23,6 +23,13 @@ pub trait Clock: Debug + Send + Sync + 'static {
     /// against this: a fragment may be served that much longer or shorter.
     fn recent(&self) -> Duration {
         self.now()
+    }
+
+    /// Time since the beginning of 1970, by which entries in a store outside the process tell their
+    /// age to other processes. It may jump.
+    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
+    fn unix_time(&self) -> Duration {
+        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }
 }
 
@@ -57,18 +64,25 @@ impl Clock for MonotonicClock {
     }
 }
 
+/// The present, for what waits in real time whatever clock entries expire by.
+#[allow(clippy::disallowed_methods, reason = "this is the clock")]
+pub(crate) fn instant() -> Instant {
+    Instant::now()
+}
+
 /// When the patience of a waiting thread ends. Threads wait in real time, whatever clock entries
 /// expire by.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Deadline(
-    #[cfg_attr(fragcache_shuttle, allow(dead_code, reason = "a model has no time"))]
-    Option<Instant>,
-);
+pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
-    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
     pub(crate) fn after(limit: Duration) -> Self {
-        Self(Instant::now().checked_add(limit))
+        Self(instant().checked_add(limit))
+    }
+
+    /// Whether it has passed.
+    pub(crate) fn is_over(self) -> bool {
+        self.0.is_some_and(|end| end <= instant())
     }
 
     /// The deadline as threads wait for it; `None` if it is further away than time can be counted.
@@ -108,6 +122,16 @@ impl Moment {
     /// As a number, in the order of time.
     pub(crate) fn to_bits(self) -> u64 {
         self.0
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// So long before this moment, or the clock's start.
+    pub(crate) fn before(self, time: Duration) -> Self {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_sub(nanos))
     }
 
     /// This moment and `life` more; `None` past the end of the clock.

@@ -23,6 +23,8 @@ pub enum ErrorKind {
     Repeated,
     /// A file could not be read or written.
     Io,
+    /// The store behind the cache could not be asked.
+    Store,
 }
 
 /// A place in an author's template: one-based line and column (in characters).

@@ -1,10 +1,11 @@
-//! Hashing of keys and labels: xxh3 under a seed that no caller knows, and maps that take its
-//! results as they are.
+//! Hashing of keys and labels. Keys are hashed under a seed that no caller knows, and the maps of
+//! keys take the result as it is. Labels and versions mean the same in every process that shares a
+//! store, so their seed is the fleet's, and maps of labels mix in a seed of their own.
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use smallvec::SmallVec;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 
 use crate::fresh::{Label, Labels};
 use crate::key;
@@ -13,17 +14,33 @@ use crate::key;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Version(u64);
 
-/// What hashes keys and labels; its seed is drawn once per cache.
+impl Version {
+    /// As a number, zero for none.
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+}
+
+/// What hashes keys and labels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyHasher {
+    /// For keys; drawn once per cache.
     seed: u64,
+    /// For labels and versions: the same in all processes that share a store.
+    fleet: u64,
 }
 
 impl KeyHasher {
     pub(crate) fn random() -> Self {
         // A model that failed has to fail again when it is replayed.
         let seed = if cfg!(fragcache_shuttle) { 7 } else { RandomState::new().hash_one(0_u64) };
-        Self { seed }
+        Self { seed, fleet: seed }
+    }
+
+    /// A hasher whose labels are those of every process that has the same `secret`, or none.
+    pub(crate) fn of_fleet(secret: Option<&[u8]>) -> Self {
+        let fleet = secret.map_or(0x6672_6167, |secret| xxh3_64_with_seed(secret, 0x6672_6167));
+        Self { fleet, ..Self::random() }
     }
 
     /// A number for the cache that this hashes for, which does not give the seed away.
@@ -31,9 +48,29 @@ impl KeyHasher {
         xxh3_64_with_seed(b"cache", self.seed)
     }
 
-    /// The hash of an encoded key: its place in the maps and its own label.
+    /// The hash of an encoded key: its place in the maps.
     pub(crate) fn key(self, encoded: &[u8]) -> u64 {
         xxh3_64_with_seed(encoded, self.seed)
+    }
+
+    /// The label of an encoded key.
+    pub(crate) fn key_label(self, encoded: &[u8]) -> Label {
+        self.label(encoded, 0x004b_4559)
+    }
+
+    /// What names an encoded key in a store.
+    pub(crate) fn wide(self, encoded: &[u8]) -> u128 {
+        xxh3_128_with_seed(encoded, self.fleet)
+    }
+
+    /// The label that everything carries.
+    pub(crate) fn root(self) -> Label {
+        self.label(b"", 0x524f_4f54)
+    }
+
+    /// The label of the fence of this number.
+    pub(crate) fn fence(self, number: usize) -> Label {
+        self.label(&number.to_le_bytes(), 0x4645_4e43)
     }
 
     /// The label of a name, from what [`key::name_bytes`] gives.
@@ -58,16 +95,16 @@ impl KeyHasher {
 
     /// A record's version as entries keep it; never zero, which is no version.
     pub(crate) fn version(self, encoded: &[u8]) -> Version {
-        Version(xxh3_64_with_seed(encoded, self.seed ^ 0x5645_5253).max(1))
+        Version(xxh3_64_with_seed(encoded, self.fleet ^ 0x5645_5253).max(1))
     }
 
-    /// The own labels of the entry under `encoded`, whose hash is known.
-    pub(crate) fn labels(self, encoded: &[u8], hash: u64, template: Option<Label>) -> Labels {
+    /// The own labels of the entry under `encoded`.
+    pub(crate) fn labels(self, encoded: &[u8], template: Option<Label>) -> Labels {
         let namespaces: SmallVec<_> =
             key::namespaces(encoded).map(|(_, prefix)| self.namespace(prefix)).collect();
         let innermost = namespaces.last().copied();
         Labels {
-            key: Label::from_hash(hash),
+            key: self.key_label(encoded),
             name: key::name_bytes(encoded).map(|name| self.name(name)),
             template: template.map(|template| template.within(innermost)),
             namespaces,
@@ -75,7 +112,44 @@ impl KeyHasher {
     }
 
     fn label(self, bytes: &[u8], kind: u64) -> Label {
-        Label::from_hash(xxh3_64_with_seed(bytes, self.seed ^ kind))
+        Label::from_hash(xxh3_64_with_seed(bytes, self.fleet ^ kind))
+    }
+}
+
+/// For maps of labels, whose hashes are known outside the process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BuildLabelHasher(u64);
+
+impl Default for BuildLabelHasher {
+    fn default() -> Self {
+        Self(KeyHasher::random().seed)
+    }
+}
+
+impl BuildHasher for BuildLabelHasher {
+    type Hasher = LabelHasher;
+
+    fn build_hasher(&self) -> LabelHasher {
+        LabelHasher(self.0)
+    }
+}
+
+/// Mixes a number with a seed.
+#[derive(Debug)]
+pub(crate) struct LabelHasher(u64);
+
+impl Hasher for LabelHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64_with_seed(bytes, self.0);
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        let wide = u128::from(value ^ self.0) * 0x9e37_79b9_7f4a_7c15;
+        self.0 = (wide as u64) ^ (wide >> 64) as u64;
     }
 }
 

@@ -44,7 +44,7 @@ pub use builder::Builder;
 pub use cache::{Deletion, FragmentCache};
 pub use clock::{Clock, MonotonicClock};
 pub use error::{Error, ErrorKind, Location};
-pub use far::FarLevel;
+pub use far::{FarLevel, Health};
 pub use fragment::Fragment;
 pub use key::{
     FragmentKey, KeyEncoder, KeyPart, MAX_KEY_BYTES, fragment_key_at, make_template_fragment_key,

@@ -32,7 +32,22 @@ use crate::sync::thread_local;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReadPoint {
     cache: u64,
-    at: Sequence,
+    at: Since,
+}
+
+/// A read point in both levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Since {
+    pub(crate) near: Sequence,
+    /// The number of the far level's fences as of then; 0 if they are not known.
+    pub(crate) far: u64,
+}
+
+impl Since {
+    /// The older of two, level by level.
+    pub(crate) fn min(self, other: Self) -> Self {
+        Self { near: self.near.min(other.near), far: self.far.min(other.far) }
+    }
 }
 
 thread_local! {
@@ -41,7 +56,7 @@ thread_local! {
 }
 
 impl ReadPoint {
-    pub(crate) fn new(cache: u64, at: Sequence) -> Self {
+    pub(crate) fn new(cache: u64, at: Since) -> Self {
         Self { cache, at }
     }
 
@@ -71,23 +86,25 @@ impl ReadPoint {
     /// assert_eq!(ReadPoint::from_token("yesterday"), None);
     /// ```
     pub fn to_token(&self) -> String {
-        format!("{:016x}.{:x}", self.cache, self.at.to_bits())
+        format!("{:016x}.{:x}.{:x}", self.cache, self.at.near.to_bits(), self.at.far)
     }
 
     /// Reads what [`to_token`](Self::to_token) wrote; `None` for anything else.
     pub fn from_token(token: &str) -> Option<Self> {
-        let (cache, at) = token.split_once('.')?;
-        let number = |text| u64::from_str_radix(text, 16).ok();
-        Some(Self { cache: number(cache)?, at: Sequence::from_bits(number(at)?) })
+        let mut numbers = token.split('.').map(|text| u64::from_str_radix(text, 16).ok());
+        let mut number = || numbers.next().flatten();
+        let cache = number()?;
+        let at = Since { near: Sequence::from_bits(number()?), far: number()? };
+        numbers.next().is_none().then_some(Self { cache, at })
     }
 
     /// When this point was taken, if it is from the cache of that number.
-    pub(crate) fn of(&self, cache: u64) -> Option<Sequence> {
+    pub(crate) fn of(&self, cache: u64) -> Option<Since> {
         (self.cache == cache).then_some(self.at)
     }
 }
 
 /// The oldest read point of a cache whose scope is open on this thread.
-pub(crate) fn oldest_open(cache: u64) -> Option<Sequence> {
-    OPEN.with(|open| open.borrow().iter().filter_map(|point| point.of(cache)).min())
+pub(crate) fn oldest_open(cache: u64) -> Option<Since> {
+    OPEN.with(|open| open.borrow().iter().filter_map(|point| point.of(cache)).reduce(Since::min))
 }

@@ -65,7 +65,7 @@ impl Policy {
 }
 
 /// How far a cache takes part, switchable while it runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[repr(u8)]
 #[non_exhaustive]
 pub enum Mode {
@@ -85,5 +85,21 @@ impl Mode {
             2 => Self::Bypass,
             _ => Self::Normal,
         }
+    }
+
+    /// The mode as one word, for configs and tools: `normal`, `read-only` or `bypass`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::ReadOnly => "read-only",
+            Self::Bypass => "bypass",
+        }
+    }
+
+    /// The mode that [`as_str`](Self::as_str) calls so.
+    pub(crate) fn from_word(word: &[u8]) -> Option<Self> {
+        [Self::Normal, Self::ReadOnly, Self::Bypass]
+            .into_iter()
+            .find(|mode| mode.as_str().as_bytes() == word)
     }
 }

@@ -34,7 +34,6 @@ pub(crate) enum Protection {
     #[cfg(all(test, fragcache_shuttle))]
     MarkFill,
     /// An invalidation raises the sequence again once the far store has answered (I1).
-    #[cfg(all(test, fragcache_shuttle))]
     RaiseAgain,
 }
 

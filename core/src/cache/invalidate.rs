@@ -6,10 +6,12 @@ use super::FragmentCache;
 use crate::batch::{Act, InvalidationBatch};
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::fresh::Label;
+use crate::far::Told;
+use crate::fresh::{Label, Mark};
 use crate::key::{FragmentKey, KeyPart};
 use crate::near::Probe;
 use crate::observe::EventKind;
+use crate::protection::Protection;
 
 /// What a deletion did.
 ///
@@ -26,6 +28,11 @@ pub enum Deletion {
     /// fenced; nobody counts it. Entries leave when they are next asked for, or by size; those of a
     /// whole cache that is cleared leave at once.
     Invalidated,
+    /// As `Invalidated` for this process. The far store could not be told: other processes may be
+    /// served what was stored before, until it has been. It is told as soon as it can be reached
+    /// ([`Health::pending_invalidations`](crate::Health::pending_invalidations)), as long as this
+    /// process lives.
+    Pending,
 }
 
 impl FragmentCache {
@@ -33,7 +40,7 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// None in this process; a cache with a far store can fail to reach it.
+    /// None: what the far store could not be told is [pending](Deletion::Pending).
     pub fn delete(&self, key: &FragmentKey) -> Result<Deletion, Error> {
         Ok(self.delete_encoded(&self.encoded(key)))
     }
@@ -51,7 +58,7 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// None in this process; a cache with a far store can fail to reach it.
+    /// None: what the far store could not be told is [pending](Deletion::Pending).
     pub fn delete_many<'k>(
         &self,
         keys: impl IntoIterator<Item = &'k FragmentKey>,
@@ -74,7 +81,7 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// None in this process; a cache with a far store can fail to reach it.
+    /// None: what the far store could not be told is [pending](Deletion::Pending).
     pub fn delete_name(&self, name: impl KeyPart) -> Result<Deletion, Error> {
         let mut batch = self.batch();
         batch.delete_name(name);
@@ -85,7 +92,7 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// None in this process; a cache with a far store can fail to reach it.
+    /// None: what the far store could not be told is [pending](Deletion::Pending).
     pub fn delete_template(&self, template: &str) -> Result<Deletion, Error> {
         let mut batch = self.batch();
         batch.delete_template(template);
@@ -128,7 +135,7 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// None in this process; a cache with a far store can fail to reach it.
+    /// None: what the far store could not be told is [pending](Deletion::Pending).
     pub fn clear(&self) -> Result<Deletion, Error> {
         let mut batch = self.batch();
         batch.clear();
@@ -143,11 +150,69 @@ impl FragmentCache {
 
     pub(crate) fn delete_encoded(&self, key: &[u8]) -> Deletion {
         let probe = self.probe(key);
-        let present = self.remove(probe);
-        let again = self.again(self.shared.ageing.replica_lag);
-        self.shared.fresh.invalidate(vec![Label::from_hash(probe.hash).into()], again);
+        let lag = self.shared.ageing.replica_lag;
+        // While it is there: afterwards nobody can tell whether it could have been served.
+        let is_stored = self.is_stored(key);
+        let present = self.remove(probe) || is_stored;
+        let marks = vec![self.shared.hasher.key_label(key).into()];
+        let told = self.invalidate(marks, lag);
         self.emit(EventKind::Deleted, Some(key), self.shared.origins.rust());
-        if present { Deletion::Removed } else { Deletion::Absent }
+        match told {
+            false => Deletion::Pending,
+            true if present => Deletion::Removed,
+            true => Deletion::Absent,
+        }
+    }
+
+    /// Whether the far store has an entry of this key that could be served.
+    fn is_stored(&self, key: &[u8]) -> bool {
+        self.shared.far.as_ref().is_some_and(|far| {
+            let labels = self.shared.hasher.labels(key, None);
+            matches!(far.newest(key, &labels, self.annotates()), Ok(Some(_)))
+        })
+    }
+
+    /// Invalidates labels in both levels; whether the far one knows. The order is what keeps an entry
+    /// that is read from the far store meanwhile out of the near level: the sequence is raised before
+    /// the store is told, and again once it has answered.
+    fn invalidate(&self, marks: Vec<Mark>, lag: Option<Duration>) -> bool {
+        let fresh = &self.shared.fresh;
+        let again = self.again(lag);
+        let Some(far) = &self.shared.far else {
+            fresh.invalidate(marks, again);
+            return true;
+        };
+        fresh.invalidate(marks.clone(), again);
+        let labels: Vec<Label> = marks.iter().map(Mark::label).collect();
+        let told = far.tell(&labels, lag);
+        if self.shared.protections.keep(Protection::RaiseAgain) {
+            fresh.invalidate(marks, None);
+        }
+        self.heed_told(&told)
+    }
+
+    fn invalidate_everything(&self, lag: Option<Duration>) -> bool {
+        let fresh = &self.shared.fresh;
+        fresh.invalidate_all(self.again(lag));
+        let told = self.shared.far.as_ref().map(|far| {
+            let told = far.tell(&[self.shared.hasher.root()], lag);
+            fresh.invalidate_all(None);
+            told
+        });
+        if let Some(near) = &self.shared.near {
+            near.clear();
+        }
+        told.is_none_or(|told| self.heed_told(&told))
+    }
+
+    fn heed_told(&self, told: &Told) -> bool {
+        match told {
+            Told::Done => true,
+            Told::Pending(away) => {
+                self.note_fault(away);
+                false
+            }
+        }
     }
 
     /// Frees the room that a key's entries take; whether one of them could have been served.
@@ -164,22 +229,18 @@ impl FragmentCache {
     }
 
     pub(crate) fn apply(&self, batch: &InvalidationBatch) -> Deletion {
-        let again = self.again(batch.replica_lag);
         let everything = batch.acts.iter().any(|act| matches!(act, Act::Clear));
         for act in &batch.acts {
             if let Act::Key(key) = act {
                 self.remove(self.probe(&self.encoded(key)));
             }
         }
-        if everything && self.namespace.is_none() {
-            self.shared.fresh.invalidate_all(again);
-            if let Some(near) = &self.shared.near {
-                near.clear();
-            }
+        let told = if everything && self.namespace.is_none() {
+            self.invalidate_everything(batch.replica_lag)
         } else {
             let marks = batch.acts.iter().filter_map(|act| act.mark(self)).collect();
-            self.shared.fresh.invalidate(marks, again);
-        }
+            self.invalidate(marks, batch.replica_lag)
+        };
         for act in &batch.acts {
             let rust = self.shared.origins.rust();
             match act {
@@ -190,6 +251,6 @@ impl FragmentCache {
                 Act::Tag(tag) => self.emit_about(EventKind::Invalidated, None, rust, Some(tag)),
             }
         }
-        Deletion::Invalidated
+        if told { Deletion::Invalidated } else { Deletion::Pending }
     }
 }

@@ -14,13 +14,15 @@ use crate::ageing::Ageing;
 use crate::builder::Builder;
 use crate::clock::{Clock, Moment};
 use crate::entry::{Origin, Origins};
+use crate::error::Error;
+use crate::far::{Away, Far, Keeper, Kept};
 use crate::flight::Flights;
 use crate::fresh::{Freshness, Label};
 use crate::hash::KeyHasher;
 use crate::key::{self, FragmentKey};
-use crate::near::{Near, Probe};
+use crate::near::{Limits, Near, Probe, Trust};
 use crate::observe::{Counters, Event, EventKind, Observer};
-use crate::point::ReadPoint;
+use crate::point::{ReadPoint, Since};
 use crate::policy::{Mode, Policy};
 use crate::protection::Protections;
 use crate::sync::AtomicU8;
@@ -61,6 +63,7 @@ struct Namespace {
 }
 
 struct Shared {
+    far: Option<Far>,
     near: Option<Near>,
     fresh: Freshness,
     flights: Flights,
@@ -86,7 +89,7 @@ impl FragmentCache {
     /// assert_eq!(cache.stats().hits, 0);
     /// ```
     pub fn in_memory() -> Self {
-        Self::from_builder(Builder::default())
+        Self::assemble(Builder::default(), true)
     }
 
     /// A cache that stores nothing: every body is rendered, every deletion finds nothing.
@@ -110,24 +113,32 @@ impl FragmentCache {
         Builder::default()
     }
 
-    pub(crate) fn from_builder(builder: Builder) -> Self {
-        Self::assemble(builder, true)
+    pub(crate) fn from_builder(builder: Builder) -> Result<Self, Error> {
+        let cache = Self::assemble(builder, true);
+        if let Some(far) = &cache.shared.far {
+            Keeper::start(Arc::downgrade(&cache.shared), Arc::clone(&far.errands))?;
+        }
+        Ok(cache)
     }
 
     fn assemble(builder: Builder, store: bool) -> Self {
-        let hasher = KeyHasher::random();
+        let hasher = match &builder.far {
+            Some(level) => KeyHasher::of_fleet(level.secret()),
+            None => KeyHasher::random(),
+        };
         let largest = builder.max_entry_bytes.unwrap_or((1 << 20).min(builder.max_bytes / 4 + 1));
-        let near = store.then(|| {
-            Near::new(
-                builder.max_bytes,
-                builder.max_entries,
-                largest,
-                hasher,
-                builder.ageing.early_refresh,
-            )
-        });
+        let limits =
+            Limits { bytes: builder.max_bytes, entries: builder.max_entries, entry_bytes: largest };
+        let trust = match &builder.far {
+            None => Trust::Always,
+            Some(level) => level.near_life.map_or(Trust::HoldsNothing, Trust::For),
+        };
+        let near = store.then(|| Near::new(limits, hasher, builder.ageing.early_refresh, trust));
+        let far = builder.far.filter(|_| store);
+        let far = far.map(|level| Far::new(level, hasher, Arc::clone(&builder.clock), largest));
         Self {
             shared: Arc::new(Shared {
+                far,
                 near,
                 fresh: Freshness::new(builder.max_labels, builder.protections),
                 flights: Flights::new(builder.wait_limit, builder.protections),
@@ -148,10 +159,13 @@ impl FragmentCache {
     }
 
     /// The read point of data that is read from now on, for all namespaces of this cache; see
-    /// [`ReadPoint`].
+    /// [`ReadPoint`]. With a far store, one round trip at most every 100 ms.
     pub fn begin(&self) -> ReadPoint {
         self.shared.fresh.settle(self.moment());
-        ReadPoint::new(self.shared.hasher.cache_number(), self.shared.fresh.now())
+        let near = self.shared.fresh.now();
+        let fences = self.shared.far.as_ref().and_then(|far| far.snapshot().ok());
+        let far = fences.map_or(0, |fences| fences.number);
+        ReadPoint::new(self.shared.hasher.cache_number(), Since { near, far })
     }
 
     /// A part of this cache with keys, names, templates and tags of its own, and a
@@ -205,7 +219,7 @@ impl FragmentCache {
     }
 
     pub(crate) fn key_label(&self, key: &FragmentKey) -> Label {
-        Label::from_hash(self.shared.hasher.key(&self.encoded(key)))
+        self.shared.hasher.key_label(&self.encoded(key))
     }
 
     /// The label of the name that a key begins with.
@@ -234,6 +248,13 @@ impl FragmentCache {
         self.emit_about(kind, key, origin, None);
     }
 
+    /// Tells of a fault of the store, if it was one and not only the pause after one.
+    pub(crate) fn note_fault(&self, away: &Away) {
+        if let Some(error) = &away.0 {
+            self.emit(EventKind::Fault(error.fault()), None, self.shared.origins.rust());
+        }
+    }
+
     /// As [`emit`](Self::emit), with the tag that it is about.
     pub(crate) fn emit_about(
         &self,
@@ -259,6 +280,10 @@ impl FragmentCache {
 
     pub(crate) fn near(&self) -> Option<&Near> {
         self.shared.near.as_ref()
+    }
+
+    pub(crate) fn far(&self) -> Option<&Far> {
+        self.shared.far.as_ref()
     }
 
     pub(crate) fn fresh(&self) -> &Freshness {
@@ -304,6 +329,16 @@ impl FragmentCache {
     /// Whether lookups are made at all.
     pub(crate) fn reads(&self) -> bool {
         self.mode() != Mode::Bypass
+    }
+}
+
+impl Kept for Shared {
+    fn far(&self) -> Option<&Far> {
+        self.far.as_ref()
+    }
+
+    fn fresh(&self) -> &Freshness {
+        &self.fresh
     }
 }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use super::FragmentCache;
 use crate::entry::{Body, Entry};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
+use crate::far::Away;
 use crate::fragment::Fragment;
 use crate::hash::Version;
 use crate::key::FragmentKey;
 use crate::near::Variant;
-use crate::render::{Opened, Request};
+use crate::render::{Asking, Opened, Request};
 use crate::tag;
 use crate::timeout::Timeout;
 
@@ -19,9 +20,9 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// None in this process; a cache with a far store can fail to reach it.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store cannot be asked.
     pub fn contains(&self, key: &FragmentKey) -> Result<bool, Error> {
-        Ok(self.newest(key).is_some())
+        Ok(self.newest(key)?.is_some())
     }
 
     /// The newest stored markup of this key, of whatever variant, if it could be served; as with
@@ -40,16 +41,41 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// None in this process; a cache with a far store can fail to reach it.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store cannot be asked.
     pub fn get(&self, key: &FragmentKey) -> Result<Option<Arc<str>>, Error> {
-        Ok(self.newest(key).map(|body| body.to_shared()))
+        Ok(self.newest(key)?.map(|body| body.to_shared()))
     }
 
-    fn newest(&self, key: &FragmentKey) -> Option<Body> {
+    fn newest(&self, key: &FragmentKey) -> Result<Option<Body>, Error> {
         let key = self.encoded(key);
         let probe = self.probe(&key);
-        let near = self.shared.near.as_ref()?;
-        near.newest(probe, &self.shared.fresh, &|| self.recent(), self.annotates())
+        let Some(near) = &self.shared.near else { return Ok(None) };
+        let annotated = self.annotates();
+        let found = near.newest(probe, &self.shared.fresh, &|| self.recent(), annotated);
+        match (found, &self.shared.far) {
+            (None, Some(far)) => {
+                let labels = self.shared.hasher.labels(&key, None);
+                let newest = far.newest(&key, &labels, annotated);
+                newest.map(|body| body.map(Body::from)).map_err(|away| self.away(away))
+            }
+            (found, _) => Ok(found),
+        }
+    }
+
+    /// The error of a call that the store was needed for.
+    fn away(&self, away: Away) -> Error {
+        self.note_fault(&away);
+        let error = Error::new(
+            ErrorKind::Store,
+            match &away.0 {
+                Some(error) => format!("the store did not answer: {error}"),
+                None => "the store is left alone after an outage, and tried again soon".to_owned(),
+            },
+        );
+        match away.0 {
+            Some(cause) => error.with_source(cause),
+            None => error,
+        }
     }
 
     /// Serves a fragment that Rust code renders: the stored markup, or `body`'s, which is stored.
@@ -112,7 +138,9 @@ impl FragmentCache {
         };
         tag::check_count(fragment.tags.len())?;
         fragment.tags.iter().try_for_each(|text| tag::check(text))?;
-        let ticket = match self.open_slow(probe, origin, &request, missed, None, shared) {
+        let asking =
+            Asking { probe, origin, request: &request, body: &|markup| Body::from(markup) };
+        let ticket = match self.open_slow(asking, missed, None, shared) {
             Opened::Hit(markup) => return Ok(markup),
             Opened::Render(ticket) => ticket,
         };

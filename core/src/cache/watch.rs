@@ -2,6 +2,7 @@
 
 use super::FragmentCache;
 use crate::error::{Error, ErrorKind};
+use crate::far::{Far, Health};
 use crate::observe::{Event, EventKind, Stats};
 use crate::policy::Mode;
 use crate::sync::Ordering;
@@ -21,9 +22,21 @@ impl FragmentCache {
         stats
     }
 
-    /// How far the cache takes part now.
+    /// How far the cache takes part now: as it was [switched](Self::set_mode), or as the far store
+    /// tells all processes, whichever is less.
     pub fn mode(&self) -> Mode {
-        Mode::from_u8(self.shared.mode.load(Ordering::Relaxed))
+        let own = Mode::from_u8(self.shared.mode.load(Ordering::Relaxed));
+        self.shared.far.as_ref().map_or(own, |far| far.mode().max(own))
+    }
+
+    /// How the store behind the cache is, as this process sees it. Asks nobody.
+    ///
+    /// ```
+    /// let cache = fragcache::FragmentCache::in_memory();
+    /// assert_eq!(cache.health().store, None);
+    /// ```
+    pub fn health(&self) -> Health {
+        self.shared.far.as_ref().map_or_else(Health::default, Far::health)
     }
 
     /// Switches how far the cache takes part, for all handles, from the next block on.

@@ -2,10 +2,14 @@
 
 mod body;
 mod origin;
+mod proof;
+pub(crate) mod record;
 
 pub use body::{Body, Markup};
 pub use origin::OutputMode;
 pub(crate) use origin::{Origin, Origins, digest_of};
+pub(crate) use proof::Proof;
+pub(crate) use record::LabelVersion;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +36,7 @@ pub(crate) struct Entry {
 const TERMS_OVERHEAD: usize = 56;
 
 /// What only some entries have.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug)]
 pub(crate) struct Terms {
     /// Tags, and the labels of the fragments inside.
     pub(crate) dependencies: Option<Dependencies>,
@@ -45,6 +49,8 @@ pub(crate) struct Terms {
     /// When its render began, which may be after its read point: what began later is not replaced
     /// by what began before.
     pub(crate) began: Sequence,
+    /// What the far level knows of it, where there is one.
+    pub(crate) proof: Option<Proof>,
 }
 
 impl Terms {
@@ -54,7 +60,8 @@ impl Terms {
             && self.version == Version::default()
             && self.last <= expires
             && self.began == read
-            && self.render_time.is_zero();
+            && self.render_time.is_zero()
+            && self.proof.is_none();
         (!plain).then(|| Arc::new(self))
     }
 }
@@ -66,6 +73,10 @@ impl Entry {
 
     pub(crate) fn version(&self) -> Version {
         self.terms.as_ref().map_or(Version::default(), |terms| terms.version)
+    }
+
+    pub(crate) fn proof(&self) -> Option<&Proof> {
+        self.terms.as_ref()?.proof.as_ref()
     }
 
     /// When it may no longer be served, though stale.
@@ -84,5 +95,6 @@ impl Entry {
         TERMS_OVERHEAD
             + size_of::<Terms>()
             + terms.dependencies.as_ref().map_or(0, Dependencies::bytes)
+            + terms.proof.as_ref().map_or(0, Proof::bytes)
     }
 }

@@ -36,6 +36,15 @@ impl OutputMode {
         Self(xxh3_64(name.as_bytes()) & !ANNOTATED | 1 << 63)
     }
 
+    /// As a number that means the same in every process.
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
     /// The same mode, with comments around fragments.
     pub(crate) fn annotated(self) -> Self {
         Self(self.0 | ANNOTATED)

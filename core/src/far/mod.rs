@@ -1,6 +1,236 @@
 //! The far level: the protocol that makes fragments trustworthy in a store that knows nothing of
-//! them. Stores themselves are in [`store`](crate::store).
+//! them. Stores themselves are in [`store`](crate::store); which caller does what is decided in
+//! `render`.
+//!
+//! Every label has a version in the store: random, written anew by each invalidation. An entry
+//! carries the versions that its labels had at its read point. A reader compares; an absent version
+//! is no version, so whatever names it is a miss, and a store may forget anything. `look` reads,
+//! `fill` obtains a lease and stores, `tell` invalidates, the keeper does what nobody should wait
+//! for. DESIGN.md says why.
 
+mod breaker;
+mod errands;
+mod fences;
+mod fill;
+mod health;
+mod hints;
+mod keeper;
+mod leases;
+mod link;
+mod look;
+mod newest;
+mod pending;
 mod settings;
+mod tell;
+mod versions;
+mod wire;
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use smallvec::SmallVec;
+
+pub(crate) use fences::Snapshot;
+pub(crate) use fill::{Fill, NotStored, Prepared, ToStore};
+pub use health::Health;
+pub(crate) use keeper::{Keeper, Kept};
+pub(crate) use link::Away;
+pub(crate) use look::{FarMissed, Looked};
 pub use settings::FarLevel;
+pub(crate) use tell::Told;
+pub(crate) use versions::Known;
+
+use crate::clock::{Clock, Moment, instant};
+use crate::entry::{Body, Origin, Proof, record::Codec};
+use crate::fresh::{Label, Labels};
+use crate::hash::{KeyHasher, Version};
+use crate::policy::Mode;
+use crate::store::{Reply, Value};
+use crate::sync::{AtomicU8, AtomicU64, Ordering};
+use errands::Errands;
+use fences::Fences;
+use hints::Hints;
+use leases::Leases;
+use link::Link;
+use pending::Pending;
+use wire::{FragmentId, Names, VariantId};
+
+/// Most labels that an entry in a store lists; beyond it depends on all fences, and so on everything.
+const MAX_LABELS: usize = 2048;
+
+/// The far level of one cache.
+#[derive(Debug)]
+pub(crate) struct Far {
+    link: Link,
+    names: Names,
+    codec: Codec,
+    hasher: KeyHasher,
+    clock: Arc<dyn Clock>,
+    lease: Duration,
+    longest_life: Duration,
+    near_life: Option<Duration>,
+    fences: Fences,
+    pending: Pending,
+    hints: Hints,
+    leases: Leases,
+    pub(crate) errands: Arc<Errands>,
+    /// How far all processes are told to take part.
+    mode: AtomicU8,
+    found: AtomicU64,
+    unreadable: AtomicU64,
+}
+
+/// One variant of one fragment, as a caller asks for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) key: &'a [u8],
+    pub(crate) origin: &'a Arc<Origin>,
+    pub(crate) version: Version,
+    pub(crate) labels: &'a Labels,
+    /// Makes an engine's body of markup.
+    pub(crate) body: &'a dyn Fn(String) -> Body,
+}
+
+/// What a render may say of labels that it learns late: which versions were known at its read
+/// point, and the fences as they were then or before.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Witness {
+    pub(crate) known: Arc<Known>,
+    pub(crate) fences: Option<Arc<Snapshot>>,
+}
+
+impl Far {
+    pub(crate) fn new(
+        level: FarLevel,
+        hasher: KeyHasher,
+        clock: Arc<dyn Clock>,
+        max_body_bytes: usize,
+    ) -> Self {
+        Self {
+            codec: Codec::new(level.secret(), level.compress_above, max_body_bytes),
+            link: Link::new(level.store),
+            names: Names::new(&level.prefix),
+            hasher,
+            clock,
+            lease: level.lease,
+            longest_life: level.longest_life,
+            near_life: level.near_life,
+            fences: Fences::new(hasher),
+            pending: Pending::new(hasher.root()),
+            hints: Hints::new(),
+            leases: Leases::default(),
+            errands: Arc::default(),
+            mode: AtomicU8::new(Mode::Normal as u8),
+            found: AtomicU64::new(0),
+            unreadable: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the store is left alone for now.
+    pub(crate) fn is_away(&self) -> bool {
+        self.link.is_away()
+    }
+
+    /// How far all processes are told to take part.
+    pub(crate) fn mode(&self) -> Mode {
+        Mode::from_u8(self.mode.load(Ordering::Relaxed))
+    }
+
+    /// The fences as they are now or were a moment ago.
+    pub(crate) fn snapshot(&self) -> Result<Arc<Snapshot>, Away> {
+        if let Some(recent) = self.fences.recent(instant()) {
+            return Ok(recent);
+        }
+        let _taking = self.fences.taking.lock();
+        if let Some(recent) = self.fences.recent(instant()) {
+            return Ok(recent);
+        }
+        let taken = instant();
+        let mut versions = self.read_versions(self.fences.all())?;
+        let absent: Vec<Label> = self
+            .fences
+            .all()
+            .iter()
+            .copied()
+            .filter(|&fence| matches!(versions.get(fence), None | Some(None)))
+            .collect();
+        if !absent.is_empty() {
+            versions = self.create_versions(&absent, self.fences.all())?;
+        }
+        Ok(self.fences.keep(taken, versions))
+    }
+
+    /// The snapshot that a read point of this number was taken with, or one before it.
+    pub(crate) fn snapshot_at(&self, number: u64) -> Option<Arc<Snapshot>> {
+        self.fences.at(number)
+    }
+
+    /// Whether an entry need not be asked for again.
+    pub(crate) fn trusts(&self, proof: &Proof, now: Moment) -> bool {
+        self.near_life.is_some_and(|life| proof.suffices(life, now))
+    }
+
+    fn fragment(&self, encoded: &[u8]) -> FragmentId {
+        FragmentId::new(self.hasher, encoded)
+    }
+
+    fn variant(&self, origin: &Origin) -> VariantId {
+        VariantId::new(origin, wire::FORMAT)
+    }
+
+    /// The labels that an entry has of its own.
+    fn own(&self, labels: &Labels) -> SmallVec<[Label; 6]> {
+        let mut own = SmallVec::from_slice(&[self.hasher.root(), labels.key]);
+        own.extend([labels.name, labels.template].into_iter().flatten());
+        own.extend(labels.namespaces.iter().copied());
+        own
+    }
+
+    fn version_keys(&self, labels: &[Label]) -> Vec<String> {
+        labels.iter().map(|&label| self.names.version(label)).collect()
+    }
+
+    fn read_versions(&self, labels: &[Label]) -> Result<Known, Away> {
+        let values = self.get(&self.version_keys(labels))?;
+        Ok(Known::new(labels, &values))
+    }
+
+    /// Reads in one round trip, and sees to it that an outage is looked after.
+    fn get(&self, keys: &[String]) -> Result<Vec<Option<Value>>, Away> {
+        self.link.get(keys).inspect_err(|away| self.alert(away))
+    }
+
+    fn alert(&self, away: &Away) {
+        if away.0.is_some() {
+            self.errands.wake();
+        }
+    }
+
+    fn unix_millis(&self) -> u64 {
+        u64::try_from(self.clock.unix_time().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn moment(&self) -> Moment {
+        Moment::now(&*self.clock)
+    }
+
+    /// Versions outlive whatever names them.
+    fn version_life(&self) -> Duration {
+        self.longest_life.saturating_mul(2)
+    }
+}
+
+impl Drop for Far {
+    fn drop(&mut self) {
+        self.errands.end();
+    }
+}
+
+/// The values among some replies.
+fn values(replies: Vec<Reply>) -> Vec<Option<Value>> {
+    let value = |reply| match reply {
+        Reply::Value(value) => Some(value),
+        Reply::Done(_) => None,
+    };
+    replies.into_iter().filter_map(value).collect()
+}

@@ -106,6 +106,11 @@ impl FarLevel {
         self
     }
 
+    /// What only the processes of one fleet know, if there is something.
+    pub(crate) fn secret(&self) -> Option<&[u8]> {
+        self.mac_key.as_ref().map(|key| &*key.0)
+    }
+
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refuse = |message: String| Err(Error::new(ErrorKind::Config, message));
         if self.prefix.is_empty() || self.prefix.len() > MAX_PREFIX_BYTES {

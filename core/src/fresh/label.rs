@@ -29,6 +29,16 @@ impl Label {
         Self(self.0 ^ namespace.map_or(0, |namespace| namespace.0.rotate_left(17)))
     }
 
+    /// The number that names it in a store.
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// What tells which fence of a far store it is behind.
+    pub(crate) fn fence(self) -> usize {
+        (self.0 >> 16) as usize
+    }
+
     pub(crate) fn bucket(self) -> usize {
         (self.0 >> 32) as usize % BUCKETS
     }

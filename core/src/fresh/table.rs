@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::repeats::Repeats;
 use super::{BUCKETS, Broken, Dependencies, Label, Labels};
-use crate::hash::BuildIdentityHasher;
+use crate::hash::BuildLabelHasher;
 
 /// Most bytes of a tag's text that are kept, to be named when it was the reason of a miss.
 const MAX_TEXT: usize = 64;
@@ -25,6 +25,12 @@ impl Mark {
     }
 }
 
+impl Mark {
+    pub(crate) fn label(&self) -> Label {
+        self.label
+    }
+}
+
 impl From<Label> for Mark {
     fn from(label: Label) -> Self {
         Self { label, tag: None }
@@ -40,7 +46,7 @@ struct Row {
 
 #[derive(Debug)]
 pub(super) struct Table {
-    rows: HashMap<Label, Row, BuildIdentityHasher>,
+    rows: HashMap<Label, Row, BuildLabelHasher>,
     /// The same rows by sequence: the oldest is dropped when the table is full.
     by_age: BTreeMap<u64, Label>,
     /// An absent label counts as invalidated here: the newest row that was ever dropped.

@@ -1,6 +1,8 @@
 //! Whether an entry may be served now.
 
 use super::{Missed, Probe};
+use std::time::Duration;
+
 use crate::clock::Moment;
 use crate::entry::Entry;
 use crate::fresh::{Broken, Freshness};
@@ -14,6 +16,8 @@ pub(super) struct Judge<'a> {
     pub(super) now: &'a dyn Fn() -> Moment,
     /// How eagerly entries are refreshed before they expire; 0 for not at all.
     pub(super) early_refresh: f64,
+    /// Where there is a far level: for how long an entry is trusted without asking it.
+    pub(super) near_life: Option<Duration>,
 }
 
 /// What an entry is good for.
@@ -21,6 +25,8 @@ pub(super) enum Verdict {
     Fresh,
     /// To be served while one caller renders anew.
     Stale(MissReason),
+    /// To be served if the far level finds its labels unchanged.
+    Unverified,
     Gone(Missed),
 }
 
@@ -35,7 +41,18 @@ impl Judge<'_> {
         if let Some(missed) = self.broken(probe, entry, checked) {
             return Verdict::Gone(missed);
         }
+        if let Some(verdict) = self.near_life.and_then(|life| self.unverified(entry, life)) {
+            return verdict;
+        }
         ageing.map_or(Verdict::Fresh, Verdict::Stale)
+    }
+
+    fn unverified(&self, entry: &Entry, life: Duration) -> Option<Verdict> {
+        match entry.proof() {
+            Some(proof) if proof.suffices(life, (self.now)()) => None,
+            Some(proof) if !proof.versions().is_empty() => Some(Verdict::Unverified),
+            _ => Some(Verdict::Gone(MissReason::Unverified.into())),
+        }
     }
 
     fn ageing(&self, entry: &Entry) -> Option<MissReason> {
@@ -68,7 +85,7 @@ impl Judge<'_> {
             self.fresh.settle((self.now)());
             (present, settled) = self.fresh.look();
         }
-        let labels = self.hasher.labels(probe.key, probe.hash, entry.origin.template_label);
+        let labels = self.hasher.labels(probe.key, entry.origin.template_label);
         if let Some(broken) = self.fresh.first_broken(&labels, entry.dependencies(), entry.read) {
             return Some(missed(broken));
         }

@@ -5,6 +5,8 @@
 mod judge;
 mod shard;
 
+use std::time::Duration;
+
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, OutputMode};
 use crate::fresh::{Freshness, Label};
@@ -12,7 +14,7 @@ use crate::hash::{KeyHasher, Version};
 use crate::observe::MissReason;
 use crate::sync::Mutex;
 
-use judge::Judge;
+use judge::{Judge, Verdict};
 pub(crate) use shard::Evicted;
 use shard::Shard;
 
@@ -50,12 +52,33 @@ pub(crate) struct Missed {
     pub(crate) tag: Option<Label>,
     /// What may be served while one caller renders anew.
     pub(crate) stale: Option<Entry>,
+    /// What may be served if the far level finds its labels unchanged.
+    pub(crate) unverified: Option<Entry>,
 }
 
 impl From<MissReason> for Missed {
     fn from(reason: MissReason) -> Self {
-        Self { reason, tag: None, stale: None }
+        Self { reason, tag: None, stale: None, unverified: None }
     }
+}
+
+/// What the level may hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) bytes: usize,
+    pub(crate) entries: usize,
+    pub(crate) entry_bytes: usize,
+}
+
+/// For how long an entry is served without asking the far level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// There is none.
+    Always,
+    /// So long after it was last asked.
+    For(Duration),
+    /// Everything is asked for, and nothing is held here.
+    HoldsNothing,
 }
 
 /// The in-process store.
@@ -64,6 +87,7 @@ pub(crate) struct Near {
     shards: Box<[Apart<Mutex<Shard>>]>,
     hasher: KeyHasher,
     early_refresh: f64,
+    trust: Trust,
     max_entry_bytes: usize,
     max_shard_bytes: usize,
 }
@@ -77,13 +101,9 @@ pub(crate) struct Totals {
 }
 
 impl Near {
-    pub(crate) fn new(
-        max_bytes: usize,
-        max_entries: usize,
-        max_entry_bytes: usize,
-        hasher: KeyHasher,
-        early_refresh: f64,
-    ) -> Self {
+    pub(crate) fn new(limits: Limits, hasher: KeyHasher, early_refresh: f64, trust: Trust) -> Self {
+        let Limits { bytes: max_bytes, entries: max_entries, entry_bytes: max_entry_bytes } =
+            limits;
         // A shard must be able to hold the largest entry, or that entry could never be stored.
         let room = max_entry_bytes.saturating_add(shard::OVERHEAD).max(MIN_SHARD_BYTES);
         let mut count = SHARDS;
@@ -93,12 +113,25 @@ impl Near {
         let shards = (0..count)
             .map(|_| Apart(Mutex::new(Shard::new(max_bytes / count, max_entries / count))))
             .collect();
-        Self { shards, hasher, early_refresh, max_entry_bytes, max_shard_bytes: max_bytes / count }
+        Self {
+            shards,
+            hasher,
+            early_refresh,
+            trust,
+            max_entry_bytes,
+            max_shard_bytes: max_bytes / count,
+        }
     }
 
-    /// Whether an entry is small enough to be stored.
+    /// Largest body that is stored, in bytes.
+    pub(crate) fn max_entry_bytes(&self) -> usize {
+        self.max_entry_bytes
+    }
+
+    /// Whether an entry can be stored here.
     pub(crate) fn fits(&self, probe: Probe<'_>, entry: &Entry) -> bool {
-        entry.body.as_str().len() <= self.max_entry_bytes
+        self.trust != Trust::HoldsNothing
+            && entry.body.as_str().len() <= self.max_entry_bytes
             && shard::cost(entry) + probe.key.len() <= self.max_shard_bytes
     }
 
@@ -108,7 +141,17 @@ impl Near {
     }
 
     fn judge<'a>(&self, fresh: &'a Freshness, now: &'a dyn Fn() -> Moment) -> Judge<'a> {
-        Judge { hasher: self.hasher, fresh, now, early_refresh: self.early_refresh }
+        Judge {
+            hasher: self.hasher,
+            fresh,
+            now,
+            early_refresh: self.early_refresh,
+            near_life: match self.trust {
+                Trust::Always => None,
+                Trust::For(life) => Some(life),
+                Trust::HoldsNothing => Some(Duration::ZERO),
+            },
+        }
     }
 
     /// Gives the servable entry of this key and variant to `on_hit`, under the shard's lock.
@@ -122,6 +165,28 @@ impl Near {
     ) -> Result<R, Missed> {
         let judge = self.judge(fresh, now);
         self.shard(probe.hash).lock().lookup(probe, variant, &judge, on_hit)
+    }
+
+    /// What an entry is good for whose labels the far level has just found unchanged.
+    pub(crate) fn appraise(
+        &self,
+        probe: Probe<'_>,
+        entry: Entry,
+        fresh: &Freshness,
+        now: &dyn Fn() -> Moment,
+    ) -> Result<Entry, Missed> {
+        let judge = Judge { near_life: None, ..self.judge(fresh, now) };
+        match judge.judge(probe, &entry, &mut 0) {
+            Verdict::Fresh => Ok(entry),
+            Verdict::Stale(reason) => Err(Missed { stale: Some(entry), ..reason.into() }),
+            Verdict::Gone(missed) => Err(missed),
+            Verdict::Unverified => Err(MissReason::Unverified.into()),
+        }
+    }
+
+    /// Removes an entry that the far level no longer vouches for, if it is still there.
+    pub(crate) fn discard(&self, probe: Probe<'_>, entry: &Entry, reason: MissReason) {
+        self.shard(probe.hash).lock().discard(probe, entry, reason);
     }
 
     /// The newest servable body of this key, of whatever variant; annotated ones count only while

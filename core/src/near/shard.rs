@@ -1,12 +1,15 @@
 //! One shard of the near level: a least-recently-used map from a key's hash to its variants.
 
+use std::sync::Arc;
+
 use lru::LruCache;
 
 use super::judge::{Judge, Verdict};
 use super::{Missed, Probe, Totals, Variant};
+use crate::cache::FragmentCache;
 use crate::entry::{Body, Entry, KeyBytes, OutputMode};
 use crate::hash::BuildIdentityHasher;
-use crate::observe::{MissReason, RemovalCause};
+use crate::observe::{EventKind, MissReason, RemovalCause};
 
 /// Most variants of one key that are held at a time; the oldest goes first.
 const MAX_VARIANTS: usize = 8;
@@ -70,6 +73,13 @@ pub(crate) struct Evicted {
     pub(crate) key: KeyBytes,
     pub(crate) entry: Entry,
     pub(crate) cause: RemovalCause,
+}
+
+impl Evicted {
+    /// Tells who watches the cache.
+    pub(crate) fn tell(&self, cache: &FragmentCache) {
+        cache.emit(EventKind::Evicted(self.cause), Some(&self.key), &self.entry.origin);
+    }
 }
 
 impl Held {
@@ -167,6 +177,10 @@ impl Shard {
             Verdict::Stale(reason) => {
                 Err(Missed { stale: Some(variant.entry.clone()), ..reason.into() })
             }
+            Verdict::Unverified => Err(Missed {
+                unverified: Some(variant.entry.clone()),
+                ..MissReason::Unverified.into()
+            }),
             Verdict::Gone(missed) => {
                 self.replace(probe, |variant| !variant.is(digest, mode), None);
                 self.note(probe.hash, missed.reason);
@@ -189,7 +203,7 @@ impl Shard {
             .filter(|held| annotated || !held.entry.origin.mode().is_annotated())
             .find_map(|held| match judge.judge(probe, &held.entry, &mut held.checked) {
                 Verdict::Fresh | Verdict::Stale(MissReason::Early) => Some(held.entry.body.clone()),
-                Verdict::Stale(_) | Verdict::Gone(_) => None,
+                Verdict::Stale(_) | Verdict::Unverified | Verdict::Gone(_) => None,
             })
     }
 
@@ -228,6 +242,18 @@ impl Shard {
         }
         self.replace(probe, |_| false, None);
         present
+    }
+
+    pub(super) fn discard(&mut self, probe: Probe<'_>, entry: &Entry, reason: MissReason) {
+        let same = |held: &Held| match (&held.entry.terms, &entry.terms) {
+            (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
+            _ => false,
+        };
+        let slot = self.map.peek(&probe.hash).filter(|slot| slot.key[..] == *probe.key);
+        if slot.is_some_and(|slot| slot.variants().any(same)) {
+            self.replace(probe, |held| !same(held), None);
+            self.note(probe.hash, reason);
+        }
     }
 
     /// Remembers why nothing is stored under a key.

@@ -74,6 +74,9 @@ impl Observer for MetricsObserver {
                 counter!("fragcache_evictions_total", labels).increment(1);
             }
             EventKind::Stale(_) => lookup("stale", None),
+            EventKind::Fault(fault) => {
+                counter!("fragcache_store_faults_total", "reason" => fault.as_str()).increment(1);
+            }
             EventKind::StoodIn => lookup("stale", Some("error")),
             EventKind::Invalidated => {
                 counter!("fragcache_invalidations_total").increment(1);

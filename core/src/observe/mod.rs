@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::entry::Origin;
 use crate::key::{FragmentKey, namespaces, without_namespaces};
+use crate::store::Fault;
 use crate::syntax::Warning;
 
 #[cfg(feature = "metrics")]
@@ -59,6 +60,9 @@ pub enum EventKind {
     Repeated,
     /// A template that was loaded is probably wrong: [`Event::warning`].
     Warned,
+    /// The store behind the cache did not do what it was asked to. While it is left alone after that,
+    /// there are no more of these.
+    Fault(Fault),
 }
 
 /// One event, with what it is about. Borrowed: copy what must outlive the call.

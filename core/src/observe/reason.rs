@@ -38,10 +38,16 @@ pub enum MissReason {
     OutputMode,
     /// `refresh=` asked for a new body.
     Refresh,
+    /// The far store could not be asked whether the entry still holds.
+    Unverified,
+    /// The far store has forgotten a label's version, so nobody can tell whether the entry holds.
+    Forgotten,
+    /// What the far store holds cannot be read: damaged, foreign, or of a later release.
+    Unreadable,
 }
 
 impl MissReason {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::Cold,
         Self::Expired,
         Self::Deleted,
@@ -59,6 +65,9 @@ impl MissReason {
         Self::Error,
         Self::Refresh,
         Self::Early,
+        Self::Unverified,
+        Self::Forgotten,
+        Self::Unreadable,
     ];
 
     /// Its place among all reasons.
@@ -82,6 +91,9 @@ impl MissReason {
             Self::Vetoed => "vetoed",
             Self::Error => "error",
             Self::Early => "early",
+            Self::Unverified => "unverified",
+            Self::Forgotten => "forgotten",
+            Self::Unreadable => "unreadable",
             Self::Cleared => "cleared",
             Self::SourceChanged => "source_changed",
             Self::OutputMode => "output_mode",

@@ -35,6 +35,8 @@ pub struct Stats {
     pub repeats: u64,
     /// Warnings about templates that were loaded.
     pub warnings: u64,
+    /// Times that the store behind the cache did not do what it was asked to.
+    pub faults: u64,
     /// Entries held now. Entries that an invalidation has fenced count until they are asked for
     /// or evicted.
     pub entries: u64,
@@ -97,6 +99,7 @@ pub(crate) struct Counters {
     invalidations: AtomicU64,
     repeats: AtomicU64,
     warnings: AtomicU64,
+    faults: AtomicU64,
 }
 
 impl Counters {
@@ -114,6 +117,7 @@ impl Counters {
             EventKind::Refused(_) => &self.refusals,
             EventKind::Repeated => &self.repeats,
             EventKind::Warned => &self.warnings,
+            EventKind::Fault(_) => &self.faults,
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -137,6 +141,7 @@ impl Counters {
             invalidations: get(&self.invalidations),
             repeats: get(&self.repeats),
             warnings: get(&self.warnings),
+            faults: get(&self.faults),
             ..Stats::default()
         }
     }

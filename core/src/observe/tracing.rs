@@ -63,6 +63,9 @@ impl Observer for TracingObserver {
             EventKind::Evicted(cause) => record!(DEBUG, event, "evicted", reason = cause.as_str()),
             EventKind::Refused(reason) => record!(WARN, event, "refused", reason = reason.as_str()),
             EventKind::Warned => record!(WARN, event, "warning", warning = event.warning),
+            EventKind::Fault(fault) => {
+                record!(WARN, event, "store fault", reason = fault.as_str());
+            }
             EventKind::Repeated => record!(WARN, event, "unnamed block repeated"),
         }
     }

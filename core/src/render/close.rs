@@ -2,11 +2,14 @@
 //! depends on passes to the fragment around it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::annotate;
+use super::caller::Led;
 use super::stack::{self, Frame, Inherited, Purpose};
 use crate::clock::Moment;
-use crate::entry::{Body, Entry, Terms};
+use crate::entry::{Body, Entry, Proof, Terms};
+use crate::far::{Far, Fill, NotStored, ToStore};
 use crate::fresh::Dependencies;
 use crate::near::Probe;
 use crate::observe::{EventKind, MissReason, RefusalReason};
@@ -114,62 +117,125 @@ impl Frame {
         let (expires, last) = self.ends(now);
         // Also where nothing is stored: the fragment around this one lives no longer.
         self.pass_on(dependencies.as_ref(), expires, last);
-        let flight = match std::mem::replace(&mut self.purpose, Purpose::Print) {
-            Purpose::Store(flight) | Purpose::Refresh(flight) => flight,
+        let fill = self.fill.take();
+        let led = match std::mem::replace(&mut self.purpose, Purpose::Print) {
+            Purpose::Store(flight) | Purpose::Refresh(flight) => Led::new(&cache, flight),
             Purpose::Print => return Outcome::Printed,
         };
         let render_time = now.since(self.started);
         let early = cache.ageing().early_refresh > 0.0 && expires != Moment::NEVER;
-        let terms = Terms {
+        let at_start = cache.protections().keep(Protection::ReadAtStart);
+        let read = if at_start { self.read } else { cache.fresh().now() };
+        let mut terms = Terms {
             dependencies,
             version: self.version,
             last,
-            render_time: if early { render_time } else { std::time::Duration::ZERO },
+            render_time: if early { render_time } else { Duration::ZERO },
             began: self.began,
+            proof: None,
         };
-        let at_start = cache.protections().keep(Protection::ReadAtStart);
-        let read = if at_start { self.read } else { cache.fresh().now() };
-        let entry = Entry {
-            body,
-            origin: Arc::clone(&self.origin),
-            read,
-            expires,
-            terms: terms.beside(read, expires),
-        };
-        let probe = Probe { hash: self.hash, key: &self.key };
-        let refuse = |reason| {
-            cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);
-            Outcome::Refused(reason)
-        };
-        let bytes = entry.body.as_str().len();
-        let near = cache.near().filter(|near| near.fits(probe, &entry));
-        let refusal = self.veto.or(near.is_none().then_some(RefusalReason::BodyTooLarge));
+        let bytes = body.as_str().len();
+        let too_large = cache.near().is_none_or(|near| bytes > near.max_entry_bytes());
+        let refusal = self.veto.or(too_large.then_some(RefusalReason::BodyTooLarge));
         if let Some(reason) = refusal {
-            let rest = now.saturating_after(cache.ageing().refresh_backoff);
-            cache.flights().rest(&flight, rest);
-            cache.flights().part(&flight, now);
-            if let Some(near) = cache.near() {
-                near.note(self.hash, MissReason::Vetoed);
-            }
-            return refuse(reason);
+            return self.refuse_for_good(led, fill, reason);
         }
         // Storing what was invalidated meanwhile would be harmless, as it is never served, but it
         // would take room.
-        let fresh = cache.fresh().holds(&self.labels, entry.dependencies(), entry.read);
+        let is_fresh = cache.fresh().holds(&self.labels, terms.dependencies.as_ref(), read);
+        if let Some(far) = cache.far().filter(|_| is_fresh) {
+            match self.store_far(far, fill, &body, &terms, (now, expires)) {
+                Ok(proof) => terms.proof = Some(proof),
+                Err(RefusalReason::BodyTooLarge) => {
+                    return self.refuse_for_good(led, None, RefusalReason::BodyTooLarge);
+                }
+                // Those who wait render: what came of this may be outdated.
+                Err(reason) => return self.refuse(reason),
+            }
+        } else if let Some((far, fill)) = cache.far().zip(fill) {
+            far.give_up(fill);
+        }
+        let origin = Arc::clone(&self.origin);
+        let entry = Entry { body, origin, read, expires, terms: terms.beside(read, expires) };
+        let probe = Probe { hash: self.hash, key: &self.key };
+        let near = cache.near().filter(|near| near.fits(probe, &entry));
+        if near.is_none() && cache.far().is_none() {
+            return self.refuse_for_good(led, None, RefusalReason::BodyTooLarge);
+        }
         let stored = match near {
-            Some(near) if fresh => near.put(probe, entry.clone()).ok_or(RefusalReason::Superseded),
-            _ => Err(RefusalReason::Invalidated),
+            _ if !is_fresh => Err(RefusalReason::Invalidated),
+            Some(near) => near.put(probe, entry.clone()).ok_or(RefusalReason::Superseded),
+            None => Ok(Vec::new()),
         };
-        cache.flights().land(&flight, entry);
-        let evicted = match stored {
-            Ok(evicted) => evicted,
-            Err(reason) => return refuse(reason),
-        };
-        for gone in evicted {
-            cache.emit(EventKind::Evicted(gone.cause), Some(&gone.key), &gone.entry.origin);
+        led.land(&entry);
+        match stored {
+            Ok(evicted) => evicted.iter().for_each(|gone| gone.tell(&cache)),
+            Err(reason) => return self.refuse(reason),
         }
         cache.emit(EventKind::Stored { bytes, render_time }, Some(&self.key), &self.origin);
         Outcome::Stored
+    }
+
+    fn refuse(&self, reason: RefusalReason) -> Outcome {
+        self.cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);
+        Outcome::Refused(reason)
+    }
+
+    /// Refuses what the next render would most likely bring too: nobody is to wait for that one.
+    fn refuse_for_good(&self, led: Led<'_>, fill: Option<Fill>, reason: RefusalReason) -> Outcome {
+        let cache = &self.cache;
+        led.part(cache.moment().saturating_after(cache.ageing().refresh_backoff));
+        if let Some((far, fill)) = cache.far().zip(fill) {
+            far.give_up_unshared(fill);
+        }
+        if let Some(near) = cache.near() {
+            near.note(self.hash, MissReason::Vetoed);
+        }
+        self.refuse(reason)
+    }
+
+    /// Puts a body into the far store. Without a store to be reached it is good for this process, for
+    /// as long as the near level is trusted.
+    fn store_far(
+        &self,
+        far: &Far,
+        fill: Option<Fill>,
+        body: &Body,
+        terms: &Terms,
+        (now, expires): (Moment, Moment),
+    ) -> Result<Proof, RefusalReason> {
+        let unproven = || Proof::new(Vec::new(), self.started);
+        let Some(fill) = fill else { return Ok(unproven()) };
+        let rendered = ToStore {
+            key: &self.key,
+            origin: &self.origin,
+            version: self.version,
+            labels: &self.labels,
+            dependencies: terms.dependencies.as_ref(),
+            life: (expires != Moment::NEVER).then(|| expires.since(now)),
+            stale: terms.last.since(expires),
+            render_time: now.since(self.started),
+            body: body.as_str(),
+        };
+        let error = match far.store(&fill, rendered) {
+            Ok(proof) => return Ok(proof),
+            Err(error) => error,
+        };
+        match error {
+            NotStored::TooLarge => {
+                far.give_up_unshared(fill);
+                return Err(RefusalReason::BodyTooLarge);
+            }
+            NotStored::Away(_) | NotStored::Invalidated | NotStored::LeaseLost => far.give_up(fill),
+        }
+        match error {
+            NotStored::Away(away) => {
+                self.cache.note_fault(&away);
+                Ok(unproven())
+            }
+            NotStored::Invalidated => Err(RefusalReason::Invalidated),
+            NotStored::LeaseLost | NotStored::TooLarge => Err(RefusalReason::Superseded),
+        }
     }
 
     /// When what is rendered at `now` expires, and when it may no longer be served, though stale. A

@@ -4,6 +4,8 @@
 
 mod annotate;
 mod arguments;
+mod ask;
+mod caller;
 mod close;
 pub mod current;
 mod declare;
@@ -16,7 +18,7 @@ pub use arguments::Arguments;
 pub use close::{Closed, Outcome, Ticket, abandon, close, veto};
 pub use declare::{Tags, add_tags, declare, expire_after};
 pub use enter::Opened;
-pub(crate) use enter::Request;
+pub(crate) use enter::{Asking, Request};
 pub use open::Rendering;
 pub use scope::{RenderMemo, Scope};
 #[cfg(all(test, not(fragcache_shuttle)))]

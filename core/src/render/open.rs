@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::enter::{Opened, Request};
+use super::enter::{Asking, Opened, Request};
 use super::stack::{self, Purpose};
 use super::{Arguments, Ticket, annotate};
 use crate::cache::FragmentCache;
@@ -38,6 +38,11 @@ pub trait Rendering {
 
     /// The read point in the render's context, if there is one. Asked on a miss only.
     fn read_point(&mut self) -> Option<ReadPoint>;
+
+    /// Markup from a store outside the process, in the engine's own value.
+    fn body(&self, markup: String) -> Body {
+        Body::from(markup)
+    }
 }
 
 impl FragmentCache {
@@ -168,7 +173,9 @@ impl FragmentCache {
         let parsed = Site::parse(site).ok_or_else(|| foreign_site(site))?;
         let origin = self.origins().get(site, &parsed, mode, self.hasher());
         let point = rendering.read_point();
-        Ok(self.open_slow(probe, &origin, &request, missed, point, on_hit))
+        let body = |markup| rendering.body(markup);
+        let asking = Asking { probe, origin: &origin, request: &request, body: &body };
+        Ok(self.open_slow(asking, missed, point, on_hit))
     }
 
     /// The version at `index`, encoded in the buffer's free room.
@@ -205,8 +212,9 @@ impl FragmentCache {
                 let probe = Probe { hash: 0, key: &[] };
                 let veto = Some(RefusalReason::Vetoed);
                 // The point is for the fragments inside.
-                let caller = self.caller(probe, &origin, request, rendering.read_point());
-                let frame = caller.frame(Purpose::Print, veto);
+                let point = rendering.read_point();
+                let asking = Asking { probe, origin: &origin, request, body: &|m| Body::from(m) };
+                let frame = self.caller(asking, point).frame(Purpose::Print, None, veto);
                 Ok(Opened::Render(Ticket::new(stack::push(frame))))
             }
         }

@@ -10,6 +10,7 @@ use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Entry, KeyBytes, Origin, OutputMode};
 use crate::error::Error;
+use crate::far::{Fill, Witness};
 use crate::flight::Flight;
 use crate::fresh::{DependencySet, Labels, Sequence};
 use crate::hash::Version;
@@ -47,6 +48,10 @@ pub(super) struct Frame {
     pub(super) labels: Labels,
     /// The read point that it was given or inherited, if there is one.
     pub(super) point: Option<Sequence>,
+    /// What is known of the far level as of the read point.
+    pub(super) witness: Option<Witness>,
+    /// The right to put it into the far store.
+    pub(super) fill: Option<Fill>,
     /// When the fragment began.
     pub(super) began: Sequence,
     /// The read point: nothing in the body was read before it.
@@ -73,6 +78,9 @@ pub(super) struct Frame {
 
 impl Drop for Frame {
     fn drop(&mut self) {
+        if let (Some(far), Some(fill)) = (self.cache.far(), self.fill.take()) {
+            far.give_up(fill);
+        }
         let flight = match &self.purpose {
             Purpose::Store(flight) => flight,
             Purpose::Refresh(flight) => {
@@ -285,6 +293,26 @@ pub(super) fn oldest_read(cache: &FragmentCache) -> Option<Sequence> {
     };
     let of_cache = |frame: &&Frame| frame.cache.is_same(cache);
     edit(|frames| frames.iter().filter(of_cache).filter_map(read).min()).flatten()
+}
+
+/// What the innermost fragment of a cache that is open on this thread knows of the far level as of its
+/// read point; `None` if no fragment is open.
+pub(super) fn witness(cache: &FragmentCache) -> Option<Witness> {
+    if depth() == 0 {
+        return None;
+    }
+    let now = cache.moment();
+    let counts = |frame: &&Frame| {
+        let is_live = frame.scoped || now.since(frame.started) < LONGEST_RENDER;
+        frame.cache.is_same(cache) && (is_live || frame.point.is_some())
+    };
+    let known = |frame: &Frame| frame.witness.clone().unwrap_or_default();
+    edit(|frames| frames.iter().rev().find(counts).map(known)).flatten()
+}
+
+/// Whether this thread holds the lease of a fragment: then it does not wait for another's.
+pub(super) fn holds_lease() -> bool {
+    depth() > 0 && edit(|frames| frames.iter().any(|frame| frame.fill.is_some())).unwrap_or(false)
 }
 
 /// Shows the frame `id` to `with`, if it is open.

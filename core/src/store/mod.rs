@@ -43,7 +43,7 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn capabilities(&self) -> Capabilities;
 
     /// The values of these keys, in the same order; `None` for each that has none. The answer holds
-    /// as many values as there are keys.
+    /// as many values as there are keys. They are read at one moment, or each after the one before.
     ///
     /// # Errors
     ///
@@ -114,6 +114,11 @@ pub trait Store: Debug + Send + Sync + 'static {
         Err(StoreError::new(Fault::Unsupported, "this store cannot list its keys"))
     }
 
+    /// What the store counts, for health reports: a name in lower case for each number.
+    fn gauges(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// Removes what is over, if the store does not do that by itself; how many records went.
     ///
     /// # Errors
@@ -121,12 +126,6 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// When it could not.
     fn sweep(&self) -> Result<u64, StoreError> {
         Ok(0)
-    }
-
-    /// What a health report shows of the store: names in `snake_case`, and numbers as they are now.
-    /// Never blocks. A store behind a network counts its `round_trips`.
-    fn gauges(&self) -> Vec<(&'static str, u64)> {
-        Vec::new()
     }
 }
 

@@ -42,4 +42,9 @@ impl Clock for ManualClock {
     fn now(&self) -> Duration {
         Duration::from_nanos(self.nanos.load(Ordering::SeqCst))
     }
+
+    /// The time that the clock shows, since 2026-01-01.
+    fn unix_time(&self) -> Duration {
+        Duration::from_secs(1_767_225_600) + self.now()
+    }
 }

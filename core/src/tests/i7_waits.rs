@@ -68,7 +68,7 @@ fn i7_the_limit_is_one_for_all_waits_of_a_lookup() {
     let key = fragment_key!("row");
     let probe = Probe { hash: cache.hasher().key(key.as_bytes()), key: key.as_bytes() };
     let origin = cache.origins().rust();
-    let labels = cache.hasher().labels(probe.key, probe.hash, None);
+    let labels = cache.hasher().labels(probe.key, None);
     rig.cache
         .render(&fragment("row"), || {
             std::thread::scope(|scope| {

@@ -1,0 +1,42 @@
+//! What the far level knows of an entry in the near one: the versions that its labels had, and when
+//! they were last found unchanged.
+
+use std::time::Duration;
+
+use super::record::LabelVersion;
+use crate::clock::Moment;
+use crate::fresh::Label;
+use crate::sync::{AtomicU64, Ordering};
+
+/// The versions of an entry's labels as of its read point.
+#[derive(Debug)]
+pub(crate) struct Proof {
+    versions: Box<[(Label, LabelVersion)]>,
+    verified: AtomicU64,
+}
+
+impl Proof {
+    /// Versions that were found at `verified`, or none: such an entry cannot be verified again.
+    pub(crate) fn new(versions: Vec<(Label, LabelVersion)>, verified: Moment) -> Self {
+        Self { versions: versions.into(), verified: AtomicU64::new(verified.to_bits()) }
+    }
+
+    pub(crate) fn versions(&self) -> &[(Label, LabelVersion)] {
+        &self.versions
+    }
+
+    /// Notes that all versions were unchanged at `moment`.
+    pub(crate) fn verify(&self, moment: Moment) {
+        self.verified.fetch_max(moment.to_bits(), Ordering::Relaxed);
+    }
+
+    /// Whether nobody has to ask again within `life` of the last time.
+    pub(crate) fn suffices(&self, life: Duration, now: Moment) -> bool {
+        now < Moment::from_bits(self.verified.load(Ordering::Relaxed)).saturating_after(life)
+    }
+
+    /// Bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of_val(&*self.versions)
+    }
+}

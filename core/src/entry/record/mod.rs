@@ -1,0 +1,190 @@
+//! The bytes of an entry in a far store: one versioned format, written and read. Nothing here
+//! reads a clock, does input or output, or judges whether what was read may be served.
+//!
+//! # Layout of format 1
+//!
+//! Numbers are little-endian.
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 4 | magic: `F9 66 67 63`; the first byte begins no text |
+//! | 1 | format |
+//! | 1 | flags: 1 the body is compressed, 2 signed, 4 never expires; any other is of the future |
+//! | 4 | length of the header: all that is before the body |
+//! | 8 | length of the body as it is stored |
+//! | 8 | length of the body once inflated; the same if it is not compressed |
+//! | 8 × 6 | created, life, stale, render time, output mode, version; see [`Record`] |
+//! | … | fields: a type of 1 byte, a length of 4, and so many bytes |
+//! | … | the body: UTF-8, or an LZ4 block of it |
+//! | 16 or 32 | the seal over everything before it: xxh3-128, or HMAC-SHA-256 if it is signed |
+//!
+//! Fields: `81` the canonical key, `82` the digest, `83` the labels (8 bytes of hash and 16 of
+//! version each), `04` the template, `05` the producer. The high bit of a type says that whoever
+//! does not know it must not use the entry. Any other unknown type is passed over.
+//!
+//! # Which formats are read
+//!
+//! The one that is written and the one before it, so that two releases share a store while one
+//! replaces the other. A new layout, or a new meaning of what is there, is a new format; a new
+//! field is not. A release that brings a format keeps the reader of the one before in
+//! `READS`, and every released format keeps its files in `fixtures/records`. Nothing was
+//! released before format 1, so there is one format to read today; a codec that the tests make
+//! writes a format 2 beside it, and shows that either release bears the other's records.
+//!
+//! # Seals
+//!
+//! A codec with a secret writes and reads signed records only, one without a secret reads none of
+//! them: a record that says it is not signed must not get around the signature, and a secret that
+//! only some processes know is a mistake that [`Unreadable::Mac`] counts. The signature says who
+//! wrote a record, not when: an old record that is put back is refused by its labels' versions.
+
+mod codec;
+mod cursor;
+mod seal;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use codec::Codec;
+
+/// Longest canonical key with its namespaces, in bytes.
+pub(crate) const MAX_RECORD_KEY_BYTES: usize = 8192;
+
+/// Longest digest of a block, in bytes.
+pub(crate) const MAX_RECORD_DIGEST_BYTES: usize = 64;
+
+/// Longest name of a template, in bytes.
+pub(crate) const MAX_RECORD_TEMPLATE_BYTES: usize = 4096;
+
+/// Most labels of a record.
+pub(crate) const MAX_RECORD_LABELS: usize = 4096;
+
+/// The random version of a label as a store holds it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct LabelVersion(pub(crate) [u8; 16]);
+
+/// What is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record<'a> {
+    /// The canonical key with its namespaces, at most [`MAX_RECORD_KEY_BYTES`].
+    pub(crate) key: &'a [u8],
+    /// The source digest of the block: ASCII, at most [`MAX_RECORD_DIGEST_BYTES`].
+    pub(crate) digest: &'a str,
+    /// The output mode.
+    pub(crate) mode: u64,
+    /// The hash of what `version=` said; 0 for none.
+    pub(crate) version: u64,
+    /// The template's name, at most [`MAX_RECORD_TEMPLATE_BYTES`].
+    pub(crate) template: Option<&'a str>,
+    /// The labels with their versions at the read point, at most [`MAX_RECORD_LABELS`].
+    pub(crate) labels: &'a [(u64, LabelVersion)],
+    /// When it was rendered, in ms since the Unix epoch.
+    pub(crate) created: u64,
+    /// When it expires, in ms after `created`; `None` for never.
+    pub(crate) life: Option<u64>,
+    /// For how many ms after that it may be served stale.
+    pub(crate) stale: u64,
+    /// How long rendering took, in µs.
+    pub(crate) render_time: u64,
+    /// The markup.
+    pub(crate) body: &'a str,
+}
+
+/// What was read; see [`Record`]. The bounds hold. The numbers are any: their sums may overflow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decoded {
+    pub(crate) key: Box<[u8]>,
+    pub(crate) digest: Box<str>,
+    pub(crate) mode: u64,
+    pub(crate) version: u64,
+    pub(crate) template: Option<Box<str>>,
+    pub(crate) labels: Box<[(u64, LabelVersion)]>,
+    pub(crate) created: u64,
+    pub(crate) life: Option<u64>,
+    pub(crate) stale: u64,
+    pub(crate) render_time: u64,
+    pub(crate) body: String,
+}
+
+impl Decoded {
+    /// The same, to be written again.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn as_record(&self) -> Record<'_> {
+        Record {
+            key: &self.key,
+            digest: &self.digest,
+            mode: self.mode,
+            version: self.version,
+            template: self.template.as_deref(),
+            labels: &self.labels,
+            created: self.created,
+            life: self.life,
+            stale: self.stale,
+            render_time: self.render_time,
+            body: &self.body,
+        }
+    }
+}
+
+/// Which bound keeps a record from being written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub(crate) enum Unencodable {
+    /// The key is too long.
+    Key,
+    /// The digest is too long, or not ASCII.
+    Digest,
+    /// The template's name is too long.
+    Template,
+    /// There are too many labels.
+    Labels,
+    /// The body is too large.
+    Body,
+}
+
+impl Unencodable {
+    /// The bound as one word, for logs and counters.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "key",
+            Self::Digest => "digest",
+            Self::Template => "template",
+            Self::Labels => "labels",
+            Self::Body => "body",
+        }
+    }
+}
+
+/// Why bytes are no entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub(crate) enum Unreadable {
+    /// Something else wrote them.
+    Foreign,
+    /// They are of a format that is not read here, or hold what one must know to use them.
+    Future,
+    /// There are fewer or more of them than they say.
+    Torn,
+    /// The checksum is another.
+    Checksum,
+    /// The signature is another, or there is one and no secret, or a secret and no signature.
+    Mac,
+    /// They declare more than the bounds allow.
+    TooLarge,
+    /// They are sealed, and make no sense.
+    Malformed,
+}
+
+impl Unreadable {
+    /// The reason as one word, for logs and counters.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Foreign => "foreign",
+            Self::Future => "future",
+            Self::Torn => "torn",
+            Self::Checksum => "checksum",
+            Self::Mac => "mac",
+            Self::TooLarge => "too-large",
+            Self::Malformed => "malformed",
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Records: what is written is read, and nothing else is.
+
+mod round_trip;

@@ -1,0 +1,115 @@
+//! What waits for the keeper.
+
+use std::time::{Duration, Instant};
+
+use super::leases::Token;
+use crate::fresh::Label;
+use crate::sync::{Condvar, Mutex};
+
+/// Most of each sort that waits: what is more is left to the ends of its life, or done at once.
+const MAX_WAITING: usize = 16_384;
+
+/// The errands of one cache.
+#[derive(Debug, Default)]
+pub(crate) struct Errands {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    waiting: Waiting,
+    /// Invalidations to be told once more, and when.
+    repeats: Vec<(Instant, Vec<Label>)>,
+    is_woken: bool,
+    is_over: bool,
+}
+
+/// What the keeper is to do.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Leases to be given back.
+    pub(super) released: Vec<(String, Token)>,
+    /// Leases that become the mark of what cannot be shared.
+    pub(super) unshared: Vec<String>,
+    /// Records to be given a new life.
+    pub(super) touched: Vec<(String, Duration)>,
+    /// Labels to be told once more.
+    pub(super) repeats: Vec<Vec<Label>>,
+}
+
+impl Errands {
+    pub(super) fn release(&self, lease: String, token: Token) {
+        self.add(|state| bounded(&mut state.waiting.released, (lease, token)));
+    }
+
+    pub(super) fn mark_unshared(&self, lease: String) {
+        self.add(|state| bounded(&mut state.waiting.unshared, lease));
+    }
+
+    pub(super) fn touch(&self, keys: impl Iterator<Item = (String, Duration)>) {
+        self.add(|state| keys.for_each(|key| bounded(&mut state.waiting.touched, key)));
+    }
+
+    pub(super) fn repeat(&self, at: Instant, labels: &[Label]) {
+        self.add(|state| state.repeats.push((at, labels.to_vec())));
+    }
+
+    pub(super) fn wake(&self) {
+        self.add(|_| {});
+    }
+
+    /// Ends the keeper.
+    pub(super) fn end(&self) {
+        self.add(|state| state.is_over = true);
+    }
+
+    fn add(&self, add: impl FnOnce(&mut State)) {
+        let mut state = self.state.lock();
+        add(&mut state);
+        state.is_woken = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits for errands, until `next` at most; `None` at the end.
+    pub(super) fn wait(&self, next: Instant) -> Option<Waiting> {
+        let mut state = self.state.lock();
+        loop {
+            if state.is_over {
+                return None;
+            }
+            let first = state.repeats.iter().map(|&(at, _)| at).min();
+            let until = first.map_or(next, |first| first.min(next));
+            if state.is_woken || until <= crate::clock::instant() {
+                break;
+            }
+            wait_until(&self.changed, &mut state, until);
+        }
+        state.is_woken = false;
+        let mut waiting = std::mem::take(&mut state.waiting);
+        let now = crate::clock::instant();
+        let (due, later) =
+            std::mem::take(&mut state.repeats).into_iter().partition(|&(at, _)| at <= now);
+        state.repeats = later;
+        let due: Vec<(Instant, Vec<Label>)> = due;
+        waiting.repeats.extend(due.into_iter().map(|(_, labels)| labels));
+        Some(waiting)
+    }
+}
+
+fn bounded<T>(list: &mut Vec<T>, added: T) {
+    if list.len() < MAX_WAITING {
+        list.push(added);
+    }
+}
+
+#[cfg(not(fragcache_shuttle))]
+fn wait_until(changed: &Condvar, state: &mut crate::sync::MutexGuard<'_, State>, until: Instant) {
+    changed.wait_until(state, until);
+}
+
+/// A model has no keeper.
+#[cfg(fragcache_shuttle)]
+fn wait_until(_: &Condvar, state: &mut crate::sync::MutexGuard<'_, State>, _: Instant) {
+    state.is_over = true;
+}

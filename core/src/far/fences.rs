@@ -1,0 +1,87 @@
+//! Fences: for labels that are learnt only while a body is rendered.
+//!
+//! What version did such a label have at the read point? Nobody asked for it then. So every
+//! invalidation writes two versions, its label's and that of one of 256 fences that labels share, the
+//! fence first. Whoever took the versions of all fences at or before its read point, and finds a
+//! label's fence unchanged after reading the label, knows that the label's version is that of the
+//! read point. An invalidation of another label behind the same fence costs a fill, never a stale
+//! hit. No clock is asked.
+//!
+//! A snapshot that is a little older than needed serves as well, so that one is enough for all
+//! renders that begin within a moment.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::versions::Known;
+use crate::fresh::Label;
+use crate::hash::KeyHasher;
+use crate::sync::Mutex;
+
+/// How many fences there are.
+const FENCES: usize = 256;
+
+/// A snapshot that is no older than this is as good as a new one.
+const RECENT: Duration = Duration::from_millis(100);
+
+/// Snapshots that read points may refer to: at least 25 s of them.
+const KEPT: usize = 256;
+
+/// The versions of all fences at one time.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// Snapshots are counted from 1; a later one has a larger number.
+    pub(crate) number: u64,
+    taken: Instant,
+    pub(super) versions: Known,
+}
+
+/// The fences, and the snapshots of them that this process took lately.
+#[derive(Debug)]
+pub(super) struct Fences {
+    labels: Box<[Label]>,
+    kept: Mutex<VecDeque<Arc<Snapshot>>>,
+    /// Held by the one who takes a snapshot: others wait for it rather than take one each.
+    pub(super) taking: Mutex<()>,
+}
+
+impl Fences {
+    pub(super) fn new(hasher: KeyHasher) -> Self {
+        let labels = (0..FENCES).map(|number| hasher.fence(number)).collect();
+        Self { labels, kept: Mutex::new(VecDeque::new()), taking: Mutex::new(()) }
+    }
+
+    pub(super) fn all(&self) -> &[Label] {
+        &self.labels
+    }
+
+    /// The fence that a label is behind.
+    pub(super) fn of(&self, label: Label) -> Label {
+        self.labels[label.fence() % FENCES]
+    }
+
+    /// The last snapshot, if it is recent.
+    pub(super) fn recent(&self, now: Instant) -> Option<Arc<Snapshot>> {
+        let kept = self.kept.lock();
+        kept.back().filter(|last| now.duration_since(last.taken) < RECENT).cloned()
+    }
+
+    /// The last snapshot that was taken at or before the one of this number, if it is kept.
+    pub(super) fn at(&self, number: u64) -> Option<Arc<Snapshot>> {
+        let kept = self.kept.lock();
+        kept.iter().rev().find(|snapshot| snapshot.number <= number).cloned()
+    }
+
+    /// Keeps what was read since `taken`.
+    pub(super) fn keep(&self, taken: Instant, versions: Known) -> Arc<Snapshot> {
+        let mut kept = self.kept.lock();
+        let number = kept.back().map_or(1, |last| last.number + 1);
+        let snapshot = Arc::new(Snapshot { number, taken, versions });
+        kept.push_back(Arc::clone(&snapshot));
+        if kept.len() > KEPT {
+            kept.pop_front();
+        }
+        snapshot
+    }
+}

@@ -1,0 +1,215 @@
+//! The keeper: one thread of each cache with a store, for what no page should wait for. It tries the
+//! store again after an outage, tells it what it has missed, renews and returns leases, and asks how
+//! far all processes are to take part. It ends with the last handle to the cache.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::errands::{Errands, Waiting};
+use super::leases::{UNSHARED, UNSHARED_FOR};
+use super::{Far, values};
+use crate::clock::instant;
+use crate::error::{Error, ErrorKind};
+use crate::fresh::{Freshness, Label};
+use crate::policy::Mode;
+use crate::store::{Operation, Reply, StoreError};
+use crate::sync::Ordering;
+
+/// How often the store is asked for the mode, and so whether it is there.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// The first pause before a pending invalidation is tried again, and the longest.
+const RETRIES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// What the keeper keeps: a far level with the near one's freshness.
+pub(crate) trait Kept: Send + Sync + 'static {
+    fn far(&self) -> Option<&Far>;
+    fn fresh(&self) -> &Freshness;
+}
+
+/// The keeper's own account of what is due when.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    round_at: Instant,
+    tell_at: Instant,
+    tell_pause: Duration,
+    was_away: bool,
+}
+
+impl Keeper {
+    /// Starts the keeper of a cache.
+    pub(crate) fn start<K: Kept>(kept: Weak<K>, errands: Arc<Errands>) -> Result<(), Error> {
+        let now = instant();
+        let mut keeper =
+            Self { round_at: now, tell_at: now, tell_pause: RETRIES.0, was_away: false };
+        let rounds = move || {
+            let mut waiting = Waiting::default();
+            loop {
+                let Some(next) = kept.upgrade().and_then(|kept| {
+                    let far = kept.far()?;
+                    Some(keeper.tend(far, kept.fresh(), std::mem::take(&mut waiting)))
+                }) else {
+                    return;
+                };
+                match errands.wait(next) {
+                    Some(added) => waiting = added,
+                    None => return,
+                }
+            }
+        };
+        std::thread::Builder::new()
+            .name("fragcache-keeper".to_owned())
+            .spawn(rounds)
+            .map(|_| ())
+            .map_err(|error| {
+                Error::new(ErrorKind::Io, "no thread could be started for the cache's store")
+                    .with_source(error)
+            })
+    }
+
+    /// Does what is due; gives the moment at which something is due next.
+    fn tend(&mut self, far: &Far, fresh: &Freshness, waiting: Waiting) -> Instant {
+        let now = instant();
+        for labels in waiting.repeats {
+            // Also in the near level, for what was taken from the store in between.
+            far.tell(&labels, None);
+            far.raise(fresh, &labels);
+        }
+        if far.is_away() && !self.was_away {
+            self.was_away = true;
+            self.round_at = now + far.link.breaker.pause();
+        }
+        if self.round_at <= now {
+            self.round(far, now);
+        }
+        if !far.is_away() {
+            // Whatever fails here is made good by the ends of the leases' and the records' lives.
+            let _ = far.return_leases(&waiting.released, &waiting.unshared);
+            let _ = far.renew_records(&waiting.touched);
+            let _ = far.renew_leases();
+        }
+        self.tell_pending(far, fresh, now);
+        let pending = (far.pending.len() > 0).then_some(self.tell_at);
+        let leases = far.leases.next().filter(|_| !far.is_away());
+        [pending, leases].into_iter().flatten().fold(self.round_at, Instant::min)
+    }
+
+    fn round(&mut self, far: &Far, now: Instant) {
+        match far.ask_mode() {
+            Ok(()) => {
+                if self.was_away {
+                    self.was_away = false;
+                    self.tell_at = now;
+                    self.tell_pause = RETRIES.0;
+                }
+                self.round_at = now + ROUND;
+            }
+            Err(_) => {
+                self.was_away = true;
+                self.round_at = instant() + far.link.breaker.pause();
+            }
+        }
+    }
+
+    fn tell_pending(&mut self, far: &Far, fresh: &Freshness, now: Instant) {
+        if far.pending.len() == 0 {
+            self.tell_pause = RETRIES.0;
+            self.tell_at = now;
+            return;
+        }
+        if now < self.tell_at || far.is_away() {
+            self.tell_at = self.tell_at.max(now + RETRIES.0 / 2);
+            return;
+        }
+        let pending = far.pending.all();
+        let labels: Vec<Label> = pending.iter().map(|&(label, _)| label).collect();
+        match far.try_tell(&labels) {
+            Ok(()) => {
+                // As after any invalidation: what was read before the store knew is fenced.
+                far.raise(fresh, &labels);
+                far.pending.settle(&pending);
+                self.tell_pause = RETRIES.0;
+            }
+            Err(_) => {
+                self.tell_at = instant() + self.tell_pause;
+                self.tell_pause = (self.tell_pause * 2).min(RETRIES.1);
+            }
+        }
+    }
+}
+
+impl Far {
+    /// As after any invalidation, once the store knows of it: the near level is fenced.
+    fn raise(&self, fresh: &Freshness, labels: &[Label]) {
+        if labels.contains(&self.hasher.root()) {
+            fresh.invalidate_all(None);
+        } else {
+            fresh.invalidate(labels.iter().map(|&label| label.into()).collect(), None);
+        }
+    }
+
+    /// Asks how far all processes are to take part. An answer ends an outage.
+    fn ask_mode(&self) -> Result<(), StoreError> {
+        let key = self.names.mode();
+        let replies = self.link.run_anyway(&[Operation::Get { key: &key }])?;
+        let word = values(replies).pop().flatten();
+        let mode = word.and_then(|word| Mode::from_word(&word)).unwrap_or(Mode::Normal);
+        self.mode.store(mode as u8, Ordering::Relaxed);
+        self.link.breaker.close();
+        Ok(())
+    }
+
+    fn return_leases(
+        &self,
+        released: &[(String, super::leases::Token)],
+        unshared: &[String],
+    ) -> Result<(), StoreError> {
+        let mut operations = Vec::with_capacity(released.len() + unshared.len());
+        operations.extend(
+            released
+                .iter()
+                .map(|(key, token)| Operation::CompareAndDelete { key, expected: token }),
+        );
+        operations.extend(unshared.iter().map(|key| Operation::Set {
+            key,
+            value: UNSHARED,
+            ttl: UNSHARED_FOR,
+        }));
+        self.run_all(&operations)
+    }
+
+    fn renew_records(&self, records: &[(String, Duration)]) -> Result<(), StoreError> {
+        let touch = |(key, ttl): &'_ (String, Duration)| (key.clone(), *ttl);
+        let records: Vec<(String, Duration)> = records.iter().map(touch).collect();
+        let operations: Vec<_> =
+            records.iter().map(|(key, ttl)| Operation::Touch { key, ttl: *ttl }).collect();
+        self.run_all(&operations)
+    }
+
+    /// Prolongs the leases that this process still holds.
+    fn renew_leases(&self) -> Result<(), StoreError> {
+        let now = instant();
+        let due = self.leases.due(now, now + self.lease / 3);
+        let gets: Vec<_> = due.iter().map(|(key, _)| Operation::Get { key }).collect();
+        if gets.is_empty() {
+            return Ok(());
+        }
+        let held = values(self.link.run_anyway(&gets)?);
+        let still = due
+            .iter()
+            .zip(&held)
+            .filter(|((_, token), value)| value.as_deref() == Some(&token[..]));
+        let renewals: Vec<_> = still
+            .map(|((key, token), _)| Operation::Set { key, value: token, ttl: self.lease })
+            .collect();
+        self.run_all(&renewals)
+    }
+
+    fn run_all(&self, operations: &[Operation<'_>]) -> Result<(), StoreError> {
+        for operations in operations.chunks(500) {
+            let replies: Vec<Reply> = self.link.run_anyway(operations)?;
+            drop(replies);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! The way to the store: every call is counted, checked, and left out while the store is away.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::breaker::Breaker;
+use crate::store::{Capabilities, Fault, Operation, Reply, Store, StoreError, Value};
+use crate::sync::{AtomicU64, Ordering};
+
+/// The store cannot be asked now: why, unless it was left alone.
+#[derive(Debug, Clone)]
+pub(crate) struct Away(pub(crate) Option<StoreError>);
+
+/// A store behind a breaker.
+pub(super) struct Link {
+    store: Arc<dyn Store>,
+    pub(super) capabilities: Capabilities,
+    pub(super) breaker: Breaker,
+    pub(super) counts: Counts,
+}
+
+/// What was asked of the store.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) round_trips: AtomicU64,
+    pub(super) faults: AtomicU64,
+    pub(super) deadlines: AtomicU64,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("store", &self.capabilities.name).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        let capabilities = store.capabilities();
+        Self { store, capabilities, breaker: Breaker::default(), counts: Counts::default() }
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    pub(super) fn is_away(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    /// The values of these keys, in one round trip.
+    pub(super) fn get(&self, keys: &[String]) -> Result<Vec<Option<Value>>, Away> {
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.call(|store| {
+            let values = store.get_many(&keys)?;
+            if values.len() == keys.len() { Ok(values) } else { Err(misshapen()) }
+        })
+    }
+
+    /// These operations, in one round trip.
+    pub(super) fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, Away> {
+        if self.is_away() {
+            return Err(Away(None));
+        }
+        self.run_anyway(operations).map_err(|error| Away(Some(error)))
+    }
+
+    /// As [`run`](Self::run), also while the store is left alone.
+    pub(super) fn run_anyway(
+        &self,
+        operations: &[Operation<'_>],
+    ) -> Result<Vec<Reply>, StoreError> {
+        self.count(|store| {
+            let replies = store.run(operations)?;
+            let is_read = |operation: &Operation<'_>| matches!(operation, Operation::Get { .. });
+            let fits = |(operation, reply): (&Operation<'_>, &Reply)| {
+                is_read(operation) == matches!(reply, Reply::Value(_))
+            };
+            let whole = replies.len() == operations.len();
+            if whole && operations.iter().zip(&replies).all(fits) {
+                Ok(replies)
+            } else {
+                Err(misshapen())
+            }
+        })
+    }
+
+    fn call<R>(&self, call: impl FnOnce(&dyn Store) -> Result<R, StoreError>) -> Result<R, Away> {
+        if self.is_away() {
+            return Err(Away(None));
+        }
+        self.count(call).map_err(|error| Away(Some(error)))
+    }
+
+    fn count<R>(
+        &self,
+        call: impl FnOnce(&dyn Store) -> Result<R, StoreError>,
+    ) -> Result<R, StoreError> {
+        self.counts.round_trips.fetch_add(1, Ordering::Relaxed);
+        let outcome = call(&*self.store);
+        if let Err(error) = &outcome {
+            self.counts.faults.fetch_add(1, Ordering::Relaxed);
+            if error.fault() == Fault::Deadline {
+                self.counts.deadlines.fetch_add(1, Ordering::Relaxed);
+            }
+            if error.fault().is_outage() {
+                self.breaker.trip(error);
+            } else {
+                self.breaker.note(error);
+            }
+        }
+        outcome
+    }
+}
+
+fn misshapen() -> StoreError {
+    StoreError::new(Fault::Protocol, "the store's replies do not fit what it was asked")
+}

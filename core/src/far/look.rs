@@ -1,0 +1,241 @@
+//! Reading: an entry with the versions of its labels, and entries of the near level of which only the
+//! versions are asked for.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Asked, Away, Far, Known};
+use crate::clock::Moment;
+use crate::entry::record::Decoded;
+use crate::entry::{Entry, LabelVersion, Proof, Terms};
+use crate::fresh::{Dependencies, DependencySet, Freshness, Label, Labels, Sequence};
+use crate::observe::MissReason;
+use crate::store::Value;
+use crate::sync::Ordering;
+
+/// What a store has of a fragment.
+#[derive(Debug)]
+pub(crate) enum Looked {
+    /// An entry whose labels are unchanged. It may have expired.
+    Found(Entry),
+    Missed(FarMissed),
+}
+
+/// Nothing that may be served.
+#[derive(Debug)]
+pub(crate) struct FarMissed {
+    pub(crate) reason: MissReason,
+    /// The labels that the fragment has, or had when it was stored last.
+    pub(super) labels: Vec<Label>,
+    /// Those of them that have no version.
+    pub(super) absent: Vec<Label>,
+}
+
+/// When something was read, by the clocks that matter.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Read {
+    /// The near level's sequence: taken before the store is asked, so that an invalidation of this
+    /// process that the store had not yet taken fences what is made of the answer.
+    pub(super) mark: Sequence,
+    pub(super) moment: Moment,
+}
+
+impl Far {
+    /// Reads a variant of a fragment. One round trip if all its labels are known beforehand, else
+    /// two.
+    pub(crate) fn look(&self, asked: Asked<'_>, fresh: &Freshness) -> Result<Looked, Away> {
+        let read = self.begin_read(fresh);
+        let labels = self.expected(asked);
+        let mut keys = vec![self.entry_key(asked)];
+        keys.extend(self.version_keys(&labels));
+        let mut values = self.get(&keys)?.into_iter();
+        let value = values.next().flatten();
+        let known = Known::new(&labels, values.as_slice());
+        self.judge(asked, value, known, read)
+    }
+
+    /// What comes of an entry's bytes and the versions that were read after them or with them.
+    pub(super) fn judge(
+        &self,
+        asked: Asked<'_>,
+        value: Option<Value>,
+        mut known: Known,
+        read: Read,
+    ) -> Result<Looked, Away> {
+        let missed = |known: &Known, reason| {
+            let labels: Vec<Label> = known.labels().collect();
+            let absent = known.absent().collect();
+            Ok(Looked::Missed(FarMissed { reason, labels, absent }))
+        };
+        let known = &mut known;
+        let Some(value) = value else { return missed(known, MissReason::Cold) };
+        let decoded = match self.decode(asked, &value) {
+            Ok(decoded) => decoded,
+            Err(reason) => return missed(known, reason),
+        };
+        let versions: Vec<(Label, LabelVersion)> = decoded
+            .labels
+            .iter()
+            .map(|&(label, version)| (Label::from_hash(label), version))
+            .collect();
+        let others: Vec<Label> = versions
+            .iter()
+            .map(|&(label, _)| label)
+            .filter(|&label| known.get(label).is_none())
+            .collect();
+        if !others.is_empty() {
+            known.replace(self.read_versions(&others)?);
+        }
+        let own = self.own(asked.labels);
+        self.hints.note(
+            self.hasher.wide(asked.key),
+            versions.iter().map(|&(label, _)| label).filter(|label| !own.contains(label)),
+        );
+        if let Err(reason) = self.compare(&versions, known, Some(asked.labels)) {
+            return missed(known, reason);
+        }
+        // An entry without the labels that it must have is not one of ours. The template's may be
+        // another's with the same block.
+        let must = own.iter().filter(|&&label| Some(label) != asked.labels.template);
+        if must.copied().any(|own| versions.iter().all(|&(label, _)| label != own)) {
+            return missed(known, MissReason::Unreadable);
+        }
+        match self.entry(asked, decoded, versions, read) {
+            Some(entry) => {
+                self.found.fetch_add(1, Ordering::Relaxed);
+                Ok(Looked::Found(entry))
+            }
+            None => missed(known, MissReason::Expired),
+        }
+    }
+
+    /// A miss of what was not looked for.
+    pub(crate) fn unasked(&self, asked: Asked<'_>, reason: MissReason) -> FarMissed {
+        FarMissed { reason, labels: self.expected(asked), absent: Vec::new() }
+    }
+
+    /// Asks whether the labels of an entry of the near level are unchanged: one round trip.
+    pub(crate) fn verify(
+        &self,
+        entry: &Entry,
+        labels: &Labels,
+    ) -> Result<Result<(), MissReason>, Away> {
+        let Some(proof) = entry.proof() else { return Ok(Err(MissReason::Unverified)) };
+        let moment = self.moment();
+        let asked: Vec<Label> = proof.versions().iter().map(|&(label, _)| label).collect();
+        let known = self.read_versions(&asked)?;
+        Ok(self.compare(proof.versions(), &known, Some(labels)).inspect(|()| proof.verify(moment)))
+    }
+
+    pub(super) fn begin_read(&self, fresh: &Freshness) -> Read {
+        Read { mark: fresh.now(), moment: self.moment() }
+    }
+
+    pub(super) fn entry_key(&self, asked: Asked<'_>) -> String {
+        self.names.entry(&self.fragment(asked.key), self.variant(asked.origin))
+    }
+
+    /// The labels that a fragment has, and those that it had when it was last seen.
+    pub(super) fn expected(&self, asked: Asked<'_>) -> Vec<Label> {
+        let mut labels = self.own(asked.labels).to_vec();
+        if let Some(hint) = self.hints.of(self.hasher.wide(asked.key)) {
+            labels.extend_from_slice(&hint);
+        }
+        labels
+    }
+
+    /// Bytes as the entry that is asked for, or why they are not.
+    fn decode(&self, asked: Asked<'_>, value: &[u8]) -> Result<Decoded, MissReason> {
+        let decoded = self.codec.decode(value).map_err(|_| {
+            self.unreadable.fetch_add(1, Ordering::Relaxed);
+            MissReason::Unreadable
+        })?;
+        let same = *decoded.key == *asked.key
+            && *decoded.digest == *asked.origin.digest()
+            && decoded.mode == asked.origin.mode().to_bits();
+        if !same {
+            // Names are hashes: another's content is a miss.
+            return Err(MissReason::Cold);
+        }
+        if decoded.version != asked.version.to_bits() {
+            return Err(MissReason::Version);
+        }
+        Ok(decoded)
+    }
+
+    /// Whether all versions are still those of the store, and none of the labels waits to be told.
+    pub(super) fn compare(
+        &self,
+        versions: &[(Label, LabelVersion)],
+        known: &Known,
+        own: Option<&Labels>,
+    ) -> Result<(), MissReason> {
+        if self.pending.hides(versions.iter().map(|&(label, _)| label)) {
+            return Err(MissReason::Deleted);
+        }
+        for &(label, version) in versions {
+            match known.get(label).flatten() {
+                Some(present) if present == version => {}
+                Some(_) => return Err(self.reason(label, own)),
+                None => return Err(MissReason::Forgotten),
+            }
+        }
+        Ok(())
+    }
+
+    fn reason(&self, label: Label, own: Option<&Labels>) -> MissReason {
+        if label == self.hasher.root() {
+            return MissReason::Cleared;
+        }
+        match own {
+            Some(own) if own.key == label => MissReason::Deleted,
+            Some(own) if own.name == Some(label) => MissReason::NameDeleted,
+            Some(own) if own.template == Some(label) => MissReason::TemplateDeleted,
+            Some(own) if own.namespaces.contains(&label) => MissReason::NamespaceCleared,
+            _ => MissReason::TagInvalidated,
+        }
+    }
+
+    /// An entry as the near level holds it; `None` if its time is over, also as a stale one.
+    fn entry(
+        &self,
+        asked: Asked<'_>,
+        decoded: Decoded,
+        versions: Vec<(Label, LabelVersion)>,
+        read: Read,
+    ) -> Option<Entry> {
+        // Another host's clock may be ahead: the store ends the life of a record in any case.
+        let age = Duration::from_millis(self.unix_millis().saturating_sub(decoded.created));
+        let end = |millis: Option<u64>| match millis.map(Duration::from_millis) {
+            None => Moment::NEVER,
+            Some(life) if life >= age => read.moment.saturating_after(life - age),
+            Some(life) => read.moment.before(age - life),
+        };
+        let expires = end(decoded.life);
+        let last = end(decoded.life.map(|life| life.saturating_add(decoded.stale)));
+        if last <= read.moment {
+            return None;
+        }
+        let own = self.own(asked.labels);
+        let mut inner = DependencySet::default();
+        for &(label, _) in versions.iter().filter(|(label, _)| !own.contains(label)) {
+            inner.insert(label);
+        }
+        let dependencies: Option<Dependencies> = inner.finish();
+        let terms = Terms {
+            dependencies,
+            version: asked.version,
+            last,
+            render_time: Duration::from_micros(decoded.render_time),
+            began: read.mark,
+            proof: Some(Proof::new(versions, read.moment)),
+        };
+        Some(Entry {
+            body: (asked.body)(decoded.body),
+            origin: Arc::clone(asked.origin),
+            read: read.mark,
+            expires,
+            terms: Some(Arc::new(terms)),
+        })
+    }
+}

@@ -1,0 +1,79 @@
+//! Invalidations that the store has not taken yet. This process acts on them at once: nothing that
+//! carries one of their labels is taken from the store until it has been told.
+
+use std::collections::HashMap;
+
+use crate::fresh::Label;
+use crate::hash::BuildLabelHasher;
+use crate::sync::{AtomicU64, Mutex, Ordering};
+
+/// Most labels that wait; more become everything.
+const MAX_PENDING: usize = 65_536;
+
+/// Labels whose invalidation waits.
+#[derive(Debug)]
+pub(super) struct Pending {
+    count: AtomicU64,
+    waiting: Mutex<Waiting>,
+    /// The label of everything.
+    root: Label,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Each with a number of its own: one that is invalidated again while it is told waits on.
+    labels: HashMap<Label, u64, BuildLabelHasher>,
+    last: u64,
+}
+
+impl Pending {
+    pub(super) fn new(root: Label) -> Self {
+        Self { count: AtomicU64::new(0), waiting: Mutex::default(), root }
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn add(&self, labels: &[Label]) {
+        let mut waiting = self.waiting.lock();
+        for &label in labels {
+            waiting.last += 1;
+            let number = waiting.last;
+            waiting.labels.insert(label, number);
+        }
+        if waiting.labels.len() > MAX_PENDING {
+            waiting.last += 1;
+            let number = waiting.last;
+            waiting.labels.clear();
+            waiting.labels.insert(self.root, number);
+        }
+        self.count.store(waiting.labels.len() as u64, Ordering::SeqCst);
+    }
+
+    /// Whether one of these labels waits, or everything does.
+    pub(super) fn hides(&self, labels: impl IntoIterator<Item = Label>) -> bool {
+        if self.len() == 0 {
+            return false;
+        }
+        let waiting = self.waiting.lock();
+        waiting.labels.contains_key(&self.root)
+            || labels.into_iter().any(|label| waiting.labels.contains_key(&label))
+    }
+
+    /// What waits now, with the numbers to [`settle`](Self::settle) it by.
+    pub(super) fn all(&self) -> Vec<(Label, u64)> {
+        self.waiting.lock().labels.iter().map(|(&label, &number)| (label, number)).collect()
+    }
+
+    /// The store was told of these.
+    pub(super) fn settle(&self, told: &[(Label, u64)]) {
+        let mut waiting = self.waiting.lock();
+        for (label, number) in told {
+            if waiting.labels.get(label) == Some(number) {
+                waiting.labels.remove(label);
+            }
+        }
+        self.count.store(waiting.labels.len() as u64, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,60 @@
+//! Telling the store what is invalid: a new version for each label, and for the fence it is behind.
+
+use std::time::Duration;
+
+use super::{Away, Far, versions};
+use crate::clock::instant;
+use crate::fresh::Label;
+use crate::store::{Operation, StoreError};
+
+/// Most labels of one call of the store.
+const BATCH: usize = 500;
+
+/// Whether the store knows of an invalidation.
+#[derive(Debug)]
+pub(crate) enum Told {
+    /// It does.
+    Done,
+    /// It will be told when it can be; until then this process acts as if it knew.
+    Pending(Away),
+}
+
+impl Far {
+    /// Tells the store that these labels are invalid as of now, and once more after `again`.
+    pub(crate) fn tell(&self, labels: &[Label], again: Option<Duration>) -> Told {
+        if let Some(again) = again {
+            self.errands.repeat(instant() + again, labels);
+        }
+        if labels.is_empty() {
+            return Told::Done;
+        }
+        let away = match self.is_away() {
+            true => Away(None),
+            false => match self.try_tell(labels) {
+                Ok(()) => return Told::Done,
+                Err(error) => Away(Some(error)),
+            },
+        };
+        self.pending.add(labels);
+        self.errands.wake();
+        Told::Pending(away)
+    }
+
+    /// As [`tell`](Self::tell), or an error, also while the store is left alone.
+    pub(super) fn try_tell(&self, labels: &[Label]) -> Result<(), StoreError> {
+        for labels in labels.chunks(BATCH) {
+            let version = versions::draw(self.clock.unix_time())?;
+            let ttl = self.version_life();
+            let mut fences: Vec<Label> =
+                labels.iter().map(|&label| self.fences.of(label)).collect();
+            fences.sort_unstable();
+            fences.dedup();
+            // The fences first: a fill that finds them unchanged has read its labels before.
+            let keys = [self.version_keys(&fences), self.version_keys(labels)].concat();
+            let set = |key| Operation::Set { key, value: &version, ttl };
+            let operations: Vec<_> = keys.iter().map(String::as_str).map(set).collect();
+            self.link.run_anyway(&operations)?;
+        }
+        Ok(())
+    }
+}

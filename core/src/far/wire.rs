@@ -1,0 +1,92 @@
+//! The names of records in a store: short, readable, of characters that every store takes.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::entry::{Origin, record::Codec};
+use crate::fresh::Label;
+use crate::hash::KeyHasher;
+use crate::key::{self, FragmentKey};
+
+/// Most bytes of a key's name that are shown in a record's name.
+const MAX_SLUG: usize = 48;
+
+/// A fragment as a store knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FragmentId {
+    pub(super) key: u128,
+    slug: Box<str>,
+}
+
+/// One of a fragment's bodies: its block, output mode and format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct VariantId(pub(super) u64);
+
+impl FragmentId {
+    pub(super) fn new(hasher: KeyHasher, encoded: &[u8]) -> Self {
+        let bare = key::without_namespaces(encoded);
+        let key = FragmentKey::from_encoded(bare);
+        let shown = match (key.name(), key.template()) {
+            (Some(name), _) => name.into_owned(),
+            (None, Some(template)) => template.to_owned(),
+            (None, None) => String::new(),
+        };
+        let usable = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' };
+        let slug: String = shown.chars().take(MAX_SLUG).map(usable).collect();
+        Self { key: hasher.wide(encoded), slug: slug.into() }
+    }
+}
+
+impl VariantId {
+    pub(super) fn new(origin: &Origin, format: u8) -> Self {
+        let mut bytes = origin.digest().as_bytes().to_vec();
+        bytes.extend_from_slice(&origin.mode().to_bits().to_le_bytes());
+        bytes.push(format);
+        Self(xxh3_64(&bytes))
+    }
+}
+
+/// What stands before all names of one cache, and how the rest is made.
+#[derive(Debug)]
+pub(crate) struct Names {
+    prefix: Box<str>,
+}
+
+impl Names {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.into() }
+    }
+
+    /// An entry. What is in braces is one slot of a cluster.
+    pub(super) fn entry(&self, id: &FragmentId, variant: VariantId) -> String {
+        let FragmentId { key, slug } = id;
+        format!("{}:e:{slug}:{{{key:032x}}}:{:016x}", self.prefix, variant.0)
+    }
+
+    /// The right to render an entry.
+    pub(super) fn lease(&self, id: &FragmentId, variant: VariantId) -> String {
+        format!("{}:l:{{{:032x}}}:{:016x}", self.prefix, id.key, variant.0)
+    }
+
+    /// Which variants of a fragment were stored, newest first.
+    pub(super) fn variants(&self, id: &FragmentId) -> String {
+        format!("{}:n:{{{:032x}}}", self.prefix, id.key)
+    }
+
+    /// A label's version.
+    pub(super) fn version(&self, label: Label) -> String {
+        format!("{}:v:{:016x}", self.prefix, label.to_bits())
+    }
+
+    /// How far all processes take part.
+    pub(super) fn mode(&self) -> String {
+        format!("{}:m", self.prefix)
+    }
+
+    /// What stands before the names of all entries.
+    pub(super) fn entries(&self) -> String {
+        format!("{}:e:", self.prefix)
+    }
+}
+
+/// The format that this release writes.
+pub(super) const FORMAT: u8 = Codec::FORMAT;

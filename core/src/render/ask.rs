@@ -1,0 +1,214 @@
+//! What a caller does with the far level: verifying what the near one has, looking in the store, and
+//! waiting for another process that renders the same fragment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::caller::Caller;
+use super::stack;
+use crate::clock::Deadline;
+use crate::entry::Entry;
+use crate::far::{Asked, Away, Far, FarMissed, Fill, Looked, Prepared, Snapshot, Witness};
+use crate::near::{Missed, Near};
+use crate::observe::{BypassReason, MissReason};
+use crate::point::Since;
+
+/// The first pause between two looks whether another process has rendered, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(25));
+
+/// What the far level makes of a miss.
+pub(super) enum Answer {
+    /// There is no store, or it cannot be asked.
+    Nothing,
+    /// It has an entry, which may be a stale one.
+    Found(Entry),
+    /// Render, and store it.
+    Lead(Fill),
+    /// Another process renders it, and there is no waiting for it.
+    Alone(BypassReason),
+}
+
+impl Caller<'_> {
+    fn asked(&self) -> Asked<'_> {
+        Asked {
+            key: self.probe.key,
+            origin: self.origin,
+            version: self.request.version,
+            labels: &self.labels,
+            body: self.body,
+        }
+    }
+
+    /// The outcome of a lookup in the near level, after the far one was asked about what the near one
+    /// does not serve by itself.
+    pub(super) fn trust(&self, near: &Near, found: Result<Entry, Missed>) -> Result<Entry, Missed> {
+        match found {
+            Err(Missed { unverified: Some(entry), .. }) => self.verify(near, entry),
+            found => found,
+        }
+    }
+
+    fn verify(&self, near: &Near, entry: Entry) -> Result<Entry, Missed> {
+        let Some(far) = self.cache.far() else { return Err(MissReason::Unverified.into()) };
+        match far.verify(&entry, &self.labels) {
+            Ok(Ok(())) => {
+                near.count_hit(self.probe.hash);
+                self.appraise(near, entry)
+            }
+            Ok(Err(reason)) => {
+                near.discard(self.probe, &entry, reason);
+                Err(reason.into())
+            }
+            Err(away) => {
+                self.cache.note_fault(&away);
+                Err(MissReason::Unverified.into())
+            }
+        }
+    }
+
+    /// What an entry is good for whose labels are unchanged in the far level.
+    pub(super) fn appraise(&self, near: &Near, entry: Entry) -> Result<Entry, Missed> {
+        near.appraise(self.probe, entry, self.cache.fresh(), &|| self.cache.recent())
+    }
+
+    /// Takes an entry from the store into the near level, and tells what it is good for.
+    pub(super) fn keep(&self, near: &Near, entry: Entry) -> Result<Entry, Missed> {
+        if near.fits(self.probe, &entry) {
+            let evicted = near.put(self.probe, entry.clone()).into_iter().flatten();
+            evicted.for_each(|gone| gone.tell(self.cache));
+        }
+        near.count_hit(self.probe.hash);
+        self.appraise(near, entry)
+    }
+
+    /// Whether what another caller rendered may be served to this one: none of its labels was
+    /// invalidated since, by any process, as far as the store can be asked.
+    pub(super) fn may_follow(&self, entry: &Entry) -> bool {
+        let labels = &self.labels;
+        if !self.cache.fresh().holds(labels, entry.dependencies(), entry.read) {
+            return false;
+        }
+        let Some((far, proof)) = self.cache.far().zip(entry.proof()) else { return true };
+        if proof.versions().is_empty() || far.trusts(proof, self.cache.moment()) {
+            return true;
+        }
+        match far.verify(entry, labels) {
+            Ok(verified) => verified.is_ok(),
+            Err(away) => {
+                self.cache.note_fault(&away);
+                true
+            }
+        }
+    }
+
+    /// Looks in the store, and leads if nothing is there; waits while another process does.
+    pub(super) fn ask(&self, reason: &mut MissReason, deadline: Deadline) -> Answer {
+        let Some(far) = self.cache.far() else { return Answer::Nothing };
+        match far.look(self.asked(), self.cache.fresh()) {
+            Ok(Looked::Found(entry)) => Answer::Found(entry),
+            Ok(Looked::Missed(missed)) => {
+                // The near level knows nothing worth telling of what it did not hold.
+                if matches!(reason, MissReason::Cold | MissReason::Unverified) {
+                    *reason = missed.reason;
+                }
+                self.lead(far, &missed, Some(deadline), false)
+            }
+            Err(away) => self.without_store(&away),
+        }
+    }
+
+    /// Looks in the store for what may be served, where nothing is to be stored.
+    pub(super) fn ask_only(&self, near: &Near) -> Option<Entry> {
+        match self.cache.far()?.look(self.asked(), self.cache.fresh()) {
+            Ok(Looked::Found(entry)) => match self.appraise(near, entry) {
+                Ok(entry) | Err(Missed { stale: Some(entry), .. }) => Some(entry),
+                Err(_) => None,
+            },
+            Ok(Looked::Missed(_)) => None,
+            Err(away) => {
+                self.cache.note_fault(&away);
+                None
+            }
+        }
+    }
+
+    /// Leads the refresh of what is stale, unless another process does.
+    pub(super) fn ask_to_refresh(&self) -> Answer {
+        let Some(far) = self.cache.far() else { return Answer::Nothing };
+        let missed = far.unasked(self.asked(), MissReason::Expired);
+        self.lead(far, &missed, None, false)
+    }
+
+    /// Leads whoever else does.
+    pub(super) fn ask_by_force(&self) -> Option<Fill> {
+        let far = self.cache.far()?;
+        let missed = far.unasked(self.asked(), MissReason::Refresh);
+        match self.lead(far, &missed, None, true) {
+            Answer::Lead(fill) => Some(fill),
+            _ => None,
+        }
+    }
+
+    fn lead(
+        &self,
+        far: &Far,
+        missed: &FarMissed,
+        deadline: Option<Deadline>,
+        force: bool,
+    ) -> Answer {
+        let mut pause = PAUSES.0;
+        loop {
+            let witness = self.witness.as_ref();
+            match far.prepare(self.asked(), missed, witness, force, self.cache.fresh()) {
+                Ok(Prepared::Lead(fill)) => return Answer::Lead(fill),
+                Ok(Prepared::Found(entry)) => return Answer::Found(entry),
+                Ok(Prepared::Unshared) => return Answer::Alone(BypassReason::Unshared),
+                Ok(Prepared::Busy) => {}
+                Err(away) => return self.without_store(&away),
+            }
+            // Two processes that hold a lease each could wait for each other.
+            if stack::holds_lease() {
+                return Answer::Alone(BypassReason::Cycle);
+            }
+            if deadline.is_none_or(Deadline::is_over) {
+                return Answer::Alone(BypassReason::WaitLimit);
+            }
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSES.1);
+        }
+    }
+
+    fn without_store(&self, away: &Away) -> Answer {
+        self.cache.note_fault(away);
+        Answer::Nothing
+    }
+
+    /// What this caller's render knows of the far level as of its read point, if that was not taken
+    /// just now: by the points that its data is from, and by the fragment around it.
+    pub(super) fn witness(
+        far: &Far,
+        points: Option<Since>,
+        around: Option<Witness>,
+    ) -> Option<Witness> {
+        let Some(points) = points else { return around };
+        let mut fences = far.snapshot_at(points.far);
+        if let Some(around) = around {
+            let number = |fences: &Option<Arc<Snapshot>>| fences.as_ref().map_or(0, |it| it.number);
+            if number(&around.fences) < number(&fences) {
+                fences = around.fences;
+            }
+        }
+        Some(Witness { fences, ..Witness::default() })
+    }
+
+    /// The witness of a body that this caller renders without looking in the store: for the fragments
+    /// inside it.
+    pub(super) fn own_witness(&self) -> Option<Witness> {
+        let far = self.cache.far()?;
+        if self.witness.is_some() {
+            return self.witness.clone();
+        }
+        let fences = far.snapshot().inspect_err(|away| self.cache.note_fault(away)).ok();
+        Some(Witness { fences, ..Witness::default() })
+    }
+}

@@ -1,0 +1,349 @@
+//! A caller on its way: the lookup, the waits, and what becomes of one who finds nothing fresh.
+
+use std::sync::Arc;
+
+use super::Ticket;
+use super::annotate;
+use super::ask::Answer;
+use super::enter::{Opened, Request};
+use super::stack::{self, Frame, Purpose};
+use crate::cache::FragmentCache;
+use crate::clock::Moment;
+use crate::entry::{Body, Entry, KeyBytes, Origin};
+use crate::far::{Fill, Witness};
+use crate::flight::{Flight, Joined, Refresh, Wanted};
+use crate::fresh::{DependencySet, Label, Labels, Sequence};
+use crate::near::{Missed, Near, Probe, Variant};
+use crate::observe::{BypassReason, EventKind, MissReason, RefusalReason};
+use crate::policy::Mode;
+use crate::protection::Protection;
+
+/// A flight that this caller leads and has not handed to a frame yet. If nothing comes of it,
+/// another follower leads.
+pub(super) struct Led<'a> {
+    cache: &'a FragmentCache,
+    flight: Option<Arc<Flight>>,
+}
+
+impl<'a> Led<'a> {
+    pub(super) fn new(cache: &'a FragmentCache, flight: Arc<Flight>) -> Self {
+        Self { cache, flight: Some(flight) }
+    }
+
+    pub(super) fn land(mut self, entry: &Entry) {
+        if let Some(flight) = self.flight.take() {
+            self.cache.flights().land(&flight, entry.clone());
+        }
+    }
+
+    pub(super) fn into(mut self, purpose: fn(Arc<Flight>) -> Purpose) -> Purpose {
+        self.flight.take().map_or(Purpose::Print, purpose)
+    }
+}
+
+impl Led<'_> {
+    /// Nobody is to wait for the next render of this, or to refresh it before `rests`.
+    pub(super) fn part(mut self, rests: Moment) {
+        if let Some(flight) = self.flight.take() {
+            self.cache.flights().rest(&flight, rests);
+            self.cache.flights().part(&flight, self.cache.moment());
+        }
+    }
+}
+
+impl Drop for Led<'_> {
+    fn drop(&mut self) {
+        if let Some(flight) = self.flight.take() {
+            self.cache.flights().abandon(&flight);
+        }
+    }
+}
+
+/// How often a caller that received an outdated render of another's tries again.
+const ATTEMPTS: usize = 3;
+
+/// One caller on its way.
+pub(super) struct Caller<'a> {
+    pub(super) cache: &'a FragmentCache,
+    pub(super) probe: Probe<'a>,
+    pub(super) origin: &'a Arc<Origin>,
+    pub(super) request: &'a Request,
+    pub(super) body: &'a dyn Fn(String) -> Body,
+    pub(super) labels: Labels,
+    /// The read point that the caller's data is from, if it told.
+    pub(super) point: Option<Sequence>,
+    /// What was known of the far level at that read point.
+    pub(super) witness: Option<Witness>,
+}
+
+impl Caller<'_> {
+    /// The frame of a body that this caller renders.
+    pub(super) fn frame(
+        &self,
+        purpose: Purpose,
+        fill: Option<Fill>,
+        veto: Option<RefusalReason>,
+    ) -> Frame {
+        let (cache, request) = (self.cache, self.request);
+        let began = cache.fresh().now();
+        Frame {
+            id: stack::next_id(),
+            cache: cache.clone(),
+            purpose,
+            key: KeyBytes::from_slice(self.probe.key),
+            hash: self.probe.hash,
+            origin: Arc::clone(self.origin),
+            labels: self.labels.clone(),
+            point: self.point,
+            witness: match &fill {
+                Some(fill) => Some(fill.witness.clone()),
+                None => self.own_witness(),
+            },
+            fill,
+            began,
+            read: began.min(self.point.unwrap_or(Sequence::LAST)),
+            started: cache.moment(),
+            life: cache.life(request.timeout),
+            stale: request.stale.unwrap_or(cache.ageing().stale_window),
+            version: request.version,
+            inner: DependencySet::default(),
+            inner_expires: Moment::NEVER,
+            inner_last: Moment::NEVER,
+            veto,
+            scoped: request.scoped,
+            why: None,
+        }
+    }
+
+    pub(super) fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            probe: self.probe,
+            origin: self.origin,
+            version: self.request.version,
+            labels: &self.labels,
+            fresh: self.cache.fresh(),
+        }
+    }
+
+    fn look(&self, near: &Near) -> Result<Entry, Missed> {
+        let variant = Variant {
+            digest: self.origin.digest(),
+            mode: self.origin.mode(),
+            version: self.request.version,
+        };
+        let recent = || self.cache.recent();
+        let found = near.lookup(self.probe, variant, self.cache.fresh(), &recent, Entry::clone);
+        self.trust(near, found)
+    }
+
+    fn emit(&self, kind: EventKind, tag: Option<Label>) {
+        let is_asked = kind == EventKind::Miss(MissReason::TagInvalidated);
+        let tag = tag.filter(|_| is_asked && self.cache.has_observer());
+        let tag = tag.and_then(|label| self.cache.fresh().tag_of(label));
+        self.cache.emit_about(kind, Some(self.probe.key), self.origin, tag.as_deref());
+    }
+
+    /// Whether what this caller would render was invalidated before it began.
+    fn is_late(&self) -> bool {
+        self.point.is_some_and(|read| !self.cache.fresh().holds(&self.labels, None, read))
+    }
+
+    /// A lookup in `near` has found nothing fresh, or was not made yet.
+    pub(super) fn enter<R>(
+        &self,
+        near: &Near,
+        mut missed: Option<Missed>,
+        on_hit: impl Fn(&Entry) -> R,
+    ) -> Opened<R> {
+        let flights = self.cache.flights();
+        let reads_only = self.cache.mode() == Mode::ReadOnly;
+        let serve = |entry: &Entry, kind| {
+            self.cache.pass_on(self.probe, entry);
+            self.emit(kind, None);
+            Opened::Hit(on_hit(entry))
+        };
+        let (mut first, mut deadline) = (None, None);
+        for _ in 0..ATTEMPTS {
+            let now_missed = match missed
+                .take()
+                .map_or_else(|| self.look(near), |missed| self.trust(near, Err(missed)))
+            {
+                Ok(entry) => return serve(&entry, EventKind::Hit),
+                Err(missed) => missed,
+            };
+            let began = self.cache.moment();
+            if let Some(entry) = now_missed.stale {
+                return self.enter_stale(near, &entry, now_missed.reason, began, on_hit);
+            }
+            let (reason, tag) = first.get_or_insert((now_missed.reason, now_missed.tag));
+            let tag = *tag;
+            let print = |reason: MissReason, why| {
+                let events = [EventKind::Miss(reason), EventKind::Bypassed(why)];
+                self.render(Purpose::Print, None, None, &events, tag)
+            };
+            if reads_only {
+                return match self.ask_only(near) {
+                    Some(entry) => serve(&entry, EventKind::Hit),
+                    None => print(*reason, BypassReason::ReadOnly),
+                };
+            }
+            if self.is_late() {
+                return print(*reason, BypassReason::ReadPoint);
+            }
+            let deadline = *deadline.get_or_insert_with(|| flights.deadline());
+            let (flight, passes) = match flights.join(self.wanted(), began, deadline) {
+                Joined::Lead(flight) => (flight, false),
+                Joined::Pass(flight) => (flight, true),
+                Joined::Alone(why) => return print(*reason, why),
+                Joined::Follow(entry) => {
+                    // The leader may have used fragments that were invalidated before this
+                    // caller came.
+                    if !self.cache.protections().keep(Protection::FollowerCheck)
+                        || self.may_follow(&entry)
+                    {
+                        self.emit(EventKind::Miss(*reason), tag);
+                        let waited = self.cache.moment().since(began);
+                        return serve(&entry, EventKind::Waited(waited));
+                    }
+                    continue;
+                }
+                Joined::Again => continue,
+            };
+            let led = Led::new(self.cache, flight);
+            // Another leader may have landed since the lookup.
+            if !passes
+                && self.cache.protections().keep(Protection::SecondLook)
+                && let Ok(entry) = self.look(near)
+            {
+                led.land(&entry);
+                return serve(&entry, EventKind::Hit);
+            }
+            let fill = match self.ask(reason, deadline) {
+                Answer::Lead(fill) => Some(fill),
+                Answer::Nothing => None,
+                Answer::Alone(why) => return print(*reason, why),
+                Answer::Found(entry) => match self.keep(near, entry) {
+                    Ok(entry) => {
+                        led.land(&entry);
+                        return serve(&entry, EventKind::Hit);
+                    }
+                    Err(Missed { stale: Some(entry), reason, .. }) => {
+                        led.land(&entry);
+                        return self.enter_stale(near, &entry, reason, began, on_hit);
+                    }
+                    Err(_) => continue,
+                },
+            };
+            let events = [EventKind::Miss(*reason), EventKind::Bypassed(BypassReason::Unshared)];
+            let events = if passes { &events[..] } else { &events[..1] };
+            return self.render(led.into(Purpose::Store), fill, None, events, tag);
+        }
+        let bypassed = EventKind::Bypassed(BypassReason::WaitLimit);
+        match first {
+            Some((reason, tag)) => {
+                let events = [EventKind::Miss(reason), bypassed];
+                self.render(Purpose::Print, None, None, &events, tag)
+            }
+            None => self.render(Purpose::Print, None, None, &[bypassed], None),
+        }
+    }
+
+    /// A lookup has found what may be served while one caller renders anew.
+    fn enter_stale<R>(
+        &self,
+        near: &Near,
+        entry: &Entry,
+        reason: MissReason,
+        now: Moment,
+        on_hit: impl Fn(&Entry) -> R,
+    ) -> Opened<R> {
+        let flights = self.cache.flights();
+        let refresh = match self.cache.mode() == Mode::ReadOnly || self.is_late() {
+            true => Refresh::Led,
+            false => flights.lead_refresh(self.wanted(), now),
+        };
+        let expires = match refresh {
+            Refresh::Lead(flight) => {
+                let led = Led::new(self.cache, flight);
+                let newer = match self.look(near) {
+                    // Another caller refreshed it meanwhile.
+                    Ok(newer)
+                        if newer.expires != entry.expires || newer.began() != entry.began() =>
+                    {
+                        Some(newer)
+                    }
+                    _ => match self.ask_to_refresh() {
+                        Answer::Lead(fill) => {
+                            let purpose = led.into(Purpose::Refresh);
+                            let miss = [EventKind::Miss(reason)];
+                            return self.render(purpose, Some(fill), None, &miss, None);
+                        }
+                        Answer::Nothing => {
+                            let purpose = led.into(Purpose::Refresh);
+                            return self.render(
+                                purpose,
+                                None,
+                                None,
+                                &[EventKind::Miss(reason)],
+                                None,
+                            );
+                        }
+                        Answer::Found(newer) => self.keep(near, newer).ok(),
+                        Answer::Alone(_) => None,
+                    },
+                };
+                if let Some(newer) = newer {
+                    led.land(&newer);
+                    self.cache.pass_on(self.probe, &newer);
+                    self.emit(EventKind::Hit, None);
+                    return Opened::Hit(on_hit(&newer));
+                }
+                // Another process refreshes it.
+                entry.expires
+            }
+            Refresh::Led => entry.expires,
+            // What is around it need not ask again before someone may try.
+            Refresh::Rests(until) => until.min(entry.last()).max(entry.expires),
+        };
+        let kind = stale(entry, now);
+        if kind == EventKind::Hit {
+            near.count_hit(self.probe.hash);
+        }
+        self.cache.pass_on_until(self.probe, entry, expires);
+        self.emit(kind, None);
+        Opened::Hit(on_hit(entry))
+    }
+
+    /// Renders outside the cache; what is around may be stored.
+    pub(super) fn print<R>(&self, why: BypassReason) -> Opened<R> {
+        self.render(Purpose::Print, None, None, &[EventKind::Bypassed(why)], None)
+    }
+
+    /// Renders outside the cache, and nothing around is stored.
+    pub(super) fn veto<R>(&self, why: BypassReason) -> Opened<R> {
+        let veto = Some(RefusalReason::Vetoed);
+        self.render(Purpose::Print, None, veto, &[EventKind::Bypassed(why)], None)
+    }
+
+    pub(super) fn render<R>(
+        &self,
+        purpose: Purpose,
+        fill: Option<Fill>,
+        veto: Option<RefusalReason>,
+        events: &[EventKind],
+        tag: Option<Label>,
+    ) -> Opened<R> {
+        // Made before anyone is told: if an observer panics, its drop gives up the flight.
+        let mut frame = self.frame(purpose, fill, veto);
+        frame.why = annotate::why(self.cache, self.origin.mode(), events, tag);
+        for &kind in events {
+            self.emit(kind, tag);
+        }
+        Opened::Render(Ticket::new(stack::push(frame)))
+    }
+}
+
+/// What to tell of an entry that is served while it is rendered anew.
+fn stale(entry: &Entry, now: Moment) -> EventKind {
+    if entry.expires > now { EventKind::Hit } else { EventKind::Stale(now.since(entry.expires)) }
+}
