@@ -21,6 +21,7 @@ mod recipes;
 mod reload;
 mod requests;
 mod rewrites;
+mod servers;
 mod stories;
 mod support;
 mod tidy;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::fixtures;
 
-const PACKAGES: [&str; 3] = ["core", "minijinja-ext", "tera-ext"];
+const PACKAGES: [&str; 4] = ["core", "minijinja-ext", "tera-ext", "servers"];
 const MOST_LINES: usize = 500;
 
 fn root() -> PathBuf {

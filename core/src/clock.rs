@@ -70,6 +70,14 @@ pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
+/// Waits so long in real time.
+pub(crate) fn pause(time: Duration) {
+    let end = instant() + time;
+    while let Some(left) = end.checked_duration_since(instant()).filter(|left| !left.is_zero()) {
+        std::thread::park_timeout(left);
+    }
+}
+
 /// When the patience of a waiting thread ends. Threads wait in real time, whatever clock entries
 /// expire by.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::caller::Caller;
 use super::stack;
-use crate::clock::Deadline;
+use crate::clock::{self, Deadline};
 use crate::entry::Entry;
 use crate::far::{Asked, Away, Far, FarMissed, Fill, Looked, Prepared, Snapshot, Witness};
 use crate::near::{Missed, Near};
@@ -173,7 +173,7 @@ impl Caller<'_> {
             if deadline.is_none_or(Deadline::is_over) {
                 return Answer::Alone(BypassReason::WaitLimit);
             }
-            std::thread::sleep(pause);
+            clock::pause(pause);
             pause = (pause * 2).min(PAUSES.1);
         }
     }

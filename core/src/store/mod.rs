@@ -126,12 +126,6 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn sweep(&self) -> Result<u64, StoreError> {
         Ok(0)
     }
-
-    /// What a health report shows of the store: names in `snake_case`, and numbers as they are now.
-    /// Never blocks. A store behind a network counts its `round_trips`.
-    fn gauges(&self) -> Vec<(&'static str, u64)> {
-        Vec::new()
-    }
 }
 
 /// Longest key that is given to a store, in bytes.

@@ -32,7 +32,7 @@ struct Slot {
 
 enum State {
     Waiting,
-    /// The caller has left. What was not sent yet must not be.
+    /// The deadline is over. What was not sent yet must not be.
     Abandoned,
     Done(Outcome),
 }
@@ -51,9 +51,18 @@ impl Call {
 
     /// Answers the caller, if it still waits and was not answered before.
     pub(super) fn finish(&self, outcome: Outcome) {
+        self.end(State::Done(outcome));
+    }
+
+    /// Tells the caller that the deadline is over, should the I/O thread be the first to see it.
+    pub(super) fn expire(&self) {
+        self.end(State::Abandoned);
+    }
+
+    fn end(&self, end: State) {
         let mut state = self.slot.state.lock();
         if matches!(*state, State::Waiting) {
-            *state = State::Done(outcome);
+            *state = end;
             drop(state);
             self.slot.changed.notify_one();
         }
@@ -74,11 +83,10 @@ impl Waiter {
     pub(super) fn wait(self) -> Option<Outcome> {
         let mut state = self.slot.state.lock();
         loop {
-            if matches!(*state, State::Done(_)) {
-                let State::Done(outcome) = std::mem::replace(&mut *state, State::Abandoned) else {
-                    return None;
-                };
-                return Some(outcome);
+            match std::mem::replace(&mut *state, State::Abandoned) {
+                State::Done(outcome) => return Some(outcome),
+                State::Abandoned => return None,
+                State::Waiting => *state = State::Waiting,
             }
             if self.slot.changed.wait_until(&mut state, self.deadline).timed_out()
                 && matches!(*state, State::Waiting)
@@ -107,6 +115,14 @@ mod tests {
         drop(call);
         let error = waiter.wait().unwrap().unwrap_err();
         assert_eq!(error.fault(), Fault::Unreachable);
+    }
+
+    #[test]
+    fn a_call_that_expires_is_no_answer() {
+        let (call, waiter) = Call::new(redis::pipe(), in_(Duration::from_secs(60)));
+        call.expire();
+        drop(call);
+        assert!(waiter.wait().is_none());
     }
 
     #[test]

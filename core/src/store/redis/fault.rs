@@ -3,7 +3,7 @@
 
 use std::io;
 
-use redis::{RedisError, ServerError};
+use redis::{RedisError, ServerError, Value};
 
 use super::address::Place;
 use crate::store::{Fault, StoreError};
@@ -29,6 +29,11 @@ pub(super) fn refusal(place: &Place, error: &ServerError) -> StoreError {
         }
     };
     StoreError::new(Fault::Refused, format!("{place} {reason}"))
+}
+
+/// Whether a server says that it has become a replica, which must not be read either.
+pub(super) fn is_demotion(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(error) if error.code() == "READONLY")
 }
 
 /// A fault of the connection, after which it is of no use.

@@ -30,7 +30,7 @@ pub(super) struct Server {
 enum End {
     /// Nobody can call any more.
     Closed,
-    /// The other side hung up, or talked nonsense.
+    /// The other side hung up, talked nonsense, or is no master any more.
     HungUp,
     /// An answer did not come in time. The next connection must prove itself first.
     Late,
@@ -211,14 +211,18 @@ impl Server {
         let sent = connection.send_packed_commands(&call.commands, 0, call.commands.len());
         match timeout_at(Instant::from_std(call.deadline), sent).await {
             Ok(Ok(answers)) => {
+                let is_demoted = answers.iter().any(fault::is_demotion);
                 call.finish(Ok(answers));
-                Carried::Answered
+                if is_demoted { Carried::Broken } else { Carried::Answered }
             }
             Ok(Err(error)) => {
                 call.finish(Err(fault::broken(&self.dialer.place, &error)));
                 Carried::Broken
             }
-            Err(_) => Carried::Late,
+            Err(_) => {
+                call.expire();
+                Carried::Late
+            }
         }
     }
 }

@@ -1,0 +1,43 @@
+//! Where a server's program is.
+
+use std::path::{Path, PathBuf};
+
+/// Which server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flavour {
+    /// `redis-server`, from the path or `FRAGCACHE_REDIS_SERVER`.
+    Redis,
+    /// `valkey-server`, from `target/servers` or `FRAGCACHE_VALKEY_SERVER`.
+    Valkey,
+}
+
+impl Flavour {
+    /// Both of them.
+    pub const ALL: [Self; 2] = [Self::Redis, Self::Valkey];
+
+    /// The program that is run.
+    pub(crate) fn program(self) -> PathBuf {
+        let (variable, found) = match self {
+            Self::Redis => ("FRAGCACHE_REDIS_SERVER", on_path("redis-server")),
+            Self::Valkey => ("FRAGCACHE_VALKEY_SERVER", installed("valkey-server")),
+        };
+        if let Some(given) = std::env::var_os(variable) {
+            let given = PathBuf::from(given);
+            assert!(given.is_file(), "{variable} names {}, which is no file", given.display());
+            return given;
+        }
+        found.unwrap_or_else(|| {
+            panic!("no program for {self:?}; run `servers/install`, or name one in {variable}")
+        })
+    }
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+fn installed(name: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent()?;
+    Some(root.join("target/servers").join(name)).filter(|file| file.is_file())
+}

@@ -1,0 +1,10 @@
+//! Stores behind a network, against real servers of `fragcache-servers`.
+
+mod conformance;
+mod deadlines;
+mod operations;
+mod refusals;
+mod secrets;
+mod sharing;
+mod support;
+mod tls;

@@ -1,0 +1,112 @@
+//! Servers that answer and do not do it.
+
+use fragcache::store::{Fault, RedisStore, Store};
+use fragcache_servers::{Flavour, RedisServer, Setup, eventually};
+
+use super::support::{LONG, fault, get, open, patient, plain};
+
+#[track_caller]
+fn refused_for(store: &RedisStore, reason: &str) {
+    for outcome in [get(store, "a").map(drop), store.set("a", b"x", LONG)] {
+        let (kind, said) = fault(outcome);
+        assert_eq!(kind, Fault::Refused, "{said}");
+        assert!(said.contains(reason), "{said}");
+    }
+}
+
+#[test]
+fn passwords_are_checked() {
+    for flavour in Flavour::ALL {
+        let server = Setup::new(flavour).password("s@cret/ word").start();
+        let by_setting = patient(server.url()).password("s@cret/ word").open().unwrap();
+        by_setting.set("a", b"x", LONG).unwrap();
+        let url = format!("redis://:s%40cret%2F%20word@127.0.0.1:{}", server.port());
+        assert_eq!(get(&patient(url).open().unwrap(), "a").unwrap().unwrap(), b"x");
+
+        refused_for(&open(&server), "wants a password");
+        let wrong = patient(server.url()).password("hunter2").open().unwrap();
+        refused_for(&wrong, "does not know this user, or the password is another");
+    }
+}
+
+#[test]
+fn a_password_that_the_server_does_not_want_is_refused_too() {
+    let server = RedisServer::start(Flavour::Redis);
+    let store = patient(server.url()).password("hunter2").open().unwrap();
+    refused_for(&store, "does not know this user, or the password is another");
+}
+
+#[test]
+fn a_user_may_do_what_the_server_lets_it() {
+    for flavour in Flavour::ALL {
+        let rules = "on >secret ~mine:* +mget +set +del +eval";
+        let server = Setup::new(flavour).user("me", rules).start();
+        let store = patient(server.url()).user("me").password("secret").open().unwrap();
+        store.set("mine:a", b"x", LONG).unwrap();
+        assert_eq!(get(&store, "mine:a").unwrap().unwrap(), b"x");
+        assert!(store.compare_and_delete("mine:a", b"x").unwrap());
+        refused_for(&store, "does not let this user");
+        assert_eq!(fault(store.touch("mine:a", LONG)).0, Fault::Refused);
+        // The connection is as good as before.
+        store.set("mine:a", b"x", LONG).unwrap();
+    }
+}
+
+#[test]
+fn replicas_are_not_asked() {
+    for flavour in Flavour::ALL {
+        let master = RedisServer::start(flavour);
+        let replica = Setup::new(flavour).replica_of(&master).start();
+        refused_for(&open(&replica), "replica");
+    }
+}
+
+#[test]
+fn a_master_that_becomes_a_replica_takes_no_more_writes() {
+    let master = RedisServer::start(Flavour::Redis);
+    let server = RedisServer::start(Flavour::Redis);
+    let store = open(&server);
+    store.set("a", b"x", LONG).unwrap();
+    let port = master.port().to_string();
+    let _: () =
+        redis::cmd("REPLICAOF").arg("127.0.0.1").arg(&port).query(&mut plain(&server)).unwrap();
+    assert_eq!(fault(store.set("a", b"y", LONG)).0, Fault::Refused);
+    // Neither is it read: the connection that a write was refused on is of no use.
+    eventually(
+        "reads are refused",
+        || matches!(get(&store, "a"), Err(e) if e.fault() == Fault::Refused),
+    );
+    let _: () = redis::cmd("REPLICAOF").arg("NO").arg("ONE").query(&mut plain(&server)).unwrap();
+    eventually("writes are taken again", || store.set("a", b"z", LONG).is_ok());
+}
+
+#[test]
+fn a_full_server_refuses_writes_and_still_reads() {
+    for flavour in Flavour::ALL {
+        let server = RedisServer::start(flavour);
+        let store = open(&server);
+        store.set("a", b"x", LONG).unwrap();
+        let mut beside = plain(&server);
+        let full: [&str; 6] = ["CONFIG", "SET", "maxmemory-policy", "noeviction", "maxmemory", "1"];
+        let _: () = redis::cmd(full[0]).arg(&full[1..]).query(&mut beside).unwrap();
+        for outcome in [store.set("b", b"x", LONG), store.add("b", b"x", LONG).map(drop)] {
+            let (kind, said) = fault(outcome);
+            assert_eq!(kind, Fault::Refused);
+            assert!(said.contains("is full"), "{said}");
+        }
+        assert_eq!(get(&store, "a").unwrap().unwrap(), b"x");
+        assert!(store.delete("a").unwrap());
+    }
+}
+
+#[test]
+fn a_server_that_evicts_takes_all_writes() {
+    let server = Setup::new(Flavour::Redis).maxmemory("3mb", "allkeys-lru").start();
+    let store = open(&server);
+    let value = vec![1; 50_000];
+    for n in 0..200 {
+        store.set(&format!("key:{n}"), &value, LONG).unwrap();
+    }
+    assert_eq!(get(&store, "key:0").unwrap(), None);
+    assert_eq!(get(&store, "key:199").unwrap().unwrap(), value);
+}
