@@ -58,6 +58,9 @@ pub(crate) struct ToStore<'a> {
     pub(crate) body: &'a str,
 }
 
+/// Labels with the versions that they had at a read point.
+type Versions = Vec<(Label, LabelVersion)>;
+
 /// Why a rendered fragment is not in the store.
 #[derive(Debug)]
 pub(crate) enum NotStored {
@@ -264,9 +267,9 @@ impl Far {
         &self,
         fill: &Fill,
         labels: &[Label],
-    ) -> Result<(Vec<(Label, LabelVersion)>, Vec<u8>), NotStored> {
+    ) -> Result<(Versions, Vec<u8>), NotStored> {
         let witness = &fill.witness;
-        let mut versions = Vec::with_capacity(labels.len());
+        let mut versions = Versions::with_capacity(labels.len());
         let mut late = Vec::new();
         for &label in labels {
             let fence = witness.fences.as_ref().and_then(|fences| fences.versions.get(label));

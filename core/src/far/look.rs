@@ -10,7 +10,7 @@ use crate::entry::record::Decoded;
 use crate::entry::{Entry, LabelVersion, Proof, Terms};
 use crate::fresh::{Dependencies, DependencySet, Freshness, Label, Labels, Sequence};
 use crate::observe::MissReason;
-use crate::store::Value;
+use crate::store::{Fault, StoreError, Value};
 use crate::sync::Ordering;
 
 /// What a store has of a fragment.
@@ -146,8 +146,10 @@ impl Far {
 
     /// Bytes as the entry that is asked for, or why they are not.
     fn decode(&self, asked: Asked<'_>, value: &[u8]) -> Result<Decoded, MissReason> {
-        let decoded = self.codec.decode(value).map_err(|_| {
+        let decoded = self.codec.decode(value).map_err(|why| {
             self.unreadable.fetch_add(1, Ordering::Relaxed);
+            let message = format!("an entry in the store cannot be read: {}", why.as_str());
+            self.link.breaker.note(&StoreError::new(Fault::Protocol, message));
             MissReason::Unreadable
         })?;
         let same = *decoded.key == *asked.key

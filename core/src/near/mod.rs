@@ -50,15 +50,22 @@ pub(crate) struct Missed {
     pub(crate) reason: MissReason,
     /// The tag that was invalidated, if that is the reason.
     pub(crate) tag: Option<Label>,
-    /// What may be served while one caller renders anew.
-    pub(crate) stale: Option<Entry>,
-    /// What may be served if the far level finds its labels unchanged.
-    pub(crate) unverified: Option<Entry>,
+    pub(crate) left: Left,
+}
+
+/// What a lookup that found nothing fresh has found all the same.
+#[derive(Debug)]
+pub(crate) enum Left {
+    Nothing,
+    /// To be served while one caller renders anew.
+    Stale(Entry),
+    /// To be served if the far level finds its labels unchanged.
+    Unverified(Entry),
 }
 
 impl From<MissReason> for Missed {
     fn from(reason: MissReason) -> Self {
-        Self { reason, tag: None, stale: None, unverified: None }
+        Self { reason, tag: None, left: Left::Nothing }
     }
 }
 
@@ -178,7 +185,7 @@ impl Near {
         let judge = Judge { near_life: None, ..self.judge(fresh, now) };
         match judge.judge(probe, &entry, &mut 0) {
             Verdict::Fresh => Ok(entry),
-            Verdict::Stale(reason) => Err(Missed { stale: Some(entry), ..reason.into() }),
+            Verdict::Stale(reason) => Err(Missed { left: Left::Stale(entry), ..reason.into() }),
             Verdict::Gone(missed) => Err(missed),
             Verdict::Unverified => Err(MissReason::Unverified.into()),
         }

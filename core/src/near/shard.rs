@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lru::LruCache;
 
 use super::judge::{Judge, Verdict};
-use super::{Missed, Probe, Totals, Variant};
+use super::{Left, Missed, Probe, Totals, Variant};
 use crate::cache::FragmentCache;
 use crate::entry::{Body, Entry, KeyBytes, OutputMode};
 use crate::hash::BuildIdentityHasher;
@@ -175,10 +175,10 @@ impl Shard {
                 Ok(value)
             }
             Verdict::Stale(reason) => {
-                Err(Missed { stale: Some(variant.entry.clone()), ..reason.into() })
+                Err(Missed { left: Left::Stale(variant.entry.clone()), ..reason.into() })
             }
             Verdict::Unverified => Err(Missed {
-                unverified: Some(variant.entry.clone()),
+                left: Left::Unverified(variant.entry.clone()),
                 ..MissReason::Unverified.into()
             }),
             Verdict::Gone(missed) => {

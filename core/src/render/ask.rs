@@ -9,7 +9,7 @@ use super::stack;
 use crate::clock::{self, Deadline};
 use crate::entry::Entry;
 use crate::far::{Asked, Away, Far, FarMissed, Fill, Looked, Prepared, Snapshot, Witness};
-use crate::near::{Missed, Near};
+use crate::near::{Left, Missed, Near};
 use crate::observe::{BypassReason, MissReason};
 use crate::point::Since;
 
@@ -43,7 +43,7 @@ impl Caller<'_> {
     /// does not serve by itself.
     pub(super) fn trust(&self, near: &Near, found: Result<Entry, Missed>) -> Result<Entry, Missed> {
         match found {
-            Err(Missed { unverified: Some(entry), .. }) => self.verify(near, entry),
+            Err(Missed { left: Left::Unverified(entry), .. }) => self.verify(near, entry),
             found => found,
         }
     }
@@ -121,7 +121,7 @@ impl Caller<'_> {
     pub(super) fn ask_only(&self, near: &Near) -> Option<Entry> {
         match self.cache.far()?.look(self.asked(), self.cache.fresh()) {
             Ok(Looked::Found(entry)) => match self.appraise(near, entry) {
-                Ok(entry) | Err(Missed { stale: Some(entry), .. }) => Some(entry),
+                Ok(entry) | Err(Missed { left: Left::Stale(entry), .. }) => Some(entry),
                 Err(_) => None,
             },
             Ok(Looked::Missed(_)) => None,

@@ -13,7 +13,7 @@ use crate::entry::{Body, Entry, KeyBytes, Origin};
 use crate::far::{Fill, Witness};
 use crate::flight::{Flight, Joined, Refresh, Wanted};
 use crate::fresh::{DependencySet, Label, Labels, Sequence};
-use crate::near::{Missed, Near, Probe, Variant};
+use crate::near::{Left, Missed, Near, Probe, Variant};
 use crate::observe::{BypassReason, EventKind, MissReason, RefusalReason};
 use crate::policy::Mode;
 use crate::protection::Protection;
@@ -172,7 +172,7 @@ impl Caller<'_> {
                 Err(missed) => missed,
             };
             let began = self.cache.moment();
-            if let Some(entry) = now_missed.stale {
+            if let Left::Stale(entry) = now_missed.left {
                 return self.enter_stale(near, &entry, now_missed.reason, began, on_hit);
             }
             let (reason, tag) = first.get_or_insert((now_missed.reason, now_missed.tag));
@@ -227,7 +227,7 @@ impl Caller<'_> {
                         led.land(&entry);
                         return serve(&entry, EventKind::Hit);
                     }
-                    Err(Missed { stale: Some(entry), reason, .. }) => {
+                    Err(Missed { left: Left::Stale(entry), reason, .. }) => {
                         led.land(&entry);
                         return self.enter_stale(near, &entry, reason, began, on_hit);
                     }

@@ -12,7 +12,7 @@ use crate::clock::Moment;
 use crate::entry::{Body, Entry, Origin};
 use crate::hash::Version;
 use crate::key::MAX_KEY_BYTES;
-use crate::near::{Missed, Probe, Variant};
+use crate::near::{Left, Missed, Probe, Variant};
 use crate::observe::{BypassReason, EventKind, MissReason, RefusalReason};
 use crate::point::{self, ReadPoint, Since};
 use crate::policy::Mode;
@@ -176,7 +176,16 @@ impl FragmentCache {
         let found = near.lookup(probe, variant, self.fresh(), &|| self.recent(), Entry::clone);
         let entry = match found {
             Ok(entry) => entry,
-            Err(missed) => missed.stale?,
+            Err(Missed { left: Left::Stale(entry), .. }) => entry,
+            Err(Missed { left: Left::Unverified(entry), .. }) => {
+                let labels = self.hasher().labels(probe.key, entry.origin.template_label);
+                self.far()?.verify(&entry, &labels).ok()?.ok()?;
+                match near.appraise(probe, entry, self.fresh(), &|| self.recent()) {
+                    Ok(entry) | Err(Missed { left: Left::Stale(entry), .. }) => entry,
+                    Err(_) => return None,
+                }
+            }
+            Err(_) => return None,
         };
         self.pass_on(probe, &entry);
         self.emit(EventKind::StoodIn, Some(probe.key), &entry.origin);

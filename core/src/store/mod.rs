@@ -118,6 +118,12 @@ pub trait Store: Debug + Send + Sync + 'static {
         Err(StoreError::new(Fault::Unsupported, "this store cannot list its keys"))
     }
 
+    /// What a health report shows of the store: names in `snake_case`, and numbers as they are now.
+    /// Never blocks. A store behind a network counts its `round_trips`.
+    fn gauges(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// Removes what is over, if the store does not do that by itself; how many records went.
     ///
     /// # Errors

@@ -143,19 +143,6 @@ pub(crate) enum Unencodable {
     Body,
 }
 
-impl Unencodable {
-    /// The bound as one word, for logs and counters.
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Key => "key",
-            Self::Digest => "digest",
-            Self::Template => "template",
-            Self::Labels => "labels",
-            Self::Body => "body",
-        }
-    }
-}
-
 /// Why bytes are no entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
