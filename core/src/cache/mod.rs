@@ -212,7 +212,7 @@ impl FragmentCache {
     }
 
     /// A key's bytes in this handle's namespace.
-    fn encoded<'k>(&self, key: &'k FragmentKey) -> Cow<'k, [u8]> {
+    pub(crate) fn encoded<'k>(&self, key: &'k FragmentKey) -> Cow<'k, [u8]> {
         match self.prefix() {
             [] => Cow::Borrowed(key.as_bytes()),
             prefix => Cow::Owned([prefix, key.as_bytes()].concat()),

@@ -129,7 +129,7 @@ impl Far {
             Fill { id, variant, lease, token, witness, verified: read.moment }
         };
         if !force {
-            match self.judge(asked, stored, known.clone(), read) {
+            match self.judge(asked, stored, &known, read) {
                 Ok(Looked::Found(entry)) if entry.expires > read.moment => {
                     if leads {
                         self.give_up(fill(known));

@@ -51,7 +51,7 @@ impl Far {
         let mut values = self.get(&keys)?.into_iter();
         let value = values.next().flatten();
         let known = Known::new(&labels, values.as_slice());
-        self.judge(asked, value, known, read)
+        self.judge(asked, value, &known, read)
     }
 
     /// What comes of an entry's bytes and the versions that were read after them or with them.
@@ -59,19 +59,19 @@ impl Far {
         &self,
         asked: Asked<'_>,
         value: Option<Value>,
-        mut known: Known,
+        known: &Known,
         read: Read,
     ) -> Result<Looked, Away> {
-        let missed = |known: &Known, reason| {
-            let labels: Vec<Label> = known.labels().collect();
-            let absent = known.absent().collect();
+        let mut labels = self.expected(asked);
+        let missed = |labels: Vec<Label>, known: &Known, reason| {
+            let is_absent = |label: &Label| known.get(*label) == Some(None);
+            let absent = labels.iter().copied().filter(is_absent).collect();
             Ok(Looked::Missed(FarMissed { reason, labels, absent }))
         };
-        let known = &mut known;
-        let Some(value) = value else { return missed(known, MissReason::Cold) };
+        let Some(value) = value else { return missed(labels, known, MissReason::Cold) };
         let decoded = match self.decode(asked, &value) {
             Ok(decoded) => decoded,
-            Err(reason) => return missed(known, reason),
+            Err(reason) => return missed(labels, known, reason),
         };
         let versions: Vec<(Label, LabelVersion)> = decoded
             .labels
@@ -83,29 +83,36 @@ impl Far {
             .map(|&(label, _)| label)
             .filter(|&label| known.get(label).is_none())
             .collect();
-        if !others.is_empty() {
-            known.replace(self.read_versions(&others)?);
-        }
+        let mut wider = Known::default();
+        let known = match others.is_empty() {
+            true => known,
+            false => {
+                wider.clone_from(known);
+                wider.replace(self.read_versions(&others)?);
+                &wider
+            }
+        };
+        labels.extend(others);
         let own = self.own(asked.labels);
         self.hints.note(
             self.hasher.wide(asked.key),
             versions.iter().map(|&(label, _)| label).filter(|label| !own.contains(label)),
         );
         if let Err(reason) = self.compare(&versions, known, Some(asked.labels)) {
-            return missed(known, reason);
+            return missed(labels, known, reason);
         }
         // An entry without the labels that it must have is not one of ours. The template's may be
         // another's with the same block.
         let must = own.iter().filter(|&&label| Some(label) != asked.labels.template);
         if must.copied().any(|own| versions.iter().all(|&(label, _)| label != own)) {
-            return missed(known, MissReason::Unreadable);
+            return missed(labels, known, MissReason::Unreadable);
         }
         match self.entry(asked, decoded, versions, read) {
             Some(entry) => {
                 self.found.fetch_add(1, Ordering::Relaxed);
                 Ok(Looked::Found(entry))
             }
-            None => missed(known, MissReason::Expired),
+            None => missed(labels, known, MissReason::Expired),
         }
     }
 

@@ -8,6 +8,7 @@
 //! `fill` obtains a lease and stores, `tell` invalidates, the keeper does what nobody should wait
 //! for. DESIGN.md says why.
 
+mod announce;
 mod breaker;
 mod errands;
 mod fences;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+pub(crate) use announce::{Announced, AnnouncedKey, MAX_ANNOUNCED};
 pub(crate) use fences::Snapshot;
 pub(crate) use fill::{Fill, NotStored, Prepared, ToStore};
 pub use health::Health;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Ticket;
 use super::annotate;
+use super::announced::Announcements;
 use super::ask::Answer;
 use super::enter::{Opened, Request};
 use super::stack::{self, Frame, Purpose};
@@ -74,6 +75,8 @@ pub(super) struct Caller<'a> {
     pub(super) point: Option<Sequence>,
     /// What was known of the far level at that read point.
     pub(super) witness: Option<Witness>,
+    /// What was read from the far level ahead of this render.
+    pub(super) announced: Announcements,
 }
 
 impl Caller<'_> {
@@ -218,7 +221,7 @@ impl Caller<'_> {
                 led.land(&entry);
                 return serve(&entry, EventKind::Hit);
             }
-            let fill = match self.ask(reason, deadline) {
+            let fill = match self.ask(near, reason, deadline) {
                 Answer::Lead(fill) => Some(fill),
                 Answer::Nothing => None,
                 Answer::Alone(why) => return print(*reason, why),
