@@ -107,8 +107,12 @@ impl Far {
         if must.copied().any(|own| versions.iter().all(|&(label, _)| label != own)) {
             return missed(labels, known, MissReason::Unreadable);
         }
+        let renewed = self.outlives_its_record(&decoded).then(|| self.entry_key(asked));
         match self.entry(asked, decoded, versions, read) {
             Some(entry) => {
+                if let Some(key) = renewed {
+                    self.renew(key, &entry);
+                }
                 self.found.fetch_add(1, Ordering::Relaxed);
                 Ok(Looked::Found(entry))
             }
@@ -132,6 +136,22 @@ impl Far {
         let asked: Vec<Label> = proof.versions().iter().map(|&(label, _)| label).collect();
         let known = self.read_versions(&asked)?;
         Ok(self.compare(proof.versions(), &known, Some(labels)).inspect(|()| proof.verify(moment)))
+    }
+
+    /// Whether a record that is asked for had better be given a new life: its entry may be served for
+    /// longer than the store keeps it, and a good part of that is over.
+    fn outlives_its_record(&self, entry: &Decoded) -> bool {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let kept = millis(self.longest_life);
+        let age = self.unix_millis().saturating_sub(entry.created);
+        let life = entry.life.map_or(u64::MAX, |life| life.saturating_add(entry.stale));
+        life > kept && age > kept / 4
+    }
+
+    fn renew(&self, key: String, entry: &Entry) {
+        let labels = entry.proof().into_iter().flat_map(Proof::versions);
+        let versions = labels.map(|&(label, _)| (self.names.version(label), self.version_life()));
+        self.errands.touch(versions.chain([(key, self.longest_life)]));
     }
 
     pub(super) fn begin_read(&self, fresh: &Freshness) -> Read {
@@ -237,7 +257,7 @@ impl Far {
             last,
             render_time: Duration::from_micros(decoded.render_time),
             began: read.mark,
-            proof: Some(Proof::new(versions, read.moment)),
+            proof: Some(Proof::new(versions, read.moment, read.moment)),
         };
         Some(Entry {
             body: (asked.body)(decoded.body),

@@ -235,7 +235,8 @@ impl Caller<'_> {
         if self.witness.is_some() {
             return self.witness.clone();
         }
+        let moment = self.cache.moment();
         let fences = far.snapshot().inspect_err(|away| self.cache.note_fault(away)).ok();
-        Some(Witness { fences, ..Witness::default() })
+        Some(Witness { fences, moment, ..Witness::default() })
     }
 }

@@ -11,7 +11,7 @@ use super::stack::{self, Frame, Purpose};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, KeyBytes, Origin};
-use crate::far::{Fill, Witness};
+use crate::far::{Evidence, Fill, Witness};
 use crate::flight::{Flight, Joined, Refresh, Wanted};
 use crate::fresh::{DependencySet, Label, Labels, Sequence};
 use crate::near::{Left, Missed, Near, Probe, Variant};
@@ -103,6 +103,7 @@ impl Caller<'_> {
                 None => self.own_witness(),
             },
             fill,
+            evidence: Evidence::default(),
             began,
             read: began.min(self.point.unwrap_or(Sequence::LAST)),
             started: cache.moment(),
