@@ -15,6 +15,7 @@ pub mod config;
 pub mod engine;
 mod entry;
 mod error;
+#[cfg_attr(fragcache_shuttle, allow(dead_code, unused_imports, reason = "a model has no keeper"))]
 mod far;
 mod flight;
 mod fragment;

@@ -143,7 +143,10 @@ impl FragmentCache {
         }
         let near = store.then(|| Near::new(limits, hasher, builder.ageing.early_refresh, trust));
         let far = builder.far.filter(|_| store);
-        let far = far.map(|level| Far::new(level, hasher, Arc::clone(&builder.clock), largest));
+        let far = far.map(|level| {
+            let clock = Arc::clone(&builder.clock);
+            Far::new(level, hasher, clock, largest, builder.protections)
+        });
         Self {
             shared: Arc::new(Shared {
                 far,

@@ -49,6 +49,7 @@ use crate::entry::{Body, Origin, Proof, record::Codec};
 use crate::fresh::{Label, Labels};
 use crate::hash::{KeyHasher, Version};
 use crate::policy::Mode;
+use crate::protection::Protections;
 use crate::store::{Reply, Value};
 use crate::sync::{AtomicU8, AtomicU64, Ordering};
 use errands::Errands;
@@ -80,6 +81,7 @@ pub(crate) struct Far {
     pub(crate) errands: Arc<Errands>,
     /// How far all processes are told to take part.
     mode: AtomicU8,
+    protections: Protections,
     found: AtomicU64,
     unreadable: AtomicU64,
 }
@@ -117,6 +119,7 @@ impl Far {
         hasher: KeyHasher,
         clock: Arc<dyn Clock>,
         max_body_bytes: usize,
+        protections: Protections,
     ) -> Self {
         Self {
             codec: Codec::new(level.secret(), level.compress_above, max_body_bytes),
@@ -133,6 +136,7 @@ impl Far {
             leases: Leases::default(),
             errands: Arc::default(),
             mode: AtomicU8::new(Mode::Normal as u8),
+            protections,
             found: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
         }
