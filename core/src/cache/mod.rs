@@ -211,8 +211,13 @@ impl FragmentCache {
         self.namespace.as_ref().map_or(&[], |namespace| &namespace.prefix)
     }
 
+    /// A handle to the whole cache.
+    pub(crate) fn root(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), namespace: None }
+    }
+
     /// A key's bytes in this handle's namespace.
-    fn encoded<'k>(&self, key: &'k FragmentKey) -> Cow<'k, [u8]> {
+    pub(crate) fn encoded<'k>(&self, key: &'k FragmentKey) -> Cow<'k, [u8]> {
         match self.prefix() {
             [] => Cow::Borrowed(key.as_bytes()),
             prefix => Cow::Owned([prefix, key.as_bytes()].concat()),

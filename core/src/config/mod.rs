@@ -194,6 +194,18 @@ impl Config {
         assemble::builder(&self.0, stores)
     }
 
+    /// What `type` says, for programs that open a store of several kinds; `None` if nothing does.
+    ///
+    /// ```
+    /// use fragcache::config::Config;
+    ///
+    /// assert_eq!(Config::from_toml("type = 'redis'")?.type_name(), Some("redis"));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn type_name(&self) -> Option<&str> {
+        self.0.settings.r#type.as_deref()
+    }
+
     fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let settings: Settings =
             toml::from_str(text).map_err(|cause| explain::of_file(name, text, &cause))?;
