@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::keys::{self, Pattern};
 use crate::look::each_page;
 use crate::open::Opened;
-use crate::options::{Clear, Command, Delete, FleetMode, Invalidate, Switch};
+use crate::options::{Clear, Command, Delete, FleetMode, Get, Invalidate, Switch};
 use crate::say::{Say, Stop, shown, time};
 
 /// How long to wait before looking again whether the store has been told.
@@ -35,6 +35,9 @@ pub(crate) fn refuse_before(command: &Command) -> Result<(), Stop> {
         }
         Command::Mode(Switch { mode: Some(FleetMode::Normal), life: Some(_) }) => {
             Err(Stop::Usage("normal needs no time; leave out --for".to_owned()))
+        }
+        Command::Delete(Delete { key, .. }) | Command::Get(Get { key, .. }) => {
+            keys::refuse_before(key)
         }
         _ => Ok(()),
     }

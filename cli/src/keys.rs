@@ -8,6 +8,20 @@ use serde_json::Value;
 use crate::options::Key;
 use crate::say::Stop;
 
+/// Refuses what belongs to a name or a template that is not there: without it, a command would be
+/// about more than was meant.
+pub(crate) fn refuse_before(written: &Key) -> Result<(), Stop> {
+    let why = match written {
+        Key { parts: Some(_), fragment: None, .. } => {
+            "--parts is of a key; write its NAME before it"
+        }
+        Key { line: Some(_), template: None, .. } => "--line is of a template; write --template",
+        Key { nth: Some(_), line: None, .. } => "--nth is of a line; write --line",
+        _ => return Ok(()),
+    };
+    Err(Stop::Usage(why.to_owned()))
+}
+
 /// The key that is written; `None` if only a template is.
 pub(crate) fn key(written: &Key) -> Result<Option<FragmentKey>, Stop> {
     if let Some(name) = &written.fragment {

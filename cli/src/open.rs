@@ -10,7 +10,7 @@ use fragcache::config::Config;
 
 use crate::keys;
 use crate::options::{Options, Place};
-use crate::say::Stop;
+use crate::say::{Stop, shown};
 
 /// The variable that names the config file.
 const CONFIG_VARIABLE: &str = "FRAGCACHE_CONFIG";
@@ -52,19 +52,24 @@ fn config(options: &Options) -> Result<Config, Stop> {
         Some(path) => Config::from_file(path)?,
         None => Config::default(),
     };
-    let of_settings = |(name, _): &(OsString, OsString)| name != CONFIG_VARIABLE;
-    let mut config = base.with_variables(prefix, std::env::vars_os().filter(of_settings))?;
-    let mut over: Vec<(&str, String)> = Vec::new();
-    if let Some(store) = &options.store {
-        over.extend(shortcut(store)?);
+    let shortcut = options.store.as_deref().map(Shortcut::new).transpose()?;
+    let of_settings = |(name, _): &(OsString, OsString)| {
+        let setting = name.to_str().and_then(|name| name.strip_prefix(prefix));
+        let is_aside = |setting| shortcut.as_ref().is_some_and(|store| store.puts_aside(setting));
+        name != CONFIG_VARIABLE && !setting.is_some_and(is_aside)
+    };
+    let mut variables: Vec<_> = std::env::vars_os().filter(of_settings).collect();
+    let mut set = |setting: &str, value: &str| {
+        variables.push((format!("{prefix}{setting}").into(), value.into()));
+    };
+    if let Some(store) = &shortcut {
+        set("TYPE", store.kind);
+        set(store.setting, &store.place);
     }
     if let Some(prefix) = &options.prefix {
-        over.push(("FAR__PREFIX", prefix.clone()));
+        set("FAR__PREFIX", prefix);
     }
-    let named = |over: Vec<(&str, String)>| -> Vec<(String, String)> {
-        over.into_iter().map(|(setting, value)| (format!("{prefix}{setting}"), value)).collect()
-    };
-    config = config.with_variables(prefix, named(over))?;
+    let config = base.with_variables(prefix, variables)?;
     let deadline = format!("{}ms", options.deadline.as_millis().max(1));
     let over = match config.type_name() {
         Some("redis") => vec![
@@ -81,26 +86,50 @@ fn config(options: &Options) -> Result<Config, Stop> {
         }
         None => Vec::new(),
     };
-    Ok(config.with_variables(prefix, named(over))?)
+    let over = over.into_iter().map(|(setting, value)| (format!("{prefix}{setting}"), value));
+    let config = config.with_variables(prefix, over)?;
+    match config.file_dir().filter(|_| config.type_name() == Some("file")) {
+        // A store that is made by a slip of the pen, or by a path that is seen from another folder,
+        // would be empty, and everything in it deleted with success.
+        Some(folder) if !folder.is_dir() => Err(Stop::Failed(format!(
+            "there is no folder {}; write one that a cache has made, as seen from here",
+            shown(&folder.to_string_lossy())
+        ))),
+        _ => Ok(config),
+    }
 }
 
-/// The settings that `--store` stands for. What was given is not repeated: it may hold a password.
-fn shortcut(store: &str) -> Result<[(&'static str, String); 2], Stop> {
-    if ["redis://", "rediss://", "unix://"].iter().any(|scheme| store.starts_with(scheme)) {
-        return Ok([("TYPE", "redis".to_owned()), ("REDIS__URL", store.to_owned())]);
+/// What `--store` stands for. What was given is not repeated in errors: it may hold a password.
+struct Shortcut {
+    kind: &'static str,
+    setting: &'static str,
+    place: String,
+}
+
+impl Shortcut {
+    fn new(store: &str) -> Result<Self, Stop> {
+        if ["redis://", "rediss://", "unix://"].iter().any(|scheme| store.starts_with(scheme)) {
+            return Ok(Self { kind: "redis", setting: "REDIS__URL", place: store.to_owned() });
+        }
+        match store.strip_prefix("file:").filter(|folder| !folder.is_empty()) {
+            Some(folder) => {
+                Ok(Self { kind: "file", setting: "FILE__DIR", place: folder.to_owned() })
+            }
+            None => Err(Stop::Usage(
+                "--store is none that is known; write redis://HOST:PORT, rediss://HOST:PORT, \
+                 unix:///PATH or file:FOLDER"
+                    .to_owned(),
+            )),
+        }
     }
-    let Some(folder) = store.strip_prefix("file:").filter(|folder| !folder.is_empty()) else {
-        return Err(Stop::Usage(
-            "--store is none that is known; write redis://HOST:PORT, rediss://HOST:PORT, \
-             unix:///PATH or file:FOLDER"
-                .to_owned(),
-        ));
-    };
-    // A new store by a slip of the pen would be empty, and everything in it deleted with success.
-    if !PathBuf::from(folder).is_dir() {
-        return Err(Stop::Failed(
-            "the folder of --store is not there; write one that a cache has made".to_owned(),
-        ));
+
+    /// Whether a setting of the environment is about which store, or about another sort of store.
+    fn puts_aside(&self, setting: &str) -> bool {
+        let others = match self.kind {
+            "redis" => "FILE__",
+            _ => "REDIS__",
+        };
+        ["TYPE", self.setting].contains(&setting)
+            || [others, "STORE__"].iter().any(|table| setting.starts_with(table))
     }
-    Ok([("TYPE", "file".to_owned()), ("FILE__DIR", folder.to_owned())])
 }

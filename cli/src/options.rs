@@ -8,6 +8,9 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fragcache::Mode;
 
+/// The heading of the options that each command has.
+const WHERE: &str = "Which cache, and how";
+
 /// Looks into a shared fragment cache, deletes from it, and switches it.
 ///
 /// The store is that of a config file (--config, or the variable FRAGCACHE_CONFIG) with settings of
@@ -21,29 +24,29 @@ use fragcache::Mode;
 #[command(term_width = 100)]
 pub(crate) struct Options {
     /// The settings of the cache, a TOML file
-    #[arg(long, short, global = true, value_name = "FILE", conflicts_with = "store")]
+    #[arg(long, short, global = true, value_name = "FILE", conflicts_with = "store", help_heading = WHERE)]
     pub(crate) config: Option<PathBuf>,
 
     /// The store, in place of a config file: redis://HOST:PORT/DB, rediss://…, unix:///PATH or
     /// file:FOLDER. A password had better be in FRAGCACHE_REDIS__PASSWORD: others see arguments
-    #[arg(long, global = true, value_name = "STORE")]
+    #[arg(long, global = true, value_name = "STORE", help_heading = WHERE)]
     pub(crate) store: Option<String>,
 
     /// What stands before every key of the cache, over what the settings say
-    #[arg(long, global = true, value_name = "PREFIX")]
+    #[arg(long, global = true, value_name = "PREFIX", help_heading = WHERE)]
     pub(crate) prefix: Option<String>,
 
     /// How the variables begin that are settings
-    #[arg(long, global = true, value_name = "START", default_value = "FRAGCACHE_")]
+    #[arg(long, global = true, value_name = "START", default_value = "FRAGCACHE_", help_heading = WHERE)]
     pub(crate) env_prefix: String,
 
     /// How long to wait for the store, over what the settings say for pages
-    #[arg(long, global = true, value_name = "TIME", default_value = "5s")]
+    #[arg(long, global = true, value_name = "TIME", default_value = "5s", help_heading = WHERE)]
     #[arg(value_parser = humantime::parse_duration)]
     pub(crate) deadline: Duration,
 
     /// Write JSON
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = WHERE)]
     pub(crate) json: bool,
 
     #[command(subcommand)]
@@ -60,7 +63,7 @@ pub(crate) enum Command {
     Get(Get),
     /// List entries, or those that a pattern matches
     ///
-    /// Reads every entry, in batches, which is slow: about a minute for a million entries. Each is a
+    /// Reads every entry, in batches, which is slow. Each is a
     /// line of fields with tabs between them: state, age, time left, bytes in the store, namespace,
     /// key, template. A state other than "servable" says why the entry would not be served.
     /// Progress is on the standard error.
@@ -101,7 +104,7 @@ pub(crate) struct Key {
     pub(crate) fragment: Option<String>,
 
     /// What it varies on. A number is the same as its text
-    #[arg(value_name = "PART")]
+    #[arg(value_name = "PART", allow_negative_numbers = true)]
     pub(crate) vary_on: Vec<String>,
 
     /// What it varies on as a JSON list, for none and for lists: '[42, null, ["a", "b"]]'
@@ -159,7 +162,7 @@ pub(crate) struct Delete {
     pub(crate) matching: Option<String>,
 
     /// Say how many a pattern matches, and delete nothing
-    #[arg(long, requires = "matching")]
+    #[arg(long, requires = "matching", conflicts_with_all = ["fragment", "name", "template"])]
     pub(crate) dry_run: bool,
 
     #[command(flatten)]

@@ -206,6 +206,19 @@ impl Config {
         self.0.settings.r#type.as_deref()
     }
 
+    /// The folder of the store of files, if one is set; whether it is there is not looked at.
+    ///
+    /// ```
+    /// use fragcache::config::Config;
+    ///
+    /// let config = Config::from_toml("type = 'file'\nfile.dir = '/var/cache/shop'")?;
+    /// assert_eq!(config.file_dir(), Some("/var/cache/shop".as_ref()));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn file_dir(&self) -> Option<&Path> {
+        self.0.settings.file.as_ref()?.dir.as_deref()
+    }
+
     fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let settings: Settings =
             toml::from_str(text).map_err(|cause| explain::of_file(name, text, &cause))?;
