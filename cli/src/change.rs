@@ -11,7 +11,7 @@ use crate::keys::{self, Pattern};
 use crate::look::each_page;
 use crate::open::Opened;
 use crate::options::{Clear, Command, Delete, FleetMode, Get, Invalidate, Switch};
-use crate::say::{Say, Stop, shown, time};
+use crate::say::{Say, Stop, complain, shown, time};
 
 /// How long to wait before looking again whether the store has been told.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -43,8 +43,37 @@ pub(crate) fn refuse_before(command: &Command) -> Result<(), Stop> {
     }
 }
 
+/// Refuses to change what these settings do not reach: with another secret than the application's all
+/// labels are others, and a deletion would be reported as done that reaches nobody.
+fn refuse_strangers(opened: &Opened) -> Result<(), Stop> {
+    // A store that does not answer is told of by what comes next.
+    if opened.admin.is_in_use().unwrap_or(true) {
+        return Ok(());
+    }
+    let mut cursor = None;
+    loop {
+        let page = opened.admin.records(cursor.as_deref())?;
+        if page.versions > 0 {
+            return Err(Stop::Failed(
+                "the store holds a cache of this prefix whose secret is another, so that nothing \
+                 would be deleted; give the mac_key of the application"
+                    .to_owned(),
+            ));
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            complain(EMPTY);
+            return Ok(());
+        }
+    }
+}
+
+/// Told where nothing is, as it may be the wrong place.
+const EMPTY: &str = "note: no cache of this prefix has stored anything here";
+
 pub(crate) fn delete(opened: &Opened, delete: &Delete, say: &mut Say) -> Result<(), Stop> {
     let cache = opened.place(&delete.place)?;
+    refuse_strangers(opened)?;
     if let Some(pattern) = &delete.matching {
         return delete_matching(opened, &cache, pattern, delete.dry_run, say);
     }
@@ -92,6 +121,7 @@ fn delete_matching(
 
 pub(crate) fn invalidate(opened: &Opened, given: &Invalidate, say: &mut Say) -> Result<(), Stop> {
     let cache = opened.place(&given.place)?;
+    refuse_strangers(opened)?;
     let deletion = cache.invalidate_tags(&given.tags)?;
     let tags: Vec<String> = given.tags.iter().map(|tag| shown(tag)).collect();
     done(opened, deletion, &format!("tags {}", tags.join(" ")), say)
@@ -99,6 +129,7 @@ pub(crate) fn invalidate(opened: &Opened, given: &Invalidate, say: &mut Say) -> 
 
 pub(crate) fn clear(opened: &Opened, clear: &Clear, say: &mut Say) -> Result<(), Stop> {
     let cache = opened.place(&clear.place)?;
+    refuse_strangers(opened)?;
     let what = match &clear.place.namespace {
         Some(namespace) => format!("namespace {}", shown(namespace)),
         None => "everything".to_owned(),
@@ -116,6 +147,9 @@ pub(crate) fn mode(opened: &Opened, switch: &Switch, say: &mut Say) -> Result<()
         fragcache::ErrorKind::Store => Stop::Pending(format!("{error}; {AGAIN}")),
         _ => Stop::Usage(error.to_string()),
     })?;
+    if !opened.admin.is_in_use().unwrap_or(true) {
+        complain(EMPTY);
+    }
     let word = wanted.as_str();
     if wanted == Mode::Normal {
         let text = format!("{word}: all processes follow within two seconds");

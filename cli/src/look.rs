@@ -225,6 +225,7 @@ pub(crate) fn check(opened: &Opened, say: &mut Say) -> Result<(), Stop> {
         ("median_read_us", micros(times.get(ASKED / 2))),
         ("longest_read_us", micros(times.last())),
         ("mode", json!(admin.fleet_mode()?.as_str())),
+        ("is_in_use", json!(admin.is_in_use()?)),
         ("max_value_bytes", json!(can.max_value_bytes)),
         ("is_shared", json!(can.is_shared)),
         ("persists", json!(can.persists)),

@@ -275,6 +275,33 @@ impl Admin {
         self.far()?.read_mode().map_err(|away| self.away(away))
     }
 
+    /// Whether the store holds what a cache of this prefix and this secret has written. If not, it is
+    /// empty, or the prefix or the secret is another: then the labels are others too, and a deletion
+    /// would reach no process.
+    ///
+    /// ```
+    /// use fragcache::admin::Admin;
+    /// use fragcache::testing::MemoryStore;
+    /// use fragcache::{FarLevel, Fragment, FragmentCache, fragment_key};
+    ///
+    /// let store = MemoryStore::new();
+    /// let cache = |prefix| {
+    ///     FragmentCache::builder().far(FarLevel::new(store.clone()).prefix(prefix)).build()
+    /// };
+    /// let (shop, blog) = (cache("shop")?, cache("blog")?);
+    /// shop.render(&Fragment::new(fragment_key!("row", 7)), || "<td>7</td>")?;
+    /// assert!(Admin::new(&shop)?.is_in_use()?);
+    /// assert!(!Admin::new(&blog)?.is_in_use()?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`] if the store did not answer.
+    pub fn is_in_use(&self) -> Result<bool, Error> {
+        self.far()?.is_in_use().map_err(|away| self.away(away))
+    }
+
     /// Whether the store takes a record, returns it and deletes it. Its name is its own.
     ///
     /// ```

@@ -132,11 +132,31 @@ fn entries_of_another_secret_are_listed_as_unreadable_and_the_secret_is_not_show
             let out = run(key, &["scan"]).done();
             assert!(out.starts_with("unreadable:mac\t-\t-\t"), "{out}");
             assert_eq!(run(key, &["stats"]).value("unreadable"), "1");
+            for change in
+                [&["clear", "--yes"][..], &["invalidate", "prices"], &["delete", "row", "1"]]
+            {
+                let said = run(key, change).stopped(1);
+                assert!(said.contains("give the mac_key of the application"), "{said}");
+            }
+            assert!(signed.contains(row().key()).unwrap());
         }
         let short = run(Some("hunter2"), &["stats"]).stopped(1);
         assert!(short.contains("16 bytes") && !short.contains("hunter2"), "{short}");
         assert_eq!(run(Some(SECRET), &["invalidate", "prices"]).code, 0);
         assert!(!signed.contains(row().key()).unwrap());
+    }
+}
+
+#[test]
+fn a_store_that_holds_nothing_of_the_cache_is_told_of() {
+    for place in Place::each() {
+        put(&place.cache(), &row(), "row");
+        for change in [&["mode", "bypass", "--for", "1s"][..], &["clear", "--yes"]] {
+            let said = place.run(&[change, &["--prefix", "other"]].concat());
+            let note = "note: no cache of this prefix has stored anything here\n";
+            assert_eq!((said.code, said.err.as_str()), (0, note), "{said:?}");
+            assert_eq!(place.run(change).err, "");
+        }
     }
 }
 

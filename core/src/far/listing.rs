@@ -108,6 +108,12 @@ impl Far {
         Ok(Mode::from_word(&word).unwrap_or(Mode::Normal))
     }
 
+    /// Whether everything has a version: whoever stores something gives it one.
+    pub(crate) fn is_in_use(&self) -> Result<bool, Away> {
+        let root = self.names.version(self.hasher.root());
+        Ok(self.values_anyway(&[root])?.pop().flatten().is_some())
+    }
+
     /// Writes a record, reads it and deletes it.
     pub(crate) fn probe(&self) -> Result<(), Away> {
         let token = super::leases::draw().map_err(|error| Away(Some(error)))?;
