@@ -5,6 +5,7 @@
 //! rewrites cache blocks ([`syntax`]), names fragments ([`FragmentKey`]), keeps rendered bodies
 //! ([`FragmentCache`]) and sees to it that nothing deleted is served again.
 
+pub mod admin;
 mod ageing;
 mod batch;
 mod builder;

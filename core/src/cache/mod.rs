@@ -221,6 +221,11 @@ impl FragmentCache {
         self.namespace.as_ref().map_or(&[], |namespace| &namespace.prefix)
     }
 
+    /// A handle to the whole cache.
+    pub(crate) fn root(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), namespace: None }
+    }
+
     /// A key's bytes in this handle's namespace.
     pub(crate) fn encoded<'k>(&self, key: &'k FragmentKey) -> Cow<'k, [u8]> {
         match self.prefix() {
