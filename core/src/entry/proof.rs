@@ -25,6 +25,11 @@ impl Proof {
         &self.versions
     }
 
+    /// When all versions were last found unchanged.
+    pub(crate) fn verified(&self) -> Moment {
+        Moment::from_bits(self.verified.load(Ordering::Relaxed))
+    }
+
     /// Notes that all versions were unchanged at `moment`.
     pub(crate) fn verify(&self, moment: Moment) {
         self.verified.fetch_max(moment.to_bits(), Ordering::Relaxed);
@@ -32,7 +37,7 @@ impl Proof {
 
     /// Whether nobody has to ask again within `life` of the last time.
     pub(crate) fn suffices(&self, life: Duration, now: Moment) -> bool {
-        now < Moment::from_bits(self.verified.load(Ordering::Relaxed)).saturating_after(life)
+        now < self.verified().saturating_after(life)
     }
 
     /// Bytes that it takes.

@@ -55,6 +55,8 @@ pub(crate) struct ToStore<'a> {
     pub(crate) life: Option<Duration>,
     pub(crate) stale: Duration,
     pub(crate) render_time: Duration,
+    /// By which versions the fragments inside were served that were not rendered.
+    pub(crate) served: &'a [(Label, LabelVersion)],
     pub(crate) body: &'a str,
 }
 
@@ -190,6 +192,7 @@ impl Far {
     pub(crate) fn store(&self, fill: &Fill, rendered: ToStore<'_>) -> Result<Proof, NotStored> {
         let labels = self.all_labels(rendered.labels, rendered.dependencies);
         let (versions, variants) = self.versions_at_read_point(fill, &labels)?;
+        self.check_served(rendered.served, &versions)?;
         let bits: Vec<(u64, LabelVersion)> =
             versions.iter().map(|&(label, version)| (label.to_bits(), version)).collect();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -227,6 +230,35 @@ impl Far {
             self.errands.touch(keys.into_iter().map(|key| (key, self.version_life())));
         }
         Ok(Proof::new(versions, fill.verified))
+    }
+
+    /// Whether what was served inside had the versions that this is stored with: a near level that
+    /// answers by itself for a while does not know what other processes have invalidated.
+    fn check_served(
+        &self,
+        served: &[(Label, LabelVersion)],
+        versions: &[(Label, LabelVersion)],
+    ) -> Result<(), NotStored> {
+        let mut unlisted = Vec::new();
+        for &(label, version) in served {
+            match versions.binary_search_by_key(&label, |&(label, _)| label) {
+                Ok(at) if versions[at].1 == version => {}
+                Ok(_) => return Err(NotStored::Invalidated),
+                Err(_) => unlisted.push((label, version)),
+            }
+        }
+        if unlisted.is_empty() {
+            return Ok(());
+        }
+        // Fences stand for them, as of the read point; that they are unchanged now is enough.
+        unlisted.sort_unstable();
+        unlisted.dedup();
+        let labels: Vec<Label> = unlisted.iter().map(|&(label, _)| label).collect();
+        let known = self.read_versions(&labels)?;
+        match self.compare(&unlisted, &known, None) {
+            Ok(()) => Ok(()),
+            Err(_) => Err(NotStored::Invalidated),
+        }
     }
 
     /// Gives back a lease that was not used.
@@ -304,6 +336,7 @@ impl Far {
                 _ => return Err(NotStored::Invalidated),
             }
         }
+        versions.sort_unstable();
         Ok((versions, variants))
     }
 

@@ -6,6 +6,7 @@ use super::Ticket;
 use super::annotate;
 use super::ask::Answer;
 use super::enter::{Opened, Request};
+use super::served::Served;
 use super::stack::{self, Frame, Purpose};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
@@ -107,6 +108,7 @@ impl Caller<'_> {
             stale: request.stale.unwrap_or(cache.ageing().stale_window),
             version: request.version,
             inner: DependencySet::default(),
+            served: Served::default(),
             inner_expires: Moment::NEVER,
             inner_last: Moment::NEVER,
             veto,

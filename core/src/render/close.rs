@@ -204,8 +204,12 @@ impl Frame {
         terms: &Terms,
         (now, expires): (Moment, Moment),
     ) -> Result<Proof, RefusalReason> {
-        let unproven = || Proof::new(Vec::new(), self.started);
+        let unproven = || Proof::new(Vec::new(), self.served.since(self.started));
         let Some(fill) = fill else { return Ok(unproven()) };
+        if self.served.is_unproven() {
+            far.give_up(fill);
+            return Ok(unproven());
+        }
         let rendered = ToStore {
             key: &self.key,
             origin: &self.origin,
@@ -215,6 +219,7 @@ impl Frame {
             life: (expires != Moment::NEVER).then(|| expires.since(now)),
             stale: terms.last.since(expires),
             render_time: now.since(self.started),
+            served: self.served.versions(),
             body: body.as_str(),
         };
         let error = match far.store(&fill, rendered) {
@@ -260,6 +265,8 @@ impl Frame {
                 read: self.read,
                 veto: self.veto,
                 mode: self.origin.mode(),
+                proof: None,
+                served: Some(&self.served),
             });
         });
     }

@@ -12,6 +12,7 @@ mod declare;
 mod enter;
 mod open;
 mod scope;
+mod served;
 mod stack;
 
 pub use arguments::Arguments;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::served::Served;
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
-use crate::entry::{Entry, KeyBytes, Origin, OutputMode};
+use crate::entry::{Entry, KeyBytes, Origin, OutputMode, Proof};
 use crate::error::Error;
 use crate::far::{Fill, Witness};
 use crate::flight::Flight;
@@ -64,6 +65,8 @@ pub(super) struct Frame {
     pub(super) version: Version,
     /// Its tags, and what the fragments inside depend on.
     pub(super) inner: DependencySet,
+    /// By which versions fragments inside were served.
+    pub(super) served: Served,
     /// When the first of the fragments inside expires, and when the first of them may no longer be
     /// served stale; or what the body asked for.
     pub(super) inner_expires: Moment,
@@ -111,6 +114,8 @@ impl Frame {
         if let Some(dependencies) = inner.dependencies {
             self.inner.merge(dependencies);
         }
+        inner.proof.into_iter().for_each(|proof| self.served.add(proof));
+        inner.served.into_iter().for_each(|served| self.served.merge(served));
         // Annotations may be switched on while this one is rendered without them.
         if inner.mode.is_annotated() && !self.origin.mode().is_annotated() {
             self.veto.get_or_insert(RefusalReason::Vetoed);
@@ -136,6 +141,8 @@ impl Frame {
             read: inner.read,
             veto: inner.veto,
             mode: inner.origin.mode(),
+            proof: None,
+            served: Some(&inner.served),
         });
     }
 
@@ -178,6 +185,10 @@ pub(super) struct Inherited<'a> {
     pub(super) read: Sequence,
     pub(super) veto: Option<RefusalReason>,
     pub(super) mode: OutputMode,
+    /// By which versions it was served, if it was.
+    pub(super) proof: Option<&'a Proof>,
+    /// By which versions those inside were, if it was rendered.
+    pub(super) served: Option<&'a Served>,
 }
 
 impl<'a> Inherited<'a> {
@@ -195,6 +206,8 @@ impl<'a> Inherited<'a> {
             read: Sequence::LAST,
             veto: None,
             mode: entry.origin.mode(),
+            proof: entry.proof(),
+            served: None,
         }
     }
 }
