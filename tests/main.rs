@@ -8,6 +8,7 @@
     reason = "also in what the tests share"
 )]
 
+mod announce;
 mod config;
 mod corpus;
 mod errors;

@@ -204,21 +204,30 @@ impl Frame {
         terms: &Terms,
         (now, expires): (Moment, Moment),
     ) -> Result<Proof, RefusalReason> {
-        let unproven = || Proof::new(Vec::new(), self.started);
+        let verified = self.started.min(self.evidence.verified);
+        let unproven = || Proof::new(Vec::new(), verified, verified);
         let Some(fill) = fill else { return Ok(unproven()) };
+        if self.evidence.is_broken {
+            far.give_up(fill);
+            return Ok(unproven());
+        }
         let rendered = ToStore {
             key: &self.key,
             origin: &self.origin,
             version: self.version,
             labels: &self.labels,
             dependencies: terms.dependencies.as_ref(),
+            evidence: &self.evidence,
             life: (expires != Moment::NEVER).then(|| expires.since(now)),
             stale: terms.last.since(expires),
             render_time: now.since(self.started),
             body: body.as_str(),
         };
         let error = match far.store(&fill, rendered) {
-            Ok(proof) => return Ok(proof),
+            Ok(proof) => {
+                stack::with_top(|outer| outer.learn(&self.cache, proof.versions()));
+                return Ok(proof);
+            }
             Err(error) => error,
         };
         match error {
@@ -260,7 +269,9 @@ impl Frame {
                 read: self.read,
                 veto: self.veto,
                 mode: self.origin.mode(),
+                served: None,
             });
+            outer.evidence.take_over(&self.evidence);
         });
     }
 }

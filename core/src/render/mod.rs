@@ -3,6 +3,7 @@
 //! stores it; `annotate` shows what became of it. Engines reach it through [`engine`](crate::engine).
 
 mod annotate;
+mod announced;
 mod arguments;
 mod ask;
 mod caller;
@@ -14,6 +15,7 @@ mod open;
 mod scope;
 mod stack;
 
+pub use announced::announce;
 pub use arguments::Arguments;
 pub use close::{Closed, Outcome, Ticket, abandon, close, veto};
 pub use declare::{Tags, add_tags, declare, expire_after};

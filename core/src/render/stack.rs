@@ -9,9 +9,11 @@ use std::time::Duration;
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Entry, KeyBytes, Origin, OutputMode};
+use crate::entry::{LabelVersion, Proof};
 use crate::error::Error;
-use crate::far::{Fill, Witness};
+use crate::far::{Evidence, Fill, Witness};
 use crate::flight::Flight;
+use crate::fresh::Label;
 use crate::fresh::{DependencySet, Labels, Sequence};
 use crate::hash::Version;
 use crate::observe::{MissReason, RefusalReason};
@@ -50,6 +52,8 @@ pub(super) struct Frame {
     pub(super) point: Option<Sequence>,
     /// What is known of the far level as of the read point.
     pub(super) witness: Option<Witness>,
+    /// What the fragments inside tell of the far level.
+    pub(super) evidence: Evidence,
     /// The right to put it into the far store.
     pub(super) fill: Option<Fill>,
     /// When the fragment began.
@@ -111,6 +115,10 @@ impl Frame {
         if let Some(dependencies) = inner.dependencies {
             self.inner.merge(dependencies);
         }
+        if let Some(proof) = inner.served.filter(|_| self.cache.far().is_some()) {
+            let read = self.witness.as_ref().map_or(Moment::START, |witness| witness.moment);
+            self.evidence.serve(proof, read);
+        }
         // Annotations may be switched on while this one is rendered without them.
         if inner.mode.is_annotated() && !self.origin.mode().is_annotated() {
             self.veto.get_or_insert(RefusalReason::Vetoed);
@@ -136,7 +144,16 @@ impl Frame {
             read: inner.read,
             veto: inner.veto,
             mode: inner.origin.mode(),
+            served: None,
         });
+        self.evidence.take_over(&inner.evidence);
+    }
+
+    /// Learns with which versions a fragment inside was stored.
+    pub(super) fn learn(&mut self, cache: &FragmentCache, versions: &[(Label, LabelVersion)]) {
+        if self.cache.is_same(cache) {
+            self.evidence.learn(versions);
+        }
     }
 
     /// Adds a tag, which is known to be usable.
@@ -178,6 +195,8 @@ pub(super) struct Inherited<'a> {
     pub(super) read: Sequence,
     pub(super) veto: Option<RefusalReason>,
     pub(super) mode: OutputMode,
+    /// Of what was served rather than rendered, its proof if there is one.
+    pub(super) served: Option<Option<&'a Proof>>,
 }
 
 impl<'a> Inherited<'a> {
@@ -195,6 +214,7 @@ impl<'a> Inherited<'a> {
             read: Sequence::LAST,
             veto: None,
             mode: entry.origin.mode(),
+            served: Some(entry.proof()),
         }
     }
 }
