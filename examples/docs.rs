@@ -12,6 +12,7 @@ macro_rules! pages {
 
 pages! {
     readme: "../README.md",
+    cli: "../docs/cli.md",
     config: "../docs/config.md",
     deleting: "../docs/deleting.md",
     files: "../docs/files.md",

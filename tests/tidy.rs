@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::fixtures;
 
-const PACKAGES: [&str; 4] = ["core", "minijinja-ext", "tera-ext", "servers"];
+const PACKAGES: [&str; 5] = ["core", "minijinja-ext", "tera-ext", "cli", "servers"];
 const MOST_LINES: usize = 500;
 
 fn root() -> PathBuf {
@@ -123,6 +123,7 @@ fn the_pages_name_no_file_that_is_gone() {
         "COMPATIBILITY.md",
         "CONTRIBUTING.md",
         "benches/README.md",
+        "docs/cli.md",
         "docs/config.md",
         "docs/deleting.md",
         "docs/files.md",

@@ -23,7 +23,7 @@ use crate::sync::Mutex;
 const FENCES: usize = 256;
 
 /// A snapshot that is no older than this is as good as a new one.
-const RECENT: Duration = Duration::from_millis(100);
+const RECENT: Duration = Duration::from_millis(if cfg!(fragcache_shuttle) { 0 } else { 100 });
 
 /// Snapshots that read points may refer to: at least 25 s of them.
 const KEPT: usize = 256;
