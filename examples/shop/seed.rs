@@ -59,7 +59,9 @@ pub(crate) const USER_COUNT: i64 = USERS.len() as i64;
 /// together, one fills it.
 pub(crate) fn fill(connection: &mut Connection) -> anyhow::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
-    if transaction.table_exists(None, "site")? {
+    // Asked by a statement: what the connection has seen of the file may be older than the lock.
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'site'";
+    if transaction.query_row(tables, [], |row| row.get::<_, i64>(0))? > 0 {
         return Ok(());
     }
     transaction.execute_batch(SCHEMA)?;

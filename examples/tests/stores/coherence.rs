@@ -7,9 +7,10 @@ use fragcache_servers::{Flavour, RedisServer};
 
 use crate::rush::Rush;
 use crate::sharing::two;
+use crate::site::folder;
 
 fn stay_coherent(options: &[&str], near_life: Duration) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let rush = Rush::new(two(&folder, options), near_life);
     rush.run(|rush| {
         rush.go_on_for(20, true);
@@ -28,7 +29,7 @@ fn two_shops_on_one_redis_show_each_change_at_once() {
 
 #[test]
 fn two_shops_in_one_folder_show_each_change_at_once() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let store = format!("file:{}", folder.path().join("fragments").display());
     stay_coherent(&["--store", &store], Duration::ZERO);
 }

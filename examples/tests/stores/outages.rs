@@ -6,12 +6,12 @@ use fragcache_servers::{Flavour, RedisServer};
 
 use crate::rush::Rush;
 use crate::sharing::two;
-use crate::site::{Site, price};
+use crate::site::{Site, folder, price};
 
 #[test]
 fn a_server_that_stops_dies_and_comes_back_costs_nobody_a_page() {
     let mut server = RedisServer::start(Flavour::Redis);
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let rush = Rush::new(two(&folder, &["--store", &server.url()]), Duration::ZERO);
     rush.run(|rush| {
         rush.go_on_for(5, true);

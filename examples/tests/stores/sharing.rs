@@ -2,7 +2,7 @@
 
 use fragcache_servers::{Flavour, RedisServer};
 
-use crate::site::{FILM, Site, price};
+use crate::site::{FILM, Site, folder, price};
 
 /// Two shops with these options, on one database in this folder.
 pub(crate) fn two(folder: &tempfile::TempDir, options: &[&str]) -> [Site; 2] {
@@ -24,7 +24,7 @@ fn figure(site: &Site, name: &str) -> u64 {
 }
 
 fn what_one_stores_the_other_serves(options: &[&str]) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let [here, there] = two(&folder, options);
     let page = here.page("/");
     let asked = figure(&there, "SQL statements run");
@@ -54,7 +54,7 @@ fn what_one_stores_the_other_serves(options: &[&str]) {
 /// By a config, which gives a store more time than a busy machine may need: what is counted here are
 /// hits.
 fn by_config(engine: &str, text: &str) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let config = folder.path().join("cache.toml");
     std::fs::write(&config, text).unwrap();
     let options = ["--config", config.to_str().unwrap(), "--engine", engine];
@@ -72,7 +72,7 @@ fn shops_share_a_redis() {
 
 #[test]
 fn shops_share_a_folder() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder();
     let dir = folder.path().join("fragments");
     by_config(
         "tera",
