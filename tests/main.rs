@@ -8,10 +8,12 @@
     reason = "also in what the tests share"
 )]
 
+mod announce;
 mod config;
 mod corpus;
 mod errors;
 mod facts;
+mod far;
 mod files;
 mod flask;
 mod follow;

@@ -11,7 +11,8 @@ use crate::error::{Error, ErrorKind};
 pub(crate) struct Ageing {
     pub(crate) stale_window: Duration,
     pub(crate) refresh_backoff: Duration,
-    pub(crate) jitter: f64,
+    /// None means none in this process, and a tenth where a store is shared.
+    pub(crate) jitter: Option<f64>,
     pub(crate) early_refresh: f64,
     pub(crate) replica_lag: Option<Duration>,
 }
@@ -21,7 +22,7 @@ impl Default for Ageing {
         Self {
             stale_window: Duration::ZERO,
             refresh_backoff: Duration::from_secs(5),
-            jitter: 0.0,
+            jitter: None,
             early_refresh: 0.0,
             replica_lag: None,
         }
@@ -31,7 +32,7 @@ impl Default for Ageing {
 impl Ageing {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refuse = |message: &str| Err(Error::new(ErrorKind::Config, message));
-        if !(0.0..=0.9).contains(&self.jitter) {
+        if self.jitter.is_some_and(|share| !(0.0..=0.9).contains(&share)) {
             return refuse("jitter is a share of each life: write a number from 0.0 to 0.9");
         }
         if !(0.0..=1000.0).contains(&self.early_refresh) {
@@ -52,6 +53,9 @@ impl Ageing {
 
     /// A life, shortened at random.
     pub(crate) fn jittered(&self, life: Duration) -> Duration {
-        if self.jitter > 0.0 { life.mul_f64(1.0 - self.jitter * fastrand::f64()) } else { life }
+        match self.jitter {
+            Some(share) if share > 0.0 => life.mul_f64(1.0 - share * fastrand::f64()),
+            _ => life,
+        }
     }
 }

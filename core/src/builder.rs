@@ -127,9 +127,10 @@ impl Builder {
     }
 
     /// Shortens each life at random by up to this share of it, from 0.0 to 0.9, so that fragments
-    /// stored together do not expire together. 0.0 by default.
+    /// stored together do not expire together. 0.0 by default; 0.1 with a [far level](Self::far), where
+    /// every process would render what has expired.
     pub fn jitter(mut self, share: f64) -> Self {
-        self.ageing.jitter = share;
+        self.ageing.jitter = Some(share);
         self
     }
 

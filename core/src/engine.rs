@@ -10,6 +10,6 @@ pub use crate::entry::{Body, Markup, OutputMode};
 pub use crate::key::{KeyEncoder, UnusablePart};
 pub use crate::render::{
     Arguments, Closed, Opened, Outcome, RenderMemo, Rendering, Scope, Tags, Ticket, abandon,
-    add_tags, close, declare, expire_after, veto,
+    add_tags, announce, close, declare, expire_after, veto,
 };
 pub use crate::timeout::Scalar;

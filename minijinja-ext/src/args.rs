@@ -48,6 +48,16 @@ impl<'a> Items<'a> {
     }
 }
 
+/// The parts of an announced key: the name, and what it varies on.
+pub(crate) fn parts(name: &Value, vary: Value) -> Vec<Value> {
+    let mut parts = vec![name.clone()];
+    match Items::of(&vary) {
+        Items::List(items) => parts.extend(items),
+        Items::Other(_) => parts.push(vary),
+    }
+    parts
+}
+
 pub(crate) fn scalar(value: &Value) -> Scalar<'_> {
     // Most timeouts are small integers.
     if value.is_integer()

@@ -130,13 +130,22 @@ impl Rendering for Render<'_, '_, '_> {
         true
     }
 
-    fn opens_again(&mut self, number: u64) -> bool {
-        self.state.get_or_insert_extension_with(RenderMemo::default).opens_again(number)
+    fn memo(&mut self) -> Option<Arc<RenderMemo>> {
+        Some(memo(self.state))
+    }
+
+    fn body(&self, markup: String) -> Body {
+        markup::body(Value::from_safe_string(markup))
     }
 
     fn read_point(&mut self) -> Option<ReadPoint> {
         self.state.lookup(READ_POINT)?.as_str().and_then(ReadPoint::from_token)
     }
+}
+
+/// What the render remembers that a state is of.
+pub(crate) fn memo(state: &mut State<'_, '_>) -> Arc<RenderMemo> {
+    Arc::clone(state.get_or_insert_extension_with(Arc::<RenderMemo>::default))
 }
 
 /// `0 | __fragcache_hit`: what the block that was just opened prints.

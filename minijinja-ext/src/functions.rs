@@ -1,10 +1,12 @@
 //! What a body may call to say what its fragment depends on. All of them print nothing.
 
 use fragcache::engine;
-use minijinja::{Environment, Error, ErrorKind, Value, value::Kwargs};
+use minijinja::{Environment, Error, ErrorKind, State, Value, value::Kwargs};
 
-use crate::args;
+use crate::args::{self, Args};
 use crate::error::to_engine;
+use crate::filters;
+use crate::install::Installation;
 
 pub(crate) fn register(env: &mut Environment<'_>) {
     env.add_function("cache_tags", |tags: Option<Value>, options: Kwargs| {
@@ -17,10 +19,36 @@ pub(crate) fn register(env: &mut Environment<'_>) {
         engine::expire_after(args::scalar(&after)).map_err(refused)?;
         nothing(&options)
     });
+    env.add_function("cache_announce", announce);
     env.add_function("cache_veto", || {
         fragcache::current::veto();
         ""
     });
+}
+
+/// `cache_announce(name, vary)`: the blocks called `name` that vary on each of `vary` are asked for
+/// together. A list among `vary` is several parts.
+#[allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over by value")]
+fn announce(
+    state: &mut State<'_, '_>,
+    name: Value,
+    vary: Option<Value>,
+    options: Kwargs,
+) -> Result<&'static str, Error> {
+    let vary = argument(vary, &options, "vary")?;
+    let items = vary.try_iter().map_err(|_| {
+        Error::new(
+            ErrorKind::InvalidOperation,
+            "cache_announce wants a list of what the blocks vary on, such as \
+             products|map(attribute=\"id\")",
+        )
+    })?;
+    let keys: Vec<Vec<Value>> = items.map(|part| args::parts(&name, part)).collect();
+    let memo = filters::memo(state);
+    let installation = Installation::require(state.env())?;
+    engine::announce(installation.cache(), &memo, keys.iter().map(|key| Args(key)))
+        .map_err(refused)?;
+    nothing(&options)
 }
 
 /// The one argument, by its place or by its name.

@@ -27,6 +27,17 @@ impl Arguments for Values<'_> {
     }
 }
 
+/// The parts of an announced key: the name, and what it varies on.
+pub(crate) fn parts(name: &Value, vary: &Value) -> Vec<Value> {
+    let several = vary.as_array().filter(|_| vary.kind() == ValueKind::Array);
+    let mut parts = vec![name.clone()];
+    match several {
+        Some(items) => parts.extend(items.iter().cloned()),
+        None => parts.push(vary.clone()),
+    }
+    parts
+}
+
 pub(crate) fn scalar(value: &Value) -> Scalar<'_> {
     match value.kind() {
         ValueKind::Undefined => Scalar::Undefined,

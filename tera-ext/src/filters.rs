@@ -4,8 +4,9 @@
 //! over waits in a slot of the thread, since nothing runs in between.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
-use fragcache::engine::{self, Body, Markup, Opened, OutputMode, Rendering, Scope};
+use fragcache::engine::{self, Body, Markup, Opened, OutputMode, RenderMemo, Rendering, Scope};
 use fragcache::{ErrorKind, FragmentCache, ReadPoint};
 use tera::{Kwargs, Map, State, Tera, TeraResult, Value};
 
@@ -84,8 +85,12 @@ impl Rendering for Render<'_, '_> {
         Scope::is_open()
     }
 
-    fn opens_again(&mut self, number: u64) -> bool {
-        render::opens_again(number)
+    fn memo(&mut self) -> Option<Arc<RenderMemo>> {
+        render::memo()
+    }
+
+    fn body(&self, markup: String) -> Body {
+        Body::from_markup(TeraMarkup(Value::safe_string(&markup)))
     }
 
     fn read_point(&mut self) -> Option<ReadPoint> {

@@ -96,7 +96,7 @@ pub fn add_to_tera(tera: &mut Tera, cache: FragmentCache) -> Result<(), Error> {
         ));
     }
     Installation { cache: cache.clone(), loaded: Loaded::default() }.keep_in(tera);
+    functions::register(tera, cache.clone());
     filters::register(tera, cache);
-    functions::register(tera);
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::io::Write;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use fragcache::ReadPoint;
 use fragcache::engine::{RenderMemo, Scope};
@@ -17,24 +18,23 @@ pub(crate) const READ_POINT: &str = "fragcache_read_point";
 
 thread_local! {
     /// What the scope around this thread's present render remembers.
-    static MEMO: RefCell<Option<RenderMemo>> = const { RefCell::new(None) };
+    static MEMO: RefCell<Option<Arc<RenderMemo>>> = const { RefCell::new(None) };
 }
 
-/// Whether the present scope's render opened the unnamed block with this number before. Without a
-/// scope nobody knows.
-pub(crate) fn opens_again(number: u64) -> bool {
-    MEMO.with_borrow(|memo| memo.as_ref().is_some_and(|memo| memo.opens_again(number)))
+/// What the present scope's render remembers. Without a scope nobody knows where a render ends.
+pub(crate) fn memo() -> Option<Arc<RenderMemo>> {
+    MEMO.with_borrow(Clone::clone)
 }
 
 /// Puts the outer scope's memory back, also when the render panics.
 struct Remembering {
-    outer: Option<RenderMemo>,
+    outer: Option<Arc<RenderMemo>>,
     _not_send: PhantomData<*const ()>,
 }
 
 impl Remembering {
     fn begin() -> Self {
-        let outer = MEMO.replace(Some(RenderMemo::default()));
+        let outer = MEMO.replace(Some(Arc::default()));
         Self { outer, _not_send: PhantomData }
     }
 }

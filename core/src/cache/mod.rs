@@ -54,6 +54,9 @@ pub struct FragmentCache {
     namespace: Option<Arc<Namespace>>,
 }
 
+/// By which share of it a life is shortened at random where a store is shared, if nothing is said.
+const SHARED_JITTER: f64 = 0.1;
+
 /// The part of a cache that a handle is for.
 #[derive(Debug)]
 struct Namespace {
@@ -134,6 +137,10 @@ impl FragmentCache {
             None => Trust::Always,
             Some(level) => level.near_life.map_or(Trust::HoldsNothing, Trust::For),
         };
+        let mut ageing = builder.ageing;
+        if builder.far.is_some() {
+            ageing.jitter.get_or_insert(SHARED_JITTER);
+        }
         let near = store.then(|| Near::new(limits, hasher, builder.ageing.early_refresh, trust));
         let far = builder.far.filter(|_| store);
         let far = far.map(|level| Far::new(level, hasher, Arc::clone(&builder.clock), largest));
@@ -152,7 +159,7 @@ impl FragmentCache {
                 annotates: AtomicU8::new(0),
                 policy: builder.policy,
                 default_life: builder.default_life,
-                ageing: builder.ageing,
+                ageing,
                 protections: builder.protections,
             }),
             namespace: None,
@@ -212,7 +219,7 @@ impl FragmentCache {
     }
 
     /// A key's bytes in this handle's namespace.
-    fn encoded<'k>(&self, key: &'k FragmentKey) -> Cow<'k, [u8]> {
+    pub(crate) fn encoded<'k>(&self, key: &'k FragmentKey) -> Cow<'k, [u8]> {
         match self.prefix() {
             [] => Cow::Borrowed(key.as_bytes()),
             prefix => Cow::Owned([prefix, key.as_bytes()].concat()),

@@ -138,8 +138,8 @@ impl FragmentCache {
         };
         tag::check_count(fragment.tags.len())?;
         fragment.tags.iter().try_for_each(|text| tag::check(text))?;
-        let asking =
-            Asking { probe, origin, request: &request, body: &|markup| Body::from(markup) };
+        let of_text = |markup: String| Body::from(markup);
+        let asking = Asking { probe, origin, request: &request, body: &of_text, memo: None };
         let ticket = match self.open_slow(asking, missed, None, shared) {
             Opened::Hit(markup) => return Ok(markup),
             Opened::Render(ticket) => ticket,

@@ -12,22 +12,33 @@ use crate::sync::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub(crate) struct Proof {
     versions: Box<[(Label, LabelVersion)]>,
+    /// When the versions had been read: not before, as whoever began in between may be older.
+    since: Moment,
     verified: AtomicU64,
 }
 
 impl Proof {
-    /// Versions that were found at `verified`, or none: such an entry cannot be verified again.
-    pub(crate) fn new(versions: Vec<(Label, LabelVersion)>, verified: Moment) -> Self {
-        Self { versions: versions.into(), verified: AtomicU64::new(verified.to_bits()) }
+    /// Versions that were read at `since`, or none: such an entry cannot be verified again. What is in
+    /// it was last verified at `verified`.
+    pub(crate) fn new(
+        versions: Vec<(Label, LabelVersion)>,
+        since: Moment,
+        verified: Moment,
+    ) -> Self {
+        let verified = AtomicU64::new(verified.to_bits());
+        Self { versions: versions.into(), since, verified }
+    }
+
+    pub(crate) fn since(&self) -> Moment {
+        self.since
+    }
+
+    pub(crate) fn verified(&self) -> Moment {
+        Moment::from_bits(self.verified.load(Ordering::Relaxed))
     }
 
     pub(crate) fn versions(&self) -> &[(Label, LabelVersion)] {
         &self.versions
-    }
-
-    /// When all versions were last found unchanged.
-    pub(crate) fn verified(&self) -> Moment {
-        Moment::from_bits(self.verified.load(Ordering::Relaxed))
     }
 
     /// Notes that all versions were unchanged at `moment`.

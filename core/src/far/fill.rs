@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::leases::{self, Token};
 use super::wire::{FragmentId, VariantId};
-use super::{Asked, Away, Far, FarMissed, Known, Looked, MAX_LABELS, Witness, values, versions};
+use super::{
+    Asked, Away, Evidence, Far, FarMissed, Known, Looked, MAX_LABELS, Witness, values, versions,
+};
 use crate::clock::{Moment, instant};
 use crate::entry::record::Record;
 use crate::entry::{Entry, LabelVersion, Origin, Proof};
@@ -51,12 +53,12 @@ pub(crate) struct ToStore<'a> {
     pub(crate) version: Version,
     pub(crate) labels: &'a Labels,
     pub(crate) dependencies: Option<&'a Dependencies>,
+    /// What the fragments inside tell.
+    pub(crate) evidence: &'a Evidence,
     /// For ever without.
     pub(crate) life: Option<Duration>,
     pub(crate) stale: Duration,
     pub(crate) render_time: Duration,
-    /// By which versions the fragments inside were served that were not rendered.
-    pub(crate) served: &'a [(Label, LabelVersion)],
     pub(crate) body: &'a str,
 }
 
@@ -126,12 +128,12 @@ impl Far {
         let stored = read_back.next().flatten();
         let mut known = Known::new(labels, read_back.as_slice());
         let fill = |known| {
-            let own = || Witness { known: Arc::new(known), fences };
+            let own = || Witness { known: Arc::new(known), fences, moment: read.moment };
             let witness = inherited.cloned().unwrap_or_else(own);
             Fill { id, variant, lease, token, witness, verified: read.moment }
         };
         if !force {
-            match self.judge(asked, stored, known.clone(), read) {
+            match self.judge(asked, stored, &known, read) {
                 Ok(Looked::Found(entry)) if entry.expires > read.moment => {
                     if leads {
                         self.give_up(fill(known));
@@ -191,8 +193,9 @@ impl Far {
     /// Stores what was rendered, if every label's version is that of its read point.
     pub(crate) fn store(&self, fill: &Fill, rendered: ToStore<'_>) -> Result<Proof, NotStored> {
         let labels = self.all_labels(rendered.labels, rendered.dependencies);
-        let (versions, variants) = self.versions_at_read_point(fill, &labels)?;
-        self.check_served(rendered.served, &versions)?;
+        let evidence = rendered.evidence;
+        let (versions, variants) = self.versions_at_read_point(fill, &labels, evidence)?;
+        self.check_unlisted(&labels, evidence)?;
         let bits: Vec<(u64, LabelVersion)> =
             versions.iter().map(|&(label, version)| (label.to_bits(), version)).collect();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
@@ -229,36 +232,20 @@ impl Far {
             let keys = self.version_keys(&labels);
             self.errands.touch(keys.into_iter().map(|key| (key, self.version_life())));
         }
-        Ok(Proof::new(versions, fill.verified))
+        let verified = fill.verified.min(evidence.verified);
+        Ok(Proof::new(versions, self.moment(), verified))
     }
 
-    /// Whether what was served inside had the versions that this is stored with: a near level that
-    /// answers by itself for a while does not know what other processes have invalidated.
-    fn check_served(
-        &self,
-        served: &[(Label, LabelVersion)],
-        versions: &[(Label, LabelVersion)],
-    ) -> Result<(), NotStored> {
-        let mut unlisted = Vec::new();
-        for &(label, version) in served {
-            match versions.binary_search_by_key(&label, |&(label, _)| label) {
-                Ok(at) if versions[at].1 == version => {}
-                Ok(_) => return Err(NotStored::Invalidated),
-                Err(_) => unlisted.push((label, version)),
-            }
-        }
+    /// Fences that stand for too many labels vouch for their versions since the read point; that what
+    /// was served inside had those versions is asked here.
+    fn check_unlisted(&self, listed: &[Label], evidence: &Evidence) -> Result<(), NotStored> {
+        let unlisted = evidence.besides(|label| listed.binary_search(&label).is_ok());
         if unlisted.is_empty() {
             return Ok(());
         }
-        // Fences stand for them, as of the read point; that they are unchanged now is enough.
-        unlisted.sort_unstable();
-        unlisted.dedup();
         let labels: Vec<Label> = unlisted.iter().map(|&(label, _)| label).collect();
         let known = self.read_versions(&labels)?;
-        match self.compare(&unlisted, &known, None) {
-            Ok(()) => Ok(()),
-            Err(_) => Err(NotStored::Invalidated),
-        }
+        self.compare(&unlisted, &known, None).map_err(|_| NotStored::Invalidated)
     }
 
     /// Gives back a lease that was not used.
@@ -299,14 +286,17 @@ impl Far {
         &self,
         fill: &Fill,
         labels: &[Label],
+        evidence: &Evidence,
     ) -> Result<(Versions, Vec<u8>), NotStored> {
         let witness = &fill.witness;
         let mut versions = Versions::with_capacity(labels.len());
         let mut late = Vec::new();
         for &label in labels {
             let fence = witness.fences.as_ref().and_then(|fences| fences.versions.get(label));
-            match witness.known.get(label).or(fence).flatten() {
-                Some(version) => versions.push((label, version)),
+            let known = witness.known.get(label).or(fence).flatten();
+            match known.or_else(|| evidence.exact(label)) {
+                Some(version) if evidence.agrees(label, version) => versions.push((label, version)),
+                Some(_) => return Err(NotStored::Invalidated),
                 None => late.push(label),
             }
         }
@@ -332,11 +322,14 @@ impl Far {
             let fence = self.fences.of(label);
             let then = witness.fences.as_ref().and_then(|then| then.versions.get(fence).flatten());
             match (known.get(label).flatten(), known.get(fence).flatten()) {
-                (Some(version), Some(now)) if Some(now) == then => versions.push((label, version)),
+                (Some(version), Some(now))
+                    if Some(now) == then && evidence.agrees(label, version) =>
+                {
+                    versions.push((label, version));
+                }
                 _ => return Err(NotStored::Invalidated),
             }
         }
-        versions.sort_unstable();
         Ok((versions, variants))
     }
 

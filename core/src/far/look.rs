@@ -51,7 +51,7 @@ impl Far {
         let mut values = self.get(&keys)?.into_iter();
         let value = values.next().flatten();
         let known = Known::new(&labels, values.as_slice());
-        self.judge(asked, value, known, read)
+        self.judge(asked, value, &known, read)
     }
 
     /// What comes of an entry's bytes and the versions that were read after them or with them.
@@ -59,19 +59,19 @@ impl Far {
         &self,
         asked: Asked<'_>,
         value: Option<Value>,
-        mut known: Known,
+        known: &Known,
         read: Read,
     ) -> Result<Looked, Away> {
-        let missed = |known: &Known, reason| {
-            let labels: Vec<Label> = known.labels().collect();
-            let absent = known.absent().collect();
+        let mut labels = self.expected(asked);
+        let missed = |labels: Vec<Label>, known: &Known, reason| {
+            let is_absent = |label: &Label| known.get(*label) == Some(None);
+            let absent = labels.iter().copied().filter(is_absent).collect();
             Ok(Looked::Missed(FarMissed { reason, labels, absent }))
         };
-        let known = &mut known;
-        let Some(value) = value else { return missed(known, MissReason::Cold) };
+        let Some(value) = value else { return missed(labels, known, MissReason::Cold) };
         let decoded = match self.decode(asked, &value) {
             Ok(decoded) => decoded,
-            Err(reason) => return missed(known, reason),
+            Err(reason) => return missed(labels, known, reason),
         };
         let versions: Vec<(Label, LabelVersion)> = decoded
             .labels
@@ -83,29 +83,40 @@ impl Far {
             .map(|&(label, _)| label)
             .filter(|&label| known.get(label).is_none())
             .collect();
-        if !others.is_empty() {
-            known.replace(self.read_versions(&others)?);
-        }
+        let mut wider = Known::default();
+        let known = match others.is_empty() {
+            true => known,
+            false => {
+                wider.clone_from(known);
+                wider.replace(self.read_versions(&others)?);
+                &wider
+            }
+        };
+        labels.extend(others);
         let own = self.own(asked.labels);
         self.hints.note(
             self.hasher.wide(asked.key),
             versions.iter().map(|&(label, _)| label).filter(|label| !own.contains(label)),
         );
         if let Err(reason) = self.compare(&versions, known, Some(asked.labels)) {
-            return missed(known, reason);
+            return missed(labels, known, reason);
         }
         // An entry without the labels that it must have is not one of ours. The template's may be
         // another's with the same block.
         let must = own.iter().filter(|&&label| Some(label) != asked.labels.template);
         if must.copied().any(|own| versions.iter().all(|&(label, _)| label != own)) {
-            return missed(known, MissReason::Unreadable);
+            return missed(labels, known, MissReason::Unreadable);
         }
+        let renewed = self.outlives_its_record(&decoded).then(|| self.entry_key(asked));
         match self.entry(asked, decoded, versions, read) {
             Some(entry) => {
+                if let Some(key) = renewed {
+                    self.renew(key, &entry);
+                }
                 self.found.fetch_add(1, Ordering::Relaxed);
                 Ok(Looked::Found(entry))
             }
-            None => missed(known, MissReason::Expired),
+            None => missed(labels, known, MissReason::Expired),
         }
     }
 
@@ -125,6 +136,22 @@ impl Far {
         let asked: Vec<Label> = proof.versions().iter().map(|&(label, _)| label).collect();
         let known = self.read_versions(&asked)?;
         Ok(self.compare(proof.versions(), &known, Some(labels)).inspect(|()| proof.verify(moment)))
+    }
+
+    /// Whether a record that is asked for had better be given a new life: its entry may be served for
+    /// longer than the store keeps it, and a good part of that is over.
+    fn outlives_its_record(&self, entry: &Decoded) -> bool {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let kept = millis(self.longest_life);
+        let age = self.unix_millis().saturating_sub(entry.created);
+        let life = entry.life.map_or(u64::MAX, |life| life.saturating_add(entry.stale));
+        life > kept && age > kept / 4
+    }
+
+    fn renew(&self, key: String, entry: &Entry) {
+        let labels = entry.proof().into_iter().flat_map(Proof::versions);
+        let versions = labels.map(|&(label, _)| (self.names.version(label), self.version_life()));
+        self.errands.touch(versions.chain([(key, self.longest_life)]));
     }
 
     pub(super) fn begin_read(&self, fresh: &Freshness) -> Read {
@@ -230,7 +257,8 @@ impl Far {
             last,
             render_time: Duration::from_micros(decoded.render_time),
             began: read.mark,
-            proof: Some(Proof::new(versions, read.moment)),
+            // Read by now, and perhaps not much sooner.
+            proof: Some(Proof::new(versions, self.moment(), read.moment)),
         };
         Some(Entry {
             body: (asked.body)(decoded.body),

@@ -8,8 +8,10 @@
 //! `fill` obtains a lease and stores, `tell` invalidates, the keeper does what nobody should wait
 //! for. DESIGN.md says why.
 
+mod announce;
 mod breaker;
 mod errands;
+mod evidence;
 mod fences;
 mod fill;
 mod health;
@@ -30,6 +32,8 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
+pub(crate) use announce::{Announced, AnnouncedKey, MAX_ANNOUNCED};
+pub(crate) use evidence::Evidence;
 pub(crate) use fences::Snapshot;
 pub(crate) use fill::{Fill, NotStored, Prepared, ToStore};
 pub use health::Health;
@@ -93,10 +97,18 @@ pub(crate) struct Asked<'a> {
 
 /// What a render may say of labels that it learns late: which versions were known at its read
 /// point, and the fences as they were then or before.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(crate) struct Witness {
     pub(crate) known: Arc<Known>,
     pub(crate) fences: Option<Arc<Snapshot>>,
+    /// When the read point was, or before.
+    pub(crate) moment: Moment,
+}
+
+impl Default for Witness {
+    fn default() -> Self {
+        Self { known: Arc::default(), fences: None, moment: Moment::START }
+    }
 }
 
 impl Far {

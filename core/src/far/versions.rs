@@ -55,10 +55,6 @@ impl Known {
         self.0.iter().filter(|(_, version)| version.is_none()).map(|&(label, _)| label)
     }
 
-    pub(super) fn labels(&self) -> impl Iterator<Item = Label> {
-        self.0.iter().map(|&(label, _)| label)
-    }
-
     /// Takes over what is known of other labels, or of the same ones since.
     pub(super) fn replace(&mut self, other: Self) {
         self.0.retain(|&(label, _)| other.get(label).is_none());

@@ -191,6 +191,16 @@ impl Near {
         }
     }
 
+    /// The entries of a key of which the far level has to be asked.
+    pub(crate) fn unverified(
+        &self,
+        probe: Probe<'_>,
+        fresh: &Freshness,
+        now: &dyn Fn() -> Moment,
+    ) -> Vec<Entry> {
+        self.shard(probe.hash).lock().unverified(probe, &self.judge(fresh, now))
+    }
+
     /// Removes an entry that the far level no longer vouches for, if it is still there.
     pub(crate) fn discard(&self, probe: Probe<'_>, entry: &Entry, reason: MissReason) {
         self.shard(probe.hash).lock().discard(probe, entry, reason);

@@ -244,6 +244,15 @@ impl Shard {
         present
     }
 
+    pub(super) fn unverified(&mut self, probe: Probe<'_>, judge: &Judge<'_>) -> Vec<Entry> {
+        let slot = self.map.peek_mut(&probe.hash).filter(|slot| slot.key[..] == *probe.key);
+        let asks = |held: &mut Held| {
+            matches!(judge.judge(probe, &held.entry, &mut held.checked), Verdict::Unverified)
+        };
+        let held = slot.into_iter().flat_map(Slot::variants_mut);
+        held.filter_map(|held| asks(held).then(|| held.entry.clone())).collect()
+    }
+
     pub(super) fn discard(&mut self, probe: Probe<'_>, entry: &Entry, reason: MissReason) {
         let same = |held: &Held| match (&held.entry.terms, &entry.terms) {
             (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),

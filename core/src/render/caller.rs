@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use super::Ticket;
 use super::annotate;
+use super::announced::Announcements;
 use super::ask::Answer;
 use super::enter::{Opened, Request};
-use super::served::Served;
 use super::stack::{self, Frame, Purpose};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, KeyBytes, Origin};
-use crate::far::{Fill, Witness};
+use crate::far::{Evidence, Fill, Witness};
 use crate::flight::{Flight, Joined, Refresh, Wanted};
 use crate::fresh::{DependencySet, Label, Labels, Sequence};
 use crate::near::{Left, Missed, Near, Probe, Variant};
@@ -75,6 +75,8 @@ pub(super) struct Caller<'a> {
     pub(super) point: Option<Sequence>,
     /// What was known of the far level at that read point.
     pub(super) witness: Option<Witness>,
+    /// What was read from the far level ahead of this render.
+    pub(super) announced: Announcements,
 }
 
 impl Caller<'_> {
@@ -101,6 +103,7 @@ impl Caller<'_> {
                 None => self.own_witness(),
             },
             fill,
+            evidence: Evidence::default(),
             began,
             read: began.min(self.point.unwrap_or(Sequence::LAST)),
             started: cache.moment(),
@@ -108,7 +111,6 @@ impl Caller<'_> {
             stale: request.stale.unwrap_or(cache.ageing().stale_window),
             version: request.version,
             inner: DependencySet::default(),
-            served: Served::default(),
             inner_expires: Moment::NEVER,
             inner_last: Moment::NEVER,
             veto,
@@ -220,7 +222,7 @@ impl Caller<'_> {
                 led.land(&entry);
                 return serve(&entry, EventKind::Hit);
             }
-            let fill = match self.ask(reason, deadline) {
+            let fill = match self.ask(near, reason, deadline) {
                 Answer::Lead(fill) => Some(fill),
                 Answer::Nothing => None,
                 Answer::Alone(why) => return print(*reason, why),

@@ -204,9 +204,10 @@ impl Frame {
         terms: &Terms,
         (now, expires): (Moment, Moment),
     ) -> Result<Proof, RefusalReason> {
-        let unproven = || Proof::new(Vec::new(), self.served.since(self.started));
+        let verified = self.started.min(self.evidence.verified);
+        let unproven = || Proof::new(Vec::new(), verified, verified);
         let Some(fill) = fill else { return Ok(unproven()) };
-        if self.served.is_unproven() {
+        if self.evidence.is_broken {
             far.give_up(fill);
             return Ok(unproven());
         }
@@ -216,14 +217,17 @@ impl Frame {
             version: self.version,
             labels: &self.labels,
             dependencies: terms.dependencies.as_ref(),
+            evidence: &self.evidence,
             life: (expires != Moment::NEVER).then(|| expires.since(now)),
             stale: terms.last.since(expires),
             render_time: now.since(self.started),
-            served: self.served.versions(),
             body: body.as_str(),
         };
         let error = match far.store(&fill, rendered) {
-            Ok(proof) => return Ok(proof),
+            Ok(proof) => {
+                stack::with_top(|outer| outer.learn(&self.cache, proof.versions()));
+                return Ok(proof);
+            }
             Err(error) => error,
         };
         match error {
@@ -265,9 +269,9 @@ impl Frame {
                 read: self.read,
                 veto: self.veto,
                 mode: self.origin.mode(),
-                proof: None,
-                served: Some(&self.served),
+                served: None,
             });
+            outer.evidence.take_over(&self.evidence);
         });
     }
 }

@@ -4,9 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Ticket;
+use super::announced::Announcements;
 use super::caller::{Caller, Led};
 use super::stack::{self, Inherited, Purpose};
+use super::{RenderMemo, Ticket};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, Origin};
@@ -49,6 +50,8 @@ pub(crate) struct Asking<'a> {
     pub(crate) request: &'a Request,
     /// Makes a body of markup that comes from a store.
     pub(crate) body: &'a dyn Fn(String) -> Body,
+    /// What the render remembers that it stands in.
+    pub(crate) memo: Option<&'a RenderMemo>,
 }
 
 impl FragmentCache {
@@ -137,7 +140,7 @@ impl FragmentCache {
     }
 
     pub(super) fn caller<'a>(&'a self, asking: Asking<'a>, point: Option<ReadPoint>) -> Caller<'a> {
-        let Asking { probe, origin, request, body } = asking;
+        let Asking { probe, origin, request, body, memo } = asking;
         let labels = self.hasher().labels(probe.key, origin.template_label);
         let points = self.oldest_point(point);
         let keeps = self.protections().keep(Protection::ReadPoint);
@@ -147,7 +150,8 @@ impl FragmentCache {
             let around = stack::witness(self).filter(|_| keeps);
             Caller::witness(far, points, around)
         });
-        Caller { cache: self, probe, origin, request, body, labels, point, witness }
+        let announced = Announcements::of(self, memo);
+        Caller { cache: self, probe, origin, request, body, labels, point, witness, announced }
     }
 
     /// The oldest of the read points that data of this render may be from: the given one, and those

@@ -3,6 +3,7 @@
 //! stores it; `annotate` shows what became of it. Engines reach it through [`engine`](crate::engine).
 
 mod annotate;
+mod announced;
 mod arguments;
 mod ask;
 mod caller;
@@ -12,9 +13,9 @@ mod declare;
 mod enter;
 mod open;
 mod scope;
-mod served;
 mod stack;
 
+pub use announced::announce;
 pub use arguments::Arguments;
 pub use close::{Closed, Outcome, Ticket, abandon, close, veto};
 pub use declare::{Tags, add_tags, declare, expire_after};

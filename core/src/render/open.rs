@@ -1,10 +1,11 @@
 //! The door for engines: a cache block's site and arguments, read into a key and a request.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use super::enter::{Asking, Opened, Request};
 use super::stack::{self, Purpose};
-use super::{Arguments, Ticket, annotate};
+use super::{Arguments, RenderMemo, Ticket, annotate};
 use crate::cache::FragmentCache;
 use crate::entry::{Body, Entry, OutputMode, digest_of};
 use crate::error::{Error, ErrorKind};
@@ -32,9 +33,9 @@ pub trait Rendering {
     /// [`Scope`](crate::engine::Scope), or the ticket's own drop.
     fn is_bounded(&self) -> bool;
 
-    /// Whether this render has opened the unnamed block with the given number before; see
-    /// [`RenderMemo`](crate::engine::RenderMemo).
-    fn opens_again(&mut self, number: u64) -> bool;
+    /// What this render remembers; `None` where nobody knows the bounds of a render. Asked on a miss,
+    /// and by unnamed blocks.
+    fn memo(&mut self) -> Option<Arc<RenderMemo>>;
 
     /// The read point in the render's context, if there is one. Asked on a miss only.
     fn read_point(&mut self) -> Option<ReadPoint>;
@@ -162,7 +163,8 @@ impl FragmentCache {
             }
         }
         let probe = Probe { hash: self.hasher().key(buffer), key: buffer };
-        if unnamed && rendering.opens_again(probe.hash) {
+        let again = |memo: Arc<RenderMemo>| memo.opens_again(probe.hash);
+        if unnamed && rendering.memo().is_some_and(again) {
             self.note_repeat(site, mode, probe)?;
         }
         let variant = Variant { digest, mode, version: request.version };
@@ -173,8 +175,15 @@ impl FragmentCache {
         let parsed = Site::parse(site).ok_or_else(|| foreign_site(site))?;
         let origin = self.origins().get(site, &parsed, mode, self.hasher());
         let point = rendering.read_point();
+        let memo = self.far().and_then(|_| rendering.memo());
         let body = |markup| rendering.body(markup);
-        let asking = Asking { probe, origin: &origin, request: &request, body: &body };
+        let asking = Asking {
+            probe,
+            origin: &origin,
+            request: &request,
+            body: &body,
+            memo: memo.as_deref(),
+        };
         Ok(self.open_slow(asking, missed, point, on_hit))
     }
 
@@ -213,7 +222,8 @@ impl FragmentCache {
                 let veto = Some(RefusalReason::Vetoed);
                 // The point is for the fragments inside.
                 let point = rendering.read_point();
-                let asking = Asking { probe, origin: &origin, request, body: &|m| Body::from(m) };
+                let body = |markup: String| Body::from(markup);
+                let asking = Asking { probe, origin: &origin, request, body: &body, memo: None };
                 let frame = self.caller(asking, point).frame(Purpose::Print, None, veto);
                 Ok(Opened::Render(Ticket::new(stack::push(frame))))
             }

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use crate::sync::{Mutex, thread_local};
 
-use super::stack;
+use super::{announced, stack};
 
 thread_local! {
     static SCOPED: Cell<bool> = const { Cell::new(false) };
@@ -49,10 +49,12 @@ impl Drop for Scope {
     }
 }
 
-/// What one render remembers: which unnamed blocks it has opened. An engine keeps one per render.
+/// What one render remembers: which unnamed blocks it has opened, and what was announced to it. An
+/// engine keeps one per render.
 #[derive(Debug, Default)]
 pub struct RenderMemo {
     unnamed: Mutex<HashSet<u64>>,
+    announced: Mutex<Vec<announced::Of>>,
 }
 
 impl RenderMemo {
@@ -65,5 +67,13 @@ impl RenderMemo {
     /// ```
     pub fn opens_again(&self, number: u64) -> bool {
         !self.unnamed.lock().insert(number)
+    }
+
+    pub(super) fn announce(&self, of: announced::Of) {
+        self.announced.lock().push(of);
+    }
+
+    pub(super) fn announcements(&self) -> Vec<announced::Of> {
+        self.announced.lock().clone()
     }
 }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::served::Served;
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
-use crate::entry::{Entry, KeyBytes, Origin, OutputMode, Proof};
+use crate::entry::{Entry, KeyBytes, Origin, OutputMode};
+use crate::entry::{LabelVersion, Proof};
 use crate::error::Error;
-use crate::far::{Fill, Witness};
+use crate::far::{Evidence, Fill, Witness};
 use crate::flight::Flight;
+use crate::fresh::Label;
 use crate::fresh::{DependencySet, Labels, Sequence};
 use crate::hash::Version;
 use crate::observe::{MissReason, RefusalReason};
@@ -51,6 +52,8 @@ pub(super) struct Frame {
     pub(super) point: Option<Sequence>,
     /// What is known of the far level as of the read point.
     pub(super) witness: Option<Witness>,
+    /// What the fragments inside tell of the far level.
+    pub(super) evidence: Evidence,
     /// The right to put it into the far store.
     pub(super) fill: Option<Fill>,
     /// When the fragment began.
@@ -65,8 +68,6 @@ pub(super) struct Frame {
     pub(super) version: Version,
     /// Its tags, and what the fragments inside depend on.
     pub(super) inner: DependencySet,
-    /// By which versions fragments inside were served.
-    pub(super) served: Served,
     /// When the first of the fragments inside expires, and when the first of them may no longer be
     /// served stale; or what the body asked for.
     pub(super) inner_expires: Moment,
@@ -114,8 +115,10 @@ impl Frame {
         if let Some(dependencies) = inner.dependencies {
             self.inner.merge(dependencies);
         }
-        inner.proof.into_iter().for_each(|proof| self.served.add(proof));
-        inner.served.into_iter().for_each(|served| self.served.merge(served));
+        if let Some(proof) = inner.served.filter(|_| self.cache.far().is_some()) {
+            let read = self.witness.as_ref().map_or(Moment::START, |witness| witness.moment);
+            self.evidence.serve(proof, read);
+        }
         // Annotations may be switched on while this one is rendered without them.
         if inner.mode.is_annotated() && !self.origin.mode().is_annotated() {
             self.veto.get_or_insert(RefusalReason::Vetoed);
@@ -141,9 +144,16 @@ impl Frame {
             read: inner.read,
             veto: inner.veto,
             mode: inner.origin.mode(),
-            proof: None,
-            served: Some(&inner.served),
+            served: None,
         });
+        self.evidence.take_over(&inner.evidence);
+    }
+
+    /// Learns with which versions a fragment inside was stored.
+    pub(super) fn learn(&mut self, cache: &FragmentCache, versions: &[(Label, LabelVersion)]) {
+        if self.cache.is_same(cache) {
+            self.evidence.learn(versions);
+        }
     }
 
     /// Adds a tag, which is known to be usable.
@@ -185,10 +195,8 @@ pub(super) struct Inherited<'a> {
     pub(super) read: Sequence,
     pub(super) veto: Option<RefusalReason>,
     pub(super) mode: OutputMode,
-    /// By which versions it was served, if it was.
-    pub(super) proof: Option<&'a Proof>,
-    /// By which versions those inside were, if it was rendered.
-    pub(super) served: Option<&'a Served>,
+    /// Of what was served rather than rendered, its proof if there is one.
+    pub(super) served: Option<Option<&'a Proof>>,
 }
 
 impl<'a> Inherited<'a> {
@@ -206,8 +214,7 @@ impl<'a> Inherited<'a> {
             read: Sequence::LAST,
             veto: None,
             mode: entry.origin.mode(),
-            proof: entry.proof(),
-            served: None,
+            served: Some(entry.proof()),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! Edges: what one rule does where it meets another.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Gate, block, fragment, rig, rig_with};
-use crate::engine::{Body, Opened, OutputMode, Rendering, Scalar};
+use crate::engine::{Body, Opened, OutputMode, RenderMemo, Rendering, Scalar};
 use crate::{FragmentCache, OnMistake, Policy, ReadPoint, current};
 
 const fn s(seconds: u64) -> Duration {
@@ -20,8 +21,8 @@ impl Rendering for Bare {
     fn is_bounded(&self) -> bool {
         false
     }
-    fn opens_again(&mut self, _: u64) -> bool {
-        false
+    fn memo(&mut self) -> Option<Arc<RenderMemo>> {
+        None
     }
     fn read_point(&mut self) -> Option<ReadPoint> {
         None
@@ -133,8 +134,8 @@ impl Rendering for Under {
     fn is_bounded(&self) -> bool {
         true
     }
-    fn opens_again(&mut self, _: u64) -> bool {
-        false
+    fn memo(&mut self) -> Option<Arc<RenderMemo>> {
+        None
     }
     fn read_point(&mut self) -> Option<ReadPoint> {
         Some(self.0)

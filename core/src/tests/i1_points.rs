@@ -1,7 +1,9 @@
 //! I1 for data that was read before the fragment began: read points.
 
+use std::sync::Arc;
+
 use super::{Args, INVALIDATIONS, block, fragment, rig, rig_with};
-use crate::engine::{Body, Opened, OutputMode, Rendering, Scalar};
+use crate::engine::{Body, Opened, OutputMode, RenderMemo, Rendering, Scalar};
 use crate::protection::Protection;
 use crate::{
     BypassReason, EventKind, FragmentCache, MissReason, ReadPoint, RefusalReason, fragment_key,
@@ -93,8 +95,8 @@ impl Rendering for InContext {
         self.bounded
     }
 
-    fn opens_again(&mut self, _: u64) -> bool {
-        false
+    fn memo(&mut self) -> Option<Arc<RenderMemo>> {
+        None
     }
 
     fn read_point(&mut self) -> Option<ReadPoint> {

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::{
-    Arguments, Body, KeyEncoder, Opened, OutputMode, Rendering, Scalar, UnusablePart,
+    Arguments, Body, KeyEncoder, Opened, OutputMode, RenderMemo, Rendering, Scalar, UnusablePart,
 };
 use crate::sync::{Condvar, Mutex};
 use crate::syntax::site::{DIGEST_LEN, Site};
@@ -148,8 +148,8 @@ impl Rendering for Plain {
         self.bounded
     }
 
-    fn opens_again(&mut self, _: u64) -> bool {
-        false
+    fn memo(&mut self) -> Option<Arc<RenderMemo>> {
+        None
     }
 
     fn read_point(&mut self) -> Option<ReadPoint> {

@@ -333,7 +333,7 @@ fn what_goes_wrong_among_threads_is_found() {
     finds(Bug::DeleteInTwoSteps, "of several deletes at once one finds the value");
     finds(Bug::CompareInTwoSteps, "nothing happens between the comparison and the deletion");
     finds(Bug::SetInTwoSteps, "values are whole, and of their own key, while threads write them");
-    finds(Bug::ReturnsToOld, "a store never returns to a value that was overwritten or deleted");
+    finds(Bug::ReturnsToOld, "set sets whatever is there");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The far level: several caches, which stand for processes, on one store. Each test holds in the
 //! three ways that the near level can be in front of it.
 
+mod announced;
 mod fills;
 mod outages;
 mod reads;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{INVALIDATIONS, fragment};
-use super::{FRONTS, Front};
+use super::{FRONTS, Front, NEAR_LIFE};
 use crate::{Fragment, MissReason, fragment_key};
 
 #[test]
@@ -122,4 +122,38 @@ fn a_delete_tells_whether_there_was_something_in_the_store() {
         assert_eq!(other.cache.delete(&key).unwrap(), crate::Deletion::Absent);
         assert_eq!(other.get("row"), None);
     }
+}
+
+#[test]
+fn i1_what_a_near_level_serves_for_its_life_is_not_stored_for_all_within_another_fragment() {
+    let (one, other, store) = Front::Bounded.two();
+    let card = Fragment::new(fragment_key!("card")).tags(["tag"]);
+    one.cache.render(&card, || "old").unwrap();
+    other.cache.render(&card, || "unused").unwrap();
+    one.cache.invalidate_tags(["tag"]).unwrap();
+    let page = |rig: &super::Rig| {
+        let body = || format!("[{}]", rig.cache.render(&card, || "new").unwrap());
+        rig.cache.render(&fragment("page"), body).unwrap()
+    };
+    assert_eq!(&*page(&other), "[old]", "within its life");
+    assert_eq!(&*page(&Front::Strict.process(&store)), "[new]");
+    other.distrust();
+    assert_eq!(&*page(&other), "[new]");
+}
+
+#[test]
+fn i1_what_is_around_a_fragment_is_trusted_no_longer_than_that() {
+    let (one, other, _) = Front::Bounded.two();
+    let card = Fragment::new(fragment_key!("card")).tags(["tag"]);
+    one.cache.render(&card, || "old").unwrap();
+    other.cache.render(&card, || "unused").unwrap();
+    one.cache.invalidate_tags(["tag"]).unwrap();
+    other.clock.advance(NEAR_LIFE / 2);
+    let page = || {
+        let body = || format!("[{}]", other.cache.render(&card, || "new").unwrap());
+        other.cache.render(&fragment("page"), body).unwrap()
+    };
+    assert_eq!(&*page(), "[old]");
+    other.clock.advance(NEAR_LIFE / 2);
+    assert_eq!(&*page(), "[new]", "its life counts from when the card was asked about");
 }

@@ -1,0 +1,93 @@
+//! Many fragments in few round trips, and nothing staler for it.
+
+use super::{FRONTS, Front};
+use crate::{Fragment, fragment_key};
+
+fn rows() -> Vec<Fragment> {
+    (0..100).map(|id| Fragment::new(fragment_key!("row", id)).tags([format!("row:{id}")])).collect()
+}
+
+fn keys(rows: &[Fragment]) -> impl Iterator<Item = &crate::FragmentKey> {
+    rows.iter().map(Fragment::key)
+}
+
+#[test]
+fn a_hundred_announced_fragments_take_three_round_trips() {
+    for front in FRONTS {
+        let (one, other, store) = front.two();
+        let rows = rows();
+        for row in &rows {
+            one.cache.render(row, || "markup").unwrap();
+        }
+        for _ in 0..2 {
+            store.reset_counts();
+            other.cache.announce(keys(&rows), || {
+                for row in &rows {
+                    assert_eq!(&*other.cache.render(row, || "again").unwrap(), "markup");
+                }
+            });
+            // Both keepers ask once a second.
+            assert!(store.round_trips() <= 3 + 7, "{front:?}: {}", store.round_trips());
+        }
+        other.recorder.assert_no_body_evaluated();
+    }
+}
+
+#[test]
+fn i1_what_was_invalidated_before_the_announcement_is_not_served() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        let rows = rows();
+        for row in &rows {
+            one.cache.render(row, || "old").unwrap();
+            other.cache.render(row, || "unused").unwrap();
+        }
+        one.cache.invalidate_tags(["row:7"]).unwrap();
+        if front == Front::Bounded {
+            other.distrust();
+        }
+        let page = other.cache.announce(keys(&rows), || {
+            let render = |row| other.cache.render(row, || "new").unwrap();
+            rows.iter().map(render).collect::<Vec<_>>()
+        });
+        let news: Vec<_> = (0..100).filter(|&id| &*page[id] == "new").collect();
+        assert_eq!(news, [7], "{front:?}");
+    }
+}
+
+#[test]
+fn i1_what_its_own_render_invalidates_is_not_served_from_an_announcement() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        let rows = rows();
+        for row in &rows {
+            one.cache.render(row, || "old").unwrap();
+        }
+        other.cache.announce(keys(&rows), || {
+            other.cache.invalidate_tags(["row:7"]).unwrap();
+            assert_eq!(&*other.cache.render(&rows[7], || "new").unwrap(), "new", "{front:?}");
+            assert_eq!(&*other.cache.render(&rows[8], || "new").unwrap(), "old", "{front:?}");
+        });
+    }
+}
+
+#[test]
+fn an_announcement_ends_with_its_closure() {
+    let (one, other, store) = Front::None.two();
+    let rows = rows();
+    one.cache.render(&rows[0], || "old").unwrap();
+    other.cache.announce(keys(&rows), || {});
+    one.cache.delete(rows[0].key()).unwrap();
+    assert_eq!(&*other.cache.render(&rows[0], || "new").unwrap(), "new");
+    drop(store);
+}
+
+#[test]
+fn i3_an_announcement_without_a_store_is_none() {
+    let (one, _, store) = Front::Strict.two();
+    store.fail(crate::store::Fault::Unreachable);
+    let rows = rows();
+    one.cache.announce(keys(&rows), || {
+        assert_eq!(&*one.cache.render(&rows[0], || "new").unwrap(), "new");
+    });
+}
