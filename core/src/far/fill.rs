@@ -118,7 +118,16 @@ impl Far {
         operations.push(Operation::Get { key: &lease });
         operations.push(Operation::Get { key: &entry });
         operations.extend(keys.iter().map(|key| Operation::Get { key }));
-        let replies = self.run(&operations)?;
+        let replies = match self.run(&operations) {
+            Ok(replies) => replies,
+            Err(error) => {
+                // It may have been taken all the same.
+                if error.0.is_some() {
+                    self.errands.release(lease, token);
+                }
+                return Err(error);
+            }
+        };
         let leads = replies.first() == Some(&Reply::Done(true));
         if leads {
             self.leases.hold(lease.clone(), token, instant() + ttl / 3);
@@ -150,6 +159,10 @@ impl Far {
             }
         }
         if !leads {
+            if !force && !holder.as_deref().is_some_and(leases::is_ours) {
+                // Nobody renders: it was given back just now, or is somebody else's record.
+                return self.prepare(asked, missed, inherited, true, fresh);
+            }
             let unshared = holder.as_deref() == Some(leases::UNSHARED);
             return Ok(if unshared { Prepared::Unshared } else { Prepared::Busy });
         }

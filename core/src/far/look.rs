@@ -131,7 +131,10 @@ impl Far {
         entry: &Entry,
         labels: &Labels,
     ) -> Result<Result<(), MissReason>, Away> {
-        let Some(proof) = entry.proof() else { return Ok(Err(MissReason::Unverified)) };
+        // One without versions was rendered while the store was away.
+        let Some(proof) = entry.proof().filter(|proof| !proof.versions().is_empty()) else {
+            return Ok(Err(MissReason::Unverified));
+        };
         let moment = self.moment();
         let asked: Vec<Label> = proof.versions().iter().map(|&(label, _)| label).collect();
         let known = self.read_versions(&asked)?;
