@@ -1,5 +1,6 @@
 //! fragcache, with all the ways in which a fragment learns what it depends on.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -57,12 +58,17 @@ impl Ours {
         Self { cache: builder.far(level).build().unwrap(), clock }
     }
 
-    fn row(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> Arc<str> {
+    fn text(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> (String, bool) {
         let fragment = Fragment::new(key(shape));
+        let is_rendered = Cell::new(false);
         let render = |fragment: &Fragment, body: &dyn Fn() -> String| {
-            self.cache.render(fragment, body).unwrap()
+            let body = || {
+                is_rendered.set(true);
+                body()
+            };
+            self.cache.render(fragment, body).unwrap().to_string()
         };
-        match shape {
+        let text = match shape {
             Shape::Row(row) => render(&fragment.tags([tag(row)]), &|| shape.text(read)),
             Shape::Late(row) => render(&fragment, &|| {
                 let text = shape.text(read);
@@ -76,18 +82,17 @@ impl Ours {
                 point.scope(|| render(&fragment, &|| text.clone()))
             }
             Shape::Page => render(&fragment, &|| {
-                let row = |row| {
-                    self.row(if row % 2 == 0 { Shape::Row(row) } else { Shape::Late(row) }, read)
-                };
-                (0..KEYS).map(row).map(|text| text.to_string()).collect()
+                let inner = |row| if row % 2 == 0 { Shape::Row(row) } else { Shape::Late(row) };
+                (0..KEYS).map(|row| self.text(inner(row), read).0).collect()
             }),
-        }
+        };
+        (text, is_rendered.get())
     }
 }
 
 impl Cached for Ours {
-    fn serve(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> String {
-        self.row(shape, read).to_string()
+    fn serve(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> (String, bool) {
+        self.text(shape, read)
     }
 
     fn changed(&self, row: usize, random: &mut fastrand::Rng) {
