@@ -5,6 +5,7 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "the table is what this program is for"
 )]
 

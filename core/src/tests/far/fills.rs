@@ -58,6 +58,22 @@ fn a_tag_learnt_late_is_stored_at_once_if_nothing_has_happened() {
     }
 }
 
+/// What a price change is usually followed by: the page that shows the new price.
+#[test]
+fn what_is_rendered_right_after_an_invalidation_is_stored() {
+    for front in FRONTS {
+        let (one, _, _) = front.two();
+        let render = |name: &str| {
+            let body = || current::add_tags(["tag"]).map(|()| "body").unwrap();
+            one.cache.render(&fragment(name), body).unwrap();
+        };
+        render("before");
+        one.cache.invalidate_tags(["tag"]).unwrap();
+        render("after");
+        assert_eq!(one.refusals(), [], "{front:?}");
+    }
+}
+
 #[test]
 fn i1_a_read_point_before_another_process_s_invalidation_is_not_stored() {
     for front in FRONTS {
@@ -188,4 +204,31 @@ fn stale_fragments_are_served_while_another_process_refreshes() {
     assert_eq!(&*one.cache.render(&row, body).unwrap(), "new");
     assert_eq!(&*other.cache.render(&row, || "other").unwrap(), "new");
     other.recorder.assert_no_body_evaluated();
+}
+
+#[test]
+fn i1_what_is_around_a_fragment_that_was_served_unasked_is_not_stored_as_if_it_were_new() {
+    let (one, other, _) = Front::Bounded.two();
+    let card = Fragment::new(fragment_key!("card")).tags(["tag"]);
+    let page = |rig: &super::super::Rig, row: &'static str| {
+        let middle = || rig.cache.render(&card, || row).unwrap();
+        let body = || rig.cache.render(&fragment("middle"), middle).unwrap();
+        rig.cache.render(&fragment("page"), body).unwrap()
+    };
+    other.cache.render(&card, || "old").unwrap();
+    one.cache.invalidate_tags(["tag"]).unwrap();
+    assert_eq!(&*page(&other, "new"), "old", "within the life of its near level");
+    assert_eq!(&*page(&one, "new"), "new");
+    other.distrust();
+    assert_eq!(&*page(&other, "newer"), "new");
+}
+
+#[test]
+fn what_is_around_a_fragment_that_was_served_unasked_is_stored_if_nothing_has_happened() {
+    let (one, other, _) = Front::Bounded.two();
+    let card = Fragment::new(fragment_key!("card")).tags(["tag"]);
+    other.cache.render(&card, || "markup").unwrap();
+    let body = || other.cache.render(&card, || "unused").unwrap();
+    other.cache.render(&fragment("page"), body).unwrap();
+    assert_eq!(&*one.say("page", "unused"), "markup");
 }
