@@ -30,7 +30,7 @@ fn main() -> anyhow::Result<()> {
     if let Some(address) = options.serve {
         return serve(&options, address);
     }
-    let config = options.config()?;
+    let config = options.patient_config()?;
     match options.engine {
         Some(engine) => tour(engine, &config),
         None => Engine::ALL.into_iter().try_for_each(|engine| tour(engine, &config)),

@@ -12,6 +12,9 @@ use crate::site::{FILM, Site, price};
 /// Pages that show the film's price: in a cached grid of cards, by itself, and in a search.
 const PAGES: [&str; 3] = ["/", FILM, "/search?q=dancer"];
 
+/// Pages of each site between two changes: enough that each is asked for when it is stored.
+const BETWEEN_CHANGES: u64 = 12;
+
 /// How much a page may be behind beyond the near life: the precision of the cache's clock.
 const PRECISION: Duration = Duration::from_millis(20);
 
@@ -91,8 +94,9 @@ impl Rush {
         reached.iter().rev().find(|(since, _)| over(*since)).map_or(0, |&(_, price)| price)
     }
 
-    /// A higher price, through either site.
+    /// A higher price, through either site, once both have had time to store pages of the last one.
     fn change(&self, token: &str, round: usize) {
+        self.wait_for(&[&self.pages[0], &self.pages[1]], BETWEEN_CHANGES);
         let (at, price) = (round % 2, 1000 + round as u64);
         let all_know = self.sites[at].set_price(token, price);
         let now = self.clock.now();
@@ -110,16 +114,18 @@ impl Rush {
     /// all processes knew of at once.
     pub(crate) fn go_on_for(&self, count: u64, told: bool) {
         let changes = if told { &self.told } else { &self.changes };
-        let counters = [changes, &self.pages[0], &self.pages[1]];
         for _ in 0..count {
-            let next = counters.map(|counter| counter.load(Ordering::Relaxed) + 1);
-            eventually("prices change and pages are served", || {
-                let reached = counters.iter().zip(next);
-                let all =
-                    reached.into_iter().all(|(now, next)| now.load(Ordering::Relaxed) >= next);
-                all || self.ended.load(Ordering::Relaxed)
-            });
+            self.wait_for(&[changes, &self.pages[0], &self.pages[1]], 1);
         }
+    }
+
+    /// Waits until each of these has grown by so many.
+    fn wait_for(&self, counters: &[&AtomicU64], count: u64) {
+        let now = || counters.iter().map(|counter| counter.load(Ordering::Relaxed));
+        let ends: Vec<u64> = now().map(|now| now + count).collect();
+        eventually("prices change and pages are served", || {
+            self.ended.load(Ordering::Relaxed) || now().zip(&ends).all(|(now, end)| now >= *end)
+        });
     }
 
     /// Waits until both sites say so of their store.
