@@ -189,3 +189,30 @@ fn stale_fragments_are_served_while_another_process_refreshes() {
     assert_eq!(&*other.cache.render(&row, || "other").unwrap(), "new");
     other.recorder.assert_no_body_evaluated();
 }
+
+#[test]
+fn i1_what_is_around_a_fragment_that_was_served_unasked_is_not_stored_as_if_it_were_new() {
+    let (one, other, _) = Front::Bounded.two();
+    let card = Fragment::new(fragment_key!("card")).tags(["tag"]);
+    let page = |rig: &super::super::Rig, row: &'static str| {
+        let middle = || rig.cache.render(&card, || row).unwrap();
+        let body = || rig.cache.render(&fragment("middle"), middle).unwrap();
+        rig.cache.render(&fragment("page"), body).unwrap()
+    };
+    other.cache.render(&card, || "old").unwrap();
+    one.cache.invalidate_tags(["tag"]).unwrap();
+    assert_eq!(&*page(&other, "new"), "old", "within the life of its near level");
+    assert_eq!(&*page(&one, "new"), "new");
+    other.distrust();
+    assert_eq!(&*page(&other, "newer"), "new");
+}
+
+#[test]
+fn what_is_around_a_fragment_that_was_served_unasked_is_stored_if_nothing_has_happened() {
+    let (one, other, _) = Front::Bounded.two();
+    let card = Fragment::new(fragment_key!("card")).tags(["tag"]);
+    other.cache.render(&card, || "markup").unwrap();
+    let body = || other.cache.render(&card, || "unused").unwrap();
+    other.cache.render(&fragment("page"), body).unwrap();
+    assert_eq!(&*one.say("page", "unused"), "markup");
+}

@@ -1,0 +1,115 @@
+//! The command line: which shop to run, and what its cache is in.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail, ensure};
+use fragcache::config::Config;
+use fragcache_examples::{Database, Engine};
+
+const USAGE: &str = "\
+usage: shop [--engine minijinja|tera] [--serve [ADDRESS]] [--database FILE]
+            [--store memory|file:FOLDER|redis://HOST:PORT] [--near-life 2s] [--config FILE]
+
+Without --serve: renders the pages and prints what each step cost.
+
+--engine     MiniJinja or Tera; both are measured, and MiniJinja serves, unless one is named
+--serve      a web site, on 127.0.0.1:3000 unless an address is given
+--database   the SQLite file, made and filled if it is not there; else one that goes with the process
+--store      what the cache is in: this process (memory, the default), a folder, or a Redis or Valkey
+             server (redis://, rediss:// with TLS, unix:// for a socket)
+--near-life  for how long fragments are served without asking a shared store: what another process
+             changes may show so much later; 0, the default, asks every time
+--config     the cache's settings from a TOML file and the variables FRAGCACHE_…, see docs/config.md;
+             the other options go before them. A password belongs there, as others see a command line
+
+Two processes with the same --database and the same --store are one site.";
+
+/// What begins the names of the settings that options stand for.
+const OPTION: &str = "option ";
+
+/// What was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) engine: Option<Engine>,
+    pub(crate) serve: Option<SocketAddr>,
+    pub(crate) asks_for_help: bool,
+    database: Option<PathBuf>,
+    config: Option<PathBuf>,
+    /// Names and values as environment variables would have them.
+    settings: Vec<(&'static str, String)>,
+}
+
+impl Options {
+    pub(crate) fn parse(args: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+        let mut args = args.peekable();
+        let mut options = Self::default();
+        let mut near_life = None;
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().with_context(|| format!("{arg} of what?\n{USAGE}"));
+            match arg.as_str() {
+                "--engine" => options.engine = Some(value()?.parse()?),
+                "--database" => options.database = Some(value()?.into()),
+                "--config" => options.config = Some(value()?.into()),
+                "--store" => options.settings = store(&value()?)?,
+                "--near-life" => near_life = Some(value()?),
+                "--serve" => {
+                    let address = args.next_if(|next| !next.starts_with("--"));
+                    let address = address.as_deref().unwrap_or("127.0.0.1:3000");
+                    let parsed = address.parse().with_context(|| {
+                        format!("{address:?} is not an address; write one such as 127.0.0.1:3000")
+                    })?;
+                    options.serve = Some(parsed);
+                }
+                "--help" | "-h" => options.asks_for_help = true,
+                _ => bail!("{arg:?} is unknown\n{USAGE}"),
+            }
+        }
+        if let Some(life) = near_life {
+            let shared = options.config.is_some() || options.settings.len() > 1;
+            ensure!(shared, "--near-life is of a shared store; write --store redis://… too");
+            options.settings.push(("FAR__NEAR_LIFE", life));
+        }
+        Ok(options)
+    }
+
+    /// The settings of the cache.
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        let config = match &self.config {
+            Some(path) => Config::from_file(path)?.with_env("FRAGCACHE_")?,
+            None => Config::from_toml("type = 'memory'")?,
+        };
+        // An option that is a setting like any other: it is checked like one.
+        let named = |(name, value): &(&str, String)| (format!("{OPTION}{name}"), value.clone());
+        Ok(config.with_variables(OPTION, self.settings.iter().map(named))?)
+    }
+
+    /// The database of the web site.
+    pub(crate) fn database(&self) -> anyhow::Result<Database> {
+        self.database.as_ref().map_or_else(Database::seeded, Database::open)
+    }
+}
+
+/// What `--store` stands for. It may hold a password, and is not shown.
+fn store(given: &str) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let with = |kind: &str, setting, value: &str| {
+        // What else is on the server or in the folder is not the shop's.
+        vec![
+            ("TYPE", kind.to_owned()),
+            (setting, value.to_owned()),
+            ("FAR__PREFIX", "shop".to_owned()),
+        ]
+    };
+    let is_server = ["redis://", "rediss://", "unix://"].iter().any(|url| given.starts_with(url));
+    match given.split_once(':') {
+        _ if given == "memory" => Ok(vec![("TYPE", given.to_owned())]),
+        _ if is_server => Ok(with("redis", "REDIS__URL", given)),
+        Some(("file", folder)) if !folder.is_empty() => Ok(with("file", "FILE__DIR", folder)),
+        _ => bail!("there is no such store; write memory, file:FOLDER or redis://127.0.0.1:6379"),
+    }
+}
+
+/// What `--help` prints.
+pub(crate) fn usage() -> &'static str {
+    USAGE
+}

@@ -1,0 +1,88 @@
+//! Other processes of the program that runs, which do what they are told over a pipe. What they do is
+//! in the modules that start them.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// What the process is given, one on a line.
+const GIVEN: &str = "FRAGCACHE_PROCESS";
+
+/// What stands before what a process tells, as its program may print other lines too.
+const MARK: &str = "told: ";
+
+/// Longer than any answer takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Another process. It ends with its value.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    to: ChildStdin,
+    from: Receiver<String>,
+}
+
+impl Process {
+    /// Starts this program with `arguments`, which have to lead it to [`given`].
+    pub(crate) fn start(arguments: &[&str], given: &[&str]) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(arguments).env(GIVEN, given.join("\n"));
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (to, out) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+        let (send, from) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                if let Some((_, told)) = line.split_once(MARK) {
+                    let _ = send.send(told.to_owned());
+                }
+            }
+        });
+        Self { child, to, from }
+    }
+
+    pub(crate) fn tell(&mut self, order: &str) {
+        writeln!(self.to, "{order}").unwrap();
+    }
+
+    pub(crate) fn hear(&mut self) -> String {
+        self.from.recv_timeout(PATIENCE).expect("the process tells something")
+    }
+
+    pub(crate) fn ask(&mut self, order: &str) -> String {
+        self.tell(order);
+        self.hear()
+    }
+
+    /// Ends it at once, by a signal that it cannot catch.
+    #[allow(dead_code, reason = "the bench kills nobody")]
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// In a process that was started by another: what it was given.
+pub(crate) fn given() -> Option<Vec<String>> {
+    let given = std::env::var(GIVEN).ok()?;
+    Some(given.lines().map(str::to_owned).collect())
+}
+
+/// What the process is told, until the one that started it has no more.
+pub(crate) fn orders() -> impl Iterator<Item = String> {
+    std::io::stdin().lines().map_while(Result::ok)
+}
+
+/// Tells the process that started this one.
+#[allow(clippy::print_stdout, reason = "the other process reads it")]
+pub(crate) fn answer(told: &str) {
+    println!("{MARK}{told}");
+    std::io::stdout().flush().unwrap();
+}

@@ -1,0 +1,205 @@
+//! The torture of stale fills: processes on one store render, change what is true and invalidate,
+//! while what the store knows of versions is lost at random. Once all is quiet, every process has
+//! to serve what is true. `benches/benches/stale.rs` prints what becomes of several ways to cache;
+//! `far/torture.rs` asserts it.
+
+mod naive;
+mod ours;
+mod scheme;
+mod truth;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fragcache::store::{Operation, Store};
+
+use super::process::{Process, answer, orders};
+use scheme::{SORTS, Shape};
+pub(crate) use scheme::{Scheme, open};
+use truth::{KEYS, Truth};
+
+/// How many processes there are.
+const PROCESSES: usize = 4;
+
+/// What came of some rounds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Outcome {
+    pub(crate) rounds: u64,
+    /// After how many of them something else than the truth was served.
+    pub(crate) stale: u64,
+    /// What was served without a render once all was quiet, by the sort of fragment.
+    pub(crate) hits: [u64; SORTS],
+    /// The first fragments that were stale, for whoever looks into it.
+    pub(crate) seen: Vec<String>,
+}
+
+/// Which rounds are run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rounds {
+    pub(crate) most: u64,
+    /// Whether the first stale round is enough.
+    pub(crate) until_stale: bool,
+}
+
+/// Runs rounds of a scheme on a store. `arguments` lead this program to [`take_part`].
+pub(crate) fn run(scheme: Scheme, place: &str, arguments: &[&str], rounds: Rounds) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("truth");
+    Truth::create(&file);
+    let given = [scheme.name(), place, file.to_str().unwrap()];
+    let mut processes: Vec<Process> =
+        (0..PROCESSES).map(|_| Process::start(arguments, &given)).collect();
+    let mut evictor = Evictor::new(scheme, place);
+    evictor.evict(1.0, 1.0);
+    let mut outcome = Outcome::default();
+    while outcome.rounds < rounds.most && !(rounds.until_stale && outcome.stale > 0) {
+        // Half of the rounds begin cold.
+        if evictor.random.bool() {
+            evictor.evict(1.0, 0.0);
+        }
+        let seed = evictor.random.u64(..);
+        for (number, process) in processes.iter_mut().enumerate() {
+            let writer = (number + outcome.rounds as usize) % PROCESSES;
+            process.tell(&format!("{seed} {writer}"));
+        }
+        evictor.forget_some();
+        processes.iter_mut().for_each(|process| assert_eq!(process.hear(), "done"));
+        evictor.forget_some();
+        processes.iter_mut().for_each(|process| process.tell("check"));
+        let checked: Vec<String> = processes.iter_mut().map(Process::hear).collect();
+        outcome.rounds += 1;
+        let is_stale = checked.iter().filter(|line| !outcome.add(line)).count() > 0;
+        if is_stale {
+            outcome.stale += 1;
+            evictor.evict(1.0, 1.0);
+        }
+    }
+    outcome
+}
+
+impl Outcome {
+    /// Takes up what a process has checked; whether nothing was stale.
+    fn add(&mut self, line: &str) -> bool {
+        let (hits, stale) = line.split_once('|').unwrap();
+        for (sum, hits) in self.hits.iter_mut().zip(hits.split(' ')) {
+            *sum += hits.parse::<u64>().unwrap();
+        }
+        if !stale.is_empty() && self.seen.len() < 8 {
+            self.seen.push(format!("round {}: {stale}", self.rounds));
+        }
+        stale.is_empty()
+    }
+}
+
+/// Deletes records, as a server does that is short of memory.
+struct Evictor {
+    store: Arc<dyn Store>,
+    prefix: &'static str,
+    random: fastrand::Rng,
+}
+
+impl Evictor {
+    fn new(scheme: Scheme, place: &str) -> Self {
+        Self { store: open(place), prefix: scheme.prefix(), random: fastrand::Rng::new() }
+    }
+
+    /// Metadata that goes at random: often none, often some, at times all of it.
+    fn forget_some(&mut self) {
+        let share = [0.0, 0.0, 0.02, 0.3, 1.0][self.random.usize(..5)];
+        if share > 0.0 {
+            self.evict(0.0, share);
+        }
+    }
+
+    /// Deletes this share of the entries, and of the versions.
+    fn evict(&mut self, entries: f64, versions: f64) {
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.store.scan(self.prefix, cursor.as_deref()).unwrap();
+            let share = |key: &str| match () {
+                () if key.contains(":v:") => versions,
+                () if key.contains(":e:") => entries,
+                () => 0.0,
+            };
+            let goes = |key: &&String| self.random.f64() < share(key);
+            let mut deletes = Vec::new();
+            for key in page.keys.iter().filter(goes) {
+                deletes.push(Operation::Delete { key });
+            }
+            if !deletes.is_empty() {
+                self.store.run(&deletes).unwrap();
+            }
+            cursor = page.next;
+            if cursor.is_none() {
+                return;
+            }
+        }
+    }
+}
+
+/// What each of the processes does, until it is told no more.
+pub(crate) fn take_part(given: &[String]) {
+    let [scheme, place, file] = given else { panic!("given {given:?}") };
+    let (cached, truth) = (Scheme::of_name(scheme).open(open(place)), Truth::open(&path(file)));
+    for order in orders() {
+        if order == "check" {
+            cached.settle();
+            answer(&check(&*cached, &truth));
+            continue;
+        }
+        let numbers: Vec<u64> = order.split(' ').map(|number| number.parse().unwrap()).collect();
+        let mut random = fastrand::Rng::with_seed(numbers[0] ^ numbers[1]);
+        let mine = numbers[1] as usize;
+        let steps = random.usize(2..7);
+        let change_at = random.usize(..steps);
+        for step in 0..steps {
+            if step == change_at && mine < KEYS {
+                truth.change(mine);
+                cached.changed(mine, &mut random);
+            }
+            let pauses = random.u64(..8);
+            let read = |key| {
+                let value = truth.of(key);
+                dawdle(pauses);
+                value
+            };
+            cached.serve(Shape::any(&mut random), &read);
+        }
+        answer("done");
+    }
+}
+
+fn path(file: &str) -> PathBuf {
+    Path::new(file).to_owned()
+}
+
+/// Leaves others time to come between.
+fn dawdle(pauses: u64) {
+    if pauses % 4 == 3 {
+        std::thread::park_timeout(Duration::from_micros(100 * pauses));
+    }
+    (0..pauses).for_each(|_| std::thread::yield_now());
+}
+
+/// What was served without a render, and `|`, and what was not true.
+fn check(cached: &dyn scheme::Cached, truth: &Truth) -> String {
+    let mut hits = [0; SORTS];
+    let mut stale = BTreeMap::new();
+    for shape in Shape::all() {
+        let rendered = std::cell::Cell::new(false);
+        let read = |key| {
+            rendered.set(true);
+            truth.of(key)
+        };
+        let (text, expected) = (cached.serve(shape, &read), shape.text(|key| truth.of(key)));
+        if text != expected {
+            stale.insert(format!("{shape:?}"), format!("{text} for {expected}"));
+        }
+        hits[shape.sort()] += u64::from(!rendered.get());
+    }
+    let hits: Vec<String> = hits.iter().map(u64::to_string).collect();
+    let stale: Vec<String> = stale.iter().map(|(shape, text)| format!("{shape} {text}")).collect();
+    format!("{}|{}", hits.join(" "), stale.join(", "))
+}

@@ -1,0 +1,125 @@
+//! fragcache, with all the ways in which a fragment learns what it depends on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use fragcache::store::Store;
+use fragcache::{
+    Clock, FarLevel, Fragment, FragmentCache, FragmentKey, MonotonicClock, current, fragment_key,
+};
+
+use super::scheme::{Cached, Shape};
+use super::truth::KEYS;
+
+/// How the near level stands in front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Front {
+    None,
+    Strict,
+    Bounded,
+}
+
+/// For how long a bounded near level answers by itself. Longer than any round, so that only
+/// [`Cached::settle`] ends it.
+const NEAR_LIFE: Duration = Duration::from_secs(3600);
+
+/// The system's clock, and so many hours.
+#[derive(Debug, Clone, Default)]
+struct HoursAhead {
+    clock: MonotonicClock,
+    hours: Arc<AtomicU64>,
+}
+
+impl Clock for HoursAhead {
+    fn now(&self) -> Duration {
+        let hours = self.hours.load(Ordering::SeqCst);
+        self.clock.now() + Duration::from_secs(3600 * hours)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Ours {
+    cache: FragmentCache,
+    clock: HoursAhead,
+}
+
+impl Ours {
+    pub(super) fn new(store: Arc<dyn Store>, front: Front) -> Self {
+        let level = FarLevel::shared(store);
+        let level = match front {
+            Front::None => level.without_near(),
+            Front::Strict => level,
+            Front::Bounded => level.near_life(NEAR_LIFE),
+        };
+        let clock = HoursAhead::default();
+        let builder = FragmentCache::builder().clock(clock.clone()).default_timeout(None);
+        Self { cache: builder.far(level).build().unwrap(), clock }
+    }
+
+    fn row(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> Arc<str> {
+        let fragment = Fragment::new(key(shape));
+        let render = |fragment: &Fragment, body: &dyn Fn() -> String| {
+            self.cache.render(fragment, body).unwrap()
+        };
+        match shape {
+            Shape::Row(row) => render(&fragment.tags([tag(row)]), &|| shape.text(read)),
+            Shape::Late(row) => render(&fragment, &|| {
+                let text = shape.text(read);
+                current::add_tags([tag(row)]).unwrap();
+                text
+            }),
+            Shape::Loaded(row) => {
+                let point = self.cache.begin();
+                let text = shape.text(read);
+                let fragment = fragment.tags([tag(row)]);
+                point.scope(|| render(&fragment, &|| text.clone()))
+            }
+            Shape::Page => render(&fragment, &|| {
+                let row = |row| {
+                    self.row(if row % 2 == 0 { Shape::Row(row) } else { Shape::Late(row) }, read)
+                };
+                (0..KEYS).map(row).map(|text| text.to_string()).collect()
+            }),
+        }
+    }
+}
+
+impl Cached for Ours {
+    fn serve(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> String {
+        self.row(shape, read).to_string()
+    }
+
+    fn changed(&self, row: usize, random: &mut fastrand::Rng) {
+        let cache = &self.cache;
+        match random.u8(..16) {
+            0 => cache.clear().unwrap(),
+            1..4 => {
+                let names = ["row", "late", "loaded"];
+                names.map(|name| cache.delete_name(name).unwrap())[0]
+            }
+            4..8 => {
+                let shapes = [Shape::Row(row), Shape::Late(row), Shape::Loaded(row)];
+                shapes.map(|shape| cache.delete(&key(shape)).unwrap())[0]
+            }
+            _ => cache.invalidate_tags([tag(row)]).unwrap(),
+        };
+    }
+
+    fn settle(&self) {
+        self.clock.hours.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn key(shape: Shape) -> FragmentKey {
+    match shape {
+        Shape::Row(key) => fragment_key!("row", key),
+        Shape::Late(key) => fragment_key!("late", key),
+        Shape::Loaded(key) => fragment_key!("loaded", key),
+        Shape::Page => fragment_key!("page"),
+    }
+}
+
+fn tag(key: usize) -> String {
+    format!("number:{key}")
+}
