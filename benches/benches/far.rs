@@ -5,6 +5,7 @@
     clippy::print_stdout,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::panic,
     reason = "the table is what this program is for"
 )]
 
@@ -102,7 +103,8 @@ fn hit(name: &str, url: &str, size: usize, above: Option<usize>) {
     let series = alternate([&plain, &|| serve(&cache)]);
     let stats = cache.stats();
     assert!(stats.hits > before && stats.misses.total() == 0, "{stats:?}");
-    let stored = above.map_or("not compressed".to_owned(), |above| format!("compressed above {above}"));
+    let stored =
+        above.map_or("not compressed".to_owned(), |above| format!("compressed above {above}"));
     print(&format!("{} KiB, {stored} | {name}", size >> 10), &series);
 }
 

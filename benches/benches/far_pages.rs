@@ -21,6 +21,10 @@ const CACHED: Form<'_> = Form::Cached("300");
 const ANNOUNCED: Form<'_> = Form::Announced("300");
 
 fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(url) = words.iter().find(|word| word.contains("://")) {
+        return times(url);
+    }
     let server = RedisServer::start(Flavour::Redis);
     let url = server.url();
     println!("medians of {SAMPLES} (min–max); µs of W2, all hits, on Redis by TCP\n");
@@ -35,7 +39,44 @@ fn main() {
     let [near, bounded] =
         [FragmentCache::in_memory(), cache(&url, "hit", |level| level.near_life(LONG))].map(hit);
     let [near, bounded] = alternate([&near, &bounded]);
-    println!("| {:.0} | {:.0} | {:.2} |", near.figure(), bounded.figure(), bounded.ratio(&near).figure());
+    println!(
+        "| {:.0} | {:.0} | {:.2} |",
+        near.figure(),
+        bounded.figure(),
+        bounded.ratio(&near).figure()
+    );
+}
+
+/// The pages' times on the server at `url`, for the peers' script: what, round trips and median
+/// nanoseconds, by tabs.
+fn times(url: &str) {
+    for engine in [Engine::MiniJinja, Engine::Tera] {
+        let prefix = format!("times-{engine:?}");
+        let bounded = cache(url, &prefix, |level| level.near_life(LONG));
+        let strict = cache(url, &prefix, |level| level);
+        let cold = cache(url, &prefix, FarLevel::without_near);
+        for (what, cache, form) in [
+            ("no near level", &cold, CACHED),
+            ("no near level, announced", &cold, ANNOUNCED),
+            ("near level, strict, announced", &strict, ANNOUNCED),
+            ("near level, bounded", &bounded, CACHED),
+        ] {
+            let render = page_of(cache.clone(), engine, Kind::W2, form);
+            let trips = round_trips(cache, &render);
+            let [times] = alternate([&render]);
+            println!("{engine:?}, {what}\t{trips}\t{:.0}", times.figure().median);
+        }
+    }
+}
+
+/// Round trips of one page: the least of several, since the keeper asks once a second.
+fn round_trips(cache: &FragmentCache, render: &Render) -> u64 {
+    let trips = (0..5).map(|_| {
+        let before = cache.health().round_trips;
+        render();
+        cache.health().round_trips - before
+    });
+    trips.min().unwrap_or_default()
 }
 
 /// Longer than the bench.
@@ -63,7 +104,14 @@ fn pages(engine: Engine, url: &str) {
     let warm = w2(&bounded, CACHED);
     row(engine, "near level, bounded", &bounded, &warm, ("in process", &in_process), Some(1.2));
     let warm = w2(&bounded, ANNOUNCED);
-    row(engine, "near level, bounded, announced", &bounded, &warm, ("in process", &in_process), None);
+    row(
+        engine,
+        "near level, bounded, announced",
+        &bounded,
+        &warm,
+        ("in process", &in_process),
+        None,
+    );
 
     let entries = mget(url, &prefix);
     let beside = ("MGET of 100 values", &entries as &dyn Fn() -> usize);
@@ -100,13 +148,7 @@ fn row(
     goal: Option<f64>,
 ) {
     let misses = cache.stats().misses.total();
-    // The least of several: the keeper asks once a second.
-    let trips = (0..5).map(|_| {
-        let before = cache.health().round_trips;
-        render();
-        cache.health().round_trips - before
-    });
-    let trips = trips.min().unwrap_or_default();
+    let trips = round_trips(cache, render);
     let [beside, ours] = alternate([beside, render]);
     assert_eq!(cache.stats().misses.total(), misses, "all are hits");
     let ratio: Series = ours.ratio(&beside);

@@ -25,9 +25,6 @@ Without --serve: renders the pages and prints what each step cost.
 
 Two processes with the same --database and the same --store are one site.";
 
-/// What begins the names of the settings that options stand for.
-const OPTION: &str = "option ";
-
 /// What was asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
@@ -36,23 +33,23 @@ pub(crate) struct Options {
     pub(crate) asks_for_help: bool,
     database: Option<PathBuf>,
     config: Option<PathBuf>,
-    /// Names and values as environment variables would have them.
-    settings: Vec<(&'static str, String)>,
+    /// What `--store` stands for: settings as environment variables would have them.
+    store: Vec<(&'static str, String)>,
+    near_life: Option<String>,
 }
 
 impl Options {
     pub(crate) fn parse(args: impl Iterator<Item = String>) -> anyhow::Result<Self> {
         let mut args = args.peekable();
         let mut options = Self::default();
-        let mut near_life = None;
         while let Some(arg) = args.next() {
             let mut value = || args.next().with_context(|| format!("{arg} of what?\n{USAGE}"));
             match arg.as_str() {
                 "--engine" => options.engine = Some(value()?.parse()?),
                 "--database" => options.database = Some(value()?.into()),
                 "--config" => options.config = Some(value()?.into()),
-                "--store" => options.settings = store(&value()?)?,
-                "--near-life" => near_life = Some(value()?),
+                "--store" => options.store = store(&value()?)?,
+                "--near-life" => options.near_life = Some(value()?),
                 "--serve" => {
                     let address = args.next_if(|next| !next.starts_with("--"));
                     let address = address.as_deref().unwrap_or("127.0.0.1:3000");
@@ -65,11 +62,11 @@ impl Options {
                 _ => bail!("{arg:?} is unknown\n{USAGE}"),
             }
         }
-        if let Some(life) = near_life {
-            let shared = options.config.is_some() || options.settings.len() > 1;
-            ensure!(shared, "--near-life is of a shared store; write --store redis://… too");
-            options.settings.push(("FAR__NEAR_LIFE", life));
-        }
+        let is_shared = options.config.is_some() || options.store.len() > 1;
+        ensure!(
+            is_shared || options.near_life.is_none(),
+            "--near-life is of a shared store; write --store redis://… too"
+        );
         Ok(options)
     }
 
@@ -79,9 +76,12 @@ impl Options {
             Some(path) => Config::from_file(path)?.with_env("FRAGCACHE_")?,
             None => Config::from_toml("type = 'memory'")?,
         };
-        // An option that is a setting like any other: it is checked like one.
-        let named = |(name, value): &(&str, String)| (format!("{OPTION}{name}"), value.clone());
-        Ok(config.with_variables(OPTION, self.settings.iter().map(named))?)
+        // Options are settings like any other, and checked like them. The prefixes are for errors.
+        let (store, near_life) = ("--store as ", "--near-life as ");
+        let given = self.store.iter().map(|(name, value)| (format!("{store}{name}"), value));
+        let config = config.with_variables(store, given)?;
+        let given = self.near_life.iter().map(|life| (format!("{near_life}FAR__NEAR_LIFE"), life));
+        Ok(config.with_variables(near_life, given)?)
     }
 
     /// The database of the web site.

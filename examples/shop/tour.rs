@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use fragcache::config::Config;
-use fragcache::{Clock as _, FragmentCache, MonotonicClock, Stats, fragment_key};
+use fragcache::{Clock as _, FragmentCache, Health, MonotonicClock, Stats, fragment_key};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::cell::Cell;
@@ -125,6 +125,11 @@ impl Tour {
         let cache = cache(engine, config, &clock, &log)?;
         // A shared store may remember the last tour.
         cache.clear()?;
+        if let Health { is_reachable: false, store: Some(_), last_fault: Some(fault), .. } =
+            cache.health()
+        {
+            bail!("there is nothing to measure without the store: {fault}");
+        }
         let database = Arc::new(Database::seeded()?);
         let views = Views::load(engine, &database, &cache)?;
         let uncached = Views::load(engine, &database, &FragmentCache::disabled())?;

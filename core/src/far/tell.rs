@@ -60,6 +60,7 @@ impl Far {
             let operations: Vec<_> = keys.iter().map(String::as_str).map(set).collect();
             self.link.run_anyway(&operations)?;
         }
+        self.fences.outdate();
         Ok(())
     }
 }

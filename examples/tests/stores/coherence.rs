@@ -12,7 +12,7 @@ fn stay_coherent(options: &[&str], near_life: Duration) {
     let folder = tempfile::tempdir().unwrap();
     let rush = Rush::new(two(&folder, options), near_life);
     rush.run(|rush| {
-        rush.go_on_for(30, true);
+        rush.go_on_for(20, true);
         for site in rush.sites() {
             assert!(site.count("found") > 0, "the store was of use");
             assert_eq!(site.count("pending_invalidations"), 0);

@@ -111,11 +111,15 @@ impl Rush {
     pub(crate) fn go_on_for(&self, count: u64, told: bool) {
         let changes = if told { &self.told } else { &self.changes };
         let counters = [changes, &self.pages[0], &self.pages[1]];
-        let ends = counters.map(|counter| counter.load(Ordering::Relaxed) + count);
-        eventually("prices change and pages are served", || {
-            self.ended.load(Ordering::Relaxed)
-                || counters.iter().zip(ends).all(|(now, end)| now.load(Ordering::Relaxed) >= end)
-        });
+        for _ in 0..count {
+            let next = counters.map(|counter| counter.load(Ordering::Relaxed) + 1);
+            eventually("prices change and pages are served", || {
+                let reached = counters.iter().zip(next);
+                let all =
+                    reached.into_iter().all(|(now, next)| now.load(Ordering::Relaxed) >= next);
+                all || self.ended.load(Ordering::Relaxed)
+            });
+        }
     }
 
     /// Waits until both sites say so of their store.

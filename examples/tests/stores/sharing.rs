@@ -62,10 +62,8 @@ fn shops_share_a_redis() {
 #[test]
 fn shops_share_a_folder() {
     let folder = tempfile::tempdir().unwrap();
-    for engine in ["minijinja", "tera"] {
-        let store = format!("file:{}", folder.path().join(engine).display());
-        what_one_stores_the_other_serves(&["--store", &store, "--engine", engine]);
-    }
+    let store = format!("file:{}", folder.path().join("fragments").display());
+    what_one_stores_the_other_serves(&["--store", &store, "--engine", "tera"]);
 }
 
 #[test]

@@ -37,7 +37,9 @@ impl Dialer {
         let wire = match self.connect(deadline) {
             Ok(socket) => match &self.tls {
                 None => Wire::plain(socket),
-                Some(tls) => Wire::tls(socket, tls, deadline).map_err(|error| self.no_tls(&error))?,
+                Some(tls) => {
+                    Wire::tls(socket, tls, deadline).map_err(|error| self.no_tls(&error))?
+                }
             },
             Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(self.too_late()),
             Err(error) => return Err(fault::unreachable(&self.place, &error)),

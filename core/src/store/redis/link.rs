@@ -101,7 +101,9 @@ impl LinkState {
         let mut status = self.status.lock();
         loop {
             match &*status {
-                Status::Up(connection) if spent.is_none_or(|spent| !Arc::ptr_eq(spent, connection)) => {
+                Status::Up(connection)
+                    if spent.is_none_or(|spent| !Arc::ptr_eq(spent, connection)) =>
+                {
                     return Ok(Arc::clone(connection));
                 }
                 Status::Down(error) => return Err(error.clone()),

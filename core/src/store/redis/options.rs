@@ -187,12 +187,13 @@ impl RedisOptions {
             connect_timeout: self.connect_timeout,
         };
         let database = dialer.database;
-        let link = Link::new(dialer, self.operation_timeout, self.queue_length).map_err(|error| {
-            Error::new(
-                ErrorKind::Io,
-                format!("the thread that speaks to Redis does not start: {}", one_line(&error)),
-            )
-        })?;
+        let link =
+            Link::new(dialer, self.operation_timeout, self.queue_length).map_err(|error| {
+                Error::new(
+                    ErrorKind::Io,
+                    format!("the thread that speaks to Redis does not start: {}", one_line(&error)),
+                )
+            })?;
         Ok(RedisStore { link, place: address.place, database })
     }
 }

@@ -54,7 +54,8 @@ impl Reconnect {
                         return;
                     }
                     let gone = connection.watch();
-                    let down = |what| StoreError::new(Fault::Unreachable, format!("{place} {what}"));
+                    let down =
+                        |what| StoreError::new(Fault::Unreachable, format!("{place} {what}"));
                     self.state.set(match gone {
                         Gone::Closed => return,
                         Gone::HungUp => Status::Trying,

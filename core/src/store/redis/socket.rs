@@ -17,8 +17,8 @@ pub(super) enum Socket {
 
 /// The socket until a deadline, after which it fails with [`io::ErrorKind::TimedOut`].
 pub(super) struct Until<'a> {
-    pub(super) socket: &'a Socket,
-    pub(super) deadline: Instant,
+    socket: &'a Socket,
+    deadline: Instant,
 }
 
 #[derive(Clone, Copy)]

@@ -15,7 +15,13 @@ const TLS_BUFFER: usize = 16 << 10;
 /// A socket, with or without TLS on it, until it is closed.
 pub(super) struct Wire {
     socket: RwLock<Option<Socket>>,
-    tls: Option<Mutex<ClientConnection>>,
+    tls: Option<Mutex<Tunnel>>,
+}
+
+struct Tunnel {
+    session: ClientConnection,
+    /// What has come and is not deciphered yet, since the session takes only so much at a time.
+    unread: Vec<u8>,
 }
 
 /// The reading side until a deadline. One at a time.
@@ -37,18 +43,19 @@ impl Wire {
         while session.is_handshaking() {
             session.complete_io(&mut socket.until(deadline))?;
         }
-        Ok(Self { socket: RwLock::new(Some(socket)), tls: Some(Mutex::new(session)) })
+        let tunnel = Tunnel { session, unread: Vec::new() };
+        Ok(Self { socket: RwLock::new(Some(socket)), tls: Some(Mutex::new(tunnel)) })
     }
 
     /// Sends all of this. One at a time.
     pub(super) fn send(&self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
-        let Some(session) = &self.tls else {
+        let Some(tunnel) = &self.tls else {
             return self.on_socket(|socket| socket.until(deadline).write_all(bytes));
         };
         let mut encrypted = Vec::with_capacity(bytes.len() + 64);
         {
             // Not held while the socket is waited for, since who reads needs it.
-            let mut session = session.lock();
+            let session = &mut tunnel.lock().session;
             session.writer().write_all(bytes)?;
             while session.wants_write() {
                 session.write_tls(&mut encrypted)?;
@@ -94,27 +101,46 @@ impl Wire {
     }
 }
 
-impl Read for Reader<'_> {
+impl Tunnel {
+    /// What is there of the deciphered bytes; [`io::ErrorKind::WouldBlock`] for none.
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let Some(session) = &self.wire.tls else {
-            return self.wire.read(bytes, self.deadline);
-        };
         loop {
-            match session.lock().reader().read(bytes) {
+            match self.session.reader().read(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return done,
             }
+            if self.unread.is_empty() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let taken = self.session.read_tls(&mut self.unread.as_slice())?;
+            self.unread.drain(..taken);
+            self.session.process_new_packets().map_err(io::Error::other)?;
+        }
+    }
+
+    /// Nothing more comes.
+    fn end(&mut self) -> io::Result<()> {
+        self.session.read_tls(&mut io::empty())?;
+        self.session.process_new_packets().map_err(io::Error::other)?;
+        Ok(())
+    }
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let Some(tunnel) = &self.wire.tls else {
+            return self.wire.read(bytes, self.deadline);
+        };
+        loop {
+            match tunnel.lock().read(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            // The session is not held meanwhile, since who writes needs it.
             let mut buffer = [0; TLS_BUFFER];
-            let count = self.wire.read(&mut buffer, self.deadline)?;
-            let mut encrypted = &buffer[..count];
-            let mut session = session.lock();
-            loop {
-                // Also when there is nothing, which tells the session of the end.
-                session.read_tls(&mut encrypted)?;
-                session.process_new_packets().map_err(io::Error::other)?;
-                if encrypted.is_empty() {
-                    break;
-                }
+            match self.wire.read(&mut buffer, self.deadline)? {
+                0 => tunnel.lock().end()?,
+                count => tunnel.lock().unread.extend_from_slice(&buffer[..count]),
             }
         }
     }
