@@ -59,6 +59,7 @@ impl Process {
         }
     }
 
+    #[allow(dead_code, reason = "the bench tells and hears by itself")]
     pub(crate) fn ask(&mut self, order: &str) -> String {
         self.tell(order);
         self.hear()

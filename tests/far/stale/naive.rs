@@ -68,7 +68,7 @@ impl Naive {
     fn stored(&self, shape: Shape) -> Option<String> {
         let stored = self.get(&entry(shape))?;
         let (versions, text) = stored.split_once('|').unwrap();
-        let present = self.has_versions().then(|| self.versions(shape)).unwrap_or_default();
+        let present = if self.has_versions() { self.versions(shape) } else { String::new() };
         (versions == present).then(|| text.to_owned())
     }
 }
