@@ -75,12 +75,13 @@ impl Site {
         };
         let mut times = std::thread::scope(|threads| {
             let make_pages = &make_pages;
-            let all: Vec<_> =
-                (0..THREADS).map(|n| threads.spawn(move || make_pages(n))).collect();
+            let all: Vec<_> = (0..THREADS).map(|n| threads.spawn(move || make_pages(n))).collect();
             let end = End(&self.is_over);
             happens();
             drop(end);
-            all.into_iter().flat_map(|thread| thread.join().expect("no page fails")).collect::<Vec<_>>()
+            all.into_iter()
+                .flat_map(|thread| thread.join().expect("no page fails"))
+                .collect::<Vec<_>>()
         });
         times.sort_unstable();
         Times(times)

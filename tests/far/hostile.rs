@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use fragcache::store::{RedisOptions, RedisStore};
-use fragcache::{
-    ErrorKind, FarLevel, Fragment, FragmentCache, RefusalReason, fragment_key,
-};
 use fragcache::testing::Recorder;
+use fragcache::{ErrorKind, FarLevel, Fragment, FragmentCache, RefusalReason, fragment_key};
 use fragcache_servers::{Flavour, RedisServer, Setup};
 
 fn open(url: &str) -> RedisStore {

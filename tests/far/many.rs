@@ -141,7 +141,8 @@ pub(super) fn release(given: &[String]) {
     let level = FarLevel::new(open(url)).without_near();
     let cache = FragmentCache::builder().far(level).build().unwrap();
     // Lives as long as the process.
-    let source: &str = format!("{{% cache 300, 'row', id %}}{words} {{{{ id }}}}{{% endcache %}}").leak();
+    let source: &str =
+        format!("{{% cache 300, 'row', id %}}{words} {{{{ id }}}}{{% endcache %}}").leak();
     let page: Box<dyn Fn(u64) -> String> = if engine == "tera" {
         let mut tera = tera::Tera::default();
         fragcache_tera::add_to_tera(&mut tera, cache.clone()).unwrap();

@@ -46,9 +46,10 @@ impl Proof {
         self.verified.fetch_max(moment.to_bits(), Ordering::Relaxed);
     }
 
-    /// Whether nobody has to ask again within `life` of the last time.
+    /// Whether nobody has to ask again within `life` of the last time. Never without a life, also if
+    /// `now` is by a clock that is a little behind.
     pub(crate) fn suffices(&self, life: Duration, now: Moment) -> bool {
-        now < self.verified().saturating_after(life)
+        !life.is_zero() && now < self.verified().saturating_after(life)
     }
 
     /// Bytes that it takes.

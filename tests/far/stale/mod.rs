@@ -16,8 +16,8 @@ use std::time::Duration;
 use fragcache::store::{Operation, Store};
 
 use super::process::{Process, answer, orders};
-pub(crate) use scheme::{Scheme, open};
 use scheme::{SORTS, Shape};
+pub(crate) use scheme::{Scheme, open};
 use truth::{KEYS, Truth};
 
 /// How many processes there are.

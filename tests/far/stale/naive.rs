@@ -48,7 +48,8 @@ impl Naive {
             }
             values = self.store.get_many(&names).unwrap();
         }
-        let text = |value: Option<Vec<u8>>| value.map_or("0".into(), |it| String::from_utf8(it).unwrap());
+        let text =
+            |value: Option<Vec<u8>>| value.map_or("0".into(), |it| String::from_utf8(it).unwrap());
         values.into_iter().map(|value| text(value) + " ").collect()
     }
 
