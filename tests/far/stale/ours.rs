@@ -37,12 +37,18 @@ impl Clock for HoursAhead {
         let hours = self.hours.load(Ordering::SeqCst);
         self.clock.now() + Duration::from_secs(3600 * hours)
     }
+
+    fn recent(&self) -> Duration {
+        let hours = self.hours.load(Ordering::SeqCst);
+        self.clock.recent() + Duration::from_secs(3600 * hours)
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Ours {
     cache: FragmentCache,
     clock: HoursAhead,
+    front: Front,
 }
 
 impl Ours {
@@ -55,7 +61,7 @@ impl Ours {
         };
         let clock = HoursAhead::default();
         let builder = FragmentCache::builder().clock(clock.clone()).default_timeout(None);
-        Self { cache: builder.far(level).build().unwrap(), clock }
+        Self { cache: builder.far(level).build().unwrap(), clock, front }
     }
 
     fn text(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> (String, bool) {
@@ -112,7 +118,9 @@ impl Cached for Ours {
     }
 
     fn settle(&self) {
-        self.clock.hours.fetch_add(1, Ordering::SeqCst);
+        if self.front == Front::Bounded {
+            self.clock.hours.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 
