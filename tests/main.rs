@@ -13,6 +13,7 @@ mod config;
 mod corpus;
 mod errors;
 mod facts;
+mod far;
 mod files;
 mod flask;
 mod follow;

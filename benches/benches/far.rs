@@ -93,7 +93,8 @@ fn hit(name: &str, url: &str, size: usize, above: Option<usize>) {
     serve(&heard);
     let mut reads = listening.heard();
     reads.retain(|keys| keys.iter().any(|key| key.contains(":e:")));
-    let [keys] = &reads[..] else { panic!("one round trip, not {reads:?}") };
+    assert_eq!(reads.len(), 1, "one round trip: {reads:?}");
+    let keys = &reads[0];
 
     let cache = cache(FarLevel::new(store(url)));
     serve(&cache);

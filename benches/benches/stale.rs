@@ -6,6 +6,7 @@
 #![allow(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::print_stdout,
     clippy::unwrap_used,
     reason = "the table is what this program is for"
@@ -24,7 +25,7 @@ const ROUNDS: u64 = 3000;
 
 fn main() {
     if let Some(given) = process::given() {
-        return stale::take_part(&given);
+        return stale::take_part(&given[1..]);
     }
     let most = std::env::var("FRAGCACHE_STALE_ROUNDS");
     let most = most.map_or(ROUNDS, |text| text.parse().expect("a number of rounds"));

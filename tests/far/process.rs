@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
 /// What the process is given, one on a line.
@@ -49,6 +49,17 @@ impl Process {
         self.from.recv_timeout(PATIENCE).expect("the process tells something")
     }
 
+    /// What it has told by now, if anything.
+    #[allow(dead_code, reason = "the bench waits for each answer")]
+    pub(crate) fn heard(&mut self) -> Option<String> {
+        match self.from.try_recv() {
+            Ok(told) => Some(told),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => panic!("the process has ended"),
+        }
+    }
+
+    #[allow(dead_code, reason = "the bench tells and hears by itself")]
     pub(crate) fn ask(&mut self, order: &str) -> String {
         self.tell(order);
         self.hear()

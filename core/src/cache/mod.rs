@@ -170,7 +170,8 @@ impl FragmentCache {
     }
 
     /// The read point of data that is read from now on, for all namespaces of this cache; see
-    /// [`ReadPoint`]. With a far store, one round trip at most every 100 ms.
+    /// [`ReadPoint`]. With a far store, one round trip at most every 100 ms, and one after an
+    /// invalidation of this process.
     pub fn begin(&self) -> ReadPoint {
         self.shared.fresh.settle(self.moment());
         let near = self.shared.fresh.now();

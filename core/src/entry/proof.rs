@@ -12,7 +12,7 @@ use crate::sync::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub(crate) struct Proof {
     versions: Box<[(Label, LabelVersion)]>,
-    /// When the versions were read.
+    /// When the versions had been read: not before, as whoever began in between may be older.
     since: Moment,
     verified: AtomicU64,
 }

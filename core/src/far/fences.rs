@@ -25,7 +25,8 @@ const FENCES: usize = 256;
 /// A snapshot that is no older than this is as good as a new one.
 const RECENT: Duration = Duration::from_millis(if cfg!(fragcache_shuttle) { 0 } else { 100 });
 
-/// Snapshots that read points may refer to: at least 25 s of them.
+/// Snapshots that read points may refer to: 25 s of them, or less where this process invalidates more
+/// often than a snapshot lasts.
 const KEPT: usize = 256;
 
 /// The versions of all fences at one time.

@@ -119,7 +119,16 @@ impl Far {
         operations.push(Operation::Get { key: &lease });
         operations.push(Operation::Get { key: &entry });
         operations.extend(keys.iter().map(|key| Operation::Get { key }));
-        let replies = self.run(&operations)?;
+        let replies = match self.run(&operations) {
+            Ok(replies) => replies,
+            Err(error) => {
+                // It may have been taken all the same.
+                if error.0.is_some() {
+                    self.errands.release(lease, token);
+                }
+                return Err(error);
+            }
+        };
         let leads = replies.first() == Some(&Reply::Done(true));
         if leads {
             self.leases.hold(lease.clone(), token, instant() + ttl / 3);
@@ -151,6 +160,10 @@ impl Far {
             }
         }
         if !leads {
+            if !force && !holder.as_deref().is_some_and(leases::is_ours) {
+                // Nobody renders: it was given back just now, or is somebody else's record.
+                return self.prepare(asked, missed, inherited, true, fresh);
+            }
             let unshared = holder.as_deref() == Some(leases::UNSHARED);
             return Ok(if unshared { Prepared::Unshared } else { Prepared::Busy });
         }
@@ -234,7 +247,7 @@ impl Far {
             self.errands.touch(keys.into_iter().map(|key| (key, self.version_life())));
         }
         let verified = fill.verified.min(evidence.verified);
-        Ok(Proof::new(versions, fill.verified, verified))
+        Ok(Proof::new(versions, self.moment(), verified))
     }
 
     /// Fences that stand for too many labels vouch for their versions since the read point; that what

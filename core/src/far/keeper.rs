@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::errands::{Errands, Waiting};
-use super::leases::{UNSHARED, UNSHARED_FOR};
+use super::leases::{Token, UNSHARED, UNSHARED_FOR};
 use super::{Far, values};
 use crate::clock::instant;
 use crate::error::{Error, ErrorKind};
@@ -21,6 +21,9 @@ const ROUND: Duration = Duration::from_secs(1);
 /// The first pause before a pending invalidation is tried again, and the longest.
 const RETRIES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
+/// Most leases that wait to be given back; more are left to the ends of their lives.
+const MAX_RELEASED: usize = 16_384;
+
 /// What the keeper keeps: a far level with the near one's freshness.
 pub(crate) trait Kept: Send + Sync + 'static {
     fn far(&self) -> Option<&Far>;
@@ -34,6 +37,8 @@ pub(crate) struct Keeper {
     tell_at: Instant,
     tell_pause: Duration,
     was_away: bool,
+    /// Leases that could not be given back yet.
+    released: Vec<(String, Token)>,
 }
 
 impl Keeper {
@@ -47,8 +52,13 @@ impl Keeper {
     #[cfg(not(fragcache_shuttle))]
     pub(crate) fn start<K: Kept>(kept: Weak<K>, errands: Arc<Errands>) -> Result<(), Error> {
         let now = instant();
-        let mut keeper =
-            Self { round_at: now, tell_at: now, tell_pause: RETRIES.0, was_away: false };
+        let mut keeper = Self {
+            round_at: now,
+            tell_at: now,
+            tell_pause: RETRIES.0,
+            was_away: false,
+            released: Vec::new(),
+        };
         let rounds = move || {
             let mut waiting = Waiting::default();
             loop {
@@ -89,9 +99,15 @@ impl Keeper {
         if self.round_at <= now {
             self.round(far, now);
         }
+        // A call that failed may have taken a lease all the same: while it lives, others would wait.
+        self.released.extend(waiting.released);
+        let surplus = self.released.len().saturating_sub(MAX_RELEASED);
+        self.released.drain(..surplus);
         if !far.is_away() {
-            // Whatever fails here is made good by the ends of the leases' and the records' lives.
-            let _ = far.return_leases(&waiting.released, &waiting.unshared);
+            // Whatever else fails here is made good by the ends of the leases' and the records' lives.
+            if far.return_leases(&self.released, &waiting.unshared).is_ok() {
+                self.released.clear();
+            }
             let _ = far.renew_records(&waiting.touched);
             let _ = far.renew_leases();
         }
@@ -124,8 +140,11 @@ impl Keeper {
             self.tell_at = now;
             return;
         }
-        if now < self.tell_at || far.is_away() {
-            self.tell_at = self.tell_at.max(now + RETRIES.0 / 2);
+        if now < self.tell_at {
+            return;
+        }
+        if far.is_away() {
+            self.tell_at = now + RETRIES.0 / 2;
             return;
         }
         let pending = far.pending.all();
@@ -168,7 +187,7 @@ impl Far {
 
     fn return_leases(
         &self,
-        released: &[(String, super::leases::Token)],
+        released: &[(String, Token)],
         unshared: &[String],
     ) -> Result<(), StoreError> {
         let mut operations = Vec::with_capacity(released.len() + unshared.len());

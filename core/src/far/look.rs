@@ -135,7 +135,10 @@ impl Far {
         entry: &Entry,
         labels: &Labels,
     ) -> Result<Result<(), MissReason>, Away> {
-        let Some(proof) = entry.proof() else { return Ok(Err(MissReason::Unverified)) };
+        // One without versions was rendered while the store was away.
+        let Some(proof) = entry.proof().filter(|proof| !proof.versions().is_empty()) else {
+            return Ok(Err(MissReason::Unverified));
+        };
         let moment = self.moment();
         let asked: Vec<Label> = proof.versions().iter().map(|&(label, _)| label).collect();
         let known = self.read_versions(&asked)?;
@@ -261,7 +264,8 @@ impl Far {
             last,
             render_time: Duration::from_micros(decoded.render_time),
             began: read.mark,
-            proof: Some(Proof::new(versions, read.moment, read.moment)),
+            // Read by now, and perhaps not much sooner.
+            proof: Some(Proof::new(versions, self.moment(), read.moment)),
         };
         Some(Entry {
             body: (asked.body)(decoded.body),

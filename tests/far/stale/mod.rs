@@ -48,7 +48,7 @@ pub(crate) fn run(scheme: Scheme, place: &str, arguments: &[&str], rounds: Round
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("truth");
     Truth::create(&file);
-    let given = [scheme.name(), place, file.to_str().unwrap()];
+    let given = ["torture", scheme.name(), place, file.to_str().unwrap()];
     let mut processes: Vec<Process> =
         (0..PROCESSES).map(|_| Process::start(arguments, &given)).collect();
     let mut evictor = Evictor::new(scheme, place);
@@ -188,16 +188,12 @@ fn check(cached: &dyn scheme::Cached, truth: &Truth) -> String {
     let mut hits = [0; SORTS];
     let mut stale = BTreeMap::new();
     for shape in Shape::all() {
-        let rendered = std::cell::Cell::new(false);
-        let read = |key| {
-            rendered.set(true);
-            truth.of(key)
-        };
-        let (text, expected) = (cached.serve(shape, &read), shape.text(|key| truth.of(key)));
+        let read = |key| truth.of(key);
+        let ((text, is_rendered), expected) = (cached.serve(shape, &read), shape.text(read));
         if text != expected {
             stale.insert(format!("{shape:?}"), format!("{text} for {expected}"));
         }
-        hits[shape.sort()] += u64::from(!rendered.get());
+        hits[shape.sort()] += u64::from(!is_rendered);
     }
     let hits: Vec<String> = hits.iter().map(u64::to_string).collect();
     let stale: Vec<String> = stale.iter().map(|(shape, text)| format!("{shape} {text}")).collect();

@@ -68,32 +68,32 @@ impl Naive {
     fn stored(&self, shape: Shape) -> Option<String> {
         let stored = self.get(&entry(shape))?;
         let (versions, text) = stored.split_once('|').unwrap();
-        let present = self.has_versions().then(|| self.versions(shape)).unwrap_or_default();
+        let present = if self.has_versions() { self.versions(shape) } else { String::new() };
         (versions == present).then(|| text.to_owned())
     }
 }
 
 impl Cached for Naive {
-    fn serve(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> String {
+    fn serve(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> (String, bool) {
         if let Some(text) = self.stored(shape) {
-            return text;
+            return (text, false);
         }
         if self.scheme != Scheme::Lock {
-            return self.render(shape, read);
+            return (self.render(shape, read), true);
         }
         let (lock, token) = (entry(shape).replace(":e:", ":l:"), fastrand::u64(..).to_le_bytes());
         for _ in 0..LOOKS {
             if self.store.add(&lock, &token, LIFE).unwrap() {
                 let text = self.render(shape, read);
                 self.store.compare_and_delete(&lock, &token).unwrap();
-                return text;
+                return (text, true);
             }
             if let Some(text) = self.stored(shape) {
-                return text;
+                return (text, false);
             }
             std::thread::yield_now();
         }
-        shape.text(read)
+        (shape.text(read), true)
     }
 
     fn changed(&self, key: usize, random: &mut fastrand::Rng) {

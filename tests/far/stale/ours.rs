@@ -1,5 +1,6 @@
 //! fragcache, with all the ways in which a fragment learns what it depends on.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -36,12 +37,18 @@ impl Clock for HoursAhead {
         let hours = self.hours.load(Ordering::SeqCst);
         self.clock.now() + Duration::from_secs(3600 * hours)
     }
+
+    fn recent(&self) -> Duration {
+        let hours = self.hours.load(Ordering::SeqCst);
+        self.clock.recent() + Duration::from_secs(3600 * hours)
+    }
 }
 
 #[derive(Debug)]
 pub(super) struct Ours {
     cache: FragmentCache,
     clock: HoursAhead,
+    front: Front,
 }
 
 impl Ours {
@@ -54,15 +61,20 @@ impl Ours {
         };
         let clock = HoursAhead::default();
         let builder = FragmentCache::builder().clock(clock.clone()).default_timeout(None);
-        Self { cache: builder.far(level).build().unwrap(), clock }
+        Self { cache: builder.far(level).build().unwrap(), clock, front }
     }
 
-    fn row(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> Arc<str> {
+    fn text(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> (String, bool) {
         let fragment = Fragment::new(key(shape));
+        let is_rendered = Cell::new(false);
         let render = |fragment: &Fragment, body: &dyn Fn() -> String| {
-            self.cache.render(fragment, body).unwrap()
+            let body = || {
+                is_rendered.set(true);
+                body()
+            };
+            self.cache.render(fragment, body).unwrap().to_string()
         };
-        match shape {
+        let text = match shape {
             Shape::Row(row) => render(&fragment.tags([tag(row)]), &|| shape.text(read)),
             Shape::Late(row) => render(&fragment, &|| {
                 let text = shape.text(read);
@@ -76,18 +88,17 @@ impl Ours {
                 point.scope(|| render(&fragment, &|| text.clone()))
             }
             Shape::Page => render(&fragment, &|| {
-                let row = |row| {
-                    self.row(if row % 2 == 0 { Shape::Row(row) } else { Shape::Late(row) }, read)
-                };
-                (0..KEYS).map(row).map(|text| text.to_string()).collect()
+                let inner = |row| if row % 2 == 0 { Shape::Row(row) } else { Shape::Late(row) };
+                (0..KEYS).map(|row| self.text(inner(row), read).0).collect()
             }),
-        }
+        };
+        (text, is_rendered.get())
     }
 }
 
 impl Cached for Ours {
-    fn serve(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> String {
-        self.row(shape, read).to_string()
+    fn serve(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> (String, bool) {
+        self.text(shape, read)
     }
 
     fn changed(&self, row: usize, random: &mut fastrand::Rng) {
@@ -107,7 +118,9 @@ impl Cached for Ours {
     }
 
     fn settle(&self) {
-        self.clock.hours.fetch_add(1, Ordering::SeqCst);
+        if self.front == Front::Bounded {
+            self.clock.hours.fetch_add(1, Ordering::SeqCst);
+        }
     }
 }
 

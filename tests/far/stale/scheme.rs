@@ -140,8 +140,9 @@ impl Shape {
 
 /// A cache in one process.
 pub(super) trait Cached {
-    /// The shape's text, from the cache or rendered from what `read` finds.
-    fn serve(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> String;
+    /// The shape's text, from the cache or rendered from what `read` finds, and whether it was
+    /// rendered.
+    fn serve(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> (String, bool);
 
     /// One of the numbers has changed.
     fn changed(&self, key: usize, random: &mut fastrand::Rng);

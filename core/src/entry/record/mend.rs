@@ -12,6 +12,7 @@ use super::{
 const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// What the signed records among the released ones are signed with.
+#[cfg_attr(not(feature = "mac"), allow(dead_code, reason = "signatures are a feature"))]
 pub(crate) const SAMPLE_SECRET: &[u8] = b"the secret of the sample records";
 
 /// These bytes as a record without a signature: magic, format, flags, the lengths before the

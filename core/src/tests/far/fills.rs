@@ -232,3 +232,20 @@ fn what_is_around_a_fragment_that_was_served_unasked_is_stored_if_nothing_has_ha
     other.cache.render(&fragment("page"), body).unwrap();
     assert_eq!(&*one.say("page", "unused"), "markup");
 }
+
+#[test]
+fn a_foreign_record_in_the_place_of_a_lease_keeps_nobody_from_storing() {
+    let (one, other, store) = Front::Strict.two();
+    let mut lease = None;
+    let body = || {
+        lease = store.inner().keys().into_iter().find(|key| key.contains(":l:"));
+        "old"
+    };
+    one.cache.render(&fragment("row"), body).unwrap();
+    crate::store::Store::set(&store, &lease.unwrap(), b"somebody's", Duration::from_secs(3600))
+        .unwrap();
+    one.cache.delete(&fragment_key!("row")).unwrap();
+    assert_eq!(&*other.say("row", "new"), "new");
+    assert_eq!(&*one.say("row", "newer"), "new");
+    assert_eq!(other.cache.stats().bypasses, 0);
+}

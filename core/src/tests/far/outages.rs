@@ -107,3 +107,49 @@ fn i1_metadata_that_the_store_forgot_is_a_miss() {
         assert_eq!(one.get("row").as_deref(), Some("new"), "stored again with new versions");
     }
 }
+
+#[test]
+fn i1_what_was_rendered_without_the_store_is_asked_for_once_it_is_back() {
+    for front in FRONTS {
+        let (one, other, store) = front.two();
+        store.fail(Fault::Unreachable);
+        one.say("row", "old");
+        store.heal();
+        until("it is well again", || one.cache.health().is_reachable);
+        other.cache.delete(&fragment_key!("row")).unwrap();
+        if front == Front::Bounded {
+            one.distrust();
+        }
+        assert_eq!(&*one.say("row", "new"), "new", "{front:?}");
+    }
+}
+
+#[test]
+fn a_lease_that_was_taken_by_a_call_that_failed_is_given_back() {
+    let (one, other, store) = Front::Strict.two();
+    one.say("another", "so that only the lease is missing");
+    store.fail_after_effect(Fault::Deadline);
+    one.say("row", "old");
+    store.heal();
+    until("it is well again", || one.cache.health().is_reachable);
+    until("no lease is left", || !store.inner().keys().iter().any(|key| key.contains(":l:")));
+    assert_eq!(&*other.say("row", "new"), "new");
+    assert_eq!(other.cache.stats().bypasses, 0);
+}
+
+#[test]
+fn what_is_pending_is_told_however_busy_the_keeper_is() {
+    let (one, _, store) = Front::Strict.two();
+    one.say("row", "old");
+    store.fail_writes(Fault::Refused);
+    assert_eq!(one.cache.clear().unwrap(), Deletion::Pending);
+    store.heal();
+    until("it is told", || {
+        // A lease that is given back wakes the keeper.
+        let failed: Result<_, crate::Error> = one.cache.try_render(&fragment("fails"), || {
+            Err::<String, _>(crate::Error::new(ErrorKind::Io, "no database"))
+        });
+        failed.unwrap_err();
+        one.cache.health().pending_invalidations == 0
+    });
+}

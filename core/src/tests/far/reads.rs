@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::super::{INVALIDATIONS, fragment};
 use super::{FRONTS, Front, NEAR_LIFE};
-use crate::{Fragment, MissReason, fragment_key};
+use crate::testing::ManualClock;
+use crate::{Clock, Fragment, MissReason, fragment_key};
 
 #[test]
 fn what_one_process_stores_another_is_served() {
@@ -156,4 +157,31 @@ fn i1_what_is_around_a_fragment_is_trusted_no_longer_than_that() {
     assert_eq!(&*page(), "[old]");
     other.clock.advance(NEAR_LIFE / 2);
     assert_eq!(&*page(), "[new]", "its life counts from when the card was asked about");
+}
+
+/// A clock that is cheap to read, and behind.
+#[derive(Debug, Default)]
+struct Behind(ManualClock);
+
+impl Clock for Behind {
+    fn now(&self) -> Duration {
+        self.0.now() + Duration::from_millis(10)
+    }
+
+    fn recent(&self) -> Duration {
+        self.0.now()
+    }
+}
+
+#[test]
+fn i1_a_strict_near_level_asks_also_by_a_clock_that_is_behind() {
+    let store = super::store();
+    let level = || crate::FarLevel::new(store.clone());
+    let cache = || crate::FragmentCache::builder().clock(Behind::default()).far(level());
+    let (one, other) = (cache().build().unwrap(), cache().build().unwrap());
+    let row = fragment("row");
+    one.render(&row, || "old").unwrap();
+    assert_eq!(&*one.render(&row, || "unused").unwrap(), "old");
+    other.delete(&fragment_key!("row")).unwrap();
+    assert_eq!(&*one.render(&row, || "new").unwrap(), "new");
 }

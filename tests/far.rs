@@ -1,0 +1,37 @@
+//! The far level against real servers, with real processes.
+
+mod faults;
+mod hostile;
+mod many;
+mod process;
+mod stale;
+mod torture;
+
+use process::Process;
+
+/// Leads a process of this program to [`the_other_side`].
+const OTHER_SIDE: [&str; 3] = ["--exact", "far::the_other_side", "--nocapture"];
+
+/// Starts another process, which plays a part.
+fn play(part: &str, given: &[&str]) -> Process {
+    Process::start(&OTHER_SIDE, &[&[part], given].concat())
+}
+
+/// Where processes that tests start do what they are told.
+#[test]
+fn the_other_side() {
+    let Some(given) = process::given() else {
+        let mut echo = play("echo", &[]);
+        assert_eq!(echo.ask("hello"), "hello");
+        return;
+    };
+    let (part, given) = given.split_first().unwrap();
+    match part.as_str() {
+        "echo" => process::orders().for_each(|order| process::answer(&order)),
+        "hold on" => many::hold_on(given),
+        "off" => many::off(given),
+        "release" => many::release(given),
+        "torture" => stale::take_part(given),
+        part => panic!("nobody plays {part}"),
+    }
+}
