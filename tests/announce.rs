@@ -16,8 +16,7 @@ const LOOP: &str = "{% for id in ids %}{% cache 300, \"row\", id, tags=[\"row:\"
 fn minijinja(cache: FragmentCache, head: &str) -> String {
     let mut env = minijinja::Environment::new();
     fragcache_minijinja::add_to_environment(&mut env, cache).unwrap();
-    let source = format!("{head}{LOOP}");
-    fragcache_minijinja::add_template(&mut env, "page.html", &source).unwrap();
+    fragcache_minijinja::add_template(&mut env, "page.html", format!("{head}{LOOP}")).unwrap();
     let ids: Vec<usize> = (0..100).collect();
     env.get_template("page.html").unwrap().render(minijinja::context! { ids }).unwrap()
 }

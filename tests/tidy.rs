@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::fixtures;
 
-const PACKAGES: [&str; 4] = ["core", "minijinja-ext", "tera-ext", "servers"];
+const PACKAGES: [&str; 5] = ["core", "minijinja-ext", "tera-ext", "cli", "servers"];
 const MOST_LINES: usize = 500;
 
 fn root() -> PathBuf {
@@ -123,14 +123,20 @@ fn the_pages_name_no_file_that_is_gone() {
         "COMPATIBILITY.md",
         "CONTRIBUTING.md",
         "benches/README.md",
+        "docs/cli.md",
         "docs/config.md",
         "docs/deleting.md",
+        "docs/files.md",
         "docs/keys.md",
         "docs/nesting.md",
         "docs/observing.md",
+        "docs/operation.md",
+        "docs/own-store.md",
         "docs/read-points.md",
+        "docs/redis.md",
         "docs/rust.md",
         "docs/stale-windows.md",
+        "docs/stores.md",
         "docs/tags.md",
         "docs/templates.md",
         "docs/testing.md",

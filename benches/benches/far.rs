@@ -1,17 +1,22 @@
-//! What a read of a far store costs, beside the same read by the client it is made with, against a
-//! real server. `servers/install` fetches the server.
+//! What a read of a far store costs, and a hit there, beside the same read by the client it is made
+//! with, against real servers. `servers/install` fetches them. Whole pages are in `far_pages`.
 
 #![allow(
     clippy::print_stdout,
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
     reason = "the table is what this program is for"
 )]
 
 use std::sync::Mutex;
 use std::time::Duration;
 
-use fragcache::store::{Operation, RedisOptions, Store};
-use fragcache_benches::sampling::{SAMPLES, alternate};
+use fragcache::store::{Operation, RedisOptions, RedisStore, Store};
+use fragcache::{FarLevel, Fragment, FragmentCache, fragment_key};
+use fragcache_benches::listening::Listening;
+use fragcache_benches::pages::body;
+use fragcache_benches::sampling::{SAMPLES, Series, alternate};
 use fragcache_servers::{Flavour, RedisServer};
 
 /// What a hit with its labels reads.
@@ -21,37 +26,109 @@ fn main() {
     println!("medians of {SAMPLES} (min–max); µs of one MGET of {} keys\n", KEYS.len());
     println!("| server | plain connection | store | store / plain | goal | |");
     println!("|---|---|---|---|---|---|");
-    for flavour in Flavour::ALL {
-        let server = RedisServer::start(flavour);
-        row(&format!("{flavour:?}, TCP"), &server.url());
-        row(&format!("{flavour:?}, socket"), &server.unix_url());
+    let servers = Flavour::ALL.map(|flavour| (flavour, RedisServer::start(flavour)));
+    for (flavour, server) in &servers {
+        read(&format!("{flavour:?}, TCP"), &server.url());
+        read(&format!("{flavour:?}, socket"), &server.unix_url());
+    }
+    println!("\nmedians of {SAMPLES} (min–max); µs of a hit, and of one MGET of what it reads\n");
+    println!("| body | server | plain connection | hit | hit / plain | goal | |");
+    println!("|---|---|---|---|---|---|---|");
+    for (size, above) in [
+        (1 << 10, None),
+        (1 << 10, Some(512)),
+        (10 << 10, None),
+        (10 << 10, Some(2048)),
+        (100 << 10, None),
+        (100 << 10, Some(2048)),
+    ] {
+        for (flavour, server) in &servers {
+            hit(&format!("{flavour:?}, TCP"), &server.url(), size, above);
+        }
     }
 }
 
-fn row(name: &str, url: &str) {
-    let patience = Duration::from_secs(5);
-    let store = RedisOptions::new(url).operation_timeout(patience).open().unwrap();
+fn store(url: &str) -> RedisStore {
+    RedisOptions::new(url).operation_timeout(Duration::from_secs(5)).open().unwrap()
+}
+
+/// One MGET by the client itself.
+fn plain(url: &str, keys: Vec<String>) -> impl Fn() -> usize {
+    let connection = Mutex::new(redis::Client::open(url).unwrap().get_connection().unwrap());
+    move || {
+        let mut connection = connection.lock().unwrap();
+        let values: Vec<Option<Vec<u8>>> =
+            redis::cmd("MGET").arg(&keys).query(&mut *connection).unwrap();
+        values.iter().flatten().count()
+    }
+}
+
+fn read(name: &str, url: &str) {
+    let store = store(url);
     let ttl = Duration::from_secs(3600);
     let values = KEYS.map(|key| if key == "entry" { vec![7; 1500] } else { vec![7; 24] });
     let sets = KEYS.iter().zip(&values).map(|(key, value)| Operation::Set { key, value, ttl });
     store.run(&sets.collect::<Vec<_>>()).unwrap();
-
-    let connection = redis::Client::open(url).unwrap().get_connection().unwrap();
-    let connection = Mutex::new(connection);
-    let plain = || {
-        let mut connection = connection.lock().unwrap();
-        let values: Vec<Option<Vec<u8>>> =
-            redis::cmd("MGET").arg(&KEYS).query(&mut *connection).unwrap();
-        values.len()
-    };
+    let plain = plain(url, KEYS.map(str::to_owned).to_vec());
     let far = || store.get_many(&KEYS).unwrap().len();
-    let [plain, far] = alternate([&plain, &far]);
-    let ratio = far.ratio(&plain).figure();
+    print(name, &alternate([&plain, &far]));
+}
+
+/// A hit of a cache without a near level, whose labels are remembered: one round trip.
+fn hit(name: &str, url: &str, size: usize, above: Option<usize>) {
+    let prefix = format!("{size}-{}", above.unwrap_or(0));
+    let cache = |level: FarLevel| {
+        let level = level.prefix(&prefix).compress_above(above).without_near();
+        FragmentCache::builder().far(level).build().unwrap()
+    };
+    let fragment = Fragment::new(fragment_key!("row", 7));
+    let text = varied(size);
+    let serve = |cache: &FragmentCache| cache.render(&fragment, || text.clone()).unwrap().len();
+
+    let listening = Listening::to(store(url));
+    let heard = cache(FarLevel::new(listening.clone()));
+    // It stores, learns the labels, and reads all that it needs at once.
+    (0..3).for_each(|_| assert_eq!(serve(&heard), size));
+    listening.heard();
+    serve(&heard);
+    let mut reads = listening.heard();
+    reads.retain(|keys| keys.iter().any(|key| key.contains(":e:")));
+    assert_eq!(reads.len(), 1, "one round trip: {reads:?}");
+    let keys = &reads[0];
+
+    let cache = cache(FarLevel::new(store(url)));
+    serve(&cache);
+    let before = cache.stats().hits;
+    let plain = plain(url, keys.clone());
+    assert_eq!(plain(), keys.len(), "all are there");
+    let series = alternate([&plain, &|| serve(&cache)]);
+    let stats = cache.stats();
+    assert!(stats.hits > before && stats.misses.total() == 0, "{stats:?}");
+    let stored =
+        above.map_or("not compressed".to_owned(), |above| format!("compressed above {above}"));
+    print(&format!("{} KiB, {stored} | {name}", size >> 10), &series);
+}
+
+/// Markup whose numbers differ, which compresses as pages do.
+fn varied(size: usize) -> String {
+    let mut state = 1_u32;
+    let mut text = String::with_capacity(size + 64);
+    while text.len() < size {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        text.push_str(&body(46 + (state >> 28) as usize));
+        text.push_str(&format!("<b title=\"{:x}\">{}</b>\n", state, state >> 20));
+    }
+    text.truncate(size);
+    text
+}
+
+fn print(name: &str, [plain, ours]: &[Series; 2]) {
+    let ratio = ours.ratio(plain).figure();
     let verdict = if ratio.median <= 1.5 { "met" } else { "not met" };
     let micros = |ns: f64| ns / 1000.0;
     println!(
         "| {name} | {:.1} | {:.1} | {ratio:.2} | 1.5 | {verdict} |",
         plain.map(micros).figure(),
-        far.map(micros).figure()
+        ours.map(micros).figure()
     );
 }

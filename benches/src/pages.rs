@@ -59,6 +59,15 @@ impl Kind {
         self.page(&format!("{block}{{{{ body|safe }}}}{{% endcache %}}"))
     }
 
+    /// The page of [`cached`](Self::cached) that says before its loop what it is about to ask for.
+    fn announced(self, engine: Engine, timeout: &str) -> String {
+        let announce = match engine {
+            Engine::MiniJinja => "{{ cache_announce(\"row\", ids) }}",
+            Engine::Tera => "{{ cache_announce(name=\"row\", vary=ids) }}",
+        };
+        format!("{announce}{}", self.cached(timeout, ""))
+    }
+
     /// Two tags, one of them the fragment's own.
     fn tags(self) -> &'static str {
         match self {
@@ -100,6 +109,8 @@ pub enum Form<'a> {
     Cached(&'a str),
     /// Cache blocks with this timeout and two tags.
     Tagged(&'a str),
+    /// Cache blocks with this timeout, announced before the loop (W2 only).
+    Announced(&'a str),
 }
 
 /// Deterministic markup of this many bytes, without a character that would be escaped.
@@ -115,6 +126,15 @@ pub fn body(size: usize) -> String {
 /// If it does not render to its fragments' bytes and nothing else.
 pub fn page(engine: Engine, kind: Kind, form: Form<'_>) -> Render {
     site(engine, kind, form)()
+}
+
+/// As [`page`], with this cache.
+///
+/// # Panics
+///
+/// As [`page`].
+pub fn page_of(cache: FragmentCache, engine: Engine, kind: Kind, form: Form<'_>) -> Render {
+    site_of(cache, engine, kind, form)()
 }
 
 /// As [`page`], and a tag of no fragment is invalidated before each time, so that every hit compares
@@ -179,13 +199,15 @@ fn minijinja_site(cache: FragmentCache, kind: Kind, form: Form<'_>) -> Site {
         Form::Native => kind.native(Engine::MiniJinja),
         Form::Cached(timeout) => kind.cached(timeout, ""),
         Form::Tagged(timeout) => kind.cached(timeout, kind.tags()),
+        Form::Announced(timeout) => kind.announced(Engine::MiniJinja, timeout),
     };
     fragcache_minijinja::add_template(&mut env, "page.html", source).expect("parses");
     let env = Arc::new(env);
     Box::new(move || {
         let env = Arc::clone(&env);
         let rows: Vec<_> = ids().map(|id| context!(id)).collect();
-        let context = context!(rows, body => kind.body());
+        let ids: Vec<_> = ids().collect();
+        let context = context!(rows, ids, body => kind.body());
         Box::new(move || {
             let template = env.get_template("page.html").expect("was added");
             black_box(template.render(black_box(&context)).expect("renders")).len()
@@ -206,15 +228,17 @@ fn tera_site(cache: FragmentCache, kind: Kind, form: Form<'_>) -> Site {
         Form::Native => kind.native(Engine::Tera),
         Form::Cached(timeout) => kind.cached(timeout, ""),
         Form::Tagged(timeout) => kind.cached(timeout, kind.tags()),
+        Form::Announced(timeout) => kind.announced(Engine::Tera, timeout),
     };
     fragcache_tera::add_raw_template(&mut tera, "page.html", &source).expect("parses");
     let tera = Arc::new(tera);
-    let cached = matches!(form, Form::Cached(_) | Form::Tagged(_));
+    let cached = matches!(form, Form::Cached(_) | Form::Tagged(_) | Form::Announced(_));
     Box::new(move || {
         let tera = Arc::clone(&tera);
         let row = |id| Value::from(BTreeMap::from([("id", id)]));
         let mut context = Context::new();
         context.insert("rows", &ids().map(row).collect::<Vec<_>>());
+        context.insert("ids", &ids().collect::<Vec<_>>());
         context.insert("body", &kind.body());
         Box::new(move || {
             let page = if cached {

@@ -70,7 +70,14 @@ pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
+/// A model has no time.
+#[cfg(fragcache_shuttle)]
+pub(crate) fn pause(_: Duration) {
+    shuttle::thread::yield_now();
+}
+
 /// Waits so long in real time.
+#[cfg(not(fragcache_shuttle))]
 pub(crate) fn pause(time: Duration) {
     let end = instant() + time;
     while let Some(left) = end.checked_duration_since(instant()).filter(|left| !left.is_zero()) {
@@ -90,7 +97,7 @@ impl Deadline {
 
     /// Whether it has passed.
     pub(crate) fn is_over(self) -> bool {
-        self.0.is_some_and(|end| end <= instant())
+        !cfg!(fragcache_shuttle) && self.0.is_some_and(|end| end <= instant())
     }
 
     /// The deadline as threads wait for it; `None` if it is further away than time can be counted.

@@ -5,6 +5,7 @@
 //! rewrites cache blocks ([`syntax`]), names fragments ([`FragmentKey`]), keeps rendered bodies
 //! ([`FragmentCache`]) and sees to it that nothing deleted is served again.
 
+pub mod admin;
 mod ageing;
 mod batch;
 mod builder;
@@ -15,6 +16,7 @@ pub mod config;
 pub mod engine;
 mod entry;
 mod error;
+#[cfg_attr(fragcache_shuttle, allow(dead_code, unused_imports, reason = "a model has no keeper"))]
 mod far;
 mod flight;
 mod fragment;

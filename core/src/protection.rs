@@ -30,8 +30,14 @@ pub(crate) enum Protection {
     LateLabels,
     /// One caller at a time refreshes what others are served stale (I2).
     OneRefresher,
+    /// An entry carries the versions that its labels had at its read point, not when it was stored
+    /// (I1).
+    VersionsAtReadPoint,
+    /// A label that is learnt late is vouched for by its fence (I1).
+    LateFences,
+    /// An invalidation writes a label's fence before the label (I1).
+    FenceFirst,
     /// A fill is marked before the far store is read (I1).
-    #[cfg(all(test, fragcache_shuttle))]
     MarkFill,
     /// An invalidation raises the sequence again once the far store has answered (I1).
     RaiseAgain,

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use fragcache::Clock;
 
+/// 2026-01-01, in seconds since 1970.
+const START: u64 = 1_767_225_600;
+
 /// A clock moved by hand. Clones are the same clock.
 #[derive(Debug, Clone, Default)]
 pub struct ManualClock(Arc<AtomicU64>);
@@ -20,5 +23,10 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Duration {
         Duration::from_secs(self.0.load(Ordering::Relaxed))
+    }
+
+    /// By which processes tell each other how old a fragment in a shared store is.
+    fn unix_time(&self) -> Duration {
+        Duration::from_secs(START) + self.now()
     }
 }

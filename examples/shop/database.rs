@@ -1,6 +1,7 @@
 //! The SQLite file behind the shop: connections, and a count of what is asked. The statements
 //! themselves are in `queries.rs` and `seed.rs`.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,40 +14,69 @@ use tempfile::TempDir;
 use crate::cell::{Cell, Row};
 use crate::seed;
 
-/// A freshly seeded database in a folder of its own, removed on drop. Connections are opened as
-/// threads need them, and kept.
-#[derive(Debug)]
+/// The shop's database. Connections are opened as threads need them, and kept.
 pub struct Database {
     idle: Mutex<Vec<Connection>>,
     queries: AtomicU64,
     path: PathBuf,
+    form_secret: String,
     /// Last, so that the connections are closed before their file goes.
-    _folder: TempDir,
+    _folder: Option<TempDir>,
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl Database {
-    /// Creates the file and fills it: products from `fixtures/shop/products.csv`, and users,
-    /// orders and reviews derived from them, the same on every start.
+    /// A database in a folder of its own, removed on drop: products from
+    /// `fixtures/shop/products.csv`, and users, orders and reviews derived from them, the same on
+    /// every start.
     ///
     /// # Errors
     ///
     /// If the file cannot be written or the products cannot be read.
     pub fn seeded() -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("fragcache-shop-").tempdir()?;
-        let path = folder.path().join("shop.sqlite");
-        let mut connection = connect(&path)?;
-        seed::fill(&mut connection).context("cannot seed the shop")?;
+        let mut database = Self::open(folder.path().join("shop.sqlite"))?;
+        database._folder = Some(folder);
+        Ok(database)
+    }
+
+    /// The database in this file, which other processes may use too. A file that is not there is
+    /// made and filled as in [`seeded`](Self::seeded).
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read or written, is no database of a shop, or the products cannot be
+    /// read.
+    pub fn open(path: impl Into<PathBuf>) -> anyhow::Result<Self> {
+        let path = path.into();
+        let failed = || format!("cannot open the shop's database {}", path.display());
+        let mut connection = connect(&path).with_context(failed)?;
+        seed::fill(&mut connection).with_context(failed)?;
+        let secret = "SELECT form_secret FROM site";
+        let form_secret =
+            connection.query_row(secret, [], |row| row.get(0)).with_context(failed)?;
         Ok(Self {
             idle: Mutex::new(vec![connection]),
             queries: AtomicU64::new(0),
             path,
-            _folder: folder,
+            form_secret,
+            _folder: None,
         })
     }
 
     /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What the tokens of forms are made with, in all processes of this shop.
+    pub(crate) fn form_secret(&self) -> &str {
+        &self.form_secret
     }
 
     /// Statements run since the start, seeding not counted.
@@ -121,6 +151,8 @@ impl Database {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
+    // Outlives the process, not a power cut: enough for a shop that sells nothing.
+    connection.pragma_update(None, "synchronous", "OFF")?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }

@@ -1,11 +1,12 @@
 //! A price change: a transaction, and what the cache is told after its commit.
 
-use fragcache::FragmentCache;
+use fragcache::{Deletion, FragmentCache};
 
 use crate::database::Database;
 
-/// Sets a film's price and notes the change; whether there is such a film. Whatever shows the film
-/// is rendered anew from then on, and nothing else.
+/// Sets a film's price and notes the change; `None` if there is no such film. Whatever shows the film
+/// is rendered anew from then on, and nothing else: in every process that shares the cache's store,
+/// unless the store could not be told. That is [`Deletion::Pending`]: it is told when it can be.
 ///
 /// # Errors
 ///
@@ -15,7 +16,7 @@ pub fn change_price(
     cache: &FragmentCache,
     film: i64,
     cents: i64,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Option<Deletion>> {
     let mut batch = cache.batch();
     let found = database.transaction(|transaction| {
         let changed = transaction.execute(
@@ -35,6 +36,6 @@ pub fn change_price(
     })?;
     // After the commit: before it, another request would render the old price and store it. If the
     // transaction fails, the batch is dropped, and nothing was invalidated.
-    batch.apply()?;
-    Ok(found)
+    let told = batch.apply()?;
+    Ok(found.then_some(told))
 }

@@ -1,13 +1,15 @@
 //! The shop's first day: tables, the products of the fixture, and users, orders and reviews made
-//! from them by arithmetic, so that every start and every machine has the same shop.
+//! from them by arithmetic, so that every start and every machine has the same shop. Only the secret
+//! behind the forms' tokens is drawn.
 
 use anyhow::Context as _;
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 const PRODUCTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../fixtures/shop/products.csv");
 
 const SCHEMA: &str = "
-    PRAGMA synchronous = OFF;
+    CREATE TABLE site (form_secret TEXT NOT NULL);
+    INSERT INTO site VALUES (hex(randomblob(16)));
     CREATE TABLE products (
         id INTEGER PRIMARY KEY, name TEXT NOT NULL, original_name TEXT NOT NULL,
         maker TEXT NOT NULL, category TEXT NOT NULL, languages TEXT NOT NULL,
@@ -53,10 +55,14 @@ const BESTSELLER: i64 = 385;
 /// How many users there are; their ids begin at 1.
 pub(crate) const USER_COUNT: i64 = USERS.len() as i64;
 
-/// Fills an empty database.
+/// Fills a database that is empty, and leaves any other as it is. Of several processes that start
+/// together, one fills it.
 pub(crate) fn fill(connection: &mut Connection) -> anyhow::Result<()> {
-    connection.execute_batch(SCHEMA)?;
-    let transaction = connection.transaction()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    if transaction.table_exists(None, "site")? {
+        return Ok(());
+    }
+    transaction.execute_batch(SCHEMA)?;
     let products = add_products(&transaction)?;
     add_users_and_orders(&transaction, products)?;
     add_reviews(&transaction, products)?;

@@ -3,6 +3,8 @@
 
 use std::process::Command;
 
+use fragcache_servers::{Flavour, RedisServer};
+
 fn run(program: &str, args: &[&str]) -> String {
     let output = Command::new(program).args(args).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr);
@@ -51,6 +53,30 @@ fn the_shop_measures_both_engines() {
     assert_eq!(shown.matches("tag_invalidated product:42").count(), 6, "{shown}");
 }
 
+/// As in this process, and in another one that finds what this one has stored.
+#[test]
+fn the_shop_measures_each_store() {
+    let server = RedisServer::start(Flavour::Redis);
+    let folder = tempfile::tempdir().unwrap();
+    let files = format!("file:{}", folder.path().join("fragments").display());
+    for (store, name) in [(server.url(), "redis"), (files, "file")] {
+        let shown = run(env!("CARGO_BIN_EXE_shop"), &["--store", &store, "--engine", "tera"]);
+        assert!(shown.contains(&format!("Tera, in a store: {name}")), "{shown}");
+        assert!(shown.contains("home, in another process, cold"), "{shown}");
+        assert!(shown.contains("Every page equals, byte for byte"), "{shown}");
+    }
+    let shown = run(env!("CARGO_BIN_EXE_shop"), &["--store", "memory", "--engine", "tera"]);
+    assert!(!shown.contains("another process"), "{shown}");
+}
+
+#[test]
+fn the_shop_tells_its_options() {
+    let shown = run(env!("CARGO_BIN_EXE_shop"), &["--help"]);
+    for option in ["--engine", "--serve", "--database", "--store", "--near-life", "--config"] {
+        assert!(shown.lines().any(|line| line.starts_with(option)), "{option}: {shown}");
+    }
+}
+
 #[test]
 fn the_shop_says_what_it_does_not_understand() {
     let shop = |args: &[&str]| {
@@ -61,4 +87,18 @@ fn the_shop_says_what_it_does_not_understand() {
     assert!(shop(&["--engine", "askama"]).contains("write minijinja or tera"));
     assert!(shop(&["--serve", "here"]).contains("is not an address"));
     assert!(shop(&["--sreve"]).contains("usage: shop"));
+    assert!(shop(&["--store"]).contains("--store of what?"));
+    let told = shop(&["--store", "reddis://me:secret@cache"]);
+    assert!(told.contains("redis://127.0.0.1:6379") && !told.contains("secret"), "{told}");
+    let told = shop(&["--store", "redis://me:secret@cache:port"]);
+    assert!(told.contains("does not parse") && !told.contains("secret"), "{told}");
+    assert!(shop(&["--near-life", "2s"]).contains("write --store"));
+    let told = shop(&["--store", "redis://127.0.0.1:1", "--near-life", "soon"]);
+    assert!(told.contains("--near-life") && told.contains("no duration"), "{told}");
+    assert!(shop(&["--store", "file:/dev/null"]).contains("is a file"));
+    let told = shop(&["--store", "redis://127.0.0.1:1"]);
+    assert!(told.contains("nothing to measure without the store"), "{told}");
+    assert!(shop(&["--config", "cache.toml"]).contains("cache.toml cannot be read"));
+    let told = shop(&["--serve", "--database", file!()]);
+    assert!(told.contains("cannot open the shop's database"), "{told}");
 }

@@ -26,7 +26,7 @@ fn site_with_log(engine: Engine) -> (Arc<Shop>, FragmentCache, Router, Log) {
     // Longer than any test machine may be held up: nobody gives up waiting for another's render.
     let builder = FragmentCache::builder().wait_limit(Duration::from_secs(60));
     let cache = builder.observer(log.clone()).build().unwrap();
-    let shop = Arc::new(Shop::open(engine, cache.clone()).unwrap());
+    let shop = Arc::new(Shop::open(engine, cache.clone(), Database::seeded().unwrap()).unwrap());
     (Arc::clone(&shop), cache, app(shop), log)
 }
 

@@ -34,7 +34,7 @@ fn announce(cache: &FragmentCache, options: &Kwargs) -> TeraResult<Result<(), fr
     let Some(vary) = vary.as_array() else {
         return Err(tera::Error::message(
             "cache_announce wants a list of what the blocks vary on, such as \
-             vary=products | map(attribute=\"id\")",
+             vary=[product.id for product in products]",
         ));
     };
     let Some(memo) = render::memo() else { return Ok(Ok(())) };

@@ -143,7 +143,10 @@ impl FragmentCache {
         }
         let near = store.then(|| Near::new(limits, hasher, builder.ageing.early_refresh, trust));
         let far = builder.far.filter(|_| store);
-        let far = far.map(|level| Far::new(level, hasher, Arc::clone(&builder.clock), largest));
+        let far = far.map(|level| {
+            let clock = Arc::clone(&builder.clock);
+            Far::new(level, hasher, clock, largest, builder.protections)
+        });
         Self {
             shared: Arc::new(Shared {
                 far,
@@ -167,7 +170,8 @@ impl FragmentCache {
     }
 
     /// The read point of data that is read from now on, for all namespaces of this cache; see
-    /// [`ReadPoint`]. With a far store, one round trip at most every 100 ms.
+    /// [`ReadPoint`]. With a far store, one round trip at most every 100 ms, and one after an
+    /// invalidation of this process.
     pub fn begin(&self) -> ReadPoint {
         self.shared.fresh.settle(self.moment());
         let near = self.shared.fresh.now();
@@ -216,6 +220,11 @@ impl FragmentCache {
     /// What stands before every key of this handle.
     pub(crate) fn prefix(&self) -> &[u8] {
         self.namespace.as_ref().map_or(&[], |namespace| &namespace.prefix)
+    }
+
+    /// A handle to the whole cache.
+    pub(crate) fn root(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), namespace: None }
     }
 
     /// A key's bytes in this handle's namespace.

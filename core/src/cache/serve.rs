@@ -63,7 +63,7 @@ impl FragmentCache {
     }
 
     /// The error of a call that the store was needed for.
-    fn away(&self, away: Away) -> Error {
+    pub(crate) fn away(&self, away: Away) -> Error {
         self.note_fault(&away);
         let error = Error::new(
             ErrorKind::Store,

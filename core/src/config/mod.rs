@@ -194,6 +194,31 @@ impl Config {
         assemble::builder(&self.0, stores)
     }
 
+    /// What `type` says, for programs that open a store of several kinds; `None` if nothing does.
+    ///
+    /// ```
+    /// use fragcache::config::Config;
+    ///
+    /// assert_eq!(Config::from_toml("type = 'redis'")?.type_name(), Some("redis"));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn type_name(&self) -> Option<&str> {
+        self.0.settings.r#type.as_deref()
+    }
+
+    /// The folder of the store of files, if one is set; whether it is there is not looked at.
+    ///
+    /// ```
+    /// use fragcache::config::Config;
+    ///
+    /// let config = Config::from_toml("type = 'file'\nfile.dir = '/var/cache/shop'")?;
+    /// assert_eq!(config.file_dir(), Some("/var/cache/shop".as_ref()));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn file_dir(&self) -> Option<&Path> {
+        self.0.settings.file.as_ref()?.dir.as_deref()
+    }
+
     fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let settings: Settings =
             toml::from_str(text).map_err(|cause| explain::of_file(name, text, &cause))?;

@@ -46,8 +46,8 @@ impl Proof {
         self.verified.fetch_max(moment.to_bits(), Ordering::Relaxed);
     }
 
-    /// Whether nobody has to ask again within `life` of the last time. Never without a life, also if
-    /// `now` is by a clock that is a little behind.
+    /// Whether nobody has to ask again within `life` of the last time. Not for a moment without a life:
+    /// the clock by which this is asked may be a little behind.
     pub(crate) fn suffices(&self, life: Duration, now: Moment) -> bool {
         !life.is_zero() && now < self.verified().saturating_after(life)
     }

@@ -17,13 +17,13 @@ use std::time::{Duration, Instant};
 use super::versions::Known;
 use crate::fresh::Label;
 use crate::hash::KeyHasher;
-use crate::sync::Mutex;
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// How many fences there are.
 const FENCES: usize = 256;
 
 /// A snapshot that is no older than this is as good as a new one.
-const RECENT: Duration = Duration::from_millis(100);
+const RECENT: Duration = Duration::from_millis(if cfg!(fragcache_shuttle) { 0 } else { 100 });
 
 /// Snapshots that read points may refer to: at least 25 s of them.
 const KEPT: usize = 256;
@@ -42,6 +42,8 @@ pub(crate) struct Snapshot {
 pub(super) struct Fences {
     labels: Box<[Label]>,
     kept: Mutex<VecDeque<Arc<Snapshot>>>,
+    /// The last snapshot before this process told of an invalidation.
+    outdated: AtomicU64,
     /// Held by the one who takes a snapshot: others wait for it rather than take one each.
     pub(super) taking: Mutex<()>,
 }
@@ -49,7 +51,12 @@ pub(super) struct Fences {
 impl Fences {
     pub(super) fn new(hasher: KeyHasher) -> Self {
         let labels = (0..FENCES).map(|number| hasher.fence(number)).collect();
-        Self { labels, kept: Mutex::new(VecDeque::new()), taking: Mutex::new(()) }
+        Self {
+            labels,
+            kept: Mutex::new(VecDeque::new()),
+            outdated: AtomicU64::new(0),
+            taking: Mutex::new(()),
+        }
     }
 
     pub(super) fn all(&self) -> &[Label] {
@@ -64,7 +71,18 @@ impl Fences {
     /// The last snapshot, if it is recent.
     pub(super) fn recent(&self, now: Instant) -> Option<Arc<Snapshot>> {
         let kept = self.kept.lock();
-        kept.back().filter(|last| now.duration_since(last.taken) < RECENT).cloned()
+        let is_recent = |last: &&Arc<Snapshot>| {
+            now.duration_since(last.taken) < RECENT
+                && last.number > self.outdated.load(Ordering::SeqCst)
+        };
+        kept.back().filter(is_recent).cloned()
+    }
+
+    /// This process has told of an invalidation: with the last snapshot, what is rendered right
+    /// after it could not be stored.
+    pub(super) fn outdate(&self) {
+        let last = self.kept.lock().back().map_or(0, |last| last.number);
+        self.outdated.fetch_max(last, Ordering::SeqCst);
     }
 
     /// The last snapshot that was taken at or before the one of this number, if it is kept.

@@ -13,6 +13,7 @@ use crate::entry::record::Record;
 use crate::entry::{Entry, LabelVersion, Origin, Proof};
 use crate::fresh::{Dependencies, Freshness, Label, Labels};
 use crate::hash::Version;
+use crate::protection::Protection;
 use crate::store::{Operation, Reply, StoreError};
 
 /// Most variants of a fragment that are listed.
@@ -264,6 +265,12 @@ impl Far {
     /// Gives back a lease that was not used.
     pub(crate) fn give_up(&self, fill: Fill) {
         self.leases.forget(&fill.lease);
+        if cfg!(fragcache_shuttle) {
+            // A model has no keeper.
+            let (key, expected) = (&fill.lease, &fill.token[..]);
+            let _ = self.run(&[Operation::CompareAndDelete { key, expected }]);
+            return;
+        }
         self.errands.release(fill.lease, fill.token);
     }
 
@@ -301,7 +308,10 @@ impl Far {
         labels: &[Label],
         evidence: &Evidence,
     ) -> Result<(Versions, Vec<u8>), NotStored> {
-        let witness = &fill.witness;
+        let unseen = Witness::default();
+        let at_read_point = self.protections.keep(Protection::VersionsAtReadPoint);
+        let witness = if at_read_point { &fill.witness } else { &unseen };
+        let keeps_fences = at_read_point && self.protections.keep(Protection::LateFences);
         let mut versions = Versions::with_capacity(labels.len());
         let mut late = Vec::new();
         for &label in labels {
@@ -336,7 +346,7 @@ impl Far {
             let then = witness.fences.as_ref().and_then(|then| then.versions.get(fence).flatten());
             match (known.get(label).flatten(), known.get(fence).flatten()) {
                 (Some(version), Some(now))
-                    if Some(now) == then && evidence.agrees(label, version) =>
+                    if (Some(now) == then || !keeps_fences) && evidence.agrees(label, version) =>
                 {
                     versions.push((label, version));
                 }

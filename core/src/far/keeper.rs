@@ -42,7 +42,14 @@ pub(crate) struct Keeper {
 }
 
 impl Keeper {
+    /// A model has no keeper.
+    #[cfg(fragcache_shuttle)]
+    pub(crate) fn start<K: Kept>(_: Weak<K>, _: Arc<Errands>) -> Result<(), Error> {
+        Ok(())
+    }
+
     /// Starts the keeper of a cache.
+    #[cfg(not(fragcache_shuttle))]
     pub(crate) fn start<K: Kept>(kept: Weak<K>, errands: Arc<Errands>) -> Result<(), Error> {
         let now = instant();
         let mut keeper = Self {

@@ -10,6 +10,7 @@ use crate::entry::record::Decoded;
 use crate::entry::{Entry, LabelVersion, Proof, Terms};
 use crate::fresh::{Dependencies, DependencySet, Freshness, Label, Labels, Sequence};
 use crate::observe::MissReason;
+use crate::protection::Protection;
 use crate::store::{Fault, StoreError, Value};
 use crate::sync::Ordering;
 
@@ -44,11 +45,14 @@ impl Far {
     /// Reads a variant of a fragment. One round trip if all its labels are known beforehand, else
     /// two.
     pub(crate) fn look(&self, asked: Asked<'_>, fresh: &Freshness) -> Result<Looked, Away> {
-        let read = self.begin_read(fresh);
+        let mut read = self.begin_read(fresh);
         let labels = self.expected(asked);
         let mut keys = vec![self.entry_key(asked)];
         keys.extend(self.version_keys(&labels));
         let mut values = self.get(&keys)?.into_iter();
+        if !self.protections.keep(Protection::MarkFill) {
+            read = self.begin_read(fresh);
+        }
         let value = values.next().flatten();
         let known = Known::new(&labels, values.as_slice());
         self.judge(asked, value, &known, read)

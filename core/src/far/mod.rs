@@ -19,6 +19,7 @@ mod hints;
 mod keeper;
 mod leases;
 mod link;
+mod listing;
 mod look;
 mod newest;
 mod pending;
@@ -39,6 +40,7 @@ pub(crate) use fill::{Fill, NotStored, Prepared, ToStore};
 pub use health::Health;
 pub(crate) use keeper::{Keeper, Kept};
 pub(crate) use link::Away;
+pub(crate) use listing::Listed;
 pub(crate) use look::{FarMissed, Looked};
 pub use settings::FarLevel;
 pub(crate) use tell::Told;
@@ -49,6 +51,7 @@ use crate::entry::{Body, Origin, Proof, record::Codec};
 use crate::fresh::{Label, Labels};
 use crate::hash::{KeyHasher, Version};
 use crate::policy::Mode;
+use crate::protection::Protections;
 use crate::store::{Reply, Value};
 use crate::sync::{AtomicU8, AtomicU64, Ordering};
 use errands::Errands;
@@ -80,6 +83,7 @@ pub(crate) struct Far {
     pub(crate) errands: Arc<Errands>,
     /// How far all processes are told to take part.
     mode: AtomicU8,
+    protections: Protections,
     found: AtomicU64,
     unreadable: AtomicU64,
 }
@@ -117,6 +121,7 @@ impl Far {
         hasher: KeyHasher,
         clock: Arc<dyn Clock>,
         max_body_bytes: usize,
+        protections: Protections,
     ) -> Self {
         Self {
             codec: Codec::new(level.secret(), level.compress_above, max_body_bytes),
@@ -133,6 +138,7 @@ impl Far {
             leases: Leases::default(),
             errands: Arc::default(),
             mode: AtomicU8::new(Mode::Normal as u8),
+            protections,
             found: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
         }

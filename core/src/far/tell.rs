@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{Away, Far, versions};
 use crate::clock::instant;
 use crate::fresh::Label;
+use crate::protection::Protection;
 use crate::store::{Operation, StoreError};
 
 /// Most labels of one call of the store.
@@ -50,11 +51,16 @@ impl Far {
             fences.sort_unstable();
             fences.dedup();
             // The fences first: a fill that finds them unchanged has read its labels before.
-            let keys = [self.version_keys(&fences), self.version_keys(labels)].concat();
+            let mut keys = [self.version_keys(&fences), self.version_keys(labels)];
+            if !self.protections.keep(Protection::FenceFirst) {
+                keys.reverse();
+            }
+            let keys = keys.concat();
             let set = |key| Operation::Set { key, value: &version, ttl };
             let operations: Vec<_> = keys.iter().map(String::as_str).map(set).collect();
             self.link.run_anyway(&operations)?;
         }
+        self.fences.outdate();
         Ok(())
     }
 }

@@ -82,6 +82,16 @@ impl Names {
         format!("{}:m", self.prefix)
     }
 
+    /// A record that is there to see whether the store takes one.
+    pub(super) fn probe(&self, number: u128) -> String {
+        format!("{}:p:{number:032x}", self.prefix)
+    }
+
+    /// What stands before the names of all records.
+    pub(super) fn records(&self) -> String {
+        format!("{}:", self.prefix)
+    }
+
     /// What stands before the names of all entries.
     pub(super) fn entries(&self) -> String {
         format!("{}:e:", self.prefix)

@@ -11,6 +11,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
+mod far;
 mod flights;
 mod freshness;
 mod points;
@@ -37,10 +38,14 @@ type Model = fn(Option<Protection>);
 /// Runs a model under random schedules, and under ones with few preemptions at chosen places,
 /// which find rare orders sooner.
 fn run(model: Model, without: Option<Protection>) {
+    run_in(SCHEDULES, model, without);
+}
+
+fn run_in(schedules: usize, model: Model, without: Option<Protection>) {
     let mut config = Config::new();
     config.max_steps = MaxSteps::FailAfter(100_000);
-    Runner::new(RandomScheduler::new(SCHEDULES), config.clone()).run(move || model(without));
-    Runner::new(PctScheduler::new(3, SCHEDULES), config).run(move || model(without));
+    Runner::new(RandomScheduler::new(schedules), config.clone()).run(move || model(without));
+    Runner::new(PctScheduler::new(3, schedules), config).run(move || model(without));
 }
 
 /// The model holds for the cache as it is.

@@ -15,6 +15,7 @@ use super::{Event, EventKind, Observer};
 /// | `fragcache_deletions_total` | counter | `fragment` |
 /// | `fragcache_warnings_total` | counter | `template` |
 /// | `fragcache_invalidations_total` | counter | |
+/// | `fragcache_store_faults_total` | counter | `reason` |
 /// | `fragcache_repeats_total` | counter | `template`, `fragment` |
 /// | `fragcache_render_seconds` | histogram | `template`, `fragment` |
 /// | `fragcache_wait_seconds` | histogram | `template`, `fragment` |

@@ -28,13 +28,13 @@ pub struct Shop {
 }
 
 impl Shop {
-    /// Seeds a database and loads the templates of `engine`, cached in `cache`.
+    /// Loads the templates of `engine`, which read from `database` and are cached in `cache`.
     ///
     /// # Errors
     ///
-    /// If either fails.
-    pub fn open(engine: Engine, cache: FragmentCache) -> anyhow::Result<Self> {
-        let database = Arc::new(Database::seeded()?);
+    /// If a template cannot be loaded.
+    pub fn open(engine: Engine, cache: FragmentCache, database: Database) -> anyhow::Result<Self> {
+        let database = Arc::new(database);
         let views = Views::load(engine, &database, &cache)?;
         Ok(Self { views, cache, database, rendering: AtomicUsize::new(0) })
     }
@@ -69,7 +69,7 @@ pub fn app(shop: Arc<Shop>) -> Router {
         .route("/user", post(visitor::switch))
         .route("/stats", get(pages::stats))
         .route("/style.css", get(pages::style))
-        .route("/health", get(|| async { "ok" }))
+        .route("/health", get(pages::health))
         .fallback(|| async { Problem::NotFound("there is no such page".to_owned()) })
         .with_state(shop)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Redirect};
+use fragcache::Deletion;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
@@ -12,7 +13,10 @@ use super::visitor::Visitor;
 use super::{Problem, Shop};
 use crate::prices;
 use crate::token;
-use crate::views::Page;
+use crate::views::{self, Page};
+
+/// Whether all processes know of a change.
+const INVALIDATION: &str = "x-invalidation";
 
 type Shared = State<Arc<Shop>>;
 
@@ -81,8 +85,8 @@ pub(super) async fn change_price(
     Visitor(user): Visitor,
     Path(id): Path<i64>,
     Form(form): Form<NewPrice>,
-) -> Result<Redirect, Problem> {
-    if !token::is_of(user, &form.token) {
+) -> Result<impl IntoResponse, Problem> {
+    if !token::is_of(&shop.database, user, &form.token) {
         return Err(Problem::Refused("this form is not from a page of yours".to_owned()));
     }
     let Some(cents) = cents(&form.price) else {
@@ -92,10 +96,13 @@ pub(super) async fn change_price(
         )));
     };
     blocking(move || {
-        if !prices::change_price(&shop.database, &shop.cache, id, cents)? {
+        let Some(told) = prices::change_price(&shop.database, &shop.cache, id, cents)? else {
             return Err(Problem::NotFound(format!("there is no film {id}")));
-        }
-        Ok(Redirect::to(&format!("/product/{id}")))
+        };
+        // The price has changed, and this process shows it. Others may show the old one until the
+        // store can be told: worth a line in a log, not an error.
+        let told = if told == Deletion::Pending { "pending" } else { "done" };
+        Ok(([(INVALIDATION, told)], Redirect::to(&format!("/product/{id}"))))
     })
     .await
 }
@@ -129,6 +136,10 @@ pub(super) async fn stats(
     Visitor(user): Visitor,
 ) -> Result<Html<String>, Problem> {
     render(shop, Page::Stats { user }).await
+}
+
+pub(super) async fn health(State(shop): Shared) -> String {
+    views::health(&shop.cache)
 }
 
 pub(super) async fn style() -> impl IntoResponse {

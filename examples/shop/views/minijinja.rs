@@ -6,7 +6,8 @@ use anyhow::anyhow;
 use fragcache::FragmentCache;
 use minijinja::{Environment, Error, ErrorKind, Value};
 
-use super::{TEMPLATES, figures, money, stars};
+use super::figures::figures;
+use super::{TEMPLATES, money, stars};
 use crate::cell::Row;
 use crate::database::Database;
 use crate::queries::{Argument, FUNCTIONS, Function, Returns, Takes};
@@ -27,9 +28,10 @@ pub(super) fn environment(
             call(function, &database, argument)
         });
     }
+    let secrets = Arc::clone(database);
+    env.add_function("form_token", move |user: i64| form_token(&secrets, user));
     let (database, cache) = (Arc::clone(database), cache.clone());
     env.add_function("figures", move || Value::from(figures(&cache, &database)));
-    env.add_function("form_token", form_token);
     env.add_filter("money", money);
     env.add_filter("stars", stars);
 

@@ -1,5 +1,6 @@
 //! The shop's pages, whichever engine renders them.
 
+mod figures;
 mod minijinja;
 mod tera;
 
@@ -12,6 +13,8 @@ use fragcache::{FragmentCache, ReadPoint};
 
 use crate::cell::{Cell, Row};
 use crate::database::Database;
+
+pub(crate) use figures::health;
 
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/shop/templates");
 
@@ -170,32 +173,6 @@ impl Views {
             Loaded::Tera(tera) => tera::render(tera, name, context),
         }
     }
-}
-
-/// What the page of numbers shows. It is not cached.
-fn figures(cache: &FragmentCache, database: &Database) -> Vec<Row> {
-    let stats = cache.stats();
-    let figure = |name: &str, value: u64| row([("name", name.into()), ("value", value.into())]);
-    let mut figures = vec![figure("Fragments served from the cache", stats.hits)];
-    figures.extend(stats.misses.iter().map(|(reason, count)| {
-        let reason = reason.as_str().replace('_', " ");
-        figure(&format!("Fragments rendered: {reason}"), count)
-    }));
-    figures.extend([
-        figure("Fragments stored", stats.stores),
-        figure("Fragments served though expired", stats.stale),
-        figure("Fragments received from another request's render", stats.waits),
-        figure("Fragments rendered past the cache", stats.bypasses),
-        figure("Fragments rendered and not stored", stats.refusals),
-        figure("Renders that failed", stats.errors),
-        figure("Keys deleted", stats.deletions),
-        figure("Tags invalidated", stats.invalidations),
-        figure("Entries evicted to make room", stats.evictions),
-        figure("Entries held now", stats.entries),
-        figure("Bytes held now", stats.bytes),
-        figure("SQL statements run", database.queries()),
-    ]);
-    figures
 }
 
 fn row<const N: usize>(cells: [(&str, Cell); N]) -> Row {

@@ -6,7 +6,8 @@ use anyhow::anyhow;
 use fragcache::FragmentCache;
 use tera::{Context, Error, Kwargs, State, Tera, TeraResult, Value};
 
-use super::{TEMPLATES, figures, money, stars};
+use super::figures::figures;
+use super::{TEMPLATES, money, stars};
 use crate::cell::Row;
 use crate::database::Database;
 use crate::queries::{Argument, FUNCTIONS, Function, Returns, Takes};
@@ -23,12 +24,13 @@ pub(super) fn tera(database: &Arc<Database>, cache: &FragmentCache) -> anyhow::R
             call(function, &database, &kwargs)
         });
     }
+    let secrets = Arc::clone(database);
+    tera.register_function("form_token", move |kwargs: Kwargs, _: &State| {
+        Ok::<_, Error>(form_token(&secrets, kwargs.must_get("of")?))
+    });
     let (database, cache) = (Arc::clone(database), cache.clone());
     tera.register_function("figures", move |_: Kwargs, _: &State| {
         Value::from(figures(&cache, &database))
-    });
-    tera.register_function("form_token", |kwargs: Kwargs, _: &State| {
-        Ok::<_, Error>(form_token(kwargs.must_get("of")?))
     });
     tera.register_filter("money", |cents: i64, _: Kwargs, _: &State| money(cents));
     tera.register_filter("stars", |value: &Value, _: Kwargs, _: &State| stars(value.as_i64()));

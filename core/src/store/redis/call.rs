@@ -1,98 +1,65 @@
-//! One request on its way: what a caller hands to the I/O thread, and where it waits for the
-//! answer. Nothing of sockets.
+//! One request on its way: where its caller waits while another caller reads the answers. Nothing
+//! of sockets.
 
-use std::sync::Arc;
 use std::time::Instant;
 
-use redis::{Pipeline, Value};
+use redis::Value;
 
-use crate::store::{Fault, StoreError};
+use crate::store::StoreError;
 use crate::sync::{Condvar, Mutex};
 
 pub(super) type Outcome = Result<Vec<Value>, StoreError>;
 
-/// A request in the hands of the I/O thread. Its caller gets an answer whatever becomes of it: one
-/// that is dropped fails.
+/// A request that was sent, or is being sent.
 pub(super) struct Call {
-    pub(super) commands: Pipeline,
+    /// How many answers it gets.
+    pub(super) answers: usize,
     pub(super) deadline: Instant,
-    slot: Arc<Slot>,
-}
-
-/// Where a caller waits.
-pub(super) struct Waiter {
-    deadline: Instant,
-    slot: Arc<Slot>,
-}
-
-struct Slot {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 enum State {
     Waiting,
-    /// The deadline is over. What was not sent yet must not be.
-    Abandoned,
-    Done(Outcome),
+    Ended(End),
+}
+
+/// What ends a caller's waiting.
+pub(super) enum End {
+    /// The answers, or why there are none.
+    Answered(Outcome),
+    /// Its answers are the next to come, and nobody reads them: it reads itself.
+    Reads,
+    /// The deadline is over.
+    Late,
 }
 
 impl Call {
-    pub(super) fn new(commands: Pipeline, deadline: Instant) -> (Self, Waiter) {
-        let slot = Arc::new(Slot { state: Mutex::new(State::Waiting), changed: Condvar::new() });
-        let waiter = Waiter { deadline, slot: Arc::clone(&slot) };
-        (Self { commands, deadline, slot }, waiter)
+    pub(super) fn new(answers: usize, deadline: Instant) -> Self {
+        Self { answers, deadline, state: Mutex::new(State::Waiting), changed: Condvar::new() }
     }
 
-    /// Whether nobody waits for the answer any more.
-    pub(super) fn is_abandoned(&self) -> bool {
-        matches!(*self.slot.state.lock(), State::Abandoned)
-    }
-
-    /// Answers the caller, if it still waits and was not answered before.
-    pub(super) fn finish(&self, outcome: Outcome) {
-        self.end(State::Done(outcome));
-    }
-
-    /// Tells the caller that the deadline is over, should the I/O thread be the first to see it.
-    pub(super) fn expire(&self) {
-        self.end(State::Abandoned);
-    }
-
-    fn end(&self, end: State) {
-        let mut state = self.slot.state.lock();
-        if matches!(*state, State::Waiting) {
-            *state = end;
+    /// Ends the waiting, if nothing has yet, or only to read what will not come any more.
+    pub(super) fn end(&self, end: End) {
+        let mut state = self.state.lock();
+        if matches!(*state, State::Waiting | State::Ended(End::Reads)) {
+            *state = State::Ended(end);
             drop(state);
-            self.slot.changed.notify_one();
+            self.changed.notify_one();
         }
     }
-}
 
-impl Drop for Call {
-    fn drop(&mut self) {
-        self.finish(Err(StoreError::new(
-            Fault::Unreachable,
-            "the connection was given up before the answer came",
-        )));
-    }
-}
-
-impl Waiter {
-    /// The answer, or `None` at the deadline: from then on nothing is sent for this call.
-    pub(super) fn wait(self) -> Option<Outcome> {
-        let mut state = self.slot.state.lock();
+    /// Waits until something ends it, the deadline at the latest. Then it may wait again.
+    pub(super) fn wait(&self) -> End {
+        let mut state = self.state.lock();
         loop {
-            match std::mem::replace(&mut *state, State::Abandoned) {
-                State::Done(outcome) => return Some(outcome),
-                State::Abandoned => return None,
-                State::Waiting => *state = State::Waiting,
+            if let State::Ended(end) = std::mem::replace(&mut *state, State::Waiting) {
+                return end;
             }
-            if self.slot.changed.wait_until(&mut state, self.deadline).timed_out()
+            if self.changed.wait_until(&mut state, self.deadline).timed_out()
                 && matches!(*state, State::Waiting)
             {
-                *state = State::Abandoned;
-                return None;
+                return End::Late;
             }
         }
     }
@@ -103,35 +70,37 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock::Deadline;
+    use crate::clock::instant;
 
-    fn in_(limit: Duration) -> Instant {
-        Deadline::after(limit).instant().unwrap()
+    #[test]
+    fn the_first_end_counts() {
+        let call = Call::new(1, instant() + Duration::from_secs(60));
+        call.end(End::Answered(Ok(Vec::new())));
+        call.end(End::Late);
+        assert!(matches!(call.wait(), End::Answered(Ok(_))));
     }
 
     #[test]
-    fn a_call_that_is_dropped_fails_its_caller() {
-        let (call, waiter) = Call::new(redis::pipe(), in_(Duration::from_secs(60)));
-        drop(call);
-        let error = waiter.wait().unwrap().unwrap_err();
-        assert_eq!(error.fault(), Fault::Unreachable);
+    fn who_is_to_read_is_told_that_nothing_comes() {
+        let call = Call::new(1, instant() + Duration::from_secs(60));
+        call.end(End::Reads);
+        call.end(End::Late);
+        assert!(matches!(call.wait(), End::Late));
     }
 
     #[test]
-    fn a_call_that_expires_is_no_answer() {
-        let (call, waiter) = Call::new(redis::pipe(), in_(Duration::from_secs(60)));
-        call.expire();
-        drop(call);
-        assert!(waiter.wait().is_none());
+    fn waiting_ends_at_the_deadline() {
+        let call = Call::new(1, instant() + Duration::from_millis(5));
+        assert!(matches!(call.wait(), End::Late));
+        assert!(instant() >= call.deadline);
     }
 
     #[test]
-    fn a_call_is_abandoned_at_its_deadline_and_a_late_answer_goes_nowhere() {
-        let (call, waiter) = Call::new(redis::pipe(), in_(Duration::from_millis(5)));
-        assert!(!call.is_abandoned());
-        assert!(waiter.wait().is_none());
-        assert!(call.is_abandoned());
-        call.finish(Ok(Vec::new()));
-        assert!(call.is_abandoned());
+    fn who_is_to_read_can_wait_again() {
+        let call = Call::new(1, instant() + Duration::from_secs(60));
+        call.end(End::Reads);
+        assert!(matches!(call.wait(), End::Reads));
+        call.end(End::Late);
+        assert!(matches!(call.wait(), End::Late));
     }
 }

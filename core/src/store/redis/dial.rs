@@ -1,23 +1,23 @@
 //! From an address to a connection that has proved itself: socket, TLS, who asks, which database,
 //! and that the server is one that may be asked.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
-use std::time::Duration;
+use std::net::{TcpStream, ToSocketAddrs};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, Instant};
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, Value};
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use redis::Value;
 
 use super::address::Place;
+use super::connection::{Asked, Connection};
 use super::fault;
+use super::socket::{Socket, left};
 use super::tls::Tls;
+use super::wire::Wire;
+use crate::clock::instant;
 use crate::store::{Fault, StoreError};
-
-/// Moves bytes between the socket and the calls. Dropping it closes the socket.
-pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// All that it takes to connect.
 pub(super) struct Dialer {
@@ -27,23 +27,39 @@ pub(super) struct Dialer {
     pub(super) password: Option<String>,
     pub(super) database: i64,
     pub(super) connect_timeout: Duration,
-    pub(super) queue_length: usize,
 }
 
 impl Dialer {
-    pub(super) async fn dial(&self) -> Result<(MultiplexedConnection, Driver), StoreError> {
-        match tokio::time::timeout(self.connect_timeout, self.connect()).await {
-            Ok(connected) => connected,
-            Err(_) => Err(StoreError::new(
-                Fault::Unreachable,
-                format!(
-                    "no connection to {} within {:?}{}",
-                    self.place,
-                    self.connect_timeout,
-                    self.hint()
-                ),
-            )),
+    /// A connection to a server that has proved itself. The resolving of names may take longer than
+    /// the connect timeout, which only the thread that connects feels.
+    pub(super) fn dial(&self) -> Result<Connection, StoreError> {
+        let deadline = instant() + self.connect_timeout;
+        let wire = match self.connect(deadline) {
+            Ok(socket) => match &self.tls {
+                None => Wire::plain(socket),
+                Some(tls) => {
+                    Wire::tls(socket, tls, deadline).map_err(|error| self.no_tls(&error))?
+                }
+            },
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(self.too_late()),
+            Err(error) => return Err(fault::unreachable(&self.place, &error)),
+        };
+        self.greet(wire, deadline)
+    }
+
+    fn too_late(&self) -> StoreError {
+        let Self { place, connect_timeout, .. } = self;
+        let message = format!("no connection to {place} within {connect_timeout:?}{}", self.hint());
+        StoreError::new(Fault::Unreachable, message)
+    }
+
+    fn no_tls(&self, error: &io::Error) -> StoreError {
+        if error.kind() == io::ErrorKind::TimedOut {
+            return self.too_late();
         }
+        let (what, hint) = (fault::one_line(error), self.hint());
+        let message = format!("no TLS with {}: {what}{hint}", self.place);
+        StoreError::new(Fault::Unreachable, message)
     }
 
     /// What to look at when the server does not speak as expected.
@@ -56,54 +72,25 @@ impl Dialer {
         }
     }
 
-    async fn connect(&self) -> Result<(MultiplexedConnection, Driver), StoreError> {
-        let unreachable = |error: io::Error| fault::unreachable(&self.place, &error);
+    fn connect(&self, deadline: Instant) -> io::Result<Socket> {
         match &self.place {
             Place::Tcp { host, port } => {
-                let socket = TcpStream::connect((host.as_str(), *port)).await;
-                let socket = socket.map_err(unreachable)?;
-                socket.set_nodelay(true).map_err(unreachable)?;
-                // A connection is given up when an answer is late. What was written and not
-                // delivered must not arrive after the next connection's writes.
-                socket.set_zero_linger().map_err(unreachable)?;
-                let Some(tls) = &self.tls else { return self.greet(socket).await };
-                match tls.connector.connect(tls.name.clone(), socket).await {
-                    Ok(socket) => self.greet(socket).await,
-                    Err(error) => Err(StoreError::new(
-                        Fault::Unreachable,
-                        format!(
-                            "no TLS with {}: {}{}",
-                            self.place,
-                            fault::one_line(&error),
-                            self.hint()
-                        ),
-                    )),
+                let mut fault = io::Error::from(io::ErrorKind::AddrNotAvailable);
+                for address in (host.as_str(), *port).to_socket_addrs()? {
+                    match TcpStream::connect_timeout(&address, left(deadline)?) {
+                        Ok(socket) => return Socket::tcp(socket),
+                        Err(error) => fault = error,
+                    }
                 }
+                Err(fault)
             }
             #[cfg(unix)]
-            Place::Unix(path) => {
-                let socket = tokio::net::UnixStream::connect(path).await.map_err(unreachable)?;
-                self.greet(socket).await
-            }
+            Place::Unix(path) => Socket::unix(UnixStream::connect(path)?),
         }
     }
 
-    async fn greet<S>(&self, socket: S) -> Result<(MultiplexedConnection, Driver), StoreError>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
-        // The client would authenticate by itself, but tells less of what came of it.
-        let nobody = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let config = AsyncConnectionConfig::new()
-            .set_response_timeout(None)
-            .set_connection_timeout(None)
-            .set_pipeline_buffer_size(self.queue_length);
-        let (mut connection, driver) =
-            MultiplexedConnection::new_with_config(&nobody, socket, config)
-                .await
-                .map_err(|error| self.rude(&error))?;
-        let mut driver: Driver = Box::pin(driver);
-
+    fn greet(&self, wire: Wire, deadline: Instant) -> Result<Connection, StoreError> {
+        let connection = Connection::new(self.place.clone(), wire);
         let mut greeting = redis::pipe();
         if let Some(password) = &self.password {
             greeting.cmd("AUTH").arg(self.user.as_deref()).arg(password);
@@ -113,20 +100,19 @@ impl Dialer {
         }
         // The answer proves that there is a Redis server, and tells what it is.
         greeting.cmd("HELLO");
-        let answers = tokio::select! {
-            biased;
-            answers = connection.send_packed_commands(&greeting, 0, greeting.len()) => answers,
-            () = &mut driver => return Err(self.rude(&hung_up())),
-        };
-        let answers = answers.map_err(|error| self.rude(&error))?;
-        self.judge(&answers)?;
-        Ok((connection, driver))
-    }
-
-    /// A server that hangs up, or talks nonsense, in the middle of a greeting.
-    fn rude(&self, error: &RedisError) -> StoreError {
-        let broken = fault::broken(&self.place, error);
-        StoreError::new(broken.fault(), format!("{broken} when greeted{}", self.hint()))
+        match connection.ask(&greeting, deadline, &AtomicU64::new(0)) {
+            Asked::Answered(Ok(answers)) => {
+                self.judge(&answers)?;
+                connection.greeted();
+                Ok(connection)
+            }
+            // A server that hangs up, or talks nonsense, in the middle of a greeting.
+            Asked::Answered(Err(error)) => {
+                let message = format!("{error} when greeted{}", self.hint());
+                Err(StoreError::new(error.fault(), message))
+            }
+            Asked::Late | Asked::NotSent => Err(self.too_late()),
+        }
     }
 
     fn judge(&self, answers: &[Value]) -> Result<(), StoreError> {
@@ -182,10 +168,6 @@ impl Dialer {
         }
         Ok(())
     }
-}
-
-fn hung_up() -> RedisError {
-    RedisError::from(io::Error::from(io::ErrorKind::ConnectionReset))
 }
 
 /// What a server's answer to HELLO says of `name`.

@@ -1,17 +1,21 @@
 //! A store in one Redis or Valkey server. Several servers (Sentinel, Cluster) are not here.
 //!
-//! `options` and `address` say where it is; `dial` and `tls` connect; `link`, `call` and `serve`
-//! carry calls between threads; `commands` and `fault` are what is said on the wire.
+//! `options` and `address` say where it is; `dial` and `tls` connect, on the thread of `reconnect`;
+//! `link` finds the connection for a call, which callers share by `connection` and `call`; `wire` and
+//! `socket` carry bytes; `commands` and `fault` are what is said on the wire.
 
 mod address;
 mod call;
 mod commands;
+mod connection;
 mod dial;
 mod fault;
 mod link;
 mod options;
-mod serve;
+mod reconnect;
+mod socket;
 mod tls;
+mod wire;
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -29,13 +33,13 @@ const MAX_VALUE_BYTES: usize = 8 << 20;
 
 /// A store in one Redis (6 or later) or Valkey server.
 ///
-/// All calls share one connection, which a thread of the store's own looks after: calls of several
-/// threads are sent together, and none takes longer than
+/// All calls share one connection: calls of several threads are under way together, each is written
+/// and read by its own thread, and none takes longer than
 /// [`operation_timeout`](RedisOptions::operation_timeout), whatever the network does. Calls can be
 /// made from any thread, also within an async runtime, where they block like all rendering does.
 ///
-/// While the server cannot be reached, calls fail at once, and the store connects anew by itself:
-/// first without delay, then after pauses of up to 2 s. A server that is a replica is refused,
+/// While the server cannot be reached, calls fail at once, and a thread of the store's own connects
+/// anew: first without delay, then after pauses of up to 2 s. A server that is a replica is refused,
 /// since it is behind its master. Several caches can share a store by
 /// [`FarLevel::shared`](crate::FarLevel::shared). The thread ends when the store is dropped.
 ///
@@ -134,12 +138,12 @@ impl Store for RedisStore {
 
     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
         self.check(operations)?;
-        let answers = self.link.ask(commands::pipeline(operations), &self.place)?;
+        let answers = self.link.ask(&commands::pipeline(operations), &self.place)?;
         commands::replies(operations, answers, &self.place)
     }
 
     fn scan(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, StoreError> {
-        let answers = self.link.ask(commands::scan(prefix, cursor)?, &self.place)?;
+        let answers = self.link.ask(&commands::scan(prefix, cursor)?, &self.place)?;
         commands::page(answers, &self.place)
     }
 

@@ -185,15 +185,15 @@ impl RedisOptions {
             password,
             database: self.database.map_or(address.database, i64::from),
             connect_timeout: self.connect_timeout,
-            queue_length: self.queue_length,
         };
         let database = dialer.database;
-        let link = Link::new(dialer, self.operation_timeout).map_err(|error| {
-            Error::new(
-                ErrorKind::Io,
-                format!("the thread that speaks to Redis does not start: {}", one_line(&error)),
-            )
-        })?;
+        let link =
+            Link::new(dialer, self.operation_timeout, self.queue_length).map_err(|error| {
+                Error::new(
+                    ErrorKind::Io,
+                    format!("the thread that speaks to Redis does not start: {}", one_line(&error)),
+                )
+            })?;
         Ok(RedisStore { link, place: address.place, database })
     }
 }

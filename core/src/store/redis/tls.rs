@@ -6,7 +6,6 @@ use std::sync::Arc;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use tokio_rustls::TlsConnector;
 
 use super::fault::one_line;
 use crate::error::{Error, ErrorKind};
@@ -21,7 +20,7 @@ pub(super) enum Pem {
 /// What TLS connections are made with.
 #[derive(Clone)]
 pub(super) struct Tls {
-    pub(super) connector: TlsConnector,
+    pub(super) config: Arc<ClientConfig>,
     pub(super) name: ServerName<'static>,
 }
 
@@ -54,7 +53,7 @@ impl Tls {
                 })?
             }
         };
-        Ok(Self { connector: TlsConnector::from(Arc::new(config)), name })
+        Ok(Self { config: Arc::new(config), name })
     }
 }
 

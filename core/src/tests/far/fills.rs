@@ -58,6 +58,22 @@ fn a_tag_learnt_late_is_stored_at_once_if_nothing_has_happened() {
     }
 }
 
+/// What a price change is usually followed by: the page that shows the new price.
+#[test]
+fn what_is_rendered_right_after_an_invalidation_is_stored() {
+    for front in FRONTS {
+        let (one, _, _) = front.two();
+        let render = |name: &str| {
+            let body = || current::add_tags(["tag"]).map(|()| "body").unwrap();
+            one.cache.render(&fragment(name), body).unwrap();
+        };
+        render("before");
+        one.cache.invalidate_tags(["tag"]).unwrap();
+        render("after");
+        assert_eq!(one.refusals(), [], "{front:?}");
+    }
+}
+
 #[test]
 fn i1_a_read_point_before_another_process_s_invalidation_is_not_stored() {
     for front in FRONTS {

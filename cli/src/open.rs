@@ -1,0 +1,135 @@
+//! From options, file and environment to a cache. What the settings mean is in `fragcache::config`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use fragcache::FragmentCache;
+use fragcache::admin::Admin;
+use fragcache::config::Config;
+
+use crate::keys;
+use crate::options::{Options, Place};
+use crate::say::{Stop, shown};
+
+/// The variable that names the config file.
+const CONFIG_VARIABLE: &str = "FRAGCACHE_CONFIG";
+
+/// A cache that has a store.
+pub(crate) struct Opened {
+    pub(crate) cache: FragmentCache,
+    pub(crate) admin: Admin,
+    pub(crate) deadline: Duration,
+}
+
+impl Opened {
+    pub(crate) fn new(options: &Options) -> Result<Self, Stop> {
+        let cache = config(options)?.build()?;
+        let admin = Admin::new(&cache)?;
+        Ok(Self { cache, admin, deadline: options.deadline })
+    }
+
+    /// The handle for a namespace, or for everything.
+    pub(crate) fn place(&self, place: &Place) -> Result<FragmentCache, Stop> {
+        let names = match &place.namespace {
+            Some(text) => keys::namespaces(text)?,
+            None => Vec::new(),
+        };
+        Ok(names.iter().fold(self.cache.clone(), |cache, name| cache.namespace(name)))
+    }
+
+    /// The administrator of a namespace, or of everything.
+    pub(crate) fn admin_of(&self, place: &Place) -> Result<Admin, Stop> {
+        Ok(Admin::new(&self.place(place)?)?)
+    }
+}
+
+fn config(options: &Options) -> Result<Config, Stop> {
+    let prefix = options.env_prefix.as_str();
+    let named = std::env::var_os(CONFIG_VARIABLE).map(PathBuf::from);
+    let file = options.config.clone().or(named.filter(|_| options.store.is_none()));
+    let base = match &file {
+        Some(path) => Config::from_file(path)?,
+        None => Config::default(),
+    };
+    let shortcut = options.store.as_deref().map(Shortcut::new).transpose()?;
+    let of_settings = |(name, _): &(OsString, OsString)| {
+        let setting = name.to_str().and_then(|name| name.strip_prefix(prefix));
+        let is_aside = |setting| shortcut.as_ref().is_some_and(|store| store.puts_aside(setting));
+        name != CONFIG_VARIABLE && !setting.is_some_and(is_aside)
+    };
+    let mut variables: Vec<_> = std::env::vars_os().filter(of_settings).collect();
+    let mut set = |setting: &str, value: &str| {
+        variables.push((format!("{prefix}{setting}").into(), value.into()));
+    };
+    if let Some(store) = &shortcut {
+        set("TYPE", store.kind);
+        set(store.setting, &store.place);
+    }
+    if let Some(prefix) = &options.prefix {
+        set("FAR__PREFIX", prefix);
+    }
+    let config = base.with_variables(prefix, variables)?;
+    let deadline = format!("{}ms", options.deadline.as_millis().max(1));
+    let over = match config.type_name() {
+        Some("redis") => vec![
+            ("REDIS__OPERATION_TIMEOUT", deadline.clone()),
+            ("REDIS__CONNECT_TIMEOUT", deadline),
+        ],
+        Some("file") => vec![("FILE__DEADLINE", deadline)],
+        Some(_) => Vec::new(),
+        None if file.is_none() => {
+            return Err(Stop::Failed(format!(
+                "there is no config; write --config FILE, set {CONFIG_VARIABLE} or {prefix}TYPE, or \
+                 write --store redis://HOST or --store file:FOLDER"
+            )));
+        }
+        None => Vec::new(),
+    };
+    let over = over.into_iter().map(|(setting, value)| (format!("{prefix}{setting}"), value));
+    let config = config.with_variables(prefix, over)?;
+    match config.file_dir().filter(|_| config.type_name() == Some("file")) {
+        // A store that is made by a slip of the pen, or by a path that is seen from another folder,
+        // would be empty, and everything in it deleted with success.
+        Some(folder) if !folder.is_dir() => Err(Stop::Failed(format!(
+            "there is no folder {}; write one that a cache has made, as seen from here",
+            shown(&folder.to_string_lossy())
+        ))),
+        _ => Ok(config),
+    }
+}
+
+/// What `--store` stands for. What was given is not repeated in errors: it may hold a password.
+struct Shortcut {
+    kind: &'static str,
+    setting: &'static str,
+    place: String,
+}
+
+impl Shortcut {
+    fn new(store: &str) -> Result<Self, Stop> {
+        if ["redis://", "rediss://", "unix://"].iter().any(|scheme| store.starts_with(scheme)) {
+            return Ok(Self { kind: "redis", setting: "REDIS__URL", place: store.to_owned() });
+        }
+        match store.strip_prefix("file:").filter(|folder| !folder.is_empty()) {
+            Some(folder) => {
+                Ok(Self { kind: "file", setting: "FILE__DIR", place: folder.to_owned() })
+            }
+            None => Err(Stop::Usage(
+                "--store is none that is known; write redis://HOST:PORT, rediss://HOST:PORT, \
+                 unix:///PATH or file:FOLDER"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    /// Whether a setting of the environment is about which store, or about another sort of store.
+    fn puts_aside(&self, setting: &str) -> bool {
+        let others = match self.kind {
+            "redis" => "FILE__",
+            _ => "REDIS__",
+        };
+        ["TYPE", self.setting].contains(&setting)
+            || [others, "STORE__"].iter().any(|table| setting.starts_with(table))
+    }
+}

@@ -1,0 +1,67 @@
+//! The mode of all processes: two that run follow the tool.
+
+use std::time::{Duration, Instant};
+
+use fragcache::admin::Admin;
+use fragcache::{Fragment, Mode, fragment_key};
+use fragcache_servers::eventually;
+
+use crate::place::{Place, put};
+
+/// What a busy machine may add to the two seconds.
+const SLACK: Duration = Duration::from_millis(500);
+
+#[test]
+fn running_caches_follow_the_mode_within_two_seconds() {
+    for place in Place::each() {
+        let (one, two) = (place.cache(), place.cache());
+        let footer = Fragment::new(fragment_key!("footer"));
+        put(&one, &footer, "stored");
+        for (word, mode) in
+            [("bypass", Mode::Bypass), ("read-only", Mode::ReadOnly), ("normal", Mode::Normal)]
+        {
+            let said = place.run(&["mode", word]).done();
+            let told = instant();
+            assert!(said.starts_with(word) && said.ends_with("within two seconds\n"), "{said}");
+            eventually("both follow", || one.mode() == mode && two.mode() == mode);
+            assert!(told.elapsed() < Duration::from_secs(2) + SLACK, "{:?}", told.elapsed());
+            assert_eq!(place.run(&["mode"]).done(), format!("{word}\n"));
+            let served = one.render(&footer, || "rendered").unwrap();
+            assert_eq!(&*served, if mode == Mode::Bypass { "rendered" } else { "stored" });
+        }
+    }
+}
+
+#[test]
+fn a_mode_ends_by_itself() {
+    for place in Place::each() {
+        let said = place.run(&["mode", "bypass", "--for", "1s"]).done();
+        assert!(said.starts_with("bypass for 1s, then normal: "), "{said}");
+        let admin = Admin::new(&place.cache()).unwrap();
+        eventually("the mode is over", || admin.fleet_mode().unwrap() == Mode::Normal);
+
+        let said = place.run(&["mode", "read-only"]).done();
+        assert!(said.starts_with("read-only for 30days, then normal"), "{said}");
+        let json = place.run(&["mode", "read-only", "--for", "1h", "--json"]).done();
+        assert_eq!(json, "{\"for_seconds\":3600,\"mode\":\"read-only\"}\n");
+    }
+}
+
+#[test]
+fn a_time_that_makes_no_sense_is_refused() {
+    let place = Place::folder();
+    for (arguments, expected) in [
+        (["mode", "bypass", "--for", "0s"], "write a second to a century"),
+        (["mode", "normal", "--for", "1h"], "normal needs no time"),
+    ] {
+        let said = place.run(&arguments).stopped(2);
+        assert!(said.contains(expected), "{said}");
+    }
+    assert_eq!(place.run(&["mode", "off"]).code, 2);
+    assert_eq!(place.run(&["mode"]).done(), "normal\n");
+}
+
+#[allow(clippy::disallowed_methods, reason = "two seconds are in real time")]
+fn instant() -> Instant {
+    Instant::now()
+}

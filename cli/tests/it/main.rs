@@ -1,0 +1,16 @@
+//! The tool as an administrator runs it: the built program, against a folder and a real Redis, beside
+//! caches that are in use.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "also in what the tests share"
+)]
+
+mod commands;
+mod fleet;
+mod help;
+mod place;
+mod scanning;
+mod trouble;

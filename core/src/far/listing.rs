@@ -1,0 +1,208 @@
+//! What an administrator asks of a store: which entries are in it, and in what state; how many
+//! records of each sort; and to tell all processes how far to take part. Never called for a page.
+
+use std::time::Duration;
+
+use super::{Away, Far, fill};
+use crate::entry::LabelVersion;
+use crate::entry::record::Decoded;
+use crate::fresh::Label;
+use crate::observe::MissReason;
+use crate::policy::Mode;
+use crate::store::{Capabilities, Fault, Operation, Page, Reply, StoreError};
+
+/// Most entries that are read in one call, so that large ones fit into a deadline.
+const READ_AT_ONCE: usize = 50;
+
+/// For how long the record of a probe stays if nobody deletes it.
+const PROBE_LIFE: Duration = Duration::from_secs(10);
+
+/// A record in the place of an entry.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) record: String,
+    /// Of the whole record.
+    pub(crate) bytes: usize,
+    pub(crate) content: Result<Found, &'static str>,
+}
+
+/// An entry without its body.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) key: Box<[u8]>,
+    pub(crate) template: Option<Box<str>>,
+    pub(crate) labels: usize,
+    pub(crate) body_bytes: usize,
+    pub(crate) age: Duration,
+    /// Until it expires; `None` for never.
+    pub(crate) left: Option<Duration>,
+    pub(crate) miss: Option<MissReason>,
+}
+
+/// How many records of each sort some names are.
+#[derive(Debug, Default)]
+pub(crate) struct Sorts {
+    pub(crate) entries: u64,
+    pub(crate) versions: u64,
+    pub(crate) leases: u64,
+    pub(crate) lists: u64,
+    pub(crate) others: u64,
+}
+
+impl Far {
+    pub(crate) fn capabilities(&self) -> &Capabilities {
+        &self.link.capabilities
+    }
+
+    /// Some of the entries, and where the next ones begin.
+    pub(crate) fn list(&self, cursor: Option<&str>) -> Result<(Vec<Listed>, Option<String>), Away> {
+        let Page { mut keys, next } = self.scan(&self.names.entries(), cursor)?;
+        // A store may name one twice.
+        keys.sort_unstable();
+        keys.dedup();
+        Ok((self.describe(&keys)?, next))
+    }
+
+    /// The variants that a key has or lately had, newest first.
+    pub(crate) fn variants_of(&self, key: &[u8]) -> Result<Vec<Listed>, Away> {
+        let id = self.fragment(key);
+        let list = self.values_anyway(&[self.names.variants(&id)])?.pop().flatten();
+        let names: Vec<String> = fill::listed(list.as_deref().unwrap_or_default())
+            .map(|variant| self.names.entry(&id, variant))
+            .collect();
+        self.describe(&names)
+    }
+
+    /// How many records of each sort there are, some at a time.
+    pub(crate) fn count(&self, cursor: Option<&str>) -> Result<(Sorts, Option<String>), Away> {
+        let prefix = self.names.records();
+        let Page { keys, next } = self.scan(&prefix, cursor)?;
+        let mut sorts = Sorts::default();
+        for key in keys {
+            let sort = key.strip_prefix(&prefix).and_then(|rest| rest.split(':').next());
+            *match sort {
+                Some("e") => &mut sorts.entries,
+                Some("v") => &mut sorts.versions,
+                Some("l") => &mut sorts.leases,
+                Some("n") => &mut sorts.lists,
+                _ => &mut sorts.others,
+            } += 1;
+        }
+        Ok((sorts, next))
+    }
+
+    /// Tells all processes how far to take part, for `ttl`.
+    pub(crate) fn tell_mode(&self, mode: Mode, ttl: Duration) -> Result<(), Away> {
+        let key = self.names.mode();
+        self.anyway(&[match mode {
+            Mode::Normal => Operation::Delete { key: &key },
+            other => Operation::Set { key: &key, value: other.as_str().as_bytes(), ttl },
+        }])?;
+        Ok(())
+    }
+
+    /// What all processes are told, as the store has it now.
+    pub(crate) fn read_mode(&self) -> Result<Mode, Away> {
+        let word = self.anyway(&[Operation::Get { key: &self.names.mode() }])?.pop();
+        let Some(Reply::Value(Some(word))) = word else { return Ok(Mode::Normal) };
+        Ok(Mode::from_word(&word).unwrap_or(Mode::Normal))
+    }
+
+    /// Whether everything has a version: whoever stores something gives it one.
+    pub(crate) fn is_in_use(&self) -> Result<bool, Away> {
+        let root = self.names.version(self.hasher.root());
+        Ok(self.values_anyway(&[root])?.pop().flatten().is_some())
+    }
+
+    /// Writes a record, reads it and deletes it.
+    pub(crate) fn probe(&self) -> Result<(), Away> {
+        let token = super::leases::draw().map_err(|error| Away(Some(error)))?;
+        let key = self.names.probe(u128::from_be_bytes(token));
+        let replies = self.anyway(&[
+            Operation::Set { key: &key, value: &token, ttl: PROBE_LIFE },
+            Operation::Get { key: &key },
+            Operation::Delete { key: &key },
+        ])?;
+        if replies.get(1) == Some(&Reply::Value(Some(token.to_vec()))) {
+            return Ok(());
+        }
+        let message = "the store took a record and did not return it";
+        Err(Away(Some(StoreError::new(Fault::Protocol, message))))
+    }
+
+    /// Removes what is over, where the store does not do so by itself.
+    pub(crate) fn sweep(&self) -> Result<u64, Away> {
+        self.link.store().sweep().map_err(|error| Away(Some(error)))
+    }
+
+    fn scan(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, Away> {
+        self.link.store().scan(prefix, cursor).map_err(|error| Away(Some(error)))
+    }
+
+    /// An administrator asks also while pages leave the store alone.
+    fn anyway(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, Away> {
+        self.link.run_anyway(operations).map_err(|error| Away(Some(error)))
+    }
+
+    fn values_anyway(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Away> {
+        let gets: Vec<_> = keys.iter().map(|key| Operation::Get { key }).collect();
+        Ok(super::values(if gets.is_empty() { Vec::new() } else { self.anyway(&gets)? }))
+    }
+
+    fn describe(&self, names: &[String]) -> Result<Vec<Listed>, Away> {
+        let mut listed = Vec::with_capacity(names.len());
+        for names in names.chunks(READ_AT_ONCE) {
+            self.describe_some(names, &mut listed)?;
+        }
+        Ok(listed)
+    }
+
+    fn describe_some(&self, names: &[String], listed: &mut Vec<Listed>) -> Result<(), Away> {
+        let values = self.values_anyway(names)?;
+        let read: Vec<_> = names
+            .iter()
+            .zip(values)
+            // One that is gone since it was listed is none.
+            .filter_map(|(name, value)| Some((name, value?)))
+            .map(|(name, value)| (name, value.len(), self.codec.decode(&value)))
+            .collect();
+        let mut labels: Vec<Label> = Vec::new();
+        for decoded in read.iter().filter_map(|(_, _, decoded)| decoded.as_ref().ok()) {
+            labels.extend(decoded.labels.iter().map(|&(label, _)| Label::from_hash(label)));
+        }
+        labels.sort_unstable();
+        labels.dedup();
+        let known = super::Known::new(&labels, &self.values_anyway(&self.version_keys(&labels))?);
+        listed.extend(read.into_iter().map(|(name, bytes, decoded)| Listed {
+            record: name.clone(),
+            bytes,
+            content: match decoded {
+                Ok(decoded) => Ok(self.found(&decoded, &known)),
+                Err(why) => Err(why.as_str()),
+            },
+        }));
+        Ok(())
+    }
+
+    fn found(&self, decoded: &Decoded, known: &super::Known) -> Found {
+        let versions: Vec<(Label, LabelVersion)> = decoded
+            .labels
+            .iter()
+            .map(|&(label, version)| (Label::from_hash(label), version))
+            .collect();
+        let template = decoded.template.as_deref().map(|template| self.hasher.template(template));
+        let own = self.hasher.labels(&decoded.key, template);
+        let age = Duration::from_millis(self.unix_millis().saturating_sub(decoded.created));
+        let left = decoded.life.map(|life| Duration::from_millis(life).saturating_sub(age));
+        let over = left.is_some_and(|left| left.is_zero()).then_some(MissReason::Expired);
+        Found {
+            labels: decoded.labels.len(),
+            body_bytes: decoded.body.len(),
+            age,
+            left,
+            miss: self.compare(&versions, known, Some(&own)).err().or(over),
+            key: decoded.key.clone(),
+            template: decoded.template.clone(),
+        }
+    }
+}

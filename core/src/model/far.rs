@@ -1,0 +1,179 @@
+//! I1 with a store behind the cache: the cache as it is, in two processes on one store that takes
+//! every operation by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use shuttle::sync::atomic::AtomicU64;
+
+use super::{Model, World, finds, fragment, join, run_in};
+use crate::protection::Protection;
+use crate::store::{Capabilities, Store, StoreError, Value};
+use crate::testing::MemoryStore;
+use crate::{FarLevel, FragmentCache, ReadPoint, current};
+
+/// A store between whose operations anything may happen: each takes its lock by itself.
+#[derive(Debug, Clone, Default)]
+struct Steps(MemoryStore);
+
+impl Store for Steps {
+    fn capabilities(&self) -> Capabilities {
+        self.0.capabilities()
+    }
+
+    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
+        let mut values = Vec::new();
+        for keys in keys.chunks(32) {
+            values.extend(self.0.get_many(keys)?);
+        }
+        Ok(values)
+    }
+
+    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
+        self.0.set(key, value, ttl)
+    }
+
+    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
+        self.0.add(key, value, ttl)
+    }
+
+    fn delete(&self, key: &str) -> Result<bool, StoreError> {
+        self.0.delete(key)
+    }
+
+    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
+        self.0.compare_and_delete(key, expected)
+    }
+}
+
+/// Two processes on one store, and one truth.
+fn processes(without: Option<Protection>, near_life: Duration) -> (World, World) {
+    let store = Steps::default();
+    let truth = Arc::new(AtomicU64::new(0));
+    let process = || {
+        let level = FarLevel::new(store.clone()).near_life(near_life);
+        let world = World::with(without, |builder| builder.far(level));
+        // The fences are there before the model begins, as in any store that is in use.
+        world.cache.begin();
+        World { truth: Arc::clone(&truth), ..world }
+    };
+    (process(), process())
+}
+
+/// The model holds for the cache as it is, in fewer schedules than others: each takes hundreds of steps.
+fn holds(model: Model) {
+    run_in(600, model, None);
+}
+
+const STRICT: Duration = Duration::ZERO;
+
+/// A page is rendered in one process while another changes what it shows.
+fn fill_against_delete(without: Option<Protection>) {
+    let (one, other) = processes(without, STRICT);
+    let fill = one.spawn(|world| drop(world.row()));
+    let change = other.spawn(|world| {
+        world.change();
+        world.delete();
+        assert_eq!(world.row(), "1", "stale after its own delete");
+    });
+    join([fill, change]);
+    assert_eq!(one.row(), "1", "stale in the other process");
+}
+
+fn tagged(cache: &FragmentCache, read: impl FnOnce() -> String) -> String {
+    let body = || {
+        let text = read();
+        current::add_tags(["product"]).unwrap();
+        text
+    };
+    cache.render(&fragment("row"), body).unwrap().to_string()
+}
+
+/// The same with a tag that is learnt after the data was read.
+fn late_tag_against_invalidation(without: Option<Protection>) {
+    let (one, other) = processes(without, STRICT);
+    let fill = one.spawn(|world| drop(tagged(&world.cache, || world.read())));
+    let change = other.spawn(|world| {
+        world.change();
+        world.cache.invalidate_tags(["product"]).unwrap();
+        assert_eq!(tagged(&world.cache, || world.read()), "1", "stale after its invalidation");
+    });
+    join([fill, change]);
+    assert_eq!(tagged(&one.cache, || one.read()), "1", "stale in the other process");
+}
+
+/// The same with data that a handler loads before it renders.
+fn read_point_against_delete(without: Option<Protection>) {
+    let (one, other) = processes(without, STRICT);
+    let handler = one.spawn(|world| {
+        let point: ReadPoint = world.cache.begin();
+        let loaded = world.read();
+        drop(point.scope(|| world.cache.render(&fragment("row"), || loaded)));
+    });
+    let change = other.spawn(|world| {
+        world.change();
+        world.delete();
+        assert_eq!(world.row(), "1", "stale after its own delete");
+    });
+    join([handler, change]);
+    assert_eq!(one.row(), "1", "stale in the other process");
+}
+
+/// In one process with a near level that answers by itself: a read of the store, and an invalidation.
+fn near_fill_against_delete(without: Option<Protection>) {
+    let (one, other) = processes(without, Duration::from_secs(3600));
+    other.row();
+    let read = one.spawn(|world| drop(world.row()));
+    let change = one.spawn(|world| {
+        world.change();
+        world.delete();
+        assert_eq!(world.row(), "1", "stale after its own delete");
+    });
+    join([read, change]);
+    assert_eq!(one.row(), "1", "stale in the near level");
+}
+
+#[test]
+fn model_i1_a_fill_of_one_process_against_a_delete_of_another() {
+    holds(fill_against_delete);
+}
+
+#[test]
+fn model_finds_the_stale_fill_when_versions_are_read_when_storing() {
+    finds(fill_against_delete, Protection::VersionsAtReadPoint, "stale");
+}
+
+#[test]
+fn model_i1_a_late_tag_against_an_invalidation_of_another_process() {
+    holds(late_tag_against_invalidation);
+}
+
+#[test]
+fn model_finds_the_stale_fill_when_no_fence_vouches_for_a_late_tag() {
+    finds(late_tag_against_invalidation, Protection::LateFences, "stale");
+}
+
+#[test]
+fn model_finds_the_stale_fill_when_a_fence_is_written_after_its_label() {
+    finds(late_tag_against_invalidation, Protection::FenceFirst, "stale");
+}
+
+#[test]
+fn model_i1_a_read_point_against_a_delete_of_another_process() {
+    holds(read_point_against_delete);
+}
+
+#[test]
+fn model_i1_a_read_of_the_store_against_a_delete_of_its_process() {
+    holds(near_fill_against_delete);
+}
+
+#[test]
+fn model_finds_the_stale_near_entry_when_the_cache_does_not_raise_again() {
+    finds(near_fill_against_delete, Protection::RaiseAgain, "stale");
+}
+
+#[test]
+fn model_finds_the_stale_near_entry_when_the_cache_marks_a_read_afterwards() {
+    finds(near_fill_against_delete, Protection::MarkFill, "stale");
+}

@@ -1,0 +1,212 @@
+//! One socket, on which nothing takes longer than a deadline. What is said over it is not here.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use crate::clock::instant;
+
+/// A connected socket.
+pub(super) enum Socket {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// The socket until a deadline, after which it fails with [`io::ErrorKind::TimedOut`].
+pub(super) struct Until<'a> {
+    socket: &'a Socket,
+    deadline: Instant,
+}
+
+#[derive(Clone, Copy)]
+enum Wait {
+    Readable,
+    Writable,
+}
+
+/// What is left until a deadline.
+pub(super) fn left(deadline: Instant) -> io::Result<Duration> {
+    let left = deadline.saturating_duration_since(instant());
+    if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+}
+
+impl Socket {
+    pub(super) fn tcp(socket: TcpStream) -> io::Result<Self> {
+        socket.set_nodelay(true)?;
+        #[cfg(unix)]
+        {
+            socket.set_nonblocking(true)?;
+            // A connection is given up when an answer is late. What was written and not delivered
+            // must not arrive after the next connection's writes.
+            rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
+        }
+        Ok(Self::Tcp(socket))
+    }
+
+    #[cfg(unix)]
+    pub(super) fn unix(socket: UnixStream) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self::Unix(socket))
+    }
+
+    pub(super) fn until(&self, deadline: Instant) -> Until<'_> {
+        Until { socket: self, deadline }
+    }
+
+    /// Ends whatever waits for this socket, in all threads.
+    pub(super) fn shut_down(&self) {
+        // It fails if the other side was first.
+        let _ = match self {
+            Self::Tcp(socket) => socket.shutdown(Shutdown::Both),
+            #[cfg(unix)]
+            Self::Unix(socket) => socket.shutdown(Shutdown::Both),
+        };
+    }
+
+    /// Waits until either side hangs up. That bytes come does not end it.
+    #[cfg(unix)]
+    pub(super) fn hung_up(&self) {
+        use rustix::event::PollFlags;
+
+        // Elsewhere, the end is told as that of both directions.
+        #[cfg(target_os = "linux")]
+        let end = PollFlags::RDHUP;
+        #[cfg(not(target_os = "linux"))]
+        let end = PollFlags::empty();
+        while matches!(self.poll(end, None), Err(rustix::io::Errno::INTR)) {}
+    }
+
+    #[cfg(unix)]
+    fn poll(
+        &self,
+        events: rustix::event::PollFlags,
+        left: Option<Duration>,
+    ) -> rustix::io::Result<usize> {
+        use rustix::event::{PollFd, Timespec, poll};
+
+        let mut sockets = [match self {
+            Self::Tcp(socket) => PollFd::new(socket, events),
+            Self::Unix(socket) => PollFd::new(socket, events),
+        }];
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        poll(&mut sockets, left.as_ref())
+    }
+
+    #[cfg(unix)]
+    fn wait(&self, wait: Wait, deadline: Instant) -> io::Result<()> {
+        let events = match wait {
+            Wait::Readable => rustix::event::PollFlags::IN,
+            Wait::Writable => rustix::event::PollFlags::OUT,
+        };
+        loop {
+            match self.poll(events, Some(left(deadline)?)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Where there is no waiting by itself, reading and writing wait.
+    #[cfg(not(unix))]
+    fn wait(&self, wait: Wait, deadline: Instant) -> io::Result<()> {
+        let Self::Tcp(socket) = self;
+        match wait {
+            Wait::Readable => socket.set_read_timeout(Some(left(deadline)?)),
+            Wait::Writable => socket.set_write_timeout(Some(left(deadline)?)),
+        }
+    }
+
+    fn read(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => (&mut &*socket).read(bytes),
+            #[cfg(unix)]
+            Self::Unix(socket) => (&mut &*socket).read(bytes),
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(socket) => (&mut &*socket).write(bytes),
+            #[cfg(unix)]
+            Self::Unix(socket) => (&mut &*socket).write(bytes),
+        }
+    }
+}
+
+fn is_passing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+impl Read for Until<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            // Answers are never there yet when they are looked for, so that waiting comes first.
+            self.socket.wait(Wait::Readable, self.deadline)?;
+            match self.socket.read(bytes) {
+                Err(error) if is_passing(&error) => {}
+                done => return done,
+            }
+        }
+    }
+}
+
+impl Write for Until<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if cfg!(not(unix)) {
+            self.socket.wait(Wait::Writable, self.deadline)?;
+        }
+        loop {
+            match self.socket.write(bytes) {
+                Err(error) if is_passing(&error) => {
+                    self.socket.wait(Wait::Writable, self.deadline)?;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    fn soon() -> Instant {
+        instant() + Duration::from_millis(5)
+    }
+
+    #[test]
+    fn reading_and_writing_end_at_the_deadline() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let socket = Socket::unix(ours).unwrap();
+        let late = socket.until(soon()).read(&mut [0; 8]).unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        // Nobody reads what is written.
+        let late = socket.until(soon()).write_all(&vec![0; 8 << 20]).unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut);
+        // The watcher is told, or this would hang.
+        drop(theirs);
+        socket.hung_up();
+    }
+
+    #[test]
+    fn shutting_down_ends_what_waits() {
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let socket = Socket::unix(ours).unwrap();
+        let far = instant() + Duration::from_secs(60);
+        std::thread::scope(|scope| {
+            let reader = scope.spawn(|| socket.until(far).read(&mut [0; 8]));
+            let watcher = scope.spawn(|| socket.hung_up());
+            socket.shut_down();
+            assert_eq!(reader.join().unwrap().unwrap(), 0);
+            watcher.join().unwrap();
+        });
+    }
+}

@@ -1,0 +1,147 @@
+//! Bytes to and from the server, in TLS or plain. Who may write and who may read is not here.
+
+use std::io::{self, Read, Write};
+use std::time::Instant;
+
+use rustls::ClientConnection;
+
+use super::socket::Socket;
+use super::tls::Tls;
+use crate::sync::{Mutex, RwLock};
+
+/// How much of TLS is read at once.
+const TLS_BUFFER: usize = 16 << 10;
+
+/// A socket, with or without TLS on it, until it is closed.
+pub(super) struct Wire {
+    socket: RwLock<Option<Socket>>,
+    tls: Option<Mutex<Tunnel>>,
+}
+
+struct Tunnel {
+    session: ClientConnection,
+    /// What has come and is not deciphered yet, since the session takes only so much at a time.
+    unread: Vec<u8>,
+}
+
+/// The reading side until a deadline. One at a time.
+pub(super) struct Reader<'a> {
+    wire: &'a Wire,
+    deadline: Instant,
+}
+
+impl Wire {
+    pub(super) fn plain(socket: Socket) -> Self {
+        Self { socket: RwLock::new(Some(socket)), tls: None }
+    }
+
+    /// With TLS, after both sides have proved themselves.
+    pub(super) fn tls(socket: Socket, tls: &Tls, deadline: Instant) -> io::Result<Self> {
+        let mut session = ClientConnection::new(tls.config.clone(), tls.name.clone())
+            .map_err(io::Error::other)?;
+        session.set_buffer_limit(None);
+        while session.is_handshaking() {
+            session.complete_io(&mut socket.until(deadline))?;
+        }
+        let tunnel = Tunnel { session, unread: Vec::new() };
+        Ok(Self { socket: RwLock::new(Some(socket)), tls: Some(Mutex::new(tunnel)) })
+    }
+
+    /// Sends all of this. One at a time.
+    pub(super) fn send(&self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
+        let Some(tunnel) = &self.tls else {
+            return self.on_socket(|socket| socket.until(deadline).write_all(bytes));
+        };
+        let mut encrypted = Vec::with_capacity(bytes.len() + 64);
+        {
+            // Not held while the socket is waited for, since who reads needs it.
+            let session = &mut tunnel.lock().session;
+            session.writer().write_all(bytes)?;
+            while session.wants_write() {
+                session.write_tls(&mut encrypted)?;
+            }
+        }
+        self.on_socket(|socket| socket.until(deadline).write_all(&encrypted))
+    }
+
+    pub(super) fn reader(&self, deadline: Instant) -> Reader<'_> {
+        Reader { wire: self, deadline }
+    }
+
+    /// Ends whatever waits for the wire.
+    pub(super) fn shut_down(&self) {
+        if let Some(socket) = &*self.socket.read() {
+            socket.shut_down();
+        }
+    }
+
+    /// Waits until either side hangs up.
+    #[cfg(unix)]
+    pub(super) fn hung_up(&self) {
+        if let Some(socket) = &*self.socket.read() {
+            socket.hung_up();
+        }
+    }
+
+    /// Closes the socket, however many threads know the wire. Only after [`shut_down`](Self::shut_down):
+    /// it waits for those that use it.
+    pub(super) fn close(&self) {
+        drop(self.socket.write().take());
+    }
+
+    fn on_socket<T>(&self, act: impl FnOnce(&Socket) -> io::Result<T>) -> io::Result<T> {
+        match &*self.socket.read() {
+            Some(socket) => act(socket),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn read(&self, bytes: &mut [u8], deadline: Instant) -> io::Result<usize> {
+        self.on_socket(|socket| socket.until(deadline).read(bytes))
+    }
+}
+
+impl Tunnel {
+    /// What is there of the deciphered bytes; [`io::ErrorKind::WouldBlock`] for none.
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.session.reader().read(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            if self.unread.is_empty() {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let taken = self.session.read_tls(&mut self.unread.as_slice())?;
+            self.unread.drain(..taken);
+            self.session.process_new_packets().map_err(io::Error::other)?;
+        }
+    }
+
+    /// Nothing more comes.
+    fn end(&mut self) -> io::Result<()> {
+        self.session.read_tls(&mut io::empty())?;
+        self.session.process_new_packets().map_err(io::Error::other)?;
+        Ok(())
+    }
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let Some(tunnel) = &self.wire.tls else {
+            return self.wire.read(bytes, self.deadline);
+        };
+        loop {
+            match tunnel.lock().read(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return done,
+            }
+            // The session is not held meanwhile, since who writes needs it.
+            let mut buffer = [0; TLS_BUFFER];
+            match self.wire.read(&mut buffer, self.deadline)? {
+                0 => tunnel.lock().end()?,
+                count => tunnel.lock().unread.extend_from_slice(&buffer[..count]),
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! The command line: which shop to run, and what its cache is in.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail, ensure};
+use fragcache::config::Config;
+use fragcache_examples::{Database, Engine};
+
+const USAGE: &str = "\
+usage: shop [--engine minijinja|tera] [--serve [ADDRESS]] [--database FILE]
+            [--store memory|file:FOLDER|redis://HOST:PORT] [--near-life 2s] [--config FILE]
+
+Without --serve: renders the pages and prints what each step cost.
+
+--engine     MiniJinja or Tera; both are measured, and MiniJinja serves, unless one is named
+--serve      a web site, on 127.0.0.1:3000 unless an address is given
+--database   the SQLite file, made and filled if it is not there; else one that goes with the process
+--store      what the cache is in: this process (memory, the default), a folder, or a Redis or Valkey
+             server (redis://, rediss:// with TLS, unix:// for a socket)
+--near-life  for how long fragments are served without asking a shared store: what another process
+             changes may show so much later; 0, the default, asks every time
+--config     the cache's settings from a TOML file and the variables FRAGCACHE_…, see docs/config.md;
+             the other options go before them. A password belongs there, as others see a command line
+
+Two processes with the same --database and the same --store are one site.";
+
+/// The setting that names a server.
+const SERVER: &str = "REDIS__URL";
+
+/// What was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) engine: Option<Engine>,
+    pub(crate) serve: Option<SocketAddr>,
+    pub(crate) asks_for_help: bool,
+    database: Option<PathBuf>,
+    config: Option<PathBuf>,
+    /// What `--store` stands for: settings as environment variables would have them.
+    store: Vec<(&'static str, String)>,
+    near_life: Option<String>,
+}
+
+impl Options {
+    pub(crate) fn parse(args: impl Iterator<Item = String>) -> anyhow::Result<Self> {
+        let mut args = args.peekable();
+        let mut options = Self::default();
+        while let Some(arg) = args.next() {
+            let mut value = || args.next().with_context(|| format!("{arg} of what?\n{USAGE}"));
+            match arg.as_str() {
+                "--engine" => options.engine = Some(value()?.parse()?),
+                "--database" => options.database = Some(value()?.into()),
+                "--config" => options.config = Some(value()?.into()),
+                "--store" => options.store = store(&value()?)?,
+                "--near-life" => options.near_life = Some(value()?),
+                "--serve" => {
+                    let address = args.next_if(|next| !next.starts_with("--"));
+                    let address = address.as_deref().unwrap_or("127.0.0.1:3000");
+                    let parsed = address.parse().with_context(|| {
+                        format!("{address:?} is not an address; write one such as 127.0.0.1:3000")
+                    })?;
+                    options.serve = Some(parsed);
+                }
+                "--help" | "-h" => options.asks_for_help = true,
+                _ => bail!("{arg:?} is unknown\n{USAGE}"),
+            }
+        }
+        let is_shared = options.config.is_some() || options.store.len() > 1;
+        ensure!(
+            is_shared || options.near_life.is_none(),
+            "--near-life is of a shared store; write --store redis://… too"
+        );
+        Ok(options)
+    }
+
+    /// The settings of the cache that pages are measured with. A server may take its time: a page
+    /// that did without it after 50 ms, on a busy machine, would measure nothing.
+    pub(crate) fn patient_config(&self) -> anyhow::Result<Config> {
+        let is_server = self.store.iter().any(|(name, _)| *name == SERVER);
+        let patience = is_server.then_some(("tour REDIS__OPERATION_TIMEOUT", "10s"));
+        Ok(self.config()?.with_variables("tour ", patience)?)
+    }
+
+    /// The settings of the cache.
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        let config = match &self.config {
+            Some(path) => Config::from_file(path)?.with_env("FRAGCACHE_")?,
+            None => Config::from_toml("type = 'memory'")?,
+        };
+        // Options are settings like any other, and checked like them. The prefixes are for errors.
+        let (store, near_life) = ("--store as ", "--near-life as ");
+        let given = self.store.iter().map(|(name, value)| (format!("{store}{name}"), value));
+        let config = config.with_variables(store, given)?;
+        let given = self.near_life.iter().map(|life| (format!("{near_life}FAR__NEAR_LIFE"), life));
+        Ok(config.with_variables(near_life, given)?)
+    }
+
+    /// The database of the web site.
+    pub(crate) fn database(&self) -> anyhow::Result<Database> {
+        self.database.as_ref().map_or_else(Database::seeded, Database::open)
+    }
+}
+
+/// What `--store` stands for. It may hold a password, and is not shown.
+fn store(given: &str) -> anyhow::Result<Vec<(&'static str, String)>> {
+    let with = |kind: &str, setting, value: &str| {
+        // What else is on the server or in the folder is not the shop's.
+        vec![
+            ("TYPE", kind.to_owned()),
+            (setting, value.to_owned()),
+            ("FAR__PREFIX", "shop".to_owned()),
+        ]
+    };
+    let is_server = ["redis://", "rediss://", "unix://"].iter().any(|url| given.starts_with(url));
+    match given.split_once(':') {
+        _ if given == "memory" => Ok(vec![("TYPE", given.to_owned())]),
+        _ if is_server => Ok(with("redis", SERVER, given)),
+        Some(("file", folder)) if !folder.is_empty() => Ok(with("file", "FILE__DIR", folder)),
+        _ => bail!("there is no such store; write memory, file:FOLDER or redis://127.0.0.1:6379"),
+    }
+}
+
+/// What `--help` prints.
+pub(crate) fn usage() -> &'static str {
+    USAGE
+}
