@@ -58,6 +58,13 @@ impl Places {
     }
 
     /// The setting of a table that an error speaks of first, or the table.
+    #[cfg_attr(
+        not(any(feature = "file", feature = "redis")),
+        allow(
+            dead_code,
+            reason = "only stores that come with this crate have tables of their own"
+        )
+    )]
     pub(super) fn in_table<'s>(&'s self, table: &'s str, error: &Error) -> &'s str {
         let names = self.0.keys().filter_map(|setting| {
             let name = setting.strip_prefix(table)?.strip_prefix('.')?;

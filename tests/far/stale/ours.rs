@@ -22,8 +22,9 @@ pub(super) enum Front {
 }
 
 /// For how long a bounded near level answers by itself. Longer than any round, so that only
-/// [`Cached::settle`] ends it.
-const NEAR_LIFE: Duration = Duration::from_secs(3600);
+/// [`Cached::settle`] ends it; and a second short of the hour that this takes, as what is served is
+/// checked by a clock that may be 10 ms behind.
+const NEAR_LIFE: Duration = Duration::from_secs(3599);
 
 /// The system's clock, and so many hours.
 #[derive(Debug, Clone, Default)]
