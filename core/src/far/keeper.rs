@@ -12,7 +12,7 @@ use crate::clock::instant;
 use crate::error::{Error, ErrorKind};
 use crate::fresh::{Freshness, Label};
 use crate::policy::Mode;
-use crate::store::{Operation, Reply, StoreError};
+use crate::store::{Operation, StoreError};
 use crate::sync::Ordering;
 
 /// How often the store is asked for the mode, and so whether it is there.
@@ -205,8 +205,6 @@ impl Far {
     }
 
     fn renew_records(&self, records: &[(String, Duration)]) -> Result<(), StoreError> {
-        let touch = |(key, ttl): &'_ (String, Duration)| (key.clone(), *ttl);
-        let records: Vec<(String, Duration)> = records.iter().map(touch).collect();
         let operations: Vec<_> =
             records.iter().map(|(key, ttl)| Operation::Touch { key, ttl: *ttl }).collect();
         self.run_all(&operations)
@@ -233,8 +231,7 @@ impl Far {
 
     fn run_all(&self, operations: &[Operation<'_>]) -> Result<(), StoreError> {
         for operations in operations.chunks(500) {
-            let replies: Vec<Reply> = self.link.run_anyway(operations)?;
-            drop(replies);
+            self.link.run_anyway(operations)?;
         }
         Ok(())
     }
