@@ -43,6 +43,9 @@ pub struct InvalidationBatch {
 pub(crate) enum Act {
     Key(FragmentKey),
     Name(FragmentKey),
+    /// What shares a group with this key.
+    #[cfg(any(feature = "values", feature = "async"))]
+    Group(FragmentKey),
     Template(Box<str>),
     Tag(Box<str>),
     Clear,
@@ -147,6 +150,8 @@ impl Act {
         match self {
             Self::Key(key) => Some(cache.key_label(key).into()),
             Self::Name(key) => cache.name_label(key).map(Into::into),
+            #[cfg(any(feature = "values", feature = "async"))]
+            Self::Group(key) => cache.group_label(key).map(Into::into),
             Self::Template(template) => Some(cache.template_label(template).into()),
             Self::Tag(text) => Some(Mark::tag(cache.tag_label(text), text)),
             Self::Clear => cache.namespace_label().map(Into::into),

@@ -6,7 +6,7 @@
 //!
 //! [`FragmentCache::open`]: crate::FragmentCache::open
 
-pub use crate::entry::{Body, Markup, OutputMode};
+pub use crate::entry::{Body, Markup, Opaque, OutputMode};
 pub use crate::key::{KeyEncoder, UnusablePart};
 pub use crate::render::{
     Arguments, Closed, Opened, Outcome, RenderMemo, Rendering, Scope, Tags, Ticket, abandon,

@@ -25,6 +25,8 @@ pub enum ErrorKind {
     Io,
     /// The store behind the cache could not be asked.
     Store,
+    /// A value cannot be serialized.
+    Value,
 }
 
 /// A place in an author's template: one-based line and column (in characters).

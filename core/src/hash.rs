@@ -78,6 +78,11 @@ impl KeyHasher {
         self.label(encoded_name, 0x4e41_4d45)
     }
 
+    /// The label of a group of keys, from what [`key::group_bytes`] gives.
+    pub(crate) fn group(self, encoded_group: &[u8]) -> Label {
+        self.label(encoded_group, 0x4752_4f55_50)
+    }
+
     /// The label of a template in the root namespace; see [`Label::within`].
     pub(crate) fn template(self, template: &str) -> Label {
         self.label(template.as_bytes(), 0x5445_4d50_4c41_5445)

@@ -10,6 +10,8 @@ mod ageing;
 mod batch;
 mod builder;
 mod cache;
+#[cfg(feature = "values")]
+mod call;
 mod clock;
 #[cfg(feature = "config")]
 pub mod config;
@@ -42,16 +44,21 @@ pub mod testing;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod tests;
 mod timeout;
+#[cfg(feature = "values")]
+mod values;
 
 pub use batch::InvalidationBatch;
 pub use builder::Builder;
 pub use cache::{Deletion, FragmentCache};
+#[cfg(feature = "values")]
+pub use call::{Call, Calls, Function, Instance};
 pub use clock::{Clock, MonotonicClock};
 pub use error::{Error, ErrorKind, Location};
 pub use far::{FarLevel, Health};
 pub use fragment::Fragment;
 pub use key::{
-    FragmentKey, KeyEncoder, KeyPart, MAX_KEY_BYTES, fragment_key_at, make_template_fragment_key,
+    FragmentKey, KeyEncoder, KeyKind, KeyPart, MAX_KEY_BYTES, fragment_key_at,
+    make_template_fragment_key,
 };
 #[cfg(feature = "metrics")]
 pub use observe::MetricsObserver;
@@ -66,3 +73,5 @@ pub use policy::{Mode, OnMistake, Policy};
 pub use render::current;
 pub use tag::{MAX_TAG_BYTES, MAX_TAGS};
 pub use timeout::Timeout;
+#[cfg(feature = "values")]
+pub use values::{Keep, Value, Values};

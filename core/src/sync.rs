@@ -5,7 +5,6 @@
 mod real {
     pub(crate) use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
     pub(crate) use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-    pub(crate) use std::thread::{ThreadId, current};
     pub(crate) use std::thread_local;
 }
 
@@ -20,7 +19,6 @@ pub(crate) use model::*;
 mod model {
     pub(crate) use shuttle::sync::MutexGuard;
     pub(crate) use shuttle::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-    pub(crate) use shuttle::thread::{ThreadId, current};
     pub(crate) use shuttle::thread_local;
 
     #[derive(Debug, Default)]

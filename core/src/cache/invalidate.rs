@@ -247,6 +247,10 @@ impl FragmentCache {
                 Act::Key(key) | Act::Name(key) => {
                     self.emit(EventKind::Deleted, Some(&self.encoded(key)), rust);
                 }
+                #[cfg(any(feature = "values", feature = "async"))]
+                Act::Group(key) => {
+                    self.emit(EventKind::Deleted, Some(&self.encoded(key)), rust);
+                }
                 Act::Template(_) | Act::Clear => self.emit(EventKind::Deleted, None, rust),
                 Act::Tag(tag) => self.emit_about(EventKind::Invalidated, None, rust, Some(tag)),
             }

@@ -213,7 +213,7 @@ impl FragmentCache {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    fn probe<'k>(&self, key: &'k [u8]) -> Probe<'k> {
+    pub(crate) fn probe<'k>(&self, key: &'k [u8]) -> Probe<'k> {
         Probe { hash: self.shared.hasher.key(key), key }
     }
 
@@ -242,6 +242,12 @@ impl FragmentCache {
     /// The label of the name that a key begins with.
     pub(crate) fn name_label(&self, key: &FragmentKey) -> Option<Label> {
         key::name_bytes(&self.encoded(key)).map(|name| self.shared.hasher.name(name))
+    }
+
+    /// The label of the group that a key is in.
+    #[cfg(any(feature = "values", feature = "async"))]
+    pub(crate) fn group_label(&self, key: &FragmentKey) -> Option<Label> {
+        key::group_bytes(&self.encoded(key)).map(|group| self.shared.hasher.group(group))
     }
 
     pub(crate) fn template_label(&self, template: &str) -> Label {

@@ -10,7 +10,7 @@ use crate::fragment::Fragment;
 use crate::hash::Version;
 use crate::key::FragmentKey;
 use crate::near::Variant;
-use crate::render::{Asking, Opened, Request};
+use crate::render::{Asking, Opened, Request, of_text};
 use crate::tag;
 use crate::timeout::Timeout;
 
@@ -56,7 +56,9 @@ impl FragmentCache {
             (None, Some(far)) => {
                 let labels = self.shared.hasher.labels(&key, None);
                 let newest = far.newest(&key, &labels, annotated);
-                newest.map(|body| body.map(Body::from)).map_err(|away| self.away(away))
+                newest
+                    .map(|body| body.and_then(|body| of_text(body, Body::from)))
+                    .map_err(|away| self.away(away))
             }
             (found, _) => Ok(found),
         }
@@ -138,7 +140,7 @@ impl FragmentCache {
         };
         tag::check_count(fragment.tags.len())?;
         fragment.tags.iter().try_for_each(|text| tag::check(text))?;
-        let of_text = |markup: String| Body::from(markup);
+        let of_text = |bytes| of_text(bytes, Body::from);
         let asking = Asking { probe, origin, request: &request, body: &of_text, memo: None };
         let ticket = match self.open_slow(asking, missed, None, shared) {
             Opened::Hit(markup) => return Ok(markup),

@@ -1,4 +1,4 @@
-//! The rendered bytes, in the form that is cheapest to print again.
+//! The bytes of an entry, in the form that is cheapest to use again.
 
 use std::any::Any;
 use std::fmt;
@@ -13,10 +13,22 @@ pub trait Markup: Any + Send + Sync {
     fn as_str(&self) -> &str;
 }
 
+/// What is stored and is no markup: a typed value, a response. No template is ever given one.
+pub trait Opaque: Any + Send + Sync {
+    /// The bytes as a store keeps them.
+    fn as_bytes(&self) -> &[u8];
+}
+
+impl Opaque for Box<[u8]> {
+    fn as_bytes(&self) -> &[u8] {
+        self
+    }
+}
+
 /// What an engine's value costs beside its text, with its allocation.
 const ENGINE_VALUE: usize = 48;
 
-/// The body of a stored fragment. A clone shares the bytes.
+/// The body of an entry. A clone shares the bytes.
 ///
 /// ```
 /// use fragcache::engine::Body;
@@ -30,6 +42,8 @@ pub enum Body {
     Text(Arc<str>),
     /// A value of a template engine.
     Engine(Arc<dyn Markup>),
+    /// No markup.
+    Opaque(Arc<dyn Opaque>),
 }
 
 impl Body {
@@ -38,11 +52,32 @@ impl Body {
         Self::Engine(Arc::new(markup))
     }
 
-    /// The markup as text.
+    /// A body that is no markup.
+    ///
+    /// ```
+    /// use fragcache::engine::Body;
+    ///
+    /// let body = Body::opaque(Box::<[u8]>::from(&b"\xff"[..]));
+    /// assert_eq!((body.as_bytes(), body.as_str()), (&b"\xff"[..], ""));
+    /// ```
+    pub fn opaque(content: impl Opaque) -> Self {
+        Self::Opaque(Arc::new(content))
+    }
+
+    /// The markup as text; nothing for what is no markup.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Text(text) => text,
             Self::Engine(markup) => markup.as_str(),
+            Self::Opaque(_) => "",
+        }
+    }
+
+    /// The bytes as a store keeps them.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Opaque(content) => content.as_bytes(),
+            markup => markup.as_str().as_bytes(),
         }
     }
 
@@ -51,14 +86,23 @@ impl Body {
         match self {
             Self::Text(text) => text.len(),
             Self::Engine(markup) => ENGINE_VALUE + markup.as_str().len(),
+            Self::Opaque(content) => ENGINE_VALUE + content.as_bytes().len(),
         }
     }
 
     /// The engine's value, if it is an `M`.
     pub fn downcast_ref<M: Markup>(&self) -> Option<&M> {
         match self {
-            Self::Text(_) => None,
+            Self::Text(_) | Self::Opaque(_) => None,
             Self::Engine(markup) => (markup.as_ref() as &dyn Any).downcast_ref(),
+        }
+    }
+
+    /// What is no markup, if it is an `O`.
+    pub fn opaque_ref<O: Opaque>(&self) -> Option<&O> {
+        match self {
+            Self::Text(_) | Self::Engine(_) => None,
+            Self::Opaque(content) => (content.as_ref() as &dyn Any).downcast_ref(),
         }
     }
 
@@ -66,7 +110,7 @@ impl Body {
     pub fn to_shared(&self) -> Arc<str> {
         match self {
             Self::Text(text) => Arc::clone(text),
-            Self::Engine(markup) => markup.as_str().into(),
+            markup => markup.as_str().into(),
         }
     }
 }
@@ -79,6 +123,6 @@ impl<T: Into<Arc<str>>> From<T> for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} bytes)", self.as_str().len())
+        write!(f, "Body({} bytes)", self.as_bytes().len())
     }
 }

@@ -5,7 +5,7 @@ mod origin;
 mod proof;
 pub(crate) mod record;
 
-pub use body::{Body, Markup};
+pub use body::{Body, Markup, Opaque};
 pub use origin::OutputMode;
 pub(crate) use origin::{Origin, Origins, digest_of};
 pub(crate) use proof::Proof;

@@ -31,6 +31,14 @@ impl OutputMode {
     /// JSON serialization of printed values.
     pub const JSON: Self = Self(2);
 
+    /// No markup: a typed value.
+    #[cfg(feature = "values")]
+    pub(crate) const VALUE: Self = Self(3);
+
+    /// No markup: a response.
+    #[cfg(feature = "async")]
+    pub(crate) const RESPONSE: Self = Self(4);
+
     /// A mode of the user's own, by name.
     pub fn custom(name: &str) -> Self {
         Self(xxh3_64(name.as_bytes()) & !ANNOTATED | 1 << 63)
@@ -126,6 +134,21 @@ impl Origins {
     /// As [`rust`](Self::rust), where cache blocks that render inside may be annotated.
     pub(crate) fn rust_annotated(&self) -> &Arc<Origin> {
         &self.rust_annotated
+    }
+
+    /// The origin of what is no markup, by a digest of its form.
+    #[cfg(any(feature = "values", feature = "async"))]
+    pub(crate) fn of_form(&self, digest: &str, mode: OutputMode) -> Arc<Origin> {
+        let id = (Box::from(digest), mode);
+        if let Some(origin) = self.shared.read().get(&id) {
+            return Arc::clone(origin);
+        }
+        let origin = Arc::new(Origin { digest: digest.into(), ..Origin::rust(mode) });
+        let mut shared = self.shared.write();
+        if shared.len() < MAX_SHARED {
+            return Arc::clone(shared.entry(id).or_insert(origin));
+        }
+        origin
     }
 
     /// The origin of a block (its encoded site and the parsed one) in a mode.

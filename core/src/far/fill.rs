@@ -60,7 +60,7 @@ pub(crate) struct ToStore<'a> {
     pub(crate) life: Option<Duration>,
     pub(crate) stale: Duration,
     pub(crate) render_time: Duration,
-    pub(crate) body: &'a str,
+    pub(crate) body: &'a [u8],
 }
 
 /// Labels with the versions that they had at a read point.

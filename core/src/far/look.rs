@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Asked, Away, Far, Known};
 use crate::clock::Moment;
-use crate::entry::record::Decoded;
+use crate::entry::record::{Decoded, Unreadable};
 use crate::entry::{Entry, LabelVersion, Proof, Terms};
 use crate::fresh::{Dependencies, DependencySet, Freshness, Label, Labels, Sequence};
 use crate::observe::MissReason;
@@ -113,14 +113,14 @@ impl Far {
         }
         let renewed = self.outlives_its_record(&decoded).then(|| self.entry_key(asked));
         match self.entry(asked, decoded, versions, read) {
-            Some(entry) => {
+            Ok(entry) => {
                 if let Some(key) = renewed {
                     self.renew(key, &entry);
                 }
                 self.found.fetch_add(1, Ordering::Relaxed);
                 Ok(Looked::Found(entry))
             }
-            None => missed(labels, known, MissReason::Expired),
+            Err(reason) => missed(labels, known, reason),
         }
     }
 
@@ -180,12 +180,7 @@ impl Far {
 
     /// Bytes as the entry that is asked for, or why they are not.
     fn decode(&self, asked: Asked<'_>, value: &[u8]) -> Result<Decoded, MissReason> {
-        let decoded = self.codec.decode(value).map_err(|why| {
-            self.unreadable.fetch_add(1, Ordering::Relaxed);
-            let message = format!("an entry in the store cannot be read: {}", why.as_str());
-            self.link.breaker.note(&StoreError::new(Fault::Protocol, message));
-            MissReason::Unreadable
-        })?;
+        let decoded = self.codec.decode(value).map_err(|why| self.note_unreadable(why))?;
         let same = *decoded.key == *asked.key
             && *decoded.digest == *asked.origin.digest()
             && decoded.mode == asked.origin.mode().to_bits();
@@ -197,6 +192,13 @@ impl Far {
             return Err(MissReason::Version);
         }
         Ok(decoded)
+    }
+
+    fn note_unreadable(&self, why: Unreadable) -> MissReason {
+        self.unreadable.fetch_add(1, Ordering::Relaxed);
+        let message = format!("an entry in the store cannot be read: {}", why.as_str());
+        self.link.breaker.note(&StoreError::new(Fault::Protocol, message));
+        MissReason::Unreadable
     }
 
     /// Whether all versions are still those of the store, and none of the labels waits to be told.
@@ -232,14 +234,14 @@ impl Far {
         }
     }
 
-    /// An entry as the near level holds it; `None` if its time is over, also as a stale one.
+    /// An entry as the near level holds it; not if its time is over, also as a stale one.
     fn entry(
         &self,
         asked: Asked<'_>,
         decoded: Decoded,
         versions: Vec<(Label, LabelVersion)>,
         read: Read,
-    ) -> Option<Entry> {
+    ) -> Result<Entry, MissReason> {
         // Another host's clock may be ahead: the store ends the life of a record in any case.
         let age = Duration::from_millis(self.unix_millis().saturating_sub(decoded.created));
         let end = |millis: Option<u64>| match millis.map(Duration::from_millis) {
@@ -250,8 +252,10 @@ impl Far {
         let expires = end(decoded.life);
         let last = end(decoded.life.map(|life| life.saturating_add(decoded.stale)));
         if last <= read.moment {
-            return None;
+            return Err(MissReason::Expired);
         }
+        let body = (asked.body)(decoded.body);
+        let body = body.ok_or_else(|| self.note_unreadable(Unreadable::Malformed))?;
         let own = self.own(asked.labels);
         let mut inner = DependencySet::default();
         for &(label, _) in versions.iter().filter(|(label, _)| !own.contains(label)) {
@@ -267,8 +271,8 @@ impl Far {
             // Read by now, and perhaps not much sooner.
             proof: Some(Proof::new(versions, self.moment(), read.moment)),
         };
-        Some(Entry {
-            body: (asked.body)(decoded.body),
+        Ok(Entry {
+            body,
             origin: Arc::clone(asked.origin),
             read: read.mark,
             expires,

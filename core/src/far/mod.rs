@@ -95,8 +95,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) origin: &'a Arc<Origin>,
     pub(crate) version: Version,
     pub(crate) labels: &'a Labels,
-    /// Makes an engine's body of markup.
-    pub(crate) body: &'a dyn Fn(String) -> Body,
+    /// Makes a body of the bytes that the store has, if they can be one.
+    pub(crate) body: &'a dyn Fn(Vec<u8>) -> Option<Body>,
 }
 
 /// What a render may say of labels that it learns late: which versions were known at its read

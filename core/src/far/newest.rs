@@ -13,7 +13,7 @@ impl Far {
         key: &[u8],
         labels: &Labels,
         annotated: bool,
-    ) -> Result<Option<String>, Away> {
+    ) -> Result<Option<Vec<u8>>, Away> {
         let id = self.fragment(key);
         let list = self.get(&[self.names.variants(&id)])?.pop().flatten();
         let variants: Vec<VariantId> = fill::listed(list.as_deref().unwrap_or_default()).collect();

@@ -12,12 +12,15 @@
 //! Locks are taken in this order: the map of flights, the graph of waits, a flight's state. The
 //! table of labels is read beside the map only, and nothing is taken under a flight's state.
 
+mod party;
 mod refresh;
+mod waiting;
 mod waits;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
 use std::sync::{Arc, Weak};
+use std::task::Waker;
 use std::time::Duration;
 
 use lru::LruCache;
@@ -29,8 +32,10 @@ use crate::hash::Version;
 use crate::near::Probe;
 use crate::observe::BypassReason;
 use crate::protection::{Protection, Protections};
-use crate::sync::{Condvar, Mutex, MutexGuard, ThreadId, current};
+use crate::sync::{Condvar, Mutex};
+pub(crate) use party::Party;
 pub(crate) use refresh::Refresh;
+pub(crate) use waiting::Waiting;
 use waits::Waits;
 
 /// Most keys that are remembered as passing uncoalesced, and as resting after a failed refresh.
@@ -59,11 +64,20 @@ pub(crate) struct Flight {
 struct State {
     progress: Progress,
     waiting: usize,
+    /// The tasks among those who wait.
+    wakers: Vec<(u64, Waker)>,
+}
+
+impl State {
+    /// Wakes the tasks that wait. Each looks for itself what became of the flight.
+    fn wake(&mut self) {
+        self.wakers.drain(..).for_each(|(_, waker)| waker.wake());
+    }
 }
 
 #[derive(Debug)]
 enum Progress {
-    Led(ThreadId),
+    Led(Party),
     /// The leader failed; the next waiter to look leads.
     Orphaned,
     Landed(Box<Entry>),
@@ -73,9 +87,9 @@ enum Progress {
 }
 
 impl Flight {
-    fn leader(&self) -> Option<ThreadId> {
-        match self.state.lock().progress {
-            Progress::Led(thread) => Some(thread),
+    fn leader(&self) -> Option<Party> {
+        match &self.state.lock().progress {
+            Progress::Led(party) => Some(party.clone()),
             _ => None,
         }
     }
@@ -83,7 +97,7 @@ impl Flight {
 
 /// What a caller that missed is to do.
 #[derive(Debug)]
-pub(crate) enum Joined {
+pub(crate) enum Joined<'a> {
     /// Render, then [`Flights::land`], [`Flights::part`] or [`Flights::abandon`].
     Lead(Arc<Flight>),
     /// As a leader whom nobody follows: the last result of this key could not be shared.
@@ -94,6 +108,8 @@ pub(crate) enum Joined {
     Again,
     /// Render outside any flight and store nothing.
     Alone(BypassReason),
+    /// Wait for another's render.
+    Wait(Waiting<'a>),
 }
 
 /// What a caller wants to render.
@@ -171,35 +187,30 @@ impl Flights {
         self.under_way.lock().values().map(|flight| flight.state.lock().waiting).sum()
     }
 
-    /// Leads a new flight for this key and variant, or follows the one under way.
-    pub(crate) fn join(&self, wanted: Wanted<'_>, now: Moment, deadline: Deadline) -> Joined {
+    /// Leads a new flight for this key and variant, or is to wait for the one under way.
+    pub(crate) fn join<'a>(&'a self, wanted: Wanted<'a>, now: Moment) -> Joined<'a> {
         if still(&self.passing, wanted.id(), now).is_some() {
             return Joined::Pass(lead(wanted));
         }
-        let flight = {
-            let mut under_way = self.under_way.lock();
-            match under_way.entry(wanted.id()) {
-                MapEntry::Vacant(place) => {
-                    return Joined::Lead(Arc::clone(place.insert(lead(wanted))));
+        let mut under_way = self.under_way.lock();
+        match under_way.entry(wanted.id()) {
+            MapEntry::Vacant(place) => Joined::Lead(Arc::clone(place.insert(lead(wanted)))),
+            MapEntry::Occupied(mut place) => {
+                let flight = place.get();
+                if flight.key[..] != *wanted.probe.key {
+                    return Joined::Alone(BypassReason::Collision);
                 }
-                MapEntry::Occupied(mut place) => {
-                    let flight = place.get();
-                    if flight.key[..] != *wanted.probe.key {
-                        return Joined::Alone(BypassReason::Collision);
-                    }
-                    // Deleted since it began: later callers start anew.
-                    if !wanted.fresh.holds(&flight.labels, None, flight.read) {
-                        let flight = lead(wanted);
-                        place.insert(Arc::clone(&flight));
-                        return Joined::Lead(flight);
-                    }
-                    let flight = Arc::clone(flight);
-                    flight.state.lock().waiting += 1;
-                    flight
+                // Deleted since it began: later callers start anew.
+                if !wanted.fresh.holds(&flight.labels, None, flight.read) {
+                    let flight = lead(wanted);
+                    place.insert(Arc::clone(&flight));
+                    return Joined::Lead(flight);
                 }
+                let flight = Arc::clone(flight);
+                flight.state.lock().waiting += 1;
+                Joined::Wait(Waiting::counted(self, flight, wanted.fresh))
             }
-        };
-        self.wait(flight, wanted.fresh, deadline)
+        }
     }
 
     /// Leads a new flight whatever is under way: for a caller that wants a fresh body. What older
@@ -213,92 +224,6 @@ impl Flights {
         let flight = lead_after(wanted, replaced.unwrap_or_default());
         under_way.insert(flight.id, Arc::clone(&flight));
         flight
-    }
-
-    /// Waits as a follower. The caller is counted in `waiting` already.
-    fn wait(&self, flight: Arc<Flight>, fresh: &Freshness, deadline: Deadline) -> Joined {
-        let me = current().id();
-        {
-            let mut held = self.waits.hold();
-            let checked = self.protections.keep(Protection::CycleCheck);
-            if checked && held.would_close_cycle(me, &flight) {
-                drop(held);
-                self.leave(&flight);
-                return Joined::Alone(BypassReason::Cycle);
-            }
-            held.begin(me, &flight);
-        }
-        let mut timed_out = false;
-        loop {
-            let mut state = flight.state.lock();
-            let outcome = match &state.progress {
-                Progress::Landed(entry) => Some(Joined::Follow((**entry).clone())),
-                Progress::Dissolved => Some(Joined::Again),
-                Progress::Orphaned => {
-                    drop(state);
-                    if self.take_lead(&flight, fresh, me) {
-                        return Joined::Lead(flight);
-                    }
-                    continue;
-                }
-                Progress::Led(_) if timed_out => Some(Joined::Alone(BypassReason::WaitLimit)),
-                Progress::Led(_) => None,
-            };
-            if let Some(outcome) = outcome {
-                state.waiting -= 1;
-                drop(state);
-                self.waits.hold().end(me);
-                return outcome;
-            }
-            timed_out = wait_until(&flight.changed, state, deadline);
-        }
-    }
-
-    /// Makes `me` the leader of an orphaned flight, unless another follower was faster, or those
-    /// who come now would not follow it: then it dissolves.
-    fn take_lead(&self, flight: &Arc<Flight>, fresh: &Freshness, me: ThreadId) -> bool {
-        let mut under_way = self.under_way.lock();
-        let is_joined = self.is_joined_now(&under_way, flight, fresh);
-        let mut held = self.waits.hold();
-        let mut state = flight.state.lock();
-        if !matches!(state.progress, Progress::Orphaned) {
-            return false;
-        }
-        if !is_joined {
-            remove(&mut under_way, flight);
-            state.progress = Progress::Dissolved;
-            flight.changed.notify_all();
-            return false;
-        }
-        state.progress = Progress::Led(me);
-        state.waiting -= 1;
-        held.end(me);
-        true
-    }
-
-    /// A waiter goes without a result. An orphaned flight is not left behind without anyone.
-    fn leave(&self, flight: &Arc<Flight>) {
-        let mut under_way = self.under_way.lock();
-        let left_behind = {
-            let mut state = flight.state.lock();
-            state.waiting -= 1;
-            state.waiting == 0 && matches!(state.progress, Progress::Orphaned)
-        };
-        if left_behind {
-            give_back(&mut under_way, flight);
-        }
-    }
-
-    /// Whether a caller that misses now would follow this flight: it was neither replaced nor
-    /// invalidated.
-    fn is_joined_now(
-        &self,
-        under_way: &HashMap<FlightId, Arc<Flight>>,
-        flight: &Arc<Flight>,
-        fresh: &Freshness,
-    ) -> bool {
-        !self.protections.keep(Protection::Rejoin)
-            || is_current(under_way, flight) && fresh.holds(&flight.labels, None, flight.read)
     }
 
     /// The leader's result, for all followers.
@@ -330,6 +255,7 @@ impl Flights {
             give_back(&mut under_way, flight);
         }
         if self.protections.keep(Protection::HandOver) {
+            flight.state.lock().wake();
             flight.changed.notify_one();
         }
     }
@@ -338,7 +264,10 @@ impl Flights {
         // Under the map's lock, so that no flight that has ended is given its place back.
         let mut under_way = self.under_way.lock();
         remove(&mut under_way, flight);
-        flight.state.lock().progress = progress;
+        let mut state = flight.state.lock();
+        state.progress = progress;
+        state.wake();
+        drop(state);
         flight.changed.notify_all();
     }
 }
@@ -392,26 +321,11 @@ fn lead_after(wanted: Wanted<'_>, replaced: Weak<Flight>) -> Arc<Flight> {
         labels: wanted.labels.clone(),
         read: wanted.fresh.now(),
         replaced,
-        state: Mutex::new(State { progress: Progress::Led(current().id()), waiting: 0 }),
+        state: Mutex::new(State {
+            progress: Progress::Led(Party::here()),
+            waiting: 0,
+            wakers: Vec::new(),
+        }),
         changed: Condvar::new(),
     })
-}
-
-/// Waits for a change; whether the deadline passed first.
-#[cfg(not(fragcache_shuttle))]
-fn wait_until(changed: &Condvar, mut state: MutexGuard<'_, State>, deadline: Deadline) -> bool {
-    match deadline.instant() {
-        Some(instant) => changed.wait_until(&mut state, instant).timed_out(),
-        None => {
-            changed.wait(&mut state);
-            false
-        }
-    }
-}
-
-/// A model has no time: a wait that only its limit would end is a deadlock there.
-#[cfg(fragcache_shuttle)]
-fn wait_until(changed: &Condvar, state: MutexGuard<'_, State>, _: Deadline) -> bool {
-    drop(changed.wait(state));
-    false
 }

@@ -1,46 +1,70 @@
-//! Which thread waits for which flight, so that a wait that would close a cycle is not begun.
+//! Who waits for which flight, so that a wait that would close a cycle is not begun.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Flight;
-use crate::sync::{Mutex, MutexGuard, ThreadId};
+use super::{Flight, Party};
+use crate::sync::{Mutex, MutexGuard};
 
-/// The waits under way. Every render is on one thread and waits for one flight at most, so a
-/// cycle is found by walking a chain: flight, its leader, what that one waits for, and so on.
+/// The waits under way, by the outermost render that waits, or its thread. A thread waits for one
+/// flight at most; a render whose parts are awaited together may wait for several.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
-    by_thread: Mutex<HashMap<ThreadId, Arc<Flight>>>,
+    by_root: Mutex<ByRoot>,
 }
 
+type ByRoot = HashMap<u64, Vec<(Party, Arc<Flight>)>>;
+
 /// The graph held still: leaders and waits change only under it.
-pub(super) struct Held<'a>(MutexGuard<'a, HashMap<ThreadId, Arc<Flight>>>);
+pub(super) struct Held<'a>(MutexGuard<'a, ByRoot>);
 
 impl Waits {
     pub(super) fn hold(&self) -> Held<'_> {
-        Held(self.by_thread.lock())
+        Held(self.by_root.lock())
     }
 }
 
 impl Held<'_> {
-    /// Whether `thread` waiting for `flight` would make a cycle.
-    pub(super) fn would_close_cycle(&self, thread: ThreadId, flight: &Arc<Flight>) -> bool {
-        let mut next = Some(Arc::clone(flight));
-        while let Some(flight) = next {
-            match flight.leader() {
-                Some(leader) if leader == thread => return true,
-                Some(leader) => next = self.0.get(&leader).map(Arc::clone),
-                None => return false,
+    /// Whether `party` waiting for `flight` would make a cycle: whoever leads it waits for this
+    /// party, for a render around it, or by waits of its own parts for one of these. A thread that
+    /// waits keeps all of the render that it polls from going on.
+    pub(super) fn would_close_cycle(&self, party: &Party, flight: &Arc<Flight>) -> bool {
+        let mut open = vec![Arc::clone(flight)];
+        let mut seen: Vec<*const Flight> = Vec::new();
+        while let Some(flight) = open.pop() {
+            let Some(leader) = flight.leader() else { continue };
+            if party.is_within(&leader) {
+                return true;
             }
+            if seen.contains(&Arc::as_ptr(&flight)) {
+                continue;
+            }
+            seen.push(Arc::as_ptr(&flight));
+            let waits = self.0.get(&leader.root()).into_iter().flatten();
+            open.extend(
+                waits
+                    .filter(|(waiter, _)| waiter.is_within(&leader))
+                    .map(|(_, flight)| Arc::clone(flight)),
+            );
         }
         false
     }
 
-    pub(super) fn begin(&mut self, thread: ThreadId, flight: &Arc<Flight>) {
-        self.0.insert(thread, Arc::clone(flight));
+    pub(super) fn begin(&mut self, party: &Party, flight: &Arc<Flight>) {
+        self.0.entry(party.root()).or_default().push((party.clone(), Arc::clone(flight)));
     }
 
-    pub(super) fn end(&mut self, thread: ThreadId) {
-        self.0.remove(&thread);
+    pub(super) fn end(&mut self, party: &Party, flight: &Arc<Flight>) {
+        let root = party.root();
+        let Some(waits) = self.0.get_mut(&root) else { return };
+        let ends = |(waiter, of): &(Party, Arc<Flight>)| {
+            waiter.is_within(party) && party.is_within(waiter) && Arc::ptr_eq(of, flight)
+        };
+        if let Some(at) = waits.iter().position(ends) {
+            waits.swap_remove(at);
+        }
+        if waits.is_empty() {
+            self.0.remove(&root);
+        }
     }
 }

@@ -2,14 +2,21 @@
 //! share bytes. Hashing for the maps is here too; the wire form for far stores is not.
 
 mod encode;
+mod kind;
 mod part;
+#[cfg(feature = "values")]
+mod serialize;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 pub use encode::{KeyEncoder, UnusablePart};
+pub use kind::KeyKind;
+pub(crate) use kind::group_bytes;
 pub use part::KeyPart;
+#[cfg(feature = "values")]
+pub(crate) use serialize::encode_by_value;
 
 use encode::{Decoded, Decoder};
 
@@ -18,6 +25,12 @@ pub const MAX_KEY_BYTES: usize = 4096;
 
 const EXPLICIT: u8 = b'e';
 const DEFAULT: u8 = b'd';
+pub(crate) const VALUE: u8 = b'v';
+pub(crate) const FUNCTION: u8 = b'f';
+/// A function whose second part is the instance that it is called on.
+pub(crate) const METHOD: u8 = b'm';
+/// A response, whose second part is the path.
+pub(crate) const VIEW: u8 = b'w';
 /// Stands before the name of each namespace that a key lies in, outermost first.
 const NAMESPACE: u8 = b'@';
 
@@ -80,6 +93,14 @@ impl FragmentKey {
     pub(crate) fn at(template: &str, line: u32, ordinal: u32) -> Self {
         let mut bytes = Vec::with_capacity(template.len() + 16);
         begin_default(&mut bytes, template, line, ordinal);
+        Self(bytes.into())
+    }
+
+    /// A key of a kind, whose first part is `name`.
+    #[cfg(any(feature = "values", feature = "async"))]
+    pub(crate) fn of_kind(kind: u8, name: impl KeyPart) -> Self {
+        let mut bytes = vec![kind];
+        name.encode(&mut KeyEncoder::new(&mut bytes));
         Self(bytes.into())
     }
 
@@ -233,7 +254,7 @@ pub(crate) fn begin_default(bytes: &mut Vec<u8>, template: &str, line: u32, ordi
 /// The canonical text of an explicit key's name.
 fn explicit_name(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let (&kind, parts) = bytes.split_first()?;
-    if kind != EXPLICIT {
+    if kind == DEFAULT {
         return None;
     }
     match Decoder::new(parts).next()? {
@@ -250,11 +271,11 @@ fn explicit_name(bytes: &[u8]) -> Option<Cow<'_, str>> {
     }
 }
 
-/// What of an encoded key its name's label is made of: an explicit key up to its first vary part,
-/// namespaces included.
+/// What of an encoded key its name's label is made of: all but a default key up to the part after
+/// the name, namespaces included.
 pub(crate) fn name_bytes(bytes: &[u8]) -> Option<&[u8]> {
     let (&kind, parts) = without_namespaces(bytes).split_first()?;
-    if kind != EXPLICIT {
+    if kind == DEFAULT {
         return None;
     }
     let mut decoder = Decoder::new(parts);

@@ -138,7 +138,7 @@ impl Near {
     /// Whether an entry can be stored here.
     pub(crate) fn fits(&self, probe: Probe<'_>, entry: &Entry) -> bool {
         self.trust != Trust::HoldsNothing
-            && entry.body.as_str().len() <= self.max_entry_bytes
+            && entry.body.as_bytes().len() <= self.max_entry_bytes
             && shard::cost(entry) + probe.key.len() <= self.max_shard_bytes
     }
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::caller::Caller;
+use super::enter::MakeBody;
+use super::patience::Patience;
 use super::stack;
-use crate::clock::{self, Deadline};
+use crate::clock::Deadline;
 use crate::entry::Entry;
 use crate::far::{Asked, Away, Far, FarMissed, Fill, Looked, Prepared, Snapshot, Witness};
 use crate::near::{Left, Missed, Near};
@@ -28,7 +30,7 @@ pub(super) enum Answer {
     Alone(BypassReason),
 }
 
-impl Caller<'_> {
+impl<M: MakeBody> Caller<'_, M> {
     fn asked(&self) -> Asked<'_> {
         Asked {
             key: self.probe.key,
@@ -106,7 +108,12 @@ impl Caller<'_> {
     }
 
     /// Looks in the store, and leads if nothing is there; waits while another process does.
-    pub(super) fn ask(&self, near: &Near, reason: &mut MissReason, deadline: Deadline) -> Answer {
+    pub(super) async fn ask<P: Patience>(
+        &self,
+        near: &Near,
+        reason: &mut MissReason,
+        deadline: Deadline,
+    ) -> Answer {
         let Some(far) = self.cache.far() else { return Answer::Nothing };
         let looked = match self.look_announced(far, near) {
             Some(looked) => Ok(looked),
@@ -119,7 +126,7 @@ impl Caller<'_> {
                 if matches!(reason, MissReason::Cold | MissReason::Unverified) {
                     *reason = missed.reason;
                 }
-                self.lead(far, &missed, Some(deadline), false)
+                self.lead::<P>(far, &missed, Some(deadline), false).await
             }
             Err(away) => self.without_store(&away),
         }
@@ -159,24 +166,49 @@ impl Caller<'_> {
         }
     }
 
+    /// What is stored and fresh, for a caller that renders nothing.
+    #[cfg(feature = "values")]
+    pub(super) fn peek(&self, near: &Near, missed: Missed) -> Result<Entry, MissReason> {
+        let missed = match self.trust(near, Err(missed)) {
+            Ok(entry) => return Ok(entry),
+            Err(missed) => missed,
+        };
+        let Some(far) = self.cache.far() else { return Err(missed.reason) };
+        let looked = match self.look_announced(far, near) {
+            Some(looked) => Ok(looked),
+            None => far.look(self.asked(), self.cache.fresh()),
+        };
+        match looked {
+            Ok(Looked::Found(entry)) => self.keep(near, entry).map_err(|missed| missed.reason),
+            Ok(Looked::Missed(found)) => match missed.reason {
+                MissReason::Cold | MissReason::Unverified => Err(found.reason),
+                reason => Err(reason),
+            },
+            Err(away) => {
+                self.cache.note_fault(&away);
+                Err(MissReason::Unverified)
+            }
+        }
+    }
+
     /// Leads the refresh of what is stale, unless another process does.
-    pub(super) fn ask_to_refresh(&self) -> Answer {
+    pub(super) async fn ask_to_refresh<P: Patience>(&self) -> Answer {
         let Some(far) = self.cache.far() else { return Answer::Nothing };
         let missed = far.unasked(self.asked(), MissReason::Expired);
-        self.lead(far, &missed, None, false)
+        self.lead::<P>(far, &missed, None, false).await
     }
 
     /// Leads whoever else does.
-    pub(super) fn ask_by_force(&self) -> Option<Fill> {
+    pub(super) async fn ask_by_force<P: Patience>(&self) -> Option<Fill> {
         let far = self.cache.far()?;
         let missed = far.unasked(self.asked(), MissReason::Refresh);
-        match self.lead(far, &missed, None, true) {
+        match self.lead::<P>(far, &missed, None, true).await {
             Answer::Lead(fill) => Some(fill),
             _ => None,
         }
     }
 
-    fn lead(
+    async fn lead<P: Patience>(
         &self,
         far: &Far,
         missed: &FarMissed,
@@ -200,7 +232,7 @@ impl Caller<'_> {
             if deadline.is_none_or(Deadline::is_over) {
                 return Answer::Alone(BypassReason::WaitLimit);
             }
-            clock::pause(pause);
+            P::pause(pause).await;
             pause = (pause * 2).min(PAUSES.1);
         }
     }
@@ -208,24 +240,6 @@ impl Caller<'_> {
     fn without_store(&self, away: &Away) -> Answer {
         self.cache.note_fault(away);
         Answer::Nothing
-    }
-
-    /// What this caller's render knows of the far level as of its read point, if that was not taken
-    /// just now: by the points that its data is from, and by the fragment around it.
-    pub(super) fn witness(
-        far: &Far,
-        points: Option<Since>,
-        around: Option<Witness>,
-    ) -> Option<Witness> {
-        let Some(points) = points else { return around };
-        let mut fences = far.snapshot_at(points.far);
-        if let Some(around) = around {
-            let number = |fences: &Option<Arc<Snapshot>>| fences.as_ref().map_or(0, |it| it.number);
-            if number(&around.fences) < number(&fences) {
-                fences = around.fences;
-            }
-        }
-        Some(Witness { fences, ..Witness::default() })
     }
 
     /// The witness of a body that this caller renders without looking in the store: for the fragments
@@ -239,4 +253,22 @@ impl Caller<'_> {
         let fences = far.snapshot().inspect_err(|away| self.cache.note_fault(away)).ok();
         Some(Witness { fences, moment, ..Witness::default() })
     }
+}
+
+/// What this caller's render knows of the far level as of its read point, if that was not taken
+/// just now: by the points that its data is from, and by the fragment around it.
+pub(super) fn witness(
+    far: &Far,
+    points: Option<Since>,
+    around: Option<Witness>,
+) -> Option<Witness> {
+    let Some(points) = points else { return around };
+    let mut fences = far.snapshot_at(points.far);
+    if let Some(around) = around {
+        let number = |fences: &Option<Arc<Snapshot>>| fences.as_ref().map_or(0, |it| it.number);
+        if number(&around.fences) < number(&fences) {
+            fences = around.fences;
+        }
+    }
+    Some(Witness { fences, ..Witness::default() })
 }

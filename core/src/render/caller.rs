@@ -6,14 +6,16 @@ use super::Ticket;
 use super::annotate;
 use super::announced::Announcements;
 use super::ask::Answer;
-use super::enter::{Opened, Request};
+use super::enter::{MakeBody, Opened, Request};
+use super::patience::Patience;
 use super::stack::{self, Frame, Purpose};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
-use crate::entry::{Body, Entry, KeyBytes, Origin};
+use crate::entry::{Entry, KeyBytes, Origin};
 use crate::far::{Evidence, Fill, Witness};
 use crate::flight::{Flight, Joined, Refresh, Wanted};
 use crate::fresh::{DependencySet, Label, Labels, Sequence};
+use crate::key;
 use crate::near::{Left, Missed, Near, Probe, Variant};
 use crate::observe::{BypassReason, EventKind, MissReason, RefusalReason};
 use crate::policy::Mode;
@@ -63,13 +65,13 @@ impl Drop for Led<'_> {
 /// How often a caller that received an outdated render of another's tries again.
 const ATTEMPTS: usize = 3;
 
-/// One caller on its way.
-pub(super) struct Caller<'a> {
+/// One caller on its way. `M` makes a body of what a store has.
+pub(super) struct Caller<'a, M> {
     pub(super) cache: &'a FragmentCache,
     pub(super) probe: Probe<'a>,
     pub(super) origin: &'a Arc<Origin>,
     pub(super) request: &'a Request,
-    pub(super) body: &'a dyn Fn(String) -> Body,
+    pub(super) body: &'a M,
     pub(super) labels: Labels,
     /// The read point that the caller's data is from, if it told.
     pub(super) point: Option<Sequence>,
@@ -79,7 +81,7 @@ pub(super) struct Caller<'a> {
     pub(super) announced: Announcements,
 }
 
-impl Caller<'_> {
+impl<M: MakeBody> Caller<'_, M> {
     /// The frame of a body that this caller renders.
     pub(super) fn frame(
         &self,
@@ -89,6 +91,10 @@ impl Caller<'_> {
     ) -> Frame {
         let (cache, request) = (self.cache, self.request);
         let began = cache.fresh().now();
+        let mut inner = DependencySet::default();
+        if let Some(group) = key::group_bytes(self.probe.key) {
+            inner.insert(cache.hasher().group(group));
+        }
         Frame {
             id: stack::next_id(),
             cache: cache.clone(),
@@ -110,7 +116,7 @@ impl Caller<'_> {
             life: cache.life(request.timeout),
             stale: request.stale.unwrap_or(cache.ageing().stale_window),
             version: request.version,
-            inner: DependencySet::default(),
+            inner,
             inner_expires: Moment::NEVER,
             inner_last: Moment::NEVER,
             veto,
@@ -153,7 +159,7 @@ impl Caller<'_> {
     }
 
     /// A lookup in `near` has found nothing fresh, or was not made yet.
-    pub(super) fn enter<R>(
+    pub(super) async fn enter<P: Patience, R>(
         &self,
         near: &Near,
         mut missed: Option<Missed>,
@@ -177,7 +183,8 @@ impl Caller<'_> {
             };
             let began = self.cache.moment();
             if let Left::Stale(entry) = now_missed.left {
-                return self.enter_stale(near, &entry, now_missed.reason, began, on_hit);
+                let reason = now_missed.reason;
+                return self.enter_stale::<P, R>(near, &entry, reason, began, on_hit).await;
             }
             let (reason, tag) = first.get_or_insert((now_missed.reason, now_missed.tag));
             let tag = *tag;
@@ -195,7 +202,11 @@ impl Caller<'_> {
                 return print(*reason, BypassReason::ReadPoint);
             }
             let deadline = *deadline.get_or_insert_with(|| flights.deadline());
-            let (flight, passes) = match flights.join(self.wanted(), began, deadline) {
+            let joined = match flights.join(self.wanted(), began) {
+                Joined::Wait(waiting) => P::wait(waiting, deadline).await,
+                joined => joined,
+            };
+            let (flight, passes) = match joined {
                 Joined::Lead(flight) => (flight, false),
                 Joined::Pass(flight) => (flight, true),
                 Joined::Alone(why) => return print(*reason, why),
@@ -211,7 +222,7 @@ impl Caller<'_> {
                     }
                     continue;
                 }
-                Joined::Again => continue,
+                Joined::Again | Joined::Wait(_) => continue,
             };
             let led = Led::new(self.cache, flight);
             // Another leader may have landed since the lookup.
@@ -222,7 +233,7 @@ impl Caller<'_> {
                 led.land(&entry);
                 return serve(&entry, EventKind::Hit);
             }
-            let fill = match self.ask(near, reason, deadline) {
+            let fill = match self.ask::<P>(near, reason, deadline).await {
                 Answer::Lead(fill) => Some(fill),
                 Answer::Nothing => None,
                 Answer::Alone(why) => return print(*reason, why),
@@ -233,7 +244,7 @@ impl Caller<'_> {
                     }
                     Err(Missed { left: Left::Stale(entry), reason, .. }) => {
                         led.land(&entry);
-                        return self.enter_stale(near, &entry, reason, began, on_hit);
+                        return self.enter_stale::<P, R>(near, &entry, reason, began, on_hit).await;
                     }
                     Err(_) => continue,
                 },
@@ -253,7 +264,7 @@ impl Caller<'_> {
     }
 
     /// A lookup has found what may be served while one caller renders anew.
-    fn enter_stale<R>(
+    async fn enter_stale<P: Patience, R>(
         &self,
         near: &Near,
         entry: &Entry,
@@ -276,7 +287,7 @@ impl Caller<'_> {
                     {
                         Some(newer)
                     }
-                    _ => match self.ask_to_refresh() {
+                    _ => match self.ask_to_refresh::<P>().await {
                         Answer::Lead(fill) => {
                             let purpose = led.into(Purpose::Refresh);
                             let miss = [EventKind::Miss(reason)];

@@ -34,6 +34,13 @@ impl Ticket {
         close(self.into_id(), body)
     }
 
+    /// Closes it with nothing that could be stored; those who wait render for themselves.
+    #[cfg(feature = "values")]
+    pub(crate) fn close_vetoed(self) {
+        stack::with_frame(self.id, |frame| frame.veto(RefusalReason::Vetoed));
+        self.close(Body::from(""));
+    }
+
     /// Adds tags that are known to be usable.
     pub(crate) fn tag(&self, tags: &[Box<str>]) {
         if !tags.is_empty() {
@@ -134,7 +141,7 @@ impl Frame {
             began: self.began,
             proof: None,
         };
-        let bytes = body.as_str().len();
+        let bytes = body.as_bytes().len();
         let too_large = cache.near().is_none_or(|near| bytes > near.max_entry_bytes());
         let refusal = self.veto.or(too_large.then_some(RefusalReason::BodyTooLarge));
         if let Some(reason) = refusal {
@@ -221,7 +228,7 @@ impl Frame {
             life: (expires != Moment::NEVER).then(|| expires.since(now)),
             stale: terms.last.since(expires),
             render_time: now.since(self.started),
-            body: body.as_str(),
+            body: body.as_bytes(),
         };
         let error = match far.store(&fill, rendered) {
             Ok(proof) => {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::announced::Announcements;
 use super::caller::{Caller, Led};
+use super::patience::{Blocking, Patience, block};
 use super::stack::{self, Inherited, Purpose};
-use super::{RenderMemo, Ticket};
+use super::{RenderMemo, Ticket, ask};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, Origin};
@@ -42,14 +43,38 @@ pub(crate) struct Request {
     pub(crate) stale: Option<Duration>,
 }
 
+impl Request {
+    /// What Rust code asks for that asks for nothing special.
+    #[cfg(any(feature = "values", feature = "async"))]
+    pub(crate) fn plain() -> Self {
+        Self {
+            timeout: Timeout::Default,
+            unless: false,
+            refresh: false,
+            scoped: true,
+            version: Version::default(),
+            stale: None,
+        }
+    }
+}
+
+/// Makes a body of the bytes that a store has; `None` if they cannot be one.
+pub(crate) trait MakeBody: Fn(Vec<u8>) -> Option<Body> {}
+
+impl<M: Fn(Vec<u8>) -> Option<Body>> MakeBody for M {}
+
+/// A body of markup, made by `make`.
+pub(crate) fn of_text(bytes: Vec<u8>, make: impl Fn(String) -> Body) -> Option<Body> {
+    String::from_utf8(bytes).ok().map(make)
+}
+
 /// What a caller asks for.
-#[derive(Clone, Copy)]
-pub(crate) struct Asking<'a> {
+pub(crate) struct Asking<'a, M> {
     pub(crate) probe: Probe<'a>,
     pub(crate) origin: &'a Arc<Origin>,
     pub(crate) request: &'a Request,
-    /// Makes a body of markup that comes from a store.
-    pub(crate) body: &'a dyn Fn(String) -> Body,
+    /// Makes a body of what comes from a store.
+    pub(crate) body: &'a M,
     /// What the render remembers that it stands in.
     pub(crate) memo: Option<&'a RenderMemo>,
 }
@@ -100,9 +125,20 @@ impl FragmentCache {
     ///
     /// `missed` is the outcome of a lookup that was made already, `point` the caller's read point
     /// beside those whose scopes are open.
-    pub(crate) fn open_slow<R>(
+    pub(crate) fn open_slow<M: MakeBody, R>(
         &self,
-        asking: Asking<'_>,
+        asking: Asking<'_, M>,
+        missed: Option<Missed>,
+        point: Option<ReadPoint>,
+        on_hit: impl Fn(&Entry) -> R,
+    ) -> Opened<R> {
+        block(self.open_patiently::<Blocking, M, R>(asking, missed, point, on_hit))
+    }
+
+    /// As [`open_slow`](Self::open_slow), by a way to wait.
+    pub(super) async fn open_patiently<P: Patience, M: MakeBody, R>(
+        &self,
+        asking: Asking<'_, M>,
         missed: Option<Missed>,
         point: Option<ReadPoint>,
         on_hit: impl Fn(&Entry) -> R,
@@ -128,7 +164,7 @@ impl FragmentCache {
                 stack::abandon_leftover(probe.hash, origin);
                 let flight = self.flights().lead_anew(caller.wanted());
                 let led = Led::new(self, flight);
-                let fill = caller.ask_by_force();
+                let fill = caller.ask_by_force::<P>().await;
                 let miss = [EventKind::Miss(MissReason::Refresh)];
                 return caller.render(led.into(Purpose::Store), fill, None, &miss, None);
             }
@@ -136,10 +172,33 @@ impl FragmentCache {
         }
         // A failed render that nobody bounds may have left this very fragment open.
         stack::abandon_leftover(probe.hash, origin);
-        caller.enter(near, missed, on_hit)
+        caller.enter::<P, R>(near, missed, on_hit).await
     }
 
-    pub(super) fn caller<'a>(&'a self, asking: Asking<'a>, point: Option<ReadPoint>) -> Caller<'a> {
+    /// What is stored, for a caller that renders nothing; a lookup has found nothing fresh.
+    #[cfg(feature = "values")]
+    pub(crate) fn peek<M: MakeBody>(&self, asking: Asking<'_, M>, missed: Missed) -> Option<Body> {
+        let probe = asking.probe;
+        self.fresh().settle(self.recent());
+        let near = self.near()?;
+        let caller = self.caller(asking, None);
+        let found = caller.peek(near, missed);
+        let kind = match &found {
+            Ok(_) => EventKind::Hit,
+            Err(reason) => EventKind::Miss(*reason),
+        };
+        if let Ok(entry) = &found {
+            self.pass_on(probe, entry);
+        }
+        self.emit(kind, Some(probe.key), caller.origin);
+        found.ok().map(|entry| entry.body)
+    }
+
+    pub(super) fn caller<'a, M: MakeBody>(
+        &'a self,
+        asking: Asking<'a, M>,
+        point: Option<ReadPoint>,
+    ) -> Caller<'a, M> {
         let Asking { probe, origin, request, body, memo } = asking;
         let labels = self.hasher().labels(probe.key, origin.template_label);
         let points = self.oldest_point(point);
@@ -148,7 +207,7 @@ impl FragmentCache {
         let point = points.map(|points| points.near).into_iter().chain(around).min();
         let witness = self.far().and_then(|far| {
             let around = stack::witness(self).filter(|_| keeps);
-            Caller::witness(far, points, around)
+            ask::witness(far, points, around)
         });
         let announced = Announcements::of(self, memo);
         Caller { cache: self, probe, origin, request, body, labels, point, witness, announced }

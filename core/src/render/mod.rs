@@ -10,8 +10,11 @@ mod caller;
 mod close;
 pub mod current;
 mod declare;
+#[cfg(feature = "async")]
+mod detached;
 mod enter;
 mod open;
+mod patience;
 mod scope;
 mod stack;
 
@@ -19,8 +22,10 @@ pub use announced::announce;
 pub use arguments::Arguments;
 pub use close::{Closed, Outcome, Ticket, abandon, close, veto};
 pub use declare::{Tags, add_tags, declare, expire_after};
+#[cfg(feature = "async")]
+pub(crate) use detached::Begun;
 pub use enter::Opened;
-pub(crate) use enter::{Asking, Request};
+pub(crate) use enter::{Asking, Request, of_text};
 pub use open::Rendering;
 pub use scope::{RenderMemo, Scope};
 #[cfg(all(test, not(fragcache_shuttle)))]

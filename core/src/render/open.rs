@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::enter::{Asking, Opened, Request};
+use super::enter::{Asking, Opened, Request, of_text};
 use super::stack::{self, Purpose};
 use super::{Arguments, RenderMemo, Ticket, annotate};
 use crate::cache::FragmentCache;
@@ -176,7 +176,7 @@ impl FragmentCache {
         let origin = self.origins().get(site, &parsed, mode, self.hasher());
         let point = rendering.read_point();
         let memo = self.far().and_then(|_| rendering.memo());
-        let body = |markup| rendering.body(markup);
+        let body = |bytes| of_text(bytes, |markup| rendering.body(markup));
         let asking = Asking {
             probe,
             origin: &origin,
@@ -222,7 +222,7 @@ impl FragmentCache {
                 let veto = Some(RefusalReason::Vetoed);
                 // The point is for the fragments inside.
                 let point = rendering.read_point();
-                let body = |markup: String| Body::from(markup);
+                let body = |bytes| of_text(bytes, Body::from);
                 let asking = Asking { probe, origin: &origin, request, body: &body, memo: None };
                 let frame = self.caller(asking, point).frame(Purpose::Print, None, veto);
                 Ok(Opened::Render(Ticket::new(stack::push(frame))))

@@ -263,6 +263,22 @@ pub(super) fn take(id: u64) -> Option<Frame> {
     Some(frame)
 }
 
+/// Takes the frame `id` off the stack with all that is above it, for a render without a thread.
+#[cfg(feature = "async")]
+pub(super) fn detach(id: u64) -> Vec<Frame> {
+    let above = |frames: &mut Vec<Frame>| {
+        let at = frames.iter().rposition(|frame| frame.id == id)?;
+        Some(frames.split_off(at))
+    };
+    edit(above).flatten().unwrap_or_default()
+}
+
+/// Puts frames that were taken off back, on whatever thread.
+#[cfg(feature = "async")]
+pub(super) fn attach(detached: &mut Vec<Frame>) {
+    edit(|frames| frames.append(detached));
+}
+
 /// Gives up the frame `id` and every frame above it.
 pub(super) fn abandon(id: u64) {
     if let Some(mut frame) = take(id) {

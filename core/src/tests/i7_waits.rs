@@ -82,7 +82,10 @@ fn i7_the_limit_is_one_for_all_waits_of_a_lookup() {
                         labels: &labels,
                         fresh: cache.fresh(),
                     };
-                    let joined = cache.flights().join(wanted, now, over);
+                    let Joined::Wait(waiting) = cache.flights().join(wanted, now) else {
+                        panic!("there is a leader");
+                    };
+                    let joined = waiting.block(over);
                     assert!(matches!(joined, Joined::Alone(BypassReason::WaitLimit)));
                 });
             });

@@ -119,7 +119,7 @@ impl Codec {
     /// When it exceeds a bound that [`Record`] names, or its body is too large for this codec.
     pub(crate) fn encode(&self, record: &Record<'_>) -> Result<Vec<u8>, Unencodable> {
         self.check(record)?;
-        let raw = record.body.as_bytes();
+        let raw = record.body;
         let stored = self.compress(raw);
         let mut flags = 0;
         for (flag, is_set) in [
@@ -298,12 +298,12 @@ struct Frame<'a> {
 }
 
 impl Frame<'_> {
-    fn body(&self) -> Result<String, Unreadable> {
+    fn body(&self) -> Result<Vec<u8>, Unreadable> {
         if self.flags & flag::COMPRESSED == 0 {
             if self.stored.len() != self.raw_bytes {
                 return Err(Unreadable::Malformed);
             }
-            return text(self.stored).map(str::to_owned);
+            return Ok(self.stored.to_vec());
         }
         // Only what gets smaller is compressed, and no block becomes more than this.
         let most = self.stored.len().saturating_mul(MAX_INFLATION);
@@ -316,7 +316,7 @@ impl Frame<'_> {
             Ok(written) if written == self.raw_bytes => {}
             _ => return Err(Unreadable::Malformed),
         }
-        String::from_utf8(raw).map_err(|_| Unreadable::Malformed)
+        Ok(raw)
     }
 }
 

@@ -15,7 +15,7 @@
 //! | 8 | length of the body once inflated; the same if it is not compressed |
 //! | 8 × 6 | created, life, stale, render time, output mode, version; see [`Record`] |
 //! | … | fields: a type of 1 byte, a length of 4, and so many bytes |
-//! | … | the body: UTF-8, or an LZ4 block of it |
+//! | … | the body, or an LZ4 block of it |
 //! | 16 or 32 | the seal over everything before it: xxh3-128, or HMAC-SHA-256 if it is signed |
 //!
 //! Fields: `81` the canonical key, `82` the digest, `83` the labels (8 bytes of hash and 16 of
@@ -87,8 +87,8 @@ pub(crate) struct Record<'a> {
     pub(crate) stale: u64,
     /// How long rendering took, in µs.
     pub(crate) render_time: u64,
-    /// The markup.
-    pub(crate) body: &'a str,
+    /// Markup, a value or a response.
+    pub(crate) body: &'a [u8],
 }
 
 /// What was read; see [`Record`]. The bounds hold. The numbers are any: their sums may overflow.
@@ -104,7 +104,7 @@ pub(crate) struct Decoded {
     pub(crate) life: Option<u64>,
     pub(crate) stale: u64,
     pub(crate) render_time: u64,
-    pub(crate) body: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Decoded {

@@ -1,0 +1,286 @@
+//! Calls of functions whose results are kept: a function's name, its arguments by value, and how the
+//! result is kept. What a call goes through is in `serve`, and for tasks in `serve_async`.
+
+mod serve;
+#[cfg(feature = "async")]
+mod serve_async;
+#[cfg(all(test, not(fragcache_shuttle)))]
+mod tests;
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::batch::Act;
+use crate::cache::{Deletion, FragmentCache};
+use crate::error::{Error, ErrorKind};
+use crate::key::{self, FUNCTION, FragmentKey, KeyPart, METHOD};
+use crate::timeout::Timeout;
+
+/// A function whose results are kept, by a name that no other function of the cache has: its path is
+/// a good one.
+///
+/// The attribute `#[memoize]` of the crate `fragcache-macros` writes all of this for a function.
+///
+/// ```
+/// use fragcache::{Call, FragmentCache, Function};
+///
+/// const SQUARE: Function = Function::new("docs::square");
+///
+/// let cache = FragmentCache::in_memory();
+/// let mut ran = 0;
+/// let mut square = |n: u64| {
+///     cache.memoize(&SQUARE.call().arg(&n), || {
+///         ran += 1;
+///         n * n
+///     })
+/// };
+/// assert_eq!((square(3), square(3), square(4)), (9, 9, 16));
+/// assert_eq!(ran, 2);
+///
+/// cache.delete_memoized(&SQUARE.call().arg(&3_u64))?; // one list of arguments
+/// cache.delete_memoized(SQUARE)?; // all of them
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Function(&'static str);
+
+/// A method of one instance, which is known by what identifies it.
+///
+/// ```
+/// use fragcache::{FragmentCache, Function};
+///
+/// const BALANCE: Function = Function::new("docs::Account::balance");
+///
+/// let cache = FragmentCache::in_memory();
+/// let balance = |account: u32| cache.memoize(&BALANCE.of(&account).call(), || 100 * account);
+/// assert_eq!((balance(1), balance(2)), (100, 200));
+///
+/// cache.delete_memoized(&BALANCE.of(&1_u32))?;
+/// assert!(!cache.contains(&BALANCE.of(&1_u32).call().key()?)?);
+/// assert!(cache.contains(&BALANCE.of(&2_u32).call().key()?)?);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Instance(Call);
+
+/// One call: a function and a list of arguments, and how its result is kept.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Call {
+    key: Vec<u8>,
+    /// Why the arguments cannot be a key.
+    unusable: Option<String>,
+    pub(crate) timeout: Timeout,
+    pub(crate) unless: bool,
+    pub(crate) refresh: bool,
+    pub(crate) tags: Vec<Box<str>>,
+    pub(crate) stale: Option<Duration>,
+    pub(crate) version: Option<FragmentKey>,
+    pub(crate) source: Option<u64>,
+}
+
+/// Calls to be deleted: one, all of an instance, or all of a function.
+#[derive(Debug, Clone)]
+pub struct Calls(Result<Act, String>);
+
+impl Function {
+    /// The function of this name.
+    pub const fn new(name: &'static str) -> Self {
+        Self(name)
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        self.0
+    }
+
+    /// A call without arguments so far.
+    pub fn call(self) -> Call {
+        Call::begin(FUNCTION, self.0)
+    }
+
+    /// The method of this name of the instance that `identity` identifies, such as its primary key.
+    pub fn of<T: Serialize + ?Sized>(self, identity: &T) -> Instance {
+        Instance(Call::begin(METHOD, self.0).arg(identity))
+    }
+}
+
+impl Instance {
+    /// A call without arguments so far, but for the instance.
+    pub fn call(&self) -> Call {
+        self.0.clone()
+    }
+}
+
+impl Call {
+    fn begin(kind: u8, name: &'static str) -> Self {
+        Self {
+            key: FragmentKey::of_kind(kind, name).as_bytes().to_vec(),
+            unusable: None,
+            timeout: Timeout::Default,
+            unless: false,
+            refresh: false,
+            tags: Vec::new(),
+            stale: None,
+            version: None,
+            source: None,
+        }
+    }
+
+    /// The next argument, by value: whatever implements `Serialize`, in a form that does not depend on
+    /// the order of a map. Two calls are one if their arguments are equal one by one; floats as in
+    /// [`KeyPart`]. What cannot be serialized makes the call go by the cache, and is counted.
+    pub fn arg<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
+        if let Err(error) = key::encode_by_value(value, &mut self.key) {
+            self.unusable.get_or_insert_with(|| error.to_string());
+        }
+        self
+    }
+
+    /// The next argument, as a part of a key.
+    pub fn part(mut self, part: impl KeyPart) -> Self {
+        part.encode(&mut key::KeyEncoder::new(&mut self.key));
+        self
+    }
+
+    /// Sets the timeout of the result; the cache's default without. [`Timeout::Delete`] deletes what
+    /// is kept and keeps nothing. Zero goes by the cache, and is counted.
+    pub fn timeout(mut self, timeout: Timeout) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The result expires so long after it was computed.
+    pub fn expires_after(self, life: Duration) -> Self {
+        self.timeout(Timeout::After(life))
+    }
+
+    /// The result never expires.
+    pub fn never_expires(self) -> Self {
+        self.timeout(Timeout::Never)
+    }
+
+    /// If true, the function runs and the cache is neither read nor written, and no fragment around
+    /// the call is stored.
+    pub fn unless(mut self, yes: bool) -> Self {
+        self.unless = yes;
+        self
+    }
+
+    /// If true, the function runs and its result replaces what is kept: Flask-Caching's
+    /// `forced_update`. What is kept stays if the function fails.
+    pub fn refresh(mut self, yes: bool) -> Self {
+        self.refresh = yes;
+        self
+    }
+
+    /// Adds tags: whoever [invalidates](FragmentCache::invalidate_tags) one of them deletes the
+    /// result. An unusable one makes the call go by the cache, and is counted.
+    pub fn tags<T: AsRef<str>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.tags.extend(tags.into_iter().map(|tag| tag.as_ref().into()));
+        self
+    }
+
+    /// How long after its end the result may be given to all but the one caller who computes it anew,
+    /// and in place of an error; see [`Fragment::stale`](crate::Fragment::stale).
+    pub fn stale(mut self, window: Duration) -> Self {
+        self.stale = Some(window);
+        self
+    }
+
+    /// The version of the record that the result is made of: a result of another version is a miss.
+    pub fn version(mut self, version: impl KeyPart) -> Self {
+        self.version = Some(FragmentKey::new(version));
+        self
+    }
+
+    /// The digest of the function's source, where a result of another source is a miss. The attribute
+    /// `#[memoize(source_check)]` fills it in.
+    pub fn source(mut self, digest: u64) -> Self {
+        self.source = Some(digest);
+        self
+    }
+
+    /// The key of this call, for observers and for [`FragmentCache::delete`].
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Key`] if an argument cannot be serialized.
+    pub fn key(&self) -> Result<FragmentKey, Error> {
+        match &self.unusable {
+            None => Ok(FragmentKey::from_encoded(&self.key)),
+            Some(why) => Err(unusable(why)),
+        }
+    }
+}
+
+fn unusable(why: &str) -> Error {
+    let message = format!(
+        "an argument cannot be part of a key: {why}; pass what identifies it, or leave it out"
+    );
+    Error::new(ErrorKind::Key, message)
+}
+
+impl From<&Call> for Calls {
+    fn from(call: &Call) -> Self {
+        Self(match &call.unusable {
+            None => Ok(Act::Key(FragmentKey::from_encoded(&call.key))),
+            Some(why) => Err(why.clone()),
+        })
+    }
+}
+
+impl From<Call> for Calls {
+    fn from(call: Call) -> Self {
+        Self::from(&call)
+    }
+}
+
+impl From<Function> for Calls {
+    fn from(function: Function) -> Self {
+        Self(Ok(Act::Name(FragmentKey::of_kind(FUNCTION, function.0))))
+    }
+}
+
+impl From<&Instance> for Calls {
+    fn from(Instance(call): &Instance) -> Self {
+        Self(match &call.unusable {
+            None => Ok(Act::Group(FragmentKey::from_encoded(&call.key))),
+            Some(why) => Err(why.clone()),
+        })
+    }
+}
+
+impl From<Instance> for Calls {
+    fn from(instance: Instance) -> Self {
+        Self::from(&instance)
+    }
+}
+
+impl FragmentCache {
+    /// Deletes the results of one call, of all calls on an instance, or of all calls of a function,
+    /// whatever that costs to count: it costs the same however many there are.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Key`] if an argument cannot be serialized; no result was kept for such a call.
+    pub fn delete_memoized(&self, calls: impl Into<Calls>) -> Result<Deletion, Error> {
+        match calls.into().0 {
+            Ok(Act::Key(key)) => self.delete(&key),
+            Ok(act) => {
+                let mut batch = self.batch();
+                // A method's name is that of a function called so.
+                if let Act::Name(key) = &act
+                    && let Some((_, name)) = key.as_bytes().split_first()
+                {
+                    let method = [&[METHOD], name].concat();
+                    batch.acts.push(Act::Name(FragmentKey::from_encoded(&method)));
+                }
+                batch.acts.push(act);
+                batch.apply()
+            }
+            Err(why) => Err(unusable(&why)),
+        }
+    }
+}

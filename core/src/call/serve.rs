@@ -1,0 +1,225 @@
+//! A call on its way: what is kept, or the function's result, which is kept then.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Call;
+use crate::cache::FragmentCache;
+use crate::entry::{Body, Entry, Origin, OutputMode};
+use crate::hash::Version;
+use crate::key::FragmentKey;
+use crate::near::{Missed, Probe, Variant};
+use crate::observe::{EventKind, MissReason, RefusalReason};
+use crate::render::{Asking, Opened, Request};
+use crate::tag;
+use crate::timeout::Timeout;
+use crate::values::{codec, shape};
+
+/// What a call asks of a cache.
+pub(super) struct Wish {
+    pub(super) key: Box<[u8]>,
+    pub(super) hash: u64,
+    pub(super) origin: Arc<Origin>,
+    pub(super) request: Request,
+}
+
+/// A body from a store.
+type OfBytes = fn(Vec<u8>) -> Option<Body>;
+pub(super) static OF_BYTES: OfBytes = codec::of_bytes;
+
+impl Wish {
+    pub(super) fn probe(&self) -> Probe<'_> {
+        Probe { hash: self.hash, key: &self.key }
+    }
+
+    pub(super) fn variant(&self) -> Variant<'_> {
+        let (digest, mode) = (self.origin.digest(), self.origin.mode());
+        Variant { digest, mode, version: self.request.version }
+    }
+
+    pub(super) fn asking(&self) -> Asking<'_, OfBytes> {
+        let (probe, origin, request) = (self.probe(), &self.origin, &self.request);
+        Asking { probe, origin, request, body: &OF_BYTES, memo: None }
+    }
+}
+
+impl FragmentCache {
+    /// Gives what a function returned for these arguments before, or runs it and keeps its result.
+    ///
+    /// Single flight, freshness, stale windows and nesting are those of fragments: of several callers
+    /// at a time one runs the function; calls and fragments inside it are what its result depends on,
+    /// and [`current`](crate::current) speaks to it. A result that must not be kept is
+    /// [vetoed](crate::current::veto) inside.
+    ///
+    /// What is wrong with the call (an argument or a result that cannot be serialized, a timeout of
+    /// zero, an unusable tag) does not reach the caller: the function runs, nothing is kept, and an
+    /// event and a counter tell of it.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, Function};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let call = Function::new("docs::answer").call().arg("life").arg(&["universe"]);
+    /// assert_eq!(cache.memoize(&call, || 42), 42);
+    /// assert_eq!(cache.memoize(&call, || unreachable!("it is kept")), 42);
+    /// ```
+    pub fn memoize<T: Serialize + DeserializeOwned + 'static>(
+        &self,
+        call: &Call,
+        function: impl FnOnce() -> T,
+    ) -> T {
+        match self.try_memoize(call, || Ok::<T, Infallible>(function())) {
+            Ok(value) => value,
+            Err(never) => match never {},
+        }
+    }
+
+    /// As [`memoize`](Self::memoize), for a function that can fail. Its error passes through untouched
+    /// and is not kept; but within its [stale window](Call::stale) what was kept is given in place of
+    /// it. To keep errors too, memoize the `Result`.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, Function};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let call = Function::new("docs::parse").call().arg("4x");
+    /// let parsed = cache.try_memoize(&call, || "4x".parse::<i32>());
+    /// assert!(parsed.is_err());
+    /// assert!(!cache.contains(&call.key()?)?);
+    ///
+    /// let kept = cache.memoize(&call, || "4x".parse::<i32>().map_err(|error| error.to_string()));
+    /// assert!(kept.is_err() && cache.contains(&call.key()?)?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The function's.
+    pub fn try_memoize<T: Serialize + DeserializeOwned + 'static, E>(
+        &self,
+        call: &Call,
+        function: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut wish = match self.wish::<T>(call) {
+            Ok(wish) => wish,
+            Err(reason) => {
+                self.refuse_call(call, reason);
+                return function();
+            }
+        };
+        let missed = match self.kept(&mut wish) {
+            Ok(value) => return Ok(value),
+            Err(missed) => missed,
+        };
+        let ticket = match self.open_slow(wish.asking(), missed, None, |entry| entry.body.clone()) {
+            Opened::Hit(body) => match self.read_kept(&mut wish, &body) {
+                Some(value) => return Ok(value),
+                None => match self.open_slow(wish.asking(), None, None, |_| ()) {
+                    Opened::Render(ticket) => ticket,
+                    Opened::Hit(()) => return function(),
+                },
+            },
+            Opened::Render(ticket) => ticket,
+        };
+        ticket.tag(&call.tags);
+        match function() {
+            Ok(value) => {
+                match codec::encode(&value) {
+                    Ok(body) => drop(ticket.close(body)),
+                    Err(_) => {
+                        self.emit(
+                            EventKind::Refused(RefusalReason::Value),
+                            Some(&wish.key),
+                            &wish.origin,
+                        );
+                        ticket.close_vetoed();
+                    }
+                }
+                Ok(value)
+            }
+            Err(error) => {
+                drop(ticket);
+                let stand_in = self.stand_in(wish.probe(), wish.variant(), &wish.request);
+                stand_in.and_then(|body| codec::decode(&body)).ok_or(error)
+            }
+        }
+    }
+
+    /// What a call asks for, or why it cannot be asked.
+    pub(super) fn wish<T: DeserializeOwned + 'static>(
+        &self,
+        call: &Call,
+    ) -> Result<Wish, RefusalReason> {
+        if call.unusable.is_some() {
+            return Err(RefusalReason::Key);
+        }
+        if matches!(call.timeout, Timeout::After(life) if Timeout::positive(life).is_err()) {
+            return Err(RefusalReason::Timeout);
+        }
+        let are_usable = tag::check_count(call.tags.len()).is_ok()
+            && call.tags.iter().all(|text| tag::check(text).is_ok());
+        if !are_usable {
+            return Err(RefusalReason::Tag);
+        }
+        let shape = shape::digest::<T>();
+        let origin = match call.source {
+            None => self.origins().of_form(&shape, OutputMode::VALUE),
+            Some(source) => {
+                let form = format!("{shape}{source:016x}");
+                self.origins().of_form(&form, OutputMode::VALUE)
+            }
+        };
+        let version = call.version.as_ref();
+        let version =
+            version.map_or(Version::default(), |version| self.hasher().version(version.as_bytes()));
+        let key: Box<[u8]> = match self.prefix() {
+            [] => call.key.as_slice().into(),
+            prefix => [prefix, &call.key].concat().into(),
+        };
+        Ok(Wish {
+            hash: self.hasher().key(&key),
+            key,
+            origin,
+            request: Request {
+                timeout: call.timeout,
+                unless: call.unless,
+                refresh: call.refresh,
+                version,
+                stale: call.stale,
+                ..Request::plain()
+            },
+        })
+    }
+
+    /// A call that goes by the cache.
+    pub(super) fn refuse_call(&self, call: &Call, reason: RefusalReason) {
+        let key = FragmentKey::from_encoded(&call.key);
+        self.emit(EventKind::Refused(reason), Some(&self.encoded(&key)), self.origins().rust());
+        // What is around depends on what cannot be said.
+        crate::current::veto();
+    }
+
+    /// What the near level has kept.
+    pub(super) fn kept<T: DeserializeOwned>(&self, wish: &mut Wish) -> Result<T, Option<Missed>> {
+        let body = |entry: &Entry| entry.body.clone();
+        match self.quick_hit(wish.probe(), wish.variant(), &wish.request, body) {
+            Some(Ok(body)) => self.read_kept(wish, &body).ok_or(None),
+            Some(Err(missed)) => Err(Some(missed)),
+            None => Err(None),
+        }
+    }
+
+    /// A body as the function's result. One that is none is to be replaced.
+    pub(super) fn read_kept<T: DeserializeOwned>(&self, wish: &mut Wish, body: &Body) -> Option<T> {
+        let value = codec::decode(body);
+        if value.is_none() {
+            wish.request.refresh = true;
+            let missed = EventKind::Miss(MissReason::Unreadable);
+            self.emit(missed, Some(&wish.key), &wish.origin);
+        }
+        value
+    }
+}

@@ -1,0 +1,122 @@
+//! A render without a thread of its own: what it has open stands on a thread's stack while it is
+//! polled there, and with it in between.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::time::Duration;
+
+use super::close::{Closed, close};
+use super::enter::{Asking, MakeBody, Opened};
+use super::patience::Yielding;
+use super::stack::{self, Frame};
+use crate::cache::FragmentCache;
+use crate::entry::{Body, Entry};
+use crate::flight::Party;
+use crate::near::Missed;
+use crate::observe::RefusalReason;
+use crate::point::ReadPoint;
+
+/// What an asynchronous caller is to do.
+pub(crate) enum Begun<R> {
+    Hit(R),
+    Render(Detached),
+}
+
+/// The open fragment of an asynchronous render. Dropping it gives the fragment up, and one of those
+/// who wait renders instead.
+#[derive(Debug)]
+pub(crate) struct Detached {
+    id: u64,
+    party: Party,
+    /// Empty while it is polled.
+    frames: Vec<Frame>,
+}
+
+impl FragmentCache {
+    /// As [`open_slow`](Self::open_slow), for a task.
+    pub(crate) async fn open_detached<M: MakeBody, R>(
+        &self,
+        asking: Asking<'_, M>,
+        missed: Option<Missed>,
+        point: Option<ReadPoint>,
+        on_hit: impl Fn(&Entry) -> R,
+    ) -> Begun<R> {
+        let party = Party::task();
+        let mut opening =
+            pin!(self.open_patiently::<Yielding, M, R>(asking, missed, point, on_hit));
+        poll_fn(|context| {
+            let opened = party.run(|| opening.as_mut().poll(context));
+            // Before anyone else runs on this thread.
+            opened.map(|opened| match opened {
+                Opened::Hit(value) => Begun::Hit(value),
+                Opened::Render(ticket) => {
+                    let id = ticket.into_id();
+                    let frames = stack::detach(id);
+                    Begun::Render(Detached { id, party: party.clone(), frames })
+                }
+            })
+        })
+        .await
+    }
+}
+
+impl Detached {
+    /// Runs the body.
+    pub(crate) async fn run<F: Future>(&mut self, body: F) -> F::Output {
+        let mut body = pin!(body);
+        poll_fn(|context| self.within(|| body.as_mut().poll(context))).await
+    }
+
+    /// Closes the fragment with what the body made.
+    pub(crate) fn close(mut self, body: Body) -> Closed {
+        let id = self.id;
+        self.within(|| close(id, body))
+    }
+
+    /// Closes it with nothing that could be stored; those who wait render for themselves.
+    pub(crate) fn close_vetoed(mut self) {
+        let id = self.id;
+        self.within(|| {
+            stack::with_frame(id, |frame| frame.veto(RefusalReason::Vetoed));
+            close(id, Body::from(""));
+        });
+    }
+
+    /// Adds tags that are known to be usable.
+    pub(crate) fn tag<T: AsRef<str>>(&mut self, tags: &[T]) {
+        self.edit(|frame| tags.iter().for_each(|tag| frame.tag(tag.as_ref())));
+    }
+
+    /// Sets how long it lives; for ever without.
+    pub(crate) fn set_life(&mut self, life: Option<Duration>) {
+        self.edit(|frame| frame.life = life);
+    }
+
+    fn edit(&mut self, edit: impl FnOnce(&mut Frame)) {
+        if let Some(frame) = self.frames.first_mut() {
+            edit(frame);
+        }
+    }
+
+    fn within<R>(&mut self, run: impl FnOnce() -> R) -> R {
+        struct Attached<'a>(&'a mut Detached);
+        impl Drop for Attached<'_> {
+            fn drop(&mut self) {
+                self.0.frames = stack::detach(self.0.id);
+            }
+        }
+        stack::attach(&mut self.frames);
+        let party = self.party.clone();
+        let _attached = Attached(self);
+        party.run(run)
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        if !self.frames.is_empty() {
+            stack::attach(&mut self.frames);
+            stack::abandon(self.id);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! How a caller waits: its thread blocks, or its task is woken. What it does in between is written once.
+
+use std::future::{Future, ready};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::clock::{self, Deadline};
+use crate::flight::{Joined, Waiting};
+
+/// A way to wait.
+pub(super) trait Patience {
+    /// Waits for another's render.
+    fn wait<'a>(
+        waiting: Waiting<'a>,
+        deadline: Deadline,
+    ) -> impl Future<Output = Joined<'a>> + Send;
+
+    /// Lets so much time pass.
+    fn pause(time: Duration) -> impl Future<Output = ()> + Send;
+}
+
+/// Its thread blocks. Its futures are ready when they are made.
+#[derive(Debug)]
+pub(super) struct Blocking;
+
+impl Patience for Blocking {
+    fn wait<'a>(
+        waiting: Waiting<'a>,
+        deadline: Deadline,
+    ) -> impl Future<Output = Joined<'a>> + Send {
+        ready(waiting.block(deadline))
+    }
+
+    fn pause(time: Duration) -> impl Future<Output = ()> + Send {
+        clock::pause(time);
+        ready(())
+    }
+}
+
+/// What a future comes to that waits by [`Blocking`] only.
+pub(super) fn block<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return value;
+        }
+    }
+}
+
+/// Its task is woken.
+#[cfg(feature = "async")]
+#[derive(Debug)]
+pub(super) struct Yielding;
+
+#[cfg(feature = "async")]
+impl Patience for Yielding {
+    async fn wait<'a>(mut waiting: Waiting<'a>, deadline: Deadline) -> Joined<'a> {
+        let landing = std::future::poll_fn(|context| waiting.poll(context.waker(), false));
+        let Some(end) = deadline.instant() else { return landing.await };
+        match tokio::time::timeout_at(end.into(), landing).await {
+            Ok(joined) => joined,
+            Err(_) => std::future::poll_fn(|context| waiting.poll(context.waker(), true)).await,
+        }
+    }
+
+    async fn pause(time: Duration) {
+        tokio::time::sleep(time).await;
+    }
+}

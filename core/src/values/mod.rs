@@ -1,0 +1,308 @@
+//! Plain values: set and read by their keys, typed, in the same cache as fragments. How a value
+//! becomes bytes is in `codec`, what tells types apart in `shape`.
+
+pub(crate) mod codec;
+mod keep;
+mod many;
+pub(crate) mod shape;
+#[cfg(all(test, not(fragcache_shuttle)))]
+mod tests;
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::batch::Act;
+use crate::cache::{Deletion, FragmentCache};
+use crate::entry::{Entry, Origin, OutputMode};
+use crate::error::Error;
+use crate::hash::Version;
+use crate::key::{FragmentKey, KeyPart, VALUE};
+use crate::near::Variant;
+use crate::observe::{EventKind, MissReason};
+use crate::render::{Asking, Opened, Outcome, Request};
+use crate::tag;
+use crate::timeout::Timeout;
+
+pub use keep::Keep;
+
+/// The plain values of a cache, typed by serde; made by [`FragmentCache::values`].
+///
+/// An explicit key is the whole key: what was given to [`set`](Self::set) is what reads and deletes,
+/// and neither is it a fragment's. A value is kept as MessagePack with the names of its fields; asked
+/// for as a type of another shape (a field more, less, renamed, of another type) it is a miss, never
+/// a wrong value. Numbers of one shape that mean something else now need another key or
+/// [version](Keep::version).
+///
+/// ```
+/// use fragcache::FragmentCache;
+///
+/// let values = FragmentCache::in_memory().values();
+/// values.set("greeting", "hello")?;
+/// assert_eq!(values.get::<String>("greeting")?.as_deref(), Some("hello"));
+/// assert_eq!(values.get::<u32>("greeting")?, None, "of another type");
+///
+/// values.delete("greeting")?;
+/// assert!(!values.has("greeting")?);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+///
+/// What a fragment's body reads here, the fragment depends on: deleting the value deletes the
+/// fragment. Setting it anew does not.
+#[derive(Debug, Clone)]
+pub struct Values {
+    pub(crate) cache: FragmentCache,
+}
+
+/// What can be kept: whatever serde writes and reads, and text and slices, which are read as `String`
+/// and `Vec`.
+pub trait Value: Serialize {
+    /// The type as which it is read.
+    type Owned: DeserializeOwned + 'static;
+}
+
+impl<T: Serialize + DeserializeOwned + 'static> Value for T {
+    type Owned = T;
+}
+
+impl Value for str {
+    type Owned = String;
+}
+
+impl<T: Serialize + DeserializeOwned + 'static> Value for [T] {
+    type Owned = Vec<T>;
+}
+
+/// Whether an entry that is there is replaced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Put {
+    Replace,
+    IfAbsent,
+}
+
+impl FragmentCache {
+    /// The plain values of this cache, or of this handle's namespace.
+    pub fn values(&self) -> Values {
+        Values { cache: self.clone() }
+    }
+}
+
+impl Values {
+    /// The key under which a value is kept: for observers, and for
+    /// [`FragmentCache::delete`](crate::FragmentCache::delete).
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, KeyKind};
+    ///
+    /// let key = FragmentCache::in_memory().values().key("greeting");
+    /// assert_eq!((key.kind(), key.to_string().as_str()), (KeyKind::Value, "greeting"));
+    /// ```
+    pub fn key(&self, key: impl KeyPart) -> FragmentKey {
+        FragmentKey::of_kind(VALUE, key)
+    }
+
+    /// Reads a value; `None` if none of this type could be served.
+    ///
+    /// # Errors
+    ///
+    /// None: a store that cannot be asked is a miss, and an event.
+    pub fn get<T: DeserializeOwned + 'static>(
+        &self,
+        key: impl KeyPart,
+    ) -> Result<Option<T>, Error> {
+        Ok(self.read(&self.key(key), Version::default()))
+    }
+
+    /// As [`get`](Self::get), of a value that was kept with this [version](Keep::version): one of
+    /// another version is a miss.
+    ///
+    /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    pub fn get_version<T: DeserializeOwned + 'static>(
+        &self,
+        key: impl KeyPart,
+        version: impl KeyPart,
+    ) -> Result<Option<T>, Error> {
+        let version = FragmentKey::new(version);
+        Ok(self.read(&self.key(key), self.cache.hasher().version(version.as_bytes())))
+    }
+
+    /// Keeps a value for the cache's default timeout, in place of what is there; whether it was kept.
+    /// It is not where the cache is [disabled](FragmentCache::disabled) or does not
+    /// [store](crate::Mode), where it is too large, and under a [read point](crate::ReadPoint) that
+    /// is older than an invalidation of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Value`](crate::ErrorKind::Value) for what cannot be serialized.
+    pub fn set<T: Value + ?Sized>(&self, key: impl KeyPart, value: &T) -> Result<bool, Error> {
+        self.put(&self.key(key), value, &Keep::default(), Put::Replace)
+    }
+
+    /// As [`set`](Self::set), with a timeout, tags or a version of its own.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, Keep};
+    /// use std::time::Duration;
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let keep = Keep::new().expires_after(Duration::from_secs(60)).tags(["product:7"]);
+    /// cache.values().set_with(["price", "7"], &10.5, &keep)?;
+    /// assert_eq!(cache.values().get(["price", "7"])?, Some(10.5));
+    ///
+    /// cache.invalidate_tags(["product:7"])?;
+    /// assert_eq!(cache.values().get::<f64>(["price", "7"])?, None);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Self::set); [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of
+    /// zero, [`ErrorKind::Tag`](crate::ErrorKind::Tag) for an unusable tag.
+    pub fn set_with<T: Value + ?Sized>(
+        &self,
+        key: impl KeyPart,
+        value: &T,
+        keep: &Keep,
+    ) -> Result<bool, Error> {
+        self.put(&self.key(key), value, keep, Put::Replace)
+    }
+
+    /// As [`set`](Self::set), unless a value of this type is there; whether this one was kept. Of
+    /// several callers at a time, in all processes that share a store, one keeps its value.
+    ///
+    /// # Errors
+    ///
+    /// As [`set`](Self::set).
+    pub fn add<T: Value + ?Sized>(&self, key: impl KeyPart, value: &T) -> Result<bool, Error> {
+        self.put(&self.key(key), value, &Keep::default(), Put::IfAbsent)
+    }
+
+    /// As [`add`](Self::add), with a timeout, tags or a version of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_with`](Self::set_with).
+    pub fn add_with<T: Value + ?Sized>(
+        &self,
+        key: impl KeyPart,
+        value: &T,
+        keep: &Keep,
+    ) -> Result<bool, Error> {
+        self.put(&self.key(key), value, keep, Put::IfAbsent)
+    }
+
+    /// Whether a value could be served under this key, of whatever type.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store cannot be asked.
+    pub fn has(&self, key: impl KeyPart) -> Result<bool, Error> {
+        self.cache.contains(&self.key(key))
+    }
+
+    /// Deletes a value, of whatever type.
+    ///
+    /// # Errors
+    ///
+    /// None: what the far store could not be told is [pending](Deletion::Pending).
+    pub fn delete(&self, key: impl KeyPart) -> Result<Deletion, Error> {
+        self.cache.delete(&self.key(key))
+    }
+
+    /// Deletes all values of this cache, or of this handle's namespace, and nothing else. Costs the
+    /// same however many there are.
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// cache.values().set("n", &1)?;
+    /// cache.render(&Fragment::new(fragment_key!("n")), || "markup")?;
+    /// cache.values().clear()?;
+    /// assert!(!cache.values().has("n")?);
+    /// assert!(cache.contains(&fragment_key!("n"))?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None: what the far store could not be told is [pending](Deletion::Pending).
+    pub fn clear(&self) -> Result<Deletion, Error> {
+        let mut batch = self.cache.batch();
+        // The group of values does not depend on the key.
+        batch.acts.push(Act::Group(self.key("")));
+        batch.apply()
+    }
+
+    fn origin(&self, shape: &str) -> Arc<Origin> {
+        self.cache.origins().of_form(shape, OutputMode::VALUE)
+    }
+
+    fn read<T: DeserializeOwned + 'static>(
+        &self,
+        key: &FragmentKey,
+        version: Version,
+    ) -> Option<T> {
+        let cache = &self.cache;
+        let key = cache.encoded(key);
+        let probe = cache.probe(&key);
+        let origin = self.origin(&shape::digest::<T>());
+        let request = Request { version, ..Request::plain() };
+        let variant = Variant { digest: origin.digest(), mode: origin.mode(), version };
+        let body = |entry: &Entry| entry.body.clone();
+        let body = match cache.quick_hit(probe, variant, &request, body)? {
+            Ok(body) => body,
+            Err(missed) => {
+                let made = &codec::of_bytes;
+                let asking =
+                    Asking { probe, origin: &origin, request: &request, body: made, memo: None };
+                cache.peek(asking, missed)?
+            }
+        };
+        let value = codec::decode(&body);
+        if value.is_none() {
+            cache.emit(EventKind::Miss(MissReason::Unreadable), Some(&key), &origin);
+        }
+        value
+    }
+
+    fn put<T: Value + ?Sized>(
+        &self,
+        key: &FragmentKey,
+        value: &T,
+        keep: &Keep,
+        put: Put,
+    ) -> Result<bool, Error> {
+        let cache = &self.cache;
+        if let Timeout::After(life) = keep.timeout {
+            Timeout::positive(life)?;
+        }
+        tag::check_count(keep.tags.len())?;
+        keep.tags.iter().try_for_each(|text| tag::check(text))?;
+        let body = codec::encode(value)?;
+        let key = cache.encoded(key);
+        let probe = cache.probe(&key);
+        let origin = self.origin(&shape::digest::<T::Owned>());
+        let version = keep.version.as_ref();
+        let version = version
+            .map_or(Version::default(), |version| cache.hasher().version(version.as_bytes()));
+        let request = Request {
+            timeout: keep.timeout,
+            refresh: put == Put::Replace,
+            version,
+            ..Request::plain()
+        };
+        let made = &codec::of_bytes;
+        let asking = Asking { probe, origin: &origin, request: &request, body: made, memo: None };
+        match cache.open_slow(asking, None, None, |_| ()) {
+            Opened::Hit(()) => Ok(false),
+            Opened::Render(ticket) => {
+                ticket.tag(&keep.tags);
+                Ok(ticket.close(body).outcome == Outcome::Stored)
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Plain values: typed, apart from fragments, under the promises of all entries.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::testing::{ManualClock, MemoryStore};
+use crate::{
+    Deletion, ErrorKind, FarLevel, Fragment, FragmentCache, Keep, Mode, Timeout, current,
+    fragment_key,
+};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Product {
+    id: u32,
+    name: String,
+    price: Option<f64>,
+    tags: Vec<String>,
+}
+
+fn film() -> Product {
+    Product { id: 7, name: "Töné".to_owned(), price: None, tags: vec!["new".to_owned()] }
+}
+
+#[test]
+fn what_was_set_is_read_and_deleted_by_its_key() {
+    let values = FragmentCache::in_memory().values();
+    assert!(values.set("film", &film()).unwrap());
+    assert_eq!(values.get::<Product>("film").unwrap(), Some(film()));
+    assert!(values.has("film").unwrap());
+    assert_eq!(values.delete("film").unwrap(), Deletion::Removed);
+    assert_eq!(values.delete("film").unwrap(), Deletion::Absent);
+    assert_eq!(values.get::<Product>("film").unwrap(), None);
+}
+
+#[test]
+fn falsy_values_are_values() {
+    let values = FragmentCache::in_memory().values();
+    values.set("unit", &()).unwrap();
+    values.set("none", &None::<u8>).unwrap();
+    values.set("zero", &0).unwrap();
+    values.set("empty", "").unwrap();
+    values.set("list", &[] as &[u8]).unwrap();
+    assert_eq!(values.get("unit").unwrap(), Some(()));
+    assert_eq!(values.get("none").unwrap(), Some(None::<u8>));
+    assert_eq!(values.get("zero").unwrap(), Some(0));
+    assert_eq!(values.get("empty").unwrap(), Some(String::new()));
+    assert_eq!(values.get("list").unwrap(), Some(Vec::<u8>::new()));
+}
+
+#[test]
+fn a_value_of_another_type_is_a_miss_and_stays() {
+    #[derive(Debug, PartialEq, Serialize, Deserialize)]
+    struct Later {
+        id: u32,
+        name: String,
+        price: Option<f64>,
+        tags: Vec<String>,
+        stock: Option<u32>,
+    }
+    let values = FragmentCache::in_memory().values();
+    values.set("film", &film()).unwrap();
+    assert_eq!(values.get::<Later>("film").unwrap(), None);
+    assert_eq!(values.get::<HashMap<String, String>>("film").unwrap(), None);
+    assert_eq!(values.get::<u64>("film").unwrap(), None);
+    assert_eq!(values.get::<Product>("film").unwrap(), Some(film()));
+    // Two releases side by side keep theirs; one deletion deletes both.
+    let later = Later { id: 7, name: String::new(), price: None, tags: Vec::new(), stock: Some(1) };
+    values.set("film", &later).unwrap();
+    assert_eq!(values.get::<Product>("film").unwrap(), Some(film()));
+    assert_eq!(values.get::<Later>("film").unwrap(), Some(later));
+    values.delete("film").unwrap();
+    assert_eq!(values.get::<Product>("film").unwrap(), None);
+    assert_eq!(values.get::<Later>("film").unwrap(), None);
+}
+
+#[test]
+fn markup_and_values_under_one_text_are_two_things() {
+    let cache = FragmentCache::in_memory();
+    let fragment = Fragment::new(fragment_key!("n"));
+    cache.values().set("n", &1).unwrap();
+    assert_eq!(cache.get(&fragment_key!("n")).unwrap(), None);
+    assert_eq!(cache.get(&cache.values().key("n")).unwrap().as_deref(), None);
+    assert_eq!(&*cache.render(&fragment, || "<b>").unwrap(), "<b>");
+    assert_eq!(cache.values().get("n").unwrap(), Some(1));
+    cache.delete(&fragment_key!("n")).unwrap();
+    assert_eq!(cache.values().get("n").unwrap(), Some(1));
+    cache.clear().unwrap();
+    assert_eq!(cache.values().get::<i32>("n").unwrap(), None);
+}
+
+#[test]
+fn an_absent_value_is_added_once() {
+    let values = FragmentCache::in_memory().values();
+    assert!(values.add("n", &1).unwrap());
+    assert!(!values.add("n", &2).unwrap());
+    assert_eq!(values.get("n").unwrap(), Some(1));
+    values.delete("n").unwrap();
+    assert!(values.add("n", &3).unwrap());
+    let kept: usize = std::thread::scope(|scope| {
+        let adders: Vec<_> = (0..8)
+            .map(|n| {
+                scope.spawn({
+                    let values = values.clone();
+                    move || values.add("m", &n).unwrap()
+                })
+            })
+            .collect();
+        adders.into_iter().map(|adder| usize::from(adder.join().unwrap())).sum()
+    });
+    assert_eq!(kept, 1);
+}
+
+#[test]
+fn values_expire_and_fall_with_their_tags_and_versions() {
+    let clock = ManualClock::new();
+    let cache = FragmentCache::builder().clock(clock.clone()).build().unwrap();
+    let values = cache.values();
+    let minute = Keep::new().expires_after(Duration::from_secs(60));
+    values.set_with("short", &1, &minute).unwrap();
+    values.set_with("ever", &1, &Keep::new().never_expires()).unwrap();
+    values.set("plain", &1).unwrap();
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(values.get::<i32>("short").unwrap(), None);
+    assert_eq!(values.get("plain").unwrap(), Some(1));
+    clock.advance(Duration::from_secs(240));
+    assert_eq!(values.get::<i32>("plain").unwrap(), None);
+    assert_eq!(values.get("ever").unwrap(), Some(1));
+    values.set_with("ever", &2, &Keep::new().timeout(Timeout::Delete)).unwrap();
+    assert_eq!(values.get::<i32>("ever").unwrap(), None);
+
+    values.set_with("tagged", &1, &Keep::new().tags(["stock"])).unwrap();
+    cache.invalidate_tags(["stock"]).unwrap();
+    assert_eq!(values.get::<i32>("tagged").unwrap(), None);
+    values.set_with("v", &1, &Keep::new().version("a")).unwrap();
+    assert_eq!(values.get_version::<i32>("v", "b").unwrap(), None);
+    assert_eq!(values.get_version("v", "a").unwrap(), Some(1));
+}
+
+#[test]
+fn unusable_settings_are_errors_and_change_nothing() {
+    let values = FragmentCache::in_memory().values();
+    values.set("n", &1).unwrap();
+    let kind = |keep: Keep| values.set_with("n", &2, &keep).unwrap_err().kind();
+    assert_eq!(kind(Keep::new().expires_after(Duration::ZERO)), ErrorKind::Timeout);
+    assert_eq!(kind(Keep::new().tags([""])), ErrorKind::Tag);
+    struct Torn;
+    impl Serialize for Torn {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("no page left"))
+        }
+    }
+    impl<'de> Deserialize<'de> for Torn {
+        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            Ok(Self)
+        }
+    }
+    let error = values.set("n", &Torn).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Value);
+    assert_eq!(error.to_string(), "the value cannot be serialized: no page left");
+    assert_eq!(values.get("n").unwrap(), Some(1));
+}
+
+#[test]
+fn a_value_too_large_is_not_kept_and_says_so() {
+    let cache = FragmentCache::builder().max_entry_bytes(100).build().unwrap();
+    assert!(!cache.values().set("n", &"x".repeat(200)).unwrap());
+    assert!(!cache.values().has("n").unwrap());
+    assert!(!FragmentCache::disabled().values().set("n", &1).unwrap());
+    let cache = FragmentCache::in_memory();
+    cache.set_mode(Mode::ReadOnly);
+    assert!(!cache.values().set("n", &1).unwrap());
+}
+
+#[test]
+fn a_fragment_depends_on_the_values_that_it_reads() {
+    let cache = FragmentCache::in_memory();
+    let values = cache.values();
+    values.set("price", &10).unwrap();
+    let row = Fragment::new(fragment_key!("row"));
+    let body = || format!("{:?}", values.get::<i32>("price").unwrap());
+    assert_eq!(&*cache.render(&row, body).unwrap(), "Some(10)");
+    values.delete("price").unwrap();
+    assert_eq!(&*cache.render(&row, body).unwrap(), "None");
+}
+
+#[test]
+fn i1_a_value_set_under_an_old_read_point_is_not_kept() {
+    let cache = FragmentCache::in_memory();
+    let point = cache.begin();
+    cache.values().delete("stock").unwrap();
+    assert!(!point.scope(|| cache.values().set("stock", &3).unwrap()));
+    assert!(cache.values().set("stock", &4).unwrap());
+}
+
+#[test]
+fn setting_within_a_body_says_nothing_about_the_fragment_but_a_dependency() {
+    let cache = FragmentCache::in_memory();
+    let row = Fragment::new(fragment_key!("row"));
+    cache
+        .render(&row, || {
+            cache.values().set("seen", &1).unwrap();
+            current::add_tags(["t"]).unwrap();
+            "<b>"
+        })
+        .unwrap();
+    assert!(cache.contains(row.key()).unwrap());
+    assert_eq!(cache.values().get("seen").unwrap(), Some(1));
+}
+
+#[test]
+fn two_processes_share_values_and_their_deletion() {
+    let store = MemoryStore::new();
+    let cache =
+        || FragmentCache::builder().far(FarLevel::new(store.clone())).build().unwrap().values();
+    let (here, there) = (cache(), cache());
+    here.set("film", &film()).unwrap();
+    assert_eq!(there.get::<Product>("film").unwrap(), Some(film()));
+    assert_eq!(there.get::<u32>("film").unwrap(), None);
+    let set = here.set_many([("a", &1), ("b", &2)], &Keep::new()).unwrap();
+    assert_eq!(set, [true, true]);
+    assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), Some(2), None]);
+    assert_eq!(there.get::<Vec<u8>>("bytes").unwrap(), None);
+    here.set("bytes", &vec![0xff_u8; 5000]).unwrap();
+    assert_eq!(there.get("bytes").unwrap(), Some(vec![0xff_u8; 5000]));
+    there.delete("film").unwrap();
+    assert_eq!(here.get::<Product>("film").unwrap(), None);
+    assert!(!there.add("a", &9).unwrap());
+    here.clear().unwrap();
+    assert_eq!(there.get_many::<i32, _>(["a", "b"]).unwrap(), [None, None]);
+}
