@@ -44,7 +44,7 @@ pub(crate) enum Act {
     Key(FragmentKey),
     Name(FragmentKey),
     /// What shares a group with this key.
-    #[cfg(any(feature = "values", feature = "async"))]
+    #[cfg(feature = "values")]
     Group(FragmentKey),
     Template(Box<str>),
     Tag(Box<str>),
@@ -150,7 +150,7 @@ impl Act {
         match self {
             Self::Key(key) => Some(cache.key_label(key).into()),
             Self::Name(key) => cache.name_label(key).map(Into::into),
-            #[cfg(any(feature = "values", feature = "async"))]
+            #[cfg(feature = "values")]
             Self::Group(key) => cache.group_label(key).map(Into::into),
             Self::Template(template) => Some(cache.template_label(template).into()),
             Self::Tag(text) => Some(Mark::tag(cache.tag_label(text), text)),

@@ -80,7 +80,7 @@ impl KeyHasher {
 
     /// The label of a group of keys, from what [`key::group_bytes`] gives.
     pub(crate) fn group(self, encoded_group: &[u8]) -> Label {
-        self.label(encoded_group, 0x4752_4f55_50)
+        self.label(encoded_group, 0x0047_524f_5550)
     }
 
     /// The label of a template in the root namespace; see [`Label::within`].

@@ -247,7 +247,7 @@ impl FragmentCache {
                 Act::Key(key) | Act::Name(key) => {
                     self.emit(EventKind::Deleted, Some(&self.encoded(key)), rust);
                 }
-                #[cfg(any(feature = "values", feature = "async"))]
+                #[cfg(feature = "values")]
                 Act::Group(key) => {
                     self.emit(EventKind::Deleted, Some(&self.encoded(key)), rust);
                 }

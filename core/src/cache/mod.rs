@@ -245,7 +245,7 @@ impl FragmentCache {
     }
 
     /// The label of the group that a key is in.
-    #[cfg(any(feature = "values", feature = "async"))]
+    #[cfg(feature = "values")]
     pub(crate) fn group_label(&self, key: &FragmentKey) -> Option<Label> {
         key::group_bytes(&self.encoded(key)).map(|group| self.shared.hasher.group(group))
     }

@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 use crate::far::Away;
 use crate::fragment::Fragment;
 use crate::hash::Version;
-use crate::key::FragmentKey;
+use crate::key::{FragmentKey, KeyKind};
 use crate::near::Variant;
 use crate::render::{Asking, Opened, Request, of_text};
 use crate::tag;
@@ -43,10 +43,16 @@ impl FragmentCache {
     ///
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store cannot be asked.
     pub fn get(&self, key: &FragmentKey) -> Result<Option<Arc<str>>, Error> {
-        Ok(self.newest(key)?.map(|body| body.to_shared()))
+        let body = self.newest(key)?.filter(|_| key.kind() == KeyKind::Fragment);
+        Ok(body.map(|body| body.to_shared()))
     }
 
     fn newest(&self, key: &FragmentKey) -> Result<Option<Body>, Error> {
+        let is_markup = key.kind() == KeyKind::Fragment;
+        let body = |bytes: Vec<u8>| match is_markup {
+            true => of_text(bytes, Body::from),
+            false => Some(Body::opaque(bytes.into_boxed_slice())),
+        };
         let key = self.encoded(key);
         let probe = self.probe(&key);
         let Some(near) = &self.shared.near else { return Ok(None) };
@@ -56,9 +62,7 @@ impl FragmentCache {
             (None, Some(far)) => {
                 let labels = self.shared.hasher.labels(&key, None);
                 let newest = far.newest(&key, &labels, annotated);
-                newest
-                    .map(|body| body.and_then(|body| of_text(body, Body::from)))
-                    .map_err(|away| self.away(away))
+                newest.map(|bytes| bytes.and_then(body)).map_err(|away| self.away(away))
             }
             (found, _) => Ok(found),
         }

@@ -317,8 +317,8 @@ mod tasks {
             let leader = cache.memoize_async(&call, std::future::pending::<u32>());
             let mut leader = Box::pin(leader);
             assert!(poll(leader.as_mut()).is_pending());
-            let mut follower = pin!(cache.memoize_async(&call, async { 2 }));
-            let mut gone = Box::pin(cache.memoize_async(&call, async { 3 }));
+            let mut follower = pin!(cache.memoize_async(&call, async { 2_u32 }));
+            let mut gone = Box::pin(cache.memoize_async(&call, async { 3_u32 }));
             assert!(poll(gone.as_mut()).is_pending());
             assert!(poll(follower.as_mut()).is_pending());
             drop(leader);
@@ -476,7 +476,7 @@ mod tasks {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         runtime.block_on(async {
             assert!(poll(leader.as_mut()).is_pending());
-            assert_eq!(cache.memoize_async(&call, async { 2 }).await, 2);
+            assert_eq!(cache.memoize_async(&call, async { 2_u32 }).await, 2);
         });
         assert_eq!(cache.flights().waiting(), 0);
     }

@@ -35,10 +35,6 @@ impl OutputMode {
     #[cfg(feature = "values")]
     pub(crate) const VALUE: Self = Self(3);
 
-    /// No markup: a response.
-    #[cfg(feature = "async")]
-    pub(crate) const RESPONSE: Self = Self(4);
-
     /// A mode of the user's own, by name.
     pub fn custom(name: &str) -> Self {
         Self(xxh3_64(name.as_bytes()) & !ANNOTATED | 1 << 63)
@@ -137,7 +133,7 @@ impl Origins {
     }
 
     /// The origin of what is no markup, by a digest of its form.
-    #[cfg(any(feature = "values", feature = "async"))]
+    #[cfg(feature = "values")]
     pub(crate) fn of_form(&self, digest: &str, mode: OutputMode) -> Arc<Origin> {
         let id = (Box::from(digest), mode);
         if let Some(origin) = self.shared.read().get(&id) {

@@ -97,7 +97,7 @@ impl FragmentKey {
     }
 
     /// A key of a kind, whose first part is `name`.
-    #[cfg(any(feature = "values", feature = "async"))]
+    #[cfg(feature = "values")]
     pub(crate) fn of_kind(kind: u8, name: impl KeyPart) -> Self {
         let mut bytes = vec![kind];
         name.encode(&mut KeyEncoder::new(&mut bytes));

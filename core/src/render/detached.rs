@@ -3,7 +3,6 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::time::Duration;
 
 use super::close::{Closed, close};
 use super::enter::{Asking, MakeBody, Opened};
@@ -85,11 +84,6 @@ impl Detached {
     /// Adds tags that are known to be usable.
     pub(crate) fn tag<T: AsRef<str>>(&mut self, tags: &[T]) {
         self.edit(|frame| tags.iter().for_each(|tag| frame.tag(tag.as_ref())));
-    }
-
-    /// Sets how long it lives; for ever without.
-    pub(crate) fn set_life(&mut self, life: Option<Duration>) {
-        self.edit(|frame| frame.life = life);
     }
 
     fn edit(&mut self, edit: impl FnOnce(&mut Frame)) {

@@ -45,7 +45,7 @@ pub(crate) struct Request {
 
 impl Request {
     /// What Rust code asks for that asks for nothing special.
-    #[cfg(any(feature = "values", feature = "async"))]
+    #[cfg(feature = "values")]
     pub(crate) fn plain() -> Self {
         Self {
             timeout: Timeout::Default,
@@ -78,6 +78,14 @@ pub(crate) struct Asking<'a, M> {
     /// What the render remembers that it stands in.
     pub(crate) memo: Option<&'a RenderMemo>,
 }
+
+impl<M> Clone for Asking<'_, M> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<M> Copy for Asking<'_, M> {}
 
 impl FragmentCache {
     /// The way of a hit, for a block that asks for nothing special; `None` if this is not such a

@@ -1,4 +1,4 @@
-//! Typed values as bytes: MessagePack with the names of fields and variants, which a value of another
+//! Typed values as bytes: `MessagePack` with the names of fields and variants, which a value of another
 //! type does not read as by accident.
 
 use serde::Serialize;

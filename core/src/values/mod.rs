@@ -30,7 +30,7 @@ pub use keep::Keep;
 /// The plain values of a cache, typed by serde; made by [`FragmentCache::values`].
 ///
 /// An explicit key is the whole key: what was given to [`set`](Self::set) is what reads and deletes,
-/// and neither is it a fragment's. A value is kept as MessagePack with the names of its fields; asked
+/// and neither is it a fragment's. A value is kept as `MessagePack` with the names of its fields; asked
 /// for as a type of another shape (a field more, less, renamed, of another type) it is a miss, never
 /// a wrong value. Numbers of one shape that mean something else now need another key or
 /// [version](Keep::version).

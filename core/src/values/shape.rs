@@ -3,7 +3,7 @@
 //! added, renamed or given another type makes what was stored before a miss.
 //!
 //! The type is asked by handing it made-up values, one for each field. Where it does not accept one
-//! (a date in a text), the shape ends there: what MessagePack says of the rest has to do. Of an enum
+//! (a date in a text), the shape ends there: what `MessagePack` says of the rest has to do. Of an enum
 //! the names of all variants count, and the content of the first.
 
 use std::any::{TypeId, type_name};
