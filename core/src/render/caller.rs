@@ -194,6 +194,14 @@ impl Caller<'_> {
             if self.is_late() {
                 return print(*reason, BypassReason::ReadPoint);
             }
+            // What was read ahead is here: nobody need wait for it.
+            match self.read_ahead(near) {
+                Some(Ok(entry)) => return serve(&entry, EventKind::Hit),
+                Some(Err(Missed { left: Left::Stale(entry), reason, .. })) => {
+                    return self.enter_stale(near, &entry, reason, began, on_hit);
+                }
+                Some(Err(_)) | None => {}
+            }
             let deadline = *deadline.get_or_insert_with(|| flights.deadline());
             let (flight, passes) = match flights.join(self.wanted(), began, deadline) {
                 Joined::Lead(flight) => (flight, false),
