@@ -56,6 +56,41 @@ fn an_announced_page_takes_three_round_trips() {
 }
 
 #[test]
+fn templates_that_share_a_name_announce_their_own() {
+    let block = |body| {
+        format!(
+            "{{{{ cache_announce('row', ids) }}}}{{% for id in ids %}}\
+             {{% cache 300, 'row', id %}}{body}{{% endcache %}}{{% endfor %}}"
+        )
+    };
+    let env = |cache: FragmentCache| {
+        let mut env = minijinja::Environment::new();
+        fragcache_minijinja::add_to_environment(&mut env, cache).unwrap();
+        for (name, body) in [("a", "<{{ id }}>"), ("b", "[{{ id }}]"), ("c", "({{ id }})")] {
+            fragcache_minijinja::add_template(&mut env, name, block(body)).unwrap();
+        }
+        env
+    };
+    let ids = || minijinja::context! { ids => vec![1, 2, 3] };
+    let page = |env: &minijinja::Environment<'_>, name| {
+        env.get_template(name).unwrap().render(ids()).unwrap()
+    };
+    let store = Store::new(MemoryStore::new());
+    let writer = env(cache(&store));
+    let expected = ["a", "b", "c"].map(|name| (name, page(&writer, name)));
+    assert_eq!(expected[1].1, "[1][2][3]");
+    let reader = FarLevel::new(store).without_near();
+    let reader = FragmentCache::builder().far(reader).build().unwrap();
+    let env = env(reader.clone());
+    for _ in 0..3 {
+        for (name, expected) in &expected {
+            assert_eq!(page(&env, name), *expected);
+        }
+    }
+    assert_eq!(reader.stats().misses.total(), 0);
+}
+
+#[test]
 fn what_cannot_be_announced_is_an_error_that_says_what_can() {
     let store = Store::new(MemoryStore::new());
     let mut env = minijinja::Environment::new();

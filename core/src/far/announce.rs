@@ -1,29 +1,39 @@
 //! Many fragments in few round trips: what a page is about to ask for is read together. Three round
-//! trips at most: which variants there are, the entries, and labels that nobody expected.
+//! trips at most: which variants there are, the entries, and labels that nobody expected. One, once
+//! this process knows which blocks a name is rendered by.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::look::Read;
 use super::wire::{FragmentId, VariantId};
 use super::{Asked, Away, Far, Known, Looked, fill};
+use crate::entry::record::Decoded;
 use crate::entry::{Entry, Proof, Terms};
 use crate::fresh::{Freshness, Label, Labels};
+use crate::hash::BuildLabelHasher;
+use crate::observe::MissReason;
 use crate::store::Value;
 
 /// Most variants of one fragment that are read ahead: its page uses one of them.
-const VARIANTS: usize = 2;
+pub(super) const VARIANTS: usize = 2;
 
 /// Most keys of one announcement; the rest are asked for one by one.
 pub(crate) const MAX_ANNOUNCED: usize = 4096;
 
+/// A variant of a fragment: the hash of its key, and which.
+type EntryId = (u128, u64);
+
 /// What was read ahead.
 #[derive(Debug)]
 pub(crate) struct Announced {
-    keys: HashSet<u128>,
+    /// Fragments of which it was asked what variants there are: there are no others.
+    listed: HashSet<u128, BuildLabelHasher>,
     /// Entries of the near level whose labels were found unchanged.
     verified: Verified,
-    entries: HashMap<(u128, u64), Value>,
+    /// What was asked for, and what the store has.
+    records: HashMap<EntryId, Result<Decoded, MissReason>, BuildLabelHasher>,
     known: Known,
     read: Read,
 }
@@ -39,15 +49,19 @@ pub(crate) struct AnnouncedKey<'a> {
 /// Terms by their addresses, which are their own as long as they are held.
 type Verified = HashMap<usize, Arc<Terms>>;
 
-fn vouches(verified: &Verified, entry: &Entry) -> bool {
-    let known = |terms: &Arc<Terms>| verified.contains_key(&Arc::as_ptr(terms).addr());
-    entry.terms.as_ref().is_some_and(known)
+/// What is read in one round trip.
+#[derive(Default)]
+struct Batch {
+    lists: Vec<String>,
+    entries: Vec<(EntryId, String)>,
+    labels: Vec<Label>,
 }
 
 impl Announced {
     /// Whether an entry's labels were found unchanged by this announcement.
     pub(crate) fn vouches(&self, entry: &Entry) -> bool {
-        vouches(&self.verified, entry)
+        let known = |terms: &Arc<Terms>| self.verified.contains_key(&Arc::as_ptr(terms).addr());
+        entry.terms.as_ref().is_some_and(known)
     }
 }
 
@@ -58,85 +72,125 @@ impl Far {
         announced: &[AnnouncedKey<'_>],
         fresh: &Freshness,
     ) -> Result<Announced, Away> {
-        let read = self.begin_read(fresh);
-        let ids: Vec<FragmentId> = announced.iter().map(|one| self.fragment(one.key)).collect();
-        let near = || announced.iter().flat_map(|one| &one.near);
-        let proofs = near().filter_map(Entry::proof);
-        let mut labels: Vec<Label> =
-            proofs.flat_map(Proof::versions).map(|&(label, _)| label).collect();
-        sort(&mut labels);
-        let mut keys: Vec<String> = ids.iter().map(|id| self.names.variants(id)).collect();
-        keys.extend(self.version_keys(&labels));
-        let mut values = self.get(&keys)?;
-        let mut known = Known::new(&labels, &values.split_off(ids.len()));
-        let mut verified = HashMap::new();
-        for entry in near() {
-            if let (Some(proof), Some(terms)) = (entry.proof(), &entry.terms)
-                && self.compare(proof.versions(), &known, None).is_ok()
-            {
-                proof.verify(read.moment);
-                verified.insert(Arc::as_ptr(terms).addr(), Arc::clone(terms));
-            }
-        }
-        let holds = |entry: &Entry| vouches(&verified, entry);
-        let mut wanted: Vec<(u128, VariantId, String)> = Vec::new();
-        let mut expected: Vec<Label> = Vec::new();
-        for ((one, id), list) in announced.iter().zip(&ids).zip(&values) {
-            if one.near.iter().any(holds) {
+        let mut ahead = Announced {
+            listed: HashSet::default(),
+            verified: HashMap::new(),
+            records: HashMap::default(),
+            known: Known::default(),
+            read: self.begin_read(fresh),
+        };
+        let mut batch = Batch::default();
+        let (mut in_near, mut listed) = (Vec::new(), Vec::new());
+        for one in announced {
+            if !one.near.is_empty() {
+                let proofs = one.near.iter().filter_map(Entry::proof);
+                batch.labels.extend(proofs.flat_map(Proof::versions).map(|&(label, _)| label));
+                in_near.push(one);
                 continue;
             }
-            expected.extend(self.own(&one.labels));
-            expected.extend(self.hints.of(id.key).iter().flat_map(|hint| hint.iter().copied()));
-            for variant in fill::listed(list.as_deref().unwrap_or_default()).take(VARIANTS) {
-                wanted.push((id.key, variant, self.names.entry(id, variant)));
+            let id = self.fragment(one.key);
+            let origins = self.hints.origins(one.labels.name);
+            if origins.is_empty() {
+                batch.lists.push(self.names.variants(&id));
+                ahead.listed.insert(id.key);
+                listed.push((one, id));
+                continue;
+            }
+            self.want(&mut batch, one, &id, origins.iter().map(|origin| self.variant(origin)));
+            let namespace = one.labels.namespaces.last().copied();
+            let templates = origins.iter().filter_map(|origin| origin.template_label);
+            batch.labels.extend(templates.map(|template| template.within(namespace)));
+        }
+        let (lists, labels) = self.read_batch(batch, &mut ahead)?;
+        let mut batch = Batch { labels, ..Batch::default() };
+        for one in in_near {
+            if !self.verify_ahead(&one.near, &mut ahead) {
+                let variants = one.near.iter().map(|entry| self.variant(&entry.origin));
+                self.want(&mut batch, one, &self.fragment(one.key), variants);
             }
         }
-        let entries = self.read_ahead(wanted, expected, &mut known)?;
-        let keys = ids.iter().map(|id| id.key).collect();
-        Ok(Announced { keys, verified, entries, known, read })
+        for ((one, id), list) in listed.iter().zip(&lists) {
+            self.want(&mut batch, one, id, fill::listed(list.as_deref().unwrap_or_default()));
+        }
+        let (_, labels) = self.read_batch(batch, &mut ahead)?;
+        self.read_batch(Batch { labels, ..Batch::default() }, &mut ahead)?;
+        Ok(ahead)
     }
 
-    fn read_ahead(
-        &self,
-        wanted: Vec<(u128, VariantId, String)>,
-        mut expected: Vec<Label>,
-        known: &mut Known,
-    ) -> Result<HashMap<(u128, u64), Value>, Away> {
-        sort(&mut expected);
-        expected.retain(|&label| known.get(label).is_none());
-        let mut keys: Vec<String> = wanted.iter().map(|(_, _, key)| key.clone()).collect();
-        keys.extend(self.version_keys(&expected));
-        let mut values = self.get(&keys)?;
-        known.replace(Known::new(&expected, &values.split_off(wanted.len())));
-        let mut others: Vec<Label> = Vec::new();
-        for value in values.iter().flatten() {
-            if let Ok(record) = self.codec.decode(value) {
-                others.extend(record.labels.iter().map(|&(label, _)| Label::from_hash(label)));
+    /// Whether one of these entries of the near level is as the store has it.
+    fn verify_ahead(&self, near: &[Entry], ahead: &mut Announced) -> bool {
+        let mut is_any = false;
+        for entry in near {
+            if let (Some(proof), Some(terms)) = (entry.proof(), &entry.terms)
+                && self.compare(proof.versions(), &ahead.known, None).is_ok()
+            {
+                proof.verify(ahead.read.moment);
+                ahead.verified.insert(Arc::as_ptr(terms).addr(), Arc::clone(terms));
+                is_any = true;
             }
         }
-        sort(&mut others);
-        others.retain(|&label| known.get(label).is_none());
-        if !others.is_empty() {
-            known.replace(self.read_versions(&others)?);
+        is_any
+    }
+
+    /// Adds variants of a fragment to what is read, with the labels that it is expected to have.
+    fn want(
+        &self,
+        batch: &mut Batch,
+        one: &AnnouncedKey<'_>,
+        id: &FragmentId,
+        variants: impl Iterator<Item = VariantId>,
+    ) {
+        let before = batch.entries.len();
+        let name = |variant: VariantId| ((id.key, variant.0), self.names.entry(id, variant));
+        batch.entries.extend(variants.take(VARIANTS).map(name));
+        if batch.entries.len() > before {
+            batch.labels.extend(self.own(&one.labels));
+            batch.labels.extend(self.hints.of(id.key).iter().flat_map(|hint| hint.iter().copied()));
         }
-        let found = wanted.into_iter().zip(values);
-        Ok(found
-            .filter_map(|((key, variant, _), value)| Some(((key, variant.0), value?)))
-            .collect())
+    }
+
+    /// Reads a batch, but for the versions that are known. Returns the lists, and labels of the
+    /// entries whose versions are not.
+    fn read_batch(
+        &self,
+        batch: Batch,
+        ahead: &mut Announced,
+    ) -> Result<(Vec<Option<Value>>, Vec<Label>), Away> {
+        let Batch { lists: mut keys, entries, mut labels } = batch;
+        sort(&mut labels);
+        labels.retain(|&label| ahead.known.get(label).is_none());
+        let (lists, entries_end) = (keys.len(), keys.len() + entries.len());
+        let (ids, names): (Vec<EntryId>, Vec<String>) = entries.into_iter().unzip();
+        keys.extend(names);
+        keys.extend(self.version_keys(&labels));
+        let mut values = self.get(&keys)?;
+        ahead.known.replace(Known::new(&labels, &values.split_off(entries_end)));
+        let mut others = Vec::new();
+        for (id, value) in ids.into_iter().zip(values.split_off(lists)) {
+            let record = self.decode(value.as_deref());
+            if let Ok(record) = &record {
+                let labels = record.labels.iter().map(|&(label, _)| Label::from_hash(label));
+                others.extend(labels.filter(|&label| ahead.known.get(label).is_none()));
+            }
+            ahead.records.insert(id, record);
+        }
+        Ok((values, others))
     }
 
     /// What an announcement has of a fragment; `None` if it is not of this announcement.
-    pub(crate) fn look_announced(
-        &self,
-        announced: &Arc<Announced>,
-        asked: Asked<'_>,
-    ) -> Option<Looked> {
+    pub(crate) fn look_announced(&self, ahead: &Announced, asked: Asked<'_>) -> Option<Looked> {
         let key = self.hasher.wide(asked.key);
-        if !announced.keys.contains(&key) {
-            return None;
+        let is_listed = ahead.listed.contains(&key);
+        let record = ahead.records.get(&(key, self.variant(asked.origin).0));
+        if is_listed || record.is_none() {
+            self.hints.note_origin(asked.labels.name, asked.origin);
         }
-        let value = announced.entries.get(&(key, self.variant(asked.origin).0)).cloned();
-        self.judge(asked, value, &announced.known, announced.read).ok()
+        let record = match record {
+            Some(record) => record.as_ref().map(Cow::Borrowed).map_err(|&reason| reason),
+            None if is_listed => Err(MissReason::Cold),
+            None => return None,
+        };
+        self.judge(asked, record, &ahead.known, ahead.read).ok()
     }
 }
 

@@ -1,15 +1,14 @@
 //! Storing: first the right to render, then the entry.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::leases::{self, Token};
 use super::wire::{FragmentId, VariantId};
-use super::{
-    Asked, Away, Evidence, Far, FarMissed, Known, Looked, MAX_LABELS, Witness, values, versions,
-};
+use super::{Asked, Away, Evidence, Far, FarMissed, Known, Looked, Witness, values, versions};
 use crate::clock::{Moment, instant};
-use crate::entry::record::Record;
+use crate::entry::record::{MAX_RECORD_LABELS, Record};
 use crate::entry::{Entry, LabelVersion, Origin, Proof};
 use crate::fresh::{Dependencies, Freshness, Label, Labels};
 use crate::hash::Version;
@@ -143,7 +142,8 @@ impl Far {
             Fill { id, variant, lease, token, witness, verified: read.moment }
         };
         if !force {
-            match self.judge(asked, stored, &known, read) {
+            let record = self.decode(stored.as_deref()).map(Cow::Owned);
+            match self.judge(asked, record, &known, read) {
                 Ok(Looked::Found(entry)) if entry.expires > read.moment => {
                     if leads {
                         self.give_up(fill(known));
@@ -286,11 +286,12 @@ impl Far {
         nominal.clamp(Duration::from_millis(1), self.longest_life)
     }
 
-    /// Everything that an entry depends on. Too much becomes all fences, which is everything.
+    /// Everything that an entry depends on. More than a record lists becomes all fences, which is
+    /// everything.
     fn all_labels(&self, labels: &Labels, dependencies: Option<&Dependencies>) -> Vec<Label> {
         let mut all = self.own(labels).to_vec();
         match dependencies {
-            Some(Dependencies::Listed(listed)) if all.len() + listed.len() <= MAX_LABELS => {
+            Some(Dependencies::Listed(listed)) if all.len() + listed.len() <= MAX_RECORD_LABELS => {
                 all.extend_from_slice(listed);
             }
             Some(_) => all.extend_from_slice(self.fences.all()),

@@ -1,10 +1,14 @@
-//! What entries depended on when they were last seen: reading those labels together with the entry
-//! saves a round trip. A hint may be wrong, and then costs that round trip.
+//! What entries were like when they were last seen: reading the labels that they depended on together
+//! with the entry saves a round trip, and so does knowing which blocks render a name. A hint may be
+//! wrong, and then costs that round trip.
 
 use std::sync::Arc;
 
 use lru::LruCache;
+use smallvec::SmallVec;
 
+use super::announce::VARIANTS;
+use crate::entry::Origin;
 use crate::fresh::Label;
 use crate::sync::Mutex;
 
@@ -14,10 +18,21 @@ const MAX_LABELS: usize = 1 << 18;
 /// Longest list that is remembered.
 const MAX_LISTED: usize = 1024;
 
-/// The labels of entries, by the hash of the fragment's key.
-#[derive(Debug)]
-pub(super) struct Hints(Mutex<Lists>);
+/// Most names whose blocks are remembered.
+const MAX_NAMES: usize = 1024;
 
+/// The blocks that render the fragments of a name, the one that was asked for last first.
+type Origins = SmallVec<[Arc<Origin>; VARIANTS]>;
+
+/// What is remembered of entries.
+#[derive(Debug)]
+pub(super) struct Hints {
+    lists: Mutex<Lists>,
+    /// By the name's label.
+    origins: Mutex<LruCache<Label, Origins>>,
+}
+
+/// The labels of entries, by the hash of the fragment's key.
 #[derive(Debug)]
 struct Lists {
     by_key: LruCache<u128, Arc<[Label]>>,
@@ -26,28 +41,50 @@ struct Lists {
 
 impl Hints {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Lists { by_key: LruCache::unbounded(), labels: 0 }))
+        Self {
+            lists: Mutex::new(Lists { by_key: LruCache::unbounded(), labels: 0 }),
+            origins: Mutex::new(LruCache::unbounded()),
+        }
     }
 
     pub(super) fn of(&self, key: u128) -> Option<Arc<[Label]>> {
-        self.0.lock().by_key.get(&key).cloned()
+        self.lists.lock().by_key.get(&key).cloned()
     }
 
-    pub(super) fn note(&self, key: u128, labels: impl Iterator<Item = Label>) {
-        let listed: Arc<[Label]> = labels.take(MAX_LISTED).collect();
-        let mut lists = self.0.lock();
+    pub(super) fn note(&self, key: u128, labels: impl Iterator<Item = Label> + Clone) {
+        let labels = labels.take(MAX_LISTED);
+        let mut lists = self.lists.lock();
         if let Some(old) = lists.by_key.peek(&key) {
-            if **old == *listed {
+            if old.iter().copied().eq(labels.clone()) {
                 return;
             }
             lists.labels -= old.len();
         }
+        let listed: Arc<[Label]> = labels.collect();
         lists.labels += listed.len();
         lists.by_key.put(key, listed);
         // A key without labels takes room too.
         while lists.labels + lists.by_key.len() > MAX_LABELS {
             let Some((_, dropped)) = lists.by_key.pop_lru() else { break };
             lists.labels -= dropped.len();
+        }
+    }
+
+    /// The blocks whose fragments of this name were asked for lately.
+    pub(super) fn origins(&self, name: Option<Label>) -> Origins {
+        let origins = name.and_then(|name| self.origins.lock().get(&name).cloned());
+        origins.unwrap_or_default()
+    }
+
+    pub(super) fn note_origin(&self, name: Option<Label>, origin: &Arc<Origin>) {
+        let Some(name) = name else { return };
+        let mut all = self.origins.lock();
+        let origins = all.get_or_insert_mut(name, Origins::new);
+        origins.retain(|known| !known.same_variant(origin.digest(), origin.mode()));
+        origins.truncate(VARIANTS - 1);
+        origins.insert(0, Arc::clone(origin));
+        if all.len() > MAX_NAMES {
+            all.pop_lru();
         }
     }
 }

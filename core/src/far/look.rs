@@ -1,6 +1,7 @@
 //! Reading: an entry with the versions of its labels, and entries of the near level of which only the
 //! versions are asked for.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::entry::{Entry, LabelVersion, Proof, Terms};
 use crate::fresh::{Dependencies, DependencySet, Freshness, Label, Labels, Sequence};
 use crate::observe::MissReason;
 use crate::protection::Protection;
-use crate::store::{Fault, StoreError, Value};
+use crate::store::{Fault, StoreError};
 use crate::sync::Ordering;
 
 /// What a store has of a fragment.
@@ -39,6 +40,8 @@ pub(super) struct Read {
     /// process that the store had not yet taken fences what is made of the answer.
     pub(super) mark: Sequence,
     pub(super) moment: Moment,
+    /// By the clock that all processes have, in milliseconds since 1970.
+    pub(super) unix_millis: u64,
 }
 
 impl Far {
@@ -55,27 +58,30 @@ impl Far {
         }
         let value = values.next().flatten();
         let known = Known::new(&labels, values.as_slice());
-        self.judge(asked, value, &known, read)
+        let record = self.decode(value.as_deref()).map(Cow::Owned);
+        self.judge(asked, record, &known, read)
     }
 
-    /// What comes of an entry's bytes and the versions that were read after them or with them.
+    /// What comes of a record and the versions that were read after it or with it.
     pub(super) fn judge(
         &self,
         asked: Asked<'_>,
-        value: Option<Value>,
+        record: Result<Cow<'_, Decoded>, MissReason>,
         known: &Known,
         read: Read,
     ) -> Result<Looked, Away> {
-        let mut labels = self.expected(asked);
-        let missed = |labels: Vec<Label>, known: &Known, reason| {
+        let missed = |others: Vec<Label>, known: &Known, reason| {
+            let mut labels = self.expected(asked);
+            labels.extend(others);
+            labels.sort_unstable();
+            labels.dedup();
             let is_absent = |label: &Label| known.get(*label) == Some(None);
             let absent = labels.iter().copied().filter(is_absent).collect();
             Ok(Looked::Missed(FarMissed { reason, labels, absent }))
         };
-        let Some(value) = value else { return missed(labels, known, MissReason::Cold) };
-        let decoded = match self.decode(asked, &value) {
+        let decoded = match record.and_then(|record| record_of(asked, record)) {
             Ok(decoded) => decoded,
-            Err(reason) => return missed(labels, known, reason),
+            Err(reason) => return missed(Vec::new(), known, reason),
         };
         let versions: Vec<(Label, LabelVersion)> = decoded
             .labels
@@ -96,23 +102,22 @@ impl Far {
                 &wider
             }
         };
-        labels.extend(others);
         let own = self.own(asked.labels);
         self.hints.note(
             self.hasher.wide(asked.key),
             versions.iter().map(|&(label, _)| label).filter(|label| !own.contains(label)),
         );
         if let Err(reason) = self.compare(&versions, known, Some(asked.labels)) {
-            return missed(labels, known, reason);
+            return missed(others, known, reason);
         }
         // An entry without the labels that it must have is not one of ours. The template's may be
         // another's with the same block.
         let must = own.iter().filter(|&&label| Some(label) != asked.labels.template);
         if must.copied().any(|own| versions.iter().all(|&(label, _)| label != own)) {
-            return missed(labels, known, MissReason::Unreadable);
+            return missed(others, known, MissReason::Unreadable);
         }
-        let renewed = self.outlives_its_record(&decoded).then(|| self.entry_key(asked));
-        match self.entry(asked, decoded, versions, read) {
+        let renewed = self.outlives_its_record(&decoded, read).then(|| self.entry_key(asked));
+        match self.entry(asked, decoded, versions, &own, read) {
             Ok(entry) => {
                 if let Some(key) = renewed {
                     self.renew(key, &entry);
@@ -120,7 +125,7 @@ impl Far {
                 self.found.fetch_add(1, Ordering::Relaxed);
                 Ok(Looked::Found(entry))
             }
-            Err(reason) => missed(labels, known, reason),
+            Err(reason) => missed(others, known, reason),
         }
     }
 
@@ -147,10 +152,10 @@ impl Far {
 
     /// Whether a record that is asked for had better be given a new life: its entry may be served for
     /// longer than the store keeps it, and a good part of that is over.
-    fn outlives_its_record(&self, entry: &Decoded) -> bool {
+    fn outlives_its_record(&self, entry: &Decoded, read: Read) -> bool {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let kept = millis(self.longest_life);
-        let age = self.unix_millis().saturating_sub(entry.created);
+        let age = read.unix_millis.saturating_sub(entry.created);
         let life = entry.life.map_or(u64::MAX, |life| life.saturating_add(entry.stale));
         life > kept && age > kept / 4
     }
@@ -162,7 +167,7 @@ impl Far {
     }
 
     pub(super) fn begin_read(&self, fresh: &Freshness) -> Read {
-        Read { mark: fresh.now(), moment: self.moment() }
+        Read { mark: fresh.now(), moment: self.moment(), unix_millis: self.unix_millis() }
     }
 
     pub(super) fn entry_key(&self, asked: Asked<'_>) -> String {
@@ -178,20 +183,9 @@ impl Far {
         labels
     }
 
-    /// Bytes as the entry that is asked for, or why they are not.
-    fn decode(&self, asked: Asked<'_>, value: &[u8]) -> Result<Decoded, MissReason> {
-        let decoded = self.codec.decode(value).map_err(|why| self.note_unreadable(why))?;
-        let same = *decoded.key == *asked.key
-            && *decoded.digest == *asked.origin.digest()
-            && decoded.mode == asked.origin.mode().to_bits();
-        if !same {
-            // Names are hashes: another's content is a miss.
-            return Err(MissReason::Cold);
-        }
-        if decoded.version != asked.version.to_bits() {
-            return Err(MissReason::Version);
-        }
-        Ok(decoded)
+    /// What a store has under an entry's name as a record, or why it is none.
+    pub(super) fn decode(&self, value: Option<&[u8]>) -> Result<Decoded, MissReason> {
+        self.codec.decode(value.ok_or(MissReason::Cold)?).map_err(|why| self.note_unreadable(why))
     }
 
     fn note_unreadable(&self, why: Unreadable) -> MissReason {
@@ -238,12 +232,13 @@ impl Far {
     fn entry(
         &self,
         asked: Asked<'_>,
-        decoded: Decoded,
+        decoded: Cow<'_, Decoded>,
         versions: Vec<(Label, LabelVersion)>,
+        own: &[Label],
         read: Read,
     ) -> Result<Entry, MissReason> {
         // Another host's clock may be ahead: the store ends the life of a record in any case.
-        let age = Duration::from_millis(self.unix_millis().saturating_sub(decoded.created));
+        let age = Duration::from_millis(read.unix_millis.saturating_sub(decoded.created));
         let end = |millis: Option<u64>| match millis.map(Duration::from_millis) {
             None => Moment::NEVER,
             Some(life) if life >= age => read.moment.saturating_after(life - age),
@@ -254,9 +249,12 @@ impl Far {
         if last <= read.moment {
             return Err(MissReason::Expired);
         }
-        let body = (asked.body)(decoded.body);
-        let body = body.ok_or_else(|| self.note_unreadable(Unreadable::Malformed))?;
-        let own = self.own(asked.labels);
+        let render_time = Duration::from_micros(decoded.render_time);
+        let body = match decoded {
+            Cow::Owned(decoded) => decoded.body,
+            Cow::Borrowed(decoded) => decoded.body.clone(),
+        };
+        let body = (asked.body)(body).ok_or_else(|| self.note_unreadable(Unreadable::Malformed))?;
         let mut inner = DependencySet::default();
         for &(label, _) in versions.iter().filter(|(label, _)| !own.contains(label)) {
             inner.insert(label);
@@ -266,7 +264,7 @@ impl Far {
             dependencies,
             version: asked.version,
             last,
-            render_time: Duration::from_micros(decoded.render_time),
+            render_time,
             began: read.mark,
             // Read by now, and perhaps not much sooner.
             proof: Some(Proof::new(versions, self.moment(), read.moment)),
@@ -279,4 +277,22 @@ impl Far {
             terms: Some(Arc::new(terms)),
         })
     }
+}
+
+/// A record as the entry that is asked for, or why it is not.
+fn record_of<'a>(
+    asked: Asked<'_>,
+    record: Cow<'a, Decoded>,
+) -> Result<Cow<'a, Decoded>, MissReason> {
+    let same = *record.key == *asked.key
+        && *record.digest == *asked.origin.digest()
+        && record.mode == asked.origin.mode().to_bits();
+    if !same {
+        // Names are hashes: another's content is a miss.
+        return Err(MissReason::Cold);
+    }
+    if record.version != asked.version.to_bits() {
+        return Err(MissReason::Version);
+    }
+    Ok(record)
 }

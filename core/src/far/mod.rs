@@ -62,9 +62,6 @@ use link::Link;
 use pending::Pending;
 use wire::{FragmentId, Names, VariantId};
 
-/// Most labels that an entry in a store lists; beyond it depends on all fences, and so on everything.
-const MAX_LABELS: usize = 2048;
-
 /// The far level of one cache.
 #[derive(Debug)]
 pub(crate) struct Far {

@@ -1,5 +1,6 @@
 //! The names of records in a store: short, readable, of characters that every store takes.
 
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::entry::{Origin, record::Codec};
@@ -38,7 +39,7 @@ impl FragmentId {
 
 impl VariantId {
     pub(super) fn new(origin: &Origin, format: u8) -> Self {
-        let mut bytes = origin.digest().as_bytes().to_vec();
+        let mut bytes = SmallVec::<[u8; 96]>::from_slice(origin.digest().as_bytes());
         bytes.extend_from_slice(&origin.mode().to_bits().to_le_bytes());
         bytes.push(format);
         Self(xxh3_64(&bytes))
@@ -58,8 +59,13 @@ impl Names {
 
     /// An entry. What is in braces is one slot of a cluster.
     pub(super) fn entry(&self, id: &FragmentId, variant: VariantId) -> String {
-        let FragmentId { key, slug } = id;
-        format!("{}:e:{slug}:{{{key:032x}}}:{:016x}", self.prefix, variant.0)
+        let mut name = self.name(":e:", id.slug.len() + 54);
+        name.push_str(&id.slug);
+        name.push_str(":{");
+        push_hex(&mut name, id.key, 32);
+        name.push_str("}:");
+        push_hex(&mut name, variant.0.into(), 16);
+        name
     }
 
     /// The right to render an entry.
@@ -74,7 +80,9 @@ impl Names {
 
     /// A label's version.
     pub(super) fn version(&self, label: Label) -> String {
-        format!("{}:v:{:016x}", self.prefix, label.to_bits())
+        let mut name = self.name(":v:", 16);
+        push_hex(&mut name, label.to_bits().into(), 16);
+        name
     }
 
     /// How far all processes take part.
@@ -87,6 +95,15 @@ impl Names {
         format!("{}:p:{number:032x}", self.prefix)
     }
 
+    /// The beginning of a name, with room for so many bytes after it. A page needs hundreds of names,
+    /// and `format!` takes several times as long.
+    fn name(&self, kind: &str, room: usize) -> String {
+        let mut name = String::with_capacity(self.prefix.len() + kind.len() + room);
+        name.push_str(&self.prefix);
+        name.push_str(kind);
+        name
+    }
+
     /// What stands before the names of all records.
     pub(super) fn records(&self) -> String {
         format!("{}:", self.prefix)
@@ -96,6 +113,12 @@ impl Names {
     pub(super) fn entries(&self) -> String {
         format!("{}:e:", self.prefix)
     }
+}
+
+/// Adds a number in lower case, with so many digits.
+fn push_hex(name: &mut String, number: u128, digits: u32) {
+    let digit = |at: u32| char::from(b"0123456789abcdef"[(number >> (4 * at)) as usize & 15]);
+    name.extend((0..digits).rev().map(digit));
 }
 
 /// The format that this release writes.

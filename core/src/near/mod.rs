@@ -191,13 +191,14 @@ impl Near {
         }
     }
 
-    /// The entries of a key of which the far level has to be asked.
+    /// The entries of a key of which the far level has to be asked; `None` if one may be served
+    /// without.
     pub(crate) fn unverified(
         &self,
         probe: Probe<'_>,
         fresh: &Freshness,
         now: &dyn Fn() -> Moment,
-    ) -> Vec<Entry> {
+    ) -> Option<Vec<Entry>> {
         self.shard(probe.hash).lock().unverified(probe, &self.judge(fresh, now))
     }
 

@@ -244,13 +244,17 @@ impl Shard {
         present
     }
 
-    pub(super) fn unverified(&mut self, probe: Probe<'_>, judge: &Judge<'_>) -> Vec<Entry> {
+    pub(super) fn unverified(&mut self, probe: Probe<'_>, judge: &Judge<'_>) -> Option<Vec<Entry>> {
         let slot = self.map.peek_mut(&probe.hash).filter(|slot| slot.key[..] == *probe.key);
-        let asks = |held: &mut Held| {
-            matches!(judge.judge(probe, &held.entry, &mut held.checked), Verdict::Unverified)
-        };
-        let held = slot.into_iter().flat_map(Slot::variants_mut);
-        held.filter_map(|held| asks(held).then(|| held.entry.clone())).collect()
+        let mut unverified = Vec::new();
+        for held in slot.into_iter().flat_map(Slot::variants_mut) {
+            match judge.judge(probe, &held.entry, &mut held.checked) {
+                Verdict::Fresh | Verdict::Stale(_) => return None,
+                Verdict::Unverified => unverified.push(held.entry.clone()),
+                Verdict::Gone(_) => {}
+            }
+        }
+        Some(unverified)
     }
 
     pub(super) fn discard(&mut self, probe: Probe<'_>, entry: &Entry, reason: MissReason) {

@@ -139,13 +139,15 @@ impl FragmentCache {
         self.fresh().settle(self.recent());
         let usable = keys.iter().filter(|key| key.len() <= MAX_KEY_BYTES).take(MAX_ANNOUNCED);
         let announced: Vec<AnnouncedKey<'_>> = usable
-            .map(|key| {
+            .filter_map(|key| {
                 let probe = Probe { hash: self.hasher().key(key), key };
-                let labels = self.hasher().labels(key, None);
-                let near = near.unverified(probe, self.fresh(), &|| self.recent());
-                AnnouncedKey { key, labels, near }
+                let near = near.unverified(probe, self.fresh(), &|| self.recent())?;
+                Some(AnnouncedKey { key, labels: self.hasher().labels(key, None), near })
             })
             .collect();
+        if announced.is_empty() {
+            return None;
+        }
         match far.announce(&announced, self.fresh()) {
             Ok(announced) => Some(Of { cache: self.number(), announced: Arc::new(announced) }),
             Err(away) => {

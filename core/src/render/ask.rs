@@ -132,6 +132,14 @@ impl<M: MakeBody> Caller<'_, M> {
         }
     }
 
+    /// What was read ahead of this fragment and still holds, and what it is good for.
+    pub(super) fn read_ahead(&self, near: &Near) -> Option<Result<Entry, Missed>> {
+        match self.look_announced(self.cache.far()?, near)? {
+            Looked::Found(entry) => Some(self.keep(near, entry)),
+            Looked::Missed(_) => None,
+        }
+    }
+
     /// What was read ahead of this fragment, if it still holds.
     fn look_announced(&self, far: &Far, near: &Near) -> Option<Looked> {
         let all = self.announced.iter();

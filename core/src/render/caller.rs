@@ -201,6 +201,14 @@ impl<M: MakeBody> Caller<'_, M> {
             if self.is_late() {
                 return print(*reason, BypassReason::ReadPoint);
             }
+            // What was read ahead is here: nobody need wait for it.
+            match self.read_ahead(near) {
+                Some(Ok(entry)) => return serve(&entry, EventKind::Hit),
+                Some(Err(Missed { left: Left::Stale(entry), reason, .. })) => {
+                    return self.enter_stale::<P, R>(near, &entry, reason, began, on_hit).await;
+                }
+                Some(Err(_)) | None => {}
+            }
             let deadline = *deadline.get_or_insert_with(|| flights.deadline());
             let joined = match flights.join(self.wanted(), began) {
                 Joined::Wait(waiting) => P::wait(waiting, deadline).await,

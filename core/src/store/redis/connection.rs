@@ -13,9 +13,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use redis::{Parser, Pipeline, RedisResult, Value};
+use redis::{Pipeline, RedisResult, Value};
 
 use super::address::Place;
+use super::answers::Answers;
 use super::call::{Call, End, Outcome};
 use super::fault;
 use super::wire::Wire;
@@ -33,7 +34,7 @@ pub(super) struct Connection {
     writing: Mutex<()>,
     line: Mutex<Line>,
     /// Held by who reads; it keeps what was read of answers to come.
-    parser: Mutex<Parser>,
+    answers: Mutex<Answers>,
     has_answered: AtomicBool,
     #[cfg(not(unix))]
     ended: Condvar,
@@ -84,7 +85,7 @@ impl Connection {
             wire,
             writing: Mutex::new(()),
             line: Mutex::default(),
-            parser: Mutex::new(Parser::new()),
+            answers: Mutex::new(Answers::new()),
             has_answered: AtomicBool::new(false),
             #[cfg(not(unix))]
             ended: Condvar::new(),
@@ -125,12 +126,12 @@ impl Connection {
 
     /// Reads answers until those to `call` have come.
     fn read_for(&self, call: &Arc<Call>) -> Asked {
-        let mut parser = self.parser.lock();
+        let mut come = self.answers.lock();
         loop {
             let next = self.line.lock().calls.front().cloned();
             // Without one, the connection was given up, and the call has its end.
             let Some(next) = next else { return call.wait().into() };
-            let answers = match self.read(&mut parser, &next) {
+            let answers = match self.read(&mut come, &next) {
                 Ok(answers) => answers,
                 Err(error) if error.is_timeout() => {
                     self.give_up(Gone::Late);
@@ -149,7 +150,7 @@ impl Connection {
             let mut line = self.line.lock();
             line.calls.pop_front();
             if is_mine {
-                drop(parser);
+                drop(come);
                 match line.calls.front() {
                     Some(heir) => heir.end(End::Reads),
                     None => line.has_reader = false,
@@ -168,9 +169,9 @@ impl Connection {
         }
     }
 
-    fn read(&self, parser: &mut Parser, call: &Call) -> RedisResult<Vec<Value>> {
+    fn read(&self, come: &mut Answers, call: &Call) -> RedisResult<Vec<Value>> {
         let mut reader = self.wire.reader(call.deadline);
-        (0..call.answers).map(|_| parser.parse_value(&mut reader)).collect()
+        (0..call.answers).map(|_| come.next(&mut reader)).collect()
     }
 
     /// Ends the connection and all calls on it; only the first reason counts.

@@ -5,6 +5,7 @@
 //! `socket` carry bytes; `commands` and `fault` are what is said on the wire.
 
 mod address;
+mod answers;
 mod call;
 mod commands;
 mod connection;

@@ -33,6 +33,80 @@ fn a_hundred_announced_fragments_take_three_round_trips() {
     }
 }
 
+/// The least of some: the keepers ask once a second.
+fn trips(page: impl Fn(), store: &super::Store) -> u64 {
+    let trips = (0..8).map(|_| {
+        store.reset_counts();
+        page();
+        store.round_trips()
+    });
+    trips.min().unwrap()
+}
+
+#[test]
+fn an_announced_page_takes_one_round_trip_once_its_blocks_are_known() {
+    for (front, expected) in [(Front::None, 1), (Front::Strict, 1), (Front::Bounded, 0)] {
+        let (one, other, store) = front.two();
+        let rows = rows();
+        for row in &rows {
+            one.cache.render(row, || "markup").unwrap();
+        }
+        let page = || {
+            other.cache.announce(keys(&rows), || {
+                for row in &rows {
+                    assert_eq!(&*other.cache.render(row, || "again").unwrap(), "markup");
+                }
+            });
+        };
+        assert_eq!(trips(page, &store), expected, "{front:?}");
+        other.recorder.assert_no_body_evaluated();
+        // Others of the name.
+        let more: Vec<_> =
+            (0..8).map(|id| Fragment::new(fragment_key!("row", "more", id))).collect();
+        for row in &more {
+            one.cache.render(row, || "more").unwrap();
+        }
+        let least = more.iter().map(|row| {
+            store.reset_counts();
+            other.cache.announce([row.key()], || {
+                assert_eq!(&*other.cache.render(row, || "again").unwrap(), "more");
+            });
+            store.round_trips()
+        });
+        assert_eq!(least.min(), Some(1), "{front:?}");
+        other.recorder.assert_no_body_evaluated();
+    }
+}
+
+#[test]
+fn what_others_rendered_since_is_read_ahead() {
+    for front in FRONTS {
+        let (one, other, _) = front.two();
+        let rows = rows();
+        let page = |expected: &str| {
+            other.cache.announce(keys(&rows), || {
+                for row in &rows {
+                    assert_eq!(&*other.cache.render(row, || "other").unwrap(), expected);
+                }
+            });
+        };
+        for markup in ["first", "second", "third"] {
+            for row in &rows {
+                one.cache.render(row, || markup).unwrap();
+            }
+            page(markup);
+            for id in 0..100 {
+                one.cache.invalidate_tags([format!("row:{id}")]).unwrap();
+            }
+            if front == Front::Bounded {
+                other.distrust();
+            }
+        }
+        other.recorder.assert_no_body_evaluated();
+        page("other");
+    }
+}
+
 #[test]
 fn i1_what_was_invalidated_before_the_announcement_is_not_served() {
     for front in FRONTS {
@@ -43,15 +117,19 @@ fn i1_what_was_invalidated_before_the_announcement_is_not_served() {
             other.cache.render(row, || "unused").unwrap();
         }
         one.cache.invalidate_tags(["row:7"]).unwrap();
-        if front == Front::Bounded {
-            other.distrust();
+        // The second time it is known which blocks there are.
+        for (id, expected) in [(8, &[7][..]), (9, &[7, 8])] {
+            if front == Front::Bounded {
+                other.distrust();
+            }
+            let page = other.cache.announce(keys(&rows), || {
+                let render = |row| other.cache.render(row, || "new").unwrap();
+                rows.iter().map(render).collect::<Vec<_>>()
+            });
+            let news: Vec<_> = (0..100).filter(|&id| &*page[id] == "new").collect();
+            assert_eq!(news, expected, "{front:?}");
+            one.cache.invalidate_tags([format!("row:{id}")]).unwrap();
         }
-        let page = other.cache.announce(keys(&rows), || {
-            let render = |row| other.cache.render(row, || "new").unwrap();
-            rows.iter().map(render).collect::<Vec<_>>()
-        });
-        let news: Vec<_> = (0..100).filter(|&id| &*page[id] == "new").collect();
-        assert_eq!(news, [7], "{front:?}");
     }
 }
 
