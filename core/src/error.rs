@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Key,
     /// A tag is empty, too long, or not a text; or there are too many.
     Tag,
+    /// What a block's `using=` says names no cache.
+    Using,
     /// A setting of the cache, or of how it was attached to an engine, is unusable.
     Config,
     /// An unnamed block was opened twice in one render, under a policy that makes it an error.

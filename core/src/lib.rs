@@ -10,6 +10,7 @@ mod ageing;
 mod batch;
 mod builder;
 mod cache;
+mod caches;
 mod clock;
 #[cfg(feature = "config")]
 pub mod config;
@@ -46,6 +47,7 @@ mod timeout;
 pub use batch::InvalidationBatch;
 pub use builder::Builder;
 pub use cache::{Deletion, FragmentCache};
+pub use caches::Caches;
 pub use clock::{Clock, MonotonicClock};
 pub use error::{Error, ErrorKind, Location};
 pub use far::{FarLevel, Health};

@@ -99,7 +99,7 @@ pub(crate) fn open(
         engine::abandon(ticket);
     }
     let opened = installation
-        .cache()
+        .caches()
         .open(site, &Args(values), &mut Render { state, mode }, on_hit)
         .map_err(|error| to_engine(error, ErrorKind::InvalidOperation))?;
     let (found, outcome) = match opened {
@@ -179,7 +179,7 @@ pub(crate) fn declare(handle: &Value, options: Kwargs) -> Result<Value, Error> {
 }
 
 /// A keyword's value, be it none or undefined.
-fn given<'v>(options: &'v Kwargs, name: &'v str) -> Result<Option<&'v Value>, Error> {
+pub(crate) fn given<'v>(options: &'v Kwargs, name: &'v str) -> Result<Option<&'v Value>, Error> {
     if options.has(name) { options.peek(name).map(Some) } else { Ok(None) }
 }
 

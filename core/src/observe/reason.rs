@@ -157,6 +157,8 @@ pub enum RefusalReason {
     Key,
     /// A tag is unusable.
     Tag,
+    /// `using=` names no cache.
+    Using,
     /// The canonical key is longer than [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
     KeyTooLong,
     /// The body is larger than the entry limit.
@@ -179,6 +181,7 @@ impl RefusalReason {
             Self::Timeout => "timeout",
             Self::Key => "key",
             Self::Tag => "tag",
+            Self::Using => "using",
             Self::KeyTooLong => "key_too_long",
             Self::BodyTooLarge => "body_too_large",
             Self::Vetoed => "vetoed",
