@@ -102,6 +102,14 @@ impl Error {
         self
     }
 
+    /// The same error with the words about what it is, before its own.
+    #[cfg_attr(not(feature = "config"), allow(dead_code, reason = "only a config has parts"))]
+    #[must_use]
+    pub(crate) fn within(mut self, what: &str) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message);
+        self
+    }
+
     /// What sort of error this is.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind

@@ -57,12 +57,12 @@ impl MiniJinja {
                 true => AutoEscape::Custom("tex".into()),
                 false => default_auto_escape_callback(name),
             });
-            match cache {
-                Some(_) => fragcache_minijinja::set_formatter(&mut env, formatter).unwrap(),
-                None => env.set_formatter(formatter),
+            match cached {
+                true => fragcache_minijinja::set_formatter(&mut env, formatter).unwrap(),
+                false => env.set_formatter(formatter),
             }
         }
-        Self { env, counts, cached: cache.is_some() }
+        Self { env, counts, cached }
     }
 
     fn failed(&self, stage: Stage) -> impl Fn(Error) -> Failure + '_ {
