@@ -2,7 +2,7 @@
 //! round trips, with the same bytes.
 
 use fragcache::testing::{FaultyStore, MemoryStore};
-use fragcache::{Caches, FarLevel, FragmentCache};
+use fragcache::{Caches, FarLevel, FragmentCache, OnMistake, Policy};
 
 type Store = FaultyStore<MemoryStore>;
 
@@ -64,6 +64,26 @@ fn what_cannot_be_announced_is_an_error_that_says_what_can() {
     assert!(error.to_string().contains("wants a list"), "{error}");
     let error = env.render_str("{{ cache_announce(\"row\", [nobody]) }}", ()).unwrap_err();
     assert!(error.to_string().contains("undefined"), "{error}");
+}
+
+#[test]
+fn an_announcement_to_no_cache_is_an_error_unless_bad_arguments_are_none() {
+    for (render, announce) in ENGINES {
+        let (head, _) = in_rows(announce);
+        let attempt = |cache: FragmentCache| {
+            std::panic::catch_unwind(|| render(cache.into(), &head, LOOP)).is_ok()
+        };
+        assert!(!attempt(FragmentCache::in_memory()));
+        let policy = Policy::default().bad_arguments(OnMistake::Uncached);
+        let cache = FragmentCache::builder().policy(policy).build().unwrap();
+        assert!(attempt(cache.clone()));
+        assert_eq!(cache.stats().entries, 100);
+    }
+    let mut env = minijinja::Environment::new();
+    fragcache_minijinja::add_to_environment(&mut env, FragmentCache::in_memory()).unwrap();
+    let source = "{{ cache_announce(\"row\", [1], using=\"rows\") }}";
+    let error = env.render_str(source, ()).unwrap_err().to_string();
+    assert!(error.contains("`using` is the text \"rows\", which names no cache"), "{error}");
 }
 
 /// The loop, and its announcement, in the cache `rows`.

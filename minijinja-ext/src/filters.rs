@@ -179,7 +179,7 @@ pub(crate) fn declare(handle: &Value, options: Kwargs) -> Result<Value, Error> {
 }
 
 /// A keyword's value, be it none or undefined.
-pub(crate) fn given<'v>(options: &'v Kwargs, name: &'v str) -> Result<Option<&'v Value>, Error> {
+fn given<'v>(options: &'v Kwargs, name: &'v str) -> Result<Option<&'v Value>, Error> {
     if options.has(name) { options.peek(name).map(Some) } else { Ok(None) }
 }
 

@@ -46,9 +46,15 @@ fn announce(
     let keys: Vec<Vec<Value>> = items.map(|part| args::parts(&name, part)).collect();
     let memo = filters::memo(state);
     let installation = Installation::require(state.env())?;
-    let using = filters::given(&options, "using")?.map(args::scalar);
-    engine::announce(installation.caches(), using, &memo, keys.iter().map(|key| Args(key)))
-        .map_err(refused)?;
+    let using: Option<&Value> =
+        if options.has("using") { Some(options.get("using")?) } else { None };
+    engine::announce(
+        installation.caches(),
+        using.map(args::scalar),
+        &memo,
+        keys.iter().map(|key| Args(key)),
+    )
+    .map_err(refused)?;
     nothing(&options)
 }
 
