@@ -88,10 +88,9 @@ fn check(name: &str) -> Result<(), String> {
 }
 
 impl Config {
-    /// All caches of this config under their names, for
-    /// `add_to_environment` and `add_to_tera`: the default, whose settings stand above all tables, and
-    /// one for each table `[caches.NAME]`, which may hold what a file for one cache may. None takes a
-    /// setting over from another.
+    /// All caches of this config under their names, for `add_to_environment` and `add_to_tera`: the
+    /// default, whose settings stand above all tables, and one for each table `[caches.NAME]`, which
+    /// may hold what a file for one cache may. None takes a setting over from another.
     ///
     /// # Errors
     ///

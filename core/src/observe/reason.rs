@@ -26,7 +26,7 @@ pub enum MissReason {
     Version,
     /// It was stored, and left to make room.
     Evicted,
-    /// The last render could not be stored: it was vetoed, or too large.
+    /// The last render could not be stored: it was vetoed, too large, or spanned caches.
     Vetoed,
     /// The last render ended in an error or a panic.
     Error,
