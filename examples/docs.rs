@@ -24,6 +24,7 @@ pages! {
     read_points: "../docs/read-points.md",
     redis: "../docs/redis.md",
     rust: "../docs/rust.md",
+    several_caches: "../docs/several-caches.md",
     stale_windows: "../docs/stale-windows.md",
     stores: "../docs/stores.md",
     tags: "../docs/tags.md",

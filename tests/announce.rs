@@ -2,7 +2,7 @@
 //! round trips, with the same bytes.
 
 use fragcache::testing::{FaultyStore, MemoryStore};
-use fragcache::{FarLevel, FragmentCache};
+use fragcache::{Caches, FarLevel, FragmentCache, OnMistake, Policy};
 
 type Store = FaultyStore<MemoryStore>;
 
@@ -13,24 +13,24 @@ fn cache(store: &Store) -> FragmentCache {
 const LOOP: &str = "{% for id in ids %}{% cache 300, \"row\", id, tags=[\"row:\" ~ id] %}\
                     <{{ id }}>{% endcache %}{% endfor %}";
 
-fn minijinja(cache: FragmentCache, head: &str) -> String {
+fn minijinja(caches: Caches, head: &str, rows: &str) -> String {
     let mut env = minijinja::Environment::new();
-    fragcache_minijinja::add_to_environment(&mut env, cache).unwrap();
-    fragcache_minijinja::add_template(&mut env, "page.html", format!("{head}{LOOP}")).unwrap();
+    fragcache_minijinja::add_to_environment(&mut env, caches).unwrap();
+    fragcache_minijinja::add_template(&mut env, "page.html", format!("{head}{rows}")).unwrap();
     let ids: Vec<usize> = (0..100).collect();
     env.get_template("page.html").unwrap().render(minijinja::context! { ids }).unwrap()
 }
 
-fn tera(cache: FragmentCache, head: &str) -> String {
+fn tera(caches: Caches, head: &str, rows: &str) -> String {
     let mut tera = tera::Tera::new();
-    fragcache_tera::add_to_tera(&mut tera, cache).unwrap();
-    fragcache_tera::add_raw_template(&mut tera, "page.html", &format!("{head}{LOOP}")).unwrap();
+    fragcache_tera::add_to_tera(&mut tera, caches).unwrap();
+    fragcache_tera::add_raw_template(&mut tera, "page.html", &format!("{head}{rows}")).unwrap();
     let mut context = tera::Context::new();
     context.insert("ids", &(0..100).collect::<Vec<usize>>());
     fragcache_tera::render(&tera, "page.html", &context).unwrap()
 }
 
-type Render = fn(FragmentCache, &str) -> String;
+type Render = fn(Caches, &str, &str) -> String;
 
 const ENGINES: [(Render, &str); 2] = [
     (minijinja, "{{ cache_announce(\"row\", ids) }}"),
@@ -41,16 +41,16 @@ const ENGINES: [(Render, &str); 2] = [
 fn an_announced_page_takes_three_round_trips() {
     for (render, announce) in ENGINES {
         let store = Store::new(MemoryStore::new());
-        let expected = render(cache(&store), announce);
+        let expected = render(cache(&store).into(), announce, LOOP);
         let reader = cache(&store);
         store.reset_counts();
-        assert_eq!(render(reader.clone(), announce), expected);
+        assert_eq!(render(reader.clone().into(), announce, LOOP), expected);
         // The keepers ask when they begin, and once a second.
         assert!(store.round_trips() <= 3 + 7, "{}", store.round_trips());
         assert_eq!(reader.stats().hits, 100);
         assert_eq!(reader.stats().misses.total(), 0);
         store.reset_counts();
-        assert_eq!(render(cache(&store), ""), expected);
+        assert_eq!(render(cache(&store).into(), "", LOOP), expected);
         assert!(store.round_trips() >= 100, "without it, each fragment is asked for by itself");
     }
 }
@@ -99,4 +99,50 @@ fn what_cannot_be_announced_is_an_error_that_says_what_can() {
     assert!(error.to_string().contains("wants a list"), "{error}");
     let error = env.render_str("{{ cache_announce(\"row\", [nobody]) }}", ()).unwrap_err();
     assert!(error.to_string().contains("undefined"), "{error}");
+}
+
+#[test]
+fn an_announcement_to_no_cache_is_an_error_unless_bad_arguments_are_none() {
+    for (render, announce) in ENGINES {
+        let (head, _) = in_rows(announce);
+        let attempt = |cache: FragmentCache| {
+            std::panic::catch_unwind(|| render(cache.into(), &head, LOOP)).is_ok()
+        };
+        assert!(!attempt(FragmentCache::in_memory()));
+        let policy = Policy::default().bad_arguments(OnMistake::Uncached);
+        let cache = FragmentCache::builder().policy(policy).build().unwrap();
+        assert!(attempt(cache.clone()));
+        assert_eq!(cache.stats().entries, 100);
+    }
+    let mut env = minijinja::Environment::new();
+    fragcache_minijinja::add_to_environment(&mut env, FragmentCache::in_memory()).unwrap();
+    let source = "{{ cache_announce(\"row\", [1], using=\"rows\") }}";
+    let error = env.render_str(source, ()).unwrap_err().to_string();
+    assert!(error.contains("`using` is the text \"rows\", which names no cache"), "{error}");
+}
+
+/// The loop, and its announcement, in the cache `rows`.
+fn in_rows(head: &str) -> (String, String) {
+    let head = head.replace(") }}", ", using=\"rows\") }}");
+    (head, LOOP.replace("id, tags", "id, using=\"rows\", tags"))
+}
+
+#[test]
+fn an_announcement_is_to_the_cache_that_it_names() {
+    for (render, announce) in ENGINES {
+        let store = Store::new(MemoryStore::new());
+        let caches =
+            || Caches::new(FragmentCache::in_memory()).with("rows", cache(&store)).unwrap();
+        let (head, rows) = in_rows(announce);
+        let expected = render(caches(), &head, &rows);
+        let reader = caches();
+        store.reset_counts();
+        assert_eq!(render(reader.clone(), &head, &rows), expected);
+        assert!(store.round_trips() <= 3 + 7, "{}", store.round_trips());
+        assert_eq!(reader.get("rows").unwrap().stats().hits, 100);
+        // One to the default is nothing to them.
+        store.reset_counts();
+        assert_eq!(render(caches(), announce, &rows), expected);
+        assert!(store.round_trips() >= 100, "{}", store.round_trips());
+    }
 }

@@ -77,7 +77,7 @@ fn every_config_builds_or_is_refused_as_recorded() {
     insta::glob!("../fixtures/config", "*.toml", |path| {
         let text = std::fs::read_to_string(path).unwrap();
         let case: Case = toml::from_str(&text).unwrap();
-        let told = match read(&case).map(|config| config.build_with(&stores())) {
+        let told = match read(&case).map(|config| config.build_all_with(&stores())) {
             Ok(Ok(_)) => "it builds".to_owned(),
             Ok(Err(error)) => shown("built", &error),
             Err(error) => shown("read", &error),

@@ -83,7 +83,7 @@ impl Witness {
 
 fn make(mistake: &Mistake, kind: Kind) -> Failure {
     let (cache, _clock) = cache();
-    let mut engine = kind.engine(&mistake.settings, Some(&cache));
+    let mut engine = kind.engine(&mistake.settings, Some(cache.clone().into()));
     let syntax = engine.syntax();
     engine.load(&mistake.templates).unwrap();
     let witness = Witness::load(&mut *engine, &syntax);

@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Key,
     /// A tag is empty, too long, or not a text; or there are too many.
     Tag,
+    /// What a block's `using=` says names no cache.
+    Using,
     /// A setting of the cache, or of how it was attached to an engine, is unusable.
     Config,
     /// An unnamed block was opened twice in one render, under a policy that makes it an error.
@@ -99,6 +101,14 @@ impl Error {
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.0.source = Some(Arc::new(source));
+        self
+    }
+
+    /// The same error with the words about what it is, before its own.
+    #[cfg_attr(not(feature = "config"), allow(dead_code, reason = "only a config has parts"))]
+    #[must_use]
+    pub(crate) fn within(mut self, what: &str) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message);
         self
     }
 

@@ -10,6 +10,7 @@ mod ageing;
 mod batch;
 mod builder;
 mod cache;
+mod caches;
 #[cfg(feature = "values")]
 mod call;
 mod clock;
@@ -50,6 +51,7 @@ mod values;
 pub use batch::InvalidationBatch;
 pub use builder::Builder;
 pub use cache::{Deletion, FragmentCache};
+pub use caches::Caches;
 #[cfg(feature = "values")]
 pub use call::{Call, Calls, Function, Instance};
 pub use clock::{Clock, MonotonicClock};

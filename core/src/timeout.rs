@@ -51,6 +51,24 @@ pub enum Scalar<'a> {
     Other(&'a str),
 }
 
+impl Scalar<'_> {
+    /// The value in an error's words, its text cut to 40 characters.
+    pub(crate) fn named(&self) -> String {
+        match self {
+            Scalar::Undefined => "undefined".to_owned(),
+            Scalar::None => "none".to_owned(),
+            Scalar::Bool(value) => format!("the boolean {value}"),
+            Scalar::Int(number) => format!("the number {number}"),
+            Scalar::BigInt(number) => format!("the number {number}"),
+            Scalar::Float(number) => format!("the number {number:?}"),
+            Scalar::Str(text) => {
+                format!("the text {:?}", text.chars().take(40).collect::<String>())
+            }
+            Scalar::Other(kind) => format!("a {kind}"),
+        }
+    }
+}
+
 /// Seconds (34 years) that any clock can count.
 const SURELY_SHORT: i128 = 1 << 30;
 

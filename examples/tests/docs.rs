@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fragcache::syntax::{Syntax, rewrite};
-use fragcache::{FragmentCache, OnMistake, Policy, ReadPoint, fragment_key};
+use fragcache::{Caches, FragmentCache, OnMistake, Policy, ReadPoint, fragment_key};
 use minijinja::{Environment, context};
 use tera::{Context, Tera};
 
@@ -46,7 +46,9 @@ fn every_template_of_the_pages_loads() {
                 rewrite(&name, source, &syntax).unwrap();
             }
             let mut env = Environment::new();
-            fragcache_minijinja::add_to_environment(&mut env, FragmentCache::in_memory()).unwrap();
+            let caches = Caches::new(FragmentCache::in_memory());
+            let caches = caches.with("pages", FragmentCache::in_memory()).unwrap();
+            fragcache_minijinja::add_to_environment(&mut env, caches).unwrap();
             fragcache_minijinja::add_template(&mut env, &name, source).unwrap();
             loaded += 1;
         }

@@ -99,7 +99,7 @@ pub(crate) fn open(
         engine::abandon(ticket);
     }
     let opened = installation
-        .cache()
+        .caches()
         .open(site, &Args(values), &mut Render { state, mode }, on_hit)
         .map_err(|error| to_engine(error, ErrorKind::InvalidOperation))?;
     let (found, outcome) = match opened {

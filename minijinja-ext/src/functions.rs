@@ -26,8 +26,8 @@ pub(crate) fn register(env: &mut Environment<'_>) {
     });
 }
 
-/// `cache_announce(name, vary)`: the blocks called `name` that vary on each of `vary` are asked for
-/// together. A list among `vary` is several parts.
+/// `cache_announce(name, vary, using=cache)`: the blocks called `name` that vary on each of `vary` are
+/// asked for together. A list among `vary` is several parts.
 #[allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over by value")]
 fn announce(
     state: &mut State<'_, '_>,
@@ -46,8 +46,15 @@ fn announce(
     let keys: Vec<Vec<Value>> = items.map(|part| args::parts(&name, part)).collect();
     let memo = filters::memo(state);
     let installation = Installation::require(state.env())?;
-    engine::announce(installation.cache(), &memo, keys.iter().map(|key| Args(key)))
-        .map_err(refused)?;
+    let using: Option<&Value> =
+        if options.has("using") { Some(options.get("using")?) } else { None };
+    engine::announce(
+        installation.caches(),
+        using.map(args::scalar),
+        &memo,
+        keys.iter().map(|key| Args(key)),
+    )
+    .map_err(refused)?;
     nothing(&options)
 }
 

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use fragcache::FragmentCache;
 use fragcache::syntax::{CacheBlock, Warning};
+use fragcache::{Caches, FragmentCache};
 use minijinja::value::Object;
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
 
@@ -17,9 +17,9 @@ use crate::markup::RawBody;
 /// The global under which an environment keeps its installation.
 const GLOBAL: &str = "__fragcache_installation";
 
-/// One cache in one environment, and in the environment's clones.
+/// The caches of one environment, and of the environment's clones.
 pub(crate) struct Installation {
-    cache: FragmentCache,
+    caches: Caches,
     known: RwLock<Known>,
     /// Whether the formatter is our wrapper, which prints [`RawBody`] as it is.
     formats_raw: AtomicBool,
@@ -27,7 +27,7 @@ pub(crate) struct Installation {
 
 impl fmt::Debug for Installation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Installation").field("cache", &self.cache).finish_non_exhaustive()
+        f.debug_struct("Installation").field("caches", &self.caches).finish_non_exhaustive()
     }
 }
 
@@ -51,8 +51,8 @@ impl Installation {
         })
     }
 
-    pub(crate) fn cache(&self) -> &FragmentCache {
-        &self.cache
+    pub(crate) fn caches(&self) -> &Caches {
+        &self.caches
     }
 
     pub(crate) fn formats_raw(&self) -> bool {
@@ -75,8 +75,8 @@ impl Installation {
     }
 }
 
-/// Gives an environment a cache: from here on, templates that are loaded through this crate may
-/// hold cache blocks. Clones of the environment share the cache.
+/// Gives an environment a cache, or [several](Caches): from here on, templates that are loaded
+/// through this crate may hold cache blocks. Clones of the environment share the caches.
 ///
 /// Set the environment's syntax before loaders and templates: a template is rewritten with the
 /// delimiters that the environment has when it is added, and a loader with those it had when the
@@ -98,10 +98,30 @@ impl Installation {
 /// # Ok::<(), minijinja::Error>(())
 /// ```
 ///
+/// With several, a block says which of them it is in by `using=`:
+///
+/// ```
+/// use fragcache::{Caches, FragmentCache};
+/// use minijinja::{Environment, context};
+///
+/// let pages = FragmentCache::builder().max_bytes(256 << 20).build()?;
+/// let caches = Caches::new(FragmentCache::in_memory()).with("pages", pages.clone())?;
+/// let mut env = Environment::new();
+/// fragcache_minijinja::add_to_environment(&mut env, caches)?;
+/// let source = r#"{% cache 300, "home", using="pages" %}Welcome{% endcache %}"#;
+/// fragcache_minijinja::add_template(&mut env, "home.html", source)?;
+/// env.get_template("home.html")?.render(context!())?;
+/// assert_eq!(pages.stats().entries, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 ///
 /// If the environment has a cache already, the same or another; it keeps that one.
-pub fn add_to_environment(env: &mut Environment<'_>, cache: FragmentCache) -> Result<(), Error> {
+pub fn add_to_environment(
+    env: &mut Environment<'_>,
+    caches: impl Into<Caches>,
+) -> Result<(), Error> {
     if Installation::of(env).is_some() {
         return Err(Error::new(
             ErrorKind::InvalidOperation,
@@ -110,7 +130,7 @@ pub fn add_to_environment(env: &mut Environment<'_>, cache: FragmentCache) -> Re
         ));
     }
     let installation = Arc::new(Installation {
-        cache,
+        caches: caches.into(),
         known: RwLock::default(),
         formats_raw: AtomicBool::new(false),
     });
@@ -127,7 +147,7 @@ pub fn add_to_environment(env: &mut Environment<'_>, cache: FragmentCache) -> Re
     Ok(())
 }
 
-/// The cache of an environment.
+/// The cache of an environment: the default one, if it has several.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -139,7 +159,7 @@ pub fn add_to_environment(env: &mut Environment<'_>, cache: FragmentCache) -> Re
 /// # Ok::<(), minijinja::Error>(())
 /// ```
 pub fn cache(env: &Environment<'_>) -> Option<FragmentCache> {
-    Installation::of(env).map(|installation| installation.cache.clone())
+    Installation::of(env).map(|installation| installation.caches.default_cache().clone())
 }
 
 /// All cache blocks in the templates that are loaded now, by template and line.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use fragcache::syntax::{self, Sources, Syntax};
+use fragcache::syntax::{self, Rewritten, Sources, Syntax};
 use minijinja::{Environment, Error, Value};
 
 use crate::error::refusal;
@@ -51,7 +51,7 @@ pub fn rewrite<'s>(
     source: &'s str,
     syntax: &Syntax,
 ) -> Result<Cow<'s, str>, fragcache::Error> {
-    syntax::rewrite(name, source, syntax).map(syntax::Rewritten::into_source)
+    syntax::rewrite(name, source, syntax).map(Rewritten::into_source)
 }
 
 /// What decides how an environment reads a source.
@@ -90,6 +90,13 @@ impl Sources for InEnvironment<'_, '_> {
     }
 }
 
+/// Refuses caches that are not there, and tells of warnings.
+fn heed(installation: &Installation, rewritten: &Rewritten<'_>) -> Result<(), Error> {
+    let caches = installation.caches();
+    caches.check(rewritten.blocks()).map_err(refusal)?;
+    caches.default_cache().heed(rewritten.warnings()).map_err(refusal)
+}
+
 /// Rewrites a source and notes its blocks.
 pub(crate) fn load<'s>(
     installation: &Installation,
@@ -100,7 +107,7 @@ pub(crate) fn load<'s>(
     origin: Origin,
 ) -> Result<Cow<'s, str>, Error> {
     let rewritten = syntax::rewrite_with(name, source, syntax, sources).map_err(refusal)?;
-    installation.cache().heed(rewritten.warnings()).map_err(refusal)?;
+    heed(installation, &rewritten)?;
     installation.note(name, Template::new(source.into(), &rewritten, origin));
     Ok(rewritten.into_source())
 }
@@ -201,6 +208,6 @@ pub fn render_str(
     let sources = InEnvironment { env, installation: &installation };
     let lowered =
         syntax::rewrite_with(&name, source, &syntax_of(env), &sources).map_err(refusal)?;
-    installation.cache().heed(lowered.warnings()).map_err(refusal)?;
+    heed(&installation, &lowered)?;
     env.render_str(lowered.source(), context)
 }

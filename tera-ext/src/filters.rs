@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use fragcache::engine::{self, Body, Markup, Opened, OutputMode, RenderMemo, Rendering, Scope};
-use fragcache::{ErrorKind, FragmentCache, ReadPoint};
+use fragcache::{Caches, ErrorKind, ReadPoint};
 use tera::{Kwargs, Map, State, Tera, TeraResult, Value};
 
 use crate::args::{self, Values};
@@ -36,9 +36,9 @@ thread_local! {
     static OPENED: RefCell<Option<Outcome>> = const { RefCell::new(None) };
 }
 
-pub(crate) fn register(tera: &mut Tera, cache: FragmentCache) {
+pub(crate) fn register(tera: &mut Tera, caches: Caches) {
     tera.register_filter("__fragcache_open", move |list: &[Value], _: Kwargs, state: &State| {
-        open(&cache, list, state)
+        open(&caches, list, state)
     });
     tera.register_filter("__fragcache_hit", |_: &Value, _: Kwargs, _: &State| hit());
     tera.register_filter("__fragcache_ticket", |_: &Value, _: Kwargs, _: &State| ticket());
@@ -51,7 +51,7 @@ pub(crate) fn register(tera: &mut Tera, cache: FragmentCache) {
 }
 
 /// `[SITE, values…] | __fragcache_open`: whether there is a stored body to print.
-fn open(cache: &FragmentCache, list: &[Value], state: &State<'_>) -> TeraResult<bool> {
+fn open(caches: &Caches, list: &[Value], state: &State<'_>) -> TeraResult<bool> {
     let (site, values) = list.split_first().ok_or_else(misused)?;
     let site = site.as_str().ok_or_else(misused)?;
     let mode = if state.autoescaping_enabled() { OutputMode::HTML } else { OutputMode::RAW };
@@ -59,7 +59,7 @@ fn open(cache: &FragmentCache, list: &[Value], state: &State<'_>) -> TeraResult<
     if let Some(Outcome::Miss(id)) = OPENED.take() {
         engine::abandon(id);
     }
-    let opened = cache
+    let opened = caches
         .open(site, &Values(values), &mut Render { state, mode }, printable)
         .map_err(error::into_tera)?;
     let (found, outcome) = match opened {

@@ -1,13 +1,13 @@
 //! What a body may call to say what its fragment depends on. All of them print nothing.
 
-use fragcache::{FragmentCache, engine};
+use fragcache::{Caches, engine};
 use tera::{Kwargs, State, Tera, TeraResult, Value};
 
 use crate::args::{self, Values};
 use crate::error;
 use crate::render;
 
-pub(crate) fn register(tera: &mut Tera, cache: FragmentCache) {
+pub(crate) fn register(tera: &mut Tera, caches: Caches) {
     tera.register_function("cache_tags", |options: Kwargs, _: &State| {
         let tags = options.must_get::<&Value>("tags")?;
         nothing(engine::add_tags(&args::tags(tags)))
@@ -17,7 +17,7 @@ pub(crate) fn register(tera: &mut Tera, cache: FragmentCache) {
         nothing(engine::expire_after(args::scalar(after)))
     });
     tera.register_function("cache_announce", move |options: Kwargs, _: &State| {
-        nothing(announce(&cache, &options)?)
+        nothing(announce(&caches, &options)?)
     });
     tera.register_function("cache_veto", |_: Kwargs, _: &State| {
         fragcache::current::veto();
@@ -25,10 +25,10 @@ pub(crate) fn register(tera: &mut Tera, cache: FragmentCache) {
     });
 }
 
-/// `cache_announce(name=…, vary=[…])`: the blocks called `name` that vary on each of `vary` are asked
-/// for together. A list among `vary` is several parts. Without a [`scope`](crate::scope) nobody knows
+/// `cache_announce(name=…, vary=[…], using=…)`: the blocks called `name` that vary on each of `vary`
+/// are asked for together. A list among `vary` is several parts. Without a [`scope`](crate::scope) nobody knows
 /// where the render ends that this is for, and nothing happens.
-fn announce(cache: &FragmentCache, options: &Kwargs) -> TeraResult<Result<(), fragcache::Error>> {
+fn announce(caches: &Caches, options: &Kwargs) -> TeraResult<Result<(), fragcache::Error>> {
     let name = options.must_get::<&Value>("name")?;
     let vary = options.must_get::<&Value>("vary")?;
     let Some(vary) = vary.as_array() else {
@@ -39,7 +39,8 @@ fn announce(cache: &FragmentCache, options: &Kwargs) -> TeraResult<Result<(), fr
     };
     let Some(memo) = render::memo() else { return Ok(Ok(())) };
     let keys: Vec<Vec<Value>> = vary.iter().map(|part| args::parts(name, part)).collect();
-    Ok(engine::announce(cache, &memo, keys.iter().map(|key| Values(key))))
+    let using = options.get::<&Value>("using")?.map(args::scalar);
+    Ok(engine::announce(caches, using, &memo, keys.iter().map(|key| Values(key))))
 }
 
 fn nothing(outcome: Result<(), fragcache::Error>) -> TeraResult<&'static str> {

@@ -52,7 +52,7 @@ pub fn load_from_glob(tera: &mut Tera, glob: &str) -> TeraResult<()> {
     let (installation, _) = Installation::of(tera).map_err(error::into_tera)?;
     let mut loaded = installation.loaded.clone();
     loaded.glob = Some(glob.to_owned());
-    Installation { cache: installation.cache.clone(), loaded }.keep_in(tera);
+    Installation { caches: installation.caches.clone(), loaded }.keep_in(tera);
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use fragcache::syntax::Syntax;
-use fragcache::{Error, ErrorKind, FragmentCache};
+use fragcache::{Caches, Error, ErrorKind};
 use tera::{Kwargs, State, Tera, Value};
 
 use crate::delimiters;
@@ -17,7 +17,7 @@ use crate::loaded::Loaded;
 /// too and goes its own way from then on.
 #[derive(Debug)]
 pub(crate) struct Installation {
-    pub(crate) cache: FragmentCache,
+    pub(crate) caches: Caches,
     pub(crate) loaded: Loaded,
 }
 
@@ -59,12 +59,12 @@ impl Installation {
     }
 }
 
-/// Gives a Tera the `{% cache %}` block, served from `cache`.
+/// Gives a Tera the `{% cache %}` block, served from one cache or from [several](Caches).
 ///
 /// Add templates with [`add_raw_template`](crate::add_raw_template) and its siblings afterwards: a
 /// template that reaches Tera by another way fails on a cache block with "Unknown tag".
 ///
-/// - A clone of the Tera shares the cache, and has what was loaded until then.
+/// - A clone of the Tera shares the caches, and has what was loaded until then.
 /// - [`Tera::register_from`] carries the cache over to a Tera that has none; one that has its own
 ///   keeps it.
 /// - The global context plays no part, so it may be replaced or cleared.
@@ -87,7 +87,24 @@ impl Installation {
 /// assert_eq!(again.kind(), ErrorKind::Config);
 /// # Ok::<(), fragcache::Error>(())
 /// ```
-pub fn add_to_tera(tera: &mut Tera, cache: FragmentCache) -> Result<(), Error> {
+///
+/// With several, a block says which of them it is in by `using=`:
+///
+/// ```
+/// use fragcache::{Caches, FragmentCache};
+/// use tera::{Context, Tera};
+///
+/// let pages = FragmentCache::builder().max_bytes(256 << 20).build()?;
+/// let caches = Caches::new(FragmentCache::in_memory()).with("pages", pages.clone())?;
+/// let mut tera = Tera::new();
+/// fragcache_tera::add_to_tera(&mut tera, caches)?;
+/// let source = r#"{% cache 300, "home", using="pages" %}Welcome{% endcache %}"#;
+/// fragcache_tera::add_raw_template(&mut tera, "home.html", source)?;
+/// fragcache_tera::render(&tera, "home.html", &Context::new())?;
+/// assert_eq!(pages.stats().entries, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn add_to_tera(tera: &mut Tera, caches: impl Into<Caches>) -> Result<(), Error> {
     delimiters::check(tera)?;
     if Installation::of(tera).is_ok() {
         return Err(Error::new(
@@ -95,8 +112,9 @@ pub fn add_to_tera(tera: &mut Tera, cache: FragmentCache) -> Result<(), Error> {
             "this Tera has a fragment cache already; give another cache to a new Tera",
         ));
     }
-    Installation { cache: cache.clone(), loaded: Loaded::default() }.keep_in(tera);
-    functions::register(tera, cache.clone());
-    filters::register(tera, cache);
+    let caches = caches.into();
+    Installation { caches: caches.clone(), loaded: Loaded::default() }.keep_in(tera);
+    functions::register(tera, caches.clone());
+    filters::register(tera, caches);
     Ok(())
 }

@@ -12,6 +12,7 @@ use tera::{Context, Tera, TeraResult, Value};
 
 use crate::error;
 use crate::install::Installation;
+use crate::templates::heed;
 
 /// The variable of a context in which a read point is looked for.
 pub(crate) const READ_POINT: &str = "fragcache_read_point";
@@ -153,7 +154,7 @@ pub fn render_str(
     let name = name_of_string(source);
     let lowered =
         rewrite_with(&name, source, &syntax, &installation.loaded).map_err(error::into_tera)?;
-    installation.cache.heed(lowered.warnings()).map_err(error::into_tera)?;
+    heed(&installation, &lowered).map_err(error::into_tera)?;
     bounded(context, || tera.render_str(lowered.source(), context, autoescape))
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use fragcache::syntax::{self, CacheBlock, Dialect, Syntax, Warning};
+use fragcache::syntax::{self, CacheBlock, Dialect, Rewritten, Syntax, Warning};
 use fragcache::{Error, ErrorKind};
 use tera::{Tera, TeraResult};
 
@@ -85,7 +85,7 @@ where
         let (name, source) = (name.as_ref(), source.as_ref());
         let page =
             syntax::rewrite_with(name, source, &syntax, &loaded).map_err(error::into_tera)?;
-        installation.cache.heed(page.warnings()).map_err(error::into_tera)?;
+        heed(&installation, &page).map_err(error::into_tera)?;
         loaded.note(name, &page);
         lowered.push((Cow::Borrowed(name), page.into_source()));
     }
@@ -99,8 +99,14 @@ where
     }
     tera.add_raw_templates(lowered)
         .map_err(|cause| error::in_authors_words(cause, &syntax, &loaded))?;
-    Installation { cache: installation.cache.clone(), loaded }.keep_in(tera);
+    Installation { caches: installation.caches.clone(), loaded }.keep_in(tera);
     Ok(())
+}
+
+/// Refuses caches that are not there, and tells of warnings.
+pub(crate) fn heed(installation: &Installation, page: &Rewritten<'_>) -> Result<(), Error> {
+    installation.caches.check(page.blocks())?;
+    installation.caches.default_cache().heed(page.warnings())
 }
 
 /// Lowers the cache blocks of a source for a Tera with this [`syntax`](crate::syntax()), for

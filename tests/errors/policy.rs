@@ -67,6 +67,7 @@ fn blocks() -> Vec<(&'static str, Option<Json>, Json)> {
     let item = "cache 300, \"x\", tags=[\"nav\", v] %}";
     let stale = "cache 300, \"x\", stale=v %}";
     let version = "cache 300, \"x\", version=v %}";
+    let using = "cache 300, \"x\", using=v %}";
     let late = "cache 300, \"x\" %}{{ cache_tags(tags=v) }}";
     let expire = "cache 300, \"x\" %}{{ cache_expire(after=v) }}";
     vec![
@@ -97,6 +98,10 @@ fn blocks() -> Vec<(&'static str, Option<Json>, Json)> {
         (expire, Some(json!("soon")), json!(null)),
         (expire, Some(json!(1e300)), json!(1e3)),
         (expire, Some(json!([30])), json!("30")),
+        (using, Some(json!("pags")), json!("default")),
+        (using, Some(json!("")), json!("default")),
+        (using, Some(json!(7)), json!("default")),
+        (using, Some(json!(null)), json!("default")),
     ]
 }
 
@@ -132,6 +137,21 @@ fn a_mistaken_option_or_call_is_rendered_uncached_until_it_is_none() {
             assert_eq!((stats.flights, stats.entries, stats.waits), (0, 3, 0), "{what}");
             witness.check(&*engine);
         }
+    }
+}
+
+#[test]
+fn a_literal_that_names_no_cache_loads_and_is_rendered_uncached() {
+    for kind in Kind::BOTH {
+        let (cache, mut engine, witness) = forgiving(kind);
+        let source = "{% cache 300, \"x\", using=\"pags\" %}{{ n }}{% endcache %}";
+        engine.add("page.html", source).unwrap();
+        for n in ["1", "2"] {
+            assert_eq!(engine.render("page.html", &json!({ "n": n })).unwrap(), n, "{kind}");
+        }
+        let stats = cache.stats();
+        assert_eq!((stats.refusals, stats.entries, stats.flights), (2, 1, 0), "{kind}");
+        witness.check(&*engine);
     }
 }
 

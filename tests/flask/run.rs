@@ -11,7 +11,7 @@ use crate::support::{Engine, Evaluated, Failure, Kind, Stage, cache};
 /// Runs the steps; the first that comes out otherwise than expected is the error.
 pub(super) fn run(case: &Case, kind: Kind) -> Result<(), String> {
     let (cache, clock) = cache();
-    let mut engine = kind.engine(&case.syntax, Some(&cache));
+    let mut engine = kind.engine(&case.syntax, Some(cache.clone().into()));
     let loaded = engine.load(&case.templates);
     for (index, step) in case.steps.iter().enumerate() {
         let done = match step {

@@ -22,6 +22,9 @@ pub(super) struct Story {
     pub(super) settings: Settings,
     #[serde(default)]
     pub(super) cache: CacheSettings,
+    /// Further caches by their names, on the same clock.
+    #[serde(default)]
+    pub(super) caches: BTreeMap<String, CacheSettings>,
     #[serde(default)]
     pub(super) templates: BTreeMap<String, String>,
     pub(super) steps: Vec<Step>,
@@ -90,6 +93,10 @@ pub(super) enum Step {
     /// What follows happens in this namespace: `eu/de` is `de` in `eu`, an empty text none.
     Within {
         within: String,
+    },
+    /// What Rust does from here on it does to the cache of this name.
+    Using {
+        using: String,
     },
 }
 

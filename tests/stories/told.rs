@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use fragcache::testing::{ManualClock, Recorder};
 use fragcache::{
-    Deletion, FragmentCache, FragmentKey, InvalidationBatch, Mode, ReadPoint, fragment_key_at,
-    make_template_fragment_key,
+    Caches, Deletion, FragmentCache, FragmentKey, InvalidationBatch, Mode, ReadPoint,
+    fragment_key_at, make_template_fragment_key,
 };
 
-use super::story::{Act, Step, Story};
-use crate::support::{Engine, Evaluated, Failure, Kind, Settings, cache_with, said};
+use super::story::{Act, CacheSettings, Step, Story};
+use crate::support::{Engine, Evaluated, Failure, Kind, Settings, said};
 
 /// What came of one step.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,16 +81,26 @@ fn key_of(parts: &[String]) -> FragmentKey {
 
 /// Tells a story in one engine; `observed` is whether the cache has an observer.
 pub(super) fn tell(story: &Story, kind: Kind, observed: bool) -> Telling {
-    let recorder = Recorder::new();
-    let (cache, clock) = cache_with(|builder| {
-        let builder = story.cache.apply(builder);
-        if observed { builder.observer(recorder.clone()) } else { builder }
+    let clock = ManualClock::new();
+    let mut recorders = Vec::new();
+    let mut build = |name: &str, settings: &CacheSettings| {
+        let recorder = Recorder::new();
+        let builder = settings.apply(FragmentCache::builder().clock(clock.clone()));
+        let builder = if observed { builder.observer(recorder.clone()) } else { builder };
+        recorders.push((name.to_owned(), recorder));
+        builder.build().unwrap()
+    };
+    let caches = Caches::new(build("default", &story.cache));
+    let caches = story.caches.iter().fold(caches, |caches, (name, settings)| {
+        let cache = build(name, settings);
+        caches.with(name, cache).unwrap()
     });
     let mut teller = Teller {
         kind,
         settings: &story.settings,
         templates: story.templates.clone(),
-        cache,
+        caches,
+        using: "default".to_owned(),
         clock,
         rooms: BTreeMap::new(),
         within: String::new(),
@@ -101,16 +111,21 @@ pub(super) fn tell(story: &Story, kind: Kind, observed: bool) -> Telling {
     for step in &story.steps {
         let Happened { title, page, meanwhile, result } = teller.step(step);
         let evaluated = page.then(|| teller.room().engine.counts().take());
-        let flights = teller.cache.stats().flights;
-        assert_eq!(flights, 0, "{kind}: a flight is open after {title}");
-        let events = said(&recorder);
+        for (_, cache) in teller.caches.iter() {
+            assert_eq!(cache.stats().flights, 0, "{kind}: a flight is open after {title}");
+        }
+        let mut events = Vec::new();
+        for (name, recorder) in &recorders {
+            let of = if name == "default" { String::new() } else { format!("{name}: ") };
+            events.extend(said(recorder).iter().map(|event| format!("{of}{event}")));
+            recorder.reset();
+        }
         told.push(Told { step: title, evaluated, meanwhile, result, events });
-        recorder.reset();
     }
     Telling(told)
 }
 
-/// A namespace, with an engine of its own.
+/// A namespace of the default cache, with an engine of its own.
 struct Room {
     cache: FragmentCache,
     engine: Box<dyn Engine>,
@@ -136,7 +151,9 @@ struct Teller<'s> {
     settings: &'s Settings,
     /// As they are by now.
     templates: BTreeMap<String, String>,
-    cache: FragmentCache,
+    caches: Caches,
+    /// The name of the cache that Rust speaks to.
+    using: String,
     clock: ManualClock,
     rooms: BTreeMap<String, Room>,
     within: String,
@@ -148,14 +165,27 @@ impl Teller<'_> {
         &self.rooms[&self.within]
     }
 
+    /// The cache that Rust speaks to.
+    fn cache(&self) -> &FragmentCache {
+        match self.using.as_str() {
+            "default" => &self.room().cache,
+            name => self.caches.get(name).unwrap_or_else(|| panic!("no such cache: {name}")),
+        }
+    }
+
     fn enter(&mut self, namespace: &str) {
         namespace.clone_into(&mut self.within);
         if self.rooms.contains_key(namespace) {
             return;
         }
         let names = namespace.split('/').filter(|name| !name.is_empty());
-        let cache = names.fold(self.cache.clone(), |cache, name| cache.namespace(name));
-        let mut engine = self.kind.engine(self.settings, Some(&cache));
+        let cache = self.caches.default_cache().clone();
+        let cache = names.fold(cache, |cache, name| cache.namespace(name));
+        let others = self.caches.iter().skip(1);
+        let caches = others.fold(Caches::new(cache.clone()), |caches, (name, other)| {
+            caches.with(name, other.clone()).unwrap()
+        });
+        let mut engine = self.kind.engine(self.settings, Some(caches));
         let loaded = engine.load(&self.templates);
         loaded.unwrap_or_else(|failure| panic!("{}: {failure}", self.kind));
         self.rooms.insert(namespace.to_owned(), Room { cache, engine });
@@ -172,12 +202,16 @@ impl Teller<'_> {
                 Happened::new(format!("edit {edit}"), String::new())
             }
             Step::Begin { begin } => {
-                self.points.insert(begin.clone(), self.room().cache.begin());
+                self.points.insert(begin.clone(), self.cache().begin());
                 Happened::new(format!("begin {begin}"), String::new())
             }
             Step::Within { within } => {
                 self.enter(within);
                 Happened::new(format!("within {within:?}"), String::new())
+            }
+            Step::Using { using } => {
+                using.clone_into(&mut self.using);
+                Happened::new(format!("using {using:?}"), String::new())
             }
             step => self.quietly(step),
         }
@@ -185,7 +219,7 @@ impl Teller<'_> {
 
     /// A step that may happen while another one is under way.
     fn quietly(&self, step: &Step) -> Happened {
-        let Room { cache, engine } = self.room();
+        let (cache, engine) = (self.cache(), &self.room().engine);
         let (title, result) = match step {
             Step::Render { render, with, token, scope, meanwhile } => {
                 let mut context = with.clone();

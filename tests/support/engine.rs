@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use fragcache::FragmentCache;
 use fragcache::syntax::{CacheBlock, Syntax};
+use fragcache::{Caches, FragmentCache};
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -22,21 +22,17 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const BOTH: [Self; 2] = [Self::MiniJinja, Self::Tera];
 
-    /// An engine with a cache, or a plain one for templates with native tags.
-    pub(crate) fn engine(
-        self,
-        settings: &Settings,
-        cache: Option<&FragmentCache>,
-    ) -> Box<dyn Engine> {
+    /// An engine with caches, or a plain one for templates with native tags.
+    pub(crate) fn engine(self, settings: &Settings, caches: Option<Caches>) -> Box<dyn Engine> {
         match self {
-            Self::MiniJinja => Box::new(super::minijinja::MiniJinja::new(settings, cache)),
-            Self::Tera => Box::new(super::tera::TeraEngine::new(settings, cache)),
+            Self::MiniJinja => Box::new(super::minijinja::MiniJinja::new(settings, caches)),
+            Self::Tera => Box::new(super::tera::TeraEngine::new(settings, caches)),
         }
     }
 
     /// An engine with a cache and no settings.
     pub(crate) fn with_cache(self, cache: &FragmentCache) -> Box<dyn Engine> {
-        self.engine(&Settings::default(), Some(cache))
+        self.engine(&Settings::default(), Some(cache.clone().into()))
     }
 
     pub(crate) fn name(self) -> &'static str {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use fragcache::FragmentCache;
+use fragcache::Caches;
 use fragcache::syntax::{self, CacheBlock, Syntax};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Serde};
@@ -26,7 +26,7 @@ pub(crate) struct MiniJinja {
 }
 
 impl MiniJinja {
-    pub(crate) fn new(settings: &Settings, cache: Option<&FragmentCache>) -> Self {
+    pub(crate) fn new(settings: &Settings, caches: Option<Caches>) -> Self {
         let mut env = Environment::new();
         let counts = Counts::default();
         env.set_debug(true);
@@ -39,8 +39,9 @@ impl MiniJinja {
             Some(other) => panic!("no such behaviour: {other}"),
         });
         functions(&mut env, &counts);
-        if let Some(cache) = cache {
-            fragcache_minijinja::add_to_environment(&mut env, cache.clone()).unwrap();
+        let cached = caches.is_some();
+        if let Some(caches) = caches {
+            fragcache_minijinja::add_to_environment(&mut env, caches).unwrap();
         } else {
             for name in ["cache_tags", "cache_expire", "cache_veto"] {
                 env.add_function(name, |_: Option<Value>, kwargs: Kwargs| {
@@ -56,12 +57,12 @@ impl MiniJinja {
                 true => AutoEscape::Custom("tex".into()),
                 false => default_auto_escape_callback(name),
             });
-            match cache {
-                Some(_) => fragcache_minijinja::set_formatter(&mut env, formatter).unwrap(),
-                None => env.set_formatter(formatter),
+            match cached {
+                true => fragcache_minijinja::set_formatter(&mut env, formatter).unwrap(),
+                false => env.set_formatter(formatter),
             }
         }
-        Self { env, counts, cached: cache.is_some() }
+        Self { env, counts, cached }
     }
 
     fn failed(&self, stage: Stage) -> impl Fn(Error) -> Failure + '_ {

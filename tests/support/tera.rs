@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use fragcache::FragmentCache;
+use fragcache::Caches;
 use fragcache::syntax::{self, CacheBlock, Syntax};
 use serde_json::Value as Json;
 use tera::{Context, Delimiters, Error, Kwargs, State, Tera, TeraResult, Value};
@@ -28,12 +28,12 @@ pub(crate) struct TeraEngine {
 }
 
 impl TeraEngine {
-    pub(crate) fn new(settings: &Settings, cache: Option<&FragmentCache>) -> Self {
+    pub(crate) fn new(settings: &Settings, caches: Option<Caches>) -> Self {
         let mut tera = Tera::new();
         let counts = Counts::default();
         let pages = Pages::default();
         functions(&mut tera, &counts);
-        let (all, cached) = (pages.clone(), cache.is_some());
+        let (all, cached) = (pages.clone(), caches.is_some());
         tera.register_function("page", move |kwargs: Kwargs, _: &State| {
             let tera = all.lock().unwrap().clone().expect("a template that calls page()");
             let mut context = Context::new();
@@ -59,8 +59,8 @@ impl TeraEngine {
                 suffixes.iter().map(|suffix| &*suffix.clone().leak()).collect();
             tera.autoescape_on(suffixes);
         }
-        if let Some(cache) = cache {
-            fragcache_tera::add_to_tera(&mut tera, cache.clone()).unwrap();
+        if let Some(caches) = caches {
+            fragcache_tera::add_to_tera(&mut tera, caches).unwrap();
         } else {
             for name in ["cache_tags", "cache_expire", "cache_veto"] {
                 tera.register_function(name, |_: Kwargs, _: &State| "");
@@ -69,7 +69,7 @@ impl TeraEngine {
         Self {
             tera,
             counts,
-            cached: cache.is_some(),
+            cached,
             pages,
             syntax: fragcache_tera::syntax(&delimiters),
             strings_escape: settings.strings_escape,

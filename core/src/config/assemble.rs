@@ -88,6 +88,26 @@ fn shown_type(kind: &str) -> String {
     }
 }
 
+/// Whether two caches' entries would lie in one store under the same names.
+pub(super) fn share_a_place(one: &Settings, other: &Settings) -> bool {
+    let is_shared = |kind: &str| kind != MEMORY && kind != NULL;
+    if one.r#type != other.r#type || !one.r#type.as_deref().is_some_and(is_shared) {
+        return false;
+    }
+    let prefix = |settings: &Settings| {
+        let own = settings.far.as_ref().and_then(|far| far.prefix.clone());
+        own.unwrap_or_else(|| FarLevel::DEFAULT_PREFIX.to_owned())
+    };
+    let server = |settings: &Settings| {
+        settings.redis.as_ref().map(|redis| (redis.url.clone(), redis.database))
+    };
+    let folder = |settings: &Settings| settings.file.as_ref().map(|file| file.dir.clone());
+    prefix(one) == prefix(other)
+        && server(one) == server(other)
+        && folder(one) == folder(other)
+        && one.store == other.store
+}
+
 /// Each table belongs to a type. The null cache does not mind any, so that one word switches a cache
 /// off.
 fn check_tables(layer: &Layer, kind: &str) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use super::environment;
 use super::flask;
 use super::places::{line_and_column, setting_at};
 use super::sections::TABLES;
+use super::several;
 
 /// An error in a file. Toml's own text quotes the line, so only its message is used.
 pub(super) fn of_file(name: &str, text: &str, cause: &toml::de::Error) -> Error {
@@ -52,10 +53,7 @@ impl Author<'_> {
     /// The advice to use a setting of a table.
     fn advice(&self, table: &str, name: &str) -> String {
         match (self, table) {
-            (Self::OfVariables(_), "") => format!("write {}", self.name(name)),
-            (Self::OfVariables(_), table) => {
-                format!("write {}", self.name(&format!("{table}.{name}")))
-            }
+            (Self::OfVariables(_), table) => format!("write {}", self.name(&joined(table, name))),
             (Self::OfFile, "") => format!("write {name} above all tables"),
             (Self::OfFile, table) => format!("write {name} in the table [{table}]"),
         }
@@ -109,20 +107,32 @@ fn unknown_setting(author: &Author<'_>, setting: &str, name: &str, known: &[&str
         Some(position) => path.get(..position).unwrap_or_default().join("."),
         None => path.join("."),
     };
-    let within = |name: &str| match &*table {
-        "" => name.to_owned(),
-        table => format!("{table}.{name}"),
-    };
+    let within = |name: &str| joined(&table, name);
+    // Of a named cache's settings the table in it counts, and there are no further caches in it.
+    let (cache, inner) = cache_and_table(&table);
+    let known: Vec<&str> = known
+        .iter()
+        .copied()
+        .filter(|known| cache.is_empty() || *known != several::TABLE)
+        .collect();
     let told = format!("there is no setting {}", author.name(&within(name)));
     if let Author::OfVariables(_) = author {
         // One underscore where two are meant.
         let mut all =
             TABLES.iter().flat_map(|(table, names)| names.iter().map(move |n| (table, n)));
         if let Some((table, within)) = all.find(|(table, n)| format!("{table}_{n}") == name) {
-            return format!("{told}; {}, with two underscores", author.advice(table, within));
+            let table = joined(cache, table);
+            return format!("{told}; {}, with two underscores", author.advice(&table, within));
         }
     }
-    if let Some(advice) = flask::advice(&table, name) {
+    if let Some(advice) = flask::advice(inner, name) {
+        let advice = match cache {
+            "" => advice.to_owned(),
+            cache => advice
+                .replace("above all tables", &format!("in the table [{cache}]"))
+                .replace(" [", &format!(" [{cache}."))
+                .replace(&format!("[{cache}.{cache}]"), &format!("[{cache}]")),
+        };
         return format!("{told}; {advice}");
     }
     if let Some(near) = closest(name, known.iter().copied()) {
@@ -133,19 +143,40 @@ fn unknown_setting(author: &Author<'_>, setting: &str, name: &str, known: &[&str
         return format!("{told}; did you mean {near}? write that, or remove it");
     }
     if let Some((other, _)) = TABLES.iter().find(|(_, names)| names.contains(&name)) {
-        return format!("{told}; {}", author.advice(other, name));
+        return format!("{told}; {}", author.advice(&joined(cache, other), name));
     }
-    let is_table = |name: &str| table.is_empty() && TABLES.iter().any(|(table, _)| *table == name);
+    let is_table = |name: &str| inner.is_empty() && TABLES.iter().any(|(table, _)| *table == name);
     let known = known.iter().map(|&known| match author {
         Author::OfFile => known.to_owned(),
-        Author::OfVariables(_) if is_table(known) || known == "store" => {
-            author.name(&format!("{known}.…"))
+        Author::OfVariables(_) if is_table(known) || ["store", several::TABLE].contains(&known) => {
+            author.name(&format!("{}.…", within(known)))
         }
         Author::OfVariables(_) => author.name(&within(known)),
     });
     let known: Vec<String> = known.collect();
     let place = if table.is_empty() { String::new() } else { format!(" of [{table}]") };
     format!("{told}; the settings{place} to write are {}", known.join(", "))
+}
+
+/// A name in a table.
+fn joined(table: &str, name: &str) -> String {
+    [table, name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
+}
+
+/// The table of a named cache that a table is or lies in, empty for the default's, and the table in
+/// that.
+fn cache_and_table(table: &str) -> (&str, &str) {
+    let Some(named) = table.strip_prefix(several::TABLE).and_then(|rest| rest.strip_prefix('.'))
+    else {
+        return ("", table);
+    };
+    match named.find('.') {
+        Some(end) => {
+            let end = table.len() - named.len() + end;
+            (&table[..end], &table[end + 1..])
+        }
+        None => (table, ""),
+    }
 }
 
 /// The name that was most likely meant.

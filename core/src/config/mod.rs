@@ -1,5 +1,5 @@
-//! A cache from a file and the environment (feature `config`). Here is the front door; what may be
-//! written is in `sections.rs`, and what it does in `assemble.rs`.
+//! Caches from a file and the environment (feature `config`). Here is the front door; what may be
+//! written is in `sections.rs`, what it does in `assemble.rs`, and several caches in `several.rs`.
 
 mod assemble;
 mod builtin;
@@ -8,6 +8,7 @@ mod explain;
 mod flask;
 mod places;
 mod sections;
+mod several;
 mod stores;
 #[cfg(test)]
 mod tests;
@@ -145,7 +146,7 @@ impl Config {
         Ok(self)
     }
 
-    /// The cache.
+    /// The cache: the default one, if there are [several](Self::build_all).
     ///
     /// # Errors
     ///

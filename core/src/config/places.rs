@@ -42,6 +42,16 @@ impl Places {
         self.0.extend(over.0);
     }
 
+    /// The places of the settings in a table, by their names in it; the table's own has none.
+    pub(super) fn within(&self, table: &str) -> Self {
+        let inner = self.0.iter().filter_map(|(setting, place)| {
+            let rest = setting.strip_prefix(table)?;
+            let name = if rest.is_empty() { rest } else { rest.strip_prefix('.')? };
+            Some((name.to_owned(), place.clone()))
+        });
+        Self(inner.collect())
+    }
+
     /// An error about a setting.
     pub(super) fn refuse(&self, setting: &str, message: impl Into<String>) -> Error {
         self.about(setting, Error::new(ErrorKind::Config, message))
@@ -80,7 +90,8 @@ impl Places {
             let message = error.message();
             message.find(name).or_else(|| message.find(&name.replace('_', " ")))
         };
-        let settings = self.0.keys().filter_map(|setting| Some((named(setting)?, setting)));
+        let settings = self.0.keys().filter(|setting| !setting.is_empty());
+        let settings = settings.filter_map(|setting| Some((named(setting)?, setting)));
         match settings.min_by_key(|(position, _)| *position) {
             Some((_, setting)) if error.location().is_none() => self.about(setting, error),
             _ => error,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::places::Places;
+use super::several::Named;
 use super::stores::StoreSettings;
 use super::value::{Above, Bytes, Count, Life, Mistake, Permissions, Secret, Span};
 
@@ -63,6 +64,7 @@ settings! {
         redis: RedisSettings,
         file: FileSettings,
         store: StoreSettings,
+        caches: Named,
     }
 }
 
@@ -127,7 +129,10 @@ pub(super) const TABLES: [(&str, &[&str]); 5] = [
 impl Settings {
     /// Takes over all that `over` says, and forgets what that makes meaningless: the other way to
     /// say the same, and the tables of another type.
-    pub(super) fn overlay(&mut self, over: Self) {
+    pub(super) fn overlay(&mut self, mut over: Self) {
+        if let Some(over) = over.caches.take() {
+            self.caches.get_or_insert_default().overlay(over);
+        }
         if let Some(chosen) =
             over.r#type.as_deref().filter(|new| self.r#type.as_deref() != Some(new))
         {

@@ -38,6 +38,9 @@ const MAX_PREFIX_BYTES: usize = 40;
 const MIN_MAC_KEY_BYTES: usize = 16;
 
 impl FarLevel {
+    /// The [prefix](Self::prefix) where none is said.
+    pub(crate) const DEFAULT_PREFIX: &str = "fragcache";
+
     /// A far level in `store`, with the near level in front of it asking the store whenever it is
     /// looked at: nobody is served what any process has invalidated.
     pub fn new(store: impl Store) -> Self {
@@ -48,7 +51,7 @@ impl FarLevel {
     pub fn shared(store: Arc<dyn Store>) -> Self {
         Self {
             store,
-            prefix: "fragcache".into(),
+            prefix: Self::DEFAULT_PREFIX.into(),
             near_life: Some(Duration::ZERO),
             mac_key: None,
             compress_above: Some(2048),

@@ -26,7 +26,7 @@ pub enum MissReason {
     Version,
     /// It was stored, and left to make room.
     Evicted,
-    /// The last render could not be stored: it was vetoed, or too large.
+    /// The last render could not be stored: it was vetoed, too large, or spanned caches.
     Vetoed,
     /// The last render ended in an error or a panic.
     Error,
@@ -159,6 +159,8 @@ pub enum RefusalReason {
     Tag,
     /// A value cannot be serialized.
     Value,
+    /// `using=` names no cache.
+    Using,
     /// The canonical key is longer than [`MAX_KEY_BYTES`](crate::MAX_KEY_BYTES).
     KeyTooLong,
     /// The body is larger than the entry limit.
@@ -182,6 +184,7 @@ impl RefusalReason {
             Self::Key => "key",
             Self::Tag => "tag",
             Self::Value => "value",
+            Self::Using => "using",
             Self::KeyTooLong => "key_too_long",
             Self::BodyTooLarge => "body_too_large",
             Self::Vetoed => "vetoed",

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use super::{Arguments, RenderMemo};
 use crate::cache::FragmentCache;
+use crate::caches::Caches;
 use crate::error::{Error, ErrorKind};
 use crate::far::{Announced, AnnouncedKey, MAX_ANNOUNCED};
 use crate::key::{FragmentKey, KeyEncoder, MAX_KEY_BYTES, begin_explicit};
 use crate::near::Probe;
+use crate::policy::OnMistake;
 use crate::sync::thread_local;
+use crate::timeout::Scalar;
 
 thread_local! {
     /// The announcements whose closures run on this thread, innermost last.
@@ -47,18 +50,28 @@ impl Announcements {
     }
 }
 
-/// `cache_announce(name, vary)` in a template: as
-/// [`FragmentCache::announce`], for the render that `memo` is of. Each of `keys` is a name and what
-/// it varies on, as the block that is announced has them.
+/// `cache_announce(name, vary, using)` in a template: as [`FragmentCache::announce`], for the render
+/// that `memo` is of and for blocks whose `using=` is that, or that have none. Each of `keys` is a
+/// name and what it varies on, as the block that is announced has them.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Key`] for what cannot be part of a key; nothing is read then.
+/// [`ErrorKind::Key`] for what cannot be part of a key, and [`ErrorKind::Using`] for a cache that is
+/// not there, as the default cache's [`Policy`](crate::Policy) has it. Nothing is read then.
 pub fn announce<A: Arguments>(
-    cache: &FragmentCache,
+    caches: &Caches,
+    using: Option<Scalar<'_>>,
     memo: &RenderMemo,
     keys: impl IntoIterator<Item = A>,
 ) -> Result<(), Error> {
+    let cache = match using.map_or(Ok(caches.default_cache()), |using| caches.choose(using)) {
+        Ok(cache) => cache,
+        // The blocks are told of one by one.
+        Err(_) if caches.default_cache().policy().bad_arguments == OnMistake::Uncached => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
     let mut encoded = Vec::new();
     for arguments in keys {
         let mut key = cache.prefix().to_vec();

@@ -139,7 +139,7 @@ fn read(tags: &Tags<'_>) -> Result<Vec<String>, Error> {
         Tags::Other(value) => {
             return Err(tag::refuse(format!(
                 "tags is {}: write a list, such as tags=[\"nav\", \"post:7\"]",
-                named(value)
+                value.named()
             )));
         }
     };
@@ -153,7 +153,7 @@ fn read(tags: &Tags<'_>) -> Result<Vec<String>, Error> {
         )),
         other => Err(tag::refuse(format!(
             "a tag is {}: write a text, such as \"post:\" ~ post.id",
-            named(other)
+            other.named()
         ))),
     };
     list.iter().map(text).collect()
@@ -197,23 +197,10 @@ fn is_positive(value: Scalar<'_>) -> bool {
     }
 }
 
-fn named(value: &Scalar<'_>) -> String {
-    match value {
-        Scalar::Undefined => "undefined".to_owned(),
-        Scalar::None => "none".to_owned(),
-        Scalar::Bool(value) => format!("the boolean {value}"),
-        Scalar::Int(number) => format!("the number {number}"),
-        Scalar::BigInt(number) => format!("the number {number}"),
-        Scalar::Float(number) => format!("the number {number:?}"),
-        Scalar::Str(text) => format!("the text {:?}", text.chars().take(40).collect::<String>()),
-        Scalar::Other(kind) => format!("a {kind}"),
-    }
-}
-
 fn shown(value: Scalar<'_>) -> String {
     match value {
         Scalar::Int(number) => number.to_string(),
         Scalar::Float(number) => format!("{number:e}"),
-        other => named(&other),
+        other => other.named(),
     }
 }

@@ -1,12 +1,14 @@
-//! One render of one cache block: `open` reads an engine's arguments, `enter` looks up and, on a
-//! miss, puts a frame on this thread's stack; `declare` and `current` add to the frame, `close`
-//! stores it; `annotate` shows what became of it. Engines reach it through [`engine`](crate::engine).
+//! One render of one cache block: `choose` finds the cache that it is in, `open` reads an engine's
+//! arguments, `enter` looks up and, on a miss, puts a frame on this thread's stack; `declare` and
+//! `current` add to the frame, `close` stores it; `annotate` shows what became of it. Engines reach
+//! it through [`engine`](crate::engine).
 
 mod annotate;
 mod announced;
 mod arguments;
 mod ask;
 mod caller;
+mod choose;
 mod close;
 pub mod current;
 mod declare;

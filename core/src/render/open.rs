@@ -47,7 +47,8 @@ pub trait Rendering {
 }
 
 impl FragmentCache {
-    /// Opens the cache block whose encoded site is `site`, for an engine extension.
+    /// Opens the cache block whose encoded site is `site`, for an engine extension. What its
+    /// `using=` says is not asked here: see [`Caches::open`](crate::Caches::open).
     ///
     /// `on_hit` turns a stored body into what the engine prints; it runs under a lock and must do
     /// no more than that.
@@ -117,6 +118,8 @@ impl FragmentCache {
             match letter {
                 b'u' => request.unless = arguments.truthy(index),
                 b'r' => request.refresh = arguments.truthy(index),
+                // `Caches::open` has read it: it chose this cache.
+                b'c' => {}
                 _ => match self.version(buffer, arguments, index) {
                     Ok(version) => request.version = version,
                     Err(part) => {
@@ -202,7 +205,7 @@ impl FragmentCache {
     }
 
     /// Unusable arguments: an error, or a render without the cache.
-    fn refuse<R>(
+    pub(super) fn refuse<R>(
         &self,
         site: &str,
         rendering: &mut impl Rendering,

@@ -7,6 +7,8 @@ use std::ops::Range;
 use crate::error::Error;
 
 use super::declared;
+use super::literal::string_value;
+use super::options;
 use super::refusal::Refusal;
 use super::rules::{Dialect, Syntax};
 use super::token::{Token, TokenKind, tokens};
@@ -38,9 +40,9 @@ pub(super) struct Arguments {
     pub(super) stale: bool,
     /// The value of `version`, where it stands in the source.
     pub(super) version: Option<Range<usize>>,
+    /// The value of `using`, where that is a string literal.
+    pub(super) using: Option<String>,
 }
-
-const KNOWN: [&str; 6] = ["unless", "refresh", "shared", "tags", "stale", "version"];
 
 /// One argument between two commas.
 struct Argument {
@@ -152,20 +154,8 @@ impl Arguments {
         refusal: &Refusal<'_>,
     ) -> Result<(), Error> {
         let span = argument.span();
-        if let Some(instead) = not_there_yet(name) {
-            return Err(refusal
-                .at(span.start, format!("option `{name}` is not there yet: {instead} for now")));
-        }
-        if !KNOWN.contains(&name) {
-            let nearest = nearest(name).map(|near| format!("; did you mean `{near}`?"));
-            return Err(refusal.at(
-                span.start,
-                format!(
-                    "unknown option `{name}`: the options are `unless`, `refresh`, `shared`, `tags`, \
-                     `stale` and `version`{}",
-                    nearest.unwrap_or_default()
-                ),
-            ));
+        if let Some(problem) = options::unknown(name) {
+            return Err(refusal.at(span.start, problem));
         }
         let Some(first) = argument.tokens.get(2) else {
             return Err(refusal.at(
@@ -201,19 +191,20 @@ impl Arguments {
             return Ok(());
         }
         let removed = newlines(source, &(span.start..value.start));
-        let letter = match name {
-            "unless" => 'u',
-            "refresh" => 'r',
-            _ => 'v',
-        };
+        let letter = options::letter(name);
         self.options.push(letter);
-        if letter == 'v' {
-            self.version = Some(value.clone());
+        match letter {
+            'v' => self.version = Some(value.clone()),
+            'c' => {
+                declared::check(source, name, &argument.tokens[2..], refusal)?;
+                self.using = string_value(source, &value);
+            }
+            _ => {}
         }
         let value = match syntax.dialect() {
             // `and` has the engine judge the condition as it does in an `if`: under strict
             // undefined behaviour a misspelt one is an error, and not false.
-            Dialect::MiniJinja if letter != 'v' => {
+            Dialect::MiniJinja if matches!(letter, 'u' | 'r') => {
                 vec![Part::Fixed("("), Part::Copy(value), Part::Fixed(") and true")]
             }
             _ => vec![Part::Copy(value)],
@@ -348,36 +339,6 @@ pub(super) fn newlines<'s>(
     range: &Range<usize>,
 ) -> impl Iterator<Item = Part> + use<'s> {
     memchr::memchr_iter(b'\n', source[range.clone()].as_bytes()).map(|_| Part::Fixed("\n"))
-}
-
-fn not_there_yet(name: &str) -> Option<&'static str> {
-    match name {
-        "using" => Some("leave it out, as one cache serves all blocks"),
-        _ => None,
-    }
-}
-
-fn nearest(name: &str) -> Option<&'static str> {
-    KNOWN
-        .into_iter()
-        .map(|known| (distance(name, known), known))
-        .min()
-        .filter(|&(distance, known)| distance * 2 <= known.len())
-        .map(|(_, known)| known)
-}
-
-/// How many letters must be added, removed or changed to make `a` into `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.chars().count()).collect();
-    for (i, x) in a.chars().take(32).enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.chars().enumerate() {
-            let changed = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or(0)
 }
 
 /// The start of an author's text, on one line.

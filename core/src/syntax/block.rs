@@ -35,6 +35,7 @@ pub struct CacheBlock {
     pub(super) shared: bool,
     pub(super) tags: bool,
     pub(super) stale: bool,
+    pub(super) using: Option<String>,
 }
 
 impl CacheBlock {
@@ -223,6 +224,29 @@ impl CacheBlock {
     /// ```
     pub fn has_stale(&self) -> bool {
         self.stale
+    }
+
+    /// Whether the block has a `using` option.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, using=shelf %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert!(page.blocks()[0].has_using());
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn has_using(&self) -> bool {
+        self.options.contains('c')
+    }
+
+    /// The name of the cache that the block is in, where `using` is a string literal; `None` without
+    /// the option, and for a name that is known only when the template renders.
+    ///
+    /// ```
+    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, using='pages' %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// assert_eq!(page.blocks()[0].using(), Some("pages"));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn using(&self) -> Option<&str> {
+        self.using.as_deref()
     }
 
     /// Whether the block says `shared=true`.

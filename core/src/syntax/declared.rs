@@ -1,6 +1,8 @@
-//! `tags` and `stale`: the mistakes that their source shows by itself. Only single literals, and
-//! the literals of a list, are read; whatever else is wrong shows when a miss evaluates them.
+//! `tags`, `stale` and `using`: the mistakes that their source shows by itself. Only single literals, and
+//! the literals of a list, are read; whatever else is wrong shows when they are
+//! evaluated: `using` by every render, the others by a miss.
 
+use crate::caches::is_name;
 use crate::error::Error;
 use crate::timeout::{Scalar, Timeout};
 
@@ -36,6 +38,7 @@ pub(super) fn check(
 ) -> Result<(), Error> {
     let problem = match name {
         "tags" => tags(source, value),
+        "using" => using(source, value).map(|problem| (value, problem)),
         _ => stale(source, value).map(|problem| (value, problem)),
     };
     match problem.as_ref().and_then(|(tokens, problem)| Some((tokens.first()?, problem))) {
@@ -94,6 +97,24 @@ fn tag(source: &str, item: &[Token]) -> Option<String> {
             tag.len()
         )
     })
+}
+
+fn using(source: &str, value: &[Token]) -> Option<String> {
+    let problem = match read(source, value) {
+        Value::Text(Some(name)) if is_name(&name) => return None,
+        Value::Text(Some(_)) => "which no cache can be called",
+        Value::Boolean => "a boolean",
+        Value::Number(_) => "a number",
+        Value::Map => "a map",
+        Value::List(_) => "a list",
+        Value::Other if matches!(text_of(source, value), "none" | "None") => "no name",
+        Value::Text(None) | Value::Other => return None,
+    };
+    Some(format!(
+        "`using` is `{}`, {problem}: write the name of one cache, such as `using=\"pages\"`, or leave \
+         it out for the default cache",
+        excerpt(text_of(source, value))
+    ))
 }
 
 fn stale(source: &str, value: &[Token]) -> Option<String> {

@@ -101,6 +101,7 @@ fn describe(
                 shared: block.arguments.shared,
                 tags: block.arguments.tags,
                 stale: block.arguments.stale,
+                using: block.arguments.using.clone(),
             }
         })
         .collect()

@@ -20,6 +20,7 @@ mod follow;
 mod literal;
 mod lower;
 mod nesting;
+mod options;
 mod outline;
 mod place;
 mod refusal;

@@ -11,7 +11,7 @@ pub(crate) const DIGEST_LEN: usize = 22;
 ///
 /// Written as `DIGEST` + option letters + `:line:column:ordinal:template`, where the template's
 /// name is percent-encoded (anything but ASCII letters, digits and `._-/`). Options stand in the
-/// order in which their values end the argument list: `u` unless, `r` refresh, `v` version.
+/// order in which their values end the argument list: `u` unless, `r` refresh, `v` version, `c` using.
 /// `ordinal` counts the cache blocks of one line from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Site<'a> {
@@ -46,7 +46,7 @@ impl<'a> Site<'a> {
         let digest = text.get(..DIGEST_LEN)?;
         let mut fields = text[DIGEST_LEN..].splitn(5, ':');
         let options = fields.next()?;
-        if !options.bytes().all(|b| matches!(b, b'u' | b'r' | b'v')) {
+        if !options.bytes().all(|b| matches!(b, b'u' | b'r' | b'v' | b'c')) {
             return None;
         }
         let line = fields.next()?.parse().ok()?;
@@ -85,7 +85,7 @@ mod tests {
         for template in ["page.html", "a b\"\n\0é%41'\\{%", ""] {
             let site = Site {
                 digest: "0123456789abcdefghijkl",
-                options: "uvr",
+                options: "uvcr",
                 line: 7,
                 column: 3,
                 ordinal: 2,

@@ -33,7 +33,8 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ),
     ("unknown option", "{% cache 9, \"a\", colour=1 %}{% endcache %}", "1:18) `colour`"),
     ("an option twice", "{% cache unless=a, unless=b %}{% endcache %}", "1:20) `unless`"),
-    ("using", "{% cache 9, \"a\", using=\"x\" %}{% endcache %}", "1:18) `using`"),
+    ("using what is not there", "{% cache 9, \"a\", using=\"x\" %}{% endcache %}", "1:1) `using`"),
+    ("using what is no name", "{% cache 9, \"a\", using=7 %}{% endcache %}", "1:24) `using`"),
 ];
 
 #[test]

@@ -1,4 +1,4 @@
-//! `tags`, `stale` and `version`: where their values go, that lines and places stay, and what is
+//! `tags`, `stale`, `version` and `using`: where their values go, that lines and places stay, and what is
 //! refused without rendering.
 
 use minijinja::syntax::SyntaxConfig;
@@ -120,6 +120,46 @@ fn the_map_leads_from_a_moved_option_to_the_authors_text() {
 }
 
 #[test]
+fn using_is_a_value_of_the_call_that_opens_the_block() {
+    let source = "{% cache 9, \"x\", unless=n, using = \"pages\", version=n %}b{% endcache %}";
+    let open = |syntax| lowered(source, &syntax).split("{{").next().unwrap().to_owned();
+    assert_eq!(
+        open(Syntax::minijinja()),
+        "{% if SITEucv|__fragcache_open( 9, \"x\", (n) and true, \"pages\", n ) %}"
+    );
+    assert_eq!(
+        open(Syntax::tera()),
+        "{% if [SITEucv, 9, \"x\", n, \"pages\", n ] | __fragcache_open %}"
+    );
+    let bare = lowered("{% cache using=n %}b{% endcache %}", &Syntax::minijinja());
+    assert!(bare.starts_with("{% if SITEc|__fragcache_open( n ) %}"), "{bare}");
+}
+
+#[test]
+fn a_block_tells_the_cache_that_its_source_names() {
+    for syntax in [Syntax::minijinja(), Syntax::tera()] {
+        let source = "{% cache %}{% endcache %}{% cache using=x %}{% endcache %}\
+                      {% cache 1, 'a', using='pages' %}{% endcache %}\
+                      {% cache using='pa' ~ 'ges' %}{% endcache %}";
+        let page = rewrite("p", source, &syntax).unwrap();
+        let facts: Vec<_> =
+            page.blocks().iter().map(|block| (block.has_using(), block.using())).collect();
+        let expected = [(false, None), (true, None), (true, Some("pages")), (true, None)];
+        assert_eq!(facts, expected);
+    }
+}
+
+#[test]
+fn another_cache_is_another_source() {
+    let digest = |using: &str| {
+        let source = format!("{{% cache 1, 'a'{using} %}}{{% endcache %}}");
+        rewrite("p", &source, &Syntax::tera()).unwrap().blocks()[0].digest().to_owned()
+    };
+    assert_ne!(digest(""), digest(", using='pages'"));
+    assert_ne!(digest(", using='rows'"), digest(", using='pages'"));
+}
+
+#[test]
 fn blocks_tell_their_options() {
     let source = "{% cache %}{% endcache %}{% cache tags=t %}{% endcache %}\
                   {% cache stale=s, version=v %}{% endcache %}";
@@ -154,7 +194,8 @@ fn a_hit_evaluates_neither_tags_nor_stale() {
 
 #[test]
 fn custom_delimiters_and_line_statements() {
-    let options = "cache 300, 'x', n, tags=['%}', {'a': {'b': '}}'}}], stale='30s', version=n";
+    let options =
+        "cache 300, 'x', n, tags=['%}', {'a': {'b': '}}'}}], stale='30s', using='pages', version=n";
     for config in generated::configs() {
         let syntax = syntax_of(&config);
         let (start, end) = syntax.block_delimiters();
@@ -224,6 +265,27 @@ fn options_that_can_never_be_right_are_refused() {
         ("stale='soon'", 24, "`stale` is `'soon'`, which is not a duration: write for how long"),
         ("stale='del'", 24, "`stale` is `'del'`, which is not a duration"),
         ("stale=''", 24, "`stale` is `''`, which is not a duration"),
+        (
+            "using=''",
+            24,
+            "`using` is `''`, which no cache can be called: write the name of one cache",
+        ),
+        ("using='my pages'", 24, "`using` is `'my pages'`, which no cache can be called"),
+        ("using=\"é\"", 24, "`using` is `\"é\"`, which no cache can be called"),
+        (&format!("using='{}'", "p".repeat(65)), 24, "`using` is `'pppp"),
+        (
+            "using=true",
+            24,
+            "`using` is `true`, a boolean: write the name of one cache, such as `using",
+        ),
+        ("using=7", 24, "`using` is `7`, a number"),
+        ("using=-1.5", 24, "`using` is `-1.5`, a number"),
+        ("using=['pages']", 24, "`using` is `['pages']`, a list"),
+        ("using={'pages': 1}", 24, "`using` is `{'pages': 1}`, a map"),
+        ("using=none", 24, "`using` is `none`, no name: write the name of one cache"),
+        ("using=*x", 24, "`*x` spreads a value over the arguments of `cache`: write `using=`"),
+        ("using=x = y", 24, "`x = y` is an assignment and no value of `using`"),
+        ("using='a', using='b'", 29, "option `using` is given twice: keep one of them"),
         ("version=*x", 26, "`*x` spreads a value over the arguments of `cache`: write `version=`"),
         ("tags=...x", 23, "`...x` spreads a value"),
         ("unless=x = y", 25, "`x = y` is an assignment and no value of `unless`: write `==` to"),
@@ -262,7 +324,13 @@ fn what_only_a_render_can_tell_is_accepted() {
         "version=x == y",
         "version=f(a=1)",
         "version=none",
-        "unless=a, shared=true, version=b, refresh=c, stale=9, tags=d",
+        "using='pages'",
+        "using=\"a-Z_0.9\"",
+        "using='default'",
+        "using='page' ~ 's'",
+        "using=site.cache",
+        "using=pages if big else 'default'",
+        "unless=a, using='pages', shared=true, version=b, refresh=c, stale=9, tags=d",
     ] {
         let source = format!("{{% cache 'del', 'a', {options} %}}{{% endcache %}}");
         accepted(&Syntax::minijinja(), &[&source]);
@@ -291,8 +359,9 @@ fn options() -> impl Strategy<Value = String> {
         option("unless", vec!["n\n==\n4", "false"]),
         option("refresh", vec!["n ==\n4"]),
         option("shared", vec!["true"]),
+        option("using", vec!["'pages'", "'page' ~\n's'", "n"]),
     );
-    let all = all.prop_map(|(a, b, c, d, e, f)| vec![a, b, c, d, e, f]);
+    let all = all.prop_map(|(a, b, c, d, e, f, g)| vec![a, b, c, d, e, f, g]);
     all.prop_flat_map(|list| prop::sample::subsequence(list.clone(), 0..=list.len()))
         .prop_shuffle()
         .prop_map(|list| list.concat())

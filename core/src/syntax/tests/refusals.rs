@@ -79,15 +79,19 @@ fn arguments() {
         ("{% cache unless=a, 1 %}{% endcache %}", "1:20 `1` stands after the option `unless`"),
         (
             "{% cache 1, unles=a %}{% endcache %}",
-            "1:13 unknown option `unles`: the options are `unless`, `refresh`, `shared`, `tags`, `stale` and `version`; did you mean `unless`?",
+            "1:13 unknown option `unles`: the options are `unless`, `refresh`, `shared`, `tags`, `stale`, `version` and `using`; did you mean `unless`?",
         ),
         (
             "{% cache 1, zzzzzzzzzz=a %}{% endcache %}",
-            "1:13 unknown option `zzzzzzzzzz`: the options are `unless`, `refresh`, `shared`, `tags`, `stale` and `version`",
+            "1:13 unknown option `zzzzzzzzzz`: the options are `unless`, `refresh`, `shared`, `tags`, `stale`, `version` and `using`",
         ),
         ("{% cache 1, unless=a, unless=b %}{% endcache %}", "1:23 option `unless` is given twice"),
         ("{% cache 1, unless= %}{% endcache %}", "1:13 option `unless` has no value"),
-        ("{% cache 1, using='b' %}{% endcache %}", "1:13 option `using` is not there yet: "),
+        (
+            "{% cache 1, usin='b' %}{% endcache %}",
+            "1:13 unknown option `usin`: the options are `unless`, `refresh`, `shared`, `tags`, `stale`, `version` and `using`; did you mean `using`?",
+        ),
+        ("{% cache 1, using= %}{% endcache %}", "1:13 option `using` has no value: write `using=`"),
         ("{% cache 1, shared=x %}{% endcache %}", "1:20 `shared` is `x`, which is known only when"),
         ("{% cache 1, *xs %}{% endcache %}", "1:13 `*xs` spreads a value"),
         ("{% cache 1) ~ f(2 %}{% endcache %}", "1:11 this `)` closes nothing in the arguments"),

@@ -1,0 +1,223 @@
+//! Several caches under names, for the templates of one engine. How a block's `using=` chooses one
+//! of them is in `render/choose.rs`; how a file sets them up, in `config`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::cache::FragmentCache;
+use crate::error::{Error, ErrorKind};
+use crate::policy::OnMistake;
+use crate::syntax::CacheBlock;
+use crate::timeout::Scalar;
+
+/// The name of the cache of blocks that name none.
+const DEFAULT: &str = "default";
+
+/// The most bytes of a cache's name.
+const MAX_NAME_BYTES: usize = 64;
+
+/// The most names that an error lists.
+const MOST_LISTED: usize = 12;
+
+/// Caches under names, one of them the default, for one engine: a block with `using="pages"` is in
+/// the cache `pages`, and one without in the default. A clone is another handle to the same caches.
+///
+/// Each cache has its own store, bounds, policy and counters, and nothing passes from one to
+/// another: what one stores, deletes or clears is nothing to the others. Wherever an engine
+/// extension takes caches it takes a single [`FragmentCache`] too, which is then the default.
+///
+/// ```
+/// use fragcache::{Caches, FragmentCache};
+///
+/// let pages = FragmentCache::builder().max_bytes(256 << 20).build()?;
+/// let caches = Caches::new(FragmentCache::in_memory()).with("pages", pages.clone())?;
+///
+/// assert!(caches.get("pages").unwrap().is_same(&pages));
+/// assert!(caches.get("default").unwrap().is_same(caches.default_cache()));
+/// assert!(caches.get("rows").is_none());
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Caches {
+    /// Beside the others, so that a block that names none costs no lookup.
+    default: FragmentCache,
+    named: Arc<BTreeMap<Box<str>, FragmentCache>>,
+}
+
+impl Caches {
+    /// Caches of which there is only the default so far. Its name is `default`.
+    ///
+    /// ```
+    /// use fragcache::{Caches, FragmentCache};
+    ///
+    /// let caches = Caches::new(FragmentCache::in_memory());
+    /// assert_eq!(caches.iter().count(), 1);
+    /// ```
+    pub fn new(default: FragmentCache) -> Self {
+        Self { default, named: Arc::default() }
+    }
+
+    /// The same caches and one more, called `name`: 1 to 64 ASCII letters, digits, `_`, `-` and `.`.
+    /// It may be a [namespace](FragmentCache::namespace) of another of them; those two are one cache
+    /// to fragments that lie in each other.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] for a name that cannot be one, or that a cache has already, `default`
+    /// among them.
+    ///
+    /// ```
+    /// use fragcache::{Caches, FragmentCache};
+    ///
+    /// let caches = Caches::new(FragmentCache::in_memory());
+    /// let caches = caches.with("pages", FragmentCache::in_memory())?;
+    /// for name in ["pages", "default", "", "my pages"] {
+    ///     assert!(caches.clone().with(name, FragmentCache::in_memory()).is_err());
+    /// }
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn with(mut self, name: &str, cache: FragmentCache) -> Result<Self, Error> {
+        let refuse = |message: String| Err(Error::new(ErrorKind::Config, message));
+        let shown: String = name.chars().take(40).collect();
+        if !is_name(name) {
+            return refuse(format!(
+                "a cache cannot be called {shown:?}; write 1 to {MAX_NAME_BYTES} letters, digits, \
+                 \"_\", \"-\" and \".\", such as \"pages\""
+            ));
+        }
+        if self.get(name).is_some() {
+            return refuse(format!("a cache is called {shown:?} already; write another name"));
+        }
+        Arc::make_mut(&mut self.named).insert(name.into(), cache);
+        Ok(self)
+    }
+
+    /// The cache of that name.
+    ///
+    /// ```
+    /// use fragcache::{Caches, FragmentCache};
+    ///
+    /// let caches = Caches::new(FragmentCache::in_memory());
+    /// assert!(caches.get("default").is_some());
+    /// assert!(caches.get("Default").is_none());
+    /// ```
+    pub fn get(&self, name: &str) -> Option<&FragmentCache> {
+        if name == DEFAULT { Some(&self.default) } else { self.named.get(name) }
+    }
+
+    /// The cache of blocks that name none.
+    ///
+    /// ```
+    /// use fragcache::{Caches, FragmentCache};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// assert!(Caches::new(cache.clone()).default_cache().is_same(&cache));
+    /// ```
+    pub fn default_cache(&self) -> &FragmentCache {
+        &self.default
+    }
+
+    /// All caches with their names: the default first, the others by name.
+    ///
+    /// ```
+    /// use fragcache::{Caches, FragmentCache};
+    ///
+    /// let caches = Caches::new(FragmentCache::in_memory())
+    ///     .with("rows", FragmentCache::in_memory())?
+    ///     .with("pages", FragmentCache::in_memory())?;
+    /// let names: Vec<&str> = caches.iter().map(|(name, _)| name).collect();
+    /// assert_eq!(names, ["default", "pages", "rows"]);
+    ///
+    /// for (_, cache) in caches.iter() {
+    ///     cache.clear()?;
+    /// }
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &FragmentCache)> {
+        let named = self.named.iter().map(|(name, cache)| (&**name, cache));
+        std::iter::once((DEFAULT, &self.default)).chain(named)
+    }
+
+    /// Refuses a template's blocks whose `using=` is a literal that names none of these caches. The
+    /// engine extensions do this whenever a template is loaded. Where the default cache's
+    /// [policy](crate::Policy::bad_arguments) is to render bad arguments uncached nothing is refused,
+    /// and each render is counted.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Using`] with the place of the first such block.
+    ///
+    /// ```
+    /// use fragcache::syntax::{Syntax, rewrite};
+    /// use fragcache::{Caches, ErrorKind, FragmentCache};
+    ///
+    /// let source = "{% cache 300, 'menu', using='pags' %}…{% endcache %}";
+    /// let page = rewrite("page.html", source, &Syntax::minijinja())?;
+    ///
+    /// let caches = Caches::new(FragmentCache::in_memory());
+    /// let caches = caches.with("pages", FragmentCache::in_memory())?;
+    /// let error = caches.check(page.blocks()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Using);
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "`using` is the text \"pags\", which names no cache: write one of \"default\" and \
+    ///      \"pages\", or add one of that name (in page.html:1:1)"
+    /// );
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn check(&self, blocks: &[CacheBlock]) -> Result<(), Error> {
+        if self.default.policy().bad_arguments == OnMistake::Uncached {
+            return Ok(());
+        }
+        for block in blocks {
+            let Some(name) = block.using() else { continue };
+            self.choose(Scalar::Str(name))
+                .map_err(|error| error.at(block.template(), block.line(), block.column()))?;
+        }
+        Ok(())
+    }
+
+    /// The cache that the value of a `using` names.
+    pub(crate) fn choose(&self, using: Scalar<'_>) -> Result<&FragmentCache, Error> {
+        if let Scalar::Str(name) = using
+            && let Some(cache) = self.get(name)
+        {
+            return Ok(cache);
+        }
+        Err(Error::new(
+            ErrorKind::Using,
+            format!(
+                "`using` is {}, which names no cache: write {}, or add one of that name",
+                using.named(),
+                self.listed()
+            ),
+        ))
+    }
+
+    /// What there is to write.
+    fn listed(&self) -> String {
+        let mut names: Vec<String> =
+            self.iter().take(MOST_LISTED).map(|(name, _)| format!("{name:?}")).collect();
+        let more = (1 + self.named.len()).saturating_sub(MOST_LISTED);
+        if more > 0 {
+            names.push(format!("{more} others"));
+        }
+        match names.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, names)) => format!("one of {} and {last}", names.join(", ")),
+            None => String::new(),
+        }
+    }
+}
+
+impl From<FragmentCache> for Caches {
+    fn from(default: FragmentCache) -> Self {
+        Self::new(default)
+    }
+}
+
+/// Whether a cache may be called so.
+pub(crate) fn is_name(name: &str) -> bool {
+    (1..=MAX_NAME_BYTES).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}

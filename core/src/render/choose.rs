@@ -1,0 +1,67 @@
+//! Blocks that say which cache they are in: `using=`. A block without it pays one look at the byte
+//! after its digest.
+
+use super::enter::{Opened, Request};
+use super::{Arguments, Rendering};
+use crate::caches::Caches;
+use crate::entry::Body;
+use crate::error::Error;
+use crate::hash::Version;
+use crate::observe::RefusalReason;
+use crate::syntax::site::DIGEST_LEN;
+use crate::timeout::Timeout;
+
+impl Caches {
+    /// Opens a cache block for an engine extension, in the cache that it names or the default: see
+    /// [`FragmentCache::open`](crate::FragmentCache::open).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Using`](crate::ErrorKind::Using) with the block's place where its `using=` names
+    /// no cache, as the default cache's [`Policy`](crate::Policy) has it; and as
+    /// [`FragmentCache::open`](crate::FragmentCache::open).
+    pub fn open<A: Arguments + ?Sized, R>(
+        &self,
+        site: &str,
+        arguments: &A,
+        rendering: &mut impl Rendering,
+        on_hit: impl Fn(&Body) -> R,
+    ) -> Result<Opened<R>, Error> {
+        let cache = match using(site).and_then(|from_end| arguments.len().checked_sub(from_end)) {
+            None => self.default_cache(),
+            Some(index) => match self.choose(arguments.scalar(index)) {
+                Ok(cache) => cache,
+                Err(error) => return self.refuse(site, rendering, error),
+            },
+        };
+        cache.open(site, arguments, rendering, on_hit)
+    }
+
+    /// A block of no cache: an error, or a render that the default cache counts.
+    fn refuse<R>(
+        &self,
+        site: &str,
+        rendering: &mut impl Rendering,
+        error: Error,
+    ) -> Result<Opened<R>, Error> {
+        let request = Request {
+            timeout: Timeout::Default,
+            unless: false,
+            refresh: false,
+            scoped: rendering.is_bounded(),
+            version: Version::default(),
+            stale: None,
+        };
+        let mode = rendering.mode();
+        self.default_cache().refuse(site, rendering, mode, error, RefusalReason::Using, &request)
+    }
+}
+
+/// Where the value of `using` stands among a block's values, counted from their end; `None` without
+/// the option.
+fn using(site: &str) -> Option<usize> {
+    let rest = site.as_bytes().get(DIGEST_LEN..)?;
+    let end = rest.iter().position(|&byte| byte == b':')?;
+    let before = rest[..end].iter().position(|&byte| byte == b'c')?;
+    Some(end - before)
+}
