@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::cache::{Deletion, FragmentCache};
 use crate::error::Error;
 use crate::fresh::Mark;
-use crate::key::{FragmentKey, KeyPart};
+use crate::key::{self, FragmentKey, KeyPart};
 use crate::tag;
 
 /// Deletions and invalidations to be applied at once, or not at all.
@@ -62,6 +62,13 @@ impl InvalidationBatch {
     /// As [`FragmentCache::delete_name`], when the batch is applied.
     pub fn delete_name(&mut self, name: impl KeyPart) -> &mut Self {
         self.acts.push(Act::Name(FragmentKey::new(name)));
+        self
+    }
+
+    /// As [`FragmentCache::delete_name_of`], when the batch is applied.
+    pub fn delete_name_of(&mut self, key: &FragmentKey) -> &mut Self {
+        let name = key::name_bytes(key.as_bytes()).map(FragmentKey::from_encoded);
+        self.acts.push(name.map_or_else(|| Act::Key(key.clone()), Act::Name));
         self
     }
 

@@ -22,6 +22,7 @@ mod flight;
 mod fragment;
 mod fresh;
 mod hash;
+mod held;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod history;
 mod key;
@@ -50,6 +51,7 @@ pub use clock::{Clock, MonotonicClock};
 pub use error::{Error, ErrorKind, Location};
 pub use far::{FarLevel, Health};
 pub use fragment::Fragment;
+pub use held::{HeldCursor, HeldEntry, HeldPage};
 pub use key::{
     FragmentKey, KeyEncoder, KeyPart, MAX_KEY_BYTES, fragment_key_at, make_template_fragment_key,
 };
@@ -58,8 +60,8 @@ pub use observe::MetricsObserver;
 #[cfg(feature = "tracing")]
 pub use observe::TracingObserver;
 pub use observe::{
-    BypassReason, Event, EventKind, MissReason, Misses, Observer, RefusalReason, RemovalCause,
-    Stats,
+    Account, BypassReason, Event, EventKind, Ledger, MINUTES, Minute, MissReason, Misses, Observer,
+    RefusalReason, RemovalCause, Stats,
 };
 pub use point::ReadPoint;
 pub use policy::{Mode, OnMistake, Policy};

@@ -2,6 +2,7 @@
 //! share bytes. Hashing for the maps is here too; the wire form for far stores is not.
 
 mod encode;
+mod hex;
 mod part;
 
 use std::borrow::Cow;
@@ -260,6 +261,12 @@ pub(crate) fn name_bytes(bytes: &[u8]) -> Option<&[u8]> {
     let mut decoder = Decoder::new(parts);
     decoder.next()?;
     Some(&bytes[..bytes.len() - decoder.rest().len()])
+}
+
+/// An encoded key without its namespaces and without what it varies on.
+pub(crate) fn bare_name(bytes: &[u8]) -> &[u8] {
+    let key = without_namespaces(bytes);
+    name_bytes(key).unwrap_or(key)
 }
 
 /// Adds a namespace to those at the start of a key's encoding.
