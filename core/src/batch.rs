@@ -67,8 +67,9 @@ impl InvalidationBatch {
 
     /// As [`FragmentCache::delete_name_of`], when the batch is applied.
     pub fn delete_name_of(&mut self, key: &FragmentKey) -> &mut Self {
-        let name = key::name_bytes(key.as_bytes()).map(FragmentKey::from_encoded);
-        self.acts.push(name.map_or_else(|| Act::Key(key.clone()), Act::Name));
+        let bare = key.bare();
+        let has_name = key::name_bytes(bare.as_bytes()).is_some();
+        self.acts.push(if has_name { Act::Name(bare) } else { Act::Key(bare) });
         self
     }
 

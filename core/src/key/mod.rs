@@ -97,6 +97,18 @@ impl FragmentKey {
         explicit_name(&self.0)
     }
 
+    /// The key of the same name that varies on nothing; a key of a template and a line as it is.
+    ///
+    /// ```
+    /// use fragcache::fragment_key;
+    ///
+    /// assert_eq!(fragment_key!("sidebar", 42, "en").bare(), fragment_key!("sidebar"));
+    /// ```
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        Self::from_encoded(bare_name(&self.0))
+    }
+
     /// The template of a key made from template and line.
     pub fn template(&self) -> Option<&str> {
         Decoder::new(&self.0).default_key().map(|(template, _, _)| template)
