@@ -179,7 +179,7 @@ impl Builder {
 
     /// Keeps a [ledger](FragmentCache::ledger): figures for each fragment's name, for at most so many
     /// names; what happens under later ones is added up. None is kept by default. A name takes 2 KiB
-    /// to 4 KiB, and a hit some 40 ns more.
+    /// to 4 KiB, and every hit counts in it.
     pub fn ledger(mut self, max_names: usize) -> Self {
         self.ledger = Some(max_names);
         self

@@ -10,8 +10,14 @@ const DONE: [(&str, &str); 6] = [
     ("removed", "Deleted. The next request renders it again."),
     ("absent", "Nothing of it was stored. Renders under way are not served either."),
     ("name", "Deleted, whatever it varies on. The next requests render it again."),
-    ("tag", "Invalidated: every fragment with this tag, and every fragment around one, is rendered again."),
-    ("pending", "Deleted in this process. The store cannot be told yet; it will be as soon as it answers."),
+    (
+        "tag",
+        "Invalidated: every fragment with this tag, and every fragment around one, is rendered again.",
+    ),
+    (
+        "pending",
+        "Deleted in this process. The store cannot be told yet; it will be as soon as it answers.",
+    ),
     ("refused", "Nothing was done: a tag is 1 to 256 bytes long."),
 ];
 

@@ -112,9 +112,7 @@ pub(crate) fn entries_of(cache: &FragmentCache, key: &FragmentKey) -> (Vec<HeldE
             found.push(entry);
         }
     });
-    found.sort_by(|one, other| {
-        other.bytes.cmp(&one.bytes).then_with(|| one.key.cmp(&other.key))
-    });
+    found.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.key.cmp(&other.key)));
     (found, is_complete)
 }
 

@@ -72,10 +72,9 @@ impl Visitor {
         match number {
             Some(number) => Self { number, is_new: false },
             // Without randomness its forms are refused, as there is no seal either.
-            None => Self {
-                number: hex(&draw::<{ DIGITS / 2 }>().unwrap_or_default()),
-                is_new: true,
-            },
+            None => {
+                Self { number: hex(&draw::<{ DIGITS / 2 }>().unwrap_or_default()), is_new: true }
+            }
         }
     }
 
@@ -172,16 +171,21 @@ mod tests {
 
     #[test]
     fn a_form_has_to_come_from_this_site() {
-        let from = |pairs| is_from_here(&headers(pairs), &Uri::from_static("/delete"));
+        fn from(pairs: &[(&'static str, &str)]) -> bool {
+            is_from_here(&headers(pairs), &Uri::from_static("/delete"))
+        }
         assert!(from(&[("host", "shop.test:80"), ("origin", "http://shop.test:80")]));
-        assert!(from(&[("host", "inner"), ("origin", "https://a"), ("sec-fetch-site", "same-origin")]));
+        assert!(from(&[
+            ("host", "inner"),
+            ("origin", "https://a"),
+            ("sec-fetch-site", "same-origin")
+        ]));
         assert!(!from(&[("host", "shop.test"), ("origin", "https://shop.test.evil.test")]));
         assert!(!from(&[("host", "shop.test"), ("origin", "null")]));
         assert!(!from(&[("host", "shop.test")]));
         assert!(!from(&[("origin", "http://shop.test")]));
         for site in ["cross-site", "same-site", "none", ""] {
-            let pairs =
-                [("host", "a"), ("origin", "http://a"), ("sec-fetch-site", site)];
+            let pairs = [("host", "a"), ("origin", "http://a"), ("sec-fetch-site", site)];
             assert!(!from(&pairs), "{site}");
         }
     }

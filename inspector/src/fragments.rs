@@ -29,9 +29,13 @@ impl Visit {
 
     /// As [`path`](Self::path), for a link.
     pub(crate) fn link(&self, path: &str, cache: &str, more: &[(&str, &str)]) -> String {
-        let path = self.path(path, cache, more);
-        let is_root = path == "/" && !self.base.is_empty();
-        if is_root { self.base.clone() } else { format!("{}{path}", self.base) }
+        let below = self.path(path, cache, more);
+        // A router that is mounted below a path has no slash at its own end.
+        let below = match below.strip_prefix('/') {
+            Some(rest) if path == "/" && !self.base.is_empty() => rest,
+            _ => &below,
+        };
+        format!("{}{below}", self.base)
     }
 }
 

@@ -78,10 +78,7 @@ impl Inspector {
     ///     .guard(|request| request.extensions.get::<Staff>().is_some());
     /// let router: axum::Router = inspector.into_router();
     /// ```
-    pub fn guard(
-        self,
-        guard: impl Fn(&Parts) -> bool + Send + Sync + 'static,
-    ) -> GuardedInspector {
+    pub fn guard(self, guard: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> GuardedInspector {
         GuardedInspector { inspector: self, guard: Arc::new(guard) }
     }
 }

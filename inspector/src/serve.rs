@@ -66,6 +66,8 @@ pub(crate) enum Answer {
     See(String),
     Style,
     Refused(StatusCode, &'static str),
+    /// A template of ours is wrong, and how.
+    Wrong(String),
 }
 
 /// Answers a request.
@@ -155,6 +157,7 @@ fn dress(answer: Answer, base: &str, cookie: Option<String>) -> Response<Body> {
         Answer::Page(status, html) => (status, "text/html; charset=utf-8", Bytes::from(html)),
         Answer::Style => (StatusCode::OK, "text/css; charset=utf-8", Bytes::from_static(STYLE)),
         Answer::Refused(status, why) => (status, TEXT, Bytes::from_static(why.as_bytes())),
+        Answer::Wrong(how) => (StatusCode::INTERNAL_SERVER_ERROR, TEXT, Bytes::from(how)),
         Answer::See(path) => {
             location = Some(format!("{base}{path}"));
             (StatusCode::SEE_OTHER, TEXT, Bytes::new())

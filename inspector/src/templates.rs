@@ -42,3 +42,16 @@ pub(crate) fn environment() -> Environment<'static> {
     }
     environment
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_parses() {
+        for (name, source) in TEMPLATES {
+            let mut fresh = environment();
+            fresh.add_template(name, source).unwrap();
+        }
+    }
+}

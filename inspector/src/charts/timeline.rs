@@ -94,7 +94,8 @@ impl Timeline {
         let runs = points.split(Option::is_none).map(|run| run.iter().flatten().copied());
         let runs: Vec<Vec<(f64, f64)>> = runs.map(Iterator::collect).collect();
         let grid = [(most, "100 %"), (most / 2, "50 %"), (0, "0 %")];
-        let mark = |share: f64, anchor, text| Mark { x: left + share * (right - left), anchor, text };
+        let mark =
+            |share: f64, anchor, text| Mark { x: left + share * (right - left), anchor, text };
         Self {
             width,
             height,
@@ -245,7 +246,10 @@ mod tests {
     fn the_top_of_the_axis_is_even_and_not_below_the_most() {
         for most in [0, 1, 2, 3, 19, 20, 21, 199, 12_345, u64::MAX / 100] {
             let top = nice(most);
-            assert!(top >= most && top.is_multiple_of(2) && top <= most.max(1) * 2 + 2, "{most}: {top}");
+            assert!(
+                top >= most && top.is_multiple_of(2) && top <= most.max(1) * 2 + 2,
+                "{most}: {top}"
+            );
         }
     }
 

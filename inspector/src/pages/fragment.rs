@@ -59,7 +59,7 @@ pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
         kind => named.kind(),
         place => rows::place(named),
         is_unnamed => named.key.template().is_some(),
-        hex,
+        hex => &*hex,
         tiles => head(named),
         is_loss => account.costs_more_than_it_saves(),
         wide => Timeline::new(&account.minutes, 720.0, 210.0),
@@ -71,7 +71,7 @@ pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
         tags => Serde(&account.tags),
         places => Serde(places(&all)),
         entries => shown.map(|entry| self::entry(entry)).collect::<Vec<_>>(),
-        entries_query => query,
+        entries_query => &*query,
         found => text::count(found.len() as u64),
         held => text::count(all.len() as u64),
         number,
@@ -85,9 +85,10 @@ pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
 fn head(named: &Named) -> Vec<Figure> {
     let (account, held) = (&named.account, &named.held);
     let ratio = account.hit_ratio().map_or_else(|| "–".to_owned(), text::percent);
-    let idle = account.idle.map_or_else(|| "never served".to_owned(), |idle| {
-        format!("last served {}", ago(&text::ago(idle)))
-    });
+    let idle = account.idle.map_or_else(
+        || "never served".to_owned(),
+        |idle| format!("last served {}", ago(&text::ago(idle))),
+    );
     vec![
         figure("Hit ratio", ratio, {
             let missed = text::count(account.misses.total());

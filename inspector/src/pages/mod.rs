@@ -69,10 +69,7 @@ fn show(visit: &Visit, status: StatusCode, template: &str, context: Value) -> An
     let template = visit.shared.templates.get_template(template);
     match template.and_then(|template| template.render(context)) {
         Ok(html) => Answer::Page(status, html),
-        Err(_) => Answer::Refused(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "500: a template of the inspector is wrong; please report it\n",
-        ),
+        Err(error) => Answer::Wrong(format!("500: the inspector is wrong: {error}\n")),
     }
 }
 
@@ -152,10 +149,7 @@ fn store_figures(cache: &FragmentCache) -> Option<Vec<Figure>> {
     let count = |name, number, note: &str| figure(name, text::count(number), note);
     let reachable = if health.is_reachable { "reachable" } else { "away" };
     Some(vec![
-        Figure {
-            is_bad: !health.is_reachable,
-            ..figure("Store", store.to_owned(), reachable)
-        },
+        Figure { is_bad: !health.is_reachable, ..figure("Store", store.to_owned(), reachable) },
         count("Found in the store", health.found, "entries of any process"),
         Figure {
             is_bad: health.pending_invalidations > 0,

@@ -65,7 +65,11 @@ fn head(cache: &FragmentCache, figures: &Figures) -> Vec<Figure> {
     vec![
         figure("Hit ratio, last hour", ratio(hour), format!("{lookups} lookups")),
         figure("Hit ratio, since the start", ratio(all.hit_ratio()), {
-            format!("{} served, {} missed", text::count(all.served()), text::count(all.misses.total()))
+            format!(
+                "{} served, {} missed",
+                text::count(all.served()),
+                text::count(all.misses.total())
+            )
         }),
         figure("Render time saved", text::time(saved(figures)), "estimated"),
         figure("Render time spent", text::time(all.render_time), {

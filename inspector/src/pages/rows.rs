@@ -126,7 +126,10 @@ pub(super) fn rows(visit: &Visit, cache: &str, named: &[&Named]) -> Vec<Row> {
     let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let times = named.iter().flat_map(|n| [n.account.saved(), n.account.render_time]);
     let most = times.map(nanos).max().unwrap_or(0);
-    named.iter().map(|named| row(visit, cache, named, |time| hundredths(nanos(time), most))).collect()
+    named
+        .iter()
+        .map(|named| row(visit, cache, named, |time| hundredths(nanos(time), most)))
+        .collect()
 }
 
 fn row(visit: &Visit, cache: &str, named: &Named, share: impl Fn(Duration) -> u64) -> Row {
