@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::cache::{Deletion, FragmentCache};
 use crate::error::Error;
 use crate::fresh::Mark;
-use crate::key::{FragmentKey, KeyPart};
+use crate::key::{self, FragmentKey, KeyPart};
 use crate::tag;
 
 /// Deletions and invalidations to be applied at once, or not at all.
@@ -65,6 +65,14 @@ impl InvalidationBatch {
     /// As [`FragmentCache::delete_name`], when the batch is applied.
     pub fn delete_name(&mut self, name: impl KeyPart) -> &mut Self {
         self.acts.push(Act::Name(FragmentKey::new(name)));
+        self
+    }
+
+    /// As [`FragmentCache::delete_name_of`], when the batch is applied.
+    pub fn delete_name_of(&mut self, key: &FragmentKey) -> &mut Self {
+        let bare = key.bare();
+        let has_name = key::name_bytes(bare.as_bytes()).is_some();
+        self.acts.push(if has_name { Act::Name(bare) } else { Act::Key(bare) });
         self
     }
 

@@ -38,6 +38,8 @@ pub struct Builder {
     pub(crate) wait_limit: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    /// How many names have an account of their own; no ledger is kept without.
+    pub(crate) ledger: Option<usize>,
     pub(crate) policy: Policy,
     pub(crate) ageing: Ageing,
     pub(crate) far: Option<FarLevel>,
@@ -57,6 +59,7 @@ impl Default for Builder {
             wait_limit: Duration::from_secs(1),
             clock: Arc::new(MonotonicClock::default()),
             observer: None,
+            ledger: None,
             policy: Policy::default(),
             ageing: Ageing::default(),
             far: None,
@@ -171,6 +174,14 @@ impl Builder {
     /// Who is told of events. Nobody by default.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Keeps a [ledger](FragmentCache::ledger): figures for each fragment's name, for at most so many
+    /// names; what happens under later ones is added up. None is kept by default. A name takes 2 KiB
+    /// to 4 KiB, and every hit counts in it.
+    pub fn ledger(mut self, max_names: usize) -> Self {
+        self.ledger = Some(max_names);
         self
     }
 

@@ -25,6 +25,7 @@ mod flight;
 mod fragment;
 mod fresh;
 mod hash;
+mod held;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod history;
 mod key;
@@ -58,6 +59,7 @@ pub use clock::{Clock, MonotonicClock};
 pub use error::{Error, ErrorKind, Location};
 pub use far::{FarLevel, Health};
 pub use fragment::Fragment;
+pub use held::{HeldCursor, HeldEntry, HeldPage};
 pub use key::{
     FragmentKey, KeyEncoder, KeyKind, KeyPart, MAX_KEY_BYTES, fragment_key_at,
     make_template_fragment_key,
@@ -67,8 +69,8 @@ pub use observe::MetricsObserver;
 #[cfg(feature = "tracing")]
 pub use observe::TracingObserver;
 pub use observe::{
-    BypassReason, Event, EventKind, MissReason, Misses, Observer, RefusalReason, RemovalCause,
-    Stats,
+    Account, BypassReason, Event, EventKind, Ledger, MINUTES, Minute, MissReason, Misses, Observer,
+    RefusalReason, RemovalCause, Stats,
 };
 pub use point::ReadPoint;
 pub use policy::{Mode, OnMistake, Policy};

@@ -32,6 +32,18 @@ impl Flavour {
     }
 }
 
+/// The browser: `chromium`, from the path or `FRAGCACHE_CHROMIUM`.
+pub(crate) fn chromium() -> PathBuf {
+    if let Some(given) = std::env::var_os("FRAGCACHE_CHROMIUM") {
+        let given = PathBuf::from(given);
+        assert!(given.is_file(), "FRAGCACHE_CHROMIUM names {}, no file", given.display());
+        return given;
+    }
+    on_path("chromium").unwrap_or_else(|| {
+        panic!("no chromium; run `servers/install`, or name one in FRAGCACHE_CHROMIUM")
+    })
+}
+
 fn on_path(name: &str) -> Option<PathBuf> {
     let folders = std::env::var_os("PATH")?;
     std::env::split_paths(&folders).map(|folder| folder.join(name)).find(|file| file.is_file())

@@ -88,6 +88,28 @@ impl FragmentCache {
         batch.apply()
     }
 
+    /// Deletes every fragment that has the name of `key`, whatever it varies on. A key without a name,
+    /// of a template and a line, is deleted itself.
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// cache.render(&Fragment::new(fragment_key!("row", 1)), || "one")?;
+    /// cache.delete_name_of(&fragment_key!("row", 7))?;
+    /// assert!(!cache.contains(&fragment_key!("row", 1))?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None: what the far store could not be told is [pending](Deletion::Pending).
+    pub fn delete_name_of(&self, key: &FragmentKey) -> Result<Deletion, Error> {
+        let mut batch = self.batch();
+        batch.delete_name_of(key);
+        batch.apply()
+    }
+
     /// Deletes every fragment whose cache block stands in the template called `template`.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use crate::fresh::{Freshness, Label};
 use crate::hash::KeyHasher;
 use crate::key::{self, FragmentKey};
 use crate::near::{Limits, Near, Probe, Trust};
-use crate::observe::{Counters, Event, EventKind, Observer};
+use crate::observe::{Books, Counters, Event, EventKind, Observer};
 use crate::point::{ReadPoint, Since};
 use crate::policy::{Mode, Policy};
 use crate::protection::Protections;
@@ -75,6 +75,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     observer: Option<Arc<dyn Observer>>,
     counters: Counters,
+    /// What happened under each name, where someone wants to know.
+    books: Option<Books>,
     mode: AtomicU8,
     /// 1 while pages are annotated.
     annotates: AtomicU8,
@@ -147,6 +149,7 @@ impl FragmentCache {
             let clock = Arc::clone(&builder.clock);
             Far::new(level, hasher, clock, largest, builder.protections)
         });
+        let books = builder.ledger.map(|names| Books::new(names, hasher, &*builder.clock));
         Self {
             shared: Arc::new(Shared {
                 far,
@@ -158,6 +161,7 @@ impl FragmentCache {
                 clock: builder.clock,
                 observer: builder.observer,
                 counters: Counters::default(),
+                books,
                 mode: AtomicU8::new(Mode::Normal as u8),
                 annotates: AtomicU8::new(0),
                 policy: builder.policy,
@@ -287,8 +291,18 @@ impl FragmentCache {
         tag: Option<&str>,
     ) {
         self.shared.counters.count(kind);
+        if let Some(books) = &self.shared.books {
+            books.note(kind, key.unwrap_or_default(), Some(origin), self.recent());
+        }
         if let Some(observer) = &self.shared.observer {
             Event::tell(&**observer, kind, key.unwrap_or(self.prefix()), origin, tag);
+        }
+    }
+
+    /// Tells of a hit that nobody but the ledger wants to know of.
+    pub(crate) fn note_quick_hit(&self, key: &[u8]) {
+        if let Some(books) = &self.shared.books {
+            books.note(EventKind::Hit, key, None, self.recent());
         }
     }
 
@@ -327,6 +341,10 @@ impl FragmentCache {
 
     pub(crate) fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+
+    pub(crate) fn books(&self) -> Option<&Books> {
+        self.shared.books.as_ref()
     }
 
     pub(crate) fn policy(&self) -> Policy {

@@ -3,7 +3,7 @@
 use super::FragmentCache;
 use crate::error::{Error, ErrorKind};
 use crate::far::{Far, Health};
-use crate::observe::{Event, EventKind, Stats};
+use crate::observe::{Books, Event, EventKind, Ledger, Stats};
 use crate::policy::Mode;
 use crate::sync::Ordering;
 use crate::syntax::Warning;
@@ -20,6 +20,26 @@ impl FragmentCache {
         }
         stats.flights = self.shared.flights.len() as u64;
         stats
+    }
+
+    /// What happened under each name, in all namespaces; `None` for a cache that was built without a
+    /// [ledger](crate::Builder::ledger).
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::builder().ledger(1000).build()?;
+    /// for user in [1, 2, 2] {
+    ///     cache.render(&Fragment::new(fragment_key!("sidebar", user)), || "<nav>")?;
+    /// }
+    /// let ledger = cache.ledger().unwrap();
+    /// let sidebar = &ledger.accounts[0];
+    /// assert_eq!(sidebar.key, Some(fragment_key!("sidebar")));
+    /// assert_eq!((sidebar.hits, sidebar.misses.total(), sidebar.stored_bytes), (1, 2, 10));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn ledger(&self) -> Option<Ledger> {
+        self.shared.books.as_ref().map(|books: &Books| books.read(self.moment()))
     }
 
     /// How far the cache takes part now: as it was [switched](Self::set_mode), or as the far store

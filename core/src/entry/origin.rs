@@ -93,6 +93,11 @@ impl Origin {
         self.mode
     }
 
+    /// The template and the line of the cache block, if there is one.
+    pub(crate) fn place(&self) -> Option<(&str, u32)> {
+        self.template.as_deref().map(|template| (template, self.line))
+    }
+
     pub(crate) fn same_variant(&self, digest: &str, mode: OutputMode) -> bool {
         self.mode == mode && *self.digest == *digest
     }

@@ -2,6 +2,7 @@
 //! share bytes. Hashing for the maps is here too; the wire form for far stores is not.
 
 mod encode;
+mod hex;
 mod kind;
 mod part;
 #[cfg(feature = "values")]
@@ -31,6 +32,8 @@ pub(crate) const FUNCTION: u8 = b'f';
 pub(crate) const METHOD: u8 = b'm';
 /// A response, whose second part is the path.
 pub(crate) const VIEW: u8 = b'w';
+/// The kinds whose first part is a name.
+const NAMED: [u8; 5] = [EXPLICIT, VALUE, FUNCTION, METHOD, VIEW];
 /// Stands before the name of each namespace that a key lies in, outermost first.
 const NAMESPACE: u8 = b'@';
 
@@ -115,6 +118,18 @@ impl FragmentKey {
     /// The canonical text of the fragment's name; `None` for a key made from template and line.
     pub fn name(&self) -> Option<Cow<'_, str>> {
         explicit_name(&self.0)
+    }
+
+    /// The key of the same name that varies on nothing; a key of a template and a line as it is.
+    ///
+    /// ```
+    /// use fragcache::fragment_key;
+    ///
+    /// assert_eq!(fragment_key!("sidebar", 42, "en").bare(), fragment_key!("sidebar"));
+    /// ```
+    #[must_use]
+    pub fn bare(&self) -> Self {
+        Self::from_encoded(bare_name(&self.0))
     }
 
     /// The template of a key made from template and line.
@@ -281,6 +296,12 @@ pub(crate) fn name_bytes(bytes: &[u8]) -> Option<&[u8]> {
     let mut decoder = Decoder::new(parts);
     decoder.next()?;
     Some(&bytes[..bytes.len() - decoder.rest().len()])
+}
+
+/// An encoded key without its namespaces and without what it varies on.
+pub(crate) fn bare_name(bytes: &[u8]) -> &[u8] {
+    let key = without_namespaces(bytes);
+    name_bytes(key).unwrap_or(key)
 }
 
 /// Adds a namespace to those at the start of a key's encoding.

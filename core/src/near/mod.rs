@@ -3,6 +3,7 @@
 //! without anyone outside noticing.
 
 mod judge;
+mod listing;
 mod shard;
 
 use std::time::Duration;
@@ -15,6 +16,7 @@ use crate::observe::MissReason;
 use crate::sync::Mutex;
 
 use judge::{Judge, Verdict};
+pub(crate) use listing::{Listed, Place};
 pub(crate) use shard::Evicted;
 use shard::Shard;
 
@@ -226,8 +228,8 @@ impl Near {
 
     /// Stores an entry in the place of its variant, and returns what had to go for it; `None` if
     /// the render of the variant in its place began later. The entry [`fits`](Self::fits).
-    pub(crate) fn put(&self, probe: Probe<'_>, entry: Entry) -> Option<Vec<Evicted>> {
-        self.shard(probe.hash).lock().put(probe, entry)
+    pub(crate) fn put(&self, probe: Probe<'_>, entry: Entry, now: Moment) -> Option<Vec<Evicted>> {
+        self.shard(probe.hash).lock().put(probe, entry, now)
     }
 
     /// Removes every variant of a key; whether there was one that could have been served.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use lru::LruCache;
 
 use super::judge::{Judge, Verdict};
-use super::{Left, Missed, Probe, Totals, Variant};
+use super::{Left, Listed, Missed, Probe, Totals, Variant};
 use crate::cache::FragmentCache;
+use crate::clock::Moment;
 use crate::entry::{Body, Entry, KeyBytes, OutputMode};
 use crate::hash::BuildIdentityHasher;
 use crate::observe::{EventKind, MissReason, RemovalCause};
@@ -24,7 +25,7 @@ const MAX_NOTES: usize = 512;
 
 /// Bytes that an entry costs besides its body, its terms and a long key: its node in the
 /// list and the map, and the allocations' own headers.
-pub(super) const OVERHEAD: usize = 190;
+pub(super) const OVERHEAD: usize = 198;
 
 /// Bytes that an entry takes, without its key.
 pub(super) fn cost(entry: &Entry) -> usize {
@@ -65,6 +66,8 @@ struct Held {
     checked: u32,
     /// The shard's count of puts when the key last moved to the front of the list.
     moved: u32,
+    /// The second of the clock in which it was stored.
+    stored: u32,
 }
 
 /// An entry that left to make room.
@@ -207,7 +210,12 @@ impl Shard {
             })
     }
 
-    pub(super) fn put(&mut self, probe: Probe<'_>, entry: Entry) -> Option<Vec<Evicted>> {
+    pub(super) fn put(
+        &mut self,
+        probe: Probe<'_>,
+        entry: Entry,
+        now: Moment,
+    ) -> Option<Vec<Evicted>> {
         let (digest, mode) = (entry.origin.digest().to_owned(), entry.origin.mode());
         let same_key = self.map.peek(&probe.hash).filter(|slot| slot.key[..] == *probe.key);
         let in_place = same_key.and_then(|slot| slot.variants().find(|v| v.is(&digest, mode)));
@@ -215,7 +223,8 @@ impl Shard {
             return None;
         }
         self.puts = self.puts.wrapping_add(1);
-        let variant = Held { entry, checked: 0, moved: self.puts };
+        let stored = u32::try_from(now.since(Moment::START).as_secs()).unwrap_or(u32::MAX);
+        let variant = Held { entry, checked: 0, moved: self.puts, stored };
         self.notes.pop(&probe.hash);
         let mut evicted = self.replace(probe, |variant| !variant.is(&digest, mode), Some(variant));
         while self.bytes > self.max_bytes || self.entries > self.max_entries {
@@ -289,6 +298,23 @@ impl Shard {
         self.map.clear();
         self.bytes = 0;
         self.entries = 0;
+    }
+
+    /// The entries of up to `most` keys behind the first `skip`, the last used first, and whether
+    /// there are more.
+    pub(super) fn list(&self, skip: usize, most: usize, listed: &mut Vec<Listed>) -> bool {
+        let slots = self.map.iter().skip(skip).take(most).map(|(_, slot)| slot);
+        for slot in slots {
+            let variants = slot.variants().count();
+            listed.extend(slot.variants().map(|held| Listed {
+                key: slot.key.clone(),
+                entry: held.entry.clone(),
+                stored: u64::from(held.stored),
+                bytes: cost(&held.entry),
+                variants,
+            }));
+        }
+        self.map.len() > skip.saturating_add(most)
     }
 
     pub(super) fn totals(&self) -> Totals {

@@ -9,6 +9,7 @@ use crate::key::{FragmentKey, namespaces, without_namespaces};
 use crate::store::Fault;
 use crate::syntax::Warning;
 
+mod ledger;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod reason;
@@ -20,6 +21,8 @@ mod tracing;
 pub use self::metrics::MetricsObserver;
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingObserver;
+pub(crate) use ledger::Books;
+pub use ledger::{Account, Ledger, MINUTES, Minute};
 pub use reason::{BypassReason, MissReason, RefusalReason, RemovalCause};
 pub(crate) use stats::Counters;
 pub use stats::{Misses, Stats};

@@ -130,6 +130,24 @@ pub enum BypassReason {
 }
 
 impl BypassReason {
+    pub(super) const ALL: [Self; 10] = [
+        Self::Unless,
+        Self::Delete,
+        Self::Mode,
+        Self::ReadOnly,
+        Self::WaitLimit,
+        Self::ReadPoint,
+        Self::Cycle,
+        Self::Unshared,
+        Self::Collision,
+        Self::Refused,
+    ];
+
+    /// Its place among all reasons.
+    pub(super) fn index(self) -> usize {
+        Self::ALL.iter().position(|&reason| reason == self).unwrap_or(0)
+    }
+
     /// The reason as one word, for logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -177,6 +195,23 @@ pub enum RefusalReason {
 }
 
 impl RefusalReason {
+    pub(super) const ALL: [Self; 9] = [
+        Self::Timeout,
+        Self::Key,
+        Self::Tag,
+        Self::KeyTooLong,
+        Self::BodyTooLarge,
+        Self::Vetoed,
+        Self::Invalidated,
+        Self::Superseded,
+        Self::SpansCaches,
+    ];
+
+    /// Its place among all reasons.
+    pub(super) fn index(self) -> usize {
+        Self::ALL.iter().position(|&reason| reason == self).unwrap_or(0)
+    }
+
     /// The reason as one word, for logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -58,7 +58,7 @@ pub struct Stats {
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Misses([u64; MissReason::ALL.len()]);
+pub struct Misses(pub(super) [u64; MissReason::ALL.len()]);
 
 impl Misses {
     /// Misses for one reason.
@@ -74,6 +74,10 @@ impl Misses {
     /// All misses.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
+    }
+
+    pub(super) fn add(&mut self, other: &Self) {
+        self.0.iter_mut().zip(other.0).for_each(|(mine, theirs)| *mine += theirs);
     }
 }
 

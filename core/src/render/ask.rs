@@ -80,7 +80,8 @@ impl<M: MakeBody> Caller<'_, M> {
     /// Takes an entry from the store into the near level, and tells what it is good for.
     pub(super) fn keep(&self, near: &Near, entry: Entry) -> Result<Entry, Missed> {
         if near.fits(self.probe, &entry) {
-            let evicted = near.put(self.probe, entry.clone()).into_iter().flatten();
+            let evicted = near.put(self.probe, entry.clone(), self.cache.recent());
+            let evicted = evicted.into_iter().flatten();
             evicted.for_each(|gone| gone.tell(self.cache));
         }
         near.count_hit(self.probe.hash);

@@ -119,6 +119,9 @@ impl Frame {
     fn store(&mut self, body: Body) -> Outcome {
         let cache = self.cache.clone();
         let now = cache.moment();
+        if let Some(books) = cache.books() {
+            books.render(&self.key, &self.origin, now.since(self.started));
+        }
         cache.fresh().settle(now);
         let dependencies = std::mem::take(&mut self.inner).finish();
         let (expires, last) = self.ends(now);
@@ -171,7 +174,7 @@ impl Frame {
         }
         let stored = match near {
             _ if !is_fresh => Err(RefusalReason::Invalidated),
-            Some(near) => near.put(probe, entry.clone()).ok_or(RefusalReason::Superseded),
+            Some(near) => near.put(probe, entry.clone(), now).ok_or(RefusalReason::Superseded),
             None => Ok(Vec::new()),
         };
         led.land(&entry);

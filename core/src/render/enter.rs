@@ -107,9 +107,12 @@ impl FragmentCache {
         let on_entry = |entry: &Entry| (on_hit(entry), told.then(|| entry.clone()));
         let found = near.lookup(probe, variant, self.fresh(), &|| self.recent(), on_entry);
         Some(found.map(|(value, entry)| {
-            if let Some(entry) = entry {
-                self.pass_on(probe, &entry);
-                self.emit(EventKind::Hit, Some(probe.key), &entry.origin);
+            match entry {
+                Some(entry) => {
+                    self.pass_on(probe, &entry);
+                    self.emit(EventKind::Hit, Some(probe.key), &entry.origin);
+                }
+                None => self.note_quick_hit(probe.key),
             }
             value
         }))

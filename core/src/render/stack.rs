@@ -158,6 +158,9 @@ impl Frame {
 
     /// Adds a tag, which is known to be usable.
     pub(super) fn tag(&mut self, tag: &str) {
+        if let Some(books) = self.cache.books() {
+            books.tag(&self.key, &self.origin, tag);
+        }
         self.inner.insert(self.cache.tag_label(tag));
     }
 

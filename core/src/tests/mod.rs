@@ -20,6 +20,7 @@ mod i4_variants;
 mod i6_bounds;
 mod i7_waits;
 mod kit;
+mod ledger;
 mod nested_load;
 #[cfg(all(feature = "tracing", feature = "metrics"))]
 mod observers;

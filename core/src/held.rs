@@ -1,0 +1,105 @@
+//! What a cache holds in the memory of this process, for whoever wants to look: a copy, some entries
+//! at a time. What is in a store behind it is listed by `admin`.
+
+use std::time::Duration;
+
+use crate::cache::FragmentCache;
+use crate::clock::Moment;
+use crate::key::{self, FragmentKey};
+use crate::near::{Listed, Near, Place};
+use crate::observe::MissReason;
+
+/// Some of the entries in a process's memory.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeldPage {
+    /// The entries.
+    pub entries: Vec<HeldEntry>,
+    /// Where the next ones begin; `None` after the last.
+    pub next: Option<HeldCursor>,
+}
+
+/// Where a listing of entries goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldCursor(Place);
+
+/// An entry in a process's memory: one variant of a fragment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HeldEntry {
+    /// The key in its namespace.
+    pub key: FragmentKey,
+    /// The names of the namespaces within the handle's that it lies in, outermost first.
+    pub namespaces: Vec<String>,
+    /// The template whose cache block made it, if one did.
+    pub template: Option<String>,
+    /// The line of that cache block; 0 without.
+    pub line: u32,
+    /// How many variants of its key are held, this one included.
+    pub variants: usize,
+    /// What it takes in memory, in bytes, overhead included.
+    pub bytes: usize,
+    /// The length of its markup in bytes.
+    pub body_bytes: usize,
+    /// The time since it was stored in this process, in whole seconds.
+    pub age: Duration,
+    /// The time until it expires, zero if it has; `None` for never.
+    pub left: Option<Duration>,
+    /// Why it would not be served; `None` if it would, or if only a store behind the cache can tell.
+    pub miss: Option<MissReason>,
+}
+
+impl FragmentCache {
+    /// Some of the entries that this process holds in this handle's namespace, and in those within
+    /// it, from where `cursor` (the `next` of the page before) left off. Copies are made of up to
+    /// 1,024 keys' entries at a time, so that nobody waits for long; an entry that is used meanwhile
+    /// may come twice or not at all.
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// cache.namespace("tenant:7").render(&Fragment::new(fragment_key!("row", 1)), || "<td>")?;
+    /// let (mut found, mut cursor) = (Vec::new(), None);
+    /// loop {
+    ///     let page = cache.held(cursor);
+    ///     found.extend(page.entries);
+    ///     cursor = page.next;
+    ///     if cursor.is_none() {
+    ///         break;
+    ///     }
+    /// }
+    /// assert_eq!(found.len(), 1);
+    /// assert_eq!(found[0].key, fragment_key!("row", 1));
+    /// assert_eq!(found[0].namespaces, ["tenant:7"]);
+    /// assert_eq!((found[0].body_bytes, found[0].miss), (4, None));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn held(&self, cursor: Option<HeldCursor>) -> HeldPage {
+        let Some(near) = self.near() else { return HeldPage::default() };
+        let place = cursor.map_or(Place::default(), |cursor| cursor.0);
+        let (listed, next) = near.list(place);
+        let entries = listed.iter().filter(|listed| listed.key.starts_with(self.prefix()));
+        let entries = entries.map(|listed| self.describe(near, listed)).collect();
+        HeldPage { entries, next: next.map(HeldCursor) }
+    }
+
+    fn describe(&self, near: &Near, listed: &Listed) -> HeldEntry {
+        let (now, entry) = (self.recent(), &listed.entry);
+        let names = key::namespaces(&listed.key).map(|(name, _)| name.to_owned());
+        let place = entry.origin.place();
+        let stored = Moment::START.saturating_after(Duration::from_secs(listed.stored));
+        HeldEntry {
+            key: FragmentKey::from_encoded(key::without_namespaces(&listed.key)),
+            namespaces: names.skip(key::namespaces(self.prefix()).count()).collect(),
+            template: place.map(|(template, _)| template.to_owned()),
+            line: place.map_or(0, |(_, line)| line),
+            variants: listed.variants,
+            bytes: listed.bytes + listed.key.len(),
+            body_bytes: entry.body.as_str().len(),
+            age: Duration::from_secs(now.since(stored).as_secs()),
+            left: (entry.expires != Moment::NEVER).then(|| entry.expires.since(now)),
+            miss: near.why_not(listed, self.fresh(), &|| self.recent()),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! A key as text that a form or an address can carry, and back. Not for people to read: that is
+//! `Display`.
+
+use std::fmt::Write as _;
+
+use super::FragmentKey;
+use super::encode::Decoder;
+
+/// Longest text that is read back: twice the longest key that any cache holds.
+const MAX_TEXT: usize = 2 * super::MAX_KEY_BYTES;
+
+impl FragmentKey {
+    /// The key as hexadecimal digits, for a form or an address. They say what is in the key to
+    /// whoever reads them.
+    ///
+    /// ```
+    /// use fragcache::{FragmentKey, fragment_key};
+    ///
+    /// let key = fragment_key!("sidebar", 42, None::<u8>);
+    /// assert_eq!(FragmentKey::from_hex(&key.to_hex()), Some(key));
+    /// assert_eq!(FragmentKey::from_hex("65"), None);
+    /// ```
+    pub fn to_hex(&self) -> String {
+        let mut text = String::with_capacity(2 * self.as_bytes().len());
+        for byte in self.as_bytes() {
+            // Writing to a string does not fail.
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+
+    /// The key that [`to_hex`](Self::to_hex) wrote; `None` for any other text.
+    pub fn from_hex(text: &str) -> Option<Self> {
+        if text.len() > MAX_TEXT || !text.len().is_multiple_of(2) {
+            return None;
+        }
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        let mut bytes = Vec::with_capacity(text.len() / 2);
+        for pair in text.as_bytes().chunks_exact(2) {
+            bytes.push(u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()?);
+        }
+        is_key(&bytes).then(|| Self::from_encoded(&bytes))
+    }
+}
+
+/// Whether these are the bytes of a key, without namespaces, to their end.
+fn is_key(bytes: &[u8]) -> bool {
+    if Decoder::new(bytes).default_key().is_some() {
+        return true;
+    }
+    let Some((kind, parts)) = bytes.split_first() else { return false };
+    if !super::NAMED.contains(kind) {
+        return false;
+    }
+    let mut parts = Decoder::new(parts);
+    if parts.rest().is_empty() {
+        return false;
+    }
+    while !parts.rest().is_empty() {
+        if parts.next().is_none() {
+            return false;
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{fragment_key, fragment_key_at};
+
+    #[test]
+    fn keys_of_every_sort_come_back() {
+        for key in [
+            fragment_key!("row"),
+            fragment_key!("", ["a", "b"], None::<u8>, f64::NAN),
+            fragment_key!("<script>", "\u{0}\n"),
+            fragment_key_at("page.html", 7).nth(2),
+        ] {
+            assert_eq!(FragmentKey::from_hex(&key.to_hex()), Some(key));
+        }
+    }
+
+    #[test]
+    fn what_is_no_key_is_none() {
+        let half = &fragment_key!("row").to_hex()[..6];
+        let mut namespaced = Vec::new();
+        super::super::push_namespace(&mut namespaced, "tenant");
+        namespaced.extend_from_slice(fragment_key!("row").as_bytes());
+        let namespaced = FragmentKey::from_encoded(&namespaced).to_hex();
+        let long = "65".repeat(MAX_TEXT);
+        let after = format!("{}00", fragment_key!("row").to_hex());
+        for text in ["", "6", "zz", "65", "40", "é0", half, &namespaced, &long, &after] {
+            assert_eq!(FragmentKey::from_hex(text), None, "{text:.20}");
+        }
+    }
+
+    #[test]
+    fn lists_as_deep_as_a_key_can_hold_are_read_and_shown() {
+        let mut bytes = fragment_key!("row").as_bytes().to_vec();
+        let list = FragmentKey::new(["x"; 1]).as_bytes()[1..3].to_vec();
+        while bytes.len() + 4 < crate::MAX_KEY_BYTES {
+            bytes.extend_from_slice(&list);
+        }
+        bytes.extend_from_slice(&fragment_key!("x").as_bytes()[1..]);
+        let key = FragmentKey::from_encoded(&bytes);
+        let read = FragmentKey::from_hex(&key.to_hex()).unwrap();
+        assert!(read.to_string().starts_with("row([[[["), "{read:.20}");
+    }
+}

@@ -1,0 +1,130 @@
+//! The live ledger: a bounded number of names in sharded maps, and one account for all others.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::row::Row;
+use super::{Account, Ledger};
+use crate::clock::{Clock, Moment};
+use crate::entry::Origin;
+use crate::hash::{BuildIdentityHasher, KeyHasher};
+use crate::key::{self, FragmentKey};
+use crate::observe::EventKind;
+use crate::sync::{AtomicU64, Ordering, RwLock};
+
+const SHARDS: usize = 16;
+
+/// Longest name that has an account, in bytes; longer ones are among the others.
+const MAX_NAME_BYTES: usize = 256;
+
+/// What the names of one cache add up to.
+#[derive(Debug)]
+pub(crate) struct Books {
+    shards: [RwLock<Shard>; SHARDS],
+    names: AtomicU64,
+    max_names: u64,
+    others: Row,
+    hasher: KeyHasher,
+    since: Duration,
+    opened: Moment,
+}
+
+/// By the hash of what a name is in keys; of two names with one hash the second is among the others.
+type Shard = HashMap<u64, (Box<[u8]>, Arc<Row>), BuildIdentityHasher>;
+
+impl Books {
+    pub(crate) fn new(max_names: usize, hasher: KeyHasher, clock: &dyn Clock) -> Self {
+        Self {
+            shards: std::array::from_fn(|_| RwLock::new(Shard::default())),
+            names: AtomicU64::new(0),
+            max_names: max_names as u64,
+            others: Row::new(None, None, 0),
+            hasher,
+            since: clock.unix_time(),
+            opened: Moment::now(clock),
+        }
+    }
+
+    /// Counts what happened under a key. What happened under none counts for the cache block at
+    /// `origin`, if there is one.
+    pub(crate) fn note(&self, kind: EventKind, key: &[u8], origin: Option<&Origin>, now: Moment) {
+        let name = key::bare_name(key);
+        if !name.is_empty() {
+            return self.with(name, origin, |row| row.note(kind, now));
+        }
+        let Some((template, line)) = origin.and_then(Origin::place) else { return };
+        let key = FragmentKey::at(template, line, 1);
+        self.with(key.as_bytes(), origin, |row| row.note(kind, now));
+    }
+
+    /// Notes how long a body took.
+    pub(crate) fn render(&self, key: &[u8], origin: &Origin, took: Duration) {
+        self.with(key::bare_name(key), Some(origin), |row| row.render(took));
+    }
+
+    /// Notes a tag that was declared for a key.
+    pub(crate) fn tag(&self, key: &[u8], origin: &Origin, tag: &str) {
+        // The tags of all others mean nothing together.
+        self.with(key::bare_name(key), Some(origin), |row| {
+            if !std::ptr::eq(row, &self.others) {
+                row.tag(tag);
+            }
+        });
+    }
+
+    fn with(&self, name: &[u8], origin: Option<&Origin>, note: impl FnOnce(&Row)) {
+        let hash = self.hasher.key(name);
+        // The map inside a shard uses the low bits, so the shard takes high ones.
+        let shard = &self.shards[(hash >> 48) as usize % SHARDS];
+        let known = |shard: &Shard| {
+            shard.get(&hash).map(|(known, row)| (**known == *name).then(|| Arc::clone(row)))
+        };
+        let found = known(&shard.read());
+        let row = match found {
+            Some(found) => found,
+            None if name.len() > MAX_NAME_BYTES || self.is_full() => None,
+            None => {
+                let mut shard = shard.write();
+                match known(&shard) {
+                    Some(found) => found,
+                    None => self.open(&mut shard, hash, name, origin),
+                }
+            }
+        };
+        note(row.as_deref().unwrap_or(&self.others));
+    }
+
+    fn is_full(&self) -> bool {
+        self.names.load(Ordering::Relaxed) >= self.max_names
+    }
+
+    fn open(
+        &self,
+        shard: &mut Shard,
+        hash: u64,
+        name: &[u8],
+        origin: Option<&Origin>,
+    ) -> Option<Arc<Row>> {
+        if self.names.fetch_add(1, Ordering::Relaxed) >= self.max_names {
+            self.names.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        let key = FragmentKey::from_encoded(name);
+        let (template, line) = origin.and_then(Origin::place).unzip();
+        let row = Arc::new(Row::new(Some(key), template, line.unwrap_or(0)));
+        shard.insert(hash, (name.into(), Arc::clone(&row)));
+        Some(row)
+    }
+
+    pub(crate) fn read(&self, now: Moment) -> Ledger {
+        let mut accounts = Vec::new();
+        for shard in &self.shards {
+            let rows: Vec<Arc<Row>> =
+                shard.read().values().map(|(_, row)| Arc::clone(row)).collect();
+            accounts.extend(rows.iter().map(|row| row.read(now)));
+        }
+        let others: Account = self.others.read(now);
+        Ledger { accounts, others, since: self.since, covers: now.since(self.opened) }
+    }
+}

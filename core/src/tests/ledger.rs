@@ -1,0 +1,199 @@
+//! The ledger: what is counted under which name, that it is bounded, and what is held.
+
+use std::time::Duration;
+
+use super::{Rig, block, rig_with};
+use crate::engine::OutputMode;
+use crate::{
+    Account, BypassReason, Fragment, FragmentCache, FragmentKey, HeldEntry, MissReason,
+    RefusalReason, current, fragment_key, fragment_key_at,
+};
+
+fn ledger_rig() -> Rig {
+    rig_with(|builder| builder.ledger(100))
+}
+
+fn account(cache: &FragmentCache, key: &FragmentKey) -> Account {
+    let found = cache.ledger().unwrap().accounts;
+    found.into_iter().find(|account| account.key.as_ref() == Some(key)).unwrap()
+}
+
+fn all_held(cache: &FragmentCache) -> Vec<HeldEntry> {
+    let (mut found, mut cursor) = (Vec::new(), None);
+    loop {
+        let page = cache.held(cursor);
+        found.extend(page.entries);
+        cursor = page.next;
+        if cursor.is_none() {
+            return found;
+        }
+    }
+}
+
+#[test]
+fn a_name_adds_up_what_its_keys_saw() {
+    let rig = ledger_rig();
+    let render = |user: u32| {
+        let clock = rig.clock.clone();
+        let body = || {
+            clock.advance(Duration::from_millis(30));
+            "<nav>"
+        };
+        rig.cache.render(&Fragment::new(fragment_key!("sidebar", user)), body).unwrap();
+    };
+    for user in [1, 2, 2, 2] {
+        render(user);
+    }
+    rig.clock.advance(Duration::from_secs(61));
+    render(2);
+    rig.cache.namespace("tenant").render(&Fragment::new(fragment_key!("sidebar")), || "").unwrap();
+    rig.cache.delete(&fragment_key!("sidebar", 1)).unwrap();
+    render(1);
+    let unless = Fragment::new(fragment_key!("sidebar", 2)).unless(true);
+    rig.cache.render(&unless, || "").unwrap();
+
+    let sidebar = account(&rig.cache, &fragment_key!("sidebar"));
+    assert_eq!((sidebar.hits, sidebar.lookups(), sidebar.stores), (3, 7, 4));
+    assert_eq!(sidebar.misses.of(MissReason::Cold), 3);
+    assert_eq!(sidebar.misses.of(MissReason::Deleted), 1);
+    assert_eq!(sidebar.bypasses, [(BypassReason::Unless, 1)]);
+    assert_eq!((sidebar.deletions, sidebar.stored_bytes), (1, 15));
+    assert_eq!((sidebar.renders, sidebar.render_time), (5, Duration::from_millis(90)));
+    assert_eq!(sidebar.longest_render, Duration::from_millis(30));
+    assert_eq!(sidebar.last_render, Duration::ZERO);
+    assert_eq!(sidebar.mean_render(), Duration::from_millis(18));
+    assert_eq!(sidebar.saved(), Duration::from_millis(54));
+    assert!(sidebar.costs_more_than_it_saves());
+    assert_eq!(sidebar.idle, Some(Duration::from_millis(30)));
+    let (before, now) = (sidebar.minutes[58], sidebar.minutes[59]);
+    assert_eq!((before.served, before.missed, now.served, now.missed), (2, 2, 1, 2));
+    assert_eq!(rig.cache.ledger().unwrap().covers, Duration::from_millis(61_090));
+    assert_eq!(rig.cache.ledger().unwrap().others.lookups(), 0);
+}
+
+#[test]
+fn a_block_without_a_name_has_its_place() {
+    let rig = ledger_rig();
+    for template in ["page.html", "page.html", "other.html"] {
+        let block = block("a", template, "");
+        block.print(&rig.cache, OutputMode::HTML, &[], || "<p>".to_owned());
+    }
+    let page = account(&rig.cache, &fragment_key_at("page.html", 1));
+    assert_eq!((page.hits, page.stores), (1, 1));
+    assert_eq!((page.template.as_deref(), page.line), (Some("page.html"), 1));
+    assert_eq!(rig.cache.ledger().unwrap().accounts.len(), 2);
+}
+
+#[test]
+fn names_are_bounded_and_the_rest_is_added_up() {
+    let rig = rig_with(|builder| builder.ledger(10));
+    for number in 0..50 {
+        let key = FragmentKey::new(format!("name {number}"));
+        rig.cache.render(&Fragment::new(key).tags(["tag"]), || "").unwrap();
+    }
+    let long = Fragment::new(FragmentKey::new("x".repeat(300)));
+    rig.cache.render(&long, || "").unwrap();
+    let ledger = rig.cache.ledger().unwrap();
+    assert_eq!((ledger.accounts.len(), ledger.others.stores), (10, 41));
+    assert!(ledger.others.tags.is_empty() && ledger.others.key.is_none());
+    let mut all = ledger.others.clone();
+    ledger.accounts.iter().for_each(|account| all.add(account));
+    assert_eq!(
+        (all.stores, all.misses, all.minutes[59].missed),
+        (51, rig.cache.stats().misses, 51)
+    );
+}
+
+#[test]
+fn i6_a_long_name_has_no_account_of_its_own() {
+    let rig = ledger_rig();
+    let long = Fragment::new(FragmentKey::new("x".repeat(100_000)));
+    rig.cache.render(&long, || "").unwrap();
+    let ledger = rig.cache.ledger().unwrap();
+    assert!(ledger.accounts.is_empty());
+    assert_eq!(ledger.others.refusals, [(RefusalReason::KeyTooLong, 1)]);
+}
+
+#[test]
+fn tags_are_remembered_the_last_ones_first_and_bounded() {
+    let rig = ledger_rig();
+    let row = Fragment::new(fragment_key!("row")).tags(["first"]).refresh(true);
+    let body = || {
+        current::add_tags((0..20).map(|number| format!("tag {number}"))).unwrap();
+        current::add_tags(["é".repeat(100)]).unwrap();
+        ""
+    };
+    rig.cache.render(&row, body).unwrap();
+    let tags = account(&rig.cache, row.key()).tags;
+    assert_eq!((tags.len(), &*tags[0], &*tags[1]), (16, &*"é".repeat(32), "tag 19"));
+    rig.cache.render(&row, || "").unwrap();
+    assert_eq!(account(&rig.cache, row.key()).tags[0], "first");
+}
+
+#[test]
+fn fragments_inside_one_another_are_counted_each() {
+    let rig = ledger_rig();
+    let (outer, inner) =
+        (Fragment::new(fragment_key!("outer")), Fragment::new(fragment_key!("inner")));
+    let page = || {
+        rig.cache.render(&outer, || rig.cache.render(&inner, || "in").unwrap()).unwrap();
+    };
+    page();
+    rig.cache.delete(outer.key()).unwrap();
+    page();
+    let inner = account(&rig.cache, inner.key());
+    assert_eq!((inner.hits, inner.misses.total()), (1, 1));
+    assert_eq!(account(&rig.cache, outer.key()).misses.total(), 2);
+}
+
+#[test]
+fn without_a_ledger_there_is_none() {
+    assert_eq!(rig_with(|builder| builder).cache.ledger(), None);
+}
+
+#[test]
+fn what_is_held_is_listed_with_its_age_and_why_it_is_gone() {
+    let rig = rig_with(|builder| builder.default_timeout(Some(Duration::from_secs(60))));
+    let tenant = rig.cache.namespace("tenant");
+    let row = |number: u32| Fragment::new(fragment_key!("row", number)).tags(["rows"]);
+    tenant.render(&row(1), || "<td>").unwrap();
+    rig.clock.advance(Duration::from_secs(10));
+    rig.cache.render(&row(2), || "<td>2").unwrap();
+
+    assert_eq!(all_held(&rig.cache).len(), 2);
+    let held = all_held(&tenant);
+    assert_eq!(held.len(), 1);
+    let held = &held[0];
+    assert_eq!((held.key.clone(), held.namespaces.len()), (fragment_key!("row", 1), 0));
+    assert_eq!((held.age, held.left), (Duration::from_secs(10), Some(Duration::from_secs(50))));
+    assert_eq!((held.body_bytes, held.variants, held.miss), (4, 1, None));
+    let sum: usize = all_held(&rig.cache).iter().map(|held| held.bytes).sum();
+    assert!(sum as u64 >= rig.cache.stats().bytes, "{sum}");
+
+    tenant.invalidate_tags(["rows"]).unwrap();
+    assert_eq!(all_held(&tenant)[0].miss, Some(MissReason::TagInvalidated));
+    rig.clock.advance(Duration::from_secs(51));
+    assert_eq!(all_held(&rig.cache).iter().filter(|held| held.miss.is_some()).count(), 1);
+}
+
+#[test]
+fn a_listing_goes_through_all_shards_and_pages() {
+    let rig = rig_with(|builder| builder.max_bytes(64 << 20));
+    for number in 0..20_000 {
+        rig.cache.render(&Fragment::new(fragment_key!("row", number)), || "").unwrap();
+    }
+    let mut keys: Vec<_> = all_held(&rig.cache).into_iter().map(|held| held.key).collect();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), 20_000);
+}
+
+#[test]
+fn a_name_is_deleted_by_any_of_its_keys() {
+    let rig = rig_with(|builder| builder);
+    for number in 0..3 {
+        rig.cache.render(&Fragment::new(fragment_key!("row", number)), || "").unwrap();
+    }
+    rig.cache.delete_name_of(&fragment_key!("row")).unwrap();
+    assert!((0..3).all(|number| !rig.cache.contains(&fragment_key!("row", number)).unwrap()));
+}

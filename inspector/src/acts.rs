@@ -1,0 +1,58 @@
+//! The buttons: each deletes or invalidates, and leads back to a page that says what came of it.
+
+use axum::http::StatusCode;
+use fragcache::{Deletion, Error};
+
+use crate::serve::{Answer, Fields, Visit};
+
+/// What a button did, as the address of the next page has it and as people read it.
+const DONE: [(&str, &str); 6] = [
+    ("removed", "Deleted. The next request renders it again."),
+    ("absent", "Nothing of it was stored. Renders under way are not served either."),
+    ("name", "Deleted, whatever it varies on. The next requests render it again."),
+    (
+        "tag",
+        "Invalidated: every fragment with this tag, and every fragment around one, is rendered again.",
+    ),
+    (
+        "pending",
+        "Deleted in this process. The store cannot be told yet; it will be as soon as it answers.",
+    ),
+    ("refused", "Nothing was done: a tag is 1 to 256 bytes long."),
+];
+
+/// What the address says of the last button.
+pub(crate) fn done(fields: &Fields) -> Option<&'static str> {
+    let said = fields.get("done")?;
+    DONE.iter().find(|(word, _)| *word == said).map(|(_, sentence)| *sentence)
+}
+
+/// Does what a form asks for.
+pub(crate) fn act(visit: &Visit, path: &str, form: &Fields) -> Answer {
+    let found = visit.cache(form).and_then(|(name, cache)| Some((name, form.place(cache)?)));
+    let (Some((name, cache)), Some(key)) = (found, form.key()) else {
+        let why = "400: this form names no cache or no key; open the page again\n";
+        return Answer::Refused(StatusCode::BAD_REQUEST, why);
+    };
+    let done = match path {
+        "/delete" => cache.delete(&key).map(|done| word(done, "removed")),
+        "/delete-name" => cache.delete_name_of(&key).map(|done| word(done, "name")),
+        "/invalidate" => invalidate(&cache, form),
+        _ => return Answer::Refused(StatusCode::NOT_FOUND, "404: there is no such button\n"),
+    };
+    let page = [("key", &*key.bare().to_hex()), ("done", done.unwrap_or("refused"))];
+    Answer::See(visit.path("/fragment", name, &page))
+}
+
+fn invalidate(cache: &fragcache::FragmentCache, form: &Fields) -> Result<&'static str, Error> {
+    let tag = form.get("tag").unwrap_or_default().trim();
+    cache.invalidate_tags([tag]).map(|done| word(done, "tag"))
+}
+
+fn word(done: Deletion, otherwise: &'static str) -> &'static str {
+    match done {
+        Deletion::Absent => "absent",
+        Deletion::Pending => "pending",
+        _ => otherwise,
+    }
+}

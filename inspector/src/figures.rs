@@ -1,0 +1,132 @@
+//! The numbers of one cache, put together: what its ledger counted under each name, and what of each
+//! name is held now. Nothing here knows how they are shown.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use fragcache::{Account, FragmentCache, FragmentKey, HeldEntry, Ledger};
+
+/// Most entries that are looked at for one page.
+const MOST_LOOKED_AT: usize = 200_000;
+
+/// What is held of some entries.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Held {
+    pub(crate) entries: u64,
+    pub(crate) bytes: u64,
+    /// Entries that would not be served, and leave when they are asked for or by size.
+    pub(crate) dead: u64,
+    /// Most variants of one key.
+    pub(crate) variants: usize,
+    pub(crate) oldest: Duration,
+}
+
+impl Held {
+    fn add(&mut self, entry: &HeldEntry) {
+        self.entries += 1;
+        self.bytes += entry.bytes as u64;
+        self.dead += u64::from(entry.miss.is_some());
+        self.variants = self.variants.max(entry.variants);
+        self.oldest = self.oldest.max(entry.age);
+    }
+}
+
+/// One name.
+#[derive(Debug, Clone)]
+pub(crate) struct Named {
+    pub(crate) key: FragmentKey,
+    pub(crate) label: String,
+    pub(crate) account: Account,
+    pub(crate) held: Held,
+}
+
+impl Named {
+    fn new(key: FragmentKey, account: Account) -> Self {
+        Self { label: key.to_string(), key, account, held: Held::default() }
+    }
+
+    /// What it is: fragments are all that there is so far.
+    pub(crate) fn kind(&self) -> &'static str {
+        "fragment"
+    }
+
+    /// By how much the time spent on renders is more than what was saved; zero if it is not.
+    pub(crate) fn loss(&self) -> Duration {
+        self.account.render_time.saturating_sub(self.account.saved())
+    }
+}
+
+/// All numbers of a cache.
+#[derive(Debug)]
+pub(crate) struct Figures {
+    pub(crate) named: Vec<Named>,
+    /// What happened under names without an account, and under all.
+    pub(crate) others: Account,
+    pub(crate) all: Account,
+    /// Of everything in the handle's namespace.
+    pub(crate) held: Held,
+    /// Whether every entry was looked at.
+    pub(crate) is_complete: bool,
+    /// Since 1970, and how long ago; `None` without a ledger.
+    pub(crate) since: Option<(Duration, Duration)>,
+}
+
+impl Figures {
+    pub(crate) fn of(cache: &FragmentCache) -> Self {
+        let ledger = cache.ledger();
+        let since = ledger.as_ref().map(|ledger| (ledger.since, ledger.covers));
+        let (accounts, others) = match ledger {
+            Some(Ledger { accounts, others, .. }) => (accounts, others),
+            None => (Vec::new(), Account::default()),
+        };
+        let mut all = others.clone();
+        accounts.iter().for_each(|account| all.add(account));
+        let named = accounts.into_iter().filter_map(|account| {
+            let key = account.key.clone()?;
+            Some((key.clone(), Named::new(key, account)))
+        });
+        let mut named: HashMap<FragmentKey, Named> = named.collect();
+        let mut held = Held::default();
+        let is_complete = look(cache, |entry| {
+            held.add(&entry);
+            let key = entry.key.bare();
+            let named = named.entry(key).or_insert_with_key(|key| {
+                let account = Account::default();
+                Named::new(key.clone(), account)
+            });
+            if named.account.template.is_none() {
+                named.account.template = entry.template.clone();
+                named.account.line = entry.line;
+            }
+            named.held.add(&entry);
+        });
+        Self { named: named.into_values().collect(), others, all, held, is_complete, since }
+    }
+}
+
+/// One name's entries, the largest first, and whether every entry was looked at.
+pub(crate) fn entries_of(cache: &FragmentCache, key: &FragmentKey) -> (Vec<HeldEntry>, bool) {
+    let mut found = Vec::new();
+    let is_complete = look(cache, |entry| {
+        if entry.key.bare() == *key {
+            found.push(entry);
+        }
+    });
+    found.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.key.cmp(&other.key)));
+    (found, is_complete)
+}
+
+/// Looks at the entries that are held; whether at all of them.
+fn look(cache: &FragmentCache, mut at: impl FnMut(HeldEntry)) -> bool {
+    let (mut cursor, mut count) = (None, 0);
+    while count < MOST_LOOKED_AT {
+        let page = cache.held(cursor);
+        count += page.entries.len();
+        page.entries.into_iter().for_each(&mut at);
+        cursor = page.next;
+        if cursor.is_none() {
+            return true;
+        }
+    }
+    false
+}

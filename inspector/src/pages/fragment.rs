@@ -1,0 +1,168 @@
+//! All of one name: its figures, its hour, its tags, its entries, and the buttons.
+
+use axum::http::StatusCode;
+use fragcache::{FragmentCache, HeldEntry};
+use minijinja::context;
+use minijinja::value::Serde;
+use serde::Serialize;
+
+use super::{Figure, counted, figure, fragments, frame, missing, rows, show};
+use crate::charts::Timeline;
+use crate::figures::{self, Figures, Named};
+use crate::fragments::{place, place_label};
+use crate::serve::{Answer, Visit};
+use crate::templates::for_templates;
+use crate::text;
+
+/// Entries on a page.
+const ENTRIES: usize = 50;
+
+/// Most namespaces among which a form lets choose.
+const PLACES: usize = 100;
+
+for_templates!(Entry);
+
+/// An entry as a row.
+#[derive(Debug, Clone, Serialize)]
+struct Entry {
+    key: String,
+    hex: String,
+    place: String,
+    namespaces: String,
+    bytes: String,
+    body: String,
+    variants: usize,
+    age: String,
+    left: String,
+    miss: Option<String>,
+}
+
+pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
+    let figures = Figures::of(cache);
+    let key = visit.query.key();
+    let named = key.and_then(|key| figures.named.iter().find(|named| named.key == key));
+    let Some(named) = named else { return missing(visit) };
+    let (all, _) = figures::entries_of(cache, &named.key);
+    let query = visit.query.get("entries").unwrap_or_default().trim().to_lowercase();
+    let found: Vec<&HeldEntry> = all.iter().filter(|entry| matches(entry, &query)).collect();
+    let (number, pages) = fragments::number(visit, found.len(), ENTRIES);
+    let hex = named.key.to_hex();
+    let link = |number: usize| {
+        let number = number.to_string();
+        visit.link("/fragment", name, &[("key", &hex), ("entries", &query), ("page", &number)])
+    };
+    let shown = found.iter().skip((number - 1) * ENTRIES).take(ENTRIES);
+    let account = &named.account;
+    let context = context! {
+        frame => frame(visit, name, &figures),
+        label => &*named.label,
+        kind => named.kind(),
+        place => rows::place(named),
+        is_unnamed => named.key.template().is_some(),
+        hex => &*hex,
+        tiles => head(named),
+        is_loss => account.costs_more_than_it_saves(),
+        wide => Timeline::new(&account.minutes, 720.0, 210.0),
+        narrow => Timeline::new(&account.minutes, 360.0, 210.0),
+        misses => counted(account.misses.iter().map(|(why, n)| (why.as_str(), n))),
+        bypasses => counted(account.bypasses.iter().map(|(why, n)| (why.as_str(), *n))),
+        refusals => counted(account.refusals.iter().map(|(why, n)| (why.as_str(), *n))),
+        facts => Serde(facts(named)),
+        tags => Serde(&account.tags),
+        places => Serde(places(&all)),
+        entries => shown.map(|entry| self::entry(entry)).collect::<Vec<_>>(),
+        entries_query => &*query,
+        found => text::count(found.len() as u64),
+        held => text::count(all.len() as u64),
+        number,
+        pages,
+        before => (number > 1).then(|| link(number - 1)),
+        after => (number < pages).then(|| link(number + 1)),
+    };
+    show(visit, StatusCode::OK, "fragment.html", context)
+}
+
+fn head(named: &Named) -> Vec<Figure> {
+    let (account, held) = (&named.account, &named.held);
+    let ratio = account.hit_ratio().map_or_else(|| "–".to_owned(), text::percent);
+    let idle = account.idle.map_or_else(
+        || "never served".to_owned(),
+        |idle| format!("last served {}", ago(&text::ago(idle))),
+    );
+    vec![
+        figure("Hit ratio", ratio, {
+            let missed = text::count(account.misses.total());
+            format!("{} served, {missed} missed", text::count(account.served()))
+        }),
+        figure("Render time saved", text::time(account.saved()), "estimated"),
+        Figure {
+            is_bad: account.costs_more_than_it_saves(),
+            ..figure("Render time spent", text::time(account.render_time), {
+                format!("{} renders", text::count(account.renders))
+            })
+        },
+        figure("One render", text::time(account.mean_render()), {
+            format!("longest {}", text::time(account.longest_render))
+        }),
+        figure("In memory", text::bytes(held.bytes), {
+            format!("{} entries", text::count(held.entries))
+        }),
+        figure("Oldest entry", text::whole(held.oldest), idle),
+    ]
+}
+
+fn ago(time: &str) -> String {
+    if time == "now" { time.to_owned() } else { format!("{time} ago") }
+}
+
+/// What is left to tell.
+fn facts(named: &Named) -> Vec<(&'static str, String)> {
+    let account = &named.account;
+    let facts = [
+        ("Served fresh", account.hits),
+        ("Served though expired", account.stale),
+        ("Served in place of an error", account.stood_in),
+        ("Received from another's render", account.waits),
+        ("Stored", account.stores),
+        ("Evicted to make room", account.evictions),
+        ("Deleted", account.deletions),
+        ("Repeated in one render", account.repeats),
+    ];
+    let facts = facts.map(|(name, number)| (name, text::count(number)));
+    let more = [
+        ("Bytes stored, all in all", text::bytes(account.stored_bytes)),
+        ("Last render", text::time(account.last_render)),
+        ("Most variants of one key", named.held.variants.to_string()),
+    ];
+    facts.into_iter().chain(more).collect()
+}
+
+fn matches(entry: &HeldEntry, query: &str) -> bool {
+    let namespaces = place_label(&entry.namespaces).to_lowercase();
+    entry.key.to_string().to_lowercase().contains(query) || namespaces.contains(query)
+}
+
+fn entry(entry: &HeldEntry) -> Entry {
+    Entry {
+        key: entry.key.to_string(),
+        hex: entry.key.to_hex(),
+        place: place(&entry.namespaces),
+        namespaces: place_label(&entry.namespaces),
+        bytes: text::bytes(entry.bytes as u64),
+        body: text::bytes(entry.body_bytes as u64),
+        variants: entry.variants,
+        age: text::whole(entry.age),
+        left: entry.left.map_or_else(|| "never".to_owned(), text::whole),
+        miss: entry.miss.map(|miss| miss.as_str().replace('_', " ")),
+    }
+}
+
+/// The namespaces that its entries lie in, for a form: what it carries and what people read.
+fn places(entries: &[HeldEntry]) -> Vec<(String, String)> {
+    let mut places: Vec<&[String]> = entries.iter().map(|entry| &*entry.namespaces).collect();
+    places.push(&[]);
+    places.sort_unstable();
+    places.dedup();
+    places.truncate(PLACES);
+    places.into_iter().map(|names| (place(names), place_label(names))).collect()
+}

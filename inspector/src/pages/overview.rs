@@ -1,0 +1,120 @@
+//! The first page: how it goes, in pictures, and what is worth a look.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use fragcache::FragmentCache;
+use minijinja::context;
+
+use super::rows::{self, Order};
+use super::{Figure, counted, figure, frame, show, store_figures};
+use crate::charts::{Tile, Timeline, Treemap, shade};
+use crate::figures::{Figures, Named};
+use crate::serve::{Answer, Visit};
+use crate::text;
+
+/// Most rectangles in the picture of bytes, and rows in a list of what is worth a look.
+const TILES: usize = 40;
+const ROWS: usize = 5;
+
+pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
+    let figures = Figures::of(cache);
+    let order = |word| rows::order(Some(word));
+    let top = |order: Order, keep: fn(&Named) -> bool, most: usize| {
+        let named = rows::sorted(&figures, order);
+        let named: Vec<&Named> = named.into_iter().filter(|n| keep(n)).take(most).collect();
+        rows::rows(visit, name, &named)
+    };
+    let section = |word: &'static str, keep| {
+        let order = order(word);
+        let link = visit.link("/fragments", name, &[("sort", word)]);
+        context! { word, title => order.title, link, rows => top(order, keep, ROWS) }
+    };
+    let tiles = tiles(visit, name, &figures);
+    let minutes = &figures.all.minutes;
+    let empty = figures.named.is_empty() && figures.all.lookups() == 0;
+    let context = context! {
+        frame => frame(visit, name, &figures),
+        empty,
+        tiles => head(cache, &figures),
+        store => store_figures(cache),
+        wide => Timeline::new(minutes, 720.0, 210.0),
+        narrow => Timeline::new(minutes, 360.0, 210.0),
+        misses => counted(figures.all.misses.iter().map(|(why, n)| (why.as_str(), n))),
+        times => top(order("saved"), |n| n.account.renders > 0, 8),
+        map_wide => Treemap::new(&tiles, 720.0, 300.0),
+        map_narrow => Treemap::new(&tiles, 360.0, 320.0),
+        biggest => section("bytes", |n| n.held.bytes > 0),
+        coldest => section("coldest", |n| n.held.entries > 0),
+        losses => section("loss", |n| n.account.costs_more_than_it_saves()),
+    };
+    show(visit, StatusCode::OK, "overview.html", context)
+}
+
+fn head(cache: &FragmentCache, figures: &Figures) -> Vec<Figure> {
+    let (all, stats) = (&figures.all, cache.stats());
+    let (mut served, mut missed) = (0, 0);
+    for minute in &all.minutes {
+        served += minute.served;
+        missed += minute.missed;
+    }
+    let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "–".to_owned(), text::percent);
+    #[allow(clippy::cast_precision_loss, reason = "a share")]
+    let hour = (served + missed > 0).then(|| served as f64 / (served + missed) as f64);
+    let lookups = text::count(served + missed);
+    vec![
+        figure("Hit ratio, last hour", ratio(hour), format!("{lookups} lookups")),
+        figure("Hit ratio, since the start", ratio(all.hit_ratio()), {
+            format!(
+                "{} served, {} missed",
+                text::count(all.served()),
+                text::count(all.misses.total())
+            )
+        }),
+        figure("Render time saved", text::time(saved(figures)), "estimated"),
+        figure("Render time spent", text::time(all.render_time), {
+            format!("{} renders", text::count(all.renders))
+        }),
+        figure("In memory", text::bytes(figures.held.bytes), {
+            format!("{} entries", text::count(figures.held.entries))
+        }),
+        Figure {
+            is_bad: stats.errors > 0,
+            ..figure("Failed renders", text::count(stats.errors), {
+                format!("{} under way, mode {}", stats.flights, cache.mode().as_str())
+            })
+        },
+    ]
+}
+
+/// The sum of what each name saved: their means differ, so the mean of all would be wrong.
+fn saved(figures: &Figures) -> Duration {
+    let names = figures.named.iter().map(|named| named.account.saved());
+    names.chain([figures.others.saved()]).sum()
+}
+
+fn tiles(visit: &Visit, cache: &str, figures: &Figures) -> Vec<Tile> {
+    let named = rows::sorted(figures, rows::order(Some("bytes")));
+    let (shown, rest) = named.split_at(named.len().min(TILES));
+    let mut tiles: Vec<Tile> = shown
+        .iter()
+        .map(|named| {
+            let ratio = named.account.hit_ratio();
+            let told = ratio.map_or_else(|| "no lookup".to_owned(), text::percent);
+            let bytes = text::bytes(named.held.bytes);
+            Tile {
+                size: named.held.bytes,
+                label: named.label.clone(),
+                title: format!("{}: {bytes}, hit ratio {told}", named.label),
+                figure: bytes,
+                shade: shade(ratio),
+                link: Some(rows::link(visit, cache, named)),
+            }
+        })
+        .collect();
+    let size: u64 = rest.iter().map(|named| named.held.bytes).sum();
+    let (label, bytes) = (format!("{} more", rest.len()), text::bytes(size));
+    let title = format!("{label}: {bytes}");
+    tiles.push(Tile { size, label, figure: bytes, title, shade: "none", link: None });
+    tiles
+}

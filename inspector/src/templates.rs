@@ -1,0 +1,57 @@
+//! The pages' templates, which are part of the program. Everything that they print is escaped.
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{AutoEscape, Environment, UndefinedBehavior};
+
+/// Makes these types values of a template.
+macro_rules! for_templates {
+    ($($name:ty),+ $(,)?) => {
+        $(
+            impl From<$name> for minijinja::Value {
+                fn from(value: $name) -> Self {
+                    Self::from(minijinja::value::Serde(value))
+                }
+            }
+        )+
+    };
+}
+
+pub(crate) use for_templates;
+
+/// Name and source of each.
+const TEMPLATES: [(&str, &str); 6] = [
+    ("frame.html", include_str!("../templates/frame.html")),
+    ("parts.html", include_str!("../templates/parts.html")),
+    ("overview.html", include_str!("../templates/overview.html")),
+    ("fragments.html", include_str!("../templates/fragments.html")),
+    ("fragment.html", include_str!("../templates/fragment.html")),
+    ("missing.html", include_str!("../templates/missing.html")),
+];
+
+/// An environment with all templates.
+pub(crate) fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
+        environment.set_syntax(syntax);
+    }
+    for (name, source) in TEMPLATES {
+        // One that does not parse is missing when its page is asked for; a test asks for each.
+        let _ = environment.add_template(name, source);
+    }
+    environment
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_parses() {
+        for (name, source) in TEMPLATES {
+            let mut fresh = environment();
+            fresh.add_template(name, source).unwrap();
+        }
+    }
+}
