@@ -2,6 +2,7 @@
 //! happens under load and on bad input.
 
 mod deletion;
+mod far;
 mod flight;
 mod headers;
 mod layers;
