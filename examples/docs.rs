@@ -30,4 +30,5 @@ pages! {
     tags: "../docs/tags.md",
     templates: "../docs/templates.md",
     testing: "../docs/testing.md",
+    views: "../docs/views.md",
 }
