@@ -1,16 +1,18 @@
 //! What a cache holds in the memory of this process, for whoever wants to look: a copy, some entries
 //! at a time. What is in a store behind it is listed by `admin`.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
-use crate::key::{self, FragmentKey};
+use crate::entry::Body;
+use crate::key::{self, FragmentKey, KeyKind};
 use crate::near::{Listed, Near, Place};
 use crate::observe::MissReason;
 
 /// Some of the entries in a process's memory.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct HeldPage {
     /// The entries.
@@ -23,8 +25,9 @@ pub struct HeldPage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HeldCursor(Place);
 
-/// An entry in a process's memory: one variant of a fragment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An entry in a process's memory: one variant of a fragment, a value, a function's result or a
+/// response.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct HeldEntry {
     /// The key in its namespace.
@@ -39,7 +42,7 @@ pub struct HeldEntry {
     pub variants: usize,
     /// What it takes in memory, in bytes, overhead included.
     pub bytes: usize,
-    /// The length of its markup in bytes.
+    /// The length of its body in bytes: of markup as it is, else as a store keeps it.
     pub body_bytes: usize,
     /// The time since it was stored in this process, in whole seconds.
     pub age: Duration,
@@ -47,6 +50,45 @@ pub struct HeldEntry {
     pub left: Option<Duration>,
     /// Why it would not be served; `None` if it would, or if only a store behind the cache can tell.
     pub miss: Option<MissReason>,
+    body: Body,
+}
+
+impl HeldEntry {
+    /// What it holds, if that is text: markup, or a value or a result that is a string. Whoever shows
+    /// it in a page escapes it.
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// cache.render(&Fragment::new(fragment_key!("row")), || "<td>")?;
+    /// let first = cache.held(None);
+    /// let mut pages = std::iter::successors(Some(first), |page| Some(cache.held(Some(page.next?))));
+    /// let entry = pages.find_map(|page| page.entries.into_iter().next()).unwrap();
+    /// assert_eq!(entry.text(), Some("<td>"));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn text(&self) -> Option<&str> {
+        match self.key.kind() {
+            KeyKind::Fragment => Some(self.body.as_str()),
+            #[cfg(feature = "values")]
+            KeyKind::Value | KeyKind::Function => crate::values::codec::text(&self.body),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for HeldEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not its body: that may be anybody's.
+        f.debug_struct("HeldEntry")
+            .field("key", &self.key)
+            .field("namespaces", &self.namespaces)
+            .field("bytes", &self.bytes)
+            .field("age", &self.age)
+            .field("miss", &self.miss)
+            .finish_non_exhaustive()
+    }
 }
 
 impl FragmentCache {
@@ -96,10 +138,11 @@ impl FragmentCache {
             line: place.map_or(0, |(_, line)| line),
             variants: listed.variants,
             bytes: listed.bytes + listed.key.len(),
-            body_bytes: entry.body.as_str().len(),
+            body_bytes: entry.body.as_bytes().len(),
             age: Duration::from_secs(now.since(stored).as_secs()),
             left: (entry.expires != Moment::NEVER).then(|| entry.expires.since(now)),
             miss: near.why_not(listed, self.fresh(), &|| self.recent()),
+            body: entry.body.clone(),
         }
     }
 }

@@ -50,6 +50,12 @@ impl Books {
     /// `origin`, if there is one.
     pub(crate) fn note(&self, kind: EventKind, key: &[u8], origin: Option<&Origin>, now: Moment) {
         let name = key::bare_name(key);
+        if kind == EventKind::Deleted {
+            // Whoever deletes what was never asked for opens no account.
+            let hash = self.hasher.key(name);
+            let found = find(&self.shard(hash).read(), hash, name);
+            return found.flatten().as_deref().unwrap_or(&self.others).note(kind, now);
+        }
         if !name.is_empty() {
             return self.with(name, origin, |row| row.note(kind, now));
         }
@@ -75,24 +81,25 @@ impl Books {
 
     fn with(&self, name: &[u8], origin: Option<&Origin>, note: impl FnOnce(&Row)) {
         let hash = self.hasher.key(name);
-        // The map inside a shard uses the low bits, so the shard takes high ones.
-        let shard = &self.shards[(hash >> 48) as usize % SHARDS];
-        let known = |shard: &Shard| {
-            shard.get(&hash).map(|(known, row)| (**known == *name).then(|| Arc::clone(row)))
-        };
-        let found = known(&shard.read());
+        let shard = self.shard(hash);
+        let found = find(&shard.read(), hash, name);
         let row = match found {
             Some(found) => found,
             None if name.len() > MAX_NAME_BYTES || self.is_full() => None,
             None => {
                 let mut shard = shard.write();
-                match known(&shard) {
+                match find(&shard, hash, name) {
                     Some(found) => found,
                     None => self.open(&mut shard, hash, name, origin),
                 }
             }
         };
         note(row.as_deref().unwrap_or(&self.others));
+    }
+
+    fn shard(&self, hash: u64) -> &RwLock<Shard> {
+        // The map inside a shard uses the low bits, so the shard takes high ones.
+        &self.shards[(hash >> 48) as usize % SHARDS]
     }
 
     fn is_full(&self) -> bool {
@@ -127,4 +134,9 @@ impl Books {
         let others: Account = self.others.read(now);
         Ledger { accounts, others, since: self.since, covers: now.since(self.opened) }
     }
+}
+
+/// What stands under a hash: nothing, another name, or the row of this one.
+fn find(shard: &Shard, hash: u64, name: &[u8]) -> Option<Option<Arc<Row>>> {
+    shard.get(&hash).map(|(known, row)| (**known == *name).then(|| Arc::clone(row)))
 }
