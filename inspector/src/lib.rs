@@ -21,10 +21,10 @@
 #![forbid(unsafe_code)]
 
 mod acts;
+mod addresses;
 mod charts;
 mod figures;
 mod forms;
-mod fragments;
 mod inspector;
 mod pages;
 mod serve;

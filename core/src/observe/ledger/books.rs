@@ -10,7 +10,7 @@ use crate::clock::{Clock, Moment};
 use crate::entry::Origin;
 use crate::hash::{BuildIdentityHasher, KeyHasher};
 use crate::key::{self, FragmentKey};
-use crate::observe::EventKind;
+use crate::observe::{EventKind, MissReason};
 use crate::sync::{AtomicU64, Ordering, RwLock};
 
 const SHARDS: usize = 16;
@@ -55,6 +55,10 @@ impl Books {
             let hash = self.hasher.key(name);
             let found = find(&self.shard(hash).read(), hash, name);
             return found.flatten().as_deref().unwrap_or(&self.others).note(kind, now);
+        }
+        // Setting a value is no lookup.
+        if name.first() == Some(&key::VALUE) && kind == EventKind::Miss(MissReason::Refresh) {
+            return;
         }
         if !name.is_empty() {
             return self.with(name, origin, |row| row.note(kind, now));

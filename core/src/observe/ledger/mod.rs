@@ -77,7 +77,7 @@ pub struct Account {
     pub last_render: Duration,
     /// How long ago a body was last served from the cache; `None` if none was.
     pub idle: Option<Duration>,
-    /// Tags that were last declared for it, the last one first; at most 16, cut at 64 bytes.
+    /// Tags that were last declared for it, the last one first; at most 16.
     pub tags: Vec<String>,
     /// The last [`MINUTES`] minutes, the present one last.
     pub minutes: Vec<Minute>,

@@ -11,9 +11,9 @@ use crate::key::FragmentKey;
 use crate::observe::{BypassReason, EventKind, MissReason, Misses, RefusalReason};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
-/// Most tags of a name that are remembered, and most bytes of each.
+/// Most tags of a name that are remembered. Each is as long as a tag may be, at most: whoever
+/// invalidates one needs all of it.
 const MAX_TAGS: usize = 16;
-const MAX_TAG_TEXT: usize = 64;
 
 /// What is counted under one name.
 #[derive(Debug)]
@@ -122,11 +122,9 @@ impl Row {
     }
 
     pub(super) fn tag(&self, tag: &str) {
-        let end = (0..=tag.len().min(MAX_TAG_TEXT)).rev().find(|&at| tag.is_char_boundary(at));
-        let text = &tag[..end.unwrap_or(0)];
         let mut tags = self.tags.lock();
-        let known = tags.iter().position(|known| **known == *text);
-        let tag = known.and_then(|at| tags.remove(at)).unwrap_or_else(|| text.into());
+        let known = tags.iter().position(|known| **known == *tag);
+        let tag = known.and_then(|at| tags.remove(at)).unwrap_or_else(|| tag.into());
         tags.push_front(tag);
         tags.truncate(MAX_TAGS);
     }
