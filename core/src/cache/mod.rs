@@ -21,7 +21,7 @@ use crate::fresh::{Freshness, Label};
 use crate::hash::KeyHasher;
 use crate::key::{self, FragmentKey};
 use crate::near::{Limits, Near, Probe, Trust};
-use crate::observe::{Books, Counters, Event, EventKind, Observer};
+use crate::observe::{Books, Counters, Event, EventKind, Observer, Row};
 use crate::point::{ReadPoint, Since};
 use crate::policy::{Mode, Policy};
 use crate::protection::Protections;
@@ -299,7 +299,12 @@ impl FragmentCache {
         }
     }
 
-    /// Tells of a hit that nobody but the ledger wants to know of.
+    /// Where the ledger counts what happens under a key, if there is one and it has room.
+    pub(crate) fn row(&self, key: &[u8], origin: &Origin) -> Option<Arc<Row>> {
+        self.shared.books.as_ref()?.row(key, origin)
+    }
+
+    /// Tells the ledger of a hit on an entry that has no row of its own.
     pub(crate) fn note_quick_hit(&self, key: &[u8]) {
         if let Some(books) = &self.shared.books {
             books.note(EventKind::Hit, key, None, self.recent());

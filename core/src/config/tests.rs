@@ -45,7 +45,7 @@ fn stores() -> Stores {
 }
 
 /// A value for every setting that has one, other than its default.
-const VALUES: [(&str, &str); 44] = [
+const VALUES: [(&str, &str); 45] = [
     ("type", "'nowhere'"),
     ("default_timeout", "'7m'"),
     ("max_bytes", "'7MiB'"),
@@ -58,6 +58,7 @@ const VALUES: [(&str, &str); 44] = [
     ("jitter", "0.25"),
     ("early_refresh", "1"),
     ("replica_lag", "0.5"),
+    ("ledger", "7"),
     ("policy", ""),
     ("policy.bad_arguments", "'uncached'"),
     ("policy.repeated_unnamed_is_error", "true"),

@@ -275,6 +275,7 @@ impl Far {
             read: read.mark,
             expires,
             terms: Some(Arc::new(terms)),
+            row: None,
         })
     }
 }

@@ -166,7 +166,9 @@ impl Frame {
             far.give_up(fill);
         }
         let origin = Arc::clone(&self.origin);
-        let entry = Entry { body, origin, read, expires, terms: terms.beside(read, expires) };
+        let terms = terms.beside(read, expires);
+        let row = cache.row(&self.key, &origin);
+        let entry = Entry { body, origin, read, expires, terms, row };
         let probe = Probe { hash: self.hash, key: &self.key };
         let near = cache.near().filter(|near| near.fits(probe, &entry));
         if near.is_none() && cache.far().is_none() {

@@ -83,11 +83,20 @@ impl Books {
         });
     }
 
+    /// The row of a key's name; `None` if it is among the others.
+    pub(crate) fn row(&self, key: &[u8], origin: &Origin) -> Option<Arc<Row>> {
+        self.own_row(key::bare_name(key), Some(origin))
+    }
+
     fn with(&self, name: &[u8], origin: Option<&Origin>, note: impl FnOnce(&Row)) {
+        note(self.own_row(name, origin).as_deref().unwrap_or(&self.others));
+    }
+
+    fn own_row(&self, name: &[u8], origin: Option<&Origin>) -> Option<Arc<Row>> {
         let hash = self.hasher.key(name);
         let shard = self.shard(hash);
         let found = find(&shard.read(), hash, name);
-        let row = match found {
+        match found {
             Some(found) => found,
             None if name.len() > MAX_NAME_BYTES || self.is_full() => None,
             None => {
@@ -97,8 +106,7 @@ impl Books {
                     None => self.open(&mut shard, hash, name, origin),
                 }
             }
-        };
-        note(row.as_deref().unwrap_or(&self.others));
+        }
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Shard> {

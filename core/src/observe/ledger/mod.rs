@@ -12,6 +12,7 @@ use crate::key::FragmentKey;
 
 pub(crate) use books::Books;
 pub use ring::MINUTES;
+pub(crate) use row::Row;
 
 /// The figures of one cache in this process, for each name, since the cache was made. See
 /// [`FragmentCache::ledger`](crate::FragmentCache::ledger).

@@ -17,7 +17,7 @@ const MAX_TAGS: usize = 16;
 
 /// What is counted under one name.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
     key: Option<FragmentKey>,
     template: Option<Box<str>>,
     line: u32,
@@ -81,7 +81,7 @@ impl Row {
 
     pub(super) fn note(&self, kind: EventKind, now: Moment) {
         match kind {
-            EventKind::Hit => self.serve(&self.hits, now),
+            EventKind::Hit => self.hit(now),
             EventKind::Stale(_) => self.serve(&self.stale, now),
             EventKind::StoodIn => add(&self.stood_in, 1),
             EventKind::Waited(_) => add(&self.waits, 1),
@@ -100,6 +100,11 @@ impl Row {
             EventKind::Repeated => add(&self.repeats, 1),
             EventKind::Invalidated | EventKind::Warned | EventKind::Fault(_) => {}
         }
+    }
+
+    /// A fresh body was served.
+    pub(crate) fn hit(&self, now: Moment) {
+        self.serve(&self.hits, now);
     }
 
     fn serve(&self, counter: &AtomicU64, now: Moment) {
