@@ -44,7 +44,7 @@ pub struct HeldEntry {
     pub bytes: usize,
     /// The length of its body in bytes: of markup as it is, else as a store keeps it.
     pub body_bytes: usize,
-    /// The time since it was stored in this process, in whole seconds.
+    /// The time since it was stored in this process, in whole seconds, less than half a year.
     pub age: Duration,
     /// The time until it expires, zero if it has; `None` for never.
     pub left: Option<Duration>,
@@ -130,7 +130,6 @@ impl FragmentCache {
         let (now, entry) = (self.recent(), &listed.entry);
         let names = key::namespaces(&listed.key).map(|(name, _)| name.to_owned());
         let place = entry.origin.place();
-        let stored = Moment::START.saturating_after(Duration::from_secs(listed.stored));
         HeldEntry {
             key: FragmentKey::from_encoded(key::without_namespaces(&listed.key)),
             namespaces: names.skip(key::namespaces(self.prefix()).count()).collect(),
@@ -139,10 +138,42 @@ impl FragmentCache {
             variants: listed.variants,
             bytes: listed.bytes + listed.key.len(),
             body_bytes: entry.body.as_bytes().len(),
-            age: Duration::from_secs(now.since(stored).as_secs()),
+            age: Duration::from_secs(age(listed.stored, now)),
             left: (entry.expires != Moment::NEVER).then(|| entry.expires.since(now)),
             miss: near.why_not(listed, self.fresh(), &|| self.recent()),
             body: entry.body.clone(),
+        }
+    }
+}
+
+/// The seconds between a second of the clock, modulo 2²⁴, and now.
+fn age([low, middle, high]: [u8; 3], now: Moment) -> u64 {
+    let stored = u64::from(u32::from_le_bytes([low, middle, high, 0]));
+    let age = now.since(Moment::START).as_secs().wrapping_sub(stored) & 0xff_ffff;
+    // The coarse clock may be a second behind the one that was read then.
+    if age == 0xff_ffff { 0 } else { age }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_right_where_the_seconds_begin_anew() {
+        let age = |stored: u64, now: u64| {
+            let [stored @ .., _, _, _, _, _] = stored.to_le_bytes();
+            age(stored, Moment::START.saturating_after(Duration::from_secs(now)))
+        };
+        let most = 1 << 24;
+        for (stored, now, wanted) in [
+            (0, 0, 0),
+            (7, 6, 0),
+            (most, most - 1, 0),
+            (5, 65, 60),
+            (most - 1, most + 9, 10),
+            (3 * most + 2, 3 * most + 3602, 3600),
+        ] {
+            assert_eq!(age(stored, now), wanted, "{stored} {now}");
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::fresh::{Freshness, Label};
 use crate::hash::KeyHasher;
 use crate::key::{self, FragmentKey};
 use crate::near::{Limits, Near, Probe, Trust};
-use crate::observe::{Books, Counters, Event, EventKind, Observer, Row};
+use crate::observe::{Books, Counters, Event, EventKind, Observer};
 use crate::point::{ReadPoint, Since};
 use crate::policy::{Mode, Policy};
 use crate::protection::Protections;
@@ -299,9 +299,11 @@ impl FragmentCache {
         }
     }
 
-    /// Where the ledger counts what happens under a key, if there is one and it has room.
-    pub(crate) fn row(&self, key: &[u8], origin: &Origin) -> Option<Arc<Row>> {
-        self.shared.books.as_ref()?.row(key, origin)
+    /// The origin for an entry of this key: one that says where its hits count, if there is a ledger
+    /// and it has room.
+    pub(crate) fn counted(&self, key: &[u8], origin: &Arc<Origin>) -> Arc<Origin> {
+        let counted = self.shared.books.as_ref().and_then(|books| books.counted(key, origin));
+        counted.unwrap_or_else(|| Arc::clone(origin))
     }
 
     /// Tells the ledger of a hit on an entry that has no row of its own.

@@ -17,7 +17,6 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::fresh::{Dependencies, Sequence};
 use crate::hash::Version;
-use crate::observe::Row;
 
 /// The bytes of an encoded key. Up to 16 of them need no allocation of their own.
 pub(crate) type KeyBytes = smallvec::SmallVec<[u8; 16]>;
@@ -31,9 +30,6 @@ pub(crate) struct Entry {
     pub(crate) read: Sequence,
     pub(crate) expires: Moment,
     pub(crate) terms: Option<Arc<Terms>>,
-    /// Where its hits count, so that a hit need not look for it; `None` without a ledger, and for a
-    /// name that has no account.
-    pub(crate) row: Option<Arc<Row>>,
 }
 
 /// What the allocations of an entry's terms and dependencies cost beside what is in them.

@@ -275,7 +275,6 @@ impl Far {
             read: read.mark,
             expires,
             terms: Some(Arc::new(terms)),
-            row: None,
         })
     }
 }

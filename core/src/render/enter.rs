@@ -113,7 +113,7 @@ impl FragmentCache {
             now
         };
         let on_entry = |entry: &Entry| {
-            let counts = entry.row.as_deref().filter(|_| !told);
+            let counts = entry.origin.row.as_deref().filter(|_| !told);
             counts.into_iter().for_each(|row| row.hit(now()));
             (on_hit(entry), told.then(|| entry.clone()), counts.is_some())
         };

@@ -83,9 +83,9 @@ impl Books {
         });
     }
 
-    /// The row of a key's name; `None` if it is among the others.
-    pub(crate) fn row(&self, key: &[u8], origin: &Origin) -> Option<Arc<Row>> {
-        self.own_row(key::bare_name(key), Some(origin))
+    /// This origin with the row of the key's name; `None` if that is among the others.
+    pub(crate) fn counted(&self, key: &[u8], origin: &Origin) -> Option<Arc<Origin>> {
+        Some(Row::counted(&self.own_row(key::bare_name(key), Some(origin))?, origin))
     }
 
     fn with(&self, name: &[u8], origin: Option<&Origin>, note: impl FnOnce(&Row)) {

@@ -2,11 +2,13 @@
 //! a reader may see a lookup whose render it does not see yet.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::ring::Ring;
 use super::{Account, MINUTES};
 use crate::clock::Moment;
+use crate::entry::Origin;
 use crate::key::FragmentKey;
 use crate::observe::{BypassReason, EventKind, MissReason, Misses, RefusalReason};
 use crate::sync::{AtomicU64, Mutex, Ordering};
@@ -14,6 +16,9 @@ use crate::sync::{AtomicU64, Mutex, Ordering};
 /// Most tags of a name that are remembered. Each is as long as a tag may be, at most: whoever
 /// invalidates one needs all of it.
 const MAX_TAGS: usize = 16;
+
+/// Most origins of a name that its entries share; beyond it each has one of its own.
+const MAX_ORIGINS: usize = 64;
 
 /// What is counted under one name.
 #[derive(Debug)]
@@ -41,6 +46,8 @@ pub(crate) struct Row {
     last_served: AtomicU64,
     ring: Ring,
     tags: Mutex<VecDeque<Box<str>>>,
+    /// The origins of entries that count here.
+    origins: Mutex<Vec<Weak<Origin>>>,
 }
 
 fn zeros<const N: usize>() -> [AtomicU64; N] {
@@ -76,6 +83,7 @@ impl Row {
             last_served: AtomicU64::new(0),
             ring: Ring::default(),
             tags: Mutex::new(VecDeque::new()),
+            origins: Mutex::new(Vec::new()),
         }
     }
 
@@ -100,6 +108,21 @@ impl Row {
             EventKind::Repeated => add(&self.repeats, 1),
             EventKind::Invalidated | EventKind::Warned | EventKind::Fault(_) => {}
         }
+    }
+
+    /// This origin, for entries whose hits count here; shared by all of them.
+    pub(super) fn counted(this: &Arc<Self>, origin: &Origin) -> Arc<Origin> {
+        let mut origins = this.origins.lock();
+        let found = origins.iter().filter_map(Weak::upgrade).find(|known| known.is_same(origin));
+        if let Some(found) = found {
+            return found;
+        }
+        origins.retain(|known| known.strong_count() > 0);
+        let counted = Arc::new(origin.counted_in(Arc::clone(this)));
+        if origins.len() < MAX_ORIGINS {
+            origins.push(Arc::downgrade(&counted));
+        }
+        counted
     }
 
     /// A fresh body was served.
