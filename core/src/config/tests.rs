@@ -106,8 +106,8 @@ fn settings() -> Vec<String> {
     for (table, names) in TABLES {
         for name in names {
             let name = name.trim_start_matches("r#");
-            let is_table =
-                table.is_empty() && (name == "store" || TABLES.iter().any(|t| t.0 == name));
+            let is_table = table.is_empty()
+                && (["store", "caches"].contains(&name) || TABLES.iter().any(|t| t.0 == name));
             if !is_table {
                 all.push(if table.is_empty() {
                     name.to_owned()
