@@ -1,15 +1,20 @@
 //! What the pages show, and what they never do: markup from a name, anything from elsewhere.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use axum::routing::get;
+use fragcache::engine::view_key;
 use fragcache::testing::MemoryStore;
 use fragcache::{FarLevel, FragmentCache, FragmentKey, Function, fragment_key, fragment_key_at};
 use fragcache_inspector::Inspector;
+use fragcache_tower::Cached;
 
-use crate::support::{STAFF, mounted, rig, send};
+use crate::support::{STAFF, form, mounted, rig, send};
 
 const EVIL: &str = "<script>alert(1)</script>\"'&";
 
@@ -224,6 +229,41 @@ async fn kinds_are_told_apart_and_their_text_is_shown_escaped() {
     assert_eq!(function.matches("<pre").count(), 1, "{function}");
     assert!(function.contains(&shown("&lt;script&gt;")) && function.contains("2 runs"));
     assert!(!(value + &number + &function + &overview).contains("<script"));
+}
+
+#[tokio::test]
+async fn a_response_is_shown_and_made_again_once_it_is_deleted() {
+    let cache = FragmentCache::builder().ledger(10).build().unwrap();
+    let made = Arc::new(AtomicUsize::new(0));
+    let handler = {
+        let made = Arc::clone(&made);
+        move || async move { format!("response {}", made.fetch_add(1, Ordering::Relaxed) + 1) }
+    };
+    let film = Cached::new(&cache, "film").expires_after(Duration::from_secs(60));
+    let app = mounted(Inspector::new("shop", cache.clone()))
+        .route("/film/{id}", get(handler).layer(film));
+    let ask = async |path: &str| {
+        let request = Request::get(path).header(STAFF, "yes").body(Body::empty()).unwrap();
+        send(&app, request).await
+    };
+    for path in ["/film/7", "/film/7", "/film/8?q=%3Cb%3E"] {
+        ask(path).await;
+    }
+    let page = format!("/inspector/name?key={}", view_key("film", "").bare().to_hex());
+    let got = ask(&page).await;
+    let body = got.unslashed();
+    for text in
+        ["<small>view</small>", "1 served, 2 missed", "film(/film/7", "2 responses", "of this view"]
+    {
+        assert!(body.contains(text), "{text} in {body}");
+    }
+    assert!(!body.contains("<pre") && !body.contains("<b>"), "its bytes are counted");
+
+    let fields = [("token", &*got.field("token")), ("key", &*view_key("film", "").bare().to_hex())];
+    let pressed = send(&app, form("/inspector/delete-name", &got.cookie(), &fields)).await;
+    assert_eq!(pressed.status, StatusCode::SEE_OTHER);
+    assert_eq!(ask("/film/7").await.body, "response 3");
+    assert_eq!(made.load(Ordering::Relaxed), 3);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use fragcache::engine::view_key;
 use fragcache::testing::{ManualClock, MemoryStore};
 use fragcache::{FarLevel, Fragment, FragmentCache, FragmentKey, Function, Keep, fragment_key};
 use fragcache_inspector::Inspector;
@@ -14,10 +15,8 @@ use crate::browser::{picture, served};
 const STARS: Function = Function::new("shop::reviews::average_stars");
 const BALANCE: Function = Function::new("shop::accounts::Account::balance");
 
-/// A response's key, for want of one who makes responses here.
 fn view(path: &str) -> FragmentKey {
-    let key = fragment_key!("shop::product", path);
-    FragmentKey::from_hex(&format!("77{}", &key.to_hex()[2..])).unwrap()
+    view_key("shop::product", path)
 }
 
 /// An hour of a shop.
