@@ -55,14 +55,15 @@ fn ledger() {
     let caches = || [FragmentCache::in_memory(), with_ledger()];
     let [without, with] = caches().map(|cache| from_rust(cache)());
     let [without, with] = alternate([&without, &with]);
-    let of = |series: Series| series.map(|page| page / ROWS as f64);
-    ledger_row("from Rust", of(without), of(with));
+    let of = |series: &Series| series.map(|page| page / ROWS as f64);
+    ledger_row("from Rust", &of(&without), &of(&with));
     for engine in [Engine::MiniJinja, Engine::Tera] {
         let empty = page(engine, Kind::W2, Form::Empty);
         let [without, with] =
             caches().map(|cache| page_of(cache, engine, Kind::W2, Form::Cached("300")));
         let [empty, without, with] = alternate([&empty, &without, &with]);
-        ledger_row(&format!("{engine:?}"), without.over(&empty, ROWS), with.over(&empty, ROWS));
+        let [without, with] = [without, with].map(|series| series.over(&empty, ROWS));
+        ledger_row(&format!("{engine:?}"), &without, &with);
     }
     // Both count under one name: the worst case.
     let [without, with] = caches().map(from_rust);
@@ -79,8 +80,8 @@ fn with_ledger() -> FragmentCache {
     FragmentCache::builder().ledger(1000).build().expect("defaults")
 }
 
-fn ledger_row(name: &str, without: Series, with: Series) {
-    let ratio = with.ratio(&without).figure();
+fn ledger_row(name: &str, without: &Series, with: &Series) {
+    let ratio = with.ratio(without).figure();
     let met = verdict(ratio.median <= 1.2);
     println!(
         "| {name} | {:.0} | {:.0} | {ratio:.2} | 1.2 | {met} |",

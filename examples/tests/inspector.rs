@@ -120,7 +120,7 @@ async fn a_fragment_that_staff_deletes_is_rendered_again_and_nothing_else_is() {
         assert!(page.contains("Deleted."), "{page}");
 
         assert_eq!(get(&app, "/", None).await.2, home, "{engine}");
-        let rendered: Vec<_> = log.take().into_iter().map(|seen| seen.key.to_string()).collect();
+        let rendered: Vec<_> = log.take().into_iter().map(|seen| seen.key).collect();
         assert!(rendered.contains(&"sidebar(1)".to_owned()), "{rendered:?}");
         assert!(!rendered.contains(&"grid".to_owned()), "{rendered:?}");
     }

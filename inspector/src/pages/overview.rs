@@ -130,7 +130,16 @@ fn caches(visit: &Visit, here: &str) -> Vec<Sum> {
     let sums = caches.map(|(name, cache)| {
         let stats = cache.stats();
         let mut account = Account::default();
-        (account.hits, account.stale, account.misses) = (stats.hits, stats.stale, stats.misses);
+        match cache.ledger() {
+            Some(ledger) => {
+                let accounts = ledger.accounts.iter().chain([&ledger.others]);
+                accounts.for_each(|one| account.add(one));
+            }
+            None => {
+                (account.hits, account.stale, account.misses) =
+                    (stats.hits, stats.stale, stats.misses);
+            }
+        }
         let sum = sum(name, visit.link("/", name, &[]), &account, (stats.bytes, stats.entries));
         Sum { is_here: name == here, ..sum }
     });
