@@ -16,6 +16,7 @@ pages! {
     config: "../docs/config.md",
     deleting: "../docs/deleting.md",
     files: "../docs/files.md",
+    inspector: "../docs/inspector.md",
     keys: "../docs/keys.md",
     nesting: "../docs/nesting.md",
     observing: "../docs/observing.md",

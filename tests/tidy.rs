@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::support::fixtures;
 
-const PACKAGES: [&str; 6] = ["core", "minijinja-ext", "tera-ext", "tower-ext", "cli", "servers"];
+const PACKAGES: [&str; 7] =
+    ["core", "minijinja-ext", "tera-ext", "tower-ext", "cli", "servers", "inspector"];
 const MOST_LINES: usize = 500;
 
 fn root() -> PathBuf {
@@ -127,6 +128,7 @@ fn the_pages_name_no_file_that_is_gone() {
         "docs/config.md",
         "docs/deleting.md",
         "docs/files.md",
+        "docs/inspector.md",
         "docs/keys.md",
         "docs/nesting.md",
         "docs/observing.md",

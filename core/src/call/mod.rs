@@ -268,15 +268,9 @@ impl FragmentCache {
     pub fn delete_memoized(&self, calls: impl Into<Calls>) -> Result<Deletion, Error> {
         match calls.into().0 {
             Ok(Act::Key(key)) => self.delete(&key),
+            Ok(Act::Name(key)) => self.delete_name_of(&key),
             Ok(act) => {
                 let mut batch = self.batch();
-                // A method's name is that of a function called so.
-                if let Act::Name(key) = &act
-                    && let Some((_, name)) = key.as_bytes().split_first()
-                {
-                    let method = [&[METHOD], name].concat();
-                    batch.acts.push(Act::Name(FragmentKey::from_encoded(&method)));
-                }
                 batch.acts.push(act);
                 batch.apply()
             }

@@ -166,7 +166,7 @@ fn unless_refresh_version_source_and_veto_do_what_they_say() {
     let second = f.run(&cache, &call.clone().refresh(true));
     assert_eq!(f.run(&cache, &call), second);
     assert_ne!(f.run(&cache, &call.clone().version(2)), second);
-    assert_ne!(f.run(&cache, &call.clone().source(1)), f.run(&cache, &call.clone().source(2)));
+    assert_ne!(f.run(&cache, &call.clone().source(1)), f.run(&cache, &call.source(2)));
     let vetoed = ROLE.call().arg("vetoed");
     let run = || {
         cache.memoize(&vetoed, || {
@@ -253,6 +253,7 @@ mod tasks {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
+    #[allow(clippy::unwrap_used, reason = "a test that has no runtime fails")]
     fn with_time<T>(future: impl Future<Output = T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
