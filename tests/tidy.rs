@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::support::fixtures;
 
-const PACKAGES: [&str; 5] = ["core", "minijinja-ext", "tera-ext", "cli", "servers"];
+const PACKAGES: [&str; 6] = ["core", "macros", "minijinja-ext", "tera-ext", "cli", "servers"];
 const MOST_LINES: usize = 500;
 
 fn root() -> PathBuf {

@@ -1,0 +1,508 @@
+//! `#[memoize]`: a function that asks a cache first, and its handles. What a call goes through is
+//! fragcache's; here it is only written down.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Error, Expr, FnArg, GenericParam, Pat, ReceiverKind, Signature, Type};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::function::{Argument, Function, first_of, has_reference, is_called, is_lint, mentions};
+use crate::options::{List, Memoize};
+use crate::time;
+
+/// The function that asks the cache, and what stands beside it.
+pub(crate) fn expand(options: &Memoize, function: &Function) -> syn::Result<TokenStream> {
+    function.check("memoize")?;
+    let memo = Memo::new(options, function)?;
+    let asks = memo.function()?;
+    let handles = if options.no_handles.is_some() { TokenStream::new() } else { memo.handles() };
+    Ok(quote!(#asks #handles))
+}
+
+/// What is known of a memoized function.
+struct Memo<'a> {
+    options: &'a Memoize,
+    function: &'a Function,
+    cache: &'a Expr,
+    /// All but `self`.
+    arguments: Vec<Argument>,
+    /// Those that are part of the key.
+    varies: Vec<bool>,
+    returned: &'a Type,
+    name: TokenStream,
+}
+
+impl<'a> Memo<'a> {
+    fn new(options: &'a Memoize, function: &'a Function) -> syn::Result<Self> {
+        let sig = &function.sig;
+        let Some(cache) = &options.cache else {
+            let why = "write which cache keeps the results: #[memoize(cache = CACHE)], a static, an \
+                       argument or a field such as self.cache";
+            return Err(Error::new(Span::call_site(), why));
+        };
+        check_generics(sig)?;
+        check_receiver(options, function)?;
+        let arguments = function.arguments()?;
+        let varies = varies(options, function, &arguments, cache)?;
+        for (argument, _) in arguments.iter().zip(&varies).filter(|(_, varies)| **varies) {
+            if let Type::Reference(reference) = &argument.ty
+                && let Some(mutability) = &reference.mutability
+            {
+                let why = format!(
+                    "a result that is kept changes no argument: take {0} by & or by value, or leave it \
+                     out of the key by ignore({0}) if it is only a means",
+                    argument.name
+                );
+                return Err(Error::new(mutability.span, why));
+            }
+        }
+        let returned = returned(options, function)?;
+        Ok(Self {
+            options,
+            function,
+            cache,
+            arguments,
+            varies,
+            returned,
+            name: name(options, function)?,
+        })
+    }
+
+    fn is_result(&self) -> bool {
+        is_called(self.returned, "Result")
+    }
+
+    /// Whether errors pass by the cache.
+    fn tries(&self) -> bool {
+        self.is_result() && self.options.cache_err.is_none()
+    }
+
+    /// The call, without how its result is kept. `identity` is what identifies the instance.
+    fn call(&self, identity: Option<&Ident>) -> TokenStream {
+        let name = &self.name;
+        let begin = match identity {
+            None => quote!(::fragcache::Function::new(#name).call()),
+            Some(identity) => quote!(::fragcache::Function::new(#name).of(&#identity).call()),
+        };
+        let parts = self.varying().map(|Argument { name, ty }| {
+            // What cannot be part of a key is shown where it stands.
+            quote_spanned!(ty.span()=> .arg(&#name))
+        });
+        quote!(#begin #(#parts)*)
+    }
+
+    fn varying(&self) -> impl Iterator<Item = &Argument> {
+        self.arguments.iter().zip(&self.varies).filter(|(_, varies)| **varies).map(|(one, _)| one)
+    }
+
+    /// How the result is kept.
+    fn kept(&self) -> syn::Result<TokenStream> {
+        let options = self.options;
+        let mut kept = quote! {
+            .path(::core::any::type_name_of_val(&|| ()))
+        };
+        match (&options.timeout, &options.expires) {
+            (Some(expr), _) => {
+                let timeout = time::timeout(expr)?;
+                kept.extend(quote!(.timeout(#timeout)));
+            }
+            // The result says when it ends.
+            (None, Some(_)) => kept.extend(quote!(.never_expires())),
+            (None, None) => {}
+        }
+        if let Some(expr) = &options.stale {
+            let window = time::duration("stale", expr)?;
+            kept.extend(quote!(.stale(#window)));
+        }
+        if let Some(expr) = &options.unless {
+            kept.extend(quote!(.unless(#expr)));
+        }
+        if let Some(expr) = &options.refresh {
+            kept.extend(quote!(.refresh(#expr)));
+        }
+        if let Some(expr) = &options.version {
+            kept.extend(quote!(.version(#expr)));
+        }
+        match options.tags.as_ref().map(List::from) {
+            Some(List::Each(tags)) => {
+                let tags = tags.elems.iter();
+                kept.extend(quote!(#(.tags([#tags]))*));
+            }
+            Some(List::Whole(tags)) => kept.extend(quote!(.tags(#tags))),
+            None => {}
+        }
+        if options.source_check.is_some() {
+            let source = self.function.sig.to_token_stream().to_string();
+            let source = xxh3_64(format!("{source}{}", self.function.body).as_bytes());
+            kept.extend(quote!(.source(#source)));
+        }
+        Ok(kept)
+    }
+
+    /// The function that asks the cache.
+    fn function(&self) -> syn::Result<TokenStream> {
+        let (options, function) = (self.options, self.function);
+        let [identity, call, result] = ["identity", "call", "result"].map(local);
+        let identified =
+            options.identity.as_ref().map(|(ty, expr)| quote!(let #identity: #ty = #expr;));
+        let begun = self.call(options.identity.as_ref().map(|_| &identity));
+        let (kept, runs, judged) = (self.kept()?, self.runs(&result), self.judged(&result));
+        let body = quote! {{
+            #runs
+            #judged
+            #result
+        }};
+        let (cache, is_async) = (self.cache, function.is_async());
+        let ask = match (self.tries(), is_async) {
+            (false, false) => quote!(memoize),
+            (true, false) => quote!(try_memoize),
+            (false, true) => quote!(memoize_async),
+            (true, true) => quote!(try_memoize_async),
+        };
+        // What cannot be kept is shown where it stands.
+        let ask = quote_spanned!(self.returned.span()=> ::fragcache::FragmentCache::#ask);
+        let returned = self.returned;
+        let asked = if is_async {
+            quote!(#ask(&(#cache), &#call, async #body).await)
+        } else {
+            quote!(#ask(&(#cache), &#call, || -> #returned #body))
+        };
+        let (attrs, vis) = (self.attrs_of_function(), &function.vis);
+        let sig =
+            if options.no_handles.is_some() { function.sig.clone() } else { plain(&function.sig) };
+        Ok(quote! {
+            #(#attrs)*
+            #vis #sig {
+                #identified
+                let #call = #begun #kept;
+                #asked
+            }
+        })
+    }
+
+    /// The function's own work.
+    fn runs(&self, result: &Ident) -> TokenStream {
+        if self.options.no_handles.is_some() {
+            return self.function.run_body(result);
+        }
+        let (uncached, names) = (self.uncached(), self.arguments.iter().map(|one| &one.name));
+        let uncached = match (self.function.receiver(), &self.options.of) {
+            (Some(receiver), _) => {
+                let receiver = &receiver.self_token;
+                quote!(#receiver.#uncached)
+            }
+            (None, Some(_)) => quote!(Self::#uncached),
+            (None, None) => uncached.into_token_stream(),
+        };
+        let waits = self.function.is_async().then(|| quote!(.await));
+        quote!(let #result = #uncached(#(#names),*) #waits;)
+    }
+
+    /// What the options say of a result: whether it is kept, and for how long.
+    fn judged(&self, result: &Ident) -> TokenStream {
+        let options = self.options;
+        let (kept, none) = (local("kept"), self.none(result));
+        let expires = options.expires.as_ref().map(|expires| {
+            quote! {
+                fn life<T>(kept: &T, life: impl ::core::ops::FnOnce(&T) -> ::core::time::Duration)
+                    -> ::core::time::Duration
+                {
+                    life(kept)
+                }
+                ::fragcache::current::expire_after(life(#kept, #expires));
+            }
+        });
+        let filter = options.filter.as_ref().map(|filter| {
+            quote! {
+                fn keeps<T>(kept: &T, filter: impl ::core::ops::FnOnce(&T) -> bool) -> bool {
+                    filter(kept)
+                }
+                if !keeps(#kept, #filter) {
+                    ::fragcache::current::veto_here();
+                }
+            }
+        });
+        let none = none.map(|none| {
+            quote! {
+                if #none {
+                    ::fragcache::current::veto_here();
+                }
+            }
+        });
+        let of_kept = (expires.is_some() || filter.is_some()).then(|| {
+            if self.tries() {
+                quote!(if let ::core::result::Result::Ok(#kept) = &#result { #filter #expires })
+            } else {
+                quote!({ let #kept = &#result; #filter #expires })
+            }
+        });
+        quote!(#none #of_kept)
+    }
+
+    /// Whether the result is the `None` that is not kept.
+    fn none(&self, result: &Ident) -> Option<TokenStream> {
+        if self.options.cache_none.is_some() {
+            return None;
+        }
+        if is_called(self.returned, "Option") {
+            return Some(quote!(::core::option::Option::is_none(&#result)));
+        }
+        let inner = first_of(self.returned).filter(|_| self.is_result())?;
+        is_called(inner, "Option").then(|| {
+            quote! {
+                ::core::matches!(
+                    &#result,
+                    ::core::result::Result::Ok(::core::option::Option::None)
+                )
+            }
+        })
+    }
+
+    /// The function without a cache, its calls, and the calls of an instance.
+    fn handles(&self) -> TokenStream {
+        let Function { vis, sig, body, .. } = self.function;
+        // What is in no key may be in the options only.
+        let unread = self.arguments.iter().zip(&self.varies).filter(|(_, varies)| !**varies);
+        let unread = unread.map(|(argument, _)| &argument.name);
+        let name = sig.ident.unraw();
+        let (uncached, lints) = (self.uncached(), self.attrs_of_body());
+        let of_all = self.attrs_of_all();
+        let (of_all, function_name) = (&of_all, &self.name);
+        let mut original = sig.clone();
+        original.ident = uncached;
+        let all =
+            format_ident!("{}_MEMO", name.to_string().to_uppercase(), span = sig.ident.span());
+        let one = format_ident!("{name}_memo", span = sig.ident.span());
+        let identity = local("identity");
+        let identified =
+            self.options.identity.as_ref().map(|(ty, _)| quote!(#identity: #ty)).into_iter();
+        let typed = self.varying().map(|Argument { name, ty }| quote!(#name: #ty));
+        let inputs = identified.clone().chain(typed);
+        let call = self.call(self.options.identity.as_ref().map(|_| &identity));
+        let (generics, bounds) = (&sig.generics, &sig.generics.where_clause);
+        let quiet = quote! {
+            #[allow(
+                dead_code, clippy::extra_unused_lifetimes, clippy::needless_lifetimes,
+                clippy::needless_pass_by_value, clippy::ptr_arg, clippy::too_many_arguments,
+                clippy::trivially_copy_pass_by_ref
+            )]
+        };
+        let of_instance = identified.map(|identity_of| {
+            let of = format_ident!("{name}_memo_of", span = sig.ident.span());
+            let about = format!(
+                "All calls of `{name}` on one instance, for \
+                 [`delete_memoized`](::fragcache::FragmentCache::delete_memoized)."
+            );
+            quote! {
+                #(#of_all)*
+                #[doc = #about]
+                #quiet
+                #vis fn #of #generics(#identity_of) -> ::fragcache::Instance #bounds {
+                    ::fragcache::Function::new(#function_name).of(&#identity)
+                }
+            }
+        });
+        let about_original = format!("`{name}` itself, which asks no cache.");
+        let about_all = format!(
+            "All calls of `{name}`, for \
+             [`delete_memoized`](::fragcache::FragmentCache::delete_memoized)."
+        );
+        let about_one = format!(
+            "The call of `{name}` with these arguments, for \
+             [`delete_memoized`](::fragcache::FragmentCache::delete_memoized)."
+        );
+        quote! {
+            #(#lints)*
+            #[doc = #about_original]
+            #vis #original {
+                #(let _ = &#unread;)*
+                #body
+            }
+
+            #(#of_all)*
+            #[doc = #about_all]
+            #[allow(dead_code)]
+            #vis const #all: ::fragcache::Function = ::fragcache::Function::new(#function_name);
+
+            #(#of_all)*
+            #[doc = #about_one]
+            #quiet
+            #vis fn #one #generics(#(#inputs),*) -> ::fragcache::Call #bounds {
+                #call
+            }
+
+            #(#of_instance)*
+        }
+    }
+
+    fn uncached(&self) -> Ident {
+        let ident = &self.function.sig.ident;
+        format_ident!("{}_uncached", ident.unraw(), span = ident.span())
+    }
+
+    /// Those that say what a caller sees; all, where the body is in the function.
+    fn attrs_of_function(&self) -> impl Iterator<Item = &syn::Attribute> {
+        let of_caller =
+            ["doc", "cfg", "cfg_attr", "must_use", "deprecated", "inline", "allow", "track_caller"];
+        let keeps_all = self.options.no_handles.is_some();
+        self.function.attrs.iter().filter(move |attr| {
+            keeps_all || of_caller.iter().any(|name| attr.path().is_ident(name))
+        })
+    }
+
+    /// Those that are about the body, and other macros.
+    fn attrs_of_body(&self) -> impl Iterator<Item = &syn::Attribute> {
+        let of_caller = ["doc", "must_use", "deprecated"];
+        self.function.attrs.iter().filter(move |attr| {
+            is_lint(attr) || !of_caller.iter().any(|name| attr.path().is_ident(name))
+        })
+    }
+
+    /// Those that say where there is such a function at all.
+    fn attrs_of_all(&self) -> Vec<&syn::Attribute> {
+        self.function.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
+    }
+}
+
+/// A variable that no expression of the user's sees.
+fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
+}
+
+/// A signature whose arguments are only handed on.
+fn plain(sig: &Signature) -> Signature {
+    let mut sig = sig.clone();
+    for input in &mut sig.inputs {
+        if let FnArg::Typed(typed) = input {
+            typed.attrs.clear();
+            if let Pat::Ident(pat) = &mut *typed.pat {
+                pat.mutability = None;
+            }
+        }
+    }
+    sig
+}
+
+fn check_generics(sig: &Signature) -> syn::Result<()> {
+    for param in &sig.generics.params {
+        if !matches!(param, GenericParam::Lifetime(_)) {
+            let why = "a generic function has a result for each type, and types have no name that is \
+                       the same in every program: write a function for each type, or take `impl \
+                       Serialize` where the value of an argument says all";
+            return Err(Error::new_spanned(param, why));
+        }
+    }
+    Ok(())
+}
+
+fn check_receiver(options: &Memoize, function: &Function) -> syn::Result<()> {
+    let Some(receiver) = function.receiver() else {
+        let in_impl = mentions(&function.sig, "Self");
+        if in_impl && options.of.is_none() && options.no_handles.is_none() {
+            let why = "a function of a type needs the type's name, which an attribute does not see: \
+                       write of = TYPE";
+            return Err(Error::new_spanned(&function.sig, why));
+        }
+        return Ok(());
+    };
+    let refuse = |why: &str| Err(Error::new_spanned(receiver, why));
+    let by_reference = match &receiver.kind {
+        ReceiverKind::Reference(_, _, None) => true,
+        ReceiverKind::Reference(_, _, Some(_)) => {
+            return refuse(
+                "a method that changes its instance cannot be memoized: a call whose result is kept \
+                 would change nothing; take &self",
+            );
+        }
+        ReceiverKind::Typed(_, ty) => {
+            matches!(&**ty, Type::Reference(reference) if reference.mutability.is_none())
+        }
+        _ => false,
+    };
+    if !by_reference {
+        return refuse(
+            "a method that consumes its instance cannot be memoized: a call whose result is kept would \
+             only drop it; take &self",
+        );
+    }
+    if options.of.is_none() && options.name.is_none() {
+        return refuse(
+            "a method needs the name of its type, which an attribute does not see: write of = TYPE",
+        );
+    }
+    let ignored = options.ignore.iter().flatten().any(|name| name == "self");
+    if options.identity.is_none() && !ignored {
+        return refuse(
+            "a method needs what identifies its instance: write identity: TYPE = EXPR, such as \
+             identity: u32 = self.id, or ignore(self) if all instances give the same results",
+        );
+    }
+    Ok(())
+}
+
+/// Which arguments are part of the key.
+fn varies(
+    options: &Memoize,
+    function: &Function,
+    arguments: &[Argument],
+    cache: &Expr,
+) -> syn::Result<Vec<bool>> {
+    let ignored = options.ignore.as_deref().unwrap_or_default();
+    for name in ignored {
+        let is_self = name == "self" && function.receiver().is_some();
+        if !is_self && arguments.iter().all(|argument| argument.name != *name) {
+            return Err(Error::new(name.span(), format!("there is no argument {name} to ignore")));
+        }
+    }
+    let is_cache = |name: &Ident| matches!(cache, Expr::Path(path) if path.path.is_ident(name));
+    let varies =
+        |argument: &Argument| !ignored.contains(&argument.name) && !is_cache(&argument.name);
+    Ok(arguments.iter().map(varies).collect())
+}
+
+/// What the function returns, if it can be kept.
+fn returned<'f>(options: &Memoize, function: &'f Function) -> syn::Result<&'f Type> {
+    let Some(returned) = function.returned() else {
+        let why = "a function that returns nothing has no result to keep";
+        return Err(Error::new_spanned(&function.sig, why));
+    };
+    if mentions(returned, "impl") {
+        let why = "what is kept is read again as a type that has a name: write it in place of impl";
+        return Err(Error::new_spanned(returned, why));
+    }
+    let is_result = is_called(returned, "Result");
+    if options.cache_err.is_some() && !is_result {
+        let why = "cache_err is for a function whose type of result is called Result";
+        return Err(Error::new_spanned(returned, why));
+    }
+    let kept = match first_of(returned) {
+        Some(inner) if is_result && options.cache_err.is_none() => inner,
+        _ => returned,
+    };
+    if has_reference(kept) {
+        let why = "what is kept outlives what it was made of: return an owned type, such as a String, \
+                   a Vec or an Arc";
+        return Err(Error::new_spanned(kept, why));
+    }
+    Ok(returned)
+}
+
+/// The function's name in the cache.
+fn name(options: &Memoize, function: &Function) -> syn::Result<TokenStream> {
+    if let Some(name) = &options.name {
+        return Ok(name.to_token_stream());
+    }
+    if options.no_handles.is_some() {
+        let why = "without handles a function needs a name to be deleted by: write name = \"…\", and \
+                   fragcache::Function::new(\"…\") to delete";
+        return Err(Error::new(function.sig.ident.span(), why));
+    }
+    let mut name = function.sig.ident.unraw().to_string();
+    if let Some(of) = &options.of {
+        let of: Vec<_> = of.segments.iter().map(|part| part.ident.to_string()).collect();
+        name = format!("{}::{name}", of.join("::"));
+    }
+    Ok(quote!(::core::concat!(::core::module_path!(), "::", #name)))
+}
