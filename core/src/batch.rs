@@ -204,6 +204,21 @@ impl InvalidationBatch {
     ///
     /// A store behind the cache is told on the thread that polls or drops.
     ///
+    /// ```
+    /// use fragcache::FragmentCache;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let cache = FragmentCache::in_memory();
+    /// cache.values().set("stock", &3).unwrap();
+    /// let mut batch = cache.batch();
+    /// batch.delete(&cache.values().key("stock"));
+    /// assert_eq!(batch.apply_after_async(async { Ok::<_, ()>("sold") }).await, Ok("sold"));
+    /// assert!(!cache.values().has("stock").unwrap());
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
     /// # Errors
     ///
     /// The write's.

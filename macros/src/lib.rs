@@ -145,7 +145,7 @@ use proc_macro::TokenStream;
 /// [`delete_memoized`]: https://docs.rs/fragcache/latest/fragcache/struct.FragmentCache.html#method.delete_memoized
 #[proc_macro_attribute]
 pub fn memoize(options: TokenStream, function: TokenStream) -> TokenStream {
-    expand(options.into(), function.into(), memoize::expand).into()
+    expand(options.into(), &function.into(), memoize::expand).into()
 }
 
 /// Invalidates what a function changes, after it has returned.
@@ -214,14 +214,14 @@ pub fn memoize(options: TokenStream, function: TokenStream) -> TokenStream {
 /// A tag or a call that is unusable is on nothing that is kept, and is passed over.
 #[proc_macro_attribute]
 pub fn invalidates(options: TokenStream, function: TokenStream) -> TokenStream {
-    expand(options.into(), function.into(), invalidates::expand).into()
+    expand(options.into(), &function.into(), invalidates::expand).into()
 }
 
 /// What an attribute writes, or an error; beside an error stands the function as it was, so that its
 /// callers are not told of more.
 fn expand<O: syn::parse::Parse>(
     options: proc_macro2::TokenStream,
-    function: proc_macro2::TokenStream,
+    function: &proc_macro2::TokenStream,
     write: fn(&O, &function::Function) -> syn::Result<proc_macro2::TokenStream>,
 ) -> proc_macro2::TokenStream {
     let written =

@@ -5,11 +5,11 @@ use quote::quote;
 
 use crate::{expand, invalidates, memoize};
 
-fn memoized(options: TokenStream, function: TokenStream) -> String {
+fn memoized(options: TokenStream, function: &TokenStream) -> String {
     expand(options, function, memoize::expand).to_string()
 }
 
-fn invalidating(options: TokenStream, function: TokenStream) -> String {
+fn invalidating(options: TokenStream, function: &TokenStream) -> String {
     expand(options, function, invalidates::expand).to_string()
 }
 
@@ -25,7 +25,7 @@ fn error(written: &str, function: &TokenStream) -> String {
 /// What `#[memoize]` says, which must be one line and begin so.
 #[track_caller]
 fn refuses(options: TokenStream, function: TokenStream, begins: &str) {
-    let error = error(&memoized(options, function.clone()), &function);
+    let error = error(&memoized(options, &function), &function);
     assert!(error.starts_with(begins), "{error}");
     assert!(!error.contains('\n') && !error.ends_with('.'), "{error}");
 }
@@ -285,7 +285,7 @@ fn times_that_are_none_are_refused() {
 #[test]
 fn writes_that_cannot_be_waited_for_are_refused() {
     let refuses = |options: TokenStream, function: TokenStream, begins: &str| {
-        let error = error(&invalidating(options, function.clone()), &function);
+        let error = error(&invalidating(options, &function), &function);
         assert!(error.starts_with(begins), "{error}");
     };
     let write = || {
@@ -320,7 +320,7 @@ fn what_is_written_is_rust() {
         #[allow(unused)]
         pub(crate) async fn f<'a>(&self, mut a: &'a str, b: bool) -> Option<u32> where 'a: 'static { None }
     };
-    let written = format!("impl Film {{ {} }}", memoized(all, method));
+    let written = format!("impl Film {{ {} }}", memoized(all, &method));
     let written: syn::ItemImpl = syn::parse_str(&written).expect(&written);
     let names = written.items.iter().map(|item| match item {
         syn::ImplItem::Fn(item) => item.sig.ident.to_string(),

@@ -168,7 +168,8 @@ fn errors_are_kept_on_request_only() {
     #[memoize(cache = rig.cache, ignore(rig), cache_err)]
     fn kept(rig: &Rig, text: &str) -> Result<u32, String> {
         rig.run();
-        Ok(text.parse::<u32>().map_err(|error| error.to_string())?)
+        let number = text.parse::<u32>().map_err(|error| error.to_string())?;
+        Ok(number)
     }
     let rig = Rig::new();
     assert!(parse(&rig, "x").is_err() && parse(&rig, "x").is_err());
