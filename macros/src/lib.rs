@@ -8,6 +8,7 @@ mod function;
 mod invalidates;
 mod memoize;
 mod options;
+mod refuse;
 #[cfg(test)]
 mod tests;
 mod time;

@@ -5,12 +5,12 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, FnArg, GenericParam, Pat, ReceiverKind, Signature, Type};
+use syn::{Error, Expr, FnArg, Pat, Signature, Type};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::function::{Argument, Function, first_of, has_reference, is_called, is_lint, mentions};
+use crate::function::{Argument, Function, first_of, is_called, is_lint};
 use crate::options::{List, Memoize};
-use crate::time;
+use crate::{refuse, time};
 
 /// The function that asks the cache, and what stands beside it.
 pub(crate) fn expand(options: &Memoize, function: &Function) -> syn::Result<TokenStream> {
@@ -42,10 +42,10 @@ impl<'a> Memo<'a> {
                        argument or a field such as self.cache";
             return Err(Error::new(Span::call_site(), why));
         };
-        check_generics(sig)?;
-        check_receiver(options, function)?;
+        refuse::generics(sig)?;
+        refuse::receiver(options, function)?;
         let arguments = function.arguments()?;
-        let varies = varies(options, function, &arguments, cache)?;
+        let varies = refuse::varies(options, function, &arguments, cache)?;
         for (argument, _) in arguments.iter().zip(&varies).filter(|(_, varies)| **varies) {
             if let Type::Reference(reference) = &argument.ty
                 && let Some(mutability) = &reference.mutability
@@ -58,7 +58,7 @@ impl<'a> Memo<'a> {
                 return Err(Error::new(mutability.span, why));
             }
         }
-        let returned = returned(options, function)?;
+        let returned = refuse::returned(options, function)?;
         Ok(Self {
             options,
             function,
@@ -383,110 +383,6 @@ fn plain(sig: &Signature) -> Signature {
         }
     }
     sig
-}
-
-fn check_generics(sig: &Signature) -> syn::Result<()> {
-    for param in &sig.generics.params {
-        if !matches!(param, GenericParam::Lifetime(_)) {
-            let why = "a generic function has a result for each type, and types have no name that is \
-                       the same in every program: write a function for each type, or take `impl \
-                       Serialize` where the value of an argument says all";
-            return Err(Error::new_spanned(param, why));
-        }
-    }
-    Ok(())
-}
-
-fn check_receiver(options: &Memoize, function: &Function) -> syn::Result<()> {
-    let Some(receiver) = function.receiver() else {
-        let in_impl = mentions(&function.sig, "Self");
-        if in_impl && options.of.is_none() && options.no_handles.is_none() {
-            let why = "a function of a type needs the type's name, which an attribute does not see: \
-                       write of = TYPE";
-            return Err(Error::new_spanned(&function.sig, why));
-        }
-        return Ok(());
-    };
-    let refuse = |why: &str| Err(Error::new_spanned(receiver, why));
-    let by_reference = match &receiver.kind {
-        ReceiverKind::Reference(_, _, None) => true,
-        ReceiverKind::Reference(_, _, Some(_)) => {
-            return refuse(
-                "a method that changes its instance cannot be memoized: a call whose result is kept \
-                 would change nothing; take &self",
-            );
-        }
-        ReceiverKind::Typed(_, ty) => {
-            matches!(&**ty, Type::Reference(reference) if reference.mutability.is_none())
-        }
-        _ => false,
-    };
-    if !by_reference {
-        return refuse(
-            "a method that consumes its instance cannot be memoized: a call whose result is kept would \
-             only drop it; take &self",
-        );
-    }
-    if options.of.is_none() && options.name.is_none() {
-        return refuse(
-            "a method needs the name of its type, which an attribute does not see: write of = TYPE",
-        );
-    }
-    let ignored = options.ignore.iter().flatten().any(|name| name == "self");
-    if options.identity.is_none() && !ignored {
-        return refuse(
-            "a method needs what identifies its instance: write identity: TYPE = EXPR, such as \
-             identity: u32 = self.id, or ignore(self) if all instances give the same results",
-        );
-    }
-    Ok(())
-}
-
-/// Which arguments are part of the key.
-fn varies(
-    options: &Memoize,
-    function: &Function,
-    arguments: &[Argument],
-    cache: &Expr,
-) -> syn::Result<Vec<bool>> {
-    let ignored = options.ignore.as_deref().unwrap_or_default();
-    for name in ignored {
-        let is_self = name == "self" && function.receiver().is_some();
-        if !is_self && arguments.iter().all(|argument| argument.name != *name) {
-            return Err(Error::new(name.span(), format!("there is no argument {name} to ignore")));
-        }
-    }
-    let is_cache = |name: &Ident| matches!(cache, Expr::Path(path) if path.path.is_ident(name));
-    let varies =
-        |argument: &Argument| !ignored.contains(&argument.name) && !is_cache(&argument.name);
-    Ok(arguments.iter().map(varies).collect())
-}
-
-/// What the function returns, if it can be kept.
-fn returned<'f>(options: &Memoize, function: &'f Function) -> syn::Result<&'f Type> {
-    let Some(returned) = function.returned() else {
-        let why = "a function that returns nothing has no result to keep";
-        return Err(Error::new_spanned(&function.sig, why));
-    };
-    if mentions(returned, "impl") {
-        let why = "what is kept is read again as a type that has a name: write it in place of impl";
-        return Err(Error::new_spanned(returned, why));
-    }
-    let is_result = is_called(returned, "Result");
-    if options.cache_err.is_some() && !is_result {
-        let why = "cache_err is for a function whose type of result is called Result";
-        return Err(Error::new_spanned(returned, why));
-    }
-    let kept = match first_of(returned) {
-        Some(inner) if is_result && options.cache_err.is_none() => inner,
-        _ => returned,
-    };
-    if has_reference(kept) {
-        let why = "what is kept outlives what it was made of: return an owned type, such as a String, \
-                   a Vec or an Arc";
-        return Err(Error::new_spanned(kept, why));
-    }
-    Ok(returned)
 }
 
 /// The function's name in the cache.
