@@ -134,12 +134,14 @@ impl Function {
             };
             quote!(let #result = async { #typed #body }.await;)
         } else {
-            // As a closure that is called once it may give what it has captured.
+            // What is called once may give what it has captured. No function is written to call it: its
+            // name would be seen by the body.
             quote! {
-                fn run<T>(body: impl ::core::ops::FnOnce() -> T) -> T {
-                    body()
-                }
-                let #result = run(|| -> #returned #body);
+                let #result =
+                    ::core::option::Option::unwrap_or_else(
+                        ::core::option::Option::None,
+                        || -> #returned #body,
+                    );
             }
         }
     }

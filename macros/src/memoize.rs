@@ -206,20 +206,19 @@ impl<'a> Memo<'a> {
         let (kept, none) = (local("kept"), self.none(result));
         let expires = options.expires.as_ref().map(|expires| {
             quote! {
-                fn life<T>(kept: &T, life: impl ::core::ops::FnOnce(&T) -> ::core::time::Duration)
-                    -> ::core::time::Duration
+                if let ::core::option::Option::Some(#kept) =
+                    ::core::option::Option::map(::core::option::Option::Some(#kept), #expires)
                 {
-                    life(kept)
+                    ::fragcache::current::expire_after(#kept);
                 }
-                ::fragcache::current::expire_after(life(#kept, #expires));
             }
         });
         let filter = options.filter.as_ref().map(|filter| {
             quote! {
-                fn keeps<T>(kept: &T, filter: impl ::core::ops::FnOnce(&T) -> bool) -> bool {
-                    filter(kept)
-                }
-                if !keeps(#kept, #filter) {
+                if !::core::option::Option::is_some_and(
+                    ::core::option::Option::Some(#kept),
+                    #filter,
+                ) {
                     ::fragcache::current::veto_here();
                 }
             }

@@ -22,6 +22,10 @@ pub(crate) fn generics(sig: &Signature) -> syn::Result<()> {
 
 /// An instance is only read, and is told apart by what identifies it.
 pub(crate) fn receiver(options: &Memoize, function: &Function) -> syn::Result<()> {
+    if let Some(of) = options.of.as_ref().filter(|of| of.is_ident("Self")) {
+        let why = "Self is the name of every type in its own impl: write the type's name";
+        return Err(Error::new_spanned(of, why));
+    }
     let Some(receiver) = function.receiver() else {
         let in_impl = mentions(&function.sig, "Self");
         if in_impl && options.of.is_none() && options.no_handles.is_none() {

@@ -55,6 +55,7 @@ fn methods_that_cannot_be_memoized_are_told_why() {
         "a method needs what identifies its instance: write identity: TYPE",
     );
     refuses("cache = C, identity: u32 = 1", method(), "a method needs the name of its type");
+    refuses("cache = C, of = Self, ignore(self)", method(), "Self is the name of every type");
     let of_type = "fn f(other: &Self) -> u32 { 1 }";
     refuses("cache = C", of_type, "a function of a type needs the type's name");
 }

@@ -205,6 +205,43 @@ fn arguments_may_be_mut_or_of_a_trait_or_borrow() {
 }
 
 #[test]
+fn the_users_names_and_those_of_the_attributes_are_apart() {
+    fn life(kept: &u32) -> std::time::Duration {
+        std::time::Duration::from_secs(u64::from(*kept))
+    }
+    fn run(n: u32) -> u32 {
+        n + 1
+    }
+    #[memoize(
+        cache = cache,
+        identity: u32 = identity + call,
+        ignore(identity),
+        tags = [format!("{result}{call}")],
+        filter = |kept| *kept > result,
+        expires = |result| life(result),
+    )]
+    fn sum(cache: &FragmentCache, identity: u32, call: u32, result: u32, kept: u32) -> u32 {
+        run(identity + call + result + kept) - 1
+    }
+    #[fragcache::invalidates(cache = batch, tags = [format!("{one}{result}")])]
+    fn write(batch: &FragmentCache, one: u32, result: u32) -> u32 {
+        run(one + result)
+    }
+    #[memoize(cache = cache, name = "it::inner", no_handles)]
+    fn inner(cache: &FragmentCache, call: u32, result: u32) -> u32 {
+        run(call + result)
+    }
+    let cache = FragmentCache::in_memory();
+    assert_eq!((sum(&cache, 1, 2, 3, 4), sum(&cache, 1, 2, 3, 4)), (10, 10));
+    assert_eq!((inner(&cache, 1, 2), inner(&cache, 1, 2)), (4, 4));
+    assert_eq!(cache.stats().hits, 2);
+    let call = sum_memo(3, 2, 3, 4);
+    assert!(cache.contains(&call.key().unwrap()).unwrap());
+    assert_eq!(write(&cache, 3, 2), 6);
+    assert!(!cache.contains(&call.key().unwrap()).unwrap());
+}
+
+#[test]
 fn handles_are_seen_as_the_function_is() {
     mod shop {
         use std::sync::LazyLock;

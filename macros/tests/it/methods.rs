@@ -30,7 +30,7 @@ impl Account {
         name.len().try_into().ok()
     }
 
-    #[memoize(cache = self.cache, of = Self, name = "rates", ignore(self))]
+    #[memoize(cache = self.cache, name = "rates", ignore(self))]
     fn rate(&self, currency: &str) -> u32 {
         self.ran.fetch_add(1, SeqCst);
         currency.len().try_into().unwrap_or(0)
