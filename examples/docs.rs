@@ -33,4 +33,5 @@ pages! {
     templates: "../docs/templates.md",
     testing: "../docs/testing.md",
     values: "../docs/values.md",
+    views: "../docs/views.md",
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::support::fixtures;
 
-const PACKAGES: [&str; 6] = ["core", "macros", "minijinja-ext", "tera-ext", "cli", "servers"];
+const PACKAGES: [&str; 7] =
+    ["core", "macros", "minijinja-ext", "tera-ext", "tower-ext", "cli", "servers"];
 const MOST_LINES: usize = 500;
 
 fn root() -> PathBuf {

@@ -26,6 +26,13 @@ const SAMPLE_NS: f64 = 1e6;
 #[derive(Debug, Clone)]
 pub struct Series(Vec<f64>);
 
+impl From<Vec<f64>> for Series {
+    /// A series of samples that were taken elsewhere.
+    fn from(samples: Vec<f64>) -> Self {
+        Self(samples)
+    }
+}
+
 impl Series {
     /// This series and another, sample by sample.
     #[must_use]

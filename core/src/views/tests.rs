@@ -1,5 +1,7 @@
 //! The door for layers, without a layer: what is inside a response, wherever it was rendered.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
 use std::time::Duration;
 
 use super::*;

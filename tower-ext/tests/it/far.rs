@@ -46,7 +46,21 @@ async fn responses_are_shared_and_deleted_across_processes() {
     );
     assert_eq!((ask(&other, "en").await, ask(&other, "de").await), ("en 2".into(), "de 1".into()));
     there.invalidate_tags(["words"]).unwrap();
-    assert_eq!((ask(&router, "de").await, ask(&other, "de").await), ("de 3".into(), "de 3".into()));
+    let second = agreed(&router, &other).await;
+    assert!(!["de 1", "en 2"].contains(&&*second), "{second}");
     here.delete_view("page", "/").unwrap();
-    assert_eq!((ask(&other, "de").await, ask(&router, "de").await), ("de 4".into(), "de 4".into()));
+    let third = agreed(&other, &router).await;
+    assert!(!["de 1", "en 2", &*second].contains(&&*third), "{third}");
+}
+
+/// What both answer with. What was made under a snapshot of the store from before an invalidation is
+/// not kept, and a snapshot may be 100 ms old.
+async fn agreed(first: &Router, second: &Router) -> String {
+    loop {
+        let (here, there) = (ask(first, "de").await, ask(second, "de").await);
+        if here == there {
+            return here;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
