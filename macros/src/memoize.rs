@@ -156,14 +156,15 @@ impl<'a> Memo<'a> {
         }};
         let (cache, is_async) = (self.cache, function.is_async());
         let ask = match (self.tries(), is_async) {
-            (false, false) => quote!(memoize),
-            (true, false) => quote!(try_memoize),
-            (false, true) => quote!(memoize_async),
-            (true, true) => quote!(try_memoize_async),
+            (false, false) => "memoize",
+            (true, false) => "try_memoize",
+            (false, true) => "memoize_async",
+            (true, true) => "try_memoize_async",
         };
-        // What cannot be kept is shown where it stands.
-        let ask = quote_spanned!(self.returned.span()=> ::fragcache::FragmentCache::#ask);
         let returned = self.returned;
+        // What cannot be kept is shown where it stands.
+        let ask = Ident::new(ask, returned.span());
+        let ask = quote_spanned!(returned.span()=> ::fragcache::FragmentCache::#ask);
         let asked = if is_async {
             quote!(#ask(&(#cache), &#call, async #body).await)
         } else {
@@ -262,15 +263,20 @@ impl<'a> Memo<'a> {
     /// The function without a cache, its calls, and the calls of an instance.
     fn handles(&self) -> TokenStream {
         let Function { vis, sig, body, .. } = self.function;
-        // What is in no key may be in the options only.
-        let unread = self.arguments.iter().zip(&self.varies).filter(|(_, varies)| !**varies);
-        let unread = unread.map(|(argument, _)| &argument.name);
         let name = sig.ident.unraw();
         let (uncached, lints) = (self.uncached(), self.attrs_of_body());
         let of_all = self.attrs_of_all();
         let (of_all, function_name) = (&of_all, &self.name);
         let mut original = sig.clone();
         original.ident = uncached;
+        // What is in no key may be for the options only.
+        let typed = original.inputs.iter_mut().filter_map(|input| match input {
+            FnArg::Typed(typed) => Some(typed),
+            FnArg::Receiver(_) => None,
+        });
+        for (typed, _) in typed.zip(&self.varies).filter(|(_, varies)| !**varies) {
+            typed.attrs.push(syn::parse_quote!(#[allow(unused_variables)]));
+        }
         let all =
             format_ident!("{}_MEMO", name.to_string().to_uppercase(), span = sig.ident.span());
         let one = format_ident!("{name}_memo", span = sig.ident.span());
@@ -315,10 +321,7 @@ impl<'a> Memo<'a> {
         quote! {
             #(#lints)*
             #[doc = #about_original]
-            #vis #original {
-                #(let _ = &#unread;)*
-                #body
-            }
+            #vis #original #body
 
             #(#of_all)*
             #[doc = #about_all]
