@@ -16,6 +16,7 @@ pages! {
     config: "../docs/config.md",
     deleting: "../docs/deleting.md",
     files: "../docs/files.md",
+    functions: "../docs/functions.md",
     inspector: "../docs/inspector.md",
     keys: "../docs/keys.md",
     nesting: "../docs/nesting.md",
@@ -28,8 +29,10 @@ pages! {
     several_caches: "../docs/several-caches.md",
     stale_windows: "../docs/stale-windows.md",
     stores: "../docs/stores.md",
+    strategies: "../docs/strategies.md",
     tags: "../docs/tags.md",
     templates: "../docs/templates.md",
     testing: "../docs/testing.md",
+    values: "../docs/values.md",
     views: "../docs/views.md",
 }

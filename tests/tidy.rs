@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::support::fixtures;
 
-const PACKAGES: [&str; 7] =
-    ["core", "minijinja-ext", "tera-ext", "tower-ext", "cli", "servers", "inspector"];
+const PACKAGES: [&str; 8] =
+    ["core", "macros", "minijinja-ext", "tera-ext", "tower-ext", "cli", "servers", "inspector"];
 const MOST_LINES: usize = 500;
 
 fn root() -> PathBuf {
@@ -128,6 +128,7 @@ fn the_pages_name_no_file_that_is_gone() {
         "docs/config.md",
         "docs/deleting.md",
         "docs/files.md",
+        "docs/functions.md",
         "docs/inspector.md",
         "docs/keys.md",
         "docs/nesting.md",
@@ -139,9 +140,11 @@ fn the_pages_name_no_file_that_is_gone() {
         "docs/rust.md",
         "docs/stale-windows.md",
         "docs/stores.md",
+        "docs/strategies.md",
         "docs/tags.md",
         "docs/templates.md",
         "docs/testing.md",
+        "docs/values.md",
         "examples/README.md",
         "fixtures/flask/README.md",
     ];

@@ -109,6 +109,18 @@ impl InvalidationBatch {
         Ok(self)
     }
 
+    /// As [`FragmentCache::delete_memoized`], when the batch is applied.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Key`](crate::ErrorKind::Key) if an argument cannot be serialized; no result was
+    /// kept for such a call, and nothing is added.
+    #[cfg(feature = "values")]
+    pub fn delete_memoized(&mut self, calls: impl Into<crate::Calls>) -> Result<&mut Self, Error> {
+        self.acts.extend(calls.into().acts()?);
+        Ok(self)
+    }
+
     /// As [`FragmentCache::clear`], when the batch is applied.
     pub fn clear(&mut self) -> &mut Self {
         self.acts.push(Act::Clear);
@@ -154,6 +166,95 @@ impl InvalidationBatch {
     /// None: what the far store could not be told is [pending](Deletion::Pending).
     pub fn apply(self) -> Result<Deletion, Error> {
         Ok(self.cache.clone().apply(&self))
+    }
+
+    /// Runs a write, and applies the batch after it unless the write returns an error. If it panics
+    /// the batch is applied too: whether anything was written is not known then, and to invalidate
+    /// without need costs a miss.
+    ///
+    /// For a write that ends with its own commit, such as one statement, or a function that opens and
+    /// commits a transaction. In a transaction of the caller's, [`apply`](Self::apply) the batch after
+    /// the commit.
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let list = Fragment::new(fragment_key!("comments"));
+    /// cache.render(&list, || "<li>first")?;
+    ///
+    /// let insert = |text: &str| if text.is_empty() { Err("say something") } else { Ok(1) };
+    /// let after = || {
+    ///     let mut batch = cache.batch();
+    ///     batch.delete(list.key());
+    ///     batch
+    /// };
+    /// assert!(after().apply_after(|| insert("")).is_err());
+    /// assert!(cache.contains(list.key())?);
+    /// assert_eq!(after().apply_after(|| insert("second")), Ok(1));
+    /// assert!(!cache.contains(list.key())?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The write's.
+    pub fn apply_after<T, E>(self, write: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let after = After(Some(self));
+        after.judge(write())
+    }
+
+    /// As [`apply_after`](Self::apply_after), for an asynchronous write. If the future is dropped after
+    /// it was first polled, the batch is applied: whether anything was written is not known then.
+    ///
+    /// A store behind the cache is told on the thread that polls or drops.
+    ///
+    /// ```
+    /// use fragcache::FragmentCache;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    /// # runtime.block_on(async {
+    /// let cache = FragmentCache::in_memory();
+    /// cache.values().set("stock", &3).unwrap();
+    /// let mut batch = cache.batch();
+    /// batch.delete(&cache.values().key("stock"));
+    /// assert_eq!(batch.apply_after_async(async { Ok::<_, ()>("sold") }).await, Ok("sold"));
+    /// assert!(!cache.values().has("stock").unwrap());
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The write's.
+    #[cfg(feature = "async")]
+    pub async fn apply_after_async<T, E>(
+        self,
+        write: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let after = After(Some(self));
+        after.judge(write.await)
+    }
+}
+
+/// Applies a batch when it is dropped, unless it was told of a failure.
+struct After(Option<InvalidationBatch>);
+
+impl After {
+    fn judge<T, E>(mut self, result: Result<T, E>) -> Result<T, E> {
+        if result.is_err() {
+            self.0 = None;
+        }
+        result
+    }
+}
+
+impl Drop for After {
+    fn drop(&mut self) {
+        if let Some(batch) = self.0.take() {
+            // What is pending is counted and told of where it is not told.
+            let _ = batch.apply();
+        }
     }
 }
 

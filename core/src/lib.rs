@@ -60,6 +60,8 @@ pub use call::{Call, Calls, Function, Instance};
 pub use clock::{Clock, MonotonicClock};
 pub use error::{Error, ErrorKind, Location};
 pub use far::{FarLevel, Health};
+#[cfg(feature = "macros")]
+pub use fragcache_macros::{invalidates, memoize};
 pub use fragment::Fragment;
 pub use held::{HeldCursor, HeldEntry, HeldPage};
 pub use key::{

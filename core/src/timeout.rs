@@ -29,6 +29,13 @@ pub enum Timeout {
     Delete,
 }
 
+impl From<Duration> for Timeout {
+    /// [`Timeout::After`].
+    fn from(life: Duration) -> Self {
+        Self::After(life)
+    }
+}
+
 /// A scalar argument of a cache block, as an engine extension hands it over.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]

@@ -10,6 +10,7 @@ mod tests;
 use std::time::Duration;
 
 use serde::Serialize;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::batch::Act;
 use crate::cache::{Deletion, FragmentCache};
@@ -20,7 +21,8 @@ use crate::timeout::Timeout;
 /// A function whose results are kept, by a name that no other function of the cache has: its path is
 /// a good one.
 ///
-/// The attribute `#[memoize]` of the crate `fragcache-macros` writes all of this for a function.
+/// The attribute [`memoize`](https://docs.rs/fragcache-macros) (feature `macros`) writes all of this for
+/// a function.
 ///
 /// ```
 /// use fragcache::{Call, FragmentCache, Function};
@@ -78,6 +80,7 @@ pub struct Call {
     pub(crate) stale: Option<Duration>,
     pub(crate) version: Option<FragmentKey>,
     pub(crate) source: Option<u64>,
+    pub(crate) path: Option<u64>,
 }
 
 /// Calls to be deleted: one, all of an instance, or all of a function.
@@ -125,6 +128,7 @@ impl Call {
             stale: None,
             version: None,
             source: None,
+            path: None,
         }
     }
 
@@ -202,6 +206,27 @@ impl Call {
         self
     }
 
+    /// Where the function stands: a result of a function that stands elsewhere is a miss, so that two
+    /// that were given one name never have each other's results. Deleting reaches both. The attribute
+    /// `#[memoize]` fills it in, with the types that the function is made for.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, Function};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let call = Function::new("docs::load").call().arg(&7);
+    /// assert_eq!(cache.memoize(&call.clone().path("docs::film::load"), || "film".to_owned()), "film");
+    /// assert_eq!(cache.memoize(&call.clone().path("docs::user::load"), || "user".to_owned()), "user");
+    ///
+    /// cache.delete_memoized(&call)?;
+    /// assert!(!cache.contains(&call.key()?)?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn path(mut self, path: &str) -> Self {
+        self.path = Some(xxh3_64(path.as_bytes()));
+        self
+    }
+
     /// The key of this call, for observers and for [`FragmentCache::delete`].
     ///
     /// # Errors
@@ -258,6 +283,19 @@ impl From<Instance> for Calls {
     }
 }
 
+impl Calls {
+    /// What deletes them.
+    pub(crate) fn acts(self) -> Result<Vec<Act>, Error> {
+        let act = self.0.map_err(|why| unusable(&why))?;
+        // A method's name is that of a function called so.
+        let twin = match &act {
+            Act::Name(key) => key.twin().map(Act::Name),
+            _ => None,
+        };
+        Ok(twin.into_iter().chain([act]).collect())
+    }
+}
+
 impl FragmentCache {
     /// Deletes the results of one call, of all calls on an instance, or of all calls of a function,
     /// whatever that costs to count: it costs the same however many there are.
@@ -266,15 +304,12 @@ impl FragmentCache {
     ///
     /// [`ErrorKind::Key`] if an argument cannot be serialized; no result was kept for such a call.
     pub fn delete_memoized(&self, calls: impl Into<Calls>) -> Result<Deletion, Error> {
-        match calls.into().0 {
-            Ok(Act::Key(key)) => self.delete(&key),
-            Ok(Act::Name(key)) => self.delete_name_of(&key),
-            Ok(act) => {
-                let mut batch = self.batch();
-                batch.acts.push(act);
-                batch.apply()
-            }
-            Err(why) => Err(unusable(&why)),
+        let calls = calls.into();
+        if let Ok(Act::Key(key)) = &calls.0 {
+            return self.delete(key);
         }
+        let mut batch = self.batch();
+        batch.acts.extend(calls.acts()?);
+        batch.apply()
     }
 }

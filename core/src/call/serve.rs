@@ -13,7 +13,7 @@ use crate::hash::Version;
 use crate::key::FragmentKey;
 use crate::near::{Missed, Probe, Variant};
 use crate::observe::{EventKind, MissReason, RefusalReason};
-use crate::render::{Asking, Opened, Request};
+use crate::render::{Asking, Opened, Outcome, Request};
 use crate::tag;
 use crate::timeout::Timeout;
 use crate::values::{codec, shape};
@@ -128,7 +128,7 @@ impl FragmentCache {
         match function() {
             Ok(value) => {
                 match codec::encode(&value) {
-                    Ok(body) => drop(ticket.close(body)),
+                    Ok(body) => self.outdate(&wish, ticket.close(body).outcome),
                     Err(_) => {
                         self.emit(
                             EventKind::Refused(RefusalReason::Value),
@@ -165,10 +165,11 @@ impl FragmentCache {
             return Err(RefusalReason::Tag);
         }
         let shape = shape::digest::<T>();
-        let origin = match call.source {
-            None => self.origins().of_form(&shape, OutputMode::VALUE),
-            Some(source) => {
-                let form = format!("{shape}{source:016x}");
+        let origin = match (call.path, call.source) {
+            (None, None) => self.origins().of_form(&shape, OutputMode::VALUE),
+            (path, source) => {
+                let [path, source] = [path, source].map(Option::unwrap_or_default);
+                let form = format!("{shape}{path:016x}{source:016x}");
                 self.origins().of_form(&form, OutputMode::VALUE)
             }
         };
@@ -200,6 +201,14 @@ impl FragmentCache {
         self.emit(EventKind::Refused(reason), Some(&self.encoded(&key)), self.origins().rust());
         // What is around depends on what cannot be said.
         crate::current::veto();
+    }
+
+    /// Deletes what is kept if the result that was to replace it must not be: the older one is not
+    /// true any more.
+    pub(super) fn outdate(&self, wish: &Wish, outcome: Outcome) {
+        if wish.request.refresh && outcome == Outcome::Refused(RefusalReason::Vetoed) {
+            self.delete_encoded(&wish.key);
+        }
     }
 
     /// What the near level has kept.

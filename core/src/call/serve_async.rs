@@ -81,7 +81,7 @@ impl FragmentCache {
         match open.run(function).await {
             Ok(value) => {
                 match codec::encode(&value) {
-                    Ok(body) => drop(open.close(body)),
+                    Ok(body) => self.outdate(&wish, open.close(body).outcome),
                     Err(_) => {
                         let refused = EventKind::Refused(RefusalReason::Value);
                         self.emit(refused, Some(&wish.key), &wish.origin);

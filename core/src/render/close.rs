@@ -145,7 +145,8 @@ impl Frame {
         };
         let bytes = body.as_bytes().len();
         let too_large = cache.near().is_none_or(|near| bytes > near.max_entry_bytes());
-        let refusal = self.veto.or(too_large.then_some(RefusalReason::BodyTooLarge));
+        let unkept = (!self.is_kept).then_some(RefusalReason::Vetoed);
+        let refusal = self.veto.or(unkept).or(too_large.then_some(RefusalReason::BodyTooLarge));
         if let Some(reason) = refusal {
             return self.refuse_for_good(led, fill, reason);
         }

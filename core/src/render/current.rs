@@ -109,3 +109,28 @@ pub fn expire_after(life: Duration) {
 pub fn veto() {
     stack::with_current(|frame| frame.veto(RefusalReason::Vetoed));
 }
+
+/// Sees to it that the fragment is not stored; those around it may be, and depend on it as ever. For
+/// what is not worth keeping, such as a record that is not there yet.
+///
+/// ```
+/// use fragcache::{Fragment, FragmentCache, current, fragment_key};
+///
+/// let cache = FragmentCache::in_memory();
+/// let film = |id: u32| Fragment::new(fragment_key!("film", id)).tags([format!("film:{id}")]);
+/// let page = Fragment::new(fragment_key!("page"));
+/// let missing = || {
+///     current::veto_here();
+///     "no such film"
+/// };
+/// cache.try_render(&page, || cache.render(&film(7), missing))?;
+/// assert!(!cache.contains(film(7).key())?);
+/// assert!(cache.contains(page.key())?);
+///
+/// cache.invalidate_tags(["film:7"])?; // there is one now
+/// assert!(!cache.contains(page.key())?);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+pub fn veto_here() {
+    stack::with_current(|frame| frame.is_kept = false);
+}

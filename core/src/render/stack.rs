@@ -74,6 +74,8 @@ pub(super) struct Frame {
     pub(super) inner_last: Moment,
     /// Why neither this fragment nor those around it may be stored.
     pub(super) veto: Option<RefusalReason>,
+    /// Whether it may be stored itself.
+    pub(super) is_kept: bool,
     /// Whether someone gives up this frame when its render fails.
     pub(super) scoped: bool,
     /// Why it is rendered, where its page is annotated.

@@ -1,0 +1,197 @@
+//! A function as an attribute finds it: its arguments, what it returns, and what neither attribute can
+//! work with. The body is handed on unread.
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::parse::{Parse, ParseStream};
+use syn::{
+    Attribute, Error, FnArg, GenericArgument, Pat, PathArguments, Receiver, ReturnType, Safety,
+    Signature, Type, Visibility,
+};
+
+/// A function with a body.
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) sig: Signature,
+    pub(crate) body: TokenTree,
+}
+
+/// An argument with a name.
+pub(crate) struct Argument {
+    pub(crate) name: Ident,
+    pub(crate) ty: Type,
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let (vis, sig) = (input.parse()?, input.parse()?);
+        if input.peek(syn::Token![;]) {
+            return Err(
+                input.error("a function without a body: write the attribute where it has one")
+            );
+        }
+        Ok(Self { attrs, vis, sig, body: input.parse()? })
+    }
+}
+
+impl Function {
+    /// Refuses what neither attribute can work with.
+    pub(crate) fn check(&self, attribute: &str) -> syn::Result<()> {
+        let sig = &self.sig;
+        if let Some(constness) = &sig.constness {
+            let why = "a const fn runs where there is no cache: leave out const";
+            return Err(Error::new_spanned(constness, why));
+        }
+        if !matches!(sig.safety, Safety::Default) {
+            let why = format!(
+                "#[{attribute}] would call an unsafe function where nobody has checked what it asks \
+                 for: write a safe function around it, with the attribute"
+            );
+            return Err(Error::new(sig.fn_token.span, why));
+        }
+        if let Some(abi) = &sig.abi {
+            let why = "a function for other languages: write a Rust function that it calls, with the \
+                       attribute";
+            return Err(Error::new_spanned(abi, why));
+        }
+        if self.returned().is_some_and(|ty| mentions(ty, "Future")) {
+            let why = "the function returns before the future that it gives has run: write async fn \
+                       (in a trait too; an attribute that rewrites it comes after this one)";
+            return Err(Error::new_spanned(&sig.output, why));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn receiver(&self) -> Option<&Receiver> {
+        self.sig.receiver()
+    }
+
+    pub(crate) fn is_async(&self) -> bool {
+        self.sig.asyncness.is_some()
+    }
+
+    /// The arguments but for `self`, each of which must have a name.
+    pub(crate) fn arguments(&self) -> syn::Result<Vec<Argument>> {
+        let typed = self.sig.inputs.iter().filter_map(|input| match input {
+            FnArg::Typed(typed) => Some(typed),
+            FnArg::Receiver(_) => None,
+        });
+        let argument = |typed: &syn::PatType| {
+            if let Some(attr) = typed.attrs.iter().find(|attr| !is_lint(attr)) {
+                let why =
+                    "an attribute of an argument: write it on the function, or write two functions";
+                return Err(Error::new_spanned(attr, why));
+            }
+            match &*typed.pat {
+                Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => {
+                    Ok(Argument { name: pat.ident.clone(), ty: (*typed.ty).clone() })
+                }
+                Pat::Wild(pat) => {
+                    let why = "an argument without a name: give it one, and leave it out of the key by \
+                               ignore(NAME) if the result does not depend on it";
+                    Err(Error::new_spanned(pat, why))
+                }
+                pat => {
+                    let why = "a pattern in place of an argument's name: name the argument, and take it \
+                               apart in the body by let";
+                    Err(Error::new_spanned(pat, why))
+                }
+            }
+        };
+        typed.map(argument).collect()
+    }
+
+    /// What it returns, if that was written.
+    pub(crate) fn returned(&self) -> Option<&Type> {
+        match &self.sig.output {
+            ReturnType::Default => None,
+            ReturnType::Type(_, ty) => Some(ty),
+        }
+    }
+
+    /// What it returns, `()` if nothing was written; `_` where that cannot be written again.
+    pub(crate) fn returned_tokens(&self) -> TokenStream {
+        match self.returned() {
+            None => quote!(()),
+            Some(ty) if mentions(ty, "impl") => quote!(_),
+            Some(ty) => ty.to_token_stream(),
+        }
+    }
+
+    /// The body, which returns from itself, run where it stands; its result is called `result`.
+    pub(crate) fn run_body(&self, result: &Ident) -> TokenStream {
+        let (body, returned) = (&self.body, self.returned_tokens());
+        if self.is_async() {
+            // The block's type, for the question marks in it.
+            let typed = quote! {
+                if let ::core::option::Option::Some(#result) =
+                    ::core::option::Option::None::<#returned>
+                {
+                    return #result;
+                }
+            };
+            quote!(let #result = async { #typed #body }.await;)
+        } else {
+            // What is called once may give what it has captured. No function is written to call it: its
+            // name would be seen by the body.
+            quote! {
+                let #result =
+                    ::core::option::Option::unwrap_or_else(
+                        ::core::option::Option::None,
+                        || -> #returned #body,
+                    );
+            }
+        }
+    }
+}
+
+/// Whether an attribute is about lints only.
+pub(crate) fn is_lint(attr: &Attribute) -> bool {
+    ["allow", "expect", "warn", "deny", "forbid"].iter().any(|lint| attr.path().is_ident(lint))
+}
+
+/// Whether this word is anywhere in these tokens.
+pub(crate) fn mentions(tokens: impl ToTokens, word: &str) -> bool {
+    fn within(tokens: TokenStream, word: &str) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Ident(ident) => ident == word,
+            TokenTree::Group(group) => within(group.stream(), word),
+            TokenTree::Punct(_) | TokenTree::Literal(_) => false,
+        })
+    }
+    within(tokens.to_token_stream(), word)
+}
+
+/// Whether a reference is anywhere in a type.
+pub(crate) fn has_reference(ty: &Type) -> bool {
+    fn within(tokens: TokenStream) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Punct(punct) => punct.as_char() == '&',
+            TokenTree::Group(group) => within(group.stream()),
+            TokenTree::Ident(_) | TokenTree::Literal(_) => false,
+        })
+    }
+    within(ty.to_token_stream())
+}
+
+/// Whether the last word of a type is this one.
+pub(crate) fn is_called(ty: &Type, name: &str) -> bool {
+    match ty {
+        Type::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == name),
+        _ => false,
+    }
+}
+
+/// The first type that a type is made of, such as the `T` of a `Result<T, E>`.
+pub(crate) fn first_of(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else { return None };
+    let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else {
+        return None;
+    };
+    arguments.args.iter().find_map(|argument| match argument {
+        GenericArgument::Type(ty) => Some(ty),
+        _ => None,
+    })
+}

@@ -1,0 +1,173 @@
+//! The options of both attributes, as written: `name`, `name = EXPR`, `name(a, b)`, and
+//! `identity: TYPE = EXPR`. What they mean is in `memoize` and `invalidates`.
+
+use proc_macro2::Ident;
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream};
+use syn::punctuated::Punctuated;
+use syn::{Error, Expr, ExprArray, Path, Token, Type, parenthesized};
+
+/// The options of `#[memoize]`.
+#[derive(Default)]
+pub(crate) struct Memoize {
+    pub(crate) cache: Option<Expr>,
+    pub(crate) of: Option<Path>,
+    pub(crate) name: Option<Expr>,
+    pub(crate) identity: Option<(Type, Expr)>,
+    pub(crate) ignore: Option<Vec<Ident>>,
+    pub(crate) timeout: Option<Expr>,
+    pub(crate) stale: Option<Expr>,
+    pub(crate) unless: Option<Expr>,
+    pub(crate) refresh: Option<Expr>,
+    pub(crate) version: Option<Expr>,
+    pub(crate) tags: Option<Expr>,
+    pub(crate) filter: Option<Expr>,
+    pub(crate) expires: Option<Expr>,
+    pub(crate) cache_none: Option<()>,
+    pub(crate) cache_err: Option<()>,
+    pub(crate) source_check: Option<()>,
+    pub(crate) no_handles: Option<()>,
+}
+
+/// The options of `#[invalidates]`.
+#[derive(Default)]
+pub(crate) struct Invalidates {
+    pub(crate) cache: Option<Expr>,
+    pub(crate) tags: Option<Expr>,
+    pub(crate) keys: Option<Expr>,
+    pub(crate) names: Option<Expr>,
+    pub(crate) memoized: Option<Expr>,
+    pub(crate) on_err: Option<()>,
+}
+
+impl Parse for Memoize {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let mut all = Self::default();
+        each(input, |name, input| match name.to_string().as_str() {
+            "cache" => set(&mut all.cache, name, value(name, input)?),
+            "of" => set(&mut all.of, name, value(name, input)?),
+            "name" => set(&mut all.name, name, value(name, input)?),
+            "identity" => set(&mut all.identity, name, typed_value(name, input)?),
+            "ignore" => set(&mut all.ignore, name, names(name, input)?),
+            "timeout" => set(&mut all.timeout, name, value(name, input)?),
+            "stale" => set(&mut all.stale, name, value(name, input)?),
+            "unless" => set(&mut all.unless, name, value(name, input)?),
+            "refresh" => set(&mut all.refresh, name, value(name, input)?),
+            "version" => set(&mut all.version, name, value(name, input)?),
+            "tags" => set(&mut all.tags, name, value(name, input)?),
+            "filter" => set(&mut all.filter, name, value(name, input)?),
+            "expires" => set(&mut all.expires, name, value(name, input)?),
+            "cache_none" => set(&mut all.cache_none, name, ()),
+            "cache_err" => set(&mut all.cache_err, name, ()),
+            "source_check" => set(&mut all.source_check, name, ()),
+            "no_handles" => set(&mut all.no_handles, name, ()),
+            other => Err(Error::new(name.span(), unknown_to_memoize(other))),
+        })?;
+        Ok(all)
+    }
+}
+
+fn unknown_to_memoize(option: &str) -> String {
+    let instead = match option {
+        "forced_update" => "it is called refresh here",
+        "response_filter" => "it is called filter here: filter = |result| …",
+        "args_to_ignore" => "it is called ignore here: ignore(connection)",
+        "is_stale" => "give the result a version, or tags",
+        "make_name" => "it is called name here",
+        "key" | "key_prefix" | "make_cache_key" => {
+            "the arguments are the key: leave some out by ignore(…), or write identity: TYPE = EXPR"
+        }
+        _ => {
+            "there are cache, of, name, identity, ignore, timeout, stale, unless, refresh, version, \
+             tags, filter, expires, cache_none, cache_err, source_check and no_handles"
+        }
+    };
+    format!("#[memoize] has no option {option}: {instead}")
+}
+
+impl Parse for Invalidates {
+    fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
+        let mut all = Self::default();
+        each(input, |name, input| match name.to_string().as_str() {
+            "cache" => set(&mut all.cache, name, value(name, input)?),
+            "tags" => set(&mut all.tags, name, value(name, input)?),
+            "keys" => set(&mut all.keys, name, value(name, input)?),
+            "names" => set(&mut all.names, name, value(name, input)?),
+            "memoized" => set(&mut all.memoized, name, value(name, input)?),
+            "on_err" => set(&mut all.on_err, name, ()),
+            other => {
+                let why = format!(
+                    "#[invalidates] has no option {other}: there are cache, tags, keys, names, \
+                     memoized and on_err"
+                );
+                Err(Error::new(name.span(), why))
+            }
+        })?;
+        Ok(all)
+    }
+}
+
+/// The expressions of a list that is written out, or the one that gives a list.
+pub(crate) enum List<'e> {
+    Each(&'e ExprArray),
+    Whole(&'e Expr),
+}
+
+impl<'e> From<&'e Expr> for List<'e> {
+    fn from(expr: &'e Expr) -> Self {
+        match expr {
+            Expr::Array(array) => Self::Each(array),
+            _ => Self::Whole(expr),
+        }
+    }
+}
+
+/// Takes options until the end.
+fn each(
+    input: ParseStream<'_>,
+    mut take: impl FnMut(&Ident, ParseStream<'_>) -> syn::Result<()>,
+) -> syn::Result<()> {
+    while !input.is_empty() {
+        take(&Ident::parse_any(input)?, input)?;
+        if !input.is_empty() {
+            input.parse::<Token![,]>()?;
+        }
+    }
+    Ok(())
+}
+
+fn set<T>(place: &mut Option<T>, name: &Ident, value: T) -> syn::Result<()> {
+    if place.replace(value).is_some() {
+        return Err(Error::new(name.span(), format!("{name} is given twice")));
+    }
+    Ok(())
+}
+
+fn value<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::Result<T> {
+    if !input.peek(Token![=]) {
+        return Err(Error::new(name.span(), format!("write {name} = …")));
+    }
+    input.parse::<Token![=]>()?;
+    input.parse()
+}
+
+fn typed_value(name: &Ident, input: ParseStream<'_>) -> syn::Result<(Type, Expr)> {
+    if !input.peek(Token![:]) {
+        let why = format!("write {name}: TYPE = EXPR, such as {name}: u32 = self.id");
+        return Err(Error::new(name.span(), why));
+    }
+    input.parse::<Token![:]>()?;
+    let ty = input.parse()?;
+    Ok((ty, value(name, input)?))
+}
+
+/// Names in parentheses; `self` is one.
+fn names(name: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
+    if !input.peek(syn::token::Paren) {
+        return Err(Error::new(name.span(), format!("write {name}(ARGUMENT, …)")));
+    }
+    let content;
+    parenthesized!(content in input);
+    let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, Ident::parse_any)?;
+    Ok(names.into_iter().collect())
+}

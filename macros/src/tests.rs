@@ -1,0 +1,161 @@
+//! What the attributes refuse, in which words; and that they write what can be parsed again.
+
+use proc_macro2::TokenStream;
+
+use crate::{expand, invalidates, memoize};
+
+fn tokens(source: &str) -> TokenStream {
+    source.parse().expect(source)
+}
+
+fn memoized(options: &str, function: &str) -> String {
+    expand(tokens(options), &tokens(function), memoize::expand).to_string()
+}
+
+fn invalidating(options: &str, function: &str) -> String {
+    expand(tokens(options), &tokens(function), invalidates::expand).to_string()
+}
+
+/// The error in what was written, beside which the function stands as it was.
+fn error(written: &str, function: &str) -> String {
+    let rest = written.strip_prefix(":: core :: compile_error ! { ").expect(written);
+    let (error, rest) = rest.split_once(" }").expect(rest);
+    assert_eq!(rest.trim(), tokens(function).to_string());
+    let error: syn::LitStr = syn::parse_str(error).expect(error);
+    error.value()
+}
+
+/// What `#[memoize]` says, which must be one line and begin so.
+#[track_caller]
+fn refuses(options: &str, function: &str, begins: &str) {
+    let error = error(&memoized(options, function), function);
+    assert!(error.starts_with(begins), "{error}");
+    assert!(!error.contains('\n') && !error.ends_with('.'), "{error}");
+}
+
+#[test]
+fn methods_that_cannot_be_memoized_are_told_why() {
+    let options = || "cache = self.cache, of = A, identity: u32 = self.id";
+    refuses(
+        options(),
+        "fn f(&mut self) -> u32 { 1 }",
+        "a method that changes its instance cannot be memoized",
+    );
+    for function in [
+        "fn f(self) -> u32 { 1 }",
+        "fn f(mut self) -> u32 { 1 }",
+        "fn f(self: Box<Self>) -> u32 { 1 }",
+    ] {
+        refuses(options(), function, "a method that consumes its instance cannot be memoized");
+    }
+    let method = || "fn f(&self) -> u32 { 1 }";
+    refuses(
+        "cache = C, of = A",
+        method(),
+        "a method needs what identifies its instance: write identity: TYPE",
+    );
+    refuses("cache = C, identity: u32 = 1", method(), "a method needs the name of its type");
+    refuses("cache = C, of = Self, ignore(self)", method(), "Self is the name of every type");
+    let of_type = "fn f(other: &Self) -> u32 { 1 }";
+    refuses("cache = C", of_type, "a function of a type needs the type's name");
+}
+
+#[test]
+fn arguments_that_cannot_be_part_of_a_key_are_refused() {
+    let refuses = |function, begins| refuses("cache = C", function, begins);
+    refuses("fn f((a, b): (u32, u32)) -> u32 { 1 }", "a pattern in place of an argument's name");
+    refuses("fn f(ref a: u32) -> u32 { 1 }", "a pattern in place of an argument's name");
+    refuses("fn f(_: u32) -> u32 { 1 }", "an argument without a name: give it one");
+    refuses("fn f(#[cfg(test)] a: u32) -> u32 { 1 }", "an attribute of an argument");
+    refuses("fn f(a: &mut Vec<u8>) -> u32 { 1 }", "a result that is kept changes no argument");
+    refuses("fn f<T: Copy>(a: T) -> u32 { 1 }", "a generic function has a result for each type");
+    refuses("fn f<const N: usize>(a: [u8; N]) -> u32 { 1 }", "a generic function has");
+}
+
+#[test]
+fn results_that_cannot_be_kept_are_refused() {
+    let refuses = |function, begins| refuses("cache = C", function, begins);
+    refuses("fn f(a: u32) { 1 }", "a function that returns nothing");
+    refuses("fn f(a: &str) -> &str { a }", "what is kept outlives what it was made of");
+    refuses("fn f(a: &str) -> Result<Option<&str>, u32> { a }", "what is kept outlives");
+    refuses("fn f(a: u32) -> impl Iterator<Item = u32> { a }", "what is kept is read again");
+    refuses(
+        "fn f(a: u32) -> Pin<Box<dyn Future<Output = u32>>> { a }",
+        "the function returns before",
+    );
+    refuses("const fn f(a: u32) -> u32 { a }", "a const fn runs where there is no cache");
+    refuses("unsafe fn f(a: u32) -> u32 { a }", "#[memoize] would call an unsafe function");
+    refuses(r#"extern "C" fn f(a: u32) -> u32 { a }"#, "a function for other languages");
+    refuses("fn f(&self) -> u32;", "a function without a body");
+    let kept = memoized("cache = C", "fn f(a: &str) -> Result<String, &str> { a }");
+    assert!(!kept.contains("compile_error"), "an error may borrow: {kept}");
+}
+
+#[test]
+fn options_that_mean_nothing_are_refused() {
+    let refuses = |options, begins| refuses(options, "fn f(a: u32) -> u32 { 1 }", begins);
+    refuses("", "write which cache keeps the results");
+    refuses("cache", "write cache = …");
+    refuses("cache = C, cache = D", "cache is given twice");
+    refuses("cache = C, ttl = 5", "#[memoize] has no option ttl: there are cache, of, name");
+    refuses(
+        "cache = C, forced_update = x",
+        "#[memoize] has no option forced_update: it is called refresh",
+    );
+    refuses(
+        "cache = C, make_cache_key = x",
+        "#[memoize] has no option make_cache_key: the arguments are",
+    );
+    refuses("cache = C, identity = a", "write identity: TYPE = EXPR");
+    refuses("cache = C, ignore = a", "write ignore(ARGUMENT, …)");
+    refuses("cache = C, ignore(b)", "there is no argument b to ignore");
+    refuses("cache = C, ignore(self)", "there is no argument self to ignore");
+    refuses("cache = C, cache_err", "cache_err is for a function whose type of result");
+    refuses("cache = C, no_handles", "without handles a function needs a name");
+}
+
+#[test]
+fn times_that_are_none_are_refused() {
+    let refuses = |options, begins| refuses(options, "fn f(a: u32) -> u32 { 1 }", begins);
+    refuses("cache = C, timeout = 0", "timeout is 0, which Flask-Caching documents");
+    refuses(r#"cache = C, timeout = "0s""#, "timeout is 0, which");
+    refuses(r#"cache = C, timeout = "soon""#, "timeout \"soon\" is not a duration");
+    refuses("cache = C, timeout = -5", "timeout is no time");
+    refuses("cache = C, timeout = 1.5", "timeout is no time");
+    refuses("cache = C, timeout = None", "timeout is none: write \"never\"");
+    refuses(r#"cache = C, stale = "never""#, "stale ends");
+}
+
+#[test]
+fn writes_that_cannot_be_waited_for_are_refused() {
+    let refuses = |options: &str, function: &str, begins: &str| {
+        let error = error(&invalidating(options, function), function);
+        assert!(error.starts_with(begins), "{error}");
+    };
+    let write = || "fn f(a: u32) -> u32 { 1 }";
+    refuses(r#"tags = ["a"]"#, write(), "write which cache is told");
+    refuses("cache = C", write(), "write what is invalidated");
+    refuses(r#"cache = C, tag = "a""#, write(), "#[invalidates] has no option tag");
+    let future = "fn f(a: u32) -> impl Future<Output = u32> { a }";
+    refuses(r#"cache = C, tags = ["a"]"#, future, "the function returns before the future");
+}
+
+#[test]
+fn what_is_written_is_rust() {
+    let all = r#"cache = self.cache, of = film::Film, identity: &str = &self.name, ignore(b), timeout = "5m", stale = 30, unless = b, refresh = !b, version = a, tags = ["x", y], filter = |n| *n > 1, expires = |n| life(n), cache_none, source_check"#;
+    let method = r"
+    /// Documented.
+    #[must_use]
+    #[cfg(test)]
+    #[allow(unused)]
+    pub(crate) async fn f<'a>(&self, mut a: &'a str, b: bool) -> Option<u32> where 'a: 'static { None }
+";
+    let written = format!("impl Film {{ {} }}", memoized(all, method));
+    let written: syn::ItemImpl = syn::parse_str(&written).expect(&written);
+    let names = written.items.iter().map(|item| match item {
+        syn::ImplItem::Fn(item) => item.sig.ident.to_string(),
+        syn::ImplItem::Const(item) => item.ident.to_string(),
+        _ => panic!("neither a function nor a constant"),
+    });
+    assert_eq!(names.collect::<Vec<_>>(), ["f", "f_uncached", "F_MEMO", "f_memo", "f_memo_of"]);
+}

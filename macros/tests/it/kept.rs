@@ -1,0 +1,303 @@
+//! How results are kept: times, filters, tags, versions.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use fragcache::testing::ManualClock;
+use fragcache::{Fragment, FragmentCache, Timeout, fragment_key, memoize};
+
+/// A cache whose clock is moved, and a counter of runs.
+struct Rig {
+    cache: FragmentCache,
+    clock: ManualClock,
+    ran: Cell<u32>,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let clock = ManualClock::new();
+        let cache = FragmentCache::builder().clock(clock.clone()).build().unwrap();
+        Self { cache, clock, ran: Cell::new(0) }
+    }
+
+    fn run(&self) -> u32 {
+        self.ran.set(self.ran.get() + 1);
+        self.ran.get()
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+#[test]
+fn timeouts_are_numbers_texts_and_expressions() {
+    #[memoize(cache = rig.cache, ignore(rig), timeout = 60)]
+    fn number(rig: &Rig) -> u32 {
+        rig.run()
+    }
+    #[memoize(cache = rig.cache, ignore(rig), timeout = "1h 30m")]
+    fn text(rig: &Rig) -> u32 {
+        rig.run()
+    }
+    #[memoize(cache = rig.cache, ignore(rig), timeout = "never")]
+    fn never(rig: &Rig) -> u32 {
+        rig.run()
+    }
+    #[memoize(cache = rig.cache, ignore(rig, life), timeout = life)]
+    fn of_argument(rig: &Rig, life: Duration) -> u32 {
+        rig.run()
+    }
+    #[memoize(
+        cache = rig.cache,
+        ignore(rig),
+        timeout = if n > 1 { Timeout::Never } else { Timeout::Default },
+    )]
+    fn of_timeout(rig: &Rig, n: u32) -> u32 {
+        rig.run() + n
+    }
+    /// After how many seconds it runs again.
+    fn ends(rig: &Rig, call: impl Fn() -> u32) -> Option<u64> {
+        let first = call();
+        let mut passed = 0;
+        for until in [0, 59, 60, 299, 300, 5399, 5400, 100_000_000] {
+            rig.pass(until - passed);
+            passed = until;
+            if call() != first {
+                return Some(until);
+            }
+        }
+        None
+    }
+    let rig = Rig::new();
+    assert_eq!(ends(&rig, || number(&rig)), Some(60));
+    assert_eq!(ends(&rig, || text(&rig)), Some(5400));
+    assert_eq!(ends(&rig, || never(&rig)), None);
+    assert_eq!(ends(&rig, || of_argument(&rig, Duration::from_secs(60))), Some(60));
+    assert_eq!(ends(&rig, || of_timeout(&rig, 1)), Some(300));
+    assert_eq!(ends(&rig, || of_timeout(&rig, 2)), None);
+    // Zero goes by the cache.
+    assert_eq!(ends(&rig, || of_argument(&rig, Duration::ZERO)), Some(0));
+}
+
+#[test]
+fn a_result_says_when_it_ends() {
+    #[memoize(cache = rig.cache, ignore(rig), expires = |token| Duration::from_secs(token.1))]
+    fn token(rig: &Rig, life: u64) -> (u32, u64) {
+        (rig.run(), life)
+    }
+    #[memoize(
+        cache = rig.cache,
+        ignore(rig),
+        timeout = 100,
+        expires = |life| Duration::from_secs(*life),
+    )]
+    fn at_most(rig: &Rig, life: u64) -> Result<u64, u32> {
+        rig.run();
+        if life == 0 { Err(0) } else { Ok(life) }
+    }
+    let rig = Rig::new();
+    let first = token(&rig, 100_000);
+    rig.pass(99_999);
+    assert_eq!(token(&rig, 100_000), first);
+    rig.pass(1);
+    assert_ne!(token(&rig, 100_000), first);
+
+    let ran = rig.ran.get();
+    at_most(&rig, 1000).unwrap();
+    at_most(&rig, 10).unwrap();
+    at_most(&rig, 0).unwrap_err();
+    rig.pass(10);
+    at_most(&rig, 1000).unwrap();
+    assert_eq!(rig.ran.get(), ran + 3);
+    at_most(&rig, 10).unwrap();
+    assert_eq!(rig.ran.get(), ran + 4);
+    rig.pass(90);
+    at_most(&rig, 1000).unwrap();
+    assert_eq!(rig.ran.get(), ran + 5);
+}
+
+#[test]
+fn none_is_kept_on_request_only() {
+    #[memoize(cache = rig.cache, ignore(rig))]
+    fn film(rig: &Rig, id: u32) -> Option<u32> {
+        rig.run();
+        (id > 0).then_some(id)
+    }
+    #[memoize(cache = rig.cache, ignore(rig), cache_none)]
+    fn kept(rig: &Rig, id: u32) -> Option<u32> {
+        rig.run();
+        (id > 0).then_some(id)
+    }
+    #[memoize(cache = rig.cache, ignore(rig))]
+    fn tried(rig: &Rig, id: u32) -> Result<Option<u32>, String> {
+        rig.run();
+        Ok((id > 0).then_some(id))
+    }
+    let rig = Rig::new();
+    let runs = |call: &dyn Fn()| {
+        let before = rig.ran.get();
+        (0..3).for_each(|_| call());
+        rig.ran.get() - before
+    };
+    assert_eq!(runs(&|| assert_eq!(film(&rig, 0), None)), 3);
+    assert_eq!(runs(&|| assert_eq!(film(&rig, 7), Some(7))), 1);
+    assert_eq!(runs(&|| assert_eq!(kept(&rig, 0), None)), 1);
+    assert_eq!(runs(&|| assert_eq!(tried(&rig, 0), Ok(None))), 3);
+    assert_eq!(runs(&|| assert_eq!(tried(&rig, 7), Ok(Some(7)))), 1);
+}
+
+#[test]
+fn false_results_are_results() {
+    #[memoize(cache = rig.cache, ignore(rig))]
+    fn empty(rig: &Rig) -> Vec<u32> {
+        rig.run();
+        Vec::new()
+    }
+    let rig = Rig::new();
+    assert_eq!((empty(&rig), empty(&rig), rig.ran.get()), (vec![], vec![], 1));
+}
+
+#[test]
+fn errors_are_kept_on_request_only() {
+    #[memoize(cache = rig.cache, ignore(rig))]
+    fn parse(rig: &Rig, text: &str) -> Result<u32, std::num::ParseIntError> {
+        rig.run();
+        text.parse()
+    }
+    #[memoize(cache = rig.cache, ignore(rig), cache_err)]
+    fn kept(rig: &Rig, text: &str) -> Result<u32, String> {
+        rig.run();
+        let number = text.parse::<u32>().map_err(|error| error.to_string())?;
+        Ok(number)
+    }
+    let rig = Rig::new();
+    assert!(parse(&rig, "x").is_err() && parse(&rig, "x").is_err());
+    assert_eq!((parse(&rig, "7"), parse(&rig, "7"), rig.ran.get()), (Ok(7), Ok(7), 3));
+    assert_eq!(kept(&rig, "x"), kept(&rig, "x"));
+    assert_eq!(rig.ran.get(), 4);
+}
+
+#[test]
+fn a_filter_keeps_what_it_likes_and_all_is_given() {
+    #[memoize(cache = rig.cache, ignore(rig), filter = |rows| !rows.is_empty())]
+    fn rows(rig: &Rig, n: u32) -> Vec<u32> {
+        rig.run();
+        (0..n).collect()
+    }
+    #[memoize(cache = rig.cache, ignore(rig), filter = |n| *n > 1)]
+    async fn number(rig: &Rig, n: u32) -> Result<u32, String> {
+        rig.run();
+        Ok(n)
+    }
+    let rig = Rig::new();
+    assert_eq!((rows(&rig, 0), rows(&rig, 0), rig.ran.get()), (vec![], vec![], 2));
+    assert_eq!((rows(&rig, 1), rows(&rig, 1), rig.ran.get()), (vec![0], vec![0], 3));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(async {
+        assert_eq!((number(&rig, 1).await, number(&rig, 1).await), (Ok(1), Ok(1)));
+        assert_eq!((number(&rig, 2).await, number(&rig, 2).await), (Ok(2), Ok(2)));
+    });
+    assert_eq!(rig.ran.get(), 6);
+}
+
+#[test]
+fn what_shows_an_unkept_result_is_kept_and_depends_on_the_call() {
+    #[memoize(cache = rig.cache, ignore(rig), tags = [format!("film:{id}")])]
+    fn film(rig: &Rig, id: u32) -> Option<u32> {
+        rig.run();
+        (rig.ran.get() > 1).then_some(id)
+    }
+    let rig = Rig::new();
+    let page = Fragment::new(fragment_key!("page"));
+    let show = || rig.cache.render(&page, || format!("{:?}", film(&rig, 7))).unwrap();
+    assert_eq!(&*show(), "None");
+    assert_eq!(&*show(), "None");
+    rig.cache.invalidate_tags(["film:7"]).unwrap();
+    assert_eq!(&*show(), "Some(7)");
+    rig.cache.delete_memoized(film_memo(7)).unwrap();
+    assert!(!rig.cache.contains(page.key()).unwrap());
+}
+
+#[test]
+fn a_refresh_that_is_not_kept_deletes_what_was() {
+    #[memoize(cache = rig.cache, ignore(rig, anew), refresh = anew)]
+    fn film(rig: &Rig, anew: bool) -> Option<u32> {
+        Some(rig.run()).filter(|ran| *ran != 2)
+    }
+    let rig = Rig::new();
+    assert_eq!((film(&rig, false), film(&rig, false)), (Some(1), Some(1)));
+    assert_eq!((film(&rig, true), film(&rig, false)), (None, Some(3)));
+    assert_eq!((film(&rig, true), film(&rig, false)), (Some(4), Some(4)));
+}
+
+#[test]
+fn unless_goes_by_the_cache() {
+    #[memoize(cache = rig.cache, ignore(rig, is_admin), unless = is_admin)]
+    fn dashboard(rig: &Rig, is_admin: bool) -> u32 {
+        rig.run()
+    }
+    let rig = Rig::new();
+    assert_eq!((dashboard(&rig, false), dashboard(&rig, true), dashboard(&rig, false)), (1, 2, 1));
+}
+
+#[test]
+fn tags_and_versions_are_of_arguments() {
+    #[memoize(cache = rig.cache, ignore(rig), tags = ["films", &format!("film:{id}")])]
+    fn listed(rig: &Rig, id: u32) -> u32 {
+        rig.run() + id
+    }
+    #[memoize(cache = rig.cache, ignore(rig), tags = ids.iter().map(|id| format!("film:{id}")))]
+    fn many(rig: &Rig, ids: Vec<u32>) -> u32 {
+        drop(ids);
+        rig.run()
+    }
+    #[memoize(cache = rig.cache, ignore(rig, revision), version = revision)]
+    fn versioned(rig: &Rig, revision: u32) -> u32 {
+        rig.run()
+    }
+    let rig = Rig::new();
+    let first = listed(&rig, 7);
+    let of_many = many(&rig, vec![7, 8]);
+    assert_eq!((listed(&rig, 7), many(&rig, vec![7, 8])), (first, of_many));
+    rig.cache.invalidate_tags(["film:8"]).unwrap();
+    assert_eq!(listed(&rig, 7), first);
+    assert_ne!(many(&rig, vec![7, 8]), of_many);
+    rig.cache.invalidate_tags(["films"]).unwrap();
+    assert_ne!(listed(&rig, 7), first);
+
+    let old = versioned(&rig, 1);
+    assert_eq!(versioned(&rig, 1), old);
+    assert_ne!(versioned(&rig, 2), old);
+}
+
+#[test]
+fn a_stale_result_stands_in_for_an_error() {
+    #[memoize(cache = rig.cache, ignore(rig), timeout = 10, stale = "1m")]
+    fn weather(rig: &Rig) -> Result<u32, &'static str> {
+        if rig.run() == 1 { Ok(21) } else { Err("down") }
+    }
+    let rig = Rig::new();
+    assert_eq!(weather(&rig), Ok(21));
+    rig.pass(20);
+    assert_eq!(weather(&rig), Ok(21));
+    rig.pass(100);
+    assert_eq!(weather(&rig), Err("down"));
+}
+
+#[test]
+fn another_source_is_another_result_on_request() {
+    /// Two editions of one function, told apart by their source alone.
+    macro_rules! edition {
+        ($result:literal $(, $check:ident)?) => {{
+            #[memoize(cache = cache, name = "it::edition" $(, $check)?)]
+            fn answer(cache: &FragmentCache) -> u32 {
+                $result
+            }
+            answer as fn(&FragmentCache) -> u32
+        }};
+    }
+    let cache = FragmentCache::in_memory();
+    let [one, two] = [edition!(1, source_check), edition!(2, source_check)];
+    assert_eq!((one(&cache), two(&cache), one(&cache)), (1, 2, 1));
+}
