@@ -92,8 +92,10 @@ pub(super) const CASES: &[Verdict] = &[
     same("file-mode", files),
 ];
 
+/// Without jitter, which shortens lives in a store by a share that is not known beforehand.
 fn on(stage: &Stage, far: FarLevel) -> FragmentCache {
-    FragmentCache::builder().clock(stage.clock.clone()).far(far).build().unwrap()
+    let builder = FragmentCache::builder().clock(stage.clock.clone());
+    builder.far(far).jitter(0.0).build().unwrap()
 }
 
 /// A cache on a server, which goes with the stage.
