@@ -149,12 +149,12 @@ fn two_processes() -> Stage {
 fn set_by_a_page() -> Stage {
     Stage::new().asked(|stage, asked| {
         let values = stage.cache().values();
-        if let Some(foo) = asked.path.strip_prefix("/html/") {
-            values.set("foo", foo).unwrap();
+        if let Some(text) = asked.path.strip_prefix("/html/") {
+            values.set("foo", text).unwrap();
         }
-        let foo = values.get::<String>("foo").unwrap();
-        let foo = foo.unwrap_or_else(|| "None".to_owned());
-        (200, format!("<html><body>foo cache: {foo}</body></html>"))
+        let found = values.get::<String>("foo").unwrap();
+        let found = found.unwrap_or_else(|| "None".to_owned());
+        (200, format!("<html><body>foo cache: {found}</body></html>"))
     })
 }
 

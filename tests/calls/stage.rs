@@ -19,6 +19,7 @@ pub(super) type Told = Result<Json, String>;
 /// How often each function ran.
 pub(super) type Ran = BTreeMap<&'static str, u64>;
 
+type Settings = dyn Fn(Call, &[Py]) -> Call + Send + Sync;
 type Body = dyn Fn(&Stage, u64, &[Py]) -> Told + Send + Sync;
 type Answer = dyn Fn(&Stage, &str) -> Told + Send + Sync;
 type Handler = dyn Fn(&Stage, &super::case::Asked) -> (u16, String) + Send + Sync;
@@ -30,7 +31,7 @@ pub(super) struct Memo {
     parameters: &'static [(&'static str, Option<&'static str>)],
     /// What of the arguments is the key.
     keyed: fn(&[Py]) -> Vec<Py>,
-    settings: Box<dyn Fn(Call, &[Py]) -> Call + Send + Sync>,
+    settings: Box<Settings>,
     body: Box<Body>,
 }
 
