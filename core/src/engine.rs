@@ -1,4 +1,5 @@
-//! For authors of engine extensions: what a rewritten template calls while it renders.
+//! For authors of engine extensions and of layers: what a rewritten template calls while it renders,
+//! and what a layer calls for a response.
 //!
 //! An extension hands over the block's site and arguments with [`FragmentCache::open`], prints
 //! what it gets on a hit, and on a miss renders the body and closes the [`Ticket`]. Template
@@ -13,3 +14,5 @@ pub use crate::render::{
     add_tags, announce, close, declare, expire_after, veto,
 };
 pub use crate::timeout::Scalar;
+#[cfg(feature = "async")]
+pub use crate::views::{Gatherer, MakeResponse, OpenView, ViewCall, ViewOpened, view_key};

@@ -48,6 +48,8 @@ mod tests;
 mod timeout;
 #[cfg(feature = "values")]
 mod values;
+#[cfg(feature = "async")]
+mod views;
 
 pub use batch::InvalidationBatch;
 pub use builder::Builder;

@@ -315,6 +315,11 @@ impl FragmentCache {
         Moment::recent(self.shared.clock.as_ref())
     }
 
+    #[cfg(feature = "async")]
+    pub(crate) fn unix_time(&self) -> Duration {
+        self.shared.clock.unix_time()
+    }
+
     pub(crate) fn near(&self) -> Option<&Near> {
         self.shared.near.as_ref()
     }

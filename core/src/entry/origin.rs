@@ -35,6 +35,10 @@ impl OutputMode {
     #[cfg(feature = "values")]
     pub(crate) const VALUE: Self = Self(3);
 
+    /// No markup: a response to a request.
+    #[cfg(feature = "async")]
+    pub(crate) const RESPONSE: Self = Self(4);
+
     /// A mode of the user's own, by name.
     pub fn custom(name: &str) -> Self {
         Self(xxh3_64(name.as_bytes()) & !ANNOTATED | 1 << 63)

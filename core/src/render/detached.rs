@@ -3,9 +3,11 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::time::Duration;
 
 use super::close::{Closed, close};
 use super::enter::{Asking, MakeBody, Opened};
+use super::gather::Gathered;
 use super::patience::Yielding;
 use super::stack::{self, Frame};
 use crate::cache::FragmentCache;
@@ -14,6 +16,7 @@ use crate::flight::Party;
 use crate::near::Missed;
 use crate::observe::RefusalReason;
 use crate::point::ReadPoint;
+use crate::timeout::Timeout;
 
 /// What an asynchronous caller is to do.
 pub(crate) enum Begun<R> {
@@ -86,13 +89,52 @@ impl Detached {
         self.edit(|frame| tags.iter().for_each(|tag| frame.tag(tag.as_ref())));
     }
 
+    /// Sees to it that it is not stored.
+    pub(crate) fn veto(&mut self, reason: RefusalReason) {
+        self.edit(|frame| frame.veto(reason));
+    }
+
+    /// Sets another life than was asked for.
+    pub(crate) fn set_life(&mut self, timeout: Timeout) {
+        self.edit(|frame| frame.life = frame.cache.life(timeout));
+    }
+
+    /// Sets another stale window.
+    pub(crate) fn set_stale(&mut self, window: Duration) {
+        self.edit(|frame| frame.stale = window);
+    }
+
+    /// It expires so long after now, if nothing ends it before.
+    pub(crate) fn expire_after(&mut self, life: Duration) {
+        self.edit(|frame| {
+            let end = frame.cache.moment().saturating_after(life);
+            frame.inner_expires = frame.inner_expires.min(end);
+        });
+    }
+
+    /// Takes over what was rendered on other threads.
+    pub(crate) fn inherit(&mut self, gathered: Vec<Gathered>) {
+        self.edit(|frame| {
+            for Gathered(mut inner) in gathered {
+                frame.inherit_failed(&mut inner);
+            }
+        });
+    }
+
+    /// Takes over what another depends on, and a dependency on it.
+    pub(crate) fn adopt(&mut self, other: &mut Self) {
+        if let Some(theirs) = other.frames.first_mut() {
+            self.edit(|frame| frame.inherit_failed(theirs));
+        }
+    }
+
     fn edit(&mut self, edit: impl FnOnce(&mut Frame)) {
         if let Some(frame) = self.frames.first_mut() {
             edit(frame);
         }
     }
 
-    fn within<R>(&mut self, run: impl FnOnce() -> R) -> R {
+    pub(crate) fn within<R>(&mut self, run: impl FnOnce() -> R) -> R {
         struct Attached<'a>(&'a mut Detached);
         impl Drop for Attached<'_> {
             fn drop(&mut self) {

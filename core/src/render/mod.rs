@@ -15,6 +15,8 @@ mod declare;
 #[cfg(feature = "async")]
 mod detached;
 mod enter;
+#[cfg(feature = "async")]
+mod gather;
 mod open;
 mod patience;
 mod scope;
@@ -25,9 +27,11 @@ pub use arguments::Arguments;
 pub use close::{Closed, Outcome, Ticket, abandon, close, veto};
 pub use declare::{Tags, add_tags, declare, expire_after};
 #[cfg(feature = "async")]
-pub(crate) use detached::Begun;
+pub(crate) use detached::{Begun, Detached};
 pub use enter::Opened;
 pub(crate) use enter::{Asking, Request, of_text};
+#[cfg(feature = "async")]
+pub(crate) use gather::{Gathered, gather};
 pub use open::Rendering;
 pub use scope::{RenderMemo, Scope};
 #[cfg(all(test, not(fragcache_shuttle)))]

@@ -133,7 +133,7 @@ impl Frame {
 
     /// Takes over what a fragment inside depends on that was given up: what this one prints in its
     /// place may rest on it.
-    fn inherit_failed(&mut self, inner: &mut Self) {
+    pub(super) fn inherit_failed(&mut self, inner: &mut Self) {
         let dependencies = std::mem::take(&mut inner.inner).finish();
         self.inherit(&Inherited {
             cache: &inner.cache,

@@ -1,0 +1,180 @@
+//! Responses: what a layer of a web framework calls for a request whose answer may be kept. Which
+//! requests and which answers those are, the layer decides; keys, freshness, single flight and stores
+//! are the cache's.
+
+mod gather;
+mod open;
+#[cfg(all(test, not(fragcache_shuttle)))]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::batch::{Act, InvalidationBatch};
+use crate::cache::{Deletion, FragmentCache};
+use crate::entry::{Body, Origin, OutputMode};
+use crate::error::Error;
+use crate::key::{FragmentKey, KeyPart, VIEW};
+use crate::near::{Probe, Variant};
+use crate::observe::{EventKind, RefusalReason};
+use crate::render::{Asking, Request};
+use crate::timeout::Timeout;
+
+pub use gather::Gatherer;
+pub use open::{OpenView, ViewOpened};
+
+/// The key of a response: the name of a view and a path, or what stands in its place. What else it
+/// varies on follows by [`vary_on`](FragmentKey::vary_on).
+///
+/// ```
+/// use fragcache::{KeyKind, engine};
+///
+/// let key = engine::view_key("film", "/film/7").vary_on("page=2");
+/// assert_eq!((key.kind(), key.to_string().as_str()), (KeyKind::View, "film(/film/7, page=2)"));
+/// ```
+pub fn view_key(name: &str, path: impl KeyPart) -> FragmentKey {
+    FragmentKey::of_kind(VIEW, name).vary_on(path)
+}
+
+/// Makes a body of the bytes that a store has; `None` if they are no response.
+pub type MakeResponse = fn(Vec<u8>) -> Option<Body>;
+
+/// A response that a layer asks a cache for.
+#[derive(Debug)]
+pub struct ViewCall {
+    cache: FragmentCache,
+    key: Box<[u8]>,
+    hash: u64,
+    origin: Arc<Origin>,
+    request: Request,
+    make: MakeResponse,
+}
+
+impl ViewCall {
+    /// The response of this key, in a form (the layer's name and its format) that `make` reads.
+    pub fn new(cache: &FragmentCache, key: &FragmentKey, form: &str, make: MakeResponse) -> Self {
+        let key: Box<[u8]> = cache.encoded(key).as_ref().into();
+        Self {
+            cache: cache.clone(),
+            hash: cache.hasher().key(&key),
+            key,
+            origin: cache.origins().of_form(form, OutputMode::RESPONSE),
+            request: Request::plain(),
+            make,
+        }
+    }
+
+    /// Sets the timeout; the cache's default without. One of zero goes by the cache, and is counted.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Timeout) -> Self {
+        self.request.timeout = timeout;
+        self
+    }
+
+    /// How long after its end it may be served to all but one, and in place of an error; the cache's
+    /// default if `None`.
+    #[must_use]
+    pub fn stale(mut self, window: Option<Duration>) -> Self {
+        self.request.stale = window;
+        self
+    }
+
+    /// If true, the cache is neither read nor written.
+    #[must_use]
+    pub fn unless(mut self, yes: bool) -> Self {
+        self.request.unless = yes;
+        self
+    }
+
+    /// If true, what comes of this request replaces what is kept.
+    #[must_use]
+    pub fn refresh(mut self, yes: bool) -> Self {
+        self.request.refresh = yes;
+        self
+    }
+
+    /// What is kept, in place of an error: within its stale window.
+    pub fn stand_in(&self) -> Option<Body> {
+        self.cache.stand_in(self.probe(), self.variant(), &self.request)
+    }
+
+    /// The time since the beginning of 1970 by the cache's clock.
+    pub fn unix_time(&self) -> Duration {
+        self.cache.unix_time()
+    }
+
+    /// Tells of a call that cannot be kept.
+    fn refuse(&self, reason: RefusalReason) {
+        self.cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);
+        crate::current::veto();
+    }
+
+    fn probe(&self) -> Probe<'_> {
+        Probe { hash: self.hash, key: &self.key }
+    }
+
+    fn variant(&self) -> Variant<'_> {
+        let (digest, mode) = (self.origin.digest(), self.origin.mode());
+        Variant { digest, mode, version: self.request.version }
+    }
+
+    fn asking(&self) -> Asking<'_, MakeResponse> {
+        let (probe, origin, request) = (self.probe(), &self.origin, &self.request);
+        Asking { probe, origin, request, body: &self.make, memo: None }
+    }
+}
+
+impl InvalidationBatch {
+    /// As [`FragmentCache::delete_view`], when the batch is applied.
+    pub fn delete_view(&mut self, name: &str, path: impl KeyPart) -> &mut Self {
+        self.acts.push(Act::Group(view_key(name, path)));
+        self
+    }
+
+    /// As [`FragmentCache::delete_views`], when the batch is applied.
+    pub fn delete_views(&mut self, name: &str) -> &mut Self {
+        self.acts.push(Act::Name(FragmentKey::of_kind(VIEW, name)));
+        self
+    }
+}
+
+impl FragmentCache {
+    /// Deletes the responses of a view for a path, or for what its key function puts in the place of
+    /// the path: those of all hosts, query strings and headers. Costs the same however many there are.
+    ///
+    /// ```
+    /// use fragcache::{Deletion, FragmentCache};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// assert_eq!(cache.delete_view("film", "/film/7")?, Deletion::Invalidated);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None: what the far store could not be told is [pending](Deletion::Pending).
+    pub fn delete_view(&self, name: &str, path: impl KeyPart) -> Result<Deletion, Error> {
+        let mut batch = self.batch();
+        batch.delete_view(name, path);
+        batch.apply()
+    }
+
+    /// Deletes all responses of a view.
+    ///
+    /// ```
+    /// use fragcache::{Deletion, FragmentCache};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// assert_eq!(cache.delete_views("film")?, Deletion::Invalidated);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None: what the far store could not be told is [pending](Deletion::Pending).
+    pub fn delete_views(&self, name: &str) -> Result<Deletion, Error> {
+        let mut batch = self.batch();
+        batch.delete_views(name);
+        batch.apply()
+    }
+}

@@ -1,0 +1,141 @@
+//! A response on its way: what is kept, or the right and the duty to make it.
+
+use std::future::Future;
+use std::time::Duration;
+
+use super::{Gatherer, ViewCall};
+use crate::entry::Body;
+use crate::error::Error;
+use crate::observe::RefusalReason;
+use crate::point::ReadPoint;
+use crate::render::{Begun, Closed, Detached};
+use crate::tag;
+use crate::timeout::Timeout;
+
+/// What a layer is to do.
+#[derive(Debug)]
+pub enum ViewOpened {
+    /// Answer with this.
+    Hit(Body),
+    /// Run the handler, then close.
+    Render(OpenView),
+    /// Run the handler; nothing can be kept.
+    Pass,
+}
+
+/// The right and the duty to make one response. Dropping it gives it up: one of those who wait makes
+/// it instead.
+#[derive(Debug)]
+pub struct OpenView {
+    detached: Detached,
+    gatherer: Gatherer,
+}
+
+impl ViewCall {
+    /// What the near level has kept and may serve, without more.
+    pub fn look(&self) -> Option<Body> {
+        let body = |entry: &crate::entry::Entry| entry.body.clone();
+        match self.cache.quick_hit(self.probe(), self.variant(), &self.request, body) {
+            Some(Ok(body)) => Some(body),
+            _ => None,
+        }
+    }
+
+    /// Looks, waits for whoever makes this response just now, or gives the right to make it. Nothing
+    /// that the handler reads is older than `point`.
+    pub async fn open(&self, point: ReadPoint) -> ViewOpened {
+        let timeout = self.request.timeout;
+        if matches!(timeout, Timeout::After(life) if Timeout::positive(life).is_err()) {
+            self.refuse(RefusalReason::Timeout);
+            return ViewOpened::Pass;
+        }
+        let body = |entry: &crate::entry::Entry| entry.body.clone();
+        match self.cache.open_detached(self.asking(), None, Some(point), body).await {
+            Begun::Hit(body) => ViewOpened::Hit(body),
+            Begun::Render(detached) => {
+                let gatherer = Gatherer::new(self, point);
+                ViewOpened::Render(OpenView { detached, gatherer })
+            }
+        }
+    }
+}
+
+impl OpenView {
+    /// Runs the handler: what it renders on the threads that poll it is inside the response.
+    pub async fn run<F: Future>(&mut self, handler: F) -> F::Output {
+        self.detached.run(handler).await
+    }
+
+    /// For what the handler renders on other threads.
+    pub fn gatherer(&self) -> Gatherer {
+        self.gatherer.clone()
+    }
+
+    /// Adds tags.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for an unusable one, or too many. The response is not
+    /// kept then, as it depends on what could not be said.
+    pub fn add_tags<T: AsRef<str>>(&mut self, tags: &[T]) -> Result<(), Error> {
+        let checked = tag::check_count(tags.len())
+            .and_then(|()| tags.iter().try_for_each(|text| tag::check(text.as_ref())));
+        match &checked {
+            Ok(()) => self.detached.tag(tags),
+            Err(_) => self.detached.veto(RefusalReason::Tag),
+        }
+        checked
+    }
+
+    /// Sets another timeout than was asked for. Zero and [`Timeout::Delete`] see to it that the
+    /// response is not kept.
+    pub fn set_timeout(&mut self, timeout: Timeout) {
+        match timeout {
+            Timeout::Delete => self.detached.veto(RefusalReason::Vetoed),
+            Timeout::After(life) if Timeout::positive(life).is_err() => {
+                self.detached.veto(RefusalReason::Timeout);
+            }
+            timeout => self.detached.set_life(timeout),
+        }
+    }
+
+    /// The response expires so long after now, if its timeout does not end it before.
+    pub fn expire_after(&mut self, life: Duration) {
+        self.detached.expire_after(life);
+    }
+
+    /// Sets another stale window.
+    pub fn set_stale(&mut self, window: Duration) {
+        self.detached.set_stale(window);
+    }
+
+    /// Sees to it that the response is not kept. Those who wait run the handler themselves, and for a
+    /// moment nobody waits for another's.
+    pub fn veto(&mut self) {
+        self.detached.veto(RefusalReason::Vetoed);
+    }
+
+    /// Takes over what the response around this one depends on, with its key: both are what the same
+    /// run of a handler came to.
+    pub fn adopt(&mut self, around: &mut Self) {
+        around.settle();
+        self.detached.adopt(&mut around.detached);
+    }
+
+    /// Closes with the response.
+    pub fn close(mut self, body: Body) -> Closed {
+        self.settle();
+        self.detached.close(body)
+    }
+
+    /// Closes with the response, inside another that is still open.
+    pub fn close_within(mut self, around: &mut Self, body: Body) -> Closed {
+        self.settle();
+        let detached = self.detached;
+        around.detached.within(|| detached.close(body))
+    }
+
+    fn settle(&mut self) {
+        self.detached.inherit(self.gatherer.take());
+    }
+}

@@ -1,0 +1,170 @@
+//! Which requests are answered from the cache, and which of the answers are kept.
+
+use std::time::Duration;
+
+use fragcache::Timeout;
+use headers::{HeaderMapExt, Vary};
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, Method, StatusCode, header, response};
+
+use crate::directives::Directives;
+use crate::terms::ViewTerms;
+
+/// Why a request goes by the cache, as in `Cache-Status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bypass {
+    Method,
+    Authorization,
+    Cookie,
+    Range,
+    Upgrade,
+    Request,
+    /// Nothing is kept that would answer it.
+    Head,
+    Key,
+    Unless,
+    /// Its key or its timeout cannot be used.
+    Refused,
+}
+
+impl Bypass {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Authorization => "authorization",
+            Self::Cookie => "cookie",
+            Self::Range => "range",
+            Self::Upgrade => "upgrade",
+            Self::Request => "no-store",
+            Self::Head => "head",
+            Self::Key => "key",
+            Self::Unless => "unless",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What a view accepts.
+#[derive(Debug, Clone)]
+pub(crate) struct Admission {
+    pub(crate) cookies: bool,
+    pub(crate) authorization: bool,
+    /// Whether what clients say in `Cache-Control` counts.
+    pub(crate) heeds_clients: bool,
+    pub(crate) statuses: Box<[StatusCode]>,
+    pub(crate) max_body: usize,
+}
+
+impl Admission {
+    /// Why this request goes by the cache. `in_key` are the headers that the key has anyway, `post`
+    /// is whether the key function reads bodies.
+    pub(crate) fn refuse(
+        &self,
+        parts: &Parts,
+        in_key: &[HeaderName],
+        post: bool,
+    ) -> Option<Bypass> {
+        let has = |name: &HeaderName| parts.headers.contains_key(name);
+        let hidden =
+            |name: &HeaderName, allowed: bool| has(name) && !allowed && !in_key.contains(name);
+        match parts.method {
+            Method::GET | Method::HEAD => {}
+            Method::POST if post => {}
+            _ => return Some(Bypass::Method),
+        }
+        if has(&header::UPGRADE) {
+            return Some(Bypass::Upgrade);
+        }
+        if has(&header::RANGE) {
+            return Some(Bypass::Range);
+        }
+        if hidden(&header::AUTHORIZATION, self.authorization) {
+            return Some(Bypass::Authorization);
+        }
+        if hidden(&header::COOKIE, self.cookies) {
+            return Some(Bypass::Cookie);
+        }
+        (self.heeds_clients && Directives::of(&parts.headers).no_store).then_some(Bypass::Request)
+    }
+
+    /// Whether the client insists on a new answer.
+    pub(crate) fn is_refresh(&self, parts: &Parts) -> bool {
+        if !self.heeds_clients {
+            return false;
+        }
+        let asked = Directives::of(&parts.headers);
+        asked.no_cache || asked.max_age == Some(Duration::ZERO)
+    }
+
+    /// How long a response is kept, or `Err` if it is not.
+    pub(crate) fn keeps(
+        &self,
+        parts: &response::Parts,
+        terms: &ViewTerms,
+        now: Duration,
+    ) -> Result<Kept, ()> {
+        let headers = &parts.headers;
+        let said = Directives::of(headers);
+        let is_stream = headers
+            .get(header::CONTENT_TYPE)
+            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+        if terms.is_vetoed()
+            || !self.statuses.contains(&parts.status)
+            || said.no_store
+            || said.no_cache
+            || said.private
+            || headers.contains_key(header::SET_COOKIE)
+            || headers.contains_key(header::CONTENT_RANGE)
+            || is_stream
+        {
+            return Err(());
+        }
+        let varies = varies_on(headers)?;
+        let timeout = match terms.given_timeout() {
+            Some(timeout) => Some(timeout),
+            None => match said.life(headers, now) {
+                Some(Duration::ZERO) => return Err(()),
+                // No later than an `Age` says that it was made.
+                Some(life) => match life.saturating_sub(age(headers)) {
+                    Duration::ZERO => return Err(()),
+                    life => Some(Timeout::After(life)),
+                },
+                None => None,
+            },
+        };
+        Ok(Kept { timeout, varies, must_revalidate: said.must_revalidate })
+    }
+}
+
+/// How a response is kept.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// Another than the view's.
+    pub(crate) timeout: Option<Timeout>,
+    pub(crate) varies: Vec<HeaderName>,
+    /// It is never served stale.
+    pub(crate) must_revalidate: bool,
+}
+
+fn age(headers: &HeaderMap) -> Duration {
+    let age: Option<headers::Age> = headers.typed_get();
+    Duration::from_secs(age.map_or(0, |age| age.as_secs()))
+}
+
+/// The headers that a response says it varies on, sorted; `Err` if it varies on more than that.
+fn varies_on(headers: &HeaderMap) -> Result<Vec<HeaderName>, ()> {
+    if !headers.contains_key(header::VARY) {
+        return Ok(Vec::new());
+    }
+    let vary: Vary = headers.typed_get().ok_or(())?;
+    if vary.is_any() {
+        return Err(());
+    }
+    let mut names = Vec::new();
+    for name in vary.iter_strs() {
+        names.push(HeaderName::from_bytes(name.as_bytes()).map_err(|_| ())?);
+    }
+    names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+    names.dedup();
+    Ok(names)
+}

@@ -1,0 +1,87 @@
+//! A kept response as the answer to one request: its age, `304 Not Modified`, `HEAD`.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use headers::{Age, ETag, HeaderMapExt, IfModifiedSince, IfNoneMatch, LastModified};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use xxhash_rust::xxh3::xxh3_128;
+
+use crate::record::Kept;
+
+/// What a request asks of an answer.
+#[derive(Debug)]
+pub(crate) struct Conditions {
+    is_head: bool,
+    if_none_match: Option<IfNoneMatch>,
+    if_modified_since: Option<IfModifiedSince>,
+}
+
+impl Conditions {
+    /// Takes the conditions of a request. A handler that knew of them might answer with less than a
+    /// whole response, which could not be kept.
+    pub(crate) fn take(method: &Method, headers: &mut HeaderMap) -> Self {
+        let conditions = Self {
+            is_head: method == Method::HEAD,
+            if_none_match: headers.typed_get(),
+            if_modified_since: headers.typed_get(),
+        };
+        if !conditions.is_head {
+            headers.remove(header::IF_NONE_MATCH);
+            headers.remove(header::IF_MODIFIED_SINCE);
+        }
+        conditions
+    }
+
+    fn are_met(&self, status: StatusCode, headers: &HeaderMap) -> bool {
+        if status != StatusCode::OK {
+            return false;
+        }
+        if let Some(wanted) = &self.if_none_match {
+            let tag: Option<ETag> = headers.typed_get();
+            return tag.is_some_and(|tag| !wanted.precondition_passes(&tag));
+        }
+        let modified: Option<LastModified> = headers.typed_get();
+        match (&self.if_modified_since, modified) {
+            (Some(since), Some(at)) => !since.is_modified(SystemTime::from(at)),
+            _ => false,
+        }
+    }
+
+    /// The answer that a kept response gives.
+    pub(crate) fn answer(&self, kept: &Kept, now: Option<Duration>) -> Response<Bytes> {
+        let mut headers = kept.headers.clone();
+        if let Some(now) = now {
+            let before: Option<Age> = headers.typed_get();
+            let before = before.map_or(0, |age| age.as_secs());
+            let held = now.saturating_sub(kept.created).as_secs();
+            headers.typed_insert(Age::from_secs(before.saturating_add(held)));
+        }
+        let (mut status, mut body) = (kept.status, kept.body.clone());
+        if self.are_met(status, &headers) {
+            status = StatusCode::NOT_MODIFIED;
+            body = Bytes::new();
+            for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+                headers.remove(name);
+            }
+        } else if self.is_head {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+            body = Bytes::new();
+        }
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+}
+
+/// Gives a response without an entity tag a weak one: a layer outside may compress it.
+pub(crate) fn tag(headers: &mut HeaderMap, body: &Bytes) {
+    if headers.contains_key(header::ETAG) {
+        return;
+    }
+    let text = format!("W/\"{:032x}\"", xxh3_128(body));
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(header::ETAG, value);
+    }
+}

@@ -1,0 +1,323 @@
+//! A view's settings, and the layer that they make.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fragcache::engine::{ViewCall, view_key};
+use fragcache::{Deletion, Error, FragmentCache, FragmentKey, KeyPart, Timeout};
+use http::request::Parts;
+use http::{HeaderName, StatusCode, response};
+use tower_layer::Layer;
+
+use crate::admit::Admission;
+use crate::key::{Query, Shape};
+use crate::record::{FORM, Record};
+use crate::service::CachedService;
+
+/// Longest body of a response that is kept, in bytes, if nothing else is said: 1 MiB.
+pub const MAX_BODY: usize = 1024 * 1024;
+
+/// A view: a layer that keeps the responses of the handlers in it.
+///
+/// The name is the prefix of its keys, and no other view of the cache may have it. `GET` and `HEAD` are
+/// answered from the cache, under the path, the host, and the query string with its parameters sorted
+/// by name. What is not kept, and which settings change that, the [crate](crate)'s page says.
+///
+/// A clone is cheap and the same view.
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use fragcache::FragmentCache;
+/// use fragcache_tower::Cached;
+/// use std::time::Duration;
+///
+/// let cache = FragmentCache::in_memory();
+/// let film = Cached::new(&cache, "film").expires_after(Duration::from_secs(300));
+/// let app: Router = Router::new().route("/film/{id}", get(|| async { "…" }).layer(film.clone()));
+///
+/// film.delete("/film/7")?; // all its hosts, query strings and headers
+/// # let _ = app;
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Cached {
+    pub(crate) settings: Arc<Settings>,
+}
+
+type OfRequest<T> = Arc<dyn Fn(&Parts) -> T + Send + Sync>;
+type OfBody = Arc<dyn Fn(&Parts, &[u8]) -> Option<FragmentKey> + Send + Sync>;
+type OfResponse = Arc<dyn Fn(&response::Parts) -> bool + Send + Sync>;
+
+#[derive(Clone)]
+pub(crate) struct Settings {
+    pub(crate) cache: FragmentCache,
+    pub(crate) shape: Shape,
+    pub(crate) admission: Admission,
+    pub(crate) timeout: Timeout,
+    pub(crate) stale: Option<Duration>,
+    pub(crate) key: Option<OfRequest<Option<FragmentKey>>>,
+    /// The longest body that it reads, and the function.
+    pub(crate) body_key: Option<(usize, OfBody)>,
+    pub(crate) unless: Option<OfRequest<bool>>,
+    pub(crate) refresh: Option<OfRequest<bool>>,
+    pub(crate) keep_if: Option<OfResponse>,
+    pub(crate) streams: bool,
+    pub(crate) tells_status: bool,
+}
+
+impl fmt::Debug for Cached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cached").field("shape", &self.settings.shape).finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    pub(crate) fn call(&self, key: &FragmentKey) -> ViewCall {
+        ViewCall::new(&self.cache, key, FORM, Record::read).timeout(self.timeout).stale(self.stale)
+    }
+}
+
+impl Cached {
+    /// The view of this name in a cache, or in a namespace of one.
+    pub fn new(cache: &FragmentCache, name: impl Into<String>) -> Self {
+        let shape =
+            Shape { name: name.into().into(), query: Query::All, host: true, headers: Vec::new() };
+        let statuses = [
+            StatusCode::OK,
+            StatusCode::NON_AUTHORITATIVE_INFORMATION,
+            StatusCode::MOVED_PERMANENTLY,
+            StatusCode::PERMANENT_REDIRECT,
+        ];
+        let admission = Admission {
+            cookies: false,
+            authorization: false,
+            heeds_clients: false,
+            statuses: statuses.into(),
+            max_body: MAX_BODY,
+        };
+        let settings = Settings {
+            cache: cache.clone(),
+            shape,
+            admission,
+            timeout: Timeout::Default,
+            stale: None,
+            key: None,
+            body_key: None,
+            unless: None,
+            refresh: None,
+            keep_if: None,
+            streams: false,
+            tells_status: false,
+        };
+        Self { settings: Arc::new(settings) }
+    }
+
+    fn with(mut self, set: impl FnOnce(&mut Settings)) -> Self {
+        set(Arc::make_mut(&mut self.settings));
+        self
+    }
+
+    /// Sets the timeout of its responses; the cache's default without. What a response says itself, by
+    /// [`ViewTerms`](crate::ViewTerms), `s-maxage`, `max-age` or `Expires`, counts instead. A timeout of
+    /// zero keeps nothing, and is counted.
+    pub fn timeout(self, timeout: Timeout) -> Self {
+        self.with(|settings| settings.timeout = timeout)
+    }
+
+    /// Its responses expire so long after they were made.
+    pub fn expires_after(self, life: Duration) -> Self {
+        self.timeout(Timeout::After(life))
+    }
+
+    /// Its responses never expire.
+    pub fn never_expires(self) -> Self {
+        self.timeout(Timeout::Never)
+    }
+
+    /// How long after its end a response may be answered with to all but the one request that makes it
+    /// anew, and in place of a server error. The cache's default without; responses with
+    /// `must-revalidate` have none.
+    pub fn stale(self, window: Duration) -> Self {
+        self.with(|settings| settings.stale = Some(window))
+    }
+
+    /// The query string is no part of the key: the handler does not read it.
+    pub fn ignore_query(self) -> Self {
+        self.with(|settings| settings.shape.query = Query::None)
+    }
+
+    /// Only these parameters of the query string are part of the key: the handler reads no others.
+    /// Parameters that anyone may invent then fill no cache. Names are compared as they stand in the
+    /// address, percent signs included.
+    pub fn only_query<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
+        let names = names.into_iter().map(|name| name.into().into()).collect();
+        self.with(|settings| settings.shape.query = Query::Only(names))
+    }
+
+    /// The host is no part of the key: the responses are the same on all.
+    pub fn ignore_host(self) -> Self {
+        self.with(|settings| settings.shape.host = false)
+    }
+
+    /// The values of these headers are part of the key, whatever responses say in `Vary`. With
+    /// `Cookie` or `Authorization` among them, requests that have these are answered from the cache
+    /// too, each value with its own responses; keys hold a digest of them.
+    pub fn vary_on(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.with(|settings| settings.shape.headers.extend(headers))
+    }
+
+    /// A function in place of path, host and query string. Requests for which it gives the same are
+    /// answered with the same, whatever their paths: what a response depends on has to be in it. With
+    /// `None` a request goes by the cache.
+    ///
+    /// ```
+    /// use fragcache::FragmentCache;
+    /// use fragcache_tower::Cached;
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let film = Cached::new(&cache, "film").key(|parts| {
+    ///     parts.uri.path().strip_prefix("/film/").map(|id| id.trim_end_matches('/').to_owned())
+    /// });
+    /// film.delete("7")?; // what the function gave
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn key<K: KeyPart>(
+        self,
+        key: impl Fn(&Parts) -> Option<K> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| {
+            let name = settings.shape.name.clone();
+            settings.key =
+                Some(Arc::new(move |parts| key(parts).map(|part| view_key(&name, part))));
+        })
+    }
+
+    /// As [`key`](Self::key), with the body of the request, of at most `max_bytes`; one that is longer
+    /// goes by the cache. The handler gets the body all the same. Only such a view answers `POST` from
+    /// the cache.
+    pub fn key_with_body<K: KeyPart>(
+        self,
+        max_bytes: usize,
+        key: impl Fn(&Parts, &[u8]) -> Option<K> + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| {
+            let name = settings.shape.name.clone();
+            let key: OfBody =
+                Arc::new(move |parts, body| key(parts, body).map(|part| view_key(&name, part)));
+            settings.body_key = Some((max_bytes, key));
+        })
+    }
+
+    /// Requests for which this is true go by the cache: it is neither read nor written.
+    pub fn unless(self, is_true: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.unless = Some(Arc::new(is_true)))
+    }
+
+    /// Requests for which this is true run the handler, and its response replaces what is kept:
+    /// Flask-Caching's `forced_update`.
+    pub fn refresh_if(self, is_true: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|settings| settings.refresh = Some(Arc::new(is_true)))
+    }
+
+    /// Of the responses that may be kept, only those are for which this is true: Flask-Caching's
+    /// `response_filter`.
+    pub fn keep_if(
+        self,
+        is_true: impl Fn(&response::Parts) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.with(|settings| settings.keep_if = Some(Arc::new(is_true)))
+    }
+
+    /// Responses of these statuses are kept; without more, 200, 203, 301 and 308.
+    pub fn statuses(self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
+        self.with(|settings| settings.admission.statuses = statuses.into_iter().collect())
+    }
+
+    /// Requests with cookies are answered from the cache too. Say so if the handler does not read
+    /// them, or if what it reads of them is in the key; else one visitor is shown another's page.
+    pub fn allow_cookies(self) -> Self {
+        self.with(|settings| settings.admission.cookies = true)
+    }
+
+    /// Requests with an `Authorization` are answered from the cache too. Say so if the responses are
+    /// the same for everyone who is let in, and a layer outside of this one lets them in.
+    pub fn allow_authorization(self) -> Self {
+        self.with(|settings| settings.admission.authorization = true)
+    }
+
+    /// What clients say in `Cache-Control` counts: `no-store` goes by the cache, `no-cache` and
+    /// `max-age=0` refresh. Without, no client can make the handler run.
+    pub fn heed_clients(self) -> Self {
+        self.with(|settings| settings.admission.heeds_clients = true)
+    }
+
+    /// Longest body that is kept, in bytes. Longer ones pass as they come. [`MAX_BODY`] without.
+    pub fn max_body(self, bytes: usize) -> Self {
+        self.with(|settings| settings.admission.max_body = bytes)
+    }
+
+    /// Bodies of unknown length are read to their end too, and kept if they are short enough; the
+    /// client waits for so long. Without, they pass as they come.
+    pub fn keep_streams(self) -> Self {
+        self.with(|settings| settings.streams = true)
+    }
+
+    /// Responses say in `Cache-Status` ([RFC 9211](https://www.rfc-editor.org/rfc/rfc9211)) whether
+    /// they are from the cache, and why not: Flask-Caching's `response_hit_indication`.
+    pub fn tell_status(self) -> Self {
+        self.with(|settings| settings.tells_status = true)
+    }
+
+    /// The key of a request, as this layer makes it; `None` if it goes by the cache, or if its key
+    /// needs its body. Header values that a response varies on are not in it: deleting it deletes
+    /// them all.
+    ///
+    /// ```
+    /// use fragcache::FragmentCache;
+    /// use fragcache_tower::Cached;
+    ///
+    /// let view = Cached::new(&FragmentCache::in_memory(), "film").ignore_host();
+    /// let (parts, ()) = http::Request::get("/film/7?b=1&a=2").body(())?.into_parts();
+    /// let key = view.key_of(&parts).map(|key| key.to_string());
+    /// assert_eq!(key.as_deref(), Some("film(/film/7, a=2&b=1)"));
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    pub fn key_of(&self, parts: &Parts) -> Option<FragmentKey> {
+        let settings = &self.settings;
+        let key = match (&settings.body_key, &settings.key) {
+            (Some(_), _) => None,
+            (None, Some(key)) => key(parts),
+            (None, None) => Some(settings.shape.of_request(parts)),
+        };
+        key.map(|key| settings.shape.finish(key, parts))
+    }
+
+    /// Deletes its responses for a path, or for what the key function gave: those of all hosts, query
+    /// strings and headers. [`path_of`](crate::path_of) makes a path of a route and its parameters.
+    ///
+    /// # Errors
+    ///
+    /// None: what the far store could not be told is [pending](Deletion::Pending).
+    pub fn delete(&self, path: impl KeyPart) -> Result<Deletion, Error> {
+        self.settings.cache.delete_view(&self.settings.shape.name, path)
+    }
+
+    /// Deletes all its responses.
+    ///
+    /// # Errors
+    ///
+    /// None: what the far store could not be told is [pending](Deletion::Pending).
+    pub fn delete_all(&self) -> Result<Deletion, Error> {
+        self.settings.cache.delete_views(&self.settings.shape.name)
+    }
+}
+
+impl<S> Layer<S> for Cached {
+    type Service = CachedService<S>;
+
+    fn layer(&self, inner: S) -> CachedService<S> {
+        CachedService { settings: Arc::clone(&self.settings), inner }
+    }
+}

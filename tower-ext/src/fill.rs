@@ -1,0 +1,162 @@
+//! Running the handler, and keeping what it answers.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use fragcache::engine::{self, OpenView, ViewOpened};
+use fragcache::{FragmentKey, Timeout};
+use http::request::Parts;
+use http::{HeaderName, Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::admit::Kept;
+use crate::answer;
+use crate::body::{KeptBody, Read};
+use crate::cached::Settings;
+use crate::key;
+use crate::record::Record;
+use crate::service::Run;
+use crate::terms::ViewTerms;
+use crate::view::View;
+
+/// The handler's turn.
+pub(crate) struct Fill<'a> {
+    pub(crate) settings: &'a Settings,
+    /// The key without what responses vary on.
+    pub(crate) key: &'a FragmentKey,
+    pub(crate) run: Run,
+}
+
+/// What came of it.
+pub(crate) enum Filled<P: Body> {
+    /// A response that may be kept, and most likely is.
+    Kept(engine::Body),
+    /// One that was kept, in place of an error, and the time.
+    StoodIn(engine::Body, Duration),
+    /// One that is not kept.
+    Passed(Response<KeptBody<P>>),
+}
+
+impl Fill<'_> {
+    pub(crate) async fn run<S, Q, P>(
+        mut self,
+        mut service: S,
+        mut parts: Parts,
+        body: KeptBody<Q>,
+    ) -> Result<Filled<P>, S::Error>
+    where
+        S: Service<Request<KeptBody<Q>>, Response = Response<P>>,
+        Q: Body<Data = Bytes>,
+        P: Body<Data = Bytes>,
+    {
+        let asked = parts.clone();
+        parts.extensions.insert(View::of(self.run.open.gatherer()));
+        let handler = service.call(Request::from_parts(parts, body));
+        let response = match self.run.open.run(handler).await {
+            Ok(response) if !response.status().is_server_error() => response,
+            failed => {
+                if let Some(body) = self.run.call.stand_in() {
+                    return Ok(Filled::StoodIn(body, self.run.call.unix_time()));
+                }
+                failed?
+            }
+        };
+        Ok(self.settle(response, &asked).await)
+    }
+
+    async fn settle<P: Body<Data = Bytes>>(
+        mut self,
+        response: Response<P>,
+        asked: &Parts,
+    ) -> Filled<P> {
+        let (mut parts, body) = response.into_parts();
+        let admission = &self.settings.admission;
+        let terms = parts.extensions.get::<ViewTerms>().cloned().unwrap_or_default();
+        let now = self.run.call.unix_time();
+        let keep_if = &self.settings.keep_if;
+        let kept = admission
+            .keeps(&parts, &terms, now)
+            .ok()
+            .filter(|_| keep_if.as_ref().is_none_or(|keep_if| keep_if(&parts)))
+            .filter(|_| match body.size_hint().exact() {
+                Some(length) => length <= admission.max_body as u64,
+                None => self.settings.streams,
+            });
+        let Some(kept) = kept else {
+            give_up(self.run.open);
+            return Filled::Passed(Response::from_parts(parts, KeptBody::untouched(body)));
+        };
+        // A body may render while it is read.
+        let body = match self.run.open.run(KeptBody::read(body, admission.max_body)).await {
+            Read::Whole(body) => body,
+            Read::Not(body) => {
+                give_up(self.run.open);
+                return Filled::Passed(Response::from_parts(parts, body));
+            }
+        };
+        answer::tag(&mut parts.headers, &body);
+        let record = Record::response(now, parts.status, &parts.headers, &body);
+        let Some(record) = record.map(engine::Body::opaque) else {
+            give_up(self.run.open);
+            return Filled::Passed(Response::from_parts(parts, body.into()));
+        };
+        // An unusable tag keeps it from being stored, and is counted.
+        let _ = self.run.open.add_tags(terms.given_tags());
+        set_life(&mut self.run.open, &kept);
+        self.store(&kept, record.clone(), asked).await;
+        Filled::Kept(record)
+    }
+
+    /// Stores a response under its key, with the headers that it varies on.
+    async fn store(self, kept: &Kept, record: engine::Body, asked: &Parts) {
+        let Self { settings, key, run: Run { mut open, point, known, .. } } = self;
+        let in_key =
+            |name: &&HeaderName| !known.contains(name) && !settings.shape.headers.contains(name);
+        let mut names: Vec<HeaderName> = kept.varies.iter().filter(in_key).cloned().collect();
+        if names.is_empty() {
+            open.close(record);
+            return;
+        }
+        let mut open = match known.is_empty() {
+            true => {
+                let longer = key::vary_on(key.clone(), &names, asked);
+                // What comes of this run is newer than whatever is there.
+                let longer = settings.call(&longer).refresh(true);
+                if let ViewOpened::Render(mut inner) = open.run(longer.open(point)).await {
+                    inner.adopt(&mut open);
+                    set_life(&mut inner, kept);
+                    inner.close_within(&mut open, record);
+                }
+                open
+            }
+            false => {
+                // It varies on more than was known: from now on that is part of the key too.
+                give_up(open);
+                names.extend(known);
+                names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+                match settings.call(key).refresh(true).open(point).await {
+                    ViewOpened::Render(open) => open,
+                    ViewOpened::Hit(_) | ViewOpened::Pass => return,
+                }
+            }
+        };
+        open.set_timeout(Timeout::Never);
+        open.close(engine::Body::opaque(Record::varies(&names)));
+    }
+}
+
+fn set_life(open: &mut OpenView, kept: &Kept) {
+    if let Some(timeout) = kept.timeout {
+        open.set_timeout(timeout);
+    }
+    if kept.must_revalidate {
+        open.set_stale(Duration::ZERO);
+    }
+}
+
+/// What was made is not kept: those who wait run the handler themselves.
+fn give_up(mut open: OpenView) {
+    open.veto();
+    open.close(engine::Body::from(""));
+}

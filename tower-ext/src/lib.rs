@@ -1,0 +1,82 @@
+//! Responses, cached: a layer for axum and whatever else stands on tower.
+//!
+//! ```
+//! use axum::{Router, extract::Path, routing::get};
+//! use fragcache::FragmentCache;
+//! use fragcache_tower::{Cached, ViewTerms};
+//! use std::time::Duration;
+//!
+//! async fn film(Path(id): Path<u32>) -> (ViewTerms, String) {
+//!     (ViewTerms::new().tags([format!("film:{id}")]), format!("Film {id}"))
+//! }
+//!
+//! let cache = FragmentCache::in_memory();
+//! let view = Cached::new(&cache, "film").expires_after(Duration::from_secs(300));
+//! let app: Router = Router::new().route("/film/{id}", get(film).layer(view.clone()));
+//!
+//! cache.invalidate_tags(["film:7"])?; // the response, and the fragments with that tag
+//! view.delete("/film/7")?; // or the response alone
+//! # let _ = app;
+//! # Ok::<(), fragcache::Error>(())
+//! ```
+//!
+//! A response is an entry like a fragment: with its tags, single flight (of a thousand requests for an
+//! expired view one runs the handler), stale windows, stores and read points. Cache blocks and
+//! memoized functions that the handler's own task runs are inside the response: when one is deleted,
+//! the response is too. What it runs on other threads is so by [`View::scope`].
+//!
+//! # What is kept
+//!
+//! | of requests | |
+//! |---|---|
+//! | `GET` | kept, and answered from the cache |
+//! | `HEAD` | answered from what a `GET` has kept in this process; else the handler runs |
+//! | `POST` | with [`key_with_body`](Cached::key_with_body) only |
+//! | other methods, `Range`, `Upgrade` | pass |
+//! | with `Authorization`, with `Cookie` | pass, unless [allowed](Cached::allow_cookies) or [in the key](Cached::vary_on) |
+//! | `If-None-Match`, `If-Modified-Since` | answered with 304 from what is kept; the handler does not see them |
+//! | `Cache-Control` | counts with [`heed_clients`](Cached::heed_clients) |
+//!
+//! | of responses | |
+//! |---|---|
+//! | 200, 203, 301, 308 | kept; [other statuses](Cached::statuses) on request |
+//! | `Cache-Control: private`, `no-store`, `no-cache`; `Set-Cookie`; `Vary: *` | pass |
+//! | `s-maxage`, else `max-age`, else `Expires` | the timeout, in place of the view's |
+//! | `must-revalidate`, `proxy-revalidate` | never served stale |
+//! | `Vary` | kept for the values that the request has of these headers |
+//! | no `ETag` | is given a weak one |
+//! | a body of unknown length, `text/event-stream`, longer than [`max_body`](Cached::max_body) | passes as it comes |
+//! | a body that fails half-way, or has trailers | passes as far as it comes |
+//!
+//! From the cache a response has an `Age`, and all headers as the handler set them.
+//!
+//! # Its place among layers
+//!
+//! Outside, nearer to the client: compression, timeouts, tracing, request limits, cookies of a session
+//! that are written with every response, and whatever decides who may see the page. Inside: what the
+//! response depends on. A layer that reads a cookie or a header and changes the answer has to be
+//! either outside, or said in `Vary` or [`vary_on`](Cached::vary_on).
+//!
+//! Needs tokio's timer. A store behind the cache is asked on the thread that polls, which blocks for a
+//! round trip, and for the operation's deadline at most (50 ms).
+
+mod admit;
+mod answer;
+mod body;
+mod cached;
+mod directives;
+mod fill;
+mod key;
+mod record;
+mod route;
+mod service;
+mod status;
+mod terms;
+mod view;
+
+pub use body::KeptBody;
+pub use cached::{Cached, MAX_BODY};
+pub use route::path_of;
+pub use service::{CachedFuture, CachedService};
+pub use terms::ViewTerms;
+pub use view::View;

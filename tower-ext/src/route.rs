@@ -1,0 +1,73 @@
+//! Paths of routes, for deletion.
+
+use std::fmt::Display;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+/// What a path segment cannot hold as it is: RFC 3986, 3.3.
+const SEGMENT: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// The path of a route with parameters, as axum writes them: `{id}`, and `{*rest}` for the rest of the
+/// path, which keeps its slashes. Values are percent-encoded as browsers encode them. `None` if a
+/// parameter of the route is not among those given.
+///
+/// A client may write the same path in other ways (`%7E` for `~`); that is another key, which this one
+/// does not delete. Delete by a tag what must be gone however it was asked for.
+///
+/// ```
+/// use fragcache_tower::path_of;
+///
+/// assert_eq!(path_of("/film/{id}", [("id", &7)]).as_deref(), Some("/film/7"));
+/// assert_eq!(path_of("/tag/{name}", [("name", &"a/b c")]).as_deref(), Some("/tag/a%2Fb%20c"));
+/// assert_eq!(path_of("/{*path}", [("path", &"a/b")]).as_deref(), Some("/a/b"));
+/// assert_eq!(path_of("/film/{id}", [("name", &7)]), None);
+/// ```
+pub fn path_of<'a>(
+    route: &str,
+    parameters: impl IntoIterator<Item = (&'a str, &'a dyn Display)>,
+) -> Option<String> {
+    let parameters: Vec<(&str, String)> =
+        parameters.into_iter().map(|(name, value)| (name, value.to_string())).collect();
+    let mut path = String::new();
+    let mut rest = route;
+    while let Some((before, after)) = rest.split_once('{') {
+        path.push_str(before);
+        if let Some(after) = after.strip_prefix('{') {
+            path.push('{');
+            rest = after;
+            continue;
+        }
+        let (name, after) = after.split_once('}')?;
+        rest = after;
+        let (name, keeps_slashes) = match name.strip_prefix('*') {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
+        let (_, value) = parameters.iter().find(|(known, _)| *known == name)?;
+        let encode = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
+        if keeps_slashes {
+            let segments: Vec<String> = value.split('/').map(encode).collect();
+            path.push_str(&segments.join("/"));
+        } else {
+            path.push_str(&encode(value));
+        }
+    }
+    path.push_str(&rest.replace("}}", "}"));
+    Some(path)
+}

@@ -1,0 +1,231 @@
+//! A request on its way through the layer.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fragcache::engine::{self, OpenView, ViewCall, ViewOpened};
+use fragcache::{FragmentKey, ReadPoint};
+use http::request::Parts;
+use http::{HeaderName, Method, Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use crate::admit::Bypass;
+use crate::answer::Conditions;
+use crate::body::{KeptBody, Read};
+use crate::cached::Settings;
+use crate::fill::{Fill, Filled};
+use crate::key;
+use crate::record::Record;
+use crate::status::Status;
+use crate::view::View;
+
+/// A service whose responses are kept; made by the layer [`Cached`](crate::Cached).
+#[derive(Clone)]
+pub struct CachedService<S> {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) inner: S,
+}
+
+impl<S> std::fmt::Debug for CachedService<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CachedService").finish_non_exhaustive()
+    }
+}
+
+/// What a [`CachedService`] answers with, later.
+pub type CachedFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+
+impl<S, Q, P> Service<Request<Q>> for CachedService<S>
+where
+    S: Service<Request<KeptBody<Q>>, Response = Response<P>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    Q: Body<Data = Bytes> + Send + 'static,
+    Q::Error: Send,
+    P: Body<Data = Bytes> + Send + 'static,
+    P::Error: Send,
+{
+    type Response = Response<KeptBody<P>>;
+    type Error = S::Error;
+    type Future = CachedFuture<Self::Response, S::Error>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let clone = self.inner.clone();
+        // The one that was found to be ready.
+        let ready = std::mem::replace(&mut self.inner, clone);
+        Box::pin(answer(Arc::clone(&self.settings), ready, request))
+    }
+}
+
+/// What there is for a request.
+enum Found {
+    Kept(engine::Body),
+    Run(Box<Run>),
+    Pass(Bypass),
+}
+
+/// The right to run the handler.
+pub(crate) struct Run {
+    pub(crate) open: OpenView,
+    pub(crate) call: ViewCall,
+    pub(crate) point: ReadPoint,
+    /// The headers that are in its key because responses varied on them.
+    pub(crate) known: Vec<HeaderName>,
+}
+
+async fn answer<S, Q, P>(
+    settings: Arc<Settings>,
+    service: S,
+    request: Request<Q>,
+) -> Result<Response<KeptBody<P>>, S::Error>
+where
+    S: Service<Request<KeptBody<Q>>, Response = Response<P>>,
+    Q: Body<Data = Bytes>,
+    P: Body<Data = Bytes>,
+{
+    let (mut parts, body) = request.into_parts();
+    let in_key = &settings.shape.headers;
+    let has_body_key = settings.body_key.is_some();
+    if let Some(why) = settings.admission.refuse(&parts, in_key, has_body_key) {
+        return pass(&settings, service, parts, KeptBody::untouched(body), why).await;
+    }
+    let (key, body) = key_of(&settings, &parts, body).await;
+    let Some(key) = key else {
+        return pass(&settings, service, parts, body, Bypass::Key).await;
+    };
+    if settings.unless.as_ref().is_some_and(|unless| unless(&parts)) {
+        return pass(&settings, service, parts, body, Bypass::Unless).await;
+    }
+    let conditions = Conditions::take(&parts.method, &mut parts.headers);
+    let run = match find(&settings, &key, &parts).await {
+        Found::Kept(body) => {
+            let now = settings.call(&key).unix_time();
+            return Ok(serve(&settings, &body, &conditions, Status::Hit, Some(now)));
+        }
+        Found::Pass(why) => return pass(&settings, service, parts, body, why).await,
+        Found::Run(run) => *run,
+    };
+    let fill = Fill { settings: &settings, key: &key, run };
+    match fill.run(service, parts, body).await? {
+        Filled::Kept(body) => Ok(serve(&settings, &body, &conditions, Status::Stored, None)),
+        Filled::StoodIn(body, now) => {
+            Ok(serve(&settings, &body, &conditions, Status::StoodIn, Some(now)))
+        }
+        Filled::Passed(mut response) => {
+            Status::NotStored.tell(&settings, response.headers_mut());
+            Ok(response)
+        }
+    }
+}
+
+/// The key of a request, and its body, which is read if the key needs it.
+async fn key_of<Q: Body<Data = Bytes>>(
+    settings: &Settings,
+    parts: &Parts,
+    body: Q,
+) -> (Option<FragmentKey>, KeptBody<Q>) {
+    let finish = |key: FragmentKey| settings.shape.finish(key, parts);
+    if let Some((max, key)) = &settings.body_key {
+        return match KeptBody::read(body, *max).await {
+            Read::Whole(bytes) => (key(parts, &bytes).map(finish), bytes.into()),
+            Read::Not(body) => (None, body),
+        };
+    }
+    let key = match &settings.key {
+        Some(key) => key(parts),
+        None => Some(settings.shape.of_request(parts)),
+    };
+    (key.map(finish), KeptBody::untouched(body))
+}
+
+/// Looks for what is kept, or gets the right to make it.
+async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
+    let refresh = settings.refresh.as_ref().is_some_and(|refresh| refresh(parts))
+        || settings.admission.is_refresh(parts);
+    let call = settings.call(key).refresh(refresh);
+    if let Some(body) = call.look() {
+        match Record::of(&body) {
+            Some(Record::Response(_)) => return Found::Kept(body),
+            Some(Record::Varies { names, .. }) => {
+                let longer = settings.call(&key::vary_on(key.clone(), names, parts));
+                if let Some(body) = longer.look().filter(is_response) {
+                    return Found::Kept(body);
+                }
+            }
+            None => {}
+        }
+    }
+    if parts.method == Method::HEAD {
+        // What a handler answers to it has no body to be kept.
+        return Found::Pass(Bypass::Head);
+    }
+    let point = settings.cache.begin();
+    let (call, opened, known) = match call.open(point).await {
+        ViewOpened::Hit(body) => match Record::of(&body) {
+            Some(Record::Varies { names, .. }) => {
+                let longer = settings.call(&key::vary_on(key.clone(), names, parts));
+                let opened = longer.open(point).await;
+                (longer, opened, names.clone())
+            }
+            _ => return Found::Kept(body),
+        },
+        opened => (call, opened, Vec::new()),
+    };
+    match opened {
+        ViewOpened::Hit(body) if is_response(&body) => Found::Kept(body),
+        ViewOpened::Hit(_) | ViewOpened::Pass => Found::Pass(Bypass::Refused),
+        ViewOpened::Render(open) => Found::Run(Box::new(Run { open, call, point, known })),
+    }
+}
+
+fn is_response(body: &engine::Body) -> bool {
+    matches!(Record::of(body), Some(Record::Response(_)))
+}
+
+/// Answers with what is kept.
+fn serve<P: Body<Data = Bytes>>(
+    settings: &Settings,
+    body: &engine::Body,
+    conditions: &Conditions,
+    status: Status,
+    now: Option<Duration>,
+) -> Response<KeptBody<P>> {
+    let mut response = match Record::of(body) {
+        Some(Record::Response(kept)) => conditions.answer(kept, now),
+        // Never: whoever calls has looked.
+        _ => Response::default(),
+    };
+    status.tell(settings, response.headers_mut());
+    response.map(KeptBody::from)
+}
+
+/// Runs the handler under a read point, and keeps nothing.
+async fn pass<S, Q, P>(
+    settings: &Settings,
+    mut service: S,
+    mut parts: Parts,
+    body: KeptBody<Q>,
+    why: Bypass,
+) -> Result<Response<KeptBody<P>>, S::Error>
+where
+    S: Service<Request<KeptBody<Q>>, Response = Response<P>>,
+    Q: Body<Data = Bytes>,
+    P: Body<Data = Bytes>,
+{
+    let point = settings.cache.begin();
+    parts.extensions.insert(View::passing(&settings.cache, point));
+    let mut handler = pin!(service.call(Request::from_parts(parts, body)));
+    let response = poll_fn(|context| point.scope(|| handler.as_mut().poll(context))).await?;
+    let mut response = response.map(KeptBody::untouched);
+    Status::Bypassed(why).tell(settings, response.headers_mut());
+    Ok(response)
+}

@@ -1,0 +1,195 @@
+//! Single flight, stale windows, errors, cancellation and panics.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use fragcache::FragmentCache;
+use fragcache::testing::ManualClock;
+use fragcache_tower::Cached;
+use http::StatusCode;
+use tokio::sync::{Notify, Semaphore};
+use tower::ServiceExt;
+
+use crate::support::{Runs, Site, cache};
+
+async fn ask(router: &Router) -> StatusCode {
+    let request = http::Request::get("/").body(Body::empty()).unwrap();
+    router.clone().oneshot(request).await.unwrap().status()
+}
+
+/// A view whose handler waits at a gate.
+fn gated(cache: &FragmentCache, runs: &Runs) -> (Router, Arc<Semaphore>, Arc<Notify>) {
+    let (gate, came) = (Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
+    let (inner_gate, inner_came, counted) = (Arc::clone(&gate), Arc::clone(&came), runs.clone());
+    let handler = move || {
+        let (gate, came) = (Arc::clone(&inner_gate), Arc::clone(&inner_came));
+        counted.one_more();
+        async move {
+            came.notify_one();
+            gate.acquire().await.unwrap().forget();
+            "slow"
+        }
+    };
+    let view = Cached::new(cache, "slow").expires_after(Duration::from_secs(10));
+    (Router::new().route("/", get(handler)).layer(view), gate, came)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn i7_a_thousand_requests_for_a_cold_and_for_an_expired_view_run_the_handler_once() {
+    let clock = ManualClock::new();
+    let cache = cache(&clock);
+    let runs = Runs::default();
+    let (router, gate, came) = gated(&cache, &runs);
+    for round in 1..=2 {
+        let first = tokio::spawn({
+            let router = router.clone();
+            async move { ask(&router).await }
+        });
+        came.notified().await;
+        let others: Vec<_> = (0..1000)
+            .map(|_| {
+                let router = router.clone();
+                tokio::spawn(async move { ask(&router).await })
+            })
+            .collect();
+        // Once all of them have asked, the one may go on.
+        while cache.stats().misses.total() < 1001 * round {
+            tokio::task::yield_now().await;
+            if runs.count() > round {
+                break;
+            }
+            if others.iter().all(|other| !other.is_finished()) && gate.available_permits() == 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                break;
+            }
+        }
+        gate.add_permits(1);
+        assert_eq!(first.await.unwrap(), StatusCode::OK);
+        for other in others {
+            assert_eq!(other.await.unwrap(), StatusCode::OK);
+        }
+        assert_eq!(runs.count(), round);
+        clock.advance(Duration::from_secs(10));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_the_handler_to_the_next() {
+    let cache = cache(&ManualClock::new());
+    let runs = Runs::default();
+    let (router, gate, came) = gated(&cache, &runs);
+    let start = || {
+        let router = router.clone();
+        tokio::spawn(async move { ask(&router).await })
+    };
+    let first = start();
+    came.notified().await;
+    let second = start();
+    tokio::task::yield_now().await;
+    first.abort();
+    came.notified().await;
+    gate.add_permits(1);
+    assert_eq!(second.await.unwrap(), StatusCode::OK);
+    assert_eq!(runs.count(), 2);
+    assert_eq!(ask(&router).await, StatusCode::OK);
+    assert_eq!(runs.count(), 2, "what the second made is kept");
+}
+
+#[tokio::test]
+async fn a_handler_that_never_ends_holds_nobody_for_longer_than_the_wait_limit() {
+    let cache = FragmentCache::builder().wait_limit(Duration::from_millis(30)).build().unwrap();
+    let runs = Runs::default();
+    let (router, gate, came) = gated(&cache, &runs);
+    let first = {
+        let router = router.clone();
+        tokio::spawn(async move { ask(&router).await })
+    };
+    came.notified().await;
+    let second = {
+        let router = router.clone();
+        tokio::spawn(async move { ask(&router).await })
+    };
+    came.notified().await;
+    assert_eq!(runs.count(), 2, "it has waited for so long, and runs the handler itself");
+    first.abort();
+    gate.add_permits(2);
+    assert_eq!(second.await.unwrap(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_panic_in_a_handler_gives_the_view_up() {
+    let cache = cache(&ManualClock::new());
+    let runs = Runs::default();
+    let counted = runs.clone();
+    let handler = move || {
+        let run = counted.one_more();
+        async move {
+            assert!(run > 1, "the first fails");
+            "fine"
+        }
+    };
+    let router: Router = Router::new().route("/", get(handler)).layer(Cached::new(&cache, "page"));
+    let failed = {
+        let router = router.clone();
+        tokio::spawn(async move { ask(&router).await })
+    };
+    assert!(failed.await.is_err());
+    assert_eq!(ask(&router).await, StatusCode::OK);
+    assert_eq!(ask(&router).await, StatusCode::OK);
+    assert_eq!(runs.count(), 2);
+}
+
+#[tokio::test]
+async fn within_its_stale_window_a_response_stands_in_for_a_server_error() {
+    let site = Site::new(
+        |view| view.stale(Duration::from_secs(60)),
+        |_, run| match run {
+            1 => Ok("fine"),
+            _ => Err(StatusCode::SERVICE_UNAVAILABLE),
+        },
+    );
+    assert_eq!(site.get("/p", &[]).await.body, "fine");
+    site.clock.advance(Duration::from_secs(61));
+    let answer = site.get("/p", &[]).await;
+    assert_eq!((answer.status, answer.body.as_str()), (StatusCode::OK, "fine"));
+    assert_eq!(answer.header("age"), Some("61"));
+    assert!(site.runs.count() > 1, "the handler was tried");
+    site.clock.advance(Duration::from_secs(60));
+    assert_eq!(site.get("/p", &[]).await.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn what_must_be_revalidated_is_never_served_stale() {
+    let site = Site::new(
+        |view| view.stale(Duration::from_secs(60)),
+        |_, run| match run {
+            1 => Ok(([("cache-control", "must-revalidate")], "fine")),
+            _ => Err(StatusCode::SERVICE_UNAVAILABLE),
+        },
+    );
+    site.get("/p", &[]).await;
+    site.clock.advance(Duration::from_secs(61));
+    assert_eq!(site.get("/p", &[]).await.status, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn bad_settings_and_long_addresses_go_by_the_cache() {
+    let site = Site::new(|view| view.expires_after(Duration::ZERO), |_, run| format!("run {run}"));
+    assert_eq!(site.get("/p", &[]).await.body, "run 1");
+    assert_eq!(site.get("/p", &[]).await.body, "run 2");
+
+    let site = Site::new(|view| view, |_, run| format!("run {run}"));
+    let long = format!("/p?q={}", "x".repeat(5000));
+    assert_eq!(site.get(&long, &[]).await.body, "run 1");
+    assert_eq!(site.get(&long, &[]).await.body, "run 2");
+    assert_eq!(site.cache.stats().entries, 0);
+    let bomb = "a".repeat(5000);
+    let site =
+        Site::new(|view| view.vary_on([http::header::ACCEPT]), |_, run| format!("run {run}"));
+    assert_eq!(site.get("/p", &[("accept", &bomb)]).await.body, "run 1");
+    assert_eq!(site.get("/p", &[("accept", &bomb)]).await.body, "run 2");
+    assert_eq!(site.cache.stats().entries, 0);
+}

@@ -1,0 +1,143 @@
+//! What is rendered for a response is inside it: fragments, functions and read points, on the task and
+//! on other threads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use fragcache::testing::ManualClock;
+use fragcache::{Fragment, FragmentCache, fragment_key};
+use fragcache_tower::{Cached, View};
+use minijinja::{Environment, context};
+use tower::ServiceExt;
+
+use crate::support::{Runs, cache};
+
+#[derive(Clone)]
+struct App {
+    env: Arc<Environment<'static>>,
+    runs: Runs,
+}
+
+fn app(cache: &FragmentCache) -> App {
+    let mut env = Environment::new();
+    fragcache_minijinja::add_to_environment(&mut env, cache.clone()).unwrap();
+    let page = "{% cache 300, 'row', tags=['row'] %}row {{ run }}{% endcache %}";
+    fragcache_minijinja::add_template(&mut env, "page", page).unwrap();
+    App { env: Arc::new(env), runs: Runs::default() }
+}
+
+fn render(app: &App) -> String {
+    let run = app.runs.one_more();
+    app.env.get_template("page").unwrap().render(context! { run }).unwrap()
+}
+
+async fn inline(State(app): State<App>) -> String {
+    tokio::task::yield_now().await;
+    render(&app)
+}
+
+async fn blocking(State(app): State<App>, view: View) -> String {
+    tokio::task::spawn_blocking(move || view.scope(|| render(&app))).await.unwrap()
+}
+
+async fn body(router: &Router, path: &str) -> String {
+    use http_body_util::BodyExt;
+    let request = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn i3_deleting_a_fragment_deletes_the_responses_that_it_is_in() {
+    for path in ["/inline", "/blocking"] {
+        let cache = cache(&ManualClock::new());
+        let app = app(&cache);
+        let router = Router::new()
+            .route("/inline", get(inline))
+            .route("/blocking", get(blocking))
+            .layer(Cached::new(&cache, "page").expires_after(Duration::from_secs(600)))
+            .with_state(app.clone());
+        for _ in 0..2 {
+            assert_eq!(body(&router, path).await, "row 1", "{path}");
+        }
+        assert_eq!(app.runs.count(), 1, "{path}");
+        cache.delete(&fragment_key!("row")).unwrap();
+        assert_eq!(body(&router, path).await, "row 2", "{path}");
+        cache.invalidate_tags(["row"]).unwrap();
+        assert_eq!(body(&router, path).await, "row 3", "{path}");
+        assert_eq!(body(&router, path).await, "row 3", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_response_lives_no_longer_than_what_is_in_it() {
+    let clock = ManualClock::new();
+    let cache = cache(&clock);
+    let app = app(&cache);
+    let router = Router::new()
+        .route("/", get(blocking))
+        .layer(Cached::new(&cache, "page").expires_after(Duration::from_secs(3600)))
+        .with_state(app.clone());
+    body(&router, "/").await;
+    clock.advance(Duration::from_secs(300));
+    body(&router, "/").await;
+    assert_eq!(app.runs.count(), 2);
+}
+
+#[tokio::test]
+async fn a_veto_in_a_fragment_keeps_the_response_from_being_kept() {
+    let cache = cache(&ManualClock::new());
+    let runs = Runs::default();
+    let (counted, rendering) = (runs.clone(), cache.clone());
+    let handler = move || {
+        counted.one_more();
+        let cache = rendering.clone();
+        async move {
+            let form = Fragment::new(fragment_key!("form"));
+            let token = || {
+                fragcache::current::veto();
+                "token"
+            };
+            cache.render(&form, token).unwrap().to_string()
+        }
+    };
+    let router: Router = Router::new().route("/", get(handler)).layer(Cached::new(&cache, "page"));
+    body(&router, "/").await;
+    body(&router, "/").await;
+    assert_eq!(runs.count(), 2);
+}
+
+#[tokio::test]
+async fn i1_fragments_of_a_request_are_as_old_as_the_request_whether_its_response_is_kept_or_not() {
+    for kept in [true, false] {
+        let cache = cache(&ManualClock::new());
+        let (changing, runs) = (cache.clone(), Runs::default());
+        let counted = runs.clone();
+        let handler = move || {
+            let (cache, run) = (changing.clone(), counted.one_more());
+            async move {
+                let price = run; // read
+                tokio::task::yield_now().await;
+                if run == 1 {
+                    cache.invalidate_tags(["price"]).unwrap(); // and changed meanwhile
+                }
+                let row = Fragment::new(fragment_key!("price")).tags(["price"]);
+                cache.render(&row, || format!("price {price}")).unwrap().to_string()
+            }
+        };
+        let view = Cached::new(&cache, "page").unless(move |_| !kept);
+        let router: Router = Router::new().route("/", get(handler)).layer(view);
+        assert_eq!(body(&router, "/").await, "price 1");
+        assert!(!cache.contains(&fragment_key!("price")).unwrap(), "kept: {kept}");
+        assert_eq!(body(&router, "/").await, "price 2");
+    }
+}
+
+#[tokio::test]
+async fn a_handler_without_the_layer_is_told_what_is_missing() {
+    let router: Router = Router::new().route("/", get(|_: View| async { "never" }));
+    assert_eq!(body(&router, "/").await, "no fragcache_tower::Cached layer is around this route");
+}
