@@ -1,18 +1,22 @@
 //! What the real Flask-Caching did with values, functions and their deletion, held against
 //! fragcache. Each recorded case has one verdict; it is played, and comes out as the verdict says.
 
+mod awaited;
 mod case;
 mod deletions;
 mod documents;
 mod functions;
+mod responses;
 mod results;
 mod run;
 mod said;
+mod site;
 mod stage;
 mod stores;
 mod values;
 mod verbs;
 mod verdict;
+mod view_keys;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +29,7 @@ use crate::support::fixtures;
 fn verdicts() -> impl Iterator<Item = &'static Verdict> {
     [values::CASES, functions::CASES, results::CASES, deletions::CASES, stores::CASES]
         .into_iter()
-        .chain([documents::CASES])
+        .chain([documents::CASES, views::CASES, view_keys::CASES, responses::CASES])
         .flatten()
 }
 
@@ -36,7 +40,7 @@ fn cases() -> BTreeMap<String, Case> {
 #[test]
 fn every_recorded_case_has_one_verdict() {
     let mut said = BTreeMap::<&str, usize>::new();
-    for id in verdicts().map(|verdict| verdict.id).chain(views::AWAITED.iter().copied()) {
+    for id in verdicts().map(|verdict| verdict.id).chain(awaited::AWAITED.iter().copied()) {
         *said.entry(id).or_default() += 1;
     }
     let twice: Vec<_> = said.iter().filter(|(_, times)| **times > 1).collect();

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::case::Asked;
 use super::said::{Py, Said};
-use super::stage::{Memo, Stage, Told};
+use super::stage::{Answered, Memo, Stage, Told};
 use super::stores::redis_on;
 use super::verdict::{Verdict, absent, as_recorded, different, fixed, same};
 
@@ -154,7 +154,7 @@ fn set_by_a_page() -> Stage {
         }
         let found = values.get::<String>("foo").unwrap();
         let found = found.unwrap_or_else(|| "None".to_owned());
-        (200, format!("<html><body>foo cache: {found}</body></html>"))
+        Answered::text(format!("<html><body>foo cache: {found}</body></html>"))
     })
 }
 
@@ -191,7 +191,7 @@ fn profiles_on(stage: Stage) -> Stage {
             cache.delete_memoized(OF_USER.call().arg(&id)).unwrap();
             cache.delete_memoized(POSTS.call().arg(&id)).unwrap();
             cache.invalidate_tags([format!("user:{id}")]).unwrap();
-            (200, "{\"success\":true}\n".to_owned())
+            Answered::text("{\"success\":true}\n")
         })
 }
 

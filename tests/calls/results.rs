@@ -13,7 +13,7 @@ use serde_json::{Value as Json, json};
 
 use super::functions::named;
 use super::said::{Py, Said};
-use super::stage::{Memo, Stage};
+use super::stage::{Answered, Memo, Stage};
 use super::verdict::{Verdict, absent, different, fixed, same};
 
 const F: Function = Function::new("f");
@@ -218,7 +218,7 @@ fn two_without_arguments() -> Stage {
 fn crowded() -> Stage {
     Stage::new().memo("f", Memo::new(F)).asked(|stage, _| {
         let done = stage.run("f", &[]);
-        (if done.is_ok() { 200 } else { 500 }, String::new())
+        Answered { status: if done.is_ok() { 200 } else { 500 }, ..Answered::default() }
     })
 }
 

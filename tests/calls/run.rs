@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde_json::{Map, Value as Json, json};
 
 use super::case::{Asked, Case, Step};
-use super::stage::{Stage, Told};
+use super::stage::{Answered, Stage, Told};
 use super::verdict::Verdict;
 
 /// Plays a case; the first step that comes out otherwise than expected is the error.
 pub(super) fn run(case: &Case, verdict: &Verdict) -> Result<(), String> {
     let Some(scene) = verdict.scene else { return Ok(()) };
     let stage = scene();
-    stage.take_ran();
+    stage.counts().take();
     for (index, step) in case.steps.iter().enumerate() {
         let number = index + 1;
         let found = play(&stage, step);
@@ -41,7 +41,7 @@ fn play(stage: &Stage, step: &Step) -> Option<Map<String, Json>> {
             return None;
         }
     };
-    found.insert("computed".to_owned(), json!(stage.take_ran()));
+    found.insert("computed".to_owned(), json!(stage.counts().take()));
     Some(found)
 }
 
@@ -53,8 +53,12 @@ fn fields(told: Told) -> Map<String, Json> {
     Map::from_iter([(field.to_owned(), value)])
 }
 
-fn answered((status, body): (u16, String)) -> Map<String, Json> {
-    let fields = [("status", json!(status)), ("body", json!(body))];
+fn answered(answer: Answered) -> Map<String, Json> {
+    let fields = [
+        ("status", json!(answer.status)),
+        ("headers", json!(answer.headers)),
+        ("body", json!(answer.body)),
+    ];
     fields.map(|(field, value)| (field.to_owned(), value)).into_iter().collect()
 }
 
@@ -62,7 +66,7 @@ fn together(stage: &Stage, asked: &Asked, callers: usize) -> Map<String, Json> {
     let barrier = Barrier::new(callers);
     let ask = || {
         barrier.wait();
-        stage.ask(asked).0
+        stage.ask(asked).status
     };
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..callers).map(|_| scope.spawn(ask)).collect();
@@ -78,6 +82,10 @@ fn compare<'e>(expected: &'e Map<String, Json>, found: &Map<String, Json>) -> Re
             // The name of a Python exception is met by any error, and a text by one that has it.
             ("raised", Json::String(text), Some(Json::String(error))) => {
                 is_exception(text) || error.contains(text.as_str())
+            }
+            // A response may have more headers; one that is null it must not have.
+            ("headers", Json::Object(wanted), Some(found)) => {
+                wanted.iter().all(|(name, value)| found.get(name).unwrap_or(&Json::Null) == value)
             }
             (_, value, Some(found)) => value == found,
             (_, _, None) => false,

@@ -3,18 +3,33 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fragcache::testing::ManualClock;
 use fragcache::{Builder, Call, Calls, FragmentCache, Function, Instance};
 use serde_json::Value as Json;
 
+use super::case::Asked;
 use super::said::{Py, Said};
 use super::verbs;
 
 /// What a call gave, or why it failed.
 pub(super) type Told = Result<Json, String>;
+
+/// What a request was answered with.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    pub(super) status: u16,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: String,
+}
+
+impl Answered {
+    pub(super) fn text(body: impl Into<String>) -> Self {
+        Self { status: 200, body: body.into(), ..Self::default() }
+    }
+}
 
 /// How often each function ran.
 pub(super) type Ran = BTreeMap<&'static str, u64>;
@@ -22,7 +37,7 @@ pub(super) type Ran = BTreeMap<&'static str, u64>;
 type Settings = dyn Fn(Call, &[Py]) -> Call + Send + Sync;
 type Body = dyn Fn(&Stage, u64, &[Py]) -> Told + Send + Sync;
 type Answer = dyn Fn(&Stage, &str) -> Told + Send + Sync;
-type Handler = dyn Fn(&Stage, &super::case::Asked) -> (u16, String) + Send + Sync;
+type Handler = dyn Fn(&Stage, &Asked) -> Answered + Send + Sync;
 
 /// A memoized function, or a method of one object.
 pub(super) struct Memo {
@@ -117,6 +132,24 @@ impl Memo {
     }
 }
 
+/// How often functions ran: in all, and since it was last asked.
+#[derive(Clone, Default)]
+pub(super) struct Counts(Arc<Mutex<(Ran, Ran)>>);
+
+impl Counts {
+    pub(super) fn tick(&self, name: &'static str) -> u64 {
+        let (all, recent) = &mut *self.0.lock().unwrap();
+        *recent.entry(name).or_default() += 1;
+        let total = all.entry(name).or_default();
+        *total += 1;
+        *total
+    }
+
+    pub(super) fn take(&self) -> Ran {
+        std::mem::take(&mut self.0.lock().unwrap().1)
+    }
+}
+
 /// A play's caches and functions.
 pub(super) struct Stage {
     pub(super) clock: ManualClock,
@@ -126,8 +159,7 @@ pub(super) struct Stage {
     answers: Vec<(&'static str, Box<Answer>)>,
     acts: Vec<(&'static str, Box<Answer>)>,
     handler: Option<Box<Handler>>,
-    totals: Mutex<Ran>,
-    ran: Mutex<Ran>,
+    counts: Counts,
     /// Servers and folders, which go with the play.
     held: Vec<Box<dyn Any + Send + Sync>>,
 }
@@ -153,8 +185,7 @@ impl Stage {
             answers: Vec::new(),
             acts: Vec::new(),
             handler: None,
-            totals: Mutex::default(),
-            ran: Mutex::default(),
+            counts: Counts::default(),
             held: Vec::new(),
         }
     }
@@ -213,7 +244,7 @@ impl Stage {
     /// Answers requests, without a cache in front.
     pub(super) fn asked(
         mut self,
-        handler: impl Fn(&Self, &super::case::Asked) -> (u16, String) + Send + Sync + 'static,
+        handler: impl Fn(&Self, &Asked) -> Answered + Send + Sync + 'static,
     ) -> Self {
         self.handler = Some(Box::new(handler));
         self
@@ -229,16 +260,11 @@ impl Stage {
 
     /// Counts a run; the number of runs so far.
     pub(super) fn tick(&self, name: &'static str) -> u64 {
-        *self.ran.lock().unwrap().entry(name).or_default() += 1;
-        let mut totals = self.totals.lock().unwrap();
-        let total = totals.entry(name).or_default();
-        *total += 1;
-        *total
+        self.counts.tick(name)
     }
 
-    /// What ran since this was last asked.
-    pub(super) fn take_ran(&self) -> Ran {
-        std::mem::take(&mut *self.ran.lock().unwrap())
+    pub(super) fn counts(&self) -> Counts {
+        self.counts.clone()
     }
 
     /// Calls a memoized function.
@@ -302,7 +328,7 @@ impl Stage {
         act(self, what).unwrap();
     }
 
-    pub(super) fn ask(&self, asked: &super::case::Asked) -> (u16, String) {
+    pub(super) fn ask(&self, asked: &Asked) -> Answered {
         let handler = self.handler.as_ref();
         handler.unwrap_or_else(|| panic!("{asked:?} has no meaning here"))(self, asked)
     }
