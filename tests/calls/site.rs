@@ -95,8 +95,20 @@ impl Site {
         settings: impl FnOnce(Cached) -> Cached,
         answer: impl Fn(&Given, u64) -> R + Clone + Send + Sync + 'static,
     ) -> Self {
+        self.view_counting(route, name, Some(name), settings, answer)
+    }
+
+    /// As `view`; where its runs are not counted, the handler counts them.
+    pub(super) fn view_counting<R: IntoResponse + 'static>(
+        self,
+        route: &str,
+        name: &'static str,
+        counted: Option<&'static str>,
+        settings: impl FnOnce(Cached) -> Cached,
+        answer: impl Fn(&Given, u64) -> R + Clone + Send + Sync + 'static,
+    ) -> Self {
         let view = settings(Cached::new(&self.stage.cache(), name));
-        let handler = self.handler(Some(name), answer);
+        let handler = self.handler(counted, answer);
         self.route(|router| router.route(route, any(handler).layer(view)))
     }
 
@@ -104,9 +116,9 @@ impl Site {
     pub(super) fn page<R: IntoResponse + 'static>(
         self,
         route: &str,
-        answer: impl Fn(&Given, u64) -> R + Clone + Send + Sync + 'static,
+        answer: impl Fn(&Given) -> R + Clone + Send + Sync + 'static,
     ) -> Self {
-        let handler = self.handler(None, answer);
+        let handler = self.handler(None, move |given, _| answer(given));
         self.route(|router| router.route(route, any(handler)))
     }
 

@@ -72,6 +72,12 @@ pub(super) const CASES: &[Verdict] = &[
         "1 and \"1\" are one key, as parts of all keys are",
         &[(2, r#"{"returned": "int"}"#)],
     ),
+    fixed(
+        "values-and-views-share-keys",
+        || super::views::index(|view| view),
+        "a value, a page and a result are three things",
+        &[(2, r#"{"returned": null}"#), (4, r#"{"body": "index 1"}"#)],
+    ),
     different(
         "null-cache",
         disabled,

@@ -83,7 +83,7 @@ pub(super) const CASES: &[Verdict] = &[
         "delete-cached-of-make-cache-key",
         by_own_key,
         "a view deletes what its key function gave",
-        &[],
+        &[(3, r#"{"body": "index 2"}"#)],
     ),
     different(
         "delete-cached-with-query",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use fragcache::{FragmentCache, Function};
 use fragcache_tower::Cached;
 use http::{Method, StatusCode};
@@ -127,22 +127,27 @@ pub(super) const CASES: &[Verdict] = &[
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
 /// One view, `index`, at every path.
-pub(super) fn site<R: axum::response::IntoResponse + 'static>(
+pub(super) fn site<R: IntoResponse + 'static>(
     settings: impl Fn(Cached) -> Cached,
     answer: impl Fn(&Given, u64) -> R + Clone + Send + Sync + 'static,
 ) -> Stage {
-    let site = Site::new().view("/", "index", &settings, answer.clone());
-    site.view("/{*path}", "index", &settings, answer).stage()
+    site_of(Site::new(), "index", settings, answer).stage()
+}
+
+/// A view of this name at every path.
+pub(super) fn site_of<R: IntoResponse + 'static>(
+    site: Site,
+    name: &'static str,
+    settings: impl Fn(Cached) -> Cached,
+    answer: impl Fn(&Given, u64) -> R + Clone + Send + Sync + 'static,
+) -> Site {
+    let site = site.view("/", name, &settings, answer.clone());
+    site.view("/{*path}", name, &settings, answer)
 }
 
 /// A view that answers "index" and the number of its run.
 pub(super) fn index(settings: impl Fn(Cached) -> Cached) -> Stage {
     site(settings, |_, runs| format!("index {runs}"))
-}
-
-/// A view that answers "page" and the number of its run.
-pub(super) fn page(settings: impl Fn(Cached) -> Cached) -> Stage {
-    site(settings, |_, runs| format!("page {runs}"))
 }
 
 /// A view that answers the last segment of its path and the number of its run.
@@ -228,7 +233,6 @@ fn failing_once() -> Stage {
     site(
         |view| view,
         |_, runs| -> Response {
-            use axum::response::IntoResponse;
             match runs {
                 1 => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
                 // The failed run has a number of its own.
