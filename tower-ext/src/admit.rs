@@ -106,8 +106,9 @@ impl Admission {
         let headers = &parts.headers;
         let said = Directives::of(headers);
         let is_stream = headers
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+            .get_all(header::CONTENT_TYPE)
+            .iter()
+            .any(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         if terms.is_vetoed()
             || !self.statuses.contains(&parts.status)
             || said.no_store

@@ -281,7 +281,7 @@ impl Cached {
     /// let view = Cached::new(&FragmentCache::in_memory(), "film").ignore_host();
     /// let (parts, ()) = http::Request::get("/film/7?b=1&a=2").body(())?.into_parts();
     /// let key = view.key_of(&parts).map(|key| key.to_string());
-    /// assert_eq!(key.as_deref(), Some("film(/film/7, a=2&b=1)"));
+    /// assert_eq!(key.as_deref(), Some("film(/film/7, \"a=2&b=1\")"));
     /// # Ok::<(), http::Error>(())
     /// ```
     pub fn key_of(&self, parts: &Parts) -> Option<FragmentKey> {

@@ -33,17 +33,12 @@ const SEGMENT: &AsciiSet = &CONTROLS
 /// ```
 /// use fragcache_tower::path_of;
 ///
-/// assert_eq!(path_of("/film/{id}", [("id", &7)]).as_deref(), Some("/film/7"));
-/// assert_eq!(path_of("/tag/{name}", [("name", &"a/b c")]).as_deref(), Some("/tag/a%2Fb%20c"));
-/// assert_eq!(path_of("/{*path}", [("path", &"a/b")]).as_deref(), Some("/a/b"));
-/// assert_eq!(path_of("/film/{id}", [("name", &7)]), None);
+/// assert_eq!(path_of("/film/{id}", &[("id", &7)]).as_deref(), Some("/film/7"));
+/// assert_eq!(path_of("/tag/{name}", &[("name", &"a/b c")]).as_deref(), Some("/tag/a%2Fb%20c"));
+/// assert_eq!(path_of("/{*path}", &[("path", &"a/b")]).as_deref(), Some("/a/b"));
+/// assert_eq!(path_of("/film/{id}", &[("name", &7)]), None);
 /// ```
-pub fn path_of<'a>(
-    route: &str,
-    parameters: impl IntoIterator<Item = (&'a str, &'a dyn Display)>,
-) -> Option<String> {
-    let parameters: Vec<(&str, String)> =
-        parameters.into_iter().map(|(name, value)| (name, value.to_string())).collect();
+pub fn path_of(route: &str, parameters: &[(&str, &dyn Display)]) -> Option<String> {
     let mut path = String::new();
     let mut rest = route;
     while let Some((before, after)) = rest.split_once('{') {
@@ -60,12 +55,13 @@ pub fn path_of<'a>(
             None => (name, false),
         };
         let (_, value) = parameters.iter().find(|(known, _)| *known == name)?;
+        let value = value.to_string();
         let encode = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
         if keeps_slashes {
             let segments: Vec<String> = value.split('/').map(encode).collect();
             path.push_str(&segments.join("/"));
         } else {
-            path.push_str(&encode(value));
+            path.push_str(&encode(&value));
         }
     }
     path.push_str(&rest.replace("}}", "}"));

@@ -156,7 +156,7 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
         match Record::of(&body) {
             Some(Record::Response(_)) => return Found::Kept(body),
             Some(Record::Varies { names, .. }) => {
-                let longer = settings.call(&key::vary_on(key.clone(), names, parts));
+                let longer = settings.call(&key::vary_on(key.clone(), names, parts)).under(key);
                 if let Some(body) = longer.look().filter(is_response) {
                     return Found::Kept(body);
                 }
@@ -172,7 +172,7 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
     let (call, opened, known) = match call.open(point).await {
         ViewOpened::Hit(body) => match Record::of(&body) {
             Some(Record::Varies { names, .. }) => {
-                let longer = settings.call(&key::vary_on(key.clone(), names, parts));
+                let longer = settings.call(&key::vary_on(key.clone(), names, parts)).under(key);
                 let opened = longer.open(point).await;
                 (longer, opened, names.clone())
             }

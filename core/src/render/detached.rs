@@ -13,6 +13,7 @@ use super::stack::{self, Frame};
 use crate::cache::FragmentCache;
 use crate::entry::{Body, Entry};
 use crate::flight::Party;
+use crate::fresh::Label;
 use crate::near::Missed;
 use crate::observe::RefusalReason;
 use crate::point::ReadPoint;
@@ -87,6 +88,11 @@ impl Detached {
     /// Adds tags that are known to be usable.
     pub(crate) fn tag<T: AsRef<str>>(&mut self, tags: &[T]) {
         self.edit(|frame| tags.iter().for_each(|tag| frame.tag(tag.as_ref())));
+    }
+
+    /// Adds a label that it depends on.
+    pub(crate) fn depend_on(&mut self, label: Label) {
+        self.edit(|frame| frame.inner.insert(label));
     }
 
     /// Sees to it that it is not stored.

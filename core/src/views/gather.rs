@@ -36,6 +36,7 @@ impl Gatherer {
             origin: Arc::clone(&call.origin),
             request: call.request,
             make: call.make,
+            under: None,
         };
         Self { point, shared: Arc::new(Shared { call, gathered: Mutex::new(Vec::new()) }) }
     }

@@ -14,6 +14,7 @@ use crate::batch::{Act, InvalidationBatch};
 use crate::cache::{Deletion, FragmentCache};
 use crate::entry::{Body, Origin, OutputMode};
 use crate::error::Error;
+use crate::fresh::Label;
 use crate::key::{FragmentKey, KeyPart, VIEW};
 use crate::near::{Probe, Variant};
 use crate::observe::{EventKind, RefusalReason};
@@ -48,6 +49,8 @@ pub struct ViewCall {
     origin: Arc<Origin>,
     request: Request,
     make: MakeResponse,
+    /// The label of the key that deletes it too.
+    under: Option<Label>,
 }
 
 impl ViewCall {
@@ -61,7 +64,15 @@ impl ViewCall {
             origin: cache.origins().of_form(form, OutputMode::RESPONSE),
             request: Request::plain(),
             make,
+            under: None,
         }
+    }
+
+    /// It is deleted with this key too, of which its own is a longer one.
+    #[must_use]
+    pub fn under(mut self, key: &FragmentKey) -> Self {
+        self.under = Some(self.cache.key_label(key));
+        self
     }
 
     /// Sets the timeout; the cache's default without. One of zero goes by the cache, and is counted.

@@ -52,7 +52,8 @@ impl ViewCall {
         let body = |entry: &crate::entry::Entry| entry.body.clone();
         match self.cache.open_detached(self.asking(), None, Some(point), body).await {
             Begun::Hit(body) => ViewOpened::Hit(body),
-            Begun::Render(detached) => {
+            Begun::Render(mut detached) => {
+                self.under.into_iter().for_each(|label| detached.depend_on(label));
                 let gatherer = Gatherer::new(self, point);
                 ViewOpened::Render(OpenView { detached, gatherer })
             }

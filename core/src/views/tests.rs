@@ -1,1 +1,149 @@
-//! x
+//! The door for layers, without a layer: what is inside a response, wherever it was rendered.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
+use std::time::Duration;
+
+use super::*;
+use crate::observe::RefusalReason;
+use crate::render::Outcome;
+use crate::testing::ManualClock;
+use crate::{Fragment, current, fragment_key};
+
+fn rig() -> (FragmentCache, ManualClock) {
+    let clock = ManualClock::new();
+    (FragmentCache::builder().clock(clock.clone()).build().unwrap(), clock)
+}
+
+fn text(bytes: Vec<u8>) -> Option<Body> {
+    Some(Body::opaque(bytes.into_boxed_slice()))
+}
+
+fn call(cache: &FragmentCache, path: &str) -> ViewCall {
+    ViewCall::new(cache, &view_key("view", path), "test/1", text)
+}
+
+fn body(content: &str) -> Body {
+    Body::opaque(content.as_bytes().to_vec().into_boxed_slice())
+}
+
+/// Runs a future that needs no runtime unless it waits for another.
+fn now<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
+}
+
+fn opened(call: &ViewCall, cache: &FragmentCache) -> OpenView {
+    match now(call.open(cache.begin())) {
+        ViewOpened::Render(open) => open,
+        other => panic!("nothing should be kept: {other:?}"),
+    }
+}
+
+fn kept(call: &ViewCall) -> Option<String> {
+    call.look().map(|body| String::from_utf8(body.as_bytes().to_vec()).unwrap())
+}
+
+#[test]
+fn i3_what_other_threads_render_in_its_scope_is_inside() {
+    let (cache, _) = rig();
+    let call = call(&cache, "/a");
+    let open = opened(&call, &cache);
+    let gatherer = open.gatherer();
+    let row = Fragment::new(fragment_key!("row")).tags(["row"]);
+    std::thread::scope(|scope| {
+        scope.spawn(|| gatherer.scope(|| cache.render(&row, || "row").unwrap()));
+    });
+    assert_eq!(open.close(body("page")).outcome, Outcome::Stored);
+    assert_eq!(kept(&call).as_deref(), Some("page"));
+    cache.invalidate_tags(["row"]).unwrap();
+    assert_eq!(kept(&call), None);
+}
+
+#[test]
+fn a_veto_or_a_panic_in_a_scope_keeps_the_response_from_being_kept() {
+    let (cache, _) = rig();
+    for panics in [false, true] {
+        let call = call(&cache, "/a");
+        let open = opened(&call, &cache);
+        let gatherer = open.gatherer();
+        let ended = std::thread::spawn(move || {
+            gatherer.scope(|| {
+                assert!(!panics, "as asked");
+                current::veto();
+            });
+        });
+        assert_eq!(ended.join().is_err(), panics);
+        let refused = Outcome::Refused(RefusalReason::Vetoed);
+        assert_eq!(open.close(body("page")).outcome, refused);
+        assert_eq!(kept(&call), None);
+    }
+}
+
+#[test]
+fn what_ends_in_a_scope_after_the_response_is_closed_changes_nothing() {
+    let (cache, _) = rig();
+    let call = call(&cache, "/a");
+    let open = opened(&call, &cache);
+    let gatherer = open.gatherer();
+    open.close(body("page"));
+    gatherer.scope(current::veto);
+    assert_eq!(kept(&call).as_deref(), Some("page"));
+}
+
+#[test]
+fn a_response_adopts_what_another_of_the_same_run_depends_on() {
+    let (cache, clock) = rig();
+    let (short, long) = (call(&cache, "/a"), call(&cache, "/a?x"));
+    let mut outer = opened(&short, &cache);
+    outer.add_tags(&["tag"]).unwrap();
+    outer.expire_after(Duration::from_secs(5));
+    let mut inner = match now(outer.run(long.open(cache.begin()))) {
+        ViewOpened::Render(inner) => inner,
+        other => panic!("nothing should be kept: {other:?}"),
+    };
+    inner.adopt(&mut outer);
+    assert_eq!(inner.close_within(&mut outer, body("page")).outcome, Outcome::Stored);
+    assert_eq!(outer.close(body("note")).outcome, Outcome::Stored);
+    assert_eq!((kept(&short).as_deref(), kept(&long).as_deref()), (Some("note"), Some("page")));
+    clock.advance(Duration::from_secs(5));
+    assert_eq!((kept(&short), kept(&long)), (None, None));
+}
+
+#[test]
+fn a_response_under_a_key_is_deleted_with_it() {
+    let (cache, _) = rig();
+    let key = view_key("view", "/a");
+    let call = call(&cache, "/b").under(&key);
+    opened(&call, &cache).close(body("page"));
+    assert_eq!(kept(&call).as_deref(), Some("page"));
+    cache.delete(&key).unwrap();
+    assert_eq!(kept(&call), None);
+}
+
+#[test]
+fn unusable_timeouts_and_tags_keep_nothing() {
+    let (cache, _) = rig();
+    let zero = call(&cache, "/a").timeout(Timeout::After(Duration::ZERO));
+    assert!(matches!(now(zero.open(cache.begin())), ViewOpened::Pass));
+    let call = call(&cache, "/a");
+    let mut open = opened(&call, &cache);
+    open.set_timeout(Timeout::After(Duration::ZERO));
+    let refused = Outcome::Refused(RefusalReason::Timeout);
+    assert_eq!(open.close(body("page")).outcome, refused);
+    let mut open = opened(&call, &cache);
+    open.add_tags(&[""]).unwrap_err();
+    assert_eq!(open.close(body("page")).outcome, Outcome::Refused(RefusalReason::Tag));
+    let many: Vec<String> = (0..=crate::MAX_TAGS).map(|n| n.to_string()).collect();
+    let mut open = opened(&call, &cache);
+    open.add_tags(&many).unwrap_err();
+    assert_eq!(open.close(body("page")).outcome, Outcome::Refused(RefusalReason::Tag));
+}
+
+#[test]
+fn a_view_given_up_leaves_it_to_the_next() {
+    let (cache, _) = rig();
+    let call = call(&cache, "/a");
+    drop(opened(&call, &cache));
+    opened(&call, &cache).close(body("page"));
+    assert_eq!(kept(&call).as_deref(), Some("page"));
+}

@@ -9,12 +9,15 @@ use http::{Method, StatusCode, header};
 
 use crate::support::Site;
 
+type Headers = &'static [(&'static str, &'static str)];
+type Settings = fn(Cached) -> Cached;
+
 /// Runs of the handler after the same request was made twice.
 async fn runs(
     settings: impl FnOnce(Cached) -> Cached,
     method: Method,
     asked: &[(&str, &str)],
-    answered: &'static [(&'static str, &'static str)],
+    answered: Headers,
 ) -> u64 {
     let site = Site::new(settings, move |_, run| {
         let mut response = format!("run {run}").into_response();
@@ -35,7 +38,7 @@ fn plain(view: Cached) -> Cached {
 
 #[tokio::test]
 async fn what_a_request_says_decides_whether_it_is_answered_from_the_cache() {
-    let cases: &[(Method, &[(&str, &str)], u64)] = &[
+    let cases: &[(Method, Headers, u64)] = &[
         (Method::GET, &[], 1),
         (Method::GET, &[("accept", "text/html")], 1),
         (Method::GET, &[("cache-control", "no-cache")], 1),
@@ -56,7 +59,7 @@ async fn what_a_request_says_decides_whether_it_is_answered_from_the_cache() {
         let ran = runs(plain, method.clone(), asked, &[]).await;
         assert_eq!(ran, *expected, "{method} {asked:?}");
     }
-    let settings: [(&str, fn(Cached) -> Cached, &[(&str, &str)], u64); 8] = [
+    let settings: [(&str, Settings, Headers, u64); 8] = [
         ("cookies allowed", Cached::allow_cookies, &[("cookie", "a=1")], 1),
         ("authorization allowed", Cached::allow_authorization, &[("authorization", "x")], 1),
         ("the other allowed", Cached::allow_cookies, &[("authorization", "x")], 2),
@@ -73,7 +76,7 @@ async fn what_a_request_says_decides_whether_it_is_answered_from_the_cache() {
 
 #[tokio::test]
 async fn what_a_response_says_decides_whether_it_is_kept() {
-    let cases: &[(&'static [(&'static str, &'static str)], u64)] = &[
+    let cases: &[(Headers, u64)] = &[
         (&[("cache-control", "public, max-age=60")], 1),
         (&[("cache-control", "max-age=0, s-maxage=60")], 1),
         (&[("cache-control", "must-revalidate")], 1),

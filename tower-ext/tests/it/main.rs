@@ -1,7 +1,10 @@
 //! The layer around axum's routers: which requests and responses are kept, what deletes them, and what
 //! happens under load and on bad input.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
+
 mod deletion;
+mod far;
 mod flight;
 mod headers;
 mod layers;

@@ -1,0 +1,66 @@
+//! Two processes with one store behind them: what one has made the other answers with, and deletes.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use fragcache::testing::MemoryStore;
+use fragcache::{FarLevel, FragmentCache};
+use fragcache_tower::{Cached, ViewTerms};
+use http::HeaderMap;
+use http_body_util::BodyExt;
+use tower::ServiceExt;
+
+use crate::support::Runs;
+
+fn process(store: &MemoryStore, runs: &Runs) -> (FragmentCache, Router) {
+    let cache = FragmentCache::builder().far(FarLevel::new(store.clone())).build().unwrap();
+    let runs = runs.clone();
+    let handler = move |headers: HeaderMap| {
+        let run = runs.one_more();
+        async move {
+            let language = headers.get("accept-language").map_or("", |l| l.to_str().unwrap());
+            let page = format!("{language} {run}");
+            (ViewTerms::new().tags(["words"]), [("vary", "accept-language")], page)
+        }
+    };
+    let view = Cached::new(&cache, "page").expires_after(Duration::from_secs(60));
+    (cache, Router::new().route("/", get(handler)).layer(view))
+}
+
+async fn ask(router: &Router, language: &str) -> String {
+    let request = http::Request::get("/").header("accept-language", language);
+    let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn responses_are_shared_and_deleted_across_processes() {
+    let (store, runs) = (MemoryStore::new(), Runs::default());
+    let (here, router) = process(&store, &runs);
+    let (there, other) = process(&store, &runs);
+    assert_eq!(
+        (ask(&router, "de").await, ask(&router, "en").await),
+        ("de 1".into(), "en 2".into())
+    );
+    assert_eq!((ask(&other, "en").await, ask(&other, "de").await), ("en 2".into(), "de 1".into()));
+    there.invalidate_tags(["words"]).unwrap();
+    let second = agreed(&router, &other).await;
+    assert!(!["de 1", "en 2"].contains(&&*second), "{second}");
+    here.delete_view("page", "/").unwrap();
+    let third = agreed(&other, &router).await;
+    assert!(!["de 1", "en 2", &*second].contains(&&*third), "{third}");
+}
+
+/// What both answer with. What was made under a snapshot of the store from before an invalidation is
+/// not kept, and a snapshot may be 100 ms old.
+async fn agreed(first: &Router, second: &Router) -> String {
+    loop {
+        let (here, there) = (ask(first, "de").await, ask(second, "de").await);
+        if here == there {
+            return here;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
