@@ -97,7 +97,7 @@ fn posts() -> Stage {
     };
     let edit = move |given: &Given| {
         let id = given.parts.uri.path().split('/').nth(2).unwrap().to_owned();
-        let path = path_of("/posts/{id}", [("id", &id as _)]).unwrap();
+        let path = path_of("/posts/{id}", &[("id", &id)]).unwrap();
         edited.lock().unwrap().insert(id, given.field("title").unwrap());
         Cached::new(&given.cache, "view_post").delete(&path).unwrap();
         redirect(&path)

@@ -176,7 +176,7 @@ fn of_works() -> Stage {
 fn of_posts() -> Stage {
     site(|view| view, |given, runs| format!("post {} {runs}", given.name()))
         .says("cache.delete_cached(index, id=1)", |stage, _| {
-            delete(stage, &path_of("/post/{id}", [("id", &1 as _)]).unwrap())
+            delete(stage, &path_of("/post/{id}", &[("id", &1)]).unwrap())
         })
 }
 
