@@ -138,6 +138,7 @@ fn the_pages_name_no_file_that_is_gone() {
         "docs/read-points.md",
         "docs/redis.md",
         "docs/rust.md",
+        "docs/several-caches.md",
         "docs/stale-windows.md",
         "docs/stores.md",
         "docs/strategies.md",
@@ -145,6 +146,7 @@ fn the_pages_name_no_file_that_is_gone() {
         "docs/templates.md",
         "docs/testing.md",
         "docs/values.md",
+        "docs/views.md",
         "examples/README.md",
         "fixtures/flask/README.md",
     ];
