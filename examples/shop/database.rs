@@ -102,6 +102,22 @@ impl Database {
         })
     }
 
+    /// What `read` makes of each row that a statement returns.
+    ///
+    /// # Errors
+    ///
+    /// The database's, and those of `read`.
+    pub fn read<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        self.with_connection(|connection| {
+            connection.prepare_cached(sql)?.query_map(params, read)?.collect()
+        })
+    }
+
     /// Runs a statement that changes something; how many rows it changed.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! that load data, which say what a fragment depends on; and [`change_price`], which says what has
 //! changed.
 
+mod catalog;
 mod cell;
 mod clock;
 mod database;
@@ -20,6 +21,7 @@ mod token;
 mod tour;
 mod views;
 
+pub use catalog::{Film, films};
 pub use cell::{Cell, Row};
 pub use clock::ManualClock;
 pub use database::Database;

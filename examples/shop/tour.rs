@@ -5,10 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
 use fragcache::config::Config;
 use fragcache::{Clock as _, FragmentCache, Health, MonotonicClock, Stats, fragment_key};
+use http_body_util::BodyExt;
+use tower::ServiceExt;
 use xxhash_rust::xxh3::xxh3_64;
 
+use crate::catalog;
 use crate::cell::Cell;
 use crate::clock::ManualClock;
 use crate::database::Database;
@@ -105,6 +111,8 @@ pub fn tour(engine: Engine, config: &Config) -> anyhow::Result<()> {
     tour.step("receipt.txt, first", &Page::Receipt { order: 1 })?;
     tour.step("receipt.txt, again", &Page::Receipt { order: 1 })?;
 
+    tour.ask_for_films()?;
+
     println!(
         "Every page equals, byte for byte, the one rendered without a cache. The warm page runs {} \
          SQL statements instead of {}, in {:.3} ms instead of {:.1}.",
@@ -146,6 +154,37 @@ impl Tour {
         let equal = xxh3_64(plain.as_bytes()) == measured.digest;
         ensure!(equal, "{name}: the page differs from the one rendered without a cache");
         Ok(measured)
+    }
+
+    /// The films as JSON: a response, around the result of a function.
+    fn ask_for_films(&self) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let router: Router = catalog::router(&self.cache, &self.database);
+        let ask = |name: &str| -> anyhow::Result<Measured> {
+            let measured = measured(&self.cache, &self.database, || {
+                let request = Request::get("/films.json").body(Body::empty())?;
+                let response = runtime.block_on(router.clone().oneshot(request))?;
+                ensure!(response.status().is_success(), "{}", response.status());
+                let body = runtime.block_on(response.into_body().collect())?.to_bytes();
+                Ok(String::from_utf8(body.to_vec())?)
+            })?;
+            print(name, &measured);
+            Ok(measured)
+        };
+        let first = ask("films.json, first")?;
+        let again = ask("films.json, again")?;
+        ensure!(again.queries == 0 && again.digest == first.digest, "the response was not kept");
+        self.cache.delete_views(catalog::VIEW)?;
+        let result = ask("films.json, the response deleted")?;
+        ensure!(result.queries == 0 && result.digest == first.digest, "the result was not kept");
+        let (_, price) = self.film()?;
+        change_price(&self.database, &self.cache, PRODUCT, price + 100)?;
+        let dearer = ask("films.json, a film's price up")?;
+        ensure!(dearer.queries == 1 && dearer.digest != first.digest, "the new price is not there");
+        change_price(&self.database, &self.cache, PRODUCT, price)?;
+        let back = ask("films.json, its price back")?;
+        ensure!(back.digest == first.digest, "the films did not come back with the price");
+        Ok(())
     }
 
     /// A process that has just started serves what this one has stored, and what this one changes
@@ -228,10 +267,18 @@ fn measure(
     database: &Database,
     page: &Page,
 ) -> anyhow::Result<Measured> {
+    measured(cache, database, || views.render(page))
+}
+
+fn measured(
+    cache: &FragmentCache,
+    database: &Database,
+    render: impl FnOnce() -> anyhow::Result<String>,
+) -> anyhow::Result<Measured> {
     let clock = MonotonicClock::default();
     let (before, queries): (Stats, u64) = (cache.stats(), database.queries());
     let round_trips = cache.health().round_trips;
-    let html = views.render(page)?;
+    let html = render()?;
     let time = clock.now();
     let after = cache.stats();
     Ok(Measured {

@@ -51,6 +51,7 @@ fn the_shop_measures_both_engines() {
     }
     assert_eq!(shown.matches("rendered again").count(), 8, "{shown}");
     assert_eq!(shown.matches("tag_invalidated product:42").count(), 6, "{shown}");
+    assert_eq!(shown.matches("films.json, the response deleted").count(), 2, "{shown}");
 }
 
 /// As in this process, and in another one that finds what this one has stored.

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 
 pub use problem::Problem;
 
+use crate::catalog;
 use crate::database::Database;
 use crate::views::{Engine, Page, Views};
 
@@ -94,7 +95,8 @@ pub fn app(shop: Arc<Shop>) -> Router {
         .route("/user", post(visitor::switch))
         .route("/stats", get(pages::stats))
         .route("/style.css", get(pages::style))
-        .route("/health", get(pages::health));
+        .route("/health", get(pages::health))
+        .merge(catalog::router(&shop.cache, &shop.database));
     let app = match inspector {
         Some(inspector) => app.nest("/inspector", inspector),
         None => app,

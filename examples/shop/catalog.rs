@@ -1,0 +1,86 @@
+//! The films for other programs, as JSON: a response that is kept whole, around a function whose results
+//! are kept. Who changes a price knows of neither: one tag deletes both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Query, State};
+use axum::routing::get;
+use axum::{Json, Router};
+use fragcache::{FragmentCache, current, memoize};
+use fragcache_tower::{Cached, View};
+use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+
+use crate::database::Database;
+use crate::site::Problem;
+
+/// The view's name in the cache.
+pub(crate) const VIEW: &str = "films";
+
+const FILMS_OF_A_PAGE: u32 = 50;
+
+/// What other programs are told of a film.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Film {
+    id: i64,
+    name: String,
+    price_cents: i64,
+}
+
+/// Fifty films, by number of the page from 1. Kept by that number.
+///
+/// # Errors
+///
+/// The database's; nothing is kept then.
+#[memoize(cache = cache, ignore(database), timeout = "1h", name = "shop::films")]
+pub fn films(cache: &FragmentCache, database: &Database, page: u32) -> anyhow::Result<Vec<Film>> {
+    let sql = "SELECT id, name, price_cents FROM products ORDER BY id LIMIT ?1 OFFSET ?2";
+    let before = u64::from(page.saturating_sub(1)) * u64::from(FILMS_OF_A_PAGE);
+    let before = i64::try_from(before)?;
+    let films = database.read(sql, (FILMS_OF_A_PAGE, before), |row| {
+        Ok(Film { id: row.get(0)?, name: row.get(1)?, price_cents: row.get(2)? })
+    })?;
+    current::add_tags(films.iter().map(|film| format!("product:{}", film.id)))?;
+    Ok(films)
+}
+
+/// All that the view's handler needs.
+#[derive(Debug, Clone)]
+struct Catalog {
+    cache: FragmentCache,
+    database: Arc<Database>,
+}
+
+/// The view under its route.
+pub(crate) fn router<S>(cache: &FragmentCache, database: &Arc<Database>) -> Router<S> {
+    // The same for all visitors, whatever their cookies; other parameters than the page mean nothing.
+    let view = Cached::new(cache, VIEW)
+        .expires_after(Duration::from_secs(3600))
+        .only_query(["page"])
+        .allow_cookies()
+        .tell_status();
+    let catalog = Catalog { cache: cache.clone(), database: Arc::clone(database) };
+    Router::new().route("/films.json", get(answer).layer(view)).with_state(catalog)
+}
+
+#[derive(Debug, Deserialize)]
+struct Asked {
+    #[serde(default = "first")]
+    page: u32,
+}
+
+fn first() -> u32 {
+    1
+}
+
+async fn answer(
+    view: View,
+    State(catalog): State<Catalog>,
+    Query(asked): Query<Asked>,
+) -> Result<Json<Vec<Film>>, Problem> {
+    // A database blocks its thread. What the function depends on, the response does, by the scope.
+    let films =
+        spawn_blocking(move || view.scope(|| films(&catalog.cache, &catalog.database, asked.page)));
+    Ok(Json(films.await??))
+}
