@@ -17,6 +17,7 @@ pages! {
     deleting: "../docs/deleting.md",
     files: "../docs/files.md",
     functions: "../docs/functions.md",
+    inspector: "../docs/inspector.md",
     keys: "../docs/keys.md",
     nesting: "../docs/nesting.md",
     observing: "../docs/observing.md",
