@@ -9,6 +9,7 @@
 )]
 
 mod announce;
+mod calls;
 mod config;
 mod corpus;
 mod errors;

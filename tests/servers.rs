@@ -6,5 +6,5 @@ mod operations;
 mod refusals;
 mod secrets;
 mod sharing;
-mod support;
+pub(crate) mod support;
 mod tls;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::support::fixtures;
 
-const PACKAGES: [&str; 7] =
-    ["core", "macros", "minijinja-ext", "tera-ext", "tower-ext", "cli", "servers"];
+const PACKAGES: [&str; 8] =
+    ["core", "macros", "minijinja-ext", "tera-ext", "tower-ext", "cli", "servers", "inspector"];
 const MOST_LINES: usize = 500;
 
 fn root() -> PathBuf {
@@ -129,6 +129,7 @@ fn the_pages_name_no_file_that_is_gone() {
         "docs/deleting.md",
         "docs/files.md",
         "docs/functions.md",
+        "docs/inspector.md",
         "docs/keys.md",
         "docs/nesting.md",
         "docs/observing.md",
@@ -137,6 +138,7 @@ fn the_pages_name_no_file_that_is_gone() {
         "docs/read-points.md",
         "docs/redis.md",
         "docs/rust.md",
+        "docs/several-caches.md",
         "docs/stale-windows.md",
         "docs/stores.md",
         "docs/strategies.md",
@@ -144,6 +146,7 @@ fn the_pages_name_no_file_that_is_gone() {
         "docs/templates.md",
         "docs/testing.md",
         "docs/values.md",
+        "docs/views.md",
         "examples/README.md",
         "fixtures/flask/README.md",
     ];

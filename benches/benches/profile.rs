@@ -18,7 +18,10 @@ fn main() {
         return repeat(&rewritten, rounds.parse().unwrap_or(1000));
     }
     if kind == "rust" {
-        return repeat(&*from_rust()(), rounds.parse().unwrap_or(1000));
+        return repeat(
+            &*from_rust(fragcache::FragmentCache::in_memory())(),
+            rounds.parse().unwrap_or(1000),
+        );
     }
     let engine = if engine == "tera" { Engine::Tera } else { Engine::MiniJinja };
     let kind = if kind == "w1" { Kind::W1 } else { Kind::W2 };

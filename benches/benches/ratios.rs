@@ -1,14 +1,17 @@
 //! The goals of the hit path as one table: every page's forms are timed by turns in one process.
-//! `pages`, `tags` or `threads` behind `--` asks for one part.
+//! `pages`, `tags`, `ledger` or `threads` behind `--` asks for one part.
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
 use std::hint::black_box;
 
+use fragcache::FragmentCache;
 use fragcache_benches::pages::{
-    Engine, Form, Kind, ROWS, Render, Site, from_rust, page, restless_page, site,
+    Engine, Form, Kind, ROWS, Render, Site, from_rust, page, page_of, restless_page, site,
 };
-use fragcache_benches::sampling::{Figure, SAMPLES, THREAD_SAMPLES, alternate, two_threads};
+use fragcache_benches::sampling::{
+    Figure, SAMPLES, Series, THREAD_SAMPLES, alternate, two_threads,
+};
 
 fn main() {
     let asked: Vec<String> =
@@ -19,6 +22,9 @@ fn main() {
     }
     if is_asked("tags") {
         tags();
+    }
+    if is_asked("ledger") {
+        ledger();
     }
     if is_asked("threads") {
         threads();
@@ -39,6 +45,49 @@ fn tags() {
         let restless = forms.map(|form| restless_page(engine, Kind::W2, form));
         tags_row(&format!("{engine:?}, after an invalidation"), restless);
     }
+}
+
+/// What a ledger costs the hits of W2, in an engine and by themselves.
+fn ledger() {
+    println!("\nmedians of {SAMPLES} (min–max); ns per hit on W2\n");
+    println!("| hits | without a ledger | with one | with / without | goal | |");
+    println!("|---|---|---|---|---|---|");
+    let caches = || [FragmentCache::in_memory(), with_ledger()];
+    let [without, with] = caches().map(|cache| from_rust(cache)());
+    let [without, with] = alternate([&without, &with]);
+    let of = |series: &Series| series.map(|page| page / ROWS as f64);
+    ledger_row("from Rust", &of(&without), &of(&with));
+    for engine in [Engine::MiniJinja, Engine::Tera] {
+        let empty = page(engine, Kind::W2, Form::Empty);
+        let [without, with] =
+            caches().map(|cache| page_of(cache, engine, Kind::W2, Form::Cached("300")));
+        let [empty, without, with] = alternate([&empty, &without, &with]);
+        let [without, with] = [without, with].map(|series| series.over(&empty, ROWS));
+        ledger_row(&format!("{engine:?}"), &without, &with);
+    }
+    // Both count under one name: the worst case.
+    let [without, with] = caches().map(from_rust);
+    println!("\n| pages from Rust in a second | one thread | two / one |\n|---|---|---|");
+    for (name, [one, two]) in
+        ["without a ledger", "with one"].into_iter().zip(two_threads([&without, &with]))
+    {
+        println!("| {name} | {:.0} | {:.2} |", one.figure(), two.ratio(&one).figure());
+    }
+}
+
+#[allow(clippy::expect_used, reason = "the setup of a bench")]
+fn with_ledger() -> FragmentCache {
+    FragmentCache::builder().ledger(1000).build().expect("defaults")
+}
+
+fn ledger_row(name: &str, without: &Series, with: &Series) {
+    let ratio = with.ratio(without).figure();
+    let met = verdict(ratio.median <= 1.2);
+    println!(
+        "| {name} | {:.0} | {:.0} | {ratio:.2} | 1.2 | {met} |",
+        without.figure(),
+        with.figure()
+    );
 }
 
 fn tags_row(name: &str, [empty, plain, tagged]: [Render; 3]) {
@@ -79,7 +128,7 @@ fn threads() {
         ("W2 MiniJinja, cached", cached(Engine::MiniJinja)),
         ("W2 Tera, native", native(Engine::Tera)),
         ("W2 Tera, cached", cached(Engine::Tera)),
-        ("W2's keys, from Rust", from_rust()),
+        ("W2's keys, from Rust", from_rust(FragmentCache::in_memory())),
     ];
     let series = two_threads(sites.each_ref().map(|(_, site)| site));
     for ((name, _), [one, two]) in sites.iter().zip(series) {

@@ -257,8 +257,7 @@ fn tera_site(cache: FragmentCache, kind: Kind, form: Form<'_>) -> Site {
 /// # Panics
 ///
 /// If the cache refuses a fragment, which it has no reason to.
-pub fn from_rust() -> Site {
-    let cache = FragmentCache::in_memory();
+pub fn from_rust(cache: FragmentCache) -> Site {
     Box::new(move || {
         let cache = cache.clone();
         let fragment = |id| Fragment::new(fragment_key!("row", id));

@@ -71,8 +71,13 @@ impl InvalidationBatch {
     /// As [`FragmentCache::delete_name_of`], when the batch is applied.
     pub fn delete_name_of(&mut self, key: &FragmentKey) -> &mut Self {
         let bare = key.bare();
-        let has_name = key::name_bytes(bare.as_bytes()).is_some();
-        self.acts.push(if has_name { Act::Name(bare) } else { Act::Key(bare) });
+        if key::name_bytes(bare.as_bytes()).is_none() {
+            self.acts.push(Act::Key(bare));
+            return self;
+        }
+        // A method's name is that of a function called so.
+        self.acts.extend(bare.twin().map(Act::Name));
+        self.acts.push(Act::Name(bare));
         self
     }
 

@@ -41,10 +41,20 @@ fn main() -> anyhow::Result<()> {
 async fn serve(options: &Options, address: SocketAddr) -> anyhow::Result<()> {
     let engine = options.engine.unwrap_or(Engine::MiniJinja);
     // Whatever becomes of the store: the site starts, and serves.
-    let cache = options.config()?.build()?;
-    let shop = Arc::new(Shop::open(engine, cache, options.database()?)?);
+    let mut builder = options.config()?.into_builder()?;
+    let password = std::env::var("SHOP_INSPECTOR_PASSWORD").ok();
+    if password.is_some() {
+        builder = builder.ledger(1000);
+    }
+    let cache = builder.build()?;
+    let shop = Shop::open(engine, cache, options.database()?)?.with_inspector(password);
+    let shop = Arc::new(shop);
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    println!("{engine} shop on http://{}, ctrl-c ends it", listener.local_addr()?);
+    let address = listener.local_addr()?;
+    println!("{engine} shop on http://{address}, ctrl-c ends it");
+    if shop.has_inspector() {
+        println!("what its cache does, for the user \"staff\": http://{address}/inspector");
+    }
     Ok(site::serve(listener, shop).await?)
 }

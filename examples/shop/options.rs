@@ -23,6 +23,8 @@ Without --serve: renders the pages and prints what each step cost.
 --config     the cache's settings from a TOML file and the variables FRAGCACHE_…, see docs/config.md;
              the other options go before them. A password belongs there, as others see a command line
 
+With SHOP_INSPECTOR_PASSWORD in the environment the site has a page /inspector, for the user \"staff\".
+
 Two processes with the same --database and the same --store are one site.";
 
 /// The setting that names a server.

@@ -7,13 +7,10 @@ use crate::serve::{Answer, Fields, Visit};
 
 /// What a button did, as the address of the next page has it and as people read it.
 const DONE: [(&str, &str); 6] = [
-    ("removed", "Deleted. The next request renders it again."),
-    ("absent", "Nothing of it was stored. Renders under way are not served either."),
-    ("name", "Deleted, whatever it varies on. The next requests render it again."),
-    (
-        "tag",
-        "Invalidated: every fragment with this tag, and every fragment around one, is rendered again.",
-    ),
+    ("removed", "Deleted. Whoever asks for it next has it made again."),
+    ("absent", "Nothing of it was stored. What is being made now is not stored either."),
+    ("name", "Deleted, all of it. Whoever asks next has it made again."),
+    ("tag", "Invalidated: all that has this tag, and every fragment around it, is made again."),
     (
         "pending",
         "Deleted in this process. The store cannot be told yet; it will be as soon as it answers.",
@@ -41,7 +38,7 @@ pub(crate) fn act(visit: &Visit, path: &str, form: &Fields) -> Answer {
         _ => return Answer::Refused(StatusCode::NOT_FOUND, "404: there is no such button\n"),
     };
     let page = [("key", &*key.bare().to_hex()), ("done", done.unwrap_or("refused"))];
-    Answer::See(visit.path("/fragment", name, &page))
+    Answer::See(visit.path("/name", name, &page))
 }
 
 fn invalidate(cache: &fragcache::FragmentCache, form: &Fields) -> Result<&'static str, Error> {

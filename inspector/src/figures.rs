@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use fragcache::{Account, FragmentCache, FragmentKey, HeldEntry, Ledger};
+use fragcache::{Account, FragmentCache, FragmentKey, HeldEntry, KeyKind, Ledger};
 
 /// Most entries that are looked at for one page.
 const MOST_LOOKED_AT: usize = 200_000;
@@ -45,9 +45,8 @@ impl Named {
         Self { label: key.to_string(), key, account, held: Held::default() }
     }
 
-    /// What it is: fragments are all that there is so far.
-    pub(crate) fn kind(&self) -> &'static str {
-        "fragment"
+    pub(crate) fn kind(&self) -> KeyKind {
+        self.key.kind()
     }
 
     /// By how much the time spent on renders is more than what was saved; zero if it is not.
@@ -80,6 +79,10 @@ impl Figures {
             None => (Vec::new(), Account::default()),
         };
         let mut all = others.clone();
+        if since.is_none() {
+            let stats = cache.stats();
+            (all.hits, all.stale, all.misses) = (stats.hits, stats.stale, stats.misses);
+        }
         accounts.iter().for_each(|account| all.add(account));
         let named = accounts.into_iter().filter_map(|account| {
             let key = account.key.clone()?;
@@ -112,7 +115,7 @@ pub(crate) fn entries_of(cache: &FragmentCache, key: &FragmentKey) -> (Vec<HeldE
             found.push(entry);
         }
     });
-    found.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.key.cmp(&other.key)));
+    found.sort_by_cached_key(|entry| (std::cmp::Reverse(entry.bytes), entry.key.to_string()));
     (found, is_complete)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::request::Parts;
-use fragcache::FragmentCache;
+use fragcache::{Caches, FragmentCache};
 
 use crate::forms::Seal;
 use crate::serve::{self, Shared};
@@ -15,7 +15,15 @@ use crate::templates;
 /// Who may come in.
 pub(crate) type Guard = dyn Fn(&Parts) -> bool + Send + Sync;
 
-/// An inspector of one or several caches of this process, before it has a guard.
+/// An inspector of one or several caches of this process, before it has a guard. It has no router:
+///
+/// ```compile_fail,E0599
+/// use fragcache::FragmentCache;
+/// use fragcache_inspector::Inspector;
+///
+/// let open_to_all: axum::Router =
+///     Inspector::new("shop", FragmentCache::in_memory()).into_router();
+/// ```
 #[derive(Debug, Clone)]
 #[must_use = "an inspector is reached through the router of its guarded form"]
 pub struct Inspector {
@@ -31,6 +39,22 @@ impl Inspector {
     /// what is in that namespace; figures are always those of the whole cache.
     pub fn new(name: impl Into<String>, cache: FragmentCache) -> Self {
         Self { caches: vec![(name.into(), cache)], secret: None }
+    }
+
+    /// An inspector of all these caches, under their names; the default first.
+    ///
+    /// ```
+    /// use fragcache::{Caches, FragmentCache};
+    /// use fragcache_inspector::Inspector;
+    ///
+    /// let caches = Caches::new(FragmentCache::in_memory()).with("rows", FragmentCache::in_memory())?;
+    /// let inspector = Inspector::of(&caches).guard(|_| false);
+    /// assert_eq!(inspector.names().collect::<Vec<_>>(), ["default", "rows"]);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn of(caches: &Caches) -> Self {
+        let caches = caches.iter().map(|(name, cache)| (name.to_owned(), cache.clone()));
+        Self { caches: caches.collect(), secret: None }
     }
 
     /// Shows another cache too. One of the same name takes the other's place.

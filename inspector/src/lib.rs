@@ -1,4 +1,4 @@
-//! A page that shows what [fragcache](fragcache) does in this process: for each fragment's name hits,
+//! A page that shows what [fragcache] does in this process: for each fragment, function and view hits,
 //! misses and why, the hit ratio over the last hour, render time saved and spent, bytes, entries,
 //! variants, age and tags; the biggest, the coldest, and those that cost more than they save. It can
 //! be searched, and has buttons that delete and invalidate.
@@ -21,10 +21,10 @@
 #![forbid(unsafe_code)]
 
 mod acts;
+mod addresses;
 mod charts;
 mod figures;
 mod forms;
-mod fragments;
 mod inspector;
 mod pages;
 mod serve;

@@ -23,8 +23,8 @@ const TEMPLATES: [(&str, &str); 6] = [
     ("frame.html", include_str!("../templates/frame.html")),
     ("parts.html", include_str!("../templates/parts.html")),
     ("overview.html", include_str!("../templates/overview.html")),
-    ("fragments.html", include_str!("../templates/fragments.html")),
-    ("fragment.html", include_str!("../templates/fragment.html")),
+    ("names.html", include_str!("../templates/names.html")),
+    ("name.html", include_str!("../templates/name.html")),
     ("missing.html", include_str!("../templates/missing.html")),
 ];
 

@@ -15,6 +15,11 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
+/// So many of something: its word for one, and for several.
+pub(crate) fn of(number: u64, (one, several): (&str, &str)) -> String {
+    format!("{} {}", count(number), if number == 1 { one } else { several })
+}
+
 /// Bytes in the largest unit that leaves one digit before the point.
 #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
 pub(crate) fn bytes(number: u64) -> String {
@@ -82,6 +87,7 @@ mod tests {
     #[test]
     fn numbers_are_short_and_true() {
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([1, 2000].map(|n| of(n, ("entry", "entries"))), ["1 entry", "2,000 entries"]);
         assert_eq!([0, 1023, 1536, 64 << 20].map(bytes), ["0 B", "1023 B", "1.50 KiB", "64.0 MiB"]);
         let nanos = [0, 20, 1_500, 12_340_000, 1_500_000_000, 61_000_000_000, 90_061_000_000_000];
         assert_eq!(

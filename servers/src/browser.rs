@@ -1,4 +1,4 @@
-//! Chromium without a window, driven as a visitor would: by the DevTools protocol over a pipe, with
+//! Chromium without a window, driven as a visitor would: by the `DevTools` protocol over a pipe, with
 //! real clicks and keys. What a page does not show cannot be clicked.
 
 use std::io::{BufRead, BufReader, Write};

@@ -1,7 +1,7 @@
-//! Real servers for tests and benches, and a browser to look at what is served: started on loopback on a free port in a folder of their own,
-//! and stopped when dropped, also by a panic. `servers/install` fetches their programs. Nothing
-//! here is a mock, and nothing is skipped: a missing program panics with the command that
-//! installs it.
+//! Real servers for tests and benches, and a browser to look at what is served: started on loopback
+//! on a free port in a folder of their own, and stopped when dropped, also by a panic.
+//! `servers/install` fetches their programs. Nothing here is a mock, and nothing is skipped: a
+//! missing program panics with the command that installs it.
 
 #![forbid(unsafe_code)]
 #![allow(

@@ -40,7 +40,7 @@ pub(crate) fn chromium() -> PathBuf {
         return given;
     }
     on_path("chromium").unwrap_or_else(|| {
-        panic!("no chromium; run `servers/install`, or name one in FRAGCACHE_CHROMIUM")
+        panic!("no chromium; run `servers/install chromium`, or name one in FRAGCACHE_CHROMIUM")
     })
 }
 

@@ -88,8 +88,10 @@ impl FragmentCache {
         batch.apply()
     }
 
-    /// Deletes every fragment that has the name of `key`, whatever it varies on. A key without a name,
-    /// of a template and a line, is deleted itself.
+    /// Deletes everything that has the name and the [kind](FragmentKey::kind) of `key`, whatever it
+    /// varies on; of a function the results of the method of that name too, whatever instance they
+    /// are of, and of a method those of the function. A key without a name, of a template and a line,
+    /// is deleted itself.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};

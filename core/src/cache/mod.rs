@@ -299,7 +299,14 @@ impl FragmentCache {
         }
     }
 
-    /// Tells of a hit that nobody but the ledger wants to know of.
+    /// The origin for an entry of this key: one that says where its hits count, if there is a ledger
+    /// and it has room.
+    pub(crate) fn counted(&self, key: &[u8], origin: &Arc<Origin>) -> Arc<Origin> {
+        let counted = self.shared.books.as_ref().and_then(|books| books.counted(key, origin));
+        counted.unwrap_or_else(|| Arc::clone(origin))
+    }
+
+    /// Tells the ledger of a hit on an entry that has no row of its own.
     pub(crate) fn note_quick_hit(&self, key: &[u8]) {
         if let Some(books) = &self.shared.books {
             books.note(EventKind::Hit, key, None, self.recent());

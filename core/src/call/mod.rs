@@ -287,16 +287,12 @@ impl Calls {
     /// What deletes them.
     pub(crate) fn acts(self) -> Result<Vec<Act>, Error> {
         let act = self.0.map_err(|why| unusable(&why))?;
-        let mut acts = Vec::with_capacity(2);
         // A method's name is that of a function called so.
-        if let Act::Name(key) = &act
-            && let Some((_, name)) = key.as_bytes().split_first()
-        {
-            let method = [&[METHOD], name].concat();
-            acts.push(Act::Name(FragmentKey::from_encoded(&method)));
-        }
-        acts.push(act);
-        Ok(acts)
+        let twin = match &act {
+            Act::Name(key) => key.twin().map(Act::Name),
+            _ => None,
+        };
+        Ok(twin.into_iter().chain([act]).collect())
     }
 }
 

@@ -1,4 +1,7 @@
 //! Memoized functions: arguments by value, deletion by call, instance and function, single flight.
+//! Bad input is in `hostile`.
+
+mod hostile;
 
 #[cfg(feature = "async")]
 mod tasks;
@@ -8,13 +11,10 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use crate::testing::{ManualClock, MemoryStore, Recorder};
-use crate::{
-    Call, ErrorKind, EventKind, FarLevel, Fragment, FragmentCache, Function, RefusalReason,
-    current, fragment_key,
-};
+use crate::testing::{ManualClock, MemoryStore};
+use crate::{Call, FarLevel, Fragment, FragmentCache, Function, current, fragment_key};
 
 const ROLE: Function = Function::new("tests::has_role");
 const BALANCE: Function = Function::new("tests::Account::balance");
@@ -81,69 +81,6 @@ fn calls_are_deleted_one_by_one_by_instance_and_by_function() {
     kept([false, false, false, true]);
     cache.delete_memoized(ROLE).unwrap();
     kept([false; 4]);
-}
-
-#[test]
-fn what_is_wrong_with_a_call_makes_it_go_by_the_cache() {
-    struct Torn;
-    impl Serialize for Torn {
-        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-            Err(serde::ser::Error::custom("torn"))
-        }
-    }
-    let recorder = Recorder::new();
-    let cache = FragmentCache::builder().observer(recorder.clone()).build().unwrap();
-    let f = Counted::default();
-    let refused = |call: Call, reason| {
-        recorder.reset();
-        assert_ne!(f.run(&cache, &call), f.run(&cache, &call));
-        assert_eq!(recorder.events()[0].kind, EventKind::Refused(reason));
-    };
-    refused(ROLE.call().arg(&Torn), RefusalReason::Key);
-    refused(ROLE.call().expires_after(Duration::ZERO), RefusalReason::Timeout);
-    refused(ROLE.call().tags([""]), RefusalReason::Tag);
-    let giant = "x".repeat(100_000);
-    assert_ne!(f.run(&cache, &ROLE.call().arg(&giant)), f.run(&cache, &ROLE.call().arg(&giant)));
-    let error = cache.delete_memoized(ROLE.call().arg(&Torn)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Key);
-    // A fragment around it is not stored.
-    let row = Fragment::new(fragment_key!("row"));
-    cache.render(&row, || f.run(&cache, &ROLE.call().arg(&Torn)).to_string()).unwrap();
-    assert!(!cache.contains(row.key()).unwrap());
-}
-
-#[test]
-fn a_result_that_cannot_be_serialized_is_given_and_not_kept() {
-    #[derive(Debug, PartialEq, Deserialize)]
-    struct Handle(u32);
-    impl Serialize for Handle {
-        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-            Err(serde::ser::Error::custom("open"))
-        }
-    }
-    let cache = FragmentCache::in_memory();
-    assert_eq!(cache.memoize(&ROLE.call(), || Handle(1)), Handle(1));
-    assert_eq!(cache.memoize(&ROLE.call(), || Handle(2)), Handle(2));
-}
-
-#[test]
-fn a_function_may_call_itself_with_other_arguments_and_with_the_same() {
-    fn fib(cache: &FragmentCache, ran: &Cell<u32>, n: u32) -> u64 {
-        cache.memoize(&Function::new("tests::fib").call().arg(&n), || {
-            ran.set(ran.get() + 1);
-            if n < 2 { u64::from(n) } else { fib(cache, ran, n - 1) + fib(cache, ran, n - 2) }
-        })
-    }
-    let (cache, ran) = (FragmentCache::in_memory(), Cell::new(0));
-    assert_eq!(fib(&cache, &ran, 80), 23_416_728_348_467_685);
-    assert_eq!(ran.get(), 81);
-    fn depth(cache: &FragmentCache, left: u32) -> u32 {
-        cache.memoize(&Function::new("tests::same").call(), || {
-            if left == 0 { 0 } else { 1 + depth(cache, left - 1) }
-        })
-    }
-    assert_eq!(depth(&cache, 20), 20);
-    assert_eq!(cache.stats().flights, 0);
 }
 
 #[test]

@@ -176,6 +176,7 @@ fn plain(settings: &Settings) -> Builder {
         jitter: |share| *share,
         early_refresh: |beta| *beta,
         replica_lag: |span| span.0,
+        ledger: |count| count.0,
         policy: |settings| policy(settings),
     }
     builder

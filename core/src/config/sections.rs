@@ -57,6 +57,7 @@ settings! {
         jitter: f64,
         early_refresh: f64,
         replica_lag: Span,
+        ledger: Count,
     }
     tables {
         policy: PolicySettings,

@@ -45,7 +45,7 @@ fn stores() -> Stores {
 }
 
 /// A value for every setting that has one, other than its default.
-const VALUES: [(&str, &str); 44] = [
+const VALUES: [(&str, &str); 45] = [
     ("type", "'nowhere'"),
     ("default_timeout", "'7m'"),
     ("max_bytes", "'7MiB'"),
@@ -58,6 +58,7 @@ const VALUES: [(&str, &str); 44] = [
     ("jitter", "0.25"),
     ("early_refresh", "1"),
     ("replica_lag", "0.5"),
+    ("ledger", "7"),
     ("policy", ""),
     ("policy.bad_arguments", "'uncached'"),
     ("policy.repeated_unnamed_is_error", "true"),
@@ -105,8 +106,8 @@ fn settings() -> Vec<String> {
     for (table, names) in TABLES {
         for name in names {
             let name = name.trim_start_matches("r#");
-            let is_table =
-                table.is_empty() && (name == "store" || TABLES.iter().any(|t| t.0 == name));
+            let is_table = table.is_empty()
+                && (["store", "caches"].contains(&name) || TABLES.iter().any(|t| t.0 == name));
             if !is_table {
                 all.push(if table.is_empty() {
                     name.to_owned()

@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::fresh::Label;
 use crate::hash::KeyHasher;
+use crate::observe::Row;
 use crate::sync::RwLock;
 use crate::syntax::site::{DIGEST_LEN, Site};
 
@@ -81,12 +82,40 @@ pub(crate) struct Origin {
     pub(crate) template_label: Option<Label>,
     pub(crate) line: u32,
     pub(crate) column: u32,
+    /// Where the ledger counts the hits of entries of this origin, so that a hit need not look for
+    /// it. Only entries have such origins.
+    pub(crate) row: Option<Arc<Row>>,
 }
 
 impl Origin {
     /// The origin of fragments that Rust code renders itself.
     fn rust(mode: OutputMode) -> Self {
-        Self { digest: RUST.into(), mode, template: None, template_label: None, line: 0, column: 0 }
+        Self {
+            digest: RUST.into(),
+            mode,
+            template: None,
+            template_label: None,
+            line: 0,
+            column: 0,
+            row: None,
+        }
+    }
+
+    /// Whether these are one cache block in one mode.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.same_variant(&other.digest, other.mode)
+            && self.template == other.template
+            && (self.line, self.column) == (other.line, other.column)
+    }
+
+    /// This origin, for entries whose hits count in `row`.
+    pub(crate) fn counted_in(&self, row: Arc<Row>) -> Self {
+        Self {
+            digest: self.digest.clone(),
+            template: self.template.clone(),
+            row: Some(row),
+            ..*self
+        }
     }
 
     pub(crate) fn digest(&self) -> &str {
@@ -175,6 +204,7 @@ impl Origins {
             template_label: Some(hasher.template(&site.template)),
             line: site.line,
             column: site.column,
+            row: None,
         });
         let mut shared = self.shared.write();
         if shared.len() < MAX_SHARED {

@@ -81,6 +81,41 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "values")]
+    #[test]
+    fn keys_of_every_kind_come_back_and_can_be_read() {
+        use crate::{FragmentCache, Function, KeyKind};
+
+        #[derive(serde::Serialize)]
+        struct Query {
+            words: Vec<&'static str>,
+            page: Option<u8>,
+        }
+        let query = Query { words: vec!["<b>", "two"], page: None };
+        let value = FragmentCache::in_memory().values().key(["price", "7"]);
+        let function = Function::new("shop::find").call().arg(&query).arg(&1.5).arg(&[0_u8, 255]);
+        let method = Function::new("shop::Account::balance").of(&(7, "eu")).call().arg(&true);
+        let mut view = vec![super::super::VIEW];
+        view.extend_from_slice(&fragment_key!("page", "/product/7", ["q", "x"]).as_bytes()[1..]);
+        let keys = [
+            (value, KeyKind::Value, "[price, 7]"),
+            (
+                function.key().unwrap(),
+                KeyKind::Function,
+                r#"shop::find([[words, ["<b>", two]], [page, none]], 1.5, [0, 255])"#,
+            ),
+            (method.key().unwrap(), KeyKind::Function, "shop::Account::balance([7, eu], true)"),
+            (FragmentKey::from_encoded(&view), KeyKind::View, "page(/product/7, [q, x])"),
+        ];
+        for (key, kind, shown) in keys {
+            for key in [key.clone(), key.bare()] {
+                assert_eq!(FragmentKey::from_hex(&key.to_hex()), Some(key.clone()), "{key}");
+                assert_eq!(key.kind(), kind, "{key}");
+            }
+            assert_eq!(key.to_string(), shown);
+        }
+    }
+
     #[test]
     fn what_is_no_key_is_none() {
         let half = &fragment_key!("row").to_hex()[..6];

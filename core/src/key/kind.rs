@@ -47,6 +47,20 @@ impl FragmentKey {
     }
 }
 
+impl FragmentKey {
+    /// Of a function the method called so, and of a method the function: their results are deleted
+    /// together. `None` for other keys.
+    pub(crate) fn twin(&self) -> Option<Self> {
+        let (&kind, parts) = self.0.split_first()?;
+        let other = match kind {
+            FUNCTION => METHOD,
+            METHOD => FUNCTION,
+            _ => return None,
+        };
+        Some(Self([&[other], parts].concat().into()))
+    }
+}
+
 /// What of an encoded key the label of its group is made of, namespaces included: of values the
 /// kind, of methods the name and the instance, of responses the name and the path.
 pub(crate) fn group_bytes(bytes: &[u8]) -> Option<&[u8]> {

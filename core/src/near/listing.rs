@@ -23,8 +23,8 @@ pub(crate) struct Place {
 pub(crate) struct Listed {
     pub(crate) key: KeyBytes,
     pub(crate) entry: Entry,
-    /// The second of the clock in which it was stored.
-    pub(crate) stored: u64,
+    /// The second of the clock in which it was stored, modulo 2²⁴.
+    pub(crate) stored: [u8; 3],
     /// Bytes that it takes, without its key.
     pub(crate) bytes: usize,
     /// How many variants of its key are held.

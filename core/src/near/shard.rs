@@ -15,8 +15,8 @@ use crate::observe::{EventKind, MissReason, RemovalCause};
 /// Most variants of one key that are held at a time; the oldest goes first.
 const MAX_VARIANTS: usize = 8;
 
-/// A hit moves its key to the front of the list only if more than one in so many of the shard's
-/// entries was stored since it last did. Moving it every time would make threads that share keys
+/// A hit moves its key to the front of the list once an epoch, which ends when more than one in so
+/// many of the shard's entries was stored. Moving it every time would make threads that share keys
 /// wait for each other's writes to the list, and change next to nothing in what is evicted.
 const FRONT: usize = 16;
 
@@ -25,7 +25,7 @@ const MAX_NOTES: usize = 512;
 
 /// Bytes that an entry costs besides its body, its terms and a long key: its node in the
 /// list and the map, and the allocations' own headers.
-pub(super) const OVERHEAD: usize = 198;
+pub(super) const OVERHEAD: usize = 190;
 
 /// Bytes that an entry takes, without its key.
 pub(super) fn cost(entry: &Entry) -> usize {
@@ -40,7 +40,9 @@ pub(super) struct Shard {
     bytes: usize,
     entries: usize,
     hits: u64,
-    puts: u32,
+    /// Entries stored in this epoch.
+    puts: usize,
+    epoch: u8,
     max_bytes: usize,
     max_entries: usize,
 }
@@ -64,10 +66,12 @@ struct Held {
     entry: Entry,
     /// How far after its read point this entry's labels were last compared.
     checked: u32,
-    /// The shard's count of puts when the key last moved to the front of the list.
-    moved: u32,
-    /// The second of the clock in which it was stored.
-    stored: u32,
+    /// The shard's epoch when the key last moved to the front of the list. Whoever is not asked for
+    /// during all of 256 epochs has left by then, or there is room for everybody.
+    moved: u8,
+    /// The second of the clock in which it was stored, modulo 2²⁴: half a year. With three bytes
+    /// this structure takes no more than it would without.
+    stored: [u8; 3],
 }
 
 /// An entry that left to make room.
@@ -130,6 +134,7 @@ impl Shard {
             entries: 0,
             hits: 0,
             puts: 0,
+            epoch: 0,
             max_bytes,
             max_entries,
         }
@@ -170,9 +175,8 @@ impl Shard {
             Verdict::Fresh => {
                 self.hits += 1;
                 let value = on_hit(&variant.entry);
-                let behind = self.puts.wrapping_sub(variant.moved) as usize;
-                if behind > self.entries / FRONT {
-                    variant.moved = self.puts;
+                if variant.moved != self.epoch {
+                    variant.moved = self.epoch;
                     self.map.promote(&probe.hash);
                 }
                 Ok(value)
@@ -222,9 +226,13 @@ impl Shard {
         if in_place.is_some_and(|variant| variant.entry.began() > entry.began()) {
             return None;
         }
-        self.puts = self.puts.wrapping_add(1);
-        let stored = u32::try_from(now.since(Moment::START).as_secs()).unwrap_or(u32::MAX);
-        let variant = Held { entry, checked: 0, moved: self.puts, stored };
+        self.puts += 1;
+        if self.puts > self.entries / FRONT {
+            self.puts = 0;
+            self.epoch = self.epoch.wrapping_add(1);
+        }
+        let [stored @ .., _, _, _, _, _] = now.since(Moment::START).as_secs().to_le_bytes();
+        let variant = Held { entry, checked: 0, moved: self.epoch, stored };
         self.notes.pop(&probe.hash);
         let mut evicted = self.replace(probe, |variant| !variant.is(&digest, mode), Some(variant));
         while self.bytes > self.max_bytes || self.entries > self.max_entries {
@@ -309,7 +317,7 @@ impl Shard {
             listed.extend(slot.variants().map(|held| Listed {
                 key: slot.key.clone(),
                 entry: held.entry.clone(),
-                stored: u64::from(held.stored),
+                stored: held.stored,
                 bytes: cost(&held.entry),
                 variants,
             }));

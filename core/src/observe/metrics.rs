@@ -1,8 +1,9 @@
 //! Events as counters and histograms of the `metrics` facade.
 
-use metrics::{Label, counter, histogram};
+use metrics::{Label, counter, gauge, histogram};
 
 use super::{Event, EventKind, Observer};
+use crate::cache::FragmentCache;
 
 /// Counts every event with the `metrics` recorder in force.
 ///
@@ -33,6 +34,51 @@ use super::{Event, EventKind, Observer};
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MetricsObserver;
+
+impl MetricsObserver {
+    /// Sets the gauges of a cache: call it when metrics are asked for, or now and then. `cache` is a
+    /// label of all of them.
+    ///
+    /// | gauge | |
+    /// |---|---|
+    /// | `fragcache_entries`, `fragcache_bytes` | what the near level holds |
+    /// | `fragcache_store_reachable` | 1, or 0 while the breaker is open; only with a store, as all that follow |
+    /// | `fragcache_store_pending_invalidations` | labels that the store has not been told of |
+    /// | `fragcache_store_leases` | held by this process |
+    /// | `fragcache_store_round_trips`, `_faults`, `_deadlines_missed`, `_unreadable` | since the process began |
+    /// | `fragcache_store_NAME` | what the store itself counts, such as `calls_under_way` |
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, MetricsObserver};
+    ///
+    /// MetricsObserver::record("pages", &FragmentCache::in_memory());
+    /// ```
+    #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]
+    pub fn record(name: &str, cache: &FragmentCache) {
+        let set = |metric: String, value: u64| {
+            gauge!(metric, "cache" => name.to_owned()).set(value as f64);
+        };
+        let stats = cache.stats();
+        set("fragcache_entries".to_owned(), stats.entries);
+        set("fragcache_bytes".to_owned(), stats.bytes);
+        let health = cache.health();
+        if health.store.is_none() {
+            return;
+        }
+        let own = [
+            ("reachable", u64::from(health.is_reachable)),
+            ("pending_invalidations", health.pending_invalidations),
+            ("leases", health.leases),
+            ("round_trips", health.round_trips),
+            ("faults", health.faults),
+            ("deadlines_missed", health.deadlines_missed),
+            ("unreadable", health.unreadable),
+        ];
+        for (metric, value) in own.into_iter().chain(health.gauges) {
+            set(format!("fragcache_store_{metric}"), value);
+        }
+    }
+}
 
 impl Observer for MetricsObserver {
     fn on_event(&self, event: &Event<'_>) {

@@ -21,8 +21,8 @@ mod tracing;
 pub use self::metrics::MetricsObserver;
 #[cfg(feature = "tracing")]
 pub use self::tracing::TracingObserver;
-pub(crate) use ledger::Books;
 pub use ledger::{Account, Ledger, MINUTES, Minute};
+pub(crate) use ledger::{Books, Row};
 pub use reason::{BypassReason, MissReason, RefusalReason, RemovalCause};
 pub(crate) use stats::Counters;
 pub use stats::{Misses, Stats};

@@ -79,6 +79,8 @@ impl<M: MakeBody> Caller<'_, M> {
 
     /// Takes an entry from the store into the near level, and tells what it is good for.
     pub(super) fn keep(&self, near: &Near, entry: Entry) -> Result<Entry, Missed> {
+        let origin = self.cache.counted(self.probe.key, self.origin);
+        let entry = Entry { origin, ..entry };
         if near.fits(self.probe, &entry) {
             let evicted = near.put(self.probe, entry.clone(), self.cache.recent());
             let evicted = evicted.into_iter().flatten();

@@ -1,7 +1,6 @@
 //! Closing a cache block: the body is stored if it may be, given to those who wait, and what it
 //! depends on passes to the fragment around it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::annotate;
@@ -166,7 +165,7 @@ impl Frame {
         } else if let Some((far, fill)) = cache.far().zip(fill) {
             far.give_up(fill);
         }
-        let origin = Arc::clone(&self.origin);
+        let origin = cache.counted(&self.key, &self.origin);
         let entry = Entry { body, origin, read, expires, terms: terms.beside(read, expires) };
         let probe = Probe { hash: self.hash, key: &self.key };
         let near = cache.near().filter(|near| near.fits(probe, &entry));

@@ -1,6 +1,7 @@
 //! From a key to a body or a frame: the lookup, the waits, and what a caller does who finds nothing
 //! fresh. Blocks of templates and fragments of Rust code both come this way.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,14 +105,26 @@ impl FragmentCache {
         let near = self.near()?;
         // Only a fragment around this one, or an observer, wants more than the body.
         let told = stack::depth() > 0 || self.has_observer();
-        let on_entry = |entry: &Entry| (on_hit(entry), told.then(|| entry.clone()));
-        let found = near.lookup(probe, variant, self.fresh(), &|| self.recent(), on_entry);
-        Some(found.map(|(value, entry)| {
+        // The clock is read once for what expires and for what is counted.
+        let seen = Cell::new(None);
+        let now = || {
+            let now = seen.get().unwrap_or_else(|| self.recent());
+            seen.set(Some(now));
+            now
+        };
+        let on_entry = |entry: &Entry| {
+            let counts = entry.origin.row.as_deref().filter(|_| !told);
+            counts.into_iter().for_each(|row| row.hit(now()));
+            (on_hit(entry), told.then(|| entry.clone()), counts.is_some())
+        };
+        let found = near.lookup(probe, variant, self.fresh(), &now, on_entry);
+        Some(found.map(|(value, entry, is_counted)| {
             match entry {
                 Some(entry) => {
                     self.pass_on(probe, &entry);
                     self.emit(EventKind::Hit, Some(probe.key), &entry.origin);
                 }
+                None if is_counted => {}
                 None => self.note_quick_hit(probe.key),
             }
             value

@@ -125,7 +125,7 @@ fn tags_are_remembered_the_last_ones_first_and_bounded() {
     };
     rig.cache.render(&row, body).unwrap();
     let tags = account(&rig.cache, row.key()).tags;
-    assert_eq!((tags.len(), &*tags[0], &*tags[1]), (16, &*"é".repeat(32), "tag 19"));
+    assert_eq!((tags.len(), &*tags[0], &*tags[1]), (16, &*"é".repeat(100), "tag 19"));
     rig.cache.render(&row, || "").unwrap();
     assert_eq!(account(&rig.cache, row.key()).tags[0], "first");
 }
@@ -196,4 +196,91 @@ fn a_name_is_deleted_by_any_of_its_keys() {
     }
     rig.cache.delete_name_of(&fragment_key!("row")).unwrap();
     assert!((0..3).all(|number| !rig.cache.contains(&fragment_key!("row", number)).unwrap()));
+}
+
+#[test]
+fn whoever_deletes_what_was_never_asked_for_opens_no_account() {
+    let rig = ledger_rig();
+    rig.cache.delete(&fragment_key!("row", 1)).unwrap();
+    rig.cache.delete_name("row").unwrap();
+    assert!(rig.cache.ledger().unwrap().accounts.is_empty());
+    assert_eq!(rig.cache.ledger().unwrap().others.deletions, 2);
+}
+
+#[cfg(feature = "values")]
+mod kinds {
+    use super::{account, all_held, ledger_rig};
+    use crate::{Fragment, Function, KeyKind, fragment_key};
+
+    const BALANCE: Function = Function::new("tests::ledger::balance");
+
+    #[test]
+    fn values_functions_and_methods_have_accounts_and_are_held() {
+        let rig = ledger_rig();
+        let (cache, tenant) = (&rig.cache, rig.cache.namespace("tenant"));
+        cache.render(&Fragment::new(fragment_key!("n")), || "<b>").unwrap();
+        tenant.values().set("n", "text & more").unwrap();
+        cache.values().set("number", &300).unwrap();
+        for _ in 0..3 {
+            cache.memoize(&BALANCE.of(&7).call().arg(&["eur"]), || "ten".to_owned());
+            cache.memoize(&BALANCE.call().arg(&7), || 10);
+        }
+        assert_eq!(tenant.values().get::<String>("n").unwrap().as_deref(), Some("text & more"));
+
+        let mut held: Vec<_> = all_held(cache)
+            .iter()
+            .map(|held| {
+                let text = held.text().map(str::to_owned);
+                (held.key.kind(), held.key.to_string(), held.namespaces.join(""), text)
+            })
+            .collect();
+        held.sort();
+        let of = |kind, key: &str, place: &str, text: Option<&str>| {
+            (kind, key.to_owned(), place.to_owned(), text.map(str::to_owned))
+        };
+        assert_eq!(
+            held,
+            [
+                of(KeyKind::Fragment, "n", "", Some("<b>")),
+                of(KeyKind::Value, "n", "tenant", Some("text & more")),
+                of(KeyKind::Value, "number", "", None),
+                of(KeyKind::Function, "tests::ledger::balance(7)", "", None),
+                of(KeyKind::Function, "tests::ledger::balance(7, [eur])", "", Some("ten")),
+            ]
+        );
+        let number = all_held(cache).into_iter().find(|held| held.key.to_string() == "number");
+        assert_eq!(number.unwrap().body_bytes, 3, "as MessagePack");
+
+        let method = BALANCE.of(&7).call().key().unwrap().bare();
+        let function = BALANCE.call().key().unwrap().bare();
+        for key in [method, function] {
+            let account = account(cache, &key);
+            assert_eq!((account.hits, account.misses.total(), account.renders), (2, 1, 1));
+        }
+        let value = account(cache, &cache.values().key("n"));
+        assert_eq!((value.hits, value.lookups(), value.stores), (1, 1, 1), "setting is no lookup");
+    }
+
+    #[test]
+    fn the_name_of_a_function_is_deleted_with_its_methods_and_nothing_else() {
+        for by_method in [false, true] {
+            let rig = ledger_rig();
+            let cache = &rig.cache;
+            let method = BALANCE.of(&7).call().arg(&1);
+            let function = BALANCE.call().arg(&7);
+            cache.memoize(&method, || 1);
+            cache.memoize(&function, || 1);
+            cache.values().set(BALANCE.name(), &1).unwrap();
+            cache.render(&Fragment::new(fragment_key!(BALANCE.name())), || "").unwrap();
+            let key = if by_method { &method } else { &function }.key().unwrap();
+            cache.delete_name_of(&key).unwrap();
+            assert!(!cache.contains(&method.key().unwrap()).unwrap());
+            assert!(!cache.contains(&function.key().unwrap()).unwrap());
+            assert!(cache.values().has(BALANCE.name()).unwrap());
+            assert!(cache.contains(&fragment_key!(BALANCE.name())).unwrap());
+            cache.delete_name_of(&cache.values().key(BALANCE.name())).unwrap();
+            assert!(!cache.values().has(BALANCE.name()).unwrap());
+            assert!(cache.contains(&fragment_key!(BALANCE.name())).unwrap());
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! What the observers for `tracing` and `metrics` hand on: names and numbers, never a vary value.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::sync::Mutex;
-use crate::{Fragment, FragmentCache, MetricsObserver, TracingObserver, fragment_key};
+use crate::testing::MemoryStore;
+use crate::{FarLevel, Fragment, FragmentCache, MetricsObserver, TracingObserver, fragment_key};
 
 /// One of each: a miss, a store, a hit, a bypass, a deletion, a refusal.
 fn live(cache: &FragmentCache) {
@@ -61,6 +63,38 @@ fn metrics_count_by_name_and_never_by_vary_value() {
             "fragcache_stores_total fragment=row 1",
         ]
     );
+}
+
+#[test]
+fn gauges_tell_of_the_near_level_and_of_the_store() {
+    use metrics_util::debugging::{DebugValue, DebuggingRecorder};
+
+    let gauges = |cache: &FragmentCache| {
+        let recorder = DebuggingRecorder::new();
+        let snapshotter = recorder.snapshotter();
+        metrics::with_local_recorder(&recorder, || MetricsObserver::record("pages", cache));
+        let read = |(key, _, _, value): (metrics_util::CompositeKey, _, _, DebugValue)| {
+            let labels: Vec<_> = key.key().labels().map(|l| l.value().to_owned()).collect();
+            assert_eq!(labels, ["pages"]);
+            let DebugValue::Gauge(value) = value else { panic!("{key:?} is no gauge") };
+            (key.key().name().to_owned(), value.into_inner())
+        };
+        snapshotter.snapshot().into_vec().into_iter().map(read).collect::<HashMap<_, _>>()
+    };
+    let cache = FragmentCache::in_memory();
+    live(&cache);
+    let near = gauges(&cache);
+    assert_eq!(near.len(), 2, "no store, no gauges of one: {near:?}");
+    assert!(near["fragcache_bytes"] > 0.0 || near["fragcache_entries"] == 0.0);
+
+    let store = MemoryStore::new();
+    let cache = FragmentCache::builder().far(FarLevel::new(store)).build().unwrap();
+    cache.render(&Fragment::new(fragment_key!("row")), || "<td>").unwrap();
+    let both = gauges(&cache);
+    assert_eq!(both["fragcache_entries"], 1.0);
+    assert_eq!(both["fragcache_store_reachable"], 1.0);
+    assert_eq!(both["fragcache_store_pending_invalidations"], 0.0);
+    assert!(both["fragcache_store_round_trips"] >= 2.0);
 }
 
 /// Notes every event with its fields, one line each.

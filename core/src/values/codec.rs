@@ -28,6 +28,11 @@ pub(crate) fn decode<T: DeserializeOwned>(body: &Body) -> Option<T> {
     reader.get_ref().is_empty().then_some(value)
 }
 
+/// The text that a body holds; `None` if that is anything else.
+pub(crate) fn text(body: &Body) -> Option<&str> {
+    rmp_serde::from_slice(body.as_bytes()).ok()
+}
+
 /// A body of bytes from a store.
 #[allow(clippy::unnecessary_wraps, reason = "a body of markup may not be one")]
 pub(crate) fn of_bytes(bytes: Vec<u8>) -> Option<Body> {

@@ -34,7 +34,8 @@ impl Values {
     }
 
     /// Sets several values of one type, all kept alike; for each whether it was kept, in the order
-    /// given. Each is set by itself: a reader may see some of them.
+    /// given. Each is set by itself: a reader may see some of them, and with a far store each takes four
+    /// round trips.
     ///
     /// # Errors
     ///
@@ -51,6 +52,22 @@ impl Values {
 
     /// Deletes several values, and reports for each, in the order given. Goes on where the far store
     /// cannot be told; see [`delete_each`](Self::delete_each) to stop there.
+    ///
+    /// With a far store each takes four round trips, since it is asked what there was. Where nobody needs
+    /// the reports, a batch takes one for all:
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, Keep};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let values = cache.values();
+    /// values.set_many([("a", &1), ("b", &2)], &Keep::new())?;
+    /// let mut batch = cache.batch();
+    /// batch.delete(&values.key("a")).delete(&values.key("b"));
+    /// batch.apply()?;
+    /// assert_eq!(values.get_many::<i32, _>(["a", "b"])?, [None, None]);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
     ///
     /// # Errors
     ///

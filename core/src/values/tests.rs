@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::testing::{ManualClock, MemoryStore};
+use super::codec;
+use crate::testing::{FaultyStore, ManualClock, MemoryStore};
 use crate::{
     Deletion, ErrorKind, FarLevel, Fragment, FragmentCache, Keep, Mode, Timeout, current,
     fragment_key,
@@ -229,4 +230,89 @@ fn two_processes_share_values_and_their_deletion() {
     assert!(!there.add("a", &9).unwrap());
     here.clear().unwrap();
     assert_eq!(there.get_many::<i32, _>(["a", "b"]).unwrap(), [None, None]);
+}
+
+#[test]
+fn hostile_bytes_are_no_value_and_take_no_room() {
+    let decode =
+        |bytes: &[u8]| codec::decode::<Vec<u64>>(&codec::of_bytes(bytes.to_vec()).unwrap());
+    assert_eq!(decode(&[0x92, 1, 2]), Some(vec![1, 2]));
+    // Lists that say to hold four thousand million numbers, or that go on after their end.
+    assert_eq!(decode(&[0xdd, 0xff, 0xff, 0xff, 0xff, 1]), None);
+    assert_eq!(decode(&[0x91, 1, 2]), None);
+    assert_eq!(decode(&[]), None);
+    // Lists in lists, deeper than any stack.
+    assert_eq!(decode(&[0x91; 1_000_000]), None);
+    #[derive(Debug, PartialEq, Deserialize)]
+    struct Nested(Vec<Nested>);
+    let nested = |depth| {
+        let bytes = [vec![0x91; depth], vec![0x90]].concat();
+        codec::decode::<Nested>(&codec::of_bytes(bytes).unwrap())
+    };
+    assert!(nested(100).is_some());
+    assert_eq!(nested(1_000_000), None);
+}
+
+#[test]
+fn a_giant_key_is_not_kept_and_says_so() {
+    let values = FragmentCache::in_memory().values();
+    let giant = "k".repeat(1 << 20);
+    assert!(!values.set(&giant, &1).unwrap());
+    assert_eq!(values.get::<i32>(&giant).unwrap(), None);
+    assert_eq!(values.delete(&giant).unwrap(), Deletion::Absent);
+}
+
+#[test]
+fn a_value_that_panics_while_it_is_serialized_leaves_nothing_behind() {
+    struct Panics;
+    impl Serialize for Panics {
+        fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            std::panic::panic_any("while it is serialized")
+        }
+    }
+    impl<'de> Deserialize<'de> for Panics {
+        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+            Ok(Self)
+        }
+    }
+    let cache = FragmentCache::in_memory();
+    let values = cache.values();
+    values.set("n", &1).unwrap();
+    let set = std::panic::AssertUnwindSafe(|| values.set("n", &Panics));
+    assert!(std::panic::catch_unwind(set).is_err());
+    assert_eq!(cache.stats().flights, 0);
+    assert_eq!(values.get("n").unwrap(), Some(1));
+}
+
+#[test]
+fn several_values_take_a_known_number_of_round_trips() {
+    let store = FaultyStore::new(MemoryStore::new());
+    let process = || {
+        let far = FarLevel::new(store.clone());
+        FragmentCache::builder().far(far).build().unwrap().values()
+    };
+    let (here, there) = (process(), process());
+    let keys: Vec<u32> = (0..100).collect();
+    let trips = |run: &dyn Fn()| {
+        store.reset_counts();
+        run();
+        store.round_trips()
+    };
+    let set = trips(&|| {
+        let pairs = keys.iter().map(|key| (key, key));
+        assert_eq!(here.set_many(pairs, &Keep::new()).unwrap(), [true; 100]);
+    });
+    let get =
+        trips(&|| assert!(there.get_many::<u32, _>(&keys).unwrap().iter().all(Option::is_some)));
+    let delete = trips(&|| {
+        assert_eq!(there.delete_many(&keys).unwrap(), [Deletion::Removed; 100]);
+    });
+    assert!(get <= 3, "{get} to read");
+    // Each by itself, and what is asked once.
+    assert!(set <= 4 * 100 + 10, "{set} to set");
+    assert!(delete <= 4 * 100 + 10, "{delete} to delete");
+    // In one, if nobody asks for a report of each.
+    let mut batch = there.cache.batch();
+    keys.iter().for_each(|key| drop(batch.delete(&there.key(key))));
+    assert_eq!(trips(&|| assert!(batch.clone().apply().is_ok())), 1);
 }

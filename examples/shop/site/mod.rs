@@ -1,10 +1,12 @@
 //! The shop as a website. Pages are rendered off the async workers, because a template function
 //! that asks the database blocks its thread.
 
+mod inspector;
 mod pages;
 mod problem;
 mod visitor;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,12 +21,19 @@ use crate::database::Database;
 use crate::views::{Engine, Page, Views};
 
 /// All that the site's handlers share.
-#[derive(Debug)]
 pub struct Shop {
     views: Views,
     cache: FragmentCache,
     database: Arc<Database>,
     rendering: AtomicUsize,
+    staff_password: Option<String>,
+}
+
+impl fmt::Debug for Shop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the password.
+        f.debug_struct("Shop").field("cache", &self.cache).finish_non_exhaustive()
+    }
 }
 
 impl Shop {
@@ -36,7 +45,21 @@ impl Shop {
     pub fn open(engine: Engine, cache: FragmentCache, database: Database) -> anyhow::Result<Self> {
         let database = Arc::new(database);
         let views = Views::load(engine, &database, &cache)?;
-        Ok(Self { views, cache, database, rendering: AtomicUsize::new(0) })
+        let rendering = AtomicUsize::new(0);
+        Ok(Self { views, cache, database, rendering, staff_password: None })
+    }
+
+    /// Shows the inspector under `/inspector` to the user `staff` with this password; nobody sees
+    /// it without, or with an empty one.
+    #[must_use]
+    pub fn with_inspector(mut self, password: Option<String>) -> Self {
+        self.staff_password = password.filter(|password| !password.is_empty());
+        self
+    }
+
+    /// Whether there is an inspector.
+    pub fn has_inspector(&self) -> bool {
+        self.staff_password.is_some()
     }
 
     /// The database.
@@ -59,7 +82,9 @@ impl Shop {
 
 /// The site's routes.
 pub fn app(shop: Arc<Shop>) -> Router {
-    Router::new()
+    let inspector = shop.staff_password.as_deref();
+    let inspector = inspector.map(|password| inspector::router(shop.cache.clone(), password));
+    let app = Router::new()
         .route("/", get(pages::home))
         .route("/product/{id}", get(pages::product))
         .route("/product/{id}/price", post(pages::change_price))
@@ -69,8 +94,12 @@ pub fn app(shop: Arc<Shop>) -> Router {
         .route("/user", post(visitor::switch))
         .route("/stats", get(pages::stats))
         .route("/style.css", get(pages::style))
-        .route("/health", get(pages::health))
-        .fallback(|| async { Problem::NotFound("there is no such page".to_owned()) })
+        .route("/health", get(pages::health));
+    let app = match inspector {
+        Some(inspector) => app.nest("/inspector", inspector),
+        None => app,
+    };
+    app.fallback(|| async { Problem::NotFound("there is no such page".to_owned()) })
         .with_state(shop)
 }
 

@@ -1,12 +1,12 @@
 //! What is read: which page an address is of, and what all pages have.
 
-mod fragment;
-mod fragments;
+mod name;
+mod names;
 mod overview;
 mod rows;
 
 use axum::http::StatusCode;
-use fragcache::FragmentCache;
+use fragcache::{FragmentCache, KeyKind};
 use minijinja::Value;
 use serde::Serialize;
 
@@ -16,7 +16,10 @@ use crate::serve::{Answer, Visit};
 use crate::templates::for_templates;
 use crate::text;
 
-for_templates!(Frame, Figure, Counted);
+for_templates!(Frame, Figure, Counted, Words);
+
+/// Longest text that is searched for, in characters.
+const MAX_QUERY: usize = 200;
 
 /// What stands around every page.
 #[derive(Debug, Clone, Serialize)]
@@ -52,8 +55,8 @@ pub(crate) fn page(visit: &Visit, path: &str) -> Answer {
     let Some((name, cache)) = visit.cache(&visit.query) else { return missing(visit) };
     match path {
         "/" => overview::page(visit, name, cache),
-        "/fragments" => fragments::page(visit, name, cache),
-        "/fragment" => fragment::page(visit, name, cache),
+        "/names" => names::page(visit, name, cache),
+        "/name" => name::page(visit, name, cache),
         _ => missing(visit),
     }
 }
@@ -87,12 +90,12 @@ fn frame(visit: &Visit, name: &str, figures: &Figures) -> Frame {
     Frame {
         base: visit.base.clone(),
         home: visit.link("/", name, &[]),
-        list: visit.link("/fragments", name, &[]),
+        list: visit.link("/names", name, &[]),
         style: format!("{}/style.css", visit.base),
         cache: name.to_owned(),
         has_several: visit.shared.caches.len() > 1,
         tabs: tabs.collect(),
-        query: visit.query.get("q").unwrap_or_default().to_owned(),
+        query: searched(visit, "q"),
         token: visit.shared.seal.token(&visit.visitor),
         done: acts::done(&visit.query),
         process: std::process::id(),
@@ -101,6 +104,78 @@ fn frame(visit: &Visit, name: &str, figures: &Figures) -> Frame {
         is_complete: figures.is_complete,
     }
 }
+
+/// The text in a search field, cut to what a name or a key can reasonably hold.
+fn searched(visit: &Visit, field: &str) -> String {
+    let text = visit.query.get(field).unwrap_or_default().trim();
+    text.chars().take(MAX_QUERY).collect()
+}
+
+/// What is said of names of a kind.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Words {
+    kind: &'static str,
+    /// All of them, for a heading.
+    title: &'static str,
+    /// What one thing made is called, and several.
+    made: (&'static str, &'static str),
+    /// How long it takes to make one.
+    one: &'static str,
+    /// What it was made too often for.
+    loss: &'static str,
+    content: &'static str,
+    delete_all: &'static str,
+    covers: &'static str,
+}
+
+fn words(kind: KeyKind) -> Words {
+    let fragment = Words {
+        kind: kind.as_str(),
+        title: "Fragments",
+        made: ("render", "renders"),
+        one: "One render",
+        loss: "rendered more often than it is served",
+        content: "Markup",
+        delete_all: "Delete everything of this name",
+        covers: "Whatever it varies on, in memory and in the store.",
+    };
+    match kind {
+        KeyKind::Value => Words {
+            title: "Values",
+            made: ("time set", "times set"),
+            one: "One setting",
+            loss: "set more often than it is read",
+            content: "Value",
+            delete_all: "Delete this value",
+            covers: "In memory and in the store.",
+            ..fragment
+        },
+        KeyKind::Function => Words {
+            title: "Functions",
+            made: ("run", "runs"),
+            one: "One run",
+            loss: "run more often than its results are used",
+            content: "Result",
+            delete_all: "Delete all results of this function",
+            covers: "Whatever its arguments, of every instance if it is a method.",
+            ..fragment
+        },
+        KeyKind::View => Words {
+            title: "Views",
+            made: ("response", "responses"),
+            one: "One response",
+            loss: "made more often than it is served",
+            content: "Response",
+            delete_all: "Delete all responses of this view",
+            covers: "Whatever they vary on, in memory and in the store.",
+            ..fragment
+        },
+        _ => fragment,
+    }
+}
+
+/// The kinds in the order in which pages list them.
+const KINDS: [KeyKind; 4] = [KeyKind::Fragment, KeyKind::Function, KeyKind::View, KeyKind::Value];
 
 /// A number with a name, for the top of a page.
 #[derive(Debug, Clone, Serialize)]

@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use fragcache::FragmentCache;
+use fragcache::{Account, FragmentCache};
 use minijinja::context;
+use serde::Serialize;
 
 use super::rows::{self, Order};
-use super::{Figure, counted, figure, frame, show, store_figures};
+use super::{Figure, KINDS, counted, figure, frame, show, store_figures, words};
 use crate::charts::{Tile, Timeline, Treemap, shade};
 use crate::figures::{Figures, Named};
 use crate::serve::{Answer, Visit};
+use crate::templates::for_templates;
 use crate::text;
+
+for_templates!(Sum);
 
 /// Most rectangles in the picture of bytes, and rows in a list of what is worth a look.
 const TILES: usize = 40;
@@ -27,7 +31,7 @@ pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
     };
     let section = |word: &'static str, keep| {
         let order = order(word);
-        let link = visit.link("/fragments", name, &[("sort", word)]);
+        let link = visit.link("/names", name, &[("sort", word)]);
         context! { word, title => order.title, link, rows => top(order, keep, ROWS) }
     };
     let tiles = tiles(visit, name, &figures);
@@ -38,11 +42,13 @@ pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
         empty,
         tiles => head(cache, &figures),
         store => store_figures(cache),
-        wide => Timeline::new(minutes, 720.0, 210.0),
+        wide => Timeline::new(minutes, 1080.0, 230.0),
         narrow => Timeline::new(minutes, 360.0, 210.0),
+        caches => caches(visit, name),
+        kinds => kinds(visit, name, &figures),
         misses => counted(figures.all.misses.iter().map(|(why, n)| (why.as_str(), n))),
         times => top(order("saved"), |n| n.account.renders > 0, 8),
-        map_wide => Treemap::new(&tiles, 720.0, 300.0),
+        map_wide => Treemap::new(&tiles, 1080.0, 300.0),
         map_narrow => Treemap::new(&tiles, 360.0, 320.0),
         biggest => section("bytes", |n| n.held.bytes > 0),
         coldest => section("coldest", |n| n.held.entries > 0),
@@ -61,22 +67,22 @@ fn head(cache: &FragmentCache, figures: &Figures) -> Vec<Figure> {
     let ratio = |ratio: Option<f64>| ratio.map_or_else(|| "–".to_owned(), text::percent);
     #[allow(clippy::cast_precision_loss, reason = "a share")]
     let hour = (served + missed > 0).then(|| served as f64 / (served + missed) as f64);
-    let lookups = text::count(served + missed);
+    let lookups = text::of(served + missed, ("lookup", "lookups"));
     vec![
-        figure("Hit ratio, last hour", ratio(hour), format!("{lookups} lookups")),
-        figure("Hit ratio, since the start", ratio(all.hit_ratio()), {
+        figure("Hit ratio, last hour", ratio(hour), lookups),
+        figure("Hit ratio, overall", ratio(all.hit_ratio()), {
             format!(
                 "{} served, {} missed",
                 text::count(all.served()),
                 text::count(all.misses.total())
             )
         }),
-        figure("Render time saved", text::time(saved(figures)), "estimated"),
-        figure("Render time spent", text::time(all.render_time), {
-            format!("{} renders", text::count(all.renders))
+        figure("Time saved", text::time(saved(figures)), "estimated"),
+        figure("Time spent", text::time(all.render_time), {
+            text::of(all.renders, ("time made", "times made"))
         }),
         figure("In memory", text::bytes(figures.held.bytes), {
-            format!("{} entries", text::count(figures.held.entries))
+            text::of(figures.held.entries, ("entry", "entries"))
         }),
         Figure {
             is_bad: stats.errors > 0,
@@ -85,6 +91,77 @@ fn head(cache: &FragmentCache, figures: &Figures) -> Vec<Figure> {
             })
         },
     ]
+}
+
+/// A line of a table that adds up.
+#[derive(Debug, Clone, Serialize)]
+struct Sum {
+    title: String,
+    link: String,
+    is_here: bool,
+    names: String,
+    ratio: String,
+    shade: &'static str,
+    served: String,
+    missed: String,
+    bytes: String,
+    entries: String,
+}
+
+fn sum(title: &str, link: String, account: &Account, held: (u64, u64)) -> Sum {
+    let ratio = account.hit_ratio();
+    Sum {
+        title: title.to_owned(),
+        link,
+        is_here: false,
+        names: String::new(),
+        ratio: ratio.map_or_else(|| "–".to_owned(), text::percent),
+        shade: shade(ratio),
+        served: text::count(account.served()),
+        missed: text::count(account.misses.total()),
+        bytes: text::bytes(held.0),
+        entries: text::count(held.1),
+    }
+}
+
+/// Each cache of this process in a line, if there are several.
+fn caches(visit: &Visit, here: &str) -> Vec<Sum> {
+    let caches = visit.shared.caches.iter().filter(|_| visit.shared.caches.len() > 1);
+    let sums = caches.map(|(name, cache)| {
+        let stats = cache.stats();
+        let mut account = Account::default();
+        match cache.ledger() {
+            Some(ledger) => {
+                let accounts = ledger.accounts.iter().chain([&ledger.others]);
+                accounts.for_each(|one| account.add(one));
+            }
+            None => {
+                (account.hits, account.stale, account.misses) =
+                    (stats.hits, stats.stale, stats.misses);
+            }
+        }
+        let sum = sum(name, visit.link("/", name, &[]), &account, (stats.bytes, stats.entries));
+        Sum { is_here: name == here, ..sum }
+    });
+    sums.collect()
+}
+
+/// Each kind in a line, if there are several.
+fn kinds(visit: &Visit, cache: &str, figures: &Figures) -> Vec<Sum> {
+    let sums = KINDS.into_iter().filter_map(|kind| {
+        let named = figures.named.iter().filter(|named| named.kind() == kind);
+        let (mut account, mut held, mut names) = (Account::default(), (0, 0), 0);
+        for named in named {
+            account.add(&named.account);
+            held = (held.0 + named.held.bytes, held.1 + named.held.entries);
+            names += 1;
+        }
+        let link = visit.link("/names", cache, &[("kind", kind.as_str())]);
+        let sum = sum(words(kind).title, link, &account, held);
+        (names > 0).then(|| Sum { names: text::count(names), ..sum })
+    });
+    let sums: Vec<Sum> = sums.collect();
+    if sums.len() > 1 { sums } else { Vec::new() }
 }
 
 /// The sum of what each name saved: their means differ, so the mean of all would be wrong.

@@ -89,15 +89,15 @@ pub(super) const ORDERS: [Order; 9] = [
     },
     Order {
         word: "saved",
-        title: "Most time saved",
+        title: "Time saved",
         sort: |named| named.sort_by_key(|n| Reverse(n.account.saved())),
     },
     Order {
         word: "spent",
-        title: "Most time spent",
+        title: "Time spent",
         sort: |named| named.sort_by_key(|n| Reverse(n.account.render_time)),
     },
-    Order { word: "name", title: "By name", sort: |_| {} },
+    Order { word: "name", title: "Name", sort: |_| {} },
 ];
 
 /// The order of this word, or the first.
@@ -137,7 +137,7 @@ fn row(visit: &Visit, cache: &str, named: &Named, share: impl Fn(Duration) -> u6
     Row {
         label: named.label.clone(),
         link: link(visit, cache, named),
-        kind: named.kind(),
+        kind: named.kind().as_str(),
         place: place(named),
         ratio: account.hit_ratio().map_or_else(|| "–".to_owned(), text::percent),
         shade: shade(account.hit_ratio()),
@@ -159,7 +159,7 @@ fn row(visit: &Visit, cache: &str, named: &Named, share: impl Fn(Duration) -> u6
 }
 
 pub(super) fn link(visit: &Visit, cache: &str, named: &Named) -> String {
-    visit.link("/fragment", cache, &[("key", &named.key.to_hex())])
+    visit.link("/name", cache, &[("key", &named.key.to_hex())])
 }
 
 /// The template and the line, for a block that has a name.

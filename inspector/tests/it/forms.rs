@@ -2,12 +2,12 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
-use fragcache::{FragmentKey, fragment_key};
+use fragcache::{FragmentKey, Function, fragment_key};
 use fragcache_inspector::Inspector;
 
 use crate::support::{Got, Rig, STAFF, form, mounted, rig, send};
 
-const PATHS: [&str; 6] = ["", "/fragments", "/fragment", "/style.css", "/delete", "/none"];
+const PATHS: [&str; 6] = ["", "/names", "/name", "/style.css", "/delete", "/none"];
 
 #[tokio::test]
 async fn whom_the_guard_does_not_know_gets_nothing() {
@@ -26,10 +26,10 @@ async fn whom_the_guard_does_not_know_gets_nothing() {
 #[tokio::test]
 async fn whom_the_guard_knows_comes_in_and_no_other_method_does() {
     let rig = rig();
-    for path in ["", "/fragments", "/style.css"] {
+    for path in ["", "/names", "/style.css"] {
         assert_eq!(rig.get(&format!("/inspector{path}")).await.status, StatusCode::OK, "{path}");
     }
-    for path in ["/fragment", "/none", "/fragment?key=zz", "?cache=none"] {
+    for path in ["/name", "/none", "/name?key=zz", "?cache=none"] {
         let got = rig.get(&format!("/inspector{path}")).await;
         assert_eq!(got.status, StatusCode::NOT_FOUND, "{path}");
     }
@@ -44,7 +44,7 @@ async fn opened(rig: &Rig, key: &FragmentKey) -> (String, String) {
     assert!(got.header("set-cookie").ends_with("; Path=/inspector; HttpOnly; SameSite=Strict"));
     let cookie = got.cookie();
     // The token is of the visitor that the cookie names.
-    let request = Request::get(format!("/inspector/fragment?key={}", key.bare().to_hex()));
+    let request = Request::get(format!("/inspector/name?key={}", key.bare().to_hex()));
     let request = request.header(STAFF, "yes").header(header::COOKIE, &cookie);
     let again = send(&rig.app, request.body(Body::empty()).unwrap()).await;
     assert_eq!(again.header("set-cookie"), "");
@@ -72,7 +72,7 @@ async fn an_entry_is_deleted_in_its_namespace_and_the_page_says_so() {
     assert!(!tenant.contains(&key).unwrap());
     assert!(rig.cache.contains(&key).unwrap());
     let page = rig.get(got.header("location")).await;
-    assert!(page.body.contains("Deleted. The next request renders it again."));
+    assert!(page.body.contains("Deleted. Whoever asks for it next has it made again."));
     let again = press(&rig, "delete", &key, &[("place", r#"["a/b","\"c\""]"#)]).await;
     assert!(again.header("location").ends_with("done=absent"));
 }
@@ -94,6 +94,23 @@ async fn a_name_is_deleted_and_a_tag_invalidated() {
     let got = press(&rig, "delete-name", &first.bare(), &[]).await;
     assert!(got.header("location").ends_with("done=name"));
     assert!(!rig.cache.contains(&second).unwrap());
+}
+
+#[tokio::test]
+async fn a_function_is_deleted_with_its_methods_and_a_value_by_its_key() {
+    let rig = rig();
+    let (balance, values) = (Function::new("shop::balance"), rig.cache.values());
+    let method = balance.of(&7).call().key().unwrap();
+    let function = balance.call().key().unwrap();
+    rig.cache.memoize(&balance.of(&7).call(), || 1);
+    rig.cache.memoize(&balance.call(), || 1);
+    values.set("shop::balance", &1).unwrap();
+    let got = press(&rig, "delete-name", &function, &[]).await;
+    assert!(got.header("location").ends_with("done=name"));
+    assert!(!rig.cache.contains(&method).unwrap() && !rig.cache.contains(&function).unwrap());
+    assert!(values.has("shop::balance").unwrap());
+    press(&rig, "delete", &values.key("shop::balance"), &[]).await;
+    assert!(!values.has("shop::balance").unwrap());
 }
 
 #[tokio::test]

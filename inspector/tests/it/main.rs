@@ -4,5 +4,7 @@
 
 mod browser;
 mod forms;
+mod hostile;
 mod pages;
+mod pictures;
 mod support;

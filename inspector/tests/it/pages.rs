@@ -1,15 +1,20 @@
 //! What the pages show, and what they never do: markup from a name, anything from elsewhere.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
+use axum::routing::get;
+use fragcache::engine::view_key;
 use fragcache::testing::MemoryStore;
-use fragcache::{FarLevel, FragmentCache, FragmentKey, fragment_key, fragment_key_at};
+use fragcache::{FarLevel, FragmentCache, FragmentKey, Function, fragment_key, fragment_key_at};
 use fragcache_inspector::Inspector;
+use fragcache_tower::Cached;
 
-use crate::support::{STAFF, mounted, rig, send};
+use crate::support::{STAFF, form, mounted, rig, send};
 
 const EVIL: &str = "<script>alert(1)</script>\"'&";
 
@@ -28,12 +33,12 @@ async fn markup_in_names_keys_tags_and_namespaces_is_text() {
     let query = form_urlencoded::byte_serialize(EVIL.as_bytes()).collect::<String>();
     let pages = [
         "/inspector".to_owned(),
-        "/inspector/fragments".to_owned(),
-        format!("/inspector/fragments?q={query}&sort={query}"),
-        format!("/inspector/fragment?key={}", key.bare().to_hex()),
-        format!("/inspector/fragment?key={}&entries={query}", key.bare().to_hex()),
-        format!("/inspector/fragment?key={}&done={query}", key.bare().to_hex()),
-        format!("/inspector/fragment?key={}", fragment_key_at(EVIL, 1).to_hex()),
+        "/inspector/names".to_owned(),
+        format!("/inspector/names?q={query}&sort={query}"),
+        format!("/inspector/name?key={}", key.bare().to_hex()),
+        format!("/inspector/name?key={}&entries={query}", key.bare().to_hex()),
+        format!("/inspector/name?key={}&done={query}", key.bare().to_hex()),
+        format!("/inspector/name?key={}", fragment_key_at(EVIL, 1).to_hex()),
         format!("/inspector?cache={query}"),
     ];
     for page in pages {
@@ -49,10 +54,8 @@ async fn markup_in_names_keys_tags_and_namespaces_is_text() {
 async fn every_answer_keeps_itself_to_itself() {
     let rig = rig();
     rig.render(fragment_key!("row", 1), 1, "<td>");
-    let page = format!("/inspector/fragment?key={}", fragment_key!("row").to_hex());
-    for path in
-        ["/inspector", "/inspector/fragments", &page, "/inspector/style.css", "/inspector/x"]
-    {
+    let page = format!("/inspector/name?key={}", fragment_key!("row").to_hex());
+    for path in ["/inspector", "/inspector/names", &page, "/inspector/style.css", "/inspector/x"] {
         let got = rig.get(path).await;
         assert_eq!(got.header("cache-control"), "no-store", "{path}");
         assert_eq!(got.header("x-frame-options"), "DENY", "{path}");
@@ -82,7 +85,7 @@ async fn the_numbers_are_those_of_the_cache() {
     for text in [
         "42.9 %",
         "3 served, 4 missed",
-        "Render time saved",
+        "Time saved",
         "60.0 ms",
         "1.52 s",
         "Numbers of <strong>this process</strong>",
@@ -134,17 +137,17 @@ async fn lists_are_searched_ordered_and_paged() {
         ("name", "big"),
         ("nonsense", "big"),
     ] {
-        let found = names(&rig.get(&format!("/inspector/fragments?sort={sort}")).await.body);
+        let found = names(&rig.get(&format!("/inspector/names?sort={sort}")).await.body);
         assert_eq!((found.len(), &*found[0]), (4, first), "{sort}: {found:?}");
     }
     for (query, count) in [("OFT", 1), ("tag+of+dear", 1), ("nothing", 0), ("", 4)] {
-        let found = names(&rig.get(&format!("/inspector/fragments?q={query}")).await.body);
+        let found = names(&rig.get(&format!("/inspector/names?q={query}")).await.body);
         assert_eq!(found.len(), count, "{query}: {found:?}");
     }
     for number in 0..60 {
         rig.render(FragmentKey::new(format!("many-{number:02}")), 1, "");
     }
-    let list = |page: &str| format!("/inspector/fragments?sort=name&q=many&page={page}");
+    let list = |page: &str| format!("/inspector/names?sort=name&q=many&page={page}");
     assert_eq!(names(&rig.get(&list("1")).await.body).len(), 50);
     for page in ["2", "99"] {
         let found = names(&rig.get(&list(page)).await.body);
@@ -162,11 +165,11 @@ async fn entries_of_a_name_are_paged_and_searched() {
     rig.cache.invalidate_tags(["tag of row(59)"]).unwrap();
     let key = fragment_key!("row").to_hex();
     let count = |body: &str| body.matches("/delete\">").count();
-    for (query, entries) in [("", 50), ("&page=2", 10), ("&entries=ROW(5", 11)] {
-        let got = rig.get(&format!("/inspector/fragment?key={key}{query}")).await;
+    for (query, entries) in [("", 25), ("&page=3", 10), ("&entries=ROW(5", 11)] {
+        let got = rig.get(&format!("/inspector/name?key={key}{query}")).await;
         assert_eq!(count(&got.body), entries, "{query}");
     }
-    let got = rig.get(&format!("/inspector/fragment?key={key}&entries=row(59)")).await;
+    let got = rig.get(&format!("/inspector/name?key={key}&entries=row(59)")).await;
     assert!(got.body.contains("tag invalidated"), "{}", got.body);
 }
 
@@ -190,6 +193,80 @@ async fn several_caches_are_told_apart_and_each_says_whose_numbers_it_shows() {
 }
 
 #[tokio::test]
+async fn kinds_are_told_apart_and_their_text_is_shown_escaped() {
+    let rig = rig();
+    let evil = |number: usize| format!("{EVIL}{}", "x".repeat(number));
+    rig.render(fragment_key!("sidebar"), 1, EVIL);
+    rig.cache.values().set(EVIL, &evil(3000)).unwrap();
+    rig.cache.values().set("number", &7).unwrap();
+    let find = Function::new("shop::find").of(EVIL).call();
+    rig.cache.memoize(&find.clone().arg(&[EVIL]), || evil(1));
+    rig.cache.memoize(&find.clone().arg(&7), || vec![EVIL.to_owned()]);
+
+    let list = |query: &str| format!("/inspector/names?sort=name{query}");
+    let all = rig.get(&list("")).await;
+    assert_eq!(names(&all.body).len(), 4);
+    for (kind, title, count) in
+        [("fragment", "Fragments", 1), ("function", "Functions", 1), ("value", "Values", 2)]
+    {
+        assert!(all.body.contains(&format!("{title} <small>{count}</small>")), "{}", all.body);
+        let got = rig.get(&list(&format!("&kind={kind}"))).await;
+        assert_eq!(names(&got.body).len(), count, "{kind}");
+        assert!(got.body.contains(&format!("<h1>{title} ")), "{kind}");
+    }
+    assert!(!all.body.contains("Views"), "there is none");
+    assert_eq!(names(&rig.get(&list("&kind=nonsense")).await.body).len(), 4);
+    let overview = rig.get("/inspector").await.unslashed();
+    assert!(overview.contains("By kind") && overview.contains("/inspector/names?kind=value"));
+
+    let value = rig.page(&rig.cache.values().key(EVIL)).await.body;
+    let shown = |text: &str| format!("<pre tabindex=\"0\">{text}");
+    assert!(value.contains(&shown("&lt;script&gt;alert(1)&lt;")), "{value}");
+    assert!(value.contains("more</small>") && value.contains("Delete this value"), "{value}");
+    let number = rig.page(&rig.cache.values().key("number")).await.body;
+    assert!(!number.contains("<pre"), "no text, so its bytes are counted and that is all");
+    let function = rig.page(&find.key().unwrap().bare()).await.body;
+    assert_eq!(function.matches("<pre").count(), 1, "{function}");
+    assert!(function.contains(&shown("&lt;script&gt;")) && function.contains("2 runs"));
+    assert!(!(value + &number + &function + &overview).contains("<script"));
+}
+
+#[tokio::test]
+async fn a_response_is_shown_and_made_again_once_it_is_deleted() {
+    let cache = FragmentCache::builder().ledger(10).build().unwrap();
+    let made = Arc::new(AtomicUsize::new(0));
+    let handler = {
+        let made = Arc::clone(&made);
+        move || async move { format!("response {}", made.fetch_add(1, Ordering::Relaxed) + 1) }
+    };
+    let film = Cached::new(&cache, "film").expires_after(Duration::from_secs(60));
+    let app = mounted(Inspector::new("shop", cache.clone()))
+        .route("/film/{id}", get(handler).layer(film));
+    let ask = async |path: &str| {
+        let request = Request::get(path).header(STAFF, "yes").body(Body::empty()).unwrap();
+        send(&app, request).await
+    };
+    for path in ["/film/7", "/film/7", "/film/8?q=%3Cb%3E"] {
+        ask(path).await;
+    }
+    let page = format!("/inspector/name?key={}", view_key("film", "").bare().to_hex());
+    let got = ask(&page).await;
+    let body = got.unslashed();
+    for text in
+        ["<small>view</small>", "1 served, 2 missed", "film(/film/7", "2 responses", "of this view"]
+    {
+        assert!(body.contains(text), "{text} in {body}");
+    }
+    assert!(!body.contains("<pre") && !body.contains("<b>"), "its bytes are counted");
+
+    let fields = [("token", &*got.field("token")), ("key", &*view_key("film", "").bare().to_hex())];
+    let pressed = send(&app, form("/inspector/delete-name", &got.cookie(), &fields)).await;
+    assert_eq!(pressed.status, StatusCode::SEE_OTHER);
+    assert_eq!(ask("/film/7").await.body, "response 3");
+    assert_eq!(made.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
 async fn the_store_is_shown_where_there_is_one() {
     let cache = FragmentCache::builder().far(FarLevel::new(MemoryStore::new())).ledger(10);
     let app = mounted(Inspector::new("shop", cache.build().unwrap()));
@@ -207,6 +284,6 @@ async fn it_stands_at_the_root_too() {
     let got = send(&app, request).await;
     assert_eq!(got.status, StatusCode::OK);
     let body = got.unslashed();
-    assert!(body.contains("href=\"/style.css\"") && body.contains("href=\"/fragment?key="));
+    assert!(body.contains("href=\"/style.css\"") && body.contains("href=\"/name?key="));
     assert!(got.header("set-cookie").contains("; Path=/;"));
 }

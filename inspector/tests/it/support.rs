@@ -84,7 +84,7 @@ impl Rig {
 
     /// The page of a fragment.
     pub(crate) async fn page(&self, key: &FragmentKey) -> Got {
-        self.get(&format!("/inspector/fragment?key={}", key.to_hex())).await
+        self.get(&format!("/inspector/name?key={}", key.to_hex())).await
     }
 }
 

@@ -10,7 +10,7 @@ use crate::clock::{Clock, Moment};
 use crate::entry::Origin;
 use crate::hash::{BuildIdentityHasher, KeyHasher};
 use crate::key::{self, FragmentKey};
-use crate::observe::EventKind;
+use crate::observe::{EventKind, MissReason};
 use crate::sync::{AtomicU64, Ordering, RwLock};
 
 const SHARDS: usize = 16;
@@ -50,6 +50,16 @@ impl Books {
     /// `origin`, if there is one.
     pub(crate) fn note(&self, kind: EventKind, key: &[u8], origin: Option<&Origin>, now: Moment) {
         let name = key::bare_name(key);
+        if kind == EventKind::Deleted {
+            // Whoever deletes what was never asked for opens no account.
+            let hash = self.hasher.key(name);
+            let found = find(&self.shard(hash).read(), hash, name);
+            return found.flatten().as_deref().unwrap_or(&self.others).note(kind, now);
+        }
+        // Setting a value is no lookup.
+        if name.first() == Some(&key::VALUE) && kind == EventKind::Miss(MissReason::Refresh) {
+            return;
+        }
         if !name.is_empty() {
             return self.with(name, origin, |row| row.note(kind, now));
         }
@@ -73,26 +83,35 @@ impl Books {
         });
     }
 
+    /// This origin with the row of the key's name; `None` if that is among the others.
+    pub(crate) fn counted(&self, key: &[u8], origin: &Origin) -> Option<Arc<Origin>> {
+        Some(Row::counted(&self.own_row(key::bare_name(key), Some(origin))?, origin))
+    }
+
     fn with(&self, name: &[u8], origin: Option<&Origin>, note: impl FnOnce(&Row)) {
+        note(self.own_row(name, origin).as_deref().unwrap_or(&self.others));
+    }
+
+    fn own_row(&self, name: &[u8], origin: Option<&Origin>) -> Option<Arc<Row>> {
         let hash = self.hasher.key(name);
-        // The map inside a shard uses the low bits, so the shard takes high ones.
-        let shard = &self.shards[(hash >> 48) as usize % SHARDS];
-        let known = |shard: &Shard| {
-            shard.get(&hash).map(|(known, row)| (**known == *name).then(|| Arc::clone(row)))
-        };
-        let found = known(&shard.read());
-        let row = match found {
+        let shard = self.shard(hash);
+        let found = find(&shard.read(), hash, name);
+        match found {
             Some(found) => found,
             None if name.len() > MAX_NAME_BYTES || self.is_full() => None,
             None => {
                 let mut shard = shard.write();
-                match known(&shard) {
+                match find(&shard, hash, name) {
                     Some(found) => found,
                     None => self.open(&mut shard, hash, name, origin),
                 }
             }
-        };
-        note(row.as_deref().unwrap_or(&self.others));
+        }
+    }
+
+    fn shard(&self, hash: u64) -> &RwLock<Shard> {
+        // The map inside a shard uses the low bits, so the shard takes high ones.
+        &self.shards[(hash >> 48) as usize % SHARDS]
     }
 
     fn is_full(&self) -> bool {
@@ -127,4 +146,9 @@ impl Books {
         let others: Account = self.others.read(now);
         Ledger { accounts, others, since: self.since, covers: now.since(self.opened) }
     }
+}
+
+/// What stands under a hash: nothing, another name, or the row of this one.
+fn find(shard: &Shard, hash: u64, name: &[u8]) -> Option<Option<Arc<Row>>> {
+    shard.get(&hash).map(|(known, row)| (**known == *name).then(|| Arc::clone(row)))
 }

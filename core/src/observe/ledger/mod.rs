@@ -12,6 +12,7 @@ use crate::key::FragmentKey;
 
 pub(crate) use books::Books;
 pub use ring::MINUTES;
+pub(crate) use row::Row;
 
 /// The figures of one cache in this process, for each name, since the cache was made. See
 /// [`FragmentCache::ledger`](crate::FragmentCache::ledger).
@@ -77,7 +78,7 @@ pub struct Account {
     pub last_render: Duration,
     /// How long ago a body was last served from the cache; `None` if none was.
     pub idle: Option<Duration>,
-    /// Tags that were last declared for it, the last one first; at most 16, cut at 64 bytes.
+    /// Tags that were last declared for it, the last one first; at most 16.
     pub tags: Vec<String>,
     /// The last [`MINUTES`] minutes, the present one last.
     pub minutes: Vec<Minute>,

@@ -81,6 +81,7 @@ mod tests {
 
     use super::*;
 
+    #[allow(clippy::unwrap_used, reason = "a test may panic")]
     fn at(seconds: u64) -> Moment {
         Moment::START.saturating_after(Duration::from_secs(seconds))
     }

@@ -2,22 +2,27 @@
 //! a reader may see a lookup whose render it does not see yet.
 
 use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::ring::Ring;
 use super::{Account, MINUTES};
 use crate::clock::Moment;
+use crate::entry::Origin;
 use crate::key::FragmentKey;
 use crate::observe::{BypassReason, EventKind, MissReason, Misses, RefusalReason};
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
-/// Most tags of a name that are remembered, and most bytes of each.
+/// Most tags of a name that are remembered. Each is as long as a tag may be, at most: whoever
+/// invalidates one needs all of it.
 const MAX_TAGS: usize = 16;
-const MAX_TAG_TEXT: usize = 64;
+
+/// Most origins of a name that its entries share; beyond it each has one of its own.
+const MAX_ORIGINS: usize = 64;
 
 /// What is counted under one name.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(crate) struct Row {
     key: Option<FragmentKey>,
     template: Option<Box<str>>,
     line: u32,
@@ -41,6 +46,8 @@ pub(super) struct Row {
     last_served: AtomicU64,
     ring: Ring,
     tags: Mutex<VecDeque<Box<str>>>,
+    /// The origins of entries that count here.
+    origins: Mutex<Vec<Weak<Origin>>>,
 }
 
 fn zeros<const N: usize>() -> [AtomicU64; N] {
@@ -76,12 +83,13 @@ impl Row {
             last_served: AtomicU64::new(0),
             ring: Ring::default(),
             tags: Mutex::new(VecDeque::new()),
+            origins: Mutex::new(Vec::new()),
         }
     }
 
     pub(super) fn note(&self, kind: EventKind, now: Moment) {
         match kind {
-            EventKind::Hit => self.serve(&self.hits, now),
+            EventKind::Hit => self.hit(now),
             EventKind::Stale(_) => self.serve(&self.stale, now),
             EventKind::StoodIn => add(&self.stood_in, 1),
             EventKind::Waited(_) => add(&self.waits, 1),
@@ -100,6 +108,26 @@ impl Row {
             EventKind::Repeated => add(&self.repeats, 1),
             EventKind::Invalidated | EventKind::Warned | EventKind::Fault(_) => {}
         }
+    }
+
+    /// This origin, for entries whose hits count here; shared by all of them.
+    pub(super) fn counted(this: &Arc<Self>, origin: &Origin) -> Arc<Origin> {
+        let mut origins = this.origins.lock();
+        let found = origins.iter().filter_map(Weak::upgrade).find(|known| known.is_same(origin));
+        if let Some(found) = found {
+            return found;
+        }
+        origins.retain(|known| known.strong_count() > 0);
+        let counted = Arc::new(origin.counted_in(Arc::clone(this)));
+        if origins.len() < MAX_ORIGINS {
+            origins.push(Arc::downgrade(&counted));
+        }
+        counted
+    }
+
+    /// A fresh body was served.
+    pub(crate) fn hit(&self, now: Moment) {
+        self.serve(&self.hits, now);
     }
 
     fn serve(&self, counter: &AtomicU64, now: Moment) {
@@ -122,11 +150,9 @@ impl Row {
     }
 
     pub(super) fn tag(&self, tag: &str) {
-        let end = (0..=tag.len().min(MAX_TAG_TEXT)).rev().find(|&at| tag.is_char_boundary(at));
-        let text = &tag[..end.unwrap_or(0)];
         let mut tags = self.tags.lock();
-        let known = tags.iter().position(|known| **known == *text);
-        let tag = known.and_then(|at| tags.remove(at)).unwrap_or_else(|| text.into());
+        let known = tags.iter().position(|known| **known == *tag);
+        let tag = known.and_then(|at| tags.remove(at)).unwrap_or_else(|| tag.into());
         tags.push_front(tag);
         tags.truncate(MAX_TAGS);
     }

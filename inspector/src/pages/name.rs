@@ -6,16 +6,16 @@ use minijinja::context;
 use minijinja::value::Serde;
 use serde::Serialize;
 
-use super::{Figure, counted, figure, fragments, frame, missing, rows, show};
+use super::{Figure, Words, counted, figure, frame, missing, names, rows, searched, show, words};
+use crate::addresses::{place, place_label};
 use crate::charts::Timeline;
 use crate::figures::{self, Figures, Named};
-use crate::fragments::{place, place_label};
 use crate::serve::{Answer, Visit};
 use crate::templates::for_templates;
 use crate::text;
 
 /// Entries on a page.
-const ENTRIES: usize = 50;
+const ENTRIES: usize = 25;
 
 /// Most namespaces among which a form lets choose.
 const PLACES: usize = 100;
@@ -35,34 +35,40 @@ struct Entry {
     age: String,
     left: String,
     miss: Option<String>,
+    /// What it holds, if that is text, and how much more of it there is.
+    content: Option<(String, Option<String>)>,
 }
+
+/// Longest beginning of an entry's text that is shown, in bytes.
+const MAX_CONTENT: usize = 2000;
 
 pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
     let figures = Figures::of(cache);
     let key = visit.query.key();
     let named = key.and_then(|key| figures.named.iter().find(|named| named.key == key));
     let Some(named) = named else { return missing(visit) };
+    let words = words(named.kind());
     let (all, _) = figures::entries_of(cache, &named.key);
-    let query = visit.query.get("entries").unwrap_or_default().trim().to_lowercase();
+    let query = searched(visit, "entries").to_lowercase();
     let found: Vec<&HeldEntry> = all.iter().filter(|entry| matches(entry, &query)).collect();
-    let (number, pages) = fragments::number(visit, found.len(), ENTRIES);
+    let (number, pages) = names::number(visit, found.len(), ENTRIES);
     let hex = named.key.to_hex();
     let link = |number: usize| {
         let number = number.to_string();
-        visit.link("/fragment", name, &[("key", &hex), ("entries", &query), ("page", &number)])
+        visit.link("/name", name, &[("key", &hex), ("entries", &query), ("page", &number)])
     };
     let shown = found.iter().skip((number - 1) * ENTRIES).take(ENTRIES);
     let account = &named.account;
     let context = context! {
         frame => frame(visit, name, &figures),
         label => &*named.label,
-        kind => named.kind(),
+        words => words,
         place => rows::place(named),
         is_unnamed => named.key.template().is_some(),
         hex => &*hex,
-        tiles => head(named),
+        tiles => head(named, words),
         is_loss => account.costs_more_than_it_saves(),
-        wide => Timeline::new(&account.minutes, 720.0, 210.0),
+        wide => Timeline::new(&account.minutes, 1080.0, 230.0),
         narrow => Timeline::new(&account.minutes, 360.0, 210.0),
         misses => counted(account.misses.iter().map(|(why, n)| (why.as_str(), n))),
         bypasses => counted(account.bypasses.iter().map(|(why, n)| (why.as_str(), *n))),
@@ -79,10 +85,10 @@ pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
         before => (number > 1).then(|| link(number - 1)),
         after => (number < pages).then(|| link(number + 1)),
     };
-    show(visit, StatusCode::OK, "fragment.html", context)
+    show(visit, StatusCode::OK, "name.html", context)
 }
 
-fn head(named: &Named) -> Vec<Figure> {
+fn head(named: &Named, words: Words) -> Vec<Figure> {
     let (account, held) = (&named.account, &named.held);
     let ratio = account.hit_ratio().map_or_else(|| "–".to_owned(), text::percent);
     let idle = account.idle.map_or_else(
@@ -94,18 +100,18 @@ fn head(named: &Named) -> Vec<Figure> {
             let missed = text::count(account.misses.total());
             format!("{} served, {missed} missed", text::count(account.served()))
         }),
-        figure("Render time saved", text::time(account.saved()), "estimated"),
+        figure("Time saved", text::time(account.saved()), "estimated"),
         Figure {
             is_bad: account.costs_more_than_it_saves(),
-            ..figure("Render time spent", text::time(account.render_time), {
-                format!("{} renders", text::count(account.renders))
+            ..figure("Time spent", text::time(account.render_time), {
+                text::of(account.renders, words.made)
             })
         },
-        figure("One render", text::time(account.mean_render()), {
+        figure(words.one, text::time(account.mean_render()), {
             format!("longest {}", text::time(account.longest_render))
         }),
         figure("In memory", text::bytes(held.bytes), {
-            format!("{} entries", text::count(held.entries))
+            text::of(held.entries, ("entry", "entries"))
         }),
         figure("Oldest entry", text::whole(held.oldest), idle),
     ]
@@ -152,9 +158,24 @@ fn entry(entry: &HeldEntry) -> Entry {
         body: text::bytes(entry.body_bytes as u64),
         variants: entry.variants,
         age: text::whole(entry.age),
-        left: entry.left.map_or_else(|| "never".to_owned(), text::whole),
+        left: match entry.left {
+            None => "never".to_owned(),
+            Some(left) if left.is_zero() => "–".to_owned(),
+            Some(left) => text::whole(left),
+        },
         miss: entry.miss.map(|miss| miss.as_str().replace('_', " ")),
+        content: entry.text().map(content),
     }
+}
+
+/// The beginning of a text, and how much is left out.
+fn content(text: &str) -> (String, Option<String>) {
+    let shown = {
+        let end = (0..=text.len().min(MAX_CONTENT)).rev().find(|&at| text.is_char_boundary(at));
+        &text[..end.unwrap_or(0)]
+    };
+    let more = text.len() - shown.len();
+    (shown.to_owned(), (more > 0).then(|| text::bytes(more as u64)))
 }
 
 /// The namespaces that its entries lie in, for a form: what it carries and what people read.

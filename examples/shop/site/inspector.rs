@@ -1,0 +1,54 @@
+//! The inspector behind the shop's staff password. Who asks without is asked for it by the browser;
+//! what has to wait, such as a session that is in a database, would be looked up in this same place.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use fragcache::FragmentCache;
+use fragcache_inspector::Inspector;
+
+/// The user name that goes with the password.
+const NAME: &str = "staff";
+
+/// Says of a request that the layer has let it through.
+#[derive(Debug, Clone, Copy)]
+struct Staff;
+
+/// The inspector of a cache, for whoever knows the password.
+pub(super) fn router<S: Clone + Send + Sync + 'static>(
+    cache: FragmentCache,
+    password: &str,
+) -> Router<S> {
+    let inspector =
+        Inspector::new("shop", cache).guard(|request| request.extensions.get::<Staff>().is_some());
+    let wanted = format!("Basic {}", STANDARD.encode(format!("{NAME}:{password}")));
+    inspector.into_router().layer(from_fn_with_state(Arc::<str>::from(wanted), let_staff_in))
+}
+
+async fn let_staff_in(
+    State(wanted): State<Arc<str>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let sent = request.headers().get(AUTHORIZATION).map(|sent| sent.as_bytes());
+    if !sent.is_some_and(|sent| is_equal(sent, wanted.as_bytes())) {
+        let ask = [(WWW_AUTHENTICATE, "Basic realm=\"the shop's inspector\", charset=\"UTF-8\"")];
+        return (StatusCode::UNAUTHORIZED, ask, "401: this page is for staff\n").into_response();
+    }
+    request.extensions_mut().insert(Staff);
+    next.run(request).await
+}
+
+/// Whether two texts are equal. Takes as long wherever they differ, so that nobody finds the password
+/// letter by letter.
+fn is_equal(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).fold(0, |differ, (one, other)| differ | (one ^ other)) == 0
+}

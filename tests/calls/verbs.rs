@@ -1,0 +1,89 @@
+//! Flask-Caching's methods for values, each by the line of Rust that stands for it.
+
+use fragcache::engine::Scalar;
+use fragcache::{Deletion, Error, FragmentCache, Keep, Timeout};
+use serde_json::{Map, Value as Json, json};
+
+use super::said::{Py, Said};
+use super::stage::Told;
+
+/// How long, as Python says it.
+fn keep(said: &Said) -> Result<Keep, Error> {
+    let scalar = match said.named("timeout") {
+        None | Some(Py::None) => return Ok(Keep::new()),
+        Some(Py::Int(seconds)) => Scalar::Int(i128::from(*seconds)),
+        Some(Py::Float(seconds)) => Scalar::Float(*seconds),
+        Some(other) => panic!("{other:?} is no timeout"),
+    };
+    Ok(Keep::new().timeout(Timeout::from_scalar(scalar)?))
+}
+
+/// Whether the key is gone, in all processes.
+fn is_gone(deletion: Deletion) -> bool {
+    deletion != Deletion::Pending
+}
+
+/// What a deletion says; `true` and `false` stand for Flask-Caching's.
+fn said_of(deletion: Deletion) -> Json {
+    match deletion {
+        Deletion::Removed | Deletion::Invalidated => true.into(),
+        Deletion::Absent => false.into(),
+        other => format!("{other:?}").to_lowercase().into(),
+    }
+}
+
+/// Performs a method; `None` if fragcache has no such.
+pub(super) fn perform(cache: &FragmentCache, verb: &str, said: &Said) -> Option<Told> {
+    let done = try_perform(cache, verb, said);
+    done.map(|told| told.map_err(|error| error.to_string()))
+}
+
+fn try_perform(cache: &FragmentCache, verb: &str, said: &Said) -> Option<Result<Json, Error>> {
+    let values = cache.values();
+    let args = &*said.args;
+    let texts = || args.iter().map(Py::text).collect::<Vec<_>>();
+    let told = |done: bool| Json::from(done);
+    Some(match (verb, args) {
+        ("get", [key]) => values.get::<Json>(key).map(Option::unwrap_or_default),
+        ("has", [key]) => values.has(key).map(told),
+        ("set", [key, Py::Code(_)]) => values.set(key, &Torn).map(told),
+        ("set", [key, value]) => {
+            keep(said).and_then(|keep| values.set_with(key, &value.json(), &keep)).map(told)
+        }
+        ("add", [key, value]) => {
+            keep(said).and_then(|keep| values.add_with(key, &value.json(), &keep)).map(told)
+        }
+        ("delete", [key]) => values.delete(key).map(said_of),
+        ("clear", []) => cache.clear().map(said_of),
+        ("get_many", _) => values.get_many::<Json, _>(texts()).map(|found| json!(found)),
+        ("get_dict", _) => values.get_many::<Json, _>(texts()).map(|found| {
+            let pairs = texts().into_iter().map(str::to_owned).zip(found);
+            pairs.map(|(key, value)| (key, value.unwrap_or_default())).collect::<Map<_, _>>().into()
+        }),
+        ("set_many", [Py::Dict(pairs)]) => {
+            let pairs: Vec<_> =
+                pairs.iter().map(|(key, value)| (key.text(), value.json())).collect();
+            keep(said).and_then(|keep| {
+                let kept =
+                    values.set_many(pairs.iter().map(|(key, value)| (*key, value)), &keep)?;
+                let set = pairs.iter().zip(kept).filter(|(_, kept)| *kept);
+                Ok(set.map(|((key, _), _)| *key).collect::<Json>())
+            })
+        }
+        ("delete_many" | "unlink", _) => values.delete_many(texts()).map(|done| {
+            let gone = texts().into_iter().zip(done).filter(|(_, done)| is_gone(*done));
+            gone.map(|(key, _)| key).collect()
+        }),
+        _ => return None,
+    })
+}
+
+/// What cannot be serialized.
+#[derive(serde::Deserialize)]
+struct Torn;
+
+impl serde::Serialize for Torn {
+    fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(serde::ser::Error::custom("a function is no value"))
+    }
+}
