@@ -103,7 +103,7 @@ fn arguments_count_by_value() {
     }
     #[memoize(cache = CACHE)]
     fn by_string(text: String) -> u32 {
-        assert!(!text.is_empty());
+        assert!(!text.into_bytes().is_empty());
         next(&RAN)
     }
     #[memoize(cache = CACHE)]
@@ -218,7 +218,7 @@ fn the_users_names_and_those_of_the_attributes_are_apart() {
         ignore(identity),
         tags = [format!("{result}{call}")],
         filter = |kept| *kept > result,
-        expires = |result| life(result),
+        expires = |result| life(&(*result + 1)),
     )]
     fn sum(cache: &FragmentCache, identity: u32, call: u32, result: u32, kept: u32) -> u32 {
         run(identity + call + result + kept) - 1
