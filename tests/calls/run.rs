@@ -30,7 +30,7 @@ pub(super) fn run(case: &Case, verdict: &Verdict) -> Result<(), String> {
 fn play(stage: &Stage, step: &Step) -> Option<Map<String, Json>> {
     let mut found = match step {
         Step::Call { call, .. } => fields(stage.perform(call)),
-        Step::Request { asked, .. } => answered(stage.ask(asked)),
+        Step::Request { asked, .. } => answered(&stage.ask(asked)),
         Step::Concurrently { asked, callers, .. } => together(stage, asked, *callers),
         Step::Advance { seconds } => {
             stage.clock.advance(Duration::from_secs_f64(*seconds));
@@ -53,7 +53,7 @@ fn fields(told: Told) -> Map<String, Json> {
     Map::from_iter([(field.to_owned(), value)])
 }
 
-fn answered(answer: Answered) -> Map<String, Json> {
+fn answered(answer: &Answered) -> Map<String, Json> {
     let fields = [
         ("status", json!(answer.status)),
         ("headers", json!(answer.headers)),

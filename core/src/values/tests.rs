@@ -242,7 +242,7 @@ fn hostile_bytes_are_no_value_and_take_no_room() {
     assert_eq!(decode(&[0x91, 1, 2]), None);
     assert_eq!(decode(&[]), None);
     // Lists in lists, deeper than any stack.
-    assert_eq!(decode(&[0x91; 1_000_000]), None);
+    assert_eq!(decode(&vec![0x91; 1_000_000]), None);
     #[derive(Debug, PartialEq, Deserialize)]
     struct Nested(Vec<Nested>);
     let nested = |depth| {
