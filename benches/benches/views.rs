@@ -1,5 +1,5 @@
 //! A cached view under load by wrk, beside a bare handler of the same bytes and, with
-//! `FRAGCACHE_PEER=URL`, beside Flask-Caching's (benches/peers/flask_views.py). The sides take turns.
+//! `FRAGCACHE_PEER=URL`, beside Flask-Caching's (`benches/peers/flask_views.py`). The sides take turns.
 
 #![allow(
     clippy::print_stdout,
@@ -34,7 +34,7 @@ fn main() {
     let address = serve();
     let mut sides = vec![format!("http://{address}/bare"), format!("http://{address}/cached")];
     sides.extend(std::env::var("FRAGCACHE_PEER"));
-    sides.iter().for_each(|url| drop(load(url)));
+    sides.iter().for_each(|url| _ = load(url));
     let mut rates = vec![Vec::new(); sides.len()];
     for _ in 0..ROUNDS {
         for (url, rates) in sides.iter().zip(&mut rates) {

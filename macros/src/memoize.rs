@@ -291,7 +291,7 @@ impl<'a> Memo<'a> {
             #[allow(
                 dead_code, clippy::extra_unused_lifetimes, clippy::needless_lifetimes,
                 clippy::needless_pass_by_value, clippy::ptr_arg, clippy::too_many_arguments,
-                clippy::trivially_copy_pass_by_ref
+                clippy::trivially_copy_pass_by_ref, unreachable_pub
             )]
         };
         let of_instance = identified.map(|identity_of| {
@@ -321,11 +321,12 @@ impl<'a> Memo<'a> {
         quote! {
             #(#lints)*
             #[doc = #about_original]
+            #[allow(unreachable_pub)]
             #vis #original #body
 
             #(#of_all)*
             #[doc = #about_all]
-            #[allow(dead_code)]
+            #[allow(dead_code, unreachable_pub)]
             #vis const #all: ::fragcache::Function = ::fragcache::Function::new(#function_name);
 
             #(#of_all)*

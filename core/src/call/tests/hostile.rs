@@ -137,7 +137,7 @@ fn i7_a_panic_gives_up_the_flight_wherever_it_is() {
     let cache = FragmentCache::in_memory();
     let panics = |run: &dyn Fn()| assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
     panics(&|| cache.memoize(&ROLE.call(), || std::panic::panic_any("in the function")));
-    panics(&|| drop(cache.memoize(&ROLE.call(), || Panics)));
+    panics(&|| _ = cache.memoize(&ROLE.call(), || Panics));
     panics(&|| drop(ROLE.call().arg(&Panics)));
     assert_eq!(cache.stats().flights, 0);
     assert!(!crate::current::is_open());
