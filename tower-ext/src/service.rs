@@ -98,6 +98,9 @@ where
     if let Some(why) = settings.admission.refuse(&parts, in_key, has_body_key) {
         return pass(&settings, service, parts, KeptBody::untouched(body), why).await;
     }
+    if !has_body_key && !is_empty(&body) {
+        return pass(&settings, service, parts, KeptBody::untouched(body), Bypass::Body).await;
+    }
     let (key, body) = key_of(&settings, &parts, body).await;
     let Some(key) = key else {
         return pass(&settings, service, parts, body, Bypass::Key).await;
@@ -125,6 +128,11 @@ where
             Ok(response)
         }
     }
+}
+
+/// Whether a handler that reads the body finds nothing.
+fn is_empty<Q: Body>(body: &Q) -> bool {
+    body.is_end_stream() || body.size_hint().exact() == Some(0)
 }
 
 /// The key of a request, and its body, which is read if the key needs it.
@@ -187,7 +195,7 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
     }
 }
 
-fn is_response(body: &engine::Body) -> bool {
+pub(crate) fn is_response(body: &engine::Body) -> bool {
     matches!(Record::of(body), Some(Record::Response(_)))
 }
 
@@ -223,7 +231,7 @@ where
 {
     let point = settings.cache.begin();
     parts.extensions.insert(View::passing(&settings.cache, point));
-    let mut handler = pin!(service.call(Request::from_parts(parts, body)));
+    let mut handler = pin!(async { service.call(Request::from_parts(parts, body)).await });
     let response = poll_fn(|context| point.scope(|| handler.as_mut().poll(context))).await?;
     let mut response = response.map(KeptBody::untouched);
     Status::Bypassed(why).tell(settings, response.headers_mut());
