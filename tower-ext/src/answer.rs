@@ -5,8 +5,10 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use headers::{Age, ETag, HeaderMapExt, IfModifiedSince, IfNoneMatch, LastModified};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http_body::Body;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::body::KeptBody;
 use crate::record::Kept;
 
 /// What a request asks of an answer.
@@ -52,6 +54,21 @@ impl Conditions {
         }
     }
 
+    /// Answers with less if that is enough, though nothing is kept: the handler did not see what the
+    /// client has already.
+    pub(crate) fn shorten<P: Body>(
+        &self,
+        response: Response<KeptBody<P>>,
+    ) -> Response<KeptBody<P>> {
+        if self.is_head || !self.are_met(response.status(), response.headers()) {
+            return response;
+        }
+        let mut response = response.map(|_| KeptBody::default());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        undress(response.headers_mut());
+        response
+    }
+
     /// The answer that a kept response gives.
     pub(crate) fn answer(&self, kept: &Kept, now: Option<Duration>) -> Response<Bytes> {
         let mut headers = kept.headers.clone();
@@ -65,9 +82,7 @@ impl Conditions {
         if self.are_met(status, &headers) {
             status = StatusCode::NOT_MODIFIED;
             body = Bytes::new();
-            for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-                headers.remove(name);
-            }
+            undress(&mut headers);
         } else if self.is_head {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
             body = Bytes::new();
@@ -76,6 +91,13 @@ impl Conditions {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
+    }
+}
+
+/// Takes off what describes a body that is not there.
+fn undress(headers: &mut HeaderMap) {
+    for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+        headers.remove(name);
     }
 }
 

@@ -73,6 +73,7 @@ impl Fill<'_> {
         asked: &Parts,
     ) -> Filled<P> {
         let (mut parts, body) = response.into_parts();
+        let point = self.run.point;
         let admission = &self.settings.admission;
         let terms = parts.extensions.get::<ViewTerms>().cloned().unwrap_or_default();
         let now = self.run.call.unix_time();
@@ -87,14 +88,17 @@ impl Fill<'_> {
             });
         let Some(kept) = kept else {
             give_up(self.run.open);
-            return Filled::Passed(Response::from_parts(parts, KeptBody::untouched(body)));
+            return Filled::Passed(Response::from_parts(
+                parts,
+                KeptBody::untouched(body).under(point),
+            ));
         };
         // A body may render while it is read.
         let body = match self.run.open.run(KeptBody::read(body, admission.max_body)).await {
             Read::Whole(body) => body,
             Read::Not(body) => {
                 give_up(self.run.open);
-                return Filled::Passed(Response::from_parts(parts, body));
+                return Filled::Passed(Response::from_parts(parts, body.under(point)));
             }
         };
         answer::strip(&mut parts.headers);

@@ -114,7 +114,10 @@ where
             let now = settings.call(&key).unix_time();
             return Ok(serve(&settings, &body, &conditions, Status::Hit, Some(now)));
         }
-        Found::Pass(why) => return pass(&settings, service, parts, body, why).await,
+        Found::Pass(why) => {
+            let response = pass(&settings, service, parts, body, why).await?;
+            return Ok(conditions.shorten(response));
+        }
         Found::Run(run) => *run,
     };
     let fill = Fill { settings: &settings, key: &key, run };
@@ -125,7 +128,7 @@ where
         }
         Filled::Passed(mut response) => {
             Status::NotStored.tell(&settings, response.headers_mut());
-            Ok(response)
+            Ok(conditions.shorten(response))
         }
     }
 }
@@ -233,7 +236,7 @@ where
     parts.extensions.insert(View::passing(&settings.cache, point));
     let mut handler = pin!(async { service.call(Request::from_parts(parts, body)).await });
     let response = poll_fn(|context| point.scope(|| handler.as_mut().poll(context))).await?;
-    let mut response = response.map(KeptBody::untouched);
+    let mut response = response.map(|body| KeptBody::untouched(body).under(point));
     Status::Bypassed(why).tell(settings, response.headers_mut());
     Ok(response)
 }

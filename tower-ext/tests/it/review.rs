@@ -220,3 +220,68 @@ async fn i7_a_view_within_itself_and_a_handler_that_asks_for_its_own_page_end() 
     }
     assert_eq!(runs.count(), 1);
 }
+
+#[tokio::test]
+async fn conditions_are_answered_where_nothing_is_kept_too() {
+    let site = Site::new(plain, |_, run| {
+        ([("cache-control", "private"), ("etag", "\"v1\"")], format!("run {run}"))
+    });
+    for run in 1..3 {
+        let same = site.get("/p", &[("if-none-match", "\"v1\"")]).await;
+        assert_eq!((same.status, same.body.as_str()), (StatusCode::NOT_MODIFIED, ""));
+        assert_eq!((same.header("etag"), same.header("content-type")), (Some("\"v1\""), None));
+        assert_eq!(site.runs.count(), 2 * run - 1);
+        let other = site.get("/p", &[("if-none-match", "\"v0\"")]).await;
+        assert_eq!((other.status, other.body), (StatusCode::OK, format!("run {}", 2 * run)));
+    }
+}
+
+#[tokio::test]
+async fn i1_what_a_body_renders_while_it_is_sent_is_as_old_as_its_request() {
+    for cookie in [false, true] {
+        let clock = ManualClock::new();
+        let cache = cache(&clock);
+        let view = Cached::new(&cache, "view").expires_after(Duration::from_secs(60));
+        let rendering = cache.clone();
+        let streaming = get(move || async move {
+            let data = "old";
+            Body::from_stream(futures_util::stream::once(async move {
+                let row = Fragment::new(fragment_key!("row")).tags(["row"]);
+                Ok::<_, Infallible>(rendering.render(&row, || data).unwrap().to_string())
+            }))
+        });
+        let router: Router = Router::new().route("/", streaming).layer(view);
+        let mut request = http::Request::get("/");
+        if cookie {
+            request = request.header("cookie", "a=1");
+        }
+        let answer = router.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        cache.invalidate_tags(["row"]).unwrap();
+        assert_eq!(answer.into_body().collect().await.unwrap().to_bytes(), "old");
+        let row = Fragment::new(fragment_key!("row")).tags(["row"]);
+        assert_eq!(cache.render(&row, || "new").unwrap().to_string(), "new", "cookie: {cookie}");
+    }
+}
+
+#[tokio::test]
+async fn i6_a_body_in_many_pieces_is_held_in_one() {
+    let site = Site::new(
+        |view| view.keep_streams().max_body(1_000),
+        |request, _| {
+            let more = usize::from(request.uri().path() == "/long");
+            let pieces = (0..1_000 + more).flat_map(|_| ["", "x"]).map(Ok::<_, Infallible>);
+            Body::from_stream(futures_util::stream::iter(pieces))
+        },
+    );
+    for (path, length, pieces) in [("/whole", 1_000, 1), ("/long", 1_001, 2)] {
+        let request = http::Request::get(path).body(Body::empty()).unwrap();
+        let mut body = site.router.clone().oneshot(request).await.unwrap().into_body();
+        let mut seen = Vec::new();
+        while let Some(frame) = body.frame().await {
+            seen.push(frame.unwrap().into_data().unwrap().len());
+        }
+        assert_eq!((seen.len(), seen.iter().sum::<usize>()), (pieces, length), "{path}");
+    }
+    site.get("/whole", &[]).await;
+    assert_eq!(site.runs.count(), 2);
+}
