@@ -156,7 +156,14 @@ impl Timeout {
         }
     }
 
+    /// What Rust code gives.
     pub(crate) fn positive(life: Duration) -> Result<Self, Error> {
+        if life.is_zero() {
+            return Err(refuse(
+                "timeout is 0, which Flask-Caching documents as \"for ever\" and Django as \
+                 \"don't cache\"; write never_expires() for no expiry, or leave the cache out",
+            ));
+        }
         Self::positive_as(life, &life.as_secs())
     }
 

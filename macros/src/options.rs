@@ -5,7 +5,7 @@ use proc_macro2::Ident;
 use syn::ext::IdentExt;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
-use syn::{Error, Expr, ExprArray, Path, Token, Type, parenthesized};
+use syn::{Error, Expr, ExprArray, ExprLit, ExprMacro, Lit, Path, Token, Type, parenthesized};
 
 /// The options of `#[memoize]`.
 #[derive(Default)]
@@ -54,20 +54,20 @@ impl Parse for Memoize {
             "unless" => set(&mut all.unless, name, value(name, input)?),
             "refresh" => set(&mut all.refresh, name, value(name, input)?),
             "version" => set(&mut all.version, name, value(name, input)?),
-            "tags" => set(&mut all.tags, name, value(name, input)?),
+            "tags" => set(&mut all.tags, name, list(name, input)?),
             "filter" => set(&mut all.filter, name, value(name, input)?),
             "expires" => set(&mut all.expires, name, value(name, input)?),
             "cache_none" => set(&mut all.cache_none, name, ()),
             "cache_err" => set(&mut all.cache_err, name, ()),
             "source_check" => set(&mut all.source_check, name, ()),
             "no_handles" => set(&mut all.no_handles, name, ()),
-            other => Err(Error::new(name.span(), unknown_to_memoize(other))),
+            other => Err(Error::new(name.span(), unknown_to_memoize(other, is_alone(input)))),
         })?;
         Ok(all)
     }
 }
 
-fn unknown_to_memoize(option: &str) -> String {
+fn unknown_to_memoize(option: &str, is_alone: bool) -> String {
     let instead = match option {
         "forced_update" => "it is called refresh here",
         "response_filter" => "it is called filter here: filter = |result| …",
@@ -82,7 +82,11 @@ fn unknown_to_memoize(option: &str) -> String {
              tags, filter, expires, cache_none, cache_err, source_check and no_handles"
         }
     };
-    format!("#[memoize] has no option {option}: {instead}")
+    let is_cache = match is_alone {
+        true => format!("if that is the cache, write cache = {option}; "),
+        false => String::new(),
+    };
+    format!("#[memoize] has no option {option}: {is_cache}{instead}")
 }
 
 impl Parse for Invalidates {
@@ -90,16 +94,19 @@ impl Parse for Invalidates {
         let mut all = Self::default();
         each(input, |name, input| match name.to_string().as_str() {
             "cache" => set(&mut all.cache, name, value(name, input)?),
-            "tags" => set(&mut all.tags, name, value(name, input)?),
+            "tags" => set(&mut all.tags, name, list(name, input)?),
             "keys" => set(&mut all.keys, name, value(name, input)?),
-            "names" => set(&mut all.names, name, value(name, input)?),
+            "names" => set(&mut all.names, name, list(name, input)?),
             "memoized" => set(&mut all.memoized, name, value(name, input)?),
             "on_err" => set(&mut all.on_err, name, ()),
             other => {
-                let why = format!(
-                    "#[invalidates] has no option {other}: there are cache, tags, keys, names, \
-                     memoized and on_err"
-                );
+                let instead = match other {
+                    "prefix" | "key_prefix" | "pattern" => {
+                        "give what is cached a tag, and write tags = […]"
+                    }
+                    _ => "there are cache, tags, keys, names, memoized and on_err",
+                };
+                let why = format!("#[invalidates] has no option {other}: {instead}");
                 Err(Error::new(name.span(), why))
             }
         })?;
@@ -149,6 +156,27 @@ fn value<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::Result<T> {
     }
     input.parse::<Token![=]>()?;
     input.parse()
+}
+
+/// Whether an option is a word and nothing more.
+fn is_alone(input: ParseStream<'_>) -> bool {
+    input.is_empty() || input.peek(Token![,])
+}
+
+/// A list; a text by itself is a list without its brackets.
+fn list(name: &Ident, input: ParseStream<'_>) -> syn::Result<Expr> {
+    let list: Expr = value(name, input)?;
+    match &list {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+            let why = format!("{name} is a list: write {name} = [{:?}]", text.value());
+            Err(Error::new_spanned(&list, why))
+        }
+        Expr::Macro(ExprMacro { mac, .. }) if mac.path.is_ident("format") => {
+            let why = format!("{name} is a list: write {name} = [format!(…)]");
+            Err(Error::new_spanned(&list, why))
+        }
+        _ => Ok(list),
+    }
 }
 
 fn typed_value(name: &Ident, input: ParseStream<'_>) -> syn::Result<(Type, Expr)> {

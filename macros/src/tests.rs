@@ -96,6 +96,9 @@ fn options_that_mean_nothing_are_refused() {
     let refuses = |options, begins| refuses(options, "fn f(a: u32) -> u32 { 1 }", begins);
     refuses("", "write which cache keeps the results");
     refuses("cache", "write cache = …");
+    refuses("C", "#[memoize] has no option C: if that is the cache, write cache = C; there are");
+    refuses(r#"cache = C, tags = "a""#, r#"tags is a list: write tags = ["a"]"#);
+    refuses(r#"cache = C, tags = format!("a:{a}")"#, "tags is a list: write tags = [format!(…)]");
     refuses("cache = C, cache = D", "cache is given twice");
     refuses("cache = C, ttl = 5", "#[memoize] has no option ttl: there are cache, of, name");
     refuses(
@@ -135,6 +138,13 @@ fn writes_that_cannot_be_waited_for_are_refused() {
     let write = || "fn f(a: u32) -> u32 { 1 }";
     refuses(r#"tags = ["a"]"#, write(), "write which cache is told");
     refuses("cache = C", write(), "write what is invalidated");
+    refuses(r#"cache = C, tags = "a""#, write(), r#"tags is a list: write tags = ["a"]"#);
+    refuses(r#"cache = C, names = "a""#, write(), r#"names is a list: write names = ["a"]"#);
+    refuses(
+        r#"cache = C, prefix = "a""#,
+        write(),
+        "#[invalidates] has no option prefix: give what",
+    );
     refuses(r#"cache = C, tag = "a""#, write(), "#[invalidates] has no option tag");
     let future = "fn f(a: u32) -> impl Future<Output = u32> { a }";
     refuses(r#"cache = C, tags = ["a"]"#, future, "the function returns before the future");

@@ -47,6 +47,48 @@ impl Bypass {
     }
 }
 
+/// Why a response is not kept, as in `Cache-Status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotKept {
+    /// The handler, or what it called, said so.
+    Veto,
+    Status,
+    CacheControl,
+    /// `max-age` or `Expires` leave it no time.
+    Expired,
+    SetCookie,
+    ContentRange,
+    Vary,
+    KeepIf,
+    EventStream,
+    UnknownLength,
+    TooLong,
+    /// It failed half-way, has trailers, or turned out too long.
+    Body,
+    /// Its headers cannot be kept.
+    Headers,
+}
+
+impl NotKept {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Veto => "veto",
+            Self::Status => "status",
+            Self::CacheControl => "cache-control",
+            Self::Expired => "expired",
+            Self::SetCookie => "set-cookie",
+            Self::ContentRange => "content-range",
+            Self::Vary => "vary",
+            Self::KeepIf => "keep-if",
+            Self::EventStream => "event-stream",
+            Self::UnknownLength => "unknown-length",
+            Self::TooLong => "too-long",
+            Self::Body => "body",
+            Self::Headers => "headers",
+        }
+    }
+}
+
 /// What a view accepts.
 #[derive(Debug, Clone)]
 pub(crate) struct Admission {
@@ -99,38 +141,38 @@ impl Admission {
         asked.no_cache || asked.max_age == Some(Duration::ZERO)
     }
 
-    /// How long a response is kept, or `Err` if it is not.
+    /// How long a response is kept, or why it is not.
     pub(crate) fn keeps(
         &self,
         parts: &response::Parts,
         terms: &ViewTerms,
         now: Duration,
-    ) -> Result<Kept, ()> {
+    ) -> Result<Kept, NotKept> {
         let headers = &parts.headers;
         let said = Directives::of(headers);
         let is_stream = headers
             .get_all(header::CONTENT_TYPE)
             .iter()
             .any(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
-        if terms.is_vetoed()
-            || !self.statuses.contains(&parts.status)
-            || said.no_store
-            || said.no_cache
-            || said.private
-            || headers.contains_key(header::SET_COOKIE)
-            || headers.contains_key(header::CONTENT_RANGE)
-            || is_stream
-        {
-            return Err(());
+        let refusals = [
+            (terms.is_vetoed(), NotKept::Veto),
+            (!self.statuses.contains(&parts.status), NotKept::Status),
+            (said.no_store || said.no_cache || said.private, NotKept::CacheControl),
+            (headers.contains_key(header::SET_COOKIE), NotKept::SetCookie),
+            (headers.contains_key(header::CONTENT_RANGE), NotKept::ContentRange),
+            (is_stream, NotKept::EventStream),
+        ];
+        if let Some((_, why)) = refusals.into_iter().find(|(refused, _)| *refused) {
+            return Err(why);
         }
         let varies = varies_on(headers)?;
         let timeout = match terms.given_timeout() {
             Some(timeout) => Some(timeout),
             None => match said.life(headers, now) {
-                Some(Duration::ZERO) => return Err(()),
+                Some(Duration::ZERO) => return Err(NotKept::Expired),
                 // No later than an `Age` says that it was made.
                 Some(life) => match life.saturating_sub(age(headers)) {
-                    Duration::ZERO => return Err(()),
+                    Duration::ZERO => return Err(NotKept::Expired),
                     life => Some(Timeout::After(life)),
                 },
                 None => None,
@@ -156,15 +198,15 @@ fn age(headers: &HeaderMap) -> Duration {
 }
 
 /// The headers that a response says it varies on, sorted; `Err` if it varies on more than that.
-fn varies_on(headers: &HeaderMap) -> Result<Vec<HeaderName>, ()> {
+fn varies_on(headers: &HeaderMap) -> Result<Vec<HeaderName>, NotKept> {
     let mut names = Vec::new();
     // Not by `headers::Vary`, which passes over values that are no text.
     for value in headers.get_all(header::VARY) {
         for name in value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
             match name {
                 b"" => {}
-                b"*" => return Err(()),
-                name => names.push(HeaderName::from_bytes(name).map_err(|_| ())?),
+                b"*" => return Err(NotKept::Vary),
+                name => names.push(HeaderName::from_bytes(name).map_err(|_| NotKept::Vary)?),
             }
         }
     }

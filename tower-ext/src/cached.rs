@@ -265,7 +265,8 @@ impl Cached {
     }
 
     /// Responses say in `Cache-Status` ([RFC 9211](https://www.rfc-editor.org/rfc/rfc9211)) whether
-    /// they are from the cache, and why not: Flask-Caching's `response_hit_indication`.
+    /// they are from the cache, and why not, or why they are not kept: Flask-Caching's
+    /// `response_hit_indication`.
     pub fn tell_status(self) -> Self {
         self.with(|settings| settings.tells_status = true)
     }

@@ -10,7 +10,7 @@ use http::{HeaderName, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::admit::Kept;
+use crate::admit::{Kept, NotKept};
 use crate::answer;
 use crate::body::{KeptBody, Read};
 use crate::cached::Settings;
@@ -34,8 +34,8 @@ pub(crate) enum Filled<P: Body> {
     Kept(engine::Body),
     /// One that was kept, in place of an error, and the time.
     StoodIn(engine::Body, Duration),
-    /// One that is not kept.
-    Passed(Response<KeptBody<P>>),
+    /// One that is not kept, and why.
+    Passed(Response<KeptBody<P>>, NotKept),
 }
 
 impl Fill<'_> {
@@ -78,27 +78,31 @@ impl Fill<'_> {
         let terms = parts.extensions.get::<ViewTerms>().cloned().unwrap_or_default();
         let now = self.run.call.unix_time();
         let keep_if = &self.settings.keep_if;
-        let kept = admission
-            .keeps(&parts, &terms, now)
-            .ok()
-            .filter(|_| keep_if.as_ref().is_none_or(|keep_if| keep_if(&parts)))
-            .filter(|_| match body.size_hint().exact() {
-                Some(length) => length <= admission.max_body as u64,
-                None => self.settings.streams,
-            });
-        let Some(kept) = kept else {
-            give_up(self.run.open);
-            return Filled::Passed(Response::from_parts(
-                parts,
-                KeptBody::untouched(body).under(point),
-            ));
+        let kept = admission.keeps(&parts, &terms, now).and_then(|kept| {
+            if keep_if.as_ref().is_some_and(|keep_if| !keep_if(&parts)) {
+                return Err(NotKept::KeepIf);
+            }
+            match body.size_hint().exact() {
+                Some(length) if length > admission.max_body as u64 => Err(NotKept::TooLong),
+                None if !self.settings.streams => Err(NotKept::UnknownLength),
+                _ => Ok(kept),
+            }
+        });
+        let kept = match kept {
+            Ok(kept) => kept,
+            Err(why) => {
+                give_up(self.run.open);
+                let body = KeptBody::untouched(body).under(point);
+                return Filled::Passed(Response::from_parts(parts, body), why);
+            }
         };
         // A body may render while it is read.
         let body = match self.run.open.run(KeptBody::read(body, admission.max_body)).await {
             Read::Whole(body) => body,
             Read::Not(body) => {
                 give_up(self.run.open);
-                return Filled::Passed(Response::from_parts(parts, body.under(point)));
+                let response = Response::from_parts(parts, body.under(point));
+                return Filled::Passed(response, NotKept::Body);
             }
         };
         answer::strip(&mut parts.headers);
@@ -106,7 +110,7 @@ impl Fill<'_> {
         let record = Record::response(now, parts.status, &parts.headers, &body);
         let Some(record) = record.map(engine::Body::opaque) else {
             give_up(self.run.open);
-            return Filled::Passed(Response::from_parts(parts, body.into()));
+            return Filled::Passed(Response::from_parts(parts, body.into()), NotKept::Headers);
         };
         // An unusable tag keeps it from being stored, and is counted.
         let _ = self.run.open.add_tags(terms.given_tags());

@@ -126,8 +126,8 @@ where
         Filled::StoodIn(body, now) => {
             Ok(serve(&settings, &body, &conditions, Status::StoodIn, Some(now)))
         }
-        Filled::Passed(mut response) => {
-            Status::NotStored.tell(&settings, response.headers_mut());
+        Filled::Passed(mut response, why) => {
+            Status::NotStored(why).tell(&settings, response.headers_mut());
             Ok(conditions.shorten(response))
         }
     }

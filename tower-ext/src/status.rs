@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::admit::Bypass;
+use crate::admit::{Bypass, NotKept};
 use crate::cached::Settings;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -11,7 +11,7 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(crate) enum Status {
     Hit,
     Stored,
-    NotStored,
+    NotStored(NotKept),
     /// In place of an error.
     StoodIn,
     Bypassed(Bypass),
@@ -25,13 +25,16 @@ impl Status {
         let value = match self {
             Self::Hit => HeaderValue::from_static("fragcache; hit"),
             Self::Stored => HeaderValue::from_static("fragcache; fwd=miss; stored"),
-            Self::NotStored => HeaderValue::from_static("fragcache; fwd=miss"),
             Self::StoodIn => HeaderValue::from_static("fragcache; hit; detail=error"),
-            Self::Bypassed(why) => {
-                let text = format!("fragcache; fwd=bypass; detail={}", why.as_str());
-                HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("fragcache"))
-            }
+            Self::NotStored(why) => because("miss", why.as_str()),
+            Self::Bypassed(why) => because("bypass", why.as_str()),
         };
         headers.append(CACHE_STATUS, value);
     }
+}
+
+/// The handler has run, and why nothing is kept of it.
+fn because(forwarded: &str, why: &str) -> HeaderValue {
+    let text = format!("fragcache; fwd={forwarded}; detail={why}");
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("fragcache"))
 }

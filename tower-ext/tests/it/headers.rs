@@ -270,3 +270,45 @@ async fn post_is_kept_with_a_key_function_that_may_read_the_body() {
     let before = site.runs.count();
     assert_eq!(site.get("/q", &[]).await.body, format!("run {}", before + 1), "GET is another key");
 }
+
+#[tokio::test]
+async fn what_is_not_kept_says_why() {
+    let settings =
+        |view: Cached| view.max_body(4).keep_if(|parts| !parts.headers.contains_key("x-draft"));
+    let site = Site::new(settings, |request, _| {
+        let headed = |name, value| ([(name, value)], "body").into_response();
+        match request.uri().path() {
+            "/veto" => (ViewTerms::new().veto(), "body").into_response(),
+            "/status" => (StatusCode::NOT_FOUND, "body").into_response(),
+            "/cache-control" => headed("cache-control", "private"),
+            "/expired" => headed("cache-control", "max-age=0"),
+            "/set-cookie" => headed("set-cookie", "a=b"),
+            "/content-range" => headed("content-range", "bytes 0-3/9"),
+            "/vary" => headed("vary", "*"),
+            "/keep-if" => headed("x-draft", "yes"),
+            "/event-stream" => headed("content-type", "text/event-stream"),
+            "/too-long" => "a body".into_response(),
+            _ => "body".into_response(),
+        }
+    });
+    for why in [
+        "veto",
+        "status",
+        "cache-control",
+        "expired",
+        "set-cookie",
+        "content-range",
+        "vary",
+        "keep-if",
+        "event-stream",
+        "too-long",
+    ] {
+        let answer = site.get(&format!("/{why}"), &[]).await;
+        let told = format!("fragcache; fwd=miss; detail={why}");
+        assert_eq!(answer.header("cache-status"), Some(told.as_str()));
+    }
+    assert_eq!(
+        site.get("/p", &[]).await.header("cache-status"),
+        Some("fragcache; fwd=miss; stored")
+    );
+}
