@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fragcache::Timeout;
-use headers::{HeaderMapExt, Vary};
+use headers::HeaderMapExt;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, response};
 
@@ -18,6 +18,8 @@ pub(crate) enum Bypass {
     Cookie,
     Range,
     Upgrade,
+    /// It has a body, which is no part of its key.
+    Body,
     Request,
     /// Nothing is kept that would answer it.
     Head,
@@ -35,6 +37,7 @@ impl Bypass {
             Self::Cookie => "cookie",
             Self::Range => "range",
             Self::Upgrade => "upgrade",
+            Self::Body => "body",
             Self::Request => "no-store",
             Self::Head => "head",
             Self::Key => "key",
@@ -196,16 +199,16 @@ fn age(headers: &HeaderMap) -> Duration {
 
 /// The headers that a response says it varies on, sorted; `Err` if it varies on more than that.
 fn varies_on(headers: &HeaderMap) -> Result<Vec<HeaderName>, NotKept> {
-    if !headers.contains_key(header::VARY) {
-        return Ok(Vec::new());
-    }
-    let vary: Vary = headers.typed_get().ok_or(NotKept::Vary)?;
-    if vary.is_any() {
-        return Err(NotKept::Vary);
-    }
     let mut names = Vec::new();
-    for name in vary.iter_strs() {
-        names.push(HeaderName::from_bytes(name.as_bytes()).map_err(|_| NotKept::Vary)?);
+    // Not by `headers::Vary`, which passes over values that are no text.
+    for value in headers.get_all(header::VARY) {
+        for name in value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+            match name {
+                b"" => {}
+                b"*" => return Err(NotKept::Vary),
+                name => names.push(HeaderName::from_bytes(name).map_err(|_| NotKept::Vary)?),
+            }
+        }
     }
     names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
     names.dedup();

@@ -4,9 +4,11 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use headers::{Age, ETag, HeaderMapExt, IfModifiedSince, IfNoneMatch, LastModified};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
+use http_body::Body;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::body::KeptBody;
 use crate::record::Kept;
 
 /// What a request asks of an answer.
@@ -21,16 +23,20 @@ impl Conditions {
     /// Takes the conditions of a request. A handler that knew of them might answer with less than a
     /// whole response, which could not be kept.
     pub(crate) fn take(method: &Method, headers: &mut HeaderMap) -> Self {
-        let conditions = Self {
-            is_head: method == Method::HEAD,
-            if_none_match: headers.typed_get(),
-            if_modified_since: headers.typed_get(),
-        };
-        if !conditions.is_head {
+        let is_head = method == Method::HEAD;
+        if !is_head && method != Method::GET {
+            // What they mean to other methods, the handler knows: RFC 9110, 13.1.
+            return Self { is_head, if_none_match: None, if_modified_since: None };
+        }
+        let has_tag = headers.contains_key(header::IF_NONE_MATCH);
+        let if_none_match = headers.typed_get();
+        // The date counts for nothing beside tags, also beside those that cannot be read.
+        let if_modified_since = headers.typed_get().filter(|_| !has_tag);
+        if !is_head {
             headers.remove(header::IF_NONE_MATCH);
             headers.remove(header::IF_MODIFIED_SINCE);
         }
-        conditions
+        Self { is_head, if_none_match, if_modified_since }
     }
 
     fn are_met(&self, status: StatusCode, headers: &HeaderMap) -> bool {
@@ -48,6 +54,21 @@ impl Conditions {
         }
     }
 
+    /// Answers with less if that is enough, though nothing is kept: the handler did not see what the
+    /// client has already.
+    pub(crate) fn shorten<P: Body>(
+        &self,
+        response: Response<KeptBody<P>>,
+    ) -> Response<KeptBody<P>> {
+        if self.is_head || !self.are_met(response.status(), response.headers()) {
+            return response;
+        }
+        let mut response = response.map(|_| KeptBody::default());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        undress(response.headers_mut());
+        response
+    }
+
     /// The answer that a kept response gives.
     pub(crate) fn answer(&self, kept: &Kept, now: Option<Duration>) -> Response<Bytes> {
         let mut headers = kept.headers.clone();
@@ -61,9 +82,7 @@ impl Conditions {
         if self.are_met(status, &headers) {
             status = StatusCode::NOT_MODIFIED;
             body = Bytes::new();
-            for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING] {
-                headers.remove(name);
-            }
+            undress(&mut headers);
         } else if self.is_head {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
             body = Bytes::new();
@@ -72,6 +91,35 @@ impl Conditions {
         *response.status_mut() = status;
         *response.headers_mut() = headers;
         response
+    }
+}
+
+/// Takes off what describes a body that is not there.
+fn undress(headers: &mut HeaderMap) {
+    for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING] {
+        headers.remove(name);
+    }
+}
+
+/// Takes off the headers that belong to one connection, and are not kept: RFC 9111, 3.1.
+pub(crate) fn strip(headers: &mut HeaderMap) {
+    let mut names = vec![
+        header::CONNECTION,
+        HeaderName::from_static("keep-alive"),
+        HeaderName::from_static("proxy-connection"),
+        header::PROXY_AUTHENTICATE,
+        HeaderName::from_static("proxy-authentication-info"),
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ];
+    for value in headers.get_all(header::CONNECTION) {
+        let listed = value.as_bytes().split(|&byte| byte == b',');
+        names.extend(listed.flat_map(|name| HeaderName::from_bytes(name.trim_ascii())));
+    }
+    for name in names {
+        headers.remove(name);
     }
 }
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use fragcache::ReadPoint;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
@@ -14,6 +15,7 @@ use http_body_util::BodyExt;
 pub struct KeptBody<B: Body> {
     front: VecDeque<Result<Frame<Bytes>, B::Error>>,
     rest: Option<Pin<Box<B>>>,
+    point: Option<ReadPoint>,
 }
 
 impl<B: Body> Unpin for KeptBody<B> {}
@@ -27,14 +29,14 @@ impl<B: Body> fmt::Debug for KeptBody<B> {
 impl<B: Body> Default for KeptBody<B> {
     /// An empty body.
     fn default() -> Self {
-        Self { front: VecDeque::new(), rest: None }
+        Self { front: VecDeque::new(), rest: None, point: None }
     }
 }
 
 impl<B: Body> From<Bytes> for KeptBody<B> {
     fn from(bytes: Bytes) -> Self {
         let frames = (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)));
-        Self { front: frames.into_iter().collect(), rest: None }
+        Self { front: frames.into_iter().collect(), rest: None, point: None }
     }
 }
 
@@ -48,34 +50,40 @@ pub(crate) enum Read<B: Body> {
 impl<B: Body<Data = Bytes>> KeptBody<B> {
     /// The body as it came.
     pub(crate) fn untouched(body: B) -> Self {
-        Self { front: VecDeque::new(), rest: Some(Box::pin(body)) }
+        Self { front: VecDeque::new(), rest: Some(Box::pin(body)), point: None }
     }
 
     /// Reads a body of at most `max` bytes to its end.
     pub(crate) async fn read(body: B, max: usize) -> Read<B> {
         let mut body = Box::pin(body);
-        let mut front = VecDeque::new();
-        let mut length = 0_usize;
+        // In one piece: a body of a million pieces takes no more than its bytes. The first is copied
+        // only if there is a second.
+        let (mut first, mut all) = (Bytes::new(), Vec::new());
         while let Some(frame) = body.frame().await {
             let data = frame.as_ref().ok().and_then(Frame::data_ref);
-            let goes_on = data.is_some_and(|data| {
-                length = length.saturating_add(data.len());
-                length <= max
-            });
-            front.push_back(frame);
-            if !goes_on {
-                return Read::Not(Self { front, rest: Some(body) });
+            let held = first.len().max(all.len());
+            match data.filter(|data| data.len() <= max.saturating_sub(held)) {
+                Some(data) if held == 0 => first = data.clone(),
+                Some(data) => {
+                    if all.is_empty() {
+                        all.extend_from_slice(&first);
+                    }
+                    all.extend_from_slice(data);
+                }
+                None => {
+                    let read = if all.is_empty() { first } else { all.into() };
+                    let mut kept = Self::from(read);
+                    kept.front.push_back(frame);
+                    return Read::Not(Self { rest: Some(body), ..kept });
+                }
             }
         }
-        let mut parts = front.into_iter().filter_map(|frame| frame.ok()?.into_data().ok());
-        let first = parts.next().unwrap_or_default();
-        if first.len() == length {
-            return Read::Whole(first);
-        }
-        let mut whole = Vec::with_capacity(length);
-        whole.extend_from_slice(&first);
-        parts.for_each(|part| whole.extend_from_slice(&part));
-        Read::Whole(whole.into())
+        Read::Whole(if all.is_empty() { first } else { all.into() })
+    }
+
+    /// The body, with what it renders while it is read under this read point.
+    pub(crate) fn under(self, point: ReadPoint) -> Self {
+        Self { point: Some(point), ..self }
     }
 }
 
@@ -93,9 +101,12 @@ impl<B: Body<Data = Bytes>> Body for KeptBody<B> {
             }
             return Poll::Ready(Some(frame));
         }
-        match &mut self.rest {
-            Some(rest) => rest.as_mut().poll_frame(context),
-            None => Poll::Ready(None),
+        let point = self.point;
+        let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
+        let mut read = || rest.as_mut().poll_frame(context);
+        match point {
+            Some(point) => point.scope(read),
+            None => read(),
         }
     }
 

@@ -149,8 +149,8 @@ impl Cached {
     }
 
     /// Only these parameters of the query string are part of the key: the handler reads no others.
-    /// Parameters that anyone may invent then fill no cache. Names are compared as they stand in the
-    /// address, percent signs included.
+    /// Parameters that anyone may invent then fill no cache. Names are compared
+    /// as handlers read them: `%70age` is `page`.
     pub fn only_query<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         let names = names.into_iter().map(|name| name.into().into()).collect();
         self.with(|settings| settings.shape.query = Query::Only(names))

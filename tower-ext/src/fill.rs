@@ -16,7 +16,7 @@ use crate::body::{KeptBody, Read};
 use crate::cached::Settings;
 use crate::key;
 use crate::record::Record;
-use crate::service::Run;
+use crate::service::{Run, is_response};
 use crate::terms::ViewTerms;
 use crate::view::View;
 
@@ -52,11 +52,13 @@ impl Fill<'_> {
     {
         let asked = parts.clone();
         parts.extensions.insert(View::of(self.run.open.gatherer()));
-        let handler = service.call(Request::from_parts(parts, body));
+        // What a service does before its future is polled is inside too.
+        let handler = async { service.call(Request::from_parts(parts, body)).await };
         let response = match self.run.open.run(handler).await {
             Ok(response) if !response.status().is_server_error() => response,
             failed => {
-                if let Some(body) = self.run.call.stand_in() {
+                // Another may have noted meanwhile what responses vary on.
+                if let Some(body) = self.run.call.stand_in().filter(is_response) {
                     return Ok(Filled::StoodIn(body, self.run.call.unix_time()));
                 }
                 failed?
@@ -71,6 +73,7 @@ impl Fill<'_> {
         asked: &Parts,
     ) -> Filled<P> {
         let (mut parts, body) = response.into_parts();
+        let point = self.run.point;
         let admission = &self.settings.admission;
         let terms = parts.extensions.get::<ViewTerms>().cloned().unwrap_or_default();
         let now = self.run.call.unix_time();
@@ -89,7 +92,8 @@ impl Fill<'_> {
             Ok(kept) => kept,
             Err(why) => {
                 give_up(self.run.open);
-                return Filled::Passed(Response::from_parts(parts, KeptBody::untouched(body)), why);
+                let body = KeptBody::untouched(body).under(point);
+                return Filled::Passed(Response::from_parts(parts, body), why);
             }
         };
         // A body may render while it is read.
@@ -97,9 +101,13 @@ impl Fill<'_> {
             Read::Whole(body) => body,
             Read::Not(body) => {
                 give_up(self.run.open);
-                return Filled::Passed(Response::from_parts(parts, body), NotKept::Body);
+                return Filled::Passed(
+                    Response::from_parts(parts, body.under(point)),
+                    NotKept::Body,
+                );
             }
         };
+        answer::strip(&mut parts.headers);
         answer::tag(&mut parts.headers, &body);
         let record = Record::response(now, parts.status, &parts.headers, &body);
         let Some(record) = record.map(engine::Body::opaque) else {

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use fragcache::FragmentKey;
 use fragcache::engine::view_key;
 use http::request::Parts;
-use http::{HeaderName, Method, header};
+use http::{HeaderName, Method, Uri, header};
+use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
 /// What of the query string is part of the key.
@@ -33,7 +34,12 @@ impl Shape {
         if self.host {
             key = key.vary_on(host(parts).as_deref());
         }
-        key.vary_on(query_of(parts, &self.query).as_deref())
+        let query = |uri: &Uri| query_of(uri, &self.query);
+        let key = key.vary_on(query(original(parts)).as_deref());
+        if is_rewritten(parts) {
+            return key.vary_on(parts.uri.path()).vary_on(query(&parts.uri).as_deref());
+        }
+        key
     }
 
     /// What any key of a request ends in.
@@ -92,7 +98,7 @@ pub(crate) fn path(parts: &Parts) -> &str {
     original(parts).path()
 }
 
-fn original(parts: &Parts) -> &http::Uri {
+fn original(parts: &Parts) -> &Uri {
     #[cfg(feature = "axum")]
     if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
         return original;
@@ -100,17 +106,44 @@ fn original(parts: &Parts) -> &http::Uri {
     &parts.uri
 }
 
+/// Whether the handler sees another address than the client sent, by more than what a router took off
+/// its front. It may then depend on whatever the other was made of.
+#[cfg(feature = "axum")]
+fn is_rewritten(parts: &Parts) -> bool {
+    let (sent, seen) = (original(parts), &parts.uri);
+    let is_nested = parts.extensions.get::<axum::extract::NestedPath>().is_some();
+    let is_rest = is_nested && (seen.path() == "/" || sent.path().ends_with(seen.path()));
+    sent.query() != seen.query() || !(is_rest || sent.path() == seen.path())
+}
+
+#[cfg(not(feature = "axum"))]
+fn is_rewritten(_: &Parts) -> bool {
+    false
+}
+
+/// The host of the address, the header's, or both where they differ: a handler may read either.
 fn host(parts: &Parts) -> Option<String> {
     let of_uri = parts.uri.authority().map(|authority| authority.as_str());
-    let of_header = || parts.headers.get(header::HOST)?.to_str().ok();
-    of_uri.or_else(of_header).map(str::to_ascii_lowercase)
+    let of_header = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = match (of_uri, of_header) {
+        (Some(uri), Some(header)) if !uri.eq_ignore_ascii_case(header) => {
+            format!("{uri} {header}")
+        }
+        (one, other) => one.or(other)?.to_owned(),
+    };
+    Some(host.to_ascii_lowercase())
+}
+
+/// The name of a parameter as a handler reads it, however it is written.
+fn name(pair: &&str) -> String {
+    let written = pair.split('=').next().unwrap_or_default().replace('+', " ");
+    percent_decode_str(&written).decode_utf8_lossy().into_owned()
 }
 
 /// The query string with its parameters in the order of their names. Those of one name keep theirs,
 /// as a handler may read the first or the last.
-fn query_of(parts: &Parts, part: &Query) -> Option<String> {
-    let query = original(parts).query()?;
-    let name = |pair: &&str| pair.split('=').next().unwrap_or_default().to_owned();
+fn query_of(uri: &Uri, part: &Query) -> Option<String> {
+    let query = uri.query()?;
     let mut pairs: Vec<&str> = match part {
         Query::None => return None,
         Query::All => query.split('&').filter(|pair| !pair.is_empty()).collect(),

@@ -91,10 +91,10 @@ impl Record {
             (&RESPONSE, mut rest) => {
                 let (millis, status, pairs): Head = rmp_serde::decode::from_read(&mut rest).ok()?;
                 let body = bytes.slice(bytes.len() - rest.len()..);
-                let mut headers = HeaderMap::with_capacity(pairs.len());
+                let mut headers = HeaderMap::try_with_capacity(pairs.len()).ok()?;
                 for (name, value) in pairs {
                     let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-                    headers.append(name, HeaderValue::from_bytes(&value).ok()?);
+                    headers.try_append(name, HeaderValue::from_bytes(&value).ok()?).ok()?;
                 }
                 let status = StatusCode::from_u16(status).ok()?;
                 let created = Duration::from_millis(millis);
@@ -153,5 +153,14 @@ mod tests {
         for bytes in [&b"x"[..], b"v", b"v\xff", b"vaccept,", b"r\xff\xff"] {
             assert!(Record::parse(bytes.to_vec()).is_none(), "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn i8_more_headers_than_a_map_holds_are_no_record() {
+        let pairs = (0..40_000).map(|n| (format!("x-{n}"), ByteBuf::from(*b"1"))).collect();
+        let head: Head = (0, 200, pairs);
+        let mut bytes = vec![RESPONSE];
+        rmp_serde::encode::write(&mut bytes, &head).unwrap();
+        assert!(Record::parse(bytes).is_none());
     }
 }

@@ -98,6 +98,9 @@ where
     if let Some(why) = settings.admission.refuse(&parts, in_key, has_body_key) {
         return pass(&settings, service, parts, KeptBody::untouched(body), why).await;
     }
+    if !has_body_key && !is_empty(&body) {
+        return pass(&settings, service, parts, KeptBody::untouched(body), Bypass::Body).await;
+    }
     let (key, body) = key_of(&settings, &parts, body).await;
     let Some(key) = key else {
         return pass(&settings, service, parts, body, Bypass::Key).await;
@@ -111,7 +114,10 @@ where
             let now = settings.call(&key).unix_time();
             return Ok(serve(&settings, &body, &conditions, Status::Hit, Some(now)));
         }
-        Found::Pass(why) => return pass(&settings, service, parts, body, why).await,
+        Found::Pass(why) => {
+            let response = pass(&settings, service, parts, body, why).await?;
+            return Ok(conditions.shorten(response));
+        }
         Found::Run(run) => *run,
     };
     let fill = Fill { settings: &settings, key: &key, run };
@@ -122,9 +128,14 @@ where
         }
         Filled::Passed(mut response, why) => {
             Status::NotStored(why).tell(&settings, response.headers_mut());
-            Ok(response)
+            Ok(conditions.shorten(response))
         }
     }
+}
+
+/// Whether a handler that reads the body finds nothing.
+fn is_empty<Q: Body>(body: &Q) -> bool {
+    body.is_end_stream() || body.size_hint().exact() == Some(0)
 }
 
 /// The key of a request, and its body, which is read if the key needs it.
@@ -187,7 +198,7 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
     }
 }
 
-fn is_response(body: &engine::Body) -> bool {
+pub(crate) fn is_response(body: &engine::Body) -> bool {
     matches!(Record::of(body), Some(Record::Response(_)))
 }
 
@@ -223,9 +234,9 @@ where
 {
     let point = settings.cache.begin();
     parts.extensions.insert(View::passing(&settings.cache, point));
-    let mut handler = pin!(service.call(Request::from_parts(parts, body)));
+    let mut handler = pin!(async { service.call(Request::from_parts(parts, body)).await });
     let response = poll_fn(|context| point.scope(|| handler.as_mut().poll(context))).await?;
-    let mut response = response.map(KeptBody::untouched);
+    let mut response = response.map(|body| KeptBody::untouched(body).under(point));
     Status::Bypassed(why).tell(settings, response.headers_mut());
     Ok(response)
 }

@@ -4,6 +4,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::nil;
 use crate::entry::Body;
 use crate::error::{Error, ErrorKind};
 
@@ -11,8 +12,11 @@ use crate::error::{Error, ErrorKind};
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Value`] with what its `Serialize` says.
+/// [`ErrorKind::Value`] with what its `Serialize` says, or that it could not be read back.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Body, Error> {
+    nil::check(value).map_err(|cause| {
+        Error::new(ErrorKind::Value, format!("the value cannot be kept: {cause}"))
+    })?;
     let bytes = rmp_serde::to_vec_named(value).map_err(|cause| {
         let message = format!("the value cannot be serialized: {cause}");
         Error::new(ErrorKind::Value, message).with_source(cause)

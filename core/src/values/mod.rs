@@ -4,6 +4,7 @@
 pub(crate) mod codec;
 mod keep;
 mod many;
+mod nil;
 pub(crate) mod shape;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod tests;

@@ -9,6 +9,7 @@ mod flight;
 mod headers;
 mod layers;
 mod nesting;
+mod review;
 mod support;
 mod vary;
 mod wire;
