@@ -1,7 +1,7 @@
 //! A function as an attribute finds it: its arguments, what it returns, and what neither attribute can
 //! work with. The body is handed on unread.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
+use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
 use syn::{
@@ -55,6 +55,12 @@ impl Function {
             let why = "a function for other languages: write a Rust function that it calls, with the \
                        attribute";
             return Err(Error::new_spanned(abi, why));
+        }
+        // The tests have no feature to turn on.
+        if self.is_async() && !cfg!(any(feature = "async", test)) {
+            let why = "an async fn needs the feature async of fragcache: write features = \
+                       [\"async\", \"macros\"] where you depend on it";
+            return Err(Error::new_spanned(sig.fn_token, why));
         }
         if self.returned().is_some_and(|ty| mentions(ty, "Future")) {
             let why = "the function returns before the future that it gives has run: write async fn \
@@ -132,6 +138,9 @@ impl Function {
                     return #result;
                 }
             };
+            // Braces of the author's around one expression would be told to be of no use.
+            let mut body = body.clone();
+            body.set_span(Span::mixed_site().located_at(body.span()));
             quote!(let #result = async { #typed #body }.await;)
         } else {
             // What is called once may give what it has captured. No function is written to call it: its
