@@ -101,10 +101,8 @@ impl Fill<'_> {
             Read::Whole(body) => body,
             Read::Not(body) => {
                 give_up(self.run.open);
-                return Filled::Passed(
-                    Response::from_parts(parts, body.under(point)),
-                    NotKept::Body,
-                );
+                let response = Response::from_parts(parts, body.under(point));
+                return Filled::Passed(response, NotKept::Body);
             }
         };
         answer::strip(&mut parts.headers);

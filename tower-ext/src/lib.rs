@@ -34,7 +34,7 @@
 //! | `POST` | with [`key_with_body`](Cached::key_with_body) only |
 //! | other methods, `Range`, `Upgrade`, `GET` and `HEAD` with a body | pass |
 //! | with `Authorization`, with `Cookie` | pass, unless [allowed](Cached::allow_cookies) or [in the key](Cached::vary_on) |
-//! | `If-None-Match`, `If-Modified-Since` | answered with 304 from what is kept; the handler does not see them |
+//! | `If-None-Match`, `If-Modified-Since` of `GET` | answered with 304 by the layer; the handler does not see them |
 //! | `Cache-Control` | counts with [`heed_clients`](Cached::heed_clients) |
 //!
 //! | of responses | |

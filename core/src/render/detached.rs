@@ -123,6 +123,7 @@ impl Detached {
         self.edit(|frame| {
             for Gathered(mut inner) in gathered {
                 frame.inherit_failed(&mut inner);
+                frame.is_kept &= inner.is_kept;
             }
         });
     }
@@ -130,7 +131,10 @@ impl Detached {
     /// Takes over what another depends on, and a dependency on it.
     pub(crate) fn adopt(&mut self, other: &mut Self) {
         if let Some(theirs) = other.frames.first_mut() {
-            self.edit(|frame| frame.inherit_failed(theirs));
+            self.edit(|frame| {
+                frame.inherit_failed(theirs);
+                frame.is_kept &= theirs.is_kept;
+            });
         }
     }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 /// [`ErrorKind::Value`] with what its `Serialize` says, or that it could not be read back.
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Body, Error> {
     nil::check(value).map_err(|cause| {
-        Error::new(ErrorKind::Value, format!("the value cannot be kept: {cause}"))
+        Error::new(ErrorKind::Value, format!("the value cannot be serialized: {cause}"))
     })?;
     let bytes = rmp_serde::to_vec_named(value).map_err(|cause| {
         let message = format!("the value cannot be serialized: {cause}");

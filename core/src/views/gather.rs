@@ -1,7 +1,7 @@
 //! What a handler renders on threads that do not poll it: the response depends on it just the same.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::ViewCall;
 use crate::cache::FragmentCache;
@@ -18,17 +18,30 @@ pub struct Gatherer {
 
 struct Shared {
     call: ViewCall,
-    gathered: Mutex<Vec<Gathered>>,
+    gathered: Weak<Mutex<Vec<Gathered>>>,
+}
+
+/// What was gathered. Once this is gone nothing is, so that a gatherer that outlives its response, in
+/// the body of an endless one, say, does not grow.
+#[derive(Debug, Default)]
+pub(super) struct Basket(Arc<Mutex<Vec<Gathered>>>);
+
+impl Basket {
+    pub(super) fn take(&self) -> Vec<Gathered> {
+        std::mem::take(&mut *self.0.lock())
+    }
 }
 
 impl fmt::Debug for Gatherer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gatherer").field("point", &self.point).finish_non_exhaustive()
+        let gathered = self.shared.gathered.upgrade().map_or(0, |all| all.lock().len());
+        let mut shown = f.debug_struct("Gatherer");
+        shown.field("point", &self.point).field("gathered", &gathered).finish_non_exhaustive()
     }
 }
 
 impl Gatherer {
-    pub(super) fn new(call: &ViewCall, point: ReadPoint) -> Self {
+    pub(super) fn new(call: &ViewCall, point: ReadPoint, basket: &Basket) -> Self {
         let call = ViewCall {
             cache: call.cache.clone(),
             key: call.key.clone(),
@@ -38,7 +51,8 @@ impl Gatherer {
             make: call.make,
             under: None,
         };
-        Self { point, shared: Arc::new(Shared { call, gathered: Mutex::new(Vec::new()) }) }
+        let gathered = Arc::downgrade(&basket.0);
+        Self { point, shared: Arc::new(Shared { call, gathered }) }
     }
 
     /// The read point of the request.
@@ -60,10 +74,8 @@ impl Gatherer {
     }
 
     fn keep(&self, gathered: Gathered) {
-        self.shared.gathered.lock().push(gathered);
-    }
-
-    pub(super) fn take(&self) -> Vec<Gathered> {
-        std::mem::take(&mut *self.shared.gathered.lock())
+        if let Some(all) = self.shared.gathered.upgrade() {
+            all.lock().push(gathered);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use super::gather::Basket;
 use super::{Gatherer, ViewCall};
 use crate::entry::Body;
 use crate::error::Error;
@@ -29,6 +30,7 @@ pub enum ViewOpened {
 pub struct OpenView {
     detached: Detached,
     gatherer: Gatherer,
+    basket: Basket,
 }
 
 impl ViewCall {
@@ -54,8 +56,9 @@ impl ViewCall {
             Begun::Hit(body) => ViewOpened::Hit(body),
             Begun::Render(mut detached) => {
                 self.under.into_iter().for_each(|label| detached.depend_on(label));
-                let gatherer = Gatherer::new(self, point);
-                ViewOpened::Render(OpenView { detached, gatherer })
+                let basket = Basket::default();
+                let gatherer = Gatherer::new(self, point, &basket);
+                ViewOpened::Render(OpenView { detached, gatherer, basket })
             }
         }
     }
@@ -137,6 +140,6 @@ impl OpenView {
     }
 
     fn settle(&mut self) {
-        self.detached.inherit(self.gatherer.take());
+        self.detached.inherit(self.basket.take());
     }
 }

@@ -3,6 +3,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -10,8 +11,8 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use fragcache::{Fragment, fragment_key};
-use fragcache_tower::{Cached, CachedService};
+use fragcache::{Fragment, current, fragment_key};
+use fragcache_tower::{Cached, CachedService, View};
 use http::{Method, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::sync::{Notify, Semaphore};
@@ -284,4 +285,99 @@ async fn i6_a_body_in_many_pieces_is_held_in_one() {
     }
     site.get("/whole", &[]).await;
     assert_eq!(site.runs.count(), 2);
+}
+
+#[tokio::test]
+async fn i6_a_view_that_outlives_its_response_gathers_nothing() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let site = Site::new(plain, move |request, _| {
+        let view = request.extensions().get::<View>().unwrap().clone();
+        view.scope(|| ());
+        let within = format!("{view:?}");
+        assert!(within.contains("gathered: 1"), "{within}");
+        sender.send(view).unwrap();
+        ([("cache-control", "private")], "an endless stream")
+    });
+    site.get("/p", &[]).await;
+    let view = receiver.recv().unwrap();
+    for _ in 0..3 {
+        view.scope(|| ());
+    }
+    assert!(format!("{view:?}").contains("gathered: 0"), "{view:?}");
+}
+
+#[tokio::test]
+async fn a_response_that_is_not_worth_keeping_is_not_kept_wherever_that_was_said() {
+    let site = Site::new(plain, |request, run| {
+        let view = request.extensions().get::<View>().unwrap().clone();
+        match request.uri().path() {
+            "/scope" => view.scope(current::veto_here),
+            _ if request.headers().contains_key("x-veto") => current::veto_here(),
+            _ => {}
+        }
+        ([("vary", "accept, x-veto")], format!("run {run}"))
+    });
+    site.get("/scope", &[]).await;
+    assert_eq!(site.get("/scope", &[]).await.body, "run 2");
+    site.get("/vary", &[("x-veto", "1")]).await;
+    site.get("/vary", &[]).await;
+    assert_eq!(site.get("/vary", &[("x-veto", "1")]).await.body, "run 5");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn i1_i4_each_request_of_many_gets_its_own_and_nothing_that_was_deleted_before() {
+    let clock = ManualClock::new();
+    let cache = cache(&clock);
+    let view = Cached::new(&cache, "view").expires_after(Duration::from_secs(60));
+    let version = Arc::new(AtomicU64::new(0));
+    let (reading, rendering) = (Arc::clone(&version), cache.clone());
+    let handler = move |view: View, headers: http::HeaderMap| async move {
+        let text = |name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
+        let (language, theme) = (text("accept-language"), text("x-theme"));
+        tokio::task::yield_now().await;
+        let row = Fragment::new(fragment_key!("row")).tags(["row"]);
+        let read = move || {
+            let row = rendering.render(&row, || reading.load(Ordering::SeqCst).to_string());
+            row.unwrap().to_string()
+        };
+        // Half of them render elsewhere.
+        let read = match language.as_str() {
+            "de" => tokio::task::spawn_blocking(move || view.scope(read)).await.unwrap(),
+            _ => read(),
+        };
+        tokio::task::yield_now().await;
+        let vary = if language == "de" { "accept-language, x-theme" } else { "accept-language" };
+        ([("vary", vary)], format!("{language} {theme} {read}"))
+    };
+    let router: Router = Router::new().route("/", get(handler)).layer(view.clone());
+    let deleted = Arc::new(AtomicU64::new(0));
+    let asking = (0..16).map(|task| {
+        let (router, deleted) = (router.clone(), Arc::clone(&deleted));
+        tokio::spawn(async move {
+            for round in 0..60 {
+                let language = ["de", "en", "fr"][(task + round) % 3];
+                let theme = ["dark", "light"][round % 2];
+                let oldest = deleted.load(Ordering::SeqCst);
+                let request = http::Request::get("/").header("accept-language", language);
+                let request = request.header("x-theme", theme).body(Body::empty()).unwrap();
+                let answer = router.clone().oneshot(request).await.unwrap();
+                let body = answer.into_body().collect().await.unwrap().to_bytes();
+                let body = String::from_utf8(body.to_vec()).unwrap();
+                let parts: Vec<&str> = body.split(' ').collect();
+                assert_eq!(parts[0], language);
+                assert!(language != "de" || parts[1] == theme, "{body}");
+                assert!(parts[2].parse::<u64>().unwrap() >= oldest, "{body}, deleted {oldest}");
+            }
+        })
+    });
+    let asking: Vec<_> = asking.collect();
+    while !asking.iter().all(tokio::task::JoinHandle::is_finished) {
+        let new = version.fetch_add(1, Ordering::SeqCst) + 1;
+        cache.invalidate_tags(["row"]).unwrap();
+        deleted.store(new, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+    }
+    for asked in asking {
+        asked.await.unwrap();
+    }
 }
