@@ -276,16 +276,3 @@ fn results_of_any_owned_type_are_kept() {
     assert_eq!(film(&cache, 7), film(&cache, 7));
     assert_eq!(cache.stats().hits, 1);
 }
-
-#[test]
-fn a_body_of_one_line_has_no_braces_too_many() {
-    #[deny(unused_braces)]
-    #[memoize(cache = cache)]
-    #[rustfmt::skip]
-    async fn half(cache: &FragmentCache, n: u32) -> u32 { n / 2 }
-
-    let cache = FragmentCache::in_memory();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    assert_eq!(runtime.block_on(async { (half(&cache, 8).await, half(&cache, 8).await) }), (4, 4));
-    assert_eq!(cache.stats().hits, 1);
-}

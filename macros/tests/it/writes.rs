@@ -241,3 +241,15 @@ fn a_batch_from_before_a_clear_invalidates_once_more_and_harms_nothing() {
     fill(&cache);
     assert_eq!(kept(&cache), "one two list");
 }
+
+#[test]
+fn a_body_of_one_line_has_no_braces_too_many() {
+    #[deny(unused_braces)]
+    #[invalidates(cache = cache, tags = ["halves"])]
+    #[rustfmt::skip]
+    async fn half(cache: &FragmentCache, n: u32) -> u32 { n / 2 }
+
+    let cache = FragmentCache::in_memory();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    assert_eq!(runtime.block_on(half(&cache, 8)), 4);
+}
