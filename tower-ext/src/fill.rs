@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fragcache::engine::{self, OpenView, ViewOpened};
+use fragcache::engine::{self, OpenView, Outcome, ViewOpened};
 use fragcache::{FragmentKey, Timeout};
 use http::request::Parts;
-use http::{HeaderName, Request, Response};
+use http::{Extensions, HeaderName, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
@@ -17,6 +17,7 @@ use crate::cached::Settings;
 use crate::key;
 use crate::record::Record;
 use crate::service::{Run, is_response};
+use crate::status::Status;
 use crate::terms::ViewTerms;
 use crate::view::View;
 
@@ -30,8 +31,8 @@ pub(crate) struct Fill<'a> {
 
 /// What came of it.
 pub(crate) enum Filled<P: Body> {
-    /// A response that may be kept, and most likely is.
-    Kept(engine::Body),
+    /// A response that may be kept, what came with it for the layers outside, and what became of it.
+    Made(engine::Body, Extensions, Status),
     /// One that was kept, in place of an error, and the time.
     StoodIn(engine::Body, Duration),
     /// One that is not kept, and why.
@@ -115,20 +116,25 @@ impl Fill<'_> {
         // An unusable tag keeps it from being stored, and is counted.
         let _ = self.run.open.add_tags(terms.given_tags());
         set_life(&mut self.run.open, &kept);
-        self.store(&kept, record.clone(), asked).await;
-        Filled::Kept(record)
+        let status = match self.store(&kept, record.clone(), asked).await {
+            Outcome::Stored => Status::Stored,
+            Outcome::Refused(reason) => Status::NotStored(reason.as_str()),
+            // The cache is switched off, or this request did not wait for another.
+            _ => Status::NotStored("uncached"),
+        };
+        Filled::Made(record, parts.extensions, status)
     }
 
     /// Stores a response under its key, with the headers that it varies on.
-    async fn store(self, kept: &Kept, record: engine::Body, asked: &Parts) {
+    async fn store(self, kept: &Kept, record: engine::Body, asked: &Parts) -> Outcome {
         let Self { settings, key, run: Run { mut open, point, known, .. } } = self;
         let in_key =
             |name: &&HeaderName| !known.contains(name) && !settings.shape.headers.contains(name);
         let mut names: Vec<HeaderName> = kept.varies.iter().filter(in_key).cloned().collect();
         if names.is_empty() {
-            open.close(record);
-            return;
+            return open.close(record).outcome;
         }
+        let mut outcome = Outcome::Printed;
         let mut open = match known.is_empty() {
             true => {
                 let longer = key::vary_on(key.clone(), &names, asked);
@@ -137,7 +143,7 @@ impl Fill<'_> {
                 if let ViewOpened::Render(mut inner) = open.run(longer.open(point)).await {
                     inner.adopt(&mut open);
                     set_life(&mut inner, kept);
-                    inner.close_within(&mut open, record);
+                    outcome = inner.close_within(&mut open, record).outcome;
                 }
                 open
             }
@@ -148,12 +154,13 @@ impl Fill<'_> {
                 names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
                 match settings.call(key).refresh(true).open(point).await {
                     ViewOpened::Render(open) => open,
-                    ViewOpened::Hit(_) | ViewOpened::Pass => return,
+                    ViewOpened::Hit(_) | ViewOpened::Pass => return outcome,
                 }
             }
         };
         open.set_timeout(Timeout::Never);
         open.close(engine::Body::opaque(Record::varies(&names)));
+        outcome
     }
 }
 

@@ -122,12 +122,16 @@ where
     };
     let fill = Fill { settings: &settings, key: &key, run };
     match fill.run(service, parts, body).await? {
-        Filled::Kept(body) => Ok(serve(&settings, &body, &conditions, Status::Stored, None)),
+        Filled::Made(body, extensions, status) => {
+            let mut response = serve(&settings, &body, &conditions, status, None);
+            *response.extensions_mut() = extensions;
+            Ok(response)
+        }
         Filled::StoodIn(body, now) => {
             Ok(serve(&settings, &body, &conditions, Status::StoodIn, Some(now)))
         }
         Filled::Passed(mut response, why) => {
-            Status::NotStored(why).tell(&settings, response.headers_mut());
+            Status::NotStored(why.as_str()).tell(&settings, response.headers_mut());
             Ok(conditions.shorten(response))
         }
     }

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::admit::{Bypass, NotKept};
+use crate::admit::Bypass;
 use crate::cached::Settings;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -11,7 +11,8 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(crate) enum Status {
     Hit,
     Stored,
-    NotStored(NotKept),
+    /// With the reason.
+    NotStored(&'static str),
     /// In place of an error.
     StoodIn,
     Bypassed(Bypass),
@@ -26,7 +27,7 @@ impl Status {
             Self::Hit => HeaderValue::from_static("fragcache; hit"),
             Self::Stored => HeaderValue::from_static("fragcache; fwd=miss; stored"),
             Self::StoodIn => HeaderValue::from_static("fragcache; hit; detail=error"),
-            Self::NotStored(why) => because("miss", why.as_str()),
+            Self::NotStored(why) => because("miss", why),
             Self::Bypassed(why) => because("bypass", why.as_str()),
         };
         headers.append(CACHE_STATUS, value);

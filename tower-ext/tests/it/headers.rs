@@ -243,6 +243,30 @@ async fn a_handler_says_how_long_and_whether_its_response_is_kept() {
 }
 
 #[tokio::test]
+async fn what_the_cache_has_against_a_response_is_told_and_extensions_reach_the_layers_outside() {
+    #[derive(Clone)]
+    struct Mark;
+    let site = Site::new(plain, |request, run| {
+        let terms = match request.uri().path() {
+            "/tag" => ViewTerms::new().tags([""]),
+            _ => ViewTerms::new(),
+        };
+        if request.uri().path() == "/veto" {
+            fragcache::current::veto();
+        }
+        (axum::Extension(Mark), terms, format!("run {run}"))
+    });
+    for (path, told) in [("/tag", "detail=tag"), ("/veto", "detail=vetoed"), ("/kept", "stored")] {
+        let answer = site.get(path, &[]).await;
+        let status = answer.header("cache-status").unwrap();
+        assert_eq!(status, format!("fragcache; fwd=miss; {told}"), "{path}");
+    }
+    let request = http::Request::get("/other").body(axum::body::Body::empty()).unwrap();
+    let first = tower::ServiceExt::oneshot(site.router.clone(), request).await.unwrap();
+    assert!(first.extensions().get::<Mark>().is_some());
+}
+
+#[tokio::test]
 async fn a_forced_update_replaces_what_is_kept() {
     let forced = |view: Cached| view.refresh_if(|parts| parts.uri.query() == Some("fresh"));
     let site = Site::new(|view| forced(view.ignore_query()), |_, run| format!("run {run}"));
