@@ -85,18 +85,21 @@ fn expiry_counts_from_the_render_in_every_process() {
 
 #[test]
 fn a_far_hit_is_one_round_trip_once_its_labels_are_remembered() {
-    let (one, other, store) = Front::None.two();
-    let row = fragment("row").tags(["tag", "another"]);
-    one.cache.render(&row, || "markup").unwrap();
-    let trips = |look: &dyn Fn()| {
-        let before = other.cache.health().round_trips;
-        look();
-        other.cache.health().round_trips - before
+    let first_and_second = || {
+        let (one, other, _store) = Front::None.two();
+        let row = fragment("row").tags(["tag", "another"]);
+        one.cache.render(&row, || "markup").unwrap();
+        [(); 2].map(|()| {
+            let before = other.cache.health().round_trips;
+            other.cache.render(&row, || "unused").unwrap();
+            other.cache.health().round_trips - before
+        })
     };
-    let look = || drop(other.cache.render(&row, || "unused").unwrap());
-    assert_eq!(trips(&look), 2, "the tags are found in the entry");
-    assert_eq!(trips(&look), 1);
-    drop(store);
+    // The keeper's round may fall into one of them.
+    let runs: Vec<_> = (0..5).map(|_| first_and_second()).collect();
+    let least = |at: usize| runs.iter().map(|run| run[at]).min();
+    assert_eq!(least(0), Some(2), "the tags are found in the entry: {runs:?}");
+    assert_eq!(least(1), Some(1), "{runs:?}");
 }
 
 #[test]
