@@ -285,7 +285,9 @@ fn i3_a_server_that_is_full_and_evicts() {
         eventually("the server evicts", || {
             n += 1;
             let value = vec![b'x'; 4096];
-            redis::cmd("SET").arg(format!("junk:{n}")).arg(value).exec(&mut junk).unwrap();
+            let set = redis::cmd("SET").arg(format!("junk:{n}")).arg(value).exec(&mut junk);
+            // It may be full for a moment, before it has evicted enough.
+            assert!(set.as_ref().is_err_and(|e| e.to_string().contains("OOM")) || set.is_ok());
             evicted() > 200
         });
         site.pages(200);

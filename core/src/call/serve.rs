@@ -64,7 +64,8 @@ impl FragmentCache {
     /// let cache = FragmentCache::in_memory();
     /// let call = Function::new("docs::answer").call().arg("life").arg(&["universe"]);
     /// assert_eq!(cache.memoize(&call, || 42), 42);
-    /// assert_eq!(cache.memoize(&call, || unreachable!("it is kept")), 42);
+    /// let kept: i32 = cache.memoize(&call, || unreachable!("it is kept"));
+    /// assert_eq!(kept, 42);
     /// ```
     pub fn memoize<T: Serialize + DeserializeOwned + 'static>(
         &self,
