@@ -31,7 +31,7 @@ pub use open::{OpenView, ViewOpened};
 /// use fragcache::{KeyKind, engine};
 ///
 /// let key = engine::view_key("film", "/film/7").vary_on("page=2");
-/// assert_eq!((key.kind(), key.to_string().as_str()), (KeyKind::View, "film(/film/7, page=2)"));
+/// assert_eq!((key.kind(), key.to_string().as_str()), (KeyKind::View, "film(/film/7, \"page=2\")"));
 /// ```
 pub fn view_key(name: &str, path: impl KeyPart) -> FragmentKey {
     FragmentKey::of_kind(VIEW, name).vary_on(path)
