@@ -43,6 +43,8 @@ fn run(model: Model, without: Option<Protection>) {
 
 fn run_in(schedules: usize, model: Model, without: Option<Protection>) {
     let mut config = Config::new();
+    // A caller's way to a body and back, without optimization.
+    config.stack_size = 1 << 20;
     config.max_steps = MaxSteps::FailAfter(100_000);
     Runner::new(RandomScheduler::new(schedules), config.clone()).run(move || model(without));
     Runner::new(PctScheduler::new(3, schedules), config).run(move || model(without));
