@@ -178,6 +178,20 @@ fn i1_a_fragment_of_one_namespace_inside_another_binds_it() {
 }
 
 #[test]
+fn i1_a_batch_that_outlives_a_clear_invalidates_what_was_stored_since() {
+    let rig = rig();
+    let row = fragment("row").tags(["row"]);
+    rig.cache.render(&row, || "before").unwrap();
+    let mut batch = rig.cache.batch();
+    batch.invalidate_tags(["row"]).unwrap();
+    rig.cache.clear().unwrap();
+    rig.cache.render(&row, || "of the old data, read before the commit").unwrap();
+    assert!(rig.cache.contains(row.key()).unwrap());
+    batch.apply_after(|| Ok::<_, ()>(())).unwrap();
+    assert!(!rig.cache.contains(row.key()).unwrap());
+}
+
+#[test]
 fn a_batch_does_nothing_until_it_is_applied_and_then_all_of_it() {
     let rig = rig();
     let fill = || {
