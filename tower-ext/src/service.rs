@@ -68,7 +68,8 @@ where
 
 /// What there is for a request.
 enum Found {
-    Kept(engine::Body),
+    /// With the time.
+    Kept(engine::Body, Duration),
     Run(Box<Run>),
     Pass(Bypass),
 }
@@ -110,8 +111,7 @@ where
     }
     let conditions = Conditions::take(&parts.method, &mut parts.headers);
     let run = match find(&settings, &key, &parts).await {
-        Found::Kept(body) => {
-            let now = settings.call(&key).unix_time();
+        Found::Kept(body, now) => {
             return Ok(serve(&settings, &body, &conditions, Status::Hit, Some(now)));
         }
         Found::Pass(why) => {
@@ -169,11 +169,11 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
     let call = settings.call(key).refresh(refresh);
     if let Some(body) = call.look() {
         match Record::of(&body) {
-            Some(Record::Response(_)) => return Found::Kept(body),
+            Some(Record::Response(_)) => return Found::Kept(body, call.unix_time()),
             Some(Record::Varies { names, .. }) => {
                 let longer = settings.call(&key::vary_on(key.clone(), names, parts)).under(key);
                 if let Some(body) = longer.look().filter(is_response) {
-                    return Found::Kept(body);
+                    return Found::Kept(body, call.unix_time());
                 }
             }
             None => {}
@@ -191,12 +191,12 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
                 let opened = longer.open(point).await;
                 (longer, opened, names.clone())
             }
-            _ => return Found::Kept(body),
+            _ => return Found::Kept(body, call.unix_time()),
         },
         opened => (call, opened, Vec::new()),
     };
     match opened {
-        ViewOpened::Hit(body) if is_response(&body) => Found::Kept(body),
+        ViewOpened::Hit(body) if is_response(&body) => Found::Kept(body, call.unix_time()),
         ViewOpened::Hit(_) | ViewOpened::Pass => Found::Pass(Bypass::Refused),
         ViewOpened::Render(open) => Found::Run(Box::new(Run { open, call, point, known })),
     }
