@@ -203,11 +203,13 @@ fn i2_an_observer_that_panics_leaves_no_flight_open() {
 #[test]
 fn i2_these_tests_notice_when_followers_of_an_outdated_flight_lead_it() {
     let rig = rig_with(|builder| builder.without(Protection::Rejoin));
-    let (runs, may_fail) = (Gate::default(), Gate::default());
+    let (runs, may_fail, has_failed) = (Gate::default(), Gate::default(), Gate::default());
     let both_render = Barrier::new(2);
     let body = || {
         // Passed only if two bodies run at once.
         both_render.wait();
+        // What they store would stand in for the failed one.
+        has_failed.pass();
         "body"
     };
     std::thread::scope(|scope| {
@@ -217,6 +219,7 @@ fn i2_these_tests_notice_when_followers_of_an_outdated_flight_lead_it() {
                 may_fail.pass();
                 Err::<&str, _>(failure())
             });
+            has_failed.open();
             failed.unwrap_err();
         });
         runs.pass();
