@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::FragmentCache;
+use super::{FragmentCache, Shared};
 use crate::batch::{Act, InvalidationBatch};
 use crate::clock::Moment;
 use crate::error::Error;
@@ -12,6 +12,9 @@ use crate::key::{FragmentKey, KeyPart};
 use crate::near::Probe;
 use crate::observe::EventKind;
 use crate::protection::Protection;
+
+/// Most keys that are deleted at once: what the store has of them is read, for the reports.
+const DELETED_AT_ONCE: usize = 128;
 
 /// What a deletion did.
 ///
@@ -45,7 +48,9 @@ impl FragmentCache {
         Ok(self.delete_encoded(&self.encoded(key)))
     }
 
-    /// Deletes several fragments, and reports for each in the order given.
+    /// Deletes several fragments, and reports for each in the order given, as if each were deleted
+    /// after the one before it. With a far store it takes four round trips for every 128 of them;
+    /// where the store refuses one, each is deleted by itself.
     ///
     /// ```
     /// use fragcache::{Deletion, FragmentCache, fragment_key};
@@ -63,7 +68,7 @@ impl FragmentCache {
         &self,
         keys: impl IntoIterator<Item = &'k FragmentKey>,
     ) -> Result<Vec<Deletion>, Error> {
-        keys.into_iter().map(|key| self.delete(key)).collect()
+        Ok(self.delete_all(keys.into_iter().map(|key| self.encoded(key).into_owned())))
     }
 
     /// Deletes every fragment called `name`, whatever it varies on. Costs the same however many
@@ -173,27 +178,51 @@ impl FragmentCache {
     }
 
     pub(crate) fn delete_encoded(&self, key: &[u8]) -> Deletion {
-        let probe = self.probe(key);
-        let lag = self.shared.ageing.replica_lag;
-        // While it is there: afterwards nobody can tell whether it could have been served.
-        let is_stored = self.is_stored(key);
-        let present = self.remove(probe) || is_stored;
-        let marks = vec![self.shared.hasher.key_label(key).into()];
-        let told = self.invalidate(marks, lag);
-        self.emit(EventKind::Deleted, Some(key), self.shared.origins.rust());
-        match told {
-            false => Deletion::Pending,
-            true if present => Deletion::Removed,
-            true => Deletion::Absent,
+        self.delete_together(&[key]).pop().unwrap_or(Deletion::Absent)
+    }
+
+    /// Deletes one key after the other, some at a time where there is a store to be told.
+    pub(crate) fn delete_all(&self, keys: impl Iterator<Item = Vec<u8>>) -> Vec<Deletion> {
+        let at_once = if self.shared.far.is_some() { DELETED_AT_ONCE } else { 1 };
+        let (mut keys, mut done) = (keys.fuse(), Vec::new());
+        loop {
+            let some: Vec<Vec<u8>> = keys.by_ref().take(at_once).collect();
+            if some.is_empty() {
+                return done;
+            }
+            done.extend(self.delete_together(&some.iter().map(Vec::as_slice).collect::<Vec<_>>()));
         }
     }
 
-    /// Whether the far store has an entry of this key that could be served.
-    fn is_stored(&self, key: &[u8]) -> bool {
-        self.shared.far.as_ref().is_some_and(|far| {
-            let labels = self.shared.hasher.labels(key, None);
-            matches!(far.newest(key, &labels, self.annotates()), Ok(Some(_)))
-        })
+    fn delete_together(&self, keys: &[&[u8]]) -> Vec<Deletion> {
+        let Shared { far, fresh, ageing, .. } = &*self.shared;
+        let lag = ageing.replica_lag;
+        let again = self.again(lag);
+        // While they are there: afterwards nobody can tell whether they could have been served.
+        let stored = far.as_ref().map(|far| far.are_stored(keys, self.annotates()));
+        let labels: Vec<Label> = keys.iter().map(|key| self.shared.hasher.key_label(key)).collect();
+        let mut present = Vec::with_capacity(keys.len());
+        for (index, (key, &label)) in keys.iter().zip(&labels).enumerate() {
+            let is_stored = stored.as_ref().is_some_and(|stored| stored[index]);
+            present.push(self.remove(self.probe(key)) || is_stored);
+            fresh.invalidate(vec![label.into()], again);
+        }
+        let told = far.as_ref().map(|far| {
+            let told = far.tell_each(&labels, lag);
+            self.raise_again(labels.iter().map(|&label| label.into()).collect());
+            told
+        });
+        let mut told = told.into_iter().flatten();
+        let report = |(key, is_present): (&&[u8], bool)| {
+            let is_told = told.next().is_none_or(|told| self.heed_told(&told));
+            self.emit(EventKind::Deleted, Some(key), self.shared.origins.rust());
+            match is_told {
+                false => Deletion::Pending,
+                true if is_present => Deletion::Removed,
+                true => Deletion::Absent,
+            }
+        };
+        keys.iter().zip(present).map(report).collect()
     }
 
     /// Invalidates labels in both levels; whether the far one knows. The order is what keeps an entry
@@ -209,10 +238,15 @@ impl FragmentCache {
         fresh.invalidate(marks.clone(), again);
         let labels: Vec<Label> = marks.iter().map(Mark::label).collect();
         let told = far.tell(&labels, lag);
-        if self.shared.protections.keep(Protection::RaiseAgain) {
-            fresh.invalidate(marks, None);
-        }
+        self.raise_again(marks);
         self.heed_told(&told)
+    }
+
+    /// Fences what was read from the far store before it knew.
+    fn raise_again(&self, marks: Vec<Mark>) {
+        if self.shared.protections.keep(Protection::RaiseAgain) {
+            self.shared.fresh.invalidate(marks, None);
+        }
     }
 
     fn invalidate_everything(&self, lag: Option<Duration>) -> bool {

@@ -60,8 +60,7 @@ impl FragmentCache {
         let found = near.newest(probe, &self.shared.fresh, &|| self.recent(), annotated);
         match (found, &self.shared.far) {
             (None, Some(far)) => {
-                let labels = self.shared.hasher.labels(&key, None);
-                let newest = far.newest(&key, &labels, annotated);
+                let newest = far.newest(&key, annotated);
                 newest.map(|bytes| bytes.and_then(body)).map_err(|away| self.away(away))
             }
             (found, _) => Ok(found),

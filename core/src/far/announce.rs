@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::look::Read;
 use super::wire::{FragmentId, VariantId};
-use super::{Asked, Away, Far, Known, Looked, fill};
+use super::{Asked, Away, Far, Known, Looked, put};
 use crate::entry::record::Decoded;
 use crate::entry::{Entry, Proof, Terms};
 use crate::fresh::{Freshness, Label, Labels};
@@ -110,7 +110,7 @@ impl Far {
             }
         }
         for ((one, id), list) in listed.iter().zip(&lists) {
-            self.want(&mut batch, one, id, fill::listed(list.as_deref().unwrap_or_default()));
+            self.want(&mut batch, one, id, put::listed(list.as_deref().unwrap_or_default()));
         }
         let (_, labels) = self.read_batch(batch, &mut ahead)?;
         self.read_batch(Batch { labels, ..Batch::default() }, &mut ahead)?;

@@ -1,25 +1,17 @@
-//! Storing: first the right to render, then the entry.
+//! The right to store: leases, and the versions that labels have before a body is rendered. What is
+//! done with it is in `put`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::leases::{self, Token};
+use super::look::Read;
 use super::wire::{FragmentId, VariantId};
-use super::{Asked, Away, Evidence, Far, FarMissed, Known, Looked, Witness, values, versions};
+use super::{Asked, Away, Far, FarMissed, Known, Looked, Snapshot, Witness, values, versions};
 use crate::clock::{Moment, instant};
-use crate::entry::record::{MAX_RECORD_LABELS, Record};
-use crate::entry::{Entry, LabelVersion, Origin, Proof};
-use crate::fresh::{Dependencies, Freshness, Label, Labels};
-use crate::hash::Version;
-use crate::protection::Protection;
-use crate::store::{Operation, Reply, StoreError};
-
-/// Most variants of a fragment that are listed.
-const MAX_VARIANTS: usize = 8;
-
-/// Every so many stores the versions of an entry's labels are given a new life.
-const RENEW_EVERY: u32 = 32;
+use crate::entry::Entry;
+use crate::fresh::{Freshness, Label};
+use crate::store::{Operation, Reply, StoreError, Value};
 
 /// What a caller is to do that found nothing in the store.
 #[derive(Debug)]
@@ -37,147 +29,179 @@ pub(crate) enum Prepared {
 /// The right to store what is rendered. Who does not use it gives it back by [`Far::give_up`].
 #[derive(Debug)]
 pub(crate) struct Fill {
-    id: FragmentId,
-    variant: VariantId,
-    lease: String,
-    token: Token,
+    pub(super) lease: Lease,
     pub(crate) witness: Witness,
-    verified: Moment,
+    pub(super) verified: Moment,
 }
 
-/// A rendered fragment.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ToStore<'a> {
-    pub(crate) key: &'a [u8],
-    pub(crate) origin: &'a Origin,
-    pub(crate) version: Version,
-    pub(crate) labels: &'a Labels,
-    pub(crate) dependencies: Option<&'a Dependencies>,
-    /// What the fragments inside tell.
-    pub(crate) evidence: &'a Evidence,
-    /// For ever without.
-    pub(crate) life: Option<Duration>,
-    pub(crate) stale: Duration,
-    pub(crate) render_time: Duration,
-    pub(crate) body: &'a [u8],
-}
-
-/// Labels with the versions that they had at a read point.
-type Versions = Vec<(Label, LabelVersion)>;
-
-/// Why a rendered fragment is not in the store.
+/// The lease of one variant of a fragment.
 #[derive(Debug)]
-pub(crate) enum NotStored {
-    Away(Away),
-    /// It is too large for the store.
-    TooLarge,
-    /// A label was invalidated since the read point, or may have been.
-    Invalidated,
-    /// The lease has gone to another process.
-    LeaseLost,
+pub(super) struct Lease {
+    pub(super) id: FragmentId,
+    pub(super) variant: VariantId,
+    pub(super) key: String,
+    pub(super) token: Token,
 }
 
-impl From<Away> for NotStored {
-    fn from(away: Away) -> Self {
-        Self::Away(away)
-    }
+/// What a look has missed, and who asks for its lease.
+#[derive(Clone, Copy)]
+pub(crate) struct Claim<'a> {
+    pub(crate) asked: Asked<'a>,
+    pub(crate) missed: &'a FarMissed,
+    /// The witness of an older read point, if the render has one.
+    pub(crate) inherited: Option<&'a Witness>,
+}
+
+/// Leases that are asked for in one round trip, and the labels that are read with them.
+struct Attempt {
+    leases: Vec<Lease>,
+    labels: Vec<Label>,
+    /// Those that had no version when they were last read.
+    absent: Vec<Label>,
+    fences: Option<Arc<Snapshot>>,
+    read: Read,
 }
 
 impl Far {
     /// Takes the lease on what a look has missed, with the versions of its labels as they are before
-    /// it is rendered. `inherited` is the witness of an older read point, if the render has one. By
-    /// `force` the lease is taken from whoever holds it, and nothing is looked for.
-    pub(crate) fn prepare(
-        &self,
-        asked: Asked<'_>,
-        missed: &FarMissed,
-        inherited: Option<&Witness>,
-        force: bool,
-        fresh: &Freshness,
-    ) -> Result<Prepared, Away> {
-        let fences = match inherited {
-            Some(_) => None,
-            None => Some(self.snapshot()?),
+    /// it is rendered.
+    pub(crate) fn prepare(&self, claim: Claim<'_>, fresh: &Freshness) -> Result<Prepared, Away> {
+        let claims = [claim];
+        let attempt = self.attempt(&claims, fresh)?;
+        let read = attempt.read;
+        let entry = self.entry_key(claim.asked);
+        let (leads, values) = self.take(&attempt, Some(&entry))?;
+        let mut values = values.into_iter();
+        let holder = values.next().flatten();
+        let stored = values.next().flatten();
+        let known = Known::new(&attempt.labels, values.as_slice());
+        let record = self.decode(stored.as_deref()).map(Cow::Owned);
+        let found = match self.judge(claim.asked, record, &known, read) {
+            Ok(Looked::Found(entry)) if entry.expires > read.moment => {
+                Some(Ok(Prepared::Found(entry)))
+            }
+            Ok(_) => None,
+            Err(error) => Some(Err(error)),
+        };
+        if let Some(found) = found {
+            if leads {
+                attempt.leases.into_iter().for_each(|lease| self.release(lease));
+            }
+            return found;
+        }
+        if leads {
+            return lead(self.complete(attempt, &claims, known)?);
+        }
+        match holder.as_deref() {
+            Some(leases::UNSHARED) => Ok(Prepared::Unshared),
+            Some(holder) if leases::is_ours(holder) => Ok(Prepared::Busy),
+            // Nobody renders: it was given back just now, or is somebody else's record.
+            _ => lead(self.try_seize(&claims, fresh)?),
+        }
+    }
+
+    /// Takes the leases on these from whoever holds them, with the versions of their labels; nothing
+    /// is looked for. No variant is among them twice.
+    pub(crate) fn seize(&self, claims: &[Claim<'_>], fresh: &Freshness) -> Vec<Result<Fill, Away>> {
+        self.together(claims, |claims| self.try_seize(claims, fresh))
+    }
+
+    fn try_seize(&self, claims: &[Claim<'_>], fresh: &Freshness) -> Result<Vec<Fill>, Away> {
+        let attempt = self.attempt(claims, fresh)?;
+        let (_, values) = self.take(&attempt, None)?;
+        let known = Known::new(&attempt.labels, &values);
+        self.complete(attempt, claims, known)
+    }
+
+    fn attempt(&self, claims: &[Claim<'_>], fresh: &Freshness) -> Result<Attempt, Away> {
+        let fences = match claims.iter().all(|claim| claim.inherited.is_some()) {
+            true => None,
+            false => Some(self.snapshot()?),
         };
         let read = self.begin_read(fresh);
-        let (id, variant) = (self.fragment(asked.key), self.variant(asked.origin));
-        let (lease, entry) = (self.names.lease(&id, variant), self.names.entry(&id, variant));
-        let token = leases::draw().map_err(away)?;
-        let labels = &missed.labels;
-        let keys = self.version_keys(labels);
-        let absent_keys = self.version_keys(&missed.absent);
+        let lease = |claim: &Claim<'_>| {
+            let (id, variant) = (self.fragment(claim.asked.key), self.variant(claim.asked.origin));
+            let key = self.names.lease(&id, variant);
+            leases::draw().map(|token| Lease { id, variant, key, token }).map_err(away)
+        };
+        let leases = claims.iter().map(lease).collect::<Result<_, _>>()?;
+        let labels = claims.iter().flat_map(|claim| claim.missed.labels.iter().copied());
+        let absent = claims.iter().flat_map(|claim| claim.missed.absent.iter().copied());
+        Ok(Attempt { leases, labels: set(labels), absent: set(absent), fences, read })
+    }
+
+    /// Asks for leases and reads the versions of the labels, in one round trip. Of one lease that is
+    /// `unless` somebody else holds it, who does and the entry are read before them; without, they
+    /// are taken from whoever holds them. Gives whether they were taken, and what was read.
+    fn take(
+        &self,
+        attempt: &Attempt,
+        unless: Option<&str>,
+    ) -> Result<(bool, Vec<Option<Value>>), Away> {
+        let keys = self.version_keys(&attempt.labels);
+        let absent_keys = self.version_keys(&attempt.absent);
         let first = self.draw()?;
         let ttl = self.lease;
-        let mut operations = vec![match force {
-            true => Operation::Set { key: &lease, value: &token, ttl },
-            false => Operation::Add { key: &lease, value: &token, ttl },
-        }];
+        let mut operations = Vec::new();
+        for Lease { key, token: value, .. } in &attempt.leases {
+            operations.push(match unless {
+                Some(_) => Operation::Add { key, value, ttl },
+                None => Operation::Set { key, value, ttl },
+            });
+        }
         let life = self.version_life();
         let add = |key| Operation::Add { key, value: &first, ttl: life };
         operations.extend(absent_keys.iter().map(String::as_str).map(add));
-        operations.push(Operation::Get { key: &lease });
-        operations.push(Operation::Get { key: &entry });
+        if let Some(entry) = unless {
+            operations
+                .extend(attempt.leases.iter().map(|lease| Operation::Get { key: &lease.key }));
+            operations.push(Operation::Get { key: entry });
+        }
         operations.extend(keys.iter().map(|key| Operation::Get { key }));
-        let replies = match self.run(&operations) {
-            Ok(replies) => replies,
-            Err(error) => {
-                // It may have been taken all the same.
-                if error.0.is_some() {
-                    self.errands.release(lease, token);
+        let replies = self.run(&operations).inspect_err(|error| {
+            // They may have been taken all the same.
+            if error.0.is_some() {
+                for lease in &attempt.leases {
+                    self.errands.release(lease.key.clone(), lease.token);
                 }
-                return Err(error);
             }
-        };
-        let leads = replies.first() == Some(&Reply::Done(true));
+        })?;
+        let leads = unless.is_none() || replies.first() == Some(&Reply::Done(true));
         if leads {
-            self.leases.hold(lease.clone(), token, instant() + ttl / 3);
-        }
-        let mut read_back = values(replies).into_iter();
-        let holder = read_back.next().flatten();
-        let stored = read_back.next().flatten();
-        let mut known = Known::new(labels, read_back.as_slice());
-        let fill = |known| {
-            let own = || Witness { known: Arc::new(known), fences, moment: read.moment };
-            let witness = inherited.cloned().unwrap_or_else(own);
-            Fill { id, variant, lease, token, witness, verified: read.moment }
-        };
-        if !force {
-            let record = self.decode(stored.as_deref()).map(Cow::Owned);
-            match self.judge(asked, record, &known, read) {
-                Ok(Looked::Found(entry)) if entry.expires > read.moment => {
-                    if leads {
-                        self.give_up(fill(known));
-                    }
-                    return Ok(Prepared::Found(entry));
-                }
-                Ok(_) => {}
-                Err(error) => {
-                    if leads {
-                        self.give_up(fill(known));
-                    }
-                    return Err(error);
-                }
+            for lease in &attempt.leases {
+                self.leases.hold(lease.key.clone(), lease.token, instant() + ttl / 3);
             }
         }
-        if !leads {
-            if !force && !holder.as_deref().is_some_and(leases::is_ours) {
-                // Nobody renders: it was given back just now, or is somebody else's record.
-                return self.prepare(asked, missed, inherited, true, fresh);
-            }
-            let unshared = holder.as_deref() == Some(leases::UNSHARED);
-            return Ok(if unshared { Prepared::Unshared } else { Prepared::Busy });
-        }
+        Ok((leads, values(replies)))
+    }
+
+    /// The rights of whoever has the leases: every label gets a version.
+    fn complete(
+        &self,
+        attempt: Attempt,
+        claims: &[Claim<'_>],
+        mut known: Known,
+    ) -> Result<Vec<Fill>, Away> {
+        let Attempt { leases, fences, read, .. } = attempt;
         let absent: Vec<Label> = known.absent().collect();
         if !absent.is_empty() {
             match self.create_versions(&absent, &absent) {
                 Ok(created) => known.replace(created),
                 Err(error) => {
-                    self.give_up(fill(known));
+                    leases.into_iter().for_each(|lease| self.release(lease));
                     return Err(error);
                 }
             }
         }
-        Ok(Prepared::Lead(fill(known)))
+        let known = Arc::new(known);
+        let own =
+            || Witness { known: Arc::clone(&known), fences: fences.clone(), moment: read.moment };
+        let fill = |(lease, claim): (Lease, &Claim<'_>)| Fill {
+            lease,
+            witness: claim.inherited.cloned().unwrap_or_else(own),
+            verified: read.moment,
+        };
+        Ok(leases.into_iter().zip(claims).map(fill).collect())
     }
 
     /// Creates versions for labels that have none, and reads some, in this order.
@@ -204,157 +228,26 @@ impl Far {
         Ok(Known::new(read, &values(self.run(&operations)?)))
     }
 
-    /// Stores what was rendered, if every label's version is that of its read point.
-    pub(crate) fn store(&self, fill: &Fill, rendered: ToStore<'_>) -> Result<Proof, NotStored> {
-        let labels = self.all_labels(rendered.labels, rendered.dependencies);
-        let evidence = rendered.evidence;
-        let (versions, variants) = self.versions_at_read_point(fill, &labels, evidence)?;
-        self.check_unlisted(&labels, evidence)?;
-        let bits: Vec<(u64, LabelVersion)> =
-            versions.iter().map(|&(label, version)| (label.to_bits(), version)).collect();
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let record = Record {
-            key: rendered.key,
-            digest: rendered.origin.digest(),
-            mode: rendered.origin.mode().to_bits(),
-            version: rendered.version.to_bits(),
-            template: rendered.origin.template.as_deref(),
-            labels: &bits,
-            created: self.unix_millis(),
-            life: rendered.life.map(millis),
-            stale: millis(rendered.stale),
-            render_time: u64::try_from(rendered.render_time.as_micros()).unwrap_or(u64::MAX),
-            body: rendered.body,
-        };
-        let value = self.codec.encode(&record).map_err(|_| NotStored::TooLarge)?;
-        if value.len() > self.link.capabilities.max_value_bytes {
-            return Err(NotStored::TooLarge);
-        }
-        let ttl = self.record_life(rendered.life, rendered.stale);
-        let entry = self.names.entry(&fill.id, fill.variant);
-        let list = self.names.variants(&fill.id);
-        self.leases.forget(&fill.lease);
-        self.run(&[
-            Operation::Set { key: &entry, value: &value, ttl },
-            Operation::Set { key: &list, value: &variants, ttl },
-            Operation::CompareAndDelete { key: &fill.lease, expected: &fill.token },
-        ])?;
-        let others =
-            labels.iter().copied().filter(|label| !self.own(rendered.labels).contains(label));
-        self.hints.note(fill.id.key, others);
-        if fastrand::u32(..RENEW_EVERY) == 0 {
-            let keys = self.version_keys(&labels);
-            self.errands.touch(keys.into_iter().map(|key| (key, self.version_life())));
-        }
-        let verified = fill.verified.min(evidence.verified);
-        Ok(Proof::new(versions, self.moment(), verified))
-    }
-
-    /// Fences that stand for too many labels vouch for their versions since the read point; that what
-    /// was served inside had those versions is asked here.
-    fn check_unlisted(&self, listed: &[Label], evidence: &Evidence) -> Result<(), NotStored> {
-        let unlisted = evidence.besides(|label| listed.binary_search(&label).is_ok());
-        if unlisted.is_empty() {
-            return Ok(());
-        }
-        let labels: Vec<Label> = unlisted.iter().map(|&(label, _)| label).collect();
-        let known = self.read_versions(&labels)?;
-        self.compare(&unlisted, &known, None).map_err(|_| NotStored::Invalidated)
-    }
-
     /// Gives back a lease that was not used.
     pub(crate) fn give_up(&self, fill: Fill) {
-        self.leases.forget(&fill.lease);
+        self.release(fill.lease);
+    }
+
+    fn release(&self, lease: Lease) {
+        self.leases.forget(&lease.key);
         if cfg!(fragcache_shuttle) {
             // A model has no keeper.
-            let (key, expected) = (&fill.lease, &fill.token[..]);
+            let (key, expected) = (&lease.key, &lease.token[..]);
             let _ = self.run(&[Operation::CompareAndDelete { key, expected }]);
             return;
         }
-        self.errands.release(fill.lease, fill.token);
+        self.errands.release(lease.key, lease.token);
     }
 
     /// As [`give_up`](Self::give_up), where others had better not wait for the next to try.
     pub(crate) fn give_up_unshared(&self, fill: Fill) {
-        self.leases.forget(&fill.lease);
-        self.errands.mark_unshared(fill.lease);
-    }
-
-    /// For how long the store is to keep an entry.
-    pub(super) fn record_life(&self, life: Option<Duration>, stale: Duration) -> Duration {
-        let nominal = life.map_or(Duration::MAX, |life| life.saturating_add(stale));
-        nominal.clamp(Duration::from_millis(1), self.longest_life)
-    }
-
-    /// Everything that an entry depends on. More than a record lists becomes all fences, which is
-    /// everything.
-    fn all_labels(&self, labels: &Labels, dependencies: Option<&Dependencies>) -> Vec<Label> {
-        let mut all = self.own(labels).to_vec();
-        match dependencies {
-            Some(Dependencies::Listed(listed)) if all.len() + listed.len() <= MAX_RECORD_LABELS => {
-                all.extend_from_slice(listed);
-            }
-            Some(_) => all.extend_from_slice(self.fences.all()),
-            None => {}
-        }
-        all.sort_unstable();
-        all.dedup();
-        all
-    }
-
-    /// The versions that labels had at the read point, and the new list of variants.
-    fn versions_at_read_point(
-        &self,
-        fill: &Fill,
-        labels: &[Label],
-        evidence: &Evidence,
-    ) -> Result<(Versions, Vec<u8>), NotStored> {
-        let unseen = Witness::default();
-        let at_read_point = self.protections.keep(Protection::VersionsAtReadPoint);
-        let witness = if at_read_point { &fill.witness } else { &unseen };
-        let keeps_fences = at_read_point && self.protections.keep(Protection::LateFences);
-        let mut versions = Versions::with_capacity(labels.len());
-        let mut late = Vec::new();
-        for &label in labels {
-            let fence = witness.fences.as_ref().and_then(|fences| fences.versions.get(label));
-            let known = witness.known.get(label).or(fence).flatten();
-            match known.or_else(|| evidence.exact(label)) {
-                Some(version) if evidence.agrees(label, version) => versions.push((label, version)),
-                Some(_) => return Err(NotStored::Invalidated),
-                None => late.push(label),
-            }
-        }
-        let mut fences: Vec<Label> = late.iter().map(|&label| self.fences.of(label)).collect();
-        fences.sort_unstable();
-        fences.dedup();
-        // Labels first: a fence that is unchanged after them vouches for them.
-        let asked = [late.as_slice(), fences.as_slice()].concat();
-        let mut keys = vec![fill.lease.clone(), self.names.variants(&fill.id)];
-        keys.extend(self.version_keys(&asked));
-        let mut values = self.get(&keys)?.into_iter();
-        if values.next().flatten().as_deref() != Some(&fill.token[..]) {
-            return Err(NotStored::LeaseLost);
-        }
-        let variants = listed_first(fill.variant, values.next().flatten().as_deref());
-        let mut known = Known::new(&asked, values.as_slice());
-        let absent: Vec<Label> =
-            late.iter().copied().filter(|&label| known.get(label).flatten().is_none()).collect();
-        if !absent.is_empty() {
-            known = self.create_versions(&absent, &asked)?;
-        }
-        for &label in &late {
-            let fence = self.fences.of(label);
-            let then = witness.fences.as_ref().and_then(|then| then.versions.get(fence).flatten());
-            match (known.get(label).flatten(), known.get(fence).flatten()) {
-                (Some(version), Some(now))
-                    if (Some(now) == then || !keeps_fences) && evidence.agrees(label, version) =>
-                {
-                    versions.push((label, version));
-                }
-                _ => return Err(NotStored::Invalidated),
-            }
-        }
-        Ok((versions, variants))
+        self.leases.forget(&fill.lease.key);
+        self.errands.mark_unshared(fill.lease.key);
     }
 
     fn draw(&self) -> Result<[u8; 24], Away> {
@@ -366,24 +259,18 @@ impl Far {
     }
 }
 
+fn lead(mut fills: Vec<Fill>) -> Result<Prepared, Away> {
+    fills.pop().map(Prepared::Lead).ok_or(Away(None))
+}
+
 fn away(error: StoreError) -> Away {
     Away(Some(error))
 }
 
-/// A list of variants with this one first.
-fn listed_first(variant: VariantId, list: Option<&[u8]>) -> Vec<u8> {
-    let mut bytes = variant.0.to_be_bytes().to_vec();
-    for other in listed(list.unwrap_or_default()) {
-        if other != variant && bytes.len() < MAX_VARIANTS * 8 {
-            bytes.extend_from_slice(&other.0.to_be_bytes());
-        }
-    }
-    bytes
-}
-
-/// The variants of a list, newest first.
-pub(super) fn listed(list: &[u8]) -> impl Iterator<Item = VariantId> {
-    list.chunks_exact(8)
-        .take(MAX_VARIANTS)
-        .map(|id| VariantId(id.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))))
+/// Each label once, in order.
+pub(super) fn set(labels: impl Iterator<Item = Label>) -> Vec<Label> {
+    let mut labels: Vec<Label> = labels.collect();
+    labels.sort_unstable();
+    labels.dedup();
+    labels
 }

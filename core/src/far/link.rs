@@ -11,6 +11,13 @@ use crate::sync::{AtomicU64, Ordering};
 #[derive(Debug, Clone)]
 pub(crate) struct Away(pub(crate) Option<StoreError>);
 
+impl Away {
+    /// Whether other calls would end the same way.
+    pub(super) fn is_outage(&self) -> bool {
+        self.0.as_ref().is_none_or(|error| error.fault().is_outage())
+    }
+}
+
 /// A store behind a breaker.
 pub(super) struct Link {
     store: Arc<dyn Store>,

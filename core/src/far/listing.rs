@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Away, Far, fill};
+use super::{Away, Far, put};
 use crate::entry::LabelVersion;
 use crate::entry::record::Decoded;
 use crate::fresh::Label;
@@ -67,7 +67,7 @@ impl Far {
     pub(crate) fn variants_of(&self, key: &[u8]) -> Result<Vec<Listed>, Away> {
         let id = self.fragment(key);
         let list = self.values_anyway(&[self.names.variants(&id)])?.pop().flatten();
-        let names: Vec<String> = fill::listed(list.as_deref().unwrap_or_default())
+        let names: Vec<String> = put::listed(list.as_deref().unwrap_or_default())
             .map(|variant| self.names.entry(&id, variant))
             .collect();
         self.describe(&names)

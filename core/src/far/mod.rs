@@ -5,7 +5,7 @@
 //! Every label has a version in the store: random, written anew by each invalidation. An entry
 //! carries the versions that its labels had at its read point. A reader compares; an absent version
 //! is no version, so whatever names it is a miss, and a store may forget anything. `look` reads,
-//! `fill` obtains a lease and stores, `tell` invalidates, the keeper does what nobody should wait
+//! `fill` obtains a lease, `put` stores, `tell` invalidates, the keeper does what nobody should wait
 //! for. DESIGN.md says why.
 
 mod announce;
@@ -23,6 +23,7 @@ mod listing;
 mod look;
 mod newest;
 mod pending;
+mod put;
 mod settings;
 mod tell;
 mod versions;
@@ -36,12 +37,13 @@ use smallvec::SmallVec;
 pub(crate) use announce::{Announced, AnnouncedKey, MAX_ANNOUNCED};
 pub(crate) use evidence::Evidence;
 pub(crate) use fences::Snapshot;
-pub(crate) use fill::{Fill, NotStored, Prepared, ToStore};
+pub(crate) use fill::{Claim, Fill, Prepared};
 pub use health::Health;
 pub(crate) use keeper::{Keeper, Kept};
 pub(crate) use link::Away;
 pub(crate) use listing::Listed;
 pub(crate) use look::{FarMissed, Looked};
+pub(crate) use put::{NotStored, ToStore};
 pub use settings::FarLevel;
 pub(crate) use tell::Told;
 pub(crate) use versions::Known;
@@ -213,6 +215,29 @@ impl Far {
     /// Reads in one round trip, and sees to it that an outage is looked after.
     fn get(&self, keys: &[String]) -> Result<Vec<Option<Value>>, Away> {
         self.link.get(keys).inspect_err(|away| self.alert(away))
+    }
+
+    /// Asks about all of these at once; where the store refuses that, about each by itself, since it
+    /// may be only one of them that it refuses.
+    fn together<T, R>(
+        &self,
+        all: &[T],
+        ask: impl Fn(&[T]) -> Result<Vec<R>, Away>,
+    ) -> Vec<Result<R, Away>> {
+        if all.is_empty() {
+            return Vec::new();
+        }
+        let away = match ask(all) {
+            Ok(told) => return told.into_iter().map(Ok).collect(),
+            Err(away) => away,
+        };
+        if all.len() > 1 && !away.is_outage() {
+            let ask = |one| ask(one).and_then(|mut told| told.pop().ok_or(Away(None)));
+            return all.chunks(1).map(ask).collect();
+        }
+        // The store is left alone after an outage: nobody has asked for the others.
+        let others = all.iter().skip(1).map(|_| Err(Away(None)));
+        [Err(away)].into_iter().chain(others).collect()
     }
 
     fn alert(&self, away: &Away) {

@@ -21,24 +21,40 @@ pub(crate) enum Told {
 }
 
 impl Far {
-    /// Tells the store that these labels are invalid as of now, and once more after `again`.
+    /// Tells the store that these labels are invalid as of now, and once more after `again`: all of
+    /// them, or none.
     pub(crate) fn tell(&self, labels: &[Label], again: Option<Duration>) -> Told {
+        let all = [labels];
+        let told = self.tell_apart(&all[usize::from(labels.is_empty())..], again);
+        told.into_iter().next().unwrap_or(Told::Done)
+    }
+
+    /// As [`tell`](Self::tell), of each label by itself.
+    pub(crate) fn tell_each(&self, labels: &[Label], again: Option<Duration>) -> Vec<Told> {
+        self.tell_apart(&labels.chunks(1).collect::<Vec<_>>(), again)
+    }
+
+    /// Tells what it can: of each part all or nothing.
+    fn tell_apart(&self, parts: &[&[Label]], again: Option<Duration>) -> Vec<Told> {
         if let Some(again) = again {
-            self.errands.repeat(instant() + again, labels);
+            self.errands.repeat(instant() + again, &parts.concat());
         }
-        if labels.is_empty() {
-            return Told::Done;
-        }
-        let away = match self.is_away() {
-            true => Away(None),
-            false => match self.try_tell(labels) {
-                Ok(()) => return Told::Done,
-                Err(error) => Away(Some(error)),
-            },
+        let told = self.together(parts, |parts| {
+            if self.is_away() {
+                return Err(Away(None));
+            }
+            self.try_tell(&parts.concat()).map_err(|error| Away(Some(error)))?;
+            Ok(vec![(); parts.len()])
+        });
+        let heed = |(labels, told): (&&[Label], Result<(), Away>)| match told {
+            Ok(()) => Told::Done,
+            Err(away) => {
+                self.pending.add(labels);
+                self.errands.wake();
+                Told::Pending(away)
+            }
         };
-        self.pending.add(labels);
-        self.errands.wake();
-        Told::Pending(away)
+        parts.iter().zip(told).map(heed).collect()
     }
 
     /// As [`tell`](Self::tell), or an error, also while the store is left alone.

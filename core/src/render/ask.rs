@@ -10,7 +10,7 @@ use super::patience::Patience;
 use super::stack;
 use crate::clock::Deadline;
 use crate::entry::Entry;
-use crate::far::{Asked, Away, Far, FarMissed, Fill, Looked, Prepared, Snapshot, Witness};
+use crate::far::{Asked, Away, Claim, Far, FarMissed, Fill, Looked, Prepared, Snapshot, Witness};
 use crate::near::{Left, Missed, Near};
 use crate::observe::{BypassReason, MissReason};
 use crate::point::Since;
@@ -129,7 +129,7 @@ impl<M: MakeBody> Caller<'_, M> {
                 if matches!(reason, MissReason::Cold | MissReason::Unverified) {
                     *reason = missed.reason;
                 }
-                self.lead::<P>(far, &missed, Some(deadline), false).await
+                self.lead::<P>(far, &missed, Some(deadline)).await
             }
             Err(away) => self.without_store(&away),
         }
@@ -206,17 +206,25 @@ impl<M: MakeBody> Caller<'_, M> {
     pub(super) async fn ask_to_refresh<P: Patience>(&self) -> Answer {
         let Some(far) = self.cache.far() else { return Answer::Nothing };
         let missed = far.unasked(self.asked(), MissReason::Expired);
-        self.lead::<P>(far, &missed, None, false).await
+        self.lead::<P>(far, &missed, None).await
     }
 
-    /// Leads whoever else does.
-    pub(super) async fn ask_by_force<P: Patience>(&self) -> Option<Fill> {
-        let far = self.cache.far()?;
-        let missed = far.unasked(self.asked(), MissReason::Refresh);
-        match self.lead::<P>(far, &missed, None, true).await {
-            Answer::Lead(fill) => Some(fill),
-            _ => None,
-        }
+    /// Leads whoever else does, for all of these callers of one cache at once.
+    pub(super) fn ask_by_force(callers: &[&Self]) -> Vec<Result<Fill, Away>> {
+        let Some((cache, far)) =
+            callers.first().and_then(|one| Some((one.cache, one.cache.far()?)))
+        else {
+            return Vec::new();
+        };
+        let missed = |caller: &&Self| far.unasked(caller.asked(), MissReason::Refresh);
+        let missed: Vec<FarMissed> = callers.iter().map(missed).collect();
+        let claims: Vec<Claim<'_>> =
+            callers.iter().zip(&missed).map(|(caller, missed)| caller.claim(missed)).collect();
+        far.seize(&claims, cache.fresh())
+    }
+
+    fn claim<'a>(&'a self, missed: &'a FarMissed) -> Claim<'a> {
+        Claim { asked: self.asked(), missed, inherited: self.witness.as_ref() }
     }
 
     async fn lead<P: Patience>(
@@ -224,12 +232,10 @@ impl<M: MakeBody> Caller<'_, M> {
         far: &Far,
         missed: &FarMissed,
         deadline: Option<Deadline>,
-        force: bool,
     ) -> Answer {
         let mut pause = PAUSES.0;
         loop {
-            let witness = self.witness.as_ref();
-            match far.prepare(self.asked(), missed, witness, force, self.cache.fresh()) {
+            match far.prepare(self.claim(missed), self.cache.fresh()) {
                 Ok(Prepared::Lead(fill)) => return Answer::Lead(fill),
                 Ok(Prepared::Found(entry)) => return Answer::Found(entry),
                 Ok(Prepared::Unshared) => return Answer::Alone(BypassReason::Unshared),

@@ -147,7 +147,7 @@ impl<M: MakeBody> Caller<'_, M> {
         self.trust(near, found)
     }
 
-    fn emit(&self, kind: EventKind, tag: Option<Label>) {
+    pub(super) fn emit(&self, kind: EventKind, tag: Option<Label>) {
         let is_asked = kind == EventKind::Miss(MissReason::TagInvalidated);
         let tag = tag.filter(|_| is_asked && self.cache.has_observer());
         let tag = tag.and_then(|label| self.cache.fresh().tag_of(label));

@@ -6,10 +6,11 @@ use std::time::Duration;
 use super::annotate;
 use super::caller::Led;
 use super::stack::{self, Frame, Inherited, Purpose};
+use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, Proof, Terms};
 use crate::far::{Far, Fill, NotStored, ToStore};
-use crate::fresh::Dependencies;
+use crate::fresh::{Dependencies, Sequence};
 use crate::near::Probe;
 use crate::observe::{EventKind, MissReason, RefusalReason};
 use crate::protection::Protection;
@@ -107,6 +108,82 @@ pub fn abandon(id: u64) {
     stack::abandon(id);
 }
 
+/// Closes frames that are on no stack, each with its body: those of one cache go to the far store
+/// together.
+#[cfg(feature = "values")]
+pub(super) fn close_all(
+    cache: &FragmentCache,
+    mut frames: Vec<Frame>,
+    bodies: Vec<Body>,
+) -> Vec<Outcome> {
+    let begin = |(frame, body): (&mut Frame, Body)| frame.begin_store(cache, body);
+    let mut all: Vec<Option<Closing<'_>>> = frames.iter_mut().zip(bodies).map(begin).collect();
+    let open = frames.iter().zip(&mut all);
+    let mut open: Vec<_> =
+        open.filter_map(|(frame, closing)| Some((frame, closing.as_mut()?))).collect();
+    let stored = cache.far().map(|far| far.close(&mut open)).unwrap_or_default();
+    let mut stored = stored.into_iter();
+    let end = |(frame, closing): (&Frame, Option<Closing<'_>>)| match closing {
+        None => Outcome::Printed,
+        Some(closing) => frame.end_store(closing, stored.next().flatten()),
+    };
+    frames.iter().zip(all).map(end).collect()
+}
+
+/// A frame's body between the stack and the levels.
+struct Closing<'a> {
+    led: Led<'a>,
+    /// The right to put it into the far store.
+    fill: Option<Fill>,
+    body: Body,
+    terms: Terms,
+    /// Why it is not stored, and the next one would not be either.
+    refusal: Option<RefusalReason>,
+    is_fresh: bool,
+    read: Sequence,
+    now: Moment,
+    expires: Moment,
+    render_time: Duration,
+}
+
+impl Far {
+    /// Puts into the far store what may be stored, and gives back what is not used of the rights to
+    /// it. Without one a body is good for this process. No code of a user runs here.
+    fn close(
+        &self,
+        all: &mut [(&Frame, &mut Closing<'_>)],
+    ) -> Vec<Option<Result<Proof, NotStored>>> {
+        for (frame, closing) in all.iter_mut() {
+            let is_refused = closing.refusal.is_some();
+            let unused = is_refused || !closing.is_fresh || frame.evidence.is_broken;
+            match closing.fill.take_if(|_| unused) {
+                Some(fill) if is_refused => self.give_up_unshared(fill),
+                Some(fill) => self.give_up(fill),
+                None => {}
+            }
+        }
+        let rendered: Vec<ToStore<'_>> =
+            all.iter().filter_map(|(frame, closing)| frame.to_store(closing)).collect();
+        let mut stored = self.store(&rendered).into_iter();
+        let outcome = |(frame, closing): &mut (&Frame, &mut Closing<'_>)| {
+            if closing.refusal.is_some() || !closing.is_fresh {
+                return None;
+            }
+            let Some(fill) = closing.fill.take() else { return Some(Ok(frame.unproven())) };
+            let stored = stored.next()?;
+            match &stored {
+                Ok(proof) => {
+                    stack::with_top(|outer| outer.learn(&frame.cache, proof.versions()));
+                }
+                Err(NotStored::TooLarge) => self.give_up_unshared(fill),
+                Err(_) => self.give_up(fill),
+            }
+            Some(stored)
+        };
+        all.iter_mut().map(outcome).collect()
+    }
+}
+
 impl Frame {
     fn close(mut self, body: Body) -> Closed {
         let shown = self.why.is_some().then(|| body.clone());
@@ -117,6 +194,14 @@ impl Frame {
 
     fn store(&mut self, body: Body) -> Outcome {
         let cache = self.cache.clone();
+        let Some(mut closing) = self.begin_store(&cache, body) else { return Outcome::Printed };
+        let stored = cache.far().and_then(|far| far.close(&mut [(self, &mut closing)]).pop());
+        self.end_store(closing, stored.flatten())
+    }
+
+    /// Tells the fragment around this one what it is, and whether it may be stored; `None` if it was
+    /// not meant to be. No code of a user runs here: what is to be given back is in no frame.
+    fn begin_store<'a>(&mut self, cache: &'a FragmentCache, body: Body) -> Option<Closing<'a>> {
         let now = cache.moment();
         if let Some(books) = cache.books() {
             books.render(&self.key, &self.origin, now.since(self.started));
@@ -128,14 +213,14 @@ impl Frame {
         self.pass_on(dependencies.as_ref(), expires, last);
         let fill = self.fill.take();
         let led = match std::mem::replace(&mut self.purpose, Purpose::Print) {
-            Purpose::Store(flight) | Purpose::Refresh(flight) => Led::new(&cache, flight),
-            Purpose::Print => return Outcome::Printed,
+            Purpose::Store(flight) | Purpose::Refresh(flight) => Led::new(cache, flight),
+            Purpose::Print => return None,
         };
         let render_time = now.since(self.started);
         let early = cache.ageing().early_refresh > 0.0 && expires != Moment::NEVER;
         let at_start = cache.protections().keep(Protection::ReadAtStart);
         let read = if at_start { self.read } else { cache.fresh().now() };
-        let mut terms = Terms {
+        let terms = Terms {
             dependencies,
             version: self.version,
             last,
@@ -147,30 +232,46 @@ impl Frame {
         let too_large = cache.near().is_none_or(|near| bytes > near.max_entry_bytes());
         let unkept = (!self.is_kept).then_some(RefusalReason::Vetoed);
         let refusal = self.veto.or(unkept).or(too_large.then_some(RefusalReason::BodyTooLarge));
-        if let Some(reason) = refusal {
-            return self.refuse_for_good(led, fill, reason);
-        }
         // Storing what was invalidated meanwhile would be harmless, as it is never served, but it
         // would take room.
         let is_fresh = cache.fresh().holds(&self.labels, terms.dependencies.as_ref(), read);
-        if let Some(far) = cache.far().filter(|_| is_fresh) {
-            match self.store_far(far, fill, &body, &terms, (now, expires)) {
-                Ok(proof) => terms.proof = Some(proof),
-                Err(RefusalReason::BodyTooLarge) => {
-                    return self.refuse_for_good(led, None, RefusalReason::BodyTooLarge);
-                }
-                // Those who wait render: what came of this may be outdated.
-                Err(reason) => return self.refuse(reason),
-            }
-        } else if let Some((far, fill)) = cache.far().zip(fill) {
-            far.give_up(fill);
+        Some(Closing { led, fill, body, terms, refusal, is_fresh, read, now, expires, render_time })
+    }
+
+    /// Puts a body into the near level, unless the far one has shown that it may not be stored.
+    fn end_store(
+        &self,
+        mut closing: Closing<'_>,
+        stored: Option<Result<Proof, NotStored>>,
+    ) -> Outcome {
+        let cache = &self.cache;
+        if let Some(reason) = closing.refusal {
+            return self.refuse_for_good(closing.led, reason);
         }
+        closing.terms.proof = match stored {
+            None => None,
+            Some(Ok(proof)) => Some(proof),
+            Some(Err(NotStored::TooLarge)) => {
+                return self.refuse_for_good(closing.led, RefusalReason::BodyTooLarge);
+            }
+            // Without a store to be reached it is good for this process, for as long as the near level
+            // is trusted.
+            Some(Err(NotStored::Away(away))) => {
+                cache.note_fault(&away);
+                Some(self.unproven())
+            }
+            // Those who wait render: what came of this may be outdated.
+            Some(Err(NotStored::Invalidated)) => return self.refuse(RefusalReason::Invalidated),
+            Some(Err(NotStored::LeaseLost)) => return self.refuse(RefusalReason::Superseded),
+        };
+        let Closing { led, body, terms, is_fresh, read, now, expires, render_time, .. } = closing;
+        let bytes = body.as_bytes().len();
         let origin = cache.counted(&self.key, &self.origin);
         let entry = Entry { body, origin, read, expires, terms: terms.beside(read, expires) };
         let probe = Probe { hash: self.hash, key: &self.key };
         let near = cache.near().filter(|near| near.fits(probe, &entry));
         if near.is_none() && cache.far().is_none() {
-            return self.refuse_for_good(led, None, RefusalReason::BodyTooLarge);
+            return self.refuse_for_good(led, RefusalReason::BodyTooLarge);
         }
         let stored = match near {
             _ if !is_fresh => Err(RefusalReason::Invalidated),
@@ -179,7 +280,7 @@ impl Frame {
         };
         led.land(&entry);
         match stored {
-            Ok(evicted) => evicted.iter().for_each(|gone| gone.tell(&cache)),
+            Ok(evicted) => evicted.iter().for_each(|gone| gone.tell(cache)),
             Err(reason) => return self.refuse(reason),
         }
         cache.emit(EventKind::Stored { bytes, render_time }, Some(&self.key), &self.origin);
@@ -192,69 +293,36 @@ impl Frame {
     }
 
     /// Refuses what the next render would most likely bring too: nobody is to wait for that one.
-    fn refuse_for_good(&self, led: Led<'_>, fill: Option<Fill>, reason: RefusalReason) -> Outcome {
+    fn refuse_for_good(&self, led: Led<'_>, reason: RefusalReason) -> Outcome {
         let cache = &self.cache;
         led.part(cache.moment().saturating_after(cache.ageing().refresh_backoff));
-        if let Some((far, fill)) = cache.far().zip(fill) {
-            far.give_up_unshared(fill);
-        }
         if let Some(near) = cache.near() {
             near.note(self.hash, MissReason::Vetoed);
         }
         self.refuse(reason)
     }
 
-    /// Puts a body into the far store. Without a store to be reached it is good for this process, for
-    /// as long as the near level is trusted.
-    fn store_far(
-        &self,
-        far: &Far,
-        fill: Option<Fill>,
-        body: &Body,
-        terms: &Terms,
-        (now, expires): (Moment, Moment),
-    ) -> Result<Proof, RefusalReason> {
-        let verified = self.started.min(self.evidence.verified);
-        let unproven = || Proof::new(Vec::new(), verified, verified);
-        let Some(fill) = fill else { return Ok(unproven()) };
-        if self.evidence.is_broken {
-            far.give_up(fill);
-            return Ok(unproven());
-        }
-        let rendered = ToStore {
+    fn to_store<'a>(&'a self, closing: &'a Closing<'_>) -> Option<ToStore<'a>> {
+        let Closing { terms, now, expires, render_time, body, .. } = closing;
+        Some(ToStore {
+            fill: closing.fill.as_ref()?,
             key: &self.key,
             origin: &self.origin,
             version: self.version,
             labels: &self.labels,
             dependencies: terms.dependencies.as_ref(),
             evidence: &self.evidence,
-            life: (expires != Moment::NEVER).then(|| expires.since(now)),
-            stale: terms.last.since(expires),
-            render_time: now.since(self.started),
+            life: (*expires != Moment::NEVER).then(|| expires.since(*now)),
+            stale: terms.last.since(*expires),
+            render_time: *render_time,
             body: body.as_bytes(),
-        };
-        let error = match far.store(&fill, rendered) {
-            Ok(proof) => {
-                stack::with_top(|outer| outer.learn(&self.cache, proof.versions()));
-                return Ok(proof);
-            }
-            Err(error) => error,
-        };
-        match error {
-            NotStored::TooLarge => {
-                far.give_up_unshared(fill);
-                return Err(RefusalReason::BodyTooLarge);
-            }
-            NotStored::Away(_) | NotStored::Invalidated | NotStored::LeaseLost => far.give_up(fill),
-        }
-        match error {
-            NotStored::Away(away) => {
-                self.cache.note_fault(&away);
-                Ok(unproven())
-            }
-            NotStored::Invalidated => Err(RefusalReason::Invalidated),
-            NotStored::LeaseLost | NotStored::TooLarge => Err(RefusalReason::Superseded),
-        }
+        })
+    }
+
+    /// What is known of a body that is not in the far store.
+    fn unproven(&self) -> Proof {
+        let verified = self.started.min(self.evidence.verified);
+        Proof::new(Vec::new(), verified, verified)
     }
 
     /// When what is rendered at `now` expires, and when it may no longer be served, though stale. A

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::announced::Announcements;
-use super::caller::{Caller, Led};
+use super::caller::Caller;
 use super::patience::{Blocking, Patience, block};
 use super::stack::{self, Inherited, Purpose};
 use super::{RenderMemo, Ticket, ask};
@@ -16,7 +16,7 @@ use crate::entry::{Body, Entry, Origin};
 use crate::hash::Version;
 use crate::key::MAX_KEY_BYTES;
 use crate::near::{Left, Missed, Probe, Variant};
-use crate::observe::{BypassReason, EventKind, MissReason, RefusalReason};
+use crate::observe::{BypassReason, EventKind, RefusalReason};
 use crate::point::{self, ReadPoint, Since};
 use crate::policy::Mode;
 use crate::protection::Protection;
@@ -173,26 +173,12 @@ impl FragmentCache {
         let Some(near) = self.near() else { return caller.print(BypassReason::Mode) };
         if request.timeout == Timeout::Delete {
             self.delete_encoded(probe.key);
-            return caller.veto(BypassReason::Delete);
         }
-        if request.unless {
-            return caller.veto(BypassReason::Unless);
+        if let Some(opened) = caller.pass_by() {
+            return opened;
         }
-        match self.mode() {
-            Mode::Bypass => return caller.print(BypassReason::Mode),
-            _ if probe.key.len() > MAX_KEY_BYTES => {
-                let refused = EventKind::Refused(RefusalReason::KeyTooLong);
-                return caller.render(Purpose::Print, None, None, &[refused], None);
-            }
-            Mode::Normal if request.refresh => {
-                stack::abandon_leftover(probe.hash, origin);
-                let flight = self.flights().lead_anew(caller.wanted());
-                let led = Led::new(self, flight);
-                let fill = caller.ask_by_force::<P>().await;
-                let miss = [EventKind::Miss(MissReason::Refresh)];
-                return caller.render(led.into(Purpose::Store), fill, None, &miss, None);
-            }
-            Mode::Normal | Mode::ReadOnly => {}
+        if request.refresh && self.mode() == Mode::Normal {
+            return caller.open_anew();
         }
         // A failed render that nobody bounds may have left this very fragment open.
         stack::abandon_leftover(probe.hash, origin);
@@ -285,5 +271,23 @@ impl FragmentCache {
             Timeout::Never => None,
             Timeout::After(life) => Some(life),
         }
+    }
+}
+
+impl<M: MakeBody> Caller<'_, M> {
+    /// The way of a caller for whom nothing is looked up, whatever is stored.
+    pub(super) fn pass_by<R>(&self) -> Option<Opened<R>> {
+        if self.request.timeout == Timeout::Delete {
+            return Some(self.veto(BypassReason::Delete));
+        }
+        if self.request.unless {
+            return Some(self.veto(BypassReason::Unless));
+        }
+        if self.cache.mode() == Mode::Bypass {
+            return Some(self.print(BypassReason::Mode));
+        }
+        let refused = [EventKind::Refused(RefusalReason::KeyTooLong)];
+        let is_too_long = self.probe.key.len() > MAX_KEY_BYTES;
+        is_too_long.then(|| self.render(Purpose::Print, None, None, &refused, None))
     }
 }

@@ -1,8 +1,10 @@
 //! One render of one cache block: `choose` finds the cache that it is in, `open` reads an engine's
-//! arguments, `enter` looks up and, on a miss, puts a frame on this thread's stack; `declare` and
+//! arguments, `enter` looks up and, on a miss, puts a frame on this thread's stack, `anew` does so
+//! whatever is stored; `declare` and
 //! `current` add to the frame, `close` stores it; `annotate` shows what became of it. Engines reach
 //! it through [`engine`](crate::engine).
 
+mod anew;
 mod annotate;
 mod announced;
 mod arguments;

@@ -36,6 +36,7 @@ pub struct FaultyStore<S>(Arc<Shared<S>>);
 struct Shared<S> {
     store: S,
     failing: Mutex<Failing>,
+    refusing: Mutex<Option<(Fault, Which)>>,
     forgetting: Mutex<Option<Forgetting>>,
     round_trips: AtomicU64,
     operations: AtomicU64,
@@ -56,8 +57,11 @@ enum Failing {
 struct Forgetting {
     rng: Rng,
     probability: f64,
-    which: Box<dyn Fn(&str) -> bool + Send + Sync>,
+    which: Which,
 }
+
+/// The keys that something is about.
+type Which = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
 /// What is held at the moment, and how many calls.
 #[derive(Debug, Default)]
@@ -85,6 +89,7 @@ impl<S: Store> FaultyStore<S> {
         Self(Arc::new(Shared {
             store,
             failing: Mutex::new(Failing::Nothing),
+            refusing: Mutex::new(None),
             forgetting: Mutex::new(None),
             round_trips: AtomicU64::new(0),
             operations: AtomicU64::new(0),
@@ -139,8 +144,28 @@ impl<S: Store> FaultyStore<S> {
         *self.0.failing.lock() = Failing::Writes(fault);
     }
 
+    /// Fails every call from now on that holds a key for which `which` is true: of a
+    /// [`run`](Store::run) what is about other keys is done all the same, as a server does that
+    /// refuses one command of many.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use fragcache::store::{Fault, Operation, Store};
+    /// use fragcache::testing::{FaultyStore, MemoryStore};
+    ///
+    /// let store = FaultyStore::new(MemoryStore::new());
+    /// store.fail_keys(Fault::Refused, |key| key == "b");
+    /// let set = |key| Operation::Set { key, value: b"hello", ttl: Duration::from_secs(60) };
+    /// assert_eq!(store.run(&[set("a"), set("b")]).unwrap_err().fault(), Fault::Refused);
+    /// assert_eq!(store.inner().keys(), ["a"]);
+    /// ```
+    pub fn fail_keys(&self, fault: Fault, which: impl Fn(&str) -> bool + Send + Sync + 'static) {
+        *self.0.refusing.lock() = Some((fault, Box::new(which)));
+    }
+
     /// Ends all failing and forgetting. Calls that are held stay held.
     pub fn heal(&self) {
+        *self.0.refusing.lock() = None;
         *self.0.failing.lock() = Failing::Nothing;
         *self.0.forgetting.lock() = None;
     }
@@ -255,16 +280,20 @@ impl<S: Store> FaultyStore<S> {
         self.pass(Side::Before);
         let keys: Vec<&str> = keys.collect();
         self.0.operations.fetch_add(keys.len() as u64, Ordering::SeqCst);
-        for key in keys {
+        for key in &keys {
             if self.forgets(key) {
                 self.0.store.delete(key)?;
             }
         }
+        let refused = keys.iter().find_map(|key| self.refuses(key));
         let failing = *self.0.failing.lock();
         match failing {
             Failing::Before(fault) => return Err(failure(fault)),
             Failing::Writes(fault) if writes => return Err(failure(fault)),
             Failing::Nothing | Failing::After(_) | Failing::Writes(_) => {}
+        }
+        if let Some(fault) = refused {
+            return Err(failure(fault));
         }
         let result = act(&self.0.store);
         self.pass(Side::After);
@@ -291,6 +320,11 @@ impl<S: Store> FaultyStore<S> {
             gate = wait(&self.0.opened, gate);
         }
         gate.held -= 1;
+    }
+
+    fn refuses(&self, key: &str) -> Option<Fault> {
+        let refusing = self.0.refusing.lock();
+        refusing.as_ref().filter(|(_, which)| which(key)).map(|&(fault, _)| fault)
     }
 
     fn forgets(&self, key: &str) -> bool {
@@ -353,8 +387,12 @@ impl<S: Store> Store for FaultyStore<S> {
 
     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
         let writes = operations.iter().any(|one| !matches!(one, Operation::Get { .. }));
-        let keys = operations.iter().map(Operation::key);
-        self.call(keys, writes, |store| store.run(operations))
+        let keys = || operations.iter().map(Operation::key);
+        if keys().any(|key| self.refuses(key).is_some()) {
+            let others = operations.iter().filter(|one| self.refuses(one.key()).is_none());
+            self.0.store.run(&others.copied().collect::<Vec<_>>())?;
+        }
+        self.call(keys(), writes, |store| store.run(operations))
     }
 
     fn scan(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, StoreError> {

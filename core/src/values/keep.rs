@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use crate::error::Error;
 use crate::key::{FragmentKey, KeyPart};
+use crate::tag;
 use crate::timeout::Timeout;
 
 /// How [`Values`](crate::Values) keep a value: for how long, under which tags and version.
@@ -66,5 +68,17 @@ impl Keep {
     pub fn version(mut self, version: impl KeyPart) -> Self {
         self.version = Some(FragmentKey::new(version));
         self
+    }
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero,
+    /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for an unusable tag.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if let Timeout::After(life) = self.timeout {
+            Timeout::positive(life)?;
+        }
+        tag::check_count(self.tags.len())?;
+        self.tags.iter().try_for_each(|text| tag::check(text))
     }
 }

@@ -23,8 +23,6 @@ use crate::key::{FragmentKey, KeyPart, VALUE};
 use crate::near::Variant;
 use crate::observe::{EventKind, MissReason};
 use crate::render::{Asking, Opened, Outcome, Request};
-use crate::tag;
-use crate::timeout::Timeout;
 
 pub use keep::Keep;
 
@@ -270,6 +268,19 @@ impl Values {
         value
     }
 
+    /// What is asked of the cache for a value to be kept so.
+    fn request(&self, keep: &Keep, put: Put) -> Request {
+        let hasher = self.cache.hasher();
+        let version = keep.version.as_ref();
+        Request {
+            timeout: keep.timeout,
+            refresh: put == Put::Replace,
+            version: version
+                .map_or(Version::default(), |version| hasher.version(version.as_bytes())),
+            ..Request::plain()
+        }
+    }
+
     fn put<T: Value + ?Sized>(
         &self,
         key: &FragmentKey,
@@ -278,24 +289,12 @@ impl Values {
         put: Put,
     ) -> Result<bool, Error> {
         let cache = &self.cache;
-        if let Timeout::After(life) = keep.timeout {
-            Timeout::positive(life)?;
-        }
-        tag::check_count(keep.tags.len())?;
-        keep.tags.iter().try_for_each(|text| tag::check(text))?;
+        keep.check()?;
         let body = codec::encode(value)?;
         let key = cache.encoded(key);
         let probe = cache.probe(&key);
         let origin = self.origin(&shape::digest::<T::Owned>());
-        let version = keep.version.as_ref();
-        let version = version
-            .map_or(Version::default(), |version| cache.hasher().version(version.as_bytes()));
-        let request = Request {
-            timeout: keep.timeout,
-            refresh: put == Put::Replace,
-            version,
-            ..Request::plain()
-        };
+        let request = self.request(keep, put);
         let made = &codec::of_bytes;
         let asking = Asking { probe, origin: &origin, request: &request, body: made, memo: None };
         match cache.open_slow(asking, None, None, |_| ()) {

@@ -1,12 +1,16 @@
 //! Plain values: typed, apart from fragments, under the promises of all entries.
 
+mod alike;
+mod many;
+mod refused;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::codec;
-use crate::testing::{FaultyStore, ManualClock, MemoryStore};
+use crate::testing::{ManualClock, MemoryStore};
 use crate::{
     Deletion, ErrorKind, FarLevel, Fragment, FragmentCache, Keep, Mode, Timeout, current,
     fragment_key,
@@ -282,37 +286,4 @@ fn a_value_that_panics_while_it_is_serialized_leaves_nothing_behind() {
     assert!(std::panic::catch_unwind(set).is_err());
     assert_eq!(cache.stats().flights, 0);
     assert_eq!(values.get("n").unwrap(), Some(1));
-}
-
-#[test]
-fn several_values_take_a_known_number_of_round_trips() {
-    let store = FaultyStore::new(MemoryStore::new());
-    let process = || {
-        let far = FarLevel::new(store.clone());
-        FragmentCache::builder().far(far).build().unwrap().values()
-    };
-    let (here, there) = (process(), process());
-    let keys: Vec<u32> = (0..100).collect();
-    let trips = |run: &dyn Fn()| {
-        store.reset_counts();
-        run();
-        store.round_trips()
-    };
-    let set = trips(&|| {
-        let pairs = keys.iter().map(|key| (key, key));
-        assert_eq!(here.set_many(pairs, &Keep::new()).unwrap(), [true; 100]);
-    });
-    let get =
-        trips(&|| assert!(there.get_many::<u32, _>(&keys).unwrap().iter().all(Option::is_some)));
-    let delete = trips(&|| {
-        assert_eq!(there.delete_many(&keys).unwrap(), [Deletion::Removed; 100]);
-    });
-    assert!(get <= 3, "{get} to read");
-    // Each by itself, and what is asked once.
-    assert!(set <= 4 * 100 + 10, "{set} to set");
-    assert!(delete <= 4 * 100 + 10, "{delete} to delete");
-    // In one, if nobody asks for a report of each.
-    let mut batch = there.cache.batch();
-    keys.iter().for_each(|key| _ = batch.delete(&there.key(key)));
-    assert_eq!(trips(&|| assert!(batch.clone().apply().is_ok())), 1);
 }

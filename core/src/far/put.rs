@@ -1,0 +1,316 @@
+//! Storing what was rendered, for all who read: the versions of its labels as they were at its read
+//! point are found out and written with it. One body or several, in the same few round trips.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::fill::set;
+use super::wire::VariantId;
+use super::{Away, Evidence, Far, Fill, Known, Witness};
+use crate::entry::record::{MAX_RECORD_LABELS, Record};
+use crate::entry::{LabelVersion, Origin, Proof};
+use crate::fresh::{Dependencies, Label, Labels};
+use crate::hash::Version;
+use crate::protection::Protection;
+use crate::store::{Operation, Value};
+
+/// Most variants of a fragment that are listed.
+const MAX_VARIANTS: usize = 8;
+
+/// Every so many stores the versions of an entry's labels are given a new life.
+const RENEW_EVERY: u32 = 32;
+
+/// A rendered fragment, and the right to store it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ToStore<'a> {
+    pub(crate) fill: &'a Fill,
+    pub(crate) key: &'a [u8],
+    pub(crate) origin: &'a Origin,
+    pub(crate) version: Version,
+    pub(crate) labels: &'a Labels,
+    pub(crate) dependencies: Option<&'a Dependencies>,
+    /// What the fragments inside tell.
+    pub(crate) evidence: &'a Evidence,
+    /// For ever without.
+    pub(crate) life: Option<Duration>,
+    pub(crate) stale: Duration,
+    pub(crate) render_time: Duration,
+    pub(crate) body: &'a [u8],
+}
+
+/// Why a rendered fragment is not in the store.
+#[derive(Debug)]
+pub(crate) enum NotStored {
+    Away(Away),
+    /// It is too large for the store.
+    TooLarge,
+    /// A label was invalidated since the read point, or may have been.
+    Invalidated,
+    /// The lease has gone to another process.
+    LeaseLost,
+}
+
+impl From<Away> for NotStored {
+    fn from(away: Away) -> Self {
+        Self::Away(away)
+    }
+}
+
+/// A body on its way to the store.
+struct Put<'a> {
+    rendered: ToStore<'a>,
+    /// Everything that it depends on, in order.
+    labels: Vec<Label>,
+    /// The versions that labels had at the read point, as far as they are known.
+    versions: Vec<(Label, LabelVersion)>,
+    /// The labels whose versions nobody asked for then.
+    late: Vec<Label>,
+    /// The new list of variants, and the record.
+    variants: Vec<u8>,
+    record: Vec<u8>,
+    ttl: Duration,
+}
+
+/// What is read before a body is stored.
+struct ReadBack {
+    holder: Option<Value>,
+    variants: Option<Value>,
+    known: Arc<Known>,
+}
+
+impl Far {
+    /// Stores what was rendered, each if every label's version is that of its read point. No variant
+    /// is among them twice.
+    pub(crate) fn store(&self, rendered: &[ToStore<'_>]) -> Vec<Result<Proof, NotStored>> {
+        let mut puts: Vec<_> = rendered.iter().map(|one| self.put(*one)).collect();
+        next(&mut puts, |puts| {
+            let read = self.together(puts, |puts| self.read_back(puts));
+            let checked = puts.iter_mut().zip(read);
+            checked.map(|(put, read)| self.check(put, &read?)).collect()
+        });
+        next(&mut puts, |puts| {
+            for put in puts.iter() {
+                self.leases.forget(&put.rendered.fill.lease.key);
+            }
+            let written = self.together(puts, |puts| self.write(puts));
+            written.into_iter().map(|written| written.map_err(NotStored::Away)).collect()
+        });
+        puts.into_iter().map(|put| put.map(|put| self.stored(put))).collect()
+    }
+
+    /// What is known of a body's labels without asking.
+    fn put<'a>(&self, rendered: ToStore<'a>) -> Result<Put<'a>, NotStored> {
+        let labels = self.all_labels(rendered.labels, rendered.dependencies);
+        let unseen = Witness::default();
+        let at_read_point = self.protections.keep(Protection::VersionsAtReadPoint);
+        let witness = if at_read_point { &rendered.fill.witness } else { &unseen };
+        let mut versions = Vec::with_capacity(labels.len());
+        let mut late = Vec::new();
+        for &label in &labels {
+            let fence = witness.fences.as_ref().and_then(|fences| fences.versions.get(label));
+            let known = witness.known.get(label).or(fence).flatten();
+            match known.or_else(|| rendered.evidence.exact(label)) {
+                Some(version) if rendered.evidence.agrees(label, version) => {
+                    versions.push((label, version));
+                }
+                Some(_) => return Err(NotStored::Invalidated),
+                None => late.push(label),
+            }
+        }
+        let ttl = self.record_life(rendered.life, rendered.stale);
+        let (variants, record) = (Vec::new(), Vec::new());
+        Ok(Put { rendered, labels, versions, late, variants, record, ttl })
+    }
+
+    /// Reads who holds the leases, and the labels that are late with the fences they are behind;
+    /// creates versions for those that have none.
+    fn read_back(&self, puts: &[&mut Put<'_>]) -> Result<Vec<ReadBack>, Away> {
+        let late = set(puts.iter().flat_map(|put| put.late.iter().copied()));
+        let fences = set(late.iter().map(|&label| self.fences.of(label)));
+        // Labels first: a fence that is unchanged after them vouches for them.
+        let asked = [late.as_slice(), fences.as_slice()].concat();
+        let leases = puts.iter().map(|put| &put.rendered.fill.lease);
+        let mut keys: Vec<String> =
+            leases.flat_map(|lease| [lease.key.clone(), self.names.variants(&lease.id)]).collect();
+        keys.extend(self.version_keys(&asked));
+        let mut values = self.get(&keys)?;
+        let mut known = Known::new(&asked, &values.split_off(2 * puts.len()));
+        let mut values = values.into_iter();
+        let own: Vec<_> =
+            puts.iter().map(|_| (values.next().flatten(), values.next().flatten())).collect();
+        let holding = puts.iter().zip(&own).filter(|(put, (holder, _))| put.holds(holder));
+        let absent = holding.flat_map(|(put, _)| put.late.iter().copied());
+        let absent = set(absent.filter(|&label| known.get(label).flatten().is_none()));
+        if !absent.is_empty() {
+            known = self.create_versions(&absent, &asked)?;
+        }
+        let known = Arc::new(known);
+        let read = |(holder, variants)| ReadBack { holder, variants, known: Arc::clone(&known) };
+        Ok(own.into_iter().map(read).collect())
+    }
+
+    /// Whether a body may be stored, and as what.
+    fn check(&self, put: &mut Put<'_>, read: &ReadBack) -> Result<(), NotStored> {
+        let rendered = put.rendered;
+        if !put.holds(&read.holder) {
+            return Err(NotStored::LeaseLost);
+        }
+        let then = rendered.fill.witness.fences.as_ref();
+        let keeps_fences = self.protections.keep(Protection::VersionsAtReadPoint)
+            && self.protections.keep(Protection::LateFences);
+        for &label in &put.late {
+            let fence = self.fences.of(label);
+            let then = then.and_then(|then| then.versions.get(fence).flatten());
+            match (read.known.get(label).flatten(), read.known.get(fence).flatten()) {
+                (Some(version), Some(now))
+                    if (Some(now) == then || !keeps_fences)
+                        && rendered.evidence.agrees(label, version) =>
+                {
+                    put.versions.push((label, version));
+                }
+                _ => return Err(NotStored::Invalidated),
+            }
+        }
+        self.check_unlisted(&put.labels, rendered.evidence)?;
+        put.variants = listed_first(rendered.fill.lease.variant, read.variants.as_deref());
+        put.record = self.record(rendered, &put.versions)?;
+        Ok(())
+    }
+
+    fn record(
+        &self,
+        rendered: ToStore<'_>,
+        versions: &[(Label, LabelVersion)],
+    ) -> Result<Vec<u8>, NotStored> {
+        let bits: Vec<(u64, LabelVersion)> =
+            versions.iter().map(|&(label, version)| (label.to_bits(), version)).collect();
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let record = Record {
+            key: rendered.key,
+            digest: rendered.origin.digest(),
+            mode: rendered.origin.mode().to_bits(),
+            version: rendered.version.to_bits(),
+            template: rendered.origin.template.as_deref(),
+            labels: &bits,
+            created: self.unix_millis(),
+            life: rendered.life.map(millis),
+            stale: millis(rendered.stale),
+            render_time: u64::try_from(rendered.render_time.as_micros()).unwrap_or(u64::MAX),
+            body: rendered.body,
+        };
+        let value = self.codec.encode(&record).map_err(|_| NotStored::TooLarge)?;
+        if value.len() > self.link.capabilities.max_value_bytes {
+            return Err(NotStored::TooLarge);
+        }
+        Ok(value)
+    }
+
+    fn write(&self, puts: &[&mut Put<'_>]) -> Result<Vec<()>, Away> {
+        let name = |put: &&mut Put<'_>| {
+            let lease = &put.rendered.fill.lease;
+            [self.names.entry(&lease.id, lease.variant), self.names.variants(&lease.id)]
+        };
+        let names: Vec<[String; 2]> = puts.iter().map(name).collect();
+        let mut operations = Vec::with_capacity(3 * puts.len());
+        for (put, [entry, list]) in puts.iter().zip(&names) {
+            let (lease, ttl) = (&put.rendered.fill.lease, put.ttl);
+            operations.extend([
+                Operation::Set { key: entry, value: &put.record, ttl },
+                Operation::Set { key: list, value: &put.variants, ttl },
+                Operation::CompareAndDelete { key: &lease.key, expected: &lease.token },
+            ]);
+        }
+        self.run(&operations)?;
+        Ok(vec![(); puts.len()])
+    }
+
+    /// What this process remembers of a body that it has stored.
+    fn stored(&self, put: Put<'_>) -> Proof {
+        let (rendered, labels) = (put.rendered, put.labels);
+        let own = self.own(rendered.labels);
+        let others = labels.iter().copied().filter(|label| !own.contains(label));
+        self.hints.note(rendered.fill.lease.id.key, others);
+        if fastrand::u32(..RENEW_EVERY) == 0 {
+            let keys = self.version_keys(&labels);
+            self.errands.touch(keys.into_iter().map(|key| (key, self.version_life())));
+        }
+        let verified = rendered.fill.verified.min(rendered.evidence.verified);
+        Proof::new(put.versions, self.moment(), verified)
+    }
+
+    /// Fences that stand for too many labels vouch for their versions since the read point; that what
+    /// was served inside had those versions is asked here.
+    fn check_unlisted(&self, listed: &[Label], evidence: &Evidence) -> Result<(), NotStored> {
+        let unlisted = evidence.besides(|label| listed.binary_search(&label).is_ok());
+        if unlisted.is_empty() {
+            return Ok(());
+        }
+        let labels: Vec<Label> = unlisted.iter().map(|&(label, _)| label).collect();
+        let known = self.read_versions(&labels)?;
+        self.compare(&unlisted, &known, None).map_err(|_| NotStored::Invalidated)
+    }
+
+    /// For how long the store is to keep an entry.
+    pub(super) fn record_life(&self, life: Option<Duration>, stale: Duration) -> Duration {
+        let nominal = life.map_or(Duration::MAX, |life| life.saturating_add(stale));
+        nominal.clamp(Duration::from_millis(1), self.longest_life)
+    }
+
+    /// Everything that an entry depends on. More than a record lists becomes all fences, which is
+    /// everything.
+    fn all_labels(&self, labels: &Labels, dependencies: Option<&Dependencies>) -> Vec<Label> {
+        let mut all = self.own(labels).to_vec();
+        match dependencies {
+            Some(Dependencies::Listed(listed)) if all.len() + listed.len() <= MAX_RECORD_LABELS => {
+                all.extend_from_slice(listed);
+            }
+            Some(_) => all.extend_from_slice(self.fences.all()),
+            None => {}
+        }
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+}
+
+impl Put<'_> {
+    /// Whether the lease is this one's.
+    fn holds(&self, holder: &Option<Value>) -> bool {
+        holder.as_deref() == Some(&self.rendered.fill.lease.token[..])
+    }
+}
+
+/// Goes on with what has not failed yet.
+fn next<'a>(
+    puts: &mut [Result<Put<'a>, NotStored>],
+    step: impl FnOnce(&mut [&mut Put<'a>]) -> Vec<Result<(), NotStored>>,
+) {
+    let mut open: Vec<&mut Put<'a>> = puts.iter_mut().filter_map(|put| put.as_mut().ok()).collect();
+    if open.is_empty() {
+        return;
+    }
+    let mut outcomes = step(&mut open).into_iter();
+    for put in puts.iter_mut().filter(|put| put.is_ok()) {
+        if let Some(Err(why)) = outcomes.next() {
+            *put = Err(why);
+        }
+    }
+}
+
+/// A list of variants with this one first.
+fn listed_first(variant: VariantId, list: Option<&[u8]>) -> Vec<u8> {
+    let mut bytes = variant.0.to_be_bytes().to_vec();
+    for other in listed(list.unwrap_or_default()) {
+        if other != variant && bytes.len() < MAX_VARIANTS * 8 {
+            bytes.extend_from_slice(&other.0.to_be_bytes());
+        }
+    }
+    bytes
+}
+
+/// The variants of a list, newest first.
+pub(super) fn listed(list: &[u8]) -> impl Iterator<Item = VariantId> {
+    list.chunks_exact(8)
+        .take(MAX_VARIANTS)
+        .map(|id| VariantId(id.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))))
+}

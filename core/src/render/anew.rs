@@ -1,0 +1,102 @@
+//! Bodies that replace what is stored, whatever that is and whoever renders it: one that a block or a
+//! function is about to render, or several that are there already and go to the far store together.
+
+use super::Opened;
+use super::caller::{Caller, Led};
+#[cfg(feature = "values")]
+use super::close::{Outcome, close_all};
+#[cfg(feature = "values")]
+use super::enter::Asking;
+use super::enter::MakeBody;
+#[cfg(feature = "values")]
+use super::stack::Frame;
+use super::stack::{self, Purpose};
+#[cfg(feature = "values")]
+use crate::cache::FragmentCache;
+#[cfg(feature = "values")]
+use crate::entry::Body;
+use crate::observe::{EventKind, MissReason};
+#[cfg(feature = "values")]
+use crate::timeout::Timeout;
+
+/// Why a body is rendered.
+const ANEW: EventKind = EventKind::Miss(MissReason::Refresh);
+
+impl<M: MakeBody> Caller<'_, M> {
+    pub(super) fn open_anew<R>(&self) -> Opened<R> {
+        let led = self.lead_anew();
+        let fill = Self::ask_by_force(&[self]).pop();
+        let fill = fill.and_then(|fill| fill.inspect_err(|away| self.cache.note_fault(away)).ok());
+        self.render(led.into(Purpose::Store), fill, None, &[ANEW], None)
+    }
+
+    fn lead_anew(&self) -> Led<'_> {
+        stack::abandon_leftover(self.probe.hash, self.origin);
+        Led::new(self.cache, self.cache.flights().lead_anew(self.wanted()))
+    }
+
+    /// The frames of bodies that these callers have already.
+    #[cfg(feature = "values")]
+    fn frames_anew(callers: &[&Self]) -> Vec<Frame> {
+        let mut led: Vec<_> = callers.iter().map(|caller| Some(caller.lead_anew())).collect();
+        let mut fills: Vec<_> = Self::ask_by_force(callers).into_iter().map(Some).collect();
+        fills.resize_with(callers.len(), || None);
+        let frame = |caller: &Self, led: &mut Option<Led<'_>>, fill| {
+            let purpose = led.take().map_or(Purpose::Print, |led| led.into(Purpose::Store));
+            caller.frame(purpose, fill, None)
+        };
+        // First those that have something to give back: an observer of the faults may panic.
+        let mut frames: Vec<Option<Frame>> = Vec::with_capacity(callers.len());
+        for ((caller, led), fill) in callers.iter().zip(&mut led).zip(&mut fills) {
+            let fill = fill.take_if(|fill| fill.is_ok()).and_then(Result::ok);
+            frames.push(fill.map(|fill| frame(caller, led, Some(fill))));
+        }
+        let rest = callers.iter().zip(&mut led).zip(fills).zip(frames);
+        rest.map(|(((caller, led), fill), made)| {
+            fill.and_then(Result::err).iter().for_each(|away| caller.cache.note_fault(away));
+            made.unwrap_or_else(|| frame(caller, led, None))
+        })
+        .collect()
+    }
+}
+
+#[cfg(feature = "values")]
+impl FragmentCache {
+    /// Stores bodies that are there already, as if each were rendered after the one before it; for
+    /// each whether it was stored. With a far store in a number of round trips that does not depend on
+    /// how many there are. They are asked for alike, and no key is among them twice.
+    pub(crate) fn store_together<M: MakeBody>(
+        &self,
+        asked: &[Asking<'_, M>],
+        bodies: Vec<Body>,
+        tags: &[Box<str>],
+    ) -> Vec<bool> {
+        self.fresh().settle(self.recent());
+        if asked.iter().any(|asking| asking.request.timeout == Timeout::Delete) {
+            self.delete_all(asked.iter().map(|asking| asking.probe.key.to_vec()));
+        }
+        let callers: Vec<_> = asked.iter().map(|&asking| self.caller(asking, None)).collect();
+        let mut stored = vec![false; callers.len()];
+        let (mut leading, mut open) = (Vec::new(), Vec::new());
+        for ((caller, body), stored) in callers.iter().zip(bodies).zip(&mut stored) {
+            match caller.pass_by::<()>() {
+                Some(Opened::Render(ticket)) => drop(ticket.close(body)),
+                Some(Opened::Hit(())) => {}
+                None => {
+                    leading.push(caller);
+                    open.push((body, stored));
+                }
+            }
+        }
+        let mut frames = Caller::frames_anew(&leading);
+        for (caller, frame) in leading.iter().zip(&mut frames) {
+            caller.emit(ANEW, None);
+            tags.iter().for_each(|tag| frame.tag(tag));
+        }
+        let (bodies, kept): (Vec<Body>, Vec<&mut bool>) = open.into_iter().unzip();
+        for (outcome, kept) in close_all(self, frames, bodies).into_iter().zip(kept) {
+            *kept = outcome == Outcome::Stored;
+        }
+        stored
+    }
+}

@@ -1,0 +1,302 @@
+//! Several values at a time: the same as one by one, in fewer round trips.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use crate::protection::Protection;
+use crate::testing::{FaultyStore, MemoryStore, Recorder};
+use crate::{
+    Builder, Deletion, ErrorKind, Event, EventKind, FarLevel, FragmentCache, FragmentKey, Keep,
+    MissReason, Observer, RefusalReason, Values,
+};
+
+pub(super) type Shop = FaultyStore<MemoryStore>;
+
+pub(super) fn store() -> Shop {
+    FaultyStore::new(MemoryStore::new())
+}
+
+/// How the near level stands in front.
+pub(super) const FRONTS: [fn(FarLevel) -> FarLevel; 3] =
+    [|level| level, |level| level.near_life(Duration::from_secs(2)), |level| level.without_near()];
+
+/// A process on this store.
+pub(super) fn process(store: &Shop) -> Values {
+    process_with(store, FRONTS[0], |builder| builder)
+}
+
+pub(super) fn process_with(
+    store: &Shop,
+    front: fn(FarLevel) -> FarLevel,
+    with: impl FnOnce(Builder) -> Builder,
+) -> Values {
+    let builder = FragmentCache::builder().jitter(0.0).far(front(FarLevel::new(store.clone())));
+    with(builder).build().unwrap().values()
+}
+
+/// Waits until the store was told of everything.
+pub(super) fn told(values: &Values) {
+    let begun = crate::clock::instant();
+    while values.cache.health().pending_invalidations > 0 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "the keeper tells nothing");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn several_values_take_a_known_number_of_round_trips() {
+    let store = store();
+    let (here, there) = (process(&store), process(&store));
+    let trips = |run: &dyn Fn()| {
+        store.reset_counts();
+        run();
+        // The keeper asks on its own, once a second.
+        store.round_trips()
+    };
+    for count in [1, 100, 128] {
+        let keys: Vec<u32> = (1000 * count..1000 * count + count).collect();
+        let all = usize::try_from(count).unwrap();
+        let keep = Keep::new().tags([format!("tag:{count}")]);
+        let set = |values: &Values| {
+            let pairs = keys.iter().map(|key| (key, key));
+            assert_eq!(values.set_many(pairs, &keep).unwrap(), vec![true; all]);
+        };
+        let first = trips(&|| set(&here));
+        let again = trips(&|| set(&there));
+        let get = trips(&|| {
+            let got = there.get_many::<u32, _>(&keys).unwrap();
+            assert!(got.iter().all(Option::is_some));
+        });
+        let delete = trips(&|| {
+            assert_eq!(there.delete_many(&keys).unwrap(), vec![Deletion::Removed; all]);
+        });
+        let absent = trips(&|| {
+            assert_eq!(there.delete_many(&keys).unwrap(), vec![Deletion::Absent; all]);
+        });
+        // In one, if nobody asks for a report of each.
+        let mut batch = there.cache.batch();
+        keys.iter().for_each(|key| _ = batch.delete(&there.key(key)));
+        let batch = trips(&|| assert!(batch.clone().apply().is_ok()));
+        let found = [first, again, get, delete, absent, batch];
+        let most = [8, 6, 4, 5, 5, 2];
+        assert!(found.iter().zip(most).all(|(found, most)| *found <= most), "{count}: {found:?}");
+    }
+    let keys: Vec<u32> = (0..2560).collect();
+    let set = trips(&|| {
+        let pairs = keys.iter().map(|key| (key, key));
+        assert!(here.set_many(pairs, &Keep::new()).unwrap().iter().all(|&kept| kept));
+    });
+    let delete = trips(&|| drop(here.delete_many(&keys).unwrap()));
+    assert!(set <= 10 * 6 + 3 && delete <= 20 * 4 + 3, "{set} to set, {delete} to delete");
+}
+
+#[test]
+fn large_values_go_some_at_a_time() {
+    let store = store();
+    let values = process(&store);
+    let large = vec![7_u8; 300_000];
+    let pairs = (0..12).map(|key| (key, &large));
+    store.reset_counts();
+    assert_eq!(values.set_many(pairs, &Keep::new()).unwrap(), [true; 12]);
+    // Two bytes each where MessagePack writes a list of numbers would not fit four times.
+    assert!((4 * 3..=12 * 6 + 3).contains(&store.round_trips()), "{}", store.round_trips());
+    assert_eq!(process(&store).get::<Vec<u8>>(11).unwrap(), Some(large));
+}
+
+/// Does something between the look and the store of a batch: when the first value is said to be set
+/// anew.
+struct Between(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl std::fmt::Debug for Between {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Between")
+    }
+}
+
+impl Observer for Between {
+    fn on_event(&self, event: &Event<'_>) {
+        if event.kind() == EventKind::Miss(MissReason::Refresh) {
+            let act = self.0.lock().unwrap().take();
+            act.into_iter().for_each(|act| act());
+        }
+    }
+}
+
+/// What is left of three values that are set while another process invalidates them.
+fn invalidated_between(
+    front: fn(FarLevel) -> FarLevel,
+    invalidate: fn(&Values),
+    without: Option<Protection>,
+) -> (Vec<bool>, Vec<Option<i32>>) {
+    let store = store();
+    let there = process(&store);
+    // Versions that are there before are what the naive order would take for those of the values.
+    there.set_many([("a", &0), ("b", &0), ("c", &0)], &Keep::new().tags(["tag"])).unwrap();
+    let act: Box<dyn FnOnce() + Send> = Box::new({
+        let there = there.clone();
+        move || invalidate(&there)
+    });
+    let between = Between(Mutex::new(Some(act)));
+    let here = process_with(&store, front, |builder| match without {
+        Some(protection) => builder.observer(between).without(protection),
+        None => builder.observer(between),
+    });
+    let old = [("a", &1), ("b", &1), ("c", &1)];
+    let kept = here.set_many(old, &Keep::new().tags(["tag"])).unwrap();
+    (kept, there.get_many(["a", "b", "c"]).unwrap())
+}
+
+const INVALIDATIONS: [fn(&Values); 3] = [
+    |there| drop(there.delete_many(["a", "b", "c"]).unwrap()),
+    |there| drop(there.cache.invalidate_tags(["tag"]).unwrap()),
+    |there| drop(there.clear().unwrap()),
+];
+
+#[test]
+fn i1_what_is_invalidated_while_it_is_set_is_not_served_afterwards() {
+    for front in FRONTS {
+        for invalidate in INVALIDATIONS {
+            let (_, got) = invalidated_between(front, invalidate, None);
+            assert_eq!(got, [None; 3]);
+        }
+    }
+}
+
+#[test]
+fn i1_without_the_versions_of_the_read_point_it_would_be() {
+    let naive = Some(Protection::VersionsAtReadPoint);
+    for invalidate in INVALIDATIONS {
+        let (kept, got) = invalidated_between(FRONTS[0], invalidate, naive);
+        assert_eq!((kept, got), (vec![true; 3], vec![Some(1); 3]));
+    }
+    // The fences vouch for tags, which nobody has read before.
+    let (_, got) = invalidated_between(FRONTS[0], INVALIDATIONS[1], Some(Protection::LateFences));
+    assert_eq!(got, [Some(1); 3]);
+}
+
+#[test]
+fn what_is_set_after_an_invalidation_is_served() {
+    for front in FRONTS {
+        for invalidate in INVALIDATIONS {
+            let store = store();
+            let here = process_with(&store, front, |builder| builder);
+            let there = process_with(&store, front, |builder| builder);
+            let set = |to: i32| {
+                let values = [("a", &to), ("b", &to), ("c", &to)];
+                here.set_many(values, &Keep::new().tags(["tag"])).unwrap()
+            };
+            assert_eq!(set(1), [true; 3]);
+            for by in [&here, &there] {
+                invalidate(by);
+                assert_eq!(set(2), [true; 3]);
+                assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(2); 3]);
+                assert_eq!(here.get_many(["a", "b", "c"]).unwrap(), [Some(2); 3]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_last_of_several_under_one_key_is_kept() {
+    let store = store();
+    let (here, there) = (process(&store), process(&store));
+    let values = [("a", &1), ("b", &2), ("a", &3), ("a", &4), ("b", &5)];
+    assert_eq!(here.set_many(values, &Keep::new()).unwrap(), [true; 5]);
+    assert_eq!(there.get_many(["a", "b"]).unwrap(), [Some(4), Some(5)]);
+    let done = there.delete_many(["a", "b", "a", "c"]).unwrap();
+    use Deletion::{Absent, Removed};
+    assert_eq!(done, [Removed, Removed, Absent, Absent]);
+    assert_eq!(here.get_many::<i32, _>(["a", "b"]).unwrap(), [None; 2]);
+}
+
+#[test]
+fn what_is_before_an_unusable_value_is_set() {
+    let store = store();
+    let (here, there) = (process(&store), process(&store));
+    let unusable = [Some(None), Some(Some(2))];
+    let values = [("a", &unusable[1]), ("b", &unusable[0]), ("c", &unusable[1])];
+    let error = here.set_many(values, &Keep::new()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Value);
+    let got = there.get_many::<Option<Option<i32>>, _>(["a", "b", "c"]).unwrap();
+    assert_eq!(got, [Some(Some(Some(2))), None, None]);
+    let error = here.set_many([("d", &1)], &Keep::new().tags([""])).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Tag);
+    assert_eq!(here.set_many([("d", &1); 0], &Keep::new().tags([""])).unwrap(), []);
+}
+
+#[test]
+fn an_observer_that_panics_leaves_no_lease_and_no_flight_behind() {
+    let store = store();
+    let panics = Between(Mutex::new(Some(Box::new(|| std::panic::panic_any("observing")))));
+    let here = process_with(&store, FRONTS[0], |builder| builder.observer(panics));
+    let set = || here.set_many([("a", &1), ("b", &2), ("c", &3)], &Keep::new());
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(set)).is_err());
+    assert_eq!((here.cache.health().leases, here.cache.stats().flights), (0, 0));
+    assert_eq!(set().unwrap(), [true; 3]);
+}
+
+#[test]
+fn a_lease_that_another_process_takes_meanwhile_is_not_stored_over() {
+    let store = store();
+    let there = process(&store);
+    let recorder = Recorder::new();
+    let act: Box<dyn FnOnce() + Send> = Box::new({
+        let there = there.clone();
+        move || drop(there.set("b", &9).unwrap())
+    });
+    let both = Both(Between(Mutex::new(Some(act))), recorder.clone());
+    let here = process_with(&store, FRONTS[0], |builder| builder.observer(both));
+    let kept = here.set_many([("a", &1), ("b", &2), ("c", &3)], &Keep::new()).unwrap();
+    assert_eq!(kept, [true, false, true]);
+    assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), Some(9), Some(3)]);
+    let refused = EventKind::Refused(RefusalReason::Superseded);
+    let refused: Vec<FragmentKey> = recorder
+        .events()
+        .into_iter()
+        .filter(|event| event.kind == refused)
+        .filter_map(|event| event.key)
+        .collect();
+    assert_eq!(refused, [here.key("b")]);
+}
+
+#[derive(Debug)]
+struct Both(Between, Recorder);
+
+impl Observer for Both {
+    fn on_event(&self, event: &Event<'_>) {
+        self.1.on_event(event);
+        self.0.on_event(event);
+    }
+}
+
+/// As one after the other: a fragment around one that was deleted before it is not there any more.
+#[test]
+fn what_is_around_a_fragment_goes_with_it() {
+    use crate::{Fragment, fragment_key};
+    for front in FRONTS {
+        let done = [false, true].map(|at_once| {
+            let store = store();
+            let cache = process_with(&store, front, |builder| builder).cache;
+            let (card, page) = (fragment_key!("card"), fragment_key!("page"));
+            let body = || cache.render(&Fragment::new(card.clone()), || "card").unwrap();
+            cache.render(&Fragment::new(page.clone()), body).unwrap();
+            match at_once {
+                true => cache.delete_many([&card, &page]).unwrap(),
+                false => vec![cache.delete(&card).unwrap(), cache.delete(&page).unwrap()],
+            }
+        });
+        assert_eq!(done, [[Deletion::Removed, Deletion::Absent]; 2]);
+    }
+}
+
+#[test]
+fn a_fragment_depends_on_all_values_that_are_set_in_it() {
+    let store = store();
+    let (here, there) = (process(&store), process(&store));
+    let page = crate::Fragment::new(crate::fragment_key!("page"));
+    let body = || here.set_many([("a", &1), ("b", &2)], &Keep::new()).map(|_| "page").unwrap();
+    here.cache.render(&page, body).unwrap();
+    assert_eq!(&*there.cache.render(&page, || "again").unwrap(), "page");
+    there.delete_many(["b"]).unwrap();
+    assert_eq!(&*there.cache.render(&page, || "again").unwrap(), "again");
+}
