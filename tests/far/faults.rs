@@ -169,9 +169,39 @@ fn plain(server: &RedisServer) -> redis::Connection {
     redis::Client::open(server.url()).unwrap().get_connection().unwrap()
 }
 
-#[test]
-fn i3_a_server_that_is_down_at_the_start() {
-    let mut server = RedisServer::start(Flavour::Redis);
+/// Each fault by both servers.
+macro_rules! on_each_server {
+    ($($name:ident: $fault:ident;)*) => {
+        mod redis {
+            $(#[test]
+            fn $name() {
+                super::$fault(super::Flavour::Redis);
+            })*
+        }
+
+        mod valkey {
+            $(#[test]
+            fn $name() {
+                super::$fault(super::Flavour::Valkey);
+            })*
+        }
+    };
+}
+
+on_each_server! {
+    i3_a_server_that_is_down_at_the_start: a_server_that_is_down_at_the_start;
+    i3_a_server_that_is_killed_and_comes_back: a_server_that_is_killed_and_comes_back;
+    i3_a_server_that_is_stopped_in_its_tracks: a_server_that_is_stopped_in_its_tracks;
+    i3_a_server_that_does_not_know_the_password: a_server_that_does_not_know_the_password;
+    i3_a_server_that_is_a_replica: a_server_that_is_a_replica;
+    i3_a_server_that_is_full_and_keeps_what_it_has: a_server_that_is_full_and_keeps_what_it_has;
+    i3_a_server_that_is_full_and_evicts: a_server_that_is_full_and_evicts;
+    i3_keys_that_hold_another_type: keys_that_hold_another_type;
+    i3_a_server_that_is_flushed: a_server_that_is_flushed;
+}
+
+fn a_server_that_is_down_at_the_start(flavour: Flavour) {
+    let mut server = RedisServer::start(flavour);
     server.kill();
     let site = Site::new(&server.url());
     let times = site.under_load(|| {
@@ -181,13 +211,12 @@ fn i3_a_server_that_is_down_at_the_start() {
         site.until_well();
         site.pages(500);
     });
-    times.assert_held_up(1, "down at the start");
+    times.assert_held_up(1, &format!("down at the start, {flavour:?}"));
     site.assert_well();
 }
 
-#[test]
-fn i3_a_server_that_is_killed_and_comes_back() {
-    let mut server = RedisServer::start(Flavour::Redis);
+fn a_server_that_is_killed_and_comes_back(flavour: Flavour) {
+    let mut server = RedisServer::start(flavour);
     let site = Site::new(&server.url());
     let times = site.under_load(|| {
         for _ in 0..3 {
@@ -200,13 +229,12 @@ fn i3_a_server_that_is_killed_and_comes_back() {
         }
         site.pages(200);
     });
-    times.assert_held_up(3, "killed");
+    times.assert_held_up(3, &format!("killed, {flavour:?}"));
     site.assert_well();
 }
 
-#[test]
-fn i3_a_server_that_is_stopped_in_its_tracks() {
-    let server = RedisServer::start(Flavour::Redis);
+fn a_server_that_is_stopped_in_its_tracks(flavour: Flavour) {
+    let server = RedisServer::start(flavour);
     let site = Site::new(&server.url());
     let times = site.under_load(|| {
         for _ in 0..3 {
@@ -219,36 +247,33 @@ fn i3_a_server_that_is_stopped_in_its_tracks() {
         }
         site.pages(200);
     });
-    times.assert_held_up(3, "stopped");
+    times.assert_held_up(3, &format!("stopped, {flavour:?}"));
     site.assert_well();
 }
 
-#[test]
-fn i3_a_server_that_does_not_know_the_password() {
-    let server = Setup::new(Flavour::Redis).password("secret").start();
+fn a_server_that_does_not_know_the_password(flavour: Flavour) {
+    let server = Setup::new(flavour).password("secret").start();
     let site = Site::new(&format!("redis://:hunter2@127.0.0.1:{}", server.port()));
     let times = site.under_load(|| site.pages(1000));
-    times.assert_held_up(1, "wrong password");
+    times.assert_held_up(1, &format!("wrong password, {flavour:?}"));
     site.assert_true(&site.cache);
     let health = site.cache.health();
     assert!(health.faults > 0 && health.pending_invalidations > 0, "{health:?}");
     assert!(!format!("{health:?} {:?}", site.cache).contains("hunter2"));
 }
 
-#[test]
-fn i3_a_server_that_is_a_replica() {
-    let master = RedisServer::start(Flavour::Redis);
-    let replica = Setup::new(Flavour::Redis).replica_of(&master).start();
+fn a_server_that_is_a_replica(flavour: Flavour) {
+    let master = RedisServer::start(flavour);
+    let replica = Setup::new(flavour).replica_of(&master).start();
     let site = Site::new(&replica.url());
     let times = site.under_load(|| site.pages(1000));
-    times.assert_held_up(1, "a replica");
+    times.assert_held_up(1, &format!("a replica, {flavour:?}"));
     site.assert_true(&site.cache);
     assert!(site.cache.health().pending_invalidations > 0);
 }
 
-#[test]
-fn i3_a_server_that_is_full_and_keeps_what_it_has() {
-    let server = Setup::new(Flavour::Redis).maxmemory("100mb", "noeviction").start();
+fn a_server_that_is_full_and_keeps_what_it_has(flavour: Flavour) {
+    let server = Setup::new(flavour).maxmemory("100mb", "noeviction").start();
     let (site, mut beside) = (Site::new(&server.url()), plain(&server));
     let mut limit = |bytes: &str| {
         redis::cmd("CONFIG").arg(&["SET", "maxmemory", bytes]).exec(&mut beside).unwrap();
@@ -262,13 +287,12 @@ fn i3_a_server_that_is_full_and_keeps_what_it_has() {
         site.until_well();
         site.pages(200);
     });
-    times.assert_held_up(0, "full");
+    times.assert_held_up(0, &format!("full, {flavour:?}"));
     site.assert_well();
 }
 
-#[test]
-fn i3_a_server_that_is_full_and_evicts() {
-    let server = Setup::new(Flavour::Redis).maxmemory("100mb", "allkeys-lru").start();
+fn a_server_that_is_full_and_evicts(flavour: Flavour) {
+    let server = Setup::new(flavour).maxmemory("100mb", "allkeys-lru").start();
     let (site, mut beside) = (Site::new(&server.url()), plain(&server));
     let mut junk = plain(&server);
     let used: String = redis::cmd("INFO").arg("memory").query(&mut beside).unwrap();
@@ -293,15 +317,14 @@ fn i3_a_server_that_is_full_and_evicts() {
         });
         site.pages(200);
     });
-    times.assert_held_up(0, "evicting");
+    times.assert_held_up(0, &format!("evicting, {flavour:?}"));
     let set = &["SET", "maxmemory", "0"];
     redis::cmd("CONFIG").arg(set).exec(&mut beside).unwrap();
     site.assert_well();
 }
 
-#[test]
-fn i3_keys_that_hold_another_type() {
-    let server = RedisServer::start(Flavour::Redis);
+fn keys_that_hold_another_type(flavour: Flavour) {
+    let server = RedisServer::start(flavour);
     let (site, mut beside) = (Site::new(&server.url()), plain(&server));
     let times = site.under_load(|| {
         for _ in 0..3 {
@@ -316,13 +339,12 @@ fn i3_keys_that_hold_another_type() {
         }
         site.pages(500);
     });
-    times.assert_held_up(0, "another type");
+    times.assert_held_up(0, &format!("another type, {flavour:?}"));
     site.assert_well();
 }
 
-#[test]
-fn i3_a_server_that_is_flushed() {
-    let server = RedisServer::start(Flavour::Redis);
+fn a_server_that_is_flushed(flavour: Flavour) {
+    let server = RedisServer::start(flavour);
     let (site, mut beside) = (Site::new(&server.url()), plain(&server));
     let times = site.under_load(|| {
         for _ in 0..10 {
@@ -331,6 +353,6 @@ fn i3_a_server_that_is_flushed() {
         }
         site.pages(200);
     });
-    times.assert_held_up(0, "flushed");
+    times.assert_held_up(0, &format!("flushed, {flavour:?}"));
     site.assert_well();
 }

@@ -65,96 +65,106 @@ fn a_stopped_server_costs_the_deadline_once_and_comes_back() {
 
 #[test]
 fn a_late_answer_is_never_anothers() {
-    let server = RedisServer::start(Flavour::Redis);
-    let store = hasty(server.url());
-    connected(&store);
-    let keys: Vec<_> = (0..8).map(|n| format!("key:{n}")).collect();
-    keys.iter().for_each(|key| set(&store, key, key.as_bytes()));
-    for round in 0..10 {
-        read(&store, &keys[round % keys.len()]);
-        server.stop();
-        std::thread::scope(|scope| {
-            for key in &keys {
-                scope.spawn(|| get(&store, key).unwrap_err());
-            }
-        });
-        server.cont();
-        // From here on every answer is its own key's.
-        let mut answered = 0;
-        eventually("forty answers", || {
-            for key in keys.iter().rev() {
-                if let Ok(value) = get(&store, key) {
-                    assert_eq!(value.unwrap(), key.as_bytes());
-                    answered += 1;
+    for flavour in Flavour::ALL {
+        let server = RedisServer::start(flavour);
+        let store = hasty(server.url());
+        connected(&store);
+        let keys: Vec<_> = (0..8).map(|n| format!("key:{n}")).collect();
+        keys.iter().for_each(|key| set(&store, key, key.as_bytes()));
+        for round in 0..10 {
+            read(&store, &keys[round % keys.len()]);
+            server.stop();
+            std::thread::scope(|scope| {
+                for key in &keys {
+                    scope.spawn(|| get(&store, key).unwrap_err());
                 }
-            }
-            answered >= 40
-        });
+            });
+            server.cont();
+            // From here on every answer is its own key's.
+            let mut answered = 0;
+            eventually("forty answers", || {
+                for key in keys.iter().rev() {
+                    if let Ok(value) = get(&store, key) {
+                        assert_eq!(value.unwrap(), key.as_bytes());
+                        answered += 1;
+                    }
+                }
+                answered >= 40
+            });
+        }
     }
 }
 
 #[test]
 fn a_write_that_was_given_up_does_not_land_after_a_later_one() {
-    let server = RedisServer::start(Flavour::Redis);
-    let store = hasty(server.url());
-    connected(&store);
-    for round in 0..10 {
-        read(&store, "a");
-        server.stop();
-        assert!(store.set("a", b"old", LONG).is_err());
-        server.cont();
-        let new = format!("new {round}");
-        set(&store, "a", new.as_bytes());
-        let mut reads = 0;
-        eventually("twenty reads", || {
-            if let Ok(value) = get(&store, "a") {
-                assert_eq!(value.unwrap(), new.as_bytes());
-                reads += 1;
-            }
-            reads >= 20
-        });
+    for flavour in Flavour::ALL {
+        let server = RedisServer::start(flavour);
+        let store = hasty(server.url());
+        connected(&store);
+        for round in 0..10 {
+            read(&store, "a");
+            server.stop();
+            assert!(store.set("a", b"old", LONG).is_err());
+            server.cont();
+            let new = format!("new {round}");
+            set(&store, "a", new.as_bytes());
+            let mut reads = 0;
+            eventually("twenty reads", || {
+                if let Ok(value) = get(&store, "a") {
+                    assert_eq!(value.unwrap(), new.as_bytes());
+                    reads += 1;
+                }
+                reads >= 20
+            });
+        }
     }
 }
 
 #[test]
 fn a_server_that_is_not_there_at_first_is_found_later() {
-    let mut server = RedisServer::start(Flavour::Redis);
-    server.kill();
-    let store = hasty(server.url());
-    for _ in 0..3 {
-        assert_eq!(fails_in_time(&store), Fault::Unreachable);
+    for flavour in Flavour::ALL {
+        let mut server = RedisServer::start(flavour);
+        server.kill();
+        let store = hasty(server.url());
+        for _ in 0..3 {
+            assert_eq!(fails_in_time(&store), Fault::Unreachable);
+        }
+        server.restart();
+        assert_eq!(read(&store, "a"), None);
     }
-    server.restart();
-    assert_eq!(read(&store, "a"), None);
 }
 
 #[test]
 fn a_restart_and_a_killed_connection_are_survived() {
-    let mut server = RedisServer::start(Flavour::Valkey);
-    let store = hasty(server.url());
-    set(&store, "a", b"x");
-    server.kill();
-    eventually("the fault is seen", || get(&store, "a").is_err());
-    fails_in_time(&store);
-    server.restart();
-    assert_eq!(read(&store, "a"), None);
+    for flavour in Flavour::ALL {
+        let mut server = RedisServer::start(flavour);
+        let store = hasty(server.url());
+        set(&store, "a", b"x");
+        server.kill();
+        eventually("the fault is seen", || get(&store, "a").is_err());
+        fails_in_time(&store);
+        server.restart();
+        assert_eq!(read(&store, "a"), None);
 
-    let reconnects = gauge(&store, "reconnects");
-    let mut kill = redis::cmd("CLIENT");
-    let _: i64 = kill.arg("KILL").arg("TYPE").arg("normal").query(&mut plain(&server)).unwrap();
-    eventually("it connects anew", || gauge(&store, "reconnects") > reconnects);
-    read(&store, "a");
+        let reconnects = gauge(&store, "reconnects");
+        let mut kill = redis::cmd("CLIENT");
+        let _: i64 = kill.arg("KILL").arg("TYPE").arg("normal").query(&mut plain(&server)).unwrap();
+        eventually("it connects anew", || gauge(&store, "reconnects") > reconnects);
+        read(&store, "a");
+    }
 }
 
 #[test]
 fn a_connection_that_hung_up_while_idle_is_renewed_before_anyone_calls() {
-    let server = RedisServer::start(Flavour::Redis);
-    let store = open(&server);
-    store.set("a", b"x", LONG).unwrap();
-    let mut kill = redis::cmd("CLIENT");
-    let _: i64 = kill.arg("KILL").arg("TYPE").arg("normal").query(&mut plain(&server)).unwrap();
-    eventually("it connects anew", || gauge(&store, "reconnects") == 1);
-    assert_eq!(get(&store, "a").unwrap().unwrap(), b"x");
+    for flavour in Flavour::ALL {
+        let server = RedisServer::start(flavour);
+        let store = open(&server);
+        store.set("a", b"x", LONG).unwrap();
+        let mut kill = redis::cmd("CLIENT");
+        let _: i64 = kill.arg("KILL").arg("TYPE").arg("normal").query(&mut plain(&server)).unwrap();
+        eventually("it connects anew", || gauge(&store, "reconnects") == 1);
+        assert_eq!(get(&store, "a").unwrap().unwrap(), b"x");
+    }
 }
 
 #[test]

@@ -31,9 +31,11 @@ fn passwords_are_checked() {
 
 #[test]
 fn a_password_that_the_server_does_not_want_is_refused_too() {
-    let server = RedisServer::start(Flavour::Redis);
-    let store = patient(server.url()).password("hunter2").open().unwrap();
-    refused_for(&store, "does not know this user, or the password is another");
+    for flavour in Flavour::ALL {
+        let server = RedisServer::start(flavour);
+        let store = patient(server.url()).password("hunter2").open().unwrap();
+        refused_for(&store, "does not know this user, or the password is another");
+    }
 }
 
 #[test]
@@ -63,21 +65,24 @@ fn replicas_are_not_asked() {
 
 #[test]
 fn a_master_that_becomes_a_replica_takes_no_more_writes() {
-    let master = RedisServer::start(Flavour::Redis);
-    let server = RedisServer::start(Flavour::Redis);
-    let store = open(&server);
-    store.set("a", b"x", LONG).unwrap();
-    let port = master.port().to_string();
-    let _: () =
-        redis::cmd("REPLICAOF").arg("127.0.0.1").arg(&port).query(&mut plain(&server)).unwrap();
-    assert_eq!(fault(store.set("a", b"y", LONG)).0, Fault::Refused);
-    // Neither is it read: the connection that a write was refused on is of no use.
-    eventually(
-        "reads are refused",
-        || matches!(get(&store, "a"), Err(e) if e.fault() == Fault::Refused),
-    );
-    let _: () = redis::cmd("REPLICAOF").arg("NO").arg("ONE").query(&mut plain(&server)).unwrap();
-    eventually("writes are taken again", || store.set("a", b"z", LONG).is_ok());
+    for flavour in Flavour::ALL {
+        let master = RedisServer::start(flavour);
+        let server = RedisServer::start(flavour);
+        let store = open(&server);
+        store.set("a", b"x", LONG).unwrap();
+        let port = master.port().to_string();
+        let _: () =
+            redis::cmd("REPLICAOF").arg("127.0.0.1").arg(&port).query(&mut plain(&server)).unwrap();
+        assert_eq!(fault(store.set("a", b"y", LONG)).0, Fault::Refused);
+        // Neither is it read: the connection that a write was refused on is of no use.
+        eventually(
+            "reads are refused",
+            || matches!(get(&store, "a"), Err(e) if e.fault() == Fault::Refused),
+        );
+        let _: () =
+            redis::cmd("REPLICAOF").arg("NO").arg("ONE").query(&mut plain(&server)).unwrap();
+        eventually("writes are taken again", || store.set("a", b"z", LONG).is_ok());
+    }
 }
 
 #[test]
@@ -101,12 +106,14 @@ fn a_full_server_refuses_writes_and_still_reads() {
 
 #[test]
 fn a_server_that_evicts_takes_all_writes() {
-    let server = Setup::new(Flavour::Redis).maxmemory("3mb", "allkeys-lru").start();
-    let store = open(&server);
-    let value = vec![1; 50_000];
-    for n in 0..200 {
-        store.set(&format!("key:{n}"), &value, LONG).unwrap();
+    for flavour in Flavour::ALL {
+        let server = Setup::new(flavour).maxmemory("3mb", "allkeys-lru").start();
+        let store = open(&server);
+        let value = vec![1; 50_000];
+        for n in 0..200 {
+            store.set(&format!("key:{n}"), &value, LONG).unwrap();
+        }
+        assert_eq!(get(&store, "key:0").unwrap(), None);
+        assert_eq!(get(&store, "key:199").unwrap().unwrap(), value);
     }
-    assert_eq!(get(&store, "key:0").unwrap(), None);
-    assert_eq!(get(&store, "key:199").unwrap().unwrap(), value);
 }

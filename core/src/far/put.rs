@@ -172,6 +172,9 @@ impl Far {
             }
         }
         self.check_unlisted(&put.labels, rendered.evidence)?;
+        // The fragment's own labels first: they are the better reason for a miss.
+        let own = self.own(rendered.labels);
+        put.versions.sort_unstable_by_key(|&(label, _)| (!own.contains(&label), label));
         put.variants = listed_first(rendered.fill.lease.variant, read.variants.as_deref());
         put.record = self.record(rendered, &put.versions)?;
         Ok(())

@@ -34,6 +34,9 @@ pub(super) fn process_with(
     with(builder).build().unwrap().values()
 }
 
+/// What the keepers of two processes ask meanwhile, once a second each.
+const KEEPERS: u64 = 12;
+
 /// Waits until the store was told of everything.
 pub(super) fn told(values: &Values) {
     let begun = crate::clock::instant();
@@ -50,7 +53,6 @@ fn several_values_take_a_known_number_of_round_trips() {
     let trips = |run: &dyn Fn()| {
         store.reset_counts();
         run();
-        // The keeper asks on its own, once a second.
         store.round_trips()
     };
     for count in [1, 100, 128] {
@@ -78,8 +80,9 @@ fn several_values_take_a_known_number_of_round_trips() {
         keys.iter().for_each(|key| _ = batch.delete(&there.key(key)));
         let batch = trips(&|| assert!(batch.clone().apply().is_ok()));
         let found = [first, again, get, delete, absent, batch];
-        let most = [8, 6, 4, 5, 5, 2];
-        assert!(found.iter().zip(most).all(|(found, most)| *found <= most), "{count}: {found:?}");
+        let most = [7, 4, 1, 4, 4, 1];
+        let is_known = |(found, most): (&u64, u64)| *found <= most + KEEPERS;
+        assert!(found.iter().zip(most).all(is_known), "{count}: {found:?}");
     }
     let keys: Vec<u32> = (0..2560).collect();
     let set = trips(&|| {
@@ -87,7 +90,10 @@ fn several_values_take_a_known_number_of_round_trips() {
         assert!(here.set_many(pairs, &Keep::new()).unwrap().iter().all(|&kept| kept));
     });
     let delete = trips(&|| drop(here.delete_many(&keys).unwrap()));
-    assert!(set <= 10 * 6 + 3 && delete <= 20 * 4 + 3, "{set} to set, {delete} to delete");
+    assert!(
+        set <= 10 * 6 + KEEPERS && delete <= 20 * 4 + KEEPERS,
+        "{set} to set, {delete} to delete"
+    );
 }
 
 #[test]
@@ -98,8 +104,8 @@ fn large_values_go_some_at_a_time() {
     let pairs = (0..12).map(|key| (key, &large));
     store.reset_counts();
     assert_eq!(values.set_many(pairs, &Keep::new()).unwrap(), [true; 12]);
-    // Two bytes each where MessagePack writes a list of numbers would not fit four times.
-    assert!((4 * 3..=12 * 6 + 3).contains(&store.round_trips()), "{}", store.round_trips());
+    // Three of them are a megabyte.
+    assert!((4 * 3..=4 * 6 + KEEPERS).contains(&store.round_trips()), "{}", store.round_trips());
     assert_eq!(process(&store).get::<Vec<u8>>(11).unwrap(), Some(large));
 }
 
@@ -115,7 +121,7 @@ impl std::fmt::Debug for Between {
 
 impl Observer for Between {
     fn on_event(&self, event: &Event<'_>) {
-        if event.kind() == EventKind::Miss(MissReason::Refresh) {
+        if event.kind == EventKind::Miss(MissReason::Refresh) {
             let act = self.0.lock().unwrap().take();
             act.into_iter().for_each(|act| act());
         }
@@ -148,8 +154,8 @@ fn invalidated_between(
 
 const INVALIDATIONS: [fn(&Values); 3] = [
     |there| drop(there.delete_many(["a", "b", "c"]).unwrap()),
-    |there| drop(there.cache.invalidate_tags(["tag"]).unwrap()),
-    |there| drop(there.clear().unwrap()),
+    |there| _ = there.cache.invalidate_tags(["tag"]).unwrap(),
+    |there| _ = there.clear().unwrap(),
 ];
 
 #[test]
@@ -242,7 +248,7 @@ fn a_lease_that_another_process_takes_meanwhile_is_not_stored_over() {
     let recorder = Recorder::new();
     let act: Box<dyn FnOnce() + Send> = Box::new({
         let there = there.clone();
-        move || drop(there.set("b", &9).unwrap())
+        move || _ = there.set("b", &9).unwrap()
     });
     let both = Both(Between(Mutex::new(Some(act))), recorder.clone());
     let here = process_with(&store, FRONTS[0], |builder| builder.observer(both));
