@@ -1,5 +1,7 @@
 //! Plain values in memory.
 
+use std::sync::{Arc, Mutex};
+
 use fragcache::config::Config;
 use fragcache::store::Fault;
 use fragcache::testing::{FaultyStore, MemoryStore};
@@ -99,26 +101,31 @@ fn flaky() -> (Stage, Flaky) {
     (Stage::with(|builder| builder.far(far)), store)
 }
 
-/// The keys, each after the store was told whether to refuse it.
-fn refusing<'s>(store: &'s Flaky, refused: &'s str) -> impl Iterator<Item = &'static str> + 's {
-    ["a", refused_name(refused), "b"].into_iter().inspect(move |key| match *key == refused {
-        true => store.fail_writes(Fault::Refused),
-        false => store.heal(),
-    })
-}
-
-fn refused_name(name: &str) -> &'static str {
-    if name == "stuck" { "stuck" } else { "broken" }
+/// Refuses to take the version of this key's label from now on: what deleting it writes last.
+fn refuse(store: &Flaky, stage: &Stage, key: &str) {
+    let values = stage.cache().values();
+    let written = Arc::new(Mutex::new(String::new()));
+    store.fail_keys(Fault::Refused, {
+        let written = Arc::clone(&written);
+        move |key| {
+            key.clone_into(&mut written.lock().unwrap());
+            false
+        }
+    });
+    values.set(key, &2).unwrap();
+    values.delete(key).unwrap();
+    let label = written.lock().unwrap().clone();
+    values.set(key, &2).unwrap();
+    store.fail_keys(Fault::Refused, move |key| key == label);
 }
 
 fn stops_at_the_first() -> Stage {
     let (stage, store) = flaky();
     stage.says("cache.delete_many", move |stage, _| -> Told {
+        refuse(&store, stage, "stuck");
         let values = stage.cache().values();
         let keys = || ["a", "stuck", "b"];
-        let reports = values.delete_each(refusing(&store, "stuck"));
-        let told = keys().into_iter().zip(reports);
-        for (key, done) in told {
+        for (key, done) in keys().into_iter().zip(values.delete_each(keys())) {
             if done.unwrap() == Deletion::Pending {
                 store.heal();
                 return Err(format!("the store was not told of {key}"));
@@ -139,9 +146,11 @@ fn goes_on_at_broken() -> Stage {
 fn reporting(refused: &'static str) -> Stage {
     let (stage, store) = flaky();
     stage.says("cache.delete_many", move |stage, _| {
-        let done = stage.cache().values().delete_many(refusing(&store, refused)).unwrap();
+        refuse(&store, stage, refused);
+        let keys = ["a", refused, "b"];
+        let done = stage.cache().values().delete_many(keys).unwrap();
         store.heal();
-        let reports = ["a", refused, "b"].into_iter().zip(done);
+        let reports = keys.into_iter().zip(done);
         let gone = reports.filter(|(_, done)| *done != Deletion::Pending).map(|(key, _)| key);
         Ok(gone.collect::<Json>())
     })

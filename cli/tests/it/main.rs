@@ -9,6 +9,7 @@
 )]
 
 mod commands;
+mod documented;
 mod fleet;
 mod help;
 mod place;

@@ -31,7 +31,7 @@ pub(super) struct Waiting {
     /// Leases to be given back.
     pub(super) released: Vec<(String, Token)>,
     /// Leases that become the mark of what cannot be shared.
-    pub(super) unshared: Vec<String>,
+    pub(super) unshared: Vec<(String, Token)>,
     /// Records to be given a new life.
     pub(super) touched: Vec<(String, Duration)>,
     /// Labels to be told once more.
@@ -43,8 +43,8 @@ impl Errands {
         self.add(|state| bounded(&mut state.waiting.released, (lease, token)));
     }
 
-    pub(super) fn mark_unshared(&self, lease: String) {
-        self.add(|state| bounded(&mut state.waiting.unshared, lease));
+    pub(super) fn mark_unshared(&self, lease: String, token: Token) {
+        self.add(|state| bounded(&mut state.waiting.unshared, (lease, token)));
     }
 
     pub(super) fn touch(&self, keys: impl Iterator<Item = (String, Duration)>) {

@@ -247,7 +247,7 @@ impl Far {
     /// As [`give_up`](Self::give_up), where others had better not wait for the next to try.
     pub(crate) fn give_up_unshared(&self, fill: Fill) {
         self.leases.forget(&fill.lease.key);
-        self.errands.mark_unshared(fill.lease.key);
+        self.errands.mark_unshared(fill.lease.key, fill.lease.token);
     }
 
     fn draw(&self) -> Result<[u8; 24], Away> {

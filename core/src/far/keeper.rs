@@ -188,15 +188,17 @@ impl Far {
     fn return_leases(
         &self,
         released: &[(String, Token)],
-        unshared: &[String],
+        unshared: &[(String, Token)],
     ) -> Result<(), StoreError> {
-        let mut operations = Vec::with_capacity(released.len() + unshared.len());
+        let mut operations = Vec::with_capacity(released.len() + 2 * unshared.len());
         operations.extend(
             released
                 .iter()
+                .chain(unshared)
                 .map(|(key, token)| Operation::CompareAndDelete { key, expected: token }),
         );
-        operations.extend(unshared.iter().map(|key| Operation::Set {
+        // Not in the place of who has taken the lease since, by force.
+        operations.extend(unshared.iter().map(|(key, _)| Operation::Add {
             key,
             value: UNSHARED,
             ttl: UNSHARED_FOR,

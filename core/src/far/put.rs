@@ -95,6 +95,14 @@ impl Far {
             let written = self.together(puts, |puts| self.write(puts));
             written.into_iter().map(|written| written.map_err(NotStored::Away)).collect()
         });
+        let mut renewed = Vec::new();
+        for put in puts.iter().flatten().filter(|_| fastrand::u32(..RENEW_EVERY) == 0) {
+            renewed.extend_from_slice(&put.labels);
+        }
+        if !renewed.is_empty() {
+            let keys = self.version_keys(&set(renewed.into_iter()));
+            self.errands.touch(keys.into_iter().map(|key| (key, self.version_life())));
+        }
         puts.into_iter().map(|put| put.map(|put| self.stored(put))).collect()
     }
 
@@ -233,10 +241,6 @@ impl Far {
         let own = self.own(rendered.labels);
         let others = labels.iter().copied().filter(|label| !own.contains(label));
         self.hints.note(rendered.fill.lease.id.key, others);
-        if fastrand::u32(..RENEW_EVERY) == 0 {
-            let keys = self.version_keys(&labels);
-            self.errands.touch(keys.into_iter().map(|key| (key, self.version_life())));
-        }
         let verified = rendered.fill.verified.min(rendered.evidence.verified);
         Proof::new(put.versions, self.moment(), verified)
     }
