@@ -97,7 +97,7 @@ impl<'a> Memo<'a> {
         self.arguments.iter().zip(&self.varies).filter(|(_, varies)| **varies).map(|(one, _)| one)
     }
 
-    /// How the result is kept.
+    /// How the result is kept. An option of another type than it needs is shown where it stands.
     fn kept(&self) -> syn::Result<TokenStream> {
         let options = self.options;
         let mut kept = quote! {
@@ -106,7 +106,7 @@ impl<'a> Memo<'a> {
         match (&options.timeout, &options.expires) {
             (Some(expr), _) => {
                 let timeout = time::timeout(expr)?;
-                kept.extend(quote!(.timeout(#timeout)));
+                kept.extend(quote_spanned!(at(expr)=> .timeout(#timeout)));
             }
             // The result says when it ends.
             (None, Some(_)) => kept.extend(quote!(.never_expires())),
@@ -114,23 +114,23 @@ impl<'a> Memo<'a> {
         }
         if let Some(expr) = &options.stale {
             let window = time::duration("stale", expr)?;
-            kept.extend(quote!(.stale(#window)));
+            kept.extend(quote_spanned!(at(expr)=> .stale(#window)));
         }
         if let Some(expr) = &options.unless {
-            kept.extend(quote!(.unless(#expr)));
+            kept.extend(quote_spanned!(at(expr)=> .unless(#expr)));
         }
         if let Some(expr) = &options.refresh {
-            kept.extend(quote!(.refresh(#expr)));
+            kept.extend(quote_spanned!(at(expr)=> .refresh(#expr)));
         }
         if let Some(expr) = &options.version {
-            kept.extend(quote!(.version(#expr)));
+            kept.extend(quote_spanned!(at(expr)=> .version(#expr)));
         }
         match options.tags.as_ref().map(List::from) {
             Some(List::Each(tags)) => {
                 let tags = tags.elems.iter();
-                kept.extend(quote!(#(.tags([#tags]))*));
+                kept.extend(tags.map(|tag| quote_spanned!(at(tag)=> .tags([#tag]))));
             }
-            Some(List::Whole(tags)) => kept.extend(quote!(.tags(#tags))),
+            Some(List::Whole(tags)) => kept.extend(quote_spanned!(at(tags)=> .tags(#tags))),
             None => {}
         }
         if options.source_check.is_some() {
@@ -404,4 +404,10 @@ fn name(options: &Memoize, function: &Function) -> syn::Result<TokenStream> {
         name = format!("{}::{name}", of.join("::"));
     }
     Ok(quote!(::core::concat!(::core::module_path!(), "::", #name)))
+}
+
+/// Where an option's expression stands, for what is written around it: to lints it is still written by
+/// the attribute.
+pub(crate) fn at(expr: &Expr) -> Span {
+    Span::call_site().located_at(expr.span())
 }

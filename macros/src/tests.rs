@@ -1,6 +1,6 @@
 //! What the attributes refuse, in which words; and that they write what can be parsed again.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{TokenStream, TokenTree};
 
 use crate::{expand, invalidates, memoize};
 
@@ -148,6 +148,42 @@ fn writes_that_cannot_be_waited_for_are_refused() {
     refuses(r#"cache = C, tag = "a""#, write(), "#[invalidates] has no option tag");
     let future = "fn f(a: u32) -> impl Future<Output = u32> { a }";
     refuses(r#"cache = C, tags = ["a"]"#, future, "the function returns before the future");
+}
+
+/// Every word that was written around an expression, with the text that it points at.
+fn pointed_at(written: TokenStream) -> Vec<(String, String)> {
+    let each = |token| match token {
+        TokenTree::Group(group) => pointed_at(group.stream()),
+        TokenTree::Ident(word) => {
+            let text = word.span().source_text().unwrap_or_default();
+            vec![(word.to_string(), text)]
+        }
+        _ => Vec::new(),
+    };
+    written.into_iter().flat_map(each).collect()
+}
+
+#[test]
+fn an_option_of_another_type_is_shown_where_it_stands() {
+    let options = "cache = C, timeout = life(a), stale = window, unless = no(a), refresh = !a, \
+                   version = edition, tags = [kind, format!(\"id:{a}\")]";
+    let function = tokens("fn f(a: bool) -> u32 { 1 }");
+    let pointed = pointed_at(expand(tokens(options), &function, memoize::expand));
+    for (word, text) in [
+        ("timeout", "life(a)"),
+        ("Timeout", "life(a)"),
+        ("stale", "window"),
+        ("unless", "no(a)"),
+        ("refresh", "!a"),
+        ("version", "edition"),
+        ("tags", "kind"),
+        ("tags", "format!(\"id:{a}\")"),
+    ] {
+        let is_there = pointed.contains(&(word.to_owned(), text.to_owned()));
+        assert!(is_there, "{word} does not point at {text}: {pointed:?}");
+    }
+    let whole = pointed_at(expand(tokens("cache = C, tags = all(a)"), &function, memoize::expand));
+    assert!(whole.contains(&("tags".to_owned(), "all(a)".to_owned())), "{whole:?}");
 }
 
 #[test]

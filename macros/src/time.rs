@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::{Error, Expr, ExprLit, Lit};
+
+use crate::memoize::at;
 
 /// A time that is written out.
 enum Literal {
@@ -21,7 +23,7 @@ pub(crate) fn timeout(expr: &Expr) -> syn::Result<TokenStream> {
             let life = written(life);
             quote!(::fragcache::Timeout::After(#life))
         }
-        None => quote!(::fragcache::Timeout::from(#expr)),
+        None => quote_spanned!(at(expr)=> ::fragcache::Timeout::from(#expr)),
     })
 }
 
