@@ -121,12 +121,12 @@ fn fill(place: &Place) {
 
 /// Records of a folder whose time is over.
 fn leave_over(place: &Place, count: u32) {
-    for number in 0..count {
-        let key = format!("fragcache:e:over:{number}");
-        place.store.set(&key, b"x", Duration::from_millis(1)).unwrap();
-    }
-    let last = format!("fragcache:e:over:{}", count - 1);
-    let is_over = || place.store.get_many(&[&last]).unwrap()[0].is_none();
+    let set = |key: &str| place.store.set(key, b"x", Duration::from_millis(1)).unwrap();
+    (0..count).for_each(|number| set(&format!("fragcache:e:over:{number}")));
+    // This one goes by being asked for.
+    let last = "fragcache:e:last";
+    set(last);
+    let is_over = || place.store.get_many(&[last]).unwrap()[0].is_none();
     fragcache_servers::eventually("the records are over", is_over);
 }
 
@@ -197,21 +197,23 @@ fn the_page_shows_what_the_tool_says() {
     let (install, commands): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.words[0] == "cargo");
     assert_eq!(install[0].words.join(" "), "cargo install --path cli");
     assert!(commands.len() > 20, "{commands:?}");
-    let mut place: Option<(&str, TempDir, Place)> = None;
+    let mut place: Option<((&str, bool), TempDir, Place)> = None;
     for one in commands {
         assert_eq!(one.words[0], "fragcache", "{one:?}");
-        // Only switching is one thing after another.
-        place = place.filter(|(heading, ..)| *heading == "mode" && one.heading == "mode");
+        // What deletes and clears begins anew each time.
+        let changes = matches!(one.heading, "delete" | "invalidate, clear");
+        let is_server = one.lines.contains(&"store              redis")
+            || one.words.iter().any(|word| word.starts_with("redis:"));
+        let kind = (one.heading, is_server);
+        place = place.filter(|(before, ..)| *before == kind && !changes);
         let (_, folder, place) = place.get_or_insert_with(|| {
-            let is_on_server = one.words.iter().any(|word| word.starts_with("redis:"));
-            let is_server = is_on_server || one.lines.contains(&"store              redis");
             let place = if is_server { Place::redis() } else { Place::folder() };
             fill(&place);
             let folder = tempfile::tempdir().unwrap();
             let dir = place.address.trim_start_matches("file:").to_owned();
             let settings = format!("type = \"file\"\n[file]\ndir = {dir:?}\n");
             fs::write(folder.path().join("cache.toml"), settings).unwrap();
-            (one.heading, folder, place)
+            (kind, folder, place)
         });
         if one.words[1] == "sweep" {
             leave_over(place, 118);

@@ -70,9 +70,9 @@ impl Values {
     /// given, as if each were [set](Self::set_with) after the one before it. A reader may see some of
     /// them.
     ///
-    /// With a far store they go there together, up to 256 of them or 1 MiB at once: in six round trips
-    /// at most, in one or two more where the store refuses something and each is set by itself. So some
-    /// are taken from the iterator before the first of them is set. A key that comes again begins anew.
+    /// With a far store they go there together, up to 256 of them or 1 MiB at once: in seven
+    /// round trips at most; where the store refuses one of them, each is set by itself. So some are taken
+    /// from the iterator before the first of them is set. A key that comes again begins a new lot.
     ///
     /// # Errors
     ///
