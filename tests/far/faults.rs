@@ -172,14 +172,14 @@ fn plain(server: &RedisServer) -> redis::Connection {
 /// Each fault by both servers.
 macro_rules! on_each_server {
     ($($name:ident: $fault:ident;)*) => {
-        mod redis {
+        mod on_redis {
             $(#[test]
             fn $name() {
                 super::$fault(super::Flavour::Redis);
             })*
         }
 
-        mod valkey {
+        mod on_valkey {
             $(#[test]
             fn $name() {
                 super::$fault(super::Flavour::Valkey);
