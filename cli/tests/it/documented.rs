@@ -148,9 +148,10 @@ fn run(place: &Place, folder: &Path, shown: &Shown) -> Vec<String> {
     let is_refusal = shown.lines.iter().any(|line| line.starts_with("error: "));
     assert_eq!(output.status.code(), Some(i32::from(is_refusal)), "{shown:?}: {out}{err}");
     let mut lines: Vec<String> = out.lines().map(str::to_owned).collect();
-    // A store lists its records in no order.
+    // A store lists its records in no order: by key, then by namespace.
     lines.sort_by_key(|line| {
-        line.contains('\t').then(|| line.split('\t').nth(5).map(str::to_owned))
+        let field = |index| line.split('\t').nth(index).unwrap_or_default().to_owned();
+        (field(5), field(4))
     });
     lines.extend(err.lines().map(str::to_owned));
     lines
@@ -202,8 +203,10 @@ fn the_page_shows_what_the_tool_says() {
         assert_eq!(one.words[0], "fragcache", "{one:?}");
         // What deletes and clears begins anew each time.
         let changes = matches!(one.heading, "delete" | "invalidate, clear");
-        let is_server = one.lines.contains(&"store              redis")
-            || one.words.iter().any(|word| word.starts_with("redis:"));
+        let is_of_folder = |word: &String| {
+            matches!(word.as_str(), "sweep" | "--config") || word.starts_with("file:")
+        };
+        let is_server = !one.words.iter().any(is_of_folder);
         let kind = (one.heading, is_server);
         place = place.filter(|(before, ..)| *before == kind && !changes);
         let (_, folder, place) = place.get_or_insert_with(|| {
