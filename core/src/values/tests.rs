@@ -1,5 +1,7 @@
 //! Plain values: typed, apart from fragments, under the promises of all entries.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
+
 mod alike;
 mod many;
 mod refused;

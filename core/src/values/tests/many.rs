@@ -1,9 +1,9 @@
 //! Several values at a time: the same as one by one, in fewer round trips.
 
-use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::protection::Protection;
+use crate::sync::Mutex;
 use crate::testing::{FaultyStore, MemoryStore, Recorder};
 use crate::{
     Builder, Deletion, ErrorKind, Event, EventKind, FarLevel, FragmentCache, FragmentKey, Keep,
@@ -123,7 +123,7 @@ impl std::fmt::Debug for Between {
 impl Observer for Between {
     fn on_event(&self, event: &Event<'_>) {
         if event.kind == EventKind::Miss(MissReason::Refresh) {
-            let act = self.0.lock().unwrap().take();
+            let act = self.0.lock().take();
             act.into_iter().for_each(|act| act());
         }
     }
