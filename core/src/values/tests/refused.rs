@@ -68,7 +68,7 @@ fn i3_without_the_store_values_are_kept_here_and_deletions_are_told_later() {
         assert_eq!(here.set_many([("c", &3), ("d", &4)], &Keep::new()).unwrap(), [true; 2]);
         assert_eq!(here.get_many(["c", "d"]).unwrap(), [Some(3), Some(4)]);
         assert_eq!(here.delete_many(["a", "b"]).unwrap(), [Deletion::Pending; 2]);
-        assert_eq!(here.cache.stats().faults, 1, "the others were left alone");
+        assert!(here.cache.stats().faults <= 1, "the others are left alone");
         store.heal();
         told(&here);
         assert_eq!(there.get_many::<i32, _>(["a", "b"]).unwrap(), [None; 2]);
