@@ -45,7 +45,7 @@ fn stores() -> Stores {
 }
 
 /// A value for every setting that has one, other than its default.
-const VALUES: [(&str, &str); 45] = [
+const VALUES: [(&str, &str); 47] = [
     ("type", "'nowhere'"),
     ("default_timeout", "'7m'"),
     ("max_bytes", "'7MiB'"),
@@ -59,6 +59,8 @@ const VALUES: [(&str, &str); 45] = [
     ("early_refresh", "1"),
     ("replica_lag", "0.5"),
     ("ledger", "7"),
+    ("opaque_keys", "'0123456789abcdef'"),
+    ("opaque_keys_file", "'Cargo.toml'"),
     ("policy", ""),
     ("policy.bad_arguments", "'uncached'"),
     ("policy.repeated_unnamed_is_error", "true"),
@@ -136,8 +138,9 @@ fn told(builder: &Builder) -> String {
             far.longest_life
         )
     });
+    let opaque_keys = builder.opaque_keys.as_ref().map(|secret| secret.0.to_vec());
     // The clock holds an instant.
-    format!("{:?} {far:?}", Builder { clock: std::sync::Arc::new(Still), ..builder.clone() })
+    format!("{:?} {far:?} {opaque_keys:?}", Builder { clock: std::sync::Arc::new(Still), ..builder.clone() })
 }
 
 #[derive(Debug)]

@@ -28,7 +28,7 @@ impl Far {
             values.iter().flatten().filter_map(|value| decoded(value)).collect();
         found.retain(|entry| {
             let is_shown = annotated || !OutputMode::from_bits(entry.mode).is_annotated();
-            *entry.key == *key && is_shown && !self.is_over(entry)
+            self.is_of(entry, key) && is_shown && !self.is_over(entry)
         });
         let mut asked: Vec<Label> = Vec::new();
         for entry in &found {
