@@ -217,3 +217,12 @@ mod tests {
         assert!(!error.contains("hunter2") && error.contains("16 bytes"), "{error}");
     }
 }
+
+#[cfg(all(test, not(feature = "mac")))]
+mod tests {
+    #[test]
+    fn a_secret_needs_the_feature() {
+        let error = crate::FragmentCache::builder().opaque_keys([7; 32]).build().unwrap_err();
+        assert_eq!(error.message(), "opaque_keys needs the feature `mac` of fragcache");
+    }
+}

@@ -11,6 +11,7 @@
 mod commands;
 mod fleet;
 mod help;
+mod opaque;
 mod place;
 mod scanning;
 mod trouble;

@@ -218,7 +218,8 @@ fn sizes_are_bytes_or_texts() {
 #[test]
 fn secrets_are_not_shown() {
     let secrets = "type = 'redis'\nredis.url = 'redis://me:hunter2@h'\nredis.password = 'hunter2'\n\
-                   far.mac_key = 'hunter2hunter2hunter2'\nstore.token = 'hunter2'";
+                   far.mac_key = 'hunter2hunter2hunter2'\n\
+                   opaque_keys = 'hunter2hunter2hunter2'\nstore.token = 'hunter2'";
     let config = Config::from_toml(secrets).unwrap();
     let shown = format!("{config:?} {config:#?}");
     assert!(!shown.contains("hunter2") && shown.contains("token"), "{shown}");
@@ -226,14 +227,17 @@ fn secrets_are_not_shown() {
 
 #[test]
 fn a_variable_replaces_the_other_way_to_say_the_same() {
-    let file = "type = 'redis'\n[far]\nnear_life = 1\nmac_key = 'a'\n[redis]\nurl = 'redis://h'\n\
+    let file = "type = 'redis'\nopaque_keys = 'c'\n[far]\nnear_life = 1\nmac_key = 'a'\n[redis]\nurl = 'redis://h'\n\
                 password = 'b'";
     let variables = [
         ("X_FAR__NEAR", "false"),
         ("X_FAR__MAC_KEY_FILE", "key"),
         ("X_REDIS__PASSWORD_FILE", "password"),
+        ("X_OPAQUE_KEYS_FILE", "opaque"),
     ];
     let config = Config::from_toml(file).unwrap().with_variables("X_", variables).unwrap();
+    assert_eq!(config.0.settings.opaque_keys, None);
+    assert!(config.0.settings.opaque_keys_file.is_some());
     let Settings { far: Some(far), redis: Some(redis), .. } = config.0.settings else {
         panic!("a table is gone")
     };

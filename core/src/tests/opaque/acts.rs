@@ -8,12 +8,24 @@ type Way = fn(&FragmentCache);
 
 /// Every way to take a fragment back, by what its author knows of it.
 const WAYS: [Way; 6] = [
-    |cache| drop(cache.delete(&fragment_key!(NAME, VARY)).unwrap()),
-    |cache| drop(cache.delete_name(NAME).unwrap()),
-    |cache| drop(cache.delete_name_of(&cache.shown_key(&fragment_key!(NAME, VARY))).unwrap()),
-    |cache| drop(cache.delete_template(TEMPLATE).unwrap()),
-    |cache| drop(cache.invalidate_tags([TAG]).unwrap()),
-    |cache| drop(cache.clear().unwrap()),
+    |cache| {
+        cache.delete(&fragment_key!(NAME, VARY)).unwrap();
+    },
+    |cache| {
+        cache.delete_name(NAME).unwrap();
+    },
+    |cache| {
+        cache.delete_name_of(&cache.shown_key(&fragment_key!(NAME, VARY))).unwrap();
+    },
+    |cache| {
+        cache.delete_template(TEMPLATE).unwrap();
+    },
+    |cache| {
+        cache.invalidate_tags([TAG]).unwrap();
+    },
+    |cache| {
+        cache.clear().unwrap();
+    },
 ];
 
 /// What two processes print for one block: a word of who rendered it.
