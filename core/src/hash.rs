@@ -55,7 +55,7 @@ impl KeyHasher {
     /// This hasher, whose labels are those of every process with the same secret of opaque keys, if
     /// there is one.
     pub(crate) fn opaque(self, secret: Option<&OpaqueSecret>) -> Self {
-        Self { veil: secret.and_then(OpaqueSecret::veil), ..self }
+        Self { veil: secret.and_then(Veil::new), ..self }
     }
 
     /// Whether nobody is to learn a key who does not know it.

@@ -72,11 +72,12 @@ mod keyed {
     }
 
     impl Veil {
-        pub(crate) fn new(secret: &OpaqueSecret) -> Self {
+        /// Always some; the other one is where the feature is off.
+        pub(crate) fn new(secret: &OpaqueSecret) -> Option<Self> {
             let derived = derive(secret, OF_LABELS);
             let mut numbers = derived.as_chunks::<8>().0.iter().copied().map(u64::from_le_bytes);
-            let mut next = || numbers.next().unwrap_or_default();
-            Self { narrow: [next(), next()], wide: [next(), next()] }
+            let mut two = || Some([numbers.next()?, numbers.next()?]);
+            Some(Self { narrow: two()?, wide: two()? })
         }
 
         /// A hash among those of a kind.
@@ -102,8 +103,8 @@ mod keyed {
     pub(crate) struct KeyDigest(Signer);
 
     impl KeyDigest {
-        pub(crate) fn new(secret: &OpaqueSecret) -> Self {
-            Self(signer(&derive(secret, OF_RECORDS)))
+        pub(crate) fn new(secret: &OpaqueSecret) -> Option<Self> {
+            Some(Self(signer(&derive(secret, OF_RECORDS))))
         }
 
         pub(crate) fn of(&self, key: &[u8]) -> [u8; DIGEST_BYTES] {
@@ -132,10 +133,16 @@ mod keyed {
 mod without {
     //! There is none: a secret is refused where the feature is off.
 
+    use super::OpaqueSecret;
+
     #[derive(Debug, Clone, Copy)]
     pub(crate) enum Veil {}
 
     impl Veil {
+        pub(crate) fn new(_: &OpaqueSecret) -> Option<Self> {
+            None
+        }
+
         pub(crate) fn narrow(&self, _kind: u64, _bytes: &[u8]) -> u64 {
             match *self {}
         }
@@ -149,29 +156,13 @@ mod without {
     pub(crate) enum KeyDigest {}
 
     impl KeyDigest {
+        pub(crate) fn new(_: &OpaqueSecret) -> Option<Self> {
+            None
+        }
+
         pub(crate) fn of(&self, _key: &[u8]) -> [u8; 32] {
             match *self {}
         }
-    }
-}
-
-impl OpaqueSecret {
-    /// What hashes keys and labels under this secret.
-    pub(crate) fn veil(&self) -> Option<Veil> {
-        #[cfg(feature = "mac")]
-        let made = Some(Veil::new(self));
-        #[cfg(not(feature = "mac"))]
-        let made = None;
-        made
-    }
-
-    /// What makes digests of keys under this secret.
-    pub(crate) fn key_digest(&self) -> Option<KeyDigest> {
-        #[cfg(feature = "mac")]
-        let made = Some(KeyDigest::new(self));
-        #[cfg(not(feature = "mac"))]
-        let made = None;
-        made
     }
 }
 
@@ -189,29 +180,36 @@ mod tests {
         // every later release.
         let (veil, digest) = {
             let secret = secret("0123456789abcdef");
-            (secret.veil().unwrap(), secret.key_digest().unwrap())
+            (Veil::new(&secret).unwrap(), KeyDigest::new(&secret).unwrap())
         };
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         assert_eq!(format!("{:016x}", veil.narrow(7, b"sidebar")), "c07178fb69c78f98");
-        assert_eq!(format!("{:032x}", veil.wide(7, b"sidebar")), "a73de9dae9eeb20a6b51cfefdbcbceed");
-        assert_eq!(hex(&digest.of(b"sidebar")), "624e3539b1fdd4a1ded080c4a437754f668eacdd2691f9b61aed5b498c979c4e");
+        assert_eq!(
+            format!("{:032x}", veil.wide(7, b"sidebar")),
+            "a73de9dae9eeb20a6b51cfefdbcbceed"
+        );
+        assert_eq!(
+            hex(&digest.of(b"sidebar")),
+            "624e3539b1fdd4a1ded080c4a437754f668eacdd2691f9b61aed5b498c979c4e"
+        );
     }
 
     #[test]
     fn nothing_is_the_same_under_another_secret_or_of_another_kind() {
         let (one, other) = (secret("0123456789abcdef"), secret("0123456789abcdeg"));
-        let (first, second) = (one.veil().unwrap(), other.veil().unwrap());
+        let (first, second) = (Veil::new(&one).unwrap(), Veil::new(&other).unwrap());
         assert_ne!(first.narrow(1, b"x"), second.narrow(1, b"x"));
         assert_ne!(first.narrow(1, b"x"), first.narrow(2, b"x"));
         assert_ne!(first.wide(1, b"x"), second.wide(1, b"x"));
         assert_ne!(first.wide(1, b"x"), first.wide(2, b"x"));
-        assert_ne!(one.key_digest().unwrap().of(b"x"), other.key_digest().unwrap().of(b"x"));
+        let digest = |secret| KeyDigest::new(secret).unwrap().of(b"x");
+        assert_ne!(digest(&one), digest(&other));
     }
 
     #[test]
     fn a_secret_is_never_shown() {
         let secret = secret("hunter2hunter2hunter2");
-        let shown = format!("{secret:?} {:?} {:?}", secret.veil(), secret.key_digest());
+        let shown = format!("{secret:?} {:?} {:?}", Veil::new(&secret), KeyDigest::new(&secret));
         assert_eq!(shown, "OpaqueSecret(…) Some(Veil(…)) Some(KeyDigest(…))");
         let error = OpaqueSecret(b"hunter2".as_slice().into()).check().unwrap_err().to_string();
         assert!(!error.contains("hunter2") && error.contains("16 bytes"), "{error}");

@@ -68,7 +68,8 @@ fn tells(server: &RedisServer) -> bool {
     assert!(all.iter().any(|(name, _)| name.contains(":e:")));
     assert!(all.iter().any(|(name, _)| name.contains(":v:")));
     all.iter().any(|(name, bytes)| {
-        name.contains(PLANTED) || bytes.windows(PLANTED.len()).any(|part| part == PLANTED.as_bytes())
+        name.contains(PLANTED)
+            || bytes.windows(PLANTED.len()).any(|part| part == PLANTED.as_bytes())
     })
 }
 

@@ -85,9 +85,11 @@ fn a_pattern_of_names_is_refused_with_what_to_write() {
     let place = Place::folder();
     let cache = opaque(place.level());
     cache.render(&row(), || "<td>").unwrap();
-    for arguments in
-        [&["scan", "planted*"][..], &["delete", "--matching", "planted*"], &["delete", "--matching", "*a"]]
-    {
+    for arguments in [
+        &["scan", "planted*"][..],
+        &["delete", "--matching", "planted*"],
+        &["delete", "--matching", "*a"],
+    ] {
         let said = run(&place, Some(SECRET), arguments).stopped(2);
         assert!(said.contains("opaque") && said.contains("invalidate TAG"), "{said}");
     }

@@ -21,8 +21,8 @@ use crate::fresh::{Freshness, Label};
 use crate::hash::KeyHasher;
 use crate::key::{self, FragmentKey};
 use crate::near::{Limits, Near, Probe, Trust};
-use crate::opaque::OpaqueSecret;
 use crate::observe::{Books, Counters, Event, EventKind, Observer};
+use crate::opaque::KeyDigest;
 use crate::point::{ReadPoint, Since};
 use crate::policy::{Mode, Policy};
 use crate::protection::Protections;
@@ -134,7 +134,7 @@ impl FragmentCache {
             None => KeyHasher::random(),
         };
         let hasher = hasher.opaque(builder.opaque_keys.as_ref());
-        let key_digest = builder.opaque_keys.as_ref().and_then(OpaqueSecret::key_digest);
+        let key_digest = builder.opaque_keys.as_ref().and_then(KeyDigest::new);
         let largest = builder.max_entry_bytes.unwrap_or((1 << 20).min(builder.max_bytes / 4 + 1));
         let limits =
             Limits { bytes: builder.max_bytes, entries: builder.max_entries, entry_bytes: largest };

@@ -64,7 +64,7 @@ impl FragmentCache {
     ///
     /// # #[cfg(feature = "mac")] {
     /// let cache = FragmentCache::builder().opaque_keys("0123456789abcdef").build()?;
-    /// assert_eq!(cache.shown_key(&key).to_string(), "sidebar(#56a12e8b4ff8bc71)");
+    /// assert_eq!(cache.shown_key(&key).to_string(), "sidebar(#35755cc51ad99a32)");
     /// # }
     /// # Ok::<(), fragcache::Error>(())
     /// ```
@@ -107,7 +107,8 @@ impl FragmentCache {
     /// it was a hit, and if not, why. For looking at a page in development, or for a moment in
     /// production.
     ///
-    /// Comments show keys, with what they vary on, and tags. They are escaped, and are written
+    /// Comments show keys, with what they vary on ([a digest](Self::shown_key) where keys are opaque), and
+    /// tags. They are escaped, and are written
     /// where the engine escapes for HTML only; inside an attribute or a script they would be in the
     /// way, so keep cache blocks out of those while you look. Annotated bodies are entries of their
     /// own: none is served after this is switched off, and none of the others before. Comments inside

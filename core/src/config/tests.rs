@@ -140,7 +140,10 @@ fn told(builder: &Builder) -> String {
     });
     let opaque_keys = builder.opaque_keys.as_ref().map(|secret| secret.0.to_vec());
     // The clock holds an instant.
-    format!("{:?} {far:?} {opaque_keys:?}", Builder { clock: std::sync::Arc::new(Still), ..builder.clone() })
+    format!(
+        "{:?} {far:?} {opaque_keys:?}",
+        Builder { clock: std::sync::Arc::new(Still), ..builder.clone() }
+    )
 }
 
 #[derive(Debug)]

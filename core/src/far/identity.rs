@@ -10,8 +10,8 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::{Asked, Far};
-use crate::entry::record::Decoded;
 use crate::entry::Origin;
+use crate::entry::record::Decoded;
 use crate::fresh::{Label, Labels};
 use crate::key::without_namespaces;
 use crate::observe::MissReason;

@@ -44,8 +44,8 @@ const NAMESPACE: u8 = b'@';
 ///
 /// Two keys are equal exactly when their parts have the same canonical text: integer 42 and `"42"`
 /// are one part; so are 2, 2.0 and 4/2; `true` is `"true"`; `None` is not `"None"`; a list is not
-/// its only item. `Display` shows the parts readably on one line; escape it before it goes into
-/// HTML.
+/// its only item. `Display` shows the parts readably on one line, of a
+/// [redacted](Self::is_redacted) key the name and a digest; escape it before it goes into HTML.
 ///
 /// ```
 /// use fragcache::{fragment_key, make_template_fragment_key};

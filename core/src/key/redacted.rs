@@ -135,7 +135,8 @@ mod tests {
     #[test]
     fn what_has_no_name_is_a_digest() {
         let label = Label::from_hash(LABEL);
-        let value = FragmentKey([&[VALUE][..], &fragment_key!("ann").as_bytes()[1..]].concat().into());
+        let value =
+            FragmentKey([&[VALUE][..], &fragment_key!("ann").as_bytes()[1..]].concat().into());
         for (shown, kind) in [
             (redacted(&value), KeyKind::Value),
             (FragmentKey::of_label(super::super::VIEW, label), KeyKind::View),
@@ -164,7 +165,9 @@ mod tests {
         }
         let [named, nameless] = [&named, &nameless].map(FragmentKey::to_hex);
         let unknown = nameless.replacen("76", "7a", 1);
-        for text in [&named[..named.len() - 2], &nameless[..10], &format!("{named}{named}"), &unknown] {
+        for text in
+            [&named[..named.len() - 2], &nameless[..10], &format!("{named}{named}"), &unknown]
+        {
             assert_eq!(FragmentKey::from_hex(text), None, "{text}");
         }
     }

@@ -96,7 +96,9 @@ mod tests {
     fn no_key_and_no_tag_ends_the_comment() {
         for hostile in ["-->", "--!>", "->", ">", "<!--", "--", "---->", "\n", "\"'&"] {
             let key = fragment_key!("q", hostile);
-            let text = around(&KeyHasher::random(), key.as_bytes(), hostile, &Body::from("BODY")).as_str().to_owned();
+            let text = around(&KeyHasher::random(), key.as_bytes(), hostile, &Body::from("BODY"))
+                .as_str()
+                .to_owned();
             let inner = text.strip_prefix("<!--").unwrap().strip_suffix("-->").unwrap();
             let (before, after) = inner.split_once("-->BODY<!--").unwrap();
             for part in [before, after] {

@@ -61,7 +61,9 @@ impl Books {
             return found.flatten().as_deref().unwrap_or(&self.others).note(kind, now);
         }
         // Setting a value is no lookup.
-        if key::without_namespaces(name).first() == Some(&key::VALUE) && kind == EventKind::Miss(MissReason::Refresh) {
+        if key::without_namespaces(name).first() == Some(&key::VALUE)
+            && kind == EventKind::Miss(MissReason::Refresh)
+        {
             return;
         }
         if !name.is_empty() {

@@ -190,9 +190,12 @@ fn make(cache: &FragmentCache) {
     for mode in [OutputMode::HTML, OutputMode::custom(MODE)] {
         print_block(cache, mode);
         // An unnamed one.
-        block(SOURCE, TEMPLATE, "u").print(cache, mode, &[Scalar::Int(60), Scalar::Bool(false)], || {
-            "body".to_owned()
-        });
+        block(SOURCE, TEMPLATE, "u").print(
+            cache,
+            mode,
+            &[Scalar::Int(60), Scalar::Bool(false)],
+            || "body".to_owned(),
+        );
     }
     cache.values().set(VALUE, &3).unwrap();
     assert_eq!(cache.memoize(&call(), || 7), 7);

@@ -41,10 +41,10 @@ impl Guesses {
             }
         }
         guesses.narrow.insert(Mode::custom(MODE).to_bits());
-        for key in keys(cache).iter().chain([
-            &fragment_key!("planted-outer", VARY),
-            &crate::fragment_key_at(TEMPLATE, 1),
-        ]) {
+        for key in keys(cache)
+            .iter()
+            .chain([&fragment_key!("planted-outer", VARY), &crate::fragment_key_at(TEMPLATE, 1)])
+        {
             for space in &spaces {
                 let encoded = [space, key.as_bytes()].concat();
                 texts.extend(key::name_bytes(&encoded).map(<[u8]>::to_vec));
@@ -84,14 +84,15 @@ impl Guesses {
 
     /// The guesses that a record tells to be right.
     fn told_by(&self, (name, bytes): &(String, Vec<u8>)) -> Vec<String> {
-        let narrow = self.narrow.iter().map(|&hash| (hash.to_le_bytes().to_vec(), format!("{hash:016x}")));
-        let wide = self.wide.iter().map(|&hash| (hash.to_le_bytes().to_vec(), format!("{hash:032x}")));
+        let narrow =
+            self.narrow.iter().map(|&hash| (hash.to_le_bytes().to_vec(), format!("{hash:016x}")));
+        let wide =
+            self.wide.iter().map(|&hash| (hash.to_le_bytes().to_vec(), format!("{hash:032x}")));
         let mut told = Vec::new();
         for (little, hex) in narrow.chain(wide) {
             let big: Vec<u8> = little.iter().rev().copied().collect();
-            let has = |bytes: &[u8], part: &[u8]| {
-                bytes.windows(part.len()).any(|window| window == part)
-            };
+            let has =
+                |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
             if name.contains(&hex)
                 || [&little[..], &big, hex.as_bytes()].iter().any(|part| has(bytes, part))
             {

@@ -28,7 +28,10 @@ fn events_and_the_ledger_tell_names_and_digests() {
         assert!(shown.to_string().starts_with("planted-name(#"), "{shown}");
         assert!(events.iter().any(|event| event.key.as_ref() == Some(&shown)), "{levels:?}");
         let value = rig.cache.shown_key(&value_key(&rig.cache)).to_string();
-        assert!(value.starts_with('#') && events.iter().any(|event| event.name == value), "{value}");
+        assert!(
+            value.starts_with('#') && events.iter().any(|event| event.name == value),
+            "{value}"
+        );
     }
 }
 
@@ -43,9 +46,8 @@ fn without_the_option_events_tell_keys() {
 
 #[test]
 fn an_annotated_page_shows_a_digest() {
-    let rig = rig_with(|builder| {
-        builder.opaque_keys(SECRET).policy(Policy::default().annotations(true))
-    });
+    let rig =
+        rig_with(|builder| builder.opaque_keys(SECRET).policy(Policy::default().annotations(true)));
     rig.cache.annotate(true).unwrap();
     let space = rig.cache.namespace(SPACE);
     let shown = space.shown_key(&fragment_key!(NAME, VARY));
@@ -78,7 +80,8 @@ fn what_is_held_is_shown_redacted_and_leads_to_its_account() {
         assert!(!shown.contains(PLANTED_VALUE), "{shown}");
         assert!(!String::from_utf8_lossy(entry.key.as_bytes()).contains(PLANTED_VALUE));
         assert_eq!(entry.namespaces, [SPACE]);
-        let account = |key: &FragmentKey| ledger.accounts.iter().any(|a| a.key.as_ref() == Some(key));
+        let account =
+            |key: &FragmentKey| ledger.accounts.iter().any(|a| a.key.as_ref() == Some(key));
         assert!(account(&entry.key.bare()), "{} has no account", entry.key);
     }
     let kinds: Vec<_> = keys(&space).iter().map(FragmentKey::kind).collect();
@@ -110,12 +113,23 @@ fn an_administrator_sees_digests_reasons_and_namespaces() {
         assert!(variants.iter().all(|entry| entry.key == key && entry.namespaces == [SPACE]));
         variants.iter().map(|entry| entry.miss).collect::<Vec<_>>()
     };
-    let (deleted, named) =
-        (Some(crate::MissReason::Deleted), Some(crate::MissReason::NameDeleted));
+    let (deleted, named) = (Some(crate::MissReason::Deleted), Some(crate::MissReason::NameDeleted));
     let found = miss(&|| {});
     assert!(found.len() >= 3 && found.iter().all(Option::is_none), "{found:?}");
-    assert!(miss(&|| { space.delete_name(NAME).unwrap(); }).iter().all(|miss| *miss == named));
+    assert!(
+        miss(&|| {
+            space.delete_name(NAME).unwrap();
+        })
+        .iter()
+        .all(|miss| *miss == named)
+    );
     make(&space);
-    assert!(miss(&|| { space.delete(&key).unwrap(); }).iter().all(|miss| *miss == deleted));
+    assert!(
+        miss(&|| {
+            space.delete(&key).unwrap();
+        })
+        .iter()
+        .all(|miss| *miss == deleted)
+    );
     assert!(inside.variants(&fragment_key!(NAME, "another")).unwrap().entries.is_empty());
 }
