@@ -83,7 +83,7 @@ impl Guesses {
     }
 
     /// The guesses that a record tells to be right.
-    fn told_by(&self, (name, bytes): &(String, Vec<u8>)) -> Vec<String> {
+    fn told_by(&self, (name, bytes): &Given) -> Vec<String> {
         let narrow =
             self.narrow.iter().map(|&hash| (hash.to_le_bytes().to_vec(), format!("{hash:016x}")));
         let wide =
@@ -104,20 +104,20 @@ impl Guesses {
 }
 
 /// What a store was given, once.
-fn records(spy: &Spy) -> Vec<(String, Vec<u8>)> {
+fn records(spy: &Spy) -> Vec<Given> {
     let mut seen = spy.seen();
     seen.sort();
     seen.dedup();
     seen
 }
 
-fn words_in((name, bytes): &(String, Vec<u8>)) -> bool {
+fn words_in((name, bytes): &Given) -> bool {
     let text = String::from_utf8_lossy(bytes).to_lowercase();
     name.to_lowercase().contains(PLANTED) || text.contains(PLANTED)
 }
 
 /// Everything that a cache writes or asks for.
-fn all_of(secret: Option<&[u8]>) -> (Vec<(String, Vec<u8>)>, FragmentCache) {
+fn all_of(secret: Option<&[u8]>) -> (Vec<Given>, FragmentCache) {
     let spy = Spy::default();
     let rig = Levels::Both.rig(spy.clone(), secret);
     live(&rig.cache);
