@@ -96,13 +96,14 @@ fn throughout(trial: &Trial) -> Checked {
     std::thread::scope(|scope| {
         let changing = scope.spawn(|| -> Checked {
             let store = trial.handle(1);
-            let mut n = 0_u32;
+            // They come and go among so many: a scan of what only grows need not end.
+            let passing: Vec<String> = (0..64).map(|n| trial.key(&format!("stay:x{n}"))).collect();
+            let mut n = 0_usize;
             while !is_over.load(Ordering::SeqCst) {
-                let (passing, before) = (format!("stay:x{n}"), format!("stay:x{}", n / 2));
-                store.set(&trial.key(&passing), b"value", LONG)?;
-                store.delete(&trial.key(&before))?;
+                store.set(&passing[n % passing.len()], b"value", LONG)?;
+                store.delete(&passing[(n + passing.len() / 2) % passing.len()])?;
                 // Those that stay are overwritten too.
-                store.set(&keys[n as usize % keys.len()], b"again", LONG)?;
+                store.set(&keys[n % keys.len()], b"again", LONG)?;
                 n += 1;
             }
             Ok(())
