@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::admin::Admin;
+use crate::store::Fault;
+use crate::testing::FaultyStore;
 use crate::{HeldEntry, Policy};
 
 /// Everything in this process, of a cache with few entries.
@@ -132,4 +134,19 @@ fn an_administrator_sees_digests_reasons_and_namespaces() {
         .all(|miss| *miss == deleted)
     );
     assert!(inside.variants(&fragment_key!(NAME, "another")).unwrap().entries.is_empty());
+}
+
+#[test]
+fn errors_and_faults_hold_no_key() {
+    let store = FaultyStore::new(MemoryStore::new());
+    let rig = Levels::Both.rig(store.clone(), Some(SECRET));
+    make(&rig.cache);
+    store.fail(Fault::Refused);
+    let missing = fragment_key!(NAME, "plantedvalue-missing");
+    let error = rig.cache.get(&missing).unwrap_err();
+    let redacted = Fragment::new(rig.cache.shown_key(row().key()));
+    let refused = rig.cache.render(&redacted, || "x").unwrap_err();
+    rig.cache.render(&Fragment::new(missing), || "x").unwrap();
+    let told = format!("{error} {error:?} {refused} {refused:?} {:?}", rig.cache.health());
+    assert!(rig.cache.health().last_fault.is_some() && !told.contains(PLANTED_VALUE), "{told}");
 }
