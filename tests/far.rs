@@ -3,6 +3,7 @@
 mod faults;
 mod hostile;
 mod many;
+mod opaque;
 mod process;
 mod stale;
 mod torture;
@@ -30,6 +31,7 @@ fn the_other_side() {
         "echo" => process::orders().for_each(|order| process::answer(&order)),
         "hold on" => many::hold_on(given),
         "off" => many::off(given),
+        "opaque" => opaque::share(given),
         "release" => many::release(given),
         "torture" => stale::take_part(given),
         part => panic!("nobody plays {part}"),

@@ -56,7 +56,7 @@ fn refuse_strangers(opened: &Opened) -> Result<(), Stop> {
         if page.versions > 0 {
             return Err(Stop::Failed(
                 "the store holds a cache of this prefix whose secret is another, so that nothing \
-                 would be deleted; give the mac_key of the application"
+                 would be deleted; give the mac_key of the application, and its opaque_keys"
                     .to_owned(),
             ));
         }
@@ -95,6 +95,7 @@ fn delete_matching(
     say: &mut Say,
 ) -> Result<(), Stop> {
     let glob = Pattern::new(Some(pattern))?;
+    glob.refuse_names(cache)?;
     let admin = Admin::new(cache)?;
     let mut found = 0_u64;
     let count = each_page(&admin, |mut page| {

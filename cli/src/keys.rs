@@ -1,7 +1,7 @@
 //! Keys, namespaces and patterns as an administrator writes them.
 
 use fragcache::admin::{StoredEntry, UnreadableEntry};
-use fragcache::{FragmentKey, KeyEncoder, KeyPart, fragment_key_at};
+use fragcache::{FragmentCache, FragmentKey, KeyEncoder, KeyPart, fragment_key_at};
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value;
 
@@ -127,6 +127,21 @@ impl Pattern {
                 "the pattern is none: {}; write * for any text, \\[ for a bracket",
                 error.kind()
             ))),
+        }
+    }
+
+    /// Refuses a pattern over names where the store has none.
+    pub(crate) fn refuse_names(&self, cache: &FragmentCache) -> Result<(), Stop> {
+        match &self.0 {
+            Some(glob) if cache.has_opaque_keys() && !glob.glob().glob().starts_with('#') => {
+                Err(Stop::Usage(
+                    "the keys of this cache are opaque, so that no entry tells its name or template; \
+                     write delete NAME PART..., delete --name, delete --template or invalidate TAG, \
+                     which need no pattern, or a pattern of digests such as '#3f9a*'"
+                        .to_owned(),
+                ))
+            }
+            _ => Ok(()),
         }
     }
 

@@ -149,6 +149,7 @@ pub(crate) fn get(opened: &Opened, wanted: &Get, say: &mut Say) -> Result<(), St
 
 pub(crate) fn scan(opened: &Opened, scan: &Scan, say: &mut Say) -> Result<(), Stop> {
     let pattern = Pattern::new(scan.pattern.as_deref())?;
+    pattern.refuse_names(&opened.cache)?;
     let admin = opened.admin_of(&scan.place)?;
     let mut found = 0_u64;
     let count = each_page(&admin, |page| {

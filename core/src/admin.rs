@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::cache::{Deletion, FragmentCache};
 use crate::error::{Error, ErrorKind};
-use crate::far::{Away, Far, Listed};
+use crate::far::{Away, Far, Listed, Whose};
 use crate::key::{self, FragmentKey};
 use crate::observe::MissReason;
 use crate::policy::Mode;
@@ -60,11 +60,13 @@ pub struct EntryPage {
 pub struct StoredEntry {
     /// What the store calls it.
     pub record: String,
-    /// The key in its namespace.
+    /// The key in its namespace. Where keys are [opaque](crate::Builder::opaque_keys) the store tells a
+    /// digest of it, and this is [redacted](FragmentKey::is_redacted); so it can be deleted.
     pub key: FragmentKey,
-    /// The names of the namespaces that it lies in, outermost first.
+    /// The names of the namespaces that it lies in, outermost first; of an opaque key those of the
+    /// handle only.
     pub namespaces: Vec<String>,
-    /// The template whose cache block made it, if one did.
+    /// The template whose cache block made it, if one did; never told where keys are opaque.
     pub template: Option<String>,
     /// How many labels it depends on, those of inner fragments and everything's included.
     pub labels: usize,
@@ -87,7 +89,9 @@ pub struct UnreadableEntry {
     /// What the store calls it.
     pub record: String,
     /// Why it cannot be read, as one word: `foreign`, `future`, `torn`, `checksum`, `mac` (signed
-    /// with another secret, or by one side only), `too-large` or `malformed`.
+    /// with another secret, or by one side only), `opaque` (stored with
+    /// [opaque keys](crate::Builder::opaque_keys) of another secret, or by one side only), `too-large`
+    /// or `malformed`.
     pub reason: &'static str,
     /// What it takes in the store, in bytes, without its name.
     pub bytes: usize,
@@ -170,8 +174,10 @@ impl Admin {
         let encoded = self.cache.encoded(key);
         let listed = self.far()?.variants_of(&encoded).map_err(|away| self.away(away))?;
         let mut page = self.page(listed);
-        // Another key's with the same hash is not it.
-        page.entries.retain(|entry| entry.key == *key);
+        for entry in &mut page.entries {
+            // Whoever asks knows it, also where the store does not tell.
+            entry.key = key.clone();
+        }
         Ok(page)
     }
 
@@ -353,27 +359,42 @@ impl Admin {
     fn page(&self, listed: Vec<Listed>) -> EntryPage {
         let mut page = EntryPage::default();
         for Listed { record, bytes, content } in listed {
-            match content {
-                Ok(found) if found.key.starts_with(self.cache.prefix()) => {
-                    let names = key::namespaces(&found.key).map(|(name, _)| name.to_owned());
-                    page.entries.push(StoredEntry {
-                        record,
-                        namespaces: names.collect(),
-                        key: FragmentKey::from_encoded(key::without_namespaces(&found.key)),
-                        template: found.template.map(Into::into),
-                        labels: found.labels,
-                        bytes,
-                        body_bytes: found.body_bytes,
-                        age: found.age,
-                        left: found.left,
-                        miss: found.miss,
-                    });
-                }
-                Ok(_) => {}
+            match content.map(|found| (self.whose(&found.whose), found)) {
+                Ok((Some((key, namespaces)), found)) => page.entries.push(StoredEntry {
+                    record,
+                    namespaces,
+                    key,
+                    template: found.template.map(Into::into),
+                    labels: found.labels,
+                    bytes,
+                    body_bytes: found.body_bytes,
+                    age: found.age,
+                    left: found.left,
+                    miss: found.miss,
+                }),
+                Ok((None, _)) => {}
                 Err(reason) => page.unreadable.push(UnreadableEntry { record, reason, bytes }),
             }
         }
         page
+    }
+
+    /// The key of an entry and its namespaces, as far as they can be known; `None` outside of this
+    /// handle's namespace.
+    fn whose(&self, whose: &Whose) -> Option<(FragmentKey, Vec<String>)> {
+        let names = |key| key::namespaces(key).map(|(name, _)| name.to_owned()).collect();
+        match whose {
+            Whose::Key(key) => {
+                let bare = FragmentKey::from_encoded(key::without_namespaces(key));
+                key.starts_with(self.cache.prefix()).then(|| (bare, names(key)))
+            }
+            Whose::Labels(own) => {
+                let own_place = self.cache.namespace_label();
+                let is_here = own_place.is_none_or(|here| own.labels.namespaces.contains(&here));
+                let key = FragmentKey::of_label(own.kind, own.labels.key);
+                is_here.then(|| (key, names(self.cache.prefix())))
+            }
+        }
     }
 }
 

@@ -71,6 +71,7 @@ impl InvalidationBatch {
     /// As [`FragmentCache::delete_name_of`], when the batch is applied.
     pub fn delete_name_of(&mut self, key: &FragmentKey) -> &mut Self {
         let bare = key.bare();
+        // A key of a template and a line, or one of which only a digest is known.
         if key::name_bytes(bare.as_bytes()).is_none() {
             self.acts.push(Act::Key(bare));
             return self;

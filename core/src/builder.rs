@@ -9,6 +9,7 @@ use crate::clock::{Clock, MonotonicClock};
 use crate::error::{Error, ErrorKind};
 use crate::far::FarLevel;
 use crate::observe::Observer;
+use crate::opaque::OpaqueSecret;
 use crate::policy::Policy;
 #[cfg(test)]
 use crate::protection::Protection;
@@ -43,6 +44,7 @@ pub struct Builder {
     pub(crate) policy: Policy,
     pub(crate) ageing: Ageing,
     pub(crate) far: Option<FarLevel>,
+    pub(crate) opaque_keys: Option<OpaqueSecret>,
     /// Whether nothing is stored at all.
     pub(crate) is_null: bool,
     pub(crate) protections: Protections,
@@ -63,6 +65,7 @@ impl Default for Builder {
             policy: Policy::default(),
             ageing: Ageing::default(),
             far: None,
+            opaque_keys: None,
             is_null: false,
             protections: Protections::default(),
         }
@@ -165,6 +168,38 @@ impl Builder {
         self
     }
 
+    /// Keeps keys from whoever reads the store or watches the cache. With a secret of at least 16
+    /// bytes, best 32 random ones, a [far store](Self::far) holds digests under that secret in place of
+    /// names, keys, templates, tags and namespaces, so that a guess at one cannot be tested either; and
+    /// events, the ledger, annotated pages and listings show of a key its name, and one digest for all
+    /// that it varies on ([`FragmentCache::shown_key`]). Bodies stay as they are. Needs the feature
+    /// `mac`.
+    ///
+    /// All processes that share a store need the same secret: with another one, or without, they find
+    /// nothing of each other's, and deletions do not reach the others. It does not sign entries, as
+    /// [`FarLevel::mac_key`] does; both may be used.
+    ///
+    /// Names of fragments, templates, functions and views are taken for the programmer's words, and
+    /// tags and namespaces for no secrets: events and pages show them.
+    ///
+    /// ```
+    /// use fragcache::testing::MemoryStore;
+    /// use fragcache::{FarLevel, Fragment, FragmentCache, fragment_key};
+    ///
+    /// # #[cfg(feature = "mac")] {
+    /// let store = MemoryStore::new();
+    /// let level = FarLevel::new(store.clone());
+    /// let cache = FragmentCache::builder().far(level).opaque_keys([7; 32]).build()?;
+    /// cache.render(&Fragment::new(fragment_key!("sidebar", "ann")), || "<nav>")?;
+    /// assert!(!store.keys().iter().any(|name| name.contains("sidebar")));
+    /// # }
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn opaque_keys(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.opaque_keys = Some(OpaqueSecret(secret.as_ref().into()));
+        self
+    }
+
     /// The clock by which entries expire. The monotonic clock by default.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
@@ -211,7 +246,8 @@ impl Builder {
     ///
     /// [`ErrorKind::Config`] for a bound of zero, an entry limit above the bound in bytes, a default
     /// timeout that is zero, a default timeout, stale window, back-off or replica lag longer than a
-    /// clock can count (292 years), and a jitter or early refresh out of range.
+    /// clock can count (292 years), a jitter or early refresh out of range, and a secret of opaque keys
+    /// that is too short or without the feature `mac`.
     pub fn build(self) -> Result<FragmentCache, Error> {
         let refuse = |message: &str| Err(Error::new(ErrorKind::Config, message));
         if self.max_bytes == 0 || self.max_entries == 0 {
@@ -241,6 +277,7 @@ impl Builder {
         }
         self.ageing.check()?;
         self.far.as_ref().map_or(Ok(()), FarLevel::check)?;
+        self.opaque_keys.as_ref().map_or(Ok(()), OpaqueSecret::check)?;
         FragmentCache::from_builder(self)
     }
 }

@@ -1,14 +1,16 @@
 //! Hashing of keys and labels. Keys are hashed under a seed that no caller knows, and the maps of
 //! keys take the result as it is. Labels and versions mean the same in every process that shares a
-//! store, so their seed is the fleet's, and maps of labels mix in a seed of their own.
+//! store, so their seed is the fleet's, and maps of labels mix in a seed of their own. A seed of 64 bits
+//! is no secret: where keys are opaque, labels are hashed by `opaque` instead.
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use smallvec::SmallVec;
-use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
 
 use crate::fresh::{Label, Labels};
-use crate::key;
+use crate::key::{self, FragmentKey};
+use crate::opaque::{OpaqueSecret, Veil};
 
 /// The hash of what `version=` said. Two versions of one record share it once in 2⁶⁴ changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -21,6 +23,11 @@ impl Version {
     }
 }
 
+/// Kinds of what is hashed, so that no two have a hash in common but by accident.
+const KEY: u64 = 0x004b_4559;
+const VERSION: u64 = 0x5645_5253;
+const BLOCK: u64 = 0x0042_4c4f_434b;
+
 /// What hashes keys and labels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyHasher {
@@ -28,13 +35,15 @@ pub(crate) struct KeyHasher {
     seed: u64,
     /// For labels and versions: the same in all processes that share a store.
     fleet: u64,
+    /// Makes labels and versions in place of that where keys are opaque.
+    veil: Option<Veil>,
 }
 
 impl KeyHasher {
     pub(crate) fn random() -> Self {
         // A model that failed has to fail again when it is replayed.
         let seed = if cfg!(fragcache_shuttle) { 7 } else { RandomState::new().hash_one(0_u64) };
-        Self { seed, fleet: seed }
+        Self { seed, fleet: seed, veil: None }
     }
 
     /// A hasher whose labels are those of every process that has the same `secret`, or none.
@@ -43,68 +52,108 @@ impl KeyHasher {
         Self { fleet, ..Self::random() }
     }
 
+    /// This hasher, whose labels are those of every process with the same secret of opaque keys, if
+    /// there is one.
+    pub(crate) fn opaque(self, secret: Option<&OpaqueSecret>) -> Self {
+        Self { veil: secret.and_then(Veil::new), ..self }
+    }
+
+    /// Whether nobody is to learn a key who does not know it.
+    pub(crate) fn is_opaque(&self) -> bool {
+        self.veil.is_some()
+    }
+
+    /// An encoded key without its namespaces, as whoever watches may see it.
+    pub(crate) fn shown(&self, encoded: &[u8]) -> FragmentKey {
+        let key = key::without_namespaces(encoded);
+        if self.is_opaque() && key::says_more_than_a_name(key) {
+            return FragmentKey::redacted(key, self.key_label(encoded));
+        }
+        FragmentKey::from_encoded(key)
+    }
+
     /// A number for the cache that this hashes for, which does not give the seed away.
-    pub(crate) fn cache_number(self) -> u64 {
+    pub(crate) fn cache_number(&self) -> u64 {
         xxh3_64_with_seed(b"cache", self.seed)
     }
 
     /// The hash of an encoded key: its place in the maps.
-    pub(crate) fn key(self, encoded: &[u8]) -> u64 {
+    pub(crate) fn key(&self, encoded: &[u8]) -> u64 {
         xxh3_64_with_seed(encoded, self.seed)
     }
 
     /// The label of an encoded key.
-    pub(crate) fn key_label(self, encoded: &[u8]) -> Label {
-        self.label(encoded, 0x004b_4559)
+    pub(crate) fn key_label(&self, encoded: &[u8]) -> Label {
+        self.label(encoded, KEY)
     }
 
     /// What names an encoded key in a store.
-    pub(crate) fn wide(self, encoded: &[u8]) -> u128 {
-        xxh3_128_with_seed(encoded, self.fleet)
+    pub(crate) fn wide(&self, encoded: &[u8]) -> u128 {
+        match &self.veil {
+            None => xxh3_128_with_seed(encoded, self.fleet),
+            Some(veil) => veil.wide(KEY, encoded),
+        }
+    }
+
+    /// What stands in a store for a block, the digest of its source and its output mode, where keys
+    /// are opaque.
+    pub(crate) fn block(&self, encoded: &[u8]) -> u128 {
+        match &self.veil {
+            None => xxh3_128_with_seed(encoded, self.fleet),
+            Some(veil) => veil.wide(BLOCK, encoded),
+        }
+    }
+
+    /// What names a variant in a store.
+    pub(crate) fn variant(&self, encoded: &[u8]) -> u64 {
+        match &self.veil {
+            None => xxh3_64(encoded),
+            Some(veil) => veil.narrow(BLOCK, encoded),
+        }
     }
 
     /// The label that everything carries.
-    pub(crate) fn root(self) -> Label {
+    pub(crate) fn root(&self) -> Label {
         self.label(b"", 0x524f_4f54)
     }
 
     /// The label of the fence of this number.
-    pub(crate) fn fence(self, number: usize) -> Label {
+    pub(crate) fn fence(&self, number: usize) -> Label {
         self.label(&number.to_le_bytes(), 0x4645_4e43)
     }
 
     /// The label of a name, from what [`key::name_bytes`] gives.
-    pub(crate) fn name(self, encoded_name: &[u8]) -> Label {
+    pub(crate) fn name(&self, encoded_name: &[u8]) -> Label {
         self.label(encoded_name, 0x4e41_4d45)
     }
 
     /// The label of a group of keys, from what [`key::group_bytes`] gives.
-    pub(crate) fn group(self, encoded_group: &[u8]) -> Label {
+    pub(crate) fn group(&self, encoded_group: &[u8]) -> Label {
         self.label(encoded_group, 0x0047_524f_5550)
     }
 
     /// The label of a template in the root namespace; see [`Label::within`].
-    pub(crate) fn template(self, template: &str) -> Label {
+    pub(crate) fn template(&self, template: &str) -> Label {
         self.label(template.as_bytes(), 0x5445_4d50_4c41_5445)
     }
 
     /// The label of a tag in the root namespace; see [`Label::within`].
-    pub(crate) fn tag(self, tag: &str) -> Label {
+    pub(crate) fn tag(&self, tag: &str) -> Label {
         self.label(tag.as_bytes(), 0x0054_4147)
     }
 
     /// The label of the namespace that these bytes of a key name.
-    pub(crate) fn namespace(self, encoded: &[u8]) -> Label {
+    pub(crate) fn namespace(&self, encoded: &[u8]) -> Label {
         self.label(encoded, 0x4e53)
     }
 
     /// A record's version as entries keep it; never zero, which is no version.
-    pub(crate) fn version(self, encoded: &[u8]) -> Version {
-        Version(xxh3_64_with_seed(encoded, self.fleet ^ 0x5645_5253).max(1))
+    pub(crate) fn version(&self, encoded: &[u8]) -> Version {
+        Version(self.hash(encoded, VERSION).max(1))
     }
 
     /// The own labels of the entry under `encoded`.
-    pub(crate) fn labels(self, encoded: &[u8], template: Option<Label>) -> Labels {
+    pub(crate) fn labels(&self, encoded: &[u8], template: Option<Label>) -> Labels {
         let namespaces: SmallVec<_> =
             key::namespaces(encoded).map(|(_, prefix)| self.namespace(prefix)).collect();
         let innermost = namespaces.last().copied();
@@ -116,8 +165,15 @@ impl KeyHasher {
         }
     }
 
-    fn label(self, bytes: &[u8], kind: u64) -> Label {
-        Label::from_hash(xxh3_64_with_seed(bytes, self.fleet ^ kind))
+    fn label(&self, bytes: &[u8], kind: u64) -> Label {
+        Label::from_hash(self.hash(bytes, kind))
+    }
+
+    fn hash(&self, bytes: &[u8], kind: u64) -> u64 {
+        match &self.veil {
+            None => xxh3_64_with_seed(bytes, self.fleet ^ kind),
+            Some(veil) => veil.narrow(kind, bytes),
+        }
     }
 }
 

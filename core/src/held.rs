@@ -30,7 +30,7 @@ pub struct HeldCursor(Place);
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct HeldEntry {
-    /// The key in its namespace.
+    /// The key in its namespace, as [`FragmentCache::shown_key`] gives it.
     pub key: FragmentKey,
     /// The names of the namespaces within the handle's that it lies in, outermost first.
     pub namespaces: Vec<String>,
@@ -131,7 +131,7 @@ impl FragmentCache {
         let names = key::namespaces(&listed.key).map(|(name, _)| name.to_owned());
         let place = entry.origin.place();
         HeldEntry {
-            key: FragmentKey::from_encoded(key::without_namespaces(&listed.key)),
+            key: self.hasher().shown(&listed.key),
             namespaces: names.skip(key::namespaces(self.prefix()).count()).collect(),
             template: place.map(|(template, _)| template.to_owned()),
             line: place.map_or(0, |(_, line)| line),

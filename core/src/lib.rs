@@ -33,6 +33,7 @@ mod key;
 mod model;
 mod near;
 mod observe;
+mod opaque;
 mod point;
 mod policy;
 mod protection;

@@ -10,7 +10,7 @@ use super::stores;
 const SECRET: &str = "hunter2hunter2hunter2";
 
 /// Mistakes on the line of a secret, or next to it. `S` is the secret.
-const FILES: [&str; 26] = [
+const FILES: [&str; 30] = [
     "redis.password = \"S",
     "redis.password = S",
     "redis.password = \"S\" \"S\"",
@@ -30,6 +30,10 @@ const FILES: [&str; 26] = [
     "type = [\"S\"]",
     "far.mac_key = 'S'\nfar.mac_key_file = 'S'",
     "far.mac_key = \"\"\"S\n",
+    "opaque_keys = 'S'\nopaque_keys_file = 'S'\ntype = 'memory'",
+    "opaque_keys = 'S",
+    "opaque_keys = ['S']",
+    "opaque_keys_ = 'S'",
     "far.near = 'S'",
     "far = 'S'",
     "store = 'S'",
@@ -77,7 +81,7 @@ fn no_error_quotes_a_secret() {
 
 #[test]
 fn no_debug_text_shows_a_secret() {
-    let text = "type = 'shelf'\n[store]\nplace = 'S'\n[far]\nmac_key = 'S'\n[redis]\nurl = 'S'\n\
+    let text = "type = 'shelf'\nopaque_keys = 'S'\n[store]\nplace = 'S'\n[far]\nmac_key = 'S'\n[redis]\nurl = 'S'\n\
                 password = 'S'"
         .replace('S', SECRET);
     let config = Config::from_toml(&text).unwrap();

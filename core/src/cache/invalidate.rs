@@ -27,8 +27,8 @@ pub enum Deletion {
     Removed,
     /// Nothing servable was stored; a render under way is fenced all the same.
     Absent,
-    /// Everything under a name, a template or a tag, or everything, or what a batch covers, is
-    /// fenced; nobody counts it. Entries leave when they are next asked for, or by size; those of a
+    /// Everything under a name, a template or a tag, or everything, or what a batch covers or a
+    /// [redacted](FragmentKey::is_redacted) key stands for, is fenced; nobody counts it. Entries leave when they are next asked for, or by size; those of a
     /// whole cache that is cleared leave at once.
     Invalidated,
     /// As `Invalidated` for this process. The far store could not be told: other processes may be
@@ -45,6 +45,12 @@ impl FragmentCache {
     ///
     /// None: what the far store could not be told is [pending](Deletion::Pending).
     pub fn delete(&self, key: &FragmentKey) -> Result<Deletion, Error> {
+        if key.is_redacted() {
+            // Whether anything is stored under it, nobody can look up.
+            let mut batch = self.batch();
+            batch.delete(key);
+            return batch.apply();
+        }
         Ok(self.delete_encoded(&self.encoded(key)))
     }
 

@@ -22,6 +22,7 @@ use crate::hash::KeyHasher;
 use crate::key::{self, FragmentKey};
 use crate::near::{Limits, Near, Probe, Trust};
 use crate::observe::{Books, Counters, Event, EventKind, Observer};
+use crate::opaque::KeyDigest;
 use crate::point::{ReadPoint, Since};
 use crate::policy::{Mode, Policy};
 use crate::protection::Protections;
@@ -132,6 +133,8 @@ impl FragmentCache {
             Some(level) => KeyHasher::of_fleet(level.secret()),
             None => KeyHasher::random(),
         };
+        let hasher = hasher.opaque(builder.opaque_keys.as_ref());
+        let key_digest = builder.opaque_keys.as_ref().and_then(KeyDigest::new);
         let largest = builder.max_entry_bytes.unwrap_or((1 << 20).min(builder.max_bytes / 4 + 1));
         let limits =
             Limits { bytes: builder.max_bytes, entries: builder.max_entries, entry_bytes: largest };
@@ -147,7 +150,7 @@ impl FragmentCache {
         let far = builder.far.filter(|_| store);
         let far = far.map(|level| {
             let clock = Arc::clone(&builder.clock);
-            Far::new(level, hasher, clock, largest, builder.protections)
+            Far::new(level, hasher, key_digest, clock, largest, builder.protections)
         });
         let books = builder.ledger.map(|names| Books::new(names, hasher, &*builder.clock));
         Self {
@@ -239,8 +242,10 @@ impl FragmentCache {
         }
     }
 
+    /// The label of a key. A redacted one has that of the key which it stands for, with the namespace
+    /// which that lies in.
     pub(crate) fn key_label(&self, key: &FragmentKey) -> Label {
-        self.shared.hasher.key_label(&self.encoded(key))
+        key.label().unwrap_or_else(|| self.shared.hasher.key_label(&self.encoded(key)))
     }
 
     /// The label of the name that a key begins with.
@@ -295,7 +300,8 @@ impl FragmentCache {
             books.note(kind, key.unwrap_or_default(), Some(origin), self.recent());
         }
         if let Some(observer) = &self.shared.observer {
-            Event::tell(&**observer, kind, key.unwrap_or(self.prefix()), origin, tag);
+            let key = key.unwrap_or(self.prefix());
+            Event::tell(&**observer, &self.shared.hasher, kind, key, origin, tag);
         }
     }
 
@@ -347,8 +353,8 @@ impl FragmentCache {
         &self.shared.origins
     }
 
-    pub(crate) fn hasher(&self) -> KeyHasher {
-        self.shared.hasher
+    pub(crate) fn hasher(&self) -> &KeyHasher {
+        &self.shared.hasher
     }
 
     pub(crate) fn counters(&self) -> &Counters {

@@ -91,7 +91,8 @@ impl FragmentCache {
     /// # Errors
     ///
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero or past the end of the
-    /// clock; on a miss [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer
+    /// clock; [`ErrorKind::Key`](crate::ErrorKind::Key) for a [redacted](FragmentKey::is_redacted)
+    /// key; on a miss [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer
     /// than [`MAX_TAG_BYTES`](crate::MAX_TAG_BYTES), and for more than
     /// [`MAX_TAGS`](crate::MAX_TAGS). The body is not rendered then, whatever the
     /// [policy](crate::Policy::bad_arguments) says.
@@ -166,6 +167,11 @@ impl FragmentCache {
 
     /// What a fragment asks for, checked.
     fn request(&self, fragment: &Fragment) -> Result<Request, Error> {
+        if fragment.key.is_redacted() {
+            let message = "nothing can be stored under a redacted key, which stands for one that is \
+                           not told; write that key";
+            return Err(Error::new(ErrorKind::Key, message));
+        }
         let timeout = fragment.timeout;
         if let Timeout::After(life) = timeout {
             Timeout::positive(life)?;

@@ -3,6 +3,7 @@
 use super::FragmentCache;
 use crate::error::{Error, ErrorKind};
 use crate::far::{Far, Health};
+use crate::key::FragmentKey;
 use crate::observe::{Books, Event, EventKind, Ledger, Stats};
 use crate::policy::Mode;
 use crate::sync::Ordering;
@@ -42,6 +43,35 @@ impl FragmentCache {
         self.shared.books.as_ref().map(|books: &Books| books.read(self.moment()))
     }
 
+    /// Whether this cache has [opaque keys](crate::Builder::opaque_keys).
+    ///
+    /// ```
+    /// assert!(!fragcache::FragmentCache::in_memory().has_opaque_keys());
+    /// ```
+    pub fn has_opaque_keys(&self) -> bool {
+        self.shared.hasher.is_opaque()
+    }
+
+    /// A key of this handle's namespace as events, pages and listings of this cache show it: as it is,
+    /// or [redacted](FragmentKey::is_redacted) where keys are
+    /// [opaque](crate::Builder::opaque_keys). So what a log says can be told by whoever knows the key.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, fragment_key};
+    ///
+    /// let key = fragment_key!("sidebar", 42);
+    /// assert_eq!(FragmentCache::in_memory().shown_key(&key), key);
+    ///
+    /// # #[cfg(feature = "mac")] {
+    /// let cache = FragmentCache::builder().opaque_keys("0123456789abcdef").build()?;
+    /// assert_eq!(cache.shown_key(&key).to_string(), "sidebar(#35755cc51ad99a32)");
+    /// # }
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn shown_key(&self, key: &FragmentKey) -> FragmentKey {
+        self.shared.hasher.shown(&self.encoded(key))
+    }
+
     /// How far the cache takes part now: as it was [switched](Self::set_mode), or as the far store
     /// tells all processes, whichever is less.
     pub fn mode(&self) -> Mode {
@@ -77,7 +107,8 @@ impl FragmentCache {
     /// it was a hit, and if not, why. For looking at a page in development, or for a moment in
     /// production.
     ///
-    /// Comments show keys, with what they vary on, and tags. They are escaped, and are written
+    /// Comments show keys, with what they vary on ([a digest](Self::shown_key) where keys are opaque), and
+    /// tags. They are escaped, and are written
     /// where the engine escapes for HTML only; inside an attribute or a script they would be in the
     /// way, so keep cache blocks out of those while you look. Annotated bodies are entries of their
     /// own: none is served after this is switched off, and none of the others before. Comments inside

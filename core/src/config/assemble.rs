@@ -29,6 +29,10 @@ pub(super) fn builder(layer: &Layer, stores: &Stores) -> Result<Builder, Error> 
     check_tables(layer, kind)?;
     check_bounds(layer)?;
     let mut builder = plain(settings);
+    let (written, file) = (settings.opaque_keys.as_ref(), settings.opaque_keys_file.as_deref());
+    if let Some(key) = secret(layer, "opaque_keys", written, file)? {
+        builder = builder.opaque_keys(key);
+    }
     if kind == NULL {
         builder = builder.null();
     } else if kind != MEMORY {

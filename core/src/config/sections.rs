@@ -58,6 +58,8 @@ settings! {
         early_refresh: f64,
         replica_lag: Span,
         ledger: Count,
+        opaque_keys: Secret,
+        opaque_keys_file: PathBuf,
     }
     tables {
         policy: PolicySettings,
@@ -144,6 +146,8 @@ impl Settings {
                 self.far = None;
             }
         }
+        let (new, file) = (&over.opaque_keys, &over.opaque_keys_file);
+        replace_either(&mut self.opaque_keys, &mut self.opaque_keys_file, new, file);
         if let (Some(far), Some(over)) = (&mut self.far, &over.far) {
             replace_either(&mut far.near, &mut far.near_life, &over.near, &over.near_life);
             replace_either(

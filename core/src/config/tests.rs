@@ -45,7 +45,7 @@ fn stores() -> Stores {
 }
 
 /// A value for every setting that has one, other than its default.
-const VALUES: [(&str, &str); 45] = [
+const VALUES: [(&str, &str); 47] = [
     ("type", "'nowhere'"),
     ("default_timeout", "'7m'"),
     ("max_bytes", "'7MiB'"),
@@ -59,6 +59,8 @@ const VALUES: [(&str, &str); 45] = [
     ("early_refresh", "1"),
     ("replica_lag", "0.5"),
     ("ledger", "7"),
+    ("opaque_keys", "'0123456789abcdef'"),
+    ("opaque_keys_file", "'Cargo.toml'"),
     ("policy", ""),
     ("policy.bad_arguments", "'uncached'"),
     ("policy.repeated_unnamed_is_error", "true"),
@@ -136,8 +138,12 @@ fn told(builder: &Builder) -> String {
             far.longest_life
         )
     });
+    let opaque_keys = builder.opaque_keys.as_ref().map(|secret| secret.0.to_vec());
     // The clock holds an instant.
-    format!("{:?} {far:?}", Builder { clock: std::sync::Arc::new(Still), ..builder.clone() })
+    format!(
+        "{:?} {far:?} {opaque_keys:?}",
+        Builder { clock: std::sync::Arc::new(Still), ..builder.clone() }
+    )
 }
 
 #[derive(Debug)]
@@ -215,7 +221,8 @@ fn sizes_are_bytes_or_texts() {
 #[test]
 fn secrets_are_not_shown() {
     let secrets = "type = 'redis'\nredis.url = 'redis://me:hunter2@h'\nredis.password = 'hunter2'\n\
-                   far.mac_key = 'hunter2hunter2hunter2'\nstore.token = 'hunter2'";
+                   far.mac_key = 'hunter2hunter2hunter2'\n\
+                   opaque_keys = 'hunter2hunter2hunter2'\nstore.token = 'hunter2'";
     let config = Config::from_toml(secrets).unwrap();
     let shown = format!("{config:?} {config:#?}");
     assert!(!shown.contains("hunter2") && shown.contains("token"), "{shown}");
@@ -223,14 +230,17 @@ fn secrets_are_not_shown() {
 
 #[test]
 fn a_variable_replaces_the_other_way_to_say_the_same() {
-    let file = "type = 'redis'\n[far]\nnear_life = 1\nmac_key = 'a'\n[redis]\nurl = 'redis://h'\n\
+    let file = "type = 'redis'\nopaque_keys = 'c'\n[far]\nnear_life = 1\nmac_key = 'a'\n[redis]\nurl = 'redis://h'\n\
                 password = 'b'";
     let variables = [
         ("X_FAR__NEAR", "false"),
         ("X_FAR__MAC_KEY_FILE", "key"),
         ("X_REDIS__PASSWORD_FILE", "password"),
+        ("X_OPAQUE_KEYS_FILE", "opaque"),
     ];
     let config = Config::from_toml(file).unwrap().with_variables("X_", variables).unwrap();
+    assert_eq!(config.0.settings.opaque_keys, None);
+    assert!(config.0.settings.opaque_keys_file.is_some());
     let Settings { far: Some(far), redis: Some(redis), .. } = config.0.settings else {
         panic!("a table is gone")
     };

@@ -42,12 +42,17 @@ impl OutputMode {
 
     /// A mode of the user's own, by name.
     pub fn custom(name: &str) -> Self {
-        Self(xxh3_64(name.as_bytes()) & !ANNOTATED | 1 << 63)
+        Self(xxh3_64(name.as_bytes()) & !ANNOTATED | CUSTOM)
     }
 
     /// As a number that means the same in every process.
     pub(crate) fn to_bits(self) -> u64 {
         self.0
+    }
+
+    /// The same number, but that of a mode of the user's own it says only that it is one.
+    pub(crate) fn to_nameless_bits(self) -> u64 {
+        if self.0 & CUSTOM == 0 { self.0 } else { self.0 & (CUSTOM | ANNOTATED) }
     }
 
     pub(crate) fn from_bits(bits: u64) -> Self {
@@ -67,6 +72,9 @@ impl OutputMode {
 
 /// Set in modes of annotated bodies, and in no other.
 const ANNOTATED: u64 = 1 << 62;
+
+/// Set in modes of the user's own.
+const CUSTOM: u64 = 1 << 63;
 
 /// Stands for a digest where there is no source. Not empty: the pointer of an empty string leads
 /// nowhere, and comparing zero bytes there costs some processors more than the rest of a hit.
@@ -191,7 +199,7 @@ impl Origins {
         encoded: &str,
         site: &Site<'_>,
         mode: OutputMode,
-        hasher: KeyHasher,
+        hasher: &KeyHasher,
     ) -> Arc<Origin> {
         let id = (Box::from(encoded), mode);
         if let Some(origin) = self.shared.read().get(&id) {

@@ -50,7 +50,7 @@ pub(super) struct Fences {
 }
 
 impl Fences {
-    pub(super) fn new(hasher: KeyHasher) -> Self {
+    pub(super) fn new(hasher: &KeyHasher) -> Self {
         let labels = (0..FENCES).map(|number| hasher.fence(number)).collect();
         Self {
             labels,

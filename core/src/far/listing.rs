@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::{Away, Far, put};
+use super::identity::Own;
+use super::{Away, Far, Known, put};
 use crate::entry::LabelVersion;
 use crate::entry::record::Decoded;
 use crate::fresh::Label;
@@ -29,7 +30,7 @@ pub(crate) struct Listed {
 /// An entry without its body.
 #[derive(Debug)]
 pub(crate) struct Found {
-    pub(crate) key: Box<[u8]>,
+    pub(crate) whose: Whose,
     pub(crate) template: Option<Box<str>>,
     pub(crate) labels: usize,
     pub(crate) body_bytes: usize,
@@ -38,6 +39,18 @@ pub(crate) struct Found {
     pub(crate) left: Option<Duration>,
     pub(crate) miss: Option<MissReason>,
 }
+
+/// What an entry says of its key.
+#[derive(Debug)]
+pub(crate) enum Whose {
+    /// The key with its namespaces.
+    Key(Box<[u8]>),
+    /// Where keys are opaque: nothing but labels.
+    Labels(Own),
+}
+
+/// Of records whose keys are opaque under another secret, or on one side only.
+const OPAQUE: &str = "opaque";
 
 /// How many records of each sort some names are.
 #[derive(Debug, Default)]
@@ -60,7 +73,7 @@ impl Far {
         // A store may name one twice.
         keys.sort_unstable();
         keys.dedup();
-        Ok((self.describe(&keys)?, next))
+        Ok((self.describe(&keys, &|_| true)?, next))
     }
 
     /// The variants that a key has or lately had, newest first.
@@ -70,7 +83,8 @@ impl Far {
         let names: Vec<String> = put::listed(list.as_deref().unwrap_or_default())
             .map(|variant| self.names.entry(&id, variant))
             .collect();
-        self.describe(&names)
+        // Another key's with the same hash is not it.
+        self.describe(&names, &|record| self.is_of(record, key))
     }
 
     /// How many records of each sort there are, some at a time.
@@ -149,15 +163,25 @@ impl Far {
         Ok(super::values(if gets.is_empty() { Vec::new() } else { self.anyway(&gets)? }))
     }
 
-    fn describe(&self, names: &[String]) -> Result<Vec<Listed>, Away> {
+    /// Describes what these names have, but for readable records that are not `wanted`.
+    fn describe(
+        &self,
+        names: &[String],
+        wanted: &dyn Fn(&Decoded) -> bool,
+    ) -> Result<Vec<Listed>, Away> {
         let mut listed = Vec::with_capacity(names.len());
         for names in names.chunks(READ_AT_ONCE) {
-            self.describe_some(names, &mut listed)?;
+            self.describe_some(names, wanted, &mut listed)?;
         }
         Ok(listed)
     }
 
-    fn describe_some(&self, names: &[String], listed: &mut Vec<Listed>) -> Result<(), Away> {
+    fn describe_some(
+        &self,
+        names: &[String],
+        wanted: &dyn Fn(&Decoded) -> bool,
+        listed: &mut Vec<Listed>,
+    ) -> Result<(), Away> {
         let values = self.values_anyway(names)?;
         let read: Vec<_> = names
             .iter()
@@ -165,6 +189,7 @@ impl Far {
             // One that is gone since it was listed is none.
             .filter_map(|(name, value)| Some((name, value?)))
             .map(|(name, value)| (name, value.len(), self.codec.decode(&value)))
+            .filter(|(_, _, decoded)| decoded.as_ref().map_or(true, wanted))
             .collect();
         let mut labels: Vec<Label> = Vec::new();
         for decoded in read.iter().filter_map(|(_, _, decoded)| decoded.as_ref().ok()) {
@@ -172,37 +197,48 @@ impl Far {
         }
         labels.sort_unstable();
         labels.dedup();
-        let known = super::Known::new(&labels, &self.values_anyway(&self.version_keys(&labels))?);
+        let known = Known::new(&labels, &self.values_anyway(&self.version_keys(&labels))?);
         listed.extend(read.into_iter().map(|(name, bytes, decoded)| Listed {
             record: name.clone(),
             bytes,
             content: match decoded {
-                Ok(decoded) => Ok(self.found(&decoded, &known)),
+                Ok(decoded) => self.found(decoded, &known),
                 Err(why) => Err(why.as_str()),
             },
         }));
         Ok(())
     }
 
-    fn found(&self, decoded: &Decoded, known: &super::Known) -> Found {
+    fn found(&self, decoded: Decoded, known: &Known) -> Result<Found, &'static str> {
         let versions: Vec<(Label, LabelVersion)> = decoded
             .labels
             .iter()
             .map(|&(label, version)| (Label::from_hash(label), version))
             .collect();
-        let template = decoded.template.as_deref().map(|template| self.hasher.template(template));
-        let own = self.hasher.labels(&decoded.key, template);
         let age = Duration::from_millis(self.unix_millis().saturating_sub(decoded.created));
         let left = decoded.life.map(|life| Duration::from_millis(life).saturating_sub(age));
         let over = left.is_some_and(|left| left.is_zero()).then_some(MissReason::Expired);
-        Found {
-            labels: decoded.labels.len(),
+        let template = decoded.template.as_deref().map(|template| self.hasher.template(template));
+        let (whose, own) = match decoded.own.as_deref().map(Own::read) {
+            None if !self.is_opaque() => {
+                let own = self.hasher.labels(&decoded.key, template);
+                (Whose::Key(decoded.key), own)
+            }
+            // Under another secret everything has another label.
+            Some(Some(own)) if versions.iter().any(|&(label, _)| label == self.hasher.root()) => {
+                let labels = own.labels.clone();
+                (Whose::Labels(own), labels)
+            }
+            _ => return Err(OPAQUE),
+        };
+        Ok(Found {
+            whose,
+            labels: versions.len(),
             body_bytes: decoded.body.len(),
             age,
             left,
             miss: self.compare(&versions, known, Some(&own)).err().or(over),
-            key: decoded.key.clone(),
-            template: decoded.template.clone(),
-        }
+            template: decoded.template,
+        })
     }
 }

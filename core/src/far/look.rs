@@ -79,7 +79,7 @@ impl Far {
             let absent = labels.iter().copied().filter(is_absent).collect();
             Ok(Looked::Missed(FarMissed { reason, labels, absent }))
         };
-        let decoded = match record.and_then(|record| record_of(asked, record)) {
+        let decoded = match record.and_then(|record| self.record_of(asked, record)) {
             Ok(decoded) => decoded,
             Err(reason) => return missed(Vec::new(), known, reason),
         };
@@ -277,22 +277,4 @@ impl Far {
             terms: Some(Arc::new(terms)),
         })
     }
-}
-
-/// A record as the entry that is asked for, or why it is not.
-fn record_of<'a>(
-    asked: Asked<'_>,
-    record: Cow<'a, Decoded>,
-) -> Result<Cow<'a, Decoded>, MissReason> {
-    let same = *record.key == *asked.key
-        && *record.digest == *asked.origin.digest()
-        && record.mode == asked.origin.mode().to_bits();
-    if !same {
-        // Names are hashes: another's content is a miss.
-        return Err(MissReason::Cold);
-    }
-    if record.version != asked.version.to_bits() {
-        return Err(MissReason::Version);
-    }
-    Ok(record)
 }

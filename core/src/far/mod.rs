@@ -16,6 +16,7 @@ mod fences;
 mod fill;
 mod health;
 mod hints;
+mod identity;
 mod keeper;
 mod leases;
 mod link;
@@ -41,7 +42,7 @@ pub(crate) use fill::{Claim, Fill, Prepared};
 pub use health::Health;
 pub(crate) use keeper::{Keeper, Kept};
 pub(crate) use link::Away;
-pub(crate) use listing::Listed;
+pub(crate) use listing::{Listed, Whose};
 pub(crate) use look::{FarMissed, Looked};
 pub(crate) use put::{NotStored, ToStore};
 pub use settings::FarLevel;
@@ -52,6 +53,7 @@ use crate::clock::{Clock, Moment, instant};
 use crate::entry::{Body, Origin, Proof, record::Codec};
 use crate::fresh::{Label, Labels};
 use crate::hash::{KeyHasher, Version};
+use crate::opaque::KeyDigest;
 use crate::policy::Mode;
 use crate::protection::Protections;
 use crate::store::{Reply, Value};
@@ -71,6 +73,8 @@ pub(crate) struct Far {
     names: Names,
     codec: Codec,
     hasher: KeyHasher,
+    /// Stands in records for keys that are opaque.
+    key_digest: Option<KeyDigest>,
     clock: Arc<dyn Clock>,
     lease: Duration,
     longest_life: Duration,
@@ -118,6 +122,7 @@ impl Far {
     pub(crate) fn new(
         level: FarLevel,
         hasher: KeyHasher,
+        key_digest: Option<KeyDigest>,
         clock: Arc<dyn Clock>,
         max_body_bytes: usize,
         protections: Protections,
@@ -127,11 +132,12 @@ impl Far {
             link: Link::new(level.store),
             names: Names::new(&level.prefix),
             hasher,
+            key_digest,
             clock,
             lease: level.lease,
             longest_life: level.longest_life,
             near_life: level.near_life,
-            fences: Fences::new(hasher),
+            fences: Fences::new(&hasher),
             pending: Pending::new(hasher.root()),
             hints: Hints::new(),
             leases: Leases::default(),
@@ -188,11 +194,11 @@ impl Far {
     }
 
     fn fragment(&self, encoded: &[u8]) -> FragmentId {
-        FragmentId::new(self.hasher, encoded)
+        FragmentId::new(&self.hasher, encoded)
     }
 
     fn variant(&self, origin: &Origin) -> VariantId {
-        VariantId::new(origin, wire::FORMAT)
+        VariantId::new(&self.hasher, origin, wire::FORMAT)
     }
 
     /// The labels that an entry has of its own.

@@ -54,7 +54,7 @@ impl Far {
                 values.filter_map(|value| self.codec.decode(&value).ok()).collect();
             entries.retain(|entry| {
                 let is_shown = annotated || !OutputMode::from_bits(entry.mode).is_annotated();
-                *entry.key == **key && is_shown && !self.is_over(entry)
+                self.is_of(entry, key) && is_shown && !self.is_over(entry)
             });
             entries.sort_by_key(|entry| std::cmp::Reverse(entry.created));
             asked.extend(entries.iter().flat_map(labels).map(|(label, _)| label));

@@ -196,12 +196,15 @@ impl Far {
         let bits: Vec<(u64, LabelVersion)> =
             versions.iter().map(|&(label, version)| (label.to_bits(), version)).collect();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let identity = self.identity(rendered.key, rendered.origin);
+        let own = self.own_in_record(rendered.key, rendered.labels);
         let record = Record {
-            key: rendered.key,
-            digest: rendered.origin.digest(),
-            mode: rendered.origin.mode().to_bits(),
+            key: &identity.key,
+            digest: &identity.digest,
+            mode: identity.mode,
             version: rendered.version.to_bits(),
-            template: rendered.origin.template.as_deref(),
+            template: rendered.origin.template.as_deref().filter(|_| !self.is_opaque()),
+            own: own.as_deref(),
             labels: &bits,
             created: self.unix_millis(),
             life: rendered.life.map(millis),

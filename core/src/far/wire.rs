@@ -1,8 +1,7 @@
-//! The names of records in a store: short, readable, of characters that every store takes.
+//! The names of records in a store: short, readable, of characters that every store takes. Where keys
+//! are opaque, nothing in them can be read.
 
-use smallvec::SmallVec;
-use xxhash_rust::xxh3::xxh3_64;
-
+use super::identity::block;
 use crate::entry::{Origin, record::Codec};
 use crate::fresh::Label;
 use crate::hash::KeyHasher;
@@ -23,7 +22,10 @@ pub(crate) struct FragmentId {
 pub(crate) struct VariantId(pub(super) u64);
 
 impl FragmentId {
-    pub(super) fn new(hasher: KeyHasher, encoded: &[u8]) -> Self {
+    pub(super) fn new(hasher: &KeyHasher, encoded: &[u8]) -> Self {
+        if hasher.is_opaque() {
+            return Self { key: hasher.wide(encoded), slug: Box::default() };
+        }
         let bare = key::without_namespaces(encoded);
         let key = FragmentKey::from_encoded(bare);
         let shown = match (key.name(), key.template()) {
@@ -38,11 +40,10 @@ impl FragmentId {
 }
 
 impl VariantId {
-    pub(super) fn new(origin: &Origin, format: u8) -> Self {
-        let mut bytes = SmallVec::<[u8; 96]>::from_slice(origin.digest().as_bytes());
-        bytes.extend_from_slice(&origin.mode().to_bits().to_le_bytes());
+    pub(super) fn new(hasher: &KeyHasher, origin: &Origin, format: u8) -> Self {
+        let mut bytes = block(origin);
         bytes.push(format);
-        Self(xxh3_64(&bytes))
+        Self(hasher.variant(&bytes))
     }
 }
 

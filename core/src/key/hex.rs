@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::FragmentKey;
 use super::encode::Decoder;
+use super::redacted::is_redacted_key;
 
 /// Longest text that is read back: twice the longest key that any cache holds.
 const MAX_TEXT: usize = 2 * super::MAX_KEY_BYTES;
@@ -45,7 +46,7 @@ impl FragmentKey {
 
 /// Whether these are the bytes of a key, without namespaces, to their end.
 fn is_key(bytes: &[u8]) -> bool {
-    if Decoder::new(bytes).default_key().is_some() {
+    if Decoder::new(bytes).default_key().is_some() || is_redacted_key(bytes) {
         return true;
     }
     let Some((kind, parts)) = bytes.split_first() else { return false };

@@ -38,10 +38,14 @@ impl FragmentKey {
     /// assert_eq!(fragment_key!("sidebar", 42).kind(), KeyKind::Fragment);
     /// ```
     pub fn kind(&self) -> KeyKind {
-        match self.0.first() {
-            Some(&VALUE) => KeyKind::Value,
-            Some(&FUNCTION | &METHOD) => KeyKind::Function,
-            Some(&VIEW) => KeyKind::View,
+        let kind = match self.behind() {
+            Some((kind, _)) => Some(kind),
+            None => self.0.first().copied(),
+        };
+        match kind {
+            Some(VALUE) => KeyKind::Value,
+            Some(FUNCTION | METHOD) => KeyKind::Function,
+            Some(VIEW) => KeyKind::View,
             _ => KeyKind::Fragment,
         }
     }

@@ -5,6 +5,7 @@ mod encode;
 mod hex;
 mod kind;
 mod part;
+mod redacted;
 #[cfg(feature = "values")]
 mod serialize;
 
@@ -16,10 +17,12 @@ pub use encode::{KeyEncoder, UnusablePart};
 pub use kind::KeyKind;
 pub(crate) use kind::group_bytes;
 pub use part::KeyPart;
+pub(crate) use redacted::says_more_than_a_name;
 #[cfg(feature = "values")]
 pub(crate) use serialize::encode_by_value;
 
 use encode::{Decoded, Decoder};
+use redacted::{Digest, REDACTED};
 
 /// Longest canonical key that is cached, in bytes. Longer ones are rendered uncached, and counted.
 pub const MAX_KEY_BYTES: usize = 4096;
@@ -41,8 +44,8 @@ const NAMESPACE: u8 = b'@';
 ///
 /// Two keys are equal exactly when their parts have the same canonical text: integer 42 and `"42"`
 /// are one part; so are 2, 2.0 and 4/2; `true` is `"true"`; `None` is not `"None"`; a list is not
-/// its only item. `Display` shows the parts readably on one line; escape it before it goes into
-/// HTML.
+/// its only item. `Display` shows the parts readably on one line, of a
+/// [redacted](Self::is_redacted) key the name and a digest; escape it before it goes into HTML.
 ///
 /// ```
 /// use fragcache::{fragment_key, make_template_fragment_key};
@@ -69,9 +72,12 @@ impl FragmentKey {
         Self(bytes.into())
     }
 
-    /// This key with one part more.
+    /// This key with one part more. A [redacted](Self::is_redacted) one comes back unchanged.
     #[must_use]
     pub fn vary_on(self, part: impl KeyPart) -> Self {
+        if self.is_redacted() {
+            return self;
+        }
         let mut bytes = self.0.to_vec();
         part.encode(&mut KeyEncoder::new(&mut bytes));
         Self(bytes.into())
@@ -115,9 +121,13 @@ impl FragmentKey {
         &self.0
     }
 
-    /// The canonical text of the fragment's name; `None` for a key made from template and line.
+    /// The canonical text of the fragment's name; `None` for a key made from template and line, and
+    /// for a [redacted](Self::is_redacted) one that does not say it.
     pub fn name(&self) -> Option<Cow<'_, str>> {
-        explicit_name(&self.0)
+        match self.behind() {
+            Some((_, name)) => name_of(name),
+            None => explicit_name(&self.0),
+        }
     }
 
     /// The key of the same name that varies on nothing; a key of a template and a line as it is.
@@ -129,7 +139,11 @@ impl FragmentKey {
     /// ```
     #[must_use]
     pub fn bare(&self) -> Self {
-        Self::from_encoded(bare_name(&self.0))
+        match self.behind() {
+            Some((_, [])) => self.clone(),
+            Some((kind, name)) => Self([&[kind], name].concat().into()),
+            None => Self::from_encoded(bare_name(&self.0)),
+        }
     }
 
     /// The template of a key made from template and line.
@@ -143,6 +157,12 @@ impl fmt::Display for FragmentKey {
         if let Some((template, line, ordinal)) = Decoder::new(&self.0).default_key() {
             write!(f, "{}:{line}", Shown(template))?;
             return if ordinal > 1 { write!(f, "#{ordinal}") } else { Ok(()) };
+        }
+        if let (Some(label), Some((_, name))) = (self.label(), self.behind()) {
+            return match Decoder::new(name).next() {
+                Some(name) => show(&name, f).and_then(|()| write!(f, "({})", Digest(label))),
+                None => Digest(label).fmt(f),
+            };
         }
         let mut parts = Decoder::new(self.0.get(1..).unwrap_or_default());
         if let Some(name) = parts.next() {
@@ -269,9 +289,11 @@ pub(crate) fn begin_default(bytes: &mut Vec<u8>, template: &str, line: u32, ordi
 /// The canonical text of an explicit key's name.
 fn explicit_name(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let (&kind, parts) = bytes.split_first()?;
-    if kind == DEFAULT {
-        return None;
-    }
+    if kind == DEFAULT { None } else { name_of(parts) }
+}
+
+/// The canonical text of the first of these parts.
+fn name_of(parts: &[u8]) -> Option<Cow<'_, str>> {
     match Decoder::new(parts).next()? {
         Decoded::Text(text) => Some(Cow::Borrowed(text)),
         other => {
@@ -290,7 +312,7 @@ fn explicit_name(bytes: &[u8]) -> Option<Cow<'_, str>> {
 /// the name, namespaces included.
 pub(crate) fn name_bytes(bytes: &[u8]) -> Option<&[u8]> {
     let (&kind, parts) = without_namespaces(bytes).split_first()?;
-    if kind == DEFAULT {
+    if kind == DEFAULT || kind == REDACTED {
         return None;
     }
     let mut decoder = Decoder::new(parts);

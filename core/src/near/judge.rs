@@ -11,7 +11,7 @@ use crate::observe::MissReason;
 
 /// What it takes to tell.
 pub(super) struct Judge<'a> {
-    pub(super) hasher: KeyHasher,
+    pub(super) hasher: &'a KeyHasher,
     pub(super) fresh: &'a Freshness,
     pub(super) now: &'a dyn Fn() -> Moment,
     /// How eagerly entries are refreshed before they expire; 0 for not at all.

@@ -149,9 +149,9 @@ impl Near {
         &self.shards[(hash >> 48) as usize % self.shards.len()].0
     }
 
-    fn judge<'a>(&self, fresh: &'a Freshness, now: &'a dyn Fn() -> Moment) -> Judge<'a> {
+    fn judge<'a>(&'a self, fresh: &'a Freshness, now: &'a dyn Fn() -> Moment) -> Judge<'a> {
         Judge {
-            hasher: self.hasher,
+            hasher: &self.hasher,
             fresh,
             now,
             early_refresh: self.early_refresh,

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use crate::entry::Origin;
+use crate::hash::KeyHasher;
 use crate::key::{FragmentKey, namespaces, without_namespaces};
 use crate::store::Fault;
 use crate::syntax::Warning;
@@ -74,7 +75,8 @@ pub enum EventKind {
 pub struct Event<'a> {
     /// What happened.
     pub kind: EventKind,
-    /// The key, where one is known.
+    /// The key, where one is known. Of a cache with [opaque keys](crate::Builder::opaque_keys) one that
+    /// varies on something is [redacted](FragmentKey::is_redacted), and so is that of a value.
     pub key: Option<&'a FragmentKey>,
     /// The template, for fragments of a template.
     pub template: Option<&'a str>,
@@ -93,16 +95,17 @@ impl Event<'_> {
     /// Tells an observer. The key is encoded, with its namespaces or nothing but them.
     pub(crate) fn tell(
         observer: &dyn Observer,
+        hasher: &KeyHasher,
         kind: EventKind,
         encoded: &[u8],
         origin: &Origin,
         tag: Option<&str>,
     ) {
         let namespaces: Vec<&str> = namespaces(encoded).map(|(name, _)| name).collect();
-        let key = Some(without_namespaces(encoded)).filter(|key| !key.is_empty());
+        let is_key = !without_namespaces(encoded).is_empty();
         observer.on_event(&Event {
             kind,
-            key: key.map(FragmentKey::from_encoded).as_ref(),
+            key: is_key.then(|| hasher.shown(encoded)).as_ref(),
             template: origin.template.as_deref(),
             line: origin.line,
             namespace: &namespaces.join("/"),
@@ -125,7 +128,7 @@ impl Event<'_> {
     }
 
     /// The fragment's name: bounded by what templates spell, unlike the vary parts of its key. For
-    /// an unnamed block, `template:line`.
+    /// an unnamed block, `template:line`. Where keys are opaque, the digest of a value's key.
     pub fn name(&self) -> Cow<'_, str> {
         match self.key {
             Some(key) => key.name().unwrap_or_else(|| Cow::Owned(key.to_string())),

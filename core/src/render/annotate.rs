@@ -4,7 +4,8 @@
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, OutputMode};
 use crate::fresh::Label;
-use crate::key::{FragmentKey, namespaces, without_namespaces};
+use crate::hash::KeyHasher;
+use crate::key::namespaces;
 use crate::observe::EventKind;
 
 use super::close::Outcome;
@@ -12,7 +13,7 @@ use super::stack::Frame;
 use crate::cache::FragmentCache;
 
 /// A stored body as an annotated page shows it.
-pub(super) fn served(encoded: &[u8], entry: &Entry, now: Moment) -> Body {
+pub(super) fn served(hasher: &KeyHasher, encoded: &[u8], entry: &Entry, now: Moment) -> Body {
     if entry.origin.mode() != OutputMode::HTML.annotated() {
         return entry.body.clone();
     }
@@ -23,7 +24,7 @@ pub(super) fn served(encoded: &[u8], entry: &Entry, now: Moment) -> Body {
     } else {
         format!("stale, expired {} s ago", now.since(entry.expires).as_secs())
     };
-    around(encoded, &state, &entry.body)
+    around(hasher, encoded, &state, &entry.body)
 }
 
 /// A rendered body, of a frame that knows why it is rendered, as an annotated page shows it.
@@ -34,7 +35,7 @@ pub(super) fn rendered(frame: &Frame, outcome: Outcome, body: &Body) -> Body {
         Outcome::Printed => why.to_owned(),
         Outcome::Refused(reason) => format!("{why}; not stored: {}", reason.as_str()),
     };
-    around(&frame.key, &state, body)
+    around(frame.cache.hasher(), &frame.key, &state, body)
 }
 
 /// Why a body is rendered, in words; `None` where nobody will read it.
@@ -60,9 +61,9 @@ pub(super) fn why(
     Some(words.collect::<Vec<_>>().join("; ").into())
 }
 
-fn around(encoded: &[u8], state: &str, body: &Body) -> Body {
+fn around(hasher: &KeyHasher, encoded: &[u8], state: &str, body: &Body) -> Body {
     let path: String = namespaces(encoded).map(|(name, _)| format!("{name}/")).collect();
-    let key = FragmentKey::from_encoded(without_namespaces(encoded));
+    let key = hasher.shown(encoded);
     let named = escaped(&format!("{path}{key}"));
     let (state, body) = (escaped(state), body.as_str());
     Body::from(format!("<!-- fragcache {named}: {state} -->{body}<!-- /fragcache {named} -->"))
@@ -95,7 +96,9 @@ mod tests {
     fn no_key_and_no_tag_ends_the_comment() {
         for hostile in ["-->", "--!>", "->", ">", "<!--", "--", "---->", "\n", "\"'&"] {
             let key = fragment_key!("q", hostile);
-            let text = around(key.as_bytes(), hostile, &Body::from("BODY")).as_str().to_owned();
+            let text = around(&KeyHasher::random(), key.as_bytes(), hostile, &Body::from("BODY"))
+                .as_str()
+                .to_owned();
             let inner = text.strip_prefix("<!--").unwrap().strip_suffix("-->").unwrap();
             let (before, after) = inner.split_once("-->BODY<!--").unwrap();
             for part in [before, after] {

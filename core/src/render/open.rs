@@ -74,7 +74,7 @@ impl FragmentCache {
             self.open_in(&mut buffer, site, arguments, rendering, mode, Entry::clone).map(
                 |opened| match opened {
                     Opened::Hit(entry) => {
-                        let body = annotate::served(&buffer, &entry, self.recent());
+                        let body = annotate::served(self.hasher(), &buffer, &entry, self.recent());
                         Opened::Hit(on_hit(&body))
                     }
                     Opened::Render(ticket) => Opened::Render(ticket),

@@ -156,3 +156,31 @@ fn tracing_tells_each_event_at_its_level_and_no_vary_value() {
         ]
     );
 }
+
+#[cfg(all(feature = "mac", feature = "values"))]
+#[test]
+fn tracing_and_metrics_tell_an_opaque_value_by_its_digest() {
+    use metrics_util::debugging::DebuggingRecorder;
+
+    let live = |builder: crate::Builder| {
+        let cache = builder.opaque_keys([7; 32]).build().unwrap();
+        live(&cache);
+        cache.values().set("secret", &3).unwrap();
+        cache.values().get::<i32>("secret").unwrap();
+        cache.shown_key(&cache.values().key("secret")).to_string()
+    };
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let told = tracing::subscriber::with_default(Lines(Arc::clone(&lines)), || {
+        live(FragmentCache::builder().observer(TracingObserver))
+    });
+    let lines = lines.lock().join("\n");
+    assert!(lines.contains(&told) && !lines.contains("secret"), "{lines}");
+
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let told = metrics::with_local_recorder(&recorder, || {
+        live(FragmentCache::builder().observer(MetricsObserver))
+    });
+    let metrics = format!("{:?}", snapshotter.snapshot().into_vec());
+    assert!(metrics.contains(&told) && !metrics.contains("secret"), "{metrics}");
+}

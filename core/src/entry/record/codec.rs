@@ -6,7 +6,7 @@ use super::cursor::{Cursor, FIELD_OVERHEAD, put_field, put_field_head, put_short
 use super::seal::{CHECKSUM_BYTES, MAC_BYTES, Seal};
 use super::{
     Decoded, LabelVersion, MAX_RECORD_DIGEST_BYTES, MAX_RECORD_KEY_BYTES, MAX_RECORD_LABELS,
-    MAX_RECORD_TEMPLATE_BYTES, Record, Unencodable, Unreadable,
+    MAX_RECORD_OWN_BYTES, MAX_RECORD_TEMPLATE_BYTES, Record, Unencodable, Unreadable,
 };
 
 /// How every record begins. The first byte begins no UTF-8, no pickle and no gzip.
@@ -33,6 +33,7 @@ pub(super) const MAX_HEADER_BYTES: usize = FIXED_BYTES
     + MAX_RECORD_KEY_BYTES
     + MAX_RECORD_DIGEST_BYTES
     + MAX_RECORD_TEMPLATE_BYTES
+    + MAX_RECORD_OWN_BYTES
     + MAX_RECORD_LABELS * LABEL_BYTES
     + MAX_UNKNOWN_BYTES;
 
@@ -60,6 +61,7 @@ pub(super) mod field {
     pub(in super::super) const LABELS: u8 = CRITICAL | 3;
     pub(in super::super) const TEMPLATE: u8 = 4;
     pub(in super::super) const PRODUCER: u8 = 5;
+    pub(in super::super) const OWN: u8 = CRITICAL | 6;
 }
 
 /// Writes one format and reads some, under one secret or none.
@@ -135,6 +137,7 @@ impl Codec {
             + (FIELD_OVERHEAD + record.digest.len())
             + (FIELD_OVERHEAD + labels_bytes)
             + record.template.map_or(0, |template| FIELD_OVERHEAD + template.len())
+            + record.own.map_or(0, |own| FIELD_OVERHEAD + own.len())
             + (FIELD_OVERHEAD + self.producer.len());
 
         let mut out = Vec::with_capacity(header_bytes + stored.len() + self.seal.bytes());
@@ -164,6 +167,9 @@ impl Codec {
         if let Some(template) = record.template {
             put_field(&mut out, field::TEMPLATE, template.as_bytes());
         }
+        if let Some(own) = record.own {
+            put_field(&mut out, field::OWN, own);
+        }
         put_field(&mut out, field::PRODUCER, self.producer.as_bytes());
         debug_assert_eq!(out.len(), header_bytes);
         out.extend_from_slice(&stored);
@@ -176,6 +182,7 @@ impl Codec {
             (record.key.len(), MAX_RECORD_KEY_BYTES, Unencodable::Key),
             (record.digest.len(), MAX_RECORD_DIGEST_BYTES, Unencodable::Digest),
             (record.template.map_or(0, str::len), MAX_RECORD_TEMPLATE_BYTES, Unencodable::Template),
+            (record.own.map_or(0, <[u8]>::len), MAX_RECORD_OWN_BYTES, Unencodable::Labels),
             (record.labels.len(), MAX_RECORD_LABELS, Unencodable::Labels),
             (record.body.len(), self.max_body_bytes, Unencodable::Body),
         ];
@@ -232,6 +239,7 @@ impl Codec {
             mode,
             version,
             template: fields.template.map(text).transpose()?.map(Box::from),
+            own: fields.own.map(Box::from),
             labels: labels_from(labels)?,
             created,
             life,
@@ -328,6 +336,7 @@ struct Fields<'a> {
     labels: Option<&'a [u8]>,
     template: Option<&'a [u8]>,
     producer: Option<&'a [u8]>,
+    own: Option<&'a [u8]>,
 }
 
 impl<'a> Fields<'a> {
@@ -338,6 +347,7 @@ impl<'a> Fields<'a> {
             field::LABELS => (&mut self.labels, MAX_RECORD_LABELS * LABEL_BYTES),
             field::TEMPLATE => (&mut self.template, MAX_RECORD_TEMPLATE_BYTES),
             field::PRODUCER => (&mut self.producer, usize::MAX),
+            field::OWN => (&mut self.own, MAX_RECORD_OWN_BYTES),
             _ if kind & field::CRITICAL != 0 => return Err(Unreadable::Future),
             _ => return Ok(()),
         };

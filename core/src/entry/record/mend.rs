@@ -5,7 +5,7 @@ use super::codec::{Codec, FIXED_BYTES, MAGIC, flag};
 use super::seal::Seal;
 use super::{
     Decoded, MAX_RECORD_DIGEST_BYTES, MAX_RECORD_KEY_BYTES, MAX_RECORD_LABELS,
-    MAX_RECORD_TEMPLATE_BYTES,
+    MAX_RECORD_OWN_BYTES, MAX_RECORD_TEMPLATE_BYTES,
 };
 
 /// Largest body of the codecs here.
@@ -76,6 +76,7 @@ fn assert_bounds(read: &Decoded) {
     assert!(read.key.len() <= MAX_RECORD_KEY_BYTES);
     assert!(read.digest.is_ascii() && read.digest.len() <= MAX_RECORD_DIGEST_BYTES);
     assert!(read.template.as_ref().is_none_or(|name| name.len() <= MAX_RECORD_TEMPLATE_BYTES));
+    assert!(read.own.as_ref().is_none_or(|own| own.len() <= MAX_RECORD_OWN_BYTES));
     assert!(read.labels.len() <= MAX_RECORD_LABELS);
     assert!(read.body.len() <= MAX_BODY_BYTES);
 }

@@ -19,8 +19,16 @@
 //! | 16 or 32 | the seal over everything before it: xxh3-128, or HMAC-SHA-256 if it is signed |
 //!
 //! Fields: `81` the canonical key, `82` the digest, `83` the labels (8 bytes of hash and 16 of
-//! version each), `04` the template, `05` the producer. The high bit of a type says that whoever
+//! version each), `04` the template, `05` the producer, `86` the own labels of an opaque entry. The high bit of a type says that whoever
 //! does not know it must not use the entry. Any other unknown type is passed over.
+//!
+//! # Opaque entries
+//!
+//! Where keys are opaque, field `81` is the HMAC-SHA-256 of the canonical key under a secret, `82` a
+//! keyed digest of the block's and its output mode, the output mode says of a mode of the user's own
+//! only that it is one, there is no template, and `86` follows: the first byte of the canonical key
+//! without namespaces, then 8 bytes each of the labels of the key, the name and the template (0 for
+//! none), and of the namespaces, outermost first. They are among those of `83`.
 //!
 //! # Which formats are read
 //!
@@ -47,6 +55,8 @@ mod seal;
 mod tests;
 
 pub(crate) use codec::Codec;
+#[cfg(feature = "mac")]
+pub(crate) use seal::{Signer, signer};
 
 /// Longest canonical key with its namespaces, in bytes.
 pub(crate) const MAX_RECORD_KEY_BYTES: usize = 8192;
@@ -56,6 +66,9 @@ pub(crate) const MAX_RECORD_DIGEST_BYTES: usize = 64;
 
 /// Longest name of a template, in bytes.
 pub(crate) const MAX_RECORD_TEMPLATE_BYTES: usize = 4096;
+
+/// Longest list of an opaque entry's own labels, in bytes: a namespace takes two of a key's.
+pub(crate) const MAX_RECORD_OWN_BYTES: usize = 1 + 8 * (3 + MAX_RECORD_KEY_BYTES / 2);
 
 /// Most labels of a record.
 pub(crate) const MAX_RECORD_LABELS: usize = 4096;
@@ -77,6 +90,8 @@ pub(crate) struct Record<'a> {
     pub(crate) version: u64,
     /// The template's name, at most [`MAX_RECORD_TEMPLATE_BYTES`].
     pub(crate) template: Option<&'a str>,
+    /// What an opaque entry says in place of its key, at most [`MAX_RECORD_OWN_BYTES`].
+    pub(crate) own: Option<&'a [u8]>,
     /// The labels with their versions at the read point, at most [`MAX_RECORD_LABELS`].
     pub(crate) labels: &'a [(u64, LabelVersion)],
     /// When it was rendered, in ms since the Unix epoch.
@@ -99,6 +114,7 @@ pub(crate) struct Decoded {
     pub(crate) mode: u64,
     pub(crate) version: u64,
     pub(crate) template: Option<Box<str>>,
+    pub(crate) own: Option<Box<[u8]>>,
     pub(crate) labels: Box<[(u64, LabelVersion)]>,
     pub(crate) created: u64,
     pub(crate) life: Option<u64>,
@@ -117,6 +133,7 @@ impl Decoded {
             mode: self.mode,
             version: self.version,
             template: self.template.as_deref(),
+            own: self.own.as_deref(),
             labels: &self.labels,
             created: self.created,
             life: self.life,
@@ -137,7 +154,7 @@ pub(crate) enum Unencodable {
     Digest,
     /// The template's name is too long.
     Template,
-    /// There are too many labels.
+    /// There are too many labels, or own labels.
     Labels,
     /// The body is too large.
     Body,

@@ -23,7 +23,7 @@ pub(super) enum Seal {
 
 /// A signature under a secret, begun.
 #[cfg(feature = "mac")]
-type Signer = hmac::Hmac<sha2::Sha256>;
+pub(crate) type Signer = hmac::Hmac<sha2::Sha256>;
 
 impl Seal {
     /// Signatures under this secret, or checksums. [`FarLevel`](crate::FarLevel) refuses a secret
@@ -83,7 +83,7 @@ impl Seal {
 /// HMAC-SHA-256 under a secret of any length. The crate's own way may fail as far as its types
 /// tell; a secret that fills the block of the hash, as the standard pads it, cannot.
 #[cfg(feature = "mac")]
-fn signer(secret: &[u8]) -> Signer {
+pub(crate) fn signer(secret: &[u8]) -> Signer {
     use hmac::KeyInit;
     use hmac::digest::Key;
     use sha2::{Digest, Sha256};

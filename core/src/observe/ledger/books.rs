@@ -49,15 +49,21 @@ impl Books {
     /// Counts what happened under a key. What happened under none counts for the cache block at
     /// `origin`, if there is one.
     pub(crate) fn note(&self, kind: EventKind, key: &[u8], origin: Option<&Origin>, now: Moment) {
-        let name = key::bare_name(key);
+        let name = self.name_of(key);
         if kind == EventKind::Deleted {
-            // Whoever deletes what was never asked for opens no account.
+            // Whoever deletes what was never asked for opens no account. Of a redacted key the name is
+            // known.
+            let bare = FragmentKey::from_encoded(key::without_namespaces(key));
+            let bare = bare.is_redacted().then(|| bare.bare());
+            let name = bare.as_ref().map_or(name, FragmentKey::as_bytes);
             let hash = self.hasher.key(name);
             let found = find(&self.shard(hash).read(), hash, name);
             return found.flatten().as_deref().unwrap_or(&self.others).note(kind, now);
         }
         // Setting a value is no lookup.
-        if name.first() == Some(&key::VALUE) && kind == EventKind::Miss(MissReason::Refresh) {
+        if key::without_namespaces(name).first() == Some(&key::VALUE)
+            && kind == EventKind::Miss(MissReason::Refresh)
+        {
             return;
         }
         if !name.is_empty() {
@@ -70,13 +76,13 @@ impl Books {
 
     /// Notes how long a body took.
     pub(crate) fn render(&self, key: &[u8], origin: &Origin, took: Duration) {
-        self.with(key::bare_name(key), Some(origin), |row| row.render(took));
+        self.with(self.name_of(key), Some(origin), |row| row.render(took));
     }
 
     /// Notes a tag that was declared for a key.
     pub(crate) fn tag(&self, key: &[u8], origin: &Origin, tag: &str) {
         // The tags of all others mean nothing together.
-        self.with(key::bare_name(key), Some(origin), |row| {
+        self.with(self.name_of(key), Some(origin), |row| {
             if !std::ptr::eq(row, &self.others) {
                 row.tag(tag);
             }
@@ -85,7 +91,14 @@ impl Books {
 
     /// This origin with the row of the key's name; `None` if that is among the others.
     pub(crate) fn counted(&self, key: &[u8], origin: &Origin) -> Option<Arc<Origin>> {
-        Some(Row::counted(&self.own_row(key::bare_name(key), Some(origin))?, origin))
+        Some(Row::counted(&self.own_row(self.name_of(key), Some(origin))?, origin))
+    }
+
+    /// What has an account: the name of a key, in all namespaces. A value whose key is opaque has none
+    /// but its digest, which another namespace does not share.
+    fn name_of<'k>(&self, key: &'k [u8]) -> &'k [u8] {
+        let is_value = || key::without_namespaces(key).first() == Some(&key::VALUE);
+        if self.hasher.is_opaque() && is_value() { key } else { key::bare_name(key) }
     }
 
     fn with(&self, name: &[u8], origin: Option<&Origin>, note: impl FnOnce(&Row)) {
@@ -129,7 +142,7 @@ impl Books {
             self.names.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
-        let key = FragmentKey::from_encoded(name);
+        let key = self.hasher.shown(name);
         let (template, line) = origin.and_then(Origin::place).unzip();
         let row = Arc::new(Row::new(Some(key), template, line.unwrap_or(0)));
         shard.insert(hash, (name.into(), Arc::clone(&row)));

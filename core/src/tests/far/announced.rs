@@ -13,7 +13,7 @@ fn keys(rows: &[Fragment]) -> impl Iterator<Item = &crate::FragmentKey> {
 
 #[test]
 fn a_hundred_announced_fragments_take_three_round_trips() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, store) = front.two();
         let rows = rows();
         for row in &rows {
@@ -80,7 +80,7 @@ fn an_announced_page_takes_one_round_trip_once_its_blocks_are_known() {
 
 #[test]
 fn what_others_rendered_since_is_read_ahead() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         let rows = rows();
         let page = |expected: &str| {
@@ -109,7 +109,7 @@ fn what_others_rendered_since_is_read_ahead() {
 
 #[test]
 fn i1_what_was_invalidated_before_the_announcement_is_not_served() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         let rows = rows();
         for row in &rows {
@@ -135,7 +135,7 @@ fn i1_what_was_invalidated_before_the_announcement_is_not_served() {
 
 #[test]
 fn i1_what_its_own_render_invalidates_is_not_served_from_an_announcement() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         let rows = rows();
         for row in &rows {

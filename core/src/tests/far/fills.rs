@@ -8,7 +8,7 @@ use crate::{Fragment, RefusalReason, current, fragment_key};
 
 #[test]
 fn i1_a_render_that_another_process_invalidates_is_not_served_later() {
-    for front in FRONTS {
+    for &front in FRONTS {
         for invalidate in INVALIDATIONS {
             let (one, other, _) = front.two();
             let row = fragment("row").tags(["tag"]);
@@ -28,7 +28,7 @@ fn i1_a_render_that_another_process_invalidates_is_not_served_later() {
 
 #[test]
 fn i1_a_tag_learnt_late_counts_from_the_read_point_on() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         let body = || {
             other.cache.invalidate_tags(["late"]).unwrap();
@@ -42,7 +42,7 @@ fn i1_a_tag_learnt_late_counts_from_the_read_point_on() {
 
 #[test]
 fn a_tag_learnt_late_is_stored_at_once_if_nothing_has_happened() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         let body = || {
             current::add_tags(["late"]).unwrap();
@@ -61,7 +61,7 @@ fn a_tag_learnt_late_is_stored_at_once_if_nothing_has_happened() {
 /// What a price change is usually followed by: the page that shows the new price.
 #[test]
 fn what_is_rendered_right_after_an_invalidation_is_stored() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, _, _) = front.two();
         let render = |name: &str| {
             let body = || current::add_tags(["tag"]).map(|()| "body").unwrap();
@@ -76,7 +76,7 @@ fn what_is_rendered_right_after_an_invalidation_is_stored() {
 
 #[test]
 fn i1_a_read_point_before_another_process_s_invalidation_is_not_stored() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         let row = fragment("row").tags(["tag"]);
         let point = one.cache.begin();
@@ -90,7 +90,7 @@ fn i1_a_read_point_before_another_process_s_invalidation_is_not_stored() {
 
 #[test]
 fn a_read_point_after_which_nothing_happened_is_stored() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         let row = fragment("row").tags(["tag"]);
         let point = one.cache.begin();
@@ -101,7 +101,7 @@ fn a_read_point_after_which_nothing_happened_is_stored() {
 
 #[test]
 fn i1_data_loaded_around_a_fragment_is_as_old_as_the_body_around_it() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         let card = Fragment::new(fragment_key!("card")).tags(["tag"]);
         let page = || {
@@ -116,7 +116,7 @@ fn i1_data_loaded_around_a_fragment_is_as_old_as_the_body_around_it() {
 
 #[test]
 fn i2_while_another_process_renders_callers_wait_and_are_served_what_it_stores() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         std::thread::scope(|threads| {
             let body = || {
@@ -162,7 +162,7 @@ fn a_render_that_fails_gives_its_lease_back() {
 
 #[test]
 fn a_refresh_replaces_what_another_process_stored() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         one.say("row", "old");
         other.say("row", "unused");
@@ -176,7 +176,7 @@ fn a_refresh_replaces_what_another_process_stored() {
 
 #[test]
 fn a_refresh_is_not_replaced_by_what_another_process_began_before() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         let body = || {
             let refresh = fragment("row").refresh(true);

@@ -1,5 +1,5 @@
 //! The far level: several caches, which stand for processes, on one store. Each test holds in the
-//! three ways that the near level can be in front of it.
+//! three ways that the near level can be in front of it, and with opaque keys.
 
 mod announced;
 mod fills;
@@ -25,9 +25,18 @@ pub(super) enum Front {
     Strict,
     Bounded,
     None,
+    /// As the first, with opaque keys: what a store holds of a fragment is another thing then.
+    #[cfg(feature = "mac")]
+    Opaque,
 }
 
-pub(super) const FRONTS: [Front; 3] = [Front::Strict, Front::Bounded, Front::None];
+pub(super) const FRONTS: &[Front] = &[
+    Front::Strict,
+    Front::Bounded,
+    Front::None,
+    #[cfg(feature = "mac")]
+    Front::Opaque,
+];
 
 /// For how long a bounded near level answers by itself.
 pub(super) const NEAR_LIFE: Duration = Duration::from_secs(2);
@@ -39,13 +48,20 @@ impl Front {
             Self::Strict => level,
             Self::Bounded => level.near_life(NEAR_LIFE),
             Self::None => level.without_near(),
+            #[cfg(feature = "mac")]
+            Self::Opaque => level,
         }
     }
 
     /// A process on this store.
     pub(super) fn process(self, store: &Store) -> Rig {
         let level = self.level(store);
-        rig_with(|builder| builder.wait_limit(Duration::from_millis(300)).jitter(0.0).far(level))
+        rig_with(|builder| {
+            let builder = builder.wait_limit(Duration::from_millis(300)).jitter(0.0).far(level);
+            #[cfg(feature = "mac")]
+            let builder = if self == Self::Opaque { builder.opaque_keys([7; 32]) } else { builder };
+            builder
+        })
     }
 
     /// Two processes on one store of their own.

@@ -19,7 +19,7 @@ fn until(what: &str, done: impl Fn() -> bool) {
 
 #[test]
 fn i3_pages_go_on_without_the_store() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, _, store) = front.two();
         one.say("row", "old");
         store.fail(Fault::Unreachable);
@@ -52,7 +52,7 @@ fn i3_the_store_is_left_alone_after_an_outage() {
 
 #[test]
 fn i1_an_invalidation_that_the_store_missed_is_pending_and_hides_at_once() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, store) = front.two();
         let row = fragment("row").tags(["tag"]);
         one.cache.render(&row, || "old").unwrap();
@@ -68,7 +68,7 @@ fn i1_an_invalidation_that_the_store_missed_is_pending_and_hides_at_once() {
 
 #[test]
 fn i1_a_clear_that_the_store_missed_hides_everything() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, _, store) = front.two();
         one.say("row", "old");
         store.fail_writes(Fault::Refused);
@@ -82,7 +82,7 @@ fn i1_a_clear_that_the_store_missed_hides_everything() {
 
 #[test]
 fn i1_a_write_that_failed_after_it_took_effect_does_no_harm() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, store) = front.two();
         store.fail_after_effect(Fault::Deadline);
         one.say("row", "old");
@@ -96,7 +96,7 @@ fn i1_a_write_that_failed_after_it_took_effect_does_no_harm() {
 
 #[test]
 fn i1_metadata_that_the_store_forgot_is_a_miss() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, store) = front.two();
         one.say("row", "old");
         store.forget(1, 1.0, |key| key.contains(":v:"));
@@ -110,7 +110,7 @@ fn i1_metadata_that_the_store_forgot_is_a_miss() {
 
 #[test]
 fn i1_what_was_rendered_without_the_store_is_asked_for_once_it_is_back() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, store) = front.two();
         store.fail(Fault::Unreachable);
         one.say("row", "old");

@@ -9,7 +9,7 @@ use crate::{Clock, Fragment, MissReason, fragment_key};
 
 #[test]
 fn what_one_process_stores_another_is_served() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         one.say("row", "one");
         assert_eq!(&*other.say("row", "other"), "one", "{front:?}");
@@ -22,7 +22,7 @@ fn what_one_process_stores_another_is_served() {
 
 #[test]
 fn i1_what_another_process_invalidates_is_not_served_again() {
-    for front in FRONTS {
+    for &front in FRONTS {
         for invalidate in INVALIDATIONS {
             let (one, other, _) = front.two();
             let row = fragment("row").tags(["tag"]);
@@ -52,7 +52,7 @@ fn i1_a_bounded_near_level_serves_for_its_life_and_no_longer() {
 
 #[test]
 fn i1_an_outer_fragment_falls_with_what_another_process_invalidates_inside() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         let page = |rig: &super::Rig, inner: &'static str| {
             let card = Fragment::new(fragment_key!("card")).tags(["tag"]);
@@ -72,7 +72,7 @@ fn i1_an_outer_fragment_falls_with_what_another_process_invalidates_inside() {
 
 #[test]
 fn expiry_counts_from_the_render_in_every_process() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         let row = fragment("row").expires_after(Duration::from_secs(60));
         one.cache.render(&row, || "old").unwrap();
@@ -117,7 +117,7 @@ fn a_bounded_near_level_asks_nobody_within_its_life() {
 
 #[test]
 fn a_delete_tells_whether_there_was_something_in_the_store() {
-    for front in FRONTS {
+    for &front in FRONTS {
         let (one, other, _) = front.two();
         let key = fragment_key!("row");
         assert_eq!(other.cache.delete(&key).unwrap(), crate::Deletion::Absent);

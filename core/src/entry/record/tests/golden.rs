@@ -27,6 +27,7 @@ fn cases() -> Vec<(&'static str, Codec, Decoded)> {
         ("v1-never-expires.bin", plain(), Decoded { life: None, stale: 0, ..sample() }),
         ("v1-no-template.bin", plain(), Decoded { template: None, version: 0, ..sample() }),
         ("v1-many-labels.bin", plain(), Decoded { labels: many_labels(), ..sample() }),
+        ("v1-opaque.bin", plain(), opaque()),
         ("v1-no-labels.bin", plain(), Decoded { labels: [].into(), ..sample() }),
         #[cfg(feature = "mac")]
         ("v1-signed.bin", signing(), sample()),
@@ -35,6 +36,12 @@ fn cases() -> Vec<(&'static str, Codec, Decoded)> {
     ];
     let released = |(name, codec, record)| (name, Codec::with_producer(codec, PRODUCER), record);
     cases.into_iter().map(released).collect()
+}
+
+/// As a cache with opaque keys writes it: a digest for a key, no template, labels of its own.
+fn opaque() -> Decoded {
+    let own = [&b"e"[..], &1_u64.to_le_bytes(), &u64::MAX.to_le_bytes(), &[0; 8]].concat();
+    Decoded { key: [7; 32].into(), template: None, own: Some(own.into()), ..sample() }
 }
 
 #[cfg(feature = "mac")]
@@ -75,5 +82,5 @@ fn every_released_record_is_looked_at() {
         assert_eq!(mend::check(&released(&name)), !needs_a_secret, "{name}");
         seen += 1;
     }
-    assert!(seen >= 8, "only {seen} files");
+    assert!(seen >= 9, "only {seen} files");
 }

@@ -30,6 +30,7 @@ fn sample() -> Decoded {
         mode: 1,
         version: 0xfeed_beef,
         template: Some("shop/row.html".into()),
+        own: None,
         labels: [(1, LabelVersion([2; 16])), (u64::MAX, LabelVersion(*b"0123456789abcdef"))].into(),
         created: 1_767_225_600_000,
         life: Some(300_000),

@@ -11,7 +11,9 @@ fn record() -> impl Strategy<Value = Decoded> {
     let body = (any::<String>(), 0..100_usize).prop_map(|(text, times)| text.repeat(times));
     let texts = (vec(any::<u8>(), 0..200), "[ -~]{0,64}", any::<Option<String>>(), body);
     let numbers = (any::<[u64; 5]>(), any::<Option<u64>>());
-    (texts, vec(label, 0..40), numbers).prop_map(|(texts, labels, (numbers, life))| {
+    let own = proptest::option::of(vec(any::<u8>(), 0..60));
+    let rest = (numbers, own);
+    (texts, vec(label, 0..40), rest).prop_map(|(texts, labels, ((numbers, life), own))| {
         let (key, digest, template, body) = texts;
         let [mode, version, created, stale, render_time] = numbers;
         Decoded {
@@ -20,6 +22,7 @@ fn record() -> impl Strategy<Value = Decoded> {
             mode,
             version,
             template: template.map(String::into),
+            own: own.map(Into::into),
             labels: labels.into(),
             created,
             life,

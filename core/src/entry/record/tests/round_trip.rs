@@ -49,6 +49,7 @@ fn an_empty_record_is_read_as_it_was_written() {
         mode: 0,
         version: 0,
         template: None,
+        own: None,
         labels: [].into(),
         created: 0,
         life: None,
@@ -83,6 +84,7 @@ fn the_largest_record_is_read_as_it_was_written() {
         key: vec![0xff; MAX_RECORD_KEY_BYTES].into(),
         digest: "f".repeat(MAX_RECORD_DIGEST_BYTES).into(),
         template: Some("t".repeat(MAX_RECORD_TEMPLATE_BYTES).into()),
+        own: Some(vec![0xff; MAX_RECORD_OWN_BYTES].into()),
         labels: vec![(u64::MAX, LabelVersion([0xff; 16])); MAX_RECORD_LABELS].into(),
         body: "ä".repeat(MAX_BODY_BYTES / 2).into(),
         ..sample()
@@ -111,6 +113,10 @@ fn what_exceeds_a_bound_is_not_written() {
                 labels: vec![(0, LabelVersion([0; 16])); MAX_RECORD_LABELS + 1].into(),
                 ..sample()
             },
+            Unencodable::Labels,
+        ),
+        (
+            Decoded { own: Some(vec![0; MAX_RECORD_OWN_BYTES + 1].into()), ..sample() },
             Unencodable::Labels,
         ),
         (Decoded { body: one_more(MAX_BODY_BYTES).into(), ..sample() }, Unencodable::Body),

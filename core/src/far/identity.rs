@@ -1,0 +1,128 @@
+//! Whose an entry is: what its record says of its key and its block, and whether a record that was
+//! found says the same. Names in a store are hashes, so this is what keeps another's content away.
+//!
+//! Where keys are opaque, a record says its key's digest under the secret in place of the key, and of
+//! the block and its output mode another. What it needs besides for an administrator is the labels of
+//! its own, which are hashes under the secret too.
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use super::{Asked, Far};
+use crate::entry::Origin;
+use crate::entry::record::Decoded;
+use crate::fresh::{Label, Labels};
+use crate::key::without_namespaces;
+use crate::observe::MissReason;
+
+/// What a record says of whose it is.
+#[derive(Debug)]
+pub(super) struct Identity<'a> {
+    pub(super) key: Cow<'a, [u8]>,
+    pub(super) digest: Cow<'a, str>,
+    pub(super) mode: u64,
+}
+
+/// The labels of an opaque entry's own, as it lists them.
+#[derive(Debug)]
+pub(crate) struct Own {
+    /// The first byte of the key, which tells its kind.
+    pub(crate) kind: u8,
+    pub(crate) labels: Labels,
+}
+
+impl Far {
+    pub(super) fn is_opaque(&self) -> bool {
+        self.hasher.is_opaque()
+    }
+
+    pub(super) fn identity<'a>(&self, key: &'a [u8], origin: &'a Origin) -> Identity<'a> {
+        let key = self.key_in_record(key);
+        match self.is_opaque() {
+            false => Identity {
+                key,
+                digest: Cow::Borrowed(origin.digest()),
+                mode: origin.mode().to_bits(),
+            },
+            true => Identity {
+                key,
+                digest: Cow::Owned(format!("{:032x}", self.hasher.block(&block(origin)))),
+                mode: origin.mode().to_nameless_bits(),
+            },
+        }
+    }
+
+    fn key_in_record<'a>(&self, key: &'a [u8]) -> Cow<'a, [u8]> {
+        match &self.key_digest {
+            Some(digest) => Cow::Owned(digest.of(key).to_vec()),
+            None => Cow::Borrowed(key),
+        }
+    }
+
+    /// Whether a record is of this key, in whatever variant.
+    pub(super) fn is_of(&self, record: &Decoded, key: &[u8]) -> bool {
+        record.own.is_some() == self.is_opaque() && *record.key == *self.key_in_record(key)
+    }
+
+    /// A record as the entry that is asked for, or why it is not.
+    pub(super) fn record_of<'a>(
+        &self,
+        asked: Asked<'_>,
+        record: Cow<'a, Decoded>,
+    ) -> Result<Cow<'a, Decoded>, MissReason> {
+        let wanted = self.identity(asked.key, asked.origin);
+        let same = *record.key == *wanted.key
+            && *record.digest == *wanted.digest
+            && record.mode == wanted.mode
+            && record.own.is_some() == self.is_opaque();
+        if !same {
+            // Names are hashes: another's content is a miss.
+            return Err(MissReason::Cold);
+        }
+        if record.version != asked.version.to_bits() {
+            return Err(MissReason::Version);
+        }
+        Ok(record)
+    }
+
+    /// What an opaque entry lists of its own labels.
+    pub(super) fn own_in_record(&self, key: &[u8], labels: &Labels) -> Option<Vec<u8>> {
+        self.is_opaque().then(|| {
+            let mut own = vec![without_namespaces(key).first().copied().unwrap_or_default()];
+            let bits = |label: Option<Label>| label.map_or(0, Label::to_bits).to_le_bytes();
+            for label in [Some(labels.key), labels.name, labels.template] {
+                own.extend_from_slice(&bits(label));
+            }
+            for &namespace in &labels.namespaces {
+                own.extend_from_slice(&bits(Some(namespace)));
+            }
+            own
+        })
+    }
+}
+
+impl Own {
+    /// What a record lists; `None` if that is no such list.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let (&kind, labels) = bytes.split_first()?;
+        let (labels, rest) = labels.as_chunks::<8>();
+        let mut labels = labels.iter().map(|&bits| u64::from_le_bytes(bits));
+        let some = |bits: u64| (bits != 0).then(|| Label::from_hash(bits));
+        let (key, name, template) = (labels.next()?, labels.next()?, labels.next()?);
+        let labels = Labels {
+            key: Label::from_hash(key),
+            name: some(name),
+            template: some(template),
+            namespaces: labels.map(Label::from_hash).collect(),
+        };
+        rest.is_empty().then_some(Self { kind, labels })
+    }
+}
+
+/// The bytes that name a block in an output mode.
+pub(super) fn block(origin: &Origin) -> SmallVec<[u8; 96]> {
+    let mut bytes = SmallVec::from_slice(origin.digest().as_bytes());
+    bytes.extend_from_slice(&origin.mode().to_bits().to_le_bytes());
+    bytes
+}

@@ -1,0 +1,226 @@
+//! Opaque keys: what a store and those who watch learn, and that all else is as without. Here is what
+//! the tests share: words that are planted in every place that a key, a label or a record is made
+//! from, and a store that remembers all that it was ever given.
+
+mod acts;
+mod forged;
+mod stored;
+mod watched;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Rig, block, rig_with};
+use crate::engine::{OutputMode, Scalar};
+use crate::store::{Capabilities, Page, Store, StoreError, Value};
+use crate::sync::Mutex;
+use crate::testing::MemoryStore;
+use crate::{FarLevel, Fragment, FragmentCache, FragmentKey, Function, fragment_key};
+
+const SECRET: &[u8] = b"the secret of these tests, 32 by";
+const ANOTHER: &[u8] = b"another secret of these tests, 3";
+
+/// What all words have in them that a store is not to learn.
+const PLANTED: &str = "planted";
+/// What all words have in them that those who watch are not to learn either.
+const PLANTED_VALUE: &str = "plantedvalue";
+
+const NAME: &str = "planted-name";
+const TEMPLATE: &str = "planted-template.html";
+const SOURCE: &str = "planted-source";
+const TAG: &str = "planted-tag";
+const SPACE: &str = "planted-space";
+const MODE: &str = "planted-mode";
+const FUNCTION: &str = "planted::function";
+const VARY: &str = "plantedvalue-vary";
+const VERSION: &str = "plantedvalue-version";
+const VALUE: &str = "plantedvalue-key";
+const ARGUMENT: &str = "plantedvalue-argument";
+#[cfg(feature = "async")]
+const VIEW: &str = "planted-view";
+#[cfg(feature = "async")]
+const PATH: &str = "/plantedvalue-path";
+
+/// The name of a record, and its bytes.
+type Given = (String, Vec<u8>);
+
+/// Remembers the name and the bytes of every record that it was given, also of those that are gone.
+#[derive(Debug, Clone, Default)]
+struct Spy {
+    store: MemoryStore,
+    seen: Arc<Mutex<Vec<Given>>>,
+}
+
+impl Spy {
+    fn see(&self, key: &str, value: &[u8]) {
+        self.seen.lock().push((key.to_owned(), value.to_vec()));
+    }
+
+    fn seen(&self) -> Vec<Given> {
+        self.seen.lock().clone()
+    }
+}
+
+impl Store for Spy {
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
+        keys.iter().for_each(|key| self.see(key, b""));
+        self.store.get_many(keys)
+    }
+
+    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
+        self.see(key, value);
+        self.store.set(key, value, ttl)
+    }
+
+    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
+        self.see(key, value);
+        self.store.add(key, value, ttl)
+    }
+
+    fn delete(&self, key: &str) -> Result<bool, StoreError> {
+        self.see(key, b"");
+        self.store.delete(key)
+    }
+
+    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
+        self.see(key, expected);
+        self.store.compare_and_delete(key, expected)
+    }
+
+    fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
+        self.see(key, b"");
+        self.store.touch(key, ttl)
+    }
+
+    fn scan(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, StoreError> {
+        self.store.scan(prefix, cursor)
+    }
+}
+
+/// The ways that a cache is put together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Levels {
+    Near,
+    Far,
+    Both,
+}
+
+const LEVELS: [Levels; 3] = [Levels::Near, Levels::Far, Levels::Both];
+
+impl Levels {
+    fn rig(self, store: impl Store, secret: Option<&[u8]>) -> Rig {
+        rig_with(|builder| {
+            let level = FarLevel::new(store);
+            let builder = match self {
+                Self::Near => builder,
+                Self::Far => builder.far(level.without_near()),
+                Self::Both => builder.far(level),
+            };
+            let builder = builder.jitter(0.0).ledger(100);
+            match secret {
+                Some(secret) => builder.opaque_keys(secret),
+                None => builder,
+            }
+        })
+    }
+
+    /// One that shares a store, if it has one, with all that are given the same.
+    fn opaque(self, store: &MemoryStore) -> Rig {
+        self.rig(store.clone(), Some(SECRET))
+    }
+}
+
+fn row() -> Fragment {
+    Fragment::new(fragment_key!(NAME, VARY)).tags([TAG]).version(VERSION)
+}
+
+fn print_block(cache: &FragmentCache, mode: OutputMode) -> String {
+    let args = [Scalar::Int(60), Scalar::Str(NAME), Scalar::Str(VARY)];
+    block(SOURCE, TEMPLATE, "").print(cache, mode, &args, || "body".to_owned())
+}
+
+fn value_key(cache: &FragmentCache) -> FragmentKey {
+    cache.values().key(VALUE)
+}
+
+fn call() -> crate::Call {
+    Function::new(FUNCTION).call().arg(&ARGUMENT).arg(&7)
+}
+
+/// All keys that [`live`] renders something under, but for unnamed blocks, which vary on nothing.
+fn keys(cache: &FragmentCache) -> Vec<FragmentKey> {
+    vec![
+        row().key().clone(),
+        value_key(cache),
+        call().key().unwrap(),
+        #[cfg(feature = "async")]
+        crate::engine::view_key(VIEW, PATH),
+    ]
+}
+
+/// Makes something of every sort, outside and inside of a namespace, and takes it back in every way.
+/// A second round has something to find and to replace.
+fn live(cache: &FragmentCache) {
+    for cache in [cache, &cache.namespace(SPACE)] {
+        for _ in 0..2 {
+            make(cache);
+        }
+        cache.delete(row().key()).unwrap();
+        cache.values().delete(VALUE).unwrap();
+        cache.delete_memoized(call()).unwrap();
+        make(cache);
+        cache.delete_name(NAME).unwrap();
+        cache.delete_template(TEMPLATE).unwrap();
+        cache.invalidate_tags([TAG]).unwrap();
+        cache.values().clear().unwrap();
+        #[cfg(feature = "async")]
+        cache.delete_view(VIEW, PATH).unwrap();
+        make(cache);
+        cache.namespace(SPACE).clear().unwrap();
+        make(cache);
+    }
+}
+
+fn make(cache: &FragmentCache) {
+    cache.announce([row().key()], || {
+        let inner = || cache.render(&row(), || "body").unwrap().to_string();
+        cache.render(&Fragment::new(fragment_key!("planted-outer", VARY)), inner).unwrap();
+    });
+    for mode in [OutputMode::HTML, OutputMode::custom(MODE)] {
+        print_block(cache, mode);
+        // An unnamed one.
+        block(SOURCE, TEMPLATE, "u").print(
+            cache,
+            mode,
+            &[Scalar::Int(60), Scalar::Bool(false)],
+            || "body".to_owned(),
+        );
+    }
+    cache.values().set(VALUE, &3).unwrap();
+    assert_eq!(cache.memoize(&call(), || 7), 7);
+    cache.get(row().key()).unwrap();
+    #[cfg(feature = "async")]
+    respond(cache);
+}
+
+/// Answers a request.
+#[cfg(feature = "async")]
+fn respond(cache: &FragmentCache) -> crate::engine::ViewCall {
+    use crate::engine::{Body, ViewCall, ViewOpened, view_key};
+
+    let make = |bytes: Vec<u8>| Some(Body::opaque(bytes.into_boxed_slice()));
+    let call = ViewCall::new(cache, &view_key(VIEW, PATH), "test/1", make);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    match runtime.block_on(call.open(cache.begin())) {
+        ViewOpened::Render(open) => {
+            open.close(Body::opaque(Box::<[u8]>::from(*b"response")));
+        }
+        ViewOpened::Hit(_) => {}
+        ViewOpened::Pass => panic!("a cache that is on keeps it"),
+    }
+    call
+}

@@ -1,0 +1,104 @@
+//! Opaque keys on a real server: processes share what is kept under them, and the server learns none.
+
+use std::time::Duration;
+
+use fragcache::store::RedisOptions;
+use fragcache::{FarLevel, Fragment, FragmentCache, FragmentKey, fragment_key};
+use fragcache_servers::{Flavour, RedisServer};
+
+use super::play;
+use super::process::{answer, orders};
+
+/// What all words have in them that the server is not to learn.
+const PLANTED: &str = "planted";
+
+fn row() -> Fragment {
+    Fragment::new(fragment_key!("planted-name", "planted-vary")).tags(["planted-tag"])
+}
+
+/// The part of a process with opaque keys, or without if it is given no secret.
+pub(super) fn share(given: &[String]) {
+    let [url, secret] = given else { panic!("given {given:?}") };
+    let patience = Duration::from_secs(30);
+    let options = RedisOptions::new(url).operation_timeout(patience).connect_timeout(patience);
+    let builder = FragmentCache::builder().far(FarLevel::new(options.open().unwrap()));
+    let builder = match secret.as_str() {
+        "none" => builder,
+        secret => builder.opaque_keys(secret),
+    };
+    let cache = builder.build().unwrap().namespace("planted-space");
+    for order in orders() {
+        let done = match order.split_once(' ').unwrap_or((&order, "")) {
+            ("say", body) => cache.render(&row(), || body).unwrap().to_string(),
+            ("shown", _) => cache.shown_key(row().key()).to_hex(),
+            ("delete", hex) => {
+                let key = FragmentKey::from_hex(hex).unwrap_or_else(|| row().key().clone());
+                format!("{:?}", cache.delete(&key).unwrap())
+            }
+            ("invalidate", _) => format!("{:?}", cache.invalidate_tags(["planted-tag"]).unwrap()),
+            ("name", _) => format!("{:?}", cache.delete_name("planted-name").unwrap()),
+            ("clear", _) => format!("{:?}", cache.clear().unwrap()),
+            order => panic!("{order:?}"),
+        };
+        answer(&done);
+    }
+}
+
+/// All names and all bytes that the server has.
+fn everything(server: &RedisServer) -> Vec<(String, Vec<u8>)> {
+    let mut beside = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let (mut cursor, mut found) = (0_u64, Vec::new());
+    loop {
+        let (next, names): (u64, Vec<String>) =
+            redis::cmd("SCAN").arg(cursor).query(&mut beside).unwrap();
+        for name in names {
+            // What is over by now is none.
+            let value: Option<Vec<u8>> = redis::cmd("GET").arg(&name).query(&mut beside).unwrap();
+            found.push((name, value.unwrap_or_default()));
+        }
+        if next == 0 {
+            return found;
+        }
+        cursor = next;
+    }
+}
+
+fn tells(server: &RedisServer) -> bool {
+    let all = everything(server);
+    assert!(all.iter().any(|(name, _)| name.contains(":e:")));
+    assert!(all.iter().any(|(name, _)| name.contains(":v:")));
+    all.iter().any(|(name, bytes)| {
+        name.contains(PLANTED)
+            || bytes.windows(PLANTED.len()).any(|part| part == PLANTED.as_bytes())
+    })
+}
+
+#[test]
+fn i1_processes_share_what_a_server_cannot_read() {
+    let server = RedisServer::start(Flavour::Redis);
+    let process = |secret| play("opaque", &[&server.url(), secret]);
+    let secret = "a secret that both processes have";
+    let (mut one, mut other) = (process(secret), process(secret));
+    assert_eq!(one.ask("say first"), "first");
+    assert_eq!(other.ask("say not evaluated"), "first");
+    assert!(!tells(&server));
+    let shown = other.ask("shown");
+    assert_eq!(one.ask("shown"), shown);
+    let ways = ["delete", "invalidate", "name", "clear", &format!("delete {shown}")];
+    for (round, way) in ways.into_iter().enumerate() {
+        other.ask(way);
+        assert_eq!(one.ask(&format!("say {round}")), round.to_string(), "{way}");
+        assert_eq!(other.ask("say not evaluated"), round.to_string(), "{way}");
+    }
+    assert!(!tells(&server));
+
+    let mut stranger = process("a secret that another fleet has");
+    assert_eq!(stranger.ask("say theirs"), "theirs");
+    stranger.ask("clear");
+    assert_eq!(one.ask("say not evaluated"), "4");
+    assert!(!tells(&server));
+
+    let mut plain = process("none");
+    assert_eq!(plain.ask("say plain"), "plain");
+    assert!(tells(&server), "or nothing would be found above");
+}
