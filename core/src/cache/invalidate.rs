@@ -28,8 +28,9 @@ pub enum Deletion {
     /// Nothing servable was stored; a render under way is fenced all the same.
     Absent,
     /// Everything under a name, a template or a tag, or everything, or what a batch covers or a
-    /// [redacted](FragmentKey::is_redacted) key stands for, is fenced; nobody counts it. Entries leave when they are next asked for, or by size; those of a
-    /// whole cache that is cleared leave at once.
+    /// [redacted](FragmentKey::is_redacted) key stands for, is fenced; nobody counts it. Entries
+    /// leave when they are next asked for, or by size; those of a whole cache that is cleared leave
+    /// at once.
     Invalidated,
     /// As `Invalidated` for this process. The far store could not be told: other processes may be
     /// served what was stored before, until it has been. It is told as soon as it can be reached
