@@ -1,9 +1,11 @@
 //! Renders one page over and over, for a profiler: `profile tera w2 cached 1000`; or rewrites a
-//! source: `profile tera rewrite - 1000`. Without arguments it does nothing, so that `cargo bench`
+//! source: `profile tera rewrite - 1000`; `profile tera w2 far 1000` announces the page to a store. Without arguments it does nothing, so that `cargo bench`
 //! passes over it.
 
 use fragcache::syntax::{Syntax, rewrite};
-use fragcache_benches::pages::{Engine, Form, Kind, from_rust, page};
+use fragcache::testing::MemoryStore;
+use fragcache::{FarLevel, FragmentCache};
+use fragcache_benches::pages::{Engine, Form, Kind, from_rust, page, page_of};
 use fragcache_benches::sources::with_blocks;
 
 fn main() {
@@ -18,13 +20,17 @@ fn main() {
         return repeat(&rewritten, rounds.parse().unwrap_or(1000));
     }
     if kind == "rust" {
-        return repeat(
-            &*from_rust(fragcache::FragmentCache::in_memory())(),
-            rounds.parse().unwrap_or(1000),
-        );
+        return repeat(&*from_rust(FragmentCache::in_memory())(), rounds.parse().unwrap_or(1000));
     }
     let engine = if engine == "tera" { Engine::Tera } else { Engine::MiniJinja };
     let kind = if kind == "w1" { Kind::W1 } else { Kind::W2 };
+    if form == "far" {
+        // A store in this process: what is counted is the way to it and back.
+        let level = FarLevel::new(MemoryStore::new()).without_near();
+        let cache = FragmentCache::builder().far(level).build().unwrap();
+        let render = page_of(cache, engine, kind, Form::Announced("300"));
+        return repeat(&render, rounds.parse().unwrap_or(1000));
+    }
     let form = match form {
         "empty" => Form::Empty,
         "native" => Form::Native,

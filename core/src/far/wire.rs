@@ -5,7 +5,7 @@ use super::identity::block;
 use crate::entry::{Origin, record::Codec};
 use crate::fresh::Label;
 use crate::hash::KeyHasher;
-use crate::key::{self, FragmentKey};
+use crate::key;
 
 /// Most bytes of a key's name that are shown in a record's name.
 const MAX_SLUG: usize = 48;
@@ -26,15 +26,10 @@ impl FragmentId {
         if hasher.is_opaque() {
             return Self { key: hasher.wide(encoded), slug: Box::default() };
         }
-        let bare = key::without_namespaces(encoded);
-        let key = FragmentKey::from_encoded(bare);
-        let shown = match (key.name(), key.template()) {
-            (Some(name), _) => name.into_owned(),
-            (None, Some(template)) => template.to_owned(),
-            (None, None) => String::new(),
-        };
+        let shown = key::name_or_template(key::without_namespaces(encoded)).unwrap_or_default();
         let usable = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '_' };
-        let slug: String = shown.chars().take(MAX_SLUG).map(usable).collect();
+        let mut slug = String::with_capacity(shown.len().min(MAX_SLUG));
+        slug.extend(shown.chars().take(MAX_SLUG).map(usable));
         Self { key: hasher.wide(encoded), slug: slug.into() }
     }
 }

@@ -286,6 +286,12 @@ pub(crate) fn begin_default(bytes: &mut Vec<u8>, template: &str, line: u32, ordi
     encoder.int(i128::from(ordinal));
 }
 
+/// The canonical text of the name of a key without namespaces, or the template of one that has none.
+pub(crate) fn name_or_template(bytes: &[u8]) -> Option<Cow<'_, str>> {
+    let template = || Decoder::new(bytes).default_key().map(|(template, _, _)| template);
+    explicit_name(bytes).or_else(|| template().map(Cow::Borrowed))
+}
+
 /// The canonical text of an explicit key's name.
 fn explicit_name(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let (&kind, parts) = bytes.split_first()?;

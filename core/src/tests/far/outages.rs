@@ -28,7 +28,8 @@ fn i3_pages_go_on_without_the_store() {
             assert!(["a", "b", "c"].contains(&&*page), "{front:?}");
         }
         assert!(!one.cache.health().is_reachable);
-        assert!(one.cache.stats().faults >= 1);
+        // Perhaps the keeper found out first, and no page did.
+        assert!(one.cache.health().faults >= 1);
         let error = one.cache.get(&fragment_key!("elsewhere")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Store);
         store.heal();
