@@ -2,6 +2,8 @@
 //! source: `profile tera rewrite - 1000`; `profile tera w2 far 1000` announces the page to a store. Without arguments it does nothing, so that `cargo bench`
 //! passes over it.
 
+#![allow(clippy::unwrap_used, reason = "settings that do not fail")]
+
 use fragcache::syntax::{Syntax, rewrite};
 use fragcache::testing::MemoryStore;
 use fragcache::{FarLevel, FragmentCache};
