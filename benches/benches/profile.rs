@@ -1,6 +1,6 @@
-//! Renders one page over and over, for a profiler: `profile tera w2 cached 1000`; or rewrites a
-//! source: `profile tera rewrite - 1000`; `profile tera w2 far 1000` announces the page to a store. Without arguments it does nothing, so that `cargo bench`
-//! passes over it.
+//! Renders one page over and over, for a profiler: `profile tera w2 cached 1000`; as one that is announced
+//! to a store in this process: `profile tera w2 far 1000`; or rewrites a source: `profile tera rewrite -
+//! 1000`. Without arguments it does nothing, so that `cargo bench` passes over it.
 
 #![allow(clippy::unwrap_used, reason = "settings that do not fail")]
 
