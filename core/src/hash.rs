@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
 
 use crate::fresh::{Label, Labels};
 use crate::key::{self, FragmentKey};
-use crate::opaque::{OpaqueSecret, Veil};
+use crate::opaque::{KeyedHash, OpaqueSecret};
 
 /// The hash of what `version=` said. Two versions of one record share it once in 2⁶⁴ changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -36,14 +36,14 @@ pub(crate) struct KeyHasher {
     /// For labels and versions: the same in all processes that share a store.
     fleet: u64,
     /// Makes labels and versions in place of that where keys are opaque.
-    veil: Option<Veil>,
+    keyed_hash: Option<KeyedHash>,
 }
 
 impl KeyHasher {
     pub(crate) fn random() -> Self {
         // A model that failed has to fail again when it is replayed.
         let seed = if cfg!(fragcache_shuttle) { 7 } else { RandomState::new().hash_one(0_u64) };
-        Self { seed, fleet: seed, veil: None }
+        Self { seed, fleet: seed, keyed_hash: None }
     }
 
     /// A hasher whose labels are those of every process that has the same `secret`, or none.
@@ -55,12 +55,12 @@ impl KeyHasher {
     /// This hasher, whose labels are those of every process with the same secret of opaque keys, if
     /// there is one.
     pub(crate) fn opaque(self, secret: Option<&OpaqueSecret>) -> Self {
-        Self { veil: secret.and_then(Veil::new), ..self }
+        Self { keyed_hash: secret.and_then(KeyedHash::new), ..self }
     }
 
     /// Whether nobody is to learn a key who does not know it.
     pub(crate) fn is_opaque(&self) -> bool {
-        self.veil.is_some()
+        self.keyed_hash.is_some()
     }
 
     /// An encoded key without its namespaces, as whoever watches may see it.
@@ -89,26 +89,26 @@ impl KeyHasher {
 
     /// What names an encoded key in a store.
     pub(crate) fn wide(&self, encoded: &[u8]) -> u128 {
-        match &self.veil {
+        match &self.keyed_hash {
             None => xxh3_128_with_seed(encoded, self.fleet),
-            Some(veil) => veil.wide(KEY, encoded),
+            Some(keyed_hash) => keyed_hash.wide(KEY, encoded),
         }
     }
 
     /// What stands in a store for a block, the digest of its source and its output mode, where keys
     /// are opaque.
     pub(crate) fn block(&self, encoded: &[u8]) -> u128 {
-        match &self.veil {
+        match &self.keyed_hash {
             None => xxh3_128_with_seed(encoded, self.fleet),
-            Some(veil) => veil.wide(BLOCK, encoded),
+            Some(keyed_hash) => keyed_hash.wide(BLOCK, encoded),
         }
     }
 
     /// What names a variant in a store.
     pub(crate) fn variant(&self, encoded: &[u8]) -> u64 {
-        match &self.veil {
+        match &self.keyed_hash {
             None => xxh3_64(encoded),
-            Some(veil) => veil.narrow(BLOCK, encoded),
+            Some(keyed_hash) => keyed_hash.narrow(BLOCK, encoded),
         }
     }
 
@@ -170,9 +170,9 @@ impl KeyHasher {
     }
 
     fn hash(&self, bytes: &[u8], kind: u64) -> u64 {
-        match &self.veil {
+        match &self.keyed_hash {
             None => xxh3_64_with_seed(bytes, self.fleet ^ kind),
-            Some(veil) => veil.narrow(kind, bytes),
+            Some(keyed_hash) => keyed_hash.narrow(kind, bytes),
         }
     }
 }

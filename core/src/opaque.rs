@@ -38,9 +38,9 @@ impl OpaqueSecret {
 }
 
 #[cfg(feature = "mac")]
-pub(crate) use keyed::{KeyDigest, Veil};
+pub(crate) use keyed::{KeyDigest, KeyedHash};
 #[cfg(not(feature = "mac"))]
-pub(crate) use without::{KeyDigest, Veil};
+pub(crate) use without::{KeyDigest, KeyedHash};
 
 /// Bytes of a key's digest in a record.
 #[cfg(feature = "mac")]
@@ -66,12 +66,12 @@ mod keyed {
 
     /// Hashes that mean nothing without the secret.
     #[derive(Clone, Copy)]
-    pub(crate) struct Veil {
+    pub(crate) struct KeyedHash {
         narrow: [u64; 2],
         wide: [u64; 2],
     }
 
-    impl Veil {
+    impl KeyedHash {
         /// Always some; the other one is where the feature is off.
         pub(crate) fn new(secret: &OpaqueSecret) -> Option<Self> {
             let derived = derive(secret, OF_LABELS);
@@ -116,9 +116,9 @@ mod keyed {
         signer(&secret.0).chain_update(purpose).finalize().into_bytes().into()
     }
 
-    impl fmt::Debug for Veil {
+    impl fmt::Debug for KeyedHash {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("Veil(…)")
+            f.write_str("KeyedHash(…)")
         }
     }
 
@@ -136,9 +136,9 @@ mod without {
     use super::OpaqueSecret;
 
     #[derive(Debug, Clone, Copy)]
-    pub(crate) enum Veil {}
+    pub(crate) enum KeyedHash {}
 
-    impl Veil {
+    impl KeyedHash {
         pub(crate) fn new(_: &OpaqueSecret) -> Option<Self> {
             None
         }
@@ -178,14 +178,14 @@ mod tests {
     fn hashes_are_those_of_the_standards() {
         // Of other implementations of HMAC-SHA-256 and SipHash-2-4: what is stored must be found by
         // every later release.
-        let (veil, digest) = {
+        let (keyed_hash, digest) = {
             let secret = secret("0123456789abcdef");
-            (Veil::new(&secret).unwrap(), KeyDigest::new(&secret).unwrap())
+            (KeyedHash::new(&secret).unwrap(), KeyDigest::new(&secret).unwrap())
         };
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        assert_eq!(format!("{:016x}", veil.narrow(7, b"sidebar")), "c07178fb69c78f98");
+        assert_eq!(format!("{:016x}", keyed_hash.narrow(7, b"sidebar")), "c07178fb69c78f98");
         assert_eq!(
-            format!("{:032x}", veil.wide(7, b"sidebar")),
+            format!("{:032x}", keyed_hash.wide(7, b"sidebar")),
             "a73de9dae9eeb20a6b51cfefdbcbceed"
         );
         assert_eq!(
@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn nothing_is_the_same_under_another_secret_or_of_another_kind() {
         let (one, other) = (secret("0123456789abcdef"), secret("0123456789abcdeg"));
-        let (first, second) = (Veil::new(&one).unwrap(), Veil::new(&other).unwrap());
+        let (first, second) = (KeyedHash::new(&one).unwrap(), KeyedHash::new(&other).unwrap());
         assert_ne!(first.narrow(1, b"x"), second.narrow(1, b"x"));
         assert_ne!(first.narrow(1, b"x"), first.narrow(2, b"x"));
         assert_ne!(first.wide(1, b"x"), second.wide(1, b"x"));
@@ -209,8 +209,9 @@ mod tests {
     #[test]
     fn a_secret_is_never_shown() {
         let secret = secret("hunter2hunter2hunter2");
-        let shown = format!("{secret:?} {:?} {:?}", Veil::new(&secret), KeyDigest::new(&secret));
-        assert_eq!(shown, "OpaqueSecret(…) Some(Veil(…)) Some(KeyDigest(…))");
+        let shown =
+            format!("{secret:?} {:?} {:?}", KeyedHash::new(&secret), KeyDigest::new(&secret));
+        assert_eq!(shown, "OpaqueSecret(…) Some(KeyedHash(…)) Some(KeyDigest(…))");
         let error = OpaqueSecret(b"hunter2".as_slice().into()).check().unwrap_err().to_string();
         assert!(!error.contains("hunter2") && error.contains("16 bytes"), "{error}");
     }
