@@ -8,6 +8,9 @@ pub(crate) enum Protection {
     Fence,
     /// A follower compares labels before it takes a leader's result (I1).
     FollowerCheck,
+    /// A follower takes nothing that was not shown to hold since it came: not by the store, which may be
+    /// away, and not by its own process (I1).
+    FollowerProof,
     /// A new leader looks whether the one before it has landed (I2).
     SecondLook,
     /// What a `refresh=` stored is not replaced by what was read before it.

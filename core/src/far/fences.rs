@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::versions::Known;
+use crate::clock::Moment;
 use crate::fresh::Label;
 use crate::hash::KeyHasher;
 use crate::sync::{AtomicU64, Mutex, Ordering};
@@ -35,6 +36,8 @@ pub(crate) struct Snapshot {
     /// Snapshots are counted from 1; a later one has a larger number.
     pub(crate) number: u64,
     taken: Instant,
+    /// When it was taken, or before, by the cache's clock.
+    pub(crate) moment: Moment,
     pub(super) versions: Known,
 }
 
@@ -92,11 +95,11 @@ impl Fences {
         kept.iter().rev().find(|snapshot| snapshot.number <= number).cloned()
     }
 
-    /// Keeps what was read since `taken`.
-    pub(super) fn keep(&self, taken: Instant, versions: Known) -> Arc<Snapshot> {
+    /// Keeps what was read since `taken`, which is `moment` by the cache's clock.
+    pub(super) fn keep(&self, taken: Instant, moment: Moment, versions: Known) -> Arc<Snapshot> {
         let mut kept = self.kept.lock();
         let number = kept.back().map_or(1, |last| last.number + 1);
-        let snapshot = Arc::new(Snapshot { number, taken, versions });
+        let snapshot = Arc::new(Snapshot { number, taken, moment, versions });
         kept.push_back(Arc::clone(&snapshot));
         if kept.len() > KEPT {
             kept.pop_front();

@@ -168,7 +168,7 @@ impl Far {
         if let Some(recent) = self.fences.recent(instant()) {
             return Ok(recent);
         }
-        let taken = instant();
+        let (taken, moment) = (instant(), self.moment());
         let mut versions = self.read_versions(self.fences.all())?;
         let absent: Vec<Label> = self
             .fences
@@ -180,7 +180,7 @@ impl Far {
         if !absent.is_empty() {
             versions = self.create_versions(&absent, self.fences.all())?;
         }
-        Ok(self.fences.keep(taken, versions))
+        Ok(self.fences.keep(taken, moment, versions))
     }
 
     /// The snapshot that a read point of this number was taken with, or one before it.

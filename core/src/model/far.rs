@@ -4,60 +4,89 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shuttle::sync::atomic::AtomicU64;
+use shuttle::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use shuttle::thread;
 
 use super::{Model, World, finds, fragment, join, run_in};
 use crate::protection::Protection;
-use crate::store::{Capabilities, Store, StoreError, Value};
+use crate::store::{Capabilities, Fault, Store, StoreError, Value};
 use crate::testing::MemoryStore;
 use crate::{FarLevel, FragmentCache, ReadPoint, current};
 
-/// A store between whose operations anything may happen: each takes its lock by itself.
+/// A store between whose operations anything may happen: each takes its lock by itself. One process
+/// may lose it.
 #[derive(Debug, Clone, Default)]
-struct Steps(MemoryStore);
+struct Steps {
+    store: MemoryStore,
+    lost: Arc<AtomicBool>,
+}
+
+impl Steps {
+    /// Another process's way to the same records.
+    fn another(&self) -> Self {
+        Self { store: self.store.clone(), lost: Arc::default() }
+    }
+
+    fn lose(&self) {
+        self.lost.store(true, Ordering::SeqCst);
+    }
+
+    fn reach(&self) -> Result<&MemoryStore, StoreError> {
+        match self.lost.load(Ordering::SeqCst) {
+            true => Err(StoreError::new(Fault::Unreachable, "it is lost")),
+            false => Ok(&self.store),
+        }
+    }
+}
 
 impl Store for Steps {
     fn capabilities(&self) -> Capabilities {
-        self.0.capabilities()
+        self.store.capabilities()
     }
 
     fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
         let mut values = Vec::new();
         for keys in keys.chunks(32) {
-            values.extend(self.0.get_many(keys)?);
+            values.extend(self.reach()?.get_many(keys)?);
         }
         Ok(values)
     }
 
     fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
-        self.0.set(key, value, ttl)
+        self.reach()?.set(key, value, ttl)
     }
 
     fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
-        self.0.add(key, value, ttl)
+        self.reach()?.add(key, value, ttl)
     }
 
     fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        self.0.delete(key)
+        self.reach()?.delete(key)
     }
 
     fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
-        self.0.compare_and_delete(key, expected)
+        self.reach()?.compare_and_delete(key, expected)
     }
 }
 
 /// Two processes on one store, and one truth.
 fn processes(without: Option<Protection>, near_life: Duration) -> (World, World) {
+    let (one, other, _) = losing(without, near_life);
+    (one, other)
+}
+
+/// As [`processes`], with the first one's way to the store.
+fn losing(without: Option<Protection>, near_life: Duration) -> (World, World, Steps) {
     let store = Steps::default();
     let truth = Arc::new(AtomicU64::new(0));
-    let process = || {
+    let process = |store: &Steps| {
         let level = FarLevel::new(store.clone()).near_life(near_life);
         let world = World::with(without, |builder| builder.far(level));
         // The fences are there before the model begins, as in any store that is in use.
         world.cache.begin();
         World { truth: Arc::clone(&truth), ..world }
     };
-    (process(), process())
+    (process(&store), process(&store.another()), store)
 }
 
 /// The model holds for the cache as it is, in fewer schedules than others: each takes hundreds of steps.
@@ -131,6 +160,49 @@ fn near_fill_against_delete(without: Option<Protection>) {
     });
     join([read, change]);
     assert_eq!(one.row(), "1", "stale in the near level");
+}
+
+/// A process loses the store while it renders; the other has told of a deletion before somebody
+/// joins that render.
+fn follower_after_loss(without: Option<Protection>, page: fn(&World) -> String) {
+    let (one, other, store) = losing(without, STRICT);
+    let fill = one.spawn(move |world| drop(page(world)));
+    let loss = thread::spawn(move || store.lose());
+    let change = one.spawn(move |world| {
+        world.change();
+        other.delete();
+        assert_eq!(page(world), "1", "stale in a follower");
+    });
+    join([fill, loss, change]);
+    assert_eq!(page(&one), "1", "stale without the store");
+}
+
+fn row_after_loss(without: Option<Protection>) {
+    follower_after_loss(without, World::row);
+}
+
+fn page_after_loss(without: Option<Protection>) {
+    follower_after_loss(without, World::page);
+}
+
+#[test]
+fn model_i1_a_follower_in_a_process_that_loses_the_store_after_a_deletion() {
+    holds(row_after_loss);
+}
+
+#[test]
+fn model_i1_a_follower_of_a_page_in_a_process_that_loses_the_store_after_a_deletion() {
+    holds(page_after_loss);
+}
+
+#[test]
+fn model_finds_the_stale_follower_when_it_takes_what_cannot_be_asked_about() {
+    finds(row_after_loss, Protection::FollowerProof, "stale in a follower");
+}
+
+#[test]
+fn model_finds_the_stale_follower_of_a_page_when_it_takes_what_cannot_be_asked_about() {
+    finds(page_after_loss, Protection::FollowerProof, "stale in a follower");
 }
 
 #[test]

@@ -8,12 +8,13 @@ use super::caller::Caller;
 use super::enter::MakeBody;
 use super::patience::Patience;
 use super::stack;
-use crate::clock::Deadline;
+use crate::clock::{Deadline, Moment};
 use crate::entry::Entry;
 use crate::far::{Asked, Away, Claim, Far, FarMissed, Fill, Looked, Prepared, Snapshot, Witness};
 use crate::near::{Left, Missed, Near};
 use crate::observe::{BypassReason, MissReason};
 use crate::point::Since;
+use crate::protection::Protection;
 
 /// The first pause between two looks whether another process has rendered, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(25));
@@ -90,22 +91,30 @@ impl<M: MakeBody> Caller<'_, M> {
         self.appraise(near, entry)
     }
 
-    /// Whether what another caller rendered may be served to this one: none of its labels was
-    /// invalidated since, by any process, as far as the store can be asked.
-    pub(super) fn may_follow(&self, entry: &Entry) -> bool {
+    /// Whether what another caller rendered may be served to this one, who came at `came`: it can be
+    /// shown that none of its labels had been invalidated then, by any process. What was verified
+    /// since, or began since, is good for whoever came before; else the store is asked. Where it
+    /// cannot be, nobody knows.
+    pub(super) fn may_follow(&self, entry: &Entry, came: Moment) -> bool {
         let labels = &self.labels;
         if !self.cache.fresh().holds(labels, entry.dependencies(), entry.read) {
             return false;
         }
-        let Some((far, proof)) = self.cache.far().zip(entry.proof()) else { return true };
-        if proof.versions().is_empty() || far.trusts(proof, self.cache.moment()) {
+        let Some(far) = self.cache.far() else { return true };
+        let Some(proof) = entry.proof() else { return false };
+        // Not one of the same moment: a clock may tick slowly.
+        if proof.verified() > came || far.trusts(proof, self.cache.moment()) {
             return true;
+        }
+        let is_lenient = !self.cache.protections().keep(Protection::FollowerProof);
+        if proof.versions().is_empty() {
+            return is_lenient;
         }
         match far.verify(entry, labels) {
             Ok(verified) => verified.is_ok(),
             Err(away) => {
                 self.cache.note_fault(&away);
-                true
+                is_lenient
             }
         }
     }
@@ -287,5 +296,6 @@ pub(super) fn witness(
             fences = around.fences;
         }
     }
-    Some(Witness { fences, ..Witness::default() })
+    let moment = fences.as_ref().map_or(Moment::START, |fences| fences.moment);
+    Some(Witness { fences, moment, ..Witness::default() })
 }

@@ -173,7 +173,7 @@ impl<M: MakeBody> Caller<'_, M> {
             self.emit(kind, None);
             Opened::Hit(on_hit(entry))
         };
-        let (mut first, mut deadline) = (None, None);
+        let (mut first, mut deadline, mut came) = (None, None, None);
         for _ in 0..ATTEMPTS {
             let now_missed = match missed
                 .take()
@@ -183,6 +183,7 @@ impl<M: MakeBody> Caller<'_, M> {
                 Err(missed) => missed,
             };
             let began = self.cache.moment();
+            let came = *came.get_or_insert(began);
             if let Left::Stale(entry) = now_missed.left {
                 let reason = now_missed.reason;
                 return self.enter_stale::<P, R>(near, &entry, reason, began, on_hit).await;
@@ -220,10 +221,10 @@ impl<M: MakeBody> Caller<'_, M> {
                 Joined::Pass(flight) => (flight, true),
                 Joined::Alone(why) => return print(*reason, why),
                 Joined::Follow(entry) => {
-                    // The leader may have used fragments that were invalidated before this
-                    // caller came.
+                    // The leader may have used what was invalidated before this caller came. Then it
+                    // tries again: whoever leads next begins after that.
                     if !self.cache.protections().keep(Protection::FollowerCheck)
-                        || self.may_follow(&entry)
+                        || self.may_follow(&entry, came)
                     {
                         self.emit(EventKind::Miss(*reason), tag);
                         let waited = self.cache.moment().since(began);

@@ -319,9 +319,11 @@ impl Frame {
         })
     }
 
-    /// What is known of a body that is not in the far store.
+    /// What is known of a body that is not in the far store: it is as old as its read point, and as
+    /// what was served inside.
     fn unproven(&self) -> Proof {
-        let verified = self.started.min(self.evidence.verified);
+        let read = self.witness.as_ref().map_or(Moment::START, |witness| witness.moment);
+        let verified = read.min(self.evidence.verified);
         Proof::new(Vec::new(), verified, verified)
     }
 

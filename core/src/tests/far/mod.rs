@@ -3,6 +3,7 @@
 
 mod announced;
 mod fills;
+mod followers;
 mod outages;
 mod reads;
 
@@ -55,9 +56,18 @@ impl Front {
 
     /// A process on this store.
     pub(super) fn process(self, store: &Store) -> Rig {
+        self.waiting(store, Duration::from_millis(300))
+    }
+
+    /// A process whose callers wait as long as a test wants them to.
+    pub(super) fn patient(self, store: &Store) -> Rig {
+        self.waiting(store, Duration::from_secs(60))
+    }
+
+    fn waiting(self, store: &Store, limit: Duration) -> Rig {
         let level = self.level(store);
         rig_with(|builder| {
-            let builder = builder.wait_limit(Duration::from_millis(300)).jitter(0.0).far(level);
+            let builder = builder.wait_limit(limit).jitter(0.0).far(level);
             #[cfg(feature = "mac")]
             let builder = if self == Self::Opaque { builder.opaque_keys([7; 32]) } else { builder };
             builder
