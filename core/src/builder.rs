@@ -109,6 +109,11 @@ impl Builder {
 
     /// How long a caller waits for another's render of the same fragment before it renders for
     /// itself without storing. 1 s by default.
+    ///
+    /// A page waits in vain for no longer than that, all its fragments together: what one has waited
+    /// for nothing, those inside it no longer wait, nor those after it in the same render of an engine.
+    /// (Fragments of Rust code that stand beside each other, and blocks of a Tera render that nobody
+    /// bounds, know of no page: each waits by itself.)
     pub fn wait_limit(mut self, limit: Duration) -> Self {
         self.wait_limit = limit;
         self

@@ -4,9 +4,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::leases::{self, Token};
+use super::leases::{self, Lease};
 use super::look::Read;
-use super::wire::{FragmentId, VariantId};
 use super::{Asked, Away, Far, FarMissed, Known, Looked, Snapshot, Witness, values, versions};
 use crate::clock::{Moment, instant};
 use crate::entry::Entry;
@@ -34,13 +33,11 @@ pub(crate) struct Fill {
     pub(super) verified: Moment,
 }
 
-/// The lease of one variant of a fragment.
-#[derive(Debug)]
-pub(super) struct Lease {
-    pub(super) id: FragmentId,
-    pub(super) variant: VariantId,
-    pub(super) key: String,
-    pub(super) token: Token,
+impl Fill {
+    /// It was stored, and the lease returned with that.
+    pub(crate) fn spend(mut self) {
+        self.lease.disown();
+    }
 }
 
 /// What a look has missed, and who asks for its lease.
@@ -67,10 +64,10 @@ impl Far {
     /// it is rendered.
     pub(crate) fn prepare(&self, claim: Claim<'_>, fresh: &Freshness) -> Result<Prepared, Away> {
         let claims = [claim];
-        let attempt = self.attempt(&claims, fresh)?;
+        let mut attempt = self.attempt(&claims, fresh)?;
         let read = attempt.read;
         let entry = self.entry_key(claim.asked);
-        let (leads, values) = self.take(&attempt, Some(&entry))?;
+        let (leads, values) = self.take(&mut attempt, Some(&entry))?;
         let mut values = values.into_iter();
         let holder = values.next().flatten();
         let stored = values.next().flatten();
@@ -107,8 +104,8 @@ impl Far {
     }
 
     fn try_seize(&self, claims: &[Claim<'_>], fresh: &Freshness) -> Result<Vec<Fill>, Away> {
-        let attempt = self.attempt(claims, fresh)?;
-        let (_, values) = self.take(&attempt, None)?;
+        let mut attempt = self.attempt(claims, fresh)?;
+        let (_, values) = self.take(&mut attempt, None)?;
         let known = Known::new(&attempt.labels, &values);
         self.complete(attempt, claims, known)
     }
@@ -122,7 +119,7 @@ impl Far {
         let lease = |claim: &Claim<'_>| {
             let (id, variant) = (self.fragment(claim.asked.key), self.variant(claim.asked.origin));
             let key = self.names.lease(&id, variant);
-            leases::draw().map(|token| Lease { id, variant, key, token }).map_err(away)
+            Lease::new(id, variant, key, &self.leases).map_err(away)
         };
         let leases = claims.iter().map(lease).collect::<Result<_, _>>()?;
         let labels = claims.iter().flat_map(|claim| claim.missed.labels.iter().copied());
@@ -135,7 +132,7 @@ impl Far {
     /// are taken from whoever holds them. Gives whether they were taken, and what was read.
     fn take(
         &self,
-        attempt: &Attempt,
+        attempt: &mut Attempt,
         unless: Option<&str>,
     ) -> Result<(bool, Vec<Option<Value>>), Away> {
         let keys = self.version_keys(&attempt.labels);
@@ -143,7 +140,8 @@ impl Far {
         let first = self.draw()?;
         let ttl = self.lease;
         let mut operations = Vec::new();
-        for Lease { key, token: value, .. } in &attempt.leases {
+        for lease in &attempt.leases {
+            let (key, value) = (&lease.key, &lease.token);
             operations.push(match unless {
                 Some(_) => Operation::Add { key, value, ttl },
                 None => Operation::Set { key, value, ttl },
@@ -158,21 +156,22 @@ impl Far {
             operations.push(Operation::Get { key: entry });
         }
         operations.extend(keys.iter().map(|key| Operation::Get { key }));
-        let replies = self.run(&operations).inspect_err(|error| {
-            // They may have been taken all the same.
-            if error.0.is_some() {
+        let replies = self.run(&operations);
+        let leads = match &replies {
+            Ok(replies) => unless.is_none() || replies.first() == Some(&Reply::Done(true)),
+            // They may have been taken all the same, if anyone was asked.
+            Err(away) => away.0.is_some(),
+        };
+        match (leads, &replies) {
+            (true, Ok(_)) => {
                 for lease in &attempt.leases {
-                    self.errands.release(lease.key.clone(), lease.token);
+                    self.leases.hold(lease.key.clone(), lease.token, instant() + ttl / 3);
                 }
             }
-        })?;
-        let leads = unless.is_none() || replies.first() == Some(&Reply::Done(true));
-        if leads {
-            for lease in &attempt.leases {
-                self.leases.hold(lease.key.clone(), lease.token, instant() + ttl / 3);
-            }
+            (true, Err(_)) => {}
+            (false, _) => attempt.leases.iter_mut().for_each(Lease::disown),
         }
-        Ok((leads, values(replies)))
+        Ok((leads, values(replies?)))
     }
 
     /// The rights of whoever has the leases: every label gets a version.
@@ -233,21 +232,19 @@ impl Far {
         self.release(fill.lease);
     }
 
-    fn release(&self, lease: Lease) {
-        self.leases.forget(&lease.key);
+    fn release(&self, mut lease: Lease) {
         if cfg!(fragcache_shuttle) {
             // A model has no keeper.
             let (key, expected) = (&lease.key, &lease.token[..]);
             let _ = self.run(&[Operation::CompareAndDelete { key, expected }]);
-            return;
+            lease.disown();
         }
-        self.errands.release(lease.key, lease.token);
     }
 
     /// As [`give_up`](Self::give_up), where others had better not wait for the next to try.
-    pub(crate) fn give_up_unshared(&self, fill: Fill) {
-        self.leases.forget(&fill.lease.key);
-        self.errands.mark_unshared(fill.lease.key, fill.lease.token);
+    pub(crate) fn give_up_unshared(&self, mut fill: Fill) {
+        fill.lease.disown();
+        self.errands.mark_unshared(std::mem::take(&mut fill.lease.key), fill.lease.token);
     }
 
     fn draw(&self) -> Result<[u8; 24], Away> {

@@ -2,6 +2,8 @@
 //! store again after an outage, tells it what it has missed, renews and returns leases, and asks how
 //! far all processes are to take part. It ends with the last handle to the cache.
 
+#[cfg(not(fragcache_shuttle))]
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,8 @@ use crate::clock::instant;
 use crate::error::{Error, ErrorKind};
 use crate::fresh::{Freshness, Label};
 use crate::policy::Mode;
+#[cfg(not(fragcache_shuttle))]
+use crate::store::Fault;
 use crate::store::{Operation, StoreError};
 use crate::sync::Ordering;
 
@@ -64,7 +68,7 @@ impl Keeper {
             loop {
                 let Some(next) = kept.upgrade().and_then(|kept| {
                     let far = kept.far()?;
-                    Some(keeper.tend(far, kept.fresh(), std::mem::take(&mut waiting)))
+                    Some(keeper.try_tend(far, kept.fresh(), std::mem::take(&mut waiting)))
                 }) else {
                     return;
                 };
@@ -82,6 +86,16 @@ impl Keeper {
                 Error::new(ErrorKind::Io, "no thread could be started for the cache's store")
                     .with_source(error)
             })
+    }
+
+    /// As [`tend`](Self::tend): whatever panics in it, the next round comes. A keeper that ended would
+    /// leave the store alone for ever after an outage.
+    #[cfg(not(fragcache_shuttle))]
+    fn try_tend(&mut self, far: &Far, fresh: &Freshness, waiting: Waiting) -> Instant {
+        catch_unwind(AssertUnwindSafe(|| self.tend(far, fresh, waiting))).unwrap_or_else(|_| {
+            far.link.breaker.note(&StoreError::new(Fault::Panicked, "the cache's keeper panicked"));
+            instant() + ROUND
+        })
     }
 
     /// Does what is due; gives the moment at which something is due next.

@@ -2,8 +2,11 @@
 //! keeps work from being done twice; what is safe to serve does not depend on it.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::errands::Errands;
+use super::wire::{FragmentId, VariantId};
 use crate::store::{Fault, StoreError};
 use crate::sync::Mutex;
 
@@ -29,9 +32,52 @@ pub(super) fn is_ours(holder: &[u8]) -> bool {
     holder.len() == size_of::<Token>() || holder == UNSHARED
 }
 
+/// The lease of one variant of a fragment. It ends with what it is held for, however that ends:
+/// dropped, it is no longer renewed, and the keeper gives it back.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pub(super) id: FragmentId,
+    pub(super) variant: VariantId,
+    pub(super) key: String,
+    pub(super) token: Token,
+    /// Where it is to be given back; nowhere if it is not held.
+    to: Option<Arc<Leases>>,
+}
+
+impl Lease {
+    /// One that may be held from now on, as it is about to be asked for.
+    pub(super) fn new(
+        id: FragmentId,
+        variant: VariantId,
+        key: String,
+        to: &Arc<Leases>,
+    ) -> Result<Self, StoreError> {
+        Ok(Self { id, variant, key, token: draw()?, to: Some(Arc::clone(to)) })
+    }
+
+    /// It was not taken, or has been returned.
+    pub(super) fn disown(&mut self) {
+        if let Some(leases) = self.to.take() {
+            leases.forget(&self.key);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(leases) = self.to.take() {
+            leases.forget(&self.key);
+            leases.errands.release(std::mem::take(&mut self.key), self.token);
+        }
+    }
+}
+
 /// The leases that this process holds, to be renewed.
-#[derive(Debug, Default)]
-pub(super) struct Leases(Mutex<HashMap<String, Held>>);
+#[derive(Debug)]
+pub(super) struct Leases {
+    held: Mutex<HashMap<String, Held>>,
+    errands: Arc<Errands>,
+}
 
 #[derive(Debug, Clone, Copy)]
 struct Held {
@@ -40,26 +86,30 @@ struct Held {
 }
 
 impl Leases {
+    pub(super) fn new(errands: Arc<Errands>) -> Self {
+        Self { held: Mutex::default(), errands }
+    }
+
     pub(super) fn hold(&self, key: String, token: Token, renew_at: Instant) {
-        self.0.lock().insert(key, Held { token, renew_at });
+        self.held.lock().insert(key, Held { token, renew_at });
     }
 
     pub(super) fn forget(&self, key: &str) {
-        self.0.lock().remove(key);
+        self.held.lock().remove(key);
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.lock().len()
+        self.held.lock().len()
     }
 
     /// When the first of them is to be renewed.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.0.lock().values().map(|held| held.renew_at).min()
+        self.held.lock().values().map(|held| held.renew_at).min()
     }
 
     /// Those that are to be renewed now, and then again at `again`.
     pub(super) fn due(&self, now: Instant, again: Instant) -> Vec<(String, Token)> {
-        let mut leases = self.0.lock();
+        let mut leases = self.held.lock();
         let due = leases.iter_mut().filter(|(_, held)| held.renew_at <= now);
         due.map(|(key, held)| {
             held.renew_at = again;

@@ -1,6 +1,8 @@
 //! The way to the store: every call is counted, checked, and left out while the store is away.
 
 use std::fmt;
+#[cfg(not(fragcache_shuttle))]
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::breaker::Breaker;
@@ -106,7 +108,7 @@ impl Link {
         call: impl FnOnce(&dyn Store) -> Result<R, StoreError>,
     ) -> Result<R, StoreError> {
         self.counts.round_trips.fetch_add(1, Ordering::Relaxed);
-        let outcome = call(&*self.store);
+        let outcome = unless_it_panics(|| call(&*self.store));
         if let Err(error) = &outcome {
             self.counts.faults.fetch_add(1, Ordering::Relaxed);
             if error.fault() == Fault::Deadline {
@@ -120,6 +122,21 @@ impl Link {
         }
         outcome
     }
+}
+
+/// A store that panics has failed at what it was asked, and at nothing else: neither a page nor the
+/// keeper ends with it, and a lease is given back as after any fault. What it panicked with may hold
+/// values; the panic hook has shown it.
+#[cfg(not(fragcache_shuttle))]
+fn unless_it_panics<R>(call: impl FnOnce() -> Result<R, StoreError>) -> Result<R, StoreError> {
+    catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|_| Err(StoreError::new(Fault::Panicked, "the store panicked")))
+}
+
+/// In a model a panic is what it has found.
+#[cfg(fragcache_shuttle)]
+fn unless_it_panics<R>(call: impl FnOnce() -> Result<R, StoreError>) -> Result<R, StoreError> {
+    call()
 }
 
 fn misshapen() -> StoreError {

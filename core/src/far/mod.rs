@@ -82,7 +82,7 @@ pub(crate) struct Far {
     fences: Fences,
     pending: Pending,
     hints: Hints,
-    leases: Leases,
+    leases: Arc<Leases>,
     pub(crate) errands: Arc<Errands>,
     /// How far all processes are told to take part.
     mode: AtomicU8,
@@ -127,6 +127,7 @@ impl Far {
         max_body_bytes: usize,
         protections: Protections,
     ) -> Self {
+        let errands = Arc::<Errands>::default();
         Self {
             codec: Codec::new(level.secret(), level.compress_above, max_body_bytes),
             link: Link::new(level.store),
@@ -140,8 +141,8 @@ impl Far {
             fences: Fences::new(&hasher),
             pending: Pending::new(hasher.root()),
             hints: Hints::new(),
-            leases: Leases::default(),
-            errands: Arc::default(),
+            leases: Arc::new(Leases::new(Arc::clone(&errands))),
+            errands,
             mode: AtomicU8::new(Mode::Normal as u8),
             protections,
             found: AtomicU64::new(0),

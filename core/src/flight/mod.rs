@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use lru::LruCache;
 
-use crate::clock::{Deadline, Moment};
+use crate::clock::Moment;
 use crate::entry::{Entry, KeyBytes, Origin};
 use crate::fresh::{Freshness, Labels, Sequence};
 use crate::hash::Version;
@@ -171,9 +171,9 @@ impl Flights {
         }
     }
 
-    /// When a caller that begins to wait now has waited enough.
-    pub(crate) fn deadline(&self) -> Deadline {
-        Deadline::after(self.wait_limit)
+    /// How long a page waits for others' renders in vain.
+    pub(crate) fn wait_limit(&self) -> Duration {
+        self.wait_limit
     }
 
     /// Flights under way.

@@ -8,7 +8,7 @@ use super::caller::Caller;
 use super::enter::MakeBody;
 use super::patience::Patience;
 use super::stack;
-use crate::clock::{Deadline, Moment};
+use crate::clock::{Deadline, Moment, instant};
 use crate::entry::Entry;
 use crate::far::{Asked, Away, Claim, Far, FarMissed, Fill, Looked, Prepared, Snapshot, Witness};
 use crate::near::{Left, Missed, Near};
@@ -243,24 +243,28 @@ impl<M: MakeBody> Caller<'_, M> {
         deadline: Option<Deadline>,
     ) -> Answer {
         let mut pause = PAUSES.0;
-        loop {
+        let mut waits = None;
+        let answer = loop {
             match far.prepare(self.claim(missed), self.cache.fresh()) {
-                Ok(Prepared::Lead(fill)) => return Answer::Lead(fill),
+                Ok(Prepared::Lead(fill)) => break Answer::Lead(fill),
                 Ok(Prepared::Found(entry)) => return Answer::Found(entry),
-                Ok(Prepared::Unshared) => return Answer::Alone(BypassReason::Unshared),
+                Ok(Prepared::Unshared) => break Answer::Alone(BypassReason::Unshared),
                 Ok(Prepared::Busy) => {}
-                Err(away) => return self.without_store(&away),
+                Err(away) => break self.without_store(&away),
             }
             // Two processes that hold a lease each could wait for each other.
             if stack::holds_lease() {
-                return Answer::Alone(BypassReason::Cycle);
+                break Answer::Alone(BypassReason::Cycle);
             }
             if deadline.is_none_or(Deadline::is_over) {
-                return Answer::Alone(BypassReason::WaitLimit);
+                break Answer::Alone(BypassReason::WaitLimit);
             }
+            waits.get_or_insert_with(instant);
             P::pause(pause).await;
             pause = (pause * 2).min(PAUSES.1);
-        }
+        };
+        waits.into_iter().for_each(|since| self.waited.spend(since));
+        answer
     }
 
     fn without_store(&self, away: &Away) -> Answer {

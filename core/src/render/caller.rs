@@ -7,13 +7,13 @@ use super::annotate;
 use super::announced::Announcements;
 use super::ask::Answer;
 use super::enter::{MakeBody, Opened, Request};
-use super::patience::Patience;
+use super::patience::{Patience, Waited};
 use super::stack::{self, Frame, Purpose};
 use crate::cache::FragmentCache;
-use crate::clock::Moment;
+use crate::clock::{Deadline, Moment, instant};
 use crate::entry::{Entry, KeyBytes, Origin};
 use crate::far::{Evidence, Fill, Witness};
-use crate::flight::{Flight, Joined, Refresh, Wanted};
+use crate::flight::{Flight, Joined, Refresh, Waiting, Wanted};
 use crate::fresh::{DependencySet, Label, Labels, Sequence};
 use crate::key;
 use crate::near::{Left, Missed, Near, Probe, Variant};
@@ -79,6 +79,8 @@ pub(super) struct Caller<'a, M> {
     pub(super) witness: Option<Witness>,
     /// What was read from the far level ahead of this render.
     pub(super) announced: Announcements,
+    /// How long its page has waited in vain.
+    pub(super) waited: Waited,
 }
 
 impl<M: MakeBody> Caller<'_, M> {
@@ -116,6 +118,7 @@ impl<M: MakeBody> Caller<'_, M> {
             life: cache.life(request.timeout),
             stale: request.stale.unwrap_or(cache.ageing().stale_window),
             version: request.version,
+            waited: self.waited.clone(),
             inner,
             inner_expires: Moment::NEVER,
             inner_last: Moment::NEVER,
@@ -157,6 +160,29 @@ impl<M: MakeBody> Caller<'_, M> {
     /// Whether what this caller would render was invalidated before it began.
     fn is_late(&self) -> bool {
         self.point.is_some_and(|read| !self.cache.fresh().holds(&self.labels, None, read))
+    }
+
+    /// Waits for another's render. The leader may have used what was invalidated before this caller
+    /// came: then it tries again, as whoever leads next begins after that.
+    async fn wait<'f, P: Patience>(
+        &self,
+        waiting: Waiting<'f>,
+        deadline: Deadline,
+        came: Moment,
+    ) -> Joined<'f> {
+        let since = instant();
+        match P::wait(waiting, deadline).await {
+            Joined::Follow(entry)
+                if !self.cache.protections().keep(Protection::FollowerCheck)
+                    || self.may_follow(&entry, came) =>
+            {
+                Joined::Follow(entry)
+            }
+            joined => {
+                self.waited.spend(since);
+                if matches!(joined, Joined::Follow(_)) { Joined::Again } else { joined }
+            }
+        }
     }
 
     /// A lookup in `near` has found nothing fresh, or was not made yet.
@@ -211,9 +237,11 @@ impl<M: MakeBody> Caller<'_, M> {
                 }
                 Some(Err(_)) | None => {}
             }
-            let deadline = *deadline.get_or_insert_with(|| flights.deadline());
+            let limit = flights.wait_limit();
+            let deadline =
+                *deadline.get_or_insert_with(|| Deadline::after(self.waited.left(limit)));
             let joined = match flights.join(self.wanted(), began) {
-                Joined::Wait(waiting) => P::wait(waiting, deadline).await,
+                Joined::Wait(waiting) => self.wait::<P>(waiting, deadline, came).await,
                 joined => joined,
             };
             let (flight, passes) = match joined {
@@ -221,16 +249,9 @@ impl<M: MakeBody> Caller<'_, M> {
                 Joined::Pass(flight) => (flight, true),
                 Joined::Alone(why) => return print(*reason, why),
                 Joined::Follow(entry) => {
-                    // The leader may have used what was invalidated before this caller came. Then it
-                    // tries again: whoever leads next begins after that.
-                    if !self.cache.protections().keep(Protection::FollowerCheck)
-                        || self.may_follow(&entry, came)
-                    {
-                        self.emit(EventKind::Miss(*reason), tag);
-                        let waited = self.cache.moment().since(began);
-                        return serve(&entry, EventKind::Waited(waited));
-                    }
-                    continue;
+                    self.emit(EventKind::Miss(*reason), tag);
+                    let waited = self.cache.moment().since(began);
+                    return serve(&entry, EventKind::Waited(waited));
                 }
                 Joined::Again | Joined::Wait(_) => continue,
             };

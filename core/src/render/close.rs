@@ -173,6 +173,7 @@ impl Far {
             let stored = stored.next()?;
             match &stored {
                 Ok(proof) => {
+                    fill.spend();
                     stack::with_top(|outer| outer.learn(&frame.cache, proof.versions()));
                 }
                 Err(NotStored::TooLarge) => self.give_up_unshared(fill),

@@ -220,7 +220,20 @@ impl FragmentCache {
             ask::witness(far, points, around)
         });
         let announced = Announcements::of(self, memo);
-        Caller { cache: self, probe, origin, request, body, labels, point, witness, announced }
+        let waited = stack::waited().or_else(|| memo.map(|memo| memo.waited.clone()));
+        let waited = waited.unwrap_or_default();
+        Caller {
+            cache: self,
+            probe,
+            origin,
+            request,
+            body,
+            labels,
+            point,
+            witness,
+            announced,
+            waited,
+        }
     }
 
     /// The oldest of the read points that data of this render may be from: the given one, and those

@@ -2,11 +2,32 @@
 
 use std::future::{Future, ready};
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::clock::{self, Deadline};
 use crate::flight::{Joined, Waiting};
+
+/// For how long one page has waited for renders of others that gave it nothing, all its fragments
+/// together: a process that was killed leaves a lease on each, and a page waits for one limit, not
+/// for one each. A clone is of the same page.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Waited(Arc<AtomicU64>);
+
+impl Waited {
+    /// What is left of a limit.
+    pub(super) fn left(&self, limit: Duration) -> Duration {
+        limit.saturating_sub(Duration::from_nanos(self.0.load(Ordering::Relaxed)))
+    }
+
+    /// Another wait came to nothing.
+    pub(super) fn spend(&self, since: Instant) {
+        let waited = clock::instant().saturating_duration_since(since).as_nanos();
+        self.0.fetch_add(u64::try_from(waited).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+}
 
 /// A way to wait.
 pub(super) trait Patience {

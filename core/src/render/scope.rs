@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 
 use crate::sync::{Mutex, thread_local};
 
+use super::patience::Waited;
 use super::{announced, stack};
 
 thread_local! {
@@ -49,12 +50,13 @@ impl Drop for Scope {
     }
 }
 
-/// What one render remembers: which unnamed blocks it has opened, and what was announced to it. An
-/// engine keeps one per render.
+/// What one render remembers: which unnamed blocks it has opened, what was announced to it, and how
+/// long it has waited in vain. An engine keeps one per render.
 #[derive(Debug, Default)]
 pub struct RenderMemo {
     unnamed: Mutex<HashSet<u64>>,
     announced: Mutex<Vec<announced::Of>>,
+    pub(super) waited: Waited,
 }
 
 impl RenderMemo {

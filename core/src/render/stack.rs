@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::patience::Waited;
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Entry, KeyBytes, Origin, OutputMode};
@@ -66,6 +67,8 @@ pub(super) struct Frame {
     /// How long after that it may be served stale.
     pub(super) stale: Duration,
     pub(super) version: Version,
+    /// How long its page has waited in vain.
+    pub(super) waited: Waited,
     /// Its tags, and what the fragments inside depend on.
     pub(super) inner: DependencySet,
     /// When the first of the fragments inside expires, and when the first of them may no longer be
@@ -349,6 +352,16 @@ pub(super) fn witness(cache: &FragmentCache) -> Option<Witness> {
     };
     let known = |frame: &Frame| frame.witness.clone().unwrap_or_default();
     edit(|frames| frames.iter().rev().find(counts).map(known)).flatten()
+}
+
+/// How long the page has waited in vain that the innermost fragment open on this thread is of.
+pub(super) fn waited() -> Option<Waited> {
+    if depth() == 0 {
+        return None;
+    }
+    let is_live =
+        |frame: &&Frame| frame.scoped || frame.cache.moment().since(frame.started) < LONGEST_RENDER;
+    edit(|frames| frames.last().filter(is_live).map(|frame| frame.waited.clone())).flatten()
 }
 
 /// Whether this thread holds the lease of a fragment: then it does not wait for another's.

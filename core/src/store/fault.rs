@@ -18,6 +18,8 @@ pub enum Fault {
     Unsupported,
     /// What came back makes no sense.
     Protocol,
+    /// The store's code panicked. The call counts as failed; it may have taken effect.
+    Panicked,
 }
 
 impl Fault {
@@ -29,6 +31,7 @@ impl Fault {
             Self::Refused => "refused",
             Self::Unsupported => "unsupported",
             Self::Protocol => "protocol",
+            Self::Panicked => "panicked",
         }
     }
 

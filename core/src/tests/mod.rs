@@ -170,7 +170,7 @@ impl Block {
         &self,
         cache: &FragmentCache,
         args: &[Scalar<'_>],
-        rendering: &mut Plain,
+        rendering: &mut impl Rendering,
     ) -> Opened<String> {
         let text = |body: &Body| body.as_str().to_owned();
         cache.open(&self.site, &Args(args), rendering, text).unwrap()

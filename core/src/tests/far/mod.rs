@@ -4,6 +4,7 @@
 mod announced;
 mod fills;
 mod followers;
+mod liveness;
 mod outages;
 mod reads;
 

@@ -9,7 +9,7 @@ use crate::store::Fault;
 use crate::{Deletion, ErrorKind, fragment_key};
 
 /// Waits for the keeper.
-fn until(what: &str, done: impl Fn() -> bool) {
+pub(super) fn until(what: &str, done: impl Fn() -> bool) {
     let begun = crate::clock::instant();
     while !done() {
         assert!(begun.elapsed() < Duration::from_secs(20), "the keeper did not see to it: {what}");

@@ -1,0 +1,220 @@
+//! What is held is given back, and what was promised goes on, whatever a store or a process does: no
+//! lease outlives its frame, the keeper lives, and a page waits for the dead once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::{Gate, block, fragment, rig_with};
+use super::outages::until;
+use super::{FRONTS, Front, store};
+use crate::engine::{Body, Opened, OutputMode, RenderMemo, Rendering, Scalar};
+use crate::store::{Capabilities, Operation, Reply, Store, StoreError, Value};
+use crate::sync::Mutex;
+use crate::testing::MemoryStore;
+use crate::{BypassReason, Deletion, EventKind, FarLevel, FragmentCache, fragment_key};
+
+/// A store whose code panics at keys of some kinds.
+#[derive(Debug, Clone, Default)]
+struct Panics {
+    store: MemoryStore,
+    at: Arc<Mutex<HashSet<&'static str>>>,
+}
+
+impl Panics {
+    fn at(&self, kinds: &[&'static str]) {
+        *self.at.lock() = kinds.iter().copied().collect();
+    }
+
+    fn pass<'k>(&self, mut keys: impl Iterator<Item = &'k str>) -> &MemoryStore {
+        let at = self.at.lock().clone();
+        let panics = keys.any(|key| at.iter().any(|kind| key.contains(kind)));
+        assert!(!panics, "the store has a bug, which a test asked for");
+        &self.store
+    }
+
+    fn leases(&self) -> usize {
+        self.store.keys().iter().filter(|key| key.contains(":l:")).count()
+    }
+
+    fn process(&self) -> super::Rig {
+        let level = FarLevel::new(self.clone());
+        rig_with(|builder| builder.jitter(0.0).far(level))
+    }
+}
+
+impl Store for Panics {
+    fn capabilities(&self) -> Capabilities {
+        self.store.capabilities()
+    }
+
+    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
+        self.pass(keys.iter().copied()).get_many(keys)
+    }
+
+    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
+        self.pass([key].into_iter()).set(key, value, ttl)
+    }
+
+    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
+        self.pass([key].into_iter()).add(key, value, ttl)
+    }
+
+    fn delete(&self, key: &str) -> Result<bool, StoreError> {
+        self.pass([key].into_iter()).delete(key)
+    }
+
+    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
+        self.pass([key].into_iter()).compare_and_delete(key, expected)
+    }
+
+    fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
+        self.pass(operations.iter().map(Operation::key)).run(operations)
+    }
+}
+
+#[test]
+fn i3_a_store_that_panics_costs_no_page_and_leaves_no_lease() {
+    // Variants are written, entries are read, leases are taken and returned.
+    for kinds in [&[":n:"][..], &[":e:"], &[":l:"], &[":v:"], &[":e:", ":l:", ":n:", ":v:", ":m"]] {
+        let store = Panics::default();
+        let (one, other) = (store.process(), store.process());
+        store.at(kinds);
+        assert_eq!(&*one.say("row", "one"), "one", "{kinds:?}");
+        assert_eq!(one.cache.health().last_fault.as_deref(), Some("the store panicked"));
+        store.at(&[]);
+        until("no lease is left", || store.leases() == 0 && one.cache.health().leases == 0);
+        assert_eq!(&*other.say("row", "two"), "two", "{kinds:?}");
+        assert_eq!(other.cache.stats().bypasses, 0, "nobody waits for what has ended: {kinds:?}");
+    }
+}
+
+#[test]
+fn i1_a_store_that_panics_when_it_is_told_is_told_later() {
+    let store = Panics::default();
+    let (one, other) = (store.process(), store.process());
+    one.say("row", "old");
+    store.at(&[":v:"]);
+    assert_eq!(one.cache.delete(&fragment_key!("row")).unwrap(), Deletion::Pending);
+    store.at(&[]);
+    until("it is told", || one.cache.health().pending_invalidations == 0);
+    assert_eq!(&*other.say("row", "new"), "new");
+}
+
+#[test]
+fn i3_the_keeper_survives_a_store_that_panics_and_says_so() {
+    let store = Panics::default();
+    let one = store.process();
+    store.at(&[":m"]);
+    let panicked = || one.cache.health().last_fault.as_deref() == Some("the store panicked");
+    until("the keeper has met it", panicked);
+    // Later rounds find it well, and follow the mode of the fleet.
+    store.at(&[]);
+    let admin = crate::admin::Admin::new(&one.cache).unwrap();
+    admin.set_fleet_mode(crate::Mode::Bypass, Duration::from_secs(60)).unwrap();
+    until("it asks again", || one.cache.health().fleet_mode == crate::Mode::Bypass);
+}
+
+/// Renders fragments inside each other, the innermost with `innermost`.
+fn nest(cache: &FragmentCache, depth: usize, innermost: &dyn Fn() -> String) -> String {
+    let inside = || match depth {
+        1 => innermost(),
+        _ => nest(cache, depth - 1, innermost),
+    };
+    cache.render(&fragment(&format!("level {depth}")), inside).unwrap().to_string()
+}
+
+const DEPTH: usize = 6;
+
+/// Round trips of a fragment that nobody waits for: a look, what is asked with the lease, and perhaps
+/// the fences.
+const UNWAITED: u64 = 4;
+
+#[test]
+fn i7_a_page_waits_once_for_a_process_that_died_inside_nested_fragments() {
+    for &front in FRONTS {
+        let store = store();
+        let (dead, one) = (front.patient(&store), front.process(&store));
+        let (begun, ends) = (Gate::default(), Gate::default());
+        std::thread::scope(|threads| {
+            // As if it were killed: it holds six leases, and does not go on.
+            threads.spawn(|| {
+                nest(&dead.cache, DEPTH, &|| {
+                    begun.open();
+                    ends.pass();
+                    String::new()
+                })
+            });
+            begun.pass();
+            let printed = one.cache.render(&fragment("level 6"), || {
+                // It has waited for its limit. Nothing inside waits any more.
+                store.reset_counts();
+                nest(&one.cache, DEPTH - 1, &|| "page".to_owned())
+            });
+            assert_eq!(&*printed.unwrap(), "page", "{front:?}");
+            let trips = store.round_trips();
+            assert!(trips <= DEPTH as u64 * UNWAITED, "{front:?}: {trips} round trips");
+            ends.open();
+        });
+        let waited = EventKind::Bypassed(BypassReason::WaitLimit);
+        let events = one.recorder.events();
+        assert_eq!(events.iter().filter(|event| event.kind == waited).count(), DEPTH, "{front:?}");
+    }
+}
+
+/// Blocks that stand beside each other in one render of an engine.
+#[test]
+fn i7_a_page_waits_once_for_a_process_that_died_inside_one_of_many_blocks() {
+    struct Render(Arc<RenderMemo>);
+    impl Rendering for Render {
+        fn mode(&self) -> OutputMode {
+            OutputMode::HTML
+        }
+
+        fn is_bounded(&self) -> bool {
+            true
+        }
+
+        fn memo(&mut self) -> Option<Arc<RenderMemo>> {
+            Some(Arc::clone(&self.0))
+        }
+
+        fn read_point(&mut self) -> Option<crate::ReadPoint> {
+            None
+        }
+    }
+    let store = store();
+    let (dead, one) = (Front::Strict.patient(&store), Front::Strict.process(&store));
+    let blocks: Vec<_> = (0..DEPTH).map(|n| block(&format!("block{n}"), "page.html", "")).collect();
+    let name = |number: usize| format!("block {number}");
+    let (begun, ends) = (Gate::default(), Gate::default());
+    std::thread::scope(|threads| {
+        // As if it were killed: it holds a lease of each block, and does not go on.
+        threads.spawn(|| {
+            let open = |(number, block): (usize, &super::super::Block)| {
+                let name = name(number);
+                block.open(&dead.cache, OutputMode::HTML, &[Scalar::Int(60), Scalar::Str(&name)])
+            };
+            let held: Vec<_> = blocks.iter().enumerate().map(open).collect();
+            begun.open();
+            ends.pass();
+            drop(held);
+        });
+        begun.pass();
+        let mut render = Render(Arc::default());
+        for (number, block) in blocks.iter().enumerate() {
+            let name = name(number);
+            let args = [Scalar::Int(60), Scalar::Str(&name)];
+            let Opened::Render(ticket) = block.open_as(&one.cache, &args, &mut render) else {
+                panic!("nothing is stored");
+            };
+            drop(ticket.close(Body::from("page")));
+            if number == 0 {
+                store.reset_counts();
+            }
+        }
+        let trips = store.round_trips();
+        assert!(trips <= DEPTH as u64 * UNWAITED, "{trips} round trips");
+        ends.open();
+    });
+}
