@@ -12,9 +12,10 @@ use crate::sync::{AtomicU64, Ordering};
 pub(crate) struct Away(pub(crate) Option<StoreError>);
 
 impl Away {
-    /// Whether other calls would end the same way.
+    /// Whether asking about less would end the same way, or take as long.
     pub(super) fn is_outage(&self) -> bool {
-        self.0.as_ref().is_none_or(|error| error.fault().is_outage())
+        let ends = |fault: Fault| fault.is_outage() || fault == Fault::Slow;
+        self.0.as_ref().is_none_or(|error| ends(error.fault()))
     }
 }
 
@@ -109,7 +110,7 @@ impl Link {
         let outcome = call(&*self.store);
         if let Err(error) = &outcome {
             self.counts.faults.fetch_add(1, Ordering::Relaxed);
-            if error.fault() == Fault::Deadline {
+            if matches!(error.fault(), Fault::Deadline | Fault::Slow) {
                 self.counts.deadlines.fetch_add(1, Ordering::Relaxed);
             }
             if error.fault().is_outage() {
