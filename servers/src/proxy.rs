@@ -45,9 +45,9 @@ pub enum Mutation {
 pub enum Way {
     /// They are passed on.
     Open,
-    /// They go nowhere, and nobody is told; new connections are taken.
+    /// They stay on the way until it is another one; connections are taken, and nobody is told.
     BlackHole,
-    /// What clients send arrives, and answers go nowhere.
+    /// As a black hole, for answers only.
     HalfOpen,
     /// New connections are refused, and old ones reset.
     Reset,
@@ -119,6 +119,7 @@ impl Proxy {
     pub fn set(&self, way: Way) {
         let mut state = self.shared.lock();
         state.way = way;
+        state.free_at = now();
         if way == Way::Reset {
             state.reset();
         }
@@ -250,9 +251,8 @@ impl Shared {
             if count == 0 {
                 return Ok(());
             }
-            if self.passes(count, false)? {
-                to.write_all(&chunk[..count])?;
-            }
+            self.wait_for_way(count, false)?;
+            to.write_all(&chunk[..count])?;
         }
     }
 
@@ -342,36 +342,39 @@ impl Shared {
 
     fn pass(&self, bytes: &[u8], mut to: &TcpStream) -> io::Result<()> {
         for part in bytes.chunks(CHUNK) {
-            if self.passes(part.len(), true)? {
-                to.write_all(part)?;
-            }
+            self.wait_for_way(part.len(), true)?;
+            to.write_all(part)?;
         }
         Ok(())
     }
 
-    /// Waits until so many bytes may pass; whether they do.
-    fn passes(&self, bytes: usize, is_answer: bool) -> io::Result<bool> {
+    /// Waits until so many bytes may pass.
+    fn wait_for_way(&self, bytes: usize, is_answer: bool) -> io::Result<()> {
         let mut state = self.lock();
-        match state.way {
-            Way::BlackHole => Ok(false),
-            Way::HalfOpen => Ok(!is_answer),
-            Way::Reset => Err(io::ErrorKind::ConnectionReset.into()),
-            Way::Bandwidth(of_second) => {
-                let takes = Duration::from_secs_f64(bytes as f64 / of_second as f64);
-                state.free_at = state.free_at.max(now()) + takes;
-                let due = state.free_at;
-                while !self.is_over() && matches!(state.way, Way::Bandwidth(_)) {
+        let mut due = None;
+        while !self.is_over() {
+            let left = match state.way {
+                Way::Open | Way::Mutated(..) => break,
+                Way::Reset => return Err(io::ErrorKind::ConnectionReset.into()),
+                Way::HalfOpen if !is_answer => break,
+                Way::HalfOpen | Way::BlackHole => LOOKS,
+                Way::Bandwidth(of_second) => {
+                    let due = *due.get_or_insert_with(|| {
+                        let takes = Duration::from_secs_f64(bytes as f64 / of_second as f64);
+                        state.free_at = state.free_at.max(now()) + takes;
+                        state.free_at
+                    });
                     let left = due.saturating_duration_since(now());
                     if left < BURST {
                         break;
                     }
-                    let waited = self.changed.wait_timeout(state, left.min(LOOKS));
-                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    left.min(LOOKS)
                 }
-                Ok(true)
-            }
-            Way::Open | Way::Mutated(..) => Ok(true),
+            };
+            let waited = self.changed.wait_timeout(state, left);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        Ok(())
     }
 }
 
