@@ -303,6 +303,8 @@ struct Fleet {
     ways: Vec<Proxy>,
     processes: Vec<Process>,
     file: String,
+    /// What processes have seen that were killed.
+    seen: Seen,
     _folder: tempfile::TempDir,
 }
 
@@ -314,7 +316,14 @@ impl Fleet {
         let file = folder.path().join("shared");
         Shared::create(&file);
         let file = file.to_str().unwrap().to_owned();
-        let mut fleet = Self { server, ways, processes: Vec::new(), file, _folder: folder };
+        let mut fleet = Self {
+            server,
+            ways,
+            processes: Vec::new(),
+            file,
+            seen: Seen::default(),
+            _folder: folder,
+        };
         for number in 0..PROCESSES {
             let process = fleet.process(number);
             fleet.processes.push(process);
@@ -338,7 +347,7 @@ impl Fleet {
     }
 
     fn collect(&mut self) -> Seen {
-        let mut all = Seen::default();
+        let mut all = std::mem::take(&mut self.seen);
         self.processes.iter_mut().for_each(|process| process.tell("seen"));
         for process in &mut self.processes {
             all.add(&Seen::of_line(&process.hear()));
@@ -442,9 +451,11 @@ impl Fault {
                 }
                 Self::ProcessKilled => {
                     let number = times % PROCESSES;
+                    let seen = fleet.processes[number].ask("seen");
                     fleet.processes[number].kill();
+                    fleet.seen.add(&Seen::of_line(&seen));
                     fleet.processes[number] = fleet.process(number);
-                    wait(150);
+                    wait(300);
                 }
             }
             times += 1;

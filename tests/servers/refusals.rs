@@ -1,7 +1,10 @@
 //! Servers that answer and do not do it.
 
 use fragcache::store::{Fault, RedisStore, Store};
+use fragcache::{FarLevel, FragmentCache};
 use fragcache_servers::{Flavour, RedisServer, Setup, eventually};
+use fragcache_tower::Cached;
+use tower::ServiceExt;
 
 use super::support::{LONG, SLACK, fault, get, open, patient, plain, timed};
 
@@ -158,5 +161,41 @@ fn a_server_that_evicts_takes_all_writes() {
         }
         assert_eq!(get(&store, "key:0").unwrap(), None);
         assert_eq!(get(&store, "key:199").unwrap().unwrap(), value);
+    }
+}
+
+/// Whether everything that tells of a store says so of one that takes nobody.
+#[test]
+fn a_store_that_takes_nobody_is_away_and_all_say_so() {
+    for flavour in Flavour::ALL {
+        let server = Setup::new(flavour).password("right").start();
+        let store = patient(server.url()).password("wrong").open().unwrap();
+        let cache = FragmentCache::builder().far(FarLevel::new(store)).build().unwrap();
+        let error = cache.check_store().unwrap_err().to_string();
+        assert!(error.contains("the password is another"), "{error}");
+        eventually("it is left alone", || !cache.health().is_reachable);
+        let said = cache.health().last_fault.unwrap();
+        assert!(said.contains("the password is another"), "{said}");
+
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let layer = Cached::new(&cache, "page").tell_status();
+        let status = |path: &str| {
+            let pages = axum::Router::new()
+                .route("/{page}", axum::routing::get(|| async { "page" }))
+                .layer(layer.clone());
+            let request = http::Request::get(path).header("host", "localhost").body(String::new());
+            let answer = runtime.block_on(pages.oneshot(request.unwrap())).unwrap();
+            answer.headers()["cache-status"].to_str().unwrap().to_owned()
+        };
+        assert_eq!(status("/a"), "fragcache; fwd=miss; stored; detail=store");
+
+        // Its password becomes the one that is given.
+        let client = redis::Client::open(format!("redis://:right@127.0.0.1:{}", server.port()));
+        let mut beside = client.unwrap().get_connection().unwrap();
+        let mut change = redis::cmd("CONFIG");
+        let _: () = change.arg("SET").arg("requirepass").arg("wrong").query(&mut beside).unwrap();
+        eventually("it is asked again", || cache.health().is_reachable);
+        cache.check_store().unwrap();
+        assert_eq!(status("/b"), "fragcache; fwd=miss; stored");
     }
 }
