@@ -1,5 +1,6 @@
 //! The far level against real servers, with real processes.
 
+mod chaos;
 mod faults;
 mod hostile;
 mod many;
@@ -29,6 +30,7 @@ fn the_other_side() {
     let (part, given) = given.split_first().unwrap();
     match part.as_str() {
         "echo" => process::orders().for_each(|order| process::answer(&order)),
+        "chaos" => chaos::take_part(given),
         "hold on" => many::hold_on(given),
         "off" => many::off(given),
         "opaque" => opaque::share(given),

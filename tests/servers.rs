@@ -2,9 +2,11 @@
 
 mod conformance;
 mod deadlines;
+mod large;
 mod operations;
 mod refusals;
 mod secrets;
 mod sharing;
+mod steps;
 pub(crate) mod support;
 mod tls;

@@ -65,6 +65,13 @@ impl Process {
         self.hear()
     }
 
+    /// Sends it a signal, by name.
+    #[allow(dead_code, reason = "the bench stops nobody")]
+    pub(crate) fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
     /// Ends it at once, by a signal that it cannot catch.
     #[allow(dead_code, reason = "the bench kills nobody")]
     pub(crate) fn kill(&mut self) {

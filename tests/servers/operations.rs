@@ -164,7 +164,7 @@ fn databases_are_apart() {
 
     let none = patient(server.url()).database(99).open().unwrap();
     let (kind, said) = fault(get(&none, "a"));
-    assert_eq!(kind, Fault::Refused);
+    assert_eq!(kind, Fault::Unusable);
     assert!(said.contains("no database 99"), "{said}");
 }
 

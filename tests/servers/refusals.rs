@@ -1,15 +1,18 @@
 //! Servers that answer and do not do it.
 
 use fragcache::store::{Fault, RedisStore, Store};
+use fragcache::{FarLevel, FragmentCache};
 use fragcache_servers::{Flavour, RedisServer, Setup, eventually};
+use fragcache_tower::Cached;
+use tower::ServiceExt;
 
-use super::support::{LONG, fault, get, open, patient, plain};
+use super::support::{LONG, SLACK, fault, get, open, patient, plain, timed};
 
 #[track_caller]
-fn refused_for(store: &RedisStore, reason: &str) {
+fn refused_for(store: &RedisStore, expected: Fault, reason: &str) {
     for outcome in [get(store, "a").map(drop), store.set("a", b"x", LONG)] {
         let (kind, said) = fault(outcome);
-        assert_eq!(kind, Fault::Refused, "{said}");
+        assert_eq!(kind, expected, "{said}");
         assert!(said.contains(reason), "{said}");
     }
 }
@@ -23,9 +26,9 @@ fn passwords_are_checked() {
         let url = format!("redis://:s%40cret%2F%20word@127.0.0.1:{}", server.port());
         assert_eq!(get(&patient(url).open().unwrap(), "a").unwrap().unwrap(), b"x");
 
-        refused_for(&open(&server), "wants a password");
+        refused_for(&open(&server), Fault::Unusable, "wants a password");
         let wrong = patient(server.url()).password("hunter2").open().unwrap();
-        refused_for(&wrong, "does not know this user, or the password is another");
+        refused_for(&wrong, Fault::Unusable, "does not know this user, or the password is another");
     }
 }
 
@@ -34,20 +37,20 @@ fn a_password_that_the_server_does_not_want_is_refused_too() {
     for flavour in Flavour::ALL {
         let server = RedisServer::start(flavour);
         let store = patient(server.url()).password("hunter2").open().unwrap();
-        refused_for(&store, "does not know this user, or the password is another");
+        refused_for(&store, Fault::Unusable, "does not know this user, or the password is another");
     }
 }
 
 #[test]
 fn a_user_may_do_what_the_server_lets_it() {
     for flavour in Flavour::ALL {
-        let rules = "on >secret ~mine:* +mget +set +del +eval";
+        let rules = "on >secret ~mine:* +mget +set +del +eval +echo";
         let server = Setup::new(flavour).user("me", rules).start();
         let store = patient(server.url()).user("me").password("secret").open().unwrap();
         store.set("mine:a", b"x", LONG).unwrap();
         assert_eq!(get(&store, "mine:a").unwrap().unwrap(), b"x");
         assert!(store.compare_and_delete("mine:a", b"x").unwrap());
-        refused_for(&store, "does not let this user");
+        refused_for(&store, Fault::Refused, "does not let this user");
         assert_eq!(fault(store.touch("mine:a", LONG)).0, Fault::Refused);
         // The connection is as good as before.
         store.set("mine:a", b"x", LONG).unwrap();
@@ -59,7 +62,7 @@ fn replicas_are_not_asked() {
     for flavour in Flavour::ALL {
         let master = RedisServer::start(flavour);
         let replica = Setup::new(flavour).replica_of(&master).start();
-        refused_for(&open(&replica), "replica");
+        refused_for(&open(&replica), Fault::Unusable, "replica");
     }
 }
 
@@ -73,16 +76,59 @@ fn a_master_that_becomes_a_replica_takes_no_more_writes() {
         let port = master.port().to_string();
         let _: () =
             redis::cmd("REPLICAOF").arg("127.0.0.1").arg(&port).query(&mut plain(&server)).unwrap();
-        assert_eq!(fault(store.set("a", b"y", LONG)).0, Fault::Refused);
+        assert_eq!(fault(store.set("a", b"y", LONG)).0, Fault::Unusable);
         // Neither is it read: the connection that a write was refused on is of no use.
         eventually(
             "reads are refused",
-            || matches!(get(&store, "a"), Err(e) if e.fault() == Fault::Refused),
+            || matches!(get(&store, "a"), Err(e) if e.fault() == Fault::Unusable),
         );
         let _: () =
             redis::cmd("REPLICAOF").arg("NO").arg("ONE").query(&mut plain(&server)).unwrap();
         eventually("writes are taken again", || store.set("a", b"z", LONG).is_ok());
     }
+}
+
+#[test]
+fn a_demoted_master_is_no_longer_read() {
+    for flavour in Flavour::ALL {
+        let server = RedisServer::start(flavour);
+        let store = open(&server);
+        store.set("a", b"old", LONG).unwrap();
+        assert_eq!(get(&store, "a").unwrap().unwrap(), b"old");
+        // Its new master cannot be reached, so that it has nothing newer, and goes on answering.
+        let mut beside = plain(&server);
+        let mut answer_all = redis::cmd("CONFIG");
+        let _: () = answer_all
+            .arg("SET")
+            .arg("replica-serve-stale-data")
+            .arg("yes")
+            .query(&mut beside)
+            .unwrap();
+        let _: () = redis::cmd("REPLICAOF").arg("127.0.0.1").arg("1").query(&mut beside).unwrap();
+        let (reads, took) = timed(|| {
+            let mut reads = 0;
+            eventually("reads are refused", || {
+                reads += 1;
+                matches!(get(&store, "a"), Err(error) if error.fault() == Fault::Unusable)
+            });
+            reads
+        });
+        assert!(took < SLACK, "{reads} reads in {took:?}");
+        let (kind, said) = fault(get(&store, "a"));
+        assert_eq!(kind, Fault::Unusable);
+        assert!(said.contains("is a replica"), "{said}");
+
+        let _: () = redis::cmd("REPLICAOF").arg("NO").arg("ONE").query(&mut beside).unwrap();
+        eventually("it is read again", || get(&store, "a").is_ok());
+    }
+}
+
+#[test]
+fn a_user_without_the_right_to_the_echo_is_told() {
+    let rules = "on >secret ~* +mget +set +del +eval";
+    let server = Setup::new(Flavour::Redis).user("me", rules).start();
+    let store = patient(server.url()).user("me").password("secret").open().unwrap();
+    refused_for(&store, Fault::Unusable, "does not let this user");
 }
 
 #[test]
@@ -115,5 +161,41 @@ fn a_server_that_evicts_takes_all_writes() {
         }
         assert_eq!(get(&store, "key:0").unwrap(), None);
         assert_eq!(get(&store, "key:199").unwrap().unwrap(), value);
+    }
+}
+
+/// Whether everything that tells of a store says so of one that takes nobody.
+#[test]
+fn a_store_that_takes_nobody_is_away_and_all_say_so() {
+    for flavour in Flavour::ALL {
+        let server = Setup::new(flavour).password("right").start();
+        let store = patient(server.url()).password("wrong").open().unwrap();
+        let cache = FragmentCache::builder().far(FarLevel::new(store)).build().unwrap();
+        let error = cache.check_store().unwrap_err().to_string();
+        assert!(error.contains("the password is another"), "{error}");
+        eventually("it is left alone", || !cache.health().is_reachable);
+        let said = cache.health().last_fault.unwrap();
+        assert!(said.contains("the password is another"), "{said}");
+
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let layer = Cached::new(&cache, "page").tell_status();
+        let status = |path: &str| {
+            let pages = axum::Router::new()
+                .route("/{page}", axum::routing::get(|| async { "page" }))
+                .layer(layer.clone());
+            let request = http::Request::get(path).header("host", "localhost").body(String::new());
+            let answer = runtime.block_on(pages.oneshot(request.unwrap())).unwrap();
+            answer.headers()["cache-status"].to_str().unwrap().to_owned()
+        };
+        assert_eq!(status("/a"), "fragcache; fwd=miss; stored; detail=store");
+
+        // Its password becomes the one that is given.
+        let client = redis::Client::open(format!("redis://:right@127.0.0.1:{}", server.port()));
+        let mut beside = client.unwrap().get_connection().unwrap();
+        let mut change = redis::cmd("CONFIG");
+        let _: () = change.arg("SET").arg("requirepass").arg("wrong").query(&mut beside).unwrap();
+        eventually("it is asked again", || cache.health().is_reachable);
+        cache.check_store().unwrap();
+        assert_eq!(status("/b"), "fragcache; fwd=miss; stored");
     }
 }

@@ -116,7 +116,10 @@ impl Fill<'_> {
         // An unusable tag keeps it from being stored, and is counted.
         let _ = self.run.open.add_tags(terms.given_tags());
         set_life(&mut self.run.open, &kept);
+        let health = self.settings.cache.health();
+        let is_away = health.store.is_some() && !health.is_reachable;
         let status = match self.store(&kept, record.clone(), asked).await {
+            Outcome::Stored if is_away => Status::StoredHere,
             Outcome::Stored => Status::Stored,
             Outcome::Refused(reason) => Status::NotStored(reason.as_str()),
             // The cache is switched off, or this request did not wait for another.

@@ -11,6 +11,8 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(crate) enum Status {
     Hit,
     Stored,
+    /// In this process only: the store that others share is away.
+    StoredHere,
     /// With the reason.
     NotStored(&'static str),
     /// In place of an error.
@@ -26,6 +28,9 @@ impl Status {
         let value = match self {
             Self::Hit => HeaderValue::from_static("fragcache; hit"),
             Self::Stored => HeaderValue::from_static("fragcache; fwd=miss; stored"),
+            Self::StoredHere => {
+                HeaderValue::from_static("fragcache; fwd=miss; stored; detail=store")
+            }
             Self::StoodIn => HeaderValue::from_static("fragcache; hit; detail=error"),
             Self::NotStored(why) => because("miss", why),
             Self::Bypassed(why) => because("bypass", why.as_str()),

@@ -1,6 +1,7 @@
 //! Watching a cache, and switching it while it runs.
 
 use super::FragmentCache;
+use crate::admin::Admin;
 use crate::error::{Error, ErrorKind};
 use crate::far::{Far, Health};
 use crate::key::FragmentKey;
@@ -87,6 +88,34 @@ impl FragmentCache {
     /// ```
     pub fn health(&self) -> Health {
         self.shared.far.as_ref().map_or_else(Health::default, Far::health)
+    }
+
+    /// Asks the store to take a record, return it and delete it: for a program that would rather not
+    /// start with a wrong password than render everything. Waits as long as the store lets calls
+    /// wait. A cache without a store is well.
+    ///
+    /// # Errors
+    ///
+    /// The store's fault, with what to do about it.
+    ///
+    /// ```
+    /// use fragcache::store::Fault;
+    /// use fragcache::testing::{FaultyStore, MemoryStore};
+    /// use fragcache::{FarLevel, FragmentCache};
+    ///
+    /// FragmentCache::in_memory().check_store()?;
+    /// let store = FaultyStore::new(MemoryStore::new());
+    /// let cache = FragmentCache::builder().far(FarLevel::new(store.clone())).build()?;
+    /// cache.check_store()?;
+    /// store.fail(Fault::Unusable);
+    /// assert!(cache.check_store().is_err());
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn check_store(&self) -> Result<(), Error> {
+        match self.shared.far {
+            Some(_) => Admin::new(self)?.probe(),
+            None => Ok(()),
+        }
     }
 
     /// Switches how far the cache takes part, for all handles, from the next block on.

@@ -63,6 +63,9 @@ pub(super) fn redis(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
     if let Some(calls) = settings.queue_length {
         options = options.queue_length(calls.0);
     }
+    if let Some(bytes) = settings.max_value_bytes {
+        options = options.max_value_bytes(bytes.0);
+    }
     match options.open() {
         Ok(store) => Ok(Arc::new(store)),
         Err(error) => Err(places.about(places.in_table("redis", &error), error)),

@@ -106,6 +106,7 @@ settings! {
         operation_timeout: Span,
         connect_timeout: Span,
         queue_length: Count,
+        max_value_bytes: Bytes,
     }
 }
 

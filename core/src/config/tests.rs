@@ -45,7 +45,7 @@ fn stores() -> Stores {
 }
 
 /// A value for every setting that has one, other than its default.
-const VALUES: [(&str, &str); 47] = [
+const VALUES: [(&str, &str); 48] = [
     ("type", "'nowhere'"),
     ("default_timeout", "'7m'"),
     ("max_bytes", "'7MiB'"),
@@ -87,6 +87,7 @@ const VALUES: [(&str, &str); 47] = [
     ("redis.operation_timeout", "'70ms'"),
     ("redis.connect_timeout", "'7s'"),
     ("redis.queue_length", "7"),
+    ("redis.max_value_bytes", "'7MiB'"),
     ("file", ""),
     ("file.dir", "'pages'"),
     ("file.mode", "'640'"),

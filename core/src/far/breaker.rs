@@ -41,10 +41,10 @@ impl Breaker {
         PAUSES.0.saturating_mul(1 << tries).min(PAUSES.1)
     }
 
-    /// The store has answered.
-    pub(super) fn close(&self) {
+    /// The store has answered; whether it was left alone before.
+    pub(super) fn close(&self) -> bool {
         self.tries.store(0, Ordering::SeqCst);
-        self.open.store(0, Ordering::SeqCst);
+        self.open.swap(0, Ordering::SeqCst) != 0
     }
 
     pub(super) fn last(&self) -> Option<StoreError> {

@@ -163,17 +163,25 @@ impl Keeper {
         }
         let pending = far.pending.all();
         let labels: Vec<Label> = pending.iter().map(|&(label, _)| label).collect();
-        match far.try_tell(&labels) {
-            Ok(()) => {
-                // As after any invalidation: what was read before the store knew is fenced.
-                far.raise(fresh, &labels);
-                far.pending.settle(&pending);
-                self.tell_pause = RETRIES.0;
+        let told = match far.try_tell(&labels) {
+            Ok(()) => pending,
+            // Only some of them may be.
+            Err(error) if error.fault() == crate::store::Fault::Busy => {
+                let is_told = |(label, _): &(Label, u64)| far.try_tell(&[*label]).is_ok();
+                pending.iter().copied().filter(is_told).collect()
             }
-            Err(_) => {
-                self.tell_at = instant() + self.tell_pause;
-                self.tell_pause = (self.tell_pause * 2).min(RETRIES.1);
-            }
+            Err(_) => Vec::new(),
+        };
+        if !told.is_empty() {
+            // As after any invalidation: what was read before the store knew is fenced.
+            far.raise(fresh, &told.iter().map(|&(label, _)| label).collect::<Vec<_>>());
+            far.pending.settle(&told);
+        }
+        if told.len() == labels.len() {
+            self.tell_pause = RETRIES.0;
+        } else {
+            self.tell_at = instant() + self.tell_pause;
+            self.tell_pause = (self.tell_pause * 2).min(RETRIES.1);
         }
     }
 }
@@ -195,7 +203,7 @@ impl Far {
         let word = values(replies).pop().flatten();
         let mode = word.and_then(|word| Mode::from_word(&word)).unwrap_or(Mode::Normal);
         self.mode.store(mode as u8, Ordering::Relaxed);
-        self.link.breaker.close();
+        self.link.end_outage();
         Ok(())
     }
 
@@ -247,7 +255,20 @@ impl Far {
 
     fn run_all(&self, operations: &[Operation<'_>]) -> Result<(), StoreError> {
         for operations in operations.chunks(500) {
-            self.link.run_anyway(operations)?;
+            match self.link.run_anyway(operations) {
+                Err(error) if error.fault() == crate::store::Fault::Busy => {
+                    // What is busy by itself is left to the end of its life.
+                    for one in operations.chunks(1) {
+                        match self.link.run_anyway(one) {
+                            Err(error) if error.fault() != crate::store::Fault::Busy => {
+                                return Err(error);
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+                ran => drop(ran?),
+            }
         }
         Ok(())
     }

@@ -14,9 +14,15 @@ use crate::sync::{AtomicU64, Ordering};
 pub(crate) struct Away(pub(crate) Option<StoreError>);
 
 impl Away {
-    /// Whether other calls would end the same way.
+    /// Whether asking about less would end the same way, or take as long.
     pub(super) fn is_outage(&self) -> bool {
-        self.0.as_ref().is_none_or(|error| error.fault().is_outage())
+        let ends = |fault: Fault| fault.is_outage() || fault == Fault::Slow;
+        self.0.as_ref().is_none_or(|error| ends(error.fault()))
+    }
+
+    /// Whether only some of the keys cannot be changed now.
+    pub(super) fn is_busy(&self) -> bool {
+        self.0.as_ref().is_some_and(|error| error.fault() == Fault::Busy)
     }
 }
 
@@ -96,6 +102,31 @@ impl Link {
         })
     }
 
+    /// An answer ends an outage.
+    pub(super) fn end_outage(&self) {
+        if self.breaker.close() {
+            self.log_recovery();
+        }
+    }
+
+    /// Logs once for each outage, by whatever call it was noticed.
+    #[cfg(feature = "tracing")]
+    fn log_outage(&self, error: &StoreError) {
+        let (store, reason) = (self.capabilities.name, error.fault().as_str());
+        tracing::warn!(target: "fragcache", store, reason, %error, "the store is left alone");
+    }
+
+    #[cfg(feature = "tracing")]
+    fn log_recovery(&self) {
+        tracing::info!(target: "fragcache", store = self.capabilities.name, "the store is back");
+    }
+
+    #[cfg(not(feature = "tracing"))]
+    fn log_outage(&self, _: &StoreError) {}
+
+    #[cfg(not(feature = "tracing"))]
+    fn log_recovery(&self) {}
+
     fn call<R>(&self, call: impl FnOnce(&dyn Store) -> Result<R, StoreError>) -> Result<R, Away> {
         if self.is_away() {
             return Err(Away(None));
@@ -111,11 +142,13 @@ impl Link {
         let outcome = unless_it_panics(|| call(&*self.store));
         if let Err(error) = &outcome {
             self.counts.faults.fetch_add(1, Ordering::Relaxed);
-            if error.fault() == Fault::Deadline {
+            if matches!(error.fault(), Fault::Deadline | Fault::Slow) {
                 self.counts.deadlines.fetch_add(1, Ordering::Relaxed);
             }
             if error.fault().is_outage() {
-                self.breaker.trip(error);
+                if self.breaker.trip(error) {
+                    self.log_outage(error);
+                }
             } else {
                 self.breaker.note(error);
             }
@@ -141,4 +174,49 @@ fn unless_it_panics<R>(call: impl FnOnce() -> Result<R, StoreError>) -> Result<R
 
 fn misshapen() -> StoreError {
     StoreError::new(Fault::Protocol, "the store's replies do not fit what it was asked")
+}
+
+#[cfg(all(test, feature = "testing", not(fragcache_shuttle)))]
+mod tests {
+    use super::*;
+    use crate::testing::{FaultyStore, MemoryStore};
+
+    #[test]
+    fn faults_of_one_call_leave_the_breaker_closed() {
+        let store = FaultyStore::new(MemoryStore::new());
+        let link = Link::new(Arc::new(store.clone()));
+        let get = || link.get(&["a".to_owned()]);
+        for fault in [Fault::Slow, Fault::Busy, Fault::Refused, Fault::Protocol] {
+            store.fail(fault);
+            assert!(get().is_err() && !link.is_away(), "{fault:?}");
+            store.heal();
+        }
+        for fault in [Fault::Deadline, Fault::Unreachable, Fault::Unusable] {
+            store.fail(fault);
+            assert!(get().is_err() && link.is_away(), "{fault:?}");
+            store.heal();
+            link.end_outage();
+            assert!(get().is_ok(), "{fault:?}");
+        }
+    }
+
+    #[cfg(all(feature = "tracing", feature = "metrics"))]
+    #[test]
+    fn an_outage_and_its_end_are_logged_once() {
+        let lines = crate::tests::logged(|| {
+            let store = FaultyStore::new(MemoryStore::new());
+            let link = Link::new(Arc::new(store.clone()));
+            store.fail(Fault::Unusable);
+            for _ in 0..3 {
+                assert!(link.run_anyway(&[Operation::Get { key: "a" }]).is_err());
+            }
+            store.heal();
+            link.end_outage();
+            link.end_outage();
+        });
+        let [outage, recovery] = lines.as_slice() else { panic!("{lines:#?}") };
+        assert!(outage.starts_with("WARN message=the store is left alone"), "{outage}");
+        assert!(outage.contains(r#"reason="unusable""#) && outage.contains("error="), "{outage}");
+        assert!(recovery.starts_with("INFO message=the store is back"), "{recovery}");
+    }
 }

@@ -10,9 +10,17 @@ use std::sync::Arc;
 pub enum Fault {
     /// No answer within the deadline. The store is left alone for a while.
     Deadline,
+    /// The answer was arriving, and was not whole in time: it is large, or the way to the store is
+    /// slow. Other calls are made as before.
+    Slow,
+    /// Another process holds this key, and others may be free.
+    Busy,
     /// The store cannot be reached, or hung up. It is left alone for a while.
     Unreachable,
-    /// The store answered, and refused: it is full, read-only, or does not know the user.
+    /// The store is there and is of no use at all: the password is wrong, or it is a replica. It is
+    /// left alone for a while.
+    Unusable,
+    /// The store answered, and refused this call: it is full, or the user has not the right.
     Refused,
     /// The store cannot do this at all.
     Unsupported,
@@ -27,7 +35,10 @@ impl Fault {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Deadline => "deadline",
+            Self::Slow => "slow",
+            Self::Busy => "busy",
             Self::Unreachable => "unreachable",
+            Self::Unusable => "unusable",
             Self::Refused => "refused",
             Self::Unsupported => "unsupported",
             Self::Protocol => "protocol",
@@ -35,9 +46,9 @@ impl Fault {
         }
     }
 
-    /// Whether the next call would most likely end the same way, and cost as much.
+    /// Whether the next call would most likely end the same way, whatever it asks.
     pub(crate) fn is_outage(self) -> bool {
-        matches!(self, Self::Deadline | Self::Unreachable)
+        matches!(self, Self::Deadline | Self::Unreachable | Self::Unusable)
     }
 }
 

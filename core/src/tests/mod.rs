@@ -24,6 +24,8 @@ mod ledger;
 mod nested_load;
 #[cfg(all(feature = "tracing", feature = "metrics"))]
 mod observers;
+#[cfg(all(feature = "tracing", feature = "metrics"))]
+pub(crate) use observers::logged;
 #[cfg(all(feature = "mac", feature = "values"))]
 mod opaque;
 mod properties;

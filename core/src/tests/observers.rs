@@ -135,6 +135,14 @@ impl tracing::Subscriber for Lines {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
+/// What is logged meanwhile on this thread.
+pub(crate) fn logged(run: impl FnOnce()) -> Vec<String> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    tracing::subscriber::with_default(Lines(Arc::clone(&lines)), run);
+    let lines = lines.lock();
+    lines.clone()
+}
+
 #[test]
 fn tracing_tells_each_event_at_its_level_and_no_vary_value() {
     let lines = Arc::new(Mutex::new(Vec::new()));

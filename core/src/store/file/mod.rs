@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use self::folder::{Name, SHARDS};
 use self::record::{Boot, Decoded, Header, Moment};
 use self::sweep::Walk;
-use super::{Capabilities, Fault, Page, Store, StoreError, Value};
+use super::{Capabilities, Fault, Operation, Page, Reply, Store, StoreError, Value};
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::Error;
 use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
@@ -73,10 +73,30 @@ struct Inner {
     path: PathBuf,
     boot: Boot,
     is_durable: bool,
-    /// One thread of this process at a time asks for the lock of a shard.
-    shards: Vec<Mutex<()>>,
+    shards: Vec<Shard>,
     walk: Mutex<Walk>,
     passed_over: AtomicU64,
+}
+
+/// What this process knows of a shard's lock.
+#[derive(Default)]
+struct Shard {
+    /// One thread of this process at a time asks for the lock.
+    alone: Mutex<()>,
+    /// Whether it was waited for in vain: nobody waits again until it was free.
+    is_stuck: AtomicU64,
+}
+
+/// For how long one call waits for locks, however many it needs.
+struct Patience {
+    clock: MonotonicClock,
+    limit: Duration,
+}
+
+impl Patience {
+    fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.clock.now())
+    }
 }
 
 /// A shard whose lock is held.
@@ -116,6 +136,13 @@ impl FileStore {
     }
 }
 
+impl FileStore {
+    fn one(&self, operation: Operation<'_>) -> Result<bool, StoreError> {
+        let reply = self.0.act(&operation, &self.0.patience())?;
+        Ok(reply == Reply::Done(true))
+    }
+}
+
 impl Inner {
     fn new(options: FileOptions, path: PathBuf) -> Self {
         let boot = options.boot.filter(|_| !options.is_durable);
@@ -124,7 +151,7 @@ impl Inner {
             boot: boot.unwrap_or_default(),
             is_durable: boot.is_none(),
             options,
-            shards: (0..SHARDS).map(|_| Mutex::new(())).collect(),
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             walk: Mutex::default(),
             passed_over: AtomicU64::new(0),
         }
@@ -213,18 +240,26 @@ impl Inner {
         read.map_err(|errno| self.failed("read", errno))
     }
 
+    fn patience(&self) -> Patience {
+        Patience { clock: MonotonicClock::default(), limit: self.options.deadline }
+    }
+
     /// Locks the shard of a key, whose folder is made if it is not there.
-    fn lock(&self, shard: usize) -> Result<Locked<'_>, StoreError> {
+    fn lock(&self, shard: usize, patience: &Patience) -> Result<Locked<'_>, StoreError> {
         let (modes, name) = (self.options.modes, folder::shard_name(shard));
         let folder = folder::make_folder(self.root()?, &name, modes, self.is_durable)
             .map_err(|errno| self.failed("written", errno))?;
-        self.lock_folder(shard, folder)
+        self.lock_folder(shard, folder, patience)
     }
 
     /// As [`lock`](Self::lock); `None` if there is no such folder, and so no record.
-    fn lock_if_there(&self, shard: usize) -> Result<Option<Locked<'_>>, StoreError> {
+    fn lock_if_there(
+        &self,
+        shard: usize,
+        patience: &Patience,
+    ) -> Result<Option<Locked<'_>>, StoreError> {
         match folder::open_folder(self.root()?, &folder::shard_name(shard)) {
-            Ok(folder) => self.lock_folder(shard, folder).map(Some),
+            Ok(folder) => self.lock_folder(shard, folder, patience).map(Some),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(self.failed("changed", errno)),
         }
@@ -232,37 +267,105 @@ impl Inner {
 
     /// As [`lock_if_there`](Self::lock_if_there), without waiting for others.
     fn try_lock_now(&self, shard: usize) -> Result<Option<Locked<'_>>, Errno> {
-        let Some(alone) = self.shards.get(shard).and_then(Mutex::try_lock) else { return Ok(None) };
+        let alone = self.shards.get(shard).and_then(|shard| shard.alone.try_lock());
+        let Some(alone) = alone else { return Ok(None) };
         let root = folder::open_root(&self.path)?;
         let folder = folder::open_folder(root, &folder::shard_name(shard))?;
         Ok(folder::try_lock(&folder)?.then_some(Locked { shard: folder, _alone: alone }))
     }
 
-    /// Waits for the lock until the deadline. The lock of a file has no deadline of its own, so it
-    /// is asked for again and again, by one thread of each process.
-    fn lock_folder(&self, shard: usize, folder: OwnedFd) -> Result<Locked<'_>, StoreError> {
-        let (clock, limit) = (MonotonicClock::default(), self.options.deadline);
-        let late = || {
-            let message = format!(
-                "a shard of {} is being written by another process for longer than {limit:?}",
-                self.shown()
-            );
-            StoreError::new(Fault::Deadline, message)
+    /// Waits for the lock as long as the call's patience lasts; not at all if the one before waited in
+    /// vain: a process that was stopped with the lock keeps it, and only this shard's keys. The lock of
+    /// a file has no deadline of its own, so it is asked for again and again, by one thread of each
+    /// process.
+    fn lock_folder(
+        &self,
+        number: usize,
+        folder: OwnedFd,
+        patience: &Patience,
+    ) -> Result<Locked<'_>, StoreError> {
+        let busy = || {
+            let message =
+                format!("a shard of {} is held by another process that writes", self.shown());
+            StoreError::new(Fault::Busy, message)
         };
-        let alone = self.shards.get(shard).and_then(|alone| alone.try_lock_for(limit));
-        let alone = alone.ok_or_else(late)?;
+        let shard = self.shards.get(number).ok_or_else(busy)?;
+        let is_stuck = || shard.is_stuck.load(Ordering::Relaxed) != 0;
+        let patient = || if is_stuck() { Duration::ZERO } else { patience.left() };
+        let alone = shard.alone.try_lock_for(patient()).ok_or_else(busy)?;
         let (nobody, never) = (Condvar::new(), Mutex::new(()));
         let mut pause = Duration::from_micros(20);
         loop {
             if folder::try_lock(&folder).map_err(|errno| self.failed("locked", errno))? {
+                shard.is_stuck.store(0, Ordering::Relaxed);
                 return Ok(Locked { shard: folder, _alone: alone });
             }
-            if clock.now() >= limit {
-                return Err(late());
+            if patient().is_zero() {
+                shard.is_stuck.store(1, Ordering::Relaxed);
+                return Err(busy());
             }
             let _ = nobody.wait_for(&mut never.lock(), pause);
             pause = (pause * 2).min(Duration::from_millis(2));
         }
+    }
+
+    /// Does one operation.
+    fn act(&self, operation: &Operation<'_>, patience: &Patience) -> Result<Reply, StoreError> {
+        Ok(Reply::Done(match *operation {
+            Operation::Get { key } => return self.read(&self.root()?, key).map(Reply::Value),
+            Operation::Set { key, value, ttl } => {
+                self.put(key, value, ttl, patience, false)?;
+                true
+            }
+            Operation::Add { key, value, ttl } => self.put(key, value, ttl, patience, true)?,
+            Operation::Delete { key } => {
+                let lock = self.lock_if_there(Name::of(key).shard(), patience)?;
+                let Some(locked) = lock else { return Ok(Reply::Done(false)) };
+                let had = self.read_locked(&locked, key)?.is_some();
+                // Also what is absent at the moment: it could be there again when the clock is set.
+                self.remove(&locked, key)?;
+                had
+            }
+            Operation::CompareAndDelete { key, expected } => {
+                let lock = self.lock_if_there(Name::of(key).shard(), patience)?;
+                let Some(locked) = lock else { return Ok(Reply::Done(false)) };
+                let value = self.read_locked(&locked, key)?;
+                let is_expected = value.is_some_and(|value| value == expected);
+                if is_expected {
+                    self.remove(&locked, key)?;
+                }
+                is_expected
+            }
+            Operation::Touch { key, ttl } => {
+                let lock = self.lock_if_there(Name::of(key).shard(), patience)?;
+                let Some(locked) = lock else { return Ok(Reply::Done(false)) };
+                let value = self.read_locked(&locked, key)?;
+                if let Some(value) = &value {
+                    self.write(&locked, key, value, ttl)?;
+                }
+                value.is_some()
+            }
+        }))
+    }
+
+    /// Writes a value, also over another one unless it is to be the first; whether it was written.
+    fn put(
+        &self,
+        key: &str,
+        value: &[u8],
+        ttl: Duration,
+        patience: &Patience,
+        is_first: bool,
+    ) -> Result<bool, StoreError> {
+        self.check_length(value)?;
+        let locked = self.lock(Name::of(key).shard(), patience)?;
+        if is_first && self.read_locked(&locked, key)?.is_some() {
+            return Ok(false);
+        }
+        self.write(&locked, key, value, ttl)?;
+        drop(locked);
+        self.walk_on(value.len());
+        Ok(true)
     }
 
     fn read_locked(&self, locked: &Locked<'_>, key: &str) -> Result<Option<Value>, StoreError> {
@@ -334,48 +437,28 @@ impl Store for FileStore {
     }
 
     fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
-        self.0.check_length(value)?;
-        let locked = self.0.lock(Name::of(key).shard())?;
-        self.0.write(&locked, key, value, ttl)?;
-        drop(locked);
-        self.0.walk_on(value.len());
-        Ok(())
+        self.one(Operation::Set { key, value, ttl }).map(drop)
     }
 
     fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
-        self.0.check_length(value)?;
-        let locked = self.0.lock(Name::of(key).shard())?;
-        if self.0.read_locked(&locked, key)?.is_some() {
-            return Ok(false);
-        }
-        self.0.write(&locked, key, value, ttl)?;
-        drop(locked);
-        self.0.walk_on(value.len());
-        Ok(true)
+        self.one(Operation::Add { key, value, ttl })
     }
 
     fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        let Some(locked) = self.0.lock_if_there(Name::of(key).shard())? else { return Ok(false) };
-        let had = self.0.read_locked(&locked, key)?.is_some();
-        // Also what is absent at the moment: it could be there again when the clock is set.
-        self.0.remove(&locked, key)?;
-        Ok(had)
+        self.one(Operation::Delete { key })
     }
 
     fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
-        let Some(locked) = self.0.lock_if_there(Name::of(key).shard())? else { return Ok(false) };
-        let is_expected = self.0.read_locked(&locked, key)?.is_some_and(|value| value == expected);
-        if is_expected {
-            self.0.remove(&locked, key)?;
-        }
-        Ok(is_expected)
+        self.one(Operation::CompareAndDelete { key, expected })
     }
 
     fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
-        let Some(locked) = self.0.lock_if_there(Name::of(key).shard())? else { return Ok(false) };
-        let Some(value) = self.0.read_locked(&locked, key)? else { return Ok(false) };
-        self.0.write(&locked, key, &value, ttl)?;
-        Ok(true)
+        self.one(Operation::Touch { key, ttl })
+    }
+
+    fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
+        let patience = self.0.patience();
+        operations.iter().map(|operation| self.0.act(operation, &patience)).collect()
     }
 
     fn scan(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, StoreError> {
@@ -389,7 +472,8 @@ impl Store for FileStore {
                 return Ok(Page { keys, next: Some(folder::shard_name(shard)) });
             }
             // A folder that is listed while its files are replaced may lack some.
-            let Some(locked) = self.0.lock_if_there(shard)? else { continue };
+            let lock = self.0.lock_if_there(shard, &self.0.patience())?;
+            let Some(locked) = lock else { continue };
             self.0
                 .each_file(&locked.shard, |_, name, head| {
                     let Some((head, _)) = head else { return Ok(()) };

@@ -75,8 +75,10 @@ impl FileOptions {
         self
     }
 
-    /// How long a call waits for another process that writes to the same shard. 500 ms by default;
-    /// at least 1 ms, at most a minute. What the disk itself takes is not bounded by it.
+    /// How long a call waits for other processes that write to the same shards. 500 ms by default;
+    /// at least 1 ms, at most a minute. A shard that was waited for in vain is not waited for again
+    /// until it was free: its keys are [busy](crate::store::Fault::Busy), and no others. What the disk
+    /// itself takes is not bounded by it.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self

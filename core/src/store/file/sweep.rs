@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::Inner;
 use super::folder::{self, SHARDS};
 use super::record::{Header, MOST_HEAD_BYTES, Moment};
-use crate::store::StoreError;
+use crate::store::{Fault, StoreError};
 
 /// Where a walk over all shards is that goes a bit further after each write.
 #[derive(Debug, Default)]
@@ -86,7 +86,13 @@ impl Inner {
         cut: &mut Cut,
         seen: &mut Vec<Seen>,
     ) -> Result<u64, StoreError> {
-        let Some(locked) = self.lock_if_there(shard)? else { return Ok(0) };
+        let locked = match self.lock_if_there(shard, &self.patience()) {
+            Ok(Some(locked)) => locked,
+            Ok(None) => return Ok(0),
+            // Whoever holds it may sweep it; the others need not wait.
+            Err(error) if error.fault() == Fault::Busy => return Ok(0),
+            Err(error) => return Err(error),
+        };
         self.visit(&locked.shard, cut, seen).map_err(|errno| self.failed("swept", errno))
     }
 

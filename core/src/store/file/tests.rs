@@ -1,5 +1,6 @@
 //! Files as they may be found: torn, damaged, foreign, of another time; and how much is kept.
 
+use std::cell::Cell;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -8,12 +9,13 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::folder::Name;
+use super::folder::{Name, SHARDS};
 use super::{FileOptions, FileStore};
 use crate::clock::Clock;
 use crate::store::{Fault, Store};
 use crate::sync::Mutex;
 use crate::testing::ManualClock;
+use crate::{Deletion, FarLevel, Fragment, FragmentCache, fragment_key};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -366,11 +368,104 @@ fn a_lock_that_is_not_given_up_ends_at_the_deadline() {
         FileStore::options().deadline(Duration::from_millis(20)).open(folder.path()).unwrap();
     store.set("key", b"value", HOUR).unwrap();
     let other = open(&folder);
-    let held = other.0.lock(Name::of("key").shard()).unwrap();
+    let held = other.0.lock(Name::of("key").shard(), &other.0.patience()).unwrap();
     let error = store.set("key", b"new", HOUR).unwrap_err();
-    assert_eq!(error.fault(), Fault::Deadline, "{error}");
+    assert_eq!(error.fault(), Fault::Busy, "{error}");
     // Readers need no lock.
     assert_eq!(get(&store, "key").as_deref(), Some(b"value".as_slice()));
     drop(held);
     store.set("key", b"new", HOUR).unwrap();
+}
+
+/// Holds the locks of these shards, as a process does that was stopped while it wrote.
+fn hold(store: &FileStore, shards: std::ops::Range<usize>) -> Vec<super::Locked<'_>> {
+    shards.map(|shard| store.0.lock(shard, &store.0.patience()).unwrap()).collect()
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "waiting is in real time")]
+fn a_call_waits_once_for_locks_that_are_not_given_up() {
+    let folder = folder();
+    let limit = Duration::from_millis(300);
+    let store = FileStore::options().deadline(limit).open(folder.path()).unwrap();
+    let other = open(&folder);
+    let held = hold(&other, 0..16);
+    let keys: Vec<String> = (0..).map(|n| format!("key:{n}")).take(4000).collect();
+    let stuck: Vec<&String> = keys.iter().filter(|key| Name::of(key).shard() < 16).collect();
+    let free = keys.iter().find(|key| Name::of(key).shard() >= 16).unwrap();
+    // However many locks it needs, a call ends at the deadline; and nobody waits for it again.
+    let start = std::time::Instant::now();
+    for key in &stuck {
+        assert_eq!(store.set(key, b"x", HOUR).unwrap_err().fault(), Fault::Busy);
+    }
+    assert!(stuck.len() > 150 && start.elapsed() < 20 * limit, "{:?}", start.elapsed());
+    store.set(free, b"x", HOUR).unwrap();
+    store.sweep().unwrap();
+    drop(held);
+    for key in &stuck {
+        store.set(key, b"x", HOUR).unwrap();
+    }
+}
+
+#[test]
+fn a_shard_that_is_held_is_no_outage() {
+    let folder = folder();
+    let options = FileStore::options().deadline(Duration::from_millis(5));
+    let store = options.open(folder.path()).unwrap();
+    let cache = FragmentCache::builder().far(FarLevel::new(store)).build().unwrap();
+    let other = open(&folder);
+    let held = hold(&other, 100..108);
+    let rendered = Cell::new(0);
+    let pages = || {
+        rendered.set(0);
+        for n in 0..100 {
+            let row = Fragment::new(fragment_key!("row", n));
+            let body = || {
+                rendered.set(rendered.get() + 1);
+                "<td>"
+            };
+            cache.render(&row, body).unwrap();
+            assert!(cache.health().is_reachable, "{:?}", cache.health());
+        }
+        rendered.get()
+    };
+    assert_eq!(pages(), 100);
+    // What needs none of these locks is stored.
+    let again = pages();
+    assert!(again < 50, "{again} of 100 are rendered again");
+    drop(held);
+    pages();
+    assert_eq!(pages(), 0);
+}
+
+#[test]
+fn what_waits_for_a_lock_keeps_no_other_invalidation_waiting() {
+    let folder = folder();
+    let options = FileStore::options().deadline(Duration::from_millis(5));
+    let store = options.open(folder.path()).unwrap();
+    let cache = FragmentCache::builder().far(FarLevel::new(store)).build().unwrap();
+    let other = open(&folder);
+    // All are held first, so that all wait; then all but some.
+    let held = hold(&other, 0..SHARDS);
+    let tags: Vec<String> = (0..200).map(|n| format!("tag:{n}")).collect();
+    for tag in &tags {
+        assert_eq!(cache.invalidate_tags([tag]).unwrap(), Deletion::Pending);
+    }
+    assert_eq!(cache.health().pending_invalidations, 200);
+    let mut held: Vec<_> = held.into_iter().map(Some).collect();
+    held.drain(8..);
+    let pending = || cache.health().pending_invalidations;
+    eventually(|| pending() < 40);
+    assert!(pending() > 0);
+    drop(held);
+    eventually(|| pending() == 0);
+}
+
+#[allow(clippy::disallowed_methods, reason = "the cache's worker lives in real time")]
+fn eventually(met: impl Fn() -> bool) {
+    let start = std::time::Instant::now();
+    while !met() {
+        assert!(start.elapsed() < Duration::from_secs(30));
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
 }

@@ -1,9 +1,12 @@
 //! What a server says, piece by piece. The frame of an answer is read here, since a page may be
-//! hundreds of strings; what fits in one line is left to the client's parser.
+//! hundreds of strings, and since no length is believed before it is checked; what fits in one line
+//! is left to the client's parser.
 
 use std::io::{self, Read};
 
-use redis::{RedisResult, Value, parse_redis_value};
+use redis::{Value, parse_redis_value};
+
+use super::sizes::LARGE;
 
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
@@ -16,6 +19,71 @@ const MAX_DEPTH: usize = 8;
 
 /// Most room that is made for an array before its values have come.
 const MAX_ROOM: usize = 4096;
+
+/// Most values of one array: those of a read are bounded by its keys, those of a scan by the server.
+const MAX_VALUES: usize = 1 << 16;
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// The deadline is over.
+    Late,
+    /// The connection ended.
+    HungUp,
+    /// What came is none of the protocol, or no answer to what was asked.
+    Nonsense,
+    /// It is larger than it may be: see [`Room::large`].
+    TooLarge,
+}
+
+impl From<io::Error> for Unread {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::TimedOut => Self::Late,
+            io::ErrorKind::InvalidData => Self::Nonsense,
+            _ => Self::HungUp,
+        }
+    }
+}
+
+/// A large string among the answers of a batch, or one that is too large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Large {
+    /// Which answer it is in, and which element of that.
+    pub(super) answer: usize,
+    pub(super) element: usize,
+    pub(super) bytes: u64,
+}
+
+/// What the answers of one batch may hold, in bytes.
+#[derive(Debug)]
+pub(super) struct Room {
+    /// Longest string.
+    pub(super) of_value: u64,
+    /// What is left for all of them.
+    pub(super) left: u64,
+    pub(super) answer: usize,
+    pub(super) large: Vec<Large>,
+}
+
+impl Room {
+    pub(super) fn new(max_value_bytes: usize) -> Self {
+        let of_value = max_value_bytes as u64;
+        Self { of_value, left: of_value.saturating_mul(8), answer: 0, large: Vec::new() }
+    }
+
+    /// Makes room for a string, if there is some.
+    fn take(&mut self, element: usize, length: u64) -> Result<usize, Unread> {
+        if length >= LARGE as u64 || length > self.of_value {
+            self.large.push(Large { answer: self.answer, element, bytes: length });
+        }
+        if length > self.of_value || length > self.left {
+            return Err(Unread::TooLarge);
+        }
+        self.left -= length;
+        usize::try_from(length).map_err(|_| Unread::TooLarge)
+    }
+}
 
 /// What has come of answers and was not taken yet.
 pub(super) struct Answers {
@@ -30,27 +98,50 @@ impl Answers {
     }
 
     /// The next answer, for which `reader` is asked as long as it has not come.
-    pub(super) fn next(&mut self, reader: &mut impl Read) -> RedisResult<Value> {
-        self.value(reader, MAX_DEPTH)
+    pub(super) fn next(
+        &mut self,
+        reader: &mut impl Read,
+        room: &mut Room,
+    ) -> Result<Value, Unread> {
+        self.value(reader, room, 0, MAX_DEPTH)
     }
 
-    fn value(&mut self, reader: &mut impl Read, depth: usize) -> RedisResult<Value> {
+    /// Whether more has come than was asked for.
+    pub(super) fn has_more(&self) -> bool {
+        self.start < self.end
+    }
+
+    fn value(
+        &mut self,
+        reader: &mut impl Read,
+        room: &mut Room,
+        element: usize,
+        depth: usize,
+    ) -> Result<Value, Unread> {
         let line = self.line(reader)?;
         match line {
-            [b'$', length @ .., b'\r', b'\n'] if length != b"-1" => {
-                let length = number(length).ok_or_else(nonsense)?;
+            b"$-1\r\n" | b"*-1\r\n" => Ok(Value::Nil),
+            [b'$', length @ .., b'\r', b'\n'] => {
+                let length = room.take(element, number(length)?)?;
                 self.string(reader, length)
             }
-            [b'*', length @ .., b'\r', b'\n'] if length != b"-1" => {
-                let length = number(length).ok_or_else(nonsense)?;
-                let depth = depth.checked_sub(1).ok_or_else(nonsense)?;
+            [b'*', length @ .., b'\r', b'\n'] => {
+                let length = usize::try_from(number(length)?).unwrap_or(usize::MAX);
+                if length > MAX_VALUES {
+                    return Err(Unread::TooLarge);
+                }
+                let depth = depth.checked_sub(1).ok_or(Unread::Nonsense)?;
                 let mut values = Vec::with_capacity(length.min(MAX_ROOM));
-                for _ in 0..length {
-                    values.push(self.value(reader, depth)?);
+                for element in 0..length {
+                    values.push(self.value(reader, room, element, depth)?);
                 }
                 Ok(Value::Array(values))
             }
-            line => parse_redis_value(line),
+            // Nothing else is said to who has not asked for a later protocol.
+            line @ [b'+' | b'-' | b':', ..] => {
+                parse_redis_value(line).map_err(|_| Unread::Nonsense)
+            }
+            _ => Err(Unread::Nonsense),
         }
     }
 
@@ -73,18 +164,18 @@ impl Answers {
     }
 
     /// A string of so many bytes, and the end of its line.
-    fn string(&mut self, reader: &mut impl Read, length: usize) -> RedisResult<Value> {
+    fn string(&mut self, reader: &mut impl Read, length: usize) -> Result<Value, Unread> {
         let come = self.end - self.start;
         let mut bytes = Vec::with_capacity(length.min(come.max(CHUNK)));
         bytes.extend_from_slice(&self.buffer[self.start..self.start + length.min(come)]);
         self.start += bytes.len();
         let rest = length - bytes.len();
         if rest > 0 && reader.take(rest as u64).read_to_end(&mut bytes)? < rest {
-            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            return Err(Unread::HungUp);
         }
         match self.line(reader)? {
             b"\r\n" => Ok(Value::BulkString(bytes)),
-            _ => Err(nonsense().into()),
+            _ => Err(Unread::Nonsense),
         }
     }
 
@@ -101,8 +192,12 @@ impl Answers {
     }
 }
 
-fn number(digits: &[u8]) -> Option<usize> {
-    str::from_utf8(digits).ok()?.parse().ok()
+/// A length. Servers write no sign and no leading zeros.
+fn number(digits: &[u8]) -> Result<u64, Unread> {
+    let is_plain = digits.first() != Some(&b'0') || digits.len() == 1;
+    let is_number = is_plain && digits.iter().all(u8::is_ascii_digit);
+    let text = str::from_utf8(digits).ok().filter(|_| is_number).ok_or(Unread::Nonsense)?;
+    text.parse().map_err(|_| Unread::Nonsense)
 }
 
 fn nonsense() -> io::Error {
@@ -139,10 +234,13 @@ mod tests {
         assert_eq!(expected.len(), 6);
         for pace in 1..SAID.len() {
             let (mut answers, mut reader) = (Answers::new(), Slow(SAID, pace));
+            let mut room = Room::new(100);
             for value in &expected {
-                assert_eq!(answers.next(&mut reader).unwrap(), *value, "{pace} at a time");
+                let answer = answers.next(&mut reader, &mut room).unwrap();
+                assert_eq!(answer, *value, "{pace} at a time");
             }
-            assert!(answers.next(&mut reader).unwrap_err().is_connection_dropped());
+            let end = answers.next(&mut reader, &mut room);
+            assert!(matches!(end, Err(Unread::HungUp)), "{end:?}");
         }
     }
 
@@ -152,8 +250,10 @@ mod tests {
         let said = [format!("${}\r\n", body.len()).as_bytes(), &body, b"\r\n+OK\r\n"].concat();
         for pace in [1000, CHUNK, usize::MAX] {
             let (mut answers, mut reader) = (Answers::new(), Slow(&said, pace));
-            assert_eq!(answers.next(&mut reader).unwrap(), Value::BulkString(body.clone()));
-            assert_eq!(answers.next(&mut reader).unwrap(), Value::Okay);
+            let room = &mut Room::new(body.len());
+            let answer = answers.next(&mut reader, room).unwrap();
+            assert_eq!(answer, Value::BulkString(body.clone()));
+            assert_eq!(answers.next(&mut reader, room).unwrap(), Value::Okay);
         }
     }
 
@@ -175,12 +275,56 @@ mod tests {
             b"$9223372036854775807\r\nabc",
             b"*9223372036854775807\r\n:1\r\n",
             b"$5\r\nab",
+            b"$+1\r\na\r\n",
+            b"$01\r\na\r\n",
+            b"%1\r\n+a\r\n+b\r\n",
+            b"~1000000000\r\n",
+            b"_\r\n",
             &long,
             &deep,
         ];
         for said in nonsense {
-            let answer = Answers::new().next(&mut Slow(said, usize::MAX));
+            let answer = Answers::new().next(&mut Slow(said, usize::MAX), &mut Room::new(1 << 20));
             assert!(answer.is_err(), "{:?}: {answer:?}", said.get(..20));
         }
+    }
+
+    /// Says so much, and tells whether it was asked for anything after it.
+    struct Announced<'a>(&'a [u8], bool);
+
+    impl Read for Announced<'_> {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            let count = self.0.read(bytes)?;
+            self.1 |= count == 0;
+            Ok(count)
+        }
+    }
+
+    #[test]
+    fn lengths_are_checked_before_anything_is_read_of_it() {
+        let of_value = 1000;
+        let one = b"$1000\r\n".to_vec();
+        for (said, expected) in [
+            (b"$1001\r\n".to_vec(), 1001),
+            (b"$400000000\r\n".to_vec(), 400_000_000),
+            (b"$9223372036854775807\r\n".to_vec(), i64::MAX as u64),
+            (b"*2\r\n$1\r\na\r\n$4097\r\n".to_vec(), 4097),
+        ] {
+            let (mut reader, mut room) = (Announced(&said, false), Room::new(of_value));
+            let answer = Answers::new().next(&mut reader, &mut room);
+            assert!(matches!(answer, Err(Unread::TooLarge)), "{answer:?}");
+            assert!(!reader.1, "nothing is waited for after {expected}");
+            let large = room.large.last().map(|large| (large.element, large.bytes));
+            let element = usize::from(said[0] == b'*');
+            assert_eq!(large, Some((element, expected)));
+        }
+        // Each fits, and all of them do not.
+        let many =
+            [b"*9\r\n".as_slice(), &[one, vec![b'x'; 1000], b"\r\n".to_vec()].concat().repeat(9)]
+                .concat();
+        let answer = Answers::new().next(&mut Slow(&many, 4096), &mut Room::new(of_value));
+        assert!(matches!(answer, Err(Unread::TooLarge)), "{answer:?}");
+        let answer = Answers::new().next(&mut Slow(b"*65537\r\n", 64), &mut Room::new(of_value));
+        assert!(matches!(answer, Err(Unread::TooLarge)), "{answer:?}");
     }
 }

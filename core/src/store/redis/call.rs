@@ -5,16 +5,23 @@ use std::time::Instant;
 
 use redis::Value;
 
+use super::answers::Large;
+use super::pace::Limit;
+use crate::clock::instant;
 use crate::store::StoreError;
 use crate::sync::{Condvar, Mutex};
-
-pub(super) type Outcome = Result<Vec<Value>, StoreError>;
 
 /// A request that was sent, or is being sent.
 pub(super) struct Call {
     /// How many answers it gets.
     pub(super) answers: usize,
-    pub(super) deadline: Instant,
+    /// Whether the server's role is asked before them.
+    pub(super) asks_role: bool,
+    /// What the answer after them has to be.
+    pub(super) echo: String,
+    pub(super) limit: Limit,
+    /// What had arrived on the connection when it was sent.
+    pub(super) before: u64,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -26,17 +33,52 @@ enum State {
 
 /// What ends a caller's waiting.
 pub(super) enum End {
-    /// The answers, or why there are none.
-    Answered(Outcome),
+    Answered(Vec<Value>),
+    Failed(Failure),
     /// Its answers are the next to come, and nobody reads them: it reads itself.
     Reads,
     /// The deadline is over.
     Late,
 }
 
+/// Why a request that was sent has no answers.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) error: StoreError,
+    /// Whether the fault was the connection's, or another call's: what only reads may be asked again
+    /// on another connection.
+    pub(super) is_passing: bool,
+    /// Large strings among its answers, if one of them was too large.
+    pub(super) large: Vec<Large>,
+}
+
+impl Failure {
+    pub(super) fn passing(error: StoreError) -> Self {
+        Self { error, is_passing: true, large: Vec::new() }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self { error, is_passing: false, large: Vec::new() }
+    }
+}
+
 impl Call {
-    pub(super) fn new(answers: usize, deadline: Instant) -> Self {
-        Self { answers, deadline, state: Mutex::new(State::Waiting), changed: Condvar::new() }
+    pub(super) fn new(answers: usize, limit: Limit, before: u64) -> Self {
+        Self {
+            answers,
+            asks_role: false,
+            echo: format!("{:016x}", fastrand::u64(..)),
+            limit,
+            before,
+            state: Mutex::new(State::Waiting),
+            changed: Condvar::new(),
+        }
+    }
+
+    pub(super) fn is_echo(&self, answer: &Value) -> bool {
+        matches!(answer, Value::BulkString(text) if text == self.echo.as_bytes())
     }
 
     /// Ends the waiting, if nothing has yet, or only to read what will not come any more.
@@ -49,15 +91,16 @@ impl Call {
         }
     }
 
-    /// Waits until something ends it, the deadline at the latest. Then it may wait again.
-    pub(super) fn wait(&self) -> End {
+    /// Waits until something ends it, or the deadline, which may move. Then it may wait again.
+    pub(super) fn wait(&self, due: impl Fn() -> Instant) -> End {
         let mut state = self.state.lock();
         loop {
             if let State::Ended(end) = std::mem::replace(&mut *state, State::Waiting) {
                 return end;
             }
-            if self.changed.wait_until(&mut state, self.deadline).timed_out()
+            if self.changed.wait_until(&mut state, due()).timed_out()
                 && matches!(*state, State::Waiting)
+                && due() <= instant()
             {
                 return End::Late;
             }
@@ -70,37 +113,58 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock::instant;
+
+    fn call() -> Call {
+        Call::new(1, Limit::new(Duration::from_secs(60)), 0)
+    }
+
+    fn wait(call: &Call) -> End {
+        call.wait(|| call.limit.base())
+    }
 
     #[test]
     fn the_first_end_counts() {
-        let call = Call::new(1, instant() + Duration::from_secs(60));
-        call.end(End::Answered(Ok(Vec::new())));
+        let call = call();
+        call.end(End::Answered(Vec::new()));
         call.end(End::Late);
-        assert!(matches!(call.wait(), End::Answered(Ok(_))));
+        assert!(matches!(wait(&call), End::Answered(_)));
     }
 
     #[test]
     fn who_is_to_read_is_told_that_nothing_comes() {
-        let call = Call::new(1, instant() + Duration::from_secs(60));
+        let call = call();
         call.end(End::Reads);
         call.end(End::Late);
-        assert!(matches!(call.wait(), End::Late));
+        assert!(matches!(wait(&call), End::Late));
     }
 
     #[test]
     fn waiting_ends_at_the_deadline() {
-        let call = Call::new(1, instant() + Duration::from_millis(5));
-        assert!(matches!(call.wait(), End::Late));
-        assert!(instant() >= call.deadline);
+        let call = Call::new(1, Limit::new(Duration::from_millis(5)), 0);
+        assert!(matches!(wait(&call), End::Late));
+        assert!(instant() >= call.limit.base());
+    }
+
+    #[test]
+    fn waiting_goes_on_while_the_deadline_moves() {
+        let call = Call::new(1, Limit::new(Duration::from_millis(5)), 0);
+        let later = call.limit.base() + Duration::from_millis(10);
+        let moved = std::cell::Cell::new(call.limit.base());
+        assert!(matches!(call.wait(|| moved.replace(later)), End::Late));
+        assert!(instant() >= later);
     }
 
     #[test]
     fn who_is_to_read_can_wait_again() {
-        let call = Call::new(1, instant() + Duration::from_secs(60));
+        let call = call();
         call.end(End::Reads);
-        assert!(matches!(call.wait(), End::Reads));
+        assert!(matches!(wait(&call), End::Reads));
         call.end(End::Late);
-        assert!(matches!(call.wait(), End::Late));
+        assert!(matches!(wait(&call), End::Late));
+    }
+
+    #[test]
+    fn each_call_has_an_echo_of_its_own() {
+        assert_ne!(call().echo, call().echo);
     }
 }

@@ -6,6 +6,7 @@ use redis::{Pipeline, Value};
 
 use super::address::Place;
 use super::fault;
+use super::sizes::{DOUBTFUL, LARGE, Sizes};
 use crate::store::{Fault, Operation, Page, Reply, StoreError};
 
 /// Most keys of one MGET. The server does one command at a time, so that longer ones would keep
@@ -21,104 +22,207 @@ const KEYS_OF_ONE_SCAN: u32 = 500;
 const COMPARE_AND_DELETE: &str = "if redis.call('MGET',KEYS[1])[1]==ARGV[1] \
                                   then return redis.call('DEL',KEYS[1]) end return 0";
 
-/// The pipeline for a batch.
-pub(super) fn pipeline(operations: &[Operation<'_>]) -> Pipeline {
-    let mut commands = redis::pipe();
-    let mut rest = operations;
-    while let Some((first, others)) = rest.split_first() {
-        match *first {
-            Operation::Get { .. } => {
-                let (keys, others) = rest.split_at(reads(rest));
-                commands.cmd("MGET");
-                for operation in keys {
-                    if let Operation::Get { key } = operation {
-                        commands.arg(*key);
-                    }
-                }
-                rest = others;
-                continue;
-            }
-            Operation::Set { key, value, ttl } => {
-                commands.cmd("SET").arg(key).arg(value).arg("PX").arg(millis(ttl));
-            }
-            Operation::Add { key, value, ttl } => {
-                commands.cmd("SET").arg(key).arg(value).arg("NX").arg("PX").arg(millis(ttl));
-            }
-            Operation::Delete { key } => {
-                commands.cmd("DEL").arg(key);
-            }
-            Operation::CompareAndDelete { key, expected } => {
-                commands.cmd("EVAL").arg(COMPARE_AND_DELETE).arg(1).arg(key).arg(expected);
-            }
-            Operation::Touch { key, ttl } => {
-                commands.cmd("PEXPIRE").arg(key).arg(millis(ttl));
-            }
-        }
-        rest = others;
-    }
-    commands
+/// How many bytes one part of a batch exchanges, as far as is known beforehand: answers of other
+/// callers come in between.
+const BYTES_OF_ONE_PART: u64 = 1 << 20;
+
+/// Operations that are sent together, and how.
+pub(super) struct Part<'a> {
+    operations: &'a [Operation<'a>],
+    steps: Vec<Step>,
+    max_value: u64,
+    pub(super) only_reads: bool,
 }
 
-/// How many operations at the beginning are one MGET.
-fn reads(operations: &[Operation<'_>]) -> usize {
-    let gets = operations.iter().take_while(|one| matches!(one, Operation::Get { .. }));
-    gets.take(MAX_KEYS_OF_ONE_READ).count()
+/// One command, and the operations that it does: neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// MGET of so many keys.
+    Read(usize),
+    /// GETRANGE of a key whose value may be too large even to be announced.
+    Bounded,
+    /// STRLEN of a key whose value was too large to be read.
+    Measure,
+    /// Anything but reading.
+    Write,
+}
+
+impl<'a> Part<'a> {
+    /// The first part of a batch that is not empty.
+    pub(super) fn first(operations: &'a [Operation<'a>], sizes: &Sizes, max_value: u64) -> Self {
+        let (mut bytes, mut steps, mut only_reads, mut taken) = (0, Vec::new(), true, 0);
+        for operation in operations {
+            let (step, size) = match operation {
+                Operation::Get { key } => match sizes.of(key) {
+                    DOUBTFUL => (Step::Bounded, 0),
+                    size if size > max_value => (Step::Measure, 0),
+                    size => (Step::Read(1), size),
+                },
+                Operation::Set { value, .. } | Operation::Add { value, .. } => {
+                    (Step::Write, value.len() as u64)
+                }
+                _ => (Step::Write, 0),
+            };
+            if bytes > 0 && size > 0 && bytes + size > BYTES_OF_ONE_PART.min(4 * max_value) {
+                break;
+            }
+            bytes += size;
+            taken += 1;
+            only_reads &= step != Step::Write;
+            match (step, steps.last_mut()) {
+                (Step::Read(1), Some(Step::Read(keys))) if *keys < MAX_KEYS_OF_ONE_READ => {
+                    *keys += 1;
+                }
+                (step, _) => steps.push(step),
+            }
+        }
+        Self { operations: &operations[..taken], steps, max_value, only_reads }
+    }
+
+    pub(super) fn operations(&self) -> &'a [Operation<'a>] {
+        self.operations
+    }
+
+    pub(super) fn pipeline(&self) -> Pipeline {
+        let mut commands = redis::pipe();
+        for (step, operations) in self.steps() {
+            match (step, operations) {
+                (Step::Read(_), operations) => {
+                    commands.cmd("MGET");
+                    for operation in operations {
+                        commands.arg(operation.key());
+                    }
+                }
+                (Step::Bounded, [operation, ..]) => {
+                    commands.cmd("GETRANGE").arg(operation.key()).arg(0).arg(self.max_value);
+                }
+                (Step::Measure, [operation, ..]) => {
+                    commands.cmd("STRLEN").arg(operation.key());
+                }
+                (Step::Write, [operation, ..]) => write(&mut commands, operation),
+                (_, []) => {}
+            }
+        }
+        commands
+    }
+
+    fn steps(&self) -> impl Iterator<Item = (Step, &'a [Operation<'a>])> {
+        let mut rest = self.operations;
+        self.steps.iter().map(move |&step| {
+            let length = if let Step::Read(keys) = step { keys } else { 1 };
+            let (now, later) = rest.split_at(length);
+            rest = later;
+            (step, now)
+        })
+    }
+
+    /// The key that this element of this answer is the value of.
+    pub(super) fn key(&self, answer: usize, element: usize) -> Option<&'a str> {
+        let (_, operations) = self.steps().nth(answer)?;
+        operations.get(element).map(Operation::key)
+    }
+
+    /// The replies in the answers to the pipeline, one for each operation. Takes note of sizes.
+    pub(super) fn replies(
+        &self,
+        answers: Vec<Value>,
+        sizes: &Sizes,
+        place: &Place,
+    ) -> Result<Vec<Reply>, StoreError> {
+        let nonsense = || fault::nonsense(place);
+        if answers.len() != self.steps.len() {
+            return Err(nonsense());
+        }
+        let mut replies = Vec::with_capacity(self.operations.len());
+        let mut refused = None;
+        for ((step, operations), answer) in self.steps().zip(answers) {
+            match (step, operations, answer) {
+                // Of another type than text.
+                (Step::Bounded | Step::Measure, _, Value::ServerError(error))
+                    if error.code() == "WRONGTYPE" =>
+                {
+                    replies.push(Reply::Value(None));
+                }
+                // All answers are looked at: one that does not fit weighs more.
+                (.., Value::ServerError(error)) => {
+                    refused = refused.or_else(|| Some(fault::refusal(place, &error)));
+                }
+                (Step::Read(keys), _, Value::Array(values)) if values.len() == keys => {
+                    for (operation, value) in operations.iter().zip(values) {
+                        replies.push(Reply::Value(match value {
+                            Value::Nil => None,
+                            Value::BulkString(bytes) => {
+                                if bytes.len() >= LARGE {
+                                    sizes.note(operation.key(), bytes.len() as u64);
+                                }
+                                (bytes.len() as u64 <= self.max_value).then_some(bytes)
+                            }
+                            _ => return Err(nonsense()),
+                        }));
+                    }
+                }
+                // Up to the first byte that is too many. Nothing is what is absent, too.
+                (Step::Bounded, [operation, ..], Value::BulkString(bytes)) => {
+                    sizes.note(operation.key(), bytes.len() as u64);
+                    let fits = !bytes.is_empty() && bytes.len() as u64 <= self.max_value;
+                    replies.push(Reply::Value(fits.then_some(bytes)));
+                }
+                // Absent as far as this process can tell; the next read may find it.
+                (Step::Measure, [operation, ..], Value::Int(length @ 0..)) => {
+                    sizes.note(operation.key(), length.unsigned_abs());
+                    replies.push(Reply::Value(None));
+                }
+                (Step::Write, [operation, ..], answer) => {
+                    replies.push(Reply::Done(written(operation, &answer).ok_or_else(nonsense)?));
+                    if let Operation::Set { key, value, .. } = operation {
+                        sizes.note(key, value.len() as u64);
+                    }
+                }
+                _ => return Err(nonsense()),
+            }
+        }
+        refused.map_or(Ok(replies), Err)
+    }
+}
+
+fn write(commands: &mut Pipeline, operation: &Operation<'_>) {
+    match *operation {
+        Operation::Get { .. } => {}
+        Operation::Set { key, value, ttl } => {
+            commands.cmd("SET").arg(key).arg(value).arg("PX").arg(millis(ttl));
+        }
+        Operation::Add { key, value, ttl } => {
+            commands.cmd("SET").arg(key).arg(value).arg("NX").arg("PX").arg(millis(ttl));
+        }
+        Operation::Delete { key } => {
+            commands.cmd("DEL").arg(key);
+        }
+        Operation::CompareAndDelete { key, expected } => {
+            commands.cmd("EVAL").arg(COMPARE_AND_DELETE).arg(1).arg(key).arg(expected);
+        }
+        Operation::Touch { key, ttl } => {
+            commands.cmd("PEXPIRE").arg(key).arg(millis(ttl));
+        }
+    }
+}
+
+/// Whether it was done, as an answer to it says; `None` for one that does not fit.
+fn written(operation: &Operation<'_>, answer: &Value) -> Option<bool> {
+    match (operation, answer) {
+        (Operation::Set { .. } | Operation::Add { .. }, Value::Okay) => Some(true),
+        (Operation::Add { .. }, Value::Nil) => Some(false),
+        (
+            Operation::Delete { .. } | Operation::CompareAndDelete { .. } | Operation::Touch { .. },
+            Value::Int(count @ 0..=1),
+        ) => Some(*count == 1),
+        _ => None,
+    }
 }
 
 /// A life as servers take it: whole milliseconds, at least one, at most a century.
 fn millis(ttl: Duration) -> u64 {
     const CENTURY: u64 = 100 * 365 * 24 * 3600 * 1000;
     u64::try_from(ttl.as_millis()).unwrap_or(CENTURY).clamp(1, CENTURY)
-}
-
-/// The replies to [`pipeline`]'s commands, one for each operation.
-pub(super) fn replies(
-    operations: &[Operation<'_>],
-    answers: Vec<Value>,
-    place: &Place,
-) -> Result<Vec<Reply>, StoreError> {
-    let nonsense = || fault::nonsense(place);
-    let mut replies = Vec::with_capacity(operations.len());
-    let mut rest = operations;
-    let mut answers = answers.into_iter();
-    while let Some((first, others)) = rest.split_first() {
-        let answer = answers.next().ok_or_else(nonsense)?;
-        if let Value::ServerError(error) = &answer {
-            return Err(fault::refusal(place, error));
-        }
-        let done = match (first, answer) {
-            (Operation::Get { .. }, Value::Array(values)) => {
-                let (keys, others) = rest.split_at(reads(rest));
-                if values.len() != keys.len() {
-                    return Err(nonsense());
-                }
-                for value in values {
-                    replies.push(Reply::Value(match value {
-                        Value::Nil => None,
-                        Value::BulkString(bytes) => Some(bytes),
-                        _ => return Err(nonsense()),
-                    }));
-                }
-                rest = others;
-                continue;
-            }
-            (Operation::Set { .. } | Operation::Add { .. }, Value::Okay) => true,
-            (Operation::Add { .. }, Value::Nil) => false,
-            (
-                Operation::Delete { .. }
-                | Operation::CompareAndDelete { .. }
-                | Operation::Touch { .. },
-                Value::Int(count @ 0..=1),
-            ) => count == 1,
-            _ => return Err(nonsense()),
-        };
-        replies.push(Reply::Done(done));
-        rest = others;
-    }
-    match answers.next() {
-        None => Ok(replies),
-        Some(_) => Err(nonsense()),
-    }
 }
 
 /// A page of the keys that begin with `prefix`.
@@ -176,20 +280,93 @@ mod tests {
         Place::Tcp { host: "localhost".into(), port: 1 }
     }
 
+    const MOST: u64 = 8 << 20;
+
+    fn part<'a>(operations: &'a [Operation<'a>], sizes: &Sizes) -> Part<'a> {
+        Part::first(operations, sizes, MOST)
+    }
+
     #[test]
     fn neighbouring_reads_are_one_command_and_long_ones_are_split() {
         let get = Operation::Get { key: "k" };
         let delete = Operation::Delete { key: "k" };
-        assert_eq!(pipeline(&[get, get, delete, get]).len(), 3);
-        assert_eq!(pipeline(&[get; MAX_KEYS_OF_ONE_READ]).len(), 1);
-        assert_eq!(pipeline(&[get; MAX_KEYS_OF_ONE_READ + 1]).len(), 2);
-        assert!(pipeline(&[]).is_empty());
+        let commands = |operations: &[Operation<'_>]| {
+            let sizes = Sizes::new();
+            let part = part(operations, &sizes);
+            assert_eq!(part.operations().len(), operations.len());
+            part.pipeline().len()
+        };
+        assert_eq!(commands(&[get, get, delete, get]), 3);
+        assert_eq!(commands(&[get; MAX_KEYS_OF_ONE_READ]), 1);
+        assert_eq!(commands(&[get; MAX_KEYS_OF_ONE_READ + 1]), 2);
+        assert_eq!(commands(&[]), 0);
+    }
+
+    #[test]
+    fn parts_hold_as_many_bytes_as_are_known_to_fit() {
+        let sizes = Sizes::new();
+        let keys: Vec<String> = (0..513).map(|n| format!("key:{n}")).collect();
+        keys.iter().for_each(|key| sizes.note(key, 16 << 10));
+        let gets: Vec<_> = keys.iter().map(|key| Operation::Get { key }).collect();
+        let mut rest = gets.as_slice();
+        let mut lengths = Vec::new();
+        while !rest.is_empty() {
+            let part = part(rest, &sizes);
+            lengths.push(part.operations().len());
+            rest = &rest[part.operations().len()..];
+        }
+        assert_eq!(lengths, [64, 64, 64, 64, 64, 64, 64, 64, 1]);
+
+        // What is larger than a part is one, and what is small goes with it.
+        let large = vec![0; 3 << 20];
+        let set = Operation::Set { key: "a", value: &large, ttl: Duration::from_secs(1) };
+        let small = Operation::Get { key: "b" };
+        assert_eq!(part(&[small, set, small, set], &sizes).operations().len(), 3);
+    }
+
+    #[test]
+    fn what_was_too_large_is_measured() {
+        let sizes = Sizes::new();
+        sizes.note("b", MOST + 1);
+        let gets = [Operation::Get { key: "a" }, Operation::Get { key: "b" }];
+        let part = part(&gets, &sizes);
+        assert!(part.only_reads);
+        assert_eq!(part.pipeline().len(), 2);
+        assert_eq!(part.key(1, 0), Some("b"));
+        let read = Value::Array(vec![Value::BulkString(b"x".to_vec())]);
+        let still = part.replies(vec![read.clone(), Value::Int(9 << 20)], &sizes, &place());
+        assert_eq!(still.unwrap(), [Reply::Value(Some(b"x".to_vec())), Reply::Value(None)]);
+        assert_eq!(sizes.of("b"), 9 << 20);
+        part.replies(vec![read, Value::Int(5)], &sizes, &place()).unwrap();
+        assert_eq!(sizes.of("b"), 0);
+    }
+
+    #[test]
+    fn what_had_no_answer_in_time_is_read_up_to_a_bound() {
+        let sizes = Sizes::new();
+        for (answer, reply, size) in [
+            (vec![b'x'; 5000], Some(vec![b'x'; 5000]), 5000),
+            (b"x".to_vec(), Some(b"x".to_vec()), 0),
+            (Vec::new(), None, 0),
+            (vec![b'x'; (MOST + 1) as usize], None, MOST + 1),
+        ] {
+            sizes.note("a", 0);
+            sizes.doubt("a");
+            let gets = [Operation::Get { key: "a" }];
+            let part = part(&gets, &sizes);
+            let sent = part.pipeline().get_packed_pipeline();
+            assert!(sent.windows(8).any(|word| word == b"GETRANGE"));
+            let replies = part.replies(vec![Value::BulkString(answer)], &sizes, &place());
+            assert!(replies.unwrap() == [Reply::Value(reply)]);
+            assert_eq!(sizes.of("a"), size);
+        }
     }
 
     #[test]
     fn answers_that_do_not_fit_are_faults() {
         let get = Operation::Get { key: "k" };
         let delete = Operation::Delete { key: "k" };
+        let set = Operation::Set { key: "k", value: b"", ttl: Duration::from_secs(1) };
         let wrong = [
             (vec![get], vec![]),
             (vec![get], vec![Value::Okay]),
@@ -198,9 +375,13 @@ mod tests {
             (vec![get, get], vec![Value::Array(vec![Value::Nil])]),
             (vec![delete], vec![Value::Int(2)]),
             (vec![delete], vec![Value::Int(1), Value::Int(1)]),
+            (vec![set], vec![Value::Nil]),
+            (vec![set], vec![Value::Int(1)]),
         ];
         for (operations, answers) in wrong {
-            let error = replies(&operations, answers, &place()).unwrap_err();
+            let sizes = Sizes::new();
+            let part = part(&operations, &sizes);
+            let error = part.replies(answers, &sizes, &place()).unwrap_err();
             assert_eq!(error.fault(), Fault::Protocol, "{error}");
         }
     }

@@ -3,22 +3,26 @@
 //!
 //! So a lone caller waits for nothing but the server, and calls of several threads are under way
 //! together: each is written as it comes, and answers come in the order of the calls. Who has read
-//! its own answers leaves the reading to the next in line. When an answer is late, or anything else
-//! goes wrong, the connection is given up with all calls on it, so that no late answer is taken for
-//! another's.
+//! its own answers leaves the reading to the next in line.
+//!
+//! Each call ends in an echo of a number of its own, which is checked before any answer of it is
+//! used: answers that were duplicated, lost or swapped on the way fit in shape, and not in that. When
+//! an answer is late, too large or does not fit, or anything else goes wrong, the connection is given
+//! up with all calls on it, so that no answer is taken for another's.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use redis::{Pipeline, RedisResult, Value};
+use redis::{Pipeline, Value};
 
 use super::address::Place;
-use super::answers::Answers;
-use super::call::{Call, End, Outcome};
+use super::answers::{Answers, Room, Unread};
+use super::call::{Call, End, Failure};
 use super::fault;
+use super::pace::{Limit, Pace};
 use super::wire::Wire;
 use crate::clock::instant;
 use crate::store::{Fault, StoreError};
@@ -26,15 +30,22 @@ use crate::store::{Fault, StoreError};
 use crate::sync::Condvar;
 use crate::sync::Mutex;
 
+/// For how long a server that was a master is taken for one. A server that has become a replica goes on
+/// answering reads, and is behind.
+const ROLE_LASTS: Duration = Duration::from_millis(100);
+
 /// A connection, until it is given up.
 pub(super) struct Connection {
     place: Place,
     wire: Wire,
-    /// Held by who writes, so that calls are written in the order of the line.
-    writing: Mutex<()>,
+    max_value_bytes: usize,
+    /// Held by who writes, so that calls are written in the order of the line. When the role was
+    /// asked last.
+    writing: Mutex<Instant>,
     line: Mutex<Line>,
     /// Held by who reads; it keeps what was read of answers to come.
     answers: Mutex<Answers>,
+    pace: Pace,
     has_answered: AtomicBool,
     #[cfg(not(unix))]
     ended: Condvar,
@@ -50,63 +61,99 @@ struct Line {
 }
 
 /// Why a connection was given up.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gone {
     /// Nobody can call any more.
     Closed,
-    /// The other side hung up, talked nonsense, or is no master any more.
+    /// The other side hung up, or answered what was not asked.
     HungUp,
+    /// The server is no master any more.
+    Demoted,
     /// An answer did not come in time. The next connection must prove itself first.
     Late,
+    /// An answer was too large, or was still arriving at the end. The server is well.
+    TooLarge,
 }
 
 /// What came of one call.
 pub(super) enum Asked {
-    Answered(Outcome),
-    /// The deadline is over.
-    Late,
+    Answered(Vec<Value>),
+    Failed(Failure),
     /// The connection was given up before; nothing was sent.
     NotSent,
 }
 
-impl From<End> for Asked {
-    fn from(end: End) -> Self {
-        match end {
-            End::Answered(outcome) => Self::Answered(outcome),
-            End::Late | End::Reads => Self::Late,
-        }
-    }
+/// Why answers were not read.
+enum Broken {
+    Unread(Unread, Room),
+    /// The server has become a replica.
+    Demoted,
+    /// The server refused the echo.
+    Refused(StoreError),
 }
 
 impl Connection {
-    pub(super) fn new(place: Place, wire: Wire) -> Self {
+    pub(super) fn new(place: Place, wire: Wire, max_value_bytes: usize) -> Self {
         Self {
             place,
             wire,
-            writing: Mutex::new(()),
+            // A bounded read shows by one more byte that there are more.
+            max_value_bytes: max_value_bytes + 1,
+            writing: Mutex::new(instant()),
             line: Mutex::default(),
             answers: Mutex::new(Answers::new()),
+            pace: Pace::new(),
             has_answered: AtomicBool::new(false),
             #[cfg(not(unix))]
             ended: Condvar::new(),
         }
     }
 
-    /// The answers to these commands, within the deadline. Counts what is sent.
-    pub(super) fn ask(&self, commands: &Pipeline, deadline: Instant, sent: &AtomicU64) -> Asked {
-        let packed = commands.get_packed_pipeline();
-        let call = Arc::new(Call::new(commands.len(), deadline));
-        let Some(writing) = self.writing.try_lock_until(deadline) else { return Asked::Late };
+    /// The answers to a greeting, on a connection that nobody else has yet.
+    pub(super) fn greet(&self, greeting: &Pipeline, limit: Limit) -> Result<Vec<Value>, Unread> {
+        self.wire.send(&greeting.get_packed_pipeline(), limit.base())?;
+        let mut room = Room::new(self.max_value_bytes);
+        let mut reader = self.wire.reader(&self.pace, limit, 0);
+        let mut come = self.answers.lock();
+        (0..greeting.len()).map(|_| come.next(&mut reader, &mut room)).collect()
+    }
+
+    /// The answers to these commands, within the limit. Counts what is sent.
+    pub(super) fn ask(&self, commands: &Pipeline, limit: Limit, sent: &AtomicU64) -> Asked {
+        let mut packed = match commands.is_empty() {
+            true => Vec::new(),
+            false => commands.get_packed_pipeline(),
+        };
+        let limit = limit.for_sending(packed.len());
+        let mut call = Call::new(commands.len(), limit, self.pace.arrived());
+        let Some(mut asked_role) = self.writing.try_lock_until(limit.base()) else {
+            return Asked::Failed(self.late(limit).into());
+        };
+        let now = instant();
+        if now.duration_since(*asked_role) >= ROLE_LASTS {
+            *asked_role = now;
+            call.asks_role = true;
+            packed.splice(..0, *b"*1\r\n$5\r\nHELLO\r\n");
+        }
+        packed.extend_from_slice(b"*2\r\n$4\r\nECHO\r\n$16\r\n");
+        packed.extend_from_slice(call.echo.as_bytes());
+        packed.extend_from_slice(b"\r\n");
+        let call = Arc::new(call);
         let reads = {
             let mut line = self.line.lock();
             if line.gone.is_some() {
                 return Asked::NotSent;
             }
+            if line.calls.is_empty() && self.has_leftover() {
+                drop(line);
+                self.give_up(Gone::HungUp);
+                return Asked::NotSent;
+            }
             line.calls.push_back(Arc::clone(&call));
             !std::mem::replace(&mut line.has_reader, true)
         };
-        let written = self.wire.send(&packed, deadline);
-        drop(writing);
+        let written = self.wire.send(&packed, limit.base());
+        drop(asked_role);
         sent.fetch_add(1, Ordering::Relaxed);
         match written {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => self.give_up(Gone::Late),
@@ -114,14 +161,46 @@ impl Connection {
             Ok(()) if reads => return self.read_for(&call),
             Ok(()) => {}
         }
-        match call.wait() {
+        match self.wait(&call) {
             End::Reads => self.read_for(&call),
-            End::Late => {
-                self.give_up(Gone::Late);
-                Asked::Late
-            }
-            ended @ End::Answered(_) => ended.into(),
+            ended => self.ended(&call, ended),
         }
+    }
+
+    /// Whether something has come that nobody waits for.
+    fn has_leftover(&self) -> bool {
+        self.wire.has_input() || self.answers.try_lock().is_some_and(|come| come.has_more())
+    }
+
+    fn wait(&self, call: &Call) -> End {
+        call.wait(|| self.pace.due(call.limit, call.before))
+    }
+
+    /// What comes of a call that has ended, and did not read the end itself.
+    fn ended(&self, call: &Call, end: End) -> Asked {
+        match end {
+            End::Answered(answers) => Asked::Answered(answers),
+            End::Failed(failure) => Asked::Failed(failure),
+            End::Late | End::Reads => {
+                let (gone, error) = self.overdue(call);
+                self.give_up(gone);
+                Asked::Failed(error.into())
+            }
+        }
+    }
+
+    /// What it means that a call's deadline is over.
+    fn overdue(&self, call: &Call) -> (Gone, StoreError) {
+        if !self.pace.is_moving(call.limit, call.before) {
+            return (Gone::Late, self.late(call.limit));
+        }
+        let message = format!("the answers of {} are arriving, and not in time", self.place);
+        (Gone::TooLarge, StoreError::new(Fault::Slow, message))
+    }
+
+    fn late(&self, limit: Limit) -> StoreError {
+        let message = format!("no answer from {} within {:?}", self.place, limit.timeout);
+        StoreError::new(Fault::Deadline, message)
     }
 
     /// Reads answers until those to `call` have come.
@@ -130,26 +209,21 @@ impl Connection {
         loop {
             let next = self.line.lock().calls.front().cloned();
             // Without one, the connection was given up, and the call has its end.
-            let Some(next) = next else { return call.wait().into() };
+            let Some(next) = next else { return self.ended(call, self.wait(call)) };
             let answers = match self.read(&mut come, &next) {
                 Ok(answers) => answers,
-                Err(error) if error.is_timeout() => {
-                    self.give_up(Gone::Late);
-                    return call.wait().into();
-                }
-                Err(error) => {
-                    self.give_up_for(Gone::HungUp, &fault::broken(&self.place, &error));
-                    return call.wait().into();
+                Err(broken) => {
+                    self.give_up_for(&next, broken);
+                    return self.ended(call, self.wait(call));
                 }
             };
-            if !self.has_answered.load(Ordering::Relaxed) {
-                self.has_answered.store(true, Ordering::Relaxed);
-            }
+            self.note_answer();
             let is_mine = Arc::ptr_eq(&next, call);
             let is_demoted = answers.iter().any(fault::is_demotion);
             let mut line = self.line.lock();
             line.calls.pop_front();
             if is_mine {
+                let has_leftover = line.calls.is_empty() && come.has_more();
                 drop(come);
                 match line.calls.front() {
                     Some(heir) => heir.end(End::Reads),
@@ -157,33 +231,89 @@ impl Connection {
                 }
                 drop(line);
                 if is_demoted {
+                    self.give_up(Gone::Demoted);
+                } else if has_leftover {
                     self.give_up(Gone::HungUp);
                 }
-                return Asked::Answered(Ok(answers));
+                return Asked::Answered(answers);
             }
             drop(line);
-            next.end(End::Answered(Ok(answers)));
+            next.end(End::Answered(answers));
             if is_demoted {
-                self.give_up(Gone::HungUp);
+                self.give_up(Gone::Demoted);
             }
         }
     }
 
-    fn read(&self, come: &mut Answers, call: &Call) -> RedisResult<Vec<Value>> {
-        let mut reader = self.wire.reader(call.deadline);
-        (0..call.answers).map(|_| come.next(&mut reader)).collect()
+    /// The answers to a call, once the echo after them is its own.
+    fn read(&self, come: &mut Answers, call: &Call) -> Result<Vec<Value>, Broken> {
+        let mut reader = self.wire.reader(&self.pace, call.limit, call.before);
+        let mut room = Room::new(self.max_value_bytes);
+        let mut next = |room: &mut Room, answer| {
+            room.answer = answer;
+            come.next(&mut reader, room)
+        };
+        let mut answers = Vec::with_capacity(call.answers);
+        let mut read = || -> Result<(Option<Value>, Value), Unread> {
+            let role = call.asks_role.then(|| next(&mut room, 0)).transpose()?;
+            for answer in 0..call.answers {
+                let value = next(&mut room, answer)?;
+                // One before it is missing, and there is no more to come.
+                if call.is_echo(&value) {
+                    return Err(Unread::Nonsense);
+                }
+                answers.push(value);
+            }
+            Ok((role, next(&mut room, call.answers)?))
+        };
+        let (role, echo) = match read() {
+            Ok(read) => read,
+            Err(unread) => return Err(Broken::Unread(unread, room)),
+        };
+        match echo {
+            echo if call.is_echo(&echo) => {}
+            Value::ServerError(error) => {
+                return Err(Broken::Refused(fault::refusal(&self.place, &error)));
+            }
+            _ => return Err(Broken::Unread(Unread::Nonsense, room)),
+        }
+        match role.as_ref().map(fault::is_replica) {
+            Some(true) => Err(Broken::Demoted),
+            _ => Ok(answers),
+        }
+    }
+
+    /// Gives the connection up for what the answers to a call were.
+    fn give_up_for(&self, call: &Arc<Call>, broken: Broken) {
+        let place = &self.place;
+        let (gone, mine) = match broken {
+            Broken::Unread(Unread::Late, _) => {
+                let (gone, error) = self.overdue(call);
+                (gone, error.into())
+            }
+            Broken::Unread(Unread::HungUp, _) => {
+                (Gone::HungUp, Failure::passing(fault::hung_up(place)))
+            }
+            Broken::Unread(Unread::Nonsense, _) => {
+                (Gone::HungUp, Failure::passing(fault::nonsense(place)))
+            }
+            Broken::Unread(Unread::TooLarge, room) => {
+                let mut failure = Failure::passing(fault::too_large(place));
+                failure.large = room.large;
+                (Gone::TooLarge, failure)
+            }
+            Broken::Demoted => (Gone::Demoted, fault::replica(place).into()),
+            Broken::Refused(error) => (Gone::HungUp, Failure::passing(error)),
+        };
+        self.give_up_with(gone, Some((call, mine)));
     }
 
     /// Ends the connection and all calls on it; only the first reason counts.
     pub(super) fn give_up(&self, gone: Gone) {
-        let reason = match gone {
-            Gone::HungUp => format!("{} hung up", self.place),
-            _ => "the connection was given up before the answer came".to_owned(),
-        };
-        self.give_up_for(gone, &StoreError::new(Fault::Unreachable, reason));
+        self.give_up_with(gone, None);
     }
 
-    fn give_up_for(&self, gone: Gone, reason: &StoreError) {
+    fn give_up_with(&self, gone: Gone, mut culprit: Option<(&Arc<Call>, Failure)>) {
         let calls = {
             let mut line = self.line.lock();
             if line.gone.is_some() {
@@ -192,14 +322,43 @@ impl Connection {
             line.gone = Some(gone);
             std::mem::take(&mut line.calls)
         };
+        if gone == Gone::TooLarge {
+            self.note_answer();
+        }
         let now = instant();
+        let others = self.failure_of_others(gone);
         for call in calls {
-            let is_late = gone == Gone::Late && call.deadline <= now;
-            call.end(if is_late { End::Late } else { End::Answered(Err(reason.clone())) });
+            let is_culprit = |(culprit, _): &mut (&Arc<Call>, _)| Arc::ptr_eq(culprit, &call);
+            let end = match culprit.take_if(is_culprit) {
+                Some((_, failure)) => failure,
+                None if gone == Gone::Late && self.pace.due(call.limit, call.before) <= now => {
+                    self.late(call.limit).into()
+                }
+                None => others.clone(),
+            };
+            call.end(End::Failed(end));
         }
         self.wire.shut_down();
         #[cfg(not(unix))]
         self.ended.notify_all();
+    }
+
+    /// What becomes of calls that did nothing wrong.
+    fn failure_of_others(&self, gone: Gone) -> Failure {
+        let place = &self.place;
+        match gone {
+            Gone::HungUp => Failure::passing(fault::hung_up(place)),
+            Gone::Demoted => fault::replica(place).into(),
+            Gone::TooLarge => Failure::passing(StoreError::new(
+                Fault::Slow,
+                format!("the connection to {place} was given up for another answer"),
+            )),
+            Gone::Closed | Gone::Late => StoreError::new(
+                Fault::Unreachable,
+                "the connection was given up before the answer came",
+            )
+            .into(),
+        }
     }
 
     /// Waits until the connection is given up, which it is as soon as the other side hangs up, also
@@ -226,6 +385,12 @@ impl Connection {
     /// Whether any call was answered since the greeting.
     pub(super) fn has_answered(&self) -> bool {
         self.has_answered.load(Ordering::Relaxed)
+    }
+
+    fn note_answer(&self) {
+        if !self.has_answered.load(Ordering::Relaxed) {
+            self.has_answered.store(true, Ordering::Relaxed);
+        }
     }
 
     /// The greeting was no call.

@@ -11,8 +11,10 @@ use std::time::{Duration, Instant};
 use redis::Value;
 
 use super::address::Place;
+use super::answers::Unread;
 use super::connection::{Asked, Connection};
 use super::fault;
+use super::pace::Limit;
 use super::socket::{Socket, left};
 use super::tls::Tls;
 use super::wire::Wire;
@@ -27,6 +29,7 @@ pub(super) struct Dialer {
     pub(super) password: Option<String>,
     pub(super) database: i64,
     pub(super) connect_timeout: Duration,
+    pub(super) max_value_bytes: usize,
 }
 
 impl Dialer {
@@ -90,7 +93,7 @@ impl Dialer {
     }
 
     fn greet(&self, wire: Wire, deadline: Instant) -> Result<Connection, StoreError> {
-        let connection = Connection::new(self.place.clone(), wire);
+        let connection = Connection::new(self.place.clone(), wire, self.max_value_bytes);
         let mut greeting = redis::pipe();
         if let Some(password) = &self.password {
             greeting.cmd("AUTH").arg(self.user.as_deref()).arg(password);
@@ -100,23 +103,36 @@ impl Dialer {
         }
         // The answer proves that there is a Redis server, and tells what it is.
         greeting.cmd("HELLO");
-        match connection.ask(&greeting, deadline, &AtomicU64::new(0)) {
-            Asked::Answered(Ok(answers)) => {
-                self.judge(&answers)?;
+        let limit = Limit::fixed(deadline, self.connect_timeout);
+        let answers = connection.greet(&greeting, limit).map_err(|unread| match unread {
+            Unread::Late => self.too_late(),
+            Unread::HungUp => self.unlike(&fault::hung_up(&self.place)),
+            Unread::Nonsense | Unread::TooLarge => self.unlike(&fault::no_redis(&self.place)),
+        })?;
+        self.judge(&answers).map_err(unusable)?;
+        // Nothing but the echo that ends every call, for which a user may lack the right.
+        match connection.ask(&redis::pipe(), limit, &AtomicU64::new(0)) {
+            Asked::Answered(_) => {
                 connection.greeted();
                 Ok(connection)
             }
-            // A server that hangs up, or talks nonsense, in the middle of a greeting.
-            Asked::Answered(Err(error)) => {
-                let message = format!("{error} when greeted{}", self.hint());
-                Err(StoreError::new(error.fault(), message))
-            }
-            Asked::Late | Asked::NotSent => Err(self.too_late()),
+            Asked::Failed(failure) => Err(match failure.error.fault() {
+                Fault::Refused | Fault::Unusable => unusable(failure.error),
+                Fault::Deadline => self.too_late(),
+                _ => self.unlike(&failure.error),
+            }),
+            Asked::NotSent => Err(self.unlike(&fault::nonsense(&self.place))),
         }
     }
 
+    /// A server that hangs up, or talks nonsense, in the middle of a greeting.
+    fn unlike(&self, error: &StoreError) -> StoreError {
+        let message = format!("{error} when greeted{}", self.hint());
+        StoreError::new(error.fault(), message)
+    }
+
     fn judge(&self, answers: &[Value]) -> Result<(), StoreError> {
-        let refused = |reason: String| Err(StoreError::new(Fault::Refused, reason));
+        let refused = |reason: String| Err(StoreError::new(Fault::Unusable, reason));
         let Some((hello, before)) = answers.split_last() else {
             return Err(fault::nonsense(&self.place));
         };
@@ -138,20 +154,15 @@ impl Dialer {
                 "NOPERM" | "ERR" => {}
                 _ => return Err(fault::refusal(&self.place, error)),
             },
-            hello => match (told(hello, "role"), told(hello, "mode")) {
-                (Some("replica" | "slave"), _) => {
-                    return refused(format!(
-                        "{} is a replica, and replicas are behind: name its master instead",
-                        self.place
-                    ));
-                }
-                (_, Some("sentinel")) => {
+            hello if fault::is_replica(hello) => return Err(fault::replica(&self.place)),
+            hello => match fault::told(hello, "mode") {
+                Some("sentinel") => {
                     return refused(format!(
                         "{} is a Sentinel and keeps nothing: name the server itself",
                         self.place
                     ));
                 }
-                (_, Some("cluster")) => {
+                Some("cluster") => {
                     return refused(format!(
                         "{} is a node of a cluster, and this store is for one server",
                         self.place
@@ -170,15 +181,10 @@ impl Dialer {
     }
 }
 
-/// What a server's answer to HELLO says of `name`.
-fn told<'a>(hello: &'a Value, name: &str) -> Option<&'a str> {
-    fn text(value: &Value) -> Option<&str> {
-        match value {
-            Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-            Value::SimpleString(text) => Some(text),
-            _ => None,
-        }
+/// What a server refuses to who has just connected, it refuses to every call.
+fn unusable(error: StoreError) -> StoreError {
+    match error.fault() {
+        Fault::Refused => StoreError::new(Fault::Unusable, error.to_string()),
+        _ => error,
     }
-    let Value::Array(pairs) = hello else { return None };
-    pairs.chunks_exact(2).find(|pair| text(&pair[0]) == Some(name)).and_then(|pair| text(&pair[1]))
 }

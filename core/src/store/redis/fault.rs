@@ -3,13 +3,17 @@
 
 use std::io;
 
-use redis::{RedisError, ServerError, Value};
+use redis::{ServerError, Value};
 
 use super::address::Place;
 use crate::store::{Fault, StoreError};
 
 /// A server's refusal.
 pub(super) fn refusal(place: &Place, error: &ServerError) -> StoreError {
+    let fault = match error.code() {
+        "READONLY" | "NOAUTH" | "WRONGPASS" | "LOADING" | "MASTERDOWN" => Fault::Unusable,
+        _ => Fault::Refused,
+    };
     let reason = match error.code() {
         "OOM" => "is full: raise its maxmemory, or let it evict (maxmemory-policy allkeys-lru)",
         "READONLY" => "is a read-only replica: name its master instead",
@@ -28,7 +32,7 @@ pub(super) fn refusal(place: &Place, error: &ServerError) -> StoreError {
             return StoreError::new(Fault::Refused, format!("{place} refused it with {code}"));
         }
     };
-    StoreError::new(Fault::Refused, format!("{place} {reason}"))
+    StoreError::new(fault, format!("{place} {reason}"))
 }
 
 /// Whether a server says that it has become a replica, which must not be read either.
@@ -36,12 +40,46 @@ pub(super) fn is_demotion(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(error) if error.code() == "READONLY")
 }
 
-/// A fault of the connection, after which it is of no use.
-pub(super) fn broken(place: &Place, error: &RedisError) -> StoreError {
-    if error.is_io_error() || error.is_connection_dropped() {
-        return StoreError::new(Fault::Unreachable, format!("{place} hung up"));
+/// The connection ended.
+pub(super) fn hung_up(place: &Place) -> StoreError {
+    StoreError::new(Fault::Unreachable, format!("{place} hung up"))
+}
+
+/// A server that must not be asked.
+pub(super) fn replica(place: &Place) -> StoreError {
+    StoreError::new(
+        Fault::Unusable,
+        format!("{place} is a replica, and replicas are behind: name its master instead"),
+    )
+}
+
+/// Whether an answer to `HELLO` is a replica's.
+pub(super) fn is_replica(hello: &Value) -> bool {
+    matches!(told(hello, "role"), Some("replica" | "slave"))
+}
+
+/// What a server's answer to `HELLO` says of `name`.
+pub(super) fn told<'a>(hello: &'a Value, name: &str) -> Option<&'a str> {
+    fn text(value: &Value) -> Option<&str> {
+        match value {
+            Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+            Value::SimpleString(text) => Some(text),
+            _ => None,
+        }
     }
+    let Value::Array(pairs) = hello else { return None };
+    pairs.chunks_exact(2).find(|pair| text(&pair[0]) == Some(name)).and_then(|pair| text(&pair[1]))
+}
+
+/// What answers is something else.
+pub(super) fn no_redis(place: &Place) -> StoreError {
     StoreError::new(Fault::Protocol, format!("{place} answered with what is no Redis protocol"))
+}
+
+/// An answer that is not read.
+pub(super) fn too_large(place: &Place) -> StoreError {
+    let message = format!("an answer of {place} is larger than any record may be, and is not read");
+    StoreError::new(Fault::Protocol, message)
 }
 
 /// Why there is no connection.

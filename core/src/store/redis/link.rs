@@ -9,12 +9,17 @@ use std::time::{Duration, Instant};
 use redis::{Pipeline, Value};
 
 use super::address::Place;
+use super::call::Failure;
 use super::connection::{Asked, Connection, Gone};
 use super::dial::Dialer;
+use super::pace::Limit;
 use super::reconnect::Reconnect;
 use crate::clock::instant;
 use crate::store::{Fault, StoreError};
 use crate::sync::{Condvar, Mutex};
+
+/// How often what only reads is asked again on another connection.
+const REPEATS: usize = 2;
 
 /// The callers' end. The thread that connects ends when it is dropped.
 pub(super) struct Link {
@@ -134,41 +139,71 @@ impl Link {
         Ok(Self { operation_timeout, queue_length: queue_length as u64, state })
     }
 
-    /// The answers to these commands, within the deadline. `place` is asked, for messages.
-    pub(super) fn ask(&self, commands: &Pipeline, place: &Place) -> Result<Vec<Value>, StoreError> {
-        if commands.is_empty() {
-            return Ok(Vec::new());
-        }
+    /// The limit of a call that begins now.
+    pub(super) fn limit(&self) -> Limit {
+        Limit::new(self.operation_timeout)
+    }
+
+    /// What `read` makes of the answers to these commands, within the limit. Commands that only read
+    /// are asked again when the connection fails for another reason than theirs. `place` is asked, for
+    /// messages.
+    pub(super) fn ask<T>(
+        &self,
+        commands: &Pipeline,
+        only_reads: bool,
+        limit: Limit,
+        place: &Place,
+        read: impl Fn(Vec<Value>) -> Result<T, StoreError>,
+    ) -> Result<T, Failure> {
         let counts = &self.state.counts;
         // Counted by callers, who always come back, so that the count cannot drift.
         let others = counts.calls.fetch_add(1, Ordering::Relaxed);
         let outcome = if others >= self.queue_length {
             let message = format!("{others} calls to {place} wait already");
-            Err(StoreError::new(Fault::Deadline, message))
+            Err(StoreError::new(Fault::Deadline, message).into())
         } else {
-            self.send(commands, place)
+            self.send(commands, if only_reads { REPEATS } else { 0 }, limit, place, read)
         };
         counts.calls.fetch_sub(1, Ordering::Relaxed);
+        if let Err(Failure { error, .. }) = &outcome
+            && matches!(error.fault(), Fault::Deadline | Fault::Slow)
+        {
+            counts.deadlines_missed.fetch_add(1, Ordering::Relaxed);
+        }
         outcome
     }
 
-    fn send(&self, commands: &Pipeline, place: &Place) -> Result<Vec<Value>, StoreError> {
-        let deadline = instant() + self.operation_timeout;
-        let counts = &self.state.counts;
+    fn send<T>(
+        &self,
+        commands: &Pipeline,
+        mut repeats: usize,
+        limit: Limit,
+        place: &Place,
+        read: impl Fn(Vec<Value>) -> Result<T, StoreError>,
+    ) -> Result<T, Failure> {
         let mut spent = None;
         loop {
-            let connection = self.state.connection(spent.as_ref(), deadline, place)?;
-            match connection.ask(commands, deadline, &counts.round_trips) {
-                Asked::Answered(outcome) => return outcome,
-                Asked::Late => {
-                    counts.deadlines_missed.fetch_add(1, Ordering::Relaxed);
-                    return Err(StoreError::new(
-                        Fault::Deadline,
-                        format!("no answer from {place} within {:?}", self.operation_timeout),
-                    ));
+            let connection = self.state.connection(spent.as_ref(), limit.base(), place)?;
+            let failure = match connection.ask(commands, limit, &self.state.counts.round_trips) {
+                Asked::Answered(answers) => match read(answers) {
+                    Err(error) if error.fault() == Fault::Protocol => {
+                        connection.give_up(Gone::HungUp);
+                        Failure::passing(error)
+                    }
+                    read => return Ok(read?),
+                },
+                Asked::Failed(failure) => failure,
+                Asked::NotSent => {
+                    spent = Some(connection);
+                    continue;
                 }
-                Asked::NotSent => spent = Some(connection),
+            };
+            // What is too large would be so again.
+            if repeats == 0 || !failure.is_passing || !failure.large.is_empty() {
+                return Err(failure);
             }
+            repeats -= 1;
+            spent = Some(connection);
         }
     }
 }

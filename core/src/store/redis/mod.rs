@@ -1,8 +1,9 @@
 //! A store in one Redis or Valkey server. Several servers (Sentinel, Cluster) are not here.
 //!
 //! `options` and `address` say where it is; `dial` and `tls` connect, on the thread of `reconnect`;
-//! `link` finds the connection for a call, which callers share by `connection` and `call`; `wire` and
-//! `socket` carry bytes; `commands` and `fault` are what is said on the wire.
+//! `link` finds the connection for a call, which callers share by `connection` and `call`; `pace` says
+//! how long that may take; `wire` and `socket` carry bytes, and `answers` cuts them; `commands`, `sizes`
+//! and `fault` are what is said on the wire.
 
 mod address;
 mod answers;
@@ -13,7 +14,9 @@ mod dial;
 mod fault;
 mod link;
 mod options;
+mod pace;
 mod reconnect;
+mod sizes;
 mod socket;
 mod tls;
 mod wire;
@@ -25,28 +28,32 @@ use std::time::Duration;
 pub use options::RedisOptions;
 
 use self::address::Place;
+use self::commands::Part;
 use self::link::Link;
+use self::sizes::Sizes;
 use super::{Capabilities, Fault, Operation, Page, Reply, Store, StoreError, Value};
 use crate::error::Error;
 
-/// Largest value that is sent, in bytes. Servers take more, but not within a page's deadline.
-const MAX_VALUE_BYTES: usize = 8 << 20;
-
 /// A store in one Redis (6 or later) or Valkey server.
 ///
-/// All calls share one connection: calls of several threads are under way together, each is written
-/// and read by its own thread, and none takes longer than
-/// [`operation_timeout`](RedisOptions::operation_timeout), whatever the network does. Calls can be
-/// made from any thread, also within an async runtime, where they block like all rendering does.
+/// All calls share one connection: calls of several threads are under way together, and each is
+/// written and read by its own thread. None takes longer than
+/// [`operation_timeout`](RedisOptions::operation_timeout) without bytes arriving; see there. Calls can
+/// be made from any thread, also within an async runtime, where they block like all rendering does.
 ///
 /// While the server cannot be reached, calls fail at once, and a thread of the store's own connects
 /// anew: first without delay, then after pauses of up to 2 s. A server that is a replica is refused,
-/// since it is behind its master. Several caches can share a store by
+/// since it is behind its master, and so is one that becomes a replica: its role is asked every
+/// 100 ms, together with calls.
+///
+/// A value larger than [`max_value_bytes`](RedisOptions::max_value_bytes) is not read, whoever wrote
+/// it: it is absent, and can be overwritten. A connection whose answers do not fit what was asked is
+/// given up. Several caches can share a store by
 /// [`FarLevel::shared`](crate::FarLevel::shared). The thread ends when the store is dropped.
 ///
 /// The thread does not survive `fork`: open the store in the process that uses it, after forking.
 ///
-/// The user needs the commands `MGET`, `SET`, `DEL`, `PEXPIRE` and `EVAL`, for an administrator's
+/// The user needs the commands `MGET`, `GETRANGE`, `STRLEN`, `SET`, `DEL`, `PEXPIRE`, `EVAL` and `ECHO`, for an administrator's
 /// tool `SCAN`, and `HELLO` and `SELECT` as all users have them.
 ///
 /// ```
@@ -62,6 +69,8 @@ pub struct RedisStore {
     link: Link,
     place: Place,
     database: i64,
+    max_value_bytes: usize,
+    sizes: Sizes,
 }
 
 impl RedisStore {
@@ -88,7 +97,7 @@ impl RedisStore {
             _ => 0,
         });
         match longest.max() {
-            Some(bytes) if bytes > MAX_VALUE_BYTES => Err(StoreError::new(
+            Some(bytes) if bytes > self.max_value_bytes => Err(StoreError::new(
                 Fault::Refused,
                 format!("a value of {bytes} bytes is not sent to {}", self.place),
             )),
@@ -105,7 +114,7 @@ impl fmt::Debug for RedisStore {
 
 impl Store for RedisStore {
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new("redis").max_value_bytes(MAX_VALUE_BYTES).touches(true).scans(true)
+        Capabilities::new("redis").max_value_bytes(self.max_value_bytes).touches(true).scans(true)
     }
 
     fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
@@ -139,13 +148,45 @@ impl Store for RedisStore {
 
     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
         self.check(operations)?;
-        let answers = self.link.ask(&commands::pipeline(operations), &self.place)?;
-        commands::replies(operations, answers, &self.place)
+        let mut replies = Vec::with_capacity(operations.len());
+        let mut limit = self.link.limit();
+        while let Some(rest) = operations.get(replies.len()..).filter(|rest| !rest.is_empty()) {
+            let part = Part::first(rest, &self.sizes, self.max_value_bytes as u64);
+            let read = |answers| part.replies(answers, &self.sizes, &self.place);
+            let (commands, only_reads) = (part.pipeline(), part.only_reads);
+            match self.link.ask(&commands, only_reads, limit, &self.place, read) {
+                Ok(more) => {
+                    limit = limit.earned(bytes(part.operations(), &more));
+                    replies.extend(more);
+                }
+                Err(failure) => {
+                    if failure.error.fault() == Fault::Deadline {
+                        for operation in part.operations() {
+                            if let Operation::Get { key } = operation {
+                                self.sizes.doubt(key);
+                            }
+                        }
+                    }
+                    for large in &failure.large {
+                        if let Some(key) = part.key(large.answer, large.element) {
+                            self.sizes.note(key, large.bytes);
+                        }
+                    }
+                    // Now that the sizes are known, it is split, or what is too large is left out.
+                    if failure.large.is_empty() || !only_reads {
+                        return Err(failure.error);
+                    }
+                }
+            }
+        }
+        Ok(replies)
     }
 
     fn scan(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, StoreError> {
-        let answers = self.link.ask(&commands::scan(prefix, cursor)?, &self.place)?;
-        commands::page(answers, &self.place)
+        let commands = commands::scan(prefix, cursor)?;
+        let read = |answers| commands::page(answers, &self.place);
+        let page = self.link.ask(&commands, true, self.link.limit(), &self.place, read);
+        page.map_err(|failure| failure.error)
     }
 
     fn gauges(&self) -> Vec<(&'static str, u64)> {
@@ -158,4 +199,17 @@ impl Store for RedisStore {
             ("round_trips", counts.round_trips.load(Ordering::Relaxed)),
         ]
     }
+}
+
+/// How many bytes of values were exchanged.
+fn bytes(operations: &[Operation<'_>], replies: &[Reply]) -> usize {
+    let sent = operations.iter().map(|operation| match operation {
+        Operation::Set { value, .. } | Operation::Add { value, .. } => value.len(),
+        _ => 0,
+    });
+    let came = replies.iter().map(|reply| match reply {
+        Reply::Value(Some(value)) => value.len(),
+        _ => 0,
+    });
+    sent.chain(came).sum()
 }

@@ -9,6 +9,7 @@ use super::address::{Address, Place};
 use super::dial::Dialer;
 use super::fault::one_line;
 use super::link::Link;
+use super::sizes::Sizes;
 use super::tls::{Pem, Tls};
 use crate::error::{Error, ErrorKind};
 
@@ -37,6 +38,7 @@ pub struct RedisOptions {
     operation_timeout: Duration,
     connect_timeout: Duration,
     queue_length: usize,
+    max_value_bytes: usize,
     ca: Option<Pem>,
     client: Option<(Pem, Pem)>,
 }
@@ -61,6 +63,7 @@ impl RedisOptions {
             operation_timeout: Duration::from_millis(50),
             connect_timeout: Duration::from_secs(1),
             queue_length: 1024,
+            max_value_bytes: 8 << 20,
             ca: None,
             client: None,
         }
@@ -84,8 +87,9 @@ impl RedisOptions {
         self
     }
 
-    /// For how long a call may take, whatever happens: 50 ms by default, 1 ms to a minute. Pages
-    /// wait as long when the server does not answer.
+    /// For how long a call may take when nothing comes: 50 ms by default, 1 ms to a minute. Pages
+    /// wait as long when the server does not answer. What is large may take longer while it arrives:
+    /// an eighth of a second for each MiB, at most 20 times this limit in all.
     pub fn operation_timeout(mut self, limit: Duration) -> Self {
         self.operation_timeout = limit;
         self
@@ -101,6 +105,22 @@ impl RedisOptions {
     /// How many calls may be under way at once; those beyond fail. 1,024 by default, 1 to 65,536.
     pub fn queue_length(mut self, calls: usize) -> Self {
         self.queue_length = calls;
+        self
+    }
+
+    /// Largest value that is written or read, in bytes: 8 MiB by default, 64 KiB to 512 MiB. What is
+    /// larger in the server is absent, and is not read. All answers to a batch may have 8 times as
+    /// much; larger batches are split.
+    ///
+    /// ```
+    /// use fragcache::store::{RedisOptions, Store};
+    ///
+    /// let store = RedisOptions::new("redis://127.0.0.1:1").max_value_bytes(1 << 20).open()?;
+    /// assert_eq!(store.capabilities().max_value_bytes, 1 << 20);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn max_value_bytes(mut self, bytes: usize) -> Self {
+        self.max_value_bytes = bytes;
         self
     }
 
@@ -166,6 +186,10 @@ impl RedisOptions {
             let given = self.queue_length;
             return Err(refused(format!("queue_length is {given}; write 1 to {MAX_QUEUE_LENGTH}")));
         }
+        if !(64 << 10..=512 << 20).contains(&self.max_value_bytes) {
+            let given = self.max_value_bytes;
+            return Err(refused(format!("max_value_bytes is {given}; write 65536 to 536870912")));
+        }
         let tls = match &address.place {
             Place::Tcp { host, .. } if address.is_tls => {
                 Some(Tls::new(host, self.ca.as_ref(), self.client.as_ref())?)
@@ -185,6 +209,7 @@ impl RedisOptions {
             password,
             database: self.database.map_or(address.database, i64::from),
             connect_timeout: self.connect_timeout,
+            max_value_bytes: self.max_value_bytes,
         };
         let database = dialer.database;
         let link =
@@ -194,7 +219,8 @@ impl RedisOptions {
                     format!("the thread that speaks to Redis does not start: {}", one_line(&error)),
                 )
             })?;
-        Ok(RedisStore { link, place: address.place, database })
+        let (max_value_bytes, sizes) = (self.max_value_bytes, Sizes::new());
+        Ok(RedisStore { link, place: address.place, database, max_value_bytes, sizes })
     }
 }
 
@@ -213,6 +239,7 @@ impl fmt::Debug for RedisOptions {
             .field("operation_timeout", &self.operation_timeout)
             .field("connect_timeout", &self.connect_timeout)
             .field("queue_length", &self.queue_length)
+            .field("max_value_bytes", &self.max_value_bytes)
             .finish_non_exhaustive()
     }
 }

@@ -58,7 +58,7 @@ impl Reconnect {
                         |what| StoreError::new(Fault::Unreachable, format!("{place} {what}"));
                     self.state.set(match gone {
                         Gone::Closed => return,
-                        Gone::HungUp => Status::Trying,
+                        Gone::HungUp | Gone::Demoted | Gone::TooLarge => Status::Trying,
                         Gone::Late => Status::Down(down(
                             "did not answer in time, and is being connected anew",
                         )),
@@ -68,7 +68,7 @@ impl Reconnect {
                         back_off = BackOff(BackOff::FIRST);
                         continue;
                     }
-                    if gone == Gone::HungUp {
+                    if gone != Gone::Late {
                         self.state.set(Status::Down(down("hung up")));
                     }
                 }

@@ -79,6 +79,18 @@ impl Socket {
         while matches!(self.poll(end, None), Err(rustix::io::Errno::INTR)) {}
     }
 
+    /// Whether reading would not wait.
+    #[cfg(unix)]
+    pub(super) fn has_input(&self) -> bool {
+        !matches!(self.poll(rustix::event::PollFlags::IN, Some(Duration::ZERO)), Ok(0))
+    }
+
+    /// Not known where there is no waiting for a socket by itself.
+    #[cfg(not(unix))]
+    pub(super) fn has_input(&self) -> bool {
+        false
+    }
+
     #[cfg(unix)]
     fn poll(
         &self,

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use rustls::ClientConnection;
 
+use super::pace::{Limit, Pace};
 use super::socket::Socket;
 use super::tls::Tls;
 use crate::sync::{Mutex, RwLock};
@@ -24,10 +25,13 @@ struct Tunnel {
     unread: Vec<u8>,
 }
 
-/// The reading side until a deadline. One at a time.
+/// The reading side until a deadline, which moves while bytes arrive. One at a time.
 pub(super) struct Reader<'a> {
     wire: &'a Wire,
-    deadline: Instant,
+    pace: &'a Pace,
+    limit: Limit,
+    /// What had arrived when the call was sent.
+    before: u64,
 }
 
 impl Wire {
@@ -64,8 +68,14 @@ impl Wire {
         self.on_socket(|socket| socket.until(deadline).write_all(&encrypted))
     }
 
-    pub(super) fn reader(&self, deadline: Instant) -> Reader<'_> {
-        Reader { wire: self, deadline }
+    pub(super) fn reader<'a>(&'a self, pace: &'a Pace, limit: Limit, before: u64) -> Reader<'a> {
+        Reader { wire: self, pace, limit, before }
+    }
+
+    /// Whether something has come and was not read, or the other side hung up. Never so with TLS,
+    /// whose own messages come unasked.
+    pub(super) fn has_input(&self) -> bool {
+        self.tls.is_none() && self.on_socket(|socket| Ok(socket.has_input())).unwrap_or(true)
     }
 
     /// Ends whatever waits for the wire.
@@ -126,11 +136,16 @@ impl Tunnel {
     }
 }
 
+impl Reader<'_> {
+    fn receive(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        let deadline = self.pace.due(self.limit, self.before);
+        self.wire.read(bytes, deadline).inspect(|&count| self.pace.note(count))
+    }
+}
+
 impl Read for Reader<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        let Some(tunnel) = &self.wire.tls else {
-            return self.wire.read(bytes, self.deadline);
-        };
+        let Some(tunnel) = &self.wire.tls else { return self.receive(bytes) };
         loop {
             match tunnel.lock().read(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -138,7 +153,7 @@ impl Read for Reader<'_> {
             }
             // The session is not held meanwhile, since who writes needs it.
             let mut buffer = [0; TLS_BUFFER];
-            match self.wire.read(&mut buffer, self.deadline)? {
+            match self.receive(&mut buffer)? {
                 0 => tunnel.lock().end()?,
                 count => tunnel.lock().unread.extend_from_slice(&buffer[..count]),
             }

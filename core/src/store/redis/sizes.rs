@@ -1,0 +1,90 @@
+//! Sizes of large values, as far as this process has seen them: batches are split by them, and what is
+//! too large to be read is not asked for again.
+
+use lru::LruCache;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::sync::{AtomicU64, Mutex, Ordering};
+
+/// Values from this size on are remembered, in bytes.
+pub(super) const LARGE: usize = 4 << 10;
+
+/// Most values that are remembered.
+const MAX_REMEMBERED: usize = 16_384;
+
+/// The size of a value that may be too large even to be announced in time: a server copies all of it
+/// before it says how much it is.
+pub(super) const DOUBTFUL: u64 = u64::MAX;
+
+/// Sizes by the hashes of keys. One that is wrong costs a round trip.
+pub(super) struct Sizes {
+    by_key: Mutex<LruCache<u64, u64>>,
+    count: AtomicU64,
+}
+
+impl Sizes {
+    pub(super) fn new() -> Self {
+        // Not allocated before it is needed.
+        Self { by_key: Mutex::new(LruCache::unbounded()), count: AtomicU64::new(0) }
+    }
+
+    /// The size of a value; 0 for one that is small or was not seen.
+    pub(super) fn of(&self, key: &str) -> u64 {
+        if self.is_empty() {
+            return 0;
+        }
+        self.by_key.lock().get(&xxh3_64(key.as_bytes())).copied().unwrap_or(0)
+    }
+
+    pub(super) fn note(&self, key: &str, bytes: u64) {
+        if bytes < LARGE as u64 {
+            if !self.is_empty() {
+                self.change(|sizes| sizes.pop(&xxh3_64(key.as_bytes())));
+            }
+            return;
+        }
+        self.change(|sizes| {
+            let before = sizes.put(xxh3_64(key.as_bytes()), bytes);
+            if sizes.len() > MAX_REMEMBERED {
+                sizes.pop_lru();
+            }
+            before
+        });
+    }
+
+    /// A read of this key had no answer in time.
+    pub(super) fn doubt(&self, key: &str) {
+        if self.of(key) == 0 {
+            self.note(key, DOUBTFUL);
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    fn change(&self, change: impl FnOnce(&mut LruCache<u64, u64>) -> Option<u64>) {
+        let mut sizes = self.by_key.lock();
+        change(&mut sizes);
+        self.count.store(sizes.len() as u64, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_values_are_remembered_and_forgotten_when_they_become_small() {
+        let sizes = Sizes::new();
+        sizes.note("a", LARGE as u64);
+        sizes.note("b", LARGE as u64 - 1);
+        assert_eq!((sizes.of("a"), sizes.of("b")), (4096, 0));
+        sizes.note("a", 24);
+        assert_eq!(sizes.of("a"), 0);
+        for n in 0..2 * MAX_REMEMBERED {
+            sizes.note(&format!("key:{n}"), 1 << 20);
+        }
+        assert_eq!(sizes.by_key.lock().len(), MAX_REMEMBERED);
+    }
+}
