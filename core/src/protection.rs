@@ -28,6 +28,8 @@ pub(crate) enum Protection {
     Inherit,
     /// A label that is learnt inside the body counts from the read point on (I1).
     LateLabels,
+    /// What a refresh was to replace ends with its answer, also if that is not stored.
+    NewAnswer,
     /// One caller at a time refreshes what others are served stale (I2).
     OneRefresher,
     /// An entry carries the versions that its labels had at its read point, not when it was stored

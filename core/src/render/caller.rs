@@ -120,6 +120,7 @@ impl<M: MakeBody> Caller<'_, M> {
             inner_expires: Moment::NEVER,
             inner_last: Moment::NEVER,
             veto,
+            is_anew: request.refresh,
             is_kept: true,
             scoped: request.scoped,
             why: None,

@@ -74,6 +74,8 @@ pub(super) struct Frame {
     pub(super) inner_last: Moment,
     /// Why neither this fragment nor those around it may be stored.
     pub(super) veto: Option<RefusalReason>,
+    /// Whether it was asked for whatever is stored.
+    pub(super) is_anew: bool,
     /// Whether it may be stored itself.
     pub(super) is_kept: bool,
     /// Whether someone gives up this frame when its render fails.
