@@ -41,6 +41,12 @@ pub(crate) enum Protection {
     FenceFirst,
     /// A fill is marked before the far store is read (I1).
     MarkFill,
+    /// What is written in the place of something ends that also where other processes hold it.
+    Rewrite,
+    /// The version of what is written is changed only from what it was when the lease was taken (I1).
+    RewriteAsRead,
+    /// What is added is written only if nothing is there.
+    AddOnce,
     /// An invalidation raises the sequence again once the far store has answered (I1).
     RaiseAgain,
 }

@@ -102,7 +102,7 @@ impl Far {
                 &wider
             }
         };
-        let own = self.own(asked.labels);
+        let own = self.listed(asked.labels);
         self.hints.note(
             self.hasher.wide(asked.key),
             versions.iter().map(|&(label, _)| label).filter(|label| !own.contains(label)),
@@ -162,7 +162,8 @@ impl Far {
 
     fn renew(&self, key: String, entry: &Entry) {
         let labels = entry.proof().into_iter().flat_map(Proof::versions);
-        let versions = labels.map(|&(label, _)| (self.names.version(label), self.version_life()));
+        let labels = labels.map(|&(label, _)| label).filter(|label| !label.is_written());
+        let versions = labels.map(|label| (self.names.version(label), self.version_life()));
         self.errands.touch(versions.chain([(key, self.longest_life)]));
     }
 
@@ -221,6 +222,7 @@ impl Far {
         }
         match own {
             Some(own) if own.key == label => MissReason::Deleted,
+            Some(own) if own.key.written() == label => MissReason::Refresh,
             Some(own) if own.name == Some(label) => MissReason::NameDeleted,
             Some(own) if own.template == Some(label) => MissReason::TemplateDeleted,
             Some(own) if own.namespaces.contains(&label) => MissReason::NamespaceCleared,

@@ -14,7 +14,16 @@ use crate::{FarLevel, FragmentCache, ReadPoint, current};
 
 /// A store between whose operations anything may happen: each takes its lock by itself.
 #[derive(Debug, Clone, Default)]
-struct Steps(MemoryStore);
+pub(super) struct Steps(MemoryStore);
+
+impl Steps {
+    /// Ends all leases, as if they had lived long enough.
+    pub(super) fn end_leases(&self) {
+        for key in self.0.keys().iter().filter(|key| key.contains(":l:")) {
+            self.0.delete(key).unwrap();
+        }
+    }
+}
 
 impl Store for Steps {
     fn capabilities(&self) -> Capabilities {
@@ -131,6 +140,33 @@ fn near_fill_against_delete(without: Option<Protection>) {
     });
     join([read, change]);
     assert_eq!(one.row(), "1", "stale in the near level");
+}
+
+/// A page is refreshed in one process while another changes what it shows.
+fn refresh_against_delete(without: Option<Protection>) {
+    let (one, other) = processes(without, STRICT);
+    other.row();
+    let refresh = one.spawn(|world| {
+        let row = fragment("row").refresh(true);
+        drop(world.cache.render(&row, || world.read()));
+    });
+    let change = other.spawn(|world| {
+        world.change();
+        world.delete();
+    });
+    join([refresh, change]);
+    assert_eq!(other.row(), "1", "stale in the process that deleted it");
+    assert_eq!(one.row(), "1", "stale in the other process");
+}
+
+#[test]
+fn model_i1_a_refresh_of_one_process_against_a_delete_of_another() {
+    holds(refresh_against_delete);
+}
+
+#[test]
+fn model_finds_the_stale_refresh_when_it_writes_over_the_version_of_a_delete() {
+    finds(refresh_against_delete, Protection::RewriteAsRead, "stale");
 }
 
 #[test]

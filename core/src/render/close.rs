@@ -9,7 +9,7 @@ use super::stack::{self, Frame, Inherited, Purpose};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, Proof, Terms};
-use crate::far::{Far, Fill, NotStored, ToStore};
+use crate::far::{Away, Far, Fill, NotStored, ToStore, Write};
 use crate::fresh::{Dependencies, Sequence};
 use crate::near::Probe;
 use crate::observe::{EventKind, MissReason, RefusalReason};
@@ -171,7 +171,12 @@ impl Far {
             if closing.refusal.is_some() || !closing.is_fresh {
                 return None;
             }
-            let Some(fill) = closing.fill.take() else { return Some(Ok(frame.unproven())) };
+            let Some(fill) = closing.fill.take() else {
+                return Some(match frame.is_given {
+                    true => Err(NotStored::Away(Away(None))),
+                    false => Ok(frame.unproven()),
+                });
+            };
             let stored = stored.next()?;
             match &stored {
                 Ok(proof) => {
@@ -215,7 +220,7 @@ impl Frame {
         self.pass_on(dependencies.as_ref(), expires, last);
         let fill = self.fill.take();
         let (flight, replaces) = match std::mem::replace(&mut self.purpose, Purpose::Print) {
-            Purpose::Store(flight) => (flight, self.is_anew),
+            Purpose::Store(flight) => (flight, self.write == Write::Replace),
             Purpose::Refresh(flight) => (flight, true),
             Purpose::Print => return None,
         };
@@ -274,6 +279,9 @@ impl Frame {
             // is trusted.
             Some(Err(NotStored::Away(away))) => {
                 cache.note_fault(&away);
+                if self.is_given {
+                    return self.refuse(RefusalReason::Store);
+                }
                 Some(self.unproven())
             }
             // Those who wait render: what came of this may be outdated.
@@ -291,7 +299,15 @@ impl Frame {
         }
         let stored = match near {
             _ if !is_fresh => Err(RefusalReason::Invalidated),
-            Some(near) => near.put(probe, entry.clone(), now).ok_or(RefusalReason::Superseded),
+            Some(near) if self.write == Write::Add && cache.far().is_none() => {
+                let added = near.add(probe, entry.clone(), cache.fresh(), &|| now);
+                added.ok_or(RefusalReason::Superseded)
+            }
+            Some(near) => match near.put(probe, entry.clone(), now) {
+                // The far store has it: that it was the last to come there.
+                None if self.is_given && cache.far().is_some() => Ok(Vec::new()),
+                evicted => evicted.ok_or(RefusalReason::Superseded),
+            },
             None => Ok(Vec::new()),
         };
         led.land(&entry);
@@ -333,6 +349,7 @@ impl Frame {
             labels: &self.labels,
             dependencies: terms.dependencies.as_ref(),
             evidence: &self.evidence,
+            write: self.write,
             life: (*expires != Moment::NEVER).then(|| expires.since(*now)),
             stale: terms.last.since(*expires),
             render_time: *render_time,
