@@ -209,7 +209,14 @@ impl Far {
         for &(label, version) in versions {
             match known.get(label).flatten() {
                 Some(present) if present == version => {}
-                Some(_) => return Err(self.reason(label, own)),
+                Some(_) => {
+                    if !label.is_written() {
+                        // Another process has invalidated it: with a snapshot of the fences from before
+                        // that, what is rendered now could not be stored.
+                        self.fences.outdate();
+                    }
+                    return Err(self.reason(label, own));
+                }
                 None => return Err(MissReason::Forgotten),
             }
         }
