@@ -277,14 +277,11 @@ impl Far {
                 Write::Replace if before != after => {
                     let life = self.version_life();
                     operations.push(Operation::Set { key: entry, value, ttl });
-                    if self.protections.keep(Protection::RewriteAsRead) {
-                        operations.extend([
-                            Operation::CompareAndDelete { key: version, expected: before },
-                            Operation::Add { key: version, value: after, ttl: life },
-                        ]);
-                    } else {
-                        operations.push(Operation::Set { key: version, value: after, ttl: life });
-                    }
+                    let (key, expected, value) = (version.as_str(), &before[..], &after[..]);
+                    operations.push(match self.protections.keep(Protection::RewriteAsRead) {
+                        true => Operation::CompareAndSet { key, expected, value, ttl: life },
+                        false => Operation::Set { key, value, ttl: life },
+                    });
                     Some((first, Reply::Done(true)))
                 }
                 _ => {

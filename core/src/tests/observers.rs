@@ -132,7 +132,6 @@ fn metrics_of_values_have_a_bounded_number_of_series() {
             "fragcache_deletions_total kind=value",
             "fragcache_lookups_total kind=value result=hit",
             "fragcache_lookups_total kind=value result=miss reason=cold",
-            "fragcache_lookups_total kind=value result=miss reason=deleted",
             "fragcache_render_seconds kind=value",
             "fragcache_stores_total kind=value",
         ]

@@ -371,6 +371,24 @@ impl Store for FileStore {
         Ok(is_expected)
     }
 
+    fn compare_and_set(
+        &self,
+        key: &str,
+        expected: &[u8],
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        self.0.check_length(value)?;
+        let Some(locked) = self.0.lock_if_there(Name::of(key).shard())? else { return Ok(false) };
+        if self.0.read_locked(&locked, key)?.is_none_or(|value| value != expected) {
+            return Ok(false);
+        }
+        self.0.write(&locked, key, value, ttl)?;
+        drop(locked);
+        self.0.walk_on(value.len());
+        Ok(true)
+    }
+
     fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
         let Some(locked) = self.0.lock_if_there(Name::of(key).shard())? else { return Ok(false) };
         let Some(value) = self.0.read_locked(&locked, key)? else { return Ok(false) };

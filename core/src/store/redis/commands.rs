@@ -21,6 +21,9 @@ const KEYS_OF_ONE_SCAN: u32 = 500;
 const COMPARE_AND_DELETE: &str = "if redis.call('MGET',KEYS[1])[1]==ARGV[1] \
                                   then return redis.call('DEL',KEYS[1]) end return 0";
 
+const COMPARE_AND_SET: &str = "if redis.call('MGET',KEYS[1])[1]==ARGV[1] then \
+                               redis.call('SET',KEYS[1],ARGV[2],'PX',ARGV[3]) return 1 end return 0";
+
 /// The pipeline for a batch.
 pub(super) fn pipeline(operations: &[Operation<'_>]) -> Pipeline {
     let mut commands = redis::pipe();
@@ -49,6 +52,10 @@ pub(super) fn pipeline(operations: &[Operation<'_>]) -> Pipeline {
             }
             Operation::CompareAndDelete { key, expected } => {
                 commands.cmd("EVAL").arg(COMPARE_AND_DELETE).arg(1).arg(key).arg(expected);
+            }
+            Operation::CompareAndSet { key, expected, value, ttl } => {
+                commands.cmd("EVAL").arg(COMPARE_AND_SET).arg(1).arg(key);
+                commands.arg(expected).arg(value).arg(millis(ttl));
             }
             Operation::Touch { key, ttl } => {
                 commands.cmd("PEXPIRE").arg(key).arg(millis(ttl));
@@ -107,6 +114,7 @@ pub(super) fn replies(
             (
                 Operation::Delete { .. }
                 | Operation::CompareAndDelete { .. }
+                | Operation::CompareAndSet { .. }
                 | Operation::Touch { .. },
                 Value::Int(count @ 0..=1),
             ) => count == 1,

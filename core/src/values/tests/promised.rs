@@ -345,6 +345,23 @@ fn i1_a_refresh_that_another_process_invalidates_before_it_is_written_is_not_ser
     assert_eq!(&*here.cache.render(&row, || "newer").unwrap(), "new");
 }
 
+/// What a store has forgotten is invalid, and stays so: a refresh must not write again what it read.
+#[test]
+fn i1_a_version_that_the_store_forgets_is_not_brought_back_by_a_refresh() {
+    let act = |there: &Values, store: &Shop| {
+        let row = fragment_key!("row");
+        there.cache.delete(&row).unwrap();
+        let version = format!("fragcache:v:{:016x}", there.cache.key_label(&row).to_bits());
+        assert!(store.inner().delete(&version).unwrap());
+    };
+    let [here, there] = between(act, None);
+    let (row, page) = (Fragment::new(fragment_key!("row")), Fragment::new(fragment_key!("page")));
+    let body = || there.cache.render(&row, || "old").unwrap();
+    there.cache.render(&page, body).unwrap();
+    here.cache.render(&row.clone().refresh(true), || "new").unwrap();
+    assert_eq!(&*there.cache.render(&page, || "new").unwrap(), "new");
+}
+
 /// A function that began before a refresh of another process, and is stored after it.
 #[test]
 fn i1_what_began_before_a_refresh_is_not_served_after_it() {
