@@ -166,7 +166,7 @@ impl KeyHasher {
     }
 
     fn label(&self, bytes: &[u8], kind: u64) -> Label {
-        Label::from_hash(self.hash(bytes, kind))
+        Label::of_text(self.hash(bytes, kind))
     }
 
     fn hash(&self, bytes: &[u8], kind: u64) -> u64 {

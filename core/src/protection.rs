@@ -31,6 +31,8 @@ pub(crate) enum Protection {
     Inherit,
     /// A label that is learnt inside the body counts from the read point on (I1).
     LateLabels,
+    /// What a refresh was to replace ends with its answer, also if that is not stored.
+    NewAnswer,
     /// One caller at a time refreshes what others are served stale (I2).
     OneRefresher,
     /// An entry carries the versions that its labels had at its read point, not when it was stored
@@ -42,6 +44,12 @@ pub(crate) enum Protection {
     FenceFirst,
     /// A fill is marked before the far store is read (I1).
     MarkFill,
+    /// What is written in the place of something ends that also where other processes hold it.
+    Rewrite,
+    /// The version of what is written is changed only from what it was when the lease was taken (I1).
+    RewriteAsRead,
+    /// What is added is written only if nothing is there.
+    AddOnce,
     /// An invalidation raises the sequence again once the far store has answered (I1).
     RaiseAgain,
 }

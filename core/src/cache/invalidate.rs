@@ -249,6 +249,13 @@ impl FragmentCache {
         self.heed_told(&told)
     }
 
+    /// A new answer for a key cannot be stored: what is stored, here and in the far store, is served no
+    /// more, nor what is around it.
+    pub(crate) fn outdate(&self, key: &[u8]) {
+        self.remove(self.probe(key));
+        self.invalidate(vec![self.shared.hasher.key_label(key).into()], None);
+    }
+
     /// Fences what was read from the far store before it knew.
     fn raise_again(&self, marks: Vec<Mark>) {
         if self.shared.protections.keep(Protection::RaiseAgain) {

@@ -83,6 +83,18 @@ impl FragmentCache {
         }
     }
 
+    /// The error of a value that the store has not confirmed.
+    #[cfg(feature = "values")]
+    pub(crate) fn unconfirmed(&self) -> Error {
+        let message = "the store has not confirmed the value, which may be kept or not";
+        match self.far().and_then(crate::far::Far::last_fault) {
+            Some(cause) => {
+                Error::new(ErrorKind::Store, format!("{message}: {cause}")).with_source(cause)
+            }
+            None => Error::new(ErrorKind::Store, message),
+        }
+    }
+
     /// Serves a fragment that Rust code renders: the stored markup, or `body`'s, which is stored.
     ///
     /// Single flight, freshness and nesting are those of the tag: cache blocks rendered by `body`
@@ -181,6 +193,7 @@ impl FragmentCache {
             timeout,
             unless: fragment.unless,
             refresh: fragment.refresh,
+            is_given: false,
             scoped: true,
             version: version
                 .map_or(Version::default(), |text| self.shared.hasher.version(text.as_bytes())),

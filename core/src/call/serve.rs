@@ -13,7 +13,7 @@ use crate::hash::Version;
 use crate::key::FragmentKey;
 use crate::near::{Missed, Probe, Variant};
 use crate::observe::{EventKind, MissReason, RefusalReason};
-use crate::render::{Asking, Opened, Outcome, Request};
+use crate::render::{Asking, Opened, Request};
 use crate::tag;
 use crate::timeout::Timeout;
 use crate::values::{codec, shape};
@@ -129,7 +129,7 @@ impl FragmentCache {
         match function() {
             Ok(value) => {
                 match codec::encode(&value) {
-                    Ok(body) => self.outdate(&wish, ticket.close(body).outcome),
+                    Ok(body) => drop(ticket.close(body)),
                     Err(_) => {
                         self.emit(
                             EventKind::Refused(RefusalReason::Value),
@@ -202,14 +202,6 @@ impl FragmentCache {
         self.emit(EventKind::Refused(reason), Some(&self.encoded(&key)), self.origins().rust());
         // What is around depends on what cannot be said.
         crate::current::veto();
-    }
-
-    /// Deletes what is kept if the result that was to replace it must not be: the older one is not
-    /// true any more.
-    pub(super) fn outdate(&self, wish: &Wish, outcome: Outcome) {
-        if wish.request.refresh && outcome == Outcome::Refused(RefusalReason::Vetoed) {
-            self.delete_encoded(&wish.key);
-        }
     }
 
     /// What the near level has kept.

@@ -82,7 +82,7 @@ impl FragmentCache {
         match open.run(function).await {
             Ok(value) => {
                 match codec::encode(&value) {
-                    Ok(body) => self.outdate(&wish, open.close(body).outcome),
+                    Ok(body) => drop(open.close(body)),
                     Err(_) => {
                         let refused = EventKind::Refused(RefusalReason::Value);
                         self.emit(refused, Some(&wish.key), &wish.origin);

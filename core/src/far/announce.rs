@@ -158,7 +158,7 @@ impl Far {
     ) -> Result<(Vec<Option<Value>>, Vec<Label>), Away> {
         let Batch { lists: mut keys, entries, mut labels } = batch;
         sort(&mut labels);
-        labels.retain(|&label| ahead.known.get(label).is_none());
+        labels.retain(|&label| !label.is_written() && ahead.known.get(label).is_none());
         let (lists, entries_end) = (keys.len(), keys.len() + entries.len());
         let (ids, names): (Vec<EntryId>, Vec<String>) = entries.into_iter().unzip();
         keys.extend(names);

@@ -14,6 +14,11 @@ use crate::hash::BuildLabelHasher;
 
 type Versions = HashMap<Label, LabelVersion, BuildLabelHasher>;
 
+/// What passes from a fragment to what is around it: not what was written under its key.
+fn inherited(versions: &[(Label, LabelVersion)]) -> impl Iterator<Item = (Label, LabelVersion)> {
+    versions.iter().copied().filter(|(label, _)| !label.is_written())
+}
+
 /// What is known of versions by the fragments inside a body.
 #[derive(Debug)]
 pub(crate) struct Evidence {
@@ -50,7 +55,7 @@ impl Evidence {
         };
         self.verified = self.verified.min(proof.verified());
         let is_exact = proof.since() <= read;
-        for &(label, version) in proof.versions() {
+        for (label, version) in inherited(proof.versions()) {
             let versions = if is_exact { &mut self.exact } else { &mut self.served };
             match versions.entry(label) {
                 MapEntry::Vacant(place) => drop(place.insert(version)),
@@ -61,7 +66,7 @@ impl Evidence {
 
     /// A fragment inside was stored with these versions, of the body's own read point.
     pub(crate) fn learn(&mut self, versions: &[(Label, LabelVersion)]) {
-        for &(label, version) in versions {
+        for (label, version) in inherited(versions) {
             match self.exact.entry(label) {
                 MapEntry::Vacant(place) => drop(place.insert(version)),
                 MapEntry::Occupied(known) => self.is_broken |= *known.get() != version,

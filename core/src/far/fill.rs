@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::leases::{self, Lease};
 use super::look::Read;
-use super::{Asked, Away, Far, FarMissed, Known, Looked, Snapshot, Witness, values, versions};
+use super::versions::Versions;
+use super::{Asked, Away, Far, FarMissed, Known, Looked, Snapshot, Witness, values};
 use crate::clock::{Moment, instant};
 use crate::entry::Entry;
 use crate::fresh::{Freshness, Label};
@@ -31,6 +32,10 @@ pub(crate) struct Fill {
     pub(super) lease: Lease,
     pub(crate) witness: Witness,
     pub(super) verified: Moment,
+    /// What the store held for the key when the lease was taken.
+    pub(super) versions: Option<Versions>,
+    /// The record that was there and could not be served, where only an absent one may be written.
+    pub(super) outdated: Option<Value>,
 }
 
 impl Fill {
@@ -47,6 +52,8 @@ pub(crate) struct Claim<'a> {
     pub(crate) missed: &'a FarMissed,
     /// The witness of an older read point, if the render has one.
     pub(crate) inherited: Option<&'a Witness>,
+    /// Whether it is stored only if nothing is there.
+    pub(crate) adds: bool,
 }
 
 /// Leases that are asked for in one round trip, and the labels that are read with them.
@@ -73,6 +80,7 @@ impl Far {
         let stored = values.next().flatten();
         let known = Known::new(&attempt.labels, values.as_slice());
         let record = self.decode(stored.as_deref()).map(Cow::Owned);
+        let outdated = stored.filter(|_| claim.adds);
         let found = match self.judge(claim.asked, record, &known, read) {
             Ok(Looked::Found(entry)) if entry.expires > read.moment => {
                 Some(Ok(Prepared::Found(entry)))
@@ -87,13 +95,13 @@ impl Far {
             return found;
         }
         if leads {
-            return lead(self.complete(attempt, &claims, known)?);
+            return lead(self.complete(attempt, &claims, known)?, outdated);
         }
         match holder.as_deref() {
             Some(leases::UNSHARED) => Ok(Prepared::Unshared),
             Some(holder) if leases::is_ours(holder) => Ok(Prepared::Busy),
             // Nobody renders: it was given back just now, or is somebody else's record.
-            _ => lead(self.try_seize(&claims, fresh)?),
+            _ => lead(self.try_seize(&claims, fresh)?, outdated),
         }
     }
 
@@ -137,7 +145,7 @@ impl Far {
     ) -> Result<(bool, Vec<Option<Value>>), Away> {
         let keys = self.version_keys(&attempt.labels);
         let absent_keys = self.version_keys(&attempt.absent);
-        let first = self.draw()?;
+        let first = Versions::draw().map_err(away)?.to_bytes();
         let ttl = self.lease;
         let mut operations = Vec::new();
         for lease in &attempt.leases {
@@ -199,6 +207,8 @@ impl Far {
             lease,
             witness: claim.inherited.cloned().unwrap_or_else(own),
             verified: read.moment,
+            versions: known.versions(claim.asked.labels.key).flatten(),
+            outdated: None,
         };
         Ok(leases.into_iter().zip(claims).map(fill).collect())
     }
@@ -206,7 +216,8 @@ impl Far {
     /// Creates versions for labels that have none, and reads some, in this order.
     pub(super) fn create_versions(&self, absent: &[Label], read: &[Label]) -> Result<Known, Away> {
         let (absent_keys, read_keys) = (self.version_keys(absent), self.version_keys(read));
-        let (version, ttl) = (self.draw()?, self.version_life());
+        let version = Versions::draw().map_err(away)?.to_bytes();
+        let ttl = self.version_life();
         let add = |key| Operation::Add { key, value: &version, ttl };
         let get = |key| Operation::Get { key };
         let absent_keys = absent_keys.iter().map(String::as_str);
@@ -247,20 +258,17 @@ impl Far {
         self.errands.mark_unshared(std::mem::take(&mut fill.lease.key), fill.lease.token);
     }
 
-    fn draw(&self) -> Result<[u8; 24], Away> {
-        versions::draw(self.clock.unix_time()).map_err(away)
-    }
-
     pub(super) fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, Away> {
         self.link.run(operations).inspect_err(|away| self.alert(away))
     }
 }
 
-fn lead(mut fills: Vec<Fill>) -> Result<Prepared, Away> {
-    fills.pop().map(Prepared::Lead).ok_or(Away(None))
+fn lead(mut fills: Vec<Fill>, outdated: Option<Value>) -> Result<Prepared, Away> {
+    let fill = fills.pop().map(|fill| Fill { outdated, ..fill });
+    fill.map(Prepared::Lead).ok_or(Away(None))
 }
 
-fn away(error: StoreError) -> Away {
+pub(super) fn away(error: StoreError) -> Away {
     Away(Some(error))
 }
 

@@ -166,7 +166,7 @@ impl Keeper {
         let told = match far.try_tell(&labels) {
             Ok(()) => pending,
             // Only some of them may be.
-            Err(error) if error.fault() == crate::store::Fault::Busy => {
+            Err(error) if error.fault() == Fault::Busy => {
                 let is_told = |(label, _): &(Label, u64)| far.try_tell(&[*label]).is_ok();
                 pending.iter().copied().filter(is_told).collect()
             }
@@ -256,11 +256,11 @@ impl Far {
     fn run_all(&self, operations: &[Operation<'_>]) -> Result<(), StoreError> {
         for operations in operations.chunks(500) {
             match self.link.run_anyway(operations) {
-                Err(error) if error.fault() == crate::store::Fault::Busy => {
+                Err(error) if error.fault() == Fault::Busy => {
                     // What is busy by itself is left to the end of its life.
                     for one in operations.chunks(1) {
                         match self.link.run_anyway(one) {
-                            Err(error) if error.fault() != crate::store::Fault::Busy => {
+                            Err(error) if error.fault() != Fault::Busy => {
                                 return Err(error);
                             }
                             _ => {}

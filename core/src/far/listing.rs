@@ -195,6 +195,7 @@ impl Far {
         for decoded in read.iter().filter_map(|(_, _, decoded)| decoded.as_ref().ok()) {
             labels.extend(decoded.labels.iter().map(|&(label, _)| Label::from_hash(label)));
         }
+        labels.retain(|label| !label.is_written());
         labels.sort_unstable();
         labels.dedup();
         let known = Known::new(&labels, &self.values_anyway(&self.version_keys(&labels))?);
@@ -233,7 +234,7 @@ impl Far {
         };
         Ok(Found {
             whose,
-            labels: versions.len(),
+            labels: versions.iter().filter(|(label, _)| !label.is_written()).count(),
             body_bytes: decoded.body.len(),
             age,
             left,

@@ -102,7 +102,7 @@ impl Far {
                 &wider
             }
         };
-        let own = self.own(asked.labels);
+        let own = self.listed(asked.labels);
         self.hints.note(
             self.hasher.wide(asked.key),
             versions.iter().map(|&(label, _)| label).filter(|label| !own.contains(label)),
@@ -162,7 +162,8 @@ impl Far {
 
     fn renew(&self, key: String, entry: &Entry) {
         let labels = entry.proof().into_iter().flat_map(Proof::versions);
-        let versions = labels.map(|&(label, _)| (self.names.version(label), self.version_life()));
+        let labels = labels.map(|&(label, _)| label).filter(|label| !label.is_written());
+        let versions = labels.map(|label| (self.names.version(label), self.version_life()));
         self.errands.touch(versions.chain([(key, self.longest_life)]));
     }
 
@@ -208,7 +209,14 @@ impl Far {
         for &(label, version) in versions {
             match known.get(label).flatten() {
                 Some(present) if present == version => {}
-                Some(_) => return Err(self.reason(label, own)),
+                Some(_) => {
+                    if !label.is_written() {
+                        // Another process has invalidated it: with a snapshot of the fences from before
+                        // that, what is rendered now could not be stored.
+                        self.fences.outdate();
+                    }
+                    return Err(self.reason(label, own));
+                }
                 None => return Err(MissReason::Forgotten),
             }
         }
@@ -221,6 +229,7 @@ impl Far {
         }
         match own {
             Some(own) if own.key == label => MissReason::Deleted,
+            Some(own) if own.key.written() == label => MissReason::Refresh,
             Some(own) if own.name == Some(label) => MissReason::NameDeleted,
             Some(own) if own.template == Some(label) => MissReason::TemplateDeleted,
             Some(own) if own.namespaces.contains(&label) => MissReason::NamespaceCleared,

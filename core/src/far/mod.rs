@@ -44,7 +44,7 @@ pub(crate) use keeper::{Keeper, Kept};
 pub(crate) use link::Away;
 pub(crate) use listing::{Listed, Whose};
 pub(crate) use look::{FarMissed, Looked};
-pub(crate) use put::{NotStored, ToStore};
+pub(crate) use put::{NotStored, ToStore, Write};
 pub use settings::FarLevel;
 pub(crate) use tell::Told;
 pub(crate) use versions::Known;
@@ -56,6 +56,8 @@ use crate::hash::{KeyHasher, Version};
 use crate::opaque::KeyDigest;
 use crate::policy::Mode;
 use crate::protection::Protections;
+#[cfg(feature = "values")]
+use crate::store::StoreError;
 use crate::store::{Reply, Value};
 use crate::sync::{AtomicU8, AtomicU64, Ordering};
 use errands::Errands;
@@ -155,6 +157,12 @@ impl Far {
         self.link.is_away()
     }
 
+    /// What the store answered last that was no answer.
+    #[cfg(feature = "values")]
+    pub(crate) fn last_fault(&self) -> Option<StoreError> {
+        self.link.breaker.last()
+    }
+
     /// How far all processes are told to take part.
     pub(crate) fn mode(&self) -> Mode {
         Mode::from_u8(self.mode.load(Ordering::Relaxed))
@@ -219,13 +227,23 @@ impl Far {
         own
     }
 
+    /// The labels that an entry lists of its own.
+    fn listed(&self, labels: &Labels) -> SmallVec<[Label; 6]> {
+        let mut listed = self.own(labels);
+        listed.push(labels.key.written());
+        listed
+    }
+
     fn version_keys(&self, labels: &[Label]) -> Vec<String> {
         labels.iter().map(|&label| self.names.version(label)).collect()
     }
 
+    /// Reads what the store holds for these labels. What is written under a key is in the key's record.
     fn read_versions(&self, labels: &[Label]) -> Result<Known, Away> {
-        let values = self.get(&self.version_keys(labels))?;
-        Ok(Known::new(labels, &values))
+        let labels: Vec<Label> =
+            labels.iter().copied().filter(|label| !label.is_written()).collect();
+        let values = self.get(&self.version_keys(&labels))?;
+        Ok(Known::new(&labels, &values))
     }
 
     /// Reads in one round trip, and sees to it that an outage is looked after.

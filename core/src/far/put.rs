@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fill::set;
+use super::fill::{self, set};
+use super::versions::RECORD_BYTES;
 use super::wire::VariantId;
 use super::{Away, Evidence, Far, Fill, Known, Witness};
 use crate::entry::record::{MAX_RECORD_LABELS, Record};
@@ -12,7 +13,7 @@ use crate::entry::{LabelVersion, Origin, Proof};
 use crate::fresh::{Dependencies, Label, Labels};
 use crate::hash::Version;
 use crate::protection::Protection;
-use crate::store::{Operation, Value};
+use crate::store::{Operation, Reply, Value};
 
 /// Most variants of a fragment that are listed.
 const MAX_VARIANTS: usize = 8;
@@ -31,11 +32,23 @@ pub(crate) struct ToStore<'a> {
     pub(crate) dependencies: Option<&'a Dependencies>,
     /// What the fragments inside tell.
     pub(crate) evidence: &'a Evidence,
+    pub(crate) write: Write,
     /// For ever without.
     pub(crate) life: Option<Duration>,
     pub(crate) stale: Duration,
     pub(crate) render_time: Duration,
     pub(crate) body: &'a [u8],
+}
+
+/// How a fragment is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Write {
+    /// Nothing that could be served was there.
+    Fill,
+    /// In the place of what is there, which ends with it, also where other processes hold it.
+    Replace,
+    /// Only if nothing is there still.
+    Add,
 }
 
 /// Why a rendered fragment is not in the store.
@@ -46,7 +59,7 @@ pub(crate) enum NotStored {
     TooLarge,
     /// A label was invalidated since the read point, or may have been.
     Invalidated,
-    /// The lease has gone to another process.
+    /// The lease has gone to another process, or it has written meanwhile.
     LeaseLost,
 }
 
@@ -65,6 +78,8 @@ struct Put<'a> {
     versions: Vec<(Label, LabelVersion)>,
     /// The labels whose versions nobody asked for then.
     late: Vec<Label>,
+    /// What the store held for the key, and is to hold once this is written.
+    key_versions: [[u8; RECORD_BYTES]; 2],
     /// The new list of variants, and the record.
     variants: Vec<u8>,
     record: Vec<u8>,
@@ -93,7 +108,12 @@ impl Far {
                 self.leases.forget(&put.rendered.fill.lease.key);
             }
             let written = self.together(puts, |puts| self.write(puts));
-            written.into_iter().map(|written| written.map_err(NotStored::Away)).collect()
+            let is_written = |written| match written {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(NotStored::LeaseLost),
+                Err(away) => Err(NotStored::Away(away)),
+            };
+            written.into_iter().map(is_written).collect()
         });
         let mut renewed = Vec::new();
         for put in puts.iter().flatten().filter(|_| fastrand::u32(..RENEW_EVERY) == 0) {
@@ -125,9 +145,22 @@ impl Far {
                 None => late.push(label),
             }
         }
+        let before = rendered.fill.versions.ok_or(NotStored::Invalidated)?;
+        let after = match rendered.write {
+            Write::Replace if self.protections.keep(Protection::Rewrite) => {
+                before.rewritten().map_err(fill::away)?
+            }
+            _ => before,
+        };
+        let written = rendered.labels.key.written();
+        match at_read_point {
+            true => versions.push((written, after.written())),
+            false => late.push(written),
+        }
         let ttl = self.record_life(rendered.life, rendered.stale);
         let (variants, record) = (Vec::new(), Vec::new());
-        Ok(Put { rendered, labels, versions, late, variants, record, ttl })
+        let key_versions = [before.to_bytes(), after.to_bytes()];
+        Ok(Put { rendered, labels, versions, late, key_versions, variants, record, ttl })
     }
 
     /// Reads who holds the leases, and the labels that are late with the fences they are behind;
@@ -181,7 +214,7 @@ impl Far {
         }
         self.check_unlisted(&put.labels, rendered.evidence)?;
         // The fragment's own labels first: they are the better reason for a miss.
-        let own = self.own(rendered.labels);
+        let own = self.listed(rendered.labels);
         put.versions.sort_unstable_by_key(|&(label, _)| (!own.contains(&label), label));
         put.variants = listed_first(rendered.fill.lease.variant, read.variants.as_deref());
         put.record = self.record(rendered, &put.versions)?;
@@ -219,23 +252,67 @@ impl Far {
         Ok(value)
     }
 
-    fn write(&self, puts: &[&mut Put<'_>]) -> Result<Vec<()>, Away> {
-        let name = |put: &&mut Put<'_>| {
-            let lease = &put.rendered.fill.lease;
-            [self.names.entry(&lease.id, lease.variant), self.names.variants(&lease.id)]
-        };
-        let names: Vec<[String; 2]> = puts.iter().map(name).collect();
-        let mut operations = Vec::with_capacity(3 * puts.len());
-        for (put, [entry, list]) in puts.iter().zip(&names) {
-            let (lease, ttl) = (&put.rendered.fill.lease, put.ttl);
+    /// Writes each body; whether it is what the store has now. After one that replaces another the
+    /// version of what is written under its key is another in the same trip, if it is still as it was
+    /// when the lease was taken: not after an invalidation, whose version would be gone, nor after
+    /// another write.
+    fn write(&self, puts: &[&mut Put<'_>]) -> Result<Vec<bool>, Away> {
+        let names: Vec<[String; 3]> = puts.iter().map(|put| self.names_of(put)).collect();
+        let mut operations = Vec::with_capacity(5 * puts.len());
+        // The replies that tell that a body is written.
+        let mut wanted = Vec::with_capacity(puts.len());
+        for (put, [entry, list, version]) in puts.iter().zip(&names) {
+            let (fill, ttl, value) = (put.rendered.fill, put.ttl, &put.record[..]);
+            let [before, after] = &put.key_versions;
+            let first = operations.len();
+            let last = match put.rendered.write {
+                Write::Add if self.protections.keep(Protection::AddOnce) => {
+                    let outdated = fill.outdated.as_deref();
+                    let remove = |expected| Operation::CompareAndDelete { key: entry, expected };
+                    operations.extend(outdated.map(remove));
+                    operations.push(Operation::Add { key: entry, value, ttl });
+                    operations.push(Operation::Get { key: version });
+                    Some((operations.len() - 2, Reply::Value(Some(before.to_vec()))))
+                }
+                Write::Replace if before != after => {
+                    let life = self.version_life();
+                    operations.push(Operation::Set { key: entry, value, ttl });
+                    let (key, expected, value) = (version.as_str(), &before[..], &after[..]);
+                    operations.push(match self.protections.keep(Protection::RewriteAsRead) {
+                        true => Operation::CompareAndSet { key, expected, value, ttl: life },
+                        false => Operation::Set { key, value, ttl: life },
+                    });
+                    Some((first, Reply::Done(true)))
+                }
+                _ => {
+                    operations.push(Operation::Set { key: entry, value, ttl });
+                    None
+                }
+            };
+            wanted.push(last.map(|(written, last)| (written, operations.len() - 1, last)));
+            let (lease, expected) = (&fill.lease.key, &fill.lease.token[..]);
             operations.extend([
-                Operation::Set { key: entry, value: &put.record, ttl },
                 Operation::Set { key: list, value: &put.variants, ttl },
-                Operation::CompareAndDelete { key: &lease.key, expected: &lease.token },
+                Operation::CompareAndDelete { key: lease, expected },
             ]);
         }
-        self.run(&operations)?;
-        Ok(vec![(); puts.len()])
+        let replies = self.run(&operations)?;
+        let is_written = |wanted: Option<(usize, usize, Reply)>| {
+            wanted.is_none_or(|(written, at, last)| {
+                replies.get(written) == Some(&Reply::Done(true)) && replies.get(at) == Some(&last)
+            })
+        };
+        Ok(wanted.into_iter().map(is_written).collect())
+    }
+
+    /// The names of an entry, of the list of its variants, and of the versions of its key.
+    fn names_of(&self, put: &Put<'_>) -> [String; 3] {
+        let lease = &put.rendered.fill.lease;
+        [
+            self.names.entry(&lease.id, lease.variant),
+            self.names.variants(&lease.id),
+            self.names.version(put.rendered.labels.key),
+        ]
     }
 
     /// What this process remembers of a body that it has stored.
@@ -271,7 +348,7 @@ impl Far {
     fn all_labels(&self, labels: &Labels, dependencies: Option<&Dependencies>) -> Vec<Label> {
         let mut all = self.own(labels).to_vec();
         match dependencies {
-            Some(Dependencies::Listed(listed)) if all.len() + listed.len() <= MAX_RECORD_LABELS => {
+            Some(Dependencies::Listed(listed)) if all.len() + listed.len() < MAX_RECORD_LABELS => {
                 all.extend_from_slice(listed);
             }
             Some(_) => all.extend_from_slice(self.fences.all()),

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Away, Far, versions};
+use super::versions::Versions;
+use super::{Away, Far};
 use crate::clock::instant;
 use crate::fresh::Label;
 use crate::protection::Protection;
@@ -60,7 +61,7 @@ impl Far {
     /// As [`tell`](Self::tell), or an error, also while the store is left alone.
     pub(super) fn try_tell(&self, labels: &[Label]) -> Result<(), StoreError> {
         for labels in labels.chunks(BATCH) {
-            let version = versions::draw(self.clock.unix_time())?;
+            let version = Versions::draw()?.to_bytes();
             let ttl = self.version_life();
             let mut fences: Vec<Label> =
                 labels.iter().map(|&label| self.fences.of(label)).collect();

@@ -5,6 +5,9 @@ use smallvec::SmallVec;
 
 use super::BUCKETS;
 
+/// Set in the label of what is written under a key.
+const WRITTEN: u64 = 1 << 63;
+
 /// The hash of something that can be invalidated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Label(u64);
@@ -24,9 +27,30 @@ impl Label {
         Self(hash)
     }
 
+    /// The label of a text with this hash.
+    pub(crate) fn of_text(hash: u64) -> Self {
+        Self(hash & !WRITTEN)
+    }
+
     /// The label of the same text in a namespace.
     pub(crate) fn within(self, namespace: Option<Self>) -> Self {
-        Self(self.0 ^ namespace.map_or(0, |namespace| namespace.0.rotate_left(17)))
+        Self::of_text(self.0 ^ namespace.map_or(0, |namespace| namespace.0.rotate_left(17)))
+    }
+
+    /// The label of what is written under a key of this label. An entry carries it for itself alone:
+    /// what is around it does not.
+    pub(crate) fn written(self) -> Self {
+        Self(self.0 | WRITTEN)
+    }
+
+    /// Whether this is the label of what is written under a key.
+    pub(crate) fn is_written(self) -> bool {
+        self.0 & WRITTEN != 0
+    }
+
+    /// The label of the key that this is written under, or the label itself.
+    pub(crate) fn base(self) -> Self {
+        Self::of_text(self.0)
     }
 
     /// The number that names it in a store.

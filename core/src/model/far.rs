@@ -16,7 +16,7 @@ use crate::{FarLevel, FragmentCache, ReadPoint, current};
 /// A store between whose operations anything may happen: each takes its lock by itself. One process
 /// may lose it.
 #[derive(Debug, Clone, Default)]
-struct Steps {
+pub(super) struct Steps {
     store: MemoryStore,
     lost: Arc<AtomicBool>,
 }
@@ -35,6 +35,13 @@ impl Steps {
         match self.lost.load(Ordering::SeqCst) {
             true => Err(StoreError::new(Fault::Unreachable, "it is lost")),
             false => Ok(&self.store),
+        }
+    }
+
+    /// Ends all leases, as if they had lived long enough.
+    pub(super) fn end_leases(&self) {
+        for key in self.store.keys().iter().filter(|key| key.contains(":l:")) {
+            self.store.delete(key).unwrap();
         }
     }
 }
@@ -203,6 +210,33 @@ fn model_finds_the_stale_follower_when_it_takes_what_cannot_be_asked_about() {
 #[test]
 fn model_finds_the_stale_follower_of_a_page_when_it_takes_what_cannot_be_asked_about() {
     finds(page_after_loss, Protection::FollowerProof, "stale in a follower");
+}
+
+/// A page is refreshed in one process while another changes what it shows.
+fn refresh_against_delete(without: Option<Protection>) {
+    let (one, other) = processes(without, STRICT);
+    other.row();
+    let refresh = one.spawn(|world| {
+        let row = fragment("row").refresh(true);
+        drop(world.cache.render(&row, || world.read()));
+    });
+    let change = other.spawn(|world| {
+        world.change();
+        world.delete();
+    });
+    join([refresh, change]);
+    assert_eq!(other.row(), "1", "stale in the process that deleted it");
+    assert_eq!(one.row(), "1", "stale in the other process");
+}
+
+#[test]
+fn model_i1_a_refresh_of_one_process_against_a_delete_of_another() {
+    holds(refresh_against_delete);
+}
+
+#[test]
+fn model_finds_the_stale_refresh_when_it_writes_over_the_version_of_a_delete() {
+    finds(refresh_against_delete, Protection::RewriteAsRead, "stale");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! scheduled in thousands of ways. Run by
 //!
 //! ```text
-//! RUSTFLAGS="--cfg fragcache_shuttle" cargo test -p fragcache --lib model
+//! RUSTFLAGS="--cfg fragcache_shuttle" cargo test -p fragcache --lib --features values model
 //! ```
 //!
 //! Each model is run as the cache is, where it has to hold, and with one protection switched off,
@@ -15,6 +15,8 @@ mod far;
 mod flights;
 mod freshness;
 mod points;
+#[cfg(feature = "values")]
+mod register;
 mod two_levels;
 mod windows;
 

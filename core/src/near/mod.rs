@@ -232,6 +232,24 @@ impl Near {
         self.shard(probe.hash).lock().put(probe, entry, now)
     }
 
+    /// As [`put`](Self::put), if nothing that may be served is in the place; `None` if something is.
+    pub(crate) fn add(
+        &self,
+        probe: Probe<'_>,
+        entry: Entry,
+        fresh: &Freshness,
+        now: &dyn Fn() -> Moment,
+    ) -> Option<Vec<Evicted>> {
+        let judge = self.judge(fresh, now);
+        let (digest, mode) = (entry.origin.digest(), entry.origin.mode());
+        let variant = Variant { digest, mode, version: entry.version() };
+        let mut shard = self.shard(probe.hash).lock();
+        match shard.lookup(probe, variant, &judge, |_| ()) {
+            Ok(()) => None,
+            Err(_) => shard.put(probe, entry, now()),
+        }
+    }
+
     /// Removes every variant of a key; whether there was one that could have been served.
     pub(crate) fn remove(
         &self,

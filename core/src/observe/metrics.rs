@@ -4,27 +4,30 @@ use metrics::{Label, counter, gauge, histogram};
 
 use super::{Event, EventKind, Observer};
 use crate::cache::FragmentCache;
+use crate::key::KeyKind;
 
 /// Counts every event with the `metrics` recorder in force.
 ///
 /// | metric | kind | labels |
 /// |---|---|---|
-/// | `fragcache_lookups_total` | counter | `template`, `fragment`, `result` (`hit`, `stale`, `miss`, `wait`, `bypass`), `reason` |
-/// | `fragcache_stores_total` | counter | `template`, `fragment` |
-/// | `fragcache_refusals_total` | counter | `template`, `fragment`, `reason` |
-/// | `fragcache_evictions_total` | counter | `template`, `fragment`, `reason` |
-/// | `fragcache_deletions_total` | counter | `fragment` |
+/// | `fragcache_lookups_total` | counter | `kind`, `template`, `fragment`, `result` (`hit`, `stale`, `miss`, `wait`, `bypass`), `reason` |
+/// | `fragcache_stores_total` | counter | `kind`, `template`, `fragment` |
+/// | `fragcache_refusals_total` | counter | `kind`, `template`, `fragment`, `reason` |
+/// | `fragcache_evictions_total` | counter | `kind`, `template`, `fragment`, `reason` |
+/// | `fragcache_deletions_total` | counter | `kind`, `fragment` |
 /// | `fragcache_warnings_total` | counter | `template` |
 /// | `fragcache_invalidations_total` | counter | |
 /// | `fragcache_store_faults_total` | counter | `reason` |
-/// | `fragcache_repeats_total` | counter | `template`, `fragment` |
-/// | `fragcache_render_seconds` | histogram | `template`, `fragment` |
-/// | `fragcache_wait_seconds` | histogram | `template`, `fragment` |
-/// | `fragcache_body_bytes` | histogram | `template`, `fragment` |
+/// | `fragcache_repeats_total` | counter | `kind`, `template`, `fragment` |
+/// | `fragcache_render_seconds` | histogram | `kind`, `template`, `fragment` |
+/// | `fragcache_wait_seconds` | histogram | `kind`, `template`, `fragment` |
+/// | `fragcache_body_bytes` | histogram | `kind`, `template`, `fragment` |
 ///
-/// `fragment` is the fragment's name, never a value it varies on. A name that a template computes
-/// from data would make as many series as the data has values: give such blocks a constant name
-/// and put the data into the vary parts.
+/// `kind` is the kind of the [key](crate::KeyKind): `fragment`, `value`, `function` or `view`. `fragment` is the name of
+/// the fragment, the function or the view, never a value it varies on; values have none, as their keys
+/// have no bound. A name that a template computes from data would make as many series as the data has
+/// values: give such blocks a constant name and put the data into the vary parts. Setting a value is no
+/// lookup; it is counted among the stores.
 ///
 /// ```
 /// use fragcache::{FragmentCache, MetricsObserver};
@@ -83,8 +86,11 @@ impl MetricsObserver {
 impl Observer for MetricsObserver {
     fn on_event(&self, event: &Event<'_>) {
         let mut labels = Vec::new();
-        if event.key.is_some() {
-            labels.push(Label::new("fragment", event.name().into_owned()));
+        if let Some(key) = event.key {
+            labels.push(Label::new("kind", key.kind().as_str()));
+            if key.kind() != KeyKind::Value {
+                labels.push(Label::new("fragment", event.name().into_owned()));
+            }
         }
         if let Some(template) = event.template {
             labels.push(Label::new("template", template.to_owned()));

@@ -36,7 +36,7 @@ pub enum MissReason {
     SourceChanged,
     /// Only entries of another output mode are stored.
     OutputMode,
-    /// `refresh=` asked for a new body.
+    /// `refresh=` asked for a new body, or another process has put one in this one's place.
     Refresh,
     /// The far store could not be asked whether the entry still holds.
     Unverified,
@@ -192,11 +192,16 @@ pub enum RefusalReason {
     Superseded,
     /// A fragment of another cache is inside.
     SpansCaches,
+    /// The store behind the cache did not take a value, or not for sure, and it is kept nowhere else.
+    Store,
 }
 
 impl RefusalReason {
-    pub(super) const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Timeout,
+        Self::Value,
+        Self::Using,
+        Self::Store,
         Self::Key,
         Self::Tag,
         Self::KeyTooLong,
@@ -226,6 +231,7 @@ impl RefusalReason {
             Self::Invalidated => "invalidated",
             Self::Superseded => "superseded",
             Self::SpansCaches => "spans_caches",
+            Self::Store => "store",
         }
     }
 }

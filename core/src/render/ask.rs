@@ -10,7 +10,9 @@ use super::patience::Patience;
 use super::stack;
 use crate::clock::{Deadline, Moment, instant};
 use crate::entry::Entry;
-use crate::far::{Asked, Away, Claim, Far, FarMissed, Fill, Looked, Prepared, Snapshot, Witness};
+use crate::far::{
+    Asked, Away, Claim, Far, FarMissed, Fill, Looked, Prepared, Snapshot, Witness, Write,
+};
 use crate::near::{Left, Missed, Near};
 use crate::observe::{BypassReason, MissReason};
 use crate::point::Since;
@@ -233,7 +235,8 @@ impl<M: MakeBody> Caller<'_, M> {
     }
 
     fn claim<'a>(&'a self, missed: &'a FarMissed) -> Claim<'a> {
-        Claim { asked: self.asked(), missed, inherited: self.witness.as_ref() }
+        let adds = self.request.write() == Write::Add;
+        Claim { asked: self.asked(), missed, inherited: self.witness.as_ref(), adds }
     }
 
     async fn lead<P: Patience>(

@@ -123,6 +123,8 @@ impl<M: MakeBody> Caller<'_, M> {
             inner_expires: Moment::NEVER,
             inner_last: Moment::NEVER,
             veto,
+            write: request.write(),
+            is_given: request.is_given,
             is_kept: true,
             scoped: request.scoped,
             why: None,

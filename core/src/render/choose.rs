@@ -48,6 +48,7 @@ impl Caches {
             timeout: Timeout::Default,
             unless: false,
             refresh: false,
+            is_given: false,
             scoped: rendering.is_bounded(),
             version: Version::default(),
             stale: None,

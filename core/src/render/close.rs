@@ -9,7 +9,7 @@ use super::stack::{self, Frame, Inherited, Purpose};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, Proof, Terms};
-use crate::far::{Far, Fill, NotStored, ToStore};
+use crate::far::{Away, Far, Fill, NotStored, ToStore, Write};
 use crate::fresh::{Dependencies, Sequence};
 use crate::near::Probe;
 use crate::observe::{EventKind, MissReason, RefusalReason};
@@ -140,6 +140,8 @@ struct Closing<'a> {
     /// Why it is not stored, and the next one would not be either.
     refusal: Option<RefusalReason>,
     is_fresh: bool,
+    /// Whether it is to replace what is stored, which is outdated then whatever becomes of this.
+    replaces: bool,
     read: Sequence,
     now: Moment,
     expires: Moment,
@@ -169,7 +171,12 @@ impl Far {
             if closing.refusal.is_some() || !closing.is_fresh {
                 return None;
             }
-            let Some(fill) = closing.fill.take() else { return Some(Ok(frame.unproven())) };
+            let Some(fill) = closing.fill.take() else {
+                return Some(match frame.is_given {
+                    true => Err(NotStored::Away(Away(None))),
+                    false => Ok(frame.unproven()),
+                });
+            };
             let stored = stored.next()?;
             match &stored {
                 Ok(proof) => {
@@ -213,10 +220,12 @@ impl Frame {
         // Also where nothing is stored: the fragment around this one lives no longer.
         self.pass_on(dependencies.as_ref(), expires, last);
         let fill = self.fill.take();
-        let led = match std::mem::replace(&mut self.purpose, Purpose::Print) {
-            Purpose::Store(flight) | Purpose::Refresh(flight) => Led::new(cache, flight),
+        let (flight, replaces) = match std::mem::replace(&mut self.purpose, Purpose::Print) {
+            Purpose::Store(flight) => (flight, self.write == Write::Replace),
+            Purpose::Refresh(flight) => (flight, true),
             Purpose::Print => return None,
         };
+        let led = Led::new(cache, flight);
         let render_time = now.since(self.started);
         let early = cache.ageing().early_refresh > 0.0 && expires != Moment::NEVER;
         let at_start = cache.protections().keep(Protection::ReadAtStart);
@@ -236,7 +245,19 @@ impl Frame {
         // Storing what was invalidated meanwhile would be harmless, as it is never served, but it
         // would take room.
         let is_fresh = cache.fresh().holds(&self.labels, terms.dependencies.as_ref(), read);
-        Some(Closing { led, fill, body, terms, refusal, is_fresh, read, now, expires, render_time })
+        Some(Closing {
+            led,
+            fill,
+            body,
+            terms,
+            refusal,
+            is_fresh,
+            replaces,
+            read,
+            now,
+            expires,
+            render_time,
+        })
     }
 
     /// Puts a body into the near level, unless the far one has shown that it may not be stored.
@@ -245,20 +266,23 @@ impl Frame {
         mut closing: Closing<'_>,
         stored: Option<Result<Proof, NotStored>>,
     ) -> Outcome {
-        let cache = &self.cache;
+        let (cache, replaces) = (&self.cache, closing.replaces);
         if let Some(reason) = closing.refusal {
-            return self.refuse_for_good(closing.led, reason);
+            return self.refuse_for_good(closing.led, replaces, reason);
         }
         closing.terms.proof = match stored {
             None => None,
             Some(Ok(proof)) => Some(proof),
             Some(Err(NotStored::TooLarge)) => {
-                return self.refuse_for_good(closing.led, RefusalReason::BodyTooLarge);
+                return self.refuse_for_good(closing.led, replaces, RefusalReason::BodyTooLarge);
             }
             // Without a store to be reached it is good for this process, for as long as the near level
             // is trusted.
             Some(Err(NotStored::Away(away))) => {
                 cache.note_fault(&away);
+                if self.is_given {
+                    return self.refuse(RefusalReason::Store);
+                }
                 Some(self.unproven())
             }
             // Those who wait render: what came of this may be outdated.
@@ -272,11 +296,19 @@ impl Frame {
         let probe = Probe { hash: self.hash, key: &self.key };
         let near = cache.near().filter(|near| near.fits(probe, &entry));
         if near.is_none() && cache.far().is_none() {
-            return self.refuse_for_good(led, RefusalReason::BodyTooLarge);
+            return self.refuse_for_good(led, replaces, RefusalReason::BodyTooLarge);
         }
         let stored = match near {
             _ if !is_fresh => Err(RefusalReason::Invalidated),
-            Some(near) => near.put(probe, entry.clone(), now).ok_or(RefusalReason::Superseded),
+            Some(near) if self.write == Write::Add && cache.far().is_none() => {
+                let added = near.add(probe, entry.clone(), cache.fresh(), &|| now);
+                added.ok_or(RefusalReason::Superseded)
+            }
+            Some(near) => match near.put(probe, entry.clone(), now) {
+                // The far store has it: that it was the last to come there.
+                None if self.is_given && cache.far().is_some() => Ok(Vec::new()),
+                evicted => evicted.ok_or(RefusalReason::Superseded),
+            },
             None => Ok(Vec::new()),
         };
         led.land(&entry);
@@ -293,9 +325,14 @@ impl Frame {
         Outcome::Refused(reason)
     }
 
-    /// Refuses what the next render would most likely bring too: nobody is to wait for that one.
-    fn refuse_for_good(&self, led: Led<'_>, reason: RefusalReason) -> Outcome {
+    /// Refuses what the next render would most likely bring too: nobody is to wait for that one. It is
+    /// a new answer all the same, and what it was to replace is served no more: stale windows are for
+    /// the time of a render, and for renders that fail.
+    fn refuse_for_good(&self, led: Led<'_>, replaces: bool, reason: RefusalReason) -> Outcome {
         let cache = &self.cache;
+        if replaces && cache.protections().keep(Protection::NewAnswer) {
+            cache.outdate(&self.key);
+        }
         led.part(cache.moment().saturating_after(cache.ageing().refresh_backoff));
         if let Some(near) = cache.near() {
             near.note(self.hash, MissReason::Vetoed);
@@ -313,6 +350,7 @@ impl Frame {
             labels: &self.labels,
             dependencies: terms.dependencies.as_ref(),
             evidence: &self.evidence,
+            write: self.write,
             life: (*expires != Moment::NEVER).then(|| expires.since(*now)),
             stale: terms.last.since(*expires),
             render_time: *render_time,

@@ -13,6 +13,7 @@ use super::{RenderMemo, Ticket, ask};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, Origin};
+use crate::far::Write;
 use crate::hash::Version;
 use crate::key::MAX_KEY_BYTES;
 use crate::near::{Left, Missed, Probe, Variant};
@@ -37,6 +38,9 @@ pub(crate) struct Request {
     pub(crate) timeout: Timeout,
     pub(crate) unless: bool,
     pub(crate) refresh: bool,
+    /// Whether the caller has the body already, and is told what becomes of it: it is stored for all
+    /// who read, or not at all.
+    pub(crate) is_given: bool,
     /// Whether someone gives up this render's open fragments when it fails.
     pub(crate) scoped: bool,
     pub(crate) version: Version,
@@ -52,9 +56,21 @@ impl Request {
             timeout: Timeout::Default,
             unless: false,
             refresh: false,
+            is_given: false,
             scoped: true,
             version: Version::default(),
             stale: None,
+        }
+    }
+}
+
+impl Request {
+    /// How what is rendered is written.
+    pub(super) fn write(&self) -> Write {
+        match (self.refresh, self.is_given) {
+            (true, _) => Write::Replace,
+            (false, true) => Write::Add,
+            (false, false) => Write::Fill,
         }
     }
 }
@@ -179,6 +195,9 @@ impl FragmentCache {
         }
         if request.refresh && self.mode() == Mode::Normal {
             return caller.open_anew();
+        }
+        if request.refresh && request.is_given {
+            return caller.print(BypassReason::ReadOnly);
         }
         // A failed render that nobody bounds may have left this very fragment open.
         stack::abandon_leftover(probe.hash, origin);

@@ -24,6 +24,8 @@ mod patience;
 mod scope;
 mod stack;
 
+#[cfg(feature = "values")]
+pub(crate) use anew::GIVEN_ATTEMPTS;
 pub use announced::announce;
 pub use arguments::Arguments;
 pub use close::{Closed, Outcome, Ticket, abandon, close, veto};

@@ -109,6 +109,7 @@ impl FragmentCache {
             timeout: Timeout::Default,
             unless: false,
             refresh: false,
+            is_given: false,
             scoped: rendering.is_bounded(),
             version: Version::default(),
             stale: None,

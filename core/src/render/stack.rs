@@ -12,7 +12,7 @@ use crate::clock::Moment;
 use crate::entry::{Entry, KeyBytes, Origin, OutputMode};
 use crate::entry::{LabelVersion, Proof};
 use crate::error::Error;
-use crate::far::{Evidence, Fill, Witness};
+use crate::far::{Evidence, Fill, Witness, Write};
 use crate::flight::Flight;
 use crate::fresh::Label;
 use crate::fresh::{DependencySet, Labels, Sequence};
@@ -77,6 +77,10 @@ pub(super) struct Frame {
     pub(super) inner_last: Moment,
     /// Why neither this fragment nor those around it may be stored.
     pub(super) veto: Option<RefusalReason>,
+    /// How it is written.
+    pub(super) write: Write,
+    /// Whether it is stored for all who read, or not at all.
+    pub(super) is_given: bool,
     /// Whether it may be stored itself.
     pub(super) is_kept: bool,
     /// Whether someone gives up this frame when its render fails.

@@ -84,6 +84,27 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// When that is not known.
     fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError>;
 
+    /// Sets a key to a value for `ttl` if its value is `expected`; whether it was. Nothing happens
+    /// between the comparison and the change.
+    ///
+    /// Without an implementation it is [`compare_and_delete`](Self::compare_and_delete), and
+    /// [`add`](Self::add) if that has found the value: in between, the key has none. A store that
+    /// forgets records by itself had better do it in one step: it would bring back the beginning of
+    /// this value if another was set in between, and forgotten.
+    ///
+    /// # Errors
+    ///
+    /// When that is not known.
+    fn compare_and_set(
+        &self,
+        key: &str,
+        expected: &[u8],
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        Ok(self.compare_and_delete(key, expected)? && self.add(key, value, ttl)?)
+    }
+
     /// Gives a record that is there a life of `ttl` from now on; whether it was there. A store that
     /// cannot ([`Capabilities::touches`]) does nothing and reports `false`.
     ///

@@ -42,6 +42,17 @@ pub enum Operation<'a> {
         /// What it must hold.
         expected: &'a [u8],
     },
+    /// [`Store::compare_and_set`]; replied to by [`Reply::Done`].
+    CompareAndSet {
+        /// The key.
+        key: &'a str,
+        /// What it must hold.
+        expected: &'a [u8],
+        /// Its value then.
+        value: &'a [u8],
+        /// For how long.
+        ttl: Duration,
+    },
     /// [`Store::touch`]; replied to by [`Reply::Done`].
     Touch {
         /// The key.
@@ -66,6 +77,7 @@ impl<'a> Operation<'a> {
             | Self::Add { key, .. }
             | Self::Delete { key }
             | Self::CompareAndDelete { key, .. }
+            | Self::CompareAndSet { key, .. }
             | Self::Touch { key, .. } => key,
         }
     }
@@ -111,6 +123,9 @@ pub(crate) fn run_one_by_one<S: Store + ?Sized>(
             Operation::Delete { key } => store.delete(key),
             Operation::CompareAndDelete { key, expected } => {
                 store.compare_and_delete(key, expected)
+            }
+            Operation::CompareAndSet { key, expected, value, ttl } => {
+                store.compare_and_set(key, expected, value, ttl)
             }
             Operation::Touch { key, ttl } => store.touch(key, ttl),
         };

@@ -381,6 +381,17 @@ impl<S: Store> Store for FaultyStore<S> {
         self.call([key].into_iter(), true, |store| store.compare_and_delete(key, expected))
     }
 
+    fn compare_and_set(
+        &self,
+        key: &str,
+        expected: &[u8],
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        let act = |store: &S| store.compare_and_set(key, expected, value, ttl);
+        self.call([key].into_iter(), true, act)
+    }
+
     fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
         self.call([key].into_iter(), true, |store| store.touch(key, ttl))
     }

@@ -180,6 +180,20 @@ impl Live<'_> {
         is_expected && self.delete(key)
     }
 
+    fn compare_and_set(
+        &mut self,
+        key: &str,
+        expected: &[u8],
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        let is_expected = self.record(key).is_some_and(|record| record.value == expected);
+        if is_expected {
+            self.set(key, value, ttl)?;
+        }
+        Ok(is_expected)
+    }
+
     fn touch(&mut self, key: &str, ttl: Duration) -> bool {
         let now = self.now;
         let there = self.records.get_mut(key).filter(|record| record.ends > now);
@@ -218,6 +232,16 @@ impl Store for MemoryStore {
         Ok(self.live().compare_and_delete(key, expected))
     }
 
+    fn compare_and_set(
+        &self,
+        key: &str,
+        expected: &[u8],
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        self.live().compare_and_set(key, expected, value, ttl)
+    }
+
     fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
         Ok(self.live().touch(key, ttl))
     }
@@ -232,6 +256,9 @@ impl Store for MemoryStore {
                 Operation::Delete { key } => live.delete(key),
                 Operation::CompareAndDelete { key, expected } => {
                     live.compare_and_delete(key, expected)
+                }
+                Operation::CompareAndSet { key, expected, value, ttl } => {
+                    live.compare_and_set(key, expected, value, ttl)?
                 }
                 Operation::Touch { key, ttl } => live.touch(key, ttl),
             }))

@@ -22,6 +22,7 @@ mod i7_waits;
 mod kit;
 mod ledger;
 mod nested_load;
+mod new_answers;
 #[cfg(all(feature = "tracing", feature = "metrics"))]
 mod observers;
 #[cfg(all(feature = "tracing", feature = "metrics"))]

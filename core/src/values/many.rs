@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::hash::Version;
 use crate::key::{FragmentKey, KeyPart};
 use crate::policy::Mode;
-use crate::render::Asking;
+use crate::render::{Asking, Outcome};
 
 /// Most values that are set at once, and most bytes of them if they are more than one.
 const SET_AT_ONCE: (usize, usize) = (256, 1 << 20);
@@ -68,7 +68,7 @@ impl Values {
 
     /// Sets several values of one type, all kept alike; for each whether it was kept, in the order
     /// given, as if each were [set](Self::set_with) after the one before it. A reader may see some of
-    /// them.
+    /// them. One that the far store did not take, or not for sure, is `false` here.
     ///
     /// With a far store they go there together, up to 256 of them or 1 MiB at once: in seven
     /// round trips at most; where the store refuses one of them, each is set by itself. So some are taken
@@ -76,8 +76,8 @@ impl Values {
     ///
     /// # Errors
     ///
-    /// As [`set_with`](Self::set_with), at the first value that it is true of. Those before it are
-    /// set.
+    /// As [`set_with`](Self::set_with), but for [`ErrorKind::Store`](crate::ErrorKind::Store), at the
+    /// first value that it is true of. Those before it are set.
     pub fn set_many<'v, T: Value + ?Sized + 'v, K: KeyPart>(
         &self,
         values: impl IntoIterator<Item = (K, &'v T)>,
@@ -118,7 +118,8 @@ impl Values {
             Asking { probe, origin, request: &request, body, memo: None }
         };
         let asked: Vec<_> = keys.iter().map(|key| asked(key)).collect();
-        self.cache.store_together(&asked, bodies, &keep.tags)
+        let outcomes = self.cache.store_together(&asked, &bodies, &keep.tags);
+        outcomes.into_iter().map(|outcome| outcome == Outcome::Stored).collect()
     }
 
     /// Deletes several values, and reports for each, in the order given. Goes on where the far store

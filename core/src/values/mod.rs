@@ -21,8 +21,8 @@ use crate::error::Error;
 use crate::hash::Version;
 use crate::key::{FragmentKey, KeyPart, VALUE};
 use crate::near::Variant;
-use crate::observe::{EventKind, MissReason};
-use crate::render::{Asking, Opened, Outcome, Request};
+use crate::observe::{EventKind, MissReason, RefusalReason};
+use crate::render::{Asking, GIVEN_ATTEMPTS, Opened, Outcome, Request};
 
 pub use keep::Keep;
 
@@ -130,12 +130,17 @@ impl Values {
 
     /// Keeps a value for the cache's default timeout, in place of what is there; whether it was kept.
     /// It is not where the cache is [disabled](FragmentCache::disabled) or does not
-    /// [store](crate::Mode), where it is too large, and under a [read point](crate::ReadPoint) that
-    /// is older than an invalidation of it.
+    /// [store](crate::Mode), where it is too large (what was there is gone all the same), and under a
+    /// [read point](crate::ReadPoint) that is older than an invalidation of it.
+    ///
+    /// Once this has returned `true`, no process that asks the far store on each hit is served what was
+    /// there before.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Value`](crate::ErrorKind::Value) for what cannot be serialized.
+    /// [`ErrorKind::Value`](crate::ErrorKind::Value) for what cannot be serialized,
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store did not take it, or did not say
+    /// so: it may be kept, then, or what was there, or nothing.
     pub fn set<T: Value + ?Sized>(&self, key: impl KeyPart, value: &T) -> Result<bool, Error> {
         self.put(&self.key(key), value, &Keep::default(), Put::Replace)
     }
@@ -174,7 +179,8 @@ impl Values {
     ///
     /// # Errors
     ///
-    /// As [`set`](Self::set).
+    /// As [`set`](Self::set). After [`ErrorKind::Store`](crate::ErrorKind::Store) nobody knows whether
+    /// the value was kept: a lock that is taken by this was not obtained, and may be held to its end.
     pub fn add<T: Value + ?Sized>(&self, key: impl KeyPart, value: &T) -> Result<bool, Error> {
         self.put(&self.key(key), value, &Keep::default(), Put::IfAbsent)
     }
@@ -277,6 +283,7 @@ impl Values {
             refresh: put == Put::Replace,
             version: version
                 .map_or(Version::default(), |version| hasher.version(version.as_bytes())),
+            is_given: true,
             ..Request::plain()
         }
     }
@@ -297,12 +304,17 @@ impl Values {
         let request = self.request(keep, put);
         let made = &codec::of_bytes;
         let asking = Asking { probe, origin: &origin, request: &request, body: made, memo: None };
-        match cache.open_slow(asking, None, None, |_| ()) {
-            Opened::Hit(()) => Ok(false),
-            Opened::Render(ticket) => {
-                ticket.tag(&keep.tags);
-                Ok(ticket.close(body).outcome == Outcome::Stored)
+        for _ in 0..GIVEN_ATTEMPTS {
+            let Opened::Render(ticket) = cache.open_slow(asking, None, None, |_| ()) else {
+                return Ok(false);
+            };
+            ticket.tag(&keep.tags);
+            match ticket.close(body.clone()).outcome {
+                Outcome::Refused(RefusalReason::Store) => return Err(cache.unconfirmed()),
+                outcome if put == Put::Replace && cache.is_outrun(outcome) => {}
+                outcome => return Ok(outcome == Outcome::Stored),
             }
         }
+        Ok(false)
     }
 }

@@ -9,13 +9,11 @@
 use std::any::{TypeId, type_name};
 use std::collections::HashMap;
 use std::fmt::{self, Write};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeOwned, DeserializeSeed, Visitor};
 use xxhash_rust::xxh3::xxh3_128;
-
-use crate::sync::RwLock;
 
 /// Longest shape that is looked at, in bytes: a type may contain itself.
 const MAX_BYTES: usize = 16_384;
@@ -23,17 +21,19 @@ const MAX_BYTES: usize = 16_384;
 /// How deep a type is looked into.
 const MAX_DEPTH: usize = 32;
 
-/// The digests of shapes that were asked for. There are as many as types in the program.
+/// The digests of shapes that were asked for. There are as many as types in the program. Of the process,
+/// and so no lock of a model's.
 static DIGESTS: LazyLock<RwLock<HashMap<TypeId, Arc<str>>>> = LazyLock::new(RwLock::default);
 
 /// The digest of a type's shape.
 pub(crate) fn digest<T: DeserializeOwned + 'static>() -> Arc<str> {
     let id = TypeId::of::<T>();
-    if let Some(digest) = DIGESTS.read().get(&id) {
+    if let Some(digest) = DIGESTS.read().unwrap_or_else(PoisonError::into_inner).get(&id) {
         return Arc::clone(digest);
     }
     let digest: Arc<str> = format!("{:032x}", xxh3_128(shape::<T>().as_bytes())).into();
-    Arc::clone(DIGESTS.write().entry(id).or_insert(digest))
+    let mut digests = DIGESTS.write().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(digests.entry(id).or_insert(digest))
 }
 
 fn shape<T: DeserializeOwned>() -> String {

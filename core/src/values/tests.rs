@@ -4,6 +4,8 @@
 
 mod alike;
 mod many;
+mod meanwhile;
+mod promised;
 mod refused;
 
 use std::collections::HashMap;

@@ -147,3 +147,21 @@ fn a_view_given_up_leaves_it_to_the_next() {
     opened(&call, &cache).close(body("page"));
     assert_eq!(kept(&call).as_deref(), Some("page"));
 }
+
+/// As a shared cache must not serve a response stale that says so (RFC 9111, 5.2.2.10).
+#[test]
+fn a_response_without_a_stale_window_of_its_own_is_served_to_its_end_alone() {
+    let (cache, clock) = rig();
+    let minute = Duration::from_secs(60);
+    let call = call(&cache, "/a").timeout(Timeout::After(minute)).stale(Some(minute));
+    let mut open = opened(&call, &cache);
+    open.expire_after(Duration::from_secs(2));
+    open.set_stale(Duration::ZERO);
+    open.close(body("page"));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(kept(&call).as_deref(), Some("page"));
+    clock.advance(Duration::from_secs(1));
+    assert!(kept(&call).is_none() && call.stand_in().is_none());
+    drop(opened(&call, &cache));
+    assert!(call.stand_in().is_none());
+}

@@ -336,6 +336,18 @@ impl Inner {
                 }
                 is_expected
             }
+            Operation::CompareAndSet { key, expected, value, ttl } => {
+                self.check_length(value)?;
+                let lock = self.lock_if_there(Name::of(key).shard(), patience)?;
+                let Some(locked) = lock else { return Ok(Reply::Done(false)) };
+                if self.read_locked(&locked, key)?.is_none_or(|value| value != expected) {
+                    return Ok(Reply::Done(false));
+                }
+                self.write(&locked, key, value, ttl)?;
+                drop(locked);
+                self.walk_on(value.len());
+                true
+            }
             Operation::Touch { key, ttl } => {
                 let lock = self.lock_if_there(Name::of(key).shard(), patience)?;
                 let Some(locked) = lock else { return Ok(Reply::Done(false)) };
@@ -450,6 +462,16 @@ impl Store for FileStore {
 
     fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
         self.one(Operation::CompareAndDelete { key, expected })
+    }
+
+    fn compare_and_set(
+        &self,
+        key: &str,
+        expected: &[u8],
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        self.one(Operation::CompareAndSet { key, expected, value, ttl })
     }
 
     fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {

@@ -22,6 +22,9 @@ const KEYS_OF_ONE_SCAN: u32 = 500;
 const COMPARE_AND_DELETE: &str = "if redis.call('MGET',KEYS[1])[1]==ARGV[1] \
                                   then return redis.call('DEL',KEYS[1]) end return 0";
 
+const COMPARE_AND_SET: &str = "if redis.call('MGET',KEYS[1])[1]==ARGV[1] then \
+                               redis.call('SET',KEYS[1],ARGV[2],'PX',ARGV[3]) return 1 end return 0";
+
 /// How many bytes one part of a batch exchanges, as far as is known beforehand: answers of other
 /// callers come in between.
 const BYTES_OF_ONE_PART: u64 = 1 << 20;
@@ -58,9 +61,9 @@ impl<'a> Part<'a> {
                     size if size > max_value => (Step::Measure, 0),
                     size => (Step::Read(1), size),
                 },
-                Operation::Set { value, .. } | Operation::Add { value, .. } => {
-                    (Step::Write, value.len() as u64)
-                }
+                Operation::Set { value, .. }
+                | Operation::Add { value, .. }
+                | Operation::CompareAndSet { value, .. } => (Step::Write, value.len() as u64),
                 _ => (Step::Write, 0),
             };
             if bytes > 0 && size > 0 && bytes + size > BYTES_OF_ONE_PART.min(4 * max_value) {
@@ -174,7 +177,9 @@ impl<'a> Part<'a> {
                 }
                 (Step::Write, [operation, ..], answer) => {
                     replies.push(Reply::Done(written(operation, &answer).ok_or_else(nonsense)?));
-                    if let Operation::Set { key, value, .. } = operation {
+                    if let Operation::Set { key, value, .. }
+                    | Operation::CompareAndSet { key, value, .. } = operation
+                    {
                         sizes.note(key, value.len() as u64);
                     }
                 }
@@ -200,6 +205,10 @@ fn write(commands: &mut Pipeline, operation: &Operation<'_>) {
         Operation::CompareAndDelete { key, expected } => {
             commands.cmd("EVAL").arg(COMPARE_AND_DELETE).arg(1).arg(key).arg(expected);
         }
+        Operation::CompareAndSet { key, expected, value, ttl } => {
+            commands.cmd("EVAL").arg(COMPARE_AND_SET).arg(1).arg(key);
+            commands.arg(expected).arg(value).arg(millis(ttl));
+        }
         Operation::Touch { key, ttl } => {
             commands.cmd("PEXPIRE").arg(key).arg(millis(ttl));
         }
@@ -212,7 +221,10 @@ fn written(operation: &Operation<'_>, answer: &Value) -> Option<bool> {
         (Operation::Set { .. } | Operation::Add { .. }, Value::Okay) => Some(true),
         (Operation::Add { .. }, Value::Nil) => Some(false),
         (
-            Operation::Delete { .. } | Operation::CompareAndDelete { .. } | Operation::Touch { .. },
+            Operation::Delete { .. }
+            | Operation::CompareAndDelete { .. }
+            | Operation::CompareAndSet { .. }
+            | Operation::Touch { .. },
             Value::Int(count @ 0..=1),
         ) => Some(*count == 1),
         _ => None,

@@ -93,7 +93,9 @@ impl RedisStore {
 
     fn check(&self, operations: &[Operation<'_>]) -> Result<(), StoreError> {
         let longest = operations.iter().map(|operation| match operation {
-            Operation::Set { value, .. } | Operation::Add { value, .. } => value.len(),
+            Operation::Set { value, .. }
+            | Operation::Add { value, .. }
+            | Operation::CompareAndSet { value, .. } => value.len(),
             _ => 0,
         });
         match longest.max() {
@@ -140,6 +142,16 @@ impl Store for RedisStore {
 
     fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
         self.one(Operation::CompareAndDelete { key, expected })
+    }
+
+    fn compare_and_set(
+        &self,
+        key: &str,
+        expected: &[u8],
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        self.one(Operation::CompareAndSet { key, expected, value, ttl })
     }
 
     fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {

@@ -3,10 +3,11 @@
 use super::trial::{Case, Checked, LONG, Trial, ensure};
 use crate::store::Fault;
 
-pub(super) const CASES: [Case; 5] = [
+pub(super) const CASES: [Case; 6] = [
     Case::new("add sets if the key has no value, and reports whether it had none", add),
     Case::new("delete reports whether the key had a value", delete),
     Case::new("compare_and_delete deletes the expected value and no other", compare_and_delete),
+    Case::new("compare_and_set sets over the expected value and over no other", compare_and_set),
     Case::new("what a store cannot do it says", cannot),
     Case::new("sweep removes nothing that is not over", sweep),
 ];
@@ -55,6 +56,22 @@ fn compare_and_delete(trial: &Trial) -> Checked {
     let deleted = trial.store.compare_and_delete(&key, b"value")?;
     ensure(deleted, || "the expected value was not found".to_owned())?;
     trial.expect(&key, None)
+}
+
+fn compare_and_set(trial: &Trial) -> Checked {
+    let key = trial.key("swap");
+    let set = trial.store.compare_and_set(&key, b"", b"other", LONG)?;
+    ensure(!set, || "a key without a value was taken for an empty one".to_owned())?;
+    trial.expect(&key, None)?;
+    trial.set(&key, b"value")?;
+    for other in [&b""[..], b"valu", b"values", b"Value"] {
+        let set = trial.store.compare_and_set(&key, other, b"other", LONG)?;
+        ensure(!set, || format!("\"value\" was taken for {:?}", other.escape_ascii()))?;
+        trial.expect(&key, Some(b"value"))?;
+    }
+    let set = trial.store.compare_and_set(&key, b"value", b"other", LONG)?;
+    ensure(set, || "the expected value was not found".to_owned())?;
+    trial.expect(&key, Some(b"other"))
 }
 
 fn cannot(trial: &Trial) -> Checked {

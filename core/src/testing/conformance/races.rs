@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use super::trial::{Case, Checked, Complaint, LONG, RaisedAtEnd, Trial, ensure, get_from, shown};
 use crate::store::Store;
 
-pub(super) const CASES: [Case; 8] = [
+pub(super) const CASES: [Case; 9] = [
     Case::new("of several adds at once one succeeds", adds),
     Case::new("of several deletes at once one finds the value", deletes),
     Case::new("of several compare_and_deletes at once one succeeds", compare_and_deletes),
     Case::new("nothing happens between the comparison and the deletion", changed_value),
     Case::new("a set wins over an add at the same time", set_beside_add),
+    Case::new("of several compare_and_sets at once one succeeds", compare_and_sets),
     Case::new("add and compare_and_delete make a lock that one holds at a time", lock),
     Case::new("values are whole, and of their own key, while threads write them", whole),
     Case::new("a store never returns to a value that was overwritten or deleted", never_returns),
@@ -81,6 +82,24 @@ fn compare_and_deletes(trial: &Trial) -> Checked {
         trial.set(&key, b"value")?;
         one_of(together(trial, |_, store| Ok(store.compare_and_delete(&key, b"value")?))?)?;
         trial.expect(&key, None)?;
+    }
+    Ok(())
+}
+
+fn compare_and_sets(trial: &Trial) -> Checked {
+    let key = trial.key("swaps");
+    for _ in 0..trial.rounds {
+        trial.set(&key, b"value")?;
+        let winner = AtomicUsize::new(usize::MAX);
+        let done = together(trial, |n, store| {
+            let set = store.compare_and_set(&key, b"value", n.to_string().as_bytes(), LONG)?;
+            if set {
+                winner.store(n, Ordering::SeqCst);
+            }
+            Ok(set)
+        })?;
+        one_of(done)?;
+        trial.expect(&key, Some(winner.into_inner().to_string().as_bytes()))?;
     }
     Ok(())
 }

@@ -30,6 +30,8 @@ enum Bug {
     DeleteInTwoSteps,
     CompareByLength,
     CompareInTwoSteps,
+    SwapAlways,
+    SwapInTwoSteps,
     LifeIgnored,
     LifeOfAddIgnored,
     LifeOnlyShortens,
@@ -198,6 +200,32 @@ impl Store for Planted {
         }
     }
 
+    fn compare_and_set(
+        &self,
+        key: &str,
+        expected: &[u8],
+        value: &[u8],
+        ttl: Duration,
+    ) -> Result<bool, StoreError> {
+        match self.bug {
+            Bug::SwapAlways => self.inner.set(key, value, ttl).map(|()| true),
+            Bug::SwapInTwoSteps => {
+                let found = self.inner.get_many(&[key])?.pop().flatten();
+                pause();
+                if found.is_none_or(|found| found != expected) {
+                    return Ok(false);
+                }
+                self.inner.set(key, value, ttl).map(|()| true)
+            }
+            _ => {
+                let key = self.key(key);
+                let ttl = self.life(&key, ttl);
+                let (expected, value) = (self.value(expected), self.value(value));
+                self.inner.compare_and_set(&key, expected, value, ttl)
+            }
+        }
+    }
+
     fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
         match self.bug {
             Bug::TouchDoesNothing => Ok(self.inner.get_many(&[key])? != [None]),
@@ -299,6 +327,8 @@ fn what_is_changed_wrong_is_found() {
     finds(Bug::DeleteAlwaysTrue, "delete reports whether the key had a value");
     let compare = "compare_and_delete deletes the expected value and no other";
     finds(Bug::CompareByLength, compare);
+    let swap = "compare_and_set sets over the expected value and over no other";
+    finds(Bug::SwapAlways, swap);
     finds(Bug::ClaimsNoTouch, "what a store cannot do it says");
     finds(Bug::SweepsAll, "sweep removes nothing that is not over");
 }
@@ -332,6 +362,7 @@ fn what_goes_wrong_among_threads_is_found() {
     finds(Bug::AddInTwoSteps, "add and compare_and_delete make a lock that one holds at a time");
     finds(Bug::DeleteInTwoSteps, "of several deletes at once one finds the value");
     finds(Bug::CompareInTwoSteps, "nothing happens between the comparison and the deletion");
+    finds(Bug::SwapInTwoSteps, "of several compare_and_sets at once one succeeds");
     finds(Bug::SetInTwoSteps, "values are whole, and of their own key, while threads write them");
     finds(Bug::ReturnsToOld, "set sets whatever is there");
 }

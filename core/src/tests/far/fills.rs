@@ -249,3 +249,33 @@ fn a_foreign_record_in_the_place_of_a_lease_keeps_nobody_from_storing() {
     assert_eq!(&*one.say("row", "newer"), "new");
     assert_eq!(other.cache.stats().bypasses, 0);
 }
+
+/// As the snapshot of the fences may be older than the deletion.
+#[test]
+fn the_first_page_after_a_deletion_of_another_process_is_stored() {
+    for &front in FRONTS {
+        let (one, other, _) = front.two();
+        let page = || {
+            let inner = fragment("inner").tags(["inner"]);
+            one.cache.render(&inner, || "inner").unwrap();
+            current::add_tags(["late"]).unwrap();
+            "page"
+        };
+        let print = || one.cache.render(&fragment("page").tags(["tag"]), page).unwrap();
+        for delete in [
+            |cache: &crate::FragmentCache| cache.invalidate_tags(["late"]),
+            |cache: &crate::FragmentCache| cache.invalidate_tags(["tag", "inner"]),
+            |cache: &crate::FragmentCache| cache.delete_name("inner"),
+            |cache: &crate::FragmentCache| cache.delete(&fragment_key!("page")),
+        ] {
+            print();
+            delete(&other.cache).unwrap();
+            if front == Front::Bounded {
+                one.distrust();
+            }
+            one.recorder.reset();
+            print();
+            assert_eq!(one.refusals(), [], "{front:?}");
+        }
+    }
+}

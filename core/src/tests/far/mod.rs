@@ -44,7 +44,7 @@ pub(super) const FRONTS: &[Front] = &[
 pub(super) const NEAR_LIFE: Duration = Duration::from_secs(2);
 
 impl Front {
-    fn level(self, store: &Store) -> FarLevel {
+    pub(super) fn level(self, store: &Store) -> FarLevel {
         let level = FarLevel::new(store.clone());
         match self {
             Self::Strict => level,

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use super::meanwhile::{Meanwhile, Step};
 use crate::protection::Protection;
-use crate::sync::Mutex;
+use crate::store::Fault;
+use crate::sync::{AtomicU8, Ordering};
 use crate::testing::{FaultyStore, MemoryStore, Recorder};
 use crate::{
     Builder, Deletion, ErrorKind, Event, EventKind, FarLevel, FragmentCache, FragmentKey, Keep,
-    MissReason, Observer, RefusalReason, Values,
+    Observer, RefusalReason, Values,
 };
 
 pub(super) type Shop = FaultyStore<MemoryStore>;
@@ -110,25 +112,6 @@ fn large_values_go_some_at_a_time() {
     assert_eq!(process(&store).get::<Vec<u8>>(11).unwrap(), Some(large));
 }
 
-/// Does something between the look and the store of a batch: when the first value is said to be set
-/// anew.
-struct Between(Mutex<Option<Box<dyn FnOnce() + Send>>>);
-
-impl std::fmt::Debug for Between {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Between")
-    }
-}
-
-impl Observer for Between {
-    fn on_event(&self, event: &Event<'_>) {
-        if event.kind == EventKind::Miss(MissReason::Refresh) {
-            let act = self.0.lock().take();
-            act.into_iter().for_each(|act| act());
-        }
-    }
-}
-
 /// What is left of three values that are set while another process invalidates them.
 fn invalidated_between(
     front: fn(FarLevel) -> FarLevel,
@@ -139,15 +122,17 @@ fn invalidated_between(
     let there = process(&store);
     // Versions that are there before are what the naive order would take for those of the values.
     there.set_many([("a", &0), ("b", &0), ("c", &0)], &Keep::new().tags(["tag"])).unwrap();
-    let act: Box<dyn FnOnce() + Send> = Box::new({
+    let between = Meanwhile::new(&store);
+    between.act(Step::ReadBack, {
         let there = there.clone();
         move || invalidate(&there)
     });
-    let between = Between(Mutex::new(Some(act)));
-    let here = process_with(&store, front, |builder| match without {
-        Some(protection) => builder.observer(between).without(protection),
-        None => builder.observer(between),
-    });
+    let builder = FragmentCache::builder().jitter(0.0).far(front(FarLevel::new(between)));
+    let builder = match without {
+        Some(protection) => builder.without(protection),
+        None => builder,
+    };
+    let here = builder.build().unwrap().values();
     let old = [("a", &1), ("b", &1), ("c", &1)];
     let kept = here.set_many(old, &Keep::new().tags(["tag"])).unwrap();
     (kept, there.get_many(["a", "b", "c"]).unwrap())
@@ -162,18 +147,21 @@ const INVALIDATIONS: [fn(&Values); 3] = [
 #[test]
 fn i1_what_is_invalidated_while_it_is_set_is_not_served_afterwards() {
     for front in FRONTS {
-        for invalidate in INVALIDATIONS {
-            let (_, got) = invalidated_between(front, invalidate, None);
-            assert_eq!(got, [None; 3]);
+        for invalidate in &INVALIDATIONS[1..] {
+            let done = invalidated_between(front, *invalidate, None);
+            assert_eq!(done, (vec![false; 3], vec![None; 3]));
         }
+        // What is deleted itself is set after that.
+        let done = invalidated_between(front, INVALIDATIONS[0], None);
+        assert_eq!(done, (vec![true; 3], vec![Some(1); 3]));
     }
 }
 
 #[test]
 fn i1_without_the_versions_of_the_read_point_it_would_be() {
     let naive = Some(Protection::VersionsAtReadPoint);
-    for invalidate in INVALIDATIONS {
-        let (kept, got) = invalidated_between(FRONTS[0], invalidate, naive);
+    for invalidate in &INVALIDATIONS[1..] {
+        let (kept, got) = invalidated_between(FRONTS[0], *invalidate, naive);
         assert_eq!((kept, got), (vec![true; 3], vec![Some(1); 3]));
     }
     // The fences vouch for tags, which nobody has read before.
@@ -231,31 +219,52 @@ fn what_is_before_an_unusable_value_is_set() {
     assert_eq!(here.set_many([("d", &1); 0], &Keep::new().tags([""])).unwrap(), []);
 }
 
+/// Panics at the first fault of the store, or when the first body is stored.
+#[derive(Debug)]
+struct Panics(AtomicU8);
+
+impl Observer for Panics {
+    fn on_event(&self, event: &Event<'_>) {
+        let place = match event.kind {
+            EventKind::Fault(_) => 1,
+            EventKind::Stored { .. } => 2,
+            _ => return,
+        };
+        if self.0.fetch_or(place, Ordering::SeqCst) & place == 0 {
+            std::panic::panic_any("observing");
+        }
+    }
+}
+
 #[test]
 fn an_observer_that_panics_leaves_no_lease_and_no_flight_behind() {
     let store = store();
-    let panics = Between(Mutex::new(Some(Box::new(|| std::panic::panic_any("observing")))));
+    let panics = Panics(AtomicU8::new(0));
     let here = process_with(&store, FRONTS[0], |builder| builder.observer(panics));
     let set = || here.set_many([("a", &1), ("b", &2), ("c", &3)], &Keep::new());
-    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(set)).is_err());
-    assert_eq!((here.cache.health().leases, here.cache.stats().flights), (0, 0));
+    for kind in [":n:", "nothing"] {
+        store.fail_keys(Fault::Refused, move |key| key.contains(kind));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(set)).is_err(), "{kind}");
+        assert_eq!((here.cache.health().leases, here.cache.stats().flights), (0, 0));
+    }
     assert_eq!(set().unwrap(), [true; 3]);
 }
 
 #[test]
-fn a_lease_that_another_process_takes_meanwhile_is_not_stored_over() {
+fn what_another_process_sets_meanwhile_is_set_before() {
     let store = store();
     let there = process(&store);
     let recorder = Recorder::new();
-    let act: Box<dyn FnOnce() + Send> = Box::new({
+    let between = Meanwhile::new(&store);
+    between.act(Step::ReadBack, {
         let there = there.clone();
         move || _ = there.set("b", &9).unwrap()
     });
-    let both = Both(Between(Mutex::new(Some(act))), recorder.clone());
-    let here = process_with(&store, FRONTS[0], |builder| builder.observer(both));
+    let builder = FragmentCache::builder().observer(recorder.clone());
+    let here = builder.far(FarLevel::new(between)).build().unwrap().values();
     let kept = here.set_many([("a", &1), ("b", &2), ("c", &3)], &Keep::new()).unwrap();
-    assert_eq!(kept, [true, false, true]);
-    assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), Some(9), Some(3)]);
+    assert_eq!(kept, [true; 3]);
+    assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), Some(2), Some(3)]);
     let refused = EventKind::Refused(RefusalReason::Superseded);
     let refused: Vec<FragmentKey> = recorder
         .events()
@@ -263,7 +272,7 @@ fn a_lease_that_another_process_takes_meanwhile_is_not_stored_over() {
         .filter(|event| event.kind == refused)
         .filter_map(|event| event.key)
         .collect();
-    assert_eq!(refused, [here.key("b")]);
+    assert_eq!(refused, [here.key("b")], "once");
 }
 
 /// What was too large marks its lease as that of a body that cannot be shared, a little later.
@@ -277,16 +286,6 @@ fn what_is_set_right_after_what_is_too_large_is_kept() {
         let values = [("a", &"x".repeat(200)), ("a", &small)];
         assert_eq!(here.set_many(values, &Keep::new()).unwrap(), [false, true]);
         assert_eq!(there.get("a").unwrap(), Some(small));
-    }
-}
-
-#[derive(Debug)]
-struct Both(Between, Recorder);
-
-impl Observer for Both {
-    fn on_event(&self, event: &Event<'_>) {
-        self.1.on_event(event);
-        self.0.on_event(event);
     }
 }
 
