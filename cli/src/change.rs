@@ -3,14 +3,16 @@
 
 use std::time::Duration;
 
+use clap::ValueEnum;
 use fragcache::admin::{Admin, FLEET_MODE_LIFE};
-use fragcache::{Deletion, FragmentCache, MissReason, Mode};
+
+use fragcache::{Deletion, Error, FragmentCache, KeyKind, MissReason, Mode};
 use serde_json::json;
 
 use crate::keys::{self, Pattern};
 use crate::look::each_page;
 use crate::open::Opened;
-use crate::options::{Clear, Command, Delete, FleetMode, Get, Invalidate, Switch};
+use crate::options::{Clear, Command, Delete, FleetMode, Get, Invalidate, Key, Kind, Switch};
 use crate::say::{Say, Stop, complain, shown, time};
 
 /// How long to wait before looking again whether the store has been told.
@@ -45,10 +47,14 @@ pub(crate) fn refuse_before(command: &Command) -> Result<(), Stop> {
 
 /// Refuses to change what these settings do not reach: with another secret than the application's all
 /// labels are others, and a deletion would be reported as done that reaches nobody.
-fn refuse_strangers(opened: &Opened) -> Result<(), Stop> {
-    // A store that does not answer is told of by what comes next.
-    if opened.admin.is_in_use().unwrap_or(true) {
-        return Ok(());
+fn refuse_strangers(opened: &Opened, silent: fn(Error) -> Stop) -> Result<(), Stop> {
+    match opened.admin.is_in_use() {
+        Ok(true) => return Ok(()),
+        // There is no time to try again.
+        Err(error) if opened.left().is_zero() => return Err(silent(error)),
+        // A store that does not answer is told of by what comes next.
+        Err(_) => return Ok(()),
+        Ok(false) => {}
     }
     let mut cursor = None;
     loop {
@@ -73,28 +79,85 @@ const EMPTY: &str = "note: no cache of this prefix has stored anything here";
 
 pub(crate) fn delete(opened: &Opened, delete: &Delete, say: &mut Say) -> Result<(), Stop> {
     let cache = opened.place(&delete.place)?;
-    refuse_strangers(opened)?;
     if let Some(pattern) = &delete.matching {
-        return delete_matching(opened, &cache, pattern, delete.dry_run, say);
+        // What cannot be read fails; there is nothing to be told yet.
+        refuse_strangers(opened, Stop::from)?;
+        let glob = Pattern::new(Some(pattern), delete.kind)?;
+        return delete_matching(opened, &cache, &glob, delete.dry_run, say);
+    }
+    refuse_strangers(opened, untold)?;
+    if let Some(name) = &delete.name {
+        return delete_named(opened, &Admin::new(&cache)?, name, delete.kind, say);
+    }
+    if let Some(kind) = delete.kind.filter(|kind| *kind != Kind::Fragment) {
+        return delete_of(opened, &cache, &delete.key, kind, say);
     }
     if let Some(key) = keys::key(&delete.key)? {
         return done(opened, cache.delete(&key)?, &key.to_string(), say);
-    }
-    if let Some(name) = &delete.name {
-        return done(opened, cache.delete_name(name)?, &format!("name {}", shown(name)), say);
     }
     let template = delete.key.template.as_deref().unwrap_or_default();
     done(opened, cache.delete_template(template)?, &format!("template {}", shown(template)), say)
 }
 
+/// Deletes everything of a name, of one kind or of all.
+fn delete_named(
+    opened: &Opened,
+    admin: &Admin,
+    name: &str,
+    kind: Option<Kind>,
+    say: &mut Say,
+) -> Result<(), Stop> {
+    let kinds = kind.map_or(Kind::value_variants().to_vec(), |kind| vec![kind]);
+    let mut deletion = Deletion::Invalidated;
+    for kind in kinds {
+        if admin.delete_named(kind.into(), name)? == Deletion::Pending {
+            deletion = Deletion::Pending;
+        }
+    }
+    let what = kind.map_or("name", |kind| KeyKind::from(kind).as_str());
+    done(opened, deletion, &format!("{what} {}", shown(name)), say)
+}
+
+/// Deletes a value by its key, a function's results, or a view's responses.
+fn delete_of(
+    opened: &Opened,
+    cache: &FragmentCache,
+    written: &Key,
+    kind: Kind,
+    say: &mut Say,
+) -> Result<(), Stop> {
+    let usage = |why: &str| Err(Stop::Usage(why.to_owned()));
+    let (Some(name), None) = (&written.fragment, &written.parts) else {
+        return usage("--parts are of a fragment; write NAME and PART");
+    };
+    match (kind, &written.vary_on[..]) {
+        (Kind::Value, parts) => {
+            let key = match parts {
+                [] => cache.values().key(name),
+                _ => cache.values().key([&[name.clone()], parts].concat()),
+            };
+            done(opened, cache.delete(&key)?, &format!("value {key}"), say)
+        }
+        (Kind::View, [path]) => {
+            let what = format!("view {} {}", shown(name), shown(path));
+            done(opened, cache.delete_view(name, path)?, &what, say)
+        }
+        (_, []) => delete_named(opened, &Admin::new(cache)?, name, Some(kind), say),
+        (Kind::Function, _) => usage(
+            "the arguments of a function have types, which cannot be written here; leave them out \
+             for all its results, or write --matching PATTERN",
+        ),
+        _ => usage("a view has a name and a path; write --matching PATTERN for what else there is"),
+    }
+}
+
 fn delete_matching(
     opened: &Opened,
     cache: &FragmentCache,
-    pattern: &str,
+    glob: &Pattern,
     dry_run: bool,
     say: &mut Say,
 ) -> Result<(), Stop> {
-    let glob = Pattern::new(Some(pattern))?;
     glob.refuse_names(cache)?;
     let admin = Admin::new(cache)?;
     let mut found = 0_u64;
@@ -122,7 +185,7 @@ fn delete_matching(
 
 pub(crate) fn invalidate(opened: &Opened, given: &Invalidate, say: &mut Say) -> Result<(), Stop> {
     let cache = opened.place(&given.place)?;
-    refuse_strangers(opened)?;
+    refuse_strangers(opened, untold)?;
     let deletion = cache.invalidate_tags(&given.tags)?;
     let tags: Vec<String> = given.tags.iter().map(|tag| shown(tag)).collect();
     done(opened, deletion, &format!("tags {}", tags.join(" ")), say)
@@ -130,7 +193,7 @@ pub(crate) fn invalidate(opened: &Opened, given: &Invalidate, say: &mut Say) -> 
 
 pub(crate) fn clear(opened: &Opened, clear: &Clear, say: &mut Say) -> Result<(), Stop> {
     let cache = opened.place(&clear.place)?;
-    refuse_strangers(opened)?;
+    refuse_strangers(opened, untold)?;
     let what = match &clear.place.namespace {
         Some(namespace) => format!("namespace {}", shown(namespace)),
         None => "everything".to_owned(),
@@ -178,6 +241,12 @@ pub(crate) fn sweep(opened: &Opened, say: &mut Say) -> Result<(), Stop> {
 const AGAIN: &str = "nothing is known to be done, and this process does not try again: repeat the \
                      command";
 
+/// The store had no answer in time, and so was told nothing.
+#[allow(clippy::needless_pass_by_value, reason = "as `Stop::from`")]
+fn untold(error: Error) -> Stop {
+    Stop::Pending(format!("{error}; {AGAIN}"))
+}
+
 /// Says what a deletion did, once the store knows.
 fn done(opened: &Opened, deletion: Deletion, what: &str, say: &Say) -> Result<(), Stop> {
     settle(opened, deletion)?;
@@ -194,16 +263,12 @@ fn settle(opened: &Opened, deletion: Deletion) -> Result<(), Stop> {
     if deletion != Deletion::Pending {
         return Ok(());
     }
-    let mut left = opened.deadline;
     while opened.cache.health().pending_invalidations > 0 {
+        let left = opened.left();
         if left.is_zero() {
-            let fault = opened.cache.health().last_fault;
-            let fault = fault.unwrap_or_else(|| "it is left alone after an outage".to_owned());
-            return Err(Stop::Pending(format!("the store could not be told: {fault}; {AGAIN}")));
+            return Err(Stop::Pending(format!("{}; {AGAIN}", opened.silence())));
         }
-        let pause = left.min(PAUSE);
-        std::thread::park_timeout(pause);
-        left -= pause;
+        std::thread::park_timeout(left.min(PAUSE));
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Keys, namespaces and patterns as an administrator writes them.
 
 use fragcache::admin::{StoredEntry, UnreadableEntry};
-use fragcache::{FragmentCache, FragmentKey, KeyEncoder, KeyPart, fragment_key_at};
+use fragcache::{FragmentCache, FragmentKey, KeyEncoder, KeyKind, KeyPart, fragment_key_at};
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value;
 
-use crate::options::Key;
+use crate::options::{Key, Kind};
 use crate::say::Stop;
 
 /// Refuses what belongs to a name or a template that is not there: without it, a command would be
@@ -114,15 +114,21 @@ pub(crate) fn joined(namespaces: &[String]) -> String {
 }
 
 /// What entries are to match.
-pub(crate) struct Pattern(Option<GlobMatcher>);
+pub(crate) struct Pattern {
+    glob: Option<GlobMatcher>,
+    kind: Option<KeyKind>,
+}
 
 impl Pattern {
-    pub(crate) fn new(text: Option<&str>) -> Result<Self, Stop> {
+    pub(crate) fn new(text: Option<&str>, kind: Option<Kind>) -> Result<Self, Stop> {
         let build = |text: &str| {
             GlobBuilder::new(text).literal_separator(false).backslash_escape(true).build()
         };
         match text.map(build).transpose() {
-            Ok(glob) => Ok(Self(glob.map(|glob| glob.compile_matcher()))),
+            Ok(glob) => Ok(Self {
+                glob: glob.map(|glob| glob.compile_matcher()),
+                kind: kind.map(KeyKind::from),
+            }),
             Err(error) => Err(Stop::Usage(format!(
                 "the pattern is none: {}; write * for any text, \\[ for a bracket",
                 error.kind()
@@ -132,7 +138,7 @@ impl Pattern {
 
     /// Refuses a pattern over names where the store has none.
     pub(crate) fn refuse_names(&self, cache: &FragmentCache) -> Result<(), Stop> {
-        match &self.0 {
+        match &self.glob {
             Some(glob) if cache.has_opaque_keys() && !glob.glob().glob().starts_with('#') => {
                 Err(Stop::Usage(
                     "the keys of this cache are opaque, so that no entry tells its name or template; \
@@ -146,14 +152,19 @@ impl Pattern {
     }
 
     pub(crate) fn matches(&self, entry: &StoredEntry) -> bool {
-        let Some(glob) = &self.0 else { return true };
+        if self.kind.is_some_and(|kind| kind != entry.key.kind()) {
+            return false;
+        }
+        let Some(glob) = &self.glob else { return true };
+        // As it is shown, and as it was meant.
         glob.is_match(entry.key.to_string())
+            || glob.is_match(format!("{:#}", entry.key))
             || entry.key.name().is_some_and(|name| glob.is_match(&*name))
             || entry.template.as_deref().is_some_and(|template| glob.is_match(template))
     }
 
     /// All that is known of it is the name of its record.
     pub(crate) fn matches_unreadable(&self, entry: &UnreadableEntry) -> bool {
-        self.0.as_ref().is_none_or(|glob| glob.is_match(&entry.record))
+        self.kind.is_none() && self.glob.as_ref().is_none_or(|glob| glob.is_match(&entry.record))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fragcache::MissReason;
 use fragcache::admin::{Admin, EntryPage, StoredEntry, UnreadableEntry};
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::keys::{self, Pattern};
 use crate::open::Opened;
 use crate::options::{Get, Place, Scan};
-use crate::say::{Row, Say, Stop, complain, shown, time};
+use crate::say::{Row, Say, Stop, complain, instant, shown, time};
 
 /// How many entries lie between two words of progress.
 const PROGRESS_EVERY: u64 = 1000;
@@ -119,6 +119,9 @@ pub(crate) fn get(opened: &Opened, wanted: &Get, say: &mut Say) -> Result<(), St
         let rows = vec![("key", json!(key.to_string())), ("body", json!(&*body))];
         return say.exactly(&body, rows);
     }
+    if opened.left().is_zero() {
+        return Err(Stop::Failed(opened.silence()));
+    }
     let page = Admin::new(&cache)?.variants(&key)?;
     let why = match (page.entries.first(), page.unreadable.first()) {
         (Some(StoredEntry { miss: Some(miss), age, .. }), _) => {
@@ -148,7 +151,7 @@ pub(crate) fn get(opened: &Opened, wanted: &Get, say: &mut Say) -> Result<(), St
 }
 
 pub(crate) fn scan(opened: &Opened, scan: &Scan, say: &mut Say) -> Result<(), Stop> {
-    let pattern = Pattern::new(scan.pattern.as_deref())?;
+    let pattern = Pattern::new(scan.pattern.as_deref(), scan.kind)?;
     pattern.refuse_names(&opened.cache)?;
     let admin = opened.admin_of(&scan.place)?;
     let mut found = 0_u64;
@@ -171,6 +174,7 @@ fn list(entry: &StoredEntry, say: &Say) -> Result<(), Stop> {
     let state = entry.miss.map_or("servable", MissReason::as_str);
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let places = (!entry.namespaces.is_empty()).then(|| shown(&keys::joined(&entry.namespaces)));
+    let kind = entry.key.kind().as_str();
     let fields = [
         state.to_owned(),
         time(entry.age),
@@ -179,9 +183,11 @@ fn list(entry: &StoredEntry, say: &Say) -> Result<(), Stop> {
         or_none(places),
         entry.key.to_string(),
         or_none(entry.template.as_deref().map(shown)),
+        kind.to_owned(),
     ];
     let rows = vec![
         ("state", json!(state)),
+        ("kind", json!(kind)),
         ("age_seconds", json!(entry.age.as_secs())),
         ("left_seconds", json!(entry.left.map(|left| left.as_secs()))),
         ("bytes", json!(entry.bytes)),
@@ -204,7 +210,7 @@ fn list_unreadable(entry: &UnreadableEntry, say: &Say) -> Result<(), Stop> {
         ("bytes", json!(bytes)),
         ("record", json!(record)),
     ];
-    say.line(&format!("unreadable:{reason}\t-\t-\t{bytes}\t-\t{}\t-", shown(record)), rows)
+    say.line(&format!("unreadable:{reason}\t-\t-\t{bytes}\t-\t{}\t-\t-", shown(record)), rows)
 }
 
 pub(crate) fn check(opened: &Opened, say: &mut Say) -> Result<(), Stop> {
@@ -233,9 +239,4 @@ pub(crate) fn check(opened: &Opened, say: &mut Say) -> Result<(), Stop> {
         ("scans", json!(can.scans)),
         ("touches", json!(can.touches)),
     ])
-}
-
-#[allow(clippy::disallowed_methods, reason = "how fast a store is, is in real time")]
-fn instant() -> Instant {
-    Instant::now()
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fragcache::FragmentCache;
 use fragcache::admin::Admin;
@@ -10,7 +10,7 @@ use fragcache::config::Config;
 
 use crate::keys;
 use crate::options::{Options, Place};
-use crate::say::{Stop, shown};
+use crate::say::{Stop, complain, instant, shown};
 
 /// The variable that names the config file.
 const CONFIG_VARIABLE: &str = "FRAGCACHE_CONFIG";
@@ -19,14 +19,34 @@ const CONFIG_VARIABLE: &str = "FRAGCACHE_CONFIG";
 pub(crate) struct Opened {
     pub(crate) cache: FragmentCache,
     pub(crate) admin: Admin,
-    pub(crate) deadline: Duration,
+    /// When the store was first asked, and how long the whole command may wait for it.
+    start: Instant,
+    deadline: Duration,
 }
 
 impl Opened {
     pub(crate) fn new(options: &Options) -> Result<Self, Stop> {
-        let cache = config(options)?.build()?;
+        let config = config(options)?;
+        for variable in config.ignored_variables() {
+            complain(&format!("note: {variable} is Flask-Caching's, and means nothing here"));
+        }
+        let start = instant();
+        let cache = config.build()?;
         let admin = Admin::new(&cache)?;
-        Ok(Self { cache, admin, deadline: options.deadline })
+        Ok(Self { cache, admin, start, deadline: options.deadline })
+    }
+
+    /// How much of the deadline is left. A command asks the store several times, and each call may
+    /// take all of it.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline.saturating_sub(self.start.elapsed())
+    }
+
+    /// What a store is told of that did not do its part in time.
+    pub(crate) fn silence(&self) -> String {
+        let fault = self.cache.health().last_fault;
+        let fault = fault.unwrap_or_else(|| "it is left alone after an outage".to_owned());
+        format!("the store could not be told: {fault}")
     }
 
     /// The handle for a namespace, or for everything.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use fragcache::Mode;
+use fragcache::{KeyKind, Mode};
 
 /// The heading of the options that each command has.
 const WHERE: &str = "Which cache, and how";
@@ -65,7 +65,7 @@ pub(crate) enum Command {
     ///
     /// Reads every entry, in batches, which is slow. Each is a
     /// line of fields with tabs between them: state, age, time left, bytes in the store, namespace,
-    /// key, template. A state other than "servable" says why the entry would not be served.
+    /// key, template, kind. A state other than "servable" says why the entry would not be served.
     /// Progress is on the standard error.
     Scan(Scan),
     /// See whether the settings are right and the store answers, and how fast
@@ -137,10 +137,14 @@ pub(crate) struct Get {
 
 #[derive(Args)]
 pub(crate) struct Scan {
-    /// What the key as it is shown, its name or its template is to match: * stands for any text, ? for
-    /// one character, [ab] and {one,two} for one of several
+    /// What the key, with or without the quotes that it is shown with, its name or its template is to
+    /// match: * stands for any text, ? for one character, [ab] and {one,two} for one of several
     #[arg(value_name = "PATTERN")]
     pub(crate) pattern: Option<String>,
+
+    /// Only entries of this kind
+    #[arg(long, value_enum)]
+    pub(crate) kind: Option<Kind>,
     #[command(flatten)]
     pub(crate) place: Place,
 }
@@ -152,11 +156,17 @@ pub(crate) struct Delete {
     #[command(flatten)]
     pub(crate) key: Key,
 
-    /// Delete every fragment of this name, whatever it varies on
+    /// Delete everything of this name, of every kind unless --kind says which: fragments whatever
+    /// they vary on, results of a function, responses of a view, the value of this key
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
-    /// Delete every fragment whose key as it is shown, name or template matches. Reads every entry,
+    /// Only what is of this kind. Without --name or --matching, NAME and PART are a fragment's unless
+    /// this says otherwise: a value's key, a function's name, or a view's name and its path
+    #[arg(long, value_enum, conflicts_with = "template")]
+    pub(crate) kind: Option<Kind>,
+
+    /// Delete every entry whose key, name or template matches. Reads every entry,
     /// which is slow; what is stored while it runs may be left. Prefer a tag
     #[arg(long, value_name = "PATTERN")]
     pub(crate) matching: Option<String>,
@@ -196,6 +206,29 @@ pub(crate) struct Switch {
     #[arg(long = "for", value_name = "TIME", requires = "mode")]
     #[arg(value_parser = humantime::parse_duration)]
     pub(crate) life: Option<Duration>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// A cache block, or markup that Rust code renders
+    Fragment,
+    /// A value that was set by its key
+    Value,
+    /// What a function returned
+    Function,
+    /// A response to a request
+    View,
+}
+
+impl From<Kind> for KeyKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Fragment => Self::Fragment,
+            Kind::Value => Self::Value,
+            Kind::Function => Self::Function,
+            Kind::View => Self::View,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fragcache::Error;
 use serde_json::{Map, Value};
@@ -104,7 +104,7 @@ impl Say {
     fn object(&self, rows: Vec<Row>) -> Result<(), Stop> {
         let object: Map<String, Value> =
             rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        self.raw(&format!("{}\n", Value::Object(object)))
+        self.raw(&format!("{}\n", printable(&Value::Object(object).to_string())))
     }
 
     fn raw(&self, text: &str) -> Result<(), Stop> {
@@ -112,6 +112,30 @@ impl Say {
         out.write_all(text.as_bytes())?;
         Ok(out.flush()?)
     }
+}
+
+/// JSON in which whatever a terminal would obey or hide is escaped: controls, directions, what has no
+/// width. Outside of its strings JSON has none of it.
+fn printable(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        // Rust's own rule of what can be shown.
+        if c.is_ascii_graphic() || c == ' ' || c.escape_debug().count() == 1 {
+            text.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string cannot fail.
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
+}
+
+/// The present, for how long a store takes.
+#[allow(clippy::disallowed_methods, reason = "a store is as slow as it is in real time")]
+pub(crate) fn instant() -> Instant {
+    Instant::now()
 }
 
 /// A line on the standard error. There is nobody to tell that it cannot be written.

@@ -6,10 +6,11 @@
 
 use std::time::Duration;
 
+use crate::batch::Act;
 use crate::cache::{Deletion, FragmentCache};
 use crate::error::{Error, ErrorKind};
 use crate::far::{Away, Far, Listed, Whose};
-use crate::key::{self, FragmentKey};
+use crate::key::{self, FragmentKey, KeyKind};
 use crate::observe::MissReason;
 use crate::policy::Mode;
 use crate::store::Capabilities;
@@ -239,6 +240,30 @@ impl Admin {
             }
         }
         Ok(done)
+    }
+
+    /// Deletes everything of a kind that has this name: a fragment's whatever it varies on, all results
+    /// of a function and of the method called so, all responses of a view, the value of this key.
+    ///
+    /// ```
+    /// use fragcache::admin::Admin;
+    /// use fragcache::testing::MemoryStore;
+    /// use fragcache::{FarLevel, FragmentCache, KeyKind};
+    ///
+    /// let cache = FragmentCache::builder().far(FarLevel::new(MemoryStore::new())).build()?;
+    /// cache.values().set("stock", &3)?;
+    /// Admin::new(&cache)?.delete_named(KeyKind::Value, "stock")?;
+    /// assert!(!cache.values().has("stock")?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None: what the store could not be told is [pending](Deletion::Pending).
+    pub fn delete_named(&self, kind: KeyKind, name: &str) -> Result<Deletion, Error> {
+        let mut batch = self.cache.batch();
+        batch.acts.extend(FragmentKey::named(kind, name).into_iter().map(Act::Name));
+        batch.apply()
     }
 
     /// How far all processes are to take part, for so long; they follow within two seconds, in all

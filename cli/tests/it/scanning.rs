@@ -63,7 +63,7 @@ fn a_scan_tells_of_each_entry_on_one_line() {
         assert_eq!(out.lines().count(), 1, "{out:?}");
         let odd = |c: char| (c.is_control() && !"\t\n".contains(c)) || c == '\u{202e}';
         assert!(!out.contains(odd), "{out:?}");
-        assert_eq!(out.trim_end().split('\t').count(), 7, "{out:?}");
+        assert_eq!(out.trim_end().split('\t').count(), 8, "{out:?}");
         let json = place.run(&["scan", "--json"]).done();
         assert_eq!(json.lines().count(), 1);
         assert!(json.contains(r#""namespaces":["n\n"]"#), "{json}");
@@ -123,5 +123,79 @@ fn ten_thousand_entries_are_scanned_in_batches_with_progress() {
             (stats.value("servable"), stats.value("invalidated")),
             ("5000".into(), "5000".into())
         );
+    }
+}
+
+/// A value, a function's result and a response beside a fragment of the same name.
+fn of_each_kind(place: &Place) -> FragmentCache {
+    let cache = place.cache();
+    put(&cache, &Fragment::new(fragment_key!("film", 7)), "fragment");
+    cache.values().set("film", &7).unwrap();
+    let call = fragcache::Function::new("film").call().arg(&7);
+    assert_eq!(cache.memoize(&call, || 7), 7);
+    let view = fragcache::engine::view_key("film", "/film/7?page=2");
+    assert_eq!(&*cache.render(&Fragment::new(view), || "response").unwrap(), "response");
+    cache
+}
+
+#[test]
+fn entries_of_every_kind_are_listed_and_deleted() {
+    for place in Place::each() {
+        let cache = of_each_kind(&place);
+        let kinds = |arguments: &[&str]| {
+            let out = place.run(&[&["scan"], arguments].concat()).done();
+            let kind = |line: &str| line.split('\t').nth(7).unwrap().to_owned();
+            let servable = out.lines().filter(|line| line.starts_with("servable"));
+            let mut kinds: Vec<_> = servable.map(kind).collect();
+            kinds.sort();
+            kinds
+        };
+        assert_eq!(kinds(&[]), ["fragment", "function", "value", "view"]);
+        assert_eq!(kinds(&["--kind", "value"]), ["value"]);
+        let run = |arguments: &[&str]| place.run(&[&["delete"], arguments].concat());
+        for (arguments, said, left) in [
+            (&["--kind", "value", "film"][..], "value film", &["fragment", "function", "view"][..]),
+            (&["--kind", "view", "film", "/film/7?page=2"], "view film", &["fragment", "function"]),
+            (&["--kind", "function", "film"], "invalidated function film", &["fragment"]),
+        ] {
+            let out = run(arguments).done();
+            assert!(out.contains(said), "{out}");
+            assert_eq!(kinds(&[]), left);
+        }
+        assert!(!cache.values().has("film").unwrap());
+        of_each_kind(&place);
+        assert_eq!(run(&["--name", "film"]).done(), "invalidated name film\n");
+        assert_eq!(kinds(&[]), [""; 0]);
+        let why = run(&["--kind", "function", "film", "7"]).stopped(2);
+        assert!(why.contains("--matching"), "{why}");
+    }
+}
+
+#[test]
+fn a_pattern_matches_what_is_shown_and_what_is_meant() {
+    for place in Place::each() {
+        of_each_kind(&place);
+        for pattern in ["film(/film/*", "film(\"/film/*", "film(/film/7?page=2)"] {
+            let out = place.run(&["scan", pattern]).done();
+            assert_eq!(out.lines().count(), 1, "{pattern}: {out}");
+        }
+        let out = place.run(&["delete", "--matching", "film(/film/*"]).done();
+        assert!(out.starts_with("deleted 1 of "), "{out}");
+    }
+}
+
+#[test]
+fn json_holds_nothing_that_a_terminal_obeys() {
+    for place in Place::each() {
+        let odd = "a\u{7f}\u{9b}31m\u{202e}\u{2066}\u{200b}\u{e0041}é";
+        put(&place.cache(), &Fragment::new(fragment_key!(odd)), odd);
+        for arguments in [&["scan", "--json"][..], &["get", odd, "--json"]] {
+            let out = place.run(arguments).done();
+            let obeyed = |c: char| c != '\n' && c.escape_debug().count() > 1 && !c.is_ascii();
+            assert!(!out.contains(obeyed) && !out.contains('\u{7f}'), "{out:?}");
+            let read: serde_json::Value = serde_json::from_str(&out).unwrap();
+            let text = read.get("name").or(read.get("body")).unwrap();
+            assert_eq!(text, odd);
+        }
     }
 }

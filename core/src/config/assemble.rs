@@ -25,6 +25,14 @@ const TYPES: [&str; 4] = [MEMORY, NULL, REDIS, FILE];
 
 pub(super) fn builder(layer: &Layer, stores: &Stores) -> Result<Builder, Error> {
     let settings = &layer.settings;
+    #[cfg(feature = "tracing")]
+    for name in &layer.ignored {
+        tracing::warn!(
+            target: "fragcache",
+            variable = name,
+            "a variable of Flask-Caching means nothing here: set fragcache's, and unset this one"
+        );
+    }
     let kind = kind(layer, stores)?;
     check_tables(layer, kind)?;
     check_bounds(layer)?;
@@ -65,7 +73,9 @@ fn kind<'l>(layer: &'l Layer, stores: &Stores) -> Result<&'l str, Error> {
         return Ok(kind);
     }
     let shown = shown_type(kind);
-    let message = if let Some(advice) = flask::type_advice(kind) {
+    let message = if flask::is_own_class(kind) {
+        format!("type {shown} is a class of Python; {}", flask::OWN)
+    } else if let Some(advice) = flask::type_advice(kind) {
         format!("type {shown} is Flask-Caching's; {advice}")
     } else {
         let known = || TYPES.into_iter().chain(stores.names());

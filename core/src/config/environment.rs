@@ -11,6 +11,7 @@ use serde::forward_to_deserialize_any;
 use crate::error::{Error, ErrorKind};
 
 use super::explain::{self, Author};
+use super::flask;
 use super::sections::{Layer, Settings};
 
 /// Between the name of a table and the name of a setting in it.
@@ -36,9 +37,9 @@ where
     let mut layer = Layer::default();
     for (name, value) in variables {
         let (name, value) = (name.into(), value.into());
-        let Some((name, rest)) =
-            name.to_str().and_then(|name| Some((name, name.strip_prefix(prefix)?)))
-        else {
+        let Some(name) = name.to_str() else { continue };
+        let Some(rest) = name.strip_prefix(prefix) else {
+            layer.ignored.extend(flask::is_setting(name).then(|| name.to_owned()));
             continue;
         };
         let Some(value) = value.to_str() else {

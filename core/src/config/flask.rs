@@ -32,6 +32,11 @@ const SETTINGS: [(&str, &str); 28] = [
     ("gcs_bucket", NO_BUCKET),
 ];
 
+/// The packages whose classes are named in [`TYPES`].
+const PACKAGES: [&str; 3] = ["flask_caching", "flask_cache", "cachelib"];
+
+/// What to write instead of a class of the application's own.
+pub(super) const OWN: &str = "a class of your own becomes an implementation of Store: give it a name by                    Stores::with, build by build_with, and write that name";
 const NO_SENTINEL: &str =
     "Sentinel is not supported yet: write the url of the server in the table [redis]";
 const NO_CLUSTER: &str = "Redis Cluster is not supported yet: write the url of one server that is \
@@ -78,6 +83,23 @@ pub(super) fn advice(table: &str, name: &str) -> Option<&'static str> {
 
 /// What to write instead of one of Flask-Caching's types, also of an import path.
 pub(super) fn type_advice(name: &str) -> Option<&'static str> {
-    let name = name.rsplit('.').next().unwrap_or(name).to_lowercase();
-    TYPES.iter().find(|(names, _)| names.contains(&&*name)).map(|(_, advice)| *advice)
+    let class = name.rsplit('.').next().unwrap_or(name).to_lowercase();
+    TYPES.iter().find(|(names, _)| names.contains(&&*class)).map(|(_, advice)| *advice)
+}
+
+/// Whether this is the import path of a class that the application made itself, whatever it is called.
+pub(super) fn is_own_class(name: &str) -> bool {
+    let is_word = |word: &str| {
+        !word.starts_with(|c: char| c.is_ascii_digit())
+            && !word.is_empty()
+            && word.chars().all(|c| c.is_alphanumeric() || c == '_')
+    };
+    let Some((package, _)) = name.split_once('.') else { return false };
+    name.split('.').all(is_word) && !PACKAGES.contains(&package)
+}
+
+/// Whether Flask-Caching reads a variable of this name.
+pub(super) fn is_setting(variable: &str) -> bool {
+    let bare = variable.strip_prefix("CACHE_").map(str::to_lowercase);
+    bare.is_some_and(|bare| SETTINGS.iter().any(|(known, _)| *known == bare))
 }

@@ -140,9 +140,10 @@ impl Config {
         N: Into<OsString>,
         V: Into<OsString>,
     {
-        let Layer { settings, places } = environment::layer(prefix, variables)?;
+        let Layer { settings, places, ignored } = environment::layer(prefix, variables)?;
         self.0.settings.overlay(settings);
         self.0.places.merge(places);
+        self.0.ignored.extend(ignored);
         Ok(self)
     }
 
@@ -195,6 +196,23 @@ impl Config {
         assemble::builder(&self.0, stores)
     }
 
+    /// The names of variables that [Flask-Caching](https://flask-caching.readthedocs.io) reads and
+    /// that mean nothing here, such as a `CACHE_TYPE` that an earlier release of an application left in
+    /// its environment. With the feature `tracing`, [`build`](Self::build) and its siblings tell of them
+    /// at level `WARN`.
+    ///
+    /// ```
+    /// use fragcache::config::Config;
+    ///
+    /// let variables = [("FRAGCACHE_TYPE", "null"), ("CACHE_TYPE", "RedisCache")];
+    /// let config = Config::default().with_variables("FRAGCACHE_", variables)?;
+    /// assert_eq!(config.ignored_variables().collect::<Vec<_>>(), ["CACHE_TYPE"]);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn ignored_variables(&self) -> impl Iterator<Item = &str> {
+        self.0.ignored.iter().map(|name| &**name)
+    }
+
     /// What `type` says, for programs that open a store of several kinds; `None` if nothing does.
     ///
     /// ```
@@ -223,14 +241,14 @@ impl Config {
     fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let settings: Settings =
             toml::from_str(text).map_err(|cause| explain::of_file(name, text, &cause))?;
-        Ok(Self(Layer { settings, places: Places::of_file(name, text) }))
+        Ok(Self(Layer { settings, places: Places::of_file(name, text), ..Layer::default() }))
     }
 }
 
 impl<'de> Deserialize<'de> for Config {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let settings = Settings::deserialize(deserializer)?;
-        Ok(Self(Layer { settings, places: Places::default() }))
+        Ok(Self(Layer { settings, ..Layer::default() }))
     }
 }
 

@@ -184,4 +184,6 @@ fn replace_either<A, B>(
 pub(super) struct Layer {
     pub(super) settings: Settings,
     pub(super) places: Places,
+    /// Variables that another program reads and this one does not.
+    pub(super) ignored: Vec<String>,
 }

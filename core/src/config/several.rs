@@ -174,7 +174,7 @@ impl Config {
     pub fn named(&self, name: &str) -> Option<Self> {
         let settings = self.0.settings.caches.as_ref()?.0.get(name)?.clone();
         let places = self.0.places.within(&format!("{TABLE}.{name}"));
-        Some(Self(Layer { settings, places }))
+        Some(Self(Layer { settings, places, ..Layer::default() }))
     }
 
     /// Refuses two caches that would be one under two names, with two near levels and two lives.

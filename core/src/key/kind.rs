@@ -52,6 +52,19 @@ impl FragmentKey {
 }
 
 impl FragmentKey {
+    /// What everything of a kind with this name begins with: two keys for functions, as a method is
+    /// kept apart from a function that is called so.
+    pub(crate) fn named(kind: KeyKind, name: &str) -> Vec<Self> {
+        match kind {
+            KeyKind::Fragment => vec![Self::new(name)],
+            KeyKind::Value => vec![Self::of_kind(VALUE, name)],
+            KeyKind::Function => {
+                vec![Self::of_kind(FUNCTION, name), Self::of_kind(METHOD, name)]
+            }
+            KeyKind::View => vec![Self::of_kind(VIEW, name)],
+        }
+    }
+
     /// Of a function the method called so, and of a method the function: their results are deleted
     /// together. `None` for other keys.
     pub(crate) fn twin(&self) -> Option<Self> {

@@ -10,7 +10,7 @@ mod redacted;
 mod serialize;
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Display as _};
 use std::sync::Arc;
 
 pub use encode::{KeyEncoder, UnusablePart};
@@ -106,7 +106,6 @@ impl FragmentKey {
     }
 
     /// A key of a kind, whose first part is `name`.
-    #[cfg(feature = "values")]
     pub(crate) fn of_kind(kind: u8, name: impl KeyPart) -> Self {
         let mut bytes = vec![kind];
         name.encode(&mut KeyEncoder::new(&mut bytes));
@@ -152,10 +151,21 @@ impl FragmentKey {
     }
 }
 
+/// The key as logs and pages show it: text that could be mistaken is quoted and escaped, so that no two
+/// keys look alike. The alternate form (`{:#}`) is the text as it was given, for matching patterns.
+///
+/// ```
+/// use fragcache::fragment_key;
+///
+/// let key = fragment_key!("film", "/film/7?page=2");
+/// assert_eq!(key.to_string(), r#"film("/film/7?page=2")"#);
+/// assert_eq!(format!("{key:#}"), "film(/film/7?page=2)");
+/// ```
 impl fmt::Display for FragmentKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some((template, line, ordinal)) = Decoder::new(&self.0).default_key() {
-            write!(f, "{}:{line}", Shown(template))?;
+            Shown(template).fmt(f)?;
+            write!(f, ":{line}")?;
             return if ordinal > 1 { write!(f, "#{ordinal}") } else { Ok(()) };
         }
         if let (Some(label), Some((_, name))) = (self.label(), self.behind()) {
@@ -187,7 +197,7 @@ impl fmt::Debug for FragmentKey {
 fn show(part: &Decoded<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match part {
         Decoded::None => f.write_str("none"),
-        Decoded::Text(text) => write!(f, "{}", Shown(text)),
+        Decoded::Text(text) => Shown(text).fmt(f),
         Decoded::NotFinite(text) => write!(f, "<{text}>"),
         Decoded::List(items) => {
             f.write_str("[")?;
@@ -208,7 +218,7 @@ struct Shown<'a>(&'a str);
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ':' | '@');
-        if !self.0.is_empty() && self.0 != "none" && self.0.chars().all(plain) {
+        if f.alternate() || !self.0.is_empty() && self.0 != "none" && self.0.chars().all(plain) {
             f.write_str(self.0)
         } else {
             write!(f, "{:?}", self.0)
