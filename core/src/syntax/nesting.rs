@@ -69,6 +69,8 @@ pub(super) struct Walk<'a, 's> {
     text_start: usize,
     /// The secrets that were found, by block.
     pub(super) warned: HashSet<(usize, &'s str)>,
+    /// Tera: the variables that were noted as assigned, by block.
+    pub(super) assigned: HashSet<(usize, &'s str)>,
     /// The variables that keep a cache block's output.
     pub(super) captured: Vec<Capture<'s>>,
 }
@@ -98,6 +100,7 @@ pub(super) fn outline<'s>(
         text_start: 0,
         captured: Vec::new(),
         warned: HashSet::new(),
+        assigned: HashSet::new(),
     };
     for piece in Scanner::new(source, syntax) {
         if let Flow::HandOver = walk.piece(piece)? {
@@ -326,12 +329,13 @@ impl<'s> Walk<'_, 's> {
             depth: self.caches,
             end: self.source.len(),
             renders_others: false,
+            has_free_loop: false,
             assigned: Vec::new(),
             secrets: secret::told_apart(self.source, &arguments, self.dialect()),
             arguments,
             open: tag,
         });
-        self.push(FrameKind::Cache(index), at, checks::cache_levels(self.dialect()))?;
+        self.push(FrameKind::Cache(index), at, checks::CACHE_LEVELS)?;
         Ok(Flow::On)
     }
 
@@ -362,7 +366,7 @@ impl<'s> Walk<'_, 's> {
         }
         self.stack.pop();
         self.caches -= 1;
-        self.levels -= checks::cache_levels(self.dialect());
+        self.levels -= checks::CACHE_LEVELS;
         self.outline.blocks[index].end = match tag.piece.kind {
             PieceKind::LineStatement => tag.piece.inner.end,
             _ => tag.piece.end,
