@@ -303,7 +303,8 @@ fn outer_loops(walk: &mut Walk<'_, '_>, range: Range<usize>) {
     if is_in_loop {
         if !between.is_empty() {
             let uses = loop_attributes(walk.source, range);
-            let loops = uses.map(|(at, attribute)| OuterLoop { at, attribute, between: between.clone() });
+            let loops =
+                uses.map(|(at, attribute)| OuterLoop { at, attribute, between: between.clone() });
             walk.outline.loops.extend(loops);
         }
         return;

@@ -83,12 +83,10 @@ fn timeout(source: &str, value: &[Token]) -> Option<String> {
     let found = match read(source, value) {
         Value::Text(text) => Timeout::from_scalar(Scalar::Str(&text?)),
         Value::Boolean => Timeout::from_scalar(Scalar::Bool(text.starts_with(['t', 'T']))),
-        Value::Number(_) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
-            match text.parse() {
-                Ok(seconds) => Timeout::from_scalar(Scalar::Int(seconds)),
-                Err(_) => Timeout::from_scalar(Scalar::Float(f64::MAX)),
-            }
-        }
+        Value::Number(_) if text.bytes().all(|byte| byte.is_ascii_digit()) => match text.parse() {
+            Ok(seconds) => Timeout::from_scalar(Scalar::Int(seconds)),
+            Err(_) => Timeout::from_scalar(Scalar::Float(f64::MAX)),
+        },
         Value::Number(seconds) => Timeout::from_scalar(Scalar::Float(seconds)),
         Value::Map => Timeout::from_scalar(Scalar::Other("map")),
         Value::List(_) => Timeout::from_scalar(Scalar::Other("list")),

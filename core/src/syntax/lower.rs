@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::arguments::{Arguments, Part, newlines};
 use super::block::CacheBlock;
-use super::outline::{Block, Edit, Outline, OuterLoop, Tag};
+use super::outline::{Block, Edit, OuterLoop, Outline, Tag};
 use super::place::Places;
 use super::rules::{Dialect, Syntax};
 use super::scanner::PieceKind;
@@ -173,7 +173,8 @@ impl Writer<'_> {
     fn copy(&mut self, range: Range<usize>) {
         let mut start = range.start;
         let mut next = self.loops.partition_point(|(used, _)| used.at.start < start);
-        while let Some(&(used, owner)) = self.loops.get(next).filter(|it| it.0.at.end <= range.end) {
+        while let Some(&(used, owner)) = self.loops.get(next).filter(|it| it.0.at.end <= range.end)
+        {
             self.copy_exactly(start..used.at.start);
             let text = format!("{}.{}", self.own(owner), used.attribute);
             self.out.push_str(&text);

@@ -152,6 +152,7 @@ impl<'s> Walk<'_, 's> {
 
     fn statement(&mut self, piece: Piece) -> Result<Flow, Error> {
         let statement = Statement::read(self.source, &piece, self.dialect());
+        self.check_markers(&piece, &statement)?;
         if !piece.closed {
             if statement.role == Role::Cache {
                 return Err(self.refusal.at(
@@ -191,6 +192,25 @@ impl<'s> Walk<'_, 's> {
             }
         }
         Ok(Flow::On)
+    }
+
+    /// Refuses a second whitespace marker before `cache` or `endcache`, which hides the word.
+    fn check_markers(&self, piece: &Piece, statement: &Statement<'s>) -> Result<(), Error> {
+        if !matches!(statement.word, "-" | "+") {
+            return Ok(());
+        }
+        let word = statement.name(self.source, self.dialect());
+        match word.filter(|word| matches!(*word, "cache" | "endcache")) {
+            Some(word) => Err(self.refusal.at(
+                piece.start,
+                format!(
+                    "`{}` and `{}` before `{word}` are two whitespace markers: keep one of them",
+                    piece.lead.text(),
+                    statement.word,
+                ),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Where the replacement of `piece` starts: with the indentation that a line statement takes.
@@ -320,6 +340,13 @@ impl<'s> Walk<'_, 's> {
         captures::note(self);
         let name = arguments.positional.get(1).and_then(|name| string_value(self.source, name));
         let index = self.outline.blocks.len();
+        let around = self.stack.iter().rev().find(|frame| frame.is_loop());
+        if let Some(around) = around.filter(|_| arguments.positional.len() == 2)
+            && name.is_some()
+            && !arguments.shared
+        {
+            self.outline.repeated.push((index, around.at));
+        }
         if tag.piece.kind == PieceKind::LineStatement {
             self.inline(&tag)?;
         }

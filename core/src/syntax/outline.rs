@@ -79,6 +79,8 @@ pub(super) enum Edit {
 pub(super) struct Outline<'s> {
     pub(super) blocks: Vec<Block<'s>>,
     pub(super) edits: Vec<Edit>,
+    /// Blocks that a loop repeats and that vary on nothing, with where the loop opens.
+    pub(super) repeated: Vec<(usize, usize)>,
     /// By place.
     pub(super) secrets: Vec<Secret<'s>>,
     /// By place.

@@ -200,9 +200,8 @@ pub(super) fn loop_attributes<'s>(
         loop {
             let token = list.next()?;
             let text = token.text(source);
-            let is_loop = text == "loop"
-                && token.kind == TokenKind::Word
-                && !matches!(before, "." | "?.");
+            let is_loop =
+                text == "loop" && token.kind == TokenKind::Word && !matches!(before, "." | "?.");
             before = text;
             if is_loop && list.next_if(|next| matches!(next.text(source), "." | "?.")).is_some() {
                 let attribute = list.next_if(|next| KNOWN.contains(&next.text(source)))?;
