@@ -33,7 +33,7 @@ const SETTINGS: [(&str, &str); 28] = [
 ];
 
 /// The packages whose classes are named in [`TYPES`].
-const PACKAGES: [&str; 3] = ["flask_caching", "flask_cache", "cachelib"];
+const PACKAGES: [&str; 4] = ["flask_caching", "flask_cache", "cachelib", "werkzeug"];
 
 /// What to write instead of a class of the application's own.
 pub(super) const OWN: &str = "a class of your own becomes an implementation of Store: give it a name by                    Stores::with, build by build_with, and write that name";
