@@ -102,8 +102,8 @@ fn delete_matching(
         let is_live = |miss| matches!(miss, None | Some(MissReason::Expired));
         page.entries.retain(|entry| is_live(entry.miss) && glob.matches(entry));
         if !dry_run && !page.entries.is_empty() {
-            let deletion = admin.delete(&page.entries)?;
-            settle(opened, deletion).map_err(|stop| match stop {
+            admin.delete(&page.entries)?;
+            settle_pending(opened).map_err(|stop| match stop {
                 Stop::Pending(why) => {
                     Stop::Pending(format!("{why}; {found} entries were deleted before"))
                 }
@@ -113,6 +113,7 @@ fn delete_matching(
         found += page.entries.len() as u64;
         Ok(())
     })?;
+    settle(opened)?;
     let word = if dry_run { "would delete" } else { "deleted" };
     say.line(
         &format!("{word} {found} of {count} entries"),
@@ -180,7 +181,7 @@ const AGAIN: &str = "nothing is known to be done, and this process does not try 
 
 /// Says what a deletion did, once the store knows.
 fn done(opened: &Opened, deletion: Deletion, what: &str, say: &Say) -> Result<(), Stop> {
-    settle(opened, deletion)?;
+    settle(opened)?;
     let word = match deletion {
         Deletion::Removed => "removed",
         Deletion::Absent => "absent",
@@ -189,11 +190,17 @@ fn done(opened: &Opened, deletion: Deletion, what: &str, say: &Say) -> Result<()
     say.line(&format!("{word} {what}"), vec![("done", json!(word)), ("what", json!(what))])
 }
 
-/// Waits for what is pending, as the cache tries again by itself.
-fn settle(opened: &Opened, deletion: Deletion) -> Result<(), Stop> {
-    if deletion != Deletion::Pending {
-        return Ok(());
+/// Waits for what is pending, as the cache tries again by itself, and for what is told once more after
+/// the lag of a replica: nobody tells it when this process has ended.
+fn settle(opened: &Opened) -> Result<(), Stop> {
+    settle_pending(opened)?;
+    while opened.cache.health().waiting_repeats > 0 {
+        std::thread::park_timeout(PAUSE);
     }
+    settle_pending(opened)
+}
+
+fn settle_pending(opened: &Opened) -> Result<(), Stop> {
     let mut left = opened.deadline;
     while opened.cache.health().pending_invalidations > 0 {
         if left.is_zero() {
