@@ -13,7 +13,7 @@ use crate::keys::{self, Pattern};
 use crate::look::each_page;
 use crate::open::Opened;
 use crate::options::{Clear, Command, Delete, FleetMode, Get, Invalidate, Key, Kind, Switch};
-use crate::say::{Say, Stop, complain, shown, time};
+use crate::say::{Say, Stop, complain, instant, shown, time};
 
 /// How long to wait before looking again whether the store has been told.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -165,8 +165,8 @@ fn delete_matching(
         let is_live = |miss| matches!(miss, None | Some(MissReason::Expired));
         page.entries.retain(|entry| is_live(entry.miss) && glob.matches(entry));
         if !dry_run && !page.entries.is_empty() {
-            let deletion = admin.delete(&page.entries)?;
-            settle(opened, deletion).map_err(|stop| match stop {
+            admin.delete(&page.entries)?;
+            settle_pending(opened, opened.deadline).map_err(|stop| match stop {
                 Stop::Pending(why) => {
                     Stop::Pending(format!("{why}; {found} entries were deleted before"))
                 }
@@ -176,6 +176,7 @@ fn delete_matching(
         found += page.entries.len() as u64;
         Ok(())
     })?;
+    settle(opened)?;
     let word = if dry_run { "would delete" } else { "deleted" };
     say.line(
         &format!("{word} {found} of {count} entries"),
@@ -249,7 +250,7 @@ fn untold(error: Error) -> Stop {
 
 /// Says what a deletion did, once the store knows.
 fn done(opened: &Opened, deletion: Deletion, what: &str, say: &Say) -> Result<(), Stop> {
-    settle(opened, deletion)?;
+    settle(opened)?;
     let word = match deletion {
         Deletion::Removed => "removed",
         Deletion::Absent => "absent",
@@ -258,13 +259,21 @@ fn done(opened: &Opened, deletion: Deletion, what: &str, say: &Say) -> Result<()
     say.line(&format!("{word} {what}"), vec![("done", json!(word)), ("what", json!(what))])
 }
 
-/// Waits for what is pending, as the cache tries again by itself.
-fn settle(opened: &Opened, deletion: Deletion) -> Result<(), Stop> {
-    if deletion != Deletion::Pending {
-        return Ok(());
+/// Waits for what is pending, as the cache tries again by itself, and for what is told once more after
+/// the lag of a replica: nobody tells it when this process has ended.
+fn settle(opened: &Opened) -> Result<(), Stop> {
+    settle_pending(opened, opened.left())?;
+    while opened.cache.health().waiting_repeats > 0 {
+        std::thread::park_timeout(PAUSE);
     }
+    settle_pending(opened, opened.deadline)
+}
+
+/// Waits for what is pending, at most so long.
+fn settle_pending(opened: &Opened, limit: Duration) -> Result<(), Stop> {
+    let start = instant();
     while opened.cache.health().pending_invalidations > 0 {
-        let left = opened.left();
+        let left = limit.saturating_sub(start.elapsed());
         if left.is_zero() {
             return Err(Stop::Pending(format!("{}; {AGAIN}", opened.silence())));
         }

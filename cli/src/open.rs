@@ -21,7 +21,7 @@ pub(crate) struct Opened {
     pub(crate) admin: Admin,
     /// When the store was first asked, and how long the whole command may wait for it.
     start: Instant,
-    deadline: Duration,
+    pub(crate) deadline: Duration,
 }
 
 impl Opened {

@@ -6,7 +6,7 @@ use fragcache::admin::Admin;
 use fragcache::{Fragment, Mode, fragment_key};
 use fragcache_servers::eventually;
 
-use crate::place::{Place, put};
+use crate::place::{Place, put, run_with};
 
 /// What a busy machine may add to the two seconds.
 const SLACK: Duration = Duration::from_secs(2);
@@ -29,6 +29,26 @@ fn running_caches_follow_the_mode_within_two_seconds() {
             let served = one.render(&footer, || "rendered").unwrap();
             assert_eq!(&*served, if mode == Mode::Bypass { "rendered" } else { "stored" });
         }
+    }
+}
+
+/// What an application stores in between, of a replica that lags, falls before the tool ends.
+#[test]
+fn a_deletion_is_told_once_more_after_the_lag_before_the_tool_ends() {
+    for place in Place::each() {
+        let cache = place.cache();
+        let row = Fragment::new(fragment_key!("row")).tags(["product:7"]);
+        put(&cache, &row, "old");
+        std::thread::scope(|threads| {
+            let tool = threads.spawn(|| {
+                let variables = [("FRAGCACHE_REPLICA_LAG", "3s")];
+                run_with(&variables, &["--store", &place.address, "invalidate", "product:7"])
+            });
+            eventually("it is told", || !cache.contains(row.key()).unwrap());
+            put(&cache, &row, "old, from a replica");
+            assert_eq!(tool.join().unwrap().done(), "invalidated tags product:7\n");
+        });
+        assert!(!cache.contains(row.key()).unwrap(), "it is told once more");
     }
 }
 

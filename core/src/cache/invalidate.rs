@@ -23,7 +23,8 @@ const DELETED_AT_ONCE: usize = 128;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Deletion {
-    /// An entry that could have been served is gone.
+    /// An entry that could have been served is gone. A store is asked no more than a few bytes: one
+    /// there that a tag or a fragment inside had ended counts too.
     Removed,
     /// Nothing servable was stored; a render under way is fenced all the same.
     Absent,
@@ -56,7 +57,7 @@ impl FragmentCache {
     }
 
     /// Deletes several fragments, and reports for each in the order given, as if each were deleted
-    /// after the one before it. With a far store it takes four round trips for every 128 of them;
+    /// after the one before it. With a far store it takes two round trips for every 128 of them;
     /// where the store refuses one, each is deleted by itself.
     ///
     /// ```

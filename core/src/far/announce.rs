@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::look::Read;
 use super::wire::{FragmentId, VariantId};
-use super::{Asked, Away, Far, Known, Looked, put};
+use super::{Asked, Away, Far, Known, Looked, variants};
 use crate::entry::record::Decoded;
 use crate::entry::{Entry, Proof, Terms};
 use crate::fresh::{Freshness, Label, Labels};
@@ -110,7 +110,10 @@ impl Far {
             }
         }
         for ((one, id), list) in listed.iter().zip(&lists) {
-            self.want(&mut batch, one, id, put::listed(list.as_deref().unwrap_or_default()));
+            let variants = variants::listed(list.as_deref()).inspect(|variant| {
+                self.sizes.note(usize::try_from(variant.bytes).unwrap_or(usize::MAX));
+            });
+            self.want(&mut batch, one, id, variants.map(|variant| variant.id));
         }
         let (_, labels) = self.read_batch(batch, &mut ahead)?;
         self.read_batch(Batch { labels, ..Batch::default() }, &mut ahead)?;
@@ -149,8 +152,9 @@ impl Far {
         }
     }
 
-    /// Reads a batch, but for the versions that are known. Returns the lists, and labels of the
-    /// entries whose versions are not.
+    /// Reads a batch, but for the versions that are known: entries of many bytes in several calls, and
+    /// the versions after all of them. Returns the lists, and labels of the entries whose versions are
+    /// not known.
     fn read_batch(
         &self,
         batch: Batch,
@@ -161,9 +165,16 @@ impl Far {
         labels.retain(|&label| !label.is_written() && ahead.known.get(label).is_none());
         let (lists, entries_end) = (keys.len(), keys.len() + entries.len());
         let (ids, names): (Vec<EntryId>, Vec<String>) = entries.into_iter().unzip();
+        let mut values = Vec::new();
+        let mut names = names.into_iter();
+        while names.len() > self.sizes.together() {
+            keys.extend(names.by_ref().take(self.sizes.together()));
+            values.extend(self.get(&std::mem::take(&mut keys))?);
+            values.iter().flatten().rev().take(8).for_each(|value| self.sizes.note(value.len()));
+        }
         keys.extend(names);
         keys.extend(self.version_keys(&labels));
-        let mut values = self.get(&keys)?;
+        values.extend(self.get(&keys)?);
         ahead.known.replace(Known::new(&labels, &values.split_off(entries_end)));
         let mut others = Vec::new();
         for (id, value) in ids.into_iter().zip(values.split_off(lists)) {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::leases::Token;
+use super::repeats::{Due, Repeats};
 use crate::fresh::Label;
 use crate::sync::{Condvar, Mutex};
 
@@ -19,8 +20,10 @@ pub(crate) struct Errands {
 #[derive(Debug, Default)]
 struct State {
     waiting: Waiting,
-    /// Invalidations to be told once more, and when.
-    repeats: Vec<(Instant, Vec<Label>)>,
+    /// Invalidations to be told once more.
+    repeats: Repeats,
+    /// How many of them the keeper has taken, and is telling.
+    telling: usize,
     is_woken: bool,
     is_over: bool,
 }
@@ -34,8 +37,8 @@ pub(super) struct Waiting {
     pub(super) unshared: Vec<(String, Token)>,
     /// Records to be given a new life.
     pub(super) touched: Vec<(String, Duration)>,
-    /// Labels to be told once more.
-    pub(super) repeats: Vec<Vec<Label>>,
+    /// What is to be told once more.
+    pub(super) repeats: Due,
 }
 
 impl Errands {
@@ -51,17 +54,30 @@ impl Errands {
         self.add(|state| keys.for_each(|key| bounded(&mut state.waiting.touched, key)));
     }
 
+    /// Tells these labels once more. The keeper is not woken for each: it looks when the first is due.
     pub(super) fn repeat(&self, at: Instant, labels: &[Label]) {
-        self.add(|state| state.repeats.push((at, labels.to_vec())));
+        let mut state = self.state.lock();
+        let before = state.repeats.next();
+        state.repeats.add(at, labels);
+        if state.repeats.next() != before {
+            self.changed.notify_one();
+        }
+    }
+
+    /// How many labels wait to be told once more, or are told just now.
+    pub(super) fn repeats(&self) -> usize {
+        let state = self.state.lock();
+        state.repeats.len() + state.telling
     }
 
     pub(super) fn wake(&self) {
         self.add(|_| {});
     }
 
-    /// Ends the keeper.
-    pub(super) fn end(&self) {
+    /// Ends the keeper; what would have been told once more.
+    pub(super) fn end(&self) -> Due {
         self.add(|state| state.is_over = true);
+        self.state.lock().repeats.all()
     }
 
     fn add(&self, add: impl FnOnce(&mut State)) {
@@ -74,12 +90,12 @@ impl Errands {
     /// Waits for errands, until `next` at most; `None` at the end.
     pub(super) fn wait(&self, next: Instant) -> Option<Waiting> {
         let mut state = self.state.lock();
+        state.telling = 0;
         loop {
             if state.is_over {
                 return None;
             }
-            let first = state.repeats.iter().map(|&(at, _)| at).min();
-            let until = first.map_or(next, |first| first.min(next));
+            let until = state.repeats.next().map_or(next, |first| first.min(next));
             if state.is_woken || until <= crate::clock::instant() {
                 break;
             }
@@ -87,12 +103,8 @@ impl Errands {
         }
         state.is_woken = false;
         let mut waiting = std::mem::take(&mut state.waiting);
-        let now = crate::clock::instant();
-        let (due, later) =
-            std::mem::take(&mut state.repeats).into_iter().partition(|&(at, _)| at <= now);
-        state.repeats = later;
-        let due: Vec<(Instant, Vec<Label>)> = due;
-        waiting.repeats.extend(due.into_iter().map(|(_, labels)| labels));
+        waiting.repeats = state.repeats.due(crate::clock::instant());
+        state.telling = waiting.repeats.len();
         Some(waiting)
     }
 }

@@ -16,6 +16,9 @@ pub struct Health {
     pub is_reachable: bool,
     /// Labels whose invalidation the store has not taken yet.
     pub pending_invalidations: u64,
+    /// Labels that the store is told of once more after the
+    /// [lag of a replica](crate::Builder::replica_lag); a process that ends before does not tell it.
+    pub waiting_repeats: u64,
     /// Leases that this process holds.
     pub leases: u64,
     /// Calls of the store.
@@ -44,6 +47,7 @@ impl Far {
             store: Some(self.link.capabilities.name),
             is_reachable: !self.link.is_away(),
             pending_invalidations: self.pending.len(),
+            waiting_repeats: self.errands.repeats() as u64,
             leases: self.leases.len() as u64,
             round_trips: get(&counts.round_trips),
             faults: get(&counts.faults),

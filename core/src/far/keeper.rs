@@ -8,7 +8,9 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::errands::{Errands, Waiting};
+use super::fill::set;
 use super::leases::{Token, UNSHARED, UNSHARED_FOR};
+use super::repeats::Due;
 use super::{Far, values};
 use crate::clock::instant;
 use crate::error::{Error, ErrorKind};
@@ -101,10 +103,11 @@ impl Keeper {
     /// Does what is due; gives the moment at which something is due next.
     fn tend(&mut self, far: &Far, fresh: &Freshness, waiting: Waiting) -> Instant {
         let now = instant();
-        for labels in waiting.repeats {
+        let repeats = far.labels(waiting.repeats);
+        if !repeats.is_empty() {
             // Also in the near level, for what was taken from the store in between.
-            far.tell(&labels, None);
-            far.raise(fresh, &labels);
+            far.tell(&repeats, None);
+            far.raise(fresh, &repeats);
         }
         if far.is_away() && !self.was_away {
             self.was_away = true;
@@ -187,6 +190,22 @@ impl Keeper {
 }
 
 impl Far {
+    /// The labels that stand for what is due.
+    fn labels(&self, due: Due) -> Vec<Label> {
+        if due.everything { vec![self.hasher.root()] } else { due.labels }
+    }
+
+    /// The last words of a cache: what is pending, and what it would have told once more, is told now,
+    /// in one call if it fits. Nobody can tell it later.
+    pub(super) fn tell_the_rest(&self, repeats: Due) {
+        let mut labels = self.labels(repeats);
+        labels.extend(self.pending.all().into_iter().map(|(label, _)| label));
+        if !labels.is_empty() && !self.is_away() {
+            // What fails now is lost.
+            let _ = self.try_tell(&set(labels.into_iter()));
+        }
+    }
+
     /// As after any invalidation, once the store knows of it: the near level is fenced.
     fn raise(&self, fresh: &Freshness, labels: &[Label]) {
         if labels.contains(&self.hasher.root()) {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::identity::Own;
-use super::{Away, Far, Known, put};
+use super::{Away, Far, Known, variants};
 use crate::entry::LabelVersion;
 use crate::entry::record::Decoded;
 use crate::fresh::Label;
@@ -80,8 +80,8 @@ impl Far {
     pub(crate) fn variants_of(&self, key: &[u8]) -> Result<Vec<Listed>, Away> {
         let id = self.fragment(key);
         let list = self.values_anyway(&[self.names.variants(&id)])?.pop().flatten();
-        let names: Vec<String> = put::listed(list.as_deref().unwrap_or_default())
-            .map(|variant| self.names.entry(&id, variant))
+        let names: Vec<String> = variants::listed(list.as_deref())
+            .map(|variant| self.names.entry(&id, variant.id))
             .collect();
         // Another key's with the same hash is not it.
         self.describe(&names, &|record| self.is_of(record, key))

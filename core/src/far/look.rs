@@ -13,7 +13,7 @@ use crate::fresh::{Dependencies, DependencySet, Freshness, Label, Labels, Sequen
 use crate::observe::MissReason;
 use crate::protection::Protection;
 use crate::store::{Fault, StoreError};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 
 /// What a store has of a fragment.
 #[derive(Debug)]
@@ -246,15 +246,7 @@ impl Far {
         own: &[Label],
         read: Read,
     ) -> Result<Entry, MissReason> {
-        // Another host's clock may be ahead: the store ends the life of a record in any case.
-        let age = Duration::from_millis(read.unix_millis.saturating_sub(decoded.created));
-        let end = |millis: Option<u64>| match millis.map(Duration::from_millis) {
-            None => Moment::NEVER,
-            Some(life) if life >= age => read.moment.saturating_after(life - age),
-            Some(life) => read.moment.before(age - life),
-        };
-        let expires = end(decoded.life);
-        let last = end(decoded.life.map(|life| life.saturating_add(decoded.stale)));
+        let (expires, last) = self.doubts.ends(&decoded, read);
         if last <= read.moment {
             return Err(MissReason::Expired);
         }
@@ -285,5 +277,53 @@ impl Far {
             expires,
             terms: Some(Arc::new(terms)),
         })
+    }
+}
+
+/// How far the clocks of hosts may be apart before the age is doubted that they give a record.
+const APART: Duration = Duration::from_secs(1);
+
+/// Whether nobody knows how old a record is: by this host's clock it is of the future. Then only the
+/// store tells, which ends it when its life and its stale window are over.
+pub(super) fn is_doubted(record: &Decoded, unix_millis: u64) -> bool {
+    let ahead = record.created.saturating_sub(unix_millis);
+    record.life.is_some() && Duration::from_millis(ahead) > APART
+}
+
+/// Longest time for which one record makes a process doubt the others.
+const LONGEST_DOUBT: Duration = Duration::from_secs(24 * 3600);
+
+/// Until when this process doubts what clocks say of records' ages, since it has met one of the future:
+/// others by the same clock may look younger than they are without looking so.
+#[derive(Debug, Default)]
+pub(super) struct Doubts(AtomicU64);
+
+impl Doubts {
+    /// When an entry expires, and when it may no longer be served, though stale: the sooner by this
+    /// host's clock and by the store's. In doubt it is good for a moment, so that the store is asked
+    /// whether it has it yet; what is of the future and may be stale is taken to be.
+    fn ends(&self, record: &Decoded, read: Read) -> (Moment, Moment) {
+        let age = Duration::from_millis(read.unix_millis.saturating_sub(record.created));
+        let end = |millis: Option<u64>| match millis.map(Duration::from_millis) {
+            None => Moment::NEVER,
+            Some(life) if life >= age => read.moment.saturating_after(life - age),
+            Some(life) => read.moment.before(age - life),
+        };
+        let expires = end(record.life);
+        let last = end(record.life.map(|life| life.saturating_add(record.stale)));
+        let is_of_future = is_doubted(record, read.unix_millis);
+        if is_of_future {
+            let ahead = record.created.saturating_sub(read.unix_millis);
+            let while_it_lives = ahead.saturating_add(record.life.unwrap_or_default());
+            let doubt = Duration::from_millis(while_it_lives).min(LONGEST_DOUBT);
+            self.0.fetch_max(read.moment.saturating_after(doubt).to_bits(), Ordering::Relaxed);
+        }
+        let until = Moment::from_bits(self.0.load(Ordering::Relaxed));
+        if record.life.is_none() || read.moment >= until {
+            return (expires, last);
+        }
+        let soon = read.moment.saturating_after(APART);
+        let is_stale = is_of_future && record.stale > 0;
+        (expires.min(if is_stale { read.moment } else { soon }), last.min(soon))
     }
 }

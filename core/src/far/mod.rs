@@ -25,8 +25,11 @@ mod look;
 mod newest;
 mod pending;
 mod put;
+mod repeats;
 mod settings;
+mod sizes;
 mod tell;
+mod variants;
 mod versions;
 mod wire;
 
@@ -65,7 +68,9 @@ use fences::Fences;
 use hints::Hints;
 use leases::Leases;
 use link::Link;
+use look::Doubts;
 use pending::Pending;
+use sizes::Sizes;
 use wire::{FragmentId, Names, VariantId};
 
 /// The far level of one cache.
@@ -85,6 +90,8 @@ pub(crate) struct Far {
     pending: Pending,
     hints: Hints,
     leases: Arc<Leases>,
+    sizes: Sizes,
+    doubts: Doubts,
     pub(crate) errands: Arc<Errands>,
     /// How far all processes are told to take part.
     mode: AtomicU8,
@@ -143,6 +150,8 @@ impl Far {
             fences: Fences::new(&hasher),
             pending: Pending::new(hasher.root()),
             hints: Hints::new(),
+            sizes: Sizes::default(),
+            doubts: Doubts::default(),
             leases: Arc::new(Leases::new(Arc::clone(&errands))),
             errands,
             mode: AtomicU8::new(Mode::Normal as u8),
@@ -234,6 +243,11 @@ impl Far {
         listed
     }
 
+    /// The labels that follow from a key: those of its own but for the template's.
+    fn own_of_key(&self, key: &[u8]) -> SmallVec<[Label; 6]> {
+        self.own(&self.hasher.labels(key, None))
+    }
+
     fn version_keys(&self, labels: &[Label]) -> Vec<String> {
         labels.iter().map(|&label| self.names.version(label)).collect()
     }
@@ -296,7 +310,10 @@ impl Far {
 
 impl Drop for Far {
     fn drop(&mut self) {
-        self.errands.end();
+        let repeats = self.errands.end();
+        if !cfg!(fragcache_shuttle) {
+            self.tell_the_rest(repeats);
+        }
     }
 }
 

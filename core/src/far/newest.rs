@@ -3,76 +3,83 @@
 
 use std::collections::HashSet;
 
-use super::{Away, Far, fill, put, wire::FragmentId};
+use smallvec::SmallVec;
+
+use super::look::is_doubted;
+use super::variants::{digest, listed};
+use super::{Away, Far, Known, fill};
 use crate::entry::record::Decoded;
 use crate::entry::{LabelVersion, OutputMode};
 use crate::fresh::Label;
 use crate::hash::BuildLabelHasher;
+use crate::store::Value;
 
 impl Far {
     /// The newest servable body of a key; annotated ones count only while pages are `annotated`.
     pub(crate) fn newest(&self, key: &[u8], annotated: bool) -> Result<Option<Vec<u8>>, Away> {
-        let servable = self.servable(&[key], annotated)?.pop().unwrap_or_default();
+        let servable = self.servable(key, annotated)?;
         Ok(servable.into_iter().next().map(|entry| entry.body))
     }
 
     /// Whether each of these keys has an entry that could be served, if they are deleted one after the
-    /// other. What cannot be asked about has none.
+    /// other, as far as the lists of variants tell: no body is read. What a tag or a fragment inside has
+    /// ended counts as stored; what cannot be asked about does not. One round trip.
     pub(crate) fn are_stored(&self, keys: &[&[u8]], annotated: bool) -> Vec<bool> {
-        let found = self.together(keys, |keys| self.servable(keys, annotated));
+        let found = self.together(keys, |keys| self.are_listed(keys, annotated));
         let mut gone: HashSet<Label, BuildLabelHasher> = HashSet::default();
-        let is_stored = |(key, entries): (&&[u8], Result<Vec<Decoded>, Away>)| {
-            let lives = |entry: &Decoded| {
-                entry.labels.iter().all(|&(label, _)| !gone.contains(&Label::from_hash(label)))
-            };
-            let is_stored = entries.unwrap_or_default().iter().any(lives);
-            gone.insert(self.hasher.key_label(key));
-            is_stored
+        let is_stored = |(key, found): (&&[u8], Result<bool, Away>)| {
+            gone.insert(self.hasher.key_label(key)) && found.unwrap_or(false)
         };
         keys.iter().zip(found).map(is_stored).collect()
     }
 
-    /// The entries of each key that could be served, newest first. Three round trips at most.
-    fn servable(&self, keys: &[&[u8]], annotated: bool) -> Result<Vec<Vec<Decoded>>, Away> {
-        let ids: Vec<FragmentId> = keys.iter().map(|key| self.fragment(key)).collect();
-        let lists: Vec<String> = ids.iter().map(|id| self.names.variants(id)).collect();
-        let lists = self.get(&lists)?;
-        let names: Vec<Vec<String>> = ids
-            .iter()
-            .zip(&lists)
-            .map(|(id, list)| {
-                let variants = put::listed(list.as_deref().unwrap_or_default());
-                variants.map(|variant| self.names.entry(id, variant)).collect()
-            })
-            .collect();
-        let mut values = self.get(&names.concat())?.into_iter();
-        let mut found = Vec::with_capacity(keys.len());
-        let mut asked = Vec::new();
-        for (key, names) in keys.iter().zip(&names) {
-            let values = values.by_ref().take(names.len()).flatten();
-            let mut entries: Vec<Decoded> =
-                values.filter_map(|value| self.codec.decode(&value).ok()).collect();
-            entries.retain(|entry| {
-                let is_shown = annotated || !OutputMode::from_bits(entry.mode).is_annotated();
-                self.is_of(entry, key) && is_shown && !self.is_over(entry)
-            });
-            entries.sort_by_key(|entry| std::cmp::Reverse(entry.created));
-            asked.extend(entries.iter().flat_map(labels).map(|(label, _)| label));
-            found.push(entries);
-        }
-        let known = self.read_versions(&fill::set(asked.into_iter()))?;
-        for entries in &mut found {
-            entries.retain(|entry| {
-                self.compare(&labels(entry).collect::<Vec<_>>(), &known, None).is_ok()
-            });
-        }
-        Ok(found)
+    fn are_listed(&self, keys: &[&[u8]], annotated: bool) -> Result<Vec<bool>, Away> {
+        let own: Vec<_> = keys.iter().map(|key| self.own_of_key(key)).collect();
+        let labels = fill::set(own.iter().flatten().copied());
+        let list = |key: &&[u8]| self.names.variants(&self.fragment(key));
+        let mut asked: Vec<String> = keys.iter().map(list).collect();
+        asked.extend(self.version_keys(&labels));
+        let mut lists = self.get(&asked)?;
+        let known = Known::new(&labels, &lists.split_off(keys.len()));
+        let now = self.unix_millis();
+        let is_listed = |(own, list): (&SmallVec<[Label; 6]>, Option<Value>)| {
+            let present = digest(&self.hasher, own.iter().map(|&label| known.get(label).flatten()));
+            !self.pending.hides(own.iter().copied())
+                && listed(list.as_deref()).any(|variant| {
+                    let is_shown = annotated || !variant.is_annotated;
+                    present == Some(variant.own) && is_shown && now < variant.ends
+                })
+        };
+        Ok(own.iter().zip(lists).map(is_listed).collect())
     }
 
-    /// Whether an entry has expired.
+    /// The entries of a key that could be served, newest first. Three round trips at most.
+    fn servable(&self, key: &[u8], annotated: bool) -> Result<Vec<Decoded>, Away> {
+        let id = self.fragment(key);
+        let list = self.get(&[self.names.variants(&id)])?.pop().flatten();
+        let variants = listed(list.as_deref());
+        let names: Vec<String> =
+            variants.map(|variant| self.names.entry(&id, variant.id)).collect();
+        let values = self.get(&names)?.into_iter().flatten();
+        let mut entries: Vec<Decoded> =
+            values.filter_map(|value| self.codec.decode(&value).ok()).collect();
+        entries.retain(|entry| {
+            let is_shown = annotated || !OutputMode::from_bits(entry.mode).is_annotated();
+            self.is_of(entry, key) && is_shown && !self.is_over(entry)
+        });
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.created));
+        let asked = entries.iter().flat_map(labels).map(|(label, _)| label);
+        let known = self.read_versions(&fill::set(asked))?;
+        entries
+            .retain(|entry| self.compare(&labels(entry).collect::<Vec<_>>(), &known, None).is_ok());
+        Ok(entries)
+    }
+
+    /// Whether an entry has expired, or may have.
     fn is_over(&self, entry: &Decoded) -> bool {
-        let age = self.unix_millis().saturating_sub(entry.created);
-        entry.life.is_some_and(|life| life <= age)
+        let now = self.unix_millis();
+        let age = now.saturating_sub(entry.created);
+        entry.life.is_some_and(|life| life <= age) || entry.stale > 0 && is_doubted(entry, now)
     }
 }
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fill::{self, set};
+use super::variants::{Listed, digest, listed_first};
 use super::versions::RECORD_BYTES;
-use super::wire::VariantId;
 use super::{Away, Evidence, Far, Fill, Known, Witness};
 use crate::entry::record::{MAX_RECORD_LABELS, Record};
 use crate::entry::{LabelVersion, Origin, Proof};
@@ -14,9 +14,6 @@ use crate::fresh::{Dependencies, Label, Labels};
 use crate::hash::Version;
 use crate::protection::Protection;
 use crate::store::{Operation, Reply, Value};
-
-/// Most variants of a fragment that are listed.
-const MAX_VARIANTS: usize = 8;
 
 /// Every so many stores the versions of an entry's labels are given a new life.
 const RENEW_EVERY: u32 = 32;
@@ -216,9 +213,28 @@ impl Far {
         // The fragment's own labels first: they are the better reason for a miss.
         let own = self.listed(rendered.labels);
         put.versions.sort_unstable_by_key(|&(label, _)| (!own.contains(&label), label));
-        put.variants = listed_first(rendered.fill.lease.variant, read.variants.as_deref());
         put.record = self.record(rendered, &put.versions)?;
+        self.sizes.note(put.record.len());
+        put.variants = listed_first(self.as_listed(put), read.variants.as_deref());
         Ok(())
+    }
+
+    /// What the list of variants says of a body.
+    fn as_listed(&self, put: &Put<'_>) -> Listed {
+        let rendered = put.rendered;
+        let life = rendered.life.and_then(|life| u64::try_from(life.as_millis()).ok());
+        let version = |label: &Label| {
+            let of = put.versions.iter().find(|(known, _)| known == label);
+            of.map(|&(_, version)| version)
+        };
+        let own = self.own_of_key(rendered.key);
+        Listed {
+            id: rendered.fill.lease.variant,
+            ends: life.map_or(u64::MAX, |life| self.unix_millis().saturating_add(life)),
+            own: digest(&self.hasher, own.iter().map(version)).unwrap_or_default(),
+            bytes: u32::try_from(put.record.len()).unwrap_or(u32::MAX),
+            is_annotated: rendered.origin.mode().is_annotated(),
+        }
     }
 
     fn record(
@@ -382,22 +398,4 @@ fn next<'a>(
             *put = Err(why);
         }
     }
-}
-
-/// A list of variants with this one first.
-fn listed_first(variant: VariantId, list: Option<&[u8]>) -> Vec<u8> {
-    let mut bytes = variant.0.to_be_bytes().to_vec();
-    for other in listed(list.unwrap_or_default()) {
-        if other != variant && bytes.len() < MAX_VARIANTS * 8 {
-            bytes.extend_from_slice(&other.0.to_be_bytes());
-        }
-    }
-    bytes
-}
-
-/// The variants of a list, newest first.
-pub(super) fn listed(list: &[u8]) -> impl Iterator<Item = VariantId> {
-    list.chunks_exact(8)
-        .take(MAX_VARIANTS)
-        .map(|id| VariantId(id.iter().fold(0, |number, &byte| number << 8 | u64::from(byte))))
 }

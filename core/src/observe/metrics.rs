@@ -47,6 +47,7 @@ impl MetricsObserver {
     /// | `fragcache_entries`, `fragcache_bytes` | what the near level holds |
     /// | `fragcache_store_reachable` | 1, or 0 while the breaker is open; only with a store, as all that follow |
     /// | `fragcache_store_pending_invalidations` | labels that the store has not been told of |
+    /// | `fragcache_store_waiting_repeats` | labels that it will be told of once more, after a replica lag |
     /// | `fragcache_store_leases` | held by this process |
     /// | `fragcache_store_round_trips`, `_faults`, `_deadlines_missed`, `_unreadable` | since the process began |
     /// | `fragcache_store_NAME` | what the store itself counts, such as `calls_under_way` |
@@ -71,6 +72,7 @@ impl MetricsObserver {
         let own = [
             ("reachable", u64::from(health.is_reachable)),
             ("pending_invalidations", health.pending_invalidations),
+            ("waiting_repeats", health.waiting_repeats),
             ("leases", health.leases),
             ("round_trips", health.round_trips),
             ("faults", health.faults),

@@ -125,7 +125,7 @@ impl Values {
     /// Deletes several values, and reports for each, in the order given. Goes on where the far store
     /// cannot be told; see [`delete_each`](Self::delete_each) to stop there.
     ///
-    /// With a far store every 128 of them take four round trips, since it is asked what there was. Where
+    /// With a far store every 128 of them take two round trips, since it is asked what there was. Where
     /// nobody needs the reports, a batch takes one:
     ///
     /// ```

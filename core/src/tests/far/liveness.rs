@@ -151,10 +151,10 @@ fn i7_a_page_waits_once_for_a_process_that_died_inside_nested_fragments() {
                 store.reset_counts();
                 nest(&one.cache, DEPTH - 1, &|| "page".to_owned())
             });
-            assert_eq!(&*printed.unwrap(), "page", "{front:?}");
             let trips = store.round_trips();
-            assert!(trips <= DEPTH as u64 * UNWAITED, "{front:?}: {trips} round trips");
             ends.open();
+            assert_eq!(&*printed.unwrap(), "page", "{front:?}");
+            assert!(trips <= DEPTH as u64 * UNWAITED, "{front:?}: {trips} round trips");
         });
         let waited = EventKind::Bypassed(BypassReason::WaitLimit);
         let events = one.recorder.events();
@@ -214,7 +214,51 @@ fn i7_a_page_waits_once_for_a_process_that_died_inside_one_of_many_blocks() {
             }
         }
         let trips = store.round_trips();
-        assert!(trips <= DEPTH as u64 * UNWAITED, "{trips} round trips");
         ends.open();
+        assert!(trips <= DEPTH as u64 * UNWAITED, "{trips} round trips");
     });
+}
+
+/// What a process reads from a replica that lags, another stores meanwhile: it falls when the
+/// invalidation is told once more.
+#[test]
+fn i1_repeats_are_told_together_and_reach_what_was_stored_meanwhile() {
+    const MANY: usize = 2_000;
+    let store = store();
+    let one = Front::Strict.with(&store, |builder| builder.replica_lag(Duration::from_secs(1)));
+    let other = Front::Strict.process(&store);
+    for n in 0..MANY {
+        one.cache.invalidate_tags([format!("tag {n}")]).unwrap();
+    }
+    let row = fragment("row").tags([format!("tag {}", MANY - 1)]);
+    other.cache.render(&row, || "old").unwrap();
+    assert!(one.cache.health().waiting_repeats > 0);
+    store.reset_counts();
+    until("all are told", || one.cache.health().waiting_repeats == 0);
+    // A few calls for thousands of labels, and what the keepers ask by themselves.
+    assert!(store.round_trips() < 100, "{} round trips", store.round_trips());
+    assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "new");
+}
+
+#[test]
+fn what_a_cache_would_have_told_is_told_when_it_ends() {
+    for &front in FRONTS {
+        let store = store();
+        let other = front.process(&store);
+        let row = fragment("row").tags(["tag"]);
+        let one = front.with(&store, |builder| builder.replica_lag(Duration::from_secs(3600)));
+        one.cache.invalidate_tags(["tag"]).unwrap();
+        other.cache.render(&row, || "old").unwrap();
+        drop(one);
+        other.distrust();
+        until("it falls", || &*other.cache.render(&row, || "new").unwrap() == "new");
+        // And what it could not tell before.
+        let one = front.process(&store);
+        store.fail_writes(crate::store::Fault::Refused);
+        assert_eq!(one.cache.invalidate_tags(["tag"]).unwrap(), Deletion::Pending);
+        store.heal();
+        drop(one);
+        other.distrust();
+        until("it falls", || &*other.cache.render(&row, || "newer").unwrap() == "newer");
+    }
 }

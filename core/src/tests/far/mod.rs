@@ -7,12 +7,13 @@ mod followers;
 mod liveness;
 mod outages;
 mod reads;
+mod sizes;
 
 use std::time::Duration;
 
 use super::{Rig, rig_with};
 use crate::testing::{FaultyStore, MemoryStore};
-use crate::{EventKind, FarLevel, RefusalReason};
+use crate::{Builder, EventKind, FarLevel, RefusalReason};
 
 /// A store of this process that can be told to fail.
 pub(super) type Store = FaultyStore<MemoryStore>;
@@ -65,10 +66,20 @@ impl Front {
         self.waiting(store, Duration::from_secs(60))
     }
 
+    /// A process whose host has this clock.
+    pub(super) fn process_by(self, store: &Store, clock: impl crate::Clock) -> Rig {
+        self.with(store, |builder| builder.clock(clock))
+    }
+
     fn waiting(self, store: &Store, limit: Duration) -> Rig {
+        self.with(store, |builder| builder.wait_limit(limit))
+    }
+
+    /// A process with other settings.
+    pub(super) fn with(self, store: &Store, with: impl FnOnce(Builder) -> Builder) -> Rig {
         let level = self.level(store);
         rig_with(|builder| {
-            let builder = builder.wait_limit(limit).jitter(0.0).far(level);
+            let builder = with(builder).jitter(0.0).far(level);
             #[cfg(feature = "mac")]
             let builder = if self == Self::Opaque { builder.opaque_keys([7; 32]) } else { builder };
             builder

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::{INVALIDATIONS, fragment};
 use super::{FRONTS, Front, NEAR_LIFE};
-use crate::testing::ManualClock;
+use crate::testing::{ManualClock, MemoryStore};
 use crate::{Clock, Fragment, MissReason, fragment_key};
 
 #[test]
@@ -187,4 +187,71 @@ fn i1_a_strict_near_level_asks_also_by_a_clock_that_is_behind() {
     assert_eq!(&*one.render(&row, || "unused").unwrap(), "old");
     other.delete(&fragment_key!("row")).unwrap();
     assert_eq!(&*one.render(&row, || "new").unwrap(), "new");
+}
+
+/// A host's clock, so many seconds from the right time.
+#[derive(Debug)]
+struct Wrong(ManualClock, i64);
+
+impl Clock for Wrong {
+    fn now(&self) -> Duration {
+        self.0.now()
+    }
+
+    fn unix_time(&self) -> Duration {
+        let off = Duration::from_secs(self.1.unsigned_abs());
+        let time = self.0.unix_time();
+        if self.1 < 0 { time - off } else { time + off }
+    }
+}
+
+#[test]
+fn a_fragment_lives_no_longer_than_it_may_where_the_clocks_of_hosts_differ() {
+    const LIFE: u64 = 60;
+    for &front in FRONTS {
+        for off in [0, 1, 10, 30, 59, 60, 61, 600, 3600] {
+            for (writer, reader) in [(off, 0), (-off, 0), (0, off), (0, -off)] {
+                // A reader comes first when the fragment is so old, and then every second.
+                for first in [0, 1, 30, 45, 59] {
+                    let clock = ManualClock::new();
+                    let store = super::Store::new(MemoryStore::with_clock(clock.clone()));
+                    let process = |off| front.process_by(&store, Wrong(clock.clone(), off));
+                    let (one, other) = (process(writer), process(reader));
+                    let row = fragment("row").expires_after(Duration::from_secs(LIFE));
+                    one.cache.render(&row, || "old").unwrap();
+                    clock.advance(Duration::from_secs(first));
+                    let mut age = first;
+                    while &*other.cache.render(&row, || "new").unwrap() == "old" {
+                        clock.advance(Duration::from_secs(1));
+                        age += 1;
+                    }
+                    // What does not look to be of the future may be older than it looks, by what the
+                    // clocks are apart.
+                    let ahead = u64::try_from(writer - reader).unwrap_or_default();
+                    let longer = if ahead > first + 1 { 0 } else { ahead };
+                    let told = format!("{front:?}, {writer} and {reader} s, first at {first}");
+                    assert!(age <= LIFE + longer + 1, "{told}: served for {age} s");
+                    if off <= 1 {
+                        assert!(age + 1 >= LIFE, "{told}: served for {age} s only");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_may_be_stale_by_another_host_s_clock_is_refreshed() {
+    for &front in FRONTS {
+        let clock = ManualClock::new();
+        let store = super::Store::new(MemoryStore::with_clock(clock.clone()));
+        let process = |off| front.process_by(&store, Wrong(clock.clone(), off));
+        let (one, other) = (process(3600), process(0));
+        let row =
+            fragment("row").expires_after(Duration::from_secs(60)).stale(Duration::from_secs(60));
+        one.cache.render(&row, || "old").unwrap();
+        clock.advance(Duration::from_secs(90));
+        assert_eq!(other.get("row"), None, "{front:?}: it may have expired");
+        assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "new", "{front:?}");
+    }
 }

@@ -1,0 +1,103 @@
+//! The list of a fragment's variants: what is stored of it, newest first, in a few bytes each. Whether
+//! something is there to be deleted, and how large it is, is known by it: no body is read.
+
+use super::wire::VariantId;
+use crate::entry::LabelVersion;
+use crate::hash::KeyHasher;
+
+/// Most variants of a fragment that are listed.
+const MAX_VARIANTS: usize = 8;
+
+/// Bytes of one.
+const BYTES: usize = 29;
+
+/// One variant, as it is listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) id: VariantId,
+    /// When its life is over, in milliseconds since 1970, by the clock of the host that stored it;
+    /// `u64::MAX` for never.
+    pub(super) ends: u64,
+    /// Of the versions that the labels had which follow from its key.
+    pub(super) own: u64,
+    /// How large its record is.
+    pub(super) bytes: u32,
+    pub(super) is_annotated: bool,
+}
+
+impl Listed {
+    fn push(&self, list: &mut Vec<u8>) {
+        list.extend_from_slice(&self.id.0.to_be_bytes());
+        list.extend_from_slice(&self.ends.to_be_bytes());
+        list.extend_from_slice(&self.own.to_be_bytes());
+        list.extend_from_slice(&self.bytes.to_be_bytes());
+        list.push(u8::from(self.is_annotated));
+    }
+
+    fn read(item: &[u8; BYTES]) -> Self {
+        let number = |from: usize| {
+            item[from..from + 8].iter().fold(0, |all, &byte| all << 8 | u64::from(byte))
+        };
+        Self {
+            id: VariantId(number(0)),
+            ends: number(8),
+            own: number(16),
+            bytes: u32::from_be_bytes([item[24], item[25], item[26], item[27]]),
+            is_annotated: item[28] != 0,
+        }
+    }
+}
+
+/// The variants of a list, newest first; none of what is no list.
+pub(super) fn listed(list: Option<&[u8]>) -> impl Iterator<Item = Listed> {
+    list.unwrap_or_default().as_chunks().0.iter().take(MAX_VARIANTS).map(Listed::read)
+}
+
+/// A list with this one first.
+pub(super) fn listed_first(first: Listed, list: Option<&[u8]>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    first.push(&mut bytes);
+    let others = listed(list).filter(|other| other.id != first.id);
+    others.take(MAX_VARIANTS - 1).for_each(|other| other.push(&mut bytes));
+    bytes
+}
+
+/// What stands for the versions of labels in this order; `None` if one has no version.
+pub(super) fn digest(
+    hasher: &KeyHasher,
+    versions: impl Iterator<Item = Option<LabelVersion>>,
+) -> Option<u64> {
+    let mut bytes = Vec::new();
+    for version in versions {
+        bytes.extend_from_slice(&version?.0);
+    }
+    Some(hasher.variant(&bytes))
+}
+
+#[cfg(all(test, not(fragcache_shuttle)))]
+mod tests {
+    use super::*;
+
+    fn variant(number: u64) -> Listed {
+        let bytes = number as u32 * 1000;
+        let is_annotated = number.is_multiple_of(2);
+        Listed {
+            id: VariantId(number),
+            ends: u64::MAX - number,
+            own: number << 40,
+            bytes,
+            is_annotated,
+        }
+    }
+
+    #[test]
+    fn a_list_is_read_as_it_was_written_newest_first_and_bounded() {
+        let mut list: Option<Vec<u8>> = None;
+        for number in [1, 2, 1, 3, 4, 5, 6, 7, 8, 9] {
+            list = Some(listed_first(variant(number), list.as_deref()));
+        }
+        let read: Vec<Listed> = listed(list.as_deref()).collect();
+        assert_eq!(read, [9, 8, 7, 6, 5, 4, 3, 1].map(variant));
+        assert_eq!(listed(Some(b"somebody else's record")).count(), 0);
+    }
+}

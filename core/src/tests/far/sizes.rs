@@ -1,0 +1,122 @@
+//! One fragment's size is not another's: deletions read no bodies, and large ones are read apart.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::super::fragment;
+use super::{FRONTS, Front};
+use crate::store::{self, Fault};
+use crate::{Deletion, Fragment, fragment_key};
+
+#[test]
+fn a_deletion_reads_no_bodies_and_takes_two_round_trips() {
+    const MANY: u32 = 128;
+    for &front in FRONTS {
+        let (one, other, store) = front.two();
+        let keys: Vec<_> = (0..MANY).map(|id| fragment_key!("row", id)).collect();
+        for key in &keys[1..] {
+            one.cache.render(&Fragment::new(key.clone()), || "markup").unwrap();
+        }
+        // As if they were too large for one deadline.
+        store.fail_keys(Fault::Refused, |key| key.contains(":e:"));
+        let trips = || {
+            let before = other.cache.health().round_trips;
+            let done = other.cache.delete_many(&keys).unwrap();
+            (done, other.cache.health().round_trips - before)
+        };
+        let (done, first) = trips();
+        assert_eq!(done[0], Deletion::Absent);
+        assert!(done[1..].iter().all(|&done| done == Deletion::Removed), "{front:?}: {done:?}");
+        let (again, second) = trips();
+        assert!(again.iter().all(|&done| done == Deletion::Absent), "{front:?}: {again:?}");
+        // The keeper may have asked once in between.
+        assert!(first.min(second) == 2, "{front:?}: {first} and {second} round trips");
+    }
+}
+
+#[test]
+fn a_deletion_tells_what_could_be_served_as_far_as_the_key_tells() {
+    for &front in FRONTS {
+        let endings: [fn(&super::Rig); 4] = [
+            |rig| drop(rig.cache.clear()),
+            |rig| drop(rig.cache.delete_name("row")),
+            |rig| drop(rig.cache.delete(&fragment_key!("row"))),
+            |rig| rig.clock.advance(Duration::from_secs(61)),
+        ];
+        for (number, end) in endings.iter().enumerate() {
+            let (one, other, _) = front.two();
+            let row = fragment("row").expires_after(Duration::from_secs(60));
+            one.cache.render(&row, || "markup").unwrap();
+            end(&other);
+            let done = other.cache.delete(row.key()).unwrap();
+            assert_eq!(done, Deletion::Absent, "{front:?}, ending {number}");
+        }
+    }
+}
+
+#[test]
+fn an_announcement_of_large_fragments_is_read_in_parts() {
+    const ROWS: u32 = 200;
+    let (one, _, store) = Front::None.two();
+    let rows: Vec<_> = (0..ROWS).map(|id| Fragment::new(fragment_key!("row", id))).collect();
+    // Of random letters, as what repeats would be compressed.
+    let mut random = fastrand::Rng::with_seed(7);
+    let body: String = (0..16 << 10).map(|_| random.alphanumeric()).collect();
+    for row in &rows {
+        one.cache.render(row, || body.as_str()).unwrap();
+    }
+    let largest = Largest { store, bytes: std::sync::Arc::default() };
+    let process = || {
+        let level = crate::FarLevel::new(largest.clone()).without_near();
+        super::super::rig_with(|builder| builder.jitter(0.0).far(level))
+    };
+    let other = process();
+    for _ in 0..2 {
+        // First by the lists of variants, then by the block that is known.
+        let hits = other.cache.stats().hits;
+        other.cache.announce(rows.iter().map(Fragment::key), || {
+            for row in &rows {
+                assert_eq!(&*other.cache.render(row, || "unused").unwrap(), body.as_str());
+            }
+        });
+        assert_eq!(other.cache.stats().hits - hits, u64::from(ROWS));
+        let bytes = largest.bytes.swap(0, Ordering::SeqCst);
+        assert!(bytes < 3 << 19, "{bytes} bytes came in one call");
+    }
+}
+
+/// Notes how many bytes a call brings at most.
+#[derive(Debug, Clone)]
+struct Largest {
+    store: super::Store,
+    bytes: std::sync::Arc<AtomicUsize>,
+}
+
+impl store::Store for Largest {
+    fn capabilities(&self) -> store::Capabilities {
+        self.store.capabilities()
+    }
+
+    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<store::Value>>, store::StoreError> {
+        let values = self.store.get_many(keys)?;
+        let bytes = values.iter().flatten().map(Vec::len).sum();
+        self.bytes.fetch_max(bytes, Ordering::SeqCst);
+        Ok(values)
+    }
+
+    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), store::StoreError> {
+        self.store.set(key, value, ttl)
+    }
+
+    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, store::StoreError> {
+        self.store.add(key, value, ttl)
+    }
+
+    fn delete(&self, key: &str) -> Result<bool, store::StoreError> {
+        self.store.delete(key)
+    }
+
+    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, store::StoreError> {
+        self.store.compare_and_delete(key, expected)
+    }
+}
