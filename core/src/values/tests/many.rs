@@ -289,16 +289,6 @@ fn what_is_set_right_after_what_is_too_large_is_kept() {
     }
 }
 
-#[derive(Debug)]
-struct Both(Between, Recorder);
-
-impl Observer for Both {
-    fn on_event(&self, event: &Event<'_>) {
-        self.1.on_event(event);
-        self.0.on_event(event);
-    }
-}
-
 /// As one after the other. Whether a fragment around one that was deleted before it counts as stored, is
 /// for the level to tell that has it: a store is not asked what is inside.
 #[test]
