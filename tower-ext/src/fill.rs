@@ -92,6 +92,10 @@ impl Fill<'_> {
         let kept = match kept {
             Ok(kept) => kept,
             Err(why) => {
+                if parts.status.is_server_error() {
+                    // A failure, and no answer: what is kept stays.
+                    self.run.open.fail();
+                }
                 give_up(self.run.open);
                 let body = KeptBody::untouched(body).under(point);
                 return Filled::Passed(Response::from_parts(parts, body), why);

@@ -150,7 +150,7 @@ impl Far {
             _ => before,
         };
         let written = rendered.labels.key.written();
-        match at_read_point {
+        match at_read_point || rendered.write == Write::Replace {
             true => versions.push((written, after.written())),
             false => late.push(written),
         }

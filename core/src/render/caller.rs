@@ -125,6 +125,7 @@ impl<M: MakeBody> Caller<'_, M> {
             veto,
             write: request.write(),
             is_given: request.is_given,
+            is_failure: false,
             is_kept: true,
             scoped: request.scoped,
             why: None,

@@ -225,7 +225,7 @@ impl Frame {
             Purpose::Refresh(flight) => (flight, true),
             Purpose::Print => return None,
         };
-        let led = Led::new(cache, flight);
+        let (led, replaces) = (Led::new(cache, flight), replaces && !self.is_failure);
         let render_time = now.since(self.started);
         let early = cache.ageing().early_refresh > 0.0 && expires != Moment::NEVER;
         let at_start = cache.protections().keep(Protection::ReadAtStart);

@@ -100,6 +100,14 @@ impl Detached {
         self.edit(|frame| frame.veto(reason));
     }
 
+    /// Sees to it that it is not stored, and that what is stored stays.
+    pub(crate) fn fail(&mut self) {
+        self.edit(|frame| {
+            frame.veto(RefusalReason::Vetoed);
+            frame.is_failure = true;
+        });
+    }
+
     /// Sets another life than was asked for.
     pub(crate) fn set_life(&mut self, timeout: Timeout) {
         self.edit(|frame| frame.life = frame.cache.life(timeout));

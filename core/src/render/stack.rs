@@ -81,6 +81,8 @@ pub(super) struct Frame {
     pub(super) write: Write,
     /// Whether it is stored for all who read, or not at all.
     pub(super) is_given: bool,
+    /// Whether its render failed, though it is closed: what is stored stays.
+    pub(super) is_failure: bool,
     /// Whether it may be stored itself.
     pub(super) is_kept: bool,
     /// Whether someone gives up this frame when its render fails.

@@ -119,6 +119,12 @@ impl OpenView {
         self.detached.veto(RefusalReason::Vetoed);
     }
 
+    /// As [`veto`](Self::veto), for a handler that failed: what is kept stays, and may be served within
+    /// its stale window. After a veto it is not, as what was answered is newer.
+    pub fn fail(&mut self) {
+        self.detached.fail();
+    }
+
     /// Takes over what the response around this one depends on, with its key: both are what the same
     /// run of a handler came to.
     pub fn adopt(&mut self, around: &mut Self) {

@@ -165,3 +165,19 @@ fn a_response_without_a_stale_window_of_its_own_is_served_to_its_end_alone() {
     drop(opened(&call, &cache));
     assert!(call.stand_in().is_none());
 }
+
+#[test]
+fn a_handler_that_fails_leaves_what_is_kept_and_an_answer_that_is_not_kept_does_not() {
+    let (cache, _) = rig();
+    let call = call(&cache, "/a");
+    let refresh = || ViewCall::new(&cache, &view_key("view", "/a"), "test/1", text).refresh(true);
+    opened(&call, &cache).close(body("page"));
+    let mut open = opened(&refresh(), &cache);
+    open.fail();
+    assert_eq!(open.close(body("")).outcome, Outcome::Refused(RefusalReason::Vetoed));
+    assert_eq!(kept(&call).as_deref(), Some("page"));
+    let mut open = opened(&refresh(), &cache);
+    open.veto();
+    open.close(body(""));
+    assert_eq!(kept(&call), None);
+}
