@@ -80,8 +80,8 @@ impl Scalar<'_> {
 const SURELY_SHORT: i128 = 1 << 30;
 
 impl Timeout {
-    /// Reads a timeout given as text: a string of digits is seconds, `del` deletes, and anything
-    /// else is a duration such as `90s`, `5m` or `1h 30m` (the grammar of the `humantime` crate).
+    /// Reads a timeout given as text: a string of digits is seconds, `del` deletes, `default` is the
+    /// cache's own, and anything else is a duration such as `90s`, `5m` or `1h 30m` (the grammar of the `humantime` crate).
     ///
     /// # Errors
     ///
@@ -89,8 +89,10 @@ impl Timeout {
     /// hold.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let trimmed = text.trim();
-        if trimmed == "del" {
-            return Ok(Self::Delete);
+        match trimmed {
+            "del" => return Ok(Self::Delete),
+            "default" => return Ok(Self::Default),
+            _ => {}
         }
         if !trimmed.is_empty() && trimmed.bytes().all(|b| b.is_ascii_digit()) {
             return match trimmed.parse::<u64>() {
@@ -103,7 +105,8 @@ impl Timeout {
             Err(humantime::DurationError::NumberOverflow) => Err(too_large(trimmed)),
             Err(cause) => Err(refuse(format!(
                 "timeout {text:?} is not a duration: {cause}; write seconds (300), a duration \
-                 (\"90s\", \"1h 30m\"), none for no expiry, or 'del'"
+                 (\"90s\", \"1h 30m\"), none for no expiry, or 'del'; a name comes second, after a \
+                 timeout or `default`"
             ))),
         }
     }
@@ -113,7 +116,7 @@ impl Timeout {
     /// # Errors
     ///
     /// [`ErrorKind::Timeout`] for everything that is not a positive finite number, a duration's
-    /// text, `none` or `'del'`; the message says what to write instead.
+    /// text, `none`, `'default'` or `'del'`; the message says what to write instead.
     pub fn from_scalar(scalar: Scalar<'_>) -> Result<Self, Error> {
         match scalar {
             Scalar::None => Ok(Self::Never),
@@ -143,7 +146,7 @@ impl Timeout {
             Scalar::Str(text) => Self::parse(text),
             Scalar::Undefined => Err(refuse(
                 "timeout is undefined; write a number of seconds, none (not null) for no expiry, \
-                 or leave the timeout out for the default",
+                 or `default` for the cache's own",
             )),
             Scalar::Bool(value) => Err(refuse(format!(
                 "timeout is the boolean {value}; write a number of seconds, or unless= to decide \

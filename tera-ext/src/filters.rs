@@ -37,9 +37,16 @@ thread_local! {
 }
 
 pub(crate) fn register(tera: &mut Tera, caches: Caches) {
+    let unscoped = caches.clone();
     tera.register_filter("__fragcache_open", move |list: &[Value], _: Kwargs, state: &State| {
-        open(&caches, list, state)
+        open(&caches, list, state, false)
     });
+    tera.register_filter(
+        "__fragcache_open_unscoped",
+        move |list: &[Value], _: Kwargs, state: &State| {
+            open(&unscoped, list, state, is_in_loop(state))
+        },
+    );
     tera.register_filter("__fragcache_hit", |_: &Value, _: Kwargs, _: &State| hit());
     tera.register_filter("__fragcache_ticket", |_: &Value, _: Kwargs, _: &State| ticket());
     tera.register_filter("__fragcache_declare", |ticket: u64, options: Kwargs, _: &State| {
@@ -51,7 +58,12 @@ pub(crate) fn register(tera: &mut Tera, caches: Caches) {
 }
 
 /// `[SITE, values…] | __fragcache_open`: whether there is a stored body to print.
-fn open(caches: &Caches, list: &[Value], state: &State<'_>) -> TeraResult<bool> {
+fn open(
+    caches: &Caches,
+    list: &[Value],
+    state: &State<'_>,
+    leaves_traces: bool,
+) -> TeraResult<bool> {
     let (site, values) = list.split_first().ok_or_else(misused)?;
     let site = site.as_str().ok_or_else(misused)?;
     let mode = if state.autoescaping_enabled() { OutputMode::HTML } else { OutputMode::RAW };
@@ -60,7 +72,7 @@ fn open(caches: &Caches, list: &[Value], state: &State<'_>) -> TeraResult<bool> 
         engine::abandon(id);
     }
     let opened = caches
-        .open(site, &Values(values), &mut Render { state, mode }, printable)
+        .open(site, &Values(values), &mut Render { state, mode, leaves_traces }, printable)
         .map_err(error::into_tera)?;
     let (found, outcome) = match opened {
         Opened::Hit(markup) => (true, Outcome::Hit(markup)),
@@ -74,6 +86,13 @@ fn open(caches: &Caches, list: &[Value], state: &State<'_>) -> TeraResult<bool> 
 struct Render<'r, 'state> {
     state: &'r State<'state>,
     mode: OutputMode,
+    leaves_traces: bool,
+}
+
+/// Whether a loop is running, as where a child calls `super()` in one. An assignment there makes a
+/// variable of the loop, which nothing can take back.
+fn is_in_loop(state: &State<'_>) -> bool {
+    matches!(state.get::<u64>("__tera_loop_index"), Ok(Some(_)))
 }
 
 impl Rendering for Render<'_, '_> {
@@ -83,6 +102,10 @@ impl Rendering for Render<'_, '_> {
 
     fn is_bounded(&self) -> bool {
         Scope::is_open()
+    }
+
+    fn leaves_traces(&self) -> bool {
+        self.leaves_traces
     }
 
     fn memo(&mut self) -> Option<Arc<RenderMemo>> {

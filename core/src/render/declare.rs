@@ -86,8 +86,8 @@ pub fn expire_after(after: Scalar<'_>) -> Result<(), Error> {
     }
     match Timeout::from_scalar(after) {
         Ok(Timeout::After(life)) => super::current::expire_after(life),
-        Ok(Timeout::Never | Timeout::Default) => {}
-        Ok(Timeout::Delete) | Err(_) => {
+        Ok(Timeout::Never) => {}
+        Ok(Timeout::Default | Timeout::Delete) | Err(_) => {
             let message = format!(
                 "cache_expire is told to expire after {}; write a number of seconds or a duration \
                  (\"90s\"), or cache_veto() to store nothing",
@@ -167,7 +167,10 @@ fn window(stale: Scalar<'_>) -> Result<Duration, Error> {
         Ok(Timeout::After(window)) => Ok(window),
         Ok(_) => Err(Error::new(
             ErrorKind::Timeout,
-            "the stale window is 'del'; write a duration (\"30s\"), or none for no window",
+            format!(
+                "the stale window is {}; write a duration (\"30s\"), or none for no window",
+                shown(stale)
+            ),
         )),
         Err(_) if is_positive(stale) => Err(Error::new(
             ErrorKind::Timeout,

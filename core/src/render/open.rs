@@ -40,6 +40,12 @@ pub trait Rendering {
     /// The read point in the render's context, if there is one. Asked on a miss only.
     fn read_point(&mut self) -> Option<ReadPoint>;
 
+    /// Whether what the body assigns here could not be kept inside it, so that a miss and a hit
+    /// would differ: the block is neither read nor stored.
+    fn leaves_traces(&self) -> bool {
+        false
+    }
+
     /// Markup from a store outside the process, in the engine's own value.
     fn body(&self, markup: String) -> Body {
         Body::from(markup)
@@ -107,7 +113,7 @@ impl FragmentCache {
 
         let mut request = Request {
             timeout: Timeout::Default,
-            unless: false,
+            unless: rendering.leaves_traces(),
             refresh: false,
             scoped: rendering.is_bounded(),
             version: Version::default(),
@@ -116,7 +122,7 @@ impl FragmentCache {
         for (index, letter) in options.bytes().enumerate() {
             let index = positional + index;
             match letter {
-                b'u' => request.unless = arguments.truthy(index),
+                b'u' => request.unless |= arguments.truthy(index),
                 b'r' => request.refresh = arguments.truthy(index),
                 // `Caches::open` has read it: it chose this cache.
                 b'c' => {}

@@ -83,6 +83,7 @@ impl Arguments {
         refusal: &Refusal<'_>,
     ) -> Result<Self, Error> {
         let list = split(source, area.clone(), syntax, refusal)?;
+        is_call(source, &list, syntax, refusal)?;
         let mut out = Self::default();
         let mut seen: Vec<&str> = Vec::new();
         for argument in &list {
@@ -135,10 +136,16 @@ impl Arguments {
                 ),
             ));
         }
-        let value = if self.positional.is_empty() && text == "del" {
-            Part::Fixed("\"del\"")
-        } else {
-            Part::Copy(span.clone())
+        let first = self.positional.is_empty();
+        if !first {
+            declared::check_part(source, self.positional.len(), &argument.tokens, refusal)?;
+        } else if text != "default" {
+            declared::check(source, "timeout", &argument.tokens, refusal)?;
+        }
+        let value = match text {
+            "del" if first => Part::Fixed("\"del\""),
+            "default" if first => Part::Fixed("\"default\""),
+            _ => Part::Copy(span.clone()),
         };
         self.push(argument, [value]);
         self.positional.push(span);
@@ -248,6 +255,38 @@ impl Arguments {
         self.parts.extend(value);
         self.parts.push(Part::Copy(span.end..argument.raw.end));
     }
+}
+
+/// Refuses arguments in parentheses, as of a function.
+fn is_call(
+    source: &str,
+    list: &[Argument],
+    syntax: &Syntax,
+    refusal: &Refusal<'_>,
+) -> Result<(), Error> {
+    let [Argument { tokens, .. }] = list else { return Ok(()) };
+    let [open, inside @ .., close] = tokens.as_slice() else { return Ok(()) };
+    let mut depth = 0_usize;
+    let mut holds_comma = false;
+    for token in inside {
+        match token.kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close if depth == 0 => return Ok(()),
+            TokenKind::Close => depth -= 1,
+            _ => holds_comma |= depth == 0 && token.text(source) == ",",
+        }
+    }
+    if open.text(source) != "(" || close.text(source) != ")" || !holds_comma {
+        return Ok(());
+    }
+    Err(refusal.at(
+        open.start,
+        format!(
+            "the arguments of `cache` stand in parentheses, as of a function: write them without, \
+             as in `{}`",
+            syntax.tag("cache 300, \"name\", user.id"),
+        ),
+    ))
 }
 
 /// Refuses an option's value that would be more than one value, or none, in the lowered call.

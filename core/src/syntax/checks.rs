@@ -9,18 +9,15 @@ use crate::error::Error;
 use super::arguments::Arguments;
 use super::captures;
 use super::nesting::{FrameKind, Walk};
-use super::outline::{Block, Tag};
+use super::outline::{Block, OuterLoop, Tag};
 use super::rules::Dialect;
-use super::statement::{Assignment, Opener, Role, Statement, assignments, uses_of};
+use super::statement::{
+    Assignment, Opener, Role, Statement, assignments, loop_attributes, uses_of,
+};
 
-/// How many levels of the engine's nesting one lowered cache block takes: `with`, `if` and
-/// `filter`, or `if` and `filter`.
-pub(super) fn cache_levels(dialect: Dialect) -> usize {
-    match dialect {
-        Dialect::MiniJinja => 3,
-        Dialect::Tera => 2,
-    }
-}
+/// How many levels of the engine's nesting one lowered cache block takes: `if`, `with` or `for`,
+/// and `filter`.
+pub(super) const CACHE_LEVELS: usize = 3;
 
 /// How many levels statements may take. MiniJinja bears 150, and counts the two that any
 /// expression inside takes; Tera bears 40, and counts the template itself.
@@ -43,7 +40,7 @@ pub(super) fn depth(walk: &Walk<'_, '_>, at: usize) -> Result<(), Error> {
             "this nests deeper than {} parses: each cache block takes {} of its {} levels, any \
              other statement one; move the inner part to a template of its own and include it",
             dialect.engine(),
-            cache_levels(dialect),
+            CACHE_LEVELS,
             most_levels(dialect),
         ),
     ))
@@ -173,6 +170,19 @@ fn anothers_content(walk: &Walk<'_, '_>, block: &Block<'_>, at: usize, what: &st
 fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error> {
     let mut block = None;
     for frame in walk.stack.iter().rev() {
+        if let FrameKind::Native(section @ (Opener::Filter | Opener::Set)) = frame.kind
+            && block.is_none()
+        {
+            return Err(walk.refusal.at(
+                at,
+                format!(
+                    "`{word}` would leave the `{}` section of {} and lose what it holds: put the \
+                     whole loop into the section, or move `{word}` out of it",
+                    section.word(),
+                    walk.refusal.place(frame.at),
+                ),
+            ));
+        }
         if frame.is_loop() {
             let Some(block) = block else { return Ok(()) };
             return Err(walk.refusal.at(
@@ -187,6 +197,12 @@ fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error>
         if matches!(frame.kind, FrameKind::Cache(_)) {
             block = block.or(Some(frame.at));
         }
+    }
+    if walk.dialect() == Dialect::Tera {
+        return Err(walk.refusal.at(
+            at,
+            format!("`{word}` stands in no loop: remove it, or put a `for` loop around it"),
+        ));
     }
     Ok(())
 }
@@ -216,6 +232,7 @@ pub(super) fn uses(walk: &mut Walk<'_, '_>, range: Range<usize>) -> Result<(), E
             if first_use(walk, range.clone(), "super", |next| next == "(").is_some() {
                 note_others(walk);
             }
+            outer_loops(walk, range.clone());
             walk.outline.may_call_components |= walk.source[range.clone()].contains('<');
             captures::uses_body(walk, range)
         }
@@ -266,6 +283,41 @@ fn note_others(walk: &mut Walk<'_, '_>) {
     }
 }
 
+/// Tera: notes the uses of `loop` in `range` that mean a loop around a cache block.
+fn outer_loops(walk: &mut Walk<'_, '_>, range: Range<usize>) {
+    if memchr::memmem::find(walk.source[range.clone()].as_bytes(), b"loop").is_none() {
+        return;
+    }
+    let mut between = Vec::new();
+    let mut is_in_loop = false;
+    for frame in walk.stack.iter().rev() {
+        match frame.kind {
+            FrameKind::Cache(index) => between.push(index),
+            _ if frame.is_loop() => {
+                is_in_loop = true;
+                break;
+            }
+            FrameKind::Native(_) => {}
+        }
+    }
+    if is_in_loop {
+        if !between.is_empty() {
+            let uses = loop_attributes(walk.source, range);
+            let loops =
+                uses.map(|(at, attribute)| OuterLoop { at, attribute, between: between.clone() });
+            walk.outline.loops.extend(loops);
+        }
+        return;
+    }
+    if uses_of(walk.source, range, "loop", Dialect::Tera).next().is_some() {
+        for index in between {
+            if let Some(block) = walk.outline.blocks.get_mut(index) {
+                block.has_free_loop = true;
+            }
+        }
+    }
+}
+
 /// Tera: notes what a `set` assigns beyond the innermost cache block, which puts it back.
 fn note_assigned<'s>(walk: &mut Walk<'_, 's>, statement: &Statement<'s>) {
     let Some(name) = statement.name(walk.source, Dialect::Tera) else { return };
@@ -274,8 +326,8 @@ fn note_assigned<'s>(walk: &mut Walk<'_, 's>, statement: &Statement<'s>) {
             return;
         }
         if let FrameKind::Cache(index) = frame.kind {
-            let block = walk.outline.blocks.get_mut(index);
-            if let Some(block) = block.filter(|block| !block.assigned.contains(&name)) {
+            let is_new = walk.assigned.insert((index, name));
+            if let Some(block) = walk.outline.blocks.get_mut(index).filter(|_| is_new) {
                 block.assigned.push(name);
             }
             return;

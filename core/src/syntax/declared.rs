@@ -1,6 +1,6 @@
-//! `tags`, `stale` and `using`: the mistakes that their source shows by itself. Only single literals, and
+//! The timeout, vary parts, `tags`, `stale` and `using`: the mistakes that their source shows by itself. Only single literals, and
 //! the literals of a list, are read; whatever else is wrong shows when they are
-//! evaluated: `using` by every render, the others by a miss.
+//! evaluated: `tags` and `stale` by a miss, the others by every render.
 
 use crate::caches::is_name;
 use crate::error::Error;
@@ -29,7 +29,8 @@ enum Value<'t> {
     Other,
 }
 
-/// Refuses what the option `name` can never take. `value` is its expression, not empty.
+/// Refuses what the option `name`, or the timeout, can never take. `value` is its expression, not
+/// empty.
 pub(super) fn check(
     source: &str,
     name: &str,
@@ -38,6 +39,7 @@ pub(super) fn check(
 ) -> Result<(), Error> {
     let problem = match name {
         "tags" => tags(source, value),
+        "timeout" => timeout(source, value).map(|problem| (value, problem)),
         "using" => using(source, value).map(|problem| (value, problem)),
         _ => stale(source, value).map(|problem| (value, problem)),
     };
@@ -45,6 +47,52 @@ pub(super) fn check(
         Some((first, problem)) => Err(refusal.at(first.start, problem.clone())),
         None => Ok(()),
     }
+}
+
+/// Refuses the name (`index` 1) or vary part that no key can have.
+pub(super) fn check_part(
+    source: &str,
+    index: usize,
+    value: &[Token],
+    refusal: &Refusal<'_>,
+) -> Result<(), Error> {
+    let what = if index == 1 { "the name" } else { "this vary part" };
+    let problem = match (read(source, value), value.first()) {
+        (Value::Map, Some(first)) => Some((first, "a map, which has no one text")),
+        (Value::Number(number), Some(first)) if !number.is_finite() => {
+            Some((first, "larger than any number, so it names no one value"))
+        }
+        _ => None,
+    };
+    match problem {
+        Some((first, problem)) => Err(refusal.at(
+            first.start,
+            format!(
+                "{what} is `{}`, {problem}: write the values that the fragment depends on, such as \
+                 `user.id`",
+                excerpt(text_of(source, value))
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// What a timeout can never be says itself what to write, as it does when the page renders.
+fn timeout(source: &str, value: &[Token]) -> Option<String> {
+    let text = text_of(source, value);
+    let found = match read(source, value) {
+        Value::Text(text) => Timeout::from_scalar(Scalar::Str(&text?)),
+        Value::Boolean => Timeout::from_scalar(Scalar::Bool(text.starts_with(['t', 'T']))),
+        Value::Number(_) if text.bytes().all(|byte| byte.is_ascii_digit()) => match text.parse() {
+            Ok(seconds) => Timeout::from_scalar(Scalar::Int(seconds)),
+            Err(_) => Timeout::from_scalar(Scalar::Float(f64::MAX)),
+        },
+        Value::Number(seconds) => Timeout::from_scalar(Scalar::Float(seconds)),
+        Value::Map => Timeout::from_scalar(Scalar::Other("map")),
+        Value::List(_) => Timeout::from_scalar(Scalar::Other("list")),
+        Value::Other => return None,
+    };
+    found.err().map(|error| error.message().to_owned())
 }
 
 fn tags<'t>(source: &str, value: &'t [Token]) -> Option<(&'t [Token], String)> {

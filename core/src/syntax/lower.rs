@@ -3,6 +3,7 @@
 //! runtime's business.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::arguments::{Arguments, Part, newlines};
 use super::block::CacheBlock;
-use super::outline::{Block, Edit, Outline, Tag};
+use super::outline::{Block, Edit, OuterLoop, Outline, Tag};
 use super::place::Places;
 use super::rules::{Dialect, Syntax};
 use super::scanner::PieceKind;
@@ -39,6 +40,8 @@ pub(super) fn lower(
         out: String::with_capacity(source.len() + outline.blocks.len() * 256),
         map: SourceMap::default(),
         at: 0,
+        owners: loops_of(outline).into_iter().map(|(_, owner)| owner).collect(),
+        loops: loops_of(outline),
     };
     for edit in &outline.edits {
         match edit {
@@ -145,6 +148,19 @@ struct Writer<'a> {
     map: SourceMap,
     /// How far the author's source is done.
     at: usize,
+    /// What is written in the place of an outer loop's attribute: the cache block whose variable
+    /// knows it. By place.
+    loops: Vec<(&'a OuterLoop<'a>, usize)>,
+    /// The cache blocks in `loops`.
+    owners: HashSet<usize>,
+}
+
+/// The uses of outer loops that a body's own scope would hide, each with the outermost cache block
+/// that does.
+fn loops_of<'o>(outline: &'o Outline<'_>) -> Vec<(&'o OuterLoop<'o>, usize)> {
+    let hides = |index: &&usize| outline.blocks.get(**index).is_some_and(Block::has_scope);
+    let owned = |used: &'o OuterLoop<'o>| Some((used, *used.between.iter().rev().find(hides)?));
+    outline.loops.iter().filter_map(owned).collect()
 }
 
 impl Writer<'_> {
@@ -155,6 +171,21 @@ impl Writer<'_> {
     }
 
     fn copy(&mut self, range: Range<usize>) {
+        let mut start = range.start;
+        let mut next = self.loops.partition_point(|(used, _)| used.at.start < start);
+        while let Some(&(used, owner)) = self.loops.get(next).filter(|it| it.0.at.end <= range.end)
+        {
+            self.copy_exactly(start..used.at.start);
+            let text = format!("{}.{}", self.own(owner), used.attribute);
+            self.out.push_str(&text);
+            self.map.push(text.len(), used.at.clone(), false);
+            start = used.at.end;
+            next += 1;
+        }
+        self.copy_exactly(start..range.end);
+    }
+
+    fn copy_exactly(&mut self, range: Range<usize>) {
         self.out.push_str(&self.source[range.clone()]);
         self.map.push(range.len(), range, true);
     }
@@ -213,16 +244,17 @@ impl Writer<'_> {
     }
 
     /// The tag that only a miss runs: the block's ticket, and what the author declares for the
-    /// fragment. The ticket comes first, so that an error in a declaration gives it up.
-    fn ticket(&mut self, tag: &Tag, assigned: &str, pipe: &str, arguments: &Arguments) {
+    /// fragment, between `before` and `after`. The ticket comes first, so that an error in a
+    /// declaration gives it up.
+    fn ticket(&mut self, tag: &Tag, before: &str, after: &str, pipe: &str, arguments: &Arguments) {
         let (block_start, block_end) = self.syntax.block_delimiters();
-        self.text(tag, &format!("{block_start} {assigned}0{pipe}__fragcache_ticket"));
+        self.text(tag, &format!("{block_start} {before}0{pipe}__fragcache_ticket"));
         if !arguments.declared.is_empty() {
             self.text(tag, &format!("{pipe}__fragcache_declare("));
             self.parts(tag, &arguments.declared);
             self.text(tag, ")");
         }
-        self.text(tag, &format!(" {block_end}"));
+        self.text(tag, &format!("{after} {block_end}"));
     }
 
     /// The Tera variable that is this block's own.
@@ -250,36 +282,61 @@ impl Writer<'_> {
                 self.text(tag, &format!("{} {block_end}", if call { ")" } else { "" }));
                 self.print(tag, "0|__fragcache_hit");
                 self.statements(tag, &["else"]);
-                self.ticket(tag, "with __fragcache=", "|", &block.arguments);
+                self.ticket(tag, "with __fragcache=", "", "|", &block.arguments);
                 self.text(tag, &format!("{block_start} filter __fragcache_close(__fragcache)"));
             }
             Dialect::Tera => {
                 let list = if block.arguments.values > 0 { "," } else { "" };
                 self.text(tag, &format!("if [{site}{list}"));
                 self.parts(tag, &block.arguments.parts);
-                self.text(tag, &format!("] | __fragcache_open {block_end}"));
+                let unscoped = if block.has_scope() { "" } else { "_unscoped" };
+                self.text(tag, &format!("] | __fragcache_open{unscoped} {block_end}"));
                 self.print(tag, "0 | __fragcache_hit");
-                let own = self.own(index);
                 self.statements(tag, &["else"]);
-                self.ticket(tag, &format!("set {own} = "), " | ", &block.arguments);
-                for (at, name) in block.assigned.iter().enumerate() {
-                    self.statements(tag, &[&format!("set {own}_s{at} = {name}")]);
-                }
-                // What other templates assign cannot be put back: if they do, nothing is stored.
-                let watch = if block.renders_others {
-                    self.statements(tag, &[&format!("set {own}_c = __tera_context")]);
-                    let restored = block.assigned.join(" ");
-                    format!(", before={own}_c, after=__tera_context, restored=\"{restored}\"")
+                if block.has_scope() {
+                    self.open_scope(index, block);
                 } else {
-                    String::new()
-                };
-                self.text(
-                    tag,
-                    &format!("{block_start} filter __fragcache_close(ticket={own}{watch})"),
-                );
+                    self.open_unscoped(index, block);
+                }
             }
         }
         self.end(tag);
+    }
+
+    /// A loop of one round around the body: what the body assigns ends with it, and so does the
+    /// variable of the ticket, which knows the loop around as well if the body asks for it.
+    fn open_scope(&mut self, index: usize, block: &Block<'_>) {
+        let (tag, own) = (&block.open, self.own(index));
+        let mut before = format!("for {own} in [");
+        let (mut after, mut ticket) = ("]", own.clone());
+        if self.owners.contains(&index) {
+            before.push_str("{\"ticket\": ");
+            after = ", \"index\": loop.index, \"index0\": loop.index0, \"first\": loop.first, \
+                     \"last\": loop.last, \"length\": loop.length}]";
+            ticket.push_str(".ticket");
+        }
+        self.ticket(tag, &before, after, " | ", &block.arguments);
+        let block_start = self.syntax.block_delimiters().0;
+        self.text(tag, &format!("{block_start} filter __fragcache_close(ticket={ticket})"));
+    }
+
+    /// The body assigns where the block stands: what it assigns by itself is put back after it. What
+    /// other templates assign there cannot be put back: if they do, nothing is stored.
+    fn open_unscoped(&mut self, index: usize, block: &Block<'_>) {
+        let (tag, own) = (&block.open, self.own(index));
+        self.ticket(tag, &format!("set {own} = "), "", " | ", &block.arguments);
+        for (at, name) in block.assigned.iter().enumerate() {
+            self.statements(tag, &[&format!("set {own}_s{at} = {name}")]);
+        }
+        let watch = if block.renders_others {
+            self.statements(tag, &[&format!("set {own}_c = __tera_context")]);
+            let restored = block.assigned.join(" ");
+            format!(", before={own}_c, after=__tera_context, restored=\"{restored}\"")
+        } else {
+            String::new()
+        };
+        let block_start = self.syntax.block_delimiters().0;
+        self.text(tag, &format!("{block_start} filter __fragcache_close(ticket={own}{watch})"));
     }
 
     fn close(&mut self, index: usize, block: &Block<'_>, tag: &Tag) {
@@ -289,6 +346,10 @@ impl Writer<'_> {
         match self.syntax.dialect() {
             Dialect::MiniJinja => {
                 self.statements(tag, &["endwith"]);
+                self.text(tag, &format!("{block_start} endif"));
+            }
+            Dialect::Tera if block.has_scope() => {
+                self.statements(tag, &["endfor"]);
                 self.text(tag, &format!("{block_start} endif"));
             }
             Dialect::Tera => {

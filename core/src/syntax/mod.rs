@@ -238,7 +238,7 @@ pub fn rewrite_with<'s>(
     let followed =
         follow::follow(template, source, syntax, &spans, outline.may_call_components, sources);
     let lowered = lower::lower(template, source, syntax, &outline, &followed.parts);
-    let warnings = warning::warnings(source, &outline.secrets, &lowered.blocks);
+    let warnings = warning::warnings(source, &outline.secrets, &outline.repeated, &lowered.blocks);
     Ok(Rewritten {
         source: lowered.source.into(),
         blocks: lowered.blocks,

@@ -69,6 +69,8 @@ pub(super) struct Walk<'a, 's> {
     text_start: usize,
     /// The secrets that were found, by block.
     pub(super) warned: HashSet<(usize, &'s str)>,
+    /// Tera: the variables that were noted as assigned, by block.
+    pub(super) assigned: HashSet<(usize, &'s str)>,
     /// The variables that keep a cache block's output.
     pub(super) captured: Vec<Capture<'s>>,
 }
@@ -98,6 +100,7 @@ pub(super) fn outline<'s>(
         text_start: 0,
         captured: Vec::new(),
         warned: HashSet::new(),
+        assigned: HashSet::new(),
     };
     for piece in Scanner::new(source, syntax) {
         if let Flow::HandOver = walk.piece(piece)? {
@@ -149,6 +152,7 @@ impl<'s> Walk<'_, 's> {
 
     fn statement(&mut self, piece: Piece) -> Result<Flow, Error> {
         let statement = Statement::read(self.source, &piece, self.dialect());
+        self.check_markers(&piece, &statement)?;
         if !piece.closed {
             if statement.role == Role::Cache {
                 return Err(self.refusal.at(
@@ -188,6 +192,25 @@ impl<'s> Walk<'_, 's> {
             }
         }
         Ok(Flow::On)
+    }
+
+    /// Refuses a second whitespace marker before `cache` or `endcache`, which hides the word.
+    fn check_markers(&self, piece: &Piece, statement: &Statement<'s>) -> Result<(), Error> {
+        if !matches!(statement.word, "-" | "+") {
+            return Ok(());
+        }
+        let word = statement.name(self.source, self.dialect());
+        match word.filter(|word| matches!(*word, "cache" | "endcache")) {
+            Some(word) => Err(self.refusal.at(
+                piece.start,
+                format!(
+                    "`{}` and `{}` before `{word}` are two whitespace markers: keep one of them",
+                    piece.lead.text(),
+                    statement.word,
+                ),
+            )),
+            None => Ok(()),
+        }
     }
 
     /// Where the replacement of `piece` starts: with the indentation that a line statement takes.
@@ -317,6 +340,13 @@ impl<'s> Walk<'_, 's> {
         captures::note(self);
         let name = arguments.positional.get(1).and_then(|name| string_value(self.source, name));
         let index = self.outline.blocks.len();
+        let around = self.stack.iter().rev().find(|frame| frame.is_loop());
+        if let Some(around) = around.filter(|_| arguments.positional.len() == 2)
+            && name.is_some()
+            && !arguments.shared
+        {
+            self.outline.repeated.push((index, around.at));
+        }
         if tag.piece.kind == PieceKind::LineStatement {
             self.inline(&tag)?;
         }
@@ -326,12 +356,13 @@ impl<'s> Walk<'_, 's> {
             depth: self.caches,
             end: self.source.len(),
             renders_others: false,
+            has_free_loop: false,
             assigned: Vec::new(),
             secrets: secret::told_apart(self.source, &arguments, self.dialect()),
             arguments,
             open: tag,
         });
-        self.push(FrameKind::Cache(index), at, checks::cache_levels(self.dialect()))?;
+        self.push(FrameKind::Cache(index), at, checks::CACHE_LEVELS)?;
         Ok(Flow::On)
     }
 
@@ -362,7 +393,7 @@ impl<'s> Walk<'_, 's> {
         }
         self.stack.pop();
         self.caches -= 1;
-        self.levels -= checks::cache_levels(self.dialect());
+        self.levels -= checks::CACHE_LEVELS;
         self.outline.blocks[index].end = match tag.piece.kind {
             PieceKind::LineStatement => tag.piece.inner.end,
             _ => tag.piece.end,

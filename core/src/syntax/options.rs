@@ -18,12 +18,33 @@ pub(super) fn unknown(name: &str) -> Option<String> {
     if KNOWN.contains(&name) {
         return None;
     }
+    if let Some(what) = positional(name) {
+        return Some(format!(
+            "`{name}` is no option: timeout, name and vary parts are told by their places; write \
+             {what}"
+        ));
+    }
     let nearest = nearest(name).map(|near| format!("; did you mean `{near}`?"));
     Some(format!(
         "unknown option `{name}`: the options are `unless`, `refresh`, `shared`, `tags`, `stale`, \
          `version` and `using`{}",
         nearest.unwrap_or_default()
     ))
+}
+
+/// What to write for an argument that has its place and no name.
+fn positional(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "timeout" | "ttl" | "expire" | "expires" | "expires_in" | "max_age" | "duration"
+        | "seconds" => "the timeout first, without a name: `cache 300, …`",
+        "name" | "key" | "fragment_name" | "fragment" | "cache_key" | "id" => {
+            "the name second, after a timeout or `default`: `cache 300, \"sidebar\"`"
+        }
+        "vary" | "vary_on" | "vary_by" | "varies" | "parts" => {
+            "vary parts third and on, each by itself: `cache 300, \"sidebar\", user.id`"
+        }
+        _ => return None,
+    })
 }
 
 fn nearest(name: &str) -> Option<&'static str> {

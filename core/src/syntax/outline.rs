@@ -19,10 +19,30 @@ pub(super) struct Block<'s> {
     pub(super) end: usize,
     /// Tera: whether it renders a block or `super()`, in which another template may assign.
     pub(super) renders_others: bool,
-    /// Tera: the variables that the body assigns, to be put back after it.
+    /// Tera: whether it uses a variable `loop` that is no loop's.
+    pub(super) has_free_loop: bool,
+    /// Tera: the variables that the body assigns, to be put back after it; each once, in order.
     pub(super) assigned: Vec<&'s str>,
     /// The names of one visitor's secrets that tell its fragments apart.
     pub(super) secrets: Vec<&'s str>,
+}
+
+impl Block<'_> {
+    /// Tera: whether the body can have a scope of its own, a loop of one round. Tera takes no
+    /// `block` inside a loop, and in one `loop` is never a variable.
+    pub(super) fn has_scope(&self) -> bool {
+        !self.renders_others && !self.has_free_loop
+    }
+}
+
+/// Tera: where a body uses the `loop` of a loop around its cache block.
+#[derive(Debug)]
+pub(super) struct OuterLoop<'s> {
+    /// All of `loop.index`.
+    pub(super) at: Range<usize>,
+    pub(super) attribute: &'s str,
+    /// The cache blocks between the loop and the use, innermost first.
+    pub(super) between: Vec<usize>,
 }
 
 /// A name in a cached body that looks like one visitor's secret.
@@ -59,8 +79,12 @@ pub(super) enum Edit {
 pub(super) struct Outline<'s> {
     pub(super) blocks: Vec<Block<'s>>,
     pub(super) edits: Vec<Edit>,
+    /// Blocks that a loop repeats and that vary on nothing, with where the loop opens.
+    pub(super) repeated: Vec<(usize, usize)>,
     /// By place.
     pub(super) secrets: Vec<Secret<'s>>,
+    /// By place.
+    pub(super) loops: Vec<OuterLoop<'s>>,
     /// Tera: a tag in a cache block holds a `<`.
     pub(super) may_call_components: bool,
 }

@@ -188,6 +188,30 @@ pub(super) fn uses_of<'s>(
     })
 }
 
+/// Where `range` uses what Tera knows of a loop, with its name: all of `loop.index`.
+pub(super) fn loop_attributes<'s>(
+    source: &'s str,
+    range: Range<usize>,
+) -> impl Iterator<Item = (Range<usize>, &'s str)> {
+    const KNOWN: [&str; 5] = ["index", "index0", "first", "last", "length"];
+    let mut before = "";
+    let mut list = tokens(source, range, Dialect::Tera).peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let token = list.next()?;
+            let text = token.text(source);
+            let is_loop =
+                text == "loop" && token.kind == TokenKind::Word && !matches!(before, "." | "?.");
+            before = text;
+            if is_loop && list.next_if(|next| matches!(next.text(source), "." | "?.")).is_some() {
+                let attribute = list.next_if(|next| KNOWN.contains(&next.text(source)))?;
+                before = attribute.text(source);
+                return Some((token.start..attribute.end, before));
+            }
+        }
+    })
+}
+
 /// What the targets of MiniJinja's `set` and `with` do to namespaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Assignment<'s> {

@@ -4,12 +4,15 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::arguments::excerpt;
 use super::block::CacheBlock;
 use super::outline::Secret;
 use super::place::Places;
 
-/// A cached body uses a name that looks like one visitor's secret: a CSRF token or a nonce.
-/// Everyone who is served the fragment would get the token of whoever rendered it.
+/// A cached body uses a name that looks like one visitor's secret, a CSRF token or a nonce: everyone
+/// who is served the fragment gets the token of whoever rendered it. Or a cache block with a constant
+/// name and no vary part stands in a loop: all rounds print the fragment of the first. Such a block
+/// that is meant so says `shared=true`.
 ///
 /// Names are variables, attributes, functions, filters and keywords, and string literals that are
 /// a subscript (`session["csrf_token"]`) or the whole value of a keyword (`field(name="csrf")`).
@@ -59,7 +62,7 @@ impl Warning {
         &self.template
     }
 
-    /// The one-based line of the name.
+    /// The one-based line of the name, or of the repeated block.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}\n{{ nonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -70,7 +73,7 @@ impl Warning {
         self.line
     }
 
-    /// The one-based column of the name, in characters.
+    /// The one-based column of the name, or of the repeated block, in characters.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}\n{{ nonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -81,7 +84,7 @@ impl Warning {
         self.column
     }
 
-    /// The name, as the author wrote it, without quotes.
+    /// The name that is used, as the author wrote it, without quotes; or that of the repeated block.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{{ cspNonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -114,11 +117,32 @@ impl fmt::Display for Warning {
 pub(super) fn warnings(
     source: &str,
     secrets: &[Secret<'_>],
+    repeated: &[(usize, usize)],
     blocks: &[CacheBlock],
 ) -> Vec<Warning> {
     let mut places = Places::new(source);
+    let mut loops = Places::new(source);
+    let mut places_of_loops: Vec<(usize, (u32, u32))> = Vec::new();
+    let mut by_loop = repeated.to_vec();
+    by_loop.sort_by_key(|(_, around)| *around);
+    places_of_loops.extend(by_loop.iter().map(|(index, around)| (*index, loops.of(*around))));
+    let shared = places_of_loops.into_iter().filter_map(|(index, (line, column))| {
+        let block = blocks.get(index)?;
+        Some(Warning {
+            template: block.template.clone(),
+            line: block.line,
+            column: block.column,
+            name: block.name.clone().unwrap_or_default(),
+            message: format!(
+                "the cache block `{}` in the `for` loop of line {line}, column {column} varies on \
+                 nothing, so all rounds print the fragment of the first; add what differs, such as \
+                 `item.id`, or `shared=true` if they are all the same",
+                excerpt(block.name.as_deref().unwrap_or_default()),
+            ),
+        })
+    });
     let told = secrets.iter().filter_map(|secret| Some((secret, blocks.get(secret.block)?)));
-    told.map(|(&Secret { at, name, .. }, block)| {
+    let secrets = told.map(|(&Secret { at, name, .. }, block)| {
         let (line, column) = places.of(at);
         Warning {
             template: block.template.clone(),
@@ -132,6 +156,8 @@ pub(super) fn warnings(
                 block.line, block.column
             ),
         }
-    })
-    .collect()
+    });
+    let mut all: Vec<Warning> = shared.chain(secrets).collect();
+    all.sort_by_key(|warning| (warning.line, warning.column));
+    all
 }

@@ -14,3 +14,4 @@ mod refusals;
 mod scopes;
 mod support;
 mod threads;
+mod traces;

@@ -37,19 +37,24 @@ fn timeouts_that_are_mistakes() {
         ("huge", Value::from(u128::MAX)),
         ("vast", Value::from(1e300)),
         ("infinite", Value::from(f64::INFINITY)),
+        ("zero", Value::from(0)),
+        ("before", Value::from(-1)),
+        ("yes", Value::from(true)),
+        ("years", Value::from("999999999y")),
+        ("soon", Value::from("soon")),
     ]);
     for (timeout, says) in [
-        ("0", "0"),
-        ("-1", "negative"),
+        ("zero", "0"),
+        ("before", "negative"),
         ("vast", "1e300"),
-        ("true", "boolean true"),
+        ("yes", "boolean true"),
         ("list", "list"),
         ("map", "map"),
         ("nan", "NaN"),
         ("huge", "longer than a clock"),
         ("infinite", "infinite"),
-        ("\"999999999y\"", "999999999y"),
-        ("\"soon\"", "soon"),
+        ("years", "999999999y"),
+        ("soon", "soon"),
         ("nothing", "undefined"),
     ] {
         let site = Site::loaded(&[(
@@ -209,13 +214,47 @@ fn lists_nested_too_deep_are_a_mistake() {
 }
 
 #[test]
+fn literals_that_can_never_be_right_do_not_load() {
+    for (arguments, says) in [
+        ("0, 'a'", "timeout is 0"),
+        ("-1.5, 'a'", "negative"),
+        ("'5 minuts', 'a'", "not a duration"),
+        ("true, 'a'", "boolean true"),
+        ("[300], 'a'", "a list"),
+        ("'sidebar'", "a name comes second, after a timeout or `default`"),
+        ("timeout=60, name='a'", "told by their places"),
+        ("9, 'a', {'b': 1}", "a map"),
+        ("(9, 'a')", "write them without"),
+    ] {
+        let source = format!("\n {{% cache {arguments} %}}{{% endcache %}}");
+        let mut site = Site::new();
+        let error =
+            fragcache_tera::add_raw_template(&mut site.tera, "a.html", &source).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains(says) && error.contains("(in a.html:2:"), "{arguments}: {error}");
+        assert!(!error.contains("__fragcache"), "{error}");
+    }
+}
+
+#[test]
+fn the_default_timeout_can_be_said() {
+    let site = Site::loaded(&[(
+        "a.html",
+        "{% cache default, 'k' %}{{ tick() }}{% endcache %}{% cache 'default', 'k' %}{% endcache %}",
+    )]);
+    site.render("a.html", &Context::new());
+    site.render("a.html", &context(&[("default", Value::from(0))]));
+    assert_eq!(site.ticks(), 1);
+}
+
+#[test]
 fn a_policy_renders_mistakes_uncached() {
     let policy = Policy::default().bad_arguments(OnMistake::Uncached);
     let cache = FragmentCache::builder().policy(policy).build().unwrap();
     let mut site = Site::with_cache(cache);
     site.add(
         "a.html",
-        "{% cache 0 %}{{ tick() }}a{% endcache %}{% cache 9, x %}{{ tick() }}b{% endcache %}",
+        "{% cache x %}{{ tick() }}a{% endcache %}{% cache 9, x %}{{ tick() }}b{% endcache %}",
     );
     for ticks in [2, 4] {
         assert_eq!(site.render("a.html", &Context::new()), "ab");

@@ -82,14 +82,17 @@ fn same_as_native(config: &SyntaxConfig, source: &str) {
 /// Tera with stand-ins for the runtime.
 fn tera_engine() -> tera::Tera {
     let mut engine = tera::Tera::default();
-    engine.register_filter(
-        "__fragcache_open",
-        |list: tera::Value, _: tera::Kwargs, _: &tera::State| -> bool {
-            let site = list.as_array().and_then(|list| list.first()?.as_str().map(str::to_owned));
-            assert!(site::Site::parse(&site.unwrap_or_default()).is_some());
-            false
-        },
-    );
+    for open in ["__fragcache_open", "__fragcache_open_unscoped"] {
+        engine.register_filter(
+            open,
+            |list: tera::Value, _: tera::Kwargs, _: &tera::State| -> bool {
+                let site =
+                    list.as_array().and_then(|list| list.first()?.as_str().map(str::to_owned));
+                assert!(site::Site::parse(&site.unwrap_or_default()).is_some());
+                false
+            },
+        );
+    }
     engine.register_filter(
         "__fragcache_hit",
         |_: tera::Value, _: tera::Kwargs, _: &tera::State| -> tera::Value { tera::Value::none() },

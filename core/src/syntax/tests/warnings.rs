@@ -148,3 +148,25 @@ fn a_source_full_of_them_takes_time_in_proportion() {
         assert!(warned(&source, &syntax).is_empty());
     }
 }
+
+#[test]
+fn a_constant_key_in_a_loop_is_warned_of() {
+    for syntax in [Syntax::minijinja(), Syntax::tera()] {
+        let source =
+            "{% for p in ps %}\n {% cache 300, 'row' @ %}{{ p }}{% endcache %}{% endfor %}";
+        let warned = |with: &str| {
+            let source = source.replace('@', with);
+            let page = rewrite("page.html", &source, &syntax).unwrap();
+            page.warnings().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            warned(""),
+            [
+                "the cache block `row` in the `for` loop of line 1, column 1 varies on nothing, so all \
+              rounds print the fragment of the first; add what differs, such as `item.id`, or \
+              `shared=true` if they are all the same (in page.html:2:2)"
+            ]
+        );
+        assert!(warned(", p").is_empty() && warned(", shared=true").is_empty());
+    }
+}
