@@ -1,14 +1,14 @@
 //! Commands that change something: delete, invalidate, clear, mode, sweep. None says that it is done
 //! before the store has said so.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use fragcache::admin::{Admin, FLEET_MODE_LIFE};
 use fragcache::{Deletion, FragmentCache, MissReason, Mode};
 use serde_json::json;
 
 use crate::keys::{self, Pattern};
-use crate::look::each_page;
+use crate::look::{each_page, instant};
 use crate::open::Opened;
 use crate::options::{Clear, Command, Delete, FleetMode, Get, Invalidate, Switch};
 use crate::say::{Say, Stop, complain, shown, time};
@@ -72,19 +72,22 @@ fn refuse_strangers(opened: &Opened) -> Result<(), Stop> {
 const EMPTY: &str = "note: no cache of this prefix has stored anything here";
 
 pub(crate) fn delete(opened: &Opened, delete: &Delete, say: &mut Say) -> Result<(), Stop> {
+    let start = instant();
     let cache = opened.place(&delete.place)?;
     refuse_strangers(opened)?;
     if let Some(pattern) = &delete.matching {
         return delete_matching(opened, &cache, pattern, delete.dry_run, say);
     }
     if let Some(key) = keys::key(&delete.key)? {
-        return done(opened, cache.delete(&key)?, &key.to_string(), say);
+        return done(opened, start, cache.delete(&key)?, &key.to_string(), say);
     }
     if let Some(name) = &delete.name {
-        return done(opened, cache.delete_name(name)?, &format!("name {}", shown(name)), say);
+        let what = format!("fragments named {}", shown(name));
+        return done(opened, start, cache.delete_name(name)?, &what, say);
     }
     let template = delete.key.template.as_deref().unwrap_or_default();
-    done(opened, cache.delete_template(template)?, &format!("template {}", shown(template)), say)
+    let what = format!("template {}", shown(template));
+    done(opened, start, cache.delete_template(template)?, &what, say)
 }
 
 fn delete_matching(
@@ -102,8 +105,9 @@ fn delete_matching(
         let is_live = |miss| matches!(miss, None | Some(MissReason::Expired));
         page.entries.retain(|entry| is_live(entry.miss) && glob.matches(entry));
         if !dry_run && !page.entries.is_empty() {
+            let start = instant();
             let deletion = admin.delete(&page.entries)?;
-            settle(opened, deletion).map_err(|stop| match stop {
+            settle(opened, start, deletion).map_err(|stop| match stop {
                 Stop::Pending(why) => {
                     Stop::Pending(format!("{why}; {found} entries were deleted before"))
                 }
@@ -121,21 +125,23 @@ fn delete_matching(
 }
 
 pub(crate) fn invalidate(opened: &Opened, given: &Invalidate, say: &mut Say) -> Result<(), Stop> {
+    let start = instant();
     let cache = opened.place(&given.place)?;
     refuse_strangers(opened)?;
     let deletion = cache.invalidate_tags(&given.tags)?;
     let tags: Vec<String> = given.tags.iter().map(|tag| shown(tag)).collect();
-    done(opened, deletion, &format!("tags {}", tags.join(" ")), say)
+    done(opened, start, deletion, &format!("tags {}", tags.join(" ")), say)
 }
 
 pub(crate) fn clear(opened: &Opened, clear: &Clear, say: &mut Say) -> Result<(), Stop> {
+    let start = instant();
     let cache = opened.place(&clear.place)?;
     refuse_strangers(opened)?;
     let what = match &clear.place.namespace {
         Some(namespace) => format!("namespace {}", shown(namespace)),
         None => "everything".to_owned(),
     };
-    done(opened, cache.clear()?, &what, say)
+    done(opened, start, cache.clear()?, &what, say)
 }
 
 pub(crate) fn mode(opened: &Opened, switch: &Switch, say: &mut Say) -> Result<(), Stop> {
@@ -179,8 +185,14 @@ const AGAIN: &str = "nothing is known to be done, and this process does not try 
                      command";
 
 /// Says what a deletion did, once the store knows.
-fn done(opened: &Opened, deletion: Deletion, what: &str, say: &Say) -> Result<(), Stop> {
-    settle(opened, deletion)?;
+fn done(
+    opened: &Opened,
+    start: Instant,
+    deletion: Deletion,
+    what: &str,
+    say: &Say,
+) -> Result<(), Stop> {
+    settle(opened, start, deletion)?;
     let word = match deletion {
         Deletion::Removed => "removed",
         Deletion::Absent => "absent",
@@ -189,21 +201,20 @@ fn done(opened: &Opened, deletion: Deletion, what: &str, say: &Say) -> Result<()
     say.line(&format!("{word} {what}"), vec![("done", json!(word)), ("what", json!(what))])
 }
 
-/// Waits for what is pending, as the cache tries again by itself.
-fn settle(opened: &Opened, deletion: Deletion) -> Result<(), Stop> {
+/// Waits for what is pending, as the cache tries again by itself: until the deadline, counted from
+/// `start`, so that a store that does not answer takes it once.
+fn settle(opened: &Opened, start: Instant, deletion: Deletion) -> Result<(), Stop> {
     if deletion != Deletion::Pending {
         return Ok(());
     }
-    let mut left = opened.deadline;
     while opened.cache.health().pending_invalidations > 0 {
+        let left = opened.deadline.saturating_sub(start.elapsed());
         if left.is_zero() {
             let fault = opened.cache.health().last_fault;
             let fault = fault.unwrap_or_else(|| "it is left alone after an outage".to_owned());
             return Err(Stop::Pending(format!("the store could not be told: {fault}; {AGAIN}")));
         }
-        let pause = left.min(PAUSE);
-        std::thread::park_timeout(pause);
-        left -= pause;
+        std::thread::park_timeout(left.min(PAUSE));
     }
     Ok(())
 }

@@ -147,7 +147,10 @@ impl Pattern {
 
     pub(crate) fn matches(&self, entry: &StoredEntry) -> bool {
         let Some(glob) = &self.0 else { return true };
-        glob.is_match(entry.key.to_string())
+        let shown = entry.key.to_string();
+        glob.is_match(&shown)
+            // Whoever copies a key out of a page need not write the quotes around its texts.
+            || glob.is_match(shown.replace('"', ""))
             || entry.key.name().is_some_and(|name| glob.is_match(&*name))
             || entry.template.as_deref().is_some_and(|template| glob.is_match(template))
     }

@@ -236,6 +236,6 @@ pub(crate) fn check(opened: &Opened, say: &mut Say) -> Result<(), Stop> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "how fast a store is, is in real time")]
-fn instant() -> Instant {
+pub(crate) fn instant() -> Instant {
     Instant::now()
 }

@@ -75,7 +75,7 @@ impl Say {
                 other => other.to_string(),
             };
             // Writing to a string cannot fail.
-            let _ = writeln!(text, "{name:<18} {value}");
+            let _ = writeln!(text, "{name:<18} {}", visible(&value));
         }
         self.raw(&text)
     }
@@ -84,7 +84,7 @@ impl Say {
     pub(crate) fn line(&self, text: &str, rows: Vec<Row>) -> Result<(), Stop> {
         match self.json {
             true => self.object(rows),
-            false => self.raw(&format!("{text}\n")),
+            false => self.raw(&format!("{}\n", visible(text))),
         }
     }
 
@@ -104,7 +104,7 @@ impl Say {
     fn object(&self, rows: Vec<Row>) -> Result<(), Stop> {
         let object: Map<String, Value> =
             rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        self.raw(&format!("{}\n", Value::Object(object)))
+        self.raw(&format!("{}\n", json_text(Value::Object(object))))
     }
 
     fn raw(&self, text: &str) -> Result<(), Stop> {
@@ -116,7 +116,47 @@ impl Say {
 
 /// A line on the standard error. There is nobody to tell that it cannot be written.
 pub(crate) fn complain(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{}", visible(text));
+}
+
+/// A value as JSON. Outside its texts JSON has none of what is escaped.
+fn json_text(value: Value) -> String {
+    escaped(&value.to_string(), |c, out| {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    })
+}
+
+/// Text without what a terminal obeys rather than shows: tabs are kept, between fields.
+fn visible(text: &str) -> String {
+    escaped(text, |c, out| match c {
+        '\t' => out.push(c),
+        c => out.extend(c.escape_default()),
+    })
+}
+
+/// The text with control and direction characters written by `escape`.
+fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c.is_control() || is_format(c) {
+            true => escape(c, &mut out),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+/// Whether a character has no shape of its own and changes how others are shown: marks of direction,
+/// joiners, line and paragraph separators, tags.
+fn is_format(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 /// Text on one line: bare where that is unmistakable, quoted and escaped where not.
@@ -131,4 +171,25 @@ pub(crate) fn shown(text: &str) -> String {
 /// A time in whole seconds.
 pub(crate) fn time(time: Duration) -> String {
     humantime::format_duration(Duration::from_secs(time.as_secs())).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOSTILE: &str = "a\u{1b}[31m\u{202e}b\u{7f}\u{85}\u{2066}\u{e0041}é";
+
+    #[test]
+    fn nothing_that_is_shown_commands_the_terminal() {
+        let shown = visible(&format!("x\ty{HOSTILE}"));
+        assert!(shown.starts_with("x\tya\\u{1b}[31m\\u{202e}b") && shown.ends_with('é'), "{shown}");
+        assert!(!shown.chars().any(|c| (c.is_control() && c != '\t') || is_format(c)), "{shown}");
+    }
+
+    #[test]
+    fn json_is_escaped_and_says_the_same() {
+        let json = json_text(Value::from(HOSTILE));
+        assert!(!json.chars().any(|c| c.is_control() || is_format(c)), "{json}");
+        assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), Value::from(HOSTILE));
+    }
 }

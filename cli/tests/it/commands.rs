@@ -77,7 +77,10 @@ fn delete_takes_a_key_a_name_or_a_template() {
         assert_eq!(place.run(&["delete", "row", "1"]).done(), "absent row(1)\n");
         assert!(!has(&cache, &one) && has(&cache, &two) && has(&other, &unnamed));
 
-        assert_eq!(place.run(&["delete", "--name", "row"]).done(), "invalidated name row\n");
+        assert_eq!(
+            place.run(&["delete", "--name", "row"]).done(),
+            "invalidated fragments named row\n"
+        );
         assert!(!has(&cache, &two) && !has(&other, &two));
 
         let by_line = ["delete", "--template", "page.html", "--line", "7"];

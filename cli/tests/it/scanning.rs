@@ -125,3 +125,18 @@ fn ten_thousand_entries_are_scanned_in_batches_with_progress() {
         );
     }
 }
+
+/// Keys are shown with quotes around some texts, which nobody need write.
+#[test]
+fn a_pattern_matches_what_is_meant_and_what_is_shown() {
+    for place in Place::each() {
+        let cache = place.cache();
+        put(&cache, &Fragment::new(fragment_key!("film", "/film/7 a")), "film");
+        let listed = keys(&place.run(&["scan"]).done());
+        for pattern in ["film(/film/*", "film(\"/film/*", listed[0].as_str()] {
+            assert_eq!(keys(&place.run(&["scan", pattern]).done()), listed, "{pattern}");
+        }
+        let said = place.run(&["delete", "--matching", "film(/film/*"]).done();
+        assert!(said.starts_with("deleted 1 of"), "{said}");
+    }
+}
