@@ -65,7 +65,12 @@ fn kind<'l>(layer: &'l Layer, stores: &Stores) -> Result<&'l str, Error> {
         return Ok(kind);
     }
     let shown = shown_type(kind);
-    let message = if let Some(advice) = flask::type_advice(kind) {
+    let message = if flask::is_own_class(kind) {
+        format!(
+            "type {shown} is the path of a class, as in Flask-Caching; write a name of your own, and \
+             give a store of that name to build_with, in `Stores`"
+        )
+    } else if let Some(advice) = flask::type_advice(kind) {
         format!("type {shown} is Flask-Caching's; {advice}")
     } else {
         let known = || TYPES.into_iter().chain(stores.names());

@@ -76,6 +76,14 @@ pub(super) fn advice(table: &str, name: &str) -> Option<&'static str> {
     found.map(|(_, advice)| *advice)
 }
 
+/// Where Flask-Caching's own types are imported from.
+const PACKAGES: [&str; 4] = ["flask_caching", "flask_cache", "cachelib", "werkzeug"];
+
+/// Whether a type is the import path of a class that is not Flask-Caching's.
+pub(super) fn is_own_class(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(package, _)| !PACKAGES.contains(&package))
+}
+
 /// What to write instead of one of Flask-Caching's types, also of an import path.
 pub(super) fn type_advice(name: &str) -> Option<&'static str> {
     let name = name.rsplit('.').next().unwrap_or(name).to_lowercase();
