@@ -112,8 +112,9 @@ fn custom_delimiters_are_kept() {
                 same_as_native(&config, &source);
                 same_as_native(&config, &format!("  {bs} @O {be}\n {bs}- @C {be}\n"));
             }
-            let dict =
-                format!("{bs} cache 300, 'x', [{{'a': {{'b': '{be}'}}}}['a']['b']] {be}b{bs} endcache {be}");
+            let dict = format!(
+                "{bs} cache 300, 'x', [{{'a': {{'b': '{be}'}}}}['a']['b']] {be}b{bs} endcache {be}"
+            );
             let page = rewrite("page.html", &dict, &syntax_of(&config)).unwrap();
             assert_eq!(render_minijinja(&config, page.source()).as_deref(), Ok("b"), "{dict}");
         }
