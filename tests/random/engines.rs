@@ -58,7 +58,7 @@ impl Failed {
 
 /// An engine with a set's templates.
 pub(super) enum Engine {
-    MiniJinja(Environment<'static>),
+    MiniJinja(Box<Environment<'static>>),
     Tera { tera: Box<Tera>, cached: bool },
 }
 
@@ -72,7 +72,7 @@ impl Engine {
     ) -> Result<Self, Failed> {
         match kind {
             Kind::MiniJinja => minijinja(own_delimiters, templates, world, cache)
-                .map(Self::MiniJinja)
+                .map(|env| Self::MiniJinja(Box::new(env)))
                 .map_err(|error| Failed::new(&error)),
             Kind::Tera => tera(own_delimiters, templates, world, cache)
                 .map(|tera| Self::Tera { tera: Box::new(tera), cached: cache.is_some() })

@@ -17,6 +17,8 @@ pub(super) enum Holds {
     Body,
     /// A MiniJinja namespace with the attribute `c`.
     Space,
+    /// A macro by its number.
+    Macro(usize),
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -31,6 +31,7 @@ enum Says {
     Own,
     Template,
     Call,
+    Import,
     Include,
     Space,
     Change,
@@ -87,6 +88,7 @@ impl Writer {
                 Says::Template,
             ),
             (12 * macros * deep, Says::Call),
+            (on(minijinja && self.unit.what != What::Macro, 2) * macros * deep, Says::Import),
             (4 * partials, Says::Include),
             (on(spaces && minijinja, 4) + on(theme == Theme::SpaceAliases, 10), Says::Space),
             ((8 + on(theme == Theme::SpaceAliases, 50)) * known, Says::Change),
@@ -132,6 +134,7 @@ impl Writer {
             Says::Own => return self.own(),
             Says::Template => return self.template(),
             Says::Call => return self.call(depth),
+            Says::Import => return self.import(depth),
             Says::Include => return self.include(),
             Says::Space => return self.space(),
             Says::Change => return self.change(),
@@ -217,7 +220,7 @@ impl Writer {
             match variable.holds {
                 Holds::Scalar | Holds::Key => parts.push(vec![variable.id.into()]),
                 Holds::Space => parts.push(vec![variable.id.into(), ".c".into()]),
-                Holds::Markup { .. } | Holds::Body => {}
+                Holds::Markup { .. } | Holds::Body | Holds::Macro(_) => {}
             }
         }
         if self.scopes.in_loop().is_some() {

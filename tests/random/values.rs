@@ -8,7 +8,7 @@ use crate::support::Kind;
 
 /// Whether a cached body that was not there when it was made may not use it unnoticed.
 fn is_risky(holds: Holds) -> bool {
-    !matches!(holds, Holds::Scalar | Holds::Key | Holds::Markup { risky: false })
+    !matches!(holds, Holds::Scalar | Holds::Key | Holds::Macro(_) | Holds::Markup { risky: false })
 }
 
 impl Writer {
@@ -24,7 +24,8 @@ impl Writer {
 
     /// A variable that may get another name here.
     pub(super) fn aliasable(&mut self) -> Option<Variable> {
-        let variable = self.one_variable(|holds| !matches!(holds, Holds::Scalar | Holds::Key))?;
+        let hidden = |holds| matches!(holds, Holds::Scalar | Holds::Key | Holds::Macro(_));
+        let variable = self.one_variable(|holds| !hidden(holds))?;
         self.touch(variable.made, is_risky(variable.holds)).then_some(variable)
     }
 
@@ -253,9 +254,30 @@ impl Writer {
         Some(arguments)
     }
 
+    /// Imports a macro by another name and uses it. MiniJinja.
+    pub(super) fn import(&mut self, depth: usize) -> bool {
+        let Some(name) = self.settable() else { return false };
+        let index = self.choices.below(self.macros.len());
+        let id = self.bind(&name, false);
+        let import = format!("{{% from \"lib.html\" import {} as ", self.macros[index].name);
+        self.put([import.into(), id.into(), " %}".into()]);
+        let made = self.scopes.innermost();
+        self.scopes.set(&name, Some(Variable { id, holds: Holds::Macro(index), made }));
+        self.call_by(depth, id.into(), index)
+    }
+
     /// Uses a macro or component.
     pub(super) fn call(&mut self, depth: usize) -> bool {
         let index = self.choices.below(self.macros.len());
+        let renamed = self.one_variable(|holds| matches!(holds, Holds::Macro(_)));
+        if let Some(Variable { id, holds: Holds::Macro(index), .. }) = renamed {
+            return self.call_by(depth, id.into(), index);
+        }
+        let name = self.macros[index].name.clone();
+        self.call_by(depth, name.into(), index)
+    }
+
+    fn call_by(&mut self, depth: usize, by: Piece, index: usize) -> bool {
         let used = self.macros[index].clone();
         let start = self.scopes.unit_start();
         if used.risky && !self.touch(start, true) {
@@ -278,7 +300,7 @@ impl Writer {
             key.push(" ~ ".into());
             key.extend(part);
         }
-        let mut inside: Vec<Piece> = vec![format!("{}(", used.name).into()];
+        let mut inside: Vec<Piece> = vec![by, "(".into()];
         if minijinja {
             inside.extend(key);
             for argument in arguments {
