@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::choices::Choices;
 use super::scopes::{Holds, Kind as Scope, Scopes, Variable};
-use super::set::{Binding, BindingId, Block, Piece, Set};
+use super::set::{Binding, BindingId, Block, BlockId, Piece, Set};
 use crate::support::Kind;
 
 /// What a set may hold beside text, data, loops, conditions and cache blocks.
@@ -291,14 +291,31 @@ impl Writer {
                 self.budget = 1 + self.choices.below(4);
                 self.unit(What::Partial, format!("_{}", self.partials.len()), true);
             }
-            Asks::Body if self.engine == Kind::MiniJinja => {
-                self.put(["({{ caller() }})".into()]);
+            Asks::Body | Asks::Shown => {
+                let word = match (asks, self.engine) {
+                    (Asks::Shown, _) => SHOWN,
+                    (_, Kind::MiniJinja) => "caller()",
+                    (_, Kind::Tera) => "body",
+                };
+                let print = format!("({{{{ {word} }}}})");
+                match self.choices.chance(25) {
+                    true => self.cached_whole(asks, print),
+                    false => self.put([print.into()]),
+                }
             }
-            Asks::Body => self.put(["({{ body }})".into()]),
-            Asks::Shown => self.put([format!("({{{{ {SHOWN} }}}})").into()]),
         }
         let risky = self.risks > risks || asks != Asks::Nothing;
         self.partials.push(Partial { name: name.to_owned(), asks, risky });
+    }
+
+    /// A partial that is a cache block around what it asks for. What is kept is the same for a page;
+    /// what a caller fills in has no name here by which it could be told apart.
+    fn cached_whole(&mut self, asks: Asks, print: String) {
+        let id = BlockId(self.blocks.len());
+        let parts = if asks == Asks::Shown { ", page(), who()" } else { "" };
+        let opening = vec![format!("cache 300, \"n{}\"{parts}", id.0).into()];
+        self.blocks.push(Block { opening, risky: true, ..Block::default() });
+        self.out.extend(["\n".into(), Piece::Open(id), print.into(), Piece::Close(id)]);
     }
 
     fn child(&mut self, parent: &str, known: &[usize]) {

@@ -46,8 +46,10 @@ impl Writer {
 
     /// Keeps what is rendered in a variable.
     pub(super) fn capture(&mut self, depth: usize) -> bool {
-        // One that a partial prints keeps its name, so it is set where no block renames it.
+        // One that a partial prints keeps its name, so it is set where no block renames it; and
+        // once, as the partial does not vary on it.
         let shown = self.unit.what == What::Page
+            && !self.bindings.iter().any(|binding| binding.fixed)
             && self.scopes.body_of().is_none()
             && self.partials.iter().any(|partial| partial.asks == Asks::Shown)
             && self.choices.chance(40);
