@@ -20,8 +20,8 @@ use std::collections::BTreeSet;
 
 use choices::{Choices, shrink};
 use grammar::{Theme, generate};
-use judge::{Tally, Verdict, judge};
-use set::Form;
+use judge::{Fault, Tally, Verdict, judge};
+use set::{Block, BlockId, Form, Piece, Set};
 
 use crate::support::Kind;
 
@@ -81,6 +81,41 @@ fn check_all(kind: Kind) {
     }
     assert!(total.hit * 10 >= total.blocks * 6, "{} of {} blocks hit", total.hit, total.blocks);
     assert!(none as u64 * 20 <= sets(), "{none} of {} sets are no templates", sets());
+}
+
+/// A page with one named block around `printed`.
+fn one_block(engine: Kind, printed: Piece, data: &[usize]) -> Set {
+    let block = Block {
+        opening: vec!["cache 300, \"n0\"".into()],
+        data: data.iter().copied().collect(),
+        ..Block::default()
+    };
+    let page = vec![Piece::Open(BlockId(0)), printed, Piece::Close(BlockId(0))];
+    Set {
+        engine,
+        own_delimiters: false,
+        bindings: Vec::new(),
+        blocks: vec![block],
+        templates: vec![("p0.html".to_owned(), page)],
+        pages: vec!["p0.html".to_owned()],
+    }
+}
+
+#[test]
+fn a_block_that_does_not_say_what_it_prints_is_noticed() {
+    for kind in Kind::BOTH {
+        let said = one_block(kind, Piece::Data(BlockId(0), 1), &[1]);
+        let tally = Tally { blocks: 1, accepted: 1, hit: 1 };
+        assert_eq!(judge(&said), Verdict::Right(tally), "{kind}");
+        // Another visitor's.
+        let verdict = judge(&one_block(kind, "{{ who() }}".into(), &[]));
+        assert!(matches!(verdict, Verdict::Wrong(Fault::Prints, _)), "{kind}: {verdict:?}");
+        // What was edited, of a block that is deleted by another name, without tags.
+        let mut kept = one_block(kind, Piece::Data(BlockId(0), 1), &[1]);
+        kept.blocks[0].deleted_by = Some("n1".to_owned());
+        let verdict = judge(&kept);
+        assert!(matches!(verdict, Verdict::Wrong(Fault::Prints, _)), "{kind}: {verdict:?}");
+    }
 }
 
 #[test]
