@@ -19,6 +19,7 @@ mod files;
 mod flask;
 mod follow;
 mod keys;
+mod random;
 mod read_points;
 mod recipes;
 mod reload;

@@ -75,7 +75,7 @@ impl fmt::Display for Failure {
 }
 
 /// Our error among the sources of an engine's.
-pub(super) fn ours(error: &(dyn std::error::Error + 'static)) -> Option<fragcache::Error> {
+pub(crate) fn ours(error: &(dyn std::error::Error + 'static)) -> Option<fragcache::Error> {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(ours) = error.downcast_ref::<fragcache::Error>() {

@@ -1,0 +1,129 @@
+//! Random sets of templates: macros, components, partials, and pages that extend each other, in both
+//! engines. Each prints what it prints with `{% if true %}` in the cache tags' place, cold, warm, for
+//! the next visitor, and after what it prints was edited and deleted. What is wrong is shown in a
+//! smaller form that is wrong in the same way.
+//!
+//! The sets are of users who did their part: what a block prints of a visitor, a loop or an argument
+//! it varies on, and data it declares as tags or is deleted for. What callers, children, namespaces
+//! and kept output bring in is left to the cache.
+
+mod choices;
+mod engines;
+mod grammar;
+mod judge;
+mod scopes;
+mod set;
+mod statements;
+mod values;
+
+use std::collections::BTreeSet;
+
+use choices::{Choices, shrink};
+use grammar::{Theme, generate};
+use judge::{Fault, Tally, Verdict, judge};
+use set::{Block, BlockId, Form, Piece, Set};
+
+use crate::support::Kind;
+
+/// How many sets each engine is given, of all themes together; `FRAGCACHE_TEMPLATES` if it is set.
+fn sets() -> u64 {
+    std::env::var("FRAGCACHE_TEMPLATES").map_or(1_500, |sets| sets.parse().unwrap())
+}
+
+fn verdict(kind: Kind, theme: Theme, choices: &[u32]) -> Verdict {
+    judge(&generate(kind, theme, Choices::replayed(choices)).0)
+}
+
+/// Tries sets of a theme, and shows the smallest form of the first that is wrong.
+fn check(kind: Kind, theme: Theme, seeds: std::ops::Range<u64>) -> Result<(Tally, usize), String> {
+    let (mut total, mut none) = (Tally::default(), 0);
+    for seed in seeds {
+        let (set, choices) = generate(kind, theme, Choices::seeded(seed));
+        match judge(&set) {
+            Verdict::Right(tally) => {
+                total.blocks += tally.blocks;
+                total.accepted += tally.accepted;
+                total.hit += tally.hit;
+            }
+            Verdict::NoTemplate(_) => none += 1,
+            Verdict::Wrong(fault, first) => {
+                let small = shrink(
+                    choices,
+                    |choices| matches!(verdict(kind, theme, choices), Verdict::Wrong(other, _) if other == fault),
+                );
+                let Verdict::Wrong(_, what) = verdict(kind, theme, &small) else {
+                    panic!("{first}")
+                };
+                let (set, _) = generate(kind, theme, Choices::replayed(&small));
+                let sources = set.write(Form::Cached, &BTreeSet::new());
+                return Err(format!("{kind}, {theme}, seed {seed}: {what}\n{sources}"));
+            }
+        }
+    }
+    Ok((total, none))
+}
+
+#[allow(clippy::print_stdout, reason = "long runs are watched")]
+fn check_all(kind: Kind) {
+    let themes: Vec<Theme> =
+        Theme::FOCUSED.into_iter().filter(|theme| theme.exists_in(kind)).collect();
+    let (mut total, mut none) = (Tally::default(), 0);
+    // Half of them of one theme, half of all.
+    let each = sets().div_ceil(2 * themes.len() as u64);
+    let of_all = (Theme::All, sets().div_ceil(2));
+    for (theme, sets) in themes.into_iter().map(|theme| (theme, each)).chain([of_all]) {
+        let (tally, skipped) =
+            check(kind, theme, 0..sets).unwrap_or_else(|wrong| panic!("{wrong}"));
+        println!("{kind}, {theme}: {sets} sets, {skipped} without templates, {tally:?}");
+        total.blocks += tally.blocks;
+        total.hit += tally.hit;
+        none += skipped;
+    }
+    assert!(total.hit * 10 >= total.blocks * 6, "{} of {} blocks hit", total.hit, total.blocks);
+    assert!(none as u64 * 20 <= sets(), "{none} of {} sets are no templates", sets());
+}
+
+/// A page with one named block around `printed`.
+fn one_block(engine: Kind, printed: Piece, data: &[usize]) -> Set {
+    let block = Block {
+        opening: vec!["cache 300, \"n0\"".into()],
+        data: data.iter().copied().collect(),
+        ..Block::default()
+    };
+    let page = vec![Piece::Open(BlockId(0)), printed, Piece::Close(BlockId(0))];
+    Set {
+        engine,
+        own_delimiters: false,
+        bindings: Vec::new(),
+        blocks: vec![block],
+        templates: vec![("p0.html".to_owned(), page)],
+        pages: vec!["p0.html".to_owned()],
+    }
+}
+
+#[test]
+fn a_block_that_does_not_say_what_it_prints_is_noticed() {
+    for kind in Kind::BOTH {
+        let said = one_block(kind, Piece::Data(BlockId(0), 1), &[1]);
+        let tally = Tally { blocks: 1, accepted: 1, hit: 1 };
+        assert_eq!(judge(&said), Verdict::Right(tally), "{kind}");
+        // Another visitor's.
+        let verdict = judge(&one_block(kind, "{{ who() }}".into(), &[]));
+        assert!(matches!(verdict, Verdict::Wrong(Fault::Prints, _)), "{kind}: {verdict:?}");
+        // What was edited, of a block that is deleted by another name, without tags.
+        let mut kept = one_block(kind, Piece::Data(BlockId(0), 1), &[1]);
+        kept.blocks[0].deleted_by = Some("n1".to_owned());
+        let verdict = judge(&kept);
+        assert!(matches!(verdict, Verdict::Wrong(Fault::Prints, _)), "{kind}: {verdict:?}");
+    }
+}
+
+#[test]
+fn random_templates_of_minijinja_print_what_they_print_uncached() {
+    check_all(Kind::MiniJinja);
+}
+
+#[test]
+fn random_templates_of_tera_print_what_they_print_uncached() {
+    check_all(Kind::Tera);
+}

@@ -1,0 +1,370 @@
+//! Sets of templates: macros or components, partials, a base, and children that extend it. What may
+//! stand in them is in `statements.rs`.
+
+use std::fmt;
+
+use super::choices::Choices;
+use super::scopes::{Holds, Kind as Scope, Scopes, Variable};
+use super::set::{Binding, BindingId, Block, BlockId, Piece, Set};
+use crate::support::Kind;
+
+/// What a set may hold beside text, data, loops, conditions and cache blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Theme {
+    /// `caller` and `body`, by any way.
+    Bodies,
+    /// Blocks of children and parents, `super()` and `self`.
+    Blocks,
+    /// `set` and Tera's `set_global`.
+    Sets,
+    /// MiniJinja's namespaces, handed to macros.
+    Spaces,
+    /// MiniJinja's namespaces under several names.
+    SpaceAliases,
+    /// Variables that keep what was rendered.
+    Captures,
+    /// All of these, and whitespace control, delimiters, sections and `loop.changed`.
+    All,
+}
+
+impl Theme {
+    pub(super) const FOCUSED: [Self; 6] =
+        [Self::Bodies, Self::Blocks, Self::Sets, Self::Spaces, Self::SpaceAliases, Self::Captures];
+
+    pub(super) fn has(self, theme: Self) -> bool {
+        self == Self::All || self == theme
+    }
+
+    pub(super) fn exists_in(self, engine: Kind) -> bool {
+        engine == Kind::MiniJinja || !matches!(self, Self::Spaces | Self::SpaceAliases)
+    }
+}
+
+impl fmt::Display for Theme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// Whether a macro prints what it is called with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fills {
+    No,
+    Needed,
+    /// It asks only whether there is something.
+    Tested,
+}
+
+/// A MiniJinja macro or a Tera component, or the one that is being written.
+#[derive(Debug, Clone)]
+pub(super) struct Macro {
+    pub(super) name: String,
+    /// What it takes behind the key.
+    pub(super) takes: Vec<Holds>,
+    /// The key, and what follows it.
+    pub(super) parameters: Vec<BindingId>,
+    pub(super) fills: Fills,
+    /// It does something that a cached body may not do unnoticed.
+    pub(super) risky: bool,
+}
+
+/// What an included template asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Asks {
+    Nothing,
+    Body,
+    /// The variable [`SHOWN`].
+    Shown,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Partial {
+    pub(super) name: String,
+    pub(super) asks: Asks,
+    pub(super) risky: bool,
+}
+
+/// The variable that a partial prints.
+pub(super) const SHOWN: &str = "shown";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// The text of the base.
+    Page,
+    /// A block by its number, and whether it has a parent's.
+    Block(usize, bool),
+    Macro,
+    Partial,
+}
+
+/// The piece of a template whose variables are its own.
+#[derive(Debug, Clone)]
+pub(super) struct Unit {
+    pub(super) what: What,
+    /// Of its variables' names, where they could be seen by others.
+    pub(super) suffix: String,
+    pub(super) fills: Fills,
+    /// `caller` is written in it.
+    pub(super) asked: bool,
+}
+
+pub(super) struct Writer {
+    pub(super) choices: Choices,
+    pub(super) engine: Kind,
+    pub(super) theme: Theme,
+    pub(super) bindings: Vec<Binding>,
+    pub(super) blocks: Vec<Block>,
+    pub(super) out: Vec<Piece>,
+    pub(super) scopes: Scopes,
+    pub(super) unit: Unit,
+    pub(super) macros: Vec<Macro>,
+    pub(super) partials: Vec<Partial>,
+    /// How many template blocks there are.
+    pub(super) numbered: usize,
+    /// How many statements the set may still have.
+    pub(super) budget: usize,
+    /// How many risky things were written.
+    pub(super) risks: usize,
+    pub(super) marks: usize,
+    dashes: bool,
+}
+
+/// Makes a set.
+pub(super) fn generate(engine: Kind, theme: Theme, choices: Choices) -> (Set, Vec<u32>) {
+    let unit = Unit { what: What::Page, suffix: String::new(), fills: Fills::No, asked: false };
+    let mut writer = Writer {
+        choices,
+        engine,
+        theme,
+        bindings: Vec::new(),
+        blocks: Vec::new(),
+        out: Vec::new(),
+        scopes: Scopes::new(engine == Kind::Tera),
+        unit,
+        macros: Vec::new(),
+        partials: Vec::new(),
+        numbered: 0,
+        budget: 0,
+        risks: 0,
+        marks: 0,
+        dashes: false,
+    };
+    let set = writer.set();
+    (set, writer.choices.into_taken())
+}
+
+impl Writer {
+    fn set(&mut self) -> Set {
+        let all = self.theme == Theme::All;
+        let own_delimiters = all && self.choices.chance(10);
+        self.dashes = all && self.choices.chance(20);
+        let mut templates = Vec::new();
+        let macros = match self.theme {
+            Theme::All => self.choices.below(4),
+            Theme::Bodies | Theme::Captures | Theme::Spaces => 1 + self.choices.below(2),
+            Theme::Blocks | Theme::Sets | Theme::SpaceAliases => 0,
+        };
+        for _ in 0..macros {
+            self.macro_();
+        }
+        if !self.out.is_empty() {
+            templates.push(("lib.html".to_owned(), std::mem::take(&mut self.out)));
+        }
+        let partials = match self.theme {
+            Theme::All | Theme::Bodies | Theme::Captures => self.choices.below(3),
+            _ => 0,
+        };
+        for number in 0..partials {
+            let name = format!("part{number}.html");
+            self.partial(&name);
+            templates.push((name, std::mem::take(&mut self.out)));
+        }
+        let mut pages = vec!["p0.html".to_owned()];
+        // The template blocks that each page has.
+        let mut known: Vec<Vec<usize>> = Vec::new();
+        self.budget = 8 + self.choices.below(16);
+        self.unit(What::Page, String::new(), false);
+        templates.push(("p0.html".to_owned(), std::mem::take(&mut self.out)));
+        known.push((0..self.numbered).collect());
+        if self.theme.has(Theme::Blocks) && self.numbered > 0 {
+            for child in 1..=1 + self.choices.below(2) {
+                let parent = self.choices.below(child);
+                let name = format!("p{child}.html");
+                let (before, blocks) = (self.numbered, known[parent].clone());
+                self.child(&format!("p{parent}.html"), &blocks);
+                known.push(blocks.into_iter().chain(before..self.numbered).collect());
+                templates.push((name.clone(), std::mem::take(&mut self.out)));
+                pages.push(name);
+            }
+        }
+        let (bindings, blocks) =
+            (std::mem::take(&mut self.bindings), std::mem::take(&mut self.blocks));
+        Set { engine: self.engine, own_delimiters, bindings, blocks, templates, pages }
+    }
+
+    /// A unit's statements, in scopes of its own. Without a way to know who uses it, nothing from
+    /// outside is printed.
+    pub(super) fn unit(&mut self, what: What, suffix: String, barrier: bool) {
+        let unit = Unit { what, suffix, fills: Fills::No, asked: false };
+        let outer = std::mem::replace(&mut self.unit, unit);
+        self.scopes.open(Scope::Unit, barrier, false);
+        self.imports();
+        self.statements(0);
+        self.scopes.close();
+        self.unit = outer;
+    }
+
+    /// Names the macros in a MiniJinja template.
+    fn imports(&mut self) {
+        if self.engine == Kind::MiniJinja && !self.macros.is_empty() {
+            let names: Vec<&str> = self.macros.iter().map(|known| &*known.name).collect();
+            self.out.push(format!("{{% from \"lib.html\" import {} %}}", names.join(", ")).into());
+        }
+    }
+
+    fn macro_(&mut self) {
+        let name = format!("m{}", self.macros.len());
+        let fills = match self.theme.has(Theme::Bodies) {
+            true => {
+                self.choices.weighted(&[(4, Fills::No), (5, Fills::Needed), (1, Fills::Tested)])
+            }
+            false => Fills::No,
+        };
+        let mut may_take = vec![Holds::Scalar];
+        let minijinja = self.engine == Kind::MiniJinja;
+        if self.theme.has(Theme::Bodies) {
+            may_take.push(Holds::Body);
+        }
+        if self.theme.has(Theme::Captures) {
+            may_take.push(Holds::Markup { risky: true });
+        }
+        if minijinja && self.theme.has(Theme::Spaces) {
+            may_take.extend([Holds::Space; 3]);
+        }
+        let mut takes = Vec::new();
+        if self.choices.chance(60) {
+            takes.push(*self.choices.one(&may_take));
+        }
+        self.budget = if fills == Fills::No { 1 } else { 3 } + self.choices.below(5);
+        let risks = self.risks;
+        let unit = Unit { what: What::Macro, suffix: String::new(), fills, asked: false };
+        let outer = std::mem::replace(&mut self.unit, unit);
+        self.scopes.open(Scope::Unit, true, false);
+        let made = self.scopes.innermost();
+        let key = self.bind("k", false);
+        self.scopes.set("k", Some(Variable { id: key, holds: Holds::Key, made }));
+        let (open, close) = match minijinja {
+            true => ("macro", "endmacro"),
+            false => ("component", "endcomponent"),
+        };
+        self.put([format!("{{% {open} {name}(").into(), key.into()]);
+        let mut parameters = vec![key];
+        for &holds in &takes {
+            // A scalar that is handed over is printed by those who vary on it.
+            let chosen = self.fresh_name();
+            let id = self.bind(&chosen, false);
+            self.scopes.set(&chosen, Some(Variable { id, holds, made }));
+            self.put([", ".into(), id.into()]);
+            parameters.push(id);
+        }
+        self.put([") %}".into()]);
+        self.statements(0);
+        if self.unit.fills != Fills::No && !self.unit.asked {
+            self.ask_for_body();
+        }
+        self.scopes.close();
+        self.unit = outer;
+        self.put([format!("{{% {close} %}}\n").into()]);
+        let risky = self.risks > risks || takes.iter().any(|holds| *holds != Holds::Scalar);
+        self.macros.push(Macro { name, takes, parameters, fills, risky });
+    }
+
+    fn partial(&mut self, name: &str) {
+        let asks = match self.choices.below(4) {
+            2 if self.theme.has(Theme::Bodies) => Asks::Body,
+            3 if self.theme.has(Theme::Captures) => Asks::Shown,
+            _ => Asks::Nothing,
+        };
+        let risks = self.risks;
+        match asks {
+            Asks::Nothing => {
+                self.budget = 1 + self.choices.below(4);
+                self.unit(What::Partial, format!("_{}", self.partials.len()), true);
+            }
+            Asks::Body | Asks::Shown => {
+                let word = match (asks, self.engine) {
+                    (Asks::Shown, _) => SHOWN,
+                    (_, Kind::MiniJinja) => "caller()",
+                    (_, Kind::Tera) => "body",
+                };
+                let print = format!("({{{{ {word} }}}})");
+                match self.choices.chance(25) {
+                    true => self.cached_whole(asks, print),
+                    false => self.put([print.into()]),
+                }
+            }
+        }
+        let risky = self.risks > risks || asks != Asks::Nothing;
+        self.partials.push(Partial { name: name.to_owned(), asks, risky });
+    }
+
+    /// A partial that is a cache block around what it asks for. What is kept is the same for a page;
+    /// what a caller fills in has no name here by which it could be told apart.
+    fn cached_whole(&mut self, asks: Asks, print: String) {
+        let id = BlockId(self.blocks.len());
+        let parts = if asks == Asks::Shown { ", page(), who()" } else { "" };
+        let opening = vec![format!("cache 300, \"n{}\"{parts}", id.0).into()];
+        self.blocks.push(Block { opening, risky: true, ..Block::default() });
+        self.out.extend(["\n".into(), Piece::Open(id), print.into(), Piece::Close(id)]);
+    }
+
+    fn child(&mut self, parent: &str, known: &[usize]) {
+        self.put([format!("{{% extends \"{parent}\" %}}").into()]);
+        for &number in known {
+            if self.choices.chance(60) {
+                self.budget = 1 + self.choices.below(5);
+                self.block_of(number, true);
+            }
+        }
+    }
+
+    /// A template block with its content.
+    pub(super) fn block_of(&mut self, number: usize, child: bool) {
+        self.put([format!("{{% block b{number} %}}").into()]);
+        // In Tera what a block sets is seen after it.
+        self.unit(What::Block(number, child), format!("_b{}", self.marks), true);
+        self.put(["{% endblock %}".into()]);
+    }
+
+    pub(super) fn put<const N: usize>(&mut self, pieces: [Piece; N]) {
+        for piece in pieces {
+            let piece = match piece {
+                Piece::Text(text) if self.dashes && text.starts_with("{% ") => {
+                    match self.choices.chance(10) {
+                        true => Piece::Text(format!(" {{%-{}", &text[2..])),
+                        false => Piece::Text(text),
+                    }
+                }
+                piece => piece,
+            };
+            self.out.push(piece);
+        }
+    }
+
+    pub(super) fn dash(&mut self) -> &'static str {
+        if self.dashes && self.choices.chance(30) { "-" } else { "" }
+    }
+
+    pub(super) fn bind(&mut self, name: &str, fixed: bool) -> BindingId {
+        let body_of = self.scopes.body_of();
+        self.bindings.push(Binding { name: name.to_owned(), body_of, fixed });
+        BindingId(self.bindings.len() - 1)
+    }
+
+    /// A name of few, so that many variables have it.
+    pub(super) fn fresh_name(&mut self) -> String {
+        let names = if self.theme == Theme::SpaceAliases { 2 } else { 3 };
+        let name = ["t", "u", "x"][self.choices.below(names)];
+        format!("{name}{}", self.unit.suffix)
+    }
+}

@@ -1,0 +1,219 @@
+//! What the generator knows of the variables in scope: what they hold, and whether a name means one
+//! variable for certain.
+
+use std::collections::BTreeSet;
+
+use super::set::{BindingId, BlockId};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Holds {
+    /// A number or a text: who prints it varies on it.
+    Scalar,
+    /// What tells uses of a macro apart: to vary on, and not to print.
+    Key,
+    /// What was rendered before, and whether anything but text went into it.
+    Markup { risky: bool },
+    /// What a macro is called with: MiniJinja's `caller`, Tera's `body`.
+    Body,
+    /// A MiniJinja namespace with the attribute `c`.
+    Space,
+    /// A macro by its number.
+    Macro(usize),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Variable {
+    pub(super) id: BindingId,
+    pub(super) holds: Holds,
+    /// The scope in which the value came to be; an alias has the one of what it is an alias of.
+    pub(super) made: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A page, a macro, a block, a partial: nothing outside is seen.
+    Unit,
+    For,
+    With,
+    Cache(BlockId),
+    /// What a `call` block or a use of a component fills in.
+    Fills,
+    /// Sections in which variables are set that are seen after them, if they are run: nothing
+    /// can be said of such a name afterwards.
+    Leaky,
+    /// Leaky, and kept in a variable.
+    Keeps,
+}
+
+#[derive(Debug)]
+pub(super) struct Scope {
+    pub(super) kind: Kind,
+    /// Scalars from outside are not printed here, as it is not known how often and for whom it runs.
+    pub(super) barrier: bool,
+    /// It is used for everyone by the author's word, so that nothing risky may be in it.
+    pub(super) calm: bool,
+    /// The newest last; without a variable where nothing is known.
+    names: Vec<(String, Option<Variable>)>,
+    /// Names that mean something from further out here.
+    met: BTreeSet<String>,
+}
+
+#[derive(Debug)]
+pub(super) struct Scopes {
+    open: Vec<Scope>,
+    /// Whether what is set in [`Kind::Fills`] is seen after it, as in Tera.
+    fills_leak: bool,
+}
+
+impl Scopes {
+    pub(super) fn new(fills_leak: bool) -> Self {
+        Self { open: Vec::new(), fills_leak }
+    }
+
+    pub(super) fn open(&mut self, kind: Kind, barrier: bool, calm: bool) {
+        self.open.push(Scope { kind, barrier, calm, names: Vec::new(), met: BTreeSet::new() });
+    }
+
+    pub(super) fn close(&mut self) {
+        let closed = self.open.pop().unwrap();
+        if closed.kind == Kind::Unit {
+            return;
+        }
+        let Some(outer) = self.open.last_mut() else { return };
+        outer.met.extend(closed.met);
+        if matches!(closed.kind, Kind::Leaky | Kind::Keeps | Kind::Fills) {
+            outer.names.extend(closed.names.into_iter().map(|(name, _)| (name, None)));
+        }
+    }
+
+    /// The scopes of the present unit, outermost first, by their places.
+    fn unit(&self) -> impl DoubleEndedIterator<Item = (usize, &Scope)> {
+        let start = self.open.iter().rposition(|scope| scope.kind == Kind::Unit).unwrap_or(0);
+        self.open.iter().enumerate().skip(start)
+    }
+
+    pub(super) fn innermost(&self) -> usize {
+        self.open.len() - 1
+    }
+
+    pub(super) fn unit_start(&self) -> usize {
+        self.unit().next().unwrap().0
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.open.last().unwrap().kind
+    }
+
+    pub(super) fn within(&self, is: impl Fn(Kind) -> bool) -> bool {
+        self.unit().any(|(_, scope)| is(scope.kind))
+    }
+
+    /// Whether something from outside all scopes may be printed.
+    pub(super) fn free(&self) -> bool {
+        self.open.iter().all(|scope| !scope.barrier)
+    }
+
+    /// The outermost scope with the author's word that it is the same for all.
+    pub(super) fn calm(&self) -> Option<usize> {
+        self.unit().find(|(_, scope)| scope.calm).map(|(at, _)| at)
+    }
+
+    /// The cache blocks of this unit between here and the scope at `made`.
+    pub(super) fn blocks_inside(&self, made: usize) -> Vec<BlockId> {
+        let inside = self.unit().filter(|(at, _)| *at > made);
+        inside.filter_map(|(_, scope)| block_of(scope)).collect()
+    }
+
+    /// The innermost cache block whose tag can tell of the data that is printed here.
+    pub(super) fn declares(&self) -> Option<BlockId> {
+        let inner = self.unit().rev().map(|(_, scope)| scope);
+        let mut inner = inner.take_while(|scope| !matches!(scope.kind, Kind::Fills | Kind::Keeps));
+        inner.find_map(block_of)
+    }
+
+    /// The block that keeps what is set here inside.
+    pub(super) fn body_of(&self) -> Option<BlockId> {
+        let leaky = |kind| match kind {
+            Kind::Fills => self.fills_leak,
+            kind => matches!(kind, Kind::Leaky | Kind::Keeps),
+        };
+        self.unit().rev().find(|(_, scope)| !leaky(scope.kind)).and_then(|(_, s)| block_of(s))
+    }
+
+    fn find(&self, name: &str) -> Option<(usize, Option<Variable>)> {
+        self.unit().rev().find_map(|(at, scope)| {
+            let found = scope.names.iter().rev().find(|(known, _)| known == name);
+            found.map(|(_, variable)| (at, *variable))
+        })
+    }
+
+    /// Whether a `set` of this name here cannot be seen by what was written before, in the next round
+    /// of a loop or as MiniJinja finds what a `call` block sees of the outside.
+    pub(super) fn may_set(&self, name: &str) -> bool {
+        let filled = self.within(|kind| kind == Kind::Fills);
+        let mut met = false;
+        for (_, scope) in self.unit().rev() {
+            match scope.kind {
+                Kind::Cache(_) if !filled => return true,
+                Kind::For if !filled => return !met && !scope.met.contains(name),
+                _ => met |= scope.met.contains(name),
+            }
+        }
+        !filled || !met
+    }
+
+    pub(super) fn set(&mut self, name: &str, variable: Option<Variable>) {
+        self.open.last_mut().unwrap().names.push((name.to_owned(), variable));
+    }
+
+    /// Sets it at the outermost place of the unit.
+    pub(super) fn set_global(&mut self, name: &str, variable: Variable) {
+        let start = self.unit_start();
+        self.open[start].names.push((name.to_owned(), Some(variable)));
+    }
+
+    /// Whether a name means nothing but scalars anywhere in the unit.
+    pub(super) fn only_scalars(&self, name: &str) -> bool {
+        let mut all = self.unit().flat_map(|(_, scope)| &scope.names);
+        all.all(|(known, variable)| {
+            known != name || variable.is_some_and(|variable| variable.holds == Holds::Scalar)
+        })
+    }
+
+    /// Whether the `loop` of this unit is the one that is seen here, and where it is.
+    pub(super) fn in_loop(&self) -> Option<usize> {
+        let mut inner = self.unit().rev().take_while(|(_, scope)| scope.kind != Kind::Fills);
+        inner.find(|(_, scope)| scope.kind == Kind::For).map(|(at, _)| at)
+    }
+
+    /// Notes that a name is used here.
+    pub(super) fn meet(&mut self, name: &str) {
+        let Some((found, _)) = self.find(name) else { return };
+        for scope in self.open.iter_mut().skip(found + 1) {
+            scope.met.insert(name.to_owned());
+        }
+    }
+
+    /// The variables that can be used by name, with their names.
+    pub(super) fn visible(&self) -> Vec<(String, Variable)> {
+        let names: BTreeSet<&String> =
+            self.unit().flat_map(|(_, scope)| scope.names.iter().map(|(name, _)| name)).collect();
+        let known = names.into_iter().filter_map(|name| {
+            let variable = self.find(name)?.1?;
+            Some((name.clone(), variable))
+        });
+        known.collect()
+    }
+
+    /// Whether no barrier stands between here and the scope at `made`.
+    pub(super) fn printable(&self, made: usize) -> bool {
+        !self.unit().any(|(at, scope)| at > made && scope.barrier)
+    }
+}
+
+fn block_of(scope: &Scope) -> Option<BlockId> {
+    match scope.kind {
+        Kind::Cache(id) => Some(id),
+        _ => None,
+    }
+}
