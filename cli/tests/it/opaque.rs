@@ -41,7 +41,7 @@ fn entries_are_listed_by_their_digests() {
         let lines: Vec<&str> = listed.lines().collect();
         assert_eq!(lines.len(), 2, "{listed}");
         for cache in [&cache, &space] {
-            let of = format!("\t{}\t-", digest(cache));
+            let of = format!("\t{}\t-\tfragment", digest(cache));
             assert!(lines.iter().any(|line| line.starts_with("servable\t") && line.ends_with(&of)));
         }
         let json = run(&place, Some(SECRET), &["--json", "scan"]).done();
