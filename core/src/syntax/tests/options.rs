@@ -42,9 +42,9 @@ fn the_lowered_text_is_as_agreed_with_the_runtime() {
         lowered(source, &Syntax::tera()),
         format!(
             "{{% if [SITEuv, 9, \"x\", n, n ] | __fragcache_open %}}{{{{ 0 | __fragcache_hit }}}}\
-             {{% else %}}{{% set {own} = 0 | __fragcache_ticket | __fragcache_declare(\
-             tags=[\"a\", n], stale = '30s') %}}{{% filter __fragcache_close(ticket={own}) %}}b\
-             {{% endfilter %}}{{% endif %}}"
+             {{% else %}}{{% for {own} in [0 | __fragcache_ticket | __fragcache_declare(\
+             tags=[\"a\", n], stale = '30s')] %}}{{% filter __fragcache_close(ticket={own}) %}}b\
+             {{% endfilter %}}{{% endfor %}}{{% endif %}}"
         )
     );
     let stale = lowered("{% cache stale=9 %}b{% endcache %}", &Syntax::minijinja());
