@@ -179,7 +179,7 @@ fn arguments_are_copied_through_with_their_lines() {
     let options = "{% cache 1,\nshared\n=\ntrue,refresh=a==b, unless = c %}";
     assert_eq!(lowered(options), "( 1\n\n\n,(a==b) and true, (c) and true )");
     assert_eq!(lowered("{% cache shared=true, refresh\n= x %}"), "( \n(x) and true )");
-    let nested = "( f(a, b=[1, 2]), {'a': (1, 2)}.a, ',' ~ \"\\\",\" )";
+    let nested = "( f(a, b=[1, 2]), {'a': (1, 2)}['a'], ',' ~ \"\\\",\" )";
     assert_eq!(lowered(&format!("{{% cache {} %}}", &nested[2..nested.len() - 2])), nested);
 }
 
