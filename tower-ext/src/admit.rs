@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use fragcache::Timeout;
-use headers::HeaderMapExt;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, response};
 
 use crate::directives::Directives;
+use crate::freshness::{self, Times};
 use crate::terms::ViewTerms;
 
 /// Why a request goes by the cache, as in `Cache-Status`.
@@ -141,44 +141,42 @@ impl Admission {
         asked.no_cache || asked.max_age == Some(Duration::ZERO)
     }
 
-    /// How long a response is kept, or why it is not.
+    /// How long a response is kept, or why it is not. `life` is what the view's timeout gives it, `None`
+    /// for ever.
     pub(crate) fn keeps(
         &self,
         parts: &response::Parts,
         terms: &ViewTerms,
-        now: Duration,
+        times: Times,
+        life: Option<Duration>,
     ) -> Result<Kept, NotKept> {
         let headers = &parts.headers;
         let said = Directives::of(headers);
-        let is_stream = headers
-            .get_all(header::CONTENT_TYPE)
-            .iter()
-            .any(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
         let refusals = [
             (terms.is_vetoed(), NotKept::Veto),
             (!self.statuses.contains(&parts.status), NotKept::Status),
             (said.no_store || said.no_cache || said.private, NotKept::CacheControl),
             (headers.contains_key(header::SET_COOKIE), NotKept::SetCookie),
             (headers.contains_key(header::CONTENT_RANGE), NotKept::ContentRange),
-            (is_stream, NotKept::EventStream),
+            (is_stream(headers), NotKept::EventStream),
         ];
         if let Some((_, why)) = refusals.into_iter().find(|(refused, _)| *refused) {
             return Err(why);
         }
         let varies = varies_on(headers)?;
-        let timeout = match terms.given_timeout() {
-            Some(timeout) => Some(timeout),
-            None => match said.life(headers, now) {
-                Some(Duration::ZERO) => return Err(NotKept::Expired),
-                // No later than an `Age` says that it was made.
-                Some(life) => match life.saturating_sub(age(headers)) {
+        let age = freshness::initial_age(headers, times);
+        let said_life = freshness::lifetime(&said, headers, times);
+        let timeout = match (terms.given_timeout(), said_life.or(life)) {
+            (Some(timeout), _) => Some(timeout),
+            (None, Some(life)) if said_life.is_some() || !age.is_zero() => {
+                match life.saturating_sub(age) {
                     Duration::ZERO => return Err(NotKept::Expired),
-                    life => Some(Timeout::After(life)),
-                },
-                None => None,
-            },
+                    left => Some(Timeout::After(left)),
+                }
+            }
+            (None, _) => None,
         };
-        Ok(Kept { timeout, varies, must_revalidate: said.must_revalidate })
+        Ok(Kept { timeout, varies, must_revalidate: said.must_revalidate, age })
     }
 }
 
@@ -190,11 +188,17 @@ pub(crate) struct Kept {
     pub(crate) varies: Vec<HeaderName>,
     /// It is never served stale.
     pub(crate) must_revalidate: bool,
+    /// How old it is already.
+    pub(crate) age: Duration,
 }
 
-fn age(headers: &HeaderMap) -> Duration {
-    let age: Option<headers::Age> = headers.typed_get();
-    Duration::from_secs(age.map_or(0, |age| age.as_secs()))
+/// Whether a body goes on for as long as the client listens.
+fn is_stream(headers: &HeaderMap) -> bool {
+    const ENDLESS: [&[u8]; 2] = [b"text/event-stream", b"multipart/x-mixed-replace"];
+    headers.get_all(header::CONTENT_TYPE).iter().any(|kind| {
+        let essence = kind.as_bytes().split(|byte| b";,".contains(byte)).next().unwrap_or_default();
+        ENDLESS.iter().any(|endless| essence.trim_ascii().eq_ignore_ascii_case(endless))
+    })
 }
 
 /// The headers that a response says it varies on, sorted; `Err` if it varies on more than that.

@@ -14,6 +14,7 @@ use crate::admit::Admission;
 use crate::key::{Query, Shape};
 use crate::record::{FORM, Record};
 use crate::service::CachedService;
+use crate::terms::clamped;
 
 /// Longest body of a response that is kept, in bytes, if nothing else is said: 1 MiB.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -121,9 +122,9 @@ impl Cached {
 
     /// Sets the timeout of its responses; the cache's default without. What a response says itself, by
     /// [`ViewTerms`](crate::ViewTerms), `s-maxage`, `max-age` or `Expires`, counts instead. A timeout of
-    /// zero keeps nothing, and is counted.
+    /// zero keeps nothing, and is counted; one of more than 2^31 seconds (68 years) is that much.
     pub fn timeout(self, timeout: Timeout) -> Self {
-        self.with(|settings| settings.timeout = timeout)
+        self.with(|settings| settings.timeout = clamped(timeout))
     }
 
     /// Its responses expire so long after they were made.

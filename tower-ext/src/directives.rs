@@ -1,10 +1,14 @@
-//! What `Cache-Control` and `Expires` say. Read with more suspicion than `headers::CacheControl`
+//! What `Cache-Control` says: RFC 9111, 5.2. Read with more suspicion than `headers::CacheControl`
 //! reads it, which takes `Private` and `private="x"` for unknown and would let them be shared.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use headers::{Expires, HeaderMapExt};
 use http::{HeaderMap, header};
+
+use crate::fields;
+
+/// Longest life or age that is told apart from longer ones, 68 years: RFC 9111, 1.2.2.
+pub(crate) const LONGEST: Duration = Duration::from_secs(1 << 31);
 
 /// The directives that matter to a shared cache.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -21,42 +25,46 @@ impl Directives {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut read = Self::default();
         for value in headers.get_all(header::CACHE_CONTROL) {
-            let text = String::from_utf8_lossy(value.as_bytes()).to_ascii_lowercase();
-            // A comma in quotes only adds words that mean nothing, or more caution.
-            text.split(',').for_each(|directive| read.add(directive));
+            match fields::split(value.as_bytes(), b',') {
+                Some(members) => {
+                    members.into_iter().filter(|it| !it.is_empty()).for_each(|it| read.add(it));
+                }
+                None => read.no_store = true,
+            }
         }
         read
     }
 
-    fn add(&mut self, directive: &str) {
-        let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
-        // What is no number has ended: RFC 9111, 4.2.1. So has the sooner of two.
-        let life = || Duration::from_secs(value.trim().trim_matches('"').parse().unwrap_or(0));
+    fn add(&mut self, member: &[u8]) {
+        // What cannot be read may say just that.
+        let Some((name, value)) = fields::parameter(member) else {
+            self.no_store = true;
+            return;
+        };
+        // What is no number has ended, and so has the sooner of two: RFC 9111, 4.2.1.
+        let life = || seconds(&value).unwrap_or_default();
         let sooner =
             |known: Option<Duration>| Some(known.map_or(life(), |known| known.min(life())));
-        match name.trim() {
+        match &*name {
             "no-store" => self.no_store = true,
             "no-cache" => self.no_cache = true,
             "private" => self.private = true,
             "must-revalidate" | "proxy-revalidate" => self.must_revalidate = true,
             "max-age" => self.max_age = sooner(self.max_age),
-            "s-maxage" => self.s_maxage = sooner(self.s_maxage),
+            "s-maxage" => {
+                self.s_maxage = sooner(self.s_maxage);
+                // It has the meaning of proxy-revalidate too: RFC 9111, 5.2.2.10.
+                self.must_revalidate = true;
+            }
             _ => {}
         }
     }
+}
 
-    /// How long a response may be kept by a shared cache; `None` if it does not say.
-    pub(crate) fn life(&self, headers: &HeaderMap, now: Duration) -> Option<Duration> {
-        if let Some(life) = self.s_maxage.or(self.max_age) {
-            return Some(life);
-        }
-        headers.get(header::EXPIRES)?;
-        let expires: Option<Expires> = headers.typed_get();
-        let end = expires
-            .and_then(|end| SystemTime::from(end).duration_since(SystemTime::UNIX_EPOCH).ok());
-        // An invalid date has passed: RFC 9111, 5.3.
-        Some(end.map_or(Duration::ZERO, |end| end.saturating_sub(now)))
-    }
+/// Reads `delta-seconds`, at most [`LONGEST`]: RFC 9111, 1.2.2.
+pub(crate) fn seconds(text: &str) -> Option<Duration> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| text.parse().map_or(LONGEST, Duration::from_secs).min(LONGEST))
 }
 
 #[cfg(test)]
@@ -80,29 +88,41 @@ mod tests {
         assert!(of(&["public", "No-Store"]).no_store);
         assert!(of(&["no-cache=\"set-cookie\""]).no_cache);
         assert!(of(&["Proxy-Revalidate"]).must_revalidate);
-        assert_eq!(of(&["public, immutable, x-private"]), Directives::default());
+        assert!(of(&["s-maxage=1"]).must_revalidate);
+        assert_eq!(of(&["public, immutable, x-private, ,"]), Directives::default());
+    }
+
+    #[test]
+    fn what_is_quoted_is_no_directive() {
+        let read = of(&["max-age=1, note=\"x, s-maxage=3600, \\\", private, y\""]);
+        let expected =
+            Directives { max_age: Some(Duration::from_secs(1)), ..Directives::default() };
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn what_cannot_be_read_keeps_nothing() {
+        for text in ["note=\"x, max-age=60", "a=b\"c, private, d\"e", "max-age=60; private x", "é"]
+        {
+            let read = of(&[text]);
+            assert!(read.no_store || read.max_age == Some(Duration::ZERO), "{text}: {read:?}");
+        }
     }
 
     #[test]
     fn ages_that_are_no_numbers_have_ended() {
-        let life = |text: &str| of(&[text]).life(&HeaderMap::new(), Duration::ZERO);
+        let life = |text: &str| of(&[text]).s_maxage.or(of(&[text]).max_age);
         assert_eq!(life("max-age=60"), Some(Duration::from_secs(60)));
         assert_eq!(life("max-age=60, s-maxage=\"5\""), Some(Duration::from_secs(5)));
         assert_eq!(life("max-age=60, max-age=5"), Some(Duration::from_secs(5)));
-        for text in ["max-age", "max-age=", "max-age=x", "max-age=-1", "max-age=1.5"] {
+        for text in ["max-age", "max-age=", "max-age=x", "max-age=-1", "max-age=+1", "max-age=1.5"]
+        {
             assert_eq!(life(text), Some(Duration::ZERO), "{text}");
         }
+        for text in ["max-age=2147483648", "max-age=9999999999", &format!("max-age={}0", u64::MAX)]
+        {
+            assert_eq!(life(text), Some(LONGEST), "{text}");
+        }
         assert_eq!(life("public"), None);
-    }
-
-    #[test]
-    fn expires_counts_without_an_age() {
-        let mut headers = HeaderMap::new();
-        headers.insert(header::EXPIRES, "Thu, 01 Jan 1970 00:01:40 GMT".parse().unwrap());
-        let life = |at| Directives::of(&headers).life(&headers, Duration::from_secs(at));
-        assert_eq!(life(40), Some(Duration::from_secs(60)));
-        assert_eq!(life(400), Some(Duration::ZERO));
-        headers.insert(header::EXPIRES, "0".parse().unwrap());
-        assert_eq!(Directives::default().life(&headers, Duration::ZERO), Some(Duration::ZERO));
     }
 }

@@ -14,6 +14,7 @@ use crate::admit::{Kept, NotKept};
 use crate::answer;
 use crate::body::{KeptBody, Read};
 use crate::cached::Settings;
+use crate::freshness::{self, Times};
 use crate::key;
 use crate::record::Record;
 use crate::service::{Run, is_response};
@@ -52,6 +53,7 @@ impl Fill<'_> {
         P: Body<Data = Bytes>,
     {
         let asked = parts.clone();
+        let began = self.run.call.unix_time();
         parts.extensions.insert(View::of(self.run.open.gatherer()));
         // What a service does before its future is polled is inside too.
         let handler = async { service.call(Request::from_parts(parts, body)).await };
@@ -65,21 +67,23 @@ impl Fill<'_> {
                 failed?
             }
         };
-        Ok(self.settle(response, &asked).await)
+        Ok(self.settle(response, &asked, began).await)
     }
 
     async fn settle<P: Body<Data = Bytes>>(
         mut self,
         response: Response<P>,
         asked: &Parts,
+        began: Duration,
     ) -> Filled<P> {
         let (mut parts, body) = response.into_parts();
         let point = self.run.point;
         let admission = &self.settings.admission;
         let terms = parts.extensions.get::<ViewTerms>().cloned().unwrap_or_default();
         let now = self.run.call.unix_time();
+        let times = Times { asked: began, came: now };
         let keep_if = &self.settings.keep_if;
-        let kept = admission.keeps(&parts, &terms, now).and_then(|kept| {
+        let kept = admission.keeps(&parts, &terms, times, self.run.call.life()).and_then(|kept| {
             if keep_if.as_ref().is_some_and(|keep_if| !keep_if(&parts)) {
                 return Err(NotKept::KeepIf);
             }
@@ -111,6 +115,7 @@ impl Fill<'_> {
             }
         };
         answer::strip(&mut parts.headers);
+        freshness::set_age(&mut parts.headers, kept.age);
         answer::tag(&mut parts.headers, &body);
         let record = Record::response(now, parts.status, &parts.headers, &body);
         let Some(record) = record.map(engine::Body::opaque) else {

@@ -41,8 +41,9 @@
 //! |---|---|
 //! | 200, 203, 301, 308 | kept; [other statuses](Cached::statuses) on request |
 //! | `Cache-Control: private`, `no-store`, `no-cache`; `Set-Cookie`; `Vary: *` | pass |
-//! | `s-maxage`, else `max-age`, else `Expires` | the timeout, in place of the view's |
-//! | `must-revalidate`, `proxy-revalidate` | never served stale |
+//! | `s-maxage`, else `max-age`, else `Expires` less `Date` | the timeout, in place of the view's |
+//! | `Age`, `Date` | so much less of the timeout |
+//! | `must-revalidate`, `proxy-revalidate`, `s-maxage` | never served stale |
 //! | `Vary` | kept for the values that the request has of these headers |
 //! | no `ETag` | is given a weak one |
 //! | a body of unknown length, `text/event-stream`, longer than [`max_body`](Cached::max_body) | passes as it comes |
@@ -65,7 +66,9 @@ mod answer;
 mod body;
 mod cached;
 mod directives;
+mod fields;
 mod fill;
+mod freshness;
 mod key;
 mod record;
 mod route;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use fragcache::Timeout;
 
+use crate::directives::LONGEST;
+
 /// What a handler says of its response: tags, another timeout than the view's, or that it is not to be
 /// kept. It goes with the response: as an extension of it, or, with axum, as a part of what the handler
 /// returns.
@@ -42,9 +44,10 @@ impl ViewTerms {
         self
     }
 
-    /// Sets the timeout, in place of the view's and of what `Cache-Control` says.
+    /// Sets the timeout, in place of the view's and of what `Cache-Control` says. More than 2^31
+    /// seconds (68 years) is that much.
     pub fn timeout(mut self, timeout: Timeout) -> Self {
-        self.timeout = Some(timeout);
+        self.timeout = Some(clamped(timeout));
         self
     }
 
@@ -69,6 +72,14 @@ impl ViewTerms {
 
     pub(crate) fn given_timeout(&self) -> Option<Timeout> {
         self.timeout
+    }
+}
+
+/// A timeout that any clock can count.
+pub(crate) fn clamped(timeout: Timeout) -> Timeout {
+    match timeout {
+        Timeout::After(life) => Timeout::After(life.min(LONGEST)),
+        timeout => timeout,
     }
 }
 

@@ -297,7 +297,7 @@ impl FragmentCache {
         Some(entry.body)
     }
 
-    pub(super) fn life(&self, timeout: Timeout) -> Option<Duration> {
+    pub(crate) fn life(&self, timeout: Timeout) -> Option<Duration> {
         match timeout {
             Timeout::Default | Timeout::Delete => self.default_life(),
             Timeout::Never => None,

@@ -114,6 +114,11 @@ impl ViewCall {
         self.cache.unix_time()
     }
 
+    /// How long the response is kept by its timeout; `None` for ever.
+    pub fn life(&self) -> Option<Duration> {
+        self.cache.life(self.request.timeout)
+    }
+
     /// Tells of a call that cannot be kept.
     fn refuse(&self, reason: RefusalReason) {
         self.cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);

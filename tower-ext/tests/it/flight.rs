@@ -164,16 +164,20 @@ async fn within_its_stale_window_a_response_stands_in_for_a_server_error() {
 
 #[tokio::test]
 async fn what_must_be_revalidated_is_never_served_stale() {
-    let site = Site::new(
-        |view| view.stale(Duration::from_secs(60)),
-        |_, run| match run {
-            1 => Ok(([("cache-control", "must-revalidate")], "fine")),
-            _ => Err(StatusCode::SERVICE_UNAVAILABLE),
-        },
-    );
-    site.get("/p", &[]).await;
-    site.clock.advance(Duration::from_secs(61));
-    assert_eq!(site.get("/p", &[]).await.status, StatusCode::SERVICE_UNAVAILABLE);
+    for said in ["must-revalidate", "Proxy-Revalidate", "s-maxage=60", "max-age=0, s-maxage=60"] {
+        let site = Site::new(
+            |view| view.stale(Duration::from_secs(60)),
+            move |_, run| match run {
+                1 => Ok(([("cache-control", said)], "fine")),
+                _ => Err(StatusCode::SERVICE_UNAVAILABLE),
+            },
+        );
+        site.get("/p", &[]).await;
+        site.clock.advance(Duration::from_secs(59));
+        assert_eq!(site.get("/p", &[]).await.body, "fine", "{said}");
+        site.clock.advance(Duration::from_secs(2));
+        assert_eq!(site.get("/p", &[]).await.status, StatusCode::SERVICE_UNAVAILABLE, "{said}");
+    }
 }
 
 #[tokio::test]

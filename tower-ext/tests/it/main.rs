@@ -6,6 +6,7 @@
 mod deletion;
 mod far;
 mod flight;
+mod freshness;
 mod headers;
 mod layers;
 mod nesting;
