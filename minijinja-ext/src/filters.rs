@@ -15,6 +15,7 @@ use crate::args::{self, Args};
 use crate::error::to_engine;
 use crate::install::Installation;
 use crate::markup;
+use crate::namespaces::{self, Before};
 
 pub(crate) const OPEN: &str = "__fragcache_open";
 pub(crate) const HIT: &str = "__fragcache_hit";
@@ -44,6 +45,8 @@ thread_local! {
 struct Handle {
     ticket: u64,
     raw: bool,
+    /// What the namespaces of the render held.
+    before: Before,
 }
 
 impl Object for Handle {
@@ -157,9 +160,12 @@ pub(crate) fn hit(_: &Value) -> Result<Value, Error> {
 }
 
 /// `0 | __fragcache_ticket`: the handle under which the block that was just opened is rendered.
-pub(crate) fn ticket(_: &Value) -> Result<Value, Error> {
+pub(crate) fn ticket(state: &mut State<'_, '_>, _: &Value) -> Result<Value, Error> {
     match OPENED.take() {
-        Some(Outcome::Miss(ticket, raw)) => Ok(Value::from_object(Handle { ticket, raw })),
+        Some(Outcome::Miss(ticket, raw)) => {
+            let before = namespaces::before(state);
+            Ok(Value::from_object(Handle { ticket, raw, before }))
+        }
         _ => Err(misused()),
     }
 }
@@ -192,6 +198,9 @@ pub(crate) fn close(
     let handle = handle.downcast_object_ref::<Handle>().ok_or_else(misused)?;
     if let Some(Tickets(open)) = state.get_extension_mut() {
         open.retain(|&ticket| ticket != handle.ticket);
+    }
+    if namespaces::is_changed(state, &handle.before) {
+        engine::veto(handle.ticket);
     }
     let safe = markup::safe(body);
     let closed = engine::close(handle.ticket, markup::body(safe.clone()));

@@ -13,6 +13,7 @@ use crate::filters::{self, CLOSE, DECLARE, HIT, OPEN, TICKET};
 use crate::functions;
 use crate::known::{Known, Origin, Template};
 use crate::markup::RawBody;
+use crate::namespaces;
 
 /// The global under which an environment keeps its installation.
 const GLOBAL: &str = "__fragcache_installation";
@@ -143,6 +144,7 @@ pub fn add_to_environment(
     env.add_filter(DECLARE, filters::declare);
     env.add_filter(CLOSE, filters::close);
     functions::register(env);
+    namespaces::register(env);
     env.add_global(GLOBAL, Value::from_dyn_object(installation));
     Ok(())
 }

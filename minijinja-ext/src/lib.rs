@@ -65,6 +65,7 @@ mod install;
 mod known;
 mod loader;
 mod markup;
+mod namespaces;
 mod templates;
 
 pub use error::explain;

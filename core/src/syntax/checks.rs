@@ -7,11 +7,12 @@ use std::ops::Range;
 use crate::error::Error;
 
 use super::arguments::Arguments;
-use super::captures;
 use super::nesting::{FrameKind, Walk};
 use super::outline::{Block, Tag};
+use super::refusal::Refusal;
 use super::rules::Dialect;
-use super::statement::{Assignment, Opener, Role, Statement, assignments, uses_of};
+use super::statement::{Opener, Role, Statement, uses_of};
+use super::uses;
 
 /// How many levels of the engine's nesting one lowered cache block takes: `with`, `if` and
 /// `filter`, or `if` and `filter`.
@@ -118,7 +119,7 @@ pub(super) fn statement<'s>(
             let open = walk.stack.iter().rev().filter_map(|frame| cache_of(walk, frame.kind));
             let refused = open.into_iter().find(|block| !tells_apart(block));
             if let Some(block) = refused {
-                return Err(anothers_content(walk, block, at, &what));
+                return Err(anothers_content(&walk.refusal, block, at, &what));
             }
             note_others(walk);
             Ok(())
@@ -131,13 +132,11 @@ pub(super) fn statement<'s>(
                     .into(),
             ))
         }
-        _ if statement.word == "set" => match walk.dialect() {
-            Dialect::MiniJinja => namespaces(walk, tag.rest.clone()),
-            Dialect::Tera => {
-                note_assigned(walk, statement);
-                Ok(())
-            }
-        },
+        _ if statement.word == "set" && walk.dialect() == Dialect::Tera => {
+            note_assigned(walk, statement);
+            Ok(())
+        }
+        _ if statement.word == "include" => uses::exposes(walk, at, Some(statement)),
         _ => Ok(()),
     }
 }
@@ -154,17 +153,22 @@ fn cache_of<'w, 's>(walk: &'w Walk<'_, 's>, kind: FrameKind) -> Option<&'w Block
 }
 
 /// Whether the author said what tells the fragments of a block apart.
-fn tells_apart(block: &Block<'_>) -> bool {
+pub(super) fn tells_apart(block: &Block<'_>) -> bool {
     block.arguments.shared || block.arguments.positional.len() > 2
 }
 
-fn anothers_content(walk: &Walk<'_, '_>, block: &Block<'_>, at: usize, what: &str) -> Error {
-    walk.refusal.at(
+pub(super) fn anothers_content(
+    refusal: &Refusal<'_>,
+    block: &Block<'_>,
+    at: usize,
+    what: &str,
+) -> Error {
+    refusal.at(
         block.open.piece.start,
         format!(
             "this cache block {what} ({}), so one's content would be served to another: add a \
              vary part that tells them apart, or `shared=true` if they are all the same",
-            walk.refusal.place(at),
+            refusal.place(at),
         ),
     )
 }
@@ -191,60 +195,23 @@ fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error>
     Ok(())
 }
 
-/// Refuses a body that prints what others fill in: the caller of its macro or component, or, by
-/// MiniJinja's `self.title()`, a child template.
-pub(super) fn uses(walk: &mut Walk<'_, '_>, range: Range<usize>) -> Result<(), Error> {
+/// Notes what a tag of a cached body renders of other templates: blocks and components.
+pub(super) fn renders(walk: &mut Walk<'_, '_>, range: Range<usize>) -> Result<(), Error> {
     if walk.caches == 0 {
         return Ok(());
     }
-    captures::uses(walk, &range)?;
-    match walk.dialect() {
-        Dialect::MiniJinja => {
-            let caller = "calls `caller()`, which each `call` block fills";
-            filled_in(
-                walk,
-                range.clone(),
-                "caller",
-                |next| next == "(",
-                Some(Opener::Macro),
-                caller,
-            )?;
-            let own = "prints a block by `self`, which each child template fills";
-            filled_in(walk, range, "self", |next| next == ".", None, own)
-        }
-        Dialect::Tera => {
-            if first_use(walk, range.clone(), "super", |next| next == "(").is_some() {
-                note_others(walk);
-            }
-            walk.outline.may_call_components |= walk.source[range.clone()].contains('<');
-            captures::uses_body(walk, range)
-        }
+    if let Some(at) = first_use(walk, range.clone(), "super", |next| next == "(") {
+        note_others(walk);
+        uses::exposes(walk, at, None)?;
     }
-}
-
-/// Refuses the use of `word` in `range` for each cache block inside the innermost `definition`.
-fn filled_in(
-    walk: &Walk<'_, '_>,
-    range: Range<usize>,
-    word: &str,
-    is_use: impl Fn(&str) -> bool,
-    definition: Option<Opener>,
-    what: &str,
-) -> Result<(), Error> {
-    let Some(at) = first_use(walk, range, word, is_use) else { return Ok(()) };
-    let definition = definition.map(FrameKind::Native);
-    let refused = walk
-        .stack
-        .iter()
-        .rev()
-        .take_while(|frame| Some(frame.kind) != definition)
-        .filter_map(|frame| cache_of(walk, frame.kind))
-        .find(|block| !tells_apart(block));
-    refused.map_or(Ok(()), |block| Err(anothers_content(walk, block, at, what)))
+    if walk.dialect() == Dialect::Tera {
+        walk.outline.may_call_components |= walk.source[range].contains('<');
+    }
+    Ok(())
 }
 
 /// Where `word` is used first in `range`.
-pub(super) fn first_use(
+fn first_use(
     walk: &Walk<'_, '_>,
     range: Range<usize>,
     word: &str,
@@ -280,57 +247,5 @@ fn note_assigned<'s>(walk: &mut Walk<'_, 's>, statement: &Statement<'s>) {
             }
             return;
         }
-    }
-}
-
-/// MiniJinja: refuses a change to a namespace made outside the innermost cache block.
-pub(super) fn namespaces(walk: &mut Walk<'_, '_>, rest: Range<usize>) -> Result<(), Error> {
-    if walk.caches == 0 {
-        return Ok(());
-    }
-    for assignment in assignments(walk.source, rest) {
-        let scope = walk.stack.iter_mut().rev().find(|frame| makes_scope(frame.kind));
-        match assignment {
-            Assignment::Makes(name) => {
-                if let Some(scope) = scope {
-                    scope.namespaces.push(name);
-                }
-            }
-            Assignment::Binds(name) => {
-                if let Some(scope) = scope {
-                    scope.namespaces.retain(|made| *made != name);
-                }
-            }
-            Assignment::Changes(name, at) => {
-                let mut made = false;
-                for frame in walk.stack.iter().rev() {
-                    made = frame.namespaces.contains(&name);
-                    if made || matches!(frame.kind, FrameKind::Cache(_)) {
-                        break;
-                    }
-                }
-                if !made {
-                    return Err(walk.refusal.at(
-                        at,
-                        format!(
-                            "`{name}` is made outside the cache block, so this change would be \
-                             seen after a miss and not after a hit: make `{name} = namespace()` \
-                             inside the block, or move the change out of it"
-                        ),
-                    ));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn makes_scope(kind: FrameKind) -> bool {
-    match kind {
-        FrameKind::Cache(_) => true,
-        FrameKind::Native(opener) => matches!(
-            opener,
-            Opener::For | Opener::With | Opener::Block | Opener::Macro | Opener::Call
-        ),
     }
 }

@@ -11,8 +11,8 @@
 use std::borrow::Cow;
 
 mod arguments;
+mod bindings;
 mod block;
-mod captures;
 mod checks;
 mod declared;
 mod folder;
@@ -30,7 +30,9 @@ mod secret;
 pub(crate) mod site;
 mod source_map;
 mod statement;
+mod targets;
 mod token;
+mod uses;
 mod warning;
 
 #[cfg(test)]
@@ -237,6 +239,7 @@ pub fn rewrite_with<'s>(
         outline.blocks.iter().map(|block| block.open.piece.start..block.end).collect();
     let followed =
         follow::follow(template, source, syntax, &spans, outline.may_call_components, sources);
+    uses::taken(&refusal::Refusal { template, source }, &outline, &followed.taken)?;
     let lowered = lower::lower(template, source, syntax, &outline, &followed.parts);
     let warnings = warning::warnings(source, &outline.secrets, &lowered.blocks);
     Ok(Rewritten {

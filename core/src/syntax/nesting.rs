@@ -12,7 +12,7 @@ use std::ops::Range;
 use crate::error::Error;
 
 use super::arguments::{Arguments, excerpt};
-use super::captures::{self, Capture};
+use super::bindings::{self, Bound, Scope, Section};
 use super::checks;
 use super::literal::string_value;
 use super::outline::{Block, Edit, Outline, Tag};
@@ -22,6 +22,7 @@ use super::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
 use super::secret;
 use super::statement::{Opener, Role, Statement};
 use super::token::{TokenKind, tokens};
+use super::uses;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FrameKind {
@@ -37,10 +38,10 @@ pub(super) struct Frame<'s> {
     pub(super) at: usize,
     /// In the `else` part.
     pub(super) in_else: bool,
-    /// MiniJinja: the namespaces made in this scope.
-    pub(super) namespaces: Vec<&'s str>,
-    /// The variable that keeps what is rendered inside.
-    pub(super) captures: Option<&'s str>,
+    /// What its body binds.
+    pub(super) scope: Scope<'s>,
+    /// What is rendered inside, where a name keeps it.
+    pub(super) section: Option<Section<'s>>,
 }
 
 impl Frame<'_> {
@@ -69,8 +70,8 @@ pub(super) struct Walk<'a, 's> {
     text_start: usize,
     /// The secrets that were found, by block.
     pub(super) warned: HashSet<(usize, &'s str)>,
-    /// The variables that keep a cache block's output.
-    pub(super) captured: Vec<Capture<'s>>,
+    /// What is bound outside all statements.
+    pub(super) root: Scope<'s>,
 }
 
 enum Flow {
@@ -96,7 +97,7 @@ pub(super) fn outline<'s>(
         child: false,
         line_start: None,
         text_start: 0,
-        captured: Vec::new(),
+        root: Scope::default(),
         warned: HashSet::new(),
     };
     for piece in Scanner::new(source, syntax) {
@@ -119,7 +120,8 @@ impl<'s> Walk<'_, 's> {
                 return Ok(Flow::On);
             }
             PieceKind::Variable if piece.closed => {
-                checks::uses(self, piece.inner.clone())?;
+                bindings::expression(self, piece.inner.clone())?;
+                checks::renders(self, piece.inner.clone())?;
                 secret::note(self, piece.inner.clone());
             }
             PieceKind::Block | PieceKind::LineStatement => return self.statement(piece),
@@ -162,9 +164,8 @@ impl<'s> Walk<'_, 's> {
             }
             return Ok(Flow::HandOver);
         }
-        if self.caches > 0 {
-            checks::uses(self, piece.inner.clone())?;
-        }
+        checks::renders(self, piece.inner.clone())?;
+        let bound = bindings::statement(self, &piece, &statement)?;
         let tag = Tag { start: self.tag_start(&piece), rest: statement.rest.clone(), piece };
         let follows_lowered_line = self.line_start.is_some();
         if tag.piece.kind == PieceKind::Block {
@@ -176,7 +177,7 @@ impl<'s> Walk<'_, 's> {
             Role::EndCache => return self.close_cache(tag),
             _ => secret::note(self, tag.piece.inner.clone()),
         }
-        if let Flow::HandOver = self.native(&tag, &statement)? {
+        if let Flow::HandOver = self.native(&tag, &statement, bound)? {
             return Ok(Flow::HandOver);
         }
         if tag.piece.kind == PieceKind::LineStatement {
@@ -218,27 +219,31 @@ impl<'s> Walk<'_, 's> {
         Ok(())
     }
 
-    fn native(&mut self, tag: &Tag, statement: &Statement<'s>) -> Result<Flow, Error> {
+    fn native(
+        &mut self,
+        tag: &Tag,
+        statement: &Statement<'s>,
+        bound: Bound<'s>,
+    ) -> Result<Flow, Error> {
         checks::statement(self, tag, statement)?;
-        captures::forget(self, statement);
         match statement.role {
             Role::Open(opener) => {
                 self.push(FrameKind::Native(opener), tag.piece.start, 1)?;
-                if opener == Opener::Set
-                    && let Some(frame) = self.stack.last_mut()
-                {
-                    frame.captures = statement.name(self.source, self.syntax.dialect());
-                }
-                if opener == Opener::With {
-                    checks::namespaces(self, tag.rest.clone())?;
-                }
+                let name = statement.name(self.source, self.syntax.dialect());
+                bindings::enter(self, opener, name, tag.piece.start, bound)?;
             }
             Role::Close(opener) => return self.close_native(tag, statement, opener),
             Role::Else => match self.stack.last_mut() {
                 Some(Frame {
-                    kind: FrameKind::Native(Opener::For | Opener::If), in_else, ..
+                    kind: FrameKind::Native(opener @ (Opener::For | Opener::If)),
+                    in_else,
+                    scope,
+                    ..
                 }) => {
                     *in_else = true;
+                    if *opener == Opener::For {
+                        scope.clear();
+                    }
                 }
                 Some(Frame { kind: FrameKind::Cache(_), .. }) => {
                     return Err(self.in_the_way(tag, statement.word, None));
@@ -258,7 +263,7 @@ impl<'s> Walk<'_, 's> {
         if self.caches > 0 {
             checks::depth(self, at)?;
         }
-        self.stack.push(Frame { kind, at, in_else: false, namespaces: Vec::new(), captures: None });
+        self.stack.push(Frame { kind, at, in_else: false, scope: Scope::default(), section: None });
         Ok(())
     }
 
@@ -270,8 +275,10 @@ impl<'s> Walk<'_, 's> {
     ) -> Result<Flow, Error> {
         match self.stack.last().map(|frame| frame.kind) {
             Some(FrameKind::Native(open)) if open == opener => {
-                self.stack.pop();
                 self.levels -= 1;
+                if let Some(frame) = self.stack.pop() {
+                    bindings::leave(self, frame)?;
+                }
                 Ok(Flow::On)
             }
             Some(FrameKind::Cache(_)) => {
@@ -314,7 +321,7 @@ impl<'s> Walk<'_, 's> {
         let arguments =
             Arguments::parse(self.source, tag.rest.clone(), self.syntax, &self.refusal)?;
         checks::place_of_block(self, &tag, &arguments)?;
-        captures::note(self);
+        uses::opens(self, at);
         let name = arguments.positional.get(1).and_then(|name| string_value(self.source, name));
         let index = self.outline.blocks.len();
         if tag.piece.kind == PieceKind::LineStatement {

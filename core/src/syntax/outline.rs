@@ -34,6 +34,15 @@ pub(super) struct Secret<'s> {
     pub(super) block: usize,
 }
 
+/// A name that another template sees which a cache block renders, and may not use in it.
+#[derive(Debug)]
+pub(super) struct Exposed {
+    pub(super) block: usize,
+    pub(super) name: String,
+    /// Where the other template is rendered.
+    pub(super) at: usize,
+}
+
 /// A tag to be replaced.
 #[derive(Debug, Clone)]
 pub(super) struct Tag {
@@ -61,6 +70,7 @@ pub(super) struct Outline<'s> {
     pub(super) edits: Vec<Edit>,
     /// By place.
     pub(super) secrets: Vec<Secret<'s>>,
+    pub(super) exposed: Vec<Exposed>,
     /// Tera: a tag in a cache block holds a `<`.
     pub(super) may_call_components: bool,
 }

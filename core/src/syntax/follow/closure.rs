@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::Sources;
 use super::reading::{Meaning, Mention, Reading};
+use super::{Sources, Taken};
 use crate::syntax::rules::{Dialect, Syntax};
 
 /// Most templates that are read for one: beyond them, nothing is followed.
@@ -109,7 +109,7 @@ impl<'r> Readings<'r> {
     }
 
     /// What the page says in `span` takes in: a hash for each part, in no order that matters.
-    pub(super) fn closure(&mut self, span: Range<usize>) -> Vec<u128> {
+    pub(super) fn closure(&mut self, span: Range<usize>) -> (Vec<u128>, Taken) {
         let scopes = match self.syntax.dialect() {
             // Names are bound when the page renders: a block sees what its parents import, and a
             // partial what its page does.
@@ -127,15 +127,17 @@ impl<'r> Readings<'r> {
             asked: HashSet::new(),
             seen: HashSet::new(),
             queue: Vec::new(),
+            above: HashSet::new(),
+            taken: Taken::default(),
         };
-        walk.range(0, span);
+        walk.range(0, span, None);
         while let Some(node) = walk.queue.pop() {
             walk.node(&node);
         }
-        let seen = walk.seen;
+        let (seen, taken) = (walk.seen, walk.taken);
         let mut hashes: Vec<u128> = seen.into_iter().map(|node| self.hash(node)).collect();
         hashes.sort_unstable();
-        hashes
+        (hashes, taken)
     }
 
     fn hash(&mut self, node: Node) -> u128 {
@@ -173,6 +175,9 @@ struct Walk<'w, 'r> {
     asked: HashSet<Question>,
     seen: HashSet<Node>,
     queue: Vec<Node>,
+    /// The parts that are rendered by `super()`.
+    above: HashSet<Node>,
+    taken: Taken,
 }
 
 impl Walk<'_, '_> {
@@ -188,22 +193,67 @@ impl Walk<'_, '_> {
         match node {
             Node::Whole(_) => {
                 self.scope(at);
-                self.range(at, 0..reading.source.len());
+                self.range(at, 0..reading.source.len(), Some(node));
                 for parent in self.readings.find_all(&reading.extends) {
                     self.visit(Node::Whole(parent));
                 }
             }
             Node::OutsideMacros(_) => {
                 for range in reading.outside_macros() {
-                    self.range(at, range);
+                    self.range(at, range, Some(node));
                 }
             }
-            Node::Part(_, range) => self.range(at, range.clone()),
+            Node::Part(_, range) => {
+                if self.above.contains(node) {
+                    self.holds_blocks(&reading, range);
+                }
+                self.range(at, range.clone(), Some(node));
+            }
         }
     }
 
-    /// Follows what `range` of a reading mentions.
-    fn range(&mut self, at: usize, range: Range<usize>) {
+    /// Notes the blocks in a parent's block, which children of it fill.
+    fn holds_blocks(&mut self, reading: &Reading, part: &Range<usize>) {
+        let inside = |block: &Range<usize>| block.start > part.start && block.end <= part.end;
+        let mut names: Vec<&String> = reading
+            .blocks
+            .iter()
+            .filter(|(_, ranges)| ranges.iter().any(inside))
+            .map(|(name, _)| name)
+            .collect();
+        names.sort_unstable();
+        if let Some(name) = names.first() {
+            self.fills(&format!(
+                "renders the block `{name}` of `{}`, which each child template fills",
+                reading.name
+            ));
+        }
+    }
+
+    fn fills(&mut self, what: &str) {
+        self.taken.fills.get_or_insert_with(|| what.to_owned());
+    }
+
+    /// Notes a name that is used where the page's own names are seen.
+    fn uses(&mut self, node: &Node, reading: &Reading, name: &Range<usize>) {
+        let holds = |part: &Range<usize>| part.start <= name.start && name.end <= part.end;
+        let in_component = reading.components.values().flatten().any(holds);
+        // A component has from its caller what is written with an `@`, and nothing else.
+        let before = reading.source[..name.start].trim_end();
+        let is_seen = match node {
+            _ if in_component => before.ends_with('@'),
+            Node::Whole(_) => !reading.macros.iter().any(holds),
+            Node::Part(..) => self.above.contains(node),
+            Node::OutsideMacros(_) => false,
+        };
+        let text = &reading.source[name.clone()];
+        if is_seen && !self.taken.names.contains_key(text) {
+            self.taken.names.insert(text.to_owned(), Arc::clone(&reading.name));
+        }
+    }
+
+    /// Follows what `range` of a reading mentions; as a part of `node`, if it is not the page's own.
+    fn range(&mut self, at: usize, range: Range<usize>, node: Option<&Node>) {
         let reading = Rc::clone(&self.readings.list[at]);
         for mention in reading.mentions(range) {
             match mention {
@@ -213,6 +263,9 @@ impl Walk<'_, '_> {
                     }
                 }
                 Mention::Name(name, attribute) => {
+                    if let Some(node) = node {
+                        self.uses(node, &reading, name);
+                    }
                     self.names.push((at, name.clone(), attribute.clone()));
                     let name = &reading.source[name.clone()];
                     let attribute = attribute.clone().map(|range| &reading.source[range]);
@@ -224,11 +277,22 @@ impl Walk<'_, '_> {
                     }
                 }
                 Mention::Component(name) => self.component(at, name),
-                Mention::Above(block) => self.above(at, block),
-                Mention::Block(block) => match reading.blocks.get(block) {
-                    Some(ranges) => self.parts(at, ranges),
-                    None => self.above(at, block),
-                },
+                Mention::Above(block) => {
+                    self.dynamic_parent(at);
+                    self.above(at, block);
+                }
+                Mention::Block(block) => {
+                    if matches!(node, Some(Node::Part(..))) {
+                        self.fills(&format!(
+                            "renders `self.{block}()` in `{}`, which each child template fills",
+                            reading.name
+                        ));
+                    }
+                    match reading.blocks.get(block) {
+                        Some(ranges) => self.parts(at, ranges),
+                        None => self.above(at, block),
+                    }
+                }
             }
         }
     }
@@ -239,11 +303,28 @@ impl Walk<'_, '_> {
         }
     }
 
+    /// `super()` of a parent that is known only when the page renders.
+    fn dynamic_parent(&mut self, at: usize) {
+        let mut all = vec![at];
+        all.extend(self.readings.ancestors(at));
+        for at in all {
+            let reading = Rc::clone(&self.readings.list[at]);
+            if reading.extends_any {
+                self.fills(&format!(
+                    "renders `super()` of `{}`, whose parent is known only when it renders",
+                    reading.name
+                ));
+            }
+        }
+    }
+
     /// What the nearest ancestor with this block says there.
     fn above(&mut self, at: usize, block: &str) {
         for ancestor in self.readings.ancestors(at) {
             let reading = Rc::clone(&self.readings.list[ancestor]);
             if let Some(ranges) = reading.blocks.get(block) {
+                let nodes = ranges.iter().map(|range| Node::Part(ancestor, range.clone()));
+                self.above.extend(nodes);
                 return self.parts(ancestor, ranges);
             }
         }

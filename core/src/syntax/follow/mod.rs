@@ -3,7 +3,7 @@
 //! one of them is an edit to the block. All of it happens when a template loads; a hit knows only
 //! the digest.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -57,10 +57,21 @@ pub(super) struct Followed {
     /// For each block, a hash for each part of other sources that it uses, sorted; empty where no
     /// block uses any.
     pub(super) parts: Vec<Vec<u128>>,
+    /// For each block, what it takes from others that its own source does not show.
+    pub(super) taken: Vec<Taken>,
     /// The names of the templates that were looked for.
     pub(super) templates: Vec<String>,
     /// The names of the components that were looked for.
     pub(super) components: Vec<String>,
+}
+
+/// What a cache block takes from other templates, or may.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// What it renders that a child template may fill, in words.
+    pub(super) fills: Option<String>,
+    /// The names that templates use which it renders in its own scope, with one such template.
+    pub(super) names: HashMap<String, Arc<str>>,
 }
 
 /// Follows what the cache blocks at `spans` refer to. `components` says whether one of them may
@@ -83,10 +94,11 @@ pub(super) fn follow(
         return Followed::default();
     }
     let mut readings = closure::Readings::new(template, source, syntax, sources);
-    let parts = spans.iter().map(|span| readings.closure(span.clone())).collect();
+    let all = spans.iter().map(|span| readings.closure(span.clone()));
+    let (parts, taken) = all.unzip();
     let components = std::mem::take(&mut readings.components).into_iter().collect();
     let templates = readings.names().collect::<BTreeSet<_>>().into_iter().collect();
-    Followed { parts, templates, components }
+    Followed { parts, taken, templates, components }
 }
 
 /// The Tera components that a source defines, by name.

@@ -47,6 +47,8 @@ pub(super) struct Reading {
     pub(super) blocks: HashMap<String, Vec<Range<usize>>>,
     pub(super) components: HashMap<String, Vec<Range<usize>>>,
     pub(super) extends: Vec<String>,
+    /// Whether what it extends is known only when it renders.
+    pub(super) extends_any: bool,
     /// The outermost macros, in order.
     pub(super) macros: Vec<Range<usize>>,
 }
@@ -64,6 +66,7 @@ impl Reading {
                 blocks: HashMap::new(),
                 components: HashMap::new(),
                 extends: Vec::new(),
+                extends_any: false,
                 macros: Vec::new(),
             },
         };
@@ -132,7 +135,12 @@ impl Reader<'_> {
                     self.define(opener, start..piece.end, name);
                 }
             }
-            Role::Extends => self.out.extends.extend(names(source, rest, dialect)),
+            Role::Extends => {
+                let list: Vec<Token> = tokens(source, rest.clone(), dialect).collect();
+                let is_constant = list.len() == 1 && list[0].kind == TokenKind::String;
+                self.out.extends_any |= !is_constant;
+                self.out.extends.extend(names(source, rest, dialect));
+            }
             // The call is read where it opens.
             Role::Close(Opener::ComponentCall) => {}
             _ if statement.word == "include" => {
@@ -206,6 +214,7 @@ impl Reader<'_> {
                         _ => Some(Mention::Name(token.start..token.end, attribute)),
                     }
                 }
+                TokenKind::Word => Some(Mention::Name(token.start..token.end, None)),
                 _ => None,
             };
             if let Some(mention) = mention {

@@ -198,7 +198,7 @@ fn a_block_sees_the_names_of_its_parents_and_a_partial_those_of_its_page() {
 #[test]
 fn the_parents_block_counts_where_super_is_called() {
     for syntax in [Syntax::minijinja(), Syntax::tera()] {
-        let child = "{% extends 'middle' %}{% block b %}{% cache 300 %}{{ super() }}^{% endcache %}@{% endblock %}";
+        let child = "{% extends 'middle' %}{% block b %}{% cache 300, 'x', n %}{{ super() }}^{% endcache %}@{% endblock %}";
         let templates = [
             ("page", child),
             ("middle", "{% extends 'base' %}@{% block c %}@{% endblock %}"),
@@ -216,13 +216,66 @@ fn the_parents_block_counts_where_super_is_called() {
         overridden[1].1 = "{% extends 'base' %}@{% block b %}^{{ super() }}{% endblock %}";
         overridden[2].1 = "@{% block b %}^{% endblock %}";
         only_marked_edits_count(&overridden[..3], &syntax);
-        overridden[0].1 = "{% extends 'middle' %}{% block b %}{% cache 300 %}^{% endcache %}{{ super() }}{% endblock %}";
+        overridden[0].1 = "{% extends 'middle' %}{% block b %}{% cache 300, 'x', n %}^{% endcache %}{{ super() }}{% endblock %}";
         overridden[1].1 = "{% extends 'base' %}@{% block b %}@{{ super() }}{% endblock %}";
         overridden[2].1 = "@{% block b %}@{% endblock %}";
         only_marked_edits_count(&overridden[..3], &syntax);
     }
     let own = "{% block b %}^{% endblock %}@{% cache 300, 'x', n %}{{ self.b() }}^{% endcache %}";
     only_marked_edits_count(&[("page", own)], &Syntax::minijinja());
+}
+
+/// The refusal of the first of the templates among the others.
+fn refusal(templates: &[(&str, &str)], syntax: &Syntax) -> String {
+    let others = Set(&templates[1..], syntax);
+    rewrite_with(templates[0].0, templates[0].1, syntax, &others).unwrap_err().to_string()
+}
+
+#[test]
+fn what_children_fill_is_refused_wherever_it_is_rendered() {
+    let base = "{% block a %}<{% block title %}t{% endblock %}>{% endblock %}";
+    let child = "{% extends 'base' %}{% block a %}{% cache 300, 'x' %}{{ super() }}{% endcache %}{% endblock %}";
+    for syntax in [Syntax::minijinja(), Syntax::tera()] {
+        let found = refusal(&[("page", child), ("base", base)], &syntax);
+        assert!(found.contains("renders the block `title` of `base`"), "{found}");
+        for kept in ["'x', n", "'x', shared=true"] {
+            let child = child.replace("'x'", kept);
+            page(&[("page", &child), ("base", base)], &syntax);
+        }
+        // Without a block inside it is the same for all children.
+        page(&[("page", child), ("base", "{% block a %}a{% endblock %}")], &syntax);
+    }
+    let minijinja = Syntax::minijinja();
+    let dynamic = child.replace("'base'", "base");
+    let found = refusal(&[("page", &dynamic), ("base", base)], &minijinja);
+    assert!(found.contains("whose parent is known only when it renders"), "{found}");
+    let calls = "{% from 'm' import m %}{% cache 300, 'x' %}{{ m() }}{% endcache %}";
+    let found = refusal(
+        &[("page", calls), ("m", "{% macro m() %}{{ self.a() }}{% endmacro %}")],
+        &minijinja,
+    );
+    assert!(found.contains("renders `self.a()` in `m`"), "{found}");
+}
+
+#[test]
+fn an_included_template_uses_the_names_of_its_page() {
+    let page_of = |tag: &str, end: &str, set: &str| {
+        format!(
+            "{{% {tag} %}}{set}{{% cache 300, 'x' %}}{{% include 'p' %}}{{% endcache %}}{{% {end} %}}"
+        )
+    };
+    let minijinja = page_of("macro m()", "endmacro", "{% set f = caller %}");
+    for partial in ["{{ caller() }}", "{{ f() }}"] {
+        let found = refusal(&[("page", &minijinja), ("p", partial)], &Syntax::minijinja());
+        assert!(found.contains("renders `p`, which uses `"), "{found}");
+    }
+    page(&[("page", &minijinja), ("p", "{{ g() }}")], &Syntax::minijinja());
+    let tera = page_of("component c()", "endcomponent c", "{% set b = body %}");
+    for partial in ["{{ body }}", "{{ b }}"] {
+        let found = refusal(&[("page", &tera), ("p", partial)], &Syntax::tera());
+        assert!(found.contains("renders `p`, which uses `b"), "{found}");
+    }
+    page(&[("page", &tera), ("p", "{{ c }}{{ x.body }}")], &Syntax::tera());
 }
 
 #[test]

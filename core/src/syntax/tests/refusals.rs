@@ -213,7 +213,7 @@ fn places() {
             ),
             (
                 "{% macro m() %}{% cache 1, 'a' %}{{ caller() }}{% endcache %}{% endmacro %}",
-                "1:16 this cache block calls `caller()`",
+                "1:16 this cache block uses `caller`",
             ),
             (
                 "{% cache 1, 'a' %}{{ self.title() }}{% endcache %}",
@@ -221,7 +221,7 @@ fn places() {
             ),
             (
                 "{% macro m() %}{% cache 1, 'a' %}{% set x = caller (1) %}{% endcache %}{% endmacro %}",
-                "1:16 this cache block calls `caller()`",
+                "1:16 this cache block uses `caller`",
             ),
             (
                 "{% cache 1 %}{% set ns.x = 1 %}{% endcache %}",
@@ -287,6 +287,98 @@ fn places() {
             "{% extends 'b' %}{% block b %}{% cache 1 %}{% endcache %}{% endblock %}",
         ],
     );
+}
+
+#[test]
+fn a_use_is_one_of_that_binding() {
+    let others = "one's content would be served to another";
+    let before = "which is rendered before it";
+    let kept = "{% set t %}{% cache 9, 'a' %}x{% endcache %}{% endset %}";
+    let in_macro = |body: &str| format!("{{% macro m() %}}{body}{{% endmacro %}}");
+    let refused_in = |syntax: &Syntax, source: &str, message: &str| {
+        let found = refusal(source, syntax);
+        assert!(found.contains(message), "{source}\n{found}");
+    };
+    // By another name, in a list, as an argument, tested, in an inner macro, in a section.
+    for body in [
+        "{% set f = caller %}{% cache 9, 'x' %}{{ f() }}{% endcache %}",
+        "{% with f = [caller] %}{% cache 9, 'x' %}{{ f[0]() }}{% endcache %}{% endwith %}",
+        "{% for f in [caller] %}{% cache 9, 'x' %}{{ f() }}{% endcache %}{% endfor %}",
+        "{% cache 9, 'x' %}{{ i(caller) }}{% endcache %}",
+        "{% cache 9, 'x' %}{% if caller %}1{% endif %}{% endcache %}",
+        "{% set f = caller %}{% macro i() %}{{ f() }}{% endmacro %}{% cache 9, 'x' %}{{ i() }}{% endcache %}",
+        "{% set t %}{{ caller() }}{% endset %}{% cache 9, 'x' %}{{ t|upper }}{% endcache %}",
+        "{% set ns = namespace() %}{% set ns.f = caller %}{% cache 9, 'x' %}{{ ns.f() }}{% endcache %}",
+        "{% if a %}{% set f = caller %}{% else %}{% set f = 1 %}{% endif %}{% cache 9, 'x' %}{{ f }}{% endcache %}",
+        "{% set f = caller %}{% cache 9, 'x' %}{% include name %}{{ f }}{% endcache %}",
+    ] {
+        refused_in(&Syntax::minijinja(), &in_macro(body), others);
+        let varied = in_macro(&body.replace("'x' %}", "'x', id %}"));
+        accepted(&Syntax::minijinja(), &[&varied]);
+    }
+    let filled = "{% set t = self.a() %}{% cache 9, 'x' %}{{ t }}{% endcache %}";
+    refused_in(&Syntax::minijinja(), filled, others);
+    for syntax in [Syntax::minijinja(), Syntax::tera()] {
+        for use_of in [
+            "{% set u = t %}{% cache 9, 'b' %}{{ u }}{% endcache %}",
+            "{% set u = [t] %}{% cache 9, 'b' %}{{ u[0] }}{% endcache %}",
+            "{% set u %}({{ t }}){% endset %}{% cache 9, 'b' %}{{ u }}{% endcache %}",
+            "{% for u in [t] %}{% cache 9, 'b', u %}{{ u }}{% endcache %}{% endfor %}",
+            "{% if a %}{% set t = 1 %}{% endif %}{% cache 9, 'b' %}{{ t }}{% endcache %}",
+        ] {
+            refused_in(&syntax, &format!("{kept}{use_of}"), before);
+        }
+        for other in [
+            "{% cache 9, 'b' %}{% for t in [1, 2] %}{{ t }}{% endfor %}{% endcache %}",
+            "{% for t in [1, 2] %}{% cache 9, 'b', t %}{{ t }}{% endcache %}{% endfor %}",
+            "{% set t = 1 %}{% cache 9, 'b' %}{{ t }}{% endcache %}",
+            "{% cache 9, 'b' %}{% set t = 1 %}{{ t }}{{ a.t }}{{ a|t }}{{ f(t=1) }}{% endcache %}",
+            "{% cache 9, 'b' %}{% block t %}{% endblock t %}{% endcache %}",
+        ] {
+            let other = other.replace("'b' %}{% block", "'b', a %}{% block");
+            accepted(&syntax, &[&format!("{kept}{{{{ t }}}}{other}")]);
+        }
+    }
+    for other in [
+        "{% cache 9, 'b' %}{% with t = 1 %}{{ t }}{% endwith %}{% endcache %}",
+        "{% macro m(t) %}{% cache 9, 'b', t %}{{ t }}{% endcache %}{% endmacro %}{{ m(1) }}",
+        "{% cache 9, 'b' %}{% macro m(t) %}{{ t }}{% endmacro %}{{ m(1) }}{% endcache %}",
+        "{% cache 9, 'b' %}{% from 'x' import t %}{{ t }}{% endcache %}",
+        "{% cache 9, 'b' %}{% import 'x' as t %}{{ t.a }}{% endcache %}",
+    ] {
+        accepted(&Syntax::minijinja(), &[&format!("{kept}{other}")]);
+    }
+    // What a macro's block has from outside counts where the macro is called.
+    let called = "{% macro m() %}{% cache 9, 'b' %}{{ t }}{% endcache %}{% endmacro %}";
+    refused_in(&Syntax::minijinja(), &format!("{called}{kept}{{{{ m() }}}}"), before);
+    let bodies = |body: &str| format!("{{% component c() %}}{body}{{% endcomponent %}}");
+    for body in [
+        "{% set b = body %}{% cache 9, 'x' %}{{ b }}{% endcache %}",
+        "{% cache 9, 'x' %}{% if body %}1{% endif %}{% endcache %}",
+        "{% for b in [body] %}{% cache 9, 'x', b %}{{ b }}{% endcache %}{% endfor %}",
+    ] {
+        refused_in(&Syntax::tera(), &bodies(body), before);
+    }
+    accepted(
+        &Syntax::tera(),
+        &[&bodies("{% cache 9, 'x' %}{% for body in [1] %}{{ body }}{% endfor %}{% endcache %}")],
+    );
+}
+
+#[test]
+fn namespaces_are_known_by_their_binding() {
+    accepted(
+        &Syntax::minijinja(),
+        &[
+            "{% cache 1 %}{% set ns = namespace() %}{% set o = ns %}{% set o.c = 1 %}{% endcache %}",
+            "{% cache 1 %}{% set ns = (namespace()) %}{% set ns.c = 1 %}{% endcache %}",
+            "{% for x in xs %}{% cache 1, 'a', x %}{% for y in x %}{{ loop.changed(y) }}{% endfor %}{% endcache %}{% endfor %}",
+            "{% for x in xs %}{% cache 1, 'a', x %}{{ loop.index }}{% endcache %}{% endfor %}",
+        ],
+    );
+    let changed =
+        "{% for x in xs %}{% cache 1, 'a', x %}{{ loop.changed(x) }}{% endcache %}{% endfor %}";
+    refused(&Syntax::minijinja(), &[(changed, "1:42 `loop.changed` remembers its last value")]);
 }
 
 #[test]

@@ -1,0 +1,190 @@
+//! What a statement evaluates and what it binds: the targets of `set`, `with`, `for`, imports and
+//! definitions, each with the expression whose value it takes. One tag at a time; whose name a name
+//! is, is decided in `bindings.rs`.
+
+use std::ops::Range;
+
+use super::rules::Dialect;
+use super::scanner::Piece;
+use super::statement::{Opener, Role, Statement};
+use super::token::{Token, TokenKind, tokens};
+
+/// Where a value goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target<'s> {
+    Name(&'s str),
+    /// MiniJinja's `ns.x = …`, with its place.
+    Attribute(&'s str, usize),
+}
+
+/// What a tag evaluates and binds.
+#[derive(Debug, Default)]
+pub(super) struct Effect<'s> {
+    /// Expressions that are evaluated where the tag stands, each with the targets of its value.
+    pub(super) assigns: Vec<(Vec<Target<'s>>, Range<usize>)>,
+    /// Bound inside the statement to what its caller hands over.
+    pub(super) parameters: Vec<&'s str>,
+    /// Expressions that see what the statement binds.
+    pub(super) inner: Vec<Range<usize>>,
+}
+
+impl<'s> Effect<'s> {
+    pub(super) fn of(
+        source: &'s str,
+        piece: &Piece,
+        statement: &Statement<'s>,
+        dialect: Dialect,
+    ) -> Self {
+        let rest = statement.rest.clone();
+        let list = List { source, list: tokens(source, rest.clone(), dialect).collect(), rest };
+        let mut effect = Self::default();
+        match (statement.role, statement.word) {
+            (Role::EndCache | Role::Close(_) | Role::Leave, _) => {}
+            (Role::Open(Opener::Block), _) => {}
+            (Role::Open(Opener::Set), _) => {
+                let end = list.find(0, |text, depth| depth == 0 && text == "|");
+                effect.assigns.push((list.targets(0..end), list.range(end, list.list.len())));
+            }
+            (_, "set" | "set_global") => {
+                let sign = list.find(0, |text, depth| depth == 0 && text == "=");
+                effect.assigns.push((list.targets(0..sign), list.range(sign + 1, list.list.len())));
+            }
+            (Role::Open(Opener::With), _) => {
+                for part in list.parts(0, list.list.len()) {
+                    let sign = list.sign(&part);
+                    let targets = list.targets(part.start..sign.unwrap_or(part.start));
+                    let value = sign.map_or(part.start, |sign| sign + 1);
+                    effect.assigns.push((targets, list.range(value, part.end)));
+                }
+            }
+            (Role::Open(Opener::For), _) => {
+                let word = list.find(0, |text, depth| depth == 0 && text == "in");
+                let only = list.find(word, |text, depth| depth == 0 && text == "if");
+                effect.assigns.push((list.targets(0..word), list.range(word + 1, only)));
+                effect.inner.push(list.range(only + 1, list.list.len()));
+            }
+            (Role::Open(Opener::Macro | Opener::Component), _) => {
+                let open = list.find(0, |text, _| text == "(");
+                let close = list.closing(open);
+                list.parameters(open + 1, close, &mut effect);
+            }
+            (Role::Open(Opener::Call), _) => {
+                let mut first = 0;
+                if list.text(0) == "(" {
+                    first = list.closing(0) + 1;
+                    list.parameters(1, first - 1, &mut effect);
+                }
+                effect.assigns.push((Vec::new(), list.range(first, list.list.len())));
+            }
+            (Role::Open(Opener::Filter), _) => {
+                effect.assigns.push((Vec::new(), list.range(1, list.list.len())));
+            }
+            (Role::Open(Opener::ComponentCall), _) => {
+                effect.assigns.push((Vec::new(), piece.inner.clone()));
+            }
+            (_, "import") if dialect == Dialect::MiniJinja => {
+                let word = list.find(0, |text, depth| depth == 0 && text == "as");
+                effect.assigns.push((Vec::new(), list.range(0, word)));
+                let names = list.list.last().map(|name| Target::Name(name.text(source)));
+                effect.assigns.push((names.into_iter().collect(), list.rest.end..list.rest.end));
+            }
+            (_, "from") if dialect == Dialect::MiniJinja => {
+                let word = list.find(0, |text, _| text == "import");
+                effect.assigns.push((Vec::new(), list.range(0, word)));
+                let bound = (word + 1..list.list.len()).filter(|at| {
+                    list.list[*at].kind == TokenKind::Word
+                        && list.text(*at) != "as"
+                        && list.text(*at + 1) != "as"
+                });
+                let names = bound.map(|at| Target::Name(list.text(at))).collect();
+                effect.assigns.push((names, list.rest.end..list.rest.end));
+            }
+            _ => effect.assigns.push((Vec::new(), list.rest.clone())),
+        }
+        effect
+    }
+}
+
+/// The tokens behind a tag's first word.
+struct List<'s> {
+    source: &'s str,
+    list: Vec<Token>,
+    rest: Range<usize>,
+}
+
+impl<'s> List<'s> {
+    fn text(&self, at: usize) -> &'s str {
+        self.list.get(at).map_or("", |token| token.text(self.source))
+    }
+
+    /// The first token from `from` on for which `is` holds, given its depth; the end without one.
+    fn find(&self, from: usize, is: impl Fn(&str, usize) -> bool) -> usize {
+        let mut depth = 0_usize;
+        for (at, token) in self.list.iter().enumerate().skip(from) {
+            if is(token.text(self.source), depth) {
+                return at;
+            }
+            match token.kind {
+                TokenKind::Open => depth += 1,
+                TokenKind::Close => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        self.list.len()
+    }
+
+    /// The bracket that closes the one at `open`.
+    fn closing(&self, open: usize) -> usize {
+        let is_close = |text: &str| matches!(text, ")" | "]" | "}");
+        self.find(open + 1, |text, depth| depth == 0 && is_close(text))
+    }
+
+    /// The source from token `from` up to token `to`.
+    fn range(&self, from: usize, to: usize) -> Range<usize> {
+        let start = self.list.get(from).map_or(self.rest.end, |token| token.start);
+        let end = self.list.get(to).map_or(self.rest.end, |token| token.start);
+        start..end.max(start)
+    }
+
+    /// What stands between commas.
+    fn parts(&self, from: usize, to: usize) -> Vec<Range<usize>> {
+        let mut parts = Vec::new();
+        let mut start = from;
+        while start < to {
+            let end = self.find(start, |text, depth| depth == 0 && text == ",").min(to);
+            parts.push(start..end);
+            start = end + 1;
+        }
+        parts
+    }
+
+    /// Where a part assigns.
+    fn sign(&self, part: &Range<usize>) -> Option<usize> {
+        let sign = self.find(part.start, |text, depth| depth == 0 && text == "=");
+        (sign < part.end).then_some(sign)
+    }
+
+    fn targets(&self, part: Range<usize>) -> Vec<Target<'s>> {
+        let end = part.end.min(self.list.len());
+        let words = (part.start..end).filter(|at| {
+            self.list[*at].kind == TokenKind::Word
+                && (*at == part.start || self.text(*at - 1) != ".")
+        });
+        let target = |at: usize| match self.text(at + 1) {
+            "." if at + 1 < end => Target::Attribute(self.text(at), self.list[at].start),
+            _ => Target::Name(self.text(at)),
+        };
+        words.map(target).collect()
+    }
+
+    /// Reads the parameters of a definition, with their defaults.
+    fn parameters(&self, from: usize, to: usize, effect: &mut Effect<'s>) {
+        for part in self.parts(from, to.min(self.list.len())) {
+            let mut words = part.clone().filter(|at| self.list[*at].kind == TokenKind::Word);
+            effect.parameters.extend(words.next().map(|at| self.text(at)));
+            if let Some(sign) = self.sign(&part) {
+                effect.inner.push(self.range(sign + 1, part.end));
+            }
+        }
+    }
+}

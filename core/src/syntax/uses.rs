@@ -1,0 +1,244 @@
+//! The uses that a cached body may not make of what is bound outside: what others fill in, where
+//! nothing tells the fragments apart; what was rendered before it; state that changes. Whose a name
+//! is: `bindings.rs`.
+
+use crate::error::Error;
+
+use super::bindings::{self, Holds, Mark};
+use super::checks::{anothers_content, tells_apart};
+use super::follow::Taken;
+use super::nesting::{FrameKind, Walk};
+use super::outline::{Exposed, Outline};
+use super::refusal::Refusal;
+use super::rules::Dialect;
+use super::statement::{Opener, Statement};
+use super::token::{TokenKind, tokens};
+
+/// A name in an expression.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Word<'s> {
+    pub(super) name: &'s str,
+    pub(super) at: usize,
+    /// The token that follows.
+    pub(super) next: &'s str,
+    /// Whether the expression begins with it.
+    pub(super) first: bool,
+}
+
+/// The innermost cache block inside the innermost `level` frames.
+pub(super) fn innermost(walk: &Walk<'_, '_>, level: usize) -> Option<usize> {
+    walk.stack[level..].iter().rev().find_map(|frame| match frame.kind {
+        FrameKind::Cache(index) => Some(index),
+        FrameKind::Native(_) => None,
+    })
+}
+
+/// The marks of a name that the template does not bind.
+pub(super) fn origin(walk: &Walk<'_, '_>, word: &Word<'_>) -> Vec<Mark> {
+    let definition =
+        |opener| walk.stack.iter().rev().find(|frame| frame.kind == FrameKind::Native(opener));
+    let found = match (word.name, walk.dialect()) {
+        ("caller", Dialect::MiniJinja) => match definition(Opener::Macro) {
+            Some(definition) => Some((Holds::Caller, definition.at)),
+            // In a partial it may be a variable like any other, which is not called.
+            None if word.next == "." || (word.first && word.next != "(") => None,
+            None => Some((Holds::Caller, 0)),
+        },
+        ("self", Dialect::MiniJinja) => Some((Holds::Filled, 0)),
+        ("super", _) if word.next == "(" => Some((Holds::Filled, word.at)),
+        ("body", Dialect::Tera) => definition(Opener::Component).map(|it| (Holds::Body, it.at)),
+        _ => None,
+    };
+    found.map(|(holds, origin)| Mark { holds, origin, at: word.at }).into_iter().collect()
+}
+
+/// Refuses the use of a name that holds what a cached body may not print.
+pub(super) fn check(walk: &Walk<'_, '_>, word: &Word<'_>, marks: &[Mark]) -> Result<(), Error> {
+    for mark in marks {
+        for frame in walk.stack.iter().rev() {
+            let FrameKind::Cache(block) = frame.kind else { continue };
+            if frame.at < mark.origin {
+                break;
+            }
+            refuse(walk, block, word.name, word.at, *mark)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what a cache block of a macro has from outside where the macro is called.
+pub(super) fn from_outside(
+    walk: &Walk<'_, '_>,
+    block: usize,
+    name: &str,
+    at: usize,
+    marks: &[Mark],
+) -> Result<(), Error> {
+    marks.iter().try_for_each(|mark| refuse(walk, block, name, at, *mark))
+}
+
+fn refuse(
+    walk: &Walk<'_, '_>,
+    index: usize,
+    name: &str,
+    at: usize,
+    mark: Mark,
+) -> Result<(), Error> {
+    let Some(block) = walk.outline.blocks.get(index) else { return Ok(()) };
+    let is_told = tells_apart(block);
+    let is_itself = mark.at == at;
+    let set = || format!("`{name}`, set on {}", walk.refusal.place(mark.at));
+    let what = match mark.holds {
+        Holds::Output => return Err(rendered_before(walk, index, at, &set())),
+        Holds::Body if is_itself => {
+            return Err(rendered_before(walk, index, at, "the component's `body`"));
+        }
+        Holds::Body => {
+            let what = format!("{}, which holds the component's `body`", set());
+            return Err(rendered_before(walk, index, at, &what));
+        }
+        _ if is_told => return Ok(()),
+        Holds::Caller if is_itself => "uses `caller`, which each `call` block fills".into(),
+        Holds::Caller => format!("uses {}, which holds what each `call` block fills", set()),
+        Holds::Filled if name == "self" => {
+            "prints a block by `self`, which each child template fills".into()
+        }
+        Holds::Filled => format!("uses {}, which holds a block of other templates", set()),
+    };
+    Err(anothers_content(&walk.refusal, block, at, &what))
+}
+
+fn rendered_before(walk: &Walk<'_, '_>, block: usize, at: usize, what: &str) -> Error {
+    let opened = walk.outline.blocks.get(block).map_or(at, |block| block.open.piece.start);
+    walk.refusal.at(
+        at,
+        format!(
+            "the cache block of {} prints {what}, which is rendered before it: caching it saves \
+             nothing, and deleting what is inside would not reach the block; render it inside the \
+             block, or put the block around all of it",
+            walk.refusal.place(opened),
+        ),
+    )
+}
+
+/// A cache block opens: its output may be kept by a variable.
+pub(super) fn opens(walk: &mut Walk<'_, '_>, at: usize) {
+    bindings::note(walk, &[Mark { holds: Holds::Output, origin: at, at }]);
+}
+
+/// MiniJinja: refuses `loop.changed` of a loop around the cache block, which remembers its last
+/// value. `after` is the attribute, and whether it is called.
+pub(super) fn stateful(
+    walk: &Walk<'_, '_>,
+    word: &Word<'_>,
+    after: (&str, bool),
+) -> Result<(), Error> {
+    if word.name != "loop" || walk.caches == 0 || walk.dialect() == Dialect::Tera {
+        return Ok(());
+    }
+    let block = walk.stack.iter().rposition(|frame| matches!(frame.kind, FrameKind::Cache(_)));
+    let Some(block) = block else { return Ok(()) };
+    let is_own = walk.stack[block..].iter().any(super::nesting::Frame::is_loop)
+        || bindings::bound_in(walk, word.name).is_some_and(|level| level > block);
+    let is_handed_on = !matches!(word.next, "." | "(") && walk.source.contains("changed");
+    if is_own || !(is_handed_on || (word.next == "." && after.0 == "changed" && after.1)) {
+        return Ok(());
+    }
+    Err(walk.refusal.at(
+        word.at,
+        format!(
+            "`loop.changed` remembers its last value, which a hit of the cache block of {} would \
+             not: compare before the block, as in `{}`, and vary on it, or put the loop into the \
+             block",
+            walk.refusal.place(walk.stack[block].at),
+            walk.syntax.tag("set is_new = loop.changed(…)"),
+        ),
+    ))
+}
+
+/// MiniJinja: refuses a change to a namespace that is not bound in the innermost cache block. One
+/// that came into it by another name is noticed when it is changed.
+pub(super) fn namespace(walk: &Walk<'_, '_>, name: &str, at: usize) -> Result<(), Error> {
+    let block = walk.stack.iter().rposition(|frame| matches!(frame.kind, FrameKind::Cache(_)));
+    let Some(block) = block else { return Ok(()) };
+    if bindings::bound_in(walk, name).is_some_and(|level| level > block) {
+        return Ok(());
+    }
+    Err(walk.refusal.at(
+        at,
+        format!(
+            "`{name}` is made outside the cache block, so this change would be seen after a miss \
+             and not after a hit: make `{name} = namespace()` inside the block, or move the change \
+             out of it"
+        ),
+    ))
+}
+
+/// An `include` or `super()` in a cache block: what the other template could use by a name of this
+/// one. A template that is not known yet could use all of it.
+pub(super) fn exposes(
+    walk: &mut Walk<'_, '_>,
+    at: usize,
+    included: Option<&Statement<'_>>,
+) -> Result<(), Error> {
+    let mut names = bindings::marked(walk);
+    for name in ["caller", "body"] {
+        let word = Word { name, at, next: "(", first: false };
+        if bindings::bound_in(walk, name).is_none() {
+            names.push((name, origin(walk, &word)));
+        }
+    }
+    let is_known = included.is_none_or(|statement| {
+        let mut list = tokens(walk.source, statement.rest.clone(), walk.dialect());
+        list.next().is_some_and(|token| token.kind == TokenKind::String)
+    });
+    for (name, marks) in names {
+        for mark in marks {
+            for frame in 0..walk.stack.len() {
+                let FrameKind::Cache(block) = walk.stack[frame].kind else { continue };
+                let is_outer = walk.stack[frame].at >= mark.origin;
+                let Some(opened) = walk.outline.blocks.get(block).filter(|_| is_outer) else {
+                    continue;
+                };
+                let always = matches!(mark.holds, Holds::Output | Holds::Body);
+                if tells_apart(opened) && !always {
+                    continue;
+                }
+                let is_in_use = walk.source.contains(name);
+                if !is_known && is_in_use {
+                    let what = format!(
+                        "includes a template whose name is known only when it renders, and which \
+                         could print `{name}`"
+                    );
+                    return Err(anothers_content(&walk.refusal, opened, at, &what));
+                }
+                walk.outline.exposed.push(Exposed { block, name: name.to_owned(), at });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what the cache blocks take from other templates, once these are read.
+pub(super) fn taken(
+    refusal: &Refusal<'_>,
+    outline: &Outline<'_>,
+    taken: &[Taken],
+) -> Result<(), Error> {
+    for (block, taken) in outline.blocks.iter().zip(taken) {
+        if let Some(fill) = taken.fills.as_ref().filter(|_| !tells_apart(block)) {
+            return Err(anothers_content(refusal, block, block.open.piece.start, fill));
+        }
+    }
+    for Exposed { block, name, at } in &outline.exposed {
+        let used = taken.get(*block).and_then(|taken| taken.names.get(name));
+        if let (Some(template), Some(block)) = (used, outline.blocks.get(*block)) {
+            let what = format!(
+                "renders `{template}`, which uses `{name}` of this template: what others fill in, \
+                 or what was rendered before the block"
+            );
+            return Err(anothers_content(refusal, block, *at, &what));
+        }
+    }
+    Ok(())
+}
