@@ -134,7 +134,7 @@ fn delete_of(
         (Kind::Value, parts) => {
             let key = match parts {
                 [] => cache.values().key(name),
-                _ => cache.values().key([&[name.clone()], parts].concat()),
+                _ => cache.values().key([std::slice::from_ref(name), parts].concat()),
             };
             done(opened, cache.delete(&key)?, &format!("value {key}"), say)
         }

@@ -104,7 +104,7 @@ impl Say {
     fn object(&self, rows: Vec<Row>) -> Result<(), Stop> {
         let object: Map<String, Value> =
             rows.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        self.raw(&format!("{}\n", json_text(Value::Object(object))))
+        self.raw(&format!("{}\n", json_text(&Value::Object(object))))
     }
 
     fn raw(&self, text: &str) -> Result<(), Stop> {
@@ -126,7 +126,7 @@ pub(crate) fn complain(text: &str) {
 }
 
 /// A value as JSON. Outside its texts JSON has none of what is escaped.
-fn json_text(value: Value) -> String {
+fn json_text(value: &Value) -> String {
     escaped(&value.to_string(), |c, out| {
         for unit in c.encode_utf16(&mut [0; 2]) {
             let _ = write!(out, "\\u{unit:04x}");
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn json_is_escaped_and_says_the_same() {
-        let json = json_text(Value::from(HOSTILE));
+        let json = json_text(&Value::from(HOSTILE));
         assert!(!json.chars().any(|c| c.is_control() || is_format(c)), "{json}");
         assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), Value::from(HOSTILE));
     }

@@ -308,7 +308,7 @@ impl Writer<'_> {
     fn open_scope(&mut self, index: usize, block: &Block<'_>) {
         let (tag, own) = (&block.open, self.own(index));
         let mut before = format!("for {own} in [");
-        let (mut after, mut ticket) = ("]", own.clone());
+        let (mut after, mut ticket) = ("]", own);
         if self.owners.contains(&index) {
             before.push_str("{\"ticket\": ");
             after = ", \"index\": loop.index, \"index0\": loop.index0, \"first\": loop.first, \

@@ -189,10 +189,10 @@ pub(super) fn uses_of<'s>(
 }
 
 /// Where `range` uses what Tera knows of a loop, with its name: all of `loop.index`.
-pub(super) fn loop_attributes<'s>(
-    source: &'s str,
+pub(super) fn loop_attributes(
+    source: &str,
     range: Range<usize>,
-) -> impl Iterator<Item = (Range<usize>, &'s str)> {
+) -> impl Iterator<Item = (Range<usize>, &str)> {
     const KNOWN: [&str; 5] = ["index", "index0", "first", "last", "length"];
     let mut before = "";
     let mut list = tokens(source, range, Dialect::Tera).peekable();
