@@ -105,9 +105,12 @@ fn write(nodes: &[Node], in_loop: bool, out: &mut String) {
     }
 }
 
-/// Scopes, outermost first; loops with round and length.
+/// What a scope assigns; of a loop its round and length, too.
+type Scope = (BTreeMap<&'static str, u64>, Option<(u64, u64)>);
+
+/// Scopes, outermost first.
 struct Model {
-    scopes: Vec<(BTreeMap<&'static str, u64>, Option<(u64, u64)>)>,
+    scopes: Vec<Scope>,
     out: String,
 }
 
