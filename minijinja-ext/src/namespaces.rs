@@ -1,7 +1,7 @@
 //! The namespaces that a render makes. A cached body that changes one from outside, by whatever name
 //! and through whatever macro or include, would be missed by a hit: it is printed and not stored.
 
-use minijinja::value::ObjectRepr;
+use minijinja::value::{Kwargs, ObjectRepr};
 use minijinja::{Environment, Error, State, Value};
 
 /// Most levels of lists and maps in a namespace, and most values, that are compared. A render whose
@@ -24,8 +24,17 @@ pub(crate) fn register(env: &mut Environment<'_>) {
     let Some((_, make)) = found else { return };
     env.add_function(
         "namespace",
-        move |state: &mut State<'_, '_>, arguments: &[Value]| -> Result<Value, Error> {
-            let made = make.call(state, arguments)?;
+        move |state: &mut State<'_, '_>,
+              first: Option<Value>,
+              fields: Kwargs|
+              -> Result<Value, Error> {
+            let mut arguments: Vec<Value> = first.into_iter().collect();
+            if fields.args().next().is_some() {
+                let fields = fields.args().map(|name| Ok((name, fields.get::<Value>(name)?)));
+                let fields: Vec<(&str, Value)> = fields.collect::<Result<_, Error>>()?;
+                arguments.push(Kwargs::from_iter(fields).into());
+            }
+            let made = make.call(state, &arguments)?;
             state.get_or_insert_extension_with(Made::default).0.push(made.clone());
             Ok(made)
         },

@@ -294,7 +294,7 @@ pub(super) fn leave<'s>(walk: &mut Walk<'_, 's>, frame: Frame<'s>) -> Result<(),
         let marks = std::mem::take(&mut marks);
         definition = Some(Rc::new(Definition { free: section.free, marks }));
     }
-    assign(walk, &section.targets, &marks, frame.at, definition, false)
+    assign(walk, &section.targets, &marks, frame.at, definition.as_ref(), false)
 }
 
 /// MiniJinja: checks the namespaces that are changed.
@@ -310,7 +310,7 @@ fn assign<'s>(
     targets: &[Target<'s>],
     marks: &[Mark],
     at: usize,
-    definition: Option<Rc<Definition<'s>>>,
+    definition: Option<&Rc<Definition<'s>>>,
     is_global: bool,
 ) -> Result<(), Error> {
     changes(walk, targets)?;
@@ -335,7 +335,7 @@ fn assign<'s>(
                 None => binding.marks.push(mark),
             }
         }
-        binding.definition = definition.clone().or(binding.definition);
+        binding.definition = definition.cloned().or(binding.definition);
         let level = known.map(|(level, _)| level).filter(|_| !is_name);
         let scope = match (level, scope) {
             (Some(0), _) | (None, None) => &mut walk.root,
