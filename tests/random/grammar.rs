@@ -314,7 +314,7 @@ impl Writer {
         let id = BlockId(self.blocks.len());
         let parts = if asks == Asks::Shown { ", page(), who()" } else { "" };
         let opening = vec![format!("cache 300, \"n{}\"{parts}", id.0).into()];
-        self.blocks.push(Block { opening, risky: true, ..Block::default() });
+        self.blocks.push(Block { opening, risky: true, doubtful: true, ..Block::default() });
         self.out.extend(["\n".into(), Piece::Open(id), print.into(), Piece::Close(id)]);
     }
 

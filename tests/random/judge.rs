@@ -216,7 +216,7 @@ fn trial(set: &Set, world: &Arc<World>, refused: &mut Refused) -> Result<Tally, 
         let seen = warm.get(&id).map_or(&[][..], Vec::as_slice);
         let served = seen.iter().all(|kind| *kind == EventKind::Hit);
         tally.hit += usize::from(served);
-        if !served && !block.risky {
+        if !served && !block.doubtful {
             return Err(Ended::Wrong(
                 Fault::NotServed,
                 format!("{id:?} is innocent, and not served: {seen:?}"),

@@ -124,6 +124,11 @@ impl Scopes {
         inside.filter_map(|(_, scope)| block_of(scope)).collect()
     }
 
+    /// All cache blocks that are open, in any unit.
+    pub(super) fn blocks(&self) -> Vec<BlockId> {
+        self.open.iter().filter_map(block_of).collect()
+    }
+
     /// The innermost cache block whose tag can tell of the data that is printed here.
     pub(super) fn declares(&self) -> Option<BlockId> {
         let inner = self.unit().rev().map(|(_, scope)| scope);

@@ -78,6 +78,8 @@ pub(super) struct Block {
     pub(super) trail: &'static str,
     /// It may be refused, or not be stored: it uses what is filled in, kept or changed outside.
     pub(super) risky: bool,
+    /// It, or a block in it, is risky: it may not be stored.
+    pub(super) doubtful: bool,
 }
 
 #[derive(Debug)]

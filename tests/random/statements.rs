@@ -427,6 +427,9 @@ impl Writer {
         for block in self.scopes.blocks_inside(made) {
             self.blocks[block.0].risky = true;
         }
+        for block in self.scopes.blocks() {
+            self.blocks[block.0].doubtful = true;
+        }
         self.risks += 1;
         true
     }
