@@ -100,8 +100,18 @@ impl<'a> Memo<'a> {
     /// How the result is kept. An option of another type than it needs is shown where it stands.
     fn kept(&self) -> syn::Result<TokenStream> {
         let options = self.options;
+        let (name, expected, source) =
+            (&self.name, expected(options, self.function), self.source());
+        // A block of its own: no expression of the user's sees the static.
         let mut kept = quote! {
-            .path(::core::any::type_name_of_val(&|| ()))
+            .site(
+                {
+                    static SITE: ::fragcache::Site =
+                        ::fragcache::Site::new(#name, #expected, #source, &|| ());
+                    &SITE
+                },
+                ::core::any::type_name_of_val(&|| ()),
+            )
         };
         match (&options.timeout, &options.expires) {
             (Some(expr), _) => {
@@ -134,11 +144,15 @@ impl<'a> Memo<'a> {
             None => {}
         }
         if options.source_check.is_some() {
-            let source = self.function.sig.to_token_stream().to_string();
-            let source = xxh3_64(format!("{source}{}", self.function.body).as_bytes());
             kept.extend(quote!(.source(#source)));
         }
         Ok(kept)
+    }
+
+    /// The digest of the function's signature and body.
+    fn source(&self) -> u64 {
+        let sig = self.function.sig.to_token_stream();
+        xxh3_64(format!("{sig}{}", self.function.body).as_bytes())
     }
 
     /// The function that asks the cache.
@@ -398,12 +412,17 @@ fn name(options: &Memoize, function: &Function) -> syn::Result<TokenStream> {
                    fragcache::Function::new(\"…\") to delete";
         return Err(Error::new(function.sig.ident.span(), why));
     }
+    Ok(expected(options, function))
+}
+
+/// The function's path, if it stands in no other function.
+fn expected(options: &Memoize, function: &Function) -> TokenStream {
     let mut name = function.sig.ident.unraw().to_string();
     if let Some(of) = &options.of {
         let of: Vec<_> = of.segments.iter().map(|part| part.ident.to_string()).collect();
         name = format!("{}::{name}", of.join("::"));
     }
-    Ok(quote!(::core::concat!(::core::module_path!(), "::", #name)))
+    quote!(::core::concat!(::core::module_path!(), "::", #name))
 }
 
 /// Where an option's expression stands, for what is written around it: to lints it is still written by
