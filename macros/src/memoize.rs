@@ -255,23 +255,34 @@ impl<'a> Memo<'a> {
         quote!(#none #of_kept)
     }
 
-    /// Whether the result is the `None` that is not kept.
+    /// Whether the result is, or holds, the `None` or the `Err` that is not kept.
     fn none(&self, result: &Ident) -> Option<TokenStream> {
-        if self.options.cache_none.is_some() {
-            return None;
+        let mut unkept = self.unkept(self.returned);
+        if self.is_result() {
+            // An `Err` passes by the cache, or is asked for.
+            let err = quote!(::core::result::Result::Err(_)).to_string();
+            unkept.retain(|pattern| pattern.to_string() != err);
         }
-        if is_called(self.returned, "Option") {
-            return Some(quote!(::core::option::Option::is_none(&#result)));
+        (!unkept.is_empty()).then(|| quote!(::core::matches!(&#result, #(#unkept)|*)))
+    }
+
+    /// The patterns of what is not kept of a type, as deep as it is seen.
+    fn unkept(&self, ty: &Type) -> Vec<TokenStream> {
+        let inner = || first_of(ty).map(|ty| self.unkept(ty)).unwrap_or_default();
+        if is_called(ty, "Option") {
+            let none = self.options.cache_none.is_none();
+            let none = none.then(|| quote!(::core::option::Option::None));
+            let some =
+                inner().into_iter().map(|inner| quote!(::core::option::Option::Some(#inner)));
+            none.into_iter().chain(some).collect()
+        } else if is_called(ty, "Result") {
+            let err = self.options.cache_err.is_none();
+            let err = err.then(|| quote!(::core::result::Result::Err(_)));
+            let ok = inner().into_iter().map(|inner| quote!(::core::result::Result::Ok(#inner)));
+            err.into_iter().chain(ok).collect()
+        } else {
+            Vec::new()
         }
-        let inner = first_of(self.returned).filter(|_| self.is_result())?;
-        is_called(inner, "Option").then(|| {
-            quote! {
-                ::core::matches!(
-                    &#result,
-                    ::core::result::Result::Ok(::core::option::Option::None)
-                )
-            }
-        })
     }
 
     /// The function without a cache, its calls, and the calls of an instance.

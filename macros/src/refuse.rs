@@ -101,7 +101,7 @@ pub(crate) fn returned<'f>(options: &Memoize, function: &'f Function) -> syn::Re
         return Err(Error::new_spanned(returned, why));
     }
     let is_result = is_called(returned, "Result");
-    if options.cache_err.is_some() && !is_result {
+    if options.cache_err.is_some() && !mentions(returned, "Result") {
         let why = "cache_err is for a function whose type of result is called Result";
         return Err(Error::new_spanned(returned, why));
     }
