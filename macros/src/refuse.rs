@@ -87,6 +87,17 @@ pub(crate) fn varies(
     let is_cache = |name: &Ident| matches!(cache, Expr::Path(path) if path.path.is_ident(name));
     let varies =
         |argument: &Argument| !ignored.contains(&argument.name) && !is_cache(&argument.name);
+    for argument in arguments.iter().filter(|argument| varies(argument)) {
+        if mentions(&argument.ty, "HashSet") {
+            let why = format!(
+                "a HashSet has another order in each instance, so equal ones would be different calls: \
+                 take a BTreeSet or a sorted slice, or leave {} out of the key by ignore(…) and give a \
+                 sorted copy as identity",
+                argument.name
+            );
+            return Err(Error::new_spanned(&argument.ty, why));
+        }
+    }
     Ok(arguments.iter().map(varies).collect())
 }
 
