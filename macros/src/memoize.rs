@@ -100,8 +100,18 @@ impl<'a> Memo<'a> {
     /// How the result is kept. An option of another type than it needs is shown where it stands.
     fn kept(&self) -> syn::Result<TokenStream> {
         let options = self.options;
+        let (name, expected, source) =
+            (&self.name, expected(options, self.function), self.source());
+        // A block of its own: no expression of the user's sees the static.
         let mut kept = quote! {
-            .path(::core::any::type_name_of_val(&|| ()))
+            .site(
+                {
+                    static SITE: ::fragcache::Site =
+                        ::fragcache::Site::new(#name, #expected, #source, &|| ());
+                    &SITE
+                },
+                ::core::any::type_name_of_val(&|| ()),
+            )
         };
         match (&options.timeout, &options.expires) {
             (Some(expr), _) => {
@@ -134,11 +144,15 @@ impl<'a> Memo<'a> {
             None => {}
         }
         if options.source_check.is_some() {
-            let source = self.function.sig.to_token_stream().to_string();
-            let source = xxh3_64(format!("{source}{}", self.function.body).as_bytes());
             kept.extend(quote!(.source(#source)));
         }
         Ok(kept)
+    }
+
+    /// The digest of the function's signature and body.
+    fn source(&self) -> u64 {
+        let sig = self.function.sig.to_token_stream();
+        xxh3_64(format!("{sig}{}", self.function.body).as_bytes())
     }
 
     /// The function that asks the cache.
@@ -241,23 +255,34 @@ impl<'a> Memo<'a> {
         quote!(#none #of_kept)
     }
 
-    /// Whether the result is the `None` that is not kept.
+    /// Whether the result is, or holds, the `None` or the `Err` that is not kept.
     fn none(&self, result: &Ident) -> Option<TokenStream> {
-        if self.options.cache_none.is_some() {
-            return None;
+        let mut unkept = self.unkept(self.returned);
+        if self.is_result() {
+            // An `Err` passes by the cache, or is asked for.
+            let err = quote!(::core::result::Result::Err(_)).to_string();
+            unkept.retain(|pattern| pattern.to_string() != err);
         }
-        if is_called(self.returned, "Option") {
-            return Some(quote!(::core::option::Option::is_none(&#result)));
+        (!unkept.is_empty()).then(|| quote!(::core::matches!(&#result, #(#unkept)|*)))
+    }
+
+    /// The patterns of what is not kept of a type, as deep as it is seen.
+    fn unkept(&self, ty: &Type) -> Vec<TokenStream> {
+        let inner = || first_of(ty).map(|ty| self.unkept(ty)).unwrap_or_default();
+        if is_called(ty, "Option") {
+            let none = self.options.cache_none.is_none();
+            let none = none.then(|| quote!(::core::option::Option::None));
+            let some =
+                inner().into_iter().map(|inner| quote!(::core::option::Option::Some(#inner)));
+            none.into_iter().chain(some).collect()
+        } else if is_called(ty, "Result") {
+            let err = self.options.cache_err.is_none();
+            let err = err.then(|| quote!(::core::result::Result::Err(_)));
+            let ok = inner().into_iter().map(|inner| quote!(::core::result::Result::Ok(#inner)));
+            err.into_iter().chain(ok).collect()
+        } else {
+            Vec::new()
         }
-        let inner = first_of(self.returned).filter(|_| self.is_result())?;
-        is_called(inner, "Option").then(|| {
-            quote! {
-                ::core::matches!(
-                    &#result,
-                    ::core::result::Result::Ok(::core::option::Option::None)
-                )
-            }
-        })
     }
 
     /// The function without a cache, its calls, and the calls of an instance.
@@ -398,12 +423,17 @@ fn name(options: &Memoize, function: &Function) -> syn::Result<TokenStream> {
                    fragcache::Function::new(\"…\") to delete";
         return Err(Error::new(function.sig.ident.span(), why));
     }
+    Ok(expected(options, function))
+}
+
+/// The function's path, if it stands in no other function.
+fn expected(options: &Memoize, function: &Function) -> TokenStream {
     let mut name = function.sig.ident.unraw().to_string();
     if let Some(of) = &options.of {
         let of: Vec<_> = of.segments.iter().map(|part| part.ident.to_string()).collect();
         name = format!("{}::{name}", of.join("::"));
     }
-    Ok(quote!(::core::concat!(::core::module_path!(), "::", #name)))
+    quote!(::core::concat!(::core::module_path!(), "::", #name))
 }
 
 /// Where an option's expression stands, for what is written around it: to lints it is still written by

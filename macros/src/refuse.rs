@@ -87,6 +87,17 @@ pub(crate) fn varies(
     let is_cache = |name: &Ident| matches!(cache, Expr::Path(path) if path.path.is_ident(name));
     let varies =
         |argument: &Argument| !ignored.contains(&argument.name) && !is_cache(&argument.name);
+    for argument in arguments.iter().filter(|argument| varies(argument)) {
+        if mentions(&argument.ty, "HashSet") {
+            let why = format!(
+                "a HashSet has another order in each instance, so equal ones would be different calls: \
+                 take a BTreeSet or a sorted slice, or leave {} out of the key by ignore(…) and give a \
+                 sorted copy as identity",
+                argument.name
+            );
+            return Err(Error::new_spanned(&argument.ty, why));
+        }
+    }
     Ok(arguments.iter().map(varies).collect())
 }
 
@@ -101,7 +112,7 @@ pub(crate) fn returned<'f>(options: &Memoize, function: &'f Function) -> syn::Re
         return Err(Error::new_spanned(returned, why));
     }
     let is_result = is_called(returned, "Result");
-    if options.cache_err.is_some() && !is_result {
+    if options.cache_err.is_some() && !mentions(returned, "Result") {
         let why = "cache_err is for a function whose type of result is called Result";
         return Err(Error::new_spanned(returned, why));
     }

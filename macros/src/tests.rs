@@ -62,12 +62,18 @@ fn methods_that_cannot_be_memoized_are_told_why() {
 
 #[test]
 fn arguments_that_cannot_be_part_of_a_key_are_refused() {
-    let refuses = |function, begins| refuses("cache = C", function, begins);
+    let refuses = |function: &str, begins: &str| refuses("cache = C", function, begins);
     refuses("fn f((a, b): (u32, u32)) -> u32 { 1 }", "a pattern in place of an argument's name");
     refuses("fn f(ref a: u32) -> u32 { 1 }", "a pattern in place of an argument's name");
     refuses("fn f(_: u32) -> u32 { 1 }", "an argument without a name: give it one");
     refuses("fn f(#[cfg(test)] a: u32) -> u32 { 1 }", "an attribute of an argument");
     refuses("fn f(a: &mut Vec<u8>) -> u32 { 1 }", "a result that is kept changes no argument");
+    for set in ["HashSet<u32>", "&std::collections::HashSet<u32>", "Option<Vec<HashSet<u32>>>"] {
+        refuses(&format!("fn f(a: {set}) -> u32 {{ 1 }}"), "a HashSet has another order");
+    }
+    let copied = "cache = C, ignore(a), identity: BTreeSet<u32> = a.iter().copied().collect()";
+    let written = memoized(copied, "fn f(a: &HashSet<u32>) -> u32 { 1 }");
+    assert!(!written.contains("compile_error"), "{written}");
     refuses("fn f<T: Copy>(a: T) -> u32 { 1 }", "a generic function has a result for each type");
     refuses("fn f<const N: usize>(a: [u8; N]) -> u32 { 1 }", "a generic function has");
 }

@@ -305,6 +305,15 @@ impl FragmentCache {
         }
     }
 
+    /// Tells of a warning about a memoized function.
+    #[cfg(feature = "values")]
+    pub(crate) fn warn_of_call(&self, warning: &str) {
+        self.shared.counters.count(EventKind::Warned);
+        if let Some(observer) = &self.shared.observer {
+            Event::warn_of_code(&**observer, warning);
+        }
+    }
+
     /// The origin for an entry of this key: one that says where its hits count, if there is a ledger
     /// and it has room.
     pub(crate) fn counted(&self, key: &[u8], origin: &Arc<Origin>) -> Arc<Origin> {

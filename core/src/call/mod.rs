@@ -4,8 +4,11 @@
 mod serve;
 #[cfg(feature = "async")]
 mod serve_async;
+mod site;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod tests;
+
+pub use site::Site;
 
 use std::time::Duration;
 
@@ -81,6 +84,7 @@ pub struct Call {
     pub(crate) version: Option<FragmentKey>,
     pub(crate) source: Option<u64>,
     pub(crate) path: Option<u64>,
+    site: Option<&'static Site>,
 }
 
 /// Calls to be deleted: one, all of an instance, or all of a function.
@@ -129,6 +133,7 @@ impl Call {
             version: None,
             source: None,
             path: None,
+            site: None,
         }
     }
 
@@ -224,6 +229,14 @@ impl Call {
     /// ```
     pub fn path(mut self, path: &str) -> Self {
         self.path = Some(xxh3_64(path.as_bytes()));
+        self
+    }
+
+    /// As [`path`](Self::path), for a function that stands at a [`Site`]. The attribute `#[memoize]`
+    /// fills it in.
+    pub fn site(mut self, site: &'static Site, path: &str) -> Self {
+        self.path = Some(site.digest(path));
+        self.site = Some(site);
         self
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::Call;
+use super::{Call, Site};
 use crate::cache::FragmentCache;
 use crate::entry::{Body, Entry, Origin, OutputMode};
 use crate::hash::Version;
@@ -157,6 +157,9 @@ impl FragmentCache {
         if call.unusable.is_some() {
             return Err(RefusalReason::Key);
         }
+        if call.site.is_some_and(Site::is_second) {
+            return Err(RefusalReason::SharedName);
+        }
         if matches!(call.timeout, Timeout::After(life) if Timeout::positive(life).is_err()) {
             return Err(RefusalReason::Timeout);
         }
@@ -200,6 +203,9 @@ impl FragmentCache {
     pub(super) fn refuse_call(&self, call: &Call, reason: RefusalReason) {
         let key = FragmentKey::from_encoded(&call.key);
         self.emit(EventKind::Refused(reason), Some(&self.encoded(&key)), self.origins().rust());
+        if let Some(warning) = call.site.and_then(Site::warning) {
+            self.warn_of_call(&warning);
+        }
         // What is around depends on what cannot be said.
         crate::current::veto();
     }

@@ -62,7 +62,7 @@ pub enum EventKind {
     Refused(RefusalReason),
     /// An unnamed block was opened a second time in one render: its rounds share one entry.
     Repeated,
-    /// A template that was loaded is probably wrong: [`Event::warning`].
+    /// A template that was loaded or a memoized function is probably wrong: [`Event::warning`].
     Warned,
     /// The store behind the cache did not do what it was asked to. While it is left alone after that,
     /// there are no more of these.
@@ -124,6 +124,20 @@ impl Event<'_> {
             namespace: "",
             tag: None,
             warning: Some(warning.message()),
+        });
+    }
+
+    /// Tells an observer of a warning about Rust code.
+    #[cfg(feature = "values")]
+    pub(crate) fn warn_of_code(observer: &dyn Observer, warning: &str) {
+        observer.on_event(&Event {
+            kind: EventKind::Warned,
+            key: None,
+            template: None,
+            line: 0,
+            namespace: "",
+            tag: None,
+            warning: Some(warning),
         });
     }
 

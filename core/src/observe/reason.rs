@@ -128,6 +128,8 @@ reasons! {
         Superseded = "superseded",
         /// A fragment of another cache is inside.
         SpansCaches = "spans_caches",
+        /// Another memoized function has this one's name: give one a `name = "…"`.
+        SharedName = "shared_name",
         /// The store behind the cache did not take a value, or not for sure, and it is kept nowhere else.
         Store = "store",
     }

@@ -7,4 +7,5 @@ mod calls;
 mod flights;
 mod kept;
 mod methods;
+mod sites;
 mod writes;
