@@ -30,6 +30,15 @@ fn sets() -> u64 {
     std::env::var("FRAGCACHE_TEMPLATES").map_or(1_500, |sets| sets.parse().unwrap())
 }
 
+/// What is known to be wrong and not mended yet: a set's engine, theme and seed, and why. Whoever mends one
+/// takes it out, as it has to be wrong.
+const KNOWN: [(Kind, Theme, u64, &str); 1] = [(
+    Kind::Tera,
+    Theme::All,
+    595,
+    "a component hands its `body` as an argument to one whose cache block prints it",
+)];
+
 fn verdict(kind: Kind, theme: Theme, choices: &[u32]) -> Verdict {
     judge(&generate(kind, theme, Choices::replayed(choices)).0)
 }
@@ -39,7 +48,12 @@ fn check(kind: Kind, theme: Theme, seeds: std::ops::Range<u64>) -> Result<(Tally
     let (mut total, mut none) = (Tally::default(), 0);
     for seed in seeds {
         let (set, choices) = generate(kind, theme, Choices::seeded(seed));
+        let known = KNOWN.iter().find(|known| (known.0, known.1, known.2) == (kind, theme, seed));
         match judge(&set) {
+            Verdict::Wrong(..) if known.is_some() => {}
+            _ if known.is_some() => {
+                return Err(format!("{known:?} is no longer wrong: take it out"));
+            }
             Verdict::Right(tally) => {
                 total.blocks += tally.blocks;
                 total.accepted += tally.accepted;

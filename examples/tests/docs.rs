@@ -152,7 +152,6 @@ fn values_that_are_refused_when_they_are_met() {
         ", tags=[1.5]",
         ", tags=[none]",
         ", tags=[true]",
-        ", tags=[[\"a\"]]",
         ", stale=no",
     ];
     let calls = ["{{ cache_tags(tags=[long]) }}", "{{ cache_tags(tags=[\"\"]) }}"];

@@ -129,7 +129,16 @@ fn tags<'t>(source: &str, value: &'t [Token]) -> Option<(&'t [Token], String)> {
 
 /// What is wrong with one item of a list.
 fn tag(source: &str, item: &[Token]) -> Option<String> {
-    let Value::Text(Some(tag)) = read(source, item) else { return None };
+    let tag = match read(source, item) {
+        Value::Text(Some(tag)) => tag,
+        Value::List(_) => {
+            return Some(format!(
+                "the tag `{}` is a list, and a tag is a text: write its items beside the others",
+                excerpt(text_of(source, item))
+            ));
+        }
+        _ => return None,
+    };
     if tag.is_empty() {
         return Some(
             "this tag is empty: write what the fragment is deleted by, such as \"post:7\", or \
