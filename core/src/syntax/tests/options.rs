@@ -309,7 +309,6 @@ fn what_only_a_render_can_tell_is_accepted() {
         "tags=['a'] + ['b']",
         "tags=['a'] if x else 'b'",
         "tags=[7, '']| f",
-        "tags=[[''], x]",
         "tags=['\\x']",
         "tags='a' ~ b",
         "stale=none",
