@@ -1,6 +1,8 @@
 //! Calls of functions whose results are kept: a function's name, its arguments by value, and how the
 //! result is kept. What a call goes through is in `serve`, and for tasks in `serve_async`.
 
+#[cfg(all(test, not(fragcache_shuttle)))]
+mod arguments;
 mod serve;
 #[cfg(feature = "async")]
 mod serve_async;
@@ -107,7 +109,8 @@ impl Function {
         Call::begin(FUNCTION, self.0)
     }
 
-    /// The method of this name of the instance that `identity` identifies, such as its primary key.
+    /// The method of this name of the instance that `identity` identifies, such as its primary key. It counts
+    /// as an [argument](Call::arg) does.
     pub fn of<T: Serialize + ?Sized>(self, identity: &T) -> Instance {
         Instance(Call::begin(METHOD, self.0).arg(identity))
     }
@@ -137,9 +140,20 @@ impl Call {
         }
     }
 
-    /// The next argument, by value: whatever implements `Serialize`, in a form that does not depend on
-    /// the order of a map. Two calls are one if their arguments are equal one by one; floats as in
-    /// [`KeyPart`]. What cannot be serialized makes the call go by the cache, and is counted.
+    /// The next argument, by value: whatever implements `Serialize`. Two calls are one exactly if
+    /// their arguments are equal one by one by serde's data model: `42` is not `"42"`, `Some(1)` not
+    /// `1`, `-0.0` not `0.0`; the width of a number and the order of a map do not count. What cannot
+    /// be serialized makes the call go by the cache, and is counted.
+    ///
+    /// ```
+    /// use fragcache::Function;
+    ///
+    /// const LOAD: Function = Function::new("docs::load");
+    ///
+    /// assert_eq!(LOAD.call().arg(&42_u8).key()?, LOAD.call().arg(&42_i64).key()?);
+    /// assert_ne!(LOAD.call().arg(&42).key()?, LOAD.call().arg("42").key()?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
     pub fn arg<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
         if let Err(error) = key::encode_by_value(value, &mut self.key) {
             self.unusable.get_or_insert_with(|| error.to_string());

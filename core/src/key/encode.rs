@@ -125,17 +125,21 @@ impl<'a> KeyEncoder<'a> {
         self.length(len);
     }
 
-    /// LEB128.
-    fn length(&mut self, mut len: usize) {
-        loop {
-            let low = (len & 0x7f) as u8;
-            len >>= 7;
-            if len == 0 {
-                self.bytes.push(low);
-                return;
-            }
-            self.bytes.push(low | 0x80);
+    fn length(&mut self, len: usize) {
+        length(self.bytes, len);
+    }
+}
+
+/// LEB128.
+pub(super) fn length(bytes: &mut Vec<u8>, mut len: usize) {
+    loop {
+        let low = (len & 0x7f) as u8;
+        len >>= 7;
+        if len == 0 {
+            bytes.push(low);
+            return;
         }
+        bytes.push(low | 0x80);
     }
 }
 
@@ -146,6 +150,8 @@ pub(super) enum Decoded<'a> {
     None,
     NotFinite(&'a str),
     List(Items<'a>),
+    /// The bytes of a value with its type.
+    Typed(&'a [u8]),
 }
 
 /// The items of a list part.
@@ -188,11 +194,22 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn length(&mut self) -> Option<usize> {
+    pub(super) fn byte(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(byte)
+    }
+
+    pub(super) fn take(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    pub(super) fn length(&mut self) -> Option<usize> {
         let mut len = 0_usize;
         for shift in (0..usize::BITS).step_by(7) {
-            let (&byte, rest) = self.0.split_first()?;
-            self.0 = rest;
+            let byte = self.byte()?;
             len |= usize::from(byte & 0x7f).checked_shl(shift)?;
             if byte & 0x80 == 0 {
                 return Some(len);
@@ -201,11 +218,9 @@ impl<'a> Decoder<'a> {
         None
     }
 
-    fn text(&mut self) -> Option<&'a str> {
+    pub(super) fn text(&mut self) -> Option<&'a str> {
         let len = self.length()?;
-        let (text, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
-        std::str::from_utf8(text).ok()
+        std::str::from_utf8(self.take(len)?).ok()
     }
 }
 
@@ -213,9 +228,8 @@ impl<'a> Iterator for Decoder<'a> {
     type Item = Decoded<'a>;
 
     fn next(&mut self) -> Option<Decoded<'a>> {
-        let (&tag, rest) = self.0.split_first()?;
-        self.0 = rest;
-        match tag {
+        let part = self.0;
+        match self.byte()? {
             TEXT => self.text().map(Decoded::Text),
             NONE => Some(Decoded::None),
             NOT_FINITE => self.text().map(Decoded::NotFinite),
@@ -227,7 +241,11 @@ impl<'a> Iterator for Decoder<'a> {
                 }
                 Some(Decoded::List(items))
             }
-            _ => None,
+            _ => {
+                self.0 = part;
+                super::typed::skip(self)?;
+                Some(Decoded::Typed(&part[..part.len() - self.0.len()]))
+            }
         }
     }
 }

@@ -103,7 +103,7 @@ mod tests {
             (
                 function.key().unwrap(),
                 KeyKind::Function,
-                r#"shop::find([[words, ["<b>", two]], [page, none]], 1.5, [0, 255])"#,
+                r#"shop::find(Query{words: ["<b>", two], page: none}, 1.5, [0, 255])"#,
             ),
             (method.key().unwrap(), KeyKind::Function, "shop::Account::balance([7, eu], true)"),
             (FragmentKey::from_encoded(&view), KeyKind::View, "page(/product/7, [q, x])"),

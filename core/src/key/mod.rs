@@ -8,6 +8,7 @@ mod part;
 mod redacted;
 #[cfg(feature = "values")]
 mod serialize;
+mod typed;
 
 use std::borrow::Cow;
 use std::fmt::{self, Display as _};
@@ -209,6 +210,7 @@ fn show(part: &Decoded<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             }
             f.write_str("]")
         }
+        Decoded::Typed(part) => typed::show(part, f),
     }
 }
 

@@ -1,10 +1,13 @@
-//! Arguments as parts of a key, by value: whatever implements `Serialize`, in one form that does not
-//! depend on the order of a map. Structures are lists of their fields, so that no two values of one
-//! type share bytes; which type it is, the function's signature says.
+//! Arguments as parts of a key, by value: whatever implements `Serialize`, so that two values share
+//! bytes exactly when they are equal by serde's data model. Each kind has its tag (see `typed`):
+//! null, bool, integers of all widths, floats by their bits, text, bytes, options, sequences, maps
+//! in any order, structs and variants by their names.
 
 use serde::ser::{self, Serialize};
 
-use super::{KeyEncoder, UnusablePart};
+use super::UnusablePart;
+use super::encode::length;
+use super::typed::tag;
 
 /// Writes `value` as exactly one part.
 ///
@@ -45,10 +48,6 @@ struct ByValue<'a> {
 }
 
 impl<'a> ByValue<'a> {
-    fn key(&mut self) -> KeyEncoder<'_> {
-        KeyEncoder::new(self.bytes)
-    }
-
     fn inner(&mut self) -> Result<ByValue<'_>, Unserializable> {
         if self.depth == MAX_DEPTH {
             return Err(ser::Error::custom(format_args!("nested deeper than {MAX_DEPTH}")));
@@ -56,53 +55,67 @@ impl<'a> ByValue<'a> {
         Ok(ByValue { bytes: self.bytes, depth: self.depth + 1 })
     }
 
-    fn parts(self) -> Parts<'a> {
-        Parts { out: self, written: Vec::new(), count: 0, head: None, sorted: None }
+    fn text(&mut self, text: &[u8]) {
+        length(self.bytes, text.len());
+        self.bytes.extend_from_slice(text);
     }
 
-    /// Parts after the name of a variant.
-    fn variant(self, name: &'static str) -> Parts<'a> {
-        Parts { head: Some(name), ..self.parts() }
+    fn tagged(&mut self, tag: u8, text: &[u8]) {
+        self.bytes.push(tag);
+        self.text(text);
+    }
+
+    /// What has items until its end, after its names.
+    fn open(mut self, tag: u8, names: &[&str]) -> Items<'a> {
+        self.bytes.push(tag);
+        names.iter().for_each(|name| self.text(name.as_bytes()));
+        Items(self)
     }
 }
 
-/// The parts of a list, a map or a structure, whose number is known at the end.
-struct Parts<'a> {
-    out: ByValue<'a>,
-    written: Vec<u8>,
-    count: usize,
-    head: Option<&'static str>,
-    /// The entries of a map, which is in no order.
-    sorted: Option<Vec<Vec<u8>>>,
-}
+/// The items of a sequence, a struct or a variant, which end with a tag: no count is needed.
+struct Items<'a>(ByValue<'a>);
 
-impl Parts<'_> {
-    fn part<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unserializable> {
-        self.count += 1;
-        let mut out = ByValue { bytes: &mut self.written, depth: self.out.depth };
-        value.serialize(out.inner()?)
+impl Items<'_> {
+    fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unserializable> {
+        value.serialize(self.0.inner()?)
     }
 
-    fn finish(mut self) {
-        if let Some(head) = self.head {
-            self.out.key().list(2);
-            self.out.key().str(head);
+    #[allow(clippy::unnecessary_wraps, reason = "what `end` returns")]
+    fn close(self) -> Result<(), Unserializable> {
+        self.0.bytes.push(tag::END);
+        Ok(())
+    }
+}
+
+/// The entries of a map, which is in no order: sorted when it ends.
+struct Entries<'a> {
+    items: Items<'a>,
+    /// Where each entry starts.
+    starts: Vec<usize>,
+}
+
+impl Entries<'_> {
+    fn sort(&mut self) {
+        let bytes = &mut *self.items.0.bytes;
+        let Some(&first) = self.starts.first() else { return };
+        let ends = self.starts.iter().skip(1).copied().chain([bytes.len()]);
+        let mut entries: Vec<&[u8]> =
+            self.starts.iter().zip(ends).map(|(&start, end)| &bytes[start..end]).collect();
+        if entries.is_sorted() {
+            return;
         }
-        let mut count = self.count;
-        if let Some(mut entries) = self.sorted {
-            entries.sort_unstable();
-            count = entries.len();
-            self.written = entries.concat();
-        }
-        self.out.key().list(count);
-        self.out.bytes.append(&mut self.written);
+        entries.sort_unstable();
+        let sorted = entries.concat();
+        bytes.truncate(first);
+        bytes.extend_from_slice(&sorted);
     }
 }
 
-macro_rules! plain {
-    ($($method:ident($type:ty) => $write:ident $(as $wide:ty)?;)*) => {$(
+macro_rules! integers {
+    ($($method:ident($type:ty);)*) => {$(
         fn $method(mut self, value: $type) -> Result<(), Unserializable> {
-            self.key().$write(value $(as $wide)?);
+            self.tagged(tag::INT, itoa::Buffer::new().format(value).as_bytes());
             Ok(())
         }
     )*};
@@ -111,152 +124,165 @@ macro_rules! plain {
 impl<'a> ser::Serializer for ByValue<'a> {
     type Ok = ();
     type Error = Unserializable;
-    type SerializeSeq = Parts<'a>;
-    type SerializeTuple = Parts<'a>;
-    type SerializeTupleStruct = Parts<'a>;
-    type SerializeTupleVariant = Parts<'a>;
-    type SerializeMap = Parts<'a>;
-    type SerializeStruct = Parts<'a>;
-    type SerializeStructVariant = Parts<'a>;
+    type SerializeSeq = Items<'a>;
+    type SerializeTuple = Items<'a>;
+    type SerializeTupleStruct = Items<'a>;
+    type SerializeTupleVariant = Items<'a>;
+    type SerializeMap = Entries<'a>;
+    type SerializeStruct = Items<'a>;
+    type SerializeStructVariant = Items<'a>;
 
-    plain! {
-        serialize_bool(bool) => bool;
-        serialize_i8(i8) => int as i128;
-        serialize_i16(i16) => int as i128;
-        serialize_i32(i32) => int as i128;
-        serialize_i64(i64) => int as i128;
-        serialize_i128(i128) => int;
-        serialize_u8(u8) => int as i128;
-        serialize_u16(u16) => int as i128;
-        serialize_u32(u32) => int as i128;
-        serialize_u64(u64) => int as i128;
-        serialize_u128(u128) => uint;
-        serialize_f32(f32) => float as f64;
-        serialize_f64(f64) => float;
-        serialize_str(&str) => str;
+    integers! {
+        serialize_i8(i8);
+        serialize_i16(i16);
+        serialize_i32(i32);
+        serialize_i64(i64);
+        serialize_i128(i128);
+        serialize_u8(u8);
+        serialize_u16(u16);
+        serialize_u32(u32);
+        serialize_u64(u64);
+        serialize_u128(u128);
+    }
+
+    fn serialize_bool(self, value: bool) -> Result<(), Unserializable> {
+        self.bytes.push(if value { tag::TRUE } else { tag::FALSE });
+        Ok(())
+    }
+
+    fn serialize_f32(self, value: f32) -> Result<(), Unserializable> {
+        self.serialize_f64(f64::from(value))
+    }
+
+    fn serialize_f64(self, value: f64) -> Result<(), Unserializable> {
+        let value = if value.is_nan() { f64::NAN } else { value };
+        self.bytes.push(tag::FLOAT);
+        self.bytes.extend_from_slice(&value.to_bits().to_be_bytes());
+        Ok(())
     }
 
     fn serialize_char(self, value: char) -> Result<(), Unserializable> {
         self.serialize_str(value.encode_utf8(&mut [0; 4]))
     }
 
+    fn serialize_str(mut self, value: &str) -> Result<(), Unserializable> {
+        self.tagged(tag::TEXT, value.as_bytes());
+        Ok(())
+    }
+
     fn serialize_bytes(mut self, value: &[u8]) -> Result<(), Unserializable> {
-        self.key().list(value.len());
-        value.iter().for_each(|&byte| self.key().int(i128::from(byte)));
+        self.tagged(tag::BYTES, value);
         Ok(())
     }
 
-    fn serialize_none(mut self) -> Result<(), Unserializable> {
-        self.key().none();
+    fn serialize_none(self) -> Result<(), Unserializable> {
+        self.bytes.push(tag::NONE);
         Ok(())
     }
 
-    // A list of one: an option in an option is another value.
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Unserializable> {
-        let mut parts = self.parts();
-        parts.part(value)?;
-        parts.finish();
+    fn serialize_some<T: Serialize + ?Sized>(mut self, value: &T) -> Result<(), Unserializable> {
+        self.bytes.push(tag::SOME);
+        value.serialize(self.inner()?)
+    }
+
+    fn serialize_unit(self) -> Result<(), Unserializable> {
+        self.bytes.push(tag::UNIT);
         Ok(())
     }
 
-    fn serialize_unit(mut self) -> Result<(), Unserializable> {
-        self.key().list(0);
-        Ok(())
-    }
-
-    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Unserializable> {
-        self.serialize_unit()
+    fn serialize_unit_struct(self, name: &'static str) -> Result<(), Unserializable> {
+        self.open(tag::TUPLE_STRUCT, &[name]).close()
     }
 
     fn serialize_unit_variant(
         self,
-        _: &'static str,
+        name: &'static str,
         _: u32,
         variant: &'static str,
     ) -> Result<(), Unserializable> {
-        self.variant(variant).finish();
-        Ok(())
+        self.open(tag::VARIANT, &[name, variant]).close()
     }
 
+    // With its name: in an untagged enum, it is all that tells two ids apart.
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        mut self,
-        _: &'static str,
+        self,
+        name: &'static str,
         value: &T,
     ) -> Result<(), Unserializable> {
-        value.serialize(self.inner()?)
+        let mut items = self.open(tag::TUPLE_STRUCT, &[name]);
+        items.item(value)?;
+        items.close()
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
         self,
-        _: &'static str,
+        name: &'static str,
         _: u32,
         variant: &'static str,
         value: &T,
     ) -> Result<(), Unserializable> {
-        let mut parts = self.variant(variant);
-        parts.part(value)?;
-        parts.finish();
-        Ok(())
+        let mut items = self.open(tag::VARIANT, &[name, variant]);
+        items.item(value)?;
+        items.close()
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Parts<'a>, Unserializable> {
-        Ok(self.parts())
+    fn serialize_seq(self, _: Option<usize>) -> Result<Items<'a>, Unserializable> {
+        Ok(self.open(tag::SEQUENCE, &[]))
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Parts<'a>, Unserializable> {
-        Ok(self.parts())
+    fn serialize_tuple(self, _: usize) -> Result<Items<'a>, Unserializable> {
+        Ok(self.open(tag::SEQUENCE, &[]))
     }
 
     fn serialize_tuple_struct(
         self,
-        _: &'static str,
+        name: &'static str,
         _: usize,
-    ) -> Result<Parts<'a>, Unserializable> {
-        Ok(self.parts())
+    ) -> Result<Items<'a>, Unserializable> {
+        Ok(self.open(tag::TUPLE_STRUCT, &[name]))
     }
 
     fn serialize_tuple_variant(
         self,
-        _: &'static str,
+        name: &'static str,
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Parts<'a>, Unserializable> {
-        Ok(self.variant(variant))
+    ) -> Result<Items<'a>, Unserializable> {
+        Ok(self.open(tag::VARIANT, &[name, variant]))
     }
 
-    fn serialize_map(self, _: Option<usize>) -> Result<Parts<'a>, Unserializable> {
-        Ok(Parts { sorted: Some(Vec::new()), ..self.parts() })
+    fn serialize_map(self, _: Option<usize>) -> Result<Entries<'a>, Unserializable> {
+        Ok(Entries { items: self.open(tag::MAP, &[]), starts: Vec::new() })
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Parts<'a>, Unserializable> {
-        Ok(self.parts())
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Items<'a>, Unserializable> {
+        Ok(self.open(tag::STRUCT, &[name]))
     }
 
     fn serialize_struct_variant(
         self,
-        _: &'static str,
+        name: &'static str,
         _: u32,
         variant: &'static str,
         _: usize,
-    ) -> Result<Parts<'a>, Unserializable> {
-        Ok(self.variant(variant))
+    ) -> Result<Items<'a>, Unserializable> {
+        Ok(self.open(tag::STRUCT_VARIANT, &[name, variant]))
     }
 }
 
 macro_rules! lists {
     ($($trait:ident $method:ident;)*) => {$(
-        impl ser::$trait for Parts<'_> {
+        impl ser::$trait for Items<'_> {
             type Ok = ();
             type Error = Unserializable;
 
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unserializable> {
-                self.part(value)
+                self.item(value)
             }
 
             fn end(self) -> Result<(), Unserializable> {
-                self.finish();
-                Ok(())
+                self.close()
             }
         }
     )*};
@@ -271,7 +297,7 @@ lists! {
 
 macro_rules! structures {
     ($($trait:ident),*) => {$(
-        impl ser::$trait for Parts<'_> {
+        impl ser::$trait for Items<'_> {
             type Ok = ();
             type Error = Unserializable;
 
@@ -281,12 +307,12 @@ macro_rules! structures {
                 name: &'static str,
                 value: &T,
             ) -> Result<(), Unserializable> {
-                self.part(&(name, value))
+                self.0.text(name.as_bytes());
+                self.item(value)
             }
 
             fn end(self) -> Result<(), Unserializable> {
-                self.finish();
-                Ok(())
+                self.close()
             }
         }
     )*};
@@ -294,26 +320,22 @@ macro_rules! structures {
 
 structures!(SerializeStruct, SerializeStructVariant);
 
-impl ser::SerializeMap for Parts<'_> {
+impl ser::SerializeMap for Entries<'_> {
     type Ok = ();
     type Error = Unserializable;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Unserializable> {
-        self.written.clear();
-        KeyEncoder::new(&mut self.written).list(2);
-        self.part(key)
+        self.starts.push(self.items.0.bytes.len());
+        self.items.item(key)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unserializable> {
-        self.part(value)?;
-        let entry = std::mem::take(&mut self.written);
-        self.sorted.get_or_insert_default().push(entry);
-        Ok(())
+        self.items.item(value)
     }
 
-    fn end(self) -> Result<(), Unserializable> {
-        self.finish();
-        Ok(())
+    fn end(mut self) -> Result<(), Unserializable> {
+        self.sort();
+        self.items.close()
     }
 }
 

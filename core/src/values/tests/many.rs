@@ -216,7 +216,7 @@ fn what_is_before_an_unusable_value_is_set() {
     assert_eq!(got, [Some(Some(Some(2))), None, None]);
     let error = here.set_many([("d", &1)], &Keep::new().tags([""])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tag);
-    assert_eq!(here.set_many([("d", &1); 0], &Keep::new().tags([""])).unwrap(), []);
+    assert_eq!(here.set_many([("d", &1); 0], &Keep::new().tags([""])).unwrap(), [false; 0]);
 }
 
 /// Panics at the first fault of the store, or when the first body is stored.
