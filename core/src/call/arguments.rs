@@ -1,5 +1,7 @@
 //! Arguments and identities: keys are equal exactly when values are equal by serde's data model.
 
+#![allow(clippy::unwrap_used, reason = "these are tests")]
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use proptest::prelude::*;
