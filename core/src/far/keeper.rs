@@ -16,9 +16,7 @@ use crate::clock::instant;
 use crate::error::{Error, ErrorKind};
 use crate::fresh::{Freshness, Label};
 use crate::policy::Mode;
-#[cfg(not(fragcache_shuttle))]
-use crate::store::Fault;
-use crate::store::{Operation, StoreError};
+use crate::store::{Fault, Operation, StoreError};
 use crate::sync::Ordering;
 
 /// How often the store is asked for the mode, and so whether it is there.
