@@ -11,6 +11,7 @@ use http::{HeaderName, StatusCode, response};
 use tower_layer::Layer;
 
 use crate::admit::Admission;
+use crate::cookie;
 use crate::key::{Query, Shape};
 use crate::record::{FORM, Record};
 use crate::service::CachedService;
@@ -288,12 +289,14 @@ impl Cached {
     /// ```
     pub fn key_of(&self, parts: &Parts) -> Option<FragmentKey> {
         let settings = &self.settings;
+        let mut parts = parts.clone();
+        cookie::join(&mut parts.headers);
         let key = match (&settings.body_key, &settings.key) {
             (Some(_), _) => None,
-            (None, Some(key)) => key(parts),
-            (None, None) => Some(settings.shape.of_request(parts)),
+            (None, Some(key)) => key(&parts),
+            (None, None) => Some(settings.shape.of_request(&parts)),
         };
-        key.map(|key| settings.shape.finish(key, parts))
+        key.map(|key| settings.shape.finish(key, &parts))
     }
 
     /// Deletes its responses for a path, or for what the key function gave: those of all hosts, query

@@ -65,6 +65,7 @@ mod admit;
 mod answer;
 mod body;
 mod cached;
+mod cookie;
 mod directives;
 mod fields;
 mod fill;
@@ -79,6 +80,7 @@ mod view;
 
 pub use body::KeptBody;
 pub use cached::{Cached, MAX_BODY};
+pub use cookie::{AmbiguousCookie, cookie};
 pub use route::path_of;
 pub use service::{CachedFuture, CachedService};
 pub use terms::ViewTerms;

@@ -18,6 +18,7 @@ use crate::admit::Bypass;
 use crate::answer::Conditions;
 use crate::body::{KeptBody, Read};
 use crate::cached::Settings;
+use crate::cookie;
 use crate::fill::{Fill, Filled};
 use crate::key;
 use crate::record::Record;
@@ -94,6 +95,7 @@ where
     P: Body<Data = Bytes>,
 {
     let (mut parts, body) = request.into_parts();
+    cookie::join(&mut parts.headers);
     let in_key = &settings.shape.headers;
     let has_body_key = settings.body_key.is_some();
     if let Some(why) = settings.admission.refuse(&parts, in_key, has_body_key) {

@@ -10,6 +10,7 @@ mod freshness;
 mod headers;
 mod layers;
 mod nesting;
+mod private;
 mod review;
 mod support;
 mod vary;
