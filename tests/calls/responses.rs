@@ -18,6 +18,7 @@ use http::{HeaderValue, StatusCode};
 use super::site::{Given, Site};
 use super::stage::Stage;
 use super::verdict::{Verdict, absent, different, fixed, same};
+use super::view_keys::X_USER;
 use super::views::{MINUTE, index, site};
 
 const STATUSES: &str = "200, 203, 301 and 308 are kept; `statuses` says otherwise";
@@ -96,7 +97,12 @@ pub(super) const CASES: &[Verdict] = &[
         "a 401 is not kept",
         &[(2, r#"{"status": 200, "computed": {"index": 1}}"#)],
     ),
-    same("order-of-login-check", checked),
+    fixed(
+        "order-of-login-check",
+        checked,
+        "a page of a request that says who asks is shown to nobody else, unless the view allows it",
+        &[(4, r#"{"status": 401, "body": "", "computed": {"check_below": 1}}"#)],
+    ),
     fixed(
         "vary-is-ignored",
         of_languages,
@@ -236,7 +242,9 @@ fn checked() -> Stage {
     };
     let site = Site::new().view("/below", "check_below", |view| view, below);
     let (cache, counts) = (site.cache(), site.counts());
-    let inside = any(site.handler(None, |_, _| "secret")).layer(Cached::new(&cache, "above"));
+    // The same for all who are let in.
+    let above = Cached::new(&cache, "above").allow_headers([X_USER]);
+    let inside = any(site.handler(None, |_, _| "secret")).layer(above);
     let check = move |request: Request, next: Next| {
         let counts = counts.clone();
         async move {

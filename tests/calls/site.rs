@@ -170,12 +170,15 @@ fn request(asked: &Asked) -> http::Request<Body> {
             false => path.push_str(&format!("%{byte:02X}")),
         }
     }
-    let mut request = http::Request::builder().method(&*asked.method).uri(path);
+    // Flask's client sends this host where the recording says no other. With an address, the scheme is
+    // seen too, as in HTTP/2.
+    let (uri, host) = match &asked.base_url {
+        Some(url) => (format!("{url}{path}"), url.split_once("://").unwrap().1),
+        None => (path, "localhost"),
+    };
+    let mut request = http::Request::builder().method(&*asked.method).uri(uri).header(HOST, host);
     for (name, value) in &asked.headers {
         request = request.header(name, value);
-    }
-    if let Some(url) = &asked.base_url {
-        request = request.header(HOST, url.split_once("://").unwrap().1);
     }
     let (body, kind) = match (&asked.data, &asked.json) {
         (Json::Object(form), _) => {

@@ -3,12 +3,16 @@
 use axum::routing::{get, post};
 use fragcache::Deletion;
 use fragcache_tower::{Cached, path_of};
+use http::HeaderName;
 use serde_json::json;
 
 use super::site::{Given, Site};
 use super::stage::{Stage, Told};
 use super::verdict::{Verdict, absent, different, fixed, same};
 use super::views::{index, named, site};
+
+/// Who asks, in the recording.
+pub(super) const X_USER: HeaderName = HeaderName::from_static("x-user");
 
 pub(super) const CASES: &[Verdict] = &[
     different(
@@ -51,8 +55,11 @@ pub(super) const CASES: &[Verdict] = &[
     fixed(
         "host-is-not-in-the-key",
         of_hosts,
-        "the host is part of the key, unless the view ignores it",
-        &[(2, r#"{"body": "http b.test", "computed": {"index": 1}}"#)],
+        "host and scheme are part of the key, unless the view ignores them",
+        &[
+            (2, r#"{"body": "http b.test", "computed": {"index": 1}}"#),
+            (3, r#"{"body": "https a.test", "computed": {"index": 1}}"#),
+        ],
     ),
     same("path-as-key", of_whole_paths),
     fixed(
@@ -68,6 +75,7 @@ pub(super) const CASES: &[Verdict] = &[
     same("key-prefix-callable", || {
         named(|view| {
             view.key(|parts| Some(format!("user_{}", parts.headers["x-user"].to_str().ok()?)))
+                .allow_headers([X_USER])
         })
     }),
     same("key-prefix-callable-with-path", || named(|view| view.key(|_| Some("page:%s")))),
@@ -144,7 +152,10 @@ fn of_orders() -> Stage {
 }
 
 fn of_hosts() -> Stage {
-    site(|view| view, |given, _| format!("http {}", given.header("host")))
+    site(
+        |view| view,
+        |given, _| format!("{} {}", given.parts.uri.scheme_str().unwrap(), given.header("host")),
+    )
 }
 
 fn of_whole_paths() -> Stage {

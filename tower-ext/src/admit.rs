@@ -8,14 +8,17 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, header, response};
 
 use crate::directives::Directives;
 use crate::freshness::{self, Times};
+use crate::key::Shape;
 use crate::terms::ViewTerms;
 
 /// Why a request goes by the cache, as in `Cache-Status`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Bypass {
     Method,
-    Authorization,
-    Cookie,
+    /// This header commonly says who asks.
+    Private(HeaderName),
+    /// It names no host, or two, or one that is none.
+    Host,
     Range,
     Upgrade,
     /// It has a body, which is no part of its key.
@@ -30,11 +33,11 @@ pub(crate) enum Bypass {
 }
 
 impl Bypass {
-    pub(crate) fn as_str(self) -> &'static str {
+    pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::Method => "method",
-            Self::Authorization => "authorization",
-            Self::Cookie => "cookie",
+            Self::Private(name) => name.as_str(),
+            Self::Host => "host",
             Self::Range => "range",
             Self::Upgrade => "upgrade",
             Self::Body => "body",
@@ -60,6 +63,8 @@ pub(crate) enum NotKept {
     ContentRange,
     Vary,
     KeepIf,
+    /// It sends clients to their own address in another scheme, and the key has none.
+    Redirect,
     EventStream,
     UnknownLength,
     TooLong,
@@ -80,6 +85,7 @@ impl NotKept {
             Self::ContentRange => "content-range",
             Self::Vary => "vary",
             Self::KeepIf => "keep-if",
+            Self::Redirect => "redirect",
             Self::EventStream => "event-stream",
             Self::UnknownLength => "unknown-length",
             Self::TooLong => "too-long",
@@ -92,8 +98,6 @@ impl NotKept {
 /// What a view accepts.
 #[derive(Debug, Clone)]
 pub(crate) struct Admission {
-    pub(crate) cookies: bool,
-    pub(crate) authorization: bool,
     /// Whether what clients say in `Cache-Control` counts.
     pub(crate) heeds_clients: bool,
     pub(crate) statuses: Box<[StatusCode]>,
@@ -101,21 +105,17 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Why this request goes by the cache. `in_key` are the headers that the key has anyway, `post`
-    /// is whether the key function reads bodies.
-    pub(crate) fn refuse(
-        &self,
-        parts: &Parts,
-        in_key: &[HeaderName],
-        post: bool,
-    ) -> Option<Bypass> {
+    /// Why this request goes by the cache. `shape` is that of its key, `post` is whether the key
+    /// function reads bodies.
+    pub(crate) fn refuse(&self, parts: &Parts, shape: &Shape, post: bool) -> Option<Bypass> {
         let has = |name: &HeaderName| parts.headers.contains_key(name);
-        let hidden =
-            |name: &HeaderName, allowed: bool| has(name) && !allowed && !in_key.contains(name);
         match parts.method {
             Method::GET | Method::HEAD => {}
             Method::POST if post => {}
             _ => return Some(Bypass::Method),
+        }
+        if shape.names.overrides_method(&parts.headers) {
+            return Some(Bypass::Method);
         }
         if has(&header::UPGRADE) {
             return Some(Bypass::Upgrade);
@@ -123,11 +123,8 @@ impl Admission {
         if has(&header::RANGE) {
             return Some(Bypass::Range);
         }
-        if hidden(&header::AUTHORIZATION, self.authorization) {
-            return Some(Bypass::Authorization);
-        }
-        if hidden(&header::COOKIE, self.cookies) {
-            return Some(Bypass::Cookie);
+        if let Some(name) = shape.names.private(&parts.headers, &shape.headers) {
+            return Some(Bypass::Private(name.clone()));
         }
         (self.heeds_clients && Directives::of(&parts.headers).no_store).then_some(Bypass::Request)
     }

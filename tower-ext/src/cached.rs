@@ -7,11 +7,13 @@ use std::time::Duration;
 use fragcache::engine::{ViewCall, view_key};
 use fragcache::{Deletion, Error, FragmentCache, FragmentKey, KeyPart, Timeout};
 use http::request::Parts;
-use http::{HeaderName, StatusCode, response};
+use http::uri::Scheme;
+use http::{HeaderName, StatusCode, header, response};
 use tower_layer::Layer;
 
 use crate::admit::Admission;
 use crate::cookie;
+use crate::header_names::HeaderNames;
 use crate::key::{Query, Shape};
 use crate::record::{FORM, Record};
 use crate::service::CachedService;
@@ -23,8 +25,8 @@ pub const MAX_BODY: usize = 1024 * 1024;
 /// A view: a layer that keeps the responses of the handlers in it.
 ///
 /// The name is the prefix of its keys, and no other view of the cache may have it. `GET` and `HEAD` are
-/// answered from the cache, under the path, the host, and the query string with its parameters sorted
-/// by name. What is not kept, and which settings change that, the [crate](crate)'s page says.
+/// answered from the cache, under the path, the scheme and host, and the query string with its
+/// parameters sorted by name. What is not kept, and which settings change that, the [crate](crate)'s page says.
 ///
 /// A clone is cheap and the same view.
 ///
@@ -79,26 +81,33 @@ impl Settings {
     pub(crate) fn call(&self, key: &FragmentKey) -> ViewCall {
         ViewCall::new(&self.cache, key, FORM, Record::read).timeout(self.timeout).stale(self.stale)
     }
+
+    /// The scheme in the key of a request, if there is one.
+    pub(crate) fn scheme_in_key<'s>(&'s self, parts: &'s Parts) -> Option<&'s Scheme> {
+        let has_host = self.shape.host && self.key.is_none() && self.body_key.is_none();
+        has_host.then(|| self.shape.scheme_of(parts)).flatten()
+    }
 }
 
 impl Cached {
     /// The view of this name in a cache, or in a namespace of one.
     pub fn new(cache: &FragmentCache, name: impl Into<String>) -> Self {
-        let shape =
-            Shape { name: name.into().into(), query: Query::All, host: true, headers: Vec::new() };
+        let shape = Shape {
+            name: name.into().into(),
+            query: Query::All,
+            host: true,
+            scheme: None,
+            headers: Vec::new(),
+            names: HeaderNames::default(),
+        };
         let statuses = [
             StatusCode::OK,
             StatusCode::NON_AUTHORITATIVE_INFORMATION,
             StatusCode::MOVED_PERMANENTLY,
             StatusCode::PERMANENT_REDIRECT,
         ];
-        let admission = Admission {
-            cookies: false,
-            authorization: false,
-            heeds_clients: false,
-            statuses: statuses.into(),
-            max_body: MAX_BODY,
-        };
+        let admission =
+            Admission { heeds_clients: false, statuses: statuses.into(), max_body: MAX_BODY };
         let settings = Settings {
             cache: cache.clone(),
             shape,
@@ -158,14 +167,22 @@ impl Cached {
         self.with(|settings| settings.shape.query = Query::Only(names))
     }
 
-    /// The host is no part of the key: the responses are the same on all.
+    /// The scheme of requests that do not say theirs, which most of HTTP/1.1 do not. Say `https` if
+    /// clients reach the site by that alone, through a proxy that ends TLS. Without, keys of such
+    /// requests begin with `//host`, and a redirect to the same address in another scheme is not kept.
+    pub fn scheme(self, scheme: Scheme) -> Self {
+        self.with(|settings| settings.shape.scheme = Some(scheme))
+    }
+
+    /// Neither the host nor the scheme is part of the key: the responses are the same on all.
     pub fn ignore_host(self) -> Self {
         self.with(|settings| settings.shape.host = false)
     }
 
     /// The values of these headers are part of the key, whatever responses say in `Vary`. With
-    /// `Cookie` or `Authorization` among them, requests that have these are answered from the cache
-    /// too, each value with its own responses; keys hold a digest of them.
+    /// `Cookie`, `Authorization` or another [private header](Self::private_headers) among them,
+    /// requests that have these are answered from the cache too, each value with its own responses;
+    /// keys hold a digest of them.
     pub fn vary_on(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|settings| settings.shape.headers.extend(headers))
     }
@@ -240,13 +257,39 @@ impl Cached {
     /// Requests with cookies are answered from the cache too. Say so if the handler does not read
     /// them, or if what it reads of them is in the key; else one visitor is shown another's page.
     pub fn allow_cookies(self) -> Self {
-        self.with(|settings| settings.admission.cookies = true)
+        self.allow_headers([header::COOKIE])
     }
 
     /// Requests with an `Authorization` are answered from the cache too. Say so if the responses are
     /// the same for everyone who is let in, and a layer outside of this one lets them in.
     pub fn allow_authorization(self) -> Self {
-        self.with(|settings| settings.admission.authorization = true)
+        self.allow_headers([header::AUTHORIZATION])
+    }
+
+    /// Requests with these headers bypass the cache: they say who asks. Names that commonly do so need
+    /// not be listed: `Cookie`, `Authorization`, and every name with a word such as `auth`, `user`,
+    /// `token`, `key` or `session` in it, such as `X-Api-Key` and `X-Forwarded-User`; the page
+    /// `docs/views.md` has them all. A header in [`vary_on`](Self::vary_on) is in the key instead, by a
+    /// digest of its value. Of this and [`allow_headers`](Self::allow_headers) the later call counts.
+    ///
+    /// ```
+    /// use fragcache::FragmentCache;
+    /// use fragcache_tower::Cached;
+    /// use http::HeaderName;
+    ///
+    /// let view = Cached::new(&FragmentCache::in_memory(), "prices")
+    ///     .private_headers([HeaderName::from_static("x-discount")]);
+    /// # let _ = view;
+    /// ```
+    pub fn private_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.with(|settings| settings.shape.names.set_private(headers))
+    }
+
+    /// The handler does not read these headers, nor does a layer inside: they neither make a request
+    /// private nor stand in the key, such as `X-Forwarded-Host` does. If it does read them, one visitor
+    /// is shown another's page. What responses say in `Vary` counts all the same.
+    pub fn allow_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
+        self.with(|settings| settings.shape.names.set_harmless(headers))
     }
 
     /// What clients say in `Cache-Control` counts: `no-store` goes by the cache, `no-cache` and
@@ -294,7 +337,7 @@ impl Cached {
         let key = match (&settings.body_key, &settings.key) {
             (Some(_), _) => None,
             (None, Some(key)) => key(&parts),
-            (None, None) => Some(settings.shape.of_request(&parts)),
+            (None, None) => settings.shape.of_request(&parts).ok(),
         };
         key.map(|key| settings.shape.finish(key, &parts))
     }

@@ -15,7 +15,7 @@ use crate::answer;
 use crate::body::{KeptBody, Read};
 use crate::cached::Settings;
 use crate::freshness::{self, Times};
-use crate::key;
+use crate::host;
 use crate::record::Record;
 use crate::service::{Run, is_response};
 use crate::status::Status;
@@ -87,6 +87,9 @@ impl Fill<'_> {
             if keep_if.as_ref().is_some_and(|keep_if| !keep_if(&parts)) {
                 return Err(NotKept::KeepIf);
             }
+            if host::sends_back(asked, self.settings.scheme_in_key(asked), &parts) {
+                return Err(NotKept::Redirect);
+            }
             match body.size_hint().exact() {
                 Some(length) if length > admission.max_body as u64 => Err(NotKept::TooLong),
                 None if !self.settings.streams => Err(NotKept::UnknownLength),
@@ -149,7 +152,7 @@ impl Fill<'_> {
         let mut outcome = Outcome::Printed;
         let mut open = match known.is_empty() {
             true => {
-                let longer = key::vary_on(key.clone(), &names, asked);
+                let longer = settings.shape.vary_on(key.clone(), &names, asked);
                 // What comes of this run is newer than whatever is there.
                 let longer = settings.call(&longer).refresh(true);
                 if let ViewOpened::Render(mut inner) = open.run(longer.open(point)).await {

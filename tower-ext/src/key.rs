@@ -5,9 +5,15 @@ use std::fmt::Write as _;
 use fragcache::FragmentKey;
 use fragcache::engine::view_key;
 use http::request::Parts;
-use http::{HeaderName, Method, Uri, header};
+use http::uri::Scheme;
+use http::{HeaderName, HeaderValue, Method, Uri, header};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
+
+use crate::admit::Bypass;
+use crate::fields;
+use crate::header_names::HeaderNames;
+use crate::host;
 
 /// What of the query string is part of the key.
 #[derive(Debug, Clone)]
@@ -23,23 +29,34 @@ pub(crate) struct Shape {
     pub(crate) name: Box<str>,
     pub(crate) query: Query,
     pub(crate) host: bool,
+    /// The scheme of requests whose address has none.
+    pub(crate) scheme: Option<Scheme>,
     /// Headers that are part of the key, whatever the response says.
     pub(crate) headers: Vec<HeaderName>,
+    /// What names of headers mean.
+    pub(crate) names: HeaderNames,
 }
 
 impl Shape {
-    /// The key of a request without a key function.
-    pub(crate) fn of_request(&self, parts: &Parts) -> FragmentKey {
+    /// The key of a request without a key function, or why it has none.
+    pub(crate) fn of_request(&self, parts: &Parts) -> Result<FragmentKey, Bypass> {
         let mut key = view_key(&self.name, path(parts));
         if self.host {
-            key = key.vary_on(host(parts).as_deref());
+            let host = host::host(parts).ok_or(Bypass::Host)?;
+            // Without a scheme as references are that keep the scheme: RFC 3986, 4.2.
+            let origin = match self.scheme_of(parts) {
+                Some(scheme) => format!("{scheme}://{host}"),
+                None => format!("//{host}"),
+            };
+            key = key.vary_on(origin);
         }
         let query = |uri: &Uri| query_of(uri, &self.query);
         let key = key.vary_on(query(original(parts)).as_deref());
         if is_rewritten(parts) {
-            return key.vary_on(parts.uri.path()).vary_on(query(&parts.uri).as_deref());
+            let seen = query(&parts.uri);
+            return Ok(key.vary_on(parts.uri.path()).vary_on(seen.as_deref()));
         }
-        key
+        Ok(key)
     }
 
     /// What any key of a request ends in.
@@ -48,44 +65,95 @@ impl Shape {
             Method::GET | Method::HEAD => key,
             _ => key.vary_on(parts.method.as_str()),
         };
-        if self.headers.is_empty() { key } else { vary_on(key, &self.headers, parts) }
+        let told = self.names.in_key(&parts.headers, self.host);
+        let told: Vec<String> = told.iter().map(|name| self.told(name, parts)).collect();
+        let key = if told.is_empty() { key } else { key.vary_on(told) };
+        if self.headers.is_empty() { key } else { self.vary_on(key, &self.headers, parts) }
     }
-}
 
-/// A key with the values that a request has of headers.
-pub(crate) fn vary_on(key: FragmentKey, names: &[HeaderName], parts: &Parts) -> FragmentKey {
-    let values: Vec<String> = names.iter().map(|name| value(name, parts)).collect();
-    let values: Vec<&str> = values.iter().map(String::as_str).collect();
-    key.vary_on(values.as_slice())
-}
-
-/// A header as it is in a key. What may be a secret is there as a digest: keys are shown to
-/// observers and written to logs.
-fn value(name: &HeaderName, parts: &Parts) -> String {
-    let secret = [header::AUTHORIZATION, header::COOKIE, header::PROXY_AUTHORIZATION];
-    let mut values = parts.headers.get_all(name).iter().peekable();
-    let mut text = format!("{name}:");
-    if values.peek().is_none() {
-        return text;
+    /// The scheme of a request; `None` if nobody says it.
+    pub(crate) fn scheme_of<'s>(&'s self, parts: &'s Parts) -> Option<&'s Scheme> {
+        host::scheme(parts).or(self.scheme.as_ref())
     }
-    if secret.contains(name) {
-        let mut digest = Sha256::new();
-        values.for_each(|value| {
-            digest.update((value.len() as u64).to_le_bytes());
-            digest.update(value.as_bytes());
-        });
-        for byte in digest.finalize() {
-            // Writing to a string does not fail.
-            let _ = write!(text, "{byte:02x}");
+
+    /// A key with the values that a request has of headers.
+    pub(crate) fn vary_on(
+        &self,
+        key: FragmentKey,
+        names: &[HeaderName],
+        parts: &Parts,
+    ) -> FragmentKey {
+        let values: Vec<String> = names.iter().map(|name| self.value(name, parts)).collect();
+        let values: Vec<&str> = values.iter().map(String::as_str).collect();
+        key.vary_on(values.as_slice())
+    }
+
+    /// A header as it is in a key. What may be a secret is there as a digest: keys are shown to
+    /// observers and written to logs.
+    fn value(&self, name: &HeaderName, parts: &Parts) -> String {
+        let values: Vec<&[u8]> =
+            parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+        // With an at sign it may be an email address, or an address with a password.
+        let is_secret = |value: &&[u8]| value.contains(&b'@');
+        if self.names.is_secret(name) || values.iter().any(is_secret) {
+            return digest(name, &values);
         }
+        shown(name, &values)
+    }
+
+    /// A header as it is in the key of every request that has it.
+    fn told(&self, name: &HeaderName, parts: &Parts) -> String {
+        let forwarded = (*name == header::FORWARDED).then(|| forwarded(parts)).flatten();
+        match forwarded {
+            Some(told) => digest(name, &[&told]),
+            None => self.value(name, parts),
+        }
+    }
+}
+
+/// What `Forwarded` says of the address, without who asks and through whom, which would make a key for
+/// each client: RFC 7239, 4. `None` if it cannot be read.
+fn forwarded(parts: &Parts) -> Option<Vec<u8>> {
+    let mut told = Vec::new();
+    for value in parts.headers.get_all(header::FORWARDED) {
+        for element in fields::split(value.as_bytes(), b',')? {
+            for pair in fields::split(element, b';')?.into_iter().filter(|pair| !pair.is_empty()) {
+                if !matches!(fields::parameter(pair)?.0.as_str(), "by" | "for") {
+                    told.extend_from_slice(pair);
+                    told.push(b';');
+                }
+            }
+            told.push(b',');
+        }
+    }
+    Some(told)
+}
+
+fn digest(name: &HeaderName, values: &[&[u8]]) -> String {
+    let mut text = format!("{name}:");
+    if values.is_empty() {
         return text;
     }
+    let mut digest = Sha256::new();
+    for value in values {
+        digest.update((value.len() as u64).to_le_bytes());
+        digest.update(value);
+    }
+    for byte in digest.finalize() {
+        // Writing to a string does not fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn shown(name: &HeaderName, values: &[&[u8]]) -> String {
+    let mut text = format!("{name}:");
     // No value has a line feed or another control character in it.
     for value in values {
         text.push('\n');
-        match value.to_str() {
-            Ok(value) => text.push_str(value),
-            Err(_) => value.as_bytes().iter().for_each(|byte| {
+        match value.is_ascii() {
+            true => text.push_str(&String::from_utf8_lossy(value)),
+            false => value.iter().for_each(|byte| {
                 let _ = write!(text, "\u{1}{byte:02x}");
             }),
         }
@@ -98,7 +166,7 @@ pub(crate) fn path(parts: &Parts) -> &str {
     original(parts).path()
 }
 
-fn original(parts: &Parts) -> &Uri {
+pub(crate) fn original(parts: &Parts) -> &Uri {
     #[cfg(feature = "axum")]
     if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
         return original;
@@ -119,19 +187,6 @@ fn is_rewritten(parts: &Parts) -> bool {
 #[cfg(not(feature = "axum"))]
 fn is_rewritten(_: &Parts) -> bool {
     false
-}
-
-/// The host of the address, the header's, or both where they differ: a handler may read either.
-fn host(parts: &Parts) -> Option<String> {
-    let of_uri = parts.uri.authority().map(|authority| authority.as_str());
-    let of_header = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let host = match (of_uri, of_header) {
-        (Some(uri), Some(header)) if !uri.eq_ignore_ascii_case(header) => {
-            format!("{uri} {header}")
-        }
-        (one, other) => one.or(other)?.to_owned(),
-    };
-    Some(host.to_ascii_lowercase())
 }
 
 /// The name of a parameter as a handler reads it, however it is written.
@@ -166,13 +221,18 @@ mod tests {
     }
 
     fn shape(query: Query) -> Shape {
-        Shape { name: "v".into(), query, host: true, headers: Vec::new() }
+        let (name, scheme, headers) = ("v".into(), None, Vec::new());
+        Shape { name, query, host: false, scheme, headers, names: HeaderNames::default() }
+    }
+
+    fn key(shape: &Shape, parts: &Parts) -> FragmentKey {
+        shape.finish(shape.of_request(parts).unwrap(), parts)
     }
 
     #[test]
     fn parameters_are_sorted_by_name_only() {
         let shape = shape(Query::All);
-        let key = |uri| shape.of_request(&parts(uri));
+        let key = |uri| key(&shape, &parts(uri));
         assert_eq!(key("/p?b=1&a=2"), key("/p?a=2&b=1"));
         assert_eq!(key("/p?"), key("/p"));
         assert_eq!(key("/p?&a=1&"), key("/p?a=1"));
@@ -184,35 +244,98 @@ mod tests {
     #[test]
     fn only_listed_parameters_count() {
         let only = shape(Query::Only(["page".into()].into()));
-        let key = |uri| only.of_request(&parts(uri));
-        assert_eq!(key("/p?utm=1&page=2"), key("/p?page=2"));
-        assert_eq!(key("/p?utm=1"), key("/p"));
-        assert_ne!(key("/p?page=1"), key("/p?page=2"));
+        let of = |uri| key(&only, &parts(uri));
+        assert_eq!(of("/p?utm=1&page=2"), of("/p?page=2"));
+        assert_eq!(of("/p?utm=1"), of("/p"));
+        assert_ne!(of("/p?page=1"), of("/p?page=2"));
         let none = shape(Query::None);
-        assert_eq!(none.of_request(&parts("/p?page=1")), none.of_request(&parts("/p")));
+        assert_eq!(key(&none, &parts("/p?page=1")), key(&none, &parts("/p")));
     }
 
     #[test]
     fn hosts_are_apart_whatever_their_case() {
-        let shape = shape(Query::All);
+        let shape = Shape { host: true, ..shape(Query::All) };
         let of = |host: &str| {
             let mut parts = parts("/p");
             parts.headers.insert(header::HOST, host.parse().unwrap());
-            shape.of_request(&parts)
+            key(&shape, &parts)
         };
         assert_eq!(of("Shop.example"), of("shop.example"));
         assert_ne!(of("shop.example"), of("other.example"));
-        assert_eq!(of("shop.example"), shape.of_request(&parts("http://shop.example/p")));
+        assert_eq!(of("shop.example").to_string(), "v(/p, //shop.example, none)");
+        assert_eq!(shape.of_request(&parts("/p")), Err(Bypass::Host));
+    }
+
+    #[test]
+    fn schemes_are_apart_and_that_of_requests_without_one_can_be_said() {
+        let shape = Shape { host: true, ..shape(Query::All) };
+        let http = key(&shape, &parts("http://shop.example/p"));
+        assert_eq!(http.to_string(), "v(/p, http://shop.example, none)");
+        assert_ne!(http, key(&shape, &parts("https://shop.example/p")));
+        let mut origin_form = parts("/p");
+        origin_form.headers.insert(header::HOST, "shop.example".parse().unwrap());
+        assert_ne!(http, key(&shape, &origin_form));
+        let https = Shape { scheme: Some(Scheme::HTTPS), ..shape };
+        assert_eq!(key(&https, &origin_form), key(&https, &parts("https://shop.example/p")));
+        assert_eq!(key(&https, &parts("http://shop.example/p")), http);
+    }
+
+    #[test]
+    fn headers_of_another_address_are_in_the_key() {
+        let of = |shape: &Shape, pairs: &[(&str, &str)]| {
+            let mut parts = parts("http://shop.example/p");
+            for (name, value) in pairs {
+                let name: HeaderName = name.parse().unwrap();
+                parts.headers.append(name, value.parse().unwrap());
+            }
+            key(shape, &parts)
+        };
+        let shape = Shape { host: true, ..shape(Query::All) };
+        let keys = [
+            of(&shape, &[]),
+            of(&shape, &[("x-forwarded-host", "evil.example")]),
+            of(&shape, &[("x-forwarded-proto", "https")]),
+            of(&shape, &[("x-forwarded-proto", "https"), ("x-forwarded-host", "a")]),
+            of(&shape, &[("x-forwarded-prefix", "/shop")]),
+            of(&shape, &[("x-original-url", "/admin")]),
+            of(&shape, &[("hx-request", "true")]),
+            of(&shape, &[("forwarded", "host=a")]),
+            of(&shape, &[("forwarded", "host=b")]),
+            of(&shape, &[("forwarded", "proto=https")]),
+            of(&shape, &[("forwarded", "host=a, host=b")]),
+            of(&shape, &[("forwarded", "host=a; host=b")]),
+            of(&shape, &[("forwarded", "host=\"a")]),
+        ];
+        for (at, key) in keys.iter().enumerate() {
+            assert!(keys[..at].iter().all(|other| other != key), "{key}");
+        }
+        let client = [("forwarded", "for=192.0.2.1;HOST=\"a\"; by=x"), ("x-forwarded-for", "::1")];
+        let other = [("forwarded", "for=192.0.2.2; HOST=\"a\""), ("user-agent", "curl")];
+        assert_eq!(of(&shape, &client), of(&shape, &other), "no key for each client");
+        let secret = of(&shape, &[("x-forwarded-host", "ann:secret@shop.example")]);
+        assert!(!secret.to_string().contains("secret"), "{secret}");
+        let mut deaf = Shape { host: false, ..shape };
+        let host = [("x-forwarded-host", "evil.example"), ("forwarded", "host=evil.example")];
+        assert_eq!(of(&deaf, &host), of(&deaf, &[]), "the host does not count");
+        let part = [("hx-request", "true")];
+        assert_ne!(of(&deaf, &part), of(&deaf, &[]));
+        deaf.names.set_harmless([HeaderName::from_static("hx-request")]);
+        assert_eq!(of(&deaf, &part), of(&deaf, &[]));
     }
 
     #[test]
     fn headers_tell_values_apart_and_secrets_are_not_shown() {
+        const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+        const OWN: HeaderName = HeaderName::from_static("x-own");
+        let mut shape = shape(Query::All);
+        shape.names.set_private([OWN]);
         let with = |pairs: &[(HeaderName, &str)]| {
             let mut parts = parts("/p");
             for (name, value) in pairs {
                 parts.headers.append(name, value.parse().unwrap());
             }
-            vary_on(view_key("v", "/p"), &[header::COOKIE, header::ACCEPT], &parts)
+            let names = [header::COOKIE, header::ACCEPT, header::FORWARDED, API_KEY, OWN];
+            shape.vary_on(view_key("v", "/p"), &names, &parts)
         };
         let keys = [
             with(&[]),
@@ -222,6 +345,10 @@ mod tests {
             with(&[(header::COOKIE, "s=1")]),
             with(&[(header::COOKIE, "s=2")]),
             with(&[(header::COOKIE, "s=1"), (header::COOKIE, "")]),
+            with(&[(API_KEY, "s=1")]),
+            with(&[(OWN, "s=1")]),
+            with(&[(header::FORWARDED, "for=\"s=1@\"")]),
+            with(&[(header::FORWARDED, "for=\"s=2@\"")]),
         ];
         for (at, key) in keys.iter().enumerate() {
             assert!(keys[..at].iter().all(|other| other != key), "{key}");

@@ -33,13 +33,15 @@
 //! | `HEAD` | answered from what a `GET` has kept in this process; else the handler runs |
 //! | `POST` | with [`key_with_body`](Cached::key_with_body) only |
 //! | other methods, `Range`, `Upgrade`, `GET` and `HEAD` with a body | pass |
-//! | with `Authorization`, with `Cookie` | pass, unless [allowed](Cached::allow_cookies) or [in the key](Cached::vary_on) |
+//! | with a header that says who asks: `Authorization`, `Cookie`, `X-Api-Key`, `X-Forwarded-User`, … | bypass, unless [allowed](Cached::allow_headers) or [in the key](Cached::vary_on) |
+//! | without a host, with two, with user info in it | bypass, unless the [host does not count](Cached::ignore_host) |
 //! | `If-None-Match`, `If-Modified-Since` of `GET` | answered with 304 by the layer; the handler does not see them |
 //! | `Cache-Control` | counts with [`heed_clients`](Cached::heed_clients) |
 //!
 //! | of responses | |
 //! |---|---|
 //! | 200, 203, 301, 308 | kept; [other statuses](Cached::statuses) on request |
+//! | a redirect to the same address in another scheme | passes, unless the [scheme](Cached::scheme) is in the key |
 //! | `Cache-Control: private`, `no-store`, `no-cache`; `Set-Cookie`; `Vary: *` | pass |
 //! | `s-maxage`, else `max-age`, else `Expires` less `Date` | the timeout, in place of the view's |
 //! | `Age`, `Date` | so much less of the timeout |
@@ -70,6 +72,8 @@ mod directives;
 mod fields;
 mod fill;
 mod freshness;
+mod header_names;
+mod host;
 mod key;
 mod record;
 mod route;

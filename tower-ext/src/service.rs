@@ -20,7 +20,6 @@ use crate::body::{KeptBody, Read};
 use crate::cached::Settings;
 use crate::cookie;
 use crate::fill::{Fill, Filled};
-use crate::key;
 use crate::record::Record;
 use crate::status::Status;
 use crate::view::View;
@@ -96,17 +95,17 @@ where
 {
     let (mut parts, body) = request.into_parts();
     cookie::join(&mut parts.headers);
-    let in_key = &settings.shape.headers;
     let has_body_key = settings.body_key.is_some();
-    if let Some(why) = settings.admission.refuse(&parts, in_key, has_body_key) {
+    if let Some(why) = settings.admission.refuse(&parts, &settings.shape, has_body_key) {
         return pass(&settings, service, parts, KeptBody::untouched(body), why).await;
     }
     if !has_body_key && !is_empty(&body) {
         return pass(&settings, service, parts, KeptBody::untouched(body), Bypass::Body).await;
     }
     let (key, body) = key_of(&settings, &parts, body).await;
-    let Some(key) = key else {
-        return pass(&settings, service, parts, body, Bypass::Key).await;
+    let key = match key {
+        Ok(key) => key,
+        Err(why) => return pass(&settings, service, parts, body, why).await,
     };
     if settings.unless.as_ref().is_some_and(|unless| unless(&parts)) {
         return pass(&settings, service, parts, body, Bypass::Unless).await;
@@ -149,17 +148,17 @@ async fn key_of<Q: Body<Data = Bytes>>(
     settings: &Settings,
     parts: &Parts,
     body: Q,
-) -> (Option<FragmentKey>, KeptBody<Q>) {
+) -> (Result<FragmentKey, Bypass>, KeptBody<Q>) {
     let finish = |key: FragmentKey| settings.shape.finish(key, parts);
     if let Some((max, key)) = &settings.body_key {
         return match KeptBody::read(body, *max).await {
-            Read::Whole(bytes) => (key(parts, &bytes).map(finish), bytes.into()),
-            Read::Not(body) => (None, body),
+            Read::Whole(bytes) => (key(parts, &bytes).map(finish).ok_or(Bypass::Key), bytes.into()),
+            Read::Not(body) => (Err(Bypass::Key), body),
         };
     }
     let key = match &settings.key {
-        Some(key) => key(parts),
-        None => Some(settings.shape.of_request(parts)),
+        Some(key) => key(parts).ok_or(Bypass::Key),
+        None => settings.shape.of_request(parts),
     };
     (key.map(finish), KeptBody::untouched(body))
 }
@@ -173,7 +172,8 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
         match Record::of(&body) {
             Some(Record::Response(_)) => return Found::Kept(body, call.unix_time()),
             Some(Record::Varies { names, .. }) => {
-                let longer = settings.call(&key::vary_on(key.clone(), names, parts)).under(key);
+                let longer =
+                    settings.call(&settings.shape.vary_on(key.clone(), names, parts)).under(key);
                 if let Some(body) = longer.look().filter(is_response) {
                     return Found::Kept(body, call.unix_time());
                 }
@@ -189,7 +189,8 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
     let (call, opened, known) = match call.open(point).await {
         ViewOpened::Hit(body) => match Record::of(&body) {
             Some(Record::Varies { names, .. }) => {
-                let longer = settings.call(&key::vary_on(key.clone(), names, parts)).under(key);
+                let longer =
+                    settings.call(&settings.shape.vary_on(key.clone(), names, parts)).under(key);
                 let opened = longer.open(point).await;
                 (longer, opened, names.clone())
             }

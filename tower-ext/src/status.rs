@@ -7,7 +7,7 @@ use crate::cached::Settings;
 
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Status {
     Hit,
     Stored,
@@ -41,6 +41,8 @@ impl Status {
 
 /// The handler has run, and why nothing is kept of it.
 fn because(forwarded: &str, why: &str) -> HeaderValue {
-    let text = format!("fragcache; fwd={forwarded}; detail={why}");
+    // The name of a header may begin as no token of structured fields does: RFC 9651, 3.3.4.
+    let quote = if why.starts_with(|first: char| first.is_ascii_alphabetic()) { "" } else { "\"" };
+    let text = format!("fragcache; fwd={forwarded}; detail={quote}{why}{quote}");
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("fragcache"))
 }

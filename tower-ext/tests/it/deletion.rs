@@ -9,7 +9,7 @@ use fragcache::{Fragment, fragment_key};
 use fragcache_tower::{Cached, ViewTerms, path_of};
 use tower::ServiceExt;
 
-use crate::support::{Runs, Site, cache};
+use crate::support::{Runs, Site, cache, get_from_site};
 use fragcache::testing::ManualClock;
 
 fn site() -> Site {
@@ -67,7 +67,7 @@ async fn a_route_with_parameters_is_deleted_as_a_browser_asks_for_it() {
     };
     let app: Router = Router::new().route("/tag/{name}", get(handler).layer(view.clone()));
     let ask = async |path: &str| {
-        let request = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+        let request = get_from_site(path).body(axum::body::Body::empty()).unwrap();
         app.clone().oneshot(request).await.unwrap().status().as_u16()
     };
     for (asked, name) in [("/tag/jazz", "jazz"), ("/tag/r%26b", "r&b"), ("/tag/a%20b", "a b")] {
@@ -99,7 +99,7 @@ async fn i1_a_response_that_is_deleted_while_it_is_made_is_not_kept() {
     };
     let app: Router = Router::new().route("/", get(handler).layer(view));
     let ask = async || {
-        let request = http::Request::get("/").body(axum::body::Body::empty()).unwrap();
+        let request = get_from_site("/").body(axum::body::Body::empty()).unwrap();
         app.clone().oneshot(request).await.unwrap()
     };
     ask().await;
@@ -118,6 +118,6 @@ async fn colliding_key_functions_share_a_response_and_names_keep_views_apart() {
 
     let one = Cached::new(&site.cache, "one");
     let two = Cached::new(&site.cache, "two");
-    let (parts, ()) = http::Request::get("/a").body(()).unwrap().into_parts();
+    let (parts, ()) = get_from_site("/a").body(()).unwrap().into_parts();
     assert_ne!(one.key_of(&parts), two.key_of(&parts));
 }

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
-use crate::support::Runs;
+use crate::support::{Runs, get_from_site};
 
 fn process(store: &MemoryStore, runs: &Runs) -> (FragmentCache, Router) {
     let cache = FragmentCache::builder().far(FarLevel::new(store.clone())).build().unwrap();
@@ -30,7 +30,7 @@ fn process(store: &MemoryStore, runs: &Runs) -> (FragmentCache, Router) {
 }
 
 async fn ask(router: &Router, language: &str) -> String {
-    let request = http::Request::get("/").header("accept-language", language);
+    let request = get_from_site("/").header("accept-language", language);
     let response = router.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }

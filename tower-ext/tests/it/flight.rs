@@ -16,10 +16,10 @@ use http::StatusCode;
 use tokio::sync::{Notify, Semaphore};
 use tower::ServiceExt;
 
-use crate::support::{Runs, Site, cache};
+use crate::support::{Runs, Site, cache, get_from_site};
 
 async fn ask(router: &Router) -> StatusCode {
-    let request = http::Request::get("/").body(Body::empty()).unwrap();
+    let request = get_from_site("/").body(Body::empty()).unwrap();
     router.clone().oneshot(request).await.unwrap().status()
 }
 

@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use fragcache_tower::{Cached, ViewTerms};
 use http::{Method, StatusCode, header};
 
-use crate::support::Site;
+use crate::support::{Site, get_from_site};
 
 type Headers = &'static [(&'static str, &'static str)];
 type Settings = fn(Cached) -> Cached;
@@ -261,7 +261,7 @@ async fn what_the_cache_has_against_a_response_is_told_and_extensions_reach_the_
         let status = answer.header("cache-status").unwrap();
         assert_eq!(status, format!("fragcache; fwd=miss; {told}"), "{path}");
     }
-    let request = http::Request::get("/other").body(axum::body::Body::empty()).unwrap();
+    let request = get_from_site("/other").body(axum::body::Body::empty()).unwrap();
     let first = tower::ServiceExt::oneshot(site.router.clone(), request).await.unwrap();
     assert!(first.extensions().get::<Mark>().is_some());
 }

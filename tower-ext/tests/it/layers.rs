@@ -17,10 +17,10 @@ use tower::ServiceExt;
 use tower_http::compression::CompressionLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::support::{Runs, cache};
+use crate::support::{Runs, cache, get_from_site};
 
 async fn ask(router: &Router, path: &str, headers: &[(&str, &str)]) -> (Response, Vec<u8>) {
-    let mut request = http::Request::get(path);
+    let mut request = get_from_site(path);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

@@ -8,6 +8,7 @@ mod far;
 mod flight;
 mod freshness;
 mod headers;
+mod hosts;
 mod layers;
 mod nesting;
 mod private;

@@ -13,7 +13,7 @@ use fragcache_tower::{Cached, View};
 use minijinja::{Environment, context};
 use tower::ServiceExt;
 
-use crate::support::{Runs, cache};
+use crate::support::{Runs, cache, get_from_site};
 
 #[derive(Clone)]
 struct App {
@@ -45,7 +45,7 @@ async fn blocking(State(app): State<App>, view: View) -> String {
 
 async fn body(router: &Router, path: &str) -> String {
     use http_body_util::BodyExt;
-    let request = http::Request::get(path).body(axum::body::Body::empty()).unwrap();
+    let request = get_from_site(path).body(axum::body::Body::empty()).unwrap();
     let response = router.clone().oneshot(request).await.unwrap();
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }

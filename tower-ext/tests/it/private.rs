@@ -1,11 +1,249 @@
-//! Requests that say who asks.
+//! Requests that say who asks: private unless the view says otherwise.
 
 use fragcache::testing::ManualClock;
 use fragcache_tower::{AmbiguousCookie, Cached, cookie};
-use http::{Request, header};
+use http::{HeaderName, Request, header};
 use proptest::prelude::*;
 
-use crate::support::{Site, cache};
+use crate::support::{Site, cache, get_from_site};
+
+/// A page for whoever is named in this header.
+fn page_of(name: &'static str, settings: impl FnOnce(Cached) -> Cached) -> Site {
+    Site::new(settings, move |request, _| {
+        let who = request.headers().get(name).map(|value| value.to_str().unwrap());
+        format!("for {}", who.unwrap_or("all"))
+    })
+}
+
+/// What proxies, gateways, single sign-on and clients send of who asks.
+const IDENTITY: &[&str] = &[
+    // Clients.
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "dpop",
+    "signature",
+    "signature-input",
+    "x-api-key",
+    "api-key",
+    "apikey",
+    "x-auth-token",
+    "x-access-token",
+    "x-session-token",
+    "x-session-id",
+    "private-token",
+    "x-vault-token",
+    "x-shopify-access-token",
+    "x-parse-session-token",
+    "ocp-apim-subscription-key",
+    "x-rapidapi-key",
+    "x-functions-key",
+    "x-goog-api-key",
+    "x-amz-security-token",
+    // oauth2-proxy, Authelia, authentik, Pomerium, mod_auth_openidc, Shibboleth, Grafana.
+    "x-forwarded-user",
+    "x-forwarded-email",
+    "x-forwarded-preferred-username",
+    "x-forwarded-groups",
+    "x-forwarded-access-token",
+    "x-auth-request-user",
+    "x-auth-request-email",
+    "x-oauth2-proxy-id-token",
+    "remote-user",
+    "remote-groups",
+    "remote-email",
+    "x-remote-user",
+    "x-authentik-name",
+    "x-pomerium-jwt-assertion",
+    "x-pomerium-claim-email",
+    "oidc_claim_sub",
+    "shib-identity-provider",
+    "eppn",
+    "x-webauth-user",
+    "x-user",
+    "x-user-id",
+    "x-userid",
+    "x-authenticated-user",
+    "x-authenticated-userid",
+    "x-email",
+    // Clouds and gateways.
+    "x-amzn-oidc-identity",
+    "x-amzn-oidc-data",
+    "cf-access-jwt-assertion",
+    "cf-access-authenticated-user-email",
+    "cf-access-client-id",
+    "x-goog-iap-jwt-assertion",
+    "x-goog-authenticated-user-email",
+    "x-apigateway-api-userinfo",
+    "x-ms-client-principal",
+    "x-ms-client-principal-name",
+    "x-ms-token-aad-id-token",
+    "tailscale-user-login",
+    "x-consumer-username",
+    "x-credential-identifier",
+    "impersonate-user",
+    "iv-user",
+    "sm_user",
+    "x-hasura-role",
+    // Certificates of clients.
+    "x-forwarded-client-cert",
+    "client-cert",
+    "ssl-client-subject-dn",
+    "x-arr-clientcert",
+    "x-amzn-mtls-clientcert",
+    // Tenants.
+    "x-tenant-id",
+    "x-tenant",
+    "x-account-id",
+    "x-org-id",
+    "x-scope-orgid",
+];
+
+/// What browsers and proxies send with every request.
+const HARMLESS: &[&str] = &[
+    "accept",
+    "accept-encoding",
+    "accept-language",
+    "cdn-loop",
+    "cf-connecting-ip",
+    "cf-ipcountry",
+    "cf-ray",
+    "connection",
+    "device-memory",
+    "dnt",
+    "early-data",
+    "from",
+    "keep-alive",
+    "origin",
+    "pragma",
+    "priority",
+    "referer",
+    "save-data",
+    "sec-ch-ua",
+    "sec-ch-ua-platform",
+    "sec-fetch-dest",
+    "sec-fetch-site",
+    "sec-fetch-user",
+    "sec-gpc",
+    "te",
+    "traceparent",
+    "true-client-ip",
+    "upgrade-insecure-requests",
+    "user-agent",
+    "via",
+    "x-amz-cf-id",
+    "x-amzn-trace-id",
+    "x-appengine-user-ip",
+    "x-b3-traceid",
+    "x-client-data",
+    "x-cloud-trace-context",
+    "x-correlation-id",
+    "x-csrf-token",
+    "x-forwarded-for",
+    "x-real-ip",
+    "x-request-id",
+    "x-request-start",
+    "x-turbo-request-id",
+    "x-xsrf-token",
+];
+
+#[tokio::test]
+async fn i4_requests_that_say_who_asks_are_private() {
+    for name in IDENTITY {
+        let site = page_of(name, |view| view);
+        for who in ["ann", "bob", "ann"] {
+            let answer = site.get("/p", &[(name, who)]).await;
+            assert_eq!(answer.body, format!("for {who}"), "{name}");
+            let told = format!("fragcache; fwd=bypass; detail={name}");
+            assert_eq!(answer.header("cache-status"), Some(&*told));
+        }
+        assert_eq!(site.get("/p", &[]).await.body, "for all", "{name}");
+        assert_eq!(site.get("/p", &[(name, "ann")]).await.body, "for ann", "{name}");
+        assert_eq!(site.runs.count(), 5, "{name}: that for all is kept");
+    }
+}
+
+#[tokio::test]
+async fn what_every_client_sends_makes_no_request_private() {
+    let site = Site::new(|view| view, |_, run| format!("run {run}"));
+    site.get("/p", &[]).await;
+    for name in HARMLESS {
+        let told = site.get("/p", &[(name, "1")]).await;
+        assert_eq!(told.header("cache-status"), Some("fragcache; hit"), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn headers_in_the_key_are_kept_apart_and_shown_to_nobody() {
+    for name in ["x-api-key", "x-own"] {
+        let of = HeaderName::from_static(name);
+        let settings = |view: Cached| view.private_headers([OWN]).vary_on([of.clone()]);
+        let site = page_of(name, settings);
+        for _ in 0..2 {
+            for who in ["secret-ann", "secret-bob"] {
+                let answer = site.get("/p", &[(name, who)]).await;
+                assert_eq!(answer.body, format!("for {who}"));
+            }
+        }
+        assert_eq!(site.runs.count(), 2, "{name}");
+        let (parts, ()) =
+            get_from_site("/p").header(name, "secret-ann").body(()).unwrap().into_parts();
+        let view = settings(Cached::new(&site.cache, "view"));
+        let key = view.key_of(&parts).unwrap().to_string();
+        assert!(!key.contains("secret"), "{key}");
+    }
+}
+
+const OWN: HeaderName = HeaderName::from_static("x-own");
+
+#[tokio::test]
+async fn a_view_names_its_own_headers_and_those_that_are_harmless() {
+    let own = page_of("x-own", |view| view.private_headers([OWN]));
+    for who in ["ann", "bob"] {
+        let answer = own.get("/p", &[("x-own", who)]).await;
+        assert_eq!(answer.body, format!("for {who}"));
+        assert_eq!(answer.header("cache-status"), Some("fragcache; fwd=bypass; detail=x-own"));
+    }
+    let odd = HeaderName::from_static("1st-own");
+    let odd = page_of("1st-own", |view| view.private_headers([odd]));
+    let told = odd.get("/p", &[("1st-own", "ann")]).await;
+    assert_eq!(told.header("cache-status"), Some("fragcache; fwd=bypass; detail=\"1st-own\""));
+
+    let key = HeaderName::from_static("x-api-key");
+    let shared = Site::new(|view| view.allow_headers([key.clone()]), |_, run| format!("run {run}"));
+    for who in ["ann", "bob"] {
+        assert_eq!(shared.get("/p", &[("x-api-key", who)]).await.body, "run 1");
+    }
+    assert_eq!(
+        shared.get("/p", &[("x-api-key", "ann"), ("x-user", "ann")]).await.body,
+        "run 2",
+        "that one alone"
+    );
+    // The later call counts.
+    let last = page_of("x-own", |view| view.allow_headers([OWN]).private_headers([OWN]));
+    for who in ["ann", "bob"] {
+        assert_eq!(last.get("/p", &[("x-own", who)]).await.body, format!("for {who}"));
+    }
+}
+
+#[tokio::test]
+async fn i4_a_header_that_is_allowed_and_in_vary_is_kept_apart() {
+    let key = HeaderName::from_static("x-api-key");
+    let site = Site::new(
+        |view| view.allow_headers([key]),
+        |request, _| {
+            let who = request.headers().get("x-api-key").map(|value| value.to_str().unwrap());
+            ([(header::VARY, "x-api-key")], format!("for {}", who.unwrap_or("all")))
+        },
+    );
+    for _ in 0..2 {
+        for who in ["ann", "bob"] {
+            assert_eq!(site.get("/p", &[("x-api-key", who)]).await.body, format!("for {who}"));
+        }
+        assert_eq!(site.get("/p", &[]).await.body, "for all");
+    }
+    assert_eq!(site.runs.count(), 3);
+}
 
 /// What a page does with a theme, which it reads as the key function does or by the only field.
 fn themed() -> Site {

@@ -16,6 +16,14 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
+/// The host of requests that say no other.
+const HOST: &str = "site.example";
+
+/// A request as clients of HTTP/1.1 send it: with a host.
+pub(crate) fn get_from_site(path: &str) -> http::request::Builder {
+    http::Request::get(path).header("host", HOST)
+}
+
 /// How often a handler ran.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Runs(Arc<AtomicU64>);
@@ -101,6 +109,9 @@ impl Site {
         body: &str,
     ) -> Answer {
         let mut request = http::Request::builder().method(method).uri(path);
+        if path.starts_with('/') && headers.iter().all(|(name, _)| *name != "host") {
+            request = request.header("host", HOST);
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -4,7 +4,7 @@ use axum::response::IntoResponse;
 use fragcache_tower::{Cached, ViewTerms};
 use http::header;
 
-use crate::support::Site;
+use crate::support::{Site, get_from_site};
 
 fn by_language() -> Site {
     Site::new(
@@ -45,7 +45,7 @@ async fn what_deletes_a_response_deletes_it_for_every_value() {
             2 => site.cache.delete_views("view").unwrap(),
             _ => {
                 let view = Cached::new(&site.cache, "view");
-                let (parts, ()) = http::Request::get("/p").body(()).unwrap().into_parts();
+                let (parts, ()) = get_from_site("/p").body(()).unwrap().into_parts();
                 site.cache.delete(&view.key_of(&parts).unwrap()).unwrap()
             }
         };

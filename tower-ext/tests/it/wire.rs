@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
-use crate::support::Runs;
+use crate::support::{Runs, get_from_site};
 
 async fn serve(router: Router) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -87,7 +87,7 @@ async fn a_body_that_fails_half_way_is_not_kept_and_fails_at_the_client_too() {
     let runs = Runs::default();
     let view = Cached::new(&cache, "page").keep_streams();
     let router = Router::new().route("/", streaming(&runs, &[Ok("half "), Err(())]).layer(view));
-    let request = http::Request::get("/").body(Body::empty()).unwrap();
+    let request = get_from_site("/").body(Body::empty()).unwrap();
     let mut body = router.clone().oneshot(request).await.unwrap().into_body();
     let first = body.frame().await.unwrap().unwrap();
     assert_eq!(first.data_ref().map(|data| &data[..]), Some(&b"half "[..]));

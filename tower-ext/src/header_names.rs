@@ -1,0 +1,233 @@
+//! What the name of a request header says about answers: that they may be for one visitor, or that
+//! they depend on more than the address. Handlers read such headers and seldom say so in `Vary`.
+
+use http::{HeaderMap, HeaderName};
+
+/// Beginnings of words that say who asks, by their first letter: credentials, and what proxies, gateways
+/// and single sign-on pass on about a user. A word is what stands between `-`, `_` and `.` in a name.
+fn beginnings(first: u8) -> &'static [&'static str] {
+    match first {
+        b'a' => &["accesstoken", "account", "admin", "apikey", "assertion", "auth"],
+        b'b' => &["bearer"],
+        b'c' => &["cert", "claim", "clientcert", "consumer", "cookie", "credential", "customer"],
+        b'd' => &["dpop"],
+        b'e' => &["email", "eppn"],
+        b'g' => &["group"],
+        b'i' => &["identity", "idtoken", "impersonate"],
+        b'j' => &["jwt"],
+        b'k' => &["key"],
+        b'l' => &["login"],
+        b'm' => &["member"],
+        b'o' => &["oauth", "oidc", "org"],
+        b'p' => &["password", "principal"],
+        b'r' => &["role"],
+        b's' => &["saml", "secret", "session", "shib", "sso", "subject"],
+        b't' => &["tenant", "token"],
+        b'u' => &["user"],
+        b'w' => &["workspace"],
+        _ => &[],
+    }
+}
+
+/// How a header takes part in the key of every request that has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum InKey {
+    /// The host or the scheme that the client sees, by a proxy's account.
+    Host,
+    /// The path that the client sees, or the part of a page that it asks for.
+    Path,
+}
+
+/// Whether a header of this name commonly says who asks.
+pub(crate) fn says_who(name: &str) -> bool {
+    // What browsers send with every request, among it whether the visitor has clicked.
+    if ["accept", "sec-ch-", "sec-fetch-"].iter().any(|common| name.starts_with(common)) {
+        return false;
+    }
+    // Cloudflare Access has an id and a secret for machines too. Signatures name their key: RFC 9421.
+    let is_known = matches!(name, "client-id" | "x-client-id" | "signature" | "signature-input");
+    if is_known || name.starts_with("cf-access-") {
+        return true;
+    }
+    let mut words = words(name).peekable();
+    while let Some(word) = words.next() {
+        if !is_identity(word) {
+            continue;
+        }
+        let is_machine = word == b"user" && matches!(words.peek(), Some(&(b"agent" | b"ip")));
+        if !is_machine {
+            return !is_against_forgery(name);
+        }
+    }
+    false
+}
+
+fn words(name: &str) -> impl Iterator<Item = &[u8]> {
+    name.as_bytes().split(|byte| b"-_.".contains(byte))
+}
+
+fn is_identity(word: &[u8]) -> bool {
+    // As beginnings these are those of `dnt` and `side`.
+    let is_whole = matches!(word, b"dn" | b"sid" | b"uid");
+    let known = word.first().map_or(&[][..], |first| beginnings(*first));
+    is_whole || known.iter().any(|beginning| word.starts_with(beginning.as_bytes()))
+}
+
+/// Such a token is for requests that write, and tells of no one by itself.
+fn is_against_forgery(name: &str) -> bool {
+    words(name).any(|word| matches!(word, b"csrf" | b"xsrf"))
+}
+
+/// Whether a header of this name turns a request into one of another method.
+pub(crate) fn overrides_method(name: &str) -> bool {
+    name.starts_with("x-")
+        && matches!(name, "x-http-method" | "x-http-method-override" | "x-method-override")
+}
+
+/// How a header of this name takes part in the key, whatever responses say in `Vary`.
+pub(crate) fn in_key(name: &str) -> Option<InKey> {
+    // Most names are none of these.
+    if !name.starts_with(['c', 'f', 'h', 't', 'x']) {
+        return None;
+    }
+    match name {
+        "cf-visitor"
+        | "cloudfront-forwarded-proto"
+        | "forwarded"
+        | "front-end-https"
+        | "x-envoy-original-host"
+        | "x-forwarded-host"
+        | "x-forwarded-port"
+        | "x-forwarded-proto"
+        | "x-forwarded-protocol"
+        | "x-forwarded-scheme"
+        | "x-forwarded-server"
+        | "x-forwarded-ssl"
+        | "x-host"
+        | "x-http-host-override"
+        | "x-original-host"
+        | "x-original-proto"
+        | "x-scheme"
+        | "x-url-scheme" => Some(InKey::Host),
+        "turbo-frame"
+        | "x-envoy-original-path"
+        | "x-forwarded-path"
+        | "x-forwarded-prefix"
+        | "x-forwarded-uri"
+        | "x-forwarded-url"
+        | "x-original-uri"
+        | "x-original-url"
+        | "x-replaced-path"
+        | "x-requested-with"
+        | "x-rewrite-url"
+        | "x-script-name" => Some(InKey::Path),
+        // htmx, Inertia, PJAX, Unpoly: the handler answers with a part of the page.
+        _ => ["hx-", "x-inertia", "x-pjax", "x-up-"]
+            .iter()
+            .any(|beginning| name.starts_with(beginning))
+            .then_some(InKey::Path),
+    }
+}
+
+/// What a view makes of header names: the rules above, and its own.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HeaderNames {
+    private: Vec<HeaderName>,
+    harmless: Vec<HeaderName>,
+}
+
+impl HeaderNames {
+    pub(crate) fn set_private(&mut self, names: impl IntoIterator<Item = HeaderName>) {
+        for name in names {
+            self.harmless.retain(|other| *other != name);
+            self.private.push(name);
+        }
+    }
+
+    pub(crate) fn set_harmless(&mut self, names: impl IntoIterator<Item = HeaderName>) {
+        for name in names {
+            self.private.retain(|other| *other != name);
+            self.harmless.push(name);
+        }
+    }
+
+    pub(crate) fn is_harmless(&self, name: &HeaderName) -> bool {
+        self.harmless.contains(name)
+    }
+
+    /// Whether values of this header are secrets: keys hold a digest of them.
+    pub(crate) fn is_secret(&self, name: &HeaderName) -> bool {
+        says_who(name.as_str()) || self.private.contains(name)
+    }
+
+    /// A header that makes a request private: not one that is harmless here, or in the key.
+    pub(crate) fn private<'h>(
+        &self,
+        headers: &'h HeaderMap,
+        in_key: &[HeaderName],
+    ) -> Option<&'h HeaderName> {
+        headers
+            .keys()
+            .find(|name| self.is_secret(name) && !self.is_harmless(name) && !in_key.contains(name))
+    }
+
+    /// A header that turns a request into one of another method.
+    pub(crate) fn overrides_method(&self, headers: &HeaderMap) -> bool {
+        headers.keys().any(|name| overrides_method(name.as_str()) && !self.is_harmless(name))
+    }
+
+    /// The headers of a request that are in its key, sorted. `with_host` is whether the host is.
+    pub(crate) fn in_key(&self, headers: &HeaderMap, with_host: bool) -> Vec<HeaderName> {
+        let counts = |name: &&HeaderName| match in_key(name.as_str()) {
+            Some(InKey::Host) => with_host && !self.is_harmless(name),
+            Some(InKey::Path) => !self.is_harmless(name),
+            None => false,
+        };
+        let mut names: Vec<HeaderName> = headers.keys().filter(counts).cloned().collect();
+        names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_count_by_their_beginning() {
+        for beginning in (b'a'..=b'z').flat_map(beginnings) {
+            for end in ["", "0", "s", "z"] {
+                assert!(is_identity(format!("{beginning}{end}").as_bytes()), "{beginning}{end}");
+            }
+        }
+        for word in ["", "a", "ac", "dnt", "keep", "side", "t", "us", "zone"] {
+            assert!(!is_identity(word.as_bytes()), "{word}");
+        }
+        for (name, expected) in [
+            ("user-agent", false),
+            ("x-user-ip", false),
+            ("x-user-agent-user", true),
+            ("x_user", true),
+            ("x.user", true),
+            ("xuser", false),
+            ("x-csrf-token", false),
+            ("x-token-xsrf", false),
+        ] {
+            assert_eq!(says_who(name), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_addresses_and_of_visitors_are_told_apart() {
+        let names = ["x-forwarded-user", "x-original-user", "x-up-token", "hx-user", "x-auth"];
+        for name in names {
+            assert!(says_who(name), "{name}");
+        }
+        for name in ["forwarded", "x-forwarded-host", "x-original-url", "x-script-name"] {
+            assert!(!says_who(name) && in_key(name).is_some(), "{name}");
+        }
+        for name in ["x-forwarded-for", "x-original-forwarded-for", "x-real-ip", "via"] {
+            assert!(!says_who(name) && in_key(name).is_none(), "{name}");
+        }
+    }
+}
