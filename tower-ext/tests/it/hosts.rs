@@ -4,7 +4,8 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use fragcache_tower::Cached;
 use http::uri::Scheme;
-use http::{Request, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, Version, header};
+use proptest::prelude::*;
 
 use crate::support::{Answer, Site};
 
@@ -150,3 +151,83 @@ async fn i4_a_request_that_a_header_makes_another_method_bypasses_the_cache() {
 }
 
 const STORED: &str = "fragcache; fwd=miss; stored";
+
+/// What a handler could make of a request: all that the key, or a bypass, has to tell apart. A `Host`
+/// says nothing beside an address with the same.
+fn seen(uri: &Uri, headers: &HeaderMap) -> String {
+    let is_told = |name: &HeaderName, value: &HeaderValue| {
+        let host = uri.authority().map(|authority| authority.as_str().as_bytes());
+        *name != header::HOST || host != Some(value.as_bytes())
+    };
+    let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+    let told = headers.iter().filter(|(name, value)| is_told(name, value));
+    let mut fields: Vec<String> =
+        told.map(|(name, value)| format!("{name}={:?}", text(value))).collect();
+    fields.sort();
+    format!("{uri} {fields:?}")
+}
+
+fn requests() -> impl Strategy<Value = Vec<Request<()>>> {
+    let uri = prop::sample::select(vec![
+        "/p",
+        "/p?a=1",
+        "http://a.example/p",
+        "https://a.example/p",
+        "https://b.example/p?a=1",
+        "https://a@a.example/p",
+    ]);
+    let hosts = prop::collection::vec(
+        prop::sample::select(vec!["a.example", "b.example", "a.example:80", "", "a@b"]),
+        0..3,
+    );
+    let name = prop::sample::select(vec![
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-prefix",
+        "x-original-url",
+        "forwarded",
+        "hx-request",
+        "x-requested-with",
+        "x-method-override",
+        "x-api-key",
+        "x-forwarded-user",
+        "authorization",
+        "cookie",
+    ]);
+    let value = prop::sample::select(vec!["", "a", "b", "a=b", "a, b", "a; b", "a@b", "\"", "é"]);
+    let fields = prop::collection::vec((name, value), 0..4);
+    let request = (uri, hosts, fields).prop_map(|(uri, hosts, fields)| {
+        let mut request = Request::get(uri);
+        for host in hosts {
+            request = request.header(header::HOST, host);
+        }
+        for (name, value) in fields {
+            request = request.header(name, value);
+        }
+        request.body(()).unwrap()
+    });
+    // Of few requests, so that they meet.
+    prop::collection::vec(request, 1..5)
+        .prop_flat_map(|few| prop::collection::vec(prop::sample::select(few), 2..12))
+}
+
+proptest! {
+    #[test]
+    fn i4_every_request_gets_what_was_made_for_its_like(requests in requests()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let site = Site::new(|view| view, |request, _| seen(request.uri(), request.headers()));
+        for request in requests {
+            let (parts, ()) = request.into_parts();
+            let mut headers = parts.headers.clone();
+            let cookies: Vec<&[u8]> =
+                headers.get_all(header::COOKIE).iter().map(|field| field.as_bytes()).collect();
+            if cookies.len() > 1 {
+                let joined = cookies.join(&b"; "[..]);
+                headers.insert(header::COOKIE, HeaderValue::from_bytes(&joined).unwrap());
+            }
+            let expected = seen(&parts.uri, &headers);
+            let request = Request::from_parts(parts, Body::empty());
+            prop_assert_eq!(runtime.block_on(site.ask(request)).body, expected);
+        }
+    }
+}
