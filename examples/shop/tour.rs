@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail, ensure};
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use axum::http::header::HOST;
 use fragcache::config::Config;
 use fragcache::{Clock as _, FragmentCache, Health, MonotonicClock, Stats, fragment_key};
 use http_body_util::BodyExt;
@@ -162,7 +163,8 @@ impl Tour {
         let router: Router = catalog::router(&self.cache, &self.database);
         let ask = |name: &str| -> anyhow::Result<Measured> {
             let measured = measured(&self.cache, &self.database, || {
-                let request = Request::get("/films.json").body(Body::empty())?;
+                let request = Request::get("/films.json").header(HOST, "shop.example");
+                let request = request.body(Body::empty())?;
                 let response = runtime.block_on(router.clone().oneshot(request))?;
                 ensure!(response.status().is_success(), "{}", response.status());
                 let body = runtime.block_on(response.into_body().collect())?.to_bytes();

@@ -218,6 +218,17 @@ mod tests {
     }
 
     #[test]
+    fn the_page_lists_all_words() {
+        let page = include_str!("../../docs/views.md");
+        let row = page.lines().find(|line| line.starts_with("| a header with one of these words"));
+        let listed: Vec<&str> = row.unwrap().split('|').nth(1).unwrap().split('`').collect();
+        let listed: Vec<&str> = listed.into_iter().skip(1).step_by(2).collect();
+        let known: Vec<&str> =
+            (b'a'..=b'z').flat_map(|first| beginnings(first).iter().copied()).collect();
+        assert_eq!(listed, known);
+    }
+
+    #[test]
     fn names_of_addresses_and_of_visitors_are_told_apart() {
         let names = ["x-forwarded-user", "x-original-user", "x-up-token", "hx-user", "x-auth"];
         for name in names {
