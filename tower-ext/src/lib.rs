@@ -47,7 +47,7 @@
 //! | `Vary` | kept for the values that the request has of these headers |
 //! | no `ETag` | is given a weak one |
 //! | a body of unknown length, `text/event-stream`, longer than [`max_body`](Cached::max_body) | passes as it comes |
-//! | a body that fails half-way, or has trailers | passes as far as it comes |
+//! | a body that fails half-way, has trailers, or is not as long as its `Content-Length` | passes as far as it comes |
 //!
 //! From the cache a response has an `Age`, and all headers as the handler set them.
 //!

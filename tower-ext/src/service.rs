@@ -150,9 +150,9 @@ async fn key_of<Q: Body<Data = Bytes>>(
 ) -> (Option<FragmentKey>, KeptBody<Q>) {
     let finish = |key: FragmentKey| settings.shape.finish(key, parts);
     if let Some((max, key)) = &settings.body_key {
-        return match KeptBody::read(body, *max).await {
+        return match KeptBody::read(body, *max, None).await {
             Read::Whole(bytes) => (key(parts, &bytes).map(finish), bytes.into()),
-            Read::Not(body) => (None, body),
+            Read::TooMuch(body) | Read::Broken(body) => (None, body),
         };
     }
     let key = match &settings.key {

@@ -9,6 +9,7 @@ mod flight;
 mod freshness;
 mod headers;
 mod layers;
+mod length;
 mod nesting;
 mod review;
 mod support;
