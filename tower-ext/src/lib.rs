@@ -46,7 +46,7 @@
 //! | `must-revalidate`, `proxy-revalidate`, `s-maxage` | never served stale |
 //! | `Vary` | kept for the values that the request has of these headers |
 //! | no `ETag` | is given a weak one |
-//! | a body of unknown length, `text/event-stream`, longer than [`max_body`](Cached::max_body) | passes as it comes |
+//! | a body of unknown length, `text/event-stream`, longer than the cache stores, or [`max_body`](Cached::max_body) | passes as it comes |
 //! | a body that fails half-way, has trailers, or is not as long as its `Content-Length` | passes as far as it comes |
 //!
 //! From the cache a response has an `Age`, and all headers as the handler set them.
@@ -78,7 +78,7 @@ mod terms;
 mod view;
 
 pub use body::KeptBody;
-pub use cached::{Cached, MAX_BODY};
+pub use cached::Cached;
 pub use route::path_of;
 pub use service::{CachedFuture, CachedService};
 pub use terms::ViewTerms;

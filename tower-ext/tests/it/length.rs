@@ -1,13 +1,17 @@
-//! Bodies that are not as long as they promise: never kept, and a failure of the handler.
+//! Bodies that are not as long as they promise: never kept, and a failure of the handler. And those that
+//! are longer than a cache stores.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use bytes::Bytes;
+use fragcache::{ErrorKind, FragmentCache};
 use fragcache_tower::Cached;
 use futures_util::stream;
 use http::{StatusCode, header};
@@ -16,7 +20,7 @@ use http_body_util::BodyExt;
 use proptest::prelude::*;
 use tower::ServiceExt;
 
-use crate::support::Site;
+use crate::support::{Runs, Site};
 use crate::wire::{exchange, serve};
 
 /// A body with a size hint of its own.
@@ -161,7 +165,7 @@ const NEXT: [Next; 7] = [
 async fn a_broken_body_leaves_the_response_before_it_to_be_served_stale() {
     for (what, next, is_answer) in NEXT {
         let minute = Duration::from_secs(60);
-        let settings = |view: Cached| view.keep_streams().max_body(50).stale(minute);
+        let settings = |view: Cached| view.keep_streams().max_body(50).unwrap().stale(minute);
         let site = Site::new(settings, move |_, run| match run {
             1 => "first".into_response(),
             _ => next(),
@@ -191,6 +195,38 @@ async fn a_broken_body_leaves_the_response_before_it_to_be_served_stale() {
             assert_ne!(site.get("/p", &[]).await.body, "first", "{what}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_view_keeps_what_its_cache_stores_and_no_bound_says_otherwise() {
+    let cache = |bytes| FragmentCache::builder().max_entry_bytes(bytes).build().unwrap();
+    // With its headers, a body has a little less room than an entry.
+    for (bytes, kept) in [(2 << 20, true), ((4 << 20) - 1000, true), (4 << 20, false)] {
+        let runs = Runs::default();
+        let counted = runs.clone();
+        let handler = get(move || {
+            counted.one_more();
+            async move { vec![b'x'; bytes] }
+        });
+        let view = Cached::new(&cache(4 << 20), "report");
+        let router = Router::new().route("/", handler).layer(view);
+        for _ in 0..2 {
+            let request = http::Request::get("/").body(Body::empty()).unwrap();
+            let body = router.clone().oneshot(request).await.unwrap().into_body();
+            assert_eq!(body.collect().await.unwrap().to_bytes().len(), bytes);
+        }
+        assert_eq!(runs.count(), if kept { 1 } else { 2 }, "{bytes}");
+    }
+    let of = |bytes| Cached::new(&cache(1000), "report").max_body(bytes);
+    assert!(of(1000).is_ok());
+    let error = of(1001).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(
+        error.to_string(),
+        "max_body(1001) is above the 1000 bytes that the cache stores of an entry; build the cache \
+         with max_entry_bytes(1001), or write at most max_body(1000)"
+    );
+    assert!(Cached::new(&FragmentCache::disabled(), "report").max_body(4 << 20).is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -65,7 +65,8 @@ async fn chunked_bodies_pass_or_are_kept_whole() {
         .route("/passed", streaming(&runs, parts).layer(Cached::new(&cache, "passed")))
         .route(
             "/long",
-            streaming(&runs, parts).layer(Cached::new(&cache, "long").keep_streams().max_body(8)),
+            streaming(&runs, parts)
+                .layer(Cached::new(&cache, "long").keep_streams().max_body(8).unwrap()),
         );
     let address = serve(router).await;
     for (path, ran) in [("/kept", 1), ("/passed", 3), ("/long", 5)] {
