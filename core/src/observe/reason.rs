@@ -122,6 +122,8 @@ reasons! {
         /// The body vetoed it ([`current::veto`](crate::current::veto)), a block inside asked not to be
         /// cached (`unless=`, `'del'`), or the body assigned what a hit could not assign.
         Vetoed = "vetoed",
+        /// Its life was over when its body was finished.
+        Expired = "expired",
         /// The fragment was invalidated while it was rendered.
         Invalidated = "invalidated",
         /// A `refresh=` that began later is stored already.
