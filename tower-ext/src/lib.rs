@@ -23,7 +23,8 @@
 //! A response is an entry like a fragment: with its tags, single flight (of a thousand requests for an
 //! expired view one runs the handler), stale windows, stores and read points. Cache blocks and
 //! memoized functions that the handler's own task runs are inside the response: when one is deleted,
-//! the response is too. What it runs on other threads is so by [`View::scope`].
+//! the response is too. What it runs on other threads is so by `View::blocking` (feature `tokio`) and
+//! [`View::scope`].
 //!
 //! # What is kept
 //!

@@ -124,6 +124,9 @@ reasons! {
         Vetoed = "vetoed",
         /// Its life was over when its body was finished.
         Expired = "expired",
+        /// A handler took its `View` to render on another thread, and opened no scope, or one that
+        /// had not ended when the response was closed: nobody knows what it depends on.
+        Unscoped = "unscoped",
         /// The fragment was invalidated while it was rendered.
         Invalidated = "invalidated",
         /// A `refresh=` that began later is stored already.
