@@ -161,7 +161,7 @@ impl<B: Body<Data = Bytes>> Body for KeptBody<B> {
         let rest = match &self.rest {
             Rest::Nothing => SizeHint::with_exact(0),
             Rest::Body(rest) => rest.size_hint(),
-            Rest::Broken(promised) => return promised.clone(),
+            Rest::Broken(promised) => return *promised,
         };
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower().saturating_add(front));

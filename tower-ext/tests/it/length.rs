@@ -38,7 +38,7 @@ impl http_body::Body for Hinted {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.1.clone()
+        self.1
     }
 }
 
@@ -46,7 +46,7 @@ impl http_body::Body for Hinted {
 fn streamed(pieces: Vec<Result<String, io::Error>>) -> Body {
     let mut pieces = Some(pieces.into_iter());
     Body::from_stream(stream::poll_fn(move |_| {
-        let next = pieces.as_mut().expect("the body has ended").next();
+        let next = pieces.as_mut().unwrap().next();
         if next.is_none() {
             pieces = None;
         }
