@@ -15,4 +15,6 @@ pub use crate::render::{
 };
 pub use crate::timeout::Scalar;
 #[cfg(feature = "async")]
-pub use crate::views::{Gatherer, MakeResponse, OpenView, ViewCall, ViewOpened, view_key};
+pub use crate::views::{
+    Gatherer, Gathering, MakeResponse, OpenView, ViewCall, ViewOpened, view_key,
+};

@@ -10,7 +10,6 @@ use axum::{Json, Router};
 use fragcache::{FragmentCache, current, memoize};
 use fragcache_tower::{Cached, View};
 use serde::{Deserialize, Serialize};
-use tokio::task::spawn_blocking;
 
 use crate::database::Database;
 use crate::site::Problem;
@@ -79,8 +78,7 @@ async fn answer(
     State(catalog): State<Catalog>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Vec<Film>>, Problem> {
-    // A database blocks its thread. What the function depends on, the response does, by the scope.
-    let films =
-        spawn_blocking(move || view.scope(|| films(&catalog.cache, &catalog.database, asked.page)));
+    // A database blocks its thread. What the function depends on, the response does too.
+    let films = view.blocking(move || films(&catalog.cache, &catalog.database, asked.page));
     Ok(Json(films.await??))
 }

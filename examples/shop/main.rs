@@ -47,7 +47,11 @@ async fn serve(options: &Options, address: SocketAddr) -> anyhow::Result<()> {
         builder = builder.ledger(1000);
     }
     let cache = builder.build()?;
-    let shop = Shop::open(engine, cache, options.database()?)?.with_inspector(password);
+    // Under another name the inspector might be taken for a page of another site.
+    let named = std::env::var("SHOP_INSPECTOR_HOSTS").unwrap_or_default();
+    let named = named.split(',').map(|host| host.trim().to_owned());
+    let hosts = named.chain([address.ip().to_string(), "localhost".to_owned()]).collect();
+    let shop = Shop::open(engine, cache, options.database()?)?.with_inspector(password, hosts);
     let shop = Arc::new(shop);
     let listener =
         TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;

@@ -23,7 +23,8 @@ Without --serve: renders the pages and prints what each step cost.
 --config     the cache's settings from a TOML file and the variables FRAGCACHE_…, see docs/config.md;
              the other options go before them. A password belongs there, as others see a command line
 
-With SHOP_INSPECTOR_PASSWORD in the environment the site has a page /inspector, for the user \"staff\".
+With SHOP_INSPECTOR_PASSWORD in the environment the site has a page /inspector, for the user \"staff\",
+under ADDRESS, localhost, and the hosts in SHOP_INSPECTOR_HOSTS, separated by commas.
 
 Two processes with the same --database and the same --store are one site.";
 

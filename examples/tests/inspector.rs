@@ -14,11 +14,14 @@ use fragcache_examples::{Database, Engine, Log};
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
+const HOST: &str = "shop.test";
+
 fn shop(engine: Engine, password: Option<&str>) -> (Router, FragmentCache, Log) {
     let log = Log::default();
     let cache = FragmentCache::builder().ledger(100).observer(log.clone()).build().unwrap();
     let shop = Shop::open(engine, cache.clone(), Database::seeded().unwrap()).unwrap();
-    (app(Arc::new(shop.with_inspector(password.map(str::to_owned)))), cache, log)
+    let shop = shop.with_inspector(password.map(str::to_owned), vec![HOST.to_owned()]);
+    (app(Arc::new(shop)), cache, log)
 }
 
 fn basic(user: &str, password: &str) -> String {
@@ -37,7 +40,7 @@ async fn get(
     path: &str,
     credentials: Option<&str>,
 ) -> (StatusCode, HeaderMap, String) {
-    let mut request = Request::get(path);
+    let mut request = Request::get(path).header(header::HOST, HOST);
     if let Some(credentials) = credentials {
         request = request.header(header::AUTHORIZATION, credentials);
     }
@@ -74,6 +77,12 @@ async fn whoever_has_no_password_is_asked_for_it_and_sees_nothing() {
     let (status, _, body) = get(&app, "/inspector", Some(&basic("staff", "sesame"))).await;
     assert_eq!(status, StatusCode::OK);
     assert!(body.contains("sidebar"), "{body}");
+    for host in ["evil.example", "localhost"] {
+        let request = Request::get("/inspector").header(header::HOST, host);
+        let request = request.header(header::AUTHORIZATION, basic("staff", "sesame"));
+        let (status, _, body) = send(&app, request.body(Body::empty()).unwrap()).await;
+        assert_eq!(status, StatusCode::MISDIRECTED_REQUEST, "{host}: {body}");
+    }
 }
 
 /// The first hidden field of this name.
@@ -100,7 +109,7 @@ async fn a_fragment_that_staff_deletes_is_rendered_again_and_nothing_else_is() {
         let press = |origin: &str| {
             let form = format!("token={}&key={}", field(&page, "token"), key.to_hex());
             Request::post("/inspector/delete")
-                .header(header::HOST, "shop.test")
+                .header(header::HOST, HOST)
                 .header(header::ORIGIN, origin)
                 .header(header::AUTHORIZATION, &staff)
                 .header(header::COOKIE, cookie)

@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use fragcache::{Caches, FragmentCache};
 
 use crate::forms::Seal;
+use crate::hosts::Hosts;
 use crate::serve::{self, Shared};
 use crate::templates;
 
@@ -29,6 +30,7 @@ pub(crate) type Guard = dyn Fn(&Parts) -> bool + Send + Sync;
 pub struct Inspector {
     caches: Vec<(String, FragmentCache)>,
     secret: Option<Vec<u8>>,
+    hosts: Hosts,
 }
 
 impl Inspector {
@@ -38,7 +40,7 @@ impl Inspector {
     /// then the page shows what is held, and says so. Of a handle to a namespace it lists and deletes
     /// what is in that namespace; figures are always those of the whole cache.
     pub fn new(name: impl Into<String>, cache: FragmentCache) -> Self {
-        Self { caches: vec![(name.into(), cache)], secret: None }
+        Self { caches: vec![(name.into(), cache)], secret: None, hosts: Hosts::default() }
     }
 
     /// An inspector of all these caches, under their names; the default first.
@@ -54,7 +56,7 @@ impl Inspector {
     /// ```
     pub fn of(caches: &Caches) -> Self {
         let caches = caches.iter().map(|(name, cache)| (name.to_owned(), cache.clone()));
-        Self { caches: caches.collect(), secret: None }
+        Self { caches: caches.collect(), secret: None, hosts: Hosts::default() }
     }
 
     /// Shows another cache too. One of the same name takes the other's place.
@@ -81,6 +83,26 @@ impl Inspector {
     /// behind one balancer need the same.
     pub fn form_secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.secret = Some(secret.as_ref().to_vec());
+        self
+    }
+
+    /// Lists the hosts that this page is reached under, in place of `localhost`, `127.0.0.1` and
+    /// `[::1]`. Ports and case do not count. A request whose `Host` is not listed is answered by 421,
+    /// after the guard: another site could otherwise point a name of its own at this machine, and read
+    /// the page with the browser of someone whom the guard lets in by his address. A proxy in front
+    /// must leave `Host` as the browser sent it.
+    ///
+    /// ```
+    /// use fragcache::FragmentCache;
+    /// use fragcache_inspector::Inspector;
+    ///
+    /// let inspector = Inspector::new("shop", FragmentCache::in_memory())
+    ///     .hosts(["admin.shop.example", "localhost"])
+    ///     .guard(|_| false);
+    /// let router: axum::Router = inspector.into_router();
+    /// ```
+    pub fn hosts<H: AsRef<str>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
+        self.hosts = Hosts::of(hosts);
         self
     }
 
@@ -121,14 +143,16 @@ impl GuardedInspector {
         self.inspector.caches.iter().map(|(name, _)| &**name)
     }
 
-    /// The router, to be mounted with [`Router::nest`] or by itself.
+    /// The router, to be mounted by [`Router::nest_service`], under a path without a slash at its end,
+    /// or to be served by itself. [`Router::nest`] does not pass on a request for the path with a slash.
     ///
     /// It works within a Tokio runtime; pages are made off its workers.
-    pub fn into_router<S: Clone + Send + Sync + 'static>(self) -> Router<S> {
-        let Inspector { caches, secret } = self.inspector;
+    pub fn into_router(self) -> Router {
+        let Inspector { caches, secret, hosts } = self.inspector;
         let shared = Shared {
             caches,
             guard: self.guard,
+            hosts,
             seal: Seal::new(secret.as_deref()),
             templates: templates::environment(),
         };

@@ -12,9 +12,11 @@
 //! let cache = FragmentCache::builder().ledger(1000).build()?;
 //! let inspector = Inspector::new("shop", cache)
 //!     .guard(|request| request.headers.get("x-staff").is_some_and(|value| value == "yes"));
-//! let app: axum::Router = axum::Router::new().nest("/inspector", inspector.into_router());
+//! let app: axum::Router = axum::Router::new().nest_service("/inspector", inspector.into_router());
 //! # Ok::<(), fragcache::Error>(())
 //! ```
+//!
+//! It is served under `localhost` alone until you [list its hosts](Inspector::hosts).
 //!
 //! The pages are made on the server, work without JavaScript and ask nobody else for anything.
 
@@ -25,6 +27,7 @@ mod addresses;
 mod charts;
 mod figures;
 mod forms;
+mod hosts;
 mod inspector;
 mod pages;
 mod serve;

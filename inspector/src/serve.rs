@@ -1,5 +1,5 @@
-//! Requests: the guard before everything, then which page or button it is, and the headers that every
-//! answer has.
+//! Requests: the guard before everything, then the host, which page or button it is, and the headers that
+//! every answer has.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use minijinja::Environment;
 
 use crate::acts;
 use crate::forms::{self, Seal, Visitor};
+use crate::hosts::Hosts;
 use crate::inspector::Guard;
 use crate::pages;
 
@@ -20,6 +21,7 @@ use crate::pages;
 pub(crate) struct Shared {
     pub(crate) caches: Vec<(String, FragmentCache)>,
     pub(crate) guard: Arc<Guard>,
+    pub(crate) hosts: Hosts,
     pub(crate) seal: Seal,
     pub(crate) templates: Environment<'static>,
 }
@@ -76,6 +78,12 @@ pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -
     if !(shared.guard)(&parts) {
         let why = "403: the guard of this page did not let the request in\n";
         return dress(Answer::Refused(StatusCode::FORBIDDEN, why), "", None);
+    }
+    // After the guard: whom it does not let in learns of no host whether it is listed.
+    if !shared.hosts.serve(&parts) {
+        let why = "421: this page is not served under this host; if it is one of yours, list it \
+                   where the page is mounted: Inspector::hosts([\"shop.example\"])\n";
+        return dress(Answer::Refused(StatusCode::MISDIRECTED_REQUEST, why), "", None);
     }
     let (path, base) = place(&parts);
     let visitor = Visitor::of(&parts.headers);

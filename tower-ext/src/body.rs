@@ -14,8 +14,18 @@ use http_body_util::BodyExt;
 /// It is what a [`Cached`](crate::Cached) view is asked with, and what it answers with.
 pub struct KeptBody<B: Body> {
     front: VecDeque<Result<Frame<Bytes>, B::Error>>,
-    rest: Option<Pin<Box<B>>>,
+    rest: Rest<B>,
     point: Option<ReadPoint>,
+}
+
+/// What follows the frames that were read.
+enum Rest<B> {
+    Nothing,
+    Body(Pin<Box<B>>),
+    /// Nothing, and the body promised another length. A server must see what is left of that promise,
+    /// as it would have of the body itself: it ends the connection then, where a client would wait
+    /// for the rest or take what comes next for it.
+    Broken(SizeHint),
 }
 
 impl<B: Body> Unpin for KeptBody<B> {}
@@ -29,32 +39,36 @@ impl<B: Body> fmt::Debug for KeptBody<B> {
 impl<B: Body> Default for KeptBody<B> {
     /// An empty body.
     fn default() -> Self {
-        Self { front: VecDeque::new(), rest: None, point: None }
+        Self { front: VecDeque::new(), rest: Rest::Nothing, point: None }
     }
 }
 
 impl<B: Body> From<Bytes> for KeptBody<B> {
     fn from(bytes: Bytes) -> Self {
         let frames = (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)));
-        Self { front: frames.into_iter().collect(), rest: None, point: None }
+        Self { front: frames.into_iter().collect(), rest: Rest::Nothing, point: None }
     }
 }
 
 /// What came of reading a body.
 pub(crate) enum Read<B: Body> {
     Whole(Bytes),
-    /// It is too long, has trailers, or failed half-way. This is all of it.
-    Not(KeptBody<B>),
+    /// It is too long or has trailers, and is not read to its end. This is all of it.
+    TooMuch(KeptBody<B>),
+    /// It failed, or ended with another length than it had promised. This is all of it.
+    Broken(KeptBody<B>),
 }
 
 impl<B: Body<Data = Bytes>> KeptBody<B> {
     /// The body as it came.
     pub(crate) fn untouched(body: B) -> Self {
-        Self { front: VecDeque::new(), rest: Some(Box::pin(body)), point: None }
+        Self { front: VecDeque::new(), rest: Rest::Body(Box::pin(body)), point: None }
     }
 
-    /// Reads a body of at most `max` bytes to its end.
-    pub(crate) async fn read(body: B, max: usize) -> Read<B> {
+    /// Reads a body of at most `max` bytes to its end. It is whole if it is as long as its size hint
+    /// says and, where something else has told its length too, of exactly this `length`.
+    pub(crate) async fn read(body: B, max: usize, length: Option<u64>) -> Read<B> {
+        let promised = body.size_hint();
         let mut body = Box::pin(body);
         // In one piece: a body of a million pieces takes no more than its bytes. The first is copied
         // only if there is a second.
@@ -73,12 +87,21 @@ impl<B: Body<Data = Bytes>> KeptBody<B> {
                 None => {
                     let read = if all.is_empty() { first } else { all.into() };
                     let mut kept = Self::from(read);
+                    let failed = frame.is_err();
                     kept.front.push_back(frame);
-                    return Read::Not(Self { rest: Some(body), ..kept });
+                    let kept = Self { rest: Rest::Body(body), ..kept };
+                    return if failed { Read::Broken(kept) } else { Read::TooMuch(kept) };
                 }
             }
         }
-        Read::Whole(if all.is_empty() { first } else { all.into() })
+        let read: Bytes = if all.is_empty() { first } else { all.into() };
+        let count = read.len() as u64;
+        let is_promised =
+            promised.lower() <= count && promised.upper().is_none_or(|upper| count <= upper);
+        if is_promised && length.is_none_or(|length| length == count) {
+            return Read::Whole(read);
+        }
+        Read::Broken(Self { rest: Rest::Broken(promised), ..Self::from(read) })
     }
 
     /// The body, with what it renders while it is read under this read point.
@@ -96,13 +119,24 @@ impl<B: Body<Data = Bytes>> Body for KeptBody<B> {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         if let Some(frame) = self.front.pop_front() {
-            if frame.is_err() {
-                self.rest = None;
+            match (&frame, &mut self.rest) {
+                (Err(_), rest) => *rest = Rest::Nothing,
+                (Ok(frame), Rest::Broken(promised)) => {
+                    *promised = less(promised, frame.data_ref().map_or(0, Bytes::len));
+                }
+                _ => {}
             }
             return Poll::Ready(Some(frame));
         }
         let point = self.point;
-        let Some(rest) = &mut self.rest else { return Poll::Ready(None) };
+        let rest = match &mut self.rest {
+            Rest::Nothing => return Poll::Ready(None),
+            Rest::Broken(_) => {
+                self.rest = Rest::Nothing;
+                return Poll::Ready(None);
+            }
+            Rest::Body(rest) => rest,
+        };
         let mut read = || rest.as_mut().poll_frame(context);
         match point {
             Some(point) => point.scope(read),
@@ -111,7 +145,12 @@ impl<B: Body<Data = Bytes>> Body for KeptBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.front.is_empty() && self.rest.as_ref().is_none_or(|rest| rest.is_end_stream())
+        let has_ended = match &self.rest {
+            Rest::Nothing => true,
+            Rest::Body(rest) => rest.is_end_stream(),
+            Rest::Broken(_) => false,
+        };
+        has_ended && self.front.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -119,10 +158,11 @@ impl<B: Body<Data = Bytes>> Body for KeptBody<B> {
             frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, Bytes::len)
         };
         let front = self.front.iter().map(data).sum::<usize>() as u64;
-        let Some(rest) = &self.rest else {
-            return SizeHint::with_exact(front);
+        let rest = match &self.rest {
+            Rest::Nothing => SizeHint::with_exact(0),
+            Rest::Body(rest) => rest.size_hint(),
+            Rest::Broken(promised) => return *promised,
         };
-        let rest = rest.size_hint();
         let mut hint = SizeHint::new();
         hint.set_lower(rest.lower().saturating_add(front));
         if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(front)) {
@@ -130,4 +170,15 @@ impl<B: Body<Data = Bytes>> Body for KeptBody<B> {
         }
         hint
     }
+}
+
+/// What a body promises once it has given `count` more bytes.
+fn less(promised: &SizeHint, count: usize) -> SizeHint {
+    let count = count as u64;
+    let mut hint = SizeHint::new();
+    hint.set_lower(promised.lower().saturating_sub(count));
+    if let Some(upper) = promised.upper() {
+        hint.set_upper(upper.saturating_sub(count));
+    }
+    hint
 }

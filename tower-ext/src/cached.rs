@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fragcache::engine::{ViewCall, view_key};
-use fragcache::{Deletion, Error, FragmentCache, FragmentKey, KeyPart, Timeout};
+use fragcache::{Deletion, Error, ErrorKind, FragmentCache, FragmentKey, KeyPart, Timeout};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderName, StatusCode, header, response};
@@ -18,9 +18,6 @@ use crate::key::{Query, Shape};
 use crate::record::{FORM, Record};
 use crate::service::CachedService;
 use crate::terms::clamped;
-
-/// Longest body of a response that is kept, in bytes, if nothing else is said: 1 MiB.
-pub const MAX_BODY: usize = 1024 * 1024;
 
 /// A view: a layer that keeps the responses of the handlers in it.
 ///
@@ -106,8 +103,12 @@ impl Cached {
             StatusCode::MOVED_PERMANENTLY,
             StatusCode::PERMANENT_REDIRECT,
         ];
-        let admission =
-            Admission { heeds_clients: false, statuses: statuses.into(), max_body: MAX_BODY };
+        let admission = Admission {
+            heeds_clients: false,
+            statuses: statuses.into(),
+            // A cache that stores nothing is to make no other difference.
+            max_body: cache.max_entry_bytes().unwrap_or(1 << 20),
+        };
         let settings = Settings {
             cache: cache.clone(),
             shape,
@@ -298,9 +299,36 @@ impl Cached {
         self.with(|settings| settings.admission.heeds_clients = true)
     }
 
-    /// Longest body that is kept, in bytes. Longer ones pass as they come. [`MAX_BODY`] without.
-    pub fn max_body(self, bytes: usize) -> Self {
-        self.with(|settings| settings.admission.max_body = bytes)
+    /// Bounds the bodies that are kept to so many bytes. Longer ones pass as they come. Without, the
+    /// bound is the cache's [`max_entry_bytes`](fragcache::Builder::max_entry_bytes), 1 MiB if nothing
+    /// is set, which counts the headers too.
+    ///
+    /// ```
+    /// use fragcache::FragmentCache;
+    /// use fragcache_tower::Cached;
+    ///
+    /// let cache = FragmentCache::builder().max_entry_bytes(8 << 20).build()?;
+    /// let reports = Cached::new(&cache, "report"); // up to 8 MiB
+    /// let thumbs = Cached::new(&cache, "thumb").max_body(64 << 10)?;
+    /// assert!(Cached::new(&cache, "film").max_body(9 << 20).is_err());
+    /// # let _ = (reports, thumbs);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if the cache stores no bodies of this length.
+    pub fn max_body(self, bytes: usize) -> Result<Self, Error> {
+        match self.settings.cache.max_entry_bytes() {
+            Some(most) if bytes > most => Err(Error::new(
+                ErrorKind::Config,
+                format!(
+                    "max_body({bytes}) is above the {most} bytes that the cache stores of an entry; \
+                     build the cache with max_entry_bytes({bytes}), or write at most max_body({most})"
+                ),
+            )),
+            _ => Ok(self.with(|settings| settings.admission.max_body = bytes)),
+        }
     }
 
     /// Bodies of unknown length are read to their end too, and kept if they are short enough; the

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fragcache::engine::{self, OpenView, Outcome, ViewOpened};
 use fragcache::{FragmentKey, Timeout};
 use http::request::Parts;
-use http::{Extensions, HeaderName, Request, Response};
+use http::{Extensions, HeaderMap, HeaderName, Request, Response, header};
 use http_body::Body;
 use tower_service::Service;
 
@@ -90,29 +90,36 @@ impl Fill<'_> {
             if host::sends_back(asked, self.settings.scheme_in_key(asked), &parts) {
                 return Err(NotKept::Redirect);
             }
+            let length = content_length(&parts.headers)?;
             match body.size_hint().exact() {
                 Some(length) if length > admission.max_body as u64 => Err(NotKept::TooLong),
                 None if !self.settings.streams => Err(NotKept::UnknownLength),
-                _ => Ok(kept),
+                _ => Ok((kept, length)),
             }
         });
-        let kept = match kept {
+        let (kept, length) = match kept {
             Ok(kept) => kept,
             Err(why) => {
-                if parts.status.is_server_error() {
-                    // A failure, and no answer: what is kept stays.
-                    self.run.open.fail();
+                if parts.status.is_server_error() || why == NotKept::Body {
+                    fail(self.run.open);
+                } else {
+                    give_up(self.run.open);
                 }
-                give_up(self.run.open);
                 let body = KeptBody::untouched(body).under(point);
                 return Filled::Passed(Response::from_parts(parts, body), why);
             }
         };
         // A body may render while it is read.
-        let body = match self.run.open.run(KeptBody::read(body, admission.max_body)).await {
+        let reading = KeptBody::read(body, admission.max_body, length);
+        let body = match self.run.open.run(reading).await {
             Read::Whole(body) => body,
-            Read::Not(body) => {
+            Read::TooMuch(body) => {
                 give_up(self.run.open);
+                let response = Response::from_parts(parts, body.under(point));
+                return Filled::Passed(response, NotKept::Body);
+            }
+            Read::Broken(body) => {
+                fail(self.run.open);
                 let response = Response::from_parts(parts, body.under(point));
                 return Filled::Passed(response, NotKept::Body);
             }
@@ -192,4 +199,26 @@ fn set_life(open: &mut OpenView, kept: &Kept) {
 fn give_up(mut open: OpenView) {
     open.veto();
     open.close(engine::Body::from(""));
+}
+
+/// The handler failed, and has not answered: the stored response stays, and may be served stale.
+fn fail(mut open: OpenView) {
+    open.fail();
+    give_up(open);
+}
+
+/// `Content-Length`, if there is one: RFC 9110, 8.6. `Err` if it is no number, or if its members differ.
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, NotKept> {
+    let mut length = None;
+    for value in headers.get_all(header::CONTENT_LENGTH) {
+        for member in value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+            let is_number = !member.is_empty() && member.iter().all(u8::is_ascii_digit);
+            let text = std::str::from_utf8(member).ok().filter(|_| is_number);
+            let told: u64 = text.and_then(|text| text.parse().ok()).ok_or(NotKept::Body)?;
+            if *length.get_or_insert(told) != told {
+                return Err(NotKept::Body);
+            }
+        }
+    }
+    Ok(length)
 }

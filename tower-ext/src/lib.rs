@@ -23,7 +23,8 @@
 //! A response is an entry like a fragment: with its tags, single flight (of a thousand requests for an
 //! expired view one runs the handler), stale windows, stores and read points. Cache blocks and
 //! memoized functions that the handler's own task runs are inside the response: when one is deleted,
-//! the response is too. What it runs on other threads is so by [`View::scope`].
+//! the response is too. What it runs on other threads is so by `View::blocking` (feature `tokio`) and
+//! [`View::scope`].
 //!
 //! # What is kept
 //!
@@ -48,8 +49,8 @@
 //! | `must-revalidate`, `proxy-revalidate`, `s-maxage` | never served stale |
 //! | `Vary` | kept for the values that the request has of these headers |
 //! | no `ETag` | is given a weak one |
-//! | a body of unknown length, `text/event-stream`, longer than [`max_body`](Cached::max_body) | passes as it comes |
-//! | a body that fails half-way, or has trailers | passes as far as it comes |
+//! | a body of unknown length, `text/event-stream`, longer than the cache stores, or [`max_body`](Cached::max_body) | passes as it comes |
+//! | a body that fails half-way, has trailers, or is not as long as its `Content-Length` | passes as far as it comes |
 //!
 //! From the cache a response has an `Age`, and all headers as the handler set them.
 //!
@@ -83,7 +84,7 @@ mod terms;
 mod view;
 
 pub use body::KeptBody;
-pub use cached::{Cached, MAX_BODY};
+pub use cached::Cached;
 pub use cookie::{AmbiguousCookie, cookie};
 pub use route::path_of;
 pub use service::{CachedFuture, CachedService};

@@ -151,9 +151,9 @@ async fn key_of<Q: Body<Data = Bytes>>(
 ) -> (Result<FragmentKey, Bypass>, KeptBody<Q>) {
     let finish = |key: FragmentKey| settings.shape.finish(key, parts);
     if let Some((max, key)) = &settings.body_key {
-        return match KeptBody::read(body, *max).await {
+        return match KeptBody::read(body, *max, None).await {
             Read::Whole(bytes) => (key(parts, &bytes).map(finish).ok_or(Bypass::Key), bytes.into()),
-            Read::Not(body) => (Err(Bypass::Key), body),
+            Read::TooMuch(body) | Read::Broken(body) => (Err(Bypass::Key), body),
         };
     }
     let key = match &settings.key {
@@ -240,7 +240,10 @@ where
     P: Body<Data = Bytes>,
 {
     let point = settings.cache.begin();
-    parts.extensions.insert(View::passing(&settings.cache, point));
+    // Within a view that is kept, what is rendered elsewhere is inside that one's response.
+    if parts.extensions.get::<View>().is_none() {
+        parts.extensions.insert(View::passing(&settings.cache, point));
+    }
     let mut handler = pin!(async { service.call(Request::from_parts(parts, body)).await });
     let response = poll_fn(|context| point.scope(|| handler.as_mut().poll(context))).await?;
     let mut response = response.map(|body| KeptBody::untouched(body).under(point));

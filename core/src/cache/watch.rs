@@ -5,6 +5,7 @@ use crate::admin::Admin;
 use crate::error::{Error, ErrorKind};
 use crate::far::{Far, Health};
 use crate::key::FragmentKey;
+use crate::near::Near;
 use crate::observe::{Books, Event, EventKind, Ledger, Stats};
 use crate::policy::Mode;
 use crate::sync::Ordering;
@@ -42,6 +43,19 @@ impl FragmentCache {
     /// ```
     pub fn ledger(&self) -> Option<Ledger> {
         self.shared.books.as_ref().map(|books: &Books| books.read(self.moment()))
+    }
+
+    /// Largest body that is stored, in bytes, as [`max_entry_bytes`](crate::Builder::max_entry_bytes)
+    /// set it; `None` for a cache that stores nothing.
+    ///
+    /// ```
+    /// use fragcache::FragmentCache;
+    ///
+    /// assert_eq!(FragmentCache::in_memory().max_entry_bytes(), Some(1024 * 1024));
+    /// assert_eq!(FragmentCache::disabled().max_entry_bytes(), None);
+    /// ```
+    pub fn max_entry_bytes(&self) -> Option<usize> {
+        self.near().map(Near::max_entry_bytes)
     }
 
     /// Whether this cache has [opaque keys](crate::Builder::opaque_keys).

@@ -122,6 +122,11 @@ reasons! {
         /// The body vetoed it ([`current::veto`](crate::current::veto)), a block inside asked not to be
         /// cached (`unless=`, `'del'`), or the body assigned what a hit could not assign.
         Vetoed = "vetoed",
+        /// Its life was over when its body was finished.
+        Expired = "expired",
+        /// A handler took its `View` to render on another thread, and opened no scope, or one that
+        /// had not ended when the response was closed: nobody knows what it depends on.
+        Unscoped = "unscoped",
         /// The fragment was invalidated while it was rendered.
         Invalidated = "invalidated",
         /// A `refresh=` that began later is stored already.

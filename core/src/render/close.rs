@@ -290,7 +290,7 @@ impl Frame {
             Some(Err(NotStored::LeaseLost)) => return self.refuse(RefusalReason::Superseded),
         };
         let Closing { led, body, terms, is_fresh, read, now, expires, render_time, .. } = closing;
-        let bytes = body.as_bytes().len();
+        let (bytes, last) = (body.as_bytes().len(), terms.last);
         let origin = cache.counted(&self.key, &self.origin);
         let entry = Entry { body, origin, read, expires, terms: terms.beside(read, expires) };
         let probe = Probe { hash: self.hash, key: &self.key };
@@ -315,6 +315,10 @@ impl Frame {
         match stored {
             Ok(evicted) => evicted.iter().for_each(|gone| gone.tell(cache)),
             Err(reason) => return self.refuse(reason),
+        }
+        if last <= now {
+            // It was put only in the place of what was stored before.
+            return self.refuse(RefusalReason::Expired);
         }
         cache.emit(EventKind::Stored { bytes, render_time }, Some(&self.key), &self.origin);
         Outcome::Stored
@@ -372,8 +376,10 @@ impl Frame {
         let life = self.life.map(|life| self.cache.ageing().jittered(life));
         let own = life.map_or(Moment::NEVER, |life| now.saturating_after(life));
         let expires = own.min(self.inner_expires);
-        let last = expires.saturating_after(self.stale).min(self.inner_last);
-        (expires, last.max(expires))
+        let last = expires.saturating_after(self.stale).min(self.inner_last).max(expires);
+        // Hits are checked against a clock that may be behind: what is over must be over by that one.
+        let over = |end: Moment| if end <= now { end.min(self.cache.recent()) } else { end };
+        (over(expires), over(last))
     }
 
     /// Tells the fragment around this one what it depends on now.

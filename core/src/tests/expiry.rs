@@ -2,8 +2,13 @@
 
 use std::time::Duration;
 
-use super::{fragment, rig, rig_with};
-use crate::{EventKind, Fragment, MissReason, Mode, Timeout, fragment_key};
+use super::{Behind, fragment, rig, rig_with};
+use crate::engine::Scalar;
+use crate::testing::{ManualClock, MemoryStore, Recorder};
+use crate::{
+    EventKind, FarLevel, Fragment, FragmentCache, MissReason, Mode, RefusalReason, Timeout,
+};
+use crate::{current, fragment_key};
 
 #[test]
 fn a_fragment_lives_exactly_as_long_as_its_timeout() {
@@ -82,4 +87,51 @@ fn an_inner_fragment_that_is_only_printed_bounds_the_outer_one_too() {
     assert!(rig.get("outer").is_some() && rig.get("inner").is_none());
     rig.clock.advance(Duration::from_secs(10));
     assert_eq!(rig.get("outer"), None);
+}
+
+#[test]
+fn what_is_over_when_it_is_stored_is_never_a_hit_by_a_clock_that_is_behind() {
+    type Ending = fn(&ManualClock);
+    let endings: [Ending; 3] = [
+        |_| current::expire_after(Duration::ZERO),
+        |_| crate::engine::expire_after(Scalar::Int(0)).unwrap(),
+        |clock| {
+            current::expire_after(Duration::from_millis(1));
+            clock.advance(Duration::from_millis(2));
+        },
+    ];
+    let window = Duration::from_secs(60);
+    let fronts = [("near", None), ("far", Some(Duration::ZERO)), ("bounded", Some(window))];
+    for (front, near_life) in fronts {
+        for (ending, stale) in endings.iter().flat_map(|end| [(end, None), (end, Some(window))]) {
+            let (clock, recorder) = (ManualClock::new(), Recorder::new());
+            let behind = Behind(clock.clone());
+            let builder = FragmentCache::builder().clock(behind).observer(recorder.clone());
+            let builder = match near_life {
+                Some(life) => builder.far(FarLevel::new(MemoryStore::new()).near_life(life)),
+                None => builder,
+            };
+            let cache = builder.build().unwrap();
+            let row = stale.map_or(fragment("row"), |window| fragment("row").stale(window));
+            let page = || {
+                let row = || {
+                    cache.render(&row, || {
+                        ending(&clock);
+                        "row"
+                    })
+                };
+                cache.try_render(&fragment("page"), row).unwrap();
+            };
+            for round in 0..3 {
+                recorder.reset();
+                page();
+                let hits = recorder.events().into_iter().filter(|seen| seen.kind == EventKind::Hit);
+                assert_eq!(hits.count(), 0, "{front}, {stale:?}, round {round}");
+            }
+            if stale.is_none() {
+                let last = recorder.events().pop().unwrap();
+                assert_eq!(last.kind, EventKind::Refused(RefusalReason::Expired), "{front}");
+            }
+        }
+    }
 }

@@ -43,7 +43,7 @@ use crate::engine::{
 use crate::sync::{Condvar, Mutex};
 use crate::syntax::site::{DIGEST_LEN, Site};
 use crate::testing::{ManualClock, Recorder};
-use crate::{Builder, Fragment, FragmentCache, ReadPoint, fragment_key};
+use crate::{Builder, Clock, Fragment, FragmentCache, ReadPoint, fragment_key};
 
 /// A cache, its clock, and what it tells.
 struct Rig {
@@ -63,6 +63,20 @@ fn rig_with(with: impl FnOnce(Builder) -> Builder) -> Rig {
         .observer(recorder.clone())
         .wait_limit(Duration::from_secs(60));
     Rig { cache: with(builder).build().unwrap(), clock, recorder }
+}
+
+/// A clock that is cheap to read, and behind.
+#[derive(Debug, Default)]
+struct Behind(ManualClock);
+
+impl Clock for Behind {
+    fn now(&self) -> Duration {
+        self.0.now() + Duration::from_millis(10)
+    }
+
+    fn recent(&self) -> Duration {
+        self.0.now()
+    }
 }
 
 /// The fragment `name` that varies on nothing.

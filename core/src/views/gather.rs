@@ -18,23 +18,37 @@ pub struct Gatherer {
 
 struct Shared {
     call: ViewCall,
-    gathered: Weak<Mutex<Vec<Gathered>>>,
+    basket: Weak<Mutex<Contents>>,
 }
 
 /// What was gathered. Once this is gone nothing is, so that a gatherer that outlives its response, in
 /// the body of an endless one, say, does not grow.
 #[derive(Debug, Default)]
-pub(super) struct Basket(Arc<Mutex<Vec<Gathered>>>);
+pub(super) struct Basket(Arc<Mutex<Contents>>);
+
+#[derive(Debug, Default)]
+struct Contents {
+    gathered: Vec<Gathered>,
+    /// Whether scopes are expected, and whether one has begun.
+    is_expected: bool,
+    has_scopes: bool,
+    /// Scopes that have begun and not ended.
+    open: usize,
+}
 
 impl Basket {
-    pub(super) fn take(&self) -> Vec<Gathered> {
-        std::mem::take(&mut *self.0.lock())
+    /// Takes what was gathered; with whether that is all that was rendered elsewhere, as far as can be
+    /// known.
+    pub(super) fn take(&self) -> (Vec<Gathered>, bool) {
+        let mut contents = self.0.lock();
+        let is_all = contents.open == 0 && (contents.has_scopes || !contents.is_expected);
+        (std::mem::take(&mut contents.gathered), is_all)
     }
 }
 
 impl fmt::Debug for Gatherer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let gathered = self.shared.gathered.upgrade().map_or(0, |all| all.lock().len());
+        let gathered = self.shared.basket.upgrade().map_or(0, |all| all.lock().gathered.len());
         let mut shown = f.debug_struct("Gatherer");
         shown.field("point", &self.point).field("gathered", &gathered).finish_non_exhaustive()
     }
@@ -51,8 +65,8 @@ impl Gatherer {
             make: call.make,
             under: None,
         };
-        let gathered = Arc::downgrade(&basket.0);
-        Self { point, shared: Arc::new(Shared { call, gathered }) }
+        let basket = Arc::downgrade(&basket.0);
+        Self { point, shared: Arc::new(Shared { call, basket }) }
     }
 
     /// The read point of the request.
@@ -65,17 +79,55 @@ impl Gatherer {
         &self.shared.call.cache
     }
 
-    /// Renders under the read point. What is rendered is inside the response, if this comes to its
-    /// end before the response is closed.
-    pub fn scope<R>(&self, render: impl FnOnce() -> R) -> R {
-        let call = &self.shared.call;
-        let asking = Asking { ..call.asking() };
-        self.point.scope(|| gather(&call.cache, asking, render, |all| self.keep(all)))
+    /// Says that something will be rendered elsewhere. If no scope is opened before the response is
+    /// closed, whoever rendered has forgotten it: nobody knows what the response depends on, and it is
+    /// not kept.
+    pub fn expect(&self) {
+        self.edit(|contents| contents.is_expected = true);
     }
 
-    fn keep(&self, gathered: Gathered) {
-        if let Some(all) = self.shared.gathered.upgrade() {
-            all.lock().push(gathered);
+    /// Begins a scope, to be run on whatever thread. The response is kept only if it has ended before
+    /// the response is closed.
+    pub fn begin(&self) -> Gathering {
+        self.edit(|contents| {
+            contents.has_scopes = true;
+            contents.open += 1;
+        });
+        Gathering { gatherer: self.clone() }
+    }
+
+    /// Renders under the read point. What is rendered is inside the response, which is kept only if
+    /// this comes to its end before it is closed.
+    pub fn scope<R>(&self, render: impl FnOnce() -> R) -> R {
+        self.begin().run(render)
+    }
+
+    fn edit(&self, edit: impl FnOnce(&mut Contents)) {
+        if let Some(contents) = self.shared.basket.upgrade() {
+            edit(&mut contents.lock());
         }
+    }
+}
+
+/// A scope that has begun. Dropping it ends it.
+#[derive(Debug)]
+#[must_use = "what is not run in it is not inside the response"]
+pub struct Gathering {
+    gatherer: Gatherer,
+}
+
+impl Gathering {
+    /// Renders in it.
+    pub fn run<R>(self, render: impl FnOnce() -> R) -> R {
+        let Gatherer { point, shared } = &self.gatherer;
+        let asking = Asking { ..shared.call.asking() };
+        let keep = |all| self.gatherer.edit(|contents| contents.gathered.push(all));
+        point.scope(|| gather(&shared.call.cache, asking, render, keep))
+    }
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        self.gatherer.edit(|contents| contents.open -= 1);
     }
 }

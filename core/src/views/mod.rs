@@ -21,7 +21,7 @@ use crate::observe::{EventKind, RefusalReason};
 use crate::render::{Asking, Request};
 use crate::timeout::Timeout;
 
-pub use gather::Gatherer;
+pub use gather::{Gatherer, Gathering};
 pub use open::{OpenView, ViewOpened};
 
 /// The key of a response: the name of a view and a path, or what stands in its place. What else it

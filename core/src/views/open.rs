@@ -146,6 +146,10 @@ impl OpenView {
     }
 
     fn settle(&mut self) {
-        self.detached.inherit(self.basket.take());
+        let (gathered, is_all) = self.basket.take();
+        self.detached.inherit(gathered);
+        if !is_all {
+            self.detached.veto(RefusalReason::Unscoped);
+        }
     }
 }

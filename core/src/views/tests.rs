@@ -80,6 +80,70 @@ fn a_veto_or_a_panic_in_a_scope_keeps_the_response_from_being_kept() {
 }
 
 #[test]
+fn i1_a_response_is_kept_only_once_all_that_was_rendered_elsewhere_is_known() {
+    let (cache, _) = rig();
+    type Handler = fn(&Gatherer) -> Option<Gathering>;
+    let handlers: [(&str, Handler, bool); 7] = [
+        ("renders nowhere else", |_| None, true),
+        (
+            "opens a scope",
+            |gatherer| {
+                gatherer.expect();
+                gatherer.scope(|| ());
+                None
+            },
+            true,
+        ),
+        (
+            "opens none",
+            |gatherer| {
+                gatherer.expect();
+                None
+            },
+            false,
+        ),
+        (
+            "drops one",
+            |gatherer| {
+                drop(gatherer.begin());
+                None
+            },
+            true,
+        ),
+        ("ends too soon", |gatherer| Some(gatherer.begin()), false),
+        (
+            "waits for one of two",
+            |gatherer| {
+                gatherer.scope(|| ());
+                Some(gatherer.begin())
+            },
+            false,
+        ),
+        (
+            "waits for the first of two",
+            |gatherer| {
+                let (one, other) = (gatherer.begin(), gatherer.begin());
+                one.run(|| ());
+                Some(other)
+            },
+            false,
+        ),
+    ];
+    for (what, handler, is_kept) in handlers {
+        let call = call(&cache, what);
+        let open = opened(&call, &cache);
+        let late = handler(&open.gatherer());
+        let outcome = open.close(body("page")).outcome;
+        match is_kept {
+            true => assert_eq!(outcome, Outcome::Stored, "{what}"),
+            false => assert_eq!(outcome, Outcome::Refused(RefusalReason::Unscoped), "{what}"),
+        }
+        late.into_iter().for_each(|scope| scope.run(current::veto));
+        assert_eq!(kept(&call).is_some(), is_kept, "{what}");
+    }
+}
+
+#[test]
 fn what_ends_in_a_scope_after_the_response_is_closed_changes_nothing() {
     let (cache, _) = rig();
     let call = call(&cache, "/a");

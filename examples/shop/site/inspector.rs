@@ -21,13 +21,11 @@ const NAME: &str = "staff";
 #[derive(Debug, Clone, Copy)]
 struct Staff;
 
-/// The inspector of a cache, for whoever knows the password.
-pub(super) fn router<S: Clone + Send + Sync + 'static>(
-    cache: FragmentCache,
-    password: &str,
-) -> Router<S> {
-    let inspector =
-        Inspector::new("shop", cache).guard(|request| request.extensions.get::<Staff>().is_some());
+/// The inspector of a cache under these hosts, for whoever knows the password.
+pub(super) fn router(cache: FragmentCache, password: &str, hosts: &[String]) -> Router {
+    let inspector = Inspector::new("shop", cache)
+        .hosts(hosts)
+        .guard(|request| request.extensions.get::<Staff>().is_some());
     let wanted = format!("Basic {}", STANDARD.encode(format!("{NAME}:{password}")));
     inspector.into_router().layer(from_fn_with_state(Arc::<str>::from(wanted), let_staff_in))
 }

@@ -28,6 +28,7 @@ pub struct Shop {
     database: Arc<Database>,
     rendering: AtomicUsize,
     staff_password: Option<String>,
+    staff_hosts: Vec<String>,
 }
 
 impl fmt::Debug for Shop {
@@ -47,14 +48,16 @@ impl Shop {
         let database = Arc::new(database);
         let views = Views::load(engine, &database, &cache)?;
         let rendering = AtomicUsize::new(0);
-        Ok(Self { views, cache, database, rendering, staff_password: None })
+        let (staff_password, staff_hosts) = (None, Vec::new());
+        Ok(Self { views, cache, database, rendering, staff_password, staff_hosts })
     }
 
-    /// Shows the inspector under `/inspector` to the user `staff` with this password; nobody sees
-    /// it without, or with an empty one.
+    /// Shows the inspector under `/inspector` of these hosts to the user `staff` with this password;
+    /// nobody sees it without, or with an empty one.
     #[must_use]
-    pub fn with_inspector(mut self, password: Option<String>) -> Self {
+    pub fn with_inspector(mut self, password: Option<String>, hosts: Vec<String>) -> Self {
         self.staff_password = password.filter(|password| !password.is_empty());
+        self.staff_hosts = hosts;
         self
     }
 
@@ -84,7 +87,8 @@ impl Shop {
 /// The site's routes.
 pub fn app(shop: Arc<Shop>) -> Router {
     let inspector = shop.staff_password.as_deref();
-    let inspector = inspector.map(|password| inspector::router(shop.cache.clone(), password));
+    let inspector = inspector
+        .map(|password| inspector::router(shop.cache.clone(), password, &shop.staff_hosts));
     let app = Router::new()
         .route("/", get(pages::home))
         .route("/product/{id}", get(pages::product))
@@ -98,7 +102,7 @@ pub fn app(shop: Arc<Shop>) -> Router {
         .route("/health", get(pages::health))
         .merge(catalog::router(&shop.cache, &shop.database));
     let app = match inspector {
-        Some(inspector) => app.nest("/inspector", inspector),
+        Some(inspector) => app.nest_service("/inspector", inspector),
         None => app,
     };
     app.fallback(|| async { Problem::NotFound("there is no such page".to_owned()) })

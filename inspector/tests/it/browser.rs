@@ -21,12 +21,12 @@ async fn site(cache: FragmentCache) -> String {
         let body = || format!("render {}", renders.fetch_add(1, Ordering::SeqCst) + 1);
         Html(cache.render(&sidebar, body).unwrap().to_string())
     };
-    listen(Router::new().route("/", get(page)).nest("/inspector", inspector)).await
+    listen(Router::new().route("/", get(page)).nest_service("/inspector", inspector)).await
 }
 
 /// An inspector alone, under a path of a site; the site's address.
 pub(crate) async fn served(inspector: Inspector) -> String {
-    listen(Router::new().nest("/inspector", guarded(inspector))).await
+    listen(Router::new().nest_service("/inspector", guarded(inspector))).await
 }
 
 /// For whoever comes by this machine's own address.

@@ -5,6 +5,7 @@
 mod browser;
 mod forms;
 mod hostile;
+mod mounting;
 mod opaque;
 mod pages;
 mod pictures;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Request, StatusCode, header};
 use fragcache::testing::ManualClock;
 use fragcache::{Fragment, FragmentCache, FragmentKey};
 use fragcache_inspector::Inspector;
@@ -30,7 +30,7 @@ pub(crate) fn rig() -> Rig {
 /// An inspector behind a guard, under a path.
 pub(crate) fn mounted(inspector: Inspector) -> Router {
     let guarded = inspector.guard(|request| request.headers.contains_key(STAFF));
-    Router::new().nest("/inspector", guarded.into_router())
+    Router::new().nest_service("/inspector", guarded.into_router())
 }
 
 pub(crate) struct Got {
@@ -61,7 +61,13 @@ impl Got {
     }
 }
 
-pub(crate) async fn send(app: &Router, request: Request<Body>) -> Got {
+/// Sends a request as a browser of this machine does, if it names no host itself.
+pub(crate) async fn send(app: &Router, mut request: Request<Body>) -> Got {
+    request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));
+    send_bare(app, request).await
+}
+
+pub(crate) async fn send_bare(app: &Router, request: Request<Body>) -> Got {
     let (parts, body) = app.clone().oneshot(request).await.unwrap().into_parts();
     let body = body.collect().await.unwrap().to_bytes();
     Got {
@@ -109,8 +115,8 @@ pub(crate) fn form(path: &str, cookie: &str, fields: &[(&str, &str)]) -> Request
     let body = body.extend_pairs(fields).finish();
     Request::post(path)
         .header(STAFF, "yes")
-        .header(header::HOST, "shop.test")
-        .header(header::ORIGIN, "https://shop.test")
+        .header(header::HOST, "localhost:3000")
+        .header(header::ORIGIN, "https://localhost:3000")
         .header("sec-fetch-site", "same-origin")
         .header(header::COOKIE, cookie)
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")

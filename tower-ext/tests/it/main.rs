@@ -10,6 +10,7 @@ mod freshness;
 mod headers;
 mod hosts;
 mod layers;
+mod length;
 mod nesting;
 mod private;
 mod review;

@@ -1,14 +1,16 @@
 //! What is rendered for a response is inside it: fragments, functions and read points, on the task and
 //! on other threads.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::routing::get;
-use fragcache::testing::ManualClock;
-use fragcache::{Fragment, FragmentCache, fragment_key};
+use fragcache::testing::{ManualClock, Recorder};
+use fragcache::{EventKind, Fragment, FragmentCache, RefusalReason, fragment_key};
 use fragcache_tower::{Cached, View};
 use minijinja::{Environment, context};
 use tower::ServiceExt;
@@ -43,21 +45,31 @@ async fn blocking(State(app): State<App>, view: View) -> String {
     tokio::task::spawn_blocking(move || view.scope(|| render(&app))).await.unwrap()
 }
 
+#[cfg(feature = "tokio")]
+async fn pooled(State(app): State<App>, view: View) -> String {
+    view.blocking(move || render(&app)).await.unwrap()
+}
+
 async fn body(router: &Router, path: &str) -> String {
     use http_body_util::BodyExt;
-    let request = get_from_site(path).body(axum::body::Body::empty()).unwrap();
+    let request = get_from_site(path).body(Body::empty()).unwrap();
     let response = router.clone().oneshot(request).await.unwrap();
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
 #[tokio::test]
 async fn i3_deleting_a_fragment_deletes_the_responses_that_it_is_in() {
-    for path in ["/inline", "/blocking"] {
+    #[cfg(feature = "tokio")]
+    let paths = ["/inline", "/blocking", "/pooled"];
+    #[cfg(not(feature = "tokio"))]
+    let paths = ["/inline", "/blocking"];
+    for path in paths {
         let cache = cache(&ManualClock::new());
         let app = app(&cache);
-        let router = Router::new()
-            .route("/inline", get(inline))
-            .route("/blocking", get(blocking))
+        let router = Router::new().route("/inline", get(inline)).route("/blocking", get(blocking));
+        #[cfg(feature = "tokio")]
+        let router = router.route("/pooled", get(pooled));
+        let router = router
             .layer(Cached::new(&cache, "page").expires_after(Duration::from_secs(600)))
             .with_state(app.clone());
         for _ in 0..2 {
@@ -134,6 +146,106 @@ async fn i1_fragments_of_a_request_are_as_old_as_the_request_whether_its_respons
         assert!(!cache.contains(&fragment_key!("price")).unwrap(), "kept: {kept}");
         assert_eq!(body(&router, "/").await, "price 2");
     }
+}
+
+/// Forgets the scope.
+async fn unscoped(State(app): State<App>, _view: View) -> String {
+    tokio::task::spawn_blocking(move || render(&app)).await.unwrap()
+}
+
+#[tokio::test]
+async fn i1_a_handler_that_takes_a_view_and_opens_no_scope_is_counted_and_not_kept() {
+    let recorder = Recorder::new();
+    let cache = FragmentCache::builder().observer(recorder.clone()).build().unwrap();
+    let app = app(&cache);
+    let router = Router::new()
+        .route("/", get(unscoped))
+        .layer(Cached::new(&cache, "page").tell_status())
+        .with_state(app.clone());
+    assert_eq!(body(&router, "/").await, "row 1");
+    cache.invalidate_tags(["row"]).unwrap();
+    assert_eq!(body(&router, "/").await, "row 2");
+    let request = http::Request::get("/").body(Body::empty()).unwrap();
+    let again = router.clone().oneshot(request).await.unwrap();
+    assert_eq!(again.headers()["cache-status"], "fragcache; fwd=miss; detail=unscoped");
+    let refused = EventKind::Refused(RefusalReason::Unscoped);
+    assert_eq!(recorder.events().into_iter().filter(|seen| seen.kind == refused).count(), 3);
+}
+
+#[cfg(feature = "tokio")]
+#[tokio::test]
+async fn i1_a_response_that_does_not_wait_for_what_it_renders_is_not_kept() {
+    let cache = cache(&ManualClock::new());
+    let runs = Runs::default();
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let (counted, gate) = (runs.clone(), Arc::new(std::sync::Mutex::new(gate)));
+    let handler = move |view: View| {
+        let (gate, run) = (Arc::clone(&gate), counted.one_more());
+        async move {
+            let slow = view.blocking(move || gate.lock().unwrap().recv().unwrap());
+            tokio::select! {
+                biased;
+                slow = slow => slow.map(|()| "slow".to_owned()).unwrap(),
+                () = std::future::ready(()) => format!("without, {run}"),
+            }
+        }
+    };
+    let router: Router = Router::new().route("/", get(handler)).layer(Cached::new(&cache, "page"));
+    for run in 1..=2 {
+        assert_eq!(body(&router, "/").await, format!("without, {run}"));
+    }
+    (0..2).for_each(|_| release.send(()).unwrap());
+}
+
+#[tokio::test]
+async fn i1_a_body_that_ends_before_the_scope_that_writes_it_is_not_kept() {
+    let cache = cache(&ManualClock::new());
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Arc::new(std::sync::Mutex::new(gate));
+    let (rendering, runs) = (cache.clone(), Runs::default());
+    let handler = move |view: View| {
+        let (gate, cache, run) = (Arc::clone(&gate), rendering.clone(), runs.one_more());
+        async move {
+            let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+            std::thread::spawn(move || {
+                view.scope(|| {
+                    let row = Fragment::new(fragment_key!("row", run)).tags(["row"]);
+                    let text = cache.render(&row, || format!("row {run}")).unwrap().to_string();
+                    sender.send(Ok::<_, Infallible>(text)).unwrap();
+                    drop(sender);
+                    gate.lock().unwrap().recv().unwrap();
+                });
+            });
+            let next = |mut receiver: tokio::sync::mpsc::UnboundedReceiver<_>| async {
+                receiver.recv().await.map(|text| (text, receiver))
+            };
+            Body::from_stream(futures_util::stream::unfold(receiver, next))
+        }
+    };
+    let view = Cached::new(&cache, "page").keep_streams();
+    let router: Router = Router::new().route("/", get(handler)).layer(view);
+    assert_eq!(body(&router, "/").await, "row 1");
+    release.send(()).unwrap();
+    cache.invalidate_tags(["row"]).unwrap();
+    assert_eq!(body(&router, "/").await, "row 2");
+    release.send(()).unwrap();
+}
+
+#[tokio::test]
+async fn i3_what_a_view_around_one_that_passes_renders_elsewhere_is_inside_it() {
+    let cache = cache(&ManualClock::new());
+    let app = app(&cache);
+    let inner = Cached::new(&cache, "inner").unless(|_| true);
+    let router = Router::new()
+        .route("/", get(blocking).layer(inner))
+        .layer(Cached::new(&cache, "outer"))
+        .with_state(app.clone());
+    for _ in 0..2 {
+        assert_eq!(body(&router, "/").await, "row 1");
+    }
+    assert_eq!(app.runs.count(), 1);
+    cache.invalidate_tags(["row"]).unwrap();
+    assert_eq!(body(&router, "/").await, "row 2");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use tower::ServiceExt;
 
 use crate::support::{Runs, get_from_site};
 
-async fn serve(router: Router) -> std::net::SocketAddr {
+pub(crate) async fn serve(router: Router) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
@@ -25,7 +25,7 @@ async fn serve(router: Router) -> std::net::SocketAddr {
 }
 
 /// One request on a connection of its own, and all that comes back.
-async fn exchange(address: std::net::SocketAddr, request: &str) -> String {
+pub(crate) async fn exchange(address: std::net::SocketAddr, request: &str) -> String {
     let mut connection = TcpStream::connect(address).await.unwrap();
     connection.write_all(request.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
@@ -65,7 +65,8 @@ async fn chunked_bodies_pass_or_are_kept_whole() {
         .route("/passed", streaming(&runs, parts).layer(Cached::new(&cache, "passed")))
         .route(
             "/long",
-            streaming(&runs, parts).layer(Cached::new(&cache, "long").keep_streams().max_body(8)),
+            streaming(&runs, parts)
+                .layer(Cached::new(&cache, "long").keep_streams().max_body(8).unwrap()),
         );
     let address = serve(router).await;
     for (path, ran) in [("/kept", 1), ("/passed", 3), ("/long", 5)] {

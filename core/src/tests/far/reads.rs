@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::{INVALIDATIONS, fragment};
+use super::super::{Behind, INVALIDATIONS, fragment};
 use super::{FRONTS, Front, NEAR_LIFE};
 use crate::testing::{ManualClock, MemoryStore};
 use crate::{Clock, Fragment, MissReason, fragment_key};
@@ -160,20 +160,6 @@ fn i1_what_is_around_a_fragment_is_trusted_no_longer_than_that() {
     assert_eq!(&*page(), "[old]");
     other.clock.advance(NEAR_LIFE / 2);
     assert_eq!(&*page(), "[new]", "its life counts from when the card was asked about");
-}
-
-/// A clock that is cheap to read, and behind.
-#[derive(Debug, Default)]
-struct Behind(ManualClock);
-
-impl Clock for Behind {
-    fn now(&self) -> Duration {
-        self.0.now() + Duration::from_millis(10)
-    }
-
-    fn recent(&self) -> Duration {
-        self.0.now()
-    }
 }
 
 #[test]
