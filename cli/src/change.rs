@@ -211,13 +211,18 @@ pub(crate) fn mode(opened: &Opened, switch: &Switch, say: &mut Say) -> Result<()
         }
         return say.line(mode, vec![("mode", json!(mode))]);
     };
-    // A store that does not answer is told of by what comes next.
-    if !opened.admin.signs_alike().unwrap_or(true) {
-        return Err(Stop::Failed(
-            "the store holds a cache of this prefix whose mac_key is another, so that no process \
-             would follow; give the mac_key of the application"
-                .to_owned(),
-        ));
+    match opened.admin.signs_alike() {
+        Ok(false) => {
+            return Err(Stop::Failed(
+                "the store holds a cache of this prefix whose mac_key is another, so that no process \
+                 would follow; give the mac_key of the application"
+                    .to_owned(),
+            ));
+        }
+        // There is no time to try again.
+        Err(error) if opened.left().is_zero() => return Err(untold(error)),
+        // A store that does not answer is told of by what comes next.
+        Ok(true) | Err(_) => {}
     }
     let life = switch.life.unwrap_or(FLEET_MODE_LIFE);
     opened.admin.set_fleet_mode(wanted, life).map_err(|error| match error.kind() {
