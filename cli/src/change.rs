@@ -45,8 +45,9 @@ pub(crate) fn refuse_before(command: &Command) -> Result<(), Stop> {
     }
 }
 
-/// Refuses to change what these settings do not reach: with another secret than the application's all
-/// labels are others, and a deletion would be reported as done that reaches nobody.
+/// Refuses to change what these settings do not reach: with another secret of opaque keys than the
+/// application's all labels are others, and a deletion would be reported as done that reaches nobody; with
+/// another `mac_key` it would end everything.
 fn refuse_strangers(opened: &Opened, silent: fn(Error) -> Stop) -> Result<(), Stop> {
     match opened.admin.is_in_use() {
         Ok(true) => return Ok(()),
@@ -61,8 +62,8 @@ fn refuse_strangers(opened: &Opened, silent: fn(Error) -> Stop) -> Result<(), St
         let page = opened.admin.records(cursor.as_deref())?;
         if page.versions > 0 {
             return Err(Stop::Failed(
-                "the store holds a cache of this prefix whose secret is another, so that nothing \
-                 would be deleted; give the mac_key of the application, and its opaque_keys"
+                "the store holds a cache of this prefix whose secret is another, so that this would not \
+                 delete what is meant; give the mac_key of the application, and its opaque_keys"
                     .to_owned(),
             ));
         }
@@ -205,8 +206,24 @@ pub(crate) fn clear(opened: &Opened, clear: &Clear, say: &mut Say) -> Result<(),
 pub(crate) fn mode(opened: &Opened, switch: &Switch, say: &mut Say) -> Result<(), Stop> {
     let Some(wanted) = switch.mode.map(Mode::from) else {
         let mode = opened.admin.fleet_mode()?.as_str();
+        if let Some(fault) = opened.cache.health().last_fault {
+            complain(&format!("note: {fault}"));
+        }
         return say.line(mode, vec![("mode", json!(mode))]);
     };
+    match opened.admin.signs_alike() {
+        Ok(false) => {
+            return Err(Stop::Failed(
+                "the store holds a cache of this prefix whose mac_key is another, so that no process \
+                 would follow; give the mac_key of the application"
+                    .to_owned(),
+            ));
+        }
+        // There is no time to try again.
+        Err(error) if opened.left().is_zero() => return Err(untold(error)),
+        // A store that does not answer is told of by what comes next.
+        Ok(true) | Err(_) => {}
+    }
     let life = switch.life.unwrap_or(FLEET_MODE_LIFE);
     opened.admin.set_fleet_mode(wanted, life).map_err(|error| match error.kind() {
         fragcache::ErrorKind::Store => Stop::Pending(format!("{error}; {AGAIN}")),

@@ -90,11 +90,12 @@ pub struct UnreadableEntry {
     /// What the store calls it.
     pub record: String,
     /// Why it cannot be read, as one word: `foreign`, `future`, `torn`, `checksum`, `mac` (signed
-    /// with another secret, or by one side only), `opaque` (stored with
+    /// with another secret or for another place, or by one side only), `opaque` (stored with
     /// [opaque keys](crate::Builder::opaque_keys) of another secret, or by one side only), `too-large`
     /// or `malformed`.
     pub reason: &'static str,
-    /// What it takes in the store, in bytes, without its name.
+    /// What it takes in the store, in bytes, without its name; 0 of one that this cache's
+    /// [`mac_key`](crate::FarLevel::mac_key) has not signed.
     pub bytes: usize,
 }
 
@@ -297,7 +298,9 @@ impl Admin {
         self.far()?.tell_mode(mode, life).map_err(|away| self.away(away))
     }
 
-    /// How far all processes are told to take part, as the store has it now.
+    /// How far all processes are told to take part, as the store has it now. A word that is not signed
+    /// with this cache's [`mac_key`](crate::FarLevel::mac_key) is none, here as in every process that has
+    /// it; [`Health::last_fault`](crate::Health::last_fault) says so.
     ///
     /// # Errors
     ///
@@ -306,9 +309,10 @@ impl Admin {
         self.far()?.read_mode().map_err(|away| self.away(away))
     }
 
-    /// Whether the store holds what a cache of this prefix and this secret has written. If not, it is
-    /// empty, or the prefix or the secret is another: then the labels are others too, and a deletion
-    /// would reach no process.
+    /// Whether the store holds what a cache of this prefix and these secrets has written. If not, it is
+    /// empty, or the prefix or a secret is another, and a deletion is not what it was meant to be: under
+    /// another prefix, or with another secret of [opaque keys](crate::Builder::opaque_keys), it
+    /// reaches no process.
     ///
     /// ```
     /// use fragcache::admin::Admin;
@@ -331,6 +335,35 @@ impl Admin {
     /// [`ErrorKind::Store`] if the store did not answer.
     pub fn is_in_use(&self) -> Result<bool, Error> {
         self.far()?.is_in_use().map_err(|away| self.away(away))
+    }
+
+    /// Whether what is stored under this prefix is signed as this cache signs, or not at all where it has no
+    /// [`mac_key`](crate::FarLevel::mac_key); also where nothing is stored. If not, no process follows
+    /// a [mode](Self::set_fleet_mode) that is set here. Looks at a few thousand records at most.
+    ///
+    /// # Errors
+    ///
+    /// As [`entries`](Self::entries).
+    ///
+    /// ```
+    /// use fragcache::admin::Admin;
+    /// use fragcache::testing::MemoryStore;
+    /// use fragcache::{FarLevel, Fragment, FragmentCache, fragment_key};
+    ///
+    /// # #[cfg(feature = "mac")] {
+    /// let store = MemoryStore::new();
+    /// let level = || FarLevel::new(store.clone());
+    /// let shop = FragmentCache::builder().far(level().mac_key("0123456789abcdef")).build()?;
+    /// shop.render(&Fragment::new(fragment_key!("row", 7)), || "<td>7</td>")?;
+    /// let without = FragmentCache::builder().far(level()).build()?;
+    /// assert!(Admin::new(&shop)?.signs_alike()?);
+    /// assert!(!Admin::new(&without)?.signs_alike()?);
+    /// # }
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn signs_alike(&self) -> Result<bool, Error> {
+        let reads = self.far()?.reads_versions().map_err(|away| self.away(away))?;
+        Ok(reads.unwrap_or(true))
     }
 
     /// Whether the store takes a record, returns it and deletes it. Its name is its own.

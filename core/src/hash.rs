@@ -1,7 +1,7 @@
 //! Hashing of keys and labels. Keys are hashed under a seed that no caller knows, and the maps of
 //! keys take the result as it is. Labels and versions mean the same in every process that shares a
-//! store, so their seed is the fleet's, and maps of labels mix in a seed of their own. A seed of 64 bits
-//! is no secret: where keys are opaque, labels are hashed by `opaque` instead.
+//! store, so their seed is everybody's, and maps of labels mix in a seed of their own. Where keys are
+//! opaque, labels are hashed by `opaque` instead.
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
@@ -33,7 +33,7 @@ const BLOCK: u64 = 0x0042_4c4f_434b;
 pub(crate) struct KeyHasher {
     /// For keys; drawn once per cache.
     seed: u64,
-    /// For labels and versions: the same in all processes that share a store.
+    /// For labels and versions: the same in all processes that share a store, whatever they know.
     fleet: u64,
     /// Makes labels and versions in place of that where keys are opaque.
     keyed_hash: Option<KeyedHash>,
@@ -46,10 +46,9 @@ impl KeyHasher {
         Self { seed, fleet: seed, keyed_hash: None }
     }
 
-    /// A hasher whose labels are those of every process that has the same `secret`, or none.
-    pub(crate) fn of_fleet(secret: Option<&[u8]>) -> Self {
-        let fleet = secret.map_or(0x6672_6167, |secret| xxh3_64_with_seed(secret, 0x6672_6167));
-        Self { fleet, ..Self::random() }
+    /// A hasher whose labels are those of every process.
+    pub(crate) fn of_fleet() -> Self {
+        Self { fleet: 0x6672_6167, ..Self::random() }
     }
 
     /// This hasher, whose labels are those of every process with the same secret of opaque keys, if

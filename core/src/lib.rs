@@ -29,6 +29,7 @@ mod held;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod history;
 mod key;
+mod mac;
 #[cfg(all(test, fragcache_shuttle))]
 mod model;
 mod near;

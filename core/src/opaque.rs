@@ -59,7 +59,7 @@ mod keyed {
     use siphasher::sip128::{Hasher128, SipHasher24 as SipHasher24Wide};
 
     use super::{DIGEST_BYTES, OpaqueSecret};
-    use crate::entry::record::{Signer, signer};
+    use crate::mac::{Signer, signer};
 
     const OF_LABELS: &[u8] = b"fragcache opaque keys 1: labels and names";
     const OF_RECORDS: &[u8] = b"fragcache opaque keys 1: keys in records";

@@ -144,6 +144,18 @@ fn entries_of_another_secret_are_listed_as_unreadable_and_the_secret_is_not_show
         assert!(short.contains("16 bytes") && !short.contains("hunter2"), "{short}");
         assert_eq!(run(Some(SECRET), &["invalidate", "prices"]).code, 0);
         assert!(!signed.contains(row().key()).unwrap());
+        assert_eq!(run(Some(SECRET), &["mode", "bypass", "--for", "1m"]).code, 0);
+        for key in [None, wrong] {
+            for change in [&["mode", "read-only"][..], &["mode", "normal"]] {
+                let said = run(key, change).stopped(1);
+                assert!(said.contains("no process would follow; give the mac_key"), "{said}");
+            }
+            let said = run(key, &["mode"]);
+            assert_eq!(said.code, 0, "{said:?}");
+            assert!(said.err.contains("note: the mode in the store is not followed"), "{said:?}");
+        }
+        assert_eq!(run(Some(SECRET), &["mode"]).done(), "bypass\n");
+        assert_eq!(run(Some(SECRET), &["mode", "normal"]).code, 0);
     }
 }
 

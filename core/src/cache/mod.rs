@@ -130,7 +130,7 @@ impl FragmentCache {
     fn assemble(builder: Builder) -> Self {
         let store = !builder.is_null;
         let hasher = match &builder.far {
-            Some(level) => KeyHasher::of_fleet(level.secret()),
+            Some(_) => KeyHasher::of_fleet(),
             None => KeyHasher::random(),
         };
         let hasher = hasher.opaque(builder.opaque_keys.as_ref());

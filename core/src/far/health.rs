@@ -35,7 +35,8 @@ pub struct Health {
     pub fleet_mode: Mode,
     /// The last error of the store, if there was one.
     pub last_fault: Option<String>,
-    /// What the store itself counts.
+    /// What the store itself counts; and under a [`mac_key`](crate::FarLevel::mac_key), as
+    /// `untrusted_records`, how often something was read that is not signed for its place.
     pub gauges: Vec<(&'static str, u64)>,
 }
 

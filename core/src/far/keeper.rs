@@ -218,10 +218,25 @@ impl Far {
         let key = self.names.mode();
         let replies = self.link.run_anyway(&[Operation::Get { key: &key }])?;
         let word = values(replies).pop().flatten();
-        let mode = word.and_then(|word| Mode::from_word(&word)).unwrap_or(Mode::Normal);
+        let mode = self.mode_of(word.as_deref());
         self.mode.store(mode as u8, Ordering::Relaxed);
         self.link.end_outage();
         Ok(())
+    }
+
+    /// How far to take part, by what the store has: nobody has said anything where it has a word that
+    /// cannot be believed.
+    pub(super) fn mode_of(&self, word: Option<&[u8]>) -> Mode {
+        let mode = word.map_or(Some(Mode::Normal), Mode::from_word);
+        let is_strange = mode.is_none();
+        if is_strange {
+            self.link.breaker.note(&strange_mode());
+        }
+        let was_strange = self.has_strange_mode.swap(u8::from(is_strange), Ordering::Relaxed) != 0;
+        if is_strange && !was_strange {
+            log_strange_mode();
+        }
+        mode.unwrap_or(Mode::Normal)
     }
 
     fn return_leases(
@@ -290,3 +305,17 @@ impl Far {
         Ok(())
     }
 }
+
+fn strange_mode() -> StoreError {
+    let message = "the mode in the store is not followed: it is none that was set with the mac_key of \
+                   this cache";
+    StoreError::new(Fault::Protocol, message)
+}
+
+#[cfg(feature = "tracing")]
+fn log_strange_mode() {
+    tracing::warn!(target: "fragcache", "{}", strange_mode());
+}
+
+#[cfg(not(feature = "tracing"))]
+fn log_strange_mode() {}

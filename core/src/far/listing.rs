@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::identity::Own;
+use super::versions::is_version;
 use super::{Away, Far, Known, variants};
 use crate::entry::LabelVersion;
 use crate::entry::record::Decoded;
@@ -14,6 +15,9 @@ use crate::store::{Capabilities, Fault, Operation, Page, Reply, StoreError};
 
 /// Most entries that are read in one call, so that large ones fit into a deadline.
 const READ_AT_ONCE: usize = 50;
+
+/// How many versions are looked at to see whether any can be read.
+const MAX_VERSIONS: usize = 4096;
 
 /// For how long the record of a probe stays if nobody deletes it.
 const PROBE_LIFE: Duration = Duration::from_secs(10);
@@ -118,14 +122,37 @@ impl Far {
     /// What all processes are told, as the store has it now.
     pub(crate) fn read_mode(&self) -> Result<Mode, Away> {
         let word = self.anyway(&[Operation::Get { key: &self.names.mode() }])?.pop();
-        let Some(Reply::Value(Some(word))) = word else { return Ok(Mode::Normal) };
-        Ok(Mode::from_word(&word).unwrap_or(Mode::Normal))
+        let Some(Reply::Value(word)) = word else { return Ok(Mode::Normal) };
+        Ok(self.mode_of(word.as_deref()))
     }
 
-    /// Whether everything has a version: whoever stores something gives it one.
+    /// Whether everything has a version: whoever stores something gives it one. Where its record is
+    /// none, somebody may have written over this one only.
     pub(crate) fn is_in_use(&self) -> Result<bool, Away> {
         let root = self.names.version(self.hasher.root());
-        Ok(self.values_anyway(&[root])?.pop().flatten().is_some())
+        let there = self.values_anyway(&[root])?.pop().flatten();
+        Ok(match there {
+            None => false,
+            Some(version) => is_version(&version) || self.reads_versions()? == Some(true),
+        })
+    }
+
+    /// Whether any version in the store can be read; `None` if there is none. A few thousand are
+    /// looked at.
+    pub(crate) fn reads_versions(&self) -> Result<Option<bool>, Away> {
+        let (prefix, mut cursor, mut seen) = (self.names.versions(), None, 0);
+        loop {
+            let Page { keys, next } = self.scan(&prefix, cursor.as_deref())?;
+            let values = self.values_anyway(&keys)?;
+            if values.into_iter().flatten().any(|version| is_version(&version)) {
+                return Ok(Some(true));
+            }
+            seen += keys.len();
+            cursor = next;
+            if cursor.is_none() || seen >= MAX_VERSIONS {
+                return Ok((seen > 0).then_some(false));
+            }
+        }
     }
 
     /// Writes a record, reads it and deletes it.
@@ -188,7 +215,7 @@ impl Far {
             .zip(values)
             // One that is gone since it was listed is none.
             .filter_map(|(name, value)| Some((name, value?)))
-            .map(|(name, value)| (name, value.len(), self.codec.decode(&value)))
+            .map(|(name, value)| (name, self.bytes_of(&value), self.read_record(&value)))
             .filter(|(_, _, decoded)| decoded.as_ref().map_or(true, wanted))
             .collect();
         let mut labels: Vec<Label> = Vec::new();
@@ -208,6 +235,11 @@ impl Far {
             },
         }));
         Ok(())
+    }
+
+    /// What a record takes in the store; nothing of what is not signed, as it is not looked at.
+    fn bytes_of(&self, value: &[u8]) -> usize {
+        if value.is_empty() { 0 } else { value.len() + self.signature_bytes }
     }
 
     fn found(&self, decoded: Decoded, known: &Known) -> Result<Found, &'static str> {

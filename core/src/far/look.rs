@@ -186,7 +186,16 @@ impl Far {
 
     /// What a store has under an entry's name as a record, or why it is none.
     pub(super) fn decode(&self, value: Option<&[u8]>) -> Result<Decoded, MissReason> {
-        self.codec.decode(value.ok_or(MissReason::Cold)?).map_err(|why| self.note_unreadable(why))
+        self.read_record(value.ok_or(MissReason::Cold)?).map_err(|why| self.note_unreadable(why))
+    }
+
+    /// A record that a store has returned, or why it is none.
+    pub(super) fn read_record(&self, value: &[u8]) -> Result<Decoded, Unreadable> {
+        match self.signature_bytes {
+            // What is not signed is read without its bytes.
+            1.. if value.is_empty() => Err(Unreadable::Mac),
+            _ => self.codec.decode(value),
+        }
     }
 
     fn note_unreadable(&self, why: Unreadable) -> MissReason {

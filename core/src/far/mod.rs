@@ -56,6 +56,7 @@ use crate::clock::{Clock, Moment, instant};
 use crate::entry::{Body, Origin, Proof, record::Codec};
 use crate::fresh::{Label, Labels};
 use crate::hash::{KeyHasher, Version};
+use crate::mac::SIGNATURE_BYTES;
 use crate::opaque::KeyDigest;
 use crate::policy::Mode;
 use crate::protection::Protections;
@@ -77,6 +78,8 @@ use wire::{FragmentId, Names, VariantId};
 #[derive(Debug)]
 pub(crate) struct Far {
     link: Link,
+    /// What the store adds to each record.
+    signature_bytes: usize,
     names: Names,
     codec: Codec,
     hasher: KeyHasher,
@@ -95,6 +98,8 @@ pub(crate) struct Far {
     pub(crate) errands: Arc<Errands>,
     /// How far all processes are told to take part.
     mode: AtomicU8,
+    /// 1 while what the store has in the place of that cannot be believed.
+    has_strange_mode: AtomicU8,
     protections: Protections,
     found: AtomicU64,
     unreadable: AtomicU64,
@@ -138,8 +143,8 @@ impl Far {
     ) -> Self {
         let errands = Arc::<Errands>::default();
         Self {
-            codec: Codec::new(level.secret(), level.compress_above, max_body_bytes),
-            link: Link::new(level.store),
+            codec: Codec::new(level.compress_above, max_body_bytes),
+            signature_bytes: level.mac_key.as_ref().map_or(0, |_| SIGNATURE_BYTES),
             names: Names::new(&level.prefix),
             hasher,
             key_digest,
@@ -155,9 +160,11 @@ impl Far {
             leases: Arc::new(Leases::new(Arc::clone(&errands))),
             errands,
             mode: AtomicU8::new(Mode::Normal as u8),
+            has_strange_mode: AtomicU8::new(0),
             protections,
             found: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
+            link: Link::new(level.into_store()),
         }
     }
 

@@ -62,7 +62,7 @@ impl Far {
             variants.map(|variant| self.names.entry(&id, variant.id)).collect();
         let values = self.get(&names)?.into_iter().flatten();
         let mut entries: Vec<Decoded> =
-            values.filter_map(|value| self.codec.decode(&value).ok()).collect();
+            values.filter_map(|value| self.read_record(&value).ok()).collect();
         entries.retain(|entry| {
             let is_shown = annotated || !OutputMode::from_bits(entry.mode).is_annotated();
             self.is_of(entry, key) && is_shown && !self.is_over(entry)

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
+#[cfg(feature = "mac")]
+use crate::store::Signed;
 use crate::store::Store;
 
 /// A store behind the cache, and how it is used. Give it to
@@ -34,7 +36,7 @@ impl fmt::Debug for MacKey {
 /// Longest prefix of a cache's keys in a store, in bytes.
 const MAX_PREFIX_BYTES: usize = 40;
 
-/// Shortest secret that entries are signed with, in bytes.
+/// Shortest secret that records are signed with, in bytes.
 const MIN_MAC_KEY_BYTES: usize = 16;
 
 impl FarLevel {
@@ -81,9 +83,11 @@ impl FarLevel {
         self
     }
 
-    /// Signs entries with a secret of at least 16 bytes, so that whoever can write to the store
-    /// but lacks the secret cannot put markup on a page. All processes need the same one. Needs the
-    /// feature `mac`.
+    /// Signs all that is stored with a secret of at least 16 bytes, so that whoever can write to the
+    /// store but lacks the secret cannot put anything of his own on a page, bring back what was
+    /// deleted by a record that he makes or copies, nor switch caching off. What he can do all the same
+    /// is in `docs/stores.md`. All processes need the same secret: one that lacks it finds nothing, and
+    /// what it deletes is deleted. Needs the feature `mac`.
     pub fn mac_key(mut self, key: impl AsRef<[u8]>) -> Self {
         self.mac_key = Some(MacKey(key.as_ref().into()));
         self
@@ -109,9 +113,13 @@ impl FarLevel {
         self
     }
 
-    /// What only the processes of one fleet know, if there is something.
-    pub(crate) fn secret(&self) -> Option<&[u8]> {
-        self.mac_key.as_ref().map(|key| &*key.0)
+    /// The store, with every record signed if there is a secret.
+    pub(super) fn into_store(self) -> Arc<dyn Store> {
+        #[cfg(feature = "mac")]
+        if let Some(MacKey(secret)) = &self.mac_key {
+            return Arc::new(Signed::new(self.store, secret, &self.prefix));
+        }
+        self.store
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
@@ -131,7 +139,7 @@ impl FarLevel {
         }
         if self.mac_key.as_ref().is_some_and(|key| key.0.len() < MIN_MAC_KEY_BYTES) {
             return refuse(format!(
-                "the mac_key that entries are signed with is shorter than {MIN_MAC_KEY_BYTES} bytes; \
+                "the mac_key that records are signed with is shorter than {MIN_MAC_KEY_BYTES} bytes; \
                  write a longer one"
             ));
         }

@@ -49,6 +49,11 @@ impl Versions {
     }
 }
 
+/// Whether these bytes are the record of a label.
+pub(super) fn is_version(record: &[u8]) -> bool {
+    Versions::read(record).is_some()
+}
+
 /// Bytes that no process has drawn before. From the system's source of randomness: a generator in the
 /// process would repeat itself in a fork.
 fn draw<const N: usize>() -> Result<[u8; N], StoreError> {

@@ -105,6 +105,11 @@ impl Names {
         format!("{}:", self.prefix)
     }
 
+    /// What stands before the names of all versions.
+    pub(super) fn versions(&self) -> String {
+        format!("{}:v:", self.prefix)
+    }
+
     /// What stands before the names of all entries.
     pub(super) fn entries(&self) -> String {
         format!("{}:e:", self.prefix)

@@ -11,6 +11,8 @@ mod file;
 pub(crate) mod operation;
 #[cfg(all(feature = "redis", not(fragcache_shuttle)))]
 mod redis;
+#[cfg(feature = "mac")]
+mod signed;
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -21,6 +23,8 @@ pub use file::{FileOptions, FileStore};
 pub use operation::{Operation, Reply};
 #[cfg(all(feature = "redis", not(fragcache_shuttle)))]
 pub use redis::{RedisOptions, RedisStore};
+#[cfg(feature = "mac")]
+pub(crate) use signed::Signed;
 
 /// A value as a store returns it.
 pub type Value = Vec<u8>;

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use super::cursor::{Cursor, FIELD_OVERHEAD, put_field, put_field_head, put_short_length, put_u64};
-use super::seal::{CHECKSUM_BYTES, MAC_BYTES, Seal};
+use super::seal::{self, CHECKSUM_BYTES};
 use super::{
     Decoded, LabelVersion, MAX_RECORD_DIGEST_BYTES, MAX_RECORD_KEY_BYTES, MAX_RECORD_LABELS,
     MAX_RECORD_OWN_BYTES, MAX_RECORD_TEMPLATE_BYTES, Record, Unencodable, Unreadable,
 };
+use crate::mac::SIGNATURE_BYTES;
 
 /// How every record begins. The first byte begins no UTF-8, no pickle and no gzip.
 pub(super) const MAGIC: [u8; 4] = *b"\xF9fgc";
@@ -48,9 +49,8 @@ pub(super) const MAX_BLOCK_BYTES: usize = 8 << 20;
 pub(super) mod flag {
     //! The bits of the flags.
     pub(in super::super) const COMPRESSED: u8 = 1;
-    pub(in super::super) const SIGNED: u8 = 2;
     pub(in super::super) const NEVER_EXPIRES: u8 = 4;
-    pub(in super::super) const ALL: u8 = COMPRESSED | SIGNED | NEVER_EXPIRES;
+    pub(in super::super) const ALL: u8 = COMPRESSED | NEVER_EXPIRES;
 }
 
 pub(super) mod field {
@@ -64,13 +64,12 @@ pub(super) mod field {
     pub(in super::super) const OWN: u8 = CRITICAL | 6;
 }
 
-/// Writes one format and reads some, under one secret or none.
+/// Writes one format and reads some.
 #[derive(Debug, Clone)]
 pub(crate) struct Codec {
     writes: u8,
     reads: &'static [u8],
     producer: &'static str,
-    seal: Seal,
     compress_above: Option<usize>,
     max_body_bytes: usize,
 }
@@ -79,18 +78,13 @@ impl Codec {
     /// The format that is written.
     pub(crate) const FORMAT: u8 = 1;
 
-    /// A codec that signs and expects signatures if there is a secret, compresses bodies of more
-    /// than `compress_above` bytes, and refuses those of more than `max_body_bytes`, inflated.
-    pub(crate) fn new(
-        mac_key: Option<&[u8]>,
-        compress_above: Option<usize>,
-        max_body_bytes: usize,
-    ) -> Self {
+    /// A codec that compresses bodies of more than `compress_above` bytes, and refuses those of more
+    /// than `max_body_bytes`, inflated.
+    pub(crate) fn new(compress_above: Option<usize>, max_body_bytes: usize) -> Self {
         Self {
             writes: Self::FORMAT,
             reads: READS,
             producer: PRODUCER,
-            seal: Seal::new(mac_key),
             compress_above,
             max_body_bytes,
         }
@@ -126,7 +120,6 @@ impl Codec {
         let mut flags = 0;
         for (flag, is_set) in [
             (flag::COMPRESSED, matches!(stored, Cow::Owned(_))),
-            (flag::SIGNED, self.seal.is_signed()),
             (flag::NEVER_EXPIRES, record.life.is_none()),
         ] {
             flags |= if is_set { flag } else { 0 };
@@ -140,7 +133,7 @@ impl Codec {
             + record.own.map_or(0, |own| FIELD_OVERHEAD + own.len())
             + (FIELD_OVERHEAD + self.producer.len());
 
-        let mut out = Vec::with_capacity(header_bytes + stored.len() + self.seal.bytes());
+        let mut out = Vec::with_capacity(header_bytes + stored.len() + CHECKSUM_BYTES);
         out.extend_from_slice(&MAGIC);
         out.push(self.writes);
         out.push(flags);
@@ -173,7 +166,7 @@ impl Codec {
         put_field(&mut out, field::PRODUCER, self.producer.as_bytes());
         debug_assert_eq!(out.len(), header_bytes);
         out.extend_from_slice(&stored);
-        self.seal.put(&mut out);
+        seal::put(&mut out);
         Ok(out)
     }
 
@@ -249,7 +242,7 @@ impl Codec {
         })
     }
 
-    /// The parts of a record whose lengths fit together, whose seal is right, and which is not too
+    /// The parts of a record whose lengths fit together, whose checksum is right, and which is not too
     /// large. Nothing is allocated.
     fn frame<'a>(&self, bytes: &'a [u8]) -> Result<Frame<'a>, Unreadable> {
         let Some(rest) = bytes.strip_prefix(&MAGIC) else {
@@ -274,23 +267,22 @@ impl Codec {
         }
 
         // Lengths are compared with what is there before anything else is believed of them.
-        let is_signed = flags & flag::SIGNED != 0;
-        let seal_bytes = if is_signed { MAC_BYTES } else { CHECKSUM_BYTES };
-        let sealed_bytes = bytes.len().checked_sub(seal_bytes).ok_or(Unreadable::Torn)?;
-        let (sealed, seal) = bytes.split_at_checked(sealed_bytes).ok_or(Unreadable::Torn)?;
+        let (sealed, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Unreadable::Torn)?;
         let (header, stored) = sealed.split_at_checked(header_bytes).ok_or(Unreadable::Torn)?;
         if stored.len() as u64 != stored_bytes {
-            return Err(Unreadable::Torn);
+            // A signature would have been taken off where there is a secret.
+            let is_signed =
+                stored.len() as u64 == stored_bytes.saturating_add(SIGNATURE_BYTES as u64);
+            return Err(if is_signed { Unreadable::Mac } else { Unreadable::Torn });
         }
         let fields = header.get(FIXED_BYTES..).ok_or(Unreadable::Torn)?;
         let raw_bytes = usize::try_from(raw_bytes).map_err(|_| Unreadable::TooLarge)?;
         if header_bytes > MAX_HEADER_BYTES || raw_bytes.max(stored.len()) > self.max_body_bytes {
             return Err(Unreadable::TooLarge);
         }
-        if is_signed != self.seal.is_signed() {
-            return Err(Unreadable::Mac);
+        if !seal::fits(sealed, sum) {
+            return Err(Unreadable::Checksum);
         }
-        self.seal.check(sealed, seal)?;
         Ok(Frame { flags, numbers, fields, stored, raw_bytes })
     }
 }

@@ -1,21 +1,16 @@
-//! Any bytes made into a record whose lengths and seal are right, so that tests and fuzzers get
+//! Any bytes made into a record whose lengths and checksum are right, so that tests and fuzzers get
 //! past them. Nothing that serves pages.
 
 use super::codec::{Codec, FIXED_BYTES, MAGIC, flag};
-use super::seal::Seal;
 use super::{
     Decoded, MAX_RECORD_DIGEST_BYTES, MAX_RECORD_KEY_BYTES, MAX_RECORD_LABELS,
-    MAX_RECORD_OWN_BYTES, MAX_RECORD_TEMPLATE_BYTES,
+    MAX_RECORD_OWN_BYTES, MAX_RECORD_TEMPLATE_BYTES, seal,
 };
 
 /// Largest body of the codecs here.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// What the signed records among the released ones are signed with.
-#[cfg_attr(not(feature = "mac"), allow(dead_code, reason = "signatures are a feature"))]
-pub(crate) const SAMPLE_SECRET: &[u8] = b"the secret of the sample records";
-
-/// These bytes as a record without a signature: magic, format, flags, the lengths before the
+/// These bytes as a record: magic, format, flags, the lengths before the
 /// fields and the checksum are put right, all the rest is left.
 pub(crate) fn mend(bytes: &[u8]) -> Vec<u8> {
     let mut out = bytes.to_vec();
@@ -26,7 +21,7 @@ pub(crate) fn mend(bytes: &[u8]) -> Vec<u8> {
             *place = *byte;
         }
     };
-    let flags = bytes.get(5).copied().unwrap_or(0) & flag::ALL & !flag::SIGNED;
+    let flags = bytes.get(5).copied().unwrap_or(0) & flag::ALL;
     let header = bytes.get(6..).and_then(|rest| rest.first_chunk()).copied().unwrap_or([0; 4]);
     let header = (u32::from_le_bytes(header) as usize).clamp(FIXED_BYTES, whole);
     put(0, &MAGIC);
@@ -39,7 +34,7 @@ pub(crate) fn mend(bytes: &[u8]) -> Vec<u8> {
     if flags & flag::NEVER_EXPIRES != 0 {
         put(34, &[0; 8]);
     }
-    Seal::new(None).put(&mut out);
+    seal::put(&mut out);
     out
 }
 
@@ -50,8 +45,8 @@ pub(crate) fn mend(bytes: &[u8]) -> Vec<u8> {
 ///
 /// When they are neither.
 pub(crate) fn check(bytes: &[u8]) -> bool {
-    let plain = Codec::new(None, None, MAX_BODY_BYTES);
-    let compressing = Codec::new(None, Some(0), MAX_BODY_BYTES);
+    let plain = Codec::new(None, MAX_BODY_BYTES);
+    let compressing = Codec::new(Some(0), MAX_BODY_BYTES);
     let mut is_record = false;
     for bytes in [bytes, &mend(bytes)] {
         let Ok(read) = plain.decode(bytes) else { continue };
@@ -62,12 +57,6 @@ pub(crate) fn check(bytes: &[u8]) -> bool {
             let again = again.map(|bytes| codec.decode(&bytes));
             assert_eq!(again.as_ref(), Ok(&Ok(read.clone())));
         }
-    }
-    #[cfg(feature = "mac")]
-    if let Ok(read) = Codec::new(Some(SAMPLE_SECRET), None, MAX_BODY_BYTES).decode(bytes) {
-        is_record = true;
-        assert_bounds(&read);
-        assert!(plain.decode(bytes).is_err(), "a signed record was read without the secret");
     }
     is_record
 }

@@ -9,14 +9,14 @@
 //! |---|---|
 //! | 4 | magic: `F9 66 67 63`; the first byte begins no text |
 //! | 1 | format |
-//! | 1 | flags: 1 the body is compressed, 2 signed, 4 never expires; any other is of the future |
+//! | 1 | flags: 1 the body is compressed, 4 never expires; any other is of the future |
 //! | 4 | length of the header: all that is before the body |
 //! | 8 | length of the body as it is stored |
 //! | 8 | length of the body once inflated; the same if it is not compressed |
 //! | 8 × 6 | created, life, stale, render time, output mode, version; see [`Record`] |
 //! | … | fields: a type of 1 byte, a length of 4, and so many bytes |
 //! | … | the body, or an LZ4 block of it |
-//! | 16 or 32 | the seal over everything before it: xxh3-128, or HMAC-SHA-256 if it is signed |
+//! | 16 | a checksum over everything before it: xxh3-128 |
 //!
 //! Fields: `81` the canonical key, `82` the digest, `83` the labels (8 bytes of hash and 16 of
 //! version each), `04` the template, `05` the producer, `86` the own labels of an opaque entry. The high bit of a type says that whoever
@@ -39,12 +39,11 @@
 //! released before format 1, so there is one format to read today; a codec that the tests make
 //! writes a format 2 beside it, and shows that either release bears the other's records.
 //!
-//! # Seals
+//! # Signatures
 //!
-//! A codec with a secret writes and reads signed records only, one without a secret reads none of
-//! them: a record that says it is not signed must not get around the signature, and a secret that
-//! only some processes know is a mistake that [`Unreadable::Mac`] counts. The signature says who
-//! wrote a record, not when: an old record that is put back is refused by its labels' versions.
+//! The checksum is against accidents. Against others all that is stored is signed, records as all else:
+//! see `store::signed`. Who has no secret finds a signature after the end of a record, a mistake that
+//! [`Unreadable::Mac`] names.
 
 mod codec;
 mod cursor;
@@ -55,8 +54,6 @@ mod seal;
 mod tests;
 
 pub(crate) use codec::Codec;
-#[cfg(feature = "mac")]
-pub(crate) use seal::{Signer, signer};
 
 /// Longest canonical key with its namespaces, in bytes.
 pub(crate) const MAX_RECORD_KEY_BYTES: usize = 8192;

@@ -6,6 +6,8 @@ mod fills;
 mod followers;
 mod liveness;
 mod outages;
+#[cfg(all(feature = "mac", feature = "values"))]
+mod planted;
 mod reads;
 mod sizes;
 

@@ -13,7 +13,7 @@ fn entry_of(store: &MemoryStore) -> (String, Vec<u8>) {
 const LIFE: Duration = Duration::from_secs(60);
 
 fn codec() -> Codec {
-    Codec::new(None, Some(2048), 1 << 20)
+    Codec::new(Some(2048), 1 << 20)
 }
 
 /// Renders the fragment that varies on this, in a process of its own.

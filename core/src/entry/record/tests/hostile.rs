@@ -26,6 +26,16 @@ fn i8_a_record_cut_short_or_lengthened_is_torn() {
     }
 }
 
+/// As whoever has no secret finds it.
+#[test]
+fn a_signed_record_is_refused() {
+    for record in [sample(), large_sample()] {
+        let bytes = encode(&compressing(), &record);
+        let signed = [bytes, vec![7; crate::mac::SIGNATURE_BYTES]].concat();
+        assert_refused(&signed, Unreadable::Mac);
+    }
+}
+
 #[test]
 fn i8_a_record_with_one_bit_flipped_is_refused() {
     for record in [sample(), large_sample()] {
@@ -79,7 +89,7 @@ fn a_format_or_a_flag_that_is_not_known_is_of_the_future() {
             assert_refused(&[&MAGIC[..], &[format], rest].concat(), Unreadable::Future);
         }
     }
-    for flags in [8, 16, 0x80, 0xff] {
+    for flags in [2, 8, 16, 0x80, 0xff] {
         let crafted = Crafted { flags, ..Crafted::new() };
         assert_refused(&crafted.bytes(), Unreadable::Future);
     }
@@ -234,8 +244,8 @@ fn i8_what_is_no_block_is_refused() {
 #[test]
 fn a_body_above_the_codecs_own_bound_is_too_large() {
     let record = large_sample();
-    let exact = Codec::new(None, None, record.body.len());
-    let small = Codec::new(None, None, record.body.len() - 1);
+    let exact = Codec::new(None, record.body.len());
+    let small = Codec::new(None, record.body.len() - 1);
     for bytes in [encode(&plain(), &record), encode(&compressing(), &record)] {
         assert_eq!(exact.decode(&bytes).unwrap(), record);
         assert_eq!(small.decode(&bytes), Err(Unreadable::TooLarge));
