@@ -135,6 +135,9 @@ impl<'a> Memo<'a> {
         if let Some(expr) = &options.version {
             kept.extend(quote_spanned!(at(expr)=> .version(#expr)));
         }
+        if let Some(expr) = &options.type_version {
+            kept.extend(quote_spanned!(at(expr)=> .type_version(#expr)));
+        }
         match options.tags.as_ref().map(List::from) {
             Some(List::Each(tags)) => {
                 let tags = tags.elems.iter();

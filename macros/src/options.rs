@@ -20,6 +20,7 @@ pub(crate) struct Memoize {
     pub(crate) unless: Option<Expr>,
     pub(crate) refresh: Option<Expr>,
     pub(crate) version: Option<Expr>,
+    pub(crate) type_version: Option<Expr>,
     pub(crate) tags: Option<Expr>,
     pub(crate) filter: Option<Expr>,
     pub(crate) expires: Option<Expr>,
@@ -54,6 +55,7 @@ impl Parse for Memoize {
             "unless" => set(&mut all.unless, name, value(name, input)?),
             "refresh" => set(&mut all.refresh, name, value(name, input)?),
             "version" => set(&mut all.version, name, value(name, input)?),
+            "type_version" => set(&mut all.type_version, name, value(name, input)?),
             "tags" => set(&mut all.tags, name, list(name, input)?),
             "filter" => set(&mut all.filter, name, value(name, input)?),
             "expires" => set(&mut all.expires, name, value(name, input)?),
@@ -78,8 +80,9 @@ fn unknown_to_memoize(option: &str, is_alone: bool) -> String {
             "the arguments are the key: leave some out by ignore(…), or write identity: TYPE = EXPR"
         }
         _ => {
-            "there are cache, of, name, identity, ignore, timeout, stale, unless, refresh, version, \
-             tags, filter, expires, cache_none, cache_err, source_check and no_handles"
+            "there are cache, of, name, identity, ignore, timeout, stale, unless, refresh, \
+             version, type_version, tags, filter, expires, cache_none, cache_err, source_check and \
+             no_handles"
         }
     };
     let is_cache = match is_alone {

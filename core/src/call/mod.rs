@@ -84,6 +84,7 @@ pub struct Call {
     pub(crate) tags: Vec<Box<str>>,
     pub(crate) stale: Option<Duration>,
     pub(crate) version: Option<FragmentKey>,
+    type_version: Option<u32>,
     pub(crate) source: Option<u64>,
     pub(crate) path: Option<u64>,
     site: Option<&'static Site>,
@@ -134,6 +135,7 @@ impl Call {
             tags: Vec::new(),
             stale: None,
             version: None,
+            type_version: None,
             source: None,
             path: None,
             site: None,
@@ -215,6 +217,24 @@ impl Call {
     /// The version of the record that the result is made of: a result of another version is a miss.
     pub fn version(mut self, version: impl KeyPart) -> Self {
         self.version = Some(FragmentKey::new(version));
+        self
+    }
+
+    /// The version of the result's type: raise it when the type changes in a way that its shape does not
+    /// tell. A result of another version is a miss. Where the shape of a type cannot be seen, such as
+    /// that of an untagged enum or `serde_json::Value`, the version is what another build of the program
+    /// reads the result by; without one it does not.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, Function};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let call = Function::new("docs::price").call();
+    /// assert_eq!(cache.memoize(&call.clone().type_version(1), || 10), 10);
+    /// assert_eq!(cache.memoize(&call.type_version(2), || 1050), 1050);
+    /// ```
+    pub fn type_version(mut self, version: u32) -> Self {
+        self.type_version = Some(version);
         self
     }
 
