@@ -15,6 +15,7 @@ pub(crate) struct Memoize {
     pub(crate) name: Option<Expr>,
     pub(crate) identity: Option<(Type, Expr)>,
     pub(crate) ignore: Option<Vec<Ident>>,
+    pub(crate) unordered: Option<Vec<Ident>>,
     pub(crate) timeout: Option<Expr>,
     pub(crate) stale: Option<Expr>,
     pub(crate) unless: Option<Expr>,
@@ -50,6 +51,7 @@ impl Parse for Memoize {
             "name" => set(&mut all.name, name, value(name, input)?),
             "identity" => set(&mut all.identity, name, typed_value(name, input)?),
             "ignore" => set(&mut all.ignore, name, names(name, input)?),
+            "unordered" => set(&mut all.unordered, name, names(name, input)?),
             "timeout" => set(&mut all.timeout, name, value(name, input)?),
             "stale" => set(&mut all.stale, name, value(name, input)?),
             "unless" => set(&mut all.unless, name, value(name, input)?),
@@ -80,7 +82,7 @@ fn unknown_to_memoize(option: &str, is_alone: bool) -> String {
             "the arguments are the key: leave some out by ignore(…), or write identity: TYPE = EXPR"
         }
         _ => {
-            "there are cache, of, name, identity, ignore, timeout, stale, unless, refresh, \
+            "there are cache, of, name, identity, ignore, unordered, timeout, stale, unless, refresh, \
              version, type_version, tags, filter, expires, cache_none, cache_err, source_check and \
              no_handles"
         }

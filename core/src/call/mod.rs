@@ -9,8 +9,10 @@ mod serve_async;
 mod site;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod tests;
+mod unordered;
 
 pub use site::Site;
+pub use unordered::Unordered;
 
 use std::time::Duration;
 
@@ -144,8 +146,8 @@ impl Call {
 
     /// The next argument, by value: whatever implements `Serialize`. Two calls are one exactly if
     /// their arguments are equal one by one by serde's data model: `42` is not `"42"`, `Some(1)` not
-    /// `1`, `-0.0` not `0.0`; the width of a number and the order of a map do not count. What cannot
-    /// be serialized makes the call go by the cache, and is counted.
+    /// `1`, `-0.0` not `0.0`; the width of a number and the order of a map do not count, that of a
+    /// set only inside [`Unordered`]. What cannot be serialized makes the call go by the cache, and is counted.
     ///
     /// ```
     /// use fragcache::Function;
