@@ -108,11 +108,13 @@ pub(crate) fn varies(
     for argument in arguments.iter().filter(|argument| varies(argument)) {
         let is_unordered = unordered.contains(&argument.name);
         if let Some(set) = set_in(&argument.ty, is_unordered) {
-            let fix = if is_unordered {
-                "unordered(…) does not reach a set inside another type: take an Unordered<…> there"
-                    .to_owned()
-            } else {
-                format!("write unordered({}), or take a BTreeSet", argument.name)
+            let fix = match set_in(&argument.ty, true) {
+                None => format!("write unordered({}), or take a BTreeSet", argument.name),
+                Some(_) => {
+                    "take it inside an Unordered<…>, or a BTreeSet; unordered(…) does not reach \
+                     into other types"
+                        .to_owned()
+                }
             };
             return Err(Error::new_spanned(&argument.ty, no_order(&set, &fix)));
         }

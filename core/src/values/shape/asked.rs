@@ -42,7 +42,7 @@ const BYTES: [u8; 64] = [0; 64];
 const LENGTHS: [usize; 14] = [0, 16, 32, 4, 8, 12, 20, 24, 64, 1, 2, 3, 6, 48];
 
 /// What is common as a text: dates, identifiers, addresses.
-const TEXTS: [&str; 26] = [
+const TEXTS: [&str; 29] = [
     "a",
     "",
     "1",
@@ -65,6 +65,9 @@ const TEXTS: [&str; 26] = [
     "::1",
     "1.0.0",
     "en",
+    "en-US",
+    "US",
+    "+12025550123",
     "EUR",
     "#000000",
     "text/plain",

@@ -93,7 +93,7 @@ fn a_value_of_another_type_version_is_a_miss() {
     let store = MemoryStore::new();
     let (one, other) = (process(&store).values(), process(&store).values());
     let [first, second] = [1, 2].map(|version| other.clone().type_version(version));
-    one.clone().type_version(1).set("json", &json!("a")).unwrap();
+    one.type_version(1).set("json", &json!("a")).unwrap();
     assert_eq!(first.get("json").unwrap(), Some(json!("a")));
     assert_eq!(second.get::<Value>("json").unwrap(), None);
     assert_eq!(other.get::<Value>("json").unwrap(), None);
