@@ -288,8 +288,9 @@ impl Trace {
         let next = known.enums[at].next();
         let variant = self.choose(Choice::new(next, &[]));
         let met = &mut self.known.enums[at];
+        // One inside itself is made by as little as will do.
+        let is_new = !met.done[variant] && met.open[variant] == 0;
         met.open[variant] += 1;
-        let is_new = !met.done[variant];
         if is_new && let Some(around) = self.frames.get_mut(frame) {
             // What follows may depend on the variant, as the content of an adjacently tagged one does.
             *around = true;
@@ -306,13 +307,15 @@ impl Trace {
 }
 
 impl Enum {
-    /// The variant to make next. Inside itself the one that is known to end.
+    /// The variant to make next. Inside itself the one that is known to end; while none is, each in turn.
     fn next(&self) -> usize {
         let is_inside = self.open.iter().any(|&open| open > 0);
         let unseen = || (0..self.done.len()).find(|&at| !self.done[at] && self.open[at] == 0);
         match self.first_done {
             Some(done) if is_inside => done,
-            done => unseen().or(done).unwrap_or(0),
+            done => unseen().or(done).unwrap_or_else(|| {
+                (0..self.open.len()).min_by_key(|&at| self.open[at]).unwrap_or_default()
+            }),
         }
     }
 }

@@ -192,6 +192,12 @@ rows! {
     recursive_enum: differ
         { #[derive(Deserialize)] pub enum T { Add(Box<T>, Box<T>), Not(Box<T>), Number(u8), If { then: Box<T>, or: Option<Box<T>> } } }
         { #[derive(Deserialize)] pub enum T { Add(Box<T>, Box<T>), Not(Box<T>), Number(u8), If { then: Box<T>, or: Vec<T> } } }
+    recursive_enum_of_one_variant: differ
+        { #[derive(Deserialize)] pub enum T { A(Option<Box<T>>, u8) } }
+        { #[derive(Deserialize)] pub enum T { A(Option<Box<T>>, i8) } }
+    recursive_enum_of_recursive_variants: differ
+        { #[derive(Deserialize)] pub enum T { A(Box<T>), B(Option<Box<T>>), C { below: Vec<T>, a: u8 } } }
+        { #[derive(Deserialize)] pub enum T { A(Box<T>), B(Option<Box<T>>), C { below: Vec<T>, a: i8 } } }
     types_around_each_other: differ
         { #[derive(Deserialize)] pub struct T { a: Option<Box<B>> } #[derive(Deserialize)] pub enum B { A(Box<T>), B { a: Vec<T>, b: u8 } } }
         { #[derive(Deserialize)] pub struct T { a: Option<Box<B>> } #[derive(Deserialize)] pub enum B { A(Box<T>), B { a: Vec<T>, b: i8 } } }
