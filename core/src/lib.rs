@@ -58,7 +58,7 @@ pub use builder::Builder;
 pub use cache::{Deletion, FragmentCache};
 pub use caches::Caches;
 #[cfg(feature = "values")]
-pub use call::{Call, Calls, Function, Instance, Site};
+pub use call::{Call, Calls, Function, Instance, Site, Unordered};
 pub use clock::{Clock, MonotonicClock};
 pub use error::{Error, ErrorKind, Location};
 pub use far::{FarLevel, Health};

@@ -163,14 +163,23 @@ pub(crate) fn is_lint(attr: &Attribute) -> bool {
 
 /// Whether this word is anywhere in these tokens.
 pub(crate) fn mentions(tokens: impl ToTokens, word: &str) -> bool {
-    fn within(tokens: TokenStream, word: &str) -> bool {
-        tokens.into_iter().any(|token| match token {
-            TokenTree::Ident(ident) => ident == word,
-            TokenTree::Group(group) => within(group.stream(), word),
-            TokenTree::Punct(_) | TokenTree::Literal(_) => false,
-        })
+    words(tokens).any(|found| found == word)
+}
+
+/// All words in these tokens.
+pub(crate) fn words(tokens: impl ToTokens) -> impl Iterator<Item = String> {
+    fn within(tokens: TokenStream, words: &mut Vec<String>) {
+        for token in tokens {
+            match token {
+                TokenTree::Ident(ident) => words.push(ident.to_string()),
+                TokenTree::Group(group) => within(group.stream(), words),
+                TokenTree::Punct(_) | TokenTree::Literal(_) => {}
+            }
+        }
     }
-    within(tokens.to_token_stream(), word)
+    let mut words = Vec::new();
+    within(tokens.to_token_stream(), &mut words);
+    words.into_iter()
 }
 
 /// Whether a reference is anywhere in a type.

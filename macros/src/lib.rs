@@ -64,9 +64,41 @@ use proc_macro::TokenStream;
 ///
 /// # The key
 ///
-/// The function's name and every argument, by value: whatever implements `Serialize`, equal one by one.
+/// The function's name and every argument, by value: whatever implements `Serialize`. Two calls share a
+/// result exactly if their arguments are equal one by one by serde's data model: `42` is neither `"42"`
+/// nor `42.0`, `Some(1)` is not `1`, `-0.0` is not `0.0`; the width of an integer and the order of a map
+/// do not count. See [`Call::arg`].
+///
 /// An argument that cannot be part of a key, such as a connection, is left out by `ignore(…)`; it must
 /// not change the result. An argument that is the cache is left out by itself.
+///
+/// Serde does not tell a set from a list. A `HashSet` has another order in each instance, and compiles
+/// only if it is taken without one by `unordered(…)`, or is inside an [`Unordered`]:
+///
+/// ```
+/// use fragcache::{FragmentCache, memoize};
+/// use std::collections::HashSet;
+///
+/// #[memoize(cache = cache, unordered(ids))]
+/// fn count(cache: &FragmentCache, ids: &HashSet<u32>) -> usize {
+///     ids.len()
+/// }
+///
+/// let cache = FragmentCache::in_memory();
+/// assert_eq!(count(&cache, &HashSet::from([1, 2, 3])), 3);
+/// let equal = HashSet::from([3, 2, 1]);
+/// assert!(cache.contains(&count_memo(&equal).key()?)?);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+///
+/// ```compile_fail
+/// # use fragcache::{FragmentCache, memoize};
+/// # use std::collections::HashSet;
+/// #[memoize(cache = cache)] // unordered(ids) is missing
+/// fn count(cache: &FragmentCache, ids: &HashSet<u32>) -> usize {
+///     ids.len()
+/// }
+/// ```
 ///
 /// ```compile_fail,E0277
 /// # use fragcache::{FragmentCache, memoize};
@@ -115,11 +147,13 @@ use proc_macro::TokenStream;
 /// | `of = TYPE` | the type whose method or function it is; needed there |
 /// | `identity: TYPE = EXPR` | what identifies the instance; needed for methods, or `ignore(self)` |
 /// | `ignore(a, b)` | arguments that are not part of the key |
+/// | `unordered(a, b)` | arguments whose elements count without their order, as often as they occur: a set, a list or an `Option` of one |
 /// | `timeout = …` | seconds (`300`), a text (`"5m"`, `"never"`), or an expression that gives a `Duration` or a `Timeout`; the cache's default without |
 /// | `expires = \|result\| …` | a `Duration` from the result; it ends the life that `timeout` gives, or without `timeout` is the only end |
 /// | `stale = …` | seconds, a text or a `Duration`: the [stale window](https://docs.rs/fragcache/latest/fragcache/struct.Call.html#method.stale) |
 /// | `tags = [a, b]` | tags; or an expression that gives a list |
 /// | `version = EXPR` | a result of another version is a miss |
+/// | `type_version = EXPR` | a `u32`: a result of another version of its type is a miss |
 /// | `unless = EXPR` | if true, the cache is neither read nor written |
 /// | `refresh = EXPR` | if true, the function runs, and replaces what is kept |
 /// | `filter = \|result\| …` | if false, the result is given and not kept |
@@ -131,16 +165,23 @@ use proc_macro::TokenStream;
 ///
 /// # The result
 ///
-/// An owned type that implements `Serialize` and `DeserializeOwned`. If its type is called `Result`, an
-/// `Err` passes and is not kept, and `filter` and `expires` see what is `Ok`. If it is called `Option`, in
-/// a `Result` or not, a `None` is not kept. A type of another name is kept whole, also if it is an alias
-/// of these.
+/// An owned type that implements `Serialize` and `DeserializeOwned`. `Option` and `Result` are recognised
+/// by the last word of the type, also inside each other, as in `io::Result<Option<T>>`: a `None` and an
+/// `Err` are given and not kept, unless `cache_none` or `cache_err` says so. If the type is called
+/// `Result`, `filter` and `expires` see what is `Ok`. Under an alias or inside a type of another name they are
+/// kept whole.
+///
+/// If the type changes, what was kept is a miss, whatever variant or field it is in. A type whose shape
+/// cannot be seen, such as an untagged enum or `serde_json::Value`, is read by the build that kept it and
+/// by no other, unless `type_version` is given; raise it when the type changes.
 ///
 /// # Asynchronous functions
 ///
 /// An `async fn` needs the feature `async`. A future that is dropped gives up what it computes, and one of
 /// those who wait for it runs the function. The function's future is not polled on a hit.
 ///
+/// [`Unordered`]: https://docs.rs/fragcache/latest/fragcache/struct.Unordered.html
+/// [`Call::arg`]: https://docs.rs/fragcache/latest/fragcache/struct.Call.html#method.arg
 /// [`Call`]: https://docs.rs/fragcache/latest/fragcache/struct.Call.html
 /// [`Function`]: https://docs.rs/fragcache/latest/fragcache/struct.Function.html
 /// [`delete_memoized`]: https://docs.rs/fragcache/latest/fragcache/struct.FragmentCache.html#method.delete_memoized

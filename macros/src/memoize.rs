@@ -88,7 +88,11 @@ impl<'a> Memo<'a> {
         };
         let parts = self.varying().map(|Argument { name, ty }| {
             // What cannot be part of a key is shown where it stands.
-            quote_spanned!(ty.span()=> .arg(&#name))
+            if self.options.unordered.iter().flatten().any(|unordered| unordered == name) {
+                quote_spanned!(ty.span()=> .arg(&::fragcache::Unordered(&#name)))
+            } else {
+                quote_spanned!(ty.span()=> .arg(&#name))
+            }
         });
         quote!(#begin #(#parts)*)
     }
@@ -134,6 +138,9 @@ impl<'a> Memo<'a> {
         }
         if let Some(expr) = &options.version {
             kept.extend(quote_spanned!(at(expr)=> .version(#expr)));
+        }
+        if let Some(expr) = &options.type_version {
+            kept.extend(quote_spanned!(at(expr)=> .type_version(#expr)));
         }
         match options.tags.as_ref().map(List::from) {
             Some(List::Each(tags)) => {

@@ -15,11 +15,13 @@ pub(crate) struct Memoize {
     pub(crate) name: Option<Expr>,
     pub(crate) identity: Option<(Type, Expr)>,
     pub(crate) ignore: Option<Vec<Ident>>,
+    pub(crate) unordered: Option<Vec<Ident>>,
     pub(crate) timeout: Option<Expr>,
     pub(crate) stale: Option<Expr>,
     pub(crate) unless: Option<Expr>,
     pub(crate) refresh: Option<Expr>,
     pub(crate) version: Option<Expr>,
+    pub(crate) type_version: Option<Expr>,
     pub(crate) tags: Option<Expr>,
     pub(crate) filter: Option<Expr>,
     pub(crate) expires: Option<Expr>,
@@ -49,11 +51,13 @@ impl Parse for Memoize {
             "name" => set(&mut all.name, name, value(name, input)?),
             "identity" => set(&mut all.identity, name, typed_value(name, input)?),
             "ignore" => set(&mut all.ignore, name, names(name, input)?),
+            "unordered" => set(&mut all.unordered, name, names(name, input)?),
             "timeout" => set(&mut all.timeout, name, value(name, input)?),
             "stale" => set(&mut all.stale, name, value(name, input)?),
             "unless" => set(&mut all.unless, name, value(name, input)?),
             "refresh" => set(&mut all.refresh, name, value(name, input)?),
             "version" => set(&mut all.version, name, value(name, input)?),
+            "type_version" => set(&mut all.type_version, name, value(name, input)?),
             "tags" => set(&mut all.tags, name, list(name, input)?),
             "filter" => set(&mut all.filter, name, value(name, input)?),
             "expires" => set(&mut all.expires, name, value(name, input)?),
@@ -78,8 +82,9 @@ fn unknown_to_memoize(option: &str, is_alone: bool) -> String {
             "the arguments are the key: leave some out by ignore(…), or write identity: TYPE = EXPR"
         }
         _ => {
-            "there are cache, of, name, identity, ignore, timeout, stale, unless, refresh, version, \
-             tags, filter, expires, cache_none, cache_err, source_check and no_handles"
+            "there are cache, of, name, identity, ignore, unordered, timeout, stale, unless, refresh, \
+             version, type_version, tags, filter, expires, cache_none, cache_err, source_check and \
+             no_handles"
         }
     };
     let is_cache = match is_alone {

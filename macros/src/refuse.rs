@@ -2,9 +2,11 @@
 //! what it returns, as far as that can be refused.
 
 use proc_macro2::Ident;
-use syn::{Error, Expr, GenericParam, ReceiverKind, Signature, Type};
+use syn::{
+    Error, Expr, GenericArgument, GenericParam, PathArguments, ReceiverKind, Signature, Type,
+};
 
-use crate::function::{Argument, Function, first_of, has_reference, is_called, mentions};
+use crate::function::{Argument, Function, first_of, has_reference, is_called, mentions, words};
 use crate::options::Memoize;
 
 /// Types have no part in the key.
@@ -87,18 +89,81 @@ pub(crate) fn varies(
     let is_cache = |name: &Ident| matches!(cache, Expr::Path(path) if path.path.is_ident(name));
     let varies =
         |argument: &Argument| !ignored.contains(&argument.name) && !is_cache(&argument.name);
-    for argument in arguments.iter().filter(|argument| varies(argument)) {
-        if mentions(&argument.ty, "HashSet") {
-            let why = format!(
-                "a HashSet has another order in each instance, so equal ones would be different calls: \
-                 take a BTreeSet or a sorted slice, or leave {} out of the key by ignore(…) and give a \
-                 sorted copy as identity",
-                argument.name
-            );
-            return Err(Error::new_spanned(&argument.ty, why));
+    let unordered = options.unordered.as_deref().unwrap_or_default();
+    for name in unordered {
+        if !arguments.iter().any(|argument| argument.name == *name && varies(argument)) {
+            let those: Vec<_> = arguments
+                .iter()
+                .filter(|argument| varies(argument))
+                .map(|argument| argument.name.to_string())
+                .collect();
+            let those = match those.as_slice() {
+                [] => "it has no arguments".to_owned(),
+                _ => format!("its arguments are {}", those.join(", ")),
+            };
+            let why = format!("there is no argument {name} in the key to be unordered: {those}");
+            return Err(Error::new(name.span(), why));
         }
     }
+    for argument in arguments.iter().filter(|argument| varies(argument)) {
+        let is_unordered = unordered.contains(&argument.name);
+        if let Some(set) = set_in(&argument.ty, is_unordered) {
+            let fix = match set_in(&argument.ty, true) {
+                None => format!("write unordered({}), or take a BTreeSet", argument.name),
+                Some(_) => {
+                    "take it inside an Unordered<…>, or a BTreeSet; unordered(…) does not reach \
+                     into other types"
+                        .to_owned()
+                }
+            };
+            return Err(Error::new_spanned(&argument.ty, no_order(&set, &fix)));
+        }
+    }
+    if let Some((ty, _)) = &options.identity
+        && let Some(set) = set_in(ty, false)
+    {
+        let fix = "write identity: Unordered<…> = Unordered(…), or a BTreeSet";
+        return Err(Error::new_spanned(ty, no_order(&set, fix)));
+    }
     Ok(arguments.iter().map(varies).collect())
+}
+
+fn no_order(set: &str, fix: &str) -> String {
+    format!(
+        "a {set} has another order in each instance, so equal ones would be different calls: {fix}"
+    )
+}
+
+/// The name of a type in this one that is in no order, but for what `Unordered` is around.
+fn set_in(ty: &Type, is_unordered: bool) -> Option<String> {
+    let is_set = |name: &str| name.ends_with("HashSet") || name == "BinaryHeap";
+    match ty {
+        Type::Reference(reference) => set_in(&reference.elem, is_unordered),
+        Type::Paren(paren) => set_in(&paren.elem, is_unordered),
+        Type::Group(group) => set_in(&group.elem, is_unordered),
+        Type::Slice(slice) => set_in(&slice.elem, false),
+        Type::Array(array) => set_in(&array.elem, false),
+        Type::Tuple(tuple) => tuple.elems.iter().find_map(|ty| set_in(ty, false)),
+        Type::Path(path) if path.qself.is_none() => {
+            let last = path.path.segments.last()?;
+            let name = last.ident.to_string();
+            if is_set(&name) && !is_unordered {
+                return Some(name);
+            }
+            // What is around a set and serializes as what is inside.
+            let is_inside = match name.as_str() {
+                "Unordered" => true,
+                "Option" | "Box" | "Rc" | "Arc" | "Cow" => is_unordered,
+                _ => false,
+            };
+            let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+            arguments.args.iter().find_map(|argument| match argument {
+                GenericArgument::Type(ty) => set_in(ty, is_inside),
+                _ => None,
+            })
+        }
+        other => words(other).find(|word| is_set(word)),
+    }
 }
 
 /// What the function returns, if it can be kept.

@@ -68,14 +68,65 @@ fn arguments_that_cannot_be_part_of_a_key_are_refused() {
     refuses("fn f(_: u32) -> u32 { 1 }", "an argument without a name: give it one");
     refuses("fn f(#[cfg(test)] a: u32) -> u32 { 1 }", "an attribute of an argument");
     refuses("fn f(a: &mut Vec<u8>) -> u32 { 1 }", "a result that is kept changes no argument");
-    for set in ["HashSet<u32>", "&std::collections::HashSet<u32>", "Option<Vec<HashSet<u32>>>"] {
-        refuses(&format!("fn f(a: {set}) -> u32 {{ 1 }}"), "a HashSet has another order");
-    }
     let copied = "cache = C, ignore(a), identity: BTreeSet<u32> = a.iter().copied().collect()";
     let written = memoized(copied, "fn f(a: &HashSet<u32>) -> u32 { 1 }");
     assert!(!written.contains("compile_error"), "{written}");
     refuses("fn f<T: Copy>(a: T) -> u32 { 1 }", "a generic function has a result for each type");
     refuses("fn f<const N: usize>(a: [u8; N]) -> u32 { 1 }", "a generic function has");
+}
+
+#[test]
+fn sets_without_an_order_are_refused_or_taken_as_unordered() {
+    let why = "has another order in each instance, so equal ones would be different calls:";
+    for (set, name) in [
+        ("HashSet<u32>", "HashSet"),
+        ("&std::collections::HashSet<u32>", "HashSet"),
+        ("Option<Arc<FxHashSet<u32>>>", "FxHashSet"),
+        ("BinaryHeap<u32>", "BinaryHeap"),
+    ] {
+        let begins = format!("a {name} {why} write unordered(a), or take a BTreeSet");
+        refuses("cache = C", &format!("fn f(a: {set}) -> u32 {{ 1 }}"), &begins);
+    }
+    for set in [
+        "Option<Vec<HashSet<u32>>>",
+        "&[HashSet<u32>]",
+        "(u32, HashMap<u32, HashSet<u32>>)",
+        "HashSet<Vec<HashSet<u32>>>",
+        "Vec<Unordered<Vec<HashSet<u32>>>>",
+        "&dyn AsRef<HashSet<u32>>",
+    ] {
+        for options in ["cache = C", "cache = C, unordered(a)"] {
+            let begins = format!("a HashSet {why} take it inside an Unordered<…>");
+            refuses(options, &format!("fn f(a: {set}) -> u32 {{ 1 }}"), &begins);
+        }
+    }
+    let unordered = "cache = C, unordered(a)";
+    for set in
+        ["&HashSet<u32>", "Option<&Arc<HashSet<u32>>>", "&[u32]", "Vec<Unordered<HashSet<u32>>>"]
+    {
+        let written = memoized(unordered, &format!("fn f(a: {set}, b: u32) -> u32 {{ 1 }}"));
+        assert!(!written.contains("compile_error"), "{written}");
+        // By the function and by its handle.
+        assert_eq!(written.matches(":: fragcache :: Unordered (& a)").count(), 2, "{written}");
+        assert!(!written.contains("Unordered (& b)"), "{written}");
+    }
+    let one = "fn f(a: &[u32], cache: &FragmentCache, b: u32) -> u32 { 1 }";
+    let names = "there is no argument c in the key to be unordered: its arguments are a, b";
+    refuses("cache = cache, unordered(a, c)", one, names);
+    let names = "there is no argument cache in the key to be unordered: its arguments are b";
+    refuses("cache = cache, ignore(a), unordered(cache)", one, names);
+    let none = "there is no argument self in the key to be unordered: it has no arguments";
+    refuses("cache = C, of = A, ignore(self), unordered(self)", "fn f(&self) -> u32 { 1 }", none);
+    refuses("cache = C, unordered = a", one, "write unordered(ARGUMENT, …)");
+    refuses(
+        "cache = C, of = A, identity: HashSet<u32> = self.ids",
+        "fn f(&self) -> u32 { 1 }",
+        "a HashSet has another order in each instance, so equal ones would be different calls: write \
+         identity: Unordered<…>",
+    );
+    let identity = "cache = C, of = A, identity: Unordered<&HashSet<u32>> = Unordered(&self.ids)";
+    let written = memoized(identity, "fn f(&self) -> u32 { 1 }");
+    assert!(!written.contains("compile_error"), "{written}");
 }
 
 #[test]

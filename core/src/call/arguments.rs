@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{FragmentCache, FragmentKey, Function};
+use crate::{FragmentCache, FragmentKey, Function, Unordered};
 
 const FUNCTION: Function = Function::new("tests::typed");
 
@@ -128,7 +128,7 @@ proptest! {
     #[test]
     fn bytes_that_are_no_key_are_shown_without_a_panic(
         bytes in proptest::collection::vec(prop_oneof![
-            proptest::sample::select(b"UNO01IFTBLMPSVW.tnlf\x00\x01\x02\xff".to_vec()),
+            proptest::sample::select(b"UNO01IFTBLCMPSVW.tnlf\x00\x01\x02\xff".to_vec()),
             any::<u8>(),
         ], 0..40),
     ) {
@@ -181,6 +181,10 @@ fn values_of_different_kinds_never_share_a_key() {
         key(&[0_u8; 0]),
         key(&[1]),
         key(&["1"]),
+        key(&Unordered([0_u8; 0])),
+        key(&Unordered([1])),
+        key(&Unordered([1, 1])),
+        key(&Unordered(Some([1]))),
         key(&json!({})),
         key(&json!({"id": 1})),
         key(&json!(["One", 1])),
@@ -239,4 +243,78 @@ fn a_key_shows_the_kinds_of_its_arguments() {
         "tests::typed(42, \"42\", demo, User{id: 7, name: some(Ann)}, 2.0, (), \
          {a: (), b: [true, \"true\"]})"
     );
+}
+
+/// Another hasher than the default one, so that another order.
+type Other = std::hash::BuildHasherDefault<xxhash_rust::xxh3::Xxh3Default>;
+
+proptest! {
+    #[test]
+    fn unordered_sets_share_a_key_exactly_when_equal(
+        a in proptest::collection::vec(0_u8..6, 0..6),
+        b in proptest::collection::vec(0_u8..6, 0..6),
+        is_inside in any::<bool>(),
+    ) {
+        let sets = [&a, &b].map(|list| list.iter().copied().collect::<HashSet<_>>());
+        let others = [&a, &b].map(|list| list.iter().rev().copied().collect::<HashSet<_, Other>>());
+        let equal = sets[0] == sets[1];
+        let [one, other] = [0, 1].map(|at| {
+            if is_inside {
+                let inside = [Unordered(&sets[at]), Unordered(&sets[0])];
+                let others = [Unordered(&others[0]), Unordered(&others[at])];
+                // The inner ones count without their order, and so do the two.
+                assert_eq!(key(&Unordered(inside)), key(&Unordered(others)));
+                key(&BTreeMap::from([(1, inside)]))
+            } else {
+                assert_eq!(key(&Unordered(&sets[at])), key(&Unordered(others[at].clone())));
+                key(&Unordered(&sets[at]))
+            }
+        });
+        prop_assert_eq!(one == other, equal);
+
+        // A list counts as a multiset.
+        let sorted = |list: &[u8]| {
+            let mut list = list.to_vec();
+            list.sort_unstable();
+            list
+        };
+        let equal = sorted(&a) == sorted(&b);
+        prop_assert_eq!(key(&Unordered(&a)) == key(&Unordered(&b)), equal);
+        prop_assert_eq!(key(&Unordered(&a)).to_string() == key(&Unordered(&b)).to_string(), equal);
+    }
+}
+
+#[test]
+fn unordered_is_about_one_sequence() {
+    #[derive(Serialize)]
+    struct Ids(Vec<u32>);
+    #[derive(Serialize)]
+    struct Filter {
+        #[serde(serialize_with = "Unordered::serialize_field")]
+        ids: Option<Vec<u32>>,
+        page: Vec<u32>,
+    }
+    let lists = [vec![1, 2], vec![2, 1]];
+    let [one, other] = lists.clone().map(|list| key(&Unordered(Some(Ids(list)))));
+    assert_eq!(one, other);
+    let [one, other] = lists.clone().map(|list| key(&Filter { ids: Some(list), page: vec![1, 2] }));
+    assert_eq!(one, other);
+    assert_eq!(one.to_string(), "tests::typed(Filter{ids: some(#{1, 2}), page: [1, 2]})");
+    let [one, other] = lists.clone().map(|list| key(&Filter { ids: None, page: list }));
+    assert_ne!(one, other);
+    // What is in an element has its order.
+    let [one, other] = lists.map(|list| key(&Unordered([list, vec![3]])));
+    assert_ne!(one, other);
+
+    fn refused(value: impl Serialize) {
+        let error = FUNCTION.call().arg(&value).key().unwrap_err();
+        assert!(error.to_string().contains("Unordered is around what is no sequence"), "{error}");
+    }
+    refused(Unordered(HashMap::from([(1, 1)])));
+    refused(Unordered(json!({})));
+    refused(Unordered(Some(7)));
+    refused(Unordered("text"));
+    refused(Unordered(()));
+    refused(Unordered(Filter { ids: None, page: Vec::new() }));
+    refused([Unordered(1.5)]);
 }

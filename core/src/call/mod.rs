@@ -9,8 +9,10 @@ mod serve_async;
 mod site;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod tests;
+mod unordered;
 
 pub use site::Site;
+pub use unordered::Unordered;
 
 use std::time::Duration;
 
@@ -84,6 +86,7 @@ pub struct Call {
     pub(crate) tags: Vec<Box<str>>,
     pub(crate) stale: Option<Duration>,
     pub(crate) version: Option<FragmentKey>,
+    type_version: Option<u32>,
     pub(crate) source: Option<u64>,
     pub(crate) path: Option<u64>,
     site: Option<&'static Site>,
@@ -134,6 +137,7 @@ impl Call {
             tags: Vec::new(),
             stale: None,
             version: None,
+            type_version: None,
             source: None,
             path: None,
             site: None,
@@ -142,8 +146,8 @@ impl Call {
 
     /// The next argument, by value: whatever implements `Serialize`. Two calls are one exactly if
     /// their arguments are equal one by one by serde's data model: `42` is not `"42"`, `Some(1)` not
-    /// `1`, `-0.0` not `0.0`; the width of a number and the order of a map do not count. What cannot
-    /// be serialized makes the call go by the cache, and is counted.
+    /// `1`, `-0.0` not `0.0`; the width of a number and the order of a map do not count, that of a
+    /// set only inside [`Unordered`]. What cannot be serialized makes the call go by the cache, and is counted.
     ///
     /// ```
     /// use fragcache::Function;
@@ -215,6 +219,24 @@ impl Call {
     /// The version of the record that the result is made of: a result of another version is a miss.
     pub fn version(mut self, version: impl KeyPart) -> Self {
         self.version = Some(FragmentKey::new(version));
+        self
+    }
+
+    /// The version of the result's type: raise it when the type changes in a way that its shape does not
+    /// tell. A result of another version is a miss. Where the shape of a type cannot be seen, such as
+    /// that of an untagged enum or `serde_json::Value`, the version is what another build of the program
+    /// reads the result by; without one it does not.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, Function};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let call = Function::new("docs::price").call();
+    /// assert_eq!(cache.memoize(&call.clone().type_version(1), || 10), 10);
+    /// assert_eq!(cache.memoize(&call.type_version(2), || 1050), 1050);
+    /// ```
+    pub fn type_version(mut self, version: u32) -> Self {
+        self.type_version = Some(version);
         self
     }
 

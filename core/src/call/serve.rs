@@ -168,7 +168,7 @@ impl FragmentCache {
         if !are_usable {
             return Err(RefusalReason::Tag);
         }
-        let shape = shape::digest::<T>();
+        let shape = shape::digest::<T>(call.type_version);
         let origin = match (call.path, call.source) {
             (None, None) => self.origins().of_form(&shape, OutputMode::VALUE),
             (path, source) => {

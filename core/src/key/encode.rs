@@ -1,5 +1,6 @@
 //! The canonical encoding, version 1: every part is a tag and a length before its text. What a
-//! type's canonical text is stands in `part.rs`; this file only writes and reads the bytes.
+//! type's canonical text is stands in `part.rs`; this file only writes and reads the bytes. Arguments of
+//! functions are written by `serialize.rs` and read by `typed.rs`.
 
 use std::fmt;
 
@@ -8,8 +9,9 @@ const NONE: u8 = b'n';
 const LIST: u8 = b'l';
 const NOT_FINITE: u8 = b'f';
 
-/// Writes the parts of a key. An engine extension drives it for its own values; Rust values go
-/// through [`KeyPart`](super::KeyPart).
+/// Writes the parts of a key by their canonical text. An engine extension drives it for its own values;
+/// Rust values go through [`KeyPart`](super::KeyPart). The arguments of memoized functions do not: they
+/// are compared by kind and value, so that `42` is not `"42"` (`Call::arg`, feature `values`).
 ///
 /// ```
 /// use fragcache::{FragmentKey, KeyEncoder, KeyPart};

@@ -20,7 +20,7 @@ pub(crate) use kind::group_bytes;
 pub use part::KeyPart;
 pub(crate) use redacted::says_more_than_a_name;
 #[cfg(feature = "values")]
-pub(crate) use serialize::encode_by_value;
+pub(crate) use serialize::{UNORDERED, encode_by_value};
 
 use encode::{Decoded, Decoder};
 use redacted::{Digest, REDACTED};
@@ -45,7 +45,7 @@ const NAMESPACE: u8 = b'@';
 ///
 /// Two keys are equal exactly when their parts have the same canonical text: integer 42 and `"42"`
 /// are one part; so are 2, 2.0 and 4/2; `true` is `"true"`; `None` is not `"None"`; a list is not
-/// its only item. `Display` shows the parts readably on one line, of a
+/// its only item. Arguments of memoized functions are compared by kind and value instead. `Display` shows the parts readably on one line, of a
 /// [redacted](Self::is_redacted) key the name and a digest; escape it before it goes into HTML.
 ///
 /// ```

@@ -1,7 +1,7 @@
 //! Arguments as parts of a key, by value: whatever implements `Serialize`, so that two values share
 //! bytes exactly when they are equal by serde's data model. Each kind has its tag (see `typed`):
-//! null, bool, integers of all widths, floats by their bits, text, bytes, options, sequences, maps
-//! in any order, structs and variants by their names.
+//! null, bool, integers of all widths, floats by their bits, text, bytes, options, sequences, maps and
+//! what is `Unordered` in any order, structs and variants by their names.
 
 use serde::ser::{self, Serialize};
 
@@ -18,7 +18,7 @@ pub(crate) fn encode_by_value<T: Serialize + ?Sized>(
     value: &T,
     bytes: &mut Vec<u8>,
 ) -> Result<(), Unserializable> {
-    value.serialize(ByValue { bytes, depth: 0 })
+    value.serialize(ByValue { bytes, depth: 0, is_unordered: false })
 }
 
 /// Why a value cannot be serialized.
@@ -39,20 +39,36 @@ impl ser::Error for Unserializable {
     }
 }
 
+/// The name of a newtype whose sequence is in no order: that of no type of a user's.
+pub(crate) const UNORDERED: &str = "fragcache::Unordered";
+
 /// How deep values may nest.
 const MAX_DEPTH: usize = 8 * UnusablePart::MAX_DEPTH;
 
 struct ByValue<'a> {
     bytes: &'a mut Vec<u8>,
     depth: usize,
+    /// Whether the sequence that is to come is in no order.
+    is_unordered: bool,
 }
 
 impl<'a> ByValue<'a> {
-    fn inner(&mut self) -> Result<ByValue<'_>, Unserializable> {
+    fn inner(&mut self, is_unordered: bool) -> Result<ByValue<'_>, Unserializable> {
         if self.depth == MAX_DEPTH {
             return Err(ser::Error::custom(format_args!("nested deeper than {MAX_DEPTH}")));
         }
-        Ok(ByValue { bytes: self.bytes, depth: self.depth + 1 })
+        Ok(ByValue { bytes: self.bytes, depth: self.depth + 1, is_unordered })
+    }
+
+    /// What is no sequence.
+    fn tag(&mut self, tag: u8) -> Result<(), Unserializable> {
+        if self.is_unordered {
+            return Err(ser::Error::custom(
+                "Unordered is around what is no sequence: write it around the set itself",
+            ));
+        }
+        self.bytes.push(tag);
+        Ok(())
     }
 
     fn text(&mut self, text: &[u8]) {
@@ -60,16 +76,23 @@ impl<'a> ByValue<'a> {
         self.bytes.extend_from_slice(text);
     }
 
-    fn tagged(&mut self, tag: u8, text: &[u8]) {
-        self.bytes.push(tag);
+    fn tagged(&mut self, tag: u8, text: &[u8]) -> Result<(), Unserializable> {
+        self.tag(tag)?;
         self.text(text);
+        Ok(())
     }
 
     /// What has items until its end, after its names.
-    fn open(mut self, tag: u8, names: &[&str]) -> Items<'a> {
-        self.bytes.push(tag);
+    fn open(mut self, tag: u8, names: &[&str]) -> Result<Items<'a>, Unserializable> {
+        self.tag(tag)?;
         names.iter().for_each(|name| self.text(name.as_bytes()));
-        Items(self)
+        Ok(Items(self))
+    }
+
+    fn sequence(self) -> Entries<'a> {
+        let starts = self.is_unordered.then(Vec::new);
+        self.bytes.push(if starts.is_some() { tag::UNORDERED } else { tag::SEQUENCE });
+        Entries { items: Items(self), starts }
     }
 }
 
@@ -78,7 +101,7 @@ struct Items<'a>(ByValue<'a>);
 
 impl Items<'_> {
     fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unserializable> {
-        value.serialize(self.0.inner()?)
+        value.serialize(self.0.inner(false)?)
     }
 
     #[allow(clippy::unnecessary_wraps, reason = "what `end` returns")]
@@ -88,20 +111,37 @@ impl Items<'_> {
     }
 }
 
-/// The entries of a map, which is in no order: sorted when it ends.
+/// The items of a sequence, or the entries of a map: what is in no order is sorted when it ends.
 struct Entries<'a> {
     items: Items<'a>,
-    /// Where each entry starts.
-    starts: Vec<usize>,
+    /// Where each of them starts; `None` if their order counts.
+    starts: Option<Vec<usize>>,
 }
 
 impl Entries<'_> {
+    fn start(&mut self) {
+        if let Some(starts) = &mut self.starts {
+            starts.push(self.items.0.bytes.len());
+        }
+    }
+
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unserializable> {
+        self.start();
+        self.items.item(value)
+    }
+
+    fn close(mut self) -> Result<(), Unserializable> {
+        self.sort();
+        self.items.close()
+    }
+
     fn sort(&mut self) {
         let bytes = &mut *self.items.0.bytes;
-        let Some(&first) = self.starts.first() else { return };
-        let ends = self.starts.iter().skip(1).copied().chain([bytes.len()]);
+        let Some(starts) = &self.starts else { return };
+        let Some(&first) = starts.first() else { return };
+        let ends = starts.iter().skip(1).copied().chain([bytes.len()]);
         let mut entries: Vec<&[u8]> =
-            self.starts.iter().zip(ends).map(|(&start, end)| &bytes[start..end]).collect();
+            starts.iter().zip(ends).map(|(&start, end)| &bytes[start..end]).collect();
         if entries.is_sorted() {
             return;
         }
@@ -115,8 +155,7 @@ impl Entries<'_> {
 macro_rules! integers {
     ($($method:ident($type:ty);)*) => {$(
         fn $method(mut self, value: $type) -> Result<(), Unserializable> {
-            self.tagged(tag::INT, itoa::Buffer::new().format(value).as_bytes());
-            Ok(())
+            self.tagged(tag::INT, itoa::Buffer::new().format(value).as_bytes())
         }
     )*};
 }
@@ -124,8 +163,8 @@ macro_rules! integers {
 impl<'a> ser::Serializer for ByValue<'a> {
     type Ok = ();
     type Error = Unserializable;
-    type SerializeSeq = Items<'a>;
-    type SerializeTuple = Items<'a>;
+    type SerializeSeq = Entries<'a>;
+    type SerializeTuple = Entries<'a>;
     type SerializeTupleStruct = Items<'a>;
     type SerializeTupleVariant = Items<'a>;
     type SerializeMap = Entries<'a>;
@@ -145,18 +184,17 @@ impl<'a> ser::Serializer for ByValue<'a> {
         serialize_u128(u128);
     }
 
-    fn serialize_bool(self, value: bool) -> Result<(), Unserializable> {
-        self.bytes.push(if value { tag::TRUE } else { tag::FALSE });
-        Ok(())
+    fn serialize_bool(mut self, value: bool) -> Result<(), Unserializable> {
+        self.tag(if value { tag::TRUE } else { tag::FALSE })
     }
 
     fn serialize_f32(self, value: f32) -> Result<(), Unserializable> {
         self.serialize_f64(f64::from(value))
     }
 
-    fn serialize_f64(self, value: f64) -> Result<(), Unserializable> {
+    fn serialize_f64(mut self, value: f64) -> Result<(), Unserializable> {
         let value = if value.is_nan() { f64::NAN } else { value };
-        self.bytes.push(tag::FLOAT);
+        self.tag(tag::FLOAT)?;
         self.bytes.extend_from_slice(&value.to_bits().to_be_bytes());
         Ok(())
     }
@@ -166,15 +204,14 @@ impl<'a> ser::Serializer for ByValue<'a> {
     }
 
     fn serialize_str(mut self, value: &str) -> Result<(), Unserializable> {
-        self.tagged(tag::TEXT, value.as_bytes());
-        Ok(())
+        self.tagged(tag::TEXT, value.as_bytes())
     }
 
     fn serialize_bytes(mut self, value: &[u8]) -> Result<(), Unserializable> {
-        self.tagged(tag::BYTES, value);
-        Ok(())
+        self.tagged(tag::BYTES, value)
     }
 
+    // Of an `Option` with a set in it, no set.
     fn serialize_none(self) -> Result<(), Unserializable> {
         self.bytes.push(tag::NONE);
         Ok(())
@@ -182,16 +219,15 @@ impl<'a> ser::Serializer for ByValue<'a> {
 
     fn serialize_some<T: Serialize + ?Sized>(mut self, value: &T) -> Result<(), Unserializable> {
         self.bytes.push(tag::SOME);
-        value.serialize(self.inner()?)
+        value.serialize(self.inner(self.is_unordered)?)
     }
 
-    fn serialize_unit(self) -> Result<(), Unserializable> {
-        self.bytes.push(tag::UNIT);
-        Ok(())
+    fn serialize_unit(mut self) -> Result<(), Unserializable> {
+        self.tag(tag::UNIT)
     }
 
     fn serialize_unit_struct(self, name: &'static str) -> Result<(), Unserializable> {
-        self.open(tag::TUPLE_STRUCT, &[name]).close()
+        self.open(tag::TUPLE_STRUCT, &[name])?.close()
     }
 
     fn serialize_unit_variant(
@@ -200,17 +236,21 @@ impl<'a> ser::Serializer for ByValue<'a> {
         _: u32,
         variant: &'static str,
     ) -> Result<(), Unserializable> {
-        self.open(tag::VARIANT, &[name, variant]).close()
+        self.open(tag::VARIANT, &[name, variant])?.close()
     }
 
     // With its name: in an untagged enum, it is all that tells two ids apart.
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
-        self,
+        mut self,
         name: &'static str,
         value: &T,
     ) -> Result<(), Unserializable> {
-        let mut items = self.open(tag::TUPLE_STRUCT, &[name]);
-        items.item(value)?;
+        if name == UNORDERED {
+            return value.serialize(self.inner(true)?);
+        }
+        let is_unordered = std::mem::take(&mut self.is_unordered);
+        let mut items = self.open(tag::TUPLE_STRUCT, &[name])?;
+        value.serialize(items.0.inner(is_unordered)?)?;
         items.close()
     }
 
@@ -221,17 +261,17 @@ impl<'a> ser::Serializer for ByValue<'a> {
         variant: &'static str,
         value: &T,
     ) -> Result<(), Unserializable> {
-        let mut items = self.open(tag::VARIANT, &[name, variant]);
+        let mut items = self.open(tag::VARIANT, &[name, variant])?;
         items.item(value)?;
         items.close()
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Items<'a>, Unserializable> {
-        Ok(self.open(tag::SEQUENCE, &[]))
+    fn serialize_seq(self, _: Option<usize>) -> Result<Entries<'a>, Unserializable> {
+        Ok(self.sequence())
     }
 
-    fn serialize_tuple(self, _: usize) -> Result<Items<'a>, Unserializable> {
-        Ok(self.open(tag::SEQUENCE, &[]))
+    fn serialize_tuple(self, _: usize) -> Result<Entries<'a>, Unserializable> {
+        Ok(self.sequence())
     }
 
     fn serialize_tuple_struct(
@@ -239,7 +279,7 @@ impl<'a> ser::Serializer for ByValue<'a> {
         name: &'static str,
         _: usize,
     ) -> Result<Items<'a>, Unserializable> {
-        Ok(self.open(tag::TUPLE_STRUCT, &[name]))
+        self.open(tag::TUPLE_STRUCT, &[name])
     }
 
     fn serialize_tuple_variant(
@@ -249,15 +289,15 @@ impl<'a> ser::Serializer for ByValue<'a> {
         variant: &'static str,
         _: usize,
     ) -> Result<Items<'a>, Unserializable> {
-        Ok(self.open(tag::VARIANT, &[name, variant]))
+        self.open(tag::VARIANT, &[name, variant])
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Entries<'a>, Unserializable> {
-        Ok(Entries { items: self.open(tag::MAP, &[]), starts: Vec::new() })
+        Ok(Entries { items: self.open(tag::MAP, &[])?, starts: Some(Vec::new()) })
     }
 
     fn serialize_struct(self, name: &'static str, _: usize) -> Result<Items<'a>, Unserializable> {
-        Ok(self.open(tag::STRUCT, &[name]))
+        self.open(tag::STRUCT, &[name])
     }
 
     fn serialize_struct_variant(
@@ -267,18 +307,18 @@ impl<'a> ser::Serializer for ByValue<'a> {
         variant: &'static str,
         _: usize,
     ) -> Result<Items<'a>, Unserializable> {
-        Ok(self.open(tag::STRUCT_VARIANT, &[name, variant]))
+        self.open(tag::STRUCT_VARIANT, &[name, variant])
     }
 }
 
 macro_rules! lists {
-    ($($trait:ident $method:ident;)*) => {$(
-        impl ser::$trait for Items<'_> {
+    ($($trait:ident for $list:ident: $method:ident by $item:ident;)*) => {$(
+        impl ser::$trait for $list<'_> {
             type Ok = ();
             type Error = Unserializable;
 
             fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unserializable> {
-                self.item(value)
+                self.$item(value)
             }
 
             fn end(self) -> Result<(), Unserializable> {
@@ -289,10 +329,10 @@ macro_rules! lists {
 }
 
 lists! {
-    SerializeSeq serialize_element;
-    SerializeTuple serialize_element;
-    SerializeTupleStruct serialize_field;
-    SerializeTupleVariant serialize_field;
+    SerializeSeq for Entries: serialize_element by element;
+    SerializeTuple for Entries: serialize_element by element;
+    SerializeTupleStruct for Items: serialize_field by item;
+    SerializeTupleVariant for Items: serialize_field by item;
 }
 
 macro_rules! structures {
@@ -325,17 +365,15 @@ impl ser::SerializeMap for Entries<'_> {
     type Error = Unserializable;
 
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Unserializable> {
-        self.starts.push(self.items.0.bytes.len());
-        self.items.item(key)
+        self.element(key)
     }
 
     fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unserializable> {
         self.items.item(value)
     }
 
-    fn end(mut self) -> Result<(), Unserializable> {
-        self.sort();
-        self.items.close()
+    fn end(self) -> Result<(), Unserializable> {
+        self.close()
     }
 }
 

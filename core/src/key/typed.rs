@@ -20,6 +20,8 @@ pub(super) mod tag {
     pub(in crate::key) const BYTES: u8 = b'B';
     /// Values up to the end.
     pub(in crate::key) const SEQUENCE: u8 = b'L';
+    /// Values up to the end, in the order of their bytes.
+    pub(in crate::key) const UNORDERED: u8 = b'C';
     /// Keys and values up to the end, in the order of their bytes.
     pub(in crate::key) const MAP: u8 = b'M';
     /// A name, and values up to the end.
@@ -105,6 +107,7 @@ impl<'a> Walk<'_, 'a, '_, '_> {
                 self.put(format_args!("b\"{}\"", bytes.ok_or(fmt::Error)?.escape_ascii()))
             }
             tag::SEQUENCE => self.items("[", "]", Self::value),
+            tag::UNORDERED => self.items("#{", "}", Self::value),
             tag::MAP => self.items("{", "}", |walk| {
                 walk.value()?;
                 walk.put(": ")?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::{Keep, Put, Value, Values, codec, shape};
+use super::{Keep, Put, Value, Values, codec};
 use crate::cache::Deletion;
 use crate::entry::{Body, Origin};
 use crate::error::Error;
@@ -90,7 +90,7 @@ impl Values {
             }
             return Ok(kept);
         }
-        let origin = self.origin(&shape::digest::<T::Owned>());
+        let origin = self.origin::<T::Owned>();
         let mut together = Together::default();
         let mut values = values.into_iter();
         let failed = loop {

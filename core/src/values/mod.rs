@@ -1,6 +1,7 @@
 //! Plain values: set and read by their keys, typed, in the same cache as fragments. How a value
-//! becomes bytes is in `codec`, what tells types apart in `shape`.
+//! becomes bytes is in `codec`, what tells types apart in `shape` and `build`.
 
+mod build;
 pub(crate) mod codec;
 mod keep;
 mod many;
@@ -32,7 +33,9 @@ pub use keep::Keep;
 /// and neither is it a fragment's. A value is kept as `MessagePack` with the names of its fields; asked
 /// for as a type of another shape (a field more, less, renamed, of another type) it is a miss, never
 /// a wrong value. Numbers of one shape that mean something else now need another key or
-/// [version](Keep::version).
+/// [type version](Self::type_version). A type whose shape cannot be seen, such as an untagged enum or
+/// `serde_json::Value`, is read by the build of the program that stored it and by no other, unless a type
+/// version is stated.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -52,6 +55,7 @@ pub use keep::Keep;
 #[derive(Debug, Clone)]
 pub struct Values {
     pub(crate) cache: FragmentCache,
+    type_version: Option<u32>,
 }
 
 /// What can be kept: whatever serde writes and reads, and text and slices, which are read as `String`
@@ -83,7 +87,7 @@ enum Put {
 impl FragmentCache {
     /// The plain values of this cache, or of this handle's namespace.
     pub fn values(&self) -> Values {
-        Values { cache: self.clone() }
+        Values { cache: self.clone(), type_version: None }
     }
 }
 
@@ -99,6 +103,29 @@ impl Values {
     /// ```
     pub fn key(&self, key: impl KeyPart) -> FragmentKey {
         FragmentKey::of_kind(VALUE, key)
+    }
+
+    /// These values, of this version of their types: raise it when a type changes in a way that its
+    /// shape does not tell. A value that was set with another version, or without one, is a miss. Where
+    /// the shape of a type cannot be seen, the version is what another build reads the value by.
+    ///
+    /// ```
+    /// use fragcache::FragmentCache;
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let cents = cache.values().type_version(2);
+    /// cents.set("price", &1050)?;
+    /// assert_eq!(cents.get::<i32>("price")?, Some(1050));
+    /// assert_eq!(cache.values().get::<i32>("price")?, None, "was in euros");
+    ///
+    /// cache.values().delete("price")?; // of whatever version
+    /// assert!(!cents.has("price")?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    #[must_use]
+    pub fn type_version(mut self, version: u32) -> Self {
+        self.type_version = Some(version);
+        self
     }
 
     /// Reads a value; `None` if none of this type could be served.
@@ -242,8 +269,8 @@ impl Values {
         batch.apply()
     }
 
-    fn origin(&self, shape: &str) -> Arc<Origin> {
-        self.cache.origins().of_form(shape, OutputMode::VALUE)
+    fn origin<T: DeserializeOwned + 'static>(&self) -> Arc<Origin> {
+        self.cache.origins().of_form(&shape::digest::<T>(self.type_version), OutputMode::VALUE)
     }
 
     fn read<T: DeserializeOwned + 'static>(
@@ -254,7 +281,7 @@ impl Values {
         let cache = &self.cache;
         let key = cache.encoded(key);
         let probe = cache.probe(&key);
-        let origin = self.origin(&shape::digest::<T>());
+        let origin = self.origin::<T>();
         let request = Request { version, ..Request::plain() };
         let variant = Variant { digest: origin.digest(), mode: origin.mode(), version };
         let body = |entry: &Entry| entry.body.clone();
@@ -300,7 +327,7 @@ impl Values {
         let body = codec::encode(value)?;
         let key = cache.encoded(key);
         let probe = cache.probe(&key);
-        let origin = self.origin(&shape::digest::<T::Owned>());
+        let origin = self.origin::<T::Owned>();
         let request = self.request(keep, put);
         let made = &codec::of_bytes;
         let asking = Asking { probe, origin: &origin, request: &request, body: made, memo: None };

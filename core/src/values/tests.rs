@@ -7,6 +7,7 @@ mod many;
 mod meanwhile;
 mod promised;
 mod refused;
+mod shapes;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -7,5 +7,6 @@ mod calls;
 mod flights;
 mod kept;
 mod methods;
+mod sets;
 mod sites;
 mod writes;

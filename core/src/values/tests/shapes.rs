@@ -1,0 +1,113 @@
+//! Two releases of a program on one store: what one has stored, the other reads only if it is of the
+//! same type.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::testing::MemoryStore;
+use crate::{Call, Deletion, FarLevel, FragmentCache, Function, Keep};
+
+mod old {
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub(super) enum Page {
+        Empty,
+        Full { title: String },
+    }
+}
+
+mod new {
+    use serde::{Deserialize, Serialize};
+
+    #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+    pub(super) enum Page {
+        Empty,
+        Full {
+            title: String,
+            #[serde(default)]
+            is_draft: bool,
+        },
+    }
+}
+
+fn process(store: &MemoryStore) -> FragmentCache {
+    FragmentCache::builder().far(FarLevel::new(store.clone())).build().unwrap()
+}
+
+#[test]
+fn a_release_does_not_read_an_enum_that_changed_in_a_later_variant() {
+    let store = MemoryStore::new();
+    let (before, after) = (process(&store).values(), process(&store).values());
+    let (draft, page) = ("a".to_owned(), "b".to_owned());
+    let page = old::Page::Full { title: page };
+    let draft = new::Page::Full { title: draft, is_draft: true };
+
+    before.set("page", &page).unwrap();
+    assert_eq!(after.get::<new::Page>("page").unwrap(), None);
+    assert_eq!(before.get("page").unwrap(), Some(page.clone()));
+    after.set("draft", &draft).unwrap();
+    assert_eq!(before.get::<old::Page>("draft").unwrap(), None);
+    assert_eq!(after.get("draft").unwrap(), Some(draft));
+
+    before.set("error", &Err::<u8, _>(page)).unwrap();
+    assert_eq!(after.get::<Result<u8, new::Page>>("error").unwrap(), None);
+    before.set("number", &7_u32).unwrap();
+    assert_eq!(after.get::<f64>("number").unwrap(), None);
+    before.set("numbers", &vec![Ok::<u8, u32>(7)]).unwrap();
+    assert_eq!(after.get::<Vec<Result<u8, f64>>>("numbers").unwrap(), None);
+
+    let call = Function::new("tests::page").call();
+    let made = old::Page::Full { title: String::new() };
+    process(&store).memoize(&call, || made);
+    let made = new::Page::Full { title: String::new(), is_draft: true };
+    assert_eq!(process(&store).memoize(&call, || made.clone()), made);
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+enum Id {
+    Number(u32),
+    Name(String),
+}
+
+#[test]
+fn processes_of_one_build_share_what_cannot_be_seen() {
+    let store = MemoryStore::new();
+    let (one, other) = (process(&store), process(&store));
+    let id = Id::Name("a".to_owned());
+    one.values().set("id", &id).unwrap();
+    one.values().set("json", &json!({ "a": [1, "2"] })).unwrap();
+    assert_eq!(other.values().get("id").unwrap(), Some(id.clone()));
+    assert_eq!(other.values().get("json").unwrap(), Some(json!({ "a": [1, "2"] })));
+    assert_eq!(other.values().get::<Value>("id").unwrap(), None);
+    assert_eq!(other.values().delete("id").unwrap(), Deletion::Removed);
+
+    let call = Function::new("tests::id").call();
+    one.memoize(&call, || id.clone());
+    assert_eq!(other.memoize(&call, || Id::Number(7)), id);
+}
+
+#[test]
+fn a_value_of_another_type_version_is_a_miss() {
+    let store = MemoryStore::new();
+    let (one, other) = (process(&store).values(), process(&store).values());
+    let [first, second] = [1, 2].map(|version| other.clone().type_version(version));
+    one.type_version(1).set("json", &json!("a")).unwrap();
+    assert_eq!(first.get("json").unwrap(), Some(json!("a")));
+    assert_eq!(second.get::<Value>("json").unwrap(), None);
+    assert_eq!(other.get::<Value>("json").unwrap(), None);
+    assert_eq!(first.get::<Id>("json").unwrap(), None);
+    assert!(second.set_many([("json", &json!("b"))], &Keep::new()).unwrap()[0]);
+    assert_eq!(second.get_many::<Value, _>(["json"]).unwrap(), [Some(json!("b"))]);
+    assert_eq!(second.delete("json").unwrap(), Deletion::Removed);
+    assert!(!first.has("json").unwrap());
+
+    let call = |version| Function::new("tests::json").call().type_version(version);
+    let kept = |call: &Call| process(&store).memoize(call, || json!("made"));
+    process(&store).memoize(&call(1), || json!("kept"));
+    assert_eq!(kept(&call(1)), "kept");
+    assert_eq!(kept(&call(2)), "made");
+    assert_eq!(kept(&call(1).path("tests::json")), "made");
+    assert_eq!(kept(&call(2).path("tests::json")), "made");
+}
