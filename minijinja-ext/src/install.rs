@@ -71,6 +71,10 @@ impl Installation {
         }
     }
 
+    pub(crate) fn forget(&self, name: &str) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+    }
+
     pub(crate) fn with_known<R>(&self, with: impl FnOnce(&Known) -> R) -> R {
         with(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }

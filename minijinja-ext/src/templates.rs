@@ -164,8 +164,16 @@ fn renew(
         Origin::Loaded => env.remove_template(name),
         Origin::Added(under) if under == rules => {
             let sources = InEnvironment { env, installation };
-            let rewritten = syntax::rewrite_with(name, &written.source, &rules.syntax, &sources)
-                .map_err(refusal)?;
+            let rewritten = syntax::rewrite_with(name, &written.source, &rules.syntax, &sources);
+            // What is refused now must not be rendered as it was accepted.
+            let rewritten = match rewritten {
+                Ok(rewritten) => rewritten,
+                Err(error) => {
+                    installation.forget(name);
+                    env.remove_template(name);
+                    return Err(refusal(error));
+                }
+            };
             let again = Template::new(written.source.clone(), &rewritten, written.origin.clone());
             let changed = again.blocks != written.blocks;
             let lowered = rewritten.into_source().into_owned();

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use crate::error::Error;
 
+use super::flows;
 use super::nesting::{Frame, FrameKind, Walk};
 use super::rules::Dialect;
 use super::scanner::Piece;
@@ -28,6 +29,8 @@ pub(super) enum Holds {
     Caller,
     /// What a child template fills in.
     Filled,
+    /// What something else rendered before it was bound, which may hold a fragment: `flows.rs`.
+    Rendered,
 }
 
 /// A mark on a value.
@@ -44,6 +47,7 @@ pub(super) struct Mark {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Binding<'s> {
     pub(super) marks: Vec<Mark>,
+    /// Of an import nothing more is known than that it is one.
     definition: Option<Rc<Definition<'s>>>,
 }
 
@@ -91,6 +95,12 @@ pub(super) fn bound_in(walk: &Walk<'_, '_>, name: &str) -> Option<usize> {
     resolve(walk, name, walk.stack.len()).map(|(level, _)| level)
 }
 
+/// Whether `name` is bound to something else than a macro's definition or an import.
+pub(super) fn is_variable(walk: &Walk<'_, '_>, name: &str) -> bool {
+    let found = resolve(walk, name, walk.stack.len());
+    found.is_some_and(|(_, binding)| binding.definition.is_none())
+}
+
 /// The marked names that a template sees which is included here.
 pub(super) fn marked<'s>(walk: &Walk<'_, 's>) -> Vec<(&'s str, Vec<Mark>)> {
     let mut seen: HashMap<&str, &[Mark]> = HashMap::new();
@@ -118,7 +128,7 @@ pub(super) fn expression<'s>(
     range: Range<usize>,
 ) -> Result<Vec<Mark>, Error> {
     let (source, dialect) = (walk.source, walk.dialect());
-    let list: Vec<Token> = tokens(source, range, dialect).collect();
+    let list: Vec<Token> = tokens(source, range.clone(), dialect).collect();
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let mut all: Vec<Mark> = Vec::new();
     for (at, token) in list.iter().enumerate() {
@@ -137,11 +147,19 @@ pub(super) fn expression<'s>(
         uses::stateful(walk, &word, (text(at + 2), called))?;
         let marks = mention(walk, &word)?;
         uses::check(walk, &word, &marks)?;
+        flows::argument(walk, &list, at, &range, &marks);
+        flows::fills(walk, word.name, word.at, &marks);
         for mark in marks {
             if !all.contains(&mark) {
                 all.push(mark);
             }
         }
+    }
+    if let Some(mark) = flows::rendering(walk, &list, &range) {
+        if dialect == Dialect::Tera {
+            flows::shows(walk, &range);
+        }
+        all.push(mark);
     }
     note(walk, &all);
     Ok(all)
@@ -174,7 +192,7 @@ fn mention<'s>(walk: &mut Walk<'_, 's>, word: &uses::Word<'s>) -> Result<Vec<Mar
 
 /// Adds what a call of a macro brings: the marks that the names it has from outside have now.
 fn call<'s>(
-    walk: &Walk<'_, 's>,
+    walk: &mut Walk<'_, 's>,
     definition: &Rc<Definition<'s>>,
     level: usize,
     at: usize,
@@ -182,6 +200,7 @@ fn call<'s>(
 ) -> Result<Vec<Mark>, Error> {
     let mut seen: Vec<*const Definition<'s>> = Vec::new();
     let mut queue = vec![(Rc::clone(definition), level)];
+    let mut used_in = Vec::new();
     while let Some((definition, level)) = queue.pop() {
         if seen.contains(&Rc::as_ptr(&definition)) {
             continue;
@@ -195,13 +214,16 @@ fn call<'s>(
         for ((name, block), used) in &definition.free {
             let Some((level, binding)) = resolve(walk, name, level) else { continue };
             if let Some(block) = block {
-                uses::from_outside(walk, *block, name, *used, &binding.marks)?;
+                used_in.push((*block, *name, *used, binding.marks.clone()));
             }
             marks.extend(&binding.marks);
             if let Some(definition) = &binding.definition {
                 queue.push((Rc::clone(definition), level));
             }
         }
+    }
+    for (block, name, used, marks) in used_in {
+        uses::from_outside(walk, block, name, used, &marks)?;
     }
     Ok(marks)
 }
@@ -232,6 +254,12 @@ pub(super) fn statement<'s>(
     statement: &Statement<'s>,
 ) -> Result<Bound<'s>, Error> {
     let effect = Effect::of(walk.source, piece, statement, walk.dialect());
+    if statement.word == "include" {
+        let tag = piece.start..piece.inner.end;
+        let mark = flows::holds(walk, tag.start, Some(tag.clone()));
+        note(walk, &[mark]);
+        flows::shows(walk, &tag);
+    }
     let mut values = Vec::new();
     for (targets, value) in effect.assigns {
         let marks = expression(walk, value)?;
@@ -243,7 +271,8 @@ pub(super) fn statement<'s>(
             values.push((targets, marks));
         } else {
             let is_global = statement.word == "set_global";
-            assign(walk, &targets, &marks, piece.start, None, is_global)?;
+            let import = matches!(statement.word, "import" | "from").then(Rc::default);
+            assign(walk, &targets, &marks, piece.start, import.as_ref(), is_global)?;
         }
     }
     Ok(Bound { values, parameters: effect.parameters, inner: effect.inner, section: Vec::new() })
@@ -267,7 +296,8 @@ pub(super) fn enter<'s>(
     bound: Bound<'s>,
 ) -> Result<(), Error> {
     if opener == Opener::Block {
-        note(walk, &[Mark { holds: Holds::Filled, origin: 0, at }]);
+        let rendered = flows::holds(walk, at, None);
+        note(walk, &[Mark { holds: Holds::Filled, origin: 0, at }, rendered]);
     }
     if let Some(frame) = walk.stack.last_mut() {
         let section = |targets| Some(Section { targets, ..Section::default() });

@@ -9,8 +9,10 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::prints;
 use super::reading::{Meaning, Mention, Reading};
 use super::{Sources, Taken};
+use crate::syntax::outline::By;
 use crate::syntax::rules::{Dialect, Syntax};
 
 /// Most templates that are read for one: beyond them, nothing is followed.
@@ -18,7 +20,7 @@ pub(super) const MOST_TEMPLATES: usize = 1_000;
 
 /// A part of a template that a block uses; with the number of its reading.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Node {
+pub(super) enum Node {
     Whole(usize),
     /// What stands outside all macros: an imported template's assignments and imports.
     OutsideMacros(usize),
@@ -30,6 +32,15 @@ impl Node {
     fn reading(&self) -> usize {
         match self {
             Self::Whole(at) | Self::OutsideMacros(at) | Self::Part(at, _) => *at,
+        }
+    }
+
+    /// What it is of its template.
+    pub(super) fn ranges(&self, reading: &Reading) -> Vec<Range<usize>> {
+        match self {
+            Self::Whole(_) => std::iter::once(0..reading.source.len()).collect(),
+            Self::OutsideMacros(_) => reading.outside_macros().collect(),
+            Self::Part(_, range) => vec![range.clone()],
         }
     }
 }
@@ -109,7 +120,7 @@ impl<'r> Readings<'r> {
     }
 
     /// What the page says in `span` takes in: a hash for each part, in no order that matters.
-    pub(super) fn closure(&mut self, span: Range<usize>) -> (Vec<u128>, Taken) {
+    pub(super) fn closure(&mut self, span: Range<usize>, by: Option<&By>) -> (Vec<u128>, Taken) {
         let scopes = match self.syntax.dialect() {
             // Names are bound when the page renders: a block sees what its parents import, and a
             // partial what its page does.
@@ -134,10 +145,25 @@ impl<'r> Readings<'r> {
         while let Some(node) = walk.queue.pop() {
             walk.node(&node);
         }
-        let (seen, taken) = (walk.seen, walk.taken);
+        let (seen, mut taken) = (walk.seen, walk.taken);
+        taken.caches = self.first(&seen, |reading, node| reading.caches_in(&node.ranges(reading)));
+        if let Some(by) = by.filter(|_| taken.caches.is_some()) {
+            taken.prints = self.first(&seen, |reading, node| prints::may_print(reading, node, by));
+        }
         let mut hashes: Vec<u128> = seen.into_iter().map(|node| self.hash(node)).collect();
         hashes.sort_unstable();
         (hashes, taken)
+    }
+
+    /// The first template, by name, with a part for which `is` holds.
+    fn first(
+        &self,
+        seen: &HashSet<Node>,
+        is: impl Fn(&Reading, &Node) -> bool,
+    ) -> Option<Arc<str>> {
+        let reading = |node: &Node| &self.list[node.reading()];
+        let found = seen.iter().filter(|node| is(reading(node), node));
+        found.map(|node| Arc::clone(&reading(node).name)).min()
     }
 
     fn hash(&mut self, node: Node) -> u128 {
@@ -147,12 +173,7 @@ impl<'r> Readings<'r> {
         let reading = &self.list[node.reading()];
         let mut hasher = Xxh3::new();
         hasher.update(reading.name.as_bytes());
-        let ranges = match &node {
-            Node::Whole(_) => std::iter::once(0..reading.source.len()).collect(),
-            Node::OutsideMacros(_) => reading.outside_macros().collect(),
-            Node::Part(_, range) => vec![range.clone()],
-        };
-        for range in ranges {
+        for range in node.ranges(reading) {
             hasher.update(&(range.len() as u64).to_le_bytes());
             hasher.update(&reading.source.as_bytes()[range]);
         }

@@ -1,7 +1,7 @@
 //! One template, read for what it refers to and what it defines. Which of it a cache block's digest
 //! takes in is decided in `closure.rs`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use super::names::{Import, import, members, names};
 use crate::syntax::rules::{Dialect, Syntax};
 use crate::syntax::scanner::{Piece, PieceKind, Scanner};
 use crate::syntax::statement::{Opener, Role, Statement};
+use crate::syntax::targets::Effect;
 use crate::syntax::token::{Token, TokenKind, tokens};
 
 /// What a tag refers to.
@@ -26,6 +27,24 @@ pub(super) enum Mention {
     Block(String),
 }
 
+impl Mention {
+    /// Where a name is used.
+    pub(super) fn at(&self) -> Option<usize> {
+        match self {
+            Self::Name(range, _) => Some(range.start),
+            _ => None,
+        }
+    }
+
+    /// The name that is used.
+    pub(super) fn name<'r>(&self, reading: &'r Reading) -> Option<&'r str> {
+        match self {
+            Self::Name(range, _) => Some(&reading.source[range.clone()]),
+            _ => None,
+        }
+    }
+}
+
 /// What a name stands for in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -37,12 +56,37 @@ pub(super) enum Meaning {
     Member(Vec<String>, String),
 }
 
+/// A cache block.
+#[derive(Debug)]
+struct Cached {
+    tag: Range<usize>,
+    end: usize,
+}
+
+/// What a macro or a component takes.
+#[derive(Debug, Default)]
+pub(super) struct Parameters {
+    /// In order.
+    pub(super) names: Vec<String>,
+    /// Tera: those that a caller's variables of the same names give, written with an `@`.
+    pub(super) implicit: Vec<String>,
+    /// Where the body begins.
+    pub(super) body: usize,
+    /// Tera: whether the last one takes all arguments that are left.
+    pub(super) takes_rest: bool,
+}
+
 /// A template's references, in the order in which they stand, and its definitions.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) name: Arc<str>,
     pub(super) source: Arc<str>,
     mentions: Vec<(usize, Mention)>,
+    /// The names that are handed on where they stand, rather than printed or tested.
+    handed_on: HashSet<usize>,
+    /// The cache blocks.
+    caches: Vec<Cached>,
+    pub(super) definitions: HashMap<usize, Parameters>,
     pub(super) meanings: HashMap<String, Vec<Meaning>>,
     pub(super) blocks: HashMap<String, Vec<Range<usize>>>,
     pub(super) components: HashMap<String, Vec<Range<usize>>>,
@@ -58,10 +102,15 @@ impl Reading {
         let mut reader = Reader {
             syntax,
             open: Vec::new(),
+            calls: 0,
+            caching: Vec::new(),
             out: Self {
                 name: name.into(),
                 source: Arc::clone(source),
                 mentions: Vec::new(),
+                handed_on: HashSet::new(),
+                caches: Vec::new(),
+                definitions: HashMap::new(),
                 meanings: HashMap::new(),
                 blocks: HashMap::new(),
                 components: HashMap::new(),
@@ -89,6 +138,23 @@ impl Reading {
         rest.take_while(move |(at, _)| *at < range.end).map(|(_, mention)| mention)
     }
 
+    /// Whether a cache block begins in one of `ranges`.
+    pub(super) fn caches_in(&self, ranges: &[Range<usize>]) -> bool {
+        self.caches
+            .iter()
+            .any(|cached| ranges.iter().any(|range| range.contains(&cached.tag.start)))
+    }
+
+    /// Whether the name that is used at `at` may be printed by a cache block: one around it whose
+    /// arguments do not name it, or one of what it is handed to.
+    pub(super) fn may_be_cached(&self, at: usize) -> bool {
+        let name = |at: usize| self.mentions(at..at + 1).next().and_then(|it| it.name(self));
+        let around = self.caches.iter().filter(|it| it.tag.end <= at && at < it.end);
+        let is_named =
+            |cached: &Cached| self.mentions(cached.tag.clone()).any(|it| it.name(self) == name(at));
+        self.handed_on.contains(&at) || { around }.any(|cached| !is_named(cached))
+    }
+
     /// The stretches outside all macros.
     pub(super) fn outside_macros(&self) -> impl Iterator<Item = Range<usize>> {
         let starts = std::iter::once(0).chain(self.macros.iter().map(|body| body.end));
@@ -101,13 +167,22 @@ struct Reader<'a> {
     syntax: &'a Syntax,
     /// Blocks, macros and components: kind, start, name.
     open: Vec<(Opener, usize, String)>,
+    /// How many `call` sections are open.
+    calls: usize,
+    /// The open cache blocks.
+    caching: Vec<usize>,
     out: Reading,
 }
 
 impl Reader<'_> {
     fn piece(&mut self, source: &str, piece: &Piece) {
         match piece.kind {
-            PieceKind::Variable => self.expression(source, piece.inner.clone()),
+            PieceKind::Variable => {
+                self.expression(source, piece.inner.clone());
+                if self.calls > 0 || calls(source, piece.inner.clone(), self.syntax.dialect()) {
+                    self.hands_on(piece.start);
+                }
+            }
             PieceKind::Block | PieceKind::LineStatement => self.statement(source, piece),
             _ => {}
         }
@@ -118,6 +193,21 @@ impl Reader<'_> {
         let statement = Statement::read(source, piece, dialect);
         let rest = statement.rest.clone();
         match statement.role {
+            Role::Cache => {
+                self.caching.push(self.out.caches.len());
+                self.out.caches.push(Cached { tag: piece.start..piece.end, end: source.len() });
+            }
+            Role::EndCache => {
+                let closed = self.caching.pop().and_then(|at| self.out.caches.get_mut(at));
+                if let Some(cached) = closed {
+                    cached.end = piece.end;
+                }
+            }
+            Role::Open(Opener::Call) => self.calls += 1,
+            Role::Close(Opener::Call) => self.calls = self.calls.saturating_sub(1),
+            _ => {}
+        }
+        match statement.role {
             Role::Open(opener @ (Opener::Block | Opener::Macro | Opener::Component)) => {
                 let mut list = tokens(source, rest.clone(), dialect);
                 let name = dotted(source, &mut list.by_ref().peekable());
@@ -127,6 +217,16 @@ impl Reader<'_> {
                     .find(|token| token.kind == TokenKind::Open)
                     .map_or(rest.end, |token| token.start);
                 self.expression(source, arguments..rest.end);
+                let names = Effect::of(source, piece, &statement, dialect).parameters;
+                let list: Vec<Token> = tokens(source, rest.clone(), dialect).collect();
+                let marked = list.windows(2).filter(|two| two[0].text(source) == "@");
+                let parameters = Parameters {
+                    implicit: marked.map(|two| two[1].text(source).to_owned()).collect(),
+                    names: names.into_iter().map(str::to_owned).collect(),
+                    body: piece.end,
+                    takes_rest: source[rest].contains("..."),
+                };
+                self.out.definitions.insert(piece.start, parameters);
             }
             Role::Close(opener @ (Opener::Block | Opener::Macro | Opener::Component)) => {
                 if self.open.last().is_some_and(|(open, ..)| *open == opener)
@@ -159,8 +259,21 @@ impl Reader<'_> {
                     self.mean(alias, Meaning::Member(templates.clone(), name));
                 }
             }
-            _ => self.expression(source, piece.inner.clone()),
+            role => {
+                self.expression(source, piece.inner.clone());
+                let tests = matches!(role, Role::Open(Opener::If) | Role::Else);
+                if role != Role::Cache && (!tests || calls(source, piece.inner.clone(), dialect)) {
+                    self.hands_on(piece.start);
+                }
+            }
         }
+    }
+
+    /// Notes that the names since `from` are handed on.
+    fn hands_on(&mut self, from: usize) {
+        let first = self.out.mentions.partition_point(|(at, _)| *at < from);
+        let since = self.out.mentions[first..].iter().map(|(at, _)| *at);
+        self.out.handed_on.extend(since);
     }
 
     fn mean(&mut self, name: String, meaning: Meaning) {
@@ -237,4 +350,21 @@ fn dotted(
         name.push_str(part.text(source));
     }
     Some(name)
+}
+
+/// Whether a tag calls something that may be a macro, or uses a component: a filter's arguments are
+/// no call.
+fn calls(source: &str, range: Range<usize>, dialect: Dialect) -> bool {
+    let list: Vec<Token> = tokens(source, range, dialect).collect();
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    (0..list.len()).any(|at| match dialect {
+        Dialect::MiniJinja => {
+            text(at + 1) == "("
+                && matches!(list[at].kind, TokenKind::Word | TokenKind::Close)
+                && !matches!(at.checked_sub(1).map_or("", text), "|" | "is")
+        }
+        Dialect::Tera => {
+            text(at) == "<" && list.get(at + 1).is_some_and(|it| it.kind == TokenKind::Word)
+        }
+    })
 }

@@ -6,6 +6,7 @@ use minijinja::value::{Kwargs, Rest, Value};
 
 use super::*;
 
+mod flows;
 mod generated;
 mod lowering;
 mod options;

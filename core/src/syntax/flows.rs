@@ -1,0 +1,281 @@
+//! What is rendered in one place and printed in another. The first half notes it while a template is
+//! read: a variable that holds what a macro, a partial or another template's block printed, and a
+//! value that is handed to a macro, a component or a partial with cache blocks of its own. The
+//! second half decides once those are read. A cached body that prints a fragment which was rendered
+//! before it would not see that the fragment is deleted.
+
+use std::ops::Range;
+
+use crate::error::Error;
+
+use super::bindings::{self, Holds, Mark};
+use super::follow::{Followed, Question, Taken};
+use super::nesting::{FrameKind, Walk};
+use super::outline::{By, Captured, Handed, Outline};
+use super::refusal::Refusal;
+use super::rules::Dialect;
+use super::statement::Opener;
+use super::token::{Token, TokenKind, tokens};
+use super::uses::{self, Word, origin};
+
+/// Whether a template without cache blocks may hand on to one of another template what is rendered
+/// before it, by the words in its source.
+pub(super) fn may_hand_on(dialect: Dialect, holds: impl Fn(&str) -> bool) -> bool {
+    let any = |words: &[&str]| words.iter().any(|word| holds(word));
+    match dialect {
+        Dialect::MiniJinja => {
+            any(&["set", "with", "for"]) && any(&["macro", "import", "include", "super", "self"])
+        }
+        Dialect::Tera => any(&["set", "body"]) && any(&["component", "include", "/>"]),
+    }
+}
+
+/// What the value of an expression holds because the expression calls: the output of whatever that
+/// renders.
+pub(super) fn rendering(
+    walk: &mut Walk<'_, '_>,
+    list: &[Token],
+    range: &Range<usize>,
+) -> Option<Mark> {
+    let (source, dialect) = (walk.source, walk.dialect());
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    let mut renders = false;
+    let mut is_known = true;
+    for (at, token) in list.iter().enumerate() {
+        let before = at.checked_sub(1).map_or("", text);
+        match token.kind {
+            TokenKind::Operator if dialect == Dialect::Tera && text(at) == "<" => {
+                renders |= list.get(at + 1).is_some_and(|next| next.kind == TokenKind::Word);
+            }
+            TokenKind::Word if matches!(before, "." | "?." | "|" | "is" | "not") => {}
+            TokenKind::Word if text(at) == "super" && text(at + 1) == "(" => renders = true,
+            TokenKind::Word if dialect == Dialect::MiniJinja => {
+                let name = text(at);
+                let is_called = text(at + 1) == "(";
+                let is_method = text(at + 1) == "." && text(at + 3) == "(";
+                // A name that is bound nowhere is a function, or a parent's import.
+                let is_known_name = walk.child
+                    || matches!(name, "caller" | "self")
+                    || bindings::bound_in(walk, name).is_some();
+                renders |= (is_called || is_method) && is_known_name;
+                // What a caller or a child fills in, or a macro under another name.
+                is_known &= !(is_method && name == "self")
+                    && !(is_called && (name == "caller" || bindings::is_variable(walk, name)));
+            }
+            _ => {}
+        }
+    }
+    renders.then(|| holds(walk, range.start, is_known.then(|| range.clone())))
+}
+
+/// Notes that what is rendered from `at` on goes to a variable, and gives the variable's mark.
+pub(super) fn holds(walk: &mut Walk<'_, '_>, at: usize, range: Option<Range<usize>>) -> Mark {
+    let known = walk.outline.renderings.entry(at).or_insert_with(|| range.clone());
+    if range.is_none() {
+        *known = None;
+    }
+    Mark { holds: Holds::Rendered, origin: at, at }
+}
+
+/// A cache block uses what was rendered outside it.
+pub(super) fn captured(walk: &mut Walk<'_, '_>, block: usize, name: &str, at: usize, mark: Mark) {
+    let name = name.to_owned();
+    let captured = Captured { block, name, at, bound: mark.at, rendering: mark.origin };
+    walk.outline.captured.push(captured);
+}
+
+/// Notes that the name at `index` of a tag's tokens is handed on as an argument, if it is.
+pub(super) fn argument(
+    walk: &mut Walk<'_, '_>,
+    list: &[Token],
+    index: usize,
+    tag: &Range<usize>,
+    marks: &[Mark],
+) {
+    if marks.iter().all(|mark| rendered(mark).is_none()) {
+        return;
+    }
+    let (source, dialect) = (walk.source, walk.dialect());
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    let (mut depth, mut commas, mut first) = (0_usize, 0, index);
+    for at in (0..index).rev() {
+        match list[at].kind {
+            TokenKind::Close => depth += 1,
+            TokenKind::Open if depth > 0 => depth -= 1,
+            TokenKind::Open => {
+                let by = match (text(at), dialect) {
+                    ("(", Dialect::MiniJinja) if calls(source, list, at) => match text(first + 1) {
+                        "=" => Some(By::Keyword(text(first).to_owned())),
+                        _ => Some(By::Position(commas)),
+                    },
+                    ("{", Dialect::Tera) if text(at + 1) == "..." => Some(By::Spread),
+                    ("{", Dialect::Tera) if at > 1 && text(at - 1) == "=" => {
+                        Some(By::Keyword(text(at - 2).to_owned()))
+                    }
+                    _ => None,
+                };
+                if let Some(by) = by {
+                    hand(walk, text(index), list[index].start, tag, &by, marks);
+                }
+                commas = 0;
+            }
+            _ if depth == 0 && text(at) == "," => commas += 1,
+            _ => {}
+        }
+        if depth == 0 && commas == 0 {
+            first = at;
+        }
+    }
+    // `<card title />` is short for `<card title={title} />`.
+    let before = index.checked_sub(1).and_then(|at| list.get(at)).map(|token| token.kind);
+    let is_short = matches!(before, Some(TokenKind::Word | TokenKind::String | TokenKind::Close));
+    if dialect == Dialect::Tera && depth == 0 && is_short && component(source, list) {
+        let by = By::Keyword(text(index).to_owned());
+        hand(walk, text(index), list[index].start, tag, &by, marks);
+    }
+}
+
+/// Whether the bracket at `open` holds the arguments of something that may be a macro.
+fn calls(source: &str, list: &[Token], open: usize) -> bool {
+    let Some(name) = open.checked_sub(1) else { return false };
+    let before = name.checked_sub(1).map_or("", |at| list[at].text(source));
+    let is_callee = match list[name].kind {
+        TokenKind::Word => !matches!(
+            list[name].text(source),
+            "in" | "and" | "or" | "not" | "if" | "else" | "is" | "call"
+        ),
+        kind => kind == TokenKind::Close,
+    };
+    is_callee && !matches!(before, "|" | "is")
+}
+
+/// Whether a Tera tag uses a component, or compares with `<`.
+fn component(source: &str, list: &[Token]) -> bool {
+    list.windows(2).any(|two| two[0].text(source) == "<" && two[1].kind == TokenKind::Word)
+}
+
+fn hand(
+    walk: &mut Walk<'_, '_>,
+    name: &str,
+    at: usize,
+    tag: &Range<usize>,
+    by: &By,
+    marks: &[Mark],
+) {
+    for rendering in marks.iter().filter_map(rendered) {
+        walk.outline.handed.push(Handed {
+            name: name.to_owned(),
+            at,
+            tag: tag.clone(),
+            by: by.clone(),
+            rendering,
+        });
+    }
+}
+
+/// Whether a mark is of what was rendered before, and the rendering that has to hold a fragment for
+/// it to count.
+fn rendered(mark: &Mark) -> Option<Option<usize>> {
+    match mark.holds {
+        Holds::Output | Holds::Body => Some(None),
+        Holds::Rendered => Some(Some(mark.origin)),
+        Holds::Caller | Holds::Filled => None,
+    }
+}
+
+/// The tag at `tag` renders others that see the names of this template: an include, or a component
+/// with implicit arguments.
+pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) {
+    let mut names = bindings::marked(walk);
+    if bindings::bound_in(walk, "body").is_none() {
+        let word = Word { name: "body", at: tag.start, next: "", first: true };
+        names.push(("body", origin(walk, &word)));
+    }
+    for (name, marks) in names {
+        let by = By::Name(name.to_owned());
+        hand(walk, name, tag.start, tag, &by, &marks);
+    }
+}
+
+/// Notes that a name is used in a `call` block, which the macro that is called may print in a cache
+/// block of its own.
+pub(super) fn fills(walk: &mut Walk<'_, '_>, name: &str, at: usize, marks: &[Mark]) {
+    let before = |mark: &&Mark, opened: usize| mark.origin < opened;
+    let calls: Vec<Range<usize>> = walk
+        .stack
+        .iter()
+        .filter(|frame| frame.kind == FrameKind::Native(Opener::Call))
+        .map(|frame| frame.tag.clone())
+        .collect();
+    for tag in calls {
+        let outside: Vec<Mark> =
+            marks.iter().filter(|mark| before(mark, tag.start)).copied().collect();
+        hand(walk, name, at, &tag, &By::Caller, &outside);
+    }
+}
+
+/// What has to be read of other templates to settle what was noted: what a tag renders, and whether
+/// a cache block of it prints what is handed on.
+pub(super) fn questions(outline: &Outline<'_>) -> Vec<Question> {
+    let captured = outline.captured.iter().map(|it| it.rendering);
+    let exposed = outline.exposed.iter().filter_map(|it| it.rendering);
+    let handed = outline.handed.iter().filter_map(|it| it.rendering);
+    let renderings = captured.chain(exposed).chain(handed);
+    let renderings = renderings.filter_map(|it| outline.renderings.get(&it)?.clone());
+    let renderings = renderings.map(|tag| Question { tag, by: None });
+    let handed = outline.handed.iter();
+    let handed = handed.map(|it| Question { tag: it.tag.clone(), by: Some(it.by.clone()) });
+    renderings.chain(handed).collect()
+}
+
+/// Whether what a variable holds may hold a fragment. `rendering` is a key of
+/// [`Outline::renderings`].
+pub(super) fn counts(outline: &Outline<'_>, followed: &Followed, rendering: usize) -> bool {
+    match outline.renderings.get(&rendering) {
+        Some(Some(tag)) => followed.answer(tag, None).is_none_or(Taken::may_hold_fragments),
+        _ => true,
+    }
+}
+
+/// Refuses what would print a fragment that is rendered before it, or what others fill in, once the
+/// other templates are read.
+pub(super) fn settle(
+    refusal: &Refusal<'_>,
+    outline: &Outline<'_>,
+    followed: &Followed,
+) -> Result<(), Error> {
+    for Captured { block, name, at, bound, rendering } in &outline.captured {
+        if counts(outline, followed, *rendering) {
+            let what = format!("`{name}`, set on {}", refusal.place(*bound));
+            return Err(uses::rendered_before(refusal, outline, *block, *at, &what));
+        }
+    }
+    for Handed { name, at, tag, by, rendering } in &outline.handed {
+        let answer = followed.answer(tag, Some(by));
+        let Some(printer) = answer.and_then(|taken| taken.prints.as_ref()) else { continue };
+        if rendering.is_none_or(|it| counts(outline, followed, it)) {
+            return Err(refusal.at(
+                *at,
+                format!(
+                    "`{name}` is rendered before it is handed to `{printer}`, whose cache block \
+                     may print it: others would be served what this one was filled with, and a \
+                     deletion of what is inside would not reach that block; add it to that block \
+                     as a vary part, or print it outside"
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the expressions at `parts` name `name`, so that a block that varies on them is told apart
+/// by its value.
+pub(super) fn varies_on(
+    source: &str,
+    parts: &[Range<usize>],
+    name: &str,
+    dialect: Dialect,
+) -> bool {
+    let mut all = parts.iter().flat_map(|part| tokens(source, part.clone(), dialect));
+    all.any(|token| token.text(source) == name)
+}
