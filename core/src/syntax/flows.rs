@@ -13,7 +13,8 @@ use super::follow::{Followed, Question, Taken};
 use super::nesting::{FrameKind, Walk};
 use super::outline::{By, Captured, Handed, Outline};
 use super::refusal::Refusal;
-use super::rules::Dialect;
+use super::rules::{Dialect, Syntax};
+use super::scanner::{PieceKind, Scanner};
 use super::statement::Opener;
 use super::token::{Token, TokenKind, tokens};
 use super::uses::{self, Word, origin};
@@ -257,10 +258,11 @@ pub(super) fn settle(
             return Err(refusal.at(
                 *at,
                 format!(
-                    "`{name}` is rendered before it is handed to `{printer}`, whose cache block \
-                     may print it: others would be served what this one was filled with, and a \
-                     deletion of what is inside would not reach that block; add it to that block \
-                     as a vary part, or print it outside"
+                    "`{name}` is rendered before it is handed on, and the cache block of {} may \
+                     print it: others would be served what is in it, and a deletion of what is \
+                     inside would not reach the block; add it there as a vary part, or print it \
+                     outside",
+                    printer.place(refusal.template),
                 ),
             ));
         }
@@ -278,4 +280,49 @@ pub(super) fn varies_on(
 ) -> bool {
     let mut all = parts.iter().flat_map(|part| tokens(source, part.clone(), dialect));
     all.any(|token| token.text(source) == name)
+}
+
+/// Whether a MiniJinja source hands on the content of a `call` block as a value, in place of calling
+/// it or testing whether there is one.
+///
+/// ```
+/// use fragcache::syntax::{Syntax, hands_on_caller};
+///
+/// let syntax = Syntax::minijinja();
+/// assert!(hands_on_caller("{% macro m() %}{{ list(caller) }}{% endmacro %}", &syntax));
+/// assert!(!hands_on_caller("{% macro m() %}{% if caller %}{{ caller() }}{% endif %}{% endmacro %}", &syntax));
+/// ```
+pub fn hands_on_caller(source: &str, syntax: &Syntax) -> bool {
+    if memchr::memmem::find(source.as_bytes(), b"caller").is_none() || syntax.validate().is_err() {
+        return false;
+    }
+    Scanner::new(source, syntax).any(|piece| {
+        let is_tag =
+            matches!(piece.kind, PieceKind::Variable | PieceKind::Block | PieceKind::LineStatement);
+        is_tag && piece.closed && hands_on(source, piece.inner, syntax.dialect())
+    })
+}
+
+fn hands_on(source: &str, tag: Range<usize>, dialect: Dialect) -> bool {
+    let list: Vec<Token> = tokens(source, tag, dialect).collect();
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    let is_test = matches!(text(0), "if" | "elif");
+    let mut depth = 0_usize;
+    for at in 0..list.len() {
+        let before = at.checked_sub(1).map_or("", text);
+        match list[at].kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close => depth = depth.saturating_sub(1),
+            TokenKind::Word
+                if text(at) == "caller"
+                    && !matches!(before, "." | "|" | "if")
+                    && !matches!(text(at + 1), "(" | "=" | "is")
+                    && !(is_test && depth == 0) =>
+            {
+                return true;
+            }
+            _ => {}
+        }
+    }
+    false
 }

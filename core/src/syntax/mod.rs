@@ -44,6 +44,7 @@ use crate::error::Error;
 use follow::Followed;
 
 pub use block::CacheBlock;
+pub use flows::hands_on_caller;
 pub use folder::{RewrittenFile, rewrite_folder};
 pub use follow::{Sources, components};
 pub use rules::{Dialect, Syntax};

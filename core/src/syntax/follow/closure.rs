@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::prints;
+use super::prints::{self, Printed};
 use super::reading::{Meaning, Mention, Reading};
-use super::{Sources, Taken};
+use super::{Printer, Sources, Taken};
 use crate::syntax::outline::By;
+use crate::syntax::place::Places;
 use crate::syntax::rules::{Dialect, Syntax};
 
 /// Most templates that are read for one: beyond them, nothing is followed.
@@ -146,24 +147,37 @@ impl<'r> Readings<'r> {
             walk.node(&node);
         }
         let (seen, mut taken) = (walk.seen, walk.taken);
-        taken.caches = self.first(&seen, |reading, node| reading.caches_in(&node.ranges(reading)));
-        if let Some(by) = by.filter(|_| taken.caches.is_some()) {
-            taken.prints = self.first(&seen, |reading, node| prints::may_print(reading, node, by));
+        taken.caches = self.first(&seen, |reading, node| reading.cached_in(&node.ranges(reading)));
+        if let Some(by) = by {
+            let printed = |reading: &Reading, node: &Node| prints::find(reading, node, by);
+            taken.prints = self.first(&seen, |reading, node| match printed(reading, node) {
+                Some(Printed::In(block)) => Some(block),
+                _ => None,
+            });
+            // What is handed on once more may be printed by any.
+            let is_handed_on =
+                |node: &Node| printed(&self.list[node.reading()], node) == Some(Printed::Elsewhere);
+            if taken.prints.is_none() && seen.iter().any(is_handed_on) {
+                taken.prints = taken.caches.clone();
+            }
         }
         let mut hashes: Vec<u128> = seen.into_iter().map(|node| self.hash(node)).collect();
         hashes.sort_unstable();
         (hashes, taken)
     }
 
-    /// The first template, by name, with a part for which `is` holds.
+    /// The first cache block, by template and place, that `find` finds.
     fn first(
         &self,
         seen: &HashSet<Node>,
-        is: impl Fn(&Reading, &Node) -> bool,
-    ) -> Option<Arc<str>> {
-        let reading = |node: &Node| &self.list[node.reading()];
-        let found = seen.iter().filter(|node| is(reading(node), node));
-        found.map(|node| Arc::clone(&reading(node).name)).min()
+        find: impl Fn(&Reading, &Node) -> Option<usize>,
+    ) -> Option<Printer> {
+        let found = seen.iter().filter_map(|node| {
+            let reading = &self.list[node.reading()];
+            let (line, column) = Places::new(&reading.source).of(find(reading, node)?);
+            Some(Printer { template: Arc::clone(&reading.name), line, column })
+        });
+        found.min()
     }
 
     fn hash(&mut self, node: Node) -> u128 {

@@ -90,10 +90,29 @@ pub(super) struct Taken {
     pub(super) fills: Option<String>,
     /// The names that templates use which it renders in its own scope, with one such template.
     pub(super) names: HashMap<String, Arc<str>>,
-    /// A template with a cache block that it renders.
-    pub(super) caches: Option<Arc<str>>,
-    /// A template with a cache block that may print what was asked for.
-    pub(super) prints: Option<Arc<str>>,
+    /// The first cache block that it renders.
+    pub(super) caches: Option<Printer>,
+    /// A cache block that may print what was asked for.
+    pub(super) prints: Option<Printer>,
+}
+
+/// A cache block of another template, or of this one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Printer {
+    pub(super) template: Arc<str>,
+    pub(super) line: u32,
+    pub(super) column: u32,
+}
+
+impl Printer {
+    /// For a message about the template `page`.
+    pub(super) fn place(&self, page: &str) -> String {
+        let Self { template, line, column } = self;
+        match &**template == page {
+            true => format!("line {line}, column {column}"),
+            false => format!("{template}:{line}:{column}"),
+        }
+    }
 }
 
 impl Taken {

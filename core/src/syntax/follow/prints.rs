@@ -1,16 +1,24 @@
-//! Whether a part of another template may print, in a cache block of its own, what is handed to it.
+//! Where a part of another template may print what is handed to it from a cache.
 
 use super::closure::Node;
 use super::reading::{Parameters, Reading};
 use crate::syntax::outline::By;
 
-/// Whether a cache block of `node` may print what is handed on `by`. What is handed on once more may
-/// be printed by any cache block.
-pub(super) fn may_print(reading: &Reading, node: &Node, by: &By) -> bool {
+/// Where what is handed to a part may be printed from a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Printed {
+    /// In the cache block that begins here.
+    In(usize),
+    /// By something that it is handed on to.
+    Elsewhere,
+}
+
+/// Where `node` may print what is handed on `by` from a cache.
+pub(super) fn find(reading: &Reading, node: &Node, by: &By) -> Option<Printed> {
     let none = Parameters::default();
     let (range, parameters, is_whole) = match node {
         Node::Whole(_) => (0..reading.source.len(), &none, true),
-        Node::OutsideMacros(_) => return false,
+        Node::OutsideMacros(_) => return None,
         Node::Part(_, range) => {
             let parameters = reading.definitions.get(&range.start).unwrap_or(&none);
             (parameters.body..range.end, parameters, false)
@@ -26,8 +34,7 @@ pub(super) fn may_print(reading: &Reading, node: &Node, by: &By) -> bool {
         By::Spread => names.iter().any(|own| own == name),
         By::Caller => !is_whole && name == "caller",
     };
-    reading.mentions(range).any(|mention| {
-        let is_meant = mention.name(reading).is_some_and(is_meant);
-        is_meant && mention.at().is_some_and(|at| reading.may_be_cached(at))
-    })
+    let uses =
+        reading.mentions(range).filter(|mention| mention.name(reading).is_some_and(is_meant));
+    uses.filter_map(|mention| reading.printed(mention.at()?)).next()
 }

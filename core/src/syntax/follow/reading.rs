@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::names::{Import, import, members, names};
+use super::prints::Printed;
 use crate::syntax::rules::{Dialect, Syntax};
 use crate::syntax::scanner::{Piece, PieceKind, Scanner};
 use crate::syntax::statement::{Opener, Role, Statement};
@@ -138,21 +139,23 @@ impl Reading {
         rest.take_while(move |(at, _)| *at < range.end).map(|(_, mention)| mention)
     }
 
-    /// Whether a cache block begins in one of `ranges`.
-    pub(super) fn caches_in(&self, ranges: &[Range<usize>]) -> bool {
-        self.caches
-            .iter()
-            .any(|cached| ranges.iter().any(|range| range.contains(&cached.tag.start)))
+    /// Where the first cache block in `ranges` begins.
+    pub(super) fn cached_in(&self, ranges: &[Range<usize>]) -> Option<usize> {
+        let starts = self.caches.iter().map(|cached| cached.tag.start);
+        { starts }.find(|start| ranges.iter().any(|range| range.contains(start)))
     }
 
-    /// Whether the name that is used at `at` may be printed by a cache block: one around it whose
-    /// arguments do not name it, or one of what it is handed to.
-    pub(super) fn may_be_cached(&self, at: usize) -> bool {
-        let name = |at: usize| self.mentions(at..at + 1).next().and_then(|it| it.name(self));
-        let around = self.caches.iter().filter(|it| it.tag.end <= at && at < it.end);
+    /// Where the value of the name that is used at `at` may be printed from a cache: in a block
+    /// around it whose arguments do not name it, or by what it is handed to.
+    pub(super) fn printed(&self, at: usize) -> Option<Printed> {
+        let name = self.mentions(at..at + 1).next().and_then(|it| it.name(self));
+        let mut around = self.caches.iter().filter(|it| it.tag.end <= at && at < it.end);
         let is_named =
-            |cached: &Cached| self.mentions(cached.tag.clone()).any(|it| it.name(self) == name(at));
-        self.handed_on.contains(&at) || { around }.any(|cached| !is_named(cached))
+            |cached: &Cached| self.mentions(cached.tag.clone()).any(|it| it.name(self) == name);
+        match around.find(|cached| !is_named(cached)) {
+            Some(cached) => Some(Printed::In(cached.tag.start)),
+            None => self.handed_on.contains(&at).then_some(Printed::Elsewhere),
+        }
     }
 
     /// The stretches outside all macros.
@@ -359,7 +362,9 @@ fn calls(source: &str, range: Range<usize>, dialect: Dialect) -> bool {
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     (0..list.len()).any(|at| match dialect {
         Dialect::MiniJinja => {
+            let is_content = text(at) == "caller" && text(at + 2) == ")";
             text(at + 1) == "("
+                && !is_content
                 && matches!(list[at].kind, TokenKind::Word | TokenKind::Close)
                 && !matches!(at.checked_sub(1).map_or("", text), "|" | "is")
         }

@@ -41,7 +41,7 @@ fn check(syntax: &Syntax, rows: &[(Option<&str>, &str)], others: &[(&str, &str)]
 }
 
 const BEFORE: Option<&str> = Some("is rendered before it");
-const HANDED: Option<&str> = Some("is rendered before it is handed to");
+const HANDED: Option<&str> = Some("is rendered before it is handed on");
 const ANOTHERS: Option<&str> = Some("one's content would be served to another");
 
 const MACROS: &str = "\
