@@ -7,8 +7,10 @@
 //! it varies on, and data it declares as tags or is deleted for. What callers, children, namespaces
 //! and kept output bring in is left to the cache.
 
+mod calls;
 mod choices;
 mod engines;
+mod flows;
 mod grammar;
 mod judge;
 mod scopes;
@@ -30,6 +32,11 @@ fn sets() -> u64 {
     std::env::var("FRAGCACHE_TEMPLATES").map_or(1_500, |sets| sets.parse().unwrap())
 }
 
+/// How many faults of a theme are looked for and shown; `FRAGCACHE_FAULTS` if it is set.
+fn most_faults() -> usize {
+    std::env::var("FRAGCACHE_FAULTS").map_or(1, |faults| faults.parse().unwrap())
+}
+
 /// What is known to be wrong and not mended yet: a set's engine, theme and seed, and why. Whoever mends one
 /// takes it out, as it has to be wrong.
 const KNOWN: [(Kind, Theme, u64, &str); 1] = [(
@@ -43,9 +50,9 @@ fn verdict(kind: Kind, theme: Theme, choices: &[u32]) -> Verdict {
     judge(&generate(kind, theme, Choices::replayed(choices)).0)
 }
 
-/// Tries sets of a theme, and shows the smallest form of the first that is wrong.
+/// Tries sets of a theme, and shows the smallest forms of the first that are wrong.
 fn check(kind: Kind, theme: Theme, seeds: std::ops::Range<u64>) -> Result<(Tally, usize), String> {
-    let (mut total, mut none) = (Tally::default(), 0);
+    let (mut total, mut none, mut wrong) = (Tally::default(), 0, Vec::new());
     for seed in seeds {
         let (set, choices) = generate(kind, theme, Choices::seeded(seed));
         let known = KNOWN.iter().find(|known| (known.0, known.1, known.2) == (kind, theme, seed));
@@ -70,11 +77,14 @@ fn check(kind: Kind, theme: Theme, seeds: std::ops::Range<u64>) -> Result<(Tally
                 };
                 let (set, _) = generate(kind, theme, Choices::replayed(&small));
                 let sources = set.write(Form::Cached, &BTreeSet::new());
-                return Err(format!("{kind}, {theme}, seed {seed}: {what}\n{sources}"));
+                wrong.push(format!("{kind}, {theme}, seed {seed}: {fault:?}, {what}\n{sources}"));
+                if wrong.len() >= most_faults() {
+                    break;
+                }
             }
         }
     }
-    Ok((total, none))
+    if wrong.is_empty() { Ok((total, none)) } else { Err(wrong.join("\n")) }
 }
 
 #[allow(clippy::print_stdout, reason = "long runs are watched")]
