@@ -93,7 +93,8 @@ impl Writer {
         }
         let carrier = *self.choices.one(Carrier::of(self.engine));
         let like = Variable { holds: Holds::In(carrier, carried), ..variable };
-        if carrier == Carrier::Space && self.choices.chance(50) {
+        let is_another = self.bindings[variable.id.0].name != name;
+        if carrier == Carrier::Space && is_another && self.choices.chance(50) {
             self.set_to(name, vec!["namespace()".into()], like);
             let Some((_, made)) = self.scopes.visible().into_iter().find(|(it, _)| it == name)
             else {
@@ -247,7 +248,9 @@ impl Writer {
 
     /// A macro inside something else, which sees what is around it. MiniJinja.
     pub(super) fn local_macro(&mut self, depth: usize) -> bool {
-        let Some(name) = self.settable() else { return false };
+        // No other has its name: in it, that would be itself.
+        self.marks += 1;
+        let name = format!("l{}", self.marks);
         let fills = self.fills();
         let id = self.bind(&name, false);
         let made = self.macro_of(id.into(), &name, fills, Scope::Local, depth + 1);
