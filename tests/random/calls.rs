@@ -187,9 +187,16 @@ impl Writer {
             }
             (true, _) => {
                 self.put([if minijinja { "{% call ".into() } else { "{% ".into() }]);
+                let names = inside.iter().filter_map(|piece| match piece {
+                    Piece::Name(id) => Some(self.bindings[id.0].name.clone()),
+                    _ => None,
+                });
+                let names: Vec<String> = names.collect();
                 self.write(inside);
                 self.put([if minijinja { " %}".into() } else { "> %}".into() }]);
                 self.scopes.open(Scope::Fills, false, false);
+                // Tera evaluates the arguments last.
+                names.iter().for_each(|name| self.scopes.keep(name));
                 // For each visitor another, where that may be.
                 match self.one_printable() {
                     Some(value) => self.print(value),

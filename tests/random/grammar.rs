@@ -332,14 +332,19 @@ impl Writer {
         };
         self.put([format!("{{% {open} ").into(), by, "(".into(), key.into()]);
         let mut parameters = vec![key];
+        let mut chosen = String::new();
         for &holds in &takes {
             // A scalar that is handed over is printed by those who vary on it.
-            let chosen = self.fresh_name();
+            let before = std::mem::replace(&mut chosen, self.fresh_name());
+            if chosen == before {
+                break;
+            }
             let id = self.bind(&chosen, false);
             self.scopes.set(&chosen, Some(Variable { id, holds, made, handed: true }));
             self.put([", ".into(), id.into()]);
             parameters.push(id);
         }
+        takes.truncate(parameters.len() - 1);
         self.put([") %}".into()]);
         if self.theme == Theme::Flows && self.choices.chance(60) {
             self.sink(depth);

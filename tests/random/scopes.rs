@@ -250,6 +250,11 @@ impl Scopes {
         nearest.map_or(!in_page, |kind| kind == Kind::Local)
     }
 
+    /// Notes that a name must mean here what it means further out.
+    pub(super) fn keep(&mut self, name: &str) {
+        self.open.last_mut().unwrap().met.insert(name.to_owned());
+    }
+
     /// The variables that can be used by name, with their names.
     pub(super) fn visible(&self) -> Vec<(String, Variable)> {
         let names: BTreeSet<&String> =

@@ -420,7 +420,8 @@ impl Writer {
 
     fn changed(&mut self) -> bool {
         let Some(made) = self.scopes.in_loop() else { return false };
-        if !self.touch(made, true) {
+        // What is kept is the same in each round.
+        if self.scopes.within(|kind| kind == Scope::Keeps) || !self.touch(made, true) {
             return false;
         }
         self.put(["{% if loop.changed(1) %}C{% endif %}".into()]);

@@ -80,7 +80,12 @@ impl Writer {
         let id = self.bind(&name, shown);
         self.put(["{% set ".into(), id.into(), " %}".into()]);
         let risks = self.risks;
+        let elsewhere = self.scopes.within(Scope::runs_elsewhere);
         self.scopes.open(Scope::Keeps, true, false);
+        if elsewhere {
+            // MiniJinja takes the name for the new one already.
+            self.scopes.set(&name, None);
+        }
         write(self);
         self.scopes.close();
         self.put(["{% endset %}".into()]);
