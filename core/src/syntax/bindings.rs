@@ -101,6 +101,12 @@ pub(super) fn is_variable(walk: &Walk<'_, '_>, name: &str) -> bool {
     found.is_some_and(|(_, binding)| binding.definition.is_none())
 }
 
+/// Whether `name` is bound to a macro, or to an import.
+pub(super) fn is_macro(walk: &Walk<'_, '_>, name: &str) -> bool {
+    let found = resolve(walk, name, walk.stack.len());
+    found.is_some_and(|(_, binding)| binding.definition.is_some())
+}
+
 /// The marked names that a template sees which is included here.
 pub(super) fn marked<'s>(walk: &Walk<'_, 's>) -> Vec<(&'s str, Vec<Mark>)> {
     let mut seen: HashMap<&str, &[Mark]> = HashMap::new();

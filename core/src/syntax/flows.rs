@@ -25,7 +25,7 @@ pub(super) fn may_hand_on(dialect: Dialect, holds: impl Fn(&str) -> bool) -> boo
     let any = |words: &[&str]| words.iter().any(|word| holds(word));
     match dialect {
         Dialect::MiniJinja => {
-            any(&["set", "with", "for"]) && any(&["macro", "import", "include", "super", "self"])
+            any(&["import", "macro"]) || (any(&["include", "super", "self"]) && holds("set"))
         }
         Dialect::Tera => any(&["set", "body"]) && any(&["component", "include", "/>"]),
     }
@@ -42,31 +42,48 @@ pub(super) fn rendering(
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let mut renders = false;
     let mut is_known = true;
-    for (at, token) in list.iter().enumerate() {
-        let before = at.checked_sub(1).map_or("", text);
-        match token.kind {
-            TokenKind::Operator if dialect == Dialect::Tera && text(at) == "<" => {
+    for at in 0..list.len() {
+        let is_super = text(at) == "super" && text(at + 1) == "(";
+        match dialect {
+            Dialect::Tera if text(at) == "<" => {
                 renders |= list.get(at + 1).is_some_and(|next| next.kind == TokenKind::Word);
             }
-            TokenKind::Word if matches!(before, "." | "?." | "|" | "is" | "not") => {}
-            TokenKind::Word if text(at) == "super" && text(at + 1) == "(" => renders = true,
-            TokenKind::Word if dialect == Dialect::MiniJinja => {
-                let name = text(at);
-                let is_called = text(at + 1) == "(";
-                let is_method = text(at + 1) == "." && text(at + 3) == "(";
-                // A name that is bound nowhere is a function, or a parent's import.
-                let is_known_name = walk.child
-                    || matches!(name, "caller" | "self")
-                    || bindings::bound_in(walk, name).is_some();
-                renders |= (is_called || is_method) && is_known_name;
-                // What a caller or a child fills in, or a macro under another name.
-                is_known &= !(is_method && name == "self")
-                    && !(is_called && (name == "caller" || bindings::is_variable(walk, name)));
+            Dialect::Tera => renders |= is_super,
+            Dialect::MiniJinja => {
+                let call = called(walk, list, at);
+                renders |= call.is_some();
+                is_known &= call.is_none_or(|call| call.is_known);
             }
-            _ => {}
         }
     }
     renders.then(|| holds(walk, range.start, is_known.then(|| range.clone())))
+}
+
+/// A call in an expression that may render fragments.
+struct Call {
+    /// Whether what it calls can be found in the templates, rather than being filled in.
+    is_known: bool,
+    open: usize,
+}
+
+/// The call whose name is at `at`. A name that is bound nowhere is a function, or a parent's import.
+fn called(walk: &Walk<'_, '_>, list: &[Token], at: usize) -> Option<Call> {
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(walk.source));
+    let before = at.checked_sub(1).map_or("", text);
+    if list[at].kind != TokenKind::Word || matches!(before, "." | "|" | "is") {
+        return None;
+    }
+    let name = text(at);
+    let is_method = text(at + 1) == "." && text(at + 3) == "(";
+    let open = if is_method { at + 3 } else { at + 1 };
+    let is_bound = matches!(name, "caller" | "self" | "super")
+        || walk.child
+        || bindings::bound_in(walk, name).is_some();
+    (text(open) == "(" && is_bound).then(|| Call {
+        is_known: !(is_method && name == "self")
+            && (is_method || (name != "caller" && !bindings::is_variable(walk, name))),
+        open,
+    })
 }
 
 /// Notes that what is rendered from `at` on goes to a variable, and gives the variable's mark.
@@ -93,9 +110,7 @@ pub(super) fn argument(
     tag: &Range<usize>,
     marks: &[Mark],
 ) {
-    if marks.iter().all(|mark| rendered(mark).is_none()) {
-        return;
-    }
+    let Some(marks) = value(walk, list, index, marks) else { return };
     let (source, dialect) = (walk.source, walk.dialect());
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let (mut depth, mut commas, mut first) = (0_usize, 0, index);
@@ -116,7 +131,7 @@ pub(super) fn argument(
                     _ => None,
                 };
                 if let Some(by) = by {
-                    hand(walk, text(index), list[index].start, tag, &by, marks);
+                    hand(walk, text(index), list[index].start, tag, &by, &marks);
                 }
                 commas = 0;
             }
@@ -132,8 +147,38 @@ pub(super) fn argument(
     let is_short = matches!(before, Some(TokenKind::Word | TokenKind::String | TokenKind::Close));
     if dialect == Dialect::Tera && depth == 0 && is_short && component(source, list) {
         let by = By::Keyword(text(index).to_owned());
-        hand(walk, text(index), list[index].start, tag, &by, marks);
+        hand(walk, text(index), list[index].start, tag, &by, &marks);
     }
+}
+
+/// The marks of the value that the name at `index` brings: of its own, and of what it renders if it
+/// is called. A macro that is not called has rendered nothing.
+fn value(
+    walk: &mut Walk<'_, '_>,
+    list: &[Token],
+    index: usize,
+    marks: &[Mark],
+) -> Option<Vec<Mark>> {
+    let call = called(walk, list, index).filter(|_| walk.dialect() == Dialect::MiniJinja);
+    let Some(Call { is_known, open }) = call else {
+        let is_value = !bindings::is_macro(walk, list[index].text(walk.source));
+        let counts = is_value && marks.iter().any(|mark| rendered(mark).is_some());
+        return counts.then(|| marks.to_vec());
+    };
+    let mut depth = 0_usize;
+    let close = list[open..].iter().find(|token| {
+        match token.kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    });
+    let start = list[index].start;
+    let end = close.map_or(start, |token| token.end);
+    let mut marks = marks.to_vec();
+    marks.push(holds(walk, start, is_known.then_some(start..end)));
+    Some(marks)
 }
 
 /// Whether the bracket at `open` holds the arguments of something that may be a macro.

@@ -34,7 +34,11 @@ pub(super) fn find(reading: &Reading, node: &Node, by: &By) -> Option<Printed> {
         By::Spread => names.iter().any(|own| own == name),
         By::Caller => !is_whole && name == "caller",
     };
-    let uses =
-        reading.mentions(range).filter(|mention| mention.name(reading).is_some_and(is_meant));
+    let since = range.start;
+    let uses = reading.mentions(range).filter(|mention| {
+        let name = mention.name(reading).filter(|name| is_meant(name));
+        let at = mention.at().unwrap_or_default();
+        name.is_some_and(|name| !reading.is_rebound(name, at, since))
+    });
     uses.filter_map(|mention| reading.printed(mention.at()?)).next()
 }

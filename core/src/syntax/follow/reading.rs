@@ -10,7 +10,7 @@ use super::prints::Printed;
 use crate::syntax::rules::{Dialect, Syntax};
 use crate::syntax::scanner::{Piece, PieceKind, Scanner};
 use crate::syntax::statement::{Opener, Role, Statement};
-use crate::syntax::targets::Effect;
+use crate::syntax::targets::{Effect, Target};
 use crate::syntax::token::{Token, TokenKind, tokens};
 
 /// What a tag refers to.
@@ -87,6 +87,8 @@ pub(super) struct Reading {
     handed_on: HashSet<usize>,
     /// The cache blocks.
     caches: Vec<Cached>,
+    /// By name: where it is bound to something else than before.
+    rebound: HashMap<String, Vec<Range<usize>>>,
     pub(super) definitions: HashMap<usize, Parameters>,
     pub(super) meanings: HashMap<String, Vec<Meaning>>,
     pub(super) blocks: HashMap<String, Vec<Range<usize>>>,
@@ -105,12 +107,15 @@ impl Reading {
             open: Vec::new(),
             calls: 0,
             caching: Vec::new(),
+            scopes: vec![Vec::new()],
+            sections: Vec::new(),
             out: Self {
                 name: name.into(),
                 source: Arc::clone(source),
                 mentions: Vec::new(),
                 handed_on: HashSet::new(),
                 caches: Vec::new(),
+                rebound: HashMap::new(),
                 definitions: HashMap::new(),
                 meanings: HashMap::new(),
                 blocks: HashMap::new(),
@@ -129,6 +134,9 @@ impl Reading {
         while let Some((opener, start, name)) = reader.open.pop() {
             reader.define(opener, start..source.len(), name);
         }
+        while !reader.scopes.is_empty() {
+            reader.leave(source.len());
+        }
         reader.out
     }
 
@@ -137,6 +145,12 @@ impl Reading {
         let first = self.mentions.partition_point(|(at, _)| *at < range.start);
         let rest = self.mentions[first..].iter();
         rest.take_while(move |(at, _)| *at < range.end).map(|(_, mention)| mention)
+    }
+
+    /// Whether `name` means something else at `at` than at `since`.
+    pub(super) fn is_rebound(&self, name: &str, at: usize, since: usize) -> bool {
+        let bound = self.rebound.get(name).into_iter().flatten();
+        { bound }.any(|range| range.start > since && range.contains(&at))
     }
 
     /// Where the first cache block in `ranges` begins.
@@ -174,6 +188,10 @@ struct Reader<'a> {
     calls: usize,
     /// The open cache blocks.
     caching: Vec<usize>,
+    /// The names that each open statement binds, with where that begins.
+    scopes: Vec<Vec<(String, usize)>>,
+    /// What the open `set` sections bind.
+    sections: Vec<Vec<(String, usize)>>,
     out: Reading,
 }
 
@@ -195,6 +213,7 @@ impl Reader<'_> {
         let dialect = self.syntax.dialect();
         let statement = Statement::read(source, piece, dialect);
         let rest = statement.rest.clone();
+        self.bind(source, piece, &statement);
         match statement.role {
             Role::Cache => {
                 self.caching.push(self.out.caches.len());
@@ -277,6 +296,61 @@ impl Reader<'_> {
         let first = self.out.mentions.partition_point(|(at, _)| *at < from);
         let since = self.out.mentions[first..].iter().map(|(at, _)| *at);
         self.out.handed_on.extend(since);
+    }
+
+    /// Notes what a statement binds, and until where.
+    fn bind(&mut self, source: &str, piece: &Piece, statement: &Statement<'_>) {
+        let dialect = self.syntax.dialect();
+        let names = |assigns: &[(Vec<Target<'_>>, Range<usize>)]| -> Vec<(String, usize)> {
+            let targets = assigns.iter().flat_map(|(targets, _)| targets);
+            let names = targets.filter_map(|target| match target {
+                Target::Name(name) => Some(((*name).to_owned(), piece.end)),
+                Target::Attribute(..) => None,
+            });
+            names.collect()
+        };
+        let effect = || Effect::of(source, piece, statement, dialect);
+        match statement.role {
+            Role::Cache => self.scopes.push(Vec::new()),
+            Role::Open(Opener::Set) => {
+                // They are bound once the section is done.
+                self.sections.push(names(&effect().assigns));
+                self.scopes.push(Vec::new());
+            }
+            Role::Open(Opener::For | Opener::With) => self.scopes.push(names(&effect().assigns)),
+            Role::Open(_) => {
+                let parameters = effect().parameters.into_iter();
+                self.scopes.push(parameters.map(|name| (name.to_owned(), piece.end)).collect());
+            }
+            Role::Else => {
+                self.leave(piece.start);
+                self.scopes.push(Vec::new());
+            }
+            Role::EndCache => self.leave(piece.start),
+            Role::Close(opener) => {
+                self.leave(piece.start);
+                if opener == Opener::Set {
+                    let bound = self.sections.pop().unwrap_or_default();
+                    let bound = bound.into_iter().map(|(name, _)| (name, piece.end));
+                    self.scopes
+                        .last_mut()
+                        .into_iter()
+                        .for_each(|scope| scope.extend(bound.clone()));
+                }
+            }
+            _ if matches!(statement.word, "set" | "import" | "from") => {
+                let bound = names(&effect().assigns);
+                self.scopes.last_mut().into_iter().for_each(|scope| scope.extend(bound.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// The innermost open statement ends at `end`.
+    fn leave(&mut self, end: usize) {
+        for (name, start) in self.scopes.pop().unwrap_or_default() {
+            self.out.rebound.entry(name).or_default().push(start..end);
+        }
     }
 
     fn mean(&mut self, name: String, meaning: Meaning) {

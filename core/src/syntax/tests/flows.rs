@@ -50,6 +50,8 @@ const MACROS: &str = "\
     {% macro plain(x) %}{{ x }}{% endmacro %}\
     {% macro row(x, y='') %}{% cache 300, 'row', y %}{{ x }}{% endcache %}{% endmacro %}\
     {% macro own(x) %}{% cache 300, 'own', x %}{{ x }}{% endcache %}{% endmacro %}\
+    {% macro rebinds(x) %}{% set x = 1 %}{% for y in [1] %}{% cache 300, 'rb', y %}{{ x }}\
+    {% endcache %}{% endfor %}{% endmacro %}\
     {% macro beside(x) %}{% cache 300, 'nav' %}nav{% endcache %}{{ x }}{% endmacro %}\
     {% macro on(x) %}{{ row(x) }}{% endmacro %}\
     {% macro filled(id) %}{% cache 300, 'f', id %}{{ caller() }}{% endcache %}{% endmacro %}";
@@ -69,7 +71,7 @@ fn a_captured_fragment_is_not_printed_in_another_minijinja() {
         ("bare", "{% block a %}text{% endblock %}"),
     ];
     let import = "{% import 'm' as m %}{% from 'm' import c, through as t2, plain, row, own %}\
-                  {% from 'm' import beside, on, filled %}";
+                  {% from 'm' import beside, on, filled, rebinds %}";
     let after = "{% cache 300, 'b', id %}{{ t }}{% endcache %}";
     let rows = [
         // What is captured.
@@ -112,6 +114,13 @@ fn a_captured_fragment_is_not_printed_in_another_minijinja() {
         (HANDED, "{% set t = c() %}{% call filled(1) %}{{ t }}{% endcall %}"),
         (HANDED, "{% set t = c() %}{% include 'prints' %}"),
         (HANDED, "{% set t = c() %}{% include 'aliases' %}"),
+        (HANDED, "{{ row(c()) }}"),
+        (HANDED, "{{ row(x=[m.c()|upper]) }}"),
+        (HANDED, "{% cache 300, 'z' %}{{ row(c()) }}{% endcache %}"),
+        (HANDED, "{% macro l() %}{{ row(caller()) }}{% endmacro %}"),
+        (None, "{{ row(plain(1)) }}{{ row(range(3)) }}{{ on(1) }}"),
+        (None, "{{ row(c) }}{{ plain(c()) }}"),
+        (None, "{% set t = c() %}{{ rebinds(t) }}"),
         (None, "{% set t = c() %}{{ row(1, t) }}"),
         (None, "{% set t = c() %}{{ own(t) }}"),
         (None, "{% set t = c() %}{{ beside(t) }}"),
