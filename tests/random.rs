@@ -39,16 +39,27 @@ fn most_faults() -> usize {
 
 /// What is known to be wrong and not mended yet: a set's engine, theme and seed, and why. Whoever mends one
 /// takes it out, as it has to be wrong.
-const KNOWN: [(Kind, Theme, u64, &str); 23] = [
+const KNOWN: [(Kind, Theme, u64, &str); 28] = [
+    (Kind::MiniJinja, Theme::All, 6, "stale: what was rendered before"),
+    (Kind::MiniJinja, Theme::All, 199, "stale: what was rendered before"),
+    (Kind::MiniJinja, Theme::All, 260, "stale: what was rendered before"),
+    (Kind::MiniJinja, Theme::All, 448, "stale: what was rendered before"),
+    (Kind::MiniJinja, Theme::All, 496, "stale: what was rendered before"),
+    (Kind::MiniJinja, Theme::All, 587, "stale: what was rendered before"),
+    (Kind::MiniJinja, Theme::Flows, 8, "stale: what was rendered before"),
     (Kind::MiniJinja, Theme::Flows, 38, "stale: what was rendered before"),
-    (Kind::MiniJinja, Theme::Flows, 50, "stale: what was rendered before"),
+    (Kind::MiniJinja, Theme::Flows, 52, "stale: what was rendered before"),
     (Kind::MiniJinja, Theme::Flows, 55, "stale: what was rendered before"),
     (Kind::MiniJinja, Theme::Flows, 62, "stale: what was rendered before"),
     (Kind::MiniJinja, Theme::Flows, 80, "stale: what was rendered before"),
-    (Kind::MiniJinja, Theme::All, 6, "stale: what was rendered before"),
-    (Kind::MiniJinja, Theme::All, 199, "stale: what was rendered before"),
-    (Kind::MiniJinja, Theme::All, 448, "stale: what was rendered before"),
-    (Kind::MiniJinja, Theme::All, 587, "stale: what was rendered before"),
+    (Kind::MiniJinja, Theme::Flows, 90, "stale: what was rendered before"),
+    (Kind::MiniJinja, Theme::Flows, 106, "stale: what was rendered before"),
+    (Kind::Tera, Theme::All, 6, "stale: what was rendered before"),
+    (Kind::Tera, Theme::All, 260, "stale: what was rendered before"),
+    (Kind::Tera, Theme::All, 385, "stale: what was rendered before"),
+    (Kind::Tera, Theme::All, 441, "refused for a name"),
+    (Kind::Tera, Theme::All, 572, "stale: what was rendered before"),
+    (Kind::Tera, Theme::All, 725, "stale: what was rendered before"),
     (Kind::Tera, Theme::Flows, 77, "stale: what was rendered before"),
     (Kind::Tera, Theme::Flows, 83, "another's body"),
     (Kind::Tera, Theme::Flows, 84, "stale: what was rendered before"),
@@ -57,35 +68,39 @@ const KNOWN: [(Kind, Theme, u64, &str); 23] = [
     (Kind::Tera, Theme::Flows, 106, "another's body"),
     (Kind::Tera, Theme::Flows, 111, "stale: what was rendered before"),
     (Kind::Tera, Theme::Flows, 146, "stale: what was rendered before"),
-    (Kind::Tera, Theme::All, 6, "stale: what was rendered before"),
-    (Kind::Tera, Theme::All, 260, "stale: what was rendered before"),
-    (Kind::Tera, Theme::All, 385, "stale: what was rendered before"),
-    (Kind::Tera, Theme::All, 441, "refused for a name"),
-    (Kind::Tera, Theme::All, 572, "stale: what was rendered before"),
-    (Kind::Tera, Theme::All, 725, "stale: what was rendered before"),
 ];
 
 fn verdict(kind: Kind, theme: Theme, choices: &[u32]) -> Verdict {
     judge(&generate(kind, theme, Choices::replayed(choices)).0)
 }
 
+/// What came of the sets of a theme.
+#[derive(Debug, Default)]
+struct Tried {
+    tally: Tally,
+    /// How many were no templates.
+    none: usize,
+    /// What is shown of those that are wrong.
+    wrong: Vec<String>,
+}
+
 /// Tries sets of a theme, and shows the smallest forms of the first that are wrong.
-fn check(kind: Kind, theme: Theme, seeds: std::ops::Range<u64>) -> Result<(Tally, usize), String> {
-    let (mut total, mut none, mut wrong) = (Tally::default(), 0, Vec::new());
+fn check(kind: Kind, theme: Theme, seeds: std::ops::Range<u64>) -> Tried {
+    let mut tried = Tried::default();
     for seed in seeds {
         let (set, choices) = generate(kind, theme, Choices::seeded(seed));
         let known = KNOWN.iter().find(|known| (known.0, known.1, known.2) == (kind, theme, seed));
         match judge(&set) {
             Verdict::Wrong(..) if known.is_some() => {}
             _ if known.is_some() => {
-                return Err(format!("{known:?} is no longer wrong: take it out"));
+                tried.wrong.push(format!("{known:?} is no longer wrong: take it out"));
             }
             Verdict::Right(tally) => {
-                total.blocks += tally.blocks;
-                total.accepted += tally.accepted;
-                total.hit += tally.hit;
+                tried.tally.blocks += tally.blocks;
+                tried.tally.accepted += tally.accepted;
+                tried.tally.hit += tally.hit;
             }
-            Verdict::NoTemplate(_) => none += 1,
+            Verdict::NoTemplate(_) => tried.none += 1,
             Verdict::Wrong(fault, first) => {
                 let small = shrink(
                     choices,
@@ -96,14 +111,16 @@ fn check(kind: Kind, theme: Theme, seeds: std::ops::Range<u64>) -> Result<(Tally
                 };
                 let (set, _) = generate(kind, theme, Choices::replayed(&small));
                 let sources = set.write(Form::Cached, &BTreeSet::new());
-                wrong.push(format!("{kind}, {theme}, seed {seed}: {fault:?}, {what}\n{sources}"));
-                if wrong.len() >= most_faults() {
+                tried
+                    .wrong
+                    .push(format!("{kind}, {theme}, seed {seed}: {fault:?}, {what}\n{sources}"));
+                if tried.wrong.len() >= most_faults() {
                     break;
                 }
             }
         }
     }
-    if wrong.is_empty() { Ok((total, none)) } else { Err(wrong.join("\n")) }
+    tried
 }
 
 #[allow(clippy::print_stdout, reason = "long runs are watched")]
@@ -115,15 +132,13 @@ fn check_all(kind: Kind) {
     let each = sets().div_ceil(2 * themes.len() as u64);
     let of_all = (Theme::All, sets().div_ceil(2));
     for (theme, sets) in themes.into_iter().map(|theme| (theme, each)).chain([of_all]) {
-        let (tally, skipped) = match check(kind, theme, 0..sets) {
-            Ok(right) => right,
-            Err(faults) => {
-                println!("{faults}");
-                wrong.push(theme);
-                continue;
-            }
-        };
+        let tried = check(kind, theme, 0..sets);
+        let Tried { tally, none: skipped, .. } = tried;
         println!("{kind}, {theme}: {sets} sets, {skipped} without templates, {tally:?}");
+        if !tried.wrong.is_empty() {
+            println!("{}", tried.wrong.join("\n"));
+            wrong.push(theme);
+        }
         total.blocks += tally.blocks;
         total.hit += tally.hit;
         none += skipped;

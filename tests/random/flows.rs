@@ -193,7 +193,7 @@ impl Writer {
             let written = match writer.choices.below(5) {
                 0 => false,
                 1 => writer.include(),
-                2 => writer.callees().first().is_some() && writer.call(depth + 1),
+                2 => !writer.callees().is_empty() && writer.call(depth + 1),
                 3 => writer.super_(),
                 _ => writer.value(),
             };

@@ -244,10 +244,10 @@ impl Scopes {
 
     /// Whether the macro around this place is called with what goes by its own name here: in a `call`
     /// block of MiniJinja it would be the block's own.
-    pub(super) fn is_filled(&self, in_page: bool) -> bool {
+    pub(super) fn is_filled(&self, in_macro: bool) -> bool {
         let inner = self.unit().rev().map(|(_, scope)| scope.kind);
         let nearest = inner.into_iter().find(|kind| kind.runs_elsewhere());
-        nearest.map_or(!in_page, |kind| kind == Kind::Local)
+        nearest.map_or(in_macro, |kind| kind == Kind::Local)
     }
 
     /// Notes that a name must mean here what it means further out.
