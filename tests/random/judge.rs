@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fragcache::testing::{ManualClock, Recorder};
-use fragcache::{EventKind, FragmentCache, make_template_fragment_key};
+use fragcache::{EventKind, FragmentCache, RefusalReason, make_template_fragment_key};
 
 use super::engines::{Engine, Failed, World};
 use super::set::{BlockId, Form, Set, Sources};
@@ -160,7 +160,8 @@ impl Refused {
         });
         let innermost = around.min_by_key(|(_, (_, _, range))| range.len());
         let (&id, _) = innermost.ok_or_else(unexpected)?;
-        if !set.blocks[id.0].risky {
+        // What is handed on once more is taken to be printed by any block.
+        if !set.blocks[id.0].risky && printer.is_none() {
             let what = format!("{id:?} is refused, and is innocent: {}", failed.message);
             self.innocent.get_or_insert(what);
         }
@@ -223,7 +224,9 @@ fn trial(set: &Set, world: &Arc<World>, refused: &mut Refused) -> Result<Tally, 
         let seen = warm.get(&id).map_or(&[][..], Vec::as_slice);
         let served = seen.iter().all(|kind| *kind == EventKind::Hit);
         tally.hit += usize::from(served);
-        if !served && !block.doubtful {
+        // Where a `caller` is a value, all blocks that see it are doubtful.
+        let sees_content = seen.contains(&EventKind::Refused(RefusalReason::CallContent));
+        if !served && !block.doubtful && !sees_content {
             return Err(Ended::Wrong(
                 Fault::NotServed,
                 format!("{id:?} is innocent, and not served: {seen:?}"),

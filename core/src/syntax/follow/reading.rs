@@ -282,7 +282,10 @@ impl Reader<'_> {
                 }
             }
             role => {
-                self.expression(source, piece.inner.clone());
+                // What is assigned to is no use.
+                let effect = Effect::of(source, piece, &statement, dialect);
+                let read = effect.assigns.into_iter().map(|(_, range)| range).chain(effect.inner);
+                read.for_each(|range| self.expression(source, range));
                 let tests = matches!(role, Role::Open(Opener::If) | Role::Else);
                 if role != Role::Cache && (!tests || calls(source, piece.inner.clone(), dialect)) {
                     self.hands_on(piece.start);
@@ -384,6 +387,8 @@ impl Reader<'_> {
                     dotted(source, &mut list).map(Mention::Component)
                 }
                 TokenKind::Word if attribute => None,
+                // A keyword.
+                TokenKind::Word if list.peek().is_some_and(|next| next.text(source) == "=") => None,
                 TokenKind::Word if text == "super" => {
                     let block =
                         self.open.iter().rev().find(|(opener, ..)| *opener == Opener::Block);
