@@ -225,7 +225,8 @@ fn trial(set: &Set, world: &Arc<World>, refused: &mut Refused) -> Result<Tally, 
         let served = seen.iter().all(|kind| *kind == EventKind::Hit);
         tally.hit += usize::from(served);
         // Where a `caller` is a value, all blocks that see it are doubtful.
-        let sees_content = seen.contains(&EventKind::Refused(RefusalReason::CallContent));
+        let content = EventKind::Refused(RefusalReason::CallContent);
+        let sees_content = seen.contains(&content) || cold[&id].contains(&content);
         if !served && !block.doubtful && !sees_content {
             return Err(Ended::Wrong(
                 Fault::NotServed,

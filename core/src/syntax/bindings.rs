@@ -29,8 +29,9 @@ pub(super) enum Holds {
     Caller,
     /// What a child template fills in.
     Filled,
-    /// What something else rendered before it was bound, which may hold a fragment: `flows.rs`.
-    Rendered,
+    /// What something else rendered before it was bound, which may hold a fragment: a key of
+    /// [`Outline::renderings`](super::outline::Outline), or `None` if nobody knows what it was.
+    Rendered(Option<usize>),
 }
 
 /// A mark on a value.
@@ -41,6 +42,26 @@ pub(super) struct Mark {
     pub(super) origin: usize,
     /// Where it was bound.
     pub(super) at: usize,
+}
+
+/// Most renderings that are told apart in one value: beyond them, what it holds is not known.
+const MOST_RENDERINGS: usize = 32;
+
+/// Adds a mark to a value's: one of each kind, as the one from furthest outside is the strictest.
+pub(super) fn add(marks: &mut Vec<Mark>, mut mark: Mark) {
+    if matches!(mark.holds, Holds::Rendered(Some(_))) && marks.len() >= MOST_RENDERINGS {
+        let is_known = |mark: &Mark| matches!(mark.holds, Holds::Rendered(Some(_)));
+        let known = marks.iter().filter(|mark| is_known(mark)).map(|mark| mark.origin);
+        mark.origin = known.min().map_or(mark.origin, |least| least.min(mark.origin));
+        mark.holds = Holds::Rendered(None);
+        marks.retain(|mark| !is_known(mark));
+    }
+    match marks.iter_mut().find(|known| known.holds == mark.holds) {
+        Some(known) => {
+            *known = Mark { origin: known.origin.min(mark.origin), ..mark };
+        }
+        None => marks.push(mark),
+    }
 }
 
 /// What a name is bound to.
@@ -156,16 +177,14 @@ pub(super) fn expression<'s>(
         flows::argument(walk, &list, at, &range, &marks);
         flows::fills(walk, word.name, word.at, &marks);
         for mark in marks {
-            if !all.contains(&mark) {
-                all.push(mark);
-            }
+            add(&mut all, mark);
         }
     }
     if let Some(mark) = flows::rendering(walk, &list, &range) {
         if dialect == Dialect::Tera {
             flows::shows(walk, &range);
         }
-        all.push(mark);
+        add(&mut all, mark);
     }
     note(walk, &all);
     Ok(all)
@@ -222,7 +241,7 @@ fn call<'s>(
             if let Some(block) = block {
                 used_in.push((*block, *name, *used, binding.marks.clone()));
             }
-            marks.extend(&binding.marks);
+            binding.marks.iter().for_each(|mark| add(&mut marks, *mark));
             if let Some(definition) = &binding.definition {
                 queue.push((Rc::clone(definition), level));
             }
@@ -247,8 +266,8 @@ pub(super) fn note<'s>(walk: &mut Walk<'_, 's>, marks: &[Mark]) {
     for mark in marks {
         // What a macro has from outside is known when it is called; its caller is its own.
         let counts = !is_macro || matches!(mark.holds, Holds::Output | Holds::Filled);
-        if counts && !section.marks.contains(mark) {
-            section.marks.push(*mark);
+        if counts {
+            add(&mut section.marks, *mark);
         }
     }
 }
@@ -363,14 +382,7 @@ fn assign<'s>(
             Some((_, known)) if !is_name || may_not => known.clone(),
             _ => Binding::default(),
         };
-        for mark in marks {
-            let mark = Mark { at, ..*mark };
-            let same = |known: &&mut Mark| known.holds == mark.holds && known.origin == mark.origin;
-            match binding.marks.iter_mut().find(same) {
-                Some(known) => known.at = at,
-                None => binding.marks.push(mark),
-            }
-        }
+        marks.iter().for_each(|mark| add(&mut binding.marks, Mark { at, ..*mark }));
         binding.definition = definition.cloned().or(binding.definition);
         let level = known.map(|(level, _)| level).filter(|_| !is_name);
         let scope = match (level, scope) {

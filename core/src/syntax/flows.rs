@@ -86,19 +86,23 @@ fn called(walk: &Walk<'_, '_>, list: &[Token], at: usize) -> Option<Call> {
     })
 }
 
-/// Notes that what is rendered from `at` on goes to a variable, and gives the variable's mark.
+/// The mark of a variable that holds what is rendered from `at` on: by the tag at `range`, or by
+/// nobody knows what.
 pub(super) fn holds(walk: &mut Walk<'_, '_>, at: usize, range: Option<Range<usize>>) -> Mark {
-    let known = walk.outline.renderings.entry(at).or_insert_with(|| range.clone());
-    if range.is_none() {
-        *known = None;
-    }
-    Mark { holds: Holds::Rendered, origin: at, at }
+    let known = range.is_some();
+    walk.outline.renderings.extend(range.map(|range| (at, range)));
+    Mark { holds: Holds::Rendered(known.then_some(at)), origin: at, at }
 }
 
 /// A cache block uses what was rendered outside it.
-pub(super) fn captured(walk: &mut Walk<'_, '_>, block: usize, name: &str, at: usize, mark: Mark) {
-    let name = name.to_owned();
-    let captured = Captured { block, name, at, bound: mark.at, rendering: mark.origin };
+pub(super) fn captured(
+    walk: &mut Walk<'_, '_>,
+    block: usize,
+    (name, at): (&str, usize),
+    bound: usize,
+    rendering: Option<usize>,
+) {
+    let captured = Captured { block, name: name.to_owned(), at, bound, rendering };
     walk.outline.captured.push(captured);
 }
 
@@ -224,7 +228,7 @@ fn hand(
 fn rendered(mark: &Mark) -> Option<Option<usize>> {
     match mark.holds {
         Holds::Output | Holds::Body => Some(None),
-        Holds::Rendered => Some(Some(mark.origin)),
+        Holds::Rendered(rendering) => Some(rendering),
         Holds::Caller | Holds::Filled => None,
     }
 }
@@ -263,11 +267,11 @@ pub(super) fn fills(walk: &mut Walk<'_, '_>, name: &str, at: usize, marks: &[Mar
 /// What has to be read of other templates to settle what was noted: what a tag renders, and whether
 /// a cache block of it prints what is handed on.
 pub(super) fn questions(outline: &Outline<'_>) -> Vec<Question> {
-    let captured = outline.captured.iter().map(|it| it.rendering);
+    let captured = outline.captured.iter().filter_map(|it| it.rendering);
     let exposed = outline.exposed.iter().filter_map(|it| it.rendering);
     let handed = outline.handed.iter().filter_map(|it| it.rendering);
     let renderings = captured.chain(exposed).chain(handed);
-    let renderings = renderings.filter_map(|it| outline.renderings.get(&it)?.clone());
+    let renderings = renderings.filter_map(|it| outline.renderings.get(&it).cloned());
     let renderings = renderings.map(|tag| Question { tag, by: None });
     let handed = outline.handed.iter();
     let handed = handed.map(|it| Question { tag: it.tag.clone(), by: Some(it.by.clone()) });
@@ -275,12 +279,11 @@ pub(super) fn questions(outline: &Outline<'_>) -> Vec<Question> {
 }
 
 /// Whether what a variable holds may hold a fragment. `rendering` is a key of
-/// [`Outline::renderings`].
-pub(super) fn counts(outline: &Outline<'_>, followed: &Followed, rendering: usize) -> bool {
-    match outline.renderings.get(&rendering) {
-        Some(Some(tag)) => followed.answer(tag, None).is_none_or(Taken::may_hold_fragments),
-        _ => true,
-    }
+/// [`Outline::renderings`]; without one it does, for all that is known.
+pub(super) fn counts(outline: &Outline<'_>, followed: &Followed, rendering: Option<usize>) -> bool {
+    let tag = rendering.and_then(|rendering| outline.renderings.get(&rendering));
+    let answer = tag.and_then(|tag| followed.answer(tag, None));
+    answer.is_none_or(Taken::may_hold_fragments)
 }
 
 /// Refuses what would print a fragment that is rendered before it, or what others fill in, once the
@@ -299,7 +302,7 @@ pub(super) fn settle(
     for Handed { name, at, tag, by, rendering } in &outline.handed {
         let answer = followed.answer(tag, Some(by));
         let Some(printer) = answer.and_then(|taken| taken.prints.as_ref()) else { continue };
-        if rendering.is_none_or(|it| counts(outline, followed, it)) {
+        if counts(outline, followed, *rendering) {
             return Err(refusal.at(
                 *at,
                 format!(

@@ -62,7 +62,8 @@ pub(super) struct Exposed {
     pub(super) name: String,
     /// Where the other template is rendered.
     pub(super) at: usize,
-    /// The rendering that counts only if it may hold a fragment: a key of [`Outline::renderings`].
+    /// The rendering that counts only if it may hold a fragment, as a key of [`Outline::renderings`].
+    /// Without one it counts.
     pub(super) rendering: Option<usize>,
 }
 
@@ -74,8 +75,8 @@ pub(super) struct Captured {
     pub(super) at: usize,
     /// Where the name was bound.
     pub(super) bound: usize,
-    /// A key of [`Outline::renderings`].
-    pub(super) rendering: usize,
+    /// As [`Exposed::rendering`].
+    pub(super) rendering: Option<usize>,
 }
 
 /// A value that was rendered before, where it is handed to a macro, a component or a partial, whose
@@ -140,9 +141,8 @@ pub(super) struct Outline<'s> {
     pub(super) exposed: Vec<Exposed>,
     pub(super) captured: Vec<Captured>,
     pub(super) handed: Vec<Handed>,
-    /// What variables hold that other templates or macros rendered, by where that began; `None` if
-    /// nobody knows what did.
-    pub(super) renderings: BTreeMap<usize, Option<Range<usize>>>,
+    /// The tags whose output variables hold, by where that began.
+    pub(super) renderings: BTreeMap<usize, Range<usize>>,
     /// Tera: a tag in a cache block holds a `<`.
     pub(super) may_call_components: bool,
 }

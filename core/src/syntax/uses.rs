@@ -97,10 +97,10 @@ fn refuse(
         Holds::Body => {
             return before(&format!("{}, which holds the component's `body`", set()));
         }
-        Holds::Rendered => {
+        Holds::Rendered(rendering) => {
             let parts = block.arguments.positional.get(1..).unwrap_or_default();
             if !flows::varies_on(walk.source, parts, name, walk.dialect()) {
-                flows::captured(walk, index, name, at, mark);
+                flows::captured(walk, index, (name, at), mark.at, rendering);
             }
             return Ok(());
         }
@@ -214,24 +214,26 @@ pub(super) fn exposes(
                     continue;
                 };
                 let parts = opened.arguments.positional.get(1..).unwrap_or_default();
-                if mark.holds == Holds::Rendered
+                if matches!(mark.holds, Holds::Rendered(_))
                     && flows::varies_on(walk.source, parts, name, walk.dialect())
                 {
                     continue;
                 }
-                let always = matches!(mark.holds, Holds::Output | Holds::Body | Holds::Rendered);
+                let always = !matches!(mark.holds, Holds::Caller | Holds::Filled);
                 if tells_apart(opened) && !always {
                     continue;
                 }
-                let is_in_use = walk.source.contains(name);
-                if !is_known && is_in_use {
+                if !is_known && walk.source.contains(name) {
                     let what = format!(
                         "includes a template whose name is known only when it renders, and which \
                          could print `{name}`"
                     );
                     return Err(anothers_content(&walk.refusal, opened, at, &what));
                 }
-                let rendering = (mark.holds == Holds::Rendered).then_some(mark.origin);
+                let rendering = match mark.holds {
+                    Holds::Rendered(rendering) => rendering,
+                    _ => None,
+                };
                 walk.outline.exposed.push(Exposed { block, name: name.to_owned(), at, rendering });
             }
         }
@@ -253,7 +255,7 @@ pub(super) fn taken(
     }
     for Exposed { block, name, at, rendering } in &outline.exposed {
         let used = taken.get(*block).and_then(|taken| taken.names.get(name));
-        let used = used.filter(|_| rendering.is_none_or(|it| flows::counts(outline, followed, it)));
+        let used = used.filter(|_| flows::counts(outline, followed, *rendering));
         if let (Some(template), Some(block)) = (used, outline.blocks.get(*block)) {
             let what = format!(
                 "renders `{template}`, which uses `{name}` of this template: what others fill in, \

@@ -301,6 +301,9 @@ impl Walk<'_, '_> {
                     if let Some(node) = node {
                         self.uses(node, &reading, name);
                     }
+                    if reading.is_variable(&reading.source[name.clone()], name.start) {
+                        continue;
+                    }
                     self.names.push((at, name.clone(), attribute.clone()));
                     let name = &reading.source[name.clone()];
                     let attribute = attribute.clone().map(|range| &reading.source[range]);

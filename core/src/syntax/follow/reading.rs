@@ -87,7 +87,7 @@ pub(super) struct Reading {
     handed_on: HashSet<usize>,
     /// The cache blocks.
     caches: Vec<Cached>,
-    /// By name: where it is bound to something else than before.
+    /// By name: where it is a variable that is bound there, in order of their ends.
     rebound: HashMap<String, Vec<Range<usize>>>,
     pub(super) definitions: HashMap<usize, Parameters>,
     pub(super) meanings: HashMap<String, Vec<Meaning>>,
@@ -145,6 +145,12 @@ impl Reading {
         let first = self.mentions.partition_point(|(at, _)| *at < range.start);
         let rest = self.mentions[first..].iter();
         rest.take_while(move |(at, _)| *at < range.end).map(|(_, mention)| mention)
+    }
+
+    /// Whether `name` is a variable of the template's own at `at`.
+    pub(super) fn is_variable(&self, name: &str, at: usize) -> bool {
+        let bound = self.rebound.get(name).into_iter().flatten();
+        { bound }.any(|range| range.contains(&at))
     }
 
     /// Whether `name` means something else at `at` than at `since`.
@@ -341,7 +347,7 @@ impl Reader<'_> {
                         .for_each(|scope| scope.extend(bound.clone()));
                 }
             }
-            _ if matches!(statement.word, "set" | "import" | "from") => {
+            _ if statement.word == "set" => {
                 let bound = names(&effect().assigns);
                 self.scopes.last_mut().into_iter().for_each(|scope| scope.extend(bound.clone()));
             }
