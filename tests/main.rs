@@ -9,6 +9,7 @@
 )]
 
 mod announce;
+mod bodies;
 mod calls;
 mod config;
 mod corpus;

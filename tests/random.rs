@@ -7,8 +7,10 @@
 //! it varies on, and data it declares as tags or is deleted for. What callers, children, namespaces
 //! and kept output bring in is left to the cache.
 
+mod calls;
 mod choices;
 mod engines;
+mod flows;
 mod grammar;
 mod judge;
 mod scopes;
@@ -30,36 +32,46 @@ fn sets() -> u64 {
     std::env::var("FRAGCACHE_TEMPLATES").map_or(1_500, |sets| sets.parse().unwrap())
 }
 
+/// How many faults of a theme are looked for and shown; `FRAGCACHE_FAULTS` if it is set.
+fn most_faults() -> usize {
+    std::env::var("FRAGCACHE_FAULTS").map_or(1, |faults| faults.parse().unwrap())
+}
+
 /// What is known to be wrong and not mended yet: a set's engine, theme and seed, and why. Whoever mends one
 /// takes it out, as it has to be wrong.
-const KNOWN: [(Kind, Theme, u64, &str); 1] = [(
-    Kind::Tera,
-    Theme::All,
-    595,
-    "a component hands its `body` as an argument to one whose cache block prints it",
-)];
+const KNOWN: [(Kind, Theme, u64, &str); 1] = [(Kind::Tera, Theme::All, 441, "refused for a name")];
 
 fn verdict(kind: Kind, theme: Theme, choices: &[u32]) -> Verdict {
     judge(&generate(kind, theme, Choices::replayed(choices)).0)
 }
 
-/// Tries sets of a theme, and shows the smallest form of the first that is wrong.
-fn check(kind: Kind, theme: Theme, seeds: std::ops::Range<u64>) -> Result<(Tally, usize), String> {
-    let (mut total, mut none) = (Tally::default(), 0);
+/// What came of the sets of a theme.
+#[derive(Debug, Default)]
+struct Tried {
+    tally: Tally,
+    /// How many were no templates.
+    none: usize,
+    /// What is shown of those that are wrong.
+    wrong: Vec<String>,
+}
+
+/// Tries sets of a theme, and shows the smallest forms of the first that are wrong.
+fn check(kind: Kind, theme: Theme, seeds: std::ops::Range<u64>) -> Tried {
+    let mut tried = Tried::default();
     for seed in seeds {
         let (set, choices) = generate(kind, theme, Choices::seeded(seed));
         let known = KNOWN.iter().find(|known| (known.0, known.1, known.2) == (kind, theme, seed));
         match judge(&set) {
             Verdict::Wrong(..) if known.is_some() => {}
             _ if known.is_some() => {
-                return Err(format!("{known:?} is no longer wrong: take it out"));
+                tried.wrong.push(format!("{known:?} is no longer wrong: take it out"));
             }
             Verdict::Right(tally) => {
-                total.blocks += tally.blocks;
-                total.accepted += tally.accepted;
-                total.hit += tally.hit;
+                tried.tally.blocks += tally.blocks;
+                tried.tally.accepted += tally.accepted;
+                tried.tally.hit += tally.hit;
             }
-            Verdict::NoTemplate(_) => none += 1,
+            Verdict::NoTemplate(_) => tried.none += 1,
             Verdict::Wrong(fault, first) => {
                 let small = shrink(
                     choices,
@@ -70,29 +82,39 @@ fn check(kind: Kind, theme: Theme, seeds: std::ops::Range<u64>) -> Result<(Tally
                 };
                 let (set, _) = generate(kind, theme, Choices::replayed(&small));
                 let sources = set.write(Form::Cached, &BTreeSet::new());
-                return Err(format!("{kind}, {theme}, seed {seed}: {what}\n{sources}"));
+                tried
+                    .wrong
+                    .push(format!("{kind}, {theme}, seed {seed}: {fault:?}, {what}\n{sources}"));
+                if tried.wrong.len() >= most_faults() {
+                    break;
+                }
             }
         }
     }
-    Ok((total, none))
+    tried
 }
 
 #[allow(clippy::print_stdout, reason = "long runs are watched")]
 fn check_all(kind: Kind) {
     let themes: Vec<Theme> =
         Theme::FOCUSED.into_iter().filter(|theme| theme.exists_in(kind)).collect();
-    let (mut total, mut none) = (Tally::default(), 0);
+    let (mut total, mut none, mut wrong) = (Tally::default(), 0, Vec::new());
     // Half of them of one theme, half of all.
     let each = sets().div_ceil(2 * themes.len() as u64);
     let of_all = (Theme::All, sets().div_ceil(2));
     for (theme, sets) in themes.into_iter().map(|theme| (theme, each)).chain([of_all]) {
-        let (tally, skipped) =
-            check(kind, theme, 0..sets).unwrap_or_else(|wrong| panic!("{wrong}"));
+        let tried = check(kind, theme, 0..sets);
+        let Tried { tally, none: skipped, .. } = tried;
         println!("{kind}, {theme}: {sets} sets, {skipped} without templates, {tally:?}");
+        if !tried.wrong.is_empty() {
+            println!("{}", tried.wrong.join("\n"));
+            wrong.push(theme);
+        }
         total.blocks += tally.blocks;
         total.hit += tally.hit;
         none += skipped;
     }
+    assert!(wrong.is_empty(), "{kind}: faults of {wrong:?} are shown above");
     assert!(total.hit * 10 >= total.blocks * 6, "{} of {} blocks hit", total.hit, total.blocks);
     assert!(none as u64 * 20 <= sets(), "{none} of {} sets are no templates", sets());
 }

@@ -11,7 +11,7 @@ pub use crate::entry::{Body, Markup, Opaque, OutputMode};
 pub use crate::key::{KeyEncoder, UnusablePart};
 pub use crate::render::{
     Arguments, Closed, Opened, Outcome, RenderMemo, Rendering, Scope, Tags, Ticket, abandon,
-    add_tags, announce, close, declare, expire_after, veto,
+    add_tags, announce, close, declare, expire_after, varies, veto,
 };
 pub use crate::timeout::Scalar;
 #[cfg(feature = "async")]

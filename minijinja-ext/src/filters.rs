@@ -6,12 +6,13 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use fragcache::ReadPoint;
 use fragcache::engine::{self, Body, Opened, OutputMode, RenderMemo, Rendering};
+use fragcache::{ReadPoint, RefusalReason};
 use minijinja::value::{Kwargs, Object, ObjectRepr};
 use minijinja::{AutoEscape, Error, ErrorKind, State, Value};
 
 use crate::args::{self, Args};
+use crate::callers;
 use crate::error::to_engine;
 use crate::install::Installation;
 use crate::markup;
@@ -29,9 +30,14 @@ pub(crate) const READ_POINT: &str = "fragcache_read_point";
 /// What the filter after `open` is for.
 enum Outcome {
     Hit(Value),
-    /// A ticket by its number, as nothing is to be given up while a thread ends; and whether the
-    /// body is printed in the form for our formatter wrapper.
-    Miss(u64, bool),
+    /// A ticket by its number, as nothing is to be given up while a thread ends.
+    Miss {
+        ticket: u64,
+        /// Whether the body is printed in the form for our formatter wrapper.
+        raw: bool,
+        /// Whether a vary part tells the block's fragments apart.
+        varies: bool,
+    },
 }
 
 thread_local! {
@@ -98,7 +104,7 @@ pub(crate) fn open(
     };
     let on_hit = |body: &Body| markup::printable(body, raw);
     // Only a filter that no rewriter wrote leaves an outcome behind.
-    if let Some(Outcome::Miss(ticket, _)) = OPENED.take() {
+    if let Some(Outcome::Miss { ticket, .. }) = OPENED.take() {
         engine::abandon(ticket);
     }
     let opened = installation
@@ -110,7 +116,8 @@ pub(crate) fn open(
         Opened::Render(ticket) => {
             let ticket = ticket.into_id();
             state.get_or_insert_extension_with(Tickets::default).0.push(ticket);
-            (false, Outcome::Miss(ticket, raw))
+            let varies = engine::varies(site, values.len());
+            (false, Outcome::Miss { ticket, raw, varies })
         }
     };
     OPENED.set(Some(outcome));
@@ -159,10 +166,20 @@ pub(crate) fn hit(_: &Value) -> Result<Value, Error> {
     }
 }
 
-/// `0 | __fragcache_ticket`: the handle under which the block that was just opened is rendered.
-pub(crate) fn ticket(state: &mut State<'_, '_>, _: &Value) -> Result<Value, Error> {
+/// `0 | __fragcache_ticket`, with `shared=true` if the block says so: the handle under which the
+/// block that was just opened is rendered.
+#[allow(clippy::needless_pass_by_value, reason = "the engine hands keywords over by value")]
+pub(crate) fn ticket(
+    installation: &Installation,
+    state: &mut State<'_, '_>,
+    options: Kwargs,
+) -> Result<Value, Error> {
     match OPENED.take() {
-        Some(Outcome::Miss(ticket, raw)) => {
+        Some(Outcome::Miss { ticket, raw, varies }) => {
+            let is_told = varies || options.has("shared");
+            if installation.hands_on_callers() && !is_told && callers::are_seen(state) {
+                engine::veto(ticket, RefusalReason::CallContent);
+            }
             let before = namespaces::before(state);
             Ok(Value::from_object(Handle { ticket, raw, before }))
         }
@@ -200,7 +217,7 @@ pub(crate) fn close(
         open.retain(|&ticket| ticket != handle.ticket);
     }
     if namespaces::is_changed(state, &handle.before) {
-        engine::veto(handle.ticket);
+        engine::veto(handle.ticket, RefusalReason::SideEffect);
     }
     let safe = markup::safe(body);
     let closed = engine::close(handle.ticket, markup::body(safe.clone()));

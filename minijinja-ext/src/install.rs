@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use fragcache::syntax::{CacheBlock, Warning};
+use fragcache::syntax::{CacheBlock, Syntax, Warning, hands_on_caller};
 use fragcache::{Caches, FragmentCache};
-use minijinja::value::Object;
+use minijinja::value::{Kwargs, Object};
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
 
 use crate::filters::{self, CLOSE, DECLARE, HIT, OPEN, TICKET};
@@ -24,6 +24,8 @@ pub(crate) struct Installation {
     known: RwLock<Known>,
     /// Whether the formatter is our wrapper, which prints [`RawBody`] as it is.
     formats_raw: AtomicBool,
+    /// Whether a template that was loaded hands a `caller` on as a value.
+    hands_on_callers: AtomicBool,
 }
 
 impl fmt::Debug for Installation {
@@ -69,6 +71,21 @@ impl Installation {
         } else {
             known.insert(name, template);
         }
+    }
+
+    /// Looks into a source that is loaded.
+    pub(crate) fn watch(&self, source: &str, syntax: &Syntax) {
+        if hands_on_caller(source, syntax) {
+            self.hands_on_callers.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn hands_on_callers(&self) -> bool {
+        self.hands_on_callers.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn forget(&self, name: &str) {
+        self.known.write().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
 
     pub(crate) fn with_known<R>(&self, with: impl FnOnce(&Known) -> R) -> R {
@@ -134,13 +151,17 @@ pub fn add_to_environment(
         caches: caches.into(),
         known: RwLock::default(),
         formats_raw: AtomicBool::new(false),
+        hands_on_callers: AtomicBool::new(false),
     });
     let opening = Arc::clone(&installation);
     env.add_filter(OPEN, move |state: &mut State<'_, '_>, values: &[Value]| {
         filters::open(&opening, state, values)
     });
     env.add_filter(HIT, filters::hit);
-    env.add_filter(TICKET, filters::ticket);
+    let taking = Arc::clone(&installation);
+    env.add_filter(TICKET, move |state: &mut State<'_, '_>, _: &Value, options: Kwargs| {
+        filters::ticket(&taking, state, options)
+    });
     env.add_filter(DECLARE, filters::declare);
     env.add_filter(CLOSE, filters::close);
     functions::register(env);

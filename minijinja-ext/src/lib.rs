@@ -58,6 +58,7 @@
 //! way: see [`rewrite`].
 
 mod args;
+mod callers;
 mod error;
 mod filters;
 mod functions;

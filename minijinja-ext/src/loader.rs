@@ -91,8 +91,12 @@ pub fn path_loader(dir: impl AsRef<Path>, env: &Environment<'_>) -> Result<Loade
             (before, source_of(&inner, name))
         });
         let loaded = load(&installation, &syntax, &used, name, found.source(), Origin::Loaded)?;
-        let Cow::Owned(lowered) = loaded else { return Ok(Some(found)) };
         let seen = used.seen.into_inner();
+        let lowered = match loaded {
+            // The engine's own check does.
+            Cow::Borrowed(_) if seen.is_empty() => return Ok(Some(found)),
+            lowered => lowered.into_owned(),
+        };
         let (dir, name) = (dir.clone(), name.to_owned());
         let check = move || {
             before.is_some()

@@ -41,17 +41,19 @@ pub(crate) fn register(env: &mut Environment<'_>) {
     );
 }
 
+/// The namespaces of the render.
+pub(crate) fn made<'s>(state: &'s mut State<'_, '_>) -> &'s [Value] {
+    state.get_extension_mut::<Made>().map(|made| made.0.as_slice()).unwrap_or_default()
+}
+
 /// What the namespaces of the render hold.
 pub(crate) fn before(state: &mut State<'_, '_>) -> Before {
-    let made = state.get_extension_mut::<Made>().map(|made| made.0.as_slice());
-    Before(made.unwrap_or_default().iter().map(text).collect())
+    Before(made(state).iter().map(text).collect())
 }
 
 /// Whether one of the namespaces holds something else now.
 pub(crate) fn is_changed(state: &mut State<'_, '_>, before: &Before) -> bool {
-    let made = state.get_extension_mut::<Made>().map(|made| made.0.as_slice());
-    let now = made.unwrap_or_default();
-    before.0.iter().zip(now).any(|(before, now)| before.is_none() || *before != text(now))
+    before.0.iter().zip(made(state)).any(|(before, now)| before.is_none() || *before != text(now))
 }
 
 /// A namespace's representation; `None` if it is too large.

@@ -107,6 +107,7 @@ pub(crate) fn load<'s>(
     origin: Origin,
 ) -> Result<Cow<'s, str>, Error> {
     let rewritten = syntax::rewrite_with(name, source, syntax, sources).map_err(refusal)?;
+    installation.watch(source, syntax);
     heed(installation, &rewritten)?;
     installation.note(name, Template::new(source.into(), &rewritten, origin));
     Ok(rewritten.into_source())
@@ -164,8 +165,16 @@ fn renew(
         Origin::Loaded => env.remove_template(name),
         Origin::Added(under) if under == rules => {
             let sources = InEnvironment { env, installation };
-            let rewritten = syntax::rewrite_with(name, &written.source, &rules.syntax, &sources)
-                .map_err(refusal)?;
+            let rewritten = syntax::rewrite_with(name, &written.source, &rules.syntax, &sources);
+            // What is refused now must not be rendered as it was accepted.
+            let rewritten = match rewritten {
+                Ok(rewritten) => rewritten,
+                Err(error) => {
+                    installation.forget(name);
+                    env.remove_template(name);
+                    return Err(refusal(error));
+                }
+            };
             let again = Template::new(written.source.clone(), &rewritten, written.origin.clone());
             let changed = again.blocks != written.blocks;
             let lowered = rewritten.into_source().into_owned();
@@ -205,9 +214,9 @@ pub fn render_str(
 ) -> Result<String, Error> {
     let installation = Installation::require(env)?;
     let name = syntax::name_of_string(source);
-    let sources = InEnvironment { env, installation: &installation };
-    let lowered =
-        syntax::rewrite_with(&name, source, &syntax_of(env), &sources).map_err(refusal)?;
+    let (sources, syntax) = (InEnvironment { env, installation: &installation }, syntax_of(env));
+    let lowered = syntax::rewrite_with(&name, source, &syntax, &sources).map_err(refusal)?;
+    installation.watch(source, &syntax);
     heed(&installation, &lowered)?;
     env.render_str(lowered.source(), context)
 }

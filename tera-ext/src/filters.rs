@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use fragcache::engine::{self, Body, Markup, Opened, OutputMode, RenderMemo, Rendering, Scope};
-use fragcache::{Caches, ErrorKind, ReadPoint};
+use fragcache::{Caches, ErrorKind, ReadPoint, RefusalReason};
 use tera::{Kwargs, Map, State, Tera, TeraResult, Value};
 
 use crate::args::{self, Values};
@@ -160,7 +160,7 @@ fn declare(ticket: u64, options: &Kwargs) -> TeraResult<u64> {
 fn close(body: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     let id = kwargs.must_get::<u64>("ticket")?;
     if assigns_outside(kwargs)? {
-        engine::veto(id);
+        engine::veto(id, RefusalReason::SideEffect);
     }
     let markup = body.clone().mark_safe();
     let closed = engine::close(id, Body::from_markup(TeraMarkup(markup.clone())));

@@ -105,9 +105,8 @@ impl Loaded {
 
     /// The templates that use what changed, without those that changed themselves.
     pub(crate) fn reached_by(&self, changes: &Changes) -> Vec<(Arc<str>, Arc<str>)> {
-        let reached = self.iter().filter(|(name, authored)| {
-            !authored.blocks.is_empty() && !changes.has(name) && changes.reach(authored)
-        });
+        let reached =
+            self.iter().filter(|(name, authored)| !changes.has(name) && changes.reach(authored));
         reached.map(|(name, authored)| (Arc::clone(name), Arc::clone(&authored.source))).collect()
     }
 

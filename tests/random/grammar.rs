@@ -4,7 +4,7 @@
 use std::fmt;
 
 use super::choices::Choices;
-use super::scopes::{Holds, Kind as Scope, Scopes, Variable};
+use super::scopes::{Carried, Carrier, Holds, Kind as Scope, Scopes, Variable};
 use super::set::{Binding, BindingId, Block, BlockId, Piece, Set};
 use crate::support::Kind;
 
@@ -23,16 +23,32 @@ pub(super) enum Theme {
     SpaceAliases,
     /// Variables that keep what was rendered.
     Captures,
+    /// What is rendered or filled in goes by any way from where it is made to where it is printed:
+    /// variables, containers, arguments, macros inside macros, partials.
+    Flows,
     /// All of these, and whitespace control, delimiters, sections and `loop.changed`.
     All,
 }
 
 impl Theme {
-    pub(super) const FOCUSED: [Self; 6] =
-        [Self::Bodies, Self::Blocks, Self::Sets, Self::Spaces, Self::SpaceAliases, Self::Captures];
+    pub(super) const FOCUSED: [Self; 7] = [
+        Self::Bodies,
+        Self::Blocks,
+        Self::Sets,
+        Self::Spaces,
+        Self::SpaceAliases,
+        Self::Captures,
+        Self::Flows,
+    ];
 
     pub(super) fn has(self, theme: Self) -> bool {
-        self == Self::All || self == theme
+        match self {
+            Self::All => true,
+            Self::Flows => {
+                matches!(theme, Self::Flows | Self::Bodies | Self::Blocks | Self::Captures)
+            }
+            _ => self == theme,
+        }
     }
 
     pub(super) fn exists_in(self, engine: Kind) -> bool {
@@ -64,6 +80,8 @@ pub(super) struct Macro {
     /// The key, and what follows it.
     pub(super) parameters: Vec<BindingId>,
     pub(super) fills: Fills,
+    /// It is seen only where it is written, by a variable.
+    pub(super) local: bool,
     /// It does something that a cached body may not do unnoticed.
     pub(super) risky: bool,
 }
@@ -127,6 +145,8 @@ pub(super) struct Writer {
     pub(super) risks: usize,
     pub(super) marks: usize,
     dashes: bool,
+    /// Of all templates, which tells whether they escape.
+    extension: &'static str,
 }
 
 /// Makes a set.
@@ -148,6 +168,7 @@ pub(super) fn generate(engine: Kind, theme: Theme, choices: Choices) -> (Set, Ve
         risks: 0,
         marks: 0,
         dashes: false,
+        extension: "html",
     };
     let set = writer.set();
     (set, writer.choices.into_taken())
@@ -158,40 +179,44 @@ impl Writer {
         let all = self.theme == Theme::All;
         let own_delimiters = all && self.choices.chance(10);
         self.dashes = all && self.choices.chance(20);
+        if self.theme.has(Theme::Flows) && self.choices.chance(15) {
+            self.extension = "txt";
+        }
         let mut templates = Vec::new();
         let macros = match self.theme {
             Theme::All => self.choices.below(4),
             Theme::Bodies | Theme::Captures | Theme::Spaces => 1 + self.choices.below(2),
+            Theme::Flows => 1 + self.choices.below(3),
             Theme::Blocks | Theme::Sets | Theme::SpaceAliases => 0,
         };
         for _ in 0..macros {
             self.macro_();
         }
         if !self.out.is_empty() {
-            templates.push(("lib.html".to_owned(), std::mem::take(&mut self.out)));
+            templates.push((self.file("lib"), std::mem::take(&mut self.out)));
         }
         let partials = match self.theme {
-            Theme::All | Theme::Bodies | Theme::Captures => self.choices.below(3),
+            Theme::All | Theme::Bodies | Theme::Captures | Theme::Flows => self.choices.below(3),
             _ => 0,
         };
         for number in 0..partials {
-            let name = format!("part{number}.html");
+            let name = self.file(&format!("part{number}"));
             self.partial(&name);
             templates.push((name, std::mem::take(&mut self.out)));
         }
-        let mut pages = vec!["p0.html".to_owned()];
+        let mut pages = vec![self.file("p0")];
         // The template blocks that each page has.
         let mut known: Vec<Vec<usize>> = Vec::new();
         self.budget = 8 + self.choices.below(16);
         self.unit(What::Page, String::new(), false);
-        templates.push(("p0.html".to_owned(), std::mem::take(&mut self.out)));
+        templates.push((pages[0].clone(), std::mem::take(&mut self.out)));
         known.push((0..self.numbered).collect());
         if self.theme.has(Theme::Blocks) && self.numbered > 0 {
             for child in 1..=1 + self.choices.below(2) {
                 let parent = self.choices.below(child);
-                let name = format!("p{child}.html");
+                let name = self.file(&format!("p{child}"));
                 let (before, blocks) = (self.numbered, known[parent].clone());
-                self.child(&format!("p{parent}.html"), &blocks);
+                self.child(&pages[parent], &blocks);
                 known.push(blocks.into_iter().chain(before..self.numbered).collect());
                 templates.push((name.clone(), std::mem::take(&mut self.out)));
                 pages.push(name);
@@ -200,6 +225,16 @@ impl Writer {
         let (bindings, blocks) =
             (std::mem::take(&mut self.bindings), std::mem::take(&mut self.blocks));
         Set { engine: self.engine, own_delimiters, bindings, blocks, templates, pages }
+    }
+
+    pub(super) fn file(&self, name: &str) -> String {
+        format!("{name}.{}", self.extension)
+    }
+
+    /// The macros that any template can use.
+    pub(super) fn shared_macros(&self) -> Vec<usize> {
+        let all = self.macros.iter().enumerate();
+        all.filter(|(_, known)| !known.local).map(|(index, _)| index).collect()
     }
 
     /// A unit's statements, in scopes of its own. Without a way to know who uses it, nothing from
@@ -216,20 +251,36 @@ impl Writer {
 
     /// Names the macros in a MiniJinja template.
     fn imports(&mut self) {
-        if self.engine == Kind::MiniJinja && !self.macros.is_empty() {
-            let names: Vec<&str> = self.macros.iter().map(|known| &*known.name).collect();
-            self.out.push(format!("{{% from \"lib.html\" import {} %}}", names.join(", ")).into());
+        let shared = self.macros.iter().filter(|known| !known.local);
+        let names: Vec<&str> = shared.map(|known| &*known.name).collect();
+        if self.engine == Kind::MiniJinja && !names.is_empty() {
+            let import =
+                format!("{{% from \"{}\" import {} %}}", self.file("lib"), names.join(", "));
+            self.out.push(import.into());
         }
     }
 
     fn macro_(&mut self) {
         let name = format!("m{}", self.macros.len());
-        let fills = match self.theme.has(Theme::Bodies) {
+        let fills = self.fills();
+        self.budget = if fills == Fills::No { 1 } else { 3 } + self.choices.below(5);
+        let made = self.macro_of(Piece::from(&*name), &name, fills, Scope::Unit, 0);
+        self.put(["\n".into()]);
+        self.macros.push(made);
+    }
+
+    /// Whether a new macro prints what it is called with.
+    pub(super) fn fills(&mut self) -> Fills {
+        match self.theme.has(Theme::Bodies) {
             true => {
                 self.choices.weighted(&[(4, Fills::No), (5, Fills::Needed), (1, Fills::Tested)])
             }
             false => Fills::No,
-        };
+        }
+    }
+
+    /// What a new macro may take behind its key.
+    fn may_take(&self) -> Vec<Holds> {
         let mut may_take = vec![Holds::Scalar];
         let minijinja = self.engine == Kind::MiniJinja;
         if self.theme.has(Theme::Bodies) {
@@ -238,45 +289,76 @@ impl Writer {
         if self.theme.has(Theme::Captures) {
             may_take.push(Holds::Markup { risky: true });
         }
+        if self.theme == Theme::Flows {
+            may_take.extend([Holds::Body, Holds::Markup { risky: true }]);
+        }
+        if self.theme.has(Theme::Flows) {
+            may_take.extend(Carrier::of(self.engine).iter().flat_map(|&carrier| {
+                [Holds::In(carrier, Carried::Body), Holds::In(carrier, Carried::Markup)]
+            }));
+        }
         if minijinja && self.theme.has(Theme::Spaces) {
             may_take.extend([Holds::Space; 3]);
         }
+        may_take
+    }
+
+    /// Writes a macro or component that goes `by` this name, in a scope of this kind.
+    pub(super) fn macro_of(
+        &mut self,
+        by: Piece,
+        name: &str,
+        fills: Fills,
+        kind: Scope,
+        depth: usize,
+    ) -> Macro {
+        let may_take = self.may_take();
         let mut takes = Vec::new();
-        if self.choices.chance(60) {
+        let most = if self.theme == Theme::Flows { 2 } else { 1 };
+        while takes.len() < most && self.choices.chance(60) {
             takes.push(*self.choices.one(&may_take));
         }
-        self.budget = if fills == Fills::No { 1 } else { 3 } + self.choices.below(5);
         let risks = self.risks;
-        let unit = Unit { what: What::Macro, suffix: String::new(), fills, asked: false };
+        let suffix = self.unit.suffix.clone();
+        let unit = Unit { what: What::Macro, suffix, fills, asked: false };
         let outer = std::mem::replace(&mut self.unit, unit);
-        self.scopes.open(Scope::Unit, true, false);
+        self.scopes.open(kind, true, false);
         let made = self.scopes.innermost();
         let key = self.bind("k", false);
-        self.scopes.set("k", Some(Variable { id: key, holds: Holds::Key, made }));
-        let (open, close) = match minijinja {
-            true => ("macro", "endmacro"),
-            false => ("component", "endcomponent"),
+        self.scopes.set("k", Some(Variable { id: key, holds: Holds::Key, made, handed: true }));
+        let (open, close) = match self.engine {
+            Kind::MiniJinja => ("macro", "endmacro"),
+            Kind::Tera => ("component", "endcomponent"),
         };
-        self.put([format!("{{% {open} {name}(").into(), key.into()]);
+        self.put([format!("{{% {open} ").into(), by, "(".into(), key.into()]);
         let mut parameters = vec![key];
+        let mut chosen = String::new();
         for &holds in &takes {
             // A scalar that is handed over is printed by those who vary on it.
-            let chosen = self.fresh_name();
+            let before = std::mem::replace(&mut chosen, self.fresh_name());
+            if chosen == before {
+                break;
+            }
             let id = self.bind(&chosen, false);
-            self.scopes.set(&chosen, Some(Variable { id, holds, made }));
+            self.scopes.set(&chosen, Some(Variable { id, holds, made, handed: true }));
             self.put([", ".into(), id.into()]);
             parameters.push(id);
         }
+        takes.truncate(parameters.len() - 1);
         self.put([") %}".into()]);
-        self.statements(0);
+        if self.theme == Theme::Flows && self.choices.chance(60) {
+            self.sink(depth);
+        }
+        self.statements(depth);
         if self.unit.fills != Fills::No && !self.unit.asked {
             self.ask_for_body();
         }
         self.scopes.close();
         self.unit = outer;
-        self.put([format!("{{% {close} %}}\n").into()]);
+        self.put([format!("{{% {close} %}}").into()]);
         let risky = self.risks > risks || takes.iter().any(|holds| *holds != Holds::Scalar);
-        self.macros.push(Macro { name, takes, parameters, fills, risky });
+        let local = kind == Scope::Local;
+        Macro { name: name.to_owned(), takes, parameters, fills, local, risky }
     }
 
     fn partial(&mut self, name: &str) {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use fragcache::testing::{ManualClock, Recorder};
-use fragcache::{EventKind, FragmentCache, make_template_fragment_key};
+use fragcache::{EventKind, FragmentCache, RefusalReason, make_template_fragment_key};
 
 use super::engines::{Engine, Failed, World};
 use super::set::{BlockId, Form, Set, Sources};
@@ -140,20 +140,28 @@ impl Refused {
     fn note(&mut self, set: &Set, sources: &Sources, failed: &Failed) -> Result<BlockId, Ended> {
         let unexpected =
             || Ended::Wrong(Fault::Fails, format!("an error of its own: {}", failed.message));
-        let place =
+        let location =
             failed.ours.as_ref().and_then(fragcache::Error::location).ok_or_else(unexpected)?;
-        let named = sources.templates.iter().find(|(name, _)| **name == *place.template);
+        // What is handed on is refused for the sake of a block that could print it.
+        let printer = failed.message.split_once("and the cache block of ");
+        let printer = printer.and_then(|(_, rest)| rest.split_once(" may print"));
+        let (template, line, column) = match printer.map(|(place, _)| place) {
+            None => (&*location.template, location.line, location.column),
+            Some(place) => read_place(place, &location.template).ok_or_else(unexpected)?,
+        };
+        let named = sources.templates.iter().find(|(name, _)| **name == *template);
         let (name, source) = named.ok_or_else(unexpected)?;
-        let line = place.line as usize - 1;
+        let line = line as usize - 1;
         let start: usize = source.split_inclusive('\n').take(line).map(str::len).sum();
-        let column = (place.column as usize).saturating_sub(1);
+        let column = (column as usize).saturating_sub(1);
         let at = start + source[start..].chars().take(column).map(char::len_utf8).sum::<usize>();
         let around = sources.places.iter().filter(|(id, (template, _, range))| {
             template == name && range.contains(&at) && !self.out.contains(id)
         });
         let innermost = around.min_by_key(|(_, (_, _, range))| range.len());
         let (&id, _) = innermost.ok_or_else(unexpected)?;
-        if !set.blocks[id.0].risky {
+        // What is handed on once more is taken to be printed by any block.
+        if !set.blocks[id.0].risky && printer.is_none() {
             let what = format!("{id:?} is refused, and is innocent: {}", failed.message);
             self.innocent.get_or_insert(what);
         }
@@ -216,7 +224,10 @@ fn trial(set: &Set, world: &Arc<World>, refused: &mut Refused) -> Result<Tally, 
         let seen = warm.get(&id).map_or(&[][..], Vec::as_slice);
         let served = seen.iter().all(|kind| *kind == EventKind::Hit);
         tally.hit += usize::from(served);
-        if !served && !block.doubtful {
+        // Where a `caller` is a value, all blocks that see it are doubtful.
+        let content = EventKind::Refused(RefusalReason::CallContent);
+        let sees_content = seen.contains(&content) || cold[&id].contains(&content);
+        if !served && !block.doubtful && !sees_content {
             return Err(Ended::Wrong(
                 Fault::NotServed,
                 format!("{id:?} is innocent, and not served: {seen:?}"),
@@ -255,4 +266,16 @@ fn of_blocks(sources: &Sources, recorder: &Recorder) -> BTreeMap<BlockId, Vec<Ev
         }
     }
     seen
+}
+
+/// Reads `line 2, column 3` of `page`, or `lib.html:2:3`.
+fn read_place<'t>(text: &'t str, page: &'t str) -> Option<(&'t str, u32, u32)> {
+    if let Some((line, column)) =
+        text.strip_prefix("line ").and_then(|it| it.split_once(", column "))
+    {
+        return Some((page, line.parse().ok()?, column.parse().ok()?));
+    }
+    let (rest, column) = text.rsplit_once(':')?;
+    let (template, line) = rest.rsplit_once(':')?;
+    Some((template, line.parse().ok()?, column.parse().ok()?))
 }

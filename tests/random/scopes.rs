@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::set::{BindingId, BlockId};
+use crate::support::Kind as Engine;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holds {
@@ -17,8 +18,38 @@ pub(super) enum Holds {
     Body,
     /// A MiniJinja namespace with the attribute `c`.
     Space,
+    /// One of these in something else.
+    In(Carrier, Carried),
     /// A macro by its number.
     Macro(usize),
+    /// A module with all macros that any template can use.
+    Module,
+}
+
+/// What is carried by a [`Carrier`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carried {
+    Body,
+    Markup,
+}
+
+/// A value that holds another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Carrier {
+    List,
+    Map,
+    /// The attribute `t` of a MiniJinja namespace.
+    Space,
+}
+
+impl Carrier {
+    /// Those of an engine.
+    pub(super) fn of(engine: Engine) -> &'static [Self] {
+        match engine {
+            Engine::MiniJinja => &[Self::List, Self::Map, Self::Space],
+            Engine::Tera => &[Self::List, Self::Map],
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +58,8 @@ pub(super) struct Variable {
     pub(super) holds: Holds,
     /// The scope in which the value came to be; an alias has the one of what it is an alias of.
     pub(super) made: usize,
+    /// It came as an argument: who prints it varies on it, where that can be done.
+    pub(super) handed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,11 +71,20 @@ pub(super) enum Kind {
     Cache(BlockId),
     /// What a `call` block or a use of a component fills in.
     Fills,
+    /// A macro inside something else, which sees what is around it. MiniJinja.
+    Local,
     /// Sections in which variables are set that are seen after them, if they are run: nothing
     /// can be said of such a name afterwards.
     Leaky,
     /// Leaky, and kept in a variable.
     Keeps,
+}
+
+impl Kind {
+    /// Whether it runs where it is called.
+    pub(super) fn runs_elsewhere(self) -> bool {
+        matches!(self, Self::Fills | Self::Local)
+    }
 }
 
 #[derive(Debug)]
@@ -132,7 +174,8 @@ impl Scopes {
     /// The innermost cache block whose tag can tell of the data that is printed here.
     pub(super) fn declares(&self) -> Option<BlockId> {
         let inner = self.unit().rev().map(|(_, scope)| scope);
-        let mut inner = inner.take_while(|scope| !matches!(scope.kind, Kind::Fills | Kind::Keeps));
+        let mut inner =
+            inner.take_while(|scope| !scope.kind.runs_elsewhere() && scope.kind != Kind::Keeps);
         inner.find_map(block_of)
     }
 
@@ -155,7 +198,7 @@ impl Scopes {
     /// Whether a `set` of this name here cannot be seen by what was written before, in the next round
     /// of a loop or as MiniJinja finds what a `call` block sees of the outside.
     pub(super) fn may_set(&self, name: &str) -> bool {
-        let filled = self.within(|kind| kind == Kind::Fills);
+        let filled = self.within(Kind::runs_elsewhere);
         let mut met = false;
         for (_, scope) in self.unit().rev() {
             match scope.kind {
@@ -187,7 +230,7 @@ impl Scopes {
 
     /// Whether the `loop` of this unit is the one that is seen here, and where it is.
     pub(super) fn in_loop(&self) -> Option<usize> {
-        let mut inner = self.unit().rev().take_while(|(_, scope)| scope.kind != Kind::Fills);
+        let mut inner = self.unit().rev().take_while(|(_, scope)| !scope.kind.runs_elsewhere());
         inner.find(|(_, scope)| scope.kind == Kind::For).map(|(at, _)| at)
     }
 
@@ -197,6 +240,19 @@ impl Scopes {
         for scope in self.open.iter_mut().skip(found + 1) {
             scope.met.insert(name.to_owned());
         }
+    }
+
+    /// Whether the macro around this place is called with what goes by its own name here: in a `call`
+    /// block of MiniJinja it would be the block's own.
+    pub(super) fn is_filled(&self, in_macro: bool) -> bool {
+        let inner = self.unit().rev().map(|(_, scope)| scope.kind);
+        let nearest = inner.into_iter().find(|kind| kind.runs_elsewhere());
+        nearest.map_or(in_macro, |kind| kind == Kind::Local)
+    }
+
+    /// Notes that a name must mean here what it means further out.
+    pub(super) fn keep(&mut self, name: &str) {
+        self.open.last_mut().unwrap().met.insert(name.to_owned());
     }
 
     /// The variables that can be used by name, with their names.
@@ -213,6 +269,13 @@ impl Scopes {
     /// Whether no barrier stands between here and the scope at `made`.
     pub(super) fn printable(&self, made: usize) -> bool {
         !self.unit().any(|(at, scope)| at > made && scope.barrier)
+    }
+
+    /// Whether the author can have made sure that this may be printed here. What a caller fills in
+    /// cannot be varied on.
+    pub(super) fn may_print(&self, variable: &Variable) -> bool {
+        let fills = matches!(variable.holds, Holds::Body | Holds::In(_, Carried::Body));
+        !variable.handed || fills || self.printable(variable.made)
     }
 }
 

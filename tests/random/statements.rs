@@ -3,6 +3,7 @@
 use super::grammar::{Fills, Theme, What, Writer};
 use super::scopes::{Holds, Kind as Scope, Variable};
 use super::set::{Block, BlockId, Piece};
+use super::values::is_held;
 use crate::support::Kind;
 
 /// How many items of data there are.
@@ -35,13 +36,15 @@ enum Says {
     Include,
     Space,
     Change,
+    Flow,
+    Local,
 }
 
 impl Writer {
     fn says(&mut self, depth: usize) -> Says {
         let (minijinja, theme) = (self.engine == Kind::MiniJinja, self.theme);
         let all = theme == Theme::All;
-        let macros = usize::from(!self.macros.is_empty());
+        let macros = usize::from(!self.shared_macros().is_empty());
         let partials = usize::from(!self.partials.is_empty());
         let on = |yes: bool, weight: usize| if yes { weight } else { 0 };
         let spaces = theme.has(Theme::Spaces) || theme.has(Theme::SpaceAliases);
@@ -50,7 +53,7 @@ impl Writer {
             let visible = self.scopes.visible();
             usize::from(visible.iter().any(|(_, variable)| is(variable.holds)))
         };
-        let values = holds(|holds| matches!(holds, Holds::Markup { .. } | Holds::Body));
+        let values = holds(is_held);
         let known = holds(|holds| holds == Holds::Space);
         let inside = usize::from(self.scopes.within(|kind| matches!(kind, Scope::Cache(_))));
         let filled = self.unit.what == What::Macro && self.unit.fills != Fills::No;
@@ -92,6 +95,8 @@ impl Writer {
             (4 * partials, Says::Include),
             (on(spaces && minijinja, 4) + on(theme == Theme::SpaceAliases, 10), Says::Space),
             ((8 + on(theme == Theme::SpaceAliases, 50)) * known, Says::Change),
+            ((on(all, 4) + on(theme == Theme::Flows, 60)) * deep, Says::Flow),
+            (on(minijinja, on(all, 1) + on(theme == Theme::Flows, 6)) * deep, Says::Local),
         ])
     }
 
@@ -113,7 +118,7 @@ impl Writer {
             Says::Mark => return false,
             Says::Data => return self.data(),
             Says::Scalar => return self.scalar(),
-            Says::Cache => self.cache(depth),
+            Says::Cache => self.cache_around(|writer| writer.statements(depth + 1)),
             Says::Loop => self.for_(depth),
             Says::If => self.if_(depth),
             Says::With => self.with(depth),
@@ -138,6 +143,8 @@ impl Writer {
             Says::Include => return self.include(),
             Says::Space => return self.space(),
             Says::Change => return self.change(),
+            Says::Flow => return self.flow(depth),
+            Says::Local => return self.local_macro(depth),
         }
         true
     }
@@ -220,7 +227,11 @@ impl Writer {
             match variable.holds {
                 Holds::Scalar | Holds::Key => parts.push(vec![variable.id.into()]),
                 Holds::Space => parts.push(vec![variable.id.into(), ".c".into()]),
-                Holds::Markup { .. } | Holds::Body | Holds::Macro(_) => {}
+                Holds::Markup { .. }
+                | Holds::Body
+                | Holds::In(..)
+                | Holds::Macro(_)
+                | Holds::Module => {}
             }
         }
         if self.scopes.in_loop().is_some() {
@@ -231,10 +242,11 @@ impl Writer {
         parts
     }
 
-    fn cache(&mut self, depth: usize) {
+    /// A cache block around what `write` writes.
+    pub(super) fn cache_around(&mut self, write: impl FnOnce(&mut Self)) {
         let id = BlockId(self.blocks.len());
         let mut block = Block { lead: self.dash(), trail: self.dash(), ..Block::default() };
-        let named = self.scopes.within(|kind| matches!(kind, Scope::For | Scope::Fills))
+        let named = self.scopes.within(|kind| kind == Scope::For || kind.runs_elsewhere())
             || self.unit.what == What::Macro
             || self.choices.below(4) < 3;
         let mut opening: Vec<Piece> = vec!["cache 300".into()];
@@ -274,7 +286,7 @@ impl Writer {
         // On a line of its own, by which it is known.
         self.out.extend(["\n".into(), Piece::Open(id)]);
         self.scopes.open(Scope::Cache(id), barrier, calm);
-        self.statements(depth + 1);
+        write(self);
         self.scopes.close();
         self.out.push(Piece::Close(id));
         // What is the same after a miss and after a hit.
@@ -316,7 +328,7 @@ impl Writer {
 
     fn scalar_here(&self) -> Variable {
         let made = self.scopes.innermost();
-        Variable { id: super::set::BindingId(0), holds: Holds::Scalar, made }
+        Variable { id: super::set::BindingId(0), holds: Holds::Scalar, made, handed: false }
     }
 
     fn if_(&mut self, depth: usize) {
@@ -388,8 +400,8 @@ impl Writer {
         let literal = self.literal();
         let id = self.bind(&name, false);
         self.put(["{% set_global ".into(), id.into(), format!(" = {literal} %}}").into()]);
-        let made = self.scopes.unit_start();
-        self.scopes.set_global(&name, Variable { id, holds: Holds::Scalar, made });
+        let variable = Variable { id, made: self.scopes.unit_start(), ..self.scalar_here() };
+        self.scopes.set_global(&name, variable);
         true
     }
 
@@ -408,7 +420,8 @@ impl Writer {
 
     fn changed(&mut self) -> bool {
         let Some(made) = self.scopes.in_loop() else { return false };
-        if !self.touch(made, true) {
+        // What is kept is the same in each round.
+        if self.scopes.within(|kind| kind == Scope::Keeps) || !self.touch(made, true) {
             return false;
         }
         self.put(["{% if loop.changed(1) %}C{% endif %}".into()]);

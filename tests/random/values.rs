@@ -2,50 +2,69 @@
 //! namespaces, and their other names.
 
 use super::grammar::{Asks, Fills, SHOWN, Theme, What, Writer};
-use super::scopes::{Holds, Kind as Scope, Variable};
-use super::set::Piece;
+use super::scopes::{Carried, Holds, Kind as Scope, Variable};
+use super::set::{BindingId, Piece};
 use crate::support::Kind;
 
 /// Whether a cached body that was not there when it was made may not use it unnoticed.
-fn is_risky(holds: Holds) -> bool {
-    !matches!(holds, Holds::Scalar | Holds::Key | Holds::Macro(_) | Holds::Markup { risky: false })
+pub(super) fn is_risky(holds: Holds) -> bool {
+    let safe = matches!(holds, Holds::Scalar | Holds::Key | Holds::Macro(_) | Holds::Module);
+    !safe && holds != Holds::Markup { risky: false }
+}
+
+/// Whether it is what was rendered, or what is filled in.
+pub(super) fn is_held(holds: Holds) -> bool {
+    matches!(holds, Holds::Markup { .. } | Holds::Body | Holds::In(..))
 }
 
 impl Writer {
-    fn variables(&self, is: impl Fn(Holds) -> bool) -> Vec<Variable> {
+    pub(super) fn variables(&self, is: impl Fn(Holds) -> bool) -> Vec<Variable> {
         let visible = self.scopes.visible().into_iter();
         visible.map(|(_, variable)| variable).filter(|variable| is(variable.holds)).collect()
     }
 
-    fn one_variable(&mut self, is: impl Fn(Holds) -> bool) -> Option<Variable> {
+    pub(super) fn one_variable(&mut self, is: impl Fn(Holds) -> bool) -> Option<Variable> {
         let found = self.variables(is);
         if found.is_empty() { None } else { Some(*self.choices.one(&found)) }
     }
 
     /// A variable that may get another name here.
     pub(super) fn aliasable(&mut self) -> Option<Variable> {
-        let hidden = |holds| matches!(holds, Holds::Scalar | Holds::Key | Holds::Macro(_));
-        let variable = self.one_variable(|holds| !hidden(holds))?;
+        let shown = |holds| is_held(holds) || holds == Holds::Space;
+        let variable = self.one_variable(shown)?;
         self.touch(variable.made, is_risky(variable.holds)).then_some(variable)
     }
 
     pub(super) fn alias(&mut self) -> bool {
         let Some(name) = self.settable() else { return false };
         let Some(variable) = self.aliasable() else { return false };
-        self.set_to(&name, vec![variable.id.into()], variable.holds, variable.made);
+        match self.theme.has(Theme::Flows) && is_held(variable.holds) && self.choices.chance(60) {
+            true => self.carry(&name, variable),
+            false => self.set_to(&name, vec![variable.id.into()], variable),
+        }
         true
     }
 
-    fn set_to(&mut self, name: &str, value: Vec<Piece>, holds: Holds, made: usize) {
-        let id = self.bind(name, false);
+    /// Sets a new variable, which is like this one but for its name.
+    pub(super) fn set_to(&mut self, name: &str, value: Vec<Piece>, like: Variable) {
+        let id = self.bind(name, name == SHOWN);
         self.put(["{% set ".into(), id.into(), " = ".into()]);
         self.write(value);
         self.put([" %}".into()]);
-        self.scopes.set(name, Some(Variable { id, holds, made }));
+        self.scopes.set(name, Some(Variable { id, ..like }));
+    }
+
+    /// A value of what is rendered or filled in, that came to be in the scope at `made`.
+    pub(super) fn new_value(&self, holds: Holds, made: usize) -> Variable {
+        Variable { id: BindingId(0), holds, made, handed: false }
+    }
+
+    pub(super) fn capture(&mut self, depth: usize) -> bool {
+        self.capture_around(|writer| writer.statements(depth + 1)).is_some()
     }
 
     /// Keeps what is rendered in a variable.
-    pub(super) fn capture(&mut self, depth: usize) -> bool {
+    pub(super) fn capture_around(&mut self, write: impl FnOnce(&mut Self)) -> Option<Variable> {
         // One that a partial prints keeps its name, so it is set where no block renames it; and
         // once, as the partial does not vary on it.
         let shown = self.unit.what == What::Page
@@ -57,33 +76,43 @@ impl Writer {
             true => Some(SHOWN.to_owned()).filter(|name| self.scopes.may_set(name)),
             false => self.settable(),
         };
-        let Some(name) = name else { return false };
+        let name = name?;
         let id = self.bind(&name, shown);
         self.put(["{% set ".into(), id.into(), " %}".into()]);
         let risks = self.risks;
+        let elsewhere = self.scopes.within(Scope::runs_elsewhere);
         self.scopes.open(Scope::Keeps, true, false);
-        self.statements(depth + 1);
+        if elsewhere {
+            // MiniJinja takes the name for the new one already.
+            self.scopes.set(&name, None);
+        }
+        write(self);
         self.scopes.close();
         self.put(["{% endset %}".into()]);
         let holds = Holds::Markup { risky: self.risks > risks };
-        let made = self.scopes.innermost();
-        self.scopes.set(&name, Some(Variable { id, holds, made }));
-        true
+        let variable = Variable { id, ..self.new_value(holds, self.scopes.innermost()) };
+        self.scopes.set(&name, Some(variable));
+        Some(variable)
     }
 
     /// Prints something that was rendered before, by a variable.
     pub(super) fn value(&mut self) -> bool {
-        let found = self.one_variable(|holds| matches!(holds, Holds::Markup { .. } | Holds::Body));
-        let Some(variable) = found else { return false };
-        if !self.touch(variable.made, is_risky(variable.holds)) {
+        let Some(variable) = self.one_variable(is_held) else { return false };
+        self.print_held(variable)
+    }
+
+    pub(super) fn print_held(&mut self, variable: Variable) -> bool {
+        if !self.scopes.may_print(&variable) || !self.touch(variable.made, is_risky(variable.holds))
+        {
             return false;
         }
-        let called = variable.holds == Holds::Body && self.engine == Kind::MiniJinja;
-        self.print_value(vec![variable.id.into()], called);
+        let (value, carried) = self.taken_out(variable);
+        let called = carried == Carried::Body && self.engine == Kind::MiniJinja;
+        self.print_value(value, called);
         true
     }
 
-    fn print_value(&mut self, mut value: Vec<Piece>, called: bool) {
+    pub(super) fn print_value(&mut self, mut value: Vec<Piece>, called: bool) {
         let form = self.choices.below(4);
         if form == 1 {
             value.insert(0, "([".into());
@@ -105,13 +134,15 @@ impl Writer {
     }
 
     /// Whether what this macro is called with goes by its own name here.
-    fn sees_body(&self) -> bool {
-        // In a MiniJinja `call` block it would be the block's own.
-        let own = self.engine == Kind::MiniJinja && self.scopes.within(|kind| kind == Scope::Fills);
-        self.unit.what == What::Macro && !own
+    pub(super) fn sees_body(&self) -> bool {
+        let in_macro = self.unit.what == What::Macro;
+        match self.engine {
+            Kind::MiniJinja => self.scopes.is_filled(in_macro),
+            Kind::Tera => in_macro,
+        }
     }
 
-    fn body_word(&self) -> &'static str {
+    pub(super) fn body_word(&self) -> &'static str {
         if self.engine == Kind::MiniJinja { "caller" } else { "body" }
     }
 
@@ -151,19 +182,21 @@ impl Writer {
             }
             2 | 3 => {
                 let Some(name) = self.settable() else { return false };
-                self.set_to(&name, vec![word.into()], Holds::Body, made);
+                let value = self.new_value(Holds::Body, made);
+                self.set_to(&name, vec![word.into()], value);
             }
             4 if minijinja => {
                 let Some(name) = self.settable() else { return false };
-                let holds = Holds::Markup { risky: true };
-                self.set_to(&name, vec!["caller()".into()], holds, made);
+                let value = self.new_value(Holds::Markup { risky: true }, made);
+                self.set_to(&name, vec!["caller()".into()], value);
             }
             5 => {
                 let name = self.fresh_name();
                 self.scopes.open(Scope::For, false, false);
                 let id = self.bind(&name, false);
                 self.put(["{% for ".into(), id.into(), format!(" in [{word}] %}}").into()]);
-                self.scopes.set(&name, Some(Variable { id, holds: Holds::Body, made }));
+                let value = self.new_value(Holds::Body, made);
+                self.scopes.set(&name, Some(Variable { id, ..value }));
                 self.statements(depth + 1);
                 self.scopes.close();
                 self.put(["{% endfor %}".into()]);
@@ -174,7 +207,7 @@ impl Writer {
     }
 
     /// Whether blocks of other templates can be asked for here.
-    fn sees_blocks(&self) -> bool {
+    pub(super) fn sees_blocks(&self) -> bool {
         !self.scopes.within(|kind| kind == Scope::Fills)
     }
 
@@ -187,8 +220,9 @@ impl Writer {
         let name = if kept { self.settable() } else { None };
         match (name, self.engine) {
             (Some(name), Kind::MiniJinja) => {
-                let (holds, made) = (Holds::Markup { risky: true }, self.scopes.unit_start());
-                self.set_to(&name, vec!["super()".into()], holds, made);
+                let made = self.scopes.unit_start();
+                let value = self.new_value(Holds::Markup { risky: true }, made);
+                self.set_to(&name, vec!["super()".into()], value);
             }
             _ => self.put(["{{ super() }}".into()]),
         }
@@ -197,20 +231,25 @@ impl Writer {
 
     /// Prints a block by MiniJinja's `self`. Only later ones, so that none is in itself.
     pub(super) fn own(&mut self) -> bool {
+        let Some(value) = self.own_block() else { return false };
+        self.put([format!("{{{{ {value} }}}}").into()]);
+        true
+    }
+
+    pub(super) fn own_block(&mut self) -> Option<String> {
         let first = match self.unit.what {
             What::Page => 0,
             What::Block(number, _) => number + 1,
-            What::Macro | What::Partial => return false,
+            What::Macro | What::Partial => return None,
         };
         if first >= self.numbered || !self.sees_blocks() {
-            return false;
+            return None;
         }
         if !self.touch(self.scopes.unit_start(), true) {
-            return false;
+            return None;
         }
         let number = first + self.choices.below(self.numbered - first);
-        self.put([format!("{{{{ self.b{number}() }}}}").into()]);
-        true
+        Some(format!("self.b{number}()"))
     }
 
     /// A template block, which children may fill.
@@ -223,133 +262,6 @@ impl Writer {
         let number = self.numbered;
         self.numbered += 1;
         self.block_of(number, false);
-        true
-    }
-
-    /// A macro's arguments, if there is something for each.
-    fn arguments(&mut self, takes: &[Holds], constant: bool) -> Option<Vec<Vec<Piece>>> {
-        let mut arguments = Vec::new();
-        for &holds in takes {
-            arguments.push(match holds {
-                Holds::Scalar | Holds::Key => {
-                    match self.one_printable().filter(|_| !constant && self.choices.chance(40)) {
-                        Some(value) => value,
-                        None => vec![self.literal().into()],
-                    }
-                }
-                Holds::Body if self.sees_body() && self.unit.fills == Fills::Needed => {
-                    self.touch(self.scopes.unit_start(), true).then_some(())?;
-                    self.unit.asked = true;
-                    vec![self.body_word().into()]
-                }
-                holds => {
-                    let same = |other| match (holds, other) {
-                        (Holds::Markup { .. }, Holds::Markup { .. }) => true,
-                        (holds, other) => holds == other,
-                    };
-                    let variable = self.one_variable(same)?;
-                    self.touch(variable.made, is_risky(variable.holds)).then_some(())?;
-                    vec![variable.id.into()]
-                }
-            });
-        }
-        Some(arguments)
-    }
-
-    /// Imports a macro by another name and uses it. MiniJinja.
-    pub(super) fn import(&mut self, depth: usize) -> bool {
-        let Some(name) = self.settable() else { return false };
-        let index = self.choices.below(self.macros.len());
-        let id = self.bind(&name, false);
-        let import = format!("{{% from \"lib.html\" import {} as ", self.macros[index].name);
-        self.put([import.into(), id.into(), " %}".into()]);
-        let made = self.scopes.innermost();
-        self.scopes.set(&name, Some(Variable { id, holds: Holds::Macro(index), made }));
-        self.call_by(depth, id.into(), index)
-    }
-
-    /// Uses a macro or component.
-    pub(super) fn call(&mut self, depth: usize) -> bool {
-        let index = self.choices.below(self.macros.len());
-        let renamed = self.one_variable(|holds| matches!(holds, Holds::Macro(_)));
-        if let Some(Variable { id, holds: Holds::Macro(index), .. }) = renamed {
-            return self.call_by(depth, id.into(), index);
-        }
-        let name = self.macros[index].name.clone();
-        self.call_by(depth, name.into(), index)
-    }
-
-    fn call_by(&mut self, depth: usize, by: Piece, index: usize) -> bool {
-        let used = self.macros[index].clone();
-        let start = self.scopes.unit_start();
-        if used.risky && !self.touch(start, true) {
-            return false;
-        }
-        let minijinja = self.engine == Kind::MiniJinja;
-        let filled = match used.fills {
-            Fills::No => false,
-            Fills::Needed => true,
-            Fills::Tested => self.choices.chance(50),
-        };
-        let kept =
-            minijinja && !filled && self.theme.has(Theme::Captures) && self.choices.chance(15);
-        let name = if kept { self.settable() } else { None };
-        let Some(arguments) = self.arguments(&used.takes, name.is_some()) else { return false };
-        self.marks += 1;
-        // What differs from one use to another is in the key; in a macro its own key is.
-        let mut key: Vec<Piece> = vec![format!("\"c{}\"", self.marks).into()];
-        for part in self.told_apart_by() {
-            key.push(" ~ ".into());
-            key.extend(part);
-        }
-        let mut inside: Vec<Piece> = vec![by, "(".into()];
-        if minijinja {
-            inside.extend(key);
-            for argument in arguments {
-                inside.push(", ".into());
-                inside.extend(argument);
-            }
-            inside.push(")".into());
-        } else {
-            inside = vec![format!("<{}", used.name).into()];
-            let arguments = std::iter::once(key).chain(arguments);
-            for (name, argument) in used.parameters.iter().zip(arguments) {
-                inside.extend([" ".into(), (*name).into(), "={".into()]);
-                inside.extend(argument);
-                inside.push("}".into());
-            }
-        }
-        self.risks += 1;
-        match (filled, minijinja) {
-            (false, true) => match name {
-                Some(name) => {
-                    let holds = Holds::Markup { risky: true };
-                    let made = self.scopes.innermost();
-                    self.set_to(&name, inside, holds, made);
-                }
-                None => self.print(inside),
-            },
-            (false, false) => {
-                inside.push(" />".into());
-                self.print(inside);
-            }
-            (true, _) => {
-                self.put([if minijinja { "{% call ".into() } else { "{% ".into() }]);
-                self.write(inside);
-                self.put([if minijinja { " %}".into() } else { "> %}".into() }]);
-                self.scopes.open(Scope::Fills, false, false);
-                // For each visitor another, where that may be.
-                match self.one_printable() {
-                    Some(value) => self.print(value),
-                    None => self.mark(),
-                }
-                self.statements(depth + 1);
-                self.scopes.close();
-                let close =
-                    if minijinja { "endcall".to_owned() } else { format!("</{}>", used.name) };
-                self.put([format!("{{% {close} %}}").into()]);
-            }
-        }
         true
     }
 
@@ -395,9 +307,11 @@ impl Writer {
     pub(super) fn space(&mut self) -> bool {
         let Some(name) = self.settable() else { return false };
         let made = self.scopes.innermost();
-        let ways = if self.theme == Theme::SpaceAliases { 1 } else { 2 };
-        let value = ["namespace(c=0)", "(namespace(c=0))"][self.choices.below(ways)];
-        self.set_to(&name, vec![value.into()], Holds::Space, made);
+        let ways = if self.theme == Theme::SpaceAliases { 1 } else { 3 };
+        let made_by = ["namespace(c=0)", "(namespace(c=0))", "namespace(c=5)"];
+        let made_by = made_by[self.choices.below(ways)];
+        let value = self.new_value(Holds::Space, made);
+        self.set_to(&name, vec![made_by.into()], value);
         true
     }
 
@@ -410,9 +324,11 @@ impl Writer {
         }
         let id = variable.id;
         self.write(vec!["{% set ".into(), id.into(), ".c = ".into()]);
-        match self.choices.below(2) {
+        match self.choices.below(4) {
             0 => self.write(vec![id.into(), ".c + 1".into()]),
-            _ => self.put(["5".into()]),
+            1 => self.put(["5".into()]),
+            2 => self.put(["0".into()]),
+            _ => self.write(vec![id.into(), ".c".into()]),
         }
         self.put([" %}".into()]);
         true

@@ -119,14 +119,20 @@ reasons! {
         KeyTooLong = "key_too_long",
         /// The body is larger than the entry limit.
         BodyTooLarge = "body_too_large",
-        /// The body vetoed it ([`current::veto`](crate::current::veto)), a block inside asked not to be
-        /// cached (`unless=`, `'del'`), or the body assigned what a hit could not assign.
+        /// The body vetoed it ([`current::veto`](crate::current::veto)), or a block inside asked not to
+        /// be cached (`unless=`, `'del'`).
         Vetoed = "vetoed",
         /// Its life was over when its body was finished.
         Expired = "expired",
         /// A handler took its `View` to render on another thread, and opened no scope, or one that
         /// had not ended when the response was closed: nobody knows what it depends on.
         Unscoped = "unscoped",
+        /// The body changed what a hit could not change: a namespace made outside the cache block, or a
+        /// variable that another template's block assigns.
+        SideEffect = "side_effect",
+        /// A variable that the body sees holds the content of a `call` block, which another caller
+        /// would be served: the cache block needs a vary part, or `shared=true`.
+        CallContent = "call_content",
         /// The fragment was invalidated while it was rendered.
         Invalidated = "invalidated",
         /// A `refresh=` that began later is stored already.

@@ -95,8 +95,8 @@ pub fn close(id: u64, body: Body) -> Closed {
 
 /// Sees to it that the block of ticket number `id` is not stored when it is closed, nor any block
 /// around it.
-pub fn veto(id: u64) {
-    let veto = |frame: &mut Frame| frame.veto(RefusalReason::Vetoed);
+pub fn veto(id: u64, reason: RefusalReason) {
+    let veto = |frame: &mut Frame| frame.veto(reason);
     if stack::with_frame(id, veto).is_none() {
         // It was taken for a leftover; what it prints goes into the one below.
         stack::with_current(veto);

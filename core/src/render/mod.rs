@@ -27,7 +27,7 @@ mod stack;
 #[cfg(feature = "values")]
 pub(crate) use anew::GIVEN_ATTEMPTS;
 pub use announced::announce;
-pub use arguments::Arguments;
+pub use arguments::{Arguments, varies};
 pub use close::{Closed, Outcome, Ticket, abandon, close, veto};
 pub use declare::{Tags, add_tags, declare, expire_after};
 #[cfg(feature = "async")]

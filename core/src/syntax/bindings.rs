@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use crate::error::Error;
 
+use super::flows;
 use super::nesting::{Frame, FrameKind, Walk};
 use super::rules::Dialect;
 use super::scanner::Piece;
@@ -28,6 +29,9 @@ pub(super) enum Holds {
     Caller,
     /// What a child template fills in.
     Filled,
+    /// What something else rendered before it was bound, which may hold a fragment: a key of
+    /// [`Outline::renderings`](super::outline::Outline), or `None` if nobody knows what it was.
+    Rendered(Option<usize>),
 }
 
 /// A mark on a value.
@@ -40,10 +44,31 @@ pub(super) struct Mark {
     pub(super) at: usize,
 }
 
+/// Most renderings that are told apart in one value: beyond them, what it holds is not known.
+const MOST_RENDERINGS: usize = 32;
+
+/// Adds a mark to a value's: one of each kind, as the one from furthest outside is the strictest.
+pub(super) fn add(marks: &mut Vec<Mark>, mut mark: Mark) {
+    if matches!(mark.holds, Holds::Rendered(Some(_))) && marks.len() >= MOST_RENDERINGS {
+        let is_known = |mark: &Mark| matches!(mark.holds, Holds::Rendered(Some(_)));
+        let known = marks.iter().filter(|mark| is_known(mark)).map(|mark| mark.origin);
+        mark.origin = known.min().map_or(mark.origin, |least| least.min(mark.origin));
+        mark.holds = Holds::Rendered(None);
+        marks.retain(|mark| !is_known(mark));
+    }
+    match marks.iter_mut().find(|known| known.holds == mark.holds) {
+        Some(known) => {
+            *known = Mark { origin: known.origin.min(mark.origin), ..mark };
+        }
+        None => marks.push(mark),
+    }
+}
+
 /// What a name is bound to.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Binding<'s> {
     pub(super) marks: Vec<Mark>,
+    /// Of an import nothing more is known than that it is one.
     definition: Option<Rc<Definition<'s>>>,
 }
 
@@ -91,6 +116,18 @@ pub(super) fn bound_in(walk: &Walk<'_, '_>, name: &str) -> Option<usize> {
     resolve(walk, name, walk.stack.len()).map(|(level, _)| level)
 }
 
+/// Whether `name` is bound to something else than a macro's definition or an import.
+pub(super) fn is_variable(walk: &Walk<'_, '_>, name: &str) -> bool {
+    let found = resolve(walk, name, walk.stack.len());
+    found.is_some_and(|(_, binding)| binding.definition.is_none())
+}
+
+/// Whether `name` is bound to a macro, or to an import.
+pub(super) fn is_macro(walk: &Walk<'_, '_>, name: &str) -> bool {
+    let found = resolve(walk, name, walk.stack.len());
+    found.is_some_and(|(_, binding)| binding.definition.is_some())
+}
+
 /// The marked names that a template sees which is included here.
 pub(super) fn marked<'s>(walk: &Walk<'_, 's>) -> Vec<(&'s str, Vec<Mark>)> {
     let mut seen: HashMap<&str, &[Mark]> = HashMap::new();
@@ -118,7 +155,7 @@ pub(super) fn expression<'s>(
     range: Range<usize>,
 ) -> Result<Vec<Mark>, Error> {
     let (source, dialect) = (walk.source, walk.dialect());
-    let list: Vec<Token> = tokens(source, range, dialect).collect();
+    let list: Vec<Token> = tokens(source, range.clone(), dialect).collect();
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let mut all: Vec<Mark> = Vec::new();
     for (at, token) in list.iter().enumerate() {
@@ -137,11 +174,17 @@ pub(super) fn expression<'s>(
         uses::stateful(walk, &word, (text(at + 2), called))?;
         let marks = mention(walk, &word)?;
         uses::check(walk, &word, &marks)?;
+        flows::argument(walk, &list, at, &range, &marks);
+        flows::fills(walk, word.name, word.at, &marks);
         for mark in marks {
-            if !all.contains(&mark) {
-                all.push(mark);
-            }
+            add(&mut all, mark);
         }
+    }
+    if let Some(mark) = flows::rendering(walk, &list, &range) {
+        if dialect == Dialect::Tera {
+            flows::shows(walk, &range);
+        }
+        add(&mut all, mark);
     }
     note(walk, &all);
     Ok(all)
@@ -174,7 +217,7 @@ fn mention<'s>(walk: &mut Walk<'_, 's>, word: &uses::Word<'s>) -> Result<Vec<Mar
 
 /// Adds what a call of a macro brings: the marks that the names it has from outside have now.
 fn call<'s>(
-    walk: &Walk<'_, 's>,
+    walk: &mut Walk<'_, 's>,
     definition: &Rc<Definition<'s>>,
     level: usize,
     at: usize,
@@ -182,6 +225,7 @@ fn call<'s>(
 ) -> Result<Vec<Mark>, Error> {
     let mut seen: Vec<*const Definition<'s>> = Vec::new();
     let mut queue = vec![(Rc::clone(definition), level)];
+    let mut used_in = Vec::new();
     while let Some((definition, level)) = queue.pop() {
         if seen.contains(&Rc::as_ptr(&definition)) {
             continue;
@@ -195,13 +239,16 @@ fn call<'s>(
         for ((name, block), used) in &definition.free {
             let Some((level, binding)) = resolve(walk, name, level) else { continue };
             if let Some(block) = block {
-                uses::from_outside(walk, *block, name, *used, &binding.marks)?;
+                used_in.push((*block, *name, *used, binding.marks.clone()));
             }
-            marks.extend(&binding.marks);
+            binding.marks.iter().for_each(|mark| add(&mut marks, *mark));
             if let Some(definition) = &binding.definition {
                 queue.push((Rc::clone(definition), level));
             }
         }
+    }
+    for (block, name, used, marks) in used_in {
+        uses::from_outside(walk, block, name, used, &marks)?;
     }
     Ok(marks)
 }
@@ -219,8 +266,8 @@ pub(super) fn note<'s>(walk: &mut Walk<'_, 's>, marks: &[Mark]) {
     for mark in marks {
         // What a macro has from outside is known when it is called; its caller is its own.
         let counts = !is_macro || matches!(mark.holds, Holds::Output | Holds::Filled);
-        if counts && !section.marks.contains(mark) {
-            section.marks.push(*mark);
+        if counts {
+            add(&mut section.marks, *mark);
         }
     }
 }
@@ -232,6 +279,12 @@ pub(super) fn statement<'s>(
     statement: &Statement<'s>,
 ) -> Result<Bound<'s>, Error> {
     let effect = Effect::of(walk.source, piece, statement, walk.dialect());
+    if statement.word == "include" {
+        let tag = piece.start..piece.inner.end;
+        let mark = flows::holds(walk, tag.start, Some(tag.clone()));
+        note(walk, &[mark]);
+        flows::shows(walk, &tag);
+    }
     let mut values = Vec::new();
     for (targets, value) in effect.assigns {
         let marks = expression(walk, value)?;
@@ -243,7 +296,8 @@ pub(super) fn statement<'s>(
             values.push((targets, marks));
         } else {
             let is_global = statement.word == "set_global";
-            assign(walk, &targets, &marks, piece.start, None, is_global)?;
+            let import = matches!(statement.word, "import" | "from").then(Rc::default);
+            assign(walk, &targets, &marks, piece.start, import.as_ref(), is_global)?;
         }
     }
     Ok(Bound { values, parameters: effect.parameters, inner: effect.inner, section: Vec::new() })
@@ -267,7 +321,8 @@ pub(super) fn enter<'s>(
     bound: Bound<'s>,
 ) -> Result<(), Error> {
     if opener == Opener::Block {
-        note(walk, &[Mark { holds: Holds::Filled, origin: 0, at }]);
+        let rendered = flows::holds(walk, at, None);
+        note(walk, &[Mark { holds: Holds::Filled, origin: 0, at }, rendered]);
     }
     if let Some(frame) = walk.stack.last_mut() {
         let section = |targets| Some(Section { targets, ..Section::default() });
@@ -327,14 +382,7 @@ fn assign<'s>(
             Some((_, known)) if !is_name || may_not => known.clone(),
             _ => Binding::default(),
         };
-        for mark in marks {
-            let mark = Mark { at, ..*mark };
-            let same = |known: &&mut Mark| known.holds == mark.holds && known.origin == mark.origin;
-            match binding.marks.iter_mut().find(same) {
-                Some(known) => known.at = at,
-                None => binding.marks.push(mark),
-            }
-        }
+        marks.iter().for_each(|mark| add(&mut binding.marks, Mark { at, ..*mark }));
         binding.definition = definition.cloned().or(binding.definition);
         let level = known.map(|(level, _)| level).filter(|_| !is_name);
         let scope = match (level, scope) {

@@ -249,6 +249,10 @@ impl Writer<'_> {
     fn ticket(&mut self, tag: &Tag, before: &str, after: &str, pipe: &str, arguments: &Arguments) {
         let (block_start, block_end) = self.syntax.block_delimiters();
         self.text(tag, &format!("{block_start} {before}0{pipe}__fragcache_ticket"));
+        // MiniJinja's filter asks for what tells fragments apart, and sees the vary parts.
+        if arguments.shared && self.syntax.dialect() == Dialect::MiniJinja {
+            self.text(tag, "(shared=true)");
+        }
         if !arguments.declared.is_empty() {
             self.text(tag, &format!("{pipe}__fragcache_declare("));
             self.parts(tag, &arguments.declared);

@@ -15,6 +15,7 @@ mod bindings;
 mod block;
 mod checks;
 mod declared;
+mod flows;
 mod folder;
 mod follow;
 mod literal;
@@ -40,7 +41,10 @@ mod tests;
 
 use crate::error::Error;
 
+use follow::Followed;
+
 pub use block::CacheBlock;
+pub use flows::hands_on_caller;
 pub use folder::{RewrittenFile, rewrite_folder};
 pub use follow::{Sources, components};
 pub use rules::{Dialect, Syntax};
@@ -228,18 +232,26 @@ pub fn rewrite_with<'s>(
         follows: Vec::new(),
         components: Vec::new(),
     };
-    if memchr::memmem::find(source.as_bytes(), b"cache").is_none() {
+    let holds = |word: &str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
+    if !holds("cache") && !flows::may_hand_on(syntax.dialect(), holds) {
         return Ok(untouched());
     }
     let outline = nesting::outline(template, source, syntax)?;
-    if outline.blocks.is_empty() {
+    if outline.blocks.is_empty() && outline.handed.is_empty() {
         return Ok(untouched());
     }
     let spans: Vec<_> =
         outline.blocks.iter().map(|block| block.open.piece.start..block.end).collect();
-    let followed =
-        follow::follow(template, source, syntax, &spans, outline.may_call_components, sources);
-    uses::taken(&refusal::Refusal { template, source }, &outline, &followed.taken)?;
+    let components = outline.may_call_components;
+    let questions = flows::questions(&outline);
+    let followed = follow::follow(template, source, syntax, &spans, components, questions, sources);
+    let refusal = refusal::Refusal { template, source };
+    uses::taken(&refusal, &outline, &followed)?;
+    flows::settle(&refusal, &outline, &followed)?;
+    if outline.blocks.is_empty() {
+        let Followed { templates, components, .. } = followed;
+        return Ok(Rewritten { follows: templates, components, ..untouched() });
+    }
     let lowered = lower::lower(template, source, syntax, &outline, &followed.parts);
     let warnings = warning::warnings(source, &outline.secrets, &outline.repeated, &lowered.blocks);
     Ok(Rewritten {

@@ -36,6 +36,8 @@ pub(super) enum FrameKind {
 pub(super) struct Frame<'s> {
     pub(super) kind: FrameKind,
     pub(super) at: usize,
+    /// Its opening tag.
+    pub(super) tag: Range<usize>,
     /// In the `else` part.
     pub(super) in_else: bool,
     /// What its body binds.
@@ -251,7 +253,7 @@ impl<'s> Walk<'_, 's> {
         checks::statement(self, tag, statement)?;
         match statement.role {
             Role::Open(opener) => {
-                self.push(FrameKind::Native(opener), tag.piece.start, 1)?;
+                self.push(FrameKind::Native(opener), tag, 1)?;
                 let name = statement.name(self.source, self.syntax.dialect());
                 bindings::enter(self, opener, name, tag.piece.start, bound)?;
             }
@@ -280,13 +282,21 @@ impl<'s> Walk<'_, 's> {
         Ok(Flow::On)
     }
 
-    fn push(&mut self, kind: FrameKind, at: usize, levels: usize) -> Result<(), Error> {
+    fn push(&mut self, kind: FrameKind, tag: &Tag, levels: usize) -> Result<(), Error> {
+        let at = tag.piece.start;
         self.levels += levels;
         self.caches += usize::from(matches!(kind, FrameKind::Cache(_)));
         if self.caches > 0 {
             checks::depth(self, at)?;
         }
-        self.stack.push(Frame { kind, at, in_else: false, scope: Scope::default(), section: None });
+        self.stack.push(Frame {
+            kind,
+            at,
+            tag: at..tag.piece.end,
+            in_else: false,
+            scope: Scope::default(),
+            section: None,
+        });
         Ok(())
     }
 
@@ -367,9 +377,9 @@ impl<'s> Walk<'_, 's> {
             assigned: Vec::new(),
             secrets: secret::told_apart(self.source, &arguments, self.dialect()),
             arguments,
-            open: tag,
+            open: tag.clone(),
         });
-        self.push(FrameKind::Cache(index), at, checks::CACHE_LEVELS)?;
+        self.push(FrameKind::Cache(index), &tag, checks::CACHE_LEVELS)?;
         Ok(Flow::On)
     }
 

@@ -1,6 +1,7 @@
 //! What the walk over a source yields: its cache blocks, and the edits that lower them. Plain data,
 //! made in `nesting.rs` and read in `lower.rs`.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use super::arguments::Arguments;
@@ -61,6 +62,49 @@ pub(super) struct Exposed {
     pub(super) name: String,
     /// Where the other template is rendered.
     pub(super) at: usize,
+    /// The rendering that counts only if it may hold a fragment, as a key of [`Outline::renderings`].
+    /// Without one it counts.
+    pub(super) rendering: Option<usize>,
+}
+
+/// The use of a name in a cache block that holds what was rendered outside it.
+#[derive(Debug)]
+pub(super) struct Captured {
+    pub(super) block: usize,
+    pub(super) name: String,
+    pub(super) at: usize,
+    /// Where the name was bound.
+    pub(super) bound: usize,
+    /// As [`Exposed::rendering`].
+    pub(super) rendering: Option<usize>,
+}
+
+/// A value that was rendered before, where it is handed to a macro, a component or a partial, whose
+/// own cache blocks could print it.
+#[derive(Debug)]
+pub(super) struct Handed {
+    pub(super) name: String,
+    pub(super) at: usize,
+    /// The tag that hands it on.
+    pub(super) tag: Range<usize>,
+    pub(super) by: By,
+    /// As [`Exposed::rendering`].
+    pub(super) rendering: Option<usize>,
+}
+
+/// How a value is handed on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum By {
+    /// By its own name, to what is rendered in the same scope.
+    Name(String),
+    /// As an argument, by keyword.
+    Keyword(String),
+    /// As an argument, by its place.
+    Position(usize),
+    /// As one of the arguments that a map holds.
+    Spread,
+    /// In what a `call` block fills in.
+    Caller,
 }
 
 /// A tag to be replaced.
@@ -95,6 +139,10 @@ pub(super) struct Outline<'s> {
     /// By place.
     pub(super) loops: Vec<OuterLoop<'s>>,
     pub(super) exposed: Vec<Exposed>,
+    pub(super) captured: Vec<Captured>,
+    pub(super) handed: Vec<Handed>,
+    /// The tags whose output variables hold, by where that began.
+    pub(super) renderings: BTreeMap<usize, Range<usize>>,
     /// Tera: a tag in a cache block holds a `<`.
     pub(super) may_call_components: bool,
 }

@@ -6,7 +6,8 @@ use crate::error::Error;
 
 use super::bindings::{self, Holds, Mark};
 use super::checks::{anothers_content, tells_apart};
-use super::follow::Taken;
+use super::flows;
+use super::follow::Followed;
 use super::nesting::{FrameKind, Walk};
 use super::outline::{Exposed, Outline};
 use super::refusal::Refusal;
@@ -53,9 +54,10 @@ pub(super) fn origin(walk: &Walk<'_, '_>, word: &Word<'_>) -> Vec<Mark> {
 }
 
 /// Refuses the use of a name that holds what a cached body may not print.
-pub(super) fn check(walk: &Walk<'_, '_>, word: &Word<'_>, marks: &[Mark]) -> Result<(), Error> {
+pub(super) fn check(walk: &mut Walk<'_, '_>, word: &Word<'_>, marks: &[Mark]) -> Result<(), Error> {
     for mark in marks {
-        for frame in walk.stack.iter().rev() {
+        for level in (0..walk.stack.len()).rev() {
+            let frame = &walk.stack[level];
             let FrameKind::Cache(block) = frame.kind else { continue };
             if frame.at < mark.origin {
                 break;
@@ -68,7 +70,7 @@ pub(super) fn check(walk: &Walk<'_, '_>, word: &Word<'_>, marks: &[Mark]) -> Res
 
 /// Refuses what a cache block of a macro has from outside where the macro is called.
 pub(super) fn from_outside(
-    walk: &Walk<'_, '_>,
+    walk: &mut Walk<'_, '_>,
     block: usize,
     name: &str,
     at: usize,
@@ -78,7 +80,7 @@ pub(super) fn from_outside(
 }
 
 fn refuse(
-    walk: &Walk<'_, '_>,
+    walk: &mut Walk<'_, '_>,
     index: usize,
     name: &str,
     at: usize,
@@ -88,14 +90,19 @@ fn refuse(
     let is_told = tells_apart(block);
     let is_itself = mark.at == at;
     let set = || format!("`{name}`, set on {}", walk.refusal.place(mark.at));
+    let before = |what: &str| Err(rendered_before(&walk.refusal, &walk.outline, index, at, what));
     let what = match mark.holds {
-        Holds::Output => return Err(rendered_before(walk, index, at, &set())),
-        Holds::Body if is_itself => {
-            return Err(rendered_before(walk, index, at, "the component's `body`"));
-        }
+        Holds::Output => return before(&set()),
+        Holds::Body if is_itself => return before("the component's `body`"),
         Holds::Body => {
-            let what = format!("{}, which holds the component's `body`", set());
-            return Err(rendered_before(walk, index, at, &what));
+            return before(&format!("{}, which holds the component's `body`", set()));
+        }
+        Holds::Rendered(rendering) => {
+            let parts = block.arguments.positional.get(1..).unwrap_or_default();
+            if !flows::varies_on(walk.source, parts, name, walk.dialect()) {
+                flows::captured(walk, index, (name, at), mark.at, rendering);
+            }
+            return Ok(());
         }
         _ if is_told => return Ok(()),
         Holds::Caller if is_itself => "uses `caller`, which each `call` block fills".into(),
@@ -108,15 +115,21 @@ fn refuse(
     Err(anothers_content(&walk.refusal, block, at, &what))
 }
 
-fn rendered_before(walk: &Walk<'_, '_>, block: usize, at: usize, what: &str) -> Error {
-    let opened = walk.outline.blocks.get(block).map_or(at, |block| block.open.piece.start);
-    walk.refusal.at(
+pub(super) fn rendered_before(
+    refusal: &Refusal<'_>,
+    outline: &Outline<'_>,
+    block: usize,
+    at: usize,
+    what: &str,
+) -> Error {
+    let opened = outline.blocks.get(block).map_or(at, |block| block.open.piece.start);
+    refusal.at(
         at,
         format!(
             "the cache block of {} prints {what}, which is rendered before it: caching it saves \
              nothing, and deleting what is inside would not reach the block; render it inside the \
              block, or put the block around all of it",
-            walk.refusal.place(opened),
+            refusal.place(opened),
         ),
     )
 }
@@ -200,19 +213,28 @@ pub(super) fn exposes(
                 let Some(opened) = walk.outline.blocks.get(block).filter(|_| is_outer) else {
                     continue;
                 };
-                let always = matches!(mark.holds, Holds::Output | Holds::Body);
+                let parts = opened.arguments.positional.get(1..).unwrap_or_default();
+                if matches!(mark.holds, Holds::Rendered(_))
+                    && flows::varies_on(walk.source, parts, name, walk.dialect())
+                {
+                    continue;
+                }
+                let always = !matches!(mark.holds, Holds::Caller | Holds::Filled);
                 if tells_apart(opened) && !always {
                     continue;
                 }
-                let is_in_use = walk.source.contains(name);
-                if !is_known && is_in_use {
+                if !is_known && walk.source.contains(name) {
                     let what = format!(
                         "includes a template whose name is known only when it renders, and which \
                          could print `{name}`"
                     );
                     return Err(anothers_content(&walk.refusal, opened, at, &what));
                 }
-                walk.outline.exposed.push(Exposed { block, name: name.to_owned(), at });
+                let rendering = match mark.holds {
+                    Holds::Rendered(rendering) => rendering,
+                    _ => None,
+                };
+                walk.outline.exposed.push(Exposed { block, name: name.to_owned(), at, rendering });
             }
         }
     }
@@ -223,15 +245,17 @@ pub(super) fn exposes(
 pub(super) fn taken(
     refusal: &Refusal<'_>,
     outline: &Outline<'_>,
-    taken: &[Taken],
+    followed: &Followed,
 ) -> Result<(), Error> {
+    let taken = &followed.taken;
     for (block, taken) in outline.blocks.iter().zip(taken) {
         if let Some(fill) = taken.fills.as_ref().filter(|_| !tells_apart(block)) {
             return Err(anothers_content(refusal, block, block.open.piece.start, fill));
         }
     }
-    for Exposed { block, name, at } in &outline.exposed {
+    for Exposed { block, name, at, rendering } in &outline.exposed {
         let used = taken.get(*block).and_then(|taken| taken.names.get(name));
+        let used = used.filter(|_| flows::counts(outline, followed, *rendering));
         if let (Some(template), Some(block)) = (used, outline.blocks.get(*block)) {
             let what = format!(
                 "renders `{template}`, which uses `{name}` of this template: what others fill in, \

@@ -1,7 +1,11 @@
 //! Functions of one name: each has its own results, and whoever wrote them is told.
 
+use std::path::Path;
+use std::process::Command;
+
+use fragcache::store::FileStore;
 use fragcache::testing::Recorder;
-use fragcache::{EventKind, FragmentCache, RefusalReason, memoize};
+use fragcache::{EventKind, FarLevel, FragmentCache, RefusalReason, memoize};
 
 /// Two functions of one name, signature and body, from one place in the source.
 macro_rules! twins {
@@ -38,6 +42,46 @@ fn functions_of_one_name_in_two_blocks_never_share_results() {
     assert_eq!(told(EventKind::Refused(RefusalReason::SharedName)), 2);
     assert_eq!(told(EventKind::Warned), 1);
     assert_eq!(told(EventKind::Hit), 1);
+}
+
+/// In a process that a test started: the folder that it was given, and which function it calls.
+const FOLDER: &str = "FRAGCACHE_TEST_FOLDER";
+const CALLS: &str = "FRAGCACHE_TEST_CALLS";
+
+#[test]
+fn functions_of_one_name_never_share_results_between_processes() {
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        return call_one(Path::new(&folder), &std::env::var(CALLS).unwrap());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let process = |calls: &str| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let test = "sites::functions_of_one_name_never_share_results_between_processes";
+        command.args(["--exact", test, "--nocapture"]);
+        let output = command.env(FOLDER, folder.path()).env(CALLS, calls).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{said}");
+        let told = said.lines().find_map(|line| line.split_once("told: "));
+        told.unwrap_or_else(|| panic!("{said}")).1.to_owned()
+    };
+    assert_eq!(process("one"), "7 true");
+    assert_eq!(process("one"), "7 false", "what one process stored is found by the next");
+    assert_eq!(process("other"), "14 true");
+    assert!(process("one").starts_with("7 "));
+    assert!(process("other").starts_with("14 "));
+}
+
+/// Calls one of two functions of one name, and tells its result, and whether it ran.
+#[allow(clippy::print_stdout, reason = "the other process reads it")]
+fn call_one(folder: &Path, calls: &str) {
+    let recorder = Recorder::new();
+    let store = FileStore::open(folder).unwrap();
+    let builder = FragmentCache::builder().far(FarLevel::new(store));
+    let cache = builder.observer(recorder.clone()).build().unwrap();
+    let [one, other] = twins!(cache);
+    let result = if calls == "one" { one(&cache, 7) } else { other(&cache, 7) };
+    let has_run = recorder.events().iter().all(|event| event.kind != EventKind::Hit);
+    println!("told: {result} {has_run}");
 }
 
 #[test]

@@ -9,8 +9,11 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::prints::{self, Printed};
 use super::reading::{Meaning, Mention, Reading};
-use super::{Sources, Taken};
+use super::{Printer, Sources, Taken};
+use crate::syntax::outline::By;
+use crate::syntax::place::Places;
 use crate::syntax::rules::{Dialect, Syntax};
 
 /// Most templates that are read for one: beyond them, nothing is followed.
@@ -18,7 +21,7 @@ pub(super) const MOST_TEMPLATES: usize = 1_000;
 
 /// A part of a template that a block uses; with the number of its reading.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Node {
+pub(super) enum Node {
     Whole(usize),
     /// What stands outside all macros: an imported template's assignments and imports.
     OutsideMacros(usize),
@@ -30,6 +33,15 @@ impl Node {
     fn reading(&self) -> usize {
         match self {
             Self::Whole(at) | Self::OutsideMacros(at) | Self::Part(at, _) => *at,
+        }
+    }
+
+    /// What it is of its template.
+    pub(super) fn ranges(&self, reading: &Reading) -> Vec<Range<usize>> {
+        match self {
+            Self::Whole(_) => std::iter::once(0..reading.source.len()).collect(),
+            Self::OutsideMacros(_) => reading.outside_macros().collect(),
+            Self::Part(_, range) => vec![range.clone()],
         }
     }
 }
@@ -109,7 +121,7 @@ impl<'r> Readings<'r> {
     }
 
     /// What the page says in `span` takes in: a hash for each part, in no order that matters.
-    pub(super) fn closure(&mut self, span: Range<usize>) -> (Vec<u128>, Taken) {
+    pub(super) fn closure(&mut self, span: Range<usize>, by: Option<&By>) -> (Vec<u128>, Taken) {
         let scopes = match self.syntax.dialect() {
             // Names are bound when the page renders: a block sees what its parents import, and a
             // partial what its page does.
@@ -134,10 +146,38 @@ impl<'r> Readings<'r> {
         while let Some(node) = walk.queue.pop() {
             walk.node(&node);
         }
-        let (seen, taken) = (walk.seen, walk.taken);
+        let (seen, mut taken) = (walk.seen, walk.taken);
+        taken.caches = self.first(&seen, |reading, node| reading.cached_in(&node.ranges(reading)));
+        if let Some(by) = by {
+            let printed = |reading: &Reading, node: &Node| prints::find(reading, node, by);
+            taken.prints = self.first(&seen, |reading, node| match printed(reading, node) {
+                Some(Printed::In(block)) => Some(block),
+                _ => None,
+            });
+            // What is handed on once more may be printed by any.
+            let is_handed_on =
+                |node: &Node| printed(&self.list[node.reading()], node) == Some(Printed::Elsewhere);
+            if taken.prints.is_none() && seen.iter().any(is_handed_on) {
+                taken.prints = taken.caches.clone();
+            }
+        }
         let mut hashes: Vec<u128> = seen.into_iter().map(|node| self.hash(node)).collect();
         hashes.sort_unstable();
         (hashes, taken)
+    }
+
+    /// The first cache block, by template and place, that `find` finds.
+    fn first(
+        &self,
+        seen: &HashSet<Node>,
+        find: impl Fn(&Reading, &Node) -> Option<usize>,
+    ) -> Option<Printer> {
+        let found = seen.iter().filter_map(|node| {
+            let reading = &self.list[node.reading()];
+            let (line, column) = Places::new(&reading.source).of(find(reading, node)?);
+            Some(Printer { template: Arc::clone(&reading.name), line, column })
+        });
+        found.min()
     }
 
     fn hash(&mut self, node: Node) -> u128 {
@@ -147,12 +187,7 @@ impl<'r> Readings<'r> {
         let reading = &self.list[node.reading()];
         let mut hasher = Xxh3::new();
         hasher.update(reading.name.as_bytes());
-        let ranges = match &node {
-            Node::Whole(_) => std::iter::once(0..reading.source.len()).collect(),
-            Node::OutsideMacros(_) => reading.outside_macros().collect(),
-            Node::Part(_, range) => vec![range.clone()],
-        };
-        for range in ranges {
+        for range in node.ranges(reading) {
             hasher.update(&(range.len() as u64).to_le_bytes());
             hasher.update(&reading.source.as_bytes()[range]);
         }
@@ -265,6 +300,9 @@ impl Walk<'_, '_> {
                 Mention::Name(name, attribute) => {
                     if let Some(node) = node {
                         self.uses(node, &reading, name);
+                    }
+                    if reading.is_variable(&reading.source[name.clone()], name.start) {
+                        continue;
                     }
                     self.names.push((at, name.clone(), attribute.clone()));
                     let name = &reading.source[name.clone()];

@@ -3,14 +3,16 @@
 //! one of them is an edit to the block. All of it happens when a template loads; a hit knows only
 //! the digest.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::outline::By;
 use super::rules::{Dialect, Syntax};
 
 mod closure;
 mod names;
+mod prints;
 mod reading;
 
 #[cfg(test)]
@@ -63,6 +65,22 @@ pub(super) struct Followed {
     pub(super) templates: Vec<String>,
     /// The names of the components that were looked for.
     pub(super) components: Vec<String>,
+    answers: BTreeMap<(usize, usize, Option<By>), Taken>,
+}
+
+impl Followed {
+    /// What the tag at `tag` takes, and whether what it renders prints what is handed on `by`.
+    pub(super) fn answer(&self, tag: &Range<usize>, by: Option<&By>) -> Option<&Taken> {
+        self.answers.get(&(tag.start, tag.end, by.cloned()))
+    }
+}
+
+/// What is asked about a tag of the template.
+#[derive(Debug)]
+pub(super) struct Question {
+    pub(super) tag: Range<usize>,
+    /// How it hands on what was rendered before.
+    pub(super) by: Option<By>,
 }
 
 /// What a cache block takes from other templates, or may.
@@ -72,16 +90,47 @@ pub(super) struct Taken {
     pub(super) fills: Option<String>,
     /// The names that templates use which it renders in its own scope, with one such template.
     pub(super) names: HashMap<String, Arc<str>>,
+    /// The first cache block that it renders.
+    pub(super) caches: Option<Printer>,
+    /// A cache block that may print what was asked for.
+    pub(super) prints: Option<Printer>,
+}
+
+/// A cache block of another template, or of this one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Printer {
+    pub(super) template: Arc<str>,
+    pub(super) line: u32,
+    pub(super) column: u32,
+}
+
+impl Printer {
+    /// For a message about the template `page`.
+    pub(super) fn place(&self, page: &str) -> String {
+        let Self { template, line, column } = self;
+        match &**template == page {
+            true => format!("line {line}, column {column}"),
+            false => format!("{template}:{line}:{column}"),
+        }
+    }
+}
+
+impl Taken {
+    /// Whether a fragment may be in what is rendered.
+    pub(super) fn may_hold_fragments(&self) -> bool {
+        self.caches.is_some() || self.fills.is_some()
+    }
 }
 
 /// Follows what the cache blocks at `spans` refer to. `components` says whether one of them may
-/// call a Tera component.
+/// call a Tera component; `questions` are answered beside.
 pub(super) fn follow(
     template: &str,
     source: &str,
     syntax: &Syntax,
     spans: &[Range<usize>],
     components: bool,
+    questions: Vec<Question>,
     sources: &dyn Sources,
 ) -> Followed {
     let words: &[&str] = match syntax.dialect() {
@@ -90,15 +139,23 @@ pub(super) fn follow(
         Dialect::Tera => &["include", "super"],
     };
     let holds = |word: &&str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
-    if !components && !words.iter().any(holds) {
+    if !components && questions.is_empty() && !words.iter().any(holds) {
         return Followed::default();
     }
     let mut readings = closure::Readings::new(template, source, syntax, sources);
-    let all = spans.iter().map(|span| readings.closure(span.clone()));
+    let all = spans.iter().map(|span| readings.closure(span.clone(), None));
     let (parts, taken) = all.unzip();
+    let mut answers = BTreeMap::new();
+    for Question { tag, by } in questions {
+        let key = (tag.start, tag.end, by);
+        if !answers.contains_key(&key) {
+            let (_, taken) = readings.closure(tag, key.2.as_ref());
+            answers.insert(key, taken);
+        }
+    }
     let components = std::mem::take(&mut readings.components).into_iter().collect();
     let templates = readings.names().collect::<BTreeSet<_>>().into_iter().collect();
-    Followed { parts, taken, templates, components }
+    Followed { parts, taken, templates, components, answers }
 }
 
 /// The Tera components that a source defines, by name.

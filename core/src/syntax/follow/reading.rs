@@ -1,14 +1,16 @@
 //! One template, read for what it refers to and what it defines. Which of it a cache block's digest
 //! takes in is decided in `closure.rs`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::names::{Import, import, members, names};
+use super::prints::Printed;
 use crate::syntax::rules::{Dialect, Syntax};
 use crate::syntax::scanner::{Piece, PieceKind, Scanner};
 use crate::syntax::statement::{Opener, Role, Statement};
+use crate::syntax::targets::{Effect, Target};
 use crate::syntax::token::{Token, TokenKind, tokens};
 
 /// What a tag refers to.
@@ -26,6 +28,24 @@ pub(super) enum Mention {
     Block(String),
 }
 
+impl Mention {
+    /// Where a name is used.
+    pub(super) fn at(&self) -> Option<usize> {
+        match self {
+            Self::Name(range, _) => Some(range.start),
+            _ => None,
+        }
+    }
+
+    /// The name that is used.
+    pub(super) fn name<'r>(&self, reading: &'r Reading) -> Option<&'r str> {
+        match self {
+            Self::Name(range, _) => Some(&reading.source[range.clone()]),
+            _ => None,
+        }
+    }
+}
+
 /// What a name stands for in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -37,12 +57,39 @@ pub(super) enum Meaning {
     Member(Vec<String>, String),
 }
 
+/// A cache block.
+#[derive(Debug)]
+struct Cached {
+    tag: Range<usize>,
+    end: usize,
+}
+
+/// What a macro or a component takes.
+#[derive(Debug, Default)]
+pub(super) struct Parameters {
+    /// In order.
+    pub(super) names: Vec<String>,
+    /// Tera: those that a caller's variables of the same names give, written with an `@`.
+    pub(super) implicit: Vec<String>,
+    /// Where the body begins.
+    pub(super) body: usize,
+    /// Tera: whether the last one takes all arguments that are left.
+    pub(super) takes_rest: bool,
+}
+
 /// A template's references, in the order in which they stand, and its definitions.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) name: Arc<str>,
     pub(super) source: Arc<str>,
     mentions: Vec<(usize, Mention)>,
+    /// The names that are handed on where they stand, rather than printed or tested.
+    handed_on: HashSet<usize>,
+    /// The cache blocks.
+    caches: Vec<Cached>,
+    /// By name: where it is a variable that is bound there, in order of their ends.
+    rebound: HashMap<String, Vec<Range<usize>>>,
+    pub(super) definitions: HashMap<usize, Parameters>,
     pub(super) meanings: HashMap<String, Vec<Meaning>>,
     pub(super) blocks: HashMap<String, Vec<Range<usize>>>,
     pub(super) components: HashMap<String, Vec<Range<usize>>>,
@@ -58,10 +105,18 @@ impl Reading {
         let mut reader = Reader {
             syntax,
             open: Vec::new(),
+            calls: 0,
+            caching: Vec::new(),
+            scopes: vec![Vec::new()],
+            sections: Vec::new(),
             out: Self {
                 name: name.into(),
                 source: Arc::clone(source),
                 mentions: Vec::new(),
+                handed_on: HashSet::new(),
+                caches: Vec::new(),
+                rebound: HashMap::new(),
+                definitions: HashMap::new(),
                 meanings: HashMap::new(),
                 blocks: HashMap::new(),
                 components: HashMap::new(),
@@ -79,6 +134,9 @@ impl Reading {
         while let Some((opener, start, name)) = reader.open.pop() {
             reader.define(opener, start..source.len(), name);
         }
+        while !reader.scopes.is_empty() {
+            reader.leave(source.len());
+        }
         reader.out
     }
 
@@ -87,6 +145,37 @@ impl Reading {
         let first = self.mentions.partition_point(|(at, _)| *at < range.start);
         let rest = self.mentions[first..].iter();
         rest.take_while(move |(at, _)| *at < range.end).map(|(_, mention)| mention)
+    }
+
+    /// Whether `name` is a variable of the template's own at `at`.
+    pub(super) fn is_variable(&self, name: &str, at: usize) -> bool {
+        let bound = self.rebound.get(name).into_iter().flatten();
+        { bound }.any(|range| range.contains(&at))
+    }
+
+    /// Whether `name` means something else at `at` than at `since`.
+    pub(super) fn is_rebound(&self, name: &str, at: usize, since: usize) -> bool {
+        let bound = self.rebound.get(name).into_iter().flatten();
+        { bound }.any(|range| range.start > since && range.contains(&at))
+    }
+
+    /// Where the first cache block in `ranges` begins.
+    pub(super) fn cached_in(&self, ranges: &[Range<usize>]) -> Option<usize> {
+        let starts = self.caches.iter().map(|cached| cached.tag.start);
+        { starts }.find(|start| ranges.iter().any(|range| range.contains(start)))
+    }
+
+    /// Where the value of the name that is used at `at` may be printed from a cache: in a block
+    /// around it whose arguments do not name it, or by what it is handed to.
+    pub(super) fn printed(&self, at: usize) -> Option<Printed> {
+        let name = self.mentions(at..at + 1).next().and_then(|it| it.name(self));
+        let mut around = self.caches.iter().filter(|it| it.tag.end <= at && at < it.end);
+        let is_named =
+            |cached: &Cached| self.mentions(cached.tag.clone()).any(|it| it.name(self) == name);
+        match around.find(|cached| !is_named(cached)) {
+            Some(cached) => Some(Printed::In(cached.tag.start)),
+            None => self.handed_on.contains(&at).then_some(Printed::Elsewhere),
+        }
     }
 
     /// The stretches outside all macros.
@@ -101,13 +190,26 @@ struct Reader<'a> {
     syntax: &'a Syntax,
     /// Blocks, macros and components: kind, start, name.
     open: Vec<(Opener, usize, String)>,
+    /// How many `call` sections are open.
+    calls: usize,
+    /// The open cache blocks.
+    caching: Vec<usize>,
+    /// The names that each open statement binds, with where that begins.
+    scopes: Vec<Vec<(String, usize)>>,
+    /// What the open `set` sections bind.
+    sections: Vec<Vec<(String, usize)>>,
     out: Reading,
 }
 
 impl Reader<'_> {
     fn piece(&mut self, source: &str, piece: &Piece) {
         match piece.kind {
-            PieceKind::Variable => self.expression(source, piece.inner.clone()),
+            PieceKind::Variable => {
+                self.expression(source, piece.inner.clone());
+                if self.calls > 0 || calls(source, piece.inner.clone(), self.syntax.dialect()) {
+                    self.hands_on(piece.start);
+                }
+            }
             PieceKind::Block | PieceKind::LineStatement => self.statement(source, piece),
             _ => {}
         }
@@ -117,6 +219,22 @@ impl Reader<'_> {
         let dialect = self.syntax.dialect();
         let statement = Statement::read(source, piece, dialect);
         let rest = statement.rest.clone();
+        self.bind(source, piece, &statement);
+        match statement.role {
+            Role::Cache => {
+                self.caching.push(self.out.caches.len());
+                self.out.caches.push(Cached { tag: piece.start..piece.end, end: source.len() });
+            }
+            Role::EndCache => {
+                let closed = self.caching.pop().and_then(|at| self.out.caches.get_mut(at));
+                if let Some(cached) = closed {
+                    cached.end = piece.end;
+                }
+            }
+            Role::Open(Opener::Call) => self.calls += 1,
+            Role::Close(Opener::Call) => self.calls = self.calls.saturating_sub(1),
+            _ => {}
+        }
         match statement.role {
             Role::Open(opener @ (Opener::Block | Opener::Macro | Opener::Component)) => {
                 let mut list = tokens(source, rest.clone(), dialect);
@@ -127,6 +245,16 @@ impl Reader<'_> {
                     .find(|token| token.kind == TokenKind::Open)
                     .map_or(rest.end, |token| token.start);
                 self.expression(source, arguments..rest.end);
+                let names = Effect::of(source, piece, &statement, dialect).parameters;
+                let list: Vec<Token> = tokens(source, rest.clone(), dialect).collect();
+                let marked = list.windows(2).filter(|two| two[0].text(source) == "@");
+                let parameters = Parameters {
+                    implicit: marked.map(|two| two[1].text(source).to_owned()).collect(),
+                    names: names.into_iter().map(str::to_owned).collect(),
+                    body: piece.end,
+                    takes_rest: source[rest].contains("..."),
+                };
+                self.out.definitions.insert(piece.start, parameters);
             }
             Role::Close(opener @ (Opener::Block | Opener::Macro | Opener::Component)) => {
                 if self.open.last().is_some_and(|(open, ..)| *open == opener)
@@ -159,7 +287,78 @@ impl Reader<'_> {
                     self.mean(alias, Meaning::Member(templates.clone(), name));
                 }
             }
-            _ => self.expression(source, piece.inner.clone()),
+            role => {
+                // What is assigned to is no use.
+                let effect = Effect::of(source, piece, &statement, dialect);
+                let read = effect.assigns.into_iter().map(|(_, range)| range).chain(effect.inner);
+                read.for_each(|range| self.expression(source, range));
+                let tests = matches!(role, Role::Open(Opener::If) | Role::Else);
+                if role != Role::Cache && (!tests || calls(source, piece.inner.clone(), dialect)) {
+                    self.hands_on(piece.start);
+                }
+            }
+        }
+    }
+
+    /// Notes that the names since `from` are handed on.
+    fn hands_on(&mut self, from: usize) {
+        let first = self.out.mentions.partition_point(|(at, _)| *at < from);
+        let since = self.out.mentions[first..].iter().map(|(at, _)| *at);
+        self.out.handed_on.extend(since);
+    }
+
+    /// Notes what a statement binds, and until where.
+    fn bind(&mut self, source: &str, piece: &Piece, statement: &Statement<'_>) {
+        let dialect = self.syntax.dialect();
+        let names = |assigns: &[(Vec<Target<'_>>, Range<usize>)]| -> Vec<(String, usize)> {
+            let targets = assigns.iter().flat_map(|(targets, _)| targets);
+            let names = targets.filter_map(|target| match target {
+                Target::Name(name) => Some(((*name).to_owned(), piece.end)),
+                Target::Attribute(..) => None,
+            });
+            names.collect()
+        };
+        let effect = || Effect::of(source, piece, statement, dialect);
+        match statement.role {
+            Role::Cache => self.scopes.push(Vec::new()),
+            Role::Open(Opener::Set) => {
+                // They are bound once the section is done.
+                self.sections.push(names(&effect().assigns));
+                self.scopes.push(Vec::new());
+            }
+            Role::Open(Opener::For | Opener::With) => self.scopes.push(names(&effect().assigns)),
+            Role::Open(_) => {
+                let parameters = effect().parameters.into_iter();
+                self.scopes.push(parameters.map(|name| (name.to_owned(), piece.end)).collect());
+            }
+            Role::Else => {
+                self.leave(piece.start);
+                self.scopes.push(Vec::new());
+            }
+            Role::EndCache => self.leave(piece.start),
+            Role::Close(opener) => {
+                self.leave(piece.start);
+                if opener == Opener::Set {
+                    let bound = self.sections.pop().unwrap_or_default();
+                    let bound = bound.into_iter().map(|(name, _)| (name, piece.end));
+                    self.scopes
+                        .last_mut()
+                        .into_iter()
+                        .for_each(|scope| scope.extend(bound.clone()));
+                }
+            }
+            _ if statement.word == "set" => {
+                let bound = names(&effect().assigns);
+                self.scopes.last_mut().into_iter().for_each(|scope| scope.extend(bound.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// The innermost open statement ends at `end`.
+    fn leave(&mut self, end: usize) {
+        for (name, start) in self.scopes.pop().unwrap_or_default() {
+            self.out.rebound.entry(name).or_default().push(start..end);
         }
     }
 
@@ -194,6 +393,8 @@ impl Reader<'_> {
                     dotted(source, &mut list).map(Mention::Component)
                 }
                 TokenKind::Word if attribute => None,
+                // A keyword.
+                TokenKind::Word if list.peek().is_some_and(|next| next.text(source) == "=") => None,
                 TokenKind::Word if text == "super" => {
                     let block =
                         self.open.iter().rev().find(|(opener, ..)| *opener == Opener::Block);
@@ -237,4 +438,23 @@ fn dotted(
         name.push_str(part.text(source));
     }
     Some(name)
+}
+
+/// Whether a tag calls something that may be a macro, or uses a component: a filter's arguments are
+/// no call.
+fn calls(source: &str, range: Range<usize>, dialect: Dialect) -> bool {
+    let list: Vec<Token> = tokens(source, range, dialect).collect();
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    (0..list.len()).any(|at| match dialect {
+        Dialect::MiniJinja => {
+            let is_content = text(at) == "caller" && text(at + 2) == ")";
+            text(at + 1) == "("
+                && !is_content
+                && matches!(list[at].kind, TokenKind::Word | TokenKind::Close)
+                && !matches!(at.checked_sub(1).map_or("", text), "|" | "is")
+        }
+        Dialect::Tera => {
+            text(at) == "<" && list.get(at + 1).is_some_and(|it| it.kind == TokenKind::Word)
+        }
+    })
 }

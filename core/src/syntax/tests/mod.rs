@@ -6,6 +6,7 @@ use minijinja::value::{Kwargs, Rest, Value};
 
 use super::*;
 
+mod flows;
 mod generated;
 mod lowering;
 mod options;
@@ -48,7 +49,11 @@ fn minijinja_env(config: SyntaxConfig) -> minijinja::Environment<'static> {
         assert!(site::Site::parse(&site).is_some(), "{site}");
         false
     });
-    env.add_filter("__fragcache_ticket", |_: Value| -> Value { Value::from(1) });
+    let ticket = |_: Value, shared: Kwargs| -> Result<i32, minijinja::Error> {
+        shared.get::<Option<bool>>("shared")?;
+        Ok(1)
+    };
+    env.add_filter("__fragcache_ticket", ticket);
     env.add_filter("__fragcache_declare", |ticket: Value, declared: Kwargs| -> Value {
         assert!(declared.args().all(|name| matches!(name, "tags" | "stale")));
         assert!(declared.args().next().is_some());

@@ -307,7 +307,6 @@ fn a_use_is_one_of_that_binding() {
         "{% cache 9, 'x' %}{{ i(caller) }}{% endcache %}",
         "{% cache 9, 'x' %}{% if caller %}1{% endif %}{% endcache %}",
         "{% set f = caller %}{% macro i() %}{{ f() }}{% endmacro %}{% cache 9, 'x' %}{{ i() }}{% endcache %}",
-        "{% set t %}{{ caller() }}{% endset %}{% cache 9, 'x' %}{{ t|upper }}{% endcache %}",
         "{% set ns = namespace() %}{% set ns.f = caller %}{% cache 9, 'x' %}{{ ns.f() }}{% endcache %}",
         "{% if a %}{% set f = caller %}{% else %}{% set f = 1 %}{% endif %}{% cache 9, 'x' %}{{ f }}{% endcache %}",
         "{% set f = caller %}{% cache 9, 'x' %}{% include name %}{{ f }}{% endcache %}",

@@ -1,0 +1,218 @@
+//! What is rendered in one place and printed in another: sets of templates, of which the first is
+//! refused or not.
+
+use std::sync::Arc;
+
+use crate::syntax::{Sources, Syntax, components, rewrite_with};
+
+struct Set<'t> {
+    templates: &'t [(&'t str, &'t str)],
+    syntax: &'t Syntax,
+}
+
+impl Sources for Set<'_> {
+    fn templates(&self, name: &str) -> Vec<Arc<str>> {
+        let found = self.templates.iter().filter(|(other, _)| *other == name);
+        found.map(|(_, source)| Arc::from(*source)).collect()
+    }
+
+    fn component(&self, name: &str) -> Vec<String> {
+        let defines = |source: &str| components(source, self.syntax).iter().any(|it| it == name);
+        let found = self.templates.iter().filter(|(_, source)| defines(source));
+        found.map(|(name, _)| (*name).to_owned()).collect()
+    }
+}
+
+/// The refusal of the first template of a set.
+fn refusal(syntax: &Syntax, page: &str, others: &[(&str, &str)]) -> Option<String> {
+    let templates: Vec<_> = std::iter::once(("page", page)).chain(others.iter().copied()).collect();
+    let set = Set { templates: &templates, syntax };
+    rewrite_with("page", page, syntax, &set).err().map(|error| error.to_string())
+}
+
+fn check(syntax: &Syntax, rows: &[(Option<&str>, &str)], others: &[(&str, &str)]) {
+    for (expected, page) in rows {
+        match (expected, refusal(syntax, page, others)) {
+            (None, None) => {}
+            (Some(expected), Some(found)) if found.contains(expected) => {}
+            (_, found) => panic!("{page}\n{found:?}"),
+        }
+    }
+}
+
+const BEFORE: Option<&str> = Some("is rendered before it");
+const HANDED: Option<&str> = Some("is rendered before it is handed on");
+const ANOTHERS: Option<&str> = Some("one's content would be served to another");
+
+const MACROS: &str = "\
+    {% macro c() %}{% cache 300, 'c' %}{{ n }}{% endcache %}{% endmacro %}\
+    {% macro through() %}{{ c() }}{% endmacro %}\
+    {% macro plain(x) %}{{ x }}{% endmacro %}\
+    {% macro row(x, y='') %}{% cache 300, 'row', y %}{{ x }}{% endcache %}{% endmacro %}\
+    {% macro own(x) %}{% cache 300, 'own', x %}{{ x }}{% endcache %}{% endmacro %}\
+    {% macro rebinds(x) %}{% set x = 1 %}{% for y in [1] %}{% cache 300, 'rb', y %}{{ x }}\
+    {% endcache %}{% endfor %}{% endmacro %}\
+    {% macro beside(x) %}{% cache 300, 'nav' %}nav{% endcache %}{{ x }}{% endmacro %}\
+    {% macro on(x) %}{{ row(x) }}{% endmacro %}\
+    {% macro filled(id) %}{% cache 300, 'f', id %}{{ caller() }}{% endcache %}{% endmacro %}";
+
+/// Also where the output comes by a macro, a partial, `super()`, `caller()` or `self`.
+#[test]
+fn a_captured_fragment_is_not_printed_in_another_minijinja() {
+    let others = [
+        ("m", MACROS),
+        ("fragment", "{% cache 300, 'p' %}{{ n }}{% endcache %}"),
+        ("text", "text"),
+        ("prints", "{% cache 300, 'q' %}{{ t }}{% endcache %}"),
+        ("aliases", "{% set u = t %}{% cache 300, 'q' %}{{ u }}{% endcache %}"),
+        ("outside", "{{ t }}{% cache 300, 'q' %}q{% endcache %}"),
+        ("varies", "{% cache 300, 'q', t %}{{ t }}{% endcache %}"),
+        ("base", "{% block a %}{% cache 300, 'a' %}{{ n }}{% endcache %}{% endblock %}"),
+        ("bare", "{% block a %}text{% endblock %}"),
+    ];
+    let import = "{% import 'm' as m %}{% from 'm' import c, through as t2, plain, row, own %}\
+                  {% from 'm' import beside, on, filled, rebinds %}";
+    let after = "{% cache 300, 'b', id %}{{ t }}{% endcache %}";
+    let rows = [
+        // What is captured.
+        (BEFORE, "{% set t = c() %}$b"),
+        (BEFORE, "{% set t = t2() %}$b"),
+        (BEFORE, "{% set t = m.c() %}$b"),
+        (BEFORE, "{% set t %}{{ m.through() }}{% endset %}$b"),
+        (BEFORE, "{% set t = ['x', c()|upper] %}$b"),
+        (BEFORE, "{% set ns = namespace() %}{% set ns.t = c() %}{% set t = ns.t %}$b"),
+        (BEFORE, "{% for t in [c()] %}$b{% endfor %}"),
+        (BEFORE, "{% with t = c() %}$b{% endwith %}"),
+        (BEFORE, "{% macro l() %}{{ c() }}{% endmacro %}{% set t = l() %}$b"),
+        (BEFORE, "{% macro l() %}{% include 'fragment' %}{% endmacro %}{% set t = l() %}$b"),
+        (BEFORE, "{% set t %}{% include 'fragment' %}{% endset %}$b"),
+        (BEFORE, "{% set t %}{% call plain(1) %}{{ c() }}{% endcall %}{% endset %}$b"),
+        (BEFORE, "{% macro l() %}{% set t = caller() %}$b{% endmacro %}"),
+        (BEFORE, "{% macro l() %}{% set t %}{{ caller()|upper }}{% endset %}$b{% endmacro %}"),
+        (BEFORE, "{% macro l(f) %}{% set t = f() %}$b{% endmacro %}"),
+        (BEFORE, "{% set t = self.a() %}$b{% block a %}{% endblock %}"),
+        (BEFORE, "{% set t %}{% block a %}{% endblock %}{% endset %}$b"),
+        (BEFORE, "{% extends 'base' %}{% block a %}{% set t = super() %}$b{% endblock %}"),
+        (None, "{% extends 'bare' %}{% block a %}{% set t = super() %}$b{% endblock %}"),
+        (None, "{% set t = plain(1) %}$b"),
+        (None, "{% set t = m.plain(1) %}$b"),
+        (None, "{% set t = range(3) %}$b"),
+        (None, "{% set t = x.items() %}$b"),
+        (None, "{% set t %}{% include 'text' %}{% endset %}$b"),
+        (None, "{% set t = c() %}{{ t }}{% cache 300, 'b', t %}{{ t }}{% endcache %}"),
+        (
+            None,
+            "{% macro l() %}{% set t = caller() %}{% cache 300, 'b', t %}{{ t }}{% endcache %}{% endmacro %}",
+        ),
+        (None, "{% set t = c() %}{% set t = 1 %}$b"),
+        // What is handed on.
+        (HANDED, "{% set t = c() %}{{ row(t) }}"),
+        (HANDED, "{% set t = c() %}{{ row(y=1, x=t) }}"),
+        (HANDED, "{% set t = c() %}{{ row([t, 1][0], 2) }}"),
+        (HANDED, "{% set t = c() %}{{ m.row(plain(t)) }}"),
+        (HANDED, "{% set t = c() %}{{ on(t) }}"),
+        (HANDED, "{% set t = c() %}{% call filled(1) %}{{ t }}{% endcall %}"),
+        (HANDED, "{% set t = c() %}{% include 'prints' %}"),
+        (HANDED, "{% set t = c() %}{% include 'aliases' %}"),
+        (HANDED, "{{ row(c()) }}"),
+        (HANDED, "{{ row(x=[m.c()|upper]) }}"),
+        (HANDED, "{% cache 300, 'z' %}{{ row(c()) }}{% endcache %}"),
+        (HANDED, "{% macro l() %}{{ row(caller()) }}{% endmacro %}"),
+        (None, "{{ row(plain(1)) }}{{ row(range(3)) }}{{ on(1) }}"),
+        (None, "{{ row(c) }}{{ plain(c()) }}"),
+        (None, "{% set t = c() %}{{ rebinds(t) }}"),
+        (None, "{% set t = c() %}{{ row(1, t) }}"),
+        (None, "{% set t = c() %}{{ own(t) }}"),
+        (None, "{% set t = c() %}{{ beside(t) }}"),
+        (None, "{% set t = c() %}{{ plain(t) }}"),
+        (None, "{% set t = c() %}{{ x|replace(t) }}{{ row(1) }}"),
+        (None, "{% set t = c() %}{% include 'outside' %}"),
+        (None, "{% set t = c() %}{% include 'varies' %}"),
+        (None, "{% set t = plain(1) %}{{ row(t) }}{% include 'prints' %}"),
+        (None, "{% call filled(1) %}{{ c() }}{% set t = c() %}{{ t }}{% endcall %}"),
+    ];
+    let written: Vec<(Option<&str>, String)> = rows
+        .iter()
+        .map(|(expected, row)| {
+            let row = row.replace("$b", after);
+            // `extends` comes before the imports.
+            let at = row.find("{% block").filter(|_| row.starts_with("{% extends")).unwrap_or(0);
+            (*expected, format!("{}{import}{}", &row[..at], &row[at..]))
+        })
+        .collect();
+    let written: Vec<(Option<&str>, &str)> =
+        written.iter().map(|(expected, page)| (*expected, &**page)).collect();
+    check(&Syntax::minijinja(), &written, &others);
+    let called = "{% macro l() %}{% set t = caller() %}{% cache 300, 'b' %}{{ t }}{% endcache %}{% endmacro %}";
+    check(&Syntax::minijinja(), &[(ANOTHERS, called)], &others);
+}
+
+/// A body that a component is used with, and what is captured.
+#[test]
+fn a_captured_fragment_is_not_printed_in_another_tera() {
+    let others = [
+        (
+            "components",
+            "{% component c() %}{% cache 300, 'c' %}{{ 1 }}{% endcache %}{% endcomponent %}\
+             {% component plain(t='') %}<{{ t }}>{{ body }}{% endcomponent plain %}\
+             {% component row(t='', u='') %}{% cache 300, 'row', u %}{{ t }}{% endcache %}{% endcomponent row %}\
+             {% component own(t='') %}{% cache 300, 'own', t %}{{ t }}{% endcache %}{% endcomponent own %}\
+             {% component beside(t='') %}{% cache 300, 'nav' %}n{% endcache %}{{ t }}{% endcomponent beside %}\
+             {% component on(t='') %}{{ <row t={t} /> }}{% endcomponent on %}\
+             {% component implicit(@t) %}{% cache 300, 'i' %}{{ t }}{% endcache %}{% endcomponent implicit %}\
+             {% component rest(...all) %}{% cache 300, 'r' %}{{ all.t }}{% endcache %}{% endcomponent rest %}",
+        ),
+        ("fragment", "{% cache 300, 'p' %}{{ n }}{% endcache %}"),
+        ("text", "text"),
+        ("prints", "{% cache 300, 'q' %}{{ t }}{% endcache %}"),
+        ("body", "{% set b = body %}{% cache 300, 'q' %}{{ b }}{% endcache %}"),
+        ("outside", "{{ body }}{% cache 300, 'q' %}q{% endcache %}"),
+        ("base", "{% block a %}{% cache 300, 'a' %}{{ n }}{% endcache %}{% endblock %}"),
+    ];
+    let body = "{% component x() %}$r{% endcomponent x %}";
+    let captured = "{% set t %}{% include 'fragment' %}{% endset %}$r";
+    let after = "{% cache 300, 'b', id %}{{ t }}{% endcache %}";
+    let rows = [
+        (BEFORE, "{% set t %}{{ <c/> }}{% endset %}$b"),
+        (BEFORE, "{% set t %}{% <plain> %}{{ <c/> }}{% </plain> %}{% endset %}$b"),
+        (BEFORE, "{% set t %}{% include 'fragment' %}{% endset %}$b"),
+        (BEFORE, "{% set t = <c/> %}{% set u = t %}{% cache 300, 'b' %}{{ u }}{% endcache %}"),
+        (None, "{% set t %}{{ <plain/> }}{% include 'text' %}{% endset %}$b"),
+        (
+            None,
+            "{% set t %}{% include 'fragment' %}{% endset %}{% cache 300, 'b', t %}{{ t }}{% endcache %}",
+        ),
+        (HANDED, &captured.replace("$r", "{{ <row t={t} /> }}")),
+        (HANDED, &captured.replace("$r", "{{ <row t /> }}")),
+        (HANDED, &captured.replace("$r", "{{ <row u=\"1\" t={[t]} /> }}")),
+        (HANDED, &captured.replace("$r", "{{ <row {...{\"t\": t}} /> }}")),
+        (HANDED, &captured.replace("$r", "{{ <on t={t} /> }}")),
+        (HANDED, &captured.replace("$r", "{{ <implicit/> }}")),
+        (HANDED, &captured.replace("$r", "{{ <rest t={t} /> }}")),
+        (HANDED, &captured.replace("$r", "{% include 'prints' %}")),
+        (None, &captured.replace("$r", "{{ <row u={t} /> }}")),
+        (None, &captured.replace("$r", "{{ <own t={t} /> }}")),
+        (None, &captured.replace("$r", "{{ <beside t={t} /> }}")),
+        (None, &captured.replace("$r", "{{ <plain t={t} /> }}")),
+        (None, &captured.replace("$r", "{% include 'outside' %}")),
+        (HANDED, &body.replace("$r", "{{ <row t={body} /> }}")),
+        (HANDED, &body.replace("$r", "{% set b = body | upper %}{{ <row t={b} /> }}")),
+        (HANDED, &body.replace("$r", "{% <row t={body}> %}{% </row> %}")),
+        (HANDED, &body.replace("$r", "{% include 'body' %}")),
+        (None, &body.replace("$r", "{% <plain> %}{{ body }}{% </plain> %}{{ <row t={1} /> }}")),
+        (None, &body.replace("$r", "{{ <own t={body} /> }}")),
+        (None, &body.replace("$r", "{% include 'outside' %}")),
+        (
+            None,
+            "{% if a < body %}{% endif %}{% include 'body' %}{% component z() %}{% endcomponent %}",
+        ),
+    ];
+    let written: Vec<(Option<&str>, String)> =
+        rows.iter().map(|(expected, row)| (*expected, row.replace("$b", after))).collect();
+    let written: Vec<(Option<&str>, &str)> =
+        written.iter().map(|(expected, page)| (*expected, &**page)).collect();
+    check(&Syntax::tera(), &written, &others);
+    let above = "{% extends 'base' %}{% block a %}{% set t %}{{ super() }}{% endset %}\
+                 {% cache 300, 'b', id %}{{ t }}{% endcache %}{% endblock %}";
+    check(&Syntax::tera(), &[(BEFORE, above)], &others);
+}
