@@ -356,21 +356,15 @@ fn hands_on(source: &str, tag: Range<usize>, dialect: Dialect) -> bool {
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let is_test = matches!(text(0), "if" | "elif");
     let mut depth = 0_usize;
-    for at in 0..list.len() {
-        let before = at.checked_sub(1).map_or("", text);
-        match list[at].kind {
+    list.iter().enumerate().any(|(at, token)| {
+        match token.kind {
             TokenKind::Open => depth += 1,
             TokenKind::Close => depth = depth.saturating_sub(1),
-            TokenKind::Word
-                if text(at) == "caller"
-                    && !matches!(before, "." | "|" | "if")
-                    && !matches!(text(at + 1), "(" | "=" | "is")
-                    && !(is_test && depth == 0) =>
-            {
-                return true;
-            }
             _ => {}
         }
-    }
-    false
+        let before = at.checked_sub(1).map_or("", text);
+        let is_other = text(at) != "caller" || matches!(before, "." | "|" | "if");
+        let is_used_up = matches!(text(at + 1), "(" | "=" | "is") || (is_test && depth == 0);
+        token.kind == TokenKind::Word && !is_other && !is_used_up
+    })
 }

@@ -179,7 +179,7 @@ impl<'s> Walk<'_, 's> {
         }
         self.text_start = tag.piece.end;
         match statement.role {
-            Role::Cache => return self.open_cache(tag),
+            Role::Cache => return self.open_cache(&tag),
             Role::EndCache => return self.close_cache(tag),
             _ => secret::note(self, tag.piece.inner.clone()),
         }
@@ -349,11 +349,11 @@ impl<'s> Walk<'_, 's> {
         )
     }
 
-    fn open_cache(&mut self, tag: Tag) -> Result<Flow, Error> {
+    fn open_cache(&mut self, tag: &Tag) -> Result<Flow, Error> {
         let at = tag.piece.start;
         let arguments =
             Arguments::parse(self.source, tag.rest.clone(), self.syntax, &self.refusal)?;
-        checks::place_of_block(self, &tag, &arguments)?;
+        checks::place_of_block(self, tag, &arguments)?;
         uses::opens(self, at);
         let name = arguments.positional.get(1).and_then(|name| string_value(self.source, name));
         let index = self.outline.blocks.len();
@@ -365,7 +365,7 @@ impl<'s> Walk<'_, 's> {
             self.outline.repeated.push((index, around.at));
         }
         if tag.piece.kind == PieceKind::LineStatement {
-            self.inline(&tag)?;
+            self.inline(tag)?;
         }
         self.outline.edits.push(Edit::Open(index));
         self.outline.blocks.push(Block {
@@ -379,7 +379,7 @@ impl<'s> Walk<'_, 's> {
             arguments,
             open: tag.clone(),
         });
-        self.push(FrameKind::Cache(index), &tag, checks::CACHE_LEVELS)?;
+        self.push(FrameKind::Cache(index), tag, checks::CACHE_LEVELS)?;
         Ok(Flow::On)
     }
 

@@ -147,11 +147,8 @@ pub(super) fn follow(
     let (parts, taken) = all.unzip();
     let mut answers = BTreeMap::new();
     for Question { tag, by } in questions {
-        let key = (tag.start, tag.end, by);
-        if !answers.contains_key(&key) {
-            let (_, taken) = readings.closure(tag, key.2.as_ref());
-            answers.insert(key, taken);
-        }
+        let answer = answers.entry((tag.start, tag.end, by.clone()));
+        answer.or_insert_with(|| readings.closure(tag, by.as_ref()).1);
     }
     let components = std::mem::take(&mut readings.components).into_iter().collect();
     let templates = readings.names().collect::<BTreeSet<_>>().into_iter().collect();
