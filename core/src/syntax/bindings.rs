@@ -343,6 +343,10 @@ pub(super) fn enter<'s>(
 
 /// A statement's body ends: its frame is off the stack.
 pub(super) fn leave<'s>(walk: &mut Walk<'_, 's>, frame: Frame<'s>) -> Result<(), Error> {
+    if is_branch(&frame) {
+        join(walk, frame.scope);
+        return Ok(());
+    }
     let Some(section) = frame.section else { return Ok(()) };
     let (mut marks, mut definition) = (section.marks, None);
     if frame.kind == FrameKind::Native(Opener::Macro) {
@@ -374,10 +378,15 @@ fn assign<'s>(
         let is_name = matches!(target, Target::Name(_));
         let frames = walk.stack.len();
         let known = resolve(walk, name, frames);
-        let scope =
-            walk.stack.iter().rposition(|frame| makes_scope(frame, walk.dialect(), is_global));
+        // Tera's `set_global` goes past loops and branches.
+        let is_scope = |frame: &Frame<'_>| {
+            makes_scope(frame, walk.dialect(), is_global) || (is_branch(frame) && !is_global)
+        };
+        let scope = walk.stack.iter().rposition(is_scope);
         // It may not happen: then the name is what it was.
-        let may_not = walk.stack[scope.map_or(0, |at| at + 1)..].iter().any(is_conditional);
+        let is_skipped =
+            |frame: &Frame<'_>| is_branch(frame) || frame.kind == FrameKind::Native(Opener::For);
+        let may_not = walk.stack[scope.map_or(0, |at| at + 1)..].iter().any(is_skipped);
         let mut binding = match known {
             Some((_, known)) if !is_name || may_not => known.clone(),
             _ => Binding::default(),
@@ -395,8 +404,27 @@ fn assign<'s>(
     Ok(())
 }
 
-fn is_conditional(frame: &Frame<'_>) -> bool {
-    matches!(frame.kind, FrameKind::Native(Opener::If | Opener::For))
+/// Whether what is assigned inside may not happen; until its end it did.
+fn is_branch(frame: &Frame<'_>) -> bool {
+    frame.kind == FrameKind::Native(Opener::If)
+}
+
+/// A branch ends: what it assigned may be what the names are bound to now.
+fn join<'s>(walk: &mut Walk<'_, 's>, branch: Scope<'s>) {
+    for (name, binding) in branch.0 {
+        let before = resolve(walk, name, walk.stack.len()).map(|(_, known)| known.clone());
+        let mut marks = before.as_ref().map_or_else(Vec::new, |known| known.marks.clone());
+        binding.marks.iter().for_each(|mark| add(&mut marks, *mark));
+        let definition = binding.definition.or(before.and_then(|known| known.definition));
+        let known = Binding { marks, definition };
+        let is_scope =
+            |frame: &Frame<'_>| makes_scope(frame, walk.dialect(), false) || is_branch(frame);
+        let scope = match walk.stack.iter().rposition(is_scope) {
+            Some(at) => &mut walk.stack[at].scope,
+            None => &mut walk.root,
+        };
+        scope.0.insert(name, known);
+    }
 }
 
 /// Whether what is assigned inside is gone after it.
@@ -411,9 +439,16 @@ fn makes_scope(frame: &Frame<'_>, dialect: Dialect, is_global: bool) -> bool {
     }
 }
 
-impl Scope<'_> {
-    /// Forgets all names: the round of a loop is over.
-    pub(super) fn clear(&mut self) {
-        self.0.clear();
+/// The `else` of a statement begins.
+pub(super) fn divide<'s>(walk: &mut Walk<'_, 's>, opener: Opener) {
+    // What a loop bound is gone with its last round.
+    let Some(bound) = walk.stack.last_mut().map(|frame| std::mem::take(&mut frame.scope)) else {
+        return;
+    };
+    if opener == Opener::If
+        && let Some(branch) = walk.stack.pop()
+    {
+        join(walk, bound);
+        walk.stack.push(branch);
     }
 }

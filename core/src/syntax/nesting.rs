@@ -262,13 +262,11 @@ impl<'s> Walk<'_, 's> {
                 Some(Frame {
                     kind: FrameKind::Native(opener @ (Opener::For | Opener::If)),
                     in_else,
-                    scope,
                     ..
                 }) => {
                     *in_else = true;
-                    if *opener == Opener::For {
-                        scope.clear();
-                    }
+                    let opener = *opener;
+                    bindings::divide(self, opener);
                 }
                 Some(Frame { kind: FrameKind::Cache(_), .. }) => {
                     return Err(self.in_the_way(tag, statement.word, None));

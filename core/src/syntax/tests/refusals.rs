@@ -324,6 +324,10 @@ fn a_use_is_one_of_that_binding() {
             "{% set u %}({{ t }}){% endset %}{% cache 9, 'b' %}{{ u }}{% endcache %}",
             "{% for u in [t] %}{% cache 9, 'b', u %}{{ u }}{% endcache %}{% endfor %}",
             "{% if a %}{% set t = 1 %}{% endif %}{% cache 9, 'b' %}{{ t }}{% endcache %}",
+            "{% if a %}{% set t = 1 %}{% else %}{% cache 9, 'b' %}{{ t }}{% endcache %}{% endif %}",
+            "{% if a %}{% if b %}{% set u = t %}{% endif %}{% cache 9, 'b' %}{{ u }}{% endcache %}{% endif %}",
+            "{% if a %}{% set u = t %}{% elif b %}{% endif %}{% cache 9, 'b' %}{{ u }}{% endcache %}",
+            "{% for i in x %}{% else %}{% set t = 1 %}{% endfor %}{% cache 9, 'b' %}{{ t }}{% endcache %}",
         ] {
             refused_in(&syntax, &format!("{kept}{use_of}"), before);
         }
@@ -331,6 +335,8 @@ fn a_use_is_one_of_that_binding() {
             "{% cache 9, 'b' %}{% for t in [1, 2] %}{{ t }}{% endfor %}{% endcache %}",
             "{% for t in [1, 2] %}{% cache 9, 'b', t %}{{ t }}{% endcache %}{% endfor %}",
             "{% set t = 1 %}{% cache 9, 'b' %}{{ t }}{% endcache %}",
+            "{% if a %}{% set t = 1 %}{% cache 9, 'b' %}{{ t }}{% endcache %}{% endif %}",
+            "{% if a %}{% else %}{% set t = 1 %}{% cache 9, 'b' %}{{ t }}{% endcache %}{% endif %}",
             "{% cache 9, 'b' %}{% set t = 1 %}{{ t }}{{ a.t }}{{ a|t }}{{ f(t=1) }}{% endcache %}",
             "{% cache 9, 'b' %}{% block t %}{% endblock t %}{% endcache %}",
         ] {
@@ -338,6 +344,9 @@ fn a_use_is_one_of_that_binding() {
             accepted(&syntax, &[&format!("{kept}{{{{ t }}}}{other}")]);
         }
     }
+    let global = "{% for i in x %}{% if a %}{% set_global u = t %}{% endif %}{% endfor %}\
+                  {% cache 9, 'b' %}{{ u }}{% endcache %}";
+    refused_in(&Syntax::tera(), &format!("{kept}{global}"), before);
     for other in [
         "{% cache 9, 'b' %}{% with t = 1 %}{{ t }}{% endwith %}{% endcache %}",
         "{% macro m(t) %}{% cache 9, 'b', t %}{{ t }}{% endcache %}{% endmacro %}{{ m(1) }}",
