@@ -159,7 +159,9 @@ fn a_server_that_evicts_takes_all_writes() {
         for n in 0..200 {
             store.set(&format!("key:{n}"), &value, LONG).unwrap();
         }
-        assert_eq!(get(&store, "key:0").unwrap(), None);
+        // Which keys go is chosen among samples.
+        let left = (0..200).filter(|n| get(&store, &format!("key:{n}")).unwrap().is_some());
+        assert!(left.count() < 100);
         assert_eq!(get(&store, "key:199").unwrap().unwrap(), value);
     }
 }

@@ -20,7 +20,7 @@ use http_body_util::BodyExt;
 use proptest::prelude::*;
 use tower::ServiceExt;
 
-use crate::support::{Runs, Site};
+use crate::support::{Runs, Site, get_from_site};
 use crate::wire::{exchange, serve};
 
 /// A body with a size hint of its own.
@@ -86,7 +86,7 @@ impl Sent {
 }
 
 async fn response(site: &Site) -> Response {
-    let request = http::Request::get("/p").body(Body::empty()).unwrap();
+    let request = get_from_site("/p").body(Body::empty()).unwrap();
     site.router.clone().oneshot(request).await.unwrap()
 }
 
@@ -211,7 +211,7 @@ async fn a_view_keeps_what_its_cache_stores_and_no_bound_says_otherwise() {
         let view = Cached::new(&cache(4 << 20), "report");
         let router = Router::new().route("/", handler).layer(view);
         for _ in 0..2 {
-            let request = http::Request::get("/").body(Body::empty()).unwrap();
+            let request = get_from_site("/").body(Body::empty()).unwrap();
             let body = router.clone().oneshot(request).await.unwrap().into_body();
             assert_eq!(body.collect().await.unwrap().to_bytes().len(), bytes);
         }

@@ -165,7 +165,7 @@ async fn i1_a_handler_that_takes_a_view_and_opens_no_scope_is_counted_and_not_ke
     assert_eq!(body(&router, "/").await, "row 1");
     cache.invalidate_tags(["row"]).unwrap();
     assert_eq!(body(&router, "/").await, "row 2");
-    let request = http::Request::get("/").body(Body::empty()).unwrap();
+    let request = get_from_site("/").body(Body::empty()).unwrap();
     let again = router.clone().oneshot(request).await.unwrap();
     assert_eq!(again.headers()["cache-status"], "fragcache; fwd=miss; detail=unscoped");
     let refused = EventKind::Refused(RefusalReason::Unscoped);
