@@ -159,6 +159,9 @@ pub(super) fn expression<'s>(
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let mut all: Vec<Mark> = Vec::new();
     for (at, token) in list.iter().enumerate() {
+        if dialect == Dialect::Tera && text(at) == "<" {
+            flows::component_argument(walk, &list, at, &range);
+        }
         if token.kind != TokenKind::Word {
             continue;
         }
@@ -172,7 +175,14 @@ pub(super) fn expression<'s>(
             uses::Word { name: text(at), at: token.start, next: text(at + 1), first: at == 0 };
         let called = text(at + 3) == "(";
         uses::stateful(walk, &word, (text(at + 2), called))?;
-        let marks = mention(walk, &word)?;
+        let mut marks = mention(walk, &word)?;
+        // Any variable may be a namespace that has another name as well.
+        if matches!(word.next, "." | "[")
+            && !walk.spilled.is_empty()
+            && is_variable(walk, word.name)
+        {
+            walk.spilled.iter().for_each(|mark| add(&mut marks, *mark));
+        }
         uses::check(walk, &word, &marks)?;
         flows::argument(walk, &list, at, &range, &marks);
         flows::fills(walk, word.name, word.at, &marks);
@@ -373,6 +383,9 @@ fn assign<'s>(
     is_global: bool,
 ) -> Result<(), Error> {
     changes(walk, targets)?;
+    if targets.iter().any(|target| matches!(target, Target::Attribute(..))) {
+        marks.iter().for_each(|mark| add(&mut walk.spilled, Mark { at, ..*mark }));
+    }
     for target in targets {
         let (Target::Name(name) | Target::Attribute(name, _)) = *target;
         let is_name = matches!(target, Target::Name(_));

@@ -9,7 +9,7 @@ use std::ops::Range;
 use crate::error::Error;
 
 use super::bindings::{self, Holds, Mark};
-use super::follow::{Followed, Question, Taken};
+use super::follow::{Followed, Question};
 use super::nesting::{FrameKind, Walk};
 use super::outline::{By, Captured, Handed, Outline};
 use super::refusal::Refusal;
@@ -27,7 +27,7 @@ pub(super) fn may_hand_on(dialect: Dialect, holds: impl Fn(&str) -> bool) -> boo
         Dialect::MiniJinja => {
             any(&["import", "macro"]) || (any(&["include", "super", "self"]) && holds("set"))
         }
-        Dialect::Tera => any(&["set", "body"]) && any(&["component", "include", "/>"]),
+        Dialect::Tera => any(&["component", "include", "/>"]),
     }
 }
 
@@ -124,10 +124,13 @@ pub(super) fn argument(
             TokenKind::Open if depth > 0 => depth -= 1,
             TokenKind::Open => {
                 let by = match (text(at), dialect) {
-                    ("(", Dialect::MiniJinja) if calls(source, list, at) => match text(first + 1) {
-                        "=" => Some(By::Keyword(text(first).to_owned())),
-                        _ => Some(By::Position(commas)),
-                    },
+                    ("(", Dialect::MiniJinja) if calls(source, list, at) => {
+                        Some(match text(first + 1) {
+                            _ if !is_found(walk, list, at) => By::Value,
+                            "=" => By::Keyword(text(first).to_owned()),
+                            _ => By::Position(commas),
+                        })
+                    }
                     ("{", Dialect::Tera) if text(at + 1) == "..." => Some(By::Spread),
                     ("{", Dialect::Tera) if at > 1 && text(at - 1) == "=" => {
                         Some(By::Keyword(text(at - 2).to_owned()))
@@ -153,6 +156,22 @@ pub(super) fn argument(
         let by = By::Keyword(text(index).to_owned());
         hand(walk, text(index), list[index].start, tag, &by, &marks);
     }
+}
+
+/// Notes that the Tera component at `index` is an argument of another, if it is.
+pub(super) fn component_argument(
+    walk: &mut Walk<'_, '_>,
+    list: &[Token],
+    index: usize,
+    tag: &Range<usize>,
+) {
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(walk.source));
+    let end = (index..list.len()).find(|&at| text(at) == "/" && text(at + 1) == ">");
+    let is_inner = index > 0 && list.get(index + 1).is_some_and(|it| it.kind == TokenKind::Word);
+    let Some(end) = end.filter(|_| is_inner) else { return };
+    let (start, end) = (list[index].start, list[end].end);
+    let mark = holds(walk, start, Some(start..end));
+    argument(walk, list, index, tag, &[mark]);
 }
 
 /// The marks of the value that the name at `index` brings: of its own, and of what it renders if it
@@ -199,6 +218,20 @@ fn calls(source: &str, list: &[Token], open: usize) -> bool {
     is_callee && !matches!(before, "|" | "is")
 }
 
+/// Whether what is called with the bracket at `open` is found by its name: a function, a macro, or one
+/// of an import, rather than a value.
+fn is_found(walk: &Walk<'_, '_>, list: &[Token], open: usize) -> bool {
+    let text = |at: usize| list[at].text(walk.source);
+    let Some(mut root) = open.checked_sub(1) else { return false };
+    while root >= 2 && text(root - 1) == "." && list[root].kind == TokenKind::Word {
+        root -= 2;
+    }
+    let name = text(root);
+    list[root].kind == TokenKind::Word
+        && !matches!(name, "caller" | "loop")
+        && !bindings::is_variable(walk, name)
+}
+
 /// Whether a Tera tag uses a component, or compares with `<`.
 fn component(source: &str, list: &[Token]) -> bool {
     list.windows(2).any(|two| two[0].text(source) == "<" && two[1].kind == TokenKind::Word)
@@ -235,6 +268,8 @@ fn rendered(mark: &Mark) -> Option<Option<usize>> {
 
 /// The tag at `tag` renders others that see the names of this template: an include, or a component
 /// with implicit arguments.
+///
+/// What it prints holds what they hold, if it uses them.
 pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) {
     let mut names = bindings::marked(walk);
     if bindings::bound_in(walk, "body").is_none() {
@@ -242,6 +277,7 @@ pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) {
         names.push(("body", origin(walk, &word)));
     }
     for (name, marks) in names {
+        walk.outline.shown.entry(tag.start).or_default().push(name.to_owned());
         let by = By::Name(name.to_owned());
         hand(walk, name, tag.start, tag, &by, &marks);
     }
@@ -281,9 +317,12 @@ pub(super) fn questions(outline: &Outline<'_>) -> Vec<Question> {
 /// Whether what a variable holds may hold a fragment. `rendering` is a key of
 /// [`Outline::renderings`]; without one it does, for all that is known.
 pub(super) fn counts(outline: &Outline<'_>, followed: &Followed, rendering: Option<usize>) -> bool {
-    let tag = rendering.and_then(|rendering| outline.renderings.get(&rendering));
-    let answer = tag.and_then(|tag| followed.answer(tag, None));
-    answer.is_none_or(Taken::may_hold_fragments)
+    let Some((start, tag)) = rendering.and_then(|it| outline.renderings.get_key_value(&it)) else {
+        return true;
+    };
+    let Some(taken) = followed.answer(tag, None) else { return true };
+    let shown = outline.shown.get(start).into_iter().flatten();
+    taken.may_hold_fragments() || { shown }.any(|name| taken.names.contains_key(name))
 }
 
 /// Refuses what would print a fragment that is rendered before it, or what others fill in, once the
@@ -301,15 +340,27 @@ pub(super) fn settle(
     }
     for Handed { name, at, tag, by, rendering } in &outline.handed {
         let answer = followed.answer(tag, Some(by));
+        if *by == By::Value && counts(outline, followed, *rendering) {
+            return Err(refusal.at(
+                *at,
+                format!(
+                    "{} is rendered before it is handed on to what is known only when it renders, \
+                     and which could print it in a cache block: call a macro by its name, or print it \
+                     outside",
+                    shown(refusal.source, name, *at),
+                ),
+            ));
+        }
         let Some(printer) = answer.and_then(|taken| taken.prints.as_ref()) else { continue };
         if counts(outline, followed, *rendering) {
             return Err(refusal.at(
                 *at,
                 format!(
-                    "`{name}` is rendered before it is handed on, and the cache block of {} may \
+                    "{} is rendered before it is handed on, and the cache block of {} may \
                      print it: others would be served what is in it, and a deletion of what is \
                      inside would not reach the block; add it there as a vary part, or print it \
                      outside",
+                    shown(refusal.source, name, *at),
                     printer.place(refusal.template),
                 ),
             ));
@@ -318,16 +369,25 @@ pub(super) fn settle(
     Ok(())
 }
 
-/// Whether the expressions at `parts` name `name`, so that a block that varies on them is told apart
-/// by its value.
+/// A name as a message has it; with brackets where it is called.
+fn shown(source: &str, name: &str, at: usize) -> String {
+    let is_called =
+        source[at..].strip_prefix(name).is_some_and(|rest| rest.starts_with(['(', '.']));
+    format!("`{name}{}`", if is_called { "…" } else { "" })
+}
+
+/// Whether one of the expressions at `parts` is the variable `name`, so that its value tells a block's
+/// fragments apart.
 pub(super) fn varies_on(
     source: &str,
     parts: &[Range<usize>],
     name: &str,
     dialect: Dialect,
 ) -> bool {
-    let mut all = parts.iter().flat_map(|part| tokens(source, part.clone(), dialect));
-    all.any(|token| token.text(source) == name)
+    parts.iter().any(|part| {
+        let mut list = tokens(source, part.clone(), dialect);
+        list.next().is_some_and(|token| token.text(source) == name) && list.next().is_none()
+    })
 }
 
 /// Whether a MiniJinja source hands on the content of a `call` block as a value, in place of calling

@@ -12,7 +12,7 @@ use std::ops::Range;
 use crate::error::Error;
 
 use super::arguments::{Arguments, excerpt};
-use super::bindings::{self, Bound, Scope, Section};
+use super::bindings::{self, Bound, Mark, Scope, Section};
 use super::checks;
 use super::literal::string_value;
 use super::outline::{Block, Edit, Outline, Tag};
@@ -76,6 +76,8 @@ pub(super) struct Walk<'a, 's> {
     pub(super) assigned: HashSet<(usize, &'s str)>,
     /// What is bound outside all statements.
     pub(super) root: Scope<'s>,
+    /// MiniJinja: the marks of all that went into namespaces.
+    pub(super) spilled: Vec<Mark>,
 }
 
 enum Flow {
@@ -102,6 +104,7 @@ pub(super) fn outline<'s>(
         line_start: None,
         text_start: 0,
         root: Scope::default(),
+        spilled: Vec::new(),
         warned: HashSet::new(),
         assigned: HashSet::new(),
     };

@@ -105,6 +105,8 @@ pub(super) enum By {
     Spread,
     /// In what a `call` block fills in.
     Caller,
+    /// To a value that is called, which may be any macro.
+    Value,
 }
 
 /// A tag to be replaced.
@@ -143,6 +145,8 @@ pub(super) struct Outline<'s> {
     pub(super) handed: Vec<Handed>,
     /// The tags whose output variables hold, by where that began.
     pub(super) renderings: BTreeMap<usize, Range<usize>>,
+    /// The names that hold what was rendered before, where a tag shows them to other templates.
+    pub(super) shown: BTreeMap<usize, Vec<String>>,
     /// Tera: a tag in a cache block holds a `<`.
     pub(super) may_call_components: bool,
 }

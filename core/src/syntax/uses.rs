@@ -91,6 +91,10 @@ fn refuse(
     let is_itself = mark.at == at;
     let set = || format!("`{name}`, set on {}", walk.refusal.place(mark.at));
     let before = |what: &str| Err(rendered_before(&walk.refusal, &walk.outline, index, at, what));
+    let parts = block.arguments.positional.get(1..).unwrap_or_default();
+    if flows::varies_on(walk.source, parts, name, walk.dialect()) {
+        return Ok(());
+    }
     let what = match mark.holds {
         Holds::Output => return before(&set()),
         Holds::Body if is_itself => return before("the component's `body`"),
@@ -98,10 +102,7 @@ fn refuse(
             return before(&format!("{}, which holds the component's `body`", set()));
         }
         Holds::Rendered(rendering) => {
-            let parts = block.arguments.positional.get(1..).unwrap_or_default();
-            if !flows::varies_on(walk.source, parts, name, walk.dialect()) {
-                flows::captured(walk, index, (name, at), mark.at, rendering);
-            }
+            flows::captured(walk, index, (name, at), mark.at, rendering);
             return Ok(());
         }
         _ if is_told => return Ok(()),
@@ -128,7 +129,7 @@ pub(super) fn rendered_before(
         format!(
             "the cache block of {} prints {what}, which is rendered before it: caching it saves \
              nothing, and deleting what is inside would not reach the block; render it inside the \
-             block, or put the block around all of it",
+             block, put the block around all of it, or vary on it",
             refusal.place(opened),
         ),
     )
@@ -214,9 +215,7 @@ pub(super) fn exposes(
                     continue;
                 };
                 let parts = opened.arguments.positional.get(1..).unwrap_or_default();
-                if matches!(mark.holds, Holds::Rendered(_))
-                    && flows::varies_on(walk.source, parts, name, walk.dialect())
-                {
+                if flows::varies_on(walk.source, parts, name, walk.dialect()) {
                     continue;
                 }
                 let always = !matches!(mark.holds, Holds::Caller | Holds::Filled);

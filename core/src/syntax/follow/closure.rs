@@ -157,7 +157,12 @@ impl<'r> Readings<'r> {
             // What is handed on once more may be printed by any.
             let is_handed_on =
                 |node: &Node| printed(&self.list[node.reading()], node) == Some(Printed::Elsewhere);
-            if taken.prints.is_none() && seen.iter().any(is_handed_on) {
+            let is_shown = |node: &Node| {
+                let names = prints::shown(&self.list[node.reading()], node, by);
+                names.iter().any(|name| taken.names.contains_key(*name))
+            };
+            let is_passed = seen.iter().any(|node| is_handed_on(node) || is_shown(node));
+            if taken.prints.is_none() && is_passed {
                 taken.prints = taken.caches.clone();
             }
         }

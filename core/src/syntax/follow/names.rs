@@ -53,3 +53,41 @@ pub(super) fn members(source: &str, rest: Range<usize>) -> (Vec<String>, Vec<(St
     }
     (templates, members)
 }
+
+/// Whether a tag calls something that may be a macro, or uses a component: a filter's arguments are
+/// no call.
+pub(super) fn calls(source: &str, range: Range<usize>, dialect: Dialect) -> bool {
+    let list: Vec<Token> = tokens(source, range, dialect).collect();
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    (0..list.len()).any(|at| match dialect {
+        Dialect::MiniJinja => {
+            let is_content = text(at) == "caller" && text(at + 2) == ")";
+            text(at + 1) == "("
+                && !is_content
+                && matches!(list[at].kind, TokenKind::Word | TokenKind::Close)
+                && !matches!(at.checked_sub(1).map_or("", text), "|" | "is")
+        }
+        Dialect::Tera => {
+            text(at) == "<" && list.get(at + 1).is_some_and(|it| it.kind == TokenKind::Word)
+        }
+    })
+}
+
+/// The variables among a cache tag's name and vary parts.
+pub(super) fn variables(source: &str, rest: Range<usize>, dialect: Dialect) -> Vec<String> {
+    let list: Vec<Token> = tokens(source, rest, dialect).collect();
+    let mut depth = 0_usize;
+    let parts = list.split(|token| {
+        match token.kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && token.text(source) == ","
+    });
+    let alone = parts.skip(1).filter_map(|part| match part {
+        [word] if word.kind == TokenKind::Word => Some(word.text(source).to_owned()),
+        _ => None,
+    });
+    alone.collect()
+}

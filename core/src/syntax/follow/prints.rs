@@ -13,6 +13,22 @@ pub(super) enum Printed {
     Elsewhere,
 }
 
+/// The parameters of `node` that hold what is handed on `by`, if it shows them to a template that it
+/// includes.
+pub(super) fn shown<'r>(reading: &'r Reading, node: &Node, by: &By) -> Vec<&'r str> {
+    let Node::Part(_, range) = node else { return Vec::new() };
+    let parameters =
+        reading.definitions.get(&range.start).filter(|_| reading.includes(range.clone()));
+    let names = parameters.map_or(&[][..], |parameters| &parameters.names).iter().enumerate();
+    let meant = names.filter(|(place, name)| match by {
+        By::Keyword(own) | By::Name(own) => own == *name,
+        By::Position(at) => at == place,
+        By::Spread => true,
+        By::Caller | By::Value => false,
+    });
+    meant.map(|(_, name)| &**name).collect()
+}
+
 /// Where `node` may print what is handed on `by` from a cache.
 pub(super) fn find(reading: &Reading, node: &Node, by: &By) -> Option<Printed> {
     let none = Parameters::default();
@@ -33,6 +49,7 @@ pub(super) fn find(reading: &Reading, node: &Node, by: &By) -> Option<Printed> {
         By::Position(at) => names.get(*at).is_some_and(|own| own == name),
         By::Spread => names.iter().any(|own| own == name),
         By::Caller => !is_whole && name == "caller",
+        By::Value => false,
     };
     let since = range.start;
     let uses = reading.mentions(range).filter(|mention| {

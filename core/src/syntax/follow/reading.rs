@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::names::{Import, import, members, names};
+use super::names::{Import, calls, import, members, names, variables};
 use super::prints::Printed;
 use crate::syntax::rules::{Dialect, Syntax};
 use crate::syntax::scanner::{Piece, PieceKind, Scanner};
@@ -62,6 +62,8 @@ pub(super) enum Meaning {
 struct Cached {
     tag: Range<usize>,
     end: usize,
+    /// The variables that it varies on as they are.
+    varies_on: Vec<String>,
 }
 
 /// What a macro or a component takes.
@@ -159,6 +161,11 @@ impl Reading {
         { bound }.any(|range| range.start > since && range.contains(&at))
     }
 
+    /// Whether `range` includes another template.
+    pub(super) fn includes(&self, range: Range<usize>) -> bool {
+        self.mentions(range).any(|mention| matches!(mention, Mention::Template(_)))
+    }
+
     /// Where the first cache block in `ranges` begins.
     pub(super) fn cached_in(&self, ranges: &[Range<usize>]) -> Option<usize> {
         let starts = self.caches.iter().map(|cached| cached.tag.start);
@@ -170,8 +177,7 @@ impl Reading {
     pub(super) fn printed(&self, at: usize) -> Option<Printed> {
         let name = self.mentions(at..at + 1).next().and_then(|it| it.name(self));
         let mut around = self.caches.iter().filter(|it| it.tag.end <= at && at < it.end);
-        let is_named =
-            |cached: &Cached| self.mentions(cached.tag.clone()).any(|it| it.name(self) == name);
+        let is_named = |cached: &Cached| cached.varies_on.iter().any(|it| Some(&**it) == name);
         match around.find(|cached| !is_named(cached)) {
             Some(cached) => Some(Printed::In(cached.tag.start)),
             None => self.handed_on.contains(&at).then_some(Printed::Elsewhere),
@@ -223,7 +229,11 @@ impl Reader<'_> {
         match statement.role {
             Role::Cache => {
                 self.caching.push(self.out.caches.len());
-                self.out.caches.push(Cached { tag: piece.start..piece.end, end: source.len() });
+                self.out.caches.push(Cached {
+                    tag: piece.start..piece.end,
+                    end: source.len(),
+                    varies_on: variables(source, rest.clone(), dialect),
+                });
             }
             Role::EndCache => {
                 let closed = self.caching.pop().and_then(|at| self.out.caches.get_mut(at));
@@ -327,7 +337,12 @@ impl Reader<'_> {
                 self.scopes.push(Vec::new());
             }
             Role::Open(Opener::For | Opener::With) => self.scopes.push(names(&effect().assigns)),
-            Role::Open(_) => {
+            Role::Open(opener) => {
+                if opener == Opener::Macro
+                    && let Some(name) = statement.name(source, dialect)
+                {
+                    self.unbind(name, piece.start);
+                }
                 let parameters = effect().parameters.into_iter();
                 self.scopes.push(parameters.map(|name| (name.to_owned(), piece.end)).collect());
             }
@@ -347,11 +362,26 @@ impl Reader<'_> {
                         .for_each(|scope| scope.extend(bound.clone()));
                 }
             }
+            // A macro or a module from here on.
+            _ if matches!(statement.word, "import" | "from") => {
+                for (name, _) in names(&effect().assigns) {
+                    self.unbind(&name, piece.start);
+                }
+            }
             _ if statement.word == "set" => {
                 let bound = names(&effect().assigns);
                 self.scopes.last_mut().into_iter().for_each(|scope| scope.extend(bound.clone()));
             }
             _ => {}
+        }
+    }
+
+    /// `name` is no variable any more at `end`.
+    fn unbind(&mut self, name: &str, end: usize) {
+        for scope in &mut self.scopes {
+            let bound = scope.extract_if(.., |(bound, _)| bound == name);
+            let ranges = bound.map(|(_, start)| start..end);
+            self.out.rebound.entry(name.to_owned()).or_default().extend(ranges);
         }
     }
 
@@ -438,23 +468,4 @@ fn dotted(
         name.push_str(part.text(source));
     }
     Some(name)
-}
-
-/// Whether a tag calls something that may be a macro, or uses a component: a filter's arguments are
-/// no call.
-fn calls(source: &str, range: Range<usize>, dialect: Dialect) -> bool {
-    let list: Vec<Token> = tokens(source, range, dialect).collect();
-    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
-    (0..list.len()).any(|at| match dialect {
-        Dialect::MiniJinja => {
-            let is_content = text(at) == "caller" && text(at + 2) == ")";
-            text(at + 1) == "("
-                && !is_content
-                && matches!(list[at].kind, TokenKind::Word | TokenKind::Close)
-                && !matches!(at.checked_sub(1).map_or("", text), "|" | "is")
-        }
-        Dialect::Tera => {
-            text(at) == "<" && list.get(at + 1).is_some_and(|it| it.kind == TokenKind::Word)
-        }
-    })
 }

@@ -42,6 +42,7 @@ fn check(syntax: &Syntax, rows: &[(Option<&str>, &str)], others: &[(&str, &str)]
 
 const BEFORE: Option<&str> = Some("is rendered before it");
 const HANDED: Option<&str> = Some("is rendered before it is handed on");
+const VALUE: Option<&str> = Some("handed on to what is known only when it renders");
 const ANOTHERS: Option<&str> = Some("one's content would be served to another");
 
 const MACROS: &str = "\
@@ -52,6 +53,11 @@ const MACROS: &str = "\
     {% macro own(x) %}{% cache 300, 'own', x %}{{ x }}{% endcache %}{% endmacro %}\
     {% macro rebinds(x) %}{% set x = 1 %}{% for y in [1] %}{% cache 300, 'rb', y %}{{ x }}\
     {% endcache %}{% endfor %}{% endmacro %}\
+    {% macro tags(x) %}{% cache 300, 'a', tags=[x] %}{{ x }}{% endcache %}{% endmacro %}\
+    {% macro unless(x) %}{% cache 300, 'a', unless=x %}{{ x }}{% endcache %}{% endmacro %}\
+    {% macro until(x) %}{% cache x|length, 'a' %}{{ x }}{% endcache %}{% endmacro %}\
+    {% macro length(x) %}{% cache 300, 'a', x|length %}{{ x }}{% endcache %}{% endmacro %}\
+    {% macro partial(t) %}{% include 'prints' %}{% endmacro %}\
     {% macro beside(x) %}{% cache 300, 'nav' %}nav{% endcache %}{{ x }}{% endmacro %}\
     {% macro on(x) %}{{ row(x) }}{% endmacro %}\
     {% macro filled(id) %}{% cache 300, 'f', id %}{{ caller() }}{% endcache %}{% endmacro %}";
@@ -64,6 +70,7 @@ fn a_captured_fragment_is_not_printed_in_another_minijinja() {
         ("fragment", "{% cache 300, 'p' %}{{ n }}{% endcache %}"),
         ("text", "text"),
         ("prints", "{% cache 300, 'q' %}{{ t }}{% endcache %}"),
+        ("prints_u", "{{ u }}"),
         ("aliases", "{% set u = t %}{% cache 300, 'q' %}{{ u }}{% endcache %}"),
         ("outside", "{{ t }}{% cache 300, 'q' %}q{% endcache %}"),
         ("varies", "{% cache 300, 'q', t %}{{ t }}{% endcache %}"),
@@ -71,7 +78,8 @@ fn a_captured_fragment_is_not_printed_in_another_minijinja() {
         ("bare", "{% block a %}text{% endblock %}"),
     ];
     let import = "{% import 'm' as m %}{% from 'm' import c, through as t2, plain, row, own %}\
-                  {% from 'm' import beside, on, filled, rebinds %}";
+                  {% from 'm' import beside, on, filled, rebinds %}\
+                  {% from 'm' import tags, unless, until, length, partial %}";
     let after = "{% cache 300, 'b', id %}{{ t }}{% endcache %}";
     let rows = [
         // What is captured.
@@ -114,6 +122,22 @@ fn a_captured_fragment_is_not_printed_in_another_minijinja() {
         (HANDED, "{% set t = c() %}{% call filled(1) %}{{ t }}{% endcall %}"),
         (HANDED, "{% set t = c() %}{% include 'prints' %}"),
         (HANDED, "{% set t = c() %}{% include 'aliases' %}"),
+        (
+            BEFORE,
+            "{% macro l() %}{% set u = caller() %}{% set t %}{% include 'prints_u' %}{% endset %}$b{% endmacro %}",
+        ),
+        (BEFORE, "{% set z = namespace() %}{% set y = z %}{% set y.t = c() %}{% set t = z.t %}$b"),
+        (None, "{% set u = c() %}{% set t %}{% include 'text' %}{% endset %}$b"),
+        (VALUE, "{% set f = row %}{{ f(c()) }}"),
+        (VALUE, "{{ {'row': row}.row(c()) }}"),
+        (VALUE, "{% set t = c() %}{{ [row][0](t) }}"),
+        (VALUE, "{% for f in [row] %}{{ f(x=c()) }}{% endfor %}"),
+        (HANDED, "{{ tags(c()) }}"),
+        (HANDED, "{{ unless(c()) }}"),
+        (HANDED, "{{ until(c()) }}"),
+        (HANDED, "{{ length(c()) }}"),
+        (HANDED, "{{ partial(c()) }}"),
+        (HANDED, "{% set m = [] %}{% import 'm' as m %}{{ m.row(c()) }}"),
         (HANDED, "{{ row(c()) }}"),
         (HANDED, "{{ row(x=[m.c()|upper]) }}"),
         (HANDED, "{% cache 300, 'z' %}{{ row(c()) }}{% endcache %}"),
@@ -166,6 +190,8 @@ fn a_captured_fragment_is_not_printed_in_another_tera() {
         ("text", "text"),
         ("prints", "{% cache 300, 'q' %}{{ t }}{% endcache %}"),
         ("body", "{% set b = body %}{% cache 300, 'q' %}{{ b }}{% endcache %}"),
+        ("bare", "{% cache 300, 'q' %}{{ body }}{% endcache %}"),
+        ("bare_text", "{{ body }}"),
         ("outside", "{{ body }}{% cache 300, 'q' %}q{% endcache %}"),
         ("base", "{% block a %}{% cache 300, 'a' %}{{ n }}{% endcache %}{% endblock %}"),
     ];
@@ -199,6 +225,11 @@ fn a_captured_fragment_is_not_printed_in_another_tera() {
         (HANDED, &body.replace("$r", "{% set b = body | upper %}{{ <row t={b} /> }}")),
         (HANDED, &body.replace("$r", "{% <row t={body}> %}{% </row> %}")),
         (HANDED, &body.replace("$r", "{% include 'body' %}")),
+        (HANDED, &body.replace("$r", "{% include 'bare' %}")),
+        (HANDED, "{{ <row t={<c/>} /> }}"),
+        (HANDED, "{% for u in [<c/>] %}{{ <row t={u} /> }}{% endfor %}"),
+        (None, "{{ <row t={<plain/>} /> }}"),
+        (BEFORE, &body.replace("$r", "{% set t %}{% include 'bare_text' %}{% endset %}$b")),
         (None, &body.replace("$r", "{% <plain> %}{{ body }}{% </plain> %}{{ <row t={1} /> }}")),
         (None, &body.replace("$r", "{{ <own t={body} /> }}")),
         (None, &body.replace("$r", "{% include 'outside' %}")),

@@ -322,7 +322,7 @@ fn a_use_is_one_of_that_binding() {
             "{% set u = t %}{% cache 9, 'b' %}{{ u }}{% endcache %}",
             "{% set u = [t] %}{% cache 9, 'b' %}{{ u[0] }}{% endcache %}",
             "{% set u %}({{ t }}){% endset %}{% cache 9, 'b' %}{{ u }}{% endcache %}",
-            "{% for u in [t] %}{% cache 9, 'b', u %}{{ u }}{% endcache %}{% endfor %}",
+            "{% for u in [t] %}{% cache 9, 'b', u|length %}{{ u }}{% endcache %}{% endfor %}",
             "{% if a %}{% set t = 1 %}{% endif %}{% cache 9, 'b' %}{{ t }}{% endcache %}",
             "{% if a %}{% set t = 1 %}{% else %}{% cache 9, 'b' %}{{ t }}{% endcache %}{% endif %}",
             "{% if a %}{% if b %}{% set u = t %}{% endif %}{% cache 9, 'b' %}{{ u }}{% endcache %}{% endif %}",
@@ -333,6 +333,7 @@ fn a_use_is_one_of_that_binding() {
         }
         for other in [
             "{% cache 9, 'b' %}{% for t in [1, 2] %}{{ t }}{% endfor %}{% endcache %}",
+            "{% for u in [t] %}{% cache 9, 'b', u %}{{ u }}{% endcache %}{% endfor %}",
             "{% for t in [1, 2] %}{% cache 9, 'b', t %}{{ t }}{% endcache %}{% endfor %}",
             "{% set t = 1 %}{% cache 9, 'b' %}{{ t }}{% endcache %}",
             "{% if a %}{% set t = 1 %}{% cache 9, 'b' %}{{ t }}{% endcache %}{% endif %}",
@@ -363,7 +364,7 @@ fn a_use_is_one_of_that_binding() {
     for body in [
         "{% set b = body %}{% cache 9, 'x' %}{{ b }}{% endcache %}",
         "{% cache 9, 'x' %}{% if body %}1{% endif %}{% endcache %}",
-        "{% for b in [body] %}{% cache 9, 'x', b %}{{ b }}{% endcache %}{% endfor %}",
+        "{% for b in [body] %}{% cache 9, 'x', b.a %}{{ b }}{% endcache %}{% endfor %}",
     ] {
         refused_in(&Syntax::tera(), &bodies(body), before);
     }
