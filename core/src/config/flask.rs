@@ -36,7 +36,8 @@ const SETTINGS: [(&str, &str); 28] = [
 const PACKAGES: [&str; 4] = ["flask_caching", "flask_cache", "cachelib", "werkzeug"];
 
 /// What to write instead of a class of the application's own.
-pub(super) const OWN: &str = "a class of your own becomes an implementation of Store: give it a name by                    Stores::with, build by build_with, and write that name";
+pub(super) const OWN: &str = "a class of your own becomes an implementation of Store: give it a name by \
+                              Stores::with, build by build_with, and write that name";
 const NO_SENTINEL: &str =
     "Sentinel is not supported yet: write the url of the server in the table [redis]";
 const NO_CLUSTER: &str = "Redis Cluster is not supported yet: write the url of one server that is \
