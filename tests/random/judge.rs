@@ -129,7 +129,10 @@ fn accepted(
             Err(failed) => {
                 let block = refused.note(set, &sources, &failed)?;
                 refused.out.insert(block);
-                refused.at_load.insert(block);
+                // Which block could print what is handed on is not told by binding.
+                if !failed.message.contains("is rendered before it is handed on") {
+                    refused.at_load.insert(block);
+                }
             }
         }
     }

@@ -361,6 +361,8 @@ pub(super) fn leave<'s>(walk: &mut Walk<'_, 's>, frame: Frame<'s>) -> Result<(),
     let (mut marks, mut definition) = (section.marks, None);
     if frame.kind == FrameKind::Native(Opener::Macro) {
         let marks = std::mem::take(&mut marks);
+        // A namespace that holds its caller is noticed when a block could see it.
+        walk.spilled.retain(|mark| mark.holds != Holds::Caller);
         definition = Some(Rc::new(Definition { free: section.free, marks }));
     }
     assign(walk, &section.targets, &marks, frame.at, definition.as_ref(), false)

@@ -212,7 +212,9 @@ impl Reader<'_> {
         match piece.kind {
             PieceKind::Variable => {
                 self.expression(source, piece.inner.clone());
-                if self.calls > 0 || calls(source, piece.inner.clone(), self.syntax.dialect()) {
+                // What is printed into a section is kept by a variable.
+                let is_kept = self.calls > 0 || !self.sections.is_empty();
+                if is_kept || calls(source, piece.inner.clone(), self.syntax.dialect()) {
                     self.hands_on(piece.start);
                 }
             }

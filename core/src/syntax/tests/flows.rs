@@ -57,6 +57,8 @@ const MACROS: &str = "\
     {% macro unless(x) %}{% cache 300, 'a', unless=x %}{{ x }}{% endcache %}{% endmacro %}\
     {% macro until(x) %}{% cache x|length, 'a' %}{{ x }}{% endcache %}{% endmacro %}\
     {% macro length(x) %}{% cache 300, 'a', x|length %}{{ x }}{% endcache %}{% endmacro %}\
+    {% macro kept(x) %}{% set y %}{{ x }}{% endset %}{% cache 300, 'a' %}{{ y }}{% endcache %}\
+    {% endmacro %}\
     {% macro partial(t) %}{% include 'prints' %}{% endmacro %}\
     {% macro beside(x) %}{% cache 300, 'nav' %}nav{% endcache %}{{ x }}{% endmacro %}\
     {% macro on(x) %}{{ row(x) }}{% endmacro %}\
@@ -79,7 +81,7 @@ fn a_captured_fragment_is_not_printed_in_another_minijinja() {
     ];
     let import = "{% import 'm' as m %}{% from 'm' import c, through as t2, plain, row, own %}\
                   {% from 'm' import beside, on, filled, rebinds %}\
-                  {% from 'm' import tags, unless, until, length, partial %}";
+                  {% from 'm' import tags, unless, until, length, partial, kept %}";
     let after = "{% cache 300, 'b', id %}{{ t }}{% endcache %}";
     let rows = [
         // What is captured.
@@ -137,6 +139,7 @@ fn a_captured_fragment_is_not_printed_in_another_minijinja() {
         (HANDED, "{{ until(c()) }}"),
         (HANDED, "{{ length(c()) }}"),
         (HANDED, "{{ partial(c()) }}"),
+        (HANDED, "{{ kept(c()) }}"),
         (HANDED, "{% set m = [] %}{% import 'm' as m %}{{ m.row(c()) }}"),
         (HANDED, "{{ row(c()) }}"),
         (HANDED, "{{ row(x=[m.c()|upper]) }}"),
@@ -182,6 +185,7 @@ fn a_captured_fragment_is_not_printed_in_another_tera() {
              {% component row(t='', u='') %}{% cache 300, 'row', u %}{{ t }}{% endcache %}{% endcomponent row %}\
              {% component own(t='') %}{% cache 300, 'own', t %}{{ t }}{% endcache %}{% endcomponent own %}\
              {% component beside(t='') %}{% cache 300, 'nav' %}n{% endcache %}{{ t }}{% endcomponent beside %}\
+             {% component kept(t='') %}{% set t %}{{ t }}{% endset %}{% cache 300, 'a' %}{{ t }}{% endcache %}{% endcomponent kept %}\
              {% component on(t='') %}{{ <row t={t} /> }}{% endcomponent on %}\
              {% component implicit(@t) %}{% cache 300, 'i' %}{{ t }}{% endcache %}{% endcomponent implicit %}\
              {% component rest(...all) %}{% cache 300, 'r' %}{{ all.t }}{% endcache %}{% endcomponent rest %}",
@@ -213,6 +217,7 @@ fn a_captured_fragment_is_not_printed_in_another_tera() {
         (HANDED, &captured.replace("$r", "{{ <row u=\"1\" t={[t]} /> }}")),
         (HANDED, &captured.replace("$r", "{{ <row {...{\"t\": t}} /> }}")),
         (HANDED, &captured.replace("$r", "{{ <on t={t} /> }}")),
+        (HANDED, &captured.replace("$r", "{{ <kept t={t} /> }}")),
         (HANDED, &captured.replace("$r", "{{ <implicit/> }}")),
         (HANDED, &captured.replace("$r", "{{ <rest t={t} /> }}")),
         (HANDED, &captured.replace("$r", "{% include 'prints' %}")),
