@@ -27,7 +27,7 @@ pub(super) fn may_hand_on(dialect: Dialect, holds: impl Fn(&str) -> bool) -> boo
         Dialect::MiniJinja => {
             any(&["import", "macro"]) || (any(&["include", "super", "self"]) && holds("set"))
         }
-        Dialect::Tera => any(&["component", "include", "/>"]),
+        Dialect::Tera => any(&["component", "include", "/>", "</"]),
     }
 }
 

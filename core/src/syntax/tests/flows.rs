@@ -251,4 +251,7 @@ fn a_captured_fragment_is_not_printed_in_another_tera() {
     let above = "{% extends 'base' %}{% block a %}{% set t %}{{ super() }}{% endset %}\
                  {% cache 300, 'b', id %}{{ t }}{% endcache %}{% endblock %}";
     check(&Syntax::tera(), &[(BEFORE, above)], &others);
+    let above = "{% extends 'base' %}{% block a %}{% set t %}{{ super() }}{% endset %}\
+                 {% <row t={t}> %}{% </row> %}{% endblock %}";
+    check(&Syntax::tera(), &[(HANDED, above)], &others);
 }
