@@ -35,8 +35,9 @@ enum Outcome {
         ticket: u64,
         /// Whether the body is printed in the form for our formatter wrapper.
         raw: bool,
-        /// Whether a vary part tells the block's fragments apart.
-        varies: bool,
+        /// Whether the content of a `call` block may be in sight as a value, and no vary part tells the
+        /// block's fragments apart.
+        sees_content: bool,
     },
 }
 
@@ -116,8 +117,9 @@ pub(crate) fn open(
         Opened::Render(ticket) => {
             let ticket = ticket.into_id();
             state.get_or_insert_extension_with(Tickets::default).0.push(ticket);
-            let varies = engine::varies(site, values.len());
-            (false, Outcome::Miss { ticket, raw, varies })
+            let sees_content =
+                installation.hands_on_callers() && !engine::varies(site, values.len());
+            (false, Outcome::Miss { ticket, raw, sees_content })
         }
     };
     OPENED.set(Some(outcome));
@@ -170,14 +172,13 @@ pub(crate) fn hit(_: &Value) -> Result<Value, Error> {
 /// block that was just opened is rendered.
 #[allow(clippy::needless_pass_by_value, reason = "the engine hands keywords over by value")]
 pub(crate) fn ticket(
-    installation: &Installation,
     state: &mut State<'_, '_>,
+    _: &Value,
     options: Kwargs,
 ) -> Result<Value, Error> {
     match OPENED.take() {
-        Some(Outcome::Miss { ticket, raw, varies }) => {
-            let is_told = varies || options.has("shared");
-            if installation.hands_on_callers() && !is_told && callers::are_seen(state) {
+        Some(Outcome::Miss { ticket, raw, sees_content }) => {
+            if sees_content && !options.has("shared") && callers::are_seen(state) {
                 engine::veto(ticket, RefusalReason::CallContent);
             }
             let before = namespaces::before(state);

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use fragcache::syntax::{CacheBlock, Syntax, Warning, hands_on_caller};
 use fragcache::{Caches, FragmentCache};
-use minijinja::value::{Kwargs, Object};
+use minijinja::value::Object;
 use minijinja::{Environment, Error, ErrorKind, Output, State, Value};
 
 use crate::filters::{self, CLOSE, DECLARE, HIT, OPEN, TICKET};
@@ -158,10 +158,7 @@ pub fn add_to_environment(
         filters::open(&opening, state, values)
     });
     env.add_filter(HIT, filters::hit);
-    let taking = Arc::clone(&installation);
-    env.add_filter(TICKET, move |state: &mut State<'_, '_>, _: &Value, options: Kwargs| {
-        filters::ticket(&taking, state, options)
-    });
+    env.add_filter(TICKET, filters::ticket);
     env.add_filter(DECLARE, filters::declare);
     env.add_filter(CLOSE, filters::close);
     functions::register(env);

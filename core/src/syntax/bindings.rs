@@ -11,6 +11,7 @@ use crate::error::Error;
 
 use super::flows;
 use super::nesting::{Frame, FrameKind, Walk};
+use super::outline::Names;
 use super::rules::Dialect;
 use super::scanner::Piece;
 use super::statement::{Opener, Role, Statement};
@@ -128,25 +129,31 @@ pub(super) fn is_macro(walk: &Walk<'_, '_>, name: &str) -> bool {
     found.is_some_and(|(_, binding)| binding.definition.is_some())
 }
 
-/// The marked names that a template sees which is included here.
-pub(super) fn marked<'s>(walk: &Walk<'_, 's>) -> Vec<(&'s str, Vec<Mark>)> {
-    let mut seen: HashMap<&str, &[Mark]> = HashMap::new();
+/// The marked names that a template sees which is rendered here.
+pub(super) fn marked<'s>(walk: &mut Walk<'_, 's>) -> Rc<Names<'s>> {
+    if let Some(marked) = &walk.marked {
+        return Rc::clone(marked);
+    }
+    let mut seen = Names::new();
     let isolates = |frame: &Frame<'_>| frame.kind == FrameKind::Native(Opener::Component);
     let first = walk.stack.iter().rposition(isolates);
     let root = first.is_none().then_some(&walk.root);
     let scopes = walk.stack[first.unwrap_or(0)..].iter().rev().map(|frame| &frame.scope);
     for scope in scopes.chain(root) {
         for (name, binding) in &scope.0 {
-            seen.entry(name).or_insert(&binding.marks);
+            seen.entry(name).or_insert_with(|| binding.marks.clone());
         }
     }
-    let mut found: Vec<_> = seen
-        .into_iter()
-        .filter(|(_, marks)| !marks.is_empty())
-        .map(|(name, marks)| (name, marks.to_vec()))
-        .collect();
-    found.sort_unstable_by_key(|(name, _)| *name);
-    found
+    for name in ["caller", "body"] {
+        let word = uses::Word { name, at: 0, next: "(", first: false };
+        if bound_in(walk, name).is_none() {
+            seen.insert(name, uses::origin(walk, &word));
+        }
+    }
+    seen.retain(|_, marks| !marks.is_empty());
+    let marked = Rc::new(seen);
+    walk.marked = Some(Rc::clone(&marked));
+    marked
 }
 
 /// Reads an expression: its uses, and the marks of what it is made of.
@@ -158,9 +165,11 @@ pub(super) fn expression<'s>(
     let list: Vec<Token> = tokens(source, range.clone(), dialect).collect();
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let mut all: Vec<Mark> = Vec::new();
+    let mut around = flows::Around::default();
     for (at, token) in list.iter().enumerate() {
+        around.read(source, &list, at);
         if dialect == Dialect::Tera && text(at) == "<" {
-            flows::component_argument(walk, &list, at, &range);
+            flows::component_argument(walk, (&list, at), &around, &range);
         }
         if token.kind != TokenKind::Word {
             continue;
@@ -184,15 +193,16 @@ pub(super) fn expression<'s>(
             walk.spilled.iter().for_each(|mark| add(&mut marks, *mark));
         }
         uses::check(walk, &word, &marks)?;
-        flows::argument(walk, &list, at, &range, &marks);
+        flows::argument(walk, (&list, at), &around, &range, &marks);
         flows::fills(walk, word.name, word.at, &marks);
         for mark in marks {
             add(&mut all, mark);
         }
     }
     if let Some(mark) = flows::rendering(walk, &list, &range) {
-        if dialect == Dialect::Tera {
-            flows::shows(walk, &range);
+        let is_super = |two: &[Token]| two[0].text(source) == "super" && two[1].text(source) == "(";
+        if dialect == Dialect::Tera || list.windows(2).any(is_super) {
+            flows::shows(walk, &range, None)?;
         }
         add(&mut all, mark);
     }
@@ -293,7 +303,7 @@ pub(super) fn statement<'s>(
         let tag = piece.start..piece.inner.end;
         let mark = flows::holds(walk, tag.start, Some(tag.clone()));
         note(walk, &[mark]);
-        flows::shows(walk, &tag);
+        flows::shows(walk, &tag, Some(statement))?;
     }
     let mut values = Vec::new();
     for (targets, value) in effect.assigns {
@@ -385,6 +395,7 @@ fn assign<'s>(
     is_global: bool,
 ) -> Result<(), Error> {
     changes(walk, targets)?;
+    walk.marked = None;
     if targets.iter().any(|target| matches!(target, Target::Attribute(..))) {
         marks.iter().for_each(|mark| add(&mut walk.spilled, Mark { at, ..*mark }));
     }

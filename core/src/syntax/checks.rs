@@ -12,7 +12,6 @@ use super::outline::{Block, OuterLoop, Tag};
 use super::refusal::Refusal;
 use super::rules::Dialect;
 use super::statement::{Opener, Role, Statement, loop_attributes, uses_of};
-use super::uses;
 
 /// How many levels of the engine's nesting one lowered cache block takes: `if`, `with` or `for`,
 /// and `filter`.
@@ -131,7 +130,6 @@ pub(super) fn statement<'s>(
             note_assigned(walk, statement);
             Ok(())
         }
-        _ if statement.word == "include" => uses::exposes(walk, at, Some(statement)),
         _ => Ok(()),
     }
 }
@@ -214,9 +212,8 @@ pub(super) fn renders(walk: &mut Walk<'_, '_>, range: Range<usize>) -> Result<()
     if walk.caches == 0 {
         return Ok(());
     }
-    if let Some(at) = first_use(walk, range.clone(), "super", |next| next == "(") {
+    if uses_word(walk, range.clone(), "super", |next| next == "(") {
         note_others(walk);
-        uses::exposes(walk, at, None)?;
     }
     if walk.dialect() == Dialect::Tera {
         outer_loops(walk, range.clone());
@@ -225,16 +222,15 @@ pub(super) fn renders(walk: &mut Walk<'_, '_>, range: Range<usize>) -> Result<()
     Ok(())
 }
 
-/// Where `word` is used first in `range`.
-fn first_use(
+/// Whether `word` is used in `range`, before a token for which `is_use` holds.
+fn uses_word(
     walk: &Walk<'_, '_>,
     range: Range<usize>,
     word: &str,
     is_use: impl Fn(&str) -> bool,
-) -> Option<usize> {
-    memchr::memmem::find(walk.source[range.clone()].as_bytes(), word.as_bytes())?;
-    let mut uses = uses_of(walk.source, range, word, walk.dialect());
-    uses.find(|(_, next)| is_use(next)).map(|(at, _)| at)
+) -> bool {
+    memchr::memmem::find(walk.source[range.clone()].as_bytes(), word.as_bytes()).is_some()
+        && uses_of(walk.source, range, word, walk.dialect()).any(|(_, next)| is_use(next))
 }
 
 /// Notes for the open cache blocks that another template may assign in their bodies.

@@ -4,20 +4,22 @@
 //! second half decides once those are read. A cached body that prints a fragment which was rendered
 //! before it would not see that the fragment is deleted.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::rc::Rc;
 
 use crate::error::Error;
 
 use super::bindings::{self, Holds, Mark};
-use super::follow::{Followed, Question};
+use super::checks::{anothers_content, tells_apart};
+use super::follow::{Followed, Printer, Questions};
 use super::nesting::{FrameKind, Walk};
-use super::outline::{By, Captured, Handed, Outline};
+use super::outline::{Block, By, Captured, Handed, Names, Outline, Shown};
 use super::refusal::Refusal;
-use super::rules::{Dialect, Syntax};
-use super::scanner::{PieceKind, Scanner};
-use super::statement::Opener;
+use super::rules::Dialect;
+use super::statement::{Opener, Statement};
 use super::token::{Token, TokenKind, tokens};
-use super::uses::{self, Word, origin};
+use super::uses;
 
 /// Whether a template without cache blocks may hand on to one of another template what is rendered
 /// before it, by the words in its source.
@@ -106,53 +108,75 @@ pub(super) fn captured(
     walk.outline.captured.push(captured);
 }
 
+/// Where a token stands in its tag: in which brackets, and whether in a component's.
+#[derive(Debug, Default)]
+pub(super) struct Around {
+    brackets: Vec<Bracket>,
+    in_component: bool,
+}
+
+/// A bracket that is open.
+#[derive(Debug)]
+struct Bracket {
+    at: usize,
+    /// The commas since, outside inner brackets, and the token after the last.
+    commas: usize,
+    first: usize,
+}
+
+impl Around {
+    /// The token at `at` comes.
+    pub(super) fn read(&mut self, source: &str, list: &[Token], at: usize) {
+        match (list[at].kind, list[at].text(source)) {
+            (TokenKind::Open, _) => self.brackets.push(Bracket { at, commas: 0, first: at + 1 }),
+            (TokenKind::Close, _) => drop(self.brackets.pop()),
+            (_, ",") => {
+                if let Some(bracket) = self.brackets.last_mut() {
+                    bracket.commas += 1;
+                    bracket.first = at + 1;
+                }
+            }
+            (_, "<") if self.brackets.is_empty() => {
+                self.in_component |= list.get(at + 1).is_some_and(|it| it.kind == TokenKind::Word);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Notes that the name at `index` of a tag's tokens is handed on as an argument, if it is.
 pub(super) fn argument(
     walk: &mut Walk<'_, '_>,
-    list: &[Token],
-    index: usize,
+    (list, index): (&[Token], usize),
+    around: &Around,
     tag: &Range<usize>,
     marks: &[Mark],
 ) {
+    if around.brackets.is_empty() && !around.in_component {
+        return;
+    }
     let Some(marks) = value(walk, list, index, marks) else { return };
     let (source, dialect) = (walk.source, walk.dialect());
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
-    let (mut depth, mut commas, mut first) = (0_usize, 0, index);
-    for at in (0..index).rev() {
-        match list[at].kind {
-            TokenKind::Close => depth += 1,
-            TokenKind::Open if depth > 0 => depth -= 1,
-            TokenKind::Open => {
-                let by = match (text(at), dialect) {
-                    ("(", Dialect::MiniJinja) if calls(source, list, at) => {
-                        Some(match text(first + 1) {
-                            _ if !is_found(walk, list, at) => By::Value,
-                            "=" => By::Keyword(text(first).to_owned()),
-                            _ => By::Position(commas),
-                        })
-                    }
-                    ("{", Dialect::Tera) if text(at + 1) == "..." => Some(By::Spread),
-                    ("{", Dialect::Tera) if at > 1 && text(at - 1) == "=" => {
-                        Some(By::Keyword(text(at - 2).to_owned()))
-                    }
-                    _ => None,
-                };
-                if let Some(by) = by {
-                    hand(walk, text(index), list[index].start, tag, &by, &marks);
-                }
-                commas = 0;
+    for &Bracket { at, commas, first } in &around.brackets {
+        let by = match (text(at), dialect) {
+            ("(", Dialect::MiniJinja) if calls(source, list, at) => match text(first + 1) {
+                _ if !is_found(walk, list, at) => By::Value,
+                "=" => By::Keyword(text(first).to_owned()),
+                _ => By::Position(commas),
+            },
+            ("{", Dialect::Tera) if text(at + 1) == "..." => By::Spread,
+            ("{", Dialect::Tera) if at > 1 && text(at - 1) == "=" => {
+                By::Keyword(text(at - 2).to_owned())
             }
-            _ if depth == 0 && text(at) == "," => commas += 1,
-            _ => {}
-        }
-        if depth == 0 && commas == 0 {
-            first = at;
-        }
+            _ => continue,
+        };
+        hand(walk, text(index), list[index].start, tag, &by, &marks);
     }
     // `<card title />` is short for `<card title={title} />`.
     let before = index.checked_sub(1).and_then(|at| list.get(at)).map(|token| token.kind);
     let is_short = matches!(before, Some(TokenKind::Word | TokenKind::String | TokenKind::Close));
-    if dialect == Dialect::Tera && depth == 0 && is_short && component(source, list) {
+    if around.brackets.is_empty() && dialect == Dialect::Tera && is_short {
         let by = By::Keyword(text(index).to_owned());
         hand(walk, text(index), list[index].start, tag, &by, &marks);
     }
@@ -161,17 +185,20 @@ pub(super) fn argument(
 /// Notes that the Tera component at `index` is an argument of another, if it is.
 pub(super) fn component_argument(
     walk: &mut Walk<'_, '_>,
-    list: &[Token],
-    index: usize,
+    (list, index): (&[Token], usize),
+    around: &Around,
     tag: &Range<usize>,
 ) {
     let text = |at: usize| list.get(at).map_or("", |token| token.text(walk.source));
+    if around.brackets.is_empty() || list.get(index + 1).is_none_or(|it| it.kind != TokenKind::Word)
+    {
+        return;
+    }
     let end = (index..list.len()).find(|&at| text(at) == "/" && text(at + 1) == ">");
-    let is_inner = index > 0 && list.get(index + 1).is_some_and(|it| it.kind == TokenKind::Word);
-    let Some(end) = end.filter(|_| is_inner) else { return };
+    let Some(end) = end else { return };
     let (start, end) = (list[index].start, list[end].end);
     let mark = holds(walk, start, Some(start..end));
-    argument(walk, list, index, tag, &[mark]);
+    argument(walk, (list, index), around, tag, &[mark]);
 }
 
 /// The marks of the value that the name at `index` brings: of its own, and of what it renders if it
@@ -232,11 +259,6 @@ fn is_found(walk: &Walk<'_, '_>, list: &[Token], open: usize) -> bool {
         && !bindings::is_variable(walk, name)
 }
 
-/// Whether a Tera tag uses a component, or compares with `<`.
-fn component(source: &str, list: &[Token]) -> bool {
-    list.windows(2).any(|two| two[0].text(source) == "<" && two[1].kind == TokenKind::Word)
-}
-
 fn hand(
     walk: &mut Walk<'_, '_>,
     name: &str,
@@ -266,26 +288,73 @@ fn rendered(mark: &Mark) -> Option<Option<usize>> {
     }
 }
 
-/// The tag at `tag` renders others that see the names of this template: an include, or a component
-/// with implicit arguments.
-///
-/// What it prints holds what they hold, if it uses them.
-pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) {
-    let mut names = bindings::marked(walk);
-    if bindings::bound_in(walk, "body").is_none() {
-        let word = Word { name: "body", at: tag.start, next: "", first: true };
-        names.push(("body", origin(walk, &word)));
+/// The tag at `tag` renders others that see the names of this template: one whose name is constant, if
+/// it is an include.
+pub(super) fn shows(
+    walk: &mut Walk<'_, '_>,
+    tag: &Range<usize>,
+    include: Option<&Statement<'_>>,
+) -> Result<(), Error> {
+    let names = bindings::marked(walk);
+    let open = walk.stack.iter().filter_map(|frame| match frame.kind {
+        FrameKind::Cache(block) => Some(block),
+        FrameKind::Native(_) => None,
+    });
+    let blocks: Vec<usize> = open.collect();
+    // What others fill in counts in the blocks around the tag alone.
+    let counts = |mark| !blocks.is_empty() || rendered(mark).is_some();
+    if !names.values().flatten().any(counts) {
+        return Ok(());
     }
-    for (name, marks) in names {
-        walk.outline.shown.entry(tag.start).or_default().push(name.to_owned());
-        let by = By::Name(name.to_owned());
-        hand(walk, name, tag.start, tag, &by, &marks);
+    let shown = Shown { tag: tag.clone(), names, blocks };
+    let is_known = include.is_none_or(|include| {
+        let mut list = tokens(walk.source, include.rest.clone(), walk.dialect());
+        list.next().is_some_and(|token| token.kind == TokenKind::String)
+    });
+    if !is_known {
+        let mut names = shown.names.iter().filter(|(name, _)| walk.source.contains(**name));
+        let found = names.find_map(|(name, marks)| {
+            let block = is_refused(walk.source, &walk.outline, &shown, (name, marks), |_| true)?;
+            let what = format!(
+                "includes a template whose name is known only when it renders, and which could print \
+                 `{name}`"
+            );
+            Some(anothers_content(&walk.refusal, block, tag.start, &what))
+        });
+        return found.map_or(Ok(()), Err);
     }
+    walk.outline.shown.insert(tag.start, shown);
+    Ok(())
+}
+
+/// The block around a tag that may not print a name which the tag shows. `counts` tells whether a
+/// rendering does.
+fn is_refused<'o>(
+    source: &str,
+    outline: &'o Outline<'_>,
+    shown: &Shown<'_>,
+    (name, marks): (&str, &[Mark]),
+    counts: impl Fn(Option<usize>) -> bool,
+) -> Option<&'o Block<'o>> {
+    let blocks = shown.blocks.iter().filter_map(|block| outline.blocks.get(*block));
+    { blocks }.find(|block| {
+        marks.iter().any(|mark| {
+            let is_outer = block.open.piece.start >= mark.origin;
+            let is_told = tells_apart(block) && rendered(mark).is_none();
+            is_outer
+                && !is_told
+                && !block.varies_on(source, name)
+                && counts(rendered(mark).flatten())
+        })
+    })
 }
 
 /// Notes that a name is used in a `call` block, which the macro that is called may print in a cache
 /// block of its own.
 pub(super) fn fills(walk: &mut Walk<'_, '_>, name: &str, at: usize, marks: &[Mark]) {
+    if marks.is_empty() {
+        return;
+    }
     let before = |mark: &&Mark, opened: usize| mark.origin < opened;
     let calls: Vec<Range<usize>> = walk
         .stack
@@ -302,27 +371,41 @@ pub(super) fn fills(walk: &mut Walk<'_, '_>, name: &str, at: usize, marks: &[Mar
 
 /// What has to be read of other templates to settle what was noted: what a tag renders, and whether
 /// a cache block of it prints what is handed on.
-pub(super) fn questions(outline: &Outline<'_>) -> Vec<Question> {
+pub(super) fn questions<'s>(outline: &Outline<'s>) -> Questions<'s> {
+    let mut questions = Questions::new();
     let captured = outline.captured.iter().filter_map(|it| it.rendering);
-    let exposed = outline.exposed.iter().filter_map(|it| it.rendering);
     let handed = outline.handed.iter().filter_map(|it| it.rendering);
-    let renderings = captured.chain(exposed).chain(handed);
-    let renderings = renderings.filter_map(|it| outline.renderings.get(&it).cloned());
-    let renderings = renderings.map(|tag| Question { tag, by: None });
-    let handed = outline.handed.iter();
-    let handed = handed.map(|it| Question { tag: it.tag.clone(), by: Some(it.by.clone()) });
-    renderings.chain(handed).collect()
+    let mut renderings: BTreeSet<usize> = captured.chain(handed).collect();
+    let mut last: Option<&Rc<Names<'_>>> = None;
+    for Shown { tag, names, .. } in outline.shown.values() {
+        questions.entry((tag.start, tag.end)).or_default().shown = Some(Rc::clone(names));
+        if !last.is_some_and(|last| Rc::ptr_eq(last, names)) {
+            renderings.extend(names.values().flatten().filter_map(|mark| rendered(mark).flatten()));
+        }
+        last = Some(names);
+    }
+    for tag in renderings.iter().filter_map(|rendering| outline.renderings.get(rendering)) {
+        questions.entry((tag.start, tag.end)).or_default();
+    }
+    for Handed { tag, by, .. } in &outline.handed {
+        questions.entry((tag.start, tag.end)).or_default().handed.insert(by.clone());
+    }
+    questions
 }
 
 /// Whether what a variable holds may hold a fragment. `rendering` is a key of
 /// [`Outline::renderings`]; without one it does, for all that is known.
-pub(super) fn counts(outline: &Outline<'_>, followed: &Followed, rendering: Option<usize>) -> bool {
+fn counts(outline: &Outline<'_>, followed: &Followed, rendering: Option<usize>) -> bool {
     let Some((start, tag)) = rendering.and_then(|it| outline.renderings.get_key_value(&it)) else {
         return true;
     };
-    let Some(taken) = followed.answer(tag, None) else { return true };
-    let shown = outline.shown.get(start).into_iter().flatten();
-    taken.may_hold_fragments() || { shown }.any(|name| taken.names.contains_key(name))
+    let Some(answer) = followed.answer(tag) else { return true };
+    let shown = outline.shown.get(start).map(|shown| &shown.names);
+    let uses_shown = || {
+        let mut used = answer.taken.names.keys();
+        shown.is_some_and(|names| used.any(|name| names.contains_key(&**name)))
+    };
+    answer.may_hold_fragments() || uses_shown()
 }
 
 /// Refuses what would print a fragment that is rendered before it, or what others fill in, once the
@@ -338,93 +421,67 @@ pub(super) fn settle(
             return Err(uses::rendered_before(refusal, outline, *block, *at, &what));
         }
     }
-    for Handed { name, at, tag, by, rendering } in &outline.handed {
-        let answer = followed.answer(tag, Some(by));
-        if *by == By::Value && counts(outline, followed, *rendering) {
-            return Err(refusal.at(
-                *at,
-                format!(
-                    "{} is rendered before it is handed on to what is known only when it renders, \
-                     and which could print it in a cache block: call a macro by its name, or print it \
-                     outside",
-                    shown(refusal.source, name, *at),
-                ),
-            ));
+    let counts = |rendering| counts(outline, followed, rendering);
+    for shown in outline.shown.values() {
+        let Some(answer) = followed.answer(&shown.tag) else { continue };
+        let at = shown.tag.start;
+        // In an order, for the message.
+        let used: BTreeMap<_, _> = answer.taken.names.iter().collect();
+        for (name, template) in used {
+            let Some(marks) = shown.names.get(&**name) else { continue };
+            if let Some(block) = is_refused(refusal.source, outline, shown, (name, marks), counts) {
+                let what = format!(
+                    "renders `{template}`, which uses `{name}` of this template: what others fill \
+                     in, or what was rendered before the block"
+                );
+                return Err(anothers_content(refusal, block, at, &what));
+            }
+            let printer = answer.prints.get(&By::Name(name.clone()));
+            if let Some(printer) = printer.filter(|_| marks.iter().filter_map(rendered).any(counts))
+            {
+                return Err(handed_on(refusal, name, at, printer));
+            }
         }
-        let Some(printer) = answer.and_then(|taken| taken.prints.as_ref()) else { continue };
-        if counts(outline, followed, *rendering) {
-            return Err(refusal.at(
-                *at,
-                format!(
-                    "{} is rendered before it is handed on, and the cache block of {} may \
-                     print it: others would be served what is in it, and a deletion of what is \
-                     inside would not reach the block; add it there as a vary part, or print it \
-                     outside",
-                    shown(refusal.source, name, *at),
-                    printer.place(refusal.template),
-                ),
-            ));
+    }
+    for Handed { name, at, tag, by, rendering } in &outline.handed {
+        let printer = followed.answer(tag).and_then(|answer| answer.prints.get(by));
+        match printer {
+            _ if *by == By::Value && counts(*rendering) => {
+                return Err(refusal.at(
+                    *at,
+                    format!(
+                        "{} is rendered before it is handed on to what is known only when it \
+                         renders, and which could print it in a cache block: call a macro by its \
+                         name, or print it outside",
+                        as_written(refusal.source, name, *at),
+                    ),
+                ));
+            }
+            Some(printer) if counts(*rendering) => {
+                return Err(handed_on(refusal, name, *at, printer));
+            }
+            _ => {}
         }
     }
     Ok(())
 }
 
-/// A name as a message has it; with brackets where it is called.
-fn shown(source: &str, name: &str, at: usize) -> String {
+fn handed_on(refusal: &Refusal<'_>, name: &str, at: usize, printer: &Printer) -> Error {
+    refusal.at(
+        at,
+        format!(
+            "{} is rendered before it is handed on, and the cache block of {} may print it: others \
+             would be served what is in it, and a deletion of what is inside would not reach the \
+             block; add it there as a vary part, or print it outside",
+            as_written(refusal.source, name, at),
+            printer.place(refusal.template),
+        ),
+    )
+}
+
+/// A name as a message has it; with dots where it is called.
+fn as_written(source: &str, name: &str, at: usize) -> String {
     let is_called =
         source[at..].strip_prefix(name).is_some_and(|rest| rest.starts_with(['(', '.']));
     format!("`{name}{}`", if is_called { "…" } else { "" })
-}
-
-/// Whether one of the expressions at `parts` is the variable `name`, so that its value tells a block's
-/// fragments apart.
-pub(super) fn varies_on(
-    source: &str,
-    parts: &[Range<usize>],
-    name: &str,
-    dialect: Dialect,
-) -> bool {
-    parts.iter().any(|part| {
-        let mut list = tokens(source, part.clone(), dialect);
-        list.next().is_some_and(|token| token.text(source) == name) && list.next().is_none()
-    })
-}
-
-/// Whether a MiniJinja source hands on the content of a `call` block as a value, in place of calling
-/// it or testing whether there is one.
-///
-/// ```
-/// use fragcache::syntax::{Syntax, hands_on_caller};
-///
-/// let syntax = Syntax::minijinja();
-/// assert!(hands_on_caller("{% macro m() %}{{ list(caller) }}{% endmacro %}", &syntax));
-/// assert!(!hands_on_caller("{% macro m() %}{% if caller %}{{ caller() }}{% endif %}{% endmacro %}", &syntax));
-/// ```
-pub fn hands_on_caller(source: &str, syntax: &Syntax) -> bool {
-    if memchr::memmem::find(source.as_bytes(), b"caller").is_none() || syntax.validate().is_err() {
-        return false;
-    }
-    Scanner::new(source, syntax).any(|piece| {
-        let is_tag =
-            matches!(piece.kind, PieceKind::Variable | PieceKind::Block | PieceKind::LineStatement);
-        is_tag && piece.closed && hands_on(source, piece.inner, syntax.dialect())
-    })
-}
-
-fn hands_on(source: &str, tag: Range<usize>, dialect: Dialect) -> bool {
-    let list: Vec<Token> = tokens(source, tag, dialect).collect();
-    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
-    let is_test = matches!(text(0), "if" | "elif");
-    let mut depth = 0_usize;
-    list.iter().enumerate().any(|(at, token)| {
-        match token.kind {
-            TokenKind::Open => depth += 1,
-            TokenKind::Close => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        let before = at.checked_sub(1).map_or("", text);
-        let is_other = text(at) != "caller" || matches!(before, "." | "|" | "if");
-        let is_used_up = matches!(text(at + 1), "(" | "=" | "is") || (is_test && depth == 0);
-        token.kind == TokenKind::Word && !is_other && !is_used_up
-    })
 }

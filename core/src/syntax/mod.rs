@@ -13,6 +13,7 @@ use std::borrow::Cow;
 mod arguments;
 mod bindings;
 mod block;
+mod callers;
 mod checks;
 mod declared;
 mod flows;
@@ -44,7 +45,7 @@ use crate::error::Error;
 use follow::Followed;
 
 pub use block::CacheBlock;
-pub use flows::hands_on_caller;
+pub use callers::hands_on_caller;
 pub use folder::{RewrittenFile, rewrite_folder};
 pub use follow::{Sources, components};
 pub use rules::{Dialect, Syntax};
@@ -237,7 +238,7 @@ pub fn rewrite_with<'s>(
         return Ok(untouched());
     }
     let outline = nesting::outline(template, source, syntax)?;
-    if outline.blocks.is_empty() && outline.handed.is_empty() {
+    if outline.blocks.is_empty() && outline.handed.is_empty() && outline.shown.is_empty() {
         return Ok(untouched());
     }
     let spans: Vec<_> =

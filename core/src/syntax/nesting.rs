@@ -8,6 +8,7 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
+use std::rc::Rc;
 
 use crate::error::Error;
 
@@ -15,7 +16,7 @@ use super::arguments::{Arguments, excerpt};
 use super::bindings::{self, Bound, Mark, Scope, Section};
 use super::checks;
 use super::literal::string_value;
-use super::outline::{Block, Edit, Outline, Tag};
+use super::outline::{Block, Edit, Names, Outline, Tag};
 use super::refusal::Refusal;
 use super::rules::{Dialect, Syntax};
 use super::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
@@ -76,6 +77,8 @@ pub(super) struct Walk<'a, 's> {
     pub(super) assigned: HashSet<(usize, &'s str)>,
     /// What is bound outside all statements.
     pub(super) root: Scope<'s>,
+    /// The names that are marked, until something is bound or a statement begins or ends.
+    pub(super) marked: Option<Rc<Names<'s>>>,
     /// MiniJinja: the marks of all that went into namespaces.
     pub(super) spilled: Vec<Mark>,
 }
@@ -104,6 +107,7 @@ pub(super) fn outline<'s>(
         line_start: None,
         text_start: 0,
         root: Scope::default(),
+        marked: None,
         spilled: Vec::new(),
         warned: HashSet::new(),
         assigned: HashSet::new(),
@@ -285,6 +289,7 @@ impl<'s> Walk<'_, 's> {
 
     fn push(&mut self, kind: FrameKind, tag: &Tag, levels: usize) -> Result<(), Error> {
         let at = tag.piece.start;
+        self.marked = None;
         self.levels += levels;
         self.caches += usize::from(matches!(kind, FrameKind::Cache(_)));
         if self.caches > 0 {
@@ -310,6 +315,7 @@ impl<'s> Walk<'_, 's> {
         match self.stack.last().map(|frame| frame.kind) {
             Some(FrameKind::Native(open)) if open == opener => {
                 self.levels -= 1;
+                self.marked = None;
                 if let Some(frame) = self.stack.pop() {
                     bindings::leave(self, frame)?;
                 }
@@ -410,6 +416,7 @@ impl<'s> Walk<'_, 's> {
             self.inline(&tag)?;
         }
         self.stack.pop();
+        self.marked = None;
         self.caches -= 1;
         self.levels -= checks::CACHE_LEVELS;
         self.outline.blocks[index].end = match tag.piece.kind {

@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::rc::Rc;
 
 use super::arguments::Arguments;
+use super::bindings::Mark;
 use super::scanner::Piece;
 
 /// A cache block, paired.
@@ -29,6 +31,13 @@ pub(super) struct Block<'s> {
 }
 
 impl Block<'_> {
+    /// Whether its name or one of its vary parts is the variable `name` itself, so that the key holds
+    /// the value.
+    pub(super) fn varies_on(&self, source: &str, name: &str) -> bool {
+        let parts = self.arguments.positional.get(1..).unwrap_or_default();
+        parts.iter().any(|part| source[part.clone()].trim() == name)
+    }
+
     /// Tera: whether the body can have a scope of its own, a loop of one round. Tera takes no
     /// `block` inside a loop, and in one `loop` is never a variable.
     pub(super) fn has_scope(&self) -> bool {
@@ -55,17 +64,19 @@ pub(super) struct Secret<'s> {
     pub(super) block: usize,
 }
 
-/// A name that another template sees which a cache block renders, and may not use in it.
+/// A tag that renders other templates in the scope of this one: an include, `super()`, a Tera component
+/// with implicit arguments.
 #[derive(Debug)]
-pub(super) struct Exposed {
-    pub(super) block: usize,
-    pub(super) name: String,
-    /// Where the other template is rendered.
-    pub(super) at: usize,
-    /// The rendering that counts only if it may hold a fragment, as a key of [`Outline::renderings`].
-    /// Without one it counts.
-    pub(super) rendering: Option<usize>,
+pub(super) struct Shown<'s> {
+    pub(super) tag: Range<usize>,
+    /// The names that are marked there.
+    pub(super) names: Rc<Names<'s>>,
+    /// The cache blocks that are open.
+    pub(super) blocks: Vec<usize>,
 }
+
+/// Names with their marks.
+pub(super) type Names<'s> = BTreeMap<&'s str, Vec<Mark>>;
 
 /// The use of a name in a cache block that holds what was rendered outside it.
 #[derive(Debug)]
@@ -75,12 +86,13 @@ pub(super) struct Captured {
     pub(super) at: usize,
     /// Where the name was bound.
     pub(super) bound: usize,
-    /// As [`Exposed::rendering`].
+    /// The rendering that counts only if it may hold a fragment, as a key of [`Outline::renderings`].
+    /// Without one it counts.
     pub(super) rendering: Option<usize>,
 }
 
-/// A value that was rendered before, where it is handed to a macro, a component or a partial, whose
-/// own cache blocks could print it.
+/// A value that was rendered before, where it is handed to a macro or a component, whose own cache
+/// blocks could print it.
 #[derive(Debug)]
 pub(super) struct Handed {
     pub(super) name: String,
@@ -88,7 +100,7 @@ pub(super) struct Handed {
     /// The tag that hands it on.
     pub(super) tag: Range<usize>,
     pub(super) by: By,
-    /// As [`Exposed::rendering`].
+    /// As [`Captured::rendering`].
     pub(super) rendering: Option<usize>,
 }
 
@@ -140,13 +152,12 @@ pub(super) struct Outline<'s> {
     pub(super) secrets: Vec<Secret<'s>>,
     /// By place.
     pub(super) loops: Vec<OuterLoop<'s>>,
-    pub(super) exposed: Vec<Exposed>,
     pub(super) captured: Vec<Captured>,
     pub(super) handed: Vec<Handed>,
     /// The tags whose output variables hold, by where that began.
     pub(super) renderings: BTreeMap<usize, Range<usize>>,
-    /// The names that hold what was rendered before, where a tag shows them to other templates.
-    pub(super) shown: BTreeMap<usize, Vec<String>>,
+    /// By where the tag begins.
+    pub(super) shown: BTreeMap<usize, Shown<'s>>,
     /// Tera: a tag in a cache block holds a `<`.
     pub(super) may_call_components: bool,
 }

@@ -9,11 +9,10 @@ use super::checks::{anothers_content, tells_apart};
 use super::flows;
 use super::follow::Followed;
 use super::nesting::{FrameKind, Walk};
-use super::outline::{Exposed, Outline};
+use super::outline::Outline;
 use super::refusal::Refusal;
 use super::rules::Dialect;
-use super::statement::{Opener, Statement};
-use super::token::{TokenKind, tokens};
+use super::statement::Opener;
 
 /// A name in an expression.
 #[derive(Debug, Clone, Copy)]
@@ -91,8 +90,7 @@ fn refuse(
     let is_itself = mark.at == at;
     let set = || format!("`{name}`, set on {}", walk.refusal.place(mark.at));
     let before = |what: &str| Err(rendered_before(&walk.refusal, &walk.outline, index, at, what));
-    let parts = block.arguments.positional.get(1..).unwrap_or_default();
-    if flows::varies_on(walk.source, parts, name, walk.dialect()) {
+    if block.varies_on(walk.source, name) {
         return Ok(());
     }
     let what = match mark.holds {
@@ -188,79 +186,15 @@ pub(super) fn namespace(walk: &Walk<'_, '_>, name: &str, at: usize) -> Result<()
     ))
 }
 
-/// An `include` or `super()` in a cache block: what the other template could use by a name of this
-/// one. A template that is not known yet could use all of it.
-pub(super) fn exposes(
-    walk: &mut Walk<'_, '_>,
-    at: usize,
-    included: Option<&Statement<'_>>,
-) -> Result<(), Error> {
-    let mut names = bindings::marked(walk);
-    for name in ["caller", "body"] {
-        let word = Word { name, at, next: "(", first: false };
-        if bindings::bound_in(walk, name).is_none() {
-            names.push((name, origin(walk, &word)));
-        }
-    }
-    let is_known = included.is_none_or(|statement| {
-        let mut list = tokens(walk.source, statement.rest.clone(), walk.dialect());
-        list.next().is_some_and(|token| token.kind == TokenKind::String)
-    });
-    for (name, marks) in names {
-        for mark in marks {
-            for frame in 0..walk.stack.len() {
-                let FrameKind::Cache(block) = walk.stack[frame].kind else { continue };
-                let is_outer = walk.stack[frame].at >= mark.origin;
-                let Some(opened) = walk.outline.blocks.get(block).filter(|_| is_outer) else {
-                    continue;
-                };
-                let parts = opened.arguments.positional.get(1..).unwrap_or_default();
-                if flows::varies_on(walk.source, parts, name, walk.dialect()) {
-                    continue;
-                }
-                let always = !matches!(mark.holds, Holds::Caller | Holds::Filled);
-                if tells_apart(opened) && !always {
-                    continue;
-                }
-                if !is_known && walk.source.contains(name) {
-                    let what = format!(
-                        "includes a template whose name is known only when it renders, and which \
-                         could print `{name}`"
-                    );
-                    return Err(anothers_content(&walk.refusal, opened, at, &what));
-                }
-                let rendering = match mark.holds {
-                    Holds::Rendered(rendering) => rendering,
-                    _ => None,
-                };
-                walk.outline.exposed.push(Exposed { block, name: name.to_owned(), at, rendering });
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Refuses what the cache blocks take from other templates, once these are read.
+/// Refuses blocks that render what child templates fill, once the other templates are read.
 pub(super) fn taken(
     refusal: &Refusal<'_>,
     outline: &Outline<'_>,
     followed: &Followed,
 ) -> Result<(), Error> {
-    let taken = &followed.taken;
-    for (block, taken) in outline.blocks.iter().zip(taken) {
+    for (block, taken) in outline.blocks.iter().zip(&followed.taken) {
         if let Some(fill) = taken.fills.as_ref().filter(|_| !tells_apart(block)) {
             return Err(anothers_content(refusal, block, block.open.piece.start, fill));
-        }
-    }
-    for Exposed { block, name, at, rendering } in &outline.exposed {
-        let used = taken.get(*block).and_then(|taken| taken.names.get(name));
-        let used = used.filter(|_| flows::counts(outline, followed, *rendering));
-        if let (Some(template), Some(block)) = (used, outline.blocks.get(*block)) {
-            let what = format!(
-                "renders `{template}`, which uses `{name}` of this template: what others fill in, \
-                 or what was rendered before the block"
-            );
-            return Err(anothers_content(refusal, block, *at, &what));
         }
     }
     Ok(())

@@ -2,7 +2,7 @@
 //! from reference to definition until nothing new comes. Iterative; each part is visited once, so
 //! that cycles end.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::prints::{self, Printed};
 use super::reading::{Meaning, Mention, Reading};
-use super::{Printer, Sources, Taken};
+use super::{Answer, Printer, Question, Sources, Taken};
 use crate::syntax::outline::By;
 use crate::syntax::place::Places;
 use crate::syntax::rules::{Dialect, Syntax};
@@ -121,7 +121,40 @@ impl<'r> Readings<'r> {
     }
 
     /// What the page says in `span` takes in: a hash for each part, in no order that matters.
-    pub(super) fn closure(&mut self, span: Range<usize>, by: Option<&By>) -> (Vec<u128>, Taken) {
+    pub(super) fn closure(&mut self, span: Range<usize>) -> (Vec<u128>, Taken) {
+        let (seen, taken) = self.follow(span);
+        let mut hashes: Vec<u128> = seen.into_iter().map(|node| self.hash(node)).collect();
+        hashes.sort_unstable();
+        (hashes, taken)
+    }
+
+    /// What the tag at `tag` renders, and which cache blocks may print what it hands on.
+    pub(super) fn answer(&mut self, tag: Range<usize>, asked: Question<'_>) -> Answer {
+        let (seen, taken) = self.follow(tag);
+        let caches = self.first(&seen, |reading, node| reading.cached_in(&node.ranges(reading)));
+        let mut prints = BTreeMap::new();
+        let shown = asked.shown.unwrap_or_default();
+        let names = taken.names.keys().filter(|name| shown.contains_key(&***name));
+        let names = names.map(|name| By::Name(name.clone()));
+        for by in asked.handed.into_iter().chain(names).filter(|_| caches.is_some()) {
+            let mut is_handed_on = false;
+            let printer = self.first(&seen, |reading, node| {
+                match prints::find(reading, node, &by, &taken.names)? {
+                    Printed::In(block) => Some(block),
+                    Printed::Elsewhere => {
+                        is_handed_on = true;
+                        None
+                    }
+                }
+            });
+            // What is handed on once more may be printed by any.
+            let printer = printer.or_else(|| caches.clone().filter(|_| is_handed_on));
+            prints.extend(printer.map(|printer| (by, printer)));
+        }
+        Answer { taken, caches, prints }
+    }
+
+    fn follow(&mut self, span: Range<usize>) -> (HashSet<Node>, Taken) {
         let scopes = match self.syntax.dialect() {
             // Names are bound when the page renders: a block sees what its parents import, and a
             // partial what its page does.
@@ -146,36 +179,14 @@ impl<'r> Readings<'r> {
         while let Some(node) = walk.queue.pop() {
             walk.node(&node);
         }
-        let (seen, mut taken) = (walk.seen, walk.taken);
-        taken.caches = self.first(&seen, |reading, node| reading.cached_in(&node.ranges(reading)));
-        if let Some(by) = by {
-            let printed = |reading: &Reading, node: &Node| prints::find(reading, node, by);
-            taken.prints = self.first(&seen, |reading, node| match printed(reading, node) {
-                Some(Printed::In(block)) => Some(block),
-                _ => None,
-            });
-            // What is handed on once more may be printed by any.
-            let is_handed_on =
-                |node: &Node| printed(&self.list[node.reading()], node) == Some(Printed::Elsewhere);
-            let is_shown = |node: &Node| {
-                let names = prints::shown(&self.list[node.reading()], node, by);
-                names.iter().any(|name| taken.names.contains_key(*name))
-            };
-            let is_passed = seen.iter().any(|node| is_handed_on(node) || is_shown(node));
-            if taken.prints.is_none() && is_passed {
-                taken.prints = taken.caches.clone();
-            }
-        }
-        let mut hashes: Vec<u128> = seen.into_iter().map(|node| self.hash(node)).collect();
-        hashes.sort_unstable();
-        (hashes, taken)
+        (walk.seen, walk.taken)
     }
 
     /// The first cache block, by template and place, that `find` finds.
     fn first(
         &self,
         seen: &HashSet<Node>,
-        find: impl Fn(&Reading, &Node) -> Option<usize>,
+        mut find: impl FnMut(&Reading, &Node) -> Option<usize>,
     ) -> Option<Printer> {
         let found = seen.iter().filter_map(|node| {
             let reading = &self.list[node.reading()];
@@ -203,7 +214,7 @@ impl<'r> Readings<'r> {
 }
 
 /// A name to look up: the reading, the name, and the attribute taken of it.
-type Question = (usize, String, Option<String>);
+type Lookup = (usize, String, Option<String>);
 
 /// The way through all parts of one block.
 struct Walk<'w, 'r> {
@@ -212,7 +223,7 @@ struct Walk<'w, 'r> {
     scopes: Vec<usize>,
     /// The names seen so far, for scopes that come later: the reading, and where it says them.
     names: Vec<(usize, Range<usize>, Option<Range<usize>>)>,
-    asked: HashSet<Question>,
+    asked: HashSet<Lookup>,
     seen: HashSet<Node>,
     queue: Vec<Node>,
     /// The parts that are rendered by `super()`.
@@ -407,8 +418,7 @@ impl Walk<'_, '_> {
         if !self.readings.list[at].meanings.contains_key(name) {
             return;
         }
-        let mut questions: Vec<Question> =
-            vec![(at, name.to_owned(), attribute.map(str::to_owned))];
+        let mut questions: Vec<Lookup> = vec![(at, name.to_owned(), attribute.map(str::to_owned))];
         while let Some(question) = questions.pop() {
             if !self.asked.insert(question.clone()) {
                 continue;

@@ -5,9 +5,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use super::outline::By;
+use super::outline::{By, Names};
 use super::rules::{Dialect, Syntax};
 
 mod closure;
@@ -65,22 +66,43 @@ pub(super) struct Followed {
     pub(super) templates: Vec<String>,
     /// The names of the components that were looked for.
     pub(super) components: Vec<String>,
-    answers: BTreeMap<(usize, usize, Option<By>), Taken>,
+    /// What is known of the tags that were asked about, by where they begin and end.
+    answers: BTreeMap<(usize, usize), Answer>,
 }
 
 impl Followed {
-    /// What the tag at `tag` takes, and whether what it renders prints what is handed on `by`.
-    pub(super) fn answer(&self, tag: &Range<usize>, by: Option<&By>) -> Option<&Taken> {
-        self.answers.get(&(tag.start, tag.end, by.cloned()))
+    /// What the tag at `tag` renders.
+    pub(super) fn answer(&self, tag: &Range<usize>) -> Option<&Answer> {
+        self.answers.get(&(tag.start, tag.end))
     }
 }
 
-/// What is asked about a tag of the template.
+/// The tags of a template that are asked about, by where they begin and end.
+pub(super) type Questions<'s> = BTreeMap<(usize, usize), Question<'s>>;
+
+/// What is handed on by a tag that was rendered before it.
+#[derive(Debug, Default)]
+pub(super) struct Question<'s> {
+    pub(super) handed: BTreeSet<By>,
+    /// The names that what it renders sees.
+    pub(super) shown: Option<Rc<Names<'s>>>,
+}
+
+/// What a tag renders.
 #[derive(Debug)]
-pub(super) struct Question {
-    pub(super) tag: Range<usize>,
-    /// How it hands on what was rendered before.
-    pub(super) by: Option<By>,
+pub(super) struct Answer {
+    pub(super) taken: Taken,
+    /// The first cache block in it.
+    caches: Option<Printer>,
+    /// The cache blocks that may print what is handed on.
+    pub(super) prints: BTreeMap<By, Printer>,
+}
+
+impl Answer {
+    /// Whether a fragment may be in it.
+    pub(super) fn may_hold_fragments(&self) -> bool {
+        self.caches.is_some() || self.taken.fills.is_some()
+    }
 }
 
 /// What a cache block takes from other templates, or may.
@@ -90,10 +112,6 @@ pub(super) struct Taken {
     pub(super) fills: Option<String>,
     /// The names that templates use which it renders in its own scope, with one such template.
     pub(super) names: HashMap<String, Arc<str>>,
-    /// The first cache block that it renders.
-    pub(super) caches: Option<Printer>,
-    /// A cache block that may print what was asked for.
-    pub(super) prints: Option<Printer>,
 }
 
 /// A cache block of another template, or of this one.
@@ -115,13 +133,6 @@ impl Printer {
     }
 }
 
-impl Taken {
-    /// Whether a fragment may be in what is rendered.
-    pub(super) fn may_hold_fragments(&self) -> bool {
-        self.caches.is_some() || self.fills.is_some()
-    }
-}
-
 /// Follows what the cache blocks at `spans` refer to. `components` says whether one of them may
 /// call a Tera component; `questions` are answered beside.
 pub(super) fn follow(
@@ -130,7 +141,7 @@ pub(super) fn follow(
     syntax: &Syntax,
     spans: &[Range<usize>],
     components: bool,
-    questions: Vec<Question>,
+    questions: Questions<'_>,
     sources: &dyn Sources,
 ) -> Followed {
     let words: &[&str] = match syntax.dialect() {
@@ -143,13 +154,10 @@ pub(super) fn follow(
         return Followed::default();
     }
     let mut readings = closure::Readings::new(template, source, syntax, sources);
-    let all = spans.iter().map(|span| readings.closure(span.clone(), None));
+    let all = spans.iter().map(|span| readings.closure(span.clone()));
     let (parts, taken) = all.unzip();
-    let mut answers = BTreeMap::new();
-    for Question { tag, by } in questions {
-        let answer = answers.entry((tag.start, tag.end, by.clone()));
-        answer.or_insert_with(|| readings.closure(tag, by.as_ref()).1);
-    }
+    let answers = questions.into_iter();
+    let answers = answers.map(|(tag, asked)| (tag, readings.answer(tag.0..tag.1, asked))).collect();
     let components = std::mem::take(&mut readings.components).into_iter().collect();
     let templates = readings.names().collect::<BTreeSet<_>>().into_iter().collect();
     Followed { parts, taken, templates, components, answers }

@@ -1,5 +1,9 @@
 //! Where a part of another template may print what is handed to it from a cache.
 
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
 use super::closure::Node;
 use super::reading::{Parameters, Reading};
 use crate::syntax::outline::By;
@@ -13,49 +17,65 @@ pub(super) enum Printed {
     Elsewhere,
 }
 
-/// The parameters of `node` that hold what is handed on `by`, if it shows them to a template that it
-/// includes.
-pub(super) fn shown<'r>(reading: &'r Reading, node: &Node, by: &By) -> Vec<&'r str> {
-    let Node::Part(_, range) = node else { return Vec::new() };
-    let parameters =
-        reading.definitions.get(&range.start).filter(|_| reading.includes(range.clone()));
-    let names = parameters.map_or(&[][..], |parameters| &parameters.names).iter().enumerate();
-    let meant = names.filter(|(place, name)| match by {
-        By::Keyword(own) | By::Name(own) => own == *name,
-        By::Position(at) => at == place,
-        By::Spread => true,
-        By::Caller | By::Value => false,
-    });
-    meant.map(|(_, name)| &**name).collect()
+/// A part of a template that something is handed to.
+struct Receiver<'r> {
+    /// What may use it.
+    body: Range<usize>,
+    /// Of a macro or a component.
+    parameters: Option<&'r Parameters>,
 }
 
-/// Where `node` may print what is handed on `by` from a cache.
-pub(super) fn find(reading: &Reading, node: &Node, by: &By) -> Option<Printed> {
-    let none = Parameters::default();
-    let (range, parameters, is_whole) = match node {
-        Node::Whole(_) => (0..reading.source.len(), &none, true),
-        Node::OutsideMacros(_) => return None,
-        Node::Part(_, range) => {
-            let parameters = reading.definitions.get(&range.start).unwrap_or(&none);
-            (parameters.body..range.end, parameters, false)
+impl<'r> Receiver<'r> {
+    fn new(reading: &'r Reading, node: &Node) -> Option<Self> {
+        Some(match node {
+            Node::Whole(_) => Self { body: 0..reading.source.len(), parameters: None },
+            Node::OutsideMacros(_) => return None,
+            Node::Part(_, range) => {
+                let parameters = reading.definitions.get(&range.start);
+                let start = parameters.map_or(range.start, |parameters| parameters.body);
+                Self { body: start..range.end, parameters }
+            }
+        })
+    }
+
+    /// Whether it has what is handed on `by` under this name.
+    fn has(&self, by: &By, name: &str) -> bool {
+        let Some(parameters) = self.parameters else {
+            return matches!(by, By::Name(own) if own == name);
+        };
+        let names = &parameters.names;
+        match by {
+            By::Name(own) => own == name && parameters.implicit.contains(own),
+            By::Keyword(own) if names.contains(own) => own == name,
+            By::Keyword(_) => {
+                parameters.takes_rest && names.last().is_some_and(|rest| rest == name)
+            }
+            By::Position(at) => names.get(*at).is_some_and(|own| own == name),
+            By::Spread => names.iter().any(|own| own == name),
+            By::Caller => name == "caller",
+            By::Value => false,
         }
-    };
-    let names = &parameters.names;
-    let is_meant = |name: &str| match by {
-        By::Name(own) if is_whole => own == name,
-        By::Name(own) => own == name && parameters.implicit.contains(own),
-        By::Keyword(own) if names.contains(own) => own == name,
-        By::Keyword(_) => parameters.takes_rest && names.last().is_some_and(|rest| rest == name),
-        By::Position(at) => names.get(*at).is_some_and(|own| own == name),
-        By::Spread => names.iter().any(|own| own == name),
-        By::Caller => !is_whole && name == "caller",
-        By::Value => false,
-    };
-    let since = range.start;
-    let uses = reading.mentions(range).filter(|mention| {
-        let name = mention.name(reading).filter(|name| is_meant(name));
-        let at = mention.at().unwrap_or_default();
-        name.is_some_and(|name| !reading.is_rebound(name, at, since))
-    });
-    uses.filter_map(|mention| reading.printed(mention.at()?)).next()
+    }
+}
+
+/// Where `node` may print what is handed on `by` from a cache. `used` are the names that the templates
+/// use which it includes.
+pub(super) fn find(
+    reading: &Reading,
+    node: &Node,
+    by: &By,
+    used: &HashMap<String, Arc<str>>,
+) -> Option<Printed> {
+    let receiver = Receiver::new(reading, node)?;
+    let is_shown = |name: &String| receiver.has(by, name) && used.contains_key(name);
+    let parameters = receiver.parameters.map_or(&[][..], |parameters| &parameters.names);
+    if parameters.iter().any(is_shown) && reading.includes(receiver.body.clone()) {
+        return Some(Printed::Elsewhere);
+    }
+    let since = receiver.body.start;
+    reading.mentions(receiver.body.clone()).find_map(|mention| {
+        let name = mention.name(reading).filter(|name| receiver.has(by, name))?;
+        let at = mention.at().filter(|at| !reading.is_rebound(name, *at, since))?;
+        reading.printed(at)
+    })
 }

@@ -1,0 +1,47 @@
+//! Which MiniJinja sources hand on the content of a `call` block as a value. What is done about it
+//! while they render is the engine extension's.
+
+use std::ops::Range;
+
+use super::rules::{Dialect, Syntax};
+use super::scanner::{PieceKind, Scanner};
+use super::token::{Token, TokenKind, tokens};
+
+/// Whether a MiniJinja source hands on the content of a `call` block as a value, in place of calling
+/// it or testing whether there is one.
+///
+/// ```
+/// use fragcache::syntax::{Syntax, hands_on_caller};
+///
+/// let syntax = Syntax::minijinja();
+/// assert!(hands_on_caller("{% macro m() %}{{ list(caller) }}{% endmacro %}", &syntax));
+/// assert!(!hands_on_caller("{% macro m() %}{% if caller %}{{ caller() }}{% endif %}{% endmacro %}", &syntax));
+/// ```
+pub fn hands_on_caller(source: &str, syntax: &Syntax) -> bool {
+    if memchr::memmem::find(source.as_bytes(), b"caller").is_none() || syntax.validate().is_err() {
+        return false;
+    }
+    Scanner::new(source, syntax).any(|piece| {
+        let is_tag =
+            matches!(piece.kind, PieceKind::Variable | PieceKind::Block | PieceKind::LineStatement);
+        is_tag && piece.closed && hands_on(source, piece.inner, syntax.dialect())
+    })
+}
+
+fn hands_on(source: &str, tag: Range<usize>, dialect: Dialect) -> bool {
+    let list: Vec<Token> = tokens(source, tag, dialect).collect();
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    let is_test = matches!(text(0), "if" | "elif");
+    let mut depth = 0_usize;
+    list.iter().enumerate().any(|(at, token)| {
+        match token.kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let before = at.checked_sub(1).map_or("", text);
+        let is_other = text(at) != "caller" || matches!(before, "." | "|" | "if");
+        let is_used_up = matches!(text(at + 1), "(" | "=" | "is") || (is_test && depth == 0);
+        token.kind == TokenKind::Word && !is_other && !is_used_up
+    })
+}
