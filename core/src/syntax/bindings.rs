@@ -30,8 +30,8 @@ pub(super) enum Holds {
     Caller,
     /// What a child template fills in.
     Filled,
-    /// What something else rendered before it was bound, which may hold a fragment: a key of
-    /// [`Outline::renderings`](super::outline::Outline), or `None` if nobody knows what it was.
+    /// What something else rendered before it was bound, which may hold a fragment: its number
+    /// in [`Outline::renderings`](super::outline::Outline), or `None` if nobody knows what it was.
     Rendered(Option<usize>),
 }
 
@@ -184,6 +184,7 @@ pub(super) fn expression<'s>(
             uses::Word { name: text(at), at: token.start, next: text(at + 1), first: at == 0 };
         let called = text(at + 3) == "(";
         uses::stateful(walk, &word, (text(at + 2), called))?;
+        uses::everything(walk, &word, text(at + 2))?;
         let mut marks = mention(walk, &word)?;
         // Any variable may be a namespace that has another name as well.
         if matches!(word.next, "." | "[")
@@ -193,6 +194,10 @@ pub(super) fn expression<'s>(
             walk.spilled.iter().for_each(|mark| add(&mut marks, *mark));
         }
         uses::check(walk, &word, &marks)?;
+        if let Some((name, mark)) = flows::foreign(walk, &list, at) {
+            uses::check(walk, &uses::Word { name, ..word }, &[mark])?;
+            add(&mut marks, mark);
+        }
         flows::argument(walk, (&list, at), &around, &range, &marks);
         flows::fills(walk, word.name, word.at, &marks);
         for mark in marks {
@@ -320,15 +325,15 @@ pub(super) fn statement<'s>(
             assign(walk, &targets, &marks, piece.start, import.as_ref(), is_global)?;
         }
     }
-    Ok(Bound { values, parameters: effect.parameters, inner: effect.inner, section: Vec::new() })
+    Ok(Bound { values, parameters: effect.parameters, filter: effect.filter, section: Vec::new() })
 }
 
 /// What a statement binds for its body.
 #[derive(Debug, Default)]
 pub(super) struct Bound<'s> {
     values: Vec<(Vec<Target<'s>>, Vec<Mark>)>,
-    parameters: Vec<&'s str>,
-    inner: Vec<Range<usize>>,
+    parameters: Vec<(&'s str, Option<Range<usize>>)>,
+    filter: Option<Range<usize>>,
     section: Vec<Target<'s>>,
 }
 
@@ -351,14 +356,17 @@ pub(super) fn enter<'s>(
             Opener::Macro => section(name.map(Target::Name).into_iter().collect()),
             _ => None,
         };
-        for name in bound.parameters {
-            frame.scope.0.insert(name, Binding::default());
+    }
+    for (name, default) in bound.parameters {
+        let marks = default.map_or(Ok(Vec::new()), |default| expression(walk, default))?;
+        if let Some(frame) = walk.stack.last_mut() {
+            frame.scope.0.insert(name, Binding { marks, definition: None });
         }
     }
     for (targets, marks) in bound.values {
         assign(walk, &targets, &marks, at, None, false)?;
     }
-    bound.inner.into_iter().try_for_each(|range| expression(walk, range).map(drop))
+    bound.filter.map_or(Ok(()), |range| expression(walk, range).map(drop))
 }
 
 /// A statement's body ends: its frame is off the stack.

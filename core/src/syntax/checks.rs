@@ -51,7 +51,7 @@ pub(super) fn place_of_block(
     arguments: &Arguments,
 ) -> Result<(), Error> {
     let at = tag.piece.start;
-    if walk.dialect() == Dialect::Tera && walk.child && walk.stack.is_empty() {
+    if walk.dialect() == Dialect::Tera && walk.extends.is_some() && walk.stack.is_empty() {
         return Err(walk.refusal.at(
             at,
             format!(

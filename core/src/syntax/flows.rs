@@ -1,25 +1,21 @@
-//! What is rendered in one place and printed in another. The first half notes it while a template is
-//! read: a variable that holds what a macro, a partial or another template's block printed, and a
-//! value that is handed to a macro, a component or a partial with cache blocks of its own. The
-//! second half decides once those are read. A cached body that prints a fragment which was rendered
-//! before it would not see that the fragment is deleted.
+//! What is rendered in one place and printed in another, noted while a template is read: a variable
+//! that holds what a macro, a partial or another template's block printed, and a value that is handed
+//! to a macro, a component or a partial with cache blocks of its own. What is done about it once
+//! those are read: `settle.rs`. A cached body that prints a fragment which was rendered before it
+//! would not see that the fragment is deleted.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::rc::Rc;
 
 use crate::error::Error;
 
 use super::bindings::{self, Holds, Mark};
-use super::checks::{anothers_content, tells_apart};
-use super::follow::{Followed, Printer, Questions};
+use super::checks::anothers_content;
 use super::nesting::{FrameKind, Walk};
-use super::outline::{Block, By, Captured, Handed, Names, Outline, Shown};
-use super::refusal::Refusal;
+use super::outline::{By, Captured, Handed, Outline, Rendering, Shown};
 use super::rules::Dialect;
+use super::settle;
 use super::statement::{Opener, Statement};
 use super::token::{Token, TokenKind, tokens};
-use super::uses;
 
 /// Whether a template without cache blocks may hand on to one of another template what is rendered
 /// before it, by the words in its source.
@@ -27,7 +23,8 @@ pub(super) fn may_hand_on(dialect: Dialect, holds: impl Fn(&str) -> bool) -> boo
     let any = |words: &[&str]| words.iter().any(|word| holds(word));
     match dialect {
         Dialect::MiniJinja => {
-            any(&["import", "macro"]) || (any(&["include", "super", "self"]) && holds("set"))
+            any(&["import", "macro"])
+                || (any(&["include", "super", "self", "extends"]) && holds("set"))
         }
         Dialect::Tera => any(&["component", "include", "/>", "</"]),
     }
@@ -79,7 +76,7 @@ fn called(walk: &Walk<'_, '_>, list: &[Token], at: usize) -> Option<Call> {
     let is_method = text(at + 1) == "." && text(at + 3) == "(";
     let open = if is_method { at + 3 } else { at + 1 };
     let is_bound = matches!(name, "caller" | "self" | "super")
-        || walk.child
+        || walk.extends.is_some()
         || bindings::bound_in(walk, name).is_some();
     (text(open) == "(" && is_bound).then(|| Call {
         is_known: !(is_method && name == "self")
@@ -91,9 +88,11 @@ fn called(walk: &Walk<'_, '_>, list: &[Token], at: usize) -> Option<Call> {
 /// The mark of a variable that holds what is rendered from `at` on: by the tag at `range`, or by
 /// nobody knows what.
 pub(super) fn holds(walk: &mut Walk<'_, '_>, at: usize, range: Option<Range<usize>>) -> Mark {
-    let known = range.is_some();
-    walk.outline.renderings.extend(range.map(|range| (at, range)));
-    Mark { holds: Holds::Rendered(known.then_some(at)), origin: at, at }
+    let known = range.map(|tag| {
+        walk.outline.renderings.push(Rendering { tag, is_foreign: false });
+        walk.outline.renderings.len() - 1
+    });
+    Mark { holds: Holds::Rendered(known), origin: at, at }
 }
 
 /// A cache block uses what was rendered outside it.
@@ -106,6 +105,33 @@ pub(super) fn captured(
 ) {
     let captured = Captured { block, name: name.to_owned(), at, bound, rendering };
     walk.outline.captured.push(captured);
+}
+
+/// The mark of the name at `index` if another template may bind it: one that is imported, or that a
+/// parent sets. With the name, and the attribute of a module.
+pub(super) fn foreign<'s>(
+    walk: &mut Walk<'_, 's>,
+    list: &[Token],
+    index: usize,
+) -> Option<(&'s str, Mark)> {
+    let source = walk.source;
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    let is_macro = bindings::is_macro(walk, text(index));
+    let is_bound = bindings::bound_in(walk, text(index)).is_some();
+    let is_attribute = text(index + 1) == "." && is_macro;
+    let last = if is_attribute { index + 2 } else { index };
+    if !(is_macro || (walk.extends.is_some() && !is_bound)) || text(last + 1) == "(" {
+        return None;
+    }
+    let at = list[index].start;
+    let tag = at..list.get(last)?.end;
+    let name = &source[tag.clone()];
+    let Outline { renderings, foreign, .. } = &mut walk.outline;
+    let rendering = *foreign.entry(name).or_insert_with(|| {
+        renderings.push(Rendering { tag, is_foreign: true });
+        renderings.len() - 1
+    });
+    Some((name, Mark { holds: Holds::Rendered(Some(rendering)), origin: 0, at }))
 }
 
 /// Where a token stands in its tag: in which brackets, and whether in a component's.
@@ -211,9 +237,15 @@ fn value(
 ) -> Option<Vec<Mark>> {
     let call = called(walk, list, index).filter(|_| walk.dialect() == Dialect::MiniJinja);
     let Some(Call { is_known, open }) = call else {
-        let is_value = !bindings::is_macro(walk, list[index].text(walk.source));
-        let counts = is_value && marks.iter().any(|mark| rendered(mark).is_some());
-        return counts.then(|| marks.to_vec());
+        let is_macro = bindings::is_macro(walk, list[index].text(walk.source));
+        let of = |rendering: usize| walk.outline.renderings.get(rendering);
+        let is_foreign = |it: Option<usize>| it.and_then(of).is_some_and(|it| it.is_foreign);
+        let counts = |mark: &&Mark| match rendered(mark) {
+            None => false,
+            Some(rendering) => !is_macro || is_foreign(rendering),
+        };
+        let marks: Vec<Mark> = marks.iter().filter(counts).copied().collect();
+        return (!marks.is_empty()).then_some(marks);
     };
     let mut depth = 0_usize;
     let close = list[open..].iter().find(|token| {
@@ -280,7 +312,7 @@ fn hand(
 
 /// Whether a mark is of what was rendered before, and the rendering that has to hold a fragment for
 /// it to count.
-fn rendered(mark: &Mark) -> Option<Option<usize>> {
+pub(super) fn rendered(mark: &Mark) -> Option<Option<usize>> {
     match mark.holds {
         Holds::Output | Holds::Body => Some(None),
         Holds::Rendered(rendering) => Some(rendering),
@@ -314,7 +346,7 @@ pub(super) fn shows(
     if !is_known {
         let mut names = shown.names.iter().filter(|(name, _)| walk.source.contains(**name));
         let found = names.find_map(|(name, marks)| {
-            let block = is_refused(walk.source, &walk.outline, &shown, (name, marks), |_| true)?;
+            let block = settle::is_refused(walk.source, &walk.outline, &shown, (name, marks), |_| true)?;
             let what = format!(
                 "includes a template whose name is known only when it renders, and which could print \
                  `{name}`"
@@ -327,26 +359,12 @@ pub(super) fn shows(
     Ok(())
 }
 
-/// The block around a tag that may not print a name which the tag shows. `counts` tells whether a
-/// rendering does.
-fn is_refused<'o>(
-    source: &str,
-    outline: &'o Outline<'_>,
-    shown: &Shown<'_>,
-    (name, marks): (&str, &[Mark]),
-    counts: impl Fn(Option<usize>) -> bool,
-) -> Option<&'o Block<'o>> {
-    let blocks = shown.blocks.iter().filter_map(|block| outline.blocks.get(*block));
-    { blocks }.find(|block| {
-        marks.iter().any(|mark| {
-            let is_outer = block.open.piece.start >= mark.origin;
-            let is_told = tells_apart(block) && rendered(mark).is_none();
-            is_outer
-                && !is_told
-                && !block.varies_on(source, name)
-                && counts(rendered(mark).flatten())
-        })
-    })
+/// MiniJinja: a child's parents see what it set outside its blocks.
+pub(super) fn inherited(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
+    match walk.extends.clone() {
+        Some(tag) if walk.dialect() == Dialect::MiniJinja => shows(walk, &tag, None),
+        _ => Ok(()),
+    }
 }
 
 /// Notes that a name is used in a `call` block, which the macro that is called may print in a cache
@@ -367,121 +385,4 @@ pub(super) fn fills(walk: &mut Walk<'_, '_>, name: &str, at: usize, marks: &[Mar
             marks.iter().filter(|mark| before(mark, tag.start)).copied().collect();
         hand(walk, name, at, &tag, &By::Caller, &outside);
     }
-}
-
-/// What has to be read of other templates to settle what was noted: what a tag renders, and whether
-/// a cache block of it prints what is handed on.
-pub(super) fn questions<'s>(outline: &Outline<'s>) -> Questions<'s> {
-    let mut questions = Questions::new();
-    let captured = outline.captured.iter().filter_map(|it| it.rendering);
-    let handed = outline.handed.iter().filter_map(|it| it.rendering);
-    let mut renderings: BTreeSet<usize> = captured.chain(handed).collect();
-    let mut last: Option<&Rc<Names<'_>>> = None;
-    for Shown { tag, names, .. } in outline.shown.values() {
-        questions.entry((tag.start, tag.end)).or_default().shown = Some(Rc::clone(names));
-        if !last.is_some_and(|last| Rc::ptr_eq(last, names)) {
-            renderings.extend(names.values().flatten().filter_map(|mark| rendered(mark).flatten()));
-        }
-        last = Some(names);
-    }
-    for tag in renderings.iter().filter_map(|rendering| outline.renderings.get(rendering)) {
-        questions.entry((tag.start, tag.end)).or_default();
-    }
-    for Handed { tag, by, .. } in &outline.handed {
-        questions.entry((tag.start, tag.end)).or_default().handed.insert(by.clone());
-    }
-    questions
-}
-
-/// Whether what a variable holds may hold a fragment. `rendering` is a key of
-/// [`Outline::renderings`]; without one it does, for all that is known.
-fn counts(outline: &Outline<'_>, followed: &Followed, rendering: Option<usize>) -> bool {
-    let Some((start, tag)) = rendering.and_then(|it| outline.renderings.get_key_value(&it)) else {
-        return true;
-    };
-    let Some(answer) = followed.answer(tag) else { return true };
-    let shown = outline.shown.get(start).map(|shown| &shown.names);
-    let uses_shown = || {
-        let mut used = answer.taken.names.keys();
-        shown.is_some_and(|names| used.any(|name| names.contains_key(&**name)))
-    };
-    answer.may_hold_fragments() || uses_shown()
-}
-
-/// Refuses what would print a fragment that is rendered before it, or what others fill in, once the
-/// other templates are read.
-pub(super) fn settle(
-    refusal: &Refusal<'_>,
-    outline: &Outline<'_>,
-    followed: &Followed,
-) -> Result<(), Error> {
-    for Captured { block, name, at, bound, rendering } in &outline.captured {
-        if counts(outline, followed, *rendering) {
-            let what = format!("`{name}`, set on {}", refusal.place(*bound));
-            return Err(uses::rendered_before(refusal, outline, *block, *at, &what));
-        }
-    }
-    let counts = |rendering| counts(outline, followed, rendering);
-    for shown in outline.shown.values() {
-        let Some(answer) = followed.answer(&shown.tag) else { continue };
-        let at = shown.tag.start;
-        // In an order, for the message.
-        let used: BTreeMap<_, _> = answer.taken.names.iter().collect();
-        for (name, template) in used {
-            let Some(marks) = shown.names.get(&**name) else { continue };
-            if let Some(block) = is_refused(refusal.source, outline, shown, (name, marks), counts) {
-                let what = format!(
-                    "renders `{template}`, which uses `{name}` of this template: what others fill \
-                     in, or what was rendered before the block"
-                );
-                return Err(anothers_content(refusal, block, at, &what));
-            }
-            let printer = answer.prints.get(&By::Name(name.clone()));
-            if let Some(printer) = printer.filter(|_| marks.iter().filter_map(rendered).any(counts))
-            {
-                return Err(handed_on(refusal, name, at, printer));
-            }
-        }
-    }
-    for Handed { name, at, tag, by, rendering } in &outline.handed {
-        let printer = followed.answer(tag).and_then(|answer| answer.prints.get(by));
-        match printer {
-            _ if *by == By::Value && counts(*rendering) => {
-                return Err(refusal.at(
-                    *at,
-                    format!(
-                        "{} is rendered before it is handed on to what is known only when it \
-                         renders, and which could print it in a cache block: call a macro by its \
-                         name, or print it outside",
-                        as_written(refusal.source, name, *at),
-                    ),
-                ));
-            }
-            Some(printer) if counts(*rendering) => {
-                return Err(handed_on(refusal, name, *at, printer));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-fn handed_on(refusal: &Refusal<'_>, name: &str, at: usize, printer: &Printer) -> Error {
-    refusal.at(
-        at,
-        format!(
-            "{} is rendered before it is handed on, and the cache block of {} may print it: others \
-             would be served what is in it, and a deletion of what is inside would not reach the \
-             block; add it there as a vary part, or print it outside",
-            as_written(refusal.source, name, at),
-            printer.place(refusal.template),
-        ),
-    )
-}
-
-/// A name as a message has it; with dots where it is called.
-fn as_written(source: &str, name: &str, at: usize) -> String {
-    let is_called =
-        source[at..].strip_prefix(name).is_some_and(|rest| rest.starts_with(['(', '.']));
-    format!("`{name}{}`", if is_called { "…" } else { "" })
 }

@@ -29,6 +29,7 @@ mod refusal;
 mod rules;
 mod scanner;
 mod secret;
+mod settle;
 pub(crate) mod site;
 mod source_map;
 mod statement;
@@ -244,11 +245,11 @@ pub fn rewrite_with<'s>(
     let spans: Vec<_> =
         outline.blocks.iter().map(|block| block.open.piece.start..block.end).collect();
     let components = outline.may_call_components;
-    let questions = flows::questions(&outline);
+    let questions = settle::questions(&outline);
     let followed = follow::follow(template, source, syntax, &spans, components, questions, sources);
     let refusal = refusal::Refusal { template, source };
     uses::taken(&refusal, &outline, &followed)?;
-    flows::settle(&refusal, &outline, &followed)?;
+    settle::settle(&refusal, &outline, &followed)?;
     if outline.blocks.is_empty() {
         let Followed { templates, components, .. } = followed;
         return Ok(Rewritten { follows: templates, components, ..untouched() });

@@ -15,6 +15,7 @@ use crate::error::Error;
 use super::arguments::{Arguments, excerpt};
 use super::bindings::{self, Bound, Mark, Scope, Section};
 use super::checks;
+use super::flows;
 use super::literal::string_value;
 use super::outline::{Block, Edit, Names, Outline, Tag};
 use super::refusal::Refusal;
@@ -64,8 +65,8 @@ pub(super) struct Walk<'a, 's> {
     pub(super) caches: usize,
     /// The engine's levels that the open statements take once lowered.
     pub(super) levels: usize,
-    /// An `extends` was seen.
-    pub(super) child: bool,
+    /// The last `extends`.
+    pub(super) extends: Option<Range<usize>>,
     /// The last tag was a line statement whose newline goes into a generated tag, so that the
     /// engine no longer sees a line start here; with the blanks since.
     line_start: Option<Range<usize>>,
@@ -103,7 +104,7 @@ pub(super) fn outline<'s>(
         outline: Outline::default(),
         caches: 0,
         levels: 0,
-        child: false,
+        extends: None,
         line_start: None,
         text_start: 0,
         root: Scope::default(),
@@ -280,7 +281,7 @@ impl<'s> Walk<'_, 's> {
                 }
                 _ => return Ok(Flow::HandOver),
             },
-            Role::Extends => self.child = true,
+            Role::Extends => self.extends = Some(tag.piece.start..tag.piece.end),
             Role::Broken => return Ok(Flow::HandOver),
             _ => {}
         }
@@ -480,7 +481,8 @@ impl<'s> Walk<'_, 's> {
         list.next().is_none().then_some(first.kind)
     }
 
-    fn finish(self) -> Result<Outline<'s>, Error> {
+    fn finish(mut self) -> Result<Outline<'s>, Error> {
+        flows::inherited(&mut self)?;
         let open = self.stack.iter().rev().find(|frame| matches!(frame.kind, FrameKind::Cache(_)));
         match open {
             Some(frame) => Err(self.refusal.at(

@@ -1,7 +1,7 @@
 //! What the walk over a source yields: its cache blocks, and the edits that lower them. Plain data,
 //! made in `nesting.rs` and read in `lower.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -75,6 +75,15 @@ pub(super) struct Shown<'s> {
     pub(super) blocks: Vec<usize>,
 }
 
+/// What was rendered, to be held by a variable.
+#[derive(Debug)]
+pub(super) struct Rendering {
+    /// The tag that renders, or the name of what another template may have rendered.
+    pub(super) tag: Range<usize>,
+    /// Whether it is such a name.
+    pub(super) is_foreign: bool,
+}
+
 /// Names with their marks.
 pub(super) type Names<'s> = BTreeMap<&'s str, Vec<Mark>>;
 
@@ -86,8 +95,8 @@ pub(super) struct Captured {
     pub(super) at: usize,
     /// Where the name was bound.
     pub(super) bound: usize,
-    /// The rendering that counts only if it may hold a fragment, as a key of [`Outline::renderings`].
-    /// Without one it counts.
+    /// The rendering that counts only if it may hold a fragment, by its number in
+    /// [`Outline::renderings`]. Without one it counts.
     pub(super) rendering: Option<usize>,
 }
 
@@ -154,8 +163,10 @@ pub(super) struct Outline<'s> {
     pub(super) loops: Vec<OuterLoop<'s>>,
     pub(super) captured: Vec<Captured>,
     pub(super) handed: Vec<Handed>,
-    /// The tags whose output variables hold, by where that began.
-    pub(super) renderings: BTreeMap<usize, Range<usize>>,
+    /// What variables hold.
+    pub(super) renderings: Vec<Rendering>,
+    /// The renderings of names that another template may bind.
+    pub(super) foreign: HashMap<&'s str, usize>,
     /// By where the tag begins.
     pub(super) shown: BTreeMap<usize, Shown<'s>>,
     /// Tera: a tag in a cache block holds a `<`.

@@ -22,10 +22,10 @@ pub(super) enum Target<'s> {
 pub(super) struct Effect<'s> {
     /// Expressions that are evaluated where the tag stands, each with the targets of its value.
     pub(super) assigns: Vec<(Vec<Target<'s>>, Range<usize>)>,
-    /// Bound inside the statement to what its caller hands over.
-    pub(super) parameters: Vec<&'s str>,
-    /// Expressions that see what the statement binds.
-    pub(super) inner: Vec<Range<usize>>,
+    /// Bound inside the statement to what its caller hands over, or to a default.
+    pub(super) parameters: Vec<(&'s str, Option<Range<usize>>)>,
+    /// Loops: the filter, which sees what the statement binds.
+    pub(super) filter: Option<Range<usize>>,
 }
 
 impl<'s> Effect<'s> {
@@ -61,7 +61,7 @@ impl<'s> Effect<'s> {
                 let word = list.find(0, |text, depth| depth == 0 && text == "in");
                 let only = list.find(word, |text, depth| depth == 0 && text == "if");
                 effect.assigns.push((list.targets(0..word), list.range(word + 1, only)));
-                effect.inner.push(list.range(only + 1, list.list.len()));
+                effect.filter = Some(list.range(only + 1, list.list.len()));
             }
             (Role::Open(Opener::Macro | Opener::Component), _) => {
                 let open = list.find(0, |text, _| text == "(");
@@ -181,10 +181,8 @@ impl<'s> List<'s> {
     fn parameters(&self, from: usize, to: usize, effect: &mut Effect<'s>) {
         for part in self.parts(from, to.min(self.list.len())) {
             let mut words = part.clone().filter(|at| self.list[*at].kind == TokenKind::Word);
-            effect.parameters.extend(words.next().map(|at| self.text(at)));
-            if let Some(sign) = self.sign(&part) {
-                effect.inner.push(self.range(sign + 1, part.end));
-            }
+            let default = self.sign(&part).map(|sign| self.range(sign + 1, part.end));
+            effect.parameters.extend(words.next().map(|at| (self.text(at), default)));
         }
     }
 }

@@ -168,6 +168,29 @@ pub(super) fn stateful(
     ))
 }
 
+/// Refuses what prints all variables that there are, whoever has set them. `after` is the token after
+/// the next.
+pub(super) fn everything(walk: &Walk<'_, '_>, word: &Word<'_>, after: &str) -> Result<(), Error> {
+    let is_everything = match walk.dialect() {
+        Dialect::MiniJinja => word.name == "debug" && word.next == "(" && after == ")",
+        Dialect::Tera => word.name == "__tera_context",
+    };
+    let frame = |frame: &&super::nesting::Frame<'_>| matches!(frame.kind, FrameKind::Cache(_));
+    match walk.stack.iter().rev().find(frame) {
+        Some(block) if is_everything => Err(walk.refusal.at(
+            word.at,
+            format!(
+                "`{}` prints every variable there is, also those by which visitors differ, and the \
+                 cache block of {} would keep them: print it outside the block, or print the \
+                 variables that you look for, and vary on them",
+                word.name,
+                walk.refusal.place(block.at),
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// MiniJinja: refuses a change to a namespace that is not bound in the innermost cache block. One
 /// that came into it by another name is noticed when it is changed.
 pub(super) fn namespace(walk: &Walk<'_, '_>, name: &str, at: usize) -> Result<(), Error> {

@@ -122,7 +122,7 @@ impl<'r> Readings<'r> {
 
     /// What the page says in `span` takes in: a hash for each part, in no order that matters.
     pub(super) fn closure(&mut self, span: Range<usize>) -> (Vec<u128>, Taken) {
-        let (seen, taken) = self.follow(span);
+        let (seen, taken) = self.follow(span, false);
         let mut hashes: Vec<u128> = seen.into_iter().map(|node| self.hash(node)).collect();
         hashes.sort_unstable();
         (hashes, taken)
@@ -130,7 +130,7 @@ impl<'r> Readings<'r> {
 
     /// What the tag at `tag` renders, and which cache blocks may print what it hands on.
     pub(super) fn answer(&mut self, tag: Range<usize>, asked: Question<'_>) -> Answer {
-        let (seen, taken) = self.follow(tag);
+        let (seen, taken) = self.follow(tag, asked.is_value);
         let caches = self.first(&seen, |reading, node| reading.cached_in(&node.ranges(reading)));
         let mut prints = BTreeMap::new();
         let shown = asked.shown.unwrap_or_default();
@@ -154,17 +154,13 @@ impl<'r> Readings<'r> {
         Answer { taken, caches, prints }
     }
 
-    fn follow(&mut self, span: Range<usize>) -> (HashSet<Node>, Taken) {
-        let scopes = match self.syntax.dialect() {
-            // Names are bound when the page renders: a block sees what its parents import, and a
-            // partial what its page does.
-            Dialect::MiniJinja => {
-                let mut scopes = vec![0];
-                scopes.extend(self.ancestors(0));
-                scopes
-            }
-            Dialect::Tera => Vec::new(),
-        };
+    /// All that `span` of the page is made of. A macro is none of it where the span `is_value`, a
+    /// name that is not called.
+    fn follow(&mut self, span: Range<usize>, is_value: bool) -> (HashSet<Node>, Taken) {
+        // Names are bound when the page renders: a block sees what its parents bind, and a partial
+        // what its page does.
+        let mut scopes = vec![0];
+        scopes.extend(self.ancestors(0));
         let mut walk = Walk {
             readings: self,
             scopes,
@@ -173,9 +169,12 @@ impl<'r> Readings<'r> {
             seen: HashSet::new(),
             queue: Vec::new(),
             above: HashSet::new(),
+            values: HashSet::new(),
+            is_value,
             taken: Taken::default(),
         };
         walk.range(0, span, None);
+        walk.is_value = false;
         while let Some(node) = walk.queue.pop() {
             walk.node(&node);
         }
@@ -228,6 +227,10 @@ struct Walk<'w, 'r> {
     queue: Vec<Node>,
     /// The parts that are rendered by `super()`.
     above: HashSet<Node>,
+    /// The parts that variables are made of.
+    values: HashSet<Node>,
+    /// Whether a macro counts for nothing, as its name is not called.
+    is_value: bool,
     taken: Taken,
 }
 
@@ -255,7 +258,7 @@ impl Walk<'_, '_> {
                 }
             }
             Node::Part(_, range) => {
-                if self.above.contains(node) {
+                if self.above.contains(node) || self.values.contains(node) {
                     self.holds_blocks(&reading, range);
                 }
                 self.range(at, range.clone(), Some(node));
@@ -317,7 +320,9 @@ impl Walk<'_, '_> {
                     if let Some(node) = node {
                         self.uses(node, &reading, name);
                     }
-                    if reading.is_variable(&reading.source[name.clone()], name.start) {
+                    let is_of_value = node.is_some_and(|node| self.values.contains(node));
+                    let is_own = reading.is_variable(&reading.source[name.clone()], name.start);
+                    if is_own && !is_of_value {
                         continue;
                     }
                     self.names.push((at, name.clone(), attribute.clone()));
@@ -413,6 +418,13 @@ impl Walk<'_, '_> {
         }
     }
 
+    /// What is bound in a module. What else it is made of counts for nothing in a value of it.
+    fn module(&mut self, module: usize) {
+        if !self.is_value {
+            self.visit(Node::OutsideMacros(module));
+        }
+    }
+
     /// Follows what `name` means in a template.
     fn ask(&mut self, at: usize, name: &str, attribute: Option<&str>) {
         if !self.readings.list[at].meanings.contains_key(name) {
@@ -427,7 +439,15 @@ impl Walk<'_, '_> {
             let reading = Rc::clone(&self.readings.list[at]);
             for meaning in reading.meanings.get(&name).into_iter().flatten() {
                 match (meaning, &attribute) {
+                    (Meaning::Macro(_) | Meaning::Module(_), None) if self.is_value => {}
                     (Meaning::Macro(range), _) => self.visit(Node::Part(at, range.clone())),
+                    // Of the page's own variables, the analysis of the page knows more.
+                    (Meaning::Value(_), _) if at == 0 => {}
+                    (Meaning::Value(range), _) => {
+                        let value = Node::Part(at, range.clone());
+                        self.values.insert(value.clone());
+                        self.visit(value);
+                    }
                     (Meaning::Module(templates), None) => {
                         for module in self.readings.find_all(templates) {
                             self.visit(Node::Whole(module));
@@ -435,13 +455,13 @@ impl Walk<'_, '_> {
                     }
                     (Meaning::Module(templates), Some(member)) => {
                         for module in self.readings.find_all(templates) {
-                            self.visit(Node::OutsideMacros(module));
+                            self.module(module);
                             questions.push((module, member.clone(), None));
                         }
                     }
                     (Meaning::Member(templates, member), attribute) => {
                         for module in self.readings.find_all(templates) {
-                            self.visit(Node::OutsideMacros(module));
+                            self.module(module);
                             questions.push((module, member.clone(), attribute.clone()));
                         }
                     }

@@ -86,6 +86,8 @@ pub(super) struct Question<'s> {
     pub(super) handed: BTreeSet<By>,
     /// The names that what it renders sees.
     pub(super) shown: Option<Rc<Names<'s>>>,
+    /// Whether the tag is a name that is not called.
+    pub(super) is_value: bool,
 }
 
 /// What a tag renders.
@@ -93,7 +95,7 @@ pub(super) struct Question<'s> {
 pub(super) struct Answer {
     pub(super) taken: Taken,
     /// The first cache block in it.
-    caches: Option<Printer>,
+    pub(super) caches: Option<Printer>,
     /// The cache blocks that may print what is handed on.
     pub(super) prints: BTreeMap<By, Printer>,
 }

@@ -55,6 +55,8 @@ pub(super) enum Meaning {
     Module(Vec<String>),
     /// What a module, any of these templates, calls by this name.
     Member(Vec<String>, String),
+    /// A variable outside all definitions, with what its value is made of.
+    Value(Range<usize>),
 }
 
 /// A cache block.
@@ -262,7 +264,7 @@ impl Reader<'_> {
                 let marked = list.windows(2).filter(|two| two[0].text(source) == "@");
                 let parameters = Parameters {
                     implicit: marked.map(|two| two[1].text(source).to_owned()).collect(),
-                    names: names.into_iter().map(str::to_owned).collect(),
+                    names: names.into_iter().map(|(name, _)| name.to_owned()).collect(),
                     body: piece.end,
                     takes_rest: source[rest].contains("..."),
                 };
@@ -279,7 +281,10 @@ impl Reader<'_> {
                 let list: Vec<Token> = tokens(source, rest.clone(), dialect).collect();
                 let is_constant = list.len() == 1 && list[0].kind == TokenKind::String;
                 self.out.extends_any |= !is_constant;
-                self.out.extends.extend(names(source, rest, dialect));
+                for name in names(source, rest, dialect) {
+                    self.out.mentions.push((piece.start, Mention::Template(name.clone())));
+                    self.out.extends.push(name);
+                }
             }
             // The call is read where it opens.
             Role::Close(Opener::ComponentCall) => {}
@@ -302,7 +307,9 @@ impl Reader<'_> {
             role => {
                 // What is assigned to is no use.
                 let effect = Effect::of(source, piece, &statement, dialect);
-                let read = effect.assigns.into_iter().map(|(_, range)| range).chain(effect.inner);
+                let read = effect.assigns.into_iter().map(|(_, range)| range);
+                let defaults = effect.parameters.into_iter().filter_map(|(_, default)| default);
+                let read = read.chain(defaults).chain(effect.filter);
                 read.for_each(|range| self.expression(source, range));
                 let tests = matches!(role, Role::Open(Opener::If) | Role::Else);
                 if role != Role::Cache && (!tests || calls(source, piece.inner.clone(), dialect)) {
@@ -331,6 +338,9 @@ impl Reader<'_> {
             names.collect()
         };
         let effect = || Effect::of(source, piece, statement, dialect);
+        if self.open.is_empty() {
+            self.values(&effect().assigns);
+        }
         match statement.role {
             Role::Cache => self.scopes.push(Vec::new()),
             Role::Open(Opener::Set) => {
@@ -346,7 +356,8 @@ impl Reader<'_> {
                     self.unbind(name, piece.start);
                 }
                 let parameters = effect().parameters.into_iter();
-                self.scopes.push(parameters.map(|name| (name.to_owned(), piece.end)).collect());
+                let names = parameters.map(|(name, _)| (name.to_owned(), piece.end));
+                self.scopes.push(names.collect());
             }
             Role::Else => {
                 self.leave(piece.start);
@@ -357,6 +368,10 @@ impl Reader<'_> {
                 self.leave(piece.start);
                 if opener == Opener::Set {
                     let bound = self.sections.pop().unwrap_or_default();
+                    for (name, start) in bound.iter().filter(|_| self.open.is_empty()) {
+                        let meaning = Meaning::Value(*start..piece.start);
+                        self.out.meanings.entry(name.clone()).or_default().push(meaning);
+                    }
                     let bound = bound.into_iter().map(|(name, _)| (name, piece.end));
                     self.scopes
                         .last_mut()
@@ -375,6 +390,16 @@ impl Reader<'_> {
                 self.scopes.last_mut().into_iter().for_each(|scope| scope.extend(bound.clone()));
             }
             _ => {}
+        }
+    }
+
+    /// Notes what variables are made of.
+    fn values(&mut self, assigns: &[(Vec<Target<'_>>, Range<usize>)]) {
+        for (targets, value) in assigns.iter().filter(|(_, value)| !value.is_empty()) {
+            for target in targets {
+                let (Target::Name(name) | Target::Attribute(name, _)) = target;
+                self.mean((*name).to_owned(), Meaning::Value(value.clone()));
+            }
         }
     }
 

@@ -255,3 +255,152 @@ fn a_captured_fragment_is_not_printed_in_another_tera() {
                  {% <row t={t}> %}{% </row> %}{% endblock %}";
     check(&Syntax::tera(), &[(HANDED, above)], &others);
 }
+
+const ANOTHER_SETS: Option<&str> = Some("which another template sets");
+
+/// A child's cache block prints what its base rendered, or a page what a module did.
+#[test]
+fn what_another_template_captured_is_not_printed() {
+    let others = [
+        ("fragment", "{% cache 300, 'p' %}{{ n }}{% endcache %}"),
+        ("text", "text"),
+        (
+            "base",
+            "{% set nav %}{% include 'fragment' %}{% endset %}{% set plain %}{% include 'text' %}\
+             {% endset %}{% set other = nav %}{% set title = title or n %}{% block a %}{% endblock %}",
+        ),
+        ("middle", "{% extends 'base' %}"),
+    ];
+    let rows = [
+        (ANOTHER_SETS, "{% cache 300, 'a' %}{{ nav }}{% endcache %}"),
+        (ANOTHER_SETS, "{% cache 300, 'a', n %}{{ nav|upper }}{% endcache %}"),
+        (ANOTHER_SETS, "{% cache 300, 'a' %}{{ other }}{% endcache %}"),
+        (ANOTHER_SETS, "{% set here = nav %}{% cache 300, 'a' %}{{ here }}{% endcache %}"),
+        (None, "{% cache 300, 'a', nav %}{{ nav }}{% endcache %}"),
+        (None, "{% cache 300, 'a' %}{{ plain }}{{ title }}{% endcache %}"),
+        (None, "{% set nav = n %}{% cache 300, 'a' %}{{ nav }}{% endcache %}"),
+        (None, "{{ nav }}{% cache 300, 'a' %}{{ n }}{% endcache %}"),
+    ];
+    for syntax in [Syntax::minijinja(), Syntax::tera()] {
+        for extends in ["base", "middle"] {
+            for (expected, body) in rows {
+                let page =
+                    format!("{{% extends '{extends}' %}}{{% block a %}}{body}{{% endblock %}}");
+                check(&syntax, &[(expected, &page)], &others);
+            }
+        }
+        for (_, body) in rows {
+            check(&syntax, &[(None, body)], &others);
+        }
+    }
+    let handed = [
+        (
+            HANDED,
+            "{% extends 'base' %}{% macro row(x) %}{% cache 300, 'r' %}{{ x }}{% endcache %}\
+             {% endmacro %}{% block a %}{{ row(nav) }}{% endblock %}",
+        ),
+        (
+            None,
+            "{% extends 'base' %}{% macro row(x) %}{% cache 300, 'r' %}{{ x }}{% endcache %}\
+             {% endmacro %}{% block a %}{{ row(plain) }}{% endblock %}",
+        ),
+    ];
+    check(&Syntax::minijinja(), &handed, &others);
+}
+
+/// Before a parent that a child extends is rendered, the child's assignments are done.
+#[test]
+fn what_a_child_captured_is_not_printed_by_its_parents() {
+    let others = [
+        ("fragment", "{% cache 300, 'p' %}{{ n }}{% endcache %}"),
+        ("text", "text"),
+        ("prints", "{% cache 300, 'q' %}{{ nav }}{% endcache %}"),
+        ("includes", "{% include 'prints' %}"),
+        ("outside", "{{ nav }}{% cache 300, 'q' %}{{ n }}{% endcache %}"),
+        ("varies", "{% cache 300, 'q', nav %}{{ nav }}{% endcache %}"),
+        ("middle", "{% extends 'prints' %}"),
+    ];
+    for (expected, base) in [
+        (HANDED, "prints"),
+        (HANDED, "includes"),
+        (HANDED, "middle"),
+        (None, "outside"),
+        (None, "varies"),
+    ] {
+        let set = "{% set nav %}{% include 'fragment' %}{% endset %}";
+        let page = format!("{{% extends '{base}' %}}{set}");
+        check(&Syntax::minijinja(), &[(expected, &page)], &others);
+        let page = format!("{set}{{% extends '{base}' %}}{{% block a %}}x{{% endblock %}}");
+        check(&Syntax::minijinja(), &[(expected, &page)], &others);
+        let page = format!("{{% extends '{base}' %}}{}", set.replace("fragment", "text"));
+        check(&Syntax::minijinja(), &[(None, &page)], &others);
+        let page = format!("{{% extends '{base}' %}}{{% block a %}}{set}{{% endblock %}}");
+        check(&Syntax::minijinja(), &[(None, &page)], &others);
+    }
+}
+
+#[test]
+fn what_a_module_captured_is_not_printed() {
+    let others = [
+        (
+            "m",
+            "{% macro c() %}{% cache 300, 'c' %}{{ n }}{% endcache %}{% endmacro %}\
+             {% macro row(x) %}{% cache 300, 'r' %}{{ x }}{% endcache %}{% endmacro %}\
+             {% macro all(cell) %}{{ cell() }}{% endmacro %}\
+             {% set v %}{{ c() }}{% endset %}{% set w = c() %}{% set plain = 1 %}",
+        ),
+        ("through", "{% from 'm' import v %}{% import 'm' as m %}"),
+    ];
+    let rows = [
+        (ANOTHER_SETS, "{% from 'm' import v %}{% cache 300, 'a' %}{{ v }}{% endcache %}"),
+        (ANOTHER_SETS, "{% from 'm' import w as v %}{% cache 300, 'a' %}{{ v }}{% endcache %}"),
+        (ANOTHER_SETS, "{% import 'm' as m %}{% cache 300, 'a' %}{{ m.v }}{% endcache %}"),
+        (ANOTHER_SETS, "{% from 'through' import v %}{% cache 300, 'a' %}{{ v }}{% endcache %}"),
+        (HANDED, "{% import 'm' as m %}{{ m.row(m.v) }}"),
+        (HANDED, "{% from 'm' import v, row %}{{ row(v) }}"),
+        (None, "{% from 'm' import v %}{% cache 300, 'a', v %}{{ v }}{% endcache %}"),
+        (None, "{% import 'm' as m %}{% cache 300, 'a', m.v %}{{ m.v }}{% endcache %}"),
+        (None, "{% import 'm' as m %}{% cache 300, 'a' %}{{ m.plain }}{{ m.c() }}{% endcache %}"),
+        (None, "{% from 'm' import plain %}{% cache 300, 'a' %}{{ plain }}{% endcache %}"),
+        (None, "{% from 'm' import plain, row %}{{ row(plain) }}"),
+        (None, "{% from 'm' import c, all %}{% cache 300, 'a' %}{{ all(c) }}{% endcache %}"),
+        (None, "{% import 'm' as m %}{% cache 300, 'a' %}{{ m.all(m.c) }}{% endcache %}"),
+    ];
+    check(&Syntax::minijinja(), &rows, &others);
+}
+
+#[test]
+fn the_default_of_a_parameter_is_what_it_is_made_of() {
+    let c = "{% macro c() %}{% cache 300, 'c' %}{{ n }}{% endcache %}{% endmacro %}";
+    let macros = |default: &str, parts: &str| {
+        format!(
+            "{c}{{% set t %}}{{{{ c() }}}}{{% endset %}}{{% macro row(x={default}) %}}\
+             {{% cache 300, 'r'{parts} %}}{{{{ x }}}}{{% endcache %}}{{% endmacro %}}{{{{ row() }}}}"
+        )
+    };
+    for (expected, default, parts) in [
+        (BEFORE, "t", ""),
+        (BEFORE, "c()", ""),
+        (BEFORE, "t", ", n"),
+        (None, "t", ", x"),
+        (None, "1", ""),
+    ] {
+        check(&Syntax::minijinja(), &[(expected, &macros(default, parts))], &[]);
+    }
+}
+
+#[test]
+fn what_prints_every_variable_is_not_cached() {
+    let everything = Some("prints every variable there is");
+    let minijinja = [
+        (everything, "{% cache 300, 'a' %}{{ debug() }}{% endcache %}"),
+        (everything, "{% cache 300, 'a', n %}{% set x = debug() %}{% endcache %}"),
+        (None, "{% cache 300, 'a' %}{{ debug(n) }}{{ x.debug() }}{% endcache %}{{ debug() }}"),
+    ];
+    check(&Syntax::minijinja(), &minijinja, &[]);
+    let tera = [
+        (everything, "{% cache 300, 'a' %}{{ __tera_context }}{% endcache %}"),
+        (None, "{{ __tera_context }}{% cache 300, 'a' %}{{ debug() }}{% endcache %}"),
+    ];
+    check(&Syntax::tera(), &tera, &[]);
+}
