@@ -11,7 +11,7 @@ use crate::error::Error;
 
 use super::flows;
 use super::nesting::{Frame, FrameKind, Walk};
-use super::outline::Names;
+use super::outline::Span;
 use super::rules::Dialect;
 use super::scanner::Piece;
 use super::statement::{Opener, Role, Statement};
@@ -30,9 +30,11 @@ pub(super) enum Holds {
     Caller,
     /// What a child template fills in.
     Filled,
-    /// What something else rendered before it was bound, which may hold a fragment: its number
-    /// in [`Outline::renderings`](super::outline::Outline), or `None` if nobody knows what it was.
-    Rendered(Option<usize>),
+    /// What this tag rendered before it was bound, which may hold a fragment; `None` if nobody knows
+    /// what it was.
+    Rendered(Option<Span>),
+    /// What another template binds to the name that stands here.
+    Foreign(Span),
 }
 
 /// A mark on a value.
@@ -50,8 +52,8 @@ const MOST_RENDERINGS: usize = 32;
 
 /// Adds a mark to a value's: one of each kind, as the one from furthest outside is the strictest.
 pub(super) fn add(marks: &mut Vec<Mark>, mut mark: Mark) {
-    if matches!(mark.holds, Holds::Rendered(Some(_))) && marks.len() >= MOST_RENDERINGS {
-        let is_known = |mark: &Mark| matches!(mark.holds, Holds::Rendered(Some(_)));
+    let is_known = |mark: &Mark| matches!(mark.holds, Holds::Rendered(Some(_)) | Holds::Foreign(_));
+    if is_known(&mark) && marks.len() >= MOST_RENDERINGS {
         let known = marks.iter().filter(|mark| is_known(mark)).map(|mark| mark.origin);
         mark.origin = known.min().map_or(mark.origin, |least| least.min(mark.origin));
         mark.holds = Holds::Rendered(None);
@@ -129,31 +131,23 @@ pub(super) fn is_macro(walk: &Walk<'_, '_>, name: &str) -> bool {
     found.is_some_and(|(_, binding)| binding.definition.is_some())
 }
 
-/// The marked names that a template sees which is rendered here.
-pub(super) fn marked<'s>(walk: &mut Walk<'_, 's>) -> Rc<Names<'s>> {
-    if let Some(marked) = &walk.marked {
-        return Rc::clone(marked);
-    }
-    let mut seen = Names::new();
-    let isolates = |frame: &Frame<'_>| frame.kind == FrameKind::Native(Opener::Component);
-    let first = walk.stack.iter().rposition(isolates);
-    let root = first.is_none().then_some(&walk.root);
-    let scopes = walk.stack[first.unwrap_or(0)..].iter().rev().map(|frame| &frame.scope);
-    for scope in scopes.chain(root) {
-        for (name, binding) in &scope.0 {
-            seen.entry(name).or_insert_with(|| binding.marks.clone());
+/// The marks of what a template sees by this name that is rendered here.
+pub(super) fn seen(walk: &Walk<'_, '_>, name: &str) -> Vec<Mark> {
+    match resolve(walk, name, walk.stack.len()) {
+        Some((_, binding)) => binding.marks.clone(),
+        None if matches!(name, "caller" | "body") => {
+            uses::origin(walk, &uses::Word { name, at: 0, next: "(", first: false })
         }
+        None => Vec::new(),
     }
-    for name in ["caller", "body"] {
-        let word = uses::Word { name, at: 0, next: "(", first: false };
-        if bound_in(walk, name).is_none() {
-            seen.insert(name, uses::origin(walk, &word));
-        }
-    }
-    seen.retain(|_, marks| !marks.is_empty());
-    let marked = Rc::new(seen);
-    walk.marked = Some(Rc::clone(&marked));
-    marked
+}
+
+/// The names that are marked here, with their marks, in order.
+pub(super) fn marked<'s>(walk: &Walk<'_, 's>) -> BTreeMap<&'s str, Vec<Mark>> {
+    let scopes = walk.stack.iter().map(|frame| &frame.scope).chain([&walk.root]);
+    let names = scopes.flat_map(|scope| scope.0.keys().copied()).chain(["caller", "body"]);
+    let marked = names.map(|name| (name, seen(walk, name)));
+    marked.filter(|(_, marks)| !marks.is_empty()).collect()
 }
 
 /// Reads an expression: its uses, and the marks of what it is made of.
@@ -169,7 +163,7 @@ pub(super) fn expression<'s>(
     for (at, token) in list.iter().enumerate() {
         around.read(source, &list, at);
         if dialect == Dialect::Tera && text(at) == "<" {
-            flows::component_argument(walk, (&list, at), &around, &range);
+            flows::component_argument(walk, (&list, at), &around, &range)?;
         }
         if token.kind != TokenKind::Word {
             continue;
@@ -198,8 +192,8 @@ pub(super) fn expression<'s>(
             uses::check(walk, &uses::Word { name, ..word }, &[mark])?;
             add(&mut marks, mark);
         }
-        flows::argument(walk, (&list, at), &around, &range, &marks);
-        flows::fills(walk, word.name, word.at, &marks);
+        flows::argument(walk, (&list, at), &around, &range, &marks)?;
+        flows::fills(walk, word.name, word.at, &marks)?;
         for mark in marks {
             add(&mut all, mark);
         }
@@ -207,7 +201,7 @@ pub(super) fn expression<'s>(
     if let Some(mark) = flows::rendering(walk, &list, &range) {
         let is_super = |two: &[Token]| two[0].text(source) == "super" && two[1].text(source) == "(";
         if dialect == Dialect::Tera || list.windows(2).any(is_super) {
-            flows::shows(walk, &range, None)?;
+            flows::shows(walk, &range)?.into_iter().for_each(|mark| add(&mut all, mark));
         }
         add(&mut all, mark);
     }
@@ -306,9 +300,10 @@ pub(super) fn statement<'s>(
     let effect = Effect::of(walk.source, piece, statement, walk.dialect());
     if statement.word == "include" {
         let tag = piece.start..piece.inner.end;
-        let mark = flows::holds(walk, tag.start, Some(tag.clone()));
-        note(walk, &[mark]);
-        flows::shows(walk, &tag, Some(statement))?;
+        flows::includes_any(walk, &tag, statement.rest.clone())?;
+        let mut marks = flows::shows(walk, &tag)?;
+        add(&mut marks, flows::holds(tag.start, Some(tag)));
+        note(walk, &marks);
     }
     let mut values = Vec::new();
     for (targets, value) in effect.assigns {
@@ -346,7 +341,7 @@ pub(super) fn enter<'s>(
     bound: Bound<'s>,
 ) -> Result<(), Error> {
     if opener == Opener::Block {
-        let rendered = flows::holds(walk, at, None);
+        let rendered = flows::holds(at, None);
         note(walk, &[Mark { holds: Holds::Filled, origin: 0, at }, rendered]);
     }
     if let Some(frame) = walk.stack.last_mut() {
@@ -359,6 +354,7 @@ pub(super) fn enter<'s>(
     }
     for (name, default) in bound.parameters {
         let marks = default.map_or(Ok(Vec::new()), |default| expression(walk, default))?;
+        walk.is_marked |= !marks.is_empty();
         if let Some(frame) = walk.stack.last_mut() {
             frame.scope.0.insert(name, Binding { marks, definition: None });
         }
@@ -403,7 +399,7 @@ fn assign<'s>(
     is_global: bool,
 ) -> Result<(), Error> {
     changes(walk, targets)?;
-    walk.marked = None;
+    walk.is_marked |= !marks.is_empty() && !targets.is_empty();
     if targets.iter().any(|target| matches!(target, Target::Attribute(..))) {
         marks.iter().for_each(|mark| add(&mut walk.spilled, Mark { at, ..*mark }));
     }

@@ -11,6 +11,7 @@ use super::nesting::{FrameKind, Walk};
 use super::outline::{Block, OuterLoop, Tag};
 use super::refusal::Refusal;
 use super::rules::Dialect;
+use super::scanner::Piece;
 use super::statement::{Opener, Role, Statement, loop_attributes, uses_of};
 
 /// How many levels of the engine's nesting one lowered cache block takes: `if`, `with` or `for`,
@@ -42,6 +43,29 @@ pub(super) fn depth(walk: &Walk<'_, '_>, at: usize) -> Result<(), Error> {
             most_levels(dialect),
         ),
     ))
+}
+
+/// Refuses a second whitespace marker before `cache` or `endcache`, which hides the word.
+pub(super) fn markers(
+    walk: &Walk<'_, '_>,
+    piece: &Piece,
+    statement: &Statement<'_>,
+) -> Result<(), Error> {
+    if !matches!(statement.word, "-" | "+") {
+        return Ok(());
+    }
+    let word = statement.name(walk.source, walk.dialect());
+    match word.filter(|word| matches!(*word, "cache" | "endcache")) {
+        Some(word) => Err(walk.refusal.at(
+            piece.start,
+            format!(
+                "`{}` and `{}` before `{word}` are two whitespace markers: keep one of them",
+                piece.lead.text(),
+                statement.word,
+            ),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Refuses a cache block where it would not work as it looks.

@@ -1,21 +1,23 @@
-//! What is rendered in one place and printed in another, noted while a template is read: a variable
-//! that holds what a macro, a partial or another template's block printed, and a value that is handed
-//! to a macro, a component or a partial with cache blocks of its own. What is done about it once
-//! those are read: `settle.rs`. A cached body that prints a fragment which was rendered before it
-//! would not see that the fragment is deleted.
+//! What is rendered in one place and printed in another: a variable that holds what a macro, a
+//! partial or another template's block printed, and a value that is handed to a macro, a component or
+//! a partial with cache blocks of its own. A cached body that prints a fragment which was rendered
+//! before it would not see that the fragment is deleted. The other templates are read when it
+//! depends on them.
 
 use std::ops::Range;
 
 use crate::error::Error;
 
 use super::bindings::{self, Holds, Mark};
-use super::checks::anothers_content;
-use super::nesting::{FrameKind, Walk};
-use super::outline::{By, Captured, Handed, Outline, Rendering, Shown};
+use super::checks::{anothers_content, tells_apart};
+use super::follow::{Called, Fragment, Printer};
+use super::nesting::{Frame, FrameKind, Walk};
+use super::outline::{Block, By, Span};
+use super::refusal::Refusal;
 use super::rules::Dialect;
-use super::settle;
-use super::statement::{Opener, Statement};
+use super::statement::Opener;
 use super::token::{Token, TokenKind, tokens};
+use super::uses;
 
 /// Whether a template without cache blocks may hand on to one of another template what is rendered
 /// before it, by the words in its source.
@@ -55,7 +57,7 @@ pub(super) fn rendering(
             }
         }
     }
-    renders.then(|| holds(walk, range.start, is_known.then(|| range.clone())))
+    renders.then(|| holds(range.start, is_known.then(|| range.clone())))
 }
 
 /// A call in an expression that may render fragments.
@@ -87,24 +89,42 @@ fn called(walk: &Walk<'_, '_>, list: &[Token], at: usize) -> Option<Call> {
 
 /// The mark of a variable that holds what is rendered from `at` on: by the tag at `range`, or by
 /// nobody knows what.
-pub(super) fn holds(walk: &mut Walk<'_, '_>, at: usize, range: Option<Range<usize>>) -> Mark {
-    let known = range.map(|tag| {
-        walk.outline.renderings.push(Rendering { tag, is_foreign: false });
-        walk.outline.renderings.len() - 1
-    });
-    Mark { holds: Holds::Rendered(known), origin: at, at }
+pub(super) fn holds(at: usize, range: Option<Range<usize>>) -> Mark {
+    Mark { holds: Holds::Rendered(range.map(Span::from)), origin: at, at }
 }
 
-/// A cache block uses what was rendered outside it.
+/// The fragment that a value may hold which was rendered before.
+fn fragment(walk: &mut Walk<'_, '_>, rendered: Rendered) -> Option<Fragment> {
+    match rendered {
+        Rendered::Unknown => Some(Fragment::Filled),
+        Rendered::By(tag) => walk.others.fragment(tag, Called::Yes),
+        Rendered::Foreign(name) => walk.others.fragment(name, Called::No),
+    }
+}
+
+/// Whether a mark is of what was rendered before, and may hold a fragment.
+fn may_hold_fragment(walk: &mut Walk<'_, '_>, mark: Mark) -> bool {
+    rendered(mark).is_some_and(|rendered| fragment(walk, rendered).is_some())
+}
+
+/// Refuses that the cache block at `index` prints `name`, which holds what was rendered outside, if
+/// that may hold a fragment.
 pub(super) fn captured(
     walk: &mut Walk<'_, '_>,
-    block: usize,
+    index: usize,
     (name, at): (&str, usize),
-    bound: usize,
-    rendering: Option<usize>,
-) {
-    let captured = Captured { block, name: name.to_owned(), at, bound, rendering };
-    walk.outline.captured.push(captured);
+    mark: Mark,
+) -> Result<(), Error> {
+    let Some(rendered) = rendered(mark) else { return Ok(()) };
+    let Some(fragment) = fragment(walk, rendered) else { return Ok(()) };
+    let what = match (rendered, fragment) {
+        (Rendered::Foreign(_), Fragment::Of(printer)) => format!(
+            "`{name}`, which another template sets and which holds the cache block of {}",
+            printer.place(walk.refusal.template),
+        ),
+        _ => format!("`{name}`, set on {}", walk.refusal.place(mark.at)),
+    };
+    Err(uses::rendered_before(&walk.refusal, &walk.outline, index, at, &what))
 }
 
 /// The mark of the name at `index` if another template may bind it: one that is imported, or that a
@@ -126,12 +146,9 @@ pub(super) fn foreign<'s>(
     let at = list[index].start;
     let tag = at..list.get(last)?.end;
     let name = &source[tag.clone()];
-    let Outline { renderings, foreign, .. } = &mut walk.outline;
-    let rendering = *foreign.entry(name).or_insert_with(|| {
-        renderings.push(Rendering { tag, is_foreign: true });
-        renderings.len() - 1
-    });
-    Some((name, Mark { holds: Holds::Rendered(Some(rendering)), origin: 0, at }))
+    // One question for all uses of a name.
+    let first = *walk.foreign.entry(name).or_insert(Span::from(tag));
+    Some((name, Mark { holds: Holds::Foreign(first), origin: 0, at }))
 }
 
 /// Where a token stands in its tag: in which brackets, and whether in a component's.
@@ -177,11 +194,14 @@ pub(super) fn argument(
     around: &Around,
     tag: &Range<usize>,
     marks: &[Mark],
-) {
+) -> Result<(), Error> {
     if around.brackets.is_empty() && !around.in_component {
-        return;
+        return Ok(());
     }
-    let Some(marks) = value(walk, list, index, marks) else { return };
+    let marks = value(walk, list, index, marks);
+    if marks.is_empty() {
+        return Ok(());
+    }
     let (source, dialect) = (walk.source, walk.dialect());
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     for &Bracket { at, commas, first } in &around.brackets {
@@ -197,15 +217,16 @@ pub(super) fn argument(
             }
             _ => continue,
         };
-        hand(walk, text(index), list[index].start, tag, &by, &marks);
+        hand(walk, text(index), list[index].start, tag, &by, &marks)?;
     }
     // `<card title />` is short for `<card title={title} />`.
     let before = index.checked_sub(1).and_then(|at| list.get(at)).map(|token| token.kind);
     let is_short = matches!(before, Some(TokenKind::Word | TokenKind::String | TokenKind::Close));
     if around.brackets.is_empty() && dialect == Dialect::Tera && is_short {
         let by = By::Keyword(text(index).to_owned());
-        hand(walk, text(index), list[index].start, tag, &by, &marks);
+        hand(walk, text(index), list[index].start, tag, &by, &marks)?;
     }
+    Ok(())
 }
 
 /// Notes that the Tera component at `index` is an argument of another, if it is.
@@ -214,38 +235,29 @@ pub(super) fn component_argument(
     (list, index): (&[Token], usize),
     around: &Around,
     tag: &Range<usize>,
-) {
+) -> Result<(), Error> {
     let text = |at: usize| list.get(at).map_or("", |token| token.text(walk.source));
     if around.brackets.is_empty() || list.get(index + 1).is_none_or(|it| it.kind != TokenKind::Word)
     {
-        return;
+        return Ok(());
     }
     let end = (index..list.len()).find(|&at| text(at) == "/" && text(at + 1) == ">");
-    let Some(end) = end else { return };
+    let Some(end) = end else { return Ok(()) };
     let (start, end) = (list[index].start, list[end].end);
-    let mark = holds(walk, start, Some(start..end));
-    argument(walk, (list, index), around, tag, &[mark]);
+    argument(walk, (list, index), around, tag, &[holds(start, Some(start..end))])
 }
 
 /// The marks of the value that the name at `index` brings: of its own, and of what it renders if it
 /// is called. A macro that is not called has rendered nothing.
-fn value(
-    walk: &mut Walk<'_, '_>,
-    list: &[Token],
-    index: usize,
-    marks: &[Mark],
-) -> Option<Vec<Mark>> {
+fn value(walk: &Walk<'_, '_>, list: &[Token], index: usize, marks: &[Mark]) -> Vec<Mark> {
     let call = called(walk, list, index).filter(|_| walk.dialect() == Dialect::MiniJinja);
     let Some(Call { is_known, open }) = call else {
         let is_macro = bindings::is_macro(walk, list[index].text(walk.source));
-        let of = |rendering: usize| walk.outline.renderings.get(rendering);
-        let is_foreign = |it: Option<usize>| it.and_then(of).is_some_and(|it| it.is_foreign);
-        let counts = |mark: &&Mark| match rendered(mark) {
+        let counts = |mark: &&Mark| match rendered(**mark) {
             None => false,
-            Some(rendering) => !is_macro || is_foreign(rendering),
+            Some(rendered) => !is_macro || matches!(rendered, Rendered::Foreign(_)),
         };
-        let marks: Vec<Mark> = marks.iter().filter(counts).copied().collect();
-        return (!marks.is_empty()).then_some(marks);
+        return marks.iter().filter(counts).copied().collect();
     };
     let mut depth = 0_usize;
     let close = list[open..].iter().find(|token| {
@@ -259,8 +271,8 @@ fn value(
     let start = list[index].start;
     let end = close.map_or(start, |token| token.end);
     let mut marks = marks.to_vec();
-    marks.push(holds(walk, start, is_known.then_some(start..end)));
-    Some(marks)
+    marks.push(holds(start, is_known.then_some(start..end)));
+    marks
 }
 
 /// Whether the bracket at `open` holds the arguments of something that may be a macro.
@@ -291,6 +303,7 @@ fn is_found(walk: &Walk<'_, '_>, list: &[Token], open: usize) -> bool {
         && !bindings::is_variable(walk, name)
 }
 
+/// Refuses that the tag at `tag` hands on what may hold a fragment to where it may be printed.
 fn hand(
     walk: &mut Walk<'_, '_>,
     name: &str,
@@ -298,91 +311,177 @@ fn hand(
     tag: &Range<usize>,
     by: &By,
     marks: &[Mark],
-) {
-    for rendering in marks.iter().filter_map(rendered) {
-        walk.outline.handed.push(Handed {
-            name: name.to_owned(),
-            at,
-            tag: tag.clone(),
-            by: by.clone(),
-            rendering,
-        });
+) -> Result<(), Error> {
+    for rendered in marks.iter().copied().filter_map(rendered) {
+        if fragment(walk, rendered).is_none() {
+            continue;
+        }
+        if *by == By::Value {
+            return Err(walk.refusal.at(
+                at,
+                format!(
+                    "{} is rendered before it is handed on to what is known only when it renders, \
+                     and which could print it in a cache block: call a macro by its name, or print \
+                     it outside",
+                    as_written(walk.source, name, at),
+                ),
+            ));
+        }
+        if let Some(printer) = walk.others.printer(Span::from(tag.clone()), by) {
+            return Err(handed_on(&walk.refusal, name, at, &printer));
+        }
     }
+    Ok(())
 }
 
-/// Whether a mark is of what was rendered before, and the rendering that has to hold a fragment for
-/// it to count.
-pub(super) fn rendered(mark: &Mark) -> Option<Option<usize>> {
+/// What was rendered before it is used.
+#[derive(Debug, Clone, Copy)]
+enum Rendered {
+    /// Nobody knows by what: it counts as a fragment.
+    Unknown,
+    By(Span),
+    /// By another template, which binds this name.
+    Foreign(Span),
+}
+
+/// What a mark says was rendered before.
+fn rendered(mark: Mark) -> Option<Rendered> {
     match mark.holds {
-        Holds::Output | Holds::Body => Some(None),
-        Holds::Rendered(rendering) => Some(rendering),
+        Holds::Output | Holds::Body | Holds::Rendered(None) => Some(Rendered::Unknown),
+        Holds::Rendered(Some(tag)) => Some(Rendered::By(tag)),
+        Holds::Foreign(name) => Some(Rendered::Foreign(name)),
         Holds::Caller | Holds::Filled => None,
     }
 }
 
-/// The tag at `tag` renders others that see the names of this template: one whose name is constant, if
-/// it is an include.
-pub(super) fn shows(
+/// The tag at `tag` renders others that see the names of this template. Hands back the marks of those
+/// that they use.
+pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) -> Result<Vec<Mark>, Error> {
+    let mut all = Vec::new();
+    let is_component = |frame: &Frame<'_>| frame.kind == FrameKind::Native(Opener::Component);
+    let may_be_filled = match walk.dialect() {
+        Dialect::MiniJinja => walk.caches > 0,
+        Dialect::Tera => walk.stack.iter().any(is_component),
+    };
+    if !walk.is_marked && !may_be_filled {
+        return Ok(all);
+    }
+    let span = Span::from(tag.clone());
+    for (name, template) in walk.others.names(span) {
+        let marks = bindings::seen(walk, &name);
+        apart(walk, &name, &marks, tag.start, || {
+            format!(
+                "renders `{template}`, which uses `{name}` of this template: what others fill in, \
+                 or what was rendered before the block"
+            )
+        })?;
+        for mark in marks {
+            if may_hold_fragment(walk, mark)
+                && let Some(printer) = walk.others.printer(span, &By::Name(name.clone()))
+            {
+                return Err(handed_on(&walk.refusal, &name, tag.start, &printer));
+            }
+            bindings::add(&mut all, mark);
+        }
+    }
+    Ok(all)
+}
+
+/// Refuses in a cache block to include a template whose name is no constant, if there is anything that
+/// it should not print.
+pub(super) fn includes_any(
     walk: &mut Walk<'_, '_>,
     tag: &Range<usize>,
-    include: Option<&Statement<'_>>,
+    rest: Range<usize>,
 ) -> Result<(), Error> {
-    let names = bindings::marked(walk);
-    let open = walk.stack.iter().filter_map(|frame| match frame.kind {
-        FrameKind::Cache(block) => Some(block),
-        FrameKind::Native(_) => None,
-    });
-    let blocks: Vec<usize> = open.collect();
-    // What others fill in counts in the blocks around the tag alone.
-    let counts = |mark| !blocks.is_empty() || rendered(mark).is_some();
-    if !names.values().flatten().any(counts) {
+    let first = tokens(walk.source, rest, walk.dialect()).next();
+    if walk.caches == 0 || first.is_some_and(|token| token.kind == TokenKind::String) {
         return Ok(());
     }
-    let shown = Shown { tag: tag.clone(), names, blocks };
-    let is_known = include.is_none_or(|include| {
-        let mut list = tokens(walk.source, include.rest.clone(), walk.dialect());
-        list.next().is_some_and(|token| token.kind == TokenKind::String)
-    });
-    if !is_known {
-        let mut names = shown.names.iter().filter(|(name, _)| walk.source.contains(**name));
-        let found = names.find_map(|(name, marks)| {
-            let block = settle::is_refused(walk.source, &walk.outline, &shown, (name, marks), |_| true)?;
-            let what = format!(
-                "includes a template whose name is known only when it renders, and which could print \
-                 `{name}`"
-            );
-            Some(anothers_content(&walk.refusal, block, tag.start, &what))
-        });
-        return found.map_or(Ok(()), Err);
+    for (name, marks) in bindings::marked(walk) {
+        if walk.source.contains(name) {
+            apart(walk, name, &marks, tag.start, || {
+                format!(
+                    "includes a template whose name is known only when it renders, and which could \
+                     print `{name}`"
+                )
+            })?;
+        }
     }
-    walk.outline.shown.insert(tag.start, shown);
+    Ok(())
+}
+
+/// Refuses that a cache block around `at` has what is marked so, unless it keeps that apart.
+fn apart(
+    walk: &mut Walk<'_, '_>,
+    name: &str,
+    marks: &[Mark],
+    at: usize,
+    what: impl Fn() -> String,
+) -> Result<(), Error> {
+    for mark in marks {
+        let is_filled = rendered(*mark).is_none();
+        if !is_filled && !may_hold_fragment(walk, *mark) {
+            continue;
+        }
+        let blocks = walk.stack.iter().filter_map(|frame| match frame.kind {
+            FrameKind::Cache(index) if frame.at >= mark.origin => walk.outline.blocks.get(index),
+            _ => None,
+        });
+        let keeps_apart = |block: &Block<'_>| {
+            block.varies_on(walk.source, name) || (is_filled && tells_apart(block))
+        };
+        if let Some(block) = { blocks }.find(|block| !keeps_apart(block)) {
+            return Err(anothers_content(&walk.refusal, block, at, &what()));
+        }
+    }
     Ok(())
 }
 
 /// MiniJinja: a child's parents see what it set outside its blocks.
 pub(super) fn inherited(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
     match walk.extends.clone() {
-        Some(tag) if walk.dialect() == Dialect::MiniJinja => shows(walk, &tag, None),
+        Some(tag) if walk.dialect() == Dialect::MiniJinja => shows(walk, &tag).map(drop),
         _ => Ok(()),
     }
 }
 
 /// Notes that a name is used in a `call` block, which the macro that is called may print in a cache
 /// block of its own.
-pub(super) fn fills(walk: &mut Walk<'_, '_>, name: &str, at: usize, marks: &[Mark]) {
+pub(super) fn fills(
+    walk: &mut Walk<'_, '_>,
+    name: &str,
+    at: usize,
+    marks: &[Mark],
+) -> Result<(), Error> {
     if marks.is_empty() {
-        return;
+        return Ok(());
     }
-    let before = |mark: &&Mark, opened: usize| mark.origin < opened;
-    let calls: Vec<Range<usize>> = walk
-        .stack
-        .iter()
-        .filter(|frame| frame.kind == FrameKind::Native(Opener::Call))
-        .map(|frame| frame.tag.clone())
-        .collect();
-    for tag in calls {
-        let outside: Vec<Mark> =
-            marks.iter().filter(|mark| before(mark, tag.start)).copied().collect();
-        hand(walk, name, at, &tag, &By::Caller, &outside);
-    }
+    let is_call = |frame: &&Frame<'_>| frame.kind == FrameKind::Native(Opener::Call);
+    let calls: Vec<_> = walk.stack.iter().filter(is_call).map(|frame| frame.tag.clone()).collect();
+    calls.into_iter().try_for_each(|tag| {
+        let is_outside = |mark: &&Mark| mark.origin < tag.start;
+        let outside: Vec<Mark> = marks.iter().filter(is_outside).copied().collect();
+        hand(walk, name, at, &tag, &By::Caller, &outside)
+    })
+}
+
+fn handed_on(refusal: &Refusal<'_>, name: &str, at: usize, printer: &Printer) -> Error {
+    refusal.at(
+        at,
+        format!(
+            "{} is rendered before it is handed on, and the cache block of {} may print it: others \
+             would be served what is in it, and a deletion of what is inside would not reach the \
+             block; add it there as a vary part, or print it outside",
+            as_written(refusal.source, name, at),
+            printer.place(refusal.template),
+        ),
+    )
+}
+
+/// A name as a message has it; with dots where it is called.
+fn as_written(source: &str, name: &str, at: usize) -> String {
+    let is_called =
+        source[at..].strip_prefix(name).is_some_and(|rest| rest.starts_with(['(', '.']));
+    format!("`{name}{}`", if is_called { "…" } else { "" })
 }

@@ -29,7 +29,6 @@ mod refusal;
 mod rules;
 mod scanner;
 mod secret;
-mod settle;
 pub(crate) mod site;
 mod source_map;
 mod statement;
@@ -43,7 +42,8 @@ mod tests;
 
 use crate::error::Error;
 
-use follow::Followed;
+use follow::{Followed, Others};
+use refusal::Refusal;
 
 pub use block::CacheBlock;
 pub use callers::hands_on_caller;
@@ -238,18 +238,16 @@ pub fn rewrite_with<'s>(
     if !holds("cache") && !flows::may_hand_on(syntax.dialect(), holds) {
         return Ok(untouched());
     }
-    let outline = nesting::outline(template, source, syntax)?;
-    if outline.blocks.is_empty() && outline.handed.is_empty() && outline.shown.is_empty() {
+    let refusal = Refusal { template, source };
+    let others = Others::new(template, source, syntax, sources);
+    let (outline, others) = nesting::outline(refusal, source, syntax, others)?;
+    if outline.blocks.is_empty() && !others.were_read() {
         return Ok(untouched());
     }
     let spans: Vec<_> =
         outline.blocks.iter().map(|block| block.open.piece.start..block.end).collect();
-    let components = outline.may_call_components;
-    let questions = settle::questions(&outline);
-    let followed = follow::follow(template, source, syntax, &spans, components, questions, sources);
-    let refusal = refusal::Refusal { template, source };
+    let followed = others.follow(&spans, outline.may_call_components);
     uses::taken(&refusal, &outline, &followed)?;
-    settle::settle(&refusal, &outline, &followed)?;
     if outline.blocks.is_empty() {
         let Followed { templates, components, .. } = followed;
         return Ok(Rewritten { follows: templates, components, ..untouched() });

@@ -6,9 +6,8 @@
 //! ends and the rest is handed over as it is: the engine reads in the same order, so it stops at
 //! the same place, with its own message.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::rc::Rc;
 
 use crate::error::Error;
 
@@ -16,8 +15,9 @@ use super::arguments::{Arguments, excerpt};
 use super::bindings::{self, Bound, Mark, Scope, Section};
 use super::checks;
 use super::flows;
+use super::follow::Others;
 use super::literal::string_value;
-use super::outline::{Block, Edit, Names, Outline, Tag};
+use super::outline::{Block, Edit, Outline, Span, Tag};
 use super::refusal::Refusal;
 use super::rules::{Dialect, Syntax};
 use super::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
@@ -78,8 +78,12 @@ pub(super) struct Walk<'a, 's> {
     pub(super) assigned: HashSet<(usize, &'s str)>,
     /// What is bound outside all statements.
     pub(super) root: Scope<'s>,
-    /// The names that are marked, until something is bound or a statement begins or ends.
-    pub(super) marked: Option<Rc<Names<'s>>>,
+    /// Whether anything was bound to a value that is marked.
+    pub(super) is_marked: bool,
+    /// What the other templates know.
+    pub(super) others: Others<'a>,
+    /// The names that another template may bind, with their first use.
+    pub(super) foreign: HashMap<&'s str, Span>,
     /// MiniJinja: the marks of all that went into namespaces.
     pub(super) spilled: Vec<Mark>,
 }
@@ -91,13 +95,14 @@ enum Flow {
 }
 
 /// Finds and checks the cache blocks of a source.
-pub(super) fn outline<'s>(
-    template: &str,
+pub(super) fn outline<'a, 's>(
+    refusal: Refusal<'a>,
     source: &'s str,
-    syntax: &Syntax,
-) -> Result<Outline<'s>, Error> {
+    syntax: &'a Syntax,
+    others: Others<'a>,
+) -> Result<(Outline<'s>, Others<'a>), Error> {
     let mut walk = Walk {
-        refusal: Refusal { template, source },
+        refusal,
         source,
         syntax,
         stack: Vec::new(),
@@ -108,20 +113,22 @@ pub(super) fn outline<'s>(
         line_start: None,
         text_start: 0,
         root: Scope::default(),
-        marked: None,
+        is_marked: false,
+        others,
+        foreign: HashMap::new(),
         spilled: Vec::new(),
         warned: HashSet::new(),
         assigned: HashSet::new(),
     };
     for piece in Scanner::new(source, syntax) {
         if let Flow::HandOver = walk.piece(piece)? {
-            return Ok(walk.outline);
+            return Ok((walk.outline, walk.others));
         }
     }
     walk.finish()
 }
 
-impl<'s> Walk<'_, 's> {
+impl<'a, 's> Walk<'a, 's> {
     pub(super) fn dialect(&self) -> Dialect {
         self.syntax.dialect()
     }
@@ -164,7 +171,7 @@ impl<'s> Walk<'_, 's> {
 
     fn statement(&mut self, piece: Piece) -> Result<Flow, Error> {
         let statement = Statement::read(self.source, &piece, self.dialect());
-        self.check_markers(&piece, &statement)?;
+        checks::markers(self, &piece, &statement)?;
         if !piece.closed {
             if statement.role == Role::Cache {
                 return Err(self.refusal.at(
@@ -203,25 +210,6 @@ impl<'s> Walk<'_, 's> {
             }
         }
         Ok(Flow::On)
-    }
-
-    /// Refuses a second whitespace marker before `cache` or `endcache`, which hides the word.
-    fn check_markers(&self, piece: &Piece, statement: &Statement<'s>) -> Result<(), Error> {
-        if !matches!(statement.word, "-" | "+") {
-            return Ok(());
-        }
-        let word = statement.name(self.source, self.dialect());
-        match word.filter(|word| matches!(*word, "cache" | "endcache")) {
-            Some(word) => Err(self.refusal.at(
-                piece.start,
-                format!(
-                    "`{}` and `{}` before `{word}` are two whitespace markers: keep one of them",
-                    piece.lead.text(),
-                    statement.word,
-                ),
-            )),
-            None => Ok(()),
-        }
     }
 
     /// Where the replacement of `piece` starts: with the indentation that a line statement takes.
@@ -290,7 +278,6 @@ impl<'s> Walk<'_, 's> {
 
     fn push(&mut self, kind: FrameKind, tag: &Tag, levels: usize) -> Result<(), Error> {
         let at = tag.piece.start;
-        self.marked = None;
         self.levels += levels;
         self.caches += usize::from(matches!(kind, FrameKind::Cache(_)));
         if self.caches > 0 {
@@ -316,7 +303,6 @@ impl<'s> Walk<'_, 's> {
         match self.stack.last().map(|frame| frame.kind) {
             Some(FrameKind::Native(open)) if open == opener => {
                 self.levels -= 1;
-                self.marked = None;
                 if let Some(frame) = self.stack.pop() {
                     bindings::leave(self, frame)?;
                 }
@@ -417,7 +403,6 @@ impl<'s> Walk<'_, 's> {
             self.inline(&tag)?;
         }
         self.stack.pop();
-        self.marked = None;
         self.caches -= 1;
         self.levels -= checks::CACHE_LEVELS;
         self.outline.blocks[index].end = match tag.piece.kind {
@@ -481,7 +466,7 @@ impl<'s> Walk<'_, 's> {
         list.next().is_none().then_some(first.kind)
     }
 
-    fn finish(mut self) -> Result<Outline<'s>, Error> {
+    fn finish(mut self) -> Result<(Outline<'s>, Others<'a>), Error> {
         flows::inherited(&mut self)?;
         let open = self.stack.iter().rev().find(|frame| matches!(frame.kind, FrameKind::Cache(_)));
         match open {
@@ -492,7 +477,7 @@ impl<'s> Walk<'_, 's> {
                     self.syntax.tag("endcache")
                 ),
             )),
-            None => Ok(self.outline),
+            None => Ok((self.outline, self.others)),
         }
     }
 }

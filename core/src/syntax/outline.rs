@@ -1,12 +1,9 @@
 //! What the walk over a source yields: its cache blocks, and the edits that lower them. Plain data,
 //! made in `nesting.rs` and read in `lower.rs`.
 
-use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::rc::Rc;
 
 use super::arguments::Arguments;
-use super::bindings::Mark;
 use super::scanner::Piece;
 
 /// A cache block, paired.
@@ -64,53 +61,23 @@ pub(super) struct Secret<'s> {
     pub(super) block: usize,
 }
 
-/// A tag that renders other templates in the scope of this one: an include, `super()`, a Tera component
-/// with implicit arguments.
-#[derive(Debug)]
-pub(super) struct Shown<'s> {
-    pub(super) tag: Range<usize>,
-    /// The names that are marked there.
-    pub(super) names: Rc<Names<'s>>,
-    /// The cache blocks that are open.
-    pub(super) blocks: Vec<usize>,
+/// Where a tag stands, or a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Span {
+    pub(super) start: usize,
+    pub(super) end: usize,
 }
 
-/// What was rendered, to be held by a variable.
-#[derive(Debug)]
-pub(super) struct Rendering {
-    /// The tag that renders, or the name of what another template may have rendered.
-    pub(super) tag: Range<usize>,
-    /// Whether it is such a name.
-    pub(super) is_foreign: bool,
+impl Span {
+    pub(super) fn range(self) -> Range<usize> {
+        self.start..self.end
+    }
 }
 
-/// Names with their marks.
-pub(super) type Names<'s> = BTreeMap<&'s str, Vec<Mark>>;
-
-/// The use of a name in a cache block that holds what was rendered outside it.
-#[derive(Debug)]
-pub(super) struct Captured {
-    pub(super) block: usize,
-    pub(super) name: String,
-    pub(super) at: usize,
-    /// Where the name was bound.
-    pub(super) bound: usize,
-    /// The rendering that counts only if it may hold a fragment, by its number in
-    /// [`Outline::renderings`]. Without one it counts.
-    pub(super) rendering: Option<usize>,
-}
-
-/// A value that was rendered before, where it is handed to a macro or a component, whose own cache
-/// blocks could print it.
-#[derive(Debug)]
-pub(super) struct Handed {
-    pub(super) name: String,
-    pub(super) at: usize,
-    /// The tag that hands it on.
-    pub(super) tag: Range<usize>,
-    pub(super) by: By,
-    /// As [`Captured::rendering`].
-    pub(super) rendering: Option<usize>,
+impl From<Range<usize>> for Span {
+    fn from(Range { start, end }: Range<usize>) -> Self {
+        Self { start, end }
+    }
 }
 
 /// How a value is handed on.
@@ -161,14 +128,6 @@ pub(super) struct Outline<'s> {
     pub(super) secrets: Vec<Secret<'s>>,
     /// By place.
     pub(super) loops: Vec<OuterLoop<'s>>,
-    pub(super) captured: Vec<Captured>,
-    pub(super) handed: Vec<Handed>,
-    /// What variables hold.
-    pub(super) renderings: Vec<Rendering>,
-    /// The renderings of names that another template may bind.
-    pub(super) foreign: HashMap<&'s str, usize>,
-    /// By where the tag begins.
-    pub(super) shown: BTreeMap<usize, Shown<'s>>,
     /// Tera: a tag in a cache block holds a `<`.
     pub(super) may_call_components: bool,
 }

@@ -99,9 +99,8 @@ fn refuse(
         Holds::Body => {
             return before(&format!("{}, which holds the component's `body`", set()));
         }
-        Holds::Rendered(rendering) => {
-            flows::captured(walk, index, (name, at), mark.at, rendering);
-            return Ok(());
+        Holds::Rendered(_) | Holds::Foreign(_) => {
+            return flows::captured(walk, index, (name, at), mark);
         }
         _ if is_told => return Ok(()),
         Holds::Caller if is_itself => "uses `caller`, which each `call` block fills".into(),

@@ -2,7 +2,7 @@
 //! from reference to definition until nothing new comes. Iterative; each part is visited once, so
 //! that cycles end.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::prints::{self, Printed};
 use super::reading::{Meaning, Mention, Reading};
-use super::{Answer, Printer, Question, Sources, Taken};
+use super::{Printer, Sources, Taken};
 use crate::syntax::outline::By;
 use crate::syntax::place::Places;
 use crate::syntax::rules::{Dialect, Syntax};
@@ -44,6 +44,22 @@ impl Node {
             Self::Part(_, range) => vec![range.clone()],
         }
     }
+}
+
+/// What a part of the page is made of.
+#[derive(Debug, Default)]
+pub(super) struct Closure {
+    seen: HashSet<Node>,
+    pub(super) taken: Taken,
+}
+
+/// Whether the names that a span says are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::syntax) enum Called {
+    /// They may be.
+    Yes,
+    /// The span is the name of a value: a macro of that name renders nothing.
+    No,
 }
 
 /// The templates read for the blocks of one template, which is the first of them.
@@ -121,42 +137,36 @@ impl<'r> Readings<'r> {
     }
 
     /// What the page says in `span` takes in: a hash for each part, in no order that matters.
-    pub(super) fn closure(&mut self, span: Range<usize>) -> (Vec<u128>, Taken) {
-        let (seen, taken) = self.follow(span, false);
+    pub(super) fn parts(&mut self, span: Range<usize>) -> (Vec<u128>, Taken) {
+        let Closure { seen, taken } = self.closure(span, Called::Yes);
         let mut hashes: Vec<u128> = seen.into_iter().map(|node| self.hash(node)).collect();
         hashes.sort_unstable();
         (hashes, taken)
     }
 
-    /// What the tag at `tag` renders, and which cache blocks may print what it hands on.
-    pub(super) fn answer(&mut self, tag: Range<usize>, asked: Question<'_>) -> Answer {
-        let (seen, taken) = self.follow(tag, asked.is_value);
-        let caches = self.first(&seen, |reading, node| reading.cached_in(&node.ranges(reading)));
-        let mut prints = BTreeMap::new();
-        let shown = asked.shown.unwrap_or_default();
-        let names = taken.names.keys().filter(|name| shown.contains_key(&***name));
-        let names = names.map(|name| By::Name(name.clone()));
-        for by in asked.handed.into_iter().chain(names).filter(|_| caches.is_some()) {
-            let mut is_handed_on = false;
-            let printer = self.first(&seen, |reading, node| {
-                match prints::find(reading, node, &by, &taken.names)? {
-                    Printed::In(block) => Some(block),
-                    Printed::Elsewhere => {
-                        is_handed_on = true;
-                        None
-                    }
-                }
-            });
-            // What is handed on once more may be printed by any.
-            let printer = printer.or_else(|| caches.clone().filter(|_| is_handed_on));
-            prints.extend(printer.map(|printer| (by, printer)));
-        }
-        Answer { taken, caches, prints }
+    /// The first cache block in a closure.
+    pub(super) fn cached_in(&self, closure: &Closure) -> Option<Printer> {
+        self.first(&closure.seen, |reading, node| reading.cached_in(&node.ranges(reading)))
     }
 
-    /// All that `span` of the page is made of. A macro is none of it where the span `is_value`, a
-    /// name that is not called.
-    fn follow(&mut self, span: Range<usize>, is_value: bool) -> (HashSet<Node>, Taken) {
+    /// The cache block of a closure that may print what is handed to it `by`.
+    pub(super) fn printer(&self, closure: &Closure, by: &By) -> Option<Printer> {
+        let mut is_handed_on = false;
+        let printer = self.first(&closure.seen, |reading, node| {
+            match prints::find(reading, node, by, &closure.taken.names)? {
+                Printed::In(block) => Some(block),
+                Printed::Elsewhere => {
+                    is_handed_on = true;
+                    None
+                }
+            }
+        });
+        // What is handed on once more may be printed by any.
+        printer.or_else(|| self.cached_in(closure).filter(|_| is_handed_on))
+    }
+
+    /// All that `span` of the page is made of.
+    pub(super) fn closure(&mut self, span: Range<usize>, called: Called) -> Closure {
         // Names are bound when the page renders: a block sees what its parents bind, and a partial
         // what its page does.
         let mut scopes = vec![0];
@@ -166,19 +176,18 @@ impl<'r> Readings<'r> {
             scopes,
             names: Vec::new(),
             asked: HashSet::new(),
-            seen: HashSet::new(),
             queue: Vec::new(),
             above: HashSet::new(),
             values: HashSet::new(),
-            is_value,
-            taken: Taken::default(),
+            called,
+            closure: Closure::default(),
         };
         walk.range(0, span, None);
-        walk.is_value = false;
+        walk.called = Called::Yes;
         while let Some(node) = walk.queue.pop() {
             walk.node(&node);
         }
-        (walk.seen, walk.taken)
+        walk.closure
     }
 
     /// The first cache block, by template and place, that `find` finds.
@@ -223,20 +232,18 @@ struct Walk<'w, 'r> {
     /// The names seen so far, for scopes that come later: the reading, and where it says them.
     names: Vec<(usize, Range<usize>, Option<Range<usize>>)>,
     asked: HashSet<Lookup>,
-    seen: HashSet<Node>,
     queue: Vec<Node>,
     /// The parts that are rendered by `super()`.
     above: HashSet<Node>,
     /// The parts that variables are made of.
     values: HashSet<Node>,
-    /// Whether a macro counts for nothing, as its name is not called.
-    is_value: bool,
-    taken: Taken,
+    called: Called,
+    closure: Closure,
 }
 
 impl Walk<'_, '_> {
     fn visit(&mut self, node: Node) {
-        if self.seen.insert(node.clone()) {
+        if self.closure.seen.insert(node.clone()) {
             self.queue.push(node);
         }
     }
@@ -285,7 +292,7 @@ impl Walk<'_, '_> {
     }
 
     fn fills(&mut self, what: &str) {
-        self.taken.fills.get_or_insert_with(|| what.to_owned());
+        self.closure.taken.fills.get_or_insert_with(|| what.to_owned());
     }
 
     /// Notes a name that is used where the page's own names are seen.
@@ -301,8 +308,8 @@ impl Walk<'_, '_> {
             Node::OutsideMacros(_) => false,
         };
         let text = &reading.source[name.clone()];
-        if is_seen && !self.taken.names.contains_key(text) {
-            self.taken.names.insert(text.to_owned(), Arc::clone(&reading.name));
+        if is_seen && !self.closure.taken.names.contains_key(text) {
+            self.closure.taken.names.insert(text.to_owned(), Arc::clone(&reading.name));
         }
     }
 
@@ -420,7 +427,7 @@ impl Walk<'_, '_> {
 
     /// What is bound in a module. What else it is made of counts for nothing in a value of it.
     fn module(&mut self, module: usize) {
-        if !self.is_value {
+        if self.called == Called::Yes {
             self.visit(Node::OutsideMacros(module));
         }
     }
@@ -439,7 +446,8 @@ impl Walk<'_, '_> {
             let reading = Rc::clone(&self.readings.list[at]);
             for meaning in reading.meanings.get(&name).into_iter().flatten() {
                 match (meaning, &attribute) {
-                    (Meaning::Macro(_) | Meaning::Module(_), None) if self.is_value => {}
+                    (Meaning::Macro(_) | Meaning::Module(_), None) if self.called == Called::No => {
+                    }
                     (Meaning::Macro(range), _) => self.visit(Node::Part(at, range.clone())),
                     // Of the page's own variables, the analysis of the page knows more.
                     (Meaning::Value(_), _) if at == 0 => {}

@@ -3,12 +3,12 @@
 //! one of them is an edit to the block. All of it happens when a template loads; a hit knows only
 //! the digest.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::outline::{By, Names};
+use super::outline::{By, Span};
 use super::rules::{Dialect, Syntax};
 
 mod closure;
@@ -18,6 +18,9 @@ mod reading;
 
 #[cfg(test)]
 mod tests;
+
+pub(super) use closure::Called;
+use closure::{Closure, Readings};
 
 /// Where the sources of other templates are to be had, for [`rewrite_with`](super::rewrite_with).
 ///
@@ -66,45 +69,6 @@ pub(super) struct Followed {
     pub(super) templates: Vec<String>,
     /// The names of the components that were looked for.
     pub(super) components: Vec<String>,
-    /// What is known of the tags that were asked about, by where they begin and end.
-    answers: BTreeMap<(usize, usize), Answer>,
-}
-
-impl Followed {
-    /// What the tag at `tag` renders.
-    pub(super) fn answer(&self, tag: &Range<usize>) -> Option<&Answer> {
-        self.answers.get(&(tag.start, tag.end))
-    }
-}
-
-/// The tags of a template that are asked about, by where they begin and end.
-pub(super) type Questions<'s> = BTreeMap<(usize, usize), Question<'s>>;
-
-/// What is handed on by a tag that was rendered before it.
-#[derive(Debug, Default)]
-pub(super) struct Question<'s> {
-    pub(super) handed: BTreeSet<By>,
-    /// The names that what it renders sees.
-    pub(super) shown: Option<Rc<Names<'s>>>,
-    /// Whether the tag is a name that is not called.
-    pub(super) is_value: bool,
-}
-
-/// What a tag renders.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) taken: Taken,
-    /// The first cache block in it.
-    pub(super) caches: Option<Printer>,
-    /// The cache blocks that may print what is handed on.
-    pub(super) prints: BTreeMap<By, Printer>,
-}
-
-impl Answer {
-    /// Whether a fragment may be in it.
-    pub(super) fn may_hold_fragments(&self) -> bool {
-        self.caches.is_some() || self.taken.fills.is_some()
-    }
 }
 
 /// What a cache block takes from other templates, or may.
@@ -135,34 +99,109 @@ impl Printer {
     }
 }
 
-/// Follows what the cache blocks at `spans` refer to. `components` says whether one of them may
-/// call a Tera component; `questions` are answered beside.
-pub(super) fn follow(
-    template: &str,
-    source: &str,
-    syntax: &Syntax,
-    spans: &[Range<usize>],
-    components: bool,
-    questions: Questions<'_>,
-    sources: &dyn Sources,
-) -> Followed {
-    let words: &[&str] = match syntax.dialect() {
-        // `extends`, because a block sees what its parents import.
-        Dialect::MiniJinja => &["include", "import", "macro", "super", "self", "extends"],
-        Dialect::Tera => &["include", "super"],
-    };
-    let holds = |word: &&str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
-    if !components && questions.is_empty() && !words.iter().any(holds) {
-        return Followed::default();
+/// What one template has to do with others. They are read once somebody asks.
+pub(super) struct Others<'a> {
+    template: &'a str,
+    source: &'a str,
+    syntax: &'a Syntax,
+    sources: &'a dyn Sources,
+    readings: Option<Readings<'a>>,
+    /// The tag that hands something on, with what it renders.
+    handing: Option<(Span, Rc<Closure>)>,
+    /// The first cache block in what is rendered.
+    fragments: HashMap<Span, Option<Fragment>>,
+}
+
+/// A fragment that what is rendered may hold.
+#[derive(Debug, Clone)]
+pub(super) enum Fragment {
+    Of(Printer),
+    /// Whatever a child template fills in.
+    Filled,
+}
+
+impl<'a> Others<'a> {
+    pub(super) fn new(
+        template: &'a str,
+        source: &'a str,
+        syntax: &'a Syntax,
+        sources: &'a dyn Sources,
+    ) -> Self {
+        let fragments = HashMap::new();
+        Self { template, source, syntax, sources, readings: None, handing: None, fragments }
     }
-    let mut readings = closure::Readings::new(template, source, syntax, sources);
-    let all = spans.iter().map(|span| readings.closure(span.clone()));
-    let (parts, taken) = all.unzip();
-    let answers = questions.into_iter();
-    let answers = answers.map(|(tag, asked)| (tag, readings.answer(tag.0..tag.1, asked))).collect();
-    let components = std::mem::take(&mut readings.components).into_iter().collect();
-    let templates = readings.names().collect::<BTreeSet<_>>().into_iter().collect();
-    Followed { parts, taken, templates, components, answers }
+
+    /// Whether anything was asked.
+    pub(super) fn were_read(&self) -> bool {
+        self.readings.is_some()
+    }
+
+    fn readings(&mut self) -> &mut Readings<'a> {
+        let Self { template, source, syntax, sources, readings, .. } = self;
+        readings.get_or_insert_with(|| Readings::new(template, source, syntax, *sources))
+    }
+
+    /// What the tag at `tag` renders, which is asked about each thing that it hands on.
+    fn handing(&mut self, tag: Span) -> Rc<Closure> {
+        if let Some((_, closure)) = self.handing.as_ref().filter(|(last, _)| *last == tag) {
+            return Rc::clone(closure);
+        }
+        let closure = Rc::new(self.readings().closure(tag.range(), Called::Yes));
+        self.handing = Some((tag, Rc::clone(&closure)));
+        closure
+    }
+
+    /// The names that templates use which the tag at `tag` renders in its own scope, with one such
+    /// template, in order.
+    pub(super) fn names(&mut self, tag: Span) -> Vec<(String, Arc<str>)> {
+        let closure = self.handing(tag);
+        let names = closure.taken.names.iter().map(|(name, by)| (name.clone(), Arc::clone(by)));
+        let mut names: Vec<_> = names.collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// A fragment that may be in what the tag at `tag` renders, or in the value of the name there if
+    /// it is not `called`.
+    pub(super) fn fragment(&mut self, tag: Span, called: Called) -> Option<Fragment> {
+        if let Some(known) = self.fragments.get(&tag) {
+            return known.clone();
+        }
+        let readings = self.readings();
+        let closure = readings.closure(tag.range(), called);
+        let block = readings.cached_in(&closure);
+        let filled = || closure.taken.fills.as_ref().map(|_| Fragment::Filled);
+        let found = block.map(Fragment::Of).or_else(filled);
+        self.fragments.insert(tag, found.clone());
+        found
+    }
+
+    /// The cache block that may print what the tag at `tag` hands on `by`.
+    pub(super) fn printer(&mut self, tag: Span, by: &By) -> Option<Printer> {
+        let closure = self.handing(tag);
+        self.readings().printer(&closure, by)
+    }
+
+    /// Follows what the cache blocks at `spans` refer to. `components` says whether one of them may
+    /// call a Tera component.
+    pub(super) fn follow(mut self, spans: &[Range<usize>], components: bool) -> Followed {
+        let words: &[&str] = match self.syntax.dialect() {
+            // `extends`, because a block sees what its parents import.
+            Dialect::MiniJinja => &["include", "import", "macro", "super", "self", "extends"],
+            Dialect::Tera => &["include", "super"],
+        };
+        let source = self.source.as_bytes();
+        let holds = |word: &&str| memchr::memmem::find(source, word.as_bytes()).is_some();
+        if !components && !self.were_read() && !words.iter().any(holds) {
+            return Followed::default();
+        }
+        let readings = self.readings();
+        let (parts, taken) = spans.iter().map(|span| readings.parts(span.clone())).unzip();
+        let components = std::mem::take(&mut readings.components).into_iter().collect();
+        let names = self.readings.into_iter().flat_map(Readings::names);
+        let templates = names.collect::<BTreeSet<_>>().into_iter().collect();
+        Followed { parts, taken, templates, components }
+    }
 }
 
 /// The Tera components that a source defines, by name.

@@ -7,7 +7,8 @@ use crate::syntax::{Sources, Syntax, components, rewrite_with};
 
 struct Set<'t> {
     templates: &'t [(&'t str, &'t str)],
-    syntax: &'t Syntax,
+    /// Each component with its template.
+    components: Vec<(String, &'t str)>,
 }
 
 impl Sources for Set<'_> {
@@ -17,16 +18,18 @@ impl Sources for Set<'_> {
     }
 
     fn component(&self, name: &str) -> Vec<String> {
-        let defines = |source: &str| components(source, self.syntax).iter().any(|it| it == name);
-        let found = self.templates.iter().filter(|(_, source)| defines(source));
-        found.map(|(name, _)| (*name).to_owned()).collect()
+        let found = self.components.iter().filter(|(component, _)| component == name);
+        found.map(|(_, template)| (*template).to_owned()).collect()
     }
 }
 
 /// The refusal of the first template of a set.
 fn refusal(syntax: &Syntax, page: &str, others: &[(&str, &str)]) -> Option<String> {
     let templates: Vec<_> = std::iter::once(("page", page)).chain(others.iter().copied()).collect();
-    let set = Set { templates: &templates, syntax };
+    let defined = templates.iter().flat_map(|(name, source)| {
+        components(source, syntax).into_iter().map(|component| (component, *name))
+    });
+    let set = Set { templates: &templates, components: defined.collect() };
     rewrite_with("page", page, syntax, &set).err().map(|error| error.to_string())
 }
 
@@ -403,4 +406,49 @@ fn what_prints_every_variable_is_not_cached() {
         (None, "{{ __tera_context }}{% cache 300, 'a' %}{{ debug() }}{% endcache %}"),
     ];
     check(&Syntax::tera(), &tera, &[]);
+}
+
+/// A quadratic step would take minutes.
+#[test]
+fn much_that_is_captured_and_handed_on_takes_time_in_proportion() {
+    let m = "{% macro row(x) %}{% cache 300, 'r', x %}{{ x }}{% endcache %}{% endmacro %}\
+             {% macro c() %}{% cache 300, 'c' %}{{ n }}{% endcache %}{% endmacro %}";
+    let own =
+        "{% component row(x) %}{% cache 300, 'r', x %}{{ x }}{% endcache %}{% endcomponent %}";
+    let fragment = "{% cache 300, 'p' %}{{ n }}{% endcache %}";
+    let base = "{% set nav %}{% include 'fragment' %}{% endset %}{% block a %}{% endblock %}";
+    let others =
+        [("m", m), ("own", own), ("fragment", fragment), ("text", "{{ n }}"), ("base", base)];
+    let times = |one: &dyn Fn(usize) -> String| (0..4_000).map(one).collect::<String>();
+    let set = |at: usize| format!("{{% set v{at} %}}{{% include 'fragment' %}}{{% endset %}}");
+    let block = "{% cache 300, 'a', n %}{{ n }}{% include 'text' %}{% endcache %}";
+    let printed = |at: usize| format!("{{% cache 300, 'a', n %}}{{{{ v{at} }}}}{{% endcache %}}");
+    let child = format!("{{% extends 'base' %}}{{% block a %}}{}{{% endblock %}}", times(&printed));
+    let sources = [
+        // Many captures beside many partials, in blocks and outside.
+        times(&|at| format!("{}{{% include 'text' %}}", set(at))),
+        times(&set) + &"{% include 'text' %}".repeat(4_000),
+        times(&set) + &block.repeat(4_000),
+        // One capture that is printed again and again.
+        set(0) + &"{{ v0 }}{% include 'text' %}{{ v0|upper }}".repeat(4_000),
+        // Captures that hold each other.
+        times(&|at| format!("{{% set v %}}{{{{ v }}}}{{{{ w{at} }}}}{{% endset %}}")),
+        // A child's many uses of what its parent may have set.
+        child,
+    ];
+    let import = "{% import 'm' as m %}".to_owned();
+    let minijinja = [
+        import.clone() + &times(&|at| format!("{{% set v{at} = m.c() %}}{{{{ m.row(v{at}) }}}}")),
+        import.clone() + &format!("{{{{ f({}) }}}}", "m.row(m.c()), ".repeat(4_000)),
+        import + "{% set v %}{{ m.c() }}{% endset %}" + &"{{ m.row(v) }}".repeat(4_000),
+    ];
+    let tera = [
+        set(0) + &"{{ <row x={v0} /> }}".repeat(4_000),
+        times(&|at| format!("{}{{{{ <row x={{v{at}}} /> }}}}", set(at))),
+    ];
+    for (syntax, more) in [(Syntax::minijinja(), &minijinja[..]), (Syntax::tera(), &tera[..])] {
+        for source in sources.iter().chain(more) {
+            assert_eq!(refusal(&syntax, source, &others), None);
+        }
+    }
 }
