@@ -240,10 +240,8 @@ where
     P: Body<Data = Bytes>,
 {
     let point = settings.cache.begin();
-    // Within a view that is kept, what is rendered elsewhere is inside that one's response.
-    if parts.extensions.get::<View>().is_none() {
-        parts.extensions.insert(View::passing(&settings.cache, point));
-    }
+    let view = View::bypassing(&settings.cache, point, parts.extensions.get());
+    parts.extensions.insert(view);
     let mut handler = pin!(async { service.call(Request::from_parts(parts, body)).await });
     let response = poll_fn(|context| point.scope(|| handler.as_mut().poll(context))).await?;
     let mut response = response.map(|body| KeptBody::untouched(body).under(point));
