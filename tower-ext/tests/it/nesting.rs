@@ -173,28 +173,39 @@ async fn i1_a_handler_that_takes_a_view_and_opens_no_scope_is_counted_and_not_ke
 }
 
 #[cfg(feature = "tokio")]
-#[tokio::test]
-async fn i1_a_response_that_does_not_wait_for_what_it_renders_is_not_kept() {
+#[test]
+fn i1_a_response_that_does_not_wait_for_what_it_renders_is_not_kept() {
     let cache = cache(&ManualClock::new());
     let runs = Runs::default();
-    let (release, gate) = std::sync::mpsc::channel::<()>();
-    let (counted, gate) = (runs.clone(), Arc::new(std::sync::Mutex::new(gate)));
+    let counted = runs.clone();
     let handler = move |view: View| {
-        let (gate, run) = (Arc::clone(&gate), counted.one_more());
+        let run = counted.one_more();
         async move {
-            let slow = view.blocking(move || gate.lock().unwrap().recv().unwrap());
+            view.scope(|| ());
+            let slow = view.blocking(|| "slow".to_owned());
             tokio::select! {
                 biased;
-                slow = slow => slow.map(|()| "slow".to_owned()).unwrap(),
+                slow = slow => slow.unwrap(),
                 () = std::future::ready(()) => format!("without, {run}"),
             }
         }
     };
     let router: Router = Router::new().route("/", get(handler)).layer(Cached::new(&cache, "page"));
-    for run in 1..=2 {
-        assert_eq!(body(&router, "/").await, format!("without, {run}"));
-    }
-    (0..2).for_each(|_| release.send(()).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        // The only thread for blocking work is taken: what is slow has not even begun.
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let taken = tokio::task::spawn_blocking(move || gate.recv());
+        for run in 1..=2 {
+            assert_eq!(body(&router, "/").await, format!("without, {run}"));
+        }
+        release.send(()).unwrap();
+        taken.await.unwrap().unwrap();
+    });
 }
 
 #[tokio::test]
