@@ -11,7 +11,7 @@ use http::uri::Scheme;
 use http::{HeaderName, StatusCode, header, response};
 use tower_layer::Layer;
 
-use crate::admit::Admission;
+use crate::admit::{Admission, Bypass};
 use crate::cookie;
 use crate::header_names::HeaderNames;
 use crate::key::{Query, Shape};
@@ -77,6 +77,15 @@ impl fmt::Debug for Cached {
 impl Settings {
     pub(crate) fn call(&self, key: &FragmentKey) -> ViewCall {
         ViewCall::new(&self.cache, key, FORM, Record::read).timeout(self.timeout).stale(self.stale)
+    }
+
+    /// The key of a request where the body does not count, or why it has none.
+    pub(crate) fn key_of(&self, parts: &Parts) -> Result<FragmentKey, Bypass> {
+        let key = match &self.key {
+            Some(key) => key(parts).ok_or(Bypass::Key),
+            None => self.shape.of_request(parts),
+        };
+        key.map(|key| self.shape.finish(key, parts))
     }
 
     /// The scheme in the key of a request, if there is one.
@@ -344,9 +353,10 @@ impl Cached {
         self.with(|settings| settings.tells_status = true)
     }
 
-    /// The key of a request, as this layer makes it; `None` if it goes by the cache, or if its key
-    /// needs its body. Header values that a response varies on are not in it: deleting it deletes
-    /// them all.
+    /// The key of a request, as this layer makes it; `None` if the key function gives none, if the
+    /// request names no certain host, or if the key needs the body. A request that bypasses the cache
+    /// for another reason has its key here all the same. Header values that a response varies on are
+    /// not in it: deleting it deletes them all.
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -356,18 +366,19 @@ impl Cached {
     /// let (parts, ()) = http::Request::get("/film/7?b=1&a=2").body(())?.into_parts();
     /// let key = view.key_of(&parts).map(|key| key.to_string());
     /// assert_eq!(key.as_deref(), Some("film(/film/7, \"a=2&b=1\")"));
+    ///
+    /// let (parts, ()) = http::Request::get("/film/7").header("cookie", "a=1").body(())?.into_parts();
+    /// assert!(view.key_of(&parts).is_some(), "though such a request bypasses the cache");
+    /// assert!(view.key(|_| None::<String>).key_of(&parts).is_none());
     /// # Ok::<(), http::Error>(())
     /// ```
     pub fn key_of(&self, parts: &Parts) -> Option<FragmentKey> {
-        let settings = &self.settings;
+        if self.settings.body_key.is_some() {
+            return None;
+        }
         let mut parts = parts.clone();
         cookie::join(&mut parts.headers);
-        let key = match (&settings.body_key, &settings.key) {
-            (Some(_), _) => None,
-            (None, Some(key)) => key(&parts),
-            (None, None) => settings.shape.of_request(&parts).ok(),
-        };
-        key.map(|key| settings.shape.finish(key, &parts))
+        self.settings.key_of(&parts).ok()
     }
 
     /// Deletes its responses for a path, or for what the key function gave: those of all hosts, query

@@ -177,13 +177,17 @@ impl HeaderNames {
     }
 
     /// The headers of a request that are in its key, sorted. `with_host` is whether the host is.
-    pub(crate) fn in_key(&self, headers: &HeaderMap, with_host: bool) -> Vec<HeaderName> {
+    pub(crate) fn in_key<'h>(
+        &self,
+        headers: &'h HeaderMap,
+        with_host: bool,
+    ) -> Vec<&'h HeaderName> {
         let counts = |name: &&HeaderName| match in_key(name.as_str()) {
             Some(InKey::Host) => with_host && !self.is_harmless(name),
             Some(InKey::Path) => !self.is_harmless(name),
             None => false,
         };
-        let mut names: Vec<HeaderName> = headers.keys().filter(counts).cloned().collect();
+        let mut names: Vec<&HeaderName> = headers.keys().filter(counts).collect();
         names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         names
     }

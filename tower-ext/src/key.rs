@@ -65,8 +65,8 @@ impl Shape {
             Method::GET | Method::HEAD => key,
             _ => key.vary_on(parts.method.as_str()),
         };
-        let told = self.names.in_key(&parts.headers, self.host);
-        let told: Vec<String> = told.iter().map(|name| self.told(name, parts)).collect();
+        let told = self.names.in_key(&parts.headers, self.host).into_iter();
+        let told: Vec<String> = told.map(|name| self.told(name, parts)).collect();
         let key = if told.is_empty() { key } else { key.vary_on(told) };
         if self.headers.is_empty() { key } else { self.vary_on(key, &self.headers, parts) }
     }
@@ -84,8 +84,7 @@ impl Shape {
         parts: &Parts,
     ) -> FragmentKey {
         let values: Vec<String> = names.iter().map(|name| self.value(name, parts)).collect();
-        let values: Vec<&str> = values.iter().map(String::as_str).collect();
-        key.vary_on(values.as_slice())
+        key.vary_on(values)
     }
 
     /// A header as it is in a key. What may be a secret is there as a digest: keys are shown to

@@ -149,18 +149,16 @@ async fn key_of<Q: Body<Data = Bytes>>(
     parts: &Parts,
     body: Q,
 ) -> (Result<FragmentKey, Bypass>, KeptBody<Q>) {
-    let finish = |key: FragmentKey| settings.shape.finish(key, parts);
-    if let Some((max, key)) = &settings.body_key {
-        return match KeptBody::read(body, *max, None).await {
-            Read::Whole(bytes) => (key(parts, &bytes).map(finish).ok_or(Bypass::Key), bytes.into()),
-            Read::TooMuch(body) | Read::Broken(body) => (Err(Bypass::Key), body),
-        };
-    }
-    let key = match &settings.key {
-        Some(key) => key(parts).ok_or(Bypass::Key),
-        None => settings.shape.of_request(parts),
+    let Some((max, key)) = &settings.body_key else {
+        return (settings.key_of(parts), KeptBody::untouched(body));
     };
-    (key.map(finish), KeptBody::untouched(body))
+    match KeptBody::read(body, *max, None).await {
+        Read::Whole(bytes) => {
+            let key = key(parts, &bytes).map(|key| settings.shape.finish(key, parts));
+            (key.ok_or(Bypass::Key), bytes.into())
+        }
+        Read::TooMuch(body) | Read::Broken(body) => (Err(Bypass::Key), body),
+    }
 }
 
 /// Looks for what is kept, or gets the right to make it.
@@ -168,13 +166,14 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
     let refresh = settings.refresh.as_ref().is_some_and(|refresh| refresh(parts))
         || settings.admission.is_refresh(parts);
     let call = settings.call(key).refresh(refresh);
+    let longer = |names: &[HeaderName]| {
+        settings.call(&settings.shape.vary_on(key.clone(), names, parts)).under(key)
+    };
     if let Some(body) = call.look() {
         match Record::of(&body) {
             Some(Record::Response(_)) => return Found::Kept(body, call.unix_time()),
             Some(Record::Varies { names, .. }) => {
-                let longer =
-                    settings.call(&settings.shape.vary_on(key.clone(), names, parts)).under(key);
-                if let Some(body) = longer.look().filter(is_response) {
+                if let Some(body) = longer(names).look().filter(is_response) {
                     return Found::Kept(body, call.unix_time());
                 }
             }
@@ -189,8 +188,7 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
     let (call, opened, known) = match call.open(point).await {
         ViewOpened::Hit(body) => match Record::of(&body) {
             Some(Record::Varies { names, .. }) => {
-                let longer =
-                    settings.call(&settings.shape.vary_on(key.clone(), names, parts)).under(key);
+                let longer = longer(names);
                 let opened = longer.open(point).await;
                 (longer, opened, names.clone())
             }
