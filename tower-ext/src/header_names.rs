@@ -29,6 +29,50 @@ fn beginnings(first: u8) -> &'static [&'static str] {
     }
 }
 
+/// Headers that turn a request into one of another method.
+const OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
+/// What a proxy says of the host and the scheme that the client sees; sorted.
+const HOST: [&str; 18] = [
+    "cf-visitor",
+    "cloudfront-forwarded-proto",
+    "forwarded",
+    "front-end-https",
+    "x-envoy-original-host",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-protocol",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-host",
+    "x-http-host-override",
+    "x-original-host",
+    "x-original-proto",
+    "x-scheme",
+    "x-url-scheme",
+];
+
+/// What a proxy says of the path that the client sees; sorted.
+const PATH: [&str; 10] = [
+    "x-envoy-original-path",
+    "x-forwarded-path",
+    "x-forwarded-prefix",
+    "x-forwarded-uri",
+    "x-forwarded-url",
+    "x-original-uri",
+    "x-original-url",
+    "x-replaced-path",
+    "x-rewrite-url",
+    "x-script-name",
+];
+
+/// Which part of a page is asked for, by htmx, Turbo, Inertia, PJAX or Unpoly; sorted. A star stands
+/// for any end.
+const PARTS: [&str; 6] =
+    ["hx-*", "turbo-frame", "x-inertia*", "x-pjax*", "x-requested-with", "x-up-*"];
+
 /// How a header takes part in the key of every request that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InKey {
@@ -80,52 +124,21 @@ fn is_against_forgery(name: &str) -> bool {
 
 /// Whether a header of this name turns a request into one of another method.
 pub(crate) fn overrides_method(name: &str) -> bool {
-    name.starts_with("x-")
-        && matches!(name, "x-http-method" | "x-http-method-override" | "x-method-override")
+    OVERRIDES.contains(&name)
 }
 
 /// How a header of this name takes part in the key, whatever responses say in `Vary`.
 pub(crate) fn in_key(name: &str) -> Option<InKey> {
-    // Most names are none of these.
-    if !name.starts_with(['c', 'f', 'h', 't', 'x']) {
-        return None;
-    }
-    match name {
-        "cf-visitor"
-        | "cloudfront-forwarded-proto"
-        | "forwarded"
-        | "front-end-https"
-        | "x-envoy-original-host"
-        | "x-forwarded-host"
-        | "x-forwarded-port"
-        | "x-forwarded-proto"
-        | "x-forwarded-protocol"
-        | "x-forwarded-scheme"
-        | "x-forwarded-server"
-        | "x-forwarded-ssl"
-        | "x-host"
-        | "x-http-host-override"
-        | "x-original-host"
-        | "x-original-proto"
-        | "x-scheme"
-        | "x-url-scheme" => Some(InKey::Host),
-        "turbo-frame"
-        | "x-envoy-original-path"
-        | "x-forwarded-path"
-        | "x-forwarded-prefix"
-        | "x-forwarded-uri"
-        | "x-forwarded-url"
-        | "x-original-uri"
-        | "x-original-url"
-        | "x-replaced-path"
-        | "x-requested-with"
-        | "x-rewrite-url"
-        | "x-script-name" => Some(InKey::Path),
-        // htmx, Inertia, PJAX, Unpoly: the handler answers with a part of the page.
-        _ => ["hx-", "x-inertia", "x-pjax", "x-up-"]
-            .iter()
-            .any(|beginning| name.starts_with(beginning))
-            .then_some(InKey::Path),
+    let is_part = |part: &&str| match part.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == *part,
+    };
+    if HOST.binary_search(&name).is_ok() {
+        Some(InKey::Host)
+    } else if PATH.binary_search(&name).is_ok() || PARTS.iter().any(is_part) {
+        Some(InKey::Path)
+    } else {
+        None
     }
 }
 
@@ -221,15 +234,59 @@ mod tests {
         }
     }
 
+    /// What the page has in backticks in the first column of the row that begins so.
+    fn listed(beginning: &str) -> Vec<&'static str> {
+        let page = include_str!("../../docs/views.md");
+        let mut rows = page.lines().filter(|line| line.starts_with(&format!("| {beginning}")));
+        let (row, more) = (rows.next().unwrap(), rows.next());
+        assert_eq!(more, None, "{beginning}");
+        row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2).collect()
+    }
+
     #[test]
     fn the_page_lists_all_words() {
-        let page = include_str!("../../docs/views.md");
-        let row = page.lines().find(|line| line.starts_with("| a header with one of these words"));
-        let listed: Vec<&str> = row.unwrap().split('|').nth(1).unwrap().split('`').collect();
-        let listed: Vec<&str> = listed.into_iter().skip(1).step_by(2).collect();
         let known: Vec<&str> =
             (b'a'..=b'z').flat_map(|first| beginnings(first).iter().copied()).collect();
-        assert_eq!(listed, known);
+        assert_eq!(listed("a header with one of these words"), known);
+    }
+
+    #[test]
+    fn the_page_lists_all_names_that_are_in_keys_or_override_methods() {
+        for (row, names) in [
+            ("what a proxy says of the address", &HOST[..]),
+            ("the path before a proxy changed it", &PATH),
+            ("which part of a page is asked for", &PARTS),
+            ("with `X-HTTP-Method-Override`", &OVERRIDES),
+        ] {
+            let listed = listed(row).into_iter();
+            // The parameters of `Forwarded` are in lower case.
+            let listed = listed.filter(|name| !name.starts_with(|c: char| c.is_ascii_lowercase()));
+            let mut listed: Vec<String> =
+                listed
+                    .map(|name| {
+                        if name.starts_with('-') {
+                            format!("x-forwarded{name}")
+                        } else {
+                            name.into()
+                        }
+                    })
+                    .map(|name| name.to_ascii_lowercase())
+                    .collect();
+            listed.sort_unstable();
+            assert_eq!(listed, names, "{row}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_a_list_takes_part_in_the_key() {
+        assert!(HOST.is_sorted() && PATH.is_sorted());
+        assert!(HOST.iter().all(|name| in_key(name) == Some(InKey::Host)));
+        assert!(PATH.iter().all(|name| in_key(name) == Some(InKey::Path)));
+        for part in PARTS {
+            let name = part.replace('*', "z");
+            assert_eq!(in_key(&name), Some(InKey::Path), "{name}");
+            assert_eq!(in_key(&format!("a{name}")), None, "{name}");
+        }
     }
 
     #[test]
