@@ -68,8 +68,10 @@ pub(crate) enum NotKept {
     EventStream,
     UnknownLength,
     TooLong,
-    /// It failed half-way, has trailers, or turned out too long.
+    /// It has trailers, or turned out too long.
     Body,
+    /// It failed half-way, or is not as long as it says.
+    Broken,
     /// Its headers cannot be kept.
     Headers,
 }
@@ -89,9 +91,14 @@ impl NotKept {
             Self::EventStream => "event-stream",
             Self::UnknownLength => "unknown-length",
             Self::TooLong => "too-long",
-            Self::Body => "body",
+            Self::Body | Self::Broken => "body",
             Self::Headers => "headers",
         }
+    }
+
+    /// Whether the handler has failed, and not answered.
+    pub(crate) fn is_failure(self) -> bool {
+        self == Self::Broken
     }
 }
 
@@ -214,4 +221,20 @@ fn varies_on(headers: &HeaderMap) -> Result<Vec<HeaderName>, NotKept> {
     names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
     names.dedup();
     Ok(names)
+}
+
+/// `Content-Length`, if there is one: RFC 9110, 8.6. `Err` if it is no number, or if its members differ.
+pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, NotKept> {
+    let mut length = None;
+    for value in headers.get_all(header::CONTENT_LENGTH) {
+        for member in value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+            let is_number = !member.is_empty() && member.iter().all(u8::is_ascii_digit);
+            let text = std::str::from_utf8(member).ok().filter(|_| is_number);
+            let told: u64 = text.and_then(|text| text.parse().ok()).ok_or(NotKept::Broken)?;
+            if *length.get_or_insert(told) != told {
+                return Err(NotKept::Broken);
+            }
+        }
+    }
+    Ok(length)
 }
