@@ -8,8 +8,8 @@ use fragcache::{FragmentCache, ReadPoint};
 /// with axum a handler takes it as an argument.
 ///
 /// What a handler renders on the threads that poll it is inside its response by itself. What it
-/// renders elsewhere (`spawn_blocking`, a thread of its own) is so within [`blocking`](Self::blocking)
-/// and [`scope`](Self::scope) only. A response of which not all can be known is not kept: one whose
+/// renders elsewhere (`spawn_blocking`, a thread of its own) is so within `View::blocking` (feature
+/// `tokio`) and [`scope`](Self::scope) only. A response of which not all can be known is not kept: one whose
 /// handler took a `View` as an argument and opened no scope, or whose scopes have not all ended when
 /// its body has. Such a response is counted as [`Unscoped`](fragcache::RefusalReason::Unscoped).
 ///
