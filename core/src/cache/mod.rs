@@ -305,12 +305,11 @@ impl FragmentCache {
         }
     }
 
-    /// Tells of a warning about a memoized function.
-    #[cfg(feature = "values")]
-    pub(crate) fn warn_of_call(&self, warning: &str) {
+    /// Tells of a warning about a line of a template, or about a memoized function.
+    pub(crate) fn warn(&self, place: Option<(&str, u32)>, warning: &str) {
         self.shared.counters.count(EventKind::Warned);
         if let Some(observer) = &self.shared.observer {
-            Event::warn_of_code(&**observer, warning);
+            Event::warn(&**observer, place, warning);
         }
     }
 

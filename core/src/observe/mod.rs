@@ -8,7 +8,6 @@ use crate::entry::Origin;
 use crate::hash::KeyHasher;
 use crate::key::{FragmentKey, namespaces, without_namespaces};
 use crate::store::Fault;
-use crate::syntax::Warning;
 
 mod ledger;
 #[cfg(feature = "metrics")]
@@ -114,27 +113,13 @@ impl Event<'_> {
         });
     }
 
-    /// Tells an observer of a warning.
-    pub(crate) fn warn(observer: &dyn Observer, warning: &Warning) {
+    /// Tells an observer of a warning about a line of a template, or about Rust code.
+    pub(crate) fn warn(observer: &dyn Observer, place: Option<(&str, u32)>, warning: &str) {
         observer.on_event(&Event {
             kind: EventKind::Warned,
             key: None,
-            template: Some(warning.template()),
-            line: warning.line(),
-            namespace: "",
-            tag: None,
-            warning: Some(warning.message()),
-        });
-    }
-
-    /// Tells an observer of a warning about Rust code.
-    #[cfg(feature = "values")]
-    pub(crate) fn warn_of_code(observer: &dyn Observer, warning: &str) {
-        observer.on_event(&Event {
-            kind: EventKind::Warned,
-            key: None,
-            template: None,
-            line: 0,
+            template: place.map(|(template, _)| template),
+            line: place.map_or(0, |(_, line)| line),
             namespace: "",
             tag: None,
             warning: Some(warning),
