@@ -11,7 +11,7 @@ use crate::freshness::{self, Times};
 use crate::key::Shape;
 use crate::terms::ViewTerms;
 
-/// Why a request goes by the cache, as in `Cache-Status`.
+/// Why a request bypasses the cache, as in `Cache-Status`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Bypass {
     Method,
@@ -63,7 +63,8 @@ pub(crate) enum NotKept {
     ContentRange,
     Vary,
     KeepIf,
-    /// It sends clients to their own address in another scheme, and the key has none.
+    /// It sends clients to the path and query that they asked for, and the key has no scheme, or the
+    /// one that it sends them to, with the same host.
     Redirect,
     EventStream,
     UnknownLength,
@@ -112,7 +113,7 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Why this request goes by the cache. `shape` is that of its key, `post` is whether the key
+    /// Why this request bypasses the cache. `shape` is that of its key, `post` is whether the key
     /// function reads bodies.
     pub(crate) fn refuse(&self, parts: &Parts, shape: &Shape, post: bool) -> Option<Bypass> {
         let has = |name: &HeaderName| parts.headers.contains_key(name);

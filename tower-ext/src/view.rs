@@ -75,18 +75,32 @@ impl View {
     }
 
     /// Renders in a [`scope`](Self::scope) on one of tokio's threads for blocking work: what
-    /// `spawn_blocking` is for a handler whose response is kept. Dropped before it ends, it goes on,
-    /// and the response is not kept.
+    /// `spawn_blocking` is for a handler whose response is kept. It begins when it is first polled.
+    /// Dropped after that and before it ends, it goes on, and the response is not kept.
     ///
     /// ```
-    /// use axum::http::StatusCode;
-    /// use fragcache_tower::View;
+    /// use axum::{Router, body::Body, http::Request, http::StatusCode, routing::get};
+    /// use fragcache::FragmentCache;
+    /// use fragcache_tower::{Cached, View};
+    /// use tower::ServiceExt;
     ///
     /// async fn page(view: View) -> Result<String, StatusCode> {
-    ///     let rendered = view.blocking(|| "<h1>Films</h1>".to_owned()).await;
-    ///     rendered.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    ///     let rendering = view.blocking(|| "<h1>Films</h1>".to_owned());
+    ///     // Nothing is rendered yet.
+    ///     rendering.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
     /// }
-    /// # let _ = page;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let view = Cached::new(&FragmentCache::in_memory(), "films").tell_status();
+    /// let app: Router = Router::new().route("/", get(page)).layer(view);
+    /// for status in ["fragcache; fwd=miss; stored", "fragcache; hit"] {
+    ///     let request = Request::get("/").header("host", "shop.example").body(Body::empty())?;
+    ///     let response = app.clone().oneshot(request).await?;
+    ///     assert_eq!(response.headers()["cache-status"], status);
+    /// }
+    /// # Ok(())
+    /// # }
     /// ```
     ///
     /// # Errors
