@@ -177,9 +177,8 @@ async fn i1_a_handler_that_takes_a_view_and_opens_no_scope_is_counted_and_not_ke
 fn i1_a_response_that_does_not_wait_for_what_it_renders_is_not_kept() {
     let cache = cache(&ManualClock::new());
     let runs = Runs::default();
-    let counted = runs.clone();
     let handler = move |view: View| {
-        let run = counted.one_more();
+        let run = runs.one_more();
         async move {
             view.scope(|| ());
             let slow = view.blocking(|| "slow".to_owned());
