@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fragcache::Timeout;
+use fragcache::{BypassReason, FragmentCache, Timeout, engine};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, response};
 
@@ -11,41 +11,38 @@ use crate::freshness::{self, Times};
 use crate::key::Shape;
 use crate::terms::ViewTerms;
 
-/// Why a request bypasses the cache, as in `Cache-Status`.
+/// Why a request bypasses the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Bypass {
-    Method,
-    /// This header commonly says who asks.
-    Private(HeaderName),
-    /// It names no host, or two, or one that is none.
-    Host,
-    Range,
-    Upgrade,
-    /// It has a body, which is no part of its key.
-    Body,
-    Request,
-    /// Nothing is kept that would answer it.
-    Head,
-    Key,
-    Unless,
-    /// Its key or its timeout cannot be used.
-    Refused,
+pub(crate) struct Bypass {
+    reason: BypassReason,
+    /// The header that makes it do so.
+    header: Option<HeaderName>,
+}
+
+impl From<BypassReason> for Bypass {
+    fn from(reason: BypassReason) -> Self {
+        Self { reason, header: None }
+    }
 }
 
 impl Bypass {
+    fn by(reason: BypassReason, header: &HeaderName) -> Self {
+        Self { reason, header: Some(header.clone()) }
+    }
+
+    /// As in `Cache-Status`.
     pub(crate) fn as_str(&self) -> &str {
-        match self {
-            Self::Method => "method",
-            Self::Private(name) => name.as_str(),
-            Self::Host => "host",
-            Self::Range => "range",
-            Self::Upgrade => "upgrade",
-            Self::Body => "body",
-            Self::Request => "no-store",
-            Self::Head => "head",
-            Self::Key => "key",
-            Self::Unless => "unless",
-            Self::Refused => "refused",
+        self.header.as_ref().map_or(self.reason.as_str(), HeaderName::as_str)
+    }
+
+    /// Tells observers of it. A method that the view never answers is no news, and of what the cache
+    /// refused it has told itself.
+    pub(crate) fn tell(&self, cache: &FragmentCache, view: &str) {
+        let header = self.header.as_ref().map(HeaderName::as_str);
+        match self.reason {
+            BypassReason::Method if header.is_none() => {}
+            BypassReason::Refused => {}
+            reason => engine::bypass_view(cache, view, reason, header),
         }
     }
 }
@@ -120,21 +117,22 @@ impl Admission {
         match parts.method {
             Method::GET | Method::HEAD => {}
             Method::POST if post => {}
-            _ => return Some(Bypass::Method),
+            _ => return Some(BypassReason::Method.into()),
         }
-        if shape.names.overrides_method(&parts.headers) {
-            return Some(Bypass::Method);
+        if let Some(name) = shape.names.overrides_method(&parts.headers) {
+            return Some(Bypass::by(BypassReason::Method, name));
         }
         if has(&header::UPGRADE) {
-            return Some(Bypass::Upgrade);
+            return Some(BypassReason::Upgrade.into());
         }
         if has(&header::RANGE) {
-            return Some(Bypass::Range);
+            return Some(BypassReason::Range.into());
         }
         if let Some(name) = shape.names.private(&parts.headers, &shape.headers) {
-            return Some(Bypass::Private(name.clone()));
+            return Some(Bypass::by(BypassReason::Private, name));
         }
-        (self.heeds_clients && Directives::of(&parts.headers).no_store).then_some(Bypass::Request)
+        let is_refused = self.heeds_clients && Directives::of(&parts.headers).no_store;
+        is_refused.then(|| BypassReason::NoStore.into())
     }
 
     /// Whether the client insists on a new answer.

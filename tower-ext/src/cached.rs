@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fragcache::engine::{ViewCall, view_key};
-use fragcache::{Deletion, Error, ErrorKind, FragmentCache, FragmentKey, KeyPart, Timeout};
+use fragcache::{
+    BypassReason, Deletion, Error, ErrorKind, FragmentCache, FragmentKey, KeyPart, Timeout,
+};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderName, StatusCode, header, response};
 use tower_layer::Layer;
 
-use crate::admit::{Admission, Bypass};
+use crate::admit::Admission;
 use crate::cookie;
 use crate::header_names::HeaderNames;
 use crate::key::{Query, Shape};
@@ -81,9 +83,9 @@ impl Settings {
     }
 
     /// The key of a request where the body does not count, or why it has none.
-    pub(crate) fn key_of(&self, parts: &Parts) -> Result<FragmentKey, Bypass> {
+    pub(crate) fn key_of(&self, parts: &Parts) -> Result<FragmentKey, BypassReason> {
         let key = match &self.key {
-            Some(key) => key(parts).ok_or(Bypass::Key),
+            Some(key) => key(parts).ok_or(BypassReason::Key),
             None => self.shape.of_request(parts),
         };
         key.map(|key| self.shape.finish(key, parts))

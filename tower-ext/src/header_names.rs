@@ -185,8 +185,8 @@ impl HeaderNames {
     }
 
     /// A header that turns a request into one of another method.
-    pub(crate) fn overrides_method(&self, headers: &HeaderMap) -> bool {
-        headers.keys().any(|name| overrides_method(name.as_str()) && !self.is_harmless(name))
+    pub(crate) fn overrides_method<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderName> {
+        headers.keys().find(|name| overrides_method(name.as_str()) && !self.is_harmless(name))
     }
 
     /// The headers of a request that are in its key, sorted. `with_host` is whether the host is.

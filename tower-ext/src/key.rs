@@ -2,15 +2,14 @@
 
 use std::fmt::Write as _;
 
-use fragcache::FragmentKey;
 use fragcache::engine::view_key;
+use fragcache::{BypassReason, FragmentKey};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
-use crate::admit::Bypass;
 use crate::fields;
 use crate::header_names::HeaderNames;
 use crate::host;
@@ -39,10 +38,10 @@ pub(crate) struct Shape {
 
 impl Shape {
     /// The key of a request without a key function, or why it has none.
-    pub(crate) fn of_request(&self, parts: &Parts) -> Result<FragmentKey, Bypass> {
+    pub(crate) fn of_request(&self, parts: &Parts) -> Result<FragmentKey, BypassReason> {
         let mut key = view_key(&self.name, path(parts));
         if self.host {
-            let host = host::host(parts).ok_or(Bypass::Host)?;
+            let host = host::host(parts).ok_or(BypassReason::Host)?;
             // Without a scheme as references are that keep the scheme: RFC 3986, 4.2.
             let origin = match self.scheme_of(parts) {
                 Some(scheme) => format!("{scheme}://{host}"),
@@ -262,7 +261,7 @@ mod tests {
         assert_eq!(of("Shop.example"), of("shop.example"));
         assert_ne!(of("shop.example"), of("other.example"));
         assert_eq!(of("shop.example").to_string(), "v(/p, //shop.example, none)");
-        assert_eq!(shape.of_request(&parts("/p")), Err(Bypass::Host));
+        assert_eq!(shape.of_request(&parts("/p")), Err(BypassReason::Host));
     }
 
     #[test]

@@ -277,7 +277,7 @@ impl FragmentCache {
     }
 
     pub(crate) fn emit(&self, kind: EventKind, key: Option<&[u8]>, origin: &Origin) {
-        self.emit_about(kind, key, origin, None);
+        self.emit_about(kind, key, origin, None, None);
     }
 
     /// Tells of a fault of the store, if it was one and not only the pause after one.
@@ -287,13 +287,14 @@ impl FragmentCache {
         }
     }
 
-    /// As [`emit`](Self::emit), with the tag that it is about.
+    /// As [`emit`](Self::emit), with the tag or the header that it is about.
     pub(crate) fn emit_about(
         &self,
         kind: EventKind,
         key: Option<&[u8]>,
         origin: &Origin,
         tag: Option<&str>,
+        header: Option<&str>,
     ) {
         self.shared.counters.count(kind);
         if let Some(books) = &self.shared.books {
@@ -301,8 +302,13 @@ impl FragmentCache {
         }
         if let Some(observer) = &self.shared.observer {
             let key = key.unwrap_or(self.prefix());
-            Event::tell(&**observer, &self.shared.hasher, kind, key, origin, tag);
+            Event::tell(&**observer, &self.shared.hasher, kind, key, origin, tag, header);
         }
+    }
+
+    /// Whether anyone wants to know which key an event is about.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.shared.books.is_some() || self.shared.observer.is_some()
     }
 
     /// Tells of a warning about a line of a template, or about a memoized function.

@@ -49,7 +49,7 @@ pub enum EventKind {
     },
     /// This caller received what another one rendered meanwhile; with how long it waited.
     Waited(Duration),
-    /// The body is rendered outside the cache.
+    /// The body is rendered, or the request answered, outside the cache.
     Bypassed(BypassReason),
     /// A key, a name or a template was deleted, or a namespace or everything cleared.
     Deleted,
@@ -86,6 +86,9 @@ pub struct Event<'a> {
     /// The tag that was invalidated: of [`EventKind::Invalidated`], and of a miss because of it
     /// (there at most its first 64 bytes).
     pub tag: Option<&'a str>,
+    /// The header that makes a request bypass a view, in lower case: of [`BypassReason::Private`] and
+    /// [`BypassReason::Method`]. Clients make such names up, so it is no label for metrics.
+    pub header: Option<&'a str>,
     /// What is probably wrong, of [`EventKind::Warned`].
     pub warning: Option<&'a str>,
 }
@@ -99,6 +102,7 @@ impl Event<'_> {
         encoded: &[u8],
         origin: &Origin,
         tag: Option<&str>,
+        header: Option<&str>,
     ) {
         let namespaces: Vec<&str> = namespaces(encoded).map(|(name, _)| name).collect();
         let is_key = !without_namespaces(encoded).is_empty();
@@ -109,6 +113,7 @@ impl Event<'_> {
             line: origin.line,
             namespace: &namespaces.join("/"),
             tag,
+            header,
             warning: None,
         });
     }
@@ -122,6 +127,7 @@ impl Event<'_> {
             line: place.map_or(0, |(_, line)| line),
             namespace: "",
             tag: None,
+            header: None,
             warning: Some(warning),
         });
     }
