@@ -26,6 +26,7 @@ use crate::opaque::KeyDigest;
 use crate::point::{ReadPoint, Since};
 use crate::policy::{Mode, Policy};
 use crate::protection::Protections;
+use crate::store::Fault;
 use crate::sync::AtomicU8;
 
 pub use invalidate::Deletion;
@@ -412,6 +413,11 @@ impl Kept for Shared {
 
     fn fresh(&self) -> &Freshness {
         &self.fresh
+    }
+
+    fn note(self: &Arc<Self>, fault: Fault) {
+        let cache = FragmentCache { shared: Arc::clone(self), namespace: None };
+        cache.emit(EventKind::Fault(fault), None, self.origins.rust());
     }
 }
 

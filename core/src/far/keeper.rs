@@ -32,6 +32,8 @@ const MAX_RELEASED: usize = 16_384;
 pub(crate) trait Kept: Send + Sync + 'static {
     fn far(&self) -> Option<&Far>;
     fn fresh(&self) -> &Freshness;
+    /// Tells observers of what was found in the store.
+    fn note(self: &Arc<Self>, fault: Fault);
 }
 
 /// The keeper's own account of what is due when.
@@ -41,6 +43,8 @@ pub(crate) struct Keeper {
     tell_at: Instant,
     tell_pause: Duration,
     was_away: bool,
+    /// Whether the mode in the store could not be believed when it was last asked for.
+    had_strange_mode: bool,
     /// Leases that could not be given back yet.
     released: Vec<(String, Token)>,
 }
@@ -61,6 +65,7 @@ impl Keeper {
             tell_at: now,
             tell_pause: RETRIES.0,
             was_away: false,
+            had_strange_mode: false,
             released: Vec::new(),
         };
         let rounds = move || {
@@ -68,7 +73,7 @@ impl Keeper {
             loop {
                 let Some(next) = kept.upgrade().and_then(|kept| {
                     let far = kept.far()?;
-                    Some(keeper.try_tend(far, kept.fresh(), std::mem::take(&mut waiting)))
+                    Some(keeper.try_tend(&kept, far, std::mem::take(&mut waiting)))
                 }) else {
                     return;
                 };
@@ -91,16 +96,16 @@ impl Keeper {
     /// As [`tend`](Self::tend): whatever panics in it, the next round comes. A keeper that ended would
     /// leave the store alone for ever after an outage.
     #[cfg(not(fragcache_shuttle))]
-    fn try_tend(&mut self, far: &Far, fresh: &Freshness, waiting: Waiting) -> Instant {
-        catch_unwind(AssertUnwindSafe(|| self.tend(far, fresh, waiting))).unwrap_or_else(|_| {
+    fn try_tend(&mut self, kept: &Arc<impl Kept>, far: &Far, waiting: Waiting) -> Instant {
+        catch_unwind(AssertUnwindSafe(|| self.tend(kept, far, waiting))).unwrap_or_else(|_| {
             far.link.breaker.note(&StoreError::new(Fault::Panicked, "the cache's keeper panicked"));
             instant() + ROUND
         })
     }
 
     /// Does what is due; gives the moment at which something is due next.
-    fn tend(&mut self, far: &Far, fresh: &Freshness, waiting: Waiting) -> Instant {
-        let now = instant();
+    fn tend(&mut self, kept: &Arc<impl Kept>, far: &Far, waiting: Waiting) -> Instant {
+        let (now, fresh) = (instant(), kept.fresh());
         let repeats = far.labels(waiting.repeats);
         if !repeats.is_empty() {
             // Also in the near level, for what was taken from the store in between.
@@ -112,7 +117,7 @@ impl Keeper {
             self.round_at = now + far.link.breaker.pause();
         }
         if self.round_at <= now {
-            self.round(far, now);
+            self.round(kept, far, now);
         }
         // A call that failed may have taken a lease all the same: while it lives, others would wait.
         self.released.extend(waiting.released);
@@ -132,15 +137,22 @@ impl Keeper {
         [pending, leases].into_iter().flatten().fold(self.round_at, Instant::min)
     }
 
-    fn round(&mut self, far: &Far, now: Instant) {
+    fn round(&mut self, kept: &Arc<impl Kept>, far: &Far, now: Instant) {
         match far.ask_mode() {
-            Ok(()) => {
+            Ok(mode) => {
                 if self.was_away {
                     self.was_away = false;
                     self.tell_at = now;
                     self.tell_pause = RETRIES.0;
                 }
                 self.round_at = now + ROUND;
+                // Told once, however often it is asked for.
+                if !std::mem::replace(&mut self.had_strange_mode, mode.is_none()) && mode.is_none()
+                {
+                    let error = strange_mode();
+                    log_strange_mode(&error);
+                    kept.note(error.fault());
+                }
             }
             Err(_) => {
                 self.was_away = true;
@@ -213,30 +225,25 @@ impl Far {
         }
     }
 
-    /// Asks how far all processes are to take part. An answer ends an outage.
-    fn ask_mode(&self) -> Result<(), StoreError> {
+    /// Asks how far all processes are to take part: [`mode_of`](Self::mode_of). An answer ends an outage.
+    fn ask_mode(&self) -> Result<Option<Mode>, StoreError> {
         let key = self.names.mode();
         let replies = self.link.run_anyway(&[Operation::Get { key: &key }])?;
         let word = values(replies).pop().flatten();
         let mode = self.mode_of(word.as_deref());
-        self.mode.store(mode as u8, Ordering::Relaxed);
+        self.mode.store(mode.unwrap_or(Mode::Normal) as u8, Ordering::Relaxed);
         self.link.end_outage();
-        Ok(())
+        Ok(mode)
     }
 
-    /// How far to take part, by what the store has: nobody has said anything where it has a word that
-    /// cannot be believed.
-    pub(super) fn mode_of(&self, word: Option<&[u8]>) -> Mode {
+    /// How far to take part, by what the store has; `None` if it has what cannot be believed, by which
+    /// nobody has said anything.
+    pub(super) fn mode_of(&self, word: Option<&[u8]>) -> Option<Mode> {
         let mode = word.map_or(Some(Mode::Normal), Mode::from_word);
-        let is_strange = mode.is_none();
-        if is_strange {
+        if mode.is_none() {
             self.link.breaker.note(&strange_mode());
         }
-        let was_strange = self.has_strange_mode.swap(u8::from(is_strange), Ordering::Relaxed) != 0;
-        if is_strange && !was_strange {
-            log_strange_mode();
-        }
-        mode.unwrap_or(Mode::Normal)
+        mode
     }
 
     fn return_leases(
@@ -313,9 +320,9 @@ fn strange_mode() -> StoreError {
 }
 
 #[cfg(feature = "tracing")]
-fn log_strange_mode() {
-    tracing::warn!(target: "fragcache", "{}", strange_mode());
+fn log_strange_mode(error: &StoreError) {
+    tracing::warn!(target: "fragcache", "{error}");
 }
 
 #[cfg(not(feature = "tracing"))]
-fn log_strange_mode() {}
+fn log_strange_mode(_: &StoreError) {}
