@@ -9,25 +9,48 @@ fn beginnings(first: u8) -> &'static [&'static str] {
     match first {
         b'a' => &["accesstoken", "account", "admin", "apikey", "assertion", "auth"],
         b'b' => &["bearer"],
-        b'c' => &["cert", "claim", "clientcert", "consumer", "cookie", "credential", "customer"],
+        b'c' => &[
+            "cert",
+            "claim",
+            "clientcert",
+            "company",
+            "consumer",
+            "cookie",
+            "credential",
+            "customer",
+        ],
         b'd' => &["dpop"],
-        b'e' => &["email", "eppn"],
+        b'e' => &["email", "entitlement", "eppn"],
         b'g' => &["group"],
-        b'i' => &["identity", "idtoken", "impersonate"],
+        b'i' => &["identity", "idtoken", "imei", "impersonate", "imsi"],
         b'j' => &["jwt"],
         b'k' => &["key"],
         b'l' => &["login"],
-        b'm' => &["member"],
+        b'm' => &["member", "msisdn"],
         b'o' => &["oauth", "oidc", "org"],
-        b'p' => &["password", "principal"],
-        b'r' => &["role"],
-        b's' => &["saml", "secret", "session", "shib", "sso", "subject"],
-        b't' => &["tenant", "token"],
+        b'p' => {
+            &["passcode", "passphrase", "password", "permission", "phone", "principal", "privilege"]
+        }
+        b'r' => &["realm", "role"],
+        b's' => &["saml", "scope", "secret", "session", "shib", "sso", "subject", "subscri"],
+        b't' => &["team", "tenant", "token"],
         b'u' => &["user"],
         b'w' => &["workspace"],
         _ => &[],
     }
 }
+
+/// Words that say who asks, alone. As beginnings they would be those of `dnt`, `ping` and `side`.
+const WHOLE: [&str; 7] = ["cn", "dn", "otp", "pin", "pwd", "sid", "uid"];
+
+/// What says who asks by its identifier, such as `X-Device-Id`. Anything else of it may be the same for
+/// many: `Device-Memory`.
+const WITH_ID: [&str; 8] =
+    ["cart", "client", "device", "guest", "installation", "person", "profile", "visitor"];
+
+/// Names that say who asks, and have no word that says so: of Cloudflare Access, Authelia, and of
+/// signatures, which name their key. A star stands for any end.
+const NAMES: [&str; 4] = ["cf-access-*", "remote-name", "signature", "signature-input"];
 
 /// Headers that turn a request into one of another method.
 const OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
@@ -88,17 +111,16 @@ pub(crate) fn says_who(name: &str) -> bool {
     if ["accept", "sec-ch-", "sec-fetch-"].iter().any(|common| name.starts_with(common)) {
         return false;
     }
-    // Cloudflare Access has an id and a secret for machines too. Signatures name their key: RFC 9421.
-    let is_known = matches!(name, "client-id" | "x-client-id" | "signature" | "signature-input");
-    if is_known || name.starts_with("cf-access-") {
+    if NAMES.iter().any(|known| is_named(name, known)) {
         return true;
     }
     let mut words = words(name).peekable();
     while let Some(word) = words.next() {
-        if !is_identity(word) {
+        let next = words.peek().copied();
+        if !is_identity(word) && !is_identified(word, next) {
             continue;
         }
-        let is_machine = word == b"user" && matches!(words.peek(), Some(&(b"agent" | b"ip")));
+        let is_machine = word == b"user" && matches!(next, Some(b"agent" | b"ip"));
         if !is_machine {
             return !is_against_forgery(name);
         }
@@ -111,10 +133,25 @@ fn words(name: &str) -> impl Iterator<Item = &[u8]> {
 }
 
 fn is_identity(word: &[u8]) -> bool {
-    // As beginnings these are those of `dnt` and `side`.
-    let is_whole = matches!(word, b"dn" | b"sid" | b"uid");
     let known = word.first().map_or(&[][..], |first| beginnings(*first));
-    is_whole || known.iter().any(|beginning| word.starts_with(beginning.as_bytes()))
+    known.iter().any(|beginning| word.starts_with(beginning.as_bytes()))
+        || WHOLE.iter().any(|whole| word == whole.as_bytes())
+}
+
+/// Whether this word, with the one after it or by itself, is the identifier of one that asks.
+fn is_identified(word: &[u8], next: Option<&[u8]>) -> bool {
+    WITH_ID.iter().filter_map(|owner| word.strip_prefix(owner.as_bytes())).any(|rest| {
+        let id = if rest.is_empty() { next } else { Some(rest) };
+        matches!(id, Some(b"id" | b"identifier" | b"uuid"))
+    })
+}
+
+/// Whether this is a name in a list, where a star stands for any end.
+fn is_named(name: &str, known: &str) -> bool {
+    match known.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == known,
+    }
 }
 
 /// Such a token is for requests that write, and tells of no one by itself.
@@ -129,13 +166,9 @@ pub(crate) fn overrides_method(name: &str) -> bool {
 
 /// How a header of this name takes part in the key, whatever responses say in `Vary`.
 pub(crate) fn in_key(name: &str) -> Option<InKey> {
-    let is_part = |part: &&str| match part.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
-        None => name == *part,
-    };
     if HOST.binary_search(&name).is_ok() {
         Some(InKey::Host)
-    } else if PATH.binary_search(&name).is_ok() || PARTS.iter().any(is_part) {
+    } else if PATH.binary_search(&name).is_ok() || PARTS.iter().any(|part| is_named(name, part)) {
         Some(InKey::Path)
     } else {
         None
@@ -227,6 +260,16 @@ mod tests {
             ("x_user", true),
             ("x.user", true),
             ("xuser", false),
+            ("x-pin", true),
+            ("x-pingother", false),
+            ("x-device-id", true),
+            ("x-deviceid", true),
+            ("x-client-identifier", true),
+            ("x-device-type", false),
+            ("device-memory", false),
+            ("x-client-data", false),
+            ("x-clientip", false),
+            ("x-ms-client-request-id", false),
             ("x-csrf-token", false),
             ("x-token-xsrf", false),
         ] {
@@ -248,6 +291,30 @@ mod tests {
         let known: Vec<&str> =
             (b'a'..=b'z').flat_map(|first| beginnings(first).iter().copied()).collect();
         assert_eq!(listed("a header with one of these words"), known);
+        assert_eq!(listed("one of these words alone"), WHOLE);
+        assert_eq!(listed("the identifier of one of these"), WITH_ID);
+        let names = listed("these names").into_iter().map(str::to_ascii_lowercase);
+        assert_eq!(names.collect::<Vec<_>>(), NAMES);
+        for words in [&known[..], &WHOLE, &WITH_ID, &NAMES] {
+            assert!(words.is_sorted(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_page_says_that_others_send_says_who_asks() {
+        let page = include_str!("../../docs/views.md");
+        let table = page.split("| who sends it |").nth(1).unwrap();
+        let rows: Vec<&str> =
+            table.lines().skip(2).take_while(|row| row.starts_with('|')).collect();
+        assert!(rows.len() > 15, "{rows:?}");
+        for row in rows {
+            let names: Vec<_> =
+                row.split('|').nth(2).unwrap().split('`').skip(1).step_by(2).collect();
+            assert!(!names.is_empty(), "{row}");
+            for name in names {
+                assert!(says_who(&name.replace('*', "z").to_ascii_lowercase()), "{name}");
+            }
+        }
     }
 
     #[test]
