@@ -32,7 +32,7 @@ const MAX_RELEASED: usize = 16_384;
 pub(crate) trait Kept: Send + Sync + 'static {
     fn far(&self) -> Option<&Far>;
     fn fresh(&self) -> &Freshness;
-    /// Tells observers of what was found in the store.
+    /// Tells observers of a fault of the store.
     fn note(self: &Arc<Self>, fault: Fault);
 }
 
@@ -139,7 +139,7 @@ impl Keeper {
 
     fn round(&mut self, kept: &Arc<impl Kept>, far: &Far, now: Instant) {
         match far.ask_mode() {
-            Ok(mode) => {
+            Ok(()) => {
                 if self.was_away {
                     self.was_away = false;
                     self.tell_at = now;
@@ -147,11 +147,9 @@ impl Keeper {
                 }
                 self.round_at = now + ROUND;
                 // Told once, however often it is asked for.
-                if !std::mem::replace(&mut self.had_strange_mode, mode.is_none()) && mode.is_none()
-                {
-                    let error = strange_mode();
-                    log_strange_mode(&error);
-                    kept.note(error.fault());
+                let is_strange = far.has_strange_mode.load(Ordering::Relaxed) != 0;
+                if !std::mem::replace(&mut self.had_strange_mode, is_strange) && is_strange {
+                    kept.note(strange_mode().fault());
                 }
             }
             Err(_) => {
@@ -225,25 +223,30 @@ impl Far {
         }
     }
 
-    /// Asks how far all processes are to take part: [`mode_of`](Self::mode_of). An answer ends an outage.
-    fn ask_mode(&self) -> Result<Option<Mode>, StoreError> {
+    /// Asks how far all processes are to take part. An answer ends an outage.
+    fn ask_mode(&self) -> Result<(), StoreError> {
         let key = self.names.mode();
         let replies = self.link.run_anyway(&[Operation::Get { key: &key }])?;
         let word = values(replies).pop().flatten();
         let mode = self.mode_of(word.as_deref());
-        self.mode.store(mode.unwrap_or(Mode::Normal) as u8, Ordering::Relaxed);
+        self.mode.store(mode as u8, Ordering::Relaxed);
         self.link.end_outage();
-        Ok(mode)
+        Ok(())
     }
 
-    /// How far to take part, by what the store has; `None` if it has what cannot be believed, by which
-    /// nobody has said anything.
-    pub(super) fn mode_of(&self, word: Option<&[u8]>) -> Option<Mode> {
+    /// How far to take part, by what the store has: nobody has said anything where it has a word that
+    /// cannot be believed.
+    pub(super) fn mode_of(&self, word: Option<&[u8]>) -> Mode {
         let mode = word.map_or(Some(Mode::Normal), Mode::from_word);
-        if mode.is_none() {
+        let is_strange = mode.is_none();
+        if is_strange {
             self.link.breaker.note(&strange_mode());
         }
-        mode
+        let was_strange = self.has_strange_mode.swap(u8::from(is_strange), Ordering::Relaxed) != 0;
+        if is_strange && !was_strange {
+            log_strange_mode();
+        }
+        mode.unwrap_or(Mode::Normal)
     }
 
     fn return_leases(
@@ -320,9 +323,9 @@ fn strange_mode() -> StoreError {
 }
 
 #[cfg(feature = "tracing")]
-fn log_strange_mode(error: &StoreError) {
-    tracing::warn!(target: "fragcache", "{error}");
+fn log_strange_mode() {
+    tracing::warn!(target: "fragcache", "{}", strange_mode());
 }
 
 #[cfg(not(feature = "tracing"))]
-fn log_strange_mode(_: &StoreError) {}
+fn log_strange_mode() {}

@@ -123,7 +123,7 @@ impl Far {
     pub(crate) fn read_mode(&self) -> Result<Mode, Away> {
         let word = self.anyway(&[Operation::Get { key: &self.names.mode() }])?.pop();
         let Some(Reply::Value(word)) = word else { return Ok(Mode::Normal) };
-        Ok(self.mode_of(word.as_deref()).unwrap_or(Mode::Normal))
+        Ok(self.mode_of(word.as_deref()))
     }
 
     /// Whether everything has a version: whoever stores something gives it one. Where its record is

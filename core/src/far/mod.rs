@@ -98,6 +98,8 @@ pub(crate) struct Far {
     pub(crate) errands: Arc<Errands>,
     /// How far all processes are told to take part.
     mode: AtomicU8,
+    /// 1 while what the store has in the place of that cannot be believed.
+    has_strange_mode: AtomicU8,
     protections: Protections,
     found: AtomicU64,
     unreadable: AtomicU64,
@@ -158,6 +160,7 @@ impl Far {
             leases: Arc::new(Leases::new(Arc::clone(&errands))),
             errands,
             mode: AtomicU8::new(Mode::Normal as u8),
+            has_strange_mode: AtomicU8::new(0),
             protections,
             found: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
