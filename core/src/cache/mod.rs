@@ -308,6 +308,7 @@ impl FragmentCache {
     }
 
     /// Whether anyone wants to know which key an event is about.
+    #[cfg(feature = "async")]
     pub(crate) fn is_watched(&self) -> bool {
         self.shared.books.is_some() || self.shared.observer.is_some()
     }
