@@ -72,6 +72,14 @@ impl Opener {
         Self::ComponentCall,
     ];
 
+    /// Whether no loop around it is one for what stands inside.
+    pub(super) fn renders_by_itself(self) -> bool {
+        matches!(
+            self,
+            Self::Block | Self::Macro | Self::Call | Self::Component | Self::ComponentCall
+        )
+    }
+
     fn exists_in(self, dialect: Dialect) -> bool {
         match self {
             Self::With | Self::Autoescape | Self::Macro | Self::Call => {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::leaves;
 use super::prints::{self, Printed};
 use super::reading::{Meaning, Mention, Reading};
 use super::{Printer, Sources, Taken};
@@ -147,6 +148,7 @@ impl<'r> Readings<'r> {
             walk.node(&node);
         }
         let (seen, mut taken) = (walk.seen, walk.taken);
+        taken.loses = self.first(&seen, |reading, node| leaves::first(reading, node, self.syntax));
         taken.caches = self.first(&seen, |reading, node| reading.cached_in(&node.ranges(reading)));
         if let Some(by) = by {
             let printed = |reading: &Reading, node: &Node| prints::find(reading, node, by);
