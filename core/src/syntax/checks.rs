@@ -179,14 +179,15 @@ pub(super) fn anothers_content(
 fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error> {
     let mut block = None;
     for frame in walk.stack.iter().rev() {
-        if let FrameKind::Native(section @ (Opener::Filter | Opener::Set)) = frame.kind
+        if let FrameKind::Native(section) = frame.kind
+            && section.stays_open()
             && block.is_none()
         {
             return Err(walk.refusal.at(
                 at,
                 format!(
-                    "`{word}` would leave the `{}` section of {} and lose what it holds: put the \
-                     whole loop into the section, or move `{word}` out of it",
+                    "`{word}` cannot leave the `{}` section of {}: put the whole loop into the section, \
+                     or move `{word}` out of it",
                     section.word(),
                     walk.refusal.place(frame.at),
                 ),

@@ -80,6 +80,12 @@ impl Opener {
         )
     }
 
+    /// Whether MiniJinja does not end it where `break` or `continue` leaves it: what follows is lost in a
+    /// section of output, is escaped as in it, or panics. Tera refuses it.
+    pub(super) fn stays_open(self) -> bool {
+        matches!(self, Self::Filter | Self::Set | Self::Autoescape | Self::With)
+    }
+
     fn exists_in(self, dialect: Dialect) -> bool {
         match self {
             Self::With | Self::Autoescape | Self::Macro | Self::Call => {

@@ -256,8 +256,8 @@ pub(super) fn taken(
                 block.open.piece.start,
                 format!(
                     "this cache block renders a template in which `break` or `continue` leaves a \
-                     `filter` or `set` section ({}) and loses what it holds: put the whole loop into \
-                     the section there, or move `break` out of it",
+                     section ({}), which the engine then does not end: put the whole loop into the \
+                     section there, or move `break` out of it",
                     place.place(refusal.template),
                 ),
             ));

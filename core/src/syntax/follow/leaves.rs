@@ -1,6 +1,6 @@
-//! Sections that a `break` or `continue` of another template leaves: MiniJinja then writes what follows
-//! into the section, and loses it. Where a cache block renders such a template, the end of the block's
-//! own section ends that one instead, so that a miss prints less than a hit.
+//! Sections that a `break` or `continue` of another template leaves: MiniJinja does not end them. Where a
+//! cache block renders such a template, the end of the block's own section ends that one instead, so that
+//! a miss prints less than a hit.
 
 use super::closure::Node;
 use super::reading::Reading;
@@ -8,7 +8,7 @@ use crate::syntax::rules::{Dialect, Syntax};
 use crate::syntax::scanner::{PieceKind, Scanner};
 use crate::syntax::statement::{Opener, Role, Statement};
 
-/// Where a `break` or `continue` in this part of a template leaves a `filter` or `set` section.
+/// Where a `break` or `continue` in this part of a template leaves a section.
 pub(super) fn first(reading: &Reading, node: &Node, syntax: &Syntax) -> Option<usize> {
     let source = &*reading.source;
     let has = |word: &str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
@@ -47,8 +47,7 @@ pub(super) fn first(reading: &Reading, node: &Node, syntax: &Syntax) -> Option<u
 fn leaves_section(open: &[Opener]) -> bool {
     let by_itself = open.iter().any(|opener| matches!(opener, Opener::Macro | Opener::Call));
     let inner = open.iter().rposition(|opener| *opener == Opener::For);
-    let is_section = |opener: &Opener| matches!(opener, Opener::Filter | Opener::Set);
-    !by_itself && inner.is_some_and(|at| open[at..].iter().any(is_section))
+    !by_itself && inner.is_some_and(|at| open[at..].iter().any(|opener| opener.stays_open()))
 }
 
 #[cfg(test)]
@@ -75,13 +74,13 @@ mod tests {
             (LEAVES, "p:1:46"),
             (&LEAVES.replace("break", "continue"), "p:1:46"),
             (&set, "p:1:39"),
+            (&set.replace("set t", "with a = 1").replace("endset", "endwith"), "p:1:44"),
             (&line, "p:2:46"),
             (&format!("{{% block b %}}{LEAVES}{{% endblock %}}"), "p:1:59"),
             (&format!("{{% for j in x %}}{{% else %}}{{% endfor %}}{LEAVES}"), "p:1:84"),
         ] {
             let told = told(include, p).unwrap();
-            let says =
-                format!("`break` or `continue` leaves a `filter` or `set` section ({place})");
+            let says = format!("`break` or `continue` leaves a section ({place})");
             assert!(told.contains(&says) && told.contains("page:1:1"), "{p}: {told}");
         }
         let base = format!("{{% block b %}}{LEAVES}{{% endblock %}}");
