@@ -326,7 +326,7 @@ impl FragmentCache {
                 }
                 Act::Template(_) | Act::Clear => self.emit(EventKind::Deleted, None, rust),
                 Act::Tag(tag) => {
-                    self.emit_about(EventKind::Invalidated, None, rust, Some(tag), None)
+                    self.emit_about(EventKind::Invalidated, None, rust, Some(tag), None);
                 }
             }
         }

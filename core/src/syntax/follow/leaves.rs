@@ -31,10 +31,11 @@ pub(super) fn first(reading: &Reading, node: &Node, syntax: &Syntax) -> Option<u
                     *last = Opener::If;
                 }
             }
-            Role::Leave if leaves_section(&open) => {
-                if ranges.iter().any(|range| range.contains(&piece.start)) {
-                    return Some(piece.start);
-                }
+            Role::Leave
+                if ranges.iter().any(|range| range.contains(&piece.start))
+                    && leaves_section(&open) =>
+            {
+                return Some(piece.start);
             }
             _ => {}
         }
