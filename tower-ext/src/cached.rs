@@ -402,7 +402,8 @@ impl Cached {
 
     /// Responses say in `Cache-Status` ([RFC 9211](https://www.rfc-editor.org/rfc/rfc9211)) whether
     /// they are from the cache, and why not, or why they are not kept: Flask-Caching's
-    /// `response_hit_indication`.
+    /// `response_hit_indication`. Observers are told of bypasses without it too:
+    /// [`EventKind::Bypassed`](fragcache::EventKind::Bypassed).
     pub fn tell_status(self) -> Self {
         self.with(|settings| settings.tells_status = true)
     }

@@ -32,7 +32,17 @@ fn beginnings(first: u8) -> &'static [&'static str] {
             &["passcode", "passphrase", "password", "permission", "phone", "principal", "privilege"]
         }
         b'r' => &["realm", "role"],
-        b's' => &["saml", "scope", "secret", "session", "shib", "sso", "subject", "subscri"],
+        b's' => &[
+            "saml",
+            "scope",
+            "secret",
+            "session",
+            "shib",
+            "sso",
+            "subject",
+            "subscriber",
+            "subscription",
+        ],
         b't' => &["team", "tenant", "token"],
         b'u' => &["user"],
         b'w' => &["workspace"],
