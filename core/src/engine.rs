@@ -16,5 +16,5 @@ pub use crate::render::{
 pub use crate::timeout::Scalar;
 #[cfg(feature = "async")]
 pub use crate::views::{
-    Gatherer, Gathering, MakeResponse, OpenView, ViewCall, ViewOpened, view_key,
+    Gatherer, Gathering, MakeResponse, OpenView, ViewCall, ViewOpened, bypass_view, view_key,
 };

@@ -87,19 +87,37 @@ impl Inspector {
     }
 
     /// Lists the hosts that this page is reached under, in place of `localhost`, `127.0.0.1` and
-    /// `[::1]`. Ports and case do not count. A request whose `Host` is not listed is answered by 421,
-    /// after the guard: another site could otherwise point a name of its own at this machine, and read
-    /// the page with the browser of someone whom the guard lets in by his address. A proxy in front
-    /// must leave `Host` as the browser sent it.
+    /// `[::1]`. Ports and case do not count. What is no host, such as `https://shop.example/`, stands for
+    /// none: if nothing else is listed, the page is served under no host. A request whose `Host` is not
+    /// listed is answered by 421, after the guard: another site could otherwise point a name of its own
+    /// at this machine, and read the page with the browser of someone whom the guard lets in by his
+    /// address. A proxy in front must leave `Host` as the browser sent it.
     ///
     /// ```
+    /// use axum::body::Body;
+    /// use axum::http::{Request, StatusCode};
     /// use fragcache::FragmentCache;
     /// use fragcache_inspector::Inspector;
+    /// use tower::ServiceExt;
     ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let inspector = Inspector::new("shop", FragmentCache::in_memory())
-    ///     .hosts(["admin.shop.example", "localhost"])
-    ///     .guard(|_| false);
+    ///     .hosts(["admin.shop.example", "https://shop.example/"])
+    ///     .guard(|request| request.headers.contains_key("x-staff"));
     /// let router: axum::Router = inspector.into_router();
+    ///
+    /// for (host, status) in [
+    ///     ("Admin.Shop.Example:8080", StatusCode::OK),
+    ///     ("shop.example", StatusCode::MISDIRECTED_REQUEST),
+    ///     ("localhost", StatusCode::MISDIRECTED_REQUEST),
+    /// ] {
+    ///     let request = Request::get("/").header("host", host).header("x-staff", "yes");
+    ///     let answer = router.clone().oneshot(request.body(Body::empty())?).await?;
+    ///     assert_eq!(answer.status(), status, "{host}");
+    /// }
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn hosts<H: AsRef<str>>(mut self, hosts: impl IntoIterator<Item = H>) -> Self {
         self.hosts = Hosts::of(hosts);

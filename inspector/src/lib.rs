@@ -16,7 +16,8 @@
 //! # Ok::<(), fragcache::Error>(())
 //! ```
 //!
-//! It is served under `localhost` alone until you [list its hosts](Inspector::hosts).
+//! It is served under `localhost`, `127.0.0.1` and `[::1]` alone until you
+//! [list its hosts](Inspector::hosts).
 //!
 //! The pages are made on the server, work without JavaScript and ask nobody else for anything.
 

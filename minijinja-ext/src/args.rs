@@ -5,6 +5,8 @@ use fragcache::engine::{Arguments, KeyEncoder, Scalar, Tags, UnusablePart};
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
+use crate::callers::macro_name;
+
 /// The values behind a block's site.
 pub(crate) struct Args<'a>(pub(crate) &'a [Value]);
 
@@ -71,7 +73,7 @@ pub(crate) fn scalar(value: &Value) -> Scalar<'_> {
         ValueKind::Bool => Scalar::Bool(value.is_true()),
         ValueKind::String => value.as_str().map_or(Scalar::Other("string"), Scalar::Str),
         ValueKind::Number => number(value),
-        kind => Scalar::Other(name(kind)),
+        _ => Scalar::Other(name(value)),
     }
 }
 
@@ -99,7 +101,7 @@ fn encode(value: &Value, key: &mut KeyEncoder<'_>, depth: usize) -> Result<(), U
         Scalar::None => key.none(),
         Scalar::Undefined => return Err(UnusablePart::Undefined),
         _ if matches!(value.kind(), ValueKind::Seq) => return list(value, key, depth),
-        _ => return Err(UnusablePart::Kind(name(value.kind()))),
+        _ => return Err(UnusablePart::Kind(name(value))),
     }
     Ok(())
 }
@@ -115,8 +117,10 @@ fn list(value: &Value, key: &mut KeyEncoder<'_>, depth: usize) -> Result<(), Unu
     items.iter().try_for_each(|item| encode(item, key, depth + 1))
 }
 
-fn name(kind: ValueKind) -> &'static str {
-    match kind {
+fn name(value: &Value) -> &'static str {
+    match value.kind() {
+        // It has items as a map has.
+        _ if macro_name(value).is_some() => "macro",
         ValueKind::Bytes => "byte string",
         ValueKind::Seq => "list",
         ValueKind::Map => "map",

@@ -46,10 +46,15 @@ fn holds_caller(value: &Value, levels: usize, left: &mut usize) -> bool {
     })
 }
 
-/// What a call block fills in is a macro of this name. Macros show themselves by their attributes.
+/// What a call block fills in is a macro of this name.
 fn is_caller(value: &Value) -> bool {
+    macro_name(value).is_some_and(|name| name.as_str() == Some("caller"))
+}
+
+/// The name of a macro. Macros show themselves by their attributes.
+pub(crate) fn macro_name(value: &Value) -> Option<Value> {
     let attribute = |name: &str| value.get_attr(name).unwrap_or_default();
-    attribute("name").as_str() == Some("caller")
-        && attribute("arguments").kind() == ValueKind::Seq
-        && attribute("caller").kind() == ValueKind::Bool
+    let is_macro = attribute("arguments").kind() == ValueKind::Seq
+        && attribute("caller").kind() == ValueKind::Bool;
+    is_macro.then(|| attribute("name"))
 }

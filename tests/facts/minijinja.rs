@@ -44,6 +44,13 @@ fn break_in_a_filter_section_loses_output_and_in_with_panics() {
 }
 
 #[test]
+fn break_in_an_autoescape_section_goes_on_as_inside() {
+    let left = "{% for i in [1] %}{% autoescape false %}{% break %}{% endautoescape %}{% endfor %}{{ '<' }}";
+    assert_eq!(render_as("page.html", "{{ '<' }}").unwrap(), "&lt;");
+    assert_eq!(render_as("page.html", left).unwrap(), "<", "break out of autoescape works now");
+}
+
+#[test]
 fn a_filter_section_hands_over_safe_text_and_prints_safe_text_raw() {
     for name in ["page.html", "page.txt", "page.json"] {
         let native = render_as(name, "{% if true %}<b>{{ x }}{% endif %}").unwrap();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use fragcache::Timeout;
+use fragcache::{BypassReason, FragmentCache, Timeout, engine};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, response};
 
@@ -11,41 +11,38 @@ use crate::freshness::{self, Times};
 use crate::key::Shape;
 use crate::terms::ViewTerms;
 
-/// Why a request goes by the cache, as in `Cache-Status`.
+/// Why a request bypasses the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Bypass {
-    Method,
-    /// This header commonly says who asks.
-    Private(HeaderName),
-    /// It names no host, or two, or one that is none.
-    Host,
-    Range,
-    Upgrade,
-    /// It has a body, which is no part of its key.
-    Body,
-    Request,
-    /// Nothing is kept that would answer it.
-    Head,
-    Key,
-    Unless,
-    /// Its key or its timeout cannot be used.
-    Refused,
+pub(crate) struct Bypass {
+    reason: BypassReason,
+    /// The header that makes it do so.
+    header: Option<HeaderName>,
+}
+
+impl From<BypassReason> for Bypass {
+    fn from(reason: BypassReason) -> Self {
+        Self { reason, header: None }
+    }
 }
 
 impl Bypass {
+    fn by(reason: BypassReason, header: &HeaderName) -> Self {
+        Self { reason, header: Some(header.clone()) }
+    }
+
+    /// As in `Cache-Status`.
     pub(crate) fn as_str(&self) -> &str {
-        match self {
-            Self::Method => "method",
-            Self::Private(name) => name.as_str(),
-            Self::Host => "host",
-            Self::Range => "range",
-            Self::Upgrade => "upgrade",
-            Self::Body => "body",
-            Self::Request => "no-store",
-            Self::Head => "head",
-            Self::Key => "key",
-            Self::Unless => "unless",
-            Self::Refused => "refused",
+        self.header.as_ref().map_or(self.reason.as_str(), HeaderName::as_str)
+    }
+
+    /// Tells observers of it. A method that the view never answers is no news, and of what the cache
+    /// refused it has told itself.
+    pub(crate) fn tell(&self, cache: &FragmentCache, view: &str) {
+        let header = self.header.as_ref().map(HeaderName::as_str);
+        match self.reason {
+            BypassReason::Method if header.is_none() => {}
+            BypassReason::Refused => {}
+            reason => engine::bypass_view(cache, view, reason, header),
         }
     }
 }
@@ -63,13 +60,16 @@ pub(crate) enum NotKept {
     ContentRange,
     Vary,
     KeepIf,
-    /// It sends clients to their own address in another scheme, and the key has none.
+    /// It sends clients to the path and query that they asked for, and the key has no scheme, or the
+    /// one that it sends them to, with the same host.
     Redirect,
     EventStream,
     UnknownLength,
     TooLong,
-    /// It failed half-way, has trailers, or turned out too long.
+    /// It has trailers, or turned out too long.
     Body,
+    /// It failed half-way, or is not as long as it says.
+    Broken,
     /// Its headers cannot be kept.
     Headers,
 }
@@ -89,9 +89,14 @@ impl NotKept {
             Self::EventStream => "event-stream",
             Self::UnknownLength => "unknown-length",
             Self::TooLong => "too-long",
-            Self::Body => "body",
+            Self::Body | Self::Broken => "body",
             Self::Headers => "headers",
         }
+    }
+
+    /// Whether the handler has failed, and not answered.
+    pub(crate) fn is_failure(self) -> bool {
+        self == Self::Broken
     }
 }
 
@@ -105,28 +110,29 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    /// Why this request goes by the cache. `shape` is that of its key, `post` is whether the key
+    /// Why this request bypasses the cache. `shape` is that of its key, `post` is whether the key
     /// function reads bodies.
     pub(crate) fn refuse(&self, parts: &Parts, shape: &Shape, post: bool) -> Option<Bypass> {
         let has = |name: &HeaderName| parts.headers.contains_key(name);
         match parts.method {
             Method::GET | Method::HEAD => {}
             Method::POST if post => {}
-            _ => return Some(Bypass::Method),
+            _ => return Some(BypassReason::Method.into()),
         }
-        if shape.names.overrides_method(&parts.headers) {
-            return Some(Bypass::Method);
+        if let Some(name) = shape.names.overrides_method(&parts.headers) {
+            return Some(Bypass::by(BypassReason::Method, name));
         }
         if has(&header::UPGRADE) {
-            return Some(Bypass::Upgrade);
+            return Some(BypassReason::Upgrade.into());
         }
         if has(&header::RANGE) {
-            return Some(Bypass::Range);
+            return Some(BypassReason::Range.into());
         }
         if let Some(name) = shape.names.private(&parts.headers, &shape.headers) {
-            return Some(Bypass::Private(name.clone()));
+            return Some(Bypass::by(BypassReason::Private, name));
         }
-        (self.heeds_clients && Directives::of(&parts.headers).no_store).then_some(Bypass::Request)
+        let is_refused = self.heeds_clients && Directives::of(&parts.headers).no_store;
+        is_refused.then(|| BypassReason::NoStore.into())
     }
 
     /// Whether the client insists on a new answer.
@@ -214,4 +220,20 @@ fn varies_on(headers: &HeaderMap) -> Result<Vec<HeaderName>, NotKept> {
     names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
     names.dedup();
     Ok(names)
+}
+
+/// `Content-Length`, if there is one: RFC 9110, 8.6. `Err` if it is no number, or if its members differ.
+pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, NotKept> {
+    let mut length = None;
+    for value in headers.get_all(header::CONTENT_LENGTH) {
+        for member in value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+            let is_number = !member.is_empty() && member.iter().all(u8::is_ascii_digit);
+            let text = std::str::from_utf8(member).ok().filter(|_| is_number);
+            let told: u64 = text.and_then(|text| text.parse().ok()).ok_or(NotKept::Broken)?;
+            if *length.get_or_insert(told) != told {
+                return Err(NotKept::Broken);
+            }
+        }
+    }
+    Ok(length)
 }

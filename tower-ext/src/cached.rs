@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fragcache::engine::{ViewCall, view_key};
-use fragcache::{Deletion, Error, ErrorKind, FragmentCache, FragmentKey, KeyPart, Timeout};
+use fragcache::{
+    BypassReason, Deletion, Error, ErrorKind, FragmentCache, FragmentKey, KeyPart, Timeout,
+};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderName, StatusCode, header, response};
@@ -23,7 +25,8 @@ use crate::terms::clamped;
 ///
 /// The name is the prefix of its keys, and no other view of the cache may have it. `GET` and `HEAD` are
 /// answered from the cache, under the path, the scheme and host, and the query string with its
-/// parameters sorted by name. What is not kept, and which settings change that, the [crate](crate)'s page says.
+/// parameters sorted by name. What is not kept, and which settings change that, the page of the
+/// [crate](crate) says.
 ///
 /// A clone is cheap and the same view.
 ///
@@ -77,6 +80,15 @@ impl fmt::Debug for Cached {
 impl Settings {
     pub(crate) fn call(&self, key: &FragmentKey) -> ViewCall {
         ViewCall::new(&self.cache, key, FORM, Record::read).timeout(self.timeout).stale(self.stale)
+    }
+
+    /// The key of a request where the body does not count, or why it has none.
+    pub(crate) fn key_of(&self, parts: &Parts) -> Result<FragmentKey, BypassReason> {
+        let key = match &self.key {
+            Some(key) => key(parts).ok_or(BypassReason::Key),
+            None => self.shape.of_request(parts),
+        };
+        key.map(|key| self.shape.finish(key, parts))
     }
 
     /// The scheme in the key of a request, if there is one.
@@ -170,7 +182,23 @@ impl Cached {
 
     /// The scheme of requests that do not say theirs, which most of HTTP/1.1 do not. Say `https` if
     /// clients reach the site by that alone, through a proxy that ends TLS. Without, keys of such
-    /// requests begin with `//host`, and a redirect to the same address in another scheme is not kept.
+    /// requests have the host alone, and a redirect to the same path and query is not kept.
+    ///
+    /// ```
+    /// use fragcache::FragmentCache;
+    /// use fragcache_tower::Cached;
+    /// use http::uri::Scheme;
+    ///
+    /// let request = http::Request::get("/film/7").header("host", "shop.example");
+    /// let (parts, ()) = request.body(())?.into_parts();
+    /// let key = |view: &Cached| view.key_of(&parts).map(|key| key.to_string());
+    ///
+    /// let view = Cached::new(&FragmentCache::in_memory(), "film");
+    /// assert_eq!(key(&view).as_deref(), Some("film(/film/7, //shop.example, none)"));
+    /// let view = view.scheme(Scheme::HTTPS);
+    /// assert_eq!(key(&view).as_deref(), Some("film(/film/7, https://shop.example, none)"));
+    /// # Ok::<(), http::Error>(())
+    /// ```
     pub fn scheme(self, scheme: Scheme) -> Self {
         self.with(|settings| settings.shape.scheme = Some(scheme))
     }
@@ -190,7 +218,7 @@ impl Cached {
 
     /// A function in place of path, host and query string. Requests for which it gives the same are
     /// answered with the same, whatever their paths: what a response depends on has to be in it. With
-    /// `None` a request goes by the cache.
+    /// `None` a request bypasses the cache.
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -215,7 +243,7 @@ impl Cached {
     }
 
     /// As [`key`](Self::key), with the body of the request, of at most `max_bytes`; one that is longer
-    /// goes by the cache. The handler gets the body all the same. Only such a view answers `POST` from
+    /// bypasses the cache. The handler gets the body all the same. Only such a view answers `POST` from
     /// the cache.
     pub fn key_with_body<K: KeyPart>(
         self,
@@ -230,7 +258,7 @@ impl Cached {
         })
     }
 
-    /// Requests for which this is true go by the cache: it is neither read nor written.
+    /// Requests for which this is true bypass the cache: it is neither read nor written.
     pub fn unless(self, is_true: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.unless = Some(Arc::new(is_true)))
     }
@@ -268,40 +296,75 @@ impl Cached {
     }
 
     /// Requests with these headers bypass the cache: they say who asks. Names that commonly do so need
-    /// not be listed: `Cookie`, `Authorization`, and every name with a word such as `auth`, `user`,
-    /// `token`, `key` or `session` in it, such as `X-Api-Key` and `X-Forwarded-User`; the page
-    /// `docs/views.md` has them all. A header in [`vary_on`](Self::vary_on) is in the key instead, by a
+    /// not be listed: `Cookie`, `Authorization`, and names with a word that begins with `auth`, `user`,
+    /// `token`, `key` or `session`, such as `X-Api-Key` and `X-Forwarded-User`; the page `docs/views.md`
+    /// has them all, and the exceptions. A header in [`vary_on`](Self::vary_on) is in the key instead, by a
     /// digest of its value. Of this and [`allow_headers`](Self::allow_headers) the later call counts.
     ///
     /// ```
+    /// use axum::{Router, body::Body, http::HeaderName, http::Request, routing::get};
     /// use fragcache::FragmentCache;
     /// use fragcache_tower::Cached;
-    /// use http::HeaderName;
+    /// use tower::ServiceExt;
     ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let view = Cached::new(&FragmentCache::in_memory(), "prices")
-    ///     .private_headers([HeaderName::from_static("x-discount")]);
-    /// # let _ = view;
+    ///     .private_headers([HeaderName::from_static("x-discount")])
+    ///     .tell_status();
+    /// let app: Router = Router::new().route("/", get(|| async { "10 €" })).layer(view);
+    ///
+    /// for (header, status) in [
+    ///     ("x-discount", "fragcache; fwd=bypass; detail=x-discount"),
+    ///     ("x-user-id", "fragcache; fwd=bypass; detail=x-user-id"),
+    ///     ("x-superuser", "fragcache; fwd=miss; stored"), // no word that begins with `user`
+    /// ] {
+    ///     let request = Request::get("/").header("host", "shop.example").header(header, "7");
+    ///     let response = app.clone().oneshot(request.body(Body::empty())?).await?;
+    ///     assert_eq!(response.headers()["cache-status"], status);
+    /// }
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn private_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|settings| settings.shape.names.set_private(headers))
     }
 
     /// The handler does not read these headers, nor does a layer inside: they neither make a request
-    /// private nor stand in the key, such as `X-Forwarded-Host` does. If it does read them, one visitor
-    /// is shown another's page. What responses say in `Vary` counts all the same.
+    /// private, nor one of another method as `X-HTTP-Method-Override` does, nor stand in the key as
+    /// `X-Forwarded-Host` does. If it does read them, one visitor is shown another's page. Those in
+    /// [`vary_on`](Self::vary_on) or in the `Vary` of responses are in the key all the same.
+    ///
+    /// ```
+    /// use fragcache::FragmentCache;
+    /// use fragcache_tower::Cached;
+    /// use http::HeaderName;
+    ///
+    /// const PART: HeaderName = HeaderName::from_static("hx-request");
+    /// let request = http::Request::get("/film/7").header("host", "shop.example").header(PART, "true");
+    /// let (parts, ()) = request.body(())?.into_parts();
+    /// let key = |view: &Cached| view.key_of(&parts).map(|key| key.to_string());
+    ///
+    /// let plain = Cached::new(&FragmentCache::in_memory(), "film");
+    /// let allowing = plain.clone().allow_headers([PART]);
+    /// assert_eq!(key(&allowing).as_deref(), Some("film(/film/7, //shop.example, none)"));
+    /// assert_ne!(key(&plain), key(&allowing));
+    /// assert_ne!(key(&allowing.clone().vary_on([PART])), key(&allowing));
+    /// # Ok::<(), http::Error>(())
+    /// ```
     pub fn allow_headers(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|settings| settings.shape.names.set_harmless(headers))
     }
 
-    /// What clients say in `Cache-Control` counts: `no-store` goes by the cache, `no-cache` and
+    /// What clients say in `Cache-Control` counts: `no-store` bypasses the cache, `no-cache` and
     /// `max-age=0` refresh. Without, no client can make the handler run.
     pub fn heed_clients(self) -> Self {
         self.with(|settings| settings.admission.heeds_clients = true)
     }
 
-    /// Bounds the bodies that are kept to so many bytes. Longer ones pass as they come. Without, the
-    /// bound is the cache's [`max_entry_bytes`](fragcache::Builder::max_entry_bytes), 1 MiB if nothing
-    /// is set, which counts the headers too.
+    /// Bounds the bodies that are kept to so many bytes. Longer ones are sent as they come. Without, the
+    /// bound is the cache's [`max_entry_bytes`](fragcache::Builder::max_entry_bytes), which counts the
+    /// headers too.
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -332,21 +395,23 @@ impl Cached {
     }
 
     /// Bodies of unknown length are read to their end too, and kept if they are short enough; the
-    /// client waits for so long. Without, they pass as they come.
+    /// client waits for so long. Without, they are sent as they come.
     pub fn keep_streams(self) -> Self {
         self.with(|settings| settings.streams = true)
     }
 
     /// Responses say in `Cache-Status` ([RFC 9211](https://www.rfc-editor.org/rfc/rfc9211)) whether
     /// they are from the cache, and why not, or why they are not kept: Flask-Caching's
-    /// `response_hit_indication`.
+    /// `response_hit_indication`. Observers are told of bypasses without it too:
+    /// [`EventKind::Bypassed`](fragcache::EventKind::Bypassed).
     pub fn tell_status(self) -> Self {
         self.with(|settings| settings.tells_status = true)
     }
 
-    /// The key of a request, as this layer makes it; `None` if it goes by the cache, or if its key
-    /// needs its body. Header values that a response varies on are not in it: deleting it deletes
-    /// them all.
+    /// The key of a request, as this layer makes it; `None` if the key function gives none, if the
+    /// request names no certain host, or if the key needs the body. A request that bypasses the cache
+    /// for another reason has its key here all the same. Header values that a response varies on are
+    /// not in it: deleting it deletes them all.
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -356,18 +421,19 @@ impl Cached {
     /// let (parts, ()) = http::Request::get("/film/7?b=1&a=2").body(())?.into_parts();
     /// let key = view.key_of(&parts).map(|key| key.to_string());
     /// assert_eq!(key.as_deref(), Some("film(/film/7, \"a=2&b=1\")"));
+    ///
+    /// let (parts, ()) = http::Request::get("/film/7").header("cookie", "a=1").body(())?.into_parts();
+    /// assert!(view.key_of(&parts).is_some(), "though such a request bypasses the cache");
+    /// assert!(view.key(|_| None::<String>).key_of(&parts).is_none());
     /// # Ok::<(), http::Error>(())
     /// ```
     pub fn key_of(&self, parts: &Parts) -> Option<FragmentKey> {
-        let settings = &self.settings;
+        if self.settings.body_key.is_some() {
+            return None;
+        }
         let mut parts = parts.clone();
         cookie::join(&mut parts.headers);
-        let key = match (&settings.body_key, &settings.key) {
-            (Some(_), _) => None,
-            (None, Some(key)) => key(&parts),
-            (None, None) => settings.shape.of_request(&parts).ok(),
-        };
-        key.map(|key| settings.shape.finish(key, &parts))
+        self.settings.key_of(&parts).ok()
     }
 
     /// Deletes its responses for a path, or for what the key function gave: those of all hosts, query

@@ -6,11 +6,11 @@ use bytes::Bytes;
 use fragcache::engine::{self, OpenView, Outcome, ViewOpened};
 use fragcache::{FragmentKey, Timeout};
 use http::request::Parts;
-use http::{Extensions, HeaderMap, HeaderName, Request, Response, header};
+use http::{Extensions, HeaderName, Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use crate::admit::{Kept, NotKept};
+use crate::admit::{Kept, NotKept, content_length};
 use crate::answer;
 use crate::body::{KeptBody, Read};
 use crate::cached::Settings;
@@ -77,7 +77,6 @@ impl Fill<'_> {
         began: Duration,
     ) -> Filled<P> {
         let (mut parts, body) = response.into_parts();
-        let point = self.run.point;
         let admission = &self.settings.admission;
         let terms = parts.extensions.get::<ViewTerms>().cloned().unwrap_or_default();
         let now = self.run.call.unix_time();
@@ -100,13 +99,8 @@ impl Fill<'_> {
         let (kept, length) = match kept {
             Ok(kept) => kept,
             Err(why) => {
-                if parts.status.is_server_error() || why == NotKept::Body {
-                    fail(self.run.open);
-                } else {
-                    give_up(self.run.open);
-                }
-                let body = KeptBody::untouched(body).under(point);
-                return Filled::Passed(Response::from_parts(parts, body), why);
+                let response = Response::from_parts(parts, KeptBody::untouched(body));
+                return self.pass(response, why);
             }
         };
         // A body may render while it is read.
@@ -114,14 +108,10 @@ impl Fill<'_> {
         let body = match self.run.open.run(reading).await {
             Read::Whole(body) => body,
             Read::TooMuch(body) => {
-                give_up(self.run.open);
-                let response = Response::from_parts(parts, body.under(point));
-                return Filled::Passed(response, NotKept::Body);
+                return self.pass(Response::from_parts(parts, body), NotKept::Body);
             }
             Read::Broken(body) => {
-                fail(self.run.open);
-                let response = Response::from_parts(parts, body.under(point));
-                return Filled::Passed(response, NotKept::Body);
+                return self.pass(Response::from_parts(parts, body), NotKept::Broken);
             }
         };
         answer::strip(&mut parts.headers);
@@ -129,8 +119,7 @@ impl Fill<'_> {
         answer::tag(&mut parts.headers, &body);
         let record = Record::response(now, parts.status, &parts.headers, &body);
         let Some(record) = record.map(engine::Body::opaque) else {
-            give_up(self.run.open);
-            return Filled::Passed(Response::from_parts(parts, body.into()), NotKept::Headers);
+            return self.pass(Response::from_parts(parts, body.into()), NotKept::Headers);
         };
         // An unusable tag keeps it from being stored, and is counted.
         let _ = self.run.open.add_tags(terms.given_tags());
@@ -145,6 +134,21 @@ impl Fill<'_> {
             _ => Status::NotStored("uncached"),
         };
         Filled::Made(record, parts.extensions, status)
+    }
+
+    /// Keeps nothing of a response.
+    fn pass<P: Body<Data = Bytes>>(
+        self,
+        response: Response<KeptBody<P>>,
+        why: NotKept,
+    ) -> Filled<P> {
+        let Run { mut open, point, .. } = self.run;
+        if response.status().is_server_error() || why.is_failure() {
+            // The stored response stays, and may be served stale.
+            open.fail();
+        }
+        give_up(open);
+        Filled::Passed(response.map(|body| body.under(point)), why)
     }
 
     /// Stores a response under its key, with the headers that it varies on.
@@ -199,26 +203,4 @@ fn set_life(open: &mut OpenView, kept: &Kept) {
 fn give_up(mut open: OpenView) {
     open.veto();
     open.close(engine::Body::from(""));
-}
-
-/// The handler failed, and has not answered: the stored response stays, and may be served stale.
-fn fail(mut open: OpenView) {
-    open.fail();
-    give_up(open);
-}
-
-/// `Content-Length`, if there is one: RFC 9110, 8.6. `Err` if it is no number, or if its members differ.
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, NotKept> {
-    let mut length = None;
-    for value in headers.get_all(header::CONTENT_LENGTH) {
-        for member in value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
-            let is_number = !member.is_empty() && member.iter().all(u8::is_ascii_digit);
-            let text = std::str::from_utf8(member).ok().filter(|_| is_number);
-            let told: u64 = text.and_then(|text| text.parse().ok()).ok_or(NotKept::Body)?;
-            if *length.get_or_insert(told) != told {
-                return Err(NotKept::Body);
-            }
-        }
-    }
-    Ok(length)
 }

@@ -9,25 +9,102 @@ fn beginnings(first: u8) -> &'static [&'static str] {
     match first {
         b'a' => &["accesstoken", "account", "admin", "apikey", "assertion", "auth"],
         b'b' => &["bearer"],
-        b'c' => &["cert", "claim", "clientcert", "consumer", "cookie", "credential", "customer"],
+        b'c' => &[
+            "cert",
+            "claim",
+            "clientcert",
+            "company",
+            "consumer",
+            "cookie",
+            "credential",
+            "customer",
+        ],
         b'd' => &["dpop"],
-        b'e' => &["email", "eppn"],
+        b'e' => &["email", "entitlement", "eppn"],
         b'g' => &["group"],
-        b'i' => &["identity", "idtoken", "impersonate"],
+        b'i' => &["identity", "idtoken", "imei", "impersonate", "imsi"],
         b'j' => &["jwt"],
         b'k' => &["key"],
         b'l' => &["login"],
-        b'm' => &["member"],
+        b'm' => &["member", "msisdn"],
         b'o' => &["oauth", "oidc", "org"],
-        b'p' => &["password", "principal"],
-        b'r' => &["role"],
-        b's' => &["saml", "secret", "session", "shib", "sso", "subject"],
-        b't' => &["tenant", "token"],
+        b'p' => {
+            &["passcode", "passphrase", "password", "permission", "phone", "principal", "privilege"]
+        }
+        b'r' => &["realm", "role"],
+        b's' => &[
+            "saml",
+            "scope",
+            "secret",
+            "session",
+            "shib",
+            "sso",
+            "subject",
+            "subscriber",
+            "subscription",
+        ],
+        b't' => &["team", "tenant", "token"],
         b'u' => &["user"],
         b'w' => &["workspace"],
         _ => &[],
     }
 }
+
+/// Words that say who asks, alone. As beginnings they would be those of `dnt`, `ping` and `side`.
+const WHOLE: [&str; 7] = ["cn", "dn", "otp", "pin", "pwd", "sid", "uid"];
+
+/// What says who asks by its identifier, such as `X-Device-Id`. Anything else of it may be the same for
+/// many: `Device-Memory`.
+const WITH_ID: [&str; 8] =
+    ["cart", "client", "device", "guest", "installation", "person", "profile", "visitor"];
+
+/// Names that say who asks, and have no word that says so: of Cloudflare Access, Authelia, and of
+/// signatures, which name their key. A star stands for any end.
+const NAMES: [&str; 4] = ["cf-access-*", "remote-name", "signature", "signature-input"];
+
+/// Headers that turn a request into one of another method.
+const OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
+/// What a proxy says of the host and the scheme that the client sees; sorted.
+const HOST: [&str; 18] = [
+    "cf-visitor",
+    "cloudfront-forwarded-proto",
+    "forwarded",
+    "front-end-https",
+    "x-envoy-original-host",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-protocol",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-host",
+    "x-http-host-override",
+    "x-original-host",
+    "x-original-proto",
+    "x-scheme",
+    "x-url-scheme",
+];
+
+/// What a proxy says of the path that the client sees; sorted.
+const PATH: [&str; 10] = [
+    "x-envoy-original-path",
+    "x-forwarded-path",
+    "x-forwarded-prefix",
+    "x-forwarded-uri",
+    "x-forwarded-url",
+    "x-original-uri",
+    "x-original-url",
+    "x-replaced-path",
+    "x-rewrite-url",
+    "x-script-name",
+];
+
+/// Which part of a page is asked for, by htmx, Turbo, Inertia, PJAX or Unpoly; sorted. A star stands
+/// for any end.
+const PARTS: [&str; 6] =
+    ["hx-*", "turbo-frame", "x-inertia*", "x-pjax*", "x-requested-with", "x-up-*"];
 
 /// How a header takes part in the key of every request that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,17 +121,16 @@ pub(crate) fn says_who(name: &str) -> bool {
     if ["accept", "sec-ch-", "sec-fetch-"].iter().any(|common| name.starts_with(common)) {
         return false;
     }
-    // Cloudflare Access has an id and a secret for machines too. Signatures name their key: RFC 9421.
-    let is_known = matches!(name, "client-id" | "x-client-id" | "signature" | "signature-input");
-    if is_known || name.starts_with("cf-access-") {
+    if NAMES.iter().any(|known| is_named(name, known)) {
         return true;
     }
     let mut words = words(name).peekable();
     while let Some(word) = words.next() {
-        if !is_identity(word) {
+        let next = words.peek().copied();
+        if !is_identity(word) && !is_identified(word, next) {
             continue;
         }
-        let is_machine = word == b"user" && matches!(words.peek(), Some(&(b"agent" | b"ip")));
+        let is_machine = word == b"user" && matches!(next, Some(b"agent" | b"ip"));
         if !is_machine {
             return !is_against_forgery(name);
         }
@@ -67,10 +143,25 @@ fn words(name: &str) -> impl Iterator<Item = &[u8]> {
 }
 
 fn is_identity(word: &[u8]) -> bool {
-    // As beginnings these are those of `dnt` and `side`.
-    let is_whole = matches!(word, b"dn" | b"sid" | b"uid");
     let known = word.first().map_or(&[][..], |first| beginnings(*first));
-    is_whole || known.iter().any(|beginning| word.starts_with(beginning.as_bytes()))
+    known.iter().any(|beginning| word.starts_with(beginning.as_bytes()))
+        || WHOLE.iter().any(|whole| word == whole.as_bytes())
+}
+
+/// Whether this word, with the one after it or by itself, is the identifier of one that asks.
+fn is_identified(word: &[u8], next: Option<&[u8]>) -> bool {
+    WITH_ID.iter().filter_map(|owner| word.strip_prefix(owner.as_bytes())).any(|rest| {
+        let id = if rest.is_empty() { next } else { Some(rest) };
+        matches!(id, Some(b"id" | b"identifier" | b"uuid"))
+    })
+}
+
+/// Whether this is a name in a list, where a star stands for any end.
+fn is_named(name: &str, known: &str) -> bool {
+    match known.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == known,
+    }
 }
 
 /// Such a token is for requests that write, and tells of no one by itself.
@@ -80,52 +171,17 @@ fn is_against_forgery(name: &str) -> bool {
 
 /// Whether a header of this name turns a request into one of another method.
 pub(crate) fn overrides_method(name: &str) -> bool {
-    name.starts_with("x-")
-        && matches!(name, "x-http-method" | "x-http-method-override" | "x-method-override")
+    OVERRIDES.contains(&name)
 }
 
 /// How a header of this name takes part in the key, whatever responses say in `Vary`.
 pub(crate) fn in_key(name: &str) -> Option<InKey> {
-    // Most names are none of these.
-    if !name.starts_with(['c', 'f', 'h', 't', 'x']) {
-        return None;
-    }
-    match name {
-        "cf-visitor"
-        | "cloudfront-forwarded-proto"
-        | "forwarded"
-        | "front-end-https"
-        | "x-envoy-original-host"
-        | "x-forwarded-host"
-        | "x-forwarded-port"
-        | "x-forwarded-proto"
-        | "x-forwarded-protocol"
-        | "x-forwarded-scheme"
-        | "x-forwarded-server"
-        | "x-forwarded-ssl"
-        | "x-host"
-        | "x-http-host-override"
-        | "x-original-host"
-        | "x-original-proto"
-        | "x-scheme"
-        | "x-url-scheme" => Some(InKey::Host),
-        "turbo-frame"
-        | "x-envoy-original-path"
-        | "x-forwarded-path"
-        | "x-forwarded-prefix"
-        | "x-forwarded-uri"
-        | "x-forwarded-url"
-        | "x-original-uri"
-        | "x-original-url"
-        | "x-replaced-path"
-        | "x-requested-with"
-        | "x-rewrite-url"
-        | "x-script-name" => Some(InKey::Path),
-        // htmx, Inertia, PJAX, Unpoly: the handler answers with a part of the page.
-        _ => ["hx-", "x-inertia", "x-pjax", "x-up-"]
-            .iter()
-            .any(|beginning| name.starts_with(beginning))
-            .then_some(InKey::Path),
+    if HOST.binary_search(&name).is_ok() {
+        Some(InKey::Host)
+    } else if PATH.binary_search(&name).is_ok() || PARTS.iter().any(|part| is_named(name, part)) {
+        Some(InKey::Path)
+    } else {
+        None
     }
 }
 
@@ -172,18 +228,22 @@ impl HeaderNames {
     }
 
     /// A header that turns a request into one of another method.
-    pub(crate) fn overrides_method(&self, headers: &HeaderMap) -> bool {
-        headers.keys().any(|name| overrides_method(name.as_str()) && !self.is_harmless(name))
+    pub(crate) fn overrides_method<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderName> {
+        headers.keys().find(|name| overrides_method(name.as_str()) && !self.is_harmless(name))
     }
 
     /// The headers of a request that are in its key, sorted. `with_host` is whether the host is.
-    pub(crate) fn in_key(&self, headers: &HeaderMap, with_host: bool) -> Vec<HeaderName> {
+    pub(crate) fn in_key<'h>(
+        &self,
+        headers: &'h HeaderMap,
+        with_host: bool,
+    ) -> Vec<&'h HeaderName> {
         let counts = |name: &&HeaderName| match in_key(name.as_str()) {
             Some(InKey::Host) => with_host && !self.is_harmless(name),
             Some(InKey::Path) => !self.is_harmless(name),
             None => false,
         };
-        let mut names: Vec<HeaderName> = headers.keys().filter(counts).cloned().collect();
+        let mut names: Vec<&HeaderName> = headers.keys().filter(counts).collect();
         names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
         names
     }
@@ -210,6 +270,16 @@ mod tests {
             ("x_user", true),
             ("x.user", true),
             ("xuser", false),
+            ("x-pin", true),
+            ("x-pingother", false),
+            ("x-device-id", true),
+            ("x-deviceid", true),
+            ("x-client-identifier", true),
+            ("x-device-type", false),
+            ("device-memory", false),
+            ("x-client-data", false),
+            ("x-clientip", false),
+            ("x-ms-client-request-id", false),
             ("x-csrf-token", false),
             ("x-token-xsrf", false),
         ] {
@@ -217,15 +287,83 @@ mod tests {
         }
     }
 
+    /// What the page has in backticks in the first column of the row that begins so.
+    fn listed(beginning: &str) -> Vec<&'static str> {
+        let page = include_str!("../../docs/views.md");
+        let mut rows = page.lines().filter(|line| line.starts_with(&format!("| {beginning}")));
+        let (row, more) = (rows.next().unwrap(), rows.next());
+        assert_eq!(more, None, "{beginning}");
+        row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2).collect()
+    }
+
     #[test]
     fn the_page_lists_all_words() {
-        let page = include_str!("../../docs/views.md");
-        let row = page.lines().find(|line| line.starts_with("| a header with one of these words"));
-        let listed: Vec<&str> = row.unwrap().split('|').nth(1).unwrap().split('`').collect();
-        let listed: Vec<&str> = listed.into_iter().skip(1).step_by(2).collect();
         let known: Vec<&str> =
             (b'a'..=b'z').flat_map(|first| beginnings(first).iter().copied()).collect();
-        assert_eq!(listed, known);
+        assert_eq!(listed("a header with one of these words"), known);
+        assert_eq!(listed("one of these words alone"), WHOLE);
+        assert_eq!(listed("the identifier of one of these"), WITH_ID);
+        let names = listed("these names").into_iter().map(str::to_ascii_lowercase);
+        assert_eq!(names.collect::<Vec<_>>(), NAMES);
+        for words in [&known[..], &WHOLE, &WITH_ID, &NAMES] {
+            assert!(words.is_sorted(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_page_says_that_others_send_says_who_asks() {
+        let page = include_str!("../../docs/views.md");
+        let table = page.split("| who sends it |").nth(1).unwrap();
+        let rows: Vec<&str> =
+            table.lines().skip(2).take_while(|row| row.starts_with('|')).collect();
+        assert!(rows.len() > 15, "{rows:?}");
+        for row in rows {
+            let names: Vec<_> =
+                row.split('|').nth(2).unwrap().split('`').skip(1).step_by(2).collect();
+            assert!(!names.is_empty(), "{row}");
+            for name in names {
+                assert!(says_who(&name.replace('*', "z").to_ascii_lowercase()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_page_lists_all_names_that_are_in_keys_or_override_methods() {
+        for (row, names) in [
+            ("what a proxy says of the address", &HOST[..]),
+            ("the path before a proxy changed it", &PATH),
+            ("which part of a page is asked for", &PARTS),
+            ("with `X-HTTP-Method-Override`", &OVERRIDES),
+        ] {
+            let listed = listed(row).into_iter();
+            // The parameters of `Forwarded` are in lower case.
+            let listed = listed.filter(|name| !name.starts_with(|c: char| c.is_ascii_lowercase()));
+            let mut listed: Vec<String> =
+                listed
+                    .map(|name| {
+                        if name.starts_with('-') {
+                            format!("x-forwarded{name}")
+                        } else {
+                            name.into()
+                        }
+                    })
+                    .map(|name| name.to_ascii_lowercase())
+                    .collect();
+            listed.sort_unstable();
+            assert_eq!(listed, names, "{row}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_a_list_takes_part_in_the_key() {
+        assert!(HOST.is_sorted() && PATH.is_sorted());
+        assert!(HOST.iter().all(|name| in_key(name) == Some(InKey::Host)));
+        assert!(PATH.iter().all(|name| in_key(name) == Some(InKey::Path)));
+        for part in PARTS {
+            let name = part.replace('*', "z");
+            assert_eq!(in_key(&name), Some(InKey::Path), "{name}");
+            assert_eq!(in_key(&format!("a{name}")), None, "{name}");
+        }
     }
 
     #[test]

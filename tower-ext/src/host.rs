@@ -8,10 +8,15 @@ use percent_encoding::percent_decode_str;
 
 use crate::key::original;
 
-/// The one host that a request is for, in lower case, with its port. `None` if it names none, or if a
-/// handler could read another one than the key has: two `Host` fields, one that is no host, one that
-/// the address contradicts. `None` also with user info, which is a secret and no part of a host.
+/// The [`authority`] of a request, in lower case.
 pub(crate) fn host(parts: &Parts) -> Option<String> {
+    authority(parts).map(|host| host.as_str().to_ascii_lowercase())
+}
+
+/// The one host that a request is for, with its port. `None` if it names none, or if a handler could
+/// read another one than the key has: two `Host` fields, one that is no host, one that the address
+/// contradicts. `None` also with user info, which is a secret and no part of a host.
+fn authority(parts: &Parts) -> Option<Authority> {
     let mut fields = parts.headers.get_all(header::HOST).iter();
     let field = fields.next().map(|field| Authority::try_from(field.as_bytes()));
     if fields.next().is_some() {
@@ -24,7 +29,7 @@ pub(crate) fn host(parts: &Parts) -> Option<String> {
     let host = named.next()?;
     let is_host = !host.host().is_empty() && !host.as_str().contains('@');
     // Authorities are compared without regard to case.
-    (is_host && named.all(|other| other == host)).then(|| host.as_str().to_ascii_lowercase())
+    (is_host && named.all(|other| other == host)).then(|| host.clone())
 }
 
 /// The scheme that the address has. In HTTP/1.1 most have none.
@@ -47,21 +52,19 @@ pub(crate) fn sends_back(
         // A relative reference keeps the scheme.
         return known.is_none() && location.as_bytes().windows(3).any(|part| part == b"://");
     };
-    let (Some(scheme), Some(authority)) = (target.scheme(), target.authority()) else {
+    let (Some(scheme), Some(to)) = (target.scheme(), target.authority()) else {
         return false;
     };
     let sent = original(asked);
-    let path = |uri: &Uri| percent_decode_str(uri.path()).collect::<Vec<u8>>();
-    let query = |uri: &Uri| uri.query().unwrap_or_default().to_owned();
-    if path(&target) != path(sent) || query(&target) != query(sent) {
+    let is_same_path = percent_decode_str(target.path()).eq(percent_decode_str(sent.path()));
+    if !is_same_path || target.query().unwrap_or_default() != sent.query().unwrap_or_default() {
         return false;
     }
     let Some(known) = known else {
         // Of any host: a proxy may have put its own in place of the one that the client knows.
         return true;
     };
-    let host = host(asked).and_then(|host| Authority::try_from(host).ok());
-    let is_same = host.is_none_or(|host| host.host().eq_ignore_ascii_case(authority.host()));
+    let is_same = authority(asked).is_none_or(|from| from.host().eq_ignore_ascii_case(to.host()));
     is_same && scheme == known
 }
 

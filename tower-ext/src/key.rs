@@ -2,15 +2,14 @@
 
 use std::fmt::Write as _;
 
-use fragcache::FragmentKey;
 use fragcache::engine::view_key;
+use fragcache::{BypassReason, FragmentKey};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use percent_encoding::percent_decode_str;
 use sha2::{Digest, Sha256};
 
-use crate::admit::Bypass;
 use crate::fields;
 use crate::header_names::HeaderNames;
 use crate::host;
@@ -39,10 +38,10 @@ pub(crate) struct Shape {
 
 impl Shape {
     /// The key of a request without a key function, or why it has none.
-    pub(crate) fn of_request(&self, parts: &Parts) -> Result<FragmentKey, Bypass> {
+    pub(crate) fn of_request(&self, parts: &Parts) -> Result<FragmentKey, BypassReason> {
         let mut key = view_key(&self.name, path(parts));
         if self.host {
-            let host = host::host(parts).ok_or(Bypass::Host)?;
+            let host = host::host(parts).ok_or(BypassReason::Host)?;
             // Without a scheme as references are that keep the scheme: RFC 3986, 4.2.
             let origin = match self.scheme_of(parts) {
                 Some(scheme) => format!("{scheme}://{host}"),
@@ -65,8 +64,8 @@ impl Shape {
             Method::GET | Method::HEAD => key,
             _ => key.vary_on(parts.method.as_str()),
         };
-        let told = self.names.in_key(&parts.headers, self.host);
-        let told: Vec<String> = told.iter().map(|name| self.told(name, parts)).collect();
+        let told = self.names.in_key(&parts.headers, self.host).into_iter();
+        let told: Vec<String> = told.map(|name| self.told(name, parts)).collect();
         let key = if told.is_empty() { key } else { key.vary_on(told) };
         if self.headers.is_empty() { key } else { self.vary_on(key, &self.headers, parts) }
     }
@@ -84,8 +83,7 @@ impl Shape {
         parts: &Parts,
     ) -> FragmentKey {
         let values: Vec<String> = names.iter().map(|name| self.value(name, parts)).collect();
-        let values: Vec<&str> = values.iter().map(String::as_str).collect();
-        key.vary_on(values.as_slice())
+        key.vary_on(values)
     }
 
     /// A header as it is in a key. What may be a secret is there as a digest: keys are shown to
@@ -263,7 +261,7 @@ mod tests {
         assert_eq!(of("Shop.example"), of("shop.example"));
         assert_ne!(of("shop.example"), of("other.example"));
         assert_eq!(of("shop.example").to_string(), "v(/p, //shop.example, none)");
-        assert_eq!(shape.of_request(&parts("/p")), Err(Bypass::Host));
+        assert_eq!(shape.of_request(&parts("/p")), Err(BypassReason::Host));
     }
 
     #[test]

@@ -33,7 +33,7 @@
 //! | `GET` | kept, and answered from the cache |
 //! | `HEAD` | answered from what a `GET` has kept in this process; else the handler runs |
 //! | `POST` | with [`key_with_body`](Cached::key_with_body) only |
-//! | other methods, `Range`, `Upgrade`, `GET` and `HEAD` with a body | pass |
+//! | other methods, `Range`, `Upgrade`, `GET` and `HEAD` with a body | bypass |
 //! | with a header that says who asks: `Authorization`, `Cookie`, `X-Api-Key`, `X-Forwarded-User`, … | bypass, unless [allowed](Cached::allow_headers) or [in the key](Cached::vary_on) |
 //! | without a host, with two, with user info in it | bypass, unless the [host does not count](Cached::ignore_host) |
 //! | `If-None-Match`, `If-Modified-Since` of `GET` | answered with 304 by the layer; the handler does not see them |
@@ -42,15 +42,15 @@
 //! | of responses | |
 //! |---|---|
 //! | 200, 203, 301, 308 | kept; [other statuses](Cached::statuses) on request |
-//! | a redirect to the same address in another scheme | passes, unless the [scheme](Cached::scheme) is in the key |
-//! | `Cache-Control: private`, `no-store`, `no-cache`; `Set-Cookie`; `Vary: *` | pass |
+//! | a redirect to the same path and query | not kept, unless the key has a [scheme](Cached::scheme) and the redirect goes to another scheme or host |
+//! | `Cache-Control: private`, `no-store`, `no-cache`; `Set-Cookie`; `Vary: *` | not kept |
 //! | `s-maxage`, else `max-age`, else `Expires` less `Date` | the timeout, in place of the view's |
 //! | `Age`, `Date` | so much less of the timeout |
 //! | `must-revalidate`, `proxy-revalidate`, `s-maxage` | never served stale |
 //! | `Vary` | kept for the values that the request has of these headers |
 //! | no `ETag` | is given a weak one |
-//! | a body of unknown length, `text/event-stream`, longer than the cache stores, or [`max_body`](Cached::max_body) | passes as it comes |
-//! | a body that fails half-way, has trailers, or is not as long as its `Content-Length` | passes as far as it comes |
+//! | a body of unknown length, `text/event-stream`, longer than the cache stores, or [`max_body`](Cached::max_body) | not kept, and sent as it comes |
+//! | a body that fails half-way, has trailers, or is not as long as its `Content-Length` | not kept, and sent as far as it comes |
 //!
 //! From the cache a response has an `Age`, and all headers as the handler set them.
 //!

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fragcache::engine::{self, OpenView, ViewCall, ViewOpened};
-use fragcache::{FragmentKey, ReadPoint};
+use fragcache::{BypassReason, FragmentKey, ReadPoint};
 use http::request::Parts;
 use http::{HeaderName, Method, Request, Response};
 use http_body::Body;
@@ -71,7 +71,7 @@ enum Found {
     /// With the time.
     Kept(engine::Body, Duration),
     Run(Box<Run>),
-    Pass(Bypass),
+    Pass(BypassReason),
 }
 
 /// The right to run the handler.
@@ -100,15 +100,16 @@ where
         return pass(&settings, service, parts, KeptBody::untouched(body), why).await;
     }
     if !has_body_key && !is_empty(&body) {
-        return pass(&settings, service, parts, KeptBody::untouched(body), Bypass::Body).await;
+        let why = BypassReason::Body.into();
+        return pass(&settings, service, parts, KeptBody::untouched(body), why).await;
     }
     let (key, body) = key_of(&settings, &parts, body).await;
     let key = match key {
         Ok(key) => key,
-        Err(why) => return pass(&settings, service, parts, body, why).await,
+        Err(why) => return pass(&settings, service, parts, body, why.into()).await,
     };
     if settings.unless.as_ref().is_some_and(|unless| unless(&parts)) {
-        return pass(&settings, service, parts, body, Bypass::Unless).await;
+        return pass(&settings, service, parts, body, BypassReason::Unless.into()).await;
     }
     let conditions = Conditions::take(&parts.method, &mut parts.headers);
     let run = match find(&settings, &key, &parts).await {
@@ -116,7 +117,7 @@ where
             return Ok(serve(&settings, &body, &conditions, Status::Hit, Some(now)));
         }
         Found::Pass(why) => {
-            let response = pass(&settings, service, parts, body, why).await?;
+            let response = pass(&settings, service, parts, body, why.into()).await?;
             return Ok(conditions.shorten(response));
         }
         Found::Run(run) => *run,
@@ -148,19 +149,17 @@ async fn key_of<Q: Body<Data = Bytes>>(
     settings: &Settings,
     parts: &Parts,
     body: Q,
-) -> (Result<FragmentKey, Bypass>, KeptBody<Q>) {
-    let finish = |key: FragmentKey| settings.shape.finish(key, parts);
-    if let Some((max, key)) = &settings.body_key {
-        return match KeptBody::read(body, *max, None).await {
-            Read::Whole(bytes) => (key(parts, &bytes).map(finish).ok_or(Bypass::Key), bytes.into()),
-            Read::TooMuch(body) | Read::Broken(body) => (Err(Bypass::Key), body),
-        };
-    }
-    let key = match &settings.key {
-        Some(key) => key(parts).ok_or(Bypass::Key),
-        None => settings.shape.of_request(parts),
+) -> (Result<FragmentKey, BypassReason>, KeptBody<Q>) {
+    let Some((max, key)) = &settings.body_key else {
+        return (settings.key_of(parts), KeptBody::untouched(body));
     };
-    (key.map(finish), KeptBody::untouched(body))
+    match KeptBody::read(body, *max, None).await {
+        Read::Whole(bytes) => {
+            let key = key(parts, &bytes).map(|key| settings.shape.finish(key, parts));
+            (key.ok_or(BypassReason::Key), bytes.into())
+        }
+        Read::TooMuch(body) | Read::Broken(body) => (Err(BypassReason::Key), body),
+    }
 }
 
 /// Looks for what is kept, or gets the right to make it.
@@ -168,13 +167,14 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
     let refresh = settings.refresh.as_ref().is_some_and(|refresh| refresh(parts))
         || settings.admission.is_refresh(parts);
     let call = settings.call(key).refresh(refresh);
+    let longer = |names: &[HeaderName]| {
+        settings.call(&settings.shape.vary_on(key.clone(), names, parts)).under(key)
+    };
     if let Some(body) = call.look() {
         match Record::of(&body) {
             Some(Record::Response(_)) => return Found::Kept(body, call.unix_time()),
             Some(Record::Varies { names, .. }) => {
-                let longer =
-                    settings.call(&settings.shape.vary_on(key.clone(), names, parts)).under(key);
-                if let Some(body) = longer.look().filter(is_response) {
+                if let Some(body) = longer(names).look().filter(is_response) {
                     return Found::Kept(body, call.unix_time());
                 }
             }
@@ -183,14 +183,13 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
     }
     if parts.method == Method::HEAD {
         // What a handler answers to it has no body to be kept.
-        return Found::Pass(Bypass::Head);
+        return Found::Pass(BypassReason::Head);
     }
     let point = settings.cache.begin();
     let (call, opened, known) = match call.open(point).await {
         ViewOpened::Hit(body) => match Record::of(&body) {
             Some(Record::Varies { names, .. }) => {
-                let longer =
-                    settings.call(&settings.shape.vary_on(key.clone(), names, parts)).under(key);
+                let longer = longer(names);
                 let opened = longer.open(point).await;
                 (longer, opened, names.clone())
             }
@@ -200,7 +199,7 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
     };
     match opened {
         ViewOpened::Hit(body) if is_response(&body) => Found::Kept(body, call.unix_time()),
-        ViewOpened::Hit(_) | ViewOpened::Pass => Found::Pass(Bypass::Refused),
+        ViewOpened::Hit(_) | ViewOpened::Pass => Found::Pass(BypassReason::Refused),
         ViewOpened::Render(open) => Found::Run(Box::new(Run { open, call, point, known })),
     }
 }
@@ -239,11 +238,10 @@ where
     Q: Body<Data = Bytes>,
     P: Body<Data = Bytes>,
 {
+    why.tell(&settings.cache, &settings.shape.name);
     let point = settings.cache.begin();
-    // Within a view that is kept, what is rendered elsewhere is inside that one's response.
-    if parts.extensions.get::<View>().is_none() {
-        parts.extensions.insert(View::passing(&settings.cache, point));
-    }
+    let view = View::bypassing(&settings.cache, point, parts.extensions.get());
+    parts.extensions.insert(view);
     let mut handler = pin!(async { service.call(Request::from_parts(parts, body)).await });
     let response = poll_fn(|context| point.scope(|| handler.as_mut().poll(context))).await?;
     let mut response = response.map(|body| KeptBody::untouched(body).under(point));

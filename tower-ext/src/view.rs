@@ -1,6 +1,6 @@
 //! What a handler knows of the view that it answers for.
 
-use fragcache::engine::Gatherer;
+use fragcache::engine::{Gatherer, Gathering};
 use fragcache::{FragmentCache, ReadPoint};
 
 /// The request's read point, and the way to render on other threads. Every request that passes a
@@ -8,8 +8,8 @@ use fragcache::{FragmentCache, ReadPoint};
 /// with axum a handler takes it as an argument.
 ///
 /// What a handler renders on the threads that poll it is inside its response by itself. What it
-/// renders elsewhere (`spawn_blocking`, a thread of its own) is so within [`blocking`](Self::blocking)
-/// and [`scope`](Self::scope) only. A response of which not all can be known is not kept: one whose
+/// renders elsewhere (`spawn_blocking`, a thread of its own) is so within `View::blocking` (feature
+/// `tokio`) and [`scope`](Self::scope) only. A response of which not all can be known is not kept: one whose
 /// handler took a `View` as an argument and opened no scope, or whose scopes have not all ended when
 /// its body has. Such a response is counted as [`Unscoped`](fragcache::RefusalReason::Unscoped).
 ///
@@ -23,38 +23,42 @@ use fragcache::{FragmentCache, ReadPoint};
 /// # let _ = page;
 /// ```
 #[derive(Debug, Clone)]
-pub struct View(Inside);
-
-#[derive(Debug, Clone)]
-enum Inside {
-    Response(Gatherer),
-    /// A request that goes by the cache.
-    Nothing(FragmentCache, ReadPoint),
+pub struct View {
+    cache: FragmentCache,
+    point: ReadPoint,
+    /// Of the innermost response that may be kept. None if all layers are bypassed.
+    gatherer: Option<Gatherer>,
 }
 
 impl View {
     pub(crate) fn of(gatherer: Gatherer) -> Self {
-        Self(Inside::Response(gatherer))
+        let (cache, point) = (gatherer.cache().clone(), gatherer.read_point());
+        Self { cache, point, gatherer: Some(gatherer) }
     }
 
-    pub(crate) fn passing(cache: &FragmentCache, point: ReadPoint) -> Self {
-        Self(Inside::Nothing(cache.clone(), point))
+    /// The view of a request that bypasses a layer with this cache. What is rendered elsewhere is inside
+    /// the response that a layer outside may keep.
+    pub(crate) fn bypassing(
+        cache: &FragmentCache,
+        point: ReadPoint,
+        outside: Option<&Self>,
+    ) -> Self {
+        let older = outside.filter(|outside| outside.cache.is_same(cache));
+        Self {
+            cache: cache.clone(),
+            point: older.map_or(point, |outside| outside.point),
+            gatherer: outside.and_then(|outside| outside.gatherer.clone()),
+        }
     }
 
     /// The moment before anything was read for this request.
     pub fn read_point(&self) -> ReadPoint {
-        match &self.0 {
-            Inside::Response(gatherer) => gatherer.read_point(),
-            Inside::Nothing(_, point) => *point,
-        }
+        self.point
     }
 
-    /// The cache of the layer.
+    /// The cache of the layer, the innermost of several.
     pub fn cache(&self) -> &FragmentCache {
-        match &self.0 {
-            Inside::Response(gatherer) => gatherer.cache(),
-            Inside::Nothing(cache, _) => cache,
-        }
+        &self.cache
     }
 
     /// Renders under the read point, on whatever thread: what is rendered is inside the response. It
@@ -63,25 +67,40 @@ impl View {
     /// A handler that takes a `View` and need not render elsewhere this time opens an empty one:
     /// `view.scope(|| ())`.
     pub fn scope<R>(&self, render: impl FnOnce() -> R) -> R {
-        match &self.0 {
-            Inside::Response(gatherer) => gatherer.scope(render),
-            Inside::Nothing(_, point) => point.scope(render),
-        }
+        self.begin().run(render)
+    }
+
+    fn begin(&self) -> Begun {
+        Begun { point: self.point, gathering: self.gatherer.as_ref().map(Gatherer::begin) }
     }
 
     /// Renders in a [`scope`](Self::scope) on one of tokio's threads for blocking work: what
-    /// `spawn_blocking` is for a handler whose response is kept. Dropped before it ends, it goes on,
-    /// and the response is not kept.
+    /// `spawn_blocking` is for a handler whose response is kept. It begins when it is first polled.
+    /// Dropped after that and before it ends, it goes on, and the response is not kept.
     ///
     /// ```
-    /// use axum::http::StatusCode;
-    /// use fragcache_tower::View;
+    /// use axum::{Router, body::Body, http::Request, http::StatusCode, routing::get};
+    /// use fragcache::FragmentCache;
+    /// use fragcache_tower::{Cached, View};
+    /// use tower::ServiceExt;
     ///
     /// async fn page(view: View) -> Result<String, StatusCode> {
-    ///     let rendered = view.blocking(|| "<h1>Films</h1>".to_owned()).await;
-    ///     rendered.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
+    ///     let rendering = view.blocking(|| "<h1>Films</h1>".to_owned());
+    ///     // Nothing is rendered yet.
+    ///     rendering.await.map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
     /// }
-    /// # let _ = page;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let view = Cached::new(&FragmentCache::in_memory(), "films").tell_status();
+    /// let app: Router = Router::new().route("/", get(page)).layer(view);
+    /// for status in ["fragcache; fwd=miss; stored", "fragcache; hit"] {
+    ///     let request = Request::get("/").header("host", "shop.example").body(Body::empty())?;
+    ///     let response = app.clone().oneshot(request).await?;
+    ///     assert_eq!(response.headers()["cache-status"], status);
+    /// }
+    /// # Ok(())
+    /// # }
     /// ```
     ///
     /// # Errors
@@ -96,18 +115,25 @@ impl View {
         &self,
         render: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, tokio::task::JoinError> {
-        let rendered = match &self.0 {
-            Inside::Response(gatherer) => {
-                // From now on, not only once a thread is free.
-                let scope = gatherer.begin();
-                tokio::task::spawn_blocking(move || scope.run(render))
-            }
-            Inside::Nothing(_, point) => {
-                let point = *point;
-                tokio::task::spawn_blocking(move || point.scope(render))
-            }
-        };
-        rendered.await
+        // From now on, not only once a thread is free.
+        let scope = self.begin();
+        tokio::task::spawn_blocking(move || scope.run(render)).await
+    }
+}
+
+/// A scope that has begun.
+struct Begun {
+    point: ReadPoint,
+    gathering: Option<Gathering>,
+}
+
+impl Begun {
+    fn run<R>(self, render: impl FnOnce() -> R) -> R {
+        let Self { point, gathering } = self;
+        point.scope(|| match gathering {
+            Some(gathering) => gathering.run(render),
+            None => render(),
+        })
     }
 }
 
@@ -121,7 +147,7 @@ impl<S: Sync> axum::extract::FromRequestParts<S> for View {
     ) -> Result<Self, Self::Rejection> {
         let missing = "no fragcache_tower::Cached layer is around this route";
         let view = parts.extensions.get::<Self>().cloned();
-        if let Some(Self(Inside::Response(gatherer))) = &view {
+        if let Some(gatherer) = view.as_ref().and_then(|view| view.gatherer.as_ref()) {
             gatherer.expect();
         }
         view.ok_or((http::StatusCode::INTERNAL_SERVER_ERROR, missing))

@@ -325,7 +325,9 @@ impl FragmentCache {
                     self.emit(EventKind::Deleted, Some(&self.encoded(key)), rust);
                 }
                 Act::Template(_) | Act::Clear => self.emit(EventKind::Deleted, None, rust),
-                Act::Tag(tag) => self.emit_about(EventKind::Invalidated, None, rust, Some(tag)),
+                Act::Tag(tag) => {
+                    self.emit_about(EventKind::Invalidated, None, rust, Some(tag), None);
+                }
             }
         }
         if told { Deletion::Invalidated } else { Deletion::Pending }

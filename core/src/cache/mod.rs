@@ -26,6 +26,7 @@ use crate::opaque::KeyDigest;
 use crate::point::{ReadPoint, Since};
 use crate::policy::{Mode, Policy};
 use crate::protection::Protections;
+use crate::store::Fault;
 use crate::sync::AtomicU8;
 
 pub use invalidate::Deletion;
@@ -277,7 +278,7 @@ impl FragmentCache {
     }
 
     pub(crate) fn emit(&self, kind: EventKind, key: Option<&[u8]>, origin: &Origin) {
-        self.emit_about(kind, key, origin, None);
+        self.emit_about(kind, key, origin, None, None);
     }
 
     /// Tells of a fault of the store, if it was one and not only the pause after one.
@@ -287,13 +288,14 @@ impl FragmentCache {
         }
     }
 
-    /// As [`emit`](Self::emit), with the tag that it is about.
+    /// As [`emit`](Self::emit), with the tag or the header that it is about.
     pub(crate) fn emit_about(
         &self,
         kind: EventKind,
         key: Option<&[u8]>,
         origin: &Origin,
         tag: Option<&str>,
+        header: Option<&str>,
     ) {
         self.shared.counters.count(kind);
         if let Some(books) = &self.shared.books {
@@ -301,16 +303,21 @@ impl FragmentCache {
         }
         if let Some(observer) = &self.shared.observer {
             let key = key.unwrap_or(self.prefix());
-            Event::tell(&**observer, &self.shared.hasher, kind, key, origin, tag);
+            Event::tell(&**observer, &self.shared.hasher, kind, key, origin, tag, header);
         }
     }
 
-    /// Tells of a warning about a memoized function.
-    #[cfg(feature = "values")]
-    pub(crate) fn warn_of_call(&self, warning: &str) {
+    /// Whether anyone wants to know which key an event is about.
+    #[cfg(feature = "async")]
+    pub(crate) fn is_watched(&self) -> bool {
+        self.shared.books.is_some() || self.shared.observer.is_some()
+    }
+
+    /// Tells of a warning about a line of a template, or about a memoized function.
+    pub(crate) fn warn(&self, place: Option<(&str, u32)>, warning: &str) {
         self.shared.counters.count(EventKind::Warned);
         if let Some(observer) = &self.shared.observer {
-            Event::warn_of_code(&**observer, warning);
+            Event::warn(&**observer, place, warning);
         }
     }
 
@@ -407,6 +414,11 @@ impl Kept for Shared {
 
     fn fresh(&self) -> &Freshness {
         &self.fresh
+    }
+
+    fn note(self: &Arc<Self>, fault: Fault) {
+        let cache = FragmentCache { shared: Arc::clone(self), namespace: None };
+        cache.emit(EventKind::Fault(fault), None, self.origins.rust());
     }
 }
 

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::far::{Far, Health};
 use crate::key::FragmentKey;
 use crate::near::Near;
-use crate::observe::{Books, Event, EventKind, Ledger, Stats};
+use crate::observe::{Books, Ledger, Stats};
 use crate::policy::Mode;
 use crate::sync::Ordering;
 use crate::syntax::Warning;
@@ -195,10 +195,7 @@ impl FragmentCache {
     /// [`ErrorKind::Syntax`](crate::ErrorKind::Syntax), with the place of the first warning.
     pub fn heed(&self, warnings: &[Warning]) -> Result<(), Error> {
         for warning in warnings {
-            self.shared.counters.count(EventKind::Warned);
-            if let Some(observer) = &self.shared.observer {
-                Event::warn(&**observer, warning);
-            }
+            self.warn(Some((warning.template(), warning.line())), warning.message());
         }
         match warnings.first() {
             Some(first) if self.shared.policy.warnings_are_errors => Err(Error::new(

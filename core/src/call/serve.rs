@@ -204,7 +204,7 @@ impl FragmentCache {
         let key = FragmentKey::from_encoded(&call.key);
         self.emit(EventKind::Refused(reason), Some(&self.encoded(&key)), self.origins().rust());
         if let Some(warning) = call.site.and_then(Site::warning) {
-            self.warn_of_call(&warning);
+            self.warn(None, &warning);
         }
         // What is around depends on what cannot be said.
         crate::current::veto();

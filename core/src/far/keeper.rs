@@ -32,6 +32,8 @@ const MAX_RELEASED: usize = 16_384;
 pub(crate) trait Kept: Send + Sync + 'static {
     fn far(&self) -> Option<&Far>;
     fn fresh(&self) -> &Freshness;
+    /// Tells observers of a fault of the store.
+    fn note(self: &Arc<Self>, fault: Fault);
 }
 
 /// The keeper's own account of what is due when.
@@ -41,6 +43,8 @@ pub(crate) struct Keeper {
     tell_at: Instant,
     tell_pause: Duration,
     was_away: bool,
+    /// Whether the mode in the store could not be believed when it was last asked for.
+    had_strange_mode: bool,
     /// Leases that could not be given back yet.
     released: Vec<(String, Token)>,
 }
@@ -61,6 +65,7 @@ impl Keeper {
             tell_at: now,
             tell_pause: RETRIES.0,
             was_away: false,
+            had_strange_mode: false,
             released: Vec::new(),
         };
         let rounds = move || {
@@ -68,7 +73,7 @@ impl Keeper {
             loop {
                 let Some(next) = kept.upgrade().and_then(|kept| {
                     let far = kept.far()?;
-                    Some(keeper.try_tend(far, kept.fresh(), std::mem::take(&mut waiting)))
+                    Some(keeper.try_tend(&kept, far, std::mem::take(&mut waiting)))
                 }) else {
                     return;
                 };
@@ -91,16 +96,16 @@ impl Keeper {
     /// As [`tend`](Self::tend): whatever panics in it, the next round comes. A keeper that ended would
     /// leave the store alone for ever after an outage.
     #[cfg(not(fragcache_shuttle))]
-    fn try_tend(&mut self, far: &Far, fresh: &Freshness, waiting: Waiting) -> Instant {
-        catch_unwind(AssertUnwindSafe(|| self.tend(far, fresh, waiting))).unwrap_or_else(|_| {
+    fn try_tend(&mut self, kept: &Arc<impl Kept>, far: &Far, waiting: Waiting) -> Instant {
+        catch_unwind(AssertUnwindSafe(|| self.tend(kept, far, waiting))).unwrap_or_else(|_| {
             far.link.breaker.note(&StoreError::new(Fault::Panicked, "the cache's keeper panicked"));
             instant() + ROUND
         })
     }
 
     /// Does what is due; gives the moment at which something is due next.
-    fn tend(&mut self, far: &Far, fresh: &Freshness, waiting: Waiting) -> Instant {
-        let now = instant();
+    fn tend(&mut self, kept: &Arc<impl Kept>, far: &Far, waiting: Waiting) -> Instant {
+        let (now, fresh) = (instant(), kept.fresh());
         let repeats = far.labels(waiting.repeats);
         if !repeats.is_empty() {
             // Also in the near level, for what was taken from the store in between.
@@ -112,7 +117,7 @@ impl Keeper {
             self.round_at = now + far.link.breaker.pause();
         }
         if self.round_at <= now {
-            self.round(far, now);
+            self.round(kept, far, now);
         }
         // A call that failed may have taken a lease all the same: while it lives, others would wait.
         self.released.extend(waiting.released);
@@ -132,7 +137,7 @@ impl Keeper {
         [pending, leases].into_iter().flatten().fold(self.round_at, Instant::min)
     }
 
-    fn round(&mut self, far: &Far, now: Instant) {
+    fn round(&mut self, kept: &Arc<impl Kept>, far: &Far, now: Instant) {
         match far.ask_mode() {
             Ok(()) => {
                 if self.was_away {
@@ -141,6 +146,11 @@ impl Keeper {
                     self.tell_pause = RETRIES.0;
                 }
                 self.round_at = now + ROUND;
+                // Told once, however often it is asked for.
+                let is_strange = far.has_strange_mode.load(Ordering::Relaxed) != 0;
+                if !std::mem::replace(&mut self.had_strange_mode, is_strange) && is_strange {
+                    kept.note(strange_mode().fault());
+                }
             }
             Err(_) => {
                 self.was_away = true;

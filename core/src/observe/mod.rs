@@ -8,7 +8,6 @@ use crate::entry::Origin;
 use crate::hash::KeyHasher;
 use crate::key::{FragmentKey, namespaces, without_namespaces};
 use crate::store::Fault;
-use crate::syntax::Warning;
 
 mod ledger;
 #[cfg(feature = "metrics")]
@@ -50,7 +49,7 @@ pub enum EventKind {
     },
     /// This caller received what another one rendered meanwhile; with how long it waited.
     Waited(Duration),
-    /// The body is rendered outside the cache.
+    /// The body is rendered, or the request answered, outside the cache.
     Bypassed(BypassReason),
     /// A key, a name or a template was deleted, or a namespace or everything cleared.
     Deleted,
@@ -87,6 +86,9 @@ pub struct Event<'a> {
     /// The tag that was invalidated: of [`EventKind::Invalidated`], and of a miss because of it
     /// (there at most its first 64 bytes).
     pub tag: Option<&'a str>,
+    /// The header that makes a request bypass a view, in lower case: of [`BypassReason::Private`] and
+    /// [`BypassReason::Method`]. Clients make such names up, so it is no label for metrics.
+    pub header: Option<&'a str>,
     /// What is probably wrong, of [`EventKind::Warned`].
     pub warning: Option<&'a str>,
 }
@@ -100,6 +102,7 @@ impl Event<'_> {
         encoded: &[u8],
         origin: &Origin,
         tag: Option<&str>,
+        header: Option<&str>,
     ) {
         let namespaces: Vec<&str> = namespaces(encoded).map(|(name, _)| name).collect();
         let is_key = !without_namespaces(encoded).is_empty();
@@ -110,33 +113,21 @@ impl Event<'_> {
             line: origin.line,
             namespace: &namespaces.join("/"),
             tag,
+            header,
             warning: None,
         });
     }
 
-    /// Tells an observer of a warning.
-    pub(crate) fn warn(observer: &dyn Observer, warning: &Warning) {
+    /// Tells an observer of a warning about a line of a template, or about Rust code.
+    pub(crate) fn warn(observer: &dyn Observer, place: Option<(&str, u32)>, warning: &str) {
         observer.on_event(&Event {
             kind: EventKind::Warned,
             key: None,
-            template: Some(warning.template()),
-            line: warning.line(),
+            template: place.map(|(template, _)| template),
+            line: place.map_or(0, |(_, line)| line),
             namespace: "",
             tag: None,
-            warning: Some(warning.message()),
-        });
-    }
-
-    /// Tells an observer of a warning about Rust code.
-    #[cfg(feature = "values")]
-    pub(crate) fn warn_of_code(observer: &dyn Observer, warning: &str) {
-        observer.on_event(&Event {
-            kind: EventKind::Warned,
-            key: None,
-            template: None,
-            line: 0,
-            namespace: "",
-            tag: None,
+            header: None,
             warning: Some(warning),
         });
     }

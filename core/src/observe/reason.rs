@@ -76,9 +76,9 @@ reasons! {
 }
 
 reasons! {
-    /// Why a body was rendered outside the cache.
+    /// Why a body was rendered outside the cache, or a request was answered so.
     pub enum BypassReason {
-        /// `unless=` said so.
+        /// `unless=` said so, or the `unless` of a view.
         Unless = "unless",
         /// The timeout was `'del'`.
         Delete = "delete",
@@ -99,6 +99,24 @@ reasons! {
         Collision = "collision",
         /// The arguments are unusable, under a policy that renders uncached.
         Refused = "refused",
+        /// A request has a header that says who asks: [`Event::header`](crate::Event::header).
+        Private = "private",
+        /// A header turns a request into one of another method: [`Event::header`](crate::Event::header).
+        Method = "method",
+        /// A request names no host, two, or one that is none.
+        Host = "host",
+        /// A request asks for a part of the response.
+        Range = "range",
+        /// A request asks for another protocol.
+        Upgrade = "upgrade",
+        /// A request has a body, which is no part of its key.
+        Body = "body",
+        /// The client wants nothing to be stored, and the view heeds it.
+        NoStore = "no_store",
+        /// A `HEAD`, and no response is stored that would answer it.
+        Head = "head",
+        /// The view's key function gave no key.
+        Key = "key",
     }
 }
 

@@ -19,7 +19,7 @@ pub struct Stats {
     pub stale: u64,
     /// Callers that received another's render.
     pub waits: u64,
-    /// Renders outside the cache.
+    /// Bodies rendered, and requests answered, outside the cache.
     pub bypasses: u64,
     /// Bodies not stored and arguments not accepted.
     pub refusals: u64,

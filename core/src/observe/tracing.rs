@@ -7,7 +7,7 @@ use super::{Event, EventKind, Observer};
 /// Hits, misses, stores and waits are at level `TRACE`, bypasses, stale bodies, deletions,
 /// invalidations and evictions at `DEBUG`, refusals, repeated unnamed blocks, warnings about
 /// templates and stand-ins for errors at `WARN`. Fields: `template`, `line`, `namespace`, `fragment`
-/// (the name), and `reason`, `tag`, `warning`, `bytes`, `render_us`, `waited_us` or `expired_us` where
+/// (the name), and `reason`, `tag`, `header`, `warning`, `bytes`, `render_us`, `waited_us` or `expired_us` where
 /// there are such.
 ///
 /// ```
@@ -54,7 +54,8 @@ impl Observer for TracingObserver {
                 record!(TRACE, event, "waited", waited_us = micros(waited));
             }
             EventKind::Bypassed(reason) => {
-                record!(DEBUG, event, "bypassed", reason = reason.as_str());
+                let reason = reason.as_str();
+                record!(DEBUG, event, "bypassed", reason = reason, header = event.header);
             }
             EventKind::Stale(age) => record!(DEBUG, event, "stale", expired_us = micros(age)),
             EventKind::StoodIn => record!(WARN, event, "stood in for an error"),

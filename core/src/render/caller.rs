@@ -157,7 +157,7 @@ impl<M: MakeBody> Caller<'_, M> {
         let is_asked = kind == EventKind::Miss(MissReason::TagInvalidated);
         let tag = tag.filter(|_| is_asked && self.cache.has_observer());
         let tag = tag.and_then(|label| self.cache.fresh().tag_of(label));
-        self.cache.emit_about(kind, Some(self.probe.key), self.origin, tag.as_deref());
+        self.cache.emit_about(kind, Some(self.probe.key), self.origin, tag.as_deref(), None);
     }
 
     /// Whether what this caller would render was invalidated before it began.

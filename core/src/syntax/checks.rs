@@ -7,7 +7,7 @@ use std::ops::Range;
 use crate::error::Error;
 
 use super::arguments::Arguments;
-use super::nesting::{FrameKind, Walk};
+use super::nesting::{Frame, FrameKind, Walk};
 use super::outline::{Block, OuterLoop, Tag};
 use super::refusal::Refusal;
 use super::rules::Dialect;
@@ -143,11 +143,18 @@ pub(super) fn statement<'s>(
             Ok(())
         }
         _ if statement.word == "set_global" && walk.dialect() == Dialect::Tera => {
+            let inside = walk.stack.iter().rev();
+            let mut inside = inside.take_while(|frame| !matches!(frame.kind, FrameKind::Cache(_)));
+            // A `set` in a loop ends with its round.
+            let advice = match inside.any(Frame::is_loop) {
+                true => "move the loop before the block",
+                false => "write `set`, or move it before the block",
+            };
             Err(walk.refusal.at(
                 at,
-                "`set_global` in a cache block is seen after a miss and not after a hit: write \
-                 `set`, or move it before the block"
-                    .into(),
+                format!(
+                    "`set_global` in a cache block is seen after a miss and not after a hit: {advice}"
+                ),
             ))
         }
         _ if statement.word == "set" && walk.dialect() == Dialect::Tera => {
@@ -194,15 +201,29 @@ pub(super) fn anothers_content(
 fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error> {
     let mut block = None;
     for frame in walk.stack.iter().rev() {
-        if let FrameKind::Native(section @ (Opener::Filter | Opener::Set)) = frame.kind
+        if let FrameKind::Native(section) = frame.kind
+            && section.stays_open()
             && block.is_none()
         {
             return Err(walk.refusal.at(
                 at,
                 format!(
-                    "`{word}` would leave the `{}` section of {} and lose what it holds: put the \
-                     whole loop into the section, or move `{word}` out of it",
+                    "`{word}` cannot leave the `{}` section of {}: put the whole loop into the section, \
+                     or move `{word}` out of it",
                     section.word(),
+                    walk.refusal.place(frame.at),
+                ),
+            ));
+        }
+        if let FrameKind::Native(own) = frame.kind
+            && own.renders_by_itself()
+        {
+            return Err(walk.refusal.at(
+                at,
+                format!(
+                    "`{word}` cannot leave the `{}` of {}, which is rendered by itself: put the whole \
+                     loop into it, or move `{word}` out of it",
+                    own.word(),
                     walk.refusal.place(frame.at),
                 ),
             ));

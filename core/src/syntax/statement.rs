@@ -72,6 +72,20 @@ impl Opener {
         Self::ComponentCall,
     ];
 
+    /// Whether no loop around it is one for what stands inside.
+    pub(super) fn renders_by_itself(self) -> bool {
+        matches!(
+            self,
+            Self::Block | Self::Macro | Self::Call | Self::Component | Self::ComponentCall
+        )
+    }
+
+    /// Whether MiniJinja does not end it where `break` or `continue` leaves it: what follows is lost in a
+    /// section of output, is escaped as in it, or panics. Tera refuses it.
+    pub(super) fn stays_open(self) -> bool {
+        matches!(self, Self::Filter | Self::Set | Self::Autoescape | Self::With)
+    }
+
     fn exists_in(self, dialect: Dialect) -> bool {
         match self {
             Self::With | Self::Autoescape | Self::Macro | Self::Call => {

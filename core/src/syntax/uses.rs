@@ -106,7 +106,7 @@ fn refuse(
         Holds::Caller if is_itself => "uses `caller`, which each `call` block fills".into(),
         Holds::Caller => format!("uses {}, which holds what each `call` block fills", set()),
         Holds::Filled if name == "self" => {
-            "prints a block by `self`, which each child template fills".into()
+            "uses a block by `self`, which each child template fills".into()
         }
         Holds::Filled => format!("uses {}, which holds a block of other templates", set()),
     };
@@ -124,7 +124,7 @@ pub(super) fn rendered_before(
     refusal.at(
         at,
         format!(
-            "the cache block of {} prints {what}, which is rendered before it: caching it saves \
+            "the cache block of {} uses {what}, which is rendered before it: caching it saves \
              nothing, and deleting what is inside would not reach the block; render it inside the \
              block, put the block around all of it, or vary on it",
             refusal.place(opened),
@@ -217,6 +217,17 @@ pub(super) fn taken(
     for (block, taken) in outline.blocks.iter().zip(&followed.taken) {
         if let Some(fill) = taken.fills.as_ref().filter(|_| !tells_apart(block)) {
             return Err(anothers_content(refusal, block, block.open.piece.start, fill));
+        }
+        if let Some(place) = &taken.loses {
+            return Err(refusal.at(
+                block.open.piece.start,
+                format!(
+                    "this cache block renders a template in which `break` or `continue` leaves a \
+                     section ({}), which the engine then does not end: put the whole loop into the \
+                     section there, or move `break` out of it",
+                    place.place(refusal.template),
+                ),
+            ));
         }
     }
     Ok(())

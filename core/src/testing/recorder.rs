@@ -23,6 +23,8 @@ pub struct Recorded {
     pub namespace: String,
     /// The tag that was invalidated.
     pub tag: Option<String>,
+    /// The header that makes a request bypass a view.
+    pub header: Option<String>,
     /// What is probably wrong with a template, of a warning.
     pub warning: Option<String>,
 }
@@ -62,6 +64,7 @@ impl Observer for Recorder {
             line: event.line,
             namespace: event.namespace.to_owned(),
             tag: event.tag.map(Into::into),
+            header: event.header.map(Into::into),
             warning: event.warning.map(Into::into),
         };
         self.lock().push(recorded);
@@ -194,7 +197,16 @@ fn renders<'e>(events: impl Iterator<Item = &'e Recorded>) -> usize {
                 BypassReason::Unless
                 | BypassReason::Delete
                 | BypassReason::Mode
-                | BypassReason::Refused,
+                | BypassReason::Refused
+                | BypassReason::Private
+                | BypassReason::Method
+                | BypassReason::Host
+                | BypassReason::Range
+                | BypassReason::Upgrade
+                | BypassReason::Body
+                | BypassReason::NoStore
+                | BypassReason::Head
+                | BypassReason::Key,
             ) => rendered += 1,
             EventKind::Waited(_) => received += 1,
             _ => {}

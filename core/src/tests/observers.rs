@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::sync::Mutex;
 use crate::testing::MemoryStore;
-use crate::{FarLevel, Fragment, FragmentCache, MetricsObserver, TracingObserver, fragment_key};
+use crate::{
+    BypassReason, FarLevel, Fragment, FragmentCache, MetricsObserver, TracingObserver, fragment_key,
+};
 
 /// One of each: a miss, a store, a hit, a bypass, a deletion, a refusal.
 fn live(cache: &FragmentCache) {
@@ -203,6 +205,36 @@ fn tracing_tells_each_event_at_its_level_and_no_vary_value() {
             r#"TRACE message=miss line=0 fragment="large" reason="cold""#,
             r#"WARN message=refused line=0 fragment="large" reason="body_too_large""#,
         ]
+    );
+}
+
+/// Clients make such names up.
+#[cfg(feature = "async")]
+#[test]
+fn the_header_that_makes_a_request_bypass_a_view_is_logged_and_is_no_label() {
+    use metrics_util::debugging::DebuggingRecorder;
+
+    let bypass = |builder: crate::Builder, header: &str| {
+        let cache = builder.build().unwrap();
+        crate::engine::bypass_view(&cache, "film", BypassReason::Private, Some(header));
+    };
+    let lines = logged(|| bypass(FragmentCache::builder().observer(TracingObserver), "x-user"));
+    let told = r#"DEBUG message=bypassed line=0 fragment="film" reason="private" header="x-user""#;
+    assert_eq!(lines, [told]);
+
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        let headers = (0..100).map(|number| format!("x-user-{number}"));
+        headers.for_each(|header| {
+            bypass(FragmentCache::builder().observer(MetricsObserver), &header);
+        });
+    });
+    let series = snapshotter.snapshot().into_vec();
+    let labels: Vec<_> = series[0].0.key().labels().map(|l| l.value().to_owned()).collect();
+    assert_eq!(
+        (series.len(), labels),
+        (1, ["view", "film", "bypass", "private"].map(String::from).to_vec())
     );
 }
 

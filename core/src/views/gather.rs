@@ -86,8 +86,8 @@ impl Gatherer {
         self.edit(|contents| contents.is_expected = true);
     }
 
-    /// Begins a scope, to be run on whatever thread. The response is kept only if it has ended before
-    /// the response is closed.
+    /// Begins a scope, to be run on whatever thread. The response is kept only if the scope has ended
+    /// before the response is closed.
     pub fn begin(&self) -> Gathering {
         self.edit(|contents| {
             contents.has_scopes = true;

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::fresh::Label;
 use crate::key::{FragmentKey, KeyPart, VIEW};
 use crate::near::{Probe, Variant};
-use crate::observe::{EventKind, RefusalReason};
+use crate::observe::{BypassReason, EventKind, RefusalReason};
 use crate::render::{Asking, Request};
 use crate::timeout::Timeout;
 
@@ -35,6 +35,26 @@ pub use open::{OpenView, ViewOpened};
 /// ```
 pub fn view_key(name: &str, path: impl KeyPart) -> FragmentKey {
     FragmentKey::of_kind(VIEW, name).vary_on(path)
+}
+
+/// Tells of a request that bypasses a view: nothing is looked up for it, and nothing stored. `header` is
+/// the name of the request's header that is why.
+///
+/// ```
+/// use fragcache::{BypassReason, FragmentCache, engine};
+///
+/// let cache = FragmentCache::builder().ledger(100).build()?;
+/// engine::bypass_view(&cache, "film", BypassReason::Private, Some("cookie"));
+/// assert_eq!(cache.stats().bypasses, 1);
+/// let account = &cache.ledger().unwrap().accounts[0];
+/// assert_eq!(account.bypasses, [(BypassReason::Private, 1)]);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+pub fn bypass_view(cache: &FragmentCache, name: &str, reason: BypassReason, header: Option<&str>) {
+    let key = cache.is_watched().then(|| FragmentKey::of_kind(VIEW, name));
+    let key = key.as_ref().map(|key| cache.encoded(key));
+    let origin = cache.origins().rust();
+    cache.emit_about(EventKind::Bypassed(reason), key.as_deref(), origin, None, header);
 }
 
 /// Makes a body of the bytes that a store has; `None` if they are no response.

@@ -173,28 +173,38 @@ async fn i1_a_handler_that_takes_a_view_and_opens_no_scope_is_counted_and_not_ke
 }
 
 #[cfg(feature = "tokio")]
-#[tokio::test]
-async fn i1_a_response_that_does_not_wait_for_what_it_renders_is_not_kept() {
+#[test]
+fn i1_a_response_that_does_not_wait_for_what_it_renders_is_not_kept() {
     let cache = cache(&ManualClock::new());
     let runs = Runs::default();
-    let (release, gate) = std::sync::mpsc::channel::<()>();
-    let (counted, gate) = (runs.clone(), Arc::new(std::sync::Mutex::new(gate)));
     let handler = move |view: View| {
-        let (gate, run) = (Arc::clone(&gate), counted.one_more());
+        let run = runs.one_more();
         async move {
-            let slow = view.blocking(move || gate.lock().unwrap().recv().unwrap());
+            view.scope(|| ());
+            let slow = view.blocking(|| "slow".to_owned());
             tokio::select! {
                 biased;
-                slow = slow => slow.map(|()| "slow".to_owned()).unwrap(),
+                slow = slow => slow.unwrap(),
                 () = std::future::ready(()) => format!("without, {run}"),
             }
         }
     };
     let router: Router = Router::new().route("/", get(handler)).layer(Cached::new(&cache, "page"));
-    for run in 1..=2 {
-        assert_eq!(body(&router, "/").await, format!("without, {run}"));
-    }
-    (0..2).for_each(|_| release.send(()).unwrap());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .max_blocking_threads(1)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        // The only thread for blocking work is taken: what is slow has not even begun.
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let taken = tokio::task::spawn_blocking(move || gate.recv());
+        for run in 1..=2 {
+            assert_eq!(body(&router, "/").await, format!("without, {run}"));
+        }
+        release.send(()).unwrap();
+        taken.await.unwrap().unwrap();
+    });
 }
 
 #[tokio::test]
@@ -231,21 +241,52 @@ async fn i1_a_body_that_ends_before_the_scope_that_writes_it_is_not_kept() {
     release.send(()).unwrap();
 }
 
+/// Renders elsewhere, in the cache that its view names.
+async fn named(view: View, run: u64) -> String {
+    let scope = view.clone();
+    let row = move || {
+        let row = Fragment::new(fragment_key!("row")).tags(["row"]);
+        view.cache().render(&row, || format!("row {run}")).unwrap().to_string()
+    };
+    tokio::task::spawn_blocking(move || scope.scope(row)).await.unwrap()
+}
+
 #[tokio::test]
-async fn i3_what_a_view_around_one_that_passes_renders_elsewhere_is_inside_it() {
-    let cache = cache(&ManualClock::new());
-    let app = app(&cache);
-    let inner = Cached::new(&cache, "inner").unless(|_| true);
-    let router = Router::new()
-        .route("/", get(blocking).layer(inner))
-        .layer(Cached::new(&cache, "outer"))
-        .with_state(app.clone());
-    for _ in 0..2 {
-        assert_eq!(body(&router, "/").await, "row 1");
+async fn i3_what_a_view_around_one_that_is_bypassed_renders_elsewhere_is_inside_it() {
+    for bypassed in [true, false] {
+        let cache = cache(&ManualClock::new());
+        let (part, runs) = (cache.namespace("part"), Runs::default());
+        let counted = runs.clone();
+        let handler = move |view: View| named(view, counted.one_more());
+        let inner = Cached::new(&part, "inner").unless(move |_| bypassed);
+        let router =
+            Router::new().route("/", get(handler).layer(inner)).layer(Cached::new(&cache, "outer"));
+        for _ in 0..2 {
+            assert_eq!(body(&router, "/").await, "row 1", "bypassed: {bypassed}");
+        }
+        assert_eq!(runs.count(), 1, "bypassed: {bypassed}");
+        let row = fragment_key!("row");
+        let found = [part.contains(&row).unwrap(), cache.contains(&row).unwrap()];
+        assert_eq!(found, [true, false], "the cache of the inner layer, bypassed: {bypassed}");
+        part.invalidate_tags(["row"]).unwrap();
+        assert_eq!(body(&router, "/").await, "row 2", "bypassed: {bypassed}");
     }
-    assert_eq!(app.runs.count(), 1);
-    cache.invalidate_tags(["row"]).unwrap();
-    assert_eq!(body(&router, "/").await, "row 2");
+}
+
+#[tokio::test]
+async fn i1_fragments_rendered_elsewhere_are_as_old_as_the_request_that_bypasses_their_cache() {
+    let (outer, inner) = (cache(&ManualClock::new()), cache(&ManualClock::new()));
+    let changing = inner.clone();
+    let handler = move |view: View| {
+        changing.invalidate_tags(["row"]).unwrap();
+        named(view, 1)
+    };
+    let bypassed = Cached::new(&inner, "inner").unless(|_| true);
+    let router: Router =
+        Router::new().route("/", get(handler).layer(bypassed)).layer(Cached::new(&outer, "outer"));
+    assert_eq!(body(&router, "/").await, "row 1");
+    let row = fragment_key!("row");
+    assert!(!inner.contains(&row).unwrap() && !outer.contains(&row).unwrap());
 }
 
 #[tokio::test]

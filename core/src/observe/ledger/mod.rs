@@ -53,7 +53,7 @@ pub struct Account {
     pub waits: u64,
     /// Lookups that found nothing servable, by reason.
     pub misses: Misses,
-    /// Renders outside the cache, by reason; only reasons that occurred.
+    /// Bodies rendered, and requests answered, outside the cache, by reason; only reasons that occurred.
     pub bypasses: Vec<(BypassReason, u64)>,
     /// Bodies that were not stored and arguments that were not accepted, by reason; only reasons that
     /// occurred.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::leaves;
 use super::prints::{self, Printed};
 use super::reading::{Meaning, Mention, Reading};
 use super::{Printer, Sources, Taken};
@@ -138,7 +139,8 @@ impl<'r> Readings<'r> {
 
     /// What the page says in `span` takes in: a hash for each part, in no order that matters.
     pub(super) fn parts(&mut self, span: Range<usize>) -> (Vec<u128>, Taken) {
-        let Closure { seen, taken } = self.closure(span, Called::Yes);
+        let Closure { seen, mut taken } = self.closure(span, Called::Yes);
+        taken.loses = self.first(&seen, |reading, node| leaves::first(reading, node, self.syntax));
         let mut hashes: Vec<u128> = seen.into_iter().map(|node| self.hash(node)).collect();
         hashes.sort_unstable();
         (hashes, taken)

@@ -12,6 +12,7 @@ use super::outline::{By, Span};
 use super::rules::{Dialect, Syntax};
 
 mod closure;
+mod leaves;
 mod names;
 mod prints;
 mod reading;
@@ -76,6 +77,8 @@ pub(super) struct Followed {
 pub(super) struct Taken {
     /// What it renders that a child template may fill, in words.
     pub(super) fills: Option<String>,
+    /// A `break` or `continue` in it that leaves a section of its own.
+    pub(super) loses: Option<Printer>,
     /// The names that templates use which it renders in its own scope, with one such template.
     pub(super) names: HashMap<String, Arc<str>>,
 }

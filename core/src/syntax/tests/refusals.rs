@@ -43,14 +43,14 @@ fn what_is_rendered_before_a_block_is_not_printed_in_it() {
             &[
                 (
                     &format!("{before}{{% cache 1, 'b' %}}{{{{ x }}}}{{% endcache %}}"),
-                    "1:77 the cache block of line 1, column 56 prints `x`, set on line 1, column 1, \
+                    "1:77 the cache block of line 1, column 56 uses `x`, set on line 1, column 1, \
                      which is rendered before it",
                 ),
                 (
                     &format!(
                         "{{% cache 1, 'o' %}}{before}{{% cache 1, 'b' %}}{{% if x %}}{{% endif %}}{{% endcache %}}{{% endcache %}}"
                     ),
-                    "1:98 the cache block of line 1, column 74 prints `x`",
+                    "1:98 the cache block of line 1, column 74 uses `x`",
                 ),
             ],
         );
@@ -217,7 +217,7 @@ fn places() {
             ),
             (
                 "{% cache 1, 'a' %}{{ self.title() }}{% endcache %}",
-                "1:1 this cache block prints a block by `self`",
+                "1:1 this cache block uses a block by `self`",
             ),
             (
                 "{% macro m() %}{% cache 1, 'a' %}{% set x = caller (1) %}{% endcache %}{% endmacro %}",
@@ -240,6 +240,14 @@ fn places() {
                 "1:75 `ns` is made outside the cache block",
             ),
             ("{% cache 1 %}{% set a, ns.x = 1, 2 %}{% endcache %}", "1:24 `ns` is made outside"),
+            (
+                "{% cache 1 %}{% for x in y %}{% call m() %}{% break %}{% endcall %}{% endfor %}{% endcache %}",
+                "1:44 `break` cannot leave the `call` of line 1, column 30, which is rendered by itself",
+            ),
+            (
+                "{% for x in y %}{% call m() %}{% cache 1, 'a' %}{% continue %}{% endcache %}{% endcall %}{% endfor %}",
+                "1:49 `continue` cannot leave the `call` of line 1, column 17",
+            ),
         ],
     );
     refused(
@@ -251,11 +259,15 @@ fn places() {
             ),
             (
                 "{% component c() %}{% cache 1, 'a' %}{{ body }}{% endcache %}{% endcomponent %}",
-                "1:41 the cache block of line 1, column 20 prints the component's `body`, which",
+                "1:41 the cache block of line 1, column 20 uses the component's `body`, which",
             ),
             (
                 "{% cache 1 %}{% set_global x = 1 %}{% endcache %}",
-                "1:14 `set_global` in a cache block",
+                "1:14 `set_global` in a cache block is seen after a miss and not after a hit: write `set`",
+            ),
+            (
+                "{% cache 1 %}{% for x in y %}{% set_global z = x %}{% endfor %}{% endcache %}",
+                "1:30 `set_global` in a cache block is seen after a miss and not after a hit: move the loop",
             ),
             (
                 "{% extends 'b' %}\n{% cache 1 %}{% endcache %}",

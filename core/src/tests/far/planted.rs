@@ -11,9 +11,9 @@ use super::elsewhere;
 use super::outages::until;
 use crate::admin::Admin;
 use crate::mac::SIGNATURE_BYTES;
-use crate::store::Store;
+use crate::store::{Fault, Store};
 use crate::testing::MemoryStore;
-use crate::{Deletion, FarLevel, Fragment, FragmentKey, Mode, current, fragment_key};
+use crate::{Deletion, EventKind, FarLevel, Fragment, FragmentKey, Mode, current, fragment_key};
 
 const SECRET: &str = "the secret of these tests, 32 by";
 const ANOTHER: &str = "another secret of these tests, 3";
@@ -310,10 +310,16 @@ fn a_mode_that_is_planted_is_not_followed_and_told_of() {
     assert_eq!(health.fleet_mode, Mode::Normal);
     let fault = health.last_fault.unwrap();
     assert!(fault.contains("the mode in the store is not followed"), "{fault}");
+    let kinds = || one.recorder.events().iter().map(|event| event.kind).collect::<Vec<_>>();
+    let told = EventKind::Fault(Fault::Protocol);
+    assert_eq!(kinds(), [told], "once, however often it is asked for");
+    assert_eq!(one.cache.stats().faults, 1);
     let admin = Admin::new(&one.cache).unwrap();
     assert_eq!(admin.fleet_mode().unwrap(), Mode::Normal);
     admin.set_fleet_mode(Mode::ReadOnly, LIFE).unwrap();
     until("it is followed", || one.cache.health().fleet_mode == Mode::ReadOnly);
+    store.set("shop:m", b"bypass", LIFE).unwrap();
+    until("it is told of anew", || kinds() == [told, told]);
 }
 
 #[test]

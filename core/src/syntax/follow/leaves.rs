@@ -1,0 +1,112 @@
+//! Sections that a `break` or `continue` of another template leaves: MiniJinja does not end them. Where a
+//! cache block renders such a template, the end of the block's own section ends that one instead, so that
+//! a miss prints less than a hit.
+
+use super::closure::Node;
+use super::reading::Reading;
+use crate::syntax::rules::{Dialect, Syntax};
+use crate::syntax::scanner::{PieceKind, Scanner};
+use crate::syntax::statement::{Opener, Role, Statement};
+
+/// Where a `break` or `continue` in this part of a template leaves a section.
+pub(super) fn first(reading: &Reading, node: &Node, syntax: &Syntax) -> Option<usize> {
+    let source = &*reading.source;
+    let has = |word: &str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
+    // Tera refuses it.
+    if syntax.dialect() == Dialect::Tera || !(has("break") || has("continue")) {
+        return None;
+    }
+    let ranges = node.ranges(reading);
+    let mut open = Vec::new();
+    for piece in Scanner::new(source, syntax).take_while(|piece| piece.closed) {
+        if !matches!(piece.kind, PieceKind::Block | PieceKind::LineStatement) {
+            continue;
+        }
+        match Statement::read(source, &piece, syntax.dialect()).role {
+            Role::Open(opener) => open.push(opener),
+            Role::Close(_) => drop(open.pop()),
+            // It is no round of the loop any more.
+            Role::Else => {
+                if let Some(last @ Opener::For) = open.last_mut() {
+                    *last = Opener::If;
+                }
+            }
+            Role::Leave
+                if ranges.iter().any(|range| range.contains(&piece.start))
+                    && leaves_section(&open) =>
+            {
+                return Some(piece.start);
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether the innermost loop is around a section that is open. What a macro or a `call` block prints
+/// is printed by itself: nothing after it is lost.
+fn leaves_section(open: &[Opener]) -> bool {
+    let by_itself = open.iter().any(|opener| matches!(opener, Opener::Macro | Opener::Call));
+    let inner = open.iter().rposition(|opener| *opener == Opener::For);
+    !by_itself && inner.is_some_and(|at| open[at..].iter().any(|opener| opener.stays_open()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use crate::syntax::{Syntax, rewrite_with};
+
+    const LEAVES: &str = "{% for i in x %}{% filter upper %}a{% if i %}{% break %}{% endif %}{% endfilter %}{% endfor %}";
+
+    /// What is said of a page when the template `p` is this.
+    fn told(page: &str, p: &str) -> Option<String> {
+        let sources = |name: &str| (name == "p").then(|| Arc::from(p));
+        let syntax = Syntax::minijinja();
+        rewrite_with("page", page, &syntax, &sources).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_template_that_leaves_its_own_section_is_refused_where_a_cache_block_renders_it() {
+        let set = LEAVES.replace("filter upper", "set t").replace("endfilter", "endset");
+        let line = format!("one\n{LEAVES}");
+        let include = "{% cache 9 %}{% include 'p' %}{% endcache %}";
+        for (p, place) in [
+            (LEAVES, "p:1:46"),
+            (&LEAVES.replace("break", "continue"), "p:1:46"),
+            (&set, "p:1:39"),
+            (&set.replace("set t", "with a = 1").replace("endset", "endwith"), "p:1:44"),
+            (&line, "p:2:46"),
+            (&format!("{{% block b %}}{LEAVES}{{% endblock %}}"), "p:1:59"),
+            (&format!("{{% for j in x %}}{{% else %}}{{% endfor %}}{LEAVES}"), "p:1:84"),
+        ] {
+            let told = told(include, p).unwrap();
+            let says = format!("`break` or `continue` leaves a section ({place})");
+            assert!(told.contains(&says) && told.contains("page:1:1"), "{p}: {told}");
+        }
+        let base = format!("{{% block b %}}{LEAVES}{{% endblock %}}");
+        let child =
+            "{% extends 'p' %}{% block b %}{% cache 9 %}{{ super() }}{% endcache %}{% endblock %}";
+        assert!(told(child, &base).unwrap().contains("(p:1:59)"));
+        let module = format!("{LEAVES}{{% macro m() %}}{{% endmacro %}}");
+        let imports = "{% cache 9 %}{% from 'p' import m %}{{ m() }}{% endcache %}";
+        assert!(told(imports, &module).unwrap().contains("(p:1:46)"));
+    }
+
+    #[test]
+    fn what_loses_nothing_of_a_cache_block_is_accepted() {
+        let include = "{% cache 9 %}{% include 'p' %}{% endcache %}";
+        for p in [
+            "{% for i in x %}{% break %}{% endfor %}break",
+            "{% filter upper %}{% for i in x %}{% break %}{% endfor %}{% endfilter %}",
+            "{% set a = 1 %}{% for i in x %}{% set b = i %}{% continue %}{% endfor %}",
+            "{% for i in x %}{% filter upper %}a{% endfilter %}{% break %}{% endfor %}",
+            // By themselves.
+            &format!("{{% macro m() %}}{LEAVES}{{% endmacro %}}{{{{ m() }}}}"),
+            &format!("{{% call m() %}}{LEAVES}{{% endcall %}}"),
+        ] {
+            assert_eq!(told(include, p), None, "{p}");
+        }
+        assert_eq!(told("{% include 'p' %}{% cache 9 %}{% endcache %}", LEAVES), None);
+    }
+}
