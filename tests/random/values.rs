@@ -47,6 +47,11 @@ impl Writer {
 
     /// Sets a new variable, which is like this one but for its name.
     pub(super) fn set_to(&mut self, name: &str, value: Vec<Piece>, like: Variable) {
+        let is_own = self.bindings.get(like.id.0).is_some_and(|binding| binding.name == name);
+        if is_own && self.scopes.within(Scope::runs_elsewhere) {
+            // MiniJinja takes the name for the new one already.
+            return;
+        }
         let id = self.bind(name, name == SHOWN);
         self.put(["{% set ".into(), id.into(), " = ".into()]);
         self.write(value);

@@ -10,62 +10,15 @@ use std::rc::Rc;
 use crate::error::Error;
 
 use super::flows;
+use super::mark::{Holds, Mark, add};
 use super::nesting::{Frame, FrameKind, Walk};
-use super::outline::Span;
 use super::rules::Dialect;
 use super::scanner::Piece;
+use super::spaces::Space;
 use super::statement::{Opener, Role, Statement};
 use super::targets::{Effect, Target};
 use super::token::{Token, TokenKind, tokens};
 use super::uses;
-
-/// Where a marked value comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Holds {
-    /// The output of a cache block.
-    Output,
-    /// The body that a Tera component is used with.
-    Body,
-    /// What a `call` block fills in.
-    Caller,
-    /// What a child template fills in.
-    Filled,
-    /// What this tag rendered before it was bound, which may hold a fragment; `None` if nobody knows
-    /// what it was.
-    Rendered(Option<Span>),
-    /// What another template binds to the name that stands here.
-    Foreign(Span),
-}
-
-/// A mark on a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mark {
-    pub(super) holds: Holds,
-    /// Cache blocks that open from here on have it from outside.
-    pub(super) origin: usize,
-    /// Where it was bound.
-    pub(super) at: usize,
-}
-
-/// Most renderings that are told apart in one value: beyond them, what it holds is not known.
-const MOST_RENDERINGS: usize = 32;
-
-/// Adds a mark to a value's: one of each kind, as the one from furthest outside is the strictest.
-pub(super) fn add(marks: &mut Vec<Mark>, mut mark: Mark) {
-    let is_known = |mark: &Mark| matches!(mark.holds, Holds::Rendered(Some(_)) | Holds::Foreign(_));
-    if is_known(&mark) && marks.len() >= MOST_RENDERINGS {
-        let known = marks.iter().filter(|mark| is_known(mark)).map(|mark| mark.origin);
-        mark.origin = known.min().map_or(mark.origin, |least| least.min(mark.origin));
-        mark.holds = Holds::Rendered(None);
-        marks.retain(|mark| !is_known(mark));
-    }
-    match marks.iter_mut().find(|known| known.holds == mark.holds) {
-        Some(known) => {
-            *known = Mark { origin: known.origin.min(mark.origin), ..mark };
-        }
-        None => marks.push(mark),
-    }
-}
 
 /// What a name is bound to.
 #[derive(Debug, Clone, Default)]
@@ -73,6 +26,8 @@ pub(super) struct Binding<'s> {
     pub(super) marks: Vec<Mark>,
     /// Of an import nothing more is known than that it is one.
     definition: Option<Rc<Definition<'s>>>,
+    /// Of a namespace, if it is certain that it is this one.
+    space: Option<Space>,
 }
 
 /// A macro, as far as a call of it matters.
@@ -180,13 +135,7 @@ pub(super) fn expression<'s>(
         uses::stateful(walk, &word, (text(at + 2), called))?;
         uses::everything(walk, &word, text(at + 2))?;
         let mut marks = mention(walk, &word)?;
-        // Any variable may be a namespace that has another name as well.
-        if matches!(word.next, "." | "[")
-            && !walk.spilled.is_empty()
-            && is_variable(walk, word.name)
-        {
-            walk.spilled.iter().for_each(|mark| add(&mut marks, *mark));
-        }
+        attribute(walk, &word, &mut marks);
         uses::check(walk, &word, &marks)?;
         if let Some((name, mark)) = flows::foreign(walk, &list, at) {
             uses::check(walk, &uses::Word { name, ..word }, &[mark])?;
@@ -207,6 +156,18 @@ pub(super) fn expression<'s>(
     }
     note(walk, &all);
     Ok(all)
+}
+
+/// MiniJinja: an attribute may be of any namespace with several names; and one that is used as a whole
+/// may get another.
+fn attribute(walk: &mut Walk<'_, '_>, word: &uses::Word<'_>, marks: &mut Vec<Mark>) {
+    let found = resolve(walk, word.name, walk.stack.len());
+    let Some((_, Binding { definition: None, space, .. })) = found else { return };
+    match (word.next, *space) {
+        ("." | "[", _) => walk.spaces.shared().iter().for_each(|mark| add(marks, *mark)),
+        (_, Some(space)) => walk.spaces.share(space),
+        _ => {}
+    }
 }
 
 /// What the use of one name brings.
@@ -307,7 +268,7 @@ pub(super) fn statement<'s>(
     }
     let mut values = Vec::new();
     for (targets, value) in effect.assigns {
-        let marks = expression(walk, value)?;
+        let marks = expression(walk, value.clone())?;
         if statement.role == Role::Open(Opener::Set) {
             changes(walk, &targets)?;
             return Ok(Bound { section: targets, ..Bound::default() });
@@ -317,7 +278,10 @@ pub(super) fn statement<'s>(
         } else {
             let is_global = statement.word == "set_global";
             let import = matches!(statement.word, "import" | "from").then(Rc::default);
-            assign(walk, &targets, &marks, piece.start, import.as_ref(), is_global)?;
+            let is_space = walk.dialect() == Dialect::MiniJinja && makes_space(walk.source, value);
+            let space = is_space.then(|| walk.spaces.make());
+            let made = Made { definition: import, space };
+            assign(walk, &targets, &marks, piece.start, &made, is_global)?;
         }
     }
     Ok(Bound { values, parameters: effect.parameters, filter: effect.filter, section: Vec::new() })
@@ -356,11 +320,11 @@ pub(super) fn enter<'s>(
         let marks = default.map_or(Ok(Vec::new()), |default| expression(walk, default))?;
         walk.is_marked |= !marks.is_empty();
         if let Some(frame) = walk.stack.last_mut() {
-            frame.scope.0.insert(name, Binding { marks, definition: None });
+            frame.scope.0.insert(name, Binding { marks, ..Binding::default() });
         }
     }
     for (targets, marks) in bound.values {
-        assign(walk, &targets, &marks, at, None, false)?;
+        assign(walk, &targets, &marks, at, &Made::default(), false)?;
     }
     bound.filter.map_or(Ok(()), |range| expression(walk, range).map(drop))
 }
@@ -376,10 +340,11 @@ pub(super) fn leave<'s>(walk: &mut Walk<'_, 's>, frame: Frame<'s>) -> Result<(),
     if frame.kind == FrameKind::Native(Opener::Macro) {
         let marks = std::mem::take(&mut marks);
         // A namespace that holds its caller is noticed when a block could see it.
-        walk.spilled.retain(|mark| mark.holds != Holds::Caller);
+        walk.spaces.retain(|mark| mark.holds != Holds::Caller);
         definition = Some(Rc::new(Definition { free: section.free, marks }));
     }
-    assign(walk, &section.targets, &marks, frame.at, definition.as_ref(), false)
+    let made = Made { definition, space: None };
+    assign(walk, &section.targets, &marks, frame.at, &made, false)
 }
 
 /// MiniJinja: checks the namespaces that are changed.
@@ -390,23 +355,51 @@ fn changes(walk: &Walk<'_, '_>, targets: &[Target<'_>]) -> Result<(), Error> {
     })
 }
 
+/// What is known of a value but for its marks.
+#[derive(Debug, Default)]
+struct Made<'s> {
+    definition: Option<Rc<Definition<'s>>>,
+    space: Option<Space>,
+}
+
+/// Whether a value is a namespace that is made there.
+fn makes_space(source: &str, value: Range<usize>) -> bool {
+    let list: Vec<Token> = tokens(source, value, Dialect::MiniJinja).collect();
+    let [name, open, .., last] = &list[..] else { return false };
+    let inner = &list[2..list.len() - 1];
+    let mut depth = 0_isize;
+    let is_one = inner.iter().all(|token| {
+        depth += match token.kind {
+            TokenKind::Open => 1,
+            TokenKind::Close => -1,
+            _ => 0,
+        };
+        depth >= 0
+    });
+    name.text(source) == "namespace"
+        && open.text(source) == "("
+        && last.text(source) == ")"
+        && is_one
+}
+
 fn assign<'s>(
     walk: &mut Walk<'_, 's>,
     targets: &[Target<'s>],
     marks: &[Mark],
     at: usize,
-    definition: Option<&Rc<Definition<'s>>>,
+    made: &Made<'s>,
     is_global: bool,
 ) -> Result<(), Error> {
     changes(walk, targets)?;
     walk.is_marked |= !marks.is_empty() && !targets.is_empty();
-    if targets.iter().any(|target| matches!(target, Target::Attribute(..))) {
-        marks.iter().for_each(|mark| add(&mut walk.spilled, Mark { at, ..*mark }));
-    }
     for target in targets {
         let (Target::Name(name) | Target::Attribute(name, _)) = *target;
         let is_name = matches!(target, Target::Name(_));
         let frames = walk.stack.len();
+        let space = resolve(walk, name, frames).and_then(|(_, known)| known.space);
+        if !is_name {
+            walk.spaces.put(space, marks.iter().map(|mark| Mark { at, ..*mark }));
+        }
         let known = resolve(walk, name, frames);
         // Tera's `set_global` goes past loops and branches.
         let is_scope = |frame: &Frame<'_>| {
@@ -422,7 +415,10 @@ fn assign<'s>(
             _ => Binding::default(),
         };
         marks.iter().for_each(|mark| add(&mut binding.marks, Mark { at, ..*mark }));
-        binding.definition = definition.cloned().or(binding.definition);
+        binding.definition = made.definition.clone().or(binding.definition);
+        if is_name {
+            binding.space = made.space.filter(|_| !may_not);
+        }
         let level = known.map(|(level, _)| level).filter(|_| !is_name);
         let scope = match (level, scope) {
             (Some(0), _) | (None, None) => &mut walk.root,
@@ -445,8 +441,10 @@ fn join<'s>(walk: &mut Walk<'_, 's>, branch: Scope<'s>) {
         let before = resolve(walk, name, walk.stack.len()).map(|(_, known)| known.clone());
         let mut marks = before.as_ref().map_or_else(Vec::new, |known| known.marks.clone());
         binding.marks.iter().for_each(|mark| add(&mut marks, *mark));
+        let other = before.as_ref().map_or(binding.space, |known| known.space);
+        let space = binding.space.filter(|space| other == Some(*space));
         let definition = binding.definition.or(before.and_then(|known| known.definition));
-        let known = Binding { marks, definition };
+        let known = Binding { marks, definition, space };
         let is_scope =
             |frame: &Frame<'_>| makes_scope(frame, walk.dialect(), false) || is_branch(frame);
         let scope = match walk.stack.iter().rposition(is_scope) {

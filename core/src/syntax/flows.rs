@@ -8,9 +8,10 @@ use std::ops::Range;
 
 use crate::error::Error;
 
-use super::bindings::{self, Holds, Mark};
+use super::bindings;
 use super::checks::{anothers_content, tells_apart};
 use super::follow::{Called, Fragment, Printer};
+use super::mark::{Holds, Mark, add};
 use super::nesting::{Frame, FrameKind, Walk};
 use super::outline::{Block, By, Span};
 use super::refusal::Refusal;
@@ -381,7 +382,7 @@ pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) -> Result<Vec<M
             {
                 return Err(handed_on(&walk.refusal, &name, tag.start, &printer));
             }
-            bindings::add(&mut all, mark);
+            add(&mut all, mark);
         }
     }
     Ok(all)

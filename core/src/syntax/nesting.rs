@@ -12,7 +12,7 @@ use std::ops::Range;
 use crate::error::Error;
 
 use super::arguments::{Arguments, excerpt};
-use super::bindings::{self, Bound, Mark, Scope, Section};
+use super::bindings::{self, Bound, Scope, Section};
 use super::checks;
 use super::flows;
 use super::follow::Others;
@@ -22,6 +22,7 @@ use super::refusal::Refusal;
 use super::rules::{Dialect, Syntax};
 use super::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
 use super::secret;
+use super::spaces::Spaces;
 use super::statement::{Opener, Role, Statement};
 use super::token::{TokenKind, tokens};
 use super::uses;
@@ -84,8 +85,8 @@ pub(super) struct Walk<'a, 's> {
     pub(super) others: Others<'a>,
     /// The names that another template may bind, with their first use.
     pub(super) foreign: HashMap<&'s str, Span>,
-    /// MiniJinja: the marks of all that went into namespaces.
-    pub(super) spilled: Vec<Mark>,
+    /// What went into namespaces.
+    pub(super) spaces: Spaces,
 }
 
 enum Flow {
@@ -116,7 +117,7 @@ pub(super) fn outline<'a, 's>(
         is_marked: false,
         others,
         foreign: HashMap::new(),
-        spilled: Vec::new(),
+        spaces: Spaces::default(),
         warned: HashSet::new(),
         assigned: HashSet::new(),
     };

@@ -4,10 +4,11 @@
 
 use crate::error::Error;
 
-use super::bindings::{self, Holds, Mark};
+use super::bindings;
 use super::checks::{anothers_content, tells_apart};
 use super::flows;
 use super::follow::Followed;
+use super::mark::{Holds, Mark};
 use super::nesting::{FrameKind, Walk};
 use super::outline::Outline;
 use super::refusal::Refusal;

@@ -326,11 +326,11 @@ impl Walk<'_, '_> {
                     }
                 }
                 Mention::Name(name, attribute) => {
-                    if let Some(node) = node {
-                        self.uses(node, &reading, name);
-                    }
                     let is_of_value = node.is_some_and(|node| self.values.contains(node));
                     let is_own = reading.is_variable(&reading.source[name.clone()], name.start);
+                    if let Some(node) = node.filter(|_| !is_own) {
+                        self.uses(node, &reading, name);
+                    }
                     if is_own && !is_of_value {
                         continue;
                     }

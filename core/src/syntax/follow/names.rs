@@ -91,3 +91,18 @@ pub(super) fn variables(source: &str, rest: Range<usize>, dialect: Dialect) -> V
     });
     alone.collect()
 }
+
+/// A name of words with points between, as of a component.
+pub(super) fn dotted(
+    source: &str,
+    list: &mut std::iter::Peekable<impl Iterator<Item = Token>>,
+) -> Option<String> {
+    let first = list.next_if(|token| token.kind == TokenKind::Word)?;
+    let mut name = first.text(source).to_owned();
+    while list.next_if(|token| token.text(source) == ".").is_some() {
+        let Some(part) = list.next_if(|token| token.kind == TokenKind::Word) else { break };
+        name.push('.');
+        name.push_str(part.text(source));
+    }
+    Some(name)
+}

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::names::{Import, calls, import, members, names, variables};
+use super::names::{Import, calls, dotted, import, members, names, variables};
 use super::prints::Printed;
 use crate::syntax::rules::{Dialect, Syntax};
 use crate::syntax::scanner::{Piece, PieceKind, Scanner};
@@ -254,12 +254,20 @@ impl Reader<'_> {
                 let mut list = tokens(source, rest.clone(), dialect);
                 let name = dotted(source, &mut list.by_ref().peekable());
                 self.open.push((opener, piece.start, name.unwrap_or_default()));
-                // Arguments may have defaults; the name itself is no reference.
-                let arguments = tokens(source, rest.clone(), dialect)
-                    .find(|token| token.kind == TokenKind::Open)
-                    .map_or(rest.end, |token| token.start);
-                self.expression(source, arguments..rest.end);
                 let names = Effect::of(source, piece, &statement, dialect).parameters;
+                match dialect {
+                    Dialect::MiniJinja => {
+                        let defaults = names.iter().filter_map(|(_, default)| default.clone());
+                        defaults.for_each(|default| self.expression(source, default));
+                    }
+                    // Implicit arguments are uses of the caller's variables.
+                    Dialect::Tera => {
+                        let arguments = tokens(source, rest.clone(), dialect)
+                            .find(|token| token.kind == TokenKind::Open)
+                            .map_or(rest.end, |token| token.start);
+                        self.expression(source, arguments..rest.end);
+                    }
+                }
                 let list: Vec<Token> = tokens(source, rest.clone(), dialect).collect();
                 let marked = list.windows(2).filter(|two| two[0].text(source) == "@");
                 let parameters = Parameters {
@@ -355,8 +363,13 @@ impl Reader<'_> {
                 {
                     self.unbind(name, piece.start);
                 }
+                // In MiniJinja, defaults see the parameters.
+                let start = match dialect {
+                    Dialect::MiniJinja => piece.start,
+                    Dialect::Tera => piece.end,
+                };
                 let parameters = effect().parameters.into_iter();
-                let names = parameters.map(|(name, _)| (name.to_owned(), piece.end));
+                let names = parameters.map(|(name, _)| (name.to_owned(), start));
                 self.scopes.push(names.collect());
             }
             Role::Else => {
@@ -480,19 +493,4 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-/// A name of words with points between, as of a component.
-fn dotted(
-    source: &str,
-    list: &mut std::iter::Peekable<impl Iterator<Item = Token>>,
-) -> Option<String> {
-    let first = list.next_if(|token| token.kind == TokenKind::Word)?;
-    let mut name = first.text(source).to_owned();
-    while list.next_if(|token| token.text(source) == ".").is_some() {
-        let Some(part) = list.next_if(|token| token.kind == TokenKind::Word) else { break };
-        name.push('.');
-        name.push_str(part.text(source));
-    }
-    Some(name)
 }

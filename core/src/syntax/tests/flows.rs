@@ -452,3 +452,58 @@ fn much_that_is_captured_and_handed_on_takes_time_in_proportion() {
         }
     }
 }
+
+/// A namespace is known by another name only if it is used as a whole.
+#[test]
+fn what_goes_into_a_namespace_stays_in_it() {
+    let fragment = "{% cache 300, 'p' %}{{ n }}{% endcache %}";
+    let put = "{% set x %}{% include 'fragment' %}{% endset %}{% set ns.a = x %}";
+    let made = format!("{{% set ns = namespace() %}}{put}");
+    let block = |uses: &str| format!("{{% cache 300, 'a', n %}}{{{{ {uses} }}}}{{% endcache %}}");
+    for (expected, page) in [
+        (BEFORE, format!("{made}{}", block("ns.a"))),
+        (BEFORE, format!("{made}{{% set q = ns %}}{}", block("q.a"))),
+        (
+            BEFORE,
+            format!("{{% set ns = namespace() %}}{{% set q = [ns] %}}{put}{}", block("q[0].a")),
+        ),
+        (BEFORE, format!("{made}{{{{ f(ns) }}}}{{% set q = other %}}{}", block("q.a"))),
+        (None, format!("{made}{{% set q = other %}}{}", block("q.a"))),
+        (None, format!("{made}{{% for q in list %}}{}{{% endfor %}}", block("q['a']"))),
+        (None, format!("{{% set q = ns.b %}}{made}{}", block("q.a"))),
+    ] {
+        check(&Syntax::minijinja(), &[(expected, &page)], &[("fragment", fragment)]);
+    }
+}
+
+/// What a partial, a parent or a macro binds itself is not the page's.
+#[test]
+fn what_others_bind_themselves_is_not_used_of_the_page() {
+    let others = [
+        ("fragment", "{% cache 300, 'p' %}{{ n }}{% endcache %}"),
+        ("own", "{% set t = 1 %}{{ t }}{% for t in n %}{{ t }}{% endfor %}"),
+        ("late", "{% for i in n %}{{ t }}{% endfor %}{% set t = 1 %}"),
+        ("base", "{% block a %}{% for t in n %}{{ t }}{% endfor %}{% endblock %}"),
+    ];
+    let set = "{% set t %}{% include 'fragment' %}{% endset %}";
+    for syntax in [Syntax::minijinja(), Syntax::tera()] {
+        for (expected, name) in [(None, "own"), (ANOTHERS, "late")] {
+            let page =
+                format!("{set}{{% cache 300, 'a', n %}}{{% include '{name}' %}}{{% endcache %}}");
+            check(&syntax, &[(expected, &page)], &others);
+        }
+        let page = format!(
+            "{{% extends 'base' %}}{{% block b %}}{set}{{% endblock %}}{{% block a %}}{set}\
+             {{% cache 300, 'a', n %}}{{{{ super() }}}}{{% endcache %}}{{% endblock %}}"
+        );
+        check(&syntax, &[(None, &page)], &others);
+    }
+    let modules = [(
+        "m",
+        "{% macro one(t, u=t) %}{{ t }}{% endmacro %}\
+               {% macro two() %}{% cache 300, 'c' %}{{ n }}{% endcache %}{% endmacro %}",
+    )];
+    let page =
+        "{% import 'm' as t %}{% set x = t.one(1) %}{% cache 300, 'a' %}{{ x }}{% endcache %}";
+    check(&Syntax::minijinja(), &[(None, page)], &modules);
+}
