@@ -45,11 +45,11 @@
 //! see `store::signed`. Who has no secret finds a signature after the end of a record, a mistake that
 //! [`Unreadable::Mac`] names.
 
+mod checksum;
 mod codec;
 mod cursor;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod mend;
-mod seal;
 #[cfg(test)]
 mod tests;
 
@@ -173,7 +173,7 @@ pub(crate) enum Unreadable {
     Mac,
     /// They declare more than the bounds allow.
     TooLarge,
-    /// They are sealed, and make no sense.
+    /// Their checksum is right, and they make no sense.
     Malformed,
 }
 
