@@ -104,10 +104,24 @@ fn a_value_of_another_type_version_is_a_miss() {
     assert!(!first.has("json").unwrap());
 
     let call = |version| Function::new("tests::json").call().type_version(version);
-    let kept = |call: &Call| process(&store).memoize(call, || json!("made"));
-    process(&store).memoize(&call(1), || json!("kept"));
-    assert_eq!(kept(&call(1)), "kept");
-    assert_eq!(kept(&call(2)), "made");
-    assert_eq!(kept(&call(1).path("tests::json")), "made");
-    assert_eq!(kept(&call(2).path("tests::json")), "made");
+    let path = |version| call(version).path("tests::json");
+    let kept = |call: &Call, made: &str| process(&store).memoize(call, || json!(made));
+    assert_eq!(kept(&call(1), "first"), "first");
+    assert_eq!(kept(&call(1), "again"), "first");
+    assert_eq!(kept(&call(2), "second"), "second");
+    assert_eq!(kept(&path(1), "of a path"), "of a path");
+    assert_eq!(kept(&path(1), "again"), "of a path");
+    assert_eq!(kept(&path(2), "second of a path"), "second of a path");
+    assert_eq!(kept(&path(2), "again"), "second of a path");
+}
+
+#[test]
+fn results_of_a_type_that_cannot_be_seen_are_kept_in_the_store() {
+    let store = MemoryStore::new();
+    let call = Function::new("tests::json").call().path("tests::json").source(u64::MAX);
+    for call in [call.clone(), call.type_version(u32::MAX)] {
+        let kept = |made: &str| process(&store).memoize(&call, || json!(made));
+        assert_eq!(kept("first"), "first");
+        assert_eq!(kept("again"), "first");
+    }
 }
