@@ -270,7 +270,8 @@ impl Values {
     }
 
     fn origin<T: DeserializeOwned + 'static>(&self) -> Arc<Origin> {
-        self.cache.origins().of_form(&shape::digest::<T>(self.type_version), OutputMode::VALUE)
+        let shape = shape::digest::<T>(self.type_version);
+        self.cache.origins().of_form(&shape.text(), OutputMode::VALUE)
     }
 
     fn read<T: DeserializeOwned + 'static>(
