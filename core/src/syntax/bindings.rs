@@ -3,13 +3,14 @@
 //! marked; the mark goes wherever the value goes, and a use in a cached body is a use of *that*
 //! binding. What is done about one: `uses.rs`. What cannot be seen here is noticed when it happens.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 use std::rc::Rc;
 
 use crate::error::Error;
 
 use super::flows;
+use super::name::Name;
 use super::nesting::{Frame, FrameKind, Walk};
 use super::rules::Dialect;
 use super::scanner::Piece;
@@ -83,7 +84,20 @@ struct Definition<'s> {
 
 /// The names that a statement binds for its body.
 #[derive(Debug, Default)]
-pub(super) struct Scope<'s>(HashMap<&'s str, Binding<'s>>);
+pub(super) struct Scope<'s> {
+    bindings: HashMap<Name<'s>, Binding<'s>>,
+    /// The names whose bindings have had marks.
+    marked: BTreeSet<&'s str>,
+}
+
+impl<'s> Scope<'s> {
+    fn bind(&mut self, name: &'s str, binding: Binding<'s>) {
+        if !binding.marks.is_empty() {
+            self.marked.insert(name);
+        }
+        self.bindings.insert(Name(name), binding);
+    }
+}
 
 /// What is rendered inside a `set` section or a macro, to be known by a name.
 #[derive(Debug, Default)]
@@ -97,18 +111,18 @@ pub(super) struct Section<'s> {
 /// was made.
 fn resolve<'w, 's>(
     walk: &'w Walk<'_, 's>,
-    name: &str,
+    name: &'w str,
     frames: usize,
 ) -> Option<(usize, &'w Binding<'s>)> {
     for (at, frame) in walk.stack[..frames].iter().enumerate().rev() {
-        if let Some(binding) = frame.scope.0.get(name) {
+        if let Some(binding) = frame.scope.bindings.get(&Name(name)) {
             return Some((at + 1, binding));
         }
         if frame.kind == FrameKind::Native(Opener::Component) {
             return None;
         }
     }
-    walk.root.0.get(name).map(|binding| (0, binding))
+    walk.root.bindings.get(&Name(name)).map(|binding| (0, binding))
 }
 
 /// In how many frames `name` was bound; `None` for a name that the template does not bind.
@@ -130,23 +144,17 @@ pub(super) fn is_macro(walk: &Walk<'_, '_>, name: &str) -> bool {
 
 /// The marked names that a template sees which is included here.
 pub(super) fn marked<'s>(walk: &Walk<'_, 's>) -> Vec<(&'s str, Vec<Mark>)> {
-    let mut seen: HashMap<&str, &[Mark]> = HashMap::new();
     let isolates = |frame: &Frame<'_>| frame.kind == FrameKind::Native(Opener::Component);
     let first = walk.stack.iter().rposition(isolates);
     let root = first.is_none().then_some(&walk.root);
-    let scopes = walk.stack[first.unwrap_or(0)..].iter().rev().map(|frame| &frame.scope);
-    for scope in scopes.chain(root) {
-        for (name, binding) in &scope.0 {
-            seen.entry(name).or_insert(&binding.marks);
-        }
-    }
-    let mut found: Vec<_> = seen
-        .into_iter()
-        .filter(|(_, marks)| !marks.is_empty())
-        .map(|(name, marks)| (name, marks.to_vec()))
-        .collect();
-    found.sort_unstable_by_key(|(name, _)| *name);
-    found
+    let scopes = walk.stack[first.unwrap_or(0)..].iter().map(|frame| &frame.scope);
+    let names: BTreeSet<&str> =
+        scopes.chain(root).flat_map(|scope| &scope.marked).copied().collect();
+    let marks = |name: &'s str| {
+        let (_, binding) = resolve(walk, name, walk.stack.len())?;
+        (!binding.marks.is_empty()).then(|| (name, binding.marks.clone()))
+    };
+    names.into_iter().filter_map(marks).collect()
 }
 
 /// Reads an expression: its uses, and the marks of what it is made of.
@@ -342,7 +350,7 @@ pub(super) fn enter<'s>(
             _ => None,
         };
         for name in bound.parameters {
-            frame.scope.0.insert(name, Binding::default());
+            frame.scope.bind(name, Binding::default());
         }
     }
     for (targets, marks) in bound.values {
@@ -414,7 +422,7 @@ fn assign<'s>(
             (Some(level), _) => &mut walk.stack[level - 1].scope,
             (None, Some(at)) => &mut walk.stack[at].scope,
         };
-        scope.0.insert(name, binding);
+        scope.bind(name, binding);
     }
     Ok(())
 }
@@ -426,7 +434,7 @@ fn is_branch(frame: &Frame<'_>) -> bool {
 
 /// A branch ends: what it assigned may be what the names are bound to now.
 fn join<'s>(walk: &mut Walk<'_, 's>, branch: Scope<'s>) {
-    for (name, binding) in branch.0 {
+    for (Name(name), binding) in branch.bindings {
         let before = resolve(walk, name, walk.stack.len()).map(|(_, known)| known.clone());
         let mut marks = before.as_ref().map_or_else(Vec::new, |known| known.marks.clone());
         binding.marks.iter().for_each(|mark| add(&mut marks, *mark));
@@ -438,7 +446,7 @@ fn join<'s>(walk: &mut Walk<'_, 's>, branch: Scope<'s>) {
             Some(at) => &mut walk.stack[at].scope,
             None => &mut walk.root,
         };
-        scope.0.insert(name, known);
+        scope.bind(name, known);
     }
 }
 

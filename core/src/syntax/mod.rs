@@ -20,6 +20,7 @@ mod folder;
 mod follow;
 mod literal;
 mod lower;
+mod name;
 mod nesting;
 mod options;
 mod outline;
