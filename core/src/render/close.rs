@@ -155,10 +155,12 @@ impl Far {
         &self,
         all: &mut [(&Frame, &mut Closing<'_>)],
     ) -> Vec<Option<Result<Proof, NotStored>>> {
+        let mut returned = Vec::new();
         for (frame, closing) in all.iter_mut() {
             let is_refused = closing.refusal.is_some();
             let unused = is_refused || !closing.is_fresh || frame.evidence.is_broken;
             match closing.fill.take_if(|_| unused) {
+                Some(fill) if frame.is_given => returned.push(fill),
                 Some(fill) if is_refused => self.give_up_unshared(fill),
                 Some(fill) => self.give_up(fill),
                 None => {}
@@ -183,12 +185,17 @@ impl Far {
                     fill.spend();
                     stack::with_top(|outer| outer.learn(&frame.cache, proof.versions()));
                 }
+                Err(NotStored::TooLarge | NotStored::Invalidated) if frame.is_given => {
+                    returned.push(fill);
+                }
                 Err(NotStored::TooLarge) => self.give_up_unshared(fill),
                 Err(_) => self.give_up(fill),
             }
             Some(stored)
         };
-        all.iter_mut().map(outcome).collect()
+        let outcomes = all.iter_mut().map(outcome).collect();
+        self.give_back(&mut returned);
+        outcomes
     }
 }
 
@@ -329,15 +336,20 @@ impl Frame {
         Outcome::Refused(reason)
     }
 
-    /// Refuses what the next render would most likely bring too: nobody is to wait for that one. It is
-    /// a new answer all the same, and what it was to replace is served no more: stale windows are for
-    /// the time of a render, and for renders that fail.
+    /// Refuses what the next render would most likely bring too: nobody is to wait for that one. But a
+    /// body that its caller has brought says nothing of the next. It is a new answer all the same, and
+    /// what it was to replace is served no more: stale windows are for the time of a render, and for
+    /// renders that fail.
     fn refuse_for_good(&self, led: Led<'_>, replaces: bool, reason: RefusalReason) -> Outcome {
         let cache = &self.cache;
         if replaces && cache.protections().keep(Protection::NewAnswer) {
             cache.outdate(&self.key);
         }
-        led.part(cache.moment().saturating_after(cache.ageing().refresh_backoff));
+        if self.is_given {
+            drop(led);
+        } else {
+            led.part(cache.moment().saturating_after(cache.ageing().refresh_backoff));
+        }
         if let Some(near) = cache.near() {
             near.note(self.hash, MissReason::Vetoed);
         }

@@ -22,10 +22,11 @@ use crate::error::Error;
 use crate::hash::Version;
 use crate::key::{FragmentKey, KeyPart, VALUE};
 use crate::near::Variant;
-use crate::observe::{EventKind, MissReason, RefusalReason};
-use crate::render::{Asking, GIVEN_ATTEMPTS, Opened, Outcome, Request};
+use crate::observe::{EventKind, MissReason};
+use crate::render::{Asking, GIVEN_ATTEMPTS, Opened, Request};
 
 pub use keep::Keep;
+pub use many::SetReport;
 
 /// The plain values of a cache, typed by serde; made by [`FragmentCache::values`].
 ///
@@ -323,6 +324,19 @@ impl Values {
         keep: &Keep,
         put: Put,
     ) -> Result<bool, Error> {
+        match self.put_reported(key, value, keep, put)? {
+            SetReport::Unconfirmed => Err(self.cache.unconfirmed()),
+            report => Ok(report == SetReport::Kept),
+        }
+    }
+
+    fn put_reported<T: Value + ?Sized>(
+        &self,
+        key: &FragmentKey,
+        value: &T,
+        keep: &Keep,
+        put: Put,
+    ) -> Result<SetReport, Error> {
         let cache = &self.cache;
         keep.check()?;
         let body = codec::encode(value)?;
@@ -334,15 +348,14 @@ impl Values {
         let asking = Asking { probe, origin: &origin, request: &request, body: made, memo: None };
         for _ in 0..GIVEN_ATTEMPTS {
             let Opened::Render(ticket) = cache.open_slow(asking, None, None, |_| ()) else {
-                return Ok(false);
+                return Ok(SetReport::NotKept);
             };
             ticket.tag(&keep.tags);
-            match ticket.close(body.clone()).outcome {
-                Outcome::Refused(RefusalReason::Store) => return Err(cache.unconfirmed()),
-                outcome if put == Put::Replace && cache.is_outrun(outcome) => {}
-                outcome => return Ok(outcome == Outcome::Stored),
+            let outcome = ticket.close(body.clone()).outcome;
+            if put == Put::IfAbsent || !cache.is_outrun(outcome) {
+                return Ok(outcome.into());
             }
         }
-        Ok(false)
+        Ok(SetReport::NotKept)
     }
 }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::testing::MemoryStore;
-use crate::{Call, Deletion, FarLevel, FragmentCache, Function, Keep};
+use crate::{Call, Deletion, FarLevel, FragmentCache, Function, Keep, SetReport};
 
 mod old {
     use serde::{Deserialize, Serialize};
@@ -98,7 +98,7 @@ fn a_value_of_another_type_version_is_a_miss() {
     assert_eq!(second.get::<Value>("json").unwrap(), None);
     assert_eq!(other.get::<Value>("json").unwrap(), None);
     assert_eq!(first.get::<Id>("json").unwrap(), None);
-    assert!(second.set_many([("json", &json!("b"))], &Keep::new()).unwrap()[0]);
+    assert_eq!(second.set_many([("json", &json!("b"))], &Keep::new()).unwrap(), [SetReport::Kept]);
     assert_eq!(second.get_many::<Value, _>(["json"]).unwrap(), [Some(json!("b"))]);
     assert_eq!(second.delete("json").unwrap(), Deletion::Removed);
     assert!(!first.has("json").unwrap());
