@@ -11,7 +11,7 @@ use crate::clock::Moment;
 use crate::entry::{Body, Entry, Proof, Terms};
 use crate::far::{Away, Far, Fill, NotStored, ToStore, Write};
 use crate::fresh::{Dependencies, Sequence};
-use crate::near::Probe;
+use crate::near::{Near, Probe};
 use crate::observe::{EventKind, MissReason, RefusalReason};
 use crate::protection::Protection;
 
@@ -311,11 +311,15 @@ impl Frame {
                 let added = near.add(probe, entry.clone(), cache.fresh(), &|| now);
                 added.ok_or(RefusalReason::Superseded)
             }
-            Some(near) => match near.put(probe, entry.clone(), now) {
-                // The far store has it: that it was the last to come there.
-                None if self.is_given && cache.far().is_some() => Ok(Vec::new()),
-                evicted => evicted.ok_or(RefusalReason::Superseded),
-            },
+            Some(near) => {
+                let replaces_all = self.is_given && self.write == Write::Replace;
+                let put = if replaces_all { Near::set } else { Near::put };
+                match put(near, probe, entry.clone(), now) {
+                    // The far store has it: that it was the last to come there.
+                    None if self.is_given && cache.far().is_some() => Ok(Vec::new()),
+                    evicted => evicted.ok_or(RefusalReason::Superseded),
+                }
+            }
             None => Ok(Vec::new()),
         };
         led.land(&entry);

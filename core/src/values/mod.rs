@@ -36,7 +36,7 @@ pub use many::SetReport;
 /// a wrong value. Numbers of one shape that mean something else now need another key or
 /// [type version](Self::type_version). A type whose shape cannot be seen, such as an untagged enum or
 /// `serde_json::Value`, is read by the build of the program that stored it and by no other, unless a type
-/// version is stated.
+/// version is stated. What is set as one type ends what was set under the key as another.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -156,7 +156,8 @@ impl Values {
         Ok(self.read(&self.key(key), self.cache.hasher().version(version.as_bytes())))
     }
 
-    /// Keeps a value for the cache's default timeout, in place of what is there; whether it was kept.
+    /// Keeps a value for the cache's default timeout, in place of what is there, of whatever type;
+    /// whether it was kept.
     /// It is not where the cache is [disabled](FragmentCache::disabled) or does not
     /// [store](crate::Mode), where it is too large (what was there is gone all the same), and under a
     /// [read point](crate::ReadPoint) that is older than an invalidation of it.
