@@ -408,6 +408,7 @@ impl Frame {
                 expires,
                 last,
                 read: self.read,
+                witness: self.witness.as_ref(),
                 veto: self.veto,
                 mode: self.origin.mode(),
                 served: None,

@@ -26,6 +26,26 @@ fn i1_a_render_that_another_process_invalidates_is_not_served_later() {
     }
 }
 
+/// What was read before it may be in a fragment that begins after it.
+#[test]
+fn i1_what_is_rendered_inside_under_an_older_read_point_makes_what_is_around_it_as_old() {
+    for &front in FRONTS {
+        for name in ["row", "page"] {
+            let (one, other, _) = front.two();
+            let (page, row) = (fragment("page"), fragment("row"));
+            let point = one.cache.begin();
+            other.cache.delete_name(name).unwrap();
+            let body = || point.scope(|| one.cache.render(&row, || "old").unwrap());
+            assert_eq!(&*one.cache.render(&page, body).unwrap(), "old", "its own page");
+            if front == Front::Bounded {
+                one.distrust();
+            }
+            assert_eq!(&*other.say("page", "new"), "new", "{front:?}, {name}");
+            assert_eq!(&*one.say("page", "newer"), "new", "{front:?}, {name}");
+        }
+    }
+}
+
 #[test]
 fn i1_a_tag_learnt_late_counts_from_the_read_point_on() {
     for &front in FRONTS {
