@@ -53,7 +53,7 @@ fn all_hold(stored: Stored, seeds: impl Iterator<Item = u64>) -> Work {
 
 /// Runs so many histories, and what they did.
 fn hold(stored: Stored, histories: u64) -> Work {
-    let work = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         let seeds = |first| (first..histories).step_by(THREADS as usize);
         let thread = |first| scope.spawn(move || all_hold(stored, seeds(first)));
         let threads: Vec<_> = (0..THREADS).map(thread).collect();
@@ -62,9 +62,7 @@ fn hold(stored: Stored, histories: u64) -> Work {
             sum.add(thread.join().unwrap());
         }
         sum
-    });
-    println!("{histories} histories {stored:?}: {work:?}");
-    work
+    })
 }
 
 /// How many histories are wanted.
@@ -77,6 +75,7 @@ fn histories() -> u64 {
 fn i1_no_history_is_served_what_was_read_before_an_invalidation() {
     let histories = histories();
     let work = hold(InMemory, histories);
+    println!("{histories} histories: {work:?}");
     // Put to work: so many of each in a history, on average.
     assert!(work.hits > 2 * histories, "{work:?}");
     assert!(work.stores > 2 * histories && work.refusals > histories, "{work:?}");
@@ -87,6 +86,7 @@ fn i1_no_history_is_served_what_was_read_before_an_invalidation() {
 fn i1_no_history_of_two_processes_is_served_what_either_has_invalidated() {
     let histories = histories() / IN_STORE;
     let work = hold(InStore, histories);
+    println!("{histories} histories: {work:?}");
     assert!(work.hits > 2 * histories, "{work:?}");
     assert!(work.stores > 2 * histories && work.refusals > histories, "{work:?}");
 }

@@ -120,10 +120,9 @@ fn i1_a_value_that_is_set_ends_those_of_other_types() {
             here.set(key, &1).unwrap();
             assert!(here.add(key, &2_u64).unwrap(), "nothing of this type is there");
             assert_eq!((here.get(key).unwrap(), here.get(key).unwrap()), (Some(1), Some(2_u64)));
-            if is_one {
-                assert!(here.set(key, "later").unwrap())
-            } else {
-                set_many(key)
+            match is_one {
+                true => assert!(here.set(key, "later").unwrap()),
+                false => set_many(key),
             }
             for values in [&here, &there] {
                 assert_eq!(values.get::<i32>(key).unwrap(), None);

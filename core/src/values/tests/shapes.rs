@@ -86,7 +86,7 @@ fn i1_what_one_release_sets_ends_what_the_other_has_set() {
         assert_eq!(after.get("page").unwrap(), Some(draft.clone()));
     }
     before.set("page", &page).unwrap();
-    let level = FarLevel::new(store.clone());
+    let level = FarLevel::new(store);
     let naive = FragmentCache::builder().far(level).without(Protection::Rewrite).build().unwrap();
     naive.values().set("page", &draft).unwrap();
     assert_eq!(before.get("page").unwrap(), Some(page), "without a version of what is written");
