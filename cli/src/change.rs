@@ -206,7 +206,7 @@ pub(crate) fn clear(opened: &Opened, clear: &Clear, say: &mut Say) -> Result<(),
 pub(crate) fn mode(opened: &Opened, switch: &Switch, say: &mut Say) -> Result<(), Stop> {
     let Some(wanted) = switch.mode.map(Mode::from) else {
         let mode = opened.admin.fleet_mode()?.as_str();
-        if let Some(fault) = opened.cache.health().last_fault {
+        if let Some(fault) = opened.admin.fleet_mode_fault()? {
             complain(&format!("note: {fault}"));
         }
         return say.line(mode, vec![("mode", json!(mode))]);

@@ -300,13 +300,40 @@ impl Admin {
 
     /// How far all processes are told to take part, as the store has it now. A word that is not signed
     /// with this cache's [`mac_key`](crate::FarLevel::mac_key) is none, here as in every process that has
-    /// it; [`Health::last_fault`](crate::Health::last_fault) says so.
+    /// it; [`fleet_mode_fault`](Self::fleet_mode_fault) says so.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Store`] if the store did not answer.
     pub fn fleet_mode(&self) -> Result<Mode, Error> {
         self.far()?.read_mode().map_err(|away| self.away(away))
+    }
+
+    /// Why the mode in the store is not followed, as it was read last by [`fleet_mode`](Self::fleet_mode)
+    /// or by the cache; `None` if it is, or if there is none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use fragcache::admin::Admin;
+    /// use fragcache::store::Store;
+    /// use fragcache::testing::MemoryStore;
+    /// use fragcache::{FarLevel, FragmentCache, Mode};
+    ///
+    /// let store = MemoryStore::new();
+    /// let cache = FragmentCache::builder().far(FarLevel::new(store.clone()).prefix("shop")).build()?;
+    /// let admin = Admin::new(&cache)?;
+    /// store.set("shop:m", b"no mode at all", Duration::from_secs(60))?;
+    /// assert_eq!(admin.fleet_mode()?, Mode::Normal);
+    /// assert!(admin.fleet_mode_fault()?.is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// None for an administrator, whose cache has a store.
+    pub fn fleet_mode_fault(&self) -> Result<Option<String>, Error> {
+        Ok(self.far()?.mode_fault().map(|fault| fault.to_string()))
     }
 
     /// Whether the store holds what a cache of this prefix and these secrets has written. If not, it is

@@ -84,4 +84,4 @@ pub use render::current;
 pub use tag::{MAX_TAG_BYTES, MAX_TAGS};
 pub use timeout::Timeout;
 #[cfg(feature = "values")]
-pub use values::{Keep, Value, Values};
+pub use values::{Keep, SetReport, Value, Values};

@@ -29,6 +29,8 @@ pub(crate) enum Protection {
     ReadPoint,
     /// A fragment depends on the identities of those inside (I1).
     Inherit,
+    /// In the store too a fragment is as old as what is rendered inside under an older read point (I1).
+    OlderInside,
     /// A label that is learnt inside the body counts from the read point on (I1).
     LateLabels,
     /// What a refresh was to replace ends with its answer, also if that is not stored.

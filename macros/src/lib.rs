@@ -65,15 +65,16 @@ use proc_macro::TokenStream;
 /// # The key
 ///
 /// The function's name and every argument, by value: whatever implements `Serialize`. Two calls share a
-/// result exactly if their arguments are equal one by one by serde's data model: `42` is neither `"42"`
+/// result exactly if their arguments are equal one by one, by kind and value: `42` is neither `"42"`
 /// nor `42.0`, `Some(1)` is not `1`, `-0.0` is not `0.0`; the width of an integer and the order of a map
 /// do not count. See [`Call::arg`].
 ///
 /// An argument that cannot be part of a key, such as a connection, is left out by `ignore(…)`; it must
 /// not change the result. An argument that is the cache is left out by itself.
 ///
-/// Serde does not tell a set from a list. A `HashSet` has another order in each instance, and compiles
-/// only if it is taken without one by `unordered(…)`, or is inside an [`Unordered`]:
+/// Serde does not tell a set from a list. A set (any type whose name ends in `HashSet`, or a
+/// `BinaryHeap`) has another order in each instance, and compiles only if it is taken without one by
+/// `unordered(…)`, or is inside an [`Unordered`]:
 ///
 /// ```
 /// use fragcache::{FragmentCache, memoize};

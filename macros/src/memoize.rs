@@ -264,18 +264,14 @@ impl<'a> Memo<'a> {
 
     /// Whether the result is, or holds, the `None` or the `Err` that is not kept.
     fn none(&self, result: &Ident) -> Option<TokenStream> {
-        let mut unkept = self.unkept(self.returned);
-        if self.is_result() {
-            // An `Err` passes by the cache, or is asked for.
-            let err = quote!(::core::result::Result::Err(_)).to_string();
-            unkept.retain(|pattern| pattern.to_string() != err);
-        }
+        let unkept = self.unkept(self.returned, self.tries());
         (!unkept.is_empty()).then(|| quote!(::core::matches!(&#result, #(#unkept)|*)))
     }
 
-    /// The patterns of what is not kept of a type, as deep as it is seen.
-    fn unkept(&self, ty: &Type) -> Vec<TokenStream> {
-        let inner = || first_of(ty).map(|ty| self.unkept(ty)).unwrap_or_default();
+    /// The patterns of what is not kept of a type, as deep as it is seen. An `Err` of one that is
+    /// tried passes by the cache.
+    fn unkept(&self, ty: &Type, is_tried: bool) -> Vec<TokenStream> {
+        let inner = || first_of(ty).map(|ty| self.unkept(ty, false)).unwrap_or_default();
         if is_called(ty, "Option") {
             let none = self.options.cache_none.is_none();
             let none = none.then(|| quote!(::core::option::Option::None));
@@ -283,7 +279,7 @@ impl<'a> Memo<'a> {
                 inner().into_iter().map(|inner| quote!(::core::option::Option::Some(#inner)));
             none.into_iter().chain(some).collect()
         } else if is_called(ty, "Result") {
-            let err = self.options.cache_err.is_none();
+            let err = !is_tried && self.options.cache_err.is_none();
             let err = err.then(|| quote!(::core::result::Result::Err(_)));
             let ok = inner().into_iter().map(|inner| quote!(::core::result::Result::Ok(#inner)));
             err.into_iter().chain(ok).collect()

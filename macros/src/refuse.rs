@@ -89,14 +89,17 @@ pub(crate) fn varies(
     let is_cache = |name: &Ident| matches!(cache, Expr::Path(path) if path.path.is_ident(name));
     let varies =
         |argument: &Argument| !ignored.contains(&argument.name) && !is_cache(&argument.name);
-    let unordered = options.unordered.as_deref().unwrap_or_default();
-    for name in unordered {
-        if !arguments.iter().any(|argument| argument.name == *name && varies(argument)) {
-            let those: Vec<_> = arguments
-                .iter()
-                .filter(|argument| varies(argument))
-                .map(|argument| argument.name.to_string())
-                .collect();
+    let varying: Vec<_> = arguments.iter().filter(|argument| varies(argument)).collect();
+    unordered(options, &varying)?;
+    sets(options, &varying)?;
+    Ok(arguments.iter().map(varies).collect())
+}
+
+/// What is to be without an order is an argument in the key.
+fn unordered(options: &Memoize, varying: &[&Argument]) -> syn::Result<()> {
+    for name in options.unordered.iter().flatten() {
+        if varying.iter().all(|argument| argument.name != *name) {
+            let those: Vec<_> = varying.iter().map(|argument| argument.name.to_string()).collect();
             let those = match those.as_slice() {
                 [] => "it has no arguments".to_owned(),
                 _ => format!("its arguments are {}", those.join(", ")),
@@ -105,8 +108,13 @@ pub(crate) fn varies(
             return Err(Error::new(name.span(), why));
         }
     }
-    for argument in arguments.iter().filter(|argument| varies(argument)) {
-        let is_unordered = unordered.contains(&argument.name);
+    Ok(())
+}
+
+/// No set is in the key with the order that it happens to have.
+fn sets(options: &Memoize, varying: &[&Argument]) -> syn::Result<()> {
+    for argument in varying {
+        let is_unordered = options.unordered.iter().flatten().any(|name| *name == argument.name);
         if let Some(set) = set_in(&argument.ty, is_unordered) {
             let fix = match set_in(&argument.ty, true) {
                 None => format!("write unordered({}), or take a BTreeSet", argument.name),
@@ -125,7 +133,7 @@ pub(crate) fn varies(
         let fix = "write identity: Unordered<…> = Unordered(…), or a BTreeSet";
         return Err(Error::new_spanned(ty, no_order(&set, fix)));
     }
-    Ok(arguments.iter().map(varies).collect())
+    Ok(())
 }
 
 fn no_order(set: &str, fix: &str) -> String {
@@ -166,6 +174,11 @@ fn set_in(ty: &Type, is_unordered: bool) -> Option<String> {
     }
 }
 
+/// Whether a type is a `Result`, or an `Option` of one, however deep.
+fn has_result(ty: &Type) -> bool {
+    is_called(ty, "Result") || is_called(ty, "Option") && first_of(ty).is_some_and(has_result)
+}
+
 /// What the function returns, if it can be kept.
 pub(crate) fn returned<'f>(options: &Memoize, function: &'f Function) -> syn::Result<&'f Type> {
     let Some(returned) = function.returned() else {
@@ -177,8 +190,8 @@ pub(crate) fn returned<'f>(options: &Memoize, function: &'f Function) -> syn::Re
         return Err(Error::new_spanned(returned, why));
     }
     let is_result = is_called(returned, "Result");
-    if options.cache_err.is_some() && !mentions(returned, "Result") {
-        let why = "cache_err is for a function whose type of result is called Result";
+    if options.cache_err.is_some() && !has_result(returned) {
+        let why = "cache_err is for a function that returns a Result, or an Option of one";
         return Err(Error::new_spanned(returned, why));
     }
     let kept = match first_of(returned) {

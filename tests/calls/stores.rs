@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fragcache::store::FileOptions;
 use fragcache::store::FileStore;
-use fragcache::{FarLevel, FragmentCache, Function, Keep};
+use fragcache::{FarLevel, FragmentCache, Function, Keep, SetReport};
 use fragcache_servers::{Flavour, RedisServer};
 use redis::Commands;
 use serde_json::json;
@@ -205,8 +205,8 @@ fn tagged_users() -> Stage {
             let values: Vec<_> = pairs.iter().map(|(key, value)| (key, value.json())).collect();
             let keep = Keep::new().tags(["users"]);
             let pairs = values.iter().map(|(key, value)| (*key, value));
-            let kept = stage.cache().values().set_many(pairs, &keep).unwrap();
-            let set = values.iter().zip(kept).filter(|(_, kept)| *kept);
+            let reports = stage.cache().values().set_many(pairs, &keep).unwrap();
+            let set = values.iter().zip(reports).filter(|(_, report)| *report == SetReport::Kept);
             Ok(set.map(|((key, _), _)| key.json()).collect())
         })
         .says("cache.delete_many('user_*')", |stage, _| {

@@ -1,7 +1,7 @@
 //! Flask-Caching's methods for values, each by the line of Rust that stands for it.
 
 use fragcache::engine::Scalar;
-use fragcache::{Deletion, Error, FragmentCache, Keep, Timeout};
+use fragcache::{Deletion, Error, FragmentCache, Keep, SetReport, Timeout};
 use serde_json::{Map, Value as Json, json};
 
 use super::said::{Py, Said};
@@ -64,9 +64,10 @@ fn try_perform(cache: &FragmentCache, verb: &str, said: &Said) -> Option<Result<
             let pairs: Vec<_> =
                 pairs.iter().map(|(key, value)| (key.text(), value.json())).collect();
             keep(said).and_then(|keep| {
-                let kept =
+                let reports =
                     values.set_many(pairs.iter().map(|(key, value)| (*key, value)), &keep)?;
-                let set = pairs.iter().zip(kept).filter(|(_, kept)| *kept);
+                let set =
+                    pairs.iter().zip(reports).filter(|(_, report)| *report == SetReport::Kept);
                 Ok(set.map(|((key, _), _)| *key).collect::<Json>())
             })
         }

@@ -1,4 +1,4 @@
-//! Arguments and identities: keys are equal exactly when values are equal by serde's data model.
+//! Arguments and identities: keys are equal exactly when values are equal by kind and value.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 

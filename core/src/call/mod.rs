@@ -145,7 +145,7 @@ impl Call {
     }
 
     /// The next argument, by value: whatever implements `Serialize`. Two calls are one exactly if
-    /// their arguments are equal one by one by serde's data model: `42` is not `"42"`, `Some(1)` not
+    /// their arguments are equal one by one, by kind and value: `42` is not `"42"`, `Some(1)` not
     /// `1`, `-0.0` not `0.0`; the width of a number and the order of a map do not count, that of a
     /// set only inside [`Unordered`]. What cannot be serialized makes the call go by the cache, and is counted.
     ///
@@ -268,8 +268,10 @@ impl Call {
         self
     }
 
-    /// As [`path`](Self::path), for a function that stands at a [`Site`]. The attribute `#[memoize]`
-    /// fills it in.
+    /// As [`path`](Self::path), for a function that stands at a [`Site`]. `path` is what the compiler
+    /// calls the function, with the types that it is made for, as `std::any::type_name_of_val(&|| ())`
+    /// says it there: the same in every process, and another for each of those types. Two functions may
+    /// share it, as long as each has a site of its own. The attribute `#[memoize]` fills it in.
     pub fn site(mut self, site: &'static Site, path: &str) -> Self {
         self.path = Some(site.digest(path));
         self.site = Some(site);

@@ -170,7 +170,7 @@ impl FragmentCache {
         }
         let shape = shape::digest::<T>(call.type_version);
         let origin = match (call.path, call.source) {
-            (None, None) => self.origins().of_form(&shape, OutputMode::VALUE),
+            (None, None) => self.origins().of_form(&shape.text(), OutputMode::VALUE),
             (path, source) => {
                 let [path, source] = [path, source].map(Option::unwrap_or_default);
                 let form = format!("{shape}{path:016x}{source:016x}");

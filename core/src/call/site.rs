@@ -5,7 +5,7 @@ use std::any::{TypeId, type_name};
 use std::collections::HashMap;
 use std::panic::Location;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
@@ -52,7 +52,8 @@ struct Standing {
 
 /// Who has a name and a path.
 type Holder = (TypeId, &'static Location<'static>);
-static HOLDERS: Mutex<Option<HashMap<(&'static str, String), Holder>>> = Mutex::new(None);
+static HOLDERS: LazyLock<Mutex<HashMap<(&'static str, String), Holder>>> =
+    LazyLock::new(Mutex::default);
 
 impl Site {
     /// The place of this call, which must be in the initializer of a static, for a function of this
@@ -81,7 +82,6 @@ impl Site {
         self.standing.get_or_init(|| {
             let (id, path) = ((self.id)(), plain((self.path)()));
             let mut holders = HOLDERS.lock().unwrap_or_else(PoisonError::into_inner);
-            let holders = holders.get_or_insert_default();
             let (holder, at) = *holders.entry((self.name, path.clone())).or_insert((id, self.at));
             let is_settled = without_types(&path) == self.expected;
             Standing {

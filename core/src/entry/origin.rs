@@ -33,7 +33,6 @@ impl OutputMode {
     pub const JSON: Self = Self(2);
 
     /// No markup: a typed value.
-    #[cfg(feature = "values")]
     pub(crate) const VALUE: Self = Self(3);
 
     /// No markup: a response to a request.

@@ -74,6 +74,13 @@ impl Evidence {
         }
     }
 
+    /// The body's read point is an older one now: what was exact may be newer.
+    pub(crate) fn go_back(&mut self) {
+        for (label, version) in self.exact.drain() {
+            self.is_broken |= *self.served.entry(label).or_insert(version) != version;
+        }
+    }
+
     /// What was inside a fragment that was given up, or not stored, is inside what is around it.
     pub(crate) fn take_over(&mut self, inner: &Self) {
         self.verified = self.verified.min(inner.verified);

@@ -243,6 +243,19 @@ impl Far {
         self.release(fill.lease);
     }
 
+    /// Gives back at once the leases of bodies that their callers have brought and that are not stored:
+    /// the next one may be stored, and may be the same caller's. What cannot be given back now is left to
+    /// the keeper.
+    pub(crate) fn give_back(&self, fills: &mut Vec<Fill>) {
+        let mut operations = Vec::with_capacity(fills.len());
+        for Fill { lease: Lease { key, token, .. }, .. } in fills.iter() {
+            operations.push(Operation::CompareAndDelete { key, expected: token });
+        }
+        if !operations.is_empty() && self.run(&operations).is_ok() {
+            std::mem::take(fills).into_iter().for_each(Fill::spend);
+        }
+    }
+
     fn release(&self, mut lease: Lease) {
         if cfg!(fragcache_shuttle) {
             // A model has no keeper.

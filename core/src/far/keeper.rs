@@ -316,9 +316,9 @@ impl Far {
     }
 }
 
-fn strange_mode() -> StoreError {
-    let message = "the mode in the store is not followed: it is none that was set with the mac_key of \
-                   this cache";
+pub(super) fn strange_mode() -> StoreError {
+    let message = "the mode in the store is not followed: it is not a mode that this cache knows, or was \
+                   set by a process whose mac_key differs (none counts as another)";
     StoreError::new(Fault::Protocol, message)
 }
 

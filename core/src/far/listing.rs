@@ -12,6 +12,7 @@ use crate::fresh::Label;
 use crate::observe::MissReason;
 use crate::policy::Mode;
 use crate::store::{Capabilities, Fault, Operation, Page, Reply, StoreError};
+use crate::sync::Ordering;
 
 /// Most entries that are read in one call, so that large ones fit into a deadline.
 const READ_AT_ONCE: usize = 50;
@@ -126,8 +127,13 @@ impl Far {
         Ok(self.mode_of(word.as_deref()))
     }
 
-    /// Whether everything has a version: whoever stores something gives it one. Where its record is
-    /// none, somebody may have written over this one only.
+    /// Why the mode that was read last is not followed.
+    pub(crate) fn mode_fault(&self) -> Option<StoreError> {
+        (self.has_strange_mode.load(Ordering::Relaxed) != 0).then(super::keeper::strange_mode)
+    }
+
+    /// Whether everything has a version: whoever stores something gives it one. Where that record cannot
+    /// be read, somebody may have written over it alone: then the others are looked at.
     pub(crate) fn is_in_use(&self) -> Result<bool, Away> {
         let root = self.names.version(self.hasher.root());
         let there = self.values_anyway(&[root])?.pop().flatten();
@@ -239,7 +245,7 @@ impl Far {
 
     /// What a record takes in the store; nothing of what is not signed, as it is not looked at.
     fn bytes_of(&self, value: &[u8]) -> usize {
-        if value.is_empty() { 0 } else { value.len() + self.signature_bytes }
+        if self.is_untrusted(value) { 0 } else { value.len() + self.signature_bytes }
     }
 
     fn found(&self, decoded: Decoded, known: &Known) -> Result<Found, &'static str> {

@@ -12,7 +12,7 @@ use crate::entry::{Entry, LabelVersion, Proof, Terms};
 use crate::fresh::{Dependencies, DependencySet, Freshness, Label, Labels, Sequence};
 use crate::observe::MissReason;
 use crate::protection::Protection;
-use crate::store::{Fault, StoreError};
+use crate::store::{Fault, StoreError, UNTRUSTED};
 use crate::sync::{AtomicU64, Ordering};
 
 /// What a store has of a fragment.
@@ -191,11 +191,12 @@ impl Far {
 
     /// A record that a store has returned, or why it is none.
     pub(super) fn read_record(&self, value: &[u8]) -> Result<Decoded, Unreadable> {
-        match self.signature_bytes {
-            // What is not signed is read without its bytes.
-            1.. if value.is_empty() => Err(Unreadable::Mac),
-            _ => self.codec.decode(value),
-        }
+        if self.is_untrusted(value) { Err(Unreadable::Mac) } else { self.codec.decode(value) }
+    }
+
+    /// Whether this was read in the place of a record that is not signed for its place.
+    pub(super) fn is_untrusted(&self, value: &[u8]) -> bool {
+        self.signature_bytes > 0 && *value == UNTRUSTED
     }
 
     fn note_unreadable(&self, why: Unreadable) -> MissReason {

@@ -33,6 +33,7 @@ mod variants;
 mod versions;
 mod wire;
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,6 +130,25 @@ pub(crate) struct Witness {
 impl Default for Witness {
     fn default() -> Self {
         Self { known: Arc::default(), fences: None, moment: Moment::START }
+    }
+}
+
+impl Witness {
+    /// Goes back to the read point of what was rendered inside, if that may be the older one: then no
+    /// version is known of it but by the fences. Whether it has gone back.
+    pub(crate) fn go_back(&mut self, inner: &Self) -> bool {
+        let number = |witness: &Self| witness.fences.as_ref().map_or(0, |fences| fences.number);
+        let is_older = match number(inner).cmp(&number(self)) {
+            Less => true,
+            // The same snapshot may serve two read points.
+            Equal => !self.known.is_empty() && !Arc::ptr_eq(&inner.known, &self.known),
+            Greater => false,
+        };
+        if is_older {
+            let moment = self.moment.min(inner.moment);
+            *self = Self { known: Arc::default(), fences: inner.fences.clone(), moment };
+        }
+        is_older
     }
 }
 

@@ -99,6 +99,10 @@ impl Known {
         self.0.iter().filter(|(_, version)| version.is_none()).map(|&(label, _)| label)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes over what is known of other labels, or of the same ones since.
     pub(super) fn replace(&mut self, other: Self) {
         self.0.retain(|&(label, _)| other.get(label).is_none());

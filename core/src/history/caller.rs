@@ -30,6 +30,7 @@ pub(super) struct Level {
 /// A caller between its steps.
 #[derive(Default)]
 pub(super) struct Caller {
+    process: usize,
     /// Its thread's open fragments, while other callers have the thread.
     frames: Frames,
     levels: Vec<Level>,
@@ -61,8 +62,8 @@ impl From<Error> for Failed {
 }
 
 impl Caller {
-    pub(super) fn new(unbounded: bool) -> Self {
-        Self { unbounded, ..Self::default() }
+    pub(super) fn new(process: usize, unbounded: bool) -> Self {
+        Self { process, unbounded, ..Self::default() }
     }
 
     /// Prints what is made of these pieces into the innermost open fragment.
@@ -133,7 +134,7 @@ impl History<'_> {
 
     fn take_point(&mut self, who: usize, caller: &mut Caller) {
         self.log(|| format!("caller {who} takes a read point"));
-        caller.point = Some((self.root.begin(), self.truth.step));
+        caller.point = Some((self.processes[caller.process].root.begin(), self.truth.step));
         caller.by_context = self.random.one_in(3);
     }
 
@@ -175,7 +176,7 @@ impl History<'_> {
             bounded: !caller.unbounded,
             point: caller.point.filter(|_| caller.by_context).map(|(point, _)| point),
         };
-        let opened = request.open(&self.spaces[place.namespace]);
+        let opened = request.open(&self.processes[caller.process].spaces[place.namespace]);
         let deletes = timeout == Scalar::Str("del");
         if deletes {
             let covered = LabelSet::key(place.namespace, place.name, place.part);
@@ -215,7 +216,8 @@ impl History<'_> {
         let labels = Self::tag_labels(place, &tags);
         let piece = self.truth.piece(place, labels, read);
         let (fails, runs) = (self.random.one_in(3), Cell::new(false));
-        let outcome = self.spaces[place.namespace].try_render(&fragment, || {
+        let space = &self.processes[caller.process].spaces[place.namespace];
+        let outcome = space.try_render(&fragment, || {
             runs.set(true);
             if fails { Err(Failed) } else { Ok(truth::markup(piece, &[], 0)) }
         });

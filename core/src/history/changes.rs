@@ -96,8 +96,9 @@ impl History<'_> {
             _ => {
                 let namespace = self.draw_space();
                 let act = self.draw_act();
-                self.log(|| format!("{act:?} is invalidated in {namespace}"));
-                act.apply(&self.spaces[namespace]);
+                let process = self.draw_process();
+                self.log(|| format!("{act:?} is invalidated in {namespace} by process {process}"));
+                act.apply(&self.processes[process].spaces[namespace]);
                 self.invalidated(act.covers(namespace), self.lag);
             }
         }
@@ -105,9 +106,10 @@ impl History<'_> {
 
     fn begin_batch(&mut self) {
         let namespace = self.draw_space();
-        let mut batch = self.spaces[namespace].batch();
+        let process = self.draw_process();
+        let mut batch = self.processes[process].spaces[namespace].batch();
         let mut lag = self.lag;
-        if self.random.one_in(6) {
+        if self.random.one_in(6) && self.store.is_none() {
             lag = Some(1 + self.random.below(4) as u64);
             batch.replica_lag(Duration::from_secs(lag.unwrap_or_default()));
         }

@@ -10,6 +10,10 @@
 //! counts as old as that: what would be stale for the data is stale here, too. Callers of one thread
 //! never wait for each other, as each wait would close a cycle; followers and hand-overs are the
 //! matter of the models.
+//!
+//! In front of a store the callers and the invalidations are of two processes, and the store forgets a
+//! record now and then. What one process has invalidated, the other serves no more. Who finds that the
+//! other process renders does not wait for it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
@@ -22,15 +26,28 @@ mod truth;
 use std::time::Duration;
 
 use crate::protection::Protection;
-use crate::testing::ManualClock;
+use crate::store::Store;
+use crate::testing::{ManualClock, MemoryStore};
 use crate::tests::random::Random;
-use crate::{Clock, FragmentCache, Mode, fragment_key};
+use crate::{Builder, Clock, FarLevel, FragmentCache, Mode, fragment_key};
 use caller::Caller;
 use changes::Collected;
 use truth::{NAMES, PARTS, Place, TEMPLATES, Truth};
 
 /// Steps of a history.
 const STEPS: u32 = 100;
+
+/// Processes in front of a store.
+const PROCESSES: usize = 2;
+
+/// Where fragments are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stored {
+    /// In one process.
+    InMemory,
+    /// In a store that two processes share.
+    InStore,
+}
 
 /// How a history went wrong, in words.
 #[derive(Debug)]
@@ -40,6 +57,20 @@ enum Wrong {
     Served(String),
     /// It left flights behind.
     Flights(u64),
+}
+
+/// A cache and its namespaces, the first of which is all of it.
+struct Process {
+    root: FragmentCache,
+    spaces: Vec<FragmentCache>,
+}
+
+impl Process {
+    fn new(builder: Builder) -> Self {
+        let root = builder.build().unwrap();
+        let spaces = api::spaces(&root);
+        Self { root, spaces }
+    }
 }
 
 /// What the histories had to do, so that a test can tell that they did something.
@@ -64,8 +95,9 @@ impl Work {
 struct History<'a> {
     random: Random,
     clock: ManualClock,
-    root: FragmentCache,
-    spaces: Vec<FragmentCache>,
+    processes: Vec<Process>,
+    /// What the processes share.
+    store: Option<MemoryStore>,
     truth: Truth,
     callers: Vec<Caller>,
     batches: Vec<Collected>,
@@ -80,7 +112,12 @@ struct History<'a> {
 }
 
 impl<'a> History<'a> {
-    fn new(seed: u64, without: Option<Protection>, told: Option<&'a mut Vec<String>>) -> Self {
+    fn new(
+        stored: Stored,
+        seed: u64,
+        without: Option<Protection>,
+        told: Option<&'a mut Vec<String>>,
+    ) -> Self {
         let mut random = Random::new(seed);
         let clock = ManualClock::new();
         let mut builder = FragmentCache::builder()
@@ -92,7 +129,9 @@ impl<'a> History<'a> {
             // Hits take another way where they are observed.
             builder = builder.observer(crate::testing::Recorder::new());
         }
+        // What is told to a store is repeated by its keeper, whose time is not this clock's.
         let lag = random.one_in(5).then(|| 1 + random.below(4) as u64);
+        let lag = lag.filter(|_| stored == Stored::InMemory);
         if let Some(lag) = lag {
             builder = builder.replica_lag(Duration::from_secs(lag));
         }
@@ -107,16 +146,28 @@ impl<'a> History<'a> {
         if let Some(protection) = without {
             builder = builder.without(protection);
         }
-        let root = builder.build().unwrap();
-        let spaces = api::spaces(&root);
+        let (store, processes) = match stored {
+            Stored::InMemory => (None, vec![Process::new(builder)]),
+            Stored::InStore => {
+                let store = MemoryStore::with_clock(clock.clone());
+                let process = |_| {
+                    let level = FarLevel::new(store.clone());
+                    let level = if random.one_in(4) { level.without_near() } else { level };
+                    Process::new(builder.clone().wait_limit(Duration::ZERO).far(level))
+                };
+                let processes = (0..PROCESSES).map(process).collect();
+                (Some(store), processes)
+            }
+        };
         let invalidations = [3, 8, 16][random.below(3)];
         let unbounded = random.one_in(4);
-        let callers = (0..=random.below(4)).map(|_| Caller::new(unbounded)).collect();
+        let count = 1 + random.below(4);
+        let callers = (0..count).map(|who| Caller::new(who % processes.len(), unbounded)).collect();
         Self {
             random,
             clock,
-            root,
-            spaces,
+            processes,
+            store,
             truth: Truth::new(),
             callers,
             batches: Vec::new(),
@@ -141,6 +192,10 @@ impl<'a> History<'a> {
 
     fn step(&mut self) -> Result<(), Wrong> {
         self.truth.step += 1;
+        if self.store.is_some() && self.random.one_in(25) {
+            self.forget();
+            return Ok(());
+        }
         match self.random.below(100) {
             0..6 => self.pass_time(),
             6..8 => self.reload(),
@@ -156,7 +211,27 @@ impl<'a> History<'a> {
     }
 
     fn draw_space(&mut self) -> usize {
-        self.random.below(4) / 3 % self.spaces.len()
+        self.random.below(4) / 3 % self.processes[0].spaces.len()
+    }
+
+    fn draw_process(&mut self) -> usize {
+        match self.processes.len() {
+            1 => 0,
+            several => self.random.below(several),
+        }
+    }
+
+    /// The store forgets a record.
+    fn forget(&mut self) {
+        let Some(store) = self.store.clone() else { return };
+        let mut keys = store.keys();
+        keys.sort_unstable();
+        if keys.is_empty() {
+            return;
+        }
+        let key = keys.swap_remove(self.random.below(keys.len()));
+        self.log(|| format!("the store forgets {key}"));
+        store.delete(&key).unwrap();
     }
 
     /// Whole seconds of the clock.
@@ -180,21 +255,30 @@ impl<'a> History<'a> {
     fn switch(&mut self) {
         let mode = [Mode::Normal, Mode::Normal, Mode::ReadOnly, Mode::Bypass];
         let mode = mode[self.random.below(mode.len())];
-        self.log(|| format!("the mode is {mode:?}"));
-        self.root.set_mode(mode);
+        let process = self.draw_process();
+        self.log(|| format!("the mode of process {process} is {mode:?}"));
+        self.processes[process].root.set_mode(mode);
     }
 
     /// Rust code looks at a stored fragment.
     fn look(&mut self) -> Result<(), Wrong> {
         let (name, part) = (self.random.below(NAMES), self.random.below(PARTS));
         let namespace = self.draw_space();
-        self.look_at(namespace, name, part)
+        let process = self.draw_process();
+        self.look_at(process, namespace, name, part)
     }
 
-    fn look_at(&mut self, namespace: usize, name: usize, part: usize) -> Result<(), Wrong> {
+    fn look_at(
+        &mut self,
+        process: usize,
+        namespace: usize,
+        name: usize,
+        part: usize,
+    ) -> Result<(), Wrong> {
         let key = fragment_key!(api::NAME[name], part);
-        let Some(markup) = self.spaces[namespace].get(&key).unwrap() else { return Ok(()) };
-        self.log(|| format!("{namespace}:name{name}/{part} is got: {markup}"));
+        let space = &self.processes[process].spaces[namespace];
+        let Some(markup) = space.get(&key).unwrap() else { return Ok(()) };
+        self.log(|| format!("process {process} gets {namespace}:name{name}/{part}: {markup}"));
         let place = Place {
             namespace,
             name,
@@ -216,31 +300,36 @@ impl<'a> History<'a> {
             caller.end();
         }
         self.truth.step += 1;
-        for namespace in 0..self.spaces.len() {
-            for name in 0..NAMES {
-                for part in 0..PARTS {
-                    self.look_at(namespace, name, part)?;
+        for process in 0..self.processes.len() {
+            for namespace in 0..self.processes[process].spaces.len() {
+                for name in 0..NAMES {
+                    for part in 0..PARTS {
+                        self.look_at(process, namespace, name, part)?;
+                    }
                 }
             }
         }
-        let stats = self.root.stats();
-        if stats.flights > 0 {
-            return Err(Wrong::Flights(stats.flights));
+        let mut work = Work { hits: self.work.hits, ..Work::default() };
+        for process in &self.processes {
+            let stats = process.root.stats();
+            if stats.flights > 0 {
+                return Err(Wrong::Flights(stats.flights));
+            }
+            let (stores, refusals) = (stats.stores, stats.refusals);
+            work.add(Work { hits: 0, stores, refusals, evictions: stats.evictions });
         }
-        let Work { hits, .. } = self.work;
-        let (stores, refusals) = (stats.stores, stats.refusals);
-        Ok(Work { hits, stores, refusals, evictions: stats.evictions })
+        Ok(work)
     }
 }
 
 /// Runs the history of a seed.
-fn run(seed: u64, without: Option<Protection>) -> Result<Work, Wrong> {
-    History::new(seed, without, None).run()
+fn run(stored: Stored, seed: u64, without: Option<Protection>) -> Result<Work, Wrong> {
+    History::new(stored, seed, without, None).run()
 }
 
 /// The history of a seed in words, and what it came to.
-fn tell(seed: u64, without: Option<Protection>) -> String {
+fn tell(stored: Stored, seed: u64, without: Option<Protection>) -> String {
     let mut told = Vec::new();
-    let outcome = History::new(seed, without, Some(&mut told)).run();
-    format!("seed {seed}:\n{}\n{outcome:?}", told.join("\n"))
+    let outcome = History::new(stored, seed, without, Some(&mut told)).run();
+    format!("seed {seed} {stored:?}:\n{}\n{outcome:?}", told.join("\n"))
 }

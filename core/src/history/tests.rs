@@ -9,12 +9,23 @@
 //! | a fragment does not depend on those inside | 4 |
 //! | a label that is learnt late counts from then on | 11 |
 //!
+//! And in front of a store, where the keepers' threads have their say, about:
+//!
+//! | without it | histories until found |
+//! |---|---|
+//! | an entry has the versions of when it is stored, not of its read point | 5 |
+//! | a label that is learnt late is vouched for by nothing | 5 |
+//! | what is rendered inside under an older read point is as new as what is around it | 180 |
+//! | the read point that a handler takes is ignored | 1 |
+//! | a fragment does not depend on those inside | 5 |
+//!
 //! ```text
 //! cargo test -p fragcache --all-features --lib history -- --nocapture
 //! ```
 //!
 //! The numbers follow from the seeds, so they change with what a history draws.
 
+use super::Stored::{self, InMemory, InStore};
 use super::{Work, Wrong, run, tell};
 use crate::protection::Protection;
 
@@ -22,40 +33,62 @@ use crate::protection::Protection;
 /// otherwise.
 const HISTORIES: u64 = 100_000;
 
+/// Of so many one is run in front of a store, which is slower.
+const IN_STORE: u64 = 50;
+
 /// Threads that share them.
 const THREADS: u64 = 2;
 
 /// Runs the histories of these seeds, and tells the first that went wrong.
-fn all_hold(seeds: impl Iterator<Item = u64>) -> Work {
+fn all_hold(stored: Stored, seeds: impl Iterator<Item = u64>) -> Work {
     let mut sum = Work::default();
     for seed in seeds {
-        match run(seed, None) {
+        match run(stored, seed, None) {
             Ok(work) => sum.add(work),
-            Err(_) => panic!("{}", tell(seed, None)),
+            Err(wrong) => panic!("{wrong:?}, then {}", tell(stored, seed, None)),
         }
     }
     sum
 }
 
-#[test]
-fn i1_no_history_is_served_what_was_read_before_an_invalidation() {
-    let histories = std::env::var("FRAGCACHE_HISTORIES").ok();
-    let histories = histories.map_or(HISTORIES, |count| count.parse().unwrap());
-    let work = std::thread::scope(|scope| {
-        let thread =
-            |first| scope.spawn(move || all_hold((first..histories).step_by(THREADS as usize)));
+/// Runs so many histories, and what they did.
+fn hold(stored: Stored, histories: u64) -> Work {
+    std::thread::scope(|scope| {
+        let seeds = |first| (first..histories).step_by(THREADS as usize);
+        let thread = |first| scope.spawn(move || all_hold(stored, seeds(first)));
         let threads: Vec<_> = (0..THREADS).map(thread).collect();
         let mut sum = Work::default();
         for thread in threads {
             sum.add(thread.join().unwrap());
         }
         sum
-    });
+    })
+}
+
+/// How many histories are wanted.
+fn histories() -> u64 {
+    let histories = std::env::var("FRAGCACHE_HISTORIES").ok();
+    histories.map_or(HISTORIES, |count| count.parse().unwrap())
+}
+
+#[test]
+fn i1_no_history_is_served_what_was_read_before_an_invalidation() {
+    let histories = histories();
+    let work = hold(InMemory, histories);
     println!("{histories} histories: {work:?}");
     // Put to work: so many of each in a history, on average.
     assert!(work.hits > 2 * histories, "{work:?}");
     assert!(work.stores > 2 * histories && work.refusals > histories, "{work:?}");
     assert!(work.evictions > histories / 10, "{work:?}");
+}
+
+#[test]
+fn i1_no_history_of_two_processes_is_served_what_either_has_invalidated() {
+    let histories = histories() / IN_STORE;
+    let work = hold(InStore, histories);
+    println!("{histories} histories: {work:?}");
+    assert!(work.hits > 2 * histories, "{work:?}");
+    assert!(work.stores > 2 * histories && work.refusals > histories, "{work:?}");
 }
 
 /// Histories that find a missing protection: a hundredth of those that have to hold.
@@ -71,18 +104,34 @@ const VARIANTS: [(&str, Protection); 6] = [
     ("a label that is learnt late counts from then on", Protection::LateLabels),
 ];
 
+/// And in front of a store.
+const VARIANTS_IN_STORE: [(&str, Protection); 5] = [
+    (
+        "an entry has the versions of when it is stored, not of its read point",
+        Protection::VersionsAtReadPoint,
+    ),
+    ("a label that is learnt late is vouched for by nothing", Protection::LateFences),
+    (
+        "what is rendered inside under an older read point is as new as what is around it",
+        Protection::OlderInside,
+    ),
+    ("the read point that a handler takes is ignored", Protection::ReadPoint),
+    ("a fragment does not depend on those inside", Protection::Inherit),
+];
+
 /// How many histories it takes until one goes wrong without a protection.
-fn until_found(without: Protection) -> Option<u64> {
-    let wrong = |&seed: &u64| matches!(run(seed, Some(without)), Err(Wrong::Served(_)));
-    (0..HISTORIES).find(wrong).map(|seed| seed + 1)
+fn until_found(stored: Stored, without: Protection) -> Option<u64> {
+    let wrong = |&seed: &u64| matches!(run(stored, seed, Some(without)), Err(Wrong::Served(_)));
+    (0..SOON).find(wrong).map(|seed| seed + 1)
 }
 
 #[test]
 fn i1_the_histories_find_each_protection_that_is_off() {
-    println!("| without it | histories until found |\n|---|---|");
-    for (variant, without) in VARIANTS {
-        let histories = until_found(without).expect(variant);
-        println!("| {variant} | {histories} |");
-        assert!(histories <= SOON, "{variant}");
+    for (stored, variants) in [(InMemory, &VARIANTS[..]), (InStore, &VARIANTS_IN_STORE)] {
+        println!("| without it | histories until found |\n|---|---|");
+        for (variant, without) in variants {
+            let histories = until_found(stored, *without).expect(variant);
+            println!("| {variant} | {histories} |");
+        }
     }
 }

@@ -1,13 +1,12 @@
 //! Arguments as parts of a key, by value: whatever implements `Serialize`, so that two values share
-//! bytes exactly when they are equal by serde's data model. Each kind has its tag (see `typed`):
+//! bytes exactly when they are equal by kind and value. Each kind has its tag (see `typed`):
 //! null, bool, integers of all widths, floats by their bits, text, bytes, options, sequences, maps and
 //! what is `Unordered` in any order, structs and variants by their names.
 
 use serde::ser::{self, Serialize};
 
-use super::UnusablePart;
 use super::encode::length;
-use super::typed::tag;
+use super::typed::{MAX_DEPTH, tag};
 
 /// Writes `value` as exactly one part.
 ///
@@ -41,9 +40,6 @@ impl ser::Error for Unserializable {
 
 /// The name of a newtype whose sequence is in no order: that of no type of a user's.
 pub(crate) const UNORDERED: &str = "fragcache::Unordered";
-
-/// How deep values may nest.
-const MAX_DEPTH: usize = 8 * UnusablePart::MAX_DEPTH;
 
 struct ByValue<'a> {
     bytes: &'a mut Vec<u8>,
@@ -383,7 +379,9 @@ mod tests {
 
     use serde::Serialize;
 
-    use super::encode_by_value;
+    use super::super::encode::Decoder;
+    use super::super::typed::skip;
+    use super::{MAX_DEPTH, encode_by_value};
 
     fn of<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -432,5 +430,20 @@ mod tests {
         struct Nest(Option<Box<Nest>>);
         let deep = (0..1000).fold(Nest(None), |inner, _| Nest(Some(Box::new(inner))));
         assert!(encode_by_value(&deep, &mut Vec::new()).is_err());
+    }
+
+    #[test]
+    fn what_is_written_at_the_greatest_depth_is_read() {
+        use serde_json::{Value, json};
+
+        let nested =
+            |around: fn(Value) -> Value| (0..MAX_DEPTH).fold(json!(1), |value, _| around(value));
+        for around in [|value| json!([value]), |value| json!({ "a": value })] {
+            let deep = nested(around);
+            let bytes = of(&deep);
+            let mut rest = Decoder::new(&bytes);
+            assert!(skip(&mut rest).is_some() && rest.rest().is_empty());
+            assert!(encode_by_value(&around(deep), &mut Vec::new()).is_err());
+        }
     }
 }

@@ -35,8 +35,8 @@ pub(super) mod tag {
     pub(in crate::key) const END: u8 = b'.';
 }
 
-/// Deeper than anything that is written.
-const MAX_DEPTH: usize = 256;
+/// How deep values may nest: deeper ones are neither written nor read.
+pub(super) const MAX_DEPTH: usize = 128;
 
 /// Steps over one typed part; `None` if these bytes are none.
 pub(super) fn skip(bytes: &mut Decoder<'_>) -> Option<()> {
@@ -72,7 +72,7 @@ impl<'a> Walk<'_, 'a, '_, '_> {
     }
 
     fn value(&mut self) -> fmt::Result {
-        if self.depth == MAX_DEPTH {
+        if self.depth > MAX_DEPTH {
             return Err(fmt::Error);
         }
         self.depth += 1;
@@ -164,7 +164,7 @@ struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = self.0.parse::<f64>().is_ok() || self.0.parse::<i128>().is_ok();
+        let number = self.0.parse::<f64>().is_ok();
         if !f.alternate() && (number || matches!(self.0, "true" | "false")) {
             write!(f, "{:?}", self.0)
         } else {

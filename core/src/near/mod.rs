@@ -229,7 +229,12 @@ impl Near {
     /// Stores an entry in the place of its variant, and returns what had to go for it; `None` if
     /// the render of the variant in its place began later. The entry [`fits`](Self::fits).
     pub(crate) fn put(&self, probe: Probe<'_>, entry: Entry, now: Moment) -> Option<Vec<Evicted>> {
-        self.shard(probe.hash).lock().put(probe, entry, now)
+        self.shard(probe.hash).lock().put(probe, entry, false, now)
+    }
+
+    /// As [`put`](Self::put), in the place of all variants.
+    pub(crate) fn set(&self, probe: Probe<'_>, entry: Entry, now: Moment) -> Option<Vec<Evicted>> {
+        self.shard(probe.hash).lock().put(probe, entry, true, now)
     }
 
     /// As [`put`](Self::put), if nothing that may be served is in the place; `None` if something is.
@@ -246,7 +251,7 @@ impl Near {
         let mut shard = self.shard(probe.hash).lock();
         match shard.lookup(probe, variant, &judge, |_| ()) {
             Ok(()) => None,
-            Err(_) => shard.put(probe, entry, now()),
+            Err(_) => shard.put(probe, entry, false, now()),
         }
     }
 

@@ -214,16 +214,21 @@ impl Shard {
             })
     }
 
+    /// Stores an entry in the place of its variant, or of `all` variants; `None` if what it would
+    /// replace began later. What is set under a key is in the place of all, so that a value joins none
+    /// that began later.
     pub(super) fn put(
         &mut self,
         probe: Probe<'_>,
         entry: Entry,
+        all: bool,
         now: Moment,
     ) -> Option<Vec<Evicted>> {
         let (digest, mode) = (entry.origin.digest().to_owned(), entry.origin.mode());
+        let is_compared = |held: &Held| mode == OutputMode::VALUE || held.is(&digest, mode);
+        let is_later = |held: &Held| is_compared(held) && held.entry.began() > entry.began();
         let same_key = self.map.peek(&probe.hash).filter(|slot| slot.key[..] == *probe.key);
-        let in_place = same_key.and_then(|slot| slot.variants().find(|v| v.is(&digest, mode)));
-        if in_place.is_some_and(|variant| variant.entry.began() > entry.began()) {
+        if same_key.is_some_and(|slot| slot.variants().any(is_later)) {
             return None;
         }
         self.puts += 1;
@@ -234,7 +239,8 @@ impl Shard {
         let [stored @ .., _, _, _, _, _] = now.since(Moment::START).as_secs().to_le_bytes();
         let variant = Held { entry, checked: 0, moved: self.epoch, stored };
         self.notes.pop(&probe.hash);
-        let mut evicted = self.replace(probe, |variant| !variant.is(&digest, mode), Some(variant));
+        let keep = |held: &Held| !all && !held.is(&digest, mode);
+        let mut evicted = self.replace(probe, keep, Some(variant));
         while self.bytes > self.max_bytes || self.entries > self.max_entries {
             let Some((hash, oldest)) = self.map.pop_lru() else { break };
             self.forget(&oldest);

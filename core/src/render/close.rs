@@ -11,7 +11,7 @@ use crate::clock::Moment;
 use crate::entry::{Body, Entry, Proof, Terms};
 use crate::far::{Away, Far, Fill, NotStored, ToStore, Write};
 use crate::fresh::{Dependencies, Sequence};
-use crate::near::Probe;
+use crate::near::{Near, Probe};
 use crate::observe::{EventKind, MissReason, RefusalReason};
 use crate::protection::Protection;
 
@@ -155,10 +155,12 @@ impl Far {
         &self,
         all: &mut [(&Frame, &mut Closing<'_>)],
     ) -> Vec<Option<Result<Proof, NotStored>>> {
+        let mut returned = Vec::new();
         for (frame, closing) in all.iter_mut() {
             let is_refused = closing.refusal.is_some();
             let unused = is_refused || !closing.is_fresh || frame.evidence.is_broken;
             match closing.fill.take_if(|_| unused) {
+                Some(fill) if frame.is_given => returned.push(fill),
                 Some(fill) if is_refused => self.give_up_unshared(fill),
                 Some(fill) => self.give_up(fill),
                 None => {}
@@ -183,12 +185,17 @@ impl Far {
                     fill.spend();
                     stack::with_top(|outer| outer.learn(&frame.cache, proof.versions()));
                 }
+                Err(NotStored::TooLarge | NotStored::Invalidated) if frame.is_given => {
+                    returned.push(fill);
+                }
                 Err(NotStored::TooLarge) => self.give_up_unshared(fill),
                 Err(_) => self.give_up(fill),
             }
             Some(stored)
         };
-        all.iter_mut().map(outcome).collect()
+        let outcomes = all.iter_mut().map(outcome).collect();
+        self.give_back(&mut returned);
+        outcomes
     }
 }
 
@@ -304,11 +311,15 @@ impl Frame {
                 let added = near.add(probe, entry.clone(), cache.fresh(), &|| now);
                 added.ok_or(RefusalReason::Superseded)
             }
-            Some(near) => match near.put(probe, entry.clone(), now) {
-                // The far store has it: that it was the last to come there.
-                None if self.is_given && cache.far().is_some() => Ok(Vec::new()),
-                evicted => evicted.ok_or(RefusalReason::Superseded),
-            },
+            Some(near) => {
+                let replaces_all = self.is_given && self.write == Write::Replace;
+                let put = if replaces_all { Near::set } else { Near::put };
+                match put(near, probe, entry.clone(), now) {
+                    // The far store has it: that it was the last to come there.
+                    None if self.is_given && cache.far().is_some() => Ok(Vec::new()),
+                    evicted => evicted.ok_or(RefusalReason::Superseded),
+                }
+            }
             None => Ok(Vec::new()),
         };
         led.land(&entry);
@@ -329,15 +340,20 @@ impl Frame {
         Outcome::Refused(reason)
     }
 
-    /// Refuses what the next render would most likely bring too: nobody is to wait for that one. It is
-    /// a new answer all the same, and what it was to replace is served no more: stale windows are for
-    /// the time of a render, and for renders that fail.
+    /// Refuses what the next render would most likely bring too: nobody is to wait for that one. But a
+    /// body that its caller has brought says nothing of the next. It is a new answer all the same, and
+    /// what it was to replace is served no more: stale windows are for the time of a render, and for
+    /// renders that fail.
     fn refuse_for_good(&self, led: Led<'_>, replaces: bool, reason: RefusalReason) -> Outcome {
         let cache = &self.cache;
         if replaces && cache.protections().keep(Protection::NewAnswer) {
             cache.outdate(&self.key);
         }
-        led.part(cache.moment().saturating_after(cache.ageing().refresh_backoff));
+        if self.is_given {
+            drop(led);
+        } else {
+            led.part(cache.moment().saturating_after(cache.ageing().refresh_backoff));
+        }
         if let Some(near) = cache.near() {
             near.note(self.hash, MissReason::Vetoed);
         }
@@ -392,6 +408,7 @@ impl Frame {
                 expires,
                 last,
                 read: self.read,
+                witness: self.witness.as_ref(),
                 veto: self.veto,
                 mode: self.origin.mode(),
                 served: None,

@@ -137,6 +137,15 @@ impl Frame {
         self.inner_expires = self.inner_expires.min(inner.expires);
         self.inner_last = self.inner_last.min(inner.last);
         self.read = self.read.min(inner.read);
+        if let (Some(inner), Some(witness)) = (inner.witness, &mut self.witness)
+            && self.cache.protections().keep(Protection::OlderInside)
+            && witness.go_back(inner)
+        {
+            self.evidence.go_back();
+            if let Some(fill) = &mut self.fill {
+                fill.witness = witness.clone();
+            }
+        }
         if let Some(veto) = inner.veto {
             self.veto.get_or_insert(veto);
         }
@@ -153,6 +162,7 @@ impl Frame {
             expires: inner.inner_expires,
             last: inner.inner_last,
             read: inner.read,
+            witness: inner.witness.as_ref(),
             veto: inner.veto,
             mode: inner.origin.mode(),
             served: None,
@@ -207,6 +217,8 @@ pub(super) struct Inherited<'a> {
     pub(super) last: Moment,
     /// The read point of what was rendered inside; what was served was compared just now.
     pub(super) read: Sequence,
+    /// What was known of the far level at that read point.
+    pub(super) witness: Option<&'a Witness>,
     pub(super) veto: Option<RefusalReason>,
     pub(super) mode: OutputMode,
     /// Of what was served rather than rendered, its proof if there is one.
@@ -226,6 +238,7 @@ impl<'a> Inherited<'a> {
             expires: entry.expires,
             last: entry.last(),
             read: Sequence::LAST,
+            witness: None,
             veto: None,
             mode: entry.origin.mode(),
             served: Some(entry.proof()),

@@ -29,6 +29,9 @@ pub(crate) use signed::Signed;
 /// A value as a store returns it.
 pub type Value = Vec<u8>;
 
+/// What is read in the place of a record that is not signed for it. No record is empty.
+pub(crate) const UNTRUSTED: Value = Value::new();
+
 /// A store of plain bytes under plain keys, shared by whoever is given the same one.
 ///
 /// # Contract

@@ -15,15 +15,12 @@ use std::time::Duration;
 
 use hmac::Mac;
 
-use super::{Capabilities, Operation, Page, Reply, Store, StoreError, Value};
+use super::{Capabilities, Fault, Operation, Page, Reply, Store, StoreError, UNTRUSTED, Value};
 use crate::mac::{SIGNATURE_BYTES, Signer, signer};
 use crate::sync::{AtomicU64, Ordering};
 
 /// What the key of a prefix is made for.
 const OF_RECORDS: &[u8] = b"fragcache mac_key 1: records of ";
-
-/// What is read in the place of a record that is not to be believed. No record is empty.
-pub(crate) const UNTRUSTED: Value = Value::new();
 
 /// A store, all of whose records are signed.
 pub(crate) struct Signed {
@@ -88,6 +85,13 @@ impl Signed {
         Ok(self.sign(name, value))
     }
 
+    fn one(&self, operation: Operation<'_>) -> Result<bool, StoreError> {
+        match self.run(&[operation])?.as_slice() {
+            [Reply::Done(done)] => Ok(*done),
+            _ => Err(StoreError::new(Fault::Protocol, "the store answered what was not asked")),
+        }
+    }
+
     fn bytes(&self, operation: &Operation<'_>) -> Result<Bytes, StoreError> {
         Ok(match *operation {
             Operation::Set { key, value, .. } | Operation::Add { key, value, .. } => {
@@ -123,11 +127,11 @@ impl Store for Signed {
     }
 
     fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
-        self.store.set(key, &self.sign(key, value), ttl)
+        self.one(Operation::Set { key, value, ttl }).map(drop)
     }
 
     fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
-        self.store.add(key, &self.sign(key, value), ttl)
+        self.one(Operation::Add { key, value, ttl })
     }
 
     fn delete(&self, key: &str) -> Result<bool, StoreError> {
@@ -135,7 +139,7 @@ impl Store for Signed {
     }
 
     fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
-        self.store.compare_and_delete(key, &self.expected(key, expected)?)
+        self.one(Operation::CompareAndDelete { key, expected })
     }
 
     fn compare_and_set(
@@ -145,8 +149,7 @@ impl Store for Signed {
         value: &[u8],
         ttl: Duration,
     ) -> Result<bool, StoreError> {
-        let expected = self.expected(key, expected)?;
-        self.store.compare_and_set(key, &expected, &self.sign(key, value), ttl)
+        self.one(Operation::CompareAndSet { key, expected, value, ttl })
     }
 
     fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {

@@ -11,6 +11,7 @@ use crate::error::Error;
 
 use super::flows;
 use super::mark::{Holds, Mark, add};
+use super::name::Name;
 use super::nesting::{Frame, FrameKind, Walk};
 use super::rules::Dialect;
 use super::scanner::Piece;
@@ -41,7 +42,7 @@ struct Definition<'s> {
 
 /// The names that a statement binds for its body.
 #[derive(Debug, Default)]
-pub(super) struct Scope<'s>(HashMap<&'s str, Binding<'s>>);
+pub(super) struct Scope<'s>(HashMap<Name<'s>, Binding<'s>>);
 
 /// What is rendered inside a `set` section or a macro, to be known by a name.
 #[derive(Debug, Default)]
@@ -55,18 +56,18 @@ pub(super) struct Section<'s> {
 /// was made.
 fn resolve<'w, 's>(
     walk: &'w Walk<'_, 's>,
-    name: &str,
+    name: &'w str,
     frames: usize,
 ) -> Option<(usize, &'w Binding<'s>)> {
     for (at, frame) in walk.stack[..frames].iter().enumerate().rev() {
-        if let Some(binding) = frame.scope.0.get(name) {
+        if let Some(binding) = frame.scope.0.get(&Name(name)) {
             return Some((at + 1, binding));
         }
         if frame.kind == FrameKind::Native(Opener::Component) {
             return None;
         }
     }
-    walk.root.0.get(name).map(|binding| (0, binding))
+    walk.root.0.get(&Name(name)).map(|binding| (0, binding))
 }
 
 /// In how many frames `name` was bound; `None` for a name that the template does not bind.
@@ -100,7 +101,8 @@ pub(super) fn seen(walk: &Walk<'_, '_>, name: &str) -> Vec<Mark> {
 /// The names that are marked here, with their marks, in order.
 pub(super) fn marked<'s>(walk: &Walk<'_, 's>) -> BTreeMap<&'s str, Vec<Mark>> {
     let scopes = walk.stack.iter().map(|frame| &frame.scope).chain([&walk.root]);
-    let names = scopes.flat_map(|scope| scope.0.keys().copied()).chain(["caller", "body"]);
+    let names =
+        scopes.flat_map(|scope| scope.0.keys().map(|name| name.0)).chain(["caller", "body"]);
     let marked = names.map(|name| (name, seen(walk, name)));
     marked.filter(|(_, marks)| !marks.is_empty()).collect()
 }
@@ -320,7 +322,7 @@ pub(super) fn enter<'s>(
         let marks = default.map_or(Ok(Vec::new()), |default| expression(walk, default))?;
         walk.is_marked |= !marks.is_empty();
         if let Some(frame) = walk.stack.last_mut() {
-            frame.scope.0.insert(name, Binding { marks, ..Binding::default() });
+            frame.scope.0.insert(Name(name), Binding { marks, ..Binding::default() });
         }
     }
     for (targets, marks) in bound.values {
@@ -425,7 +427,7 @@ fn assign<'s>(
             (Some(level), _) => &mut walk.stack[level - 1].scope,
             (None, Some(at)) => &mut walk.stack[at].scope,
         };
-        scope.0.insert(name, binding);
+        scope.0.insert(Name(name), binding);
     }
     Ok(())
 }
@@ -437,7 +439,7 @@ fn is_branch(frame: &Frame<'_>) -> bool {
 
 /// A branch ends: what it assigned may be what the names are bound to now.
 fn join<'s>(walk: &mut Walk<'_, 's>, branch: Scope<'s>) {
-    for (name, binding) in branch.0 {
+    for (Name(name), binding) in branch.0 {
         let before = resolve(walk, name, walk.stack.len()).map(|(_, known)| known.clone());
         let mut marks = before.as_ref().map_or_else(Vec::new, |known| known.marks.clone());
         binding.marks.iter().for_each(|mark| add(&mut marks, *mark));
@@ -451,7 +453,7 @@ fn join<'s>(walk: &mut Walk<'_, 's>, branch: Scope<'s>) {
             Some(at) => &mut walk.stack[at].scope,
             None => &mut walk.root,
         };
-        scope.0.insert(name, known);
+        scope.0.insert(Name(name), known);
     }
 }
 

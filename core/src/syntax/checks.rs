@@ -7,6 +7,7 @@ use std::ops::Range;
 use crate::error::Error;
 
 use super::arguments::Arguments;
+use super::name::Name;
 use super::nesting::{Frame, FrameKind, Walk};
 use super::outline::{Block, OuterLoop, Tag};
 use super::refusal::Refusal;
@@ -326,7 +327,7 @@ fn outer_loops(walk: &mut Walk<'_, '_>, range: Range<usize>) {
 
 /// Tera: notes what a `set` assigns beyond the innermost cache block, which puts it back.
 fn note_assigned<'s>(walk: &mut Walk<'_, 's>, statement: &Statement<'s>) {
-    let Some(name) = statement.name(walk.source, Dialect::Tera) else { return };
+    let Some(name) = statement.name(walk.source, Dialect::Tera).map(Name) else { return };
     for frame in walk.stack.iter().rev() {
         if frame.is_loop() {
             return;

@@ -11,6 +11,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::arguments::{Arguments, Part, newlines};
 use super::block::CacheBlock;
+use super::name::Name;
 use super::outline::{Block, Edit, OuterLoop, Outline, Tag};
 use super::place::Places;
 use super::rules::{Dialect, Syntax};
@@ -329,12 +330,13 @@ impl Writer<'_> {
     fn open_unscoped(&mut self, index: usize, block: &Block<'_>) {
         let (tag, own) = (&block.open, self.own(index));
         self.ticket(tag, &format!("set {own} = "), "", " | ", &block.arguments);
-        for (at, name) in block.assigned.iter().enumerate() {
+        for (at, Name(name)) in block.assigned.iter().enumerate() {
             self.statements(tag, &[&format!("set {own}_s{at} = {name}")]);
         }
         let watch = if block.renders_others {
             self.statements(tag, &[&format!("set {own}_c = __tera_context")]);
-            let restored = block.assigned.join(" ");
+            let restored: Vec<&str> = block.assigned.iter().map(|name| name.0).collect();
+            let restored = restored.join(" ");
             format!(", before={own}_c, after=__tera_context, restored=\"{restored}\"")
         } else {
             String::new()
@@ -357,7 +359,7 @@ impl Writer<'_> {
                 self.text(tag, &format!("{block_start} endif"));
             }
             Dialect::Tera => {
-                for (at, name) in block.assigned.iter().enumerate() {
+                for (at, Name(name)) in block.assigned.iter().enumerate() {
                     let saved = format!("{}_s{at}", self.own(index));
                     self.statements(tag, &[&format!("set {name} = {saved}")]);
                 }

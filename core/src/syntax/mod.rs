@@ -22,6 +22,7 @@ mod follow;
 mod literal;
 mod lower;
 mod mark;
+mod name;
 mod nesting;
 mod options;
 mod outline;

@@ -17,6 +17,7 @@ use super::checks;
 use super::flows;
 use super::follow::Others;
 use super::literal::string_value;
+use super::name::Name;
 use super::outline::{Block, Edit, Outline, Span, Tag};
 use super::refusal::Refusal;
 use super::rules::{Dialect, Syntax};
@@ -74,9 +75,9 @@ pub(super) struct Walk<'a, 's> {
     /// Where the text piece before this one starts.
     text_start: usize,
     /// The secrets that were found, by block.
-    pub(super) warned: HashSet<(usize, &'s str)>,
+    pub(super) warned: HashSet<(usize, Name<'s>)>,
     /// Tera: the variables that were noted as assigned, by block.
-    pub(super) assigned: HashSet<(usize, &'s str)>,
+    pub(super) assigned: HashSet<(usize, Name<'s>)>,
     /// What is bound outside all statements.
     pub(super) root: Scope<'s>,
     /// Whether anything was bound to a value that is marked.

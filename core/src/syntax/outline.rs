@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::arguments::Arguments;
+use super::name::Name;
 use super::scanner::Piece;
 
 /// A cache block, paired.
@@ -22,7 +23,7 @@ pub(super) struct Block<'s> {
     /// Tera: whether it uses a variable `loop` that is no loop's.
     pub(super) has_free_loop: bool,
     /// Tera: the variables that the body assigns, to be put back after it; each once, in order.
-    pub(super) assigned: Vec<&'s str>,
+    pub(super) assigned: Vec<Name<'s>>,
     /// The names of one visitor's secrets that tell its fragments apart.
     pub(super) secrets: Vec<&'s str>,
 }

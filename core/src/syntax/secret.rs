@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::arguments::Arguments;
+use super::name::Name;
 use super::nesting::{FrameKind, Walk};
 use super::outline::Secret;
 use super::rules::Dialect;
@@ -36,7 +37,7 @@ pub(super) fn note(walk: &mut Walk<'_, '_>, range: Range<usize>) {
             FrameKind::Native(_) => None,
         });
         if let Some(block) = lacking
-            && walk.warned.insert((block, name))
+            && walk.warned.insert((block, Name(name)))
         {
             walk.outline.secrets.push(Secret { at, name, block });
         }

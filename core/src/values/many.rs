@@ -11,11 +11,38 @@ use crate::entry::{Body, Origin};
 use crate::error::Error;
 use crate::hash::Version;
 use crate::key::{FragmentKey, KeyPart};
+use crate::observe::RefusalReason;
 use crate::policy::Mode;
 use crate::render::{Asking, Outcome};
 
 /// Most values that are set at once, and most bytes of them if they are more than one.
 const SET_AT_ONCE: (usize, usize) = (256, 1 << 20);
+
+/// What became of one of [several values](Values::set_many): what [`set`](Values::set) says of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SetReport {
+    /// It is kept, where `set` says `true`.
+    Kept,
+    /// It was refused, where `set` says `false`: it is too large, its key is too long, it is older than an
+    /// invalidation, or the cache does not store. The store has not failed, and most of this would be
+    /// refused again.
+    NotKept,
+    /// The far store did not take it, or did not say so, where `set` is an error of kind
+    /// [`Store`](crate::ErrorKind::Store): it may be kept, or what was there, or nothing.
+    /// [`Health::last_fault`](crate::Health::last_fault) says what the store said last.
+    Unconfirmed,
+}
+
+impl From<Outcome> for SetReport {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Stored => Self::Kept,
+            Outcome::Refused(RefusalReason::Store) => Self::Unconfirmed,
+            Outcome::Refused(_) | Outcome::Printed => Self::NotKept,
+        }
+    }
+}
 
 /// Values that are set at once, with their encoded keys.
 #[derive(Default)]
@@ -66,12 +93,22 @@ impl Values {
         Ok(self.cache.announce(&keys, read))
     }
 
-    /// Sets several values of one type, all kept alike; for each whether it was kept, in the order
-    /// given, as if each were [set](Self::set_with) after the one before it. A reader may see some of
-    /// them. One that the far store did not take, or not for sure, is `false` here.
+    /// Sets several values of one type, all kept alike; reports for each, in the order given, as if
+    /// each were [set](Self::set_with) after the one before it. A reader may see some of them.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, Keep, SetReport};
+    ///
+    /// let values = FragmentCache::builder().max_entry_bytes(100).build()?.values();
+    /// let large = "x".repeat(200);
+    /// let set = values.set_many([("a", "small"), ("b", &large)], &Keep::new())?;
+    /// assert_eq!(set, [SetReport::Kept, SetReport::NotKept]);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
     ///
     /// With a far store they go there together, up to 256 of them or 1 MiB at once: in seven
-    /// round trips at most; where the store refuses one of them, each is set by itself. So some are taken
+    /// round trips at most, one more if one of them is not kept; where the store refuses one of them,
+    /// each is set by itself. So some are taken
     /// from the iterator before the first of them is set. A key that comes again begins a new lot.
     ///
     /// # Errors
@@ -82,13 +119,13 @@ impl Values {
         &self,
         values: impl IntoIterator<Item = (K, &'v T)>,
         keep: &Keep,
-    ) -> Result<Vec<bool>, Error> {
-        let mut kept = Vec::new();
+    ) -> Result<Vec<SetReport>, Error> {
+        let mut reports = Vec::new();
         if self.cache.far().is_none() || self.cache.mode() != Mode::Normal {
             for (key, value) in values {
-                kept.push(self.put(&self.key(key), value, keep, Put::Replace)?);
+                reports.push(self.put_reported(&self.key(key), value, keep, Put::Replace)?);
             }
-            return Ok(kept);
+            return Ok(reports);
         }
         let origin = self.origin::<T::Owned>();
         let mut together = Together::default();
@@ -99,18 +136,23 @@ impl Values {
                 Ok(body) => {
                     let key = self.cache.encoded(&self.key(key)).into_owned();
                     if !together.has_room(&key, &body) {
-                        kept.extend(self.put_together(&mut together, &origin, keep));
+                        reports.extend(self.put_together(&mut together, &origin, keep));
                     }
                     together.add(key, body);
                 }
                 Err(error) => break Some(error),
             }
         };
-        kept.extend(self.put_together(&mut together, &origin, keep));
-        failed.map_or(Ok(kept), Err)
+        reports.extend(self.put_together(&mut together, &origin, keep));
+        failed.map_or(Ok(reports), Err)
     }
 
-    fn put_together(&self, all: &mut Together, origin: &Arc<Origin>, keep: &Keep) -> Vec<bool> {
+    fn put_together(
+        &self,
+        all: &mut Together,
+        origin: &Arc<Origin>,
+        keep: &Keep,
+    ) -> Vec<SetReport> {
         let Together { keys, bodies, .. } = std::mem::take(all);
         let (request, body) = (self.request(keep, Put::Replace), &codec::of_bytes);
         let asked = |key| {
@@ -119,7 +161,7 @@ impl Values {
         };
         let asked: Vec<_> = keys.iter().map(|key| asked(key)).collect();
         let outcomes = self.cache.store_together(&asked, &bodies, &keep.tags);
-        outcomes.into_iter().map(|outcome| outcome == Outcome::Stored).collect()
+        outcomes.into_iter().map(SetReport::from).collect()
     }
 
     /// Deletes several values, and reports for each, in the order given. Goes on where the far store

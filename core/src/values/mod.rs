@@ -22,10 +22,11 @@ use crate::error::Error;
 use crate::hash::Version;
 use crate::key::{FragmentKey, KeyPart, VALUE};
 use crate::near::Variant;
-use crate::observe::{EventKind, MissReason, RefusalReason};
-use crate::render::{Asking, GIVEN_ATTEMPTS, Opened, Outcome, Request};
+use crate::observe::{EventKind, MissReason};
+use crate::render::{Asking, GIVEN_ATTEMPTS, Opened, Request};
 
 pub use keep::Keep;
+pub use many::SetReport;
 
 /// The plain values of a cache, typed by serde; made by [`FragmentCache::values`].
 ///
@@ -35,7 +36,7 @@ pub use keep::Keep;
 /// a wrong value. Numbers of one shape that mean something else now need another key or
 /// [type version](Self::type_version). A type whose shape cannot be seen, such as an untagged enum or
 /// `serde_json::Value`, is read by the build of the program that stored it and by no other, unless a type
-/// version is stated.
+/// version is stated. What is set as one type ends what was set under the key as another.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -155,7 +156,8 @@ impl Values {
         Ok(self.read(&self.key(key), self.cache.hasher().version(version.as_bytes())))
     }
 
-    /// Keeps a value for the cache's default timeout, in place of what is there; whether it was kept.
+    /// Keeps a value for the cache's default timeout, in place of what is there, of whatever type;
+    /// whether it was kept.
     /// It is not where the cache is [disabled](FragmentCache::disabled) or does not
     /// [store](crate::Mode), where it is too large (what was there is gone all the same), and under a
     /// [read point](crate::ReadPoint) that is older than an invalidation of it.
@@ -270,7 +272,8 @@ impl Values {
     }
 
     fn origin<T: DeserializeOwned + 'static>(&self) -> Arc<Origin> {
-        self.cache.origins().of_form(&shape::digest::<T>(self.type_version), OutputMode::VALUE)
+        let shape = shape::digest::<T>(self.type_version);
+        self.cache.origins().of_form(&shape.text(), OutputMode::VALUE)
     }
 
     fn read<T: DeserializeOwned + 'static>(
@@ -322,6 +325,19 @@ impl Values {
         keep: &Keep,
         put: Put,
     ) -> Result<bool, Error> {
+        match self.put_reported(key, value, keep, put)? {
+            SetReport::Unconfirmed => Err(self.cache.unconfirmed()),
+            report => Ok(report == SetReport::Kept),
+        }
+    }
+
+    fn put_reported<T: Value + ?Sized>(
+        &self,
+        key: &FragmentKey,
+        value: &T,
+        keep: &Keep,
+        put: Put,
+    ) -> Result<SetReport, Error> {
         let cache = &self.cache;
         keep.check()?;
         let body = codec::encode(value)?;
@@ -333,15 +349,14 @@ impl Values {
         let asking = Asking { probe, origin: &origin, request: &request, body: made, memo: None };
         for _ in 0..GIVEN_ATTEMPTS {
             let Opened::Render(ticket) = cache.open_slow(asking, None, None, |_| ()) else {
-                return Ok(false);
+                return Ok(SetReport::NotKept);
             };
             ticket.tag(&keep.tags);
-            match ticket.close(body.clone()).outcome {
-                Outcome::Refused(RefusalReason::Store) => return Err(cache.unconfirmed()),
-                outcome if put == Put::Replace && cache.is_outrun(outcome) => {}
-                outcome => return Ok(outcome == Outcome::Stored),
+            let outcome = ticket.close(body.clone()).outcome;
+            if put == Put::IfAbsent || !cache.is_outrun(outcome) {
+                return Ok(outcome.into());
             }
         }
-        Ok(false)
+        Ok(SetReport::NotKept)
     }
 }

@@ -11,7 +11,9 @@ mod tests;
 mod trace;
 
 use std::any::{TypeId, type_name};
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use serde::de::DeserializeOwned;
@@ -31,8 +33,15 @@ struct Shape {
     base: Arc<str>,
 }
 
+/// The digest of a type's shape, or of this version of the type, as a text.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Digest {
+    shape: Arc<str>,
+    version: Option<u32>,
+}
+
 /// The digest of a type's shape, or of this version of the type.
-pub(crate) fn digest<T: DeserializeOwned + 'static>(version: Option<u32>) -> Arc<str> {
+pub(crate) fn digest<T: DeserializeOwned + 'static>(version: Option<u32>) -> Digest {
     let id = TypeId::of::<T>();
     let known = |shape: &Shape| shape.digest(version);
     let shapes = SHAPES.read().unwrap_or_else(PoisonError::into_inner);
@@ -65,10 +74,25 @@ impl Shape {
         }
     }
 
-    fn digest(&self, version: Option<u32>) -> Arc<str> {
-        match version {
-            None => Arc::clone(&self.digest),
-            Some(version) => format!("{}v{version}", self.base).into(),
+    fn digest(&self, version: Option<u32>) -> Digest {
+        let shape = if version.is_none() { &self.digest } else { &self.base };
+        Digest { shape: Arc::clone(shape), version }
+    }
+}
+
+impl Digest {
+    /// The whole text, which is made only where a version is stated.
+    pub(crate) fn text(&self) -> Cow<'_, str> {
+        match self.version {
+            None => Cow::Borrowed(&self.shape),
+            Some(_) => Cow::Owned(self.to_string()),
         }
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shape)?;
+        self.version.map_or(Ok(()), |version| write!(f, "v{version}"))
     }
 }

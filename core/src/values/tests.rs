@@ -7,6 +7,7 @@ mod many;
 mod meanwhile;
 mod promised;
 mod refused;
+mod replaced;
 mod shapes;
 
 use std::collections::HashMap;
@@ -17,8 +18,8 @@ use serde::{Deserialize, Serialize};
 use super::codec;
 use crate::testing::{ManualClock, MemoryStore};
 use crate::{
-    Deletion, ErrorKind, FarLevel, Fragment, FragmentCache, Keep, Mode, Timeout, current,
-    fragment_key,
+    Deletion, ErrorKind, FarLevel, Fragment, FragmentCache, Keep, Mode, SetReport, Timeout,
+    current, fragment_key,
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,7 +61,7 @@ fn falsy_values_are_values() {
 }
 
 #[test]
-fn a_value_of_another_type_is_a_miss_and_stays() {
+fn a_value_of_another_type_is_a_miss_and_stays_until_one_is_set() {
     #[derive(Debug, PartialEq, Serialize, Deserialize)]
     struct Later {
         id: u32,
@@ -75,10 +76,9 @@ fn a_value_of_another_type_is_a_miss_and_stays() {
     assert_eq!(values.get::<HashMap<String, String>>("film").unwrap(), None);
     assert_eq!(values.get::<u64>("film").unwrap(), None);
     assert_eq!(values.get::<Product>("film").unwrap(), Some(film()));
-    // Two releases side by side keep theirs; one deletion deletes both.
     let later = Later { id: 7, name: String::new(), price: None, tags: Vec::new(), stock: Some(1) };
     values.set("film", &later).unwrap();
-    assert_eq!(values.get::<Product>("film").unwrap(), Some(film()));
+    assert_eq!(values.get::<Product>("film").unwrap(), None);
     assert_eq!(values.get::<Later>("film").unwrap(), Some(later));
     values.delete("film").unwrap();
     assert_eq!(values.get::<Product>("film").unwrap(), None);
@@ -229,7 +229,7 @@ fn two_processes_share_values_and_their_deletion() {
     assert_eq!(there.get::<Product>("film").unwrap(), Some(film()));
     assert_eq!(there.get::<u32>("film").unwrap(), None);
     let set = here.set_many([("a", &1), ("b", &2)], &Keep::new()).unwrap();
-    assert_eq!(set, [true, true]);
+    assert_eq!(set, [SetReport::Kept; 2]);
     assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), Some(2), None]);
     assert_eq!(there.get::<Vec<u8>>("bytes").unwrap(), None);
     here.set("bytes", &vec![0xff_u8; 5000]).unwrap();

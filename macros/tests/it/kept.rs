@@ -301,3 +301,51 @@ fn another_source_is_another_result_on_request() {
     let [one, two] = [edition!(1, source_check), edition!(2, source_check)];
     assert_eq!((one(&cache), two(&cache), one(&cache)), (1, 2, 1));
 }
+
+#[test]
+fn nested_errors_and_nones_are_not_kept() {
+    #[memoize(cache = cache)]
+    fn deep(cache: &FragmentCache, n: u32) -> Option<Result<Option<u32>, String>> {
+        [None, Some(Err("away".to_owned())), Some(Ok(None)), Some(Ok(Some(1)))]
+            .into_iter()
+            .nth(n as usize)
+            .flatten()
+    }
+    #[memoize(cache = cache)]
+    fn twice(cache: &FragmentCache, n: u32) -> Result<Result<u32, String>, String> {
+        if n == 0 { Ok(Err("away".to_owned())) } else { Ok(Ok(n)) }
+    }
+    let cache = FragmentCache::in_memory();
+    let is_kept = |call: fragcache::Call| cache.contains(&call.key().unwrap()).unwrap();
+    for n in 0..4 {
+        deep(&cache, n);
+        assert_eq!(is_kept(deep_memo(n)), n == 3, "{n}");
+    }
+    for n in 0..2 {
+        twice(&cache, n).unwrap().ok();
+        assert_eq!(is_kept(twice_memo(n)), n == 1, "{n}");
+    }
+}
+
+#[test]
+fn a_result_of_another_type_version_is_a_miss() {
+    mod first {
+        use super::{Cell, FragmentCache, memoize};
+
+        #[memoize(cache = cache, ignore(ran), name = "tests::price", type_version = 1)]
+        pub(super) fn price(cache: &FragmentCache, ran: &Cell<u32>) -> u32 {
+            ran.set(ran.get() + 1);
+            10
+        }
+    }
+    #[memoize(cache = cache, ignore(ran, version), type_version = version)]
+    fn price(cache: &FragmentCache, ran: &Cell<u32>, version: u32) -> u32 {
+        ran.set(ran.get() + 1);
+        10 * version
+    }
+    let (cache, ran) = (FragmentCache::in_memory(), Cell::new(0));
+    assert_eq!((first::price(&cache, &ran), first::price(&cache, &ran)), (10, 10));
+    assert_eq!((price(&cache, &ran, 1), price(&cache, &ran, 1)), (10, 10));
+    assert_eq!((price(&cache, &ran, 2), price(&cache, &ran, 2)), (20, 20));
+    assert_eq!(ran.get(), 3);
+}

@@ -105,26 +105,3 @@ fn a_list_is_unordered_as_a_multiset_and_an_identity_as_a_set() {
     first.total(&[1, 1, 2], &filter(["a", "b", "c"]));
     assert_eq!(first.ran.get(), 2);
 }
-
-#[test]
-fn a_result_of_another_type_version_is_a_miss() {
-    mod first {
-        use super::{Cell, FragmentCache, memoize};
-
-        #[memoize(cache = cache, ignore(ran), name = "tests::price", type_version = 1)]
-        pub(super) fn price(cache: &FragmentCache, ran: &Cell<u32>) -> u32 {
-            ran.set(ran.get() + 1);
-            10
-        }
-    }
-    #[memoize(cache = cache, ignore(ran, version), type_version = version)]
-    fn price(cache: &FragmentCache, ran: &Cell<u32>, version: u32) -> u32 {
-        ran.set(ran.get() + 1);
-        10 * version
-    }
-    let (cache, ran) = (FragmentCache::in_memory(), Cell::new(0));
-    assert_eq!((first::price(&cache, &ran), first::price(&cache, &ran)), (10, 10));
-    assert_eq!((price(&cache, &ran, 1), price(&cache, &ran, 1)), (10, 10));
-    assert_eq!((price(&cache, &ran, 2), price(&cache, &ran, 2)), (20, 20));
-    assert_eq!(ran.get(), 3);
-}

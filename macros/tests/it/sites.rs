@@ -125,28 +125,3 @@ fn a_generic_type_is_one_site() {
     assert_eq!((Of(1_u8).double(&cache), Of(2_u32).double(&cache)), (2, 4));
     assert_eq!(recorder.events().iter().filter(|event| event.kind == EventKind::Hit).count(), 2);
 }
-
-#[test]
-fn nested_errors_and_nones_are_not_kept() {
-    #[memoize(cache = cache)]
-    fn deep(cache: &FragmentCache, n: u32) -> Option<Result<Option<u32>, String>> {
-        [None, Some(Err("away".to_owned())), Some(Ok(None)), Some(Ok(Some(1)))]
-            .into_iter()
-            .nth(n as usize)
-            .flatten()
-    }
-    #[memoize(cache = cache)]
-    fn twice(cache: &FragmentCache, n: u32) -> Result<Result<u32, String>, String> {
-        if n == 0 { Ok(Err("away".to_owned())) } else { Ok(Ok(n)) }
-    }
-    let cache = FragmentCache::in_memory();
-    let is_kept = |call: fragcache::Call| cache.contains(&call.key().unwrap()).unwrap();
-    for n in 0..4 {
-        deep(&cache, n);
-        assert_eq!(is_kept(deep_memo(n)), n == 3, "{n}");
-    }
-    for n in 0..2 {
-        twice(&cache, n).unwrap().ok();
-        assert_eq!(is_kept(twice_memo(n)), n == 1, "{n}");
-    }
-}

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::checksum::{self, CHECKSUM_BYTES};
 use super::cursor::{Cursor, FIELD_OVERHEAD, put_field, put_field_head, put_short_length, put_u64};
-use super::seal::{self, CHECKSUM_BYTES};
 use super::{
     Decoded, LabelVersion, MAX_RECORD_DIGEST_BYTES, MAX_RECORD_KEY_BYTES, MAX_RECORD_LABELS,
     MAX_RECORD_OWN_BYTES, MAX_RECORD_TEMPLATE_BYTES, Record, Unencodable, Unreadable,
@@ -166,7 +166,7 @@ impl Codec {
         put_field(&mut out, field::PRODUCER, self.producer.as_bytes());
         debug_assert_eq!(out.len(), header_bytes);
         out.extend_from_slice(&stored);
-        seal::put(&mut out);
+        checksum::put(&mut out);
         Ok(out)
     }
 
@@ -267,8 +267,8 @@ impl Codec {
         }
 
         // Lengths are compared with what is there before anything else is believed of them.
-        let (sealed, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Unreadable::Torn)?;
-        let (header, stored) = sealed.split_at_checked(header_bytes).ok_or(Unreadable::Torn)?;
+        let (summed, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Unreadable::Torn)?;
+        let (header, stored) = summed.split_at_checked(header_bytes).ok_or(Unreadable::Torn)?;
         if stored.len() as u64 != stored_bytes {
             // A signature would have been taken off where there is a secret.
             let is_signed =
@@ -280,7 +280,7 @@ impl Codec {
         if header_bytes > MAX_HEADER_BYTES || raw_bytes.max(stored.len()) > self.max_body_bytes {
             return Err(Unreadable::TooLarge);
         }
-        if !seal::fits(sealed, sum) {
+        if !checksum::fits(summed, sum) {
             return Err(Unreadable::Checksum);
         }
         Ok(Frame { flags, numbers, fields, stored, raw_bytes })

@@ -4,7 +4,7 @@
 use super::codec::{Codec, FIXED_BYTES, MAGIC, flag};
 use super::{
     Decoded, MAX_RECORD_DIGEST_BYTES, MAX_RECORD_KEY_BYTES, MAX_RECORD_LABELS,
-    MAX_RECORD_OWN_BYTES, MAX_RECORD_TEMPLATE_BYTES, seal,
+    MAX_RECORD_OWN_BYTES, MAX_RECORD_TEMPLATE_BYTES, checksum,
 };
 
 /// Largest body of the codecs here.
@@ -34,7 +34,7 @@ pub(crate) fn mend(bytes: &[u8]) -> Vec<u8> {
     if flags & flag::NEVER_EXPIRES != 0 {
         put(34, &[0; 8]);
     }
-    seal::put(&mut out);
+    checksum::put(&mut out);
     out
 }
 

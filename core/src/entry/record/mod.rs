@@ -45,11 +45,11 @@
 //! see `store::signed`. Who has no secret finds a signature after the end of a record, a mistake that
 //! [`Unreadable::Mac`] names.
 
+mod checksum;
 mod codec;
 mod cursor;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) mod mend;
-mod seal;
 #[cfg(test)]
 mod tests;
 
@@ -58,8 +58,9 @@ pub(crate) use codec::Codec;
 /// Longest canonical key with its namespaces, in bytes.
 pub(crate) const MAX_RECORD_KEY_BYTES: usize = 8192;
 
-/// Longest digest of a block, in bytes.
-pub(crate) const MAX_RECORD_DIGEST_BYTES: usize = 64;
+/// Longest digest of a block, in bytes. That of a function's result is longest: the digest of a type, the
+/// version of the type, and the digests of a path and a source.
+pub(crate) const MAX_RECORD_DIGEST_BYTES: usize = (1 + 32) + (1 + 10) + 2 * 16;
 
 /// Longest name of a template, in bytes.
 pub(crate) const MAX_RECORD_TEMPLATE_BYTES: usize = 4096;
@@ -173,7 +174,7 @@ pub(crate) enum Unreadable {
     Mac,
     /// They declare more than the bounds allow.
     TooLarge,
-    /// They are sealed, and make no sense.
+    /// Their checksum is right, and they make no sense.
     Malformed,
 }
 

@@ -8,6 +8,7 @@ use super::*;
 
 mod flows;
 mod generated;
+mod linear;
 mod lowering;
 mod options;
 mod refusals;

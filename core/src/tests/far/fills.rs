@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::super::{INVALIDATIONS, fragment};
-use super::{FRONTS, Front, elsewhere};
-use crate::{Fragment, RefusalReason, current, fragment_key};
+use super::{FRONTS, Front, elsewhere, store};
+use crate::protection::Protection;
+use crate::{Builder, Fragment, RefusalReason, current, fragment_key};
 
 #[test]
 fn i1_a_render_that_another_process_invalidates_is_not_served_later() {
@@ -23,6 +24,48 @@ fn i1_a_render_that_another_process_invalidates_is_not_served_later() {
             assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "new", "{front:?}");
             assert_eq!(&*one.cache.render(&row, || "newer").unwrap(), "new", "{front:?}");
         }
+    }
+}
+
+/// What another process gets of a page around a row that is rendered under an older read point, if it
+/// has deleted one of the two in between.
+fn around_what_is_older(
+    front: Front,
+    deleted: &str,
+    is_same_snapshot: bool,
+    with: fn(Builder) -> Builder,
+) -> String {
+    let store = store();
+    let (one, other) = (front.with(&store, with), front.process(&store));
+    let (page, row) = (fragment("page"), fragment("row"));
+    let point = one.cache.begin();
+    other.cache.delete_name(deleted).unwrap();
+    if !is_same_snapshot {
+        // The next render takes a snapshot of the fences of its own.
+        one.cache.delete_name("another").unwrap();
+    }
+    let body = || point.scope(|| one.cache.render(&row, || "old").unwrap());
+    assert_eq!(&*one.cache.render(&page, body).unwrap(), "old", "its own page");
+    if front == Front::Bounded {
+        one.distrust();
+    }
+    let read = other.say("page", "new").to_string();
+    assert_eq!(*one.say("page", "newer"), *read);
+    read
+}
+
+#[test]
+fn i1_a_fragment_is_as_old_as_what_is_rendered_inside_under_an_older_read_point() {
+    for &front in FRONTS {
+        for (deleted, is_same) in [("row", false), ("row", true), ("page", false), ("page", true)] {
+            let read = around_what_is_older(front, deleted, is_same, |builder| builder);
+            assert_eq!(read, "new", "{front:?}, {deleted}, {is_same}");
+        }
+    }
+    for (deleted, is_same) in [("row", false), ("page", false), ("page", true)] {
+        let without = |builder: Builder| builder.without(Protection::OlderInside);
+        let read = around_what_is_older(Front::Strict, deleted, is_same, without);
+        assert_eq!(read, "old", "without, {deleted}, {is_same}");
     }
 }
 

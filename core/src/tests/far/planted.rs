@@ -316,8 +316,12 @@ fn a_mode_that_is_planted_is_not_followed_and_told_of() {
     assert_eq!(one.cache.stats().faults, 1);
     let admin = Admin::new(&one.cache).unwrap();
     assert_eq!(admin.fleet_mode().unwrap(), Mode::Normal);
+    assert_eq!(admin.fleet_mode_fault().unwrap(), Some(fault));
     admin.set_fleet_mode(Mode::ReadOnly, LIFE).unwrap();
     until("it is followed", || one.cache.health().fleet_mode == Mode::ReadOnly);
+    // What was the matter before is no fault of this mode.
+    assert!(one.cache.health().last_fault.is_some());
+    assert_eq!(admin.fleet_mode_fault().unwrap(), None);
     store.set("shop:m", b"bypass", LIFE).unwrap();
     until("it is told of anew", || kinds() == [told, told]);
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::value::StrDeserializer;
 use serde::de::{self, DeserializeSeed, Visitor};
 
-use super::trace::{Choice, Trace};
+use super::trace::{Choice, MAX_SAMPLES, Trace};
 
 /// The type does not accept a made-up value.
 #[derive(Debug)]
@@ -73,6 +73,9 @@ const TEXTS: [&str; 29] = [
     "text/plain",
     "/",
 ];
+
+// No other kind has as many.
+const _: () = assert!(TEXTS.len() <= MAX_SAMPLES);
 
 /// The number of elements, or whether there is one: what is seen for the first time must have some.
 const SOME: &[usize] = &[1, 2, 3, 4];

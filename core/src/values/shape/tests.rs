@@ -218,6 +218,40 @@ fn a_type_is_looked_at_once() {
     assert_eq!(LOOKED.load(Ordering::Relaxed), 1);
 }
 
+#[test]
+fn what_is_refused_is_tried_once() {
+    use std::fmt::Debug;
+    use std::sync::Mutex;
+
+    use serde::de::Error;
+
+    static TRIED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+    /// Refuses whatever it is made of.
+    #[allow(dead_code, reason = "none is ever made")]
+    struct Refuses<T>(T);
+
+    impl<'de, T: Deserialize<'de> + Debug> Deserialize<'de> for Refuses<T> {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            let tried = format!("{:?}", T::deserialize(from)?);
+            TRIED.lock().unwrap().push(tried);
+            Err(D::Error::custom("none will do"))
+        }
+    }
+
+    fn tried<T: DeserializeOwned + Debug>() -> Vec<String> {
+        assert!(trace::<Refuses<T>>().digest.is_none());
+        std::mem::take(&mut TRIED.lock().unwrap())
+    }
+
+    assert_eq!(tried::<i8>(), ["1", "0", "2", "-1", "7", "60", "100"]);
+    assert_eq!(tried::<Vec<()>>(), ["[()]", "[(), ()]", "[(), (), ()]", "[(), (), (), ()]"]);
+    assert_eq!(tried::<(bool, bool)>().len(), 4);
+    let texts = tried::<String>();
+    let distinct: std::collections::HashSet<_> = texts.iter().collect();
+    assert!(texts.len() > 20 && distinct.len() == texts.len(), "{texts:?}");
+}
+
 #[derive(Deserialize)]
 #[allow(dead_code, reason = "only its shape is looked at")]
 struct Tag<const N: usize>(u8);

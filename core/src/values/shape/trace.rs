@@ -24,6 +24,9 @@ const MAX_STEPS: usize = 100_000;
 /// Most passes that are repeated because a type refused a sample.
 const MAX_RETRIES: usize = 1_000;
 
+/// Most samples that there are for one kind of value.
+pub(super) const MAX_SAMPLES: usize = 32;
+
 /// How deep a type may nest.
 const MAX_DEPTH: usize = 128;
 
@@ -184,8 +187,11 @@ impl Trace {
             let at = self.taken.len() - 1;
             let Some(choice) = self.taken.last_mut() else { return false };
             let may_change = choice.kind != Kind::Field || (is_alias && at == last);
-            if may_change && choice.tried < choice.rest.len() {
-                choice.tried += 1;
+            // The first is among the rest of some, and was refused.
+            let next =
+                (choice.tried..choice.rest.len()).find(|&at| choice.rest[at] != choice.first);
+            if let Some(next) = next.filter(|_| may_change) {
+                choice.tried = next + 1;
                 self.script.clone_from(&self.taken);
                 return true;
             }
@@ -234,8 +240,8 @@ impl Trace {
 
     /// Which of these samples a reader is given.
     pub(super) fn sample(&mut self, reader: TypeId, field: &'static str, count: usize) -> usize {
-        const ALL: [usize; 32] = {
-            let mut all = [0; 32];
+        const ALL: [usize; MAX_SAMPLES] = {
+            let mut all = [0; MAX_SAMPLES];
             let mut at = 0;
             while at < all.len() {
                 all[at] = at;

@@ -8,7 +8,7 @@ use super::many::{FRONTS, Shop, process_with, store, told};
 use crate::store::Fault;
 use crate::testing::{ManualClock, Recorder};
 use crate::tests::random::Random;
-use crate::{Deletion, ErrorKind, EventKind, FarLevel, Keep, Timeout, Values};
+use crate::{Deletion, ErrorKind, EventKind, FarLevel, Keep, SetReport, Timeout, Values};
 
 /// Two processes on one store, and what each tells of the keys.
 struct World {
@@ -34,14 +34,20 @@ impl World {
         Self { store, clocks, recorders, processes, is_one_by_one }
     }
 
-    fn set(&self, of: usize, pairs: &[(usize, String)], keep: &Keep) -> Vec<bool> {
+    fn set(&self, of: usize, pairs: &[(usize, String)], keep: &Keep) -> Vec<SetReport> {
         let values = &self.processes[of];
         match self.is_one_by_one {
             true => pairs
                 .iter()
                 .map(|(key, value)| match values.set_with(key, value, keep) {
-                    Err(error) if error.kind() == ErrorKind::Store => false,
-                    done => done.unwrap(),
+                    Err(error) if error.kind() == ErrorKind::Store => SetReport::Unconfirmed,
+                    done => {
+                        if done.unwrap() {
+                            SetReport::Kept
+                        } else {
+                            SetReport::NotKept
+                        }
+                    }
                 })
                 .collect(),
             false => values.set_many(pairs.iter().map(|(key, value)| (key, value)), keep).unwrap(),

@@ -9,7 +9,7 @@ use crate::sync::{AtomicU8, Ordering};
 use crate::testing::{FaultyStore, MemoryStore, Recorder};
 use crate::{
     Builder, Deletion, ErrorKind, Event, EventKind, FarLevel, FragmentCache, FragmentKey, Keep,
-    Observer, RefusalReason, Values,
+    Observer, RefusalReason, SetReport, Values,
 };
 
 pub(super) type Shop = FaultyStore<MemoryStore>;
@@ -63,7 +63,7 @@ fn several_values_take_a_known_number_of_round_trips() {
         let keep = Keep::new().tags([format!("tag:{count}")]);
         let set = |values: &Values| {
             let pairs = keys.iter().map(|key| (key, key));
-            assert_eq!(values.set_many(pairs, &keep).unwrap(), vec![true; all]);
+            assert_eq!(values.set_many(pairs, &keep).unwrap(), vec![SetReport::Kept; all]);
         };
         let first = trips(&|| set(&here));
         let again = trips(&|| set(&there));
@@ -90,7 +90,9 @@ fn several_values_take_a_known_number_of_round_trips() {
     // Now and then labels are given a longer life, by the keeper.
     let set = trips(&|| {
         let pairs = keys.iter().map(|key| (key, key));
-        assert!(here.set_many(pairs, &Keep::new()).unwrap().iter().all(|&kept| kept));
+        assert!(
+            here.set_many(pairs, &Keep::new()).unwrap().iter().all(|set| *set == SetReport::Kept)
+        );
     });
     let delete = trips(&|| drop(here.delete_many(&keys).unwrap()));
     assert!(
@@ -106,7 +108,7 @@ fn large_values_go_some_at_a_time() {
     let large = vec![7_u8; 300_000];
     let pairs = (0..12).map(|key| (key, &large));
     store.reset_counts();
-    assert_eq!(values.set_many(pairs, &Keep::new()).unwrap(), [true; 12]);
+    assert_eq!(values.set_many(pairs, &Keep::new()).unwrap(), [SetReport::Kept; 12]);
     // Three of them are a megabyte.
     assert!((4 * 3..=4 * 6 + KEEPERS).contains(&store.round_trips()), "{}", store.round_trips());
     assert_eq!(process(&store).get::<Vec<u8>>(11).unwrap(), Some(large));
@@ -117,7 +119,7 @@ fn invalidated_between(
     front: fn(FarLevel) -> FarLevel,
     invalidate: fn(&Values),
     without: Option<Protection>,
-) -> (Vec<bool>, Vec<Option<i32>>) {
+) -> (Vec<SetReport>, Vec<Option<i32>>) {
     let store = store();
     let there = process(&store);
     // Versions that are there before are what the naive order would take for those of the values.
@@ -149,11 +151,11 @@ fn i1_what_is_invalidated_while_it_is_set_is_not_served_afterwards() {
     for front in FRONTS {
         for invalidate in &INVALIDATIONS[1..] {
             let done = invalidated_between(front, *invalidate, None);
-            assert_eq!(done, (vec![false; 3], vec![None; 3]));
+            assert_eq!(done, (vec![SetReport::NotKept; 3], vec![None; 3]));
         }
         // What is deleted itself is set after that.
         let done = invalidated_between(front, INVALIDATIONS[0], None);
-        assert_eq!(done, (vec![true; 3], vec![Some(1); 3]));
+        assert_eq!(done, (vec![SetReport::Kept; 3], vec![Some(1); 3]));
     }
 }
 
@@ -162,7 +164,7 @@ fn i1_without_the_versions_of_the_read_point_it_would_be() {
     let naive = Some(Protection::VersionsAtReadPoint);
     for invalidate in &INVALIDATIONS[1..] {
         let (kept, got) = invalidated_between(FRONTS[0], *invalidate, naive);
-        assert_eq!((kept, got), (vec![true; 3], vec![Some(1); 3]));
+        assert_eq!((kept, got), (vec![SetReport::Kept; 3], vec![Some(1); 3]));
     }
     // The fences vouch for tags, which nobody has read before.
     let (_, got) = invalidated_between(FRONTS[0], INVALIDATIONS[1], Some(Protection::LateFences));
@@ -180,10 +182,10 @@ fn what_is_set_after_an_invalidation_is_served() {
                 let values = [("a", &to), ("b", &to), ("c", &to)];
                 here.set_many(values, &Keep::new().tags(["tag"])).unwrap()
             };
-            assert_eq!(set(1), [true; 3]);
+            assert_eq!(set(1), [SetReport::Kept; 3]);
             for by in [&here, &there] {
                 invalidate(by);
-                assert_eq!(set(2), [true; 3]);
+                assert_eq!(set(2), [SetReport::Kept; 3]);
                 assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(2); 3]);
                 assert_eq!(here.get_many(["a", "b", "c"]).unwrap(), [Some(2); 3]);
             }
@@ -196,7 +198,7 @@ fn the_last_of_several_under_one_key_is_kept() {
     let store = store();
     let (here, there) = (process(&store), process(&store));
     let values = [("a", &1), ("b", &2), ("a", &3), ("a", &4), ("b", &5)];
-    assert_eq!(here.set_many(values, &Keep::new()).unwrap(), [true; 5]);
+    assert_eq!(here.set_many(values, &Keep::new()).unwrap(), [SetReport::Kept; 5]);
     assert_eq!(there.get_many(["a", "b"]).unwrap(), [Some(4), Some(5)]);
     let done = there.delete_many(["a", "b", "a", "c"]).unwrap();
     use Deletion::{Absent, Removed};
@@ -216,7 +218,10 @@ fn what_is_before_an_unusable_value_is_set() {
     assert_eq!(got, [Some(Some(Some(2))), None, None]);
     let error = here.set_many([("d", &1)], &Keep::new().tags([""])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tag);
-    assert_eq!(here.set_many([("d", &1); 0], &Keep::new().tags([""])).unwrap(), [false; 0]);
+    assert_eq!(
+        here.set_many([("d", &1); 0], &Keep::new().tags([""])).unwrap(),
+        [SetReport::Kept; 0]
+    );
 }
 
 /// Panics at the first fault of the store, or when the first body is stored.
@@ -247,7 +252,7 @@ fn an_observer_that_panics_leaves_no_lease_and_no_flight_behind() {
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(set)).is_err(), "{kind}");
         assert_eq!((here.cache.health().leases, here.cache.stats().flights), (0, 0));
     }
-    assert_eq!(set().unwrap(), [true; 3]);
+    assert_eq!(set().unwrap(), [SetReport::Kept; 3]);
 }
 
 #[test]
@@ -263,7 +268,7 @@ fn what_another_process_sets_meanwhile_is_set_before() {
     let builder = FragmentCache::builder().observer(recorder.clone());
     let here = builder.far(FarLevel::new(between)).build().unwrap().values();
     let kept = here.set_many([("a", &1), ("b", &2), ("c", &3)], &Keep::new()).unwrap();
-    assert_eq!(kept, [true; 3]);
+    assert_eq!(kept, [SetReport::Kept; 3]);
     assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), Some(2), Some(3)]);
     let refused = EventKind::Refused(RefusalReason::Superseded);
     let refused: Vec<FragmentKey> = recorder
@@ -275,7 +280,6 @@ fn what_another_process_sets_meanwhile_is_set_before() {
     assert_eq!(refused, [here.key("b")], "once");
 }
 
-/// What was too large marks its lease as that of a body that cannot be shared, a little later.
 #[test]
 fn what_is_set_right_after_what_is_too_large_is_kept() {
     let store = store();
@@ -284,7 +288,8 @@ fn what_is_set_right_after_what_is_too_large_is_kept() {
     for round in 0..200 {
         let small = format!("{round}");
         let values = [("a", &"x".repeat(200)), ("a", &small)];
-        assert_eq!(here.set_many(values, &Keep::new()).unwrap(), [false, true]);
+        let set = here.set_many(values, &Keep::new()).unwrap();
+        assert_eq!(set, [SetReport::NotKept, SetReport::Kept]);
         assert_eq!(there.get("a").unwrap(), Some(small));
     }
 }

@@ -10,6 +10,8 @@ use crate::sync::Mutex;
 /// Where on a body's way to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
+    /// An entry has been read, and nothing is made of it yet.
+    Looked,
     /// The lease is taken, and about to be read again.
     ReadBack,
     /// About to be written.
@@ -66,7 +68,11 @@ impl Store for Meanwhile {
         if keys.iter().any(|key| key.contains(":l:")) {
             self.pass(Step::ReadBack);
         }
-        self.0.store.get_many(keys)
+        let read = self.0.store.get_many(keys);
+        if keys.iter().any(|key| key.contains(":e:")) {
+            self.pass(Step::Looked);
+        }
+        read
     }
 
     fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {

@@ -10,8 +10,8 @@ use crate::store::{Fault, Store};
 use crate::sync::Mutex;
 use crate::testing::Recorder;
 use crate::{
-    Deletion, ErrorKind, EventKind, FarLevel, Fragment, FragmentCache, Function, Keep, Values,
-    current, fragment_key,
+    Deletion, ErrorKind, EventKind, FarLevel, Fragment, FragmentCache, Function, Keep, SetReport,
+    Values, current, fragment_key,
 };
 
 const FAULTS: [Fault; 3] = [Fault::Unreachable, Fault::Deadline, Fault::Refused];
@@ -35,10 +35,8 @@ fn i1_a_value_set_by_another_process_is_what_is_read() {
             let value = i32::try_from(round).unwrap();
             assert!(by.set("k", &value).unwrap());
             read(Some(value));
-            assert_eq!(
-                by.set_many([("k", &-value), ("other", &1)], &Keep::new()).unwrap(),
-                [true; 2]
-            );
+            let set = by.set_many([("k", &-value), ("other", &1)], &Keep::new()).unwrap();
+            assert_eq!(set, [SetReport::Kept; 2]);
             read(Some(-value));
         }
         processes[0].set("k", "of another type").unwrap();
@@ -111,7 +109,8 @@ fn i3_a_value_that_the_store_does_not_take_is_an_error_and_is_kept_nowhere() {
         assert_eq!(kind(here.set("k", &2)), ErrorKind::Store);
         assert_eq!(kind(here.add("k", &3)), ErrorKind::Store);
         assert_eq!(kind(here.set_with("k", &4, &Keep::new().tags(["t"]))), ErrorKind::Store);
-        assert_eq!(here.set_many([("k", &5), ("l", &6)], &Keep::new()).unwrap(), [false; 2]);
+        let set = here.set_many([("k", &5), ("l", &6)], &Keep::new()).unwrap();
+        assert_eq!(set, [SetReport::Unconfirmed; 2]);
         store.heal();
         assert_eq!((here.get::<i32>("k").unwrap(), there.get::<i32>("k").unwrap()), (None, None));
         let health = here.cache.health();
@@ -321,7 +320,8 @@ fn of_two_that_set_at_a_time_one_is_read_everywhere() {
     assert!(here.set("k", &1).unwrap());
     assert_eq!((here.get("k").unwrap(), there.get("k").unwrap()), (Some(1), Some(1)));
     let [here, there] = between(|there, _| assert!(there.set("k", &2).unwrap()), None);
-    assert_eq!(here.set_many([("j", &1), ("k", &1)], &Keep::new()).unwrap(), [true; 2]);
+    let set = here.set_many([("j", &1), ("k", &1)], &Keep::new()).unwrap();
+    assert_eq!(set, [SetReport::Kept; 2]);
     assert_eq!((here.get("k").unwrap(), there.get("k").unwrap()), (Some(1), Some(1)));
 }
 

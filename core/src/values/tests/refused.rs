@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::many::{FRONTS, Shop, process, process_with, store, told};
+use crate::SetReport::{Kept, NotKept, Unconfirmed};
 use crate::store::Fault;
-use crate::{Deletion, Keep, Values};
+use crate::testing::{FaultyStore, MemoryStore};
+use crate::{Deletion, FragmentCache, Keep, Values};
 
 /// The key of the last record that deleting this key writes: its label's version.
 fn version_of(store: &Shop, values: &Values, key: &str) -> String {
@@ -27,12 +29,12 @@ fn i3_what_the_store_refuses_of_one_value_is_not_lost_of_the_others() {
         move |key| key == refused
     });
     let set = here.set_many([("a", &1), ("b", &2), ("c", &3)], &Keep::new()).unwrap();
-    assert_eq!(set, [true, false, true]);
+    assert_eq!(set, [Kept, Unconfirmed, Kept]);
     assert_eq!(here.get::<i32>("b").unwrap(), None);
     store.heal();
     assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), None, Some(3)]);
 
-    assert_eq!(here.set_many([("b", &2)], &Keep::new()).unwrap(), [true]);
+    assert_eq!(here.set_many([("b", &2)], &Keep::new()).unwrap(), [Kept]);
     store.fail_keys(Fault::Refused, move |key| key == refused);
     let done = here.delete_many(["a", "b", "c", "d"]).unwrap();
     use Deletion::{Absent, Pending, Removed};
@@ -51,10 +53,44 @@ fn i3_an_entry_that_the_store_refuses_is_not_lost_of_the_others() {
     let entry = store.inner().keys().into_iter().find(|key| key.contains(":e:")).unwrap();
     store.fail_keys(Fault::Refused, move |key| key == entry);
     let set = here.set_many([("a", &1), ("b", &2), ("c", &3)], &Keep::new()).unwrap();
-    assert_eq!(set, [true, false, true]);
+    assert_eq!(set, [Kept, Unconfirmed, Kept]);
     assert!(here.cache.stats().faults >= 1);
     store.heal();
     assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), None, Some(3)]);
+}
+
+#[test]
+fn what_is_refused_is_told_from_what_the_store_did_not_take() {
+    let large = ["x".repeat(200), "x".repeat(2000)];
+    let long = "k".repeat(10_000);
+    for front in FRONTS {
+        let store = FaultyStore::new(MemoryStore::new().max_value_bytes(1000));
+        let here = process_with(&store, front, |builder| builder.max_entry_bytes(100));
+        // Here too large is what is for the store.
+        let there = process_with(&store, front, |builder| builder);
+        let pairs = |large| [("a", "1"), ("b", large), ("c", "3"), (&*long, "4"), ("e", "5")];
+        for (values, large) in [&here, &there].into_iter().zip(&large) {
+            let set = || values.set_many(pairs(large), &Keep::new()).unwrap();
+            assert_eq!(set(), [Kept, NotKept, Kept, NotKept, Kept]);
+            let (lost, before) = (format!("lost of {} bytes", large.len()), store.inner().keys());
+            values.set(&lost, "0").unwrap();
+            let mut entry = store.inner().keys();
+            entry.retain(|key| !before.contains(key) && key.contains(":e:"));
+            let [entry] = &entry[..] else { panic!("one entry: {entry:?}") };
+            let entry = entry.clone();
+            store.fail_keys(Fault::Refused, move |key| key == entry);
+            let with_lost = pairs(large).into_iter().chain([(&*lost, "6"), ("g", "7")]);
+            let set = values.set_many(with_lost, &Keep::new()).unwrap();
+            assert_eq!(set, [Kept, NotKept, Kept, NotKept, Kept, Unconfirmed, Kept]);
+            store.heal();
+            values.cache.set_mode(crate::Mode::ReadOnly);
+            assert_eq!(values.set_many([("a", "1")], &Keep::new()).unwrap(), [NotKept]);
+            values.cache.set_mode(crate::Mode::Normal);
+        }
+    }
+    let alone = FragmentCache::builder().max_entry_bytes(100).build().unwrap().values();
+    let set = alone.set_many([("a", "1"), ("b", &*large[0])], &Keep::new()).unwrap();
+    assert_eq!(set, [Kept, NotKept]);
 }
 
 #[test]
@@ -66,7 +102,8 @@ fn i3_without_the_store_no_value_is_kept_and_deletions_are_told_later() {
         let there = process(&store);
         there.set_many([("a", &1), ("b", &2)], &Keep::new()).unwrap();
         store.fail(fault);
-        assert_eq!(here.set_many([("c", &3), ("d", &4)], &Keep::new()).unwrap(), [false; 2]);
+        let set = here.set_many([("c", &3), ("d", &4)], &Keep::new()).unwrap();
+        assert_eq!(set, [Unconfirmed; 2]);
         assert_eq!(here.get_many::<i32, _>(["c", "d"]).unwrap(), [None; 2]);
         assert_eq!(here.delete_many(["a", "b"]).unwrap(), [Deletion::Pending; 2]);
         assert!(here.cache.stats().faults <= 1, "the others are left alone");
@@ -82,7 +119,8 @@ fn i3_an_answer_that_is_lost_leaves_no_lease_behind() {
     let store = store();
     let (here, there) = (process(&store), process(&store));
     store.fail_after_effect(Fault::Deadline);
-    assert_eq!(here.set_many([("a", &1), ("b", &2)], &Keep::new()).unwrap(), [false; 2]);
+    let set = here.set_many([("a", &1), ("b", &2)], &Keep::new()).unwrap();
+    assert_eq!(set, [Unconfirmed; 2]);
     store.heal();
     let begun = crate::clock::instant();
     while store.inner().keys().iter().any(|key| key.contains(":l:")) {

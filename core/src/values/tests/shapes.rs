@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::protection::Protection;
 use crate::testing::MemoryStore;
-use crate::{Call, Deletion, FarLevel, FragmentCache, Function, Keep};
+use crate::{Call, Deletion, FarLevel, FragmentCache, Function, Keep, SetReport};
 
 mod old {
     use serde::{Deserialize, Serialize};
@@ -64,6 +65,41 @@ fn a_release_does_not_read_an_enum_that_changed_in_a_later_variant() {
     assert_eq!(process(&store).memoize(&call, || made.clone()), made);
 }
 
+#[test]
+fn i1_what_one_release_sets_ends_what_the_other_has_set() {
+    let store = MemoryStore::new();
+    let processes = [(); 4].map(|()| process(&store).values());
+    let [before, after, twin, idle] = &processes;
+    let page = old::Page::Full { title: "old".to_owned() };
+    let draft = new::Page::Full { title: "new".to_owned(), is_draft: true };
+    for _ in 0..2 {
+        assert!(before.set("page", &page).unwrap());
+        assert_eq!(after.get::<new::Page>("page").unwrap(), None);
+        for old in [before, twin] {
+            assert_eq!(old.get("page").unwrap(), Some(page.clone()));
+        }
+        assert!(after.set("page", &draft).unwrap());
+        // Those that hold it, and one that holds nothing.
+        for old in [before, twin, idle] {
+            assert_eq!(old.get::<old::Page>("page").unwrap(), None);
+        }
+        assert_eq!(after.get("page").unwrap(), Some(draft.clone()));
+    }
+    before.set("page", &page).unwrap();
+    let level = FarLevel::new(store);
+    let naive = FragmentCache::builder().far(level).without(Protection::Rewrite).build().unwrap();
+    naive.values().set("page", &draft).unwrap();
+    assert_eq!(before.get("page").unwrap(), Some(page), "without a version of what is written");
+
+    let [first, second] = [1, 2].map(|version| before.clone().type_version(version));
+    let other_build = after.clone().type_version(2);
+    first.set("json", &json!(1)).unwrap();
+    assert_eq!(first.get("json").unwrap(), Some(json!(1)));
+    other_build.set_many([("json", &json!(2))], &Keep::new()).unwrap();
+    assert_eq!(first.get::<Value>("json").unwrap(), None);
+    assert_eq!(second.get("json").unwrap(), Some(json!(2)));
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 enum Id {
@@ -98,16 +134,31 @@ fn a_value_of_another_type_version_is_a_miss() {
     assert_eq!(second.get::<Value>("json").unwrap(), None);
     assert_eq!(other.get::<Value>("json").unwrap(), None);
     assert_eq!(first.get::<Id>("json").unwrap(), None);
-    assert!(second.set_many([("json", &json!("b"))], &Keep::new()).unwrap()[0]);
+    assert_eq!(second.set_many([("json", &json!("b"))], &Keep::new()).unwrap(), [SetReport::Kept]);
+    assert_eq!(first.get::<Value>("json").unwrap(), None);
     assert_eq!(second.get_many::<Value, _>(["json"]).unwrap(), [Some(json!("b"))]);
     assert_eq!(second.delete("json").unwrap(), Deletion::Removed);
     assert!(!first.has("json").unwrap());
 
     let call = |version| Function::new("tests::json").call().type_version(version);
-    let kept = |call: &Call| process(&store).memoize(call, || json!("made"));
-    process(&store).memoize(&call(1), || json!("kept"));
-    assert_eq!(kept(&call(1)), "kept");
-    assert_eq!(kept(&call(2)), "made");
-    assert_eq!(kept(&call(1).path("tests::json")), "made");
-    assert_eq!(kept(&call(2).path("tests::json")), "made");
+    let path = |version| call(version).path("tests::json");
+    let kept = |call: &Call, made: &str| process(&store).memoize(call, || json!(made));
+    assert_eq!(kept(&call(1), "first"), "first");
+    assert_eq!(kept(&call(1), "again"), "first");
+    assert_eq!(kept(&call(2), "second"), "second");
+    assert_eq!(kept(&path(1), "of a path"), "of a path");
+    assert_eq!(kept(&path(1), "again"), "of a path");
+    assert_eq!(kept(&path(2), "second of a path"), "second of a path");
+    assert_eq!(kept(&path(2), "again"), "second of a path");
+}
+
+#[test]
+fn results_of_a_type_that_cannot_be_seen_are_kept_in_the_store() {
+    let store = MemoryStore::new();
+    let call = Function::new("tests::json").call().path("tests::json").source(u64::MAX);
+    for call in [call.clone(), call.type_version(u32::MAX)] {
+        let kept = |made: &str| process(&store).memoize(&call, || json!(made));
+        assert_eq!(kept("first"), "first");
+        assert_eq!(kept("again"), "first");
+    }
 }

@@ -8,7 +8,7 @@ mod releases;
 mod round_trip;
 
 use super::codec::{Codec, FIXED_BYTES, MAGIC, field};
-use super::{Decoded, LabelVersion, Record, seal};
+use super::{Decoded, LabelVersion, Record, checksum};
 
 const MAX_BODY_BYTES: usize = 1 << 20;
 
@@ -115,7 +115,7 @@ impl Crafted {
         assert_eq!(out.len(), FIXED_BYTES);
         out.extend(fields);
         out.extend(&self.body);
-        seal::put(&mut out);
+        checksum::put(&mut out);
         out
     }
 }

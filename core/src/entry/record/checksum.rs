@@ -12,6 +12,6 @@ pub(super) fn put(out: &mut Vec<u8>) {
 }
 
 /// Whether this is the checksum over these bytes.
-pub(super) fn fits(sealed: &[u8], seal: &[u8]) -> bool {
-    xxh3_128(sealed).to_le_bytes() == *seal
+pub(super) fn fits(bytes: &[u8], checksum: &[u8]) -> bool {
+    xxh3_128(bytes).to_le_bytes() == *checksum
 }

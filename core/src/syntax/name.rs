@@ -1,0 +1,45 @@
+//! The names of a template's variables, as keys of what is known of them. What a source takes to be read
+//! grows with its length: tests count how often a name is looked up or compared.
+
+use std::hash::{Hash, Hasher};
+
+/// A variable's name.
+#[derive(Debug, Clone, Copy, Eq)]
+pub(super) struct Name<'s>(pub(super) &'s str);
+
+impl PartialEq for Name<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        #[cfg(test)]
+        probes::count();
+        self.0 == other.0
+    }
+}
+
+impl Hash for Name<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        #[cfg(test)]
+        probes::count();
+        self.0.hash(state);
+    }
+}
+
+/// How often this thread has looked up or compared a name.
+#[cfg(test)]
+pub(super) mod probes {
+    use std::cell::Cell;
+
+    std::thread_local! {
+        static PROBES: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn count() {
+        PROBES.set(PROBES.get() + 1);
+    }
+
+    /// The probes that `work` takes.
+    pub(in crate::syntax) fn during(work: impl FnOnce()) -> usize {
+        let before = PROBES.get();
+        work();
+        PROBES.get() - before
+    }
+}

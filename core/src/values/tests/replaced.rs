@@ -1,0 +1,168 @@
+//! What a value that is set leaves of those under its key: nothing, also if it is of another type. And
+//! what one leaves behind that was not kept: nothing that another would wait for.
+
+use std::time::Duration;
+
+use super::many::{FRONTS, Shop, process_with, store};
+use super::meanwhile::{Meanwhile, Step};
+use crate::testing::{MemoryStore, Recorder};
+use crate::{
+    Builder, FarLevel, Fragment, FragmentCache, Function, Keep, SetReport, Values, fragment_key,
+};
+
+/// Two processes with this far level each, or two handles without one.
+fn pair(level: Option<&dyn Fn() -> FarLevel>, with: fn(Builder) -> Builder) -> [Values; 2] {
+    let cache = |level: Option<FarLevel>| {
+        let builder = with(FragmentCache::builder().jitter(0.0));
+        let builder = level.into_iter().fold(builder, Builder::far);
+        builder.build().unwrap().values()
+    };
+    match level {
+        Some(level) => [cache(Some(level())), cache(Some(level()))],
+        None => {
+            let alone = cache(None);
+            [alone.clone(), alone]
+        }
+    }
+}
+
+/// Does this in memory, and on a store in each way, which may be of files.
+fn everywhere(test: impl Fn(Option<&dyn Fn() -> FarLevel>)) {
+    test(None);
+    for front in FRONTS {
+        let store = store();
+        test(Some(&|| front(FarLevel::new(store.clone()))));
+    }
+    #[cfg(all(feature = "file", unix))]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        let store = crate::store::FileStore::open(folder.path()).unwrap();
+        test(Some(&|| FarLevel::new(store.clone())));
+    }
+}
+
+/// Longer than what the entries of a test may take.
+fn large() -> String {
+    "x".repeat(1000)
+}
+
+/// The ways to bring a value that is too large.
+const TOO_LARGE: [fn(&Values, &str); 3] = [
+    |values, key| assert!(!values.set(key, &*large()).unwrap()),
+    |values, key| assert!(!values.add(key, &*large()).unwrap()),
+    |values, key| {
+        let set = values.set_many([(key, &*large()), ("other", "small")], &Keep::new()).unwrap();
+        assert_eq!(set, [SetReport::NotKept, SetReport::Kept]);
+    },
+];
+
+fn is_added_after_what_was_too_large([here, there]: [Values; 2]) {
+    for (number, too_large) in TOO_LARGE.iter().enumerate() {
+        for (by, other) in [(&here, &there), (&there, &here)] {
+            let key = format!("{number}, {}", std::ptr::eq(by, &here));
+            too_large(&here, &key);
+            assert!(by.add(&key, "small").unwrap(), "{key}");
+            assert!(!other.add(&key, "another").unwrap(), "{key}");
+            assert_eq!(other.get::<String>(&key).unwrap().as_deref(), Some("small"), "{key}");
+        }
+    }
+    let page = Fragment::new(fragment_key!("page"));
+    let body = || {
+        assert!(!here.add("inside", &*large()).unwrap());
+        here.add("inside", "small").unwrap().to_string()
+    };
+    assert_eq!(&*here.cache.render(&page, body).unwrap(), "true");
+}
+
+#[test]
+fn a_value_is_added_after_one_that_was_too_large() {
+    everywhere(|level| {
+        is_added_after_what_was_too_large(pair(level, |builder| builder.max_entry_bytes(100)));
+    });
+    // Too large for the store alone.
+    let store = MemoryStore::new().max_value_bytes(600);
+    let level = || FarLevel::new(store.clone());
+    is_added_after_what_was_too_large(pair(Some(&level), |builder| builder));
+}
+
+#[test]
+fn a_value_that_is_not_kept_leaves_no_lease_and_no_mark_behind() {
+    let store = store();
+    let recorder = Recorder::new();
+    let with = |builder: Builder| builder.max_entry_bytes(100).observer(recorder.clone());
+    let here = process_with(&store, FRONTS[0], with);
+    for too_large in TOO_LARGE {
+        too_large(&here, "k");
+        let leases = |store: &Shop| store.inner().keys().into_iter().any(|key| key.contains(":l:"));
+        assert!(!leases(&store));
+        assert_eq!((here.cache.health().leases, here.cache.stats().flights), (0, 0));
+    }
+    let point = here.cache.begin();
+    here.cache.clear().unwrap();
+    recorder.reset();
+    assert!(!point.scope(|| here.set("k", "older").unwrap()));
+    assert!(here.add("k", "small").unwrap());
+    let bypassed =
+        |event: &crate::testing::Recorded| matches!(event.kind, crate::EventKind::Bypassed(_));
+    assert!(!recorder.events().iter().any(bypassed), "{:?}", recorder.events());
+}
+
+#[test]
+fn i1_a_value_that_is_set_ends_those_of_other_types() {
+    everywhere(|level| {
+        let [here, there] = pair(level, |builder| builder);
+        let set_many = |key: &str| {
+            let set = here.set_many([(key, "later"), ("other", "-")], &Keep::new()).unwrap();
+            assert_eq!(set, [SetReport::Kept; 2]);
+        };
+        for is_one in [true, false] {
+            let key = if is_one { "one" } else { "one of several" };
+            here.set(key, &1).unwrap();
+            assert!(here.add(key, &2_u64).unwrap(), "nothing of this type is there");
+            assert_eq!((here.get(key).unwrap(), here.get(key).unwrap()), (Some(1), Some(2_u64)));
+            match is_one {
+                true => assert!(here.set(key, "later").unwrap()),
+                false => set_many(key),
+            }
+            for values in [&here, &there] {
+                assert_eq!(values.get::<i32>(key).unwrap(), None);
+                assert_eq!(values.get::<u64>(key).unwrap(), None);
+                assert_eq!(values.get::<String>(key).unwrap().as_deref(), Some("later"));
+            }
+        }
+    });
+}
+
+/// What is rendered of one release ends nothing of the other, also in its place.
+#[test]
+fn results_and_values_that_are_added_end_none_of_another_type() {
+    everywhere(|level| {
+        let [here, there] = pair(level, |builder| builder);
+        let call = |version| Function::new("tests::kept").call().type_version(version);
+        let kept =
+            |values: &Values, version, made: i32| values.cache.memoize(&call(version), || made);
+        assert_eq!((kept(&here, 1, 1), kept(&there, 2, 2)), (1, 2));
+        let [first, second] = [1, 2].map(|version| here.clone().type_version(version));
+        assert!(first.add("lock", &1).unwrap() && second.add("lock", &2).unwrap());
+        assert_eq!((first.get("lock").unwrap(), second.get("lock").unwrap()), (Some(1), Some(2)));
+        assert_eq!((kept(&here, 1, 3), kept(&there, 2, 4)), (1, 2));
+    });
+}
+
+/// A near life serves what was read before a value of another type was set, if it is held.
+#[test]
+fn what_was_read_before_a_value_of_another_type_is_set_is_not_held() {
+    let store = store();
+    let other = process_with(&store, FRONTS[0], |builder| builder);
+    other.set("k", &1).unwrap();
+    let slow = Meanwhile::new(&store);
+    let level = FarLevel::new(slow.clone()).near_life(Duration::from_secs(60));
+    let here = FragmentCache::builder().far(level).build().unwrap().values();
+    slow.act(Step::Looked, {
+        let here = here.clone();
+        move || assert!(here.set("k", "later").unwrap())
+    });
+    assert_eq!(here.get("k").unwrap(), Some(1), "it was there when this began");
+    assert_eq!(here.get::<i32>("k").unwrap(), None);
+    assert_eq!(here.get::<String>("k").unwrap().as_deref(), Some("later"));
+}
