@@ -11,6 +11,7 @@ mod generated;
 mod linear;
 mod lowering;
 mod options;
+mod others;
 mod refusals;
 mod scanning;
 mod tera_lowering;
