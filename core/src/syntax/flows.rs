@@ -188,7 +188,7 @@ impl Around {
     }
 }
 
-/// Notes that the name at `index` of a tag's tokens is handed on as an argument, if it is.
+/// Refuses the name at `index` of a tag's tokens as an argument of what may print it.
 pub(super) fn argument(
     walk: &mut Walk<'_, '_>,
     (list, index): (&[Token], usize),
@@ -230,7 +230,7 @@ pub(super) fn argument(
     Ok(())
 }
 
-/// Notes that the Tera component at `index` is an argument of another, if it is.
+/// The same of the Tera component at `index`.
 pub(super) fn component_argument(
     walk: &mut Walk<'_, '_>,
     (list, index): (&[Token], usize),
@@ -447,8 +447,8 @@ pub(super) fn inherited(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
     }
 }
 
-/// Notes that a name is used in a `call` block, which the macro that is called may print in a cache
-/// block of its own.
+/// Refuses the use of a name in a `call` block, if the macro that is called may print the content in a
+/// cache block of its own.
 pub(super) fn fills(
     walk: &mut Walk<'_, '_>,
     name: &str,

@@ -197,6 +197,30 @@ fn i1_sets_of_other_keys_cost_no_fill() {
     assert_eq!(there.cache.health().pending_invalidations, 0);
 }
 
+/// Whatever was set in between, and by whom.
+#[test]
+fn a_fill_takes_the_same_round_trips_after_a_thousand_sets() {
+    let store = store();
+    let (here, there) = (process_with(&store, FRONTS[0], |builder| builder), process(&store));
+    let mut names = 0..;
+    let mut fill = || {
+        let page = Fragment::new(fragment_key!(names.next().unwrap()));
+        store.reset_counts();
+        here.cache.render(&page, || "page").unwrap();
+        store.round_trips()
+    };
+    fill();
+    let mut fills = || (0..20).map(|_| fill()).collect::<Vec<_>>();
+    let alone = fills();
+    for process in [&there, &here] {
+        for key in 0..1_000 {
+            assert!(process.set(key, &key).unwrap());
+        }
+        let after = fills();
+        assert!(after.iter().max() <= alone.iter().max(), "{alone:?} before, {after:?} after");
+    }
+}
+
 /// A page may set values of its own while it renders.
 #[test]
 fn a_fragment_around_many_sets_is_stored() {
