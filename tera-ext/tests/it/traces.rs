@@ -217,7 +217,8 @@ fn no_variable_of_the_rewriter_is_told() {
             "{% for i in [1] %}{% cache 300, 'a' %}\n{{ nothing }}\n{% endcache %}{% endfor %}",
         ),
         ("after", "{% cache 300, 'a' %}{% endcache %}\n{{ nothing }}"),
-        ("dump", "{% cache 300, 'a' %}{{ __tera_context }}{% endcache %}{{ __tera_context }}"),
+        ("all", "{{ __tera_context }}"),
+        ("dump", "{% cache 300, 'a' %}{% include 'all' %}{% endcache %}{{ __tera_context }}"),
     ]);
     for page in ["body", "after"] {
         let error = site.tera.render(page, &Context::new()).unwrap_err().to_string();
