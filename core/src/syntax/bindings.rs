@@ -163,6 +163,9 @@ pub(super) fn expression<'s>(
 /// MiniJinja: an attribute may be of any namespace with several names; and one that is used as a whole
 /// may get another.
 fn attribute(walk: &mut Walk<'_, '_>, word: &uses::Word<'_>, marks: &mut Vec<Mark>) {
+    if walk.spaces.is_empty() {
+        return;
+    }
     let found = resolve(walk, word.name, walk.stack.len());
     let Some((_, Binding { definition: None, space, .. })) = found else { return };
     match (word.next, *space) {
@@ -280,6 +283,7 @@ pub(super) fn statement<'s>(
         } else {
             let is_global = statement.word == "set_global";
             let import = matches!(statement.word, "import" | "from").then(Rc::default);
+            walk.imports |= import.is_some();
             let is_space = walk.dialect() == Dialect::MiniJinja && makes_space(walk.source, value);
             let space = is_space.then(|| walk.spaces.make());
             let made = Made { definition: import, space };

@@ -20,19 +20,6 @@ use super::statement::Opener;
 use super::token::{Token, TokenKind, tokens};
 use super::uses;
 
-/// Whether a template without cache blocks may hand on to one of another template what is rendered
-/// before it, by the words in its source.
-pub(super) fn may_hand_on(dialect: Dialect, holds: impl Fn(&str) -> bool) -> bool {
-    let any = |words: &[&str]| words.iter().any(|word| holds(word));
-    match dialect {
-        Dialect::MiniJinja => {
-            any(&["import", "macro"])
-                || (any(&["include", "super", "self", "extends"]) && holds("set"))
-        }
-        Dialect::Tera => any(&["component", "include", "/>", "</"]),
-    }
-}
-
 /// What the value of an expression holds because the expression calls: the output of whatever that
 /// renders.
 pub(super) fn rendering(
@@ -135,6 +122,9 @@ pub(super) fn foreign<'s>(
     list: &[Token],
     index: usize,
 ) -> Option<(&'s str, Mark)> {
+    if !walk.imports && walk.extends.is_none() {
+        return None;
+    }
     let source = walk.source;
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let is_macro = bindings::is_macro(walk, text(index));

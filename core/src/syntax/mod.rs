@@ -14,6 +14,7 @@ mod arguments;
 mod bindings;
 mod block;
 mod callers;
+mod candidates;
 mod checks;
 mod declared;
 mod flows;
@@ -237,8 +238,7 @@ pub fn rewrite_with<'s>(
         follows: Vec::new(),
         components: Vec::new(),
     };
-    let holds = |word: &str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
-    if !holds("cache") && !flows::may_hand_on(syntax.dialect(), holds) {
+    if !candidates::is_candidate(source, syntax) {
         return Ok(untouched());
     }
     let refusal = Refusal { template, source };

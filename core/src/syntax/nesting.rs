@@ -80,6 +80,8 @@ pub(super) struct Walk<'a, 's> {
     pub(super) assigned: HashSet<(usize, Name<'s>)>,
     /// What is bound outside all statements.
     pub(super) root: Scope<'s>,
+    /// An import was seen.
+    pub(super) imports: bool,
     /// Whether anything was bound to a value that is marked.
     pub(super) is_marked: bool,
     /// What the other templates know.
@@ -115,6 +117,7 @@ pub(super) fn outline<'a, 's>(
         line_start: None,
         text_start: 0,
         root: Scope::default(),
+        imports: false,
         is_marked: false,
         others,
         foreign: HashMap::new(),
@@ -142,7 +145,9 @@ impl<'a, 's> Walk<'a, 's> {
                 return Ok(Flow::On);
             }
             PieceKind::Variable if piece.closed => {
-                bindings::expression(self, piece.inner.clone())?;
+                if !self.is_only_printed(&piece.inner) {
+                    bindings::expression(self, piece.inner.clone())?;
+                }
                 checks::renders(self, piece.inner.clone())?;
                 secret::note(self, piece.inner.clone());
             }
@@ -152,6 +157,16 @@ impl<'a, 's> Walk<'a, 's> {
         self.leave_line_start(&piece);
         self.text_start = piece.end;
         Ok(if piece.closed { Flow::On } else { Flow::HandOver })
+    }
+
+    /// Whether an expression is printed where nothing keeps it, and can hand nothing on.
+    fn is_only_printed(&self, inner: &Range<usize>) -> bool {
+        let is_plain = |frame: &Frame<'_>| {
+            use Opener::{Block, For, If, With};
+            matches!(frame.kind, FrameKind::Native(Block | For | If | With))
+        };
+        let mut bytes = self.source[inner.clone()].bytes();
+        self.stack.iter().all(is_plain) && !bytes.any(|it| matches!(it, b'(' | b'[' | b'{' | b'<'))
     }
 
     fn text(&mut self, piece: &Piece) {

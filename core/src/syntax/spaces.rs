@@ -28,6 +28,11 @@ impl Spaces {
         Space(self.made)
     }
 
+    /// Whether there are no namespaces, nor anything that was put into one.
+    pub(super) fn is_empty(&self) -> bool {
+        self.made == 0 && self.shared.is_empty()
+    }
+
     /// A value goes into a namespace, or into something that may be any.
     pub(super) fn put(&mut self, space: Option<Space>, marks: impl Iterator<Item = Mark>) {
         let known = match space.filter(|space| !self.whole.contains(space)) {

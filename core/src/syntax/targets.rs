@@ -35,11 +35,13 @@ impl<'s> Effect<'s> {
         statement: &Statement<'s>,
         dialect: Dialect,
     ) -> Self {
+        if matches!(statement.role, Role::EndCache | Role::Close(_) | Role::Leave) {
+            return Self::default();
+        }
         let rest = statement.rest.clone();
         let list = List { source, list: tokens(source, rest.clone(), dialect).collect(), rest };
         let mut effect = Self::default();
         match (statement.role, statement.word) {
-            (Role::EndCache | Role::Close(_) | Role::Leave, _) => {}
             (Role::Open(Opener::Block), _) => {}
             (Role::Open(Opener::Set), _) => {
                 let end = list.find(0, |text, depth| depth == 0 && text == "|");

@@ -1,0 +1,32 @@
+//! Which sources are read at all. The others go to the engine as they are, at the speed of a search.
+
+use super::rules::{Dialect, Syntax};
+use super::scanner::{PieceKind, Scanner};
+
+/// Whether a template may have cache blocks, or hand something on to those of others.
+pub(super) fn is_candidate(source: &str, syntax: &Syntax) -> bool {
+    let has_word = memchr::memmem::find(source.as_bytes(), b"cache").is_some();
+    has_word || may_hand_on(source, syntax)
+}
+
+/// Whether a template without cache blocks may hand on to one of another template what is rendered
+/// before it, by the words in its source.
+fn may_hand_on(source: &str, syntax: &Syntax) -> bool {
+    let holds = |word: &str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
+    let any = |words: &[&str]| words.iter().any(|word| holds(word));
+    match syntax.dialect() {
+        Dialect::MiniJinja => {
+            any(&["import", "macro"])
+                || (any(&["include", "super", "self", "extends"]) && holds("set"))
+        }
+        Dialect::Tera => any(&["component", "include"]) || uses_component(source, syntax),
+    }
+}
+
+/// Tera: whether a tag may use a component, which looks like an element of HTML.
+fn uses_component(source: &str, syntax: &Syntax) -> bool {
+    Scanner::new(source, syntax).any(|piece| {
+        let is_tag = matches!(piece.kind, PieceKind::Variable | PieceKind::Block);
+        is_tag && source[piece.inner].contains('<')
+    })
+}
