@@ -53,8 +53,7 @@ struct Tried {
     wrong: Vec<String>,
 }
 
-/// A template is read in one pass, which cannot tell each value from the other. Of so many blocks one
-/// that is innocent may be refused.
+/// Reading a template once cannot tell all values apart: one innocent block of so many may be refused.
 const BLOCKS_FOR_AN_INNOCENT: usize = 20_000;
 
 /// Tries sets of a theme, and shows the smallest forms of the first that are wrong.

@@ -402,8 +402,8 @@ fn assign<'s>(
         let (Target::Name(name) | Target::Attribute(name, _)) = *target;
         let is_name = matches!(target, Target::Name(_));
         let frames = walk.stack.len();
-        let space = resolve(walk, name, frames).and_then(|(_, known)| known.space);
         if !is_name {
+            let space = resolve(walk, name, frames).and_then(|(_, known)| known.space);
             walk.spaces.put(space, marks.iter().map(|mark| Mark { at, ..*mark }));
         }
         let known = resolve(walk, name, frames);

@@ -9,7 +9,7 @@ use super::checks::{anothers_content, tells_apart};
 use super::flows;
 use super::follow::Followed;
 use super::mark::{Holds, Mark};
-use super::nesting::{FrameKind, Walk};
+use super::nesting::{Frame, FrameKind, Walk};
 use super::outline::Outline;
 use super::refusal::Refusal;
 use super::rules::Dialect;
@@ -150,7 +150,7 @@ pub(super) fn stateful(
     }
     let block = walk.stack.iter().rposition(|frame| matches!(frame.kind, FrameKind::Cache(_)));
     let Some(block) = block else { return Ok(()) };
-    let is_own = walk.stack[block..].iter().any(super::nesting::Frame::is_loop)
+    let is_own = walk.stack[block..].iter().any(Frame::is_loop)
         || bindings::bound_in(walk, word.name).is_some_and(|level| level > block);
     let is_handed_on = !matches!(word.next, "." | "(") && walk.source.contains("changed");
     if is_own || !(is_handed_on || (word.next == "." && after.0 == "changed" && after.1)) {
@@ -175,7 +175,7 @@ pub(super) fn everything(walk: &Walk<'_, '_>, word: &Word<'_>, after: &str) -> R
         Dialect::MiniJinja => word.name == "debug" && word.next == "(" && after == ")",
         Dialect::Tera => word.name == "__tera_context",
     };
-    let frame = |frame: &&super::nesting::Frame<'_>| matches!(frame.kind, FrameKind::Cache(_));
+    let frame = |frame: &&Frame<'_>| matches!(frame.kind, FrameKind::Cache(_));
     match walk.stack.iter().rev().find(frame) {
         Some(block) if is_everything => Err(walk.refusal.at(
             word.at,

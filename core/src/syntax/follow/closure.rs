@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
-use super::leaves;
 use super::prints::{self, Printed};
 use super::reading::{Meaning, Mention, Reading};
 use super::{Printer, Sources, Taken};
@@ -140,7 +139,11 @@ impl<'r> Readings<'r> {
     /// What the page says in `span` takes in: a hash for each part, in no order that matters.
     pub(super) fn parts(&mut self, span: Range<usize>) -> (Vec<u128>, Taken) {
         let Closure { seen, mut taken } = self.closure(span, Called::Yes);
-        taken.loses = self.first(&seen, |reading, node| leaves::first(reading, node, self.syntax));
+        taken.loses = self.first(&seen, |reading, node| {
+            let ranges = node.ranges(reading);
+            let mut leaves = reading.leaves.iter().copied();
+            leaves.find(|at| ranges.iter().any(|range| range.contains(at)))
+        });
         let mut hashes: Vec<u128> = seen.into_iter().map(|node| self.hash(node)).collect();
         hashes.sort_unstable();
         (hashes, taken)

@@ -2,21 +2,18 @@
 //! cache block renders such a template, the end of the block's own section ends that one instead, so that
 //! a miss prints less than a hit.
 
-use super::closure::Node;
-use super::reading::Reading;
 use crate::syntax::rules::{Dialect, Syntax};
 use crate::syntax::scanner::{PieceKind, Scanner};
 use crate::syntax::statement::{Opener, Role, Statement};
 
-/// Where a `break` or `continue` in this part of a template leaves a section.
-pub(super) fn first(reading: &Reading, node: &Node, syntax: &Syntax) -> Option<usize> {
-    let source = &*reading.source;
+/// Where each `break` or `continue` of a template stands that leaves a section.
+pub(super) fn all(source: &str, syntax: &Syntax) -> Vec<usize> {
+    let mut all = Vec::new();
     let has = |word: &str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
     // Tera refuses it.
     if syntax.dialect() == Dialect::Tera || !(has("break") || has("continue")) {
-        return None;
+        return all;
     }
-    let ranges = node.ranges(reading);
     let mut open = Vec::new();
     for piece in Scanner::new(source, syntax).take_while(|piece| piece.closed) {
         if !matches!(piece.kind, PieceKind::Block | PieceKind::LineStatement) {
@@ -31,16 +28,11 @@ pub(super) fn first(reading: &Reading, node: &Node, syntax: &Syntax) -> Option<u
                     *last = Opener::If;
                 }
             }
-            Role::Leave
-                if ranges.iter().any(|range| range.contains(&piece.start))
-                    && leaves_section(&open) =>
-            {
-                return Some(piece.start);
-            }
+            Role::Leave if leaves_section(&open) => all.push(piece.start),
             _ => {}
         }
     }
-    None
+    all
 }
 
 /// Whether the innermost loop is around a section that is open. What a macro or a `call` block prints

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::leaves;
 use super::names::{Import, calls, dotted, import, members, names, variables};
 use super::prints::Printed;
 use crate::syntax::rules::{Dialect, Syntax};
@@ -102,6 +103,8 @@ pub(super) struct Reading {
     pub(super) extends_any: bool,
     /// The outermost macros, in order.
     pub(super) macros: Vec<Range<usize>>,
+    /// Where a section is left, in order.
+    pub(super) leaves: Vec<usize>,
 }
 
 impl Reading {
@@ -127,6 +130,7 @@ impl Reading {
                 extends: Vec::new(),
                 extends_any: false,
                 macros: Vec::new(),
+                leaves: leaves::all(source, syntax),
             },
         };
         for piece in Scanner::new(source, syntax) {
