@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use crate::error::Error;
 
+use super::definitions::{self, Definition};
 use super::flows;
 use super::mark::{Holds, Mark, add};
 use super::name::Name;
@@ -26,35 +27,33 @@ use super::uses;
 pub(super) struct Binding<'s> {
     pub(super) marks: Vec<Mark>,
     /// Of an import nothing more is known than that it is one.
-    definition: Option<Rc<Definition<'s>>>,
+    pub(super) definition: Option<Rc<Definition<'s>>>,
     /// Of a namespace, if it is certain that it is this one.
     space: Option<Space>,
-}
-
-/// A macro, as far as a call of it matters.
-#[derive(Debug, Default)]
-struct Definition<'s> {
-    /// The names that it has from outside, with the cache block in it that uses them.
-    free: BTreeMap<(&'s str, Option<usize>), usize>,
-    /// What its output holds by itself.
-    marks: Vec<Mark>,
 }
 
 /// The names that a statement binds for its body.
 #[derive(Debug, Default)]
 pub(super) struct Scope<'s>(HashMap<Name<'s>, Binding<'s>>);
 
+impl<'s> Scope<'s> {
+    /// The macros that are bound here.
+    pub(super) fn definitions(&self) -> impl Iterator<Item = Rc<Definition<'s>>> {
+        self.0.values().filter_map(|binding| binding.definition.clone())
+    }
+}
+
 /// What is rendered inside a `set` section or a macro, to be known by a name.
 #[derive(Debug, Default)]
 pub(super) struct Section<'s> {
     targets: Vec<Target<'s>>,
     marks: Vec<Mark>,
-    free: BTreeMap<(&'s str, Option<usize>), usize>,
+    pub(super) free: BTreeMap<(&'s str, Option<usize>), usize>,
 }
 
 /// The binding of `name` for what stands in the innermost `frames` frames, and in how many frames it
 /// was made.
-fn resolve<'w, 's>(
+pub(super) fn resolve<'w, 's>(
     walk: &'w Walk<'_, 's>,
     name: &'w str,
     frames: usize,
@@ -134,9 +133,9 @@ pub(super) fn expression<'s>(
         let word =
             uses::Word { name: text(at), at: token.start, next: text(at + 1), first: at == 0 };
         let called = text(at + 3) == "(";
-        uses::stateful(walk, &word, (text(at + 2), called))?;
         uses::everything(walk, &word, text(at + 2))?;
         let mut marks = mention(walk, &word)?;
+        uses::stateful(walk, &word, (text(at + 2), called), &marks)?;
         attribute(walk, &word, &mut marks);
         uses::check(walk, &word, &marks)?;
         if let Some((name, mark)) = flows::foreign(walk, &list, at) {
@@ -180,62 +179,21 @@ fn mention<'s>(walk: &mut Walk<'_, 's>, word: &uses::Word<'s>) -> Result<Vec<Mar
     let frames = walk.stack.len();
     let found = resolve(walk, word.name, frames);
     let level = found.map_or(0, |(level, _)| level);
-    let (marks, definition) = match found {
+    let (mut marks, definition) = match found {
         Some((_, binding)) => (binding.marks.clone(), binding.definition.clone()),
         None => (uses::origin(walk, word), None),
     };
     if found.is_some() || marks.is_empty() {
-        let block = uses::innermost(walk, level);
-        for frame in &mut walk.stack[level..] {
-            if frame.kind == FrameKind::Native(Opener::Macro)
-                && let Some(section) = &mut frame.section
-            {
-                section.free.entry((word.name, block)).or_insert(word.at);
-            }
+        if definition.is_none() {
+            uses::outside(walk, word, level).into_iter().for_each(|mark| add(&mut marks, mark));
         }
+        let block = uses::innermost(walk, level);
+        definitions::has_from_outside(&mut walk.stack[level..], word.name, block, word.at);
     }
     match definition {
         None => Ok(marks),
-        Some(definition) => call(walk, &definition, level, word.at, marks),
+        Some(definition) => definitions::call(walk, &definition, level, word.at, marks),
     }
-}
-
-/// Adds what a call of a macro brings: the marks that the names it has from outside have now.
-fn call<'s>(
-    walk: &mut Walk<'_, 's>,
-    definition: &Rc<Definition<'s>>,
-    level: usize,
-    at: usize,
-    mut marks: Vec<Mark>,
-) -> Result<Vec<Mark>, Error> {
-    let mut seen: Vec<*const Definition<'s>> = Vec::new();
-    let mut queue = vec![(Rc::clone(definition), level)];
-    let mut used_in = Vec::new();
-    while let Some((definition, level)) = queue.pop() {
-        if seen.contains(&Rc::as_ptr(&definition)) {
-            continue;
-        }
-        seen.push(Rc::as_ptr(&definition));
-        // What it renders by itself is rendered where it is called.
-        marks.extend(definition.marks.iter().map(|mark| match mark.holds {
-            Holds::Output => Mark { origin: at, ..*mark },
-            _ => *mark,
-        }));
-        for ((name, block), used) in &definition.free {
-            let Some((level, binding)) = resolve(walk, name, level) else { continue };
-            if let Some(block) = block {
-                used_in.push((*block, *name, *used, binding.marks.clone()));
-            }
-            binding.marks.iter().for_each(|mark| add(&mut marks, *mark));
-            if let Some(definition) = &binding.definition {
-                queue.push((Rc::clone(definition), level));
-            }
-        }
-    }
-    for (block, name, used, marks) in used_in {
-        uses::from_outside(walk, block, name, used, &marks)?;
-    }
-    Ok(marks)
 }
 
 /// Notes what is printed or used in the section that is being rendered.
@@ -324,7 +282,7 @@ pub(super) fn enter<'s>(
     }
     for (name, default) in bound.parameters {
         let marks = default.map_or(Ok(Vec::new()), |default| expression(walk, default))?;
-        walk.is_marked |= !marks.is_empty();
+        notice(walk, &marks);
         if let Some(frame) = walk.stack.last_mut() {
             frame.scope.0.insert(Name(name), Binding { marks, ..Binding::default() });
         }
@@ -351,6 +309,12 @@ pub(super) fn leave<'s>(walk: &mut Walk<'_, 's>, frame: Frame<'s>) -> Result<(),
     }
     let made = Made { definition, space: None };
     assign(walk, &section.targets, &marks, frame.at, &made, false)
+}
+
+/// Something is bound to what is marked so.
+fn notice(walk: &mut Walk<'_, '_>, marks: &[Mark]) {
+    let counts = |mark: &Mark| !matches!(mark.holds, Holds::Outside(_) | Holds::Loop);
+    walk.is_marked |= marks.iter().any(counts);
 }
 
 /// MiniJinja: checks the namespaces that are changed.
@@ -397,7 +361,9 @@ fn assign<'s>(
     is_global: bool,
 ) -> Result<(), Error> {
     changes(walk, targets)?;
-    walk.is_marked |= !marks.is_empty() && !targets.is_empty();
+    if !targets.is_empty() {
+        notice(walk, marks);
+    }
     for target in targets {
         let (Target::Name(name) | Target::Attribute(name, _)) = *target;
         let is_name = matches!(target, Target::Name(_));

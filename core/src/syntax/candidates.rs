@@ -18,6 +18,7 @@ fn may_hand_on(source: &str, syntax: &Syntax) -> bool {
         Dialect::MiniJinja => {
             any(&["import", "macro"])
                 || (any(&["include", "super", "self", "extends"]) && holds("set"))
+                || (holds("extends") && holds("include"))
         }
         Dialect::Tera => any(&["component", "include"]) || uses_component(source, syntax),
     }

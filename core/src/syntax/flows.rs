@@ -10,6 +10,7 @@ use crate::error::Error;
 
 use super::bindings;
 use super::checks::{anothers_content, tells_apart};
+use super::definitions;
 use super::follow::{Called, Fragment, Printer};
 use super::mark::{Holds, Mark, add};
 use super::nesting::{Frame, FrameKind, Walk};
@@ -341,7 +342,7 @@ fn rendered(mark: Mark) -> Option<Rendered> {
         Holds::Output | Holds::Body | Holds::Rendered(None) => Some(Rendered::Unknown),
         Holds::Rendered(Some(tag)) => Some(Rendered::By(tag)),
         Holds::Foreign(name) => Some(Rendered::Foreign(name)),
-        Holds::Caller | Holds::Filled => None,
+        Holds::Caller | Holds::Filled | Holds::Outside(_) | Holds::Loop => None,
     }
 }
 
@@ -350,16 +351,21 @@ fn rendered(mark: Mark) -> Option<Rendered> {
 pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) -> Result<Vec<Mark>, Error> {
     let mut all = Vec::new();
     let is_component = |frame: &Frame<'_>| frame.kind == FrameKind::Native(Opener::Component);
+    let inherits = walk.extends.is_some();
     let may_be_filled = match walk.dialect() {
         Dialect::MiniJinja => walk.caches > 0,
         Dialect::Tera => walk.stack.iter().any(is_component),
     };
-    if !walk.is_marked && !may_be_filled {
+    if !walk.is_marked && !may_be_filled && !inherits {
         return Ok(all);
     }
     let span = Span::from(tag.clone());
     for (name, template) in walk.others.names(span) {
-        let marks = bindings::seen(walk, &name);
+        let mut marks = bindings::seen(walk, &name);
+        let is_free = bindings::bound_in(walk, &name).is_none();
+        if inherits && is_free && walk.others.inherited(&name) {
+            marks.push(holds(0, None));
+        }
         apart(walk, &name, &marks, tag.start, || {
             format!(
                 "renders `{template}`, which uses `{name}` of this template: what others fill in, \
@@ -411,7 +417,10 @@ fn apart(
     what: impl Fn() -> String,
 ) -> Result<(), Error> {
     for mark in marks {
-        let is_filled = rendered(*mark).is_none();
+        if matches!(mark.holds, Holds::Outside(_)) {
+            uses::check(walk, &uses::Word { name, at, next: "", first: false }, &[*mark])?;
+        }
+        let is_filled = matches!(mark.holds, Holds::Caller | Holds::Filled);
         if !is_filled && !may_hold_fragment(walk, *mark) {
             continue;
         }
@@ -429,12 +438,16 @@ fn apart(
     Ok(())
 }
 
-/// MiniJinja: a child's parents see what it set outside its blocks.
-pub(super) fn inherited(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
-    match walk.extends.clone() {
-        Some(tag) if walk.dialect() == Dialect::MiniJinja => shows(walk, &tag).map(drop),
-        _ => Ok(()),
+/// The template ends. In MiniJinja a child's parents see what it set outside its blocks, and others may
+/// import its macros.
+pub(super) fn ends(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
+    if walk.dialect() == Dialect::Tera {
+        return Ok(());
     }
+    if let Some(tag) = walk.extends.clone() {
+        shows(walk, &tag)?;
+    }
+    definitions::are_complete(walk)
 }
 
 /// Refuses the use of a name in a `call` block, if the macro that is called may print the content in a

@@ -18,6 +18,10 @@ pub(super) enum Holds {
     Rendered(Option<Span>),
     /// What another template binds to the name that stands here.
     Foreign(Span),
+    /// In a macro: whatever the name that stands here has outside it when the macro is called.
+    Outside(Span),
+    /// The `loop` of the statement at the origin.
+    Loop,
 }
 
 /// A mark on a value.
@@ -35,7 +39,9 @@ const MOST_RENDERINGS: usize = 32;
 
 /// Adds a mark to a value's: one of each kind, as the one from furthest outside is the strictest.
 pub(super) fn add(marks: &mut Vec<Mark>, mut mark: Mark) {
-    let is_known = |mark: &Mark| matches!(mark.holds, Holds::Rendered(Some(_)) | Holds::Foreign(_));
+    let is_known = |mark: &Mark| {
+        matches!(mark.holds, Holds::Rendered(Some(_)) | Holds::Foreign(_) | Holds::Outside(_))
+    };
     if is_known(&mark) && marks.len() >= MOST_RENDERINGS {
         let known = marks.iter().filter(|mark| is_known(mark)).map(|mark| mark.origin);
         mark.origin = known.min().map_or(mark.origin, |least| least.min(mark.origin));

@@ -17,6 +17,7 @@ mod callers;
 mod candidates;
 mod checks;
 mod declared;
+mod definitions;
 mod flows;
 mod folder;
 mod follow;

@@ -484,7 +484,7 @@ impl<'a, 's> Walk<'a, 's> {
     }
 
     fn finish(mut self) -> Result<(Outline<'s>, Others<'a>), Error> {
-        flows::inherited(&mut self)?;
+        flows::ends(&mut self)?;
         let open = self.stack.iter().rev().find(|frame| matches!(frame.kind, FrameKind::Cache(_)));
         match open {
             Some(frame) => Err(self.refusal.at(

@@ -6,11 +6,12 @@ use crate::error::Error;
 
 use super::bindings;
 use super::checks::{anothers_content, tells_apart};
+use super::definitions;
 use super::flows;
 use super::follow::Followed;
 use super::mark::{Holds, Mark};
 use super::nesting::{Frame, FrameKind, Walk};
-use super::outline::Outline;
+use super::outline::{Outline, Span};
 use super::refusal::Refusal;
 use super::rules::Dialect;
 use super::statement::Opener;
@@ -47,11 +48,34 @@ pub(super) fn origin(walk: &Walk<'_, '_>, word: &Word<'_>) -> Vec<Mark> {
         },
         ("self", Dialect::MiniJinja) => Some((Holds::Filled, 0)),
         ("super", _) if word.next == "(" => Some((Holds::Filled, word.at)),
+        ("loop", Dialect::MiniJinja) if !matches!(word.next, "." | "(") => {
+            let around = walk.stack.iter().rev().find(|frame| frame.is_loop());
+            let around = around.filter(|_| walk.source.contains("changed"));
+            around.map(|frame| (Holds::Loop, frame.at))
+        }
         ("body", Dialect::Tera) => definition(Opener::Component).map(|it| (Holds::Body, it.at)),
         _ => None,
     };
     found.map(|(holds, origin)| Mark { holds, origin, at: word.at }).into_iter().collect()
 }
+
+/// MiniJinja: the mark of a name in a macro that is bound outside it, in `level` frames: it is what it
+/// is when the macro is called.
+pub(super) fn outside<'s>(walk: &mut Walk<'_, 's>, word: &Word<'s>, level: usize) -> Option<Mark> {
+    let is_macro = |frame: &Frame<'_>| frame.kind == FrameKind::Native(Opener::Macro);
+    let of = walk.stack[level..].iter().rfind(|frame| is_macro(frame))?.at;
+    if word.next == "(" || KEYWORDS.contains(&word.name) {
+        return None;
+    }
+    let at = word.at;
+    // One mark for all uses of a name.
+    let first = *walk.foreign.entry(word.name).or_insert(Span::from(at..at + word.name.len()));
+    Some(Mark { holds: Holds::Outside(first), origin: of, at })
+}
+
+/// What looks like a name in an expression.
+const KEYWORDS: [&str; 11] =
+    ["and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "null"];
 
 /// Refuses the use of a name that holds what a cached body may not print.
 pub(super) fn check(walk: &mut Walk<'_, '_>, word: &Word<'_>, marks: &[Mark]) -> Result<(), Error> {
@@ -103,6 +127,12 @@ fn refuse(
         Holds::Rendered(_) | Holds::Foreign(_) => {
             return flows::captured(walk, index, (name, at), mark);
         }
+        Holds::Outside(outside) => {
+            let name = &walk.source[outside.range()];
+            definitions::has_from_outside(&mut walk.stack, name, Some(index), at);
+            return Ok(());
+        }
+        Holds::Loop => return Ok(()),
         _ if is_told => return Ok(()),
         Holds::Caller if is_itself => "uses `caller`, which each `call` block fills".into(),
         Holds::Caller => format!("uses {}, which holds what each `call` block fills", set()),
@@ -144,16 +174,32 @@ pub(super) fn stateful(
     walk: &Walk<'_, '_>,
     word: &Word<'_>,
     after: (&str, bool),
+    marks: &[Mark],
 ) -> Result<(), Error> {
-    if word.name != "loop" || walk.caches == 0 || walk.dialect() == Dialect::Tera {
+    let may_be = word.name == "loop" || !marks.is_empty();
+    if !may_be || walk.caches == 0 || walk.dialect() == Dialect::Tera {
         return Ok(());
     }
     let block = walk.stack.iter().rposition(|frame| matches!(frame.kind, FrameKind::Cache(_)));
     let Some(block) = block else { return Ok(()) };
-    let is_own = walk.stack[block..].iter().any(Frame::is_loop)
-        || bindings::bound_in(walk, word.name).is_some_and(|level| level > block);
-    let is_handed_on = !matches!(word.next, "." | "(") && walk.source.contains("changed");
-    if is_own || !(is_handed_on || (word.next == "." && after.0 == "changed" && after.1)) {
+    let is_outer = match word.name {
+        "loop" => {
+            !walk.stack[block..].iter().any(Frame::is_loop)
+                && bindings::bound_in(walk, word.name).is_none_or(|level| level <= block)
+        }
+        _ => {
+            let opened = walk.stack[block].at;
+            marks.iter().any(|mark| mark.holds == Holds::Loop && mark.origin < opened)
+        }
+    };
+    let is_refused = is_outer
+        && match word.next {
+            "." => after == ("changed", true),
+            "(" => false,
+            // It is handed on.
+            _ => walk.source.contains("changed"),
+        };
+    if !is_refused {
         return Ok(());
     }
     Err(walk.refusal.at(

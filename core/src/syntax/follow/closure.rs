@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::node::Node;
 use super::prints::{self, Printed};
 use super::reading::{Meaning, Mention, Reading};
 use super::{Printer, Sources, Taken};
@@ -18,33 +19,6 @@ use crate::syntax::rules::{Dialect, Syntax};
 
 /// Most templates that are read for one: beyond them, nothing is followed.
 pub(super) const MOST_TEMPLATES: usize = 1_000;
-
-/// A part of a template that a block uses; with the number of its reading.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Node {
-    Whole(usize),
-    /// What stands outside all macros: an imported template's assignments and imports.
-    OutsideMacros(usize),
-    /// A definition.
-    Part(usize, Range<usize>),
-}
-
-impl Node {
-    fn reading(&self) -> usize {
-        match self {
-            Self::Whole(at) | Self::OutsideMacros(at) | Self::Part(at, _) => *at,
-        }
-    }
-
-    /// What it is of its template.
-    pub(super) fn ranges(&self, reading: &Reading) -> Vec<Range<usize>> {
-        match self {
-            Self::Whole(_) => std::iter::once(0..reading.source.len()).collect(),
-            Self::OutsideMacros(_) => reading.outside_macros().collect(),
-            Self::Part(_, range) => vec![range.clone()],
-        }
-    }
-}
 
 /// What a part of the page is made of.
 #[derive(Debug, Default)]
@@ -172,6 +146,15 @@ impl<'r> Readings<'r> {
 
     /// All that `span` of the page is made of.
     pub(super) fn closure(&mut self, span: Range<usize>, called: Called) -> Closure {
+        self.follow(called, |walk| walk.range(0, span, None))
+    }
+
+    /// All that the value is made of which the page or a parent of it binds to `name`.
+    pub(super) fn bound(&mut self, name: &str) -> Closure {
+        self.follow(Called::No, |walk| walk.ask_all(name, None))
+    }
+
+    fn follow(&mut self, called: Called, begin: impl FnOnce(&mut Walk<'_, 'r>)) -> Closure {
         // Names are bound when the page renders: a block sees what its parents bind, and a partial
         // what its page does.
         let mut scopes = vec![0];
@@ -187,7 +170,7 @@ impl<'r> Readings<'r> {
             called,
             closure: Closure::default(),
         };
-        walk.range(0, span, None);
+        begin(&mut walk);
         walk.called = Called::Yes;
         while let Some(node) = walk.queue.pop() {
             walk.node(&node);
@@ -330,7 +313,14 @@ impl Walk<'_, '_> {
                 }
                 Mention::Name(name, attribute) => {
                     let is_of_value = node.is_some_and(|node| self.values.contains(node));
-                    let is_own = reading.is_variable(&reading.source[name.clone()], name.start);
+                    let text = &reading.source[name.clone()];
+                    let is_own = match node {
+                        // What the parent binds around its block was rendered before.
+                        Some(above @ Node::Part(_, part)) if self.above.contains(above) => {
+                            reading.is_rebound(text, name.start, part.start)
+                        }
+                        _ => reading.is_variable(text, name.start),
+                    };
                     if let Some(node) = node.filter(|_| !is_own) {
                         self.uses(node, &reading, name);
                     }
@@ -338,14 +328,9 @@ impl Walk<'_, '_> {
                         continue;
                     }
                     self.names.push((at, name.clone(), attribute.clone()));
-                    let name = &reading.source[name.clone()];
                     let attribute = attribute.clone().map(|range| &reading.source[range]);
-                    self.ask(at, name, attribute);
-                    for scope in 0..self.scopes.len() {
-                        if self.scopes[scope] != at {
-                            self.ask(self.scopes[scope], name, attribute);
-                        }
-                    }
+                    self.ask(at, text, attribute);
+                    self.ask_all(text, attribute);
                 }
                 Mention::Component(name) => self.component(at, name),
                 Mention::Above(block) => {
@@ -434,6 +419,13 @@ impl Walk<'_, '_> {
     fn module(&mut self, module: usize) {
         if self.called == Called::Yes {
             self.visit(Node::OutsideMacros(module));
+        }
+    }
+
+    /// Follows what `name` means wherever it may be bound.
+    fn ask_all(&mut self, name: &str, attribute: Option<&str>) {
+        for scope in 0..self.scopes.len() {
+            self.ask(self.scopes[scope], name, attribute);
         }
     }
 

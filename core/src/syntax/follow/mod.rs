@@ -14,6 +14,7 @@ use super::rules::{Dialect, Syntax};
 mod closure;
 mod leaves;
 mod names;
+mod node;
 mod prints;
 mod reading;
 
@@ -113,6 +114,8 @@ pub(super) struct Others<'a> {
     handing: Option<(Span, Rc<Closure>)>,
     /// The first cache block in what is rendered.
     fragments: HashMap<Span, Option<Fragment>>,
+    /// Whether the value that a parent binds to a name may hold a fragment.
+    inherited: HashMap<String, bool>,
 }
 
 /// A fragment that what is rendered may hold.
@@ -130,8 +133,16 @@ impl<'a> Others<'a> {
         syntax: &'a Syntax,
         sources: &'a dyn Sources,
     ) -> Self {
-        let fragments = HashMap::new();
-        Self { template, source, syntax, sources, readings: None, handing: None, fragments }
+        Self {
+            template,
+            source,
+            syntax,
+            sources,
+            readings: None,
+            handing: None,
+            fragments: HashMap::new(),
+            inherited: HashMap::new(),
+        }
     }
 
     /// Whether anything was asked.
@@ -176,6 +187,18 @@ impl<'a> Others<'a> {
         let filled = || closure.taken.fills.as_ref().map(|_| Fragment::Filled);
         let found = block.map(Fragment::Of).or_else(filled);
         self.fragments.insert(tag, found.clone());
+        found
+    }
+
+    /// Whether what a parent binds to `name`, which this template does not bind, may hold a fragment.
+    pub(super) fn inherited(&mut self, name: &str) -> bool {
+        if let Some(known) = self.inherited.get(name) {
+            return *known;
+        }
+        let readings = self.readings();
+        let closure = readings.bound(name);
+        let found = closure.taken.fills.is_some() || readings.cached_in(&closure).is_some();
+        self.inherited.insert(name.to_owned(), found);
         found
     }
 

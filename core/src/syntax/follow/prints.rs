@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::closure::Node;
+use super::node::Node;
 use super::reading::{Parameters, Reading};
 use crate::syntax::outline::By;
 

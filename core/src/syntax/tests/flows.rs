@@ -258,3 +258,22 @@ fn a_captured_fragment_is_not_printed_in_another_tera() {
                  {% <row t={t}> %}{% </row> %}{% endblock %}";
     check(&Syntax::tera(), &[(HANDED, above)], &others);
 }
+
+/// `loop.changed` of a loop around the block, under another name.
+#[test]
+fn a_loop_is_known_by_another_name() {
+    const CHANGED: Option<&str> = Some("`loop.changed` remembers its last value");
+    let rows = [
+        (CHANGED, "{{ l.changed(x) }}"),
+        (CHANGED, "{% set k = l %}{{ k.changed(x) }}"),
+        (CHANGED, "{{ m(l) }}changed"),
+        (None, "{{ m(l) }}"),
+        (None, "{{ l.index }}{{ x.changed(1) }}"),
+        (None, "{% for y in x %}{% set l = loop %}{{ l.changed(y) }}{% endfor %}"),
+    ];
+    for (expected, body) in rows {
+        let block = format!("{{% cache 1, 'a', x %}}{body}{{% endcache %}}");
+        let page = format!("{{% for x in xs %}}{{% set l = loop %}}{block}{{% endfor %}}");
+        check(&Syntax::minijinja(), &[(expected, &page)], &[]);
+    }
+}

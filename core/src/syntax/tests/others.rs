@@ -55,6 +55,94 @@ fn what_another_template_captured_is_not_printed() {
     check(&Syntax::minijinja(), &handed, &others);
 }
 
+/// A child includes what prints a variable of its parents.
+#[test]
+fn what_a_parent_captured_is_not_printed_by_a_childs_partial() {
+    let others = [
+        ("fragment", "{% cache 300, 'p' %}{{ n }}{% endcache %}"),
+        ("text", "text"),
+        (
+            "base",
+            "{% set nav %}{% include 'fragment' %}{% endset %}{% set plain %}{% include 'text' %}\
+             {% endset %}{% block a %}{% endblock %}{% block shows %}{{ nav }}{% endblock %}",
+        ),
+        ("middle", "{% extends 'base' %}"),
+        ("prints", "{{ nav }}"),
+        ("through", "{% include 'prints' %}"),
+        ("caches", "{% cache 300, 'q' %}{{ nav }}{% endcache %}"),
+        ("varies", "{% cache 300, 'q', nav %}{{ nav }}{% endcache %}"),
+        ("binds", "{% set nav = n %}{% cache 300, 'q' %}{{ nav }}{% endcache %}"),
+        ("plain", "{% cache 300, 'q' %}{{ plain }}{% endcache %}"),
+    ];
+    let rows = [
+        (ANOTHERS, "{% cache 300, 'a' %}{% include 'prints' %}{% endcache %}"),
+        (ANOTHERS, "{% cache 300, 'a', n %}{% include 'through' %}{% endcache %}"),
+        (HANDED, "{% include 'caches' %}"),
+        (None, "{% cache 300, 'a', nav %}{% include 'prints' %}{% endcache %}"),
+        (None, "{% set nav = n %}{% cache 300, 'a' %}{% include 'prints' %}{% endcache %}"),
+        (None, "{% include 'prints' %}{% include 'varies' %}{% include 'binds' %}"),
+        (None, "{% include 'plain' %}{% cache 300, 'a' %}{% include 'plain' %}{% endcache %}"),
+    ];
+    for syntax in [Syntax::minijinja(), Syntax::tera()] {
+        for extends in ["base", "middle"] {
+            for (expected, body) in rows {
+                let page =
+                    format!("{{% extends '{extends}' %}}{{% block a %}}{body}{{% endblock %}}");
+                check(&syntax, &[(expected, &page)], &others);
+            }
+            let page = format!(
+                "{{% extends '{extends}' %}}{{% block shows %}}{{% cache 300, 'a', n %}}\
+                 {{{{ super() }}}}{{% endcache %}}{{% endblock %}}"
+            );
+            check(&syntax, &[(ANOTHERS, &page)], &others);
+        }
+    }
+}
+
+/// A macro has of the names outside it what they are bound to when it is called.
+#[test]
+fn what_is_captured_after_a_macro_is_not_printed_by_it() {
+    let others = [("fragment", "{% cache 300, 'p' %}{{ n }}{% endcache %}"), ("shows", "{{ x }}")];
+    let block = "{% cache 300, 'b', id %}{{ x }}{% endcache %}";
+    let keeps = "{% cache 300, 'b', x %}{{ x }}{% endcache %}";
+    let rows = [
+        (BEFORE, "{% macro m(x=t) %}$b{% endmacro %}$t{{ m() }}"),
+        (BEFORE, "{% macro m(x=t) %}$b{% endmacro %}$t"),
+        (BEFORE, "{% macro m() %}{% cache 300, 'b' %}{{ t }}{% endcache %}{% endmacro %}$t"),
+        (BEFORE, "{% set t = 1 %}{% macro m(x=t) %}$b{% endmacro %}$t{{ m() }}"),
+        (BEFORE, "{% macro m(y=t, x=y) %}$b{% endmacro %}$t{{ m() }}"),
+        (BEFORE, "{% macro m() %}{% set x = t|upper %}$b{% endmacro %}$t{{ m() }}"),
+        (BEFORE, "{% macro m() %}{% set x %}a {{ t }}{% endset %}$b{% endmacro %}$t{{ m() }}"),
+        (BEFORE, "{% macro m() %}{% for x in [t] %}$b{% endfor %}{% endmacro %}$t{{ m() }}"),
+        (
+            BEFORE,
+            "{% macro m(x=t) %}{% cache 300, 'i' %}{% include 'shows' %}{% endcache %}{% endmacro %}\
+             $t{{ m() }}",
+        ),
+        (
+            BEFORE,
+            "{% macro m(x=t) %}$b{% endmacro %}{% macro o() %}{{ m() }}{% endmacro %}$t{{ o() }}",
+        ),
+        (
+            BEFORE,
+            "{% macro o() %}{% macro m(x=t) %}$b{% endmacro %}{{ m() }}{% endmacro %}$t{{ o() }}",
+        ),
+        (None, "{% macro m(x=t) %}$k{% endmacro %}$t{{ m() }}"),
+        (
+            None,
+            "{% macro m(x=t) %}{{ x }}{% cache 300, 'b' %}b{% endcache %}{% endmacro %}$t{{ m() }}",
+        ),
+        (None, "{% macro m(x=t) %}{% set x = 1 %}$b{% endmacro %}$t{{ m() }}"),
+        (None, "{% macro m(x=u) %}$b{% endmacro %}$t{{ m() }}"),
+        (None, "{% macro m(x=t) %}$b{% endmacro %}{% set t = 1 %}{{ m() }}"),
+    ];
+    let set = "{% set t %}{% include 'fragment' %}{% endset %}";
+    for (expected, page) in rows {
+        let page = page.replace("$b", block).replace("$k", keeps).replace("$t", set);
+        check(&Syntax::minijinja(), &[(expected, &page)], &others);
+    }
+}
+
 /// Before a parent that a child extends is rendered, the child's assignments are done.
 #[test]
 fn what_a_child_captured_is_not_printed_by_its_parents() {
