@@ -1,6 +1,6 @@
 //! Renders one page over and over, for a profiler: `profile tera w2 cached 1000`; as one that is announced
-//! to a store in this process: `profile tera w2 far 1000`; or rewrites a source: `profile tera rewrite -
-//! 1000`. Without arguments it does nothing, so that `cargo bench` passes over it.
+//! to a store in this process: `profile tera w2 far 1000`; or rewrites a source: `profile tera rewrite page
+//! 1000`, or `dense`. Without arguments it does nothing, so that `cargo bench` passes over it.
 
 #![allow(clippy::unwrap_used, reason = "settings that do not fail")]
 
@@ -16,7 +16,7 @@ fn main() {
     let [engine, kind, form, rounds] = words[..] else { return };
     if kind == "rewrite" {
         let syntax = if engine == "tera" { Syntax::tera() } else { Syntax::minijinja() };
-        let (author, _) = with_blocks(20, 1);
+        let (author, _) = if form == "dense" { with_blocks(20, 1) } else { with_blocks(5, 25) };
         let rewritten =
             || rewrite("a.html", &author, &syntax).map_or(0, |page| page.blocks().len());
         return repeat(&rewritten, rounds.parse().unwrap_or(1000));

@@ -19,7 +19,7 @@ use super::scanner::Piece;
 use super::spaces::Space;
 use super::statement::{Opener, Role, Statement};
 use super::targets::{Effect, Target};
-use super::token::{Token, TokenKind, tokens};
+use super::token::{Token, TokenKind, within};
 use super::uses;
 
 /// What a name is bound to.
@@ -106,20 +106,21 @@ pub(super) fn marked<'s>(walk: &Walk<'_, 's>) -> BTreeMap<&'s str, Vec<Mark>> {
     marked.filter(|(_, marks)| !marks.is_empty()).collect()
 }
 
-/// Reads an expression: its uses, and the marks of what it is made of.
-pub(super) fn expression<'s>(
-    walk: &mut Walk<'_, 's>,
+/// Reads the expression at `range` of a tag: its uses, and the marks of what it is made of.
+pub(super) fn expression(
+    walk: &mut Walk<'_, '_>,
+    tag: &[Token],
     range: Range<usize>,
 ) -> Result<Vec<Mark>, Error> {
     let (source, dialect) = (walk.source, walk.dialect());
-    let list: Vec<Token> = tokens(source, range.clone(), dialect).collect();
+    let list = within(tag, &range);
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let mut all: Vec<Mark> = Vec::new();
     let mut around = flows::Around::default();
     for (at, token) in list.iter().enumerate() {
-        around.read(source, &list, at);
+        around.read(source, list, at);
         if dialect == Dialect::Tera && text(at) == "<" {
-            flows::component_argument(walk, (&list, at), &around, &range)?;
+            flows::component_argument(walk, (list, at), &around, &range)?;
         }
         if token.kind != TokenKind::Word {
             continue;
@@ -138,17 +139,17 @@ pub(super) fn expression<'s>(
         uses::stateful(walk, &word, (text(at + 2), called), &marks)?;
         attribute(walk, &word, &mut marks);
         uses::check(walk, &word, &marks)?;
-        if let Some((name, mark)) = flows::foreign(walk, &list, at) {
+        if let Some((name, mark)) = flows::foreign(walk, list, at) {
             uses::check(walk, &uses::Word { name, ..word }, &[mark])?;
             add(&mut marks, mark);
         }
-        flows::argument(walk, (&list, at), &around, &range, &marks)?;
+        flows::argument(walk, (list, at), &around, &range, &marks)?;
         flows::fills(walk, word.name, word.at, &marks)?;
         for mark in marks {
             add(&mut all, mark);
         }
     }
-    if let Some(mark) = flows::rendering(walk, &list, &range) {
+    if let Some(mark) = flows::rendering(walk, list, &range) {
         let is_super = |two: &[Token]| two[0].text(source) == "super" && two[1].text(source) == "(";
         if dialect == Dialect::Tera || list.windows(2).any(is_super) {
             flows::shows(walk, &range)?.into_iter().for_each(|mark| add(&mut all, mark));
@@ -218,10 +219,10 @@ pub(super) fn note<'s>(walk: &mut Walk<'_, 's>, marks: &[Mark]) {
 /// Reads a statement where it stands. What it binds for its body is handed back.
 pub(super) fn statement<'s>(
     walk: &mut Walk<'_, 's>,
-    piece: &Piece,
+    (piece, list): (&Piece, &[Token]),
     statement: &Statement<'s>,
 ) -> Result<Bound<'s>, Error> {
-    let effect = Effect::of(walk.source, piece, statement, walk.dialect());
+    let effect = Effect::read(walk.source, (piece, list), statement, walk.dialect());
     if statement.word == "include" {
         let tag = piece.start..piece.inner.end;
         flows::includes_any(walk, &tag, statement.rest.clone())?;
@@ -231,7 +232,7 @@ pub(super) fn statement<'s>(
     }
     let mut values = Vec::new();
     for (targets, value) in effect.assigns {
-        let marks = expression(walk, value.clone())?;
+        let marks = expression(walk, list, value.clone())?;
         if statement.role == Role::Open(Opener::Set) {
             changes(walk, &targets)?;
             return Ok(Bound { section: targets, ..Bound::default() });
@@ -242,7 +243,8 @@ pub(super) fn statement<'s>(
             let is_global = statement.word == "set_global";
             let import = matches!(statement.word, "import" | "from").then(Rc::default);
             walk.imports |= import.is_some();
-            let is_space = walk.dialect() == Dialect::MiniJinja && makes_space(walk.source, value);
+            let is_space = walk.dialect() == Dialect::MiniJinja
+                && makes_space(walk.source, within(list, &value));
             let space = is_space.then(|| walk.spaces.make());
             let made = Made { definition: import, space };
             assign(walk, &targets, &marks, piece.start, &made, is_global)?;
@@ -265,7 +267,7 @@ pub(super) fn enter<'s>(
     walk: &mut Walk<'_, 's>,
     opener: Opener,
     name: Option<&'s str>,
-    at: usize,
+    (at, list): (usize, &[Token]),
     bound: Bound<'s>,
 ) -> Result<(), Error> {
     if opener == Opener::Block {
@@ -281,7 +283,7 @@ pub(super) fn enter<'s>(
         };
     }
     for (name, default) in bound.parameters {
-        let marks = default.map_or(Ok(Vec::new()), |default| expression(walk, default))?;
+        let marks = default.map_or(Ok(Vec::new()), |default| expression(walk, list, default))?;
         notice(walk, &marks);
         if let Some(frame) = walk.stack.last_mut() {
             frame.scope.0.insert(Name(name), Binding { marks, ..Binding::default() });
@@ -290,7 +292,7 @@ pub(super) fn enter<'s>(
     for (targets, marks) in bound.values {
         assign(walk, &targets, &marks, at, &Made::default(), false)?;
     }
-    bound.filter.map_or(Ok(()), |range| expression(walk, range).map(drop))
+    bound.filter.map_or(Ok(()), |range| expression(walk, list, range).map(drop))
 }
 
 /// A statement's body ends: its frame is off the stack.
@@ -333,10 +335,8 @@ struct Made<'s> {
 }
 
 /// Whether a value is a namespace that is made there.
-fn makes_space(source: &str, value: Range<usize>) -> bool {
-    let list: Vec<Token> = tokens(source, value, Dialect::MiniJinja).collect();
-    let [name, open, .., last] = &list[..] else { return false };
-    let inner = &list[2..list.len() - 1];
+fn makes_space(source: &str, value: &[Token]) -> bool {
+    let [name, open, inner @ .., last] = value else { return false };
     let mut depth = 0_isize;
     let is_one = inner.iter().all(|token| {
         depth += match token.kind {

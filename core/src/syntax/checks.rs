@@ -253,19 +253,16 @@ fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error>
     Ok(())
 }
 
-/// Notes what a tag of a cached body renders of other templates: blocks and components.
-pub(super) fn renders(walk: &mut Walk<'_, '_>, range: Range<usize>) -> Result<(), Error> {
-    if walk.caches == 0 {
-        return Ok(());
+/// Tera: notes what a tag of a cached body renders of other templates: blocks and components.
+pub(super) fn renders(walk: &mut Walk<'_, '_>, range: Range<usize>) {
+    if walk.caches == 0 || walk.dialect() == Dialect::MiniJinja {
+        return;
     }
     if uses_word(walk, range.clone(), "super", |next| next == "(") {
         note_others(walk);
     }
-    if walk.dialect() == Dialect::Tera {
-        outer_loops(walk, range.clone());
-        walk.outline.may_call_components |= walk.source[range].contains('<');
-    }
-    Ok(())
+    outer_loops(walk, range.clone());
+    walk.outline.may_call_components |= walk.source[range].contains('<');
 }
 
 /// Whether `word` is used in `range`, before a token for which `is_use` holds.

@@ -33,12 +33,11 @@ pub(super) fn rendering(
     let mut renders = false;
     let mut is_known = true;
     for at in 0..list.len() {
-        let is_super = text(at) == "super" && text(at + 1) == "(";
         match dialect {
             Dialect::Tera if text(at) == "<" => {
                 renders |= list.get(at + 1).is_some_and(|next| next.kind == TokenKind::Word);
             }
-            Dialect::Tera => renders |= is_super,
+            Dialect::Tera => renders |= text(at) == "super" && text(at + 1) == "(",
             Dialect::MiniJinja => {
                 let call = called(walk, list, at);
                 renders |= call.is_some();
@@ -59,17 +58,18 @@ struct Call {
 /// The call whose name is at `at`. A name that is bound nowhere is a function, or a parent's import.
 fn called(walk: &Walk<'_, '_>, list: &[Token], at: usize) -> Option<Call> {
     let text = |at: usize| list.get(at).map_or("", |token| token.text(walk.source));
+    let is_method = text(at + 1) == "." && text(at + 3) == "(";
+    let open = if is_method { at + 3 } else { at + 1 };
     let before = at.checked_sub(1).map_or("", text);
-    if list[at].kind != TokenKind::Word || matches!(before, "." | "|" | "is") {
+    let is_name = list[at].kind == TokenKind::Word && !matches!(before, "." | "|" | "is");
+    if !is_name || text(open) != "(" {
         return None;
     }
     let name = text(at);
-    let is_method = text(at + 1) == "." && text(at + 3) == "(";
-    let open = if is_method { at + 3 } else { at + 1 };
     let is_bound = matches!(name, "caller" | "self" | "super")
         || walk.extends.is_some()
         || bindings::bound_in(walk, name).is_some();
-    (text(open) == "(" && is_bound).then(|| Call {
+    is_bound.then(|| Call {
         is_known: !(is_method && name == "self")
             && (is_method || (name != "caller" && !bindings::is_variable(walk, name))),
         open,
@@ -162,19 +162,21 @@ struct Bracket {
 impl Around {
     /// The token at `at` comes.
     pub(super) fn read(&mut self, source: &str, list: &[Token], at: usize) {
-        match (list[at].kind, list[at].text(source)) {
-            (TokenKind::Open, _) => self.brackets.push(Bracket { at, commas: 0, first: at + 1 }),
-            (TokenKind::Close, _) => drop(self.brackets.pop()),
-            (_, ",") => {
-                if let Some(bracket) = self.brackets.last_mut() {
+        match list[at].kind {
+            TokenKind::Open => self.brackets.push(Bracket { at, commas: 0, first: at + 1 }),
+            TokenKind::Close => drop(self.brackets.pop()),
+            TokenKind::Operator => match (list[at].text(source), self.brackets.last_mut()) {
+                (",", Some(bracket)) => {
                     bracket.commas += 1;
                     bracket.first = at + 1;
                 }
-            }
-            (_, "<") if self.brackets.is_empty() => {
-                self.in_component |= list.get(at + 1).is_some_and(|it| it.kind == TokenKind::Word);
-            }
-            _ => {}
+                ("<", None) => {
+                    let next = list.get(at + 1);
+                    self.in_component |= next.is_some_and(|it| it.kind == TokenKind::Word);
+                }
+                _ => {}
+            },
+            TokenKind::Word | TokenKind::String => {}
         }
     }
 }

@@ -25,7 +25,7 @@ use super::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
 use super::secret;
 use super::spaces::Spaces;
 use super::statement::{Opener, Role, Statement};
-use super::token::{TokenKind, tokens};
+use super::token::{Token, TokenKind, tokens};
 use super::uses;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,8 +125,9 @@ pub(super) fn outline<'a, 's>(
         warned: HashSet::new(),
         assigned: HashSet::new(),
     };
-    for piece in Scanner::new(source, syntax) {
-        if let Flow::HandOver = walk.piece(piece)? {
+    let mut scanner = Scanner::new(source, syntax);
+    while let Some(piece) = scanner.next() {
+        if let Flow::HandOver = walk.piece(piece, scanner.tokens())? {
             return Ok((walk.outline, walk.others));
         }
     }
@@ -138,7 +139,7 @@ impl<'a, 's> Walk<'a, 's> {
         self.syntax.dialect()
     }
 
-    fn piece(&mut self, piece: Piece) -> Result<Flow, Error> {
+    fn piece(&mut self, piece: Piece, list: &[Token]) -> Result<Flow, Error> {
         match piece.kind {
             PieceKind::Text => {
                 self.text(&piece);
@@ -146,12 +147,12 @@ impl<'a, 's> Walk<'a, 's> {
             }
             PieceKind::Variable if piece.closed => {
                 if !self.is_only_printed(&piece.inner) {
-                    bindings::expression(self, piece.inner.clone())?;
+                    bindings::expression(self, list, piece.inner.clone())?;
                 }
-                checks::renders(self, piece.inner.clone())?;
+                checks::renders(self, piece.inner.clone());
                 secret::note(self, piece.inner.clone());
             }
-            PieceKind::Block | PieceKind::LineStatement => return self.statement(piece),
+            PieceKind::Block | PieceKind::LineStatement => return self.statement(piece, list),
             _ => {}
         }
         self.leave_line_start(&piece);
@@ -161,10 +162,9 @@ impl<'a, 's> Walk<'a, 's> {
 
     /// Whether an expression is printed where nothing keeps it, and can hand nothing on.
     fn is_only_printed(&self, inner: &Range<usize>) -> bool {
-        let is_plain = |frame: &Frame<'_>| {
-            use Opener::{Block, For, If, With};
-            matches!(frame.kind, FrameKind::Native(Block | For | If | With))
-        };
+        use Opener::{Block, For, If, With};
+        let is_plain =
+            |frame: &Frame<'_>| matches!(frame.kind, FrameKind::Native(Block | For | If | With));
         let mut bytes = self.source[inner.clone()].bytes();
         self.stack.iter().all(is_plain) && !bytes.any(|it| matches!(it, b'(' | b'[' | b'{' | b'<'))
     }
@@ -186,7 +186,7 @@ impl<'a, 's> Walk<'a, 's> {
         }
     }
 
-    fn statement(&mut self, piece: Piece) -> Result<Flow, Error> {
+    fn statement(&mut self, piece: Piece, list: &[Token]) -> Result<Flow, Error> {
         let statement = Statement::read(self.source, &piece, self.dialect());
         checks::markers(self, &piece, &statement)?;
         if !piece.closed {
@@ -202,8 +202,8 @@ impl<'a, 's> Walk<'a, 's> {
             }
             return Ok(Flow::HandOver);
         }
-        checks::renders(self, piece.inner.clone())?;
-        let bound = bindings::statement(self, &piece, &statement)?;
+        checks::renders(self, piece.inner.clone());
+        let bound = bindings::statement(self, (&piece, list), &statement)?;
         let tag = Tag { start: self.tag_start(&piece), rest: statement.rest.clone(), piece };
         let follows_lowered_line = self.line_start.is_some();
         if tag.piece.kind == PieceKind::Block {
@@ -215,7 +215,7 @@ impl<'a, 's> Walk<'a, 's> {
             Role::EndCache => return self.close_cache(tag),
             _ => secret::note(self, tag.piece.inner.clone()),
         }
-        if let Flow::HandOver = self.native(&tag, &statement, bound)? {
+        if let Flow::HandOver = self.native((&tag, list), &statement, bound)? {
             return Ok(Flow::HandOver);
         }
         if tag.piece.kind == PieceKind::LineStatement {
@@ -259,7 +259,7 @@ impl<'a, 's> Walk<'a, 's> {
 
     fn native(
         &mut self,
-        tag: &Tag,
+        (tag, list): (&Tag, &[Token]),
         statement: &Statement<'s>,
         bound: Bound<'s>,
     ) -> Result<Flow, Error> {
@@ -268,7 +268,7 @@ impl<'a, 's> Walk<'a, 's> {
             Role::Open(opener) => {
                 self.push(FrameKind::Native(opener), tag, 1)?;
                 let name = statement.name(self.source, self.syntax.dialect());
-                bindings::enter(self, opener, name, tag.piece.start, bound)?;
+                bindings::enter(self, opener, name, (tag.piece.start, list), bound)?;
             }
             Role::Close(opener) => return self.close_native(tag, statement, opener),
             Role::Else => match self.stack.last_mut() {

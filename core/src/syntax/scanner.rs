@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::rules::{Dialect, Syntax};
-use super::token::{TokenKind, skip_blank, token_at};
+use super::token::{Token, TokenKind, skip_blank, token_at};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PieceKind {
@@ -142,6 +142,7 @@ pub(super) struct Scanner<'a> {
     markers: StartMarkers<'a>,
     at: usize,
     pending: Option<(PieceKind, usize)>,
+    tokens: Vec<Token>,
     /// Open brackets, which MiniJinja counts across tags; it ends no tag while one is open.
     balance: isize,
 }
@@ -149,7 +150,12 @@ pub(super) struct Scanner<'a> {
 impl<'a> Scanner<'a> {
     pub(super) fn new(source: &'a str, syntax: &'a Syntax) -> Self {
         let markers = StartMarkers::new(syntax);
-        Self { source, syntax, markers, at: 0, pending: None, balance: 0 }
+        Self { source, syntax, markers, at: 0, pending: None, tokens: Vec::new(), balance: 0 }
+    }
+
+    /// What stands in the piece that came last, if that is a tag.
+    pub(super) fn tokens(&self) -> &[Token] {
+        &self.tokens
     }
 
     fn bytes(&self) -> &'a [u8] {
@@ -157,6 +163,7 @@ impl<'a> Scanner<'a> {
     }
 
     fn piece(&mut self, kind: PieceKind, marker_len: usize) -> Piece {
+        self.tokens.clear();
         let start = self.at;
         let mut inner = start + marker_len;
         let lead = match kind {
@@ -287,6 +294,7 @@ impl<'a> Scanner<'a> {
             TokenKind::Close => self.balance -= 1,
             _ => {}
         }
+        self.tokens.push(token);
         Some(token.end)
     }
 }

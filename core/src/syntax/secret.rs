@@ -113,9 +113,11 @@ fn may_hold_one(text: &[u8]) -> bool {
     let ends = |at: usize, with: &[u8]| {
         at.checked_sub(with.len()).is_some_and(|start| text[start..at].eq_ignore_ascii_case(with))
     };
-    memchr::memchr2_iter(b'f', b'F', text).any(|at| ends(at, b"sr"))
-        || memchr::memchr2_iter(b'c', b'C', text)
-            .any(|at| ends(at, b"non") || ends(at, b"authenti"))
+    text.iter().enumerate().any(|(at, byte)| match byte {
+        b'f' | b'F' => ends(at, b"sr"),
+        b'c' | b'C' => ends(at, b"non") || ends(at, b"authenti"),
+        _ => false,
+    })
 }
 
 /// Whether a `[` after `token` subscripts it, rather than open a list.

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::rules::Dialect;
 use super::scanner::Piece;
 use super::statement::{Opener, Role, Statement};
-use super::token::{Token, TokenKind, tokens};
+use super::token::{Token, TokenKind, tokens, within};
 
 /// Where a value goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +35,22 @@ impl<'s> Effect<'s> {
         statement: &Statement<'s>,
         dialect: Dialect,
     ) -> Self {
+        let list: Vec<Token> = tokens(source, piece.inner.clone(), dialect).collect();
+        Self::read(source, (piece, &list), statement, dialect)
+    }
+
+    /// The same of a tag with its tokens.
+    pub(super) fn read(
+        source: &'s str,
+        (piece, list): (&Piece, &[Token]),
+        statement: &Statement<'s>,
+        dialect: Dialect,
+    ) -> Self {
         if matches!(statement.role, Role::EndCache | Role::Close(_) | Role::Leave) {
             return Self::default();
         }
         let rest = statement.rest.clone();
-        let list = List { source, list: tokens(source, rest.clone(), dialect).collect(), rest };
+        let list = List { source, list: within(list, &rest), rest };
         let mut effect = Self::default();
         match (statement.role, statement.word) {
             (Role::Open(Opener::Block), _) => {}
@@ -108,13 +119,13 @@ impl<'s> Effect<'s> {
 }
 
 /// The tokens behind a tag's first word.
-struct List<'s> {
+struct List<'t, 's> {
     source: &'s str,
-    list: Vec<Token>,
+    list: &'t [Token],
     rest: Range<usize>,
 }
 
-impl<'s> List<'s> {
+impl<'s> List<'_, 's> {
     fn text(&self, at: usize) -> &'s str {
         self.list.get(at).map_or("", |token| token.text(self.source))
     }

@@ -67,6 +67,13 @@ pub(super) fn tokens(
     })
 }
 
+/// Those tokens of a tag that stand in `range`.
+pub(super) fn within<'t>(list: &'t [Token], range: &Range<usize>) -> &'t [Token] {
+    let first = list.partition_point(|token| token.start < range.start);
+    let rest = &list[first..];
+    &rest[..rest.partition_point(|token| token.start < range.end)]
+}
+
 /// The first place at or after `at` that is not ASCII whitespace.
 pub(super) fn skip_blank(source: &str, at: usize) -> usize {
     let rest = &source.as_bytes()[at..];
@@ -85,12 +92,15 @@ fn string_len(rest: &[u8], quote: u8) -> Option<usize> {
 }
 
 fn word_len(rest: &str, dialect: Dialect) -> usize {
-    // Tera knows ASCII names only, so a delimiter such as `»` may follow one directly.
-    let in_word = |c: char| match dialect {
-        Dialect::MiniJinja => c == '_' || c.is_alphanumeric(),
-        Dialect::Tera => c == '_' || c.is_ascii_alphanumeric(),
-    };
-    rest.find(|c| !in_word(c)).unwrap_or(rest.len())
+    let is_ascii = |byte: &u8| *byte == b'_' || byte.is_ascii_alphanumeric();
+    let len = rest.bytes().position(|byte| !is_ascii(&byte)).unwrap_or(rest.len());
+    match rest.as_bytes().get(len) {
+        Some(next) if dialect == Dialect::MiniJinja && !next.is_ascii() => {
+            rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len())
+        }
+        // Tera knows ASCII names only, so a delimiter such as `»` may follow one directly.
+        _ => len,
+    }
 }
 
 fn operator_len(rest: &str, dialect: Dialect) -> usize {
