@@ -126,17 +126,15 @@ pub(super) fn expression(
             continue;
         }
         let before = |back: usize| at.checked_sub(back).map_or("", text);
-        let is_test = before(1) == "is" || (before(1) == "not" && before(2) == "is");
-        let is_keyword = text(at + 1) == "=";
-        if matches!(before(1), "." | "?." | "|") || is_test || is_keyword {
+        let (last, next, after) = (before(1), text(at + 1), text(at + 2));
+        let is_test = last == "is" || (last == "not" && before(2) == "is");
+        if matches!(last, "." | "?." | "|") || is_test || next == "=" {
             continue;
         }
-        let word =
-            uses::Word { name: text(at), at: token.start, next: text(at + 1), first: at == 0 };
-        let called = text(at + 3) == "(";
-        uses::everything(walk, &word, text(at + 2))?;
+        let word = uses::Word { name: text(at), at: token.start, next, first: at == 0 };
+        uses::everything(walk, &word, after)?;
         let mut marks = mention(walk, &word)?;
-        uses::stateful(walk, &word, (text(at + 2), called), &marks)?;
+        uses::stateful(walk, &word, (after, text(at + 3) == "("), &marks)?;
         attribute(walk, &word, &mut marks);
         uses::check(walk, &word, &marks)?;
         if let Some((name, mark)) = flows::foreign(walk, list, at) {

@@ -33,6 +33,7 @@ pub(super) fn lower(
     followed: &[Vec<u128>],
 ) -> Lowered {
     let blocks = describe(template, source, &outline.blocks, followed);
+    let loops = loops_of(outline);
     let mut writer = Writer {
         source,
         syntax,
@@ -41,8 +42,8 @@ pub(super) fn lower(
         out: String::with_capacity(source.len() + outline.blocks.len() * 256),
         map: SourceMap::default(),
         at: 0,
-        owners: loops_of(outline).into_iter().map(|(_, owner)| owner).collect(),
-        loops: loops_of(outline),
+        owners: loops.iter().map(|(_, owner)| *owner).collect(),
+        loops,
     };
     for edit in &outline.edits {
         match edit {
@@ -120,7 +121,7 @@ fn site(block: &CacheBlock) -> String {
         ordinal: block.ordinal,
         template: Cow::Borrowed(&block.template),
     };
-    format!("\"{}\"", site.encode())
+    site.encode()
 }
 
 /// 128 bits in 22 characters of base64url: of a block's own source and of the parts it uses.
@@ -192,54 +193,58 @@ impl Writer<'_> {
     }
 
     /// Generated text that stands for the author's `tag`.
-    fn text(&mut self, tag: &Tag, text: &str) {
-        self.out.push_str(text);
-        self.map.push(text.len(), tag.piece.start..tag.piece.end, false);
+    fn text(&mut self, tag: &Tag, parts: &[&str]) {
+        let start = self.out.len();
+        parts.iter().for_each(|part| self.out.push_str(part));
+        self.map.push(self.out.len() - start, tag.piece.start..tag.piece.end, false);
     }
 
-    /// Generated block tags, one after the other.
-    fn statements(&mut self, tag: &Tag, contents: &[&str]) {
-        for content in contents {
-            let text = self.syntax.tag(content);
-            self.text(tag, &text);
-        }
+    /// A generated block tag.
+    fn statement(&mut self, tag: &Tag, parts: &[&str]) {
+        let (block_start, block_end) = self.syntax.block_delimiters();
+        self.text(tag, &[block_start, " "]);
+        self.text(tag, parts);
+        self.text(tag, &[" ", block_end]);
     }
 
     /// The start of the first generated tag, with all that the author's tag had before its word.
     fn start(&mut self, tag: &Tag) {
         let block_start = self.syntax.block_delimiters().0;
-        let text = match tag.piece.kind {
+        match tag.piece.kind {
             PieceKind::LineStatement => {
-                format!("{block_start}+ {}", &self.source[tag.start..tag.piece.start])
+                self.text(tag, &[block_start, "+ ", &self.source[tag.start..tag.piece.start]]);
             }
             _ => {
-                let before = &self.source[tag.piece.inner.start..tag.rest.start];
-                let newlines = "\n".repeat(before.matches('\n').count());
-                format!("{block_start}{} {newlines}", tag.piece.lead.text())
+                self.text(tag, &[block_start, tag.piece.lead.text(), " "]);
+                self.newlines(tag, tag.piece.inner.start..tag.rest.start);
             }
-        };
-        self.text(tag, &text);
+        }
+    }
+
+    /// One newline for each in `range` of the author's `tag`.
+    fn newlines(&mut self, tag: &Tag, range: Range<usize>) {
+        let newlines: Vec<Part> = newlines(self.source, &range).collect();
+        self.parts(tag, &newlines);
     }
 
     /// The end of the last generated tag, with the newline that a line statement swallows.
     fn end(&mut self, tag: &Tag) {
         let block_end = self.syntax.block_delimiters().1;
-        let text = match tag.piece.kind {
+        match tag.piece.kind {
             PieceKind::LineStatement => {
                 let swallowed = &self.source[tag.piece.inner.end..tag.piece.end];
                 let newline = swallowed.trim_start_matches(|c| c != '\n' && c != '\r');
-                format!(" {newline}+{block_end}")
+                self.text(tag, &[" ", newline, "+", block_end]);
             }
-            _ => format!(" {}{block_end}", tag.piece.trail.text()),
-        };
-        self.text(tag, &text);
+            _ => self.text(tag, &[" ", tag.piece.trail.text(), block_end]),
+        }
     }
 
     fn parts(&mut self, tag: &Tag, parts: &[Part]) {
         for part in parts {
             match part {
                 Part::Copy(range) => self.copy(range.clone()),
-                Part::Fixed(text) => self.text(tag, text),
+                Part::Fixed(text) => self.text(tag, &[text]),
             }
         }
     }
@@ -247,19 +252,27 @@ impl Writer<'_> {
     /// The tag that only a miss runs: the block's ticket, and what the author declares for the
     /// fragment, between `before` and `after`. The ticket comes first, so that an error in a
     /// declaration gives it up.
-    fn ticket(&mut self, tag: &Tag, before: &str, after: &str, pipe: &str, arguments: &Arguments) {
+    fn ticket(
+        &mut self,
+        tag: &Tag,
+        (before, after): (&[&str], &str),
+        pipe: &str,
+        arguments: &Arguments,
+    ) {
         let (block_start, block_end) = self.syntax.block_delimiters();
-        self.text(tag, &format!("{block_start} {before}0{pipe}__fragcache_ticket"));
+        self.text(tag, &[block_start, " "]);
+        self.text(tag, before);
+        self.text(tag, &["0", pipe, "__fragcache_ticket"]);
         // MiniJinja's filter asks for what tells fragments apart, and sees the vary parts.
         if arguments.shared && self.syntax.dialect() == Dialect::MiniJinja {
-            self.text(tag, "(shared=true)");
+            self.text(tag, &["(shared=true)"]);
         }
         if !arguments.declared.is_empty() {
-            self.text(tag, &format!("{pipe}__fragcache_declare("));
+            self.text(tag, &[pipe, "__fragcache_declare("]);
             self.parts(tag, &arguments.declared);
-            self.text(tag, ")");
+            self.text(tag, &[")"]);
         }
-        self.text(tag, &format!("{after} {block_end}"));
+        self.text(tag, &[after, " ", block_end]);
     }
 
     /// The Tera variable that is this block's own.
@@ -269,8 +282,7 @@ impl Writer<'_> {
 
     fn print(&mut self, tag: &Tag, variable: &str) {
         let (start, end) = self.syntax.variable_delimiters();
-        let text = format!("{start} {variable} {end}");
-        self.text(tag, &text);
+        self.text(tag, &[start, " ", variable, " ", end]);
     }
 
     fn open(&mut self, index: usize, block: &Block<'_>, site: &str) {
@@ -280,24 +292,23 @@ impl Writer<'_> {
         let block_end = self.syntax.block_delimiters().1;
         match self.syntax.dialect() {
             Dialect::MiniJinja => {
-                self.text(tag, &format!("if {site}|__fragcache_open"));
-                let call = block.arguments.values > 0;
-                self.text(tag, if call { "(" } else { "" });
+                let (open, close) = if block.arguments.values > 0 { ("(", ")") } else { ("", "") };
+                self.text(tag, &["if \"", site, "\"|__fragcache_open", open]);
                 self.parts(tag, &block.arguments.parts);
-                self.text(tag, &format!("{} {block_end}", if call { ")" } else { "" }));
+                self.text(tag, &[close, " ", block_end]);
                 self.print(tag, "0|__fragcache_hit");
-                self.statements(tag, &["else"]);
-                self.ticket(tag, "with __fragcache=", "", "|", &block.arguments);
-                self.text(tag, &format!("{block_start} filter __fragcache_close(__fragcache)"));
+                self.statement(tag, &["else"]);
+                self.ticket(tag, (&["with __fragcache="], ""), "|", &block.arguments);
+                self.text(tag, &[block_start, " filter __fragcache_close(__fragcache)"]);
             }
             Dialect::Tera => {
                 let list = if block.arguments.values > 0 { "," } else { "" };
-                self.text(tag, &format!("if [{site}{list}"));
+                self.text(tag, &["if [\"", site, "\"", list]);
                 self.parts(tag, &block.arguments.parts);
                 let unscoped = if block.has_scope() { "" } else { "_unscoped" };
-                self.text(tag, &format!("] | __fragcache_open{unscoped} {block_end}"));
+                self.text(tag, &["] | __fragcache_open", unscoped, " ", block_end]);
                 self.print(tag, "0 | __fragcache_hit");
-                self.statements(tag, &["else"]);
+                self.statement(tag, &["else"]);
                 if block.has_scope() {
                     self.open_scope(index, block);
                 } else {
@@ -312,29 +323,28 @@ impl Writer<'_> {
     /// variable of the ticket, which knows the loop around as well if the body asks for it.
     fn open_scope(&mut self, index: usize, block: &Block<'_>) {
         let (tag, own) = (&block.open, self.own(index));
-        let mut before = format!("for {own} in [");
-        let (mut after, mut ticket) = ("]", own);
+        let (mut before, mut after, mut ticket) = ("", "]", "");
         if self.owners.contains(&index) {
-            before.push_str("{\"ticket\": ");
+            before = "{\"ticket\": ";
             after = ", \"index\": loop.index, \"index0\": loop.index0, \"first\": loop.first, \
                      \"last\": loop.last, \"length\": loop.length}]";
-            ticket.push_str(".ticket");
+            ticket = ".ticket";
         }
-        self.ticket(tag, &before, after, " | ", &block.arguments);
+        self.ticket(tag, (&["for ", &own, " in [", before], after), " | ", &block.arguments);
         let block_start = self.syntax.block_delimiters().0;
-        self.text(tag, &format!("{block_start} filter __fragcache_close(ticket={ticket})"));
+        self.text(tag, &[block_start, " filter __fragcache_close(ticket=", &own, ticket, ")"]);
     }
 
     /// The body assigns where the block stands: what it assigns by itself is put back after it. What
     /// other templates assign there cannot be put back: if they do, nothing is stored.
     fn open_unscoped(&mut self, index: usize, block: &Block<'_>) {
         let (tag, own) = (&block.open, self.own(index));
-        self.ticket(tag, &format!("set {own} = "), "", " | ", &block.arguments);
+        self.ticket(tag, (&["set ", &own, " = "], ""), " | ", &block.arguments);
         for (at, Name(name)) in block.assigned.iter().enumerate() {
-            self.statements(tag, &[&format!("set {own}_s{at} = {name}")]);
+            self.statement(tag, &[&format!("set {own}_s{at} = {name}")]);
         }
         let watch = if block.renders_others {
-            self.statements(tag, &[&format!("set {own}_c = __tera_context")]);
+            self.statement(tag, &["set ", &own, "_c = __tera_context"]);
             let restored: Vec<&str> = block.assigned.iter().map(|name| name.0).collect();
             let restored = restored.join(" ");
             format!(", before={own}_c, after=__tera_context, restored=\"{restored}\"")
@@ -342,44 +352,39 @@ impl Writer<'_> {
             String::new()
         };
         let block_start = self.syntax.block_delimiters().0;
-        self.text(tag, &format!("{block_start} filter __fragcache_close(ticket={own}{watch})"));
+        self.text(tag, &[block_start, " filter __fragcache_close(ticket=", &own, &watch, ")"]);
     }
 
     fn close(&mut self, index: usize, block: &Block<'_>, tag: &Tag) {
         let (block_start, block_end) = self.syntax.block_delimiters();
         self.start(tag);
-        self.text(tag, &format!("endfilter {block_end}"));
+        self.text(tag, &["endfilter ", block_end]);
         match self.syntax.dialect() {
             Dialect::MiniJinja => {
-                self.statements(tag, &["endwith"]);
-                self.text(tag, &format!("{block_start} endif"));
+                self.statement(tag, &["endwith"]);
+                self.text(tag, &[block_start, " endif"]);
             }
             Dialect::Tera if block.has_scope() => {
-                self.statements(tag, &["endfor"]);
-                self.text(tag, &format!("{block_start} endif"));
+                self.statement(tag, &["endfor"]);
+                self.text(tag, &[block_start, " endif"]);
             }
             Dialect::Tera => {
                 for (at, Name(name)) in block.assigned.iter().enumerate() {
                     let saved = format!("{}_s{at}", self.own(index));
-                    self.statements(tag, &[&format!("set {name} = {saved}")]);
+                    self.statement(tag, &["set ", name, " = ", &saved]);
                 }
-                self.text(tag, &format!("{block_start} endif"));
+                self.text(tag, &[block_start, " endif"]);
             }
         }
         // The name that `endcache` repeats goes; its lines stay.
-        for part in newlines(self.source, &tag.rest) {
-            if let Part::Fixed(newline) = part {
-                self.text(tag, newline);
-            }
-        }
+        self.newlines(tag, tag.rest.clone());
         self.end(tag);
     }
 
     /// A line statement of the author's, between block delimiters.
     fn inline(&mut self, tag: &Tag) {
         let block_start = self.syntax.block_delimiters().0;
-        let text = format!("{block_start}+ {}", &self.source[tag.start..tag.piece.start]);
-        self.text(tag, &text);
+        self.text(tag, &[block_start, "+ ", &self.source[tag.start..tag.piece.start]]);
         self.copy(tag.piece.inner.clone());
         self.end(tag);
     }

@@ -29,7 +29,11 @@ impl<'a> Site<'a> {
         let mut out = String::with_capacity(DIGEST_LEN + self.template.len() + 16);
         out.push_str(self.digest);
         out.push_str(self.options);
-        out.push_str(&format!(":{}:{}:{}:", self.line, self.column, self.ordinal));
+        for number in [self.line, self.column, self.ordinal] {
+            out.push(':');
+            out.push_str(itoa::Buffer::new().format(number));
+        }
+        out.push(':');
         for byte in self.template.bytes() {
             match byte {
                 b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'_' | b'-' | b'/' => {
