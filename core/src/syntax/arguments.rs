@@ -11,7 +11,7 @@ use super::literal::string_value;
 use super::options;
 use super::refusal::Refusal;
 use super::rules::{Dialect, Syntax};
-use super::token::{Token, TokenKind, tokens};
+use super::token::{Token, TokenKind, within};
 
 /// A part of the lowered argument list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,13 +45,13 @@ pub(super) struct Arguments {
 }
 
 /// One argument between two commas.
-struct Argument {
+struct Argument<'t> {
     /// With the blanks around it.
     raw: Range<usize>,
-    tokens: Vec<Token>,
+    tokens: &'t [Token],
 }
 
-impl Argument {
+impl Argument<'_> {
     fn span(&self) -> Range<usize> {
         match (self.tokens.first(), self.tokens.last()) {
             (Some(first), Some(last)) => first.start..last.end,
@@ -61,7 +61,7 @@ impl Argument {
 
     /// The option's name, where the argument is `name=value`.
     fn option<'s>(&self, source: &'s str) -> Option<&'s str> {
-        match self.tokens.as_slice() {
+        match self.tokens {
             [name, equals, ..]
                 if name.kind == TokenKind::Word
                     && equals.text(source) == "="
@@ -75,14 +75,14 @@ impl Argument {
 }
 
 impl Arguments {
-    /// Reads the arguments in `area`, what stands between the word `cache` and the tag's end.
+    /// Reads the arguments in `area` of a tag, what stands between the word `cache` and the tag's end.
     pub(super) fn parse(
         source: &str,
-        area: Range<usize>,
+        (area, tag): (Range<usize>, &[Token]),
         syntax: &Syntax,
         refusal: &Refusal<'_>,
     ) -> Result<Self, Error> {
-        let list = split(source, area.clone(), syntax, refusal)?;
+        let list = split(source, area.clone(), within(tag, &area), refusal)?;
         is_call(source, &list, syntax, refusal)?;
         let mut out = Self::default();
         let mut seen: Vec<&str> = Vec::new();
@@ -110,7 +110,7 @@ impl Arguments {
     fn positional(
         &mut self,
         source: &str,
-        argument: &Argument,
+        argument: &Argument<'_>,
         option: Option<&str>,
         refusal: &Refusal<'_>,
     ) -> Result<(), Error> {
@@ -138,9 +138,9 @@ impl Arguments {
         }
         let first = self.positional.is_empty();
         if !first {
-            declared::check_part(source, self.positional.len(), &argument.tokens, refusal)?;
+            declared::check_part(source, self.positional.len(), argument.tokens, refusal)?;
         } else if text != "default" {
-            declared::check(source, "timeout", &argument.tokens, refusal)?;
+            declared::check(source, "timeout", argument.tokens, refusal)?;
         }
         let value = match text {
             "del" if first => Part::Fixed("\"del\""),
@@ -155,7 +155,7 @@ impl Arguments {
     fn option(
         &mut self,
         source: &str,
-        argument: &Argument,
+        argument: &Argument<'_>,
         name: &str,
         syntax: &Syntax,
         refusal: &Refusal<'_>,
@@ -232,7 +232,7 @@ impl Arguments {
         };
         let span = argument.span();
         let (mut copied, mut before, mut moved) = (span.start, span.start, 0);
-        for token in &argument.tokens {
+        for token in argument.tokens {
             for newline in is_newline(before..token.start) {
                 self.declared.extend([Part::Copy(copied..newline), Part::Fixed(" ")]);
                 copied = newline + 1;
@@ -245,7 +245,7 @@ impl Arguments {
     }
 
     /// Adds a value to the call's list, with the blanks around the argument.
-    fn push(&mut self, argument: &Argument, value: impl IntoIterator<Item = Part>) {
+    fn push(&mut self, argument: &Argument<'_>, value: impl IntoIterator<Item = Part>) {
         if self.values > 0 {
             self.parts.push(Part::Fixed(","));
         }
@@ -260,12 +260,12 @@ impl Arguments {
 /// Refuses arguments in parentheses, as of a function.
 fn is_call(
     source: &str,
-    list: &[Argument],
+    list: &[Argument<'_>],
     syntax: &Syntax,
     refusal: &Refusal<'_>,
 ) -> Result<(), Error> {
     let [Argument { tokens, .. }] = list else { return Ok(()) };
-    let [open, inside @ .., close] = tokens.as_slice() else { return Ok(()) };
+    let [open, inside @ .., close] = tokens else { return Ok(()) };
     let mut depth = 0_usize;
     let mut holds_comma = false;
     for token in inside {
@@ -292,7 +292,7 @@ fn is_call(
 /// Refuses an option's value that would be more than one value, or none, in the lowered call.
 fn is_value(
     source: &str,
-    argument: &Argument,
+    argument: &Argument<'_>,
     name: &str,
     refusal: &Refusal<'_>,
 ) -> Result<(), Error> {
@@ -322,16 +322,16 @@ fn is_value(
     Ok(())
 }
 
-fn split(
+fn split<'t>(
     source: &str,
     area: Range<usize>,
-    syntax: &Syntax,
+    list: &'t [Token],
     refusal: &Refusal<'_>,
-) -> Result<Vec<Argument>, Error> {
-    let mut list = Vec::new();
-    let mut open: Vec<Token> = Vec::new();
-    let mut current = Argument { raw: area.clone(), tokens: Vec::new() };
-    for token in tokens(source, area.clone(), syntax.dialect()) {
+) -> Result<Vec<Argument<'t>>, Error> {
+    let mut arguments = Vec::new();
+    let mut open: Vec<&Token> = Vec::new();
+    let (mut start, mut first) = (area.start, 0);
+    for (at, token) in list.iter().enumerate() {
         match token.kind {
             TokenKind::Open => open.push(token),
             TokenKind::Close if open.is_empty() => {
@@ -343,22 +343,18 @@ fn split(
             }
             TokenKind::Close => drop(open.pop()),
             TokenKind::Operator if open.is_empty() && token.text(source) == "," => {
-                if current.tokens.is_empty() {
+                if first == at {
                     return Err(refusal.at(
                         token.start,
                         "an argument is missing before this comma: write one, or remove the comma"
                             .into(),
                     ));
                 }
-                let next = Argument { raw: token.end..area.end, tokens: Vec::new() };
-                let mut done = std::mem::replace(&mut current, next);
-                done.raw.end = token.start;
-                list.push(done);
-                continue;
+                arguments.push(Argument { raw: start..token.start, tokens: &list[first..at] });
+                (start, first) = (token.end, at + 1);
             }
             _ => {}
         }
-        current.tokens.push(token);
     }
     if let Some(bracket) = open.last() {
         return Err(refusal.at(
@@ -366,10 +362,10 @@ fn split(
             format!("this `{}` is never closed in the arguments: close it", bracket.text(source)),
         ));
     }
-    if !current.tokens.is_empty() {
-        list.push(current);
+    if first < list.len() {
+        arguments.push(Argument { raw: start..area.end, tokens: &list[first..] });
     }
-    Ok(list)
+    Ok(arguments)
 }
 
 /// One newline for each in `range`.

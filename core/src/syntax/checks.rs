@@ -14,6 +14,7 @@ use super::refusal::Refusal;
 use super::rules::Dialect;
 use super::scanner::Piece;
 use super::statement::{Opener, Role, Statement, loop_attributes, uses_of};
+use super::token::Token;
 
 /// How many levels of the engine's nesting one lowered cache block takes: `if`, `with` or `for`,
 /// and `filter`.
@@ -254,26 +255,15 @@ fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error>
 }
 
 /// Tera: notes what a tag of a cached body renders of other templates: blocks and components.
-pub(super) fn renders(walk: &mut Walk<'_, '_>, range: Range<usize>) {
+pub(super) fn renders(walk: &mut Walk<'_, '_>, list: &[Token], range: Range<usize>) {
     if walk.caches == 0 || walk.dialect() == Dialect::MiniJinja {
         return;
     }
-    if uses_word(walk, range.clone(), "super", |next| next == "(") {
+    if uses_of(walk.source, list, "super").any(|next| next == "(") {
         note_others(walk);
     }
-    outer_loops(walk, range.clone());
+    outer_loops(walk, list);
     walk.outline.may_call_components |= walk.source[range].contains('<');
-}
-
-/// Whether `word` is used in `range`, before a token for which `is_use` holds.
-fn uses_word(
-    walk: &Walk<'_, '_>,
-    range: Range<usize>,
-    word: &str,
-    is_use: impl Fn(&str) -> bool,
-) -> bool {
-    memchr::memmem::find(walk.source[range.clone()].as_bytes(), word.as_bytes()).is_some()
-        && uses_of(walk.source, range, word, walk.dialect()).any(|(_, next)| is_use(next))
 }
 
 /// Notes for the open cache blocks that another template may assign in their bodies.
@@ -287,9 +277,9 @@ fn note_others(walk: &mut Walk<'_, '_>) {
     }
 }
 
-/// Tera: notes the uses of `loop` in `range` that mean a loop around a cache block.
-fn outer_loops(walk: &mut Walk<'_, '_>, range: Range<usize>) {
-    if memchr::memmem::find(walk.source[range.clone()].as_bytes(), b"loop").is_none() {
+/// Tera: notes the uses of `loop` in a tag that mean a loop around a cache block.
+fn outer_loops(walk: &mut Walk<'_, '_>, list: &[Token]) {
+    if uses_of(walk.source, list, "loop").next().is_none() {
         return;
     }
     let mut between = Vec::new();
@@ -306,18 +296,16 @@ fn outer_loops(walk: &mut Walk<'_, '_>, range: Range<usize>) {
     }
     if is_in_loop {
         if !between.is_empty() {
-            let uses = loop_attributes(walk.source, range);
+            let uses = loop_attributes(walk.source, list);
             let loops =
                 uses.map(|(at, attribute)| OuterLoop { at, attribute, between: between.clone() });
             walk.outline.loops.extend(loops);
         }
         return;
     }
-    if uses_of(walk.source, range, "loop", Dialect::Tera).next().is_some() {
-        for index in between {
-            if let Some(block) = walk.outline.blocks.get_mut(index) {
-                block.has_free_loop = true;
-            }
+    for index in between {
+        if let Some(block) = walk.outline.blocks.get_mut(index) {
+            block.has_free_loop = true;
         }
     }
 }

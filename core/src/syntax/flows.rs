@@ -29,8 +29,10 @@ pub(super) fn rendering(
     range: &Range<usize>,
 ) -> Option<Mark> {
     let (source, dialect) = (walk.source, walk.dialect());
-    let calls = list.iter().any(|token| token.kind == TokenKind::Open);
-    if dialect == Dialect::MiniJinja && !calls {
+    let calls = |token: &Token| {
+        token.kind == TokenKind::Open || (dialect == Dialect::Tera && token.text(source) == "<")
+    };
+    if !list.iter().any(calls) {
         return None;
     }
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));

@@ -149,7 +149,7 @@ impl<'a, 's> Walk<'a, 's> {
                 if !self.is_only_printed(&piece.inner) {
                     bindings::expression(self, list, piece.inner.clone())?;
                 }
-                checks::renders(self, piece.inner.clone());
+                checks::renders(self, list, piece.inner.clone());
                 secret::note(self, piece.inner.clone());
             }
             PieceKind::Block | PieceKind::LineStatement => return self.statement(piece, list),
@@ -202,7 +202,7 @@ impl<'a, 's> Walk<'a, 's> {
             }
             return Ok(Flow::HandOver);
         }
-        checks::renders(self, piece.inner.clone());
+        checks::renders(self, list, piece.inner.clone());
         let bound = bindings::statement(self, (&piece, list), &statement)?;
         let tag = Tag { start: self.tag_start(&piece), rest: statement.rest.clone(), piece };
         let follows_lowered_line = self.line_start.is_some();
@@ -211,7 +211,7 @@ impl<'a, 's> Walk<'a, 's> {
         }
         self.text_start = tag.piece.end;
         match statement.role {
-            Role::Cache => return self.open_cache(&tag),
+            Role::Cache => return self.open_cache(&tag, list),
             Role::EndCache => return self.close_cache(tag),
             _ => secret::note(self, tag.piece.inner.clone()),
         }
@@ -360,10 +360,10 @@ impl<'a, 's> Walk<'a, 's> {
         )
     }
 
-    fn open_cache(&mut self, tag: &Tag) -> Result<Flow, Error> {
+    fn open_cache(&mut self, tag: &Tag, list: &[Token]) -> Result<Flow, Error> {
         let at = tag.piece.start;
-        let arguments =
-            Arguments::parse(self.source, tag.rest.clone(), self.syntax, &self.refusal)?;
+        let area = (tag.rest.clone(), list);
+        let arguments = Arguments::parse(self.source, area, self.syntax, &self.refusal)?;
         checks::place_of_block(self, tag, &arguments)?;
         uses::opens(self, at);
         let name = arguments.positional.get(1).and_then(|name| string_value(self.source, name));

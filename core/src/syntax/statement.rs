@@ -180,36 +180,28 @@ fn assigns_value(source: &str, rest: Range<usize>, dialect: Dialect) -> bool {
         == Some("=")
 }
 
-/// Where `range` uses the variable `name`, with the text of the token that follows.
+/// The text that follows each use of the variable `name` in a tag.
 pub(super) fn uses_of<'s>(
     source: &'s str,
-    range: Range<usize>,
+    list: &[Token],
     name: &str,
-    dialect: Dialect,
-) -> impl Iterator<Item = (usize, &'s str)> {
-    let mut before = "";
-    let mut list = tokens(source, range, dialect).peekable();
-    std::iter::from_fn(move || {
-        loop {
-            let token: Token = list.next()?;
-            let text = token.text(source);
-            let attribute = matches!(before, "." | "?.");
-            before = text;
-            if text == name && token.kind == TokenKind::Word && !attribute {
-                return Some((token.start, list.peek().map_or("", |next| next.text(source))));
-            }
-        }
-    })
+) -> impl Iterator<Item = &'s str> {
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    let is_use = move |at: &usize| {
+        let is_name = list[*at].kind == TokenKind::Word && text(*at) == name;
+        is_name && !matches!(at.checked_sub(1).map_or("", text), "." | "?.")
+    };
+    (0..list.len()).filter(is_use).map(move |at| text(at + 1))
 }
 
-/// Where `range` uses what Tera knows of a loop, with its name: all of `loop.index`.
-pub(super) fn loop_attributes(
-    source: &str,
-    range: Range<usize>,
-) -> impl Iterator<Item = (Range<usize>, &str)> {
+/// Where a tag uses what Tera knows of a loop, with its name: all of `loop.index`.
+pub(super) fn loop_attributes<'s>(
+    source: &'s str,
+    list: &[Token],
+) -> impl Iterator<Item = (Range<usize>, &'s str)> {
     const KNOWN: [&str; 5] = ["index", "index0", "first", "last", "length"];
     let mut before = "";
-    let mut list = tokens(source, range, Dialect::Tera).peekable();
+    let mut list = list.iter().peekable();
     std::iter::from_fn(move || {
         loop {
             let token = list.next()?;
