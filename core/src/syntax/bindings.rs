@@ -118,11 +118,11 @@ pub(super) fn expression(
     let mut all: Vec<Mark> = Vec::new();
     let mut around = flows::Around::default();
     for (at, token) in list.iter().enumerate() {
-        around.read(source, list, at);
-        if dialect == Dialect::Tera && text(at) == "<" {
-            flows::component_argument(walk, (list, at), &around, &range)?;
-        }
         if token.kind != TokenKind::Word {
+            around.read(source, list, at);
+            if dialect == Dialect::Tera && text(at) == "<" {
+                flows::component_argument(walk, (list, at), &around, &range)?;
+            }
             continue;
         }
         let before = |back: usize| at.checked_sub(back).map_or("", text);

@@ -254,16 +254,25 @@ fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error>
     Ok(())
 }
 
-/// Tera: notes what a tag of a cached body renders of other templates: blocks and components.
-pub(super) fn renders(walk: &mut Walk<'_, '_>, list: &[Token], range: Range<usize>) {
+/// Notes whether a tag may refer to other templates; in Tera also what one in a cached body renders of
+/// them: blocks and components.
+pub(super) fn refers(walk: &mut Walk<'_, '_>, list: &[Token], range: Range<usize>) {
+    let source = walk.source;
+    let refers = |token: &Token| match (token.text(source), walk.dialect()) {
+        ("include" | "super", _) => true,
+        // `extends`, because a block sees what its parents import.
+        ("import" | "macro" | "self" | "extends", dialect) => dialect == Dialect::MiniJinja,
+        _ => false,
+    };
+    walk.outline.refers |= list.iter().any(refers);
     if walk.caches == 0 || walk.dialect() == Dialect::MiniJinja {
         return;
     }
-    if uses_of(walk.source, list, "super").any(|next| next == "(") {
+    if uses_of(source, list, "super").any(|next| next == "(") {
         note_others(walk);
     }
     outer_loops(walk, list);
-    walk.outline.may_call_components |= walk.source[range].contains('<');
+    walk.outline.refers |= source[range].contains('<');
 }
 
 /// Notes for the open cache blocks that another template may assign in their bodies.

@@ -166,7 +166,7 @@ struct Bracket {
 }
 
 impl Around {
-    /// The token at `at` comes.
+    /// The token at `at` comes, which is no word.
     pub(super) fn read(&mut self, source: &str, list: &[Token], at: usize) {
         match list[at].kind {
             TokenKind::Open => self.brackets.push(Bracket { at, commas: 0, first: at + 1 }),

@@ -250,7 +250,7 @@ pub fn rewrite_with<'s>(
     }
     let spans: Vec<_> =
         outline.blocks.iter().map(|block| block.open.piece.start..block.end).collect();
-    let followed = others.follow(&spans, outline.may_call_components);
+    let followed = others.follow(&spans, outline.refers);
     uses::taken(&refusal, &outline, &followed)?;
     if outline.blocks.is_empty() {
         let Followed { templates, components, .. } = followed;

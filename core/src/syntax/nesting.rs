@@ -128,6 +128,7 @@ pub(super) fn outline<'a, 's>(
     let mut scanner = Scanner::new(source, syntax);
     while let Some(piece) = scanner.next() {
         if let Flow::HandOver = walk.piece(piece, scanner.tokens())? {
+            walk.outline.refers = true;
             return Ok((walk.outline, walk.others));
         }
     }
@@ -149,7 +150,7 @@ impl<'a, 's> Walk<'a, 's> {
                 if !self.is_only_printed(&piece.inner) {
                     bindings::expression(self, list, piece.inner.clone())?;
                 }
-                checks::renders(self, list, piece.inner.clone());
+                checks::refers(self, list, piece.inner.clone());
                 secret::note(self, piece.inner.clone());
             }
             PieceKind::Block | PieceKind::LineStatement => return self.statement(piece, list),
@@ -202,7 +203,7 @@ impl<'a, 's> Walk<'a, 's> {
             }
             return Ok(Flow::HandOver);
         }
-        checks::renders(self, list, piece.inner.clone());
+        checks::refers(self, list, piece.inner.clone());
         let bound = bindings::statement(self, (&piece, list), &statement)?;
         let tag = Tag { start: self.tag_start(&piece), rest: statement.rest.clone(), piece };
         let follows_lowered_line = self.line_start.is_some();
@@ -361,11 +362,10 @@ impl<'a, 's> Walk<'a, 's> {
     }
 
     fn open_cache(&mut self, tag: &Tag, list: &[Token]) -> Result<Flow, Error> {
-        let at = tag.piece.start;
         let area = (tag.rest.clone(), list);
         let arguments = Arguments::parse(self.source, area, self.syntax, &self.refusal)?;
         checks::place_of_block(self, tag, &arguments)?;
-        uses::opens(self, at);
+        uses::opens(self, tag.piece.start);
         let name = arguments.positional.get(1).and_then(|name| string_value(self.source, name));
         let index = self.outline.blocks.len();
         let around = self.stack.iter().rev().find(|frame| frame.is_loop());

@@ -129,6 +129,6 @@ pub(super) struct Outline<'s> {
     pub(super) secrets: Vec<Secret<'s>>,
     /// By place.
     pub(super) loops: Vec<OuterLoop<'s>>,
-    /// Tera: a tag in a cache block holds a `<`.
-    pub(super) may_call_components: bool,
+    /// A tag may refer to what other templates hold.
+    pub(super) refers: bool,
 }

@@ -283,7 +283,9 @@ impl<'a> Scanner<'a> {
         if marker != Marker::None && rest[1..].starts_with(end_marker.as_bytes()) {
             return Some(marker);
         }
-        rest.starts_with(end_marker.as_bytes()).then_some(Marker::None)
+        // Most tokens differ in their first byte.
+        let may_end = rest.first() == end_marker.as_bytes().first();
+        (may_end && rest.starts_with(end_marker.as_bytes())).then_some(Marker::None)
     }
 
     /// The end of the token at `at`; `None` where the source or an endless string ends the scan.

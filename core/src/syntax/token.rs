@@ -91,9 +91,20 @@ fn string_len(rest: &[u8], quote: u8) -> Option<usize> {
     }
 }
 
+/// Which bytes are in names of ASCII characters.
+const IN_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte.is_ascii() {
+        table[byte as usize] = byte == b'_' || byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
+
 fn word_len(rest: &str, dialect: Dialect) -> usize {
-    let is_ascii = |byte: &u8| *byte == b'_' || byte.is_ascii_alphanumeric();
-    let len = rest.bytes().position(|byte| !is_ascii(&byte)).unwrap_or(rest.len());
+    let in_name = |byte: u8| IN_NAME[usize::from(byte)];
+    let len = rest.bytes().position(|byte| !in_name(byte)).unwrap_or(rest.len());
     match rest.as_bytes().get(len) {
         Some(next) if dialect == Dialect::MiniJinja && !next.is_ascii() => {
             rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len())

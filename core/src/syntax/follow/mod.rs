@@ -208,17 +208,9 @@ impl<'a> Others<'a> {
         self.readings().printer(&closure, by)
     }
 
-    /// Follows what the cache blocks at `spans` refer to. `components` says whether one of them may
-    /// call a Tera component.
-    pub(super) fn follow(mut self, spans: &[Range<usize>], components: bool) -> Followed {
-        let words: &[&str] = match self.syntax.dialect() {
-            // `extends`, because a block sees what its parents import.
-            Dialect::MiniJinja => &["include", "import", "macro", "super", "self", "extends"],
-            Dialect::Tera => &["include", "super"],
-        };
-        let source = self.source.as_bytes();
-        let holds = |word: &&str| memchr::memmem::find(source, word.as_bytes()).is_some();
-        if !components && !self.were_read() && !words.iter().any(holds) {
+    /// Follows what the cache blocks at `spans` refer to, if a tag `refers` to anything.
+    pub(super) fn follow(mut self, spans: &[Range<usize>], refers: bool) -> Followed {
+        if !refers && !self.were_read() {
             return Followed::default();
         }
         let readings = self.readings();
