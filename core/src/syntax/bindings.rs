@@ -9,8 +9,10 @@ use std::rc::Rc;
 
 use crate::error::Error;
 
+use super::assign::{Made, assign, changes, is_branch, join, makes_scope, makes_space, notice};
 use super::definitions::{self, Definition};
 use super::flows;
+use super::handing;
 use super::mark::{Holds, Mark, add};
 use super::name::Name;
 use super::nesting::{Frame, FrameKind, Walk};
@@ -29,12 +31,14 @@ pub(super) struct Binding<'s> {
     /// Of an import nothing more is known than that it is one.
     pub(super) definition: Option<Rc<Definition<'s>>>,
     /// Of a namespace, if it is certain that it is this one.
-    space: Option<Space>,
+    pub(super) space: Option<Space>,
+    /// Where it was bound.
+    pub(super) at: usize,
 }
 
 /// The names that a statement binds for its body.
 #[derive(Debug, Default)]
-pub(super) struct Scope<'s>(HashMap<Name<'s>, Binding<'s>>);
+pub(super) struct Scope<'s>(pub(super) HashMap<Name<'s>, Binding<'s>>);
 
 impl<'s> Scope<'s> {
     /// The macros that are bound here.
@@ -48,7 +52,7 @@ impl<'s> Scope<'s> {
 pub(super) struct Section<'s> {
     targets: Vec<Target<'s>>,
     marks: Vec<Mark>,
-    pub(super) free: BTreeMap<(&'s str, Option<usize>), usize>,
+    is_global: bool,
 }
 
 /// The binding of `name` for what stands in the innermost `frames` frames, and in how many frames it
@@ -67,6 +71,24 @@ pub(super) fn resolve<'w, 's>(
         }
     }
     walk.root.0.get(&Name(name)).map(|binding| (0, binding))
+}
+
+/// Whether another template may bind `name` here: a parent, or one that was rendered since this one
+/// bound it.
+pub(super) fn may_be_of_others(walk: &Walk<'_, '_>, name: &str) -> bool {
+    let found = resolve(walk, name, walk.stack.len());
+    let (level, at) = found.map_or((0, None), |(level, binding)| (level, Some(binding.at)));
+    let is_included = |last: Option<usize>| last.is_some() && last >= at;
+    (level == 0 && (is_included(walk.included) || walk.extends.is_some()))
+        || walk.stack[level.saturating_sub(1)..].iter().any(|frame| is_included(frame.included))
+}
+
+/// Another template is rendered at `at`, and what it sets is bound here: in MiniJinja one that is
+/// included, in Tera a parent's block.
+fn includes(walk: &mut Walk<'_, '_>, at: usize) {
+    walk.includes = true;
+    let last = walk.stack.last_mut().map_or(&mut walk.included, |frame| &mut frame.included);
+    *last = Some(at);
 }
 
 /// In how many frames `name` was bound; `None` for a name that the template does not bind.
@@ -116,13 +138,16 @@ pub(super) fn expression(
     let list = within(tag, &range);
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let mut all: Vec<Mark> = Vec::new();
-    let mut around = flows::Around::default();
+    let mut around = handing::Around::default();
     for (at, token) in list.iter().enumerate() {
         if token.kind != TokenKind::Word {
             around.read(source, list, at);
             if dialect == Dialect::Tera && text(at) == "<" {
-                flows::component_argument(walk, (list, at), &around, &range)?;
+                handing::component_argument(walk, (list, at), &around, &range)?;
             }
+            continue;
+        }
+        if source.as_bytes()[token.start].is_ascii_digit() {
             continue;
         }
         let before = |back: usize| at.checked_sub(back).map_or("", text);
@@ -132,25 +157,32 @@ pub(super) fn expression(
             continue;
         }
         let word = uses::Word { name: text(at), at: token.start, next, first: at == 0 };
-        uses::everything(walk, &word, after)?;
+        let everything = uses::everything(walk, &word, after)?;
         let mut marks = mention(walk, &word)?;
+        marks.extend(everything);
         uses::stateful(walk, &word, (after, text(at + 3) == "("), &marks)?;
-        attribute(walk, &word, &mut marks);
+        attribute(walk, &word, after, &mut marks);
         uses::check(walk, &word, &marks)?;
         if let Some((name, mark)) = flows::foreign(walk, list, at) {
-            uses::check(walk, &uses::Word { name, ..word }, &[mark])?;
-            add(&mut marks, mark);
+            let mut of_others = walk.given.get(name).cloned().unwrap_or_default();
+            add(&mut of_others, mark);
+            uses::check(walk, &uses::Word { name, ..word }, &of_others)?;
+            of_others.into_iter().for_each(|mark| add(&mut marks, mark));
         }
-        flows::argument(walk, (list, at), &around, &range, &marks)?;
-        flows::fills(walk, word.name, word.at, &marks)?;
+        handing::argument(walk, (list, at), &around, &range, &marks)?;
+        handing::fills(walk, word.name, word.at, &marks)?;
         for mark in marks {
             add(&mut all, mark);
         }
     }
     if let Some(mark) = flows::rendering(walk, list, &range) {
         let is_super = |two: &[Token]| two[0].text(source) == "super" && two[1].text(source) == "(";
-        if dialect == Dialect::Tera || list.windows(2).any(is_super) {
+        let is_super = list.windows(2).any(is_super);
+        if dialect == Dialect::Tera || is_super {
             flows::shows(walk, &range)?.into_iter().for_each(|mark| add(&mut all, mark));
+        }
+        if dialect == Dialect::Tera && is_super {
+            includes(walk, range.start);
         }
         add(&mut all, mark);
     }
@@ -158,9 +190,13 @@ pub(super) fn expression(
     Ok(all)
 }
 
-/// MiniJinja: an attribute may be of any namespace with several names; and one that is used as a whole
-/// may get another.
-fn attribute(walk: &mut Walk<'_, '_>, word: &uses::Word<'_>, marks: &mut Vec<Mark>) {
+/// MiniJinja: an attribute may be of any namespace with several names, and one that is used as a whole
+/// may get another. Of a loop's attributes, some are items.
+fn attribute(walk: &mut Walk<'_, '_>, word: &uses::Word<'_>, after: &str, marks: &mut Vec<Mark>) {
+    if word.next == "." && !marks.is_empty() {
+        let is_item = word.name != "loop" || matches!(after, "previtem" | "nextitem");
+        marks.retain(|mark| is_item && mark.holds != Holds::Loop);
+    }
     if walk.spaces.is_empty() {
         return;
     }
@@ -187,7 +223,7 @@ fn mention<'s>(walk: &mut Walk<'_, 's>, word: &uses::Word<'s>) -> Result<Vec<Mar
             uses::outside(walk, word, level).into_iter().for_each(|mark| add(&mut marks, mark));
         }
         let block = uses::innermost(walk, level);
-        definitions::has_from_outside(&mut walk.stack[level..], word.name, block, word.at);
+        definitions::has_from_outside(walk, level, (word.name, block), word.at);
     }
     match definition {
         None => Ok(marks),
@@ -225,20 +261,27 @@ pub(super) fn statement<'s>(
         let tag = piece.start..piece.inner.end;
         flows::includes_any(walk, &tag, statement.rest.clone())?;
         let mut marks = flows::shows(walk, &tag)?;
+        if walk.dialect() == Dialect::MiniJinja {
+            flows::given(walk, &tag, &marks);
+            includes(walk, tag.start);
+        }
         add(&mut marks, flows::holds(tag.start, Some(tag)));
         note(walk, &marks);
     }
-    let mut values = Vec::new();
+    let (mut values, mut given) = (Vec::new(), Vec::new());
     for (targets, value) in effect.assigns {
         let marks = expression(walk, list, value.clone())?;
+        let is_global = statement.word == "set_global";
         if statement.role == Role::Open(Opener::Set) {
             changes(walk, &targets)?;
-            return Ok(Bound { section: targets, ..Bound::default() });
+            return Ok(Bound { section: targets, is_global, given: marks, ..Bound::default() });
         }
         if matches!(statement.role, Role::Open(Opener::For | Opener::With)) {
+            let marks = with_earlier(walk, &values, within(list, &value), marks);
             values.push((targets, marks));
+        } else if statement.role == Role::Open(Opener::Call) {
+            given.extend(marks);
         } else {
-            let is_global = statement.word == "set_global";
             let import = matches!(statement.word, "import" | "from").then(Rc::default);
             walk.imports |= import.is_some();
             let is_space = walk.dialect() == Dialect::MiniJinja
@@ -248,7 +291,32 @@ pub(super) fn statement<'s>(
             assign(walk, &targets, &marks, piece.start, &made, is_global)?;
         }
     }
-    Ok(Bound { values, parameters: effect.parameters, filter: effect.filter, section: Vec::new() })
+    let Effect { parameters, filter, .. } = effect;
+    if statement.role == Role::Open(Opener::Call) && !parameters.is_empty() {
+        // Its macro gives them, of its arguments and of what it renders itself.
+        given.push(flows::holds(piece.start, Some(piece.start..piece.inner.end)));
+    }
+    Ok(Bound { values, parameters, given, filter, ..Bound::default() })
+}
+
+/// MiniJinja: adds the marks of the variables of the same `with` that come before a value which names
+/// them.
+fn with_earlier(
+    walk: &Walk<'_, '_>,
+    earlier: &[(Vec<Target<'_>>, Vec<Mark>)],
+    value: &[Token],
+    mut marks: Vec<Mark>,
+) -> Vec<Mark> {
+    for (targets, earlier) in earlier {
+        let names = |token: &Token| {
+            let text = token.text(walk.source);
+            targets.iter().any(|target| target.name() == text)
+        };
+        if value.iter().any(names) {
+            earlier.iter().for_each(|mark| add(&mut marks, *mark));
+        }
+    }
+    marks
 }
 
 /// What a statement binds for its body.
@@ -256,8 +324,12 @@ pub(super) fn statement<'s>(
 pub(super) struct Bound<'s> {
     values: Vec<(Vec<Target<'s>>, Vec<Mark>)>,
     parameters: Vec<(&'s str, Option<Range<usize>>)>,
+    /// The marks of what parameters or filters are given, as far as it is known.
+    given: Vec<Mark>,
     filter: Option<Range<usize>>,
     section: Vec<Target<'s>>,
+    /// Tera: it is bound outside loops.
+    is_global: bool,
 }
 
 /// A statement's body begins: its frame is on the stack.
@@ -273,31 +345,57 @@ pub(super) fn enter<'s>(
         note(walk, &[Mark { holds: Holds::Filled, origin: 0, at }, rendered]);
     }
     if let Some(frame) = walk.stack.last_mut() {
-        let section = |targets| Some(Section { targets, ..Section::default() });
+        let is_global = bound.is_global;
+        let section = |targets, marks| Some(Section { targets, marks, is_global });
         frame.section = match opener {
-            Opener::Set => section(bound.section),
-            Opener::Macro => section(name.map(Target::Name).into_iter().collect()),
+            // The arguments of its filters.
+            Opener::Set => section(bound.section, bound.given.clone()),
+            Opener::Macro => section(name.map(Target::Name).into_iter().collect(), Vec::new()),
             _ => None,
         };
     }
     for (name, default) in bound.parameters {
-        let marks = default.map_or(Ok(Vec::new()), |default| expression(walk, list, default))?;
+        let mut marks =
+            default.map_or(Ok(Vec::new()), |default| expression(walk, list, default))?;
+        bound.given.iter().for_each(|mark| add(&mut marks, *mark));
         notice(walk, &marks);
         if let Some(frame) = walk.stack.last_mut() {
-            frame.scope.0.insert(Name(name), Binding { marks, ..Binding::default() });
+            frame.scope.0.insert(Name(name), Binding { marks, at, ..Binding::default() });
         }
     }
     for (targets, marks) in bound.values {
+        if opener == Opener::For && walk.dialect() == Dialect::MiniJinja {
+            loops(walk, at, &marks);
+        }
         assign(walk, &targets, &marks, at, &Made::default(), false)?;
     }
     bound.filter.map_or(Ok(()), |range| expression(walk, list, range).map(drop))
 }
 
+/// MiniJinja: `loop` knows the items around this one, and remembers what `changed` was called with.
+fn loops(walk: &mut Walk<'_, '_>, at: usize, items: &[Mark]) {
+    let mut marks = items.to_vec();
+    if walk.asks_changes {
+        marks.push(Mark { holds: Holds::Loop, origin: at, at });
+    }
+    if let Some(frame) = walk.stack.last_mut().filter(|_| !marks.is_empty()) {
+        frame.scope.0.insert(Name("loop"), Binding { marks, at, ..Binding::default() });
+    }
+}
+
 /// A statement's body ends: its frame is off the stack.
 pub(super) fn leave<'s>(walk: &mut Walk<'_, 's>, frame: Frame<'s>) -> Result<(), Error> {
-    if is_branch(&frame) {
+    if let Some(at) = frame.included
+        && !makes_scope(&frame, walk.dialect(), false)
+    {
+        includes(walk, at);
+    }
+    if is_branch(&frame, walk.dialect()) {
         join(walk, frame.scope);
         return Ok(());
+    }
+    if frame.kind == FrameKind::Native(Opener::For) {
+        return definitions::next_round(walk, frame.free);
     }
     let Some(section) = frame.section else { return Ok(()) };
     let (mut marks, mut definition) = (section.marks, None);
@@ -305,148 +403,8 @@ pub(super) fn leave<'s>(walk: &mut Walk<'_, 's>, frame: Frame<'s>) -> Result<(),
         let marks = std::mem::take(&mut marks);
         // A namespace that holds its caller is noticed when a block could see it.
         walk.spaces.retain(|mark| mark.holds != Holds::Caller);
-        definition = Some(Rc::new(Definition { free: section.free, marks }));
+        definition = Some(Rc::new(Definition { free: frame.free, marks }));
     }
     let made = Made { definition, space: None };
-    assign(walk, &section.targets, &marks, frame.at, &made, false)
-}
-
-/// Something is bound to what is marked so.
-fn notice(walk: &mut Walk<'_, '_>, marks: &[Mark]) {
-    let counts = |mark: &Mark| !matches!(mark.holds, Holds::Outside(_) | Holds::Loop);
-    walk.is_marked |= marks.iter().any(counts);
-}
-
-/// MiniJinja: checks the namespaces that are changed.
-fn changes(walk: &Walk<'_, '_>, targets: &[Target<'_>]) -> Result<(), Error> {
-    targets.iter().try_for_each(|target| match target {
-        Target::Attribute(name, at) => uses::namespace(walk, name, *at),
-        Target::Name(_) => Ok(()),
-    })
-}
-
-/// What is known of a value but for its marks.
-#[derive(Debug, Default)]
-struct Made<'s> {
-    definition: Option<Rc<Definition<'s>>>,
-    space: Option<Space>,
-}
-
-/// Whether a value is a namespace that is made there.
-fn makes_space(source: &str, value: &[Token]) -> bool {
-    let [name, open, inner @ .., last] = value else { return false };
-    let mut depth = 0_isize;
-    let is_one = inner.iter().all(|token| {
-        depth += match token.kind {
-            TokenKind::Open => 1,
-            TokenKind::Close => -1,
-            _ => 0,
-        };
-        depth >= 0
-    });
-    name.text(source) == "namespace"
-        && open.text(source) == "("
-        && last.text(source) == ")"
-        && is_one
-}
-
-fn assign<'s>(
-    walk: &mut Walk<'_, 's>,
-    targets: &[Target<'s>],
-    marks: &[Mark],
-    at: usize,
-    made: &Made<'s>,
-    is_global: bool,
-) -> Result<(), Error> {
-    changes(walk, targets)?;
-    if !targets.is_empty() {
-        notice(walk, marks);
-    }
-    for target in targets {
-        let (Target::Name(name) | Target::Attribute(name, _)) = *target;
-        let is_name = matches!(target, Target::Name(_));
-        let frames = walk.stack.len();
-        if !is_name {
-            let space = resolve(walk, name, frames).and_then(|(_, known)| known.space);
-            walk.spaces.put(space, marks.iter().map(|mark| Mark { at, ..*mark }));
-        }
-        let known = resolve(walk, name, frames);
-        // Tera's `set_global` goes past loops and branches.
-        let is_scope = |frame: &Frame<'_>| {
-            makes_scope(frame, walk.dialect(), is_global) || (is_branch(frame) && !is_global)
-        };
-        let scope = walk.stack.iter().rposition(is_scope);
-        // It may not happen: then the name is what it was.
-        let is_skipped =
-            |frame: &Frame<'_>| is_branch(frame) || frame.kind == FrameKind::Native(Opener::For);
-        let may_not = walk.stack[scope.map_or(0, |at| at + 1)..].iter().any(is_skipped);
-        let mut binding = match known {
-            Some((_, known)) if !is_name || may_not => known.clone(),
-            _ => Binding::default(),
-        };
-        marks.iter().for_each(|mark| add(&mut binding.marks, Mark { at, ..*mark }));
-        binding.definition = made.definition.clone().or(binding.definition);
-        if is_name {
-            binding.space = made.space.filter(|_| !may_not);
-        }
-        let level = known.map(|(level, _)| level).filter(|_| !is_name);
-        let scope = match (level, scope) {
-            (Some(0), _) | (None, None) => &mut walk.root,
-            (Some(level), _) => &mut walk.stack[level - 1].scope,
-            (None, Some(at)) => &mut walk.stack[at].scope,
-        };
-        scope.0.insert(Name(name), binding);
-    }
-    Ok(())
-}
-
-/// Whether what is assigned inside may not happen; until its end it did.
-fn is_branch(frame: &Frame<'_>) -> bool {
-    frame.kind == FrameKind::Native(Opener::If)
-}
-
-/// A branch ends: what it assigned may be what the names are bound to now.
-fn join<'s>(walk: &mut Walk<'_, 's>, branch: Scope<'s>) {
-    for (Name(name), binding) in branch.0 {
-        let before = resolve(walk, name, walk.stack.len()).map(|(_, known)| known.clone());
-        let mut marks = before.as_ref().map_or_else(Vec::new, |known| known.marks.clone());
-        binding.marks.iter().for_each(|mark| add(&mut marks, *mark));
-        let other = before.as_ref().map_or(binding.space, |known| known.space);
-        let space = binding.space.filter(|space| other == Some(*space));
-        let definition = binding.definition.or(before.and_then(|known| known.definition));
-        let known = Binding { marks, definition, space };
-        let is_scope =
-            |frame: &Frame<'_>| makes_scope(frame, walk.dialect(), false) || is_branch(frame);
-        let scope = match walk.stack.iter().rposition(is_scope) {
-            Some(at) => &mut walk.stack[at].scope,
-            None => &mut walk.root,
-        };
-        scope.0.insert(Name(name), known);
-    }
-}
-
-/// Whether what is assigned inside is gone after it.
-fn makes_scope(frame: &Frame<'_>, dialect: Dialect, is_global: bool) -> bool {
-    match (frame.kind, dialect) {
-        (FrameKind::Cache(_), _) => true,
-        (FrameKind::Native(Opener::For), _) => frame.is_loop() && !is_global,
-        (FrameKind::Native(opener), Dialect::MiniJinja) => {
-            matches!(opener, Opener::With | Opener::Block | Opener::Macro | Opener::Call)
-        }
-        (FrameKind::Native(opener), Dialect::Tera) => opener == Opener::Component,
-    }
-}
-
-/// The `else` of a statement begins.
-pub(super) fn divide<'s>(walk: &mut Walk<'_, 's>, opener: Opener) {
-    // What a loop bound is gone with its last round.
-    let Some(bound) = walk.stack.last_mut().map(|frame| std::mem::take(&mut frame.scope)) else {
-        return;
-    };
-    if opener == Opener::If
-        && let Some(branch) = walk.stack.pop()
-    {
-        join(walk, bound);
-        walk.stack.push(branch);
-    }
+    assign(walk, &section.targets, &marks, frame.at, &made, section.is_global)
 }

@@ -31,3 +31,15 @@ fn uses_component(source: &str, syntax: &Syntax) -> bool {
         is_tag && source[piece.inner].contains('<')
     })
 }
+
+/// Whether a round of a loop may leave something to the next: by a namespace, or by Tera's `set_global`.
+pub(super) fn carries(source: &str, dialect: Dialect) -> bool {
+    let find = |word: &'static str| memchr::memmem::find_iter(source.as_bytes(), word.as_bytes());
+    match dialect {
+        Dialect::Tera => find("set_global").next().is_some(),
+        Dialect::MiniJinja => find("set").any(|at| {
+            let targets = source[at..].split(['=', '%', '|', '}']).next();
+            targets.is_some_and(|targets| targets.contains('.'))
+        }),
+    }
+}

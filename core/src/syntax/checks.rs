@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use crate::error::Error;
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, excerpt};
+use super::literal::string_value;
 use super::name::Name;
 use super::nesting::{Frame, FrameKind, Walk};
 use super::outline::{Block, OuterLoop, Tag};
@@ -15,6 +16,7 @@ use super::rules::Dialect;
 use super::scanner::Piece;
 use super::statement::{Opener, Role, Statement, loop_attributes, uses_of};
 use super::token::Token;
+use super::token::{TokenKind, tokens};
 
 /// How many levels of the engine's nesting one lowered cache block takes: `if`, `with` or `for`,
 /// and `filter`.
@@ -334,4 +336,47 @@ fn note_assigned<'s>(walk: &mut Walk<'_, 's>, statement: &Statement<'s>) {
             return;
         }
     }
+}
+
+/// `endcache` may repeat the block's name, and then must.
+pub(super) fn closing_name(walk: &Walk<'_, '_>, tag: &Tag, index: usize) -> Result<(), Error> {
+    let given = walk.source[tag.rest.clone()].trim();
+    if given.is_empty() {
+        return Ok(());
+    }
+    let block = &walk.outline.blocks[index];
+    let written = block.arguments.positional.get(1);
+    let start = tag.rest.end - walk.source[tag.rest.clone()].trim_start().len();
+    let range = start..start + given.len();
+    let literal = match single_token(walk, &range) {
+        Some(TokenKind::String) => string_value(walk.source, &range),
+        _ => Some(given.to_owned()),
+    };
+    let same_value = block.name.is_some() && block.name == literal;
+    if same_value || written.is_some_and(|written| &walk.source[written.clone()] == given) {
+        return Ok(());
+    }
+    let opened = walk.refusal.place(block.open.piece.start);
+    Err(walk.refusal.at(
+        tag.piece.start,
+        match written {
+            Some(written) => format!(
+                "`endcache` names `{}`, but the cache block of {opened} is named `{}`: repeat \
+                 that name or leave it out",
+                excerpt(given),
+                excerpt(&walk.source[written.clone()]),
+            ),
+            None => format!(
+                "`endcache` names `{}`, but the cache block of {opened} has no name: leave it \
+                 out here, or name the block there",
+                excerpt(given),
+            ),
+        },
+    ))
+}
+
+fn single_token(walk: &Walk<'_, '_>, range: &Range<usize>) -> Option<TokenKind> {
+    let mut list = tokens(walk.source, range.clone(), walk.dialect());
+    let first = list.next()?;
+    list.next().is_none().then_some(first.kind)
 }

@@ -1,5 +1,5 @@
-//! MiniJinja's macros: what they have from outside, which is what its name is bound to when they are
-//! called.
+//! What is rendered later than it stands, with what its names are bound to then: MiniJinja's macros, and
+//! the rounds of loops.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -16,26 +16,68 @@ use super::uses;
 #[derive(Debug, Default)]
 pub(super) struct Definition<'s> {
     /// The names that it has from outside, with the cache block in it that uses them.
-    pub(super) free: BTreeMap<(&'s str, Option<usize>), usize>,
+    pub(super) free: Free<'s>,
     /// What its output holds by itself.
     pub(super) marks: Vec<Mark>,
 }
 
-/// Notes for the macros among `frames` that they have `name` from outside, and use it at `at` in a
-/// cache block.
+/// The names that a macro or a loop has from outside, each with the cache block in it that uses it, and
+/// where.
+pub(super) type Free<'s> = BTreeMap<(&'s str, Option<usize>), usize>;
+
+/// Whether what stands in a frame is rendered when the names outside may be bound to something else
+/// than where it stands: when a macro is called, or in the next round of a loop.
+pub(super) fn is_rendered_later(walk: &Walk<'_, '_>, frame: &Frame<'_>) -> bool {
+    match frame.kind {
+        FrameKind::Native(Opener::Macro) => true,
+        FrameKind::Native(Opener::For) => walk.carries,
+        _ => false,
+    }
+}
+
+/// Notes for the frames beyond the first `level` that they have a name from outside, and use it at
+/// `at`, perhaps in a cache block.
 pub(super) fn has_from_outside<'s>(
-    frames: &mut [Frame<'s>],
-    name: &'s str,
-    block: Option<usize>,
+    walk: &mut Walk<'_, 's>,
+    level: usize,
+    (name, block): (&'s str, Option<usize>),
     at: usize,
 ) {
-    for frame in frames {
-        if frame.kind == FrameKind::Native(Opener::Macro)
-            && let Some(section) = &mut frame.section
-        {
-            section.free.entry((name, block)).or_insert(at);
+    for frame in level..walk.stack.len() {
+        if is_rendered_later(walk, &walk.stack[frame]) {
+            walk.stack[frame].free.entry((name, block)).or_insert(at);
         }
     }
+}
+
+/// Notes for the loops around the tag at `at` that the cache blocks around it print `name`, by a template
+/// that the tag renders.
+pub(super) fn is_shown(walk: &mut Walk<'_, '_>, name: &str, at: usize) {
+    let source = walk.source;
+    let Some(start) = source.find(name).filter(|_| walk.carries) else { return };
+    for frame in 0..walk.stack.len() {
+        if let FrameKind::Cache(block) = walk.stack[frame].kind {
+            let name = &source[start..start + name.len()];
+            has_from_outside(walk, 0, (name, Some(block)), at);
+        }
+    }
+}
+
+/// The body of a loop is rendered again: what its cache blocks have from outside may have changed.
+pub(super) fn next_round<'s>(walk: &mut Walk<'_, 's>, free: Free<'s>) -> Result<(), Error> {
+    for ((name, block), at) in free {
+        let Some(block) = block else { continue };
+        let Some((_, binding)) = resolve(walk, name, walk.stack.len()) else { continue };
+        let mut marks = binding.marks.clone();
+        // As where an attribute is used: it may be of any namespace with several names.
+        let after = walk.source[at..].strip_prefix(name).map(str::trim_start);
+        let is_attribute = after.is_none_or(|after| after.starts_with(['.', '[']));
+        if binding.definition.is_none() && is_attribute {
+            walk.spaces.shared().iter().for_each(|mark| add(&mut marks, *mark));
+        }
+        uses::from_outside(walk, block, name, at, &marks)?;
+    }
+    Ok(())
 }
 
 /// Others may import the template's macros, which have then what its names are bound to at its end.
@@ -81,6 +123,9 @@ pub(super) fn call<'s>(
         }
     }
     for (block, name, used, marks) in used_in {
+        if walk.carries {
+            has_from_outside(walk, 0, (name, Some(block)), used);
+        }
         uses::from_outside(walk, block, name, used, &marks)?;
     }
     Ok(marks)

@@ -11,11 +11,11 @@ use crate::error::Error;
 use super::bindings;
 use super::checks::{anothers_content, tells_apart};
 use super::definitions;
-use super::follow::{Called, Fragment, Printer};
+use super::follow::{Called, Fragment};
+use super::handing::handed_on;
 use super::mark::{Holds, Mark, add};
-use super::nesting::{Frame, FrameKind, Walk};
+use super::nesting::{FrameKind, Walk};
 use super::outline::{Block, By, Span};
-use super::refusal::Refusal;
 use super::rules::Dialect;
 use super::statement::Opener;
 use super::token::{Token, TokenKind, tokens};
@@ -55,31 +55,36 @@ pub(super) fn rendering(
 }
 
 /// A call in an expression that may render fragments.
-struct Call {
+pub(super) struct Call {
     /// Whether what it calls can be found in the templates, rather than being filled in.
-    is_known: bool,
-    open: usize,
+    pub(super) is_known: bool,
+    pub(super) open: usize,
 }
 
 /// The call whose name is at `at`. A name that is bound nowhere is a function, or a parent's import.
-fn called(walk: &Walk<'_, '_>, list: &[Token], at: usize) -> Option<Call> {
+pub(super) fn called(walk: &Walk<'_, '_>, list: &[Token], at: usize) -> Option<Call> {
     let text = |at: usize| list.get(at).map_or("", |token| token.text(walk.source));
-    let is_method = text(at + 1) == "." && text(at + 3) == "(";
-    let open = if is_method { at + 3 } else { at + 1 };
+    let mut open = at + 1;
+    while text(open) == "." {
+        open += 2;
+    }
+    let is_method = open > at + 1;
     let before = at.checked_sub(1).map_or("", text);
     let is_name = list[at].kind == TokenKind::Word && !matches!(before, "." | "|" | "is");
     if !is_name || text(open) != "(" {
         return None;
     }
     let name = text(at);
-    let is_bound = matches!(name, "caller" | "self" | "super")
-        || walk.extends.is_some()
+    let is_bound = matches!(name, "caller" | "loop" | "self" | "super")
+        || bindings::may_be_of_others(walk, name)
         || bindings::bound_in(walk, name).is_some();
-    is_bound.then(|| Call {
-        is_known: !(is_method && name == "self")
-            && (is_method || (name != "caller" && !bindings::is_variable(walk, name))),
-        open,
-    })
+    let is_known = match name {
+        "self" => !is_method,
+        // A loop that is recursive renders its body.
+        "caller" | "loop" => is_method,
+        _ => is_method || !bindings::is_variable(walk, name),
+    };
+    is_bound.then_some(Call { is_known, open })
 }
 
 /// The mark of a variable that holds what is rendered from `at` on: by the tag at `range`, or by
@@ -89,7 +94,7 @@ pub(super) fn holds(at: usize, range: Option<Range<usize>>) -> Mark {
 }
 
 /// The fragment that a value may hold which was rendered before.
-fn fragment(walk: &mut Walk<'_, '_>, rendered: Rendered) -> Option<Fragment> {
+pub(super) fn fragment(walk: &mut Walk<'_, '_>, rendered: Rendered) -> Option<Fragment> {
     match rendered {
         Rendered::Unknown => Some(Fragment::Filled),
         Rendered::By(tag) => walk.others.fragment(tag, Called::Yes),
@@ -129,16 +134,21 @@ pub(super) fn foreign<'s>(
     list: &[Token],
     index: usize,
 ) -> Option<(&'s str, Mark)> {
-    if !walk.imports && walk.extends.is_none() {
+    let has_others = walk.imports || walk.extends.is_some() || walk.includes;
+    if !has_others {
         return None;
     }
     let source = walk.source;
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let is_macro = bindings::is_macro(walk, text(index));
-    let is_bound = bindings::bound_in(walk, text(index)).is_some();
     let is_attribute = text(index + 1) == "." && is_macro;
     let last = if is_attribute { index + 2 } else { index };
-    if !(is_macro || (walk.extends.is_some() && !is_bound)) || text(last + 1) == "(" {
+    let mut end = index + 1;
+    while text(end) == "." {
+        end += 2;
+    }
+    // What is called renders where it stands.
+    if text(end) == "(" || !(is_macro || bindings::may_be_of_others(walk, text(index))) {
         return None;
     }
     let at = list[index].start;
@@ -149,194 +159,9 @@ pub(super) fn foreign<'s>(
     Some((name, Mark { holds: Holds::Foreign(first), origin: 0, at }))
 }
 
-/// Where a token stands in its tag: in which brackets, and whether in a component's.
-#[derive(Debug, Default)]
-pub(super) struct Around {
-    brackets: Vec<Bracket>,
-    in_component: bool,
-}
-
-/// A bracket that is open.
-#[derive(Debug)]
-struct Bracket {
-    at: usize,
-    /// The commas since, outside inner brackets, and the token after the last.
-    commas: usize,
-    first: usize,
-}
-
-impl Around {
-    /// The token at `at` comes, which is no word.
-    pub(super) fn read(&mut self, source: &str, list: &[Token], at: usize) {
-        match list[at].kind {
-            TokenKind::Open => self.brackets.push(Bracket { at, commas: 0, first: at + 1 }),
-            TokenKind::Close => drop(self.brackets.pop()),
-            TokenKind::Operator => match (list[at].text(source), self.brackets.last_mut()) {
-                (",", Some(bracket)) => {
-                    bracket.commas += 1;
-                    bracket.first = at + 1;
-                }
-                ("<", None) => {
-                    let next = list.get(at + 1);
-                    self.in_component |= next.is_some_and(|it| it.kind == TokenKind::Word);
-                }
-                _ => {}
-            },
-            TokenKind::Word | TokenKind::String => {}
-        }
-    }
-}
-
-/// Refuses the name at `index` of a tag's tokens as an argument of what may print it.
-pub(super) fn argument(
-    walk: &mut Walk<'_, '_>,
-    (list, index): (&[Token], usize),
-    around: &Around,
-    tag: &Range<usize>,
-    marks: &[Mark],
-) -> Result<(), Error> {
-    if around.brackets.is_empty() && !around.in_component {
-        return Ok(());
-    }
-    let marks = value(walk, list, index, marks);
-    if marks.is_empty() {
-        return Ok(());
-    }
-    let (source, dialect) = (walk.source, walk.dialect());
-    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
-    for &Bracket { at, commas, first } in &around.brackets {
-        let by = match (text(at), dialect) {
-            ("(", Dialect::MiniJinja) if calls(source, list, at) => match text(first + 1) {
-                _ if !is_found(walk, list, at) => By::Value,
-                "=" => By::Keyword(text(first).to_owned()),
-                _ => By::Position(commas),
-            },
-            ("{", Dialect::Tera) if text(at + 1) == "..." => By::Spread,
-            ("{", Dialect::Tera) if at > 1 && text(at - 1) == "=" => {
-                By::Keyword(text(at - 2).to_owned())
-            }
-            _ => continue,
-        };
-        hand(walk, text(index), list[index].start, tag, &by, &marks)?;
-    }
-    // `<card title />` is short for `<card title={title} />`.
-    let before = index.checked_sub(1).and_then(|at| list.get(at)).map(|token| token.kind);
-    let is_short = matches!(before, Some(TokenKind::Word | TokenKind::String | TokenKind::Close));
-    if around.brackets.is_empty() && dialect == Dialect::Tera && is_short {
-        let by = By::Keyword(text(index).to_owned());
-        hand(walk, text(index), list[index].start, tag, &by, &marks)?;
-    }
-    Ok(())
-}
-
-/// The same of the Tera component at `index`.
-pub(super) fn component_argument(
-    walk: &mut Walk<'_, '_>,
-    (list, index): (&[Token], usize),
-    around: &Around,
-    tag: &Range<usize>,
-) -> Result<(), Error> {
-    let text = |at: usize| list.get(at).map_or("", |token| token.text(walk.source));
-    if around.brackets.is_empty() || list.get(index + 1).is_none_or(|it| it.kind != TokenKind::Word)
-    {
-        return Ok(());
-    }
-    let end = (index..list.len()).find(|&at| text(at) == "/" && text(at + 1) == ">");
-    let Some(end) = end else { return Ok(()) };
-    let (start, end) = (list[index].start, list[end].end);
-    argument(walk, (list, index), around, tag, &[holds(start, Some(start..end))])
-}
-
-/// The marks of the value that the name at `index` brings: of its own, and of what it renders if it
-/// is called. A macro that is not called has rendered nothing.
-fn value(walk: &Walk<'_, '_>, list: &[Token], index: usize, marks: &[Mark]) -> Vec<Mark> {
-    let call = called(walk, list, index).filter(|_| walk.dialect() == Dialect::MiniJinja);
-    let Some(Call { is_known, open }) = call else {
-        let is_macro = bindings::is_macro(walk, list[index].text(walk.source));
-        let counts = |mark: &&Mark| match rendered(**mark) {
-            None => false,
-            Some(rendered) => !is_macro || matches!(rendered, Rendered::Foreign(_)),
-        };
-        return marks.iter().filter(counts).copied().collect();
-    };
-    let mut depth = 0_usize;
-    let close = list[open..].iter().find(|token| {
-        match token.kind {
-            TokenKind::Open => depth += 1,
-            TokenKind::Close => depth -= 1,
-            _ => {}
-        }
-        depth == 0
-    });
-    let start = list[index].start;
-    let end = close.map_or(start, |token| token.end);
-    let mut marks = marks.to_vec();
-    marks.push(holds(start, is_known.then_some(start..end)));
-    marks
-}
-
-/// Whether the bracket at `open` holds the arguments of something that may be a macro.
-fn calls(source: &str, list: &[Token], open: usize) -> bool {
-    let Some(name) = open.checked_sub(1) else { return false };
-    let before = name.checked_sub(1).map_or("", |at| list[at].text(source));
-    let is_callee = match list[name].kind {
-        TokenKind::Word => !matches!(
-            list[name].text(source),
-            "in" | "and" | "or" | "not" | "if" | "else" | "is" | "call"
-        ),
-        kind => kind == TokenKind::Close,
-    };
-    is_callee && !matches!(before, "|" | "is")
-}
-
-/// Whether what is called with the bracket at `open` is found by its name: a function, a macro, or one
-/// of an import, rather than a value.
-fn is_found(walk: &Walk<'_, '_>, list: &[Token], open: usize) -> bool {
-    let text = |at: usize| list[at].text(walk.source);
-    let Some(mut root) = open.checked_sub(1) else { return false };
-    while root >= 2 && text(root - 1) == "." && list[root].kind == TokenKind::Word {
-        root -= 2;
-    }
-    let name = text(root);
-    list[root].kind == TokenKind::Word
-        && !matches!(name, "caller" | "loop")
-        && !bindings::is_variable(walk, name)
-}
-
-/// Refuses that the tag at `tag` hands on what may hold a fragment to where it may be printed.
-fn hand(
-    walk: &mut Walk<'_, '_>,
-    name: &str,
-    at: usize,
-    tag: &Range<usize>,
-    by: &By,
-    marks: &[Mark],
-) -> Result<(), Error> {
-    for rendered in marks.iter().copied().filter_map(rendered) {
-        if fragment(walk, rendered).is_none() {
-            continue;
-        }
-        if *by == By::Value {
-            return Err(walk.refusal.at(
-                at,
-                format!(
-                    "{} is rendered before it is handed on to what is known only when it renders, \
-                     and which could print it in a cache block: call a macro by its name, or print \
-                     it outside",
-                    as_written(walk.source, name, at),
-                ),
-            ));
-        }
-        if let Some(printer) = walk.others.printer(Span::from(tag.clone()), by) {
-            return Err(handed_on(&walk.refusal, name, at, &printer));
-        }
-    }
-    Ok(())
-}
-
 /// What was rendered before it is used.
 #[derive(Debug, Clone, Copy)]
-enum Rendered {
+pub(super) enum Rendered {
     /// Nobody knows by what: it counts as a fragment.
     Unknown,
     By(Span),
@@ -345,7 +170,7 @@ enum Rendered {
 }
 
 /// What a mark says was rendered before.
-fn rendered(mark: Mark) -> Option<Rendered> {
+pub(super) fn rendered(mark: Mark) -> Option<Rendered> {
     match mark.holds {
         Holds::Output | Holds::Body | Holds::Rendered(None) => Some(Rendered::Unknown),
         Holds::Rendered(Some(tag)) => Some(Rendered::By(tag)),
@@ -358,22 +183,25 @@ fn rendered(mark: Mark) -> Option<Rendered> {
 /// that they use.
 pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) -> Result<Vec<Mark>, Error> {
     let mut all = Vec::new();
-    let is_component = |frame: &Frame<'_>| frame.kind == FrameKind::Native(Opener::Component);
-    let inherits = walk.extends.is_some();
+    let is_in = |opener| walk.stack.iter().any(|frame| frame.kind == FrameKind::Native(opener));
+    let has_others = walk.extends.is_some() || walk.includes;
     let may_be_filled = match walk.dialect() {
-        Dialect::MiniJinja => walk.caches > 0,
-        Dialect::Tera => walk.stack.iter().any(is_component),
+        Dialect::MiniJinja => walk.caches > 0 || is_in(Opener::Macro),
+        Dialect::Tera => is_in(Opener::Component) || (walk.carries && walk.caches > 0),
     };
-    if !walk.is_marked && !may_be_filled && !inherits {
+    if !walk.is_marked && !may_be_filled && !has_others {
         return Ok(all);
     }
     let span = Span::from(tag.clone());
     for (name, template) in walk.others.names(span) {
         let mut marks = bindings::seen(walk, &name);
-        let is_free = bindings::bound_in(walk, &name).is_none();
-        if inherits && is_free && walk.others.inherited(&name) {
-            marks.push(holds(0, None));
+        if bindings::may_be_of_others(walk, &name) {
+            walk.given.get(&name).into_iter().flatten().for_each(|mark| add(&mut marks, *mark));
+            if walk.others.inherited(&name) {
+                marks.push(holds(0, None));
+            }
         }
+        definitions::is_shown(walk, &name, tag.start);
         apart(walk, &name, &marks, tag.start, || {
             format!(
                 "renders `{template}`, which uses `{name}` of this template: what others fill in, \
@@ -390,6 +218,18 @@ pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) -> Result<Vec<M
         }
     }
     Ok(all)
+}
+
+/// MiniJinja: what the templates bind which the tag at `tag` includes is made of what they use of this
+/// one, with its `marks`.
+pub(super) fn given(walk: &mut Walk<'_, '_>, tag: &Range<usize>, marks: &[Mark]) {
+    if marks.is_empty() {
+        return;
+    }
+    for name in walk.others.binds(Span::from(tag.clone())) {
+        let given = walk.given.entry(name).or_default();
+        marks.iter().for_each(|mark| add(given, *mark));
+    }
 }
 
 /// Refuses in a cache block to include a template whose name is no constant, if there is anything that
@@ -446,54 +286,11 @@ fn apart(
     Ok(())
 }
 
-/// The template ends. In MiniJinja a child's parents see what it set outside its blocks, and others may
-/// import its macros.
+/// The template ends. A child's parents see what it set: in MiniJinja outside its blocks, in Tera inside
+/// them. Others may import its macros.
 pub(super) fn ends(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
-    if walk.dialect() == Dialect::Tera {
-        return Ok(());
-    }
-    if let Some(tag) = walk.extends.clone() {
+    if let Some(tag) = walk.extends.clone().filter(|_| walk.is_marked) {
         shows(walk, &tag)?;
     }
     definitions::are_complete(walk)
-}
-
-/// Refuses the use of a name in a `call` block, if the macro that is called may print the content in a
-/// cache block of its own.
-pub(super) fn fills(
-    walk: &mut Walk<'_, '_>,
-    name: &str,
-    at: usize,
-    marks: &[Mark],
-) -> Result<(), Error> {
-    if marks.is_empty() {
-        return Ok(());
-    }
-    let is_call = |frame: &&Frame<'_>| frame.kind == FrameKind::Native(Opener::Call);
-    let calls: Vec<_> = walk.stack.iter().filter(is_call).map(|frame| frame.tag.clone()).collect();
-    calls.into_iter().try_for_each(|tag| {
-        let is_outside = |mark: &&Mark| mark.origin < tag.start;
-        let outside: Vec<Mark> = marks.iter().filter(is_outside).copied().collect();
-        hand(walk, name, at, &tag, &By::Caller, &outside)
-    })
-}
-
-fn handed_on(refusal: &Refusal<'_>, name: &str, at: usize, printer: &Printer) -> Error {
-    refusal.at(
-        at,
-        format!(
-            "{} is rendered before it is handed on, and the cache block of {} may print it: others \
-             would be served what is in it, and a deletion of what is inside would not reach the \
-             block; add it there as a vary part, or print it outside",
-            as_written(refusal.source, name, at),
-            printer.place(refusal.template),
-        ),
-    )
-}
-
-/// A name as a message has it; with dots where it is called.
-fn as_written(source: &str, name: &str, at: usize) -> String {
-    let is_called =
-        source[at..].strip_prefix(name).is_some_and(|rest| rest.starts_with(['(', '.']));
-    format!("`{name}{}`", if is_called { "…" } else { "" })
 }

@@ -18,7 +18,8 @@ pub(super) enum Holds {
     Rendered(Option<Span>),
     /// What another template binds to the name that stands here.
     Foreign(Span),
-    /// In a macro: whatever the name that stands here has outside it when the macro is called.
+    /// In a macro or a loop: whatever the name that stands here is bound to outside it when the macro is
+    /// called, or in the next round.
     Outside(Span),
     /// The `loop` of the statement at the origin.
     Loop,

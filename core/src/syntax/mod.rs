@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 
 mod arguments;
+mod assign;
 mod bindings;
 mod block;
 mod callers;
@@ -21,6 +22,7 @@ mod definitions;
 mod flows;
 mod folder;
 mod follow;
+mod handing;
 mod literal;
 mod lower;
 mod mark;

@@ -11,12 +11,16 @@ use std::ops::Range;
 
 use crate::error::Error;
 
-use super::arguments::{Arguments, excerpt};
+use super::arguments::Arguments;
+use super::assign;
 use super::bindings::{self, Bound, Scope, Section};
+use super::candidates;
 use super::checks;
+use super::definitions::Free;
 use super::flows;
 use super::follow::Others;
 use super::literal::string_value;
+use super::mark::Mark;
 use super::name::Name;
 use super::outline::{Block, Edit, Outline, Span, Tag};
 use super::refusal::Refusal;
@@ -25,7 +29,7 @@ use super::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
 use super::secret;
 use super::spaces::Spaces;
 use super::statement::{Opener, Role, Statement};
-use super::token::{Token, TokenKind, tokens};
+use super::token::Token;
 use super::uses;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +52,10 @@ pub(super) struct Frame<'s> {
     pub(super) scope: Scope<'s>,
     /// What is rendered inside, where a name keeps it.
     pub(super) section: Option<Section<'s>>,
+    /// What is used inside of the names outside.
+    pub(super) free: Free<'s>,
+    /// The last include inside.
+    pub(super) included: Option<usize>,
 }
 
 impl Frame<'_> {
@@ -82,6 +90,8 @@ pub(super) struct Walk<'a, 's> {
     pub(super) root: Scope<'s>,
     /// An import was seen.
     pub(super) imports: bool,
+    /// MiniJinja: an include was seen.
+    pub(super) includes: bool,
     /// Whether anything was bound to a value that is marked.
     pub(super) is_marked: bool,
     /// What the other templates know.
@@ -90,6 +100,14 @@ pub(super) struct Walk<'a, 's> {
     pub(super) foreign: HashMap<&'s str, Span>,
     /// What went into namespaces.
     pub(super) spaces: Spaces,
+    /// MiniJinja: the last include outside all statements.
+    pub(super) included: Option<usize>,
+    /// The marks of what partials bind, by name.
+    pub(super) given: HashMap<String, Vec<Mark>>,
+    /// Whether a round of a loop may leave something to the next.
+    pub(super) carries: bool,
+    /// Whether `loop.changed` may be called.
+    pub(super) asks_changes: bool,
 }
 
 enum Flow {
@@ -118,10 +136,15 @@ pub(super) fn outline<'a, 's>(
         text_start: 0,
         root: Scope::default(),
         imports: false,
+        includes: false,
         is_marked: false,
         others,
         foreign: HashMap::new(),
         spaces: Spaces::default(),
+        included: None,
+        given: HashMap::new(),
+        carries: candidates::carries(source, syntax.dialect()),
+        asks_changes: memchr::memmem::find(source.as_bytes(), b"changed").is_some(),
         warned: HashSet::new(),
         assigned: HashSet::new(),
     };
@@ -280,7 +303,7 @@ impl<'a, 's> Walk<'a, 's> {
                 }) => {
                     *in_else = true;
                     let opener = *opener;
-                    bindings::divide(self, opener);
+                    assign::divide(self, opener);
                 }
                 Some(Frame { kind: FrameKind::Cache(_), .. }) => {
                     return Err(self.in_the_way(tag, statement.word, None));
@@ -308,6 +331,8 @@ impl<'a, 's> Walk<'a, 's> {
             in_else: false,
             scope: Scope::default(),
             section: None,
+            free: Free::new(),
+            included: None,
         });
         Ok(())
     }
@@ -415,7 +440,7 @@ impl<'a, 's> Walk<'a, 's> {
                 ));
             }
         };
-        self.check_closing_name(&tag, index)?;
+        checks::closing_name(self, &tag, index)?;
         if tag.piece.kind == PieceKind::LineStatement {
             self.inline(&tag)?;
         }
@@ -438,49 +463,6 @@ impl<'a, 's> Walk<'a, 's> {
                 self.syntax.tag("cache 300, \"name\"")
             ),
         )
-    }
-
-    /// `endcache` may repeat the block's name, and then must.
-    fn check_closing_name(&self, tag: &Tag, index: usize) -> Result<(), Error> {
-        let given = self.source[tag.rest.clone()].trim();
-        if given.is_empty() {
-            return Ok(());
-        }
-        let block = &self.outline.blocks[index];
-        let written = block.arguments.positional.get(1);
-        let start = tag.rest.end - self.source[tag.rest.clone()].trim_start().len();
-        let range = start..start + given.len();
-        let literal = match self.single_token(&range) {
-            Some(TokenKind::String) => string_value(self.source, &range),
-            _ => Some(given.to_owned()),
-        };
-        let same_value = block.name.is_some() && block.name == literal;
-        if same_value || written.is_some_and(|written| &self.source[written.clone()] == given) {
-            return Ok(());
-        }
-        let opened = self.refusal.place(block.open.piece.start);
-        Err(self.refusal.at(
-            tag.piece.start,
-            match written {
-                Some(written) => format!(
-                    "`endcache` names `{}`, but the cache block of {opened} is named `{}`: repeat \
-                     that name or leave it out",
-                    excerpt(given),
-                    excerpt(&self.source[written.clone()]),
-                ),
-                None => format!(
-                    "`endcache` names `{}`, but the cache block of {opened} has no name: leave it \
-                     out here, or name the block there",
-                    excerpt(given),
-                ),
-            },
-        ))
-    }
-
-    fn single_token(&self, range: &Range<usize>) -> Option<TokenKind> {
-        let mut list = tokens(self.source, range.clone(), self.dialect());
-        let first = list.next()?;
-        list.next().is_none().then_some(first.kind)
     }
 
     fn finish(mut self) -> Result<(Outline<'s>, Others<'a>), Error> {

@@ -17,6 +17,13 @@ pub(super) enum Target<'s> {
     Attribute(&'s str, usize),
 }
 
+impl<'s> Target<'s> {
+    pub(super) fn name(&self) -> &'s str {
+        let (Self::Name(name) | Self::Attribute(name, _)) = self;
+        name
+    }
+}
+
 /// What a tag evaluates and binds.
 #[derive(Debug, Default)]
 pub(super) struct Effect<'s> {

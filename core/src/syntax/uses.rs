@@ -48,22 +48,17 @@ pub(super) fn origin(walk: &Walk<'_, '_>, word: &Word<'_>) -> Vec<Mark> {
         },
         ("self", Dialect::MiniJinja) => Some((Holds::Filled, 0)),
         ("super", _) if word.next == "(" => Some((Holds::Filled, word.at)),
-        ("loop", Dialect::MiniJinja) if !matches!(word.next, "." | "(") => {
-            let around = walk.stack.iter().rev().find(|frame| frame.is_loop());
-            let around = around.filter(|_| walk.source.contains("changed"));
-            around.map(|frame| (Holds::Loop, frame.at))
-        }
         ("body", Dialect::Tera) => definition(Opener::Component).map(|it| (Holds::Body, it.at)),
         _ => None,
     };
     found.map(|(holds, origin)| Mark { holds, origin, at: word.at }).into_iter().collect()
 }
 
-/// MiniJinja: the mark of a name in a macro that is bound outside it, in `level` frames: it is what it
-/// is when the macro is called.
+/// The mark of a name in a macro or a loop that is bound outside it, in `level` frames: it is what it is
+/// when the macro is called, or in the next round.
 pub(super) fn outside<'s>(walk: &mut Walk<'_, 's>, word: &Word<'s>, level: usize) -> Option<Mark> {
-    let is_macro = |frame: &Frame<'_>| frame.kind == FrameKind::Native(Opener::Macro);
-    let of = walk.stack[level..].iter().rfind(|frame| is_macro(frame))?.at;
+    let is_later = |frame: &&Frame<'_>| definitions::is_rendered_later(walk, frame);
+    let of = walk.stack[level..].iter().rfind(is_later)?.at;
     if word.next == "(" || KEYWORDS.contains(&word.name) {
         return None;
     }
@@ -129,7 +124,7 @@ fn refuse(
         }
         Holds::Outside(outside) => {
             let name = &walk.source[outside.range()];
-            definitions::has_from_outside(&mut walk.stack, name, Some(index), at);
+            definitions::has_from_outside(walk, 0, (name, Some(index)), at);
             return Ok(());
         }
         Holds::Loop => return Ok(()),
@@ -197,7 +192,7 @@ pub(super) fn stateful(
             "." => after == ("changed", true),
             "(" => false,
             // It is handed on.
-            _ => walk.source.contains("changed"),
+            _ => walk.asks_changes,
         };
     if !is_refused {
         return Ok(());
@@ -214,9 +209,13 @@ pub(super) fn stateful(
     ))
 }
 
-/// Refuses what prints all variables that there are, whoever has set them. `after` is the token after
-/// the next.
-pub(super) fn everything(walk: &Walk<'_, '_>, word: &Word<'_>, after: &str) -> Result<(), Error> {
+/// Refuses in a cache block what prints all variables that there are, whoever has set them. Elsewhere,
+/// the mark of its value. `after` is the token after the next.
+pub(super) fn everything(
+    walk: &Walk<'_, '_>,
+    word: &Word<'_>,
+    after: &str,
+) -> Result<Option<Mark>, Error> {
     let is_everything = match walk.dialect() {
         Dialect::MiniJinja => word.name == "debug" && word.next == "(" && after == ")",
         Dialect::Tera => word.name == "__tera_context",
@@ -233,7 +232,7 @@ pub(super) fn everything(walk: &Walk<'_, '_>, word: &Word<'_>, after: &str) -> R
                 walk.refusal.place(block.at),
             ),
         )),
-        _ => Ok(()),
+        _ => Ok(is_everything.then(|| flows::holds(word.at, None))),
     }
 }
 

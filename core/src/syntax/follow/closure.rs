@@ -2,165 +2,47 @@
 //! from reference to definition until nothing new comes. Iterative; each part is visited once, so
 //! that cycles end.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::Xxh3;
-
+use super::Taken;
+use super::mention::{Meaning, Mention};
 use super::node::Node;
-use super::prints::{self, Printed};
-use super::reading::{Meaning, Mention, Reading};
-use super::{Printer, Sources, Taken};
-use crate::syntax::outline::By;
-use crate::syntax::place::Places;
-use crate::syntax::rules::{Dialect, Syntax};
-
-/// Most templates that are read for one: beyond them, nothing is followed.
-pub(super) const MOST_TEMPLATES: usize = 1_000;
+use super::reading::Reading;
+use super::readings::Readings;
+use crate::syntax::rules::Dialect;
 
 /// What a part of the page is made of.
 #[derive(Debug, Default)]
 pub(super) struct Closure {
-    seen: HashSet<Node>,
+    pub(super) seen: HashSet<Node>,
     pub(super) taken: Taken,
 }
 
-/// Whether the names that a span says are called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::syntax) enum Called {
-    /// They may be.
-    Yes,
-    /// The span is the name of a value: a macro of that name renders nothing.
-    No,
-}
-
-/// The templates read for the blocks of one template, which is the first of them.
-pub(super) struct Readings<'r> {
-    syntax: &'r Syntax,
-    sources: &'r dyn Sources,
-    list: Vec<Rc<Reading>>,
-    by_name: HashMap<String, Vec<usize>>,
-    /// The components that were looked for.
-    pub(super) components: BTreeSet<String>,
-    hashes: HashMap<Node, u128>,
-}
-
-impl<'r> Readings<'r> {
-    pub(super) fn new(
-        template: &str,
-        source: &str,
-        syntax: &'r Syntax,
-        sources: &'r dyn Sources,
-    ) -> Self {
-        let page = Reading::new(template, &Arc::from(source), syntax);
-        Self {
-            syntax,
-            sources,
-            list: vec![Rc::new(page)],
-            by_name: HashMap::from([(template.to_owned(), vec![0])]),
-            components: BTreeSet::new(),
-            hashes: HashMap::new(),
-        }
-    }
-
-    /// The names that were looked for, but for the template's own.
-    pub(super) fn names(self) -> impl Iterator<Item = String> {
-        let own = Arc::clone(&self.list[0].name);
-        self.by_name.into_keys().filter(move |name| **name != *own)
-    }
-
-    /// What stands for the template `name`.
-    fn find(&mut self, name: &str) -> Vec<usize> {
-        if let Some(found) = self.by_name.get(name) {
-            return found.clone();
-        }
-        if self.by_name.len() >= MOST_TEMPLATES {
-            return Vec::new();
-        }
-        let mut found = Vec::new();
-        for source in self.sources.templates(name) {
-            found.push(self.list.len());
-            self.list.push(Rc::new(Reading::new(name, &source, self.syntax)));
-        }
-        self.by_name.insert(name.to_owned(), found.clone());
-        found
-    }
-
-    fn find_all(&mut self, names: &[String]) -> Vec<usize> {
-        names.iter().flat_map(|name| self.find(name)).collect()
-    }
-
-    /// What a template extends, nearest first.
-    fn ancestors(&mut self, of: usize) -> Vec<usize> {
-        let mut found: Vec<usize> = Vec::new();
-        let mut at = of;
-        let mut next = 0;
-        loop {
-            let extends = Rc::clone(&self.list[at]);
-            for parent in self.find_all(&extends.extends) {
-                if parent != of && !found.contains(&parent) {
-                    found.push(parent);
-                }
-            }
-            let Some(&parent) = found.get(next) else { return found };
-            at = parent;
-            next += 1;
-        }
-    }
-
-    /// What the page says in `span` takes in: a hash for each part, in no order that matters.
-    pub(super) fn parts(&mut self, span: Range<usize>) -> (Vec<u128>, Taken) {
-        let Closure { seen, mut taken } = self.closure(span, Called::Yes);
-        taken.loses = self.first(&seen, |reading, node| {
-            let ranges = node.ranges(reading);
-            let mut leaves = reading.leaves.iter().copied();
-            leaves.find(|at| ranges.iter().any(|range| range.contains(at)))
-        });
-        let mut hashes: Vec<u128> = seen.into_iter().map(|node| self.hash(node)).collect();
-        hashes.sort_unstable();
-        (hashes, taken)
-    }
-
-    /// The first cache block in a closure.
-    pub(super) fn cached_in(&self, closure: &Closure) -> Option<Printer> {
-        self.first(&closure.seen, |reading, node| reading.cached_in(&node.ranges(reading)))
-    }
-
-    /// The cache block of a closure that may print what is handed to it `by`.
-    pub(super) fn printer(&self, closure: &Closure, by: &By) -> Option<Printer> {
-        let mut is_handed_on = false;
-        let printer = self.first(&closure.seen, |reading, node| {
-            match prints::find(reading, node, by, &closure.taken.names)? {
-                Printed::In(block) => Some(block),
-                Printed::Elsewhere => {
-                    is_handed_on = true;
-                    None
-                }
-            }
-        });
-        // What is handed on once more may be printed by any.
-        printer.or_else(|| self.cached_in(closure).filter(|_| is_handed_on))
-    }
-
+impl Closure {
     /// All that `span` of the page is made of.
-    pub(super) fn closure(&mut self, span: Range<usize>, called: Called) -> Closure {
-        self.follow(called, |walk| walk.range(0, span, None))
+    pub(super) fn of_span(readings: &mut Readings<'_>, span: Range<usize>, called: Called) -> Self {
+        Self::follow(readings, called, |walk| walk.range(0, span, None))
     }
 
-    /// All that the value is made of which the page or a parent of it binds to `name`.
-    pub(super) fn bound(&mut self, name: &str) -> Closure {
-        self.follow(Called::No, |walk| walk.ask_all(name, None))
+    /// All that the value is made of which another template than the page binds to `name`.
+    pub(super) fn of_name(readings: &mut Readings<'_>, name: &str) -> Self {
+        Self::follow(readings, Called::No, |walk| {
+            walk.scopes.retain(|scope| *scope != 0);
+            walk.ask_all(name, None);
+        })
     }
 
-    fn follow(&mut self, called: Called, begin: impl FnOnce(&mut Walk<'_, 'r>)) -> Closure {
-        // Names are bound when the page renders: a block sees what its parents bind, and a partial
-        // what its page does.
-        let mut scopes = vec![0];
-        scopes.extend(self.ancestors(0));
+    fn follow(
+        readings: &mut Readings<'_>,
+        called: Called,
+        begin: impl FnOnce(&mut Walk<'_, '_>),
+    ) -> Self {
+        let scopes = readings.scopes();
         let mut walk = Walk {
-            readings: self,
+            readings,
             scopes,
             names: Vec::new(),
             asked: HashSet::new(),
@@ -168,7 +50,7 @@ impl<'r> Readings<'r> {
             above: HashSet::new(),
             values: HashSet::new(),
             called,
-            closure: Closure::default(),
+            closure: Self::default(),
         };
         begin(&mut walk);
         walk.called = Called::Yes;
@@ -177,36 +59,16 @@ impl<'r> Readings<'r> {
         }
         walk.closure
     }
+}
 
-    /// The first cache block, by template and place, that `find` finds.
-    fn first(
-        &self,
-        seen: &HashSet<Node>,
-        mut find: impl FnMut(&Reading, &Node) -> Option<usize>,
-    ) -> Option<Printer> {
-        let found = seen.iter().filter_map(|node| {
-            let reading = &self.list[node.reading()];
-            let (line, column) = Places::new(&reading.source).of(find(reading, node)?);
-            Some(Printer { template: Arc::clone(&reading.name), line, column })
-        });
-        found.min()
-    }
-
-    fn hash(&mut self, node: Node) -> u128 {
-        if let Some(hash) = self.hashes.get(&node) {
-            return *hash;
-        }
-        let reading = &self.list[node.reading()];
-        let mut hasher = Xxh3::new();
-        hasher.update(reading.name.as_bytes());
-        for range in node.ranges(reading) {
-            hasher.update(&(range.len() as u64).to_le_bytes());
-            hasher.update(&reading.source.as_bytes()[range]);
-        }
-        let hash = hasher.digest128();
-        self.hashes.insert(node, hash);
-        hash
-    }
+/// Whether the names that a span says are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::syntax) enum Called {
+    /// They may be.
+    Yes,
+    /// The span is the name of a value: a macro of that name renders nothing, but what is called of
+    /// a module may.
+    No,
 }
 
 /// A name to look up: the reading, the name, and the attribute taken of it.
@@ -296,8 +158,11 @@ impl Walk<'_, '_> {
             Node::OutsideMacros(_) => false,
         };
         let text = &reading.source[name.clone()];
-        if is_seen && !self.closure.taken.names.contains_key(text) {
-            self.closure.taken.names.insert(text.to_owned(), Arc::clone(&reading.name));
+        if is_seen {
+            let by = self.closure.taken.names.entry(text.to_owned()).or_default();
+            if by.last() != Some(&reading.name) {
+                by.push(Arc::clone(&reading.name));
+            }
         }
     }
 
@@ -443,8 +308,7 @@ impl Walk<'_, '_> {
             let reading = Rc::clone(&self.readings.list[at]);
             for meaning in reading.meanings.get(&name).into_iter().flatten() {
                 match (meaning, &attribute) {
-                    (Meaning::Macro(_) | Meaning::Module(_), None) if self.called == Called::No => {
-                    }
+                    (Meaning::Macro(_), None) if self.called == Called::No => {}
                     (Meaning::Macro(range), _) => self.visit(Node::Part(at, range.clone())),
                     // Of the page's own variables, the analysis of the page knows more.
                     (Meaning::Value(_), _) if at == 0 => {}

@@ -13,16 +13,19 @@ use super::rules::{Dialect, Syntax};
 
 mod closure;
 mod leaves;
+mod mention;
 mod names;
 mod node;
 mod prints;
 mod reading;
+mod readings;
 
 #[cfg(test)]
 mod tests;
 
 pub(super) use closure::Called;
-use closure::{Closure, Readings};
+use closure::Closure;
+use readings::Readings;
 
 /// Where the sources of other templates are to be had, for [`rewrite_with`](super::rewrite_with).
 ///
@@ -80,8 +83,8 @@ pub(super) struct Taken {
     pub(super) fills: Option<String>,
     /// A `break` or `continue` in it that leaves a section of its own.
     pub(super) loses: Option<Printer>,
-    /// The names that templates use which it renders in its own scope, with one such template.
-    pub(super) names: HashMap<String, Arc<str>>,
+    /// The names that templates use which it renders in its own scope, with those templates.
+    pub(super) names: HashMap<String, Vec<Arc<str>>>,
 }
 
 /// A cache block of another template, or of this one.
@@ -169,7 +172,8 @@ impl<'a> Others<'a> {
     /// template, in order.
     pub(super) fn names(&mut self, tag: Span) -> Vec<(String, Arc<str>)> {
         let closure = self.handing(tag);
-        let names = closure.taken.names.iter().map(|(name, by)| (name.clone(), Arc::clone(by)));
+        let names = closure.taken.names.iter();
+        let names = names.filter_map(|(name, by)| Some((name.clone(), Arc::clone(by.first()?))));
         let mut names: Vec<_> = names.collect();
         names.sort_unstable();
         names
@@ -182,7 +186,10 @@ impl<'a> Others<'a> {
             return known.clone();
         }
         let readings = self.readings();
-        let closure = readings.closure(tag.range(), called);
+        let closure = match called {
+            Called::Yes => readings.closure(tag.range(), called),
+            Called::No => readings.value(tag.range()),
+        };
         let block = readings.cached_in(&closure);
         let filled = || closure.taken.fills.as_ref().map(|_| Fragment::Filled);
         let found = block.map(Fragment::Of).or_else(filled);
@@ -190,7 +197,14 @@ impl<'a> Others<'a> {
         found
     }
 
-    /// Whether what a parent binds to `name`, which this template does not bind, may hold a fragment.
+    /// The names that the templates bind which the tag at `tag` includes.
+    pub(super) fn binds(&mut self, tag: Span) -> Vec<String> {
+        let closure = self.handing(tag);
+        self.readings().binds(&closure)
+    }
+
+    /// Whether what another template binds to `name` may hold a fragment: a parent, or one that is
+    /// included.
     pub(super) fn inherited(&mut self, name: &str) -> bool {
         if let Some(known) = self.inherited.get(name) {
             return *known;

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::mention::Parameters;
 use super::node::Node;
-use super::reading::{Parameters, Reading};
+use super::reading::Reading;
 use crate::syntax::outline::By;
 
 /// Where what is handed to a part may be printed from a cache.
@@ -64,13 +65,19 @@ pub(super) fn find(
     reading: &Reading,
     node: &Node,
     by: &By,
-    used: &HashMap<String, Arc<str>>,
+    used: &HashMap<String, Vec<Arc<str>>>,
 ) -> Option<Printed> {
     let receiver = Receiver::new(reading, node)?;
     let is_shown = |name: &String| receiver.has(by, name) && used.contains_key(name);
     let parameters = receiver.parameters.map_or(&[][..], |parameters| &parameters.names);
     if parameters.iter().any(is_shown) && reading.includes(receiver.body.clone()) {
         return Some(Printed::Elsewhere);
+    }
+    if let (By::Name(name), None) = (by, receiver.parameters)
+        && used.get(name).is_some_and(|by| by.iter().any(|other| *other != reading.name))
+        && let Some(block) = reading.includes_cached(name)
+    {
+        return Some(Printed::In(block));
     }
     let since = receiver.body.start;
     reading.mentions(receiver.body.clone()).find_map(|mention| {

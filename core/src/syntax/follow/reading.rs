@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::leaves;
+use super::mention::{Meaning, Mention, Parameters};
 use super::names::{Import, calls, dotted, import, members, names, variables};
 use super::prints::Printed;
 use crate::syntax::rules::{Dialect, Syntax};
@@ -14,52 +15,6 @@ use crate::syntax::statement::{Opener, Role, Statement};
 use crate::syntax::targets::{Effect, Target};
 use crate::syntax::token::{Token, TokenKind, tokens};
 
-/// What a tag refers to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Mention {
-    /// The template with this name, as a whole.
-    Template(String),
-    /// A name that may be a macro's or an import's, and the attribute taken of it.
-    Name(Range<usize>, Option<Range<usize>>),
-    /// A Tera component.
-    Component(String),
-    /// `super()` in this block: what an ancestor says there.
-    Above(String),
-    /// MiniJinja's `self.title()`: the block of this name.
-    Block(String),
-}
-
-impl Mention {
-    /// Where a name is used.
-    pub(super) fn at(&self) -> Option<usize> {
-        match self {
-            Self::Name(range, _) => Some(range.start),
-            _ => None,
-        }
-    }
-
-    /// The name that is used.
-    pub(super) fn name<'r>(&self, reading: &'r Reading) -> Option<&'r str> {
-        match self {
-            Self::Name(range, _) => Some(&reading.source[range.clone()]),
-            _ => None,
-        }
-    }
-}
-
-/// What a name stands for in a template.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Meaning {
-    /// A macro's definition.
-    Macro(Range<usize>),
-    /// A module: any of these templates.
-    Module(Vec<String>),
-    /// What a module, any of these templates, calls by this name.
-    Member(Vec<String>, String),
-    /// A variable outside all definitions, with what its value is made of.
-    Value(Range<usize>),
-}
-
 /// A cache block.
 #[derive(Debug)]
 struct Cached {
@@ -67,19 +22,6 @@ struct Cached {
     end: usize,
     /// The variables that it varies on as they are.
     varies_on: Vec<String>,
-}
-
-/// What a macro or a component takes.
-#[derive(Debug, Default)]
-pub(super) struct Parameters {
-    /// In order.
-    pub(super) names: Vec<String>,
-    /// Tera: those that a caller's variables of the same names give, written with an `@`.
-    pub(super) implicit: Vec<String>,
-    /// Where the body begins.
-    pub(super) body: usize,
-    /// Tera: whether the last one takes all arguments that are left.
-    pub(super) takes_rest: bool,
 }
 
 /// A template's references, in the order in which they stand, and its definitions.
@@ -167,9 +109,26 @@ impl Reading {
         { bound }.any(|range| range.start > since && range.contains(&at))
     }
 
+    /// The templates that it includes or extends.
+    pub(super) fn templates(&self) -> impl Iterator<Item = &str> {
+        self.mentions.iter().filter_map(|(_, mention)| match mention {
+            Mention::Template(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// Whether `range` includes another template.
     pub(super) fn includes(&self, range: Range<usize>) -> bool {
         self.mentions(range).any(|mention| matches!(mention, Mention::Template(_)))
+    }
+
+    /// Where the first cache block begins that includes another template and does not vary on `name`.
+    pub(super) fn includes_cached(&self, name: &str) -> Option<usize> {
+        let found = self.caches.iter().find(|cached| {
+            let is_named = cached.varies_on.iter().any(|it| it == name);
+            !is_named && self.includes(cached.tag.end..cached.end)
+        });
+        found.map(|cached| cached.tag.start)
     }
 
     /// Where the first cache block in `ranges` begins.
@@ -198,6 +157,16 @@ impl Reading {
     }
 }
 
+/// A `set` section that is open.
+#[derive(Default)]
+struct Section {
+    /// The variables that it binds.
+    names: Vec<(String, usize)>,
+    /// These, and those of which it sets an attribute.
+    targets: Vec<String>,
+    start: usize,
+}
+
 struct Reader<'a> {
     syntax: &'a Syntax,
     /// Blocks, macros and components: kind, start, name.
@@ -208,8 +177,8 @@ struct Reader<'a> {
     caching: Vec<usize>,
     /// The names that each open statement binds, with where that begins.
     scopes: Vec<Vec<(String, usize)>>,
-    /// What the open `set` sections bind.
-    sections: Vec<Vec<(String, usize)>>,
+    /// The open `set` sections.
+    sections: Vec<Section>,
     out: Reading,
 }
 
@@ -350,14 +319,17 @@ impl Reader<'_> {
             names.collect()
         };
         let effect = || Effect::of(source, piece, statement, dialect);
-        if self.open.is_empty() {
+        if self.is_open_to_others() {
             self.values(&effect().assigns);
         }
         match statement.role {
             Role::Cache => self.scopes.push(Vec::new()),
             Role::Open(Opener::Set) => {
                 // They are bound once the section is done.
-                self.sections.push(names(&effect().assigns));
+                let assigns = effect().assigns;
+                let targets = assigns.iter().flat_map(|(targets, _)| targets);
+                let targets = targets.map(|target| target.name().to_owned()).collect();
+                self.sections.push(Section { names: names(&assigns), targets, start: piece.end });
                 self.scopes.push(Vec::new());
             }
             Role::Open(Opener::For | Opener::With) => self.scopes.push(names(&effect().assigns)),
@@ -384,12 +356,13 @@ impl Reader<'_> {
             Role::Close(opener) => {
                 self.leave(piece.start);
                 if opener == Opener::Set {
-                    let bound = self.sections.pop().unwrap_or_default();
-                    for (name, start) in bound.iter().filter(|_| self.open.is_empty()) {
-                        let meaning = Meaning::Value(*start..piece.start);
-                        self.out.meanings.entry(name.clone()).or_default().push(meaning);
+                    let section = self.sections.pop().unwrap_or_default();
+                    if self.is_open_to_others() {
+                        for name in section.targets {
+                            self.mean(name, Meaning::Value(section.start..piece.start));
+                        }
                     }
-                    let bound = bound.into_iter().map(|(name, _)| (name, piece.end));
+                    let bound = section.names.into_iter().map(|(name, _)| (name, piece.end));
                     self.scopes
                         .last_mut()
                         .into_iter()
@@ -410,12 +383,20 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether other templates may see what is bound here: in Tera also what a block binds.
+    fn is_open_to_others(&self) -> bool {
+        let is_block = |open: &(Opener, usize, String)| open.0 == Opener::Block;
+        match self.syntax.dialect() {
+            Dialect::MiniJinja => self.open.is_empty(),
+            Dialect::Tera => self.open.iter().all(is_block),
+        }
+    }
+
     /// Notes what variables are made of.
     fn values(&mut self, assigns: &[(Vec<Target<'_>>, Range<usize>)]) {
         for (targets, value) in assigns.iter().filter(|(_, value)| !value.is_empty()) {
             for target in targets {
-                let (Target::Name(name) | Target::Attribute(name, _)) = target;
-                self.mean((*name).to_owned(), Meaning::Value(value.clone()));
+                self.mean(target.name().to_owned(), Meaning::Value(value.clone()));
             }
         }
     }
@@ -460,6 +441,9 @@ impl Reader<'_> {
         while let Some(token) = list.next() {
             let text = token.text(source);
             let attribute = matches!(before, "." | "?.");
+            // Tera: a variable of the caller's, which may have a default.
+            let is_implicit = before == "@";
+            let is_sign = |next: &Token| next.text(source) == "=";
             before = text;
             let mention = match token.kind {
                 TokenKind::Operator if text == "<" && dialect == Dialect::Tera => {
@@ -468,7 +452,7 @@ impl Reader<'_> {
                 }
                 TokenKind::Word if attribute => None,
                 // A keyword.
-                TokenKind::Word if list.peek().is_some_and(|next| next.text(source) == "=") => None,
+                TokenKind::Word if !is_implicit && list.peek().is_some_and(is_sign) => None,
                 TokenKind::Word if text == "super" => {
                     let block =
                         self.open.iter().rev().find(|(opener, ..)| *opener == Opener::Block);

@@ -92,7 +92,7 @@ fn what_is_missing_is_noted_and_counts_once_it_is_there() {
     let source =
         "{% cache 300 %}{% include ['a', 'b'] ignore missing %}{% endcache %}{% include 'c' %}";
     let alone = page(&[("page", source)], &syntax);
-    assert_eq!(alone.follows(), ["a", "b"]);
+    assert_eq!(alone.follows(), ["a", "b", "c"]);
     let digests: Vec<String> = [
         &[("page", source)][..],
         &[("page", source), ("a", "x")],
@@ -395,7 +395,7 @@ fn what_is_read_is_bounded() {
     };
     let source = "{% cache 300 %}{% include 'x' %}{% endcache %}";
     let page = rewrite_with("page", source, &Syntax::minijinja(), &endless).unwrap();
-    assert_eq!(page.follows().len(), closure::MOST_TEMPLATES - 1);
+    assert_eq!(page.follows().len(), readings::MOST_TEMPLATES - 1);
 }
 
 #[test]
@@ -411,6 +411,17 @@ fn without_references_the_digest_is_that_of_the_block_alone() {
             },
         );
         assert_eq!(digest(&[("p", alone)], &syntax), digest(&[("p", &among), ("a", "x")], &syntax));
+    }
+}
+
+#[test]
+fn prose_refers_to_nothing() {
+    for prose in ["", "include it, superb", "{# include #}", "{{ 'super' }}"] {
+        let source = format!(
+            "{{% extends 'a' %}}{prose}{{% block b %}}{{% cache %}}x{{% endcache %}}{{% endblock %}}"
+        );
+        let templates = [("page", source.as_str()), ("a", "{% block b %}{% endblock %}")];
+        assert!(page(&templates, &Syntax::tera()).follows().is_empty(), "{prose}");
     }
 }
 

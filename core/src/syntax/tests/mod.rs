@@ -12,6 +12,7 @@ mod linear;
 mod lowering;
 mod options;
 mod others;
+mod outside;
 mod refusals;
 mod scanning;
 mod tera_lowering;

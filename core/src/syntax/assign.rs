@@ -1,0 +1,174 @@
+//! Assignments: which scope a name is bound in, and what it may be bound to after a branch.
+
+use std::rc::Rc;
+
+use crate::error::Error;
+
+use super::bindings::{Binding, Scope, resolve};
+use super::definitions::Definition;
+use super::mark::{Holds, Mark, add};
+use super::name::Name;
+use super::nesting::{Frame, FrameKind, Walk};
+use super::rules::Dialect;
+use super::spaces::Space;
+use super::statement::Opener;
+use super::targets::Target;
+use super::token::{Token, TokenKind};
+use super::uses;
+
+/// Something is bound to what is marked so.
+pub(super) fn notice(walk: &mut Walk<'_, '_>, marks: &[Mark]) {
+    let counts = |mark: &Mark| !matches!(mark.holds, Holds::Outside(_) | Holds::Loop);
+    walk.is_marked |= marks.iter().any(counts);
+}
+
+/// MiniJinja: checks the namespaces that are changed.
+pub(super) fn changes(walk: &Walk<'_, '_>, targets: &[Target<'_>]) -> Result<(), Error> {
+    targets.iter().try_for_each(|target| match target {
+        Target::Attribute(name, at) => uses::namespace(walk, name, *at),
+        Target::Name(_) => Ok(()),
+    })
+}
+
+/// What is known of a value but for its marks.
+#[derive(Debug, Default)]
+pub(super) struct Made<'s> {
+    pub(super) definition: Option<Rc<Definition<'s>>>,
+    pub(super) space: Option<Space>,
+}
+
+/// Whether a value is a namespace that is made there.
+pub(super) fn makes_space(source: &str, value: &[Token]) -> bool {
+    let [name, open, inner @ .., last] = value else { return false };
+    let mut depth = 0_isize;
+    let is_one = inner.iter().all(|token| {
+        depth += match token.kind {
+            TokenKind::Open => 1,
+            TokenKind::Close => -1,
+            _ => 0,
+        };
+        depth >= 0
+    });
+    name.text(source) == "namespace"
+        && open.text(source) == "("
+        && last.text(source) == ")"
+        && is_one
+}
+
+pub(super) fn assign<'s>(
+    walk: &mut Walk<'_, 's>,
+    targets: &[Target<'s>],
+    marks: &[Mark],
+    at: usize,
+    made: &Made<'s>,
+    is_global: bool,
+) -> Result<(), Error> {
+    changes(walk, targets)?;
+    if !targets.is_empty() {
+        notice(walk, marks);
+    }
+    for target in targets {
+        let (Target::Name(name) | Target::Attribute(name, _)) = *target;
+        let is_name = matches!(target, Target::Name(_));
+        let frames = walk.stack.len();
+        if !is_name {
+            let space = resolve(walk, name, frames).and_then(|(_, known)| known.space);
+            walk.spaces.put(space, marks.iter().map(|mark| Mark { at, ..*mark }));
+        }
+        let known = resolve(walk, name, frames);
+        // Tera's `set_global` goes past loops and branches.
+        let is_scope = |frame: &Frame<'_>| {
+            makes_scope(frame, walk.dialect(), is_global)
+                || (is_branch(frame, walk.dialect()) && !is_global)
+        };
+        let scope = walk.stack.iter().rposition(is_scope);
+        // It may not happen: then the name is what it was.
+        let is_skipped = |frame: &Frame<'_>| {
+            is_branch(frame, walk.dialect()) || frame.kind == FrameKind::Native(Opener::For)
+        };
+        let may_not = walk.stack[scope.map_or(0, |at| at + 1)..].iter().any(is_skipped);
+        let mut binding = match known {
+            Some((_, known)) if !is_name || may_not => known.clone(),
+            _ => Binding::default(),
+        };
+        marks.iter().for_each(|mark| add(&mut binding.marks, Mark { at, ..*mark }));
+        binding.definition = made.definition.clone().or(binding.definition);
+        binding.at = at;
+        if is_name {
+            binding.space = made.space.filter(|_| !may_not);
+        }
+        let level = known.map(|(level, _)| level).filter(|_| !is_name);
+        let dialect = walk.dialect();
+        if is_global {
+            for frame in walk.stack.iter_mut().filter(|frame| is_branch(frame, dialect)) {
+                if let Some(known) = frame.scope.0.get_mut(&Name(name)) {
+                    binding.marks.iter().for_each(|mark| add(&mut known.marks, *mark));
+                }
+            }
+        }
+        let scope = match (level, scope) {
+            (Some(0), _) | (None, None) => &mut walk.root,
+            (Some(level), _) => &mut walk.stack[level - 1].scope,
+            (None, Some(at)) => &mut walk.stack[at].scope,
+        };
+        scope.0.insert(Name(name), binding);
+    }
+    Ok(())
+}
+
+/// Whether what is assigned inside may not happen; until its end it did. In Tera also a block's, which
+/// a child may fill.
+pub(super) fn is_branch(frame: &Frame<'_>, dialect: Dialect) -> bool {
+    match frame.kind {
+        FrameKind::Native(Opener::If) => true,
+        FrameKind::Native(Opener::Block) => dialect == Dialect::Tera,
+        _ => false,
+    }
+}
+
+/// A branch ends: what it assigned may be what the names are bound to now.
+pub(super) fn join<'s>(walk: &mut Walk<'_, 's>, branch: Scope<'s>) {
+    for (Name(name), binding) in branch.0 {
+        let before = resolve(walk, name, walk.stack.len()).map(|(_, known)| known.clone());
+        let mut marks = before.as_ref().map_or_else(Vec::new, |known| known.marks.clone());
+        binding.marks.iter().for_each(|mark| add(&mut marks, *mark));
+        let other = before.as_ref().map_or(binding.space, |known| known.space);
+        let space = binding.space.filter(|space| other == Some(*space));
+        let definition = binding.definition.or(before.and_then(|known| known.definition));
+        let known = Binding { marks, definition, space, at: binding.at };
+        let is_scope = |frame: &Frame<'_>| {
+            makes_scope(frame, walk.dialect(), false) || is_branch(frame, walk.dialect())
+        };
+        let scope = match walk.stack.iter().rposition(is_scope) {
+            Some(at) => &mut walk.stack[at].scope,
+            None => &mut walk.root,
+        };
+        scope.0.insert(Name(name), known);
+    }
+}
+
+/// Whether what is assigned inside is gone after it.
+pub(super) fn makes_scope(frame: &Frame<'_>, dialect: Dialect, is_global: bool) -> bool {
+    match (frame.kind, dialect) {
+        (FrameKind::Cache(_), _) => true,
+        (FrameKind::Native(Opener::For), _) => frame.is_loop() && !is_global,
+        (FrameKind::Native(opener), Dialect::MiniJinja) => {
+            matches!(opener, Opener::With | Opener::Block | Opener::Macro | Opener::Call)
+        }
+        (FrameKind::Native(opener), Dialect::Tera) => opener == Opener::Component,
+    }
+}
+
+/// The `else` of a statement begins.
+pub(super) fn divide<'s>(walk: &mut Walk<'_, 's>, opener: Opener) {
+    // What a loop bound is gone with its last round.
+    let Some(bound) = walk.stack.last_mut().map(|frame| std::mem::take(&mut frame.scope)) else {
+        return;
+    };
+    if opener == Opener::If
+        && let Some(branch) = walk.stack.pop()
+    {
+        join(walk, bound);
+        walk.stack.push(branch);
+    }
+}

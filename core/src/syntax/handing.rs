@@ -1,0 +1,245 @@
+//! What was rendered before, handed on to what may print it in a cache block of its own: as an argument
+//! of a macro or a component, or in the content of a `call` block.
+
+use std::ops::Range;
+
+use crate::error::Error;
+
+use super::bindings;
+use super::flows::{Call, Rendered, called, fragment, holds, rendered};
+use super::follow::Printer;
+use super::mark::Mark;
+use super::nesting::{Frame, FrameKind, Walk};
+use super::outline::{By, Span};
+use super::refusal::Refusal;
+use super::rules::Dialect;
+use super::statement::Opener;
+use super::token::{Token, TokenKind};
+
+/// Where a token stands in its tag: in which brackets, and whether in a component's.
+#[derive(Debug, Default)]
+pub(super) struct Around {
+    brackets: Vec<Bracket>,
+    in_component: bool,
+}
+
+/// A bracket that is open.
+#[derive(Debug)]
+struct Bracket {
+    at: usize,
+    /// The commas since, outside inner brackets, and the token after the last.
+    commas: usize,
+    first: usize,
+}
+
+impl Around {
+    /// The token at `at` comes, which is no word.
+    pub(super) fn read(&mut self, source: &str, list: &[Token], at: usize) {
+        match list[at].kind {
+            TokenKind::Open => self.brackets.push(Bracket { at, commas: 0, first: at + 1 }),
+            TokenKind::Close => drop(self.brackets.pop()),
+            TokenKind::Operator => match (list[at].text(source), self.brackets.last_mut()) {
+                (",", Some(bracket)) => {
+                    bracket.commas += 1;
+                    bracket.first = at + 1;
+                }
+                ("<", None) => {
+                    let next = list.get(at + 1);
+                    self.in_component |= next.is_some_and(|it| it.kind == TokenKind::Word);
+                }
+                _ => {}
+            },
+            TokenKind::Word | TokenKind::String => {}
+        }
+    }
+}
+
+/// Refuses the name at `index` of a tag's tokens as an argument of what may print it.
+pub(super) fn argument(
+    walk: &mut Walk<'_, '_>,
+    (list, index): (&[Token], usize),
+    around: &Around,
+    tag: &Range<usize>,
+    marks: &[Mark],
+) -> Result<(), Error> {
+    if around.brackets.is_empty() && !around.in_component {
+        return Ok(());
+    }
+    let marks = value(walk, list, index, marks);
+    if marks.is_empty() {
+        return Ok(());
+    }
+    let (source, dialect) = (walk.source, walk.dialect());
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    for &Bracket { at, commas, first } in &around.brackets {
+        let by = match (text(at), dialect) {
+            ("(", Dialect::MiniJinja) if calls(source, list, at) => match text(first + 1) {
+                _ if !is_found(walk, list, at) => By::Value,
+                "=" => By::Keyword(text(first).to_owned()),
+                _ => By::Position(commas),
+            },
+            ("{", Dialect::Tera) if text(at + 1) == "..." => By::Spread,
+            ("{", Dialect::Tera) if at > 1 && text(at - 1) == "=" => {
+                By::Keyword(text(at - 2).to_owned())
+            }
+            _ => continue,
+        };
+        hand(walk, text(index), list[index].start, tag, &by, &marks)?;
+    }
+    // `<card title />` is short for `<card title={title} />`.
+    let before = index.checked_sub(1).and_then(|at| list.get(at)).map(|token| token.kind);
+    let is_short = matches!(before, Some(TokenKind::Word | TokenKind::String | TokenKind::Close));
+    if around.brackets.is_empty() && dialect == Dialect::Tera && is_short {
+        let by = By::Keyword(text(index).to_owned());
+        hand(walk, text(index), list[index].start, tag, &by, &marks)?;
+    }
+    Ok(())
+}
+
+/// The same of the Tera component at `index`.
+pub(super) fn component_argument(
+    walk: &mut Walk<'_, '_>,
+    (list, index): (&[Token], usize),
+    around: &Around,
+    tag: &Range<usize>,
+) -> Result<(), Error> {
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(walk.source));
+    if around.brackets.is_empty() || list.get(index + 1).is_none_or(|it| it.kind != TokenKind::Word)
+    {
+        return Ok(());
+    }
+    let end = (index..list.len()).find(|&at| text(at) == "/" && text(at + 1) == ">");
+    let Some(end) = end else { return Ok(()) };
+    let (start, end) = (list[index].start, list[end].end);
+    argument(walk, (list, index), around, tag, &[holds(start, Some(start..end))])
+}
+
+/// The marks of the value that the name at `index` brings: of its own, and of what it renders if it
+/// is called. A macro that is not called has rendered nothing.
+fn value(walk: &Walk<'_, '_>, list: &[Token], index: usize, marks: &[Mark]) -> Vec<Mark> {
+    let call = called(walk, list, index).filter(|_| walk.dialect() == Dialect::MiniJinja);
+    let Some(Call { is_known, open }) = call else {
+        let is_macro = bindings::is_macro(walk, list[index].text(walk.source));
+        // What it has from outside was rendered before; what it renders itself will be.
+        let start = list[index].start;
+        let counts = |mark: &&Mark| match rendered(**mark) {
+            None => false,
+            Some(Rendered::Foreign(_)) => true,
+            Some(_) => !is_macro || mark.origin < start,
+        };
+        return marks.iter().filter(counts).copied().collect();
+    };
+    let mut depth = 0_usize;
+    let close = list[open..].iter().find(|token| {
+        match token.kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close => depth -= 1,
+            _ => {}
+        }
+        depth == 0
+    });
+    let start = list[index].start;
+    let end = close.map_or(start, |token| token.end);
+    let mut marks = marks.to_vec();
+    marks.push(holds(start, is_known.then_some(start..end)));
+    marks
+}
+
+/// Whether the bracket at `open` holds the arguments of something that may be a macro.
+fn calls(source: &str, list: &[Token], open: usize) -> bool {
+    let Some(name) = open.checked_sub(1) else { return false };
+    let before = name.checked_sub(1).map_or("", |at| list[at].text(source));
+    let is_callee = match list[name].kind {
+        TokenKind::Word => !matches!(
+            list[name].text(source),
+            "in" | "and" | "or" | "not" | "if" | "else" | "is" | "call"
+        ),
+        kind => kind == TokenKind::Close,
+    };
+    is_callee && !matches!(before, "|" | "is")
+}
+
+/// Whether what is called with the bracket at `open` is found by its name: a function, a macro, or one
+/// of an import, rather than a value.
+fn is_found(walk: &Walk<'_, '_>, list: &[Token], open: usize) -> bool {
+    let text = |at: usize| list[at].text(walk.source);
+    let Some(mut root) = open.checked_sub(1) else { return false };
+    while root >= 2 && text(root - 1) == "." && list[root].kind == TokenKind::Word {
+        root -= 2;
+    }
+    let name = text(root);
+    list[root].kind == TokenKind::Word
+        && !matches!(name, "caller" | "loop")
+        && !bindings::is_variable(walk, name)
+}
+
+/// Refuses that the tag at `tag` hands on what may hold a fragment to where it may be printed.
+fn hand(
+    walk: &mut Walk<'_, '_>,
+    name: &str,
+    at: usize,
+    tag: &Range<usize>,
+    by: &By,
+    marks: &[Mark],
+) -> Result<(), Error> {
+    for rendered in marks.iter().copied().filter_map(rendered) {
+        if fragment(walk, rendered).is_none() {
+            continue;
+        }
+        if *by == By::Value {
+            return Err(walk.refusal.at(
+                at,
+                format!(
+                    "{} is rendered before it is handed on to what is known only when it renders, \
+                     and which could print it in a cache block: call a macro by its name, or print \
+                     it outside",
+                    as_written(walk.source, name, at),
+                ),
+            ));
+        }
+        if let Some(printer) = walk.others.printer(Span::from(tag.clone()), by) {
+            return Err(handed_on(&walk.refusal, name, at, &printer));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses the use of a name in a `call` block, if the macro that is called may print the content in a
+/// cache block of its own.
+pub(super) fn fills(
+    walk: &mut Walk<'_, '_>,
+    name: &str,
+    at: usize,
+    marks: &[Mark],
+) -> Result<(), Error> {
+    if marks.is_empty() {
+        return Ok(());
+    }
+    let is_call = |frame: &&Frame<'_>| frame.kind == FrameKind::Native(Opener::Call);
+    let calls: Vec<_> = walk.stack.iter().filter(is_call).map(|frame| frame.tag.clone()).collect();
+    calls.into_iter().try_for_each(|tag| {
+        let is_outside = |mark: &&Mark| mark.origin < tag.start;
+        let outside: Vec<Mark> = marks.iter().filter(is_outside).copied().collect();
+        hand(walk, name, at, &tag, &By::Caller, &outside)
+    })
+}
+
+pub(super) fn handed_on(refusal: &Refusal<'_>, name: &str, at: usize, printer: &Printer) -> Error {
+    refusal.at(
+        at,
+        format!(
+            "{} is rendered before it is handed on, and the cache block of {} may print it: others \
+             would be served what is in it, and a deletion of what is inside would not reach the \
+             block; add it there as a vary part, or print it outside",
+            as_written(refusal.source, name, at),
+            printer.place(refusal.template),
+        ),
+    )
+}
+
+/// A name as a message has it; with dots where it is called.
+fn as_written(source: &str, name: &str, at: usize) -> String {
+    let is_called =
+        source[at..].strip_prefix(name).is_some_and(|rest| rest.starts_with(['(', '.']));
+    format!("`{name}{}`", if is_called { "…" } else { "" })
+}

@@ -1,0 +1,218 @@
+//! The ways by which a value comes to a cached body that was rendered before it, or that others fill
+//! in: each refused, and the same way accepted for what is neither.
+
+use super::flows::refusal;
+use crate::syntax::Syntax;
+
+/// A cache block, `$t`; what it is made of, `$v`: a fragment that was rendered before, and then a
+/// variable like any other.
+fn check(syntax: &Syntax, sets: &[&str], others: &[(&str, &str)]) {
+    let fragment = "{% cache 300, 'a' %}{{ n }}{% endcache %}";
+    let fill = |source: &str, value: &str| {
+        let section = format!("{{% set q %}}{value}{{% endset %}}");
+        source.replace("$q", &section).replace("$v", value)
+    };
+    let mut wrong = Vec::new();
+    for set in sets {
+        let found = |value: &str| {
+            let block = |body: &str| format!("{{% cache 300, 'b' %}}{body}{{% endcache %}}");
+            let mut page = fill(set, value);
+            while let Some(start) = page.find("$b(") {
+                let length = page[start..].find(")$").expect("an end");
+                let body = page[start + 3..start + length].to_owned();
+                page.replace_range(start..start + length + 2, &block(&body));
+            }
+            let others: Vec<(&str, String)> =
+                others.iter().map(|(name, source)| (*name, fill(source, value))).collect();
+            let others: Vec<_> =
+                others.iter().map(|(name, source)| (*name, source.as_str())).collect();
+            (refusal(syntax, &page, &others), page)
+        };
+        let (refused, page) = found(fragment);
+        if refused.is_none() {
+            wrong.push(format!("accepted: {page}"));
+        }
+        let (refused, page) = found("{{ n }}");
+        if let Some(refused) = refused {
+            wrong.push(format!("{page}\n{refused}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn tera_values_are_followed_wherever_they_go() {
+    let others = [
+        ("parent", "$q{% block c %}{% endblock %}{% block d %}{% endblock %}"),
+        ("blocks", "{% block c %}$q{% endblock %}{% block d %}{% endblock %}"),
+        (
+            "round",
+            "{% block c %}{% for i in [1] %}{% set_global q %}$v{% endset %}{% endfor %}{% endblock %}{% block d %}{% endblock %}",
+        ),
+        (
+            "prints",
+            "{% block c %}{% endblock %}{% cache 300, 'p' %}{{ q | default(value='') }}{% endcache %}",
+        ),
+        (
+            "between",
+            "{% block c %}{% endblock %}{% cache 300, 'p' %}{{ q }}{% endcache %}{% block d %}{% endblock %}",
+        ),
+        (
+            "partial",
+            "{% block c %}{% endblock %}{% cache 300, 'p' %}{% include 'pq' %}{% endcache %}",
+        ),
+        (
+            "middle",
+            "{% extends 'blocks' %}{% block d %}{% cache 300, 'p' %}{{ q }}{% endcache %}{% endblock %}",
+        ),
+        ("pq", "{{ q }}"),
+        ("pc", "{{ <Implicit /> }}"),
+        (
+            "components",
+            "{% component Implicit(@q='d') %}{% cache 300, 'p' %}{{ q }}{% endcache %}{% endcomponent Implicit %}\
+                        {% component Through() %}{{ <Implicit /> }}{% endcomponent Through %}",
+        ),
+    ];
+    check(
+        &Syntax::tera(),
+        &[
+            // Sections.
+            "{% for i in [1] %}{% set_global z %}$v{% endset %}{% endfor %}$b({{ z }})$",
+            "{% for i in [1] %}{% if i %}{% set_global z %}$v{% endset %}{% endif %}{% endfor %}$b({{ z }})$",
+            "{% for i in [1] %}{% for j in [1] %}{% set_global z %}$v{% endset %}{% endfor %}{% endfor %}$b({{ z }})$",
+            "$q{% set z | replace(from='x', to=q) %}x{% endset %}$b({{ z }})$",
+            "$q{% set z | upper | replace(from='x', to=q) %}x{% endset %}$b({{ z }})$",
+            // Rounds.
+            "{% for i in [1, 2] %}$b({{ t }})$$q{% set_global t = q %}{% endfor %}",
+            "{% for i in [1, 2] %}$b({{ t }})${% set_global t %}$v{% endset %}{% endfor %}",
+            "{% for i in [1, 2] %}{% set u = t %}$b({{ u }})${% set_global t %}$v{% endset %}{% endfor %}",
+            "{% for i in [1, 2] %}{% for j in [1] %}$b({{ t }})${% endfor %}{% set_global t %}$v{% endset %}{% endfor %}",
+            "{% for i in [1, 2] %}$b({% include 'pq' %})${% set_global q %}$v{% endset %}{% endfor %}",
+            // Implicit arguments.
+            "$q{{ <Implicit /> }}",
+            "$q{% include 'pc' %}",
+            // Blocks.
+            "{% block c %}$q{% endblock %}$b({{ q }})$",
+            "{% extends 'parent' %}{% block d %}$b({{ q }})${% endblock %}",
+            "{% extends 'blocks' %}{% block d %}$b({{ q }})${% endblock %}",
+            "{% extends 'round' %}{% block d %}$b({{ q }})${% endblock %}",
+            "{% extends 'blocks' %}{% block c %}{{ super() }}$b({{ q }})${% endblock %}",
+            "{% extends 'blocks' %}{% block d %}{% set q = 1 %}{% endblock %}{% block e %}$b({{ q }})${% endblock %}",
+            "{% extends 'prints' %}{% block c %}$q{% endblock %}",
+            "{% extends 'between' %}{% block c %}$q{% endblock %}{% block d %}{% set q = 1 %}{% endblock %}",
+            "{% extends 'partial' %}{% block c %}$q{% endblock %}",
+            "{% extends 'middle' %}{% block c %}$q{% endblock %}",
+        ],
+        &others,
+    );
+    let all = [
+        "$q{% set z = __tera_context %}$b({{ z }})$",
+        "{% set z = [__tera_context] %}$b({{ z }})$",
+    ];
+    for page in all {
+        let page = page
+            .replace("$q", "")
+            .replace("$b(", "{% cache 300, 'b' %}")
+            .replace(")$", "{% endcache %}");
+        assert!(refusal(&Syntax::tera(), &page, &[]).is_some(), "{page}");
+    }
+}
+
+#[test]
+fn minijinja_values_are_followed_wherever_they_go() {
+    let others = [
+        (
+            "parent",
+            "$q{% set ns = namespace() %}{% set ns.t %}$v{% endset %}{% block c %}{% endblock %}",
+        ),
+        ("includes", "{% include 'sets' %}{% block c %}{% endblock %}"),
+        ("sets", "$q"),
+        ("through", "{% include 'sets' %}"),
+        ("prints", "{{ q }}"),
+        ("copies", "{% set z = q %}"),
+        ("defines", "{% macro mm() %}$v{% endmacro %}"),
+        ("imports", "{% from 'module' import w %}"),
+        ("module", "{% macro w() %}$v{% endmacro %}{% set v %}$v{% endset %}"),
+        ("modules", "{% import 'module' as sub %}"),
+        ("shows", "{{ loop.previtem }}"),
+        ("space", "{{ ns.t }}"),
+    ];
+    check(
+        &Syntax::minijinja(),
+        &[
+            "$q{% set z | replace('x', q) %}x{% endset %}$b({{ z }})$",
+            "$q{% with z = q, y = z %}$b({{ y }})${% endwith %}",
+            // A loop's own items.
+            "$q{% for z in [q, 1] %}$b({{ loop.previtem }})${% endfor %}",
+            "$q{% for z in [1, q] %}$b({{ loop.nextitem }})${% endfor %}",
+            "$q{% for z in [q, 1] %}{% set l = loop %}$b({{ l.previtem }})${% endfor %}",
+            "$q{% for z in [q, 1] %}$b({% include 'shows' %})${% endfor %}",
+            "$q{% macro p(l) %}$b({{ l.previtem }})${% endmacro %}{% for z in [q, 1] %}{{ p(loop) }}{% endfor %}",
+            // Rounds.
+            "{% set ns = namespace(t='') %}{% for i in [1, 2] %}$b({{ ns.t }})$$q{% set ns.t = q %}{% endfor %}",
+            "{% set ns = namespace(t='') %}{% for i in [1, 2] %}{% set u = ns.t %}$b({{ u }})${% set ns.t %}$v{% endset %}{% endfor %}",
+            "{% set ns = namespace(t='') %}{% macro p() %}$b({{ ns.t }})${% endmacro %}\
+             {% for i in [1, 2] %}{{ p() }}{% set ns.t %}$v{% endset %}{% endfor %}",
+            "{% set ns = namespace(t='') %}{% for i in [1, 2] %}$b({% include 'space' %})$\
+             {% set ns.t %}$v{% endset %}{% endfor %}",
+            // What a macro gives its call block, and what it has from outside.
+            "$q{% macro w(v) %}{{ caller(v) }}{% endmacro %}{% call(t) w(q) %}$b({{ t }})${% endcall %}",
+            "{% macro f() %}$v{% endmacro %}{% macro w() %}{{ caller(f()) }}{% endmacro %}\
+             {% call(t) w() %}$b({{ t }})${% endcall %}",
+            "$q{% macro z() %}{{ q }}{% endmacro %}{% macro ap(f) %}$b({{ f() }})${% endmacro %}{{ ap(z) }}",
+            // Partials.
+            "{% include 'sets' %}$b({{ q }})$",
+            "{% include 'through' %}$b({{ q }})$",
+            "{% include ['none', 'sets'] %}$b({{ q }})$",
+            "{% if n %}{% include 'sets' %}{% endif %}$b({{ q }})$",
+            "{% set q = 1 %}{% include 'sets' %}$b({{ q }})$",
+            "{% for q in [1] %}{% include 'sets' %}$b({{ q }})${% endfor %}",
+            "{% include 'sets' %}$b({% include 'prints' %})$",
+            "{% include 'sets' %}{% macro m() %}$b({{ q }})${% endmacro %}{{ m() }}",
+            "$q{% include 'copies' %}$b({{ z }})$",
+            "{% include 'defines' %}{% set t = mm() %}$b({{ t }})$",
+            "{% include 'imports' %}{% set t = w() %}$b({{ t }})$",
+            // Modules as values.
+            "{% import 'module' as m %}{% set t = m['w']() %}$b({{ t }})$",
+            "{% import 'module' as m %}{% set t = (m|attr('w'))() %}$b({{ t }})$",
+            "{% import 'module' as m %}{% set t = [m][0].w() %}$b({{ t }})$",
+            "{% import 'module' as m %}{% set k = m %}{% set t = k.w() %}$b({{ t }})$",
+            "{% import 'module' as m %}{% macro z(x) %}{% set t = x.w() %}$b({{ t }})${% endmacro %}{{ z(m) }}",
+            "{% import 'modules' as m %}{% set t = m.sub.w() %}$b({{ t }})$",
+            "{% import 'module' as m %}$b({{ m['v'] }})$",
+            "{% import 'module' as m %}$b({{ m|items }})$",
+            "{% import 'modules' as m %}$b({{ m.sub.v }})$",
+            // Parents.
+            "{% extends 'parent' %}{% block c %}$b({{ ns.t }})${% endblock %}",
+            "{% extends 'parent' %}{% set q = 1 %}{% block c %}$b({{ q }})${% endblock %}",
+            "{% extends 'includes' %}{% block c %}$b({{ q }})${% endblock %}",
+        ],
+        &others,
+    );
+    // Whatever is in it.
+    let refused = [
+        "{% set z = debug() %}{% cache 300, 'b' %}{{ z }}{% endcache %}",
+        "{% for t in [1] recursive %}{% set r = loop([2]) %}{% cache 300, 'b' %}{{ r }}{% endcache %}{% endfor %}",
+        "{% macro m() %}{% include 'caller' %}{% cache 300, 'x' %}{{ z }}{% endcache %}{% endmacro %}",
+    ];
+    for page in refused {
+        let others = [("caller", "{% set z = caller() %}")];
+        assert!(refusal(&Syntax::minijinja(), page, &others).is_some(), "{page}");
+    }
+    let accepted = [
+        "{% for t in ts %}{% cache 300, 'b', t %}{{ loop.index }}{{ loop.previtem }}{% endcache %}{% endfor %}",
+        "{% include 'nav' %}{% set q = n %}{% cache 300, 'b', q %}{{ q }}{% endcache %}",
+        "{% include 'nav' %}{% for q in qs %}{% cache 300, 'b', q %}{{ q }}{% endcache %}{% endfor %}",
+        "{% import 'module' as m %}{% cache 300, 'b' %}{{ m.w() }}{% endcache %}",
+        "{% for t in ts recursive %}{% cache 300, 'b', t %}{{ loop(t.children) }}{% endcache %}{% endfor %}",
+        "{% macro rows() %}{{ caller(1) }}{% endmacro %}{% call(t) rows() %}{% cache 300, 'b', t %}{{ t }}{% endcache %}{% endcall %}",
+    ];
+    for page in accepted {
+        let others = [
+            ("nav", "{% set q %}{% cache 300, 'n' %}{{ n }}{% endcache %}{% endset %}{{ q }}"),
+            ("module", "{% macro w() %}{% cache 300, 'n' %}{{ n }}{% endcache %}{% endmacro %}"),
+        ];
+        let found = refusal(&Syntax::minijinja(), page, &others);
+        assert!(found.is_none(), "{page}\n{found:?}");
+    }
+}
