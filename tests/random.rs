@@ -9,6 +9,7 @@
 
 mod calls;
 mod choices;
+mod detours;
 mod engines;
 mod flows;
 mod grammar;

@@ -128,6 +128,9 @@ impl Writer {
             let carried = self.scopes.visible().into_iter().find(|(known, _)| *known == name);
             variable = carried.map_or(variable, |(_, carried)| carried);
         }
+        if self.choices.chance(25) && self.detour(variable) {
+            return true;
+        }
         self.sink_of(depth, Some(variable))
     }
 
