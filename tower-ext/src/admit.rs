@@ -61,7 +61,7 @@ pub(crate) enum NotKept {
     Vary,
     KeepIf,
     /// It sends clients to the path and query that they asked for, and the key has no scheme, or the
-    /// one that it sends them to, with the same host.
+    /// one that it sends them to, with the same host; or nobody knows where it sends them.
     Redirect,
     EventStream,
     UnknownLength,

@@ -96,6 +96,11 @@ impl Settings {
         let has_host = self.shape.host && self.key.is_none() && self.body_key.is_none();
         has_host.then(|| self.shape.scheme_of(parts)).flatten()
     }
+
+    /// What of the query string is part of every key. A key function may leave out all of it.
+    pub(crate) fn query_in_key(&self) -> &Query {
+        if self.key.is_some() || self.body_key.is_some() { &Query::None } else { &self.shape.query }
+    }
 }
 
 impl Cached {

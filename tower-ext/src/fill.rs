@@ -86,7 +86,9 @@ impl Fill<'_> {
             if keep_if.as_ref().is_some_and(|keep_if| !keep_if(&parts)) {
                 return Err(NotKept::KeepIf);
             }
-            if host::sends_back(asked, self.settings.scheme_in_key(asked), &parts) {
+            let (scheme, query) =
+                (self.settings.scheme_in_key(asked), self.settings.query_in_key());
+            if host::sends_back(asked, scheme, query, &parts) {
                 return Err(NotKept::Redirect);
             }
             let length = content_length(&parts.headers)?;

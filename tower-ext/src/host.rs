@@ -3,10 +3,11 @@
 
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
-use http::{Uri, header, response};
+use http::{header, response};
 use percent_encoding::percent_decode_str;
+use url::Url;
 
-use crate::key::original;
+use crate::key::{Query, original, query_of};
 
 /// The [`authority`] of a request, in lower case.
 pub(crate) fn host(parts: &Parts) -> Option<String> {
@@ -38,34 +39,56 @@ pub(crate) fn scheme(parts: &Parts) -> Option<&Scheme> {
 }
 
 /// Whether a response sends the client to the address that it asked for, with no more than the scheme
-/// changed, and might be served to a client that is there already. `known` is the scheme in the key.
+/// changed, and might be served to a client that is there already. `known` is the scheme in the key,
+/// `in_key` what of a query string is part of it.
 pub(crate) fn sends_back(
     asked: &Parts,
     known: Option<&Scheme>,
+    in_key: &Query,
     response: &response::Parts,
 ) -> bool {
-    let location = response.headers.get(header::LOCATION);
-    let Some(location) = location.filter(|_| response.status.is_redirection()) else {
-        return false;
-    };
-    let Ok(target) = Uri::try_from(location.as_bytes()) else {
-        // A relative reference keeps the scheme.
-        return known.is_none() && location.as_bytes().windows(3).any(|part| part == b"://");
-    };
-    let (Some(scheme), Some(to)) = (target.scheme(), target.authority()) else {
-        return false;
-    };
-    let sent = original(asked);
-    let is_same_path = percent_decode_str(target.path()).eq(percent_decode_str(sent.path()));
-    if !is_same_path || target.query().unwrap_or_default() != sent.query().unwrap_or_default() {
+    if !response.status.is_redirection() {
         return false;
     }
-    let Some(known) = known else {
-        // Of any host: a proxy may have put its own in place of the one that the client knows.
-        return true;
+    // The client may have come by either, and a reference is read by the scheme of its base.
+    let schemes = match known {
+        Some(scheme) => vec![scheme.as_str()],
+        None => vec!["http", "https"],
     };
-    let is_same = authority(asked).is_none_or(|from| from.host().eq_ignore_ascii_case(to.host()));
-    is_same && scheme == known
+    response.headers.get_all(header::LOCATION).iter().any(|location| {
+        let leads = |scheme: &&str| leads_back(asked, scheme, known, in_key, location.as_bytes());
+        // What cannot be followed is not kept either: nobody knows where it leads.
+        schemes.iter().any(|scheme| leads(scheme).unwrap_or(true))
+    })
+}
+
+/// As [`sends_back`], for a client that came by `scheme`. The reference is resolved as RFC 9110, 10.2.2,
+/// and RFC 3986, 5, say and browsers do; `None` if it cannot be.
+fn leads_back(
+    asked: &Parts,
+    scheme: &str,
+    known: Option<&Scheme>,
+    in_key: &Query,
+    location: &[u8],
+) -> Option<bool> {
+    let sent = original(asked);
+    // Where the host is not known, it does not count.
+    let host = authority(asked);
+    let host = host.as_ref().map_or("host.invalid", Authority::as_str);
+    let query = sent.query().map(|query| format!("?{query}")).unwrap_or_default();
+    let base = Url::parse(&format!("{scheme}://{host}{}{query}", sent.path())).ok()?;
+    let target = base.join(std::str::from_utf8(location).ok()?).ok()?;
+    let is_web = matches!(target.scheme(), "http" | "https");
+    let is_same_path = percent_decode_str(target.path()).eq(percent_decode_str(sent.path()));
+    let of_key = |query| query_of(query, in_key).unwrap_or_default();
+    let (to, from) = (of_key(target.query()), of_key(sent.query()));
+    if !is_web || !is_same_path || !percent_decode_str(&to).eq(percent_decode_str(&from)) {
+        return Some(false);
+    }
+    // Of any host where the key has no scheme: a proxy may have put its own in place of the one that the
+    // client knows.
+    let is_same_host = authority(asked).is_none() || base.host() == target.host();
+    Some(known.is_none_or(|known| is_same_host && target.scheme() == known.as_str()))
 }
 
 #[cfg(test)]
@@ -125,8 +148,9 @@ mod tests {
             ("/", &None, "https://shop.example", true),
             ("/p", &None, "https://shop.example/q", false),
             ("/p", &None, "https://shop.example/p?a=1", false),
-            ("/p", &None, "/p", false),
-            ("/p", &None, "q r", false),
+            ("/p", &None, "https://shop.example/", false),
+            ("/p", &None, "ftp://shop.example/p", false),
+            ("/p", &None, "mailto:ann@shop.example", false),
             ("/p", &http, "https://shop.example/p", false),
             ("/p", &https, "https://shop.example/p", true),
             ("/p", &https, "https://www.shop.example/p", false),
@@ -136,10 +160,94 @@ mod tests {
             let mut response = Response::builder().status(308);
             response = response.header(header::LOCATION, location.as_bytes());
             let mut response = response.body(()).unwrap().into_parts().0;
-            let found = sends_back(&asked, known.as_ref(), &response);
+            let found = sends_back(&asked, known.as_ref(), &Query::All, &response);
             assert_eq!(found, *expected, "{} {known:?} {location}", asked.uri);
             response.status = http::StatusCode::CREATED;
-            assert!(!sends_back(&asked, known.as_ref(), &response), "no redirect");
+            let found = sends_back(&asked, known.as_ref(), &Query::All, &response);
+            assert!(!found, "no redirect");
+        }
+    }
+
+    fn redirects(asked: &str, known: Option<&Scheme>, in_key: &Query, locations: &[&[u8]]) -> bool {
+        let mut response = Response::builder().status(301);
+        for location in locations {
+            response = response.header(header::LOCATION, *location);
+        }
+        let response = response.body(()).unwrap().into_parts().0;
+        sends_back(&parts(asked, &[b"shop.example"]), known, in_key, &response)
+    }
+
+    #[test]
+    fn a_relative_redirect_is_resolved_against_the_address() {
+        let cases: &[(&str, &str, bool)] = &[
+            // The same path, in every form of RFC 3986, 4.2.
+            ("/a", "/a", true),
+            ("/a", "a", true),
+            ("/a", "./a", true),
+            ("/a", "../a", true),
+            ("/a", "/b/../a", true),
+            ("/a/b", "b", true),
+            ("/a/b", "../a/b", true),
+            ("/a/", ".", true),
+            ("/a", "", true),
+            ("/a", "#top", true),
+            ("/a", "?", true),
+            ("/a", "//shop.example/a", true),
+            ("/a?x=1", "?x=1", true),
+            ("/a?x=1", "", true),
+            ("/a?x=1", "a?x=1#top", true),
+            ("/a?x=%27y%27", "?x='y'", true),
+            ("/%7Eann", "~ann", true),
+            // As browsers read what RFC 3986 does not allow.
+            ("/a", "\\a", true),
+            ("/a", "/\ta", true),
+            ("/a", "/%2e/a", true),
+            ("/a", "http:a", true),
+            ("/a", "https:a", true),
+            // Others.
+            ("/a", "/b", false),
+            ("/a", "/a/", false),
+            ("/a/", "/a", false),
+            ("/a", "a b", false),
+            ("/a/b", "a/b", false),
+            ("/a?x=1", "a", false),
+            ("/a?x=1", "?x=2", false),
+            ("/a/../b", "/b", false),
+            ("//a/b", "/a/b", false),
+        ];
+        for (asked, location, expected) in cases {
+            for known in [None, Some(Scheme::HTTP), Some(Scheme::HTTPS)] {
+                let known = known.as_ref();
+                let is_of_other = location
+                    .strip_suffix(":a")
+                    .is_some_and(|scheme| known.is_some_and(|known| known.as_str() != scheme));
+                let found = redirects(asked, known, &Query::All, &[location.as_bytes()]);
+                assert_eq!(found, *expected && !is_of_other, "{asked} {known:?} {location}");
+            }
+        }
+        let https = Some(&Scheme::HTTPS);
+        assert!(redirects("/a", None, &Query::All, &[b"//other.example/a"]), "may be a proxy's");
+        assert!(!redirects("/a", https, &Query::All, &[b"//other.example/a"]));
+        assert!(redirects("/a", https, &Query::All, &[b"//SHOP.example/a"]));
+        assert!(redirects("/a", https, &Query::All, &[b"/b", b"/a"]), "clients follow one of them");
+        assert!(redirects("/a", https, &Query::All, &[b"/b\xff"]), "nobody knows where to");
+        assert!(!redirects("/a", https, &Query::All, &[]));
+    }
+
+    #[test]
+    fn a_redirect_to_the_same_key_is_one_to_the_same_address() {
+        let page = Query::Only(["page".into()].into());
+        let cases: &[(&Query, &str, &str, bool)] = &[
+            (&Query::All, "/a?b=1&a=2", "/a?a=2&b=1", true),
+            (&Query::All, "/a?x=1", "/a", false),
+            (&Query::None, "/a?x=1", "/a", true),
+            (&Query::None, "/a?x=1", "/b?x=1", false),
+            (&page, "/a?page=1&x=1", "/a?page=1", true),
+            (&page, "/a?page=1", "/a?page=2", false),
+        ];
+        for (in_key, asked, location, expected) in cases {
+            let found = redirects(asked, None, in_key, &[location.as_bytes()]);
+            assert_eq!(found, *expected, "{in_key:?} {asked} {location}");
         }
     }
 }

@@ -49,7 +49,7 @@ impl Shape {
             };
             key = key.vary_on(origin);
         }
-        let query = |uri: &Uri| query_of(uri, &self.query);
+        let query = |uri: &Uri| query_of(uri.query(), &self.query);
         let key = key.vary_on(query(original(parts)).as_deref());
         if is_rewritten(parts) {
             let seen = query(&parts.uri);
@@ -195,8 +195,8 @@ fn name(pair: &&str) -> String {
 
 /// The query string with its parameters in the order of their names. Those of one name keep theirs,
 /// as a handler may read the first or the last.
-fn query_of(uri: &Uri, part: &Query) -> Option<String> {
-    let query = uri.query()?;
+pub(crate) fn query_of(query: Option<&str>, part: &Query) -> Option<String> {
+    let query = query?;
     let mut pairs: Vec<&str> = match part {
         Query::None => return None,
         Query::All => query.split('&').filter(|pair| !pair.is_empty()).collect(),

@@ -42,7 +42,7 @@
 //! | of responses | |
 //! |---|---|
 //! | 200, 203, 301, 308 | kept; [other statuses](Cached::statuses) on request |
-//! | a redirect to the same path and query | not kept, unless the key has a [scheme](Cached::scheme) and the redirect goes to another scheme or host |
+//! | a redirect to the same path and query, as the key has it | not kept, unless the key has a [scheme](Cached::scheme) and the redirect goes to another scheme or host |
 //! | `Cache-Control: private`, `no-store`, `no-cache`; `Set-Cookie`; `Vary: *` | not kept |
 //! | `s-maxage`, else `max-age`, else `Expires` less `Date` | the timeout, in place of the view's |
 //! | `Age`, `Date` | so much less of the timeout |

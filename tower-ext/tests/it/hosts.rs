@@ -119,6 +119,32 @@ async fn a_redirect_to_https_is_not_kept_where_it_would_meet_those_who_came_by_h
 }
 
 #[tokio::test]
+async fn a_redirect_to_itself_is_not_kept_however_it_is_written() {
+    let host: &[&[u8]] = &[b"shop.example"];
+    for (location, is_kept) in
+        [("/a", false), ("a", false), ("../a", false), ("#top", false), ("?b", true), ("b", true)]
+    {
+        for settings in [(|view| view) as fn(Cached) -> Cached, |view| view.scheme(Scheme::HTTPS)] {
+            let site = Site::new(settings, move |_, _| {
+                (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response()
+            });
+            for run in 1..3 {
+                let answer = ask(&site, "/a", Version::HTTP_11, host).await;
+                assert_eq!(answer.header("location"), Some(location));
+                assert_eq!(site.runs.count(), if is_kept { 1 } else { run }, "{location}");
+            }
+        }
+        let site = Site::new(Cached::ignore_query, move |_, _| {
+            (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response()
+        });
+        for run in 1..3 {
+            ask(&site, "/a?c", Version::HTTP_11, host).await;
+            assert_eq!(site.runs.count(), if location == "b" { 1 } else { run }, "{location}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn i4_the_address_that_a_proxy_tells_of_is_in_the_key() {
     let site = Site::new(
         |view| view,
