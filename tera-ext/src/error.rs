@@ -2,6 +2,8 @@
 //! source that the author wrote. Tera's errors carry places in the rewritten source; lines are the
 //! same there, columns and the quoted line are not.
 
+use std::sync::Arc;
+
 use fragcache::syntax::{self, Syntax};
 use tera::Tera;
 
@@ -16,7 +18,7 @@ pub(crate) fn into_tera(error: fragcache::Error) -> tera::Error {
 /// The text of an error of this Tera, shown against the sources that the authors wrote rather than
 /// the rewritten ones.
 ///
-/// For errors of rendering, which pass through this crate untouched; load errors show the author's
+/// For errors of renders that Tera makes itself; those of this crate's functions show the author's
 /// source already. Parts of the text that have nothing to do with a cache block stay as they are.
 ///
 /// ```
@@ -26,7 +28,7 @@ pub(crate) fn into_tera(error: fragcache::Error) -> tera::Error {
 /// let mut tera = Tera::new();
 /// fragcache_tera::add_to_tera(&mut tera, FragmentCache::in_memory())?;
 /// fragcache_tera::add_raw_template(&mut tera, "a", "{% cache 60 %}{{ oops }}{% endcache %}")?;
-/// let error = fragcache_tera::render(&tera, "a", &Context::new()).unwrap_err();
+/// let error = fragcache_tera::scope(|| tera.render("a", &Context::new())).unwrap_err();
 ///
 /// let shown = fragcache_tera::explain(&tera, &error);
 /// assert!(shown.contains("--> a:1:18"));
@@ -36,20 +38,59 @@ pub(crate) fn into_tera(error: fragcache::Error) -> tera::Error {
 pub fn explain(tera: &Tera, error: &tera::Error) -> String {
     let text = error.to_string();
     match Installation::of(tera) {
-        Ok((installation, syntax)) => translate(&text, &syntax, &installation.loaded),
+        Ok((installation, syntax)) => translate(
+            &text,
+            &Authors { syntax: &syntax, loaded: &installation.loaded, string: None },
+        ),
         Err(_) => text,
     }
 }
 
-/// A load error of Tera's, itself where it quotes nothing rewritten.
-pub(crate) fn in_authors_words(
-    cause: tera::Error,
-    syntax: &Syntax,
-    loaded: &Loaded,
-) -> tera::Error {
-    let text = cause.to_string();
-    let translated = translate(&text, syntax, loaded);
-    if translated == text { cause } else { tera::Error::chain(translated, cause) }
+/// The start of all names that only the rewriter writes.
+const OURS: &str = "__fragcache";
+
+/// What Tera calls a template that is rendered from a string.
+const STRING: &str = "__tera_one_off";
+
+/// The sources that the authors wrote, by the names that Tera has.
+#[derive(Clone, Copy)]
+pub(crate) struct Authors<'a> {
+    pub(crate) syntax: &'a Syntax,
+    pub(crate) loaded: &'a Loaded,
+    /// The template that is rendered from a string: the name that it was rewritten under, and its source.
+    pub(crate) string: Option<(&'a str, &'a str)>,
+}
+
+impl<'a> Authors<'a> {
+    /// An error of Tera's, itself where it shows nothing rewritten. Tera's own is not kept as the source
+    /// of ours: its `Debug` shows all of the rewritten source.
+    pub(crate) fn words(self, cause: tera::Error) -> tera::Error {
+        match format!("{cause:?}").contains(OURS) {
+            true => tera::Error::message(translate(&cause.to_string(), &self)),
+            false => cause,
+        }
+    }
+
+    /// The name that a template was rewritten under, and its source.
+    fn source_of<'n>(&self, name: &'n str) -> Option<(&'n str, Arc<str>)>
+    where
+        'a: 'n,
+    {
+        match self.string.filter(|_| name == STRING) {
+            Some((name, source)) => Some((name, source.into())),
+            None => Some((name, self.loaded.author_of(name)?)),
+        }
+    }
+}
+
+/// The error of a render that this crate has made, in the authors' words.
+pub(crate) fn of_render(tera: &Tera, cause: tera::Error) -> tera::Error {
+    let found = Installation::of(tera).ok();
+    let (loaded, syntax) = match &found {
+        Some((installation, syntax)) => (&installation.loaded, syntax),
+        None => (&Loaded::default(), &Syntax::tera()),
+    };
+    Authors { syntax, loaded, string: None }.words(cause)
 }
 
 /// Replaces each place and quoted line in Tera's reports. A report looks like
@@ -63,18 +104,26 @@ pub(crate) fn in_authors_words(
 /// ```
 ///
 /// and notes below it begin `note: label name:line:column`.
-fn translate(text: &str, syntax: &Syntax, loaded: &Loaded) -> String {
+///
+/// Where the author's source is not known, a rewritten line is left out and its place stays.
+fn translate(text: &str, authors: &Authors<'_>) -> String {
     let lines: Vec<&str> = text.split('\n').collect();
     let mut out: Vec<String> = Vec::with_capacity(lines.len());
     let mut at = 0;
     while at < lines.len() {
         let rest = &lines[at..];
-        match Report::read(rest).and_then(|report| report.translated(syntax, loaded)) {
-            Some(report) => {
-                out.extend(report);
+        let report = Report::read(rest);
+        let translated = report.as_ref().and_then(|report| report.translated(authors));
+        match (translated, report) {
+            (Some(lines), _) => {
+                out.extend(lines);
                 at += REPORT_LINES;
             }
-            None => {
+            (None, Some(Report { lead, name, line, quoted, .. })) if quoted.contains(OURS) => {
+                out.push(format!("{lead}{name}:{line}"));
+                at += REPORT_LINES;
+            }
+            _ => {
                 out.push(rest[0].to_owned());
                 at += 1;
             }
@@ -119,9 +168,9 @@ impl<'t> Report<'t> {
     }
 
     /// The same report against the author's source, if that differs.
-    fn translated(&self, syntax: &Syntax, loaded: &Loaded) -> Option<Vec<String>> {
-        let source = loaded.author_of(self.name)?;
-        let page = syntax::rewrite_with(self.name, &source, syntax, loaded).ok()?;
+    fn translated(&self, authors: &Authors<'_>) -> Option<Vec<String>> {
+        let (name, source) = authors.source_of(self.name)?;
+        let page = syntax::rewrite_with(name, &source, authors.syntax, authors.loaded).ok()?;
         let lowered = page.source();
         let start = line_start(lowered, self.line)?;
         let line = lowered[start..].split('\n').next()?;

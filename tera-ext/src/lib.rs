@@ -63,8 +63,9 @@
 //! noticed by those who wait for it. Put a [`scope`] around renders that you do not make yourself.
 //! A bare [`Tera::render`](tera::Tera::render) caches too.
 //!
-//! The error of a body is Tera's own, untouched. Its text speaks of the rewritten source, in which
-//! lines are the author's but columns are not; [`explain`] shows it against the author's source.
+//! Their errors show the author's source. The text of an error that Tera hands out itself speaks of the
+//! rewritten source, in which lines are the author's but columns are not; [`explain`] shows it against
+//! the author's source.
 //!
 //! # Data that is loaded before
 //!

@@ -10,7 +10,7 @@ use fragcache::engine::{RenderMemo, Scope};
 use fragcache::syntax::{name_of_string, rewrite_with};
 use tera::{Context, Tera, TeraResult, Value};
 
-use crate::error;
+use crate::error::{self, Authors};
 use crate::install::Installation;
 use crate::templates::heed;
 
@@ -80,8 +80,8 @@ pub fn scope<R>(render: impl FnOnce() -> R) -> R {
 ///
 /// # Errors
 ///
-/// Those of [`Tera::render`], untouched. Errors of cache blocks end with the block's place in the
-/// author's file; [`explain`](crate::explain) shows any error against the author's source.
+/// Those of [`Tera::render`]. Errors of cache blocks end with the block's place in the author's file. An
+/// error that would show rewritten source is a message that shows the author's instead.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -94,14 +94,14 @@ pub fn scope<R>(render: impl FnOnce() -> R) -> R {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn render(tera: &Tera, name: &str, context: &Context) -> TeraResult<String> {
-    bounded(context, || tera.render(name, context))
+    bounded(context, || tera.render(name, context)).map_err(|cause| error::of_render(tera, cause))
 }
 
 /// Renders a template into a writer as [`Tera::render_to`] does, inside a [`scope`].
 ///
 /// # Errors
 ///
-/// Those of [`Tera::render_to`], untouched.
+/// Those of [`Tera::render_to`], shown as [`render`] shows them.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -117,6 +117,7 @@ pub fn render(tera: &Tera, name: &str, context: &Context) -> TeraResult<String> 
 /// ```
 pub fn render_to(tera: &Tera, name: &str, context: &Context, write: impl Write) -> TeraResult<()> {
     bounded(context, || tera.render_to(name, context, write))
+        .map_err(|cause| error::of_render(tera, cause))
 }
 
 /// Renders a template from a string as [`Tera::render_str`] does, cache blocks included.
@@ -127,7 +128,8 @@ pub fn render_to(tera: &Tera, name: &str, context: &Context, write: impl Write) 
 ///
 /// # Errors
 ///
-/// Those of [`Tera::render_str`], and those of [`add_raw_template`](crate::add_raw_template).
+/// Those of [`Tera::render_str`], shown as [`render`] shows them, and those of
+/// [`add_raw_template`](crate::add_raw_template).
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -155,7 +157,10 @@ pub fn render_str(
     let lowered =
         rewrite_with(&name, source, &syntax, &installation.loaded).map_err(error::into_tera)?;
     heed(&installation, &lowered).map_err(error::into_tera)?;
+    let string = Some((&*name, source));
+    let authors = Authors { syntax: &syntax, loaded: &installation.loaded, string };
     bounded(context, || tera.render_str(lowered.source(), context, autoescape))
+        .map_err(|cause| authors.words(cause))
 }
 
 /// A render in a scope, under the read point that its context has.

@@ -7,7 +7,7 @@ use fragcache::syntax::{self, CacheBlock, Dialect, Rewritten, Syntax, Warning};
 use fragcache::{Error, ErrorKind};
 use tera::{Tera, TeraResult};
 
-use crate::error;
+use crate::error::{self, Authors};
 use crate::install::Installation;
 use crate::loaded::Changes;
 
@@ -22,8 +22,8 @@ use crate::loaded::Changes;
 ///
 /// A [`tera::Error`]. Where a cache block is refused, or the Tera has no cache yet, a
 /// [`fragcache::Error`] is its [`source`](std::error::Error::source). Where Tera itself refuses a
-/// template with cache blocks, the message shows the author's source, and Tera's own error is the
-/// source. Nothing is added then.
+/// template with cache blocks, the error is a message that shows the author's source. Nothing is added
+/// then.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -97,8 +97,8 @@ where
             lowered.push((Cow::Borrowed(&**name), page.into_source()));
         }
     }
-    tera.add_raw_templates(lowered)
-        .map_err(|cause| error::in_authors_words(cause, &syntax, &loaded))?;
+    let authors = Authors { syntax: &syntax, loaded: &loaded, string: None };
+    tera.add_raw_templates(lowered).map_err(|cause| authors.words(cause))?;
     Installation { caches: installation.caches.clone(), loaded }.keep_in(tera);
     Ok(())
 }
