@@ -9,10 +9,10 @@ use fragcache::admin::{Admin, FLEET_MODE_LIFE};
 use fragcache::{Deletion, Error, FragmentCache, KeyKind, MissReason, Mode};
 use serde_json::json;
 
-use crate::keys::{self, Pattern};
+use crate::keys::{self, Meant, Pattern};
 use crate::look::each_page;
 use crate::open::Opened;
-use crate::options::{Clear, Command, Delete, FleetMode, Get, Invalidate, Key, Kind, Switch};
+use crate::options::{Clear, Command, Delete, FleetMode, Get, Invalidate, Kind, Switch};
 use crate::say::{Say, Stop, complain, instant, shown, time};
 
 /// How long to wait before looking again whether the store has been told.
@@ -90,14 +90,27 @@ pub(crate) fn delete(opened: &Opened, delete: &Delete, say: &mut Say) -> Result<
     if let Some(name) = &delete.name {
         return delete_named(opened, &Admin::new(&cache)?, name, delete.kind, say);
     }
-    if let Some(kind) = delete.kind.filter(|kind| *kind != Kind::Fragment) {
-        return delete_of(opened, &cache, &delete.key, kind, say);
+    let meant = Meant::new(&delete.key, delete.kind, &cache)?;
+    let deletion = match &meant {
+        Meant::Key(key) => cache.delete(key)?,
+        Meant::Template(template) => cache.delete_template(template)?,
+        Meant::Named(kind, name) => Admin::new(&cache)?.delete_named((*kind).into(), name)?,
+        Meant::Path(view, path) => cache.delete_view(view, path)?,
+    };
+    done(opened, deletion, &meant.to_string(), say)?;
+    let note = match &meant {
+        Meant::Key(_) if deletion == Deletion::Absent => {
+            keys::other_kinds(&delete.key, delete.kind, &cache)?
+        }
+        Meant::Path(_, path) if !path.starts_with('/') => {
+            Some("a path begins with a slash, unless a key function of the view gives another part")
+        }
+        _ => None,
+    };
+    if let Some(note) = note {
+        complain(&format!("note: {note}"));
     }
-    if let Some(key) = keys::key(&delete.key)? {
-        return done(opened, cache.delete(&key)?, &key.to_string(), say);
-    }
-    let template = delete.key.template.as_deref().unwrap_or_default();
-    done(opened, cache.delete_template(template)?, &format!("template {}", shown(template)), say)
+    Ok(())
 }
 
 /// Deletes everything of a name, of one kind or of all.
@@ -117,39 +130,6 @@ fn delete_named(
     }
     let what = kind.map_or("name", |kind| KeyKind::from(kind).as_str());
     done(opened, deletion, &format!("{what} {}", shown(name)), say)
-}
-
-/// Deletes a value by its key, a function's results, or a view's responses.
-fn delete_of(
-    opened: &Opened,
-    cache: &FragmentCache,
-    written: &Key,
-    kind: Kind,
-    say: &mut Say,
-) -> Result<(), Stop> {
-    let usage = |why: &str| Err(Stop::Usage(why.to_owned()));
-    let (Some(name), None) = (&written.fragment, &written.parts) else {
-        return usage("--parts are of a fragment; write NAME and PART");
-    };
-    match (kind, &written.vary_on[..]) {
-        (Kind::Value, parts) => {
-            let key = match parts {
-                [] => cache.values().key(name),
-                _ => cache.values().key([std::slice::from_ref(name), parts].concat()),
-            };
-            done(opened, cache.delete(&key)?, &format!("value {key}"), say)
-        }
-        (Kind::View, [path]) => {
-            let what = format!("view {} {}", shown(name), shown(path));
-            done(opened, cache.delete_view(name, path)?, &what, say)
-        }
-        (_, []) => delete_named(opened, &Admin::new(cache)?, name, Some(kind), say),
-        (Kind::Function, _) => usage(
-            "the arguments of a function have types, which cannot be written here; leave them out \
-             for all its results, or write --matching PATTERN",
-        ),
-        _ => usage("a view has a name and a path; write --matching PATTERN for what else there is"),
-    }
 }
 
 fn delete_matching(
@@ -265,15 +245,19 @@ fn untold(error: Error) -> Stop {
     Stop::Pending(format!("{error}; {AGAIN}"))
 }
 
+/// Said of what is deleted without a look at it, as by a name: a name that nothing has is no mistake that the
+/// store could tell of.
+const UNCOUNTED: &str = "; how many entries that was is not known, and it may be none";
+
 /// Says what a deletion did, once the store knows.
 fn done(opened: &Opened, deletion: Deletion, what: &str, say: &Say) -> Result<(), Stop> {
     settle(opened)?;
-    let word = match deletion {
-        Deletion::Removed => "removed",
-        Deletion::Absent => "absent",
-        _ => "invalidated",
+    let (word, rest) = match deletion {
+        Deletion::Removed => ("removed", ""),
+        Deletion::Absent => ("absent", ""),
+        _ => ("invalidated", UNCOUNTED),
     };
-    say.line(&format!("{word} {what}"), vec![("done", json!(word)), ("what", json!(what))])
+    say.line(&format!("{word} {what}{rest}"), vec![("done", json!(word)), ("what", json!(what))])
 }
 
 /// Waits for what is pending, as the cache tries again by itself, and for what is told once more after

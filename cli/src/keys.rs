@@ -1,12 +1,15 @@
 //! Keys, namespaces and patterns as an administrator writes them.
 
-use fragcache::admin::{StoredEntry, UnreadableEntry};
+use std::fmt;
+
+use fragcache::admin::{Admin, StoredEntry, UnreadableEntry};
+use fragcache::engine::view_key;
 use fragcache::{FragmentCache, FragmentKey, KeyEncoder, KeyKind, KeyPart, fragment_key_at};
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value;
 
 use crate::options::{Key, Kind};
-use crate::say::Stop;
+use crate::say::{Stop, shown};
 
 /// Refuses what belongs to a name or a template that is not there: without it, a command would be
 /// about more than was meant.
@@ -22,22 +25,129 @@ pub(crate) fn refuse_before(written: &Key) -> Result<(), Stop> {
     Err(Stop::Usage(why.to_owned()))
 }
 
-/// The key that is written; `None` if only a template is.
-pub(crate) fn key(written: &Key) -> Result<Option<FragmentKey>, Stop> {
-    if let Some(name) = &written.fragment {
-        let mut key = FragmentKey::new(name);
-        for part in &written.vary_on {
-            key = key.vary_on(part);
+/// What the words of `get` and of `delete` are about.
+pub(crate) enum Meant {
+    /// One fragment, or one value.
+    Key(FragmentKey),
+    /// The fragments of a template.
+    Template(String),
+    /// Everything of this kind and name: results of a function, responses of a view.
+    Named(Kind, String),
+    /// The responses of a view for a path.
+    Path(String, String),
+}
+
+impl Meant {
+    pub(crate) fn new(
+        written: &Key,
+        kind: Option<Kind>,
+        cache: &FragmentCache,
+    ) -> Result<Self, Stop> {
+        let kind = kind.unwrap_or(Kind::Fragment);
+        if kind == Kind::Fragment {
+            return Self::fragment(written);
         }
-        if let Some(text) = &written.parts {
-            for part in parts(text)? {
-                key = key.vary_on(Part(&part));
+        let usage = |why: &str| Err(Stop::Usage(why.to_owned()));
+        let (Some(name), None) = (&written.fragment, &written.parts) else {
+            return usage("--parts are of a fragment; write NAME and PART");
+        };
+        match (kind, &written.vary_on[..]) {
+            (Kind::Value, parts) => Ok(Self::Key(value(name, parts, cache))),
+            (Kind::View, [path]) => Ok(Self::Path(name.clone(), path.clone())),
+            (kind, []) => Ok(Self::Named(kind, name.clone())),
+            (Kind::Function, _) => usage(
+                "the arguments of a function have types, which cannot be written here; leave them out \
+                 for all its results, or write a pattern: scan PATTERN, delete --matching PATTERN",
+            ),
+            _ => usage(
+                "a view has a name and a path; write a pattern for what else there is: scan PATTERN, \
+                 delete --matching PATTERN",
+            ),
+        }
+    }
+
+    fn fragment(written: &Key) -> Result<Self, Stop> {
+        if let Some(name) = &written.fragment {
+            let mut key = FragmentKey::new(name);
+            for part in &written.vary_on {
+                key = key.vary_on(part);
+            }
+            if let Some(text) = &written.parts {
+                for part in parts(text)? {
+                    key = key.vary_on(Part(&part));
+                }
+            }
+            return Ok(Self::Key(key));
+        }
+        let template = written.template.clone().unwrap_or_default();
+        Ok(match written.line {
+            Some(line) => Self::Key(fragment_key_at(&template, line).nth(written.nth.unwrap_or(1))),
+            None => Self::Template(template),
+        })
+    }
+
+    /// Whether an entry is one of these. Its key is known, which of what is opaque it is not.
+    pub(crate) fn includes(&self, entry: &StoredEntry) -> bool {
+        let is_named = |kind, name: &str| {
+            entry.key.kind() == kind && entry.key.name().is_some_and(|known| *known == *name)
+        };
+        match self {
+            Self::Key(key) => entry.key == *key,
+            Self::Template(template) => entry.template.as_deref() == Some(template),
+            Self::Named(kind, name) => is_named((*kind).into(), name),
+            Self::Path(view, path) => {
+                // No two keys look alike, and what else is in a key comes after the path.
+                let (shown, all) = (entry.key.to_string(), view_key(view, path).to_string());
+                let rest = all.strip_suffix(')').and_then(|all| shown.strip_prefix(all));
+                is_named(KeyKind::View, view)
+                    && rest.is_some_and(|rest| rest.starts_with([')', ',']))
             }
         }
-        return Ok(Some(key));
     }
-    let (Some(template), Some(line)) = (&written.template, written.line) else { return Ok(None) };
-    Ok(Some(fragment_key_at(template, line).nth(written.nth.unwrap_or(1))))
+}
+
+impl fmt::Display for Meant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) if key.kind() == KeyKind::Fragment => key.fmt(f),
+            Self::Key(key) => write!(f, "{} {key}", key.kind().as_str()),
+            Self::Template(template) => write!(f, "template {}", shown(template)),
+            Self::Named(kind, name) => {
+                write!(f, "{} {}", KeyKind::from(*kind).as_str(), shown(name))
+            }
+            Self::Path(view, path) => write!(f, "view {} {}", shown(view), shown(path)),
+        }
+    }
+}
+
+/// The key of a value.
+fn value(name: &String, parts: &[String], cache: &FragmentCache) -> FragmentKey {
+    match parts {
+        [] => cache.values().key(name),
+        _ => cache.values().key([std::slice::from_ref(name), parts].concat()),
+    }
+}
+
+/// What else NAME and PART may be about, where nothing is stored of what they were taken for. A fragment
+/// and a value are looked up; for results and responses everything would have to be read.
+pub(crate) fn other_kinds(
+    written: &Key,
+    kind: Option<Kind>,
+    cache: &FragmentCache,
+) -> Result<Option<&'static str>, Stop> {
+    let (Some(name), None) = (&written.fragment, &written.parts) else { return Ok(None) };
+    let key = match kind {
+        None | Some(Kind::Fragment) => value(name, &written.vary_on, cache),
+        Some(_) => written.vary_on.iter().fold(FragmentKey::new(name), FragmentKey::vary_on),
+    };
+    let stored = Admin::new(cache)?.variants(&key)?.entries;
+    let is_there = stored.iter().any(|entry| entry.miss.is_none());
+    Ok(match (key.kind(), is_there, kind) {
+        (KeyKind::Value, true, _) => Some("there is a value of this key: write --kind value"),
+        (_, true, _) => Some("there is a fragment of this key: leave out --kind"),
+        (_, false, None) => Some("for what is not a fragment write --kind value, function or view"),
+        (_, false, Some(_)) => None,
+    })
 }
 
 fn parts(text: &str) -> Result<Vec<Value>, Stop> {

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use fragcache::MissReason;
 use fragcache::admin::{Admin, EntryPage, StoredEntry, UnreadableEntry};
+use fragcache::{FragmentCache, KeyKind, MissReason};
 use serde_json::json;
 
-use crate::keys::{self, Pattern};
+use crate::keys::{self, Meant, Pattern};
 use crate::open::Opened;
 use crate::options::{Get, Place, Scan};
 use crate::say::{Row, Say, Stop, complain, instant, shown, time};
@@ -109,12 +109,17 @@ fn records(admin: &Admin) -> Result<[Row; 4], Stop> {
 }
 
 pub(crate) fn get(opened: &Opened, wanted: &Get, say: &mut Say) -> Result<(), Stop> {
-    let Some(key) = keys::key(&wanted.key)? else {
-        return Err(Stop::Usage(
-            "a template has many fragments; write --line LINE as well, or scan TEMPLATE".to_owned(),
-        ));
-    };
     let cache = opened.place(&wanted.place)?;
+    let key = match Meant::new(&wanted.key, wanted.kind, &cache)? {
+        Meant::Key(key) if key.kind() == KeyKind::Fragment => key,
+        Meant::Template(_) => {
+            return Err(Stop::Usage(
+                "a template has many fragments; write --line LINE as well, or scan TEMPLATE"
+                    .to_owned(),
+            ));
+        }
+        meant => return list_meant(&cache, wanted, &meant, say),
+    };
     if let Some(body) = cache.get(&key)? {
         let rows = vec![("key", json!(key.to_string())), ("body", json!(&*body))];
         return say.exactly(&body, rows);
@@ -134,7 +139,7 @@ pub(crate) fn get(opened: &Opened, wanted: &Get, say: &mut Say) -> Result<(), St
         (None, Some(UnreadableEntry { reason, .. })) => {
             format!("is stored and cannot be read: {reason}")
         }
-        (None, None) => "is not stored".to_owned(),
+        (None, None) => is_not_stored(&cache, wanted)?,
     };
     let miss = page.entries.first().and_then(|entry| entry.miss).unwrap_or(MissReason::Cold);
     let miss = if page.entries.is_empty() && !page.unreadable.is_empty() {
@@ -148,6 +153,49 @@ pub(crate) fn get(opened: &Opened, wanted: &Get, say: &mut Say) -> Result<(), St
         ("miss", json!(miss.as_str())),
     ])?;
     Err(Stop::Failed(format!("{key} {why}")))
+}
+
+/// That nothing is stored, and what else may have been meant.
+fn is_not_stored(cache: &FragmentCache, wanted: &Get) -> Result<String, Stop> {
+    let other = keys::other_kinds(&wanted.key, wanted.kind, cache)?;
+    Ok(format!("is not stored{}", other.map(|other| format!("; {other}")).unwrap_or_default()))
+}
+
+/// Lists what is meant and is no markup, as a scan does.
+fn list_meant(cache: &FragmentCache, wanted: &Get, meant: &Meant, say: &Say) -> Result<(), Stop> {
+    let admin = Admin::new(cache)?;
+    let (mut found, mut servable, mut unreadable) = (0_u64, false, Vec::new());
+    let mut see = |entry: &StoredEntry| {
+        found += 1;
+        servable |= entry.miss.is_none();
+        list(entry, say)
+    };
+    if let Meant::Key(key) = meant {
+        let page = admin.variants(key)?;
+        page.entries.iter().try_for_each(&mut see)?;
+        page.unreadable.iter().try_for_each(|entry| list_unreadable(entry, say))?;
+        unreadable = page.unreadable;
+    } else if cache.has_opaque_keys() {
+        return Err(Stop::Usage(
+            "the keys of this cache are opaque, so that no entry tells its function, view or path; \
+             write scan --kind KIND for all of a kind"
+                .to_owned(),
+        ));
+    } else {
+        let names = wanted.place.namespace.as_deref().map(keys::namespaces).transpose()?;
+        let names = names.unwrap_or_default();
+        each_page(&admin, |page| {
+            let own = page.entries.iter().filter(|entry| entry.namespaces == names);
+            own.filter(|entry| meant.includes(entry)).try_for_each(&mut see)
+        })?;
+    }
+    match found {
+        _ if servable => Ok(()),
+        0 if unreadable.is_empty() => {
+            Err(Stop::Failed(format!("{meant} {}", is_not_stored(cache, wanted)?)))
+        }
+        _ => Err(Stop::Failed(format!("{meant} is stored and not served"))),
+    }
 }
 
 pub(crate) fn scan(opened: &Opened, scan: &Scan, say: &mut Say) -> Result<(), Stop> {

@@ -59,7 +59,10 @@ pub(crate) enum Command {
     ///
     /// Reads every entry, in batches. In a namespace it counts entries only.
     Stats(Place),
-    /// Show the markup of a fragment, or why it would not be served
+    /// Show a fragment, or what there is of another kind; or why it would not be served
+    ///
+    /// A fragment's markup is shown exactly. Other kinds only the application can read: of these the
+    /// lines of scan are shown. For a function or a view every entry is read, which is slow.
     Get(Get),
     /// List entries, or those that a pattern matches
     ///
@@ -99,7 +102,7 @@ pub(crate) struct Place {
 
 #[derive(Args)]
 pub(crate) struct Key {
-    /// The fragment's name
+    /// The fragment's name, or that of what --kind says
     #[arg(value_name = "NAME", conflicts_with = "template")]
     pub(crate) fragment: Option<String>,
 
@@ -131,6 +134,11 @@ pub(crate) struct Key {
 pub(crate) struct Get {
     #[command(flatten)]
     pub(crate) key: Key,
+
+    /// What NAME and PART are of, if not of a fragment: a value's key, a function's name, or a view's
+    /// name and its path
+    #[arg(long, value_enum, conflicts_with = "template")]
+    pub(crate) kind: Option<Kind>,
     #[command(flatten)]
     pub(crate) place: Place,
 }

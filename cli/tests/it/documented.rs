@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use fragcache::{Clock, Fragment, FragmentCache, fragment_key};
+use fragcache::engine::view_key;
+use fragcache::{Clock, Fragment, FragmentCache, Function, fragment_key};
 use minijinja::{Environment, context};
 use tempfile::TempDir;
 
@@ -119,6 +120,15 @@ fn fill(place: &Place) {
     }
 }
 
+/// Stores what the page tells of that is not a fragment.
+fn fill_other_kinds(place: &Place) {
+    let cache = place.cache();
+    cache.values().set("stock", &3).unwrap();
+    cache.memoize(&Function::new("shop::price").call().arg(&7), || 7);
+    let view = view_key("film", "/film/7").vary_on("//shop.example").vary_on(None::<&str>);
+    cache.render(&Fragment::new(view), || "response").unwrap();
+}
+
 /// Records of a folder whose time is over.
 fn leave_over(place: &Place, count: u32) {
     let set = |key: &str| place.store.set(key, b"x", Duration::from_millis(1)).unwrap();
@@ -212,6 +222,9 @@ fn the_page_shows_what_the_tool_says() {
         let (_, folder, place) = place.get_or_insert_with(|| {
             let place = if is_server { Place::redis() } else { Place::folder() };
             fill(&place);
+            if one.heading == "get" {
+                fill_other_kinds(&place);
+            }
             let folder = tempfile::tempdir().unwrap();
             let dir = place.address.trim_start_matches("file:").to_owned();
             let settings = format!("type = \"file\"\n[file]\ndir = {dir:?}\n");

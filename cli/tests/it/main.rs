@@ -12,6 +12,7 @@ mod commands;
 mod documented;
 mod fleet;
 mod help;
+mod kinds;
 mod opaque;
 mod place;
 mod scanning;

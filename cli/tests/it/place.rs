@@ -9,6 +9,9 @@ use fragcache::{FarLevel, Fragment, FragmentCache};
 use fragcache_servers::{Flavour, RedisServer};
 use tempfile::TempDir;
 
+/// How a line ends that tells of a deletion without a look at what it reached.
+pub(crate) const UNCOUNTED: &str = "; how many entries that was is not known, and it may be none\n";
+
 /// What the tool said, and the code that it ended by.
 #[derive(Debug)]
 pub(crate) struct Said {

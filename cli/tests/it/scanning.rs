@@ -2,7 +2,7 @@
 
 use fragcache::{Fragment, FragmentCache, fragment_key, fragment_key_at};
 
-use crate::place::{Place, put};
+use crate::place::{Place, UNCOUNTED, put};
 
 /// The keys that a scan lists.
 fn keys(out: &str) -> Vec<String> {
@@ -164,7 +164,8 @@ fn entries_of_every_kind_are_listed_and_deleted() {
         }
         assert!(!cache.values().has("film").unwrap());
         of_each_kind(&place);
-        assert_eq!(run(&["--name", "film"]).done(), "invalidated name film\n");
+        let said = run(&["--name", "film"]).done();
+        assert_eq!(said, format!("invalidated name film{UNCOUNTED}"));
         assert_eq!(kinds(&[]), [""; 0]);
         let why = run(&["--kind", "function", "film", "7"]).stopped(2);
         assert!(why.contains("--matching"), "{why}");
