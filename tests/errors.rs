@@ -4,6 +4,7 @@
 mod hostile;
 mod policy;
 mod released;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -106,6 +107,10 @@ fn make(mistake: &Mistake, kind: Kind) -> Failure {
 /// Our own errors name the place in the author's file, on one line, and say what to write.
 fn check(kind: Kind, mistake: &Mistake, failure: &Failure) {
     assert!(!failure.explained.contains("__fragcache"), "{}", failure.explained);
+    // MiniJinja makes the errors of its renders, and puts its debug info in.
+    if kind == Kind::Tera || failure.stage == Stage::Load {
+        assert!(!failure.forms.contains("__fragcache"), "{}", failure.forms);
+    }
     if mistake.native {
         assert!(failure.ours.is_none(), "{failure}");
         return;

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use fragcache::syntax::Sources;
 use minijinja::{Environment, Error, TemplateSource};
 
+use crate::error::{self, Authors};
 use crate::install::Installation;
 use crate::known::Origin;
 use crate::templates::{load, syntax_of};
@@ -43,14 +44,15 @@ pub type Loader = Box<dyn Fn(&str) -> Result<Option<TemplateSource>, Error> + Se
 /// # Errors
 ///
 /// If the environment has no cache yet. The loader's own errors pass through; refused cache blocks
-/// are errors of the load.
+/// are errors of the load, and so are those of the engine's syntax in a template with cache blocks, as
+/// [`add_template`](crate::add_template) shows them.
 pub fn caching_loader<F, R>(inner: F, env: &Environment<'_>) -> Result<Loader, Error>
 where
     F: Fn(&str) -> Result<Option<R>, Error> + Send + Sync + 'static,
     R: Into<TemplateSource>,
 {
     let installation = Installation::require(env)?;
-    let syntax = syntax_of(env);
+    let (syntax, engines) = (syntax_of(env), env.syntax().clone());
     let inner = Arc::new(move |name: &str| Ok(inner(name)?.map(Into::into)));
     Ok(Box::new(move |name: &str| {
         let Some(found) = inner(name)? else { return Ok(None) };
@@ -59,6 +61,9 @@ where
             (source.clone(), source)
         });
         let loaded = load(&installation, &syntax, &used, name, found.source(), Origin::Loaded)?;
+        if let Cow::Owned(lowered) = &loaded {
+            error::check(Authors::of(&installation), &engines, name, lowered)?;
+        }
         // Also without cache blocks: a template that uses this one sees its edits, so the engine
         // has to see them too.
         let lowered = loaded.into_owned();
@@ -79,7 +84,7 @@ where
 /// If the environment has no cache yet.
 pub fn path_loader(dir: impl AsRef<Path>, env: &Environment<'_>) -> Result<Loader, Error> {
     let installation = Installation::require(env)?;
-    let syntax = syntax_of(env);
+    let (syntax, engines) = (syntax_of(env), env.syntax().clone());
     let dir = dir.as_ref().to_path_buf();
     let inner = minijinja::path_loader(dir.clone());
     Ok(Box::new(move |name: &str| {
@@ -91,6 +96,9 @@ pub fn path_loader(dir: impl AsRef<Path>, env: &Environment<'_>) -> Result<Loade
             (before, source_of(&inner, name))
         });
         let loaded = load(&installation, &syntax, &used, name, found.source(), Origin::Loaded)?;
+        if let Cow::Owned(lowered) = &loaded {
+            error::check(Authors::of(&installation), &engines, name, lowered)?;
+        }
         let seen = used.seen.into_inner();
         let lowered = match loaded {
             // The engine's own check does.

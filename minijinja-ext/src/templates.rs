@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fragcache::syntax::{self, Rewritten, Sources, Syntax};
 use minijinja::{Environment, Error, Value};
 
-use crate::error::refusal;
+use crate::error::{Authors, refusal};
 use crate::install::Installation;
 use crate::known::{Origin, Template};
 
@@ -122,7 +122,24 @@ pub(crate) fn load<'s>(
 ///
 /// # Errors
 ///
-/// The engine's for its own syntax, ours for refused cache blocks; an environment without a cache.
+/// The engine's for its own syntax, ours for refused cache blocks; an environment without a cache. The
+/// engine's for a template with cache blocks is made again where it would show the rewritten source: the
+/// place is in its text then, and its [`source`](std::error::Error::source) shows the author's line.
+///
+/// ```
+/// use std::error::Error as _;
+///
+/// use fragcache::FragmentCache;
+/// use minijinja::Environment;
+///
+/// let mut env = Environment::new();
+/// fragcache_minijinja::add_to_environment(&mut env, FragmentCache::in_memory())?;
+/// let source = "{% cache 60, 'a' %}{{ name | }}{% endcache %}";
+/// let error = fragcache_minijinja::add_template(&mut env, "a", source).unwrap_err();
+/// assert!(error.to_string().ends_with("(in a:1)"));
+/// assert!(error.source().unwrap().to_string().contains(source));
+/// # Ok::<(), minijinja::Error>(())
+/// ```
 pub fn add_template<'source>(
     env: &mut Environment<'source>,
     name: impl Into<Cow<'source, str>>,
@@ -142,7 +159,8 @@ pub fn add_template<'source>(
             Cow::Owned(lowered.into_owned())
         }
     };
-    env.add_template_owned(name.clone(), lowered)?;
+    let add = env.add_template_owned(name.clone(), lowered);
+    add.map_err(|error| Authors::of(&installation).words(error))?;
     let followers = installation.with_known(|known| known.followers_of(&name));
     followers.iter().try_for_each(|follower| renew(env, &installation, &rules, follower))
 }
@@ -180,7 +198,8 @@ fn renew(
             let lowered = rewritten.into_source().into_owned();
             installation.note(name, again);
             if changed {
-                env.add_template_owned(name.to_owned(), lowered)?;
+                let add = env.add_template_owned(name.to_owned(), lowered);
+                add.map_err(|error| Authors::of(installation).words(error))?;
             }
         }
         // Read under other rules it would be another template.
@@ -206,7 +225,8 @@ fn renew(
 ///
 /// # Errors
 ///
-/// The engine's, and ours for refused cache blocks; an environment without a cache.
+/// The engine's, as [`add_template`] shows them, and ours for refused cache blocks; an environment without
+/// a cache. In debug mode an error that is made again tells no variables.
 pub fn render_str(
     env: &Environment<'_>,
     source: &str,
@@ -218,5 +238,6 @@ pub fn render_str(
     let lowered = syntax::rewrite_with(&name, source, &syntax, &sources).map_err(refusal)?;
     installation.watch(source, &syntax);
     heed(&installation, &lowered)?;
-    env.render_str(lowered.source(), context)
+    let authors = Authors { installation: &installation, string: Some((source, lowered.map())) };
+    env.render_str(lowered.source(), context).map_err(|error| authors.words(error))
 }

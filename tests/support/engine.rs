@@ -66,12 +66,25 @@ pub(crate) struct Failure {
     pub(crate) ours: Option<fragcache::Error>,
     /// The error shown against the author's source.
     pub(crate) explained: String,
+    /// The error and its sources in every form.
+    pub(crate) forms: String,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)
     }
+}
+
+/// An error and those behind it, in every form that a program may print.
+pub(crate) fn forms(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut forms = String::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        forms.push_str(&format!("{error}\n{error:#}\n{error:?}\n{error:#?}\n"));
+        next = error.source();
+    }
+    forms
 }
 
 /// Our error among the sources of an engine's.

@@ -14,7 +14,7 @@ use minijinja::{
 use serde_json::Value as Json;
 
 use super::counts::Counts;
-use super::engine::{Engine, Failure, Stage, ours};
+use super::engine::{Engine, Failure, Stage, forms, ours};
 use super::native::native;
 use super::settings::Settings;
 use super::stock;
@@ -71,6 +71,7 @@ impl MiniJinja {
             message: error.to_string(),
             ours: ours(&error),
             explained: fragcache_minijinja::explain(&self.env, &error),
+            forms: forms(&error),
         }
     }
 }

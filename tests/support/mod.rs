@@ -16,7 +16,7 @@ use fragcache::testing::ManualClock;
 use fragcache::{Builder, FragmentCache};
 
 pub(crate) use counts::Evaluated;
-pub(crate) use engine::{Engine, Failure, Kind, Stage, ours as source_of};
+pub(crate) use engine::{Engine, Failure, Kind, Stage, forms, ours as source_of};
 pub(crate) use said::said;
 pub(crate) use settings::Settings;
 

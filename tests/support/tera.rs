@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 use tera::{Context, Delimiters, Error, Kwargs, State, Tera, TeraResult, Value};
 
 use super::counts::Counts;
-use super::engine::{Engine, Failure, Stage, ours};
+use super::engine::{Engine, Failure, Stage, forms, ours};
 use super::native::native;
 use super::settings::Settings;
 use super::stock;
@@ -82,6 +82,7 @@ impl TeraEngine {
             message: error.to_string(),
             ours: ours(&error),
             explained: fragcache_tera::explain(&self.tera, &error),
+            forms: forms(&error),
         }
     }
 
