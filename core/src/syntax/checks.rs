@@ -49,7 +49,8 @@ pub(super) fn depth(walk: &Walk<'_, '_>, at: usize) -> Result<(), Error> {
     ))
 }
 
-/// Refuses a second whitespace marker before `cache` or `endcache`, which hides the word.
+/// Refuses what looks like a whitespace marker before `cache` or `endcache` and hides the word: a second
+/// one, one that the engine does not know, one that does not follow the delimiter at once.
 pub(super) fn markers(
     walk: &Walk<'_, '_>,
     piece: &Piece,
@@ -59,17 +60,23 @@ pub(super) fn markers(
         return Ok(());
     }
     let word = statement.name(walk.source, walk.dialect());
-    match word.filter(|word| matches!(*word, "cache" | "endcache")) {
-        Some(word) => Err(walk.refusal.at(
-            piece.start,
-            format!(
-                "`{}` and `{}` before `{word}` are two whitespace markers: keep one of them",
-                piece.lead.text(),
-                statement.word,
-            ),
-        )),
-        None => Ok(()),
-    }
+    let Some(word) = word.filter(|word| matches!(*word, "cache" | "endcache")) else {
+        return Ok(());
+    };
+    let message = match (walk.dialect(), piece.lead.text(), statement.word) {
+        (Dialect::Tera, _, marker @ "+") => format!(
+            "`{marker}` before `{word}` is no whitespace marker: Tera has `-` alone; leave the \
+             `{marker}` out"
+        ),
+        (_, "", marker) => format!(
+            "`{marker}` before `{word}` is a whitespace marker only right after the delimiter: close \
+             the gap before it, or leave it out"
+        ),
+        (_, first, second) => format!(
+            "`{first}` and `{second}` before `{word}` are two whitespace markers: keep one of them"
+        ),
+    };
+    Err(walk.refusal.at(piece.start, message))
 }
 
 /// Refuses a cache block where it would not work as it looks.

@@ -391,3 +391,29 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_marker_that_hides_the_word_is_told_for_what_it_is() {
+    let both = [
+        ("{% - cache 300 %}x{% endcache %}", "`-` before `cache`", "right after the delimiter"),
+        ("{% cache 300 %}x{% - endcache %}", "`-` before `endcache`", "right after the delimiter"),
+        ("{%-- cache 300 %}x{% endcache %}", "`-` and `-`", "keep one of them"),
+    ];
+    let minijinja = [
+        ("{% + cache 300 %}x{% endcache %}", "`+` before `cache`", "right after the delimiter"),
+        ("{%+- cache 300 %}x{% endcache %}", "`+` and `-`", "keep one of them"),
+    ];
+    let tera = [
+        ("{%+ cache 300,'a' %}x{% endcache %}", "`+` before `cache`", "Tera has `-` alone"),
+        ("{% + cache 300 %}x{% endcache %}", "`+` before `cache`", "Tera has `-` alone"),
+        ("{%-+ cache 300 %}x{% endcache %}", "`+` before `cache`", "leave the `+` out"),
+        ("{% cache 300 %}x{%+ endcache %}", "`+` before `endcache`", "leave the `+` out"),
+    ];
+    for (syntax, own) in [(Syntax::minijinja(), &minijinja[..]), (Syntax::tera(), &tera[..])] {
+        for (source, marker, advice) in both.iter().chain(own) {
+            let error = rewrite("page.html", source, &syntax).unwrap_err();
+            let message = error.message();
+            assert!(message.starts_with(marker) && message.contains(advice), "{source}: {error}");
+        }
+    }
+}

@@ -483,7 +483,7 @@ fn unusable_delimiters_are_an_error() {
 #[test]
 fn two_whitespace_markers_are_told() {
     for (syntax, tag) in
-        [(Syntax::minijinja(), "{%-+ cache 300 %}"), (Syntax::tera(), "{%-+ cache %}")]
+        [(Syntax::minijinja(), "{%-+ cache 300 %}"), (Syntax::tera(), "{%-- cache %}")]
     {
         let error = rewrite("page.html", &format!("{tag}x{{% endcache %}}"), &syntax).unwrap_err();
         assert!(error.message().ends_with("keep one of them"), "{error}");
