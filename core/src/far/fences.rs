@@ -46,7 +46,7 @@ pub(crate) struct Snapshot {
 pub(super) struct Fences {
     labels: Box<[Label]>,
     kept: Mutex<VecDeque<Arc<Snapshot>>>,
-    /// The last snapshot before this process told of an invalidation.
+    /// The last snapshot that an invalidation is known to have come after.
     outdated: AtomicU64,
     /// Held by the one who takes a snapshot: others wait for it rather than take one each.
     pub(super) taking: Mutex<()>,
@@ -86,7 +86,13 @@ impl Fences {
     /// after it could not be stored.
     pub(super) fn outdate(&self) {
         let last = self.kept.lock().back().map_or(0, |last| last.number);
-        self.outdated.fetch_max(last, Ordering::SeqCst);
+        self.outdate_to(last);
+    }
+
+    /// A fence has changed since the snapshot of this number: with it, or one before it, what is rendered
+    /// next could not be stored either.
+    pub(super) fn outdate_to(&self, number: u64) {
+        self.outdated.fetch_max(number, Ordering::SeqCst);
     }
 
     /// The last snapshot that was taken at or before the one of this number, if it is kept.

@@ -198,15 +198,20 @@ impl Far {
             && self.protections.keep(Protection::LateFences);
         for &label in &put.late {
             let fence = self.fences.of(label);
-            let then = then.and_then(|then| then.versions.get(fence).flatten());
+            let at_snapshot = then.and_then(|then| then.versions.get(fence).flatten());
             match (read.known.get(label).flatten(), read.known.get(fence).flatten()) {
                 (Some(version), Some(now))
-                    if (Some(now) == then || !keeps_fences)
+                    if (Some(now) == at_snapshot || !keeps_fences)
                         && rendered.evidence.agrees(label, version) =>
                 {
                     put.versions.push((label, version));
                 }
-                _ => return Err(NotStored::Invalidated),
+                (_, now) => {
+                    if let Some(then) = then.filter(|_| now != at_snapshot) {
+                        self.fences.outdate_to(then.number);
+                    }
+                    return Err(NotStored::Invalidated);
+                }
             }
         }
         self.check_unlisted(&put.labels, rendered.evidence)?;

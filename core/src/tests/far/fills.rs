@@ -293,6 +293,32 @@ fn a_foreign_record_in_the_place_of_a_lease_keeps_nobody_from_storing() {
     assert_eq!(other.cache.stats().bypasses, 0);
 }
 
+/// Nothing of this process has told it that its snapshot of the fences is older than the invalidation: the
+/// first render does.
+#[test]
+fn a_snapshot_that_kept_one_fragment_from_the_store_keeps_no_other_from_it() {
+    for &front in FRONTS {
+        for is_declared in [true, false] {
+            let (one, other, _) = front.two();
+            let tag = if is_declared { &["tag"][..] } else { &[] };
+            let render = |name: &str| {
+                let body = || current::add_tags(["tag"]).map(|()| "body").unwrap();
+                one.cache.render(&fragment(name).tags(tag.iter().copied()), body).unwrap();
+            };
+            one.say("before", "takes the snapshot");
+            other.cache.invalidate_tags(["tag"]).unwrap();
+            // A slow machine takes a new snapshot here already.
+            render("first");
+            one.recorder.reset();
+            for name in ["first", "second"] {
+                render(name);
+                assert_eq!(one.refusals(), [], "{front:?}, {is_declared}, {name}");
+                assert_eq!(&*other.say(name, "unused"), "body");
+            }
+        }
+    }
+}
+
 /// As the snapshot of the fences may be older than the deletion.
 #[test]
 fn the_first_page_after_a_deletion_of_another_process_is_stored() {
