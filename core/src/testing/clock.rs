@@ -8,6 +8,10 @@ use crate::clock::Clock;
 
 /// A clock that a test moves by hand. A clone shows the same time.
 ///
+/// Its wall time begins at 2026-01-01T00:00:00Z, whatever the date of the test. What is compared with wall
+/// time, such as `Date` and `Expires` of a response, a test had better write from
+/// [`unix_time`](Clock::unix_time): a real date lies in the future of this clock.
+///
 /// ```
 /// use std::time::Duration;
 /// use fragcache::Clock;
@@ -17,6 +21,8 @@ use crate::clock::Clock;
 /// let same = clock.clone();
 /// clock.advance(Duration::from_secs(61));
 /// assert_eq!(same.now(), Duration::from_secs(61));
+/// // 2026-01-01T00:01:01Z
+/// assert_eq!(same.unix_time(), Duration::from_secs(1_767_225_600 + 61));
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct ManualClock {
