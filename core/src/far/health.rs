@@ -13,6 +13,25 @@ pub struct Health {
     pub store: Option<&'static str>,
     /// Whether the store is asked. While it is not (the breaker is open), pages do without it, and it
     /// is tried in the background.
+    ///
+    /// Only an outage changes it: no answer in time, no connection, a store that is of no use at all. A
+    /// call that fails otherwise (the store refuses it, answers nonsense, or its code panics) says nothing
+    /// of the next one, which is made as before: so this may be true while every call fails.
+    /// [`faults`](Self::faults) and [`last_fault`](Self::last_fault) tell of these.
+    ///
+    /// ```
+    /// use fragcache::store::Fault;
+    /// use fragcache::testing::{FaultyStore, MemoryStore};
+    /// use fragcache::{FarLevel, Fragment, FragmentCache, fragment_key};
+    ///
+    /// let store = FaultyStore::new(MemoryStore::new());
+    /// let cache = FragmentCache::builder().far(FarLevel::new(store.clone())).build()?;
+    /// store.fail(Fault::Panicked);
+    /// cache.render(&Fragment::new(fragment_key!("row", 7)), || "<td>7</td>")?;
+    /// let health = cache.health();
+    /// assert!(health.is_reachable && health.faults > 0);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
     pub is_reachable: bool,
     /// Labels whose invalidation the store has not taken yet.
     pub pending_invalidations: u64,

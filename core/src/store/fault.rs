@@ -26,7 +26,8 @@ pub enum Fault {
     Unsupported,
     /// What came back makes no sense.
     Protocol,
-    /// The store's code panicked. The call counts as failed; it may have taken effect.
+    /// The store's code panicked. The call counts as failed; it may have taken effect. Other calls are
+    /// made as before.
     Panicked,
 }
 
