@@ -38,7 +38,7 @@ pub struct Builder {
     pub(crate) max_labels: usize,
     pub(crate) wait_limit: Duration,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
     /// How many names have an account of their own; no ledger is kept without.
     pub(crate) ledger: Option<usize>,
     pub(crate) policy: Policy,
@@ -60,7 +60,7 @@ impl Default for Builder {
             max_labels: 65_536,
             wait_limit: Duration::from_secs(1),
             clock: Arc::new(MonotonicClock::default()),
-            observer: None,
+            observers: Vec::new(),
             ledger: None,
             policy: Policy::default(),
             ageing: Ageing::default(),
@@ -211,9 +211,23 @@ impl Builder {
         self
     }
 
-    /// Who is told of events. Nobody by default.
+    /// Adds an observer of events. There may be any number: each gets every event, in the order in which
+    /// they were added. None by default.
+    ///
+    /// ```
+    /// # #[cfg(feature = "testing")] {
+    /// use fragcache::testing::Recorder;
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let (one, other) = (Recorder::new(), Recorder::new());
+    /// let builder = FragmentCache::builder().observer(one.clone()).observer(other.clone());
+    /// builder.build()?.render(&Fragment::new(fragment_key!("row", 7)), || "<td>7</td>")?;
+    /// assert_eq!((one.renders("row"), other.renders("row")), (1, 1));
+    /// # }
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observer = Some(Arc::new(observer));
+        self.observers.push(Arc::new(observer));
         self
     }
 

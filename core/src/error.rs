@@ -72,8 +72,10 @@ impl fmt::Display for Location {
 /// assert_eq!(error.kind(), fragcache::ErrorKind::Syntax);
 /// assert_eq!(error.location().unwrap().line, 1);
 /// assert!(error.to_string().ends_with("(in page.html:1:1)"));
+/// // What a program prints whose `main` returns it.
+/// assert_eq!(format!("{error:?}"), error.to_string());
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
 #[derive(Debug, Clone)]
@@ -135,6 +137,23 @@ impl fmt::Display for Error {
             Some(location) => write!(f, " (in {location})"),
             None => Ok(()),
         }
+    }
+}
+
+/// What [`Display`](fmt::Display) prints, and the errors that it comes from: what `main` prints that
+/// returns one. With `{:#?}`, the fields.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            return self.0.fmt(f);
+        }
+        write!(f, "{self}")?;
+        let mut source = self.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
     }
 }
 

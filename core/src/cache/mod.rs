@@ -75,7 +75,7 @@ struct Shared {
     origins: Origins,
     hasher: KeyHasher,
     clock: Arc<dyn Clock>,
-    observer: Option<Arc<dyn Observer>>,
+    observers: Box<[Arc<dyn Observer>]>,
     counters: Counters,
     /// What happened under each name, where someone wants to know.
     books: Option<Books>,
@@ -163,7 +163,7 @@ impl FragmentCache {
                 origins: Origins::default(),
                 hasher,
                 clock: builder.clock,
-                observer: builder.observer,
+                observers: builder.observers.into(),
                 counters: Counters::default(),
                 books,
                 mode: AtomicU8::new(Mode::Normal as u8),
@@ -301,24 +301,23 @@ impl FragmentCache {
         if let Some(books) = &self.shared.books {
             books.note(kind, key.unwrap_or_default(), Some(origin), self.recent());
         }
-        if let Some(observer) = &self.shared.observer {
+        if !self.shared.observers.is_empty() {
             let key = key.unwrap_or(self.prefix());
-            Event::tell(&**observer, &self.shared.hasher, kind, key, origin, tag, header);
+            let Shared { observers, hasher, .. } = &*self.shared;
+            Event::tell(observers, hasher, kind, key, origin, tag, header);
         }
     }
 
     /// Whether anyone wants to know which key an event is about.
     #[cfg(feature = "async")]
     pub(crate) fn is_watched(&self) -> bool {
-        self.shared.books.is_some() || self.shared.observer.is_some()
+        self.shared.books.is_some() || self.is_observed()
     }
 
     /// Tells of a warning about a line of a template, or about a memoized function.
     pub(crate) fn warn(&self, place: Option<(&str, u32)>, warning: &str) {
         self.shared.counters.count(EventKind::Warned);
-        if let Some(observer) = &self.shared.observer {
-            Event::warn(&**observer, place, warning);
-        }
+        Event::warn(&self.shared.observers, place, warning);
     }
 
     /// The origin for an entry of this key: one that says where its hits count, if there is a ledger
@@ -393,8 +392,8 @@ impl FragmentCache {
         self.shared.default_life
     }
 
-    pub(crate) fn has_observer(&self) -> bool {
-        self.shared.observer.is_some()
+    pub(crate) fn is_observed(&self) -> bool {
+        !self.shared.observers.is_empty()
     }
 
     pub(crate) fn protections(&self) -> Protections {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::entry::Origin;
@@ -94,9 +95,9 @@ pub struct Event<'a> {
 }
 
 impl Event<'_> {
-    /// Tells an observer. The key is encoded, with its namespaces or nothing but them.
+    /// Tells the observers. The key is encoded, with its namespaces or nothing but them.
     pub(crate) fn tell(
-        observer: &dyn Observer,
+        observers: &[Arc<dyn Observer>],
         hasher: &KeyHasher,
         kind: EventKind,
         encoded: &[u8],
@@ -106,21 +107,23 @@ impl Event<'_> {
     ) {
         let namespaces: Vec<&str> = namespaces(encoded).map(|(name, _)| name).collect();
         let is_key = !without_namespaces(encoded).is_empty();
-        observer.on_event(&Event {
+        let key = is_key.then(|| hasher.shown(encoded));
+        let event = Event {
             kind,
-            key: is_key.then(|| hasher.shown(encoded)).as_ref(),
+            key: key.as_ref(),
             template: origin.template.as_deref(),
             line: origin.line,
             namespace: &namespaces.join("/"),
             tag,
             header,
             warning: None,
-        });
+        };
+        observers.iter().for_each(|observer| observer.on_event(&event));
     }
 
-    /// Tells an observer of a warning about a line of a template, or about Rust code.
-    pub(crate) fn warn(observer: &dyn Observer, place: Option<(&str, u32)>, warning: &str) {
-        observer.on_event(&Event {
+    /// Tells the observers of a warning about a line of a template, or about Rust code.
+    pub(crate) fn warn(observers: &[Arc<dyn Observer>], place: Option<(&str, u32)>, warning: &str) {
+        let event = Event {
             kind: EventKind::Warned,
             key: None,
             template: place.map(|(template, _)| template),
@@ -129,7 +132,8 @@ impl Event<'_> {
             tag: None,
             header: None,
             warning: Some(warning),
-        });
+        };
+        observers.iter().for_each(|observer| observer.on_event(&event));
     }
 
     /// The fragment's name: bounded by what templates spell, unlike the vary parts of its key. For
@@ -145,6 +149,30 @@ impl Event<'_> {
 /// Receives every event, on the thread where it happens, outside all locks of the cache.
 ///
 /// It should be quick, must not panic, and may use the cache.
+///
+/// ```
+/// use std::sync::atomic::{AtomicU64, Ordering};
+/// use std::sync::Arc;
+/// use fragcache::{Event, EventKind, Fragment, FragmentCache, Observer, fragment_key};
+///
+/// /// Counts the fragments that are rendered.
+/// #[derive(Debug, Clone, Default)]
+/// struct Misses(Arc<AtomicU64>);
+///
+/// impl Observer for Misses {
+///     fn on_event(&self, event: &Event<'_>) {
+///         if matches!(event.kind, EventKind::Miss { .. }) {
+///             self.0.fetch_add(1, Ordering::Relaxed);
+///         }
+///     }
+/// }
+///
+/// let misses = Misses::default();
+/// let cache = FragmentCache::builder().observer(misses.clone()).build()?;
+/// cache.render(&Fragment::new(fragment_key!("row", 7)), || "<td>7</td>")?;
+/// assert_eq!(misses.0.load(Ordering::Relaxed), 1);
+/// # Ok::<(), fragcache::Error>(())
+/// ```
 pub trait Observer: Debug + Send + Sync + 'static {
     /// Takes note of one event.
     fn on_event(&self, event: &Event<'_>);

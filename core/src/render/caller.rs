@@ -155,7 +155,7 @@ impl<M: MakeBody> Caller<'_, M> {
 
     pub(super) fn emit(&self, kind: EventKind, tag: Option<Label>) {
         let is_asked = kind == EventKind::Miss(MissReason::TagInvalidated);
-        let tag = tag.filter(|_| is_asked && self.cache.has_observer());
+        let tag = tag.filter(|_| is_asked && self.cache.is_observed());
         let tag = tag.and_then(|label| self.cache.fresh().tag_of(label));
         self.cache.emit_about(kind, Some(self.probe.key), self.origin, tag.as_deref(), None);
     }

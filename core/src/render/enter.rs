@@ -120,7 +120,7 @@ impl FragmentCache {
         }
         let near = self.near()?;
         // Only a fragment around this one, or an observer, wants more than the body.
-        let told = stack::depth() > 0 || self.has_observer();
+        let told = stack::depth() > 0 || self.is_observed();
         // The clock is read once for what expires and for what is counted.
         let seen = Cell::new(None);
         let now = || {
