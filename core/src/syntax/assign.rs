@@ -93,7 +93,7 @@ pub(super) fn assign<'s>(
         };
         marks.iter().for_each(|mark| add(&mut binding.marks, Mark { at, ..*mark }));
         binding.definition = made.definition.clone().or(binding.definition);
-        binding.at = at;
+        binding.at = if may_not { binding.at } else { at };
         if is_name {
             binding.space = made.space.filter(|_| !may_not);
         }
@@ -134,8 +134,12 @@ pub(super) fn join<'s>(walk: &mut Walk<'_, 's>, branch: Scope<'s>) {
         binding.marks.iter().for_each(|mark| add(&mut marks, *mark));
         let other = before.as_ref().map_or(binding.space, |known| known.space);
         let space = binding.space.filter(|space| other == Some(*space));
-        let definition = binding.definition.or(before.and_then(|known| known.definition));
-        let known = Binding { marks, definition, space, at: binding.at };
+        let definition = binding
+            .definition
+            .or_else(|| before.as_ref().and_then(|known| known.definition.clone()));
+        // It may be what it was.
+        let at = before.as_ref().map_or(0, |known| known.at);
+        let known = Binding { marks, definition, space, at };
         let is_scope = |frame: &Frame<'_>| {
             makes_scope(frame, walk.dialect(), false) || is_branch(frame, walk.dialect())
         };

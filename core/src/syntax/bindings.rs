@@ -358,6 +358,9 @@ pub(super) fn enter<'s>(
         let mut marks =
             default.map_or(Ok(Vec::new()), |default| expression(walk, list, default))?;
         bound.given.iter().for_each(|mark| add(&mut marks, *mark));
+        if opener == Opener::Macro && name == "caller" {
+            marks.push(Mark { holds: Holds::Caller, origin: at, at });
+        }
         notice(walk, &marks);
         if let Some(frame) = walk.stack.last_mut() {
             frame.scope.0.insert(Name(name), Binding { marks, at, ..Binding::default() });
@@ -392,7 +395,14 @@ pub(super) fn leave<'s>(walk: &mut Walk<'_, 's>, frame: Frame<'s>) -> Result<(),
     }
     if is_branch(&frame, walk.dialect()) {
         join(walk, frame.scope);
-        return Ok(());
+    }
+    match frame.kind {
+        FrameKind::Native(Opener::If) => return Ok(()),
+        FrameKind::Native(Opener::Block) => {
+            walk.later.extend(frame.free);
+            return Ok(());
+        }
+        _ => {}
     }
     if frame.kind == FrameKind::Native(Opener::For) {
         return definitions::next_round(walk, frame.free);

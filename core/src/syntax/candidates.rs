@@ -15,12 +15,12 @@ fn may_hand_on(source: &str, syntax: &Syntax) -> bool {
     let holds = |word: &str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
     let any = |words: &[&str]| words.iter().any(|word| holds(word));
     match syntax.dialect() {
-        Dialect::MiniJinja => {
-            any(&["import", "macro"])
-                || (any(&["include", "super", "self", "extends"]) && holds("set"))
-                || (holds("extends") && holds("include"))
+        Dialect::MiniJinja => any(&["import", "macro", "extends", "super", "self", "include"]),
+        Dialect::Tera => {
+            any(&["component", "include"])
+                || (holds("extends") && holds("set"))
+                || uses_component(source, syntax)
         }
-        Dialect::Tera => any(&["component", "include"]) || uses_component(source, syntax),
     }
 }
 

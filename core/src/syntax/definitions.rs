@@ -26,11 +26,13 @@ pub(super) struct Definition<'s> {
 pub(super) type Free<'s> = BTreeMap<(&'s str, Option<usize>), usize>;
 
 /// Whether what stands in a frame is rendered when the names outside may be bound to something else
-/// than where it stands: when a macro is called, or in the next round of a loop.
+/// than where it stands: when a macro is called, in the next round of a loop, where a parent has the
+/// block, or by MiniJinja's `self`.
 pub(super) fn is_rendered_later(walk: &Walk<'_, '_>, frame: &Frame<'_>) -> bool {
     match frame.kind {
         FrameKind::Native(Opener::Macro) => true,
         FrameKind::Native(Opener::For) => walk.carries,
+        FrameKind::Native(Opener::Block) => walk.moves_blocks,
         _ => false,
     }
 }
@@ -63,7 +65,7 @@ pub(super) fn is_shown(walk: &mut Walk<'_, '_>, name: &str, at: usize) {
     }
 }
 
-/// The body of a loop is rendered again: what its cache blocks have from outside may have changed.
+/// A body is rendered again, or later: what its cache blocks have from outside may have changed.
 pub(super) fn next_round<'s>(walk: &mut Walk<'_, 's>, free: Free<'s>) -> Result<(), Error> {
     for ((name, block), at) in free {
         let Some(block) = block else { continue };
@@ -80,8 +82,11 @@ pub(super) fn next_round<'s>(walk: &mut Walk<'_, 's>, free: Free<'s>) -> Result<
     Ok(())
 }
 
-/// Others may import the template's macros, which have then what its names are bound to at its end.
+/// Others may import the template's macros, which have then what its names are bound to at its end; so may
+/// blocks that are rendered elsewhere.
 pub(super) fn are_complete(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
+    let later = std::mem::take(&mut walk.later);
+    next_round(walk, later)?;
     let definitions = walk.root.definitions();
     let definitions: Vec<_> = definitions.filter(|it| !it.free.is_empty()).collect();
     for definition in definitions {

@@ -61,7 +61,7 @@ pub(super) struct Call {
     pub(super) open: usize,
 }
 
-/// The call whose name is at `at`. A name that is bound nowhere is a function, or a parent's import.
+/// The call whose name is at `at`.
 pub(super) fn called(walk: &Walk<'_, '_>, list: &[Token], at: usize) -> Option<Call> {
     let text = |at: usize| list.get(at).map_or("", |token| token.text(walk.source));
     let mut open = at + 1;
@@ -75,16 +75,15 @@ pub(super) fn called(walk: &Walk<'_, '_>, list: &[Token], at: usize) -> Option<C
         return None;
     }
     let name = text(at);
-    let is_bound = matches!(name, "caller" | "loop" | "self" | "super")
-        || bindings::may_be_of_others(walk, name)
-        || bindings::bound_in(walk, name).is_some();
     let is_known = match name {
         "self" => !is_method,
         // A loop that is recursive renders its body.
         "caller" | "loop" => is_method,
         _ => is_method || !bindings::is_variable(walk, name),
     };
-    is_bound.then_some(Call { is_known, open })
+    // What is not bound here may be a macro further down, or of another template; or a function, which is
+    // found nowhere.
+    Some(Call { is_known, open })
 }
 
 /// The mark of a variable that holds what is rendered from `at` on: by the tag at `range`, or by
@@ -184,7 +183,7 @@ pub(super) fn rendered(mark: Mark) -> Option<Rendered> {
 pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) -> Result<Vec<Mark>, Error> {
     let mut all = Vec::new();
     let is_in = |opener| walk.stack.iter().any(|frame| frame.kind == FrameKind::Native(opener));
-    let has_others = walk.extends.is_some() || walk.includes;
+    let has_others = walk.extends.is_some() || walk.includes || walk.imports;
     let may_be_filled = match walk.dialect() {
         Dialect::MiniJinja => walk.caches > 0 || is_in(Opener::Macro),
         Dialect::Tera => is_in(Opener::Component) || (walk.carries && walk.caches > 0),
@@ -195,9 +194,10 @@ pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) -> Result<Vec<M
     let span = Span::from(tag.clone());
     for (name, template) in walk.others.names(span) {
         let mut marks = bindings::seen(walk, &name);
-        if bindings::may_be_of_others(walk, &name) {
+        let is_import = bindings::is_macro(walk, &name);
+        if is_import || bindings::may_be_of_others(walk, &name) {
             walk.given.get(&name).into_iter().flatten().for_each(|mark| add(&mut marks, *mark));
-            if walk.others.inherited(&name) {
+            if walk.others.inherited(&name, is_import) {
                 marks.push(holds(0, None));
             }
         }
@@ -289,7 +289,8 @@ fn apart(
 /// The template ends. A child's parents see what it set: in MiniJinja outside its blocks, in Tera inside
 /// them. Others may import its macros.
 pub(super) fn ends(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
-    if let Some(tag) = walk.extends.clone().filter(|_| walk.is_marked) {
+    let is_bound = walk.is_marked || walk.imports || walk.included.is_some();
+    if let Some(tag) = walk.extends.clone().filter(|_| is_bound) {
         shows(walk, &tag)?;
     }
     definitions::are_complete(walk)

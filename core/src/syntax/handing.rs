@@ -8,7 +8,7 @@ use crate::error::Error;
 use super::bindings;
 use super::flows::{Call, Rendered, called, fragment, holds, rendered};
 use super::follow::Printer;
-use super::mark::Mark;
+use super::mark::{Holds, Mark};
 use super::nesting::{Frame, FrameKind, Walk};
 use super::outline::{By, Span};
 use super::refusal::Refusal;
@@ -20,7 +20,8 @@ use super::token::{Token, TokenKind};
 #[derive(Debug, Default)]
 pub(super) struct Around {
     brackets: Vec<Bracket>,
-    in_component: bool,
+    /// In how many brackets the last component stands.
+    component: Option<usize>,
 }
 
 /// A bracket that is open.
@@ -30,22 +31,26 @@ struct Bracket {
     /// The commas since, outside inner brackets, and the token after the last.
     commas: usize,
     first: usize,
+    /// MiniJinja: whether an argument was unpacked.
+    is_spread: bool,
 }
 
 impl Around {
     /// The token at `at` comes, which is no word.
     pub(super) fn read(&mut self, source: &str, list: &[Token], at: usize) {
         match list[at].kind {
-            TokenKind::Open => self.brackets.push(Bracket { at, commas: 0, first: at + 1 }),
+            TokenKind::Open => {
+                self.brackets.push(Bracket { at, commas: 0, first: at + 1, is_spread: false })
+            }
             TokenKind::Close => drop(self.brackets.pop()),
             TokenKind::Operator => match (list[at].text(source), self.brackets.last_mut()) {
                 (",", Some(bracket)) => {
                     bracket.commas += 1;
                     bracket.first = at + 1;
                 }
-                ("<", None) => {
-                    let next = list.get(at + 1);
-                    self.in_component |= next.is_some_and(|it| it.kind == TokenKind::Word);
+                ("*" | "**", Some(bracket)) => bracket.is_spread |= bracket.first == at,
+                ("<", _) if list.get(at + 1).is_some_and(|it| it.kind == TokenKind::Word) => {
+                    self.component = Some(self.brackets.len());
                 }
                 _ => {}
             },
@@ -62,7 +67,7 @@ pub(super) fn argument(
     tag: &Range<usize>,
     marks: &[Mark],
 ) -> Result<(), Error> {
-    if around.brackets.is_empty() && !around.in_component {
+    if around.brackets.is_empty() && around.component.is_none() {
         return Ok(());
     }
     let marks = value(walk, list, index, marks);
@@ -71,10 +76,11 @@ pub(super) fn argument(
     }
     let (source, dialect) = (walk.source, walk.dialect());
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
-    for &Bracket { at, commas, first } in &around.brackets {
+    for &Bracket { at, commas, first, is_spread } in &around.brackets {
         let by = match (text(at), dialect) {
             ("(", Dialect::MiniJinja) if calls(source, list, at) => match text(first + 1) {
                 _ if !is_found(walk, list, at) => By::Value,
+                _ if is_spread => By::Spread,
                 "=" => By::Keyword(text(first).to_owned()),
                 _ => By::Position(commas),
             },
@@ -89,7 +95,8 @@ pub(super) fn argument(
     // `<card title />` is short for `<card title={title} />`.
     let before = index.checked_sub(1).and_then(|at| list.get(at)).map(|token| token.kind);
     let is_short = matches!(before, Some(TokenKind::Word | TokenKind::String | TokenKind::Close));
-    if around.brackets.is_empty() && dialect == Dialect::Tera && is_short {
+    let is_direct = around.component == Some(around.brackets.len());
+    if is_direct && dialect == Dialect::Tera && is_short {
         let by = By::Keyword(text(index).to_owned());
         hand(walk, text(index), list[index].start, tag, &by, &marks)?;
     }
@@ -127,7 +134,17 @@ fn value(walk: &Walk<'_, '_>, list: &[Token], index: usize, marks: &[Mark]) -> V
             Some(Rendered::Foreign(_)) => true,
             Some(_) => !is_macro || mark.origin < start,
         };
-        return marks.iter().filter(counts).copied().collect();
+        let mut known: Vec<Mark> = marks.iter().filter(counts).copied().collect();
+        // Tera's `super()`, and a macro that prints what its surroundings are filled with.
+        let is_super = list[index].text(walk.source) == "super";
+        let is_filled = |mark: &Mark| {
+            matches!(mark.holds, Holds::Caller | Holds::Filled) && mark.origin < start
+        };
+        if is_super || (is_macro && marks.iter().any(is_filled)) {
+            let end = list.get(index + 2).map_or(start, |token| token.end);
+            known.push(holds(start, is_super.then_some(start..end)));
+        }
+        return known;
     };
     let mut depth = 0_usize;
     let close = list[open..].iter().find(|token| {

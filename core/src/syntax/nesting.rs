@@ -106,6 +106,10 @@ pub(super) struct Walk<'a, 's> {
     pub(super) given: HashMap<String, Vec<Mark>>,
     /// Whether a round of a loop may leave something to the next.
     pub(super) carries: bool,
+    /// Whether blocks are rendered elsewhere than they stand.
+    pub(super) moves_blocks: bool,
+    /// What blocks use of the names outside.
+    pub(super) later: Free<'s>,
     /// Whether `loop.changed` may be called.
     pub(super) asks_changes: bool,
 }
@@ -144,6 +148,9 @@ pub(super) fn outline<'a, 's>(
         included: None,
         given: HashMap::new(),
         carries: candidates::carries(source, syntax.dialect()),
+        moves_blocks: syntax.dialect() == Dialect::MiniJinja
+            && memchr::memmem::find(source.as_bytes(), b"self").is_some(),
+        later: Free::new(),
         asks_changes: memchr::memmem::find(source.as_bytes(), b"changed").is_some(),
         warned: HashSet::new(),
         assigned: HashSet::new(),
@@ -310,7 +317,10 @@ impl<'a, 's> Walk<'a, 's> {
                 }
                 _ => return Ok(Flow::HandOver),
             },
-            Role::Extends => self.extends = Some(tag.piece.start..tag.piece.end),
+            Role::Extends => {
+                self.extends = Some(tag.piece.start..tag.piece.end);
+                self.moves_blocks = true;
+            }
             Role::Broken => return Ok(Flow::HandOver),
             _ => {}
         }

@@ -105,7 +105,9 @@ impl<'s> Effect<'s> {
             (_, "import") if dialect == Dialect::MiniJinja => {
                 let word = list.find(0, |text, depth| depth == 0 && text == "as");
                 effect.assigns.push((Vec::new(), list.range(0, word)));
-                let names = list.list.last().map(|name| Target::Name(name.text(source)));
+                // `with context` may follow.
+                let name = list.list.get(word + 1);
+                let names = name.map(|name| Target::Name(name.text(source)));
                 effect.assigns.push((names.into_iter().collect(), list.rest.end..list.rest.end));
             }
             (_, "from") if dialect == Dialect::MiniJinja => {

@@ -264,6 +264,17 @@ pub(super) fn taken(
         if let Some(fill) = taken.fills.as_ref().filter(|_| !tells_apart(block)) {
             return Err(anothers_content(refusal, block, block.open.piece.start, fill));
         }
+        if let Some(place) = &taken.keeps {
+            return Err(refusal.at(
+                block.open.piece.start,
+                format!(
+                    "this cache block calls a macro that prints a variable of its own template, which \
+                     holds the cache block of {} and was rendered before: a deletion of what is inside \
+                     would not reach this one; hand it to the macro, and vary on it",
+                    place.place(refusal.template),
+                ),
+            ));
+        }
         if let Some(place) = &taken.loses {
             return Err(refusal.at(
                 block.open.piece.start,

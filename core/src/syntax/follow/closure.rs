@@ -18,6 +18,8 @@ use crate::syntax::rules::Dialect;
 #[derive(Debug, Default)]
 pub(super) struct Closure {
     pub(super) seen: HashSet<Node>,
+    /// The values of variables that macros of other templates print.
+    pub(super) kept: HashSet<Node>,
     pub(super) taken: Taken,
 }
 
@@ -27,12 +29,18 @@ impl Closure {
         Self::follow(readings, called, |walk| walk.range(0, span, None))
     }
 
-    /// All that the value is made of which another template than the page binds to `name`.
-    pub(super) fn of_name(readings: &mut Readings<'_>, name: &str) -> Self {
+    /// All that the value is made of which another template than the page binds to `name`, or that the
+    /// page imports by it.
+    pub(super) fn of_name(readings: &mut Readings<'_>, name: &str, is_import: bool) -> Self {
         Self::follow(readings, Called::No, |walk| {
-            walk.scopes.retain(|scope| *scope != 0);
+            walk.scopes.retain(|scope| is_import || *scope != 0);
             walk.ask_all(name, None);
         })
+    }
+
+    /// All that a part is made of.
+    pub(super) fn of_node(readings: &mut Readings<'_>, node: Node) -> Self {
+        Self::follow(readings, Called::Yes, |walk| walk.visit(node))
     }
 
     fn follow(
@@ -189,6 +197,11 @@ impl Walk<'_, '_> {
                     if let Some(node) = node.filter(|_| !is_own) {
                         self.uses(node, &reading, name);
                     }
+                    if let Some(Node::Part(_, part)) = node
+                        && !is_of_value
+                    {
+                        self.keeps(at, &reading, (text, name.start), part.start);
+                    }
                     if is_own && !is_of_value {
                         continue;
                     }
@@ -214,6 +227,19 @@ impl Walk<'_, '_> {
                         None => self.above(at, block),
                     }
                 }
+            }
+        }
+    }
+
+    /// Notes the values of a variable of another template that a macro of that template uses.
+    fn keeps(&mut self, at: usize, reading: &Reading, (name, used): (&str, usize), part: usize) {
+        let is_macro = reading.macros.iter().any(|body| body.start == part);
+        if at == 0 || !is_macro || reading.is_rebound(name, used, part) {
+            return;
+        }
+        for meaning in reading.meanings.get(name).into_iter().flatten() {
+            if let Meaning::Value(range) = meaning {
+                self.closure.kept.insert(Node::Part(at, range.clone()));
             }
         }
     }

@@ -83,6 +83,8 @@ pub(super) struct Taken {
     pub(super) fills: Option<String>,
     /// A `break` or `continue` in it that leaves a section of its own.
     pub(super) loses: Option<Printer>,
+    /// A cache block in what a variable of another template holds, which a macro of that prints.
+    pub(super) keeps: Option<Printer>,
     /// The names that templates use which it renders in its own scope, with those templates.
     pub(super) names: HashMap<String, Vec<Arc<str>>>,
 }
@@ -203,14 +205,14 @@ impl<'a> Others<'a> {
         self.readings().binds(&closure)
     }
 
-    /// Whether what another template binds to `name` may hold a fragment: a parent, or one that is
-    /// included.
-    pub(super) fn inherited(&mut self, name: &str) -> bool {
+    /// Whether what another template binds to `name` may hold a fragment: a parent, one that is
+    /// included, or perhaps one that is imported.
+    pub(super) fn inherited(&mut self, name: &str, is_import: bool) -> bool {
         if let Some(known) = self.inherited.get(name) {
             return *known;
         }
         let readings = self.readings();
-        let closure = readings.bound(name);
+        let closure = readings.bound(name, is_import);
         let found = closure.taken.fills.is_some() || readings.cached_in(&closure).is_some();
         self.inherited.insert(name.to_owned(), found);
         found

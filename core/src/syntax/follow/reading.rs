@@ -383,13 +383,10 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether other templates may see what is bound here: in Tera also what a block binds.
+    /// Whether other templates may see what is bound here: also what a block binds, in MiniJinja where a
+    /// child fills one inside.
     fn is_open_to_others(&self) -> bool {
-        let is_block = |open: &(Opener, usize, String)| open.0 == Opener::Block;
-        match self.syntax.dialect() {
-            Dialect::MiniJinja => self.open.is_empty(),
-            Dialect::Tera => self.open.iter().all(is_block),
-        }
+        self.open.iter().all(|open| open.0 == Opener::Block)
     }
 
     /// Notes what variables are made of.

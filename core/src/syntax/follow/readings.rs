@@ -98,7 +98,11 @@ impl<'r> Readings<'r> {
 
     /// What the page says in `span` takes in: a hash for each part, in no order that matters.
     pub(super) fn parts(&mut self, span: Range<usize>) -> (Vec<u128>, Taken) {
-        let Closure { seen, mut taken } = self.closure(span, Called::Yes);
+        let Closure { seen, kept, mut taken } = self.closure(span, Called::Yes);
+        for value in kept {
+            let closure = Closure::of_node(self, value);
+            taken.keeps = taken.keeps.or_else(|| self.cached_in(&closure));
+        }
         taken.loses = self.first(&seen, |reading, node| {
             let ranges = node.ranges(reading);
             let mut leaves = reading.leaves.iter().copied();
@@ -140,15 +144,16 @@ impl<'r> Readings<'r> {
         let page = Rc::clone(&self.list[0]);
         let name = &page.source[span.clone()];
         match page.is_variable(name, span.start) {
-            true => self.bound(name),
+            true => self.bound(name, false),
             // It is imported, or not bound here.
             false => self.closure(span, Called::No),
         }
     }
 
-    /// All that the value is made of which another template binds to `name`.
-    pub(super) fn bound(&mut self, name: &str) -> Closure {
-        Closure::of_name(self, name)
+    /// All that the value is made of which another template binds to `name`, or that the page imports by
+    /// it.
+    pub(super) fn bound(&mut self, name: &str, is_import: bool) -> Closure {
+        Closure::of_name(self, name, is_import)
     }
 
     /// Names are bound when the page renders: a block sees what its parents bind, a partial what its

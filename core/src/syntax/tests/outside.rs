@@ -65,6 +65,12 @@ fn tera_values_are_followed_wherever_they_go() {
             "middle",
             "{% extends 'blocks' %}{% block d %}{% cache 300, 'p' %}{{ q }}{% endcache %}{% endblock %}",
         ),
+        ("parent2", "{% block c %}{% endblock %}{% block d %}{% endblock %}"),
+        ("blocks2", "{% block c %}$v{% endblock %}"),
+        (
+            "row",
+            "{% component Row(q) %}{% cache 300, 'r' %}{{ q }}{% endcache %}{% endcomponent Row %}",
+        ),
         ("pq", "{{ q }}"),
         ("pc", "{{ <Implicit /> }}"),
         (
@@ -88,6 +94,16 @@ fn tera_values_are_followed_wherever_they_go() {
             "{% for i in [1, 2] %}{% set u = t %}$b({{ u }})${% set_global t %}$v{% endset %}{% endfor %}",
             "{% for i in [1, 2] %}{% for j in [1] %}$b({{ t }})${% endfor %}{% set_global t %}$v{% endset %}{% endfor %}",
             "{% for i in [1, 2] %}$b({% include 'pq' %})${% set_global q %}$v{% endset %}{% endfor %}",
+            // Children whose blocks stand in another order.
+            "{% extends 'parent2' %}{% block d %}$b({{ q }})${% endblock %}{% block c %}$q{% endblock %}",
+            "{% extends 'parent2' %}{% block d %}{% set z = q %}$b({{ z }})${% endblock %}{% block c %}$q{% endblock %}",
+            "{% extends 'prints' %}{% block c %}{% for i in [1] %}{% set_global q %}$v{% endset %}{% endfor %}{% endblock %}",
+            // Components in brackets, and `super()`.
+            "$q{{ [<Row q />] }}",
+            "$q{{ ([<Row q />]) }}",
+            "$q{% set z = {'a': <Row q />} %}",
+            "{% extends 'blocks2' %}{% block c %}{{ <Row q={super()} /> }}{% endblock %}",
+            "{% extends 'blocks2' %}{% block c %}{{ <Row q={[super()]} /> }}{% endblock %}",
             // Implicit arguments.
             "$q{{ <Implicit /> }}",
             "$q{% include 'pc' %}",
@@ -130,11 +146,22 @@ fn minijinja_values_are_followed_wherever_they_go() {
         ("through", "{% include 'sets' %}"),
         ("prints", "{{ q }}"),
         ("copies", "{% set z = q %}"),
-        ("defines", "{% macro mm() %}$v{% endmacro %}"),
+        (
+            "defines",
+            "{% macro mm() %}$v{% endmacro %}\
+             {% macro row(x) %}{% cache 300, 'r' %}{{ x }}{% endcache %}{% endmacro %}",
+        ),
         ("imports", "{% from 'module' import w %}"),
         ("module", "{% macro w() %}$v{% endmacro %}{% set v %}$v{% endset %}"),
         ("modules", "{% import 'module' as sub %}"),
         ("shows", "{{ loop.previtem }}"),
+        ("header", "{% set menu %}$v{% endset %}"),
+        ("footer", "{% cache 300, 'p' %}{{ menu }}{% endcache %}"),
+        ("prints_q", "{% cache 300, 'p' %}{{ q }}{% endcache %}{% block c %}{% endblock %}"),
+        ("prints_v", "{% cache 300, 'p' %}{{ v }}{% endcache %}{% block c %}{% endblock %}"),
+        ("bare", "{% block d %}{% endblock %}"),
+        ("outer", "{% block o %}$q{% block c %}{% endblock %}{% endblock %}"),
+        ("own", "$q{% macro w() %}{{ q }}{% endmacro %}{% block c %}{% endblock %}"),
         ("space", "{{ ns.t }}"),
     ];
     check(
@@ -172,6 +199,33 @@ fn minijinja_values_are_followed_wherever_they_go() {
             "$q{% include 'copies' %}$b({{ z }})$",
             "{% include 'defines' %}{% set t = mm() %}$b({{ t }})$",
             "{% include 'imports' %}{% set t = w() %}$b({{ t }})$",
+            "{% include 'sets' %}{% if n %}{% set q = 1 %}{% endif %}$b({{ q }})$",
+            "{% include 'sets' %}{% for i in [] %}{% else %}{% set q = 1 %}{% endfor %}$b({{ q }})$",
+            "{% include 'header' %}{% include 'footer' %}",
+            "{% from 'module' import v %}{% include 'prints_v' %}",
+            "{% include 'defines' %}{{ row(mm()) }}",
+            // Later, or elsewhere.
+            "{% extends 'bare' %}{% block d %}$b({{ q }})${% endblock %}$q",
+            "{% extends 'bare' %}{% block d %}{% if n %}$b({{ q }})${% endif %}{% endblock %}$q",
+            "{% extends 'bare' %}{% block d %}{% set z = q %}$b({{ z }})${% endblock %}$q",
+            "{% block d %}$b({{ q }})${% endblock %}$q{{ self.d() }}",
+            "{% macro w() %}{% set z = v() %}$b({{ z }})${% endmacro %}{% macro v() %}$v{% endmacro %}",
+            // What a child's root binds.
+            "{% extends 'prints_q' %}{% include 'sets' %}",
+            "{% extends 'prints_v' %}{% from 'module' import v %}",
+            "{% extends 'outer' %}{% block c %}$b({{ q }})${% endblock %}",
+            // A module's macro prints the module's variable.
+            "{% from 'own' import w %}$b({{ w() }})$",
+            "{% import 'own' as m %}$b({{ m.w() }})$",
+            "{% include 'own' %}$b({{ w() }})$",
+            "{% extends 'own' %}{% block c %}$b({{ w() }})${% endblock %}",
+            // Imports with the context.
+            "{% import 'module' as m with context %}{% set t = m.w() %}$b({{ t }})$",
+            "{% import 'module' as m with context %}$b({{ m.v }})$",
+            // Unpacked arguments.
+            "$q{% macro r(x, y) %}$b({{ y }})${% endmacro %}{{ r(*[1, q]) }}",
+            "$q{% macro r(x, y) %}$b({{ y }})${% endmacro %}{% set l = [1, q] %}{{ r(*l) }}",
+            "$q{% macro r(x, y) %}$b({{ y }})${% endmacro %}{% set kw = {'y': q} %}{{ r(1, **kw) }}",
             // Modules as values.
             "{% import 'module' as m %}{% set t = m['w']() %}$b({{ t }})$",
             "{% import 'module' as m %}{% set t = (m|attr('w'))() %}$b({{ t }})$",
@@ -194,6 +248,11 @@ fn minijinja_values_are_followed_wherever_they_go() {
         "{% set z = debug() %}{% cache 300, 'b' %}{{ z }}{% endcache %}",
         "{% for t in [1] recursive %}{% set r = loop([2]) %}{% cache 300, 'b' %}{{ r }}{% endcache %}{% endfor %}",
         "{% macro m() %}{% include 'caller' %}{% cache 300, 'x' %}{{ z }}{% endcache %}{% endmacro %}",
+        "{% macro box(t, caller=none) %}{% cache 300, 'x' %}{{ caller() }}{% endcache %}{% endmacro %}",
+        "{% macro m() %}{% set f = caller %}{% macro wr() %}{{ f() }}{% endmacro %}\
+         {% macro ap(f) %}{% cache 300, 'x' %}{{ f() }}{% endcache %}{% endmacro %}{{ ap(wr) }}{% endmacro %}",
+        "{% macro tree(node) %}{% set kids %}{% for k in node.kids %}{{ tree(k) }}{% endfor %}{% endset %}\
+         {% cache 300, 'node', node.id %}{{ kids }}{% endcache %}{% endmacro %}",
     ];
     for page in refused {
         let others = [("caller", "{% set z = caller() %}")];
