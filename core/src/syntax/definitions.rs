@@ -2,13 +2,16 @@
 //! the rounds of loops.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 use crate::error::Error;
 
 use super::bindings::resolve;
+use super::handing::hand;
 use super::mark::{Holds, Mark, add};
 use super::nesting::{Frame, FrameKind, Walk};
+use super::outline::By;
 use super::statement::Opener;
 use super::uses;
 
@@ -21,9 +24,29 @@ pub(super) struct Definition<'s> {
     pub(super) marks: Vec<Mark>,
 }
 
-/// The names that a macro or a loop has from outside, each with the cache block in it that uses it, and
-/// where.
-pub(super) type Free<'s> = BTreeMap<(&'s str, Option<usize>), usize>;
+/// What a body that is rendered later has from outside.
+#[derive(Debug, Default)]
+pub(super) struct Free<'s> {
+    /// The names, each with the cache block in it that uses it, and where.
+    pub(super) uses: BTreeMap<(&'s str, Option<usize>), usize>,
+    handed: Vec<Handed<'s>>,
+}
+
+impl<'s> Free<'s> {
+    pub(super) fn extend(&mut self, more: Self) {
+        self.uses.extend(more.uses);
+        self.handed.extend(more.handed);
+    }
+}
+
+/// A value made of a name from outside, which a tag hands on.
+#[derive(Debug, Clone)]
+struct Handed<'s> {
+    name: &'s str,
+    at: usize,
+    tag: Range<usize>,
+    by: By,
+}
 
 /// Whether what stands in a frame is rendered when the names outside may be bound to something else
 /// than where it stands: when a macro is called, in the next round of a loop, where a parent has the
@@ -47,27 +70,51 @@ pub(super) fn has_from_outside<'s>(
 ) {
     for frame in level..walk.stack.len() {
         if is_rendered_later(walk, &walk.stack[frame]) {
-            walk.stack[frame].free.entry((name, block)).or_insert(at);
+            walk.stack[frame].free.uses.entry((name, block)).or_insert(at);
+        }
+    }
+}
+
+/// Notes that the tag at `tag` hands on `by` what is made of `name`, at `at`.
+pub(super) fn is_handed<'s>(
+    walk: &mut Walk<'_, 's>,
+    (name, at): (&'s str, usize),
+    tag: &Range<usize>,
+    by: &By,
+) {
+    for frame in 0..walk.stack.len() {
+        if is_rendered_later(walk, &walk.stack[frame]) {
+            let handed = Handed { name, at, tag: tag.clone(), by: by.clone() };
+            walk.stack[frame].free.handed.push(handed);
         }
     }
 }
 
 /// Notes for the loops around the tag at `at` that the cache blocks around it print `name`, by a template
 /// that the tag renders.
-pub(super) fn is_shown(walk: &mut Walk<'_, '_>, name: &str, at: usize) {
+pub(super) fn is_shown(walk: &mut Walk<'_, '_>, name: &str, tag: &Range<usize>) {
+    if !walk.stack.iter().any(|frame| is_rendered_later(walk, frame)) {
+        return;
+    }
     let source = walk.source;
-    let Some(start) = source.find(name).filter(|_| walk.carries) else { return };
+    let Some(start) = source.find(name) else { return };
+    let name = &source[start..start + name.len()];
+    is_handed(walk, (name, tag.start), tag, &By::Name(name.to_owned()));
     for frame in 0..walk.stack.len() {
         if let FrameKind::Cache(block) = walk.stack[frame].kind {
-            let name = &source[start..start + name.len()];
-            has_from_outside(walk, 0, (name, Some(block)), at);
+            has_from_outside(walk, 0, (name, Some(block)), tag.start);
         }
     }
 }
 
 /// A body is rendered again, or later: what its cache blocks have from outside may have changed.
 pub(super) fn next_round<'s>(walk: &mut Walk<'_, 's>, free: Free<'s>) -> Result<(), Error> {
-    for ((name, block), at) in free {
+    for Handed { name, at, tag, by } in free.handed {
+        let found = resolve(walk, name, walk.stack.len());
+        let marks = found.map_or_else(Vec::new, |(_, binding)| binding.marks.clone());
+        hand(walk, (name, at), &tag, &by, &marks)?;
+    }
+    for ((name, block), at) in free.uses {
         let Some(block) = block else { continue };
         let Some((_, binding)) = resolve(walk, name, walk.stack.len()) else { continue };
         let mut marks = binding.marks.clone();
@@ -88,7 +135,7 @@ pub(super) fn are_complete(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
     let later = std::mem::take(&mut walk.later);
     next_round(walk, later)?;
     let definitions = walk.root.definitions();
-    let definitions: Vec<_> = definitions.filter(|it| !it.free.is_empty()).collect();
+    let definitions: Vec<_> = definitions.collect();
     for definition in definitions {
         call(walk, &definition, 0, walk.source.len(), Vec::new())?;
     }
@@ -105,7 +152,7 @@ pub(super) fn call<'s>(
 ) -> Result<Vec<Mark>, Error> {
     let mut seen: Vec<*const Definition<'s>> = Vec::new();
     let mut queue = vec![(Rc::clone(definition), level)];
-    let mut used_in = Vec::new();
+    let (mut used_in, mut handed_on) = (Vec::new(), Vec::new());
     while let Some((definition, level)) = queue.pop() {
         if seen.contains(&Rc::as_ptr(&definition)) {
             continue;
@@ -116,7 +163,12 @@ pub(super) fn call<'s>(
             Holds::Output => Mark { origin: at, ..*mark },
             _ => *mark,
         }));
-        for ((name, block), used) in &definition.free {
+        for handed in &definition.free.handed {
+            if let Some((_, binding)) = resolve(walk, handed.name, level) {
+                handed_on.push((handed.clone(), binding.marks.clone()));
+            }
+        }
+        for ((name, block), used) in &definition.free.uses {
             let Some((level, binding)) = resolve(walk, name, level) else { continue };
             if let Some(block) = block {
                 used_in.push((*block, *name, *used, binding.marks.clone()));
@@ -126,6 +178,9 @@ pub(super) fn call<'s>(
                 queue.push((Rc::clone(definition), level));
             }
         }
+    }
+    for (Handed { name, at, tag, by }, marks) in handed_on {
+        hand(walk, (name, at), &tag, &by, &marks)?;
     }
     for (block, name, used, marks) in used_in {
         if walk.carries {

@@ -201,7 +201,7 @@ pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) -> Result<Vec<M
                 marks.push(holds(0, None));
             }
         }
-        definitions::is_shown(walk, &name, tag.start);
+        definitions::is_shown(walk, &name, tag);
         apart(walk, &name, &marks, tag.start, || {
             format!(
                 "renders `{template}`, which uses `{name}` of this template: what others fill in, \

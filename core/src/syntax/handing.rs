@@ -6,6 +6,7 @@ use std::ops::Range;
 use crate::error::Error;
 
 use super::bindings;
+use super::definitions;
 use super::flows::{Call, Rendered, called, fragment, holds, rendered};
 use super::follow::Printer;
 use super::mark::{Holds, Mark};
@@ -40,7 +41,7 @@ impl Around {
     pub(super) fn read(&mut self, source: &str, list: &[Token], at: usize) {
         match list[at].kind {
             TokenKind::Open => {
-                self.brackets.push(Bracket { at, commas: 0, first: at + 1, is_spread: false })
+                self.brackets.push(Bracket { at, commas: 0, first: at + 1, is_spread: false });
             }
             TokenKind::Close => drop(self.brackets.pop()),
             TokenKind::Operator => match (list[at].text(source), self.brackets.last_mut()) {
@@ -90,7 +91,7 @@ pub(super) fn argument(
             }
             _ => continue,
         };
-        hand(walk, text(index), list[index].start, tag, &by, &marks)?;
+        hand(walk, (text(index), list[index].start), tag, &by, &marks)?;
     }
     // `<card title />` is short for `<card title={title} />`.
     let before = index.checked_sub(1).and_then(|at| list.get(at)).map(|token| token.kind);
@@ -98,7 +99,7 @@ pub(super) fn argument(
     let is_direct = around.component == Some(around.brackets.len());
     if is_direct && dialect == Dialect::Tera && is_short {
         let by = By::Keyword(text(index).to_owned());
-        hand(walk, text(index), list[index].start, tag, &by, &marks)?;
+        hand(walk, (text(index), list[index].start), tag, &by, &marks)?;
     }
     Ok(())
 }
@@ -130,17 +131,22 @@ fn value(walk: &Walk<'_, '_>, list: &[Token], index: usize, marks: &[Mark]) -> V
         // What it has from outside was rendered before; what it renders itself will be.
         let start = list[index].start;
         let counts = |mark: &&Mark| match rendered(**mark) {
-            None => false,
+            None => matches!(mark.holds, Holds::Outside(_)),
             Some(Rendered::Foreign(_)) => true,
             Some(_) => !is_macro || mark.origin < start,
         };
         let mut known: Vec<Mark> = marks.iter().filter(counts).copied().collect();
-        // Tera's `super()`, and a macro that prints what its surroundings are filled with.
+        // Tera's `super()`, a macro that prints what its surroundings are filled with, and a `caller`
+        // that is called, though not by its name.
         let is_super = list[index].text(walk.source) == "super";
+        let is_called = marks.iter().any(|mark| mark.holds == Holds::Caller)
+            && list
+                .windows(2)
+                .any(|two| two[0].kind == TokenKind::Close && two[1].text(walk.source) == "(");
         let is_filled = |mark: &Mark| {
             matches!(mark.holds, Holds::Caller | Holds::Filled) && mark.origin < start
         };
-        if is_super || (is_macro && marks.iter().any(is_filled)) {
+        if is_super || is_called || (is_macro && marks.iter().any(is_filled)) {
             let end = list.get(index + 2).map_or(start, |token| token.end);
             known.push(holds(start, is_super.then_some(start..end)));
         }
@@ -158,7 +164,8 @@ fn value(walk: &Walk<'_, '_>, list: &[Token], index: usize, marks: &[Mark]) -> V
     let start = list[index].start;
     let end = close.map_or(start, |token| token.end);
     let mut marks = marks.to_vec();
-    marks.push(holds(start, is_known.then_some(start..end)));
+    let is_filled = marks.iter().any(|mark| mark.holds == Holds::Caller);
+    marks.push(holds(start, (is_known && !is_filled).then_some(start..end)));
     marks
 }
 
@@ -191,14 +198,19 @@ fn is_found(walk: &Walk<'_, '_>, list: &[Token], open: usize) -> bool {
 }
 
 /// Refuses that the tag at `tag` hands on what may hold a fragment to where it may be printed.
-fn hand(
+pub(super) fn hand(
     walk: &mut Walk<'_, '_>,
-    name: &str,
-    at: usize,
+    (name, at): (&str, usize),
     tag: &Range<usize>,
     by: &By,
     marks: &[Mark],
 ) -> Result<(), Error> {
+    for mark in marks {
+        if let Holds::Outside(outside) = mark.holds {
+            let outside = &walk.source[outside.range()];
+            definitions::is_handed(walk, (outside, at), tag, by);
+        }
+    }
     for rendered in marks.iter().copied().filter_map(rendered) {
         if fragment(walk, rendered).is_none() {
             continue;
@@ -237,7 +249,7 @@ pub(super) fn fills(
     calls.into_iter().try_for_each(|tag| {
         let is_outside = |mark: &&Mark| mark.origin < tag.start;
         let outside: Vec<Mark> = marks.iter().filter(is_outside).copied().collect();
-        hand(walk, name, at, &tag, &By::Caller, &outside)
+        hand(walk, (name, at), &tag, &By::Caller, &outside)
     })
 }
 

@@ -150,7 +150,7 @@ pub(super) fn outline<'a, 's>(
         carries: candidates::carries(source, syntax.dialect()),
         moves_blocks: syntax.dialect() == Dialect::MiniJinja
             && memchr::memmem::find(source.as_bytes(), b"self").is_some(),
-        later: Free::new(),
+        later: Free::default(),
         asks_changes: memchr::memmem::find(source.as_bytes(), b"changed").is_some(),
         warned: HashSet::new(),
         assigned: HashSet::new(),
@@ -341,7 +341,7 @@ impl<'a, 's> Walk<'a, 's> {
             in_else: false,
             scope: Scope::default(),
             section: None,
-            free: Free::new(),
+            free: Free::default(),
             included: None,
         });
         Ok(())

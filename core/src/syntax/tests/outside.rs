@@ -163,6 +163,7 @@ fn minijinja_values_are_followed_wherever_they_go() {
         ("outer", "{% block o %}$q{% block c %}{% endblock %}{% endblock %}"),
         ("own", "$q{% macro w() %}{{ q }}{% endmacro %}{% block c %}{% endblock %}"),
         ("space", "{{ ns.t }}"),
+        ("spaced", "{% cache 300, 's' %}{{ ns.t }}{% endcache %}"),
     ];
     check(
         &Syntax::minijinja(),
@@ -182,6 +183,13 @@ fn minijinja_values_are_followed_wherever_they_go() {
              {% for i in [1, 2] %}{{ p() }}{% set ns.t %}$v{% endset %}{% endfor %}",
             "{% set ns = namespace(t='') %}{% for i in [1, 2] %}$b({% include 'space' %})$\
              {% set ns.t %}$v{% endset %}{% endfor %}",
+            "{% set ns = namespace(q='') %}{% macro r(i, x) %}{% cache 300, 'r', i %}{{ x }}{% endcache %}\
+             {% endmacro %}{% for i in [1, 2] %}{{ r(i, ns.q) }}{% set ns.q %}$v{% endset %}{% endfor %}",
+            "{% set ns = namespace(q='') %}{% macro r(i) %}{% cache 300, 'r', i %}{{ caller() }}{% endcache %}\
+             {% endmacro %}{% for i in [1, 2] %}{% call r(i) %}{{ ns.q }}{% endcall %}{% set ns.q %}$v{% endset %}{% endfor %}",
+            "{% set ns = namespace(t='') %}{% for i in [1, 2] %}{% include 'spaced' %}{% set ns.t %}$v{% endset %}{% endfor %}",
+            "{% macro row(x) %}$b({{ x }})${% endmacro %}{% macro w() %}{{ row(q) }}{% endmacro %}$q{{ w() }}",
+            "{% extends 'bare' %}{% macro row(x) %}$b({{ x }})${% endmacro %}{% block d %}{{ row(q) }}{% endblock %}$q",
             // What a macro gives its call block, and what it has from outside.
             "$q{% macro w(v) %}{{ caller(v) }}{% endmacro %}{% call(t) w(q) %}$b({{ t }})${% endcall %}",
             "{% macro f() %}$v{% endmacro %}{% macro w() %}{{ caller(f()) }}{% endmacro %}\
@@ -248,6 +256,12 @@ fn minijinja_values_are_followed_wherever_they_go() {
         "{% set z = debug() %}{% cache 300, 'b' %}{{ z }}{% endcache %}",
         "{% for t in [1] recursive %}{% set r = loop([2]) %}{% cache 300, 'b' %}{{ r }}{% endcache %}{% endfor %}",
         "{% macro m() %}{% include 'caller' %}{% cache 300, 'x' %}{{ z }}{% endcache %}{% endmacro %}",
+        "{% macro row(x) %}{% cache 300, 'x' %}{{ x }}{% endcache %}{% endmacro %}\
+         {% macro m() %}{{ row((caller)()) }}{% endmacro %}",
+        "{% macro row(x) %}{% cache 300, 'x' %}{{ x }}{% endcache %}{% endmacro %}\
+         {% macro m() %}{{ row([caller][0]()) }}{% endmacro %}",
+        "{% macro row(x) %}{% cache 300, 'x' %}{{ x }}{% endcache %}{% endmacro %}\
+         {% macro m() %}{% set d = {'f': caller} %}{{ row(d.f()) }}{% endmacro %}",
         "{% macro box(t, caller=none) %}{% cache 300, 'x' %}{{ caller() }}{% endcache %}{% endmacro %}",
         "{% macro m() %}{% set f = caller %}{% macro wr() %}{{ f() }}{% endmacro %}\
          {% macro ap(f) %}{% cache 300, 'x' %}{{ f() }}{% endcache %}{% endmacro %}{{ ap(wr) }}{% endmacro %}",
