@@ -18,7 +18,7 @@ use super::uses;
 
 /// Something is bound to what is marked so.
 pub(super) fn notice(walk: &mut Walk<'_, '_>, marks: &[Mark]) {
-    let counts = |mark: &Mark| !matches!(mark.holds, Holds::Outside(_) | Holds::Loop);
+    let counts = |mark: &Mark| !matches!(mark.holds, Holds::Outside(..) | Holds::Loop);
     walk.is_marked |= marks.iter().any(counts);
 }
 

@@ -381,7 +381,9 @@ fn loops(walk: &mut Walk<'_, '_>, at: usize, items: &[Mark]) {
     if walk.asks_changes {
         marks.push(Mark { holds: Holds::Loop, origin: at, at });
     }
-    if let Some(frame) = walk.stack.last_mut().filter(|_| !marks.is_empty()) {
+    // It hides the one of a loop around this.
+    let is_needed = !marks.is_empty() || bound_in(walk, "loop").is_some();
+    if let Some(frame) = walk.stack.last_mut().filter(|_| is_needed) {
         frame.scope.0.insert(Name("loop"), Binding { marks, at, ..Binding::default() });
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::error::Error;
 
-use super::bindings::resolve;
+use super::bindings::{bound_in, resolve};
 use super::handing::hand;
 use super::mark::{Holds, Mark, add};
 use super::nesting::{Frame, FrameKind, Walk};
@@ -78,11 +78,12 @@ pub(super) fn has_from_outside<'s>(
 /// Notes that the tag at `tag` hands on `by` what is made of `name`, at `at`.
 pub(super) fn is_handed<'s>(
     walk: &mut Walk<'_, 's>,
+    level: usize,
     (name, at): (&'s str, usize),
     tag: &Range<usize>,
     by: &By,
 ) {
-    for frame in 0..walk.stack.len() {
+    for frame in level..walk.stack.len() {
         if is_rendered_later(walk, &walk.stack[frame]) {
             let handed = Handed { name, at, tag: tag.clone(), by: by.clone() };
             walk.stack[frame].free.handed.push(handed);
@@ -99,10 +100,11 @@ pub(super) fn is_shown(walk: &mut Walk<'_, '_>, name: &str, tag: &Range<usize>) 
     let source = walk.source;
     let Some(start) = source.find(name) else { return };
     let name = &source[start..start + name.len()];
-    is_handed(walk, (name, tag.start), tag, &By::Name(name.to_owned()));
+    let level = bound_in(walk, name).unwrap_or(0);
+    is_handed(walk, level, (name, tag.start), tag, &By::Name(name.to_owned()));
     for frame in 0..walk.stack.len() {
         if let FrameKind::Cache(block) = walk.stack[frame].kind {
-            has_from_outside(walk, 0, (name, Some(block)), tag.start);
+            has_from_outside(walk, level, (name, Some(block)), tag.start);
         }
     }
 }

@@ -174,7 +174,7 @@ pub(super) fn rendered(mark: Mark) -> Option<Rendered> {
         Holds::Output | Holds::Body | Holds::Rendered(None) => Some(Rendered::Unknown),
         Holds::Rendered(Some(tag)) => Some(Rendered::By(tag)),
         Holds::Foreign(name) => Some(Rendered::Foreign(name)),
-        Holds::Caller | Holds::Filled | Holds::Outside(_) | Holds::Loop => None,
+        Holds::Caller | Holds::Filled | Holds::Outside(..) | Holds::Loop => None,
     }
 }
 
@@ -265,7 +265,7 @@ fn apart(
     what: impl Fn() -> String,
 ) -> Result<(), Error> {
     for mark in marks {
-        if matches!(mark.holds, Holds::Outside(_)) {
+        if matches!(mark.holds, Holds::Outside(..)) {
             uses::check(walk, &uses::Word { name, at, next: "", first: false }, &[*mark])?;
         }
         let is_filled = matches!(mark.holds, Holds::Caller | Holds::Filled);

@@ -131,7 +131,7 @@ fn value(walk: &Walk<'_, '_>, list: &[Token], index: usize, marks: &[Mark]) -> V
         // What it has from outside was rendered before; what it renders itself will be.
         let start = list[index].start;
         let counts = |mark: &&Mark| match rendered(**mark) {
-            None => matches!(mark.holds, Holds::Outside(_)),
+            None => matches!(mark.holds, Holds::Outside(..)),
             Some(Rendered::Foreign(_)) => true,
             Some(_) => !is_macro || mark.origin < start,
         };
@@ -206,9 +206,9 @@ pub(super) fn hand(
     marks: &[Mark],
 ) -> Result<(), Error> {
     for mark in marks {
-        if let Holds::Outside(outside) = mark.holds {
+        if let Holds::Outside(outside, level) = mark.holds {
             let outside = &walk.source[outside.range()];
-            definitions::is_handed(walk, (outside, at), tag, by);
+            definitions::is_handed(walk, level, (outside, at), tag, by);
         }
     }
     for rendered in marks.iter().copied().filter_map(rendered) {

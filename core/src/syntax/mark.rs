@@ -18,9 +18,8 @@ pub(super) enum Holds {
     Rendered(Option<Span>),
     /// What another template binds to the name that stands here.
     Foreign(Span),
-    /// In a macro or a loop: whatever the name that stands here is bound to outside it when the macro is
-    /// called, or in the next round.
-    Outside(Span),
+    /// In what is rendered later: whatever the name that stands here is bound to then, in so many frames.
+    Outside(Span, usize),
     /// The `loop` of the statement at the origin.
     Loop,
 }
@@ -41,7 +40,7 @@ const MOST_RENDERINGS: usize = 32;
 /// Adds a mark to a value's: one of each kind, as the one from furthest outside is the strictest.
 pub(super) fn add(marks: &mut Vec<Mark>, mut mark: Mark) {
     let is_known = |mark: &Mark| {
-        matches!(mark.holds, Holds::Rendered(Some(_)) | Holds::Foreign(_) | Holds::Outside(_))
+        matches!(mark.holds, Holds::Rendered(Some(_)) | Holds::Foreign(_) | Holds::Outside(..))
     };
     if is_known(&mark) && marks.len() >= MOST_RENDERINGS {
         let known = marks.iter().filter(|mark| is_known(mark)).map(|mark| mark.origin);

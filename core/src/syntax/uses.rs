@@ -65,7 +65,7 @@ pub(super) fn outside<'s>(walk: &mut Walk<'_, 's>, word: &Word<'s>, level: usize
     let at = word.at;
     // One mark for all uses of a name.
     let first = *walk.foreign.entry(word.name).or_insert(Span::from(at..at + word.name.len()));
-    Some(Mark { holds: Holds::Outside(first), origin: of, at })
+    Some(Mark { holds: Holds::Outside(first, level), origin: of, at })
 }
 
 /// What looks like a name in an expression.
@@ -122,9 +122,9 @@ fn refuse(
         Holds::Rendered(_) | Holds::Foreign(_) => {
             return flows::captured(walk, index, (name, at), mark);
         }
-        Holds::Outside(outside) => {
+        Holds::Outside(outside, level) => {
             let name = &walk.source[outside.range()];
-            definitions::has_from_outside(walk, 0, (name, Some(index)), at);
+            definitions::has_from_outside(walk, level, (name, Some(index)), at);
             return Ok(());
         }
         Holds::Loop => return Ok(()),
