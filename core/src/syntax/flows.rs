@@ -46,7 +46,9 @@ pub(super) fn rendering(
             Dialect::Tera => renders |= text(at) == "super" && text(at + 1) == "(",
             Dialect::MiniJinja => {
                 let call = called(walk, list, at);
-                renders |= call.is_some();
+                // Of a value that is called, the names in it tell what it may render.
+                let is_value = list[at].kind == TokenKind::Close && text(at + 1) == "(";
+                renders |= call.is_some() || is_value;
                 is_known &= call.is_none_or(|call| call.is_known);
             }
         }
@@ -209,6 +211,11 @@ pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) -> Result<Vec<M
             )
         })?;
         for mark in marks {
+            if let Holds::Outside(outside, level) = mark.holds {
+                let outside = &walk.source[outside.range()];
+                let by = By::Name(name.clone());
+                definitions::is_handed(walk, level, (outside, tag.start), tag, &by);
+            }
             if may_hold_fragment(walk, mark)
                 && let Some(printer) = walk.others.printer(span, &By::Name(name.clone()))
             {

@@ -71,6 +71,7 @@ fn tera_values_are_followed_wherever_they_go() {
             "row",
             "{% component Row(q) %}{% cache 300, 'r' %}{{ q }}{% endcache %}{% endcomponent Row %}",
         ),
+        ("pz", "{% cache 300, 'p' %}{{ z }}{% endcache %}"),
         ("pq", "{{ q }}"),
         ("pc", "{{ <Implicit /> }}"),
         (
@@ -98,6 +99,7 @@ fn tera_values_are_followed_wherever_they_go() {
             "{% extends 'parent2' %}{% block d %}$b({{ q }})${% endblock %}{% block c %}$q{% endblock %}",
             "{% extends 'parent2' %}{% block d %}{% set z = q %}$b({{ z }})${% endblock %}{% block c %}$q{% endblock %}",
             "{% extends 'prints' %}{% block c %}{% for i in [1] %}{% set_global q %}$v{% endset %}{% endfor %}{% endblock %}",
+            "{% extends 'parent2' %}{% block d %}{% set z = q %}{% include 'pz' %}{% endblock %}{% block c %}$q{% endblock %}",
             // Components in brackets, and `super()`.
             "$q{{ [<Row q />] }}",
             "$q{{ ([<Row q />]) }}",
@@ -241,6 +243,8 @@ fn minijinja_values_are_followed_wherever_they_go() {
             "{% import 'module' as m %}{% set k = m %}{% set t = k.w() %}$b({{ t }})$",
             "{% import 'module' as m %}{% macro z(x) %}{% set t = x.w() %}$b({{ t }})${% endmacro %}{{ z(m) }}",
             "{% import 'modules' as m %}{% set t = m.sub.w() %}$b({{ t }})$",
+            "{% from 'module' import w %}{% set t = (w)() %}$b({{ t }})$",
+            "{% from 'module' import w %}{% set t = [w][0]() %}$b({{ t }})$",
             "{% import 'module' as m %}$b({{ m['v'] }})$",
             "{% import 'module' as m %}$b({{ m|items }})$",
             "{% import 'modules' as m %}$b({{ m.sub.v }})$",
