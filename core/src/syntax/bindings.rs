@@ -407,7 +407,7 @@ pub(super) fn leave<'s>(walk: &mut Walk<'_, 's>, frame: Frame<'s>) -> Result<(),
         _ => {}
     }
     if frame.kind == FrameKind::Native(Opener::For) {
-        return definitions::next_round(walk, frame.free);
+        return definitions::check_later(walk, frame.free);
     }
     let Some(section) = frame.section else { return Ok(()) };
     let (mut marks, mut definition) = (section.marks, None);

@@ -15,8 +15,7 @@ use super::refusal::Refusal;
 use super::rules::Dialect;
 use super::scanner::Piece;
 use super::statement::{Opener, Role, Statement, loop_attributes, uses_of};
-use super::token::Token;
-use super::token::{TokenKind, tokens};
+use super::token::{Token, TokenKind, tokens};
 
 /// How many levels of the engine's nesting one lowered cache block takes: `if`, `with` or `for`,
 /// and `filter`.

@@ -109,8 +109,8 @@ pub(super) fn is_shown(walk: &mut Walk<'_, '_>, name: &str, tag: &Range<usize>) 
     }
 }
 
-/// A body is rendered again, or later: what its cache blocks have from outside may have changed.
-pub(super) fn next_round<'s>(walk: &mut Walk<'_, 's>, free: Free<'s>) -> Result<(), Error> {
+/// Checks what a body that is rendered again, or later, has from outside, by what that is bound to now.
+pub(super) fn check_later<'s>(walk: &mut Walk<'_, 's>, free: Free<'s>) -> Result<(), Error> {
     for Handed { name, at, tag, by } in free.handed {
         let found = resolve(walk, name, walk.stack.len());
         let marks = found.map_or_else(Vec::new, |(_, binding)| binding.marks.clone());
@@ -131,13 +131,12 @@ pub(super) fn next_round<'s>(walk: &mut Walk<'_, 's>, free: Free<'s>) -> Result<
     Ok(())
 }
 
-/// Others may import the template's macros, which have then what its names are bound to at its end; so may
-/// blocks that are rendered elsewhere.
-pub(super) fn are_complete(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
+/// Checks, at the template's end, its blocks that are rendered elsewhere, and its macros, which others may
+/// import: they have what its names are bound to now.
+pub(super) fn check_at_end(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
     let later = std::mem::take(&mut walk.later);
-    next_round(walk, later)?;
-    let definitions = walk.root.definitions();
-    let definitions: Vec<_> = definitions.collect();
+    check_later(walk, later)?;
+    let definitions: Vec<_> = walk.root.definitions().collect();
     for definition in definitions {
         call(walk, &definition, 0, walk.source.len(), Vec::new())?;
     }

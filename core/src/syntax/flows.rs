@@ -300,5 +300,5 @@ pub(super) fn ends(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
     if let Some(tag) = walk.extends.clone().filter(|_| is_bound) {
         shows(walk, &tag)?;
     }
-    definitions::are_complete(walk)
+    definitions::check_at_end(walk)
 }

@@ -46,7 +46,7 @@ pub(super) enum Meaning {
     Module(Vec<String>),
     /// What a module, any of these templates, calls by this name.
     Member(Vec<String>, String),
-    /// A variable outside all definitions, with what its value is made of.
+    /// A variable that other templates may see, with what its value is made of.
     Value(Range<usize>),
 }
 

@@ -119,8 +119,9 @@ pub(super) struct Others<'a> {
     handing: Option<(Span, Rc<Closure>)>,
     /// The first cache block in what is rendered.
     fragments: HashMap<Span, Option<Fragment>>,
-    /// Whether the value that a parent binds to a name may hold a fragment.
-    inherited: HashMap<String, bool>,
+    /// Whether the value that another template binds to a name may hold a fragment, by the name and
+    /// whether it is imported.
+    inherited: HashMap<(String, bool), bool>,
 }
 
 /// A fragment that what is rendered may hold.
@@ -208,13 +209,14 @@ impl<'a> Others<'a> {
     /// Whether what another template binds to `name` may hold a fragment: a parent, one that is
     /// included, or perhaps one that is imported.
     pub(super) fn inherited(&mut self, name: &str, is_import: bool) -> bool {
-        if let Some(known) = self.inherited.get(name) {
+        let question = (name.to_owned(), is_import);
+        if let Some(known) = self.inherited.get(&question) {
             return *known;
         }
         let readings = self.readings();
         let closure = readings.bound(name, is_import);
         let found = closure.taken.fills.is_some() || readings.cached_in(&closure).is_some();
-        self.inherited.insert(name.to_owned(), found);
+        self.inherited.insert(question, found);
         found
     }
 

@@ -5,6 +5,19 @@ use crate::syntax::Syntax;
 
 const ANOTHER_SETS: Option<&str> = Some("which another template sets");
 
+/// Checks each of these as what a child of `extends` has in its block.
+fn check_block(
+    syntax: &Syntax,
+    extends: &str,
+    rows: &[(Option<&str>, &str)],
+    others: &[(&str, &str)],
+) {
+    for (expected, body) in rows {
+        let page = format!("{{% extends '{extends}' %}}{{% block a %}}{body}{{% endblock %}}");
+        check(syntax, &[(*expected, &page)], others);
+    }
+}
+
 /// A child's cache block prints what its base rendered, or a page what a module did.
 #[test]
 fn what_another_template_captured_is_not_printed() {
@@ -30,11 +43,7 @@ fn what_another_template_captured_is_not_printed() {
     ];
     for syntax in [Syntax::minijinja(), Syntax::tera()] {
         for extends in ["base", "middle"] {
-            for (expected, body) in rows {
-                let page =
-                    format!("{{% extends '{extends}' %}}{{% block a %}}{body}{{% endblock %}}");
-                check(&syntax, &[(expected, &page)], &others);
-            }
+            check_block(&syntax, extends, &rows, &others);
         }
         for (_, body) in rows {
             check(&syntax, &[(None, body)], &others);
@@ -85,11 +94,7 @@ fn what_a_parent_captured_is_not_printed_by_a_childs_partial() {
     ];
     for syntax in [Syntax::minijinja(), Syntax::tera()] {
         for extends in ["base", "middle"] {
-            for (expected, body) in rows {
-                let page =
-                    format!("{{% extends '{extends}' %}}{{% block a %}}{body}{{% endblock %}}");
-                check(&syntax, &[(expected, &page)], &others);
-            }
+            check_block(&syntax, extends, &rows, &others);
             let page = format!(
                 "{{% extends '{extends}' %}}{{% block shows %}}{{% cache 300, 'a', n %}}\
                  {{{{ super() }}}}{{% endcache %}}{{% endblock %}}"

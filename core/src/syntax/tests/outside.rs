@@ -213,6 +213,7 @@ fn minijinja_values_are_followed_wherever_they_go() {
             "{% include 'sets' %}{% for i in [] %}{% else %}{% set q = 1 %}{% endfor %}$b({{ q }})$",
             "{% include 'header' %}{% include 'footer' %}",
             "{% from 'module' import v %}{% include 'prints_v' %}",
+            "{% include 'sets' %}{% include 'prints_v' %}{% from 'module' import v %}{% include 'prints_v' %}",
             "{% include 'defines' %}{{ row(mm()) }}",
             // Later, or elsewhere.
             "{% extends 'bare' %}{% block d %}$b({{ q }})${% endblock %}$q",
