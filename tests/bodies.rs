@@ -1,8 +1,9 @@
 //! What the body of a cache block uses, where it is not known when its template loads: it is printed
 //! and not stored, with an event. And what a later template makes unsound.
 
+use fragcache::FragmentCache;
+use fragcache::events::{EventKind, RefusalReason};
 use fragcache::testing::Recorder;
-use fragcache::{EventKind, FragmentCache, RefusalReason};
 use fragcache_minijinja::{add_template, add_to_environment, caching_loader};
 use minijinja::{Environment, context};
 

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use fragcache::ErrorKind;
+use fragcache::MonotonicClock;
 use fragcache::store::{Fault, FileStore, Store, StoreError};
 use fragcache::testing::conformance::{Report, Suite};
 use fragcache::testing::{ManualClock, MemoryStore};
-use fragcache::{ErrorKind, MonotonicClock};
 use tempfile::TempDir;
 
 const HOUR: Duration = Duration::from_secs(3600);

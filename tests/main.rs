@@ -8,7 +8,6 @@
     reason = "also in what the tests share"
 )]
 
-mod announce;
 mod bodies;
 mod calls;
 mod config;
@@ -20,6 +19,7 @@ mod files;
 mod flask;
 mod follow;
 mod keys;
+mod prefetch;
 mod random;
 mod read_points;
 mod recipes;

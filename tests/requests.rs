@@ -92,7 +92,7 @@ impl Shop {
 
     /// A request that reads and renders now.
     fn request(&self, page: &str, id: usize) -> u64 {
-        let point = self.cache.begin();
+        let point = self.cache.read_point();
         self.render(page, id, self.price(id), point, By::Scope)
     }
 
@@ -117,7 +117,7 @@ async fn interleave(shop: Arc<Shop>, page: &'static str, by: By, late: bool) -> 
     let shop_of_a = Arc::clone(&shop);
     let a = tokio::spawn(async move {
         let shop = shop_of_a;
-        let point = shop.cache.begin();
+        let point = shop.cache.read_point();
         let price = shop.price(0);
         read.send(()).unwrap();
         has_changed.await.unwrap();

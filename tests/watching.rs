@@ -1,8 +1,9 @@
 //! What a page and a program can be told: comments around fragments, and warnings of templates that
 //! load.
 
+use fragcache::events::EventKind;
 use fragcache::testing::{ManualClock, Recorder};
-use fragcache::{ErrorKind, EventKind, FragmentCache, Policy};
+use fragcache::{ErrorKind, FragmentCache, Policy};
 use minijinja::Environment;
 use tera::{Context, Tera};
 
@@ -122,7 +123,7 @@ fn a_policy_makes_a_warning_an_error_of_the_load() {
         assert_eq!(engine.render("varied.html", "5a17"), "5a17");
     }
     let error = cache
-        .heed(
+        .report_warnings(
             fragcache::syntax::rewrite("a", FORM, &fragcache::syntax::Syntax::tera())
                 .unwrap()
                 .warnings(),

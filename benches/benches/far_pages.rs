@@ -1,4 +1,4 @@
-//! W2, a page of 100 fragments, on a Redis server: with a near level and without, announced and not,
+//! W2, a page of 100 fragments, on a Redis server: with a near level and without, prefetched and not,
 //! beside the same page in process and beside one MGET of its entries. `servers/install` fetches the
 //! servers.
 
@@ -18,7 +18,7 @@ use fragcache_benches::sampling::{SAMPLES, Series, alternate};
 use fragcache_servers::{Flavour, RedisServer};
 
 const CACHED: Form<'_> = Form::Cached("300");
-const ANNOUNCED: Form<'_> = Form::Announced("300");
+const PREFETCHED: Form<'_> = Form::Prefetched("300");
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -57,8 +57,8 @@ fn times(url: &str) {
         let cold = cache(url, &prefix, FarLevel::without_near);
         for (what, cache, form) in [
             ("no near level", &cold, CACHED),
-            ("no near level, announced", &cold, ANNOUNCED),
-            ("near level, strict, announced", &strict, ANNOUNCED),
+            ("no near level, prefetched", &cold, PREFETCHED),
+            ("near level, strict, prefetched", &strict, PREFETCHED),
             ("near level, bounded", &bounded, CACHED),
         ] {
             let render = page_of(cache.clone(), engine, Kind::W2, form);
@@ -69,7 +69,7 @@ fn times(url: &str) {
     }
 }
 
-/// Round trips of one page: the least of several, since the keeper asks once a second.
+/// Round trips of one page: the least of several, since the worker asks once a second.
 fn round_trips(cache: &FragmentCache, render: &Render) -> u64 {
     let trips = (0..5).map(|_| {
         let before = cache.health().round_trips;
@@ -97,16 +97,16 @@ fn pages(engine: Engine, url: &str) {
     let w2 = |cache: &FragmentCache, form| page_of(cache.clone(), engine, Kind::W2, form);
     let prefix = format!("{engine:?}");
     let cache = |set: fn(FarLevel) -> FarLevel| cache(url, &prefix, set);
-    // A page that is announced is another block to the store only where its source differs.
+    // A page that is prefetched is another block to the store only where its source differs.
     let in_process = page(engine, Kind::W2, CACHED);
 
     let bounded = cache(|level| level.near_life(LONG));
     let warm = w2(&bounded, CACHED);
     row(engine, "near level, bounded", &bounded, &warm, ("in process", &in_process), Some(1.2));
-    let warm = w2(&bounded, ANNOUNCED);
+    let warm = w2(&bounded, PREFETCHED);
     row(
         engine,
-        "near level, bounded, announced",
+        "near level, bounded, prefetched",
         &bounded,
         &warm,
         ("in process", &in_process),
@@ -116,10 +116,10 @@ fn pages(engine: Engine, url: &str) {
     let entries = mget(url, &prefix);
     let beside = ("MGET of 100 values", &entries as &dyn Fn() -> usize);
     let cold = cache(FarLevel::without_near);
-    row(engine, "no near level, announced", &cold, &w2(&cold, ANNOUNCED), beside, Some(2.0));
+    row(engine, "no near level, prefetched", &cold, &w2(&cold, PREFETCHED), beside, Some(2.0));
     row(engine, "no near level", &cold, &w2(&cold, CACHED), beside, None);
     let strict = cache(|level| level);
-    row(engine, "near level, strict, announced", &strict, &w2(&strict, ANNOUNCED), beside, None);
+    row(engine, "near level, strict, prefetched", &strict, &w2(&strict, PREFETCHED), beside, None);
     row(engine, "near level, strict", &strict, &w2(&strict, CACHED), beside, None);
 }
 

@@ -1,4 +1,4 @@
-//! Renders one page over and over, for a profiler: `profile tera w2 cached 1000`; as one that is announced
+//! Renders one page over and over, for a profiler: `profile tera w2 cached 1000`; as one that is prefetched
 //! to a store in this process: `profile tera w2 far 1000`; or rewrites a source: `profile tera rewrite page
 //! 1000`, or `dense`. Without arguments it does nothing, so that `cargo bench` passes over it.
 
@@ -30,7 +30,7 @@ fn main() {
         // A store in this process: what is counted is the way to it and back.
         let level = FarLevel::new(MemoryStore::new()).without_near();
         let cache = FragmentCache::builder().far(level).build().unwrap();
-        let render = page_of(cache, engine, kind, Form::Announced("300"));
+        let render = page_of(cache, engine, kind, Form::Prefetched("300"));
         return repeat(&render, rounds.parse().unwrap_or(1000));
     }
     let form = match form {

@@ -1,5 +1,5 @@
 //! The goals of the hit path as one table: every page's forms are timed by turns in one process.
-//! `pages`, `tags`, `ledger` or `threads` behind `--` asks for one part.
+//! `pages`, `tags`, `stats_by_name` or `threads` behind `--` asks for one part.
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
@@ -23,8 +23,8 @@ fn main() {
     if is_asked("tags") {
         tags();
     }
-    if is_asked("ledger") {
-        ledger();
+    if is_asked("stats_by_name") {
+        stats_by_name();
     }
     if is_asked("threads") {
         threads();
@@ -47,40 +47,40 @@ fn tags() {
     }
 }
 
-/// What a ledger costs the hits of W2, in an engine and by themselves.
-fn ledger() {
+/// What statistics by name costs the hits of W2, in an engine and by themselves.
+fn stats_by_name() {
     println!("\nmedians of {SAMPLES} (min–max); ns per hit on W2\n");
-    println!("| hits | without a ledger | with one | with / without | goal | |");
+    println!("| hits | without statistics by name | with one | with / without | goal | |");
     println!("|---|---|---|---|---|---|");
-    let caches = || [FragmentCache::in_memory(), with_ledger()];
+    let caches = || [FragmentCache::in_memory(), with_stats_by_name()];
     let [without, with] = caches().map(|cache| from_rust(cache)());
     let [without, with] = alternate([&without, &with]);
     let of = |series: &Series| series.map(|page| page / ROWS as f64);
-    ledger_row("from Rust", &of(&without), &of(&with));
+    stats_row("from Rust", &of(&without), &of(&with));
     for engine in [Engine::MiniJinja, Engine::Tera] {
         let empty = page(engine, Kind::W2, Form::Empty);
         let [without, with] =
             caches().map(|cache| page_of(cache, engine, Kind::W2, Form::Cached("300")));
         let [empty, without, with] = alternate([&empty, &without, &with]);
         let [without, with] = [without, with].map(|series| series.over(&empty, ROWS));
-        ledger_row(&format!("{engine:?}"), &without, &with);
+        stats_row(&format!("{engine:?}"), &without, &with);
     }
     // Both count under one name: the worst case.
     let [without, with] = caches().map(from_rust);
     println!("\n| pages from Rust in a second | one thread | two / one |\n|---|---|---|");
     for (name, [one, two]) in
-        ["without a ledger", "with one"].into_iter().zip(two_threads([&without, &with]))
+        ["without statistics by name", "with one"].into_iter().zip(two_threads([&without, &with]))
     {
         println!("| {name} | {:.0} | {:.2} |", one.figure(), two.ratio(&one).figure());
     }
 }
 
 #[allow(clippy::expect_used, reason = "the setup of a bench")]
-fn with_ledger() -> FragmentCache {
-    FragmentCache::builder().ledger(1000).build().expect("defaults")
+fn with_stats_by_name() -> FragmentCache {
+    FragmentCache::builder().stats_by_name(1000).build().expect("defaults")
 }
 
-fn ledger_row(name: &str, without: &Series, with: &Series) {
+fn stats_row(name: &str, without: &Series, with: &Series) {
     let ratio = with.ratio(without).figure();
     let met = verdict(ratio.median <= 1.2);
     println!(

@@ -17,7 +17,7 @@ use axum::Router;
 use axum::routing::get;
 use fragcache::FragmentCache;
 use fragcache_benches::sampling::Series;
-use fragcache_tower::Cached;
+use fragcache_tower::CacheLayer;
 
 /// Bytes of the page, as of the peer's.
 const PAGE: usize = 10_240;
@@ -63,7 +63,7 @@ fn serve() -> SocketAddr {
         runtime.block_on(async {
             let cache = FragmentCache::in_memory();
             let page = || async { "x".repeat(PAGE) };
-            let view = Cached::new(&cache, "page").expires_after(Duration::from_secs(3600));
+            let view = CacheLayer::new(&cache, "page").expires_after(Duration::from_secs(3600));
             let router =
                 Router::new().route("/bare", get(page)).route("/cached", get(page).layer(view));
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

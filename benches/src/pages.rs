@@ -60,12 +60,12 @@ impl Kind {
     }
 
     /// The page of [`cached`](Self::cached) that says before its loop what it is about to ask for.
-    fn announced(self, engine: Engine, timeout: &str) -> String {
-        let announce = match engine {
-            Engine::MiniJinja => "{{ cache_announce(\"row\", ids) }}",
-            Engine::Tera => "{{ cache_announce(name=\"row\", vary=ids) }}",
+    fn prefetched(self, engine: Engine, timeout: &str) -> String {
+        let prefetch = match engine {
+            Engine::MiniJinja => "{{ cache_prefetch(\"row\", ids) }}",
+            Engine::Tera => "{{ cache_prefetch(name=\"row\", vary=ids) }}",
         };
-        format!("{announce}{}", self.cached(timeout, ""))
+        format!("{prefetch}{}", self.cached(timeout, ""))
     }
 
     /// Two tags, one of them the fragment's own.
@@ -109,8 +109,8 @@ pub enum Form<'a> {
     Cached(&'a str),
     /// Cache blocks with this timeout and two tags.
     Tagged(&'a str),
-    /// Cache blocks with this timeout, announced before the loop (W2 only).
-    Announced(&'a str),
+    /// Cache blocks with this timeout, prefetched before the loop (W2 only).
+    Prefetched(&'a str),
 }
 
 /// Deterministic markup of this many bytes, without a character that would be escaped.
@@ -199,7 +199,7 @@ fn minijinja_site(cache: FragmentCache, kind: Kind, form: Form<'_>) -> Site {
         Form::Native => kind.native(Engine::MiniJinja),
         Form::Cached(timeout) => kind.cached(timeout, ""),
         Form::Tagged(timeout) => kind.cached(timeout, kind.tags()),
-        Form::Announced(timeout) => kind.announced(Engine::MiniJinja, timeout),
+        Form::Prefetched(timeout) => kind.prefetched(Engine::MiniJinja, timeout),
     };
     fragcache_minijinja::add_template(&mut env, "page.html", source).expect("parses");
     let env = Arc::new(env);
@@ -228,11 +228,11 @@ fn tera_site(cache: FragmentCache, kind: Kind, form: Form<'_>) -> Site {
         Form::Native => kind.native(Engine::Tera),
         Form::Cached(timeout) => kind.cached(timeout, ""),
         Form::Tagged(timeout) => kind.cached(timeout, kind.tags()),
-        Form::Announced(timeout) => kind.announced(Engine::Tera, timeout),
+        Form::Prefetched(timeout) => kind.prefetched(Engine::Tera, timeout),
     };
     fragcache_tera::add_raw_template(&mut tera, "page.html", &source).expect("parses");
     let tera = Arc::new(tera);
-    let cached = matches!(form, Form::Cached(_) | Form::Tagged(_) | Form::Announced(_));
+    let cached = matches!(form, Form::Cached(_) | Form::Tagged(_) | Form::Prefetched(_));
     Box::new(move || {
         let tera = Arc::clone(&tera);
         let row = |id| Value::from(BTreeMap::from([("id", id)]));

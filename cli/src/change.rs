@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::ValueEnum;
 use fragcache::admin::{Admin, FLEET_MODE_LIFE};
 
-use fragcache::{Deletion, Error, FragmentCache, KeyKind, MissReason, Mode};
+use fragcache::events::MissReason;
+use fragcache::key::KeyKind;
+use fragcache::{CacheMode, Error, FragmentCache, Invalidation};
 use serde_json::json;
 
 use crate::keys::{self, Meant, Pattern};
@@ -99,7 +101,7 @@ pub(crate) fn delete(opened: &Opened, delete: &Delete, say: &mut Say) -> Result<
     };
     done(opened, deletion, &meant.to_string(), say)?;
     let note = match &meant {
-        Meant::Key(_) if deletion == Deletion::Absent => {
+        Meant::Key(_) if deletion == Invalidation::Absent => {
             keys::other_kinds(&delete.key, delete.kind, &cache)?
         }
         Meant::Path(_, path) if !path.starts_with('/') => {
@@ -122,10 +124,10 @@ fn delete_named(
     say: &mut Say,
 ) -> Result<(), Stop> {
     let kinds = kind.map_or(Kind::value_variants().to_vec(), |kind| vec![kind]);
-    let mut deletion = Deletion::Invalidated;
+    let mut deletion = Invalidation::Invalidated;
     for kind in kinds {
-        if admin.delete_named(kind.into(), name)? == Deletion::Pending {
-            deletion = Deletion::Pending;
+        if admin.delete_named(kind.into(), name)? == Invalidation::Pending {
+            deletion = Invalidation::Pending;
         }
     }
     let what = kind.map_or("name", |kind| KeyKind::from(kind).as_str());
@@ -184,7 +186,7 @@ pub(crate) fn clear(opened: &Opened, clear: &Clear, say: &mut Say) -> Result<(),
 }
 
 pub(crate) fn mode(opened: &Opened, switch: &Switch, say: &mut Say) -> Result<(), Stop> {
-    let Some(wanted) = switch.mode.map(Mode::from) else {
+    let Some(wanted) = switch.mode.map(CacheMode::from) else {
         let mode = opened.admin.fleet_mode()?.as_str();
         if let Some(fault) = opened.admin.fleet_mode_fault()? {
             complain(&format!("note: {fault}"));
@@ -213,7 +215,7 @@ pub(crate) fn mode(opened: &Opened, switch: &Switch, say: &mut Say) -> Result<()
         complain(EMPTY);
     }
     let word = wanted.as_str();
-    if wanted == Mode::Normal {
+    if wanted == CacheMode::Normal {
         let text = format!("{word}: all processes follow within two seconds");
         return say.line(&text, vec![("mode", json!(word))]);
     }
@@ -250,11 +252,11 @@ fn untold(error: Error) -> Stop {
 const UNCOUNTED: &str = "; how many entries that was is not known, and it may be none";
 
 /// Says what a deletion did, once the store knows.
-fn done(opened: &Opened, deletion: Deletion, what: &str, say: &Say) -> Result<(), Stop> {
+fn done(opened: &Opened, deletion: Invalidation, what: &str, say: &Say) -> Result<(), Stop> {
     settle(opened)?;
     let (word, rest) = match deletion {
-        Deletion::Removed => ("removed", ""),
-        Deletion::Absent => ("absent", ""),
+        Invalidation::Removed => ("removed", ""),
+        Invalidation::Absent => ("absent", ""),
         _ => ("invalidated", UNCOUNTED),
     };
     say.line(&format!("{word} {what}{rest}"), vec![("done", json!(word)), ("what", json!(what))])

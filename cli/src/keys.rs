@@ -4,7 +4,8 @@ use std::fmt;
 
 use fragcache::admin::{Admin, StoredEntry, UnreadableEntry};
 use fragcache::engine::view_key;
-use fragcache::{FragmentCache, FragmentKey, KeyEncoder, KeyKind, KeyPart, fragment_key_at};
+use fragcache::key::{KeyEncoder, KeyKind};
+use fragcache::{FragmentCache, FragmentKey, KeyPart, fragment_key_at};
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value;
 

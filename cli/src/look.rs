@@ -4,8 +4,10 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use fragcache::admin::{Admin, EntryPage, StoredEntry, UnreadableEntry};
-use fragcache::{FragmentCache, KeyKind, MissReason};
+use fragcache::FragmentCache;
+use fragcache::admin::{Admin, StoredEntry, StoredPage, UnreadableEntry};
+use fragcache::events::MissReason;
+use fragcache::key::KeyKind;
 use serde_json::json;
 
 use crate::keys::{self, Meant, Pattern};
@@ -22,7 +24,7 @@ const ASKED: usize = 11;
 /// Goes through all entries once, page by page; how many there were.
 pub(crate) fn each_page(
     admin: &Admin,
-    mut see: impl FnMut(EntryPage) -> Result<(), Stop>,
+    mut see: impl FnMut(StoredPage) -> Result<(), Stop>,
 ) -> Result<u64, Stop> {
     // A store may list an entry twice. Eight bytes remember it.
     let (mut seen, hasher) = (HashSet::new(), RandomState::new());

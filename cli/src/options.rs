@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use fragcache::{KeyKind, Mode};
+use fragcache::CacheMode;
+use fragcache::key::KeyKind;
 
 /// The heading of the options that each command has.
 const WHERE: &str = "Which cache, and how";
@@ -249,7 +250,7 @@ pub(crate) enum FleetMode {
     Bypass,
 }
 
-impl From<FleetMode> for Mode {
+impl From<FleetMode> for CacheMode {
     fn from(mode: FleetMode) -> Self {
         match mode {
             FleetMode::Normal => Self::Normal,

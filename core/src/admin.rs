@@ -7,12 +7,13 @@
 use std::time::Duration;
 
 use crate::batch::Act;
-use crate::cache::{Deletion, FragmentCache};
+use crate::cache::{FragmentCache, Invalidation};
+pub use crate::entries::{EntryCursor, EntryInfo, EntryPage};
 use crate::error::{Error, ErrorKind};
-use crate::far::{Away, Far, Listed, Whose};
+use crate::events::MissReason;
+use crate::far::{EntryOwner, Far, ListedRecord, Unavailable};
 use crate::key::{self, FragmentKey, KeyKind};
-use crate::observe::MissReason;
-use crate::policy::Mode;
+use crate::policy::CacheMode;
 use crate::store::Capabilities;
 
 /// For how long a [mode](Admin::set_fleet_mode) stands if nobody says otherwise: 30 days.
@@ -46,7 +47,7 @@ pub struct Admin {
 /// Some of the entries in a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct EntryPage {
+pub struct StoredPage {
     /// The entries, in no order.
     pub entries: Vec<StoredEntry>,
     /// Records in the place of entries that cannot be read.
@@ -61,7 +62,7 @@ pub struct EntryPage {
 pub struct StoredEntry {
     /// What the store calls it.
     pub record: String,
-    /// The key in its namespace. Where keys are [opaque](crate::Builder::opaque_keys) the store tells a
+    /// The key in its namespace. Where keys are [opaque](crate::CacheBuilder::opaque_keys) the store tells a
     /// digest of it, and this is [redacted](FragmentKey::is_redacted); so it can be deleted.
     pub key: FragmentKey,
     /// The names of the namespaces that it lies in, outermost first; of an opaque key those of the
@@ -91,7 +92,7 @@ pub struct UnreadableEntry {
     pub record: String,
     /// Why it cannot be read, as one word: `foreign`, `future`, `torn`, `checksum`, `mac` (signed
     /// with another secret or for another place, or by one side only), `opaque` (stored with
-    /// [opaque keys](crate::Builder::opaque_keys) of another secret, or by one side only), `too-large`
+    /// [opaque keys](crate::CacheBuilder::opaque_keys) of another secret, or by one side only), `too-large`
     /// or `malformed`.
     pub reason: &'static str,
     /// What it takes in the store, in bytes, without its name; 0 of one that this cache's
@@ -146,8 +147,9 @@ impl Admin {
     /// # Errors
     ///
     /// [`ErrorKind::Store`] if the store did not answer, or cannot list its keys.
-    pub fn entries(&self, cursor: Option<&str>) -> Result<EntryPage, Error> {
-        let (listed, next) = self.far()?.list(cursor).map_err(|away| self.away(away))?;
+    pub fn entries(&self, cursor: Option<&str>) -> Result<StoredPage, Error> {
+        let (listed, next) =
+            self.far()?.list(cursor).map_err(|unavailable| self.unavailable(unavailable))?;
         let mut page = self.page(listed);
         page.next = next;
         Ok(page)
@@ -158,7 +160,8 @@ impl Admin {
     /// ```
     /// use fragcache::admin::Admin;
     /// use fragcache::testing::MemoryStore;
-    /// use fragcache::{FarLevel, Fragment, FragmentCache, MissReason, fragment_key};
+    /// use fragcache::events::MissReason;
+    /// use fragcache::{FarLevel, Fragment, FragmentCache, fragment_key};
     ///
     /// let cache = FragmentCache::builder().far(FarLevel::new(MemoryStore::new())).build()?;
     /// let row = Fragment::new(fragment_key!("row", 7)).tags(["prices"]);
@@ -172,9 +175,12 @@ impl Admin {
     /// # Errors
     ///
     /// [`ErrorKind::Store`] if the store did not answer.
-    pub fn variants(&self, key: &FragmentKey) -> Result<EntryPage, Error> {
+    pub fn variants(&self, key: &FragmentKey) -> Result<StoredPage, Error> {
         let encoded = self.cache.encoded(key);
-        let listed = self.far()?.variants_of(&encoded).map_err(|away| self.away(away))?;
+        let listed = self
+            .far()?
+            .variants_of(&encoded)
+            .map_err(|unavailable| self.unavailable(unavailable))?;
         let mut page = self.page(listed);
         for entry in &mut page.entries {
             // Whoever asks knows it, also where the store does not tell.
@@ -209,7 +215,8 @@ impl Admin {
     ///
     /// As [`entries`](Self::entries).
     pub fn records(&self, cursor: Option<&str>) -> Result<RecordPage, Error> {
-        let (sorts, next) = self.far()?.count(cursor).map_err(|away| self.away(away))?;
+        let (sorts, next) =
+            self.far()?.count(cursor).map_err(|unavailable| self.unavailable(unavailable))?;
         Ok(RecordPage {
             entries: sorts.entries,
             versions: sorts.versions,
@@ -225,9 +232,9 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// None: what the store could not be told is [pending](Deletion::Pending).
-    pub fn delete(&self, entries: &[StoredEntry]) -> Result<Deletion, Error> {
-        let mut done = Deletion::Invalidated;
+    /// None: what the store could not be told is [pending](Invalidation::Pending).
+    pub fn delete(&self, entries: &[StoredEntry]) -> Result<Invalidation, Error> {
+        let mut done = Invalidation::Invalidated;
         for entries in entries.chunk_by(|one, other| one.namespaces == other.namespaces) {
             let Some(first) = entries.first() else { continue };
             let names = first.namespaces.iter();
@@ -236,8 +243,8 @@ impl Admin {
             for entry in entries {
                 batch.delete(&entry.key);
             }
-            if batch.apply()? == Deletion::Pending {
-                done = Deletion::Pending;
+            if batch.apply()? == Invalidation::Pending {
+                done = Invalidation::Pending;
             }
         }
         Ok(done)
@@ -249,7 +256,8 @@ impl Admin {
     /// ```
     /// use fragcache::admin::Admin;
     /// use fragcache::testing::MemoryStore;
-    /// use fragcache::{FarLevel, FragmentCache, KeyKind};
+    /// use fragcache::key::KeyKind;
+    /// use fragcache::{FarLevel, FragmentCache};
     ///
     /// let cache = FragmentCache::builder().far(FarLevel::new(MemoryStore::new())).build()?;
     /// cache.values().set("stock", &3)?;
@@ -260,26 +268,26 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// None: what the store could not be told is [pending](Deletion::Pending).
-    pub fn delete_named(&self, kind: KeyKind, name: &str) -> Result<Deletion, Error> {
+    /// None: what the store could not be told is [pending](Invalidation::Pending).
+    pub fn delete_named(&self, kind: KeyKind, name: &str) -> Result<Invalidation, Error> {
         let mut batch = self.cache.batch();
         batch.acts.extend(FragmentKey::named(kind, name).into_iter().map(Act::Name));
         batch.apply()
     }
 
     /// How far all processes are to take part, for so long; they follow within two seconds, in all
-    /// namespaces. [`Mode::Normal`] takes the word back, and `life` means nothing then. A process
+    /// namespaces. [`CacheMode::Normal`] takes the word back, and `life` means nothing then. A process
     /// that was [switched](FragmentCache::set_mode) itself keeps to whichever is less.
     ///
     /// ```
     /// use fragcache::admin::{Admin, FLEET_MODE_LIFE};
     /// use fragcache::testing::MemoryStore;
-    /// use fragcache::{FarLevel, FragmentCache, Mode};
+    /// use fragcache::{FarLevel, FragmentCache, CacheMode};
     ///
     /// let store = MemoryStore::new();
     /// let cache = || FragmentCache::builder().far(FarLevel::new(store.clone())).build();
-    /// Admin::new(&cache()?)?.set_fleet_mode(Mode::ReadOnly, FLEET_MODE_LIFE)?;
-    /// assert_eq!(Admin::new(&cache()?)?.fleet_mode()?, Mode::ReadOnly);
+    /// Admin::new(&cache()?)?.set_fleet_mode(CacheMode::ReadOnly, FLEET_MODE_LIFE)?;
+    /// assert_eq!(Admin::new(&cache()?)?.fleet_mode()?, CacheMode::ReadOnly);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     ///
@@ -287,15 +295,15 @@ impl Admin {
     ///
     /// [`ErrorKind::Config`] for a life of less than a second or more than a century, and
     /// [`ErrorKind::Store`] if the store could not be told; processes may follow all the same then.
-    pub fn set_fleet_mode(&self, mode: Mode, life: Duration) -> Result<(), Error> {
+    pub fn set_fleet_mode(&self, mode: CacheMode, life: Duration) -> Result<(), Error> {
         let century = Duration::from_secs(100 * 365 * 24 * 3600);
-        if mode != Mode::Normal && (life < Duration::from_secs(1) || life > century) {
+        if mode != CacheMode::Normal && (life < Duration::from_secs(1) || life > century) {
             return Err(Error::new(
                 ErrorKind::Config,
                 format!("the mode would stand for {life:?}; write a second to a century"),
             ));
         }
-        self.far()?.tell_mode(mode, life).map_err(|away| self.away(away))
+        self.far()?.publish_mode(mode, life).map_err(|unavailable| self.unavailable(unavailable))
     }
 
     /// How far all processes are told to take part, as the store has it now. A word that is not signed
@@ -305,8 +313,8 @@ impl Admin {
     /// # Errors
     ///
     /// [`ErrorKind::Store`] if the store did not answer.
-    pub fn fleet_mode(&self) -> Result<Mode, Error> {
-        self.far()?.read_mode().map_err(|away| self.away(away))
+    pub fn fleet_mode(&self) -> Result<CacheMode, Error> {
+        self.far()?.read_mode().map_err(|unavailable| self.unavailable(unavailable))
     }
 
     /// Why the mode in the store is not followed, as it was read last by [`fleet_mode`](Self::fleet_mode)
@@ -318,13 +326,13 @@ impl Admin {
     /// use fragcache::admin::Admin;
     /// use fragcache::store::Store;
     /// use fragcache::testing::MemoryStore;
-    /// use fragcache::{FarLevel, FragmentCache, Mode};
+    /// use fragcache::{FarLevel, FragmentCache, CacheMode};
     ///
     /// let store = MemoryStore::new();
     /// let cache = FragmentCache::builder().far(FarLevel::new(store.clone()).prefix("shop")).build()?;
     /// let admin = Admin::new(&cache)?;
     /// store.set("shop:m", b"no mode at all", Duration::from_secs(60))?;
-    /// assert_eq!(admin.fleet_mode()?, Mode::Normal);
+    /// assert_eq!(admin.fleet_mode()?, CacheMode::Normal);
     /// assert!(admin.fleet_mode_fault()?.is_some());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -338,7 +346,7 @@ impl Admin {
 
     /// Whether the store holds what a cache of this prefix and these secrets has written. If not, it is
     /// empty, or the prefix or a secret is another, and a deletion is not what it was meant to be: under
-    /// another prefix, or with another secret of [opaque keys](crate::Builder::opaque_keys), it
+    /// another prefix, or with another secret of [opaque keys](crate::CacheBuilder::opaque_keys), it
     /// reaches no process.
     ///
     /// ```
@@ -361,7 +369,7 @@ impl Admin {
     ///
     /// [`ErrorKind::Store`] if the store did not answer.
     pub fn is_in_use(&self) -> Result<bool, Error> {
-        self.far()?.is_in_use().map_err(|away| self.away(away))
+        self.far()?.is_in_use().map_err(|unavailable| self.unavailable(unavailable))
     }
 
     /// Whether what is stored under this prefix is signed as this cache signs, or not at all where it has no
@@ -389,7 +397,8 @@ impl Admin {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn signs_alike(&self) -> Result<bool, Error> {
-        let reads = self.far()?.reads_versions().map_err(|away| self.away(away))?;
+        let reads =
+            self.far()?.reads_versions().map_err(|unavailable| self.unavailable(unavailable))?;
         Ok(reads.unwrap_or(true))
     }
 
@@ -411,7 +420,7 @@ impl Admin {
     ///
     /// [`ErrorKind::Store`] if it does not.
     pub fn probe(&self) -> Result<(), Error> {
-        self.far()?.probe().map_err(|away| self.away(away))
+        self.far()?.probe().map_err(|unavailable| self.unavailable(unavailable))
     }
 
     /// Removes records whose life is over, where the store does not do so by itself; how many.
@@ -420,7 +429,7 @@ impl Admin {
     ///
     /// [`ErrorKind::Store`] if the store could not.
     pub fn sweep(&self) -> Result<u64, Error> {
-        self.far()?.sweep().map_err(|away| self.away(away))
+        self.far()?.sweep().map_err(|unavailable| self.unavailable(unavailable))
     }
 
     /// What the store can do.
@@ -436,14 +445,14 @@ impl Admin {
         self.cache.far().ok_or_else(no_store)
     }
 
-    fn away(&self, away: Away) -> Error {
-        self.cache.away(away)
+    fn unavailable(&self, unavailable: Unavailable) -> Error {
+        self.cache.unavailable(unavailable)
     }
 
     /// Those of this handle's namespace.
-    fn page(&self, listed: Vec<Listed>) -> EntryPage {
-        let mut page = EntryPage::default();
-        for Listed { record, bytes, content } in listed {
+    fn page(&self, listed: Vec<ListedRecord>) -> StoredPage {
+        let mut page = StoredPage::default();
+        for ListedRecord { record, bytes, content } in listed {
             match content.map(|found| (self.whose(&found.whose), found)) {
                 Ok((Some((key, namespaces)), found)) => page.entries.push(StoredEntry {
                     record,
@@ -466,14 +475,14 @@ impl Admin {
 
     /// The key of an entry and its namespaces, as far as they can be known; `None` outside of this
     /// handle's namespace.
-    fn whose(&self, whose: &Whose) -> Option<(FragmentKey, Vec<String>)> {
+    fn whose(&self, whose: &EntryOwner) -> Option<(FragmentKey, Vec<String>)> {
         let names = |key| key::namespaces(key).map(|(name, _)| name.to_owned()).collect();
         match whose {
-            Whose::Key(key) => {
+            EntryOwner::Key(key) => {
                 let bare = FragmentKey::from_encoded(key::without_namespaces(key));
                 key.starts_with(self.cache.prefix()).then(|| (bare, names(key)))
             }
-            Whose::Labels(own) => {
+            EntryOwner::Labels(own) => {
                 let own_place = self.cache.namespace_label();
                 let is_here = own_place.is_none_or(|here| own.labels.namespaces.contains(&here));
                 let key = FragmentKey::of_label(own.kind, own.labels.key);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::cache::{Deletion, FragmentCache};
+use crate::cache::{FragmentCache, Invalidation};
 use crate::error::Error;
-use crate::fresh::Mark;
+use crate::freshness::Mark;
 use crate::key::{self, FragmentKey, KeyPart};
 use crate::tag;
 
@@ -77,7 +77,7 @@ impl InvalidationBatch {
             return self;
         }
         // A method's name is that of a function called so.
-        self.acts.extend(bare.twin().map(Act::Name));
+        self.acts.extend(bare.counterpart().map(Act::Name));
         self.acts.push(Act::Name(bare));
         self
     }
@@ -93,7 +93,7 @@ impl InvalidationBatch {
     /// # Errors
     ///
     /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer than
-    /// [`MAX_TAG_BYTES`](crate::MAX_TAG_BYTES); none of the tags is added then.
+    /// [`MAX_TAG_BYTES`](crate::tag::MAX_TAG_BYTES); none of the tags is added then.
     pub fn invalidate_tags<T: AsRef<str>>(
         &mut self,
         tags: impl IntoIterator<Item = T>,
@@ -117,7 +117,10 @@ impl InvalidationBatch {
     /// [`ErrorKind::Key`](crate::ErrorKind::Key) if an argument cannot be serialized; no result was
     /// kept for such a call, and nothing is added.
     #[cfg(feature = "values")]
-    pub fn delete_memoized(&mut self, calls: impl Into<crate::Calls>) -> Result<&mut Self, Error> {
+    pub fn delete_memoized(
+        &mut self,
+        calls: impl Into<crate::memoize::CallSelector>,
+    ) -> Result<&mut Self, Error> {
         self.acts.extend(calls.into().acts()?);
         Ok(self)
     }
@@ -129,7 +132,7 @@ impl InvalidationBatch {
     }
 
     /// Repeats this batch so long after it is applied, in place of the cache's
-    /// [`replica_lag`](crate::Builder::replica_lag): for data that other requests read from a
+    /// [`replica_lag`](crate::CacheBuilder::replica_lag): for data that other requests read from a
     /// replica which lags behind.
     ///
     /// ```
@@ -160,12 +163,12 @@ impl InvalidationBatch {
     }
 
     /// Applies everything at once: when this returns, nothing that any of it covers is served from
-    /// what was read before. Gives [`Deletion::Invalidated`], whatever was collected.
+    /// what was read before. Gives [`Invalidation::Invalidated`], whatever was collected.
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Deletion::Pending).
-    pub fn apply(self) -> Result<Deletion, Error> {
+    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    pub fn apply(self) -> Result<Invalidation, Error> {
         Ok(self.cache.clone().apply(&self))
     }
 
@@ -202,7 +205,7 @@ impl InvalidationBatch {
     /// The write's.
     pub fn apply_after<T, E>(self, write: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let after = After(Some(self));
-        after.judge(write())
+        after.settle(write())
     }
 
     /// As [`apply_after`](Self::apply_after), for an asynchronous write. If the future is dropped after
@@ -234,7 +237,7 @@ impl InvalidationBatch {
         write: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         let after = After(Some(self));
-        after.judge(write.await)
+        after.settle(write.await)
     }
 }
 
@@ -242,7 +245,7 @@ impl InvalidationBatch {
 struct After(Option<InvalidationBatch>);
 
 impl After {
-    fn judge<T, E>(mut self, result: Result<T, E>) -> Result<T, E> {
+    fn settle<T, E>(mut self, result: Result<T, E>) -> Result<T, E> {
         if result.is_err() {
             self.0 = None;
         }

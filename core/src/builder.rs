@@ -7,8 +7,8 @@ use crate::ageing::Ageing;
 use crate::cache::FragmentCache;
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::{Error, ErrorKind};
+use crate::events::Observer;
 use crate::far::FarLevel;
-use crate::observe::Observer;
 use crate::opaque::OpaqueSecret;
 use crate::policy::Policy;
 #[cfg(test)]
@@ -30,7 +30,7 @@ use crate::protection::Protections;
 /// ```
 #[derive(Debug, Clone)]
 #[must_use]
-pub struct Builder {
+pub struct CacheBuilder {
     pub(crate) default_life: Option<Duration>,
     pub(crate) max_bytes: usize,
     pub(crate) max_entries: usize,
@@ -39,8 +39,8 @@ pub struct Builder {
     pub(crate) wait_limit: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
-    /// How many names have an account of their own; no ledger is kept without.
-    pub(crate) ledger: Option<usize>,
+    /// How many names have an account of their own; no statistics by name is kept without.
+    pub(crate) stats_by_name: Option<usize>,
     pub(crate) policy: Policy,
     pub(crate) ageing: Ageing,
     pub(crate) far: Option<FarLevel>,
@@ -50,7 +50,7 @@ pub struct Builder {
     pub(crate) protections: Protections,
 }
 
-impl Default for Builder {
+impl Default for CacheBuilder {
     fn default() -> Self {
         Self {
             default_life: Some(Duration::from_secs(300)),
@@ -61,7 +61,7 @@ impl Default for Builder {
             wait_limit: Duration::from_secs(1),
             clock: Arc::new(MonotonicClock::default()),
             observers: Vec::new(),
-            ledger: None,
+            stats_by_name: None,
             policy: Policy::default(),
             ageing: Ageing::default(),
             far: None,
@@ -72,7 +72,7 @@ impl Default for Builder {
     }
 }
 
-impl Builder {
+impl CacheBuilder {
     /// How long a fragment without a timeout lives; `None` for ever. 300 s by default, as in
     /// Flask-Caching.
     pub fn default_timeout(mut self, life: Option<Duration>) -> Self {
@@ -176,7 +176,7 @@ impl Builder {
     /// Keeps keys from whoever reads the store or watches the cache. With a secret of at least 16
     /// bytes, best 32 random ones, a [far store](Self::far) holds digests under that secret in place of
     /// names, keys, templates, tags and namespaces, so that a guess at one cannot be tested either; and
-    /// events, the ledger, annotated pages and listings show of a key its name, and one digest for all
+    /// events, the statistics by name, annotated pages and listings show of a key its name, and one digest for all
     /// that it varies on ([`FragmentCache::shown_key`]). Bodies stay as they are. Needs the feature
     /// `mac`.
     ///
@@ -231,11 +231,11 @@ impl Builder {
         self
     }
 
-    /// Keeps a [ledger](FragmentCache::ledger): figures for each fragment's name, for at most so many
+    /// Keeps [statistics by name](FragmentCache::stats_by_name): figures for each fragment's name, for at most so many
     /// names; what happens under later ones is added up. None is kept by default. A name takes 2 KiB
     /// to 4 KiB, and every hit counts in it.
-    pub fn ledger(mut self, max_names: usize) -> Self {
-        self.ledger = Some(max_names);
+    pub fn stats_by_name(mut self, max_names: usize) -> Self {
+        self.stats_by_name = Some(max_names);
         self
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::cache::FragmentCache;
 use crate::error::{Error, ErrorKind};
-use crate::policy::OnMistake;
+use crate::policy::ErrorPolicy;
 use crate::syntax::CacheBlock;
 use crate::timeout::Scalar;
 
@@ -166,7 +166,7 @@ impl Caches {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn check(&self, blocks: &[CacheBlock]) -> Result<(), Error> {
-        if self.default.policy().bad_arguments == OnMistake::Uncached {
+        if self.default.policy().bad_arguments == ErrorPolicy::Uncached {
             return Ok(());
         }
         for block in blocks {

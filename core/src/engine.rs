@@ -7,14 +7,15 @@
 //!
 //! [`FragmentCache::open`]: crate::FragmentCache::open
 
-pub use crate::entry::{Body, Markup, Opaque, OutputMode};
+pub use crate::entry::{BinaryContent, Body, Markup, OutputMode};
 pub use crate::key::{KeyEncoder, UnusablePart};
 pub use crate::render::{
-    Arguments, Closed, Opened, Outcome, RenderMemo, Rendering, Scope, Tags, Ticket, abandon,
-    add_tags, announce, close, declare, expire_after, varies, veto,
+    Arguments, Closed, Opened, RenderContext, RenderMemo, Scope, StoreOutcome, Tags, Ticket,
+    abandon, add_tags, close, declare, expire_after, prefetch, varies, veto,
 };
 pub use crate::timeout::Scalar;
 #[cfg(feature = "async")]
 pub use crate::views::{
-    Gatherer, Gathering, MakeResponse, OpenView, ViewCall, ViewOpened, bypass_view, view_key,
+    Collector, MakeResponse, OpenView, PendingCollection, ViewOpened, ViewRequest, bypass_view,
+    view_key,
 };

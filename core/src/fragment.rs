@@ -90,7 +90,7 @@ impl Fragment {
 
     /// How long after its end the fragment may be served to all but the one caller who renders it
     /// anew, and in place of an error of its body; zero for not at all. Without this, the cache's
-    /// [`stale_window`](crate::Builder::stale_window) counts.
+    /// [`stale_window`](crate::CacheBuilder::stale_window) counts.
     pub fn stale(mut self, window: Duration) -> Self {
         self.stale = Some(window);
         self

@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
 
-use crate::fresh::{Label, Labels};
+use crate::freshness::{Label, Labels};
 use crate::key::{self, FragmentKey};
 use crate::opaque::{KeyedHash, OpaqueSecret};
 

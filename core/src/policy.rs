@@ -4,7 +4,7 @@
 /// What becomes of a mistake that is found while rendering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum OnMistake {
+pub enum ErrorPolicy {
     /// The render fails with an error that names template and line.
     #[default]
     Error,
@@ -15,14 +15,14 @@ pub enum OnMistake {
 /// How a cache treats mistakes and warnings, and whether pages may be annotated.
 ///
 /// ```
-/// use fragcache::{OnMistake, Policy};
+/// use fragcache::{ErrorPolicy, Policy};
 ///
-/// let policy = Policy::default().bad_arguments(OnMistake::Uncached);
-/// assert_eq!(policy, Policy::default().bad_arguments(OnMistake::Uncached));
+/// let policy = Policy::default().bad_arguments(ErrorPolicy::Uncached);
+/// assert_eq!(policy, Policy::default().bad_arguments(ErrorPolicy::Uncached));
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Policy {
-    pub(crate) bad_arguments: OnMistake,
+    pub(crate) bad_arguments: ErrorPolicy,
     pub(crate) repeated_is_error: bool,
     pub(crate) annotations: bool,
     pub(crate) warnings_are_errors: bool,
@@ -33,7 +33,7 @@ impl Policy {
     /// block, and of what its body gives to `cache_tags` and `cache_expire`. By default an error: an
     /// undefined part would hand every user the same fragment. Rust code gets errors in any case.
     #[must_use]
-    pub fn bad_arguments(mut self, on_mistake: OnMistake) -> Self {
+    pub fn bad_arguments(mut self, on_mistake: ErrorPolicy) -> Self {
         self.bad_arguments = on_mistake;
         self
     }
@@ -68,7 +68,7 @@ impl Policy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[repr(u8)]
 #[non_exhaustive]
-pub enum Mode {
+pub enum CacheMode {
     /// Reads and stores.
     #[default]
     Normal = 0,
@@ -78,7 +78,7 @@ pub enum Mode {
     Bypass = 2,
 }
 
-impl Mode {
+impl CacheMode {
     pub(crate) fn from_u8(value: u8) -> Self {
         match value {
             1 => Self::ReadOnly,

@@ -8,7 +8,7 @@ use axum::extract::{Query, State};
 use axum::routing::get;
 use axum::{Json, Router};
 use fragcache::{FragmentCache, current, memoize};
-use fragcache_tower::{Cached, View};
+use fragcache_tower::{CacheContext, CacheLayer};
 use serde::{Deserialize, Serialize};
 
 use crate::database::Database;
@@ -54,7 +54,7 @@ struct Catalog {
 /// The view under its route.
 pub(crate) fn router<S>(cache: &FragmentCache, database: &Arc<Database>) -> Router<S> {
     // The same for all visitors, whatever their cookies; other parameters than the page mean nothing.
-    let view = Cached::new(cache, VIEW)
+    let view = CacheLayer::new(cache, VIEW)
         .expires_after(Duration::from_secs(3600))
         .only_query(["page"])
         .allow_cookies()
@@ -74,7 +74,7 @@ fn first() -> u32 {
 }
 
 async fn answer(
-    view: View,
+    view: CacheContext,
     State(catalog): State<Catalog>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Vec<Film>>, Problem> {

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use fragcache::{Event, EventKind, MissReason, Observer};
+use fragcache::events::{Event, EventKind, MissReason, Observer};
 
 /// One fragment that had to be rendered, by this caller or by one that it waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -44,7 +44,7 @@ async fn serve(options: &Options, address: SocketAddr) -> anyhow::Result<()> {
     let mut builder = options.config()?.into_builder()?;
     let password = std::env::var("SHOP_INSPECTOR_PASSWORD").ok();
     if password.is_some() {
-        builder = builder.ledger(1000);
+        builder = builder.stats_by_name(1000);
     }
     let cache = builder.build()?;
     // Under another name the inspector might be taken for a page of another site.

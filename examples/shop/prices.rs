@@ -1,12 +1,12 @@
 //! A price change: a transaction, and what the cache is told after its commit.
 
-use fragcache::{Deletion, FragmentCache};
+use fragcache::{FragmentCache, Invalidation};
 
 use crate::database::Database;
 
 /// Sets a film's price and notes the change; `None` if there is no such film. Whatever shows the film
 /// is rendered anew from then on, and nothing else: in every process that shares the cache's store,
-/// unless the store could not be told. That is [`Deletion::Pending`]: it is told when it can be.
+/// unless the store could not be told. That is [`Invalidation::Pending`]: it is told when it can be.
 ///
 /// # Errors
 ///
@@ -16,7 +16,7 @@ pub fn change_price(
     cache: &FragmentCache,
     film: i64,
     cents: i64,
-) -> anyhow::Result<Option<Deletion>> {
+) -> anyhow::Result<Option<Invalidation>> {
     let mut batch = cache.batch();
     let found = database.transaction(|transaction| {
         let changed = transaction.execute(

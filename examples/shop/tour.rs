@@ -10,7 +10,9 @@ use axum::body::Body;
 use axum::http::Request;
 use axum::http::header::HOST;
 use fragcache::config::Config;
-use fragcache::{Clock as _, FragmentCache, Health, MonotonicClock, Stats, fragment_key};
+use fragcache::stats::{Health, Stats};
+use fragcache::{Clock as _, MonotonicClock};
+use fragcache::{FragmentCache, fragment_key};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 use xxhash_rust::xxh3::xxh3_64;
@@ -242,7 +244,7 @@ impl Tour {
 
     /// The film's page as its handler has it rendered, and its price.
     fn film(&self) -> anyhow::Result<(Page, i64)> {
-        let read_point = self.cache.begin();
+        let read_point = self.cache.read_point();
         let film = self.database.product(PRODUCT)?.context("the film is gone")?;
         let Some(&Cell::Int(price)) = film.get("price_cents") else {
             anyhow::bail!("the film has no price")

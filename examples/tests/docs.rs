@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fragcache::syntax::{Syntax, rewrite};
-use fragcache::{Caches, FragmentCache, OnMistake, Policy, ReadPoint, fragment_key};
+use fragcache::{Caches, ErrorPolicy, FragmentCache, Policy, ReadPoint, fragment_key};
 use minijinja::{Environment, context};
 use tera::{Context, Tera};
 
@@ -138,7 +138,7 @@ fn literals_that_are_refused_when_the_template_loads() {
         ", stale=\"soon\"",
         ", stale=true",
     ] {
-        let uncached = Policy::default().bad_arguments(OnMistake::Uncached);
+        let uncached = Policy::default().bad_arguments(ErrorPolicy::Uncached);
         let (page, stored) = render(&block(options, ""), uncached);
         assert!(page.unwrap_err().contains("x.html:1:") && !stored, "{options}");
     }
@@ -161,7 +161,7 @@ fn values_that_are_refused_when_they_are_met() {
         let (page, stored) = render(&source, Policy::default());
         let told = page.unwrap_err();
         assert!(told.contains("x.html:1") && !stored, "{source}: {told}");
-        let uncached = Policy::default().bad_arguments(OnMistake::Uncached);
+        let uncached = Policy::default().bad_arguments(ErrorPolicy::Uncached);
         assert_eq!(render(&source, uncached), (Ok("text".to_owned()), false), "{source}");
     }
     for options in [", tags=[nobody]", ", version=nobody", ", version={\"a\": 1}"] {
@@ -189,7 +189,7 @@ fn a_batch_that_a_panic_drops_invalidates_nothing() {
 #[test]
 fn tokens_that_mean_nothing_here_are_as_none() {
     let cache = FragmentCache::in_memory();
-    let other = FragmentCache::in_memory().begin();
+    let other = FragmentCache::in_memory().read_point();
     cache.clear().unwrap();
     let mut env = Environment::new();
     fragcache_minijinja::add_to_environment(&mut env, cache.clone()).unwrap();
@@ -210,10 +210,10 @@ fn a_point_reaches_imported_macros() {
     let rows = "{% macro row() %}{% cache 60, 'x' %}10{% endcache %}{% endmacro %}";
     fragcache_minijinja::add_template(&mut env, "rows.html", rows).unwrap();
     let page = "{% from 'rows.html' import row %}{{ row() }}";
-    let point = cache.begin();
+    let point = cache.read_point();
     for is_late in [true, false] {
         cache.delete(&fragment_key!("x")).unwrap();
-        let read_point = if is_late { point } else { cache.begin() };
+        let read_point = if is_late { point } else { cache.read_point() };
         let context = context! { fragcache_read_point => read_point.to_token() };
         fragcache_minijinja::render_str(&env, page, context).unwrap();
         assert_eq!(stored(&cache), !is_late);
@@ -230,7 +230,7 @@ fn a_point_reaches_components_by_render_and_by_scope() {
         "{% component row() %}{% cache 60, 'x' %}10{% endcache %}{% endcomponent row %}";
     fragcache_tera::add_raw_templates(&mut tera, [("c.html", component), ("p.html", "{{<row/>}}")])
         .unwrap();
-    let point = cache.begin();
+    let point = cache.read_point();
     cache.delete(&fragment_key!("x")).unwrap();
     let mut page = Context::new();
     page.insert("fragcache_read_point", &point.to_token());

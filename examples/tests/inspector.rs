@@ -18,7 +18,7 @@ const HOST: &str = "shop.test";
 
 fn shop(engine: Engine, password: Option<&str>) -> (Router, FragmentCache, Log) {
     let log = Log::default();
-    let cache = FragmentCache::builder().ledger(100).observer(log.clone()).build().unwrap();
+    let cache = FragmentCache::builder().stats_by_name(100).observer(log.clone()).build().unwrap();
     let shop = Shop::open(engine, cache.clone(), Database::seeded().unwrap()).unwrap();
     let shop = shop.with_inspector(password.map(str::to_owned), vec![HOST.to_owned()]);
     (app(Arc::new(shop)), cache, log)

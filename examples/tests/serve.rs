@@ -8,7 +8,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, COOKIE, LOCATION};
 use axum::http::{Request, StatusCode};
-use fragcache::{Clock as _, FragmentCache, MissReason, MonotonicClock, fragment_key};
+use fragcache::events::MissReason;
+use fragcache::{Clock as _, MonotonicClock};
+use fragcache::{FragmentCache, fragment_key};
 use fragcache_examples::site::{Shop, app, serve};
 use fragcache_examples::{Database, Engine, Log, ManualClock, Page, Views, change_price};
 use http_body_util::BodyExt as _;
@@ -178,7 +180,7 @@ fn a_page_of_data_that_has_changed_since_is_printed_and_not_stored() {
         let cache = FragmentCache::builder().observer(log.clone()).build().unwrap();
         let views = Views::load(engine, &database, &cache).unwrap();
         let read = || {
-            let read_point = cache.begin();
+            let read_point = cache.read_point();
             let film = database.product(4).unwrap().unwrap();
             Page::Product { user: 1, film, read_point }
         };

@@ -1,7 +1,7 @@
 //! The buttons: each deletes or invalidates, and leads back to a page that says what came of it.
 
 use axum::http::StatusCode;
-use fragcache::{Deletion, Error};
+use fragcache::{Error, Invalidation};
 
 use crate::serve::{Answer, Fields, Visit};
 
@@ -46,10 +46,10 @@ fn invalidate(cache: &fragcache::FragmentCache, form: &Fields) -> Result<&'stati
     cache.invalidate_tags([tag]).map(|done| word(done, "tag"))
 }
 
-fn word(done: Deletion, otherwise: &'static str) -> &'static str {
+fn word(done: Invalidation, otherwise: &'static str) -> &'static str {
     match done {
-        Deletion::Absent => "absent",
-        Deletion::Pending => "pending",
+        Invalidation::Absent => "absent",
+        Invalidation::Pending => "pending",
         _ => otherwise,
     }
 }

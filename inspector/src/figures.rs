@@ -1,10 +1,13 @@
-//! The numbers of one cache, put together: what its ledger counted under each name, and what of each
+//! The numbers of one cache, put together: what it counted under each name, and what of each
 //! name is held now. Nothing here knows how they are shown.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use fragcache::{Account, FragmentCache, FragmentKey, HeldEntry, KeyKind, Ledger};
+use fragcache::admin::EntryInfo;
+use fragcache::key::KeyKind;
+use fragcache::stats::{NameStats, StatsByName};
+use fragcache::{FragmentCache, FragmentKey};
 
 /// Most entries that are looked at for one page.
 const MOST_LOOKED_AT: usize = 200_000;
@@ -22,7 +25,7 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    fn add(&mut self, entry: &HeldEntry) {
+    fn add(&mut self, entry: &EntryInfo) {
         self.entries += 1;
         self.bytes += entry.bytes as u64;
         self.dead += u64::from(entry.miss.is_some());
@@ -36,13 +39,13 @@ impl Held {
 pub(crate) struct Named {
     pub(crate) key: FragmentKey,
     pub(crate) label: String,
-    pub(crate) account: Account,
+    pub(crate) stats: NameStats,
     pub(crate) held: Held,
 }
 
 impl Named {
-    fn new(key: FragmentKey, account: Account) -> Self {
-        Self { label: key.to_string(), key, account, held: Held::default() }
+    fn new(key: FragmentKey, stats: NameStats) -> Self {
+        Self { label: key.to_string(), key, stats, held: Held::default() }
     }
 
     pub(crate) fn kind(&self) -> KeyKind {
@@ -51,7 +54,7 @@ impl Named {
 
     /// By how much the time spent on renders is more than what was saved; zero if it is not.
     pub(crate) fn loss(&self) -> Duration {
-        self.account.render_time.saturating_sub(self.account.saved())
+        self.stats.render_time.saturating_sub(self.stats.saved())
     }
 }
 
@@ -60,33 +63,34 @@ impl Named {
 pub(crate) struct Figures {
     pub(crate) named: Vec<Named>,
     /// What happened under names without an account, and under all.
-    pub(crate) others: Account,
-    pub(crate) all: Account,
+    pub(crate) others: NameStats,
+    pub(crate) all: NameStats,
     /// Of everything in the handle's namespace.
     pub(crate) held: Held,
     /// Whether every entry was looked at.
     pub(crate) is_complete: bool,
-    /// Since 1970, and how long ago; `None` without a ledger.
+    /// Since 1970, and how long ago; `None` without statistics by name.
     pub(crate) since: Option<(Duration, Duration)>,
 }
 
 impl Figures {
     pub(crate) fn of(cache: &FragmentCache) -> Self {
-        let ledger = cache.ledger();
-        let since = ledger.as_ref().map(|ledger| (ledger.since, ledger.covers));
-        let (accounts, others) = match ledger {
-            Some(Ledger { accounts, others, .. }) => (accounts, others),
-            None => (Vec::new(), Account::default()),
+        let stats_by_name = cache.stats_by_name();
+        let since =
+            stats_by_name.as_ref().map(|stats_by_name| (stats_by_name.since, stats_by_name.covers));
+        let (names, others) = match stats_by_name {
+            Some(StatsByName { names, others, .. }) => (names, others),
+            None => (Vec::new(), NameStats::default()),
         };
         let mut all = others.clone();
         if since.is_none() {
             let stats = cache.stats();
             (all.hits, all.stale, all.misses) = (stats.hits, stats.stale, stats.misses);
         }
-        accounts.iter().for_each(|account| all.add(account));
-        let named = accounts.into_iter().filter_map(|account| {
-            let key = account.key.clone()?;
-            Some((key.clone(), Named::new(key, account)))
+        names.iter().for_each(|stats| all.add(stats));
+        let named = names.into_iter().filter_map(|stats| {
+            let key = stats.key.clone()?;
+            Some((key.clone(), Named::new(key, stats)))
         });
         let mut named: HashMap<FragmentKey, Named> = named.collect();
         let mut held = Held::default();
@@ -94,12 +98,12 @@ impl Figures {
             held.add(&entry);
             let key = entry.key.bare();
             let named = named.entry(key).or_insert_with_key(|key| {
-                let account = Account::default();
-                Named::new(key.clone(), account)
+                let stats = NameStats::default();
+                Named::new(key.clone(), stats)
             });
-            if named.account.template.is_none() {
-                named.account.template = entry.template.clone();
-                named.account.line = entry.line;
+            if named.stats.template.is_none() {
+                named.stats.template = entry.template.clone();
+                named.stats.line = entry.line;
             }
             named.held.add(&entry);
         });
@@ -108,7 +112,7 @@ impl Figures {
 }
 
 /// One name's entries, the largest first, and whether every entry was looked at.
-pub(crate) fn entries_of(cache: &FragmentCache, key: &FragmentKey) -> (Vec<HeldEntry>, bool) {
+pub(crate) fn entries_of(cache: &FragmentCache, key: &FragmentKey) -> (Vec<EntryInfo>, bool) {
     let mut found = Vec::new();
     let is_complete = look(cache, |entry| {
         if entry.key.bare() == *key {
@@ -120,10 +124,10 @@ pub(crate) fn entries_of(cache: &FragmentCache, key: &FragmentKey) -> (Vec<HeldE
 }
 
 /// Looks at the entries that are held; whether at all of them.
-fn look(cache: &FragmentCache, mut at: impl FnMut(HeldEntry)) -> bool {
+fn look(cache: &FragmentCache, mut at: impl FnMut(EntryInfo)) -> bool {
     let (mut cursor, mut count) = (None, 0);
     while count < MOST_LOOKED_AT {
-        let page = cache.held(cursor);
+        let page = cache.entries(cursor);
         count += page.entries.len();
         page.entries.into_iter().for_each(&mut at);
         cursor = page.next;

@@ -36,7 +36,7 @@ pub struct Inspector {
 impl Inspector {
     /// An inspector of a cache, under a name by which people know it.
     ///
-    /// A cache that was built without a [ledger](fragcache::Builder::ledger) has no figures per name:
+    /// A cache that was built without [statistics by name](fragcache::CacheBuilder::stats_by_name) has no figures per name:
     /// then the page shows what is held, and says so. Of a handle to a namespace it lists and deletes
     /// what is in that namespace; figures are always those of the whole cache.
     pub fn new(name: impl Into<String>, cache: FragmentCache) -> Self {

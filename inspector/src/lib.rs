@@ -9,7 +9,7 @@
 //! use fragcache::FragmentCache;
 //! use fragcache_inspector::Inspector;
 //!
-//! let cache = FragmentCache::builder().ledger(1000).build()?;
+//! let cache = FragmentCache::builder().stats_by_name(1000).build()?;
 //! let inspector = Inspector::new("shop", cache)
 //!     .guard(|request| request.headers.get("x-staff").is_some_and(|value| value == "yes"));
 //! let app: axum::Router = axum::Router::new().nest_service("/inspector", inspector.into_router());

@@ -83,13 +83,15 @@ impl<'a> Memo<'a> {
     fn call(&self, identity: Option<&Ident>) -> TokenStream {
         let name = &self.name;
         let begin = match identity {
-            None => quote!(::fragcache::Function::new(#name).call()),
-            Some(identity) => quote!(::fragcache::Function::new(#name).of(&#identity).call()),
+            None => quote!(::fragcache::memoize::Function::new(#name).call()),
+            Some(identity) => {
+                quote!(::fragcache::memoize::Function::new(#name).of(&#identity).call())
+            }
         };
         let parts = self.varying().map(|Argument { name, ty }| {
             // What cannot be part of a key is shown where it stands.
             if self.options.unordered.iter().flatten().any(|unordered| unordered == name) {
-                quote_spanned!(ty.span()=> .arg(&::fragcache::Unordered(&#name)))
+                quote_spanned!(ty.span()=> .arg(&::fragcache::memoize::Unordered(&#name)))
             } else {
                 quote_spanned!(ty.span()=> .arg(&#name))
             }
@@ -110,8 +112,8 @@ impl<'a> Memo<'a> {
         let mut kept = quote! {
             .site(
                 {
-                    static SITE: ::fragcache::Site =
-                        ::fragcache::Site::new(#name, #expected, #source, &|| ());
+                    static SITE: ::fragcache::memoize::CallSite =
+                        ::fragcache::memoize::CallSite::new(#name, #expected, #source, &|| ());
                     &SITE
                 },
                 ::core::any::type_name_of_val(&|| ()),
@@ -332,8 +334,8 @@ impl<'a> Memo<'a> {
                 #(#of_all)*
                 #[doc = #about]
                 #quiet
-                #vis fn #of #generics(#identity_of) -> ::fragcache::Instance #bounds {
-                    ::fragcache::Function::new(#function_name).of(&#identity)
+                #vis fn #of #generics(#identity_of) -> ::fragcache::memoize::Method #bounds {
+                    ::fragcache::memoize::Function::new(#function_name).of(&#identity)
                 }
             }
         });
@@ -355,12 +357,12 @@ impl<'a> Memo<'a> {
             #(#of_all)*
             #[doc = #about_all]
             #[allow(dead_code, unreachable_pub)]
-            #vis const #all: ::fragcache::Function = ::fragcache::Function::new(#function_name);
+            #vis const #all: ::fragcache::memoize::Function = ::fragcache::memoize::Function::new(#function_name);
 
             #(#of_all)*
             #[doc = #about_one]
             #quiet
-            #vis fn #one #generics(#(#inputs),*) -> ::fragcache::Call #bounds {
+            #vis fn #one #generics(#(#inputs),*) -> ::fragcache::memoize::Call #bounds {
                 #call
             }
 
@@ -423,7 +425,7 @@ fn name(options: &Memoize, function: &Function) -> syn::Result<TokenStream> {
     }
     if options.no_handles.is_some() {
         let why = "without handles a function needs a name to be deleted by: write name = \"…\", and \
-                   fragcache::Function::new(\"…\") to delete";
+                   fragcache::memoize::Function::new(\"…\") to delete";
         return Err(Error::new(function.sig.ident.span(), why));
     }
     Ok(expected(options, function))

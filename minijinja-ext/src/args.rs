@@ -50,7 +50,7 @@ impl<'a> Items<'a> {
     }
 }
 
-/// The parts of an announced key: the name, and what it varies on.
+/// The parts of a prefetched key: the name, and what it varies on.
 pub(crate) fn parts(name: &Value, vary: Value) -> Vec<Value> {
     let mut parts = vec![name.clone()];
     match Items::of(&vary) {

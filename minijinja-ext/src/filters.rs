@@ -6,8 +6,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use fragcache::engine::{self, Body, Opened, OutputMode, RenderMemo, Rendering};
-use fragcache::{ReadPoint, RefusalReason};
+use fragcache::ReadPoint;
+use fragcache::engine::{self, Body, Opened, OutputMode, RenderContext, RenderMemo};
+use fragcache::events::RefusalReason;
 use minijinja::value::{Kwargs, Object, ObjectRepr};
 use minijinja::{AutoEscape, Error, ErrorKind, State, Value};
 
@@ -28,7 +29,7 @@ pub(crate) const CLOSE: &str = "__fragcache_close";
 pub(crate) const READ_POINT: &str = "fragcache_read_point";
 
 /// What the filter after `open` is for.
-enum Outcome {
+enum BlockOutcome {
     Hit(Value),
     /// A ticket by its number, as nothing is to be given up while a thread ends.
     Miss {
@@ -43,7 +44,7 @@ enum Outcome {
 
 thread_local! {
     /// The outcome of the last block that was opened, until its next filter takes it.
-    static OPENED: RefCell<Option<Outcome>> = const { RefCell::new(None) };
+    static OPENED: RefCell<Option<BlockOutcome>> = const { RefCell::new(None) };
 }
 
 /// The right to close a block, as a template variable. When it is dropped without having been used
@@ -105,7 +106,7 @@ pub(crate) fn open(
     };
     let on_hit = |body: &Body| markup::printable(body, raw);
     // Only a filter that no rewriter wrote leaves an outcome behind.
-    if let Some(Outcome::Miss { ticket, .. }) = OPENED.take() {
+    if let Some(BlockOutcome::Miss { ticket, .. }) = OPENED.take() {
         engine::abandon(ticket);
     }
     let opened = installation
@@ -113,13 +114,13 @@ pub(crate) fn open(
         .open(site, &Args(values), &mut Render { state, mode }, on_hit)
         .map_err(|error| to_engine(error, ErrorKind::InvalidOperation))?;
     let (found, outcome) = match opened {
-        Opened::Hit(value) => (true, Outcome::Hit(value)),
+        Opened::Hit(value) => (true, BlockOutcome::Hit(value)),
         Opened::Render(ticket) => {
             let ticket = ticket.into_id();
             state.get_or_insert_extension_with(Tickets::default).0.push(ticket);
             let sees_content =
                 installation.hands_on_callers() && !engine::varies(site, values.len());
-            (false, Outcome::Miss { ticket, raw, sees_content })
+            (false, BlockOutcome::Miss { ticket, raw, sees_content })
         }
     };
     OPENED.set(Some(outcome));
@@ -132,7 +133,7 @@ struct Render<'r, 'state, 'env> {
     mode: OutputMode,
 }
 
-impl Rendering for Render<'_, '_, '_> {
+impl RenderContext for Render<'_, '_, '_> {
     fn mode(&self) -> OutputMode {
         self.mode
     }
@@ -163,7 +164,7 @@ pub(crate) fn memo(state: &mut State<'_, '_>) -> Arc<RenderMemo> {
 /// `0 | __fragcache_hit`: what the block that was just opened prints.
 pub(crate) fn hit(_: &Value) -> Result<Value, Error> {
     match OPENED.take() {
-        Some(Outcome::Hit(value)) => Ok(value),
+        Some(BlockOutcome::Hit(value)) => Ok(value),
         _ => Err(misused()),
     }
 }
@@ -177,7 +178,7 @@ pub(crate) fn ticket(
     options: Kwargs,
 ) -> Result<Value, Error> {
     match OPENED.take() {
-        Some(Outcome::Miss { ticket, raw, sees_content }) => {
+        Some(BlockOutcome::Miss { ticket, raw, sees_content }) => {
             if sees_content && !options.has("shared") && callers::are_seen(state) {
                 engine::veto(ticket, RefusalReason::CallContent);
             }

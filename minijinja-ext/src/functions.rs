@@ -19,17 +19,17 @@ pub(crate) fn register(env: &mut Environment<'_>) {
         engine::expire_after(args::scalar(&after)).map_err(refused)?;
         nothing(&options)
     });
-    env.add_function("cache_announce", announce);
+    env.add_function("cache_prefetch", prefetch);
     env.add_function("cache_veto", || {
         fragcache::current::veto();
         ""
     });
 }
 
-/// `cache_announce(name, vary, using=cache)`: the blocks called `name` that vary on each of `vary` are
+/// `cache_prefetch(name, vary, using=cache)`: the blocks called `name` that vary on each of `vary` are
 /// asked for together. A list among `vary` is several parts.
 #[allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over by value")]
-fn announce(
+fn prefetch(
     state: &mut State<'_, '_>,
     name: Value,
     vary: Option<Value>,
@@ -39,7 +39,7 @@ fn announce(
     let items = vary.try_iter().map_err(|_| {
         Error::new(
             ErrorKind::InvalidOperation,
-            "cache_announce wants a list of what the blocks vary on, such as \
+            "cache_prefetch wants a list of what the blocks vary on, such as \
              products|map(attribute=\"id\")",
         )
     })?;
@@ -48,7 +48,7 @@ fn announce(
     let installation = Installation::require(state.env())?;
     let using: Option<&Value> =
         if options.has("using") { Some(options.get("using")?) } else { None };
-    engine::announce(
+    engine::prefetch(
         installation.caches(),
         using.map(args::scalar),
         &memo,

@@ -42,7 +42,7 @@
 //! let source = r#"{% cache 60, "price", tags=["product:7"] %}{{ price }}{% endcache %}"#;
 //! fragcache_minijinja::add_template(&mut env, "a.html", source)?;
 //!
-//! let point = cache.begin();
+//! let point = cache.read_point();
 //! let price = 10; // from the database …
 //! cache.invalidate_tags(["product:7"])?; // … where another request changes it
 //!

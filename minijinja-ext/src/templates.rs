@@ -91,10 +91,10 @@ impl Sources for InEnvironment<'_, '_> {
 }
 
 /// Refuses caches that are not there, and tells of warnings.
-fn heed(installation: &Installation, rewritten: &Rewritten<'_>) -> Result<(), Error> {
+fn report_warnings(installation: &Installation, rewritten: &Rewritten<'_>) -> Result<(), Error> {
     let caches = installation.caches();
     caches.check(rewritten.blocks()).map_err(refusal)?;
-    caches.default_cache().heed(rewritten.warnings()).map_err(refusal)
+    caches.default_cache().report_warnings(rewritten.warnings()).map_err(refusal)
 }
 
 /// Rewrites a source and notes its blocks.
@@ -108,7 +108,7 @@ pub(crate) fn load<'s>(
 ) -> Result<Cow<'s, str>, Error> {
     let rewritten = syntax::rewrite_with(name, source, syntax, sources).map_err(refusal)?;
     installation.watch(source, syntax);
-    heed(installation, &rewritten)?;
+    report_warnings(installation, &rewritten)?;
     installation.note(name, Template::new(source.into(), &rewritten, origin));
     Ok(rewritten.into_source())
 }
@@ -237,7 +237,7 @@ pub fn render_str(
     let (sources, syntax) = (InEnvironment { env, installation: &installation }, syntax_of(env));
     let lowered = syntax::rewrite_with(&name, source, &syntax, &sources).map_err(refusal)?;
     installation.watch(source, &syntax);
-    heed(&installation, &lowered)?;
+    report_warnings(&installation, &lowered)?;
     let authors = Authors { installation: &installation, string: Some((source, lowered.map())) };
     env.render_str(lowered.source(), context).map_err(|error| authors.words(error))
 }

@@ -27,7 +27,7 @@ impl Arguments for Values<'_> {
     }
 }
 
-/// The parts of an announced key: the name, and what it varies on.
+/// The parts of a prefetched key: the name, and what it varies on.
 pub(crate) fn parts(name: &Value, vary: &Value) -> Vec<Value> {
     let several = vary.as_array().filter(|_| vary.kind() == ValueKind::Array);
     let mut parts = vec![name.clone()];

@@ -6,8 +6,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use fragcache::engine::{self, Body, Markup, Opened, OutputMode, RenderMemo, Rendering, Scope};
-use fragcache::{Caches, ErrorKind, ReadPoint, RefusalReason};
+use fragcache::engine::{self, Body, Markup, Opened, OutputMode, RenderContext, RenderMemo, Scope};
+use fragcache::events::RefusalReason;
+use fragcache::{Caches, ErrorKind, ReadPoint};
 use tera::{Kwargs, Map, State, Tera, TeraResult, Value};
 
 use crate::args::{self, Values};
@@ -24,7 +25,7 @@ impl Markup for TeraMarkup {
 }
 
 /// What the filter after `open` is for.
-enum Outcome {
+enum BlockOutcome {
     Hit(Value),
     /// A ticket by its number: no value of Tera's holds a Rust object, and nothing is to be given
     /// up while a thread ends.
@@ -33,7 +34,7 @@ enum Outcome {
 
 thread_local! {
     /// The outcome of the last block that was opened, until its next filter takes it.
-    static OPENED: RefCell<Option<Outcome>> = const { RefCell::new(None) };
+    static OPENED: RefCell<Option<BlockOutcome>> = const { RefCell::new(None) };
 }
 
 pub(crate) fn register(tera: &mut Tera, caches: Caches) {
@@ -68,15 +69,15 @@ fn open(
     let site = site.as_str().ok_or_else(misused)?;
     let mode = if state.autoescaping_enabled() { OutputMode::HTML } else { OutputMode::RAW };
     // Only a filter that no rewriter wrote leaves an outcome behind.
-    if let Some(Outcome::Miss(id)) = OPENED.take() {
+    if let Some(BlockOutcome::Miss(id)) = OPENED.take() {
         engine::abandon(id);
     }
     let opened = caches
         .open(site, &Values(values), &mut Render { state, mode, leaves_traces }, printable)
         .map_err(error::into_tera)?;
     let (found, outcome) = match opened {
-        Opened::Hit(markup) => (true, Outcome::Hit(markup)),
-        Opened::Render(ticket) => (false, Outcome::Miss(ticket.into_id())),
+        Opened::Hit(markup) => (true, BlockOutcome::Hit(markup)),
+        Opened::Render(ticket) => (false, BlockOutcome::Miss(ticket.into_id())),
     };
     OPENED.set(Some(outcome));
     Ok(found)
@@ -95,7 +96,7 @@ fn is_in_loop(state: &State<'_>) -> bool {
     matches!(state.get::<u64>("__tera_loop_index"), Ok(Some(_)))
 }
 
-impl Rendering for Render<'_, '_> {
+impl RenderContext for Render<'_, '_> {
     fn mode(&self) -> OutputMode {
         self.mode
     }
@@ -133,7 +134,7 @@ fn printable(body: &Body) -> Value {
 /// `0 | __fragcache_hit`: what the block that was just opened prints.
 fn hit() -> TeraResult<Value> {
     match OPENED.take() {
-        Some(Outcome::Hit(markup)) => Ok(markup),
+        Some(BlockOutcome::Hit(markup)) => Ok(markup),
         _ => Err(misused()),
     }
 }
@@ -141,7 +142,7 @@ fn hit() -> TeraResult<Value> {
 /// `0 | __fragcache_ticket`: the number under which the block that was just opened is rendered.
 fn ticket() -> TeraResult<u64> {
     match OPENED.take() {
-        Some(Outcome::Miss(id)) => Ok(id),
+        Some(BlockOutcome::Miss(id)) => Ok(id),
         _ => Err(misused()),
     }
 }

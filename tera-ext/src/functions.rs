@@ -16,8 +16,8 @@ pub(crate) fn register(tera: &mut Tera, caches: Caches) {
         let after = options.must_get::<&Value>("after")?;
         nothing(engine::expire_after(args::scalar(after)))
     });
-    tera.register_function("cache_announce", move |options: Kwargs, _: &State| {
-        nothing(announce(&caches, &options)?)
+    tera.register_function("cache_prefetch", move |options: Kwargs, _: &State| {
+        nothing(prefetch(&caches, &options)?)
     });
     tera.register_function("cache_veto", |_: Kwargs, _: &State| {
         fragcache::current::veto();
@@ -25,22 +25,22 @@ pub(crate) fn register(tera: &mut Tera, caches: Caches) {
     });
 }
 
-/// `cache_announce(name=…, vary=[…], using=…)`: the blocks called `name` that vary on each of `vary`
+/// `cache_prefetch(name=…, vary=[…], using=…)`: the blocks called `name` that vary on each of `vary`
 /// are asked for together. A list among `vary` is several parts. Without a [`scope`](crate::scope) nobody knows
 /// where the render ends that this is for, and nothing happens.
-fn announce(caches: &Caches, options: &Kwargs) -> TeraResult<Result<(), fragcache::Error>> {
+fn prefetch(caches: &Caches, options: &Kwargs) -> TeraResult<Result<(), fragcache::Error>> {
     let name = options.must_get::<&Value>("name")?;
     let vary = options.must_get::<&Value>("vary")?;
     let Some(vary) = vary.as_array() else {
         return Err(tera::Error::message(
-            "cache_announce wants a list of what the blocks vary on, such as \
+            "cache_prefetch wants a list of what the blocks vary on, such as \
              vary=[product.id for product in products]",
         ));
     };
     let Some(memo) = render::memo() else { return Ok(Ok(())) };
     let keys: Vec<Vec<Value>> = vary.iter().map(|part| args::parts(name, part)).collect();
     let using = options.get::<&Value>("using")?.map(args::scalar);
-    Ok(engine::announce(caches, using, &memo, keys.iter().map(|key| Values(key))))
+    Ok(engine::prefetch(caches, using, &memo, keys.iter().map(|key| Values(key))))
 }
 
 fn nothing(outcome: Result<(), fragcache::Error>) -> TeraResult<&'static str> {

@@ -83,7 +83,7 @@
 //! let source = "{% cache 60, \"price\", tags=[\"product:7\"] %}{{ price }}{% endcache %}";
 //! fragcache_tera::add_raw_template(&mut tera, "a.html", source)?;
 //!
-//! let point = cache.begin();
+//! let point = cache.read_point();
 //! let price = 10; // from the database …
 //! cache.invalidate_tags(["product:7"])?; // … where another request changes it
 //!

@@ -12,7 +12,7 @@ use tera::{Context, Tera, TeraResult, Value};
 
 use crate::error::{self, Authors};
 use crate::install::Installation;
-use crate::templates::heed;
+use crate::templates::report_warnings;
 
 /// The variable of a context in which a read point is looked for.
 pub(crate) const READ_POINT: &str = "fragcache_read_point";
@@ -156,7 +156,7 @@ pub fn render_str(
     let name = name_of_string(source);
     let lowered =
         rewrite_with(&name, source, &syntax, &installation.loaded).map_err(error::into_tera)?;
-    heed(&installation, &lowered).map_err(error::into_tera)?;
+    report_warnings(&installation, &lowered).map_err(error::into_tera)?;
     let string = Some((&*name, source));
     let authors = Authors { syntax: &syntax, loaded: &installation.loaded, string };
     bounded(context, || tera.render_str(lowered.source(), context, autoescape))

@@ -85,7 +85,7 @@ where
         let (name, source) = (name.as_ref(), source.as_ref());
         let page =
             syntax::rewrite_with(name, source, &syntax, &loaded).map_err(error::into_tera)?;
-        heed(&installation, &page).map_err(error::into_tera)?;
+        report_warnings(&installation, &page).map_err(error::into_tera)?;
         loaded.note(name, &page);
         lowered.push((Cow::Borrowed(name), page.into_source()));
     }
@@ -104,9 +104,12 @@ where
 }
 
 /// Refuses caches that are not there, and tells of warnings.
-pub(crate) fn heed(installation: &Installation, page: &Rewritten<'_>) -> Result<(), Error> {
+pub(crate) fn report_warnings(
+    installation: &Installation,
+    page: &Rewritten<'_>,
+) -> Result<(), Error> {
     installation.caches.check(page.blocks())?;
-    installation.caches.default_cache().heed(page.warnings())
+    installation.caches.default_cache().report_warnings(page.warnings())
 }
 
 /// Lowers the cache blocks of a source for a Tera with this [`syntax`](crate::syntax()), for

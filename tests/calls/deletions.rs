@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
-use fragcache::{Deletion, Function};
+use fragcache::Invalidation;
+use fragcache::memoize::Function;
 use serde_json::json;
 
 use super::said::{Py, Said};
@@ -115,7 +116,7 @@ fn dashed() -> Stage {
 fn telling() -> Stage {
     one().says("cache.delete_memoized", |stage, call| -> Told {
         let done = stage.delete_memoized(&Said::read(call).unwrap());
-        Ok(json!(done.map_err(|error| error.to_string())? == Deletion::Removed))
+        Ok(json!(done.map_err(|error| error.to_string())? == Invalidation::Removed))
     })
 }
 
@@ -128,7 +129,11 @@ fn deleting_itself() -> Stage {
     let body = move |stage: &Stage, runs, args: &[Py]| {
         let a = args[0].int();
         if done.lock().unwrap().insert(a) {
-            let calls = if a == 1 { F.call().arg(&a).into() } else { fragcache::Calls::from(F) };
+            let calls = if a == 1 {
+                F.call().arg(&a).into()
+            } else {
+                fragcache::memoize::CallSelector::from(F)
+            };
             stage.cache().delete_memoized(calls).unwrap();
         }
         json!(runs)

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use fragcache::config::{Config, Stores};
+use fragcache::memoize::Function;
 use fragcache::testing::MemoryStore;
-use fragcache::{FarLevel, FragmentCache, Function, Keep};
+use fragcache::values::SetOptions;
+use fragcache::{FarLevel, FragmentCache};
 use fragcache_servers::{Flavour, RedisServer};
 use serde_json::json;
 
@@ -127,7 +129,7 @@ fn all_comments() -> Stage {
         |stage, _| {
             let calls = Function::new("get_all_comments").call();
             let done = stage.cache().delete_memoized(calls).unwrap();
-            Ok(json!(done == fragcache::Deletion::Removed))
+            Ok(json!(done == fragcache::Invalidation::Removed))
         },
     )
 }
@@ -206,7 +208,7 @@ fn tagged(stage: Stage) -> Stage {
             let said = Said::read(call).unwrap();
             let (key, value) = (said.args[0].text(), said.args[1].text());
             let id = key.split('_').nth(1).unwrap();
-            let keep = Keep::new().tags([format!("user:{id}")]);
+            let keep = SetOptions::new().tags([format!("user:{id}")]);
             Ok(json!(stage.cache().values().set_with(key, value, &keep).unwrap()))
         })
         .says("cache.get('user_", |stage, call| {

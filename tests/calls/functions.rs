@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use fragcache::Function;
+use fragcache::memoize::Function;
 use serde_json::{Value as Json, json};
 
 use super::said::Py;

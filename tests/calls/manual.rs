@@ -6,9 +6,10 @@ use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use fragcache::config::{Config, Stores};
+use fragcache::memoize::Function;
 use fragcache::testing::MemoryStore;
-use fragcache::{Deletion, FragmentCache, Function};
-use fragcache_tower::{Cached, ViewTerms};
+use fragcache::{FragmentCache, Invalidation};
+use fragcache_tower::{CacheLayer, ResponsePolicy};
 use http::StatusCode;
 use serde_json::{Value as Json, json};
 
@@ -105,7 +106,7 @@ fn numbered(_: &Given, runs: u64) -> String {
     format!("page {runs}")
 }
 
-fn pages(stage: Stage, settings: impl Fn(Cached) -> Cached) -> Stage {
+fn pages(stage: Stage, settings: impl Fn(CacheLayer) -> CacheLayer) -> Stage {
     site_of(Site::on(stage), "index", settings, numbered).stage()
 }
 
@@ -134,7 +135,7 @@ fn without_type() -> Stage {
 
 fn of_own_timeout() -> Stage {
     let answer =
-        |given: &Given, runs| (ViewTerms::new().expires_after(FIFTY), numbered(given, runs));
+        |given: &Given, runs| (ResponsePolicy::new().expires_after(FIFTY), numbered(given, runs));
     site_of(Site::new(), "index", |view| view, answer).stage()
 }
 
@@ -168,8 +169,9 @@ fn hello() -> Stage {
             format!("{word} {who} {}", given.counts.tick(name)).into_response()
         }
     };
-    let settings =
-        |view: Cached| view.expires_after(MINUTE).key_with_body(1 << 16, |_, body| members(body));
+    let settings = |view: CacheLayer| {
+        view.expires_after(MINUTE).key_with_body(1 << 16, |_, body| members(body))
+    };
     let site = Site::new();
     let site =
         site.view_counting("/hello", "some_func", None, settings, greeting("hello", "some_func"));
@@ -183,8 +185,8 @@ fn student(_: &Given, runs: u64) -> String {
 
 /// Whether there was something of the view to delete.
 fn deleted(stage: &Stage, path: &str) -> Told {
-    let done = Cached::new(&stage.cache(), "get").delete(path).unwrap();
-    Ok(json!(!matches!(done, Deletion::Absent | Deletion::Pending)))
+    let done = CacheLayer::new(&stage.cache(), "get").delete(path).unwrap();
+    Ok(json!(!matches!(done, Invalidation::Absent | Invalidation::Pending)))
 }
 
 fn deletable(stage: Stage) -> Stage {
@@ -194,13 +196,13 @@ fn deletable(stage: Stage) -> Stage {
         .says("cache.delete('view//demo/student/all')", |stage, _| deleted(stage, STUDENTS))
 }
 
-fn students(settings: impl Fn(Cached) -> Cached) -> Stage {
+fn students(settings: impl Fn(CacheLayer) -> CacheLayer) -> Stage {
     deletable(Site::new().view(STUDENTS, "get", settings, student).stage())
 }
 
 fn nested() -> Stage {
     let site = Site::new();
-    let view = Cached::new(&site.cache(), "get");
+    let view = CacheLayer::new(&site.cache(), "get");
     let inner =
         Router::new().route("/student/all", any(site.handler(Some("get"), student)).layer(view));
     deletable(site.route(|router| router.nest("/demo", inner)).stage())

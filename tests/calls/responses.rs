@@ -12,7 +12,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use fragcache::Timeout;
-use fragcache_tower::{Cached, ViewTerms};
+use fragcache_tower::{CacheLayer, ResponsePolicy};
 use http::{HeaderValue, StatusCode};
 
 use super::site::{Given, Site};
@@ -162,7 +162,7 @@ pub(super) const CASES: &[Verdict] = &[
     same("cached-response-negative", || {
         site(
             |view| view.expires_after(MINUTE),
-            |_, runs| (ViewTerms::new().veto(), format!("page {runs}")),
+            |_, runs| (ResponsePolicy::new().veto(), format!("page {runs}")),
         )
     }),
     same("after-request-runs-on-hits", counted),
@@ -243,7 +243,7 @@ fn checked() -> Stage {
     let site = Site::new().view("/below", "check_below", |view| view, below);
     let (cache, counts) = (site.cache(), site.counts());
     // The same for all who are let in.
-    let above = Cached::new(&cache, "above").allow_headers([X_USER]);
+    let above = CacheLayer::new(&cache, "above").allow_headers([X_USER]);
     let inside = any(site.handler(None, |_, _| "secret")).layer(above);
     let check = move |request: Request, next: Next| {
         let counts = counts.clone();
@@ -312,7 +312,7 @@ fn of_seconds() -> Stage {
                 0 => Timeout::Never,
                 seconds => Timeout::After(Duration::from_secs(seconds)),
             };
-            (ViewTerms::new().timeout(timeout), format!("page {runs}"))
+            (ResponsePolicy::new().timeout(timeout), format!("page {runs}"))
         },
     )
 }

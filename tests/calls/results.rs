@@ -5,9 +5,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use fragcache::events::EventKind;
+use fragcache::memoize::Function;
 use fragcache::store::RedisOptions;
 use fragcache::testing::Recorder;
-use fragcache::{Deletion, EventKind, FarLevel, Function, current};
+use fragcache::{FarLevel, Invalidation, current};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
@@ -227,7 +229,7 @@ fn without_a_store() -> Stage {
     let pending = |stage: &Stage, call: &str| {
         let done = stage.delete_memoized(&Said::read(call).unwrap());
         let done = done.map_err(|error| error.to_string())?;
-        Ok(json!(if done == Deletion::Pending { "pending" } else { "told" }))
+        Ok(json!(if done == Invalidation::Pending { "pending" } else { "told" }))
     };
     Stage::with(|builder| builder.far(FarLevel::new(store)))
         .memo("f", Memo::new(F))

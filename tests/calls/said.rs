@@ -1,6 +1,7 @@
 //! The calls of the recording, which are expressions of Python: as much of that language as they use.
 
-use fragcache::{KeyEncoder, KeyPart};
+use fragcache::KeyPart;
+use fragcache::key::KeyEncoder;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value as Json;
 

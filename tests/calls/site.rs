@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use fragcache::FragmentCache;
-use fragcache_tower::Cached;
+use fragcache_tower::CacheLayer;
 use http::header::{CONTENT_TYPE, HOST};
 use http::request::Parts;
 use http::{Method, StatusCode};
@@ -92,7 +92,7 @@ impl Site {
         self,
         route: &str,
         name: &'static str,
-        settings: impl FnOnce(Cached) -> Cached,
+        settings: impl FnOnce(CacheLayer) -> CacheLayer,
         answer: impl Fn(&Given, u64) -> R + Clone + Send + Sync + 'static,
     ) -> Self {
         self.view_counting(route, name, Some(name), settings, answer)
@@ -104,10 +104,10 @@ impl Site {
         route: &str,
         name: &'static str,
         counted: Option<&'static str>,
-        settings: impl FnOnce(Cached) -> Cached,
+        settings: impl FnOnce(CacheLayer) -> CacheLayer,
         answer: impl Fn(&Given, u64) -> R + Clone + Send + Sync + 'static,
     ) -> Self {
-        let view = settings(Cached::new(&self.stage.cache(), name));
+        let view = settings(CacheLayer::new(&self.stage.cache(), name));
         let handler = self.handler(counted, answer);
         self.route(|router| router.route(route, any(handler).layer(view)))
     }

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use fragcache::memoize::{Call, CallSelector, Function, Method};
 use fragcache::testing::ManualClock;
-use fragcache::{Builder, Call, Calls, FragmentCache, Function, Instance};
+use fragcache::{CacheBuilder, FragmentCache};
 use serde_json::Value as Json;
 
 use super::case::Asked;
@@ -41,7 +42,7 @@ type Handler = dyn Fn(&Stage, &Asked) -> Answered + Send + Sync;
 
 /// A memoized function, or a method of one object.
 pub(super) struct Memo {
-    of: Result<Instance, Function>,
+    of: Result<Method, Function>,
     ticks: &'static str,
     parameters: &'static [(&'static str, Option<&'static str>)],
     /// What of the arguments is the key.
@@ -124,7 +125,7 @@ impl Memo {
         (self.settings)(call, args)
     }
 
-    fn all(&self) -> Calls {
+    fn all(&self) -> CallSelector {
         match &self.of {
             Ok(instance) => instance.into(),
             Err(function) => (*function).into(),
@@ -170,7 +171,7 @@ impl Stage {
         Self::with(|builder| builder)
     }
 
-    pub(super) fn with(settings: impl FnOnce(Builder) -> Builder) -> Self {
+    pub(super) fn with(settings: impl FnOnce(CacheBuilder) -> CacheBuilder) -> Self {
         let stage = Self::empty();
         let cache = settings(FragmentCache::builder().clock(stage.clock.clone())).build().unwrap();
         stage.cached("cache", cache)
@@ -280,7 +281,7 @@ impl Stage {
     pub(super) fn delete_memoized(
         &self,
         said: &Said,
-    ) -> Result<fragcache::Deletion, fragcache::Error> {
+    ) -> Result<fragcache::Invalidation, fragcache::Error> {
         let [of, args @ ..] = &*said.args else { panic!("delete_memoized of nothing") };
         let (path, mut args) = (of.text(), args);
         let mut memo = self.memos.get(path);

@@ -4,9 +4,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use fragcache::memoize::Function;
 use fragcache::store::FileOptions;
 use fragcache::store::FileStore;
-use fragcache::{FarLevel, FragmentCache, Function, Keep, SetReport};
+use fragcache::values::{SetOptions, SetReport};
+use fragcache::{FarLevel, FragmentCache};
 use fragcache_servers::{Flavour, RedisServer};
 use redis::Commands;
 use serde_json::json;
@@ -203,7 +205,7 @@ fn tagged_users() -> Stage {
             let said = Said::read(call).unwrap();
             let Py::Dict(pairs) = &said.args[0] else { panic!("{call} without pairs") };
             let values: Vec<_> = pairs.iter().map(|(key, value)| (key, value.json())).collect();
-            let keep = Keep::new().tags(["users"]);
+            let keep = SetOptions::new().tags(["users"]);
             let pairs = values.iter().map(|(key, value)| (*key, value));
             let reports = stage.cache().values().set_many(pairs, &keep).unwrap();
             let set = values.iter().zip(reports).filter(|(_, report)| *report == SetReport::Kept);

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
+use fragcache::memoize::Function;
 use fragcache::store::RedisOptions;
-use fragcache::{Deletion, FarLevel, Function};
+use fragcache::{FarLevel, Invalidation};
 use fragcache_servers::{Flavour, RedisServer};
-use fragcache_tower::{Cached, ViewTerms, path_of};
+use fragcache_tower::{CacheLayer, ResponsePolicy, path_of};
 use http::{HeaderName, Method, StatusCode};
 use serde_json::{Value as Json, json};
 
@@ -82,8 +83,8 @@ fn redirect(to: &str) -> Response {
 }
 
 fn delete(stage: &Stage, view: &str, path: &str) -> Told {
-    let done = Cached::new(&stage.cache(), view).delete(path).unwrap();
-    Ok(json!(!matches!(done, Deletion::Absent | Deletion::Pending)))
+    let done = CacheLayer::new(&stage.cache(), view).delete(path).unwrap();
+    Ok(json!(!matches!(done, Invalidation::Absent | Invalidation::Pending)))
 }
 
 fn posts() -> Stage {
@@ -99,7 +100,7 @@ fn posts() -> Stage {
         let id = given.parts.uri.path().split('/').nth(2).unwrap().to_owned();
         let path = path_of("/posts/{id}", &[("id", &id)]).unwrap();
         edited.lock().unwrap().insert(id, given.field("title").unwrap());
-        Cached::new(&given.cache, "view_post").delete(&path).unwrap();
+        CacheLayer::new(&given.cache, "view_post").delete(&path).unwrap();
         redirect(&path)
     };
     Site::new()
@@ -116,7 +117,7 @@ fn posts() -> Stage {
 }
 
 fn weather() -> Stage {
-    let half_an_hour = |view: Cached| view.expires_after(Duration::from_secs(1800));
+    let half_an_hour = |view: CacheLayer| view.expires_after(Duration::from_secs(1800));
     let answer = |_: &Given, runs| format!("{{\"reading\":{runs}}}\n");
     Site::new().view("/weather", "get_weather", half_an_hour, answer).stage()
 }
@@ -127,7 +128,7 @@ fn versioned() -> Stage {
     let (version, counts) = (Arc::new(AtomicU64::new(1)), site.counts());
     let list = Arc::new(Mutex::new(vec!["first".to_owned()]));
     let (raised, lowered, shown) = (Arc::clone(&version), Arc::clone(&version), Arc::clone(&list));
-    let settings = |view: Cached| {
+    let settings = |view: CacheLayer| {
         view.expires_after(Duration::from_secs(3600)).key(move |_| {
             counts.tick("get_posts_cache_key");
             Some(format!("all_posts_v{}", version.load(Ordering::SeqCst)))
@@ -147,8 +148,8 @@ fn versioned() -> Stage {
 fn comments() -> Stage {
     let stored = Arc::new(Mutex::new(vec!["hello".to_owned()]));
     let (shown, counted) = (Arc::clone(&stored), Arc::clone(&stored));
-    let tagged = |text: String| (ViewTerms::new().tags(["comments"]), text);
-    let five_minutes = |view: Cached| view.expires_after(Duration::from_secs(300));
+    let tagged = |text: String| (ResponsePolicy::new().tags(["comments"]), text);
+    let five_minutes = |view: CacheLayer| view.expires_after(Duration::from_secs(300));
     let add = move |given: &Given| {
         let text = given.field("text").unwrap();
         match &*text {
@@ -175,14 +176,14 @@ fn comments() -> Stage {
 fn dashboard() -> Stage {
     let visits = Arc::new(AtomicU64::new(1));
     let shown = Arc::clone(&visits);
-    let settings = |view: Cached| {
+    let settings = |view: CacheLayer| {
         view.expires_after(Duration::from_secs(600))
             .vary_on([HeaderName::from_static("x-user")])
             .unless(|parts| header(parts, "x-user") == Some("admin"))
     };
     let refresh = move |given: &Given| {
         visits.fetch_add(1, Ordering::SeqCst);
-        Cached::new(&given.cache, "dashboard").delete_all().unwrap();
+        CacheLayer::new(&given.cache, "dashboard").delete_all().unwrap();
         redirect("/dashboard")
     };
     Site::new()
@@ -199,7 +200,7 @@ fn dashboard() -> Stage {
 
 fn unless_one() -> Stage {
     let is_admin = 1;
-    let settings = move |view: Cached| view.unless(move |_| is_admin != 0);
+    let settings = move |view: CacheLayer| view.unless(move |_| is_admin != 0);
     Site::new().view("/", "index", settings, |_, _| "1").stage()
 }
 
@@ -208,7 +209,7 @@ fn shop() -> Stage {
     let stock = Arc::new(Mutex::new(BTreeMap::from([(1_u32, (3_u32, 0_u32)), (2, (9, 0))])));
     let (keyed, shown) = (Arc::clone(&stock), Arc::clone(&stock));
     let id = |path: &str| path.split('/').nth(2).unwrap().parse::<u32>().unwrap();
-    let settings = |view: Cached| {
+    let settings = |view: CacheLayer| {
         view.expires_after(Duration::from_secs(3600)).key(move |parts| {
             let id = id(parts.uri.path());
             let (_, version) = *keyed.lock().unwrap().get(&id)?;
@@ -241,7 +242,7 @@ fn categories() -> Stage {
     let tag = |category: &str| format!("category:{category}");
     let show = move |given: &Given, runs| {
         let category = given.name();
-        (ViewTerms::new().tags([tag(category)]), format!("{category} {runs}"))
+        (ResponsePolicy::new().tags([tag(category)]), format!("{category} {runs}"))
     };
     let update = move |given: &Given| {
         let category = given.parts.uri.path().split('/').nth(2).unwrap();
@@ -266,7 +267,7 @@ fn without_a_store() -> Stage {
     let edit = move |given: &Given| {
         assert_eq!(given.parts.method, Method::POST);
         *title.lock().unwrap() = "new";
-        Cached::new(&given.cache, "index").delete("/").unwrap();
+        CacheLayer::new(&given.cache, "index").delete("/").unwrap();
         "saved"
     };
     Site::on(Stage::with(|builder| builder.far(FarLevel::new(store))))

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use fragcache::config::Config;
 use fragcache::store::Fault;
 use fragcache::testing::{FaultyStore, MemoryStore};
-use fragcache::{Deletion, FarLevel, FragmentCache};
+use fragcache::{FarLevel, FragmentCache, Invalidation};
 use serde_json::{Value as Json, json};
 
 use super::stage::{Stage, Told};
@@ -126,7 +126,7 @@ fn stops_at_the_first() -> Stage {
         let values = stage.cache().values();
         let keys = || ["a", "stuck", "b"];
         for (key, done) in keys().into_iter().zip(values.delete_each(keys())) {
-            if done.unwrap() == Deletion::Pending {
+            if done.unwrap() == Invalidation::Pending {
                 store.heal();
                 return Err(format!("the store was not told of {key}"));
             }
@@ -151,7 +151,7 @@ fn reporting(refused: &'static str) -> Stage {
         let done = stage.cache().values().delete_many(keys).unwrap();
         store.heal();
         let reports = keys.into_iter().zip(done);
-        let gone = reports.filter(|(_, done)| *done != Deletion::Pending).map(|(key, _)| key);
+        let gone = reports.filter(|(_, done)| *done != Invalidation::Pending).map(|(key, _)| key);
         Ok(gone.collect::<Json>())
     })
 }

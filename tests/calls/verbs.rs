@@ -1,33 +1,34 @@
 //! Flask-Caching's methods for values, each by the line of Rust that stands for it.
 
 use fragcache::engine::Scalar;
-use fragcache::{Deletion, Error, FragmentCache, Keep, SetReport, Timeout};
+use fragcache::values::{SetOptions, SetReport};
+use fragcache::{Error, FragmentCache, Invalidation, Timeout};
 use serde_json::{Map, Value as Json, json};
 
 use super::said::{Py, Said};
 use super::stage::Told;
 
 /// How long, as Python says it.
-fn keep(said: &Said) -> Result<Keep, Error> {
+fn keep(said: &Said) -> Result<SetOptions, Error> {
     let scalar = match said.named("timeout") {
-        None | Some(Py::None) => return Ok(Keep::new()),
+        None | Some(Py::None) => return Ok(SetOptions::new()),
         Some(Py::Int(seconds)) => Scalar::Int(i128::from(*seconds)),
         Some(Py::Float(seconds)) => Scalar::Float(*seconds),
         Some(other) => panic!("{other:?} is no timeout"),
     };
-    Ok(Keep::new().timeout(Timeout::from_scalar(scalar)?))
+    Ok(SetOptions::new().timeout(Timeout::from_scalar(scalar)?))
 }
 
 /// Whether the key is gone, in all processes.
-fn is_gone(deletion: Deletion) -> bool {
-    deletion != Deletion::Pending
+fn is_gone(deletion: Invalidation) -> bool {
+    deletion != Invalidation::Pending
 }
 
 /// What a deletion says; `true` and `false` stand for Flask-Caching's.
-fn said_of(deletion: Deletion) -> Json {
+fn said_of(deletion: Invalidation) -> Json {
     match deletion {
-        Deletion::Removed | Deletion::Invalidated => true.into(),
-        Deletion::Absent => false.into(),
+        Invalidation::Removed | Invalidation::Invalidated => true.into(),
+        Invalidation::Absent => false.into(),
         other => format!("{other:?}").to_lowercase().into(),
     }
 }

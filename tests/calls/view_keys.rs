@@ -1,8 +1,8 @@
 //! Under what a view is kept, and by what it is deleted.
 
 use axum::routing::{get, post};
-use fragcache::Deletion;
-use fragcache_tower::{Cached, path_of};
+use fragcache::Invalidation;
+use fragcache_tower::{CacheLayer, path_of};
 use http::HeaderName;
 use serde_json::json;
 
@@ -125,8 +125,8 @@ pub(super) const CASES: &[Verdict] = &[
 
 /// Deletes what the view `index` has kept for a path, or for what its key function gave.
 pub(super) fn delete(stage: &Stage, path: &str) -> Told {
-    let done = Cached::new(&stage.cache(), "index").delete(path);
-    Ok(json!(!matches!(done.unwrap(), Deletion::Absent | Deletion::Pending)))
+    let done = CacheLayer::new(&stage.cache(), "index").delete(path);
+    Ok(json!(!matches!(done.unwrap(), Invalidation::Absent | Invalidation::Pending)))
 }
 
 fn of_pages() -> Stage {
@@ -170,7 +170,7 @@ fn of_whole_paths() -> Stage {
 
 fn by_argument() -> Stage {
     let name =
-        |view: Cached| view.key(|parts| parts.uri.path().strip_prefix('/').map(str::to_owned));
+        |view: CacheLayer| view.key(|parts| parts.uri.path().strip_prefix('/').map(str::to_owned));
     named(name).says("cache.delete('page of a')", |stage, _| delete(stage, "a"))
 }
 
@@ -196,7 +196,7 @@ fn of_two_methods() -> Stage {
     let cache = site.cache();
     let shown = site.handler(Some("shown"), |_: &Given, runs| format!("shown {runs}"));
     let sent = site.handler(Some("sent"), |_: &Given, runs| format!("sent {runs}"));
-    let routes = get(shown).layer(Cached::new(&cache, "shown"));
-    let routes = routes.merge(post(sent).layer(Cached::new(&cache, "sent")));
+    let routes = get(shown).layer(CacheLayer::new(&cache, "shown"));
+    let routes = routes.merge(post(sent).layer(CacheLayer::new(&cache, "sent")));
     site.route(|router| router.route("/form", routes)).stage()
 }

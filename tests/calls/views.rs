@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
-use fragcache::{FragmentCache, Function};
-use fragcache_tower::Cached;
+use fragcache::FragmentCache;
+use fragcache::memoize::Function;
+use fragcache_tower::CacheLayer;
 use http::{Method, StatusCode};
 use serde_json::json;
 
@@ -65,7 +66,7 @@ pub(super) const CASES: &[Verdict] = &[
     absent("response-filter-raises", A_BOOL),
     different(
         "hit-header",
-        || index(Cached::tell_status),
+        || index(CacheLayer::tell_status),
         "the header is that of RFC 9211",
         &[(2, r#"{"headers": {"cache-status": "fragcache; hit"}}"#)],
     ),
@@ -128,7 +129,7 @@ pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
 /// One view, `index`, at every path.
 pub(super) fn site<R: IntoResponse + 'static>(
-    settings: impl Fn(Cached) -> Cached,
+    settings: impl Fn(CacheLayer) -> CacheLayer,
     answer: impl Fn(&Given, u64) -> R + Clone + Send + Sync + 'static,
 ) -> Stage {
     site_of(Site::new(), "index", settings, answer).stage()
@@ -138,7 +139,7 @@ pub(super) fn site<R: IntoResponse + 'static>(
 pub(super) fn site_of<R: IntoResponse + 'static>(
     site: Site,
     name: &'static str,
-    settings: impl Fn(Cached) -> Cached,
+    settings: impl Fn(CacheLayer) -> CacheLayer,
     answer: impl Fn(&Given, u64) -> R + Clone + Send + Sync + 'static,
 ) -> Site {
     let site = site.view("/", name, &settings, answer.clone());
@@ -146,12 +147,12 @@ pub(super) fn site_of<R: IntoResponse + 'static>(
 }
 
 /// A view that answers "index" and the number of its run.
-pub(super) fn index(settings: impl Fn(Cached) -> Cached) -> Stage {
+pub(super) fn index(settings: impl Fn(CacheLayer) -> CacheLayer) -> Stage {
     site(settings, |_, runs| format!("index {runs}"))
 }
 
 /// A view that answers the last segment of its path and the number of its run.
-pub(super) fn named(settings: impl Fn(Cached) -> Cached) -> Stage {
+pub(super) fn named(settings: impl Fn(CacheLayer) -> CacheLayer) -> Stage {
     site(settings, |given, runs| format!("{} {runs}", given.name()))
 }
 
@@ -165,7 +166,7 @@ fn by_default() -> Stage {
 }
 
 fn failing_update() -> Stage {
-    let settings = |view: Cached| {
+    let settings = |view: CacheLayer| {
         view.ignore_query().refresh_if(|parts| query(parts).any(|word| word == "refresh"))
     };
     site(settings, |given, runs| {
@@ -176,8 +177,9 @@ fn failing_update() -> Stage {
 }
 
 fn kept_if_told() -> Stage {
-    let settings =
-        |view: Cached| view.ignore_query().keep_if(|response| response.headers["x-keep"] == "yes");
+    let settings = |view: CacheLayer| {
+        view.ignore_query().keep_if(|response| response.headers["x-keep"] == "yes")
+    };
     site(settings, |given, runs| {
         ([("x-keep", given.field("keep").unwrap())], format!("index {runs}"))
     })
@@ -185,7 +187,7 @@ fn kept_if_told() -> Stage {
 
 fn with_a_part() -> Stage {
     const PART: Function = Function::new("part");
-    let settings = |view: Cached| view.tell_status().expires_after(Duration::from_secs(10));
+    let settings = |view: CacheLayer| view.tell_status().expires_after(Duration::from_secs(10));
     site(settings, |given, runs| {
         let part = || format!("part {}", given.counts.tick("part"));
         format!("index {runs} {}", given.cache.memoize(&PART.call(), part))
@@ -223,7 +225,7 @@ fn deleting_itself() -> Stage {
         |view| view,
         move |given, _| {
             let text = if is_new.swap(true, Ordering::SeqCst) { "new" } else { "old" };
-            Cached::new(&given.cache, "index").delete("/").unwrap();
+            CacheLayer::new(&given.cache, "index").delete("/").unwrap();
             text
         },
     )

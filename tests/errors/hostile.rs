@@ -1,7 +1,8 @@
 //! Input of hostile size and spelling: it may be refused, and must not panic, hang, leave a flight
 //! open or change what other fragments serve.
 
-use fragcache::{MAX_KEY_BYTES, fragment_key_at};
+use fragcache::fragment_key_at;
+use fragcache::key::MAX_KEY_BYTES;
 use serde_json::json;
 
 use super::Witness;

@@ -1,6 +1,6 @@
 //! Mistakes under a policy that renders uncached instead of failing.
 
-use fragcache::{FragmentCache, OnMistake, Policy};
+use fragcache::{ErrorPolicy, FragmentCache, Policy};
 use serde_json::{Value as Json, json};
 
 use super::Witness;
@@ -21,7 +21,7 @@ const MISTAKES: [(&str, bool); 9] = [
 
 /// An engine whose cache renders mistakes uncached, and a fragment that it has stored.
 fn forgiving(kind: Kind) -> (FragmentCache, Box<dyn Engine>, Witness) {
-    let policy = Policy::default().bad_arguments(OnMistake::Uncached);
+    let policy = Policy::default().bad_arguments(ErrorPolicy::Uncached);
     let (cache, _clock) = cache_with(|builder| builder.policy(policy));
     let mut engine = kind.with_cache(&cache);
     let syntax = engine.syntax();

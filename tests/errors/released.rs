@@ -5,8 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
+use fragcache::FragmentCache;
+use fragcache::events::{BypassReason, EventKind};
 use fragcache::testing::Recorder;
-use fragcache::{BypassReason, EventKind, FragmentCache};
 use minijinja::{Environment, ErrorKind, Value};
 use serde_json::json;
 use tera::{Context, Kwargs, State, Tera, TeraResult};

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use fragcache::store::RedisStore;
-use fragcache::{Deletion, FarLevel, Fragment, FragmentCache, fragment_key};
+use fragcache::{FarLevel, Fragment, FragmentCache, Invalidation, fragment_key};
 use fragcache_servers::{Flavour, Mutation, Proxy, RedisServer, Way};
 
 use super::process::{Process, answer, orders};
@@ -286,7 +286,7 @@ impl Site {
         self.shared.write(key, truth);
         let done = self.cache.invalidate_tags([tag(key)]).unwrap();
         self.mine[key].store(truth, Ordering::SeqCst);
-        let is_pending = matches!(done, Deletion::Pending);
+        let is_pending = matches!(done, Invalidation::Pending);
         if !is_pending {
             self.shared.write(KEYS + key, truth);
         }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use fragcache::events::RefusalReason;
 use fragcache::store::{RedisOptions, RedisStore};
 use fragcache::testing::Recorder;
-use fragcache::{ErrorKind, FarLevel, Fragment, FragmentCache, RefusalReason, fragment_key};
+use fragcache::{ErrorKind, FarLevel, Fragment, FragmentCache, fragment_key};
 use fragcache_servers::{Flavour, RedisServer, Setup};
 
 fn open(url: &str) -> RedisStore {
@@ -66,7 +67,7 @@ fn what_is_too_large_is_printed_and_not_stored() {
         let body = format!("{text}{huge}");
         assert_eq!(say(&cache, &row, &body), body);
     }
-    let refused = |why| fragcache::EventKind::Refused(why);
+    let refused = |why| fragcache::events::EventKind::Refused(why);
     let told = |why| recorder.events().iter().filter(|event| event.kind == refused(why)).count();
     assert_eq!(told(RefusalReason::KeyTooLong), 2);
     assert!(told(RefusalReason::BodyTooLarge) >= 1);

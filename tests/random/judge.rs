@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use fragcache::events::{EventKind, RefusalReason};
 use fragcache::testing::{ManualClock, Recorder};
-use fragcache::{EventKind, FragmentCache, RefusalReason, make_template_fragment_key};
+use fragcache::{FragmentCache, make_template_fragment_key};
 
 use super::engines::{Engine, Failed, World};
 use super::set::{BlockId, Form, Set, Sources};

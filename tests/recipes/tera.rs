@@ -182,7 +182,7 @@ fn a_read_point_for_a_frameworks_render() {
     let page = "{% cache 300, 'x', tags=['t'] %}{{ n }}{% endcache %}{{ <card n={n} /> }}";
     fragcache_tera::add_raw_templates(&mut tera, [("card.html", card), ("page.html", page)])
         .unwrap();
-    let point = cache.begin();
+    let point = cache.read_point();
     cache.invalidate_tags(["t"]).unwrap();
     let stored = || ["x", "card"].map(|name| cache.contains(&fragment_key!(name)).unwrap());
 

@@ -35,7 +35,7 @@ async fn request(shop: Arc<Shop>, start: Arc<Barrier>, mut random: Random) {
     let page = PAGES[random.below(PAGES.len())];
     let by = [By::Scope, By::Token][random.below(2)];
     let settled = shop.settled[id].load(Ordering::SeqCst);
-    let point = shop.cache.begin();
+    let point = shop.cache.read_point();
     let price = shop.price(id);
     for _ in 0..random.below(4) {
         yield_now().await;

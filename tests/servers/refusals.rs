@@ -3,7 +3,7 @@
 use fragcache::store::{Fault, RedisStore, Store};
 use fragcache::{FarLevel, FragmentCache};
 use fragcache_servers::{Flavour, RedisServer, Setup, eventually};
-use fragcache_tower::Cached;
+use fragcache_tower::CacheLayer;
 use tower::ServiceExt;
 
 use super::support::{LONG, SLACK, fault, get, open, patient, plain, timed};
@@ -180,7 +180,7 @@ fn a_store_that_takes_nobody_is_away_and_all_say_so() {
         assert!(said.contains("the password is another"), "{said}");
 
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let layer = Cached::new(&cache, "page").tell_status();
+        let layer = CacheLayer::new(&cache, "page").tell_status();
         let status = |path: &str| {
             let pages = axum::Router::new()
                 .route("/{page}", axum::routing::get(|| async { "page" }))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fragcache::Builder;
+use fragcache::CacheBuilder;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -76,7 +76,7 @@ pub(super) enum Step {
     Advance {
         advance: f64,
     },
-    Mode {
+    CacheMode {
         mode: String,
     },
     Edit {
@@ -122,7 +122,7 @@ pub(super) struct CacheSettings {
 }
 
 impl CacheSettings {
-    pub(super) fn apply(&self, mut builder: Builder) -> Builder {
+    pub(super) fn apply(&self, mut builder: CacheBuilder) -> CacheBuilder {
         let seconds = |number: Option<f64>| number.map(Duration::from_secs_f64);
         if let Some(window) = seconds(self.stale) {
             builder = builder.stale_window(window);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use fragcache::testing::{ManualClock, Recorder};
 use fragcache::{
-    Caches, Deletion, FragmentCache, FragmentKey, InvalidationBatch, Mode, ReadPoint,
+    CacheMode, Caches, FragmentCache, FragmentKey, Invalidation, InvalidationBatch, ReadPoint,
     fragment_key_at, make_template_fragment_key,
 };
 
@@ -202,7 +202,7 @@ impl Teller<'_> {
                 Happened::new(format!("edit {edit}"), String::new())
             }
             Step::Begin { begin } => {
-                self.points.insert(begin.clone(), self.cache().begin());
+                self.points.insert(begin.clone(), self.cache().read_point());
                 Happened::new(format!("begin {begin}"), String::new())
             }
             Step::Within { within } => {
@@ -262,11 +262,11 @@ impl Teller<'_> {
                 self.clock.advance(Duration::from_secs_f64(*advance));
                 (format!("advance {advance} s"), String::new())
             }
-            Step::Mode { mode } => {
+            Step::CacheMode { mode } => {
                 cache.set_mode(match mode.as_str() {
-                    "normal" => Mode::Normal,
-                    "read-only" => Mode::ReadOnly,
-                    "bypass" => Mode::Bypass,
+                    "normal" => CacheMode::Normal,
+                    "read-only" => CacheMode::ReadOnly,
+                    "bypass" => CacheMode::Bypass,
                     other => panic!("no such mode: {other}"),
                 });
                 (format!("mode {mode}"), String::new())
@@ -345,7 +345,7 @@ fn done(act: &Act, cache: &FragmentCache) -> String {
         Act::Clear { .. } => cache.clear(),
     };
     match deletion.unwrap() {
-        Deletion::Invalidated => String::new(),
+        Invalidation::Invalidated => String::new(),
         other => format!("{other:?}"),
     }
 }

@@ -13,7 +13,7 @@ mod tera;
 use std::path::PathBuf;
 
 use fragcache::testing::ManualClock;
-use fragcache::{Builder, FragmentCache};
+use fragcache::{CacheBuilder, FragmentCache};
 
 pub(crate) use counts::Evaluated;
 pub(crate) use engine::{Engine, Failure, Kind, Stage, forms, ours as source_of};
@@ -27,7 +27,7 @@ pub(crate) fn fixtures(path: &str) -> PathBuf {
 
 /// A cache on a clock of its own.
 pub(crate) fn cache_with(
-    settings: impl FnOnce(Builder) -> Builder,
+    settings: impl FnOnce(CacheBuilder) -> CacheBuilder,
 ) -> (FragmentCache, ManualClock) {
     let clock = ManualClock::new();
     let builder = settings(FragmentCache::builder().clock(clock.clone()));

@@ -1,6 +1,6 @@
 //! Recorded events, one short line each.
 
-use fragcache::EventKind;
+use fragcache::events::EventKind;
 use fragcache::testing::{Recorded, Recorder};
 
 /// What a recorder has seen.
@@ -16,7 +16,7 @@ fn line(event: &Recorded) -> String {
         EventKind::Waited(_) => "waited for".to_owned(),
         EventKind::Bypassed(reason) => format!("bypassed ({reason:?})"),
         EventKind::Stale(age) => format!("stale ({} s)", age.as_secs_f64()),
-        EventKind::StoodIn => "stood in".to_owned(),
+        EventKind::StaleIfError => "stood in".to_owned(),
         EventKind::Deleted => "deleted".to_owned(),
         EventKind::Invalidated => "invalidated".to_owned(),
         EventKind::Evicted(cause) => format!("evicted ({cause:?})"),

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use fragcache::{BypassReason, FragmentCache, Timeout, engine};
+use fragcache::events::BypassReason;
+use fragcache::{FragmentCache, Timeout, engine};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, StatusCode, header, response};
 
 use crate::directives::Directives;
 use crate::freshness::{self, Times};
 use crate::key::Shape;
-use crate::terms::ViewTerms;
+use crate::terms::ResponsePolicy;
 
 /// Why a request bypasses the cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,7 +150,7 @@ impl Admission {
     pub(crate) fn keeps(
         &self,
         parts: &response::Parts,
-        terms: &ViewTerms,
+        terms: &ResponsePolicy,
         times: Times,
         life: Option<Duration>,
     ) -> Result<Kept, NotKept> {

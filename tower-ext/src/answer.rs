@@ -8,7 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, hea
 use http_body::Body;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::body::KeptBody;
+use crate::body::CachedBody;
 use crate::record::Kept;
 
 /// What a request asks of an answer.
@@ -58,12 +58,12 @@ impl Conditions {
     /// client has already.
     pub(crate) fn shorten<P: Body>(
         &self,
-        response: Response<KeptBody<P>>,
-    ) -> Response<KeptBody<P>> {
+        response: Response<CachedBody<P>>,
+    ) -> Response<CachedBody<P>> {
         if self.is_head || !self.are_met(response.status(), response.headers()) {
             return response;
         }
-        let mut response = response.map(|_| KeptBody::default());
+        let mut response = response.map(|_| CachedBody::default());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
         undress(response.headers_mut());
         response

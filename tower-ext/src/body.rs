@@ -11,8 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
 /// A body of a request or of a response, as it came, or with what was read of it already in front.
-/// It is what a [`Cached`](crate::Cached) view is asked with, and what it answers with.
-pub struct KeptBody<B: Body> {
+/// It is what a [`CacheLayer`](crate::CacheLayer) view is asked with, and what it answers with.
+pub struct CachedBody<B: Body> {
     front: VecDeque<Result<Frame<Bytes>, B::Error>>,
     rest: Rest<B>,
     point: Option<ReadPoint>,
@@ -28,22 +28,22 @@ enum Rest<B> {
     Broken(SizeHint),
 }
 
-impl<B: Body> Unpin for KeptBody<B> {}
+impl<B: Body> Unpin for CachedBody<B> {}
 
-impl<B: Body> fmt::Debug for KeptBody<B> {
+impl<B: Body> fmt::Debug for CachedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeptBody").field("front", &self.front.len()).finish_non_exhaustive()
     }
 }
 
-impl<B: Body> Default for KeptBody<B> {
+impl<B: Body> Default for CachedBody<B> {
     /// An empty body.
     fn default() -> Self {
         Self { front: VecDeque::new(), rest: Rest::Nothing, point: None }
     }
 }
 
-impl<B: Body> From<Bytes> for KeptBody<B> {
+impl<B: Body> From<Bytes> for CachedBody<B> {
     fn from(bytes: Bytes) -> Self {
         let frames = (!bytes.is_empty()).then(|| Ok(Frame::data(bytes)));
         Self { front: frames.into_iter().collect(), rest: Rest::Nothing, point: None }
@@ -54,12 +54,12 @@ impl<B: Body> From<Bytes> for KeptBody<B> {
 pub(crate) enum Read<B: Body> {
     Whole(Bytes),
     /// It is too long or has trailers, and is not read to its end. This is all of it.
-    TooMuch(KeptBody<B>),
+    TooMuch(CachedBody<B>),
     /// It failed, or ended with another length than it had promised. This is all of it.
-    Broken(KeptBody<B>),
+    Broken(CachedBody<B>),
 }
 
-impl<B: Body<Data = Bytes>> KeptBody<B> {
+impl<B: Body<Data = Bytes>> CachedBody<B> {
     /// The body as it came.
     pub(crate) fn untouched(body: B) -> Self {
         Self { front: VecDeque::new(), rest: Rest::Body(Box::pin(body)), point: None }
@@ -110,7 +110,7 @@ impl<B: Body<Data = Bytes>> KeptBody<B> {
     }
 }
 
-impl<B: Body<Data = Bytes>> Body for KeptBody<B> {
+impl<B: Body<Data = Bytes>> Body for CachedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 

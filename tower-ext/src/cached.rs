@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fragcache::engine::{ViewCall, view_key};
-use fragcache::{
-    BypassReason, Deletion, Error, ErrorKind, FragmentCache, FragmentKey, KeyPart, Timeout,
-};
+use fragcache::engine::{ViewRequest, view_key};
+use fragcache::events::BypassReason;
+use fragcache::{Error, ErrorKind, FragmentCache, FragmentKey, Invalidation, KeyPart, Timeout};
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderName, StatusCode, header, response};
@@ -18,7 +17,7 @@ use crate::cookie;
 use crate::header_names::HeaderNames;
 use crate::key::{Query, Shape};
 use crate::record::{FORM, Record};
-use crate::service::CachedService;
+use crate::service::CacheService;
 use crate::terms::clamped;
 
 /// A view: a layer that keeps the responses of the handlers in it.
@@ -33,11 +32,11 @@ use crate::terms::clamped;
 /// ```
 /// use axum::{Router, routing::get};
 /// use fragcache::FragmentCache;
-/// use fragcache_tower::Cached;
+/// use fragcache_tower::CacheLayer;
 /// use std::time::Duration;
 ///
 /// let cache = FragmentCache::in_memory();
-/// let film = Cached::new(&cache, "film").expires_after(Duration::from_secs(300));
+/// let film = CacheLayer::new(&cache, "film").expires_after(Duration::from_secs(300));
 /// let app: Router = Router::new().route("/film/{id}", get(|| async { "…" }).layer(film.clone()));
 ///
 /// film.delete("/film/7")?; // all its hosts, query strings and headers
@@ -46,7 +45,7 @@ use crate::terms::clamped;
 /// ```
 #[derive(Clone)]
 #[must_use]
-pub struct Cached {
+pub struct CacheLayer {
     pub(crate) settings: Arc<Settings>,
 }
 
@@ -71,15 +70,17 @@ pub(crate) struct Settings {
     pub(crate) tells_status: bool,
 }
 
-impl fmt::Debug for Cached {
+impl fmt::Debug for CacheLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cached").field("shape", &self.settings.shape).finish_non_exhaustive()
     }
 }
 
 impl Settings {
-    pub(crate) fn call(&self, key: &FragmentKey) -> ViewCall {
-        ViewCall::new(&self.cache, key, FORM, Record::read).timeout(self.timeout).stale(self.stale)
+    pub(crate) fn call(&self, key: &FragmentKey) -> ViewRequest {
+        ViewRequest::new(&self.cache, key, FORM, Record::read)
+            .timeout(self.timeout)
+            .stale(self.stale)
     }
 
     /// The key of a request where the body does not count, or why it has none.
@@ -103,7 +104,7 @@ impl Settings {
     }
 }
 
-impl Cached {
+impl CacheLayer {
     /// The view of this name in a cache, or in a namespace of one.
     pub fn new(cache: &FragmentCache, name: impl Into<String>) -> Self {
         let shape = Shape {
@@ -149,7 +150,7 @@ impl Cached {
     }
 
     /// Sets the timeout of its responses; the cache's default without. What a response says itself, by
-    /// [`ViewTerms`](crate::ViewTerms), `s-maxage`, `max-age` or `Expires`, counts instead. A timeout of
+    /// [`ResponsePolicy`](crate::ResponsePolicy), `s-maxage`, `max-age` or `Expires`, counts instead. A timeout of
     /// zero keeps nothing, and is counted; one of more than 2^31 seconds (68 years) is that much.
     pub fn timeout(self, timeout: Timeout) -> Self {
         self.with(|settings| settings.timeout = clamped(timeout))
@@ -191,14 +192,14 @@ impl Cached {
     ///
     /// ```
     /// use fragcache::FragmentCache;
-    /// use fragcache_tower::Cached;
+    /// use fragcache_tower::CacheLayer;
     /// use http::uri::Scheme;
     ///
     /// let request = http::Request::get("/film/7").header("host", "shop.example");
     /// let (parts, ()) = request.body(())?.into_parts();
-    /// let key = |view: &Cached| view.key_of(&parts).map(|key| key.to_string());
+    /// let key = |view: &CacheLayer| view.key_of(&parts).map(|key| key.to_string());
     ///
-    /// let view = Cached::new(&FragmentCache::in_memory(), "film");
+    /// let view = CacheLayer::new(&FragmentCache::in_memory(), "film");
     /// assert_eq!(key(&view).as_deref(), Some("film(/film/7, //shop.example, none)"));
     /// let view = view.scheme(Scheme::HTTPS);
     /// assert_eq!(key(&view).as_deref(), Some("film(/film/7, https://shop.example, none)"));
@@ -227,10 +228,10 @@ impl Cached {
     ///
     /// ```
     /// use fragcache::FragmentCache;
-    /// use fragcache_tower::Cached;
+    /// use fragcache_tower::CacheLayer;
     ///
     /// let cache = FragmentCache::in_memory();
-    /// let film = Cached::new(&cache, "film").key(|parts| {
+    /// let film = CacheLayer::new(&cache, "film").key(|parts| {
     ///     parts.uri.path().strip_prefix("/film/").map(|id| id.trim_end_matches('/').to_owned())
     /// });
     /// film.delete("7")?; // what the function gave
@@ -309,12 +310,12 @@ impl Cached {
     /// ```
     /// use axum::{Router, body::Body, http::HeaderName, http::Request, routing::get};
     /// use fragcache::FragmentCache;
-    /// use fragcache_tower::Cached;
+    /// use fragcache_tower::CacheLayer;
     /// use tower::ServiceExt;
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let view = Cached::new(&FragmentCache::in_memory(), "prices")
+    /// let view = CacheLayer::new(&FragmentCache::in_memory(), "prices")
     ///     .private_headers([HeaderName::from_static("x-discount")])
     ///     .tell_status();
     /// let app: Router = Router::new().route("/", get(|| async { "10 €" })).layer(view);
@@ -342,15 +343,15 @@ impl Cached {
     ///
     /// ```
     /// use fragcache::FragmentCache;
-    /// use fragcache_tower::Cached;
+    /// use fragcache_tower::CacheLayer;
     /// use http::HeaderName;
     ///
     /// const PART: HeaderName = HeaderName::from_static("hx-request");
     /// let request = http::Request::get("/film/7").header("host", "shop.example").header(PART, "true");
     /// let (parts, ()) = request.body(())?.into_parts();
-    /// let key = |view: &Cached| view.key_of(&parts).map(|key| key.to_string());
+    /// let key = |view: &CacheLayer| view.key_of(&parts).map(|key| key.to_string());
     ///
-    /// let plain = Cached::new(&FragmentCache::in_memory(), "film");
+    /// let plain = CacheLayer::new(&FragmentCache::in_memory(), "film");
     /// let allowing = plain.clone().allow_headers([PART]);
     /// assert_eq!(key(&allowing).as_deref(), Some("film(/film/7, //shop.example, none)"));
     /// assert_ne!(key(&plain), key(&allowing));
@@ -368,17 +369,17 @@ impl Cached {
     }
 
     /// Bounds the bodies that are kept to so many bytes. Longer ones are sent as they come. Without, the
-    /// bound is the cache's [`max_entry_bytes`](fragcache::Builder::max_entry_bytes), which counts the
+    /// bound is the cache's [`max_entry_bytes`](fragcache::CacheBuilder::max_entry_bytes), which counts the
     /// headers too.
     ///
     /// ```
     /// use fragcache::FragmentCache;
-    /// use fragcache_tower::Cached;
+    /// use fragcache_tower::CacheLayer;
     ///
     /// let cache = FragmentCache::builder().max_entry_bytes(8 << 20).build()?;
-    /// let reports = Cached::new(&cache, "report"); // up to 8 MiB
-    /// let thumbs = Cached::new(&cache, "thumb").max_body(64 << 10)?;
-    /// assert!(Cached::new(&cache, "film").max_body(9 << 20).is_err());
+    /// let reports = CacheLayer::new(&cache, "report"); // up to 8 MiB
+    /// let thumbs = CacheLayer::new(&cache, "thumb").max_body(64 << 10)?;
+    /// assert!(CacheLayer::new(&cache, "film").max_body(9 << 20).is_err());
     /// # let _ = (reports, thumbs);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
@@ -408,7 +409,7 @@ impl Cached {
     /// Responses say in `Cache-Status` ([RFC 9211](https://www.rfc-editor.org/rfc/rfc9211)) whether
     /// they are from the cache, and why not, or why they are not kept: Flask-Caching's
     /// `response_hit_indication`. Observers are told of bypasses without it too:
-    /// [`EventKind::Bypassed`](fragcache::EventKind::Bypassed).
+    /// [`EventKind::Bypassed`](fragcache::events::EventKind::Bypassed).
     pub fn tell_status(self) -> Self {
         self.with(|settings| settings.tells_status = true)
     }
@@ -420,9 +421,9 @@ impl Cached {
     ///
     /// ```
     /// use fragcache::FragmentCache;
-    /// use fragcache_tower::Cached;
+    /// use fragcache_tower::CacheLayer;
     ///
-    /// let view = Cached::new(&FragmentCache::in_memory(), "film").ignore_host();
+    /// let view = CacheLayer::new(&FragmentCache::in_memory(), "film").ignore_host();
     /// let (parts, ()) = http::Request::get("/film/7?b=1&a=2").body(())?.into_parts();
     /// let key = view.key_of(&parts).map(|key| key.to_string());
     /// assert_eq!(key.as_deref(), Some("film(/film/7, \"a=2&b=1\")"));
@@ -446,8 +447,8 @@ impl Cached {
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Deletion::Pending).
-    pub fn delete(&self, path: impl KeyPart) -> Result<Deletion, Error> {
+    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    pub fn delete(&self, path: impl KeyPart) -> Result<Invalidation, Error> {
         self.settings.cache.delete_view(&self.settings.shape.name, path)
     }
 
@@ -455,16 +456,16 @@ impl Cached {
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Deletion::Pending).
-    pub fn delete_all(&self) -> Result<Deletion, Error> {
+    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    pub fn delete_all(&self) -> Result<Invalidation, Error> {
         self.settings.cache.delete_views(&self.settings.shape.name)
     }
 }
 
-impl<S> Layer<S> for Cached {
-    type Service = CachedService<S>;
+impl<S> Layer<S> for CacheLayer {
+    type Service = CacheService<S>;
 
-    fn layer(&self, inner: S) -> CachedService<S> {
-        CachedService { settings: Arc::clone(&self.settings), inner }
+    fn layer(&self, inner: S) -> CacheService<S> {
+        CacheService { settings: Arc::clone(&self.settings), inner }
     }
 }

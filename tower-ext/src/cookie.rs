@@ -45,7 +45,7 @@ impl std::error::Error for AmbiguousCookie {}
 ///
 /// If the request has several cookies of this name with different values; if the name or the value is
 /// quoted, percent-encoded or has spaces around its `=`; if the name has no `=`; or if a field has
-/// other bytes than visible ASCII. In a [key function](crate::Cached::key) write `.ok()?`: the request
+/// other bytes than visible ASCII. In a [key function](crate::CacheLayer::key) write `.ok()?`: the request
 /// then bypasses the cache.
 pub fn cookie<'p>(parts: &'p Parts, name: &str) -> Result<Option<&'p str>, AmbiguousCookie> {
     let mut found = None;

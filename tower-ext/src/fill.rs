@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fragcache::engine::{self, OpenView, Outcome, ViewOpened};
+use fragcache::engine::{self, OpenView, StoreOutcome, ViewOpened};
 use fragcache::{FragmentKey, Timeout};
 use http::request::Parts;
 use http::{Extensions, HeaderName, Request, Response};
@@ -12,15 +12,15 @@ use tower_service::Service;
 
 use crate::admit::{Kept, NotKept, content_length};
 use crate::answer;
-use crate::body::{KeptBody, Read};
+use crate::body::{CachedBody, Read};
 use crate::cached::Settings;
 use crate::freshness::{self, Times};
 use crate::host;
 use crate::record::Record;
 use crate::service::{Run, is_response};
 use crate::status::Status;
-use crate::terms::ViewTerms;
-use crate::view::View;
+use crate::terms::ResponsePolicy;
+use crate::view::CacheContext;
 
 /// The handler's turn.
 pub(crate) struct Fill<'a> {
@@ -35,9 +35,9 @@ pub(crate) enum Filled<P: Body> {
     /// A response that may be kept, what came with it for the layers outside, and what became of it.
     Made(engine::Body, Extensions, Status),
     /// One that was kept, in place of an error, and the time.
-    StoodIn(engine::Body, Duration),
+    StaleIfError(engine::Body, Duration),
     /// One that is not kept, and why.
-    Passed(Response<KeptBody<P>>, NotKept),
+    Passed(Response<CachedBody<P>>, NotKept),
 }
 
 impl Fill<'_> {
@@ -45,24 +45,24 @@ impl Fill<'_> {
         mut self,
         mut service: S,
         mut parts: Parts,
-        body: KeptBody<Q>,
+        body: CachedBody<Q>,
     ) -> Result<Filled<P>, S::Error>
     where
-        S: Service<Request<KeptBody<Q>>, Response = Response<P>>,
+        S: Service<Request<CachedBody<Q>>, Response = Response<P>>,
         Q: Body<Data = Bytes>,
         P: Body<Data = Bytes>,
     {
         let asked = parts.clone();
         let began = self.run.call.unix_time();
-        parts.extensions.insert(View::of(self.run.open.gatherer()));
+        parts.extensions.insert(CacheContext::of(self.run.open.collector()));
         // What a service does before its future is polled is inside too.
         let handler = async { service.call(Request::from_parts(parts, body)).await };
         let response = match self.run.open.run(handler).await {
             Ok(response) if !response.status().is_server_error() => response,
             failed => {
                 // Another may have noted meanwhile what responses vary on.
-                if let Some(body) = self.run.call.stand_in().filter(is_response) {
-                    return Ok(Filled::StoodIn(body, self.run.call.unix_time()));
+                if let Some(body) = self.run.call.stale_if_error().filter(is_response) {
+                    return Ok(Filled::StaleIfError(body, self.run.call.unix_time()));
                 }
                 failed?
             }
@@ -78,7 +78,7 @@ impl Fill<'_> {
     ) -> Filled<P> {
         let (mut parts, body) = response.into_parts();
         let admission = &self.settings.admission;
-        let terms = parts.extensions.get::<ViewTerms>().cloned().unwrap_or_default();
+        let terms = parts.extensions.get::<ResponsePolicy>().cloned().unwrap_or_default();
         let now = self.run.call.unix_time();
         let times = Times { asked: began, came: now };
         let keep_if = &self.settings.keep_if;
@@ -101,12 +101,12 @@ impl Fill<'_> {
         let (kept, length) = match kept {
             Ok(kept) => kept,
             Err(why) => {
-                let response = Response::from_parts(parts, KeptBody::untouched(body));
+                let response = Response::from_parts(parts, CachedBody::untouched(body));
                 return self.pass(response, why);
             }
         };
         // A body may render while it is read.
-        let reading = KeptBody::read(body, admission.max_body, length);
+        let reading = CachedBody::read(body, admission.max_body, length);
         let body = match self.run.open.run(reading).await {
             Read::Whole(body) => body,
             Read::TooMuch(body) => {
@@ -129,9 +129,9 @@ impl Fill<'_> {
         let health = self.settings.cache.health();
         let is_away = health.store.is_some() && !health.is_reachable;
         let status = match self.store(&kept, record.clone(), asked).await {
-            Outcome::Stored if is_away => Status::StoredHere,
-            Outcome::Stored => Status::Stored,
-            Outcome::Refused(reason) => Status::NotStored(reason.as_str()),
+            StoreOutcome::Stored if is_away => Status::StoredHere,
+            StoreOutcome::Stored => Status::Stored,
+            StoreOutcome::Refused(reason) => Status::NotStored(reason.as_str()),
             // The cache is switched off, or this request did not wait for another.
             _ => Status::NotStored("uncached"),
         };
@@ -141,7 +141,7 @@ impl Fill<'_> {
     /// Keeps nothing of a response.
     fn pass<P: Body<Data = Bytes>>(
         self,
-        response: Response<KeptBody<P>>,
+        response: Response<CachedBody<P>>,
         why: NotKept,
     ) -> Filled<P> {
         let Run { mut open, point, .. } = self.run;
@@ -154,7 +154,7 @@ impl Fill<'_> {
     }
 
     /// Stores a response under its key, with the headers that it varies on.
-    async fn store(self, kept: &Kept, record: engine::Body, asked: &Parts) -> Outcome {
+    async fn store(self, kept: &Kept, record: engine::Body, asked: &Parts) -> StoreOutcome {
         let Self { settings, key, run: Run { mut open, point, known, .. } } = self;
         let in_key =
             |name: &&HeaderName| !known.contains(name) && !settings.shape.headers.contains(name);
@@ -162,7 +162,7 @@ impl Fill<'_> {
         if names.is_empty() {
             return open.close(record).outcome;
         }
-        let mut outcome = Outcome::Printed;
+        let mut outcome = StoreOutcome::Printed;
         let mut open = match known.is_empty() {
             true => {
                 let longer = settings.shape.vary_on(key.clone(), &names, asked);

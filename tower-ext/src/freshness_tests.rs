@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::admit::NotKept;
-use crate::{Cached, ViewTerms};
+use crate::{CacheLayer, ResponsePolicy};
 
 const NOW: u64 = 1_767_225_600;
 const LONGEST_SECONDS: u64 = 1 << 31;
@@ -16,13 +16,13 @@ const OF_THE_VIEW: u64 = 60;
 
 /// How long this layer keeps a response with these headers that took `delay` seconds.
 fn kept(headers: &HeaderMap, delay: u64) -> Result<u64, NotKept> {
-    let view = Cached::new(&FragmentCache::in_memory(), "view");
+    let view = CacheLayer::new(&FragmentCache::in_memory(), "view");
     let (mut parts, ()) = Response::new(()).into_parts();
     parts.headers = headers.clone();
     let times = Times { asked: Duration::from_secs(NOW - delay), came: Duration::from_secs(NOW) };
     let life = Some(Duration::from_secs(OF_THE_VIEW));
     let admission = &view.settings.admission;
-    let kept = admission.keeps(&parts, &ViewTerms::new(), times, life)?;
+    let kept = admission.keeps(&parts, &ResponsePolicy::new(), times, life)?;
     match kept.timeout {
         None => Ok(OF_THE_VIEW),
         Some(Timeout::After(left)) => Ok(left.as_secs()),

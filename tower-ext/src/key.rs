@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
+use fragcache::FragmentKey;
 use fragcache::engine::view_key;
-use fragcache::{BypassReason, FragmentKey};
+use fragcache::events::BypassReason;
 use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderName, HeaderValue, Method, Uri, header};

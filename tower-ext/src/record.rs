@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use fragcache::engine::{Body, Opaque};
+use fragcache::engine::{BinaryContent, Body};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_bytes::ByteBuf;
 
@@ -37,7 +37,7 @@ type Head = (u64, u16, Vec<(String, ByteBuf)>);
 const RESPONSE: u8 = b'r';
 const VARIES: u8 = b'v';
 
-impl Opaque for Record {
+impl BinaryContent for Record {
     fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Response(kept) => &kept.bytes,
@@ -77,7 +77,7 @@ impl Record {
 
     /// What a body of the cache is.
     pub(crate) fn of(body: &Body) -> Option<&Self> {
-        body.opaque_ref()
+        body.binary_ref()
     }
 
     /// Reads what a store has.

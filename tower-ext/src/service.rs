@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use fragcache::engine::{self, OpenView, ViewCall, ViewOpened};
-use fragcache::{BypassReason, FragmentKey, ReadPoint};
+use fragcache::engine::{self, OpenView, ViewOpened, ViewRequest};
+use fragcache::events::BypassReason;
+use fragcache::{FragmentKey, ReadPoint};
 use http::request::Parts;
 use http::{HeaderName, Method, Request, Response};
 use http_body::Body;
@@ -16,33 +17,33 @@ use tower_service::Service;
 
 use crate::admit::Bypass;
 use crate::answer::Conditions;
-use crate::body::{KeptBody, Read};
+use crate::body::{CachedBody, Read};
 use crate::cached::Settings;
 use crate::cookie;
 use crate::fill::{Fill, Filled};
 use crate::record::Record;
 use crate::status::Status;
-use crate::view::View;
+use crate::view::CacheContext;
 
-/// A service whose responses are kept; made by the layer [`Cached`](crate::Cached).
+/// A service whose responses are kept; made by the layer [`CacheLayer`](crate::CacheLayer).
 #[derive(Clone)]
-pub struct CachedService<S> {
+pub struct CacheService<S> {
     pub(crate) settings: Arc<Settings>,
     pub(crate) inner: S,
 }
 
-impl<S> std::fmt::Debug for CachedService<S> {
+impl<S> std::fmt::Debug for CacheService<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CachedService").finish_non_exhaustive()
     }
 }
 
-/// What a [`CachedService`] answers with, later.
-pub type CachedFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
+/// What a [`CacheService`] answers with, later.
+pub type CacheFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
-impl<S, Q, P> Service<Request<Q>> for CachedService<S>
+impl<S, Q, P> Service<Request<Q>> for CacheService<S>
 where
-    S: Service<Request<KeptBody<Q>>, Response = Response<P>> + Clone + Send + 'static,
+    S: Service<Request<CachedBody<Q>>, Response = Response<P>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Send,
     Q: Body<Data = Bytes> + Send + 'static,
@@ -50,9 +51,9 @@ where
     P: Body<Data = Bytes> + Send + 'static,
     P::Error: Send,
 {
-    type Response = Response<KeptBody<P>>;
+    type Response = Response<CachedBody<P>>;
     type Error = S::Error;
-    type Future = CachedFuture<Self::Response, S::Error>;
+    type Future = CacheFuture<Self::Response, S::Error>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(context)
@@ -77,7 +78,7 @@ enum Found {
 /// The right to run the handler.
 pub(crate) struct Run {
     pub(crate) open: OpenView,
-    pub(crate) call: ViewCall,
+    pub(crate) call: ViewRequest,
     pub(crate) point: ReadPoint,
     /// The headers that are in its key because responses varied on them.
     pub(crate) known: Vec<HeaderName>,
@@ -87,9 +88,9 @@ async fn answer<S, Q, P>(
     settings: Arc<Settings>,
     service: S,
     request: Request<Q>,
-) -> Result<Response<KeptBody<P>>, S::Error>
+) -> Result<Response<CachedBody<P>>, S::Error>
 where
-    S: Service<Request<KeptBody<Q>>, Response = Response<P>>,
+    S: Service<Request<CachedBody<Q>>, Response = Response<P>>,
     Q: Body<Data = Bytes>,
     P: Body<Data = Bytes>,
 {
@@ -97,11 +98,11 @@ where
     cookie::join(&mut parts.headers);
     let has_body_key = settings.body_key.is_some();
     if let Some(why) = settings.admission.refuse(&parts, &settings.shape, has_body_key) {
-        return pass(&settings, service, parts, KeptBody::untouched(body), why).await;
+        return pass(&settings, service, parts, CachedBody::untouched(body), why).await;
     }
     if !has_body_key && !is_empty(&body) {
         let why = BypassReason::Body.into();
-        return pass(&settings, service, parts, KeptBody::untouched(body), why).await;
+        return pass(&settings, service, parts, CachedBody::untouched(body), why).await;
     }
     let (key, body) = key_of(&settings, &parts, body).await;
     let key = match key {
@@ -129,8 +130,8 @@ where
             *response.extensions_mut() = extensions;
             Ok(response)
         }
-        Filled::StoodIn(body, now) => {
-            Ok(serve(&settings, &body, &conditions, Status::StoodIn, Some(now)))
+        Filled::StaleIfError(body, now) => {
+            Ok(serve(&settings, &body, &conditions, Status::StaleIfError, Some(now)))
         }
         Filled::Passed(mut response, why) => {
             Status::NotStored(why.as_str()).tell(&settings, response.headers_mut());
@@ -149,11 +150,11 @@ async fn key_of<Q: Body<Data = Bytes>>(
     settings: &Settings,
     parts: &Parts,
     body: Q,
-) -> (Result<FragmentKey, BypassReason>, KeptBody<Q>) {
+) -> (Result<FragmentKey, BypassReason>, CachedBody<Q>) {
     let Some((max, key)) = &settings.body_key else {
-        return (settings.key_of(parts), KeptBody::untouched(body));
+        return (settings.key_of(parts), CachedBody::untouched(body));
     };
-    match KeptBody::read(body, *max, None).await {
+    match CachedBody::read(body, *max, None).await {
         Read::Whole(bytes) => {
             let key = key(parts, &bytes).map(|key| settings.shape.finish(key, parts));
             (key.ok_or(BypassReason::Key), bytes.into())
@@ -185,7 +186,7 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
         // What a handler answers to it has no body to be kept.
         return Found::Pass(BypassReason::Head);
     }
-    let point = settings.cache.begin();
+    let point = settings.cache.read_point();
     let (call, opened, known) = match call.open(point).await {
         ViewOpened::Hit(body) => match Record::of(&body) {
             Some(Record::Varies { names, .. }) => {
@@ -215,14 +216,14 @@ fn serve<P: Body<Data = Bytes>>(
     conditions: &Conditions,
     status: Status,
     now: Option<Duration>,
-) -> Response<KeptBody<P>> {
+) -> Response<CachedBody<P>> {
     let mut response = match Record::of(body) {
         Some(Record::Response(kept)) => conditions.answer(kept, now),
         // Never: whoever calls has looked.
         _ => Response::default(),
     };
     status.tell(settings, response.headers_mut());
-    response.map(KeptBody::from)
+    response.map(CachedBody::from)
 }
 
 /// Runs the handler under a read point, and keeps nothing.
@@ -230,21 +231,21 @@ async fn pass<S, Q, P>(
     settings: &Settings,
     mut service: S,
     mut parts: Parts,
-    body: KeptBody<Q>,
+    body: CachedBody<Q>,
     why: Bypass,
-) -> Result<Response<KeptBody<P>>, S::Error>
+) -> Result<Response<CachedBody<P>>, S::Error>
 where
-    S: Service<Request<KeptBody<Q>>, Response = Response<P>>,
+    S: Service<Request<CachedBody<Q>>, Response = Response<P>>,
     Q: Body<Data = Bytes>,
     P: Body<Data = Bytes>,
 {
     why.tell(&settings.cache, &settings.shape.name);
-    let point = settings.cache.begin();
-    let view = View::bypassing(&settings.cache, point, parts.extensions.get());
+    let point = settings.cache.read_point();
+    let view = CacheContext::bypassing(&settings.cache, point, parts.extensions.get());
     parts.extensions.insert(view);
     let mut handler = pin!(async { service.call(Request::from_parts(parts, body)).await });
     let response = poll_fn(|context| point.scope(|| handler.as_mut().poll(context))).await?;
-    let mut response = response.map(|body| KeptBody::untouched(body).under(point));
+    let mut response = response.map(|body| CachedBody::untouched(body).under(point));
     Status::Bypassed(why).tell(settings, response.headers_mut());
     Ok(response)
 }

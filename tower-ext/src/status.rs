@@ -16,7 +16,7 @@ pub(crate) enum Status {
     /// With the reason.
     NotStored(&'static str),
     /// In place of an error.
-    StoodIn,
+    StaleIfError,
     Bypassed(Bypass),
 }
 
@@ -31,7 +31,7 @@ impl Status {
             Self::StoredHere => {
                 HeaderValue::from_static("fragcache; fwd=miss; stored; detail=store")
             }
-            Self::StoodIn => HeaderValue::from_static("fragcache; hit; detail=error"),
+            Self::StaleIfError => HeaderValue::from_static("fragcache; hit; detail=error"),
             Self::NotStored(why) => because("miss", why),
             Self::Bypassed(why) => because("bypass", why.as_str()),
         };

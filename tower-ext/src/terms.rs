@@ -14,24 +14,24 @@ use crate::directives::LONGEST;
 ///
 /// ```
 /// use axum::response::IntoResponse;
-/// use fragcache_tower::ViewTerms;
+/// use fragcache_tower::ResponsePolicy;
 /// use std::time::Duration;
 ///
 /// async fn film() -> impl IntoResponse {
-///     let terms = ViewTerms::new().tags(["film:7"]).expires_after(Duration::from_secs(60));
+///     let terms = ResponsePolicy::new().tags(["film:7"]).expires_after(Duration::from_secs(60));
 ///     (terms, "Film 7")
 /// }
 /// # let _ = film;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use]
-pub struct ViewTerms {
+pub struct ResponsePolicy {
     tags: Vec<Box<str>>,
     timeout: Option<Timeout>,
     veto: bool,
 }
 
-impl ViewTerms {
+impl ResponsePolicy {
     /// Nothing said.
     pub fn new() -> Self {
         Self::default()
@@ -84,7 +84,7 @@ pub(crate) fn clamped(timeout: Timeout) -> Timeout {
 }
 
 #[cfg(feature = "axum")]
-impl axum::response::IntoResponseParts for ViewTerms {
+impl axum::response::IntoResponseParts for ResponsePolicy {
     type Error = std::convert::Infallible;
 
     fn into_response_parts(

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use fragcache::Clock;
 use fragcache::engine::view_key;
-use fragcache::{Clock, Fragment, FragmentCache, Function, fragment_key};
+use fragcache::memoize::Function;
+use fragcache::{Fragment, FragmentCache, fragment_key};
 use minijinja::{Environment, context};
 use tempfile::TempDir;
 

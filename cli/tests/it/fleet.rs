@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use fragcache::admin::Admin;
-use fragcache::{Fragment, Mode, fragment_key};
+use fragcache::{CacheMode, Fragment, fragment_key};
 use fragcache_servers::eventually;
 
 use crate::place::{Place, UNCOUNTED, put, run_with};
@@ -17,9 +17,11 @@ fn running_caches_follow_the_mode_within_two_seconds() {
         let (one, two) = (place.cache(), place.cache());
         let footer = Fragment::new(fragment_key!("footer"));
         put(&one, &footer, "stored");
-        for (word, mode) in
-            [("bypass", Mode::Bypass), ("read-only", Mode::ReadOnly), ("normal", Mode::Normal)]
-        {
+        for (word, mode) in [
+            ("bypass", CacheMode::Bypass),
+            ("read-only", CacheMode::ReadOnly),
+            ("normal", CacheMode::Normal),
+        ] {
             let said = place.run(&["mode", word]).done();
             let told = instant();
             assert!(said.starts_with(word) && said.ends_with("within two seconds\n"), "{said}");
@@ -27,7 +29,7 @@ fn running_caches_follow_the_mode_within_two_seconds() {
             assert!(told.elapsed() < Duration::from_secs(2) + SLACK, "{:?}", told.elapsed());
             assert_eq!(place.run(&["mode"]).done(), format!("{word}\n"));
             let served = one.render(&footer, || "rendered").unwrap();
-            assert_eq!(&*served, if mode == Mode::Bypass { "rendered" } else { "stored" });
+            assert_eq!(&*served, if mode == CacheMode::Bypass { "rendered" } else { "stored" });
         }
     }
 }
@@ -59,7 +61,7 @@ fn a_mode_ends_by_itself() {
         let said = place.run(&["mode", "bypass", "--for", "1s"]).done();
         assert!(said.starts_with("bypass for 1s, then normal: "), "{said}");
         let admin = Admin::new(&place.cache()).unwrap();
-        eventually("the mode is over", || admin.fleet_mode().unwrap() == Mode::Normal);
+        eventually("the mode is over", || admin.fleet_mode().unwrap() == CacheMode::Normal);
 
         let said = place.run(&["mode", "read-only"]).done();
         assert!(said.starts_with("read-only for 30days, then normal"), "{said}");

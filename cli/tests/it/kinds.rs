@@ -1,7 +1,8 @@
 //! What is not a fragment: named by `get` and by `delete` in the same words.
 
 use fragcache::engine::view_key;
-use fragcache::{Fragment, FragmentCache, Function, fragment_key};
+use fragcache::memoize::Function;
+use fragcache::{Fragment, FragmentCache, fragment_key};
 
 use crate::place::{Place, Said, UNCOUNTED, put};
 

@@ -6,11 +6,11 @@ use super::{FragmentCache, Shared};
 use crate::batch::{Act, InvalidationBatch};
 use crate::clock::Moment;
 use crate::error::Error;
-use crate::far::Told;
-use crate::fresh::{Label, Mark};
+use crate::events::EventKind;
+use crate::far::Published;
+use crate::freshness::{Label, Mark};
 use crate::key::{FragmentKey, KeyPart};
-use crate::near::Probe;
-use crate::observe::EventKind;
+use crate::near::HashedKey;
 use crate::protection::Protection;
 
 /// Most keys that are deleted at once: what the store has of them is read, for the reports.
@@ -22,7 +22,7 @@ const DELETED_AT_ONCE: usize = 128;
 /// began before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Deletion {
+pub enum Invalidation {
     /// An entry that could have been served is gone. A store is asked no more than a few bytes: one
     /// there that a tag or a fragment inside had ended counts too.
     Removed,
@@ -35,7 +35,7 @@ pub enum Deletion {
     Invalidated,
     /// As `Invalidated` for this process. The far store could not be told: other processes may be
     /// served what was stored before, until it has been. It is told as soon as it can be reached
-    /// ([`Health::pending_invalidations`](crate::Health::pending_invalidations)), as long as this
+    /// ([`Health::pending_invalidations`](crate::stats::Health::pending_invalidations)), as long as this
     /// process lives.
     Pending,
 }
@@ -45,8 +45,8 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Deletion::Pending).
-    pub fn delete(&self, key: &FragmentKey) -> Result<Deletion, Error> {
+    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    pub fn delete(&self, key: &FragmentKey) -> Result<Invalidation, Error> {
         if key.is_redacted() {
             // Whether anything is stored under it, nobody can look up.
             let mut batch = self.batch();
@@ -61,21 +61,21 @@ impl FragmentCache {
     /// where the store refuses one, each is deleted by itself.
     ///
     /// ```
-    /// use fragcache::{Deletion, FragmentCache, fragment_key};
+    /// use fragcache::{Invalidation, FragmentCache, fragment_key};
     ///
     /// let cache = FragmentCache::in_memory();
     /// let done = cache.delete_many([&fragment_key!("row", 1), &fragment_key!("row", 2)])?;
-    /// assert_eq!(done, [Deletion::Absent, Deletion::Absent]);
+    /// assert_eq!(done, [Invalidation::Absent, Invalidation::Absent]);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Deletion::Pending).
+    /// None: what the far store could not be told is [pending](Invalidation::Pending).
     pub fn delete_many<'k>(
         &self,
         keys: impl IntoIterator<Item = &'k FragmentKey>,
-    ) -> Result<Vec<Deletion>, Error> {
+    ) -> Result<Vec<Invalidation>, Error> {
         Ok(self.delete_all(keys.into_iter().map(|key| self.encoded(key).into_owned())))
     }
 
@@ -94,8 +94,8 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Deletion::Pending).
-    pub fn delete_name(&self, name: impl KeyPart) -> Result<Deletion, Error> {
+    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    pub fn delete_name(&self, name: impl KeyPart) -> Result<Invalidation, Error> {
         let mut batch = self.batch();
         batch.delete_name(name);
         batch.apply()
@@ -118,8 +118,8 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Deletion::Pending).
-    pub fn delete_name_of(&self, key: &FragmentKey) -> Result<Deletion, Error> {
+    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    pub fn delete_name_of(&self, key: &FragmentKey) -> Result<Invalidation, Error> {
         let mut batch = self.batch();
         batch.delete_name_of(key);
         batch.apply()
@@ -129,8 +129,8 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Deletion::Pending).
-    pub fn delete_template(&self, template: &str) -> Result<Deletion, Error> {
+    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    pub fn delete_template(&self, template: &str) -> Result<Invalidation, Error> {
         let mut batch = self.batch();
         batch.delete_template(template);
         batch.apply()
@@ -157,11 +157,11 @@ impl FragmentCache {
     /// # Errors
     ///
     /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer than
-    /// [`MAX_TAG_BYTES`](crate::MAX_TAG_BYTES); nothing is invalidated then.
+    /// [`MAX_TAG_BYTES`](crate::tag::MAX_TAG_BYTES); nothing is invalidated then.
     pub fn invalidate_tags<T: AsRef<str>>(
         &self,
         tags: impl IntoIterator<Item = T>,
-    ) -> Result<Deletion, Error> {
+    ) -> Result<Invalidation, Error> {
         let mut batch = self.batch();
         batch.invalidate_tags(tags)?;
         batch.apply()
@@ -172,8 +172,8 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Deletion::Pending).
-    pub fn clear(&self) -> Result<Deletion, Error> {
+    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    pub fn clear(&self) -> Result<Invalidation, Error> {
         let mut batch = self.batch();
         batch.clear();
         batch.apply()
@@ -185,12 +185,12 @@ impl FragmentCache {
         InvalidationBatch::new(self.clone(), self.shared.ageing.replica_lag)
     }
 
-    pub(crate) fn delete_encoded(&self, key: &[u8]) -> Deletion {
-        self.delete_together(&[key]).pop().unwrap_or(Deletion::Absent)
+    pub(crate) fn delete_encoded(&self, key: &[u8]) -> Invalidation {
+        self.delete_together(&[key]).pop().unwrap_or(Invalidation::Absent)
     }
 
     /// Deletes one key after the other, some at a time where there is a store to be told.
-    pub(crate) fn delete_all(&self, keys: impl Iterator<Item = Vec<u8>>) -> Vec<Deletion> {
+    pub(crate) fn delete_all(&self, keys: impl Iterator<Item = Vec<u8>>) -> Vec<Invalidation> {
         let at_once = if self.shared.far.is_some() { DELETED_AT_ONCE } else { 1 };
         let (mut keys, mut done) = (keys.fuse(), Vec::new());
         loop {
@@ -202,7 +202,7 @@ impl FragmentCache {
         }
     }
 
-    fn delete_together(&self, keys: &[&[u8]]) -> Vec<Deletion> {
+    fn delete_together(&self, keys: &[&[u8]]) -> Vec<Invalidation> {
         let Shared { far, fresh, ageing, .. } = &*self.shared;
         let lag = ageing.replica_lag;
         let again = self.again(lag);
@@ -212,22 +212,23 @@ impl FragmentCache {
         let mut present = Vec::with_capacity(keys.len());
         for (index, (key, &label)) in keys.iter().zip(&labels).enumerate() {
             let is_stored = stored.as_ref().is_some_and(|stored| stored[index]);
-            present.push(self.remove(self.probe(key)) || is_stored);
+            present.push(self.remove(self.hashed(key)) || is_stored);
             fresh.invalidate(vec![label.into()], again);
         }
-        let told = far.as_ref().map(|far| {
-            let told = far.tell_each(&labels, lag);
+        let published = far.as_ref().map(|far| {
+            let published = far.publish_each(&labels, lag);
             self.raise_again(labels.iter().map(|&label| label.into()).collect());
-            told
+            published
         });
-        let mut told = told.into_iter().flatten();
+        let mut published = published.into_iter().flatten();
         let report = |(key, is_present): (&&[u8], bool)| {
-            let is_told = told.next().is_none_or(|told| self.heed_told(&told));
-            self.emit(EventKind::Deleted, Some(key), self.shared.origins.rust());
-            match is_told {
-                false => Deletion::Pending,
-                true if is_present => Deletion::Removed,
-                true => Deletion::Absent,
+            let is_published =
+                published.next().is_none_or(|published| self.on_published(&published));
+            self.emit(EventKind::Deleted, Some(key), self.shared.sources.rust());
+            match is_published {
+                false => Invalidation::Pending,
+                true if is_present => Invalidation::Removed,
+                true => Invalidation::Absent,
             }
         };
         keys.iter().zip(present).map(report).collect()
@@ -245,15 +246,15 @@ impl FragmentCache {
         };
         fresh.invalidate(marks.clone(), again);
         let labels: Vec<Label> = marks.iter().map(Mark::label).collect();
-        let told = far.tell(&labels, lag);
+        let published = far.publish(&labels, lag);
         self.raise_again(marks);
-        self.heed_told(&told)
+        self.on_published(&published)
     }
 
     /// A new answer for a key cannot be stored: what is stored, here and in the far store, is served no
     /// more, nor what is around it.
     pub(crate) fn outdate(&self, key: &[u8]) {
-        self.remove(self.probe(key));
+        self.remove(self.hashed(key));
         self.invalidate(vec![self.shared.hasher.key_label(key).into()], None);
     }
 
@@ -267,32 +268,32 @@ impl FragmentCache {
     fn invalidate_everything(&self, lag: Option<Duration>) -> bool {
         let fresh = &self.shared.fresh;
         fresh.invalidate_all(self.again(lag));
-        let told = self.shared.far.as_ref().map(|far| {
-            let told = far.tell(&[self.shared.hasher.root()], lag);
+        let published = self.shared.far.as_ref().map(|far| {
+            let published = far.publish(&[self.shared.hasher.root()], lag);
             fresh.invalidate_all(None);
-            told
+            published
         });
         if let Some(near) = &self.shared.near {
             near.clear();
         }
-        told.is_none_or(|told| self.heed_told(&told))
+        published.is_none_or(|published| self.on_published(&published))
     }
 
-    fn heed_told(&self, told: &Told) -> bool {
-        match told {
-            Told::Done => true,
-            Told::Pending(away) => {
-                self.note_fault(away);
+    fn on_published(&self, published: &Published) -> bool {
+        match published {
+            Published::Done => true,
+            Published::Pending(unavailable) => {
+                self.note_fault(unavailable);
                 false
             }
         }
     }
 
     /// Frees the room that a key's entries take; whether one of them could have been served.
-    fn remove(&self, probe: Probe<'_>) -> bool {
+    fn remove(&self, hashed: HashedKey<'_>) -> bool {
         let near = self.shared.near.as_ref();
         let (fresh, recent) = (&self.shared.fresh, || self.recent());
-        near.is_some_and(|near| near.remove(probe, fresh, &recent, self.annotates()))
+        near.is_some_and(|near| near.remove(hashed, fresh, &recent, self.annotates()))
     }
 
     /// When an invalidation of now is to be repeated.
@@ -301,21 +302,21 @@ impl FragmentCache {
         lag.and_then(|lag| self.moment().after(lag))
     }
 
-    pub(crate) fn apply(&self, batch: &InvalidationBatch) -> Deletion {
+    pub(crate) fn apply(&self, batch: &InvalidationBatch) -> Invalidation {
         let everything = batch.acts.iter().any(|act| matches!(act, Act::Clear));
         for act in &batch.acts {
             if let Act::Key(key) = act {
-                self.remove(self.probe(&self.encoded(key)));
+                self.remove(self.hashed(&self.encoded(key)));
             }
         }
-        let told = if everything && self.namespace.is_none() {
+        let published = if everything && self.namespace.is_none() {
             self.invalidate_everything(batch.replica_lag)
         } else {
             let marks = batch.acts.iter().filter_map(|act| act.mark(self)).collect();
             self.invalidate(marks, batch.replica_lag)
         };
         for act in &batch.acts {
-            let rust = self.shared.origins.rust();
+            let rust = self.shared.sources.rust();
             match act {
                 Act::Key(key) | Act::Name(key) => {
                     self.emit(EventKind::Deleted, Some(&self.encoded(key)), rust);
@@ -330,6 +331,6 @@ impl FragmentCache {
                 }
             }
         }
-        if told { Deletion::Invalidated } else { Deletion::Pending }
+        if published { Invalidation::Invalidated } else { Invalidation::Pending }
     }
 }

@@ -11,25 +11,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ageing::Ageing;
-use crate::builder::Builder;
+use crate::builder::CacheBuilder;
 use crate::clock::{Clock, Moment};
-use crate::entry::{Origin, Origins};
+use crate::entry::{EntrySource, EntrySources};
 use crate::error::Error;
-use crate::far::{Away, Far, Keeper, Kept};
+use crate::events::{Event, EventKind, Observer};
+use crate::far::{Far, Unavailable, Worker, WorkerHost};
 use crate::flight::Flights;
-use crate::fresh::{Freshness, Label};
+use crate::freshness::{Freshness, Label};
 use crate::hash::KeyHasher;
 use crate::key::{self, FragmentKey};
-use crate::near::{Limits, Near, Probe, Trust};
-use crate::observe::{Books, Counters, Event, EventKind, Observer};
+use crate::near::{HashedKey, Limits, Near, Trust};
 use crate::opaque::KeyDigest;
-use crate::point::{ReadPoint, Since};
-use crate::policy::{Mode, Policy};
+use crate::policy::{CacheMode, Policy};
 use crate::protection::Protections;
+use crate::read_point::{ReadPoint, ReadPosition};
+use crate::stats::{Counters, StatsRegistry};
 use crate::store::Fault;
 use crate::sync::AtomicU8;
 
-pub use invalidate::Deletion;
+pub use invalidate::Invalidation;
 
 /// A cache of rendered fragments. A clone is another handle to the same cache.
 ///
@@ -72,13 +73,13 @@ struct Shared {
     near: Option<Near>,
     fresh: Freshness,
     flights: Flights,
-    origins: Origins,
+    sources: EntrySources,
     hasher: KeyHasher,
     clock: Arc<dyn Clock>,
     observers: Box<[Arc<dyn Observer>]>,
     counters: Counters,
     /// What happened under each name, where someone wants to know.
-    books: Option<Books>,
+    stats_registry: Option<StatsRegistry>,
     mode: AtomicU8,
     /// 1 while pages are annotated.
     annotates: AtomicU8,
@@ -96,7 +97,7 @@ impl FragmentCache {
     /// assert_eq!(cache.stats().hits, 0);
     /// ```
     pub fn in_memory() -> Self {
-        Self::assemble(Builder::default())
+        Self::assemble(CacheBuilder::default())
     }
 
     /// A cache that stores nothing: every body is rendered, every deletion finds nothing.
@@ -112,23 +113,23 @@ impl FragmentCache {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn disabled() -> Self {
-        Self::assemble(Builder { is_null: true, ..Builder::default() })
+        Self::assemble(CacheBuilder { is_null: true, ..CacheBuilder::default() })
     }
 
     /// Settings for a cache.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> CacheBuilder {
+        CacheBuilder::default()
     }
 
-    pub(crate) fn from_builder(builder: Builder) -> Result<Self, Error> {
+    pub(crate) fn from_builder(builder: CacheBuilder) -> Result<Self, Error> {
         let cache = Self::assemble(builder);
         if let Some(far) = &cache.shared.far {
-            Keeper::start(Arc::downgrade(&cache.shared), Arc::clone(&far.errands))?;
+            Worker::start(Arc::downgrade(&cache.shared), Arc::clone(&far.tasks))?;
         }
         Ok(cache)
     }
 
-    fn assemble(builder: Builder) -> Self {
+    fn assemble(builder: CacheBuilder) -> Self {
         let store = !builder.is_null;
         let hasher = match &builder.far {
             Some(_) => KeyHasher::of_fleet(),
@@ -153,20 +154,21 @@ impl FragmentCache {
             let clock = Arc::clone(&builder.clock);
             Far::new(level, hasher, key_digest, clock, largest, builder.protections)
         });
-        let books = builder.ledger.map(|names| Books::new(names, hasher, &*builder.clock));
+        let stats_registry =
+            builder.stats_by_name.map(|names| StatsRegistry::new(names, hasher, &*builder.clock));
         Self {
             shared: Arc::new(Shared {
                 far,
                 near,
                 fresh: Freshness::new(builder.max_labels, builder.protections),
                 flights: Flights::new(builder.wait_limit, builder.protections),
-                origins: Origins::default(),
+                sources: EntrySources::default(),
                 hasher,
                 clock: builder.clock,
                 observers: builder.observers.into(),
                 counters: Counters::default(),
-                books,
-                mode: AtomicU8::new(Mode::Normal as u8),
+                stats_registry,
+                mode: AtomicU8::new(CacheMode::Normal as u8),
                 annotates: AtomicU8::new(0),
                 policy: builder.policy,
                 default_life: builder.default_life,
@@ -180,12 +182,12 @@ impl FragmentCache {
     /// The read point of data that is read from now on, for all namespaces of this cache; see
     /// [`ReadPoint`]. With a far store, one round trip at most every 100 ms, and one after an
     /// invalidation of this process.
-    pub fn begin(&self) -> ReadPoint {
+    pub fn read_point(&self) -> ReadPoint {
         self.shared.fresh.settle(self.moment());
         let near = self.shared.fresh.now();
         let fences = self.shared.far.as_ref().and_then(|far| far.snapshot().ok());
         let far = fences.map_or(0, |fences| fences.number);
-        ReadPoint::new(self.shared.hasher.cache_number(), Since { near, far })
+        ReadPoint::new(self.shared.hasher.cache_number(), ReadPosition { near, far })
     }
 
     /// A part of this cache with keys, names, templates and tags of its own, and a
@@ -221,8 +223,8 @@ impl FragmentCache {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    pub(crate) fn probe<'k>(&self, key: &'k [u8]) -> Probe<'k> {
-        Probe { hash: self.shared.hasher.key(key), key }
+    pub(crate) fn hashed<'k>(&self, key: &'k [u8]) -> HashedKey<'k> {
+        HashedKey { hash: self.shared.hasher.key(key), key }
     }
 
     /// What stands before every key of this handle.
@@ -277,14 +279,14 @@ impl FragmentCache {
         self.shared.hasher.cache_number()
     }
 
-    pub(crate) fn emit(&self, kind: EventKind, key: Option<&[u8]>, origin: &Origin) {
-        self.emit_about(kind, key, origin, None, None);
+    pub(crate) fn emit(&self, kind: EventKind, key: Option<&[u8]>, source: &EntrySource) {
+        self.emit_about(kind, key, source, None, None);
     }
 
     /// Tells of a fault of the store, if it was one and not only the pause after one.
-    pub(crate) fn note_fault(&self, away: &Away) {
-        if let Some(error) = &away.0 {
-            self.emit(EventKind::Fault(error.fault()), None, self.shared.origins.rust());
+    pub(crate) fn note_fault(&self, unavailable: &Unavailable) {
+        if let Some(error) = &unavailable.0 {
+            self.emit(EventKind::Fault(error.fault()), None, self.shared.sources.rust());
         }
     }
 
@@ -293,25 +295,25 @@ impl FragmentCache {
         &self,
         kind: EventKind,
         key: Option<&[u8]>,
-        origin: &Origin,
+        source: &EntrySource,
         tag: Option<&str>,
         header: Option<&str>,
     ) {
         self.shared.counters.count(kind);
-        if let Some(books) = &self.shared.books {
-            books.note(kind, key.unwrap_or_default(), Some(origin), self.recent());
+        if let Some(stats_registry) = &self.shared.stats_registry {
+            stats_registry.note(kind, key.unwrap_or_default(), Some(source), self.recent());
         }
         if !self.shared.observers.is_empty() {
             let key = key.unwrap_or(self.prefix());
             let Shared { observers, hasher, .. } = &*self.shared;
-            Event::tell(observers, hasher, kind, key, origin, tag, header);
+            Event::notify(observers, hasher, kind, key, source, tag, header);
         }
     }
 
     /// Whether anyone wants to know which key an event is about.
     #[cfg(feature = "async")]
     pub(crate) fn is_watched(&self) -> bool {
-        self.shared.books.is_some() || self.is_observed()
+        self.shared.stats_registry.is_some() || self.is_observed()
     }
 
     /// Tells of a warning about a line of a template, or about a memoized function.
@@ -320,17 +322,21 @@ impl FragmentCache {
         Event::warn(&self.shared.observers, place, warning);
     }
 
-    /// The origin for an entry of this key: one that says where its hits count, if there is a ledger
+    /// The origin for an entry of this key: one that says where its hits count, if there is statistics by name
     /// and it has room.
-    pub(crate) fn counted(&self, key: &[u8], origin: &Arc<Origin>) -> Arc<Origin> {
-        let counted = self.shared.books.as_ref().and_then(|books| books.counted(key, origin));
-        counted.unwrap_or_else(|| Arc::clone(origin))
+    pub(crate) fn counted(&self, key: &[u8], source: &Arc<EntrySource>) -> Arc<EntrySource> {
+        let counted = self
+            .shared
+            .stats_registry
+            .as_ref()
+            .and_then(|stats_registry| stats_registry.counted(key, source));
+        counted.unwrap_or_else(|| Arc::clone(source))
     }
 
-    /// Tells the ledger of a hit on an entry that has no row of its own.
+    /// Tells the statistics by name of a hit on an entry that has no row of its own.
     pub(crate) fn note_quick_hit(&self, key: &[u8]) {
-        if let Some(books) = &self.shared.books {
-            books.note(EventKind::Hit, key, None, self.recent());
+        if let Some(stats_registry) = &self.shared.stats_registry {
+            stats_registry.note(EventKind::Hit, key, None, self.recent());
         }
     }
 
@@ -364,8 +370,8 @@ impl FragmentCache {
         &self.shared.flights
     }
 
-    pub(crate) fn origins(&self) -> &Origins {
-        &self.shared.origins
+    pub(crate) fn sources(&self) -> &EntrySources {
+        &self.shared.sources
     }
 
     pub(crate) fn hasher(&self) -> &KeyHasher {
@@ -376,8 +382,8 @@ impl FragmentCache {
         &self.shared.counters
     }
 
-    pub(crate) fn books(&self) -> Option<&Books> {
-        self.shared.books.as_ref()
+    pub(crate) fn stats_registry(&self) -> Option<&StatsRegistry> {
+        self.shared.stats_registry.as_ref()
     }
 
     pub(crate) fn policy(&self) -> Policy {
@@ -402,11 +408,11 @@ impl FragmentCache {
 
     /// Whether lookups are made at all.
     pub(crate) fn reads(&self) -> bool {
-        self.mode() != Mode::Bypass
+        self.mode() != CacheMode::Bypass
     }
 }
 
-impl Kept for Shared {
+impl WorkerHost for Shared {
     fn far(&self) -> Option<&Far> {
         self.far.as_ref()
     }
@@ -417,7 +423,7 @@ impl Kept for Shared {
 
     fn note(self: &Arc<Self>, fault: Fault) {
         let cache = FragmentCache { shared: Arc::clone(self), namespace: None };
-        cache.emit(EventKind::Fault(fault), None, self.origins.rust());
+        cache.emit(EventKind::Fault(fault), None, self.sources.rust());
     }
 }
 

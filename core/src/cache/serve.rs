@@ -5,12 +5,12 @@ use std::sync::Arc;
 use super::FragmentCache;
 use crate::entry::{Body, Entry};
 use crate::error::{Error, ErrorKind};
-use crate::far::Away;
+use crate::far::Unavailable;
 use crate::fragment::Fragment;
 use crate::hash::Version;
 use crate::key::{FragmentKey, KeyKind};
 use crate::near::Variant;
-use crate::render::{Asking, Opened, Request, of_text};
+use crate::render::{Lookup, Opened, Request, of_text};
 use crate::tag;
 use crate::timeout::Timeout;
 
@@ -54,30 +54,32 @@ impl FragmentCache {
             false => Some(Body::opaque(bytes.into_boxed_slice())),
         };
         let key = self.encoded(key);
-        let probe = self.probe(&key);
+        let hashed = self.hashed(&key);
         let Some(near) = &self.shared.near else { return Ok(None) };
         let annotated = self.annotates();
-        let found = near.newest(probe, &self.shared.fresh, &|| self.recent(), annotated);
+        let found = near.newest(hashed, &self.shared.fresh, &|| self.recent(), annotated);
         match (found, &self.shared.far) {
             (None, Some(far)) => {
                 let newest = far.newest(&key, annotated);
-                newest.map(|bytes| bytes.and_then(body)).map_err(|away| self.away(away))
+                newest
+                    .map(|bytes| bytes.and_then(body))
+                    .map_err(|unavailable| self.unavailable(unavailable))
             }
             (found, _) => Ok(found),
         }
     }
 
     /// The error of a call that the store was needed for.
-    pub(crate) fn away(&self, away: Away) -> Error {
-        self.note_fault(&away);
+    pub(crate) fn unavailable(&self, unavailable: Unavailable) -> Error {
+        self.note_fault(&unavailable);
         let error = Error::new(
             ErrorKind::Store,
-            match &away.0 {
+            match &unavailable.0 {
                 Some(error) => format!("the store did not answer: {error}"),
                 None => "the store is left alone after an outage, and tried again soon".to_owned(),
             },
         );
-        match away.0 {
+        match unavailable.0 {
             Some(cause) => error.with_source(cause),
             None => error,
         }
@@ -105,8 +107,8 @@ impl FragmentCache {
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero or past the end of the
     /// clock; [`ErrorKind::Key`](crate::ErrorKind::Key) for a [redacted](FragmentKey::is_redacted)
     /// key; on a miss [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer
-    /// than [`MAX_TAG_BYTES`](crate::MAX_TAG_BYTES), and for more than
-    /// [`MAX_TAGS`](crate::MAX_TAGS). The body is not rendered then, whatever the
+    /// than [`MAX_TAG_BYTES`](crate::tag::MAX_TAG_BYTES), and for more than
+    /// [`MAX_TAGS`](crate::tag::MAX_TAGS). The body is not rendered then, whatever the
     /// [policy](crate::Policy::bad_arguments) says.
     pub fn render<T: Into<Arc<str>>>(
         &self,
@@ -143,21 +145,21 @@ impl FragmentCache {
         let shared = |entry: &Entry| entry.body.to_shared();
         let request = self.request(fragment)?;
         let key = self.encoded(&fragment.key);
-        let probe = self.probe(&key);
-        let origin = match self.annotates() {
-            true => self.shared.origins.rust_annotated(),
-            false => self.shared.origins.rust(),
+        let hashed = self.hashed(&key);
+        let source = match self.annotates() {
+            true => self.shared.sources.rust_annotated(),
+            false => self.shared.sources.rust(),
         };
         let variant =
-            Variant { digest: origin.digest(), mode: origin.mode(), version: request.version };
-        let missed = match self.quick_hit(probe, variant, &request, shared) {
+            Variant { digest: source.digest(), mode: source.mode(), version: request.version };
+        let missed = match self.quick_hit(hashed, variant, &request, shared) {
             Some(Ok(markup)) => return Ok(markup),
             missed => missed.and_then(Result::err),
         };
         tag::check_count(fragment.tags.len())?;
         fragment.tags.iter().try_for_each(|text| tag::check(text))?;
         let of_text = |bytes| of_text(bytes, Body::from);
-        let asking = Asking { probe, origin, request: &request, body: &of_text, memo: None };
+        let asking = Lookup { hashed, source, request: &request, body: &of_text, memo: None };
         let ticket = match self.open_slow(asking, missed, None, shared) {
             Opened::Hit(markup) => return Ok(markup),
             Opened::Render(ticket) => ticket,
@@ -171,8 +173,8 @@ impl FragmentCache {
             }
             Err(error) => {
                 drop(ticket);
-                let stand_in = self.stand_in(probe, variant, &request);
-                stand_in.map(|body| body.to_shared()).ok_or(error)
+                let stale_if_error = self.stale_if_error(hashed, variant, &request);
+                stale_if_error.map(|body| body.to_shared()).ok_or(error)
             }
         }
     }

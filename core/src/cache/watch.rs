@@ -6,8 +6,8 @@ use crate::error::{Error, ErrorKind};
 use crate::far::{Far, Health};
 use crate::key::FragmentKey;
 use crate::near::Near;
-use crate::observe::{Books, Ledger, Stats};
-use crate::policy::Mode;
+use crate::policy::CacheMode;
+use crate::stats::{Stats, StatsByName, StatsRegistry};
 use crate::sync::Ordering;
 use crate::syntax::Warning;
 
@@ -26,26 +26,29 @@ impl FragmentCache {
     }
 
     /// What happened under each name, in all namespaces; `None` for a cache that was built without a
-    /// [ledger](crate::Builder::ledger).
+    /// [stats_by_name](crate::CacheBuilder::stats_by_name).
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
     ///
-    /// let cache = FragmentCache::builder().ledger(1000).build()?;
+    /// let cache = FragmentCache::builder().stats_by_name(1000).build()?;
     /// for user in [1, 2, 2] {
     ///     cache.render(&Fragment::new(fragment_key!("sidebar", user)), || "<nav>")?;
     /// }
-    /// let ledger = cache.ledger().unwrap();
-    /// let sidebar = &ledger.accounts[0];
+    /// let stats_by_name = cache.stats_by_name().unwrap();
+    /// let sidebar = &stats_by_name.names[0];
     /// assert_eq!(sidebar.key, Some(fragment_key!("sidebar")));
     /// assert_eq!((sidebar.hits, sidebar.misses.total(), sidebar.stored_bytes), (1, 2, 10));
     /// # Ok::<(), fragcache::Error>(())
     /// ```
-    pub fn ledger(&self) -> Option<Ledger> {
-        self.shared.books.as_ref().map(|books: &Books| books.read(self.moment()))
+    pub fn stats_by_name(&self) -> Option<StatsByName> {
+        self.shared
+            .stats_registry
+            .as_ref()
+            .map(|stats_registry: &StatsRegistry| stats_registry.read(self.moment()))
     }
 
-    /// Largest body that is stored, in bytes, as [`max_entry_bytes`](crate::Builder::max_entry_bytes)
+    /// Largest body that is stored, in bytes, as [`max_entry_bytes`](crate::CacheBuilder::max_entry_bytes)
     /// set it; `None` for a cache that stores nothing.
     ///
     /// ```
@@ -58,7 +61,7 @@ impl FragmentCache {
         self.near().map(Near::max_entry_bytes)
     }
 
-    /// Whether this cache has [opaque keys](crate::Builder::opaque_keys).
+    /// Whether this cache has [opaque keys](crate::CacheBuilder::opaque_keys).
     ///
     /// ```
     /// assert!(!fragcache::FragmentCache::in_memory().has_opaque_keys());
@@ -69,7 +72,7 @@ impl FragmentCache {
 
     /// A key of this handle's namespace as events, pages and listings of this cache show it: as it is,
     /// or [redacted](FragmentKey::is_redacted) where keys are
-    /// [opaque](crate::Builder::opaque_keys). So what a log says can be told by whoever knows the key.
+    /// [opaque](crate::CacheBuilder::opaque_keys). So what a log says can be told by whoever knows the key.
     ///
     /// ```
     /// use fragcache::{FragmentCache, fragment_key};
@@ -89,8 +92,8 @@ impl FragmentCache {
 
     /// How far the cache takes part now: as it was [switched](Self::set_mode), or as the far store
     /// tells all processes, whichever is less.
-    pub fn mode(&self) -> Mode {
-        let own = Mode::from_u8(self.shared.mode.load(Ordering::Relaxed));
+    pub fn mode(&self) -> CacheMode {
+        let own = CacheMode::from_u8(self.shared.mode.load(Ordering::Relaxed));
         self.shared.far.as_ref().map_or(own, |far| far.mode().max(own))
     }
 
@@ -136,13 +139,13 @@ impl FragmentCache {
     /// Invalidations count in every mode.
     ///
     /// ```
-    /// use fragcache::{FragmentCache, Mode};
+    /// use fragcache::{FragmentCache, CacheMode};
     ///
     /// let cache = FragmentCache::in_memory();
-    /// cache.set_mode(Mode::Bypass);
-    /// assert_eq!(cache.clone().mode(), Mode::Bypass);
+    /// cache.set_mode(CacheMode::Bypass);
+    /// assert_eq!(cache.clone().mode(), CacheMode::Bypass);
     /// ```
-    pub fn set_mode(&self, mode: Mode) {
+    pub fn set_mode(&self, mode: CacheMode) {
         self.shared.mode.store(mode as u8, Ordering::Relaxed);
     }
 
@@ -193,7 +196,7 @@ impl FragmentCache {
     /// # Errors
     ///
     /// [`ErrorKind::Syntax`](crate::ErrorKind::Syntax), with the place of the first warning.
-    pub fn heed(&self, warnings: &[Warning]) -> Result<(), Error> {
+    pub fn report_warnings(&self, warnings: &[Warning]) -> Result<(), Error> {
         for warning in warnings {
             self.warn(Some((warning.template(), warning.line())), warning.message());
         }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::builder::Builder;
+use crate::builder::CacheBuilder;
 use crate::error::Error;
 use crate::far::FarLevel;
 use crate::policy::Policy;
@@ -23,7 +23,7 @@ const REDIS: &str = "redis";
 const FILE: &str = "file";
 const TYPES: [&str; 4] = [MEMORY, NULL, REDIS, FILE];
 
-pub(super) fn builder(layer: &Layer, stores: &Stores) -> Result<Builder, Error> {
+pub(super) fn builder(layer: &Layer, stores: &Stores) -> Result<CacheBuilder, Error> {
     let settings = &layer.settings;
     #[cfg(feature = "tracing")]
     for name in &layer.ignored {
@@ -169,8 +169,8 @@ fn check_bounds(layer: &Layer) -> Result<(), Error> {
 }
 
 /// What needs no store.
-fn plain(settings: &Settings) -> Builder {
-    let mut builder = Builder::default();
+fn plain(settings: &Settings) -> CacheBuilder {
+    let mut builder = CacheBuilder::default();
     macro_rules! set {
         ($($setting:ident: |$value:ident| $argument:expr,)*) => {
             $(if let Some($value) = &settings.$setting {
@@ -190,7 +190,7 @@ fn plain(settings: &Settings) -> Builder {
         jitter: |share| *share,
         early_refresh: |beta| *beta,
         replica_lag: |span| span.0,
-        ledger: |count| count.0,
+        stats_by_name: |count| count.0,
         policy: |settings| policy(settings),
     }
     builder

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::builder::Builder;
+use crate::builder::CacheBuilder;
 use crate::cache::FragmentCache;
 use crate::error::{Error, ErrorKind};
 
@@ -153,7 +153,7 @@ impl Config {
     ///
     /// [`ErrorKind::Config`] for settings that do not go together, a type that is missing or
     /// unknown, or whose feature is off, and a secret's file that cannot be read; and as
-    /// [`Builder::build`].
+    /// [`CacheBuilder::build`].
     pub fn build(&self) -> Result<FragmentCache, Error> {
         self.build_with(&Stores::new())
     }
@@ -183,7 +183,7 @@ impl Config {
     /// assert_eq!(cache.stats().entries, 0);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
-    pub fn into_builder(self) -> Result<Builder, Error> {
+    pub fn into_builder(self) -> Result<CacheBuilder, Error> {
         self.into_builder_with(&Stores::new())
     }
 
@@ -192,7 +192,7 @@ impl Config {
     /// # Errors
     ///
     /// As [`build_with`](Self::build_with).
-    pub fn into_builder_with(self, stores: &Stores) -> Result<Builder, Error> {
+    pub fn into_builder_with(self, stores: &Stores) -> Result<CacheBuilder, Error> {
         assemble::builder(&self.0, stores)
     }
 

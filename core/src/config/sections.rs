@@ -57,7 +57,7 @@ settings! {
         jitter: f64,
         early_refresh: f64,
         replica_lag: Span,
-        ledger: Count,
+        stats_by_name: Count,
         opaque_keys: Secret,
         opaque_keys_file: PathBuf,
     }

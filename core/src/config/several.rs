@@ -159,7 +159,8 @@ impl Config {
     ///
     /// ```
     /// use fragcache::config::Config;
-    /// use fragcache::{Caches, MonotonicClock};
+    /// use fragcache::MonotonicClock;
+    /// use fragcache::Caches;
     ///
     /// let config = Config::from_toml("type = 'memory'\n[caches.pages]\ntype = 'memory'")?;
     /// assert!(config.named("rows").is_none());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::sections::{Settings, TABLES};
 use super::value::{Above, Bytes, Life, Span};
 use super::{Config, Stores, environment};
-use crate::builder::Builder;
+use crate::builder::CacheBuilder;
 use crate::error::ErrorKind;
 use crate::store::{Capabilities, Store, StoreError, Value};
 
@@ -58,7 +58,7 @@ const VALUES: [(&str, &str); 48] = [
     ("jitter", "0.25"),
     ("early_refresh", "1"),
     ("replica_lag", "0.5"),
-    ("ledger", "7"),
+    ("stats_by_name", "7"),
     ("opaque_keys", "'0123456789abcdef'"),
     ("opaque_keys_file", "'Cargo.toml'"),
     ("policy", ""),
@@ -128,7 +128,7 @@ fn with(setting: &str, value: &str) -> Config {
 }
 
 /// All that a builder was told.
-fn told(builder: &Builder) -> String {
+fn told(builder: &CacheBuilder) -> String {
     let far = builder.far.as_ref().map(|far| {
         format!(
             "{far:?} {:?} {:?} {:?} {:?} {:?}",
@@ -143,7 +143,7 @@ fn told(builder: &Builder) -> String {
     // The clock holds an instant.
     format!(
         "{:?} {far:?} {opaque_keys:?}",
-        Builder { clock: std::sync::Arc::new(Still), ..builder.clone() }
+        CacheBuilder { clock: std::sync::Arc::new(Still), ..builder.clone() }
     )
 }
 

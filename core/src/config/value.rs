@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 
-use crate::policy::OnMistake;
+use crate::policy::ErrorPolicy;
 use crate::timeout::{Timeout, is_no_time};
 
 const NEVER: &str = "never";
@@ -265,7 +265,7 @@ pub(super) enum Mistake {
     Uncached,
 }
 
-impl From<Mistake> for OnMistake {
+impl From<Mistake> for ErrorPolicy {
     fn from(mistake: Mistake) -> Self {
         match mistake {
             Mistake::Error => Self::Error,

@@ -14,12 +14,12 @@ pub trait Markup: Any + Send + Sync {
 }
 
 /// What is stored and is no markup: a typed value, a response. No template is ever given one.
-pub trait Opaque: Any + Send + Sync {
+pub trait BinaryContent: Any + Send + Sync {
     /// The bytes as a store keeps them.
     fn as_bytes(&self) -> &[u8];
 }
 
-impl Opaque for Box<[u8]> {
+impl BinaryContent for Box<[u8]> {
     fn as_bytes(&self) -> &[u8] {
         self
     }
@@ -43,7 +43,7 @@ pub enum Body {
     /// A value of a template engine.
     Engine(Arc<dyn Markup>),
     /// No markup.
-    Opaque(Arc<dyn Opaque>),
+    BinaryContent(Arc<dyn BinaryContent>),
 }
 
 impl Body {
@@ -60,8 +60,8 @@ impl Body {
     /// let body = Body::opaque(Box::<[u8]>::from(&b"\xff"[..]));
     /// assert_eq!((body.as_bytes(), body.as_str()), (&b"\xff"[..], ""));
     /// ```
-    pub fn opaque(content: impl Opaque) -> Self {
-        Self::Opaque(Arc::new(content))
+    pub fn opaque(content: impl BinaryContent) -> Self {
+        Self::BinaryContent(Arc::new(content))
     }
 
     /// The markup as text; nothing for what is no markup.
@@ -69,14 +69,14 @@ impl Body {
         match self {
             Self::Text(text) => text,
             Self::Engine(markup) => markup.as_str(),
-            Self::Opaque(_) => "",
+            Self::BinaryContent(_) => "",
         }
     }
 
     /// The bytes as a store keeps them.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
-            Self::Opaque(content) => content.as_bytes(),
+            Self::BinaryContent(content) => content.as_bytes(),
             markup => markup.as_str().as_bytes(),
         }
     }
@@ -86,23 +86,23 @@ impl Body {
         match self {
             Self::Text(text) => text.len(),
             Self::Engine(markup) => ENGINE_VALUE + markup.as_str().len(),
-            Self::Opaque(content) => ENGINE_VALUE + content.as_bytes().len(),
+            Self::BinaryContent(content) => ENGINE_VALUE + content.as_bytes().len(),
         }
     }
 
     /// The engine's value, if it is an `M`.
     pub fn downcast_ref<M: Markup>(&self) -> Option<&M> {
         match self {
-            Self::Text(_) | Self::Opaque(_) => None,
+            Self::Text(_) | Self::BinaryContent(_) => None,
             Self::Engine(markup) => (markup.as_ref() as &dyn Any).downcast_ref(),
         }
     }
 
     /// What is no markup, if it is an `O`.
-    pub fn opaque_ref<O: Opaque>(&self) -> Option<&O> {
+    pub fn binary_ref<O: BinaryContent>(&self) -> Option<&O> {
         match self {
             Self::Text(_) | Self::Engine(_) => None,
-            Self::Opaque(content) => (content.as_ref() as &dyn Any).downcast_ref(),
+            Self::BinaryContent(content) => (content.as_ref() as &dyn Any).downcast_ref(),
         }
     }
 

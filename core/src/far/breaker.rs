@@ -1,5 +1,5 @@
 //! The circuit breaker: after an outage the store is left alone, so that no page waits for it, until
-//! the keeper has found it well again.
+//! the worker has found it well again.
 
 use std::time::Duration;
 

@@ -14,9 +14,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::versions::Known;
+use super::versions::KnownVersions;
 use crate::clock::Moment;
-use crate::fresh::Label;
+use crate::freshness::Label;
 use crate::hash::KeyHasher;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
@@ -38,14 +38,14 @@ pub(crate) struct Snapshot {
     taken: Instant,
     /// When it was taken, or before, by the cache's clock.
     pub(crate) moment: Moment,
-    pub(super) versions: Known,
+    pub(super) versions: KnownVersions,
 }
 
 /// The fences, and the snapshots of them that this process took lately.
 #[derive(Debug)]
 pub(super) struct Fences {
     labels: Box<[Label]>,
-    kept: Mutex<VecDeque<Arc<Snapshot>>>,
+    host: Mutex<VecDeque<Arc<Snapshot>>>,
     /// The last snapshot that an invalidation is known to have come after.
     outdated: AtomicU64,
     /// Held by the one who takes a snapshot: others wait for it rather than take one each.
@@ -57,7 +57,7 @@ impl Fences {
         let labels = (0..FENCES).map(|number| hasher.fence(number)).collect();
         Self {
             labels,
-            kept: Mutex::new(VecDeque::new()),
+            host: Mutex::new(VecDeque::new()),
             outdated: AtomicU64::new(0),
             taking: Mutex::new(()),
         }
@@ -74,18 +74,18 @@ impl Fences {
 
     /// The last snapshot, if it is recent.
     pub(super) fn recent(&self, now: Instant) -> Option<Arc<Snapshot>> {
-        let kept = self.kept.lock();
+        let host = self.host.lock();
         let is_recent = |last: &&Arc<Snapshot>| {
             now.duration_since(last.taken) < RECENT
                 && last.number > self.outdated.load(Ordering::SeqCst)
         };
-        kept.back().filter(is_recent).cloned()
+        host.back().filter(is_recent).cloned()
     }
 
     /// This process has told of an invalidation: with the last snapshot, what is rendered right
     /// after it could not be stored.
     pub(super) fn outdate(&self) {
-        let last = self.kept.lock().back().map_or(0, |last| last.number);
+        let last = self.host.lock().back().map_or(0, |last| last.number);
         self.outdate_to(last);
     }
 
@@ -97,18 +97,23 @@ impl Fences {
 
     /// The last snapshot that was taken at or before the one of this number, if it is kept.
     pub(super) fn at(&self, number: u64) -> Option<Arc<Snapshot>> {
-        let kept = self.kept.lock();
-        kept.iter().rev().find(|snapshot| snapshot.number <= number).cloned()
+        let host = self.host.lock();
+        host.iter().rev().find(|snapshot| snapshot.number <= number).cloned()
     }
 
     /// Keeps what was read since `taken`, which is `moment` by the cache's clock.
-    pub(super) fn keep(&self, taken: Instant, moment: Moment, versions: Known) -> Arc<Snapshot> {
-        let mut kept = self.kept.lock();
-        let number = kept.back().map_or(1, |last| last.number + 1);
+    pub(super) fn keep(
+        &self,
+        taken: Instant,
+        moment: Moment,
+        versions: KnownVersions,
+    ) -> Arc<Snapshot> {
+        let mut host = self.host.lock();
+        let number = host.back().map_or(1, |last| last.number + 1);
         let snapshot = Arc::new(Snapshot { number, taken, moment, versions });
-        kept.push_back(Arc::clone(&snapshot));
-        if kept.len() > KEPT {
-            kept.pop_front();
+        host.push_back(Arc::clone(&snapshot));
+        if host.len() > KEPT {
+            host.pop_front();
         }
         snapshot
     }

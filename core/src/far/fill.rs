@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use super::leases::{self, Lease};
 use super::look::Read;
-use super::versions::Versions;
-use super::{Asked, Away, Far, FarMissed, Known, Looked, Snapshot, Witness, values};
+use super::versions::LabelRecord;
+use super::{
+    Far, FarLookup, FarMissed, KnownVersions, Looked, ReadSnapshot, Snapshot, Unavailable, values,
+};
 use crate::clock::{Moment, instant};
 use crate::entry::Entry;
-use crate::fresh::{Freshness, Label};
+use crate::freshness::{Freshness, Label};
 use crate::store::{Operation, Reply, StoreError, Value};
 
 /// What a caller is to do that found nothing in the store.
@@ -30,10 +32,10 @@ pub(crate) enum Prepared {
 #[derive(Debug)]
 pub(crate) struct Fill {
     pub(super) lease: Lease,
-    pub(crate) witness: Witness,
+    pub(crate) read_snapshot: ReadSnapshot,
     pub(super) verified: Moment,
     /// What the store held for the key when the lease was taken.
-    pub(super) versions: Option<Versions>,
+    pub(super) versions: Option<LabelRecord>,
     /// The record that was there and could not be served, where only an absent one may be written.
     pub(super) outdated: Option<Value>,
 }
@@ -47,11 +49,11 @@ impl Fill {
 
 /// What a look has missed, and who asks for its lease.
 #[derive(Clone, Copy)]
-pub(crate) struct Claim<'a> {
-    pub(crate) asked: Asked<'a>,
+pub(crate) struct LeaseRequest<'a> {
+    pub(crate) lookup: FarLookup<'a>,
     pub(crate) missed: &'a FarMissed,
     /// The witness of an older read point, if the render has one.
-    pub(crate) inherited: Option<&'a Witness>,
+    pub(crate) inherited: Option<&'a ReadSnapshot>,
     /// Whether it is stored only if nothing is there.
     pub(crate) adds: bool,
 }
@@ -69,19 +71,23 @@ struct Attempt {
 impl Far {
     /// Takes the lease on what a look has missed, with the versions of its labels as they are before
     /// it is rendered.
-    pub(crate) fn prepare(&self, claim: Claim<'_>, fresh: &Freshness) -> Result<Prepared, Away> {
-        let claims = [claim];
-        let mut attempt = self.attempt(&claims, fresh)?;
+    pub(crate) fn prepare(
+        &self,
+        lease_request: LeaseRequest<'_>,
+        fresh: &Freshness,
+    ) -> Result<Prepared, Unavailable> {
+        let requests = [lease_request];
+        let mut attempt = self.attempt(&requests, fresh)?;
         let read = attempt.read;
-        let entry = self.entry_key(claim.asked);
+        let entry = self.entry_key(lease_request.lookup);
         let (leads, values) = self.take(&mut attempt, Some(&entry))?;
         let mut values = values.into_iter();
         let holder = values.next().flatten();
         let stored = values.next().flatten();
-        let known = Known::new(&attempt.labels, values.as_slice());
+        let known = KnownVersions::new(&attempt.labels, values.as_slice());
         let record = self.decode(stored.as_deref()).map(Cow::Owned);
-        let outdated = stored.filter(|_| claim.adds);
-        let found = match self.judge(claim.asked, record, &known, read) {
+        let outdated = stored.filter(|_| lease_request.adds);
+        let found = match self.judge(lease_request.lookup, record, &known, read) {
             Ok(Looked::Found(entry)) if entry.expires > read.moment => {
                 Some(Ok(Prepared::Found(entry)))
             }
@@ -95,43 +101,60 @@ impl Far {
             return found;
         }
         if leads {
-            return lead(self.complete(attempt, &claims, known)?, outdated);
+            return lead(self.complete(attempt, &requests, known)?, outdated);
         }
         match holder.as_deref() {
             Some(leases::UNSHARED) => Ok(Prepared::Unshared),
             Some(holder) if leases::is_ours(holder) => Ok(Prepared::Busy),
             // Nobody renders: it was given back just now, or is somebody else's record.
-            _ => lead(self.try_seize(&claims, fresh)?, outdated),
+            _ => lead(self.try_seize(&requests, fresh)?, outdated),
         }
     }
 
     /// Takes the leases on these from whoever holds them, with the versions of their labels; nothing
     /// is looked for. No variant is among them twice.
-    pub(crate) fn seize(&self, claims: &[Claim<'_>], fresh: &Freshness) -> Vec<Result<Fill, Away>> {
-        self.together(claims, |claims| self.try_seize(claims, fresh))
+    pub(crate) fn seize(
+        &self,
+        requests: &[LeaseRequest<'_>],
+        fresh: &Freshness,
+    ) -> Vec<Result<Fill, Unavailable>> {
+        self.together(requests, |requests| self.try_seize(requests, fresh))
     }
 
-    fn try_seize(&self, claims: &[Claim<'_>], fresh: &Freshness) -> Result<Vec<Fill>, Away> {
-        let mut attempt = self.attempt(claims, fresh)?;
+    fn try_seize(
+        &self,
+        requests: &[LeaseRequest<'_>],
+        fresh: &Freshness,
+    ) -> Result<Vec<Fill>, Unavailable> {
+        let mut attempt = self.attempt(requests, fresh)?;
         let (_, values) = self.take(&mut attempt, None)?;
-        let known = Known::new(&attempt.labels, &values);
-        self.complete(attempt, claims, known)
+        let known = KnownVersions::new(&attempt.labels, &values);
+        self.complete(attempt, requests, known)
     }
 
-    fn attempt(&self, claims: &[Claim<'_>], fresh: &Freshness) -> Result<Attempt, Away> {
-        let fences = match claims.iter().all(|claim| claim.inherited.is_some()) {
+    fn attempt(
+        &self,
+        requests: &[LeaseRequest<'_>],
+        fresh: &Freshness,
+    ) -> Result<Attempt, Unavailable> {
+        let fences = match requests.iter().all(|lease_request| lease_request.inherited.is_some()) {
             true => None,
             false => Some(self.snapshot()?),
         };
         let read = self.begin_read(fresh);
-        let lease = |claim: &Claim<'_>| {
-            let (id, variant) = (self.fragment(claim.asked.key), self.variant(claim.asked.origin));
+        let lease = |lease_request: &LeaseRequest<'_>| {
+            let (id, variant) = (
+                self.fragment(lease_request.lookup.key),
+                self.variant(lease_request.lookup.source),
+            );
             let key = self.names.lease(&id, variant);
-            Lease::new(id, variant, key, &self.leases).map_err(away)
+            Lease::new(id, variant, key, &self.leases).map_err(unavailable)
         };
-        let leases = claims.iter().map(lease).collect::<Result<_, _>>()?;
-        let labels = claims.iter().flat_map(|claim| claim.missed.labels.iter().copied());
-        let absent = claims.iter().flat_map(|claim| claim.missed.absent.iter().copied());
+        let leases = requests.iter().map(lease).collect::<Result<_, _>>()?;
+        let labels =
+            requests.iter().flat_map(|lease_request| lease_request.missed.labels.iter().copied());
+        let absent =
+            requests.iter().flat_map(|lease_request| lease_request.missed.absent.iter().copied());
         Ok(Attempt { leases, labels: set(labels), absent: set(absent), fences, read })
     }
 
@@ -142,10 +165,10 @@ impl Far {
         &self,
         attempt: &mut Attempt,
         unless: Option<&str>,
-    ) -> Result<(bool, Vec<Option<Value>>), Away> {
+    ) -> Result<(bool, Vec<Option<Value>>), Unavailable> {
         let keys = self.version_keys(&attempt.labels);
         let absent_keys = self.version_keys(&attempt.absent);
-        let first = Versions::draw().map_err(away)?.to_bytes();
+        let first = LabelRecord::draw().map_err(unavailable)?.to_bytes();
         let ttl = self.lease;
         let mut operations = Vec::new();
         for lease in &attempt.leases {
@@ -168,7 +191,7 @@ impl Far {
         let leads = match &replies {
             Ok(replies) => unless.is_none() || replies.first() == Some(&Reply::Done(true)),
             // They may have been taken all the same, if anyone was asked.
-            Err(away) => away.0.is_some(),
+            Err(unavailable) => unavailable.0.is_some(),
         };
         match (leads, &replies) {
             (true, Ok(_)) => {
@@ -186,9 +209,9 @@ impl Far {
     fn complete(
         &self,
         attempt: Attempt,
-        claims: &[Claim<'_>],
-        mut known: Known,
-    ) -> Result<Vec<Fill>, Away> {
+        requests: &[LeaseRequest<'_>],
+        mut known: KnownVersions,
+    ) -> Result<Vec<Fill>, Unavailable> {
         let Attempt { leases, fences, read, .. } = attempt;
         let absent: Vec<Label> = known.absent().collect();
         if !absent.is_empty() {
@@ -201,22 +224,29 @@ impl Far {
             }
         }
         let known = Arc::new(known);
-        let own =
-            || Witness { known: Arc::clone(&known), fences: fences.clone(), moment: read.moment };
-        let fill = |(lease, claim): (Lease, &Claim<'_>)| Fill {
+        let own = || ReadSnapshot {
+            known: Arc::clone(&known),
+            fences: fences.clone(),
+            moment: read.moment,
+        };
+        let fill = |(lease, lease_request): (Lease, &LeaseRequest<'_>)| Fill {
             lease,
-            witness: claim.inherited.cloned().unwrap_or_else(own),
+            read_snapshot: lease_request.inherited.cloned().unwrap_or_else(own),
             verified: read.moment,
-            versions: known.versions(claim.asked.labels.key).flatten(),
+            versions: known.versions(lease_request.lookup.labels.key).flatten(),
             outdated: None,
         };
-        Ok(leases.into_iter().zip(claims).map(fill).collect())
+        Ok(leases.into_iter().zip(requests).map(fill).collect())
     }
 
     /// Creates versions for labels that have none, and reads some, in this order.
-    pub(super) fn create_versions(&self, absent: &[Label], read: &[Label]) -> Result<Known, Away> {
+    pub(super) fn create_versions(
+        &self,
+        absent: &[Label],
+        read: &[Label],
+    ) -> Result<KnownVersions, Unavailable> {
         let (absent_keys, read_keys) = (self.version_keys(absent), self.version_keys(read));
-        let version = Versions::draw().map_err(away)?.to_bytes();
+        let version = LabelRecord::draw().map_err(unavailable)?.to_bytes();
         let ttl = self.version_life();
         let add = |key| Operation::Add { key, value: &version, ttl };
         let get = |key| Operation::Get { key };
@@ -224,7 +254,7 @@ impl Far {
         let read_keys: Vec<&str> = read_keys.iter().map(String::as_str).collect();
         let mut operations: Vec<_> = absent_keys.map(add).collect();
         operations.extend(read_keys.iter().copied().map(get));
-        let known = Known::new(read, &values(self.run(&operations)?));
+        let known = KnownVersions::new(read, &values(self.run(&operations)?));
         // What is there and is no version is somebody else's: it is written over.
         let foreign: Vec<Label> =
             absent.iter().copied().filter(|&label| known.get(label) == Some(None)).collect();
@@ -235,7 +265,7 @@ impl Far {
         let set = |key| Operation::Set { key, value: &version, ttl };
         let mut operations: Vec<_> = keys.iter().map(String::as_str).map(set).collect();
         operations.extend(read_keys.iter().copied().map(get));
-        Ok(Known::new(read, &values(self.run(&operations)?)))
+        Ok(KnownVersions::new(read, &values(self.run(&operations)?)))
     }
 
     /// Gives back a lease that was not used.
@@ -245,7 +275,7 @@ impl Far {
 
     /// Gives back at once the leases of bodies that their callers have brought and that are not stored:
     /// the next one may be stored, and may be the same caller's. What cannot be given back now is left to
-    /// the keeper.
+    /// the worker.
     pub(crate) fn give_back(&self, fills: &mut Vec<Fill>) {
         let mut operations = Vec::with_capacity(fills.len());
         for Fill { lease: Lease { key, token, .. }, .. } in fills.iter() {
@@ -258,7 +288,7 @@ impl Far {
 
     fn release(&self, mut lease: Lease) {
         if cfg!(fragcache_shuttle) {
-            // A model has no keeper.
+            // A model has no worker.
             let (key, expected) = (&lease.key, &lease.token[..]);
             let _ = self.run(&[Operation::CompareAndDelete { key, expected }]);
             lease.disown();
@@ -268,21 +298,21 @@ impl Far {
     /// As [`give_up`](Self::give_up), where others had better not wait for the next to try.
     pub(crate) fn give_up_unshared(&self, mut fill: Fill) {
         fill.lease.disown();
-        self.errands.mark_unshared(std::mem::take(&mut fill.lease.key), fill.lease.token);
+        self.tasks.mark_unshared(std::mem::take(&mut fill.lease.key), fill.lease.token);
     }
 
-    pub(super) fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, Away> {
-        self.link.run(operations).inspect_err(|away| self.alert(away))
+    pub(super) fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, Unavailable> {
+        self.link.run(operations).inspect_err(|unavailable| self.alert(unavailable))
     }
 }
 
-fn lead(mut fills: Vec<Fill>, outdated: Option<Value>) -> Result<Prepared, Away> {
+fn lead(mut fills: Vec<Fill>, outdated: Option<Value>) -> Result<Prepared, Unavailable> {
     let fill = fills.pop().map(|fill| Fill { outdated, ..fill });
-    fill.map(Prepared::Lead).ok_or(Away(None))
+    fill.map(Prepared::Lead).ok_or(Unavailable(None))
 }
 
-pub(super) fn away(error: StoreError) -> Away {
-    Away(Some(error))
+pub(super) fn unavailable(error: StoreError) -> Unavailable {
+    Unavailable(Some(error))
 }
 
 /// Each label once, in order.

@@ -1,7 +1,7 @@
 //! What an operator asks of the far level.
 
 use super::Far;
-use crate::policy::Mode;
+use crate::policy::CacheMode;
 use crate::sync::{AtomicU64, Ordering};
 
 /// The state of a cache's store, as this process sees it. See
@@ -36,7 +36,7 @@ pub struct Health {
     /// Labels whose invalidation the store has not taken yet.
     pub pending_invalidations: u64,
     /// Labels that the store is told of once more after the
-    /// [lag of a replica](crate::Builder::replica_lag); a process that ends before does not tell it.
+    /// [lag of a replica](crate::CacheBuilder::replica_lag); a process that ends before does not tell it.
     pub waiting_repeats: u64,
     /// Leases that this process holds.
     pub leases: u64,
@@ -51,7 +51,7 @@ pub struct Health {
     /// Entries in the store that could not be read.
     pub unreadable: u64,
     /// How far all processes are told to take part; see the tool `fragcache mode`.
-    pub fleet_mode: Mode,
+    pub fleet_mode: CacheMode,
     /// The last error of the store, if there was one.
     pub last_fault: Option<String>,
     /// What the store itself counts; and under a [`mac_key`](crate::FarLevel::mac_key), as
@@ -65,9 +65,9 @@ impl Far {
         let counts = &self.link.counts;
         Health {
             store: Some(self.link.capabilities.name),
-            is_reachable: !self.link.is_away(),
+            is_reachable: !self.link.is_unavailable(),
             pending_invalidations: self.pending.len(),
-            waiting_repeats: self.errands.repeats() as u64,
+            waiting_repeats: self.tasks.repeats() as u64,
             leases: self.leases.len() as u64,
             round_trips: get(&counts.round_trips),
             faults: get(&counts.faults),

@@ -9,12 +9,12 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::{Asked, Far};
-use crate::entry::Origin;
+use super::{Far, FarLookup};
+use crate::entry::EntrySource;
 use crate::entry::record::Decoded;
-use crate::fresh::{Label, Labels};
+use crate::events::MissReason;
+use crate::freshness::{Label, Labels};
 use crate::key::without_namespaces;
-use crate::observe::MissReason;
 
 /// What a record says of whose it is.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) struct Identity<'a> {
 
 /// The labels of an opaque entry's own, as it lists them.
 #[derive(Debug)]
-pub(crate) struct Own {
+pub(crate) struct OwnLabels {
     /// The first byte of the key, which tells its kind.
     pub(crate) kind: u8,
     pub(crate) labels: Labels,
@@ -37,18 +37,18 @@ impl Far {
         self.hasher.is_opaque()
     }
 
-    pub(super) fn identity<'a>(&self, key: &'a [u8], origin: &'a Origin) -> Identity<'a> {
+    pub(super) fn identity<'a>(&self, key: &'a [u8], source: &'a EntrySource) -> Identity<'a> {
         let key = self.key_in_record(key);
         match self.is_opaque() {
             false => Identity {
                 key,
-                digest: Cow::Borrowed(origin.digest()),
-                mode: origin.mode().to_bits(),
+                digest: Cow::Borrowed(source.digest()),
+                mode: source.mode().to_bits(),
             },
             true => Identity {
                 key,
-                digest: Cow::Owned(format!("{:032x}", self.hasher.block(&block(origin)))),
-                mode: origin.mode().to_nameless_bits(),
+                digest: Cow::Owned(format!("{:032x}", self.hasher.block(&block(source)))),
+                mode: source.mode().to_nameless_bits(),
             },
         }
     }
@@ -68,10 +68,10 @@ impl Far {
     /// A record as the entry that is asked for, or why it is not.
     pub(super) fn record_of<'a>(
         &self,
-        asked: Asked<'_>,
+        lookup: FarLookup<'_>,
         record: Cow<'a, Decoded>,
     ) -> Result<Cow<'a, Decoded>, MissReason> {
-        let wanted = self.identity(asked.key, asked.origin);
+        let wanted = self.identity(lookup.key, lookup.source);
         let same = *record.key == *wanted.key
             && *record.digest == *wanted.digest
             && record.mode == wanted.mode
@@ -80,7 +80,7 @@ impl Far {
             // Names are hashes: another's content is a miss.
             return Err(MissReason::Cold);
         }
-        if record.version != asked.version.to_bits() {
+        if record.version != lookup.version.to_bits() {
             return Err(MissReason::Version);
         }
         Ok(record)
@@ -102,7 +102,7 @@ impl Far {
     }
 }
 
-impl Own {
+impl OwnLabels {
     /// What a record lists; `None` if that is no such list.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (&kind, labels) = bytes.split_first()?;
@@ -121,8 +121,8 @@ impl Own {
 }
 
 /// The bytes that name a block in an output mode.
-pub(super) fn block(origin: &Origin) -> SmallVec<[u8; 96]> {
-    let mut bytes = SmallVec::from_slice(origin.digest().as_bytes());
-    bytes.extend_from_slice(&origin.mode().to_bits().to_le_bytes());
+pub(super) fn block(source: &EntrySource) -> SmallVec<[u8; 96]> {
+    let mut bytes = SmallVec::from_slice(source.digest().as_bytes());
+    bytes.extend_from_slice(&source.mode().to_bits().to_le_bytes());
     bytes
 }

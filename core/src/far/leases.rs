@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::errands::Errands;
+use super::tasks::TaskQueue;
 use super::wire::{FragmentId, VariantId};
 use crate::store::{Fault, StoreError};
 use crate::sync::Mutex;
@@ -33,7 +33,7 @@ pub(super) fn is_ours(holder: &[u8]) -> bool {
 }
 
 /// The lease of one variant of a fragment. It ends with what it is held for, however that ends:
-/// dropped, it is no longer renewed, and the keeper gives it back.
+/// dropped, it is no longer renewed, and the worker gives it back.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) id: FragmentId,
@@ -67,7 +67,7 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if let Some(leases) = self.to.take() {
             leases.forget(&self.key);
-            leases.errands.release(std::mem::take(&mut self.key), self.token);
+            leases.tasks.release(std::mem::take(&mut self.key), self.token);
         }
     }
 }
@@ -75,45 +75,45 @@ impl Drop for Lease {
 /// The leases that this process holds, to be renewed.
 #[derive(Debug)]
 pub(super) struct Leases {
-    held: Mutex<HashMap<String, Held>>,
-    errands: Arc<Errands>,
+    leased: Mutex<HashMap<String, HeldLease>>,
+    tasks: Arc<TaskQueue>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct HeldLease {
     token: Token,
     renew_at: Instant,
 }
 
 impl Leases {
-    pub(super) fn new(errands: Arc<Errands>) -> Self {
-        Self { held: Mutex::default(), errands }
+    pub(super) fn new(tasks: Arc<TaskQueue>) -> Self {
+        Self { leased: Mutex::default(), tasks }
     }
 
     pub(super) fn hold(&self, key: String, token: Token, renew_at: Instant) {
-        self.held.lock().insert(key, Held { token, renew_at });
+        self.leased.lock().insert(key, HeldLease { token, renew_at });
     }
 
     pub(super) fn forget(&self, key: &str) {
-        self.held.lock().remove(key);
+        self.leased.lock().remove(key);
     }
 
     pub(super) fn len(&self) -> usize {
-        self.held.lock().len()
+        self.leased.lock().len()
     }
 
     /// When the first of them is to be renewed.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.held.lock().values().map(|held| held.renew_at).min()
+        self.leased.lock().values().map(|leased| leased.renew_at).min()
     }
 
     /// Those that are to be renewed now, and then again at `again`.
     pub(super) fn due(&self, now: Instant, again: Instant) -> Vec<(String, Token)> {
-        let mut leases = self.held.lock();
-        let due = leases.iter_mut().filter(|(_, held)| held.renew_at <= now);
-        due.map(|(key, held)| {
-            held.renew_at = again;
-            (key.clone(), held.token)
+        let mut leases = self.leased.lock();
+        let due = leases.iter_mut().filter(|(_, leased)| leased.renew_at <= now);
+        due.map(|(key, leased)| {
+            leased.renew_at = again;
+            (key.clone(), leased.token)
         })
         .collect()
     }

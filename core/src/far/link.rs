@@ -11,9 +11,9 @@ use crate::sync::{AtomicU64, Ordering};
 
 /// The store cannot be asked now: why, unless it was left alone.
 #[derive(Debug, Clone)]
-pub(crate) struct Away(pub(crate) Option<StoreError>);
+pub(crate) struct Unavailable(pub(crate) Option<StoreError>);
 
-impl Away {
+impl Unavailable {
     /// Whether asking about less would end the same way, or take as long.
     pub(super) fn is_outage(&self) -> bool {
         let ends = |fault: Fault| fault.is_outage() || fault == Fault::Slow;
@@ -58,12 +58,12 @@ impl Link {
         &*self.store
     }
 
-    pub(super) fn is_away(&self) -> bool {
+    pub(super) fn is_unavailable(&self) -> bool {
         self.breaker.is_open()
     }
 
     /// The values of these keys, in one round trip.
-    pub(super) fn get(&self, keys: &[String]) -> Result<Vec<Option<Value>>, Away> {
+    pub(super) fn get(&self, keys: &[String]) -> Result<Vec<Option<Value>>, Unavailable> {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
@@ -75,15 +75,15 @@ impl Link {
     }
 
     /// These operations, in one round trip.
-    pub(super) fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, Away> {
-        if self.is_away() {
-            return Err(Away(None));
+    pub(super) fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, Unavailable> {
+        if self.is_unavailable() {
+            return Err(Unavailable(None));
         }
-        self.run_anyway(operations).map_err(|error| Away(Some(error)))
+        self.run_bypassing_breaker(operations).map_err(|error| Unavailable(Some(error)))
     }
 
     /// As [`run`](Self::run), also while the store is left alone.
-    pub(super) fn run_anyway(
+    pub(super) fn run_bypassing_breaker(
         &self,
         operations: &[Operation<'_>],
     ) -> Result<Vec<Reply>, StoreError> {
@@ -127,11 +127,14 @@ impl Link {
     #[cfg(not(feature = "tracing"))]
     fn log_recovery(&self) {}
 
-    fn call<R>(&self, call: impl FnOnce(&dyn Store) -> Result<R, StoreError>) -> Result<R, Away> {
-        if self.is_away() {
-            return Err(Away(None));
+    fn call<R>(
+        &self,
+        call: impl FnOnce(&dyn Store) -> Result<R, StoreError>,
+    ) -> Result<R, Unavailable> {
+        if self.is_unavailable() {
+            return Err(Unavailable(None));
         }
-        self.count(call).map_err(|error| Away(Some(error)))
+        self.count(call).map_err(|error| Unavailable(Some(error)))
     }
 
     fn count<R>(
@@ -158,7 +161,7 @@ impl Link {
 }
 
 /// A store that panics has failed at what it was asked, and at nothing else: neither a page nor the
-/// keeper ends with it, and a lease is given back as after any fault. What it panicked with may hold
+/// worker ends with it, and a lease is given back as after any fault. What it panicked with may hold
 /// values; the panic hook has shown it.
 #[cfg(not(fragcache_shuttle))]
 fn unless_it_panics<R>(call: impl FnOnce() -> Result<R, StoreError>) -> Result<R, StoreError> {
@@ -188,12 +191,12 @@ mod tests {
         let get = || link.get(&["a".to_owned()]);
         for fault in [Fault::Slow, Fault::Busy, Fault::Refused, Fault::Protocol] {
             store.fail(fault);
-            assert!(get().is_err() && !link.is_away(), "{fault:?}");
+            assert!(get().is_err() && !link.is_unavailable(), "{fault:?}");
             store.heal();
         }
         for fault in [Fault::Deadline, Fault::Unreachable, Fault::Unusable] {
             store.fail(fault);
-            assert!(get().is_err() && link.is_away(), "{fault:?}");
+            assert!(get().is_err() && link.is_unavailable(), "{fault:?}");
             store.heal();
             link.end_outage();
             assert!(get().is_ok(), "{fault:?}");
@@ -208,7 +211,7 @@ mod tests {
             let link = Link::new(Arc::new(store.clone()));
             store.fail(Fault::Unusable);
             for _ in 0..3 {
-                assert!(link.run_anyway(&[Operation::Get { key: "a" }]).is_err());
+                assert!(link.run_bypassing_breaker(&[Operation::Get { key: "a" }]).is_err());
             }
             store.heal();
             link.end_outage();

@@ -3,14 +3,14 @@
 
 use std::time::Duration;
 
-use super::identity::Own;
+use super::identity::OwnLabels;
 use super::versions::is_version;
-use super::{Away, Far, Known, variants};
+use super::{Far, KnownVersions, Unavailable, variants};
 use crate::entry::LabelVersion;
 use crate::entry::record::Decoded;
-use crate::fresh::Label;
-use crate::observe::MissReason;
-use crate::policy::Mode;
+use crate::events::MissReason;
+use crate::freshness::Label;
+use crate::policy::CacheMode;
 use crate::store::{Capabilities, Fault, Operation, Page, Reply, StoreError};
 use crate::sync::Ordering;
 
@@ -25,7 +25,7 @@ const PROBE_LIFE: Duration = Duration::from_secs(10);
 
 /// A record in the place of an entry.
 #[derive(Debug)]
-pub(crate) struct Listed {
+pub(crate) struct ListedRecord {
     pub(crate) record: String,
     /// Of the whole record.
     pub(crate) bytes: usize,
@@ -35,7 +35,7 @@ pub(crate) struct Listed {
 /// An entry without its body.
 #[derive(Debug)]
 pub(crate) struct Found {
-    pub(crate) whose: Whose,
+    pub(crate) whose: EntryOwner,
     pub(crate) template: Option<Box<str>>,
     pub(crate) labels: usize,
     pub(crate) body_bytes: usize,
@@ -47,11 +47,11 @@ pub(crate) struct Found {
 
 /// What an entry says of its key.
 #[derive(Debug)]
-pub(crate) enum Whose {
+pub(crate) enum EntryOwner {
     /// The key with its namespaces.
     Key(Box<[u8]>),
     /// Where keys are opaque: nothing but labels.
-    Labels(Own),
+    Labels(OwnLabels),
 }
 
 /// Of records whose keys are opaque under another secret, or on one side only.
@@ -59,7 +59,7 @@ const OPAQUE: &str = "opaque";
 
 /// How many records of each sort some names are.
 #[derive(Debug, Default)]
-pub(crate) struct Sorts {
+pub(crate) struct RecordCounts {
     pub(crate) entries: u64,
     pub(crate) versions: u64,
     pub(crate) leases: u64,
@@ -73,7 +73,10 @@ impl Far {
     }
 
     /// Some of the entries, and where the next ones begin.
-    pub(crate) fn list(&self, cursor: Option<&str>) -> Result<(Vec<Listed>, Option<String>), Away> {
+    pub(crate) fn list(
+        &self,
+        cursor: Option<&str>,
+    ) -> Result<(Vec<ListedRecord>, Option<String>), Unavailable> {
         let Page { mut keys, next } = self.scan(&self.names.entries(), cursor)?;
         // A store may name one twice.
         keys.sort_unstable();
@@ -82,9 +85,9 @@ impl Far {
     }
 
     /// The variants that a key has or lately had, newest first.
-    pub(crate) fn variants_of(&self, key: &[u8]) -> Result<Vec<Listed>, Away> {
+    pub(crate) fn variants_of(&self, key: &[u8]) -> Result<Vec<ListedRecord>, Unavailable> {
         let id = self.fragment(key);
-        let list = self.values_anyway(&[self.names.variants(&id)])?.pop().flatten();
+        let list = self.values_bypassing_breaker(&[self.names.variants(&id)])?.pop().flatten();
         let names: Vec<String> = variants::listed(list.as_deref())
             .map(|variant| self.names.entry(&id, variant.id))
             .collect();
@@ -93,10 +96,13 @@ impl Far {
     }
 
     /// How many records of each sort there are, some at a time.
-    pub(crate) fn count(&self, cursor: Option<&str>) -> Result<(Sorts, Option<String>), Away> {
+    pub(crate) fn count(
+        &self,
+        cursor: Option<&str>,
+    ) -> Result<(RecordCounts, Option<String>), Unavailable> {
         let prefix = self.names.records();
         let Page { keys, next } = self.scan(&prefix, cursor)?;
-        let mut sorts = Sorts::default();
+        let mut sorts = RecordCounts::default();
         for key in keys {
             let sort = key.strip_prefix(&prefix).and_then(|rest| rest.split(':').next());
             *match sort {
@@ -111,32 +117,32 @@ impl Far {
     }
 
     /// Tells all processes how far to take part, for `ttl`.
-    pub(crate) fn tell_mode(&self, mode: Mode, ttl: Duration) -> Result<(), Away> {
+    pub(crate) fn publish_mode(&self, mode: CacheMode, ttl: Duration) -> Result<(), Unavailable> {
         let key = self.names.mode();
-        self.anyway(&[match mode {
-            Mode::Normal => Operation::Delete { key: &key },
+        self.bypassing_breaker(&[match mode {
+            CacheMode::Normal => Operation::Delete { key: &key },
             other => Operation::Set { key: &key, value: other.as_str().as_bytes(), ttl },
         }])?;
         Ok(())
     }
 
     /// What all processes are told, as the store has it now.
-    pub(crate) fn read_mode(&self) -> Result<Mode, Away> {
-        let word = self.anyway(&[Operation::Get { key: &self.names.mode() }])?.pop();
-        let Some(Reply::Value(word)) = word else { return Ok(Mode::Normal) };
+    pub(crate) fn read_mode(&self) -> Result<CacheMode, Unavailable> {
+        let word = self.bypassing_breaker(&[Operation::Get { key: &self.names.mode() }])?.pop();
+        let Some(Reply::Value(word)) = word else { return Ok(CacheMode::Normal) };
         Ok(self.mode_of(word.as_deref()))
     }
 
     /// Why the mode that was read last is not followed.
     pub(crate) fn mode_fault(&self) -> Option<StoreError> {
-        (self.has_strange_mode.load(Ordering::Relaxed) != 0).then(super::keeper::strange_mode)
+        (self.has_strange_mode.load(Ordering::Relaxed) != 0).then(super::worker::strange_mode)
     }
 
     /// Whether everything has a version: whoever stores something gives it one. Where that record cannot
     /// be read, somebody may have written over it alone: then the others are looked at.
-    pub(crate) fn is_in_use(&self) -> Result<bool, Away> {
+    pub(crate) fn is_in_use(&self) -> Result<bool, Unavailable> {
         let root = self.names.version(self.hasher.root());
-        let there = self.values_anyway(&[root])?.pop().flatten();
+        let there = self.values_bypassing_breaker(&[root])?.pop().flatten();
         Ok(match there {
             None => false,
             Some(version) => is_version(&version) || self.reads_versions()? == Some(true),
@@ -145,11 +151,11 @@ impl Far {
 
     /// Whether any version in the store can be read; `None` if there is none. A few thousand are
     /// looked at.
-    pub(crate) fn reads_versions(&self) -> Result<Option<bool>, Away> {
+    pub(crate) fn reads_versions(&self) -> Result<Option<bool>, Unavailable> {
         let (prefix, mut cursor, mut seen) = (self.names.versions(), None, 0);
         loop {
             let Page { keys, next } = self.scan(&prefix, cursor.as_deref())?;
-            let values = self.values_anyway(&keys)?;
+            let values = self.values_bypassing_breaker(&keys)?;
             if values.into_iter().flatten().any(|version| is_version(&version)) {
                 return Ok(Some(true));
             }
@@ -162,10 +168,10 @@ impl Far {
     }
 
     /// Writes a record, reads it and deletes it.
-    pub(crate) fn probe(&self) -> Result<(), Away> {
-        let token = super::leases::draw().map_err(|error| Away(Some(error)))?;
+    pub(crate) fn probe(&self) -> Result<(), Unavailable> {
+        let token = super::leases::draw().map_err(|error| Unavailable(Some(error)))?;
         let key = self.names.probe(u128::from_be_bytes(token));
-        let replies = self.anyway(&[
+        let replies = self.bypassing_breaker(&[
             Operation::Set { key: &key, value: &token, ttl: PROBE_LIFE },
             Operation::Get { key: &key },
             Operation::Delete { key: &key },
@@ -174,26 +180,29 @@ impl Far {
             return Ok(());
         }
         let message = "the store took a record and did not return it";
-        Err(Away(Some(StoreError::new(Fault::Protocol, message))))
+        Err(Unavailable(Some(StoreError::new(Fault::Protocol, message))))
     }
 
     /// Removes what is over, where the store does not do so by itself.
-    pub(crate) fn sweep(&self) -> Result<u64, Away> {
-        self.link.store().sweep().map_err(|error| Away(Some(error)))
+    pub(crate) fn sweep(&self) -> Result<u64, Unavailable> {
+        self.link.store().sweep().map_err(|error| Unavailable(Some(error)))
     }
 
-    fn scan(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, Away> {
-        self.link.store().scan(prefix, cursor).map_err(|error| Away(Some(error)))
+    fn scan(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, Unavailable> {
+        self.link.store().scan(prefix, cursor).map_err(|error| Unavailable(Some(error)))
     }
 
     /// An administrator asks also while pages leave the store alone.
-    fn anyway(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, Away> {
-        self.link.run_anyway(operations).map_err(|error| Away(Some(error)))
+    fn bypassing_breaker(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, Unavailable> {
+        self.link.run_bypassing_breaker(operations).map_err(|error| Unavailable(Some(error)))
     }
 
-    fn values_anyway(&self, keys: &[String]) -> Result<Vec<Option<Vec<u8>>>, Away> {
+    fn values_bypassing_breaker(
+        &self,
+        keys: &[String],
+    ) -> Result<Vec<Option<Vec<u8>>>, Unavailable> {
         let gets: Vec<_> = keys.iter().map(|key| Operation::Get { key }).collect();
-        Ok(super::values(if gets.is_empty() { Vec::new() } else { self.anyway(&gets)? }))
+        Ok(super::values(if gets.is_empty() { Vec::new() } else { self.bypassing_breaker(&gets)? }))
     }
 
     /// Describes what these names have, but for readable records that are not `wanted`.
@@ -201,7 +210,7 @@ impl Far {
         &self,
         names: &[String],
         wanted: &dyn Fn(&Decoded) -> bool,
-    ) -> Result<Vec<Listed>, Away> {
+    ) -> Result<Vec<ListedRecord>, Unavailable> {
         let mut listed = Vec::with_capacity(names.len());
         for names in names.chunks(READ_AT_ONCE) {
             self.describe_some(names, wanted, &mut listed)?;
@@ -213,9 +222,9 @@ impl Far {
         &self,
         names: &[String],
         wanted: &dyn Fn(&Decoded) -> bool,
-        listed: &mut Vec<Listed>,
-    ) -> Result<(), Away> {
-        let values = self.values_anyway(names)?;
+        listed: &mut Vec<ListedRecord>,
+    ) -> Result<(), Unavailable> {
+        let values = self.values_bypassing_breaker(names)?;
         let read: Vec<_> = names
             .iter()
             .zip(values)
@@ -231,8 +240,11 @@ impl Far {
         labels.retain(|label| !label.is_written());
         labels.sort_unstable();
         labels.dedup();
-        let known = Known::new(&labels, &self.values_anyway(&self.version_keys(&labels))?);
-        listed.extend(read.into_iter().map(|(name, bytes, decoded)| Listed {
+        let known = KnownVersions::new(
+            &labels,
+            &self.values_bypassing_breaker(&self.version_keys(&labels))?,
+        );
+        listed.extend(read.into_iter().map(|(name, bytes, decoded)| ListedRecord {
             record: name.clone(),
             bytes,
             content: match decoded {
@@ -248,7 +260,7 @@ impl Far {
         if self.is_untrusted(value) { 0 } else { value.len() + self.signature_bytes }
     }
 
-    fn found(&self, decoded: Decoded, known: &Known) -> Result<Found, &'static str> {
+    fn found(&self, decoded: Decoded, known: &KnownVersions) -> Result<Found, &'static str> {
         let versions: Vec<(Label, LabelVersion)> = decoded
             .labels
             .iter()
@@ -258,15 +270,15 @@ impl Far {
         let left = decoded.life.map(|life| Duration::from_millis(life).saturating_sub(age));
         let over = left.is_some_and(|left| left.is_zero()).then_some(MissReason::Expired);
         let template = decoded.template.as_deref().map(|template| self.hasher.template(template));
-        let (whose, own) = match decoded.own.as_deref().map(Own::read) {
+        let (whose, own) = match decoded.own.as_deref().map(OwnLabels::read) {
             None if !self.is_opaque() => {
                 let own = self.hasher.labels(&decoded.key, template);
-                (Whose::Key(decoded.key), own)
+                (EntryOwner::Key(decoded.key), own)
             }
             // Under another secret everything has another label.
             Some(Some(own)) if versions.iter().any(|&(label, _)| label == self.hasher.root()) => {
                 let labels = own.labels.clone();
-                (Whose::Labels(own), labels)
+                (EntryOwner::Labels(own), labels)
             }
             _ => return Err(OPAQUE),
         };

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Asked, Away, Far, Known};
+use super::{Far, FarLookup, KnownVersions, Unavailable};
 use crate::clock::Moment;
 use crate::entry::record::{Decoded, Unreadable};
-use crate::entry::{Entry, LabelVersion, Proof, Terms};
-use crate::fresh::{Dependencies, DependencySet, Freshness, Label, Labels, Sequence};
-use crate::observe::MissReason;
+use crate::entry::{Entry, EntryMeta, LabelVersion, VersionVector};
+use crate::events::MissReason;
+use crate::freshness::{Dependencies, DependencySet, Freshness, Label, Labels, Sequence};
 use crate::protection::Protection;
 use crate::store::{Fault, StoreError, UNTRUSTED};
 use crate::sync::{AtomicU64, Ordering};
@@ -47,31 +47,35 @@ pub(super) struct Read {
 impl Far {
     /// Reads a variant of a fragment. One round trip if all its labels are known beforehand, else
     /// two.
-    pub(crate) fn look(&self, asked: Asked<'_>, fresh: &Freshness) -> Result<Looked, Away> {
+    pub(crate) fn look(
+        &self,
+        lookup: FarLookup<'_>,
+        fresh: &Freshness,
+    ) -> Result<Looked, Unavailable> {
         let mut read = self.begin_read(fresh);
-        let labels = self.expected(asked);
-        let mut keys = vec![self.entry_key(asked)];
+        let labels = self.expected(lookup);
+        let mut keys = vec![self.entry_key(lookup)];
         keys.extend(self.version_keys(&labels));
         let mut values = self.get(&keys)?.into_iter();
         if !self.protections.keep(Protection::MarkFill) {
             read = self.begin_read(fresh);
         }
         let value = values.next().flatten();
-        let known = Known::new(&labels, values.as_slice());
+        let known = KnownVersions::new(&labels, values.as_slice());
         let record = self.decode(value.as_deref()).map(Cow::Owned);
-        self.judge(asked, record, &known, read)
+        self.judge(lookup, record, &known, read)
     }
 
     /// What comes of a record and the versions that were read after it or with it.
     pub(super) fn judge(
         &self,
-        asked: Asked<'_>,
+        lookup: FarLookup<'_>,
         record: Result<Cow<'_, Decoded>, MissReason>,
-        known: &Known,
+        known: &KnownVersions,
         read: Read,
-    ) -> Result<Looked, Away> {
-        let missed = |others: Vec<Label>, known: &Known, reason| {
-            let mut labels = self.expected(asked);
+    ) -> Result<Looked, Unavailable> {
+        let missed = |others: Vec<Label>, known: &KnownVersions, reason| {
+            let mut labels = self.expected(lookup);
             labels.extend(others);
             labels.sort_unstable();
             labels.dedup();
@@ -79,7 +83,7 @@ impl Far {
             let absent = labels.iter().copied().filter(is_absent).collect();
             Ok(Looked::Missed(FarMissed { reason, labels, absent }))
         };
-        let decoded = match record.and_then(|record| self.record_of(asked, record)) {
+        let decoded = match record.and_then(|record| self.record_of(lookup, record)) {
             Ok(decoded) => decoded,
             Err(reason) => return missed(Vec::new(), known, reason),
         };
@@ -93,7 +97,7 @@ impl Far {
             .map(|&(label, _)| label)
             .filter(|&label| known.get(label).is_none())
             .collect();
-        let mut wider = Known::default();
+        let mut wider = KnownVersions::default();
         let known = match others.is_empty() {
             true => known,
             false => {
@@ -102,22 +106,22 @@ impl Far {
                 &wider
             }
         };
-        let own = self.listed(asked.labels);
-        self.hints.note(
-            self.hasher.wide(asked.key),
+        let own = self.listed(lookup.labels);
+        self.dependency_cache.note(
+            self.hasher.wide(lookup.key),
             versions.iter().map(|&(label, _)| label).filter(|label| !own.contains(label)),
         );
-        if let Err(reason) = self.compare(&versions, known, Some(asked.labels)) {
+        if let Err(reason) = self.compare(&versions, known, Some(lookup.labels)) {
             return missed(others, known, reason);
         }
         // An entry without the labels that it must have is not one of ours. The template's may be
         // another's with the same block.
-        let must = own.iter().filter(|&&label| Some(label) != asked.labels.template);
+        let must = own.iter().filter(|&&label| Some(label) != lookup.labels.template);
         if must.copied().any(|own| versions.iter().all(|&(label, _)| label != own)) {
             return missed(others, known, MissReason::Unreadable);
         }
-        let renewed = self.outlives_its_record(&decoded, read).then(|| self.entry_key(asked));
-        match self.entry(asked, decoded, versions, &own, read) {
+        let renewed = self.outlives_its_record(&decoded, read).then(|| self.entry_key(lookup));
+        match self.entry(lookup, decoded, versions, &own, read) {
             Ok(entry) => {
                 if let Some(key) = renewed {
                     self.renew(key, &entry);
@@ -130,8 +134,8 @@ impl Far {
     }
 
     /// A miss of what was not looked for.
-    pub(crate) fn unasked(&self, asked: Asked<'_>, reason: MissReason) -> FarMissed {
-        FarMissed { reason, labels: self.expected(asked), absent: Vec::new() }
+    pub(crate) fn unasked(&self, lookup: FarLookup<'_>, reason: MissReason) -> FarMissed {
+        FarMissed { reason, labels: self.expected(lookup), absent: Vec::new() }
     }
 
     /// Asks whether the labels of an entry of the near level are unchanged: one round trip.
@@ -139,46 +143,51 @@ impl Far {
         &self,
         entry: &Entry,
         labels: &Labels,
-    ) -> Result<Result<(), MissReason>, Away> {
+    ) -> Result<Result<(), MissReason>, Unavailable> {
         // One without versions was rendered while the store was away.
-        let Some(proof) = entry.proof().filter(|proof| !proof.versions().is_empty()) else {
+        let Some(version_vector) =
+            entry.version_vector().filter(|version_vector| !version_vector.versions().is_empty())
+        else {
             return Ok(Err(MissReason::Unverified));
         };
         let moment = self.moment();
-        let asked: Vec<Label> = proof.versions().iter().map(|&(label, _)| label).collect();
-        let known = self.read_versions(&asked)?;
-        Ok(self.compare(proof.versions(), &known, Some(labels)).inspect(|()| proof.verify(moment)))
+        let lookup: Vec<Label> =
+            version_vector.versions().iter().map(|&(label, _)| label).collect();
+        let known = self.read_versions(&lookup)?;
+        Ok(self
+            .compare(version_vector.versions(), &known, Some(labels))
+            .inspect(|()| version_vector.verify(moment)))
     }
 
     /// Whether a record that is asked for had better be given a new life: its entry may be served for
     /// longer than the store keeps it, and a good part of that is over.
     fn outlives_its_record(&self, entry: &Decoded, read: Read) -> bool {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let kept = millis(self.longest_life);
+        let host = millis(self.longest_life);
         let age = read.unix_millis.saturating_sub(entry.created);
         let life = entry.life.map_or(u64::MAX, |life| life.saturating_add(entry.stale));
-        life > kept && age > kept / 4
+        life > host && age > host / 4
     }
 
     fn renew(&self, key: String, entry: &Entry) {
-        let labels = entry.proof().into_iter().flat_map(Proof::versions);
+        let labels = entry.version_vector().into_iter().flat_map(VersionVector::versions);
         let labels = labels.map(|&(label, _)| label).filter(|label| !label.is_written());
         let versions = labels.map(|label| (self.names.version(label), self.version_life()));
-        self.errands.touch(versions.chain([(key, self.longest_life)]));
+        self.tasks.touch(versions.chain([(key, self.longest_life)]));
     }
 
     pub(super) fn begin_read(&self, fresh: &Freshness) -> Read {
         Read { mark: fresh.now(), moment: self.moment(), unix_millis: self.unix_millis() }
     }
 
-    pub(super) fn entry_key(&self, asked: Asked<'_>) -> String {
-        self.names.entry(&self.fragment(asked.key), self.variant(asked.origin))
+    pub(super) fn entry_key(&self, lookup: FarLookup<'_>) -> String {
+        self.names.entry(&self.fragment(lookup.key), self.variant(lookup.source))
     }
 
     /// The labels that a fragment has, and those that it had when it was last seen.
-    pub(super) fn expected(&self, asked: Asked<'_>) -> Vec<Label> {
-        let mut labels = self.own(asked.labels).to_vec();
-        if let Some(hint) = self.hints.of(self.hasher.wide(asked.key)) {
+    pub(super) fn expected(&self, lookup: FarLookup<'_>) -> Vec<Label> {
+        let mut labels = self.own(lookup.labels).to_vec();
+        if let Some(hint) = self.dependency_cache.of(self.hasher.wide(lookup.key)) {
             labels.extend_from_slice(&hint);
         }
         labels
@@ -210,7 +219,7 @@ impl Far {
     pub(super) fn compare(
         &self,
         versions: &[(Label, LabelVersion)],
-        known: &Known,
+        known: &KnownVersions,
         own: Option<&Labels>,
     ) -> Result<(), MissReason> {
         if self.pending.hides(versions.iter().map(|&(label, _)| label)) {
@@ -250,7 +259,7 @@ impl Far {
     /// An entry as the near level holds it; not if its time is over, also as a stale one.
     fn entry(
         &self,
-        asked: Asked<'_>,
+        lookup: FarLookup<'_>,
         decoded: Cow<'_, Decoded>,
         versions: Vec<(Label, LabelVersion)>,
         own: &[Label],
@@ -265,27 +274,28 @@ impl Far {
             Cow::Owned(decoded) => decoded.body,
             Cow::Borrowed(decoded) => decoded.body.clone(),
         };
-        let body = (asked.body)(body).ok_or_else(|| self.note_unreadable(Unreadable::Malformed))?;
+        let body =
+            (lookup.body)(body).ok_or_else(|| self.note_unreadable(Unreadable::Malformed))?;
         let mut inner = DependencySet::default();
         for &(label, _) in versions.iter().filter(|(label, _)| !own.contains(label)) {
             inner.insert(label);
         }
         let dependencies: Option<Dependencies> = inner.finish();
-        let terms = Terms {
+        let meta = EntryMeta {
             dependencies,
-            version: asked.version,
+            version: lookup.version,
             last,
             render_time,
             began: read.mark,
             // Read by now, and perhaps not much sooner.
-            proof: Some(Proof::new(versions, self.moment(), read.moment)),
+            version_vector: Some(VersionVector::new(versions, self.moment(), read.moment)),
         };
         Ok(Entry {
             body,
-            origin: Arc::clone(asked.origin),
+            source: Arc::clone(lookup.source),
             read: read.mark,
             expires,
-            terms: Some(Arc::new(terms)),
+            meta: Some(Arc::new(meta)),
         })
     }
 }

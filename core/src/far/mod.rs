@@ -5,33 +5,33 @@
 //! Every label has a version in the store: random, written anew by each invalidation. An entry
 //! carries the versions that its labels had at its read point. A reader compares; an absent version
 //! is no version, so whatever names it is a miss, and a store may forget anything. `look` reads,
-//! `fill` obtains a lease, `put` stores, `tell` invalidates, the keeper does what nobody should wait
+//! `fill` obtains a lease, `put` stores, `publish` invalidates, the worker does what nobody should wait
 //! for. DESIGN.md says why.
 
-mod announce;
 mod breaker;
-mod errands;
-mod evidence;
+mod dependency_cache;
 mod fences;
 mod fill;
 mod health;
-mod hints;
 mod identity;
-mod keeper;
+mod inherited_versions;
 mod leases;
 mod link;
 mod listing;
 mod look;
 mod newest;
 mod pending;
+mod prefetch;
+mod publish;
 mod put;
 mod repeats;
 mod settings;
 mod sizes;
-mod tell;
+mod tasks;
 mod variants;
 mod versions;
 mod wire;
+mod worker;
 
 use std::cmp::Ordering::{Equal, Greater, Less};
 use std::sync::Arc;
@@ -39,40 +39,40 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-pub(crate) use announce::{Announced, AnnouncedKey, MAX_ANNOUNCED};
-pub(crate) use evidence::Evidence;
 pub(crate) use fences::Snapshot;
-pub(crate) use fill::{Claim, Fill, Prepared};
+pub(crate) use fill::{Fill, LeaseRequest, Prepared};
 pub use health::Health;
-pub(crate) use keeper::{Keeper, Kept};
-pub(crate) use link::Away;
-pub(crate) use listing::{Listed, Whose};
+pub(crate) use inherited_versions::InheritedVersions;
+pub(crate) use link::Unavailable;
+pub(crate) use listing::{EntryOwner, ListedRecord};
 pub(crate) use look::{FarMissed, Looked};
+pub(crate) use prefetch::{MAX_PREFETCHED, PrefetchKey, Prefetched};
+pub(crate) use publish::Published;
 pub(crate) use put::{NotStored, ToStore, Write};
 pub use settings::FarLevel;
-pub(crate) use tell::Told;
-pub(crate) use versions::Known;
+pub(crate) use versions::KnownVersions;
+pub(crate) use worker::{Worker, WorkerHost};
 
 use crate::clock::{Clock, Moment, instant};
-use crate::entry::{Body, Origin, Proof, record::Codec};
-use crate::fresh::{Label, Labels};
+use crate::entry::{Body, EntrySource, VersionVector, record::Codec};
+use crate::freshness::{Label, Labels};
 use crate::hash::{KeyHasher, Version};
 use crate::mac::SIGNATURE_BYTES;
 use crate::opaque::KeyDigest;
-use crate::policy::Mode;
+use crate::policy::CacheMode;
 use crate::protection::Protections;
 #[cfg(feature = "values")]
 use crate::store::StoreError;
 use crate::store::{Reply, Value};
 use crate::sync::{AtomicU8, AtomicU64, Ordering};
-use errands::Errands;
+use dependency_cache::DependencyCache;
 use fences::Fences;
-use hints::Hints;
 use leases::Leases;
 use link::Link;
 use look::Doubts;
 use pending::Pending;
 use sizes::Sizes;
+use tasks::TaskQueue;
 use wire::{FragmentId, Names, VariantId};
 
 /// The far level of one cache.
@@ -92,11 +92,11 @@ pub(crate) struct Far {
     near_life: Option<Duration>,
     fences: Fences,
     pending: Pending,
-    hints: Hints,
+    dependency_cache: DependencyCache,
     leases: Arc<Leases>,
     sizes: Sizes,
     doubts: Doubts,
-    pub(crate) errands: Arc<Errands>,
+    pub(crate) tasks: Arc<TaskQueue>,
     /// How far all processes are told to take part.
     mode: AtomicU8,
     /// 1 while what the store has in the place of that cannot be believed.
@@ -108,9 +108,9 @@ pub(crate) struct Far {
 
 /// One variant of one fragment, as a caller asks for it.
 #[derive(Clone, Copy)]
-pub(crate) struct Asked<'a> {
+pub(crate) struct FarLookup<'a> {
     pub(crate) key: &'a [u8],
-    pub(crate) origin: &'a Arc<Origin>,
+    pub(crate) source: &'a Arc<EntrySource>,
     pub(crate) version: Version,
     pub(crate) labels: &'a Labels,
     /// Makes a body of the bytes that the store has, if they can be one.
@@ -120,24 +120,25 @@ pub(crate) struct Asked<'a> {
 /// What a render may say of labels that it learns late: which versions were known at its read
 /// point, and the fences as they were then or before.
 #[derive(Debug, Clone)]
-pub(crate) struct Witness {
-    pub(crate) known: Arc<Known>,
+pub(crate) struct ReadSnapshot {
+    pub(crate) known: Arc<KnownVersions>,
     pub(crate) fences: Option<Arc<Snapshot>>,
     /// When the read point was, or before.
     pub(crate) moment: Moment,
 }
 
-impl Default for Witness {
+impl Default for ReadSnapshot {
     fn default() -> Self {
         Self { known: Arc::default(), fences: None, moment: Moment::START }
     }
 }
 
-impl Witness {
+impl ReadSnapshot {
     /// Goes back to the read point of what was rendered inside, if that may be the older one: then no
     /// version is known of it but by the fences. Whether it has gone back.
     pub(crate) fn go_back(&mut self, inner: &Self) -> bool {
-        let number = |witness: &Self| witness.fences.as_ref().map_or(0, |fences| fences.number);
+        let number =
+            |read_snapshot: &Self| read_snapshot.fences.as_ref().map_or(0, |fences| fences.number);
         let is_older = match number(inner).cmp(&number(self)) {
             Less => true,
             // The same snapshot may serve two read points.
@@ -161,7 +162,7 @@ impl Far {
         max_body_bytes: usize,
         protections: Protections,
     ) -> Self {
-        let errands = Arc::<Errands>::default();
+        let tasks = Arc::<TaskQueue>::default();
         Self {
             codec: Codec::new(level.compress_above, max_body_bytes),
             signature_bytes: level.mac_key.as_ref().map_or(0, |_| SIGNATURE_BYTES),
@@ -174,12 +175,12 @@ impl Far {
             near_life: level.near_life,
             fences: Fences::new(&hasher),
             pending: Pending::new(hasher.root()),
-            hints: Hints::new(),
+            dependency_cache: DependencyCache::new(),
             sizes: Sizes::default(),
             doubts: Doubts::default(),
-            leases: Arc::new(Leases::new(Arc::clone(&errands))),
-            errands,
-            mode: AtomicU8::new(Mode::Normal as u8),
+            leases: Arc::new(Leases::new(Arc::clone(&tasks))),
+            tasks,
+            mode: AtomicU8::new(CacheMode::Normal as u8),
             has_strange_mode: AtomicU8::new(0),
             protections,
             found: AtomicU64::new(0),
@@ -189,8 +190,8 @@ impl Far {
     }
 
     /// Whether the store is left alone for now.
-    pub(crate) fn is_away(&self) -> bool {
-        self.link.is_away()
+    pub(crate) fn is_unavailable(&self) -> bool {
+        self.link.is_unavailable()
     }
 
     /// What the store answered last that was no answer.
@@ -200,12 +201,12 @@ impl Far {
     }
 
     /// How far all processes are told to take part.
-    pub(crate) fn mode(&self) -> Mode {
-        Mode::from_u8(self.mode.load(Ordering::Relaxed))
+    pub(crate) fn mode(&self) -> CacheMode {
+        CacheMode::from_u8(self.mode.load(Ordering::Relaxed))
     }
 
     /// The fences as they are now or were a moment ago.
-    pub(crate) fn snapshot(&self) -> Result<Arc<Snapshot>, Away> {
+    pub(crate) fn snapshot(&self) -> Result<Arc<Snapshot>, Unavailable> {
         if let Some(recent) = self.fences.recent(instant()) {
             return Ok(recent);
         }
@@ -224,7 +225,7 @@ impl Far {
             .collect();
         if !absent.is_empty() {
             versions = match self.create_versions(&absent, self.fences.all()) {
-                Err(away) if away.is_busy() => {
+                Err(unavailable) if unavailable.is_busy() => {
                     // Some are held by others; a fence without a version vouches for no label.
                     for fence in absent.chunks(1) {
                         let _ = self.create_versions(fence, &[]);
@@ -243,16 +244,16 @@ impl Far {
     }
 
     /// Whether an entry need not be asked for again.
-    pub(crate) fn trusts(&self, proof: &Proof, now: Moment) -> bool {
-        self.near_life.is_some_and(|life| proof.suffices(life, now))
+    pub(crate) fn trusts(&self, version_vector: &VersionVector, now: Moment) -> bool {
+        self.near_life.is_some_and(|life| version_vector.is_recent(life, now))
     }
 
     fn fragment(&self, encoded: &[u8]) -> FragmentId {
         FragmentId::new(&self.hasher, encoded)
     }
 
-    fn variant(&self, origin: &Origin) -> VariantId {
-        VariantId::new(&self.hasher, origin, wire::FORMAT)
+    fn variant(&self, source: &EntrySource) -> VariantId {
+        VariantId::new(&self.hasher, source, wire::FORMAT)
     }
 
     /// The labels that an entry has of its own.
@@ -280,16 +281,16 @@ impl Far {
     }
 
     /// Reads what the store holds for these labels. What is written under a key is in the key's record.
-    fn read_versions(&self, labels: &[Label]) -> Result<Known, Away> {
+    fn read_versions(&self, labels: &[Label]) -> Result<KnownVersions, Unavailable> {
         let labels: Vec<Label> =
             labels.iter().copied().filter(|label| !label.is_written()).collect();
         let values = self.get(&self.version_keys(&labels))?;
-        Ok(Known::new(&labels, &values))
+        Ok(KnownVersions::new(&labels, &values))
     }
 
     /// Reads in one round trip, and sees to it that an outage is looked after.
-    fn get(&self, keys: &[String]) -> Result<Vec<Option<Value>>, Away> {
-        self.link.get(keys).inspect_err(|away| self.alert(away))
+    fn get(&self, keys: &[String]) -> Result<Vec<Option<Value>>, Unavailable> {
+        self.link.get(keys).inspect_err(|unavailable| self.alert(unavailable))
     }
 
     /// Asks about all of these at once; where the store refuses that, about each by itself, since it
@@ -297,27 +298,28 @@ impl Far {
     fn together<T, R>(
         &self,
         all: &[T],
-        ask: impl Fn(&[T]) -> Result<Vec<R>, Away>,
-    ) -> Vec<Result<R, Away>> {
+        ask: impl Fn(&[T]) -> Result<Vec<R>, Unavailable>,
+    ) -> Vec<Result<R, Unavailable>> {
         if all.is_empty() {
             return Vec::new();
         }
-        let away = match ask(all) {
-            Ok(told) => return told.into_iter().map(Ok).collect(),
-            Err(away) => away,
+        let unavailable = match ask(all) {
+            Ok(published) => return published.into_iter().map(Ok).collect(),
+            Err(unavailable) => unavailable,
         };
-        if all.len() > 1 && !away.is_outage() {
-            let ask = |one| ask(one).and_then(|mut told| told.pop().ok_or(Away(None)));
+        if all.len() > 1 && !unavailable.is_outage() {
+            let ask =
+                |one| ask(one).and_then(|mut published| published.pop().ok_or(Unavailable(None)));
             return all.chunks(1).map(ask).collect();
         }
         // The store is left alone after an outage: nobody has asked for the others.
-        let others = all.iter().skip(1).map(|_| Err(Away(None)));
-        [Err(away)].into_iter().chain(others).collect()
+        let others = all.iter().skip(1).map(|_| Err(Unavailable(None)));
+        [Err(unavailable)].into_iter().chain(others).collect()
     }
 
-    fn alert(&self, away: &Away) {
-        if away.0.is_some() {
-            self.errands.wake();
+    fn alert(&self, unavailable: &Unavailable) {
+        if unavailable.0.is_some() {
+            self.tasks.wake();
         }
     }
 
@@ -337,9 +339,9 @@ impl Far {
 
 impl Drop for Far {
     fn drop(&mut self) {
-        let repeats = self.errands.end();
+        let repeats = self.tasks.end();
         if !cfg!(fragcache_shuttle) {
-            self.tell_the_rest(repeats);
+            self.publish_rest(repeats);
         }
     }
 }

@@ -7,16 +7,20 @@ use smallvec::SmallVec;
 
 use super::look::is_doubted;
 use super::variants::{digest, listed};
-use super::{Away, Far, Known, fill};
+use super::{Far, KnownVersions, Unavailable, fill};
 use crate::entry::record::Decoded;
 use crate::entry::{LabelVersion, OutputMode};
-use crate::fresh::Label;
+use crate::freshness::Label;
 use crate::hash::BuildLabelHasher;
 use crate::store::Value;
 
 impl Far {
     /// The newest servable body of a key; annotated ones count only while pages are `annotated`.
-    pub(crate) fn newest(&self, key: &[u8], annotated: bool) -> Result<Option<Vec<u8>>, Away> {
+    pub(crate) fn newest(
+        &self,
+        key: &[u8],
+        annotated: bool,
+    ) -> Result<Option<Vec<u8>>, Unavailable> {
         let servable = self.servable(key, annotated)?;
         Ok(servable.into_iter().next().map(|entry| entry.body))
     }
@@ -27,20 +31,20 @@ impl Far {
     pub(crate) fn are_stored(&self, keys: &[&[u8]], annotated: bool) -> Vec<bool> {
         let found = self.together(keys, |keys| self.are_listed(keys, annotated));
         let mut gone: HashSet<Label, BuildLabelHasher> = HashSet::default();
-        let is_stored = |(key, found): (&&[u8], Result<bool, Away>)| {
+        let is_stored = |(key, found): (&&[u8], Result<bool, Unavailable>)| {
             gone.insert(self.hasher.key_label(key)) && found.unwrap_or(false)
         };
         keys.iter().zip(found).map(is_stored).collect()
     }
 
-    fn are_listed(&self, keys: &[&[u8]], annotated: bool) -> Result<Vec<bool>, Away> {
+    fn are_listed(&self, keys: &[&[u8]], annotated: bool) -> Result<Vec<bool>, Unavailable> {
         let own: Vec<_> = keys.iter().map(|key| self.own_of_key(key)).collect();
         let labels = fill::set(own.iter().flatten().copied());
         let list = |key: &&[u8]| self.names.variants(&self.fragment(key));
-        let mut asked: Vec<String> = keys.iter().map(list).collect();
-        asked.extend(self.version_keys(&labels));
-        let mut lists = self.get(&asked)?;
-        let known = Known::new(&labels, &lists.split_off(keys.len()));
+        let mut lookup: Vec<String> = keys.iter().map(list).collect();
+        lookup.extend(self.version_keys(&labels));
+        let mut lists = self.get(&lookup)?;
+        let known = KnownVersions::new(&labels, &lists.split_off(keys.len()));
         let now = self.unix_millis();
         let is_listed = |(own, list): (&SmallVec<[Label; 6]>, Option<Value>)| {
             let present = digest(&self.hasher, own.iter().map(|&label| known.get(label).flatten()));
@@ -54,7 +58,7 @@ impl Far {
     }
 
     /// The entries of a key that could be served, newest first. Three round trips at most.
-    fn servable(&self, key: &[u8], annotated: bool) -> Result<Vec<Decoded>, Away> {
+    fn servable(&self, key: &[u8], annotated: bool) -> Result<Vec<Decoded>, Unavailable> {
         let id = self.fragment(key);
         let list = self.get(&[self.names.variants(&id)])?.pop().flatten();
         let variants = listed(list.as_deref());
@@ -68,8 +72,8 @@ impl Far {
             self.is_of(entry, key) && is_shown && !self.is_over(entry)
         });
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.created));
-        let asked = entries.iter().flat_map(labels).map(|(label, _)| label);
-        let known = self.read_versions(&fill::set(asked))?;
+        let lookup = entries.iter().flat_map(labels).map(|(label, _)| label);
+        let known = self.read_versions(&fill::set(lookup))?;
         entries
             .retain(|entry| self.compare(&labels(entry).collect::<Vec<_>>(), &known, None).is_ok());
         Ok(entries)

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::fresh::Label;
+use crate::freshness::Label;
 use crate::hash::BuildLabelHasher;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
@@ -14,13 +14,13 @@ const MAX_PENDING: usize = 65_536;
 #[derive(Debug)]
 pub(super) struct Pending {
     count: AtomicU64,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<PendingLabel>,
     /// The label of everything.
     root: Label,
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
+struct PendingLabel {
     /// Each with a number of its own: one that is invalidated again while it is told waits on.
     labels: HashMap<Label, u64, BuildLabelHasher>,
     last: u64,
@@ -67,9 +67,9 @@ impl Pending {
     }
 
     /// The store was told of these.
-    pub(super) fn settle(&self, told: &[(Label, u64)]) {
+    pub(super) fn settle(&self, published: &[(Label, u64)]) {
         let mut waiting = self.waiting.lock();
-        for (label, number) in told {
+        for (label, number) in published {
             if waiting.labels.get(label) == Some(number) {
                 waiting.labels.remove(label);
             }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::fill::{self, set};
-use super::variants::{Listed, digest, listed_first};
+use super::variants::{VariantSummary, digest, listed_first};
 use super::versions::RECORD_BYTES;
-use super::{Away, Evidence, Far, Fill, Known, Witness};
+use super::{Far, Fill, InheritedVersions, KnownVersions, ReadSnapshot, Unavailable};
 use crate::entry::record::{MAX_RECORD_LABELS, Record};
-use crate::entry::{LabelVersion, Origin, Proof};
-use crate::fresh::{Dependencies, Label, Labels};
+use crate::entry::{EntrySource, LabelVersion, VersionVector};
+use crate::freshness::{Dependencies, Label, Labels};
 use crate::hash::Version;
 use crate::protection::Protection;
 use crate::store::{Operation, Reply, Value};
@@ -23,12 +23,12 @@ const RENEW_EVERY: u32 = 32;
 pub(crate) struct ToStore<'a> {
     pub(crate) fill: &'a Fill,
     pub(crate) key: &'a [u8],
-    pub(crate) origin: &'a Origin,
+    pub(crate) source: &'a EntrySource,
     pub(crate) version: Version,
     pub(crate) labels: &'a Labels,
     pub(crate) dependencies: Option<&'a Dependencies>,
     /// What the fragments inside tell.
-    pub(crate) evidence: &'a Evidence,
+    pub(crate) inherited_versions: &'a InheritedVersions,
     pub(crate) write: Write,
     /// For ever without.
     pub(crate) life: Option<Duration>,
@@ -51,7 +51,7 @@ pub(crate) enum Write {
 /// Why a rendered fragment is not in the store.
 #[derive(Debug)]
 pub(crate) enum NotStored {
-    Away(Away),
+    Unavailable(Unavailable),
     /// It is too large for the store.
     TooLarge,
     /// A label was invalidated since the read point, or may have been.
@@ -60,9 +60,9 @@ pub(crate) enum NotStored {
     LeaseLost,
 }
 
-impl From<Away> for NotStored {
-    fn from(away: Away) -> Self {
-        Self::Away(away)
+impl From<Unavailable> for NotStored {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Unavailable(unavailable)
     }
 }
 
@@ -87,13 +87,13 @@ struct Put<'a> {
 struct ReadBack {
     holder: Option<Value>,
     variants: Option<Value>,
-    known: Arc<Known>,
+    known: Arc<KnownVersions>,
 }
 
 impl Far {
     /// Stores what was rendered, each if every label's version is that of its read point. No variant
     /// is among them twice.
-    pub(crate) fn store(&self, rendered: &[ToStore<'_>]) -> Vec<Result<Proof, NotStored>> {
+    pub(crate) fn store(&self, rendered: &[ToStore<'_>]) -> Vec<Result<VersionVector, NotStored>> {
         let mut puts: Vec<_> = rendered.iter().map(|one| self.put(*one)).collect();
         next(&mut puts, |puts| {
             let read = self.together(puts, |puts| self.read_back(puts));
@@ -108,7 +108,7 @@ impl Far {
             let is_written = |written| match written {
                 Ok(true) => Ok(()),
                 Ok(false) => Err(NotStored::LeaseLost),
-                Err(away) => Err(NotStored::Away(away)),
+                Err(unavailable) => Err(NotStored::Unavailable(unavailable)),
             };
             written.into_iter().map(is_written).collect()
         });
@@ -118,7 +118,7 @@ impl Far {
         }
         if !renewed.is_empty() {
             let keys = self.version_keys(&set(renewed.into_iter()));
-            self.errands.touch(keys.into_iter().map(|key| (key, self.version_life())));
+            self.tasks.touch(keys.into_iter().map(|key| (key, self.version_life())));
         }
         puts.into_iter().map(|put| put.map(|put| self.stored(put))).collect()
     }
@@ -126,16 +126,16 @@ impl Far {
     /// What is known of a body's labels without asking.
     fn put<'a>(&self, rendered: ToStore<'a>) -> Result<Put<'a>, NotStored> {
         let labels = self.all_labels(rendered.labels, rendered.dependencies);
-        let unseen = Witness::default();
+        let unseen = ReadSnapshot::default();
         let at_read_point = self.protections.keep(Protection::VersionsAtReadPoint);
-        let witness = if at_read_point { &rendered.fill.witness } else { &unseen };
+        let read_snapshot = if at_read_point { &rendered.fill.read_snapshot } else { &unseen };
         let mut versions = Vec::with_capacity(labels.len());
         let mut late = Vec::new();
         for &label in &labels {
-            let fence = witness.fences.as_ref().and_then(|fences| fences.versions.get(label));
-            let known = witness.known.get(label).or(fence).flatten();
-            match known.or_else(|| rendered.evidence.exact(label)) {
-                Some(version) if rendered.evidence.agrees(label, version) => {
+            let fence = read_snapshot.fences.as_ref().and_then(|fences| fences.versions.get(label));
+            let known = read_snapshot.known.get(label).or(fence).flatten();
+            match known.or_else(|| rendered.inherited_versions.exact(label)) {
+                Some(version) if rendered.inherited_versions.agrees(label, version) => {
                     versions.push((label, version));
                 }
                 Some(_) => return Err(NotStored::Invalidated),
@@ -145,7 +145,7 @@ impl Far {
         let before = rendered.fill.versions.ok_or(NotStored::Invalidated)?;
         let after = match rendered.write {
             Write::Replace if self.protections.keep(Protection::Rewrite) => {
-                before.rewritten().map_err(fill::away)?
+                before.rewritten().map_err(fill::unavailable)?
             }
             _ => before,
         };
@@ -162,17 +162,17 @@ impl Far {
 
     /// Reads who holds the leases, and the labels that are late with the fences they are behind;
     /// creates versions for those that have none.
-    fn read_back(&self, puts: &[&mut Put<'_>]) -> Result<Vec<ReadBack>, Away> {
+    fn read_back(&self, puts: &[&mut Put<'_>]) -> Result<Vec<ReadBack>, Unavailable> {
         let late = set(puts.iter().flat_map(|put| put.late.iter().copied()));
         let fences = set(late.iter().map(|&label| self.fences.of(label)));
         // Labels first: a fence that is unchanged after them vouches for them.
-        let asked = [late.as_slice(), fences.as_slice()].concat();
+        let lookup = [late.as_slice(), fences.as_slice()].concat();
         let leases = puts.iter().map(|put| &put.rendered.fill.lease);
         let mut keys: Vec<String> =
             leases.flat_map(|lease| [lease.key.clone(), self.names.variants(&lease.id)]).collect();
-        keys.extend(self.version_keys(&asked));
+        keys.extend(self.version_keys(&lookup));
         let mut values = self.get(&keys)?;
-        let mut known = Known::new(&asked, &values.split_off(2 * puts.len()));
+        let mut known = KnownVersions::new(&lookup, &values.split_off(2 * puts.len()));
         let mut values = values.into_iter();
         let own: Vec<_> =
             puts.iter().map(|_| (values.next().flatten(), values.next().flatten())).collect();
@@ -180,7 +180,7 @@ impl Far {
         let absent = holding.flat_map(|(put, _)| put.late.iter().copied());
         let absent = set(absent.filter(|&label| known.get(label).flatten().is_none()));
         if !absent.is_empty() {
-            known = self.create_versions(&absent, &asked)?;
+            known = self.create_versions(&absent, &lookup)?;
         }
         let known = Arc::new(known);
         let read = |(holder, variants)| ReadBack { holder, variants, known: Arc::clone(&known) };
@@ -193,7 +193,7 @@ impl Far {
         if !put.holds(&read.holder) {
             return Err(NotStored::LeaseLost);
         }
-        let then = rendered.fill.witness.fences.as_ref();
+        let then = rendered.fill.read_snapshot.fences.as_ref();
         let keeps_fences = self.protections.keep(Protection::VersionsAtReadPoint)
             && self.protections.keep(Protection::LateFences);
         for &label in &put.late {
@@ -202,7 +202,7 @@ impl Far {
             match (read.known.get(label).flatten(), read.known.get(fence).flatten()) {
                 (Some(version), Some(now))
                     if (Some(now) == at_snapshot || !keeps_fences)
-                        && rendered.evidence.agrees(label, version) =>
+                        && rendered.inherited_versions.agrees(label, version) =>
                 {
                     put.versions.push((label, version));
                 }
@@ -214,7 +214,7 @@ impl Far {
                 }
             }
         }
-        self.check_unlisted(&put.labels, rendered.evidence)?;
+        self.check_unlisted(&put.labels, rendered.inherited_versions)?;
         // The fragment's own labels first: they are the better reason for a miss.
         let own = self.listed(rendered.labels);
         put.versions.sort_unstable_by_key(|&(label, _)| (!own.contains(&label), label));
@@ -225,7 +225,7 @@ impl Far {
     }
 
     /// What the list of variants says of a body.
-    fn as_listed(&self, put: &Put<'_>) -> Listed {
+    fn as_listed(&self, put: &Put<'_>) -> VariantSummary {
         let rendered = put.rendered;
         let life = rendered.life.and_then(|life| u64::try_from(life.as_millis()).ok());
         let version = |label: &Label| {
@@ -233,12 +233,12 @@ impl Far {
             of.map(|&(_, version)| version)
         };
         let own = self.own_of_key(rendered.key);
-        Listed {
+        VariantSummary {
             id: rendered.fill.lease.variant,
             ends: life.map_or(u64::MAX, |life| self.unix_millis().saturating_add(life)),
             own: digest(&self.hasher, own.iter().map(version)).unwrap_or_default(),
             bytes: u32::try_from(put.record.len()).unwrap_or(u32::MAX),
-            is_annotated: rendered.origin.mode().is_annotated(),
+            is_annotated: rendered.source.mode().is_annotated(),
         }
     }
 
@@ -250,14 +250,14 @@ impl Far {
         let bits: Vec<(u64, LabelVersion)> =
             versions.iter().map(|&(label, version)| (label.to_bits(), version)).collect();
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let identity = self.identity(rendered.key, rendered.origin);
+        let identity = self.identity(rendered.key, rendered.source);
         let own = self.own_in_record(rendered.key, rendered.labels);
         let record = Record {
             key: &identity.key,
             digest: &identity.digest,
             mode: identity.mode,
             version: rendered.version.to_bits(),
-            template: rendered.origin.template.as_deref().filter(|_| !self.is_opaque()),
+            template: rendered.source.template.as_deref().filter(|_| !self.is_opaque()),
             own: own.as_deref(),
             labels: &bits,
             created: self.unix_millis(),
@@ -277,7 +277,7 @@ impl Far {
     /// version of what is written under its key is another in the same trip, if it is still as it was
     /// when the lease was taken: not after an invalidation, whose version would be gone, nor after
     /// another write.
-    fn write(&self, puts: &[&mut Put<'_>]) -> Result<Vec<bool>, Away> {
+    fn write(&self, puts: &[&mut Put<'_>]) -> Result<Vec<bool>, Unavailable> {
         let names: Vec<[String; 3]> = puts.iter().map(|put| self.names_of(put)).collect();
         let mut operations = Vec::with_capacity(5 * puts.len());
         // The replies that tell that a body is written.
@@ -337,19 +337,23 @@ impl Far {
     }
 
     /// What this process remembers of a body that it has stored.
-    fn stored(&self, put: Put<'_>) -> Proof {
+    fn stored(&self, put: Put<'_>) -> VersionVector {
         let (rendered, labels) = (put.rendered, put.labels);
         let own = self.own(rendered.labels);
         let others = labels.iter().copied().filter(|label| !own.contains(label));
-        self.hints.note(rendered.fill.lease.id.key, others);
-        let verified = rendered.fill.verified.min(rendered.evidence.verified);
-        Proof::new(put.versions, self.moment(), verified)
+        self.dependency_cache.note(rendered.fill.lease.id.key, others);
+        let verified = rendered.fill.verified.min(rendered.inherited_versions.verified);
+        VersionVector::new(put.versions, self.moment(), verified)
     }
 
     /// Fences that stand for too many labels vouch for their versions since the read point; that what
     /// was served inside had those versions is asked here.
-    fn check_unlisted(&self, listed: &[Label], evidence: &Evidence) -> Result<(), NotStored> {
-        let unlisted = evidence.besides(|label| listed.binary_search(&label).is_ok());
+    fn check_unlisted(
+        &self,
+        listed: &[Label],
+        inherited_versions: &InheritedVersions,
+    ) -> Result<(), NotStored> {
+        let unlisted = inherited_versions.besides(|label| listed.binary_search(&label).is_ok());
         if unlisted.is_empty() {
             return Ok(());
         }

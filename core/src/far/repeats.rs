@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use crate::fresh::Label;
+use crate::freshness::Label;
 use crate::hash::BuildLabelHasher;
 
 /// How much later than it is due a repeat may be told, to be told with others.
@@ -120,18 +120,18 @@ mod tests {
         Label::from_hash(number.into())
     }
 
-    /// What a keeper does that needs 5 ms for each call of the store.
+    /// What a worker does that needs 5 ms for each call of the store.
     #[derive(Default)]
-    struct Keeper {
-        told: HashMap<Label, Instant>,
+    struct Worker {
+        published: HashMap<Label, Instant>,
         calls: u32,
         everything: Vec<Instant>,
     }
 
-    impl Keeper {
+    impl Worker {
         /// Invalidations of `count` labels from `begun` on, one after `each`.
         fn keep(begun: Instant, each: Duration, count: u32) -> Self {
-            let (mut keeper, mut repeats) = (Self::default(), Repeats::default());
+            let (mut worker, mut repeats) = (Self::default(), Repeats::default());
             let (mut now, mut added) = (begun, 0);
             loop {
                 while added < count && begun + each * added <= now {
@@ -143,15 +143,15 @@ mod tests {
                 if due.len() > 0 {
                     let calls = due.len().div_ceil(500) as u32;
                     now += Duration::from_millis(5) * calls;
-                    keeper.calls += calls;
-                    keeper.told.extend(due.labels.iter().map(|&label| (label, now)));
-                    keeper.everything.extend(due.everything.then_some(now));
+                    worker.calls += calls;
+                    worker.published.extend(due.labels.iter().map(|&label| (label, now)));
+                    worker.everything.extend(due.everything.then_some(now));
                     continue;
                 }
                 let added_next = (added < count).then(|| begun + each * added);
                 match [added_next, repeats.next()].into_iter().flatten().min() {
                     Some(next) => now = next.max(now),
-                    None => return keeper,
+                    None => return worker,
                 }
             }
         }
@@ -161,11 +161,11 @@ mod tests {
     fn thousands_a_second_are_told_in_time_by_a_few_calls() {
         for (rate, seconds) in [(1_500_u32, 10_u32), (3_000, 10), (15_000, 4)] {
             let (begun, each, count) = (instant(), Duration::from_secs(1) / rate, rate * seconds);
-            let Keeper { told, calls, everything } = Keeper::keep(begun, each, count);
-            assert_eq!((told.len(), everything.len()), (count as usize, 0), "{rate}/s");
+            let Worker { published, calls, everything } = Worker::keep(begun, each, count);
+            assert_eq!((published.len(), everything.len()), (count as usize, 0), "{rate}/s");
             for number in 0..count {
                 let due = begun + each * number + LAG;
-                let at = told[&label(number)];
+                let at = published[&label(number)];
                 assert!(at >= due, "not before");
                 assert!(at < due + 3 * GRAIN, "{rate}/s: {:?} late", at - due);
             }
@@ -177,11 +177,14 @@ mod tests {
     fn too_many_become_everything_until_the_last_is_due() {
         let (rate, count) = (200_000, 200_000);
         let (begun, each) = (instant(), Duration::from_secs(1) / rate);
-        let Keeper { calls, everything, .. } = Keeper::keep(begun, each, count);
+        let Worker { calls, everything, .. } = Worker::keep(begun, each, count);
         let first = begun + LAG;
         let last = begun + each * (count - 1) + LAG;
-        assert!(everything.first().is_some_and(|&told| told < first + 3 * GRAIN));
-        assert!(everything.last().is_some_and(|&told| told >= last), "after the last is due");
+        assert!(everything.first().is_some_and(|&published| published < first + 3 * GRAIN));
+        assert!(
+            everything.last().is_some_and(|&published| published >= last),
+            "after the last is due"
+        );
         assert!(calls < 20, "{calls} calls");
         let pause = everything.windows(2).map(|pair| pair[1] - pair[0]).max();
         assert!(pause.unwrap() <= EVERYTHING_EACH + GRAIN);

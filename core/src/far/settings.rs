@@ -10,7 +10,7 @@ use crate::store::Signed;
 use crate::store::Store;
 
 /// A store behind the cache, and how it is used. Give it to
-/// [`Builder::far`](crate::Builder::far).
+/// [`CacheBuilder::far`](crate::CacheBuilder::far).
 #[derive(Clone)]
 #[must_use]
 pub struct FarLevel {

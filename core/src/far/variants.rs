@@ -13,7 +13,7 @@ const BYTES: usize = 29;
 
 /// One variant, as it is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Listed {
+pub(super) struct VariantSummary {
     pub(super) id: VariantId,
     /// When its life is over, in milliseconds since 1970, by the clock of the host that stored it;
     /// `u64::MAX` for never.
@@ -25,7 +25,7 @@ pub(super) struct Listed {
     pub(super) is_annotated: bool,
 }
 
-impl Listed {
+impl VariantSummary {
     fn push(&self, list: &mut Vec<u8>) {
         list.extend_from_slice(&self.id.0.to_be_bytes());
         list.extend_from_slice(&self.ends.to_be_bytes());
@@ -49,12 +49,12 @@ impl Listed {
 }
 
 /// The variants of a list, newest first; none of what is no list.
-pub(super) fn listed(list: Option<&[u8]>) -> impl Iterator<Item = Listed> {
-    list.unwrap_or_default().as_chunks().0.iter().take(MAX_VARIANTS).map(Listed::read)
+pub(super) fn listed(list: Option<&[u8]>) -> impl Iterator<Item = VariantSummary> {
+    list.unwrap_or_default().as_chunks().0.iter().take(MAX_VARIANTS).map(VariantSummary::read)
 }
 
 /// A list with this one first.
-pub(super) fn listed_first(first: Listed, list: Option<&[u8]>) -> Vec<u8> {
+pub(super) fn listed_first(first: VariantSummary, list: Option<&[u8]>) -> Vec<u8> {
     let mut bytes = Vec::new();
     first.push(&mut bytes);
     let others = listed(list).filter(|other| other.id != first.id);
@@ -78,10 +78,10 @@ pub(super) fn digest(
 mod tests {
     use super::*;
 
-    fn variant(number: u64) -> Listed {
+    fn variant(number: u64) -> VariantSummary {
         let bytes = number as u32 * 1000;
         let is_annotated = number.is_multiple_of(2);
-        Listed {
+        VariantSummary {
             id: VariantId(number),
             ends: u64::MAX - number,
             own: number << 40,
@@ -96,7 +96,7 @@ mod tests {
         for number in [1, 2, 1, 3, 4, 5, 6, 7, 8, 9] {
             list = Some(listed_first(variant(number), list.as_deref()));
         }
-        let read: Vec<Listed> = listed(list.as_deref()).collect();
+        let read: Vec<VariantSummary> = listed(list.as_deref()).collect();
         assert_eq!(read, [9, 8, 7, 6, 5, 4, 3, 1].map(variant));
         assert_eq!(listed(Some(b"somebody else's record")).count(), 0);
     }

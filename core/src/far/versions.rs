@@ -1,7 +1,7 @@
 //! Versions of labels: what a store holds for each, and what was read of them at one time.
 
 use crate::entry::LabelVersion;
-use crate::fresh::Label;
+use crate::freshness::Label;
 use crate::store::{Fault, StoreError, Value};
 
 /// A label's record: a version, and the half of another.
@@ -11,13 +11,13 @@ pub(super) const RECORD_BYTES: usize = 24;
 /// depend on the label; and one that is drawn anew also when something is written under it in the
 /// place of what is there, which only what is written itself carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Versions {
+pub(crate) struct LabelRecord {
     label: LabelVersion,
     /// The second half of the other; the first is that of the label's.
     written: [u8; 8],
 }
 
-impl Versions {
+impl LabelRecord {
     /// Versions that no process has drawn before.
     pub(super) fn draw() -> Result<Self, StoreError> {
         Ok(Self { label: LabelVersion(draw()?), written: draw()? })
@@ -51,7 +51,7 @@ impl Versions {
 
 /// Whether these bytes are the record of a label.
 pub(super) fn is_version(record: &[u8]) -> bool {
-    Versions::read(record).is_some()
+    LabelRecord::read(record).is_some()
 }
 
 /// Bytes that no process has drawn before. From the system's source of randomness: a generator in the
@@ -66,12 +66,12 @@ fn draw<const N: usize>() -> Result<[u8; N], StoreError> {
 
 /// The versions that labels had at one time; of an absent one, that it was absent.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Known(Vec<(Label, Option<Versions>)>);
+pub(crate) struct KnownVersions(Vec<(Label, Option<LabelRecord>)>);
 
-impl Known {
+impl KnownVersions {
     /// What a store answered for these labels, in the same order.
     pub(super) fn new(labels: &[Label], values: &[Option<Value>]) -> Self {
-        let version = |value: &Option<Value>| value.as_deref().and_then(Versions::read);
+        let version = |value: &Option<Value>| value.as_deref().and_then(LabelRecord::read);
         let mut known: Vec<_> =
             labels.iter().zip(values).map(|(&label, value)| (label, version(value))).collect();
         known.sort_unstable_by_key(|&(label, _)| label);
@@ -81,7 +81,7 @@ impl Known {
     /// The version that a label had, or that it had none; `None` if that is not known.
     pub(super) fn get(&self, label: Label) -> Option<Option<LabelVersion>> {
         let versions = self.versions(label.base())?;
-        let version = |versions: Versions| match label.is_written() {
+        let version = |versions: LabelRecord| match label.is_written() {
             true => versions.written(),
             false => versions.label,
         };
@@ -89,7 +89,7 @@ impl Known {
     }
 
     /// Both versions of a label.
-    pub(super) fn versions(&self, label: Label) -> Option<Option<Versions>> {
+    pub(super) fn versions(&self, label: Label) -> Option<Option<LabelRecord>> {
         let at = self.0.binary_search_by_key(&label, |&(label, _)| label).ok()?;
         Some(self.0[at].1)
     }

@@ -2,8 +2,8 @@
 //! are opaque, nothing in them can be read.
 
 use super::identity::block;
-use crate::entry::{Origin, record::Codec};
-use crate::fresh::Label;
+use crate::entry::{EntrySource, record::Codec};
+use crate::freshness::Label;
 use crate::hash::KeyHasher;
 use crate::key;
 
@@ -35,8 +35,8 @@ impl FragmentId {
 }
 
 impl VariantId {
-    pub(super) fn new(hasher: &KeyHasher, origin: &Origin, format: u8) -> Self {
-        let mut bytes = block(origin);
+    pub(super) fn new(hasher: &KeyHasher, source: &EntrySource, format: u8) -> Self {
+        let mut bytes = block(source);
         bytes.push(format);
         Self(hasher.variant(&bytes))
     }

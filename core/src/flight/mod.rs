@@ -26,16 +26,16 @@ use std::time::Duration;
 use lru::LruCache;
 
 use crate::clock::Moment;
-use crate::entry::{Entry, KeyBytes, Origin};
-use crate::fresh::{Freshness, Labels, Sequence};
+use crate::entry::{Entry, EntrySource, KeyBytes};
+use crate::events::BypassReason;
+use crate::freshness::{Freshness, Labels, Sequence};
 use crate::hash::Version;
-use crate::near::Probe;
-use crate::observe::BypassReason;
+use crate::near::HashedKey;
 use crate::protection::{Protection, Protections};
 use crate::sync::{Condvar, Mutex};
-pub(crate) use party::Party;
+pub(crate) use party::Waiter;
 pub(crate) use refresh::Refresh;
-pub(crate) use waiting::Waiting;
+pub(crate) use waiting::FlightWait;
 use waits::Waits;
 
 /// Most keys that are remembered as passing uncoalesced, and as resting after a failed refresh.
@@ -50,7 +50,7 @@ pub(crate) struct Flight {
     id: FlightId,
     key: KeyBytes,
     /// Held so that its address stays this variant's own.
-    _origin: Arc<Origin>,
+    _origin: Arc<EntrySource>,
     labels: Labels,
     /// The first leader's read point: whoever would join after an invalidation since does not.
     read: Sequence,
@@ -77,7 +77,7 @@ impl State {
 
 #[derive(Debug)]
 enum Progress {
-    Led(Party),
+    Led(Waiter),
     /// The leader failed; the next waiter to look leads.
     Orphaned,
     Landed(Box<Entry>),
@@ -87,7 +87,7 @@ enum Progress {
 }
 
 impl Flight {
-    fn leader(&self) -> Option<Party> {
+    fn leader(&self) -> Option<Waiter> {
         match &self.state.lock().progress {
             Progress::Led(party) => Some(party.clone()),
             _ => None,
@@ -98,7 +98,7 @@ impl Flight {
 /// What a caller that missed is to do.
 #[derive(Debug)]
 pub(crate) enum Joined<'a> {
-    /// Render, then [`Flights::land`], [`Flights::part`] or [`Flights::abandon`].
+    /// Render, then [`Flights::complete`], [`Flights::part`] or [`Flights::abandon`].
     Lead(Arc<Flight>),
     /// As a leader whom nobody follows: the last result of this key could not be shared.
     Pass(Arc<Flight>),
@@ -109,14 +109,14 @@ pub(crate) enum Joined<'a> {
     /// Render outside any flight and store nothing.
     Alone(BypassReason),
     /// Wait for another's render.
-    Wait(Waiting<'a>),
+    Wait(FlightWait<'a>),
 }
 
 /// What a caller wants to render.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted<'a> {
-    pub(crate) probe: Probe<'a>,
-    pub(crate) origin: &'a Arc<Origin>,
+pub(crate) struct FlightRequest<'a> {
+    pub(crate) hashed: HashedKey<'a>,
+    pub(crate) source: &'a Arc<EntrySource>,
     pub(crate) version: Version,
     pub(crate) labels: &'a Labels,
     pub(crate) fresh: &'a Freshness,
@@ -136,11 +136,11 @@ pub(crate) struct Flights {
 /// The hash of a key, its variant's place among them, and the record's version.
 type FlightId = (u64, usize, Version);
 
-impl Wanted<'_> {
+impl FlightRequest<'_> {
     fn id(&self) -> FlightId {
         // Origins are held once per variant, so their address tells variants apart. Two addresses
         // for one variant would only coalesce less.
-        (self.probe.hash, Arc::as_ptr(self.origin).addr(), self.version)
+        (self.hashed.hash, Arc::as_ptr(self.source).addr(), self.version)
     }
 }
 
@@ -188,46 +188,46 @@ impl Flights {
     }
 
     /// Leads a new flight for this key and variant, or is to wait for the one under way.
-    pub(crate) fn join<'a>(&'a self, wanted: Wanted<'a>, now: Moment) -> Joined<'a> {
-        if still(&self.passing, wanted.id(), now).is_some() {
-            return Joined::Pass(lead(wanted));
+    pub(crate) fn join<'a>(&'a self, flight_request: FlightRequest<'a>, now: Moment) -> Joined<'a> {
+        if still(&self.passing, flight_request.id(), now).is_some() {
+            return Joined::Pass(lead(flight_request));
         }
         let mut under_way = self.under_way.lock();
-        match under_way.entry(wanted.id()) {
-            MapEntry::Vacant(place) => Joined::Lead(Arc::clone(place.insert(lead(wanted)))),
+        match under_way.entry(flight_request.id()) {
+            MapEntry::Vacant(place) => Joined::Lead(Arc::clone(place.insert(lead(flight_request)))),
             MapEntry::Occupied(mut place) => {
                 let flight = place.get();
-                if flight.key[..] != *wanted.probe.key {
+                if flight.key[..] != *flight_request.hashed.key {
                     return Joined::Alone(BypassReason::Collision);
                 }
                 // Deleted since it began: later callers start anew.
-                if !wanted.fresh.holds(&flight.labels, None, flight.read) {
-                    let flight = lead(wanted);
+                if !flight_request.fresh.holds(&flight.labels, None, flight.read) {
+                    let flight = lead(flight_request);
                     place.insert(Arc::clone(&flight));
                     return Joined::Lead(flight);
                 }
                 let flight = Arc::clone(flight);
                 flight.state.lock().waiting += 1;
-                Joined::Wait(Waiting::counted(self, flight, wanted.fresh))
+                Joined::Wait(FlightWait::counted(self, flight, flight_request.fresh))
             }
         }
     }
 
     /// Leads a new flight whatever is under way: for a caller that wants a fresh body. What older
     /// flights bring does not replace it.
-    pub(crate) fn lead_anew(&self, wanted: Wanted<'_>) -> Arc<Flight> {
+    pub(crate) fn force_lead(&self, flight_request: FlightRequest<'_>) -> Arc<Flight> {
         if self.protections.keep(Protection::Order) {
-            wanted.fresh.advance();
+            flight_request.fresh.advance();
         }
         let mut under_way = self.under_way.lock();
-        let replaced = under_way.get(&wanted.id()).map(Arc::downgrade);
-        let flight = lead_after(wanted, replaced.unwrap_or_default());
+        let replaced = under_way.get(&flight_request.id()).map(Arc::downgrade);
+        let flight = lead_after(flight_request, replaced.unwrap_or_default());
         under_way.insert(flight.id, Arc::clone(&flight));
         flight
     }
 
     /// The leader's result, for all followers.
-    pub(crate) fn land(&self, flight: &Arc<Flight>, entry: Entry) {
+    pub(crate) fn complete(&self, flight: &Arc<Flight>, entry: Entry) {
         self.passing.lock().pop(&flight.id);
         self.resting.lock().pop(&flight.id);
         self.end(flight, Progress::Landed(Box::new(entry)));
@@ -235,7 +235,7 @@ impl Flights {
 
     /// The leader's result may not be shared: followers render, and the key passes until a result
     /// can be, or for a while.
-    pub(crate) fn part(&self, flight: &Arc<Flight>, now: Moment) {
+    pub(crate) fn detach(&self, flight: &Arc<Flight>, now: Moment) {
         if let Some(until) = now.after(PASSING_FOR) {
             self.passing.lock().put(flight.id, until);
         }
@@ -309,20 +309,20 @@ fn still(
     None
 }
 
-fn lead(wanted: Wanted<'_>) -> Arc<Flight> {
-    lead_after(wanted, Weak::new())
+fn lead(flight_request: FlightRequest<'_>) -> Arc<Flight> {
+    lead_after(flight_request, Weak::new())
 }
 
-fn lead_after(wanted: Wanted<'_>, replaced: Weak<Flight>) -> Arc<Flight> {
+fn lead_after(flight_request: FlightRequest<'_>, replaced: Weak<Flight>) -> Arc<Flight> {
     Arc::new(Flight {
-        id: wanted.id(),
-        key: KeyBytes::from_slice(wanted.probe.key),
-        _origin: Arc::clone(wanted.origin),
-        labels: wanted.labels.clone(),
-        read: wanted.fresh.now(),
+        id: flight_request.id(),
+        key: KeyBytes::from_slice(flight_request.hashed.key),
+        _origin: Arc::clone(flight_request.source),
+        labels: flight_request.labels.clone(),
+        read: flight_request.fresh.now(),
         replaced,
         state: Mutex::new(State {
-            progress: Progress::Led(Party::here()),
+            progress: Progress::Led(Waiter::here()),
             waiting: 0,
             wakers: Vec::new(),
         }),

@@ -10,12 +10,12 @@ use crate::sync::thread_local;
 
 /// Someone who leads flights and waits for those of others. A clone is the same one.
 #[derive(Clone)]
-pub(crate) struct Party(Arc<Node>);
+pub(crate) struct Waiter(Arc<Node>);
 
 struct Node {
     id: u64,
     /// The asynchronous render that this one stands in: it waits for this one to end.
-    around: Option<Party>,
+    around: Option<Waiter>,
     is_thread: bool,
 }
 
@@ -24,10 +24,10 @@ static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
     /// The thread's own party, and the asynchronous renders that it is polling, innermost last.
-    static HERE: RefCell<Vec<Party>> = RefCell::new(vec![Party::new(None, true)]);
+    static HERE: RefCell<Vec<Waiter>> = RefCell::new(vec![Waiter::new(None, true)]);
 }
 
-impl Party {
+impl Waiter {
     fn new(around: Option<Self>, is_thread: bool) -> Self {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         Self(Arc::new(Node { id, around, is_thread }))
@@ -84,7 +84,7 @@ impl Party {
     }
 }
 
-impl fmt::Debug for Party {
+impl fmt::Debug for Waiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Party({})", self.0.id)
     }

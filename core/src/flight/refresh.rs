@@ -4,7 +4,7 @@
 use std::collections::hash_map::Entry as MapEntry;
 use std::sync::Arc;
 
-use super::{Flight, Flights, Wanted, lead, still};
+use super::{Flight, FlightRequest, Flights, lead, still};
 use crate::clock::Moment;
 use crate::protection::Protection;
 
@@ -22,22 +22,24 @@ pub(crate) enum Refresh {
 impl Flights {
     /// Leads a new flight to refresh what others are served stale meanwhile, unless someone does
     /// already, or failed to a short while ago.
-    pub(crate) fn lead_refresh(&self, wanted: Wanted<'_>, now: Moment) -> Refresh {
-        if let Some(until) = still(&self.resting, wanted.id(), now) {
+    pub(crate) fn lead_refresh(&self, flight_request: FlightRequest<'_>, now: Moment) -> Refresh {
+        if let Some(until) = still(&self.resting, flight_request.id(), now) {
             return Refresh::Rests(until);
         }
         let mut under_way = self.under_way.lock();
-        match under_way.entry(wanted.id()) {
-            MapEntry::Vacant(place) => Refresh::Lead(Arc::clone(place.insert(lead(wanted)))),
+        match under_way.entry(flight_request.id()) {
+            MapEntry::Vacant(place) => {
+                Refresh::Lead(Arc::clone(place.insert(lead(flight_request))))
+            }
             MapEntry::Occupied(mut place) => {
                 let flight = place.get();
-                let same_key = flight.key[..] == *wanted.probe.key;
-                let is_led = wanted.fresh.holds(&flight.labels, None, flight.read)
+                let same_key = flight.key[..] == *flight_request.hashed.key;
+                let is_led = flight_request.fresh.holds(&flight.labels, None, flight.read)
                     && self.protections.keep(Protection::OneRefresher);
                 if is_led || !same_key {
                     return Refresh::Led;
                 }
-                let flight = lead(wanted);
+                let flight = lead(flight_request);
                 place.insert(Arc::clone(&flight));
                 Refresh::Lead(flight)
             }

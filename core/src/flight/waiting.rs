@@ -6,22 +6,22 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 
 use super::{
-    Flight, FlightId, Flights, Joined, Party, Progress, State, give_back, is_current, remove,
+    Flight, FlightId, Flights, Joined, Progress, State, Waiter, give_back, is_current, remove,
 };
 use crate::clock::Deadline;
-use crate::fresh::Freshness;
-use crate::observe::BypassReason;
+use crate::events::BypassReason;
+use crate::freshness::Freshness;
 use crate::protection::Protection;
 use crate::sync::{Condvar, MutexGuard};
 
 /// One who follows a flight, from being counted to the outcome. Dropped before that, it no longer
 /// waits.
 #[derive(Debug)]
-pub(crate) struct Waiting<'a> {
+pub(crate) struct FlightWait<'a> {
     flights: &'a Flights,
     fresh: &'a Freshness,
     flight: Arc<Flight>,
-    me: Party,
+    me: Waiter,
     stage: Stage,
 }
 
@@ -33,7 +33,7 @@ enum Stage {
     Over,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for FlightWait<'_> {
     fn drop(&mut self) {
         if self.stage != Stage::Over {
             self.leave();
@@ -41,23 +41,23 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> FlightWait<'a> {
     /// One who is counted in `waiting` already.
     pub(super) fn counted(flights: &'a Flights, flight: Arc<Flight>, fresh: &'a Freshness) -> Self {
-        Self { flights, fresh, flight, me: Party::here(), stage: Stage::Counted }
+        Self { flights, fresh, flight, me: Waiter::here(), stage: Stage::Counted }
     }
 
     /// Begins the wait, unless it would close a cycle of waits.
     fn begin(&mut self, blocks: bool) -> Result<(), Joined<'a>> {
-        let mut held = self.flights.waits.hold();
+        let mut waits = self.flights.waits.hold();
         let checked = self.flights.protections.keep(Protection::CycleCheck);
         // A thread that blocks while it polls a task may keep that flight's own task from going on.
         let stops_task = blocks && !self.me.is_thread() && self.flight.is_led_by_task();
-        if checked && (stops_task || held.would_close_cycle(&self.me, &self.flight)) {
-            drop(held);
+        if checked && (stops_task || waits.would_close_cycle(&self.me, &self.flight)) {
+            drop(waits);
             return Err(self.give_up(BypassReason::Cycle));
         }
-        held.begin(&self.me, &self.flight);
+        waits.begin(&self.me, &self.flight);
         self.stage = Stage::Waits;
         Ok(())
     }
@@ -73,8 +73,8 @@ impl<'a> Waiting<'a> {
             let state = flight.state.lock();
             match self.look(state) {
                 Ok(joined) => return joined,
-                Err(held) if timed_out => {
-                    drop(held);
+                Err(waits) if timed_out => {
+                    drop(waits);
                     return self.give_up(BypassReason::WaitLimit);
                 }
                 Err(Some(state)) => timed_out = wait_until(&flight.changed, state, deadline),
@@ -97,8 +97,8 @@ impl<'a> Waiting<'a> {
             let state = flight.state.lock();
             match self.look(state) {
                 Ok(joined) => return Poll::Ready(joined),
-                Err(held) if is_over => {
-                    drop(held);
+                Err(waits) if is_over => {
+                    drop(waits);
                     return Poll::Ready(self.give_up(BypassReason::WaitLimit));
                 }
                 Err(Some(mut state)) => {
@@ -141,7 +141,7 @@ impl<'a> Waiting<'a> {
         let flight = &self.flight;
         let mut under_way = self.flights.under_way.lock();
         let is_joined = self.is_joined_now(&under_way);
-        let mut held = self.flights.waits.hold();
+        let mut waits = self.flights.waits.hold();
         let mut state = flight.state.lock();
         if !matches!(state.progress, Progress::Orphaned) {
             return false;
@@ -155,7 +155,7 @@ impl<'a> Waiting<'a> {
         }
         state.progress = Progress::Led(self.me.clone());
         state.waiting -= 1;
-        held.end(&self.me, flight);
+        waits.end(&self.me, flight);
         self.stage = Stage::Over;
         true
     }

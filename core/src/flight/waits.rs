@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Flight, Party};
+use super::{Flight, Waiter};
 use crate::sync::{Mutex, MutexGuard};
 
 /// The waits under way, by the outermost render that waits, or its thread. A thread waits for one
@@ -13,22 +13,22 @@ pub(super) struct Waits {
     by_root: Mutex<ByRoot>,
 }
 
-type ByRoot = HashMap<u64, Vec<(Party, Arc<Flight>)>>;
+type ByRoot = HashMap<u64, Vec<(Waiter, Arc<Flight>)>>;
 
 /// The graph held still: leaders and waits change only under it.
-pub(super) struct Held<'a>(MutexGuard<'a, ByRoot>);
+pub(super) struct WaitsGuard<'a>(MutexGuard<'a, ByRoot>);
 
 impl Waits {
-    pub(super) fn hold(&self) -> Held<'_> {
-        Held(self.by_root.lock())
+    pub(super) fn hold(&self) -> WaitsGuard<'_> {
+        WaitsGuard(self.by_root.lock())
     }
 }
 
-impl Held<'_> {
+impl WaitsGuard<'_> {
     /// Whether `party` waiting for `flight` would make a cycle: whoever leads it waits for this
     /// party, for a render around it, or by waits of its own parts for one of these. A thread that
     /// waits keeps all of the render that it polls from going on.
-    pub(super) fn would_close_cycle(&self, party: &Party, flight: &Arc<Flight>) -> bool {
+    pub(super) fn would_close_cycle(&self, party: &Waiter, flight: &Arc<Flight>) -> bool {
         let mut open = vec![Arc::clone(flight)];
         let mut seen: Vec<*const Flight> = Vec::new();
         while let Some(flight) = open.pop() {
@@ -50,14 +50,14 @@ impl Held<'_> {
         false
     }
 
-    pub(super) fn begin(&mut self, party: &Party, flight: &Arc<Flight>) {
+    pub(super) fn begin(&mut self, party: &Waiter, flight: &Arc<Flight>) {
         self.0.entry(party.root()).or_default().push((party.clone(), Arc::clone(flight)));
     }
 
-    pub(super) fn end(&mut self, party: &Party, flight: &Arc<Flight>) {
+    pub(super) fn end(&mut self, party: &Waiter, flight: &Arc<Flight>) {
         let root = party.root();
         let Some(waits) = self.0.get_mut(&root) else { return };
-        let ends = |(waiter, of): &(Party, Arc<Flight>)| {
+        let ends = |(waiter, of): &(Waiter, Arc<Flight>)| {
             waiter.is_within(party) && party.is_within(waiter) && Arc::ptr_eq(of, flight)
         };
         if let Some(at) = waits.iter().position(ends) {

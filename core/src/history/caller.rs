@@ -134,7 +134,7 @@ impl History<'_> {
 
     fn take_point(&mut self, who: usize, caller: &mut Caller) {
         self.log(|| format!("caller {who} takes a read point"));
-        caller.point = Some((self.processes[caller.process].root.begin(), self.truth.step));
+        caller.point = Some((self.processes[caller.process].root.read_point(), self.truth.step));
         caller.by_context = self.random.one_in(3);
     }
 

@@ -25,11 +25,12 @@ mod truth;
 
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::protection::Protection;
 use crate::store::Store;
 use crate::testing::{ManualClock, MemoryStore};
 use crate::tests::random::Random;
-use crate::{Builder, Clock, FarLevel, FragmentCache, Mode, fragment_key};
+use crate::{CacheBuilder, CacheMode, FarLevel, FragmentCache, fragment_key};
 use caller::Caller;
 use changes::Collected;
 use truth::{NAMES, PARTS, Place, TEMPLATES, Truth};
@@ -66,7 +67,7 @@ struct Process {
 }
 
 impl Process {
-    fn new(builder: Builder) -> Self {
+    fn new(builder: CacheBuilder) -> Self {
         let root = builder.build().unwrap();
         let spaces = api::spaces(&root);
         Self { root, spaces }
@@ -129,7 +130,7 @@ impl<'a> History<'a> {
             // Hits take another way where they are observed.
             builder = builder.observer(crate::testing::Recorder::new());
         }
-        // What is told to a store is repeated by its keeper, whose time is not this clock's.
+        // What is told to a store is repeated by its worker, whose time is not this clock's.
         let lag = random.one_in(5).then(|| 1 + random.below(4) as u64);
         let lag = lag.filter(|_| stored == Stored::InMemory);
         if let Some(lag) = lag {
@@ -253,7 +254,7 @@ impl<'a> History<'a> {
     }
 
     fn switch(&mut self) {
-        let mode = [Mode::Normal, Mode::Normal, Mode::ReadOnly, Mode::Bypass];
+        let mode = [CacheMode::Normal, CacheMode::Normal, CacheMode::ReadOnly, CacheMode::Bypass];
         let mode = mode[self.random.below(mode.len())];
         let process = self.draw_process();
         self.log(|| format!("the mode of process {process} is {mode:?}"));

@@ -14,7 +14,8 @@ const NOT_FINITE: u8 = b'f';
 /// are compared by kind and value, so that `42` is not `"42"` (`Call::arg`, feature `values`).
 ///
 /// ```
-/// use fragcache::{FragmentKey, KeyEncoder, KeyPart};
+/// use fragcache::key::KeyEncoder;
+/// use fragcache::{FragmentKey, KeyPart};
 ///
 /// struct Lang { code: &'static str, region: Option<&'static str> }
 /// impl KeyPart for Lang {

@@ -85,7 +85,9 @@ mod tests {
     #[cfg(feature = "values")]
     #[test]
     fn keys_of_every_kind_come_back_and_can_be_read() {
-        use crate::{FragmentCache, Function, KeyKind};
+        use crate::FragmentCache;
+        use crate::key::KeyKind;
+        use crate::memoize::Function;
 
         #[derive(serde::Serialize)]
         struct Query {
@@ -135,7 +137,7 @@ mod tests {
     fn lists_as_deep_as_a_key_can_hold_are_read_and_shown() {
         let mut bytes = fragment_key!("row").as_bytes().to_vec();
         let list = FragmentKey::new(["x"; 1]).as_bytes()[1..3].to_vec();
-        while bytes.len() + 4 < crate::MAX_KEY_BYTES {
+        while bytes.len() + 4 < crate::key::MAX_KEY_BYTES {
             bytes.extend_from_slice(&list);
         }
         bytes.extend_from_slice(&fragment_key!("x").as_bytes()[1..]);

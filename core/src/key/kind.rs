@@ -33,7 +33,8 @@ impl FragmentKey {
     /// What this key stands for.
     ///
     /// ```
-    /// use fragcache::{KeyKind, fragment_key};
+    /// use fragcache::key::KeyKind;
+    /// use fragcache::fragment_key;
     ///
     /// assert_eq!(fragment_key!("sidebar", 42).kind(), KeyKind::Fragment);
     /// ```
@@ -67,7 +68,7 @@ impl FragmentKey {
 
     /// Of a function the method called so, and of a method the function: their results are deleted
     /// together. `None` for other keys.
-    pub(crate) fn twin(&self) -> Option<Self> {
+    pub(crate) fn counterpart(&self) -> Option<Self> {
         let (&kind, parts) = self.0.split_first()?;
         let other = match kind {
             FUNCTION => METHOD,

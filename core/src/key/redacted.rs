@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::encode::Decoder;
 use super::{DEFAULT, FragmentKey, NAMED, VALUE, name_bytes};
-use crate::fresh::Label;
+use crate::freshness::Label;
 
 /// Stands before the kind of a key, eight bytes of its label and at most one part, its name.
 pub(super) const REDACTED: u8 = b'o';
@@ -14,7 +14,7 @@ const HEAD: usize = 10;
 
 impl FragmentKey {
     /// Whether this stands for a key of a cache with
-    /// [opaque keys](crate::Builder::opaque_keys): events, pages and listings have such keys, and say
+    /// [opaque keys](crate::CacheBuilder::opaque_keys): events, pages and listings have such keys, and say
     /// the fragment's name and a digest of all that it varies on.
     ///
     /// It can be deleted, and is nothing else: nothing is stored under it.
@@ -109,7 +109,8 @@ impl fmt::Display for Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{KeyKind, fragment_key, fragment_key_at};
+    use crate::key::KeyKind;
+    use crate::{fragment_key, fragment_key_at};
 
     const LABEL: u64 = 0x3f9a_61c2_0000_0007;
 

@@ -39,7 +39,7 @@ impl ser::Error for Unserializable {
 }
 
 /// The name of a newtype whose sequence is in no order: that of no type of a user's.
-pub(crate) const UNORDERED: &str = "fragcache::Unordered";
+pub(crate) const UNORDERED: &str = "fragcache::memoize::Unordered";
 
 struct ByValue<'a> {
     bytes: &'a mut Vec<u8>,

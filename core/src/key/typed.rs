@@ -40,22 +40,22 @@ pub(super) const MAX_DEPTH: usize = 128;
 
 /// Steps over one typed part; `None` if these bytes are none.
 pub(super) fn skip(bytes: &mut Decoder<'_>) -> Option<()> {
-    Walk { bytes, out: None, depth: 0 }.value().ok()
+    Printer { bytes, out: None, depth: 0 }.value().ok()
 }
 
 /// Shows a part that was stepped over before.
 pub(super) fn show(part: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    Walk { bytes: &mut Decoder::new(part), out: Some(f), depth: 0 }.value()
+    Printer { bytes: &mut Decoder::new(part), out: Some(f), depth: 0 }.value()
 }
 
 /// Reads a value, and shows it where there is somewhere to show it. What makes no sense is an error.
-struct Walk<'w, 'a, 'f, 'g> {
+struct Printer<'w, 'a, 'f, 'g> {
     bytes: &'w mut Decoder<'a>,
     out: Option<&'f mut fmt::Formatter<'g>>,
     depth: usize,
 }
 
-impl<'a> Walk<'_, 'a, '_, '_> {
+impl<'a> Printer<'_, 'a, '_, '_> {
     fn put(&mut self, shown: impl fmt::Display) -> fmt::Result {
         self.out.as_mut().map_or(Ok(()), |f| shown.fmt(f))
     }

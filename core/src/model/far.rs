@@ -90,7 +90,7 @@ fn losing(without: Option<Protection>, near_life: Duration) -> (World, World, St
         let level = FarLevel::new(store.clone()).near_life(near_life);
         let world = World::with(without, |builder| builder.far(level));
         // The fences are there before the model begins, as in any store that is in use.
-        world.cache.begin();
+        world.cache.read_point();
         World { truth: Arc::clone(&truth), ..world }
     };
     (process(&store), process(&store.another()), store)
@@ -142,7 +142,7 @@ fn late_tag_against_invalidation(without: Option<Protection>) {
 fn read_point_against_delete(without: Option<Protection>) {
     let (one, other) = processes(without, STRICT);
     let handler = one.spawn(|world| {
-        let point: ReadPoint = world.cache.begin();
+        let point: ReadPoint = world.cache.read_point();
         let loaded = world.read();
         drop(point.scope(|| world.cache.render(&fragment("row"), || loaded)));
     });

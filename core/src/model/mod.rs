@@ -29,7 +29,7 @@ use shuttle::thread::{self, JoinHandle};
 use shuttle::{Config, MaxSteps, Runner};
 
 use crate::protection::Protection;
-use crate::{Builder, Error, ErrorKind, Fragment, FragmentCache, fragment_key};
+use crate::{CacheBuilder, Error, ErrorKind, Fragment, FragmentCache, fragment_key};
 
 /// Schedules of each kind that a model has to survive.
 const SCHEDULES: usize = 3_000;
@@ -83,7 +83,7 @@ impl World {
         Self::with(without, |builder| builder)
     }
 
-    fn with(without: Option<Protection>, with: impl FnOnce(Builder) -> Builder) -> Self {
+    fn with(without: Option<Protection>, with: impl FnOnce(CacheBuilder) -> CacheBuilder) -> Self {
         let mut builder = with(FragmentCache::builder());
         if let Some(protection) = without {
             builder = builder.without(protection);

@@ -13,7 +13,7 @@ use crate::{FragmentCache, current, fragment_key};
 fn read_point_against_delete(without: Option<Protection>) {
     let world = World::new(without);
     let handler = world.spawn(|world| {
-        let point = world.cache.begin();
+        let point = world.cache.read_point();
         let loaded = world.read();
         point.scope(|| world.cache.render(&fragment("row"), || loaded)).unwrap();
     });
@@ -30,7 +30,7 @@ fn read_point_against_delete(without: Option<Protection>) {
 fn read_point_around_two_fragments(without: Option<Protection>) {
     let world = World::new(without);
     let handler = world.spawn(|world| {
-        let point = world.cache.begin();
+        let point = world.cache.read_point();
         let loaded = world.read();
         let row = || world.cache.render(&fragment("row"), || loaded).unwrap();
         point.scope(|| world.cache.render(&fragment("page"), row)).unwrap();

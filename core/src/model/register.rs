@@ -13,10 +13,12 @@ use shuttle::thread::JoinHandle;
 
 use super::far::Steps;
 use super::{Model, World, finds, run_in};
+use crate::memoize::Function;
 use crate::protection::Protection;
 use crate::store::Fault;
 use crate::testing::FaultyStore;
-use crate::{Deletion, ErrorKind, FarLevel, Function, Values};
+use crate::values::Values;
+use crate::{ErrorKind, FarLevel, Invalidation};
 
 /// What a call was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +100,7 @@ impl Process {
             let level = FarLevel::new(store.clone()).near_life(Duration::ZERO);
             let cache = World::with(without, |builder| builder.far(level)).cache;
             // The fences are there before the model begins, as in any store that is in use.
-            cache.begin();
+            cache.read_point();
             Self { values: cache.values(), store, time: Arc::clone(&time) }
         };
         (0..count).map(process).collect()
@@ -138,7 +140,7 @@ impl Process {
 
     fn delete(&self) -> Call {
         self.call(|values| match values.delete("k").unwrap() {
-            Deletion::Pending => Told::MaySet(None),
+            Invalidation::Pending => Told::MaySet(None),
             _ => Told::Set(None),
         })
     }
@@ -310,7 +312,7 @@ fn add_with_faults(without: Option<Protection>) {
         Vec::new()
     });
     let lucky = other.spawn(|process| vec![process.add(3)]);
-    // A lease whose answer was lost lives to its end, as a model has no keeper.
+    // A lease whose answer was lost lives to its end, as a model has no worker.
     let store = one.store.clone();
     let unlucky = shuttle::thread::spawn(move || {
         let calls = unlucky.join().unwrap();

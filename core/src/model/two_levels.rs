@@ -13,7 +13,7 @@ use shuttle::sync::atomic::{AtomicU64, Ordering};
 use shuttle::thread;
 
 use super::{finds, holds, join};
-use crate::fresh::{Freshness, Label, Labels, Sequence};
+use crate::freshness::{Freshness, Label, Labels, Sequence};
 use crate::protection::{Protection, Protections};
 use crate::sync::Mutex;
 

@@ -1,26 +1,26 @@
 //! What is held, for whoever looks: copies of a shard's entries, some at a time, so that no lock is
 //! held for long.
 
-use super::judge::Verdict;
-use super::{Near, Probe};
+use super::validator::Validity;
+use super::{HashedKey, Near};
 use crate::clock::Moment;
 use crate::entry::{Entry, KeyBytes};
-use crate::fresh::Freshness;
-use crate::observe::MissReason;
+use crate::events::MissReason;
+use crate::freshness::Freshness;
 
 /// Keys that are copied under one lock.
 const AT_ONCE: usize = 1024;
 
 /// Where a listing goes on: a shard, and how many of its keys were listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Place {
+pub(crate) struct ListCursor {
     shard: usize,
     keys: usize,
 }
 
 /// One entry that is held.
 #[derive(Debug)]
-pub(crate) struct Listed {
+pub(crate) struct ListedEntry {
     pub(crate) key: KeyBytes,
     pub(crate) entry: Entry,
     /// The second of the clock in which it was stored, modulo 2²⁴.
@@ -33,13 +33,13 @@ pub(crate) struct Listed {
 
 impl Near {
     /// Some of the entries, and where the next ones are.
-    pub(crate) fn list(&self, place: Place) -> (Vec<Listed>, Option<Place>) {
+    pub(crate) fn list(&self, place: ListCursor) -> (Vec<ListedEntry>, Option<ListCursor>) {
         let mut listed = Vec::new();
         let Some(shard) = self.shards.get(place.shard) else { return (listed, None) };
         let more = shard.0.lock().list(place.keys, AT_ONCE, &mut listed);
         let next = match more {
-            true => Place { keys: place.keys + AT_ONCE, ..place },
-            false => Place { shard: place.shard + 1, keys: 0 },
+            true => ListCursor { keys: place.keys + AT_ONCE, ..place },
+            false => ListCursor { shard: place.shard + 1, keys: 0 },
         };
         (listed, Some(next).filter(|next| next.shard < self.shards.len()))
     }
@@ -47,17 +47,17 @@ impl Near {
     /// Why an entry would not be served, if the far store were not asked; `None` if it would.
     pub(crate) fn why_not(
         &self,
-        listed: &Listed,
+        listed: &ListedEntry,
         fresh: &Freshness,
         now: &dyn Fn() -> Moment,
     ) -> Option<MissReason> {
-        let judge = self.judge(fresh, now);
-        let judge = super::Judge { early_refresh: 0.0, near_life: None, ..judge };
-        let probe = Probe { hash: 0, key: &listed.key };
-        match judge.judge(probe, &listed.entry, &mut 0) {
-            Verdict::Fresh | Verdict::Unverified => None,
-            Verdict::Stale(reason) => Some(reason),
-            Verdict::Gone(missed) => Some(missed.reason),
+        let validator = self.validator(fresh, now);
+        let validator = super::Validator { early_refresh: 0.0, near_life: None, ..validator };
+        let hashed = HashedKey { hash: 0, key: &listed.key };
+        match validator.validate(hashed, &listed.entry, &mut 0) {
+            Validity::Fresh | Validity::Unverified => None,
+            Validity::Stale(reason) => Some(reason),
+            Validity::Gone(missed) => Some(missed.reason),
         }
     }
 }

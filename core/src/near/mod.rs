@@ -2,23 +2,23 @@
 //! thread. A sharded map on `lru` behind this file's few functions; the eviction policy may change
 //! without anyone outside noticing.
 
-mod judge;
 mod listing;
 mod shard;
+mod validator;
 
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, OutputMode};
-use crate::fresh::{Freshness, Label};
+use crate::events::MissReason;
+use crate::freshness::{Freshness, Label};
 use crate::hash::{KeyHasher, Version};
-use crate::observe::MissReason;
 use crate::sync::Mutex;
 
-use judge::{Judge, Verdict};
-pub(crate) use listing::{Listed, Place};
+pub(crate) use listing::{ListCursor, ListedEntry};
 pub(crate) use shard::Evicted;
 use shard::Shard;
+use validator::{Validator, Validity};
 
 /// Shards of a level large enough to be split.
 const SHARDS: usize = 16;
@@ -29,11 +29,11 @@ const MIN_SHARD_BYTES: usize = 256 * 1024;
 /// Keeps what one thread writes off the cache lines that others read.
 #[derive(Debug)]
 #[repr(align(128))]
-struct Apart<T>(T);
+struct CachePadded<T>(T);
 
 /// An encoded key with its hash.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Probe<'a> {
+pub(crate) struct HashedKey<'a> {
     pub(crate) hash: u64,
     pub(crate) key: &'a [u8],
 }
@@ -93,7 +93,7 @@ pub(crate) enum Trust {
 /// The in-process store.
 #[derive(Debug)]
 pub(crate) struct Near {
-    shards: Box<[Apart<Mutex<Shard>>]>,
+    shards: Box<[CachePadded<Mutex<Shard>>]>,
     hasher: KeyHasher,
     early_refresh: f64,
     trust: Trust,
@@ -120,7 +120,7 @@ impl Near {
             count /= 2;
         }
         let shards = (0..count)
-            .map(|_| Apart(Mutex::new(Shard::new(max_bytes / count, max_entries / count))))
+            .map(|_| CachePadded(Mutex::new(Shard::new(max_bytes / count, max_entries / count))))
             .collect();
         Self {
             shards,
@@ -138,10 +138,10 @@ impl Near {
     }
 
     /// Whether an entry can be stored here.
-    pub(crate) fn fits(&self, probe: Probe<'_>, entry: &Entry) -> bool {
+    pub(crate) fn fits(&self, hashed: HashedKey<'_>, entry: &Entry) -> bool {
         self.trust != Trust::HoldsNothing
             && entry.body.as_bytes().len() <= self.max_entry_bytes
-            && shard::cost(entry) + probe.key.len() <= self.max_shard_bytes
+            && shard::cost(entry) + hashed.key.len() <= self.max_shard_bytes
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
@@ -149,8 +149,8 @@ impl Near {
         &self.shards[(hash >> 48) as usize % self.shards.len()].0
     }
 
-    fn judge<'a>(&'a self, fresh: &'a Freshness, now: &'a dyn Fn() -> Moment) -> Judge<'a> {
-        Judge {
+    fn validator<'a>(&'a self, fresh: &'a Freshness, now: &'a dyn Fn() -> Moment) -> Validator<'a> {
+        Validator {
             hasher: &self.hasher,
             fresh,
             now,
@@ -166,30 +166,30 @@ impl Near {
     /// Gives the servable entry of this key and variant to `on_hit`, under the shard's lock.
     pub(crate) fn lookup<R>(
         &self,
-        probe: Probe<'_>,
+        hashed: HashedKey<'_>,
         variant: Variant<'_>,
         fresh: &Freshness,
         now: &dyn Fn() -> Moment,
         on_hit: impl FnOnce(&Entry) -> R,
     ) -> Result<R, Missed> {
-        let judge = self.judge(fresh, now);
-        self.shard(probe.hash).lock().lookup(probe, variant, &judge, on_hit)
+        let validator = self.validator(fresh, now);
+        self.shard(hashed.hash).lock().lookup(hashed, variant, &validator, on_hit)
     }
 
     /// What an entry is good for whose labels the far level has just found unchanged.
-    pub(crate) fn appraise(
+    pub(crate) fn revalidate(
         &self,
-        probe: Probe<'_>,
+        hashed: HashedKey<'_>,
         entry: Entry,
         fresh: &Freshness,
         now: &dyn Fn() -> Moment,
     ) -> Result<Entry, Missed> {
-        let judge = Judge { near_life: None, ..self.judge(fresh, now) };
-        match judge.judge(probe, &entry, &mut 0) {
-            Verdict::Fresh => Ok(entry),
-            Verdict::Stale(reason) => Err(Missed { left: Left::Stale(entry), ..reason.into() }),
-            Verdict::Gone(missed) => Err(missed),
-            Verdict::Unverified => Err(MissReason::Unverified.into()),
+        let validator = Validator { near_life: None, ..self.validator(fresh, now) };
+        match validator.validate(hashed, &entry, &mut 0) {
+            Validity::Fresh => Ok(entry),
+            Validity::Stale(reason) => Err(Missed { left: Left::Stale(entry), ..reason.into() }),
+            Validity::Gone(missed) => Err(missed),
+            Validity::Unverified => Err(MissReason::Unverified.into()),
         }
     }
 
@@ -197,28 +197,28 @@ impl Near {
     /// without.
     pub(crate) fn unverified(
         &self,
-        probe: Probe<'_>,
+        hashed: HashedKey<'_>,
         fresh: &Freshness,
         now: &dyn Fn() -> Moment,
     ) -> Option<Vec<Entry>> {
-        self.shard(probe.hash).lock().unverified(probe, &self.judge(fresh, now))
+        self.shard(hashed.hash).lock().unverified(hashed, &self.validator(fresh, now))
     }
 
     /// Removes an entry that the far level no longer vouches for, if it is still there.
-    pub(crate) fn discard(&self, probe: Probe<'_>, entry: &Entry, reason: MissReason) {
-        self.shard(probe.hash).lock().discard(probe, entry, reason);
+    pub(crate) fn discard(&self, hashed: HashedKey<'_>, entry: &Entry, reason: MissReason) {
+        self.shard(hashed.hash).lock().discard(hashed, entry, reason);
     }
 
     /// The newest servable body of this key, of whatever variant; annotated ones count only while
     /// pages are `annotated`. Counts as no hit.
     pub(crate) fn newest(
         &self,
-        probe: Probe<'_>,
+        hashed: HashedKey<'_>,
         fresh: &Freshness,
         now: &dyn Fn() -> Moment,
         annotated: bool,
     ) -> Option<Body> {
-        self.shard(probe.hash).lock().newest(probe, &self.judge(fresh, now), annotated)
+        self.shard(hashed.hash).lock().newest(hashed, &self.validator(fresh, now), annotated)
     }
 
     /// Remembers for a while why nothing is stored under a key, for the reason of its next miss.
@@ -228,42 +228,52 @@ impl Near {
 
     /// Stores an entry in the place of its variant, and returns what had to go for it; `None` if
     /// the render of the variant in its place began later. The entry [`fits`](Self::fits).
-    pub(crate) fn put(&self, probe: Probe<'_>, entry: Entry, now: Moment) -> Option<Vec<Evicted>> {
-        self.shard(probe.hash).lock().put(probe, entry, false, now)
+    pub(crate) fn put(
+        &self,
+        hashed: HashedKey<'_>,
+        entry: Entry,
+        now: Moment,
+    ) -> Option<Vec<Evicted>> {
+        self.shard(hashed.hash).lock().put(hashed, entry, false, now)
     }
 
     /// As [`put`](Self::put), in the place of all variants.
-    pub(crate) fn set(&self, probe: Probe<'_>, entry: Entry, now: Moment) -> Option<Vec<Evicted>> {
-        self.shard(probe.hash).lock().put(probe, entry, true, now)
+    pub(crate) fn set(
+        &self,
+        hashed: HashedKey<'_>,
+        entry: Entry,
+        now: Moment,
+    ) -> Option<Vec<Evicted>> {
+        self.shard(hashed.hash).lock().put(hashed, entry, true, now)
     }
 
     /// As [`put`](Self::put), if nothing that may be served is in the place; `None` if something is.
     pub(crate) fn add(
         &self,
-        probe: Probe<'_>,
+        hashed: HashedKey<'_>,
         entry: Entry,
         fresh: &Freshness,
         now: &dyn Fn() -> Moment,
     ) -> Option<Vec<Evicted>> {
-        let judge = self.judge(fresh, now);
-        let (digest, mode) = (entry.origin.digest(), entry.origin.mode());
+        let validator = self.validator(fresh, now);
+        let (digest, mode) = (entry.source.digest(), entry.source.mode());
         let variant = Variant { digest, mode, version: entry.version() };
-        let mut shard = self.shard(probe.hash).lock();
-        match shard.lookup(probe, variant, &judge, |_| ()) {
+        let mut shard = self.shard(hashed.hash).lock();
+        match shard.lookup(hashed, variant, &validator, |_| ()) {
             Ok(()) => None,
-            Err(_) => shard.put(probe, entry, false, now()),
+            Err(_) => shard.put(hashed, entry, false, now()),
         }
     }
 
     /// Removes every variant of a key; whether there was one that could have been served.
     pub(crate) fn remove(
         &self,
-        probe: Probe<'_>,
+        hashed: HashedKey<'_>,
         fresh: &Freshness,
         now: &dyn Fn() -> Moment,
         annotated: bool,
     ) -> bool {
-        self.shard(probe.hash).lock().remove(probe, &self.judge(fresh, now), annotated)
+        self.shard(hashed.hash).lock().remove(hashed, &self.validator(fresh, now), annotated)
     }
 
     /// Counts a hit that a lookup gave away to be refreshed, and that was served all the same.

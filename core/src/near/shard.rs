@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use lru::LruCache;
 
-use super::judge::{Judge, Verdict};
-use super::{Left, Listed, Missed, Probe, Totals, Variant};
+use super::validator::{Validator, Validity};
+use super::{HashedKey, Left, ListedEntry, Missed, Totals, Variant};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, KeyBytes, OutputMode};
+use crate::events::{EventKind, MissReason, RemovalCause};
 use crate::hash::BuildIdentityHasher;
-use crate::observe::{EventKind, MissReason, RemovalCause};
 
 /// Most variants of one key that are held at a time; the oldest goes first.
 const MAX_VARIANTS: usize = 8;
@@ -29,7 +29,7 @@ pub(super) const OVERHEAD: usize = 190;
 
 /// Bytes that an entry takes, without its key.
 pub(super) fn cost(entry: &Entry) -> usize {
-    OVERHEAD + entry.body.bytes() + entry.terms_bytes()
+    OVERHEAD + entry.body.bytes() + entry.meta_bytes()
 }
 
 #[derive(Debug)]
@@ -51,18 +51,18 @@ pub(super) struct Shard {
 #[derive(Debug)]
 struct Slot {
     key: KeyBytes,
-    newest: Held,
+    newest: StoredVariant,
     older: Option<Box<Older>>,
 }
 
 /// Variants that were stored before the newest one, newest first. Most keys have none, so they
 /// stand apart.
 #[derive(Debug)]
-struct Older(Vec<Held>);
+struct Older(Vec<StoredVariant>);
 
 /// One variant.
 #[derive(Debug)]
-struct Held {
+struct StoredVariant {
     entry: Entry,
     /// How far after its read point this entry's labels were last compared.
     checked: u32,
@@ -84,33 +84,33 @@ pub(crate) struct Evicted {
 
 impl Evicted {
     /// Tells who watches the cache.
-    pub(crate) fn tell(&self, cache: &FragmentCache) {
-        cache.emit(EventKind::Evicted(self.cause), Some(&self.key), &self.entry.origin);
+    pub(crate) fn report(&self, cache: &FragmentCache) {
+        cache.emit(EventKind::Evicted(self.cause), Some(&self.key), &self.entry.source);
     }
 }
 
-impl Held {
+impl StoredVariant {
     fn is(&self, digest: &str, mode: OutputMode) -> bool {
-        self.entry.origin.same_variant(digest, mode)
+        self.entry.source.same_variant(digest, mode)
     }
 }
 
 impl Slot {
-    fn variants(&self) -> impl Iterator<Item = &Held> {
+    fn variants(&self) -> impl Iterator<Item = &StoredVariant> {
         std::iter::once(&self.newest).chain(self.older.iter().flat_map(|older| &older.0))
     }
 
-    fn variants_mut(&mut self) -> impl Iterator<Item = &mut Held> {
+    fn variants_mut(&mut self) -> impl Iterator<Item = &mut StoredVariant> {
         std::iter::once(&mut self.newest)
             .chain(self.older.iter_mut().flat_map(|older| &mut older.0))
     }
 
-    fn into_variants(self) -> impl Iterator<Item = Held> {
+    fn into_variants(self) -> impl Iterator<Item = StoredVariant> {
         std::iter::once(self.newest).chain(self.older.into_iter().flat_map(|older| older.0))
     }
 
     /// A slot of these variants, newest first; `None` without any.
-    fn from_variants(key: KeyBytes, mut variants: Vec<Held>) -> Option<Self> {
+    fn from_variants(key: KeyBytes, mut variants: Vec<StoredVariant>) -> Option<Self> {
         if variants.is_empty() {
             return None;
         }
@@ -142,16 +142,16 @@ impl Shard {
 
     pub(super) fn lookup<R>(
         &mut self,
-        probe: Probe<'_>,
+        hashed: HashedKey<'_>,
         wanted: Variant<'_>,
-        judge: &Judge<'_>,
+        validator: &Validator<'_>,
         on_hit: impl FnOnce(&Entry) -> R,
     ) -> Result<R, Missed> {
         let Variant { digest, mode, version } = wanted;
         // A forged collision of hashes is a miss, never another's content.
-        let Some(slot) = self.map.peek_mut(&probe.hash).filter(|slot| slot.key[..] == *probe.key)
+        let Some(slot) = self.map.peek_mut(&hashed.hash).filter(|slot| slot.key[..] == *hashed.key)
         else {
-            let noted = self.notes.peek(&probe.hash).copied();
+            let noted = self.notes.peek(&hashed.hash).copied();
             return Err(noted.unwrap_or(MissReason::Cold).into());
         };
         // Nearly every key has one variant.
@@ -161,7 +161,7 @@ impl Shard {
             slot.variants_mut().find(|variant| variant.is(digest, mode))
         };
         let Some(variant) = found else {
-            let same_source = slot.variants().any(|v| v.entry.origin.digest() == digest);
+            let same_source = slot.variants().any(|v| v.entry.source.digest() == digest);
             return Err(if same_source {
                 MissReason::OutputMode.into()
             } else {
@@ -171,26 +171,26 @@ impl Shard {
         if variant.entry.version() != version {
             return Err(MissReason::Version.into());
         }
-        match judge.judge(probe, &variant.entry, &mut variant.checked) {
-            Verdict::Fresh => {
+        match validator.validate(hashed, &variant.entry, &mut variant.checked) {
+            Validity::Fresh => {
                 self.hits += 1;
                 let value = on_hit(&variant.entry);
                 if variant.moved != self.epoch {
                     variant.moved = self.epoch;
-                    self.map.promote(&probe.hash);
+                    self.map.promote(&hashed.hash);
                 }
                 Ok(value)
             }
-            Verdict::Stale(reason) => {
+            Validity::Stale(reason) => {
                 Err(Missed { left: Left::Stale(variant.entry.clone()), ..reason.into() })
             }
-            Verdict::Unverified => Err(Missed {
+            Validity::Unverified => Err(Missed {
                 left: Left::Unverified(variant.entry.clone()),
                 ..MissReason::Unverified.into()
             }),
-            Verdict::Gone(missed) => {
-                self.replace(probe, |variant| !variant.is(digest, mode), None);
-                self.note(probe.hash, missed.reason);
+            Validity::Gone(missed) => {
+                self.replace(hashed, |variant| !variant.is(digest, mode), None);
+                self.note(hashed.hash, missed.reason);
                 Err(missed)
             }
         }
@@ -199,18 +199,22 @@ impl Shard {
     /// The newest servable body of a key, of any variant that is not annotated, or of any.
     pub(super) fn newest(
         &mut self,
-        probe: Probe<'_>,
-        judge: &Judge<'_>,
+        hashed: HashedKey<'_>,
+        validator: &Validator<'_>,
         annotated: bool,
     ) -> Option<Body> {
         self.map
-            .peek_mut(&probe.hash)
-            .filter(|slot| slot.key[..] == *probe.key)?
+            .peek_mut(&hashed.hash)
+            .filter(|slot| slot.key[..] == *hashed.key)?
             .variants_mut()
-            .filter(|held| annotated || !held.entry.origin.mode().is_annotated())
-            .find_map(|held| match judge.judge(probe, &held.entry, &mut held.checked) {
-                Verdict::Fresh | Verdict::Stale(MissReason::Early) => Some(held.entry.body.clone()),
-                Verdict::Stale(_) | Verdict::Unverified | Verdict::Gone(_) => None,
+            .filter(|variant| annotated || !variant.entry.source.mode().is_annotated())
+            .find_map(|variant| {
+                match validator.validate(hashed, &variant.entry, &mut variant.checked) {
+                    Validity::Fresh | Validity::Stale(MissReason::Early) => {
+                        Some(variant.entry.body.clone())
+                    }
+                    Validity::Stale(_) | Validity::Unverified | Validity::Gone(_) => None,
+                }
             })
     }
 
@@ -219,15 +223,17 @@ impl Shard {
     /// that began later.
     pub(super) fn put(
         &mut self,
-        probe: Probe<'_>,
+        hashed: HashedKey<'_>,
         entry: Entry,
         all: bool,
         now: Moment,
     ) -> Option<Vec<Evicted>> {
-        let (digest, mode) = (entry.origin.digest().to_owned(), entry.origin.mode());
-        let is_compared = |held: &Held| mode == OutputMode::VALUE || held.is(&digest, mode);
-        let is_later = |held: &Held| is_compared(held) && held.entry.began() > entry.began();
-        let same_key = self.map.peek(&probe.hash).filter(|slot| slot.key[..] == *probe.key);
+        let (digest, mode) = (entry.source.digest().to_owned(), entry.source.mode());
+        let is_compared =
+            |variant: &StoredVariant| mode == OutputMode::VALUE || variant.is(&digest, mode);
+        let is_later =
+            |variant: &StoredVariant| is_compared(variant) && variant.entry.began() > entry.began();
+        let same_key = self.map.peek(&hashed.hash).filter(|slot| slot.key[..] == *hashed.key);
         if same_key.is_some_and(|slot| slot.variants().any(is_later)) {
             return None;
         }
@@ -237,10 +243,10 @@ impl Shard {
             self.epoch = self.epoch.wrapping_add(1);
         }
         let [stored @ .., _, _, _, _, _] = now.since(Moment::START).as_secs().to_le_bytes();
-        let variant = Held { entry, checked: 0, moved: self.epoch, stored };
-        self.notes.pop(&probe.hash);
-        let keep = |held: &Held| !all && !held.is(&digest, mode);
-        let mut evicted = self.replace(probe, keep, Some(variant));
+        let variant = StoredVariant { entry, checked: 0, moved: self.epoch, stored };
+        self.notes.pop(&hashed.hash);
+        let keep = |variant: &StoredVariant| !all && !variant.is(&digest, mode);
+        let mut evicted = self.replace(hashed, keep, Some(variant));
         while self.bytes > self.max_bytes || self.entries > self.max_entries {
             let Some((hash, oldest)) = self.map.pop_lru() else { break };
             self.forget(&oldest);
@@ -251,44 +257,55 @@ impl Shard {
     }
 
     /// Removes all variants of a key; whether one of them could have been served, if stale.
-    pub(super) fn remove(&mut self, probe: Probe<'_>, judge: &Judge<'_>, annotated: bool) -> bool {
-        let slot = self.map.peek_mut(&probe.hash).filter(|slot| slot.key[..] == *probe.key);
+    pub(super) fn remove(
+        &mut self,
+        hashed: HashedKey<'_>,
+        validator: &Validator<'_>,
+        annotated: bool,
+    ) -> bool {
+        let slot = self.map.peek_mut(&hashed.hash).filter(|slot| slot.key[..] == *hashed.key);
         let present = slot.is_some_and(|slot| {
-            let shown = |held: &&mut Held| annotated || !held.entry.origin.mode().is_annotated();
-            slot.variants_mut().filter(shown).any(|held| {
-                let verdict = judge.judge(probe, &held.entry, &mut held.checked);
-                !matches!(verdict, Verdict::Gone(_))
+            let shown = |variant: &&mut StoredVariant| {
+                annotated || !variant.entry.source.mode().is_annotated()
+            };
+            slot.variants_mut().filter(shown).any(|variant| {
+                let validity = validator.validate(hashed, &variant.entry, &mut variant.checked);
+                !matches!(validity, Validity::Gone(_))
             })
         });
         if present {
-            self.note(probe.hash, MissReason::Deleted);
+            self.note(hashed.hash, MissReason::Deleted);
         }
-        self.replace(probe, |_| false, None);
+        self.replace(hashed, |_| false, None);
         present
     }
 
-    pub(super) fn unverified(&mut self, probe: Probe<'_>, judge: &Judge<'_>) -> Option<Vec<Entry>> {
-        let slot = self.map.peek_mut(&probe.hash).filter(|slot| slot.key[..] == *probe.key);
+    pub(super) fn unverified(
+        &mut self,
+        hashed: HashedKey<'_>,
+        validator: &Validator<'_>,
+    ) -> Option<Vec<Entry>> {
+        let slot = self.map.peek_mut(&hashed.hash).filter(|slot| slot.key[..] == *hashed.key);
         let mut unverified = Vec::new();
-        for held in slot.into_iter().flat_map(Slot::variants_mut) {
-            match judge.judge(probe, &held.entry, &mut held.checked) {
-                Verdict::Fresh | Verdict::Stale(_) => return None,
-                Verdict::Unverified => unverified.push(held.entry.clone()),
-                Verdict::Gone(_) => {}
+        for variant in slot.into_iter().flat_map(Slot::variants_mut) {
+            match validator.validate(hashed, &variant.entry, &mut variant.checked) {
+                Validity::Fresh | Validity::Stale(_) => return None,
+                Validity::Unverified => unverified.push(variant.entry.clone()),
+                Validity::Gone(_) => {}
             }
         }
         Some(unverified)
     }
 
-    pub(super) fn discard(&mut self, probe: Probe<'_>, entry: &Entry, reason: MissReason) {
-        let same = |held: &Held| match (&held.entry.terms, &entry.terms) {
+    pub(super) fn discard(&mut self, hashed: HashedKey<'_>, entry: &Entry, reason: MissReason) {
+        let same = |variant: &StoredVariant| match (&variant.entry.meta, &entry.meta) {
             (Some(mine), Some(theirs)) => Arc::ptr_eq(mine, theirs),
             _ => false,
         };
-        let slot = self.map.peek(&probe.hash).filter(|slot| slot.key[..] == *probe.key);
+        let slot = self.map.peek(&hashed.hash).filter(|slot| slot.key[..] == *hashed.key);
         if slot.is_some_and(|slot| slot.variants().any(same)) {
-            self.replace(probe, |held| !same(held), None);
-            self.note(probe.hash, reason);
+            self.replace(hashed, |variant| !same(variant), None);
+            self.note(hashed.hash, reason);
         }
     }
 
@@ -316,15 +333,15 @@ impl Shard {
 
     /// The entries of up to `most` keys behind the first `skip`, the last used first, and whether
     /// there are more.
-    pub(super) fn list(&self, skip: usize, most: usize, listed: &mut Vec<Listed>) -> bool {
+    pub(super) fn list(&self, skip: usize, most: usize, listed: &mut Vec<ListedEntry>) -> bool {
         let slots = self.map.iter().skip(skip).take(most).map(|(_, slot)| slot);
         for slot in slots {
             let variants = slot.variants().count();
-            listed.extend(slot.variants().map(|held| Listed {
+            listed.extend(slot.variants().map(|variant| ListedEntry {
                 key: slot.key.clone(),
-                entry: held.entry.clone(),
-                stored: held.stored,
-                bytes: cost(&held.entry),
+                entry: variant.entry.clone(),
+                stored: variant.stored,
+                bytes: cost(&variant.entry),
                 variants,
             }));
         }
@@ -338,17 +355,17 @@ impl Shard {
     /// Rebuilds a key's slot from the variants to keep, behind `newest` if there is one.
     fn replace(
         &mut self,
-        probe: Probe<'_>,
-        keep: impl Fn(&Held) -> bool,
-        newest: Option<Held>,
+        hashed: HashedKey<'_>,
+        keep: impl Fn(&StoredVariant) -> bool,
+        newest: Option<StoredVariant>,
     ) -> Vec<Evicted> {
         let mut evicted = Vec::new();
         let mut variants = Vec::from_iter(newest);
-        let collides = self.map.peek(&probe.hash).is_some_and(|slot| slot.key[..] != *probe.key);
+        let collides = self.map.peek(&hashed.hash).is_some_and(|slot| slot.key[..] != *hashed.key);
         if collides && variants.is_empty() {
             return evicted;
         }
-        if let Some(slot) = self.map.pop(&probe.hash) {
+        if let Some(slot) = self.map.pop(&hashed.hash) {
             self.forget(&slot);
             if collides {
                 evict(slot, RemovalCause::Collision, &mut evicted);
@@ -356,7 +373,7 @@ impl Shard {
                 variants.extend(slot.into_variants().filter(keep));
             }
         }
-        let key = KeyBytes::from_slice(probe.key);
+        let key = KeyBytes::from_slice(hashed.key);
         for surplus in variants.drain(self.room_for(&key, &variants)..) {
             evicted.push(Evicted {
                 key: key.clone(),
@@ -367,13 +384,13 @@ impl Shard {
         if let Some(slot) = Slot::from_variants(key, variants) {
             self.bytes += slot.cost();
             self.entries += slot.variants().count();
-            self.map.put(probe.hash, slot);
+            self.map.put(hashed.hash, slot);
         }
         evicted
     }
 
     /// How many of these variants of one key, newest first, a shard can hold.
-    fn room_for(&self, key: &KeyBytes, variants: &[Held]) -> usize {
+    fn room_for(&self, key: &KeyBytes, variants: &[StoredVariant]) -> usize {
         let most = MAX_VARIANTS.min(self.max_entries);
         let mut bytes = key.len();
         let fit = variants.iter().take_while(|variant| {

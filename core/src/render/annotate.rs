@@ -3,18 +3,18 @@
 
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, OutputMode};
-use crate::fresh::Label;
+use crate::events::EventKind;
+use crate::freshness::Label;
 use crate::hash::KeyHasher;
 use crate::key::namespaces;
-use crate::observe::EventKind;
 
-use super::close::Outcome;
+use super::close::StoreOutcome;
 use super::stack::Frame;
 use crate::cache::FragmentCache;
 
 /// A stored body as an annotated page shows it.
 pub(super) fn served(hasher: &KeyHasher, encoded: &[u8], entry: &Entry, now: Moment) -> Body {
-    if entry.origin.mode() != OutputMode::HTML.annotated() {
+    if entry.source.mode() != OutputMode::HTML.annotated() {
         return entry.body.clone();
     }
     let state = if entry.expires == Moment::NEVER {
@@ -28,12 +28,12 @@ pub(super) fn served(hasher: &KeyHasher, encoded: &[u8], entry: &Entry, now: Mom
 }
 
 /// A rendered body, of a frame that knows why it is rendered, as an annotated page shows it.
-pub(super) fn rendered(frame: &Frame, outcome: Outcome, body: &Body) -> Body {
+pub(super) fn rendered(frame: &Frame, outcome: StoreOutcome, body: &Body) -> Body {
     let why = frame.why.as_deref().unwrap_or("rendered");
     let state = match outcome {
-        Outcome::Stored => format!("{why}; stored"),
-        Outcome::Printed => why.to_owned(),
-        Outcome::Refused(reason) => format!("{why}; not stored: {}", reason.as_str()),
+        StoreOutcome::Stored => format!("{why}; stored"),
+        StoreOutcome::Printed => why.to_owned(),
+        StoreOutcome::Refused(reason) => format!("{why}; not stored: {}", reason.as_str()),
     };
     around(frame.cache.hasher(), &frame.key, &state, body)
 }

@@ -1,7 +1,7 @@
 //! A cache block's arguments as an engine hands them over.
 
 use crate::key::{KeyEncoder, UnusablePart};
-use crate::syntax::site::Site;
+use crate::syntax::site::BlockId;
 use crate::timeout::Scalar;
 
 /// The values of a cache block's arguments: first the positional ones (timeout, name, vary parts),
@@ -32,6 +32,6 @@ pub trait Arguments {
 /// Whether a cache block with this site and so many values has a vary part: something after its
 /// timeout and its name.
 pub fn varies(site: &str, values: usize) -> bool {
-    let options = Site::parse(site).map_or(0, |site| site.options.len());
+    let options = BlockId::parse(site).map_or(0, |site| site.options.len());
     values > options + 2
 }

@@ -6,17 +6,18 @@ use std::time::Duration;
 
 use super::caller::Caller;
 use super::enter::MakeBody;
-use super::patience::Patience;
 use super::stack;
+use super::wait_strategy::WaitStrategy;
 use crate::clock::{Deadline, Moment, instant};
 use crate::entry::Entry;
+use crate::events::{BypassReason, MissReason};
 use crate::far::{
-    Asked, Away, Claim, Far, FarMissed, Fill, Looked, Prepared, Snapshot, Witness, Write,
+    Far, FarLookup, FarMissed, Fill, LeaseRequest, Looked, Prepared, ReadSnapshot, Snapshot,
+    Unavailable, Write,
 };
 use crate::near::{Left, Missed, Near};
-use crate::observe::{BypassReason, MissReason};
-use crate::point::Since;
 use crate::protection::Protection;
+use crate::read_point::ReadPosition;
 
 /// The first pause between two looks whether another process has rendered, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(25));
@@ -34,10 +35,10 @@ pub(super) enum Answer {
 }
 
 impl<M: MakeBody> Caller<'_, M> {
-    fn asked(&self) -> Asked<'_> {
-        Asked {
-            key: self.probe.key,
-            origin: self.origin,
+    fn lookup(&self) -> FarLookup<'_> {
+        FarLookup {
+            key: self.hashed.key,
+            source: self.source,
             version: self.request.version,
             labels: &self.labels,
             body: self.body,
@@ -55,42 +56,42 @@ impl<M: MakeBody> Caller<'_, M> {
 
     fn verify(&self, near: &Near, entry: Entry) -> Result<Entry, Missed> {
         let Some(far) = self.cache.far() else { return Err(MissReason::Unverified.into()) };
-        if self.announced.iter().any(|ahead| ahead.vouches(&entry)) {
-            near.count_hit(self.probe.hash);
-            return self.appraise(near, entry);
+        if self.prefetched.iter().any(|ahead| ahead.has_verified(&entry)) {
+            near.count_hit(self.hashed.hash);
+            return self.revalidate(near, entry);
         }
         match far.verify(&entry, &self.labels) {
             Ok(Ok(())) => {
-                near.count_hit(self.probe.hash);
-                self.appraise(near, entry)
+                near.count_hit(self.hashed.hash);
+                self.revalidate(near, entry)
             }
             Ok(Err(reason)) => {
-                near.discard(self.probe, &entry, reason);
+                near.discard(self.hashed, &entry, reason);
                 Err(reason.into())
             }
-            Err(away) => {
-                self.cache.note_fault(&away);
+            Err(unavailable) => {
+                self.cache.note_fault(&unavailable);
                 Err(MissReason::Unverified.into())
             }
         }
     }
 
     /// What an entry is good for whose labels are unchanged in the far level.
-    pub(super) fn appraise(&self, near: &Near, entry: Entry) -> Result<Entry, Missed> {
-        near.appraise(self.probe, entry, self.cache.fresh(), &|| self.cache.recent())
+    pub(super) fn revalidate(&self, near: &Near, entry: Entry) -> Result<Entry, Missed> {
+        near.revalidate(self.hashed, entry, self.cache.fresh(), &|| self.cache.recent())
     }
 
     /// Takes an entry from the store into the near level, and tells what it is good for.
     pub(super) fn keep(&self, near: &Near, entry: Entry) -> Result<Entry, Missed> {
-        let origin = self.cache.counted(self.probe.key, self.origin);
-        let entry = Entry { origin, ..entry };
-        if near.fits(self.probe, &entry) {
-            let evicted = near.put(self.probe, entry.clone(), self.cache.recent());
+        let source = self.cache.counted(self.hashed.key, self.source);
+        let entry = Entry { source, ..entry };
+        if near.fits(self.hashed, &entry) {
+            let evicted = near.put(self.hashed, entry.clone(), self.cache.recent());
             let evicted = evicted.into_iter().flatten();
-            evicted.for_each(|gone| gone.tell(self.cache));
+            evicted.for_each(|gone| gone.report(self.cache));
         }
-        near.count_hit(self.probe.hash);
-        self.appraise(near, entry)
+        near.count_hit(self.hashed.hash);
+        self.revalidate(near, entry)
     }
 
     /// Whether what another caller rendered may be served to this one, who came at `came`: it can be
@@ -103,35 +104,35 @@ impl<M: MakeBody> Caller<'_, M> {
             return false;
         }
         let Some(far) = self.cache.far() else { return true };
-        let Some(proof) = entry.proof() else { return false };
+        let Some(version_vector) = entry.version_vector() else { return false };
         // Not one of the same moment: a clock may tick slowly.
-        if proof.verified() > came || far.trusts(proof, self.cache.moment()) {
+        if version_vector.verified() > came || far.trusts(version_vector, self.cache.moment()) {
             return true;
         }
         let is_lenient = !self.cache.protections().keep(Protection::FollowerProof);
-        if proof.versions().is_empty() {
+        if version_vector.versions().is_empty() {
             return is_lenient;
         }
         match far.verify(entry, labels) {
             Ok(verified) => verified.is_ok(),
-            Err(away) => {
-                self.cache.note_fault(&away);
+            Err(unavailable) => {
+                self.cache.note_fault(&unavailable);
                 is_lenient
             }
         }
     }
 
     /// Looks in the store, and leads if nothing is there; waits while another process does.
-    pub(super) async fn ask<P: Patience>(
+    pub(super) async fn ask<P: WaitStrategy>(
         &self,
         near: &Near,
         reason: &mut MissReason,
         deadline: Deadline,
     ) -> Answer {
         let Some(far) = self.cache.far() else { return Answer::Nothing };
-        let looked = match self.look_announced(far, near) {
+        let looked = match self.look_prefetched(far, near) {
             Some(looked) => Ok(looked),
-            None => far.look(self.asked(), self.cache.fresh()),
+            None => far.look(self.lookup(), self.cache.fresh()),
         };
         match looked {
             Ok(Looked::Found(entry)) => Answer::Found(entry),
@@ -142,25 +143,25 @@ impl<M: MakeBody> Caller<'_, M> {
                 }
                 self.lead::<P>(far, &missed, Some(deadline)).await
             }
-            Err(away) => self.without_store(&away),
+            Err(unavailable) => self.without_store(&unavailable),
         }
     }
 
     /// What was read ahead of this fragment and still holds, and what it is good for.
     pub(super) fn read_ahead(&self, near: &Near) -> Option<Result<Entry, Missed>> {
-        match self.look_announced(self.cache.far()?, near)? {
+        match self.look_prefetched(self.cache.far()?, near)? {
             Looked::Found(entry) => Some(self.keep(near, entry)),
             Looked::Missed(_) => None,
         }
     }
 
     /// What was read ahead of this fragment, if it still holds.
-    fn look_announced(&self, far: &Far, near: &Near) -> Option<Looked> {
-        let all = self.announced.iter();
-        let looked = all.filter_map(|ahead| far.look_announced(ahead, self.asked())).next()?;
+    fn look_prefetched(&self, far: &Far, near: &Near) -> Option<Looked> {
+        let all = self.prefetched.iter();
+        let looked = all.filter_map(|ahead| far.look_prefetched(ahead, self.lookup())).next()?;
         match looked {
             // This render may have invalidated it since.
-            Looked::Found(entry) => match self.appraise(near, entry.clone()) {
+            Looked::Found(entry) => match self.revalidate(near, entry.clone()) {
                 Ok(_) | Err(Missed { left: Left::Stale(_), .. }) => Some(Looked::Found(entry)),
                 Err(_) => None,
             },
@@ -171,18 +172,18 @@ impl<M: MakeBody> Caller<'_, M> {
     /// Looks in the store for what may be served, where nothing is to be stored.
     pub(super) fn ask_only(&self, near: &Near) -> Option<Entry> {
         let far = self.cache.far()?;
-        let looked = match self.look_announced(far, near) {
+        let looked = match self.look_prefetched(far, near) {
             Some(looked) => Ok(looked),
-            None => far.look(self.asked(), self.cache.fresh()),
+            None => far.look(self.lookup(), self.cache.fresh()),
         };
         match looked {
-            Ok(Looked::Found(entry)) => match self.appraise(near, entry) {
+            Ok(Looked::Found(entry)) => match self.revalidate(near, entry) {
                 Ok(entry) | Err(Missed { left: Left::Stale(entry), .. }) => Some(entry),
                 Err(_) => None,
             },
             Ok(Looked::Missed(_)) => None,
-            Err(away) => {
-                self.cache.note_fault(&away);
+            Err(unavailable) => {
+                self.cache.note_fault(&unavailable);
                 None
             }
         }
@@ -196,9 +197,9 @@ impl<M: MakeBody> Caller<'_, M> {
             Err(missed) => missed,
         };
         let Some(far) = self.cache.far() else { return Err(missed.reason) };
-        let looked = match self.look_announced(far, near) {
+        let looked = match self.look_prefetched(far, near) {
             Some(looked) => Ok(looked),
-            None => far.look(self.asked(), self.cache.fresh()),
+            None => far.look(self.lookup(), self.cache.fresh()),
         };
         match looked {
             Ok(Looked::Found(entry)) => self.keep(near, entry).map_err(|missed| missed.reason),
@@ -206,40 +207,43 @@ impl<M: MakeBody> Caller<'_, M> {
                 MissReason::Cold | MissReason::Unverified => Err(found.reason),
                 reason => Err(reason),
             },
-            Err(away) => {
-                self.cache.note_fault(&away);
+            Err(unavailable) => {
+                self.cache.note_fault(&unavailable);
                 Err(MissReason::Unverified)
             }
         }
     }
 
     /// Leads the refresh of what is stale, unless another process does.
-    pub(super) async fn ask_to_refresh<P: Patience>(&self) -> Answer {
+    pub(super) async fn ask_to_refresh<P: WaitStrategy>(&self) -> Answer {
         let Some(far) = self.cache.far() else { return Answer::Nothing };
-        let missed = far.unasked(self.asked(), MissReason::Expired);
+        let missed = far.unasked(self.lookup(), MissReason::Expired);
         self.lead::<P>(far, &missed, None).await
     }
 
     /// Leads whoever else does, for all of these callers of one cache at once.
-    pub(super) fn ask_by_force(callers: &[&Self]) -> Vec<Result<Fill, Away>> {
+    pub(super) fn seize_leases(callers: &[&Self]) -> Vec<Result<Fill, Unavailable>> {
         let Some((cache, far)) =
             callers.first().and_then(|one| Some((one.cache, one.cache.far()?)))
         else {
             return Vec::new();
         };
-        let missed = |caller: &&Self| far.unasked(caller.asked(), MissReason::Refresh);
+        let missed = |caller: &&Self| far.unasked(caller.lookup(), MissReason::Refresh);
         let missed: Vec<FarMissed> = callers.iter().map(missed).collect();
-        let claims: Vec<Claim<'_>> =
-            callers.iter().zip(&missed).map(|(caller, missed)| caller.claim(missed)).collect();
-        far.seize(&claims, cache.fresh())
+        let requests: Vec<LeaseRequest<'_>> = callers
+            .iter()
+            .zip(&missed)
+            .map(|(caller, missed)| caller.lease_request(missed))
+            .collect();
+        far.seize(&requests, cache.fresh())
     }
 
-    fn claim<'a>(&'a self, missed: &'a FarMissed) -> Claim<'a> {
+    fn lease_request<'a>(&'a self, missed: &'a FarMissed) -> LeaseRequest<'a> {
         let adds = self.request.write() == Write::Add;
-        Claim { asked: self.asked(), missed, inherited: self.witness.as_ref(), adds }
+        LeaseRequest { lookup: self.lookup(), missed, inherited: self.read_snapshot.as_ref(), adds }
     }
 
-    async fn lead<P: Patience>(
+    async fn lead<P: WaitStrategy>(
         &self,
         far: &Far,
         missed: &FarMissed,
@@ -248,12 +252,12 @@ impl<M: MakeBody> Caller<'_, M> {
         let mut pause = PAUSES.0;
         let mut waits = None;
         let answer = loop {
-            match far.prepare(self.claim(missed), self.cache.fresh()) {
+            match far.prepare(self.lease_request(missed), self.cache.fresh()) {
                 Ok(Prepared::Lead(fill)) => break Answer::Lead(fill),
                 Ok(Prepared::Found(entry)) => return Answer::Found(entry),
                 Ok(Prepared::Unshared) => break Answer::Alone(BypassReason::Unshared),
                 Ok(Prepared::Busy) => {}
-                Err(away) => break self.without_store(&away),
+                Err(unavailable) => break self.without_store(&unavailable),
             }
             // Two processes that hold a lease each could wait for each other.
             if stack::holds_lease() {
@@ -270,31 +274,32 @@ impl<M: MakeBody> Caller<'_, M> {
         answer
     }
 
-    fn without_store(&self, away: &Away) -> Answer {
-        self.cache.note_fault(away);
+    fn without_store(&self, unavailable: &Unavailable) -> Answer {
+        self.cache.note_fault(unavailable);
         Answer::Nothing
     }
 
     /// The witness of a body that this caller renders without looking in the store: for the fragments
     /// inside it.
-    pub(super) fn own_witness(&self) -> Option<Witness> {
+    pub(super) fn own_snapshot(&self) -> Option<ReadSnapshot> {
         let far = self.cache.far()?;
-        if self.witness.is_some() {
-            return self.witness.clone();
+        if self.read_snapshot.is_some() {
+            return self.read_snapshot.clone();
         }
         let moment = self.cache.moment();
-        let fences = far.snapshot().inspect_err(|away| self.cache.note_fault(away)).ok();
-        Some(Witness { fences, moment, ..Witness::default() })
+        let fences =
+            far.snapshot().inspect_err(|unavailable| self.cache.note_fault(unavailable)).ok();
+        Some(ReadSnapshot { fences, moment, ..ReadSnapshot::default() })
     }
 }
 
 /// What this caller's render knows of the far level as of its read point, if that was not taken
 /// just now: by the points that its data is from, and by the fragment around it.
-pub(super) fn witness(
+pub(super) fn read_snapshot(
     far: &Far,
-    points: Option<Since>,
-    around: Option<Witness>,
-) -> Option<Witness> {
+    points: Option<ReadPosition>,
+    around: Option<ReadSnapshot>,
+) -> Option<ReadSnapshot> {
     let Some(points) = points else { return around };
     let mut fences = far.snapshot_at(points.far);
     if let Some(around) = around {
@@ -304,5 +309,5 @@ pub(super) fn witness(
         }
     }
     let moment = fences.as_ref().map_or(Moment::START, |fences| fences.moment);
-    Some(Witness { fences, moment, ..Witness::default() })
+    Some(ReadSnapshot { fences, moment, ..ReadSnapshot::default() })
 }

@@ -4,38 +4,38 @@ use std::sync::Arc;
 
 use super::Ticket;
 use super::annotate;
-use super::announced::Announcements;
 use super::ask::Answer;
 use super::enter::{MakeBody, Opened, Request};
-use super::patience::{Patience, Waited};
+use super::prefetched::Prefetches;
 use super::stack::{self, Frame, Purpose};
+use super::wait_strategy::{WaitStrategy, Waited};
 use crate::cache::FragmentCache;
 use crate::clock::{Deadline, Moment, instant};
-use crate::entry::{Entry, KeyBytes, Origin};
-use crate::far::{Evidence, Fill, Witness};
-use crate::flight::{Flight, Joined, Refresh, Waiting, Wanted};
-use crate::fresh::{DependencySet, Label, Labels, Sequence};
+use crate::entry::{Entry, EntrySource, KeyBytes};
+use crate::events::{BypassReason, EventKind, MissReason, RefusalReason};
+use crate::far::{Fill, InheritedVersions, ReadSnapshot};
+use crate::flight::{Flight, FlightRequest, FlightWait, Joined, Refresh};
+use crate::freshness::{DependencySet, Label, Labels, Sequence};
 use crate::key;
-use crate::near::{Left, Missed, Near, Probe, Variant};
-use crate::observe::{BypassReason, EventKind, MissReason, RefusalReason};
-use crate::policy::Mode;
+use crate::near::{HashedKey, Left, Missed, Near, Variant};
+use crate::policy::CacheMode;
 use crate::protection::Protection;
 
 /// A flight that this caller leads and has not handed to a frame yet. If nothing comes of it,
 /// another follower leads.
-pub(super) struct Led<'a> {
+pub(super) struct LeaderGuard<'a> {
     cache: &'a FragmentCache,
     flight: Option<Arc<Flight>>,
 }
 
-impl<'a> Led<'a> {
+impl<'a> LeaderGuard<'a> {
     pub(super) fn new(cache: &'a FragmentCache, flight: Arc<Flight>) -> Self {
         Self { cache, flight: Some(flight) }
     }
 
-    pub(super) fn land(mut self, entry: &Entry) {
+    pub(super) fn complete(mut self, entry: &Entry) {
         if let Some(flight) = self.flight.take() {
-            self.cache.flights().land(&flight, entry.clone());
+            self.cache.flights().complete(&flight, entry.clone());
         }
     }
 
@@ -44,17 +44,17 @@ impl<'a> Led<'a> {
     }
 }
 
-impl Led<'_> {
+impl LeaderGuard<'_> {
     /// Nobody is to wait for the next render of this, or to refresh it before `rests`.
-    pub(super) fn part(mut self, rests: Moment) {
+    pub(super) fn detach(mut self, rests: Moment) {
         if let Some(flight) = self.flight.take() {
             self.cache.flights().rest(&flight, rests);
-            self.cache.flights().part(&flight, self.cache.moment());
+            self.cache.flights().detach(&flight, self.cache.moment());
         }
     }
 }
 
-impl Drop for Led<'_> {
+impl Drop for LeaderGuard<'_> {
     fn drop(&mut self) {
         if let Some(flight) = self.flight.take() {
             self.cache.flights().abandon(&flight);
@@ -68,17 +68,17 @@ const ATTEMPTS: usize = 3;
 /// One caller on its way. `M` makes a body of what a store has.
 pub(super) struct Caller<'a, M> {
     pub(super) cache: &'a FragmentCache,
-    pub(super) probe: Probe<'a>,
-    pub(super) origin: &'a Arc<Origin>,
+    pub(super) hashed: HashedKey<'a>,
+    pub(super) source: &'a Arc<EntrySource>,
     pub(super) request: &'a Request,
     pub(super) body: &'a M,
     pub(super) labels: Labels,
     /// The read point that the caller's data is from, if it told.
     pub(super) point: Option<Sequence>,
     /// What was known of the far level at that read point.
-    pub(super) witness: Option<Witness>,
+    pub(super) read_snapshot: Option<ReadSnapshot>,
     /// What was read from the far level ahead of this render.
-    pub(super) announced: Announcements,
+    pub(super) prefetched: Prefetches,
     /// How long its page has waited in vain.
     pub(super) waited: Waited,
 }
@@ -94,24 +94,24 @@ impl<M: MakeBody> Caller<'_, M> {
         let (cache, request) = (self.cache, self.request);
         let began = cache.fresh().now();
         let mut inner = DependencySet::default();
-        if let Some(group) = key::group_bytes(self.probe.key) {
+        if let Some(group) = key::group_bytes(self.hashed.key) {
             inner.insert(cache.hasher().group(group));
         }
         Frame {
             id: stack::next_id(),
             cache: cache.clone(),
             purpose,
-            key: KeyBytes::from_slice(self.probe.key),
-            hash: self.probe.hash,
-            origin: Arc::clone(self.origin),
+            key: KeyBytes::from_slice(self.hashed.key),
+            hash: self.hashed.hash,
+            source: Arc::clone(self.source),
             labels: self.labels.clone(),
             point: self.point,
-            witness: match &fill {
-                Some(fill) => Some(fill.witness.clone()),
-                None => self.own_witness(),
+            read_snapshot: match &fill {
+                Some(fill) => Some(fill.read_snapshot.clone()),
+                None => self.own_snapshot(),
             },
             fill,
-            evidence: Evidence::default(),
+            inherited_versions: InheritedVersions::default(),
             began,
             read: began.min(self.point.unwrap_or(Sequence::LAST)),
             started: cache.moment(),
@@ -132,10 +132,10 @@ impl<M: MakeBody> Caller<'_, M> {
         }
     }
 
-    pub(super) fn wanted(&self) -> Wanted<'_> {
-        Wanted {
-            probe: self.probe,
-            origin: self.origin,
+    pub(super) fn flight_request(&self) -> FlightRequest<'_> {
+        FlightRequest {
+            hashed: self.hashed,
+            source: self.source,
             version: self.request.version,
             labels: &self.labels,
             fresh: self.cache.fresh(),
@@ -144,12 +144,12 @@ impl<M: MakeBody> Caller<'_, M> {
 
     fn look(&self, near: &Near) -> Result<Entry, Missed> {
         let variant = Variant {
-            digest: self.origin.digest(),
-            mode: self.origin.mode(),
+            digest: self.source.digest(),
+            mode: self.source.mode(),
             version: self.request.version,
         };
         let recent = || self.cache.recent();
-        let found = near.lookup(self.probe, variant, self.cache.fresh(), &recent, Entry::clone);
+        let found = near.lookup(self.hashed, variant, self.cache.fresh(), &recent, Entry::clone);
         self.trust(near, found)
     }
 
@@ -157,7 +157,7 @@ impl<M: MakeBody> Caller<'_, M> {
         let is_asked = kind == EventKind::Miss(MissReason::TagInvalidated);
         let tag = tag.filter(|_| is_asked && self.cache.is_observed());
         let tag = tag.and_then(|label| self.cache.fresh().tag_of(label));
-        self.cache.emit_about(kind, Some(self.probe.key), self.origin, tag.as_deref(), None);
+        self.cache.emit_about(kind, Some(self.hashed.key), self.source, tag.as_deref(), None);
     }
 
     /// Whether what this caller would render was invalidated before it began.
@@ -167,9 +167,9 @@ impl<M: MakeBody> Caller<'_, M> {
 
     /// Waits for another's render. The leader may have used what was invalidated before this caller
     /// came: then it tries again, as whoever leads next begins after that.
-    async fn wait<'f, P: Patience>(
+    async fn wait<'f, P: WaitStrategy>(
         &self,
-        waiting: Waiting<'f>,
+        waiting: FlightWait<'f>,
         deadline: Deadline,
         came: Moment,
     ) -> Joined<'f> {
@@ -189,16 +189,16 @@ impl<M: MakeBody> Caller<'_, M> {
     }
 
     /// A lookup in `near` has found nothing fresh, or was not made yet.
-    pub(super) async fn enter<P: Patience, R>(
+    pub(super) async fn enter<P: WaitStrategy, R>(
         &self,
         near: &Near,
         mut missed: Option<Missed>,
         on_hit: impl Fn(&Entry) -> R,
     ) -> Opened<R> {
         let flights = self.cache.flights();
-        let reads_only = self.cache.mode() == Mode::ReadOnly;
+        let reads_only = self.cache.mode() == CacheMode::ReadOnly;
         let serve = |entry: &Entry, kind| {
-            self.cache.pass_on(self.probe, entry);
+            self.cache.pass_on(self.hashed, entry);
             self.emit(kind, None);
             Opened::Hit(on_hit(entry))
         };
@@ -243,7 +243,7 @@ impl<M: MakeBody> Caller<'_, M> {
             let limit = flights.wait_limit();
             let deadline =
                 *deadline.get_or_insert_with(|| Deadline::after(self.waited.left(limit)));
-            let joined = match flights.join(self.wanted(), began) {
+            let joined = match flights.join(self.flight_request(), began) {
                 Joined::Wait(waiting) => self.wait::<P>(waiting, deadline, came).await,
                 joined => joined,
             };
@@ -258,13 +258,13 @@ impl<M: MakeBody> Caller<'_, M> {
                 }
                 Joined::Again | Joined::Wait(_) => continue,
             };
-            let led = Led::new(self.cache, flight);
+            let guard = LeaderGuard::new(self.cache, flight);
             // Another leader may have landed since the lookup.
             if !passes
                 && self.cache.protections().keep(Protection::SecondLook)
                 && let Ok(entry) = self.look(near)
             {
-                led.land(&entry);
+                guard.complete(&entry);
                 return serve(&entry, EventKind::Hit);
             }
             let fill = match self.ask::<P>(near, reason, deadline).await {
@@ -273,11 +273,11 @@ impl<M: MakeBody> Caller<'_, M> {
                 Answer::Alone(why) => return print(*reason, why),
                 Answer::Found(entry) => match self.keep(near, entry) {
                     Ok(entry) => {
-                        led.land(&entry);
+                        guard.complete(&entry);
                         return serve(&entry, EventKind::Hit);
                     }
                     Err(Missed { left: Left::Stale(entry), reason, .. }) => {
-                        led.land(&entry);
+                        guard.complete(&entry);
                         return self.enter_stale::<P, R>(near, &entry, reason, began, on_hit).await;
                     }
                     Err(_) => continue,
@@ -285,7 +285,7 @@ impl<M: MakeBody> Caller<'_, M> {
             };
             let events = [EventKind::Miss(*reason), EventKind::Bypassed(BypassReason::Unshared)];
             let events = if passes { &events[..] } else { &events[..1] };
-            return self.render(led.into(Purpose::Store), fill, None, events, tag);
+            return self.render(guard.into(Purpose::Store), fill, None, events, tag);
         }
         let bypassed = EventKind::Bypassed(BypassReason::WaitLimit);
         match first {
@@ -298,7 +298,7 @@ impl<M: MakeBody> Caller<'_, M> {
     }
 
     /// A lookup has found what may be served while one caller renders anew.
-    async fn enter_stale<P: Patience, R>(
+    async fn enter_stale<P: WaitStrategy, R>(
         &self,
         near: &Near,
         entry: &Entry,
@@ -307,13 +307,13 @@ impl<M: MakeBody> Caller<'_, M> {
         on_hit: impl Fn(&Entry) -> R,
     ) -> Opened<R> {
         let flights = self.cache.flights();
-        let refresh = match self.cache.mode() == Mode::ReadOnly || self.is_late() {
+        let refresh = match self.cache.mode() == CacheMode::ReadOnly || self.is_late() {
             true => Refresh::Led,
-            false => flights.lead_refresh(self.wanted(), now),
+            false => flights.lead_refresh(self.flight_request(), now),
         };
         let expires = match refresh {
             Refresh::Lead(flight) => {
-                let led = Led::new(self.cache, flight);
+                let guard = LeaderGuard::new(self.cache, flight);
                 let newer = match self.look(near) {
                     // Another caller refreshed it meanwhile.
                     Ok(newer)
@@ -323,12 +323,12 @@ impl<M: MakeBody> Caller<'_, M> {
                     }
                     _ => match self.ask_to_refresh::<P>().await {
                         Answer::Lead(fill) => {
-                            let purpose = led.into(Purpose::Refresh);
+                            let purpose = guard.into(Purpose::Refresh);
                             let miss = [EventKind::Miss(reason)];
                             return self.render(purpose, Some(fill), None, &miss, None);
                         }
                         Answer::Nothing => {
-                            let purpose = led.into(Purpose::Refresh);
+                            let purpose = guard.into(Purpose::Refresh);
                             return self.render(
                                 purpose,
                                 None,
@@ -342,8 +342,8 @@ impl<M: MakeBody> Caller<'_, M> {
                     },
                 };
                 if let Some(newer) = newer {
-                    led.land(&newer);
-                    self.cache.pass_on(self.probe, &newer);
+                    guard.complete(&newer);
+                    self.cache.pass_on(self.hashed, &newer);
                     self.emit(EventKind::Hit, None);
                     return Opened::Hit(on_hit(&newer));
                 }
@@ -356,9 +356,9 @@ impl<M: MakeBody> Caller<'_, M> {
         };
         let kind = stale(entry, now);
         if kind == EventKind::Hit {
-            near.count_hit(self.probe.hash);
+            near.count_hit(self.hashed.hash);
         }
-        self.cache.pass_on_until(self.probe, entry, expires);
+        self.cache.pass_on_until(self.hashed, entry, expires);
         self.emit(kind, None);
         Opened::Hit(on_hit(entry))
     }
@@ -384,7 +384,7 @@ impl<M: MakeBody> Caller<'_, M> {
     ) -> Opened<R> {
         // Made before anyone is told: if an observer panics, its drop gives up the flight.
         let mut frame = self.frame(purpose, fill, veto);
-        frame.why = annotate::why(self.cache, self.origin.mode(), events, tag);
+        frame.why = annotate::why(self.cache, self.source.mode(), events, tag);
         for &kind in events {
             self.emit(kind, tag);
         }

@@ -2,12 +2,12 @@
 //! after its digest.
 
 use super::enter::{Opened, Request};
-use super::{Arguments, Rendering};
+use super::{Arguments, RenderContext};
 use crate::caches::Caches;
 use crate::entry::Body;
 use crate::error::Error;
+use crate::events::RefusalReason;
 use crate::hash::Version;
-use crate::observe::RefusalReason;
 use crate::syntax::site::DIGEST_LEN;
 use crate::timeout::Timeout;
 
@@ -24,7 +24,7 @@ impl Caches {
         &self,
         site: &str,
         arguments: &A,
-        rendering: &mut impl Rendering,
+        rendering: &mut impl RenderContext,
         on_hit: impl Fn(&Body) -> R,
     ) -> Result<Opened<R>, Error> {
         let cache = match using(site).and_then(|from_end| arguments.len().checked_sub(from_end)) {
@@ -41,7 +41,7 @@ impl Caches {
     fn refuse<R>(
         &self,
         site: &str,
-        rendering: &mut impl Rendering,
+        rendering: &mut impl RenderContext,
         error: Error,
     ) -> Result<Opened<R>, Error> {
         let request = Request {

@@ -4,15 +4,15 @@
 use std::time::Duration;
 
 use super::annotate;
-use super::caller::Led;
+use super::caller::LeaderGuard;
 use super::stack::{self, Frame, Inherited, Purpose};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
-use crate::entry::{Body, Entry, Proof, Terms};
-use crate::far::{Away, Far, Fill, NotStored, ToStore, Write};
-use crate::fresh::{Dependencies, Sequence};
-use crate::near::{Near, Probe};
-use crate::observe::{EventKind, MissReason, RefusalReason};
+use crate::entry::{Body, Entry, EntryMeta, VersionVector};
+use crate::events::{EventKind, MissReason, RefusalReason};
+use crate::far::{Far, Fill, NotStored, ToStore, Unavailable, Write};
+use crate::freshness::{Dependencies, Sequence};
+use crate::near::{HashedKey, Near};
 use crate::protection::Protection;
 
 /// The right and the duty to close one cache block. Dropping it gives the block up: nothing is
@@ -68,7 +68,7 @@ impl Drop for Ticket {
 #[derive(Debug, Clone)]
 pub struct Closed {
     /// What became of its body.
-    pub outcome: Outcome,
+    pub outcome: StoreOutcome,
     /// What to print in place of the body, if the page is annotated.
     pub instead: Option<Body>,
 }
@@ -76,7 +76,7 @@ pub struct Closed {
 /// What became of a closed block's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum StoreOutcome {
     /// It was stored.
     Stored,
     /// It was not meant to be stored: a bypass, or a ticket that is not open on this thread.
@@ -89,7 +89,7 @@ pub enum Outcome {
 pub fn close(id: u64, body: Body) -> Closed {
     match stack::take(id) {
         Some(frame) => frame.close(body),
-        None => Closed { outcome: Outcome::Printed, instead: None },
+        None => Closed { outcome: StoreOutcome::Printed, instead: None },
     }
 }
 
@@ -115,7 +115,7 @@ pub(super) fn close_all(
     cache: &FragmentCache,
     mut frames: Vec<Frame>,
     bodies: Vec<Body>,
-) -> Vec<Outcome> {
+) -> Vec<StoreOutcome> {
     let begin = |(frame, body): (&mut Frame, Body)| frame.begin_store(cache, body);
     let mut all: Vec<Option<Closing<'_>>> = frames.iter_mut().zip(bodies).map(begin).collect();
     let open = frames.iter().zip(&mut all);
@@ -124,7 +124,7 @@ pub(super) fn close_all(
     let stored = cache.far().map(|far| far.close(&mut open)).unwrap_or_default();
     let mut stored = stored.into_iter();
     let end = |(frame, closing): (&Frame, Option<Closing<'_>>)| match closing {
-        None => Outcome::Printed,
+        None => StoreOutcome::Printed,
         Some(closing) => frame.end_store(closing, stored.next().flatten()),
     };
     frames.iter().zip(all).map(end).collect()
@@ -132,11 +132,11 @@ pub(super) fn close_all(
 
 /// A frame's body between the stack and the levels.
 struct Closing<'a> {
-    led: Led<'a>,
+    guard: LeaderGuard<'a>,
     /// The right to put it into the far store.
     fill: Option<Fill>,
     body: Body,
-    terms: Terms,
+    meta: EntryMeta,
     /// Why it is not stored, and the next one would not be either.
     refusal: Option<RefusalReason>,
     is_fresh: bool,
@@ -154,11 +154,11 @@ impl Far {
     fn close(
         &self,
         all: &mut [(&Frame, &mut Closing<'_>)],
-    ) -> Vec<Option<Result<Proof, NotStored>>> {
+    ) -> Vec<Option<Result<VersionVector, NotStored>>> {
         let mut returned = Vec::new();
         for (frame, closing) in all.iter_mut() {
             let is_refused = closing.refusal.is_some();
-            let unused = is_refused || !closing.is_fresh || frame.evidence.is_broken;
+            let unused = is_refused || !closing.is_fresh || frame.inherited_versions.is_broken;
             match closing.fill.take_if(|_| unused) {
                 Some(fill) if frame.is_given => returned.push(fill),
                 Some(fill) if is_refused => self.give_up_unshared(fill),
@@ -175,15 +175,15 @@ impl Far {
             }
             let Some(fill) = closing.fill.take() else {
                 return Some(match frame.is_given {
-                    true => Err(NotStored::Away(Away(None))),
+                    true => Err(NotStored::Unavailable(Unavailable(None))),
                     false => Ok(frame.unproven()),
                 });
             };
             let stored = stored.next()?;
             match &stored {
-                Ok(proof) => {
+                Ok(version_vector) => {
                     fill.spend();
-                    stack::with_top(|outer| outer.learn(&frame.cache, proof.versions()));
+                    stack::with_top(|outer| outer.learn(&frame.cache, version_vector.versions()));
                 }
                 Err(NotStored::TooLarge | NotStored::Invalidated) if frame.is_given => {
                     returned.push(fill);
@@ -207,9 +207,11 @@ impl Frame {
         Closed { outcome, instead }
     }
 
-    fn store(&mut self, body: Body) -> Outcome {
+    fn store(&mut self, body: Body) -> StoreOutcome {
         let cache = self.cache.clone();
-        let Some(mut closing) = self.begin_store(&cache, body) else { return Outcome::Printed };
+        let Some(mut closing) = self.begin_store(&cache, body) else {
+            return StoreOutcome::Printed;
+        };
         let stored = cache.far().and_then(|far| far.close(&mut [(self, &mut closing)]).pop());
         self.end_store(closing, stored.flatten())
     }
@@ -218,8 +220,8 @@ impl Frame {
     /// not meant to be. No code of a user runs here: what is to be given back is in no frame.
     fn begin_store<'a>(&mut self, cache: &'a FragmentCache, body: Body) -> Option<Closing<'a>> {
         let now = cache.moment();
-        if let Some(books) = cache.books() {
-            books.render(&self.key, &self.origin, now.since(self.started));
+        if let Some(stats_registry) = cache.stats_registry() {
+            stats_registry.render(&self.key, &self.source, now.since(self.started));
         }
         cache.fresh().settle(now);
         let dependencies = std::mem::take(&mut self.inner).finish();
@@ -232,18 +234,18 @@ impl Frame {
             Purpose::Refresh(flight) => (flight, true),
             Purpose::Print => return None,
         };
-        let (led, replaces) = (Led::new(cache, flight), replaces && !self.is_failure);
+        let (guard, replaces) = (LeaderGuard::new(cache, flight), replaces && !self.is_failure);
         let render_time = now.since(self.started);
         let early = cache.ageing().early_refresh > 0.0 && expires != Moment::NEVER;
         let at_start = cache.protections().keep(Protection::ReadAtStart);
         let read = if at_start { self.read } else { cache.fresh().now() };
-        let terms = Terms {
+        let meta = EntryMeta {
             dependencies,
             version: self.version,
             last,
             render_time: if early { render_time } else { Duration::ZERO },
             began: self.began,
-            proof: None,
+            version_vector: None,
         };
         let bytes = body.as_bytes().len();
         let too_large = cache.near().is_none_or(|near| bytes > near.max_entry_bytes());
@@ -251,12 +253,12 @@ impl Frame {
         let refusal = self.veto.or(unkept).or(too_large.then_some(RefusalReason::BodyTooLarge));
         // Storing what was invalidated meanwhile would be harmless, as it is never served, but it
         // would take room.
-        let is_fresh = cache.fresh().holds(&self.labels, terms.dependencies.as_ref(), read);
+        let is_fresh = cache.fresh().holds(&self.labels, meta.dependencies.as_ref(), read);
         Some(Closing {
-            led,
+            guard,
             fill,
             body,
-            terms,
+            meta,
             refusal,
             is_fresh,
             replaces,
@@ -271,22 +273,22 @@ impl Frame {
     fn end_store(
         &self,
         mut closing: Closing<'_>,
-        stored: Option<Result<Proof, NotStored>>,
-    ) -> Outcome {
+        stored: Option<Result<VersionVector, NotStored>>,
+    ) -> StoreOutcome {
         let (cache, replaces) = (&self.cache, closing.replaces);
         if let Some(reason) = closing.refusal {
-            return self.refuse_for_good(closing.led, replaces, reason);
+            return self.refuse_for_good(closing.guard, replaces, reason);
         }
-        closing.terms.proof = match stored {
+        closing.meta.version_vector = match stored {
             None => None,
-            Some(Ok(proof)) => Some(proof),
+            Some(Ok(version_vector)) => Some(version_vector),
             Some(Err(NotStored::TooLarge)) => {
-                return self.refuse_for_good(closing.led, replaces, RefusalReason::BodyTooLarge);
+                return self.refuse_for_good(closing.guard, replaces, RefusalReason::BodyTooLarge);
             }
             // Without a store to be reached it is good for this process, for as long as the near level
             // is trusted.
-            Some(Err(NotStored::Away(away))) => {
-                cache.note_fault(&away);
+            Some(Err(NotStored::Unavailable(unavailable))) => {
+                cache.note_fault(&unavailable);
                 if self.is_given {
                     return self.refuse(RefusalReason::Store);
                 }
@@ -296,25 +298,25 @@ impl Frame {
             Some(Err(NotStored::Invalidated)) => return self.refuse(RefusalReason::Invalidated),
             Some(Err(NotStored::LeaseLost)) => return self.refuse(RefusalReason::Superseded),
         };
-        let Closing { led, body, terms, is_fresh, read, now, expires, render_time, .. } = closing;
-        let (bytes, last) = (body.as_bytes().len(), terms.last);
-        let origin = cache.counted(&self.key, &self.origin);
-        let entry = Entry { body, origin, read, expires, terms: terms.beside(read, expires) };
-        let probe = Probe { hash: self.hash, key: &self.key };
-        let near = cache.near().filter(|near| near.fits(probe, &entry));
+        let Closing { guard, body, meta, is_fresh, read, now, expires, render_time, .. } = closing;
+        let (bytes, last) = (body.as_bytes().len(), meta.last);
+        let source = cache.counted(&self.key, &self.source);
+        let entry = Entry { body, source, read, expires, meta: meta.if_needed(read, expires) };
+        let hashed = HashedKey { hash: self.hash, key: &self.key };
+        let near = cache.near().filter(|near| near.fits(hashed, &entry));
         if near.is_none() && cache.far().is_none() {
-            return self.refuse_for_good(led, replaces, RefusalReason::BodyTooLarge);
+            return self.refuse_for_good(guard, replaces, RefusalReason::BodyTooLarge);
         }
         let stored = match near {
             _ if !is_fresh => Err(RefusalReason::Invalidated),
             Some(near) if self.write == Write::Add && cache.far().is_none() => {
-                let added = near.add(probe, entry.clone(), cache.fresh(), &|| now);
+                let added = near.add(hashed, entry.clone(), cache.fresh(), &|| now);
                 added.ok_or(RefusalReason::Superseded)
             }
             Some(near) => {
                 let replaces_all = self.is_given && self.write == Write::Replace;
                 let put = if replaces_all { Near::set } else { Near::put };
-                match put(near, probe, entry.clone(), now) {
+                match put(near, hashed, entry.clone(), now) {
                     // The far store has it: that it was the last to come there.
                     None if self.is_given && cache.far().is_some() => Ok(Vec::new()),
                     evicted => evicted.ok_or(RefusalReason::Superseded),
@@ -322,37 +324,42 @@ impl Frame {
             }
             None => Ok(Vec::new()),
         };
-        led.land(&entry);
+        guard.complete(&entry);
         match stored {
-            Ok(evicted) => evicted.iter().for_each(|gone| gone.tell(cache)),
+            Ok(evicted) => evicted.iter().for_each(|gone| gone.report(cache)),
             Err(reason) => return self.refuse(reason),
         }
         if last <= now {
             // It was put only in the place of what was stored before.
             return self.refuse(RefusalReason::Expired);
         }
-        cache.emit(EventKind::Stored { bytes, render_time }, Some(&self.key), &self.origin);
-        Outcome::Stored
+        cache.emit(EventKind::Stored { bytes, render_time }, Some(&self.key), &self.source);
+        StoreOutcome::Stored
     }
 
-    fn refuse(&self, reason: RefusalReason) -> Outcome {
-        self.cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);
-        Outcome::Refused(reason)
+    fn refuse(&self, reason: RefusalReason) -> StoreOutcome {
+        self.cache.emit(EventKind::Refused(reason), Some(&self.key), &self.source);
+        StoreOutcome::Refused(reason)
     }
 
     /// Refuses what the next render would most likely bring too: nobody is to wait for that one. But a
     /// body that its caller has brought says nothing of the next. It is a new answer all the same, and
     /// what it was to replace is served no more: stale windows are for the time of a render, and for
     /// renders that fail.
-    fn refuse_for_good(&self, led: Led<'_>, replaces: bool, reason: RefusalReason) -> Outcome {
+    fn refuse_for_good(
+        &self,
+        guard: LeaderGuard<'_>,
+        replaces: bool,
+        reason: RefusalReason,
+    ) -> StoreOutcome {
         let cache = &self.cache;
         if replaces && cache.protections().keep(Protection::NewAnswer) {
             cache.outdate(&self.key);
         }
         if self.is_given {
-            drop(led);
+            drop(guard);
         } else {
-            led.part(cache.moment().saturating_after(cache.ageing().refresh_backoff));
+            guard.detach(cache.moment().saturating_after(cache.ageing().refresh_backoff));
         }
         if let Some(near) = cache.near() {
             near.note(self.hash, MissReason::Vetoed);
@@ -361,18 +368,18 @@ impl Frame {
     }
 
     fn to_store<'a>(&'a self, closing: &'a Closing<'_>) -> Option<ToStore<'a>> {
-        let Closing { terms, now, expires, render_time, body, .. } = closing;
+        let Closing { meta, now, expires, render_time, body, .. } = closing;
         Some(ToStore {
             fill: closing.fill.as_ref()?,
             key: &self.key,
-            origin: &self.origin,
+            source: &self.source,
             version: self.version,
             labels: &self.labels,
-            dependencies: terms.dependencies.as_ref(),
-            evidence: &self.evidence,
+            dependencies: meta.dependencies.as_ref(),
+            inherited_versions: &self.inherited_versions,
             write: self.write,
             life: (*expires != Moment::NEVER).then(|| expires.since(*now)),
-            stale: terms.last.since(*expires),
+            stale: meta.last.since(*expires),
             render_time: *render_time,
             body: body.as_bytes(),
         })
@@ -380,10 +387,11 @@ impl Frame {
 
     /// What is known of a body that is not in the far store: it is as old as its read point, and as
     /// what was served inside.
-    fn unproven(&self) -> Proof {
-        let read = self.witness.as_ref().map_or(Moment::START, |witness| witness.moment);
-        let verified = read.min(self.evidence.verified);
-        Proof::new(Vec::new(), verified, verified)
+    fn unproven(&self) -> VersionVector {
+        let read =
+            self.read_snapshot.as_ref().map_or(Moment::START, |read_snapshot| read_snapshot.moment);
+        let verified = read.min(self.inherited_versions.verified);
+        VersionVector::new(Vec::new(), verified, verified)
     }
 
     /// When what is rendered at `now` expires, and when it may no longer be served, though stale. A
@@ -408,12 +416,12 @@ impl Frame {
                 expires,
                 last,
                 read: self.read,
-                witness: self.witness.as_ref(),
+                read_snapshot: self.read_snapshot.as_ref(),
                 veto: self.veto,
-                mode: self.origin.mode(),
+                mode: self.source.mode(),
                 served: None,
             });
-            outer.evidence.take_over(&self.evidence);
+            outer.inherited_versions.take_over(&self.inherited_versions);
         });
     }
 }

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use super::stack;
 use crate::error::Error;
-use crate::observe::RefusalReason;
+use crate::events::RefusalReason;
 use crate::tag;
 
 /// Whether a fragment is being rendered on this thread.
@@ -46,7 +46,7 @@ pub fn is_open() -> bool {
 /// # Errors
 ///
 /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer than
-/// [`MAX_TAG_BYTES`](crate::MAX_TAG_BYTES). Nothing is added then, and the fragment is not stored,
+/// [`MAX_TAG_BYTES`](crate::tag::MAX_TAG_BYTES). Nothing is added then, and the fragment is not stored,
 /// as it depends on what could not be said.
 pub fn add_tags<T: AsRef<str>>(tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
     if !is_open() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::stack::{self, Frame};
 use crate::error::{Error, ErrorKind};
-use crate::observe::{EventKind, RefusalReason};
-use crate::policy::OnMistake;
+use crate::events::{EventKind, RefusalReason};
+use crate::policy::ErrorPolicy;
 use crate::tag;
 use crate::timeout::{Scalar, Timeout, is_no_time};
 
@@ -110,14 +110,14 @@ fn refuse_current(error: Error, reason: RefusalReason) -> Result<(), Error> {
 }
 
 /// An error, and whether it is to be seen.
-struct Refused(Error, OnMistake, Box<dyn FnOnce()>);
+struct Refused(Error, ErrorPolicy, Box<dyn FnOnce()>);
 
 /// Keeps a frame from being stored, and tells what to do about it once the frames are let go of.
 fn refused(frame: &mut Frame, error: Error, reason: RefusalReason) -> Refused {
     frame.veto(reason);
-    let (cache, origin, key) = (frame.cache.clone(), frame.origin.clone(), frame.key.clone());
+    let (cache, source, key) = (frame.cache.clone(), frame.source.clone(), frame.key.clone());
     let on_mistake = cache.policy().bad_arguments;
-    let tell = move || cache.emit(EventKind::Refused(reason), Some(&key), &origin);
+    let tell = move || cache.emit(EventKind::Refused(reason), Some(&key), &source);
     Refused(frame.locate(error), on_mistake, Box::new(tell))
 }
 
@@ -125,8 +125,8 @@ fn settle(outcome: Option<Result<(), Refused>>) -> Result<(), Error> {
     let Some(Err(Refused(error, on_mistake, tell))) = outcome else { return Ok(()) };
     match on_mistake {
         // The veto is told of when the block is closed.
-        OnMistake::Uncached => Ok(()),
-        OnMistake::Error => {
+        ErrorPolicy::Uncached => Ok(()),
+        ErrorPolicy::Error => {
             tell();
             Err(error)
         }

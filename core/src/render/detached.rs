@@ -6,17 +6,17 @@ use std::pin::pin;
 use std::time::Duration;
 
 use super::close::{Closed, close};
-use super::enter::{Asking, MakeBody, Opened};
-use super::gather::Gathered;
-use super::patience::Yielding;
+use super::collect_in::Collected;
+use super::enter::{Lookup, MakeBody, Opened};
 use super::stack::{self, Frame};
+use super::wait_strategy::YieldTask;
 use crate::cache::FragmentCache;
 use crate::entry::{Body, Entry};
-use crate::flight::Party;
-use crate::fresh::Label;
+use crate::events::RefusalReason;
+use crate::flight::Waiter;
+use crate::freshness::Label;
 use crate::near::Missed;
-use crate::observe::RefusalReason;
-use crate::point::ReadPoint;
+use crate::read_point::ReadPoint;
 use crate::timeout::Timeout;
 
 /// What an asynchronous caller is to do.
@@ -30,7 +30,7 @@ pub(crate) enum Begun<R> {
 #[derive(Debug)]
 pub(crate) struct Detached {
     id: u64,
-    party: Party,
+    party: Waiter,
     /// Empty while it is polled.
     frames: Vec<Frame>,
 }
@@ -39,14 +39,13 @@ impl FragmentCache {
     /// As [`open_slow`](Self::open_slow), for a task.
     pub(crate) async fn open_detached<M: MakeBody, R>(
         &self,
-        asking: Asking<'_, M>,
+        lookup: Lookup<'_, M>,
         missed: Option<Missed>,
         point: Option<ReadPoint>,
         on_hit: impl Fn(&Entry) -> R,
     ) -> Begun<R> {
-        let party = Party::task();
-        let mut opening =
-            pin!(self.open_patiently::<Yielding, M, R>(asking, missed, point, on_hit));
+        let party = Waiter::task();
+        let mut opening = pin!(self.open_waiting::<YieldTask, M, R>(lookup, missed, point, on_hit));
         poll_fn(|context| {
             let opened = party.run(|| opening.as_mut().poll(context));
             // Before anyone else runs on this thread.
@@ -127,9 +126,9 @@ impl Detached {
     }
 
     /// Takes over what was rendered on other threads.
-    pub(crate) fn inherit(&mut self, gathered: Vec<Gathered>) {
+    pub(crate) fn inherit(&mut self, collected: Vec<Collected>) {
         self.edit(|frame| {
-            for Gathered(mut inner) in gathered {
+            for Collected(mut inner) in collected {
                 frame.inherit_failed(&mut inner);
                 frame.is_kept &= inner.is_kept;
             }

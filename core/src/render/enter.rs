@@ -5,22 +5,22 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::announced::Announcements;
 use super::caller::Caller;
-use super::patience::{Blocking, Patience, block};
+use super::prefetched::Prefetches;
 use super::stack::{self, Inherited, Purpose};
+use super::wait_strategy::{BlockThread, WaitStrategy, block};
 use super::{RenderMemo, Ticket, ask};
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
-use crate::entry::{Body, Entry, Origin};
+use crate::entry::{Body, Entry, EntrySource};
+use crate::events::{BypassReason, EventKind, RefusalReason};
 use crate::far::Write;
 use crate::hash::Version;
 use crate::key::MAX_KEY_BYTES;
-use crate::near::{Left, Missed, Probe, Variant};
-use crate::observe::{BypassReason, EventKind, RefusalReason};
-use crate::point::{self, ReadPoint, Since};
-use crate::policy::Mode;
+use crate::near::{HashedKey, Left, Missed, Variant};
+use crate::policy::CacheMode;
 use crate::protection::Protection;
+use crate::read_point::{self, ReadPoint, ReadPosition};
 use crate::timeout::Timeout;
 
 /// What a cache block is to do.
@@ -86,9 +86,9 @@ pub(crate) fn of_text(bytes: Vec<u8>, make: impl Fn(String) -> Body) -> Option<B
 }
 
 /// What a caller asks for.
-pub(crate) struct Asking<'a, M> {
-    pub(crate) probe: Probe<'a>,
-    pub(crate) origin: &'a Arc<Origin>,
+pub(crate) struct Lookup<'a, M> {
+    pub(crate) hashed: HashedKey<'a>,
+    pub(crate) source: &'a Arc<EntrySource>,
     pub(crate) request: &'a Request,
     /// Makes a body of what comes from a store.
     pub(crate) body: &'a M,
@@ -96,20 +96,20 @@ pub(crate) struct Asking<'a, M> {
     pub(crate) memo: Option<&'a RenderMemo>,
 }
 
-impl<M> Clone for Asking<'_, M> {
+impl<M> Clone for Lookup<'_, M> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<M> Copy for Asking<'_, M> {}
+impl<M> Copy for Lookup<'_, M> {}
 
 impl FragmentCache {
     /// The way of a hit, for a block that asks for nothing special; `None` if this is not such a
     /// case.
     pub(crate) fn quick_hit<R>(
         &self,
-        probe: Probe<'_>,
+        hashed: HashedKey<'_>,
         variant: Variant<'_>,
         request: &Request,
         on_hit: impl Fn(&Entry) -> R,
@@ -129,32 +129,32 @@ impl FragmentCache {
             now
         };
         let on_entry = |entry: &Entry| {
-            let counts = entry.origin.row.as_deref().filter(|_| !told);
+            let counts = entry.source.row.as_deref().filter(|_| !told);
             counts.into_iter().for_each(|row| row.hit(now()));
             (on_hit(entry), told.then(|| entry.clone()), counts.is_some())
         };
-        let found = near.lookup(probe, variant, self.fresh(), &now, on_entry);
+        let found = near.lookup(hashed, variant, self.fresh(), &now, on_entry);
         Some(found.map(|(value, entry, is_counted)| {
             match entry {
                 Some(entry) => {
-                    self.pass_on(probe, &entry);
-                    self.emit(EventKind::Hit, Some(probe.key), &entry.origin);
+                    self.pass_on(hashed, &entry);
+                    self.emit(EventKind::Hit, Some(hashed.key), &entry.source);
                 }
                 None if is_counted => {}
-                None => self.note_quick_hit(probe.key),
+                None => self.note_quick_hit(hashed.key),
             }
             value
         }))
     }
 
     /// Tells the fragment around this one what it depends on by printing `entry`.
-    pub(super) fn pass_on(&self, probe: Probe<'_>, entry: &Entry) {
-        self.pass_on_until(probe, entry, entry.expires);
+    pub(super) fn pass_on(&self, hashed: HashedKey<'_>, entry: &Entry) {
+        self.pass_on_until(hashed, entry, entry.expires);
     }
 
     /// As [`pass_on`](Self::pass_on), where it will be printed just so until `expires`.
-    pub(super) fn pass_on_until(&self, probe: Probe<'_>, entry: &Entry, expires: Moment) {
-        let labels = self.hasher().labels(probe.key, entry.origin.template_label);
+    pub(super) fn pass_on_until(&self, hashed: HashedKey<'_>, entry: &Entry, expires: Moment) {
+        let labels = self.hasher().labels(hashed.key, entry.source.template_label);
         stack::with_top(|outer| {
             let inherited = Inherited::from_entry(self, &labels, entry);
             outer.inherit(&Inherited { expires, ..inherited });
@@ -167,110 +167,110 @@ impl FragmentCache {
     /// beside those whose scopes are open.
     pub(crate) fn open_slow<M: MakeBody, R>(
         &self,
-        asking: Asking<'_, M>,
+        lookup: Lookup<'_, M>,
         missed: Option<Missed>,
         point: Option<ReadPoint>,
         on_hit: impl Fn(&Entry) -> R,
     ) -> Opened<R> {
-        block(self.open_patiently::<Blocking, M, R>(asking, missed, point, on_hit))
+        block(self.open_waiting::<BlockThread, M, R>(lookup, missed, point, on_hit))
     }
 
     /// As [`open_slow`](Self::open_slow), by a way to wait.
-    pub(super) async fn open_patiently<P: Patience, M: MakeBody, R>(
+    pub(super) async fn open_waiting<P: WaitStrategy, M: MakeBody, R>(
         &self,
-        asking: Asking<'_, M>,
+        lookup: Lookup<'_, M>,
         missed: Option<Missed>,
         point: Option<ReadPoint>,
         on_hit: impl Fn(&Entry) -> R,
     ) -> Opened<R> {
-        let Asking { probe, origin, request, .. } = asking;
+        let Lookup { hashed, source, request, .. } = lookup;
         self.fresh().settle(self.recent());
-        let caller = self.caller(asking, point);
+        let caller = self.caller(lookup, point);
         let Some(near) = self.near() else { return caller.print(BypassReason::Mode) };
         if request.timeout == Timeout::Delete {
-            self.delete_encoded(probe.key);
+            self.delete_encoded(hashed.key);
         }
-        if let Some(opened) = caller.pass_by() {
+        if let Some(opened) = caller.bypass() {
             return opened;
         }
-        if request.refresh && self.mode() == Mode::Normal {
-            return caller.open_anew();
+        if request.refresh && self.mode() == CacheMode::Normal {
+            return caller.open_forced();
         }
         if request.refresh && request.is_given {
             return caller.print(BypassReason::ReadOnly);
         }
         // A failed render that nobody bounds may have left this very fragment open.
-        stack::abandon_leftover(probe.hash, origin);
+        stack::abandon_leftover(hashed.hash, source);
         caller.enter::<P, R>(near, missed, on_hit).await
     }
 
     /// What is stored, for a caller that renders nothing; a lookup has found nothing fresh.
     #[cfg(feature = "values")]
-    pub(crate) fn peek<M: MakeBody>(&self, asking: Asking<'_, M>, missed: Missed) -> Option<Body> {
-        let probe = asking.probe;
+    pub(crate) fn peek<M: MakeBody>(&self, lookup: Lookup<'_, M>, missed: Missed) -> Option<Body> {
+        let hashed = lookup.hashed;
         self.fresh().settle(self.recent());
         let near = self.near()?;
-        let caller = self.caller(asking, None);
+        let caller = self.caller(lookup, None);
         let found = caller.peek(near, missed);
         let kind = match &found {
             Ok(_) => EventKind::Hit,
             Err(reason) => EventKind::Miss(*reason),
         };
         if let Ok(entry) = &found {
-            self.pass_on(probe, entry);
+            self.pass_on(hashed, entry);
         }
-        self.emit(kind, Some(probe.key), caller.origin);
+        self.emit(kind, Some(hashed.key), caller.source);
         found.ok().map(|entry| entry.body)
     }
 
     pub(super) fn caller<'a, M: MakeBody>(
         &'a self,
-        asking: Asking<'a, M>,
+        lookup: Lookup<'a, M>,
         point: Option<ReadPoint>,
     ) -> Caller<'a, M> {
-        let Asking { probe, origin, request, body, memo } = asking;
-        let labels = self.hasher().labels(probe.key, origin.template_label);
+        let Lookup { hashed, source, request, body, memo } = lookup;
+        let labels = self.hasher().labels(hashed.key, source.template_label);
         let points = self.oldest_point(point);
         let keeps = self.protections().keep(Protection::ReadPoint);
         let around = stack::oldest_read(self).filter(|_| keeps);
         let point = points.map(|points| points.near).into_iter().chain(around).min();
-        let witness = self.far().and_then(|far| {
-            let around = stack::witness(self).filter(|_| keeps);
-            ask::witness(far, points, around)
+        let read_snapshot = self.far().and_then(|far| {
+            let around = stack::read_snapshot(self).filter(|_| keeps);
+            ask::read_snapshot(far, points, around)
         });
-        let announced = Announcements::of(self, memo);
+        let prefetched = Prefetches::of(self, memo);
         let waited = stack::waited().or_else(|| memo.map(|memo| memo.waited.clone()));
         let waited = waited.unwrap_or_default();
         Caller {
             cache: self,
-            probe,
-            origin,
+            hashed,
+            source,
             request,
             body,
             labels,
             point,
-            witness,
-            announced,
+            read_snapshot,
+            prefetched,
             waited,
         }
     }
 
     /// The oldest of the read points that data of this render may be from: the given one, and those
     /// whose scopes are open. The bodies of the fragments around may have loaded it too.
-    fn oldest_point(&self, point: Option<ReadPoint>) -> Option<Since> {
+    fn oldest_point(&self, point: Option<ReadPoint>) -> Option<ReadPosition> {
         if !self.protections().keep(Protection::ReadPoint) {
             return None;
         }
         let number = self.number();
         let given = point.and_then(|point| point.of(number));
-        [given, point::oldest_open(number)].into_iter().flatten().reduce(Since::min)
+        [given, read_point::oldest_open(number)].into_iter().flatten().reduce(ReadPosition::min)
     }
 
     /// A stored body in place of the error of one that failed: within its stale window, and unless
     /// the caller insisted on a new one.
-    pub(crate) fn stand_in(
+    pub(crate) fn stale_if_error(
         &self,
-        probe: Probe<'_>,
+        hashed: HashedKey<'_>,
         variant: Variant<'_>,
         request: &Request,
     ) -> Option<Body> {
@@ -278,22 +278,22 @@ impl FragmentCache {
             return None;
         }
         let near = self.near().filter(|_| self.reads())?;
-        let found = near.lookup(probe, variant, self.fresh(), &|| self.recent(), Entry::clone);
+        let found = near.lookup(hashed, variant, self.fresh(), &|| self.recent(), Entry::clone);
         let entry = match found {
             Ok(entry) => entry,
             Err(Missed { left: Left::Stale(entry), .. }) => entry,
             Err(Missed { left: Left::Unverified(entry), .. }) => {
-                let labels = self.hasher().labels(probe.key, entry.origin.template_label);
+                let labels = self.hasher().labels(hashed.key, entry.source.template_label);
                 self.far()?.verify(&entry, &labels).ok()?.ok()?;
-                match near.appraise(probe, entry, self.fresh(), &|| self.recent()) {
+                match near.revalidate(hashed, entry, self.fresh(), &|| self.recent()) {
                     Ok(entry) | Err(Missed { left: Left::Stale(entry), .. }) => entry,
                     Err(_) => return None,
                 }
             }
             Err(_) => return None,
         };
-        self.pass_on(probe, &entry);
-        self.emit(EventKind::StoodIn, Some(probe.key), &entry.origin);
+        self.pass_on(hashed, &entry);
+        self.emit(EventKind::StaleIfError, Some(hashed.key), &entry.source);
         Some(entry.body)
     }
 
@@ -308,18 +308,18 @@ impl FragmentCache {
 
 impl<M: MakeBody> Caller<'_, M> {
     /// The way of a caller for whom nothing is looked up, whatever is stored.
-    pub(super) fn pass_by<R>(&self) -> Option<Opened<R>> {
+    pub(super) fn bypass<R>(&self) -> Option<Opened<R>> {
         if self.request.timeout == Timeout::Delete {
             return Some(self.veto(BypassReason::Delete));
         }
         if self.request.unless {
             return Some(self.veto(BypassReason::Unless));
         }
-        if self.cache.mode() == Mode::Bypass {
+        if self.cache.mode() == CacheMode::Bypass {
             return Some(self.print(BypassReason::Mode));
         }
         let refused = [EventKind::Refused(RefusalReason::KeyTooLong)];
-        let is_too_long = self.probe.key.len() > MAX_KEY_BYTES;
+        let is_too_long = self.hashed.key.len() > MAX_KEY_BYTES;
         is_too_long.then(|| self.render(Purpose::Print, None, None, &refused, None))
     }
 }

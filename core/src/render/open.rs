@@ -3,20 +3,20 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::enter::{Asking, Opened, Request, of_text};
+use super::enter::{Lookup, Opened, Request, of_text};
 use super::stack::{self, Purpose};
 use super::{Arguments, RenderMemo, Ticket, annotate};
 use crate::cache::FragmentCache;
 use crate::entry::{Body, Entry, OutputMode, digest_of};
 use crate::error::{Error, ErrorKind};
+use crate::events::{BypassReason, EventKind, RefusalReason};
 use crate::hash::Version;
 use crate::key::{self, KeyEncoder, MAX_KEY_BYTES, UnusablePart};
-use crate::near::{Probe, Variant};
-use crate::observe::{BypassReason, EventKind, RefusalReason};
-use crate::point::ReadPoint;
-use crate::policy::OnMistake;
+use crate::near::{HashedKey, Variant};
+use crate::policy::ErrorPolicy;
+use crate::read_point::ReadPoint;
 use crate::sync::thread_local;
-use crate::syntax::site::{DIGEST_LEN, Site};
+use crate::syntax::site::{BlockId, DIGEST_LEN};
 use crate::timeout::Timeout;
 
 thread_local! {
@@ -25,7 +25,7 @@ thread_local! {
 }
 
 /// The render that a cache block stands in, as an engine extension knows it.
-pub trait Rendering {
+pub trait RenderContext {
     /// The escaping that is in force.
     fn mode(&self) -> OutputMode;
 
@@ -68,7 +68,7 @@ impl FragmentCache {
         &self,
         site: &str,
         arguments: &A,
-        rendering: &mut impl Rendering,
+        rendering: &mut impl RenderContext,
         on_hit: impl Fn(&Body) -> R,
     ) -> Result<Opened<R>, Error> {
         let mut buffer = KEY.with(RefCell::take);
@@ -102,7 +102,7 @@ impl FragmentCache {
         buffer: &mut Vec<u8>,
         site: &str,
         arguments: &A,
-        rendering: &mut impl Rendering,
+        rendering: &mut impl RenderContext,
         mode: OutputMode,
         on_hit: impl Fn(&Entry) -> R,
     ) -> Result<Opened<R>, Error> {
@@ -160,7 +160,7 @@ impl FragmentCache {
         }
         let unnamed = positional < 2;
         if unnamed {
-            let site = Site::parse(site).ok_or_else(|| foreign_site(site))?;
+            let site = BlockId::parse(site).ok_or_else(|| foreign_site(site))?;
             key::begin_default(buffer, &site.template, site.line, site.ordinal);
         } else {
             key::begin_explicit(buffer);
@@ -172,29 +172,29 @@ impl FragmentCache {
                 }
             }
         }
-        let probe = Probe { hash: self.hasher().key(buffer), key: buffer };
-        let again = |memo: Arc<RenderMemo>| memo.opens_again(probe.hash);
+        let hashed = HashedKey { hash: self.hasher().key(buffer), key: buffer };
+        let again = |memo: Arc<RenderMemo>| memo.opens_again(hashed.hash);
         if unnamed && rendering.memo().is_some_and(again) {
-            self.note_repeat(site, mode, probe)?;
+            self.note_repeat(site, mode, hashed)?;
         }
         let variant = Variant { digest, mode, version: request.version };
-        let missed = match self.quick_hit(probe, variant, &request, &on_hit) {
+        let missed = match self.quick_hit(hashed, variant, &request, &on_hit) {
             Some(Ok(value)) => return Ok(Opened::Hit(value)),
             missed => missed.and_then(Result::err),
         };
-        let parsed = Site::parse(site).ok_or_else(|| foreign_site(site))?;
-        let origin = self.origins().get(site, &parsed, mode, self.hasher());
+        let parsed = BlockId::parse(site).ok_or_else(|| foreign_site(site))?;
+        let source = self.sources().get(site, &parsed, mode, self.hasher());
         let point = rendering.read_point();
         let memo = self.far().and_then(|_| rendering.memo());
         let body = |bytes| of_text(bytes, |markup| rendering.body(markup));
-        let asking = Asking {
-            probe,
-            origin: &origin,
+        let lookup = Lookup {
+            hashed,
+            source: &source,
             request: &request,
             body: &body,
             memo: memo.as_deref(),
         };
-        Ok(self.open_slow(asking, missed, point, on_hit))
+        Ok(self.open_slow(lookup, missed, point, on_hit))
     }
 
     /// The version at `index`, encoded in the buffer's free room.
@@ -215,35 +215,40 @@ impl FragmentCache {
     pub(super) fn refuse<R>(
         &self,
         site: &str,
-        rendering: &mut impl Rendering,
+        rendering: &mut impl RenderContext,
         mode: OutputMode,
         error: Error,
         reason: RefusalReason,
         request: &Request,
     ) -> Result<Opened<R>, Error> {
-        let parsed = Site::parse(site).ok_or_else(|| foreign_site(site))?;
-        let origin = self.origins().get(site, &parsed, mode, self.hasher());
-        self.emit(EventKind::Refused(reason), None, &origin);
+        let parsed = BlockId::parse(site).ok_or_else(|| foreign_site(site))?;
+        let source = self.sources().get(site, &parsed, mode, self.hasher());
+        self.emit(EventKind::Refused(reason), None, &source);
         match self.policy().bad_arguments {
-            OnMistake::Error => Err(error.at(&parsed.template, parsed.line, parsed.column)),
-            OnMistake::Uncached => {
-                self.emit(EventKind::Bypassed(BypassReason::Refused), None, &origin);
-                let probe = Probe { hash: 0, key: &[] };
+            ErrorPolicy::Error => Err(error.at(&parsed.template, parsed.line, parsed.column)),
+            ErrorPolicy::Uncached => {
+                self.emit(EventKind::Bypassed(BypassReason::Refused), None, &source);
+                let hashed = HashedKey { hash: 0, key: &[] };
                 let veto = Some(RefusalReason::Vetoed);
                 // The point is for the fragments inside.
                 let point = rendering.read_point();
                 let body = |bytes| of_text(bytes, Body::from);
-                let asking = Asking { probe, origin: &origin, request, body: &body, memo: None };
-                let frame = self.caller(asking, point).frame(Purpose::Print, None, veto);
+                let lookup = Lookup { hashed, source: &source, request, body: &body, memo: None };
+                let frame = self.caller(lookup, point).frame(Purpose::Print, None, veto);
                 Ok(Opened::Render(Ticket::new(stack::push(frame))))
             }
         }
     }
 
-    fn note_repeat(&self, site: &str, mode: OutputMode, probe: Probe<'_>) -> Result<(), Error> {
-        let parsed = Site::parse(site).ok_or_else(|| foreign_site(site))?;
-        let origin = self.origins().get(site, &parsed, mode, self.hasher());
-        self.emit(EventKind::Repeated, Some(probe.key), &origin);
+    fn note_repeat(
+        &self,
+        site: &str,
+        mode: OutputMode,
+        hashed: HashedKey<'_>,
+    ) -> Result<(), Error> {
+        let parsed = BlockId::parse(site).ok_or_else(|| foreign_site(site))?;
+        let source = self.sources().get(site, &parsed, mode, self.hasher());
+        self.emit(EventKind::Repeated, Some(hashed.key), &source);
         if self.policy().repeated_is_error {
             return Err(Error::new(
                 ErrorKind::Repeated,

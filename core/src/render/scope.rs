@@ -6,8 +6,8 @@ use std::marker::PhantomData;
 
 use crate::sync::{Mutex, thread_local};
 
-use super::patience::Waited;
-use super::{announced, stack};
+use super::wait_strategy::Waited;
+use super::{prefetched, stack};
 
 thread_local! {
     static SCOPED: Cell<bool> = const { Cell::new(false) };
@@ -50,12 +50,12 @@ impl Drop for Scope {
     }
 }
 
-/// What one render remembers: which unnamed blocks it has opened, what was announced to it, and how
+/// What one render remembers: which unnamed blocks it has opened, what was prefetched to it, and how
 /// long it has waited in vain. An engine keeps one per render.
 #[derive(Debug, Default)]
 pub struct RenderMemo {
     unnamed: Mutex<HashSet<u64>>,
-    announced: Mutex<Vec<announced::Of>>,
+    prefetched: Mutex<Vec<prefetched::PrefetchedFor>>,
     pub(super) waited: Waited,
 }
 
@@ -71,11 +71,11 @@ impl RenderMemo {
         !self.unnamed.lock().insert(number)
     }
 
-    pub(super) fn announce(&self, of: announced::Of) {
-        self.announced.lock().push(of);
+    pub(super) fn prefetch(&self, of: prefetched::PrefetchedFor) {
+        self.prefetched.lock().push(of);
     }
 
-    pub(super) fn announcements(&self) -> Vec<announced::Of> {
-        self.announced.lock().clone()
+    pub(super) fn prefetches(&self) -> Vec<prefetched::PrefetchedFor> {
+        self.prefetched.lock().clone()
     }
 }

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::patience::Waited;
+use super::wait_strategy::Waited;
 use crate::cache::FragmentCache;
 use crate::clock::Moment;
-use crate::entry::{Entry, KeyBytes, Origin, OutputMode};
-use crate::entry::{LabelVersion, Proof};
+use crate::entry::{Entry, EntrySource, KeyBytes, OutputMode};
+use crate::entry::{LabelVersion, VersionVector};
 use crate::error::Error;
-use crate::far::{Evidence, Fill, Witness, Write};
+use crate::events::{MissReason, RefusalReason};
+use crate::far::{Fill, InheritedVersions, ReadSnapshot, Write};
 use crate::flight::Flight;
-use crate::fresh::Label;
-use crate::fresh::{DependencySet, Labels, Sequence};
+use crate::freshness::Label;
+use crate::freshness::{DependencySet, Labels, Sequence};
 use crate::hash::Version;
-use crate::observe::{MissReason, RefusalReason};
 use crate::protection::Protection;
 use crate::sync::thread_local;
 
@@ -47,14 +47,14 @@ pub(super) struct Frame {
     pub(super) purpose: Purpose,
     pub(super) key: KeyBytes,
     pub(super) hash: u64,
-    pub(super) origin: Arc<Origin>,
+    pub(super) source: Arc<EntrySource>,
     pub(super) labels: Labels,
     /// The read point that it was given or inherited, if there is one.
     pub(super) point: Option<Sequence>,
     /// What is known of the far level as of the read point.
-    pub(super) witness: Option<Witness>,
+    pub(super) read_snapshot: Option<ReadSnapshot>,
     /// What the fragments inside tell of the far level.
-    pub(super) evidence: Evidence,
+    pub(super) inherited_versions: InheritedVersions,
     /// The right to put it into the far store.
     pub(super) fill: Option<Fill>,
     /// When the fragment began.
@@ -126,24 +126,27 @@ impl Frame {
         if let Some(dependencies) = inner.dependencies {
             self.inner.merge(dependencies);
         }
-        if let Some(proof) = inner.served.filter(|_| self.cache.far().is_some()) {
-            let read = self.witness.as_ref().map_or(Moment::START, |witness| witness.moment);
-            self.evidence.serve(proof, read);
+        if let Some(version_vector) = inner.served.filter(|_| self.cache.far().is_some()) {
+            let read = self
+                .read_snapshot
+                .as_ref()
+                .map_or(Moment::START, |read_snapshot| read_snapshot.moment);
+            self.inherited_versions.serve(version_vector, read);
         }
         // Annotations may be switched on while this one is rendered without them.
-        if inner.mode.is_annotated() && !self.origin.mode().is_annotated() {
+        if inner.mode.is_annotated() && !self.source.mode().is_annotated() {
             self.veto.get_or_insert(RefusalReason::Vetoed);
         }
         self.inner_expires = self.inner_expires.min(inner.expires);
         self.inner_last = self.inner_last.min(inner.last);
         self.read = self.read.min(inner.read);
-        if let (Some(inner), Some(witness)) = (inner.witness, &mut self.witness)
+        if let (Some(inner), Some(read_snapshot)) = (inner.read_snapshot, &mut self.read_snapshot)
             && self.cache.protections().keep(Protection::OlderInside)
-            && witness.go_back(inner)
+            && read_snapshot.go_back(inner)
         {
-            self.evidence.go_back();
+            self.inherited_versions.go_back();
             if let Some(fill) = &mut self.fill {
-                fill.witness = witness.clone();
+                fill.read_snapshot = read_snapshot.clone();
             }
         }
         if let Some(veto) = inner.veto {
@@ -162,25 +165,25 @@ impl Frame {
             expires: inner.inner_expires,
             last: inner.inner_last,
             read: inner.read,
-            witness: inner.witness.as_ref(),
+            read_snapshot: inner.read_snapshot.as_ref(),
             veto: inner.veto,
-            mode: inner.origin.mode(),
+            mode: inner.source.mode(),
             served: None,
         });
-        self.evidence.take_over(&inner.evidence);
+        self.inherited_versions.take_over(&inner.inherited_versions);
     }
 
     /// Learns with which versions a fragment inside was stored.
     pub(super) fn learn(&mut self, cache: &FragmentCache, versions: &[(Label, LabelVersion)]) {
         if self.cache.is_same(cache) {
-            self.evidence.learn(versions);
+            self.inherited_versions.learn(versions);
         }
     }
 
     /// Adds a tag, which is known to be usable.
     pub(super) fn tag(&mut self, tag: &str) {
-        if let Some(books) = self.cache.books() {
-            books.tag(&self.key, &self.origin, tag);
+        if let Some(stats_registry) = self.cache.stats_registry() {
+            stats_registry.tag(&self.key, &self.source, tag);
         }
         self.inner.insert(self.cache.tag_label(tag));
     }
@@ -200,8 +203,8 @@ impl Frame {
 
     /// The same error with the place of this frame's cache block.
     pub(super) fn locate(&self, error: Error) -> Error {
-        match &self.origin.template {
-            Some(template) => error.at(template, self.origin.line, self.origin.column),
+        match &self.source.template {
+            Some(template) => error.at(template, self.source.line, self.source.column),
             None => error,
         }
     }
@@ -211,18 +214,18 @@ impl Frame {
 pub(super) struct Inherited<'a> {
     pub(super) cache: &'a FragmentCache,
     pub(super) labels: &'a Labels,
-    pub(super) dependencies: Option<&'a crate::fresh::Dependencies>,
+    pub(super) dependencies: Option<&'a crate::freshness::Dependencies>,
     pub(super) expires: Moment,
     /// When it may no longer be served, though stale.
     pub(super) last: Moment,
     /// The read point of what was rendered inside; what was served was compared just now.
     pub(super) read: Sequence,
     /// What was known of the far level at that read point.
-    pub(super) witness: Option<&'a Witness>,
+    pub(super) read_snapshot: Option<&'a ReadSnapshot>,
     pub(super) veto: Option<RefusalReason>,
     pub(super) mode: OutputMode,
     /// Of what was served rather than rendered, its proof if there is one.
-    pub(super) served: Option<Option<&'a Proof>>,
+    pub(super) served: Option<Option<&'a VersionVector>>,
 }
 
 impl<'a> Inherited<'a> {
@@ -238,10 +241,10 @@ impl<'a> Inherited<'a> {
             expires: entry.expires,
             last: entry.last(),
             read: Sequence::LAST,
-            witness: None,
+            read_snapshot: None,
             veto: None,
-            mode: entry.origin.mode(),
-            served: Some(entry.proof()),
+            mode: entry.source.mode(),
+            served: Some(entry.version_vector()),
         }
     }
 }
@@ -360,7 +363,7 @@ pub(super) fn oldest_read(cache: &FragmentCache) -> Option<Sequence> {
 
 /// What the innermost fragment of a cache that is open on this thread knows of the far level as of its
 /// read point; `None` if no fragment is open.
-pub(super) fn witness(cache: &FragmentCache) -> Option<Witness> {
+pub(super) fn read_snapshot(cache: &FragmentCache) -> Option<ReadSnapshot> {
     if depth() == 0 {
         return None;
     }
@@ -369,7 +372,7 @@ pub(super) fn witness(cache: &FragmentCache) -> Option<Witness> {
         let is_live = frame.scoped || now.since(frame.started) < LONGEST_RENDER;
         frame.cache.is_same(cache) && (is_live || frame.point.is_some())
     };
-    let known = |frame: &Frame| frame.witness.clone().unwrap_or_default();
+    let known = |frame: &Frame| frame.read_snapshot.clone().unwrap_or_default();
     edit(|frames| frames.iter().rev().find(counts).map(known)).flatten()
 }
 
@@ -397,13 +400,13 @@ pub(super) fn with_frame<R>(id: u64, with: impl FnOnce(&mut Frame) -> R) -> Opti
 /// nobody bounds: on its own thread it can only be what a failed render left behind, with the
 /// frames of that render above it. One of these may be of a render that goes on, and what happened
 /// above them has told them what it depends on: the frame below takes it over.
-pub(super) fn abandon_leftover(hash: u64, origin: &Arc<Origin>) {
+pub(super) fn abandon_leftover(hash: u64, source: &Arc<EntrySource>) {
     if depth() == 0 {
         return;
     }
     let found = edit(|frames| {
         let same = |frame: &Frame| {
-            !frame.scoped && frame.hash == hash && Arc::ptr_eq(&frame.origin, origin)
+            !frame.scoped && frame.hash == hash && Arc::ptr_eq(&frame.source, source)
         };
         let at = frames.iter().position(same)?;
         let count = frames[at..].iter().take_while(|frame| !frame.scoped).count();

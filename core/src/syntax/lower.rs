@@ -16,7 +16,7 @@ use super::outline::{Block, Edit, OuterLoop, Outline, Tag};
 use super::place::Places;
 use super::rules::{Dialect, Syntax};
 use super::scanner::PieceKind;
-use super::site::Site;
+use super::site::BlockId;
 use super::source_map::SourceMap;
 
 pub(super) struct Lowered {
@@ -113,7 +113,7 @@ fn describe(
 }
 
 fn site(block: &CacheBlock) -> String {
-    let site = Site {
+    let site = BlockId {
         digest: &block.digest,
         options: &block.options,
         line: block.line,

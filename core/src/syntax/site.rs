@@ -14,7 +14,7 @@ pub(crate) const DIGEST_LEN: usize = 22;
 /// order in which their values end the argument list: `u` unless, `r` refresh, `v` version, `c` using.
 /// `ordinal` counts the cache blocks of one line from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Site<'a> {
+pub(crate) struct BlockId<'a> {
     pub(crate) digest: &'a str,
     pub(crate) options: &'a str,
     pub(crate) line: u32,
@@ -23,7 +23,7 @@ pub(crate) struct Site<'a> {
     pub(crate) template: Cow<'a, str>,
 }
 
-impl<'a> Site<'a> {
+impl<'a> BlockId<'a> {
     /// The literal's text, without quotes; safe inside either engine's string literals.
     pub(crate) fn encode(&self) -> String {
         let mut out = String::with_capacity(DIGEST_LEN + self.template.len() + 16);
@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn a_site_reads_back_whatever_the_template_is_called() {
         for template in ["page.html", "a b\"\n\0é%41'\\{%", ""] {
-            let site = Site {
+            let site = BlockId {
                 digest: "0123456789abcdefghijkl",
                 options: "uvcr",
                 line: 7,
@@ -97,9 +97,9 @@ mod tests {
             };
             let text = site.encode();
             assert!(text.is_ascii() && !text.contains(['"', '\'', '\\', '\n']));
-            assert_eq!(Site::parse(&text), Some(site));
+            assert_eq!(BlockId::parse(&text), Some(site));
         }
-        assert_eq!(Site::parse("short"), None);
-        assert_eq!(Site::parse("0123456789abcdefghijklx:1:1:1:a"), None);
+        assert_eq!(BlockId::parse("short"), None);
+        assert_eq!(BlockId::parse("0123456789abcdefghijklx:1:1:1:a"), None);
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::events::{BypassReason, Event, EventKind, Observer, RefusalReason};
 use crate::key::FragmentKey;
-use crate::observe::{BypassReason, Event, EventKind, Observer, RefusalReason};
 
 /// One event as a [`Recorder`] keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,8 @@ pub struct Recorded {
 ///
 /// ```
 /// use fragcache::testing::Recorder;
-/// use fragcache::{EventKind, Fragment, FragmentCache, fragment_key};
+/// use fragcache::events::EventKind;
+/// use fragcache::{Fragment, FragmentCache, fragment_key};
 ///
 /// let recorder = Recorder::new();
 /// let cache = FragmentCache::builder().observer(recorder.clone()).build()?;
@@ -181,8 +182,8 @@ impl Recorder {
 
 /// Whether stored markup was served.
 fn is_served(kind: EventKind) -> bool {
-    use EventKind::{Hit, Stale, StoodIn, Waited};
-    matches!(kind, Hit | Stale(_) | StoodIn | Waited(_))
+    use EventKind::{Hit, Stale, StaleIfError, Waited};
+    matches!(kind, Hit | Stale(_) | StaleIfError | Waited(_))
 }
 
 /// How many bodies these events tell of: a miss leads to a render unless another's was received,

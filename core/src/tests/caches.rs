@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::far::{elsewhere, store};
 use super::{Args, Block, Gate, Plain, Rig, block, fragment, rig, rig_with, until_waiting};
-use crate::engine::{Body, Opened, Outcome, OutputMode, Scalar};
-use crate::observe::{BypassReason, EventKind, MissReason, RefusalReason};
+use crate::engine::{Body, Opened, OutputMode, Scalar, StoreOutcome};
+use crate::events::{BypassReason, EventKind, MissReason, RefusalReason};
 use crate::{
-    Caches, Error, ErrorKind, FarLevel, FragmentCache, OnMistake, Policy, current, fragment_key,
+    Caches, Error, ErrorKind, ErrorPolicy, FarLevel, FragmentCache, Policy, current, fragment_key,
 };
 
 const SPANS: RefusalReason = RefusalReason::SpansCaches;
@@ -136,7 +136,7 @@ fn an_error_lists_a_dozen_of_many_names() {
 
 #[test]
 fn a_name_of_no_cache_is_rendered_uncached_where_the_policy_says_so() {
-    let policy = Policy::default().bad_arguments(OnMistake::Uncached);
+    let policy = Policy::default().bad_arguments(ErrorPolicy::Uncached);
     let (one, other) = (rig_with(|builder| builder.policy(policy)), rig());
     let caches = Caches::new(one.cache.clone()).with("pages", other.cache.clone()).unwrap();
     let row = block("row", "page.html", "c");
@@ -158,7 +158,7 @@ fn a_name_of_no_cache_is_rendered_uncached_where_the_policy_says_so() {
 }
 
 /// Renders the fragment around what `inside` prints; what became of it.
-fn around(rig: &Rig, inside: impl FnOnce()) -> Outcome {
+fn around(rig: &Rig, inside: impl FnOnce()) -> StoreOutcome {
     let args = [Scalar::Int(60), Scalar::Str("outer")];
     match block("outer", "outer.html", "").open(&rig.cache, OutputMode::HTML, &args) {
         Opened::Hit(_) => panic!("it was stored"),
@@ -174,15 +174,15 @@ fn what_spans_caches_is_not_stored_and_says_so_however_the_inner_one_came() {
     let window = Duration::from_secs(60);
     let (outer, inner) = (rig(), rig_with(|builder| builder.stale_window(window)));
     let say = || drop(inner.say("row", "one"));
-    assert_eq!(around(&outer, say), Outcome::Refused(SPANS), "rendered");
+    assert_eq!(around(&outer, say), StoreOutcome::Refused(SPANS), "rendered");
     inner.recorder.reset();
-    assert_eq!(around(&outer, say), Outcome::Refused(SPANS), "a hit");
+    assert_eq!(around(&outer, say), StoreOutcome::Refused(SPANS), "a hit");
     inner.recorder.assert_hit("row");
     // Stale: another thread refreshes it meanwhile.
     inner.clock.advance(Duration::from_secs(310));
     inner.recorder.reset();
     let refreshing = inner.cache.render(&fragment("row"), || {
-        elsewhere(|| assert_eq!(around(&outer, say), Outcome::Refused(SPANS), "stale"));
+        elsewhere(|| assert_eq!(around(&outer, say), StoreOutcome::Refused(SPANS), "stale"));
         "two"
     });
     refreshing.unwrap();
@@ -208,16 +208,16 @@ fn what_spans_caches_is_not_stored_and_says_so_however_the_inner_one_came() {
         until_waiting(&inner.cache, 1);
         gate.open();
         leader.join().unwrap().unwrap();
-        assert_eq!(follower.join().unwrap(), Outcome::Refused(SPANS), "followed");
+        assert_eq!(follower.join().unwrap(), StoreOutcome::Refused(SPANS), "followed");
     });
     // Of a cache that stores nothing.
     let none = FragmentCache::disabled();
     let say = || drop(none.render(&fragment("row"), || "none").unwrap());
-    assert_eq!(around(&outer, say), Outcome::Refused(SPANS), "of the null cache");
+    assert_eq!(around(&outer, say), StoreOutcome::Refused(SPANS), "of the null cache");
     // Given up: what the outer one prints in its place may rest on it.
     let failed = || Err::<&str, _>(Error::new(ErrorKind::Io, "failed"));
     let fail = || drop(inner.cache.try_render(&fragment("fails"), failed));
-    assert_eq!(around(&outer, fail), Outcome::Refused(SPANS), "given up");
+    assert_eq!(around(&outer, fail), StoreOutcome::Refused(SPANS), "given up");
 
     let stats = outer.cache.stats();
     assert_eq!((stats.refusals, stats.entries, stats.flights), (6, 0, 0));
@@ -232,20 +232,20 @@ fn what_spans_caches_is_not_stored_and_says_so_however_the_inner_one_came() {
 }
 
 #[test]
-fn what_spans_caches_is_not_stored_where_the_inner_one_was_announced() {
+fn what_spans_caches_is_not_stored_where_the_inner_one_was_prefetched() {
     let store = store();
     let far = || rig_with(|builder| builder.far(FarLevel::new(store.clone())));
     let (outer, writer, reader) = (rig(), far(), far());
     writer.say("row", "one");
     let key = fragment_key!("row");
     let outcome = around(&outer, || {
-        reader.cache.announce([&key], || assert_eq!(&*reader.say("row", "two"), "one"));
+        reader.cache.prefetch([&key], || assert_eq!(&*reader.say("row", "two"), "one"));
     });
-    assert_eq!(outcome, Outcome::Refused(SPANS));
+    assert_eq!(outcome, StoreOutcome::Refused(SPANS));
     // Nor where the outer one holds a lease, which it gives back: the next process does not wait.
     let outcome = around(&writer, || drop(outer.say("row", "near")));
-    assert_eq!(outcome, Outcome::Refused(SPANS));
-    assert_eq!(around(&reader, || {}), Outcome::Printed, "the last one could not be shared");
+    assert_eq!(outcome, StoreOutcome::Refused(SPANS));
+    assert_eq!(around(&reader, || {}), StoreOutcome::Printed, "the last one could not be shared");
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn what_spans_caches_further_in_is_not_stored_either() {
             })
             .unwrap();
     });
-    assert_eq!(outcome, Outcome::Refused(SPANS));
+    assert_eq!(outcome, StoreOutcome::Refused(SPANS));
     assert_eq!(one.get("middle"), None);
     // Through the other cache back into the first: what lies between is not stored, nor what is
     // around, and the innermost is.
@@ -272,7 +272,7 @@ fn what_spans_caches_further_in_is_not_stored_either() {
             })
             .unwrap();
     });
-    assert_eq!(outcome, Outcome::Refused(SPANS));
+    assert_eq!(outcome, StoreOutcome::Refused(SPANS));
     assert_eq!(other.get("between"), None);
     assert_eq!(one.get("innermost").as_deref(), Some("x"));
 }
@@ -298,7 +298,7 @@ fn namespaces_of_one_cache_are_one_cache_to_each_other() {
     let one = rig();
     let spanned = one.cache.namespace("pages");
     let outcome = around(&one, || drop(spanned.render(&fragment("row"), || "x").unwrap()));
-    assert_eq!(outcome, Outcome::Stored);
+    assert_eq!(outcome, StoreOutcome::Stored);
     spanned.delete(&fragment_key!("row")).unwrap();
     assert!(!one.cache.contains(&fragment_key!("outer")).unwrap());
 }
@@ -306,7 +306,7 @@ fn namespaces_of_one_cache_are_one_cache_to_each_other() {
 #[test]
 fn a_read_point_counts_in_its_own_cache_only() {
     let (one, other, _) = two();
-    let (first, second) = (one.cache.begin(), other.cache.begin());
+    let (first, second) = (one.cache.read_point(), other.cache.read_point());
     one.delete("row");
     other.delete("row");
     let stored = |rig: &Rig| {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Gate, block, fragment, rig, rig_with};
-use crate::engine::{Body, Opened, OutputMode, RenderMemo, Rendering, Scalar};
-use crate::{FragmentCache, OnMistake, Policy, ReadPoint, current};
+use crate::engine::{Body, Opened, OutputMode, RenderContext, RenderMemo, Scalar};
+use crate::{ErrorPolicy, FragmentCache, Policy, ReadPoint, current};
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -14,7 +14,7 @@ const fn s(seconds: u64) -> Duration {
 /// A render that nobody bounds.
 struct Bare;
 
-impl Rendering for Bare {
+impl RenderContext for Bare {
     fn mode(&self) -> OutputMode {
         OutputMode::HTML
     }
@@ -127,7 +127,7 @@ fn i1_what_a_bare_body_around_has_loaded_is_as_old_as_that_body() {
 /// A render with a read point in its context.
 struct Under(ReadPoint);
 
-impl Rendering for Under {
+impl RenderContext for Under {
     fn mode(&self) -> OutputMode {
         OutputMode::HTML
     }
@@ -144,9 +144,9 @@ impl Rendering for Under {
 
 #[test]
 fn i1_inside_a_refused_block_the_read_point_counts() {
-    let rig = rig_with(|b| b.policy(Policy::default().bad_arguments(OnMistake::Uncached)));
+    let rig = rig_with(|b| b.policy(Policy::default().bad_arguments(ErrorPolicy::Uncached)));
     for timeout in [60, 0] {
-        let point = rig.cache.begin();
+        let point = rig.cache.read_point();
         rig.delete("inner");
         let args = [Scalar::Int(timeout), Scalar::Str("outer")];
         let text = |body: &Body| body.as_str().to_owned();

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use super::{Behind, fragment, rig, rig_with};
 use crate::engine::Scalar;
+use crate::events::{EventKind, MissReason, RefusalReason};
 use crate::testing::{ManualClock, MemoryStore, Recorder};
-use crate::{
-    EventKind, FarLevel, Fragment, FragmentCache, MissReason, Mode, RefusalReason, Timeout,
-};
+use crate::{CacheMode, FarLevel, Fragment, FragmentCache, Timeout};
 use crate::{current, fragment_key};
 
 #[test]
@@ -78,9 +77,9 @@ fn an_inner_fragment_that_is_only_printed_bounds_the_outer_one_too() {
     let inner = fragment("inner").expires_after(Duration::from_secs(10));
     let outer = fragment("outer").never_expires();
     let body = || {
-        rig.cache.set_mode(Mode::ReadOnly);
+        rig.cache.set_mode(CacheMode::ReadOnly);
         let inner = rig.cache.render(&inner, || "").unwrap();
-        rig.cache.set_mode(Mode::Normal);
+        rig.cache.set_mode(CacheMode::Normal);
         inner
     };
     rig.cache.render(&outer, body).unwrap();

@@ -2,10 +2,8 @@
 
 use super::{block, fragment, rig, rig_with};
 use crate::engine::{Body, Opened, OutputMode, Scalar, Scope};
-use crate::{
-    BypassReason, Deletion, EventKind, Fragment, FragmentCache, MissReason, Mode, RefusalReason,
-    fragment_key,
-};
+use crate::events::{BypassReason, EventKind, MissReason, RefusalReason};
+use crate::{CacheMode, Fragment, FragmentCache, Invalidation, fragment_key};
 
 #[test]
 fn unless_renders_without_the_cache_and_keeps_the_outer_fragment_out_of_it() {
@@ -94,12 +92,12 @@ fn a_refresh_that_fails_keeps_the_stored_body() {
 fn read_only_serves_and_stores_nothing() {
     let rig = rig();
     rig.say("kept", "stored");
-    rig.cache.set_mode(Mode::ReadOnly);
+    rig.cache.set_mode(CacheMode::ReadOnly);
     assert_eq!(&*rig.say("kept", "new"), "stored");
     assert_eq!(&*rig.say("other", "printed"), "printed");
     assert_eq!(rig.get("other"), None);
     rig.delete("kept");
-    rig.cache.set_mode(Mode::Normal);
+    rig.cache.set_mode(CacheMode::Normal);
     assert_eq!(rig.get("kept"), None, "invalidations count in every mode");
 }
 
@@ -107,11 +105,11 @@ fn read_only_serves_and_stores_nothing() {
 fn bypass_reads_and_stores_nothing() {
     let rig = rig();
     rig.say("row", "stored");
-    rig.cache.set_mode(Mode::Bypass);
+    rig.cache.set_mode(CacheMode::Bypass);
     assert_eq!(&*rig.say("row", "printed"), "printed");
     let bypassed = rig.recorder.events().last().unwrap().kind;
     assert_eq!(bypassed, EventKind::Bypassed(BypassReason::Mode));
-    rig.cache.set_mode(Mode::Normal);
+    rig.cache.set_mode(CacheMode::Normal);
     assert_eq!(&*rig.say("row", "new"), "stored");
 }
 
@@ -121,7 +119,7 @@ fn a_disabled_cache_stores_nothing_and_finds_nothing_to_delete() {
     for body in ["one", "two"] {
         assert_eq!(&*cache.render(&fragment("row"), || body).unwrap(), body);
     }
-    assert_eq!(cache.delete(&fragment_key!("row")).unwrap(), Deletion::Absent);
+    assert_eq!(cache.delete(&fragment_key!("row")).unwrap(), Invalidation::Absent);
     assert_eq!((cache.stats().entries, cache.stats().flights), (0, 0));
 }
 

@@ -1,8 +1,9 @@
 //! I1, no stale fill: what was read before an invalidation is not served after it.
 
 use super::{Gate, fragment, rig, rig_with, until_waiting};
+use crate::events::{EventKind, RefusalReason};
 use crate::protection::Protection;
-use crate::{EventKind, FragmentCache, RefusalReason, fragment_key};
+use crate::{FragmentCache, fragment_key};
 
 /// A way to invalidate the fragment `inner`.
 type Invalidation = fn(&FragmentCache);

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 
 use super::{Args, INVALIDATIONS, block, fragment, rig, rig_with};
-use crate::engine::{Body, Opened, OutputMode, RenderMemo, Rendering, Scalar};
+use crate::engine::{Body, Opened, OutputMode, RenderContext, RenderMemo, Scalar};
+use crate::events::{BypassReason, EventKind, MissReason, RefusalReason};
 use crate::protection::Protection;
-use crate::{
-    BypassReason, EventKind, FragmentCache, MissReason, ReadPoint, RefusalReason, fragment_key,
-};
+use crate::{FragmentCache, ReadPoint, fragment_key};
 
 /// A handler that loads, is overtaken by an invalidation, and then renders.
 fn handler(cache: &FragmentCache, invalidate: impl Fn(), body: impl Fn() -> String) -> String {
-    let point = cache.begin();
+    let point = cache.read_point();
     invalidate();
     point.scope(|| cache.render(&fragment("row").tags(["tag"]), body).unwrap().to_string())
 }
@@ -51,7 +50,7 @@ fn a_late_render_is_told_of_and_nobody_follows_it() {
 #[test]
 fn a_hit_under_an_old_read_point_is_a_hit() {
     let rig = rig();
-    let point = rig.cache.begin();
+    let point = rig.cache.read_point();
     rig.delete("row");
     rig.say("row", "new");
     assert_eq!(&*point.scope(|| rig.say("row", "old")), "new");
@@ -60,7 +59,7 @@ fn a_hit_under_an_old_read_point_is_a_hit() {
 #[test]
 fn i1_a_fragment_around_one_of_an_older_read_point_is_as_old() {
     let rig = rig();
-    let point = rig.cache.begin();
+    let point = rig.cache.read_point();
     rig.delete("inner");
     // The function that renders the inner fragment has data from before the outer one began.
     rig.cache.render(&fragment("outer"), || point.scope(|| rig.say("inner", "old"))).unwrap();
@@ -86,7 +85,7 @@ struct InContext {
     bounded: bool,
 }
 
-impl Rendering for InContext {
+impl RenderContext for InContext {
     fn mode(&self) -> OutputMode {
         OutputMode::HTML
     }
@@ -108,7 +107,7 @@ impl Rendering for InContext {
 fn i1_a_point_in_the_context_reaches_what_rust_code_renders_inside() {
     for bounded in [true, false] {
         let rig = rig();
-        let point = rig.cache.begin();
+        let point = rig.cache.read_point();
         rig.delete("row");
         let page = block("page", "page.html", "");
         let args = [Scalar::Int(60), Scalar::Str("page")];
@@ -124,9 +123,9 @@ fn i1_a_point_in_the_context_reaches_what_rust_code_renders_inside() {
 #[test]
 fn of_nested_scopes_the_oldest_point_counts() {
     let rig = rig();
-    let old = rig.cache.begin();
+    let old = rig.cache.read_point();
     rig.delete("row");
-    let new = rig.cache.begin();
+    let new = rig.cache.read_point();
     old.scope(|| new.scope(|| rig.say("row", "old")));
     assert_eq!(rig.get("row"), None);
     new.scope(|| rig.say("row", "new"));
@@ -136,7 +135,7 @@ fn of_nested_scopes_the_oldest_point_counts() {
 #[test]
 fn a_scope_ends_with_a_panic_too() {
     let rig = rig();
-    let point = rig.cache.begin();
+    let point = rig.cache.read_point();
     rig.delete("row");
     let panics = std::panic::catch_unwind(|| point.scope(|| panic!("the render failed")));
     assert!(panics.is_err());
@@ -147,7 +146,7 @@ fn a_scope_ends_with_a_panic_too() {
 #[test]
 fn a_point_of_another_cache_means_nothing_here() {
     let (rig, other) = (rig(), FragmentCache::in_memory());
-    let point = other.begin();
+    let point = other.read_point();
     rig.delete("row");
     point.scope(|| rig.say("row", "row"));
     assert!(rig.get("row").is_some());
@@ -165,7 +164,7 @@ fn i1_a_point_kept_past_all_rows_or_a_clear_stores_nothing() {
             as fn(&FragmentCache),
         |cache| drop(cache.clear()),
     ] {
-        let point = rig.cache.begin();
+        let point = rig.cache.read_point();
         lose(&rig.cache);
         point.scope(|| rig.say("row", "old"));
         assert_eq!(rig.get("row"), None);
@@ -175,7 +174,7 @@ fn i1_a_point_kept_past_all_rows_or_a_clear_stores_nothing() {
 #[test]
 fn i1_refresh_under_an_old_read_point_does_not_replace_what_is_newer() {
     let rig = rig();
-    let point = rig.cache.begin();
+    let point = rig.cache.read_point();
     rig.delete("row");
     rig.say("row", "new");
     let refresh = fragment("row").refresh(true);

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::{INVALIDATIONS, Rig, fragment, rig, rig_with};
-use crate::{
-    Deletion, ErrorKind, EventKind, MAX_TAG_BYTES, MAX_TAGS, MissReason, RefusalReason, current,
-    fragment_key,
-};
+use crate::events::{EventKind, MissReason, RefusalReason};
+use crate::tag::{MAX_TAG_BYTES, MAX_TAGS};
+use crate::{ErrorKind, Invalidation, current, fragment_key};
 
 fn missed(rig: &Rig, name: &str) -> MissReason {
     rig.recorder.reset();
@@ -28,7 +27,7 @@ fn i1_a_tag_deletes_what_carries_it_and_what_is_around_it() {
             .unwrap();
     };
     page(&[1, 2]);
-    assert_eq!(rig.cache.invalidate_tags(["post:3"]).unwrap(), Deletion::Invalidated);
+    assert_eq!(rig.cache.invalidate_tags(["post:3"]).unwrap(), Invalidation::Invalidated);
     assert!(rig.get("page").is_some());
     rig.cache.invalidate_tags(["post:2"]).unwrap();
     assert_eq!(rig.get("page"), None);
@@ -204,17 +203,17 @@ fn a_batch_does_nothing_until_it_is_applied_and_then_all_of_it() {
     let mut batch = rig.cache.batch();
     batch.delete(&fragment_key!("one")).delete_name("two").invalidate_tags(["three"]).unwrap();
     assert_eq!(held(), [true; 3]);
-    let twin = batch.clone();
+    let counterpart = batch.clone();
     drop(batch);
     assert_eq!(held(), [true; 3], "as on a rollback");
     let transaction = || {
-        let _batch = twin.clone();
+        let _batch = counterpart.clone();
         panic!("the transaction failed");
     };
     let panics = std::panic::catch_unwind(std::panic::AssertUnwindSafe(transaction));
     assert!(panics.is_err());
     assert_eq!(held(), [true; 3], "as after a panic");
-    twin.apply().unwrap();
+    counterpart.apply().unwrap();
     assert_eq!(held(), [false; 3]);
     assert_eq!(missed(&rig, "one"), MissReason::Deleted);
     assert_eq!(missed(&rig, "two"), MissReason::NameDeleted);

@@ -6,8 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::{Gate, Rig, fragment, rig, rig_with, until_waiting, work_50_ms};
+use crate::FragmentCache;
+use crate::events::{BypassReason, EventKind};
 use crate::protection::Protection;
-use crate::{BypassReason, EventKind, FragmentCache};
 
 const THREADS: usize = 16;
 
@@ -187,8 +188,8 @@ fn i2_a_key_that_never_can_be_stored_makes_nobody_wait_for_a_while() {
 fn i2_an_observer_that_panics_leaves_no_flight_open() {
     #[derive(Debug)]
     struct Panics;
-    impl crate::Observer for Panics {
-        fn on_event(&self, event: &crate::Event<'_>) {
+    impl crate::events::Observer for Panics {
+        fn on_event(&self, event: &crate::events::Event<'_>) {
             if matches!(event.kind, EventKind::Miss(_)) {
                 std::panic::resume_unwind(Box::new("observer"));
             }

@@ -3,7 +3,8 @@
 
 use super::{block, fragment, rig};
 use crate::engine::{OutputMode, Scalar};
-use crate::{Deletion, EventKind, MissReason, fragment_key};
+use crate::events::{EventKind, MissReason};
+use crate::{Invalidation, fragment_key};
 
 const ARGS: [Scalar<'static>; 2] = [Scalar::Int(60), Scalar::Str("row")];
 
@@ -34,7 +35,7 @@ fn i4_a_deleted_key_loses_every_variant() {
         block(source, "page.html", "").print(&rig.cache, OutputMode::HTML, &ARGS, || "x".into());
     }
     assert_eq!(rig.cache.stats().entries, 3);
-    assert_eq!(rig.cache.delete(&fragment_key!("row")).unwrap(), Deletion::Removed);
+    assert_eq!(rig.cache.delete(&fragment_key!("row")).unwrap(), Invalidation::Removed);
     assert_eq!((rig.cache.stats().entries, rig.cache.stats().bytes), (0, 0));
     assert_eq!(rig.get("row"), None);
 }

@@ -3,7 +3,9 @@
 
 use super::{Rig, block, fragment, rig_with};
 use crate::engine::{OutputMode, Scalar};
-use crate::{EventKind, Fragment, FragmentKey, MAX_KEY_BYTES, RefusalReason, fragment_key};
+use crate::events::{EventKind, RefusalReason};
+use crate::key::MAX_KEY_BYTES;
+use crate::{Fragment, FragmentKey, fragment_key};
 
 fn row(number: usize) -> Fragment {
     Fragment::new(fragment_key!("row", number))

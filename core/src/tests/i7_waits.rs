@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::{Gate, fragment, rig, rig_with};
 use crate::clock::Deadline;
-use crate::flight::{Joined, Wanted};
+use crate::events::{BypassReason, EventKind};
+use crate::flight::{FlightRequest, Joined};
+use crate::fragment_key;
 use crate::hash::Version;
-use crate::near::Probe;
-use crate::{BypassReason, EventKind, fragment_key};
+use crate::near::HashedKey;
 
 fn bypasses(rig: &super::Rig, reason: BypassReason) -> usize {
     let kind = EventKind::Bypassed(reason);
@@ -66,18 +67,18 @@ fn i7_the_limit_is_one_for_all_waits_of_a_lookup() {
     let rig = rig_with(|builder| builder.wait_limit(Duration::MAX));
     let cache = &rig.cache;
     let key = fragment_key!("row");
-    let probe = Probe { hash: cache.hasher().key(key.as_bytes()), key: key.as_bytes() };
-    let origin = cache.origins().rust();
-    let labels = cache.hasher().labels(probe.key, None);
+    let hashed = HashedKey { hash: cache.hasher().key(key.as_bytes()), key: key.as_bytes() };
+    let source = cache.sources().rust();
+    let labels = cache.hasher().labels(hashed.key, None);
     rig.cache
         .render(&fragment("row"), || {
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     let over = Deadline::after(Duration::ZERO);
                     let now = cache.moment();
-                    let wanted = Wanted {
-                        probe,
-                        origin,
+                    let wanted = FlightRequest {
+                        hashed,
+                        source,
                         version: Version::default(),
                         labels: &labels,
                         fresh: cache.fresh(),

@@ -20,11 +20,11 @@ mod i4_variants;
 mod i6_bounds;
 mod i7_waits;
 mod kit;
-mod ledger;
 mod nested_load;
 mod new_answers;
 #[cfg(all(feature = "tracing", feature = "metrics"))]
 mod observers;
+mod stats_by_name;
 #[cfg(all(feature = "tracing", feature = "metrics"))]
 pub(crate) use observers::logged;
 #[cfg(all(feature = "mac", feature = "values"))]
@@ -37,13 +37,15 @@ mod torture;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::clock::Clock;
 use crate::engine::{
-    Arguments, Body, KeyEncoder, Opened, OutputMode, RenderMemo, Rendering, Scalar, UnusablePart,
+    Arguments, Body, KeyEncoder, Opened, OutputMode, RenderContext, RenderMemo, Scalar,
+    UnusablePart,
 };
 use crate::sync::{Condvar, Mutex};
-use crate::syntax::site::{DIGEST_LEN, Site};
+use crate::syntax::site::{BlockId, DIGEST_LEN};
 use crate::testing::{ManualClock, Recorder};
-use crate::{Builder, Clock, Fragment, FragmentCache, ReadPoint, fragment_key};
+use crate::{CacheBuilder, Fragment, FragmentCache, ReadPoint, fragment_key};
 
 /// A cache, its clock, and what it tells.
 struct Rig {
@@ -56,7 +58,7 @@ fn rig() -> Rig {
     rig_with(|builder| builder)
 }
 
-fn rig_with(with: impl FnOnce(Builder) -> Builder) -> Rig {
+fn rig_with(with: impl FnOnce(CacheBuilder) -> CacheBuilder) -> Rig {
     let (clock, recorder) = (ManualClock::new(), Recorder::new());
     let builder = FragmentCache::builder()
         .clock(clock.clone())
@@ -116,7 +118,7 @@ pub(crate) struct Block {
 /// A block whose source text is told apart by `source`.
 pub(crate) fn block(source: &str, template: &str, options: &str) -> Block {
     let digest = format!("{source:-<DIGEST_LEN$}");
-    let site = Site {
+    let site = BlockId {
         digest: &digest,
         options,
         line: 1,
@@ -160,7 +162,7 @@ pub(crate) struct Plain {
     pub(crate) point: Option<ReadPoint>,
 }
 
-impl Rendering for Plain {
+impl RenderContext for Plain {
     fn mode(&self) -> OutputMode {
         self.mode
     }
@@ -187,7 +189,7 @@ impl Block {
         &self,
         cache: &FragmentCache,
         args: &[Scalar<'_>],
-        rendering: &mut impl Rendering,
+        rendering: &mut impl RenderContext,
     ) -> Opened<String> {
         let text = |body: &Body| body.as_str().to_owned();
         cache.open(&self.site, &Args(args), rendering, text).unwrap()

@@ -12,11 +12,10 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::random::Random;
+use crate::clock::{Clock, MonotonicClock};
+use crate::events::{BypassReason, Event, EventKind, Observer};
 use crate::protection::Protection;
-use crate::{
-    BypassReason, Clock, Error, Event, EventKind, Fragment, FragmentCache, MonotonicClock,
-    Observer, fragment_key,
-};
+use crate::{Error, Fragment, FragmentCache, fragment_key};
 
 const KEYS: usize = 3;
 const DEPTH: usize = 8;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::far::{FRONTS, Front, elsewhere, store};
 use super::{Rig, fragment, rig_with};
+use crate::events::MissReason;
 use crate::protection::Protection;
-use crate::{Error, ErrorKind, Fragment, FragmentCache, MissReason, current, fragment_key};
+use crate::{Error, ErrorKind, Fragment, FragmentCache, current, fragment_key};
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -92,8 +93,8 @@ const FRAGMENTS: [Kept; 4] = [
 ];
 
 #[cfg(feature = "values")]
-fn load() -> crate::Call {
-    crate::Function::new("tests::load").call().expires_after(s(10)).stale(s(30))
+fn load() -> crate::memoize::Call {
+    crate::memoize::Function::new("tests::load").call().expires_after(s(10)).stale(s(30))
 }
 
 #[cfg(feature = "values")]
@@ -130,19 +131,19 @@ const FUNCTIONS: [Kept; 2] = [
 #[cfg(feature = "async")]
 mod views {
     use super::{Kept, s};
-    use crate::engine::{Body, OpenView, ViewCall, ViewOpened, view_key};
+    use crate::engine::{Body, OpenView, ViewOpened, ViewRequest, view_key};
     use crate::{FragmentCache, Timeout};
 
-    fn view(cache: &FragmentCache) -> ViewCall {
+    fn view(cache: &FragmentCache) -> ViewRequest {
         let text = |bytes: Vec<u8>| Some(Body::opaque(bytes.into_boxed_slice()));
-        ViewCall::new(cache, &view_key("view", "/a"), "test/1", text)
+        ViewRequest::new(cache, &view_key("view", "/a"), "test/1", text)
             .timeout(Timeout::After(s(10)))
             .stale(Some(s(30)))
     }
 
     fn open(cache: &FragmentCache) -> Option<OpenView> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        match runtime.block_on(view(cache).open(cache.begin())) {
+        match runtime.block_on(view(cache).open(cache.read_point())) {
             ViewOpened::Render(open) => Some(open),
             _ => None,
         }
@@ -160,7 +161,7 @@ mod views {
             open.veto();
             open.close(Body::from(""));
         },
-        is_served: |cache| view(cache).stand_in().is_some(),
+        is_served: |cache| view(cache).stale_if_error().is_some(),
     }];
 }
 
@@ -262,7 +263,7 @@ fn a_refresh_on_demand_that_brings_nothing_to_store_ends_what_has_not_expired() 
         rigs[0].recorder.reset();
         store_row(&rigs[0].cache);
         let told = rigs[0].recorder.events()[0].kind;
-        assert_eq!(told, crate::EventKind::Miss(MissReason::Vetoed));
+        assert_eq!(told, crate::events::EventKind::Miss(MissReason::Vetoed));
         assert_eq!(rigs[0].cache.contains(&fragment_key!("row")).unwrap(), front.is_none());
     }
 }

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use crate::events::{BypassReason, MetricsObserver, TracingObserver};
 use crate::sync::Mutex;
 use crate::testing::MemoryStore;
-use crate::{
-    BypassReason, FarLevel, Fragment, FragmentCache, MetricsObserver, TracingObserver, fragment_key,
-};
+use crate::{FarLevel, Fragment, FragmentCache, fragment_key};
 
 /// One of each: a miss, a store, a hit, a bypass, a deletion, a refusal.
 fn live(cache: &FragmentCache) {
@@ -214,7 +213,7 @@ fn tracing_tells_each_event_at_its_level_and_no_vary_value() {
 fn the_header_that_makes_a_request_bypass_a_view_is_logged_and_is_no_label() {
     use metrics_util::debugging::DebuggingRecorder;
 
-    let bypass = |builder: crate::Builder, header: &str| {
+    let bypass = |builder: crate::CacheBuilder, header: &str| {
         let cache = builder.build().unwrap();
         crate::engine::bypass_view(&cache, "film", BypassReason::Private, Some(header));
     };
@@ -243,7 +242,7 @@ fn the_header_that_makes_a_request_bypass_a_view_is_logged_and_is_no_label() {
 fn tracing_tells_an_opaque_value_by_its_digest_and_metrics_by_its_kind() {
     use metrics_util::debugging::DebuggingRecorder;
 
-    let live = |builder: crate::Builder| {
+    let live = |builder: crate::CacheBuilder| {
         let cache = builder.opaque_keys([7; 32]).build().unwrap();
         live(&cache);
         cache.values().set("secret", &3).unwrap();

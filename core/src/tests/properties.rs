@@ -7,8 +7,9 @@ use proptest::prelude::*;
 
 use super::{Rig, rig, rig_with};
 use crate::engine::Scalar;
+use crate::key::KeyEncoder;
 use crate::key::name_bytes;
-use crate::{Fragment, FragmentKey, KeyEncoder, KeyPart, Timeout, fragment_key, fragment_key_at};
+use crate::{Fragment, FragmentKey, KeyPart, Timeout, fragment_key, fragment_key_at};
 
 #[derive(Debug, Clone)]
 enum Op {

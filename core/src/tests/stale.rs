@@ -4,8 +4,9 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use super::{Gate, INVALIDATIONS, Rig, fragment, rig, rig_with};
+use crate::events::{EventKind, MissReason};
 use crate::protection::Protection;
-use crate::{EventKind, Fragment, MissReason, Mode, current, fragment_key};
+use crate::{CacheMode, Fragment, current, fragment_key};
 
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -107,7 +108,7 @@ fn deleting_what_could_be_served_stale_removes_it() {
     let rig = rig();
     print(&rig, "old");
     rig.clock.advance(s(10));
-    assert_eq!(rig.cache.delete(&fragment_key!("row")).unwrap(), crate::Deletion::Removed);
+    assert_eq!(rig.cache.delete(&fragment_key!("row")).unwrap(), crate::Invalidation::Removed);
     rig.recorder.reset();
     print(&rig, "new");
     assert_eq!(rig.recorder.events()[0].kind, EventKind::Miss(MissReason::Deleted));
@@ -127,7 +128,7 @@ fn a_stale_entry_stands_in_for_an_error_and_then_nobody_tries_for_a_while() {
     print(&rig, "old");
     rig.clock.advance(s(10));
     assert_eq!(fail(&rig), Ok("old".into()));
-    assert_eq!(rig.recorder.events().last().unwrap().kind, EventKind::StoodIn);
+    assert_eq!(rig.recorder.events().last().unwrap().kind, EventKind::StaleIfError);
     rig.clock.advance(s(4));
     assert_eq!(print(&rig, "not evaluated"), "old");
     assert_eq!(rig.recorder.events().last().unwrap().kind, EventKind::Stale(s(4)));
@@ -167,7 +168,7 @@ fn a_read_only_cache_serves_stale_and_refreshes_nothing() {
     let rig = rig();
     print(&rig, "old");
     rig.clock.advance(s(10));
-    rig.cache.set_mode(Mode::ReadOnly);
+    rig.cache.set_mode(CacheMode::ReadOnly);
     assert_eq!(print(&rig, "not evaluated"), "old");
 }
 
@@ -180,9 +181,9 @@ fn the_caches_window_counts_where_a_fragment_says_nothing() {
     };
     rig.cache.render(&plain(None), || "old").unwrap();
     rig.clock.advance(s(10));
-    rig.cache.set_mode(Mode::ReadOnly);
+    rig.cache.set_mode(CacheMode::ReadOnly);
     assert_eq!(&*rig.cache.render(&plain(None), || "new").unwrap(), "old");
-    rig.cache.set_mode(Mode::Normal);
+    rig.cache.set_mode(CacheMode::Normal);
     rig.delete("row");
     rig.cache.render(&plain(Some(0)), || "old").unwrap();
     rig.clock.advance(s(10));
@@ -210,7 +211,7 @@ fn a_fragment_around_a_stale_one_is_not_served_after_it() {
     rig.clock.advance(s(5));
     assert_eq!(rig.get("page"), None);
     rig.clock.advance(s(25));
-    rig.cache.set_mode(Mode::ReadOnly);
+    rig.cache.set_mode(CacheMode::ReadOnly);
     let body = || "rendered";
     assert_eq!(&*rig.cache.render(&page, body).unwrap(), "rendered", "past the row's last moment");
 }
@@ -247,7 +248,7 @@ fn an_inner_window_reaches_the_outer_fragment() {
     let rig = rig();
     let page = fragment("page").expires_after(s(300)).stale(s(20));
     rig.cache.render(&page, || print(&rig, "old")).unwrap();
-    rig.cache.set_mode(Mode::ReadOnly);
+    rig.cache.set_mode(CacheMode::ReadOnly);
     rig.clock.advance(s(10) + s(19));
     assert_eq!(&*rig.cache.render(&page, || "new").unwrap(), "old");
     rig.clock.advance(s(1));

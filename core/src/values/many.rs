@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::{Keep, Put, Value, Values, codec};
-use crate::cache::Deletion;
-use crate::entry::{Body, Origin};
+use super::{Put, SetOptions, Value, Values, codec};
+use crate::cache::Invalidation;
+use crate::entry::{Body, EntrySource};
 use crate::error::Error;
+use crate::events::RefusalReason;
 use crate::hash::Version;
 use crate::key::{FragmentKey, KeyPart};
-use crate::observe::RefusalReason;
-use crate::policy::Mode;
-use crate::render::{Asking, Outcome};
+use crate::policy::CacheMode;
+use crate::render::{Lookup, StoreOutcome};
 
 /// Most values that are set at once, and most bytes of them if they are more than one.
 const SET_AT_ONCE: (usize, usize) = (256, 1 << 20);
@@ -30,16 +30,16 @@ pub enum SetReport {
     NotKept,
     /// The far store did not take it, or did not say so, where `set` is an error of kind
     /// [`Store`](crate::ErrorKind::Store): it may be kept, or what was there, or nothing.
-    /// [`Health::last_fault`](crate::Health::last_fault) says what the store said last.
+    /// [`Health::last_fault`](crate::stats::Health::last_fault) says what the store said last.
     Unconfirmed,
 }
 
-impl From<Outcome> for SetReport {
-    fn from(outcome: Outcome) -> Self {
+impl From<StoreOutcome> for SetReport {
+    fn from(outcome: StoreOutcome) -> Self {
         match outcome {
-            Outcome::Stored => Self::Kept,
-            Outcome::Refused(RefusalReason::Store) => Self::Unconfirmed,
-            Outcome::Refused(_) | Outcome::Printed => Self::NotKept,
+            StoreOutcome::Stored => Self::Kept,
+            StoreOutcome::Refused(RefusalReason::Store) => Self::Unconfirmed,
+            StoreOutcome::Refused(_) | StoreOutcome::Printed => Self::NotKept,
         }
     }
 }
@@ -73,10 +73,11 @@ impl Values {
     /// most.
     ///
     /// ```
-    /// use fragcache::{FragmentCache, Keep};
+    /// use fragcache::values::SetOptions;
+    /// use fragcache::FragmentCache;
     ///
     /// let values = FragmentCache::in_memory().values();
-    /// values.set_many([("a", &1), ("c", &3)], &Keep::new())?;
+    /// values.set_many([("a", &1), ("c", &3)], &SetOptions::new())?;
     /// assert_eq!(values.get_many(["a", "b", "c"])?, [Some(1), None, Some(3)]);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
@@ -90,18 +91,19 @@ impl Values {
     ) -> Result<Vec<Option<T>>, Error> {
         let keys: Vec<FragmentKey> = keys.into_iter().map(|key| self.key(key)).collect();
         let read = || keys.iter().map(|key| self.read(key, Version::default())).collect();
-        Ok(self.cache.announce(&keys, read))
+        Ok(self.cache.prefetch(&keys, read))
     }
 
     /// Sets several values of one type, all kept alike; reports for each, in the order given, as if
     /// each were [set](Self::set_with) after the one before it. A reader may see some of them.
     ///
     /// ```
-    /// use fragcache::{FragmentCache, Keep, SetReport};
+    /// use fragcache::values::{SetOptions, SetReport};
+    /// use fragcache::FragmentCache;
     ///
     /// let values = FragmentCache::builder().max_entry_bytes(100).build()?.values();
     /// let large = "x".repeat(200);
-    /// let set = values.set_many([("a", "small"), ("b", &large)], &Keep::new())?;
+    /// let set = values.set_many([("a", "small"), ("b", &large)], &SetOptions::new())?;
     /// assert_eq!(set, [SetReport::Kept, SetReport::NotKept]);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
@@ -118,49 +120,49 @@ impl Values {
     pub fn set_many<'v, T: Value + ?Sized + 'v, K: KeyPart>(
         &self,
         values: impl IntoIterator<Item = (K, &'v T)>,
-        keep: &Keep,
+        options: &SetOptions,
     ) -> Result<Vec<SetReport>, Error> {
         let mut reports = Vec::new();
-        if self.cache.far().is_none() || self.cache.mode() != Mode::Normal {
+        if self.cache.far().is_none() || self.cache.mode() != CacheMode::Normal {
             for (key, value) in values {
-                reports.push(self.put_reported(&self.key(key), value, keep, Put::Replace)?);
+                reports.push(self.put_reported(&self.key(key), value, options, Put::Replace)?);
             }
             return Ok(reports);
         }
-        let origin = self.origin::<T::Owned>();
+        let source = self.source::<T::Owned>();
         let mut together = Together::default();
         let mut values = values.into_iter();
         let failed = loop {
             let Some((key, value)) = values.next() else { break None };
-            match keep.check().and_then(|()| codec::encode(value)) {
+            match options.check().and_then(|()| codec::encode(value)) {
                 Ok(body) => {
                     let key = self.cache.encoded(&self.key(key)).into_owned();
                     if !together.has_room(&key, &body) {
-                        reports.extend(self.put_together(&mut together, &origin, keep));
+                        reports.extend(self.put_together(&mut together, &source, options));
                     }
                     together.add(key, body);
                 }
                 Err(error) => break Some(error),
             }
         };
-        reports.extend(self.put_together(&mut together, &origin, keep));
+        reports.extend(self.put_together(&mut together, &source, options));
         failed.map_or(Ok(reports), Err)
     }
 
     fn put_together(
         &self,
         all: &mut Together,
-        origin: &Arc<Origin>,
-        keep: &Keep,
+        source: &Arc<EntrySource>,
+        options: &SetOptions,
     ) -> Vec<SetReport> {
         let Together { keys, bodies, .. } = std::mem::take(all);
-        let (request, body) = (self.request(keep, Put::Replace), &codec::of_bytes);
+        let (request, body) = (self.request(options, Put::Replace), &codec::of_bytes);
         let asked = |key| {
-            let probe = self.cache.probe(key);
-            Asking { probe, origin, request: &request, body, memo: None }
+            let hashed = self.cache.hashed(key);
+            Lookup { hashed, source, request: &request, body, memo: None }
         };
         let asked: Vec<_> = keys.iter().map(|key| asked(key)).collect();
-        let outcomes = self.cache.store_together(&asked, &bodies, &keep.tags);
+        let outcomes = self.cache.store_together(&asked, &bodies, &options.tags);
         outcomes.into_iter().map(SetReport::from).collect()
     }
 
@@ -171,11 +173,12 @@ impl Values {
     /// nobody needs the reports, a batch takes one:
     ///
     /// ```
-    /// use fragcache::{FragmentCache, Keep};
+    /// use fragcache::values::SetOptions;
+    /// use fragcache::FragmentCache;
     ///
     /// let cache = FragmentCache::in_memory();
     /// let values = cache.values();
-    /// values.set_many([("a", &1), ("b", &2)], &Keep::new())?;
+    /// values.set_many([("a", &1), ("b", &2)], &SetOptions::new())?;
     /// let mut batch = cache.batch();
     /// batch.delete(&values.key("a")).delete(&values.key("b"));
     /// batch.apply()?;
@@ -185,11 +188,11 @@ impl Values {
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Deletion::Pending).
+    /// None: what the far store could not be told is [pending](Invalidation::Pending).
     pub fn delete_many<K: KeyPart>(
         &self,
         keys: impl IntoIterator<Item = K>,
-    ) -> Result<Vec<Deletion>, Error> {
+    ) -> Result<Vec<Invalidation>, Error> {
         let keys = keys.into_iter().map(|key| self.key(key));
         Ok(self.cache.delete_all(keys.map(|key| self.cache.encoded(&key).into_owned())))
     }
@@ -199,18 +202,18 @@ impl Values {
     /// [`delete`](Self::delete), four.
     ///
     /// ```
-    /// use fragcache::{Deletion, FragmentCache};
+    /// use fragcache::{Invalidation, FragmentCache};
     ///
     /// let values = FragmentCache::in_memory().values();
     /// values.set("a", &1)?;
-    /// let told = values.delete_each(["a", "b"]).take_while(|done| !matches!(done, Ok(Deletion::Pending)));
-    /// assert_eq!(told.count(), 2, "there is no store to be away");
+    /// let told = values.delete_each(["a", "b"]).take_while(|done| !matches!(done, Ok(Invalidation::Pending)));
+    /// assert_eq!(told.count(), 2, "there is no store to be unavailable");
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn delete_each<K: KeyPart>(
         &self,
         keys: impl IntoIterator<Item = K>,
-    ) -> impl Iterator<Item = Result<Deletion, Error>> {
+    ) -> impl Iterator<Item = Result<Invalidation, Error>> {
         keys.into_iter().map(|key| self.delete(key))
     }
 }

@@ -3,9 +3,9 @@
 
 mod build;
 pub(crate) mod codec;
-mod keep;
 mod many;
 mod nil;
+mod options;
 pub(crate) mod shape;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod tests;
@@ -16,17 +16,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::batch::Act;
-use crate::cache::{Deletion, FragmentCache};
-use crate::entry::{Entry, Origin, OutputMode};
+use crate::cache::{FragmentCache, Invalidation};
+use crate::entry::{Entry, EntrySource, OutputMode};
 use crate::error::Error;
+use crate::events::{EventKind, MissReason};
 use crate::hash::Version;
 use crate::key::{FragmentKey, KeyPart, VALUE};
 use crate::near::Variant;
-use crate::observe::{EventKind, MissReason};
-use crate::render::{Asking, GIVEN_ATTEMPTS, Opened, Request};
+use crate::render::{GIVEN_ATTEMPTS, Lookup, Opened, Request};
 
-pub use keep::Keep;
 pub use many::SetReport;
+pub use options::SetOptions;
 
 /// The plain values of a cache, typed by serde; made by [`FragmentCache::values`].
 ///
@@ -97,7 +97,8 @@ impl Values {
     /// [`FragmentCache::delete`](crate::FragmentCache::delete).
     ///
     /// ```
-    /// use fragcache::{FragmentCache, KeyKind};
+    /// use fragcache::key::KeyKind;
+    /// use fragcache::FragmentCache;
     ///
     /// let key = FragmentCache::in_memory().values().key("greeting");
     /// assert_eq!((key.kind(), key.to_string().as_str()), (KeyKind::Value, "greeting"));
@@ -141,7 +142,7 @@ impl Values {
         Ok(self.read(&self.key(key), Version::default()))
     }
 
-    /// As [`get`](Self::get), of a value that was kept with this [version](Keep::version): one of
+    /// As [`get`](Self::get), of a value that was kept with this [version](SetOptions::version): one of
     /// another version is a miss.
     ///
     /// # Errors
@@ -159,7 +160,7 @@ impl Values {
     /// Keeps a value for the cache's default timeout, in place of what is there, of whatever type;
     /// whether it was kept.
     /// It is not where the cache is [disabled](FragmentCache::disabled) or does not
-    /// [store](crate::Mode), where it is too large (what was there is gone all the same), and under a
+    /// [store](crate::CacheMode), where it is too large (what was there is gone all the same), and under a
     /// [read point](crate::ReadPoint) that is older than an invalidation of it.
     ///
     /// Once this has returned `true`, no process that asks the far store on each hit is served what was
@@ -171,18 +172,19 @@ impl Values {
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store did not take it, or did not say
     /// so: it may be kept, then, or what was there, or nothing.
     pub fn set<T: Value + ?Sized>(&self, key: impl KeyPart, value: &T) -> Result<bool, Error> {
-        self.put(&self.key(key), value, &Keep::default(), Put::Replace)
+        self.put(&self.key(key), value, &SetOptions::default(), Put::Replace)
     }
 
     /// As [`set`](Self::set), with a timeout, tags or a version of its own.
     ///
     /// ```
-    /// use fragcache::{FragmentCache, Keep};
+    /// use fragcache::values::SetOptions;
+    /// use fragcache::FragmentCache;
     /// use std::time::Duration;
     ///
     /// let cache = FragmentCache::in_memory();
-    /// let keep = Keep::new().expires_after(Duration::from_secs(60)).tags(["product:7"]);
-    /// cache.values().set_with(["price", "7"], &10.5, &keep)?;
+    /// let options = SetOptions::new().expires_after(Duration::from_secs(60)).tags(["product:7"]);
+    /// cache.values().set_with(["price", "7"], &10.5, &options)?;
     /// assert_eq!(cache.values().get(["price", "7"])?, Some(10.5));
     ///
     /// cache.invalidate_tags(["product:7"])?;
@@ -198,9 +200,9 @@ impl Values {
         &self,
         key: impl KeyPart,
         value: &T,
-        keep: &Keep,
+        options: &SetOptions,
     ) -> Result<bool, Error> {
-        self.put(&self.key(key), value, keep, Put::Replace)
+        self.put(&self.key(key), value, options, Put::Replace)
     }
 
     /// As [`set`](Self::set), unless a value of this type is there; whether this one was kept. Of
@@ -211,7 +213,7 @@ impl Values {
     /// As [`set`](Self::set). After [`ErrorKind::Store`](crate::ErrorKind::Store) nobody knows whether
     /// the value was kept: a lock that is taken by this was not obtained, and may be held to its end.
     pub fn add<T: Value + ?Sized>(&self, key: impl KeyPart, value: &T) -> Result<bool, Error> {
-        self.put(&self.key(key), value, &Keep::default(), Put::IfAbsent)
+        self.put(&self.key(key), value, &SetOptions::default(), Put::IfAbsent)
     }
 
     /// As [`add`](Self::add), with a timeout, tags or a version of its own.
@@ -223,9 +225,9 @@ impl Values {
         &self,
         key: impl KeyPart,
         value: &T,
-        keep: &Keep,
+        options: &SetOptions,
     ) -> Result<bool, Error> {
-        self.put(&self.key(key), value, keep, Put::IfAbsent)
+        self.put(&self.key(key), value, options, Put::IfAbsent)
     }
 
     /// Whether a value could be served under this key, of whatever type.
@@ -241,8 +243,8 @@ impl Values {
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Deletion::Pending).
-    pub fn delete(&self, key: impl KeyPart) -> Result<Deletion, Error> {
+    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    pub fn delete(&self, key: impl KeyPart) -> Result<Invalidation, Error> {
         self.cache.delete(&self.key(key))
     }
 
@@ -263,17 +265,17 @@ impl Values {
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Deletion::Pending).
-    pub fn clear(&self) -> Result<Deletion, Error> {
+    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    pub fn clear(&self) -> Result<Invalidation, Error> {
         let mut batch = self.cache.batch();
         // The group of values does not depend on the key.
         batch.acts.push(Act::Group(self.key("")));
         batch.apply()
     }
 
-    fn origin<T: DeserializeOwned + 'static>(&self) -> Arc<Origin> {
+    fn source<T: DeserializeOwned + 'static>(&self) -> Arc<EntrySource> {
         let shape = shape::digest::<T>(self.type_version);
-        self.cache.origins().of_form(&shape.text(), OutputMode::VALUE)
+        self.cache.sources().of_form(&shape.text(), OutputMode::VALUE)
     }
 
     fn read<T: DeserializeOwned + 'static>(
@@ -283,33 +285,33 @@ impl Values {
     ) -> Option<T> {
         let cache = &self.cache;
         let key = cache.encoded(key);
-        let probe = cache.probe(&key);
-        let origin = self.origin::<T>();
+        let hashed = cache.hashed(&key);
+        let source = self.source::<T>();
         let request = Request { version, ..Request::plain() };
-        let variant = Variant { digest: origin.digest(), mode: origin.mode(), version };
+        let variant = Variant { digest: source.digest(), mode: source.mode(), version };
         let body = |entry: &Entry| entry.body.clone();
-        let body = match cache.quick_hit(probe, variant, &request, body)? {
+        let body = match cache.quick_hit(hashed, variant, &request, body)? {
             Ok(body) => body,
             Err(missed) => {
                 let made = &codec::of_bytes;
-                let asking =
-                    Asking { probe, origin: &origin, request: &request, body: made, memo: None };
-                cache.peek(asking, missed)?
+                let lookup =
+                    Lookup { hashed, source: &source, request: &request, body: made, memo: None };
+                cache.peek(lookup, missed)?
             }
         };
         let value = codec::decode(&body);
         if value.is_none() {
-            cache.emit(EventKind::Miss(MissReason::Unreadable), Some(&key), &origin);
+            cache.emit(EventKind::Miss(MissReason::Unreadable), Some(&key), &source);
         }
         value
     }
 
     /// What is asked of the cache for a value to be kept so.
-    fn request(&self, keep: &Keep, put: Put) -> Request {
+    fn request(&self, options: &SetOptions, put: Put) -> Request {
         let hasher = self.cache.hasher();
-        let version = keep.version.as_ref();
+        let version = options.version.as_ref();
         Request {
-            timeout: keep.timeout,
+            timeout: options.timeout,
             refresh: put == Put::Replace,
             version: version
                 .map_or(Version::default(), |version| hasher.version(version.as_bytes())),
@@ -322,10 +324,10 @@ impl Values {
         &self,
         key: &FragmentKey,
         value: &T,
-        keep: &Keep,
+        options: &SetOptions,
         put: Put,
     ) -> Result<bool, Error> {
-        match self.put_reported(key, value, keep, put)? {
+        match self.put_reported(key, value, options, put)? {
             SetReport::Unconfirmed => Err(self.cache.unconfirmed()),
             report => Ok(report == SetReport::Kept),
         }
@@ -335,23 +337,23 @@ impl Values {
         &self,
         key: &FragmentKey,
         value: &T,
-        keep: &Keep,
+        options: &SetOptions,
         put: Put,
     ) -> Result<SetReport, Error> {
         let cache = &self.cache;
-        keep.check()?;
+        options.check()?;
         let body = codec::encode(value)?;
         let key = cache.encoded(key);
-        let probe = cache.probe(&key);
-        let origin = self.origin::<T::Owned>();
-        let request = self.request(keep, put);
+        let hashed = cache.hashed(&key);
+        let source = self.source::<T::Owned>();
+        let request = self.request(options, put);
         let made = &codec::of_bytes;
-        let asking = Asking { probe, origin: &origin, request: &request, body: made, memo: None };
+        let lookup = Lookup { hashed, source: &source, request: &request, body: made, memo: None };
         for _ in 0..GIVEN_ATTEMPTS {
-            let Opened::Render(ticket) = cache.open_slow(asking, None, None, |_| ()) else {
+            let Opened::Render(ticket) = cache.open_slow(lookup, None, None, |_| ()) else {
                 return Ok(SetReport::NotKept);
             };
-            ticket.tag(&keep.tags);
+            ticket.tag(&options.tags);
             let outcome = ticket.close(body.clone()).outcome;
             if put == Put::IfAbsent || !cache.is_outrun(outcome) {
                 return Ok(outcome.into());

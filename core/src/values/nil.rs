@@ -11,7 +11,7 @@ use serde::ser::{self, Serialize};
 ///
 /// What its `Serialize` says, or that a `Some` in it holds nothing.
 pub(super) fn check<T: Serialize + ?Sized>(value: &T) -> Result<(), Unreadable> {
-    value.serialize(Walk).map(|_| ())
+    value.serialize(NilCheck).map(|_| ())
 }
 
 /// Why a value could not be read back.
@@ -39,7 +39,7 @@ enum Written {
     More,
 }
 
-struct Walk;
+struct NilCheck;
 
 macro_rules! more {
     ($($method:ident($($argument:ident: $ty:ty),*);)*) => {$(
@@ -59,7 +59,7 @@ macro_rules! parts {
     )*};
 }
 
-impl ser::Serializer for Walk {
+impl ser::Serializer for NilCheck {
     type Ok = Written;
     type Error = Unreadable;
     type SerializeSeq = Self;
@@ -162,7 +162,7 @@ impl ser::Serializer for Walk {
 
 macro_rules! compound {
     ($($name:ident $method:ident($($key:ty)?);)*) => {$(
-        impl ser::$name for Walk {
+        impl ser::$name for NilCheck {
             type Ok = Written;
             type Error = Unreadable;
 
@@ -171,7 +171,7 @@ macro_rules! compound {
                 $(_: $key,)?
                 value: &T,
             ) -> Result<(), Unreadable> {
-                value.serialize(Walk).map(|_| ())
+                value.serialize(NilCheck).map(|_| ())
             }
 
             fn end(self) -> Result<Written, Unreadable> {
@@ -190,7 +190,7 @@ compound! {
     SerializeStructVariant serialize_field(&'static str);
 }
 
-impl ser::SerializeMap for Walk {
+impl ser::SerializeMap for NilCheck {
     type Ok = Written;
     type Error = Unreadable;
 

@@ -17,9 +17,10 @@ use serde::{Deserialize, Serialize};
 
 use super::codec;
 use crate::testing::{ManualClock, MemoryStore};
+use crate::values::{SetOptions, SetReport};
 use crate::{
-    Deletion, ErrorKind, FarLevel, Fragment, FragmentCache, Keep, Mode, SetReport, Timeout,
-    current, fragment_key,
+    CacheMode, ErrorKind, FarLevel, Fragment, FragmentCache, Invalidation, Timeout, current,
+    fragment_key,
 };
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,8 +41,8 @@ fn what_was_set_is_read_and_deleted_by_its_key() {
     assert!(values.set("film", &film()).unwrap());
     assert_eq!(values.get::<Product>("film").unwrap(), Some(film()));
     assert!(values.has("film").unwrap());
-    assert_eq!(values.delete("film").unwrap(), Deletion::Removed);
-    assert_eq!(values.delete("film").unwrap(), Deletion::Absent);
+    assert_eq!(values.delete("film").unwrap(), Invalidation::Removed);
+    assert_eq!(values.delete("film").unwrap(), Invalidation::Absent);
     assert_eq!(values.get::<Product>("film").unwrap(), None);
 }
 
@@ -127,9 +128,9 @@ fn values_expire_and_fall_with_their_tags_and_versions() {
     let clock = ManualClock::new();
     let cache = FragmentCache::builder().clock(clock.clone()).build().unwrap();
     let values = cache.values();
-    let minute = Keep::new().expires_after(Duration::from_secs(60));
+    let minute = SetOptions::new().expires_after(Duration::from_secs(60));
     values.set_with("short", &1, &minute).unwrap();
-    values.set_with("ever", &1, &Keep::new().never_expires()).unwrap();
+    values.set_with("ever", &1, &SetOptions::new().never_expires()).unwrap();
     values.set("plain", &1).unwrap();
     clock.advance(Duration::from_secs(60));
     assert_eq!(values.get::<i32>("short").unwrap(), None);
@@ -137,13 +138,13 @@ fn values_expire_and_fall_with_their_tags_and_versions() {
     clock.advance(Duration::from_secs(240));
     assert_eq!(values.get::<i32>("plain").unwrap(), None);
     assert_eq!(values.get("ever").unwrap(), Some(1));
-    values.set_with("ever", &2, &Keep::new().timeout(Timeout::Delete)).unwrap();
+    values.set_with("ever", &2, &SetOptions::new().timeout(Timeout::Delete)).unwrap();
     assert_eq!(values.get::<i32>("ever").unwrap(), None);
 
-    values.set_with("tagged", &1, &Keep::new().tags(["stock"])).unwrap();
+    values.set_with("tagged", &1, &SetOptions::new().tags(["stock"])).unwrap();
     cache.invalidate_tags(["stock"]).unwrap();
     assert_eq!(values.get::<i32>("tagged").unwrap(), None);
-    values.set_with("v", &1, &Keep::new().version("a")).unwrap();
+    values.set_with("v", &1, &SetOptions::new().version("a")).unwrap();
     assert_eq!(values.get_version::<i32>("v", "b").unwrap(), None);
     assert_eq!(values.get_version("v", "a").unwrap(), Some(1));
 }
@@ -152,9 +153,9 @@ fn values_expire_and_fall_with_their_tags_and_versions() {
 fn unusable_settings_are_errors_and_change_nothing() {
     let values = FragmentCache::in_memory().values();
     values.set("n", &1).unwrap();
-    let kind = |keep: Keep| values.set_with("n", &2, &keep).unwrap_err().kind();
-    assert_eq!(kind(Keep::new().expires_after(Duration::ZERO)), ErrorKind::Timeout);
-    assert_eq!(kind(Keep::new().tags([""])), ErrorKind::Tag);
+    let kind = |options: SetOptions| values.set_with("n", &2, &options).unwrap_err().kind();
+    assert_eq!(kind(SetOptions::new().expires_after(Duration::ZERO)), ErrorKind::Timeout);
+    assert_eq!(kind(SetOptions::new().tags([""])), ErrorKind::Tag);
     struct Torn;
     impl Serialize for Torn {
         fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
@@ -179,7 +180,7 @@ fn a_value_too_large_is_not_kept_and_says_so() {
     assert!(!cache.values().has("n").unwrap());
     assert!(!FragmentCache::disabled().values().set("n", &1).unwrap());
     let cache = FragmentCache::in_memory();
-    cache.set_mode(Mode::ReadOnly);
+    cache.set_mode(CacheMode::ReadOnly);
     assert!(!cache.values().set("n", &1).unwrap());
 }
 
@@ -198,7 +199,7 @@ fn a_fragment_depends_on_the_values_that_it_reads() {
 #[test]
 fn i1_a_value_set_under_an_old_read_point_is_not_kept() {
     let cache = FragmentCache::in_memory();
-    let point = cache.begin();
+    let point = cache.read_point();
     cache.values().delete("stock").unwrap();
     assert!(!point.scope(|| cache.values().set("stock", &3).unwrap()));
     assert!(cache.values().set("stock", &4).unwrap());
@@ -228,7 +229,7 @@ fn two_processes_share_values_and_their_deletion() {
     here.set("film", &film()).unwrap();
     assert_eq!(there.get::<Product>("film").unwrap(), Some(film()));
     assert_eq!(there.get::<u32>("film").unwrap(), None);
-    let set = here.set_many([("a", &1), ("b", &2)], &Keep::new()).unwrap();
+    let set = here.set_many([("a", &1), ("b", &2)], &SetOptions::new()).unwrap();
     assert_eq!(set, [SetReport::Kept; 2]);
     assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), Some(2), None]);
     assert_eq!(there.get::<Vec<u8>>("bytes").unwrap(), None);
@@ -268,7 +269,7 @@ fn a_giant_key_is_not_kept_and_says_so() {
     let giant = "k".repeat(1 << 20);
     assert!(!values.set(&giant, &1).unwrap());
     assert_eq!(values.get::<i32>(&giant).unwrap(), None);
-    assert_eq!(values.delete(&giant).unwrap(), Deletion::Absent);
+    assert_eq!(values.delete(&giant).unwrap(), Invalidation::Absent);
 }
 
 #[test]

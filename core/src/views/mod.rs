@@ -2,7 +2,7 @@
 //! requests and which answers those are, the layer decides; keys, freshness, single flight and stores
 //! are the cache's.
 
-mod gather;
+mod collect_in;
 mod open;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod tests;
@@ -11,24 +11,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::batch::{Act, InvalidationBatch};
-use crate::cache::{Deletion, FragmentCache};
-use crate::entry::{Body, Origin, OutputMode};
+use crate::cache::{FragmentCache, Invalidation};
+use crate::entry::{Body, EntrySource, OutputMode};
 use crate::error::Error;
-use crate::fresh::Label;
+use crate::events::{BypassReason, EventKind, RefusalReason};
+use crate::freshness::Label;
 use crate::key::{FragmentKey, KeyPart, VIEW};
-use crate::near::{Probe, Variant};
-use crate::observe::{BypassReason, EventKind, RefusalReason};
-use crate::render::{Asking, Request};
+use crate::near::{HashedKey, Variant};
+use crate::render::{Lookup, Request};
 use crate::timeout::Timeout;
 
-pub use gather::{Gatherer, Gathering};
+pub use collect_in::{Collector, PendingCollection};
 pub use open::{OpenView, ViewOpened};
 
 /// The key of a response: the name of a view and a path, or what stands in its place. What else it
 /// varies on follows by [`vary_on`](FragmentKey::vary_on).
 ///
 /// ```
-/// use fragcache::{KeyKind, engine};
+/// use fragcache::key::KeyKind;
+/// use fragcache::engine;
 ///
 /// let key = engine::view_key("film", "/film/7").vary_on("page=2");
 /// assert_eq!((key.kind(), key.to_string().as_str()), (KeyKind::View, "film(/film/7, \"page=2\")"));
@@ -41,20 +42,21 @@ pub fn view_key(name: &str, path: impl KeyPart) -> FragmentKey {
 /// the name of the request's header that is why.
 ///
 /// ```
-/// use fragcache::{BypassReason, FragmentCache, engine};
+/// use fragcache::events::BypassReason;
+/// use fragcache::{FragmentCache, engine};
 ///
-/// let cache = FragmentCache::builder().ledger(100).build()?;
+/// let cache = FragmentCache::builder().stats_by_name(100).build()?;
 /// engine::bypass_view(&cache, "film", BypassReason::Private, Some("cookie"));
 /// assert_eq!(cache.stats().bypasses, 1);
-/// let account = &cache.ledger().unwrap().accounts[0];
+/// let account = &cache.stats_by_name().unwrap().names[0];
 /// assert_eq!(account.bypasses, [(BypassReason::Private, 1)]);
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 pub fn bypass_view(cache: &FragmentCache, name: &str, reason: BypassReason, header: Option<&str>) {
     let key = cache.is_watched().then(|| FragmentKey::of_kind(VIEW, name));
     let key = key.as_ref().map(|key| cache.encoded(key));
-    let origin = cache.origins().rust();
-    cache.emit_about(EventKind::Bypassed(reason), key.as_deref(), origin, None, header);
+    let source = cache.sources().rust();
+    cache.emit_about(EventKind::Bypassed(reason), key.as_deref(), source, None, header);
 }
 
 /// Makes a body of the bytes that a store has; `None` if they are no response.
@@ -62,18 +64,18 @@ pub type MakeResponse = fn(Vec<u8>) -> Option<Body>;
 
 /// A response that a layer asks a cache for.
 #[derive(Debug)]
-pub struct ViewCall {
+pub struct ViewRequest {
     cache: FragmentCache,
     key: Box<[u8]>,
     hash: u64,
-    origin: Arc<Origin>,
+    source: Arc<EntrySource>,
     request: Request,
     make: MakeResponse,
     /// The label of the key that deletes it too.
     under: Option<Label>,
 }
 
-impl ViewCall {
+impl ViewRequest {
     /// The response of this key, in a form (the layer's name and its format) that `make` reads.
     pub fn new(cache: &FragmentCache, key: &FragmentKey, form: &str, make: MakeResponse) -> Self {
         let key: Box<[u8]> = cache.encoded(key).as_ref().into();
@@ -81,7 +83,7 @@ impl ViewCall {
             cache: cache.clone(),
             hash: cache.hasher().key(&key),
             key,
-            origin: cache.origins().of_form(form, OutputMode::RESPONSE),
+            source: cache.sources().of_form(form, OutputMode::RESPONSE),
             request: Request::plain(),
             make,
             under: None,
@@ -125,8 +127,8 @@ impl ViewCall {
     }
 
     /// What is kept, in place of an error: within its stale window.
-    pub fn stand_in(&self) -> Option<Body> {
-        self.cache.stand_in(self.probe(), self.variant(), &self.request)
+    pub fn stale_if_error(&self) -> Option<Body> {
+        self.cache.stale_if_error(self.hashed(), self.variant(), &self.request)
     }
 
     /// The time since the beginning of 1970 by the cache's clock.
@@ -141,22 +143,22 @@ impl ViewCall {
 
     /// Tells of a call that cannot be kept.
     fn refuse(&self, reason: RefusalReason) {
-        self.cache.emit(EventKind::Refused(reason), Some(&self.key), &self.origin);
+        self.cache.emit(EventKind::Refused(reason), Some(&self.key), &self.source);
         crate::current::veto();
     }
 
-    fn probe(&self) -> Probe<'_> {
-        Probe { hash: self.hash, key: &self.key }
+    fn hashed(&self) -> HashedKey<'_> {
+        HashedKey { hash: self.hash, key: &self.key }
     }
 
     fn variant(&self) -> Variant<'_> {
-        let (digest, mode) = (self.origin.digest(), self.origin.mode());
+        let (digest, mode) = (self.source.digest(), self.source.mode());
         Variant { digest, mode, version: self.request.version }
     }
 
-    fn asking(&self) -> Asking<'_, MakeResponse> {
-        let (probe, origin, request) = (self.probe(), &self.origin, &self.request);
-        Asking { probe, origin, request, body: &self.make, memo: None }
+    fn lookup(&self) -> Lookup<'_, MakeResponse> {
+        let (hashed, source, request) = (self.hashed(), &self.source, &self.request);
+        Lookup { hashed, source, request, body: &self.make, memo: None }
     }
 }
 
@@ -179,17 +181,17 @@ impl FragmentCache {
     /// the path: those of all hosts, query strings and headers. Costs the same however many there are.
     ///
     /// ```
-    /// use fragcache::{Deletion, FragmentCache};
+    /// use fragcache::{Invalidation, FragmentCache};
     ///
     /// let cache = FragmentCache::in_memory();
-    /// assert_eq!(cache.delete_view("film", "/film/7")?, Deletion::Invalidated);
+    /// assert_eq!(cache.delete_view("film", "/film/7")?, Invalidation::Invalidated);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Deletion::Pending).
-    pub fn delete_view(&self, name: &str, path: impl KeyPart) -> Result<Deletion, Error> {
+    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    pub fn delete_view(&self, name: &str, path: impl KeyPart) -> Result<Invalidation, Error> {
         let mut batch = self.batch();
         batch.delete_view(name, path);
         batch.apply()
@@ -198,17 +200,17 @@ impl FragmentCache {
     /// Deletes all responses of a view.
     ///
     /// ```
-    /// use fragcache::{Deletion, FragmentCache};
+    /// use fragcache::{Invalidation, FragmentCache};
     ///
     /// let cache = FragmentCache::in_memory();
-    /// assert_eq!(cache.delete_views("film")?, Deletion::Invalidated);
+    /// assert_eq!(cache.delete_views("film")?, Invalidation::Invalidated);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Deletion::Pending).
-    pub fn delete_views(&self, name: &str) -> Result<Deletion, Error> {
+    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    pub fn delete_views(&self, name: &str) -> Result<Invalidation, Error> {
         let mut batch = self.batch();
         batch.delete_views(name);
         batch.apply()

@@ -3,12 +3,12 @@
 use std::future::Future;
 use std::time::Duration;
 
-use super::gather::Basket;
-use super::{Gatherer, ViewCall};
+use super::collect_in::CollectedSet;
+use super::{Collector, ViewRequest};
 use crate::entry::Body;
 use crate::error::Error;
-use crate::observe::RefusalReason;
-use crate::point::ReadPoint;
+use crate::events::RefusalReason;
+use crate::read_point::ReadPoint;
 use crate::render::{Begun, Closed, Detached};
 use crate::tag;
 use crate::timeout::Timeout;
@@ -29,15 +29,15 @@ pub enum ViewOpened {
 #[derive(Debug)]
 pub struct OpenView {
     detached: Detached,
-    gatherer: Gatherer,
-    basket: Basket,
+    collector: Collector,
+    collected: CollectedSet,
 }
 
-impl ViewCall {
+impl ViewRequest {
     /// What the near level has kept and may serve, without more.
     pub fn look(&self) -> Option<Body> {
         let body = |entry: &crate::entry::Entry| entry.body.clone();
-        match self.cache.quick_hit(self.probe(), self.variant(), &self.request, body) {
+        match self.cache.quick_hit(self.hashed(), self.variant(), &self.request, body) {
             Some(Ok(body)) => Some(body),
             _ => None,
         }
@@ -52,13 +52,13 @@ impl ViewCall {
             return ViewOpened::Pass;
         }
         let body = |entry: &crate::entry::Entry| entry.body.clone();
-        match self.cache.open_detached(self.asking(), None, Some(point), body).await {
+        match self.cache.open_detached(self.lookup(), None, Some(point), body).await {
             Begun::Hit(body) => ViewOpened::Hit(body),
             Begun::Render(mut detached) => {
                 self.under.into_iter().for_each(|label| detached.depend_on(label));
-                let basket = Basket::default();
-                let gatherer = Gatherer::new(self, point, &basket);
-                ViewOpened::Render(OpenView { detached, gatherer, basket })
+                let collected = CollectedSet::default();
+                let collector = Collector::new(self, point, &collected);
+                ViewOpened::Render(OpenView { detached, collector, collected })
             }
         }
     }
@@ -71,8 +71,8 @@ impl OpenView {
     }
 
     /// For what the handler renders on other threads.
-    pub fn gatherer(&self) -> Gatherer {
-        self.gatherer.clone()
+    pub fn collector(&self) -> Collector {
+        self.collector.clone()
     }
 
     /// Adds tags.
@@ -146,8 +146,8 @@ impl OpenView {
     }
 
     fn settle(&mut self) {
-        let (gathered, is_all) = self.basket.take();
-        self.detached.inherit(gathered);
+        let (collected, is_all) = self.collected.take();
+        self.detached.inherit(collected);
         if !is_all {
             self.detached.veto(RefusalReason::Unscoped);
         }

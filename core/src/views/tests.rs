@@ -5,8 +5,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::observe::RefusalReason;
-use crate::render::Outcome;
+use crate::events::RefusalReason;
+use crate::render::StoreOutcome;
 use crate::testing::ManualClock;
 use crate::{Fragment, current, fragment_key};
 
@@ -19,8 +19,8 @@ fn text(bytes: Vec<u8>) -> Option<Body> {
     Some(Body::opaque(bytes.into_boxed_slice()))
 }
 
-fn call(cache: &FragmentCache, path: &str) -> ViewCall {
-    ViewCall::new(cache, &view_key("view", path), "test/1", text)
+fn call(cache: &FragmentCache, path: &str) -> ViewRequest {
+    ViewRequest::new(cache, &view_key("view", path), "test/1", text)
 }
 
 fn body(content: &str) -> Body {
@@ -32,14 +32,14 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
 
-fn opened(call: &ViewCall, cache: &FragmentCache) -> OpenView {
-    match now(call.open(cache.begin())) {
+fn opened(call: &ViewRequest, cache: &FragmentCache) -> OpenView {
+    match now(call.open(cache.read_point())) {
         ViewOpened::Render(open) => open,
         other => panic!("nothing should be kept: {other:?}"),
     }
 }
 
-fn kept(call: &ViewCall) -> Option<String> {
+fn kept(call: &ViewRequest) -> Option<String> {
     call.look().map(|body| String::from_utf8(body.as_bytes().to_vec()).unwrap())
 }
 
@@ -48,12 +48,12 @@ fn i3_what_other_threads_render_in_its_scope_is_inside() {
     let (cache, _) = rig();
     let call = call(&cache, "/a");
     let open = opened(&call, &cache);
-    let gatherer = open.gatherer();
+    let collector = open.collector();
     let row = Fragment::new(fragment_key!("row")).tags(["row"]);
     std::thread::scope(|scope| {
-        scope.spawn(|| gatherer.scope(|| cache.render(&row, || "row").unwrap()));
+        scope.spawn(|| collector.scope(|| cache.render(&row, || "row").unwrap()));
     });
-    assert_eq!(open.close(body("page")).outcome, Outcome::Stored);
+    assert_eq!(open.close(body("page")).outcome, StoreOutcome::Stored);
     assert_eq!(kept(&call).as_deref(), Some("page"));
     cache.invalidate_tags(["row"]).unwrap();
     assert_eq!(kept(&call), None);
@@ -65,15 +65,15 @@ fn a_veto_or_a_panic_in_a_scope_keeps_the_response_from_being_kept() {
     for panics in [false, true] {
         let call = call(&cache, "/a");
         let open = opened(&call, &cache);
-        let gatherer = open.gatherer();
+        let collector = open.collector();
         let ended = std::thread::spawn(move || {
-            gatherer.scope(|| {
+            collector.scope(|| {
                 assert!(!panics, "as asked");
                 current::veto();
             });
         });
         assert_eq!(ended.join().is_err(), panics);
-        let refused = Outcome::Refused(RefusalReason::Vetoed);
+        let refused = StoreOutcome::Refused(RefusalReason::Vetoed);
         assert_eq!(open.close(body("page")).outcome, refused);
         assert_eq!(kept(&call), None);
     }
@@ -82,47 +82,47 @@ fn a_veto_or_a_panic_in_a_scope_keeps_the_response_from_being_kept() {
 #[test]
 fn i1_a_response_is_kept_only_once_all_that_was_rendered_elsewhere_is_known() {
     let (cache, _) = rig();
-    type Handler = fn(&Gatherer) -> Option<Gathering>;
+    type Handler = fn(&Collector) -> Option<PendingCollection>;
     let handlers: [(&str, Handler, bool); 7] = [
         ("renders nowhere else", |_| None, true),
         (
             "opens a scope",
-            |gatherer| {
-                gatherer.expect();
-                gatherer.scope(|| ());
+            |collector| {
+                collector.expect();
+                collector.scope(|| ());
                 None
             },
             true,
         ),
         (
             "opens none",
-            |gatherer| {
-                gatherer.expect();
+            |collector| {
+                collector.expect();
                 None
             },
             false,
         ),
         (
             "drops one",
-            |gatherer| {
-                drop(gatherer.begin());
+            |collector| {
+                drop(collector.begin());
                 None
             },
             true,
         ),
-        ("ends too soon", |gatherer| Some(gatherer.begin()), false),
+        ("ends too soon", |collector| Some(collector.begin()), false),
         (
             "waits for one of two",
-            |gatherer| {
-                gatherer.scope(|| ());
-                Some(gatherer.begin())
+            |collector| {
+                collector.scope(|| ());
+                Some(collector.begin())
             },
             false,
         ),
         (
             "waits for the first of two",
-            |gatherer| {
-                let (one, other) = (gatherer.begin(), gatherer.begin());
+            |collector| {
+                let (one, other) = (collector.begin(), collector.begin());
                 one.run(|| ());
                 Some(other)
             },
@@ -132,11 +132,11 @@ fn i1_a_response_is_kept_only_once_all_that_was_rendered_elsewhere_is_known() {
     for (what, handler, is_kept) in handlers {
         let call = call(&cache, what);
         let open = opened(&call, &cache);
-        let late = handler(&open.gatherer());
+        let late = handler(&open.collector());
         let outcome = open.close(body("page")).outcome;
         match is_kept {
-            true => assert_eq!(outcome, Outcome::Stored, "{what}"),
-            false => assert_eq!(outcome, Outcome::Refused(RefusalReason::Unscoped), "{what}"),
+            true => assert_eq!(outcome, StoreOutcome::Stored, "{what}"),
+            false => assert_eq!(outcome, StoreOutcome::Refused(RefusalReason::Unscoped), "{what}"),
         }
         late.into_iter().for_each(|scope| scope.run(current::veto));
         assert_eq!(kept(&call).is_some(), is_kept, "{what}");
@@ -148,9 +148,9 @@ fn what_ends_in_a_scope_after_the_response_is_closed_changes_nothing() {
     let (cache, _) = rig();
     let call = call(&cache, "/a");
     let open = opened(&call, &cache);
-    let gatherer = open.gatherer();
+    let collector = open.collector();
     open.close(body("page"));
-    gatherer.scope(current::veto);
+    collector.scope(current::veto);
     assert_eq!(kept(&call).as_deref(), Some("page"));
 }
 
@@ -161,13 +161,13 @@ fn a_response_adopts_what_another_of_the_same_run_depends_on() {
     let mut outer = opened(&short, &cache);
     outer.add_tags(&["tag"]).unwrap();
     outer.expire_after(Duration::from_secs(5));
-    let mut inner = match now(outer.run(long.open(cache.begin()))) {
+    let mut inner = match now(outer.run(long.open(cache.read_point()))) {
         ViewOpened::Render(inner) => inner,
         other => panic!("nothing should be kept: {other:?}"),
     };
     inner.adopt(&mut outer);
-    assert_eq!(inner.close_within(&mut outer, body("page")).outcome, Outcome::Stored);
-    assert_eq!(outer.close(body("note")).outcome, Outcome::Stored);
+    assert_eq!(inner.close_within(&mut outer, body("page")).outcome, StoreOutcome::Stored);
+    assert_eq!(outer.close(body("note")).outcome, StoreOutcome::Stored);
     assert_eq!((kept(&short).as_deref(), kept(&long).as_deref()), (Some("note"), Some("page")));
     clock.advance(Duration::from_secs(5));
     assert_eq!((kept(&short), kept(&long)), (None, None));
@@ -188,19 +188,19 @@ fn a_response_under_a_key_is_deleted_with_it() {
 fn unusable_timeouts_and_tags_keep_nothing() {
     let (cache, _) = rig();
     let zero = call(&cache, "/a").timeout(Timeout::After(Duration::ZERO));
-    assert!(matches!(now(zero.open(cache.begin())), ViewOpened::Pass));
+    assert!(matches!(now(zero.open(cache.read_point())), ViewOpened::Pass));
     let call = call(&cache, "/a");
     let mut open = opened(&call, &cache);
     open.set_timeout(Timeout::After(Duration::ZERO));
-    let refused = Outcome::Refused(RefusalReason::Timeout);
+    let refused = StoreOutcome::Refused(RefusalReason::Timeout);
     assert_eq!(open.close(body("page")).outcome, refused);
     let mut open = opened(&call, &cache);
     open.add_tags(&[""]).unwrap_err();
-    assert_eq!(open.close(body("page")).outcome, Outcome::Refused(RefusalReason::Tag));
-    let many: Vec<String> = (0..=crate::MAX_TAGS).map(|n| n.to_string()).collect();
+    assert_eq!(open.close(body("page")).outcome, StoreOutcome::Refused(RefusalReason::Tag));
+    let many: Vec<String> = (0..=crate::tag::MAX_TAGS).map(|n| n.to_string()).collect();
     let mut open = opened(&call, &cache);
     open.add_tags(&many).unwrap_err();
-    assert_eq!(open.close(body("page")).outcome, Outcome::Refused(RefusalReason::Tag));
+    assert_eq!(open.close(body("page")).outcome, StoreOutcome::Refused(RefusalReason::Tag));
 }
 
 #[test]
@@ -225,20 +225,21 @@ fn a_response_without_a_stale_window_of_its_own_is_served_to_its_end_alone() {
     clock.advance(Duration::from_secs(1));
     assert_eq!(kept(&call).as_deref(), Some("page"));
     clock.advance(Duration::from_secs(1));
-    assert!(kept(&call).is_none() && call.stand_in().is_none());
+    assert!(kept(&call).is_none() && call.stale_if_error().is_none());
     drop(opened(&call, &cache));
-    assert!(call.stand_in().is_none());
+    assert!(call.stale_if_error().is_none());
 }
 
 #[test]
 fn a_handler_that_fails_leaves_what_is_kept_and_an_answer_that_is_not_kept_does_not() {
     let (cache, _) = rig();
     let call = call(&cache, "/a");
-    let refresh = || ViewCall::new(&cache, &view_key("view", "/a"), "test/1", text).refresh(true);
+    let refresh =
+        || ViewRequest::new(&cache, &view_key("view", "/a"), "test/1", text).refresh(true);
     opened(&call, &cache).close(body("page"));
     let mut open = opened(&refresh(), &cache);
     open.fail();
-    assert_eq!(open.close(body("")).outcome, Outcome::Refused(RefusalReason::Vetoed));
+    assert_eq!(open.close(body("")).outcome, StoreOutcome::Refused(RefusalReason::Vetoed));
     assert_eq!(kept(&call).as_deref(), Some("page"));
     let mut open = opened(&refresh(), &cache);
     open.veto();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Form, Path, Query, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Redirect};
-use fragcache::Deletion;
+use fragcache::Invalidation;
 use serde::Deserialize;
 use tokio::task::spawn_blocking;
 
@@ -34,7 +34,7 @@ pub(super) async fn product(
 ) -> Result<Html<String>, Problem> {
     // Before the film is read: if its price changes from here on, this page shows the old one, and
     // what is rendered of it is not stored.
-    let read_point = shop.cache.begin();
+    let read_point = shop.cache.read_point();
     blocking(move || {
         let Some(film) = shop.database.product(id)? else {
             return Err(Problem::NotFound(format!("there is no film {id}")));
@@ -101,7 +101,7 @@ pub(super) async fn change_price(
         };
         // The price has changed, and this process shows it. Others may show the old one until the
         // store can be told: worth a line in a log, not an error.
-        let told = if told == Deletion::Pending { "pending" } else { "done" };
+        let told = if told == Invalidation::Pending { "pending" } else { "done" };
         Ok(([(INVALIDATION, told)], Redirect::to(&format!("/product/{id}"))))
     })
     .await

@@ -1,6 +1,7 @@
 //! The cache in numbers: what the page of numbers shows, and what `/health` tells a machine.
 
-use fragcache::{FragmentCache, Health};
+use fragcache::FragmentCache;
+use fragcache::stats::Health;
 
 use super::row;
 use crate::cell::{Cell, Row};

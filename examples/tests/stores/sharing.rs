@@ -41,7 +41,7 @@ fn what_one_stores_the_other_serves(options: &[&str]) {
     let (asked, trips) = (figure(&there, "SQL statements run"), there.count("round_trips"));
     assert_eq!(price("/", &there.page("/")), Some(1235));
     assert!(figure(&there, "SQL statements run") - asked <= 5, "the card and the grid");
-    // One a second is the keeper's.
+    // One a second is the worker's.
     let trips = there.count("round_trips") - trips;
     assert!(trips < 60, "{trips} round trips");
 

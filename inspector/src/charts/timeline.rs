@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use fragcache::{MINUTES, Minute};
+use fragcache::stats::{MINUTES, Minute};
 use serde::Serialize;
 
 use super::round;

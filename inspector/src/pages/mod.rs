@@ -6,7 +6,8 @@ mod overview;
 mod rows;
 
 use axum::http::StatusCode;
-use fragcache::{FragmentCache, KeyKind};
+use fragcache::FragmentCache;
+use fragcache::key::KeyKind;
 use minijinja::Value;
 use serde::Serialize;
 
@@ -16,14 +17,14 @@ use crate::serve::{Answer, Visit};
 use crate::templates::for_templates;
 use crate::text;
 
-for_templates!(Frame, Figure, Counted, Words);
+for_templates!(PageFrame, Figure, Counted, Words);
 
 /// Longest text that is searched for, in characters.
 const MAX_QUERY: usize = 200;
 
 /// What stands around every page.
 #[derive(Debug, Clone, Serialize)]
-struct Frame {
+struct PageFrame {
     base: String,
     home: String,
     list: String,
@@ -76,7 +77,7 @@ fn show(visit: &Visit, status: StatusCode, template: &str, context: Value) -> An
     }
 }
 
-fn frame(visit: &Visit, name: &str, figures: &Figures) -> Frame {
+fn frame(visit: &Visit, name: &str, figures: &Figures) -> PageFrame {
     let tabs = visit.shared.caches.iter().map(|(known, _)| Tab {
         name: known.clone(),
         link: visit.link("/", known, &[]),
@@ -87,7 +88,7 @@ fn frame(visit: &Visit, name: &str, figures: &Figures) -> Frame {
         let written = humantime::format_rfc3339_seconds(start).to_string();
         Some(written.replace('T', " ").replace('Z', " UTC"))
     };
-    Frame {
+    PageFrame {
         base: visit.base.clone(),
         home: visit.link("/", name, &[]),
         list: visit.link("/names", name, &[]),

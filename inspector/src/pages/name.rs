@@ -1,7 +1,8 @@
 //! All of one name: its figures, its hour, its tags, its entries, and the buttons.
 
 use axum::http::StatusCode;
-use fragcache::{FragmentCache, HeldEntry};
+use fragcache::FragmentCache;
+use fragcache::admin::EntryInfo;
 use minijinja::context;
 use minijinja::value::Serde;
 use serde::Serialize;
@@ -50,7 +51,7 @@ pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
     let words = words(named.kind());
     let (all, _) = figures::entries_of(cache, &named.key);
     let query = searched(visit, "entries").to_lowercase();
-    let found: Vec<&HeldEntry> = all.iter().filter(|entry| matches(entry, &query)).collect();
+    let found: Vec<&EntryInfo> = all.iter().filter(|entry| matches(entry, &query)).collect();
     let (number, pages) = names::number(visit, found.len(), ENTRIES);
     let hex = named.key.to_hex();
     let link = |number: usize| {
@@ -58,7 +59,7 @@ pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
         visit.link("/name", name, &[("key", &hex), ("entries", &query), ("page", &number)])
     };
     let shown = found.iter().skip((number - 1) * ENTRIES).take(ENTRIES);
-    let account = &named.account;
+    let stats = &named.stats;
     let context = context! {
         frame => frame(visit, name, &figures),
         label => &*named.label,
@@ -67,14 +68,14 @@ pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
         is_unnamed => named.key.template().is_some(),
         hex => &*hex,
         tiles => head(named, words),
-        is_loss => account.costs_more_than_it_saves(),
-        wide => Timeline::new(&account.minutes, 1080.0, 230.0),
-        narrow => Timeline::new(&account.minutes, 360.0, 210.0),
-        misses => counted(account.misses.iter().map(|(why, n)| (why.as_str(), n))),
-        bypasses => counted(account.bypasses.iter().map(|(why, n)| (why.as_str(), *n))),
-        refusals => counted(account.refusals.iter().map(|(why, n)| (why.as_str(), *n))),
+        is_loss => stats.costs_more_than_it_saves(),
+        wide => Timeline::new(&stats.minutes, 1080.0, 230.0),
+        narrow => Timeline::new(&stats.minutes, 360.0, 210.0),
+        misses => counted(stats.misses.iter().map(|(why, n)| (why.as_str(), n))),
+        bypasses => counted(stats.bypasses.iter().map(|(why, n)| (why.as_str(), *n))),
+        refusals => counted(stats.refusals.iter().map(|(why, n)| (why.as_str(), *n))),
         facts => Serde(facts(named)),
-        tags => Serde(&account.tags),
+        tags => Serde(&stats.tags),
         places => Serde(places(&all)),
         entries => shown.map(|entry| self::entry(entry)).collect::<Vec<_>>(),
         entries_query => &*query,
@@ -89,26 +90,26 @@ pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
 }
 
 fn head(named: &Named, words: Words) -> Vec<Figure> {
-    let (account, held) = (&named.account, &named.held);
-    let ratio = account.hit_ratio().map_or_else(|| "–".to_owned(), text::percent);
-    let idle = account.idle.map_or_else(
+    let (stats, held) = (&named.stats, &named.held);
+    let ratio = stats.hit_ratio().map_or_else(|| "–".to_owned(), text::percent);
+    let idle = stats.idle.map_or_else(
         || "never served".to_owned(),
         |idle| format!("last served {}", ago(&text::ago(idle))),
     );
     vec![
         figure("Hit ratio", ratio, {
-            let missed = text::count(account.misses.total());
-            format!("{} served, {missed} missed", text::count(account.served()))
+            let missed = text::count(stats.misses.total());
+            format!("{} served, {missed} missed", text::count(stats.served()))
         }),
-        figure("Time saved", text::time(account.saved()), "estimated"),
+        figure("Time saved", text::time(stats.saved()), "estimated"),
         Figure {
-            is_bad: account.costs_more_than_it_saves(),
-            ..figure("Time spent", text::time(account.render_time), {
-                text::of(account.renders, words.made)
+            is_bad: stats.costs_more_than_it_saves(),
+            ..figure("Time spent", text::time(stats.render_time), {
+                text::of(stats.renders, words.made)
             })
         },
-        figure(words.one, text::time(account.mean_render()), {
-            format!("longest {}", text::time(account.longest_render))
+        figure(words.one, text::time(stats.mean_render()), {
+            format!("longest {}", text::time(stats.longest_render))
         }),
         figure("In memory", text::bytes(held.bytes), {
             text::of(held.entries, ("entry", "entries"))
@@ -123,32 +124,32 @@ fn ago(time: &str) -> String {
 
 /// What is left to tell.
 fn facts(named: &Named) -> Vec<(&'static str, String)> {
-    let account = &named.account;
+    let stats = &named.stats;
     let facts = [
-        ("Served fresh", account.hits),
-        ("Served though expired", account.stale),
-        ("Served in place of an error", account.stood_in),
-        ("Received from another's render", account.waits),
-        ("Stored", account.stores),
-        ("Evicted to make room", account.evictions),
-        ("Deleted", account.deletions),
-        ("Repeated in one render", account.repeats),
+        ("Served fresh", stats.hits),
+        ("Served though expired", stats.stale),
+        ("Served in place of an error", stats.stale_if_error),
+        ("Received from another's render", stats.waits),
+        ("Stored", stats.stores),
+        ("Evicted to make room", stats.evictions),
+        ("Deleted", stats.deletions),
+        ("Repeated in one render", stats.repeats),
     ];
     let facts = facts.map(|(name, number)| (name, text::count(number)));
     let more = [
-        ("Bytes stored, all in all", text::bytes(account.stored_bytes)),
-        ("Last render", text::time(account.last_render)),
+        ("Bytes stored, all in all", text::bytes(stats.stored_bytes)),
+        ("Last render", text::time(stats.last_render)),
         ("Most variants of one key", named.held.variants.to_string()),
     ];
     facts.into_iter().chain(more).collect()
 }
 
-fn matches(entry: &HeldEntry, query: &str) -> bool {
+fn matches(entry: &EntryInfo, query: &str) -> bool {
     let namespaces = place_label(&entry.namespaces).to_lowercase();
     entry.key.to_string().to_lowercase().contains(query) || namespaces.contains(query)
 }
 
-fn entry(entry: &HeldEntry) -> Entry {
+fn entry(entry: &EntryInfo) -> Entry {
     Entry {
         key: entry.key.to_string(),
         hex: entry.key.to_hex(),
@@ -179,7 +180,7 @@ fn content(text: &str) -> (String, Option<String>) {
 }
 
 /// The namespaces that its entries lie in, for a form: what it carries and what people read.
-fn places(entries: &[HeldEntry]) -> Vec<(String, String)> {
+fn places(entries: &[EntryInfo]) -> Vec<(String, String)> {
     let mut places: Vec<&[String]> = entries.iter().map(|entry| &*entry.namespaces).collect();
     places.push(&[]);
     places.sort_unstable();

@@ -1,7 +1,8 @@
 //! All names as a table: search, order, some at a time.
 
 use axum::http::StatusCode;
-use fragcache::{FragmentCache, KeyKind};
+use fragcache::FragmentCache;
+use fragcache::key::KeyKind;
 use minijinja::context;
 
 use super::rows::{self, ORDERS};

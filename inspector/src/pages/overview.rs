@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use fragcache::{Account, FragmentCache};
+use fragcache::FragmentCache;
+use fragcache::stats::{NameStats, StatsByName};
 use minijinja::context;
 use serde::Serialize;
 
@@ -47,12 +48,12 @@ pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
         caches => caches(visit, name),
         kinds => kinds(visit, name, &figures),
         misses => counted(figures.all.misses.iter().map(|(why, n)| (why.as_str(), n))),
-        times => top(order("saved"), |n| n.account.renders > 0, 8),
+        times => top(order("saved"), |n| n.stats.renders > 0, 8),
         map_wide => Treemap::new(&tiles, 1080.0, 300.0),
         map_narrow => Treemap::new(&tiles, 360.0, 320.0),
         biggest => section("bytes", |n| n.held.bytes > 0),
         coldest => section("coldest", |n| n.held.entries > 0),
-        losses => section("loss", |n| n.account.costs_more_than_it_saves()),
+        losses => section("loss", |n| n.stats.costs_more_than_it_saves()),
     };
     show(visit, StatusCode::OK, "overview.html", context)
 }
@@ -108,8 +109,8 @@ struct Sum {
     entries: String,
 }
 
-fn sum(title: &str, link: String, account: &Account, held: (u64, u64)) -> Sum {
-    let ratio = account.hit_ratio();
+fn sum(title: &str, link: String, stats: &NameStats, held: (u64, u64)) -> Sum {
+    let ratio = stats.hit_ratio();
     Sum {
         title: title.to_owned(),
         link,
@@ -117,8 +118,8 @@ fn sum(title: &str, link: String, account: &Account, held: (u64, u64)) -> Sum {
         names: String::new(),
         ratio: ratio.map_or_else(|| "–".to_owned(), text::percent),
         shade: shade(ratio),
-        served: text::count(account.served()),
-        missed: text::count(account.misses.total()),
+        served: text::count(stats.served()),
+        missed: text::count(stats.misses.total()),
         bytes: text::bytes(held.0),
         entries: text::count(held.1),
     }
@@ -129,18 +130,16 @@ fn caches(visit: &Visit, here: &str) -> Vec<Sum> {
     let caches = visit.shared.caches.iter().filter(|_| visit.shared.caches.len() > 1);
     let sums = caches.map(|(name, cache)| {
         let stats = cache.stats();
-        let mut account = Account::default();
-        match cache.ledger() {
-            Some(ledger) => {
-                let accounts = ledger.accounts.iter().chain([&ledger.others]);
-                accounts.for_each(|one| account.add(one));
+        let mut total = NameStats::default();
+        match cache.stats_by_name() {
+            Some(StatsByName { names, others, .. }) => {
+                names.iter().chain([&others]).for_each(|one| total.add(one));
             }
             None => {
-                (account.hits, account.stale, account.misses) =
-                    (stats.hits, stats.stale, stats.misses);
+                (total.hits, total.stale, total.misses) = (stats.hits, stats.stale, stats.misses);
             }
         }
-        let sum = sum(name, visit.link("/", name, &[]), &account, (stats.bytes, stats.entries));
+        let sum = sum(name, visit.link("/", name, &[]), &total, (stats.bytes, stats.entries));
         Sum { is_here: name == here, ..sum }
     });
     sums.collect()
@@ -150,14 +149,14 @@ fn caches(visit: &Visit, here: &str) -> Vec<Sum> {
 fn kinds(visit: &Visit, cache: &str, figures: &Figures) -> Vec<Sum> {
     let sums = KINDS.into_iter().filter_map(|kind| {
         let named = figures.named.iter().filter(|named| named.kind() == kind);
-        let (mut account, mut held, mut names) = (Account::default(), (0, 0), 0);
+        let (mut stats, mut held, mut names) = (NameStats::default(), (0, 0), 0);
         for named in named {
-            account.add(&named.account);
+            stats.add(&named.stats);
             held = (held.0 + named.held.bytes, held.1 + named.held.entries);
             names += 1;
         }
         let link = visit.link("/names", cache, &[("kind", kind.as_str())]);
-        let sum = sum(words(kind).title, link, &account, held);
+        let sum = sum(words(kind).title, link, &stats, held);
         (names > 0).then(|| Sum { names: text::count(names), ..sum })
     });
     let sums: Vec<Sum> = sums.collect();
@@ -166,7 +165,7 @@ fn kinds(visit: &Visit, cache: &str, figures: &Figures) -> Vec<Sum> {
 
 /// The sum of what each name saved: their means differ, so the mean of all would be wrong.
 fn saved(figures: &Figures) -> Duration {
-    let names = figures.named.iter().map(|named| named.account.saved());
+    let names = figures.named.iter().map(|named| named.stats.saved());
     names.chain([figures.others.saved()]).sum()
 }
 
@@ -176,7 +175,7 @@ fn tiles(visit: &Visit, cache: &str, figures: &Figures) -> Vec<Tile> {
     let mut tiles: Vec<Tile> = shown
         .iter()
         .map(|named| {
-            let ratio = named.account.hit_ratio();
+            let ratio = named.stats.hit_ratio();
             let told = ratio.map_or_else(|| "no lookup".to_owned(), text::percent);
             let bytes = text::bytes(named.held.bytes);
             Tile {

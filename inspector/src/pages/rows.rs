@@ -53,18 +53,18 @@ pub(super) const ORDERS: [Order; 9] = [
     Order {
         word: "served",
         title: "Most served",
-        sort: |named| named.sort_by_key(|n| Reverse(n.account.served())),
+        sort: |named| named.sort_by_key(|n| Reverse(n.stats.served())),
     },
     Order {
         word: "missed",
         title: "Most misses",
-        sort: |named| named.sort_by_key(|n| Reverse(n.account.misses.total())),
+        sort: |named| named.sort_by_key(|n| Reverse(n.stats.misses.total())),
     },
     Order {
         word: "ratio",
         title: "Lowest hit ratio",
         sort: |named| {
-            let ratio = |n: &Named| n.account.hit_ratio().unwrap_or(2.0);
+            let ratio = |n: &Named| n.stats.hit_ratio().unwrap_or(2.0);
             named.sort_by(|one, other| ratio(one).total_cmp(&ratio(other)));
         },
     },
@@ -78,7 +78,7 @@ pub(super) const ORDERS: [Order; 9] = [
         title: "Coldest",
         // What holds nothing cannot be thrown out.
         sort: |named| {
-            let idle = |n: &Named| n.account.idle.unwrap_or(Duration::MAX);
+            let idle = |n: &Named| n.stats.idle.unwrap_or(Duration::MAX);
             named.sort_by_key(|n| (n.held.entries == 0, Reverse(idle(n)), Reverse(n.held.oldest)));
         },
     },
@@ -90,12 +90,12 @@ pub(super) const ORDERS: [Order; 9] = [
     Order {
         word: "saved",
         title: "Time saved",
-        sort: |named| named.sort_by_key(|n| Reverse(n.account.saved())),
+        sort: |named| named.sort_by_key(|n| Reverse(n.stats.saved())),
     },
     Order {
         word: "spent",
         title: "Time spent",
-        sort: |named| named.sort_by_key(|n| Reverse(n.account.render_time)),
+        sort: |named| named.sort_by_key(|n| Reverse(n.stats.render_time)),
     },
     Order { word: "name", title: "Name", sort: |_| {} },
 ];
@@ -117,14 +117,14 @@ pub(super) fn sorted(figures: &Figures, order: Order) -> Vec<&Named> {
 /// Whether a name is what someone looks for: part of it, or of its template or tags.
 pub(super) fn matches(named: &Named, query: &str) -> bool {
     let query = query.trim().to_lowercase();
-    let texts = [Some(&named.label), named.account.template.as_ref()];
-    let mut texts = texts.into_iter().flatten().chain(&named.account.tags);
+    let texts = [Some(&named.label), named.stats.template.as_ref()];
+    let mut texts = texts.into_iter().flatten().chain(&named.stats.tags);
     query.is_empty() || texts.any(|text| text.to_lowercase().contains(&query))
 }
 
 pub(super) fn rows(visit: &Visit, cache: &str, named: &[&Named]) -> Vec<Row> {
     let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    let times = named.iter().flat_map(|n| [n.account.saved(), n.account.render_time]);
+    let times = named.iter().flat_map(|n| [n.stats.saved(), n.stats.render_time]);
     let most = times.map(nanos).max().unwrap_or(0);
     named
         .iter()
@@ -133,28 +133,28 @@ pub(super) fn rows(visit: &Visit, cache: &str, named: &[&Named]) -> Vec<Row> {
 }
 
 fn row(visit: &Visit, cache: &str, named: &Named, share: impl Fn(Duration) -> u64) -> Row {
-    let (account, held) = (&named.account, &named.held);
+    let (stats, held) = (&named.stats, &named.held);
     Row {
         label: named.label.clone(),
         link: link(visit, cache, named),
         kind: named.kind().as_str(),
         place: place(named),
-        ratio: account.hit_ratio().map_or_else(|| "–".to_owned(), text::percent),
-        shade: shade(account.hit_ratio()),
-        served: text::count(account.served()),
-        missed: text::count(account.misses.total()),
-        saved: text::time(account.saved()),
-        spent: text::time(account.render_time),
-        saved_share: share(account.saved()),
-        spent_share: share(account.render_time),
-        is_loss: account.costs_more_than_it_saves(),
+        ratio: stats.hit_ratio().map_or_else(|| "–".to_owned(), text::percent),
+        shade: shade(stats.hit_ratio()),
+        served: text::count(stats.served()),
+        missed: text::count(stats.misses.total()),
+        saved: text::time(stats.saved()),
+        spent: text::time(stats.render_time),
+        saved_share: share(stats.saved()),
+        spent_share: share(stats.render_time),
+        is_loss: stats.costs_more_than_it_saves(),
         loss: text::time(named.loss()),
         bytes: text::bytes(held.bytes),
         entries: text::count(held.entries),
         variants: held.variants,
         dead: text::count(held.dead),
-        idle: account.idle.map_or_else(|| "never".to_owned(), text::ago),
-        hour: Sparkline::new(&account.minutes),
+        idle: stats.idle.map_or_else(|| "never".to_owned(), text::ago),
+        hour: Sparkline::new(&stats.minutes),
     }
 }
 
@@ -164,6 +164,6 @@ pub(super) fn link(visit: &Visit, cache: &str, named: &Named) -> String {
 
 /// The template and the line, for a block that has a name.
 pub(super) fn place(named: &Named) -> Option<String> {
-    let template = named.account.template.as_ref().filter(|_| named.key.template().is_none())?;
-    Some(format!("{template}:{}", named.account.line))
+    let template = named.stats.template.as_ref().filter(|_| named.key.template().is_none())?;
+    Some(format!("{template}:{}", named.stats.line))
 }

@@ -54,14 +54,14 @@ pub(crate) fn picture(browser: &mut Browser, name: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fragment_is_found_deleted_and_rendered_again() {
-    let cache = FragmentCache::builder().ledger(100).build().unwrap();
+    let cache = FragmentCache::builder().stats_by_name(100).build().unwrap();
     for number in 0..40 {
         let row = Fragment::new(fragment_key!("row", number));
         cache.render(&row, || "x".repeat(number * 10)).unwrap();
     }
     let site = site(cache.clone()).await;
     tokio::task::spawn_blocking(move || walk(&site)).await.unwrap();
-    assert_eq!(cache.ledger().unwrap().others.lookups(), 0);
+    assert_eq!(cache.stats_by_name().unwrap().others.lookups(), 0);
 }
 
 fn walk(site: &str) {

@@ -2,7 +2,8 @@
 
 use axum::body::Body;
 use axum::http::{Method, Request, StatusCode, header};
-use fragcache::{FragmentKey, Function, fragment_key};
+use fragcache::memoize::Function;
+use fragcache::{FragmentKey, fragment_key};
 use fragcache_inspector::Inspector;
 
 use crate::support::{Got, Rig, STAFF, form, mounted, rig, send};

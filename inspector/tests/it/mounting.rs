@@ -11,7 +11,7 @@ use fragcache_inspector::Inspector;
 use crate::support::{Got, form, send, send_bare};
 
 fn cache() -> FragmentCache {
-    let cache = FragmentCache::builder().ledger(10).build().unwrap();
+    let cache = FragmentCache::builder().stats_by_name(10).build().unwrap();
     cache.render(&Fragment::new(fragment_key!("row")), || "<td>").unwrap();
     cache
 }

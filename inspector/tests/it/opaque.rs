@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
-use fragcache::{Fragment, FragmentCache, FragmentKey, Function, fragment_key};
+use fragcache::memoize::Function;
+use fragcache::{Fragment, FragmentCache, FragmentKey, fragment_key};
 use fragcache_inspector::Inspector;
-use fragcache_tower::Cached;
+use fragcache_tower::CacheLayer;
 
 use crate::support::{Got, STAFF, form, mounted, send};
 
@@ -19,7 +20,7 @@ fn is_in(page: &Got) -> bool {
     page.body.contains(SECRET) || page.body.contains(&hex)
 }
 
-fn call() -> fragcache::Call {
+fn call() -> fragcache::memoize::Call {
     Function::new("shop::load").call().arg(&"plantedvalue-argument")
 }
 
@@ -36,8 +37,8 @@ fn fill(cache: &FragmentCache) -> Vec<FragmentKey> {
 
 #[tokio::test]
 async fn no_page_holds_a_key_and_its_buttons_delete() {
-    let cache = FragmentCache::builder().ledger(100).opaque_keys([7; 32]).build().unwrap();
-    let view = Cached::new(&cache, "film").expires_after(Duration::from_secs(60));
+    let cache = FragmentCache::builder().stats_by_name(100).opaque_keys([7; 32]).build().unwrap();
+    let view = CacheLayer::new(&cache, "film").expires_after(Duration::from_secs(60));
     let app = mounted(Inspector::new("shop", cache.clone()))
         .route("/film/{id}", get(|| async { "response" }).layer(view));
     let ask = async |path: &str| {
@@ -84,7 +85,7 @@ async fn no_page_holds_a_key_and_its_buttons_delete() {
 
 #[tokio::test]
 async fn without_the_option_pages_show_keys() {
-    let cache = FragmentCache::builder().ledger(100).build().unwrap();
+    let cache = FragmentCache::builder().stats_by_name(100).build().unwrap();
     let app = mounted(Inspector::new("shop", cache.clone()));
     let key = fill(&cache).remove(0).bare();
     let path = format!("/inspector/name?key={}", key.to_hex());

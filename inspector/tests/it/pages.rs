@@ -9,10 +9,11 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use axum::routing::get;
 use fragcache::engine::view_key;
+use fragcache::memoize::Function;
 use fragcache::testing::MemoryStore;
-use fragcache::{FarLevel, FragmentCache, FragmentKey, Function, fragment_key, fragment_key_at};
+use fragcache::{FarLevel, FragmentCache, FragmentKey, fragment_key, fragment_key_at};
 use fragcache_inspector::Inspector;
-use fragcache_tower::Cached;
+use fragcache_tower::CacheLayer;
 
 use crate::support::{STAFF, form, mounted, rig, send};
 
@@ -175,7 +176,7 @@ async fn entries_of_a_name_are_paged_and_searched() {
 
 #[tokio::test]
 async fn several_caches_are_told_apart_and_each_says_whose_numbers_it_shows() {
-    let shop = FragmentCache::builder().ledger(10).build().unwrap();
+    let shop = FragmentCache::builder().stats_by_name(10).build().unwrap();
     let blog = FragmentCache::in_memory();
     shop.render(&fragcache::Fragment::new(fragment_key!("in-the-shop")), || "").unwrap();
     blog.render(&fragcache::Fragment::new(fragment_key!("in-the-blog")), || "").unwrap();
@@ -188,7 +189,10 @@ async fn several_caches_are_told_apart_and_each_says_whose_numbers_it_shows() {
     assert!(first.contains("in-the-shop") && !first.contains("in-the-blog"));
     assert!(first.contains("\"/inspector?cache=the+blog\""), "{first}");
     let other = get("/inspector?cache=the+blog").await.body;
-    assert!(other.contains("in-the-blog") && other.contains("keeps no ledger"), "{other}");
+    assert!(
+        other.contains("in-the-blog") && other.contains("keeps no statistics by name"),
+        "{other}"
+    );
     assert_eq!(get("/inspector?cache=none").await.status, StatusCode::NOT_FOUND);
 }
 
@@ -233,13 +237,13 @@ async fn kinds_are_told_apart_and_their_text_is_shown_escaped() {
 
 #[tokio::test]
 async fn a_response_is_shown_and_made_again_once_it_is_deleted() {
-    let cache = FragmentCache::builder().ledger(10).build().unwrap();
+    let cache = FragmentCache::builder().stats_by_name(10).build().unwrap();
     let made = Arc::new(AtomicUsize::new(0));
     let handler = {
         let made = Arc::clone(&made);
         move || async move { format!("response {}", made.fetch_add(1, Ordering::Relaxed) + 1) }
     };
-    let film = Cached::new(&cache, "film").expires_after(Duration::from_secs(60));
+    let film = CacheLayer::new(&cache, "film").expires_after(Duration::from_secs(60));
     let app = mounted(Inspector::new("shop", cache.clone()))
         .route("/film/{id}", get(handler).layer(film));
     let ask = async |path: &str| {
@@ -268,7 +272,7 @@ async fn a_response_is_shown_and_made_again_once_it_is_deleted() {
 
 #[tokio::test]
 async fn the_store_is_shown_where_there_is_one() {
-    let cache = FragmentCache::builder().far(FarLevel::new(MemoryStore::new())).ledger(10);
+    let cache = FragmentCache::builder().far(FarLevel::new(MemoryStore::new())).stats_by_name(10);
     let app = mounted(Inspector::new("shop", cache.build().unwrap()));
     let request = Request::get("/inspector").header(STAFF, "yes").body(Body::empty()).unwrap();
     let body = send(&app, request).await.body;
@@ -277,7 +281,7 @@ async fn the_store_is_shown_where_there_is_one() {
 
 #[tokio::test]
 async fn it_stands_at_the_root_too() {
-    let cache = FragmentCache::builder().ledger(10).build().unwrap();
+    let cache = FragmentCache::builder().stats_by_name(10).build().unwrap();
     cache.render(&fragcache::Fragment::new(fragment_key!("row")), || "").unwrap();
     let app: Router = Inspector::new("shop", cache).guard(|_| true).into_router();
     let request = Request::get("/").body(Body::empty()).unwrap();

@@ -5,8 +5,10 @@
 use std::time::Duration;
 
 use fragcache::engine::view_key;
+use fragcache::memoize::Function;
 use fragcache::testing::{ManualClock, MemoryStore};
-use fragcache::{FarLevel, Fragment, FragmentCache, FragmentKey, Function, Keep, fragment_key};
+use fragcache::values::SetOptions;
+use fragcache::{FarLevel, Fragment, FragmentCache, FragmentKey, fragment_key};
 use fragcache_inspector::Inspector;
 use fragcache_servers::Browser;
 
@@ -49,7 +51,8 @@ fn busy(cache: &FragmentCache, clock: &ManualClock) {
             });
             let rate = cache.values().get::<f64>("exchange-rate").unwrap();
             if rate.is_none() {
-                let keep = Keep::new().expires_after(Duration::from_secs(900)).tags(["rates"]);
+                let keep =
+                    SetOptions::new().expires_after(Duration::from_secs(900)).tags(["rates"]);
                 cache.values().set_with("exchange-rate", &1.0834, &keep).unwrap();
             }
             cache.memoize(&BALANCE.of(&user).call().arg("EUR"), || format!("{user}.00 € & more"));
@@ -58,7 +61,7 @@ fn busy(cache: &FragmentCache, clock: &ManualClock) {
             cache.invalidate_tags(["products"]).unwrap();
         }
         let next = Duration::from_secs((minute + 1) * 60);
-        clock.advance(next.saturating_sub(cache.ledger().unwrap().covers));
+        clock.advance(next.saturating_sub(cache.stats_by_name().unwrap().covers));
     }
     let long = "a-fragment-whose-name-nobody-ever-thought-of-shortening-and-that-never-breaks-";
     render(
@@ -78,12 +81,12 @@ fn busy(cache: &FragmentCache, clock: &ManualClock) {
 async fn pages_fit_a_desk_and_a_phone_in_light_and_dark() {
     let clock = ManualClock::new();
     let builder = || FragmentCache::builder().clock(clock.clone());
-    let shop = builder().ledger(500).far(FarLevel::new(MemoryStore::new())).build().unwrap();
+    let shop = builder().stats_by_name(500).far(FarLevel::new(MemoryStore::new())).build().unwrap();
     busy(&shop, &clock);
     let blog = builder().build().unwrap();
     blog.render(&Fragment::new(fragment_key!("post", 7)), || "<article>").unwrap();
-    let caches = [("shop", shop), ("blog, without a ledger", blog)];
-    let empty = builder().ledger(10).build().unwrap();
+    let caches = [("shop", shop), ("blog, without statistics by name", blog)];
+    let empty = builder().stats_by_name(10).build().unwrap();
     let [first, second] = caches;
     let inspector = Inspector::new(first.0, first.1).with(second.0, second.1);
     let site = served(inspector.with("idle", empty)).await;
@@ -106,7 +109,7 @@ fn look(site: &str) {
         ("value", of(FragmentCache::disabled().values().key("exchange-rate"))),
         ("idle", "?cache=idle".to_owned()),
         ("idle-names", "/names?cache=idle".to_owned()),
-        ("no-ledger", "?cache=blog,+without+a+ledger".to_owned()),
+        ("no-names", "?cache=blog,+without+statistics+by+name".to_owned()),
         ("missing", "/name?key=00".to_owned()),
     ];
     let mut browser = Browser::start();

@@ -22,7 +22,7 @@ pub(crate) struct Rig {
 
 pub(crate) fn rig() -> Rig {
     let clock = ManualClock::new();
-    let cache = FragmentCache::builder().clock(clock.clone()).ledger(1000).build().unwrap();
+    let cache = FragmentCache::builder().clock(clock.clone()).stats_by_name(1000).build().unwrap();
     let app = mounted(Inspector::new("shop", cache.clone()));
     Rig { cache, clock, app }
 }

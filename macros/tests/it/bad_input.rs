@@ -2,8 +2,9 @@
 
 use std::cell::Cell;
 
+use fragcache::events::{EventKind, RefusalReason};
 use fragcache::testing::Recorder;
-use fragcache::{ErrorKind, EventKind, FragmentCache, RefusalReason, memoize};
+use fragcache::{ErrorKind, FragmentCache, memoize};
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 

@@ -64,17 +64,17 @@ fn functions_of_one_name_in_two_modules_are_two() {
 fn functions_of_one_name_in_one_module_never_have_each_others_results() {
     fn first() -> String {
         #[memoize(cache = CACHE)]
-        fn twin(id: u32) -> String {
+        fn counterpart(id: u32) -> String {
             format!("first {id}")
         }
-        twin(1)
+        counterpart(1)
     }
     fn second() -> String {
         #[memoize(cache = CACHE)]
-        fn twin(id: u32) -> String {
+        fn counterpart(id: u32) -> String {
             format!("second {id}")
         }
-        twin(1)
+        counterpart(1)
     }
     for _ in 0..2 {
         assert_eq!((first(), second()), ("first 1".to_owned(), "second 1".to_owned()));

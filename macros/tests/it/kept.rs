@@ -316,7 +316,7 @@ fn nested_errors_and_nones_are_not_kept() {
         if n == 0 { Ok(Err("away".to_owned())) } else { Ok(Ok(n)) }
     }
     let cache = FragmentCache::in_memory();
-    let is_kept = |call: fragcache::Call| cache.contains(&call.key().unwrap()).unwrap();
+    let is_kept = |call: memoize::Call| cache.contains(&call.key().unwrap()).unwrap();
     for n in 0..4 {
         deep(&cache, n);
         assert_eq!(is_kept(deep_memo(n)), n == 3, "{n}");

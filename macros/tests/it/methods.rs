@@ -6,7 +6,9 @@ use std::marker::PhantomData;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
-use fragcache::{FragmentCache, Function, memoize};
+use fragcache::FragmentCache;
+use fragcache::memoize;
+use fragcache::memoize::Function;
 
 struct Account {
     cache: FragmentCache,

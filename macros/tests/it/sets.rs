@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, DefaultHasher};
 
-use fragcache::{Deletion, FragmentCache, Unordered, memoize};
+use fragcache::memoize::Unordered;
+use fragcache::{FragmentCache, Invalidation, memoize};
 use serde::Serialize;
 
 /// Always of the same order for the same insertions, unlike the default.
@@ -38,9 +39,9 @@ fn equal_sets_are_one_call_which_each_of_them_deletes() {
         assert_eq!(count(&cache, &ran, Some(other.clone())), 12);
         assert_eq!(ran.get(), 2 * round);
         let equal: HashSet<_> = (0..12).rev().collect();
-        assert_eq!(cache.delete_memoized(sum_memo(&equal)).unwrap(), Deletion::Removed);
+        assert_eq!(cache.delete_memoized(sum_memo(&equal)).unwrap(), Invalidation::Removed);
         let equal = (0..12).rev().collect();
-        assert_eq!(cache.delete_memoized(count_memo(Some(equal))).unwrap(), Deletion::Removed);
+        assert_eq!(cache.delete_memoized(count_memo(Some(equal))).unwrap(), Invalidation::Removed);
     }
     sum(&cache, &ran, &HashSet::from([1, 2]));
     sum(&cache, &ran, &HashSet::from([3]));

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::process::Command;
 
+use fragcache::events::{EventKind, RefusalReason};
 use fragcache::store::FileStore;
 use fragcache::testing::Recorder;
-use fragcache::{EventKind, FarLevel, FragmentCache, RefusalReason, memoize};
+use fragcache::{FarLevel, FragmentCache, memoize};
 
 /// Two functions of one name, signature and body, from one place in the source.
 macro_rules! twins {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use fragcache::{Clock, FragmentCache, Mode, OnMistake, Policy, fragment_key, fragment_key_at};
+use fragcache::Clock;
+use fragcache::{CacheMode, ErrorPolicy, FragmentCache, Policy, fragment_key, fragment_key_at};
 use tera::{Context, Map, Value};
 
 use crate::support::{Site, context};
@@ -249,7 +250,7 @@ fn the_default_timeout_can_be_said() {
 
 #[test]
 fn a_policy_renders_mistakes_uncached() {
-    let policy = Policy::default().bad_arguments(OnMistake::Uncached);
+    let policy = Policy::default().bad_arguments(ErrorPolicy::Uncached);
     let cache = FragmentCache::builder().policy(policy).build().unwrap();
     let mut site = Site::with_cache(cache);
     site.add(
@@ -292,9 +293,9 @@ fn a_cache_can_be_disabled_or_passed_by() {
     assert_eq!(site.ticks(), 2);
 
     let site = Site::loaded(&[("a.html", "{% cache %}{{ tick() }}x{% endcache %}")]);
-    site.cache.set_mode(Mode::Bypass);
+    site.cache.set_mode(CacheMode::Bypass);
     site.render("a.html", &Context::new());
-    site.cache.set_mode(Mode::Normal);
+    site.cache.set_mode(CacheMode::Normal);
     site.render("a.html", &Context::new());
     site.render("a.html", &Context::new());
     assert_eq!(site.ticks(), 2);

@@ -1,6 +1,6 @@
 //! A miss and a hit print what the same template prints without us.
 
-use fragcache::Deletion;
+use fragcache::Invalidation;
 use fragcache::fragment_key;
 use tera::{Context, Delimiters, Value};
 
@@ -47,7 +47,7 @@ fn escaping_follows_the_page() {
     }
     assert_eq!(site.ticks(), 2);
     // One identity: deleting it deletes both.
-    assert_eq!(site.cache.delete(&fragment_key!("x")).unwrap(), Deletion::Removed);
+    assert_eq!(site.cache.delete(&fragment_key!("x")).unwrap(), Invalidation::Removed);
     site.render("a.txt", &people());
     site.render("a.html", &people());
     assert_eq!(site.ticks(), 4);

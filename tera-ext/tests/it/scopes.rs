@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use fragcache::{Event, EventKind, FragmentCache, Observer, Policy};
+use fragcache::events::{Event, EventKind, Observer};
+use fragcache::{FragmentCache, Policy};
 use tera::{Context, Kwargs, State, Tera, Value};
 
 use crate::support::{Site, context};

@@ -6,9 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use fragcache::store::Store;
-use fragcache::{
-    Clock, FarLevel, Fragment, FragmentCache, FragmentKey, MonotonicClock, current, fragment_key,
-};
+use fragcache::{Clock, MonotonicClock};
+use fragcache::{FarLevel, Fragment, FragmentCache, FragmentKey, current, fragment_key};
 
 use super::scheme::{Cached, Shape};
 use super::truth::KEYS;
@@ -83,7 +82,7 @@ impl Ours {
                 text
             }),
             Shape::Loaded(row) => {
-                let point = self.cache.begin();
+                let point = self.cache.read_point();
                 let text = shape.text(read);
                 let fragment = fragment.tags([tag(row)]);
                 point.scope(|| render(&fragment, &|| text.clone()))

@@ -1,23 +1,25 @@
-//! What observers, counters and the ledger are told of requests that bypass a view.
+//! What observers, counters and the statistics by name are told of requests that bypass a view.
 
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::routing::any;
+use fragcache::FragmentCache;
+use fragcache::events::{BypassReason, EventKind};
 use fragcache::testing::Recorder;
-use fragcache::{BypassReason, EventKind, FragmentCache};
-use fragcache_tower::Cached;
+use fragcache_tower::CacheLayer;
 use http::{HeaderName, Method};
 use tower::ServiceExt;
 
 use crate::support::get_from_site;
 
 /// A cache that is watched, and a site of one view in a namespace of it.
-fn site(settings: impl FnOnce(Cached) -> Cached) -> (FragmentCache, Recorder, Router) {
+fn site(settings: impl FnOnce(CacheLayer) -> CacheLayer) -> (FragmentCache, Recorder, Router) {
     let recorder = Recorder::new();
-    let cache = FragmentCache::builder().observer(recorder.clone()).ledger(10).build().unwrap();
-    let view = settings(Cached::new(&cache.namespace("shop"), "view"));
+    let cache =
+        FragmentCache::builder().observer(recorder.clone()).stats_by_name(10).build().unwrap();
+    let view = settings(CacheLayer::new(&cache.namespace("shop"), "view"));
     let router = Router::new().route("/{*path}", any(async || "page")).layer(view);
     (cache, recorder, router)
 }
@@ -38,7 +40,7 @@ async fn send(router: &Router, method: Method, headers: &[(&'static str, &str)],
 
 #[tokio::test]
 async fn each_bypass_says_why() {
-    type Settings = fn(Cached) -> Cached;
+    type Settings = fn(CacheLayer) -> CacheLayer;
     type Case =
         (BypassReason, Settings, Method, &'static [(&'static str, &'static str)], &'static str);
     let own: Settings = |view| view.private_headers([HeaderName::from_static("x-own")]);
@@ -53,7 +55,7 @@ async fn each_bypass_says_why() {
         (BypassReason::Body, |view| view, Method::GET, &[], "a=1"),
         (
             BypassReason::NoStore,
-            Cached::heed_clients,
+            CacheLayer::heed_clients,
             Method::GET,
             &[("cache-control", "no-store")],
             "",
@@ -82,7 +84,7 @@ async fn each_bypass_says_why() {
         assert_eq!(about, ("view", "shop", &header), "{reason:?}");
         assert_eq!(recorder.renders("view"), 1, "{reason:?}");
         assert_eq!(cache.stats().bypasses, 1, "{reason:?}");
-        let accounts = cache.ledger().unwrap().accounts;
+        let accounts = cache.stats_by_name().unwrap().names;
         assert_eq!(accounts[0].bypasses, [(*reason, 1)]);
     }
 }
@@ -102,6 +104,6 @@ async fn what_the_cache_refuses_is_told_once() {
     let (cache, recorder, router) = site(|view| view.expires_after(Duration::ZERO));
     send(&router, Method::GET, &[], "").await;
     let kinds: Vec<_> = recorder.events().iter().map(|event| event.kind).collect();
-    assert_eq!(kinds, [EventKind::Refused(fragcache::RefusalReason::Timeout)]);
+    assert_eq!(kinds, [EventKind::Refused(fragcache::events::RefusalReason::Timeout)]);
     assert_eq!((cache.stats().bypasses, cache.stats().refusals), (0, 1));
 }

@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::Path;
 use axum::routing::get;
 use fragcache::{Fragment, fragment_key};
-use fragcache_tower::{Cached, ViewTerms, path_of};
+use fragcache_tower::{CacheLayer, ResponsePolicy, path_of};
 use tower::ServiceExt;
 
 use crate::support::{Runs, Site, cache, get_from_site};
@@ -16,7 +16,7 @@ fn site() -> Site {
     Site::new(
         |view| view,
         |request, run| {
-            let tags = ViewTerms::new().tags([request.uri().path()]);
+            let tags = ResponsePolicy::new().tags([request.uri().path()]);
             (tags, format!("{} run {run}", request.uri()))
         },
     )
@@ -59,7 +59,7 @@ async fn a_tag_deletes_responses_and_fragments_together() {
 async fn a_route_with_parameters_is_deleted_as_a_browser_asks_for_it() {
     let cache = cache(&ManualClock::new());
     let runs = Runs::default();
-    let view = Cached::new(&cache, "tag");
+    let view = CacheLayer::new(&cache, "tag");
     let counted = runs.clone();
     let handler = move |Path(name): Path<String>| {
         counted.one_more();
@@ -84,7 +84,7 @@ async fn a_route_with_parameters_is_deleted_as_a_browser_asks_for_it() {
 #[tokio::test]
 async fn i1_a_response_that_is_deleted_while_it_is_made_is_not_kept() {
     let cache = cache(&ManualClock::new());
-    let view = Cached::new(&cache, "slow").expires_after(Duration::from_secs(60)).tell_status();
+    let view = CacheLayer::new(&cache, "slow").expires_after(Duration::from_secs(60)).tell_status();
     let (deleting, runs) = (cache.clone(), Runs::default());
     let counted = runs.clone();
     let handler = move || {
@@ -94,7 +94,7 @@ async fn i1_a_response_that_is_deleted_while_it_is_made_is_not_kept() {
             if run == 1 {
                 cache.invalidate_tags(["price"]).unwrap();
             }
-            (ViewTerms::new().tags(["price"]), format!("run {run}"))
+            (ResponsePolicy::new().tags(["price"]), format!("run {run}"))
         }
     };
     let app: Router = Router::new().route("/", get(handler).layer(view));
@@ -116,8 +116,8 @@ async fn colliding_key_functions_share_a_response_and_names_keep_views_apart() {
     site.cache.delete_view("view", "all").unwrap();
     assert_eq!(site.get("/b", &[]).await.body, "run 2");
 
-    let one = Cached::new(&site.cache, "one");
-    let two = Cached::new(&site.cache, "two");
+    let one = CacheLayer::new(&site.cache, "one");
+    let two = CacheLayer::new(&site.cache, "two");
     let (parts, ()) = get_from_site("/a").body(()).unwrap().into_parts();
     assert_ne!(one.key_of(&parts), two.key_of(&parts));
 }

@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::routing::get;
 use fragcache::testing::MemoryStore;
 use fragcache::{FarLevel, FragmentCache};
-use fragcache_tower::{Cached, ViewTerms};
+use fragcache_tower::{CacheLayer, ResponsePolicy};
 use http::HeaderMap;
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -22,10 +22,10 @@ fn process(store: &MemoryStore, runs: &Runs) -> (FragmentCache, Router) {
         async move {
             let language = headers.get("accept-language").map_or("", |l| l.to_str().unwrap());
             let page = format!("{language} {run}");
-            (ViewTerms::new().tags(["words"]), [("vary", "accept-language")], page)
+            (ResponsePolicy::new().tags(["words"]), [("vary", "accept-language")], page)
         }
     };
-    let view = Cached::new(&cache, "page").expires_after(Duration::from_secs(60));
+    let view = CacheLayer::new(&cache, "page").expires_after(Duration::from_secs(60));
     (cache, Router::new().route("/", get(handler)).layer(view))
 }
 

@@ -11,7 +11,7 @@ use axum::middleware::map_request;
 use axum::routing::get;
 use fragcache::FragmentCache;
 use fragcache::testing::ManualClock;
-use fragcache_tower::Cached;
+use fragcache_tower::CacheLayer;
 use http::StatusCode;
 use tokio::sync::{Notify, Semaphore};
 use tower::ServiceExt;
@@ -36,7 +36,7 @@ fn gated(cache: &FragmentCache, runs: &Runs) -> (Router, Arc<Semaphore>, Arc<Not
             "slow"
         }
     };
-    let view = Cached::new(cache, "slow").expires_after(Duration::from_secs(10));
+    let view = CacheLayer::new(cache, "slow").expires_after(Duration::from_secs(10));
     (Router::new().route("/", get(handler)).layer(view), gate, came)
 }
 
@@ -132,7 +132,8 @@ async fn a_panic_in_a_handler_gives_the_view_up() {
             "fine"
         }
     };
-    let router: Router = Router::new().route("/", get(handler)).layer(Cached::new(&cache, "page"));
+    let router: Router =
+        Router::new().route("/", get(handler)).layer(CacheLayer::new(&cache, "page"));
     let failed = {
         let router = router.clone();
         tokio::spawn(async move { ask(&router).await })

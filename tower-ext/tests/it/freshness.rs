@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::response::IntoResponse;
 use fragcache::Timeout;
-use fragcache_tower::ViewTerms;
+use fragcache_tower::ResponsePolicy;
 
 use crate::support::Site;
 
@@ -102,7 +102,9 @@ async fn lives_that_no_clock_counts_are_long_ones() {
         let of_view = Site::new(|view| view.expires_after(life), |_, run| format!("run {run}"));
         let of_terms = Site::new(
             |view| view.stale(Duration::MAX),
-            move |_, run| (ViewTerms::new().timeout(Timeout::After(life)), format!("run {run}")),
+            move |_, run| {
+                (ResponsePolicy::new().timeout(Timeout::After(life)), format!("run {run}"))
+            },
         );
         for site in [of_view, of_terms] {
             site.get("/p", &[]).await;

@@ -4,17 +4,17 @@
 use std::time::Duration;
 
 use axum::response::IntoResponse;
-use fragcache_tower::{Cached, ViewTerms};
+use fragcache_tower::{CacheLayer, ResponsePolicy};
 use http::{Method, StatusCode, header};
 
 use crate::support::{Site, get_from_site};
 
 type Headers = &'static [(&'static str, &'static str)];
-type Settings = fn(Cached) -> Cached;
+type Settings = fn(CacheLayer) -> CacheLayer;
 
 /// Runs of the handler after the same request was made twice.
 async fn runs(
-    settings: impl FnOnce(Cached) -> Cached,
+    settings: impl FnOnce(CacheLayer) -> CacheLayer,
     method: Method,
     asked: &[(&str, &str)],
     answered: Headers,
@@ -32,7 +32,7 @@ async fn runs(
     site.runs.count()
 }
 
-fn plain(view: Cached) -> Cached {
+fn plain(view: CacheLayer) -> CacheLayer {
     view
 }
 
@@ -60,13 +60,13 @@ async fn what_a_request_says_decides_whether_it_is_answered_from_the_cache() {
         assert_eq!(ran, *expected, "{method} {asked:?}");
     }
     let settings: [(&str, Settings, Headers, u64); 8] = [
-        ("cookies allowed", Cached::allow_cookies, &[("cookie", "a=1")], 1),
-        ("authorization allowed", Cached::allow_authorization, &[("authorization", "x")], 1),
-        ("the other allowed", Cached::allow_cookies, &[("authorization", "x")], 2),
+        ("cookies allowed", CacheLayer::allow_cookies, &[("cookie", "a=1")], 1),
+        ("authorization allowed", CacheLayer::allow_authorization, &[("authorization", "x")], 1),
+        ("the other allowed", CacheLayer::allow_cookies, &[("authorization", "x")], 2),
         ("cookie in the key", |view| view.vary_on([header::COOKIE]), &[("cookie", "a=1")], 1),
-        ("clients heeded", Cached::heed_clients, &[("cache-control", "No-Store")], 2),
-        ("clients heeded", Cached::heed_clients, &[("cache-control", "max-age=0")], 2),
-        ("clients heeded", Cached::heed_clients, &[("cache-control", "max-age=9")], 1),
+        ("clients heeded", CacheLayer::heed_clients, &[("cache-control", "No-Store")], 2),
+        ("clients heeded", CacheLayer::heed_clients, &[("cache-control", "max-age=0")], 2),
+        ("clients heeded", CacheLayer::heed_clients, &[("cache-control", "max-age=9")], 1),
         ("unless", |view| view.unless(|parts| parts.uri.path() == "/p"), &[], 2),
     ];
     for (what, settings, asked, expected) in settings {
@@ -105,7 +105,7 @@ async fn what_a_response_says_decides_whether_it_is_kept() {
     for (answered, expected) in cases {
         assert_eq!(runs(plain, Method::GET, &[], answered).await, *expected, "{answered:?}");
     }
-    let filtered = |view: Cached| view.keep_if(|parts| !parts.headers.contains_key("x-draft"));
+    let filtered = |view: CacheLayer| view.keep_if(|parts| !parts.headers.contains_key("x-draft"));
     assert_eq!(runs(filtered, Method::GET, &[], &[]).await, 1);
     assert_eq!(runs(filtered, Method::GET, &[], &[("x-draft", "1")]).await, 2);
 }
@@ -214,12 +214,12 @@ async fn head_is_answered_from_what_get_has_kept() {
 async fn a_handler_says_how_long_and_whether_its_response_is_kept() {
     let site = Site::new(plain, |request, run| {
         let terms = match request.uri().path() {
-            "/short" => ViewTerms::new().expires_after(Duration::from_secs(5)),
-            "/ever" => ViewTerms::new().timeout(fragcache::Timeout::Never),
-            "/zero" => ViewTerms::new().expires_after(Duration::ZERO),
-            "/veto" => ViewTerms::new().veto(),
-            "/bad" => ViewTerms::new().tags([""]),
-            path => ViewTerms::new().tags([path]),
+            "/short" => ResponsePolicy::new().expires_after(Duration::from_secs(5)),
+            "/ever" => ResponsePolicy::new().timeout(fragcache::Timeout::Never),
+            "/zero" => ResponsePolicy::new().expires_after(Duration::ZERO),
+            "/veto" => ResponsePolicy::new().veto(),
+            "/bad" => ResponsePolicy::new().tags([""]),
+            path => ResponsePolicy::new().tags([path]),
         };
         (terms, format!("run {run}"))
     });
@@ -248,8 +248,8 @@ async fn what_the_cache_has_against_a_response_is_told_and_extensions_reach_the_
     struct Mark;
     let site = Site::new(plain, |request, run| {
         let terms = match request.uri().path() {
-            "/tag" => ViewTerms::new().tags([""]),
-            _ => ViewTerms::new(),
+            "/tag" => ResponsePolicy::new().tags([""]),
+            _ => ResponsePolicy::new(),
         };
         if request.uri().path() == "/veto" {
             fragcache::current::veto();
@@ -268,7 +268,7 @@ async fn what_the_cache_has_against_a_response_is_told_and_extensions_reach_the_
 
 #[tokio::test]
 async fn a_forced_update_replaces_what_is_kept() {
-    let forced = |view: Cached| view.refresh_if(|parts| parts.uri.query() == Some("fresh"));
+    let forced = |view: CacheLayer| view.refresh_if(|parts| parts.uri.query() == Some("fresh"));
     let site = Site::new(|view| forced(view.ignore_query()), |_, run| format!("run {run}"));
     assert_eq!(site.get("/p", &[]).await.body, "run 1");
     assert_eq!(site.get("/p?fresh", &[]).await.body, "run 2");
@@ -277,7 +277,7 @@ async fn a_forced_update_replaces_what_is_kept() {
 
 #[tokio::test]
 async fn post_is_kept_with_a_key_function_that_may_read_the_body() {
-    let keyed = |view: Cached| {
+    let keyed = |view: CacheLayer| {
         view.key_with_body(8, |parts, body| {
             let text = std::str::from_utf8(body).ok()?;
             Some(format!("{} {text}", parts.uri.path()))
@@ -297,13 +297,13 @@ async fn post_is_kept_with_a_key_function_that_may_read_the_body() {
 
 #[tokio::test]
 async fn what_is_not_kept_says_why() {
-    let settings = |view: Cached| {
+    let settings = |view: CacheLayer| {
         view.max_body(4).unwrap().keep_if(|parts| !parts.headers.contains_key("x-draft"))
     };
     let site = Site::new(settings, |request, _| {
         let headed = |name, value| ([(name, value)], "body").into_response();
         match request.uri().path() {
-            "/veto" => (ViewTerms::new().veto(), "body").into_response(),
+            "/veto" => (ResponsePolicy::new().veto(), "body").into_response(),
             "/status" => (StatusCode::NOT_FOUND, "body").into_response(),
             "/cache-control" => headed("cache-control", "private"),
             "/expired" => headed("cache-control", "max-age=0"),

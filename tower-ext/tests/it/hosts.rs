@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::response::IntoResponse;
-use fragcache_tower::Cached;
+use fragcache_tower::CacheLayer;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, Version, header};
 use proptest::prelude::*;
@@ -76,7 +76,7 @@ async fn i4_schemes_do_not_share_what_is_kept() {
 
 #[tokio::test]
 async fn a_redirect_to_https_is_not_kept_where_it_would_meet_those_who_came_by_https() {
-    fn site(settings: impl FnOnce(Cached) -> Cached) -> Site {
+    fn site(settings: impl FnOnce(CacheLayer) -> CacheLayer) -> Site {
         let found = [StatusCode::MOVED_PERMANENTLY, StatusCode::TEMPORARY_REDIRECT];
         Site::new(
             |view| settings(view.statuses(found)),
@@ -95,8 +95,8 @@ async fn a_redirect_to_https_is_not_kept_where_it_would_meet_those_who_came_by_h
     let host: &[&[u8]] = &[b"shop.example"];
     for path in ["/p", "/p?a=1"] {
         for settings in [
-            (|view| view) as fn(Cached) -> Cached,
-            Cached::ignore_host,
+            (|view| view) as fn(CacheLayer) -> CacheLayer,
+            CacheLayer::ignore_host,
             |view| view.key(|_| Some("one")),
             |view| view.scheme(Scheme::HTTPS),
         ] {
@@ -124,7 +124,9 @@ async fn a_redirect_to_itself_is_not_kept_however_it_is_written() {
     for (location, is_kept) in
         [("/a", false), ("a", false), ("../a", false), ("#top", false), ("?b", true), ("b", true)]
     {
-        for settings in [(|view| view) as fn(Cached) -> Cached, |view| view.scheme(Scheme::HTTPS)] {
+        for settings in
+            [(|view| view) as fn(CacheLayer) -> CacheLayer, |view| view.scheme(Scheme::HTTPS)]
+        {
             let site = Site::new(settings, move |_, _| {
                 (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response()
             });
@@ -134,7 +136,7 @@ async fn a_redirect_to_itself_is_not_kept_however_it_is_written() {
                 assert_eq!(site.runs.count(), if is_kept { 1 } else { run }, "{location}");
             }
         }
-        let site = Site::new(Cached::ignore_query, move |_, _| {
+        let site = Site::new(CacheLayer::ignore_query, move |_, _| {
             (StatusCode::MOVED_PERMANENTLY, [(header::LOCATION, location)]).into_response()
         });
         for run in 1..3 {

@@ -10,7 +10,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use fragcache::testing::ManualClock;
-use fragcache_tower::Cached;
+use fragcache_tower::CacheLayer;
 use http::{HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -42,7 +42,7 @@ fn counting(runs: &Runs, text: &'static str) -> axum::routing::MethodRouter {
 async fn routers_within_routers_do_not_share_what_is_kept() {
     let cache = cache(&ManualClock::new());
     let runs = Runs::default();
-    let view = Cached::new(&cache, "list");
+    let view = CacheLayer::new(&cache, "list");
     let one = Router::new().route("/list", counting(&runs, "one")).layer(view.clone());
     let two = Router::new().route("/list", counting(&runs, "two")).layer(view.clone());
     let router = Router::new().nest("/one", one).nest("/two", two);
@@ -63,7 +63,7 @@ async fn compression_belongs_outside() {
     let runs = Runs::default();
     let router = Router::new()
         .route("/", counting(&runs, "text "))
-        .layer(Cached::new(&cache, "page"))
+        .layer(CacheLayer::new(&cache, "page"))
         .layer(CompressionLayer::new());
     let gzip = [("accept-encoding", "gzip")];
     for headers in [&gzip[..], &[], &gzip[..]] {
@@ -81,7 +81,7 @@ async fn compression_belongs_outside() {
     let router = Router::new()
         .route("/", counting(&runs, "text "))
         .layer(CompressionLayer::new())
-        .layer(Cached::new(&cache, "inside"));
+        .layer(CacheLayer::new(&cache, "inside"));
     for headers in [&gzip[..], &[], &gzip[..]] {
         let (response, _) = ask(&router, "/", headers).await;
         assert_eq!(response.headers().contains_key("content-encoding"), !headers.is_empty());
@@ -92,7 +92,7 @@ async fn compression_belongs_outside() {
     let router = Router::new()
         .route("/", counting(&runs, "text "))
         .layer(CompressionLayer::new())
-        .layer(Cached::new(&cache, "streams").keep_streams());
+        .layer(CacheLayer::new(&cache, "streams").keep_streams());
     for _ in 0..3 {
         for headers in [&gzip[..], &[]] {
             let (response, _) = ask(&router, "/", headers).await;
@@ -121,7 +121,7 @@ async fn who_may_see_a_page_is_decided_outside() {
     let runs = Runs::default();
     let router = Router::new()
         .route("/", counting(&runs, "for members"))
-        .layer(Cached::new(&cache, "members").allow_authorization())
+        .layer(CacheLayer::new(&cache, "members").allow_authorization())
         .layer(from_fn(only_members));
     for member in ["a", "b"] {
         assert_eq!(ask(&router, "/", &[("authorization", member)]).await.0.status(), 200);
@@ -134,7 +134,7 @@ async fn who_may_see_a_page_is_decided_outside() {
     let router = Router::new()
         .route("/", counting(&runs, "for members"))
         .layer(from_fn(only_members))
-        .layer(Cached::new(&cache, "inside"));
+        .layer(CacheLayer::new(&cache, "inside"));
     assert_eq!(ask(&router, "/", &[("authorization", "a")]).await.0.status(), 200);
     assert_eq!(ask(&router, "/", &[]).await.0.status(), 401);
 }
@@ -145,7 +145,7 @@ async fn session_cookies_belong_outside() {
     let runs = Runs::default();
     let outside = Router::new()
         .route("/", counting(&runs, "x"))
-        .layer(Cached::new(&cache, "outside"))
+        .layer(CacheLayer::new(&cache, "outside"))
         .layer(from_fn(session));
     for _ in 0..2 {
         assert!(ask(&outside, "/", &[]).await.0.headers().contains_key("set-cookie"));
@@ -156,7 +156,7 @@ async fn session_cookies_belong_outside() {
     let inside = Router::new()
         .route("/", counting(&runs, "x"))
         .layer(from_fn(session))
-        .layer(Cached::new(&cache, "inside"));
+        .layer(CacheLayer::new(&cache, "inside"));
     for _ in 0..2 {
         assert!(ask(&inside, "/", &[]).await.0.headers().contains_key("set-cookie"));
     }
@@ -180,7 +180,7 @@ async fn a_timeout_outside_ends_a_handler_and_the_next_request_runs_it_again() {
     let limit =
         TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_millis(30));
     let router =
-        Router::new().route("/", get(handler)).layer(Cached::new(&cache, "page")).layer(limit);
+        Router::new().route("/", get(handler)).layer(CacheLayer::new(&cache, "page")).layer(limit);
     assert_eq!(ask(&router, "/", &[]).await.0.status(), StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(ask(&router, "/", &[]).await.0.status(), StatusCode::OK);
     assert_eq!(ask(&router, "/", &[]).await.0.status(), StatusCode::OK);

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use fragcache::{ErrorKind, FragmentCache};
-use fragcache_tower::Cached;
+use fragcache_tower::CacheLayer;
 use futures_util::stream;
 use http::{StatusCode, header};
 use http_body::{Body as _, Frame, SizeHint};
@@ -165,7 +165,7 @@ const NEXT: [Next; 7] = [
 async fn a_broken_body_leaves_the_response_before_it_to_be_served_stale() {
     for (what, next, is_answer) in NEXT {
         let minute = Duration::from_secs(60);
-        let settings = |view: Cached| view.keep_streams().max_body(50).unwrap().stale(minute);
+        let settings = |view: CacheLayer| view.keep_streams().max_body(50).unwrap().stale(minute);
         let site = Site::new(settings, move |_, run| match run {
             1 => "first".into_response(),
             _ => next(),
@@ -208,7 +208,7 @@ async fn a_view_keeps_what_its_cache_stores_and_no_bound_says_otherwise() {
             counted.one_more();
             async move { vec![b'x'; bytes] }
         });
-        let view = Cached::new(&cache(4 << 20), "report");
+        let view = CacheLayer::new(&cache(4 << 20), "report");
         let router = Router::new().route("/", handler).layer(view);
         for _ in 0..2 {
             let request = get_from_site("/").body(Body::empty()).unwrap();
@@ -217,7 +217,7 @@ async fn a_view_keeps_what_its_cache_stores_and_no_bound_says_otherwise() {
         }
         assert_eq!(runs.count(), if kept { 1 } else { 2 }, "{bytes}");
     }
-    let of = |bytes| Cached::new(&cache(1000), "report").max_body(bytes);
+    let of = |bytes| CacheLayer::new(&cache(1000), "report").max_body(bytes);
     assert!(of(1000).is_ok());
     let error = of(1001).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
@@ -226,12 +226,12 @@ async fn a_view_keeps_what_its_cache_stores_and_no_bound_says_otherwise() {
         "max_body(1001) is above the 1000 bytes that the cache stores of an entry; build the cache \
          with max_entry_bytes(1001), or write at most max_body(1000)"
     );
-    assert!(Cached::new(&FragmentCache::disabled(), "report").max_body(4 << 20).is_ok());
+    assert!(CacheLayer::new(&FragmentCache::disabled(), "report").max_body(4 << 20).is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_can_tell_that_a_body_has_ended_too_soon() {
-    let site = Site::new(Cached::keep_streams, |_, _| with_length("8", short()));
+    let site = Site::new(CacheLayer::keep_streams, |_, _| with_length("8", short()));
     let twice = "GET /p HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2);
     let answer = exchange(serve(site.router.clone()).await, &twice).await;
     // It would read another answer as the rest of this one's body.

@@ -9,9 +9,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::routing::get;
+use fragcache::events::{EventKind, RefusalReason};
 use fragcache::testing::{ManualClock, Recorder};
-use fragcache::{EventKind, Fragment, FragmentCache, RefusalReason, fragment_key};
-use fragcache_tower::{Cached, View};
+use fragcache::{Fragment, FragmentCache, fragment_key};
+use fragcache_tower::{CacheContext, CacheLayer};
 use minijinja::{Environment, context};
 use tower::ServiceExt;
 
@@ -41,12 +42,12 @@ async fn inline(State(app): State<App>) -> String {
     render(&app)
 }
 
-async fn blocking(State(app): State<App>, view: View) -> String {
+async fn blocking(State(app): State<App>, view: CacheContext) -> String {
     tokio::task::spawn_blocking(move || view.scope(|| render(&app))).await.unwrap()
 }
 
 #[cfg(feature = "tokio")]
-async fn pooled(State(app): State<App>, view: View) -> String {
+async fn pooled(State(app): State<App>, view: CacheContext) -> String {
     view.blocking(move || render(&app)).await.unwrap()
 }
 
@@ -70,7 +71,7 @@ async fn i3_deleting_a_fragment_deletes_the_responses_that_it_is_in() {
         #[cfg(feature = "tokio")]
         let router = router.route("/pooled", get(pooled));
         let router = router
-            .layer(Cached::new(&cache, "page").expires_after(Duration::from_secs(600)))
+            .layer(CacheLayer::new(&cache, "page").expires_after(Duration::from_secs(600)))
             .with_state(app.clone());
         for _ in 0..2 {
             assert_eq!(body(&router, path).await, "row 1", "{path}");
@@ -91,7 +92,7 @@ async fn a_response_lives_no_longer_than_what_is_in_it() {
     let app = app(&cache);
     let router = Router::new()
         .route("/", get(blocking))
-        .layer(Cached::new(&cache, "page").expires_after(Duration::from_secs(3600)))
+        .layer(CacheLayer::new(&cache, "page").expires_after(Duration::from_secs(3600)))
         .with_state(app.clone());
     body(&router, "/").await;
     clock.advance(Duration::from_secs(300));
@@ -116,7 +117,8 @@ async fn a_veto_in_a_fragment_keeps_the_response_from_being_kept() {
             cache.render(&form, token).unwrap().to_string()
         }
     };
-    let router: Router = Router::new().route("/", get(handler)).layer(Cached::new(&cache, "page"));
+    let router: Router =
+        Router::new().route("/", get(handler)).layer(CacheLayer::new(&cache, "page"));
     body(&router, "/").await;
     body(&router, "/").await;
     assert_eq!(runs.count(), 2);
@@ -140,7 +142,7 @@ async fn i1_fragments_of_a_request_are_as_old_as_the_request_whether_its_respons
                 cache.render(&row, || format!("price {price}")).unwrap().to_string()
             }
         };
-        let view = Cached::new(&cache, "page").unless(move |_| !kept);
+        let view = CacheLayer::new(&cache, "page").unless(move |_| !kept);
         let router: Router = Router::new().route("/", get(handler)).layer(view);
         assert_eq!(body(&router, "/").await, "price 1");
         assert!(!cache.contains(&fragment_key!("price")).unwrap(), "kept: {kept}");
@@ -149,7 +151,7 @@ async fn i1_fragments_of_a_request_are_as_old_as_the_request_whether_its_respons
 }
 
 /// Forgets the scope.
-async fn unscoped(State(app): State<App>, _view: View) -> String {
+async fn unscoped(State(app): State<App>, _view: CacheContext) -> String {
     tokio::task::spawn_blocking(move || render(&app)).await.unwrap()
 }
 
@@ -160,7 +162,7 @@ async fn i1_a_handler_that_takes_a_view_and_opens_no_scope_is_counted_and_not_ke
     let app = app(&cache);
     let router = Router::new()
         .route("/", get(unscoped))
-        .layer(Cached::new(&cache, "page").tell_status())
+        .layer(CacheLayer::new(&cache, "page").tell_status())
         .with_state(app.clone());
     assert_eq!(body(&router, "/").await, "row 1");
     cache.invalidate_tags(["row"]).unwrap();
@@ -177,7 +179,7 @@ async fn i1_a_handler_that_takes_a_view_and_opens_no_scope_is_counted_and_not_ke
 fn i1_a_response_that_does_not_wait_for_what_it_renders_is_not_kept() {
     let cache = cache(&ManualClock::new());
     let runs = Runs::default();
-    let handler = move |view: View| {
+    let handler = move |view: CacheContext| {
         let run = runs.one_more();
         async move {
             view.scope(|| ());
@@ -189,7 +191,8 @@ fn i1_a_response_that_does_not_wait_for_what_it_renders_is_not_kept() {
             }
         }
     };
-    let router: Router = Router::new().route("/", get(handler)).layer(Cached::new(&cache, "page"));
+    let router: Router =
+        Router::new().route("/", get(handler)).layer(CacheLayer::new(&cache, "page"));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .max_blocking_threads(1)
@@ -213,7 +216,7 @@ async fn i1_a_body_that_ends_before_the_scope_that_writes_it_is_not_kept() {
     let (release, gate) = std::sync::mpsc::channel::<()>();
     let gate = Arc::new(std::sync::Mutex::new(gate));
     let (rendering, runs) = (cache.clone(), Runs::default());
-    let handler = move |view: View| {
+    let handler = move |view: CacheContext| {
         let (gate, cache, run) = (Arc::clone(&gate), rendering.clone(), runs.one_more());
         async move {
             let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
@@ -232,7 +235,7 @@ async fn i1_a_body_that_ends_before_the_scope_that_writes_it_is_not_kept() {
             Body::from_stream(futures_util::stream::unfold(receiver, next))
         }
     };
-    let view = Cached::new(&cache, "page").keep_streams();
+    let view = CacheLayer::new(&cache, "page").keep_streams();
     let router: Router = Router::new().route("/", get(handler)).layer(view);
     assert_eq!(body(&router, "/").await, "row 1");
     release.send(()).unwrap();
@@ -242,7 +245,7 @@ async fn i1_a_body_that_ends_before_the_scope_that_writes_it_is_not_kept() {
 }
 
 /// Renders elsewhere, in the cache that its view names.
-async fn named(view: View, run: u64) -> String {
+async fn named(view: CacheContext, run: u64) -> String {
     let scope = view.clone();
     let row = move || {
         let row = Fragment::new(fragment_key!("row")).tags(["row"]);
@@ -257,10 +260,11 @@ async fn i3_what_a_view_around_one_that_is_bypassed_renders_elsewhere_is_inside_
         let cache = cache(&ManualClock::new());
         let (part, runs) = (cache.namespace("part"), Runs::default());
         let counted = runs.clone();
-        let handler = move |view: View| named(view, counted.one_more());
-        let inner = Cached::new(&part, "inner").unless(move |_| bypassed);
-        let router =
-            Router::new().route("/", get(handler).layer(inner)).layer(Cached::new(&cache, "outer"));
+        let handler = move |view: CacheContext| named(view, counted.one_more());
+        let inner = CacheLayer::new(&part, "inner").unless(move |_| bypassed);
+        let router = Router::new()
+            .route("/", get(handler).layer(inner))
+            .layer(CacheLayer::new(&cache, "outer"));
         for _ in 0..2 {
             assert_eq!(body(&router, "/").await, "row 1", "bypassed: {bypassed}");
         }
@@ -277,13 +281,14 @@ async fn i3_what_a_view_around_one_that_is_bypassed_renders_elsewhere_is_inside_
 async fn i1_fragments_rendered_elsewhere_are_as_old_as_the_request_that_bypasses_their_cache() {
     let (outer, inner) = (cache(&ManualClock::new()), cache(&ManualClock::new()));
     let changing = inner.clone();
-    let handler = move |view: View| {
+    let handler = move |view: CacheContext| {
         changing.invalidate_tags(["row"]).unwrap();
         named(view, 1)
     };
-    let bypassed = Cached::new(&inner, "inner").unless(|_| true);
-    let router: Router =
-        Router::new().route("/", get(handler).layer(bypassed)).layer(Cached::new(&outer, "outer"));
+    let bypassed = CacheLayer::new(&inner, "inner").unless(|_| true);
+    let router: Router = Router::new()
+        .route("/", get(handler).layer(bypassed))
+        .layer(CacheLayer::new(&outer, "outer"));
     assert_eq!(body(&router, "/").await, "row 1");
     let row = fragment_key!("row");
     assert!(!inner.contains(&row).unwrap() && !outer.contains(&row).unwrap());
@@ -291,6 +296,9 @@ async fn i1_fragments_rendered_elsewhere_are_as_old_as_the_request_that_bypasses
 
 #[tokio::test]
 async fn a_handler_without_the_layer_is_told_what_is_missing() {
-    let router: Router = Router::new().route("/", get(|_: View| async { "never" }));
-    assert_eq!(body(&router, "/").await, "no fragcache_tower::Cached layer is around this route");
+    let router: Router = Router::new().route("/", get(|_: CacheContext| async { "never" }));
+    assert_eq!(
+        body(&router, "/").await,
+        "no fragcache_tower::CacheLayer layer is around this route"
+    );
 }

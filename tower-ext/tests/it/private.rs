@@ -1,14 +1,14 @@
 //! Requests that say who asks: private unless the view says otherwise.
 
 use fragcache::testing::ManualClock;
-use fragcache_tower::{AmbiguousCookie, Cached, cookie};
+use fragcache_tower::{AmbiguousCookie, CacheLayer, cookie};
 use http::{HeaderName, Request, header};
 use proptest::prelude::*;
 
 use crate::support::{Site, cache, get_from_site};
 
 /// A page for whoever is named in this header.
-fn page_of(name: &'static str, settings: impl FnOnce(Cached) -> Cached) -> Site {
+fn page_of(name: &'static str, settings: impl FnOnce(CacheLayer) -> CacheLayer) -> Site {
     Site::new(settings, move |request, _| {
         let who = request.headers().get(name).map(|value| value.to_str().unwrap());
         format!("for {}", who.unwrap_or("all"))
@@ -200,7 +200,7 @@ async fn what_every_client_sends_makes_no_request_private() {
 async fn headers_in_the_key_are_kept_apart_and_shown_to_nobody() {
     for name in ["x-api-key", "x-own"] {
         let of = HeaderName::from_static(name);
-        let settings = |view: Cached| view.private_headers([OWN]).vary_on([of.clone()]);
+        let settings = |view: CacheLayer| view.private_headers([OWN]).vary_on([of.clone()]);
         let site = page_of(name, settings);
         for _ in 0..2 {
             for who in ["secret-ann", "secret-bob"] {
@@ -211,7 +211,7 @@ async fn headers_in_the_key_are_kept_apart_and_shown_to_nobody() {
         assert_eq!(site.runs.count(), 2, "{name}");
         let (parts, ()) =
             get_from_site("/p").header(name, "secret-ann").body(()).unwrap().into_parts();
-        let view = settings(Cached::new(&site.cache, "view"));
+        let view = settings(CacheLayer::new(&site.cache, "view"));
         let key = view.key_of(&parts).unwrap().to_string();
         assert!(!key.contains("secret"), "{key}");
     }
@@ -270,7 +270,7 @@ async fn i4_a_header_that_is_allowed_and_in_vary_is_kept_apart() {
 
 /// What a page does with a theme, which it reads as the key function does or by the only field.
 fn themed() -> Site {
-    let by_theme = |view: Cached| {
+    let by_theme = |view: CacheLayer| {
         let key = |parts: &_| Some(cookie(parts, "theme").ok()?.unwrap_or("light").to_owned());
         view.key(key).allow_cookies()
     };
@@ -297,7 +297,7 @@ async fn i4_all_cookie_fields_of_a_request_are_read() {
 
 #[tokio::test]
 async fn i4_a_key_function_that_reads_one_field_reads_all_cookies() {
-    let naive = |view: Cached| {
+    let naive = |view: CacheLayer| {
         let key = |parts: &http::request::Parts| {
             let cookies = parts.headers.get(header::COOKIE)?.to_str().ok()?;
             Some(if cookies.contains("theme=dark") { "dark" } else { "light" })
@@ -317,7 +317,7 @@ async fn i4_a_key_function_that_reads_one_field_reads_all_cookies() {
         .body(())
         .unwrap()
         .into_parts();
-    let view = naive(Cached::new(&cache(&ManualClock::new()), "view"));
+    let view = naive(CacheLayer::new(&cache(&ManualClock::new()), "view"));
     assert_eq!(view.key_of(&parts).unwrap().to_string(), "view(dark)");
 }
 

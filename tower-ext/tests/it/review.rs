@@ -12,7 +12,7 @@ use axum::extract::Request;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use fragcache::{Fragment, current, fragment_key};
-use fragcache_tower::{Cached, CachedService, View};
+use fragcache_tower::{CacheContext, CacheLayer, CacheService};
 use http::{Method, StatusCode, header};
 use http_body_util::BodyExt;
 use tokio::sync::{Notify, Semaphore};
@@ -22,7 +22,7 @@ use tower::{Layer, Service, ServiceExt};
 use crate::support::{Runs, Site, cache, get_from_site};
 use fragcache::testing::ManualClock;
 
-fn plain(view: Cached) -> Cached {
+fn plain(view: CacheLayer) -> CacheLayer {
     view
 }
 
@@ -60,7 +60,7 @@ async fn i4_a_body_that_is_not_in_the_key_answers_for_no_other_request() {
 #[tokio::test]
 async fn i4_an_address_that_is_rewritten_outside_is_in_the_key() {
     let clock = ManualClock::new();
-    let view = Cached::new(&cache(&clock), "view").expires_after(Duration::from_secs(60));
+    let view = CacheLayer::new(&cache(&clock), "view").expires_after(Duration::from_secs(60));
     let inner = Router::new()
         .route("/{*path}", get(|request: Request| async move { request.uri().to_string() }))
         .layer(view);
@@ -94,14 +94,14 @@ async fn i4_a_vary_that_cannot_be_read_keeps_a_response_from_being_kept() {
 async fn i1_what_a_service_renders_before_its_future_is_polled_is_inside() {
     let clock = ManualClock::new();
     let cache = cache(&clock);
-    let view = Cached::new(&cache, "view").expires_after(Duration::from_secs(60));
+    let view = CacheLayer::new(&cache, "view").expires_after(Duration::from_secs(60));
     let (rendering, runs) = (cache.clone(), Runs::default());
     let service = tower::service_fn(move |_: http::Request<_>| {
         let row = Fragment::new(fragment_key!("row")).tags(["row"]);
         let text = rendering.render(&row, || format!("run {}", runs.one_more())).unwrap();
         std::future::ready(Ok::<_, Infallible>(http::Response::new(Body::from(text.to_string()))))
     });
-    let service: CachedService<_> = view.layer(service);
+    let service: CacheService<_> = view.layer(service);
     let ask = async || {
         let request = get_from_site("/").body(Body::empty()).unwrap();
         let body = service.clone().oneshot(request).await.unwrap().into_body();
@@ -116,7 +116,7 @@ async fn i1_what_a_service_renders_before_its_future_is_polled_is_inside() {
 async fn a_note_of_headers_stands_in_for_no_error() {
     let clock = ManualClock::new();
     let cache = cache(&clock);
-    let view = Cached::new(&cache, "view")
+    let view = CacheLayer::new(&cache, "view")
         .expires_after(Duration::from_secs(60))
         .refresh_if(|parts| parts.headers.contains_key("x-refresh"));
     let (came, gate) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
@@ -141,7 +141,8 @@ async fn a_note_of_headers_stands_in_for_no_error() {
 
 #[tokio::test]
 async fn conditions_mean_nothing_to_what_is_kept_for_post() {
-    let keyed = |view: Cached| view.key_with_body(8, |parts, _| Some(parts.uri.path().to_owned()));
+    let keyed =
+        |view: CacheLayer| view.key_with_body(8, |parts, _| Some(parts.uri.path().to_owned()));
     let site = Site::new(keyed, |_, run| format!("run {run}"));
     for _ in 0..2 {
         let answer = site.send(Method::POST, "/q", &[("if-none-match", "*")], "a").await;
@@ -184,7 +185,7 @@ async fn headers_of_one_connection_are_not_kept() {
 async fn i7_a_view_within_itself_and_a_handler_that_asks_for_its_own_page_end() {
     type Inner = BoxCloneSyncService<Request, axum::response::Response, Infallible>;
     let clock = ManualClock::new();
-    let view = Cached::new(&cache(&clock), "view").expires_after(Duration::from_secs(60));
+    let view = CacheLayer::new(&cache(&clock), "view").expires_after(Duration::from_secs(60));
     let runs = Runs::default();
     let counted = runs.clone();
     let page = get(move || async move { format!("run {}", counted.one_more()) });
@@ -228,7 +229,7 @@ async fn i1_what_a_body_renders_while_it_is_sent_is_as_old_as_its_request() {
     for cookie in [false, true] {
         let clock = ManualClock::new();
         let cache = cache(&clock);
-        let view = Cached::new(&cache, "view").expires_after(Duration::from_secs(60));
+        let view = CacheLayer::new(&cache, "view").expires_after(Duration::from_secs(60));
         let rendering = cache.clone();
         let streaming = get(move || async move {
             let data = "old";
@@ -277,7 +278,7 @@ async fn i6_a_body_in_many_pieces_is_held_in_one() {
 async fn i6_a_view_that_outlives_its_response_gathers_nothing() {
     let (sender, receiver) = std::sync::mpsc::channel();
     let site = Site::new(plain, move |request, _| {
-        let view = request.extensions().get::<View>().unwrap().clone();
+        let view = request.extensions().get::<CacheContext>().unwrap().clone();
         view.scope(|| ());
         let within = format!("{view:?}");
         assert!(within.contains("gathered: 1"), "{within}");
@@ -295,7 +296,7 @@ async fn i6_a_view_that_outlives_its_response_gathers_nothing() {
 #[tokio::test]
 async fn a_response_that_is_not_worth_keeping_is_not_kept_wherever_that_was_said() {
     let site = Site::new(plain, |request, run| {
-        let view = request.extensions().get::<View>().unwrap().clone();
+        let view = request.extensions().get::<CacheContext>().unwrap().clone();
         match request.uri().path() {
             "/scope" => view.scope(current::veto_here),
             _ if request.headers().contains_key("x-veto") => current::veto_here(),
@@ -314,10 +315,10 @@ async fn a_response_that_is_not_worth_keeping_is_not_kept_wherever_that_was_said
 async fn i1_i4_each_request_of_many_gets_its_own_and_nothing_that_was_deleted_before() {
     let clock = ManualClock::new();
     let cache = cache(&clock);
-    let view = Cached::new(&cache, "view").expires_after(Duration::from_secs(60));
+    let view = CacheLayer::new(&cache, "view").expires_after(Duration::from_secs(60));
     let version = Arc::new(AtomicU64::new(0));
     let (reading, rendering) = (Arc::clone(&version), cache.clone());
-    let handler = move |view: View, headers: http::HeaderMap| async move {
+    let handler = move |view: CacheContext, headers: http::HeaderMap| async move {
         let text = |name: &str| headers.get(name).unwrap().to_str().unwrap().to_owned();
         let (language, theme) = (text("accept-language"), text("x-theme"));
         tokio::task::yield_now().await;

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use fragcache::FragmentCache;
 use fragcache::testing::ManualClock;
-use fragcache_tower::Cached;
+use fragcache_tower::CacheLayer;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
@@ -69,12 +69,12 @@ impl Site {
     /// A site whose only handler answers every path and method with what `respond` makes of the
     /// request and of the number of its run.
     pub(crate) fn new<R: IntoResponse + 'static>(
-        settings: impl FnOnce(Cached) -> Cached,
+        settings: impl FnOnce(CacheLayer) -> CacheLayer,
         respond: impl Fn(&Request, u64) -> R + Clone + Send + Sync + 'static,
     ) -> Self {
         let clock = ManualClock::new();
         let cache = cache(&clock);
-        let view = Cached::new(&cache, "view").expires_after(Duration::from_secs(60));
+        let view = CacheLayer::new(&cache, "view").expires_after(Duration::from_secs(60));
         let view = settings(view.tell_status());
         let runs = Runs::default();
         let counted = runs.clone();

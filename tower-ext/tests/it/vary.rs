@@ -1,7 +1,7 @@
 //! Responses that vary on headers: each request gets its own, and learns from what others were told.
 
 use axum::response::IntoResponse;
-use fragcache_tower::{Cached, ViewTerms};
+use fragcache_tower::{CacheLayer, ResponsePolicy};
 use http::header;
 
 use crate::support::{Site, get_from_site};
@@ -12,7 +12,7 @@ fn by_language() -> Site {
         |request, run| {
             let language = request.headers().get("accept-language").cloned();
             let language = language.map_or("none".to_owned(), |l| l.to_str().unwrap().to_owned());
-            let terms = ViewTerms::new().tags(["words"]);
+            let terms = ResponsePolicy::new().tags(["words"]);
             (terms, [("vary", "Accept-Language")], format!("{language}, run {run}"))
         },
     )
@@ -44,7 +44,7 @@ async fn what_deletes_a_response_deletes_it_for_every_value() {
             1 => site.cache.delete_view("view", "/p").unwrap(),
             2 => site.cache.delete_views("view").unwrap(),
             _ => {
-                let view = Cached::new(&site.cache, "view");
+                let view = CacheLayer::new(&site.cache, "view");
                 let (parts, ()) = get_from_site("/p").body(()).unwrap().into_parts();
                 site.cache.delete(&view.key_of(&parts).unwrap()).unwrap()
             }

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::routing::get;
 use bytes::Bytes;
 use fragcache::FragmentCache;
-use fragcache_tower::Cached;
+use fragcache_tower::CacheLayer;
 use futures_util::stream;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -61,12 +61,15 @@ async fn chunked_bodies_pass_or_are_kept_whole() {
     let runs = Runs::default();
     let parts: &[_] = &[Ok("one "), Ok("two "), Ok("three")];
     let router = Router::new()
-        .route("/kept", streaming(&runs, parts).layer(Cached::new(&cache, "kept").keep_streams()))
-        .route("/passed", streaming(&runs, parts).layer(Cached::new(&cache, "passed")))
+        .route(
+            "/kept",
+            streaming(&runs, parts).layer(CacheLayer::new(&cache, "kept").keep_streams()),
+        )
+        .route("/passed", streaming(&runs, parts).layer(CacheLayer::new(&cache, "passed")))
         .route(
             "/long",
             streaming(&runs, parts)
-                .layer(Cached::new(&cache, "long").keep_streams().max_body(8).unwrap()),
+                .layer(CacheLayer::new(&cache, "long").keep_streams().max_body(8).unwrap()),
         );
     let address = serve(router).await;
     for (path, ran) in [("/kept", 1), ("/passed", 3), ("/long", 5)] {
@@ -86,7 +89,7 @@ async fn chunked_bodies_pass_or_are_kept_whole() {
 async fn a_body_that_fails_half_way_is_not_kept_and_fails_at_the_client_too() {
     let cache = FragmentCache::in_memory();
     let runs = Runs::default();
-    let view = Cached::new(&cache, "page").keep_streams();
+    let view = CacheLayer::new(&cache, "page").keep_streams();
     let router = Router::new().route("/", streaming(&runs, &[Ok("half "), Err(())]).layer(view));
     let request = get_from_site("/").body(Body::empty()).unwrap();
     let mut body = router.clone().oneshot(request).await.unwrap().into_body();
@@ -115,7 +118,7 @@ async fn clients_that_hang_up_leave_nothing_behind() {
             "fine"
         }
     });
-    let router = Router::new().route("/", handler).layer(Cached::new(&cache, "page"));
+    let router = Router::new().route("/", handler).layer(CacheLayer::new(&cache, "page"));
     let address = serve(router).await;
     for run in 1..20 {
         let mut connection = TcpStream::connect(address).await.unwrap();
@@ -139,7 +142,7 @@ async fn head_and_conditions_come_through_a_server() {
         counted.one_more();
         async { "twelve bytes" }
     });
-    let router = Router::new().route("/", handler).layer(Cached::new(&cache, "page"));
+    let router = Router::new().route("/", handler).layer(CacheLayer::new(&cache, "page"));
     let address = serve(router).await;
     let whole = exchange(address, &get_of("/")).await;
     let tag = whole.lines().find_map(|line| line.strip_prefix("etag: ")).unwrap().to_owned();

@@ -244,7 +244,7 @@ impl Codec {
 
     /// The parts of a record whose lengths fit together, whose checksum is right, and which is not too
     /// large. Nothing is allocated.
-    fn frame<'a>(&self, bytes: &'a [u8]) -> Result<Frame<'a>, Unreadable> {
+    fn frame<'a>(&self, bytes: &'a [u8]) -> Result<RecordFrame<'a>, Unreadable> {
         let Some(rest) = bytes.strip_prefix(&MAGIC) else {
             let is_torn = MAGIC.starts_with(bytes);
             return Err(if is_torn { Unreadable::Torn } else { Unreadable::Foreign });
@@ -283,13 +283,13 @@ impl Codec {
         if !checksum::fits(summed, sum) {
             return Err(Unreadable::Checksum);
         }
-        Ok(Frame { flags, numbers, fields, stored, raw_bytes })
+        Ok(RecordFrame { flags, numbers, fields, stored, raw_bytes })
     }
 }
 
 /// The parts of a record.
 #[derive(Debug)]
-struct Frame<'a> {
+struct RecordFrame<'a> {
     flags: u8,
     numbers: [u64; 6],
     fields: &'a [u8],
@@ -297,7 +297,7 @@ struct Frame<'a> {
     raw_bytes: usize,
 }
 
-impl Frame<'_> {
+impl RecordFrame<'_> {
     fn body(&self) -> Result<Vec<u8>, Unreadable> {
         if self.flags & flag::COMPRESSED == 0 {
             if self.stored.len() != self.raw_bytes {

@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::store::{Fault, Store};
 use crate::sync::Mutex;
 use crate::testing::ManualClock;
-use crate::{Deletion, FarLevel, Fragment, FragmentCache, fragment_key};
+use crate::{FarLevel, Fragment, FragmentCache, Invalidation, fragment_key};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -449,7 +449,7 @@ fn what_waits_for_a_lock_keeps_no_other_invalidation_waiting() {
     let held = hold(&other, 0..SHARDS);
     let tags: Vec<String> = (0..200).map(|n| format!("tag:{n}")).collect();
     for tag in &tags {
-        assert_eq!(cache.invalidate_tags([tag]).unwrap(), Deletion::Pending);
+        assert_eq!(cache.invalidate_tags([tag]).unwrap(), Invalidation::Pending);
     }
     assert_eq!(cache.health().pending_invalidations, 200);
     let mut held: Vec<_> = held.into_iter().map(Some).collect();

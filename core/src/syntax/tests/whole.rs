@@ -96,7 +96,7 @@ fn odd_template_names_stay_in_the_site() {
         assert_eq!(page.source().lines().count(), 1);
         let start = page.source().find('"').unwrap() + 1;
         let site = &page.source()[start..start + page.source()[start..].find('"').unwrap()];
-        assert_eq!(site::Site::parse(site).unwrap().template, name);
+        assert_eq!(site::BlockId::parse(site).unwrap().template, name);
         assert!(render_tera_in(tera_engine(), page.source()).is_ok());
     }
 }

@@ -89,7 +89,7 @@ use crate::clock::{Clock, MonotonicClock};
 use crate::store::{Capabilities, Store};
 use crate::sync::{Condvar, Mutex};
 
-pub use report::{Outcome, Report};
+pub use report::{Report, TrialOutcome};
 use trial::{Case, Needs, Trial};
 
 /// Sentences of the contract that nobody can see from outside a store that answers.
@@ -191,16 +191,16 @@ impl Suite {
         };
         for case in all_cases() {
             let outcome = match missing(case.needs, &trial.capabilities, trial.other.is_some()) {
-                Some(capability) => Outcome::Absent(capability),
+                Some(capability) => TrialOutcome::Absent(capability),
                 None => match (case.check)(&trial) {
-                    Ok(()) => Outcome::Passed,
-                    Err(complaint) => Outcome::Broken(complaint.0),
+                    Ok(()) => TrialOutcome::Passed,
+                    Err(complaint) => TrialOutcome::Broken(complaint.0),
                 },
             };
             report.push(case.sentence, outcome);
         }
         for (sentence, why) in UNSEEN {
-            report.push(sentence, Outcome::Unseen(why));
+            report.push(sentence, TrialOutcome::Unseen(why));
         }
         report
     }

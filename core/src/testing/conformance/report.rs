@@ -5,7 +5,7 @@ use std::fmt;
 /// What came of one sentence of the contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Outcome {
+pub enum TrialOutcome {
     /// The store keeps it.
     Passed,
     /// It was not tried: the store, or the suite, lacks this.
@@ -21,7 +21,7 @@ pub enum Outcome {
 #[must_use]
 pub struct Report {
     store: &'static str,
-    cases: Vec<(&'static str, Outcome)>,
+    cases: Vec<(&'static str, TrialOutcome)>,
 }
 
 impl Report {
@@ -29,19 +29,19 @@ impl Report {
         Self { store, cases: Vec::new() }
     }
 
-    pub(super) fn push(&mut self, sentence: &'static str, outcome: Outcome) {
+    pub(super) fn push(&mut self, sentence: &'static str, outcome: TrialOutcome) {
         self.cases.push((sentence, outcome));
     }
 
     /// Every sentence, with what came of it.
-    pub fn cases(&self) -> impl Iterator<Item = (&'static str, &Outcome)> {
+    pub fn cases(&self) -> impl Iterator<Item = (&'static str, &TrialOutcome)> {
         self.cases.iter().map(|(sentence, outcome)| (*sentence, outcome))
     }
 
     /// The sentences that the store keeps.
     pub fn passed(&self) -> impl Iterator<Item = &'static str> {
         self.cases()
-            .filter(|(_, outcome)| **outcome == Outcome::Passed)
+            .filter(|(_, outcome)| **outcome == TrialOutcome::Passed)
             .map(|(sentence, _)| sentence)
     }
 
@@ -49,24 +49,24 @@ impl Report {
     /// [`Capabilities`](crate::store::Capabilities), or what the suite was not given.
     pub fn absent(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         self.cases().filter_map(|(sentence, outcome)| match outcome {
-            Outcome::Absent(what) => Some((sentence, *what)),
-            Outcome::Passed | Outcome::Unseen(_) | Outcome::Broken(_) => None,
+            TrialOutcome::Absent(what) => Some((sentence, *what)),
+            TrialOutcome::Passed | TrialOutcome::Unseen(_) | TrialOutcome::Broken(_) => None,
         })
     }
 
     /// The sentences that no suite can see kept, each with the reason.
     pub fn unseen(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         self.cases().filter_map(|(sentence, outcome)| match outcome {
-            Outcome::Unseen(why) => Some((sentence, *why)),
-            Outcome::Passed | Outcome::Absent(_) | Outcome::Broken(_) => None,
+            TrialOutcome::Unseen(why) => Some((sentence, *why)),
+            TrialOutcome::Passed | TrialOutcome::Absent(_) | TrialOutcome::Broken(_) => None,
         })
     }
 
     /// The sentences that the store breaks, each with how.
     pub fn broken(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.cases().filter_map(|(sentence, outcome)| match outcome {
-            Outcome::Broken(how) => Some((sentence, how.as_str())),
-            Outcome::Passed | Outcome::Absent(_) | Outcome::Unseen(_) => None,
+            TrialOutcome::Broken(how) => Some((sentence, how.as_str())),
+            TrialOutcome::Passed | TrialOutcome::Absent(_) | TrialOutcome::Unseen(_) => None,
         })
     }
 
@@ -93,10 +93,10 @@ impl fmt::Display for Report {
         writeln!(f, "store {:?}", self.store)?;
         for (sentence, outcome) in &self.cases {
             match outcome {
-                Outcome::Passed => writeln!(f, "  passed  {sentence}")?,
-                Outcome::Absent(what) => writeln!(f, "  absent  {sentence} ({what})")?,
-                Outcome::Unseen(why) => writeln!(f, "  unseen  {sentence} ({why})")?,
-                Outcome::Broken(how) => writeln!(f, "  broken  {sentence}: {how}")?,
+                TrialOutcome::Passed => writeln!(f, "  passed  {sentence}")?,
+                TrialOutcome::Absent(what) => writeln!(f, "  absent  {sentence} ({what})")?,
+                TrialOutcome::Unseen(why) => writeln!(f, "  unseen  {sentence} ({why})")?,
+                TrialOutcome::Broken(how) => writeln!(f, "  broken  {sentence}: {how}")?,
             }
         }
         Ok(())

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use super::super::{INVALIDATIONS, fragment};
 use super::{FRONTS, Front, elsewhere, store};
+use crate::events::RefusalReason;
 use crate::protection::Protection;
-use crate::{Builder, Fragment, RefusalReason, current, fragment_key};
+use crate::{CacheBuilder, Fragment, current, fragment_key};
 
 #[test]
 fn i1_a_render_that_another_process_invalidates_is_not_served_later() {
@@ -33,12 +34,12 @@ fn around_what_is_older(
     front: Front,
     deleted: &str,
     is_same_snapshot: bool,
-    with: fn(Builder) -> Builder,
+    with: fn(CacheBuilder) -> CacheBuilder,
 ) -> String {
     let store = store();
     let (one, other) = (front.with(&store, with), front.process(&store));
     let (page, row) = (fragment("page"), fragment("row"));
-    let point = one.cache.begin();
+    let point = one.cache.read_point();
     other.cache.delete_name(deleted).unwrap();
     if !is_same_snapshot {
         // The next render takes a snapshot of the fences of its own.
@@ -63,7 +64,7 @@ fn i1_a_fragment_is_as_old_as_what_is_rendered_inside_under_an_older_read_point(
         }
     }
     for (deleted, is_same) in [("row", false), ("page", false), ("page", true)] {
-        let without = |builder: Builder| builder.without(Protection::OlderInside);
+        let without = |builder: CacheBuilder| builder.without(Protection::OlderInside);
         let read = around_what_is_older(Front::Strict, deleted, is_same, without);
         assert_eq!(read, "old", "without, {deleted}, {is_same}");
     }
@@ -122,7 +123,7 @@ fn i1_a_read_point_before_another_process_s_invalidation_is_not_stored() {
     for &front in FRONTS {
         let (one, other, _) = front.two();
         let row = fragment("row").tags(["tag"]);
-        let point = one.cache.begin();
+        let point = one.cache.read_point();
         other.cache.invalidate_tags(["tag"]).unwrap();
         point.scope(|| one.cache.render(&row, || "old").unwrap());
         assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "new", "{front:?}");
@@ -136,7 +137,7 @@ fn a_read_point_after_which_nothing_happened_is_stored() {
     for &front in FRONTS {
         let (one, other, _) = front.two();
         let row = fragment("row").tags(["tag"]);
-        let point = one.cache.begin();
+        let point = one.cache.read_point();
         point.scope(|| one.cache.render(&row, || "markup").unwrap());
         assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "markup", "{front:?}");
     }
@@ -197,7 +198,7 @@ fn a_render_that_fails_gives_its_lease_back() {
         Err::<String, _>(crate::Error::new(crate::ErrorKind::Io, "no database"))
     });
     failed.unwrap_err();
-    // The keeper returns it, within the time for which others wait.
+    // The worker returns it, within the time for which others wait.
     assert_eq!(&*other.say("row", "other"), "other");
     assert_eq!(other.cache.stats().bypasses, 0);
     assert_eq!(&*one.say("row", "one"), "other");

@@ -114,7 +114,7 @@ fn i1_a_follower_prints_nothing_that_is_older_than_the_flight_it_follows() {
     for &front in FRONTS {
         let ([one, other], store) = two(front);
         let row = fragment("row").tags(["tag"]);
-        let point = one.cache.begin();
+        let point = one.cache.read_point();
         other.cache.invalidate_tags(["tag"]).unwrap();
         one.distrust();
         let (first, second) = (Gate::default(), Gate::default());

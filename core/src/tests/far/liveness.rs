@@ -1,5 +1,5 @@
 //! What is held is given back, and what was promised goes on, whatever a store or a process does: no
-//! lease outlives its frame, the keeper lives, and a page waits for the dead once.
+//! lease outlives its frame, the worker lives, and a page waits for the dead once.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -8,11 +8,12 @@ use std::time::Duration;
 use super::super::{Gate, block, fragment, rig_with};
 use super::outages::until;
 use super::{FRONTS, Front, store};
-use crate::engine::{Body, Opened, OutputMode, RenderMemo, Rendering, Scalar};
+use crate::engine::{Body, Opened, OutputMode, RenderContext, RenderMemo, Scalar};
+use crate::events::{BypassReason, EventKind};
 use crate::store::{Capabilities, Operation, Reply, Store, StoreError, Value};
 use crate::sync::Mutex;
 use crate::testing::MemoryStore;
-use crate::{BypassReason, Deletion, EventKind, FarLevel, FragmentCache, fragment_key};
+use crate::{FarLevel, FragmentCache, Invalidation, fragment_key};
 
 /// A store whose code panics at keys of some kinds.
 #[derive(Debug, Clone, Default)]
@@ -95,7 +96,7 @@ fn i1_a_store_that_panics_when_it_is_told_is_told_later() {
     let (one, other) = (store.process(), store.process());
     one.say("row", "old");
     store.at(&[":v:"]);
-    assert_eq!(one.cache.delete(&fragment_key!("row")).unwrap(), Deletion::Pending);
+    assert_eq!(one.cache.delete(&fragment_key!("row")).unwrap(), Invalidation::Pending);
     store.at(&[]);
     until("it is told", || one.cache.health().pending_invalidations == 0);
     assert_eq!(&*other.say("row", "new"), "new");
@@ -107,12 +108,12 @@ fn i3_the_keeper_survives_a_store_that_panics_and_says_so() {
     let one = store.process();
     store.at(&[":m"]);
     let panicked = || one.cache.health().last_fault.as_deref() == Some("the store panicked");
-    until("the keeper has met it", panicked);
+    until("the worker has met it", panicked);
     // Later rounds find it well, and follow the mode of the fleet.
     store.at(&[]);
     let admin = crate::admin::Admin::new(&one.cache).unwrap();
-    admin.set_fleet_mode(crate::Mode::Bypass, Duration::from_secs(60)).unwrap();
-    until("it asks again", || one.cache.health().fleet_mode == crate::Mode::Bypass);
+    admin.set_fleet_mode(crate::CacheMode::Bypass, Duration::from_secs(60)).unwrap();
+    until("it asks again", || one.cache.health().fleet_mode == crate::CacheMode::Bypass);
 }
 
 /// Renders fragments inside each other, the innermost with `innermost`.
@@ -166,7 +167,7 @@ fn i7_a_page_waits_once_for_a_process_that_died_inside_nested_fragments() {
 #[test]
 fn i7_a_page_waits_once_for_a_process_that_died_inside_one_of_many_blocks() {
     struct Render(Arc<RenderMemo>);
-    impl Rendering for Render {
+    impl RenderContext for Render {
         fn mode(&self) -> OutputMode {
             OutputMode::HTML
         }
@@ -250,7 +251,7 @@ fn what_a_cache_would_have_told_is_told_when_it_ends() {
         one.cache.invalidate_tags(["tag"]).unwrap();
         other.cache.render(&row, || "old").unwrap();
         drop(one);
-        // The keeper may be the last that holds the cache, and tells it a moment later.
+        // The worker may be the last that holds the cache, and tells it a moment later.
         let prints = |text: &'static str| {
             other.distrust();
             &*other.cache.render(&row, || text).unwrap() == text
@@ -259,7 +260,7 @@ fn what_a_cache_would_have_told_is_told_when_it_ends() {
         // And what it could not tell before.
         let one = front.process(&store);
         store.fail_writes(crate::store::Fault::Refused);
-        assert_eq!(one.cache.invalidate_tags(["tag"]).unwrap(), Deletion::Pending);
+        assert_eq!(one.cache.invalidate_tags(["tag"]).unwrap(), Invalidation::Pending);
         store.heal();
         drop(one);
         until("it falls", || prints("newer"));

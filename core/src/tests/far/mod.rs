@@ -1,21 +1,22 @@
 //! The far level: several caches, which stand for processes, on one store. Each test holds in the
 //! three ways that the near level can be in front of it, and with opaque keys.
 
-mod announced;
 mod fills;
 mod followers;
 mod liveness;
 mod outages;
 #[cfg(all(feature = "mac", feature = "values"))]
 mod planted;
+mod prefetched;
 mod reads;
 mod sizes;
 
 use std::time::Duration;
 
 use super::{Rig, rig_with};
+use crate::events::{EventKind, RefusalReason};
 use crate::testing::{FaultyStore, MemoryStore};
-use crate::{Builder, EventKind, FarLevel, RefusalReason};
+use crate::{CacheBuilder, FarLevel};
 
 /// A store of this process that can be told to fail.
 pub(super) type Store = FaultyStore<MemoryStore>;
@@ -69,7 +70,7 @@ impl Front {
     }
 
     /// A process whose host has this clock.
-    pub(super) fn process_by(self, store: &Store, clock: impl crate::Clock) -> Rig {
+    pub(super) fn process_by(self, store: &Store, clock: impl crate::clock::Clock) -> Rig {
         self.with(store, |builder| builder.clock(clock))
     }
 
@@ -78,7 +79,11 @@ impl Front {
     }
 
     /// A process with other settings.
-    pub(super) fn with(self, store: &Store, with: impl FnOnce(Builder) -> Builder) -> Rig {
+    pub(super) fn with(
+        self,
+        store: &Store,
+        with: impl FnOnce(CacheBuilder) -> CacheBuilder,
+    ) -> Rig {
         let level = self.level(store);
         rig_with(|builder| {
             let builder = with(builder).jitter(0.0).far(level);

@@ -6,13 +6,13 @@ use std::time::Duration;
 use super::super::fragment;
 use super::{FRONTS, Front};
 use crate::store::Fault;
-use crate::{Deletion, ErrorKind, fragment_key};
+use crate::{ErrorKind, Invalidation, fragment_key};
 
-/// Waits for the keeper.
+/// Waits for the worker.
 pub(super) fn until(what: &str, done: impl Fn() -> bool) {
     let begun = crate::clock::instant();
     while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the keeper did not see to it: {what}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "the worker did not see to it: {what}");
         std::thread::yield_now();
     }
 }
@@ -28,7 +28,7 @@ fn i3_pages_go_on_without_the_store() {
             assert!(["a", "b", "c"].contains(&&*page), "{front:?}");
         }
         assert!(!one.cache.health().is_reachable);
-        // Perhaps the keeper found out first, and no page did.
+        // Perhaps the worker found out first, and no page did.
         assert!(one.cache.health().faults >= 1);
         let error = one.cache.get(&fragment_key!("elsewhere")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Store);
@@ -48,7 +48,7 @@ fn i3_the_store_is_left_alone_after_an_outage() {
     for _ in 0..1000 {
         one.say("row", "b");
     }
-    assert!(store.round_trips() - calls < 20, "only the keeper tries it");
+    assert!(store.round_trips() - calls < 20, "only the worker tries it");
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn i1_an_invalidation_that_the_store_missed_is_pending_and_hides_at_once() {
         let row = fragment("row").tags(["tag"]);
         one.cache.render(&row, || "old").unwrap();
         store.fail(Fault::Unreachable);
-        assert_eq!(one.cache.invalidate_tags(["tag"]).unwrap(), Deletion::Pending);
+        assert_eq!(one.cache.invalidate_tags(["tag"]).unwrap(), Invalidation::Pending);
         assert_eq!(&*one.cache.render(&row, || "new").unwrap(), "new", "{front:?}");
         store.heal();
         until("it is told", || one.cache.health().pending_invalidations == 0);
@@ -73,7 +73,7 @@ fn i1_a_clear_that_the_store_missed_hides_everything() {
         let (one, _, store) = front.two();
         one.say("row", "old");
         store.fail_writes(Fault::Refused);
-        assert_eq!(one.cache.clear().unwrap(), Deletion::Pending);
+        assert_eq!(one.cache.clear().unwrap(), Invalidation::Pending);
         assert_eq!(one.get("row"), None, "{front:?}");
         assert_eq!(&*one.say("row", "new"), "new", "{front:?}");
         store.heal();
@@ -143,10 +143,10 @@ fn what_is_pending_is_told_however_busy_the_keeper_is() {
     let (one, _, store) = Front::Strict.two();
     one.say("row", "old");
     store.fail_writes(Fault::Refused);
-    assert_eq!(one.cache.clear().unwrap(), Deletion::Pending);
+    assert_eq!(one.cache.clear().unwrap(), Invalidation::Pending);
     store.heal();
     until("it is told", || {
-        // A lease that is given back wakes the keeper.
+        // A lease that is given back wakes the worker.
         let failed: Result<_, crate::Error> = one.cache.try_render(&fragment("fails"), || {
             Err::<String, _>(crate::Error::new(ErrorKind::Io, "no database"))
         });

@@ -10,10 +10,11 @@ use super::super::{Rig, rig_with};
 use super::elsewhere;
 use super::outages::until;
 use crate::admin::Admin;
+use crate::events::EventKind;
 use crate::mac::SIGNATURE_BYTES;
 use crate::store::{Fault, Store};
 use crate::testing::MemoryStore;
-use crate::{Deletion, EventKind, FarLevel, Fragment, FragmentKey, Mode, current, fragment_key};
+use crate::{CacheMode, FarLevel, Fragment, FragmentKey, Invalidation, current, fragment_key};
 
 const SECRET: &str = "the secret of these tests, 32 by";
 const ANOTHER: &str = "another secret of these tests, 3";
@@ -96,7 +97,7 @@ fn lived(prefix: &str, secret: Option<&str>, word: &str) -> [Records; 2] {
         rig.cache.render(&row(id), say).unwrap();
     }
     let kept = records(&store);
-    Admin::new(&rig.cache).unwrap().set_fleet_mode(Mode::Bypass, LIFE).unwrap();
+    Admin::new(&rig.cache).unwrap().set_fleet_mode(CacheMode::Bypass, LIFE).unwrap();
     seen.extend(records(&store));
     [kept, seen]
 }
@@ -239,9 +240,9 @@ fn i1_i4_nothing_that_is_planted_is_believed() {
             }
             check("stored again", &late.row(1, "rendered"), "new 1");
             let mode = Admin::new(&late.cache).unwrap().fleet_mode().unwrap();
-            check("mode", mode.as_str(), Mode::Normal.as_str());
+            check("mode", mode.as_str(), CacheMode::Normal.as_str());
             let told = cold.cache.delete(row(2).key()).unwrap();
-            check("told", &(told != Deletion::Pending).to_string(), "true");
+            check("told", &(told != Invalidation::Pending).to_string(), "true");
             put(&store, &forged);
             for (rig, what) in [(&warm, "warm"), (&cold, "cold"), (&late, "late")] {
                 check(&format!("{what} after a deletion"), &rig.row(2, "new 2"), "new 2");
@@ -307,7 +308,7 @@ fn a_mode_that_is_planted_is_not_followed_and_told_of() {
     let one = process(&store);
     until("the mode is asked for twice", || one.untrusted() >= 2);
     let health = one.cache.health();
-    assert_eq!(health.fleet_mode, Mode::Normal);
+    assert_eq!(health.fleet_mode, CacheMode::Normal);
     let fault = health.last_fault.unwrap();
     assert!(fault.contains("the mode in the store is not followed"), "{fault}");
     let kinds = || one.recorder.events().iter().map(|event| event.kind).collect::<Vec<_>>();
@@ -315,10 +316,10 @@ fn a_mode_that_is_planted_is_not_followed_and_told_of() {
     assert_eq!(kinds(), [told], "once, however often it is asked for");
     assert_eq!(one.cache.stats().faults, 1);
     let admin = Admin::new(&one.cache).unwrap();
-    assert_eq!(admin.fleet_mode().unwrap(), Mode::Normal);
+    assert_eq!(admin.fleet_mode().unwrap(), CacheMode::Normal);
     assert_eq!(admin.fleet_mode_fault().unwrap(), Some(fault));
-    admin.set_fleet_mode(Mode::ReadOnly, LIFE).unwrap();
-    until("it is followed", || one.cache.health().fleet_mode == Mode::ReadOnly);
+    admin.set_fleet_mode(CacheMode::ReadOnly, LIFE).unwrap();
+    until("it is followed", || one.cache.health().fleet_mode == CacheMode::ReadOnly);
     // What was the matter before is no fault of this mode.
     assert!(one.cache.health().last_fault.is_some());
     assert_eq!(admin.fleet_mode_fault().unwrap(), None);
@@ -409,5 +410,5 @@ fn what_was_signed_for_its_place_can_be_put_back() {
     assert_eq!(process(&store).row(1, "rendered"), "old 1");
     put(&store, seen.iter().filter(|(name, _)| Kind::of(name) == Kind::Mode));
     let mode = Admin::new(&one.cache).unwrap().fleet_mode().unwrap();
-    assert_eq!(mode, Mode::Bypass);
+    assert_eq!(mode, CacheMode::Bypass);
 }

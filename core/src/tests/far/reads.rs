@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use super::super::{Behind, INVALIDATIONS, fragment};
 use super::{FRONTS, Front, NEAR_LIFE};
+use crate::clock::Clock;
+use crate::events::MissReason;
 use crate::testing::{ManualClock, MemoryStore};
-use crate::{Clock, Fragment, MissReason, fragment_key};
+use crate::{Fragment, fragment_key};
 
 #[test]
 fn what_one_process_stores_another_is_served() {
@@ -95,7 +97,7 @@ fn a_far_hit_is_one_round_trip_once_its_labels_are_remembered() {
             other.cache.health().round_trips - before
         })
     };
-    // The keeper's round may fall into one of them.
+    // The worker's round may fall into one of them.
     let runs: Vec<_> = (0..5).map(|_| first_and_second()).collect();
     let least = |at: usize| runs.iter().map(|run| run[at]).min();
     assert_eq!(least(0), Some(2), "the tags are found in the entry: {runs:?}");
@@ -111,7 +113,7 @@ fn a_bounded_near_level_asks_nobody_within_its_life() {
     for _ in 0..100 {
         other.say("row", "unused");
     }
-    // The keeper's rounds are the only ones.
+    // The worker's rounds are the only ones.
     assert!(other.cache.health().round_trips <= before + 1);
 }
 
@@ -120,10 +122,10 @@ fn a_delete_tells_whether_there_was_something_in_the_store() {
     for &front in FRONTS {
         let (one, other, _) = front.two();
         let key = fragment_key!("row");
-        assert_eq!(other.cache.delete(&key).unwrap(), crate::Deletion::Absent);
+        assert_eq!(other.cache.delete(&key).unwrap(), crate::Invalidation::Absent);
         one.say("row", "markup");
-        assert_eq!(other.cache.delete(&key).unwrap(), crate::Deletion::Removed, "{front:?}");
-        assert_eq!(other.cache.delete(&key).unwrap(), crate::Deletion::Absent);
+        assert_eq!(other.cache.delete(&key).unwrap(), crate::Invalidation::Removed, "{front:?}");
+        assert_eq!(other.cache.delete(&key).unwrap(), crate::Invalidation::Absent);
         assert_eq!(other.get("row"), None);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::fragment;
 use super::{FRONTS, Front};
 use crate::store::{self, Fault};
-use crate::{Deletion, Fragment, fragment_key};
+use crate::{Fragment, Invalidation, fragment_key};
 
 #[test]
 fn a_deletion_reads_no_bodies_and_takes_two_round_trips() {
@@ -25,11 +25,11 @@ fn a_deletion_reads_no_bodies_and_takes_two_round_trips() {
             (done, other.cache.health().round_trips - before)
         };
         let (done, first) = trips();
-        assert_eq!(done[0], Deletion::Absent);
-        assert!(done[1..].iter().all(|&done| done == Deletion::Removed), "{front:?}: {done:?}");
+        assert_eq!(done[0], Invalidation::Absent);
+        assert!(done[1..].iter().all(|&done| done == Invalidation::Removed), "{front:?}: {done:?}");
         let (again, second) = trips();
-        assert!(again.iter().all(|&done| done == Deletion::Absent), "{front:?}: {again:?}");
-        // The keeper may have asked once in between.
+        assert!(again.iter().all(|&done| done == Invalidation::Absent), "{front:?}: {again:?}");
+        // The worker may have asked once in between.
         assert!(first.min(second) == 2, "{front:?}: {first} and {second} round trips");
     }
 }
@@ -49,13 +49,13 @@ fn a_deletion_tells_what_could_be_served_as_far_as_the_key_tells() {
             one.cache.render(&row, || "markup").unwrap();
             end(&other);
             let done = other.cache.delete(row.key()).unwrap();
-            assert_eq!(done, Deletion::Absent, "{front:?}, ending {number}");
+            assert_eq!(done, Invalidation::Absent, "{front:?}, ending {number}");
         }
     }
 }
 
 #[test]
-fn an_announcement_of_large_fragments_is_read_in_parts() {
+fn a_prefetch_of_large_fragments_is_read_in_parts() {
     const ROWS: u32 = 200;
     let (one, _, store) = Front::None.two();
     let rows: Vec<_> = (0..ROWS).map(|id| Fragment::new(fragment_key!("row", id))).collect();
@@ -74,7 +74,7 @@ fn an_announcement_of_large_fragments_is_read_in_parts() {
     for _ in 0..2 {
         // First by the lists of variants, then by the block that is known.
         let hits = other.cache.stats().hits;
-        other.cache.announce(rows.iter().map(Fragment::key), || {
+        other.cache.prefetch(rows.iter().map(Fragment::key), || {
             for row in &rows {
                 assert_eq!(&*other.cache.render(row, || "unused").unwrap(), body.as_str());
             }

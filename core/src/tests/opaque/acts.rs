@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::admin::Admin;
-use crate::{Deletion, ErrorKind};
+use crate::{ErrorKind, Invalidation};
 
 type Way = fn(&FragmentCache);
 
@@ -78,7 +78,7 @@ fn i1_what_a_page_shows_can_be_deleted() {
                 assert!(shown.is_redacted(), "{shown}");
                 assert!(cache.contains(&key).unwrap(), "{levels:?} {shown}");
                 assert!(!cache.contains(&shown).unwrap(), "nothing is stored under it");
-                assert_eq!(rig.cache.delete(&shown).unwrap(), Deletion::Invalidated);
+                assert_eq!(rig.cache.delete(&shown).unwrap(), Invalidation::Invalidated);
                 assert!(!cache.contains(&key).unwrap(), "{levels:?} {shown}");
             }
             let error = cache.render(&Fragment::new(cache.shown_key(row().key())), || "x");

@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use super::{Rig, block, rig_with};
 use crate::engine::{OutputMode, Scalar};
+use crate::memoize::Function;
 use crate::store::{Capabilities, Page, Store, StoreError, Value};
 use crate::sync::Mutex;
 use crate::testing::MemoryStore;
-use crate::{FarLevel, Fragment, FragmentCache, FragmentKey, Function, fragment_key};
+use crate::{FarLevel, Fragment, FragmentCache, FragmentKey, fragment_key};
 
 const SECRET: &[u8] = b"the secret of these tests, 32 by";
 const ANOTHER: &[u8] = b"another secret of these tests, 3";
@@ -120,7 +121,7 @@ impl Levels {
                 Self::Far => builder.far(level.without_near()),
                 Self::Both => builder.far(level),
             };
-            let builder = builder.jitter(0.0).ledger(100);
+            let builder = builder.jitter(0.0).stats_by_name(100);
             match secret {
                 Some(secret) => builder.opaque_keys(secret),
                 None => builder,
@@ -147,7 +148,7 @@ fn value_key(cache: &FragmentCache) -> FragmentKey {
     cache.values().key(VALUE)
 }
 
-fn call() -> crate::Call {
+fn call() -> crate::memoize::Call {
     Function::new(FUNCTION).call().arg(&ARGUMENT).arg(&7)
 }
 
@@ -186,7 +187,7 @@ fn live(cache: &FragmentCache) {
 }
 
 fn make(cache: &FragmentCache) {
-    cache.announce([row().key()], || {
+    cache.prefetch([row().key()], || {
         let inner = || cache.render(&row(), || "body").unwrap().to_string();
         cache.render(&Fragment::new(fragment_key!("planted-outer", VARY)), inner).unwrap();
     });
@@ -209,13 +210,13 @@ fn make(cache: &FragmentCache) {
 
 /// Answers a request.
 #[cfg(feature = "async")]
-fn respond(cache: &FragmentCache) -> crate::engine::ViewCall {
-    use crate::engine::{Body, ViewCall, ViewOpened, view_key};
+fn respond(cache: &FragmentCache) -> crate::engine::ViewRequest {
+    use crate::engine::{Body, ViewOpened, ViewRequest, view_key};
 
     let make = |bytes: Vec<u8>| Some(Body::opaque(bytes.into_boxed_slice()));
-    let call = ViewCall::new(cache, &view_key(VIEW, PATH), "test/1", make);
+    let call = ViewRequest::new(cache, &view_key(VIEW, PATH), "test/1", make);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    match runtime.block_on(call.open(cache.begin())) {
+    match runtime.block_on(call.open(cache.read_point())) {
         ViewOpened::Render(open) => {
             open.close(Body::opaque(Box::<[u8]>::from(*b"response")));
         }

@@ -6,8 +6,8 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::*;
 use crate::admin::{Admin, FLEET_MODE_LIFE};
-use crate::entry::OutputMode as Mode;
-use crate::fresh::Label;
+use crate::entry::OutputMode as CacheMode;
+use crate::freshness::Label;
 use crate::hash::KeyHasher;
 use crate::key;
 
@@ -32,7 +32,7 @@ impl Guesses {
         texts.extend(words.map(|word| FragmentKey::new(word).as_bytes().to_vec()));
         texts.push(format!("{SOURCE:-<22}").into_bytes());
         texts.push(b"rust".to_vec());
-        let modes = [Mode::HTML, Mode::RAW, Mode::VALUE, Mode::custom(MODE)];
+        let modes = [CacheMode::HTML, CacheMode::RAW, CacheMode::VALUE, CacheMode::custom(MODE)];
         for digest in [format!("{SOURCE:-<22}").as_bytes(), b"rust"] {
             for mode in modes {
                 let mode = mode.to_bits().to_le_bytes();
@@ -40,7 +40,7 @@ impl Guesses {
                 texts.push([digest, &mode, &[1]].concat());
             }
         }
-        guesses.narrow.insert(Mode::custom(MODE).to_bits());
+        guesses.narrow.insert(CacheMode::custom(MODE).to_bits());
         for key in keys(cache)
             .iter()
             .chain([&fragment_key!("planted-outer", VARY), &crate::fragment_key_at(TEMPLATE, 1)])
@@ -121,8 +121,8 @@ fn all_of(secret: Option<&[u8]>) -> (Vec<Given>, FragmentCache) {
     let rig = Levels::Both.rig(spy.clone(), secret);
     live(&rig.cache);
     let admin = Admin::new(&rig.cache).unwrap();
-    admin.set_fleet_mode(crate::Mode::ReadOnly, FLEET_MODE_LIFE).unwrap();
-    admin.set_fleet_mode(crate::Mode::Normal, FLEET_MODE_LIFE).unwrap();
+    admin.set_fleet_mode(crate::CacheMode::ReadOnly, FLEET_MODE_LIFE).unwrap();
+    admin.set_fleet_mode(crate::CacheMode::Normal, FLEET_MODE_LIFE).unwrap();
     admin.probe().unwrap();
     (records(&spy), rig.cache)
 }

@@ -1,27 +1,28 @@
-//! What those see who watch: observers, annotated pages, the ledger, listings. A name and a digest.
+//! What those see who watch: observers, annotated pages, the statistics by name, listings. A name and a digest.
 
 use super::*;
+use crate::Policy;
 use crate::admin::Admin;
+use crate::admin::EntryInfo;
 use crate::store::Fault;
 use crate::testing::FaultyStore;
-use crate::{HeldEntry, Policy};
 
 /// Everything in this process, of a cache with few entries.
-fn held(cache: &FragmentCache) -> Vec<HeldEntry> {
-    let mut pages = vec![cache.held(None)];
+fn held(cache: &FragmentCache) -> Vec<EntryInfo> {
+    let mut pages = vec![cache.entries(None)];
     while let Some(next) = pages.last().unwrap().next {
-        pages.push(cache.held(Some(next)));
+        pages.push(cache.entries(Some(next)));
     }
     pages.into_iter().flat_map(|page| page.entries).collect()
 }
 
 #[test]
-fn events_and_the_ledger_tell_names_and_digests() {
+fn events_and_the_stats_tell_names_and_digests() {
     for levels in LEVELS {
         let rig = levels.opaque(&MemoryStore::new());
         live(&rig.cache);
         let events = rig.recorder.events();
-        let told = format!("{events:?} {:?}", rig.cache.ledger());
+        let told = format!("{events:?} {:?}", rig.cache.stats_by_name());
         assert!(!told.contains(PLANTED_VALUE), "{levels:?}: {told}");
         for known in [NAME, TEMPLATE, TAG, SPACE, FUNCTION] {
             assert!(told.contains(known), "{levels:?}: {known} is no secret");
@@ -74,7 +75,7 @@ fn what_is_held_is_shown_redacted_and_leads_to_its_account() {
     let rig = Levels::Both.opaque(&MemoryStore::new());
     let space = rig.cache.namespace(SPACE);
     make(&space);
-    let ledger = rig.cache.ledger().unwrap();
+    let stats_by_name = rig.cache.stats_by_name().unwrap();
     let entries = held(&rig.cache);
     assert!(entries.len() >= 5);
     for entry in &entries {
@@ -83,7 +84,7 @@ fn what_is_held_is_shown_redacted_and_leads_to_its_account() {
         assert!(!String::from_utf8_lossy(entry.key.as_bytes()).contains(PLANTED_VALUE));
         assert_eq!(entry.namespaces, [SPACE]);
         let account =
-            |key: &FragmentKey| ledger.accounts.iter().any(|a| a.key.as_ref() == Some(key));
+            |key: &FragmentKey| stats_by_name.names.iter().any(|a| a.key.as_ref() == Some(key));
         assert!(account(&entry.key.bare()), "{} has no account", entry.key);
     }
     let kinds: Vec<_> = keys(&space).iter().map(FragmentKey::kind).collect();
@@ -115,7 +116,8 @@ fn an_administrator_sees_digests_reasons_and_namespaces() {
         assert!(variants.iter().all(|entry| entry.key == key && entry.namespaces == [SPACE]));
         variants.iter().map(|entry| entry.miss).collect::<Vec<_>>()
     };
-    let (deleted, named) = (Some(crate::MissReason::Deleted), Some(crate::MissReason::NameDeleted));
+    let (deleted, named) =
+        (Some(crate::events::MissReason::Deleted), Some(crate::events::MissReason::NameDeleted));
     let found = miss(&|| {});
     assert!(found.len() >= 3 && found.iter().all(Option::is_none), "{found:?}");
     assert!(

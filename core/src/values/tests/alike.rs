@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::many::{FRONTS, Shop, process_with, store, told};
+use crate::events::EventKind;
 use crate::store::Fault;
 use crate::testing::{ManualClock, Recorder};
 use crate::tests::random::Random;
-use crate::{Deletion, ErrorKind, EventKind, FarLevel, Keep, SetReport, Timeout, Values};
+use crate::values::{SetOptions, SetReport, Values};
+use crate::{ErrorKind, FarLevel, Invalidation, Timeout};
 
 /// Two processes on one store, and what each tells of the keys.
 struct World {
@@ -34,12 +36,12 @@ impl World {
         Self { store, clocks, recorders, processes, is_one_by_one }
     }
 
-    fn set(&self, of: usize, pairs: &[(usize, String)], keep: &Keep) -> Vec<SetReport> {
+    fn set(&self, of: usize, pairs: &[(usize, String)], options: &SetOptions) -> Vec<SetReport> {
         let values = &self.processes[of];
         match self.is_one_by_one {
             true => pairs
                 .iter()
-                .map(|(key, value)| match values.set_with(key, value, keep) {
+                .map(|(key, value)| match values.set_with(key, value, options) {
                     Err(error) if error.kind() == ErrorKind::Store => SetReport::Unconfirmed,
                     done => {
                         if done.unwrap() {
@@ -50,11 +52,13 @@ impl World {
                     }
                 })
                 .collect(),
-            false => values.set_many(pairs.iter().map(|(key, value)| (key, value)), keep).unwrap(),
+            false => {
+                values.set_many(pairs.iter().map(|(key, value)| (key, value)), options).unwrap()
+            }
         }
     }
 
-    fn delete(&self, of: usize, keys: &[usize]) -> Vec<Deletion> {
+    fn delete(&self, of: usize, keys: &[usize]) -> Vec<Invalidation> {
         let values = &self.processes[of];
         match self.is_one_by_one {
             true => keys.iter().map(|key| values.delete(key).unwrap()).collect(),
@@ -101,13 +105,13 @@ fn several_at_a_time_are_the_same_as_one_by_one() {
                 .iter()
                 .map(|&key| (key, "x".repeat(random.below(20) + length) + &step.to_string()))
                 .collect();
-            let keep = match random.below(6) {
-                0 => Keep::new().timeout(Timeout::Delete),
-                1 => Keep::new().tags(["a", "b"]),
-                2 => Keep::new().expires_after(Duration::from_secs(3)),
-                _ => Keep::new().tags([format!("tag:{step}")]),
+            let options = match random.below(6) {
+                0 => SetOptions::new().timeout(Timeout::Delete),
+                1 => SetOptions::new().tags(["a", "b"]),
+                2 => SetOptions::new().expires_after(Duration::from_secs(3)),
+                _ => SetOptions::new().tags([format!("tag:{step}")]),
             };
-            // The keeper takes a quarter of a second to try again.
+            // The worker takes a quarter of a second to try again.
             let is_refusing = seed % 4 == 0 && random.one_in(10);
             let said = worlds.each_ref().map(|world| {
                 // A snapshot of the fences that is a moment old costs now and then a fill.
@@ -117,7 +121,7 @@ fn several_at_a_time_are_the_same_as_one_by_one() {
                     world.store.fail_writes(Fault::Refused);
                 }
                 let done = match what {
-                    0..5 => format!("{:?}", world.set(of, &pairs, &keep)),
+                    0..5 => format!("{:?}", world.set(of, &pairs, &options)),
                     5..7 => format!("{:?}", world.delete(of, &keys)),
                     7 => format!("{:?}", values.cache.invalidate_tags(["a"]).unwrap()),
                     8 => {
@@ -125,9 +129,9 @@ fn several_at_a_time_are_the_same_as_one_by_one() {
                         String::new()
                     }
                     _ => {
-                        let point = values.cache.begin();
+                        let point = values.cache.read_point();
                         world.processes[1 - of].delete_many(&keys[..count / 2]).unwrap();
-                        point.scope(|| format!("{:?}", world.set(of, &pairs, &keep)))
+                        point.scope(|| format!("{:?}", world.set(of, &pairs, &options)))
                     }
                 };
                 world.store.heal();

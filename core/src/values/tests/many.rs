@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use super::meanwhile::{Meanwhile, Step};
+use crate::events::{Event, EventKind, Observer, RefusalReason};
 use crate::protection::Protection;
 use crate::store::Fault;
 use crate::sync::{AtomicU8, Ordering};
 use crate::testing::{FaultyStore, MemoryStore, Recorder};
-use crate::{
-    Builder, Deletion, ErrorKind, Event, EventKind, FarLevel, FragmentCache, FragmentKey, Keep,
-    Observer, RefusalReason, SetReport, Values,
-};
+use crate::values::{SetOptions, SetReport, Values};
+use crate::{CacheBuilder, ErrorKind, FarLevel, FragmentCache, FragmentKey, Invalidation};
 
 pub(super) type Shop = FaultyStore<MemoryStore>;
 
@@ -30,7 +29,7 @@ pub(super) fn process(store: &Shop) -> Values {
 pub(super) fn process_with(
     store: &Shop,
     front: fn(FarLevel) -> FarLevel,
-    with: impl FnOnce(Builder) -> Builder,
+    with: impl FnOnce(CacheBuilder) -> CacheBuilder,
 ) -> Values {
     let builder = FragmentCache::builder().jitter(0.0).far(front(FarLevel::new(store.clone())));
     with(builder).build().unwrap().values()
@@ -43,7 +42,7 @@ const KEEPERS: u64 = 12;
 pub(super) fn told(values: &Values) {
     let begun = crate::clock::instant();
     while values.cache.health().pending_invalidations > 0 {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the keeper tells nothing");
+        assert!(begun.elapsed() < Duration::from_secs(20), "the worker tells nothing");
         std::thread::yield_now();
     }
 }
@@ -60,10 +59,10 @@ fn several_values_take_a_known_number_of_round_trips() {
     for count in [1, 100, 128] {
         let keys: Vec<u32> = (1000 * count..1000 * count + count).collect();
         let all = usize::try_from(count).unwrap();
-        let keep = Keep::new().tags([format!("tag:{count}")]);
+        let options = SetOptions::new().tags([format!("tag:{count}")]);
         let set = |values: &Values| {
             let pairs = keys.iter().map(|key| (key, key));
-            assert_eq!(values.set_many(pairs, &keep).unwrap(), vec![SetReport::Kept; all]);
+            assert_eq!(values.set_many(pairs, &options).unwrap(), vec![SetReport::Kept; all]);
         };
         let first = trips(&|| set(&here));
         let again = trips(&|| set(&there));
@@ -72,10 +71,10 @@ fn several_values_take_a_known_number_of_round_trips() {
             assert!(got.iter().all(Option::is_some));
         });
         let delete = trips(&|| {
-            assert_eq!(there.delete_many(&keys).unwrap(), vec![Deletion::Removed; all]);
+            assert_eq!(there.delete_many(&keys).unwrap(), vec![Invalidation::Removed; all]);
         });
         let absent = trips(&|| {
-            assert_eq!(there.delete_many(&keys).unwrap(), vec![Deletion::Absent; all]);
+            assert_eq!(there.delete_many(&keys).unwrap(), vec![Invalidation::Absent; all]);
         });
         // In one, if nobody asks for a report of each.
         let mut batch = there.cache.batch();
@@ -87,11 +86,14 @@ fn several_values_take_a_known_number_of_round_trips() {
         assert!(found.iter().zip(most).all(is_known), "{count}: {found:?}");
     }
     let keys: Vec<u32> = (0..2560).collect();
-    // Now and then labels are given a longer life, by the keeper.
+    // Now and then labels are given a longer life, by the worker.
     let set = trips(&|| {
         let pairs = keys.iter().map(|key| (key, key));
         assert!(
-            here.set_many(pairs, &Keep::new()).unwrap().iter().all(|set| *set == SetReport::Kept)
+            here.set_many(pairs, &SetOptions::new())
+                .unwrap()
+                .iter()
+                .all(|set| *set == SetReport::Kept)
         );
     });
     let delete = trips(&|| drop(here.delete_many(&keys).unwrap()));
@@ -108,7 +110,7 @@ fn large_values_go_some_at_a_time() {
     let large = vec![7_u8; 300_000];
     let pairs = (0..12).map(|key| (key, &large));
     store.reset_counts();
-    assert_eq!(values.set_many(pairs, &Keep::new()).unwrap(), [SetReport::Kept; 12]);
+    assert_eq!(values.set_many(pairs, &SetOptions::new()).unwrap(), [SetReport::Kept; 12]);
     // Three of them are a megabyte.
     assert!((4 * 3..=4 * 6 + KEEPERS).contains(&store.round_trips()), "{}", store.round_trips());
     assert_eq!(process(&store).get::<Vec<u8>>(11).unwrap(), Some(large));
@@ -123,7 +125,7 @@ fn invalidated_between(
     let store = store();
     let there = process(&store);
     // Versions that are there before are what the naive order would take for those of the values.
-    there.set_many([("a", &0), ("b", &0), ("c", &0)], &Keep::new().tags(["tag"])).unwrap();
+    there.set_many([("a", &0), ("b", &0), ("c", &0)], &SetOptions::new().tags(["tag"])).unwrap();
     let between = Meanwhile::new(&store);
     between.act(Step::ReadBack, {
         let there = there.clone();
@@ -136,7 +138,7 @@ fn invalidated_between(
     };
     let here = builder.build().unwrap().values();
     let old = [("a", &1), ("b", &1), ("c", &1)];
-    let kept = here.set_many(old, &Keep::new().tags(["tag"])).unwrap();
+    let kept = here.set_many(old, &SetOptions::new().tags(["tag"])).unwrap();
     (kept, there.get_many(["a", "b", "c"]).unwrap())
 }
 
@@ -180,7 +182,7 @@ fn what_is_set_after_an_invalidation_is_served() {
             let there = process_with(&store, front, |builder| builder);
             let set = |to: i32| {
                 let values = [("a", &to), ("b", &to), ("c", &to)];
-                here.set_many(values, &Keep::new().tags(["tag"])).unwrap()
+                here.set_many(values, &SetOptions::new().tags(["tag"])).unwrap()
             };
             assert_eq!(set(1), [SetReport::Kept; 3]);
             for by in [&here, &there] {
@@ -198,10 +200,10 @@ fn the_last_of_several_under_one_key_is_kept() {
     let store = store();
     let (here, there) = (process(&store), process(&store));
     let values = [("a", &1), ("b", &2), ("a", &3), ("a", &4), ("b", &5)];
-    assert_eq!(here.set_many(values, &Keep::new()).unwrap(), [SetReport::Kept; 5]);
+    assert_eq!(here.set_many(values, &SetOptions::new()).unwrap(), [SetReport::Kept; 5]);
     assert_eq!(there.get_many(["a", "b"]).unwrap(), [Some(4), Some(5)]);
     let done = there.delete_many(["a", "b", "a", "c"]).unwrap();
-    use Deletion::{Absent, Removed};
+    use Invalidation::{Absent, Removed};
     assert_eq!(done, [Removed, Removed, Absent, Absent]);
     assert_eq!(here.get_many::<i32, _>(["a", "b"]).unwrap(), [None; 2]);
 }
@@ -212,14 +214,14 @@ fn what_is_before_an_unusable_value_is_set() {
     let (here, there) = (process(&store), process(&store));
     let unusable = [Some(None), Some(Some(2))];
     let values = [("a", &unusable[1]), ("b", &unusable[0]), ("c", &unusable[1])];
-    let error = here.set_many(values, &Keep::new()).unwrap_err();
+    let error = here.set_many(values, &SetOptions::new()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Value);
     let got = there.get_many::<Option<Option<i32>>, _>(["a", "b", "c"]).unwrap();
     assert_eq!(got, [Some(Some(Some(2))), None, None]);
-    let error = here.set_many([("d", &1)], &Keep::new().tags([""])).unwrap_err();
+    let error = here.set_many([("d", &1)], &SetOptions::new().tags([""])).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Tag);
     assert_eq!(
-        here.set_many([("d", &1); 0], &Keep::new().tags([""])).unwrap(),
+        here.set_many([("d", &1); 0], &SetOptions::new().tags([""])).unwrap(),
         [SetReport::Kept; 0]
     );
 }
@@ -246,7 +248,7 @@ fn an_observer_that_panics_leaves_no_lease_and_no_flight_behind() {
     let store = store();
     let panics = Panics(AtomicU8::new(0));
     let here = process_with(&store, FRONTS[0], |builder| builder.observer(panics));
-    let set = || here.set_many([("a", &1), ("b", &2), ("c", &3)], &Keep::new());
+    let set = || here.set_many([("a", &1), ("b", &2), ("c", &3)], &SetOptions::new());
     for kind in [":n:", "nothing"] {
         store.fail_keys(Fault::Refused, move |key| key.contains(kind));
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(set)).is_err(), "{kind}");
@@ -267,7 +269,7 @@ fn what_another_process_sets_meanwhile_is_set_before() {
     });
     let builder = FragmentCache::builder().observer(recorder.clone());
     let here = builder.far(FarLevel::new(between)).build().unwrap().values();
-    let kept = here.set_many([("a", &1), ("b", &2), ("c", &3)], &Keep::new()).unwrap();
+    let kept = here.set_many([("a", &1), ("b", &2), ("c", &3)], &SetOptions::new()).unwrap();
     assert_eq!(kept, [SetReport::Kept; 3]);
     assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), Some(2), Some(3)]);
     let refused = EventKind::Refused(RefusalReason::Superseded);
@@ -288,7 +290,7 @@ fn what_is_set_right_after_what_is_too_large_is_kept() {
     for round in 0..200 {
         let small = format!("{round}");
         let values = [("a", &"x".repeat(200)), ("a", &small)];
-        let set = here.set_many(values, &Keep::new()).unwrap();
+        let set = here.set_many(values, &SetOptions::new()).unwrap();
         assert_eq!(set, [SetReport::NotKept, SetReport::Kept]);
         assert_eq!(there.get("a").unwrap(), Some(small));
     }
@@ -312,7 +314,7 @@ fn a_fragment_and_what_is_around_it_are_told_of_as_if_they_were_deleted_one_by_o
             }
         });
         assert_eq!(done[0], done[1], "{front:?}");
-        assert_eq!(done[0][0], Deletion::Removed, "{front:?}");
+        assert_eq!(done[0][0], Invalidation::Removed, "{front:?}");
     }
 }
 
@@ -321,7 +323,8 @@ fn a_fragment_depends_on_all_values_that_are_set_in_it() {
     let store = store();
     let (here, there) = (process(&store), process(&store));
     let page = crate::Fragment::new(crate::fragment_key!("page"));
-    let body = || here.set_many([("a", &1), ("b", &2)], &Keep::new()).map(|_| "page").unwrap();
+    let body =
+        || here.set_many([("a", &1), ("b", &2)], &SetOptions::new()).map(|_| "page").unwrap();
     here.cache.render(&page, body).unwrap();
     assert_eq!(&*there.cache.render(&page, || "again").unwrap(), "page");
     there.delete_many(["b"]).unwrap();

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::many::{FRONTS, Shop, process, process_with, store, told};
 use super::meanwhile::{Meanwhile, Step};
+use crate::events::EventKind;
+use crate::memoize::Function;
 use crate::protection::Protection;
 use crate::store::{Fault, Store};
 use crate::sync::Mutex;
 use crate::testing::Recorder;
-use crate::{
-    Deletion, ErrorKind, EventKind, FarLevel, Fragment, FragmentCache, Function, Keep, SetReport,
-    Values, current, fragment_key,
-};
+use crate::values::{SetOptions, SetReport, Values};
+use crate::{ErrorKind, FarLevel, Fragment, FragmentCache, Invalidation, current, fragment_key};
 
 const FAULTS: [Fault; 3] = [Fault::Unreachable, Fault::Deadline, Fault::Refused];
 
@@ -35,7 +35,7 @@ fn i1_a_value_set_by_another_process_is_what_is_read() {
             let value = i32::try_from(round).unwrap();
             assert!(by.set("k", &value).unwrap());
             read(Some(value));
-            let set = by.set_many([("k", &-value), ("other", &1)], &Keep::new()).unwrap();
+            let set = by.set_many([("k", &-value), ("other", &1)], &SetOptions::new()).unwrap();
             assert_eq!(set, [SetReport::Kept; 2]);
             read(Some(-value));
         }
@@ -48,7 +48,7 @@ fn i1_a_value_set_by_another_process_is_what_is_read() {
 #[test]
 fn i1_without_a_version_of_what_is_written_others_would_read_the_old_value() {
     let store = store();
-    let without = |builder: crate::Builder| builder.without(Protection::Rewrite);
+    let without = |builder: crate::CacheBuilder| builder.without(Protection::Rewrite);
     let (here, there) = (process_with(&store, FRONTS[0], without), process(&store));
     here.set("k", &1).unwrap();
     assert_eq!(there.get("k").unwrap(), Some(1));
@@ -108,8 +108,8 @@ fn i3_a_value_that_the_store_does_not_take_is_an_error_and_is_kept_nowhere() {
         store.fail_writes(fault);
         assert_eq!(kind(here.set("k", &2)), ErrorKind::Store);
         assert_eq!(kind(here.add("k", &3)), ErrorKind::Store);
-        assert_eq!(kind(here.set_with("k", &4, &Keep::new().tags(["t"]))), ErrorKind::Store);
-        let set = here.set_many([("k", &5), ("l", &6)], &Keep::new()).unwrap();
+        assert_eq!(kind(here.set_with("k", &4, &SetOptions::new().tags(["t"]))), ErrorKind::Store);
+        let set = here.set_many([("k", &5), ("l", &6)], &SetOptions::new()).unwrap();
         assert_eq!(set, [SetReport::Unconfirmed; 2]);
         store.heal();
         assert_eq!((here.get::<i32>("k").unwrap(), there.get::<i32>("k").unwrap()), (None, None));
@@ -210,7 +210,7 @@ fn a_fill_takes_the_same_round_trips_after_a_thousand_sets() {
         store.round_trips()
     };
     fill();
-    // The keeper asks the store too, during a few of them.
+    // The worker asks the store too, during a few of them.
     let mut fills = || {
         let mut trips = (0..20).map(|_| fill()).collect::<Vec<_>>();
         trips.sort_unstable();
@@ -271,8 +271,8 @@ fn setting_a_value_looks_nothing_up() {
         let values = cache.values();
         values.set("k", &1).unwrap();
         values.set("k", &2).unwrap();
-        values.set_many([("a", &1), ("b", &2)], &Keep::new()).unwrap();
-        cache.set_mode(crate::Mode::ReadOnly);
+        values.set_many([("a", &1), ("b", &2)], &SetOptions::new()).unwrap();
+        cache.set_mode(crate::CacheMode::ReadOnly);
         assert!(!values.set("k", &3).unwrap());
         let is_lookup = |event: &crate::testing::Recorded| {
             matches!(event.kind, EventKind::Hit | EventKind::Miss(_) | EventKind::Stale(_))
@@ -348,14 +348,15 @@ fn of_two_that_set_at_a_time_one_is_read_everywhere() {
     assert!(here.set("k", &1).unwrap());
     assert_eq!((here.get("k").unwrap(), there.get("k").unwrap()), (Some(1), Some(1)));
     let [here, there] = between(|there, _| assert!(there.set("k", &2).unwrap()), None);
-    let set = here.set_many([("j", &1), ("k", &1)], &Keep::new()).unwrap();
+    let set = here.set_many([("j", &1), ("k", &1)], &SetOptions::new()).unwrap();
     assert_eq!(set, [SetReport::Kept; 2]);
     assert_eq!((here.get("k").unwrap(), there.get("k").unwrap()), (Some(1), Some(1)));
 }
 
 #[test]
 fn a_value_set_while_another_process_deletes_is_set_after_it() {
-    let act = |there: &Values, _: &Shop| assert_eq!(there.delete("k").unwrap(), Deletion::Removed);
+    let act =
+        |there: &Values, _: &Shop| assert_eq!(there.delete("k").unwrap(), Invalidation::Removed);
     let [here, there] = between(act, None);
     there.set("k", &0).unwrap();
     assert!(here.set("k", &1).unwrap());

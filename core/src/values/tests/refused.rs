@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::many::{FRONTS, Shop, process, process_with, store, told};
-use crate::SetReport::{Kept, NotKept, Unconfirmed};
 use crate::store::Fault;
 use crate::testing::{FaultyStore, MemoryStore};
-use crate::{Deletion, FragmentCache, Keep, Values};
+use crate::values::SetReport::{Kept, NotKept, Unconfirmed};
+use crate::values::{SetOptions, Values};
+use crate::{FragmentCache, Invalidation};
 
 /// The key of the last record that deleting this key writes: its label's version.
 fn version_of(store: &Shop, values: &Values, key: &str) -> String {
@@ -28,16 +29,16 @@ fn i3_what_the_store_refuses_of_one_value_is_not_lost_of_the_others() {
         let refused = refused.clone();
         move |key| key == refused
     });
-    let set = here.set_many([("a", &1), ("b", &2), ("c", &3)], &Keep::new()).unwrap();
+    let set = here.set_many([("a", &1), ("b", &2), ("c", &3)], &SetOptions::new()).unwrap();
     assert_eq!(set, [Kept, Unconfirmed, Kept]);
     assert_eq!(here.get::<i32>("b").unwrap(), None);
     store.heal();
     assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), None, Some(3)]);
 
-    assert_eq!(here.set_many([("b", &2)], &Keep::new()).unwrap(), [Kept]);
+    assert_eq!(here.set_many([("b", &2)], &SetOptions::new()).unwrap(), [Kept]);
     store.fail_keys(Fault::Refused, move |key| key == refused);
     let done = here.delete_many(["a", "b", "c", "d"]).unwrap();
-    use Deletion::{Absent, Pending, Removed};
+    use Invalidation::{Absent, Pending, Removed};
     assert_eq!(done, [Removed, Pending, Removed, Absent]);
     assert_eq!(here.cache.health().pending_invalidations, 1);
     store.heal();
@@ -52,7 +53,7 @@ fn i3_an_entry_that_the_store_refuses_is_not_lost_of_the_others() {
     here.set("b", &0).unwrap();
     let entry = store.inner().keys().into_iter().find(|key| key.contains(":e:")).unwrap();
     store.fail_keys(Fault::Refused, move |key| key == entry);
-    let set = here.set_many([("a", &1), ("b", &2), ("c", &3)], &Keep::new()).unwrap();
+    let set = here.set_many([("a", &1), ("b", &2), ("c", &3)], &SetOptions::new()).unwrap();
     assert_eq!(set, [Kept, Unconfirmed, Kept]);
     assert!(here.cache.stats().faults >= 1);
     store.heal();
@@ -70,7 +71,7 @@ fn what_is_refused_is_told_from_what_the_store_did_not_take() {
         let there = process_with(&store, front, |builder| builder);
         let pairs = |large| [("a", "1"), ("b", large), ("c", "3"), (&*long, "4"), ("e", "5")];
         for (values, large) in [&here, &there].into_iter().zip(&large) {
-            let set = || values.set_many(pairs(large), &Keep::new()).unwrap();
+            let set = || values.set_many(pairs(large), &SetOptions::new()).unwrap();
             assert_eq!(set(), [Kept, NotKept, Kept, NotKept, Kept]);
             let (lost, before) = (format!("lost of {} bytes", large.len()), store.inner().keys());
             values.set(&lost, "0").unwrap();
@@ -80,16 +81,16 @@ fn what_is_refused_is_told_from_what_the_store_did_not_take() {
             let entry = entry.clone();
             store.fail_keys(Fault::Refused, move |key| key == entry);
             let with_lost = pairs(large).into_iter().chain([(&*lost, "6"), ("g", "7")]);
-            let set = values.set_many(with_lost, &Keep::new()).unwrap();
+            let set = values.set_many(with_lost, &SetOptions::new()).unwrap();
             assert_eq!(set, [Kept, NotKept, Kept, NotKept, Kept, Unconfirmed, Kept]);
             store.heal();
-            values.cache.set_mode(crate::Mode::ReadOnly);
-            assert_eq!(values.set_many([("a", "1")], &Keep::new()).unwrap(), [NotKept]);
-            values.cache.set_mode(crate::Mode::Normal);
+            values.cache.set_mode(crate::CacheMode::ReadOnly);
+            assert_eq!(values.set_many([("a", "1")], &SetOptions::new()).unwrap(), [NotKept]);
+            values.cache.set_mode(crate::CacheMode::Normal);
         }
     }
     let alone = FragmentCache::builder().max_entry_bytes(100).build().unwrap().values();
-    let set = alone.set_many([("a", "1"), ("b", &*large[0])], &Keep::new()).unwrap();
+    let set = alone.set_many([("a", "1"), ("b", &*large[0])], &SetOptions::new()).unwrap();
     assert_eq!(set, [Kept, NotKept]);
 }
 
@@ -100,12 +101,12 @@ fn i3_without_the_store_no_value_is_kept_and_deletions_are_told_later() {
         let near = FRONTS[1];
         let here = process_with(&store, near, |builder| builder);
         let there = process(&store);
-        there.set_many([("a", &1), ("b", &2)], &Keep::new()).unwrap();
+        there.set_many([("a", &1), ("b", &2)], &SetOptions::new()).unwrap();
         store.fail(fault);
-        let set = here.set_many([("c", &3), ("d", &4)], &Keep::new()).unwrap();
+        let set = here.set_many([("c", &3), ("d", &4)], &SetOptions::new()).unwrap();
         assert_eq!(set, [Unconfirmed; 2]);
         assert_eq!(here.get_many::<i32, _>(["c", "d"]).unwrap(), [None; 2]);
-        assert_eq!(here.delete_many(["a", "b"]).unwrap(), [Deletion::Pending; 2]);
+        assert_eq!(here.delete_many(["a", "b"]).unwrap(), [Invalidation::Pending; 2]);
         assert!(here.cache.stats().faults <= 1, "the others are left alone");
         store.heal();
         told(&here);
@@ -119,17 +120,17 @@ fn i3_an_answer_that_is_lost_leaves_no_lease_behind() {
     let store = store();
     let (here, there) = (process(&store), process(&store));
     store.fail_after_effect(Fault::Deadline);
-    let set = here.set_many([("a", &1), ("b", &2)], &Keep::new()).unwrap();
+    let set = here.set_many([("a", &1), ("b", &2)], &SetOptions::new()).unwrap();
     assert_eq!(set, [Unconfirmed; 2]);
     store.heal();
     let begun = crate::clock::instant();
     while store.inner().keys().iter().any(|key| key.contains(":l:")) {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the keeper gives nothing back");
+        assert!(begun.elapsed() < Duration::from_secs(20), "the worker gives nothing back");
         std::thread::yield_now();
     }
-    // Its keeper may have met the fault, and asks again in a moment.
+    // Its worker may have met the fault, and asks again in a moment.
     while !there.cache.health().is_reachable {
-        assert!(begun.elapsed() < Duration::from_secs(20), "the keeper asks nothing");
+        assert!(begun.elapsed() < Duration::from_secs(20), "the worker asks nothing");
         std::thread::yield_now();
     }
     assert!(there.add("a", &5).unwrap());

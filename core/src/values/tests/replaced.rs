@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use super::many::{FRONTS, Shop, process_with, store};
 use super::meanwhile::{Meanwhile, Step};
+use crate::memoize::Function;
 use crate::testing::{MemoryStore, Recorder};
-use crate::{
-    Builder, FarLevel, Fragment, FragmentCache, Function, Keep, SetReport, Values, fragment_key,
-};
+use crate::values::{SetOptions, SetReport, Values};
+use crate::{CacheBuilder, FarLevel, Fragment, FragmentCache, fragment_key};
 
 /// Two processes with this far level each, or two handles without one.
-fn pair(level: Option<&dyn Fn() -> FarLevel>, with: fn(Builder) -> Builder) -> [Values; 2] {
+fn pair(
+    level: Option<&dyn Fn() -> FarLevel>,
+    with: fn(CacheBuilder) -> CacheBuilder,
+) -> [Values; 2] {
     let cache = |level: Option<FarLevel>| {
         let builder = with(FragmentCache::builder().jitter(0.0));
-        let builder = level.into_iter().fold(builder, Builder::far);
+        let builder = level.into_iter().fold(builder, CacheBuilder::far);
         builder.build().unwrap().values()
     };
     match level {
@@ -51,7 +54,8 @@ const TOO_LARGE: [fn(&Values, &str); 3] = [
     |values, key| assert!(!values.set(key, &*large()).unwrap()),
     |values, key| assert!(!values.add(key, &*large()).unwrap()),
     |values, key| {
-        let set = values.set_many([(key, &*large()), ("other", "small")], &Keep::new()).unwrap();
+        let set =
+            values.set_many([(key, &*large()), ("other", "small")], &SetOptions::new()).unwrap();
         assert_eq!(set, [SetReport::NotKept, SetReport::Kept]);
     },
 ];
@@ -89,7 +93,7 @@ fn a_value_is_added_after_one_that_was_too_large() {
 fn a_value_that_is_not_kept_leaves_no_lease_and_no_mark_behind() {
     let store = store();
     let recorder = Recorder::new();
-    let with = |builder: Builder| builder.max_entry_bytes(100).observer(recorder.clone());
+    let with = |builder: CacheBuilder| builder.max_entry_bytes(100).observer(recorder.clone());
     let here = process_with(&store, FRONTS[0], with);
     for too_large in TOO_LARGE {
         too_large(&here, "k");
@@ -97,13 +101,14 @@ fn a_value_that_is_not_kept_leaves_no_lease_and_no_mark_behind() {
         assert!(!leases(&store));
         assert_eq!((here.cache.health().leases, here.cache.stats().flights), (0, 0));
     }
-    let point = here.cache.begin();
+    let point = here.cache.read_point();
     here.cache.clear().unwrap();
     recorder.reset();
     assert!(!point.scope(|| here.set("k", "older").unwrap()));
     assert!(here.add("k", "small").unwrap());
-    let bypassed =
-        |event: &crate::testing::Recorded| matches!(event.kind, crate::EventKind::Bypassed(_));
+    let bypassed = |event: &crate::testing::Recorded| {
+        matches!(event.kind, crate::events::EventKind::Bypassed(_))
+    };
     assert!(!recorder.events().iter().any(bypassed), "{:?}", recorder.events());
 }
 
@@ -112,7 +117,7 @@ fn i1_a_value_that_is_set_ends_those_of_other_types() {
     everywhere(|level| {
         let [here, there] = pair(level, |builder| builder);
         let set_many = |key: &str| {
-            let set = here.set_many([(key, "later"), ("other", "-")], &Keep::new()).unwrap();
+            let set = here.set_many([(key, "later"), ("other", "-")], &SetOptions::new()).unwrap();
             assert_eq!(set, [SetReport::Kept; 2]);
         };
         for is_one in [true, false] {

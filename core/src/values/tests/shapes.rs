@@ -4,9 +4,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::memoize::{Call, Function};
 use crate::protection::Protection;
 use crate::testing::MemoryStore;
-use crate::{Call, Deletion, FarLevel, FragmentCache, Function, Keep, SetReport};
+use crate::values::{SetOptions, SetReport};
+use crate::{FarLevel, FragmentCache, Invalidation};
 
 mod old {
     use serde::{Deserialize, Serialize};
@@ -69,18 +71,18 @@ fn a_release_does_not_read_an_enum_that_changed_in_a_later_variant() {
 fn i1_what_one_release_sets_ends_what_the_other_has_set() {
     let store = MemoryStore::new();
     let processes = [(); 4].map(|()| process(&store).values());
-    let [before, after, twin, idle] = &processes;
+    let [before, after, counterpart, idle] = &processes;
     let page = old::Page::Full { title: "old".to_owned() };
     let draft = new::Page::Full { title: "new".to_owned(), is_draft: true };
     for _ in 0..2 {
         assert!(before.set("page", &page).unwrap());
         assert_eq!(after.get::<new::Page>("page").unwrap(), None);
-        for old in [before, twin] {
+        for old in [before, counterpart] {
             assert_eq!(old.get("page").unwrap(), Some(page.clone()));
         }
         assert!(after.set("page", &draft).unwrap());
         // Those that hold it, and one that holds nothing.
-        for old in [before, twin, idle] {
+        for old in [before, counterpart, idle] {
             assert_eq!(old.get::<old::Page>("page").unwrap(), None);
         }
         assert_eq!(after.get("page").unwrap(), Some(draft.clone()));
@@ -95,7 +97,7 @@ fn i1_what_one_release_sets_ends_what_the_other_has_set() {
     let other_build = after.clone().type_version(2);
     first.set("json", &json!(1)).unwrap();
     assert_eq!(first.get("json").unwrap(), Some(json!(1)));
-    other_build.set_many([("json", &json!(2))], &Keep::new()).unwrap();
+    other_build.set_many([("json", &json!(2))], &SetOptions::new()).unwrap();
     assert_eq!(first.get::<Value>("json").unwrap(), None);
     assert_eq!(second.get("json").unwrap(), Some(json!(2)));
 }
@@ -117,7 +119,7 @@ fn processes_of_one_build_share_what_cannot_be_seen() {
     assert_eq!(other.values().get("id").unwrap(), Some(id.clone()));
     assert_eq!(other.values().get("json").unwrap(), Some(json!({ "a": [1, "2"] })));
     assert_eq!(other.values().get::<Value>("id").unwrap(), None);
-    assert_eq!(other.values().delete("id").unwrap(), Deletion::Removed);
+    assert_eq!(other.values().delete("id").unwrap(), Invalidation::Removed);
 
     let call = Function::new("tests::id").call();
     one.memoize(&call, || id.clone());
@@ -134,10 +136,13 @@ fn a_value_of_another_type_version_is_a_miss() {
     assert_eq!(second.get::<Value>("json").unwrap(), None);
     assert_eq!(other.get::<Value>("json").unwrap(), None);
     assert_eq!(first.get::<Id>("json").unwrap(), None);
-    assert_eq!(second.set_many([("json", &json!("b"))], &Keep::new()).unwrap(), [SetReport::Kept]);
+    assert_eq!(
+        second.set_many([("json", &json!("b"))], &SetOptions::new()).unwrap(),
+        [SetReport::Kept]
+    );
     assert_eq!(first.get::<Value>("json").unwrap(), None);
     assert_eq!(second.get_many::<Value, _>(["json"]).unwrap(), [Some(json!("b"))]);
-    assert_eq!(second.delete("json").unwrap(), Deletion::Removed);
+    assert_eq!(second.delete("json").unwrap(), Invalidation::Removed);
     assert!(!first.has("json").unwrap());
 
     let call = |version| Function::new("tests::json").call().type_version(version);

@@ -1,0 +1,179 @@
+//! What a cache holds in the memory of this process, for whoever wants to look: a copy, some entries
+//! at a time. What is in a store behind it is listed by `admin`.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::cache::FragmentCache;
+use crate::clock::Moment;
+use crate::entry::Body;
+use crate::events::MissReason;
+use crate::key::{self, FragmentKey, KeyKind};
+use crate::near::{ListCursor, ListedEntry, Near};
+
+/// Some of the entries in a process's memory.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct EntryPage {
+    /// The entries.
+    pub entries: Vec<EntryInfo>,
+    /// Where the next ones begin; `None` after the last.
+    pub next: Option<EntryCursor>,
+}
+
+/// Where a listing of entries goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryCursor(ListCursor);
+
+/// An entry in a process's memory: one variant of a fragment, a value, a function's result or a
+/// response.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct EntryInfo {
+    /// The key in its namespace, as [`FragmentCache::shown_key`] gives it.
+    pub key: FragmentKey,
+    /// The names of the namespaces within the handle's that it lies in, outermost first.
+    pub namespaces: Vec<String>,
+    /// The template whose cache block made it, if one did.
+    pub template: Option<String>,
+    /// The line of that cache block; 0 without.
+    pub line: u32,
+    /// How many variants of its key are held, this one included.
+    pub variants: usize,
+    /// What it takes in memory, in bytes, overhead included.
+    pub bytes: usize,
+    /// The length of its body in bytes: of markup as it is, else as a store keeps it.
+    pub body_bytes: usize,
+    /// The time since it was stored in this process, in whole seconds, less than half a year.
+    pub age: Duration,
+    /// The time until it expires, zero if it has; `None` for never.
+    pub left: Option<Duration>,
+    /// Why it would not be served; `None` if it would, or if only a store behind the cache can tell.
+    pub miss: Option<MissReason>,
+    body: Body,
+}
+
+impl EntryInfo {
+    /// What it holds, if that is text: markup, or a value or a result that is a string. Whoever shows
+    /// it in a page escapes it.
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// cache.render(&Fragment::new(fragment_key!("row")), || "<td>")?;
+    /// let first = cache.entries(None);
+    /// let mut pages = std::iter::successors(Some(first), |page| Some(cache.entries(Some(page.next?))));
+    /// let entry = pages.find_map(|page| page.entries.into_iter().next()).unwrap();
+    /// assert_eq!(entry.text(), Some("<td>"));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn text(&self) -> Option<&str> {
+        match self.key.kind() {
+            KeyKind::Fragment => Some(self.body.as_str()),
+            #[cfg(feature = "values")]
+            KeyKind::Value | KeyKind::Function => crate::values::codec::text(&self.body),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Debug for EntryInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not its body: that may be anybody's.
+        f.debug_struct("HeldEntry")
+            .field("key", &self.key)
+            .field("namespaces", &self.namespaces)
+            .field("bytes", &self.bytes)
+            .field("age", &self.age)
+            .field("miss", &self.miss)
+            .finish_non_exhaustive()
+    }
+}
+
+impl FragmentCache {
+    /// Some of the entries that this process holds in this handle's namespace, and in those within
+    /// it, from where `cursor` (the `next` of the page before) left off. Copies are made of up to
+    /// 1,024 keys' entries at a time, so that nobody waits for long; an entry that is used meanwhile
+    /// may come twice or not at all.
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// cache.namespace("tenant:7").render(&Fragment::new(fragment_key!("row", 1)), || "<td>")?;
+    /// let (mut found, mut cursor) = (Vec::new(), None);
+    /// loop {
+    ///     let page = cache.entries(cursor);
+    ///     found.extend(page.entries);
+    ///     cursor = page.next;
+    ///     if cursor.is_none() {
+    ///         break;
+    ///     }
+    /// }
+    /// assert_eq!(found.len(), 1);
+    /// assert_eq!(found[0].key, fragment_key!("row", 1));
+    /// assert_eq!(found[0].namespaces, ["tenant:7"]);
+    /// assert_eq!((found[0].body_bytes, found[0].miss), (4, None));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn entries(&self, cursor: Option<EntryCursor>) -> EntryPage {
+        let Some(near) = self.near() else { return EntryPage::default() };
+        let place = cursor.map_or(ListCursor::default(), |cursor| cursor.0);
+        let (listed, next) = near.list(place);
+        let entries = listed.iter().filter(|listed| listed.key.starts_with(self.prefix()));
+        let entries = entries.map(|listed| self.describe(near, listed)).collect();
+        EntryPage { entries, next: next.map(EntryCursor) }
+    }
+
+    fn describe(&self, near: &Near, listed: &ListedEntry) -> EntryInfo {
+        let (now, entry) = (self.recent(), &listed.entry);
+        let names = key::namespaces(&listed.key).map(|(name, _)| name.to_owned());
+        let place = entry.source.place();
+        EntryInfo {
+            key: self.hasher().shown(&listed.key),
+            namespaces: names.skip(key::namespaces(self.prefix()).count()).collect(),
+            template: place.map(|(template, _)| template.to_owned()),
+            line: place.map_or(0, |(_, line)| line),
+            variants: listed.variants,
+            bytes: listed.bytes + listed.key.len(),
+            body_bytes: entry.body.as_bytes().len(),
+            age: Duration::from_secs(age(listed.stored, now)),
+            left: (entry.expires != Moment::NEVER).then(|| entry.expires.since(now)),
+            miss: near.why_not(listed, self.fresh(), &|| self.recent()),
+            body: entry.body.clone(),
+        }
+    }
+}
+
+/// The seconds between a second of the clock, modulo 2²⁴, and now.
+fn age([low, middle, high]: [u8; 3], now: Moment) -> u64 {
+    let stored = u64::from(u32::from_le_bytes([low, middle, high, 0]));
+    let age = now.since(Moment::START).as_secs().wrapping_sub(stored) & 0xff_ffff;
+    // The coarse clock may be a second behind the one that was read then.
+    if age == 0xff_ffff { 0 } else { age }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_right_where_the_seconds_begin_anew() {
+        let age = |stored: u64, now: u64| {
+            let [stored @ .., _, _, _, _, _] = stored.to_le_bytes();
+            age(stored, Moment::START.saturating_after(Duration::from_secs(now)))
+        };
+        let most = 1 << 24;
+        for (stored, now, wanted) in [
+            (0, 0, 0),
+            (7, 6, 0),
+            (most, most - 1, 0),
+            (5, 65, 60),
+            (most - 1, most + 9, 10),
+            (3 * most + 2, 3 * most + 3602, 3600),
+        ] {
+            assert_eq!(age(stored, now), wanted, "{stored} {now}");
+        }
+    }
+}

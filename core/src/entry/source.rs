@@ -1,0 +1,227 @@
+//! Where an entry was rendered: the cache block and the output mode. Together they name the
+//! variant of a key; each is held once, however many entries share it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::freshness::Label;
+use crate::hash::KeyHasher;
+use crate::stats::NameCounters;
+use crate::sync::RwLock;
+use crate::syntax::site::{BlockId, DIGEST_LEN};
+
+/// The escaping under which a body was rendered. Bodies of different modes are different variants
+/// of their key, so markup from a `.txt` page never reaches an `.html` page unescaped.
+///
+/// ```
+/// use fragcache::engine::OutputMode;
+///
+/// assert_ne!(OutputMode::HTML, OutputMode::RAW);
+/// assert_eq!(OutputMode::custom("latex"), OutputMode::custom("latex"));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct OutputMode(u64);
+
+impl OutputMode {
+    /// No escaping.
+    pub const RAW: Self = Self(0);
+    /// HTML escaping, or whatever the engine's one escape function does.
+    pub const HTML: Self = Self(1);
+    /// JSON serialization of printed values.
+    pub const JSON: Self = Self(2);
+
+    /// No markup: a typed value.
+    pub(crate) const VALUE: Self = Self(3);
+
+    /// No markup: a response to a request.
+    #[cfg(feature = "async")]
+    pub(crate) const RESPONSE: Self = Self(4);
+
+    /// A mode of the user's own, by name.
+    pub fn custom(name: &str) -> Self {
+        Self(xxh3_64(name.as_bytes()) & !ANNOTATED | CUSTOM)
+    }
+
+    /// As a number that means the same in every process.
+    pub(crate) fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The same number, but that of a mode of the user's own it says only that it is one.
+    pub(crate) fn to_nameless_bits(self) -> u64 {
+        if self.0 & CUSTOM == 0 { self.0 } else { self.0 & (CUSTOM | ANNOTATED) }
+    }
+
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The same mode, with comments around fragments.
+    pub(crate) fn annotated(self) -> Self {
+        Self(self.0 | ANNOTATED)
+    }
+
+    /// Whether bodies of this mode may have such comments in them.
+    pub(crate) fn is_annotated(self) -> bool {
+        self.0 & ANNOTATED != 0
+    }
+}
+
+/// Set in modes of annotated bodies, and in no other.
+const ANNOTATED: u64 = 1 << 62;
+
+/// Set in modes of the user's own.
+const CUSTOM: u64 = 1 << 63;
+
+/// Stands for a digest where there is no source. Not empty: the pointer of an empty string leads
+/// nowhere, and comparing zero bytes there costs some processors more than the rest of a hit.
+const RUST: &str = "rust";
+
+/// The cache block that rendered an entry, and the mode it was rendered in.
+#[derive(Debug)]
+pub(crate) struct EntrySource {
+    /// The block's source digest; [`RUST`] for fragments rendered from Rust.
+    digest: Box<str>,
+    mode: OutputMode,
+    pub(crate) template: Option<Box<str>>,
+    pub(crate) template_label: Option<Label>,
+    pub(crate) line: u32,
+    pub(crate) column: u32,
+    /// Where the statistics by name counts the hits of entries of this origin, so that a hit need not look for
+    /// it. Only entries have such origins.
+    pub(crate) row: Option<Arc<NameCounters>>,
+}
+
+impl EntrySource {
+    /// The origin of fragments that Rust code renders itself.
+    fn rust(mode: OutputMode) -> Self {
+        Self {
+            digest: RUST.into(),
+            mode,
+            template: None,
+            template_label: None,
+            line: 0,
+            column: 0,
+            row: None,
+        }
+    }
+
+    /// Whether these are one cache block in one mode.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.same_variant(&other.digest, other.mode)
+            && self.template == other.template
+            && (self.line, self.column) == (other.line, other.column)
+    }
+
+    /// This origin, for entries whose hits count in `row`.
+    pub(crate) fn counted_in(&self, row: Arc<NameCounters>) -> Self {
+        Self {
+            digest: self.digest.clone(),
+            template: self.template.clone(),
+            row: Some(row),
+            ..*self
+        }
+    }
+
+    pub(crate) fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    pub(crate) fn mode(&self) -> OutputMode {
+        self.mode
+    }
+
+    /// The template and the line of the cache block, if there is one.
+    pub(crate) fn place(&self) -> Option<(&str, u32)> {
+        self.template.as_deref().map(|template| (template, self.line))
+    }
+
+    pub(crate) fn same_variant(&self, digest: &str, mode: OutputMode) -> bool {
+        self.mode == mode && *self.digest == *digest
+    }
+}
+
+/// Most blocks × modes that are held for sharing. Beyond it each entry has an origin of its own.
+const MAX_SHARED: usize = 65_536;
+
+/// An encoded site and a mode.
+type SourceId = (Box<str>, OutputMode);
+
+/// The origins in use, by block and mode.
+#[derive(Debug)]
+pub(crate) struct EntrySources {
+    shared: RwLock<HashMap<SourceId, Arc<EntrySource>>>,
+    rust: Arc<EntrySource>,
+    rust_annotated: Arc<EntrySource>,
+}
+
+impl Default for EntrySources {
+    fn default() -> Self {
+        Self {
+            shared: RwLock::new(HashMap::new()),
+            rust: Arc::new(EntrySource::rust(OutputMode::RAW)),
+            rust_annotated: Arc::new(EntrySource::rust(OutputMode::RAW.annotated())),
+        }
+    }
+}
+
+impl EntrySources {
+    pub(crate) fn rust(&self) -> &Arc<EntrySource> {
+        &self.rust
+    }
+
+    /// As [`rust`](Self::rust), where cache blocks that render inside may be annotated.
+    pub(crate) fn rust_annotated(&self) -> &Arc<EntrySource> {
+        &self.rust_annotated
+    }
+
+    /// The origin of what is no markup, by a digest of its form.
+    #[cfg(feature = "values")]
+    pub(crate) fn of_form(&self, digest: &str, mode: OutputMode) -> Arc<EntrySource> {
+        let id = (Box::from(digest), mode);
+        if let Some(source) = self.shared.read().get(&id) {
+            return Arc::clone(source);
+        }
+        let source = Arc::new(EntrySource { digest: digest.into(), ..EntrySource::rust(mode) });
+        let mut shared = self.shared.write();
+        if shared.len() < MAX_SHARED {
+            return Arc::clone(shared.entry(id).or_insert(source));
+        }
+        source
+    }
+
+    /// The origin of a block (its encoded site and the parsed one) in a mode.
+    pub(crate) fn get(
+        &self,
+        encoded: &str,
+        site: &BlockId<'_>,
+        mode: OutputMode,
+        hasher: &KeyHasher,
+    ) -> Arc<EntrySource> {
+        let id = (Box::from(encoded), mode);
+        if let Some(source) = self.shared.read().get(&id) {
+            return Arc::clone(source);
+        }
+        let source = Arc::new(EntrySource {
+            digest: site.digest.into(),
+            mode,
+            template: Some((*site.template).into()),
+            template_label: Some(hasher.template(&site.template)),
+            line: site.line,
+            column: site.column,
+            row: None,
+        });
+        let mut shared = self.shared.write();
+        if shared.len() < MAX_SHARED {
+            return Arc::clone(shared.entry(id).or_insert(source));
+        }
+        source
+    }
+}
+
+/// The digest at the start of an encoded site, without parsing the rest.
+pub(crate) fn digest_of(encoded_site: &str) -> Option<&str> {
+    encoded_site.get(..DIGEST_LEN)
+}

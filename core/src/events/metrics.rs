@@ -1,0 +1,146 @@
+//! Events as counters and histograms of the `metrics` facade.
+
+use metrics::{Label, counter, gauge, histogram};
+
+use super::{Event, EventKind, Observer};
+use crate::cache::FragmentCache;
+use crate::key::KeyKind;
+
+/// Counts every event with the `metrics` recorder in force.
+///
+/// | metric | kind | labels |
+/// |---|---|---|
+/// | `fragcache_lookups_total` | counter | `kind`, `template`, `fragment`, `result` (`hit`, `stale`, `miss`, `wait`, `bypass`), `reason` |
+/// | `fragcache_stores_total` | counter | `kind`, `template`, `fragment` |
+/// | `fragcache_refusals_total` | counter | `kind`, `template`, `fragment`, `reason` |
+/// | `fragcache_evictions_total` | counter | `kind`, `template`, `fragment`, `reason` |
+/// | `fragcache_deletions_total` | counter | `kind`, `fragment` |
+/// | `fragcache_warnings_total` | counter | `template` |
+/// | `fragcache_invalidations_total` | counter | |
+/// | `fragcache_store_faults_total` | counter | `reason` |
+/// | `fragcache_repeats_total` | counter | `kind`, `template`, `fragment` |
+/// | `fragcache_render_seconds` | histogram | `kind`, `template`, `fragment` |
+/// | `fragcache_wait_seconds` | histogram | `kind`, `template`, `fragment` |
+/// | `fragcache_body_bytes` | histogram | `kind`, `template`, `fragment` |
+///
+/// `kind` is the kind of the [key](crate::key::KeyKind): `fragment`, `value`, `function` or `view`. `fragment` is the name of
+/// the fragment, the function or the view, never a value it varies on; values have none, as their keys
+/// have no bound. A name that a template computes from data would make as many series as the data has
+/// values: give such blocks a constant name and put the data into the vary parts. Setting a value is no
+/// lookup; it is counted among the stores.
+///
+/// ```
+/// use fragcache::events::MetricsObserver;
+/// use fragcache::FragmentCache;
+///
+/// let cache = FragmentCache::builder().observer(MetricsObserver).build()?;
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MetricsObserver;
+
+impl MetricsObserver {
+    /// Sets the gauges of a cache: call it when metrics are asked for, or now and then. `cache` is a
+    /// label of all of them.
+    ///
+    /// | gauge | |
+    /// |---|---|
+    /// | `fragcache_entries`, `fragcache_bytes` | what the near level holds |
+    /// | `fragcache_store_reachable` | 1, or 0 while the breaker is open; only with a store, as all that follow |
+    /// | `fragcache_store_pending_invalidations` | labels that the store has not been told of |
+    /// | `fragcache_store_waiting_repeats` | labels that it will be told of once more, after a replica lag |
+    /// | `fragcache_store_leases` | held by this process |
+    /// | `fragcache_store_round_trips`, `_faults`, `_deadlines_missed`, `_unreadable` | since the process began |
+    /// | `fragcache_store_NAME` | what the store itself counts, such as `calls_under_way` |
+    ///
+    /// ```
+    /// use fragcache::events::MetricsObserver;
+    /// use fragcache::FragmentCache;
+    ///
+    /// MetricsObserver::record("pages", &FragmentCache::in_memory());
+    /// ```
+    #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]
+    pub fn record(name: &str, cache: &FragmentCache) {
+        let set = |metric: String, value: u64| {
+            gauge!(metric, "cache" => name.to_owned()).set(value as f64);
+        };
+        let stats = cache.stats();
+        set("fragcache_entries".to_owned(), stats.entries);
+        set("fragcache_bytes".to_owned(), stats.bytes);
+        let health = cache.health();
+        if health.store.is_none() {
+            return;
+        }
+        let own = [
+            ("reachable", u64::from(health.is_reachable)),
+            ("pending_invalidations", health.pending_invalidations),
+            ("waiting_repeats", health.waiting_repeats),
+            ("leases", health.leases),
+            ("round_trips", health.round_trips),
+            ("faults", health.faults),
+            ("deadlines_missed", health.deadlines_missed),
+            ("unreadable", health.unreadable),
+        ];
+        for (metric, value) in own.into_iter().chain(health.gauges) {
+            set(format!("fragcache_store_{metric}"), value);
+        }
+    }
+}
+
+impl Observer for MetricsObserver {
+    fn on_event(&self, event: &Event<'_>) {
+        let mut labels = Vec::new();
+        if let Some(key) = event.key {
+            labels.push(Label::new("kind", key.kind().as_str()));
+            if key.kind() != KeyKind::Value {
+                labels.push(Label::new("fragment", event.name().into_owned()));
+            }
+        }
+        if let Some(template) = event.template {
+            labels.push(Label::new("template", template.to_owned()));
+        }
+        let with = |extra: &[(&'static str, &'static str)]| {
+            let extra = extra.iter().map(|&(key, value)| Label::new(key, value));
+            labels.iter().cloned().chain(extra).collect::<Vec<_>>()
+        };
+        let lookup = |result, reason: Option<&'static str>| {
+            let mut extra = vec![("result", result)];
+            extra.extend(reason.map(|reason| ("reason", reason)));
+            counter!("fragcache_lookups_total", with(&extra)).increment(1);
+        };
+        match event.kind {
+            EventKind::Hit => lookup("hit", None),
+            EventKind::Miss(reason) => lookup("miss", Some(reason.as_str())),
+            EventKind::Waited(waited) => {
+                lookup("wait", None);
+                histogram!("fragcache_wait_seconds", labels).record(waited);
+            }
+            EventKind::Bypassed(reason) => lookup("bypass", Some(reason.as_str())),
+            EventKind::Stored { bytes, render_time } => {
+                counter!("fragcache_stores_total", with(&[])).increment(1);
+                histogram!("fragcache_render_seconds", with(&[])).record(render_time);
+                #[allow(clippy::cast_precision_loss, reason = "a histogram's bucket")]
+                histogram!("fragcache_body_bytes", labels).record(bytes as f64);
+            }
+            EventKind::Refused(reason) => {
+                let labels = with(&[("reason", reason.as_str())]);
+                counter!("fragcache_refusals_total", labels).increment(1);
+            }
+            EventKind::Evicted(cause) => {
+                let labels = with(&[("reason", cause.as_str())]);
+                counter!("fragcache_evictions_total", labels).increment(1);
+            }
+            EventKind::Stale(_) => lookup("stale", None),
+            EventKind::Fault(fault) => {
+                counter!("fragcache_store_faults_total", "reason" => fault.as_str()).increment(1);
+            }
+            EventKind::StaleIfError => lookup("stale", Some("error")),
+            EventKind::Invalidated => {
+                counter!("fragcache_invalidations_total").increment(1);
+            }
+            EventKind::Deleted => counter!("fragcache_deletions_total", labels).increment(1),
+            EventKind::Warned => counter!("fragcache_warnings_total", labels).increment(1),
+            EventKind::Repeated => counter!("fragcache_repeats_total", labels).increment(1),
+        }
+    }
+}

@@ -1,0 +1,331 @@
+//! The worker: one thread of each cache with a store, for what no page should wait for. It tries the
+//! store again after an outage, tells it what it has missed, renews and returns leases, and asks how
+//! far all processes are to take part. It ends with the last handle to the cache.
+
+#[cfg(not(fragcache_shuttle))]
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use super::fill::set;
+use super::leases::{Token, UNSHARED, UNSHARED_FOR};
+use super::repeats::Due;
+use super::tasks::{DueTasks, TaskQueue};
+use super::{Far, values};
+use crate::clock::instant;
+use crate::error::{Error, ErrorKind};
+use crate::freshness::{Freshness, Label};
+use crate::policy::CacheMode;
+use crate::store::{Fault, Operation, StoreError};
+use crate::sync::Ordering;
+
+/// How often the store is asked for the mode, and so whether it is there.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// The first pause before a pending invalidation is tried again, and the longest.
+const RETRIES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// Most leases that wait to be given back; more are left to the ends of their lives.
+const MAX_RELEASED: usize = 16_384;
+
+/// What the worker keeps: a far level with the near one's freshness.
+pub(crate) trait WorkerHost: Send + Sync + 'static {
+    fn far(&self) -> Option<&Far>;
+    fn fresh(&self) -> &Freshness;
+    /// Tells observers of a fault of the store.
+    fn note(self: &Arc<Self>, fault: Fault);
+}
+
+/// The worker's own account of what is due when.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    round_at: Instant,
+    publish_at: Instant,
+    publish_pause: Duration,
+    was_unavailable: bool,
+    /// Whether the mode in the store could not be believed when it was last asked for.
+    had_strange_mode: bool,
+    /// Leases that could not be given back yet.
+    released: Vec<(String, Token)>,
+}
+
+impl Worker {
+    /// A model has no worker.
+    #[cfg(fragcache_shuttle)]
+    pub(crate) fn start<K: WorkerHost>(_: Weak<K>, _: Arc<TaskQueue>) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Starts the worker of a cache.
+    #[cfg(not(fragcache_shuttle))]
+    pub(crate) fn start<K: WorkerHost>(host: Weak<K>, tasks: Arc<TaskQueue>) -> Result<(), Error> {
+        let now = instant();
+        let mut worker = Self {
+            round_at: now,
+            publish_at: now,
+            publish_pause: RETRIES.0,
+            was_unavailable: false,
+            had_strange_mode: false,
+            released: Vec::new(),
+        };
+        let rounds = move || {
+            let mut due = DueTasks::default();
+            loop {
+                let Some(next) = host.upgrade().and_then(|host| {
+                    let far = host.far()?;
+                    Some(worker.try_run_due(&host, far, std::mem::take(&mut due)))
+                }) else {
+                    return;
+                };
+                match tasks.wait(next) {
+                    Some(added) => due = added,
+                    None => return,
+                }
+            }
+        };
+        std::thread::Builder::new()
+            .name("fragcache-worker".to_owned())
+            .spawn(rounds)
+            .map(|_| ())
+            .map_err(|error| {
+                Error::new(ErrorKind::Io, "no thread could be started for the cache's store")
+                    .with_source(error)
+            })
+    }
+
+    /// As [`run_due`](Self::tend): whatever panics in it, the next round comes. A worker that ended would
+    /// leave the store alone for ever after an outage.
+    #[cfg(not(fragcache_shuttle))]
+    fn try_run_due(&mut self, host: &Arc<impl WorkerHost>, far: &Far, due: DueTasks) -> Instant {
+        catch_unwind(AssertUnwindSafe(|| self.run_due(host, far, due))).unwrap_or_else(|_| {
+            far.link.breaker.note(&StoreError::new(Fault::Panicked, "the cache's worker panicked"));
+            instant() + ROUND
+        })
+    }
+
+    /// Does what is due; gives the moment at which something is due next.
+    fn run_due(&mut self, host: &Arc<impl WorkerHost>, far: &Far, due: DueTasks) -> Instant {
+        let (now, fresh) = (instant(), host.fresh());
+        let repeats = far.labels(due.repeats);
+        if !repeats.is_empty() {
+            // Also in the near level, for what was taken from the store in between.
+            far.publish(&repeats, None);
+            far.raise(fresh, &repeats);
+        }
+        if far.is_unavailable() && !self.was_unavailable {
+            self.was_unavailable = true;
+            self.round_at = now + far.link.breaker.pause();
+        }
+        if self.round_at <= now {
+            self.run_round(host, far, now);
+        }
+        // A call that failed may have taken a lease all the same: while it lives, others would wait.
+        self.released.extend(due.released);
+        let surplus = self.released.len().saturating_sub(MAX_RELEASED);
+        self.released.drain(..surplus);
+        if !far.is_unavailable() {
+            // Whatever else fails here is made good by the ends of the leases' and the records' lives.
+            if far.return_leases(&self.released, &due.unshared).is_ok() {
+                self.released.clear();
+            }
+            let _ = far.renew_records(&due.touched);
+            let _ = far.renew_leases();
+        }
+        self.publish_pending(far, fresh, now);
+        let pending = (far.pending.len() > 0).then_some(self.publish_at);
+        let leases = far.leases.next().filter(|_| !far.is_unavailable());
+        [pending, leases].into_iter().flatten().fold(self.round_at, Instant::min)
+    }
+
+    fn run_round(&mut self, host: &Arc<impl WorkerHost>, far: &Far, now: Instant) {
+        match far.ask_mode() {
+            Ok(()) => {
+                if self.was_unavailable {
+                    self.was_unavailable = false;
+                    self.publish_at = now;
+                    self.publish_pause = RETRIES.0;
+                }
+                self.round_at = now + ROUND;
+                // Told once, however often it is asked for.
+                let is_strange = far.has_strange_mode.load(Ordering::Relaxed) != 0;
+                if !std::mem::replace(&mut self.had_strange_mode, is_strange) && is_strange {
+                    host.note(strange_mode().fault());
+                }
+            }
+            Err(_) => {
+                self.was_unavailable = true;
+                self.round_at = instant() + far.link.breaker.pause();
+            }
+        }
+    }
+
+    fn publish_pending(&mut self, far: &Far, fresh: &Freshness, now: Instant) {
+        if far.pending.len() == 0 {
+            self.publish_pause = RETRIES.0;
+            self.publish_at = now;
+            return;
+        }
+        if now < self.publish_at {
+            return;
+        }
+        if far.is_unavailable() {
+            self.publish_at = now + RETRIES.0 / 2;
+            return;
+        }
+        let pending = far.pending.all();
+        let labels: Vec<Label> = pending.iter().map(|&(label, _)| label).collect();
+        let published = match far.try_publish(&labels) {
+            Ok(()) => pending,
+            // Only some of them may be.
+            Err(error) if error.fault() == Fault::Busy => {
+                let is_published = |(label, _): &(Label, u64)| far.try_publish(&[*label]).is_ok();
+                pending.iter().copied().filter(is_published).collect()
+            }
+            Err(_) => Vec::new(),
+        };
+        if !published.is_empty() {
+            // As after any invalidation: what was read before the store knew is fenced.
+            far.raise(fresh, &published.iter().map(|&(label, _)| label).collect::<Vec<_>>());
+            far.pending.settle(&published);
+        }
+        if published.len() == labels.len() {
+            self.publish_pause = RETRIES.0;
+        } else {
+            self.publish_at = instant() + self.publish_pause;
+            self.publish_pause = (self.publish_pause * 2).min(RETRIES.1);
+        }
+    }
+}
+
+impl Far {
+    /// The labels that stand for what is due.
+    fn labels(&self, due: Due) -> Vec<Label> {
+        if due.everything { vec![self.hasher.root()] } else { due.labels }
+    }
+
+    /// The last words of a cache: what is pending, and what it would have told once more, is told now,
+    /// in one call if it fits. Nobody can tell it later.
+    pub(super) fn publish_rest(&self, repeats: Due) {
+        let mut labels = self.labels(repeats);
+        labels.extend(self.pending.all().into_iter().map(|(label, _)| label));
+        if !labels.is_empty() && !self.is_unavailable() {
+            // What fails now is lost.
+            let _ = self.try_publish(&set(labels.into_iter()));
+        }
+    }
+
+    /// As after any invalidation, once the store knows of it: the near level is fenced.
+    fn raise(&self, fresh: &Freshness, labels: &[Label]) {
+        if labels.contains(&self.hasher.root()) {
+            fresh.invalidate_all(None);
+        } else {
+            fresh.invalidate(labels.iter().map(|&label| label.into()).collect(), None);
+        }
+    }
+
+    /// Asks how far all processes are to take part. An answer ends an outage.
+    fn ask_mode(&self) -> Result<(), StoreError> {
+        let key = self.names.mode();
+        let replies = self.link.run_bypassing_breaker(&[Operation::Get { key: &key }])?;
+        let word = values(replies).pop().flatten();
+        let mode = self.mode_of(word.as_deref());
+        self.mode.store(mode as u8, Ordering::Relaxed);
+        self.link.end_outage();
+        Ok(())
+    }
+
+    /// How far to take part, by what the store has: nobody has said anything where it has a word that
+    /// cannot be believed.
+    pub(super) fn mode_of(&self, word: Option<&[u8]>) -> CacheMode {
+        let mode = word.map_or(Some(CacheMode::Normal), CacheMode::from_word);
+        let is_strange = mode.is_none();
+        if is_strange {
+            self.link.breaker.note(&strange_mode());
+        }
+        let was_strange = self.has_strange_mode.swap(u8::from(is_strange), Ordering::Relaxed) != 0;
+        if is_strange && !was_strange {
+            log_strange_mode();
+        }
+        mode.unwrap_or(CacheMode::Normal)
+    }
+
+    fn return_leases(
+        &self,
+        released: &[(String, Token)],
+        unshared: &[(String, Token)],
+    ) -> Result<(), StoreError> {
+        let mut operations = Vec::with_capacity(released.len() + 2 * unshared.len());
+        operations.extend(
+            released
+                .iter()
+                .chain(unshared)
+                .map(|(key, token)| Operation::CompareAndDelete { key, expected: token }),
+        );
+        // Not in the place of who has taken the lease since, by force.
+        operations.extend(unshared.iter().map(|(key, _)| Operation::Add {
+            key,
+            value: UNSHARED,
+            ttl: UNSHARED_FOR,
+        }));
+        self.run_all(&operations)
+    }
+
+    fn renew_records(&self, records: &[(String, Duration)]) -> Result<(), StoreError> {
+        let operations: Vec<_> =
+            records.iter().map(|(key, ttl)| Operation::Touch { key, ttl: *ttl }).collect();
+        self.run_all(&operations)
+    }
+
+    /// Prolongs the leases that this process still holds.
+    fn renew_leases(&self) -> Result<(), StoreError> {
+        let now = instant();
+        let due = self.leases.due(now, now + self.lease / 3);
+        let gets: Vec<_> = due.iter().map(|(key, _)| Operation::Get { key }).collect();
+        if gets.is_empty() {
+            return Ok(());
+        }
+        let leased = values(self.link.run_bypassing_breaker(&gets)?);
+        let still = due
+            .iter()
+            .zip(&leased)
+            .filter(|((_, token), value)| value.as_deref() == Some(&token[..]));
+        let renewals: Vec<_> = still
+            .map(|((key, token), _)| Operation::Set { key, value: token, ttl: self.lease })
+            .collect();
+        self.run_all(&renewals)
+    }
+
+    fn run_all(&self, operations: &[Operation<'_>]) -> Result<(), StoreError> {
+        for operations in operations.chunks(500) {
+            match self.link.run_bypassing_breaker(operations) {
+                Err(error) if error.fault() == Fault::Busy => {
+                    // What is busy by itself is left to the end of its life.
+                    for one in operations.chunks(1) {
+                        match self.link.run_bypassing_breaker(one) {
+                            Err(error) if error.fault() != Fault::Busy => {
+                                return Err(error);
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+                ran => drop(ran?),
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn strange_mode() -> StoreError {
+    let message = "the mode in the store is not followed: it is not a mode that this cache knows, or was \
+                   set by a process whose mac_key differs (none counts as another)";
+    StoreError::new(Fault::Protocol, message)
+}
+
+#[cfg(feature = "tracing")]
+fn log_strange_mode() {
+    tracing::warn!(target: "fragcache", "{}", strange_mode());
+}
+
+#[cfg(not(feature = "tracing"))]
+fn log_strange_mode() {}

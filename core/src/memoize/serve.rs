@@ -1,0 +1,244 @@
+//! A call on its way: what is kept, or the function's result, which is kept then.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Call, CallSite};
+use crate::cache::FragmentCache;
+use crate::entry::{Body, Entry, EntrySource, OutputMode};
+use crate::events::{EventKind, MissReason, RefusalReason};
+use crate::hash::Version;
+use crate::key::FragmentKey;
+use crate::near::{HashedKey, Missed, Variant};
+use crate::render::{Lookup, Opened, Request};
+use crate::tag;
+use crate::timeout::Timeout;
+use crate::values::{codec, shape};
+
+/// What a call asks of a cache.
+pub(super) struct CallLookup {
+    pub(super) key: Box<[u8]>,
+    pub(super) hash: u64,
+    pub(super) source: Arc<EntrySource>,
+    pub(super) request: Request,
+}
+
+/// A body from a store.
+type OfBytes = fn(Vec<u8>) -> Option<Body>;
+pub(super) static OF_BYTES: OfBytes = codec::of_bytes;
+
+impl CallLookup {
+    pub(super) fn hashed(&self) -> HashedKey<'_> {
+        HashedKey { hash: self.hash, key: &self.key }
+    }
+
+    pub(super) fn variant(&self) -> Variant<'_> {
+        let (digest, mode) = (self.source.digest(), self.source.mode());
+        Variant { digest, mode, version: self.request.version }
+    }
+
+    pub(super) fn lookup(&self) -> Lookup<'_, OfBytes> {
+        let (hashed, source, request) = (self.hashed(), &self.source, &self.request);
+        Lookup { hashed, source, request, body: &OF_BYTES, memo: None }
+    }
+}
+
+impl FragmentCache {
+    /// Gives what a function returned for these arguments before, or runs it and keeps its result.
+    ///
+    /// Single flight, freshness, stale windows and nesting are those of fragments: of several callers
+    /// at a time one runs the function; calls and fragments inside it are what its result depends on,
+    /// and [`current`](crate::current) speaks to it. A result that must not be kept is
+    /// [vetoed](crate::current::veto) inside.
+    ///
+    /// What is wrong with the call (an argument or a result that cannot be serialized, a timeout of
+    /// zero, an unusable tag) does not reach the caller: the function runs, nothing is kept, and an
+    /// event and a counter tell of it.
+    ///
+    /// ```
+    /// use fragcache::memoize::Function;
+    /// use fragcache::FragmentCache;
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let call = Function::new("docs::answer").call().arg("life").arg(&["universe"]);
+    /// assert_eq!(cache.memoize(&call, || 42), 42);
+    /// let kept: i32 = cache.memoize(&call, || unreachable!("it is kept"));
+    /// assert_eq!(kept, 42);
+    /// ```
+    pub fn memoize<T: Serialize + DeserializeOwned + 'static>(
+        &self,
+        call: &Call,
+        function: impl FnOnce() -> T,
+    ) -> T {
+        match self.try_memoize(call, || Ok::<T, Infallible>(function())) {
+            Ok(value) => value,
+            Err(never) => match never {},
+        }
+    }
+
+    /// As [`memoize`](Self::memoize), for a function that can fail. Its error passes through untouched
+    /// and is not kept; but within its [stale window](Call::stale) what was kept is given in place of
+    /// it. To keep errors too, memoize the `Result`.
+    ///
+    /// ```
+    /// use fragcache::memoize::Function;
+    /// use fragcache::FragmentCache;
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let call = Function::new("docs::parse").call().arg("4x");
+    /// let parsed = cache.try_memoize(&call, || "4x".parse::<i32>());
+    /// assert!(parsed.is_err());
+    /// assert!(!cache.contains(&call.key()?)?);
+    ///
+    /// let kept = cache.memoize(&call, || "4x".parse::<i32>().map_err(|error| error.to_string()));
+    /// assert!(kept.is_err() && cache.contains(&call.key()?)?);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The function's.
+    pub fn try_memoize<T: Serialize + DeserializeOwned + 'static, E>(
+        &self,
+        call: &Call,
+        function: impl FnOnce() -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut lookup = match self.lookup::<T>(call) {
+            Ok(lookup) => lookup,
+            Err(reason) => {
+                self.refuse_call(call, reason);
+                return function();
+            }
+        };
+        let missed = match self.kept(&mut lookup) {
+            Ok(value) => return Ok(value),
+            Err(missed) => missed,
+        };
+        let ticket = match self.open_slow(lookup.lookup(), missed, None, |entry| entry.body.clone())
+        {
+            Opened::Hit(body) => match self.read_kept(&mut lookup, &body) {
+                Some(value) => return Ok(value),
+                None => match self.open_slow(lookup.lookup(), None, None, |_| ()) {
+                    Opened::Render(ticket) => ticket,
+                    Opened::Hit(()) => return function(),
+                },
+            },
+            Opened::Render(ticket) => ticket,
+        };
+        ticket.tag(&call.tags);
+        match function() {
+            Ok(value) => {
+                match codec::encode(&value) {
+                    Ok(body) => drop(ticket.close(body)),
+                    Err(_) => {
+                        self.emit(
+                            EventKind::Refused(RefusalReason::Value),
+                            Some(&lookup.key),
+                            &lookup.source,
+                        );
+                        ticket.close_vetoed();
+                    }
+                }
+                Ok(value)
+            }
+            Err(error) => {
+                drop(ticket);
+                let stale_if_error =
+                    self.stale_if_error(lookup.hashed(), lookup.variant(), &lookup.request);
+                stale_if_error.and_then(|body| codec::decode(&body)).ok_or(error)
+            }
+        }
+    }
+
+    /// What a call asks for, or why it cannot be asked.
+    pub(super) fn lookup<T: DeserializeOwned + 'static>(
+        &self,
+        call: &Call,
+    ) -> Result<CallLookup, RefusalReason> {
+        if call.unusable.is_some() {
+            return Err(RefusalReason::Key);
+        }
+        if call.site.is_some_and(CallSite::is_second) {
+            return Err(RefusalReason::SharedName);
+        }
+        if matches!(call.timeout, Timeout::After(life) if Timeout::positive(life).is_err()) {
+            return Err(RefusalReason::Timeout);
+        }
+        let are_usable = tag::check_count(call.tags.len()).is_ok()
+            && call.tags.iter().all(|text| tag::check(text).is_ok());
+        if !are_usable {
+            return Err(RefusalReason::Tag);
+        }
+        let shape = shape::digest::<T>(call.type_version);
+        let source = match (call.path, call.source) {
+            (None, None) => self.sources().of_form(&shape.text(), OutputMode::VALUE),
+            (path, source) => {
+                let [path, source] = [path, source].map(Option::unwrap_or_default);
+                let form = format!("{shape}{path:016x}{source:016x}");
+                self.sources().of_form(&form, OutputMode::VALUE)
+            }
+        };
+        let version = call.version.as_ref();
+        let version =
+            version.map_or(Version::default(), |version| self.hasher().version(version.as_bytes()));
+        let key: Box<[u8]> = match self.prefix() {
+            [] => call.key.as_slice().into(),
+            prefix => [prefix, &call.key].concat().into(),
+        };
+        Ok(CallLookup {
+            hash: self.hasher().key(&key),
+            key,
+            source,
+            request: Request {
+                timeout: call.timeout,
+                unless: call.unless,
+                refresh: call.refresh,
+                version,
+                stale: call.stale,
+                ..Request::plain()
+            },
+        })
+    }
+
+    /// A call that goes by the cache.
+    pub(super) fn refuse_call(&self, call: &Call, reason: RefusalReason) {
+        let key = FragmentKey::from_encoded(&call.key);
+        self.emit(EventKind::Refused(reason), Some(&self.encoded(&key)), self.sources().rust());
+        if let Some(warning) = call.site.and_then(CallSite::warning) {
+            self.warn(None, &warning);
+        }
+        // What is around depends on what cannot be said.
+        crate::current::veto();
+    }
+
+    /// What the near level has kept.
+    pub(super) fn kept<T: DeserializeOwned>(
+        &self,
+        lookup: &mut CallLookup,
+    ) -> Result<T, Option<Missed>> {
+        let body = |entry: &Entry| entry.body.clone();
+        match self.quick_hit(lookup.hashed(), lookup.variant(), &lookup.request, body) {
+            Some(Ok(body)) => self.read_kept(lookup, &body).ok_or(None),
+            Some(Err(missed)) => Err(Some(missed)),
+            None => Err(None),
+        }
+    }
+
+    /// A body as the function's result. One that is none is to be replaced.
+    pub(super) fn read_kept<T: DeserializeOwned>(
+        &self,
+        lookup: &mut CallLookup,
+        body: &Body,
+    ) -> Option<T> {
+        let value = codec::decode(body);
+        if value.is_none() {
+            lookup.request.refresh = true;
+            let missed = EventKind::Miss(MissReason::Unreadable);
+            self.emit(missed, Some(&lookup.key), &lookup.source);
+        }
+        value
+    }
+}

@@ -1,0 +1,103 @@
+//! As `serve`, for tasks.
+
+use std::convert::Infallible;
+use std::future::Future;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Call;
+use crate::cache::FragmentCache;
+use crate::events::{EventKind, RefusalReason};
+use crate::render::Begun;
+use crate::values::codec;
+
+impl FragmentCache {
+    /// As [`memoize`](Self::memoize), for an asynchronous function. Whoever waits for another's result
+    /// does so without blocking a thread; where the future is dropped, one of those who wait runs the
+    /// function instead. Needs tokio's timer.
+    ///
+    /// A store behind the cache is asked on the thread that polls, which blocks for a round trip, and
+    /// for the operation's deadline at most (50 ms).
+    ///
+    /// ```
+    /// use fragcache::memoize::Function;
+    /// use fragcache::FragmentCache;
+    ///
+    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+    /// # runtime.block_on(async {
+    /// let cache = FragmentCache::in_memory();
+    /// let call = Function::new("docs::answer").call().arg("life");
+    /// assert_eq!(cache.memoize_async(&call, async { 42 }).await, 42);
+    /// let kept: i32 = cache.memoize_async(&call, async { unreachable!("it is kept") }).await;
+    /// assert_eq!(kept, 42);
+    /// # });
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub async fn memoize_async<T: Serialize + DeserializeOwned + 'static>(
+        &self,
+        call: &Call,
+        function: impl Future<Output = T>,
+    ) -> T {
+        let function = async { Ok::<T, Infallible>(function.await) };
+        match self.try_memoize_async(call, function).await {
+            Ok(value) => value,
+            Err(never) => match never {},
+        }
+    }
+
+    /// As [`try_memoize`](Self::try_memoize), for an asynchronous function; see
+    /// [`memoize_async`](Self::memoize_async).
+    ///
+    /// # Errors
+    ///
+    /// The function's.
+    pub async fn try_memoize_async<T: Serialize + DeserializeOwned + 'static, E>(
+        &self,
+        call: &Call,
+        function: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let mut lookup = match self.lookup::<T>(call) {
+            Ok(lookup) => lookup,
+            Err(reason) => {
+                self.refuse_call(call, reason);
+                return function.await;
+            }
+        };
+        let missed = match self.kept(&mut lookup) {
+            Ok(value) => return Ok(value),
+            Err(missed) => missed,
+        };
+        let begun = self.open_detached(lookup.lookup(), missed, None, |entry| entry.body.clone());
+        let mut open = match begun.await {
+            Begun::Hit(body) => match self.read_kept(&mut lookup, &body) {
+                Some(value) => return Ok(value),
+                None => match self.open_detached(lookup.lookup(), None, None, |_| ()).await {
+                    Begun::Render(open) => open,
+                    Begun::Hit(()) => return function.await,
+                },
+            },
+            Begun::Render(open) => open,
+        };
+        open.tag(&call.tags);
+        match open.run(function).await {
+            Ok(value) => {
+                match codec::encode(&value) {
+                    Ok(body) => drop(open.close(body)),
+                    Err(_) => {
+                        let refused = EventKind::Refused(RefusalReason::Value);
+                        self.emit(refused, Some(&lookup.key), &lookup.source);
+                        open.close_vetoed();
+                    }
+                }
+                Ok(value)
+            }
+            Err(error) => {
+                drop(open);
+                let stale_if_error =
+                    self.stale_if_error(lookup.hashed(), lookup.variant(), &lookup.request);
+                stale_if_error.and_then(|body| codec::decode(&body)).ok_or(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Whether an entry may be served now.
+
+use super::{HashedKey, Missed};
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::entry::Entry;
+use crate::events::MissReason;
+use crate::freshness::{Broken, Freshness};
+use crate::hash::KeyHasher;
+
+/// What it takes to tell.
+pub(super) struct Validator<'a> {
+    pub(super) hasher: &'a KeyHasher,
+    pub(super) fresh: &'a Freshness,
+    pub(super) now: &'a dyn Fn() -> Moment,
+    /// How eagerly entries are refreshed before they expire; 0 for not at all.
+    pub(super) early_refresh: f64,
+    /// Where there is a far level: for how long an entry is trusted without asking it.
+    pub(super) near_life: Option<Duration>,
+}
+
+/// What an entry is good for.
+pub(super) enum Validity {
+    Fresh,
+    /// To be served while one caller renders anew.
+    Stale(MissReason),
+    /// To be served if the far level finds its labels unchanged.
+    Unverified,
+    Gone(Missed),
+}
+
+impl Validator<'_> {
+    /// Judges an entry. `checked` is how far after its read point its labels were last compared:
+    /// while the sequence has not moved since, one comparison is all.
+    pub(super) fn validate(
+        &self,
+        hashed: HashedKey<'_>,
+        entry: &Entry,
+        checked: &mut u32,
+    ) -> Validity {
+        let ageing = if entry.expires == Moment::NEVER { None } else { self.ageing(entry) };
+        if ageing == Some(MissReason::Expired) && entry.last() <= (self.now)() {
+            return Validity::Gone(MissReason::Expired.into());
+        }
+        if let Some(missed) = self.broken(hashed, entry, checked) {
+            return Validity::Gone(missed);
+        }
+        if let Some(validity) = self.near_life.and_then(|life| self.unverified(entry, life)) {
+            return validity;
+        }
+        ageing.map_or(Validity::Fresh, Validity::Stale)
+    }
+
+    fn unverified(&self, entry: &Entry, life: Duration) -> Option<Validity> {
+        match entry.version_vector() {
+            Some(version_vector) if version_vector.is_recent(life, (self.now)()) => None,
+            Some(version_vector) if !version_vector.versions().is_empty() => {
+                Some(Validity::Unverified)
+            }
+            _ => Some(Validity::Gone(MissReason::Unverified.into())),
+        }
+    }
+
+    fn ageing(&self, entry: &Entry) -> Option<MissReason> {
+        let now = (self.now)();
+        if entry.expires <= now {
+            return Some(MissReason::Expired);
+        }
+        let early = self.early_refresh > 0.0 && self.is_early(entry, now);
+        early.then_some(MissReason::Early)
+    }
+
+    /// Whether this lookup is the one in many that refreshes early, so that a fragment which is
+    /// slow to render and often asked for never expires under its callers: the more probable, the
+    /// nearer its end and the longer its render (Vattani, Chierichetti, Lowenstein: Optimal
+    /// Probabilistic Cache Stampede Prevention, VLDB 2015).
+    fn is_early(&self, entry: &Entry, now: Moment) -> bool {
+        let Some(meta) = &entry.meta else { return false };
+        let left = entry.expires.since(now).as_secs_f64();
+        let eager = meta.render_time.as_secs_f64() * self.early_refresh;
+        // The logarithm of a number in (0, 1] with 53 bits is at least -37.
+        left < eager * 37.0 && left <= eager * -(1.0 - fastrand::f64()).ln()
+    }
+
+    fn broken(&self, hashed: HashedKey<'_>, entry: &Entry, checked: &mut u32) -> Option<Missed> {
+        let (mut present, mut settled) = self.fresh.look();
+        if settled && present.steps_after(entry.read) == Some(*checked) {
+            return None;
+        }
+        if !settled {
+            self.fresh.settle((self.now)());
+            (present, settled) = self.fresh.look();
+        }
+        let labels = self.hasher.labels(hashed.key, entry.source.template_label);
+        if let Some(broken) = self.fresh.first_broken(&labels, entry.dependencies(), entry.read) {
+            return Some(missed(broken));
+        }
+        // Past all counting, labels are compared every time.
+        if let Some(steps) = present.steps_after(entry.read).filter(|_| settled) {
+            *checked = steps;
+        }
+        None
+    }
+}
+
+fn missed(broken: Broken) -> Missed {
+    let reason = match broken {
+        Broken::Key => MissReason::Deleted,
+        Broken::Name => MissReason::NameDeleted,
+        Broken::Template => MissReason::TemplateDeleted,
+        Broken::Namespace => MissReason::NamespaceCleared,
+        Broken::Tag(label) => {
+            return Missed { tag: Some(label), ..MissReason::TagInvalidated.into() };
+        }
+        Broken::Inner => MissReason::InnerDeleted,
+        Broken::Floor => MissReason::Cleared,
+    };
+    reason.into()
+}

@@ -1,0 +1,112 @@
+//! Read points: since when the data that a render uses may have been read.
+
+use std::cell::RefCell;
+
+use crate::freshness::Sequence;
+use crate::sync::thread_local;
+
+/// The moment before data was read, in the order of one cache's invalidations.
+///
+/// A fragment is as old as the data in it. Without more, that is taken to be the moment at which
+/// the fragment begins, or the one around it. A handler that loads its data before it renders takes
+/// a read point first, and renders within its [`scope`](Self::scope): what was invalidated since the
+/// point is printed, and not stored. The point is a plain value that may be kept, copied, sent to
+/// another thread, and carried across `.await`; it means something to the cache it is from, and to
+/// no other.
+///
+/// ```
+/// use fragcache::{Fragment, FragmentCache, fragment_key};
+///
+/// let cache = FragmentCache::in_memory();
+/// let price = Fragment::new(fragment_key!("price", 7)).tags(["product:7"]);
+///
+/// let point = cache.read_point();
+/// let loaded = "10 €"; // from the database …
+/// cache.invalidate_tags(["product:7"])?; // … where another request changes it
+///
+/// let page = point.scope(|| cache.render(&price, || loaded))?;
+/// assert_eq!(&*page, "10 €");
+/// assert!(!cache.contains(price.key())?, "printed, and not stored");
+/// # Ok::<(), fragcache::Error>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadPoint {
+    cache: u64,
+    at: ReadPosition,
+}
+
+/// A read point in both levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ReadPosition {
+    pub(crate) near: Sequence,
+    /// The number of the far level's fences as of then; 0 if they are not known.
+    pub(crate) far: u64,
+}
+
+impl ReadPosition {
+    /// The older of two, level by level.
+    pub(crate) fn min(self, other: Self) -> Self {
+        Self { near: self.near.min(other.near), far: self.far.min(other.far) }
+    }
+}
+
+thread_local! {
+    /// The points whose scopes are open on this thread.
+    static OPEN: RefCell<Vec<ReadPoint>> = const { RefCell::new(Vec::new()) };
+}
+
+impl ReadPoint {
+    pub(crate) fn new(cache: u64, at: ReadPosition) -> Self {
+        Self { cache, at }
+    }
+
+    /// Renders under this read point: every fragment that begins within `render` on this thread is
+    /// taken to be as old as the point. Scopes may nest; of several points of one cache the oldest
+    /// counts.
+    pub fn scope<R>(&self, render: impl FnOnce() -> R) -> R {
+        struct Open;
+        impl Drop for Open {
+            fn drop(&mut self) {
+                let _ = OPEN.try_with(|open| open.borrow_mut().pop());
+            }
+        }
+        OPEN.with(|open| open.borrow_mut().push(*self));
+        let _open = Open;
+        render()
+    }
+
+    /// The point as text, for a template's context, where both engine extensions look for it under
+    /// the name `fragcache_read_point`.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, ReadPoint};
+    ///
+    /// let point = FragmentCache::in_memory().read_point();
+    /// assert_eq!(ReadPoint::from_token(&point.to_token()), Some(point));
+    /// assert_eq!(ReadPoint::from_token("yesterday"), None);
+    /// ```
+    pub fn to_token(&self) -> String {
+        format!("{:016x}.{:x}.{:x}", self.cache, self.at.near.to_bits(), self.at.far)
+    }
+
+    /// Reads what [`to_token`](Self::to_token) wrote; `None` for anything else.
+    pub fn from_token(token: &str) -> Option<Self> {
+        let mut numbers = token.split('.').map(|text| u64::from_str_radix(text, 16).ok());
+        let mut number = || numbers.next().flatten();
+        let cache = number()?;
+        let at = ReadPosition { near: Sequence::from_bits(number()?), far: number()? };
+        numbers.next().is_none().then_some(Self { cache, at })
+    }
+
+    /// When this point was taken, if it is from the cache of that number.
+    pub(crate) fn of(&self, cache: u64) -> Option<ReadPosition> {
+        (self.cache == cache).then_some(self.at)
+    }
+}
+
+/// The oldest read point of a cache whose scope is open on this thread.
+pub(crate) fn oldest_open(cache: u64) -> Option<ReadPosition> {
+    OPEN.with(|open| {
+        open.borrow().iter().filter_map(|point| point.of(cache)).reduce(ReadPosition::min)
+    })
+}

@@ -1,0 +1,41 @@
+//! A render on another thread than the one that its fragment is open on: what it depends on is
+//! gathered there, and taken over later.
+
+use super::enter::{Lookup, MakeBody};
+use super::stack::{self, Frame, Purpose};
+use crate::cache::FragmentCache;
+use crate::events::RefusalReason;
+
+/// What a render on another thread depends on.
+#[derive(Debug)]
+pub(crate) struct Collected(pub(super) Frame);
+
+/// Renders, and gives what that depends on to `keep`; with a veto if it panics.
+pub(crate) fn collect_in<M: MakeBody, R>(
+    cache: &FragmentCache,
+    lookup: Lookup<'_, M>,
+    render: impl FnOnce() -> R,
+    keep: impl FnOnce(Collected),
+) -> R {
+    struct Open<K: FnOnce(Collected)> {
+        id: u64,
+        keep: Option<K>,
+        failed: bool,
+    }
+    impl<K: FnOnce(Collected)> Drop for Open<K> {
+        fn drop(&mut self) {
+            let frame = stack::take(self.id);
+            if let (Some(mut frame), Some(keep)) = (frame, self.keep.take()) {
+                if self.failed {
+                    frame.veto(RefusalReason::Vetoed);
+                }
+                keep(Collected(frame));
+            }
+        }
+    }
+    let frame = cache.caller(lookup, None).frame(Purpose::Print, None, None);
+    let mut open = Open { id: stack::push(frame), keep: Some(keep), failed: true };
+    let rendered = render();
+    open.failed = false;
+    rendered
+}

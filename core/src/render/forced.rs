@@ -1,0 +1,141 @@
+//! Bodies that replace what is stored, whatever that is and whoever renders it: one that a block or a
+//! function is about to render, or several that are there already and go to the far store together.
+
+use super::Opened;
+use super::caller::{Caller, LeaderGuard};
+#[cfg(feature = "values")]
+use super::close::{StoreOutcome, close_all};
+#[cfg(feature = "values")]
+use super::enter::Lookup;
+use super::enter::MakeBody;
+#[cfg(feature = "values")]
+use super::stack::Frame;
+use super::stack::{self, Purpose};
+#[cfg(feature = "values")]
+use crate::cache::FragmentCache;
+#[cfg(feature = "values")]
+use crate::entry::Body;
+#[cfg(feature = "values")]
+use crate::events::RefusalReason;
+use crate::events::{EventKind, MissReason};
+#[cfg(feature = "values")]
+use crate::timeout::Timeout;
+
+/// How often a body that its caller has brought is written, where others are at the same time.
+#[cfg(feature = "values")]
+pub(crate) const GIVEN_ATTEMPTS: usize = 5;
+
+/// Why a body is rendered.
+const ANEW: EventKind = EventKind::Miss(MissReason::Refresh);
+
+impl<M: MakeBody> Caller<'_, M> {
+    pub(super) fn open_forced<R>(&self) -> Opened<R> {
+        let guard = self.force_lead();
+        let fill = Self::seize_leases(&[self]).pop();
+        let fill = fill.and_then(|fill| {
+            fill.inspect_err(|unavailable| self.cache.note_fault(unavailable)).ok()
+        });
+        // Who brings a body looks nothing up.
+        let events = if self.request.is_given { &[][..] } else { &[ANEW] };
+        self.render(guard.into(Purpose::Store), fill, None, events, None)
+    }
+
+    fn force_lead(&self) -> LeaderGuard<'_> {
+        stack::abandon_leftover(self.hashed.hash, self.source);
+        LeaderGuard::new(self.cache, self.cache.flights().force_lead(self.flight_request()))
+    }
+
+    /// The frames of bodies that these callers have already.
+    #[cfg(feature = "values")]
+    fn forced_frames(callers: &[&Self]) -> Vec<Frame> {
+        let mut guard: Vec<_> = callers.iter().map(|caller| Some(caller.force_lead())).collect();
+        let mut fills: Vec<_> = Self::seize_leases(callers).into_iter().map(Some).collect();
+        fills.resize_with(callers.len(), || None);
+        let frame = |caller: &Self, guard: &mut Option<LeaderGuard<'_>>, fill| {
+            let purpose = guard.take().map_or(Purpose::Print, |guard| guard.into(Purpose::Store));
+            caller.frame(purpose, fill, None)
+        };
+        // First those that have something to give back: an observer of the faults may panic.
+        let mut frames: Vec<Option<Frame>> = Vec::with_capacity(callers.len());
+        for ((caller, guard), fill) in callers.iter().zip(&mut guard).zip(&mut fills) {
+            let fill = fill.take_if(|fill| fill.is_ok()).and_then(Result::ok);
+            frames.push(fill.map(|fill| frame(caller, guard, Some(fill))));
+        }
+        let rest = callers.iter().zip(&mut guard).zip(fills).zip(frames);
+        rest.map(|(((caller, guard), fill), made)| {
+            fill.and_then(Result::err)
+                .iter()
+                .for_each(|unavailable| caller.cache.note_fault(unavailable));
+            made.unwrap_or_else(|| frame(caller, guard, None))
+        })
+        .collect()
+    }
+}
+
+#[cfg(feature = "values")]
+impl FragmentCache {
+    /// Stores bodies that are there already, as if each were rendered after the one before it; what
+    /// became of each. With a far store in a number of round trips that does not depend on how many there
+    /// are. They are asked for alike, and no key is among them twice.
+    pub(crate) fn store_together<M: MakeBody>(
+        &self,
+        lookup: &[Lookup<'_, M>],
+        bodies: &[Body],
+        tags: &[Box<str>],
+    ) -> Vec<StoreOutcome> {
+        let mut outcomes = self.try_store_together(lookup, bodies, tags);
+        for _ in 1..GIVEN_ATTEMPTS {
+            let outcome = outcomes.iter().enumerate();
+            let outrun = outcome.filter(|(_, outcome)| self.is_outrun(**outcome));
+            let again: Vec<usize> = outrun.map(|(index, _)| index).collect();
+            if again.is_empty() {
+                break;
+            }
+            let some: Vec<Lookup<'_, M>> = again.iter().map(|&index| lookup[index]).collect();
+            let theirs: Vec<Body> = again.iter().map(|&index| bodies[index].clone()).collect();
+            let retried = self.try_store_together(&some, &theirs, tags);
+            again.into_iter().zip(retried).for_each(|(index, outcome)| outcomes[index] = outcome);
+        }
+        outcomes
+    }
+
+    /// Whether a body that its caller has brought was outrun by another of another process, which may
+    /// have come to nothing by that: it is stored after it.
+    pub(crate) fn is_outrun(&self, outcome: StoreOutcome) -> bool {
+        outcome == StoreOutcome::Refused(RefusalReason::Superseded) && self.far().is_some()
+    }
+
+    fn try_store_together<M: MakeBody>(
+        &self,
+        lookup: &[Lookup<'_, M>],
+        bodies: &[Body],
+        tags: &[Box<str>],
+    ) -> Vec<StoreOutcome> {
+        self.fresh().settle(self.recent());
+        if lookup.iter().any(|lookup| lookup.request.timeout == Timeout::Delete) {
+            self.delete_all(lookup.iter().map(|lookup| lookup.hashed.key.to_vec()));
+        }
+        let callers: Vec<_> = lookup.iter().map(|&lookup| self.caller(lookup, None)).collect();
+        let mut outcomes = vec![StoreOutcome::Printed; callers.len()];
+        let (mut leading, mut open) = (Vec::new(), Vec::new());
+        for ((caller, body), outcome) in callers.iter().zip(bodies).zip(&mut outcomes) {
+            match caller.bypass::<()>() {
+                Some(Opened::Render(ticket)) => drop(ticket.close(body.clone())),
+                Some(Opened::Hit(())) => {}
+                None => {
+                    leading.push(caller);
+                    open.push((body.clone(), outcome));
+                }
+            }
+        }
+        let mut frames = Caller::forced_frames(&leading);
+        for frame in &mut frames {
+            tags.iter().for_each(|tag| frame.tag(tag));
+        }
+        let (bodies, places): (Vec<Body>, Vec<&mut StoreOutcome>) = open.into_iter().unzip();
+        for (outcome, place) in close_all(self, frames, bodies).into_iter().zip(places) {
+            *place = outcome;
+        }
+        outcomes
+    }
+}

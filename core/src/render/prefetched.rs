@@ -1,0 +1,174 @@
+//! Prefetches: what a page is about to ask for is read from the far store together. An engine keeps
+//! them with its render, Rust code for the length of a closure.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::{Arguments, RenderMemo};
+use crate::cache::FragmentCache;
+use crate::caches::Caches;
+use crate::error::{Error, ErrorKind};
+use crate::far::{MAX_PREFETCHED, PrefetchKey, Prefetched};
+use crate::key::{FragmentKey, KeyEncoder, MAX_KEY_BYTES, begin_explicit};
+use crate::near::HashedKey;
+use crate::policy::ErrorPolicy;
+use crate::sync::thread_local;
+use crate::timeout::Scalar;
+
+thread_local! {
+    /// The prefetches whose closures run on this thread, innermost last.
+    static OPEN: RefCell<Vec<PrefetchedFor>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A prefetch of one cache.
+#[derive(Debug, Clone)]
+pub(super) struct PrefetchedFor {
+    cache: u64,
+    prefetched: Arc<Prefetched>,
+}
+
+/// The prefetches that a caller may use, newest last.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Prefetches(Vec<Arc<Prefetched>>);
+
+impl Prefetches {
+    /// Those of the render that `memo` is of, and those of this thread.
+    pub(super) fn of(cache: &FragmentCache, memo: Option<&RenderMemo>) -> Self {
+        if cache.far().is_none() {
+            return Self::default();
+        }
+        let number = cache.number();
+        let mut all = OPEN.with(|open| open.borrow().clone());
+        if let Some(memo) = memo {
+            all.extend(memo.prefetches());
+        }
+        Self(all.into_iter().filter(|of| of.cache == number).map(|of| of.prefetched).collect())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Prefetched>> {
+        self.0.iter().rev()
+    }
+}
+
+/// `cache_prefetch(name, vary, using)` in a template: as [`FragmentCache::prefetch`], for the render
+/// that `memo` is of and for blocks whose `using=` is that, or that have none. Each of `keys` is a
+/// name and what it varies on, as the block that is prefetched has them.
+///
+/// # Errors
+///
+/// [`ErrorKind::Key`] for what cannot be part of a key, and [`ErrorKind::Using`] for a cache that is
+/// not there, as the default cache's [`Policy`](crate::Policy) has it. Nothing is read then.
+pub fn prefetch<A: Arguments>(
+    caches: &Caches,
+    using: Option<Scalar<'_>>,
+    memo: &RenderMemo,
+    keys: impl IntoIterator<Item = A>,
+) -> Result<(), Error> {
+    let cache = match using.map_or(Ok(caches.default_cache()), |using| caches.choose(using)) {
+        Ok(cache) => cache,
+        // The blocks are told of one by one.
+        Err(_) if caches.default_cache().policy().bad_arguments == ErrorPolicy::Uncached => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    let mut encoded = Vec::new();
+    for arguments in keys {
+        let mut key = cache.prefix().to_vec();
+        begin_explicit(&mut key);
+        let mut encoder = KeyEncoder::new(&mut key);
+        for index in 0..arguments.len() {
+            arguments.encode(index, &mut encoder).map_err(|part| {
+                let message = format!(
+                    "a prefetched key cannot hold what is {part}; prefetch the name and the vary \
+                     parts as the cache block has them"
+                );
+                Error::new(ErrorKind::Key, message)
+            })?;
+        }
+        encoded.push(key);
+    }
+    if let Some(of) = cache.read_ahead(&encoded) {
+        memo.prefetch(of);
+    }
+    Ok(())
+}
+
+impl FragmentCache {
+    /// Reads what these fragments have in the far store together, and runs `render`, which asks for
+    /// them on this thread: three round trips at most for all, where each would take one or two of
+    /// its own. For loops; without a far store `render` just runs.
+    ///
+    /// Within `render` these fragments are served as they were at the prefetch. The keys beyond
+    /// 4,096 are asked for one by one.
+    ///
+    /// ```
+    /// use fragcache::testing::MemoryStore;
+    /// use fragcache::{FarLevel, Fragment, FragmentCache, fragment_key};
+    ///
+    /// let store = MemoryStore::new();
+    /// let cache = || FragmentCache::builder().far(FarLevel::new(store.clone())).build();
+    /// let rows: Vec<_> = (0..100).map(|id| Fragment::new(fragment_key!("row", id))).collect();
+    /// let writer = cache()?;
+    /// for row in &rows {
+    ///     writer.render(row, || "<tr>")?;
+    /// }
+    ///
+    /// let reader = cache()?;
+    /// reader.prefetch(rows.iter().map(Fragment::key), || {
+    ///     let before = reader.health().round_trips;
+    ///     for row in &rows {
+    ///         assert_eq!(&*reader.render(row, || "not evaluated")?, "<tr>");
+    ///     }
+    ///     assert!(reader.health().round_trips - before < 3, "but for what the worker asks");
+    ///     Ok::<(), fragcache::Error>(())
+    /// })?;
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn prefetch<'k, R>(
+        &self,
+        keys: impl IntoIterator<Item = &'k FragmentKey>,
+        render: impl FnOnce() -> R,
+    ) -> R {
+        struct Open(bool);
+        impl Drop for Open {
+            fn drop(&mut self) {
+                if self.0 {
+                    let _ = OPEN.try_with(|open| open.borrow_mut().pop());
+                }
+            }
+        }
+        let keys: Vec<Vec<u8>> = keys.into_iter().map(|key| self.encoded(key).into()).collect();
+        let of = self.read_ahead(&keys);
+        let _open = Open(of.is_some());
+        if let Some(of) = of {
+            OPEN.with(|open| open.borrow_mut().push(of));
+        }
+        render()
+    }
+
+    fn read_ahead(&self, keys: &[Vec<u8>]) -> Option<PrefetchedFor> {
+        let (far, near) = self.far().zip(self.near()).filter(|_| self.reads())?;
+        self.fresh().settle(self.recent());
+        let usable = keys.iter().filter(|key| key.len() <= MAX_KEY_BYTES).take(MAX_PREFETCHED);
+        let prefetched: Vec<PrefetchKey<'_>> = usable
+            .filter_map(|key| {
+                let hashed = HashedKey { hash: self.hasher().key(key), key };
+                let near = near.unverified(hashed, self.fresh(), &|| self.recent())?;
+                Some(PrefetchKey { key, labels: self.hasher().labels(key, None), near })
+            })
+            .collect();
+        if prefetched.is_empty() {
+            return None;
+        }
+        match far.prefetch(&prefetched, self.fresh()) {
+            Ok(prefetched) => {
+                Some(PrefetchedFor { cache: self.number(), prefetched: Arc::new(prefetched) })
+            }
+            Err(unavailable) => {
+                self.note_fault(&unavailable);
+                None
+            }
+        }
+    }
+}

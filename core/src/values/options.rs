@@ -1,0 +1,85 @@
+//! How a value is kept.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::key::{FragmentKey, KeyPart};
+use crate::tag;
+use crate::timeout::Timeout;
+
+/// How [`Values`](crate::values::Values) keep a value: for how long, under which tags and version.
+///
+/// ```
+/// use fragcache::values::SetOptions;
+/// use std::time::Duration;
+///
+/// let options = SetOptions::new().expires_after(Duration::from_secs(60)).tags(["stock"]);
+/// assert_ne!(options, SetOptions::new());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[must_use]
+pub struct SetOptions {
+    pub(super) timeout: Timeout,
+    pub(super) tags: Vec<Box<str>>,
+    pub(super) version: Option<FragmentKey>,
+}
+
+impl SetOptions {
+    /// For the cache's default timeout, without tags.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the timeout. [`Timeout::Delete`] keeps nothing, and deletes what is there.
+    pub fn timeout(mut self, timeout: Timeout) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The value expires so long after now. Zero is refused when it is set.
+    pub fn expires_after(self, life: Duration) -> Self {
+        self.timeout(Timeout::After(life))
+    }
+
+    /// The value never expires.
+    pub fn never_expires(self) -> Self {
+        self.timeout(Timeout::Never)
+    }
+
+    /// Adds tags: whoever [invalidates](crate::FragmentCache::invalidate_tags) one of them deletes the
+    /// value. They are checked when it is set.
+    pub fn tags<T: AsRef<str>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
+        self.tags.extend(tags.into_iter().map(|tag| tag.as_ref().into()));
+        self
+    }
+
+    /// The version of the record that the value was made of; read it by
+    /// [`Values::get_version`](crate::values::Values::get_version).
+    ///
+    /// ```
+    /// use fragcache::values::SetOptions;
+    /// use fragcache::FragmentCache;
+    ///
+    /// let values = FragmentCache::in_memory().values();
+    /// values.set_with("stock", &3, &SetOptions::new().version(17))?;
+    /// assert_eq!(values.get_version::<i32>("stock", 17)?, Some(3));
+    /// assert_eq!(values.get_version::<i32>("stock", 18)?, None);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn version(mut self, version: impl KeyPart) -> Self {
+        self.version = Some(FragmentKey::new(version));
+        self
+    }
+
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero,
+    /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for an unusable tag.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if let Timeout::After(life) = self.timeout {
+            Timeout::positive(life)?;
+        }
+        tag::check_count(self.tags.len())?;
+        self.tags.iter().try_for_each(|text| tag::check(text))
+    }
+}
