@@ -75,7 +75,7 @@ impl Shop {
         let mut batch = self.cache.batch();
         batch.invalidate_tags([format!("product:{id}")]).unwrap();
         let price = self.prices[id].fetch_add(1, Ordering::SeqCst) + 1;
-        batch.apply().unwrap();
+        batch.apply().eventually();
         self.settled[id].fetch_max(price, Ordering::SeqCst);
     }
 

@@ -64,7 +64,7 @@ fn invalidate(tags: &str) {
     let padding = if tags == "of 256 bytes" { "x".repeat(243) } else { String::new() };
     let invalidate = |number: u32| {
         let tag = format!("post:{number:08}{padding}");
-        cache.invalidate_tags([tag]).expect("a tag");
+        cache.invalidate_tags([tag]).expect("a tag").eventually();
     };
     // The allocator's own first pages.
     invalidate(INVALIDATIONS);

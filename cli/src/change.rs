@@ -94,10 +94,10 @@ pub(crate) fn delete(opened: &Opened, delete: &Delete, say: &mut Say) -> Result<
     }
     let meant = Meant::new(&delete.key, delete.kind, &cache)?;
     let deletion = match &meant {
-        Meant::Key(key) => cache.delete(key)?,
-        Meant::Template(template) => cache.delete_template(template)?,
-        Meant::Named(kind, name) => Admin::new(&cache)?.delete_named((*kind).into(), name)?,
-        Meant::Path(view, path) => cache.delete_view(view, path)?,
+        Meant::Key(key) => cache.delete(key),
+        Meant::Template(template) => cache.delete_template(template),
+        Meant::Named(kind, name) => Admin::new(&cache)?.delete_named((*kind).into(), name),
+        Meant::Path(view, path) => cache.delete_view(view, path),
     };
     done(opened, deletion, &meant.to_string(), say)?;
     let note = match &meant {
@@ -126,7 +126,7 @@ fn delete_named(
     let kinds = kind.map_or(Kind::value_variants().to_vec(), |kind| vec![kind]);
     let mut deletion = Invalidation::Invalidated;
     for kind in kinds {
-        if admin.delete_named(kind.into(), name)? == Invalidation::Pending {
+        if admin.delete_named(kind.into(), name) == Invalidation::Pending {
             deletion = Invalidation::Pending;
         }
     }
@@ -148,7 +148,7 @@ fn delete_matching(
         let is_live = |miss| matches!(miss, None | Some(MissReason::Expired));
         page.entries.retain(|entry| is_live(entry.miss) && glob.matches(entry));
         if !dry_run && !page.entries.is_empty() {
-            admin.delete(&page.entries)?;
+            admin.delete(&page.entries).eventually();
             settle_pending(opened, opened.deadline).map_err(|stop| match stop {
                 Stop::Pending(why) => {
                     Stop::Pending(format!("{why}; {found} entries were deleted before"))
@@ -182,7 +182,7 @@ pub(crate) fn clear(opened: &Opened, clear: &Clear, say: &mut Say) -> Result<(),
         Some(namespace) => format!("namespace {}", shown(namespace)),
         None => "everything".to_owned(),
     };
-    done(opened, cache.clear()?, &what, say)
+    done(opened, cache.clear(), &what, say)
 }
 
 pub(crate) fn mode(opened: &Opened, switch: &Switch, say: &mut Say) -> Result<(), Stop> {

@@ -26,7 +26,7 @@ use crate::tag;
 /// batch.invalidate_tags(["product:7"])?.delete(&fragment_key!("grid"));
 /// assert!(cache.contains(row.key())?, "nothing has happened yet");
 /// // … the transaction commits …
-/// batch.apply()?;
+/// batch.apply().eventually();
 /// assert!(!cache.contains(row.key())?);
 /// # Ok::<(), fragcache::Error>(())
 /// ```
@@ -146,7 +146,7 @@ impl InvalidationBatch {
     ///
     /// let mut batch = cache.batch();
     /// batch.delete(row.key()).replica_lag(Duration::from_secs(2));
-    /// batch.apply()?;
+    /// batch.apply().eventually();
     /// cache.render(&row, || "from a replica that has not heard of the change")?;
     /// clock.advance(Duration::from_secs(2));
     /// assert!(!cache.contains(row.key())?);
@@ -168,8 +168,8 @@ impl InvalidationBatch {
     /// # Errors
     ///
     /// None: what the far store could not be told is [pending](Invalidation::Pending).
-    pub fn apply(self) -> Result<Invalidation, Error> {
-        Ok(self.cache.clone().apply(&self))
+    pub fn apply(self) -> Invalidation {
+        self.cache.clone().apply(&self)
     }
 
     /// Runs a write, and applies the batch after it unless the write returns an error. If it panics
@@ -223,7 +223,7 @@ impl InvalidationBatch {
     /// let mut batch = cache.batch();
     /// batch.delete(&cache.values().key("stock"));
     /// assert_eq!(batch.apply_after_async(async { Ok::<_, ()>("sold") }).await, Ok("sold"));
-    /// assert!(!cache.values().has("stock").unwrap());
+    /// assert!(!cache.values().contains("stock").unwrap());
     /// # });
     /// # Ok::<(), std::io::Error>(())
     /// ```

@@ -129,7 +129,7 @@ impl Caches {
     /// assert_eq!(names, ["default", "pages", "rows"]);
     ///
     /// for (_, cache) in caches.iter() {
-    ///     cache.clear()?;
+    ///     cache.clear().eventually();
     /// }
     /// # Ok::<(), fragcache::Error>(())
     /// ```

@@ -79,7 +79,7 @@ impl Fragment {
     /// let cache = FragmentCache::in_memory();
     /// let row = Fragment::new(fragment_key!("row", 7)).tags(["product:7", "prices"]);
     /// cache.render(&row, || "10 €")?;
-    /// cache.invalidate_tags(["prices"])?;
+    /// cache.invalidate_tags(["prices"])?.eventually();
     /// assert!(!cache.contains(row.key())?);
     /// # Ok::<(), fragcache::Error>(())
     /// ```

@@ -22,7 +22,7 @@ use crate::sync::thread_local;
 ///
 /// let point = cache.read_point();
 /// let loaded = "10 €"; // from the database …
-/// cache.invalidate_tags(["product:7"])?; // … where another request changes it
+/// cache.invalidate_tags(["product:7"])?.eventually(); // … where another request changes it
 ///
 /// let page = point.scope(|| cache.render(&price, || loaded))?;
 /// assert_eq!(&*page, "10 €");

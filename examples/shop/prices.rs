@@ -36,6 +36,6 @@ pub fn change_price(
     })?;
     // After the commit: before it, another request would render the old price and store it. If the
     // transaction fails, the batch is dropped, and nothing was invalidated.
-    let told = batch.apply()?;
+    let told = batch.apply();
     Ok(found.then_some(told))
 }

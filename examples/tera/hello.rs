@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(asked.load(Ordering::Relaxed), 1, "and its body is not evaluated");
 
     // A message was read: the next render is a new one.
-    cache.delete(&fragment_key!("sidebar", 42))?;
+    cache.delete(&fragment_key!("sidebar", 42)).eventually();
     let third = fragcache_tera::render(&tera, "page.html", &page)?;
     println!("{}\nand after a delete{}", first.trim(), third.trim_end());
     assert_eq!(asked.load(Ordering::Relaxed), 2);

@@ -32,8 +32,8 @@ pub(crate) fn act(visit: &Visit, path: &str, form: &Fields) -> Answer {
         return Answer::Refused(StatusCode::BAD_REQUEST, why);
     };
     let done = match path {
-        "/delete" => cache.delete(&key).map(|done| word(done, "removed")),
-        "/delete-name" => cache.delete_name_of(&key).map(|done| word(done, "name")),
+        "/delete" => Ok(word(cache.delete(&key), "removed")),
+        "/delete-name" => Ok(word(cache.delete_name_of(&key), "name")),
         "/invalidate" => invalidate(&cache, form),
         _ => return Answer::Refused(StatusCode::NOT_FOUND, "404: there is no such button\n"),
     };

@@ -32,9 +32,9 @@ use proc_macro::TokenStream;
 /// assert!(has_role(1, "admin"));
 /// assert!(has_role(1, "admin")); // kept
 ///
-/// CACHE.delete_memoized(has_role_memo(1, "admin"))?; // this list of arguments
-/// CACHE.delete_memoized(HAS_ROLE_MEMO)?; // all of them
-/// CACHE.invalidate_tags(["user:1"])?; // all that carries the tag
+/// CACHE.delete_memoized(has_role_memo(1, "admin"))?.eventually(); // this list of arguments
+/// CACHE.delete_memoized(HAS_ROLE_MEMO)?.eventually(); // all of them
+/// CACHE.invalidate_tags(["user:1"])?.eventually(); // all that carries the tag
 /// assert!(has_role_uncached(1, "admin"));
 /// # Ok::<(), fragcache::Error>(())
 /// ```
@@ -59,7 +59,7 @@ use proc_macro::TokenStream;
 /// fn square(n: u64) -> u64 {
 ///     n * n
 /// }
-/// CACHE.delete_memoized(square_memo("3")).unwrap();
+/// CACHE.delete_memoized(square_memo("3")).unwrap().eventually();
 /// ```
 ///
 /// # The key
@@ -132,9 +132,9 @@ use proc_macro::TokenStream;
 /// let (one, two) = (Account { cache: cache.clone(), id: 1 }, Account { cache: cache.clone(), id: 2 });
 /// assert_eq!((one.balance("eur"), two.balance("eur")), ("1 eur".to_owned(), "2 eur".to_owned()));
 ///
-/// cache.delete_memoized(Account::balance_memo(1, "eur"))?; // one call
-/// cache.delete_memoized(Account::balance_memo_of(1))?; // of one account
-/// cache.delete_memoized(Account::BALANCE_MEMO)?; // of all accounts
+/// cache.delete_memoized(Account::balance_memo(1, "eur"))?.eventually(); // one call
+/// cache.delete_memoized(Account::balance_memo_of(1))?.eventually(); // of one account
+/// cache.delete_memoized(Account::BALANCE_MEMO)?.eventually(); // of all accounts
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 ///

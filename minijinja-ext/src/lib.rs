@@ -19,7 +19,7 @@
 //! assert_eq!(page.render(context!(user => 42))?, "<nav>expensive</nav>"); // menu() not called
 //! assert_eq!(cache.stats().hits, 1);
 //!
-//! cache.delete(&make_template_fragment_key("sidebar", ["42"]))?;
+//! cache.delete(&make_template_fragment_key("sidebar", ["42"])).eventually();
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -44,7 +44,7 @@
 //!
 //! let point = cache.read_point();
 //! let price = 10; // from the database …
-//! cache.invalidate_tags(["product:7"])?; // … where another request changes it
+//! cache.invalidate_tags(["product:7"])?.eventually(); // … where another request changes it
 //!
 //! let context = context!(price => price, fragcache_read_point => point.to_token());
 //! assert_eq!(env.get_template("a.html")?.render(context)?, "10");

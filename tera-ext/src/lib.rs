@@ -26,7 +26,7 @@
 //! assert_eq!(page, "Hi Bob! Last visit: 2");
 //!
 //! // Ann has changed something: her sidebar is rendered anew.
-//! cache.delete(&fragment_key!("sidebar", "Ann"))?;
+//! cache.delete(&fragment_key!("sidebar", "Ann")).eventually();
 //! let page = fragcache_tera::render(&tera, "page.html", &context! { user => "Ann", visit => &3 })?;
 //! assert_eq!(page, "Hi Ann! Last visit: 3");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -85,7 +85,7 @@
 //!
 //! let point = cache.read_point();
 //! let price = 10; // from the database …
-//! cache.invalidate_tags(["product:7"])?; // … where another request changes it
+//! cache.invalidate_tags(["product:7"])?.eventually(); // … where another request changes it
 //!
 //! let context = context! { price => &price, fragcache_read_point => &point.to_token() };
 //! assert_eq!(fragcache_tera::render(&tera, "a.html", &context)?, "10");

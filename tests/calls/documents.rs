@@ -190,9 +190,9 @@ fn profiles_on(stage: Stage) -> Stage {
             let name = asked.data["name"].as_str().unwrap().to_owned();
             users.lock().unwrap().insert(id, name);
             let cache = stage.cache();
-            cache.delete_memoized(OF_USER.call().arg(&id)).unwrap();
-            cache.delete_memoized(POSTS.call().arg(&id)).unwrap();
-            cache.invalidate_tags([format!("user:{id}")]).unwrap();
+            cache.delete_memoized(OF_USER.call().arg(&id)).unwrap().eventually();
+            cache.delete_memoized(POSTS.call().arg(&id)).unwrap().eventually();
+            cache.invalidate_tags([format!("user:{id}")]).unwrap().eventually();
             Answered::text("{\"success\":true}\n")
         })
 }
@@ -216,7 +216,7 @@ fn tagged(stage: Stage) -> Stage {
             Ok(json!(stage.cache().values().get::<String>(&said.args[0]).unwrap()))
         })
         .says("cache.delete_many('user_1*')", |stage, _| {
-            stage.cache().invalidate_tags(["user:1"]).unwrap();
+            stage.cache().invalidate_tags(["user:1"]).unwrap().eventually();
             Ok(json!(["tag"]))
         })
 }
@@ -238,7 +238,7 @@ fn get_number() -> Stage {
     Stage::new().memo("get_number", get_number_of(Memo::new(GET_NUMBER))).says(
         "cache.delete_memoize(",
         |stage, _| {
-            stage.cache().delete_memoized(GET_NUMBER).unwrap();
+            stage.cache().delete_memoized(GET_NUMBER).unwrap().eventually();
             Ok(json!(null))
         },
     )
@@ -248,7 +248,11 @@ fn printed() -> Stage {
     Stage::new().memo("Calc.get_number", get_number_of(Memo::new(GET_NUMBER))).says(
         "cache.delete_memoized(Calc.get_number, Calc, 5)",
         |stage, _| {
-            stage.cache().delete_memoized(GET_NUMBER.call().arg("Calc").arg(&5)).unwrap();
+            stage
+                .cache()
+                .delete_memoized(GET_NUMBER.call().arg("Calc").arg(&5))
+                .unwrap()
+                .eventually();
             Ok(json!(null))
         },
     )
@@ -261,7 +265,7 @@ fn class_method() -> Stage {
 
 fn by_class() -> Stage {
     class_method().says("cache.delete_memoized(Calc.get_number, Calc)", |stage, _| {
-        stage.cache().delete_memoized(GET_NUMBER.of("Calc")).unwrap();
+        stage.cache().delete_memoized(GET_NUMBER.of("Calc")).unwrap().eventually();
         Ok(json!(null))
     })
 }

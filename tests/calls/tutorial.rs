@@ -83,7 +83,7 @@ fn redirect(to: &str) -> Response {
 }
 
 fn delete(stage: &Stage, view: &str, path: &str) -> Told {
-    let done = CacheLayer::new(&stage.cache(), view).delete(path).unwrap();
+    let done = CacheLayer::new(&stage.cache(), view).delete(path);
     Ok(json!(!matches!(done, Invalidation::Absent | Invalidation::Pending)))
 }
 
@@ -100,7 +100,7 @@ fn posts() -> Stage {
         let id = given.parts.uri.path().split('/').nth(2).unwrap().to_owned();
         let path = path_of("/posts/{id}", &[("id", &id)]).unwrap();
         edited.lock().unwrap().insert(id, given.field("title").unwrap());
-        CacheLayer::new(&given.cache, "view_post").delete(&path).unwrap();
+        CacheLayer::new(&given.cache, "view_post").delete(&path).eventually();
         redirect(&path)
     };
     Site::new()
@@ -159,7 +159,7 @@ fn comments() -> Stage {
             }
             _ => stored.lock().unwrap().push(text),
         }
-        given.cache.invalidate_tags(["comments"]).unwrap();
+        given.cache.invalidate_tags(["comments"]).unwrap().eventually();
         redirect("/comments")
     };
     Site::new()
@@ -183,7 +183,7 @@ fn dashboard() -> Stage {
     };
     let refresh = move |given: &Given| {
         visits.fetch_add(1, Ordering::SeqCst);
-        CacheLayer::new(&given.cache, "dashboard").delete_all().unwrap();
+        CacheLayer::new(&given.cache, "dashboard").delete_all().eventually();
         redirect("/dashboard")
     };
     Site::new()
@@ -246,7 +246,7 @@ fn categories() -> Stage {
     };
     let update = move |given: &Given| {
         let category = given.parts.uri.path().split('/').nth(2).unwrap();
-        given.cache.invalidate_tags([tag(category)]).unwrap();
+        given.cache.invalidate_tags([tag(category)]).unwrap().eventually();
         redirect(&format!("/blog-category/{category}"))
     };
     Site::on(redis_on(RedisServer::start(Flavour::Redis)))
@@ -255,7 +255,7 @@ fn categories() -> Stage {
         .stage()
         .says("delete_cache_by_pattern(", move |stage, call| {
             let category = if call.contains("/ink*") { "ink" } else { "*" };
-            stage.cache().invalidate_tags([tag(category)]).unwrap();
+            stage.cache().invalidate_tags([tag(category)]).unwrap().eventually();
             Ok(json!("tag"))
         })
 }
@@ -267,7 +267,7 @@ fn without_a_store() -> Stage {
     let edit = move |given: &Given| {
         assert_eq!(given.parts.method, Method::POST);
         *title.lock().unwrap() = "new";
-        CacheLayer::new(&given.cache, "index").delete("/").unwrap();
+        CacheLayer::new(&given.cache, "index").delete("/").eventually();
         "saved"
     };
     Site::on(Stage::with(|builder| builder.far(FarLevel::new(store))))

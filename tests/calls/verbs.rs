@@ -46,7 +46,7 @@ fn try_perform(cache: &FragmentCache, verb: &str, said: &Said) -> Option<Result<
     let told = |done: bool| Json::from(done);
     Some(match (verb, args) {
         ("get", [key]) => values.get::<Json>(key).map(Option::unwrap_or_default),
-        ("has", [key]) => values.has(key).map(told),
+        ("has", [key]) => values.contains(key).map(told),
         ("set", [key, Py::Code(_)]) => values.set(key, &Torn).map(told),
         ("set", [key, value]) => {
             keep(said).and_then(|keep| values.set_with(key, &value.json(), &keep)).map(told)
@@ -54,8 +54,8 @@ fn try_perform(cache: &FragmentCache, verb: &str, said: &Said) -> Option<Result<
         ("add", [key, value]) => {
             keep(said).and_then(|keep| values.add_with(key, &value.json(), &keep)).map(told)
         }
-        ("delete", [key]) => values.delete(key).map(said_of),
-        ("clear", []) => cache.clear().map(said_of),
+        ("delete", [key]) => Ok(said_of(values.delete(key))),
+        ("clear", []) => Ok(said_of(cache.clear())),
         ("get_many", _) => values.get_many::<Json, _>(texts()).map(|found| json!(found)),
         ("get_dict", _) => values.get_many::<Json, _>(texts()).map(|found| {
             let pairs = texts().into_iter().map(str::to_owned).zip(found);
@@ -72,10 +72,11 @@ fn try_perform(cache: &FragmentCache, verb: &str, said: &Said) -> Option<Result<
                 Ok(set.map(|((key, _), _)| *key).collect::<Json>())
             })
         }
-        ("delete_many" | "unlink", _) => values.delete_many(texts()).map(|done| {
+        ("delete_many" | "unlink", _) => {
+            let done = values.delete_many(texts());
             let gone = texts().into_iter().zip(done).filter(|(_, done)| is_gone(*done));
-            gone.map(|(key, _)| key).collect()
-        }),
+            Ok(gone.map(|(key, _)| key).collect())
+        }
         _ => return None,
     })
 }

@@ -54,7 +54,7 @@ impl Site {
 
     fn change(&self, key: usize) {
         self.truth[key].fetch_add(1, Ordering::SeqCst);
-        self.cache.invalidate_tags([tag(key)]).unwrap();
+        self.cache.invalidate_tags([tag(key)]).unwrap().eventually();
     }
 
     /// Makes pages on all threads while `happens`; how long each page took.

@@ -166,7 +166,7 @@ pub(super) fn release(given: &[String]) {
         match order.as_str() {
             "hits" => answer(&cache.stats().hits.to_string()),
             "unreadable" => answer(&cache.health().unreadable.to_string()),
-            "clear" => answer(&format!("{:?}", cache.clear().unwrap())),
+            "clear" => answer(&format!("{:?}", cache.clear())),
             id => answer(&page(id.parse().unwrap())),
         }
     }

@@ -254,7 +254,7 @@ impl Teller<'_> {
                 let titles: Vec<String> = acts.iter().map(title_of).collect();
                 let what = if *apply { "applied" } else { "dropped" };
                 if *apply {
-                    batch.apply().unwrap();
+                    batch.apply().eventually();
                 }
                 (format!("batch: {}", titles.join(", ")), what.to_owned())
             }
@@ -341,10 +341,10 @@ fn done(act: &Act, cache: &FragmentCache) -> String {
         Act::DeleteAt { delete_at } => cache.delete(&key_at(delete_at)),
         Act::DeleteName { delete_name } => cache.delete_name(delete_name),
         Act::DeleteTemplate { delete_template } => cache.delete_template(delete_template),
-        Act::Invalidate { invalidate } => cache.invalidate_tags(invalidate),
+        Act::Invalidate { invalidate } => cache.invalidate_tags(invalidate).unwrap(),
         Act::Clear { .. } => cache.clear(),
     };
-    match deletion.unwrap() {
+    match deletion {
         Invalidation::Invalidated => String::new(),
         other => format!("{other:?}"),
     }

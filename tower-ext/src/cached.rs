@@ -39,7 +39,7 @@ use crate::terms::clamped;
 /// let film = CacheLayer::new(&cache, "film").expires_after(Duration::from_secs(300));
 /// let app: Router = Router::new().route("/film/{id}", get(|| async { "…" }).layer(film.clone()));
 ///
-/// film.delete("/film/7")?; // all its hosts, query strings and headers
+/// film.delete("/film/7").eventually(); // all its hosts, query strings and headers
 /// # let _ = app;
 /// # Ok::<(), fragcache::Error>(())
 /// ```
@@ -234,7 +234,7 @@ impl CacheLayer {
     /// let film = CacheLayer::new(&cache, "film").key(|parts| {
     ///     parts.uri.path().strip_prefix("/film/").map(|id| id.trim_end_matches('/').to_owned())
     /// });
-    /// film.delete("7")?; // what the function gave
+    /// film.delete("7").eventually(); // what the function gave
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn key<K: KeyPart>(
@@ -448,7 +448,7 @@ impl CacheLayer {
     /// # Errors
     ///
     /// None: what the far store could not be told is [pending](Invalidation::Pending).
-    pub fn delete(&self, path: impl KeyPart) -> Result<Invalidation, Error> {
+    pub fn delete(&self, path: impl KeyPart) -> Invalidation {
         self.settings.cache.delete_view(&self.settings.shape.name, path)
     }
 
@@ -457,7 +457,7 @@ impl CacheLayer {
     /// # Errors
     ///
     /// None: what the far store could not be told is [pending](Invalidation::Pending).
-    pub fn delete_all(&self) -> Result<Invalidation, Error> {
+    pub fn delete_all(&self) -> Invalidation {
         self.settings.cache.delete_views(&self.settings.shape.name)
     }
 }

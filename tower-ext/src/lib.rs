@@ -14,8 +14,8 @@
 //! let view = CacheLayer::new(&cache, "film").expires_after(Duration::from_secs(300));
 //! let app: Router = Router::new().route("/film/{id}", get(film).layer(view.clone()));
 //!
-//! cache.invalidate_tags(["film:7"])?; // the response, and the fragments with that tag
-//! view.delete("/film/7")?; // or the response alone
+//! cache.invalidate_tags(["film:7"])?.eventually(); // the response, and the fragments with that tag
+//! view.delete("/film/7").eventually(); // or the response alone
 //! # let _ = app;
 //! # Ok::<(), fragcache::Error>(())
 //! ```

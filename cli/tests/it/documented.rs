@@ -110,7 +110,7 @@ fn fill(place: &Place) {
     render(&cache, Some(7), 125);
     render(&cache.namespace("tenant").namespace("7"), Some(7), 12);
     render(&cache, None, 0);
-    cache.invalidate_tags(["product:7"]).unwrap();
+    cache.invalidate_tags(["product:7"]).unwrap().eventually();
     let sidebars = [
         fragment_key!("sidebar", 42, "en"),
         fragment_key!("sidebar", 42, "de"),

@@ -162,7 +162,7 @@ fn entries_of_every_kind_are_listed_and_deleted() {
             assert!(out.contains(said), "{out}");
             assert_eq!(kinds(&[]), left);
         }
-        assert!(!cache.values().has("film").unwrap());
+        assert!(!cache.values().contains("film").unwrap());
         of_each_kind(&place);
         let said = run(&["--name", "film"]).done();
         assert_eq!(said, format!("invalidated name film{UNCOUNTED}"));

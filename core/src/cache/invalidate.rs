@@ -21,6 +21,8 @@ const DELETED_AT_ONCE: usize = 128;
 /// Whichever it is, no read that starts after the call returned gets output of a render that
 /// began before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[must_use = "other processes are served what a pending invalidation covers until the store can be \
+              reached: check for `Pending`, or accept it with `.eventually()`"]
 #[non_exhaustive]
 pub enum Invalidation {
     /// An entry that could have been served is gone. A store is asked no more than a few bytes: one
@@ -40,20 +42,45 @@ pub enum Invalidation {
     Pending,
 }
 
+impl Invalidation {
+    /// Whether the far store does not know of it yet, so that other processes may serve what it
+    /// covers until the store can be reached.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// assert!(!cache.delete(&fragment_key!("row", 1)).is_pending());
+    /// ```
+    pub fn is_pending(self) -> bool {
+        self == Self::Pending
+    }
+
+    /// Accepts any outcome. A [pending](Self::Pending) invalidation holds in this process now, and in
+    /// the others once the store can be reached.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, fragment_key};
+    ///
+    /// FragmentCache::in_memory().delete(&fragment_key!("row", 1)).eventually();
+    /// ```
+    pub fn eventually(self) {}
+}
+
 impl FragmentCache {
     /// Deletes a fragment: every variant of the key, and every render of it under way.
     ///
     /// # Errors
     ///
     /// None: what the far store could not be told is [pending](Invalidation::Pending).
-    pub fn delete(&self, key: &FragmentKey) -> Result<Invalidation, Error> {
+    pub fn delete(&self, key: &FragmentKey) -> Invalidation {
         if key.is_redacted() {
             // Whether anything is stored under it, nobody can look up.
             let mut batch = self.batch();
             batch.delete(key);
             return batch.apply();
         }
-        Ok(self.delete_encoded(&self.encoded(key)))
+        self.delete_encoded(&self.encoded(key))
     }
 
     /// Deletes several fragments, and reports for each in the order given, as if each were deleted
@@ -64,7 +91,7 @@ impl FragmentCache {
     /// use fragcache::{Invalidation, FragmentCache, fragment_key};
     ///
     /// let cache = FragmentCache::in_memory();
-    /// let done = cache.delete_many([&fragment_key!("row", 1), &fragment_key!("row", 2)])?;
+    /// let done = cache.delete_many([&fragment_key!("row", 1), &fragment_key!("row", 2)]);
     /// assert_eq!(done, [Invalidation::Absent, Invalidation::Absent]);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
@@ -75,8 +102,8 @@ impl FragmentCache {
     pub fn delete_many<'k>(
         &self,
         keys: impl IntoIterator<Item = &'k FragmentKey>,
-    ) -> Result<Vec<Invalidation>, Error> {
-        Ok(self.delete_all(keys.into_iter().map(|key| self.encoded(key).into_owned())))
+    ) -> Vec<Invalidation> {
+        self.delete_all(keys.into_iter().map(|key| self.encoded(key).into_owned()))
     }
 
     /// Deletes every fragment called `name`, whatever it varies on. Costs the same however many
@@ -87,7 +114,7 @@ impl FragmentCache {
     ///
     /// let cache = FragmentCache::in_memory();
     /// cache.render(&Fragment::new(fragment_key!("row", 1)), || "one")?;
-    /// cache.delete_name("row")?;
+    /// cache.delete_name("row").eventually();
     /// assert!(!cache.contains(&fragment_key!("row", 1))?);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
@@ -95,7 +122,7 @@ impl FragmentCache {
     /// # Errors
     ///
     /// None: what the far store could not be told is [pending](Invalidation::Pending).
-    pub fn delete_name(&self, name: impl KeyPart) -> Result<Invalidation, Error> {
+    pub fn delete_name(&self, name: impl KeyPart) -> Invalidation {
         let mut batch = self.batch();
         batch.delete_name(name);
         batch.apply()
@@ -111,7 +138,7 @@ impl FragmentCache {
     ///
     /// let cache = FragmentCache::in_memory();
     /// cache.render(&Fragment::new(fragment_key!("row", 1)), || "one")?;
-    /// cache.delete_name_of(&fragment_key!("row", 7))?;
+    /// cache.delete_name_of(&fragment_key!("row", 7)).eventually();
     /// assert!(!cache.contains(&fragment_key!("row", 1))?);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
@@ -119,7 +146,7 @@ impl FragmentCache {
     /// # Errors
     ///
     /// None: what the far store could not be told is [pending](Invalidation::Pending).
-    pub fn delete_name_of(&self, key: &FragmentKey) -> Result<Invalidation, Error> {
+    pub fn delete_name_of(&self, key: &FragmentKey) -> Invalidation {
         let mut batch = self.batch();
         batch.delete_name_of(key);
         batch.apply()
@@ -130,7 +157,7 @@ impl FragmentCache {
     /// # Errors
     ///
     /// None: what the far store could not be told is [pending](Invalidation::Pending).
-    pub fn delete_template(&self, template: &str) -> Result<Invalidation, Error> {
+    pub fn delete_template(&self, template: &str) -> Invalidation {
         let mut batch = self.batch();
         batch.delete_template(template);
         batch.apply()
@@ -149,7 +176,7 @@ impl FragmentCache {
     /// let cache = FragmentCache::in_memory();
     /// let post = Fragment::new(fragment_key!("post", 7)).tags(["post:7", "author:2"]);
     /// cache.render(&post, || "<h1>Hello</h1>")?;
-    /// cache.invalidate_tags(["author:2"])?;
+    /// cache.invalidate_tags(["author:2"])?.eventually();
     /// assert!(!cache.contains(post.key())?);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
@@ -164,7 +191,7 @@ impl FragmentCache {
     ) -> Result<Invalidation, Error> {
         let mut batch = self.batch();
         batch.invalidate_tags(tags)?;
-        batch.apply()
+        Ok(batch.apply())
     }
 
     /// Deletes everything: of a [namespace](Self::namespace) all that is in it, else all there is,
@@ -173,7 +200,7 @@ impl FragmentCache {
     /// # Errors
     ///
     /// None: what the far store could not be told is [pending](Invalidation::Pending).
-    pub fn clear(&self) -> Result<Invalidation, Error> {
+    pub fn clear(&self) -> Invalidation {
         let mut batch = self.batch();
         batch.clear();
         batch.apply()

@@ -47,7 +47,7 @@ pub use invalidate::Invalidation;
 /// assert_eq!(&*html, "<p>Hello</p>");
 /// assert!(cache.contains(&key)?);
 ///
-/// cache.delete(&key)?;
+/// cache.delete(&key).eventually();
 /// assert!(!cache.contains(&key)?);
 /// # Ok::<(), fragcache::Error>(())
 /// ```
@@ -204,7 +204,7 @@ impl FragmentCache {
     /// ours.render(&menu, || "ours")?;
     /// assert_eq!(&*theirs.render(&menu, || "theirs")?, "theirs");
     ///
-    /// ours.clear()?;
+    /// ours.clear().eventually();
     /// assert!(!ours.contains(menu.key())?);
     /// assert!(theirs.contains(menu.key())?);
     /// # Ok::<(), fragcache::Error>(())

@@ -50,14 +50,14 @@ impl Act {
             Self::Clear => cache.clear(),
             Self::Name(name) => cache.delete_name(NAME[name]),
             Self::Template(template) => cache.delete_template(TEMPLATE[template]),
-            Self::Tags(one, other) => cache.invalidate_tags([TAG[one], TAG[other]]),
+            Self::Tags(one, other) => cache.invalidate_tags([TAG[one], TAG[other]]).unwrap(),
             Self::Parts(name) => {
                 let keys = [0, 1].map(|part: usize| fragment_key!(NAME[name], part));
-                cache.delete_many(&keys).map(|done| done[0])
+                cache.delete_many(&keys)[0]
             }
             Self::Key(name, part) => cache.delete(&fragment_key!(NAME[name], part)),
         };
-        done.unwrap();
+        done.eventually();
     }
 
     fn collect(self, batch: &mut InvalidationBatch) {
@@ -135,7 +135,7 @@ impl History<'_> {
             return;
         }
         self.log(|| format!("batch {at} is applied"));
-        batch.apply().unwrap();
+        batch.apply().eventually();
         self.invalidated(covered, lag);
     }
 

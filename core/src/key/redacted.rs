@@ -29,7 +29,7 @@ impl FragmentKey {
     /// assert!(shown.is_redacted() && shown.to_string().starts_with("sidebar(#"));
     ///
     /// cache.render(&Fragment::new(key.clone()), || "<nav>")?;
-    /// cache.delete(&shown)?;
+    /// cache.delete(&shown).eventually();
     /// assert!(!cache.contains(&key)?);
     /// # }
     /// # Ok::<(), fragcache::Error>(())

@@ -48,8 +48,8 @@ use crate::timeout::Timeout;
 /// assert_eq!((square(3), square(3), square(4)), (9, 9, 16));
 /// assert_eq!(ran, 2);
 ///
-/// cache.delete_memoized(&SQUARE.call().arg(&3_u64))?; // one list of arguments
-/// cache.delete_memoized(SQUARE)?; // all of them
+/// cache.delete_memoized(&SQUARE.call().arg(&3_u64))?.eventually(); // one list of arguments
+/// cache.delete_memoized(SQUARE)?.eventually(); // all of them
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,7 +67,7 @@ pub struct Function(&'static str);
 /// let balance = |account: u32| cache.memoize(&BALANCE.of(&account).call(), || 100 * account);
 /// assert_eq!((balance(1), balance(2)), (100, 200));
 ///
-/// cache.delete_memoized(&BALANCE.of(&1_u32))?;
+/// cache.delete_memoized(&BALANCE.of(&1_u32))?.eventually();
 /// assert!(!cache.contains(&BALANCE.of(&1_u32).call().key()?)?);
 /// assert!(cache.contains(&BALANCE.of(&2_u32).call().key()?)?);
 /// # Ok::<(), fragcache::Error>(())
@@ -263,7 +263,7 @@ impl Call {
     /// assert_eq!(cache.memoize(&call.clone().path("docs::film::load"), || "film".to_owned()), "film");
     /// assert_eq!(cache.memoize(&call.clone().path("docs::user::load"), || "user".to_owned()), "user");
     ///
-    /// cache.delete_memoized(&call)?;
+    /// cache.delete_memoized(&call)?.eventually();
     /// assert!(!cache.contains(&call.key()?)?);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
@@ -361,10 +361,10 @@ impl FragmentCache {
     pub fn delete_memoized(&self, calls: impl Into<CallSelector>) -> Result<Invalidation, Error> {
         let calls = calls.into();
         if let Ok(Act::Key(key)) = &calls.0 {
-            return self.delete(key);
+            return Ok(self.delete(key));
         }
         let mut batch = self.batch();
         batch.acts.extend(calls.acts()?);
-        batch.apply()
+        Ok(batch.apply())
     }
 }

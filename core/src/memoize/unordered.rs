@@ -22,7 +22,7 @@ use crate::key::UNORDERED;
 ///
 /// let call = SUM.call().arg(&Unordered(&equal));
 /// assert!(cache.contains(&call.key()?)?);
-/// cache.delete_memoized(&call)?;
+/// cache.delete_memoized(&call)?.eventually();
 /// assert!(!cache.contains(&call.key()?)?);
 /// # Ok::<(), fragcache::Error>(())
 /// ```

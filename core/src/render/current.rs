@@ -18,7 +18,7 @@
 //! let cache = FragmentCache::in_memory();
 //! let row = Fragment::new(fragment_key!("row", 7));
 //! cache.render(&row, || product(7))?;
-//! cache.invalidate_tags(["product:7"])?;
+//! cache.invalidate_tags(["product:7"])?.eventually();
 //! assert!(!cache.contains(row.key())?);
 //! # Ok::<(), fragcache::Error>(())
 //! ```
@@ -127,7 +127,7 @@ pub fn veto() {
 /// assert!(!cache.contains(film(7).key())?);
 /// assert!(cache.contains(page.key())?);
 ///
-/// cache.invalidate_tags(["film:7"])?; // there is one now
+/// cache.invalidate_tags(["film:7"])?.eventually(); // there is one now
 /// assert!(!cache.contains(page.key())?);
 /// # Ok::<(), fragcache::Error>(())
 /// ```

@@ -188,7 +188,7 @@ impl FragmentCache {
         let caller = self.caller(lookup, point);
         let Some(near) = self.near() else { return caller.print(BypassReason::Mode) };
         if request.timeout == Timeout::Delete {
-            self.delete_encoded(hashed.key);
+            self.delete_encoded(hashed.key).eventually();
         }
         if let Some(opened) = caller.bypass() {
             return opened;

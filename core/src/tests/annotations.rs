@@ -28,7 +28,7 @@ fn an_annotated_page_says_what_each_fragment_is_and_why() {
     let tagged = || current::add_tags(["<tag>"]).unwrap();
     assert_eq!(html(&tagged), around("miss: cold; stored"));
     assert_eq!(html(&|| {}), around("hit, expires in 60 s"));
-    rig.cache.invalidate_tags(["<tag>"]).unwrap();
+    rig.cache.invalidate_tags(["<tag>"]).unwrap().eventually();
     assert_eq!(
         html(&current::veto),
         around("miss: tag_invalidated &lt;tag&gt;; not stored: vetoed")

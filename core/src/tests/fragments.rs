@@ -119,7 +119,7 @@ fn a_disabled_cache_stores_nothing_and_finds_nothing_to_delete() {
     for body in ["one", "two"] {
         assert_eq!(&*cache.render(&fragment("row"), || body).unwrap(), body);
     }
-    assert_eq!(cache.delete(&fragment_key!("row")).unwrap(), Invalidation::Absent);
+    assert_eq!(cache.delete(&fragment_key!("row")), Invalidation::Absent);
     assert_eq!((cache.stats().entries, cache.stats().flights), (0, 0));
 }
 
@@ -228,14 +228,14 @@ fn a_deleted_template_or_name_takes_its_fragments_and_those_around_them() {
             .unwrap();
     };
     page();
-    rig.cache.delete_template("other.html").unwrap();
-    rig.cache.delete_name("ro").unwrap();
+    rig.cache.delete_template("other.html").eventually();
+    rig.cache.delete_name("ro").eventually();
     assert!(rig.get("page").is_some());
-    rig.cache.delete_template("row.html").unwrap();
+    rig.cache.delete_template("row.html").eventually();
     assert_eq!(rig.get("page"), None);
     assert_eq!(rig.cache.get(&fragment_key!("row", 1)).unwrap(), None);
     page();
-    rig.cache.delete_name("row").unwrap();
+    rig.cache.delete_name("row").eventually();
     rig.recorder.reset();
     page();
     let misses: Vec<_> = rig.recorder.events().iter().map(|event| event.kind).collect();

@@ -160,9 +160,10 @@ fn a_point_of_another_cache_means_nothing_here() {
 fn i1_a_point_kept_past_all_rows_or_a_clear_stores_nothing() {
     let rig = rig_with(|builder| builder.max_labels(2));
     for lose in [
-        (|cache| (0..9).for_each(|n| drop(cache.delete(&fragment_key!("other", n)))))
-            as fn(&FragmentCache),
-        |cache| drop(cache.clear()),
+        (|cache| {
+            (0..9).for_each(|n| cache.delete(&fragment_key!("other", n)).eventually());
+        }) as fn(&FragmentCache),
+        |cache| cache.clear().eventually(),
     ] {
         let point = rig.cache.read_point();
         lose(&rig.cache);

@@ -198,7 +198,7 @@ impl World {
             1 => self.cache.delete_name("nested"),
             _ => self.cache.delete(key(number).key()),
         }
-        .unwrap();
+        .eventually();
         self.oldest[number].store(version, Ordering::SeqCst);
     }
 
@@ -275,7 +275,7 @@ fn run(world: &World, rounds: usize) -> Found {
             break;
         }
         if round % 2 == 0 {
-            world.cache.clear().unwrap();
+            world.cache.clear().eventually();
         }
     }
     found

@@ -181,7 +181,7 @@ impl Values {
     /// values.set_many([("a", &1), ("b", &2)], &SetOptions::new())?;
     /// let mut batch = cache.batch();
     /// batch.delete(&values.key("a")).delete(&values.key("b"));
-    /// batch.apply()?;
+    /// batch.apply().eventually();
     /// assert_eq!(values.get_many::<i32, _>(["a", "b"])?, [None, None]);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
@@ -189,12 +189,9 @@ impl Values {
     /// # Errors
     ///
     /// None: what the far store could not be told is [pending](Invalidation::Pending).
-    pub fn delete_many<K: KeyPart>(
-        &self,
-        keys: impl IntoIterator<Item = K>,
-    ) -> Result<Vec<Invalidation>, Error> {
+    pub fn delete_many<K: KeyPart>(&self, keys: impl IntoIterator<Item = K>) -> Vec<Invalidation> {
         let keys = keys.into_iter().map(|key| self.key(key));
-        Ok(self.cache.delete_all(keys.map(|key| self.cache.encoded(&key).into_owned())))
+        self.cache.delete_all(keys.map(|key| self.cache.encoded(&key).into_owned()))
     }
 
     /// Deletes one value for each report that is taken, so that whoever stops taking them stops
@@ -213,7 +210,7 @@ impl Values {
     pub fn delete_each<K: KeyPart>(
         &self,
         keys: impl IntoIterator<Item = K>,
-    ) -> impl Iterator<Item = Result<Invalidation, Error>> {
+    ) -> impl Iterator<Item = Invalidation> {
         keys.into_iter().map(|key| self.delete(key))
     }
 }

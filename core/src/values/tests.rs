@@ -40,9 +40,9 @@ fn what_was_set_is_read_and_deleted_by_its_key() {
     let values = FragmentCache::in_memory().values();
     assert!(values.set("film", &film()).unwrap());
     assert_eq!(values.get::<Product>("film").unwrap(), Some(film()));
-    assert!(values.has("film").unwrap());
-    assert_eq!(values.delete("film").unwrap(), Invalidation::Removed);
-    assert_eq!(values.delete("film").unwrap(), Invalidation::Absent);
+    assert!(values.contains("film").unwrap());
+    assert_eq!(values.delete("film"), Invalidation::Removed);
+    assert_eq!(values.delete("film"), Invalidation::Absent);
     assert_eq!(values.get::<Product>("film").unwrap(), None);
 }
 
@@ -81,7 +81,7 @@ fn a_value_of_another_type_is_a_miss_and_stays_until_one_is_set() {
     values.set("film", &later).unwrap();
     assert_eq!(values.get::<Product>("film").unwrap(), None);
     assert_eq!(values.get::<Later>("film").unwrap(), Some(later));
-    values.delete("film").unwrap();
+    values.delete("film").eventually();
     assert_eq!(values.get::<Product>("film").unwrap(), None);
     assert_eq!(values.get::<Later>("film").unwrap(), None);
 }
@@ -95,9 +95,9 @@ fn markup_and_values_under_one_text_are_two_things() {
     assert_eq!(cache.get(&cache.values().key("n")).unwrap().as_deref(), None);
     assert_eq!(&*cache.render(&fragment, || "<b>").unwrap(), "<b>");
     assert_eq!(cache.values().get("n").unwrap(), Some(1));
-    cache.delete(&fragment_key!("n")).unwrap();
+    cache.delete(&fragment_key!("n")).eventually();
     assert_eq!(cache.values().get("n").unwrap(), Some(1));
-    cache.clear().unwrap();
+    cache.clear().eventually();
     assert_eq!(cache.values().get::<i32>("n").unwrap(), None);
 }
 
@@ -107,7 +107,7 @@ fn an_absent_value_is_added_once() {
     assert!(values.add("n", &1).unwrap());
     assert!(!values.add("n", &2).unwrap());
     assert_eq!(values.get("n").unwrap(), Some(1));
-    values.delete("n").unwrap();
+    values.delete("n").eventually();
     assert!(values.add("n", &3).unwrap());
     let kept: usize = std::thread::scope(|scope| {
         let adders: Vec<_> = (0..8)
@@ -142,7 +142,7 @@ fn values_expire_and_fall_with_their_tags_and_versions() {
     assert_eq!(values.get::<i32>("ever").unwrap(), None);
 
     values.set_with("tagged", &1, &SetOptions::new().tags(["stock"])).unwrap();
-    cache.invalidate_tags(["stock"]).unwrap();
+    cache.invalidate_tags(["stock"]).unwrap().eventually();
     assert_eq!(values.get::<i32>("tagged").unwrap(), None);
     values.set_with("v", &1, &SetOptions::new().version("a")).unwrap();
     assert_eq!(values.get_version::<i32>("v", "b").unwrap(), None);
@@ -177,7 +177,7 @@ fn unusable_settings_are_errors_and_change_nothing() {
 fn a_value_too_large_is_not_kept_and_says_so() {
     let cache = FragmentCache::builder().max_entry_bytes(100).build().unwrap();
     assert!(!cache.values().set("n", &"x".repeat(200)).unwrap());
-    assert!(!cache.values().has("n").unwrap());
+    assert!(!cache.values().contains("n").unwrap());
     assert!(!FragmentCache::disabled().values().set("n", &1).unwrap());
     let cache = FragmentCache::in_memory();
     cache.set_mode(CacheMode::ReadOnly);
@@ -192,7 +192,7 @@ fn a_fragment_depends_on_the_values_that_it_reads() {
     let row = Fragment::new(fragment_key!("row"));
     let body = || format!("{:?}", values.get::<i32>("price").unwrap());
     assert_eq!(&*cache.render(&row, body).unwrap(), "Some(10)");
-    values.delete("price").unwrap();
+    values.delete("price").eventually();
     assert_eq!(&*cache.render(&row, body).unwrap(), "None");
 }
 
@@ -200,7 +200,7 @@ fn a_fragment_depends_on_the_values_that_it_reads() {
 fn i1_a_value_set_under_an_old_read_point_is_not_kept() {
     let cache = FragmentCache::in_memory();
     let point = cache.read_point();
-    cache.values().delete("stock").unwrap();
+    cache.values().delete("stock").eventually();
     assert!(!point.scope(|| cache.values().set("stock", &3).unwrap()));
     assert!(cache.values().set("stock", &4).unwrap());
 }
@@ -235,10 +235,10 @@ fn two_processes_share_values_and_their_deletion() {
     assert_eq!(there.get::<Vec<u8>>("bytes").unwrap(), None);
     here.set("bytes", &vec![0xff_u8; 5000]).unwrap();
     assert_eq!(there.get("bytes").unwrap(), Some(vec![0xff_u8; 5000]));
-    there.delete("film").unwrap();
+    there.delete("film").eventually();
     assert_eq!(here.get::<Product>("film").unwrap(), None);
     assert!(!there.add("a", &9).unwrap());
-    here.clear().unwrap();
+    here.clear().eventually();
     assert_eq!(there.get_many::<i32, _>(["a", "b"]).unwrap(), [None, None]);
 }
 
@@ -269,7 +269,7 @@ fn a_giant_key_is_not_kept_and_says_so() {
     let giant = "k".repeat(1 << 20);
     assert!(!values.set(&giant, &1).unwrap());
     assert_eq!(values.get::<i32>(&giant).unwrap(), None);
-    assert_eq!(values.delete(&giant).unwrap(), Invalidation::Absent);
+    assert_eq!(values.delete(&giant), Invalidation::Absent);
 }
 
 #[test]

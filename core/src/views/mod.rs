@@ -13,7 +13,6 @@ use std::time::Duration;
 use crate::batch::{Act, InvalidationBatch};
 use crate::cache::{FragmentCache, Invalidation};
 use crate::entry::{Body, EntrySource, OutputMode};
-use crate::error::Error;
 use crate::events::{BypassReason, EventKind, RefusalReason};
 use crate::freshness::Label;
 use crate::key::{FragmentKey, KeyPart, VIEW};
@@ -184,14 +183,14 @@ impl FragmentCache {
     /// use fragcache::{Invalidation, FragmentCache};
     ///
     /// let cache = FragmentCache::in_memory();
-    /// assert_eq!(cache.delete_view("film", "/film/7")?, Invalidation::Invalidated);
+    /// assert_eq!(cache.delete_view("film", "/film/7"), Invalidation::Invalidated);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     ///
     /// # Errors
     ///
     /// None: what the far store could not be told is [pending](Invalidation::Pending).
-    pub fn delete_view(&self, name: &str, path: impl KeyPart) -> Result<Invalidation, Error> {
+    pub fn delete_view(&self, name: &str, path: impl KeyPart) -> Invalidation {
         let mut batch = self.batch();
         batch.delete_view(name, path);
         batch.apply()
@@ -203,14 +202,14 @@ impl FragmentCache {
     /// use fragcache::{Invalidation, FragmentCache};
     ///
     /// let cache = FragmentCache::in_memory();
-    /// assert_eq!(cache.delete_views("film")?, Invalidation::Invalidated);
+    /// assert_eq!(cache.delete_views("film"), Invalidation::Invalidated);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     ///
     /// # Errors
     ///
     /// None: what the far store could not be told is [pending](Invalidation::Pending).
-    pub fn delete_views(&self, name: &str) -> Result<Invalidation, Error> {
+    pub fn delete_views(&self, name: &str) -> Invalidation {
         let mut batch = self.batch();
         batch.delete_views(name);
         batch.apply()

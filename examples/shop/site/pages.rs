@@ -125,7 +125,7 @@ pub(super) async fn save_account(
         shop.database.set_user_name(user, &name)?;
         // The function `user` has tagged what shows this user, and `users` what lists them all:
         // every sidebar.
-        shop.cache.invalidate_tags([format!("user:{user}"), "users".to_owned()])?;
+        shop.cache.invalidate_tags([format!("user:{user}"), "users".to_owned()])?.eventually();
         Ok(Html(shop.render(&Page::Saved { user })?))
     })
     .await

@@ -109,9 +109,9 @@ async fn a_function_is_deleted_with_its_methods_and_a_value_by_its_key() {
     let got = press(&rig, "delete-name", &function, &[]).await;
     assert!(got.header("location").ends_with("done=name"));
     assert!(!rig.cache.contains(&method).unwrap() && !rig.cache.contains(&function).unwrap());
-    assert!(values.has("shop::balance").unwrap());
+    assert!(values.contains("shop::balance").unwrap());
     press(&rig, "delete", &values.key("shop::balance"), &[]).await;
-    assert!(!values.has("shop::balance").unwrap());
+    assert!(!values.contains("shop::balance").unwrap());
 }
 
 #[tokio::test]

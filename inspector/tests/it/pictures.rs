@@ -58,7 +58,7 @@ fn busy(cache: &FragmentCache, clock: &ManualClock) {
             cache.memoize(&BALANCE.of(&user).call().arg("EUR"), || format!("{user}.00 € & more"));
         }
         if minute % 15 == 7 {
-            cache.invalidate_tags(["products"]).unwrap();
+            cache.invalidate_tags(["products"]).unwrap().eventually();
         }
         let next = Duration::from_secs((minute + 1) * 60);
         clock.advance(next.saturating_sub(cache.stats_by_name().unwrap().covers));

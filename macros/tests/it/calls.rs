@@ -30,10 +30,10 @@ fn a_function_has_its_handles() {
     assert_eq!(square_uncached(3), 9);
     assert_eq!(RAN.load(SeqCst), 3);
 
-    CACHE.delete_memoized(square_memo(3)).unwrap();
+    CACHE.delete_memoized(square_memo(3)).unwrap().eventually();
     assert!(!CACHE.contains(&square_memo(3).key().unwrap()).unwrap());
     assert!(CACHE.contains(&square_memo(4).key().unwrap()).unwrap());
-    CACHE.delete_memoized(SQUARE_MEMO).unwrap();
+    CACHE.delete_memoized(SQUARE_MEMO).unwrap().eventually();
     assert!(!CACHE.contains(&square_memo(4).key().unwrap()).unwrap());
     assert_eq!(SQUARE_MEMO.name(), "it::calls::square");
 }
@@ -55,7 +55,7 @@ mod user {
 #[test]
 fn functions_of_one_name_in_two_modules_are_two() {
     assert_eq!((film::load(1), user::load(1)), ("film 1".to_owned(), "user 1".to_owned()));
-    CACHE.delete_memoized(film::LOAD_MEMO).unwrap();
+    CACHE.delete_memoized(film::LOAD_MEMO).unwrap().eventually();
     assert!(!CACHE.contains(&film::load_memo(1).key().unwrap()).unwrap());
     assert!(CACHE.contains(&user::load_memo(1).key().unwrap()).unwrap());
 }
@@ -161,7 +161,7 @@ fn ignored_arguments_may_differ() {
     assert_eq!(read(&cache, &Connection(20), &mut buffer, 1), 11);
     assert_eq!(read(&cache, &Connection(20), &mut buffer, 2), 22);
     assert_eq!(buffer, "xx");
-    cache.delete_memoized(read_memo(1)).unwrap();
+    cache.delete_memoized(read_memo(1)).unwrap().eventually();
     assert_eq!(read(&cache, &Connection(20), &mut buffer, 1), 21);
 }
 
@@ -198,9 +198,9 @@ fn arguments_may_be_mut_or_of_a_trait_or_borrow() {
         assert_eq!(r#match(&cache, 1), 2);
     }
     assert_eq!(cache.stats().hits, 6);
-    cache.delete_memoized(longest_memo("a", "bb")).unwrap();
-    cache.delete_memoized(match_memo(1)).unwrap();
-    cache.delete_memoized(MATCH_MEMO).unwrap();
+    cache.delete_memoized(longest_memo("a", "bb")).unwrap().eventually();
+    cache.delete_memoized(match_memo(1)).unwrap().eventually();
+    cache.delete_memoized(MATCH_MEMO).unwrap().eventually();
     assert!(!cache.contains(&longest_memo("a", "bb").key().unwrap()).unwrap());
 }
 
@@ -256,8 +256,8 @@ fn handles_are_seen_as_the_function_is() {
         }
     }
     assert_eq!(shop::price(7), 70);
-    shop::CACHE.delete_memoized(shop::price_memo(7)).unwrap();
-    shop::CACHE.delete_memoized(shop::PRICE_MEMO).unwrap();
+    shop::CACHE.delete_memoized(shop::price_memo(7)).unwrap().eventually();
+    shop::CACHE.delete_memoized(shop::PRICE_MEMO).unwrap().eventually();
     assert_eq!(shop::price_uncached(8), 80);
 }
 

@@ -52,11 +52,11 @@ fn a_method_of_one_instance_is_deleted_and_not_the_others() {
     };
     assert_eq!(ask(), [2, 2]);
     assert_eq!(ask(), [2, 2]);
-    cache.delete_memoized(Account::balance_memo(1, "eur")).unwrap();
+    cache.delete_memoized(Account::balance_memo(1, "eur")).unwrap().eventually();
     assert_eq!(ask(), [3, 2]);
-    cache.delete_memoized(Account::balance_memo_of(1)).unwrap();
+    cache.delete_memoized(Account::balance_memo_of(1)).unwrap().eventually();
     assert_eq!(ask(), [5, 2]);
-    cache.delete_memoized(Account::BALANCE_MEMO).unwrap();
+    cache.delete_memoized(Account::BALANCE_MEMO).unwrap().eventually();
     assert_eq!(ask(), [7, 4]);
     assert_eq!(accounts[0].balance_uncached("eur"), "1 eur");
     assert_eq!(accounts[0].ran.load(SeqCst), 8);
@@ -75,12 +75,12 @@ fn an_equal_identity_is_the_same_instance() {
 fn functions_of_types_and_methods_without_an_instance() {
     let cache = FragmentCache::in_memory();
     assert_eq!(Account::named(&cache, "ann"), Account::named(&cache, "ann"));
-    cache.delete_memoized(Account::named_memo("ann")).unwrap();
+    cache.delete_memoized(Account::named_memo("ann")).unwrap().eventually();
     assert_eq!(Account::NAMED_MEMO.name(), "it::methods::Account::named");
     let accounts = [1, 2].map(|id| Account::new(&cache, id));
     assert_eq!((accounts[0].rate("eur"), accounts[1].rate("eur")), (3, 3));
     assert_eq!(accounts[1].ran.load(SeqCst), 0);
-    cache.delete_memoized(Account::rate_memo("eur")).unwrap();
+    cache.delete_memoized(Account::rate_memo("eur")).unwrap().eventually();
     assert_eq!(accounts[1].rate("eur"), 3);
     assert_eq!(accounts[1].ran.load(SeqCst), 1);
 }
@@ -118,7 +118,7 @@ fn types_of_types_never_have_each_others_results() {
     }
     assert_eq!(cache.stats().hits, 4);
     // Deleting reaches all of them.
-    cache.delete_memoized(Repo::<u32>::FIRST_MEMO).unwrap();
+    cache.delete_memoized(Repo::<u32>::FIRST_MEMO).unwrap().eventually();
     assert!(!cache.contains(&Repo::<bool>::first_memo().key().unwrap()).unwrap());
 }
 
@@ -176,7 +176,7 @@ fn a_method_of_a_trait_is_deleted_by_its_name() {
     assert_eq!((shop.price(7), shop.price(7), shop.seen()), (Ok(70), Ok(70), 1));
     assert_eq!(shop.price(0), Err("no product".to_owned()));
     assert_eq!(shop.price(1), Err("unknown".to_owned()));
-    cache.delete_memoized(PRICE.of("shop.db").call().arg(&7_u32)).unwrap();
+    cache.delete_memoized(PRICE.of("shop.db").call().arg(&7_u32)).unwrap().eventually();
     assert_eq!((shop.price(7), shop.seen()), (Ok(70), 4));
 
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -184,7 +184,7 @@ fn a_method_of_a_trait_is_deleted_by_its_name() {
         assert_eq!((shop.stock(7).await, shop.stock(7).await), (Ok(1), Ok(1)));
         assert_eq!(shop.seen(), 5);
         assert!(shop.stock(0).await.is_err());
-        cache.delete_memoized(Function::new("it::Shop::stock")).unwrap();
+        cache.delete_memoized(Function::new("it::Shop::stock")).unwrap().eventually();
         assert_eq!((shop.stock(7).await, shop.seen()), (Ok(1), 7));
     });
 }

@@ -128,7 +128,7 @@ fn keys_names_and_memoized_calls_are_invalidated() {
     write(&cache, 1);
     assert_eq!(has(&cache), [false, true, false]);
     assert_eq!(kept(&cache), "list");
-    assert!(!cache.values().has("greeting").unwrap());
+    assert!(!cache.values().contains("greeting").unwrap());
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn a_batch_from_before_a_clear_invalidates_once_more_and_harms_nothing() {
     let cache = FragmentCache::in_memory();
     let mut batch = cache.batch();
     batch.invalidate_tags(["films"]).unwrap().delete_memoized(title_memo(1)).unwrap();
-    cache.clear().unwrap();
+    cache.clear().eventually();
     fill(&cache);
     title(&cache, 2);
     assert_eq!(batch.apply_after(|| Ok::<_, ()>(7)), Ok(7));

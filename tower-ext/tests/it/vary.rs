@@ -41,14 +41,15 @@ async fn what_deletes_a_response_deletes_it_for_every_value() {
         site.get("/p", &[("accept-language", "en")]).await;
         match way {
             0 => site.cache.invalidate_tags(["words"]).unwrap(),
-            1 => site.cache.delete_view("view", "/p").unwrap(),
-            2 => site.cache.delete_views("view").unwrap(),
+            1 => site.cache.delete_view("view", "/p"),
+            2 => site.cache.delete_views("view"),
             _ => {
                 let view = CacheLayer::new(&site.cache, "view");
                 let (parts, ()) = get_from_site("/p").body(()).unwrap().into_parts();
-                site.cache.delete(&view.key_of(&parts).unwrap()).unwrap()
+                site.cache.delete(&view.key_of(&parts).unwrap())
             }
-        };
+        }
+        .eventually();
         assert_eq!(site.get("/p", &de).await.body, "de, run 3", "way {way}");
         assert_eq!(site.get("/p", &[("accept-language", "en")]).await.body, "en, run 4");
         assert_eq!(site.get("/p", &de).await.body, "de, run 3");

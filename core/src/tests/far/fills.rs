@@ -40,10 +40,10 @@ fn around_what_is_older(
     let (one, other) = (front.with(&store, with), front.process(&store));
     let (page, row) = (fragment("page"), fragment("row"));
     let point = one.cache.read_point();
-    other.cache.delete_name(deleted).unwrap();
+    other.cache.delete_name(deleted).eventually();
     if !is_same_snapshot {
         // The next render takes a snapshot of the fences of its own.
-        one.cache.delete_name("another").unwrap();
+        one.cache.delete_name("another").eventually();
     }
     let body = || point.scope(|| one.cache.render(&row, || "old").unwrap());
     assert_eq!(&*one.cache.render(&page, body).unwrap(), "old", "its own page");
@@ -75,7 +75,7 @@ fn i1_a_tag_learnt_late_counts_from_the_read_point_on() {
     for &front in FRONTS {
         let (one, other, _) = front.two();
         let body = || {
-            other.cache.invalidate_tags(["late"]).unwrap();
+            other.cache.invalidate_tags(["late"]).unwrap().eventually();
             current::add_tags(["late"]).unwrap();
             "old"
         };
@@ -94,7 +94,7 @@ fn a_tag_learnt_late_is_stored_at_once_if_nothing_has_happened() {
         };
         one.cache.render(&fragment("row"), body).unwrap();
         assert_eq!(&*other.say("row", "new"), "markup", "{front:?}");
-        one.cache.invalidate_tags(["late"]).unwrap();
+        one.cache.invalidate_tags(["late"]).unwrap().eventually();
         if front == Front::Bounded {
             other.distrust();
         }
@@ -112,7 +112,7 @@ fn what_is_rendered_right_after_an_invalidation_is_stored() {
             one.cache.render(&fragment(name), body).unwrap();
         };
         render("before");
-        one.cache.invalidate_tags(["tag"]).unwrap();
+        one.cache.invalidate_tags(["tag"]).unwrap().eventually();
         render("after");
         assert_eq!(one.refusals(), [], "{front:?}");
     }
@@ -124,7 +124,7 @@ fn i1_a_read_point_before_another_process_s_invalidation_is_not_stored() {
         let (one, other, _) = front.two();
         let row = fragment("row").tags(["tag"]);
         let point = one.cache.read_point();
-        other.cache.invalidate_tags(["tag"]).unwrap();
+        other.cache.invalidate_tags(["tag"]).unwrap().eventually();
         point.scope(|| one.cache.render(&row, || "old").unwrap());
         assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "new", "{front:?}");
         let reasons = one.refusals();
@@ -150,7 +150,7 @@ fn i1_data_loaded_around_a_fragment_is_as_old_as_the_body_around_it() {
         let card = Fragment::new(fragment_key!("card")).tags(["tag"]);
         let page = || {
             let loaded = "old";
-            other.cache.invalidate_tags(["tag"]).unwrap();
+            other.cache.invalidate_tags(["tag"]).unwrap().eventually();
             one.cache.render(&card, || loaded).unwrap()
         };
         one.cache.render(&fragment("page"), page).unwrap();
@@ -260,7 +260,7 @@ fn i1_what_is_around_a_fragment_that_was_served_unasked_is_not_stored_as_if_it_w
         rig.cache.render(&fragment("page"), body).unwrap()
     };
     other.cache.render(&card, || "old").unwrap();
-    one.cache.invalidate_tags(["tag"]).unwrap();
+    one.cache.invalidate_tags(["tag"]).unwrap().eventually();
     assert_eq!(&*page(&other, "new"), "old", "within the life of its near level");
     assert_eq!(&*page(&one, "new"), "new");
     other.distrust();
@@ -288,7 +288,7 @@ fn a_foreign_record_in_the_place_of_a_lease_keeps_nobody_from_storing() {
     one.cache.render(&fragment("row"), body).unwrap();
     crate::store::Store::set(&store, &lease.unwrap(), b"somebody's", Duration::from_secs(3600))
         .unwrap();
-    one.cache.delete(&fragment_key!("row")).unwrap();
+    one.cache.delete(&fragment_key!("row")).eventually();
     assert_eq!(&*other.say("row", "new"), "new");
     assert_eq!(&*one.say("row", "newer"), "new");
     assert_eq!(other.cache.stats().bypasses, 0);
@@ -307,7 +307,7 @@ fn a_snapshot_that_kept_one_fragment_from_the_store_keeps_no_other_from_it() {
                 one.cache.render(&fragment(name).tags(tag.iter().copied()), body).unwrap();
             };
             one.say("before", "takes the snapshot");
-            other.cache.invalidate_tags(["tag"]).unwrap();
+            other.cache.invalidate_tags(["tag"]).unwrap().eventually();
             // A slow machine takes a new snapshot here already.
             render("first");
             one.recorder.reset();
@@ -333,13 +333,13 @@ fn the_first_page_after_a_deletion_of_another_process_is_stored() {
         };
         let print = || one.cache.render(&fragment("page").tags(["tag"]), page).unwrap();
         for delete in [
-            |cache: &crate::FragmentCache| cache.invalidate_tags(["late"]),
-            |cache: &crate::FragmentCache| cache.invalidate_tags(["tag", "inner"]),
+            |cache: &crate::FragmentCache| cache.invalidate_tags(["late"]).unwrap(),
+            |cache: &crate::FragmentCache| cache.invalidate_tags(["tag", "inner"]).unwrap(),
             |cache: &crate::FragmentCache| cache.delete_name("inner"),
             |cache: &crate::FragmentCache| cache.delete(&fragment_key!("page")),
         ] {
             print();
-            delete(&other.cache).unwrap();
+            delete(&other.cache).eventually();
             if front == Front::Bounded {
                 one.distrust();
             }

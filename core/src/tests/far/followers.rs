@@ -96,7 +96,7 @@ fn i1_a_follower_prints_nothing_older_that_holds_what_was_invalidated() {
                 one.cache.render(&page, body).unwrap()
             });
             begun.pass();
-            other.cache.invalidate_tags(["tag"]).unwrap();
+            other.cache.invalidate_tags(["tag"]).unwrap().eventually();
             let follower = threads.spawn(|| one.cache.render(&page, || inner("new")).unwrap());
             until_waiting(&one.cache, 1);
             store.fail(Fault::Unreachable);
@@ -115,7 +115,7 @@ fn i1_a_follower_prints_nothing_that_is_older_than_the_flight_it_follows() {
         let ([one, other], store) = two(front);
         let row = fragment("row").tags(["tag"]);
         let point = one.cache.read_point();
-        other.cache.invalidate_tags(["tag"]).unwrap();
+        other.cache.invalidate_tags(["tag"]).unwrap().eventually();
         one.distrust();
         let (first, second) = (Gate::default(), Gate::default());
         let (begun, ends) = (Gate::default(), Gate::default());

@@ -122,7 +122,7 @@ fn an_administrator_sees_digests_reasons_and_namespaces() {
     assert!(found.len() >= 3 && found.iter().all(Option::is_none), "{found:?}");
     assert!(
         miss(&|| {
-            space.delete_name(NAME).unwrap();
+            space.delete_name(NAME).eventually();
         })
         .iter()
         .all(|miss| *miss == named)
@@ -130,7 +130,7 @@ fn an_administrator_sees_digests_reasons_and_namespaces() {
     make(&space);
     assert!(
         miss(&|| {
-            space.delete(&key).unwrap();
+            space.delete(&key).eventually();
         })
         .iter()
         .all(|miss| *miss == deleted)

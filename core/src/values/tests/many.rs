@@ -71,15 +71,15 @@ fn several_values_take_a_known_number_of_round_trips() {
             assert!(got.iter().all(Option::is_some));
         });
         let delete = trips(&|| {
-            assert_eq!(there.delete_many(&keys).unwrap(), vec![Invalidation::Removed; all]);
+            assert_eq!(there.delete_many(&keys), vec![Invalidation::Removed; all]);
         });
         let absent = trips(&|| {
-            assert_eq!(there.delete_many(&keys).unwrap(), vec![Invalidation::Absent; all]);
+            assert_eq!(there.delete_many(&keys), vec![Invalidation::Absent; all]);
         });
         // In one, if nobody asks for a report of each.
         let mut batch = there.cache.batch();
         keys.iter().for_each(|key| _ = batch.delete(&there.key(key)));
-        let batch = trips(&|| assert!(batch.clone().apply().is_ok()));
+        let batch = trips(&|| assert!(!batch.clone().apply().is_pending()));
         let found = [first, again, get, delete, absent, batch];
         let most = [7, 4, 1, 4, 4, 1];
         let is_known = |(found, most): (&u64, u64)| *found <= most + KEEPERS;
@@ -96,7 +96,7 @@ fn several_values_take_a_known_number_of_round_trips() {
                 .all(|set| *set == SetReport::Kept)
         );
     });
-    let delete = trips(&|| drop(here.delete_many(&keys).unwrap()));
+    let delete = trips(&|| drop(here.delete_many(&keys)));
     assert!(
         set <= 10 * 8 + KEEPERS && delete <= 20 * 4 + KEEPERS,
         "{set} to set, {delete} to delete"
@@ -143,9 +143,9 @@ fn invalidated_between(
 }
 
 const INVALIDATIONS: [fn(&Values); 3] = [
-    |there| drop(there.delete_many(["a", "b", "c"]).unwrap()),
+    |there| drop(there.delete_many(["a", "b", "c"])),
     |there| _ = there.cache.invalidate_tags(["tag"]).unwrap(),
-    |there| _ = there.clear().unwrap(),
+    |there| _ = there.clear(),
 ];
 
 #[test]
@@ -202,7 +202,7 @@ fn the_last_of_several_under_one_key_is_kept() {
     let values = [("a", &1), ("b", &2), ("a", &3), ("a", &4), ("b", &5)];
     assert_eq!(here.set_many(values, &SetOptions::new()).unwrap(), [SetReport::Kept; 5]);
     assert_eq!(there.get_many(["a", "b"]).unwrap(), [Some(4), Some(5)]);
-    let done = there.delete_many(["a", "b", "a", "c"]).unwrap();
+    let done = there.delete_many(["a", "b", "a", "c"]);
     use Invalidation::{Absent, Removed};
     assert_eq!(done, [Removed, Removed, Absent, Absent]);
     assert_eq!(here.get_many::<i32, _>(["a", "b"]).unwrap(), [None; 2]);
@@ -309,8 +309,8 @@ fn a_fragment_and_what_is_around_it_are_told_of_as_if_they_were_deleted_one_by_o
             let body = || cache.render(&Fragment::new(card.clone()), || "card").unwrap();
             cache.render(&Fragment::new(page.clone()), body).unwrap();
             match at_once {
-                true => cache.delete_many([&card, &page]).unwrap(),
-                false => vec![cache.delete(&card).unwrap(), cache.delete(&page).unwrap()],
+                true => cache.delete_many([&card, &page]),
+                false => vec![cache.delete(&card), cache.delete(&page)],
             }
         });
         assert_eq!(done[0], done[1], "{front:?}");
@@ -327,6 +327,6 @@ fn a_fragment_depends_on_all_values_that_are_set_in_it() {
         || here.set_many([("a", &1), ("b", &2)], &SetOptions::new()).map(|_| "page").unwrap();
     here.cache.render(&page, body).unwrap();
     assert_eq!(&*there.cache.render(&page, || "again").unwrap(), "page");
-    there.delete_many(["b"]).unwrap();
+    there.delete_many(["b"]);
     assert_eq!(&*there.cache.render(&page, || "again").unwrap(), "again");
 }
