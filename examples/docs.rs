@@ -1,5 +1,5 @@
-//! The pages' Rust examples as documentation tests: `cargo test -p fragcache-examples --doc`. Their
-//! templates are read by `tests/docs.rs`.
+//! The Rust examples of the Markdown pages as documentation tests:
+//! `cargo test -p fragcache-examples --doc`. `tests/docs.rs` reads their templates.
 
 macro_rules! pages {
     ($($name:ident: $page:literal,)*) => {
@@ -17,6 +17,7 @@ pages! {
     deleting: "../docs/deleting.md",
     files: "../docs/files.md",
     functions: "../docs/functions.md",
+    glossary: "../docs/glossary.md",
     inspector: "../docs/inspector.md",
     keys: "../docs/keys.md",
     nesting: "../docs/nesting.md",

@@ -11,7 +11,7 @@ use fragcache::{Error, Fragment, FragmentCache, fragment_key};
 
 const TITLES: [&str; 3] = ["Chunhyang", "Code Unknown", "Dancer in the Dark"];
 
-/// Any function that makes markup; `rendered` counts its work.
+/// Any code that produces markup; `rendered` counts the renders.
 struct Shelf {
     cache: FragmentCache,
     rendered: Cell<u32>,
@@ -25,8 +25,8 @@ impl Shelf {
         })
     }
 
-    /// A fragment of fragments: it goes when one of them goes. A body that can fail is rendered
-    /// with `try_render`, and nothing is stored when it does.
+    /// A fragment that contains fragments: invalidating one of them invalidates it too. A
+    /// body that can fail is rendered with `try_render`; nothing is stored if it fails.
     fn list(&self) -> Result<Arc<str>, Error> {
         let fragment =
             Fragment::new(fragment_key!("films")).expires_after(Duration::from_secs(3600));

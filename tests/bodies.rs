@@ -1,5 +1,5 @@
-//! What the body of a cache block uses, where it is not known when its template loads: it is printed
-//! and not stored, with an event. And what a later template makes unsound.
+//! Body contents that are unknown when the template loads: the fragment is printed
+//! and not stored, with an event. Also templates that a later template makes unsound.
 
 use fragcache::FragmentCache;
 use fragcache::events::{EventKind, RefusalReason};
@@ -7,7 +7,7 @@ use fragcache::testing::Recorder;
 use fragcache_minijinja::{add_template, add_to_environment, caching_loader};
 use minijinja::{Environment, context};
 
-/// Templates in an environment of their own, and what is told of them.
+/// Templates in an environment of their own, and the recorder of their events.
 fn set(templates: &[(&'static str, &'static str)]) -> (Environment<'static>, Recorder) {
     let recorder = Recorder::new();
     let cache = FragmentCache::builder().observer(recorder.clone()).build().unwrap();
@@ -23,7 +23,7 @@ fn refusals(recorder: &Recorder, reason: RefusalReason) -> usize {
     recorder.events().iter().filter(|event| event.kind == EventKind::Refused(reason)).count()
 }
 
-/// Calls the macro `m` of a set twice, with other contents.
+/// Calls the macro `m` of a set twice, with different contents.
 const PAGE: &str =
     "{% from 'm' import m %}{% call m() %}A{% endcall %} {% call m() %}B{% endcall %}";
 
@@ -65,7 +65,7 @@ fn the_content_of_a_call_block_is_not_served_to_another_caller() {
     }
 }
 
-/// As do those in which nothing is handed on.
+/// So are blocks of templates that pass nothing on.
 #[test]
 fn blocks_that_see_no_content_are_stored() {
     let (env, recorder) = set(&[
@@ -104,7 +104,7 @@ const INNER: &str = "{% cache 300, 'inner' %}{{ n }}{% endcache %}";
 const UNSOUND: &str = "{% macro row(x) %}{% cache 300, 'row' %}{{ x }}{% endcache %}{% endmacro %}";
 const SOUND: &str = "{% macro row(x) %}{{ x }}{% endmacro %}";
 
-/// Neither when it is added nor when it is behind a loader.
+/// Whether it was added or comes from a loader.
 #[test]
 fn a_template_that_an_edit_elsewhere_makes_unsound_is_not_rendered() {
     let (mut env, _) = set(&[("inner", INNER), ("m", SOUND), ("page", CAPTURES)]);

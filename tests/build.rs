@@ -1,5 +1,5 @@
-//! The recipe for templates embedded at build time: cache blocks are lowered into a folder of
-//! cargo's, and `minijinja-embed` embeds that.
+//! The recipe for templates embedded at build time: cache blocks are rewritten into cargo's output
+//! folder, and `minijinja-embed` embeds the result.
 
 use std::error::Error;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! What the real Flask-Caching did with views, functions, values and their deletion, held against
-//! fragcache. Each recorded case has one verdict; it is played, and comes out as the verdict says.
+//! The recorded behaviour of Flask-Caching with views, functions, values and their deletion,
+//! compared with fragcache. Each recorded case has one verdict; a replay must confirm it.
 
 mod case;
 mod deletions;

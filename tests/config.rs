@@ -1,5 +1,5 @@
-//! A cache from a file and the environment: what users are told of settings, one file a case in
-//! `fixtures/config`; and that pages keep up with what can be set.
+//! A cache from a file and the environment: the messages about settings, with one file per case in
+//! `fixtures/config`; and a check that pages list every setting.
 
 mod pages;
 mod secrets;
@@ -28,7 +28,7 @@ struct Case {
     builds: bool,
 }
 
-/// A store of a user's own, which forgets.
+/// A user-defined store, which forgets.
 #[derive(Debug, Clone, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Shelf {
@@ -142,7 +142,7 @@ fn a_config_is_a_part_of_an_applications_settings() {
 
 #[test]
 fn the_process_environment_is_read_by_its_prefix() {
-    // Nobody sets variables of this prefix; that others are left alone is what is tested.
+    // No variables have this prefix; the test checks that all others are ignored.
     let config = Config::from_env("FRAGCACHE_TESTS_NEVER_SET_").unwrap();
     assert_eq!(config, Config::default());
 }

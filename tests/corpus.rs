@@ -1,5 +1,4 @@
-//! The fuzzers' corpora, replayed: what once mattered to a fuzzer is looked at on every change.
-//! The targets themselves are in `fuzz/`.
+//! Replays the fuzzers' corpora on every change. The targets are in `fuzz/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Bad input, one file a mistake in `fixtures/errors`. Each message is a snapshot; and whatever the
-//! mistake, no flight stays open and other fragments are served as before.
+//! Bad input, with one file per mistake in `fixtures/errors`. Each message is a snapshot. After any
+//! mistake, no flight stays open and other fragments are still served.
 
 mod hostile;
 mod policy;
@@ -28,10 +28,10 @@ struct Mistake {
     template: String,
     #[serde(default)]
     with: Option<Json>,
-    /// The template that holds the mistake, if it is another.
+    /// The template with the mistake, if it is another one.
     #[serde(rename = "where")]
     place: Option<String>,
-    /// Whether the engine finds it, and not this workspace.
+    /// Whether the engine reports it, and not this workspace.
     #[serde(default)]
     native: bool,
     /// Fragments of the page that are stored before it fails.
@@ -57,7 +57,7 @@ fn every_mistake_is_told_as_recorded() {
     });
 }
 
-/// A page with a fragment that is stored before the mistake is made.
+/// A page with a fragment that is stored before the mistake.
 pub(super) struct Witness(String);
 
 impl Witness {
@@ -74,7 +74,7 @@ impl Witness {
         Self(page)
     }
 
-    /// The fragment is served, unchanged.
+    /// Checks that the fragment is served unchanged.
     pub(super) fn check(&self, engine: &dyn Engine) {
         engine.counts().take();
         assert_eq!(engine.render("witness.html", &json!({ "n": 2 })).unwrap(), self.0);
@@ -104,10 +104,10 @@ fn make(mistake: &Mistake, kind: Kind) -> Failure {
     failure
 }
 
-/// Our own errors name the place in the author's file, on one line, and say what to write.
+/// Our own errors name the place in the author's file, fit on one line, and say what to write.
 fn check(kind: Kind, mistake: &Mistake, failure: &Failure) {
     assert!(!failure.explained.contains("__fragcache"), "{}", failure.explained);
-    // MiniJinja makes the errors of its renders, and puts its debug info in.
+    // MiniJinja creates its render errors itself, and adds its debug info.
     if kind == Kind::Tera || failure.stage == Stage::Load {
         assert!(!failure.forms.contains("__fragcache"), "{}", failure.forms);
     }
@@ -123,7 +123,7 @@ fn check(kind: Kind, mistake: &Mistake, failure: &Failure) {
             assert!(!ours.message().ends_with('.'), "{ours}");
             ours.to_string()
         }
-        // Tera keeps the text of a filter's error, and not the error.
+        // Tera keeps only the text of a filter's error.
         None => {
             assert!(kind == Kind::Tera && failure.stage == Stage::Render, "not ours: {failure}");
             let first = failure.message.lines().next().unwrap();

@@ -1,5 +1,5 @@
-//! What the design relies on in the engines themselves, without a cache anywhere. When an engine is
-//! updated and one of these fails, the lowering or the documentation has to follow.
+//! Engine behaviour that the design relies on, without a cache. If one of these
+//! fails after an engine update, adapt the rewriter or the documentation.
 
 mod minijinja;
 mod tera;

@@ -11,15 +11,15 @@ mod torture;
 
 use process::Process;
 
-/// Leads a process of this program to [`the_other_side`].
+/// Arguments that make a process of this program run [`the_other_side`].
 const OTHER_SIDE: [&str; 3] = ["--exact", "far::the_other_side", "--nocapture"];
 
-/// Starts another process, which plays a part.
+/// Starts another process, which runs `part`.
 fn play(part: &str, given: &[&str]) -> Process {
     Process::start(&OTHER_SIDE, &[&[part], given].concat())
 }
 
-/// Where processes that tests start do what they are told.
+/// The entry point of processes that tests start.
 #[test]
 fn the_other_side() {
     let Some(given) = process::given() else {

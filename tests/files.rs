@@ -1,5 +1,5 @@
-//! The store of files beside other processes and under what happens to folders and disks. What a
-//! file may hold is tested beside the store.
+//! The file store with concurrent processes, and with faults of folders and disks.
+//! The format of the files is tested beside the store.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -149,15 +149,15 @@ fn a_folder_that_is_removed_is_an_error_until_it_is_there_again() {
     assert_eq!(get(&store, "key").as_deref(), Some(b"new".as_slice()));
 }
 
-/// In a process that a test started: the folder that it was given.
+/// In a process that a test started: the folder that it uses.
 fn given() -> Option<PathBuf> {
     std::env::var_os(GIVEN).map(PathBuf::from)
 }
 
 const GIVEN: &str = "FRAGCACHE_TEST_FOLDER";
 
-/// Another process of this binary that runs the test of this name, and is given a folder. It begins
-/// with `first`, and what follows that.
+/// A child process of this binary that runs this test in a folder. Its command line begins with
+/// `first` and `arguments`.
 fn process(first: &str, arguments: &[&str], test: &str, folder: &Path) -> Command {
     let this = std::env::current_exe().unwrap();
     let mut command = if first.is_empty() {
@@ -176,10 +176,10 @@ fn start(test: &str, folder: &Path) -> Child {
     process("", &[], test, folder).spawn().unwrap()
 }
 
-/// As [`start`], after `mount` with mounts of its own; `$0` is the folder.
+/// Like [`start`], after `mount` in a mount namespace of its own; `$0` is the folder.
 fn start_with_mount(mount: &str, test: &str, folder: &Path) -> Child {
     let script = format!("{mount} && exec \"$@\"");
-    // Root may mount by itself, also where nobody may become another user.
+    // Root may mount without a user namespace, even where those are disabled.
     let mut mounts = Command::new("unshare");
     let is_allowed = mounts.args(["--mount", "true"]).stderr(Stdio::null()).status().unwrap();
     let arguments = ["--map-root-user", "--mount", "sh", "-c", &script];
@@ -187,7 +187,7 @@ fn start_with_mount(mount: &str, test: &str, folder: &Path) -> Child {
     process("unshare", needed, test, folder).spawn().unwrap()
 }
 
-/// What a process said, once it has ended well.
+/// The output of a process that ended successfully.
 fn said(child: Child) -> String {
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -195,7 +195,7 @@ fn said(child: Child) -> String {
     said
 }
 
-/// What a process tells the test that started it.
+/// In a child process: reports a number to the test that started it.
 #[allow(clippy::print_stdout, reason = "the other process reads it")]
 fn tell(number: usize) {
     println!("told: {number}");
@@ -224,7 +224,7 @@ fn of_several_processes_one_adds_and_one_compares_and_deletes() {
     assert_eq!(get(&store, "inside").as_deref(), None);
 }
 
-/// How many keys processes race for.
+/// Number of keys that processes race for.
 const ROUNDS: usize = 300;
 
 /// What each process of the race does.
@@ -249,7 +249,7 @@ fn race(folder: &Path) {
     tell(done);
 }
 
-/// A value that tells whether it is whole.
+/// A value that shows whether it is complete.
 fn marked(n: usize) -> Vec<u8> {
     let mut value = n.to_le_bytes().to_vec();
     value.resize(8 + n * 7919 % 200_000, u8::try_from(n % 251).unwrap());
@@ -284,7 +284,7 @@ fn a_writer_that_is_killed_leaves_whole_records_and_no_locks() {
         }
         let mut writer =
             start("a_writer_that_is_killed_leaves_whole_records_and_no_locks", folder.path());
-        // It is killed in the middle of writing, a little later each round.
+        // The process is killed in the middle of writing, a little later each round.
         let mut seen = 0;
         while seen <= round {
             for value in store.get_many(&keys).unwrap().into_iter().flatten() {
@@ -329,14 +329,14 @@ fn fill(folder: &Path) {
     while store.set(&key(filled), &value(filled), HOUR).map_err(refused).is_ok() {
         filled += 1;
     }
-    // What was there is whole, and what failed is not there.
+    // Existing values are complete, and failed writes left nothing.
     for n in 0..filled {
         assert_eq!(get(&store, &key(n)), Some(value(n)));
     }
     assert_eq!(get(&store, &key(filled)), None);
     assert_eq!(store.scan("", None).unwrap().keys.len(), filled);
     refused(store.add(&key(filled), &value(filled), HOUR).unwrap_err());
-    // What is overwritten in vain is still there, and can be deleted, which makes room.
+    // A value whose overwrite failed is still there. Deleting it makes room.
     refused(store.set(&key(0), &[7; 65_536], HOUR).unwrap_err());
     assert_eq!(get(&store, &key(0)), Some(value(0)));
     assert!(store.delete(&key(0)).unwrap());
@@ -354,7 +354,8 @@ fn a_folder_that_may_not_be_written_is_refused() {
     assert_eq!(number(&said(start_with_mount(mount, test, folder.path()))), 1);
 }
 
-/// Meets a folder that becomes read-only while it is open. Its mode would not do: root ignores it.
+/// Uses a folder that becomes read-only while it is open. A file mode would not
+/// suffice: root ignores it.
 fn write_in_vain(folder: &Path) {
     let store = FileStore::open(folder).unwrap();
     store.set("key", b"value", HOUR).unwrap();

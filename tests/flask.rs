@@ -1,5 +1,5 @@
-//! What the real Flask-Caching did with a set of templates, held against fragcache: equal bytes and
-//! equally often evaluated bodies where a case is `same`, and what the case says elsewhere.
+//! The recorded behaviour of Flask-Caching with a set of templates, compared with fragcache. If a
+//! case is `same`, bytes and evaluation counts are equal; otherwise the case states the difference.
 
 mod case;
 mod run;
@@ -69,7 +69,7 @@ fn the_compatibility_page_names_every_case_under_its_status() {
         let held: Vec<&Case> =
             names.filter_map(|name| cases.iter().find(|case| case.name == name)).collect();
         named.extend(held.iter().map(|case| &*case.name));
-        // A row may also name cases of what works in either.
+        // A row may also name cases that work in both.
         let fits = |case: &&Case| case.status.word() == *status;
         match *status {
             "same" => assert!(held.iter().all(fits), "{line}"),

@@ -1,5 +1,5 @@
-//! What MiniJinja's blocks use of other templates, by each way in which templates come: added in
-//! any order, loaded from a folder or by a loader, to an environment or its clone.
+//! Dependencies of MiniJinja's blocks on other templates, for each way that templates are
+//! loaded: added in any order, from a folder or by a loader, in an environment or its clone.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn page(env: &Environment<'_>, n: u32) -> String {
 const PAGE: &str = "{% cache 300, 'x' %}{{ n }} {% include 'a' ignore missing %}{% endcache %}\
                     {% cache 300, 'y' %} {{ n }}{% endcache %}";
 
-/// Edits by `write` (nothing: the template is gone) are seen by the block that includes them.
+/// Checks that a block sees edits of what it includes, made by `write` (`None` removes a template).
 fn edits_are_seen(env: &Environment<'_>, write: &dyn Fn(&str, Option<&str>)) {
     write("page", Some(PAGE));
     assert_eq!((page(env, 1), page(env, 2)), ("1  1".into(), "1  1".into()));
@@ -160,7 +160,7 @@ fn templates_of_a_loader_and_added_ones_use_each_other() {
     add_template(&mut env, "a", "edited").unwrap();
     assert_eq!((page(&env, 3), page(&env, 4)), ("3 edited 1".into(), "3 edited 1".into()));
 
-    // An added page is not checked, so it sees the loader's partial as it was.
+    // An added page is not checked for changes, so it sees the loader's earlier partial.
     add_template(&mut env, "page", PAGE.replace("'a'", "'b'")).unwrap();
     write(&store, "b", Some("b"));
     add_template(&mut env, "page", PAGE.replace("'a'", "'b'")).unwrap();

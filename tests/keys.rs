@@ -1,5 +1,5 @@
-//! The table of canonical texts: one value spelled in a template of either engine and in Rust is
-//! one key, and values of other texts are other keys.
+//! The table of canonical texts: a value written in a template of either engine and in Rust has one
+//! key, and values with other texts have other keys.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ struct Table {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
-    /// The vary parts as a template spells them.
+    /// The vary parts as a template writes them.
     expression: String,
     /// The same in Rust; the name of an arm below.
     rust: String,
@@ -121,8 +121,8 @@ fn one_page_with_every_row_has_one_entry_for_each_key() {
         for row in &rows {
             assert!(cache.contains(&row.key()).unwrap(), "{kind} {row:?}");
         }
-        // Blocks with other arguments are other sources, so keys that several rows share hold a
-        // variant for each, up to the bound of variants.
+        // Blocks with other arguments have other sources, so a key shared by several rows holds a
+        // variant for each, up to the limit of variants.
         assert!(cache.stats().entries >= distinct.len() as u64, "{kind}");
         for shown in distinct.keys() {
             let key = rows.iter().find(|row| row.shown == *shown).unwrap().key();

@@ -1,5 +1,5 @@
-//! fragcache as a user sees it, in both engines: every test of the workspace that is about more
-//! than one package, and the fixtures.
+//! fragcache from the outside, in both engines: the tests that span several
+//! packages, and those of the fixtures.
 
 #![allow(
     clippy::unwrap_used,

@@ -45,7 +45,7 @@ fn a_prefetched_page_takes_three_round_trips() {
         let reader = cache(&store);
         store.reset_counts();
         assert_eq!(render(reader.clone().into(), prefetch, LOOP), expected);
-        // The keepers ask when they begin, and once a second.
+        // The background workers call the store when they start, and once a second.
         assert!(store.round_trips() <= 3 + 7, "{}", store.round_trips());
         assert_eq!(reader.stats().hits, 100);
         assert_eq!(reader.stats().misses.total(), 0);
@@ -140,7 +140,7 @@ fn a_prefetch_is_to_the_cache_that_it_names() {
         assert_eq!(render(reader.clone(), &head, &rows), expected);
         assert!(store.round_trips() <= 3 + 7, "{}", store.round_trips());
         assert_eq!(reader.get("rows").unwrap().stats().hits, 100);
-        // One to the default is nothing to them.
+        // A prefetch in the default cache does not affect them.
         store.reset_counts();
         assert_eq!(render(caches(), prefetch, &rows), expected);
         assert!(store.round_trips() >= 100, "{}", store.round_trips());

@@ -1,11 +1,11 @@
-//! Random sets of templates: macros, components, partials, and pages that extend each other, in both
-//! engines. Each prints what it prints with `{% if true %}` in the cache tags' place, cold, warm, for
-//! the next visitor, and after what it prints was edited and deleted. What is wrong is shown in a
-//! smaller form that is wrong in the same way.
+//! Random sets of templates in both engines: macros, components, partials, and pages
+//! that extend each other. Each set must print the same as with `{% if true %}` in
+//! place of the cache tags: cold, warm, for the next visitor, and after its data was
+//! edited and deleted. A failing set is reduced to a smaller one with the same fault.
 //!
-//! The sets are of users who did their part: what a block prints of a visitor, a loop or an argument
-//! it varies on, and data it declares as tags or is deleted for. What callers, children, namespaces
-//! and kept output bring in is left to the cache.
+//! The sets are of careful authors: a block varies on every visitor, loop variable and
+//! argument that it prints, and data that it prints is declared as tags or deleted.
+//! The cache must handle what callers, children, namespaces and captured output add.
 
 mod calls;
 mod choices;
@@ -28,12 +28,12 @@ use set::{Block, BlockId, Form, Piece, Set};
 
 use crate::support::Kind;
 
-/// How many sets each engine is given, of all themes together; `FRAGCACHE_TEMPLATES` if it is set.
+/// Number of sets for each engine, over all themes; `FRAGCACHE_TEMPLATES` if it is set.
 fn sets() -> u64 {
     std::env::var("FRAGCACHE_TEMPLATES").map_or(1_500, |sets| sets.parse().unwrap())
 }
 
-/// How many faults of a theme are looked for and shown; `FRAGCACHE_FAULTS` if it is set.
+/// Maximum number of faults per theme to report; `FRAGCACHE_FAULTS` if it is set.
 fn most_faults() -> usize {
     std::env::var("FRAGCACHE_FAULTS").map_or(1, |faults| faults.parse().unwrap())
 }
@@ -42,22 +42,22 @@ fn verdict(kind: Kind, theme: Theme, choices: &[u32]) -> Verdict {
     judge(&generate(kind, theme, Choices::replayed(choices)).0)
 }
 
-/// What came of the sets of a theme.
+/// The results of a theme's sets.
 #[derive(Debug, Default)]
 struct Tried {
     tally: Tally,
-    /// How many were no templates.
+    /// Number of sets that are not valid templates.
     none: usize,
-    /// How many blocks are refused that are innocent.
+    /// Number of sound blocks that are refused.
     innocent: usize,
-    /// What is shown of those that are wrong.
+    /// The reports of the faults.
     wrong: Vec<String>,
 }
 
-/// Reading a template once cannot tell all values apart: one innocent block of so many may be refused.
+/// Static analysis cannot distinguish all values: one sound block in this many may be refused.
 const BLOCKS_FOR_AN_INNOCENT: usize = 20_000;
 
-/// Tries sets of a theme, and shows the smallest forms of the first that are wrong.
+/// Tries the sets of a theme, and prints reduced forms of the first ones with a fault.
 #[allow(clippy::print_stdout, reason = "long runs are watched")]
 fn check(kind: Kind, theme: Theme, seeds: std::ops::Range<u64>) -> Tried {
     let mut tried = Tried::default();
@@ -101,7 +101,7 @@ fn check_all(kind: Kind) {
     let themes: Vec<Theme> =
         Theme::FOCUSED.into_iter().filter(|theme| theme.exists_in(kind)).collect();
     let (mut total, mut none, mut innocent, mut wrong) = (Tally::default(), 0, 0, Vec::new());
-    // Half of them of one theme, half of all.
+    // Half of the sets have one theme, half have all.
     let each = sets().div_ceil(2 * themes.len() as u64);
     let of_all = (Theme::All, sets().div_ceil(2));
     for (theme, sets) in themes.into_iter().map(|theme| (theme, each)).chain([of_all]) {
@@ -148,10 +148,10 @@ fn a_block_that_does_not_say_what_it_prints_is_noticed() {
         let said = one_block(kind, Piece::Data(BlockId(0), 1), &[1]);
         let tally = Tally { blocks: 1, accepted: 1, hit: 1 };
         assert_eq!(judge(&said), Verdict::Right(tally), "{kind}");
-        // Another visitor's.
+        // Prints the data of another visitor.
         let verdict = judge(&one_block(kind, "{{ who() }}".into(), &[]));
         assert!(matches!(verdict, Verdict::Wrong(Fault::Prints, _)), "{kind}: {verdict:?}");
-        // What was edited, of a block that is deleted by another name, without tags.
+        // Prints edited data in a block without tags that is deleted by a wrong name.
         let mut kept = one_block(kind, Piece::Data(BlockId(0), 1), &[1]);
         kept.blocks[0].deleted_by = Some("n1".to_owned());
         let verdict = judge(&kept);

@@ -1,4 +1,4 @@
-//! A read point in a render's context reaches all that the render reaches.
+//! A read point in a render's context applies to the whole render.
 
 use fragcache::{FragmentCache, fragment_key};
 use minijinja::{Environment, context};

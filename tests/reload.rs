@@ -1,4 +1,5 @@
-//! MiniJinja's auto-reload over a folder: an edited file is seen, and nothing else is rendered anew.
+//! MiniJinja's auto-reload of a folder: an edited file is reloaded, and no other
+//! fragment is rendered again.
 
 use std::path::Path;
 
@@ -32,7 +33,7 @@ fn an_edited_file_is_seen_and_its_unchanged_blocks_stay_warm() {
         ("1".into(), "plain 1".into())
     );
 
-    // Other lengths, so that the test does not depend on how fine the file system's dates are.
+    // Different lengths, so that the test does not depend on the resolution of file dates.
     write("page.html", &format!("<p>\n{kept} {{% cache 300 %}}new {{{{ n }}}}{{% endcache %}}"));
     write("plain.html", "still plain {{ n }}");
     assert_eq!(page(&env, "page.html", 2), "<p>\n1 new 2");

@@ -1,6 +1,6 @@
-//! Requests of an async server: data is read before the page is rendered, on another thread, and
-//! may be changed by other requests in between. Read points keep what was read before a change from
-//! being stored after it.
+//! Requests of an async server: data is read before the page is rendered, on another
+//! thread, and may be changed by other requests in between. Read points prevent data
+//! read before a change from being stored after it.
 
 mod many;
 
@@ -16,26 +16,26 @@ use tokio::task::spawn_blocking;
 
 use crate::support::{Engine, Kind, cache_with};
 
-/// Pages that show a price: its tag is declared, added by the body, or only that of a fragment
-/// inside.
+/// Pages that show a price. Its tag is declared, added by the body, or belongs only to an inner
+/// fragment.
 const PAGES: [&str; 3] = ["price.html", "late.html", "page.html"];
 const PRODUCTS: usize = 2;
 
-/// A shop that sells products, each with a price that only rises.
+/// A shop with products whose prices only rise.
 struct Shop {
     engine: Box<dyn Engine>,
     cache: FragmentCache,
     prices: [AtomicU64; PRODUCTS],
-    /// The newest price of each product whose change is known to be over.
+    /// The latest price of each product whose change is complete.
     settled: [AtomicU64; PRODUCTS],
 }
 
-/// How a request tells its read point.
+/// How a request passes on its read point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
     Scope,
     Token,
-    /// Not at all.
+    /// It does not.
     Nothing,
 }
 
@@ -65,12 +65,12 @@ impl Shop {
         Arc::new(Self { engine, cache, prices: prices(), settled: prices() })
     }
 
-    /// What the database says now.
+    /// The price in the database.
     fn price(&self, id: usize) -> u64 {
         self.prices[id].load(Ordering::SeqCst)
     }
 
-    /// Raises a price, and invalidates what shows it when that is committed.
+    /// Raises a price, and invalidates the pages that show it after the commit.
     fn raise(&self, id: usize) {
         let mut batch = self.cache.batch();
         batch.invalidate_tags([format!("product:{id}")]).unwrap();
@@ -79,7 +79,7 @@ impl Shop {
         self.settled[id].fetch_max(price, Ordering::SeqCst);
     }
 
-    /// Renders a page with a price that was read at `point`; the price that it shows.
+    /// Renders a page with a price that was read at `point`. Returns the price on the page.
     fn render(&self, page: &str, id: usize, price: u64, point: ReadPoint, by: By) -> u64 {
         let mut context = json!({ "id": id, "price": price });
         if by == By::Token {
@@ -108,8 +108,8 @@ fn runtime() -> Runtime {
     Builder::new_multi_thread().worker_threads(4).max_blocking_threads(8).build().unwrap()
 }
 
-/// Request A reads; request B raises the price and renders, before A renders or after; then others
-/// come.
+/// Request A reads; request B raises the price and renders, before or after A renders; then other
+/// requests follow.
 async fn interleave(shop: Arc<Shop>, page: &'static str, by: By, late: bool) -> (u64, u64) {
     let (read, has_read) = oneshot::channel();
     let (changed, has_changed) = oneshot::channel();

@@ -1,5 +1,5 @@
-//! The rewriter on whole files: the lowered source of each file in `fixtures/rewrites`, for each
-//! engine, as a snapshot. Lines stay, and so does every byte outside the tags.
+//! The rewriter on whole files: a snapshot of the rewritten source of each file in
+//! `fixtures/rewrites`, for each engine. All lines and all bytes outside the tags are unchanged.
 
 use std::fmt::Write;
 
@@ -28,7 +28,7 @@ fn every_file_is_lowered_as_recorded() {
 fn check(source: &str, page: &Rewritten<'_>) {
     let lowered = page.source();
     assert_eq!(lowered.matches('\n').count(), source.matches('\n').count());
-    // Whatever stands between the blocks' tags is found again at the place that the map tells.
+    // The map leads every character outside the tags back to its original place.
     for (at, c) in lowered.char_indices() {
         let original = page.map().original(at);
         let in_tag = page.blocks().iter().any(|block| block.span().contains(&original));

@@ -1,6 +1,6 @@
-//! Stories: templates, and steps in order on one cache. Each file in `fixtures/stories` is told by
-//! every engine it names; outputs, evaluated bodies and events are a snapshot, and each render is
-//! also held against the same template with native tags.
+//! Stories: templates and a sequence of steps on one cache. Each file in `fixtures/stories`
+//! runs in every engine it names. Outputs, evaluated bodies and events are a snapshot, and
+//! each render is also compared with the same template with native tags.
 
 mod parity;
 mod story;

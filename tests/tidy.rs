@@ -1,4 +1,4 @@
-//! What the sources promise about themselves.
+//! Rules for the sources.
 
 use std::path::{Path, PathBuf};
 
@@ -48,7 +48,7 @@ fn every_file_says_what_it_holds_and_is_short() {
 
 #[test]
 fn nothing_is_left_undone_or_skipped() {
-    // Spelled in pieces, so that this file holds none of them.
+    // Written in pieces, so that this file contains none of them.
     let words = [
         concat!("todo", "!("),
         concat!("unimplemented", "!("),
@@ -87,7 +87,7 @@ fn every_error_snapshot_and_story_snapshot_has_its_file() {
     }
 }
 
-/// The version that a workspace manifest asks for.
+/// The version of a package that a workspace manifest requires.
 fn version_of(manifest: &str, package: &str) -> String {
     let manifest: toml::Table = manifest.parse().unwrap();
     let dependency = &manifest["workspace"]["dependencies"][package];

@@ -1,5 +1,5 @@
-//! What a page and a program can be told: comments around fragments, and warnings of templates that
-//! load.
+//! Diagnostics for pages and programs: comments around fragments, and warnings about
+//! templates at load.
 
 use fragcache::events::EventKind;
 use fragcache::testing::{ManualClock, Recorder};
@@ -11,7 +11,7 @@ const PAGE: &str = "<a>{% cache 60, \"outer\" %}<b>{% cache 60, \"row\", n %}{{ 
 const FORM: &str = "{% cache 60, \"form\" %}\n<input value=\"{{ csrf_token }}\">{% endcache %}";
 const VARIED: &str = "{% cache 60, \"form\", csrf_token %}{{ csrf_token }}{% endcache %}";
 
-/// Both engines behind one face.
+/// Both engines behind one interface.
 enum Engine {
     MiniJinja(Box<Environment<'static>>),
     Tera(Box<Tera>),

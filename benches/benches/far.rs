@@ -1,5 +1,5 @@
-//! What a read of a far store costs, and a hit there, beside the same read by the client it is made
-//! with, against real servers. `servers/install` fetches them. Whole pages are in `far_pages`.
+//! Time of a read and of a hit on a far store, compared with the same read by the bare
+//! client, on real servers. `servers/install` fetches them. Whole pages are in `far_pages`.
 
 #![allow(
     clippy::print_stdout,
@@ -19,7 +19,7 @@ use fragcache_benches::pages::body;
 use fragcache_benches::sampling::{SAMPLES, Series, alternate};
 use fragcache_servers::{Flavour, RedisServer};
 
-/// What a hit with its labels reads.
+/// The keys that a hit with labels reads.
 const KEYS: [&str; 5] = ["entry", "label:1", "label:2", "label:3", "label:4"];
 
 fn main() {
@@ -52,7 +52,7 @@ fn store(url: &str) -> RedisStore {
     RedisOptions::new(url).operation_timeout(Duration::from_secs(5)).open().unwrap()
 }
 
-/// One MGET by the client itself.
+/// One MGET with the bare client.
 fn plain(url: &str, keys: Vec<String>) -> impl Fn() -> usize {
     let connection = Mutex::new(redis::Client::open(url).unwrap().get_connection().unwrap());
     move || {
@@ -74,7 +74,7 @@ fn read(name: &str, url: &str) {
     print(name, &alternate([&plain, &far]));
 }
 
-/// A hit of a cache without a near level, whose labels are remembered: one round trip.
+/// A hit of a cache without a near level that remembers the labels: one round trip.
 fn hit(name: &str, url: &str, size: usize, above: Option<usize>) {
     let prefix = format!("{size}-{}", above.unwrap_or(0));
     let cache = |level: FarLevel| {
@@ -87,7 +87,7 @@ fn hit(name: &str, url: &str, size: usize, above: Option<usize>) {
 
     let listening = Listening::to(store(url));
     let heard = cache(FarLevel::new(listening.clone()));
-    // It stores, learns the labels, and reads all that it needs at once.
+    // Store the entry, learn its labels, then read everything in one call.
     (0..3).for_each(|_| assert_eq!(serve(&heard), size));
     listening.heard();
     serve(&heard);
@@ -109,7 +109,7 @@ fn hit(name: &str, url: &str, size: usize, above: Option<usize>) {
     print(&format!("{} KiB, {stored} | {name}", size >> 10), &series);
 }
 
-/// Markup whose numbers differ, which compresses as pages do.
+/// Markup with varying numbers, which compresses like a page.
 fn varied(size: usize) -> String {
     let mut state = 1_u32;
     let mut text = String::with_capacity(size + 64);

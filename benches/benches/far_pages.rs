@@ -1,6 +1,6 @@
-//! W2, a page of 100 fragments, on a Redis server: with a near level and without, prefetched and not,
-//! beside the same page in process and beside one MGET of its entries. `servers/install` fetches the
-//! servers.
+//! W2, a page of 100 fragments, on a Redis server: with and without a near level,
+//! prefetched and not, compared with the same page in process and with one MGET of
+//! its entries. `servers/install` fetches the servers.
 
 #![allow(
     clippy::print_stdout,
@@ -47,8 +47,8 @@ fn main() {
     );
 }
 
-/// The pages' times on the server at `url`, for the peers' script: what, round trips and median
-/// nanoseconds, by tabs.
+/// Prints the pages' times on the server at `url`, for the peers' script: name,
+/// round trips and median nanoseconds, separated by tabs.
 fn times(url: &str) {
     for engine in [Engine::MiniJinja, Engine::Tera] {
         let prefix = format!("times-{engine:?}");
@@ -69,7 +69,8 @@ fn times(url: &str) {
     }
 }
 
-/// Round trips of one page: the least of several, since the worker asks once a second.
+/// Round trips of one page: the minimum of several runs, since the background worker makes one per
+/// second.
 fn round_trips(cache: &FragmentCache, render: &Render) -> u64 {
     let trips = (0..5).map(|_| {
         let before = cache.health().round_trips;
@@ -97,7 +98,7 @@ fn pages(engine: Engine, url: &str) {
     let w2 = |cache: &FragmentCache, form| page_of(cache.clone(), engine, Kind::W2, form);
     let prefix = format!("{engine:?}");
     let cache = |set: fn(FarLevel) -> FarLevel| cache(url, &prefix, set);
-    // A page that is prefetched is another block to the store only where its source differs.
+    // A prefetched page has the same entries in the store, unless the source of its blocks differs.
     let in_process = page(engine, Kind::W2, CACHED);
 
     let bounded = cache(|level| level.near_life(LONG));
@@ -123,7 +124,7 @@ fn pages(engine: Engine, url: &str) {
     row(engine, "near level, strict", &strict, &w2(&strict, CACHED), beside, None);
 }
 
-/// One MGET of the page's entries, by the client itself.
+/// One MGET of the page's entries, with the bare client.
 fn mget(url: &str, prefix: &str) -> impl Fn() -> usize + use<> {
     let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
     let pattern = format!("{prefix}:e:*");

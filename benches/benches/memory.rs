@@ -1,5 +1,5 @@
-//! Resident memory of an entry, and what the cache believes it to be; and what a million
-//! invalidations leave behind. Each in a process of its own.
+//! Resident memory of an entry, compared with the cache's own estimate, and memory
+//! left by a million invalidations. Each is measured in its own process.
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 #![allow(clippy::expect_used, reason = "a bench has nobody to report to")]
@@ -15,7 +15,7 @@ const ENTRIES: u32 = 100_000;
 const BODY: usize = 300;
 const GOAL: f64 = 500.0;
 
-/// The ways to fill a cache, and who makes the body.
+/// The ways to fill a cache.
 const WAYS: [&str; 4] = ["rust", "minijinja", "tera", "rust, two tags each"];
 
 /// Invalidations of distinct tags, and the rows of the default table.
@@ -66,7 +66,7 @@ fn invalidate(tags: &str) {
         let tag = format!("post:{number:08}{padding}");
         cache.invalidate_tags([tag]).expect("a tag").eventually();
     };
-    // The allocator's own first pages.
+    // Warm-up, so that the allocator's first pages are not counted.
     invalidate(INVALIDATIONS);
     let (before, began) = (resident(), Instant::now());
     let mut stays = [0; 3];
@@ -154,7 +154,7 @@ fn from_tera(cache: FragmentCache) -> Box<dyn FnMut(u32)> {
     })
 }
 
-/// Bytes of this process that are in memory now.
+/// Resident bytes of this process.
 fn resident() -> u64 {
     const PAGE: u64 = 4096;
     let statm = fs::read_to_string("/proc/self/statm").expect("Linux");

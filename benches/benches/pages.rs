@@ -1,4 +1,4 @@
-//! Both pages in both engines and all forms, timed by criterion. The ratios and the goals: the
+//! Both pages in both engines and all forms, timed by criterion. The ratios and goals are in the
 //! bench `ratios`.
 
 use criterion::{Criterion, criterion_group, criterion_main};

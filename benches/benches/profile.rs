@@ -1,6 +1,7 @@
-//! Renders one page over and over, for a profiler: `profile tera w2 cached 1000`; as one that is prefetched
-//! to a store in this process: `profile tera w2 far 1000`; or rewrites a source: `profile tera rewrite page
-//! 1000`, or `dense`. Without arguments it does nothing, so that `cargo bench` passes over it.
+//! Renders one page repeatedly, for a profiler: `profile tera w2 cached 1000`; or a
+//! page prefetched from a store in this process: `profile tera w2 far 1000`; or
+//! rewrites a source: `profile tera rewrite page 1000`, or `dense`. Without
+//! arguments it does nothing, so that `cargo bench` skips it.
 
 #![allow(clippy::unwrap_used, reason = "settings that do not fail")]
 
@@ -27,7 +28,7 @@ fn main() {
     let engine = if engine == "tera" { Engine::Tera } else { Engine::MiniJinja };
     let kind = if kind == "w1" { Kind::W1 } else { Kind::W2 };
     if form == "far" {
-        // A store in this process: what is counted is the way to it and back.
+        // A store in this process, so that only the code on the way to the store is counted.
         let level = FarLevel::new(MemoryStore::new()).without_near();
         let cache = FragmentCache::builder().far(level).build().unwrap();
         let render = page_of(cache, engine, kind, Form::Prefetched("300"));
@@ -43,7 +44,7 @@ fn main() {
     repeat(&render, rounds.parse().unwrap_or(1000));
 }
 
-/// What to collect: `--toggle-collect='*profile::repeat*'`.
+/// The function to collect: `--toggle-collect='*profile::repeat*'`.
 #[inline(never)]
 fn repeat(render: &dyn Fn() -> usize, rounds: usize) {
     for _ in 0..rounds {

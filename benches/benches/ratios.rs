@@ -1,5 +1,5 @@
-//! The goals of the hit path as one table: every page's forms are timed by turns in one process.
-//! `pages`, `tags`, `stats_by_name` or `threads` behind `--` asks for one part.
+//! The goals of the hit path as one table: the forms of each page are timed in turn in one process.
+//! `pages`, `tags`, `stats_by_name` or `threads` after `--` selects one part.
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 
@@ -31,7 +31,7 @@ fn main() {
     }
 }
 
-/// What two tags on each fragment cost its hits.
+/// Cost of two tags on each fragment, per hit.
 fn tags() {
     println!(
         "\nmedians of {SAMPLES} (min–max); ns per hit on W2, over the page without fragments\n"
@@ -47,7 +47,7 @@ fn tags() {
     }
 }
 
-/// What statistics by name costs the hits of W2, in an engine and by themselves.
+/// Cost of statistics by name for the hits of W2, in an engine and from Rust.
 fn stats_by_name() {
     println!("\nmedians of {SAMPLES} (min–max); ns per hit on W2\n");
     println!("| hits | without statistics by name | with one | with / without | goal | |");
@@ -65,7 +65,7 @@ fn stats_by_name() {
         let [without, with] = [without, with].map(|series| series.over(&empty, ROWS));
         stats_row(&format!("{engine:?}"), &without, &with);
     }
-    // Both count under one name: the worst case.
+    // Both threads count under one name: the worst case.
     let [without, with] = caches().map(from_rust);
     println!("\n| pages from Rust in a second | one thread | two / one |\n|---|---|---|");
     for (name, [one, two]) in
@@ -113,8 +113,8 @@ fn pages() {
     }
 }
 
-/// How much more two threads render than one, and how much more two threads do here that share
-/// nothing, since a machine with other work to do gives less than two.
+/// Throughput of two threads over that of one, compared with two threads that share nothing. A busy
+/// machine gives less than two even to those.
 fn threads() {
     println!("\nmedians of {THREAD_SAMPLES} (min–max); pages of 100 fragments in a second\n");
     println!("| hits | one thread | two / one | goal | |");
@@ -138,7 +138,7 @@ fn threads() {
     }
 }
 
-/// About as much work as a page, with nothing that another thread could hold up.
+/// About as much work as a page, without anything shared.
 fn nothing_shared() -> usize {
     let mut state = black_box(1_usize);
     for _ in 0..10_000 {

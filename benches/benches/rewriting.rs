@@ -1,4 +1,4 @@
-//! What it costs to look for cache blocks where there are none, and to load a template with some.
+//! Time to search a source without cache blocks, and to load a template with some.
 
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]
 #![allow(clippy::expect_used, reason = "a bench has nobody to report to")]
@@ -51,7 +51,7 @@ fn main() {
 
         let source = lowered(Syntax::tera());
         let mut tera = Tera::new();
-        // The engine alone has to know the filters too.
+        // The engine-only Tera needs the filters too.
         fragcache_tera::add_to_tera(&mut tera, FragmentCache::in_memory()).expect("new");
         let (ours, theirs) = (RefCell::new(tera.clone()), RefCell::new(tera));
         let engine = |source: &str| {
@@ -74,8 +74,8 @@ fn speed(name: &str, source: &str, syntax: &Syntax) {
     println!("| {name} | {speed:.0} | 200 | {} |", verdict(speed.median >= 200.0));
 }
 
-/// Ours, the engine's for a native `if` in the cache tags' place, the engine's for the lowered
-/// source.
+/// Prints the times of our load, the engine's load with a native `if` in place of
+/// the cache tags, and the engine's load of the rewritten source.
 fn loading(name: &str, size: &str, [load, native, lowered]: &[Series; 3]) {
     let micros = |series: &Series| series.map(|nanos| nanos / 1e3).figure();
     let ratio = load.ratio(native).figure();

@@ -1,5 +1,5 @@
-//! How often ways to cache serve what is no longer true once all is quiet: four processes on one
-//! store, for many rounds. `servers/install` fetches the servers.
+//! How often caching schemes serve outdated data after all activity has stopped: four processes on
+//! one store, for many rounds. `servers/install` fetches the servers.
 //!
 //!     FRAGCACHE_STALE_ROUNDS=20000 cargo bench -p fragcache-benches --bench stale [words of a row]
 
@@ -20,7 +20,7 @@ mod stale;
 use fragcache_servers::{Flavour, RedisServer};
 use stale::{Rounds, Scheme};
 
-/// The rounds of each row, unless `FRAGCACHE_STALE_ROUNDS` says how many.
+/// Rounds of each row, unless `FRAGCACHE_STALE_ROUNDS` is set.
 const ROUNDS: u64 = 3000;
 
 fn main() {

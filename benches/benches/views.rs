@@ -1,5 +1,5 @@
-//! A cached view under load by wrk, beside a bare handler of the same bytes and, with
-//! `FRAGCACHE_PEER=URL`, beside Flask-Caching's (`benches/peers/flask_views.py`). The sides take turns.
+//! A cached view under load by wrk, compared with a bare handler of the same bytes and, with
+//! `FRAGCACHE_PEER=URL`, with Flask-Caching (`benches/peers/flask_views.py`). They run in turn.
 
 #![allow(
     clippy::print_stdout,
@@ -19,7 +19,7 @@ use fragcache::FragmentCache;
 use fragcache_benches::sampling::Series;
 use fragcache_tower::CacheLayer;
 
-/// Bytes of the page, as of the peer's.
+/// Bytes of the page, the same as the peer's.
 const PAGE: usize = 10_240;
 
 const ROUNDS: usize = 11;
@@ -74,7 +74,7 @@ fn serve() -> SocketAddr {
     told.recv().unwrap()
 }
 
-/// Requests a second.
+/// Requests per second.
 fn load(url: &str) -> f64 {
     let output = Command::new("wrk")
         .args(["-t1", &format!("-c{CONNECTIONS}"), &format!("-d{SECONDS}s"), url])

@@ -1,5 +1,5 @@
-//! What the benches share: the pages that they render, the sources that they rewrite, and how two
-//! ways to one result are timed against each other. Figures and commands: README.md.
+//! Code shared by the benches: the pages that they render, the sources that they rewrite, and
+//! alternating measurement. Figures and commands are in README.md.
 
 pub mod listening;
 pub mod pages;

@@ -1,11 +1,11 @@
-//! A store that tells which keys a cache has read, so that a bench can read the same by other means.
+//! A store that records which keys a cache reads, so that a bench can read the same keys otherwise.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fragcache::store::{Capabilities, Operation, Reply, Store, StoreError, Value};
 
-/// Another store, and what was read of it.
+/// Wraps a store and records its reads.
 #[derive(Debug, Clone)]
 pub struct Listening {
     store: Arc<dyn Store>,
@@ -13,12 +13,12 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Passes everything on to `store`.
+    /// Passes every call on to `store`.
     pub fn to(store: impl Store) -> Self {
         Self { store: Arc::new(store), heard: Arc::default() }
     }
 
-    /// The keys of each read since this was asked last.
+    /// Takes the keys of each read since the last call.
     pub fn heard(&self) -> Vec<Vec<String>> {
         std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner))
     }

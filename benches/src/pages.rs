@@ -1,5 +1,6 @@
-//! The two pages of the benches, byte for byte those of `peers/`, each in both engines and in these
-//! forms: without the fragments, with a native function in their place, cached, and cached with tags.
+//! The two pages of the benches, byte for byte those of `peers/`, in both engines
+//! and in these forms: without the fragments, with a native function in their place,
+//! cached, cached with tags, and prefetched.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -10,13 +11,13 @@ use fragcache::{Fragment, FragmentCache, fragment_key};
 /// Fragments of W2.
 pub const ROWS: usize = 100;
 
-/// A way to render something; returns how many bytes it rendered.
+/// Renders something and returns the number of bytes.
 pub type Render = Box<dyn Fn() -> usize>;
 
-/// Gives each thread that calls it a way to render of its own.
+/// Gives each thread that calls it its own render.
 pub type Site = Box<dyn Fn() -> Render + Send + Sync>;
 
-/// Which page.
+/// The page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// One fragment of 4,096 bytes.
@@ -26,7 +27,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Fragments on the page.
+    /// Number of fragments on the page.
     pub fn fragments(self) -> usize {
         match self {
             Self::W1 => 1,
@@ -49,7 +50,7 @@ impl Kind {
         }
     }
 
-    /// The page with a cache block of this timeout and these options for each of its fragments.
+    /// The page with a cache block with this timeout and these options for each of its fragments.
     fn cached(self, timeout: &str, options: &str) -> String {
         let name = match self {
             Self::W1 => "\"page\"",
@@ -59,7 +60,7 @@ impl Kind {
         self.page(&format!("{block}{{{{ body|safe }}}}{{% endcache %}}"))
     }
 
-    /// The page of [`cached`](Self::cached) that says before its loop what it is about to ask for.
+    /// The page of [`cached`](Self::cached) with a prefetch before its loop.
     fn prefetched(self, engine: Engine, timeout: &str) -> String {
         let prefetch = match engine {
             Engine::MiniJinja => "{{ cache_prefetch(\"row\", ids) }}",
@@ -88,7 +89,7 @@ impl Kind {
     }
 }
 
-/// Whose template.
+/// The template engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// MiniJinja 3.
@@ -97,12 +98,12 @@ pub enum Engine {
     Tera,
 }
 
-/// What stands in the place of a page's fragments.
+/// The code in place of a page's fragments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form<'a> {
     /// Nothing: the page without them.
     Empty,
-    /// A function of the user's own that takes the cache block's arguments and returns a ready
+    /// A native function that takes the cache block's arguments and returns a ready
     /// value: the floor.
     Native,
     /// Cache blocks with this timeout.
@@ -119,30 +120,30 @@ pub fn body(size: usize) -> String {
     line.chars().cycle().take(size).collect()
 }
 
-/// A page, ready to be rendered; it was rendered once, so that all its fragments are stored.
+/// Creates a page. It has been rendered once, so all its fragments are stored.
 ///
 /// # Panics
 ///
-/// If it does not render to its fragments' bytes and nothing else.
+/// Panics if the page does not render to exactly its fragments' bytes.
 pub fn page(engine: Engine, kind: Kind, form: Form<'_>) -> Render {
     site(engine, kind, form)()
 }
 
-/// As [`page`], with this cache.
+/// Like [`page`], with this cache.
 ///
 /// # Panics
 ///
-/// As [`page`].
+/// Like [`page`].
 pub fn page_of(cache: FragmentCache, engine: Engine, kind: Kind, form: Form<'_>) -> Render {
     site_of(cache, engine, kind, form)()
 }
 
-/// As [`page`], and a tag of no fragment is invalidated before each time, so that every hit compares
-/// its labels.
+/// Like [`page`], but each render first invalidates a tag that no fragment has, so that every hit
+/// compares its labels.
 ///
 /// # Panics
 ///
-/// As [`page`].
+/// Like [`page`].
 #[allow(clippy::expect_used, reason = "the setup of a bench")]
 pub fn restless_page(engine: Engine, kind: Kind, form: Form<'_>) -> Render {
     let cache = FragmentCache::in_memory();
@@ -153,12 +154,12 @@ pub fn restless_page(engine: Engine, kind: Kind, form: Form<'_>) -> Render {
     })
 }
 
-/// A page as a server holds it: each call gives the same page of the same cache with data of its
-/// own, for another thread.
+/// A page shared by threads, as in a server: each call returns the same page of the
+/// same cache with its own data, for another thread.
 ///
 /// # Panics
 ///
-/// As [`page`], when called.
+/// Like [`page`], when called.
 pub fn site(engine: Engine, kind: Kind, form: Form<'_>) -> Site {
     site_of(FragmentCache::in_memory(), engine, kind, form)
 }
@@ -178,7 +179,7 @@ fn site_of(cache: FragmentCache, engine: Engine, kind: Kind, form: Form<'_>) -> 
     })
 }
 
-/// The rows' ids: strings, since the peers take no other part.
+/// The ids of the rows: strings, because the peers accept no other key part.
 fn ids() -> impl Iterator<Item = String> {
     (0..ROWS).map(|number| number.to_string())
 }
@@ -256,7 +257,7 @@ fn tera_site(cache: FragmentCache, kind: Kind, form: Form<'_>) -> Site {
 ///
 /// # Panics
 ///
-/// If the cache refuses a fragment, which it has no reason to.
+/// Panics if the cache refuses a fragment, which does not happen.
 pub fn from_rust(cache: FragmentCache) -> Site {
     Box::new(move || {
         let cache = cache.clone();

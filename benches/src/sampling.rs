@@ -1,4 +1,4 @@
-//! Timing several ways to a result in turn, so that a noisy machine disturbs all of them alike.
+//! Times several alternatives in turn, so that noise on the machine affects all of them equally.
 
 use std::fmt;
 use std::sync::{Barrier, LazyLock};
@@ -6,23 +6,23 @@ use std::time::{Duration, Instant};
 
 use crate::pages::{Render, Site};
 
-/// Samples of each way.
+/// Samples of each alternative.
 pub const SAMPLES: usize = 301;
 
-/// Samples of each number of threads, and how long each lasts.
+/// Samples of each number of threads, and the duration of each.
 pub const THREAD_SAMPLES: usize = 31;
 const THREAD_SAMPLE: Duration = Duration::from_millis(20);
 
-/// How often a disturbed sample is taken again.
+/// How many times a disturbed sample is repeated.
 const PATIENCE: usize = 12;
 
-/// How long threads run before that, until the system has given each a core of its own.
+/// Warm-up of threads, in which the system assigns each a core of its own.
 const THREAD_WARM_UP: Duration = Duration::from_millis(20);
 
-/// How long a sample lasts, in nanoseconds.
+/// Duration of a sample, in nanoseconds.
 const SAMPLE_NS: f64 = 1e6;
 
-/// Nanoseconds of one run, one number for each sample.
+/// Nanoseconds of one run, one value per sample.
 #[derive(Debug, Clone)]
 pub struct Series(Vec<f64>);
 
@@ -34,31 +34,31 @@ impl From<Vec<f64>> for Series {
 }
 
 impl Series {
-    /// This series and another, sample by sample.
+    /// Combines this series with another, sample by sample.
     #[must_use]
     pub fn with(&self, other: &Self, combine: impl Fn(f64, f64) -> f64) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(&a, &b)| combine(a, b)).collect())
     }
 
-    /// Each sample changed.
+    /// Applies `change` to each sample.
     #[must_use]
     pub fn map(&self, change: impl Fn(f64) -> f64) -> Self {
         Self(self.0.iter().copied().map(change).collect())
     }
 
-    /// What this takes beyond another, for each of `parts`.
+    /// The excess over another series, divided by `parts`.
     #[must_use]
     pub fn over(&self, other: &Self, parts: usize) -> Self {
         self.with(other, |a, b| (a - b) / parts as f64)
     }
 
-    /// How many times another this is.
+    /// The ratio of this series to another.
     #[must_use]
     pub fn ratio(&self, other: &Self) -> Self {
         self.with(other, |a, b| a / b)
     }
 
-    /// The median, and the extremes.
+    /// The median and the extremes.
     pub fn figure(&self) -> Figure {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
@@ -66,14 +66,14 @@ impl Series {
     }
 }
 
-/// A median with its extremes. `{:.1}` and the like set the digits.
+/// A median with its extremes. `{:.1}` and the like set the number of digits.
 #[derive(Debug, Clone, Copy)]
 pub struct Figure {
     /// The middle sample.
     pub median: f64,
-    /// The least.
+    /// The smallest sample.
     pub min: f64,
-    /// The greatest.
+    /// The largest sample.
     pub max: f64,
 }
 
@@ -85,8 +85,8 @@ impl fmt::Display for Figure {
     }
 }
 
-/// Times each of `ways` by turns: one sample of the first, one of the second, and so on, and again
-/// from the first. The order turns too, so that none always follows the same other.
+/// Times the alternatives in turn: one sample of each, then again from the first.
+/// The order rotates, so that none always follows the same other one.
 pub fn alternate<const N: usize>(ways: [&dyn Fn() -> usize; N]) -> [Series; N] {
     let rounds = ways.map(|way| {
         let rough = time(way, 5);
@@ -103,7 +103,7 @@ pub fn alternate<const N: usize>(ways: [&dyn Fn() -> usize; N]) -> [Series; N] {
     series.map(Series)
 }
 
-/// Nanoseconds of one run, over this many.
+/// Nanoseconds per run, averaged over `rounds` runs.
 #[allow(clippy::disallowed_methods, reason = "a stopwatch")]
 fn time(way: &dyn Fn() -> usize, rounds: usize) -> f64 {
     let start = Instant::now();
@@ -113,7 +113,7 @@ fn time(way: &dyn Fn() -> usize, rounds: usize) -> f64 {
     start.elapsed().as_nanos() as f64 / rounds as f64
 }
 
-/// Runs in a second by one thread and by two at a time, by turns. `sites` give each thread its way.
+/// Runs per second by one thread and by two, in turn. `sites` give each thread its own render.
 pub fn two_threads<const N: usize>(sites: [&Site; N]) -> [[Series; 2]; N] {
     let mut series = sites.map(|_| [Vec::new(), Vec::new()]);
     for _ in 0..THREAD_SAMPLES {
@@ -125,8 +125,8 @@ pub fn two_threads<const N: usize>(sites: [&Site; N]) -> [[Series; 2]; N] {
     series.map(|pair| pair.map(Series))
 }
 
-/// Runs in a second by this many threads together. Taken again while other work on the machine
-/// keeps one of them off its core, as long as there is patience.
+/// Runs per second by `threads` threads together. If other work on the machine keeps
+/// one of them off its core, the sample is repeated, at most `PATIENCE` times.
 fn throughput(site: &Site, threads: usize) -> f64 {
     let samples = (0..PATIENCE).map(|_| undisturbed(site, threads));
     let mut best = (0.0, 0.0);
@@ -141,8 +141,8 @@ fn throughput(site: &Site, threads: usize) -> f64 {
     best.0
 }
 
-/// Runs in a second by this many threads together, and the least share of the time that one of them
-/// had a core.
+/// Runs per second by `threads` threads together, and the smallest share of the time
+/// for which one of them had a core.
 #[allow(clippy::disallowed_methods, clippy::expect_used, reason = "a stopwatch")]
 fn undisturbed(site: &Site, threads: usize) -> (f64, f64) {
     let start = Barrier::new(threads);
@@ -162,7 +162,7 @@ fn undisturbed(site: &Site, threads: usize) -> (f64, f64) {
     })
 }
 
-/// How long this thread has had a core; by the clock where the system does not tell.
+/// How long this thread has run on a core; wall-clock time if the system does not report it.
 #[allow(clippy::disallowed_methods, reason = "a stopwatch")]
 fn time_on_core() -> Duration {
     static START: LazyLock<Instant> = LazyLock::new(Instant::now);

@@ -1,7 +1,7 @@
 //! Template sources for the benches of the rewriter.
 
-/// Markup with tags of every kind and no cache block, of at least this many bytes. `word` stands in
-/// its text every few lines: "cache" is what the rewriter looks for before it reads on.
+/// Markup of at least `bytes` bytes with tags of every kind and no cache block. `word` appears
+/// in its text every few lines: the rewriter reads a source in full only if it contains "cache".
 pub fn without_blocks(bytes: usize, word: &str) -> String {
     let section = format!(
         "<section id=\"s{{{{ loop.index }}}}\">\n\
@@ -21,8 +21,9 @@ pub fn without_blocks(bytes: usize, word: &str) -> String {
     source
 }
 
-/// A page of `sections` loops, each with a cache block around a few tags and this many paragraphs
-/// with one: as its author wrote it, and with a native `if` in the cache tags' place.
+/// A page of `sections` loops, each with a cache block around a few tags and
+/// `paragraphs` paragraphs with one. Returns the page as written, and with a native
+/// `if` in place of the cache tags.
 pub fn with_blocks(sections: usize, paragraphs: usize) -> (String, String) {
     let paragraph = "    <p>Paper, ink and pens, and what else belongs on a desk of \
                      {{ item.wood }}.</p>\n"

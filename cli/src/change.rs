@@ -1,5 +1,5 @@
-//! Commands that change something: delete, invalidate, clear, mode, sweep. None says that it is done
-//! before the store has said so.
+//! Commands that change something: delete, invalidate, clear, mode, sweep. None
+//! reports success before the store has confirmed it.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::open::Opened;
 use crate::options::{Clear, Command, Delete, FleetMode, Get, Invalidate, Kind, Switch};
 use crate::say::{Say, Stop, complain, instant, shown, time};
 
-/// How long to wait before looking again whether the store has been told.
+/// Poll interval while invalidations are pending.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Refuses what is not meant before anything is opened.
+/// Refuses invalid or dangerous commands before the store is opened.
 pub(crate) fn refuse_before(command: &Command) -> Result<(), Stop> {
     match command {
         Command::Clear(Clear { yes: false, place }) if place.namespace.is_none() => {
@@ -47,15 +47,15 @@ pub(crate) fn refuse_before(command: &Command) -> Result<(), Stop> {
     }
 }
 
-/// Refuses to change what these settings do not reach: with another secret of opaque keys than the
-/// application's all labels are others, and a deletion would be reported as done that reaches nobody; with
-/// another `mac_key` it would end everything.
+/// Refuses to change a store that these settings do not match. With a secret of opaque
+/// keys other than the application's, all labels differ, and a deletion would be reported
+/// as done without any effect. With another `mac_key`, it would invalidate everything.
 fn refuse_strangers(opened: &Opened, silent: fn(Error) -> Stop) -> Result<(), Stop> {
     match opened.admin.is_in_use() {
         Ok(true) => return Ok(()),
         // There is no time to try again.
         Err(error) if opened.left().is_zero() => return Err(silent(error)),
-        // A store that does not answer is told of by what comes next.
+        // The next call reports a store that does not answer.
         Err(_) => return Ok(()),
         Ok(false) => {}
     }
@@ -77,13 +77,13 @@ fn refuse_strangers(opened: &Opened, silent: fn(Error) -> Stop) -> Result<(), St
     }
 }
 
-/// Told where nothing is, as it may be the wrong place.
+/// Printed when nothing was found, because the prefix or store may be the wrong one.
 const EMPTY: &str = "note: no cache of this prefix has stored anything here";
 
 pub(crate) fn delete(opened: &Opened, delete: &Delete, say: &mut Say) -> Result<(), Stop> {
     let cache = opened.place(&delete.place)?;
     if let Some(pattern) = &delete.matching {
-        // What cannot be read fails; there is nothing to be told yet.
+        // A read that fails is an error, not pending: nothing has been published yet.
         refuse_strangers(opened, Stop::from)?;
         let glob = Pattern::new(Some(pattern), delete.kind)?;
         return delete_matching(opened, &cache, &glob, delete.dry_run, say);
@@ -115,7 +115,7 @@ pub(crate) fn delete(opened: &Opened, delete: &Delete, say: &mut Say) -> Result<
     Ok(())
 }
 
-/// Deletes everything of a name, of one kind or of all.
+/// Deletes everything with a name, of one kind or of all.
 fn delete_named(
     opened: &Opened,
     admin: &Admin,
@@ -203,7 +203,7 @@ pub(crate) fn mode(opened: &Opened, switch: &Switch, say: &mut Say) -> Result<()
         }
         // There is no time to try again.
         Err(error) if opened.left().is_zero() => return Err(untold(error)),
-        // A store that does not answer is told of by what comes next.
+        // The next call reports a store that does not answer.
         Ok(true) | Err(_) => {}
     }
     let life = switch.life.unwrap_or(FLEET_MODE_LIFE);
@@ -237,21 +237,21 @@ pub(crate) fn sweep(opened: &Opened, say: &mut Say) -> Result<(), Stop> {
     say.line(&text, vec![("store", json!(store)), ("removed", json!(removed))])
 }
 
-/// What a process that ends is to say of an invalidation that is pending.
+/// Printed for an invalidation that is still pending when the process ends.
 const AGAIN: &str = "nothing is known to be done, and this process does not try again: repeat the \
                      command";
 
-/// The store had no answer in time, and so was told nothing.
+/// The store did not answer in time, so nothing was published.
 #[allow(clippy::needless_pass_by_value, reason = "as `Stop::from`")]
 fn untold(error: Error) -> Stop {
     Stop::Pending(format!("{error}; {AGAIN}"))
 }
 
-/// Said of what is deleted without a look at it, as by a name: a name that nothing has is no mistake that the
-/// store could tell of.
+/// Printed after a deletion that does not look up the entries, such as one by name.
+/// The store cannot report that a name does not exist.
 const UNCOUNTED: &str = "; how many entries that was is not known, and it may be none";
 
-/// Says what a deletion did, once the store knows.
+/// Prints the result of a deletion, after the store has confirmed it.
 fn done(opened: &Opened, deletion: Invalidation, what: &str, say: &Say) -> Result<(), Stop> {
     settle(opened)?;
     let (word, rest) = match deletion {
@@ -262,8 +262,9 @@ fn done(opened: &Opened, deletion: Invalidation, what: &str, say: &Say) -> Resul
     say.line(&format!("{word} {what}{rest}"), vec![("done", json!(word)), ("what", json!(what))])
 }
 
-/// Waits for what is pending, as the cache tries again by itself, and for what is told once more after
-/// the lag of a replica: nobody tells it when this process has ended.
+/// Waits for pending invalidations, which the cache retries by itself, and for those
+/// that are published again after the lag of a replica. After this process has
+/// ended, none of them would be published.
 fn settle(opened: &Opened) -> Result<(), Stop> {
     settle_pending(opened, opened.left())?;
     while opened.cache.health().waiting_repeats > 0 {
@@ -272,7 +273,7 @@ fn settle(opened: &Opened) -> Result<(), Stop> {
     settle_pending(opened, opened.deadline)
 }
 
-/// Waits for what is pending, at most so long.
+/// Waits at most `limit` for pending invalidations.
 fn settle_pending(opened: &Opened, limit: Duration) -> Result<(), Stop> {
     let start = instant();
     while opened.cache.health().pending_invalidations > 0 {

@@ -1,4 +1,4 @@
-//! Keys, namespaces and patterns as an administrator writes them.
+//! Parses keys, namespaces and patterns as an administrator writes them.
 
 use std::fmt;
 
@@ -12,8 +12,8 @@ use serde_json::Value;
 use crate::options::{Key, Kind};
 use crate::say::{Stop, shown};
 
-/// Refuses what belongs to a name or a template that is not there: without it, a command would be
-/// about more than was meant.
+/// Refuses options that need a name or a template when neither is given. Otherwise a command would
+/// cover more than intended.
 pub(crate) fn refuse_before(written: &Key) -> Result<(), Stop> {
     let why = match written {
         Key { parts: Some(_), fragment: None, .. } => {
@@ -26,9 +26,9 @@ pub(crate) fn refuse_before(written: &Key) -> Result<(), Stop> {
     Err(Stop::Usage(why.to_owned()))
 }
 
-/// What the words of `get` and of `delete` are about.
+/// The entries that the arguments of `get` and `delete` select.
 pub(crate) enum Meant {
-    /// One fragment, or one value.
+    /// One fragment or one value.
     Key(FragmentKey),
     /// The fragments of a template.
     Template(String),
@@ -87,7 +87,8 @@ impl Meant {
         })
     }
 
-    /// Whether an entry is one of these. Its key is known, which of what is opaque it is not.
+    /// Whether this selects an entry. The entry's key is known, but under opaque
+    /// keys its text is not.
     pub(crate) fn includes(&self, entry: &StoredEntry) -> bool {
         let is_named = |kind, name: &str| {
             entry.key.kind() == kind && entry.key.name().is_some_and(|known| *known == *name)
@@ -97,7 +98,8 @@ impl Meant {
             Self::Template(template) => entry.template.as_deref() == Some(template),
             Self::Named(kind, name) => is_named((*kind).into(), name),
             Self::Path(view, path) => {
-                // No two keys look alike, and what else is in a key comes after the path.
+                // Distinct keys have distinct texts, and the path comes before the
+                // other parts of a key.
                 let (shown, all) = (entry.key.to_string(), view_key(view, path).to_string());
                 let rest = all.strip_suffix(')').and_then(|all| shown.strip_prefix(all));
                 is_named(KeyKind::View, view)
@@ -129,8 +131,8 @@ fn value(name: &String, parts: &[String], cache: &FragmentCache) -> FragmentKey 
     }
 }
 
-/// What else NAME and PART may be about, where nothing is stored of what they were taken for. A fragment
-/// and a value are looked up; for results and responses everything would have to be read.
+/// Names other kinds that NAME and PART may refer to, if nothing of the given kind is stored. It
+/// looks up a fragment and a value; for results and responses it would have to read every entry.
 pub(crate) fn other_kinds(
     written: &Key,
     kind: Option<Kind>,
@@ -169,7 +171,7 @@ fn is_part(value: &Value) -> bool {
     }
 }
 
-/// A value of JSON as a part of a key.
+/// A JSON value as a part of a key.
 struct Part<'v>(&'v Value);
 
 impl KeyPart for Part<'_> {
@@ -191,7 +193,7 @@ impl KeyPart for Part<'_> {
     }
 }
 
-/// The names in `a/b`; a backslash takes the next slash or backslash as it is.
+/// Splits `a/b` into names. A backslash escapes a slash or a backslash.
 pub(crate) fn namespaces(text: &str) -> Result<Vec<String>, Stop> {
     if text.is_empty() {
         return Err(Stop::Usage(
@@ -218,13 +220,13 @@ pub(crate) fn namespaces(text: &str) -> Result<Vec<String>, Stop> {
     Ok(names)
 }
 
-/// Namespaces as [`namespaces`] reads them.
+/// The inverse of [`namespaces`].
 pub(crate) fn joined(namespaces: &[String]) -> String {
     let escaped = |name: &String| name.replace('\\', "\\\\").replace('/', "\\/");
     namespaces.iter().map(escaped).collect::<Vec<_>>().join("/")
 }
 
-/// What entries are to match.
+/// A pattern that entries are matched against.
 pub(crate) struct Pattern {
     glob: Option<GlobMatcher>,
     kind: Option<KeyKind>,
@@ -247,7 +249,7 @@ impl Pattern {
         }
     }
 
-    /// Refuses a pattern over names where the store has none.
+    /// Refuses a pattern over names if the store has none.
     pub(crate) fn refuse_names(&self, cache: &FragmentCache) -> Result<(), Stop> {
         match &self.glob {
             Some(glob) if cache.has_opaque_keys() && !glob.glob().glob().starts_with('#') => {
@@ -267,14 +269,14 @@ impl Pattern {
             return false;
         }
         let Some(glob) = &self.glob else { return true };
-        // As it is shown, and as it was meant.
+        // The key as printed, and without quotes.
         glob.is_match(entry.key.to_string())
             || glob.is_match(format!("{:#}", entry.key))
             || entry.key.name().is_some_and(|name| glob.is_match(&*name))
             || entry.template.as_deref().is_some_and(|template| glob.is_match(template))
     }
 
-    /// All that is known of it is the name of its record.
+    /// For an unreadable entry, only the name of its record is known.
     pub(crate) fn matches_unreadable(&self, entry: &UnreadableEntry) -> bool {
         self.kind.is_none() && self.glob.as_ref().is_none_or(|glob| glob.is_match(&entry.record))
     }

@@ -15,18 +15,18 @@ use crate::open::Opened;
 use crate::options::{Get, Place, Scan};
 use crate::say::{Row, Say, Stop, complain, instant, shown, time};
 
-/// How many entries lie between two words of progress.
+/// Number of entries between two progress messages.
 const PROGRESS_EVERY: u64 = 1000;
 
-/// How often the store is asked to see how fast it is.
+/// Number of reads that measure the latency of the store.
 const ASKED: usize = 11;
 
-/// Goes through all entries once, page by page; how many there were.
+/// Visits all entries once, page by page. Returns their number.
 pub(crate) fn each_page(
     admin: &Admin,
     mut see: impl FnMut(StoredPage) -> Result<(), Stop>,
 ) -> Result<u64, Stop> {
-    // A store may list an entry twice. Eight bytes remember it.
+    // A store may list an entry twice. A hash of eight bytes per entry detects that.
     let (mut seen, hasher) = (HashSet::new(), RandomState::new());
     let mut is_new = |record: &str| seen.insert(hasher.hash_one(record));
     let (mut cursor, mut count, mut told) = (None, 0, 0);
@@ -134,7 +134,7 @@ pub(crate) fn get(opened: &Opened, wanted: &Get, say: &mut Say) -> Result<(), St
         (Some(StoredEntry { miss: Some(miss), age, .. }), _) => {
             format!("is stored and not served: {}, rendered {} ago", miss.as_str(), time(*age))
         }
-        // Annotated variants, and one that was stored this moment.
+        // Only annotated variants exist, or the entry was stored just now.
         (Some(StoredEntry { miss: None, .. }), _) => {
             "is stored in a variant that is for annotated pages only".to_owned()
         }
@@ -157,13 +157,13 @@ pub(crate) fn get(opened: &Opened, wanted: &Get, say: &mut Say) -> Result<(), St
     Err(Stop::Failed(format!("{key} {why}")))
 }
 
-/// That nothing is stored, and what else may have been meant.
+/// Reports that nothing is stored, and what else the arguments may refer to.
 fn is_not_stored(cache: &FragmentCache, wanted: &Get) -> Result<String, Stop> {
     let other = keys::other_kinds(&wanted.key, wanted.kind, cache)?;
     Ok(format!("is not stored{}", other.map(|other| format!("; {other}")).unwrap_or_default()))
 }
 
-/// Lists what is meant and is no markup, as a scan does.
+/// Lists the selected entries that are not markup, like a scan.
 fn list_meant(cache: &FragmentCache, wanted: &Get, meant: &Meant, say: &Say) -> Result<(), Stop> {
     let admin = Admin::new(cache)?;
     let (mut found, mut servable, mut unreadable) = (0_u64, false, Vec::new());

@@ -1,7 +1,7 @@
-//! `fragcache`, the administrator's tool: looks into the store behind a cache, deletes from it, and
-//! switches all processes that share it. What it does is in `fragcache::admin`; here are its words.
-//! `options` is what may be written, `open` finds the cache, `look` and `change` are the commands,
-//! `say` is all output.
+//! `fragcache`, the administrator's tool: inspects the store behind a cache, deletes from it, and
+//! switches the mode of all processes that share it. The operations are in `fragcache::admin`; this
+//! crate is the command line. `options` defines the arguments, `open` opens the cache, `look` and
+//! `change` are the commands, `say` does all output.
 
 #![forbid(unsafe_code)]
 
@@ -21,7 +21,7 @@ use options::{Command, Options};
 use say::{Say, Stop};
 
 fn main() -> ExitCode {
-    // Mistakes in the arguments end here, by code 2.
+    // Exits with code 2 on invalid arguments.
     let options = Options::parse();
     match run(&options) {
         Ok(()) => ExitCode::SUCCESS,

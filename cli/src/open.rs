@@ -1,4 +1,5 @@
-//! From options, file and environment to a cache. What the settings mean is in `fragcache::config`.
+//! Opens a cache from options, file and environment. The settings are defined in
+//! `fragcache::config`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,14 +13,14 @@ use crate::keys;
 use crate::options::{Options, Place};
 use crate::say::{Stop, complain, instant, shown};
 
-/// The variable that names the config file.
+/// The environment variable that names the config file.
 const CONFIG_VARIABLE: &str = "FRAGCACHE_CONFIG";
 
-/// A cache that has a store.
+/// A cache with a store.
 pub(crate) struct Opened {
     pub(crate) cache: FragmentCache,
     pub(crate) admin: Admin,
-    /// When the store was first asked, and how long the whole command may wait for it.
+    /// Start of the first store call, and the time limit of the whole command.
     start: Instant,
     pub(crate) deadline: Duration,
 }
@@ -36,13 +37,12 @@ impl Opened {
         Ok(Self { cache, admin, start, deadline: options.deadline })
     }
 
-    /// How much of the deadline is left. A command asks the store several times, and each call may
-    /// take all of it.
+    /// The remaining time. A command makes several store calls, and each may take all of it.
     pub(crate) fn left(&self) -> Duration {
         self.deadline.saturating_sub(self.start.elapsed())
     }
 
-    /// What a store is told of that did not do its part in time.
+    /// The error text for a store that did not answer in time.
     pub(crate) fn silence(&self) -> String {
         let fault = self.cache.health().last_fault;
         let fault = fault.unwrap_or_else(|| "it is left alone after an outage".to_owned());
@@ -109,8 +109,8 @@ fn config(options: &Options) -> Result<Config, Stop> {
     let over = over.into_iter().map(|(setting, value)| (format!("{prefix}{setting}"), value));
     let config = config.with_variables(prefix, over)?;
     match config.file_dir().filter(|_| config.type_name() == Some("file")) {
-        // A store that is made by a slip of the pen, or by a path that is seen from another folder,
-        // would be empty, and everything in it deleted with success.
+        // A folder created because of a typo, or because of a relative path from another
+        // folder, would be an empty store, and every deletion in it would succeed.
         Some(folder) if !folder.is_dir() => Err(Stop::Failed(format!(
             "there is no folder {}; write one that a cache has made, as seen from here",
             shown(&folder.to_string_lossy())
@@ -119,7 +119,8 @@ fn config(options: &Options) -> Result<Config, Stop> {
     }
 }
 
-/// What `--store` stands for. What was given is not repeated in errors: it may hold a password.
+/// The settings that `--store` stands for. Errors do not repeat its value, which may contain a
+/// password.
 struct Shortcut {
     kind: &'static str,
     setting: &'static str,
@@ -143,7 +144,7 @@ impl Shortcut {
         }
     }
 
-    /// Whether a setting of the environment is about which store, or about another sort of store.
+    /// Whether an environment setting selects a store, or belongs to another type of store.
     fn puts_aside(&self, setting: &str) -> bool {
         let others = match self.kind {
             "redis" => "FILE__",

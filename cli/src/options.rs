@@ -1,4 +1,4 @@
-//! What may be written on the command line. What it does is elsewhere.
+//! The command line's grammar.
 
 #![allow(clippy::doc_markdown, reason = "these comments are what --help prints")]
 
@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use fragcache::CacheMode;
 use fragcache::key::KeyKind;
 
-/// The heading of the options that each command has.
+/// Heading of the options that every command has.
 const WHERE: &str = "Which cache, and how";
 
 /// Looks into a shared fragment cache, deletes from it, and switches it.
@@ -62,8 +62,8 @@ pub(crate) enum Command {
     Stats(Place),
     /// Show a fragment, or what there is of another kind; or why it would not be served
     ///
-    /// A fragment's markup is shown exactly. Other kinds only the application can read: of these the
-    /// lines of scan are shown. For a function or a view every entry is read, which is slow.
+    /// A fragment's markup is shown exactly. Other kinds only the application can read: of these
+    /// the lines of scan are shown. For a function or a view every entry is read, which is slow.
     Get(Get),
     /// List entries, or those that a pattern matches
     ///
@@ -136,8 +136,8 @@ pub(crate) struct Get {
     #[command(flatten)]
     pub(crate) key: Key,
 
-    /// What NAME and PART are of, if not of a fragment: a value's key, a function's name, or a view's
-    /// name and its path
+    /// What NAME and PART are of, if not of a fragment: a value's key, a function's
+    /// name, or a view's name and its path
     #[arg(long, value_enum, conflicts_with = "template")]
     pub(crate) kind: Option<Kind>,
     #[command(flatten)]
@@ -146,8 +146,8 @@ pub(crate) struct Get {
 
 #[derive(Args)]
 pub(crate) struct Scan {
-    /// What the key, with or without the quotes that it is shown with, its name or its template is to
-    /// match: * stands for any text, ? for one character, [ab] and {one,two} for one of several
+    /// What the key, with or without the quotes that it is shown with, its name or its template is
+    /// to match: * stands for any text, ? for one character, [ab] and {one,two} for one of several
     #[arg(value_name = "PATTERN")]
     pub(crate) pattern: Option<String>,
 
@@ -170,8 +170,8 @@ pub(crate) struct Delete {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
-    /// Only what is of this kind. Without --name or --matching, NAME and PART are a fragment's unless
-    /// this says otherwise: a value's key, a function's name, or a view's name and its path
+    /// Only what is of this kind. Without --name or --matching, NAME and PART are a fragment's
+    /// unless this says otherwise: a value's key, a function's name, or a view's name and its path
     #[arg(long, value_enum, conflicts_with = "template")]
     pub(crate) kind: Option<Kind>,
 

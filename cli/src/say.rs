@@ -1,4 +1,4 @@
-//! All output: reports, lines, progress, and how the program ends.
+//! All output: reports, lines, progress, and exit codes.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use fragcache::Error;
 use serde_json::{Map, Value};
 
-/// Why the program does not end by code 0.
+/// Why the program does not exit with code 0.
 #[derive(Debug)]
 pub(crate) enum Stop {
     /// Code 1.
     Failed(String),
     /// Code 2.
     Usage(String),
-    /// Code 3: the store could not be told.
+    /// Code 3: the invalidation could not be published to the store.
     Pending(String),
-    /// Nobody reads the output any more.
+    /// The reader of the output has closed it.
     Deaf,
 }
 
@@ -37,7 +37,7 @@ impl From<io::Error> for Stop {
 }
 
 impl Stop {
-    /// Says why, and gives the code to end by.
+    /// Prints the reason and returns the exit code.
     pub(crate) fn tell(self) -> ExitCode {
         let (word, why, code) = match self {
             Self::Failed(why) => ("error", why, 1),
@@ -50,12 +50,12 @@ impl Stop {
     }
 }
 
-/// The standard output, as text or JSON.
+/// Standard output, as text or JSON.
 pub(crate) struct Say {
     json: bool,
 }
 
-/// A line of a report: its name, and what is said.
+/// A line of a report: its name and value.
 pub(crate) type Row = (&'static str, Value);
 
 impl Say {
@@ -63,7 +63,7 @@ impl Say {
         Self { json }
     }
 
-    /// Names and values: one a line, or one object.
+    /// Prints names and values: one per line, or one JSON object.
     pub(crate) fn report(&self, rows: Vec<Row>) -> Result<(), Stop> {
         if self.json {
             return self.object(rows);
@@ -80,7 +80,7 @@ impl Say {
         self.raw(&text)
     }
 
-    /// One line of text, or one object on a line.
+    /// Prints one line of text, or one object on a line.
     pub(crate) fn line(&self, text: &str, rows: Vec<Row>) -> Result<(), Stop> {
         match self.json {
             true => self.object(rows),
@@ -88,7 +88,7 @@ impl Say {
         }
     }
 
-    /// Text exactly as it is, or one object on a line.
+    /// Prints text unchanged, or one object on a line.
     pub(crate) fn exactly(&self, text: &str, rows: Vec<Row>) -> Result<(), Stop> {
         match self.json {
             true => self.object(rows),
@@ -96,7 +96,7 @@ impl Say {
         }
     }
 
-    /// Only where objects are wanted.
+    /// Prints an object if the output is JSON, otherwise nothing.
     pub(crate) fn only_json(&self, rows: Vec<Row>) -> Result<(), Stop> {
         if self.json { self.object(rows) } else { Ok(()) }
     }
@@ -114,18 +114,18 @@ impl Say {
     }
 }
 
-/// The present, for how long a store takes.
+/// The current time, to measure the store.
 #[allow(clippy::disallowed_methods, reason = "a store is as slow as it is in real time")]
 pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
-/// A line on the standard error. There is nobody to tell that it cannot be written.
+/// Prints a line on standard error. A failure to write it cannot be reported anywhere.
 pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", visible(text));
 }
 
-/// A value as JSON. Outside its texts JSON has none of what is escaped.
+/// A value as JSON. The characters that `escaped` replaces occur only inside JSON strings.
 fn json_text(value: &Value) -> String {
     escaped(&value.to_string(), |c, out| {
         for unit in c.encode_utf16(&mut [0; 2]) {
@@ -134,7 +134,7 @@ fn json_text(value: &Value) -> String {
     })
 }
 
-/// Text without what a terminal obeys rather than shows: tabs are kept, between fields.
+/// Replaces characters that a terminal would interpret. Tabs separate fields and stay.
 fn visible(text: &str) -> String {
     escaped(text, |c, out| match c {
         '\t' => out.push(c),
@@ -142,7 +142,7 @@ fn visible(text: &str) -> String {
     })
 }
 
-/// The text with control and direction characters written by `escape`.
+/// The text with control and direction characters replaced by `escape`.
 fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -154,8 +154,8 @@ fn escaped(text: &str, escape: impl Fn(char, &mut String)) -> String {
     out
 }
 
-/// Whether a character has no shape of its own and changes how others are shown: marks of direction,
-/// joiners, line and paragraph separators, tags.
+/// Whether a character is invisible and changes how others are displayed: direction marks, joiners,
+/// line and paragraph separators, tags.
 fn is_format(c: char) -> bool {
     matches!(
         c,
@@ -165,7 +165,7 @@ fn is_format(c: char) -> bool {
     )
 }
 
-/// Text on one line: bare where that is unmistakable, quoted and escaped where not.
+/// Text on one line: bare if that is unambiguous, otherwise quoted and escaped.
 pub(crate) fn shown(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-.:@/\\".contains(c);
     match !text.is_empty() && text != "-" && text.chars().all(plain) {
@@ -174,7 +174,7 @@ pub(crate) fn shown(text: &str) -> String {
     }
 }
 
-/// A time in whole seconds.
+/// A duration in whole seconds.
 pub(crate) fn time(time: Duration) -> String {
     humantime::format_duration(Duration::from_secs(time.as_secs())).to_string()
 }

@@ -1,8 +1,7 @@
-//! For an administrator's tool, and for code of yours that does the work of one: what is in the store
-//! behind a cache, deleting what a look at it has found, and switching all processes. The tool that
-//! comes with this crate is `fragcache`, and has nothing that is not here.
+//! Administration: list what is stored, delete what a listing found, and switch the mode of all
+//! processes at once. The command-line tool `fragcache` uses only what is public here.
 //!
-//! Nothing here is for a page: a scan reads every entry.
+//! Do not call this while serving a page: a scan reads every entry.
 
 use std::time::Duration;
 
@@ -16,10 +15,10 @@ use crate::key::{self, FragmentKey, KeyKind};
 use crate::policy::CacheMode;
 use crate::store::Capabilities;
 
-/// For how long a [mode](Admin::set_fleet_mode) stands if nobody says otherwise: 30 days.
+/// Default duration of a [mode](Admin::set_fleet_mode): 30 days.
 pub const FLEET_MODE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// An administrator of the store behind a cache, in one namespace or in all.
+/// Administers the store behind a cache, in one namespace or in all.
 ///
 /// ```
 /// use fragcache::admin::Admin;
@@ -44,15 +43,15 @@ pub struct Admin {
     cache: FragmentCache,
 }
 
-/// Some of the entries in a store.
+/// One page of the entries in a store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredPage {
-    /// The entries, in no order.
+    /// The entries, in no particular order.
     pub entries: Vec<StoredEntry>,
-    /// Records in the place of entries that cannot be read.
+    /// Records stored in the place of an entry that cannot be read.
     pub unreadable: Vec<UnreadableEntry>,
-    /// Where the next page begins; `None` after the last one.
+    /// Cursor of the next page; `None` after the last one.
     pub next: Option<String>,
 }
 
@@ -60,51 +59,51 @@ pub struct StoredPage {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredEntry {
-    /// What the store calls it.
+    /// The name of its record in the store.
     pub record: String,
-    /// The key in its namespace. Where keys are [opaque](crate::CacheBuilder::opaque_keys) the store tells a
-    /// digest of it, and this is [redacted](FragmentKey::is_redacted); so it can be deleted.
+    /// The key within its namespace. With [opaque keys](crate::CacheBuilder::opaque_keys) the store
+    /// has only a digest, so this key is [redacted](FragmentKey::is_redacted); it can still be
+    /// deleted.
     pub key: FragmentKey,
-    /// The names of the namespaces that it lies in, outermost first; of an opaque key those of the
-    /// handle only.
+    /// The names of its namespaces, outermost first. With opaque keys, only those of the handle.
     pub namespaces: Vec<String>,
-    /// The template whose cache block made it, if one did; never told where keys are opaque.
+    /// The template whose cache block rendered it, if any. Always `None` with opaque keys.
     pub template: Option<String>,
-    /// How many labels it depends on, those of inner fragments and everything's included.
+    /// The number of labels it depends on, including those of inner fragments and the root label.
     pub labels: usize,
-    /// What it takes in the store, in bytes, without its name.
+    /// Its size in the store in bytes, without the record's name.
     pub bytes: usize,
-    /// The length of its markup in bytes.
+    /// The length of its body in bytes.
     pub body_bytes: usize,
-    /// The time since it was rendered, by this host's clock.
+    /// Time since it was rendered, by this host's clock.
     pub age: Duration,
-    /// The time until it expires, zero if it has; `None` for never.
+    /// Time until it expires, zero if it has expired; `None` if it never expires.
     pub left: Option<Duration>,
-    /// Why it would not be served; `None` if it would.
+    /// Why it would not be served; `None` if it would be.
     pub miss: Option<MissReason>,
 }
 
-/// A record in the place of an entry that is none, or one that only others can read.
+/// A record in the place of an entry that is damaged, or that only other processes can read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UnreadableEntry {
-    /// What the store calls it.
+    /// The name of its record in the store.
     pub record: String,
     /// Why it cannot be read, as one word: `foreign`, `future`, `torn`, `checksum`, `mac` (signed
-    /// with another secret or for another place, or by one side only), `opaque` (stored with
-    /// [opaque keys](crate::CacheBuilder::opaque_keys) of another secret, or by one side only), `too-large`
-    /// or `malformed`.
+    /// with another secret or for another record, or signed by one side only), `opaque` (stored
+    /// with [opaque keys](crate::CacheBuilder::opaque_keys) under another secret, or by one side
+    /// only), `too-large` or `malformed`.
     pub reason: &'static str,
-    /// What it takes in the store, in bytes, without its name; 0 of one that this cache's
-    /// [`mac_key`](crate::FarLevel::mac_key) has not signed.
+    /// Its size in the store in bytes, without the record's name; 0 if it is not signed with this
+    /// cache's [`mac_key`](crate::FarLevel::mac_key).
     pub bytes: usize,
 }
 
-/// How many records of each sort there are among some.
+/// The number of records of each kind on one page of a scan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RecordPage {
-    /// Entries, whether they can be read and served or not.
+    /// Entries, including those that cannot be read or served.
     pub entries: u64,
     /// Versions of labels.
     pub versions: u64,
@@ -114,17 +113,18 @@ pub struct RecordPage {
     pub variant_lists: u64,
     /// Anything else.
     pub others: u64,
-    /// Where the next page begins; `None` after the last one.
+    /// Cursor of the next page; `None` after the last one.
     pub next: Option<String>,
 }
 
 impl Admin {
-    /// An administrator of this handle's cache. Of a [namespace](FragmentCache::namespace) it lists
-    /// what is in it, and in those within it.
+    /// Returns an administrator for this handle's cache. For the handle of a
+    /// [namespace](FragmentCache::namespace) it lists the entries in that namespace and in those
+    /// nested in it.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for a cache without a store.
+    /// [`ErrorKind::Config`] if the cache has no store.
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -140,13 +140,13 @@ impl Admin {
         Ok(Self { cache: cache.clone() })
     }
 
-    /// Some of the entries, from where `cursor` (the `next` of the page before) left off. An entry
-    /// may come twice. All of them are read, and the versions of their labels: a store of a million
-    /// entries takes minutes.
+    /// Returns one page of the entries, starting at `cursor` (the `next` of the page before). An
+    /// entry may be listed twice. The scan reads every entry and the versions of its labels, so a
+    /// store of a million entries takes minutes.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the store did not answer, or cannot list its keys.
+    /// [`ErrorKind::Store`] if the store does not answer or cannot list its keys.
     pub fn entries(&self, cursor: Option<&str>) -> Result<StoredPage, Error> {
         let (listed, next) =
             self.far()?.list(cursor).map_err(|unavailable| self.unavailable(unavailable))?;
@@ -155,7 +155,7 @@ impl Admin {
         Ok(page)
     }
 
-    /// The variants that are stored of a key of this handle's namespace, newest first; at most 8.
+    /// Returns the stored variants of a key in this handle's namespace, newest first; at most 8.
     ///
     /// ```
     /// use fragcache::admin::Admin;
@@ -174,7 +174,7 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the store did not answer.
+    /// [`ErrorKind::Store`] if the store does not answer.
     pub fn variants(&self, key: &FragmentKey) -> Result<StoredPage, Error> {
         let encoded = self.cache.encoded(key);
         let listed = self
@@ -183,13 +183,13 @@ impl Admin {
             .map_err(|unavailable| self.unavailable(unavailable))?;
         let mut page = self.page(listed);
         for entry in &mut page.entries {
-            // Whoever asks knows it, also where the store does not tell.
+            // The caller knows the key, even where the store has only a digest.
             entry.key = key.clone();
         }
         Ok(page)
     }
 
-    /// How many records of each sort there are, some at a time, of all namespaces.
+    /// Counts the records of each kind in all namespaces, page by page.
     ///
     /// ```
     /// use fragcache::admin::Admin;
@@ -227,12 +227,8 @@ impl Admin {
         })
     }
 
-    /// Deletes these entries' keys, with every variant and render under way, as
-    /// [`FragmentCache::delete`] does: in every process. The store is told in batches.
-    ///
-    /// # Errors
-    ///
-    /// None: what the store could not be told is [pending](Invalidation::Pending).
+    /// Deletes the keys of these entries in every process, with all variants and renders in
+    /// progress, as [`FragmentCache::delete`] does. Invalidations go to the store in batches.
     pub fn delete(&self, entries: &[StoredEntry]) -> Invalidation {
         let mut done = Invalidation::Invalidated;
         for entries in entries.chunk_by(|one, other| one.namespaces == other.namespaces) {
@@ -250,8 +246,8 @@ impl Admin {
         done
     }
 
-    /// Deletes everything of a kind that has this name: a fragment's whatever it varies on, all results
-    /// of a function and of the method called so, all responses of a view, the value of this key.
+    /// Deletes everything of one kind under this name: all variants of a fragment, all results of a
+    /// function and of the method of that name, all responses of a view, or the value of this key.
     ///
     /// ```
     /// use fragcache::admin::Admin;
@@ -265,19 +261,15 @@ impl Admin {
     /// assert!(!cache.values().contains("stock")?);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// None: what the store could not be told is [pending](Invalidation::Pending).
     pub fn delete_named(&self, kind: KeyKind, name: &str) -> Invalidation {
         let mut batch = self.cache.batch();
         batch.acts.extend(FragmentKey::named(kind, name).into_iter().map(Act::Name));
         batch.apply()
     }
 
-    /// How far all processes are to take part, for so long; they follow within two seconds, in all
-    /// namespaces. [`CacheMode::Normal`] takes the word back, and `life` means nothing then. A process
-    /// that was [switched](FragmentCache::set_mode) itself keeps to whichever is less.
+    /// Sets the mode of all processes, in all namespaces, for `life`. They follow within two
+    /// seconds. [`CacheMode::Normal`] removes the mode and ignores `life`. A process that was
+    /// [switched](FragmentCache::set_mode) itself uses the more restrictive of the two modes.
     ///
     /// ```
     /// use fragcache::admin::{Admin, FLEET_MODE_LIFE};
@@ -293,8 +285,8 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for a life of less than a second or more than a century, and
-    /// [`ErrorKind::Store`] if the store could not be told; processes may follow all the same then.
+    /// [`ErrorKind::Config`] if `life` is less than a second or more than a century.
+    /// [`ErrorKind::Store`] if the store did not confirm; processes may follow the mode anyway.
     pub fn set_fleet_mode(&self, mode: CacheMode, life: Duration) -> Result<(), Error> {
         let century = Duration::from_secs(100 * 365 * 24 * 3600);
         if mode != CacheMode::Normal && (life < Duration::from_secs(1) || life > century) {
@@ -306,19 +298,19 @@ impl Admin {
         self.far()?.publish_mode(mode, life).map_err(|unavailable| self.unavailable(unavailable))
     }
 
-    /// How far all processes are told to take part, as the store has it now. A word that is not signed
-    /// with this cache's [`mac_key`](crate::FarLevel::mac_key) is none, here as in every process that has
-    /// it; [`fleet_mode_fault`](Self::fleet_mode_fault) says so.
+    /// Returns the mode of all processes that the store has now. A record that is not signed with
+    /// this cache's [`mac_key`](crate::FarLevel::mac_key) is ignored, here as in every process that
+    /// has the key; [`fleet_mode_fault`](Self::fleet_mode_fault) reports why.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the store did not answer.
+    /// [`ErrorKind::Store`] if the store does not answer.
     pub fn fleet_mode(&self) -> Result<CacheMode, Error> {
         self.far()?.read_mode().map_err(|unavailable| self.unavailable(unavailable))
     }
 
-    /// Why the mode in the store is not followed, as it was read last by [`fleet_mode`](Self::fleet_mode)
-    /// or by the cache; `None` if it is, or if there is none.
+    /// Returns why the mode in the store is not followed, as of the last read by
+    /// [`fleet_mode`](Self::fleet_mode) or by the cache. `None` if it is followed or there is none.
     ///
     /// ```
     /// use std::time::Duration;
@@ -336,18 +328,14 @@ impl Admin {
     /// assert!(admin.fleet_mode_fault()?.is_some());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// None for an administrator, whose cache has a store.
     pub fn fleet_mode_fault(&self) -> Result<Option<String>, Error> {
         Ok(self.far()?.mode_fault().map(|fault| fault.to_string()))
     }
 
-    /// Whether the store holds what a cache of this prefix and these secrets has written. If not, it is
-    /// empty, or the prefix or a secret is another, and a deletion is not what it was meant to be: under
-    /// another prefix, or with another secret of [opaque keys](crate::CacheBuilder::opaque_keys), it
-    /// reaches no process.
+    /// Returns true if the store has records that a cache with this prefix and these secrets has
+    /// written. If not, the store is empty, or the prefix or a secret differs. A deletion then
+    /// misses its target: under another prefix, or with another secret of [opaque
+    /// keys](crate::CacheBuilder::opaque_keys), it reaches no process.
     ///
     /// ```
     /// use fragcache::admin::Admin;
@@ -367,14 +355,14 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the store did not answer.
+    /// [`ErrorKind::Store`] if the store does not answer.
     pub fn is_in_use(&self) -> Result<bool, Error> {
         self.far()?.is_in_use().map_err(|unavailable| self.unavailable(unavailable))
     }
 
-    /// Whether what is stored under this prefix is signed as this cache signs, or not at all where it has no
-    /// [`mac_key`](crate::FarLevel::mac_key); also where nothing is stored. If not, no process follows
-    /// a [mode](Self::set_fleet_mode) that is set here. Looks at a few thousand records at most.
+    /// Returns true if the records under this prefix are signed as this cache signs (unsigned if it
+    /// has no [`mac_key`](crate::FarLevel::mac_key)), or if there are none. If false, no process
+    /// follows a [mode](Self::set_fleet_mode) set here. Reads a few thousand records at most.
     ///
     /// # Errors
     ///
@@ -402,7 +390,7 @@ impl Admin {
         Ok(reads.unwrap_or(true))
     }
 
-    /// Whether the store takes a record, returns it and deletes it. Its name is its own.
+    /// Checks that the store can write, return and delete a record; uses a new name.
     ///
     /// ```
     /// use fragcache::admin::Admin;
@@ -418,21 +406,21 @@ impl Admin {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if it does not.
+    /// [`ErrorKind::Store`] if the store fails to.
     pub fn probe(&self) -> Result<(), Error> {
         self.far()?.probe().map_err(|unavailable| self.unavailable(unavailable))
     }
 
-    /// Removes records whose life is over, where the store does not do so by itself; how many.
+    /// Removes expired records if the store does not do so by itself. Returns how many it removed.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`] if the store could not.
+    /// [`ErrorKind::Store`] if the store fails.
     pub fn sweep(&self) -> Result<u64, Error> {
         self.far()?.sweep().map_err(|unavailable| self.unavailable(unavailable))
     }
 
-    /// What the store can do.
+    /// Returns what the store supports.
     ///
     /// # Errors
     ///
@@ -449,7 +437,7 @@ impl Admin {
         self.cache.unavailable(unavailable)
     }
 
-    /// Those of this handle's namespace.
+    /// Builds a page of the entries in this handle's namespace.
     fn page(&self, listed: Vec<ListedRecord>) -> StoredPage {
         let mut page = StoredPage::default();
         for ListedRecord { record, bytes, content } in listed {
@@ -473,8 +461,7 @@ impl Admin {
         page
     }
 
-    /// The key of an entry and its namespaces, as far as they can be known; `None` outside of this
-    /// handle's namespace.
+    /// The key and namespaces of an entry, as far as known; `None` outside this handle's namespace.
     fn whose(&self, whose: &EntryOwner) -> Option<(FragmentKey, Vec<String>)> {
         let names = |key| key::namespaces(key).map(|(name, _)| name.to_owned()).collect();
         match whose {

@@ -1,17 +1,16 @@
-//! How entries age beyond their timeouts: stale windows, jitter, early refreshes; and how far replicas
-//! lag. The settings and their ranges; who may be served what is decided in `near/judge.rs` and
-//! `render/`.
+//! Settings beyond timeouts: stale windows, jitter, early refreshes, and replica lag, with their
+//! ranges. `near/validator.rs` and `render/` decide what may be served.
 
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 
-/// How entries age, beyond their timeouts.
+/// How entries age beyond their timeouts.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ageing {
     pub(crate) stale_window: Duration,
     pub(crate) refresh_backoff: Duration,
-    /// None means none in this process, and a tenth where a store is shared.
+    /// `None` is no jitter without a far store, and up to 10 % with one.
     pub(crate) jitter: Option<f64>,
     pub(crate) early_refresh: f64,
     pub(crate) replica_lag: Option<Duration>,
@@ -51,7 +50,7 @@ impl Ageing {
         Ok(())
     }
 
-    /// A life, shortened at random.
+    /// A TTL, shortened at random.
     pub(crate) fn jittered(&self, life: Duration) -> Duration {
         match self.jitter {
             Some(share) if share > 0.0 => life.mul_f64(1.0 - share * fastrand::f64()),

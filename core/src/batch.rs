@@ -8,12 +8,12 @@ use crate::freshness::Mark;
 use crate::key::{self, FragmentKey, KeyPart};
 use crate::tag;
 
-/// Deletions and invalidations to be applied at once, or not at all.
+/// Deletions and invalidations that are applied together or not at all.
 ///
-/// Made by [`FragmentCache::batch`]. Collect during a database transaction, [`apply`](Self::apply)
-/// after the commit, and drop the batch on a rollback: a batch that is dropped, also by a panic,
-/// invalidates nothing. Applied before the commit, it would let other requests store what they read
-/// of the old data.
+/// Created by [`FragmentCache::batch`]. Collect during a database transaction, call
+/// [`apply`](Self::apply) after the commit, and drop the batch on a rollback. A dropped batch, also
+/// one dropped by a panic, invalidates nothing. Do not apply it before the commit: other requests
+/// could then store what they read of the old data.
 ///
 /// ```
 /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -43,7 +43,7 @@ pub struct InvalidationBatch {
 pub(crate) enum Act {
     Key(FragmentKey),
     Name(FragmentKey),
-    /// What shares a group with this key.
+    /// All keys in the same group as this key.
     #[cfg(feature = "values")]
     Group(FragmentKey),
     Template(Box<str>),
@@ -56,44 +56,44 @@ impl InvalidationBatch {
         Self { cache, acts: Vec::new(), replica_lag }
     }
 
-    /// As [`FragmentCache::delete`], when the batch is applied.
+    /// Adds a [`FragmentCache::delete`] to the batch.
     pub fn delete(&mut self, key: &FragmentKey) -> &mut Self {
         self.acts.push(Act::Key(key.clone()));
         self
     }
 
-    /// As [`FragmentCache::delete_name`], when the batch is applied.
+    /// Adds a [`FragmentCache::delete_name`] to the batch.
     pub fn delete_name(&mut self, name: impl KeyPart) -> &mut Self {
         self.acts.push(Act::Name(FragmentKey::new(name)));
         self
     }
 
-    /// As [`FragmentCache::delete_name_of`], when the batch is applied.
+    /// Adds a [`FragmentCache::delete_name_of`] to the batch.
     pub fn delete_name_of(&mut self, key: &FragmentKey) -> &mut Self {
         let bare = key.bare();
-        // A key of a template and a line, or one of which only a digest is known.
+        // A key made of template and line, or one of which only a digest is known.
         if key::name_bytes(bare.as_bytes()).is_none() {
             self.acts.push(Act::Key(bare));
             return self;
         }
-        // A method's name is that of a function called so.
+        // A function and a method of the same name are deleted together.
         self.acts.extend(bare.counterpart().map(Act::Name));
         self.acts.push(Act::Name(bare));
         self
     }
 
-    /// As [`FragmentCache::delete_template`], when the batch is applied.
+    /// Adds a [`FragmentCache::delete_template`] to the batch.
     pub fn delete_template(&mut self, template: &str) -> &mut Self {
         self.acts.push(Act::Template(template.into()));
         self
     }
 
-    /// As [`FragmentCache::invalidate_tags`], when the batch is applied.
+    /// Adds a [`FragmentCache::invalidate_tags`] to the batch.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer than
-    /// [`MAX_TAG_BYTES`](crate::tag::MAX_TAG_BYTES); none of the tags is added then.
+    /// [`MAX_TAG_BYTES`](crate::tag::MAX_TAG_BYTES). None of the tags is added then.
     pub fn invalidate_tags<T: AsRef<str>>(
         &mut self,
         tags: impl IntoIterator<Item = T>,
@@ -110,12 +110,12 @@ impl InvalidationBatch {
         Ok(self)
     }
 
-    /// As [`FragmentCache::delete_memoized`], when the batch is applied.
+    /// Adds a [`FragmentCache::delete_memoized`] to the batch.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Key`](crate::ErrorKind::Key) if an argument cannot be serialized; no result was
-    /// kept for such a call, and nothing is added.
+    /// [`ErrorKind::Key`](crate::ErrorKind::Key) if an argument cannot be serialized. Nothing is
+    /// added then, and no result is stored for such a call.
     #[cfg(feature = "values")]
     pub fn delete_memoized(
         &mut self,
@@ -125,15 +125,15 @@ impl InvalidationBatch {
         Ok(self)
     }
 
-    /// As [`FragmentCache::clear`], when the batch is applied.
+    /// Adds a [`FragmentCache::clear`] to the batch.
     pub fn clear(&mut self) -> &mut Self {
         self.acts.push(Act::Clear);
         self
     }
 
-    /// Repeats this batch so long after it is applied, in place of the cache's
-    /// [`replica_lag`](crate::CacheBuilder::replica_lag): for data that other requests read from a
-    /// replica which lags behind.
+    /// Repeats this batch `lag` after it is applied, instead of after the cache's
+    /// [`replica_lag`](crate::CacheBuilder::replica_lag). Use it for data that other requests read
+    /// from a replica.
     ///
     /// ```
     /// use fragcache::testing::ManualClock;
@@ -157,28 +157,24 @@ impl InvalidationBatch {
         self
     }
 
-    /// Whether nothing was collected.
+    /// Returns true if the batch is empty.
     pub fn is_empty(&self) -> bool {
         self.acts.is_empty()
     }
 
-    /// Applies everything at once: when this returns, nothing that any of it covers is served from
-    /// what was read before. Gives [`Invalidation::Invalidated`], whatever was collected.
-    ///
-    /// # Errors
-    ///
-    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    /// Applies the whole batch. After this returns, no read is served anything the batch covers
+    /// that was read before. Returns [`Invalidation::Invalidated`] for any content of the batch.
     pub fn apply(self) -> Invalidation {
         self.cache.clone().apply(&self)
     }
 
-    /// Runs a write, and applies the batch after it unless the write returns an error. If it panics
-    /// the batch is applied too: whether anything was written is not known then, and to invalidate
-    /// without need costs a miss.
+    /// Runs a write, then applies the batch unless the write returns an error. If the write panics,
+    /// the batch is applied as well: the data may have changed, and a needless invalidation costs
+    /// only a miss.
     ///
-    /// For a write that ends with its own commit, such as one statement, or a function that opens and
-    /// commits a transaction. In a transaction of the caller's, [`apply`](Self::apply) the batch after
-    /// the commit.
+    /// Use it for a write that commits by itself, such as a single statement or a function that
+    /// opens and commits a transaction. Inside a transaction of the caller, call
+    /// [`apply`](Self::apply) after the commit instead.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -202,16 +198,16 @@ impl InvalidationBatch {
     ///
     /// # Errors
     ///
-    /// The write's.
+    /// The error of the write.
     pub fn apply_after<T, E>(self, write: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let after = After(Some(self));
         after.settle(write())
     }
 
-    /// As [`apply_after`](Self::apply_after), for an asynchronous write. If the future is dropped after
-    /// it was first polled, the batch is applied: whether anything was written is not known then.
+    /// Like [`apply_after`](Self::apply_after), for an asynchronous write. If the future is dropped
+    /// after its first poll, the batch is applied, because the data may have changed.
     ///
-    /// A store behind the cache is told on the thread that polls or drops.
+    /// The far store is called on the thread that polls or drops the future.
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -230,7 +226,7 @@ impl InvalidationBatch {
     ///
     /// # Errors
     ///
-    /// The write's.
+    /// The error of the write.
     #[cfg(feature = "async")]
     pub async fn apply_after_async<T, E>(
         self,
@@ -241,7 +237,7 @@ impl InvalidationBatch {
     }
 }
 
-/// Applies a batch when it is dropped, unless it was told of a failure.
+/// Applies a batch when dropped, unless the write failed.
 struct After(Option<InvalidationBatch>);
 
 impl After {
@@ -256,14 +252,14 @@ impl After {
 impl Drop for After {
     fn drop(&mut self) {
         if let Some(batch) = self.0.take() {
-            // What is pending is counted and told of where it is not told.
+            // A pending result is counted and reported by the cache itself.
             let _ = batch.apply();
         }
     }
 }
 
 impl Act {
-    /// The label of this act in a cache; `None` for everything in it.
+    /// The label of this act in a cache; `None` for everything in the cache.
     pub(crate) fn mark(&self, cache: &FragmentCache) -> Option<Mark> {
         match self {
             Self::Key(key) => Some(cache.key_label(key).into()),

@@ -1,4 +1,4 @@
-//! Settings of a cache, checked before there is one.
+//! The settings of a cache, checked before it is built.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,13 +39,13 @@ pub struct CacheBuilder {
     pub(crate) wait_limit: Duration,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observers: Vec<Arc<dyn Observer>>,
-    /// How many names have an account of their own; no statistics by name is kept without.
+    /// Most names with statistics of their own; `None` to collect none.
     pub(crate) stats_by_name: Option<usize>,
     pub(crate) policy: Policy,
     pub(crate) ageing: Ageing,
     pub(crate) far: Option<FarLevel>,
     pub(crate) opaque_keys: Option<OpaqueSecret>,
-    /// Whether nothing is stored at all.
+    /// True for a cache that stores nothing.
     pub(crate) is_null: bool,
     pub(crate) protections: Protections,
 }
@@ -73,82 +73,82 @@ impl Default for CacheBuilder {
 }
 
 impl CacheBuilder {
-    /// How long a fragment without a timeout lives; `None` for ever. 300 s by default, as in
-    /// Flask-Caching.
+    /// Sets the TTL of fragments without a timeout; `None` if they never expire. Default: 300 s, as
+    /// in Flask-Caching.
     pub fn default_timeout(mut self, life: Option<Duration>) -> Self {
         self.default_life = life;
         self
     }
 
-    /// Bound of the near level in bytes, keys and overhead counted. 64 MiB by default.
+    /// Bounds the near level in bytes, including keys and overhead. Default: 64 MiB.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// Bound of the near level in entries (variants counted one by one). 100,000 by default.
+    /// Bounds the near level in entries; each variant is one entry. Default: 100,000.
     pub fn max_entries(mut self, entries: usize) -> Self {
         self.max_entries = entries;
         self
     }
 
-    /// Largest body that is stored, in bytes; larger ones are rendered and counted. By default
-    /// 1 MiB, or a quarter of [`max_bytes`](Self::max_bytes) if that is less.
+    /// Sets the largest body that is stored, in bytes. Larger bodies are rendered and counted.
+    /// Default: 1 MiB, or a quarter of [`max_bytes`](Self::max_bytes) if that is less.
     pub fn max_entry_bytes(mut self, bytes: usize) -> Self {
         self.max_entry_bytes = Some(bytes);
         self
     }
 
-    /// Rows of the label table. An invalidation beyond them forgets the oldest row, and entries
-    /// older than that row are rendered again when next asked for. 65,536 by default (up to 16 MB
-    /// when full, and twice that with a replica lag).
+    /// Bounds the rows of the label table. When it is full, an invalidation drops the oldest row,
+    /// and entries older than that row are rendered again on their next lookup. Default: 65,536 (up
+    /// to 16 MB when full, and twice that with a replica lag).
     pub fn max_labels(mut self, rows: usize) -> Self {
         self.max_labels = rows;
         self
     }
 
-    /// How long a caller waits for another's render of the same fragment before it renders for
-    /// itself without storing. 1 s by default.
+    /// Sets how long a caller waits for another caller's render of the same fragment. After that it
+    /// renders for itself and does not store the result. Default: 1 s.
     ///
-    /// A page waits in vain for no longer than that, all its fragments together: what one has waited
-    /// for nothing, those inside it no longer wait, nor those after it in the same render of an engine.
-    /// (Fragments of Rust code that stand beside each other, and blocks of a Tera render that nobody
-    /// bounds, know of no page: each waits by itself.)
+    /// The limit covers a whole page: time that one fragment has waited without a result counts for
+    /// the fragments inside it, and for those after it in the same engine render. Sibling fragments
+    /// rendered from Rust, and blocks of a Tera template rendered without the render functions of
+    /// `fragcache-tera`, share no page, so each of them waits up to the limit.
     pub fn wait_limit(mut self, limit: Duration) -> Self {
         self.wait_limit = limit;
         self
     }
 
-    /// How long after its end a fragment may be served to all but the one caller who renders it
-    /// anew (stale-while-revalidate), where its block or [`Fragment`](crate::Fragment) says nothing.
-    /// None by default.
+    /// Sets how long an expired fragment may still be served while one caller refreshes it
+    /// (stale-while-revalidate). A block or a [`Fragment`](crate::Fragment) can set its own window.
+    /// Default: none.
     ///
-    /// It covers expiry alone: what was deleted or invalidated, or has another version or source,
-    /// is not served.
+    /// The window covers expiry only. A fragment that was deleted or invalidated, or that has
+    /// another version or source, is not served.
     pub fn stale_window(mut self, window: Duration) -> Self {
         self.ageing.stale_window = window;
         self
     }
 
-    /// For how long nobody tries again after a refresh of a stale fragment has failed, or has brought
-    /// what may not be stored. 5 s by default.
+    /// Sets the pause between refreshes of a stale fragment after one has failed or produced a body
+    /// that may not be stored. Default: 5 s.
     pub fn refresh_backoff(mut self, rest: Duration) -> Self {
         self.ageing.refresh_backoff = rest;
         self
     }
 
-    /// Shortens each life at random by up to this share of it, from 0.0 to 0.9, so that fragments
-    /// stored together do not expire together. 0.0 by default; 0.1 with a [far level](Self::far), where
-    /// every process would render what has expired.
+    /// Shortens each TTL at random by up to this fraction, from 0.0 to 0.9, so that fragments
+    /// stored together do not expire together. Default: 0.0; 0.1 with a [far level](Self::far),
+    /// where every process would render what has expired.
     pub fn jitter(mut self, share: f64) -> Self {
         self.ageing.jitter = Some(share);
         self
     }
 
-    /// Refreshes fragments before they expire, with a probability that rises with the time their
-    /// render took and as their end comes near: one caller renders, all others are served as
-    /// before. The number, from 0.0 to 1000.0, is the factor β of the algorithm called `XFetch`: 1.0
-    /// is usual, more is earlier, 0.0, the default, is not at all.
+    /// Refreshes fragments before they expire. The probability rises with the time their last
+    /// render took and as expiry comes near. One caller renders; all others are served the stored
+    /// fragment. `beta`, from 0.0 to 1000.0, is the factor β of the `XFetch` algorithm: 1.0 is
+    /// usual, more refreshes earlier, 0.0 (the default) switches it off.
     ///
     /// A. Vattani, F. Chierichetti, K. Lowenstein: Optimal Probabilistic Cache Stampede
     /// Prevention, PVLDB 8(8), 2015.
@@ -157,35 +157,36 @@ impl CacheBuilder {
         self
     }
 
-    /// Repeats every deletion and invalidation so long after it, for data that is read from
-    /// replicas which lag behind: a render in between may have read the old data. None by default.
-    /// A [batch](FragmentCache::batch) can have its own.
+    /// Repeats every deletion and invalidation after `lag`, for data that is read from replicas: a
+    /// render in between may have read old data. Default: none. A [batch](FragmentCache::batch) can
+    /// have its own lag.
     ///
-    /// There is no timer: the first look at the cache after a repeat is due carries it out.
+    /// There is no timer: the first access to the cache after a repeat is due runs it.
     pub fn replica_lag(mut self, lag: Duration) -> Self {
         self.ageing.replica_lag = Some(lag);
         self
     }
 
-    /// A store behind the cache, shared with other processes; see [`FarLevel`]. None by default.
+    /// Adds a store behind the cache, shared with other processes; see [`FarLevel`]. Default: none.
     pub fn far(mut self, level: FarLevel) -> Self {
         self.far = Some(level);
         self
     }
 
-    /// Keeps keys from whoever reads the store or watches the cache. With a secret of at least 16
-    /// bytes, best 32 random ones, a [far store](Self::far) holds digests under that secret in place of
-    /// names, keys, templates, tags and namespaces, so that a guess at one cannot be tested either; and
-    /// events, the statistics by name, annotated pages and listings show of a key its name, and one digest for all
-    /// that it varies on ([`FragmentCache::shown_key`]). Bodies stay as they are. Needs the feature
-    /// `mac`.
+    /// Hides keys from readers of the store and from observers. Takes a secret of at least 16
+    /// bytes; use 32 random ones. Needs the feature `mac`.
     ///
-    /// All processes that share a store need the same secret: with another one, or without, they find
-    /// nothing of each other's, and deletions do not reach the others. It does not sign entries, as
-    /// [`FarLevel::mac_key`] does; both may be used.
+    /// A [far store](Self::far) then has digests under that secret in place of names, keys,
+    /// templates, tags and namespaces, so that a guess cannot be tested either. Events, statistics
+    /// by name, annotated pages and listings show the name of a key and one digest for all its vary
+    /// parts ([`FragmentCache::shown_key`]). Bodies are stored as they are.
     ///
-    /// Names of fragments, templates, functions and views are taken for the programmer's words, and
-    /// tags and namespaces for no secrets: events and pages show them.
+    /// All processes that share a store need the same secret. With another secret, or without one,
+    /// they do not find each other's entries, and their deletions do not reach each other. This
+    /// does not sign entries, as [`FarLevel::mac_key`] does; both can be used together.
+    ///
+    /// Names of fragments, templates, functions and views, and tags and namespaces, are not treated
+    /// as secrets: events and pages show them.
     ///
     /// ```
     /// use fragcache::testing::MemoryStore;
@@ -205,14 +206,14 @@ impl CacheBuilder {
         self
     }
 
-    /// The clock by which entries expire. The monotonic clock by default.
+    /// Sets the clock by which entries expire. Default: the monotonic clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Adds an observer of events. There may be any number: each gets every event, in the order in which
-    /// they were added. None by default.
+    /// Adds an observer of events. There may be any number; each receives every event, in the order
+    /// in which they were added. Default: none.
     ///
     /// ```
     /// # #[cfg(feature = "testing")] {
@@ -231,42 +232,46 @@ impl CacheBuilder {
         self
     }
 
-    /// Keeps [statistics by name](FragmentCache::stats_by_name): figures for each fragment's name, for at most so many
-    /// names; what happens under later ones is added up. None is kept by default. A name takes 2 KiB
-    /// to 4 KiB, and every hit counts in it.
+    /// Collects [statistics by name](FragmentCache::stats_by_name) for at most `max_names` names;
+    /// later names are summed up as one. Default: off. Each name takes 2 KiB to 4 KiB of memory,
+    /// and every hit updates its counters.
     pub fn stats_by_name(mut self, max_names: usize) -> Self {
         self.stats_by_name = Some(max_names);
         self
     }
 
-    /// What becomes of mistakes, warnings and annotations; see [`Policy`].
+    /// Sets how mistakes, warnings and annotations are handled; see [`Policy`].
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
         self
     }
 
-    /// A cache that stores nothing.
+    /// Makes this a cache that stores nothing.
     #[cfg(feature = "config")]
     pub(crate) fn null(mut self) -> Self {
         self.is_null = true;
         self
     }
 
-    /// A cache with one protection switched off, for tests that notice it.
+    /// Switches one protection off, for tests that must notice it.
     #[cfg(test)]
     pub(crate) fn without(mut self, protection: Protection) -> Self {
         self.protections = Protections::without(protection);
         self
     }
 
-    /// The cache.
+    /// Builds the cache.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for a bound of zero, an entry limit above the bound in bytes, a default
-    /// timeout that is zero, a default timeout, stale window, back-off or replica lag longer than a
-    /// clock can count (292 years), a jitter or early refresh out of range, and a secret of opaque keys
-    /// that is too short or without the feature `mac`.
+    /// [`ErrorKind::Config`] for
+    ///
+    /// - a bound of zero, or an entry limit above the bound in bytes;
+    /// - a default timeout of zero;
+    /// - a default timeout, stale window, back-off or replica lag longer than a clock can count
+    ///   (292 years);
+    /// - a jitter or early refresh out of range;
+    /// - a secret of opaque keys that is too short, or set without the feature `mac`.
     pub fn build(self) -> Result<FragmentCache, Error> {
         let refuse = |message: &str| Err(Error::new(ErrorKind::Config, message));
         if self.max_bytes == 0 || self.max_entries == 0 {

@@ -1,5 +1,5 @@
-//! Several caches under names, for the templates of one engine. How a block's `using=` chooses one
-//! of them is in `render/choose.rs`; how a file sets them up, in `config`.
+//! Several named caches for the templates of one engine. `render/choose.rs` resolves a block's
+//! `using=`; `config` builds them from a file.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,21 +10,21 @@ use crate::policy::ErrorPolicy;
 use crate::syntax::CacheBlock;
 use crate::timeout::Scalar;
 
-/// The name of the cache of blocks that name none.
+/// The name of the cache for blocks without `using=`.
 const DEFAULT: &str = "default";
 
-/// The most bytes of a cache's name.
+/// Longest name of a cache, in bytes.
 const MAX_NAME_BYTES: usize = 64;
 
-/// The most names that an error lists.
+/// Most names that an error message lists.
 const MOST_LISTED: usize = 12;
 
-/// Caches under names, one of them the default, for one engine: a block with `using="pages"` is in
-/// the cache `pages`, and one without in the default. A clone is another handle to the same caches.
+/// Named caches for one engine, one of them the default. A block with `using="pages"` uses the
+/// cache `pages`, a block without it the default. A clone is another handle to the same caches.
 ///
-/// Each cache has its own store, bounds, policy and counters, and nothing passes from one to
-/// another: what one stores, deletes or clears is nothing to the others. Wherever an engine
-/// extension takes caches it takes a single [`FragmentCache`] too, which is then the default.
+/// Each cache has its own store, bounds, policy and counters. They are independent: what one cache
+/// stores, deletes or clears does not affect the others. Every function of an engine extension that
+/// takes caches also accepts a single [`FragmentCache`], which becomes the default.
 ///
 /// ```
 /// use fragcache::{Caches, FragmentCache};
@@ -39,13 +39,13 @@ const MOST_LISTED: usize = 12;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Caches {
-    /// Beside the others, so that a block that names none costs no lookup.
+    /// Apart from the others, so that a block without `using=` costs no lookup.
     default: FragmentCache,
     named: Arc<BTreeMap<Box<str>, FragmentCache>>,
 }
 
 impl Caches {
-    /// Caches of which there is only the default so far. Its name is `default`.
+    /// Creates a set with only the default cache, under the name `default`.
     ///
     /// ```
     /// use fragcache::{Caches, FragmentCache};
@@ -57,14 +57,13 @@ impl Caches {
         Self { default, named: Arc::default() }
     }
 
-    /// The same caches and one more, called `name`: 1 to 64 ASCII letters, digits, `_`, `-` and `.`.
-    /// It may be a [namespace](FragmentCache::namespace) of another of them; those two are one cache
-    /// to fragments that lie in each other.
+    /// Adds a cache under `name`: 1 to 64 ASCII letters, digits, `_`, `-` and `.`. It may be a
+    /// [namespace](FragmentCache::namespace) of another cache in the set; fragments nested across
+    /// those two count as nested in one cache.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for a name that cannot be one, or that a cache has already, `default`
-    /// among them.
+    /// [`ErrorKind::Config`] if the name is invalid or already taken; `default` is always taken.
     ///
     /// ```
     /// use fragcache::{Caches, FragmentCache};
@@ -92,7 +91,7 @@ impl Caches {
         Ok(self)
     }
 
-    /// The cache of that name.
+    /// Returns the cache of that name.
     ///
     /// ```
     /// use fragcache::{Caches, FragmentCache};
@@ -105,7 +104,7 @@ impl Caches {
         if name == DEFAULT { Some(&self.default) } else { self.named.get(name) }
     }
 
-    /// The cache of blocks that name none.
+    /// Returns the cache for blocks without `using=`.
     ///
     /// ```
     /// use fragcache::{Caches, FragmentCache};
@@ -117,7 +116,8 @@ impl Caches {
         &self.default
     }
 
-    /// All caches with their names: the default first, the others by name.
+    /// Iterates over all caches with their names: the default first, the others in order of their
+    /// names.
     ///
     /// ```
     /// use fragcache::{Caches, FragmentCache};
@@ -138,14 +138,14 @@ impl Caches {
         std::iter::once((DEFAULT, &self.default)).chain(named)
     }
 
-    /// Refuses a template's blocks whose `using=` is a literal that names none of these caches. The
-    /// engine extensions do this whenever a template is loaded. Where the default cache's
-    /// [policy](crate::Policy::bad_arguments) is to render bad arguments uncached nothing is refused,
-    /// and each render is counted.
+    /// Checks that every literal `using=` in a template's blocks names one of these caches. The
+    /// engine extensions call this whenever they load a template. If the default cache's
+    /// [policy](crate::Policy::bad_arguments) renders bad arguments uncached, nothing is refused
+    /// here, and each render is counted.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Using`] with the place of the first such block.
+    /// [`ErrorKind::Using`] with the location of the first block that names none.
     ///
     /// ```
     /// use fragcache::syntax::{Syntax, rewrite};
@@ -177,7 +177,7 @@ impl Caches {
         Ok(())
     }
 
-    /// The cache that the value of a `using` names.
+    /// The cache that the value of `using` names.
     pub(crate) fn choose(&self, using: Scalar<'_>) -> Result<&FragmentCache, Error> {
         if let Scalar::Str(name) = using
             && let Some(cache) = self.get(name)
@@ -194,7 +194,7 @@ impl Caches {
         ))
     }
 
-    /// What there is to write.
+    /// The names to choose from, for an error message.
     fn listed(&self) -> String {
         let mut names: Vec<String> =
             self.iter().take(MOST_LISTED).map(|(name, _)| format!("{name:?}")).collect();
@@ -216,7 +216,7 @@ impl From<FragmentCache> for Caches {
     }
 }
 
-/// Whether a cache may be called so.
+/// Returns true if a cache may have this name.
 pub(crate) fn is_name(name: &str) -> bool {
     (1..=MAX_NAME_BYTES).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))

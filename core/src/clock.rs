@@ -1,12 +1,12 @@
-//! Time as the cache sees it: monotonic, and replaceable. The only place that reads a system clock.
+//! Time for the cache: monotonic and replaceable. No other module reads a system clock.
 
 use std::fmt::Debug;
 use std::time::{Duration, Instant, SystemTime};
 
 /// A source of monotonic time.
 ///
-/// Entries expire by this clock and by nothing else, so a clock that a test moves by hand makes
-/// expiry exact. It must never run backwards, and must not panic.
+/// Entries expire by this clock only, so a test that sets the clock by hand controls expiry
+/// exactly. It must never run backwards and must not panic.
 ///
 /// ```
 /// use fragcache::{Clock, MonotonicClock};
@@ -16,27 +16,27 @@ use std::time::{Duration, Instant, SystemTime};
 /// assert!(clock.now() >= first);
 /// ```
 pub trait Clock: Debug + Send + Sync + 'static {
-    /// Time since some fixed moment of this clock's own.
+    /// Time since a fixed moment of this clock's choice.
     fn now(&self) -> Duration;
 
-    /// As [`now`](Self::now), within 10 ms of it, where that is cheaper. What is served is checked
-    /// against this: a fragment may be served that much longer or shorter.
+    /// Like [`now`](Self::now), but may be off by 10 ms where that is cheaper. Lookups use this
+    /// reading, so a fragment may be served up to that much longer or shorter.
     fn recent(&self) -> Duration {
         self.now()
     }
 
-    /// Time since the beginning of 1970, by which entries in a store outside the process tell their
-    /// age to other processes. It may jump.
+    /// Time since the beginning of 1970. Entries in a shared store use it to give their age to
+    /// other processes. It may jump.
     #[allow(clippy::disallowed_methods, reason = "this is the clock")]
     fn unix_time(&self) -> Duration {
         SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }
 }
 
-/// The operating system's monotonic clock, starting at the moment this value is made.
+/// The operating system's monotonic clock, starting when this value is created.
 ///
-/// [`recent`](Clock::recent) reads the system's coarse clock, where it has one (Linux: up to
-/// 10 ms off, at a quarter of the price).
+/// [`recent`](Clock::recent) reads the system's coarse clock where there is one (Linux: up to 10 ms
+/// off, at a quarter of the cost).
 #[derive(Debug, Clone)]
 pub struct MonotonicClock {
     start: Instant,
@@ -64,19 +64,19 @@ impl Clock for MonotonicClock {
     }
 }
 
-/// The present, for what waits in real time whatever clock entries expire by.
+/// The current wall-clock instant. Waits use it in place of the cache's clock.
 #[allow(clippy::disallowed_methods, reason = "this is the clock")]
 pub(crate) fn instant() -> Instant {
     Instant::now()
 }
 
-/// A model has no time.
+/// Yields: a model has no time.
 #[cfg(fragcache_shuttle)]
 pub(crate) fn pause(_: Duration) {
     shuttle::thread::yield_now();
 }
 
-/// Waits so long in real time.
+/// Sleeps for `time` of wall-clock time.
 #[cfg(not(fragcache_shuttle))]
 pub(crate) fn pause(time: Duration) {
     let end = instant() + time;
@@ -85,8 +85,8 @@ pub(crate) fn pause(time: Duration) {
     }
 }
 
-/// When the patience of a waiting thread ends. Threads wait in real time, whatever clock entries
-/// expire by.
+/// When a waiting thread gives up. Threads wait in wall-clock time, independent of the cache's
+/// clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadline(Option<Instant>);
 
@@ -95,27 +95,27 @@ impl Deadline {
         Self(instant().checked_add(limit))
     }
 
-    /// Whether it has passed.
+    /// Returns true if the deadline has passed.
     pub(crate) fn is_over(self) -> bool {
         !cfg!(fragcache_shuttle) && self.0.is_some_and(|end| end <= instant())
     }
 
-    /// The deadline as threads wait for it; `None` if it is further away than time can be counted.
+    /// The deadline as an instant; `None` if it is too far away to represent.
     #[cfg(not(fragcache_shuttle))]
     pub(crate) fn instant(self) -> Option<Instant> {
         self.0
     }
 }
 
-/// A moment of a [`Clock`] in whole nanoseconds: 584 years fit.
+/// A moment of a [`Clock`] in whole nanoseconds; the range is 584 years.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
 impl Moment {
-    /// When a clock starts.
+    /// The start of a clock.
     pub(crate) const START: Self = Self(0);
 
-    /// Later than every moment that a clock shows.
+    /// Later than every moment of a clock.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
     pub(crate) fn now(clock: &dyn Clock) -> Self {
@@ -134,7 +134,7 @@ impl Moment {
         )
     }
 
-    /// As a number, in the order of time.
+    /// The moment as a number; numbers order as moments do.
     pub(crate) fn to_bits(self) -> u64 {
         self.0
     }
@@ -143,19 +143,19 @@ impl Moment {
         Self(bits)
     }
 
-    /// So long before this moment, or the clock's start.
+    /// The moment `time` earlier, or the clock's start if that is later.
     pub(crate) fn before(self, time: Duration) -> Self {
         let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_sub(nanos))
     }
 
-    /// This moment and `life` more; `None` past the end of the clock.
+    /// The moment `life` later; `None` past the end of the clock.
     pub(crate) fn after(self, life: Duration) -> Option<Self> {
         let nanos = u64::try_from(life.as_nanos()).ok()?;
         self.0.checked_add(nanos).filter(|&sum| sum < u64::MAX).map(Self)
     }
 
-    /// As [`after`](Self::after), but never past the end of the clock.
+    /// Like [`after`](Self::after), but saturates at the end of the clock.
     pub(crate) fn saturating_after(self, life: Duration) -> Self {
         self.after(life).unwrap_or(Self::NEVER)
     }

@@ -1,9 +1,9 @@
-//! For authors of engine extensions and of layers: what a rewritten template calls while it renders,
-//! and what a layer calls for a response.
+//! For authors of engine extensions and layers: the functions that a rewritten template calls while
+//! it renders, and that a layer calls for a response.
 //!
-//! An extension hands over the block's site and arguments with [`FragmentCache::open`], prints
-//! what it gets on a hit, and on a miss renders the body and closes the [`Ticket`]. Template
-//! authors and users of an extension need none of this.
+//! An extension passes the block's site and arguments to [`FragmentCache::open`]. On a hit it
+//! prints the body; on a miss it renders the body and closes the [`Ticket`]. Template authors and
+//! users of an extension do not need this module.
 //!
 //! [`FragmentCache::open`]: crate::FragmentCache::open
 

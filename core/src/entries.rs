@@ -1,5 +1,5 @@
-//! What a cache holds in the memory of this process, for whoever wants to look: a copy, some entries
-//! at a time. What is in a store behind it is listed by `admin`.
+//! Listing of the entries in this process's memory, page by page, as copies. `admin` lists the
+//! entries of a store.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,51 +11,52 @@ use crate::events::MissReason;
 use crate::key::{self, FragmentKey, KeyKind};
 use crate::near::{ListCursor, ListedEntry, Near};
 
-/// Some of the entries in a process's memory.
+/// One page of the entries in a process's memory.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct EntryPage {
     /// The entries.
     pub entries: Vec<EntryInfo>,
-    /// Where the next ones begin; `None` after the last.
+    /// Cursor of the next page; `None` after the last one.
     pub next: Option<EntryCursor>,
 }
 
-/// Where a listing of entries goes on.
+/// Position in a listing of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EntryCursor(ListCursor);
 
-/// An entry in a process's memory: one variant of a fragment, a value, a function's result or a
-/// response.
+/// An entry in a process's memory: one variant of a fragment, a value, the result of a function, or
+/// a response.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct EntryInfo {
-    /// The key in its namespace, as [`FragmentCache::shown_key`] gives it.
+    /// The key within its namespace, as [`FragmentCache::shown_key`] returns it.
     pub key: FragmentKey,
-    /// The names of the namespaces within the handle's that it lies in, outermost first.
+    /// The names of its namespaces below the handle's, outermost first.
     pub namespaces: Vec<String>,
-    /// The template whose cache block made it, if one did.
+    /// The template whose cache block rendered it, if any.
     pub template: Option<String>,
-    /// The line of that cache block; 0 without.
+    /// The line of that cache block; 0 if there is none.
     pub line: u32,
-    /// How many variants of its key are held, this one included.
+    /// The number of variants stored under its key, including this one.
     pub variants: usize,
-    /// What it takes in memory, in bytes, overhead included.
+    /// Its size in memory in bytes, including overhead.
     pub bytes: usize,
-    /// The length of its body in bytes: of markup as it is, else as a store keeps it.
+    /// The length of its body in bytes: the markup, or the serialized form of anything else.
     pub body_bytes: usize,
-    /// The time since it was stored in this process, in whole seconds, less than half a year.
+    /// Time since it was stored in this process, in whole seconds, less than half a year.
     pub age: Duration,
-    /// The time until it expires, zero if it has; `None` for never.
+    /// Time until it expires, zero if it has expired; `None` if it never expires.
     pub left: Option<Duration>,
-    /// Why it would not be served; `None` if it would, or if only a store behind the cache can tell.
+    /// Why it would not be served; `None` if it would be, or if that depends on the store behind
+    /// the cache.
     pub miss: Option<MissReason>,
     body: Body,
 }
 
 impl EntryInfo {
-    /// What it holds, if that is text: markup, or a value or a result that is a string. Whoever shows
-    /// it in a page escapes it.
+    /// Returns the content if it is text: markup, or a value or result that is a string. Escape it
+    /// before you show it in a page.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -80,7 +81,7 @@ impl EntryInfo {
 
 impl fmt::Debug for EntryInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not its body: that may be anybody's.
+        // Without the body, which may be private.
         f.debug_struct("HeldEntry")
             .field("key", &self.key)
             .field("namespaces", &self.namespaces)
@@ -92,10 +93,10 @@ impl fmt::Debug for EntryInfo {
 }
 
 impl FragmentCache {
-    /// Some of the entries that this process holds in this handle's namespace, and in those within
-    /// it, from where `cursor` (the `next` of the page before) left off. Copies are made of up to
-    /// 1,024 keys' entries at a time, so that nobody waits for long; an entry that is used meanwhile
-    /// may come twice or not at all.
+    /// Returns one page of the entries in this process, in this handle's namespace and in those
+    /// nested in it, starting at `cursor` (the `next` of the page before). Up to 1,024 keys are
+    /// copied at a time, so that lookups do not wait long. An entry that is used during the scan
+    /// may be listed twice or not at all.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -146,11 +147,11 @@ impl FragmentCache {
     }
 }
 
-/// The seconds between a second of the clock, modulo 2²⁴, and now.
+/// Seconds from `stored`, a second of the clock modulo 2²⁴, until now.
 fn age([low, middle, high]: [u8; 3], now: Moment) -> u64 {
     let stored = u64::from(u32::from_le_bytes([low, middle, high, 0]));
     let age = now.since(Moment::START).as_secs().wrapping_sub(stored) & 0xff_ffff;
-    // The coarse clock may be a second behind the one that was read then.
+    // The coarse clock may be a second behind the reading at the time of storing.
     if age == 0xff_ffff { 0 } else { age }
 }
 

@@ -1,37 +1,37 @@
-//! The one public error type. What went wrong is a kind; where, a location; why, the message.
+//! The public error type: a kind, a message and, for templates, a location.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-/// What sort of mistake or fault an [`Error`] reports.
+/// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A cache block in a template's source is refused, or warned of under a policy that makes it an
-    /// error (found when the template loads).
+    /// A template's source has a cache block that is refused, or that causes a warning under a
+    /// policy that turns warnings into errors. Found when the template is loaded.
     Syntax,
-    /// A timeout, a stale window, or what `cache_expire` is given is not a usable duration.
+    /// A timeout, a stale window or the argument of `cache_expire` is not a usable duration.
     Timeout,
     /// A name or vary part cannot be part of a key, or a version cannot be compared.
     Key,
-    /// A tag is empty, too long, or not a text; or there are too many.
+    /// A tag is empty, too long or not text, or there are too many tags.
     Tag,
-    /// What a block's `using=` says names no cache.
+    /// The value of `using=` names no cache.
     Using,
-    /// A setting of the cache, or of how it was attached to an engine, is unusable.
+    /// A setting of the cache, or of its attachment to an engine, is unusable.
     Config,
-    /// An unnamed block was opened twice in one render, under a policy that makes it an error.
+    /// An unnamed block was opened twice in one render, under a policy that makes this an error.
     Repeated,
     /// A file could not be read or written.
     Io,
-    /// The store behind the cache could not be asked.
+    /// The store behind the cache could not be queried.
     Store,
     /// A value cannot be serialized.
     Value,
 }
 
-/// A place in an author's template: one-based line and column (in characters).
+/// A location in an author's template.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Location {
     /// The template's name.
@@ -44,7 +44,7 @@ pub struct Location {
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // One line, whatever the name holds.
+        // Keeps the location on one line for any name.
         for c in self.template.chars() {
             if c.is_control() {
                 write!(f, "{}", c.escape_default())?;
@@ -60,10 +60,10 @@ impl fmt::Display for Location {
     }
 }
 
-/// A mistake in a template or a setting, or a fault of the cache.
+/// A mistake in a template or a setting, or a failure of the cache.
 ///
-/// `Display` is one line in lower case that says what is wrong and what to write instead, and
-/// ends with the place where there is one: `… (in page.html:12:4)`.
+/// `Display` prints one line in lower case: what is wrong, what to write instead, and the location
+/// if there is one: `… (in page.html:12:4)`.
 ///
 /// ```
 /// use fragcache::syntax::{Syntax, rewrite};
@@ -87,26 +87,26 @@ struct Inner {
 }
 
 impl Error {
-    /// An error of `kind`, with a message in lower case, one line, no full stop.
+    /// Creates an error of `kind`. The message is one line in lower case without a full stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, message: message.into(), location: None, source: None }))
     }
 
-    /// The same error with the place it is about.
+    /// Adds the location that the error is about.
     #[must_use]
     pub fn at(mut self, template: &str, line: u32, column: u32) -> Self {
         self.0.location = Some(Location { template: template.into(), line, column });
         self
     }
 
-    /// The same error with its cause.
+    /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.0.source = Some(Arc::new(source));
         self
     }
 
-    /// The same error with the words about what it is, before its own.
+    /// Puts `what` and a colon before the message.
     #[cfg_attr(not(feature = "config"), allow(dead_code, reason = "only a config has parts"))]
     #[must_use]
     pub(crate) fn within(mut self, what: &str) -> Self {
@@ -114,17 +114,17 @@ impl Error {
         self
     }
 
-    /// What sort of error this is.
+    /// Returns the kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The message without the place.
+    /// Returns the message without the location.
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The place in the author's template, where there is one.
+    /// Returns the location in the author's template, if there is one.
     pub fn location(&self) -> Option<&Location> {
         self.0.location.as_ref()
     }
@@ -140,8 +140,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// What [`Display`](fmt::Display) prints, and the errors that it comes from: what `main` prints that
-/// returns one. With `{:#?}`, the fields.
+/// Prints [`Display`](fmt::Display) and the chain of causes, as a program does whose `main` returns
+/// the error. With `{:#?}`, prints the fields.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() {

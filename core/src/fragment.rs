@@ -1,11 +1,11 @@
-//! A fragment that Rust code renders itself, for template languages without an extension here.
+//! A fragment that Rust code renders itself, for template languages without an extension.
 
 use std::time::Duration;
 
 use crate::key::{FragmentKey, KeyPart};
 use crate::timeout::Timeout;
 
-/// What [`FragmentCache::render`](crate::FragmentCache::render) is to cache: a key and how long.
+/// What [`FragmentCache::render`](crate::FragmentCache::render) caches: a key and its options.
 ///
 /// ```
 /// use fragcache::{Fragment, fragment_key};
@@ -27,7 +27,7 @@ pub struct Fragment {
 }
 
 impl Fragment {
-    /// A fragment that lives for the cache's default timeout.
+    /// Creates a fragment with the cache's default timeout.
     pub fn new(key: FragmentKey) -> Self {
         Self {
             key,
@@ -46,32 +46,32 @@ impl Fragment {
         self
     }
 
-    /// The fragment expires this long after it was rendered. Zero is refused when it is rendered.
+    /// Makes the fragment expire `life` after its render. Zero is an error of the render.
     pub fn expires_after(self, life: Duration) -> Self {
         self.timeout(Timeout::After(life))
     }
 
-    /// The fragment never expires.
+    /// Makes the fragment never expire.
     pub fn never_expires(self) -> Self {
         self.timeout(Timeout::Never)
     }
 
-    /// If true, the body is rendered and the cache neither read nor written, and no fragment around
-    /// this one is stored.
+    /// If true, renders the body without reading or writing the cache. No fragment around this one
+    /// is stored either.
     pub fn unless(mut self, yes: bool) -> Self {
         self.unless = yes;
         self
     }
 
-    /// If true, the body is rendered and replaces what is stored; the old entry stays if the body
+    /// If true, renders the body and replaces the stored entry. The old entry stays if the body
     /// fails.
     pub fn refresh(mut self, yes: bool) -> Self {
         self.refresh = yes;
         self
     }
 
-    /// Adds tags: whoever [invalidates](crate::FragmentCache::invalidate_tags) one of them deletes
-    /// this fragment and every fragment around it. They are checked when it is rendered.
+    /// Adds tags. [Invalidating](crate::FragmentCache::invalidate_tags) one of them deletes this
+    /// fragment and every fragment around it. Tags are checked when the fragment is rendered.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -88,16 +88,16 @@ impl Fragment {
         self
     }
 
-    /// How long after its end the fragment may be served to all but the one caller who renders it
-    /// anew, and in place of an error of its body; zero for not at all. Without this, the cache's
-    /// [`stale_window`](crate::CacheBuilder::stale_window) counts.
+    /// Sets how long the fragment may still be served after it has expired: while one caller
+    /// refreshes it, and in place of an error of its body. Zero switches this off. Default: the
+    /// cache's [`stale_window`](crate::CacheBuilder::stale_window).
     pub fn stale(mut self, window: Duration) -> Self {
         self.stale = Some(window);
         self
     }
 
-    /// The version of the record that the fragment shows, such as its time of change: an entry of
-    /// another version is a miss, and is replaced.
+    /// Sets the version of the record that the fragment shows, such as its time of change. An entry
+    /// of another version is a miss and is replaced.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -113,7 +113,7 @@ impl Fragment {
         self
     }
 
-    /// The fragment's key.
+    /// Returns the fragment's key.
     pub fn key(&self) -> &FragmentKey {
         &self.key
     }

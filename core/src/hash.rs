@@ -1,7 +1,7 @@
-//! Hashing of keys and labels. Keys are hashed under a seed that no caller knows, and the maps of
-//! keys take the result as it is. Labels and versions mean the same in every process that shares a
-//! store, so their seed is everybody's, and maps of labels mix in a seed of their own. Where keys are
-//! opaque, labels are hashed by `opaque` instead.
+//! Hashing of keys and labels. Keys are hashed under a secret random seed, and the maps of keys use
+//! the result as it is. Labels and versions must mean the same in every process that shares a
+//! store, so their seed is fixed, and maps of labels mix in a seed of their own. With opaque keys,
+//! `opaque` hashes the labels.
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
@@ -12,57 +12,56 @@ use crate::freshness::{Label, Labels};
 use crate::key::{self, FragmentKey};
 use crate::opaque::{KeyedHash, OpaqueSecret};
 
-/// The hash of what `version=` said. Two versions of one record share it once in 2⁶⁴ changes.
+/// The hash of a `version=`. Two versions of one record collide once in 2⁶⁴ changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub(crate) struct Version(u64);
 
 impl Version {
-    /// As a number, zero for none.
+    /// The version as a number; zero for none.
     pub(crate) fn to_bits(self) -> u64 {
         self.0
     }
 }
 
-/// Kinds of what is hashed, so that no two have a hash in common but by accident.
+/// Domains of hashing: equal bytes of different domains do not share a hash, except by accident.
 const KEY: u64 = 0x004b_4559;
 const VERSION: u64 = 0x5645_5253;
 const BLOCK: u64 = 0x0042_4c4f_434b;
 
-/// What hashes keys and labels.
+/// Hashes keys and labels.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyHasher {
     /// For keys; drawn once per cache.
     seed: u64,
-    /// For labels and versions: the same in all processes that share a store, whatever they know.
+    /// For labels and versions; the same in all processes that share a store.
     fleet: u64,
-    /// Makes labels and versions in place of that where keys are opaque.
+    /// Replaces `fleet` with opaque keys.
     keyed_hash: Option<KeyedHash>,
 }
 
 impl KeyHasher {
     pub(crate) fn random() -> Self {
-        // A model that failed has to fail again when it is replayed.
+        // A model that failed must fail again when it is replayed.
         let seed = if cfg!(fragcache_shuttle) { 7 } else { RandomState::new().hash_one(0_u64) };
         Self { seed, fleet: seed, keyed_hash: None }
     }
 
-    /// A hasher whose labels are those of every process.
+    /// A hasher whose labels are the same in every process.
     pub(crate) fn of_fleet() -> Self {
         Self { fleet: 0x6672_6167, ..Self::random() }
     }
 
-    /// This hasher, whose labels are those of every process with the same secret of opaque keys, if
-    /// there is one.
+    /// With a secret of opaque keys: labels are the same in every process that has the secret.
     pub(crate) fn opaque(self, secret: Option<&OpaqueSecret>) -> Self {
         Self { keyed_hash: secret.and_then(KeyedHash::new), ..self }
     }
 
-    /// Whether nobody is to learn a key who does not know it.
+    /// Returns true if keys must not be shown.
     pub(crate) fn is_opaque(&self) -> bool {
         self.keyed_hash.is_some()
     }
 
-    /// An encoded key without its namespaces, as whoever watches may see it.
+    /// An encoded key without its namespaces, as observers may see it.
     pub(crate) fn shown(&self, encoded: &[u8]) -> FragmentKey {
         let key = key::without_namespaces(encoded);
         if self.is_opaque() && key::says_more_than_a_name(key) {
@@ -71,12 +70,12 @@ impl KeyHasher {
         FragmentKey::from_encoded(key)
     }
 
-    /// A number for the cache that this hashes for, which does not give the seed away.
+    /// A number that identifies this cache without revealing the seed.
     pub(crate) fn cache_number(&self) -> u64 {
         xxh3_64_with_seed(b"cache", self.seed)
     }
 
-    /// The hash of an encoded key: its place in the maps.
+    /// The hash of an encoded key in the maps.
     pub(crate) fn key(&self, encoded: &[u8]) -> u64 {
         xxh3_64_with_seed(encoded, self.seed)
     }
@@ -86,7 +85,7 @@ impl KeyHasher {
         self.label(encoded, KEY)
     }
 
-    /// What names an encoded key in a store.
+    /// The hash that names an encoded key in a store.
     pub(crate) fn wide(&self, encoded: &[u8]) -> u128 {
         match &self.keyed_hash {
             None => xxh3_128_with_seed(encoded, self.fleet),
@@ -94,8 +93,8 @@ impl KeyHasher {
         }
     }
 
-    /// What stands in a store for a block, the digest of its source and its output mode, where keys
-    /// are opaque.
+    /// With opaque keys, the hash that stands in a store for a block, its source digest and its
+    /// output mode.
     pub(crate) fn block(&self, encoded: &[u8]) -> u128 {
         match &self.keyed_hash {
             None => xxh3_128_with_seed(encoded, self.fleet),
@@ -103,7 +102,7 @@ impl KeyHasher {
         }
     }
 
-    /// What names a variant in a store.
+    /// The hash that names a variant in a store.
     pub(crate) fn variant(&self, encoded: &[u8]) -> u64 {
         match &self.keyed_hash {
             None => xxh3_64(encoded),
@@ -111,12 +110,12 @@ impl KeyHasher {
         }
     }
 
-    /// The label that everything carries.
+    /// The label that every entry carries.
     pub(crate) fn root(&self) -> Label {
         self.label(b"", 0x524f_4f54)
     }
 
-    /// The label of the fence of this number.
+    /// The label of the fence with this number.
     pub(crate) fn fence(&self, number: usize) -> Label {
         self.label(&number.to_le_bytes(), 0x4645_4e43)
     }
@@ -141,17 +140,17 @@ impl KeyHasher {
         self.label(tag.as_bytes(), 0x0054_4147)
     }
 
-    /// The label of the namespace that these bytes of a key name.
+    /// The label of the namespace that ends these bytes of a key.
     pub(crate) fn namespace(&self, encoded: &[u8]) -> Label {
         self.label(encoded, 0x4e53)
     }
 
-    /// A record's version as entries keep it; never zero, which is no version.
+    /// A record's version as entries store it. Never zero, which means no version.
     pub(crate) fn version(&self, encoded: &[u8]) -> Version {
         Version(self.hash(encoded, VERSION).max(1))
     }
 
-    /// The own labels of the entry under `encoded`.
+    /// The labels of the entry's own under `encoded`.
     pub(crate) fn labels(&self, encoded: &[u8], template: Option<Label>) -> Labels {
         let namespaces: SmallVec<_> =
             key::namespaces(encoded).map(|(_, prefix)| self.namespace(prefix)).collect();
@@ -176,7 +175,7 @@ impl KeyHasher {
     }
 }
 
-/// For maps of labels, whose hashes are known outside the process.
+/// Hashes labels in maps. Their values are known outside the process, so it adds a random seed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct BuildLabelHasher(u64);
 
@@ -213,10 +212,10 @@ impl Hasher for LabelHasher {
     }
 }
 
-/// For maps whose keys are hashes already.
+/// For maps whose keys are already hashes.
 pub(crate) type BuildIdentityHasher = BuildHasherDefault<IdentityHasher>;
 
-/// Takes a `u64` as its own hash.
+/// Uses a `u64` as its own hash.
 #[derive(Debug, Default)]
 pub(crate) struct IdentityHasher(u64);
 

@@ -1,9 +1,78 @@
-//! Template fragments, cached.
+//! A cache for rendered template fragments.
 //!
-//! This crate is the cache behind `{% cache 300, "sidebar", user.id %} … {% endcache %}` in
-//! MiniJinja (`fragcache-minijinja`) and Tera (`fragcache-tera`). It knows neither engine: it
-//! rewrites cache blocks ([`syntax`]), names fragments ([`FragmentKey`]), keeps rendered bodies
-//! ([`FragmentCache`]) and sees to it that nothing deleted is served again.
+//! This crate is the cache behind `{% cache 300, "sidebar", user.id %} … {% endcache %}` in MiniJinja
+//! (crate `fragcache-minijinja`) and Tera (crate `fragcache-tera`). It also caches markup that Rust
+//! code renders, plain values, results of functions and, with `fragcache-tower`, whole responses.
+//! Entries are in the memory of the process, and optionally in a store that processes share.
+//!
+//! # Why
+//!
+//! - **No stale fill.** Once a deletion has returned, no later read is served a render that began
+//!   before it. The same holds for the fragments around the deleted one.
+//! - **Single flight.** One caller renders a key at a time; the others wait for it, for a bounded
+//!   time.
+//! - **It never breaks a page.** An error of a body passes through unchanged. When the store fails,
+//!   bodies are rendered.
+//! - **Everything is bounded**: memory, every table, every wait.
+//!
+//! # Example
+//!
+//! ```
+//! use fragcache::{Fragment, FragmentCache, fragment_key};
+//! use std::time::Duration;
+//!
+//! let cache = FragmentCache::in_memory();
+//! let row = Fragment::new(fragment_key!("row", 7))
+//!     .expires_after(Duration::from_secs(60))
+//!     .tags(["product:7"]);
+//!
+//! let html = cache.render(&row, || "<td>10 €</td>")?;
+//! assert_eq!(&*html, "<td>10 €</td>");
+//! assert_eq!(cache.render(&row, || "not evaluated")?, html);
+//!
+//! cache.invalidate_tags(["product:7"])?.eventually();
+//! assert!(!cache.contains(row.key())?);
+//! # Ok::<(), fragcache::Error>(())
+//! ```
+//!
+//! Start with [`FragmentCache`] and [`CacheBuilder`]. [`FarLevel`] puts a shared store behind a cache,
+//! [`Caches`] gives the templates of one engine several caches, [`InvalidationBatch`] invalidates
+//! after a commit, and [`ReadPoint`] covers data that is read before the render.
+//!
+//! # Features
+//!
+//! None is enabled by default.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `values` | typed values (`FragmentCache::values`) and memoized functions (`FragmentCache::memoize`) |
+//! | `async` | `memoize_async` and caching of responses for layers; needs tokio's timer; enables `values` |
+//! | `macros` | the attributes `#[memoize]` and `#[invalidates]`; enables `values` |
+//! | `redis` | `store::RedisStore`, for Redis and Valkey |
+//! | `file` | `store::FileStore`, a folder that the processes of one host share |
+//! | `mac` | signed records ([`FarLevel::mac_key`]) and opaque keys ([`CacheBuilder::opaque_keys`]) |
+//! | `config` | caches from TOML files and environment variables |
+//! | `tracing` | `events::TracingObserver` |
+//! | `metrics` | `events::MetricsObserver` |
+//! | `testing` | a manual clock, a recorder, a store in memory, a faulty store, the store conformance suite |
+//!
+//! # Modules
+//!
+//! | module | what it has |
+//! |---|---|
+//! | [`current`] | functions that code in a body calls about the fragment being rendered |
+//! | [`key`] | keys: what can be part of one, and their kinds |
+//! | [`tag`] | the limits of tags |
+//! | [`stats`] | counters of the whole cache and by name; health of the store |
+//! | [`events`] | events, their reasons, and observers |
+//! | [`store`] | the trait of shared stores, and the stores that come with this crate |
+//! | [`admin`] | listing, deleting and switching for administrators |
+//! | `values` | plain values (feature `values`) |
+//! | `memoize` | memoized functions (feature `values`) |
+//! | `config` | settings from files and the environment (feature `config`) |
+//! | `testing` | helpers for tests (feature `testing`) |
+//! | [`syntax`] | the rewriter of cache blocks in templates |
+//! | [`engine`] | for authors of engine extensions and layers |
 
 pub mod admin;
 mod ageing;

@@ -1,6 +1,6 @@
-//! Signatures under a secret. Who asks for them is in `store::signed` and in `opaque`.
+//! Signatures under a secret. Used by `store::signed` and `opaque`.
 
-/// Bytes that a record's signature takes: so much of an HMAC.
+/// Length of a record's signature, in bytes: a truncated HMAC.
 pub(crate) const SIGNATURE_BYTES: usize = 16;
 
 #[cfg(feature = "mac")]
@@ -12,11 +12,11 @@ mod keyed {
     use hmac::digest::Key;
     use sha2::{Digest, Sha256};
 
-    /// A signature under a secret, begun.
+    /// An HMAC in progress.
     pub(crate) type Signer = hmac::Hmac<Sha256>;
 
-    /// HMAC-SHA-256 under a secret of any length. The crate's own way may fail as far as its types
-    /// tell; a secret that fills the block of the hash, as the standard pads it, cannot.
+    /// HMAC-SHA-256 under a secret of any length. The crate's own constructor is fallible by its
+    /// type. A secret padded to the block size, as the standard pads it, cannot fail.
     pub(crate) fn signer(secret: &[u8]) -> Signer {
         let mut block = Key::<Signer>::default();
         let hashed;

@@ -1,6 +1,5 @@
-//! What a secret makes of keys and labels, so that whoever reads a store learns none of them, and has
-//! nothing to compare a guess with. Who asks for it is in `hash` and `far`; how a key is shown that
-//! is not to be known is in `key`.
+//! Keyed hashes of keys and labels. A reader of the store learns no key and cannot test a guess.
+//! `hash` and `far` use them; `key::redacted` shows such keys.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 /// Shortest secret, in bytes.
 const MIN_SECRET_BYTES: usize = 16;
 
-/// The secret that opaque keys are made with. It is never shown.
+/// The secret of opaque keys. `Debug` does not show it.
 #[derive(Clone)]
 pub(crate) struct OpaqueSecret(pub(crate) Arc<[u8]>);
 
@@ -48,8 +47,8 @@ const DIGEST_BYTES: usize = 32;
 
 #[cfg(feature = "mac")]
 mod keyed {
-    //! Keys of their own for each use, made of the secret by HMAC-SHA-256. What they are used for has
-    //! the size that it has without a secret: SipHash-2-4 of 64 and of 128 bits.
+    //! Derives a separate key for each use from the secret, by HMAC-SHA-256. The hashes have the
+    //! same sizes as without a secret: SipHash-2-4 of 64 and of 128 bits.
 
     use std::fmt;
     use std::hash::Hasher as _;
@@ -72,7 +71,7 @@ mod keyed {
     }
 
     impl KeyedHash {
-        /// Always some; the other one is where the feature is off.
+        /// Always `Some`. `without::KeyedHash` is the one that returns `None`.
         pub(crate) fn new(secret: &OpaqueSecret) -> Option<Self> {
             let derived = derive(secret, OF_LABELS);
             let mut numbers = derived.as_chunks::<8>().0.iter().copied().map(u64::from_le_bytes);
@@ -80,7 +79,7 @@ mod keyed {
             Some(Self { narrow: two()?, wide: two()? })
         }
 
-        /// A hash among those of a kind.
+        /// A 64-bit hash in the domain `kind`.
         pub(crate) fn narrow(&self, kind: u64, bytes: &[u8]) -> u64 {
             let mut hasher = SipHasher24::new_with_keys(self.narrow[0], self.narrow[1]);
             hasher.write(&kind.to_le_bytes());
@@ -88,7 +87,7 @@ mod keyed {
             hasher.finish()
         }
 
-        /// As [`narrow`](Self::narrow), for what must not meet by accident.
+        /// A 128-bit hash, for uses where collisions must not happen.
         pub(crate) fn wide(&self, kind: u64, bytes: &[u8]) -> u128 {
             let mut hasher = SipHasher24Wide::new_with_keys(self.wide[0], self.wide[1]);
             hasher.write(&kind.to_le_bytes());
@@ -97,8 +96,8 @@ mod keyed {
         }
     }
 
-    /// The digest that stands in a record for its key: nobody finds two keys of one digest, with the
-    /// secret or without it.
+    /// The digest that stands in a record for its key. It is collision-resistant, with the secret
+    /// and without it.
     #[derive(Clone)]
     pub(crate) struct KeyDigest(Signer);
 
@@ -131,7 +130,7 @@ mod keyed {
 
 #[cfg(not(feature = "mac"))]
 mod without {
-    //! There is none: a secret is refused where the feature is off.
+    //! Without the feature there is no secret: the builder refuses one.
 
     use super::OpaqueSecret;
 
@@ -176,8 +175,8 @@ mod tests {
 
     #[test]
     fn hashes_are_those_of_the_standards() {
-        // Of other implementations of HMAC-SHA-256 and SipHash-2-4: what is stored must be found by
-        // every later release.
+        // Values from other implementations of HMAC-SHA-256 and SipHash-2-4. Every later release
+        // must find what is stored under them.
         let (keyed_hash, digest) = {
             let secret = secret("0123456789abcdef");
             (KeyedHash::new(&secret).unwrap(), KeyDigest::new(&secret).unwrap())

@@ -1,18 +1,18 @@
-//! What the cache does where users differ: mistakes, repeated unnamed blocks, annotations, warnings;
-//! and how far it takes part.
+//! Choices of behaviour: mistakes, repeated unnamed blocks, annotations, warnings; and the mode of
+//! a cache.
 
-/// What becomes of a mistake that is found while rendering.
+/// How a mistake that is found during a render is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ErrorPolicy {
     /// The render fails with an error that names template and line.
     #[default]
     Error,
-    /// The body is rendered uncached; an event and a counter tell of it.
+    /// The body is rendered uncached. An event and a counter report it.
     Uncached,
 }
 
-/// How a cache treats mistakes and warnings, and whether pages may be annotated.
+/// How a cache handles mistakes and warnings, and whether pages may be annotated.
 ///
 /// ```
 /// use fragcache::{ErrorPolicy, Policy};
@@ -29,34 +29,35 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// What becomes of an unusable timeout, name, vary part, version, tag or stale window of a cache
-    /// block, and of what its body gives to `cache_tags` and `cache_expire`. By default an error: an
-    /// undefined part would hand every user the same fragment. Rust code gets errors in any case.
+    /// Sets how an unusable timeout, name, vary part, version, tag or stale window of a cache block
+    /// is handled, and unusable arguments of `cache_tags` and `cache_expire` in its body. Default:
+    /// an error, because an undefined vary part would give every user the same fragment. Rust code
+    /// always gets an error.
     #[must_use]
     pub fn bad_arguments(mut self, on_mistake: ErrorPolicy) -> Self {
         self.bad_arguments = on_mistake;
         self
     }
 
-    /// Whether opening one unnamed block twice in a render is an error rather than an event. Meant
-    /// for tests; off by default.
+    /// If true, opening an unnamed block twice in one render is an error instead of an event. Meant
+    /// for tests. Default: false.
     #[must_use]
     pub fn repeated_unnamed_is_error(mut self, yes: bool) -> Self {
         self.repeated_is_error = yes;
         self
     }
 
-    /// Whether [`annotate`](crate::FragmentCache::annotate) may put comments around fragments in a
-    /// build without debug assertions. Off by default, as they show keys and tags to whoever reads
-    /// the page.
+    /// If true, [`annotate`](crate::FragmentCache::annotate) may put comments around fragments in a
+    /// build without debug assertions. Default: false, because they show keys and tags to readers
+    /// of the page.
     #[must_use]
     pub fn annotations(mut self, yes: bool) -> Self {
         self.annotations = yes;
         self
     }
 
-    /// Whether a [warning](crate::syntax::Warning) about a template, such as a CSRF token in a
-    /// cached body, keeps the template from being loaded. Off by default: it is an event then.
+    /// If true, a template with a [warning](crate::syntax::Warning), such as a CSRF token in a
+    /// cached body, is not loaded. Default: false; a warning is an event then.
     #[must_use]
     pub fn warnings_are_errors(mut self, yes: bool) -> Self {
         self.warnings_are_errors = yes;
@@ -64,7 +65,7 @@ impl Policy {
     }
 }
 
-/// How far a cache takes part, switchable while it runs.
+/// Whether a cache reads and stores. It can be switched at run time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[repr(u8)]
 #[non_exhaustive]
@@ -72,9 +73,9 @@ pub enum CacheMode {
     /// Reads and stores.
     #[default]
     Normal = 0,
-    /// Serves what is stored, stores nothing new.
+    /// Serves stored entries and stores nothing new.
     ReadOnly = 1,
-    /// Renders everything, reads and stores nothing.
+    /// Renders everything; reads and stores nothing.
     Bypass = 2,
 }
 
@@ -87,7 +88,7 @@ impl CacheMode {
         }
     }
 
-    /// The mode as one word, for configs and tools: `normal`, `read-only` or `bypass`.
+    /// Returns the mode as one word, for configs and tools: `normal`, `read-only` or `bypass`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Normal => "normal",
@@ -96,7 +97,7 @@ impl CacheMode {
         }
     }
 
-    /// The mode that [`as_str`](Self::as_str) calls so.
+    /// The mode with this [`as_str`](Self::as_str).
     pub(crate) fn from_word(word: &[u8]) -> Option<Self> {
         [Self::Normal, Self::ReadOnly, Self::Bypass]
             .into_iter()

@@ -1,4 +1,4 @@
-//! Read points: since when the data that a render uses may have been read.
+//! Read points: the moment from which the data of a render may have been read.
 
 use std::cell::RefCell;
 
@@ -7,12 +7,13 @@ use crate::sync::thread_local;
 
 /// The moment before data was read, in the order of one cache's invalidations.
 ///
-/// A fragment is as old as the data in it. Without more, that is taken to be the moment at which
-/// the fragment begins, or the one around it. A handler that loads its data before it renders takes
-/// a read point first, and renders within its [`scope`](Self::scope): what was invalidated since the
-/// point is printed, and not stored. The point is a plain value that may be kept, copied, sent to
-/// another thread, and carried across `.await`; it means something to the cache it is from, and to
-/// no other.
+/// A fragment is as old as the data in it. By default that is the moment when the fragment begins,
+/// or the fragment around it. A handler that loads its data before it renders takes a read point
+/// first and renders within its [`scope`](Self::scope). A fragment that was invalidated after the
+/// point is printed but not stored.
+///
+/// A read point is a plain value: it can be stored, copied, sent to another thread and carried
+/// across `.await`. It has a meaning only for the cache that created it.
 ///
 /// ```
 /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -39,19 +40,19 @@ pub struct ReadPoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ReadPosition {
     pub(crate) near: Sequence,
-    /// The number of the far level's fences as of then; 0 if they are not known.
+    /// The number of the far level's fences at that time; 0 if unknown.
     pub(crate) far: u64,
 }
 
 impl ReadPosition {
-    /// The older of two, level by level.
+    /// The older of the two, level by level.
     pub(crate) fn min(self, other: Self) -> Self {
         Self { near: self.near.min(other.near), far: self.far.min(other.far) }
     }
 }
 
 thread_local! {
-    /// The points whose scopes are open on this thread.
+    /// The read points with a scope open on this thread.
     static OPEN: RefCell<Vec<ReadPoint>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -60,9 +61,8 @@ impl ReadPoint {
         Self { cache, at }
     }
 
-    /// Renders under this read point: every fragment that begins within `render` on this thread is
-    /// taken to be as old as the point. Scopes may nest; of several points of one cache the oldest
-    /// counts.
+    /// Runs `render` under this read point: every fragment that begins in it on this thread counts
+    /// as old as the point. Scopes may nest; of several points of one cache the oldest applies.
     pub fn scope<R>(&self, render: impl FnOnce() -> R) -> R {
         struct Open;
         impl Drop for Open {
@@ -75,8 +75,8 @@ impl ReadPoint {
         render()
     }
 
-    /// The point as text, for a template's context, where both engine extensions look for it under
-    /// the name `fragcache_read_point`.
+    /// Returns the point as text, for a template's context. Both engine extensions look for it
+    /// under the name `fragcache_read_point`.
     ///
     /// ```
     /// use fragcache::{FragmentCache, ReadPoint};
@@ -89,7 +89,7 @@ impl ReadPoint {
         format!("{:016x}.{:x}.{:x}", self.cache, self.at.near.to_bits(), self.at.far)
     }
 
-    /// Reads what [`to_token`](Self::to_token) wrote; `None` for anything else.
+    /// Parses the output of [`to_token`](Self::to_token); `None` for anything else.
     pub fn from_token(token: &str) -> Option<Self> {
         let mut numbers = token.split('.').map(|text| u64::from_str_radix(text, 16).ok());
         let mut number = || numbers.next().flatten();
@@ -98,13 +98,13 @@ impl ReadPoint {
         numbers.next().is_none().then_some(Self { cache, at })
     }
 
-    /// When this point was taken, if it is from the cache of that number.
+    /// The position of this point, if it belongs to the cache with this number.
     pub(crate) fn of(&self, cache: u64) -> Option<ReadPosition> {
         (self.cache == cache).then_some(self.at)
     }
 }
 
-/// The oldest read point of a cache whose scope is open on this thread.
+/// The oldest read point of a cache with a scope open on this thread.
 pub(crate) fn oldest_open(cache: u64) -> Option<ReadPosition> {
     OPEN.with(|open| {
         open.borrow().iter().filter_map(|point| point.of(cache)).reduce(ReadPosition::min)

@@ -1,5 +1,5 @@
-//! The locks and atomics that the freshness protocol is built from, in one place so that a model
-//! checker can stand in for them (`--cfg fragcache_shuttle`). No other module names `parking_lot`.
+//! The locks and atomics of the freshness protocol, in one place so that a model checker can
+//! replace them (`--cfg fragcache_shuttle`). No other module names `parking_lot`.
 
 #[cfg(not(fragcache_shuttle))]
 mod real {
@@ -14,7 +14,7 @@ pub(crate) use real::*;
 #[cfg(fragcache_shuttle)]
 pub(crate) use model::*;
 
-/// Shuttle's primitives behind `parking_lot`'s signatures, as far as this crate uses them.
+/// Shuttle's primitives with `parking_lot`'s signatures, limited to what this crate uses.
 #[cfg(fragcache_shuttle)]
 mod model {
     pub(crate) use shuttle::sync::MutexGuard;

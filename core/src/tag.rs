@@ -1,14 +1,14 @@
-//! What a tag may be. What tags do is `fresh`'s business.
+//! The rules for tags. Their effect is in `freshness`.
 
 use crate::error::{Error, ErrorKind};
 
-/// Longest tag, in bytes.
+/// Maximum length of a tag, in bytes.
 pub const MAX_TAG_BYTES: usize = 256;
 
-/// Most tags that one fragment may declare. Tags added inside the body do not count.
+/// Maximum number of tags that a fragment may declare. Tags added inside the body do not count.
 pub const MAX_TAGS: usize = 64;
 
-/// Checks one tag.
+/// Checks a tag.
 pub(crate) fn check(tag: &str) -> Result<(), Error> {
     if tag.is_empty() {
         return Err(refuse(
@@ -26,7 +26,7 @@ pub(crate) fn check(tag: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Checks how many tags a fragment declares.
+/// Checks the number of tags that a fragment declares.
 pub(crate) fn check_count(count: usize) -> Result<(), Error> {
     if count <= MAX_TAGS {
         return Ok(());

@@ -1,10 +1,10 @@
-//! What the first argument of a cache block may be, and what it means. Nothing is stored here.
+//! The first argument of a cache block: which values it takes and what they mean.
 
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 
-/// How long a fragment lives, or what else its timeout asks for.
+/// When a fragment expires, or that it is to be deleted.
 ///
 /// ```
 /// use fragcache::Timeout;
@@ -18,25 +18,25 @@ use crate::error::{Error, ErrorKind};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Timeout {
-    /// The cache's own default.
+    /// The cache's default timeout.
     #[default]
     Default,
-    /// The fragment never expires. It can still be deleted, and evicted like any other.
+    /// The fragment never expires. It can still be deleted or evicted.
     Never,
-    /// The fragment expires this long after it was rendered.
+    /// The fragment expires this long after its render.
     After(Duration),
-    /// Delete the fragment, render the body, store nothing.
+    /// Deletes the fragment, renders the body and stores nothing.
     Delete,
 }
 
 impl From<Duration> for Timeout {
-    /// [`Timeout::After`].
+    /// Equal to [`Timeout::After`].
     fn from(life: Duration) -> Self {
         Self::After(life)
     }
 }
 
-/// A scalar argument of a cache block, as an engine extension hands it over.
+/// A scalar argument of a cache block, as an engine extension passes it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum Scalar<'a> {
@@ -54,12 +54,12 @@ pub enum Scalar<'a> {
     Float(f64),
     /// A string.
     Str(&'a str),
-    /// Anything else: what the engine calls its type, such as `map`.
+    /// Any other value: the engine's name for its type, such as `map`.
     Other(&'a str),
 }
 
 impl Scalar<'_> {
-    /// The value in an error's words, its text cut to 40 characters.
+    /// The value as an error message shows it, its text cut to 40 characters.
     pub(crate) fn named(&self) -> String {
         match self {
             Scalar::Undefined => "undefined".to_owned(),
@@ -76,17 +76,17 @@ impl Scalar<'_> {
     }
 }
 
-/// Seconds (34 years) that any clock can count.
+/// Seconds (34 years) that every clock can count.
 const SURELY_SHORT: i128 = 1 << 30;
 
 impl Timeout {
-    /// Reads a timeout given as text: a string of digits is seconds, `del` deletes, `default` is the
-    /// cache's own, and anything else is a duration such as `90s`, `5m` or `1h 30m` (the grammar of the `humantime` crate).
+    /// Parses a timeout. A string of digits is seconds, `del` deletes, and `default` is the cache's
+    /// default. Anything else is a duration such as `90s`, `5m` or `1h 30m` (the grammar of the
+    /// `humantime` crate).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Timeout`] for zero, for an unknown word, and for a duration that no clock can
-    /// hold.
+    /// [`ErrorKind::Timeout`] for zero, an unknown word, and a duration too long for a clock.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let trimmed = text.trim();
         match trimmed {
@@ -111,16 +111,16 @@ impl Timeout {
         }
     }
 
-    /// Reads a timeout from an engine's value.
+    /// Converts an engine's value to a timeout.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Timeout`] for everything that is not a positive finite number, a duration's
-    /// text, `none`, `'default'` or `'del'`; the message says what to write instead.
+    /// [`ErrorKind::Timeout`] for anything but a positive finite number, the text of a duration,
+    /// `none`, `'default'` or `'del'`. The message says what to write instead.
     pub fn from_scalar(scalar: Scalar<'_>) -> Result<Self, Error> {
         match scalar {
             Scalar::None => Ok(Self::Never),
-            // What most blocks say, without the checks of the rest.
+            // The common case, without the checks below.
             #[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "in range")]
             Scalar::Int(seconds @ 1..=SURELY_SHORT) => {
                 Ok(Self::After(Duration::from_secs(seconds as u64)))
@@ -159,7 +159,7 @@ impl Timeout {
         }
     }
 
-    /// What Rust code gives.
+    /// Checks a duration given by Rust code.
     pub(crate) fn positive(life: Duration) -> Result<Self, Error> {
         if life.is_zero() {
             return Err(refuse(
@@ -170,7 +170,7 @@ impl Timeout {
         Self::positive_as(life, &life.as_secs())
     }
 
-    /// `shown` is what the author wrote.
+    /// As `positive`; `shown` is what the author wrote, for the message.
     fn positive_as(life: Duration, shown: &dyn std::fmt::Display) -> Result<Self, Error> {
         if life.is_zero() {
             return Err(refuse(
@@ -186,7 +186,7 @@ impl Timeout {
     }
 }
 
-/// Whether a text is a duration of nothing, such as `0` or `0s`.
+/// Returns true if the text is a duration of zero, such as `0` or `0s`.
 pub(crate) fn is_no_time(text: &str) -> bool {
     let text = text.trim();
     let is_zero = !text.is_empty() && text.bytes().all(|byte| byte == b'0');

@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     fragcache_minijinja::add_to_environment(&mut env, cache.clone())?;
     fragcache_minijinja::add_template(&mut env, "page.html", PAGE)?;
 
-    // Stands for something slow, and counts how often it is asked.
+    // Stands for something slow, and counts its calls.
     let asked = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&asked);
     env.add_function("unread", move |_user: u32| counter.fetch_add(1, Ordering::Relaxed) + 3);
@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(render()?, first, "a hit prints what the miss printed");
     assert_eq!(asked.load(Ordering::Relaxed), 1, "and its body is not evaluated");
 
-    // A message was read: the next render is a new one.
+    // A message was read. After the delete, the next render evaluates the body again.
     cache.delete(&fragment_key!("sidebar", 42)).eventually();
     println!("{}\nand after a delete{}", first.trim(), render()?.trim_end());
     assert_eq!(asked.load(Ordering::Relaxed), 2);

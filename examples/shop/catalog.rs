@@ -1,5 +1,5 @@
-//! The films for other programs, as JSON: a response that is kept whole, around a function whose results
-//! are kept. Who changes a price knows of neither: one tag deletes both.
+//! The films as JSON: a cached response, around a function with cached results. Code that changes a
+//! price does not know either of them: one tag deletes both.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(crate) const VIEW: &str = "films";
 
 const FILMS_OF_A_PAGE: u32 = 50;
 
-/// What other programs are told of a film.
+/// A film in the JSON response.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Film {
     id: i64,
@@ -27,11 +27,11 @@ pub struct Film {
     price_cents: i64,
 }
 
-/// Fifty films, by number of the page from 1. Kept by that number.
+/// Returns fifty films by page number, starting at 1. The results are cached by page number.
 ///
 /// # Errors
 ///
-/// The database's; nothing is kept then.
+/// Returns the database's errors; nothing is cached then.
 #[memoize(cache = cache, ignore(database), timeout = "1h", name = "shop::films")]
 pub fn films(cache: &FragmentCache, database: &Database, page: u32) -> anyhow::Result<Vec<Film>> {
     let sql = "SELECT id, name, price_cents FROM products ORDER BY id LIMIT ?1 OFFSET ?2";
@@ -44,16 +44,16 @@ pub fn films(cache: &FragmentCache, database: &Database, page: u32) -> anyhow::R
     Ok(films)
 }
 
-/// All that the view's handler needs.
+/// The state of the view's handler.
 #[derive(Debug, Clone)]
 struct Catalog {
     cache: FragmentCache,
     database: Arc<Database>,
 }
 
-/// The view under its route.
+/// A router with the view.
 pub(crate) fn router<S>(cache: &FragmentCache, database: &Arc<Database>) -> Router<S> {
-    // The same for all visitors, whatever their cookies; other parameters than the page mean nothing.
+    // The response does not depend on cookies, nor on query parameters other than the page.
     let view = CacheLayer::new(cache, VIEW)
         .expires_after(Duration::from_secs(3600))
         .only_query(["page"])
@@ -78,7 +78,7 @@ async fn answer(
     State(catalog): State<Catalog>,
     Query(asked): Query<Asked>,
 ) -> Result<Json<Vec<Film>>, Problem> {
-    // A database blocks its thread. What the function depends on, the response does too.
+    // A database call blocks its thread. The response inherits the function's dependencies.
     let films = view.blocking(move || films(&catalog.cache, &catalog.database, asked.page));
     Ok(Json(films.await??))
 }

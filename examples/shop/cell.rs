@@ -1,4 +1,4 @@
-//! What a query returns, in a form that either engine turns into its own values.
+//! Query results, in a form that either engine can convert to its own values.
 
 use std::collections::BTreeMap;
 
@@ -10,15 +10,15 @@ pub type Row = BTreeMap<String, Cell>;
 /// One value of a row.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cell {
-    /// Nothing.
+    /// SQL `NULL`.
     Null,
-    /// A whole number.
+    /// An integer.
     Int(i64),
-    /// Any other number.
+    /// A floating-point number.
     Real(f64),
-    /// A text.
+    /// A string.
     Text(String),
-    /// A whole row, for a record that a page is handed.
+    /// A whole row, for a record that is passed to a page.
     Record(Row),
 }
 

@@ -1,5 +1,5 @@
-//! The SQLite file behind the shop: connections, and a count of what is asked. The statements
-//! themselves are in `queries.rs` and `seed.rs`.
+//! The SQLite file behind the shop: its connections, and a count of the statements
+//! run. The statements are in `queries.rs` and `seed.rs`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,13 +14,13 @@ use tempfile::TempDir;
 use crate::cell::{Cell, Row};
 use crate::seed;
 
-/// The shop's database. Connections are opened as threads need them, and kept.
+/// The shop's database. Connections are opened when threads need them, and reused.
 pub struct Database {
     idle: Mutex<Vec<Connection>>,
     queries: AtomicU64,
     path: PathBuf,
     form_secret: String,
-    /// Last, so that the connections are closed before their file goes.
+    /// Declared last, so that the connections are closed before their file is removed.
     _folder: Option<TempDir>,
 }
 
@@ -31,13 +31,13 @@ impl fmt::Debug for Database {
 }
 
 impl Database {
-    /// A database in a folder of its own, removed on drop: products from
-    /// `fixtures/shop/products.csv`, and users, orders and reviews derived from them, the same on
-    /// every start.
+    /// Creates a database in a folder of its own, which is removed on drop. It
+    /// contains the products from `fixtures/shop/products.csv`, and users, orders
+    /// and reviews derived from them, the same on every start.
     ///
     /// # Errors
     ///
-    /// If the file cannot be written or the products cannot be read.
+    /// Returns an error if the file cannot be written or the products cannot be read.
     pub fn seeded() -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("fragcache-shop-").tempdir()?;
         let mut database = Self::open(folder.path().join("shop.sqlite"))?;
@@ -45,13 +45,13 @@ impl Database {
         Ok(database)
     }
 
-    /// The database in this file, which other processes may use too. A file that is not there is
-    /// made and filled as in [`seeded`](Self::seeded).
+    /// Opens the database in this file, which other processes may use too. A missing
+    /// file is created and filled as in [`seeded`](Self::seeded).
     ///
     /// # Errors
     ///
-    /// If the file cannot be read or written, is no database of a shop, or the products cannot be
-    /// read.
+    /// Returns an error if the file cannot be read or written, if it is not a shop's
+    /// database, or if the products cannot be read.
     pub fn open(path: impl Into<PathBuf>) -> anyhow::Result<Self> {
         let path = path.into();
         let failed = || format!("cannot open the shop's database {}", path.display());
@@ -69,26 +69,26 @@ impl Database {
         })
     }
 
-    /// Where the file is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What the tokens of forms are made with, in all processes of this shop.
+    /// The secret behind the form tokens, the same in all processes of this shop.
     pub(crate) fn form_secret(&self) -> &str {
         &self.form_secret
     }
 
-    /// Statements run since the start, seeding not counted.
+    /// Number of statements run since the start, without seeding.
     pub fn queries(&self) -> u64 {
         self.queries.load(Ordering::Relaxed)
     }
 
-    /// All rows that a statement returns.
+    /// Returns all rows of a statement.
     ///
     /// # Errors
     ///
-    /// The database's.
+    /// Returns the database's errors.
     pub fn rows(&self, sql: &str, params: impl Params) -> rusqlite::Result<Vec<Row>> {
         self.with_connection(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
@@ -102,11 +102,11 @@ impl Database {
         })
     }
 
-    /// What `read` makes of each row that a statement returns.
+    /// Maps each row of a statement with `read`.
     ///
     /// # Errors
     ///
-    /// The database's, and those of `read`.
+    /// Returns the database's errors and those of `read`.
     pub fn read<T>(
         &self,
         sql: &str,
@@ -118,20 +118,20 @@ impl Database {
         })
     }
 
-    /// Runs a statement that changes something; how many rows it changed.
+    /// Runs a statement that changes rows. Returns the number of changed rows.
     ///
     /// # Errors
     ///
-    /// The database's.
+    /// Returns the database's errors.
     pub fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
         self.with_connection(|connection| connection.prepare_cached(sql)?.execute(params))
     }
 
-    /// Runs statements as one transaction: committed if `run` succeeds, undone if it fails.
+    /// Runs statements as one transaction: committed if `run` succeeds, rolled back if it fails.
     ///
     /// # Errors
     ///
-    /// That of `run`, or the database's.
+    /// Returns the error of `run`, or the database's.
     pub fn transaction<T>(
         &self,
         run: impl FnOnce(&Transaction<'_>) -> anyhow::Result<T>,
@@ -167,7 +167,7 @@ impl Database {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
-    // Outlives the process, not a power cut: enough for a shop that sells nothing.
+    // Survives a crash of the process but not a power failure, which is enough for an example.
     connection.pragma_update(None, "synchronous", "OFF")?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)

@@ -1,9 +1,9 @@
-//! A film shop on an embedded SQLite database, its pages in MiniJinja and in Tera, with cache
+//! A film shop on an embedded SQLite database, with its pages in MiniJinja and in Tera, and cache
 //! blocks in the templates. `main.rs` measures it or serves it.
 //!
-//! The cache shows in few places: the templates; [`Views`], where the engines get it; the functions
-//! that load data, which say what a fragment depends on; and [`change_price`], which says what has
-//! changed.
+//! The cache appears in few places: in the templates; in [`Views`], which installs
+//! it in the engines; in the functions that load data, which add a fragment's tags;
+//! and in [`change_price`], which invalidates a tag.
 
 mod catalog;
 mod cell;

@@ -1,20 +1,20 @@
-//! An observer that remembers which fragments were rendered, and why.
+//! An observer that records which fragments were rendered, and why.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use fragcache::events::{Event, EventKind, MissReason, Observer};
 
-/// One fragment that had to be rendered, by this caller or by one that it waited for.
+/// A fragment that had to be rendered, by this caller or by one that it waited for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rendered {
     /// Its key, such as `product(42)`.
     pub key: String,
-    /// The template that its block stands in.
+    /// The template that contains its block.
     pub template: String,
-    /// Why it was not served.
+    /// The reason of the miss.
     pub reason: MissReason,
-    /// The tag, where one was invalidated.
+    /// The invalidated tag, if that was the reason.
     pub tag: Option<String>,
 }
 
@@ -25,12 +25,12 @@ impl fmt::Display for Rendered {
     }
 }
 
-/// The fragments that were rendered. A clone is another handle to the same list.
+/// The fragments that were rendered. Clones share the list.
 #[derive(Debug, Clone, Default)]
 pub struct Log(Arc<Mutex<Vec<Rendered>>>);
 
 impl Log {
-    /// What was rendered since this was last asked, in the order in which it began.
+    /// Takes the fragments rendered since the last call, in the order in which their renders began.
     pub fn take(&self) -> Vec<Rendered> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -40,14 +40,14 @@ fn main() -> anyhow::Result<()> {
 #[tokio::main]
 async fn serve(options: &Options, address: SocketAddr) -> anyhow::Result<()> {
     let engine = options.engine.unwrap_or(Engine::MiniJinja);
-    // Whatever becomes of the store: the site starts, and serves.
+    // The site starts and serves even if the store is unavailable.
     let mut builder = options.config()?.into_builder()?;
     let password = std::env::var("SHOP_INSPECTOR_PASSWORD").ok();
     if password.is_some() {
         builder = builder.stats_by_name(1000);
     }
     let cache = builder.build()?;
-    // Under another name the inspector might be taken for a page of another site.
+    // Under other hosts, the inspector could be read as a page of another site (DNS rebinding).
     let named = std::env::var("SHOP_INSPECTOR_HOSTS").unwrap_or_default();
     let named = named.split(',').map(|host| host.trim().to_owned());
     let hosts = named.chain([address.ip().to_string(), "localhost".to_owned()]).collect();

@@ -1,4 +1,4 @@
-//! The command line: which shop to run, and what its cache is in.
+//! The command line: which shop to run, and where its cache stores entries.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ Two processes with the same --database and the same --store are one site.";
 /// The setting that names a server.
 const SERVER: &str = "REDIS__URL";
 
-/// What was asked for.
+/// The parsed command line.
 #[derive(Debug, Default)]
 pub(crate) struct Options {
     pub(crate) engine: Option<Engine>,
@@ -39,7 +39,7 @@ pub(crate) struct Options {
     pub(crate) asks_for_help: bool,
     database: Option<PathBuf>,
     config: Option<PathBuf>,
-    /// What `--store` stands for: settings as environment variables would have them.
+    /// The settings that `--store` stands for, as environment variables would set them.
     store: Vec<(&'static str, String)>,
     near_life: Option<String>,
 }
@@ -76,21 +76,22 @@ impl Options {
         Ok(options)
     }
 
-    /// The settings of the cache that pages are measured with. A server may take its time: a page
-    /// that did without it after 50 ms, on a busy machine, would measure nothing.
+    /// The cache settings for the measurement, with a long store timeout. On a busy
+    /// machine, a page that gives up on the store after 50 ms would measure nothing.
     pub(crate) fn patient_config(&self) -> anyhow::Result<Config> {
         let is_server = self.store.iter().any(|(name, _)| *name == SERVER);
         let patience = is_server.then_some(("tour REDIS__OPERATION_TIMEOUT", "10s"));
         Ok(self.config()?.with_variables("tour ", patience)?)
     }
 
-    /// The settings of the cache.
+    /// The cache settings.
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
         let config = match &self.config {
             Some(path) => Config::from_file(path)?.with_env("FRAGCACHE_")?,
             None => Config::from_toml("type = 'memory'")?,
         };
-        // Options are settings like any other, and checked like them. The prefixes are for errors.
+        // Options are settings like any other, and checked like them. The prefixes
+        // appear in errors.
         let (store, near_life) = ("--store as ", "--near-life as ");
         let given = self.store.iter().map(|(name, value)| (format!("{store}{name}"), value));
         let config = config.with_variables(store, given)?;
@@ -104,10 +105,10 @@ impl Options {
     }
 }
 
-/// What `--store` stands for. It may hold a password, and is not shown.
+/// The settings that `--store` stands for. They may contain a password and are not displayed.
 fn store(given: &str) -> anyhow::Result<Vec<(&'static str, String)>> {
     let with = |kind: &str, setting, value: &str| {
-        // What else is on the server or in the folder is not the shop's.
+        // Other data on the server or in the folder is not the shop's.
         vec![
             ("TYPE", kind.to_owned()),
             (setting, value.to_owned()),
@@ -123,7 +124,7 @@ fn store(given: &str) -> anyhow::Result<Vec<(&'static str, String)>> {
     }
 }
 
-/// What `--help` prints.
+/// The output of `--help`.
 pub(crate) fn usage() -> &'static str {
     USAGE
 }

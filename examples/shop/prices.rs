@@ -1,16 +1,17 @@
-//! A price change: a transaction, and what the cache is told after its commit.
+//! A price change: a transaction, and an invalidation after its commit.
 
 use fragcache::{FragmentCache, Invalidation};
 
 use crate::database::Database;
 
-/// Sets a film's price and notes the change; `None` if there is no such film. Whatever shows the film
-/// is rendered anew from then on, and nothing else: in every process that shares the cache's store,
-/// unless the store could not be told. That is [`Invalidation::Pending`]: it is told when it can be.
+/// Sets a film's price and records the change; `None` if there is no such film. After that, every
+/// fragment that shows the film is rendered again, and no other, in every process that shares the
+/// cache's store. If the invalidation could not be published to the store, the result is
+/// [`Invalidation::Pending`], and the cache publishes it when it can.
 ///
 /// # Errors
 ///
-/// The database's; nothing has changed then, and nothing is rendered anew.
+/// Returns the database's errors. Then nothing has changed, and nothing is rendered again.
 pub fn change_price(
     database: &Database,
     cache: &FragmentCache,
@@ -26,7 +27,8 @@ pub fn change_price(
         if changed == 0 {
             return Ok(false);
         }
-        // One tag, wherever the film is shown: its card, its page, and all that is around them.
+        // One tag covers every place that shows the film: its card, its page, and
+        // all that contain them.
         batch.invalidate_tags([format!("product:{film}")])?;
         transaction.execute(
             "INSERT INTO price_changes (product_id, price_cents) VALUES (?1, ?2)",
@@ -34,8 +36,8 @@ pub fn change_price(
         )?;
         Ok(true)
     })?;
-    // After the commit: before it, another request would render the old price and store it. If the
-    // transaction fails, the batch is dropped, and nothing was invalidated.
+    // Apply after the commit: before it, another request would render and store the old price. If
+    // the transaction fails, the batch is dropped and nothing is invalidated.
     let told = batch.apply();
     Ok(found.then_some(told))
 }

@@ -1,7 +1,7 @@
-//! The SQL behind each template function, and behind the forms of the site.
+//! The SQL behind the template functions and the site's forms.
 //!
-//! A function that loads data also says what the fragment that shows it depends on. So templates
-//! need no `tags=` where they call one, and cannot forget it.
+//! A function that loads data also adds the tags that the enclosing fragment depends on. Templates
+//! need no `tags=` around its calls, and cannot forget it.
 
 use anyhow::bail;
 use fragcache::current;
@@ -19,16 +19,16 @@ pub(crate) struct Function {
     sql: &'static str,
 }
 
-/// What a fragment that calls a function is invalidated by.
+/// The tag that invalidates a fragment that calls a function.
 #[derive(Debug, Clone, Copy)]
 enum Tag {
     /// `product:42`: the kind of record, and the function's argument.
     Of(&'static str),
-    /// `products`: whatever adds or removes one.
+    /// `products`: invalidated when a record is added or removed.
     All(&'static str),
 }
 
-/// What a template function is given.
+/// The parameter of a template function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Takes {
     Nothing,
@@ -39,12 +39,12 @@ pub(crate) enum Takes {
 /// What a template function returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Returns {
-    /// One row; to find none is an error.
+    /// One row; it is an error if there is none.
     One,
     Many,
 }
 
-/// The parameter of one call.
+/// The argument of one call.
 #[derive(Debug)]
 pub(crate) enum Argument {
     None,
@@ -165,7 +165,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
 ];
 
 impl Function {
-    /// All rows for this argument.
+    /// Returns all rows for this argument.
     pub(crate) fn rows(
         &self,
         database: &Database,
@@ -180,7 +180,7 @@ impl Function {
         })
     }
 
-    /// The one row for this argument.
+    /// Returns the one row for this argument.
     pub(crate) fn row(&self, database: &Database, argument: &Argument) -> anyhow::Result<Row> {
         match self.rows(database, argument)?.into_iter().next() {
             Some(row) => Ok(row),
@@ -199,29 +199,30 @@ impl Tag {
 }
 
 impl Database {
-    /// A product, if there is one of this number: for a handler that reads it before it renders.
+    /// Returns the product with this id, if there is one. For a handler that reads
+    /// it before it renders.
     ///
     /// # Errors
     ///
-    /// The database's.
+    /// Returns the database's errors.
     pub fn product(&self, id: i64) -> rusqlite::Result<Option<Row>> {
         Ok(self.rows("SELECT * FROM products WHERE id = ?1", [id])?.pop())
     }
 
-    /// Whether there is such an order.
+    /// Whether an order with this id exists.
     ///
     /// # Errors
     ///
-    /// The database's.
+    /// Returns the database's errors.
     pub fn has_order(&self, id: i64) -> rusqlite::Result<bool> {
         Ok(!self.rows("SELECT 1 FROM orders WHERE id = ?1", [id])?.is_empty())
     }
 
-    /// Sets a user's name; whether there is such a user.
+    /// Sets a user's name. Returns whether the user exists.
     ///
     /// # Errors
     ///
-    /// The database's.
+    /// Returns the database's errors.
     pub fn set_user_name(&self, id: i64, name: &str) -> rusqlite::Result<bool> {
         Ok(self.execute("UPDATE users SET name = ?2 WHERE id = ?1", (id, name))? > 0)
     }

@@ -1,6 +1,6 @@
-//! The shop's first day: tables, the products of the fixture, and users, orders and reviews made
-//! from them by arithmetic, so that every start and every machine has the same shop. Only the secret
-//! behind the forms' tokens is drawn.
+//! The initial data: tables, the products of the fixture, and users, orders and
+//! reviews derived from them by arithmetic. Every start on every machine has the
+//! same shop. Only the secret behind the form tokens is random.
 
 use anyhow::Context as _;
 use rusqlite::{Connection, TransactionBehavior};
@@ -40,7 +40,7 @@ const USERS: [&str; 8] = [
     "Zoë Müller",
 ];
 
-/// What reviewers say, by stars.
+/// The text of a review, by stars.
 const OPINIONS: [&str; 5] = [
     "I left before the end.",
     "Long, and I felt it.",
@@ -49,17 +49,18 @@ const OPINIONS: [&str; 5] = [
     "Watched it twice in one week.",
 ];
 
-/// In everybody's first order, "Asako I & II": a name that markup and plain text spell differently.
+/// A product in every user's first order, "Asako I & II": markup and plain text
+/// spell it differently.
 const BESTSELLER: i64 = 385;
 
-/// How many users there are; their ids begin at 1.
+/// Number of users; their ids begin at 1.
 pub(crate) const USER_COUNT: i64 = USERS.len() as i64;
 
-/// Fills a database that is empty, and leaves any other as it is. Of several processes that start
-/// together, one fills it.
+/// Fills an empty database, and leaves any other unchanged. If several processes
+/// start together, one of them fills it.
 pub(crate) fn fill(connection: &mut Connection) -> anyhow::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
-    // Asked by a statement: what the connection has seen of the file may be older than the lock.
+    // Query under the lock: what the connection read before may be outdated.
     let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'site'";
     if transaction.query_row(tables, [], |row| row.get::<_, i64>(0))? > 0 {
         return Ok(());
@@ -72,7 +73,7 @@ pub(crate) fn fill(connection: &mut Connection) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds the fixture's products; how many there are.
+/// Adds the fixture's products. Returns their number.
 fn add_products(connection: &Connection) -> anyhow::Result<i64> {
     let mut reader =
         csv::Reader::from_path(PRODUCTS).with_context(|| format!("cannot read {PRODUCTS}"))?;
@@ -80,7 +81,7 @@ fn add_products(connection: &Connection) -> anyhow::Result<i64> {
         .prepare("INSERT INTO products VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1)")?;
     let mut count = 0;
     for record in reader.records() {
-        // The columns are of type INTEGER or TEXT, so SQLite reads the numbers.
+        // The columns are of type INTEGER or TEXT, so SQLite parses the numbers.
         insert.execute(rusqlite::params_from_iter(record?.iter()))?;
         count += 1;
     }
@@ -128,7 +129,7 @@ fn add_reviews(connection: &Connection, products: i64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A number below `bound` that looks random and is not.
+/// A pseudorandom number below `bound`, determined by `seed`.
 fn pick(seed: i64, bound: i64) -> i64 {
     let mixed = seed.wrapping_mul(0x2545_F491_4F6C_DD1D);
     (mixed ^ (mixed >> 29)).rem_euclid(bound)

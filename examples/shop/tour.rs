@@ -1,5 +1,5 @@
-//! The measurement: one page again and again, with something happening in between, and each time
-//! compared with the same page rendered without a cache.
+//! The measurement: renders one page repeatedly, with changes in between, and compares each render
+//! with the same page rendered without a cache.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,19 +29,19 @@ const USER: i64 = 3;
 const PRODUCT: i64 = 42;
 const HOME: Page = Page::Home { user: USER };
 
-/// What one render cost, and what came out.
+/// The cost and the output of one render.
 struct Measured {
     time: Duration,
     hits: u64,
     misses: u64,
     queries: u64,
-    /// To the store behind the cache.
+    /// Calls of the store behind the cache.
     round_trips: u64,
     digest: u64,
     bytes: usize,
 }
 
-/// One engine's shop, with a twin that has the same database and no cache.
+/// One engine's shop, and the same shop without a cache on the same database.
 struct Tour {
     engine: Engine,
     config: Config,
@@ -53,12 +53,13 @@ struct Tour {
     database: Arc<Database>,
 }
 
-/// Renders the shop's pages with `engine` and a cache of these settings, prints a table, and checks what the table shows.
+/// Renders the shop's pages with `engine` and a cache with these settings, prints a
+/// table, and checks its figures.
 ///
 /// # Errors
 ///
-/// If a render fails, if a page differs from the one rendered without a cache, or if more was
-/// rendered than the step should need.
+/// Returns an error if a render fails, if a page differs from the one rendered
+/// without a cache, or if more was rendered than the step should need.
 #[allow(clippy::print_stdout, reason = "the table is what this is for")]
 pub fn tour(engine: Engine, config: &Config) -> anyhow::Result<()> {
     let tour = Tour::start(engine, config)?;
@@ -132,7 +133,7 @@ impl Tour {
         let clock = ManualClock::default();
         let log = Log::default();
         let cache = cache(engine, config, &clock, &log)?;
-        // A shared store may remember the last tour.
+        // A shared store may still contain the entries of an earlier tour.
         cache.clear().eventually();
         if let Health { is_reachable: false, store: Some(_), last_fault: Some(fault), .. } =
             cache.health()
@@ -149,7 +150,7 @@ impl Tour {
         Ok(Self { engine, config: config.clone(), views, uncached, cache, clock, log, database })
     }
 
-    /// Renders a page, prints what it cost, and compares it with the one without a cache.
+    /// Renders a page, prints its cost, and compares it with the page rendered without a cache.
     fn step(&self, name: &str, page: &Page) -> anyhow::Result<Measured> {
         let measured = measure(&self.views, &self.cache, &self.database, page)?;
         print(name, &measured);
@@ -159,7 +160,7 @@ impl Tour {
         Ok(measured)
     }
 
-    /// The films as JSON: a response, around the result of a function.
+    /// Requests the films as JSON: a cached response around the cached result of a function.
     fn ask_for_films(&self) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let router: Router = catalog::router(&self.cache, &self.database);
@@ -191,8 +192,8 @@ impl Tour {
         Ok(())
     }
 
-    /// A process that has just started serves what this one has stored, and what this one changes
-    /// shows there.
+    /// Checks that a newly started process serves the fragments that this one stored, and shows the
+    /// changes that this one makes.
     fn another_process(&self, home: u64) -> anyhow::Result<()> {
         if self.cache.health().store.is_none() {
             return Ok(());
@@ -213,8 +214,9 @@ impl Tour {
         Ok(())
     }
 
-    /// Three pages show the film. Its price changes, one tag is invalidated, and what is rendered
-    /// again is what shows the price, and what is around it. `home` is the first page's digest.
+    /// Three pages show the film. After its price changes and one tag is
+    /// invalidated, only the fragments that show the price, and those around them,
+    /// are rendered again. `home` is the digest of the first page.
     #[allow(clippy::print_stdout, reason = "the list is what this is for")]
     fn change_a_price(&self, home: u64) -> anyhow::Result<()> {
         let search = Page::Search { user: USER, query: "telets".to_owned() };
@@ -232,8 +234,8 @@ impl Tour {
         let rendered = self.log.take();
         rendered.iter().for_each(|fragment| println!("    rendered again: {fragment}"));
         let keys: Vec<_> = rendered.iter().map(|fragment| fragment.key.as_str()).collect();
-        // The grid, the card in it, what the page says of the film, and the search. Neither the
-        // 512 other cards, nor the reviews, nor the sidebar.
+        // The grid, the card in it, the film's fragment on its own page, and the
+        // search. Not the 512 other cards, the reviews or the sidebar.
         ensure!(keys == ["grid", "product(42)", "product(42)", "search(telets)"], "{keys:?}");
 
         change_price(&self.database, &self.cache, PRODUCT, price)?;
@@ -242,7 +244,7 @@ impl Tour {
         Ok(())
     }
 
-    /// The film's page as its handler has it rendered, and its price.
+    /// The film's page as its handler builds it, and its price.
     fn film(&self) -> anyhow::Result<(Page, i64)> {
         let read_point = self.cache.read_point();
         let film = self.database.product(PRODUCT)?.context("the film is gone")?;
@@ -253,8 +255,8 @@ impl Tour {
     }
 }
 
-/// The cache of one process. What it stores is in a namespace of its own, for a store that others
-/// use too.
+/// The cache of one process. Its entries are in a namespace of their own, because
+/// others may use the same store.
 fn cache(
     engine: Engine,
     config: &Config,

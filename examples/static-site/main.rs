@@ -1,5 +1,6 @@
-//! Does a cache help a site that is built once? A page for each of 513 films, and a sidebar that
-//! is the same on all of them: it is rendered for the first page and copied into the others.
+//! Does a cache help a site that is built once? The site has a page for each of 513
+//! films, and a sidebar that is the same on all of them. The sidebar is rendered for
+//! the first page and reused in the others.
 //!
 //! `cargo run -p fragcache-examples --bin static-site [FOLDER]`
 #![allow(clippy::print_stdout, reason = "a command-line program")]
@@ -58,7 +59,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The site's templates, with a function that goes through all films.
+/// The site's templates, with a function that iterates over all films.
 fn templates(
     films: &[Film],
     cache: &FragmentCache,

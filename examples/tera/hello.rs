@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut tera = Tera::new();
     fragcache_tera::add_to_tera(&mut tera, cache.clone())?;
 
-    // Stands for something slow, and counts how often it is asked.
+    // Stands for something slow, and counts its calls.
     let asked = Arc::new(AtomicU32::new(0));
     let counter = Arc::clone(&asked);
     tera.register_function("unread", move |_: Kwargs, _: &State| {
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     assert_eq!(second, first, "a hit prints what the miss printed");
     assert_eq!(asked.load(Ordering::Relaxed), 1, "and its body is not evaluated");
 
-    // A message was read: the next render is a new one.
+    // A message was read. After the delete, the next render evaluates the body again.
     cache.delete(&fragment_key!("sidebar", 42)).eventually();
     let third = fragcache_tera::render(&tera, "page.html", &page)?;
     println!("{}\nand after a delete{}", first.trim(), third.trim_end());

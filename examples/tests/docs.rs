@@ -1,5 +1,5 @@
-//! What the pages under `docs/` say: their templates load, and bad input does what they say it does.
-//! Their Rust examples are documentation tests, see `docs.rs`.
+//! Checks the statements of the pages under `docs/`: their templates load, and bad input has the
+//! documented effect. Their Rust examples are documentation tests, see `docs.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
 
 use std::collections::BTreeMap;
@@ -56,8 +56,8 @@ fn every_template_of_the_pages_loads() {
     assert!(loaded >= 7, "only {loaded}");
 }
 
-/// What becomes of a template in both engines: what it prints, or `Err`; and whether the fragment
-/// called "x" is stored.
+/// The result of a template in both engines, which must agree: its output or an
+/// error, and whether the fragment called "x" is stored.
 fn render(source: &str, policy: Policy) -> (Result<String, String>, bool) {
     let outcomes = [in_minijinja(source, policy), in_tera(source, policy)];
     let [first, second] = outcomes;
@@ -69,7 +69,7 @@ fn stored(cache: &FragmentCache) -> bool {
     cache.contains(&fragment_key!("x")).unwrap()
 }
 
-/// One more than a block may declare.
+/// One tag more than a block may declare.
 fn tags() -> Vec<String> {
     (0..65).map(|number| format!("product:{number}")).collect()
 }
@@ -102,7 +102,7 @@ fn in_tera(source: &str, policy: Policy) -> (Result<String, String>, bool) {
     (page, stored(&cache))
 }
 
-/// The block called "x" with these options, and with this in its body.
+/// A block called "x" with these options, and with this text in its body.
 fn block(options: &str, body: &str) -> String {
     format!("{{% cache 60, \"x\"{options} %}}text{body}{{% endcache %}}")
 }
@@ -220,7 +220,7 @@ fn a_point_reaches_imported_macros() {
     }
 }
 
-/// In a component, which does not see the page's variables.
+/// Inside a component, which does not see the page's variables.
 #[test]
 fn a_point_reaches_components_by_render_and_by_scope() {
     let cache = FragmentCache::in_memory();

@@ -1,5 +1,5 @@
-//! The shop's inspector: nobody sees it without the password, and whoever presses its buttons has
-//! pages rendered again.
+//! The shop's inspector: it requires the password, and its buttons cause pages to be
+//! rendered again.
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Every program runs, and every program checks by itself what it claims.
+//! Every program runs, and checks its own claims.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
 
 use std::process::Command;
@@ -54,7 +54,7 @@ fn the_shop_measures_both_engines() {
     assert_eq!(shown.matches("films.json, the response deleted").count(), 2, "{shown}");
 }
 
-/// As in this process, and in another one that finds what this one has stored.
+/// Measures in this process, and in another one that finds the entries stored by this one.
 #[test]
 fn the_shop_measures_each_store() {
     let server = RedisServer::start(Flavour::Redis);

@@ -1,4 +1,4 @@
-//! The site as a visitor meets it, in both engines: pages, changes, mistakes, and a rush.
+//! The site as a visitor sees it, in both engines: pages, changes, mistakes, and a rush.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
 
 use std::sync::Arc;
@@ -25,14 +25,14 @@ fn site(engine: Engine) -> (Arc<Shop>, FragmentCache, Router) {
 
 fn site_with_log(engine: Engine) -> (Arc<Shop>, FragmentCache, Router, Log) {
     let log = Log::default();
-    // Longer than any test machine may be held up: nobody gives up waiting for another's render.
+    // Longer than any test machine may stall, so that no follower gives up on its leader.
     let builder = FragmentCache::builder().wait_limit(Duration::from_secs(60));
     let cache = builder.observer(log.clone()).build().unwrap();
     let shop = Arc::new(Shop::open(engine, cache.clone(), Database::seeded().unwrap()).unwrap());
     (Arc::clone(&shop), cache, app(shop), log)
 }
 
-/// Key and template of what was rendered since the log was last asked, sorted.
+/// Key and template of the fragments rendered since the last call, sorted.
 fn rendered(log: &Log) -> Vec<String> {
     let fragments = log.take().into_iter();
     let mut keys: Vec<_> = fragments
@@ -224,11 +224,12 @@ fn an_expired_search_is_served_while_the_database_is_down() {
         let fresh = search().unwrap();
         clock.advance(61);
         database.execute("ALTER TABLE products RENAME TO gone", []).unwrap();
-        // Whoever tries to render it anew sees the error, and nobody else does for a while.
+        // The caller that tries the refresh gets the error; the others are served
+        // stale for a while.
         assert!(search().unwrap_err().to_string().contains("no such table"));
         assert_eq!(search().unwrap(), fresh);
         assert_eq!(cache.stats().stale, 1);
-        // After 30 seconds it is too old.
+        // After 30 seconds the fragment is too old.
         clock.advance(30);
         assert!(search().is_err());
         database.execute("ALTER TABLE gone RENAME TO products", []).unwrap();
@@ -287,7 +288,7 @@ async fn users_see_their_own_sidebar_and_a_new_name_at_once() {
 
         let switched = app.clone().oneshot(form("/user", "user=2")).await.unwrap();
         assert_eq!(switched.headers()[LOCATION], "/");
-        // A number that nobody has is nobody's page.
+        // A number without a user shows the first user's page.
         let (status, stranger) = send(&app, as_user(home(), "99")).await;
         assert_eq!(status, StatusCode::OK);
         assert!(stranger.contains("<h2>Ada Lovelace</h2>"));
@@ -306,7 +307,7 @@ async fn the_receipt_is_plain_text_and_the_page_is_markup() {
             other => panic!("{other:?}"),
         };
         let (order, user) = (number("order_id"), number("user_id"));
-        // In either order: whichever fills the fragment first must not serve the other.
+        // In either order: the fragment stored by one page must not be served to the other.
         for receipt_first in [true, false] {
             cache.clear().eventually();
             let receipt = format!("/orders/{order}/receipt.txt");
@@ -357,8 +358,8 @@ async fn mistakes_are_told_and_nothing_breaks() {
     }
 }
 
-/// 64 visitors at once, on two workers, while the database does not answer: the site stays awake,
-/// and one of them renders for all.
+/// 64 concurrent visitors on two workers while the database does not answer: the
+/// site stays responsive, and one of them renders for all.
 #[test]
 fn a_rush_on_a_slow_cold_fragment_renders_it_once_and_leaves_the_site_awake() {
     let runtime =

@@ -1,5 +1,5 @@
-//! The entries of a far store: any bytes are an entry within all bounds, or refused. Most of what
-//! the fuzzer makes has a wrong checksum, so it is looked at once more with a right one.
+//! Reads arbitrary bytes as an entry of a far store: the result is an entry within all limits, or
+//! an error. Most generated inputs have a wrong checksum, so each is also read with a correct one.
 #![no_main]
 
 use fragcache::testing::check_record;

@@ -1,4 +1,4 @@
-//! The rewriter on anything: no panic, no line lost, and a source without blocks untouched.
+//! Rewrites arbitrary text: no panic, no lost line, and a source without blocks is unchanged.
 #![no_main]
 
 use fragcache::syntax::{Syntax, rewrite};

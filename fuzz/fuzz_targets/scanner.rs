@@ -1,5 +1,5 @@
-//! The scanner against MiniJinja's own tokenizer: a template around a cache block that the engine
-//! takes with an `if` in the block's place, it takes rewritten, and the other way round.
+//! Compares the scanner with MiniJinja's own tokenizer. If a cache block is replaced with an `if`
+//! block, the engine must accept the result if and only if it accepts the rewritten template.
 #![no_main]
 
 use fragcache::syntax::{Syntax, rewrite};
@@ -11,7 +11,8 @@ fn takes(source: &str) -> bool {
 }
 
 fuzz_target!(|text: &str| {
-    // The fuzzer may place the tags anywhere, by two characters that no template needs.
+    // Two characters that no template needs stand for the tags, so the fuzzer can
+    // place them anywhere.
     if text.contains("cache") || text.len() > 4096 {
         return;
     }

@@ -1,4 +1,5 @@
-//! The duration parser: any text is a positive duration, `del` or an error with advice.
+//! Parses arbitrary text as a duration: the result is a positive duration, `del`, or an error with
+//! advice.
 #![no_main]
 
 use fragcache::Timeout;

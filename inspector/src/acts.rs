@@ -1,11 +1,11 @@
-//! The buttons: each deletes or invalidates, and leads back to a page that says what came of it.
+//! The buttons. Each deletes or invalidates, then redirects to a page that shows the result.
 
 use axum::http::StatusCode;
 use fragcache::{Error, Invalidation};
 
 use crate::serve::{Answer, Fields, Visit};
 
-/// What a button did, as the address of the next page has it and as people read it.
+/// The results of a button: the word in the next page's address, and the sentence that it displays.
 const DONE: [(&str, &str); 6] = [
     ("removed", "Deleted. Whoever asks for it next has it made again."),
     ("absent", "Nothing of it was stored. What is being made now is not stored either."),
@@ -18,13 +18,13 @@ const DONE: [(&str, &str); 6] = [
     ("refused", "Nothing was done: a tag is 1 to 256 bytes long."),
 ];
 
-/// What the address says of the last button.
+/// The sentence for the last button's result, taken from the address.
 pub(crate) fn done(fields: &Fields) -> Option<&'static str> {
     let said = fields.get("done")?;
     DONE.iter().find(|(word, _)| *word == said).map(|(_, sentence)| *sentence)
 }
 
-/// Does what a form asks for.
+/// Performs the action of a form.
 pub(crate) fn act(visit: &Visit, path: &str, form: &Fields) -> Answer {
     let found = visit.cache(form).and_then(|(name, cache)| Some((name, form.place(cache)?)));
     let (Some((name, cache)), Some(key)) = (found, form.key()) else {

@@ -1,11 +1,12 @@
-//! What an address or a form of this page is about: a cache, a key, and the namespaces that it lies in.
+//! Reads and writes what an address or a form of this page refers to: a cache, a key
+//! and its namespaces.
 
 use fragcache::{FragmentCache, FragmentKey};
 
 use crate::serve::{Fields, Visit};
 
 impl Visit {
-    /// The cache that the fields name, or the first; `None` if there is none of that name.
+    /// The cache that the fields name, or the first one; `None` if no cache has that name.
     pub(crate) fn cache(&self, fields: &Fields) -> Option<(&str, &FragmentCache)> {
         let mut caches = self.shared.caches.iter().map(|(name, cache)| (&**name, cache));
         match fields.get("cache") {
@@ -14,7 +15,7 @@ impl Visit {
         }
     }
 
-    /// A path below the router with its query: the cache, if there are several, and more.
+    /// A path below the router with its query: the cache, if there are several, and more fields.
     pub(crate) fn path(&self, path: &str, cache: &str, more: &[(&str, &str)]) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         if self.shared.caches.len() > 1 {
@@ -27,10 +28,10 @@ impl Visit {
         }
     }
 
-    /// As [`path`](Self::path), for a link.
+    /// Like [`path`](Self::path), for a link.
     pub(crate) fn link(&self, path: &str, cache: &str, more: &[(&str, &str)]) -> String {
         let below = self.path(path, cache, more);
-        // A router that is mounted below a path has no slash at its own end.
+        // A router mounted below a path has no trailing slash.
         let below = match below.strip_prefix('/') {
             Some(rest) if path == "/" && !self.base.is_empty() => rest,
             _ => &below,
@@ -52,12 +53,12 @@ impl Fields {
     }
 }
 
-/// Namespaces as a form carries them.
+/// Namespaces encoded for a form.
 pub(crate) fn place(namespaces: &[String]) -> String {
     serde_json::Value::from(namespaces).to_string()
 }
 
-/// Namespaces as people read them.
+/// Namespaces for display.
 pub(crate) fn place_label(namespaces: &[String]) -> String {
     namespaces.join(" / ")
 }

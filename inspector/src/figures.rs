@@ -1,5 +1,5 @@
-//! The numbers of one cache, put together: what it counted under each name, and what of each
-//! name is held now. Nothing here knows how they are shown.
+//! The figures of one cache: the counts of each name, and the entries stored under
+//! it now. This module does not know how they are displayed.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use fragcache::key::KeyKind;
 use fragcache::stats::{NameStats, StatsByName};
 use fragcache::{FragmentCache, FragmentKey};
 
-/// Most entries that are looked at for one page.
+/// Maximum number of entries examined for one page.
 const MOST_LOOKED_AT: usize = 200_000;
 
-/// What is held of some entries.
+/// Totals over some entries.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Held {
     pub(crate) entries: u64,
     pub(crate) bytes: u64,
-    /// Entries that would not be served, and leave when they are asked for or by size.
+    /// Entries that would not be served; they are removed at their next lookup or by eviction.
     pub(crate) dead: u64,
-    /// Most variants of one key.
+    /// Maximum number of variants of one key.
     pub(crate) variants: usize,
     pub(crate) oldest: Duration,
 }
@@ -34,7 +34,7 @@ impl Held {
     }
 }
 
-/// One name.
+/// The figures of one name.
 #[derive(Debug, Clone)]
 pub(crate) struct Named {
     pub(crate) key: FragmentKey,
@@ -52,24 +52,25 @@ impl Named {
         self.key.kind()
     }
 
-    /// By how much the time spent on renders is more than what was saved; zero if it is not.
+    /// By how much the time spent on renders exceeds the time saved, or zero.
     pub(crate) fn loss(&self) -> Duration {
         self.stats.render_time.saturating_sub(self.stats.saved())
     }
 }
 
-/// All numbers of a cache.
+/// All figures of a cache.
 #[derive(Debug)]
 pub(crate) struct Figures {
     pub(crate) named: Vec<Named>,
-    /// What happened under names without an account, and under all.
+    /// Counts of names without their own statistics, and of all names.
     pub(crate) others: NameStats,
     pub(crate) all: NameStats,
-    /// Of everything in the handle's namespace.
+    /// Totals of everything in the handle's namespace.
     pub(crate) held: Held,
-    /// Whether every entry was looked at.
+    /// Whether every entry was examined.
     pub(crate) is_complete: bool,
-    /// Since 1970, and how long ago; `None` without statistics by name.
+    /// Start of the statistics as time since 1970, and their age; `None` without
+    /// statistics by name.
     pub(crate) since: Option<(Duration, Duration)>,
 }
 
@@ -111,7 +112,7 @@ impl Figures {
     }
 }
 
-/// One name's entries, the largest first, and whether every entry was looked at.
+/// The entries of one name, the largest first, and whether every entry was examined.
 pub(crate) fn entries_of(cache: &FragmentCache, key: &FragmentKey) -> (Vec<EntryInfo>, bool) {
     let mut found = Vec::new();
     let is_complete = look(cache, |entry| {
@@ -123,7 +124,7 @@ pub(crate) fn entries_of(cache: &FragmentCache, key: &FragmentKey) -> (Vec<Entry
     (found, is_complete)
 }
 
-/// Looks at the entries that are held; whether at all of them.
+/// Examines the stored entries. Returns whether it examined all of them.
 fn look(cache: &FragmentCache, mut at: impl FnMut(EntryInfo)) -> bool {
     let (mut cursor, mut count) = (None, 0);
     while count < MOST_LOOKED_AT {

@@ -1,5 +1,5 @@
-//! What keeps other sites from pressing this page's buttons: a token in every form that is bound to a
-//! cookie of this site alone, and the headers by which a browser tells where a form comes from.
+//! Protection against forged forms (CSRF): a token in every form, bound to a cookie
+//! of this site, and the headers in which a browser states where a form comes from.
 
 use std::fmt::Write as _;
 
@@ -10,10 +10,10 @@ use sha2::Sha256;
 /// The cookie that tokens are bound to.
 const COOKIE: &str = "fragcache_inspector";
 
-/// Hexadecimal digits in a visitor's number.
+/// Number of hexadecimal digits in a visitor's number.
 const DIGITS: usize = 32;
 
-/// What seals forms. Never shown.
+/// Key that signs form tokens. Never printed.
 #[derive(Clone)]
 pub(crate) struct Seal(Option<Hmac<Sha256>>);
 
@@ -24,8 +24,8 @@ impl std::fmt::Debug for Seal {
 }
 
 impl Seal {
-    /// A seal of this secret, or one of its own. Where the system has no randomness, or the secret is
-    /// shorter than 16 bytes, every form is refused.
+    /// Creates a seal from this secret, or from a random one. If the system has no
+    /// randomness, or the secret is shorter than 16 bytes, every form is refused.
     pub(crate) fn new(secret: Option<&[u8]>) -> Self {
         let drawn: Option<[u8; 32]> = draw();
         let secret = match (secret, &drawn) {
@@ -35,14 +35,14 @@ impl Seal {
         Self(secret.and_then(|secret| Hmac::new_from_slice(secret).ok()))
     }
 
-    /// What a form of this visitor carries.
+    /// The token for this visitor's forms.
     pub(crate) fn token(&self, visitor: &Visitor) -> String {
         let Some(mac) = &self.0 else { return String::new() };
         let sealed = mac.clone().chain_update(visitor.number.as_bytes()).finalize();
         hex(&sealed.into_bytes())
     }
 
-    /// Whether a form with this token was made for this visitor. Takes as long for every token.
+    /// Whether a token was made for this visitor. The comparison takes constant time.
     pub(crate) fn holds(&self, visitor: &Visitor, token: &str) -> bool {
         let (Some(mac), Some(token)) = (&self.0, unhex(token)) else { return false };
         let sealed = mac.clone().chain_update(visitor.number.as_bytes());
@@ -50,7 +50,7 @@ impl Seal {
     }
 }
 
-/// A browser that looks at the page.
+/// A browser that visits the page.
 #[derive(Debug)]
 pub(crate) struct Visitor {
     number: String,
@@ -59,7 +59,7 @@ pub(crate) struct Visitor {
 }
 
 impl Visitor {
-    /// The one whose cookie this is, or a new one.
+    /// The visitor identified by the cookie, or a new one.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         let cookies = headers.get_all(header::COOKIE).into_iter();
         let mut pairs = cookies.filter_map(|line| line.to_str().ok()).flat_map(|l| l.split(';'));
@@ -71,14 +71,14 @@ impl Visitor {
         });
         match number {
             Some(number) => Self { number, is_new: false },
-            // Without randomness its forms are refused, as there is no seal either.
+            // Without randomness there is no seal either, so the visitor's forms are refused.
             None => {
                 Self { number: hex(&draw::<{ DIGITS / 2 }>().unwrap_or_default()), is_new: true }
             }
         }
     }
 
-    /// The cookie to be set, for paths below `base`; `None` if it is there.
+    /// The cookie to set, for paths below `base`; `None` if the browser already has it.
     pub(crate) fn cookie(&self, base: &str, headers: &HeaderMap) -> Option<String> {
         let forwarded = headers.get("x-forwarded-proto").map(|proto| proto.as_bytes());
         let secure = if forwarded == Some(b"https") { "; Secure" } else { "" };
@@ -90,11 +90,11 @@ impl Visitor {
     }
 }
 
-/// Whether the browser says that a form comes from a page of this very site. One that says nothing,
-/// neither by `Sec-Fetch-Site` nor by `Origin`, is not believed.
+/// Whether the browser states that a form comes from a page of this site. Without
+/// `Sec-Fetch-Site` and `Origin` the answer is no.
 pub(crate) fn is_from_here(headers: &HeaderMap, uri: &Uri) -> bool {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    // A browser lets no page write this one, and proxies leave it alone.
+    // Browsers let no page set this header, and proxies do not change it.
     if headers.contains_key("sec-fetch-site") {
         return text("sec-fetch-site") == Some("same-origin");
     }
@@ -115,7 +115,7 @@ fn draw<const N: usize>() -> Option<[u8; N]> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })

@@ -1,6 +1,6 @@
-//! The hosts that the page is served under. Any other name may be of a site that has pointed it at this
-//! machine (DNS rebinding): its scripts could then read the page and press its buttons in the browser of
-//! a visitor whom the guard lets in by his address.
+//! The hosts that the page is served under. Any other name may belong to a site that
+//! points it at this machine (DNS rebinding). Its scripts could then read the page and
+//! press its buttons through the browser of a visitor whom the guard admits by IP address.
 
 use std::net::Ipv6Addr;
 
@@ -13,14 +13,14 @@ use axum::http::uri::Authority;
 pub(crate) struct Hosts(Vec<String>);
 
 impl Default for Hosts {
-    /// The names of this machine to itself, which no name server gives away.
+    /// The loopback names, which no public name server can redirect.
     fn default() -> Self {
         Self::of(["localhost", "127.0.0.1", "[::1]"])
     }
 }
 
 impl Hosts {
-    /// What is no host is served to nobody.
+    /// Parses a list of hosts. Invalid ones are dropped.
     pub(crate) fn of<H: AsRef<str>>(listed: impl IntoIterator<Item = H>) -> Self {
         let read = |text: H| match text.as_ref().parse::<Ipv6Addr>() {
             Ok(address) => Some(format!("[{address}]")),
@@ -29,8 +29,8 @@ impl Hosts {
         Self(listed.into_iter().filter_map(read).collect())
     }
 
-    /// Whether a request names its host, in one `Host` at most, and each host that it names is listed.
-    /// HTTP/2 names it in the address, and a request to a proxy in both.
+    /// Whether a request names a host, with at most one `Host` header, and every host it names is
+    /// listed. HTTP/2 names the host in the address; a request to a proxy names it in both places.
     pub(crate) fn serve(&self, parts: &Parts) -> bool {
         let lines = parts.headers.get_all(header::HOST).into_iter();
         let lines: Vec<_> = lines.map(|line| line.to_str().ok().and_then(host)).collect();
@@ -41,7 +41,7 @@ impl Hosts {
     }
 }
 
-/// The host of `Host`, or of an address, without its port.
+/// The host in a `Host` header or an address, without its port.
 fn host(text: &str) -> Option<String> {
     let authority: Authority = text.parse().ok()?;
     let is_host = !text.contains('@') && !authority.host().is_empty();

@@ -1,5 +1,5 @@
-//! How an inspector is made: whose numbers it shows, and who may see them. There is no way to a router
-//! but through a guard.
+//! Builds an inspector: the caches that it shows and the guard that admits visitors.
+//! A router can only be obtained after a guard is set.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::hosts::Hosts;
 use crate::serve::{self, Shared};
 use crate::templates;
 
-/// Who may come in.
+/// Decides whether a request is admitted.
 pub(crate) type Guard = dyn Fn(&Parts) -> bool + Send + Sync;
 
-/// An inspector of one or several caches of this process, before it has a guard. It has no router:
+/// An inspector of one or more caches of this process, before it has a guard. It has no router yet:
 ///
 /// ```compile_fail,E0599
 /// use fragcache::FragmentCache;
@@ -34,16 +34,17 @@ pub struct Inspector {
 }
 
 impl Inspector {
-    /// An inspector of a cache, under a name by which people know it.
+    /// Creates an inspector of a cache, under a name for display.
     ///
-    /// A cache that was built without [statistics by name](fragcache::CacheBuilder::stats_by_name) has no figures per name:
-    /// then the page shows what is held, and says so. Of a handle to a namespace it lists and deletes
-    /// what is in that namespace; figures are always those of the whole cache.
+    /// A cache built without [statistics by name](fragcache::CacheBuilder::stats_by_name)
+    /// has no figures per name: the page then shows only the stored entries, and says so.
+    /// For a handle to a namespace, the page lists and deletes what is in that namespace;
+    /// the figures are always those of the whole cache.
     pub fn new(name: impl Into<String>, cache: FragmentCache) -> Self {
         Self { caches: vec![(name.into(), cache)], secret: None, hosts: Hosts::default() }
     }
 
-    /// An inspector of all these caches, under their names; the default first.
+    /// Creates an inspector of all these caches, under their names; the default one first.
     ///
     /// ```
     /// use fragcache::{Caches, FragmentCache};
@@ -59,7 +60,7 @@ impl Inspector {
         Self { caches: caches.collect(), secret: None, hosts: Hosts::default() }
     }
 
-    /// Shows another cache too. One of the same name takes the other's place.
+    /// Adds another cache. It replaces one of the same name.
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -78,20 +79,22 @@ impl Inspector {
         self
     }
 
-    /// What the forms of this page are sealed with: at least 16 bytes that nobody can guess. Without,
-    /// each inspector draws its own, and a form is good only for the process that made it. Processes
-    /// behind one balancer need the same.
+    /// Sets the secret that signs this page's forms: at least 16 bytes that cannot be
+    /// guessed. Without it, each inspector draws its own secret, and a form is valid only in
+    /// the process that made it. Processes behind one load balancer need the same secret.
     pub fn form_secret(mut self, secret: impl AsRef<[u8]>) -> Self {
         self.secret = Some(secret.as_ref().to_vec());
         self
     }
 
-    /// Lists the hosts that this page is reached under, in place of `localhost`, `127.0.0.1` and
-    /// `[::1]`. Ports and case do not count. What is no host, such as `https://shop.example/`, stands for
-    /// none: if nothing else is listed, the page is served under no host. A request whose `Host` is not
-    /// listed is answered by 421, after the guard: another site could otherwise point a name of its own
-    /// at this machine, and read the page with the browser of someone whom the guard lets in by his
-    /// address. A proxy in front must leave `Host` as the browser sent it.
+    /// Sets the hosts that this page is served under, in place of `localhost`, `127.0.0.1` and
+    /// `[::1]`. Ports and case are ignored. An invalid host, such as `https://shop.example/`,
+    /// is dropped; if no other is listed, the page is served under no host.
+    ///
+    /// A request whose `Host` is not listed gets a 421 response, after the guard has
+    /// admitted it. Otherwise another site could point a name of its own at this
+    /// machine, and read the page through the browser of a visitor whom the guard
+    /// admits by IP address. A proxy in front must pass `Host` on unchanged.
     ///
     /// ```
     /// use axum::body::Body;
@@ -124,12 +127,12 @@ impl Inspector {
         self
     }
 
-    /// Says who may come in: `true` lets a request through to the page and its buttons, anything else
-    /// is answered by 403 and nothing more. It is asked for every request, the style sheet's included,
-    /// and must not wait.
+    /// Sets the guard. A request for which it returns `true` reaches the page and
+    /// its buttons; any other gets a bare 403 response. The guard is called for
+    /// every request, including the style sheet's, and must not block.
     ///
-    /// A guard that has to ask a database belongs into a layer of yours around the router, which puts
-    /// what it found into the request's extensions; the guard here then insists on it:
+    /// If the check needs a database, do it in a layer around the router that stores
+    /// its result in the request's extensions, and let the guard require that result:
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -147,7 +150,7 @@ impl Inspector {
     }
 }
 
-/// An inspector that lets in whom its guard lets in.
+/// An inspector with a guard.
 #[derive(Clone)]
 #[must_use = "an inspector is reached through its router"]
 pub struct GuardedInspector {
@@ -156,15 +159,17 @@ pub struct GuardedInspector {
 }
 
 impl GuardedInspector {
-    /// The names of the caches that it shows.
+    /// Returns the names of the caches that it shows.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.inspector.caches.iter().map(|(name, _)| &**name)
     }
 
-    /// The router, to be mounted by [`Router::nest_service`], under a path without a slash at its end,
-    /// or to be served by itself. [`Router::nest`] does not pass on a request for the path with a slash.
+    /// Returns the router. Mount it with [`Router::nest_service`], under a path
+    /// without a trailing slash, or serve it on its own. [`Router::nest`] does not
+    /// pass on a request for the path with a slash.
     ///
-    /// It works within a Tokio runtime; pages are made off its workers.
+    /// It requires a Tokio runtime; pages are built on blocking threads, not on the
+    /// runtime's workers.
     pub fn into_router(self) -> Router {
         let Inspector { caches, secret, hosts } = self.inspector;
         let shared = Shared {

@@ -1,9 +1,10 @@
-//! A page that shows what [fragcache] does in this process: for each fragment, function and view hits,
-//! misses and why, the hit ratio over the last hour, render time saved and spent, bytes, entries,
-//! variants, age and tags; the biggest, the coldest, and those that cost more than they save. It can
-//! be searched, and has buttons that delete and invalidate.
+//! A page that shows what [fragcache] does in this process. For each fragment, function and view
+//! it shows hits, misses and their reasons, the hit ratio over the last hour, render time saved
+//! and spent, bytes, entries, variants, age and tags. It lists the biggest names, the coldest, and
+//! those that cost more than they save. It has a search, and buttons that delete and invalidate.
 //!
-//! It is a router to be mounted where you want it, and lets nobody in whom your guard does not let in:
+//! The page is a router that you mount where you want it. It admits only requests
+//! that pass your guard:
 //!
 //! ```
 //! use fragcache::FragmentCache;
@@ -16,10 +17,10 @@
 //! # Ok::<(), fragcache::Error>(())
 //! ```
 //!
-//! It is served under `localhost`, `127.0.0.1` and `[::1]` alone until you
+//! It is served only under `localhost`, `127.0.0.1` and `[::1]` until you
 //! [list its hosts](Inspector::hosts).
 //!
-//! The pages are made on the server, work without JavaScript and ask nobody else for anything.
+//! The pages are built on the server, work without JavaScript and load nothing from other sites.
 
 #![forbid(unsafe_code)]
 

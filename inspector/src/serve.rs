@@ -1,5 +1,5 @@
-//! Requests: the guard before everything, then the host, which page or button it is, and the headers that
-//! every answer has.
+//! Handles requests: checks the guard first, then the host, dispatches to a page or
+//! button, and sets the headers of every response.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::hosts::Hosts;
 use crate::inspector::Guard;
 use crate::pages;
 
-/// What all requests share.
+/// State shared by all requests.
 pub(crate) struct Shared {
     pub(crate) caches: Vec<(String, FragmentCache)>,
     pub(crate) guard: Arc<Guard>,
@@ -32,7 +32,7 @@ impl fmt::Debug for Shared {
     }
 }
 
-/// Longest form that is read, in bytes.
+/// Maximum length of a form, in bytes.
 const MAX_FORM: usize = 64 * 1024;
 
 /// Fields of an address or a form, in their order.
@@ -44,42 +44,42 @@ impl Fields {
         Self(form_urlencoded::parse(encoded).into_owned().collect())
     }
 
-    /// The first of this name.
+    /// The first field of this name.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
 }
 
-/// What a page is made for.
+/// The request that a page is built for.
 #[derive(Debug)]
 pub(crate) struct Visit {
     pub(crate) shared: Arc<Shared>,
-    /// What stands before the paths of this router.
+    /// The path prefix of this router.
     pub(crate) base: String,
     pub(crate) query: Fields,
     pub(crate) visitor: Visitor,
 }
 
-/// What comes of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Page(StatusCode, String),
-    /// To another page, by its path below the router.
+    /// A redirect to another page, by its path below the router.
     See(String),
     Style,
     Refused(StatusCode, &'static str),
-    /// A template of ours is wrong, and how.
+    /// An error in one of our templates.
     Wrong(String),
 }
 
-/// Answers a request.
+/// Handles a request.
 pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     if !(shared.guard)(&parts) {
         let why = "403: the guard of this page did not let the request in\n";
         return dress(Answer::Refused(StatusCode::FORBIDDEN, why), "", None);
     }
-    // After the guard: whom it does not let in learns of no host whether it is listed.
+    // After the guard: a request that it rejects must not reveal which hosts are listed.
     if !shared.hosts.serve(&parts) {
         let why = "421: this page is not served under this host; if it is one of yours, list it \
                    where the page is mounted: Inspector::hosts([\"shop.example\"])\n";
@@ -102,7 +102,7 @@ pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -
     dress(answer, &base, cookie)
 }
 
-/// The path below the router, and what stands before it.
+/// The path below the router, and its prefix.
 fn place(parts: &Parts) -> (String, String) {
     let path = parts.uri.path();
     let original = parts.extensions.get::<OriginalUri>().map_or(path, |uri| uri.0.path());
@@ -134,7 +134,7 @@ async fn form(visit: &Visit, parts: &Parts, body: Body) -> Result<Fields, Answer
     Ok(form)
 }
 
-/// What `make` gives. It may ask a store, so it does not hold up the runtime's workers.
+/// Runs `make` on a blocking thread, because it may call a store.
 async fn made(make: impl FnOnce() -> Answer + Send + 'static) -> Answer {
     tokio::task::spawn_blocking(make).await.unwrap_or(Answer::Refused(
         StatusCode::INTERNAL_SERVER_ERROR,
@@ -142,7 +142,7 @@ async fn made(make: impl FnOnce() -> Answer + Send + 'static) -> Answer {
     ))
 }
 
-/// The headers that every answer has.
+/// The headers of every response.
 const HEADERS: [(HeaderName, &str); 6] = [
     (header::CACHE_CONTROL, "no-store"),
     (
@@ -152,7 +152,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
     ),
     (header::X_FRAME_OPTIONS, "DENY"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    // With `no-referrer` a browser would send `Origin: null` with the forms.
+    // With `no-referrer`, a browser would send `Origin: null` with the forms.
     (header::REFERRER_POLICY, "same-origin"),
     (HeaderName::from_static("x-robots-tag"), "noindex"),
 ];

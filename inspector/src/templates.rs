@@ -1,9 +1,9 @@
-//! The pages' templates, which are part of the program. Everything that they print is escaped.
+//! The pages' templates, embedded in the program. All values that they print are escaped.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
 
-/// Makes these types values of a template.
+/// Implements conversion of these types to template values.
 macro_rules! for_templates {
     ($($name:ty),+ $(,)?) => {
         $(
@@ -18,7 +18,7 @@ macro_rules! for_templates {
 
 pub(crate) use for_templates;
 
-/// Name and source of each.
+/// Name and source of each template.
 const TEMPLATES: [(&str, &str); 6] = [
     ("frame.html", include_str!("../templates/frame.html")),
     ("parts.html", include_str!("../templates/parts.html")),
@@ -37,7 +37,8 @@ pub(crate) fn environment() -> Environment<'static> {
         environment.set_syntax(syntax);
     }
     for (name, source) in TEMPLATES {
-        // One that does not parse is missing when its page is asked for; a test asks for each.
+        // A template that does not parse is missing when its page is requested; a
+        // test requests each.
         let _ = environment.add_template(name, source);
     }
     environment

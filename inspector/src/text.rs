@@ -1,8 +1,8 @@
-//! Numbers as people read them.
+//! Formats numbers for people.
 
 use std::time::Duration;
 
-/// With a comma between thousands.
+/// A number with commas between thousands.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -15,12 +15,12 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-/// So many of something: its word for one, and for several.
+/// A number with its noun in the singular or plural.
 pub(crate) fn of(number: u64, (one, several): (&str, &str)) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { several })
 }
 
-/// Bytes in the largest unit that leaves one digit before the point.
+/// A number of bytes, in the largest unit in which it is at least 1.
 #[allow(clippy::cast_precision_loss, reason = "three digits are shown")]
 pub(crate) fn bytes(number: u64) -> String {
     let (mut size, mut unit) = (number as f64, "B");
@@ -33,7 +33,7 @@ pub(crate) fn bytes(number: u64) -> String {
     if unit == "B" { format!("{number} B") } else { format!("{} {unit}", short(size)) }
 }
 
-/// A time in one unit, or from a minute on in two.
+/// A duration in one unit, or in two from one minute on.
 pub(crate) fn time(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     let whole = time.as_secs();
@@ -49,18 +49,18 @@ pub(crate) fn time(time: Duration) -> String {
     }
 }
 
-/// How long ago, in whole units.
+/// An age in whole units.
 pub(crate) fn ago(time: Duration) -> String {
     if time.as_secs() == 0 { "now".to_owned() } else { whole(time) }
 }
 
-/// A time of which fractions of a second do not matter.
+/// A duration without fractions of a second.
 pub(crate) fn whole(time: Duration) -> String {
     let seconds = time.as_secs();
     if seconds < 60 { format!("{seconds} s") } else { self::time(Duration::from_secs(seconds)) }
 }
 
-/// A share from 0.0 to 1.0. Only all is 100 %, and only nothing is 0 %.
+/// A share from 0.0 to 1.0. Only 1.0 prints as 100 %, and only 0.0 as 0 %.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent {

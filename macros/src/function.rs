@@ -1,5 +1,5 @@
-//! A function as an attribute finds it: its arguments, what it returns, and what neither attribute can
-//! work with. The body is handed on unread.
+//! The parsed function: its arguments, its return type, and the checks that both attributes share.
+//! The body is passed on unparsed.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
@@ -17,7 +17,7 @@ pub(crate) struct Function {
     pub(crate) body: TokenTree,
 }
 
-/// An argument with a name.
+/// A named argument.
 pub(crate) struct Argument {
     pub(crate) name: Ident,
     pub(crate) ty: Type,
@@ -37,7 +37,7 @@ impl Parse for Function {
 }
 
 impl Function {
-    /// Refuses what neither attribute can work with.
+    /// Rejects functions that neither attribute supports.
     pub(crate) fn check(&self, attribute: &str) -> syn::Result<()> {
         let sig = &self.sig;
         if let Some(constness) = &sig.constness {
@@ -56,7 +56,7 @@ impl Function {
                        attribute";
             return Err(Error::new_spanned(abi, why));
         }
-        // The tests have no feature to turn on.
+        // The tests cannot turn on the feature.
         if self.is_async() && !cfg!(any(feature = "async", test)) {
             let why = "an async fn needs the feature async of fragcache: write features = \
                        [\"async\", \"macros\"] where you depend on it";
@@ -78,7 +78,7 @@ impl Function {
         self.sig.asyncness.is_some()
     }
 
-    /// The arguments but for `self`, each of which must have a name.
+    /// The arguments except `self`. Each must have a name.
     pub(crate) fn arguments(&self) -> syn::Result<Vec<Argument>> {
         let typed = self.sig.inputs.iter().filter_map(|input| match input {
             FnArg::Typed(typed) => Some(typed),
@@ -109,7 +109,7 @@ impl Function {
         typed.map(argument).collect()
     }
 
-    /// What it returns, if that was written.
+    /// The return type, if written.
     pub(crate) fn returned(&self) -> Option<&Type> {
         match &self.sig.output {
             ReturnType::Default => None,
@@ -117,7 +117,8 @@ impl Function {
         }
     }
 
-    /// What it returns, `()` if nothing was written; `_` where that cannot be written again.
+    /// The return type as tokens: `()` if none is written, `_` for `impl` types, which cannot be
+    /// repeated.
     pub(crate) fn returned_tokens(&self) -> TokenStream {
         match self.returned() {
             None => quote!(()),
@@ -126,11 +127,12 @@ impl Function {
         }
     }
 
-    /// The body, which returns from itself, run where it stands; its result is called `result`.
+    /// Runs the body in place and binds its result to `result`. A `return` in the body stays
+    /// inside.
     pub(crate) fn run_body(&self, result: &Ident) -> TokenStream {
         let (body, returned) = (&self.body, self.returned_tokens());
         if self.is_async() {
-            // The block's type, for the question marks in it.
+            // Fixes the type of the block, which the question marks in it need.
             let typed = quote! {
                 if let ::core::option::Option::Some(#result) =
                     ::core::option::Option::None::<#returned>
@@ -138,13 +140,13 @@ impl Function {
                     return #result;
                 }
             };
-            // Braces of the author's around one expression would be told to be of no use.
+            // Call-site braces around a single expression would trigger the lint `unused_braces`.
             let mut body = body.clone();
             body.set_span(Span::mixed_site().located_at(body.span()));
             quote!(let #result = async { #typed #body }.await;)
         } else {
-            // What is called once may give what it has captured. No function is written to call it: its
-            // name would be seen by the body.
+            // A closure passed to `unwrap_or_else` is `FnOnce`, so the body may move out of its
+            // captures. A helper function is no option: the body would see its name.
             quote! {
                 let #result =
                     ::core::option::Option::unwrap_or_else(
@@ -156,17 +158,17 @@ impl Function {
     }
 }
 
-/// Whether an attribute is about lints only.
+/// Whether an attribute only controls lints.
 pub(crate) fn is_lint(attr: &Attribute) -> bool {
     ["allow", "expect", "warn", "deny", "forbid"].iter().any(|lint| attr.path().is_ident(lint))
 }
 
-/// Whether this word is anywhere in these tokens.
+/// Whether the tokens contain this word.
 pub(crate) fn mentions(tokens: impl ToTokens, word: &str) -> bool {
     words(tokens).any(|found| found == word)
 }
 
-/// All words in these tokens.
+/// All words in the tokens.
 pub(crate) fn words(tokens: impl ToTokens) -> impl Iterator<Item = String> {
     fn within(tokens: TokenStream, words: &mut Vec<String>) {
         for token in tokens {
@@ -182,7 +184,7 @@ pub(crate) fn words(tokens: impl ToTokens) -> impl Iterator<Item = String> {
     words.into_iter()
 }
 
-/// Whether a reference is anywhere in a type.
+/// Whether a type contains a reference.
 pub(crate) fn has_reference(ty: &Type) -> bool {
     fn within(tokens: TokenStream) -> bool {
         tokens.into_iter().any(|token| match token {
@@ -194,7 +196,7 @@ pub(crate) fn has_reference(ty: &Type) -> bool {
     within(ty.to_token_stream())
 }
 
-/// Whether the last word of a type is this one.
+/// Whether the last segment of a type is `name`.
 pub(crate) fn is_called(ty: &Type, name: &str) -> bool {
     match ty {
         Type::Path(path) => path.path.segments.last().is_some_and(|last| last.ident == name),
@@ -202,7 +204,7 @@ pub(crate) fn is_called(ty: &Type, name: &str) -> bool {
     }
 }
 
-/// The first type that a type is made of, such as the `T` of a `Result<T, E>`.
+/// The first type argument of a type, such as the `T` of a `Result<T, E>`.
 pub(crate) fn first_of(ty: &Type) -> Option<&Type> {
     let Type::Path(path) = ty else { return None };
     let PathArguments::AngleBracketed(arguments) = &path.path.segments.last()?.arguments else {

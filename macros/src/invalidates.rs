@@ -1,4 +1,4 @@
-//! `#[invalidates]`: a function that writes, after which what it has changed is invalidated.
+//! `#[invalidates]`: a function that writes and then invalidates what it changed.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
@@ -21,7 +21,7 @@ pub(crate) fn expand(options: &Invalidates, function: &Function) -> syn::Result<
     }
     let batch = Ident::new("batch", Span::mixed_site());
     let one = Ident::new("one", Span::mixed_site());
-    // A tag or a call that is unusable is on nothing that is kept.
+    // No cached entry has an invalid tag or call, so there is nothing to invalidate.
     let tags = each(options.tags.as_ref(), &one, &quote!(let _ = #batch.invalidate_tags([#one]);));
     let keys = each(
         options.keys.as_ref(),
@@ -52,7 +52,7 @@ pub(crate) fn expand(options: &Invalidates, function: &Function) -> syn::Result<
     })
 }
 
-/// What is done with each of a list.
+/// Applies `act` to each item of a list.
 fn each(list: Option<&Expr>, one: &Ident, act: &TokenStream) -> TokenStream {
     match list.map(List::from) {
         None => TokenStream::new(),
@@ -64,7 +64,7 @@ fn each(list: Option<&Expr>, one: &Ident, act: &TokenStream) -> TokenStream {
     }
 }
 
-/// The write, after which the batch is applied.
+/// Runs the function and applies the batch after it.
 fn applied(options: &Invalidates, function: &Function, batch: &Ident) -> TokenStream {
     let result = Ident::new("result", Span::mixed_site());
     let (runs, is_async) = (function.run_body(&result), function.is_async());

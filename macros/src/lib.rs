@@ -1,8 +1,7 @@
-//! Attributes for [`fragcache`](https://docs.rs/fragcache): functions whose results are kept
-//! ([`macro@memoize`]), and functions after which what they change is invalidated
-//! ([`macro@invalidates`]). Used as `fragcache::memoize` and `fragcache::invalidates`, with its feature
-//! `macros`. They write calls of `fragcache` and hold no rules of their own: what a call goes through
-//! is told there.
+//! Attributes for [`fragcache`](https://docs.rs/fragcache): [`macro@memoize`] caches the results of
+//! a function, and [`macro@invalidates`] invalidates what a function changes. Use them as
+//! `fragcache::memoize` and `fragcache::invalidates`, with the feature `macros`. They generate
+//! calls of `fragcache` and contain no rules of their own: `fragcache` documents what a call does.
 
 mod function;
 mod invalidates;
@@ -15,7 +14,7 @@ mod time;
 
 use proc_macro::TokenStream;
 
-/// Keeps what a function returns, by its arguments.
+/// Caches the results of a function by its arguments.
 ///
 /// ```
 /// use fragcache::{FragmentCache, memoize};
@@ -30,27 +29,27 @@ use proc_macro::TokenStream;
 /// }
 ///
 /// assert!(has_role(1, "admin"));
-/// assert!(has_role(1, "admin")); // kept
+/// assert!(has_role(1, "admin")); // cached
 ///
 /// CACHE.delete_memoized(has_role_memo(1, "admin"))?.eventually(); // this list of arguments
-/// CACHE.delete_memoized(HAS_ROLE_MEMO)?.eventually(); // all of them
-/// CACHE.invalidate_tags(["user:1"])?.eventually(); // all that carries the tag
+/// CACHE.delete_memoized(HAS_ROLE_MEMO)?.eventually(); // all calls
+/// CACHE.invalidate_tags(["user:1"])?.eventually(); // everything with the tag
 /// assert!(has_role_uncached(1, "admin"));
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 ///
-/// # What it makes
+/// # Generated items
 ///
 /// | for `fn role(…)` | |
 /// |---|---|
-/// | `role(…)` | asks the cache, and runs on a miss |
-/// | `role_uncached(…)` | runs |
-/// | `role_memo(…)` | the [`Call`] with these arguments, without those ignored |
+/// | `role(…)` | looks up the result; runs the function on a miss |
+/// | `role_uncached(…)` | runs the function |
+/// | `role_memo(…)` | the [`Call`] with these arguments, without ignored ones |
 /// | `role_memo_of(identity)` | all calls on one instance, if there is an `identity` |
 /// | `ROLE_MEMO` | the [`Function`]: all calls |
 ///
-/// The last three are for [`delete_memoized`] and are seen where the function is. What they are given is
-/// checked by the compiler:
+/// The last three are for [`delete_memoized`] and have the visibility of the function. The compiler
+/// checks their arguments:
 ///
 /// ```compile_fail,E0308
 /// # use fragcache::{FragmentCache, memoize};
@@ -64,17 +63,17 @@ use proc_macro::TokenStream;
 ///
 /// # The key
 ///
-/// The function's name and every argument, by value: whatever implements `Serialize`. Two calls share a
-/// result exactly if their arguments are equal one by one, by kind and value: `42` is neither `"42"`
-/// nor `42.0`, `Some(1)` is not `1`, `-0.0` is not `0.0`; the width of an integer and the order of a map
-/// do not count. See [`Call::arg`].
+/// The key is the function's name and the value of every argument; arguments must implement
+/// `Serialize`. Two calls share a result exactly if their arguments are equal one by one, in kind
+/// and value: `42` is neither `"42"` nor `42.0`, `Some(1)` is not `1`, `-0.0` is not `0.0`. The
+/// width of an integer and the order of a map do not matter. See [`Call::arg`].
 ///
-/// An argument that cannot be part of a key, such as a connection, is left out by `ignore(…)`; it must
-/// not change the result. An argument that is the cache is left out by itself.
+/// `ignore(…)` excludes an argument that cannot be part of a key, such as a connection; it must not
+/// change the result. An argument that is the cache is excluded automatically.
 ///
-/// Serde does not tell a set from a list. A set (any type whose name ends in `HashSet`, or a
-/// `BinaryHeap`) has another order in each instance, and compiles only if it is taken without one by
-/// `unordered(…)`, or is inside an [`Unordered`]:
+/// Serde does not distinguish a set from a list. A set (any type whose name ends in `HashSet`, or a
+/// `BinaryHeap`) has a different order in each instance. It compiles only if `unordered(…)` removes
+/// its order, or if it is inside an [`Unordered`]:
 ///
 /// ```
 /// use fragcache::{FragmentCache, memoize};
@@ -111,7 +110,7 @@ use proc_macro::TokenStream;
 /// }
 /// ```
 ///
-/// Of a method, `identity` says what identifies the instance:
+/// For a method, `identity` is the value that identifies the instance:
 ///
 /// ```
 /// use fragcache::{FragmentCache, memoize};
@@ -133,53 +132,54 @@ use proc_macro::TokenStream;
 /// assert_eq!((one.balance("eur"), two.balance("eur")), ("1 eur".to_owned(), "2 eur".to_owned()));
 ///
 /// cache.delete_memoized(Account::balance_memo(1, "eur"))?.eventually(); // one call
-/// cache.delete_memoized(Account::balance_memo_of(1))?.eventually(); // of one account
-/// cache.delete_memoized(Account::BALANCE_MEMO)?.eventually(); // of all accounts
+/// cache.delete_memoized(Account::balance_memo_of(1))?.eventually(); // one account
+/// cache.delete_memoized(Account::BALANCE_MEMO)?.eventually(); // all accounts
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 ///
 /// # Options
 ///
-/// Expressions see the arguments, and are evaluated in every call, before the cache is asked.
+/// Expressions can use the arguments. They are evaluated in every call, before the lookup.
 ///
 /// | option | |
 /// |---|---|
-/// | `cache = EXPR` | the cache: a static, an argument, a field; needed |
-/// | `of = TYPE` | the type whose method or function it is; needed there |
-/// | `identity: TYPE = EXPR` | what identifies the instance; needed for methods, or `ignore(self)` |
+/// | `cache = EXPR` | the cache: a static, an argument, a field; required |
+/// | `of = TYPE` | the type of a method or associated function; required for them |
+/// | `identity: TYPE = EXPR` | what identifies the instance; required for methods, or `ignore(self)` |
 /// | `ignore(a, b)` | arguments that are not part of the key |
-/// | `unordered(a, b)` | arguments whose elements count without their order, as often as they occur: a set, a list or an `Option` of one |
-/// | `timeout = …` | seconds (`300`), a text (`"5m"`, `"never"`), or an expression that gives a `Duration` or a `Timeout`; the cache's default without |
-/// | `expires = \|result\| …` | a `Duration` from the result; it ends the life that `timeout` gives, or without `timeout` is the only end |
-/// | `stale = …` | seconds, a text or a `Duration`: the [stale window](https://docs.rs/fragcache/latest/fragcache/struct.Call.html#method.stale) |
-/// | `tags = [a, b]` | tags; or an expression that gives a list |
+/// | `unordered(a, b)` | arguments whose elements are compared without order, but with their number of occurrences: a set, a list or an `Option` of one |
+/// | `timeout = …` | seconds (`300`), a string (`"5m"`, `"never"`), or an expression of type `Duration` or `Timeout`; default: the cache's |
+/// | `expires = \|result\| …` | a `Duration` computed from the result; limits the TTL of `timeout`, or is the TTL if there is no `timeout` |
+/// | `stale = …` | seconds, a string or a `Duration`: the [stale window](https://docs.rs/fragcache/latest/fragcache/struct.Call.html#method.stale) |
+/// | `tags = [a, b]` | tags; or an expression that returns a list |
 /// | `version = EXPR` | a result of another version is a miss |
 /// | `type_version = EXPR` | a `u32`: a result of another version of its type is a miss |
 /// | `unless = EXPR` | if true, the cache is neither read nor written |
-/// | `refresh = EXPR` | if true, the function runs, and replaces what is kept |
-/// | `filter = \|result\| …` | if false, the result is given and not kept |
-/// | `cache_none` | keeps a `None` too |
-/// | `cache_err` | keeps an `Err` too |
-/// | `source_check` | a result of another source of the function is a miss: of its signature and body, not of what it calls |
+/// | `refresh = EXPR` | if true, the function runs and its result replaces the cached one |
+/// | `filter = \|result\| …` | if false, the result is returned but not cached |
+/// | `cache_none` | caches `None` too |
+/// | `cache_err` | caches `Err` too |
+/// | `source_check` | a result of a different source of the function is a miss; compares its signature and body, not the functions it calls |
 /// | `name = EXPR` | its name in the cache, a constant, in place of its path |
-/// | `no_handles` | only the function is written, for methods of a trait; needs a `name` to delete by |
+/// | `no_handles` | generates only the function, for methods of a trait; needs a `name` for deletion |
 ///
 /// # The result
 ///
-/// An owned type that implements `Serialize` and `DeserializeOwned`. `Option` and `Result` are recognised
-/// by the last word of the type, also inside each other, as in `io::Result<Option<T>>`: a `None` and an
-/// `Err` are given and not kept, unless `cache_none` or `cache_err` says so. If the type is called
-/// `Result`, `filter` and `expires` see what is `Ok`. Under an alias or inside a type of another name they are
-/// kept whole.
+/// The result is an owned type that implements `Serialize` and `DeserializeOwned`. `Option` and
+/// `Result` are recognised by the last segment of the type, nested ones too, as in
+/// `io::Result<Option<T>>`: `None` and `Err` are returned but not cached, unless `cache_none` or
+/// `cache_err` is set. If the type is named `Result`, `filter` and `expires` get the `Ok` value.
+/// Under an alias or inside another type, both are cached whole.
 ///
-/// If the type changes, what was kept is a miss, whatever variant or field it is in. A type whose shape
-/// cannot be seen, such as an untagged enum or `serde_json::Value`, is read by the build that kept it and
-/// by no other, unless `type_version` is given; raise it when the type changes.
+/// If the type changes, cached results are misses, regardless of the variant or field that changed.
+/// The shape of some types cannot be seen, such as an untagged enum or `serde_json::Value`. Their
+/// results are read only by the build that stored them, unless `type_version` is set; increase it
+/// when the type changes.
 ///
 /// # Asynchronous functions
 ///
-/// An `async fn` needs the feature `async`. A future that is dropped gives up what it computes, and one of
-/// those who wait for it runs the function. The function's future is not polled on a hit.
+/// An `async fn` needs the feature `async`. Dropping the future abandons the computation, and one
+/// of the waiting callers runs the function instead. On a hit, the function's future is not polled.
 ///
 /// [`Unordered`]: https://docs.rs/fragcache/latest/fragcache/struct.Unordered.html
 /// [`Call::arg`]: https://docs.rs/fragcache/latest/fragcache/struct.Call.html#method.arg
@@ -191,7 +191,7 @@ pub fn memoize(options: TokenStream, function: TokenStream) -> TokenStream {
     expand(options.into(), &function.into(), memoize::expand).into()
 }
 
-/// Invalidates what a function changes, after it has returned.
+/// Invalidates what a function changes, after it returns.
 ///
 /// ```
 /// use fragcache::{FragmentCache, fragment_key, invalidates, memoize};
@@ -217,7 +217,7 @@ pub fn memoize(options: TokenStream, function: TokenStream) -> TokenStream {
 ///
 /// let (cache, mut comments) = (FragmentCache::in_memory(), Vec::new());
 /// assert_eq!(count(&cache, &comments, 7), 0);
-/// assert!(add(&cache, &mut comments, 7, "").is_err()); // nothing is written, and nothing invalidated
+/// assert!(add(&cache, &mut comments, 7, "").is_err()); // nothing written, nothing invalidated
 /// assert!(cache.contains(&count_memo(7).key()?)?);
 /// add(&cache, &mut comments, 7, "hello").unwrap();
 /// assert_eq!(count(&cache, &comments, 7), 1);
@@ -228,40 +228,41 @@ pub fn memoize(options: TokenStream, function: TokenStream) -> TokenStream {
 ///
 /// | option | |
 /// |---|---|
-/// | `cache = EXPR` | the cache that is told; needed |
-/// | `tags = [a, b]` | tags; or an expression that gives a list |
-/// | `keys = [a, b]` | keys of fragments or [values](https://docs.rs/fragcache/latest/fragcache/struct.Values.html#method.key), or references to some |
-/// | `names = [a, b]` | every fragment of these names |
-/// | `memoized = [a, b]` | the handles of memoized functions, or one |
-/// | `on_err` | invalidates also if the function returns an `Err` |
+/// | `cache = EXPR` | the cache to invalidate; required |
+/// | `tags = [a, b]` | tags; or an expression that returns a list |
+/// | `keys = [a, b]` | keys of fragments or [values](https://docs.rs/fragcache/latest/fragcache/struct.Values.html#method.key), or references to keys |
+/// | `names = [a, b]` | every fragment with these names |
+/// | `memoized = [a, b]` | the handles of memoized functions, or one handle |
+/// | `on_err` | also invalidates if the function returns an `Err` |
 ///
 /// # When
 ///
-/// The expressions are evaluated before the function runs, as it may move its arguments. Then, all at
-/// once:
+/// The expressions are evaluated before the function runs, because it may move its arguments. After
+/// it returns, all invalidations are applied together:
 ///
 /// | the function | |
 /// |---|---|
-/// | returns, or its type of result is called `Result` and it returns `Ok` | invalidates |
-/// | returns `Err` | does not, unless `on_err` says so |
-/// | panics | invalidates: nobody knows what was written |
+/// | returns; if the return type is named `Result`, returns `Ok` | invalidates |
+/// | returns `Err` | does not invalidate, unless `on_err` is set |
+/// | panics | invalidates: what was written is unknown |
 /// | is an `async fn` and its future is dropped half-way | invalidates, for the same reason; not if it was never polled |
 ///
-/// To invalidate without need costs a miss, and the other way round something old is served. So give
-/// `on_err` where an error can come after the write, such as a time-out while committing.
+/// An unnecessary invalidation costs a miss; a missing one serves outdated results. So set `on_err`
+/// where an error can occur after the write, such as a timeout while committing.
 ///
-/// It is for a function that has committed when it returns. Inside a transaction of the caller's it comes
-/// too early: collect a [batch](https://docs.rs/fragcache/latest/fragcache/struct.InvalidationBatch.html)
-/// and apply it after the commit.
+/// The attribute is for functions that have committed when they return. Inside a transaction of the
+/// caller it comes too early: collect a
+/// [batch](https://docs.rs/fragcache/latest/fragcache/struct.InvalidationBatch.html) and apply it
+/// after the commit.
 ///
-/// A tag or a call that is unusable is on nothing that is kept, and is passed over.
+/// Invalid tags and calls are skipped, because no cached entry has them.
 #[proc_macro_attribute]
 pub fn invalidates(options: TokenStream, function: TokenStream) -> TokenStream {
     expand(options.into(), &function.into(), invalidates::expand).into()
 }
 
-/// What an attribute writes, or an error; beside an error stands the function as it was, so that its
-/// callers are not told of more.
+/// Expands an attribute. An error is followed by the unchanged function, so that its callers cause
+/// no further errors.
 fn expand<O: syn::parse::Parse>(
     options: proc_macro2::TokenStream,
     function: &proc_macro2::TokenStream,

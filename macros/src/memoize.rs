@@ -1,5 +1,5 @@
-//! `#[memoize]`: a function that asks a cache first, and its handles. What a call goes through is
-//! fragcache's; here it is only written down.
+//! `#[memoize]`: generates the cached function and its handles. What a call does is defined in
+//! `fragcache`; this module only generates the calls.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -12,7 +12,7 @@ use crate::function::{Argument, Function, first_of, is_called, is_lint};
 use crate::options::{List, Memoize};
 use crate::{refuse, time};
 
-/// The function that asks the cache, and what stands beside it.
+/// Generates the cached function and the items beside it.
 pub(crate) fn expand(options: &Memoize, function: &Function) -> syn::Result<TokenStream> {
     function.check("memoize")?;
     let memo = Memo::new(options, function)?;
@@ -21,14 +21,14 @@ pub(crate) fn expand(options: &Memoize, function: &Function) -> syn::Result<Toke
     Ok(quote!(#asks #handles))
 }
 
-/// What is known of a memoized function.
+/// A memoized function.
 struct Memo<'a> {
     options: &'a Memoize,
     function: &'a Function,
     cache: &'a Expr,
-    /// All but `self`.
+    /// All arguments except `self`.
     arguments: Vec<Argument>,
-    /// Those that are part of the key.
+    /// Whether each argument is part of the key.
     varies: Vec<bool>,
     returned: &'a Type,
     name: TokenStream,
@@ -74,12 +74,12 @@ impl<'a> Memo<'a> {
         is_called(self.returned, "Result")
     }
 
-    /// Whether errors pass by the cache.
+    /// Whether errors bypass the cache.
     fn tries(&self) -> bool {
         self.is_result() && self.options.cache_err.is_none()
     }
 
-    /// The call, without how its result is kept. `identity` is what identifies the instance.
+    /// The call, without its options. `identity` identifies the instance.
     fn call(&self, identity: Option<&Ident>) -> TokenStream {
         let name = &self.name;
         let begin = match identity {
@@ -89,7 +89,7 @@ impl<'a> Memo<'a> {
             }
         };
         let parts = self.varying().map(|Argument { name, ty }| {
-            // What cannot be part of a key is shown where it stands.
+            // The argument's span: errors about unusable key parts point at the argument.
             if self.options.unordered.iter().flatten().any(|unordered| unordered == name) {
                 quote_spanned!(ty.span()=> .arg(&::fragcache::memoize::Unordered(&#name)))
             } else {
@@ -103,12 +103,12 @@ impl<'a> Memo<'a> {
         self.arguments.iter().zip(&self.varies).filter(|(_, varies)| **varies).map(|(one, _)| one)
     }
 
-    /// How the result is kept. An option of another type than it needs is shown where it stands.
+    /// The options of the call. Type errors in an option point at the option.
     fn kept(&self) -> syn::Result<TokenStream> {
         let options = self.options;
         let (name, expected, source) =
             (&self.name, expected(options, self.function), self.source());
-        // A block of its own: no expression of the user's sees the static.
+        // A separate block, so that no user expression sees the static.
         let mut kept = quote! {
             .site(
                 {
@@ -124,7 +124,7 @@ impl<'a> Memo<'a> {
                 let timeout = time::timeout(expr)?;
                 kept.extend(quote_spanned!(at(expr)=> .timeout(#timeout)));
             }
-            // The result says when it ends.
+            // `expires` limits the TTL.
             (None, Some(_)) => kept.extend(quote!(.never_expires())),
             (None, None) => {}
         }
@@ -164,7 +164,7 @@ impl<'a> Memo<'a> {
         xxh3_64(format!("{sig}{}", self.function.body).as_bytes())
     }
 
-    /// The function that asks the cache.
+    /// The cached function.
     fn function(&self) -> syn::Result<TokenStream> {
         let (options, function) = (self.options, self.function);
         let [identity, call, result] = ["identity", "call", "result"].map(local);
@@ -185,7 +185,7 @@ impl<'a> Memo<'a> {
             (true, true) => "try_memoize_async",
         };
         let returned = self.returned;
-        // What cannot be kept is shown where it stands.
+        // The return type's span: errors about results that cannot be cached point there.
         let ask = Ident::new(ask, returned.span());
         let ask = quote_spanned!(returned.span()=> ::fragcache::FragmentCache::#ask);
         let asked = if is_async {
@@ -206,7 +206,7 @@ impl<'a> Memo<'a> {
         })
     }
 
-    /// The function's own work.
+    /// Runs the original function.
     fn runs(&self, result: &Ident) -> TokenStream {
         if self.options.no_handles.is_some() {
             return self.function.run_body(result);
@@ -224,7 +224,7 @@ impl<'a> Memo<'a> {
         quote!(let #result = #uncached(#(#names),*) #waits;)
     }
 
-    /// What the options say of a result: whether it is kept, and for how long.
+    /// Applies the options to a result: whether it is cached, and its TTL.
     fn judged(&self, result: &Ident) -> TokenStream {
         let options = self.options;
         let (kept, none) = (local("kept"), self.none(result));
@@ -264,14 +264,14 @@ impl<'a> Memo<'a> {
         quote!(#none #of_kept)
     }
 
-    /// Whether the result is, or holds, the `None` or the `Err` that is not kept.
+    /// Whether the result is, or contains, a `None` or an `Err` that is not cached.
     fn none(&self, result: &Ident) -> Option<TokenStream> {
         let unkept = self.unkept(self.returned, self.tries());
         (!unkept.is_empty()).then(|| quote!(::core::matches!(&#result, #(#unkept)|*)))
     }
 
-    /// The patterns of what is not kept of a type, as deep as it is seen. An `Err` of one that is
-    /// tried passes by the cache.
+    /// The patterns of a type's values that are not cached, as deep as the type is visible. If
+    /// `is_tried`, the `Err` of the type bypasses the cache anyway.
     fn unkept(&self, ty: &Type, is_tried: bool) -> Vec<TokenStream> {
         let inner = || first_of(ty).map(|ty| self.unkept(ty, false)).unwrap_or_default();
         if is_called(ty, "Option") {
@@ -290,7 +290,7 @@ impl<'a> Memo<'a> {
         }
     }
 
-    /// The function without a cache, its calls, and the calls of an instance.
+    /// The uncached function, its calls, and the calls of an instance.
     fn handles(&self) -> TokenStream {
         let Function { vis, sig, body, .. } = self.function;
         let name = sig.ident.unraw();
@@ -299,7 +299,7 @@ impl<'a> Memo<'a> {
         let (of_all, function_name) = (&of_all, &self.name);
         let mut original = sig.clone();
         original.ident = uncached;
-        // What is in no key may be for the options only.
+        // Arguments outside the key may be used by the options only.
         let typed = original.inputs.iter_mut().filter_map(|input| match input {
             FnArg::Typed(typed) => Some(typed),
             FnArg::Receiver(_) => None,
@@ -375,7 +375,7 @@ impl<'a> Memo<'a> {
         format_ident!("{}_uncached", ident.unraw(), span = ident.span())
     }
 
-    /// Those that say what a caller sees; all, where the body is in the function.
+    /// The attributes that affect callers; all attributes if the function contains the body.
     fn attrs_of_function(&self) -> impl Iterator<Item = &syn::Attribute> {
         let of_caller =
             ["doc", "cfg", "cfg_attr", "must_use", "deprecated", "inline", "allow", "track_caller"];
@@ -385,7 +385,7 @@ impl<'a> Memo<'a> {
         })
     }
 
-    /// Those that are about the body, and other macros.
+    /// The attributes that affect the body, and other macros.
     fn attrs_of_body(&self) -> impl Iterator<Item = &syn::Attribute> {
         let of_caller = ["doc", "must_use", "deprecated"];
         self.function.attrs.iter().filter(move |attr| {
@@ -393,18 +393,18 @@ impl<'a> Memo<'a> {
         })
     }
 
-    /// Those that say where there is such a function at all.
+    /// The attributes that decide whether the function exists.
     fn attrs_of_all(&self) -> Vec<&syn::Attribute> {
         self.function.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
     }
 }
 
-/// A variable that no expression of the user's sees.
+/// A variable that user expressions do not see.
 fn local(name: &str) -> Ident {
     Ident::new(name, Span::mixed_site())
 }
 
-/// A signature whose arguments are only handed on.
+/// A signature whose arguments are only passed on.
 fn plain(sig: &Signature) -> Signature {
     let mut sig = sig.clone();
     for input in &mut sig.inputs {
@@ -431,7 +431,7 @@ fn name(options: &Memoize, function: &Function) -> syn::Result<TokenStream> {
     Ok(expected(options, function))
 }
 
-/// The function's path, if it stands in no other function.
+/// The function's path, if it is not nested in another function.
 fn expected(options: &Memoize, function: &Function) -> TokenStream {
     let mut name = function.sig.ident.unraw().to_string();
     if let Some(of) = &options.of {
@@ -441,8 +441,8 @@ fn expected(options: &Memoize, function: &Function) -> TokenStream {
     quote!(::core::concat!(::core::module_path!(), "::", #name))
 }
 
-/// Where an option's expression stands, for what is written around it: to lints it is still written by
-/// the attribute.
+/// The span for code generated around an option's expression. Lints still attribute the code to the
+/// attribute.
 pub(crate) fn at(expr: &Expr) -> Span {
     Span::call_site().located_at(expr.span())
 }

@@ -1,5 +1,5 @@
-//! The options of both attributes, as written: `name`, `name = EXPR`, `name(a, b)`, and
-//! `identity: TYPE = EXPR`. What they mean is in `memoize` and `invalidates`.
+//! Parses the options of both attributes: `name`, `name = EXPR`, `name(a, b)`, and
+//! `identity: TYPE = EXPR`. Their meaning is in `memoize` and `invalidates`.
 
 use proc_macro2::Ident;
 use syn::ext::IdentExt;
@@ -119,7 +119,7 @@ impl Parse for Invalidates {
     }
 }
 
-/// The expressions of a list that is written out, or the one that gives a list.
+/// The expressions of a literal list, or an expression that returns a list.
 pub(crate) enum List<'e> {
     Each(&'e ExprArray),
     Whole(&'e Expr),
@@ -134,7 +134,7 @@ impl<'e> From<&'e Expr> for List<'e> {
     }
 }
 
-/// Takes options until the end.
+/// Parses options until the end of the input.
 fn each(
     input: ParseStream<'_>,
     mut take: impl FnMut(&Ident, ParseStream<'_>) -> syn::Result<()>,
@@ -163,12 +163,12 @@ fn value<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::Result<T> {
     input.parse()
 }
 
-/// Whether an option is a word and nothing more.
+/// Whether an option has no value.
 fn is_alone(input: ParseStream<'_>) -> bool {
     input.is_empty() || input.peek(Token![,])
 }
 
-/// A list; a text by itself is a list without its brackets.
+/// Parses a list. A string alone is rejected: its brackets are missing.
 fn list(name: &Ident, input: ParseStream<'_>) -> syn::Result<Expr> {
     let list: Expr = value(name, input)?;
     match &list {
@@ -194,7 +194,7 @@ fn typed_value(name: &Ident, input: ParseStream<'_>) -> syn::Result<(Type, Expr)
     Ok((ty, value(name, input)?))
 }
 
-/// Names in parentheses; `self` is one.
+/// Names in parentheses. `self` is allowed.
 fn names(name: &Ident, input: ParseStream<'_>) -> syn::Result<Vec<Ident>> {
     if !input.peek(syn::token::Paren) {
         return Err(Error::new(name.span(), format!("write {name}(ARGUMENT, …)")));

@@ -1,5 +1,5 @@
-//! Functions that cannot be memoized, and what to write instead; what of a function is in its key and
-//! what it returns, as far as that can be refused.
+//! Rejects functions that cannot be memoized and says what to write instead. Also decides which
+//! arguments are in the key, and checks the return type.
 
 use proc_macro2::Ident;
 use syn::{
@@ -9,7 +9,7 @@ use syn::{
 use crate::function::{Argument, Function, first_of, has_reference, is_called, mentions, words};
 use crate::options::Memoize;
 
-/// Types have no part in the key.
+/// Rejects generic functions: types cannot be part of the key.
 pub(crate) fn generics(sig: &Signature) -> syn::Result<()> {
     for param in &sig.generics.params {
         if !matches!(param, GenericParam::Lifetime(_)) {
@@ -22,7 +22,7 @@ pub(crate) fn generics(sig: &Signature) -> syn::Result<()> {
     Ok(())
 }
 
-/// An instance is only read, and is told apart by what identifies it.
+/// Requires a shared receiver with an identity.
 pub(crate) fn receiver(options: &Memoize, function: &Function) -> syn::Result<()> {
     if let Some(of) = options.of.as_ref().filter(|of| of.is_ident("Self")) {
         let why = "Self is the name of every type in its own impl: write the type's name";
@@ -72,7 +72,7 @@ pub(crate) fn receiver(options: &Memoize, function: &Function) -> syn::Result<()
     Ok(())
 }
 
-/// Which arguments are part of the key.
+/// Decides which arguments are part of the key.
 pub(crate) fn varies(
     options: &Memoize,
     function: &Function,
@@ -95,7 +95,7 @@ pub(crate) fn varies(
     Ok(arguments.iter().map(varies).collect())
 }
 
-/// What is to be without an order is an argument in the key.
+/// Requires every `unordered` name to be an argument in the key.
 fn unordered(options: &Memoize, varying: &[&Argument]) -> syn::Result<()> {
     for name in options.unordered.iter().flatten() {
         if varying.iter().all(|argument| argument.name != *name) {
@@ -111,7 +111,7 @@ fn unordered(options: &Memoize, varying: &[&Argument]) -> syn::Result<()> {
     Ok(())
 }
 
-/// No set is in the key with the order that it happens to have.
+/// Rejects sets that would enter the key with their accidental order.
 fn sets(options: &Memoize, varying: &[&Argument]) -> syn::Result<()> {
     for argument in varying {
         let is_unordered = options.unordered.iter().flatten().any(|name| *name == argument.name);
@@ -142,7 +142,7 @@ fn no_order(set: &str, fix: &str) -> String {
     )
 }
 
-/// The name of a type in this one that is in no order, but for what `Unordered` is around.
+/// The name of an unordered type in this type, except inside `Unordered`.
 fn set_in(ty: &Type, is_unordered: bool) -> Option<String> {
     let is_set = |name: &str| name.ends_with("HashSet") || name == "BinaryHeap";
     match ty {
@@ -158,7 +158,7 @@ fn set_in(ty: &Type, is_unordered: bool) -> Option<String> {
             if is_set(&name) && !is_unordered {
                 return Some(name);
             }
-            // What is around a set and serializes as what is inside.
+            // These wrappers serialize as their content.
             let is_inside = match name.as_str() {
                 "Unordered" => true,
                 "Option" | "Box" | "Rc" | "Arc" | "Cow" => is_unordered,
@@ -174,12 +174,12 @@ fn set_in(ty: &Type, is_unordered: bool) -> Option<String> {
     }
 }
 
-/// Whether a type is a `Result`, or an `Option` of one, however deep.
+/// Whether a type is a `Result`, or an `Option` of one at any depth.
 fn has_result(ty: &Type) -> bool {
     is_called(ty, "Result") || is_called(ty, "Option") && first_of(ty).is_some_and(has_result)
 }
 
-/// What the function returns, if it can be kept.
+/// The return type, if it can be cached.
 pub(crate) fn returned<'f>(options: &Memoize, function: &'f Function) -> syn::Result<&'f Type> {
     let Some(returned) = function.returned() else {
         let why = "a function that returns nothing has no result to keep";

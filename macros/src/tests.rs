@@ -1,4 +1,4 @@
-//! What the attributes refuse, in which words; and that they write what can be parsed again.
+//! The error messages of the attributes, and whether the generated code parses.
 
 use proc_macro2::{TokenStream, TokenTree};
 
@@ -16,7 +16,7 @@ fn invalidating(options: &str, function: &str) -> String {
     expand(tokens(options), &tokens(function), invalidates::expand).to_string()
 }
 
-/// The error in what was written, beside which the function stands as it was.
+/// The error message; checks that the unchanged function follows it.
 fn error(written: &str, function: &str) -> String {
     let rest = written.strip_prefix(":: core :: compile_error ! { ").expect(written);
     let (error, rest) = rest.split_once(" }").expect(rest);
@@ -25,7 +25,7 @@ fn error(written: &str, function: &str) -> String {
     error.value()
 }
 
-/// What `#[memoize]` says, which must be one line and begin so.
+/// Asserts that `#[memoize]` reports a one-line error with this beginning.
 #[track_caller]
 fn refuses(options: &str, function: &str, begins: &str) {
     let error = error(&memoized(options, function), function);
@@ -103,7 +103,7 @@ fn sets_without_an_order_are_refused_or_taken_as_unordered() {
     {
         let written = memoized(unordered, &format!("fn f(a: {set}, b: u32) -> u32 {{ 1 }}"));
         assert!(!written.contains("compile_error"), "{written}");
-        // By the function and by its handle.
+        // Once in the function and once in its handle.
         assert_eq!(written.matches(":: fragcache :: Unordered (& a)").count(), 2, "{written}");
         assert!(!written.contains("Unordered (& b)"), "{written}");
     }
@@ -219,7 +219,7 @@ fn writes_that_cannot_be_waited_for_are_refused() {
     refuses(r#"cache = C, tags = ["a"]"#, future, "the function returns before the future");
 }
 
-/// Every word that was written around an expression, with the text that it points at.
+/// Every word generated around an expression, with the source text of its span.
 fn pointed_at(written: TokenStream) -> Vec<(String, String)> {
     let each = |token| match token {
         TokenTree::Group(group) => pointed_at(group.stream()),

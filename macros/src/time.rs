@@ -1,5 +1,5 @@
-//! Times as options give them: a number of seconds, a text such as `"5m"`, or an expression, which is
-//! Rust's to judge.
+//! Parses durations in options: a number of seconds, a string such as `"5m"`, or an expression,
+//! which the compiler checks.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use syn::{Error, Expr, ExprLit, Lit};
 
 use crate::memoize::at;
 
-/// A time that is written out.
+/// A literal duration.
 enum Literal {
     Never,
     After(Duration),
 }
 
-/// A timeout.
+/// Expands a timeout.
 pub(crate) fn timeout(expr: &Expr) -> syn::Result<TokenStream> {
     Ok(match literal("timeout", expr)? {
         Some(Literal::Never) => quote!(::fragcache::Timeout::Never),
@@ -27,7 +27,7 @@ pub(crate) fn timeout(expr: &Expr) -> syn::Result<TokenStream> {
     })
 }
 
-/// A duration.
+/// Expands a duration.
 pub(crate) fn duration(option: &str, expr: &Expr) -> syn::Result<TokenStream> {
     match literal(option, expr)? {
         Some(Literal::After(life)) => Ok(written(life)),
@@ -44,7 +44,7 @@ fn written(life: Duration) -> TokenStream {
     quote!(::core::time::Duration::new(#seconds, #nanos))
 }
 
-/// `None` for an expression that is no literal.
+/// Parses a literal. `None` for any other expression.
 fn literal(option: &str, expr: &Expr) -> syn::Result<Option<Literal>> {
     let refuse = |why: String| Err(Error::new_spanned(expr, why));
     let life = match expr {

@@ -1,5 +1,5 @@
-//! MiniJinja's values as a cache block's arguments: their canonical text, and their use as a
-//! timeout. Keys and timeouts themselves are core's.
+//! Converts MiniJinja values to cache block arguments: key parts, tags and timeouts. The key
+//! encoding and the timeout rules are in core.
 
 use fragcache::engine::{Arguments, KeyEncoder, Scalar, Tags, UnusablePart};
 use minijinja::Value;
@@ -7,7 +7,7 @@ use minijinja::value::ValueKind;
 
 use crate::callers::macro_name;
 
-/// The values behind a block's site.
+/// The argument values that follow a block's id.
 pub(crate) struct Args<'a>(pub(crate) &'a [Value]);
 
 impl Arguments for Args<'_> {
@@ -28,7 +28,7 @@ impl Arguments for Args<'_> {
     }
 }
 
-/// The items of a value that should be a list of tags.
+/// A value in a tags argument: a list of tags, or anything else.
 pub(crate) enum Items<'a> {
     List(Vec<Value>),
     Other(&'a Value),
@@ -50,7 +50,7 @@ impl<'a> Items<'a> {
     }
 }
 
-/// The parts of a prefetched key: the name, and what it varies on.
+/// The parts of a prefetched key: the block name and its vary parts.
 pub(crate) fn parts(name: &Value, vary: Value) -> Vec<Value> {
     let mut parts = vec![name.clone()];
     match Items::of(&vary) {
@@ -61,7 +61,7 @@ pub(crate) fn parts(name: &Value, vary: Value) -> Vec<Value> {
 }
 
 pub(crate) fn scalar(value: &Value) -> Scalar<'_> {
-    // Most timeouts are small integers.
+    // Fast path: most timeouts are small integers.
     if value.is_integer()
         && let Some(number) = value.as_i64()
     {
@@ -111,7 +111,8 @@ fn list(value: &Value, key: &mut KeyEncoder<'_>, depth: usize) -> Result<(), Unu
         return Err(UnusablePart::TooDeep);
     }
     let items = value.try_iter().map_err(|_| UnusablePart::Kind("sequence"))?;
-    // An object may miscount itself, and the length stands before the items.
+    // The encoding puts the length before the items. An object may report a wrong length, so the
+    // items are collected and counted.
     let items: Vec<Value> = items.collect();
     key.list(items.len());
     items.iter().try_for_each(|item| encode(item, key, depth + 1))
@@ -119,7 +120,7 @@ fn list(value: &Value, key: &mut KeyEncoder<'_>, depth: usize) -> Result<(), Unu
 
 fn name(value: &Value) -> &'static str {
     match value.kind() {
-        // It has items as a map has.
+        // Before `Map`: a macro has attributes and would count as a map.
         _ if macro_name(value).is_some() => "macro",
         ValueKind::Bytes => "byte string",
         ValueKind::Seq => "list",

@@ -1,23 +1,23 @@
-//! The contents of `call` blocks that a render hands on as values: as an argument, in a list, by a
-//! namespace. What a cached body does with one of them is not known when its template loads, so a
-//! block that could see one, and that nothing tells apart, is printed and not stored. Looked for only
-//! once a template was loaded that hands a `caller` on.
+//! Detects `call` block contents that a render passes on as values: as an argument, in a list, in
+//! a namespace. What a cached body does with such a value is not known when its template loads. A
+//! block that may see one, and whose fragments no vary part distinguishes, is printed and not
+//! stored. The check runs only once a loaded template passes a `caller` on.
 
 use minijinja::value::{ObjectRepr, ValueKind};
 use minijinja::{State, Value};
 
 use crate::namespaces;
 
-/// Most levels of lists and maps in a variable, and most values, that are looked at. A render with
+/// Limits of the search: levels of lists and maps in a variable, and values in total. A render with
 /// larger variables is not stored.
 const MOST_LEVELS: usize = 16;
 const MOST_VALUES: usize = 10_000;
 
-/// Whether a variable that is in sight holds a `caller` under another name, or may.
+/// Whether a visible variable holds, or may hold, a `caller` under another name.
 pub(crate) fn are_seen(state: &mut State<'_, '_>) -> bool {
     let names: Vec<String> =
         state.known_variables().into_iter().map(std::borrow::Cow::into_owned).collect();
-    // By its own name it is known when the template loads.
+    // Uses of `caller` by its own name are found when the template loads.
     let variables = names.iter().filter(|name| *name != "caller");
     let mut values: Vec<Value> = variables.filter_map(|name| state.lookup(name)).collect();
     values.extend(namespaces::made(state).iter().cloned());
@@ -46,12 +46,12 @@ fn holds_caller(value: &Value, levels: usize, left: &mut usize) -> bool {
     })
 }
 
-/// What a call block fills in is a macro of this name.
+/// The engine passes the content of a call block as a macro named `caller`.
 fn is_caller(value: &Value) -> bool {
     macro_name(value).is_some_and(|name| name.as_str() == Some("caller"))
 }
 
-/// The name of a macro. Macros show themselves by their attributes.
+/// The name of a macro. Macros are recognized by their attributes.
 pub(crate) fn macro_name(value: &Value) -> Option<Value> {
     let attribute = |name: &str| value.get_attr(name).unwrap_or_default();
     let is_macro = attribute("arguments").kind() == ValueKind::Seq

@@ -1,4 +1,5 @@
-//! Our errors as MiniJinja's, and MiniJinja's errors against the author's source.
+//! Conversion of fragcache errors to MiniJinja errors, and display of MiniJinja errors against the
+//! source that the author wrote.
 
 use std::error::Error as _;
 use std::fmt;
@@ -10,23 +11,23 @@ use minijinja::{Environment, Error, ErrorKind};
 
 use crate::install::Installation;
 
-/// Our error as the engine's, with ours as its source. The engine adds the place.
+/// Wraps a fragcache error in an engine error. The engine adds the template name and line.
 pub(crate) fn to_engine(error: fragcache::Error, kind: ErrorKind) -> Error {
     Error::new(kind, error.message().to_owned()).with_source(error)
 }
 
-/// A refusal while a template loads: nobody adds the place, so it is in the text.
+/// An error raised while a template loads. The engine adds no place here, so the text includes it.
 pub(crate) fn refusal(error: fragcache::Error) -> Error {
     Error::new(ErrorKind::SyntaxError, error.to_string()).with_source(error)
 }
 
-/// The text of an error of this environment, shown against the source that the author wrote.
+/// Returns the text of an error of this environment, shown against the author's source.
 ///
-/// MiniJinja's own line numbers are the author's already; its columns and its quoted source speak
-/// of the rewritten text, and so does its debug info ([`Environment::set_debug`]). Errors in templates
-/// without cache blocks, or that did not come through this crate, keep the engine's text. Those of this
-/// crate's own functions and loaders show the author's source already, as their
-/// [`source`](std::error::Error::source).
+/// MiniJinja reports correct line numbers, but its columns, its quoted source and its debug
+/// info ([`Environment::set_debug`]) refer to the rewritten text. Errors in templates
+/// without cache blocks, and errors in templates that were not loaded through this crate,
+/// keep the engine's text. Errors returned by this crate's own functions and loaders
+/// already show the author's source, as their [`source`](std::error::Error::source).
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -51,7 +52,7 @@ pub fn explain(env: &Environment<'_>, error: &Error) -> String {
         excerpt.map_or_else(|| error.to_string(), |excerpt| format!("{error}\n{excerpt}"))
     };
     let mut out = explain_one(error);
-    // An error in an included template is the source of the error that the include makes.
+    // The error of an included template is the source of the error at the include.
     let mut source = error.source();
     while let Some(cause) = source {
         if let Some(error) = cause.downcast_ref::<Error>() {
@@ -65,17 +66,17 @@ pub fn explain(env: &Environment<'_>, error: &Error) -> String {
     out
 }
 
-/// The start of all names that only the rewriter writes.
+/// Prefix of all names that the rewriter generates.
 const OURS: &str = "__fragcache";
 
-/// What the engine calls a template that is rendered from a string.
+/// The engine's name for a template rendered from a string.
 const STRING: &str = "<string>";
 
-/// The sources that the authors wrote, by the names that the engine has.
+/// The authors' sources, by template name.
 #[derive(Clone, Copy)]
 pub(crate) struct Authors<'a> {
     pub(crate) installation: &'a Installation,
-    /// The template that is rendered from a string.
+    /// Source of the template that is rendered from a string.
     pub(crate) string: Option<(&'a str, &'a SourceMap)>,
 }
 
@@ -84,9 +85,9 @@ impl<'a> Authors<'a> {
         Self { installation, string: None }
     }
 
-    /// An error of the engine's, itself where it shows nothing rewritten. The engine keeps the rewritten
-    /// source and its variables in an error for good: one that shows them is made again, with what the
-    /// author wrote as its source, and after it what was the source before.
+    /// Replaces an engine error that shows rewritten source; returns any other error unchanged. The
+    /// engine does not allow the source and variables in an error to be changed, so a new error is
+    /// built: its source shows the author's text, followed by the original source.
     pub(crate) fn words(self, error: Error) -> Error {
         let shows_ours = |error: &Error| error.display_debug_info().to_string().contains(OURS);
         let shown = with_causes(&error).any(shows_ours);
@@ -96,7 +97,7 @@ impl<'a> Authors<'a> {
         }
     }
 
-    /// Makes the error again that is so deep among the [causes](with_causes) of another.
+    /// Rebuilds the error at `depth` among the [causes](with_causes) of `root`.
     fn again(self, root: &Arc<Error>, depth: usize) -> Error {
         let error = with_causes(root).nth(depth).unwrap_or(root);
         let (kind, text) = (error.kind(), error.to_string());
@@ -107,7 +108,7 @@ impl<'a> Authors<'a> {
             Some(_) => Next::Kept(Arc::clone(root), depth),
             None => Next::None,
         };
-        // Of a template without cache blocks the engine shows what was written.
+        // For a template without cache blocks the engine shows the original text.
         let shown = || Some(error.display_debug_info().to_string());
         let shown = || shown().filter(|shown| !shown.is_empty() && !shown.contains(OURS));
         let again = Error::new(kind, detail);
@@ -121,7 +122,7 @@ impl<'a> Authors<'a> {
         }
     }
 
-    /// The place of an error, and the line of the author's source.
+    /// The place of an error and the line of the author's source.
     fn excerpt(self, error: &Error) -> Option<String> {
         let (template, line) = error.name().zip(error.line())?;
         if let Some((source, map)) = self.string.filter(|_| template == STRING) {
@@ -134,7 +135,8 @@ impl<'a> Authors<'a> {
     }
 }
 
-/// Has the engine read what was rewritten, for a loader: the engine's own error would show it.
+/// Parses rewritten source with the engine on behalf of a loader. The engine's own syntax error
+/// would show the rewritten text.
 pub(crate) fn check(
     authors: Authors<'_>,
     syntax: &SyntaxConfig,
@@ -146,7 +148,7 @@ pub(crate) fn check(
     engine.template_from_named_str(name, lowered).map(drop).map_err(|error| authors.words(error))
 }
 
-/// An error with those of the engine's that are its causes, until one is another's.
+/// The error and its causes, up to the first cause that is not an engine error.
 fn with_causes(error: &Error) -> impl Iterator<Item = &Error> {
     fn cause<'e>(error: &&'e Error) -> Option<&'e Error> {
         let error: &'e Error = error;
@@ -155,7 +157,7 @@ fn with_causes(error: &Error) -> impl Iterator<Item = &Error> {
     std::iter::successors(Some(error), cause)
 }
 
-/// What the author wrote, as the source of an error that was made again.
+/// The author's text, as the source of a rebuilt error.
 struct Excerpt {
     text: String,
     next: Next,
@@ -164,7 +166,8 @@ struct Excerpt {
 enum Next {
     None,
     Again(Error),
-    /// Another's error: the source of the one that is so deep among these [causes](with_causes).
+    /// The source of the error at this depth among the [causes](with_causes), if it is not an
+    /// engine error.
     Kept(Arc<Error>, usize),
 }
 
@@ -177,7 +180,7 @@ impl fmt::Display for Excerpt {
 impl fmt::Debug for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)?;
-        // As what derives it shows its source.
+        // Like a derived `Debug`, this includes the source.
         self.source().map_or(Ok(()), |source| write!(f, "\n{source:?}"))
     }
 }

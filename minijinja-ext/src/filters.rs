@@ -1,7 +1,7 @@
-//! The filters that a rewritten template calls. On a hit two: one opens the cache block and says
-//! so, one hands over what to print. On a miss three: open, take the ticket, close it with the
-//! body; and before the body a fourth, where the block declares tags or a stale window. What is handed
-//! over waits in a slot of the thread, since nothing runs in between.
+//! The filters that a rewritten template calls. A hit calls two: one opens the block, one
+//! returns the stored body. A miss calls three: open, take the ticket, close with the body. A
+//! block that declares tags or a stale window calls a fourth before the body. `open` passes
+//! its outcome to the next filter through a thread-local slot; nothing else runs in between.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -25,35 +25,35 @@ pub(crate) const TICKET: &str = "__fragcache_ticket";
 pub(crate) const DECLARE: &str = "__fragcache_declare";
 pub(crate) const CLOSE: &str = "__fragcache_close";
 
-/// The variable of a render's context in which a read point is looked for.
+/// The context variable that may hold the render's read point.
 pub(crate) const READ_POINT: &str = "fragcache_read_point";
 
-/// What the filter after `open` is for.
+/// What the filter after `open` finds.
 enum BlockOutcome {
     Hit(Value),
-    /// A ticket by its number, as nothing is to be given up while a thread ends.
+    /// The ticket is stored by its number, so that no block is abandoned while a thread ends.
     Miss {
         ticket: u64,
         /// Whether the body is printed in the form for our formatter wrapper.
         raw: bool,
-        /// Whether the content of a `call` block may be in sight as a value, and no vary part tells the
-        /// block's fragments apart.
+        /// Whether the body may see the content of a `call` block as a value, and no vary part
+        /// distinguishes the block's fragments.
         sees_content: bool,
     },
 }
 
 thread_local! {
-    /// The outcome of the last block that was opened, until its next filter takes it.
+    /// Outcome of the last opened block, until its next filter takes it.
     static OPENED: RefCell<Option<BlockOutcome>> = const { RefCell::new(None) };
 }
 
-/// The right to close a block, as a template variable. When it is dropped without having been used
-/// (an error, a panic), it gives the block up.
+/// The right to close a block, as a template variable. Dropping it before the block
+/// is closed (after an error or a panic) abandons the block.
 #[derive(Debug)]
 struct Handle {
     ticket: u64,
     raw: bool,
-    /// What the namespaces of the render held.
+    /// State of the render's namespaces when the block was opened.
     before: Before,
 }
 
@@ -69,9 +69,9 @@ impl Drop for Handle {
     }
 }
 
-/// The blocks that a render has open, as an extension of the engine's state. An error with debug
-/// information keeps variables, and so a handle, for as long as somebody keeps the error, and drops
-/// it on whatever thread; the state ends with the render.
+/// The open blocks of a render, as an extension of the engine's state. An error with debug
+/// information holds the variables, and with them a [`Handle`], until that error is dropped
+/// on some thread. The state ends with the render, so open blocks are abandoned then.
 #[derive(Debug, Default)]
 struct Tickets(Vec<u64>);
 
@@ -81,7 +81,7 @@ impl Drop for Tickets {
     }
 }
 
-/// `SITE | __fragcache_open(arguments…)`: whether there is a stored body to print.
+/// `SITE | __fragcache_open(arguments…)`: opens a block. Returns whether a stored body was found.
 pub(crate) fn open(
     installation: &Installation,
     state: &mut State<'_, '_>,
@@ -105,7 +105,7 @@ pub(crate) fn open(
         _ => (OutputMode::JSON, installation.formats_raw()),
     };
     let on_hit = |body: &Body| markup::printable(body, raw);
-    // Only a filter that no rewriter wrote leaves an outcome behind.
+    // Only a hand-written call of `open` leaves an outcome behind.
     if let Some(BlockOutcome::Miss { ticket, .. }) = OPENED.take() {
         engine::abandon(ticket);
     }
@@ -127,7 +127,7 @@ pub(crate) fn open(
     Ok(found)
 }
 
-/// The engine's state as the cache asks about it.
+/// Gives the cache access to the engine's state.
 struct Render<'r, 'state, 'env> {
     state: &'r mut State<'state, 'env>,
     mode: OutputMode,
@@ -138,7 +138,7 @@ impl RenderContext for Render<'_, '_, '_> {
         self.mode
     }
 
-    /// The handle gives the block up when the engine drops it.
+    /// Dropping the handle abandons the block.
     fn is_bounded(&self) -> bool {
         true
     }
@@ -156,12 +156,12 @@ impl RenderContext for Render<'_, '_, '_> {
     }
 }
 
-/// What the render remembers that a state is of.
+/// The memo of the render that this state belongs to.
 pub(crate) fn memo(state: &mut State<'_, '_>) -> Arc<RenderMemo> {
     Arc::clone(state.get_or_insert_extension_with(Arc::<RenderMemo>::default))
 }
 
-/// `0 | __fragcache_hit`: what the block that was just opened prints.
+/// `0 | __fragcache_hit`: returns the body of the block that was just opened.
 pub(crate) fn hit(_: &Value) -> Result<Value, Error> {
     match OPENED.take() {
         Some(BlockOutcome::Hit(value)) => Ok(value),
@@ -169,8 +169,8 @@ pub(crate) fn hit(_: &Value) -> Result<Value, Error> {
     }
 }
 
-/// `0 | __fragcache_ticket`, with `shared=true` if the block says so: the handle under which the
-/// block that was just opened is rendered.
+/// `0 | __fragcache_ticket`, with `shared=true` if the block declares it: returns the handle of the
+/// block that was just opened.
 #[allow(clippy::needless_pass_by_value, reason = "the engine hands keywords over by value")]
 pub(crate) fn ticket(
     state: &mut State<'_, '_>,
@@ -189,8 +189,8 @@ pub(crate) fn ticket(
     }
 }
 
-/// `handle | __fragcache_declare(tags=…, stale=…)`: notes what the block declares, and gives the
-/// handle back.
+/// `handle | __fragcache_declare(tags=…, stale=…)`: records the block's tags and stale window, and
+/// returns the handle.
 #[allow(clippy::needless_pass_by_value, reason = "the engine hands keywords over by value")]
 pub(crate) fn declare(handle: &Value, options: Kwargs) -> Result<Value, Error> {
     let ticket = handle.downcast_object_ref::<Handle>().ok_or_else(misused)?.ticket;
@@ -203,7 +203,7 @@ pub(crate) fn declare(handle: &Value, options: Kwargs) -> Result<Value, Error> {
     Ok(handle.clone())
 }
 
-/// A keyword's value, be it none or undefined.
+/// The value of a keyword that was passed, even if it is none or undefined.
 fn given<'v>(options: &'v Kwargs, name: &'v str) -> Result<Option<&'v Value>, Error> {
     if options.has(name) { options.peek(name).map(Some) } else { Ok(None) }
 }

@@ -1,4 +1,5 @@
-//! What a body may call to say what its fragment depends on. All of them print nothing.
+//! The template functions that a body calls to add tags, shorten the TTL, veto or prefetch. All of
+//! them print nothing.
 
 use fragcache::engine;
 use minijinja::{Environment, Error, ErrorKind, State, Value, value::Kwargs};
@@ -26,8 +27,8 @@ pub(crate) fn register(env: &mut Environment<'_>) {
     });
 }
 
-/// `cache_prefetch(name, vary, using=cache)`: the blocks called `name` that vary on each of `vary` are
-/// asked for together. A list among `vary` is several parts.
+/// `cache_prefetch(name, vary, using=cache)`: looks up in one batch the blocks called
+/// `name` for each item of `vary`. An item that is a list stands for several vary parts.
 #[allow(clippy::needless_pass_by_value, reason = "the engine hands arguments over by value")]
 fn prefetch(
     state: &mut State<'_, '_>,
@@ -58,7 +59,7 @@ fn prefetch(
     nothing(&options)
 }
 
-/// The one argument, by its place or by its name.
+/// The one argument, by position or by name.
 fn argument(given: Option<Value>, options: &Kwargs, name: &str) -> Result<Value, Error> {
     match given {
         Some(value) => Ok(value),

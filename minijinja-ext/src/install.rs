@@ -1,4 +1,4 @@
-//! A cache's place in an environment: its filters, and what is known of the loaded templates.
+//! The installation of caches in an environment: its filters, and the record of loaded templates.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,16 +15,16 @@ use crate::known::{Known, Origin, Template};
 use crate::markup::RawBody;
 use crate::namespaces;
 
-/// The global under which an environment keeps its installation.
+/// The environment's global that holds the installation.
 const GLOBAL: &str = "__fragcache_installation";
 
-/// The caches of one environment, and of the environment's clones.
+/// The caches of an environment and its clones.
 pub(crate) struct Installation {
     caches: Caches,
     known: RwLock<Known>,
-    /// Whether the formatter is our wrapper, which prints [`RawBody`] as it is.
+    /// Whether the formatter is our wrapper, which prints [`RawBody`] unchanged.
     formats_raw: AtomicBool,
-    /// Whether a template that was loaded hands a `caller` on as a value.
+    /// Whether a loaded template passes a `caller` on as a value.
     hands_on_callers: AtomicBool,
 }
 
@@ -37,13 +37,13 @@ impl fmt::Debug for Installation {
 impl Object for Installation {}
 
 impl Installation {
-    /// The installation of an environment.
+    /// Returns the installation of an environment.
     pub(crate) fn of(env: &Environment<'_>) -> Option<Arc<Self>> {
         let (_, value) = env.globals().find(|(name, _)| *name == GLOBAL)?;
         value.downcast_object::<Self>()
     }
 
-    /// As [`of`](Self::of), with an error for an environment that has none.
+    /// Like [`of`](Self::of), but returns an error if the environment has no installation.
     pub(crate) fn require(env: &Environment<'_>) -> Result<Arc<Self>, Error> {
         Self::of(env).ok_or_else(|| {
             Error::new(
@@ -62,8 +62,8 @@ impl Installation {
         self.formats_raw.load(Ordering::Relaxed)
     }
 
-    /// Remembers a template, or forgets what was known of it where there is no need: what a loader
-    /// handed out without cache blocks, the loader has.
+    /// Records a template. A template from a loader that has no cache blocks needs no record, so it
+    /// is removed.
     pub(crate) fn note(&self, name: &str, template: Template) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if template.blocks.is_empty() && template.origin == Origin::Loaded {
@@ -73,7 +73,7 @@ impl Installation {
         }
     }
 
-    /// Looks into a source that is loaded.
+    /// Checks a source that is being loaded for uses of `caller` as a value.
     pub(crate) fn watch(&self, source: &str, syntax: &Syntax) {
         if hands_on_caller(source, syntax) {
             self.hands_on_callers.store(true, Ordering::Relaxed);
@@ -93,12 +93,12 @@ impl Installation {
     }
 }
 
-/// Gives an environment a cache, or [several](Caches): from here on, templates that are loaded
-/// through this crate may hold cache blocks. Clones of the environment share the caches.
+/// Installs a cache, or [several](Caches), in an environment. From then on, templates loaded
+/// through this crate may contain cache blocks. Clones of the environment share the caches.
 ///
-/// Set the environment's syntax before loaders and templates: a template is rewritten with the
-/// delimiters that the environment has when it is added, and a loader with those it had when the
-/// loader was made.
+/// Set the environment's syntax before you add loaders and templates. A template is rewritten with
+/// the delimiters that the environment has when the template is added; a loader uses those that the
+/// environment had when the loader was created.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -116,26 +116,7 @@ impl Installation {
 /// # Ok::<(), minijinja::Error>(())
 /// ```
 ///
-/// With several, a block says which of them it is in by `using=`:
-///
-/// ```
-/// use fragcache::{Caches, FragmentCache};
-/// use minijinja::{Environment, context};
-///
-/// let pages = FragmentCache::builder().max_bytes(256 << 20).build()?;
-/// let caches = Caches::new(FragmentCache::in_memory()).with("pages", pages.clone())?;
-/// let mut env = Environment::new();
-/// fragcache_minijinja::add_to_environment(&mut env, caches)?;
-/// let source = r#"{% cache 300, "home", using="pages" %}Welcome{% endcache %}"#;
-/// fragcache_minijinja::add_template(&mut env, "home.html", source)?;
-/// env.get_template("home.html")?.render(context!())?;
-/// assert_eq!(pages.stats().entries, 1);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-///
-/// # Errors
-///
-/// If the environment has a cache already, the same or another; it keeps that one.
+/// With several caches, a block selects one with `using=`:
 pub fn add_to_environment(
     env: &mut Environment<'_>,
     caches: impl Into<Caches>,
@@ -167,7 +148,7 @@ pub fn add_to_environment(
     Ok(())
 }
 
-/// The cache of an environment: the default one, if it has several.
+/// Returns the cache of an environment, or the default one if it has several.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -182,7 +163,7 @@ pub fn cache(env: &Environment<'_>) -> Option<FragmentCache> {
     Installation::of(env).map(|installation| installation.caches.default_cache().clone())
 }
 
-/// All cache blocks in the templates that are loaded now, by template and line.
+/// Returns the cache blocks of all templates that are loaded now, sorted by template and line.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -203,10 +184,10 @@ pub fn cache_blocks(env: &Environment<'_>) -> Vec<CacheBlock> {
     })
 }
 
-/// What is probably wrong with the templates that are loaded now, such as a CSRF token in a cached
-/// body: by template and place. Look at it when the program starts, or in a test. The cache's
-/// observer is told too, and a [policy](fragcache::Policy::warnings_are_errors) makes them errors of
-/// the load.
+/// Returns warnings about probable mistakes in the templates that are loaded now, such as a CSRF
+/// token in a cached body, sorted by template. Check them at program start or in a test. The cache
+/// also reports them to its observer, and a [policy](fragcache::Policy::warnings_are_errors) turns
+/// them into load errors.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -227,16 +208,17 @@ pub fn warnings(env: &Environment<'_>) -> Vec<Warning> {
     })
 }
 
-/// Sets the environment's formatter, wrapped so that cached bodies are printed as they are and
-/// everything else goes to `formatter`.
+/// Sets the environment's formatter, wrapped so that cached bodies are printed unchanged and all
+/// other values go to `formatter`.
 ///
-/// A formatter set past this function sees cached bodies as safe strings. That is right for one
-/// that hands safe strings on to [`minijinja::escape_formatter`]; one that escapes them, or that
-/// serves a custom auto-escape mode, has to be set here.
+/// A formatter that is set directly on the environment receives cached bodies as
+/// safe strings. This is correct for a formatter that passes safe strings to
+/// [`minijinja::escape_formatter`]. A formatter that escapes safe strings, or that
+/// implements a custom auto-escape mode, must be set here.
 ///
 /// # Errors
 ///
-/// If the environment has no cache yet.
+/// Returns an error if the environment has no cache.
 pub fn set_formatter<F>(env: &mut Environment<'_>, formatter: F) -> Result<(), Error>
 where
     F: Fn(&mut Output<'_>, &mut State<'_, '_>, &Value) -> Result<(), Error> + Send + Sync + 'static,

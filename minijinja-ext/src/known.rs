@@ -1,6 +1,6 @@
-//! What is known of the templates that were loaded through this crate: the authors' sources, their
-//! blocks, and which template has to be rewritten when another changes. No environment is asked or
-//! changed here: see `templates.rs` and `loader.rs`.
+//! The record of templates loaded through this crate: their original sources, their
+//! blocks, and which templates must be rewritten when another changes. This module
+//! does not access an environment; see `templates.rs` and `loader.rs`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,15 +9,16 @@ use fragcache::syntax::{CacheBlock, Rewritten, SourceMap, Warning, name_of_strin
 
 use crate::templates::Rules;
 
-/// Most templates that are known: errors in others are not explained, and they are not followed.
+/// Maximum number of recorded templates. Errors in further templates are not explained, and further
+/// templates are not followed.
 const MAX_KNOWN: usize = 10_000;
 
-/// How a template came.
+/// How a template reached the engine.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Origin {
-    /// It was added, under these rules.
+    /// Added to the environment under these rules.
     Added(Arc<Rules>),
-    /// A loader of ours handed it out.
+    /// Returned by one of our loaders.
     Loaded,
 }
 
@@ -30,8 +31,8 @@ pub(crate) struct Template {
     pub(crate) warnings: Vec<Warning>,
     pub(crate) origin: Origin,
     follows: Vec<String>,
-    /// The digest of the lowered source: tells it from any other that an environment may have under
-    /// this name.
+    /// Digest of the rewritten source. It distinguishes this template from another one that an
+    /// environment may have under the same name.
     lowered: String,
 }
 
@@ -48,7 +49,7 @@ impl Template {
         }
     }
 
-    /// Whether `lowered` is what was made of this template.
+    /// Whether `lowered` is the rewritten source of this template.
     pub(crate) fn became(&self, lowered: &str) -> bool {
         self.lowered == name_of_string(lowered)
     }
@@ -57,7 +58,7 @@ impl Template {
 #[derive(Debug, Default)]
 pub(crate) struct Known {
     templates: HashMap<String, Template>,
-    /// By the name of a template: those whose digests cover it, or would if it were there.
+    /// By template name: the templates whose digests cover it, or would if it existed.
     followers: HashMap<String, BTreeSet<String>>,
 }
 
@@ -66,7 +67,7 @@ impl Known {
         self.templates.get(name)
     }
 
-    /// Those with cache blocks, in no order.
+    /// The templates with cache blocks, in no particular order.
     pub(crate) fn with_blocks(&self) -> impl Iterator<Item = (&String, &Template)> {
         self.templates.iter().filter(|(_, template)| !template.blocks.is_empty())
     }

@@ -23,14 +23,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! In a body, `{{ cache_tags(tags=[…]) }}` adds tags, `{{ cache_expire(after="10s") }}` shortens the
-//! life, and `{{ cache_veto() }}` keeps the fragment and those around it from being stored. All
-//! three print nothing. Rust functions that a body calls do the same with
-//! [`fragcache::current`].
+//! In a body, `{{ cache_tags(tags=[…]) }}` adds tags, `{{ cache_expire(after="10s")
+//! }}` shortens the TTL, and `{{ cache_veto() }}` prevents the fragment and those
+//! around it from being stored. All three print nothing. Rust functions that a body
+//! calls do the same through [`fragcache::current`].
 //!
-//! A handler that loads its data before it renders takes a [`ReadPoint`](fragcache::ReadPoint)
-//! first, and hands it to the render: around it ([`ReadPoint::scope`](fragcache::ReadPoint::scope)),
-//! or in the context under the name `fragcache_read_point`:
+//! A handler that loads its data before it renders takes a
+//! [`ReadPoint`](fragcache::ReadPoint) first. It passes the read point to the render
+//! with [`ReadPoint::scope`](fragcache::ReadPoint::scope), or as the context
+//! variable `fragcache_read_point`:
 //!
 //! ```
 //! use fragcache::{FragmentCache, fragment_key};
@@ -52,10 +53,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! The environment, its loaders and its templates stay MiniJinja's own. Templates reach it through
-//! [`add_template`], [`path_loader`] or [`caching_loader`]; everything else in them passes through
-//! byte for byte. `unknown statement cache` from the engine means that a template came in another
-//! way: see [`rewrite`].
+//! The environment, its loaders and its templates remain MiniJinja's own. Load templates through
+//! [`add_template`], [`path_loader`] or [`caching_loader`]. Everything except cache blocks passes
+//! through byte for byte. If the engine reports `unknown statement cache`, the template was loaded
+//! another way: see [`rewrite`].
 
 mod args;
 mod callers;

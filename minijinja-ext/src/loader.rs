@@ -1,4 +1,4 @@
-//! Loaders whose templates may hold cache blocks, with the engine's auto-reload kept.
+//! Loaders for templates with cache blocks. The engine's auto-reload keeps working.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -17,16 +17,16 @@ use crate::templates::{load, syntax_of};
 /// A loader for [`Environment::set_loader`].
 pub type Loader = Box<dyn Fn(&str) -> Result<Option<TemplateSource>, Error> + Send + Sync>;
 
-/// Wraps a loader so that its templates may hold cache blocks. Set the result with
+/// Wraps a loader so that its templates may contain cache blocks. Set the result with
 /// [`Environment::set_loader`].
 ///
-/// Auto-reload keeps working: a template is checked by asking `inner` for its source again, and for
-/// those of the templates that its cache blocks use, at each look-up that the environment's
-/// auto-reload makes; a check that `inner` gave it is not asked. Where that is too slow, use
-/// [`path_loader`], which looks at the files' dates, or switch auto-reload off.
+/// Auto-reload keeps working. At each lookup that the environment's auto-reload makes, the
+/// template is checked by loading its source from `inner` again, and the sources of the
+/// templates that its cache blocks use. An up-to-date check that `inner` attached is not called.
+/// If that is too slow, use [`path_loader`], which compares file dates, or disable auto-reload.
 ///
-/// The delimiters are those that the environment has now. If its syntax changes later, make the
-/// loader again: with the old delimiters no cache block is found, and the engine reports an
+/// The loader uses the delimiters that the environment has now. If its syntax changes later, create
+/// the loader again: with the old delimiters no cache block is found, and the engine reports an
 /// unknown statement `cache`.
 ///
 /// ```
@@ -43,9 +43,9 @@ pub type Loader = Box<dyn Fn(&str) -> Result<Option<TemplateSource>, Error> + Se
 ///
 /// # Errors
 ///
-/// If the environment has no cache yet. The loader's own errors pass through; refused cache blocks
-/// are errors of the load, and so are those of the engine's syntax in a template with cache blocks, as
-/// [`add_template`](crate::add_template) shows them.
+/// Returns an error if the environment has no cache. The returned loader passes on the errors of
+/// `inner`. Loading fails for refused cache blocks and for engine syntax errors in a template with
+/// cache blocks; the latter are shown as by [`add_template`](crate::add_template).
 pub fn caching_loader<F, R>(inner: F, env: &Environment<'_>) -> Result<Loader, Error>
 where
     F: Fn(&str) -> Result<Option<R>, Error> + Send + Sync + 'static,
@@ -64,8 +64,8 @@ where
         if let Cow::Owned(lowered) = &loaded {
             error::check(Authors::of(&installation), &engines, name, lowered)?;
         }
-        // Also without cache blocks: a template that uses this one sees its edits, so the engine
-        // has to see them too.
+        // Also without cache blocks: a template that uses this one is rewritten
+        // after an edit, so the engine must detect the edit too.
         let lowered = loaded.into_owned();
         let mut seen = vec![(name.to_owned(), Some(found.source().into()))];
         seen.extend(used.seen.into_inner());
@@ -75,20 +75,20 @@ where
     }))
 }
 
-/// A loader of the files in a folder, as [`minijinja::path_loader`], whose templates may hold
-/// cache blocks. Auto-reload looks at the dates and lengths of the file and of those that its cache
-/// blocks use.
+/// Creates a loader of the files in a folder, like [`minijinja::path_loader`], whose templates may
+/// contain cache blocks. Auto-reload compares the date and length of the file and of the files that
+/// its cache blocks use.
 ///
 /// # Errors
 ///
-/// If the environment has no cache yet.
+/// Returns an error if the environment has no cache.
 pub fn path_loader(dir: impl AsRef<Path>, env: &Environment<'_>) -> Result<Loader, Error> {
     let installation = Installation::require(env)?;
     let (syntax, engines) = (syntax_of(env), env.syntax().clone());
     let dir = dir.as_ref().to_path_buf();
     let inner = minijinja::path_loader(dir.clone());
     Ok(Box::new(move |name: &str| {
-        // The date is read before the source, so that a change in between is seen.
+        // The stamp is read before the source, so that a change in between is detected.
         let before = stamp_of(&dir, name);
         let Some(found) = inner(name)? else { return Ok(None) };
         let used = Used::new(&installation, |name| {
@@ -101,7 +101,7 @@ pub fn path_loader(dir: impl AsRef<Path>, env: &Environment<'_>) -> Result<Loade
         }
         let seen = used.seen.into_inner();
         let lowered = match loaded {
-            // The engine's own check does.
+            // The check that `minijinja::path_loader` attached is enough.
             Cow::Borrowed(_) if seen.is_empty() => return Ok(Some(found)),
             lowered => lowered.into_owned(),
         };
@@ -115,8 +115,8 @@ pub fn path_loader(dir: impl AsRef<Path>, env: &Environment<'_>) -> Result<Loade
     }))
 }
 
-/// What the blocks of one template use, as a loader finds it; with what tells later whether it is
-/// still the same.
+/// The templates that the blocks of one template use, as a loader finds them, each with a mark that
+/// shows later whether it has changed.
 struct Used<'l, F, S> {
     installation: &'l Installation,
     find: F,
@@ -133,7 +133,7 @@ impl<F: Fn(&str) -> (S, Option<Arc<str>>), S> Sources for Used<'_, F, S> {
     fn templates(&self, name: &str) -> Vec<Arc<str>> {
         let (mark, found) = (self.find)(name);
         self.seen.borrow_mut().push((name.to_owned(), mark));
-        // The environment prefers what was added, if it still has it.
+        // The environment prefers an added template, if it still has it.
         let added = self.installation.with_known(|known| {
             let added = known.get(name).filter(|known| known.origin != Origin::Loaded)?;
             Some(Arc::clone(&added.source))
@@ -142,7 +142,8 @@ impl<F: Fn(&str) -> (S, Option<Arc<str>>), S> Sources for Used<'_, F, S> {
     }
 }
 
-/// What a loader has under a name. Its errors are for the one who asks for the template itself.
+/// The source that a loader returns for a name. An error counts as no source; it is
+/// reported when the template itself is loaded.
 fn source_of(
     inner: &impl Fn(&str) -> Result<Option<TemplateSource>, Error>,
     name: &str,
@@ -157,7 +158,7 @@ fn stamp_of(dir: &Path, name: &str) -> Stamp {
     Some((metadata.modified().ok()?, metadata.len()))
 }
 
-/// The file of a name, for those that MiniJinja takes.
+/// The path of a template name, if MiniJinja accepts the name.
 fn path_of(dir: &Path, name: &str) -> Option<PathBuf> {
     let refused = |part: &str| part.starts_with('.') || part.contains('\\');
     let mut parts = name.split('/');

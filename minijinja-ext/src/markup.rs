@@ -1,4 +1,4 @@
-//! Bodies in MiniJinja's own values: how a stored body is printed without being escaped again.
+//! Stored bodies as MiniJinja values, printed without being escaped again.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use fragcache::engine::{Body, Markup};
 use minijinja::Value;
 use minijinja::value::{Object, ObjectRepr};
 
-/// A safe string value, kept beside the entry so that a hit shares its bytes.
+/// A safe string value, stored with the entry so that a hit shares its bytes.
 pub(crate) struct SafeMarkup(Value);
 
 impl Markup for SafeMarkup {
@@ -16,7 +16,7 @@ impl Markup for SafeMarkup {
     }
 }
 
-/// A body for a formatter of the user's own, which our wrapper writes raw.
+/// A body that our formatter wrapper writes raw, past a custom formatter.
 #[derive(Debug)]
 pub(crate) struct RawBody(Value);
 
@@ -36,7 +36,7 @@ impl Object for RawBody {
     }
 }
 
-/// What was captured from a body, as the safe string that is stored.
+/// Converts a captured body to the safe string that is stored.
 pub(crate) fn safe(captured: &Value) -> Value {
     if captured.is_safe() {
         captured.clone()
@@ -45,13 +45,13 @@ pub(crate) fn safe(captured: &Value) -> Value {
     }
 }
 
-/// A safe string as a body to store.
+/// Converts a safe string to a body to store.
 pub(crate) fn body(safe: Value) -> Body {
     Body::from_markup(SafeMarkup(safe))
 }
 
-/// The value that prints a stored body. `raw` chooses the form that only our formatter wrapper
-/// prints as it is; an empty body prints as the empty string in either form.
+/// The value that prints a stored body. With `raw`, it has the form that only our formatter wrapper
+/// prints unchanged. An empty body is the empty string in both forms.
 pub(crate) fn printable(body: &Body, raw: bool) -> Value {
     let safe = match body.downcast_ref::<SafeMarkup>() {
         Some(markup) => markup.0.clone(),
@@ -60,7 +60,7 @@ pub(crate) fn printable(body: &Body, raw: bool) -> Value {
     printable_safe(safe, raw)
 }
 
-/// As [`printable`], from the safe string.
+/// Like [`printable`], but takes the safe string.
 pub(crate) fn printable_safe(safe: Value, raw: bool) -> Value {
     if raw && safe.is_true() { Value::from_object(RawBody(safe)) } else { safe }
 }

@@ -1,24 +1,24 @@
-//! The namespaces that a render makes. A cached body that changes one from outside, by whatever name
-//! and through whatever macro or include, would be missed by a hit: it is printed and not stored.
+//! Tracks the namespaces of a render. A hit would skip a change that a cached body
+//! makes to a namespace from outside, under any name and through any macro or
+//! include. Such a body is printed and not stored.
 
 use minijinja::value::{Kwargs, ObjectRepr};
 use minijinja::{Environment, Error, State, Value};
 
-/// Most levels of lists and maps in a namespace, and most values, that are compared. A render whose
-/// namespaces hold more is not stored.
+/// Limits of the comparison: levels of lists and maps in a namespace, and values in total. A render
+/// with larger namespaces is not stored.
 const MOST_LEVELS: usize = 16;
 const MOST_VALUES: usize = 10_000;
 
-/// All namespaces of a render, as an extension of the engine's state, in the order in which they
-/// were made.
+/// All namespaces of a render in creation order, as an extension of the engine's state.
 #[derive(Debug, Default)]
 struct Made(Vec<Value>);
 
-/// What the namespaces held when a cache block opened.
+/// The contents of the namespaces when a cache block was opened.
 #[derive(Debug)]
 pub(crate) struct Before(Vec<Option<String>>);
 
-/// Has the environment's function `namespace` note what it makes.
+/// Wraps the environment's function `namespace` so that it records what it creates.
 pub(crate) fn register(env: &mut Environment<'_>) {
     let found = env.globals().find(|(name, _)| *name == "namespace");
     let Some((_, make)) = found else { return };
@@ -46,17 +46,17 @@ pub(crate) fn made<'s>(state: &'s mut State<'_, '_>) -> &'s [Value] {
     state.get_extension_mut::<Made>().map(|made| made.0.as_slice()).unwrap_or_default()
 }
 
-/// What the namespaces of the render hold.
+/// The current contents of the render's namespaces.
 pub(crate) fn before(state: &mut State<'_, '_>) -> Before {
     Before(made(state).iter().map(text).collect())
 }
 
-/// Whether one of the namespaces holds something else now.
+/// Whether the contents of a namespace differ from `before`.
 pub(crate) fn is_changed(state: &mut State<'_, '_>, before: &Before) -> bool {
     before.0.iter().zip(made(state)).any(|(before, now)| before.is_none() || *before != text(now))
 }
 
-/// A namespace's representation; `None` if it is too large.
+/// The text of a namespace's contents; `None` if it is too large.
 fn text(namespace: &Value) -> Option<String> {
     let mut out = String::new();
     let mut left = MOST_VALUES;

@@ -1,4 +1,4 @@
-//! The ways a source reaches the engine: added, rendered from a string, or rewritten by itself.
+//! The ways a source reaches the engine: added, rendered from a string, or only rewritten.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::error::{Authors, refusal};
 use crate::install::Installation;
 use crate::known::{Origin, Template};
 
-/// The lexical rules of an environment, for [`rewrite`].
+/// Returns the lexical rules of an environment, for [`rewrite`].
 ///
 /// ```
 /// let env = minijinja::Environment::new();
@@ -34,18 +34,18 @@ pub fn syntax_of(env: &Environment<'_>) -> Syntax {
         .with_lstrip_blocks(config.lstrip_blocks())
 }
 
-/// Rewrites the cache blocks of a source into what MiniJinja understands, line for line. For
-/// sources that reach the engine by another way than this crate's functions, such as templates
-/// embedded at build time; the environment that renders them needs
-/// [`add_to_environment`](crate::add_to_environment) all the same.
+/// Rewrites the cache blocks of a source into statements that MiniJinja understands,
+/// line for line. Use it for sources that reach the engine without this crate's
+/// functions, such as templates embedded at build time. The environment that renders
+/// them still needs [`add_to_environment`](crate::add_to_environment).
 ///
-/// A source without a cache block comes back borrowed. An edit to a partial or macro that a block
-/// uses goes unnoticed here; [`fragcache::syntax::rewrite_with`] notices it.
+/// A source without a cache block is returned borrowed. This function does not detect edits to a
+/// partial or macro that a block uses; [`fragcache::syntax::rewrite_with`] does.
 ///
 /// # Errors
 ///
-/// For every cache block that is refused: the message names line and column and says what to
-/// write instead.
+/// Returns an error for a refused cache block. The message names the line and column and says what
+/// to write instead.
 pub fn rewrite<'s>(
     name: &str,
     source: &'s str,
@@ -54,7 +54,7 @@ pub fn rewrite<'s>(
     syntax::rewrite(name, source, syntax).map(Rewritten::into_source)
 }
 
-/// What decides how an environment reads a source.
+/// The settings that determine how an environment reads a source.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rules {
     syntax: Syntax,
@@ -72,8 +72,8 @@ impl Rules {
     }
 }
 
-/// An environment as the source of what its templates use of each other: the author's words where
-/// they are known, and what the engine has of other templates.
+/// Finds in an environment the templates that others use: the author's source where it is recorded,
+/// otherwise the engine's.
 struct InEnvironment<'e, 'source> {
     env: &'e Environment<'source>,
     installation: &'e Installation,
@@ -90,14 +90,14 @@ impl Sources for InEnvironment<'_, '_> {
     }
 }
 
-/// Refuses caches that are not there, and tells of warnings.
+/// Refuses unknown cache names and reports warnings.
 fn report_warnings(installation: &Installation, rewritten: &Rewritten<'_>) -> Result<(), Error> {
     let caches = installation.caches();
     caches.check(rewritten.blocks()).map_err(refusal)?;
     caches.default_cache().report_warnings(rewritten.warnings()).map_err(refusal)
 }
 
-/// Rewrites a source and notes its blocks.
+/// Rewrites a source and records its blocks.
 pub(crate) fn load<'s>(
     installation: &Installation,
     syntax: &Syntax,
@@ -113,18 +113,18 @@ pub(crate) fn load<'s>(
     Ok(rewritten.into_source())
 }
 
-/// Adds a template that may hold cache blocks, as [`Environment::add_template_owned`] does.
+/// Adds a template that may contain cache blocks, like [`Environment::add_template_owned`].
 ///
-/// Templates that were added before and whose cache blocks use this one (include it, or a macro of
-/// it) are rewritten and added again, so that the order does not matter and the blocks miss when
-/// this one is edited. A template is found by the name as it is written in the tag: a
-/// [path join callback](Environment::set_path_join_callback) is not asked.
+/// Templates added earlier whose cache blocks use this one (include it, or call one of its
+/// macros) are rewritten and added again. So the order of calls does not matter, and those
+/// blocks miss after this template is edited. Used templates are found by the name as written
+/// in the tag; a [path join callback](Environment::set_path_join_callback) is not called.
 ///
 /// # Errors
 ///
-/// The engine's for its own syntax, ours for refused cache blocks; an environment without a cache. The
-/// engine's for a template with cache blocks is made again where it would show the rewritten source: the
-/// place is in its text then, and its [`source`](std::error::Error::source) shows the author's line.
+/// Returns the engine's syntax errors, an error for a refused cache block, and an error if the
+/// environment has no cache. An engine error that would show the rewritten source is rebuilt: its
+/// text names the place, and its [`source`](std::error::Error::source) shows the author's line.
 ///
 /// ```
 /// use std::error::Error as _;
@@ -179,12 +179,12 @@ fn renew(
         return Ok(());
     };
     match &written.origin {
-        // Its loader rewrites it when it is asked for.
+        // The loader rewrites it at the next lookup.
         Origin::Loaded => env.remove_template(name),
         Origin::Added(under) if under == rules => {
             let sources = InEnvironment { env, installation };
             let rewritten = syntax::rewrite_with(name, &written.source, &rules.syntax, &sources);
-            // What is refused now must not be rendered as it was accepted.
+            // A template that is refused now must not render in its earlier form.
             let rewritten = match rewritten {
                 Ok(rewritten) => rewritten,
                 Err(error) => {
@@ -202,14 +202,14 @@ fn renew(
                 add.map_err(|error| Authors::of(installation).words(error))?;
             }
         }
-        // Read under other rules it would be another template.
+        // Under other rules the same source is a different template.
         Origin::Added(_) => {}
     }
     Ok(())
 }
 
-/// Renders a template from a string, as [`Environment::render_str`] does. Its unnamed cache blocks
-/// are called after a digest of the source, so two sources never share them.
+/// Renders a template from a string, like [`Environment::render_str`]. Unnamed cache
+/// blocks are named after a digest of the source, so two sources never share them.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -225,8 +225,9 @@ fn renew(
 ///
 /// # Errors
 ///
-/// The engine's, as [`add_template`] shows them, and ours for refused cache blocks; an environment without
-/// a cache. In debug mode an error that is made again tells no variables.
+/// Returns the engine's errors as [`add_template`] shows them, an error for a
+/// refused cache block, and an error if the environment has no cache. In debug mode
+/// a rebuilt error does not list variables.
 pub fn render_str(
     env: &Environment<'_>,
     source: &str,

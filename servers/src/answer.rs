@@ -1,13 +1,13 @@
-//! Where answers of Redis's protocol begin and end.
+//! Finds where replies of the Redis protocol begin and end.
 
 use std::ops::Range;
 
-/// How long the first answer is; 0 if it is not whole.
+/// Length of the first reply; 0 if it is incomplete.
 pub(crate) fn length(bytes: &[u8]) -> usize {
     skip(bytes, 0, &mut |_| {}).unwrap_or_default()
 }
 
-/// Where the last whole answer ends.
+/// End of the last complete reply.
 pub(crate) fn whole(bytes: &[u8]) -> usize {
     let mut end = 0;
     while let Some(next) = skip(bytes, end, &mut |_| {}) {
@@ -16,7 +16,7 @@ pub(crate) fn whole(bytes: &[u8]) -> usize {
     end
 }
 
-/// Where the longest string of an answer is.
+/// Range of the longest string in a reply.
 pub(crate) fn longest_text(bytes: &[u8]) -> Option<Range<usize>> {
     let mut longest: Option<Range<usize>> = None;
     skip(bytes, 0, &mut |text| {
@@ -27,7 +27,7 @@ pub(crate) fn longest_text(bytes: &[u8]) -> Option<Range<usize>> {
     longest.filter(|text| !text.is_empty())
 }
 
-/// Where the answer at `from` ends; tells of its strings.
+/// End of the reply at `from`; calls `tell` for each of its strings.
 fn skip(bytes: &[u8], from: usize, tell: &mut dyn FnMut(Range<usize>)) -> Option<usize> {
     let rest = bytes.get(from..)?;
     let line = rest.iter().position(|&byte| byte == b'\n')?;

@@ -1,5 +1,5 @@
-//! Chromium without a window, driven as a visitor would: by the `DevTools` protocol over a pipe, with
-//! real clicks and keys. What a page does not show cannot be clicked.
+//! Headless Chromium, driven through the `DevTools` protocol over a pipe, with real
+//! clicks and keys. Elements that the page does not show cannot be clicked.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::program;
 
-/// A browser with one page. It ends when it is dropped.
+/// A browser with one page. Dropping it ends the process.
 #[derive(Debug)]
 pub struct Browser {
     process: Child,
@@ -19,21 +19,22 @@ pub struct Browser {
     from: BufReader<ChildStdout>,
     session: Option<String>,
     last: u64,
-    /// Events that came while an answer was awaited.
+    /// Events that arrived before an awaited response.
     events: Vec<Value>,
     _profile: TempDir,
 }
 
 impl Browser {
-    /// Starts `chromium`, from the path or `FRAGCACHE_CHROMIUM`, with an empty profile and pages
-    /// whose scripts do not run.
+    /// Starts `chromium`, from the path or `FRAGCACHE_CHROMIUM`, with an empty
+    /// profile and with page scripts disabled.
     ///
     /// # Panics
     ///
-    /// If there is no such program, with the command that installs it; or if it does not start.
+    /// Panics if the program is missing, with the command that installs it, or if it
+    /// does not start.
     pub fn start() -> Self {
         let profile = tempfile::tempdir().expect("a folder for the profile");
-        // The protocol is spoken over file descriptors 3 and 4, which the shell makes of the pipes.
+        // The protocol uses file descriptors 3 and 4, which the shell opens from the pipes.
         let mut process = Command::new("sh")
             .args(["-c", "exec \"$@\" 3<&0 4>&1 </dev/null >/dev/null 2>&1", "browser"])
             .arg(program::chromium())
@@ -71,11 +72,11 @@ impl Browser {
         self.window(1200, 900, false);
     }
 
-    /// The window's size in points, and whether it prefers dark pages.
+    /// Sets the window's size in points, and whether it prefers dark pages.
     ///
     /// # Panics
     ///
-    /// If the browser does not answer.
+    /// Panics if the browser does not answer.
     pub fn window(&mut self, width: u32, height: u32, dark: bool) {
         let size =
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
@@ -85,11 +86,11 @@ impl Browser {
         self.ask("Emulation.setEmulatedMedia", &features);
     }
 
-    /// Opens an address and waits until its page is there.
+    /// Opens an address and waits until its page has loaded.
     ///
     /// # Panics
     ///
-    /// If it cannot be opened.
+    /// Panics if it cannot be opened.
     pub fn open(&mut self, address: &str) {
         self.events.clear();
         let answer = self.ask("Page.navigate", &json!({ "url": address }));
@@ -97,12 +98,12 @@ impl Browser {
         self.until_loaded();
     }
 
-    /// Clicks the middle of the first element that `selector` picks, and waits for the page that it
-    /// leads to.
+    /// Clicks the middle of the first element that matches `selector`, and waits for
+    /// the page that it leads to.
     ///
     /// # Panics
     ///
-    /// If there is no such element, or nothing of it can be seen.
+    /// Panics if there is no such element, or if it is not visible.
     pub fn click(&mut self, selector: &str) {
         let (x, y) = self.middle(selector);
         self.events.clear();
@@ -111,11 +112,11 @@ impl Browser {
         self.until_loaded();
     }
 
-    /// Clicks into a field and types.
+    /// Clicks a field and types.
     ///
     /// # Panics
     ///
-    /// As [`click`](Self::click).
+    /// Like [`click`](Self::click).
     pub fn write(&mut self, selector: &str, text: &str) {
         let (x, y) = self.middle(selector);
         self.mouse("mousePressed", x, y);
@@ -127,7 +128,7 @@ impl Browser {
     ///
     /// # Panics
     ///
-    /// If no page comes.
+    /// Panics if no page loads.
     pub fn enter(&mut self) {
         self.events.clear();
         for kind in ["keyDown", "keyUp"] {
@@ -140,11 +141,11 @@ impl Browser {
         self.until_loaded();
     }
 
-    /// What an expression gives in the page; the page's own scripts stay off.
+    /// Evaluates an expression in the page; the page's own scripts stay disabled.
     ///
     /// # Panics
     ///
-    /// If it fails.
+    /// Panics if the expression fails.
     pub fn evaluate(&mut self, expression: &str) -> Value {
         let what = json!({ "expression": expression, "returnByValue": true });
         let answer = self.ask("Runtime.evaluate", &what);
@@ -156,7 +157,7 @@ impl Browser {
     ///
     /// # Panics
     ///
-    /// If the browser does not answer.
+    /// Panics if the browser does not answer.
     pub fn text(&mut self) -> String {
         self.evaluate("document.body.innerText").as_str().unwrap_or_default().to_owned()
     }
@@ -165,23 +166,23 @@ impl Browser {
     ///
     /// # Panics
     ///
-    /// If the browser does not answer.
+    /// Panics if the browser does not answer.
     pub fn address(&mut self) -> String {
         self.evaluate("document.location.href").as_str().unwrap_or_default().to_owned()
     }
 
-    /// The addresses that were asked for since the last page was opened, or the last click.
+    /// The addresses requested since the last page was opened, or the last click.
     pub fn requests(&self) -> Vec<String> {
         let sent = self.events.iter().filter(|e| e["method"] == "Network.requestWillBeSent");
         let urls = sent.filter_map(|event| event["params"]["request"]["url"].as_str());
         urls.map(str::to_owned).collect()
     }
 
-    /// Takes a picture of the whole page.
+    /// Writes a screenshot of the whole page to `file`.
     ///
     /// # Panics
     ///
-    /// If it cannot be written.
+    /// Panics if it cannot be written.
     pub fn picture(&mut self, file: &Path) {
         let how = json!({ "format": "png", "captureBeyondViewport": true });
         let answer = self.ask("Page.captureScreenshot", &how);
@@ -190,7 +191,7 @@ impl Browser {
         std::fs::write(file, bytes).expect("the picture is written");
     }
 
-    /// The middle of an element, scrolled into view, if that is what a click there would hit.
+    /// Scrolls an element into view and returns its middle, if a click there would hit the element.
     fn middle(&mut self, selector: &str) -> (f64, f64) {
         let wanted = Value::from(selector);
         let found = self.evaluate(&format!(
@@ -246,7 +247,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // It ends by itself when it is asked to; a dead one cannot be asked.
+        // It exits when asked to; the write fails if it has already exited.
         let _ = self.to.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
         let _ = self.process.wait();
     }

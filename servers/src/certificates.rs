@@ -7,8 +7,8 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-/// Files of an authority, of a server at `localhost` and `127.0.0.1`, of a client, and of an
-/// authority that signed neither.
+/// Files of a certificate authority, of a server at `localhost` and `127.0.0.1`, of
+/// a client, and of an authority that signed neither.
 #[derive(Debug, Clone)]
 pub struct Certificates {
     /// The authority's certificate.
@@ -26,7 +26,7 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// New ones, in `folder`.
+    /// Creates new certificates in `folder`.
     pub fn in_folder(folder: &Path) -> Self {
         let write = |name: &str, text: String| {
             let path = folder.join(name);

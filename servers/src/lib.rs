@@ -1,6 +1,6 @@
-//! Real servers for tests and benches, ways to them on which things go wrong, and a browser to look at what is served: started on loopback
-//! on a free port in a folder of their own, and stopped when dropped, also by a panic.
-//! `servers/install` fetches their programs. Nothing here is a mock, and nothing is skipped: a
+//! Real servers for tests and benches, faulty connections to them, and a browser. A server runs on
+//! a free loopback port in its own folder, and stops when it is dropped, also after a panic.
+//! `servers/install` fetches the programs. Nothing here is a mock, and nothing is skipped: a
 //! missing program panics with the command that installs it.
 
 #![forbid(unsafe_code)]

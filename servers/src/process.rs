@@ -1,4 +1,4 @@
-//! A server's process, and waiting for what it does.
+//! Server processes and waiting for conditions.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// A process that does not outlive its value.
+/// A process that is killed when its value is dropped.
 #[derive(Debug)]
 pub(crate) struct Process(Child);
 
@@ -28,23 +28,23 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // A stopped process is killed as well.
+        // This also ends a stopped process.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// A port of loopback that nobody listens on at the moment.
+/// A loopback port that is free at the moment.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
     listener.local_addr().expect("it is bound").port()
 }
 
-/// Waits until `met`, looking every few milliseconds.
+/// Waits until `met` returns true, polling every few milliseconds.
 ///
 /// # Panics
 ///
-/// When `what` is not so after 20 s.
+/// Panics if `what` has not become true after 20 s.
 #[allow(clippy::disallowed_methods, reason = "servers live in real time")]
 pub fn eventually(what: &str, mut met: impl FnMut() -> bool) {
     let start = Instant::now();

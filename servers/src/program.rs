@@ -1,8 +1,8 @@
-//! Where a server's program is.
+//! Locates the programs of the servers.
 
 use std::path::{Path, PathBuf};
 
-/// Which server.
+/// The kind of server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flavour {
     /// `redis-server`, from the path or `FRAGCACHE_REDIS_SERVER`.
@@ -15,7 +15,7 @@ impl Flavour {
     /// Both of them.
     pub const ALL: [Self; 2] = [Self::Redis, Self::Valkey];
 
-    /// The program that is run.
+    /// The path of the server's program.
     pub(crate) fn program(self) -> PathBuf {
         let (variable, found) = match self {
             Self::Redis => ("FRAGCACHE_REDIS_SERVER", on_path("redis-server")),
@@ -32,7 +32,7 @@ impl Flavour {
     }
 }
 
-/// The browser: `chromium`, from the path or `FRAGCACHE_CHROMIUM`.
+/// The path of the browser: `chromium`, from the path or `FRAGCACHE_CHROMIUM`.
 pub(crate) fn chromium() -> PathBuf {
     if let Some(given) = std::env::var_os("FRAGCACHE_CHROMIUM") {
         let given = PathBuf::from(given);

@@ -1,5 +1,5 @@
-//! A way to a server on which things go wrong: what is on it is passed on, late, slowly, changed or
-//! not at all. Connections are those of TCP, and answers those of Redis's protocol.
+//! A faulty connection to a server: bytes are passed on late, slowly, changed or not
+//! at all. It works on TCP connections and replies of the Redis protocol.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -12,52 +12,52 @@ use rustix::net::sockopt::set_socket_linger;
 
 use crate::answer;
 
-/// How much is passed on at once.
+/// Maximum number of bytes passed on in one write.
 const CHUNK: usize = 16 << 10;
 
-/// How far ahead of its bandwidth a way may be: pauses are not shorter.
+/// How far ahead of its bandwidth a connection may be, so that pauses are not shorter than this.
 const BURST: Duration = Duration::from_millis(1);
 
-/// How often something that waits looks whether its proxy is still there.
+/// How often waiting threads check whether the proxy still exists.
 const LOOKS: Duration = Duration::from_millis(50);
 
-/// What is done to one answer.
+/// A fault in one reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mutation {
-    /// It comes twice.
+    /// It arrives twice.
     Duplicated,
-    /// It comes after the one that follows it.
+    /// It arrives after the one that follows it.
     Swapped,
-    /// It does not come.
+    /// It does not arrive.
     Dropped,
-    /// Its last bytes do not come: at most so many.
+    /// At most this many of its last bytes do not arrive.
     Cut(usize),
     /// The connection ends in the middle of it.
     Torn,
-    /// A number comes in its place.
+    /// A number replaces it.
     Replaced,
-    /// One bit of its text is another. Answers without a text are left alone.
+    /// One bit of its text is flipped. Replies without text are unchanged.
     Flipped,
 }
 
-/// What becomes of bytes.
+/// How the proxy treats bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Way {
-    /// They are passed on.
+    /// Passes them on.
     Open,
-    /// They stay on the way until it is another one; connections are taken, and nobody is told.
+    /// Holds them until the mode changes. Connections are accepted, and neither side sees an error.
     BlackHole,
-    /// As a black hole, for answers only.
+    /// A black hole for replies only.
     HalfOpen,
-    /// New connections are refused, and old ones reset.
+    /// Refuses new connections and resets existing ones.
     Reset,
-    /// So many bytes a second, for both directions and all connections together.
+    /// Bytes per second, shared by both directions and all connections.
     Bandwidth(u64),
-    /// One of so many answers is changed.
+    /// Applies the fault to one of this many replies.
     Mutated(Mutation, u32),
 }
 
-/// A proxy on a port of loopback. It ends with its value.
+/// A proxy on a loopback port. Dropping it ends the proxy.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -76,18 +76,18 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     way: Way,
-    /// A change of one answer: how many answers come before it.
+    /// A fault in one reply, and the number of replies before it.
     once: Option<(usize, Mutation)>,
-    /// How many answers were changed.
+    /// Number of changed replies.
     mutated: u64,
     connections: Vec<TcpStream>,
-    /// When the way is free again, at its bandwidth.
+    /// When the next bytes may pass, at the current bandwidth.
     free_at: Instant,
     random: u64,
 }
 
 impl Proxy {
-    /// A way to the server at this port of loopback.
+    /// Starts a proxy to the server at this loopback port.
     pub fn start(port: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
@@ -110,12 +110,12 @@ impl Proxy {
         Self { address, shared, listener: Some(listener) }
     }
 
-    /// The server as clients see it: `redis://127.0.0.1:…`.
+    /// The server's address for clients: `redis://127.0.0.1:…`.
     pub fn url(&self) -> String {
         format!("redis://{}", self.address)
     }
 
-    /// What becomes of bytes from now on.
+    /// Sets how bytes are treated from now on.
     pub fn set(&self, way: Way) {
         let mut state = self.shared.lock();
         state.way = way;
@@ -127,22 +127,23 @@ impl Proxy {
         self.shared.changed.notify_all();
     }
 
-    /// Ends all connections, as a server does that crashes.
+    /// Resets all connections, like a server that crashes.
     pub fn reset(&self) {
         self.shared.lock().reset();
     }
 
-    /// Changes one answer: the next one after so many others.
+    /// Applies a fault to one reply: the one that follows the next `after` replies.
     pub fn mutate_once(&self, after: usize, mutation: Mutation) {
         self.shared.lock().once = Some((after, mutation));
     }
 
-    /// Whether the change of [`mutate_once`](Self::mutate_once) is still to come; it is forgotten.
+    /// Cancels the fault of [`mutate_once`](Self::mutate_once). Returns whether it
+    /// was still pending.
     pub fn forget_once(&self) -> bool {
         self.shared.lock().once.take().is_some()
     }
 
-    /// How many answers were changed.
+    /// Number of changed replies.
     pub fn mutated(&self) -> u64 {
         self.shared.lock().mutated
     }
@@ -153,7 +154,7 @@ impl Drop for Proxy {
         self.shared.is_over.store(true, Ordering::SeqCst);
         self.shared.lock().reset();
         self.shared.changed.notify_all();
-        // One more connection ends the listener's waiting.
+        // This connection wakes up the listener.
         let _ = TcpStream::connect(self.address);
         if let Some(listener) = self.listener.take() {
             let _ = listener.join();
@@ -169,7 +170,7 @@ impl State {
         }
     }
 
-    /// A number below `bound`, of a sequence that is always the same.
+    /// A number below `bound` from a fixed pseudorandom sequence.
     fn random(&mut self, bound: usize) -> usize {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -177,12 +178,12 @@ impl State {
         usize::try_from(self.random >> 16).unwrap_or_default() % bound.max(1)
     }
 
-    /// Whether answers are looked at one by one.
+    /// Whether replies are examined one by one.
     fn changes(&self) -> bool {
         self.once.is_some() || matches!(self.way, Way::Mutated(..))
     }
 
-    /// What is done to the next answer.
+    /// The fault of the next reply.
     fn mutation(&mut self) -> Option<Mutation> {
         match &mut self.once {
             Some((0, mutation)) => {
@@ -217,7 +218,7 @@ impl Shared {
                 let _ = set_socket_linger(&client, Some(Duration::ZERO));
                 continue;
             }
-            // A server that is gone refuses, and so does its proxy.
+            // If the server is gone, the proxy refuses connections too.
             let Ok(server) = TcpStream::connect(self.server) else {
                 let _ = set_socket_linger(&client, Some(Duration::ZERO));
                 continue;
@@ -256,10 +257,10 @@ impl Shared {
         }
     }
 
-    /// Passes on what comes, or answers one by one while they are to be changed.
+    /// Passes on bytes as they arrive, or reply by reply while replies are changed.
     fn answers(&self, mut from: &TcpStream, to: &TcpStream) -> io::Result<()> {
         let mut chunk = vec![0; CHUNK];
-        // What has come of answers that are not whole or not passed on, and how much was passed on.
+        // The received bytes that are incomplete or not yet passed on, and the number passed on.
         let (mut come, mut passed) = (Vec::new(), 0);
         let mut held: Option<Vec<u8>> = None;
         loop {
@@ -271,7 +272,7 @@ impl Shared {
             loop {
                 let changes = held.is_some() || self.lock().changes();
                 if passed > 0 || !changes {
-                    // Of an answer that was begun, the rest is passed on as well.
+                    // The rest of a reply that was begun is passed on as well.
                     let end = if changes { answer::length(&come) } else { come.len() };
                     let end = if end == 0 { come.len() } else { end };
                     self.pass(&come[passed..end], to)?;
@@ -297,7 +298,7 @@ impl Shared {
         }
     }
 
-    /// Passes on an answer as it is to be; whether it is held until after the next one.
+    /// Passes on a reply with its fault. Returns whether it is held back until after the next one.
     fn change(
         &self,
         mut one: Vec<u8>,
@@ -348,7 +349,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits until so many bytes may pass.
+    /// Waits until `bytes` bytes may pass.
     fn wait_for_way(&self, bytes: usize, is_answer: bool) -> io::Result<()> {
         let mut state = self.lock();
         let mut due = None;

@@ -1,4 +1,4 @@
-//! One Redis or Valkey server.
+//! A Redis or Valkey server.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -12,7 +12,7 @@ use crate::certificates::Certificates;
 use crate::process::{Process, eventually, free_port};
 use crate::program::Flavour;
 
-/// How a server is set up.
+/// The settings of a server.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Setup {
@@ -22,12 +22,12 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// As [`RedisServer::start`] has it.
+    /// The defaults of [`RedisServer::start`].
     pub fn new(flavour: Flavour) -> Self {
         Self { flavour, tls: None, arguments: Vec::new() }
     }
 
-    /// A line of the server's settings: `setting(["maxmemory", "3mb"])`.
+    /// Adds a line to the server's settings: `setting(["maxmemory", "3mb"])`.
     pub fn setting<'a>(mut self, words: impl IntoIterator<Item = &'a str>) -> Self {
         let mut words = words.into_iter();
         self.arguments.extend(words.next().map(|name| format!("--{name}")));
@@ -35,40 +35,40 @@ impl Setup {
         self
     }
 
-    /// A password for the default user.
+    /// Sets a password for the default user.
     pub fn password(self, password: &str) -> Self {
         self.setting(["requirepass", password])
     }
 
-    /// A user, with the words of an ACL: `user("me", "on >secret ~* +@all")`.
+    /// Adds a user with ACL rules: `user("me", "on >secret ~* +@all")`.
     pub fn user(self, name: &str, rules: &str) -> Self {
         let words = ["user", name].into_iter().chain(rules.split(' '));
         self.setting(words)
     }
 
-    /// Bytes that the server holds at most, and what it does about it.
+    /// Sets the server's memory limit and its eviction policy.
     pub fn maxmemory(self, bytes: &str, policy: &str) -> Self {
         self.setting(["maxmemory", bytes]).setting(["maxmemory-policy", policy])
     }
 
-    /// A replica of another server.
+    /// Makes this a replica of another server.
     pub fn replica_of(self, master: &RedisServer) -> Self {
         self.setting(["replicaof", "127.0.0.1", &master.port.to_string()])
     }
 
-    /// With TLS on a port of its own, beside the plain one.
+    /// Enables TLS on a separate port, beside the plain one.
     pub fn tls(mut self) -> Self {
         self.tls = Some("no");
         self
     }
 
-    /// As [`tls`](Self::tls), for clients with a certificate only.
+    /// Like [`tls`](Self::tls), but accepts only clients with a certificate.
     pub fn tls_with_client_certificates(mut self) -> Self {
         self.tls = Some("yes");
         self
     }
 
-    /// Starts it, and waits until it answers.
+    /// Starts the server and waits until it answers.
     pub fn start(self) -> RedisServer {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let certificates = self.tls.map(|_| Certificates::in_folder(folder.path()));
@@ -86,7 +86,7 @@ impl Setup {
     }
 }
 
-/// A server on loopback. It ends with its value.
+/// A server on loopback. Dropping it ends the process.
 #[derive(Debug)]
 pub struct RedisServer {
     setup: Setup,
@@ -98,12 +98,12 @@ pub struct RedisServer {
 }
 
 impl RedisServer {
-    /// One that keeps nothing on disk, with 16 databases and no password.
+    /// Starts a server that stores nothing on disk, with 16 databases and no password.
     pub fn start(flavour: Flavour) -> Self {
         Setup::new(flavour).start()
     }
 
-    /// Whether it answers; not if it has ended.
+    /// Starts the process. Returns whether it answers; false if it has ended.
     fn launch(&mut self) -> bool {
         let socket = self.socket();
         let _ = std::fs::remove_file(&socket);
@@ -140,17 +140,17 @@ impl RedisServer {
         self.tls_port
     }
 
-    /// The server by TCP: `redis://127.0.0.1:…`.
+    /// The server's TCP address: `redis://127.0.0.1:…`.
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// The server by TLS: `rediss://localhost:…`.
+    /// The server's TLS address: `rediss://localhost:…`.
     pub fn tls_url(&self) -> String {
         format!("rediss://localhost:{}", self.tls_port)
     }
 
-    /// The server by its socket in the file system: `unix:///…`.
+    /// The server's Unix socket address: `unix:///…`.
     pub fn unix_url(&self) -> String {
         format!("unix://{}", self.socket().display())
     }
@@ -163,39 +163,39 @@ impl RedisServer {
     ///
     /// # Panics
     ///
-    /// Without TLS.
+    /// Panics without TLS.
     pub fn certificates(&self) -> &Certificates {
         self.certificates.as_ref().expect("a server with TLS")
     }
 
-    /// What the server has written to its log.
+    /// The server's log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// Ends it at once, as a crash does.
+    /// Kills the process immediately, like a crash.
     pub fn kill(&mut self) {
         self.process = None;
     }
 
-    /// Stops its process in its tracks; its sockets stay.
+    /// Suspends the process; its sockets stay open.
     pub fn stop(&self) {
         self.process.as_ref().expect("it runs").signal(Signal::STOP);
     }
 
-    /// Lets a stopped process go on.
+    /// Resumes a suspended process.
     pub fn cont(&self) {
         self.process.as_ref().expect("it runs").signal(Signal::CONT);
     }
 
-    /// Ends it if it runs, and starts it anew on the same port, empty.
+    /// Kills the process if it runs, and starts an empty server on the same port.
     pub fn restart(&mut self) {
         self.kill();
         assert!(self.launch(), "the server does not come back: {}", self.log());
     }
 }
 
-/// Whether a server answers on this socket. That it wants a password is an answer.
+/// Whether a server answers on this socket. A request for a password counts as an answer.
 fn answers(socket: &Path) -> bool {
     let ask = || {
         let mut stream = UnixStream::connect(socket)?;

@@ -1,11 +1,11 @@
-//! A cache block's values as Tera hands them over: their meaning as timeout, condition and key
-//! part. What a part's canonical text is: the core's `KeyEncoder`.
+//! Converts Tera values to cache block arguments: timeouts, conditions, tags and key parts. The key
+//! encoding is in core's `KeyEncoder`.
 
 use fragcache::engine::{Arguments, KeyEncoder, Scalar, Tags, UnusablePart};
 use tera::Value;
 use tera::value::ValueKind;
 
-/// The values after the site.
+/// The argument values that follow a block's id.
 pub(crate) struct Values<'a>(pub(crate) &'a [Value]);
 
 impl Arguments for Values<'_> {
@@ -27,7 +27,7 @@ impl Arguments for Values<'_> {
     }
 }
 
-/// The parts of a prefetched key: the name, and what it varies on.
+/// The parts of a prefetched key: the block name and its vary parts.
 pub(crate) fn parts(name: &Value, vary: &Value) -> Vec<Value> {
     let several = vary.as_array().filter(|_| vary.kind() == ValueKind::Array);
     let mut parts = vec![name.clone()];
@@ -53,7 +53,7 @@ pub(crate) fn scalar(value: &Value) -> Scalar<'_> {
     }
 }
 
-/// A value that should be a list of tags.
+/// Reads a value as a list of tags.
 pub(crate) fn tags(value: &Value) -> Tags<'_> {
     match value.as_array() {
         Some(items) => Tags::List(items.iter().map(scalar).collect()),
@@ -90,7 +90,7 @@ fn encode(value: &Value, key: &mut KeyEncoder<'_>, depth: usize) -> Result<(), U
     Ok(())
 }
 
-/// What template authors call the type.
+/// The type's name for template authors.
 fn name_of(value: &Value) -> &'static str {
     match value.kind() {
         ValueKind::Array => "list",

@@ -1,5 +1,5 @@
-//! Which delimiters a Tera has. It does not tell, so it is asked by rendering a few bytes with
-//! each set that this process has used; what a source means under them: `fragcache::syntax`.
+//! Detects the delimiters of a Tera. Tera does not expose them, so a few bytes are rendered with
+//! each set that this process has used. What a source means under them is in `fragcache::syntax`.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,24 +7,24 @@ use fragcache::syntax::Syntax;
 use fragcache::{Error, ErrorKind};
 use tera::{Context, Delimiters, Tera};
 
-/// Sets other than the default one that Teras of this process were given, oldest first.
+/// Delimiter sets, other than the default, that Teras of this process use. Oldest first.
 static KNOWN: Mutex<Vec<Delimiters>> = Mutex::new(Vec::new());
 
-/// Most sets that are remembered: every look for a cache tries them all in the worst case.
+/// Maximum number of remembered sets. In the worst case, a search for a cache tries all of them.
 const MAX_KNOWN: usize = 64;
 
-/// Sets the delimiters of a Tera, and tells fragcache of them. Use it in place of
-/// [`Tera::set_delimiters`], before any template is added; before or after
+/// Sets the delimiters of a Tera and makes them known to fragcache. Use it in place of
+/// [`Tera::set_delimiters`], before any template is added, and before or after
 /// [`add_to_tera`](crate::add_to_tera).
 ///
-/// If the Tera has these delimiters already, nothing is set and they become known, also when it
+/// If the Tera already has these delimiters, they only become known. This also works when the Tera
 /// has templates.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Config`], with Tera's own error as its source, for delimiters that Tera refuses
-/// and for a Tera that has templates under other ones; [`ErrorKind::Config`] for the 65th set of
-/// delimiters in one process. Nothing is changed then.
+/// Returns [`ErrorKind::Config`], with Tera's own error as its source, for delimiters that Tera
+/// refuses and for a Tera that has templates under other delimiters. Returns [`ErrorKind::Config`]
+/// for the 65th set of delimiters in one process. Nothing changes on an error.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -69,7 +69,7 @@ pub fn set_delimiters(tera: &mut Tera, delimiters: Delimiters) -> Result<(), Err
     Ok(())
 }
 
-/// The lexical rules of a Tera with these delimiters, for [`rewrite`](crate::rewrite).
+/// Returns the lexical rules of a Tera with these delimiters, for [`rewrite`](crate::rewrite).
 ///
 /// ```
 /// use fragcache_tera::syntax;
@@ -86,13 +86,13 @@ pub fn syntax(delimiters: &Delimiters) -> Syntax {
         .with_comment_delimiters(d.comment_start, d.comment_end)
 }
 
-/// The sets that a Tera of this process may have, the likeliest first.
+/// The sets that a Tera of this process may have, the most likely first.
 pub(crate) fn candidates() -> Vec<Delimiters> {
     let known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     std::iter::once(Delimiters::default()).chain(known.iter().cloned()).collect()
 }
 
-/// Refuses a Tera whose delimiters are not known.
+/// Returns an error if the delimiters of a Tera are not known.
 pub(crate) fn check(tera: &Tera) -> Result<(), Error> {
     if candidates().iter().any(|delimiters| speaks(tera, delimiters)) {
         return Ok(());
@@ -104,7 +104,7 @@ pub(crate) fn check(tera: &Tera) -> Result<(), Error> {
     ))
 }
 
-/// Whether each of the six delimiters is this Tera's.
+/// Whether all six delimiters are those of this Tera.
 fn speaks(tera: &Tera, delimiters: &Delimiters) -> bool {
     prints(tera, delimiters, "\"known\"", "known")
 }

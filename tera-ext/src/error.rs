@@ -1,6 +1,6 @@
-//! Errors on their way to a user of Tera: ours inside Tera's own, and Tera's shown against the
-//! source that the author wrote. Tera's errors carry places in the rewritten source; lines are the
-//! same there, columns and the quoted line are not.
+//! Conversion of fragcache errors to Tera errors, and display of Tera errors against
+//! the source that the author wrote. The places in Tera's errors refer to the rewritten
+//! source: the lines are the same there, but the columns and the quoted line differ.
 
 use std::sync::Arc;
 
@@ -10,16 +10,16 @@ use tera::Tera;
 use crate::install::Installation;
 use crate::loaded::Loaded;
 
-/// Our error as Tera's, with ours as its source.
+/// Wraps a fragcache error in a Tera error, as its source.
 pub(crate) fn into_tera(error: fragcache::Error) -> tera::Error {
     tera::Error::chain(error.to_string(), error)
 }
 
-/// The text of an error of this Tera, shown against the sources that the authors wrote rather than
-/// the rewritten ones.
+/// Returns the text of an error of this Tera, shown against the author's source instead of the
+/// rewritten one.
 ///
-/// For errors of renders that Tera makes itself; those of this crate's functions show the author's
-/// source already. Parts of the text that have nothing to do with a cache block stay as they are.
+/// Use it for errors of Tera's own render methods; the errors of this crate's functions already
+/// show the author's source. Parts of the text that do not concern a cache block are unchanged.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -46,24 +46,26 @@ pub fn explain(tera: &Tera, error: &tera::Error) -> String {
     }
 }
 
-/// The start of all names that only the rewriter writes.
+/// Prefix of all names that the rewriter generates.
 const OURS: &str = "__fragcache";
 
-/// What Tera calls a template that is rendered from a string.
+/// Tera's name for a template rendered from a string.
 const STRING: &str = "__tera_one_off";
 
-/// The sources that the authors wrote, by the names that Tera has.
+/// The authors' sources, by template name.
 #[derive(Clone, Copy)]
 pub(crate) struct Authors<'a> {
     pub(crate) syntax: &'a Syntax,
     pub(crate) loaded: &'a Loaded,
-    /// The template that is rendered from a string: the name that it was rewritten under, and its source.
+    /// The template that is rendered from a string: the name it was rewritten under,
+    /// and its source.
     pub(crate) string: Option<(&'a str, &'a str)>,
 }
 
 impl<'a> Authors<'a> {
-    /// An error of Tera's, itself where it shows nothing rewritten. Tera's own is not kept as the source
-    /// of ours: its `Debug` shows all of the rewritten source.
+    /// Replaces a Tera error that shows rewritten source; returns any other error
+    /// unchanged. The original does not become the source of the new one, because
+    /// its `Debug` shows the whole rewritten source.
     pub(crate) fn words(self, cause: tera::Error) -> tera::Error {
         match format!("{cause:?}").contains(OURS) {
             true => tera::Error::message(translate(&cause.to_string(), &self)),
@@ -83,7 +85,7 @@ impl<'a> Authors<'a> {
     }
 }
 
-/// The error of a render that this crate has made, in the authors' words.
+/// Converts an error of a render that this crate made, to show the authors' sources.
 pub(crate) fn of_render(tera: &Tera, cause: tera::Error) -> tera::Error {
     let found = Installation::of(tera).ok();
     let (loaded, syntax) = match &found {
@@ -105,7 +107,7 @@ pub(crate) fn of_render(tera: &Tera, cause: tera::Error) -> tera::Error {
 ///
 /// and notes below it begin `note: label name:line:column`.
 ///
-/// Where the author's source is not known, a rewritten line is left out and its place stays.
+/// If the author's source is not known, the quoted rewritten line is removed and the place stays.
 fn translate(text: &str, authors: &Authors<'_>) -> String {
     let lines: Vec<&str> = text.split('\n').collect();
     let mut out: Vec<String> = Vec::with_capacity(lines.len());
@@ -135,9 +137,9 @@ fn translate(text: &str, authors: &Authors<'_>) -> String {
 /// The place, an empty line, the quoted line, and its underline.
 const REPORT_LINES: usize = 4;
 
-/// One place in Tera's text, with what is quoted below it.
+/// One place in Tera's text, with the lines quoted below it.
 struct Report<'t> {
-    /// What stands before the template's name.
+    /// The text before the template's name.
     lead: &'t str,
     name: &'t str,
     line: usize,
@@ -198,7 +200,7 @@ impl<'t> Report<'t> {
     }
 }
 
-/// Where line `number`, counted from 1, begins.
+/// The offset of line `number`, counted from 1.
 fn line_start(source: &str, number: usize) -> Option<usize> {
     match number.checked_sub(2) {
         None => (number == 1).then_some(0),

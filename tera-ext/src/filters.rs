@@ -1,7 +1,7 @@
-//! The filters that a rewritten template calls. On a hit two: one opens the cache block and says
-//! so, one hands over what to print. On a miss three: open, take the ticket, close it with the
-//! body; and before the body a fourth, where the block declares tags or a stale window. What is handed
-//! over waits in a slot of the thread, since nothing runs in between.
+//! The filters that a rewritten template calls. A hit calls two: one opens the block, one
+//! returns the stored body. A miss calls three: open, take the ticket, close with the body. A
+//! block that declares tags or a stale window calls a fourth before the body. `open` passes
+//! its outcome to the next filter through a thread-local slot; nothing else runs in between.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::args::{self, Values};
 use crate::error;
 use crate::render;
 
-/// A Tera string: printing it again copies nothing but the bytes into the output.
+/// A body as a Tera string. Printing it only copies its bytes into the output.
 struct TeraMarkup(Value);
 
 impl Markup for TeraMarkup {
@@ -24,16 +24,16 @@ impl Markup for TeraMarkup {
     }
 }
 
-/// What the filter after `open` is for.
+/// What the filter after `open` finds.
 enum BlockOutcome {
     Hit(Value),
-    /// A ticket by its number: no value of Tera's holds a Rust object, and nothing is to be given
-    /// up while a thread ends.
+    /// The ticket is stored by its number: a Tera value cannot hold a Rust object, and no block is
+    /// abandoned while a thread ends.
     Miss(u64),
 }
 
 thread_local! {
-    /// The outcome of the last block that was opened, until its next filter takes it.
+    /// Outcome of the last opened block, until its next filter takes it.
     static OPENED: RefCell<Option<BlockOutcome>> = const { RefCell::new(None) };
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn register(tera: &mut Tera, caches: Caches) {
     });
 }
 
-/// `[SITE, values…] | __fragcache_open`: whether there is a stored body to print.
+/// `[SITE, values…] | __fragcache_open`: opens a block. Returns whether a stored body was found.
 fn open(
     caches: &Caches,
     list: &[Value],
@@ -68,7 +68,7 @@ fn open(
     let (site, values) = list.split_first().ok_or_else(misused)?;
     let site = site.as_str().ok_or_else(misused)?;
     let mode = if state.autoescaping_enabled() { OutputMode::HTML } else { OutputMode::RAW };
-    // Only a filter that no rewriter wrote leaves an outcome behind.
+    // Only a hand-written call of `open` leaves an outcome behind.
     if let Some(BlockOutcome::Miss(id)) = OPENED.take() {
         engine::abandon(id);
     }
@@ -83,15 +83,15 @@ fn open(
     Ok(found)
 }
 
-/// The engine's state as the cache asks about it.
+/// Gives the cache access to the engine's state.
 struct Render<'r, 'state> {
     state: &'r State<'state>,
     mode: OutputMode,
     leaves_traces: bool,
 }
 
-/// Whether a loop is running, as where a child calls `super()` in one. An assignment there makes a
-/// variable of the loop, which nothing can take back.
+/// Whether a loop is running, for example when a child calls `super()` in one. An assignment there
+/// sets a variable of the loop, and that cannot be undone.
 fn is_in_loop(state: &State<'_>) -> bool {
     matches!(state.get::<u64>("__tera_loop_index"), Ok(Some(_)))
 }
@@ -123,7 +123,7 @@ impl RenderContext for Render<'_, '_> {
     }
 }
 
-/// A stored body as a hit prints it.
+/// The value that prints a stored body.
 fn printable(body: &Body) -> Value {
     match body.downcast_ref::<TeraMarkup>() {
         Some(TeraMarkup(value)) => value.clone(),
@@ -131,7 +131,7 @@ fn printable(body: &Body) -> Value {
     }
 }
 
-/// `0 | __fragcache_hit`: what the block that was just opened prints.
+/// `0 | __fragcache_hit`: returns the body of the block that was just opened.
 fn hit() -> TeraResult<Value> {
     match OPENED.take() {
         Some(BlockOutcome::Hit(markup)) => Ok(markup),
@@ -139,7 +139,7 @@ fn hit() -> TeraResult<Value> {
     }
 }
 
-/// `0 | __fragcache_ticket`: the number under which the block that was just opened is rendered.
+/// `0 | __fragcache_ticket`: returns the ticket number of the block that was just opened.
 fn ticket() -> TeraResult<u64> {
     match OPENED.take() {
         Some(BlockOutcome::Miss(id)) => Ok(id),
@@ -147,8 +147,8 @@ fn ticket() -> TeraResult<u64> {
     }
 }
 
-/// `number | __fragcache_declare(tags=…, stale=…)`: notes what the block declares, and gives the
-/// number back.
+/// `number | __fragcache_declare(tags=…, stale=…)`: records the block's tags and stale window, and
+/// returns the number.
 fn declare(ticket: u64, options: &Kwargs) -> TeraResult<u64> {
     let tags = options.get::<&Value>("tags")?.map(args::tags);
     let stale = options.get::<&Value>("stale")?.map(args::scalar);
@@ -156,8 +156,8 @@ fn declare(ticket: u64, options: &Kwargs) -> TeraResult<u64> {
     Ok(ticket)
 }
 
-/// `body | __fragcache_close(ticket=number)`: stores the body and prints it. It is safe, as it was
-/// escaped when it was written.
+/// `body | __fragcache_close(ticket=number)`: stores the body and prints it. The
+/// body is marked safe because it was escaped when it was rendered.
 fn close(body: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     let id = kwargs.must_get::<u64>("ticket")?;
     if assigns_outside(kwargs)? {
@@ -168,8 +168,9 @@ fn close(body: &Value, kwargs: &Kwargs) -> TeraResult<Value> {
     Ok(closed.instead.as_ref().map_or(markup, printable))
 }
 
-/// Whether a body that renders other templates' blocks left variables behind which a hit would not
-/// set. The rewriter hands over all variables before and after, and the names that it puts back.
+/// Whether a body that renders blocks of other templates has set variables that a
+/// hit would not set. The rewriter passes all variables before and after the body,
+/// and the names that it restores.
 fn assigns_outside(kwargs: &Kwargs) -> TeraResult<bool> {
     let (Some(before), Some(after)) = (kwargs.get::<&Map>("before")?, kwargs.get::<&Map>("after")?)
     else {

@@ -1,4 +1,5 @@
-//! What a body may call to say what its fragment depends on. All of them print nothing.
+//! The template functions that a body calls to add tags, shorten the TTL, veto or prefetch. All of
+//! them print nothing.
 
 use fragcache::{Caches, engine};
 use tera::{Kwargs, State, Tera, TeraResult, Value};
@@ -25,9 +26,9 @@ pub(crate) fn register(tera: &mut Tera, caches: Caches) {
     });
 }
 
-/// `cache_prefetch(name=…, vary=[…], using=…)`: the blocks called `name` that vary on each of `vary`
-/// are asked for together. A list among `vary` is several parts. Without a [`scope`](crate::scope) nobody knows
-/// where the render ends that this is for, and nothing happens.
+/// `cache_prefetch(name=…, vary=[…], using=…)`: looks up in one batch the blocks called `name`
+/// for each item of `vary`. An item that is a list stands for several vary parts. Without a
+/// [`scope`](crate::scope) the end of the render is not known, and the call does nothing.
 fn prefetch(caches: &Caches, options: &Kwargs) -> TeraResult<Result<(), fragcache::Error>> {
     let name = options.must_get::<&Value>("name")?;
     let vary = options.must_get::<&Value>("vary")?;

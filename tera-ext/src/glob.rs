@@ -1,4 +1,4 @@
-//! Templates from a folder, chosen by a glob as [`Tera`]'s own `load_from_glob` chooses them.
+//! Loads templates from a folder by a glob, like [`Tera`]'s own `load_from_glob`.
 
 use std::path::{Path, PathBuf};
 
@@ -11,19 +11,20 @@ use crate::error;
 use crate::install::Installation;
 use crate::templates;
 
-/// Loads all files that match `glob`, such as `templates/**/*.html`. In place of
-/// `Tera::load_from_glob`: the same files under the same names, which are their paths below the
-/// part of the glob before the first `*`.
+/// Loads all files that match `glob`, such as `templates/**/*.html`. Use it in place
+/// of `Tera::load_from_glob`. It loads the same files under the same names: their
+/// paths below the part of the glob before the first `*`.
 ///
-/// Templates of the same names are replaced, all others stay. Call it again, or [`full_reload`],
-/// to read files that changed; a template whose file is gone stays as it was, because a Tera can
-/// drop templates only that it loaded itself: make a new Tera where that matters. Tera's own
-/// `full_reload` knows nothing of this glob.
+/// Templates with the same names are replaced; all others stay. To read changed
+/// files, call it again, or call [`full_reload`]. A template whose file was removed
+/// stays loaded, because a Tera can drop only templates that it loaded itself. If
+/// that matters, create a new Tera. Tera's own `full_reload` does not know this glob.
 ///
 /// # Errors
 ///
-/// As [`add_raw_template`](crate::add_raw_template), and for a glob that is not one and a file
-/// that cannot be read, with [`ErrorKind::Config`] and [`ErrorKind::Io`]. Nothing is changed then.
+/// Returns the errors of [`add_raw_template`](crate::add_raw_template),
+/// [`ErrorKind::Config`] for an invalid glob, and [`ErrorKind::Io`] for a file that
+/// cannot be read. Nothing changes on an error.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -56,11 +57,12 @@ pub fn load_from_glob(tera: &mut Tera, glob: &str) -> TeraResult<()> {
     Ok(())
 }
 
-/// Loads the glob that was loaded last once more. In place of [`Tera::full_reload`].
+/// Loads the last loaded glob again. Use it in place of [`Tera::full_reload`].
 ///
 /// # Errors
 ///
-/// As [`load_from_glob`], and [`ErrorKind::Config`] if no glob was loaded through this crate.
+/// Returns the errors of [`load_from_glob`], and [`ErrorKind::Config`] if no glob
+/// was loaded through this crate.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -83,7 +85,7 @@ pub fn full_reload(tera: &mut Tera) -> TeraResult<()> {
     }
 }
 
-/// Paths and template names of the files that `glob` chooses, in the order of the names.
+/// Paths and template names of the files that match `glob`, sorted by file name.
 fn files(glob: &str) -> Result<Vec<(PathBuf, String)>, Error> {
     let refuse = |message: String| Error::new(ErrorKind::Config, message);
     let star = glob.find('*').ok_or_else(|| {
@@ -92,7 +94,7 @@ fn files(glob: &str) -> Result<Vec<(PathBuf, String)>, Error> {
     let split = glob[..star].rfind(std::path::is_separator).map_or(0, |at| at + 1);
     let (folder, pattern) = glob.split_at(split);
     let folder = Path::new(if folder.is_empty() { "." } else { folder });
-    // As with Tera's own, a folder that is not there holds no templates.
+    // As in Tera, a folder that does not exist contains no templates.
     let folder = folder.canonicalize().unwrap_or_else(|_| folder.to_path_buf());
     let matcher = GlobBuilder::new(&folder.join(pattern).to_string_lossy())
         .literal_separator(true)

@@ -1,5 +1,5 @@
-//! Joining a cache to a Tera, and finding it again. A Tera has no place for foreign state, so the
-//! installation lives in a filter and is handed over by rendering a call of it.
+//! Installs caches in a Tera and finds them again. A Tera cannot hold foreign state, so the
+//! installation is captured by a filter, and rendering a call of that filter returns it.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::filters;
 use crate::functions;
 use crate::loaded::Loaded;
 
-/// What fragcache keeps for one Tera. It is replaced and never changed, as a clone of the Tera has it
-/// too and goes its own way from then on.
+/// The state that fragcache stores for one Tera. It is replaced, never changed in
+/// place: a clone of the Tera shares it and then diverges.
 #[derive(Debug)]
 pub(crate) struct Installation {
     pub(crate) caches: Caches,
@@ -22,14 +22,14 @@ pub(crate) struct Installation {
 }
 
 thread_local! {
-    /// Where the filter puts the installation for the one who rendered the call.
+    /// Slot in which the filter leaves the installation for the caller that rendered it.
     static FOUND: RefCell<Option<Arc<Installation>>> = const { RefCell::new(None) };
 }
 
 const FIND: &str = "__fragcache_installation";
 
 impl Installation {
-    /// The installation of this Tera, and the lexical rules under which it reads sources.
+    /// Returns the installation of this Tera and the lexical rules that it reads sources with.
     pub(crate) fn of(tera: &Tera) -> Result<(Arc<Self>, Syntax), Error> {
         let call = format!("0 | {FIND}");
         for delimiters in delimiters::candidates() {
@@ -59,21 +59,21 @@ impl Installation {
     }
 }
 
-/// Gives a Tera the `{% cache %}` block, served from one cache or from [several](Caches).
+/// Installs the `{% cache %}` block in a Tera, served from one cache or from [several](Caches).
 ///
-/// Add templates with [`add_raw_template`](crate::add_raw_template) and its siblings afterwards: a
-/// template that reaches Tera by another way fails on a cache block with "Unknown tag".
+/// Then add templates with [`add_raw_template`](crate::add_raw_template) and its siblings.
+/// A template that reaches Tera another way fails on a cache block with "Unknown tag".
 ///
-/// - A clone of the Tera shares the caches, and has what was loaded until then.
-/// - [`Tera::register_from`] carries the cache over to a Tera that has none; one that has its own
-///   keeps it.
-/// - The global context plays no part, so it may be replaced or cleared.
+/// - A clone of the Tera shares the caches and keeps the templates that were loaded until then.
+/// - [`Tera::register_from`] copies the cache to a Tera that has none; a Tera that
+///   has its own keeps it.
+/// - The global context is not used, so it may be replaced or cleared.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Config`] if the Tera has a cache already (the same or another), and if its
-/// delimiters are not known (see [`set_delimiters`](crate::set_delimiters)). Nothing is changed
-/// then.
+/// Returns [`ErrorKind::Config`] if the Tera already has a cache (the same or another), or if its
+/// delimiters are not known (see [`set_delimiters`](crate::set_delimiters)). Nothing changes on an
+/// error.
 ///
 /// ```
 /// use fragcache::{ErrorKind, FragmentCache};
@@ -88,7 +88,7 @@ impl Installation {
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 ///
-/// With several, a block says which of them it is in by `using=`:
+/// With several caches, a block selects one with `using=`:
 ///
 /// ```
 /// use fragcache::{Caches, FragmentCache};

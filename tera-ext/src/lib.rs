@@ -25,8 +25,8 @@
 //! let page = fragcache_tera::render(&tera, "page.html", &context! { user => "Bob", visit => &2 })?;
 //! assert_eq!(page, "Hi Bob! Last visit: 2");
 //!
-//! // Ann has changed something: her sidebar is rendered anew.
-//! cache.delete(&fragment_key!("sidebar", "Ann")).eventually();
+//! // Ann has changed something: her sidebar is rendered again.
+//! cache.delete(&fragment_key!("sidebar", "Ann"))?;
 //! let page = fragcache_tera::render(&tera, "page.html", &context! { user => "Ann", visit => &3 })?;
 //! assert_eq!(page, "Hi Ann! Last visit: 3");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -37,41 +37,42 @@
 //! `{% cache [timeout [, name [, vary…]]] [, option=expression …] %} body {% endcache %}`
 //!
 //! - The timeout is a number of seconds, a duration (`"90s"`, `"1h 30m"`), `none` for no expiry,
-//!   or `del` to delete the fragment. Without one the cache's default counts.
-//! - The name and what the body varies on make up the key; without a name it is the block's place.
-//! - `unless=` renders without the cache, `refresh=` renders anew; `shared=true` says that what is
-//!   filled in from outside the block is the same for everyone.
-//! - `tags=["post:7"]` lets Rust code invalidate it with all that carries the tag, `version=` makes
-//!   an entry of another version a miss, `stale="30s"` serves it that much longer while one caller
-//!   renders it anew.
+//!   or `del` to delete the fragment. Without a timeout the cache's default applies.
+//! - The name and the vary parts make up the key. Without a name the block's place is used.
+//! - `unless=` renders without the cache, and `refresh=` forces a refresh. `shared=true`
+//!   declares that content filled in from outside the block is the same for everyone.
+//! - `tags=["post:7"]` lets Rust code invalidate the entry with all others that carry
+//!   the tag. `version=` makes an entry of another version a miss. `stale="30s"`
+//!   serves the entry for that much longer while one caller refreshes it.
 //!
-//! In a body, `{{ cache_tags(tags=[…]) }}` adds tags, `{{ cache_expire(after="10s") }}` shortens the
-//! life, and `{{ cache_veto() }}` keeps the fragment and those around it from being stored. All
-//! three print nothing. Rust functions that a body calls do the same with
-//! [`fragcache::current`].
+//! In a body, `{{ cache_tags(tags=[…]) }}` adds tags, `{{ cache_expire(after="10s")
+//! }}` shortens the TTL, and `{{ cache_veto() }}` prevents the fragment and those
+//! around it from being stored. All three print nothing. Rust functions that a body
+//! calls do the same through [`fragcache::current`].
 //!
-//! Cache blocks may nest, and may stand in loops, includes, components, and the blocks of base and
-//! child templates, with `super()`. A plain `set` in the body is not seen after it, be it a miss
-//! or a hit. A `set` in a child's block, or in a parent's by `super()`, cannot be kept inside: a
-//! render in which one happens is not stored. Whitespace markers work as in a native `if`. What
-//! could not be cached soundly is refused when the template loads, with its line and column and
-//! what to write instead.
+//! Cache blocks may nest, and may appear in loops, includes, components, and the blocks of
+//! base and child templates, with `super()`. A plain `set` in the body has no effect after the
+//! block, on a miss or a hit. A `set` in a child's block, or in a parent's through `super()`,
+//! cannot be confined to the block: a render in which one happens is not stored. Whitespace
+//! markers work as in a native `if`. A block that cannot be cached soundly is refused when the
+//! template loads; the error names the line and column and says what to write instead.
 //!
 //! # Rendering
 //!
-//! [`render`], [`render_to`] and [`render_str`] bound the render, so that an error in a body is
-//! noticed by those who wait for it. Put a [`scope`] around renders that you do not make yourself.
-//! A bare [`Tera::render`](tera::Tera::render) caches too.
+//! [`render`], [`render_to`] and [`render_str`] mark the start and end of a render. If a body
+//! fails, the callers that wait for it learn so immediately. Put a [`scope`] around renders
+//! that you do not make yourself. A bare [`Tera::render`](tera::Tera::render) caches too.
 //!
-//! Their errors show the author's source. The text of an error that Tera hands out itself speaks of the
-//! rewritten source, in which lines are the author's but columns are not; [`explain`] shows it against
-//! the author's source.
+//! Errors of these functions show the author's source. The text of an error that
+//! Tera itself returns refers to the rewritten source: the lines are the author's,
+//! the columns are not. [`explain`] shows it against the author's source.
 //!
-//! # Data that is loaded before
+//! # Data loaded before the render
 //!
-//! A handler that loads its data before it renders takes a [`ReadPoint`](fragcache::ReadPoint)
-//! first, and hands it to the render: around it ([`ReadPoint::scope`](fragcache::ReadPoint::scope)),
-//! or in the context under the name `fragcache_read_point`:
+//! A handler that loads its data before it renders takes a
+//! [`ReadPoint`](fragcache::ReadPoint) first. It passes the read point to the render
+//! with [`ReadPoint::scope`](fragcache::ReadPoint::scope), or as the context
+//! variable `fragcache_read_point`:
 //!
 //! ```
 //! use fragcache::{FragmentCache, fragment_key};
@@ -93,10 +94,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Under a bare `tera.render` the variable is seen where the template sees it, so not inside of
-//! components: use the scope there.
+//! With a bare `tera.render`, the variable is visible only where the template sees
+//! it, so not inside components: use the scope there.
 //!
-//! # Sources that Tera gets by another way
+//! # Sources that reach Tera another way
 //!
 //! A framework's loader, or a build script, can pass sources through [`rewrite`] or
 //! [`fragcache::syntax::rewrite_folder`]. A source that was not rewritten fails to load with
@@ -104,9 +105,9 @@
 //!
 //! # Delimiters
 //!
-//! Set them with [`set_delimiters`] in place of Tera's own method: Tera does not tell what they
-//! are. A Tera whose delimiters are not known is an error wherever it matters, never a template
-//! that was not rewritten.
+//! Set them with [`set_delimiters`] in place of Tera's own method, because Tera does
+//! not expose them. Calls on a Tera whose delimiters are not known return an error;
+//! its templates never pass through without being rewritten.
 //!
 //! # Features
 //!

@@ -1,5 +1,6 @@
-//! What was loaded into a Tera through this crate: the authors' sources, and which template has to
-//! be rewritten when another changes. No Tera is asked or changed here: see `templates.rs`.
+//! The record of templates loaded into a Tera through this crate: their original sources, and which
+//! templates must be rewritten when another changes. This module does not access a Tera; see
+//! `templates.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,10 +13,10 @@ pub(crate) struct Authored {
     pub(crate) source: Arc<str>,
     pub(crate) blocks: Vec<CacheBlock>,
     pub(crate) warnings: Vec<Warning>,
-    /// The templates and components that the blocks' digests cover, or would if they were there.
+    /// The templates and components that the blocks' digests cover, or would if they existed.
     follows: Vec<String>,
     calls: Vec<String>,
-    /// The components that it defines.
+    /// The components that this template defines.
     defines: Vec<String>,
 }
 
@@ -32,7 +33,7 @@ impl Authored {
     }
 }
 
-/// The templates that were loaded into one Tera, and the glob that was loaded last.
+/// The templates loaded into one Tera, and the last loaded glob.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Loaded {
     templates: BTreeMap<Arc<str>, Arc<Authored>>,
@@ -40,7 +41,7 @@ pub(crate) struct Loaded {
     pub(crate) glob: Option<String>,
 }
 
-/// What changed with a batch of templates.
+/// The names that a batch of templates changed.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
     templates: BTreeSet<String>,
@@ -60,8 +61,8 @@ impl Changes {
     }
 }
 
-/// Whether Tera may take the template `name` for `asked`. It may put a fallback prefix before it,
-/// and does not tell which it has.
+/// Whether Tera may resolve `asked` to the template `name`. It may prepend a
+/// fallback prefix, and does not expose its prefixes.
 fn stands_for(name: &str, asked: &str) -> bool {
     name.ends_with(asked)
 }
@@ -71,17 +72,17 @@ impl Loaded {
         self.templates.get(name)
     }
 
-    /// By name.
+    /// In order of their names.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Arc<Authored>)> {
         self.templates.iter()
     }
 
-    /// Forgets what is not there.
+    /// Removes the records of templates that no longer exist.
     pub(crate) fn retain(&mut self, is_there: impl Fn(&str) -> bool) {
         self.templates.retain(|name, _| is_there(name));
     }
 
-    /// Takes in a source; its blocks are [noted](Self::note) once it is rewritten.
+    /// Records a source. Its blocks are [recorded](Self::note) after it is rewritten.
     pub(crate) fn take(&mut self, name: &str, source: &str, syntax: &Syntax, to: &mut Changes) {
         let new = Authored::new(source, syntax);
         to.templates.insert(name.to_owned());
@@ -91,7 +92,7 @@ impl Loaded {
         }
     }
 
-    /// Notes what was found in a template when it was rewritten. Says whether its blocks changed.
+    /// Records the results of rewriting a template. Returns whether its blocks changed.
     pub(crate) fn note(&mut self, name: &str, rewritten: &Rewritten<'_>) -> bool {
         let Some(authored) = self.templates.get_mut(name) else { return false };
         let authored = Arc::make_mut(authored);
@@ -103,7 +104,7 @@ impl Loaded {
         changed
     }
 
-    /// The templates that use what changed, without those that changed themselves.
+    /// The templates that use changed ones, except those that changed themselves.
     pub(crate) fn reached_by(&self, changes: &Changes) -> Vec<(Arc<str>, Arc<str>)> {
         let reached =
             self.iter().filter(|(name, authored)| !changes.has(name) && changes.reach(authored));

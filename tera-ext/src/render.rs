@@ -1,4 +1,5 @@
-//! Rendering with known bounds, so that nothing an error leaves open outlives its render.
+//! Renders with a known start and end, so that blocks left open by an error do not
+//! outlive the render.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -14,20 +15,21 @@ use crate::error::{self, Authors};
 use crate::install::Installation;
 use crate::templates::report_warnings;
 
-/// The variable of a context in which a read point is looked for.
+/// The context variable that may hold the render's read point.
 pub(crate) const READ_POINT: &str = "fragcache_read_point";
 
 thread_local! {
-    /// What the scope around this thread's present render remembers.
+    /// Memo of the render in the current scope of this thread.
     static MEMO: RefCell<Option<Arc<RenderMemo>>> = const { RefCell::new(None) };
 }
 
-/// What the present scope's render remembers. Without a scope nobody knows where a render ends.
+/// Returns the memo of the current scope's render. Without a scope, the end of the
+/// render is not known.
 pub(crate) fn memo() -> Option<Arc<RenderMemo>> {
     MEMO.with_borrow(Clone::clone)
 }
 
-/// Puts the outer scope's memory back, also when the render panics.
+/// Restores the outer scope's memo, also when the render panics.
 struct Remembering {
     outer: Option<Arc<RenderMemo>>,
     _not_send: PhantomData<*const ()>,
@@ -46,15 +48,15 @@ impl Drop for Remembering {
     }
 }
 
-/// Runs `render`, which renders one page on this thread, and gives up at once what it left open
-/// when it fails or panics.
+/// Runs `render`, which renders one page on this thread. If it fails or panics, the blocks that it
+/// left open are abandoned immediately.
 ///
 /// Put it around a render that a framework makes. A bare `tera.render` caches as soundly, unless it
-/// takes longer than a minute; but after an error in a cached body other threads may wait for that
-/// body until their wait limit, and an unnamed block that is opened twice in one page goes
-/// unnoticed.
+/// takes longer than a minute. But after an error in a cached body, other threads may wait for that
+/// body until their wait limit, and an unnamed block that is opened twice in one page is not
+/// detected.
 ///
-/// A scope inside a scope is a render of its own. Whatever `render` returns passes through.
+/// A scope inside a scope is a separate render. Returns the result of `render`.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -76,12 +78,13 @@ pub fn scope<R>(render: impl FnOnce() -> R) -> R {
     render()
 }
 
-/// Renders a template as [`Tera::render`] does, inside a [`scope`].
+/// Renders a template like [`Tera::render`], inside a [`scope`].
 ///
 /// # Errors
 ///
-/// Those of [`Tera::render`]. Errors of cache blocks end with the block's place in the author's file. An
-/// error that would show rewritten source is a message that shows the author's instead.
+/// Returns the errors of [`Tera::render`]. An error of a cache block ends with the
+/// block's place in the author's file. An error that would show rewritten source is
+/// replaced by a message that shows the author's.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -97,11 +100,11 @@ pub fn render(tera: &Tera, name: &str, context: &Context) -> TeraResult<String> 
     bounded(context, || tera.render(name, context)).map_err(|cause| error::of_render(tera, cause))
 }
 
-/// Renders a template into a writer as [`Tera::render_to`] does, inside a [`scope`].
+/// Renders a template into a writer like [`Tera::render_to`], inside a [`scope`].
 ///
 /// # Errors
 ///
-/// Those of [`Tera::render_to`], shown as [`render`] shows them.
+/// Returns the errors of [`Tera::render_to`], shown as by [`render`].
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -120,15 +123,15 @@ pub fn render_to(tera: &Tera, name: &str, context: &Context, write: impl Write) 
         .map_err(|cause| error::of_render(tera, cause))
 }
 
-/// Renders a template from a string as [`Tera::render_str`] does, cache blocks included.
+/// Renders a template from a string like [`Tera::render_str`], with cache blocks.
 ///
-/// The template is called by a digest of its source ([`name_of_string`]), so that an unnamed block
-/// has one key wherever the same source is rendered. The source is rewritten and compiled on every
+/// The template is named after a digest of its source ([`name_of_string`]), so an unnamed block has
+/// the same key wherever the same source is rendered. The source is rewritten and compiled on every
 /// call.
 ///
 /// # Errors
 ///
-/// Those of [`Tera::render_str`], shown as [`render`] shows them, and those of
+/// Returns the errors of [`Tera::render_str`], shown as by [`render`], and those of
 /// [`add_raw_template`](crate::add_raw_template).
 ///
 /// ```
@@ -163,7 +166,7 @@ pub fn render_str(
         .map_err(|cause| authors.words(cause))
 }
 
-/// A render in a scope, under the read point that its context has.
+/// Renders in a scope, under the read point in its context.
 fn bounded<R>(context: &Context, render: impl FnOnce() -> R) -> R {
     let token = context.get(READ_POINT).and_then(Value::as_str);
     match token.and_then(ReadPoint::from_token) {

@@ -1,4 +1,4 @@
-//! Templates on their way into a Tera: rewritten first, and remembered if they hold cache blocks.
+//! Adds templates to a Tera: rewrites them first and records those with cache blocks.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -11,19 +11,20 @@ use crate::error::{self, Authors};
 use crate::install::Installation;
 use crate::loaded::Changes;
 
-/// Adds a template whose source may hold cache blocks. In place of [`Tera::add_raw_template`],
-/// and like it in all else.
+/// Adds a template whose source may contain cache blocks. Use it in place of
+/// [`Tera::add_raw_template`]; in all other respects it works the same.
 ///
-/// Templates that were loaded before and whose cache blocks use this one (include it, or a
-/// component or a parent's block of it) are rewritten and added again with it, so that their blocks
-/// miss when it is edited. So load what was loaded this way again this way, and not by Tera's own.
+/// Templates loaded earlier whose cache blocks use this one (include it, or use one
+/// of its components or parent blocks) are rewritten and added again with it, so
+/// that their blocks miss after it is edited. Reload templates that were loaded this
+/// way this way too, and not through Tera's own methods.
 ///
 /// # Errors
 ///
-/// A [`tera::Error`]. Where a cache block is refused, or the Tera has no cache yet, a
-/// [`fragcache::Error`] is its [`source`](std::error::Error::source). Where Tera itself refuses a
-/// template with cache blocks, the error is a message that shows the author's source. Nothing is added
-/// then.
+/// Returns a [`tera::Error`]. If a cache block is refused, or the Tera has no cache,
+/// its [`source`](std::error::Error::source) is a [`fragcache::Error`]. If Tera
+/// itself refuses a template with cache blocks, the error is a message that shows
+/// the author's source. Nothing is added on an error.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -44,12 +45,12 @@ pub fn add_raw_template(tera: &mut Tera, name: &str, source: &str) -> TeraResult
     add_raw_templates(tera, [(name, source)])
 }
 
-/// Adds several templates at once, so that they may extend and include each other in any order. In
-/// place of [`Tera::add_raw_templates`].
+/// Adds several templates together, so that they may extend and include each other
+/// in any order. Use it in place of [`Tera::add_raw_templates`].
 ///
 /// # Errors
 ///
-/// As [`add_raw_template`]. If one template is refused, none is added.
+/// Returns the errors of [`add_raw_template`]. If one template is refused, none is added.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -103,7 +104,7 @@ where
     Ok(())
 }
 
-/// Refuses caches that are not there, and tells of warnings.
+/// Refuses unknown cache names and reports warnings.
 pub(crate) fn report_warnings(
     installation: &Installation,
     page: &Rewritten<'_>,
@@ -112,17 +113,17 @@ pub(crate) fn report_warnings(
     installation.caches.default_cache().report_warnings(page.warnings())
 }
 
-/// Lowers the cache blocks of a source for a Tera with this [`syntax`](crate::syntax()), for
-/// sources that reach Tera by another way: embedded at build time, or loaded by a framework.
+/// Rewrites the cache blocks of a source for a Tera with this [`syntax`](crate::syntax()). Use
+/// it for sources that reach Tera another way: embedded at build time, or loaded by a framework.
 ///
-/// `name` is the name that Tera will know the template by. A source without a cache block comes
-/// back borrowed. The result renders in any Tera that went through
-/// [`add_to_tera`](crate::add_to_tera). An edit to a partial or component that a block uses goes
-/// unnoticed here; [`fragcache::syntax::rewrite_with`] notices it.
+/// `name` is the name that the template has in Tera. A source without a cache block
+/// is returned borrowed. The result renders in any Tera that was set up with
+/// [`add_to_tera`](crate::add_to_tera). This function does not detect edits to a
+/// partial or component that a block uses; [`fragcache::syntax::rewrite_with`] does.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Syntax`] with line and column for a cache block that is refused;
+/// Returns [`ErrorKind::Syntax`] with line and column for a cache block that is refused, and
 /// [`ErrorKind::Config`] for rules that are not Tera's.
 ///
 /// ```
@@ -149,14 +150,14 @@ pub fn rewrite<'s>(name: &str, source: &'s str, syntax: &Syntax) -> Result<Cow<'
     Ok(syntax::rewrite(name, source, syntax)?.into_source())
 }
 
-/// The cache blocks of all templates that were loaded through this crate and are in this Tera, by
-/// template and place.
+/// Returns the cache blocks of all templates in this Tera that were loaded through
+/// this crate, sorted by template and place.
 ///
 /// Templates that were [rewritten](rewrite) and added to Tera directly are not listed.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Config`] for a Tera without a cache or with unknown delimiters.
+/// Returns [`ErrorKind::Config`] for a Tera without a cache or with unknown delimiters.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -181,14 +182,14 @@ pub fn cache_blocks(tera: &Tera) -> Result<Vec<CacheBlock>, Error> {
     Ok(listed.flat_map(|(_, authored)| authored.blocks.iter().cloned()).collect())
 }
 
-/// What is probably wrong with the templates that [`cache_blocks`] lists, such as a CSRF token in a
-/// cached body: by template and place. Look at it when the program starts, or in a test. The
-/// cache's observer is told too, and a [policy](fragcache::Policy::warnings_are_errors) makes them
-/// errors of the load.
+/// Returns warnings about probable mistakes in the templates that [`cache_blocks`] lists, such as a
+/// CSRF token in a cached body, sorted by template and place. Check them at program start or in a
+/// test. The cache also reports them to its observer, and a
+/// [policy](fragcache::Policy::warnings_are_errors) turns them into load errors.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Config`] for a Tera without a cache or with unknown delimiters.
+/// Returns [`ErrorKind::Config`] for a Tera without a cache or with unknown delimiters.
 ///
 /// ```
 /// use fragcache::FragmentCache;

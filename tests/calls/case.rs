@@ -1,4 +1,4 @@
-//! The format of `calls.json`; its README says what the fields mean.
+//! The format of `calls.json`; its README documents the fields.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ pub(super) enum Step {
     },
     Call {
         call: String,
-        /// The path of the request during which it is made. It makes no difference here.
+        /// The path of the request during which the call is made. It makes no difference here.
         #[allow(dead_code, reason = "for reading")]
         during: Option<String>,
         #[serde(flatten)]
@@ -87,7 +87,7 @@ pub(super) struct Asked {
     pub(super) base_url: Option<String>,
 }
 
-/// What was recorded, and what the document leads one to expect.
+/// The recorded result, and the one that the documentation leads to expect.
 #[derive(Debug, Deserialize)]
 pub(super) struct Recording {
     flask: serde_json::Map<String, Json>,
@@ -96,7 +96,7 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// What to expect of this step: what was recorded, or in its place what is claimed.
+    /// The expected result of this step: the recorded one or, if `as_claimed`, the documented one.
     pub(super) fn expected(&self, as_claimed: bool) -> serde_json::Map<String, Json> {
         let mut expected = self.flask.clone();
         if as_claimed {
@@ -105,7 +105,7 @@ impl Recording {
             }
             expected.extend(self.claimed.clone());
         }
-        // What is for reading, and what is no part of what a caller sees.
+        // Fields for readers only, and those that a caller does not see.
         for field in ["keys", "message", "errors_logged"] {
             expected.remove(field);
         }

@@ -1,4 +1,4 @@
-//! Forgetting memoized results.
+//! Deletion of memoized results.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -94,7 +94,7 @@ fn class_method() -> Stage {
     Stage::new().memo("Foobar.big_foo", big_foo.seconds(5).gives(sum))
 }
 
-/// A method that gives its argument and the number of its runs.
+/// A method that returns its argument plus the number of its runs.
 fn adding(memo: Memo) -> Memo {
     memo.counted("add").gives(|_, runs, args| json!(u64::try_from(args[0].int()).unwrap() + runs))
 }

@@ -1,5 +1,4 @@
-//! The examples of the manual, the tutorial and the guide to pitfalls that are about values and
-//! functions.
+//! Examples about values and functions from the manual, the tutorial and the guide to pitfalls.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -201,7 +200,7 @@ fn profiles() -> Stage {
     profiles_on(Stage::new())
 }
 
-/// As `profiles`, with what belongs to a user under the user's tag.
+/// Like `profiles`, with a tag per user on everything that belongs to the user.
 fn tagged(stage: Stage) -> Stage {
     profiles_on(stage)
         .says("cache.set('user_", |stage, call| -> Told {

@@ -1,4 +1,4 @@
-//! What of a call is its key.
+//! The parts of a call that make up its key.
 
 use std::sync::Mutex;
 

@@ -1,4 +1,4 @@
-//! What of a response is kept, and for whom.
+//! Which parts of a response are cached, and for which visitors.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -242,7 +242,7 @@ fn checked() -> Stage {
     };
     let site = Site::new().view("/below", "check_below", |view| view, below);
     let (cache, counts) = (site.cache(), site.counts());
-    // The same for all who are let in.
+    // The same for all admitted requests.
     let above = CacheLayer::new(&cache, "above").allow_headers([X_USER]);
     let inside = any(site.handler(None, |_, _| "secret")).layer(above);
     let check = move |request: Request, next: Next| {
@@ -332,7 +332,7 @@ fn counted() -> Stage {
     site.route(|router| router.layer(from_fn(count))).stage()
 }
 
-/// A body that does not say how long it is.
+/// A body of unknown length.
 struct Streamed(Option<Bytes>);
 
 impl HttpBody for Streamed {

@@ -1,4 +1,4 @@
-//! What a memoized function gives and when it runs.
+//! The results of a memoized function, and when it runs.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;

@@ -1,4 +1,4 @@
-//! One case, step by step.
+//! Runs one case, step by step.
 
 use std::sync::Barrier;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::case::{Asked, Case, Step};
 use super::stage::{Answered, Stage, Told};
 use super::verdict::Verdict;
 
-/// Plays a case; the first step that comes out otherwise than expected is the error.
+/// Runs a case. Returns an error for the first step with an unexpected result.
 pub(super) fn run(case: &Case, verdict: &Verdict) -> Result<(), String> {
     let Some(scene) = verdict.scene else { return Ok(()) };
     let stage = scene();
@@ -75,15 +75,16 @@ fn together(stage: &Stage, asked: &Asked, callers: usize) -> Map<String, Json> {
     Map::from_iter([("statuses".to_owned(), json!(statuses))])
 }
 
-/// The first field that is not as expected.
+/// The first field that differs from the expected one.
 fn compare<'e>(expected: &'e Map<String, Json>, found: &Map<String, Json>) -> Result<(), &'e str> {
     for (field, value) in expected {
         let is_met = match (field.as_str(), value, found.get(field)) {
-            // The name of a Python exception is met by any error, and a text by one that has it.
+            // Any error matches the name of a Python exception; a text matches an
+            // error that contains it.
             ("raised", Json::String(text), Some(Json::String(error))) => {
                 is_exception(text) || error.contains(text.as_str())
             }
-            // A response may have more headers; one that is null it must not have.
+            // A response may have additional headers, but none whose expected value is null.
             ("headers", Json::Object(wanted), Some(found)) => {
                 wanted.iter().all(|(name, value)| found.get(name).unwrap_or(&Json::Null) == value)
             }

@@ -1,11 +1,11 @@
-//! The calls of the recording, which are expressions of Python: as much of that language as they use.
+//! The calls of the recording are Python expressions; this parses the subset that they use.
 
 use fragcache::KeyPart;
 use fragcache::key::KeyEncoder;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use serde_json::Value as Json;
 
-/// A literal, or what is none.
+/// A literal, or any other expression.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Py {
     None,
@@ -21,7 +21,7 @@ pub(super) enum Py {
     Code(String),
 }
 
-/// A call: what is called, and with what.
+/// A call: the callee and its arguments.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Said {
     pub(super) callee: String,
@@ -30,7 +30,7 @@ pub(super) struct Said {
 }
 
 impl Said {
-    /// Takes a call apart; `None` if the expression is no call.
+    /// Parses a call; `None` if the expression is not a call.
     pub(super) fn read(text: &str) -> Option<Self> {
         let inside = text.strip_suffix(')')?;
         let open = last_open(inside)?;
@@ -50,7 +50,7 @@ impl Said {
         self.named.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
-    /// The arguments by position, where these are the function's parameters with their defaults.
+    /// The arguments by position, given the function's parameters with their defaults.
     pub(super) fn bound(&self, parameters: &[(&str, Option<&str>)]) -> Vec<Py> {
         if parameters.is_empty() {
             assert!(self.named.is_empty(), "{self:?} by name");
@@ -64,7 +64,7 @@ impl Said {
     }
 }
 
-/// Where the parenthesis is opened that is closed at the end of this text.
+/// Position of the parenthesis that matches one at the end of this text.
 fn last_open(text: &str) -> Option<usize> {
     let mut open = Vec::new();
     scan(text, |at, c, _| match c {
@@ -75,7 +75,7 @@ fn last_open(text: &str) -> Option<usize> {
     open.pop()
 }
 
-/// Pieces between separators that are in no brackets and no text.
+/// Splits at separators outside brackets and string literals.
 fn split(text: &str, separator: char) -> Vec<&str> {
     let mut cuts = vec![];
     scan(text, |at, c, depth| {
@@ -94,7 +94,7 @@ fn split(text: &str, separator: char) -> Vec<&str> {
     pieces
 }
 
-/// Goes through what is in no text, with the depth of the brackets.
+/// Visits the characters outside string literals, with the bracket depth.
 fn scan(text: &str, mut see: impl FnMut(usize, char, usize)) {
     let (mut depth, mut quoted) = (0_usize, false);
     for (at, c) in text.char_indices() {

@@ -1,4 +1,4 @@
-//! A site whose views are cached by the layer, asked in this process.
+//! A site whose views are cached by the layer, called in this process.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ use tower::ServiceExt;
 use super::case::Asked;
 use super::stage::{Answered, Counts, Stage};
 
-/// What a handler is given besides the number of its run.
+/// The input of a handler, besides the number of its run.
 pub(super) struct Given {
     pub(super) parts: Parts,
     pub(super) body: Bytes,
@@ -57,7 +57,7 @@ pub(super) fn query(parts: &Parts) -> impl Iterator<Item = &str> {
 
 type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 
-/// Routes, on one cache after another.
+/// Routes, on a sequence of caches.
 pub(super) struct Site {
     stage: Stage,
     routers: Vec<Router>,
@@ -80,14 +80,14 @@ impl Site {
         self.stage.counts()
     }
 
-    /// What follows is on this cache, from the recording's "new application" on.
+    /// The following routes use this cache, from the recording's "new application" on.
     pub(super) fn then(mut self, cache: FragmentCache) -> Self {
         self.stage.set_cache("cache", cache);
         self.routers.push(Router::new());
         self
     }
 
-    /// A view: its route, its name, by which its runs are counted, and its settings.
+    /// A view: its route, its name (which counts its runs) and its settings.
     pub(super) fn view<R: IntoResponse + 'static>(
         self,
         route: &str,
@@ -98,7 +98,7 @@ impl Site {
         self.view_counting(route, name, Some(name), settings, answer)
     }
 
-    /// As `view`; where its runs are not counted, the handler counts them.
+    /// Like `view`; if its runs are not counted here, the handler counts them.
     pub(super) fn view_counting<R: IntoResponse + 'static>(
         self,
         route: &str,
@@ -112,7 +112,7 @@ impl Site {
         self.route(|router| router.route(route, any(handler).layer(view)))
     }
 
-    /// A handler that no cache is in front of.
+    /// A handler without a cache.
     pub(super) fn page<R: IntoResponse + 'static>(
         self,
         route: &str,
@@ -122,7 +122,7 @@ impl Site {
         self.route(|router| router.route(route, any(handler)))
     }
 
-    /// Changes the router of now.
+    /// Changes the current router.
     pub(super) fn route(mut self, change: impl FnOnce(Router) -> Router) -> Self {
         let router = self.routers.pop().unwrap();
         self.routers.push(change(router));
@@ -138,7 +138,7 @@ impl Site {
         move |parts: Parts, body: Bytes| -> Answering {
             let given = Given { parts, body, cache: cache.clone(), counts: counts.clone() };
             let answer = answer.clone();
-            // Routers answer these, in Flask as in axum.
+            // Routers handle these, in Flask and in axum.
             if given.parts.method == Method::OPTIONS {
                 return Box::pin(std::future::ready(StatusCode::OK.into_response()));
             }
@@ -170,8 +170,8 @@ fn request(asked: &Asked) -> http::Request<Body> {
             false => path.push_str(&format!("%{byte:02X}")),
         }
     }
-    // Flask's client sends this host where the recording says no other. With an address, the scheme is
-    // seen too, as in HTTP/2.
+    // Flask's client sends this host unless the recording has another. With an absolute address,
+    // the scheme is visible too, as in HTTP/2.
     let (uri, host) = match &asked.base_url {
         Some(url) => (format!("{url}{path}"), url.split_once("://").unwrap().1),
         None => (path, "localhost"),

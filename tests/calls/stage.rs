@@ -1,5 +1,5 @@
-//! What a case plays on: caches by their Python names, a clock, memoized functions that count their
-//! runs, and what else the case's calls and requests mean.
+//! The environment of a case: caches by their Python names, a clock, memoized functions
+//! that count their runs, and handlers for the case's other calls and requests.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -15,10 +15,10 @@ use super::case::Asked;
 use super::said::{Py, Said};
 use super::verbs;
 
-/// What a call gave, or why it failed.
+/// The result of a call, or its error.
 pub(super) type Told = Result<Json, String>;
 
-/// What a request was answered with.
+/// The response to a request.
 #[derive(Debug, Default)]
 pub(super) struct Answered {
     pub(super) status: u16,
@@ -45,14 +45,14 @@ pub(super) struct Memo {
     of: Result<Method, Function>,
     ticks: &'static str,
     parameters: &'static [(&'static str, Option<&'static str>)],
-    /// What of the arguments is the key.
+    /// The arguments that make up the key.
     keyed: fn(&[Py]) -> Vec<Py>,
     settings: Box<Settings>,
     body: Box<Body>,
 }
 
 impl Memo {
-    /// A function that gives the number of its runs.
+    /// A function that returns the number of its runs.
     pub(super) fn new(function: Function) -> Self {
         Self {
             of: Err(function),
@@ -96,7 +96,7 @@ impl Memo {
         self
     }
 
-    /// For so many seconds.
+    /// With a TTL of `seconds`.
     pub(super) fn seconds(self, seconds: u64) -> Self {
         self.with(move |call, _| call.expires_after(Duration::from_secs(seconds)))
     }
@@ -133,7 +133,7 @@ impl Memo {
     }
 }
 
-/// How often functions ran: in all, and since it was last asked.
+/// Run counts: in total, and since the last query.
 #[derive(Clone, Default)]
 pub(super) struct Counts(Arc<Mutex<(Ran, Ran)>>);
 
@@ -151,7 +151,7 @@ impl Counts {
     }
 }
 
-/// A play's caches and functions.
+/// A case's caches and functions.
 pub(super) struct Stage {
     pub(super) clock: ManualClock,
     caches: Mutex<BTreeMap<&'static str, FragmentCache>>,
@@ -161,7 +161,7 @@ pub(super) struct Stage {
     acts: Vec<(&'static str, Box<Answer>)>,
     handler: Option<Box<Handler>>,
     counts: Counts,
-    /// Servers and folders, which go with the play.
+    /// Servers and folders, dropped with the stage.
     held: Vec<Box<dyn Any + Send + Sync>>,
 }
 
@@ -191,7 +191,7 @@ impl Stage {
         }
     }
 
-    /// Has a cache under a name.
+    /// Adds a cache under a name.
     pub(super) fn cached(self, name: &'static str, cache: FragmentCache) -> Self {
         self.set_cache(name, cache);
         self
@@ -206,19 +206,19 @@ impl Stage {
         self
     }
 
-    /// Has a function, or an object's method, under the text by which it is called.
+    /// Adds a function, or an object's method, under the text that calls it.
     pub(super) fn memo(mut self, name: &'static str, memo: Memo) -> Self {
         self.memos.insert(name, memo);
         self
     }
 
-    /// Has an object, made by this text, with what it holds.
+    /// Adds an object, created by this text, with its value.
     pub(super) fn object(mut self, text: &'static str, holds: Py) -> Self {
         self.objects.push((text, holds));
         self
     }
 
-    /// Answers a call whose text begins so.
+    /// Handles calls whose text begins with `call`.
     pub(super) fn says(
         mut self,
         call: &'static str,
@@ -228,7 +228,7 @@ impl Stage {
         self
     }
 
-    /// Does what happens beside the cache, where its description begins so.
+    /// Performs actions outside the cache whose description begins with `what`.
     pub(super) fn acts(
         mut self,
         what: &'static str,
@@ -242,7 +242,7 @@ impl Stage {
         self
     }
 
-    /// Answers requests, without a cache in front.
+    /// Handles requests, without a cache in front.
     pub(super) fn asked(
         mut self,
         handler: impl Fn(&Self, &Asked) -> Answered + Send + Sync + 'static,
@@ -259,7 +259,7 @@ impl Stage {
         self.caches.lock().unwrap().get(name).cloned()
     }
 
-    /// Counts a run; the number of runs so far.
+    /// Counts a run. Returns the number of runs so far.
     pub(super) fn tick(&self, name: &'static str) -> u64 {
         self.counts.tick(name)
     }
@@ -277,7 +277,7 @@ impl Stage {
         })
     }
 
-    /// Deletes what Python's arguments of `delete_memoized` name.
+    /// Deletes the results that `delete_memoized` of these arguments selects.
     pub(super) fn delete_memoized(
         &self,
         said: &Said,

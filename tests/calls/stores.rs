@@ -94,19 +94,19 @@ pub(super) const CASES: &[Verdict] = &[
     same("file-mode", files),
 ];
 
-/// Without jitter, which shortens lives in a store by a share that is not known beforehand.
+/// Without jitter, which would shorten TTLs by an unknown share.
 fn on(stage: &Stage, far: FarLevel) -> FragmentCache {
     let builder = FragmentCache::builder().clock(stage.clock.clone());
     builder.far(far).jitter(0.0).build().unwrap()
 }
 
-/// A cache on a server, which goes with the stage.
+/// A cache on a server, which is dropped with the stage.
 pub(super) fn redis_on(server: RedisServer) -> Stage {
     let stage = Stage::empty();
     let cache = on(&stage, FarLevel::new(patient(server.url()).open().unwrap()));
     let url = server.url();
     let stage = stage.cached("cache", cache).holding(server);
-    // What Python asks the server itself.
+    // The requests that Python sends to the server directly.
     let asked = move |_: &Stage, call: &str| -> Told {
         let mut server = redis::Client::open(&*url).unwrap().get_connection().unwrap();
         if call.contains("exists('other')") {
@@ -173,7 +173,7 @@ fn files() -> Stage {
         })
 }
 
-/// The mode of whichever file is found first, at any depth.
+/// The file mode of the first file found, at any depth.
 fn mode_of_a_file(folder: &Path) -> u32 {
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -187,7 +187,7 @@ fn mode_of_a_file(folder: &Path) -> u32 {
     panic!("no file in {}", folder.display())
 }
 
-/// What belongs to users under their tag, on a server, in files and in memory.
+/// Entries of users under the users' tags, on a server, in files and in memory.
 fn tagged_users() -> Stage {
     let stage = redis_on(RedisServer::start(Flavour::Redis));
     let folder = tempfile::tempdir().unwrap();

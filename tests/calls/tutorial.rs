@@ -204,7 +204,7 @@ fn unless_one() -> Stage {
     Site::new().view("/", "index", settings, |_, _| "1").stage()
 }
 
-/// Products by their ids: how many are left, and the version of that.
+/// Products by id: the stock, and its version.
 fn shop() -> Stage {
     let stock = Arc::new(Mutex::new(BTreeMap::from([(1_u32, (3_u32, 0_u32)), (2, (9, 0))])));
     let (keyed, shown) = (Arc::clone(&stock), Arc::clone(&stock));

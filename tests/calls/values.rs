@@ -94,14 +94,15 @@ pub(super) const CASES: &[Verdict] = &[
 
 type Flaky = FaultyStore<MemoryStore>;
 
-/// A cache on a store that refuses every change to one key's records.
+/// A cache on a store that can refuse all changes to one key's records.
 fn flaky() -> (Stage, Flaky) {
     let store = FaultyStore::new(MemoryStore::new());
     let far = FarLevel::new(store.clone());
     (Stage::with(|builder| builder.far(far)), store)
 }
 
-/// Refuses to take the version of this key's label from now on: what deleting it writes last.
+/// From now on, refuses to write the version of this key's label, which is the last
+/// write of a delete.
 fn refuse(store: &Flaky, stage: &Stage, key: &str) {
     let values = stage.cache().values();
     let written = Arc::new(Mutex::new(String::new()));

@@ -1,4 +1,4 @@
-//! Flask-Caching's methods for values, each by the line of Rust that stands for it.
+//! Flask-Caching's methods for values, each with the equivalent line of Rust.
 
 use fragcache::engine::Scalar;
 use fragcache::values::{SetOptions, SetReport};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value as Json, json};
 use super::said::{Py, Said};
 use super::stage::Told;
 
-/// How long, as Python says it.
+/// The set options of a Python timeout.
 fn keep(said: &Said) -> Result<SetOptions, Error> {
     let scalar = match said.named("timeout") {
         None | Some(Py::None) => return Ok(SetOptions::new()),
@@ -24,7 +24,7 @@ fn is_gone(deletion: Invalidation) -> bool {
     deletion != Invalidation::Pending
 }
 
-/// What a deletion says; `true` and `false` stand for Flask-Caching's.
+/// The result of a deletion, as Flask-Caching's `true` or `false`.
 fn said_of(deletion: Invalidation) -> Json {
     match deletion {
         Invalidation::Removed | Invalidation::Invalidated => true.into(),
@@ -33,7 +33,7 @@ fn said_of(deletion: Invalidation) -> Json {
     }
 }
 
-/// Performs a method; `None` if fragcache has no such.
+/// Performs a method; `None` if fragcache has no equivalent.
 pub(super) fn perform(cache: &FragmentCache, verb: &str, said: &Said) -> Option<Told> {
     let done = try_perform(cache, verb, said);
     done.map(|told| told.map_err(|error| error.to_string()))
@@ -81,7 +81,7 @@ fn try_perform(cache: &FragmentCache, verb: &str, said: &Said) -> Option<Result<
     })
 }
 
-/// What cannot be serialized.
+/// A value that cannot be deserialized.
 #[derive(serde::Deserialize)]
 struct Torn;
 

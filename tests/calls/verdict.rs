@@ -1,4 +1,4 @@
-//! How a case comes out in fragcache, said beforehand.
+//! The expected result of each case in fragcache.
 
 use serde_json::{Map, Value as Json};
 
@@ -9,27 +9,27 @@ use super::stage::Stage;
 pub(super) enum Status {
     /// As recorded.
     Same,
-    /// As the document claims, or as anybody would expect.
+    /// As documented, or as anyone would expect.
     Fixed,
-    /// Otherwise, on purpose.
+    /// Different on purpose.
     Different,
-    /// There is nothing to compare: fragcache has no such thing, or Rust has not.
+    /// Nothing to compare: fragcache or Rust has no equivalent.
     Absent,
 }
 
-/// What a case is played on, made anew for it.
+/// Creates the environment that a case runs in.
 pub(super) type Scene = fn() -> Stage;
 
-/// What is said of one case.
+/// The verdict on one case.
 pub(super) struct Verdict {
     pub(super) id: &'static str,
     pub(super) status: Status,
-    /// Absent where the status is.
+    /// `None` if the status is `Absent`.
     pub(super) scene: Option<Scene>,
-    /// Why it is not the same.
+    /// Why the result differs.
     pub(super) why: &'static str,
-    /// Steps, counted from 1, and what they give in place of what was recorded or claimed. A text in
-    /// `raised` is part of the error's.
+    /// Steps, counted from 1, with their results in place of the recorded or claimed
+    /// ones. A text in `raised` is a part of the error's text.
     pub(super) instead: &'static [(usize, &'static str)],
 }
 
@@ -37,12 +37,12 @@ pub(super) const fn same(id: &'static str, scene: Scene) -> Verdict {
     Verdict { id, status: Status::Same, scene: Some(scene), why: "", instead: &[] }
 }
 
-/// What a document says of it is wrong, and fragcache does what was recorded too.
+/// The documentation is wrong about this case, and fragcache behaves as recorded.
 pub(super) const fn as_recorded(id: &'static str, scene: Scene, why: &'static str) -> Verdict {
     Verdict { id, status: Status::Same, scene: Some(scene), why, instead: &[] }
 }
 
-/// A defect that fragcache does not have: it does what is claimed, or what `instead` says.
+/// A defect that fragcache does not have: the result is the documented one, or `instead`.
 pub(super) const fn fixed(
     id: &'static str,
     scene: Scene,
@@ -66,7 +66,7 @@ pub(super) const fn absent(id: &'static str, why: &'static str) -> Verdict {
 }
 
 impl Status {
-    /// As COMPATIBILITY.md has it.
+    /// The word in COMPATIBILITY.md.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Same => "same",
@@ -78,7 +78,7 @@ impl Status {
 }
 
 impl Verdict {
-    /// What to expect of a step, counted from 1; `None` if it gives nothing.
+    /// The expected result of a step, counted from 1; `None` if it has none.
     pub(super) fn expected(
         &self,
         case: &Case,
@@ -105,7 +105,8 @@ impl Verdict {
         Some(fields)
     }
 
-    /// What is wrong with the verdict itself: it says what is no news, or does not say why.
+    /// Checks the verdict itself: it must differ from the record where it says so,
+    /// and give a reason.
     pub(super) fn check(&self, case: &Case) -> Result<(), String> {
         let is_said = !self.why.is_empty();
         let claimed = case.defect && self.status == Status::Fixed;

@@ -1,4 +1,4 @@
-//! Under what a view is kept, and by what it is deleted.
+//! The keys of views, and their deletion.
 
 use axum::routing::{get, post};
 use fragcache::Invalidation;
@@ -11,7 +11,7 @@ use super::stage::{Stage, Told};
 use super::verdict::{Verdict, absent, different, fixed, same};
 use super::views::{index, named, site};
 
-/// Who asks, in the recording.
+/// The header that identifies the user, in the recording.
 pub(super) const X_USER: HeaderName = HeaderName::from_static("x-user");
 
 pub(super) const CASES: &[Verdict] = &[
@@ -123,7 +123,8 @@ pub(super) const CASES: &[Verdict] = &[
     ),
 ];
 
-/// Deletes what the view `index` has kept for a path, or for what its key function gave.
+/// Deletes the cached responses of the view `index` for a path, or for the result of
+/// its key function.
 pub(super) fn delete(stage: &Stage, path: &str) -> Told {
     let done = CacheLayer::new(&stage.cache(), "index").delete(path);
     Ok(json!(!matches!(done, Invalidation::Absent | Invalidation::Pending)))

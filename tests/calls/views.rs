@@ -1,4 +1,4 @@
-//! Views: when they are answered from the cache, and what is kept of them.
+//! Views: when they are served from the cache, and which responses are cached.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -146,12 +146,12 @@ pub(super) fn site_of<R: IntoResponse + 'static>(
     site.view("/{*path}", name, &settings, answer)
 }
 
-/// A view that answers "index" and the number of its run.
+/// A view that returns "index" and the number of its run.
 pub(super) fn index(settings: impl Fn(CacheLayer) -> CacheLayer) -> Stage {
     site(settings, |_, runs| format!("index {runs}"))
 }
 
-/// A view that answers the last segment of its path and the number of its run.
+/// A view that returns the last segment of its path and the number of its run.
 pub(super) fn named(settings: impl Fn(CacheLayer) -> CacheLayer) -> Stage {
     site(settings, |given, runs| format!("{} {runs}", given.name()))
 }
@@ -237,7 +237,7 @@ fn failing_once() -> Stage {
         |_, runs| -> Response {
             match runs {
                 1 => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-                // The failed run has a number of its own.
+                // The failed run has a number too.
                 _ => format!("index {}", runs - 1).into_response(),
             }
         },

@@ -1,5 +1,5 @@
-//! The pages keep up: each setting of the builders is on `docs/config.md`, what is there can be
-//! written, and each setting of Flask-Caching is in COMPATIBILITY.
+//! The pages are complete: `docs/config.md` lists each setting of the builders, its examples can be
+//! parsed, and COMPATIBILITY lists each setting of Flask-Caching.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(fixtures("..").join(name)).unwrap()
 }
 
-/// The settings on the page with their examples: rows that begin with `` | `name` | `example` ``, in
-/// tables whose first column is `setting`, under a heading that names their table.
+/// The settings on the page with their examples: rows that begin with `` | `name` | `example`
+/// ``, in tables whose first column is `setting`, below a heading that names their table.
 fn told() -> Vec<(String, String)> {
     let (mut table, mut settings) = (String::new(), Vec::new());
     let mut are_settings = false;
@@ -34,7 +34,7 @@ fn told() -> Vec<(String, String)> {
     settings
 }
 
-/// The names that an error for an unknown one lists.
+/// The names that the error for an unknown setting lists.
 fn known(table: &str) -> BTreeSet<String> {
     let prefix = if table.is_empty() { String::new() } else { format!("{table}.") };
     let error = Config::from_toml(&format!("{prefix}zzzzzzzzzzzzzzzz = 1")).unwrap_err();
@@ -64,7 +64,7 @@ fn the_pages_examples_can_be_written() {
     }
 }
 
-/// The methods that take a builder and give it back.
+/// The methods that take a builder and return it.
 fn methods(source: &str) -> Vec<String> {
     let text = page(source);
     let names = text.split("    pub fn ").skip(1).filter_map(|rest| {
@@ -76,7 +76,7 @@ fn methods(source: &str) -> Vec<String> {
 
 #[test]
 fn whatever_a_builder_can_be_told_can_be_configured() {
-    // Values that only code has, and what a table stands for.
+    // Values that only code can set, and methods that a table stands for.
     let not_settings = ["clock", "observer", "far"];
     let far = |name: &str| match name {
         "without_near" => "far.near".to_owned(),
@@ -86,7 +86,7 @@ fn whatever_a_builder_can_be_told_can_be_configured() {
     let builder = methods("core/src/builder.rs");
     let policy = methods("core/src/policy.rs").into_iter().map(|name| format!("policy.{name}"));
     let level = methods("core/src/far/settings.rs");
-    // What a file cannot hold, it names the file of.
+    // For values that a file cannot contain, it has the setting of a file name.
     let redis = |name: &str| match name {
         "client_certificate_files" => Some("redis.client_key_file".to_owned()),
         "ca_pem" | "client_certificate_pem" => None,

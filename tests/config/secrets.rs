@@ -1,4 +1,4 @@
-//! Secrets are in no error and no `Debug`, whatever is wrong around them.
+//! No error and no `Debug` output contains a secret, for any mistake near it.
 
 use std::error::Error as _;
 
@@ -91,7 +91,7 @@ fn no_debug_text_shows_a_secret() {
     assert!(!format!("{builder:?} {builder:#?}").contains(SECRET));
 }
 
-/// The shelf, which does not mind its table.
+/// The shelf, which accepts any table.
 fn stores_of_any() -> fragcache::config::Stores {
     fragcache::config::Stores::new()
         .with("shelf", |_| Ok(super::Shelf { place: String::new(), height: 0 }))

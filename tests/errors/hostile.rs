@@ -1,4 +1,4 @@
-//! Input of hostile size and spelling: it may be refused, and must not panic, hang, leave a flight
+//! Input of hostile size and spelling. It may be refused, but must not panic, hang, leave a flight
 //! open or change what other fragments serve.
 
 use fragcache::fragment_key_at;
@@ -119,7 +119,7 @@ fn a_body_over_the_entry_limit_is_rendered_and_counted() {
             assert_eq!(engine.counts().take().0.len(), 2, "{kind}");
         }
         assert_eq!((cache.stats().refusals, cache.stats().flights), (4, 0), "{kind}");
-        // A smaller body of the same key is stored when it comes.
+        // A smaller body of the same key is stored later.
         for expected in [2, 0] {
             engine.render("page.txt", &json!({ "times": 10 })).unwrap();
             assert_eq!(engine.counts().take().0.len(), expected, "{kind}");
@@ -158,7 +158,7 @@ fn hostile_template_names_stay_names() {
             assert!(cache.contains(&key).unwrap(), "{kind} {name:?}");
             assert!(!key.to_string().contains(char::is_control), "{key}");
             assert_eq!(engine.blocks().iter().filter(|b| b.template() == *name).count(), 1);
-            // A mistake in such a template is told on one line.
+            // The error for such a template fits on one line.
             let failure = engine.add(name, "\n {% endcache %}").unwrap_err();
             let ours = failure.ours.unwrap();
             assert!(!ours.to_string().contains(char::is_control), "{ours}");
@@ -173,7 +173,7 @@ fn a_key_printed_in_a_comment_cannot_end_it() {
     let key = fragcache::fragment_key!("search", "--><script>alert(1)</script>");
     let shown = key.to_string();
     assert!(!shown.contains('\n'));
-    // Display does not escape for HTML and says so; printed by an engine, a key is escaped.
+    // Display does not escape for HTML, as documented; a key printed by an engine is escaped.
     for kind in Kind::BOTH {
         let (cache, _clock) = cache();
         let mut engine = kind.with_cache(&cache);

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use super::Witness;
 use crate::support::{Engine, Kind, cache_with};
 
-/// Opening tags that cannot be cached, and whether the timeout is to blame rather than the key.
+/// Opening tags that cannot be cached, and whether the cause is the timeout rather than the key.
 const MISTAKES: [(&str, bool); 9] = [
     ("cache zero, \"x\"", true),
     ("cache before, \"x\"", true),
@@ -42,7 +42,8 @@ fn a_mistake_is_rendered_uncached_and_counted() {
             for n in [1, 2] {
                 let context = json!({ "n": n, "user": { "id": 7 }, "zero": 0,
                     "before": -1, "soon": "soon", "list": [300] });
-                // The outer fragment is not stored either: what it holds was not to be cached.
+                // The outer fragment is not stored either, because it contains one
+                // that is not cacheable.
                 assert_eq!(
                     engine.render("page.html", &context).unwrap(),
                     n.to_string(),
@@ -60,8 +61,8 @@ fn a_mistake_is_rendered_uncached_and_counted() {
     }
 }
 
-/// Blocks whose options or bodies are mistaken about the variable `v`, with a value that is a
-/// mistake and one that is none. A mistake is no value at all where none is given.
+/// Blocks whose options or bodies use the variable `v`, with a wrong value and a
+/// correct one. `None` means that the variable is not set.
 fn blocks() -> Vec<(&'static str, Option<Json>, Json)> {
     let many: Vec<String> = (0..65).map(|number| number.to_string()).collect();
     let declared = "cache 300, \"x\", tags=v %}";
@@ -131,7 +132,7 @@ fn a_mistaken_option_or_call_is_rendered_uncached_until_it_is_none() {
                 assert_eq!((stats.flights, stats.entries, stats.errors), (0, 1, 0), "{what}");
                 assert_eq!(stats.refusals, 2 * u64::from(n), "{what}: each block is counted");
             }
-            // A render without the mistake is stored, and no wait is left in its way.
+            // A render without the mistake is stored, and no follower waits.
             assert_eq!(page(3, Some(&good)), ("<3>".to_owned(), true), "{what}");
             assert_eq!(page(4, Some(&good)), ("<3>".to_owned(), false), "{what}");
             let stats = cache.stats();

@@ -1,5 +1,5 @@
-//! A block that fails after it was opened and before its body, in what its options say: it is given
-//! up at once, so that nobody waits for it.
+//! A block whose options fail after it was opened and before its body: it is
+//! abandoned immediately, so that no follower waits for it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::channel;
@@ -15,7 +15,7 @@ use tera::{Context, Kwargs, State, Tera, TeraResult};
 use super::Witness;
 use crate::support::{Kind, cache, cache_with};
 
-/// Options that fail where `v` is not a text.
+/// Options that fail if `v` is not a text.
 const OPTIONS: [&str; 5] = [
     "tags=[\"a\", tick(name=\"options\") ~ \"t\", v]",
     "tags=[tick(name=\"options\") ~ \"t\" ~ fail()]",
@@ -44,7 +44,7 @@ fn who_comes_after_a_block_whose_options_failed_does_not_wait() {
             );
             engine.load(&[("inner.html".to_owned(), INNER.to_owned())].into()).unwrap();
             engine.add("bad.html", &bad).unwrap();
-            // The same keys, and nothing that fails.
+            // The same keys, without a failure.
             let good = "{% cache 300, \"outer\" %}{% cache 300, \"x\" %}{{ n }}{% endcache %}\
                         {% endcache %}";
             engine.add("good.html", good).unwrap();
@@ -54,13 +54,13 @@ fn who_comes_after_a_block_whose_options_failed_does_not_wait() {
             engine.counts().during(move || begin.send(()).unwrap());
             let page = std::thread::scope(|scope| {
                 let other = scope.spawn(move || {
-                    // The first one is amid its options, or has failed by now.
+                    // The first render is evaluating its options, or has already failed.
                     let _ = begun.recv();
                     engine.render("good.html", &json!({ "n": 1 })).unwrap()
                 });
                 let failed = engine.render("bad.html", &json!({ "v": 1.5 }));
                 assert!(failed.is_err(), "{kind} {options}");
-                // Tera may evaluate the option that fails before the one that ticks.
+                // Tera may evaluate the failing option before the one that ticks.
                 engine.counts().during(|| {});
                 other.join().unwrap()
             });
@@ -79,7 +79,7 @@ fn who_comes_after_a_block_whose_options_failed_does_not_wait() {
 fn failing(debug: bool, options: &str) -> (FragmentCache, Environment<'static>) {
     let (cache, _clock) = cache();
     let mut env = Environment::new();
-    // MiniJinja's errors keep variables then.
+    // With debug info, MiniJinja's errors hold variables.
     env.set_debug(debug);
     env.add_function("fail", || {
         Err::<Value, _>(minijinja::Error::new(ErrorKind::InvalidOperation, "on purpose"))
@@ -160,7 +160,7 @@ fn a_panic_in_the_options_leaves_nothing_open() {
     check_free(&cache);
 }
 
-/// Fragments of Rust code under the same keys are stored at once.
+/// Fragments of Rust code under the same keys are stored without waiting.
 fn check_free(cache: &FragmentCache) {
     for name in ["o", "x"] {
         let fragment = fragcache::Fragment::new(fragcache::fragment_key!(name));

@@ -1,5 +1,5 @@
-//! What errors of MiniJinja show that this workspace hands out: the author's source, in every form. Those of
-//! Tera are in its crate.
+//! MiniJinja errors returned by this workspace show the author's source in every
+//! form. The tests for Tera are in its crate.
 
 use std::error::Error as _;
 use std::io;
@@ -20,7 +20,7 @@ fn environment(debug: bool) -> Environment<'static> {
     env
 }
 
-/// Checks what an error shows, and that it is explained as it always was.
+/// Checks what an error shows, and that `explain` gives the same text.
 fn check(env: &Environment<'_>, error: &Error, line: &str) {
     let forms = forms(error);
     assert!(!forms.contains("__fragcache"), "{forms}");
@@ -82,7 +82,7 @@ fn a_string_that_fails_is_shown_as_it_was_written() {
         assert!(!forms(&error).contains("__fragcache"), "{error:?}");
         assert!(error.to_string().ends_with("(in <string>:2)"), "{error}");
 
-        // Of a template that it includes, and with what Rust code said.
+        // An error in an included template, and one from Rust code.
         fragcache_minijinja::add_template(&mut env, "a.html", body).unwrap();
         let page = "{% cache 60, 'b', n %}{% include 'a.html' %}{% endcache %}";
         let error = fragcache_minijinja::render_str(&env, page, context!(n => 1)).unwrap_err();

@@ -1,6 +1,6 @@
-//! Four processes on one server, on a way where all sorts of things go wrong, judged while they do:
-//! once an invalidation has been reported as done, no read that begins later, in whatever process, is
-//! served what was rendered before it. No page fails, and none shows another's content.
+//! Four processes on one server, through proxies that inject faults. Every read is checked:
+//! after a process has reported an invalidation as done, no later read in any process serves
+//! a body rendered before it. No page fails, and none shows the content of another key.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -20,23 +20,23 @@ const PROCESSES: usize = 4;
 const THREADS: usize = 3;
 const KEYS: usize = 24;
 
-/// Half of the pages are of these.
+/// Half of the pages use one of these keys.
 const HOT_KEYS: usize = 4;
 
-/// One of so many answers is changed.
+/// One of this many replies is changed.
 const MUTATED: u32 = 40;
 
 /// A link of 1 Gb/s, in bytes.
 const GIGABIT: u64 = 125_000_000;
 
-/// How long each fault lasts.
+/// Duration of each fault.
 fn phase() -> Duration {
     let seconds = std::env::var("FRAGCACHE_CHAOS_SECONDS").ok();
     Duration::from_secs_f64(seconds.map_or(0.7, |seconds| seconds.parse().unwrap()))
 }
 
-/// Numbers that all processes see: what is true of each key, and up to where its invalidations were
-/// reported as done.
+/// Numbers shared by all processes: the true value of each key, and the value up to which its
+/// invalidations were reported as done.
 struct Shared(File);
 
 impl Shared {
@@ -67,7 +67,7 @@ impl Shared {
     }
 }
 
-/// What a process has seen since it was last asked.
+/// A process's observations since the last query.
 #[derive(Default)]
 struct Seen {
     pages: u64,
@@ -76,7 +76,7 @@ struct Seen {
     foreign: u64,
     changed: u64,
     pending: u64,
-    /// Pages by how long they took, in eighths of powers of two of microseconds.
+    /// Pages by duration, in eighths of powers of two of microseconds.
     took: BTreeMap<u32, u64>,
     example: String,
 }
@@ -103,7 +103,7 @@ impl Seen {
         *self.took.entry((micros.log2() * 8.0) as u32).or_default() += 1;
     }
 
-    /// How long this share of the pages took at most.
+    /// The maximum duration of this share of the pages.
     fn at(&self, share: f64) -> Duration {
         let mut left = (self.pages as f64 * share).ceil() as u64;
         for (&bucket, &count) in &self.took {
@@ -139,7 +139,7 @@ impl Seen {
     }
 }
 
-/// One of the processes, which makes pages until it is told no more.
+/// One of the processes: renders pages until its input ends.
 pub(super) fn take_part(given: &[String]) {
     let [url, file, number] = given else { panic!("given {given:?}") };
     let level = FarLevel::new(RedisStore::connect(url).unwrap());
@@ -169,8 +169,8 @@ pub(super) fn take_part(given: &[String]) {
 struct Site {
     cache: FragmentCache,
     shared: Shared,
-    /// Up to where this process's invalidations are to be seen by itself, also those that the store
-    /// has not taken yet.
+    /// Values up to which this process itself must see its invalidations, including
+    /// those that the store has not received yet.
     mine: [AtomicU64; KEYS],
     number: usize,
     fillers: [String; KEYS],
@@ -182,7 +182,7 @@ fn body_bytes(key: usize) -> usize {
     [16, 16, 16, 64, 16, 16, 256, 1024][key % 8] << 10
 }
 
-/// What compression makes no shorter, and no other key has.
+/// Text that does not compress, different for each key.
 fn filler(key: usize) -> String {
     let mut random = fastrand::Rng::with_seed(key as u64);
     (0..body_bytes(key)).map(|_| random.alphanumeric()).collect()
@@ -247,7 +247,7 @@ impl Site {
         self.cache.render(&around, body).map(|text| text.to_string())
     }
 
-    /// What a page must be: of this key, and no older than `floor`.
+    /// Checks a page: it must be of this key, and no older than `floor`.
     #[allow(clippy::type_complexity, reason = "which number it counts in, and what was seen")]
     fn judge(
         &self,
@@ -279,7 +279,7 @@ impl Site {
         Ok(())
     }
 
-    /// Changes one of the keys that are this process's.
+    /// Changes one of the keys that this process owns.
     fn change(&self, random: &mut fastrand::Rng) {
         let key = random.usize(..KEYS / PROCESSES) * PROCESSES + self.number;
         let truth = self.shared.truth(key) + 1;
@@ -296,14 +296,14 @@ impl Site {
     }
 }
 
-/// The processes, the server, and a way to it for each of them: while one has lost the server, others
+/// The processes, the server, and a proxy for each process: while one has lost the server, others
 /// invalidate.
 struct Fleet {
     server: RedisServer,
     ways: Vec<Proxy>,
     processes: Vec<Process>,
     file: String,
-    /// What processes have seen that were killed.
+    /// Observations of processes that were killed.
     seen: Seen,
     _folder: tempfile::TempDir,
 }
@@ -338,7 +338,7 @@ impl Fleet {
         process
     }
 
-    /// What all processes have seen while this went on.
+    /// The observations of all processes during a fault.
     fn during(&mut self, fault: Fault) -> Seen {
         self.collect();
         fault.last(self);
@@ -356,15 +356,15 @@ impl Fleet {
     }
 }
 
-/// What goes wrong.
+/// A fault.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     None,
     ConnectionsKilled,
     ConnectionsReset,
-    /// One process's way for so many milliseconds, then an open one.
+    /// One process's proxy, in turn: in this mode and then open, for these milliseconds.
     Way(Way, u64, u64),
-    /// All ways.
+    /// All proxies in this mode.
     Ways(Way),
     ServerStopped,
     ServerKilled,
@@ -395,7 +395,7 @@ const FAULTS: [(&str, Fault); 19] = [
 ];
 
 impl Fault {
-    /// Goes wrong again and again for a phase.
+    /// Repeats the fault for one phase.
     #[allow(clippy::disallowed_methods, reason = "faults last in real time")]
     fn last(self, fleet: &mut Fleet) {
         let (start, whole) = (Instant::now(), phase());
@@ -471,11 +471,11 @@ fn pause(time: Duration) {
     }
 }
 
-/// What came of all faults, fault by fault.
+/// Runs all faults and prints a row for each.
 #[allow(clippy::print_stdout, reason = "figures for whoever asks by --nocapture")]
 fn run(flavour: Flavour) {
     let mut fleet = Fleet::start(flavour);
-    // What is there is warm.
+    // Warm up.
     fleet.during(Fault::None);
     println!(
         "| {flavour:?} | pages | changes (pending) | stale | failed | another's | p50 | p99.9 | longest |"

@@ -1,6 +1,6 @@
-//! Faults of a server under load: four threads make pages all the time, and what is shown changes all
-//! the time. No page fails, an outage costs each thread a deadline or two, and once the server is
-//! well, everything that is served is true.
+//! Server faults under load: four threads render pages continuously while their data
+//! changes. No page fails, an outage costs each thread one or two timeouts, and
+//! after the server has recovered, every served page is up to date.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use fragcache_servers::{Flavour, RedisServer, Setup, eventually};
 const THREADS: usize = 4;
 const KEYS: usize = 24;
 
-/// The store's deadline, which is the default, and what a page may take beyond it.
+/// The store's default timeout, and the time that a page may take beyond it.
 const MOST: Duration = Duration::from_millis(55);
 
-/// Pages that the machine itself may hold up, as it is shared.
+/// Number of pages that the shared machine itself may delay.
 const HELD_UP: usize = 48;
 
 /// A site under load.
@@ -45,7 +45,7 @@ impl Site {
         text.split(';').next().unwrap().to_owned()
     }
 
-    /// Two rows, one of them in a fragment around it.
+    /// Two rows, one of them in an enclosing fragment.
     fn page(&self, cache: &FragmentCache, key: usize) -> [String; 2] {
         let around = Fragment::new(fragment_key!("around", key));
         let around = cache.render(&around, || self.row(cache, key)).unwrap();
@@ -57,7 +57,7 @@ impl Site {
         self.cache.invalidate_tags([tag(key)]).unwrap().eventually();
     }
 
-    /// Makes pages on all threads while `happens`; how long each page took.
+    /// Renders pages on all threads while `happens` runs. Returns the duration of each page.
     #[allow(clippy::disallowed_methods, reason = "pages are timed")]
     fn under_load(&self, happens: impl FnOnce()) -> Times {
         let make_pages = |thread: usize| {
@@ -87,7 +87,7 @@ impl Site {
         Times(times)
     }
 
-    /// Waits until so many pages more were made.
+    /// Waits until `more` more pages were rendered.
     fn pages(&self, more: u64) {
         let until = self.pages.load(Ordering::SeqCst) + more;
         eventually("pages go on", || self.pages.load(Ordering::SeqCst) >= until);
@@ -112,7 +112,7 @@ impl Site {
         }
     }
 
-    /// Everything is true here and in a process that comes later, and stored again.
+    /// Checks that all pages are up to date, here and in a new process, and are stored again.
     #[track_caller]
     fn assert_well(&self) {
         self.until_well();
@@ -124,7 +124,7 @@ impl Site {
     }
 }
 
-/// Ends the load, also by a panic.
+/// Ends the load on drop, also after a panic.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {
@@ -133,11 +133,11 @@ impl Drop for End<'_> {
     }
 }
 
-/// How long pages took, the shortest first.
+/// Durations of pages, the shortest first.
 struct Times(Vec<Duration>);
 
 impl Times {
-    /// That an outage cost no more than a few deadlines on each thread.
+    /// Checks that an outage cost each thread no more than a few timeouts.
     #[allow(clippy::print_stdout, reason = "figures for whoever asks by --nocapture")]
     #[track_caller]
     fn assert_held_up(&self, outages: usize, what: &str) {
@@ -159,7 +159,7 @@ fn tag(key: usize) -> String {
     format!("number:{key}")
 }
 
-/// With the store's own deadlines.
+/// A cache with the store's default timeouts.
 fn cache(url: &str) -> FragmentCache {
     let store = RedisOptions::new(url).open().unwrap();
     FragmentCache::builder().far(FarLevel::new(store)).build().unwrap()
@@ -169,7 +169,7 @@ fn plain(server: &RedisServer) -> redis::Connection {
     redis::Client::open(server.url()).unwrap().get_connection().unwrap()
 }
 
-/// Each fault by both servers.
+/// Runs each fault with both servers.
 macro_rules! on_each_server {
     ($($name:ident: $fault:ident;)*) => {
         mod on_redis {
@@ -297,7 +297,7 @@ fn a_server_that_is_full_and_evicts(flavour: Flavour) {
     let mut junk = plain(&server);
     let used: String = redis::cmd("INFO").arg("memory").query(&mut beside).unwrap();
     let used = used.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap();
-    // Room for what connections take, and for some keys.
+    // Room for the connections and for some keys.
     let limit = (used.trim().parse::<u64>().unwrap() + 1_000_000).to_string();
     redis::cmd("CONFIG").arg(&["SET", "maxmemory", &limit]).exec(&mut beside).unwrap();
     let times = site.under_load(|| {
@@ -311,7 +311,7 @@ fn a_server_that_is_full_and_evicts(flavour: Flavour) {
             n += 1;
             let value = vec![b'x'; 4096];
             let set = redis::cmd("SET").arg(format!("junk:{n}")).arg(value).exec(&mut junk);
-            // It may be full for a moment, before it has evicted enough.
+            // The server may be full for a moment, until it has evicted enough.
             assert!(set.as_ref().is_err_and(|e| e.to_string().contains("OOM")) || set.is_ok());
             evicted() > 200
         });

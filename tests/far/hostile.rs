@@ -1,4 +1,4 @@
-//! Bad input against a real server: names, bodies, what others put into the store, and settings.
+//! Bad input with a real server: names, bodies, foreign records in the store, and settings.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ fn open(url: &str) -> RedisStore {
     options.connect_timeout(patience).open().unwrap()
 }
 
-/// A process without a near level: it serves what the store holds, or renders.
+/// A process without a near level: it serves from the store, or renders.
 fn process(server: &RedisServer) -> FragmentCache {
     let level = FarLevel::new(open(&server.url())).without_near();
     FragmentCache::builder().far(level).build().unwrap()
@@ -112,7 +112,7 @@ fn entries_that_were_tampered_with_are_misses() {
         assert_eq!(say(&reader, &row, "newer"), "new", "stored again after record {n}");
     }
     let health = reader.health();
-    // The other's entry can be read, and is not what was asked for.
+    // The entry of another key can be read, but does not match the lookup.
     assert!(health.unreadable >= bad.len() as u64 - 1, "{health:?}");
     assert!(health.last_fault.is_some_and(|told| told.contains("cannot be read")));
     assert!(health.is_reachable);
@@ -144,7 +144,7 @@ fn what_another_application_keeps_under_the_same_prefix_stays() {
         redis::cmd("SET").arg(&[key, "theirs"]).exec(&mut beside).unwrap();
     }
     redis::cmd("RPUSH").arg(&["fragcache:e:list", "theirs"]).exec(&mut beside).unwrap();
-    // Also where the mode of the fleet is told.
+    // Also for the record of the fleet mode.
     redis::cmd("SET").arg(&["fragcache:m", "theirs"]).exec(&mut beside).unwrap();
     let row = Fragment::new(fragment_key!("row"));
     say(&cache, &row, "markup");
@@ -183,7 +183,7 @@ fn servers_that_are_not_there_or_speak_otherwise_cost_no_page_and_tell_no_secret
         "redis://:hunter2@no-such-host.invalid".to_owned(),
         format!("redis://:hunter2@127.0.0.1:{}", server.tls_port()),
         format!("rediss://:hunter2@localhost:{}", server.port()),
-        // Its certificate is by nobody who is trusted.
+        // Its certificate is not signed by a trusted authority.
         format!("rediss://:hunter2@localhost:{}", server.tls_port()),
         "unix:///no/such/socket?pass=hunter2".to_owned(),
     ];

@@ -1,4 +1,4 @@
-//! Processes beside each other: on one cold key, of two releases, with clocks that differ.
+//! Concurrent processes: on one cold key, of two releases, with differing clocks.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -12,14 +12,14 @@ use fragcache_servers::{Flavour, RedisServer, eventually};
 use super::play;
 use super::process::{Process, answer, orders};
 
-/// A store that no pause of a busy machine puts away.
+/// A store with a timeout longer than any pause of a busy machine.
 fn open(url: &str) -> RedisStore {
     let patience = Duration::from_secs(30);
     let options = RedisOptions::new(url).operation_timeout(patience);
     options.connect_timeout(patience).open().unwrap()
 }
 
-/// The part of who renders one fragment, and holds on in its body until it is told to go on.
+/// Renders one fragment, and waits in its body until it is told to continue.
 pub(super) fn hold_on(given: &[String]) {
     let [url, wait, lease] = given else { panic!("given {given:?}") };
     let millis = |text: &String| Duration::from_millis(text.parse().unwrap());
@@ -56,7 +56,7 @@ fn start(url: &str, processes: usize, wait: &str, lease: &str) -> Vec<Process> {
     all
 }
 
-/// Takes the one out that is the first to render.
+/// Removes the process that renders first.
 fn take_leader(all: &mut Vec<Process>) -> Process {
     let mut found = None;
     eventually("one renders", || {
@@ -72,10 +72,10 @@ fn take_leader(all: &mut Vec<Process>) -> Process {
     all.swap_remove(found.unwrap())
 }
 
-/// Waits until all have asked for the lease in vain, several times.
+/// Waits until every process has tried several times to take the lease.
 fn until_waiting(all: &mut [Process]) {
     for process in all {
-        // Whoever renders too says so in place of a number.
+        // A process that renders answers with something other than a number.
         let mut trips = || process.ask("trips").parse::<u64>().expect("one renders");
         let before = trips();
         eventually("it waits", || trips() >= before + 4);
@@ -136,7 +136,7 @@ fn i7_behind_a_process_that_is_killed_nobody_waits_longer_than_it_may() {
     assert!(begun.elapsed() < Duration::from_secs(20));
 }
 
-/// The part of a site with one template, which two releases write differently.
+/// A site with one template, whose source differs between two releases.
 pub(super) fn release(given: &[String]) {
     let [url, engine, words] = given else { panic!("given {given:?}") };
     let level = FarLevel::new(open(url)).without_near();
@@ -182,7 +182,7 @@ fn two_releases_of_a_template_share_a_store_and_nothing_else() {
             for id in 0..10 {
                 for (words, site) in &mut releases {
                     assert_eq!(site.ask(&id.to_string()), format!("{words} {id}"));
-                    // Each finds its own again, whatever the other did in between.
+                    // Each release finds its own entries again, in spite of the other's.
                     let hits = (round * 10) + if round == 0 { 0 } else { id - 9 };
                     assert_eq!(site.ask("hits"), hits.to_string(), "{engine}");
                 }
@@ -214,7 +214,7 @@ fn an_entry_of_a_later_format_is_a_miss() {
     assert_eq!(site.ask("hits"), "1", "stored again");
 }
 
-/// The system's clock, some seconds off in what it tells other processes.
+/// The system's clock, with an offset in the time that it reports to other processes.
 #[derive(Debug, Clone)]
 struct Off {
     clock: MonotonicClock,
@@ -234,7 +234,7 @@ impl Clock for Off {
     }
 }
 
-/// The part of a process whose clock is off: `row TEXT MILLIS`, `delete`, `off SECONDS`.
+/// A process with a wrong clock: `row TEXT MILLIS`, `delete`, `off SECONDS`.
 pub(super) fn off(given: &[String]) {
     let [url, seconds] = given else { panic!("given {given:?}") };
     let seconds = Arc::new(AtomicI64::new(seconds.parse().unwrap()));

@@ -1,4 +1,4 @@
-//! Opaque keys on a real server: processes share what is kept under them, and the server learns none.
+//! Opaque keys on a real server: processes share entries, and the server learns no key.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use fragcache_servers::{Flavour, RedisServer};
 use super::play;
 use super::process::{answer, orders};
 
-/// What all words have in them that the server is not to learn.
+/// Part of all words that the server must not learn.
 const PLANTED: &str = "planted";
 
 fn row() -> Fragment {
     Fragment::new(fragment_key!("planted-name", "planted-vary")).tags(["planted-tag"])
 }
 
-/// The part of a process with opaque keys, or without if it is given no secret.
+/// A process with opaque keys, or without them if it gets no secret.
 pub(super) fn share(given: &[String]) {
     let [url, secret] = given else { panic!("given {given:?}") };
     let patience = Duration::from_secs(30);
@@ -44,7 +44,7 @@ pub(super) fn share(given: &[String]) {
     }
 }
 
-/// All names and all bytes that the server has.
+/// All keys and values on the server.
 fn everything(server: &RedisServer) -> Vec<(String, Vec<u8>)> {
     let mut beside = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
     let (mut cursor, mut found) = (0_u64, Vec::new());
@@ -52,7 +52,7 @@ fn everything(server: &RedisServer) -> Vec<(String, Vec<u8>)> {
         let (next, names): (u64, Vec<String>) =
             redis::cmd("SCAN").arg(cursor).query(&mut beside).unwrap();
         for name in names {
-            // What is over by now is none.
+            // A record that has expired in the meantime has no value.
             let value: Option<Vec<u8>> = redis::cmd("GET").arg(&name).query(&mut beside).unwrap();
             found.push((name, value.unwrap_or_default()));
         }

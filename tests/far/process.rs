@@ -1,4 +1,4 @@
-//! Other processes of the program that runs, which do what they are told over a pipe. What they do is
+//! Child processes of the running program, controlled over a pipe. What they do is
 //! in the modules that start them.
 
 use std::io::{BufRead, BufReader, Write};
@@ -6,16 +6,16 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::Duration;
 
-/// What the process is given, one on a line.
+/// The variable with the child's arguments, one per line.
 const GIVEN: &str = "FRAGCACHE_PROCESS";
 
-/// What stands before what a process tells, as its program may print other lines too.
+/// Prefix of a child's answers, because its program may print other lines too.
 const MARK: &str = "told: ";
 
 /// Longer than any answer takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Another process. It ends with its value.
+/// A child process. Dropping it ends the process.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -24,7 +24,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts this program with `arguments`, which have to lead it to [`given`].
+    /// Starts this program with `arguments`, which must lead it to [`given`].
     pub(crate) fn start(arguments: &[&str], given: &[&str]) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(arguments).env(GIVEN, given.join("\n"));
@@ -49,7 +49,7 @@ impl Process {
         self.from.recv_timeout(PATIENCE).expect("the process tells something")
     }
 
-    /// What it has told by now, if anything.
+    /// The child's next answer, if there is one.
     #[allow(dead_code, reason = "the bench waits for each answer")]
     pub(crate) fn heard(&mut self) -> Option<String> {
         match self.from.try_recv() {
@@ -65,14 +65,14 @@ impl Process {
         self.hear()
     }
 
-    /// Sends it a signal, by name.
+    /// Sends a signal by name.
     #[allow(dead_code, reason = "the bench stops nobody")]
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// Ends it at once, by a signal that it cannot catch.
+    /// Kills it immediately.
     #[allow(dead_code, reason = "the bench kills nobody")]
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
@@ -87,18 +87,18 @@ impl Drop for Process {
     }
 }
 
-/// In a process that was started by another: what it was given.
+/// In a child process: its arguments.
 pub(crate) fn given() -> Option<Vec<String>> {
     let given = std::env::var(GIVEN).ok()?;
     Some(given.lines().map(str::to_owned).collect())
 }
 
-/// What the process is told, until the one that started it has no more.
+/// In a child process: the commands, until the parent closes the pipe.
 pub(crate) fn orders() -> impl Iterator<Item = String> {
     std::io::stdin().lines().map_while(Result::ok)
 }
 
-/// Tells the process that started this one.
+/// In a child process: sends an answer to the parent.
 #[allow(clippy::print_stdout, reason = "the other process reads it")]
 pub(crate) fn answer(told: &str) {
     println!("{MARK}{told}");

@@ -1,14 +1,14 @@
-//! The torture of stale fills on every store, and with the ways to cache that do not stand it.
+//! The stress test for stale fills on every store, and with the schemes that fail it.
 
 use fragcache_servers::{Flavour, RedisServer};
 
 use super::stale::{Outcome, Rounds, Scheme, run};
 use super::{OTHER_SIDE, process};
 
-/// How many rounds, unless `FRAGCACHE_STALE_ROUNDS` says it.
+/// Number of rounds, unless `FRAGCACHE_STALE_ROUNDS` is set.
 const ROUNDS: u64 = 100;
 
-/// After how many rounds without a stale one a naive scheme would have passed.
+/// Rounds within which a naive scheme must have served stale data.
 const NAIVE_ROUNDS: u64 = 5_000;
 
 fn rounds() -> u64 {
@@ -26,7 +26,7 @@ fn finds_nothing_stale(place: &str) {
         let rounds = Rounds { most: rounds(), until_stale: false };
         let outcome = torture(scheme, place, rounds);
         assert_eq!(outcome.stale, 0, "{scheme:?}: {:?}", outcome.seen);
-        // It was put to work: fragments of every sort were stored and served.
+        // The cache was used: fragments of every sort were stored and served.
         assert!(outcome.hits.iter().all(|&hits| hits > outcome.rounds / 10), "{outcome:?}");
     }
 }

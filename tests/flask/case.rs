@@ -1,4 +1,4 @@
-//! The format of `recordings.json`; its README says what the fields mean.
+//! The format of `recordings.json`; its README documents the fields.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ pub(super) enum Status {
 }
 
 impl Status {
-    /// As COMPATIBILITY.md has it.
+    /// The word in COMPATIBILITY.md.
     pub(super) fn word(self) -> &'static str {
         match self {
             Self::Same => "same",
@@ -45,7 +45,7 @@ pub(super) struct Case {
     pub(super) engines: Vec<Kind>,
     #[serde(default)]
     pub(super) syntax: Settings,
-    /// Settings of the recorded cache. Ours counts bytes, and keeps its defaults.
+    /// Settings of the recorded cache. Ours counts bytes, and uses its defaults.
     #[allow(dead_code, reason = "for reading")]
     config: Option<Json>,
     pub(super) templates: BTreeMap<String, String>,
@@ -113,7 +113,7 @@ pub(super) struct Render {
 }
 
 impl Render {
-    /// What fragcache is to do.
+    /// The expected result of fragcache.
     pub(super) fn expected(&self) -> &Outcome {
         self.fragcache.as_ref().unwrap_or(&self.flask)
     }

@@ -8,7 +8,7 @@ use fragcache::{FragmentCache, fragment_key_at, make_template_fragment_key};
 use super::case::{Case, Outcome, Render, Step};
 use crate::support::{Engine, Evaluated, Failure, Kind, Stage, cache};
 
-/// Runs the steps; the first that comes out otherwise than expected is the error.
+/// Runs the steps. Returns an error for the first one with an unexpected result.
 pub(super) fn run(case: &Case, kind: Kind) -> Result<(), String> {
     let (cache, clock) = cache();
     let mut engine = kind.engine(&case.syntax, Some(cache.clone().into()));

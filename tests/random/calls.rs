@@ -1,4 +1,4 @@
-//! Uses of macros and components: by which name, with which arguments, and with what filled in.
+//! Uses of macros and components: by name, with arguments, and with filled-in content.
 
 use super::grammar::Writer;
 use super::grammar::{Fills, Macro, Theme};
@@ -7,7 +7,7 @@ use super::set::Piece;
 use super::values::{is_held, is_risky};
 use crate::support::Kind;
 
-/// A macro or component that is used, and by which name.
+/// A macro or component and the name that it is used by.
 #[derive(Debug, Clone)]
 pub(super) struct Callee {
     by: Vec<Piece>,
@@ -19,7 +19,7 @@ impl Writer {
         Callee { by: by.into_iter().collect(), macro_: self.macros[index].clone() }
     }
 
-    /// All macros and components that can be used here, by each name that they have.
+    /// All macros and components that can be used here, under each of their names.
     pub(super) fn callees(&self) -> Vec<Callee> {
         let shared = self.shared_macros();
         let mut found: Vec<Callee> = shared
@@ -39,7 +39,7 @@ impl Writer {
         found
     }
 
-    /// Imports a macro by another name, or all, and uses one. MiniJinja.
+    /// Imports a macro under another name, or all macros, and uses one. MiniJinja.
     pub(super) fn import(&mut self, depth: usize) -> bool {
         let Some(name) = self.settable() else { return false };
         let index = *self.choices.one(&self.shared_macros());
@@ -63,7 +63,7 @@ impl Writer {
         self.call_of(depth, &callee)
     }
 
-    /// A macro's arguments, if there is something for each.
+    /// A macro's arguments, if a value is available for each.
     fn arguments(&mut self, takes: &[Holds], constant: bool) -> Option<Vec<Vec<Piece>>> {
         let mut arguments = Vec::new();
         for &holds in takes {
@@ -100,7 +100,7 @@ impl Writer {
         Some(arguments)
     }
 
-    /// What is filled in here, or a variable that holds it or what was rendered before.
+    /// The filled-in content of this macro, or a variable that holds it or earlier output.
     fn one_of(&mut self, carried: Carried) -> Option<Vec<Piece>> {
         if carried == Carried::Body
             && self.sees_body()
@@ -121,7 +121,7 @@ impl Writer {
         Some(self.wrapped(value, carried))
     }
 
-    /// A use of a macro without what is filled in, and whether it may be used here.
+    /// A use of a macro without filled-in content, if it may be used here.
     pub(super) fn invocation(&mut self, callee: &Callee, constant: bool) -> Option<Vec<Piece>> {
         let Callee { by, macro_ } = callee;
         if macro_.risky && !self.touch(self.scopes.unit_start(), true) {
@@ -129,7 +129,7 @@ impl Writer {
         }
         let arguments = self.arguments(&macro_.takes, constant)?;
         self.marks += 1;
-        // What differs from one use to another is in the key; in a macro its own key is.
+        // The key contains all differences between uses; inside a macro also the macro's own key.
         let mut key: Vec<Piece> = vec![format!("\"c{}\"", self.marks).into()];
         for part in self.told_apart_by() {
             key.push(" ~ ".into());
@@ -197,7 +197,7 @@ impl Writer {
                 self.scopes.open(Scope::Fills, false, false);
                 // Tera evaluates the arguments last.
                 names.iter().for_each(|name| self.scopes.keep(name));
-                // For each visitor another, where that may be.
+                // Different for each visitor, if that is allowed here.
                 match self.one_printable() {
                     Some(value) => self.print(value),
                     None => self.mark(),

@@ -1,10 +1,10 @@
-//! The numbers that a generated set is made from. They can be recorded, replayed and cut down, so that
-//! every set that fails shrinks by itself and stays in the grammar.
+//! The numbers from which a set is generated. They can be recorded, replayed and reduced, so every
+//! failing set shrinks automatically and stays within the grammar.
 
-/// How many smaller sets are tried before the smallest so far is shown.
+/// Maximum number of smaller sets to try.
 const MOST_TRIES: usize = 4_000;
 
-/// A stream of choices: from a seed, or replayed. After the end of a replay every choice is the first.
+/// A stream of choices from a seed or a recording. After the end of a recording every choice is 0.
 pub(super) struct Choices {
     taken: Vec<u32>,
     given: Option<Vec<u32>>,
@@ -20,12 +20,12 @@ impl Choices {
         Self { given: Some(given.to_vec()), ..Self::seeded(0) }
     }
 
-    /// What was chosen, to be replayed.
+    /// The choices made, for a replay.
     pub(super) fn into_taken(self) -> Vec<u32> {
         self.taken
     }
 
-    /// One of `0..most`. Zero is the simplest.
+    /// A number in `0..most`. Zero is the simplest.
     pub(super) fn below(&mut self, most: usize) -> usize {
         let most = u32::try_from(most).unwrap();
         let chosen = match &self.given {
@@ -44,7 +44,7 @@ impl Choices {
         &of[self.below(of.len())]
     }
 
-    /// One of these by weight. The first is the simplest.
+    /// A weighted choice. The first item is the simplest.
     pub(super) fn weighted<T: Copy>(&mut self, of: &[(usize, T)]) -> T {
         let mut at = self.below(of.iter().map(|(weight, _)| weight).sum());
         for &(weight, item) in of {
@@ -57,7 +57,7 @@ impl Choices {
     }
 }
 
-/// Fewer and smaller choices that still fail.
+/// Reduces the choices to fewer and smaller ones that still fail.
 pub(super) fn shrink(mut choices: Vec<u32>, mut fails: impl FnMut(&[u32]) -> bool) -> Vec<u32> {
     let mut tries = 0;
     loop {

@@ -1,5 +1,5 @@
-//! Longer ways from what was rendered or filled in to a cache block: what a loop, a `call` block, a
-//! closure or a round before knows of it.
+//! Indirect ways from output or filled-in content to a cache block: through a loop,
+//! a `call` block, a closure or an earlier iteration.
 
 use super::grammar::Writer;
 use super::scopes::{Carried, Holds, Kind as Scope, Variable};
@@ -11,22 +11,22 @@ use crate::support::Kind;
 enum Detour {
     /// The argument of a `set` section's filter.
     Filter,
-    /// MiniJinja: the item beside the one of this round.
+    /// MiniJinja: the previous or next item of the loop.
     Neighbour,
     /// MiniJinja: the parameter of a `call` block.
     Given,
-    /// MiniJinja: a macro that prints it, handed to another.
+    /// MiniJinja: a macro that prints it, passed to another.
     Closure,
     /// MiniJinja: the second variable of a `with`.
     With,
-    /// What an earlier round left: in a namespace, or by Tera's `set_global`.
+    /// A value from an earlier iteration: in a namespace, or through Tera's `set_global`.
     Round,
     /// Tera: a `set_global` section in a loop.
     Global,
 }
 
 impl Writer {
-    /// Lets what a variable holds go to a cache block by a longer way.
+    /// Passes the value of a variable to a cache block by an indirect way.
     pub(super) fn detour(&mut self, variable: Variable) -> bool {
         let is_new = !variable.handed && self.scopes.may_print(&variable);
         if !is_new || !self.touch(variable.made, is_risky(variable.holds)) {
@@ -134,7 +134,8 @@ impl Writer {
         true
     }
 
-    /// Writes a statement that knows `value`, and in it a cache block that prints it by another name.
+    /// Writes a statement that binds `value`, and in it a cache block that prints it
+    /// under another name.
     fn around(
         &mut self,
         (before, value, after): (&str, Vec<Piece>, &str),
@@ -150,7 +151,7 @@ impl Writer {
         self.put([end.to_owned().into()]);
     }
 
-    /// A cache block that prints what a variable holds, by another name.
+    /// A cache block that prints the value of a variable under another name.
     fn cached(&mut self, print: &str, variable: Variable) {
         self.cache_around(|writer| match writer.touch(variable.made, is_risky(variable.holds)) {
             true => writer.put([print.to_owned().into()]),

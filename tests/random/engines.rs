@@ -1,4 +1,4 @@
-//! The engines that render a set, cached and plain, with functions for what a render depends on.
+//! The engines that render a set, cached and plain, with functions for the inputs of a render.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use tera::{Context, Delimiters, State, Tera};
 use super::statements::DATA;
 use crate::support::{Kind, source_of};
 
-/// What a render depends on: data, which page it is, and for whom.
+/// The inputs of a render: data, the page, and the visitor.
 #[derive(Debug, Default)]
 pub(super) struct World {
     data: [AtomicUsize; DATA],

@@ -1,5 +1,5 @@
-//! Ways from where something is rendered or filled in to where it is printed: variables, what carries
-//! them, arguments, macros inside macros, and partials.
+//! Flows of values from where they are rendered or filled in to where they are printed: through
+//! variables, containers, arguments, macros inside macros, and partials.
 
 use super::calls::Callee;
 use super::grammar::{Asks, Fills, SHOWN, What, Writer};
@@ -8,23 +8,23 @@ use super::set::Piece;
 use super::values::{is_held, is_risky};
 use crate::support::Kind;
 
-/// Where a value of a flow comes from.
+/// Where the value of a flow comes from.
 #[derive(Debug, Clone, Copy)]
 enum Source {
-    /// It is there.
+    /// An existing variable.
     Known,
     /// A `set` section.
     Section,
-    /// What a macro prints. MiniJinja.
+    /// The output of a macro. MiniJinja.
     Output,
     Super,
     /// MiniJinja's `self`.
     Own,
-    /// What this macro is called with.
+    /// The filled-in content of this macro.
     Fills,
 }
 
-/// Where it goes to.
+/// Where the value goes.
 #[derive(Debug, Clone, Copy)]
 enum Sink {
     Cache,
@@ -38,7 +38,7 @@ fn surround(before: &str, value: Vec<Piece>, after: &str) -> Vec<Piece> {
 }
 
 impl Writer {
-    /// An expression with the value of what a variable holds or carries.
+    /// An expression for the value that a variable holds or carries.
     pub(super) fn taken_out(&mut self, variable: Variable) -> (Vec<Piece>, Carried) {
         let value = vec![variable.id.into()];
         match variable.holds {
@@ -58,17 +58,17 @@ impl Writer {
         }
     }
 
-    /// An expression of what carries a value.
+    /// An expression that puts a value into a container.
     pub(super) fn put_into(&mut self, carrier: Carrier, value: Vec<Piece>) -> Vec<Piece> {
         match carrier {
             Carrier::List => surround("[", value, "]"),
-            // Apart from the braces of a print or of a component's argument.
+            // Spaces separate it from the braces of a print or of a component's argument.
             Carrier::Map => surround(" {\"a\": ", value, "} "),
             Carrier::Space => surround("namespace(a=", value, ")"),
         }
     }
 
-    /// Another expression of the same.
+    /// Another expression for the same value.
     pub(super) fn wrapped(&mut self, value: Vec<Piece>, carried: Carried) -> Vec<Piece> {
         let text = carried == Carried::Markup || self.engine == Kind::Tera;
         match self.choices.weighted(&[(6, 0), (1, 1), (1, 2), (1, 3), (usize::from(text), 4)]) {
@@ -80,7 +80,7 @@ impl Writer {
         }
     }
 
-    /// Sets a new variable to what carries this one's value, or to another expression of it.
+    /// Sets a new variable to a container of this one's value, or to another expression for it.
     pub(super) fn carry(&mut self, name: &str, variable: Variable) {
         let (value, carried) = self.taken_out(variable);
         let value = self.wrapped(value, carried);
@@ -108,7 +108,7 @@ impl Writer {
         self.set_to(name, value, like);
     }
 
-    /// The name for what is filled in: sometimes the one that a partial prints, and does not call.
+    /// The name of a variable for filled-in content: sometimes the name that a partial prints.
     fn name_of_fills(&mut self, holds: Holds) -> Option<String> {
         let is_asked = self.partials.iter().any(|partial| partial.asks == Asks::Shown);
         let is_text = holds != Holds::Body || self.engine == Kind::Tera;
@@ -117,7 +117,7 @@ impl Writer {
         if may && self.choices.chance(40) { Some(SHOWN.to_owned()) } else { self.settable() }
     }
 
-    /// Makes something, and lets it go to where it is printed.
+    /// Creates a value, and passes it to where it is printed.
     pub(super) fn flow(&mut self, depth: usize) -> bool {
         let Some(mut variable) = self.source(depth) else { return false };
         if self.choices.chance(40)
@@ -177,7 +177,7 @@ impl Writer {
             }
         };
         if matches!(source, Source::Super) && !minijinja {
-            // There it is no value.
+            // There it is not a value.
             return self.capture_around(|writer| {
                 writer.super_();
             });
@@ -190,7 +190,7 @@ impl Writer {
         self.scopes.visible().into_iter().find(|(known, _)| *known == name).map(|(_, it)| it)
     }
 
-    /// A `set` section around one thing that was rendered.
+    /// A `set` section around one rendered thing.
     fn section_of_one(&mut self, depth: usize) -> Option<Variable> {
         self.capture_around(|writer| {
             let written = match writer.choices.below(5) {
@@ -206,7 +206,7 @@ impl Writer {
         })
     }
 
-    /// Prints something in a cache block of this macro, or hands it on.
+    /// Prints a value in a cache block of this macro, or passes it on.
     pub(super) fn sink(&mut self, depth: usize) -> bool {
         let variable = self.one_variable(is_held);
         self.sink_of(depth, variable)
@@ -249,9 +249,9 @@ impl Writer {
         true
     }
 
-    /// A macro inside something else, which sees what is around it. MiniJinja.
+    /// A macro inside another construct, which sees the variables around it. MiniJinja.
     pub(super) fn local_macro(&mut self, depth: usize) -> bool {
-        // No other has its name: in it, that would be itself.
+        // Its name is unique: inside it, the name would refer to itself.
         self.marks += 1;
         let name = format!("l{}", self.marks);
         let fills = self.fills();

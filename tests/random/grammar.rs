@@ -1,5 +1,5 @@
-//! Sets of templates: macros or components, partials, a base, and children that extend it. What may
-//! stand in them is in `statements.rs`.
+//! Generates sets of templates: macros or components, partials, a base, and children
+//! that extend it. Their contents are in `statements.rs`.
 
 use std::fmt;
 
@@ -8,23 +8,23 @@ use super::scopes::{Carried, Carrier, Holds, Kind as Scope, Scopes, Variable};
 use super::set::{Binding, BindingId, Block, BlockId, Piece, Set};
 use crate::support::Kind;
 
-/// What a set may hold beside text, data, loops, conditions and cache blocks.
+/// The features of a set, besides text, data, loops, conditions and cache blocks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Theme {
-    /// `caller` and `body`, by any way.
+    /// `caller` and `body`, used in any way.
     Bodies,
     /// Blocks of children and parents, `super()` and `self`.
     Blocks,
     /// `set` and Tera's `set_global`.
     Sets,
-    /// MiniJinja's namespaces, handed to macros.
+    /// MiniJinja's namespaces, passed to macros.
     Spaces,
     /// MiniJinja's namespaces under several names.
     SpaceAliases,
-    /// Variables that keep what was rendered.
+    /// Variables that capture output.
     Captures,
-    /// What is rendered or filled in goes by any way from where it is made to where it is printed:
-    /// variables, containers, arguments, macros inside macros, partials.
+    /// Output and filled-in content flow to where they are printed: through variables, containers,
+    /// arguments, macros inside macros, and partials.
     Flows,
     /// All of these, and whitespace control, delimiters, sections and `loop.changed`.
     All,
@@ -62,31 +62,31 @@ impl fmt::Display for Theme {
     }
 }
 
-/// Whether a macro prints what it is called with.
+/// Whether a macro prints its filled-in content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fills {
     No,
     Needed,
-    /// It asks only whether there is something.
+    /// It only tests whether there is any.
     Tested,
 }
 
-/// A MiniJinja macro or a Tera component, or the one that is being written.
+/// A MiniJinja macro or a Tera component, possibly the one being written.
 #[derive(Debug, Clone)]
 pub(super) struct Macro {
     pub(super) name: String,
-    /// What it takes behind the key.
+    /// The parameters after the key.
     pub(super) takes: Vec<Holds>,
-    /// The key, and what follows it.
+    /// The key and the other parameters.
     pub(super) parameters: Vec<BindingId>,
     pub(super) fills: Fills,
-    /// It is seen only where it is written, by a variable.
+    /// It is visible only where it is defined, through a variable.
     pub(super) local: bool,
-    /// It does something that a cached body may not do unnoticed.
+    /// It does something that a cached body must not do undetected.
     pub(super) risky: bool,
 }
 
-/// What an included template asks for.
+/// What an included template reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Asks {
     Nothing,
@@ -115,14 +115,14 @@ pub(super) enum What {
     Partial,
 }
 
-/// The piece of a template whose variables are its own.
+/// A part of a template with its own variables.
 #[derive(Debug, Clone)]
 pub(super) struct Unit {
     pub(super) what: What,
-    /// Of its variables' names, where they could be seen by others.
+    /// Suffix of its variables' names, if others could see them.
     pub(super) suffix: String,
     pub(super) fills: Fills,
-    /// `caller` is written in it.
+    /// Whether `caller` is used in it.
     pub(super) asked: bool,
 }
 
@@ -137,19 +137,19 @@ pub(super) struct Writer {
     pub(super) unit: Unit,
     pub(super) macros: Vec<Macro>,
     pub(super) partials: Vec<Partial>,
-    /// How many template blocks there are.
+    /// Number of template blocks.
     pub(super) numbered: usize,
-    /// How many statements the set may still have.
+    /// Number of statements that may still be written.
     pub(super) budget: usize,
-    /// How many risky things were written.
+    /// Number of risky statements written.
     pub(super) risks: usize,
     pub(super) marks: usize,
     dashes: bool,
-    /// Of all templates, which tells whether they escape.
+    /// The extension of all templates, which determines whether they escape.
     extension: &'static str,
 }
 
-/// Makes a set.
+/// Generates a set.
 pub(super) fn generate(engine: Kind, theme: Theme, choices: Choices) -> (Set, Vec<u32>) {
     let unit = Unit { what: What::Page, suffix: String::new(), fills: Fills::No, asked: false };
     let mut writer = Writer {
@@ -205,7 +205,7 @@ impl Writer {
             templates.push((name, std::mem::take(&mut self.out)));
         }
         let mut pages = vec![self.file("p0")];
-        // The template blocks that each page has.
+        // The template blocks of each page.
         let mut known: Vec<Vec<usize>> = Vec::new();
         self.budget = 8 + self.choices.below(16);
         self.unit(What::Page, String::new(), false);
@@ -237,8 +237,8 @@ impl Writer {
         all.filter(|(_, known)| !known.local).map(|(index, _)| index).collect()
     }
 
-    /// A unit's statements, in scopes of its own. Without a way to know who uses it, nothing from
-    /// outside is printed.
+    /// A unit's statements, in scopes of its own. If its users are not known, it
+    /// prints nothing from outside.
     pub(super) fn unit(&mut self, what: What, suffix: String, barrier: bool) {
         let unit = Unit { what, suffix, fills: Fills::No, asked: false };
         let outer = std::mem::replace(&mut self.unit, unit);
@@ -249,7 +249,7 @@ impl Writer {
         self.unit = outer;
     }
 
-    /// Names the macros in a MiniJinja template.
+    /// Imports the macros into a MiniJinja template.
     fn imports(&mut self) {
         let shared = self.macros.iter().filter(|known| !known.local);
         let names: Vec<&str> = shared.map(|known| &*known.name).collect();
@@ -269,7 +269,7 @@ impl Writer {
         self.macros.push(made);
     }
 
-    /// Whether a new macro prints what it is called with.
+    /// Whether a new macro prints its filled-in content.
     pub(super) fn fills(&mut self) -> Fills {
         match self.theme.has(Theme::Bodies) {
             true => {
@@ -279,7 +279,7 @@ impl Writer {
         }
     }
 
-    /// What a new macro may take behind its key.
+    /// The types of parameters that a new macro may have after its key.
     fn may_take(&self) -> Vec<Holds> {
         let mut may_take = vec![Holds::Scalar];
         let minijinja = self.engine == Kind::MiniJinja;
@@ -303,7 +303,7 @@ impl Writer {
         may_take
     }
 
-    /// Writes a macro or component that goes `by` this name, in a scope of this kind.
+    /// Writes a macro or component named `by`, in a scope of this kind.
     pub(super) fn macro_of(
         &mut self,
         by: Piece,
@@ -334,7 +334,7 @@ impl Writer {
         let mut parameters = vec![key];
         let mut chosen = String::new();
         for &holds in &takes {
-            // A scalar that is handed over is printed by those who vary on it.
+            // Blocks that print a passed scalar also vary on it.
             let before = std::mem::replace(&mut chosen, self.fresh_name());
             if chosen == before {
                 break;
@@ -390,8 +390,8 @@ impl Writer {
         self.partials.push(Partial { name: name.to_owned(), asks, risky });
     }
 
-    /// A partial that is a cache block around what it asks for. What is kept is the same for a page;
-    /// what a caller fills in has no name here by which it could be told apart.
+    /// A partial that consists of a cache block around what it reads. Captured output is the same
+    /// for a page; content that a caller fills in has no name here that the block could vary on.
     fn cached_whole(&mut self, asks: Asks, print: String) {
         let id = BlockId(self.blocks.len());
         let parts = if asks == Asks::Shown { ", page(), who()" } else { "" };
@@ -413,7 +413,7 @@ impl Writer {
     /// A template block with its content.
     pub(super) fn block_of(&mut self, number: usize, child: bool) {
         self.put([format!("{{% block b{number} %}}").into()]);
-        // In Tera what a block sets is seen after it.
+        // In Tera, a variable set in a block is visible after it.
         self.unit(What::Block(number, child), format!("_b{}", self.marks), true);
         self.put(["{% endblock %}".into()]);
     }
@@ -443,7 +443,7 @@ impl Writer {
         BindingId(self.bindings.len() - 1)
     }
 
-    /// A name of few, so that many variables have it.
+    /// A name from a small set, so that many variables share it.
     pub(super) fn fresh_name(&mut self) -> String {
         let names = if self.theme == Theme::SpaceAliases { 2 } else { 3 };
         let name = ["t", "u", "x"][self.choices.below(names)];

@@ -1,5 +1,5 @@
-//! A set on trial: cold, warm, for the next visitor, and after deletions it prints what it prints
-//! with `{% if true %}` in the cache tags' place; and what is innocent is cached.
+//! Checks a set: cold, warm, for the next visitor, and after deletions it must print the
+//! same as with `{% if true %}` in place of the cache tags, and sound blocks must be cached.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,40 +12,40 @@ use super::engines::{Engine, Failed, World};
 use super::set::{BlockId, Form, Set, Sources};
 use super::statements::DATA;
 
-/// How many blocks there were that a render reaches, and how many of them were cached.
+/// The number of blocks that a render reaches, and how many of them were cached.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Tally {
     pub(super) blocks: usize,
-    /// Not refused when the templates are loaded or rendered first.
+    /// Blocks that are not refused at load or at the first render.
     pub(super) accepted: usize,
-    /// Printed from the cache by the second render.
+    /// Blocks served from the cache in the second render.
     pub(super) hit: usize,
 }
 
-/// What is wrong with a set.
+/// A fault of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// It prints something else than uncached.
+    /// Its output differs from the uncached one.
     Prints,
-    /// A block is refused that is innocent.
+    /// A sound block is refused.
     Refused,
-    /// A block is refused that is not refused where each variable has a name of its own.
+    /// A block is refused only because variables share a name.
     Named,
-    /// A block is not served from the cache that is innocent.
+    /// A sound block is not served from the cache.
     NotServed,
-    /// It fails, and does not uncached.
+    /// It fails, but not when uncached.
     Fails,
 }
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Right(Tally),
-    /// The engine by itself does not take it.
+    /// The engine does not accept the plain templates.
     NoTemplate(String),
     Wrong(Fault, String),
 }
 
-/// Why a trial ended before its end.
+/// Why a check ended early.
 enum Ended {
     NoTemplate(String),
     Wrong(Fault, String),
@@ -53,7 +53,7 @@ enum Ended {
     Refused(BlockId),
 }
 
-/// The visitors of each page.
+/// Number of visitors of each page.
 const VISITORS: usize = 2;
 
 pub(super) fn judge(set: &Set) -> Verdict {
@@ -65,14 +65,14 @@ pub(super) fn judge(set: &Set) -> Verdict {
     }
 }
 
-/// What was refused of a set.
+/// The refused blocks of a set.
 #[derive(Debug, Default)]
 struct Refused {
-    /// All of it: these blocks are not cached in what is tried further.
+    /// All refused blocks: they are not cached in the further checks.
     out: BTreeSet<BlockId>,
-    /// Without what was refused while it was rendered.
+    /// The blocks refused at load.
     at_load: BTreeSet<BlockId>,
-    /// What is said of the first that is innocent.
+    /// The message for the first sound block that is refused.
     innocent: Option<String>,
 }
 
@@ -92,7 +92,7 @@ fn try_judge(set: &Set) -> Result<Tally, Ended> {
     if let Some(what) = refused.innocent {
         return Err(Ended::Wrong(Fault::Refused, what));
     }
-    // What is refused under these names is refused under others.
+    // A block refused under these names must also be refused under unique ones.
     let mut others = Refused::default();
     if !refused.at_load.is_empty() {
         accepted(set, Form::Renamed, &world, &FragmentCache::in_memory(), &mut others)?;
@@ -115,7 +115,7 @@ fn load(
     Engine::load(set.engine, set.own_delimiters, &sources.templates, world, cache)
 }
 
-/// Loads the set without the blocks that are refused.
+/// Loads the set without the refused blocks.
 fn accepted(
     set: &Set,
     form: Form,
@@ -130,7 +130,7 @@ fn accepted(
             Err(failed) => {
                 let block = refused.note(set, &sources, &failed)?;
                 refused.out.insert(block);
-                // Which block could print what is handed on is not told by binding.
+                // Static analysis does not know which block prints a value that is passed on.
                 if !failed.message.contains("is rendered before it is handed on") {
                     refused.at_load.insert(block);
                 }
@@ -140,13 +140,13 @@ fn accepted(
 }
 
 impl Refused {
-    /// The block that an error refuses.
+    /// Records the block that an error refuses.
     fn note(&mut self, set: &Set, sources: &Sources, failed: &Failed) -> Result<BlockId, Ended> {
         let unexpected =
             || Ended::Wrong(Fault::Fails, format!("an error of its own: {}", failed.message));
         let location =
             failed.ours.as_ref().and_then(fragcache::Error::location).ok_or_else(unexpected)?;
-        // What is handed on is refused for the sake of a block that could print it.
+        // A value that is passed on is refused because of a block that could print it.
         let printer = failed.message.split_once("and the cache block of ");
         let printer = printer.and_then(|(_, rest)| rest.split_once(" may print"));
         let (template, line, column) = match printer.map(|(place, _)| place) {
@@ -164,7 +164,7 @@ impl Refused {
         });
         let innermost = around.min_by_key(|(_, (_, _, range))| range.len());
         let (&id, _) = innermost.ok_or_else(unexpected)?;
-        // What is handed on once more is taken to be printed by any block.
+        // A value that is passed on again may be printed by any block.
         if !set.blocks[id.0].risky && printer.is_none() {
             let what = format!("{id:?} is refused, and is innocent: {}", failed.message);
             self.innocent.get_or_insert(what);
@@ -224,11 +224,11 @@ fn trial(set: &Set, world: &Arc<World>, refused: &mut Refused) -> Result<Tally, 
         }
         tally.blocks += 1;
         tally.accepted += 1;
-        // One that is opened no more is in the body of one that was served.
+        // A block that is not opened any more is in the body of one that was served.
         let seen = warm.get(&id).map_or(&[][..], Vec::as_slice);
         let served = seen.iter().all(|kind| *kind == EventKind::Hit);
         tally.hit += usize::from(served);
-        // Where a `caller` is a value, all blocks that see it are doubtful.
+        // If a `caller` is a value, no block that sees it is certain to be cached.
         let content = EventKind::Refused(RefusalReason::CallContent);
         let sees_content = seen.contains(&content) || cold[&id].contains(&content);
         if !served && !block.doubtful && !sees_content {
@@ -255,7 +255,7 @@ fn trial(set: &Set, world: &Arc<World>, refused: &mut Refused) -> Result<Tally, 
     Ok(tally)
 }
 
-/// What happened to each block.
+/// The events of each block.
 fn of_blocks(sources: &Sources, recorder: &Recorder) -> BTreeMap<BlockId, Vec<EventKind>> {
     let mut seen: BTreeMap<BlockId, Vec<EventKind>> = BTreeMap::new();
     let places: BTreeMap<(&str, u32), BlockId> =
@@ -272,7 +272,7 @@ fn of_blocks(sources: &Sources, recorder: &Recorder) -> BTreeMap<BlockId, Vec<Ev
     seen
 }
 
-/// Reads `line 2, column 3` of `page`, or `lib.html:2:3`.
+/// Parses `line 2, column 3` of `page`, or `lib.html:2:3`.
 fn read_place<'t>(text: &'t str, page: &'t str) -> Option<(&'t str, u32, u32)> {
     if let Some((line, column)) =
         text.strip_prefix("line ").and_then(|it| it.split_once(", column "))

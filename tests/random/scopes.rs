@@ -1,5 +1,5 @@
-//! What the generator knows of the variables in scope: what they hold, and whether a name means one
-//! variable for certain.
+//! The generator's knowledge of the variables in scope: what they hold, and whether
+//! a name certainly refers to one variable.
 
 use std::collections::BTreeSet;
 
@@ -8,17 +8,17 @@ use crate::support::Kind as Engine;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holds {
-    /// A number or a text: who prints it varies on it.
+    /// A number or a text; blocks that print it vary on it.
     Scalar,
-    /// What tells uses of a macro apart: to vary on, and not to print.
+    /// A value that distinguishes uses of a macro: to vary on, not to print.
     Key,
-    /// What was rendered before, and whether anything but text went into it.
+    /// Earlier output; it is risky if anything but text went into it.
     Markup { risky: bool },
-    /// What a macro is called with: MiniJinja's `caller`, Tera's `body`.
+    /// The filled-in content of a macro: MiniJinja's `caller`, Tera's `body`.
     Body,
     /// A MiniJinja namespace with the attribute `c`.
     Space,
-    /// One of these in something else.
+    /// One of these in a container.
     In(Carrier, Carried),
     /// A macro by its number.
     Macro(usize),
@@ -26,14 +26,14 @@ pub(super) enum Holds {
     Module,
 }
 
-/// What is carried by a [`Carrier`].
+/// The value in a [`Carrier`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Carried {
     Body,
     Markup,
 }
 
-/// A value that holds another.
+/// A value that contains another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Carrier {
     List,
@@ -43,7 +43,7 @@ pub(super) enum Carrier {
 }
 
 impl Carrier {
-    /// Those of an engine.
+    /// The carriers of an engine.
     pub(super) fn of(engine: Engine) -> &'static [Self] {
         match engine {
             Engine::MiniJinja => &[Self::List, Self::Map, Self::Space],
@@ -56,27 +56,27 @@ impl Carrier {
 pub(super) struct Variable {
     pub(super) id: BindingId,
     pub(super) holds: Holds,
-    /// The scope in which the value came to be; an alias has the one of what it is an alias of.
+    /// The scope in which the value was created; an alias has the scope of its original.
     pub(super) made: usize,
-    /// It came as an argument: who prints it varies on it, where that can be done.
+    /// It is an argument; blocks that print it vary on it if they can.
     pub(super) handed: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A page, a macro, a block, a partial: nothing outside is seen.
+    /// A page, a macro, a block or a partial: it sees no variables of other units.
     Unit,
     For,
     With,
     Cache(BlockId),
-    /// What a `call` block or a use of a component fills in.
+    /// The filled-in content of a `call` block or of a component.
     Fills,
-    /// A macro inside something else, which sees what is around it. MiniJinja.
+    /// A macro inside another construct, which sees the variables around it. MiniJinja.
     Local,
-    /// Sections in which variables are set that are seen after them, if they are run: nothing
-    /// can be said of such a name afterwards.
+    /// A section whose variables stay set after it, if it runs. Afterwards nothing
+    /// is known about such a name.
     Leaky,
-    /// Leaky, and kept in a variable.
+    /// Leaky, and captured in a variable.
     Keeps,
 }
 
@@ -90,20 +90,21 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct Scope {
     pub(super) kind: Kind,
-    /// Scalars from outside are not printed here, as it is not known how often and for whom it runs.
+    /// Scalars from outside are not printed here, because it is not known how often
+    /// and for whom it runs.
     pub(super) barrier: bool,
-    /// It is used for everyone by the author's word, so that nothing risky may be in it.
+    /// The author declared it the same for everyone, so it contains nothing risky.
     pub(super) calm: bool,
-    /// The newest last; without a variable where nothing is known.
+    /// The newest last; `None` for a name about which nothing is known.
     names: Vec<(String, Option<Variable>)>,
-    /// Names that mean something from further out here.
+    /// Names that refer to an outer scope here.
     met: BTreeSet<String>,
 }
 
 #[derive(Debug)]
 pub(super) struct Scopes {
     open: Vec<Scope>,
-    /// Whether what is set in [`Kind::Fills`] is seen after it, as in Tera.
+    /// Whether variables set in [`Kind::Fills`] are visible after it, as in Tera.
     fills_leak: bool,
 }
 
@@ -128,7 +129,7 @@ impl Scopes {
         }
     }
 
-    /// The scopes of the present unit, outermost first, by their places.
+    /// The scopes of the current unit with their indexes, outermost first.
     fn unit(&self) -> impl DoubleEndedIterator<Item = (usize, &Scope)> {
         let start = self.open.iter().rposition(|scope| scope.kind == Kind::Unit).unwrap_or(0);
         self.open.iter().enumerate().skip(start)
@@ -150,12 +151,12 @@ impl Scopes {
         self.unit().any(|(_, scope)| is(scope.kind))
     }
 
-    /// Whether something from outside all scopes may be printed.
+    /// Whether values from outside all scopes may be printed.
     pub(super) fn free(&self) -> bool {
         self.open.iter().all(|scope| !scope.barrier)
     }
 
-    /// The outermost scope with the author's word that it is the same for all.
+    /// The outermost scope that the author declared the same for all.
     pub(super) fn calm(&self) -> Option<usize> {
         self.unit().find(|(_, scope)| scope.calm).map(|(at, _)| at)
     }
@@ -171,7 +172,7 @@ impl Scopes {
         self.open.iter().filter_map(block_of).collect()
     }
 
-    /// The innermost cache block whose tag can tell of the data that is printed here.
+    /// The innermost cache block whose tag can declare the data that is printed here.
     pub(super) fn declares(&self) -> Option<BlockId> {
         let inner = self.unit().rev().map(|(_, scope)| scope);
         let mut inner =
@@ -179,7 +180,7 @@ impl Scopes {
         inner.find_map(block_of)
     }
 
-    /// The block that keeps what is set here inside.
+    /// The block whose body confines a variable set here.
     pub(super) fn body_of(&self) -> Option<BlockId> {
         let leaky = |kind| match kind {
             Kind::Fills => self.fills_leak,
@@ -195,8 +196,8 @@ impl Scopes {
         })
     }
 
-    /// Whether a `set` of this name here cannot be seen by what was written before, in the next round
-    /// of a loop or as MiniJinja finds what a `call` block sees of the outside.
+    /// Whether a `set` of this name here is invisible to earlier code: in the next iteration
+    /// of a loop, or where MiniJinja resolves the outer variables of a `call` block.
     pub(super) fn may_set(&self, name: &str) -> bool {
         let filled = self.within(Kind::runs_elsewhere);
         let mut met = false;
@@ -214,13 +215,13 @@ impl Scopes {
         self.open.last_mut().unwrap().names.push((name.to_owned(), variable));
     }
 
-    /// Sets it at the outermost place of the unit.
+    /// Sets a variable in the outermost scope of the unit.
     pub(super) fn set_global(&mut self, name: &str, variable: Variable) {
         let start = self.unit_start();
         self.open[start].names.push((name.to_owned(), Some(variable)));
     }
 
-    /// Whether a name means nothing but scalars anywhere in the unit.
+    /// Whether a name refers only to scalars in the unit.
     pub(super) fn only_scalars(&self, name: &str) -> bool {
         let mut all = self.unit().flat_map(|(_, scope)| &scope.names);
         all.all(|(known, variable)| {
@@ -228,13 +229,13 @@ impl Scopes {
         })
     }
 
-    /// Whether the `loop` of this unit is the one that is seen here, and where it is.
+    /// The scope of the innermost loop, if its `loop` is visible here.
     pub(super) fn in_loop(&self) -> Option<usize> {
         let mut inner = self.unit().rev().take_while(|(_, scope)| !scope.kind.runs_elsewhere());
         inner.find(|(_, scope)| scope.kind == Kind::For).map(|(at, _)| at)
     }
 
-    /// Notes that a name is used here.
+    /// Records a use of a name.
     pub(super) fn meet(&mut self, name: &str) {
         let Some((found, _)) = self.find(name) else { return };
         for scope in self.open.iter_mut().skip(found + 1) {
@@ -242,15 +243,15 @@ impl Scopes {
         }
     }
 
-    /// Whether the macro around this place is called with what goes by its own name here: in a `call`
-    /// block of MiniJinja it would be the block's own.
+    /// Whether the filled-in content of the enclosing macro is visible here under its own
+    /// name. In a `call` block of MiniJinja, the name refers to the block's own content.
     pub(super) fn is_filled(&self, in_macro: bool) -> bool {
         let inner = self.unit().rev().map(|(_, scope)| scope.kind);
         let nearest = inner.into_iter().find(|kind| kind.runs_elsewhere());
         nearest.map_or(in_macro, |kind| kind == Kind::Local)
     }
 
-    /// Notes that a name must mean here what it means further out.
+    /// Records that a name must keep its outer meaning here.
     pub(super) fn keep(&mut self, name: &str) {
         self.open.last_mut().unwrap().met.insert(name.to_owned());
     }
@@ -266,13 +267,13 @@ impl Scopes {
         known.collect()
     }
 
-    /// Whether no barrier stands between here and the scope at `made`.
+    /// Whether there is no barrier between here and the scope at `made`.
     pub(super) fn printable(&self, made: usize) -> bool {
         !self.unit().any(|(at, scope)| at > made && scope.barrier)
     }
 
-    /// Whether the author can have made sure that this may be printed here. What a caller fills in
-    /// cannot be varied on.
+    /// Whether a careful author can print this here. A block cannot vary on content
+    /// that a caller fills in.
     pub(super) fn may_print(&self, variable: &Variable) -> bool {
         let fills = matches!(variable.holds, Holds::Body | Holds::In(_, Carried::Body));
         !variable.handed || fills || self.printable(variable.made)

@@ -1,5 +1,5 @@
-//! A generated set of templates, and its text: as it is cached, with every name its own, and with
-//! `{% if true %}` in the cache tags' place.
+//! A generated set of templates, and its text: cached, cached with unique names, or with
+//! `{% if true %}` in place of the cache tags.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -7,11 +7,11 @@ use std::ops::Range;
 
 use crate::support::Kind;
 
-/// A variable, by its place in [`Set::bindings`].
+/// A variable, by its index in [`Set::bindings`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BindingId(pub(super) usize);
 
-/// A cache block, by its place in [`Set::blocks`].
+/// A cache block, by its index in [`Set::blocks`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct BlockId(pub(super) usize);
 
@@ -43,42 +43,43 @@ impl From<BindingId> for Piece {
     }
 }
 
-/// One variable, as one statement makes it.
+/// A variable, as set by one statement.
 #[derive(Debug)]
 pub(super) struct Binding {
-    /// The name, which others may have too.
+    /// The name, which other variables may share.
     pub(super) name: String,
-    /// The cache block whose body it is set in and stays in.
+    /// The cache block whose body confines it.
     pub(super) body_of: Option<BlockId>,
-    /// Another template asks for it by its name.
+    /// Another template reads it by its name.
     pub(super) fixed: bool,
 }
 
-/// How a set's templates are written.
+/// A written form of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     Cached,
-    /// As cached, with a name for each variable that no other has.
+    /// Cached, with a unique name for each variable.
     Renamed,
-    /// With `{% if true %}` in the cache tags' place. What a body sets stays in it: it has a name of
-    /// its own there.
+    /// With `{% if true %}` in place of the cache tags. A variable that is confined
+    /// to a body has a unique name there.
     Native,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Block {
-    /// What stands in the tag before `tags=`: `cache 300, "name", part…`.
+    /// The part of the tag before `tags=`: `cache 300, "name", part…`.
     pub(super) opening: Vec<Piece>,
     pub(super) shared: bool,
-    /// The items of data that its body prints beside the blocks in it.
+    /// The items of data that its body prints, without those of inner blocks.
     pub(super) data: BTreeSet<usize>,
-    /// The name by which it is deleted when data changes, in place of tags.
+    /// The name by which it is deleted after data changes, in place of tags.
     pub(super) deleted_by: Option<String>,
     pub(super) lead: &'static str,
     pub(super) trail: &'static str,
-    /// It may be refused, or not be stored: it uses what is filled in, kept or changed outside.
+    /// It uses filled-in content, captured output or state that is changed outside it, so it may
+    /// be refused or not stored.
     pub(super) risky: bool,
-    /// It, or a block in it, is risky: it may not be stored.
+    /// It or an inner block is risky, so it may not be stored.
     pub(super) doubtful: bool,
 }
 
@@ -91,19 +92,19 @@ pub(super) struct Set {
     pub(super) blocks: Vec<Block>,
     /// In the order in which they are loaded.
     pub(super) templates: Vec<(String, Vec<Piece>)>,
-    /// Those that are rendered.
+    /// The templates that are rendered.
     pub(super) pages: Vec<String>,
 }
 
 /// A set as text.
 pub(super) struct Sources {
     pub(super) templates: Vec<(String, String)>,
-    /// Where each block is: its template, its line, and its bytes from tag to tag.
+    /// The place of each block: template, line, and byte range from tag to tag.
     pub(super) places: BTreeMap<BlockId, (String, u32, Range<usize>)>,
 }
 
 impl Set {
-    /// The set's text, in which the blocks that are `out` are not cached.
+    /// The set's text. Blocks in `out` are not cached.
     pub(super) fn write(&self, form: Form, out: &BTreeSet<BlockId>) -> Sources {
         let mut sources = Sources { templates: Vec::new(), places: BTreeMap::new() };
         for (template, pieces) in &self.templates {
@@ -126,7 +127,7 @@ impl Set {
                 }
             }
             if self.own_delimiters {
-                // Of the same lengths, so that the places hold.
+                // The lengths are the same, so the places stay valid.
                 text = text.replace("{%", "<%").replace("%}", "%>");
             }
             sources.templates.push((template.clone(), text));
@@ -137,7 +138,7 @@ impl Set {
     fn piece(&self, text: &mut String, form: Form, out: &BTreeSet<BlockId>, piece: &Piece) {
         match piece {
             Piece::Text(more) => text.push_str(more),
-            // What is not declared any more is not printed.
+            // Data that is no longer declared is not printed.
             Piece::Data(block, _) if out.contains(block) => {}
             Piece::Data(_, item) => text.push_str(&format!("{{{{ data(i={item}) }}}}")),
             Piece::Name(id) => {

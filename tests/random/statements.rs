@@ -1,4 +1,4 @@
-//! What stands in a set's templates: text, cache blocks, and the engine's own statements.
+//! The contents of a set's templates: text, cache blocks, and the engine's own statements.
 
 use super::grammar::{Fills, Theme, What, Writer};
 use super::scopes::{Holds, Kind as Scope, Variable};
@@ -6,7 +6,7 @@ use super::set::{Block, BlockId, Piece};
 use super::values::is_held;
 use crate::support::Kind;
 
-/// How many items of data there are.
+/// Number of data items.
 pub(super) const DATA: usize = 3;
 
 /// One statement.
@@ -112,7 +112,7 @@ impl Writer {
         }
     }
 
-    /// Writes one, or says that it has no place here.
+    /// Writes a statement. Returns false if it is not possible here.
     fn statement(&mut self, depth: usize) -> bool {
         match self.says(depth) {
             Says::Mark => return false,
@@ -209,7 +209,7 @@ impl Writer {
         self.put([" }}".into()]);
     }
 
-    /// Writes an expression, and notes the names in it.
+    /// Writes an expression, and records the names in it.
     pub(super) fn write(&mut self, value: Vec<Piece>) {
         for piece in &value {
             if let Piece::Name(id) = piece {
@@ -220,7 +220,7 @@ impl Writer {
         self.out.extend(value);
     }
 
-    /// All that tells what is rendered here apart, whether it may be printed or not.
+    /// All values that distinguish renders of this place, whether they may be printed or not.
     pub(super) fn told_apart_by(&mut self) -> Vec<Vec<Piece>> {
         let mut parts: Vec<Vec<Piece>> = Vec::new();
         for (_, variable) in self.scopes.visible() {
@@ -242,7 +242,7 @@ impl Writer {
         parts
     }
 
-    /// A cache block around what `write` writes.
+    /// A cache block around the output of `write`.
     pub(super) fn cache_around(&mut self, write: impl FnOnce(&mut Self)) {
         let id = BlockId(self.blocks.len());
         let mut block = Block { lead: self.dash(), trail: self.dash(), ..Block::default() };
@@ -283,13 +283,13 @@ impl Writer {
         block.opening = opening;
         self.blocks.push(block);
         self.risks += 1;
-        // On a line of its own, by which it is known.
+        // On a line of its own, which identifies it.
         self.out.extend(["\n".into(), Piece::Open(id)]);
         self.scopes.open(Scope::Cache(id), barrier, calm);
         write(self);
         self.scopes.close();
         self.out.push(Piece::Close(id));
-        // What is the same after a miss and after a hit.
+        // Values that are the same after a miss and after a hit.
         if self.scopes.free() {
             for _ in 0..self.choices.below(4) {
                 if let Some(value) = self.one_printable() {
@@ -299,7 +299,7 @@ impl Writer {
         }
     }
 
-    /// A set variable's or a loop's value.
+    /// The value of a set variable or a loop.
     pub(super) fn literal(&mut self) -> &'static str {
         ["1", "2", "\"<s>\"", "7"][self.choices.below(4)]
     }
@@ -374,7 +374,7 @@ impl Writer {
         self.put(["{% endwith %}".into()]);
     }
 
-    /// A name that can be set here, of a new variable.
+    /// A name for a new variable that can be set here.
     pub(super) fn settable(&mut self) -> Option<String> {
         let name = self.fresh_name();
         self.scopes.may_set(&name).then_some(name)
@@ -420,7 +420,7 @@ impl Writer {
 
     fn changed(&mut self) -> bool {
         let Some(made) = self.scopes.in_loop() else { return false };
-        // What is kept is the same in each round.
+        // Captured output is the same in each iteration.
         if self.scopes.within(|kind| kind == Scope::Keeps) || !self.touch(made, true) {
             return false;
         }
@@ -428,8 +428,8 @@ impl Writer {
         true
     }
 
-    /// Notes that something made in the scope at `made` is used here, and says whether it may be.
-    /// Where it is `risky`, the blocks in between cannot be sure of it.
+    /// Records a use of something created in the scope at `made`. Returns whether it
+    /// may be used here. If it is `risky`, the blocks in between become risky too.
     pub(super) fn touch(&mut self, made: usize, risky: bool) -> bool {
         if !risky {
             return true;

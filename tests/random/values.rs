@@ -1,18 +1,18 @@
-//! What flows in a set's templates: what is rendered before, what callers and children fill in,
-//! namespaces, and their other names.
+//! The values in a set's templates: captured output, content filled in by callers and children,
+//! namespaces, and aliases.
 
 use super::grammar::{Asks, Fills, SHOWN, Theme, What, Writer};
 use super::scopes::{Carried, Holds, Kind as Scope, Variable};
 use super::set::{BindingId, Piece};
 use crate::support::Kind;
 
-/// Whether a cached body that was not there when it was made may not use it unnoticed.
+/// Whether a cached body must not use it undetected if it was created outside.
 pub(super) fn is_risky(holds: Holds) -> bool {
     let safe = matches!(holds, Holds::Scalar | Holds::Key | Holds::Macro(_) | Holds::Module);
     !safe && holds != Holds::Markup { risky: false }
 }
 
-/// Whether it is what was rendered, or what is filled in.
+/// Whether it is captured output or filled-in content.
 pub(super) fn is_held(holds: Holds) -> bool {
     matches!(holds, Holds::Markup { .. } | Holds::Body | Holds::In(..))
 }
@@ -28,7 +28,7 @@ impl Writer {
         if found.is_empty() { None } else { Some(*self.choices.one(&found)) }
     }
 
-    /// A variable that may get another name here.
+    /// A variable that may get an alias here.
     pub(super) fn aliasable(&mut self) -> Option<Variable> {
         let shown = |holds| is_held(holds) || holds == Holds::Space;
         let variable = self.one_variable(shown)?;
@@ -45,11 +45,11 @@ impl Writer {
         true
     }
 
-    /// Sets a new variable, which is like this one but for its name.
+    /// Sets a new variable that is like this one except for its name.
     pub(super) fn set_to(&mut self, name: &str, value: Vec<Piece>, like: Variable) {
         let is_own = self.bindings.get(like.id.0).is_some_and(|binding| binding.name == name);
         if is_own && self.scopes.within(Scope::runs_elsewhere) {
-            // MiniJinja takes the name for the new one already.
+            // MiniJinja already resolves the name to the new variable.
             return;
         }
         let id = self.bind(name, name == SHOWN);
@@ -59,7 +59,7 @@ impl Writer {
         self.scopes.set(name, Some(Variable { id, ..like }));
     }
 
-    /// A value of what is rendered or filled in, that came to be in the scope at `made`.
+    /// A value of captured output or filled-in content, created in the scope at `made`.
     pub(super) fn new_value(&self, holds: Holds, made: usize) -> Variable {
         Variable { id: BindingId(0), holds, made, handed: false }
     }
@@ -68,10 +68,10 @@ impl Writer {
         self.capture_around(|writer| writer.statements(depth + 1)).is_some()
     }
 
-    /// Keeps what is rendered in a variable.
+    /// Captures output in a variable.
     pub(super) fn capture_around(&mut self, write: impl FnOnce(&mut Self)) -> Option<Variable> {
-        // One that a partial prints keeps its name, so it is set where no block renames it; and
-        // once, as the partial does not vary on it.
+        // A variable that a partial prints keeps its name, so it is set where no
+        // block renames it, and only once, because the partial does not vary on it.
         let shown = self.unit.what == What::Page
             && !self.bindings.iter().any(|binding| binding.fixed)
             && self.scopes.body_of().is_none()
@@ -88,7 +88,7 @@ impl Writer {
         let elsewhere = self.scopes.within(Scope::runs_elsewhere);
         self.scopes.open(Scope::Keeps, true, false);
         if elsewhere {
-            // MiniJinja takes the name for the new one already.
+            // MiniJinja already resolves the name to the new variable.
             self.scopes.set(&name, None);
         }
         write(self);
@@ -100,7 +100,7 @@ impl Writer {
         Some(variable)
     }
 
-    /// Prints something that was rendered before, by a variable.
+    /// Prints captured output through a variable.
     pub(super) fn value(&mut self) -> bool {
         let Some(variable) = self.one_variable(is_held) else { return false };
         self.print_held(variable)
@@ -138,7 +138,7 @@ impl Writer {
         self.print(value);
     }
 
-    /// Whether what this macro is called with goes by its own name here.
+    /// Whether this macro's filled-in content is visible here under its own name.
     pub(super) fn sees_body(&self) -> bool {
         let in_macro = self.unit.what == What::Macro;
         match self.engine {
@@ -151,7 +151,7 @@ impl Writer {
         if self.engine == Kind::MiniJinja { "caller" } else { "body" }
     }
 
-    /// Prints what the macro is called with at its end, where it has not been used.
+    /// Prints the filled-in content at the end of a macro that has not used it.
     pub(super) fn ask_for_body(&mut self) {
         let word = self.body_word();
         self.unit.asked = true;
@@ -164,7 +164,7 @@ impl Writer {
         }
     }
 
-    /// Uses what the macro is called with, by one way of many.
+    /// Uses the filled-in content in one of many ways.
     pub(super) fn body(&mut self, depth: usize) -> bool {
         if self.unit.fills == Fills::No || !self.sees_body() {
             return false;
@@ -211,7 +211,7 @@ impl Writer {
         true
     }
 
-    /// Whether blocks of other templates can be asked for here.
+    /// Whether blocks of other templates can be used here.
     pub(super) fn sees_blocks(&self) -> bool {
         !self.scopes.within(|kind| kind == Scope::Fills)
     }
@@ -234,7 +234,7 @@ impl Writer {
         true
     }
 
-    /// Prints a block by MiniJinja's `self`. Only later ones, so that none is in itself.
+    /// Prints a block through MiniJinja's `self`. Only later blocks, so that none contains itself.
     pub(super) fn own(&mut self) -> bool {
         let Some(value) = self.own_block() else { return false };
         self.put([format!("{{{{ {value} }}}}").into()]);
@@ -271,7 +271,7 @@ impl Writer {
     }
 
     pub(super) fn include(&mut self) -> bool {
-        // A partial knows those before it.
+        // A partial can include only earlier ones.
         if self.partials.is_empty() {
             return false;
         }
@@ -301,7 +301,7 @@ impl Writer {
             return false;
         }
         if partial.asks == Asks::Body && self.engine == Kind::MiniJinja && !self.unit.asked {
-            // A macro that does not name it is not given one.
+            // A macro that does not use `caller` is not given one.
             self.ask_for_body();
         }
         self.risks += 1;

@@ -9,7 +9,7 @@ use minijinja::value::Kwargs;
 use minijinja::{Environment, Error, context};
 use minijinja_autoreload::AutoReloader;
 
-/// Counts what `tick` is called for.
+/// Records the arguments of `tick`.
 #[derive(Debug, Clone, Default)]
 struct Ticks(Arc<Mutex<Vec<String>>>);
 
@@ -37,7 +37,7 @@ fn environment(cache: &FragmentCache) -> (Environment<'static>, Ticks) {
 
 const BLOCK: &str = "{% cache 300, 'x' %}{{ tick(name='x') }}{{ n }}{% endcache %}";
 
-/// The templates that the build script lowered and embedded.
+/// The templates that the build script rewrote and embedded.
 #[allow(unused_qualifications, reason = "generated")]
 fn load_embedded(mut env: &mut Environment<'_>) {
     minijinja_embed::load_templates!(env);
@@ -56,7 +56,7 @@ fn templates_embedded_at_build_time() {
     assert_eq!(page("<ann>"), "<main>\nHello &lt;ann&gt;\nunnamed\n</main>");
     assert!(ticks.take().is_empty());
 
-    // Keys are those of the template's own name and lines.
+    // Keys use the template's own name and lines.
     assert!(cache.contains(&fragment_key!("embedded", "<ann>")).unwrap());
     assert!(cache.contains(&fragment_key_at("page.html", 3)).unwrap());
     let mail = env.get_template("mail/plain.txt").unwrap();
@@ -102,7 +102,7 @@ fn autoreload_with_one_cache_for_every_environment() {
     assert_eq!((page("page", 1), page("other", 1)), ("1".into(), String::new()));
     assert_eq!(ticks.take(), ["x", "y"]);
 
-    // What was not edited stays warm in the new environment.
+    // Unedited templates stay warm in the new environment.
     reloader.notifier().request_reload();
     assert_eq!(page("page", 2), "1");
     assert!(ticks.take().is_empty());
@@ -137,10 +137,10 @@ fn a_syntax_set_too_late_for_a_loader() {
     env.set_loader(fragcache_minijinja::caching_loader(loader, &env).unwrap());
     let angles = SyntaxConfig::builder().block_delimiters("<%", "%>").build().unwrap();
     env.set_syntax(angles);
-    // The loader knows the old delimiters; the engine says so, and nothing is cached wrongly.
+    // The loader uses the old delimiters; the engine reports that, and nothing is cached wrongly.
     let error = env.get_template("page").unwrap_err();
     assert!(error.to_string().contains("unknown statement cache"), "{error}");
-    // A loader made afterwards, and templates added afterwards, know the new ones.
+    // Loaders and templates that are created afterwards use the new delimiters.
     env.set_loader(fragcache_minijinja::caching_loader(loader, &env).unwrap());
     assert_eq!(env.get_template("page").unwrap().render(context! {}).unwrap(), "x");
     fragcache_minijinja::add_template(&mut env, "added", source).unwrap();

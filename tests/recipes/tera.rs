@@ -47,7 +47,7 @@ fn n(n: u32) -> Context {
     context
 }
 
-/// A web framework's own render, which knows nothing of a cache.
+/// A web framework's own render, without knowledge of a cache.
 fn framework(tera: &Tera, name: &str, context: &Context) -> TeraResult<String> {
     tera.render(name, context)
 }
@@ -72,7 +72,7 @@ fn a_bare_render_that_failed_is_followed_by_sound_ones() {
     fragcache_tera::add_raw_templates(&mut tera, [("page.html", source), ("other.html", BLOCK)])
         .unwrap();
     assert!(tera.render("page.html", &n(0)).is_err());
-    // Fragments of later renders are stored and deleted as ever.
+    // Fragments of later renders are stored and deleted as usual.
     assert_eq!(tera.render("other.html", &n(1)).unwrap(), "1");
     assert_eq!(tera.render("page.html", &n(2)).unwrap(), "2");
     cache.delete(&fragment_key!("x")).eventually();
@@ -186,7 +186,7 @@ fn a_read_point_for_a_frameworks_render() {
     cache.invalidate_tags(["t"]).unwrap().eventually();
     let stored = || ["x", "card"].map(|name| cache.contains(&fragment_key!(name)).unwrap());
 
-    // A scope reaches everything; the variable reaches what sees it, so no component.
+    // A scope applies to everything; the variable only where it is visible, so not in components.
     let page = point.scope(|| framework(&tera, "page.html", &n(1)));
     assert_eq!((page.unwrap(), stored()), ("11".to_owned(), [false, false]));
     let mut context = n(1);

@@ -1,5 +1,5 @@
-//! Many requests at once, in random order: what a page shows is never older than a change that was
-//! over before its request began.
+//! Many concurrent requests in random order: a page never shows a price older than a
+//! change that was complete before its request began.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +13,7 @@ use crate::support::Kind;
 const ROUNDS: u64 = 60;
 const REQUESTS: u64 = 24;
 
-/// A cheap generator: the numbers after a seed.
+/// A simple pseudorandom generator.
 struct Random(u64);
 
 impl Random {
@@ -61,7 +61,7 @@ async fn all(kind: Kind, seed: u64) -> u64 {
         while let Some(request) = requests.join_next().await {
             request.unwrap();
         }
-        // Everything is settled now: only the truth is stored, and only the truth is served.
+        // All changes are complete: only current prices are stored and served.
         for id in 0..PRODUCTS {
             let price = shop.price(id);
             for page in PAGES {

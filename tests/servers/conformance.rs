@@ -1,11 +1,11 @@
-//! The suite that every store passes, on each server and by each way to it.
+//! The conformance suite of stores, on each server and each type of connection.
 
 use fragcache::testing::conformance::{Report, Suite};
 use fragcache_servers::{Flavour, RedisServer, Setup};
 
 use super::support::{open, patient};
 
-/// Nothing is left out: this store does all that a store can.
+/// No check is skipped: this store has all capabilities.
 #[track_caller]
 fn kept_in_full(report: &Report) {
     report.assert_kept();

@@ -9,26 +9,26 @@ use fragcache_servers::{Flavour, RedisServer, eventually};
 
 use super::support::{LONG, SLACK, connected, fault, gauge, get, open, patient, plain, timed};
 
-/// Long enough for a busy machine to answer in, most of the time.
+/// Long enough for a busy machine to answer, most of the time.
 const DEADLINE: Duration = Duration::from_millis(200);
 
 fn hasty(url: impl Into<String>) -> RedisStore {
     RedisOptions::new(url).operation_timeout(DEADLINE).open().unwrap()
 }
 
-/// Sets a key, however often a busy machine misses the deadline.
+/// Sets a key, retrying while a busy machine misses the deadline.
 fn set(store: &RedisStore, key: &str, value: &[u8]) {
     eventually("it is set", || store.set(key, value, LONG).is_ok());
 }
 
-/// What a key holds, however often a busy machine misses the deadline.
+/// Reads a key, retrying while a busy machine misses the deadline.
 fn read(store: &RedisStore, key: &str) -> Option<Vec<u8>> {
     let mut value = None;
     eventually("it is read", || get(store, key).map(|found| value = found).is_ok());
     value
 }
 
-/// A call that fails in time, whatever the fault.
+/// A call that fails within the deadline.
 #[track_caller]
 fn fails_in_time(store: &RedisStore) -> Fault {
     let (outcome, took) = timed(|| get(store, "a"));
@@ -80,7 +80,7 @@ fn a_late_answer_is_never_anothers() {
                 }
             });
             server.cont();
-            // From here on every answer is its own key's.
+            // From here on, every reply belongs to its own key.
             let mut answered = 0;
             eventually("forty answers", || {
                 for key in keys.iter().rev() {
@@ -169,7 +169,7 @@ fn a_connection_that_hung_up_while_idle_is_renewed_before_anyone_calls() {
 
 #[test]
 fn one_that_listens_and_says_nothing_costs_the_deadline() {
-    // The kernel takes the connection; nobody reads from it.
+    // The kernel accepts the connection, but no process reads from it.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     for url in [format!("redis://127.0.0.1:{port}"), format!("redis://127.0.0.1:{port}/2")] {
@@ -182,7 +182,7 @@ fn one_that_listens_and_says_nothing_costs_the_deadline() {
 
 #[test]
 fn one_that_takes_no_connections_costs_the_deadline() {
-    // Its queue of connections is full, so that further ones hang.
+    // The connection queue is full, so further connections hang.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mut held = Vec::new();

@@ -1,5 +1,5 @@
-//! Large values: what nobody of ours has written, and what takes its time on the way. The fault of one
-//! key is that key's.
+//! Large values: foreign ones, and ones that are slow to transfer. The fault of one
+//! key affects only that key.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use super::support::{LONG, connected, fault, gauge, get, open, patient, plain};
 /// A link of 1 Gb/s, in bytes.
 const GIGABIT: u64 = 125_000_000;
 
-/// A value that the server makes of nothing.
+/// A large value that the server creates itself.
 fn plant(server: &RedisServer, key: &str, bytes: usize) {
     let mut command = redis::cmd("SETRANGE");
     let _: u64 = command.arg(key).arg(bytes - 1).arg("x").query(&mut plain(server)).unwrap();
@@ -57,18 +57,18 @@ fn a_value_that_is_too_large_is_absent_and_no_other_key_is_hurt() {
             others.into_iter().for_each(|other| other.join().unwrap());
         });
         assert!(gauge(&store, "reconnects") <= 2, "each was begun to be read once");
-        // Whoever knows it is too large measures it, also beside what writes.
+        // A key known to be too large is measured first, also before a write.
         assert!(!store.add("large:1", b"new", LONG).unwrap());
         store.set("large:1", b"new", LONG).unwrap();
         assert_eq!(get(&store, "large:1").unwrap().unwrap(), b"new");
-        // What others have made small is found.
+        // A value that another client made small is found.
         let mut beside = plain(&server);
         let _: () = redis::cmd("SET").arg("large:2").arg("small").query(&mut beside).unwrap();
         eventually("it is read", || get(&store, "large:2").unwrap().is_some());
     }
 }
 
-/// Ends a loop, also by a panic.
+/// Ends a loop on drop, also after a panic.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {
@@ -96,7 +96,7 @@ fn a_batch_that_writes_fails_once_for_what_is_too_large() {
 fn a_record_that_is_too_large_is_replaced() {
     for flavour in Flavour::ALL {
         let server = RedisServer::start(flavour);
-        // With the deadline that there is by default.
+        // With the default deadline.
         let store = Arc::new(RedisStore::connect(&server.url()).unwrap());
         connected(&store);
         let cache = || {
@@ -121,7 +121,7 @@ fn a_record_that_is_too_large_is_replaced() {
         });
         let mut entries = store.scan("", None).unwrap().keys;
         entries.retain(|key| key.contains(":e:"));
-        // The server itself takes longer than the deadline to say how much it is.
+        // The server itself takes longer than the deadline to report the length.
         plant(&server, &entries[0], 400 << 20);
         let whole_round = || {
             let before = renders.load(Ordering::SeqCst);
@@ -134,7 +134,7 @@ fn a_record_that_is_too_large_is_replaced() {
     }
 }
 
-/// Values of this size under so many keys.
+/// Stores values of this size under the keys.
 fn fill(store: &RedisStore, keys: &[String], bytes: usize) {
     for key in keys {
         let value = [key.as_bytes(), &vec![b'.'; bytes - key.len()]].concat();
@@ -168,7 +168,7 @@ fn what_takes_longer_than_the_deadline_arrives_while_it_is_coming() {
         let trips = gauge(&store, "round_trips");
         assert_whole(&asked, &store.get_many(&asked).unwrap(), bytes);
         let cold = gauge(&store, "round_trips") - trips;
-        // Once the sizes are known, others get their turn in between.
+        // After the sizes are known, other calls get their turn in between.
         assert_whole(&asked, &store.get_many(&asked).unwrap(), bytes);
         let warm = gauge(&store, "round_trips") - trips - cold;
         let parts = (keys.len() * bytes) as u64 >> 20;
@@ -221,7 +221,7 @@ fn what_arrives_too_slowly_is_no_outage() {
     proxy.set(Way::Bandwidth(1 << 20));
     let (kind, said) = fault(get(&store, &keys[0]));
     assert_eq!(kind, Fault::Slow, "{said}");
-    // Others find a new connection.
+    // Other calls open a new connection.
     proxy.set(Way::Open);
     assert_eq!(get(&store, "absent").unwrap(), None);
     assert_eq!(get(&store, &keys[0]).unwrap().unwrap().len(), 4 << 20);
@@ -236,7 +236,7 @@ fn values_may_be_bounded_closer() {
     assert_eq!(fault(store.set("a", &vec![1; (64 << 10) + 1], LONG)).0, Fault::Refused);
     open(&server).set("a", &vec![1; (64 << 10) + 1], LONG).unwrap();
     assert!(get(&store, "a").unwrap().is_none());
-    // Together they are more than is read at once: they are asked for in parts.
+    // Together they exceed the limit of one read, so they are read in parts.
     let keys: Vec<String> = (0..40).map(|n| format!("key:{n}:")).collect();
     fill(&open(&server), &keys, 60 << 10);
     let asked: Vec<&str> = keys.iter().map(String::as_str).collect();

@@ -1,4 +1,4 @@
-//! Servers that answer and do not do it.
+//! Servers that answer with a refusal.
 
 use fragcache::store::{Fault, RedisStore, Store};
 use fragcache::{FarLevel, FragmentCache};
@@ -52,7 +52,7 @@ fn a_user_may_do_what_the_server_lets_it() {
         assert!(store.compare_and_delete("mine:a", b"x").unwrap());
         refused_for(&store, Fault::Refused, "does not let this user");
         assert_eq!(fault(store.touch("mine:a", LONG)).0, Fault::Refused);
-        // The connection is as good as before.
+        // The connection is still usable.
         store.set("mine:a", b"x", LONG).unwrap();
     }
 }
@@ -77,7 +77,7 @@ fn a_master_that_becomes_a_replica_takes_no_more_writes() {
         let _: () =
             redis::cmd("REPLICAOF").arg("127.0.0.1").arg(&port).query(&mut plain(&server)).unwrap();
         assert_eq!(fault(store.set("a", b"y", LONG)).0, Fault::Unusable);
-        // Neither is it read: the connection that a write was refused on is of no use.
+        // Reads fail too: the connection on which a write was refused is discarded.
         eventually(
             "reads are refused",
             || matches!(get(&store, "a"), Err(e) if e.fault() == Fault::Unusable),
@@ -95,7 +95,7 @@ fn a_demoted_master_is_no_longer_read() {
         let store = open(&server);
         store.set("a", b"old", LONG).unwrap();
         assert_eq!(get(&store, "a").unwrap().unwrap(), b"old");
-        // Its new master cannot be reached, so that it has nothing newer, and goes on answering.
+        // Its new master cannot be reached. It has no newer data, and continues to answer.
         let mut beside = plain(&server);
         let mut answer_all = redis::cmd("CONFIG");
         let _: () = answer_all
@@ -159,14 +159,14 @@ fn a_server_that_evicts_takes_all_writes() {
         for n in 0..200 {
             store.set(&format!("key:{n}"), &value, LONG).unwrap();
         }
-        // Which keys go is chosen among samples.
+        // The server selects the keys to evict from samples.
         let left = (0..200).filter(|n| get(&store, &format!("key:{n}")).unwrap().is_some());
         assert!(left.count() < 100);
         assert_eq!(get(&store, "key:199").unwrap().unwrap(), value);
     }
 }
 
-/// Whether everything that tells of a store says so of one that takes nobody.
+/// A store that refuses the login is reported as unavailable everywhere.
 #[test]
 fn a_store_that_takes_nobody_is_away_and_all_say_so() {
     for flavour in Flavour::ALL {
@@ -191,7 +191,7 @@ fn a_store_that_takes_nobody_is_away_and_all_say_so() {
         };
         assert_eq!(status("/a"), "fragcache; fwd=miss; stored; detail=store");
 
-        // Its password becomes the one that is given.
+        // Set the server's password to the configured one.
         let client = redis::Client::open(format!("redis://:right@127.0.0.1:{}", server.port()));
         let mut beside = client.unwrap().get_connection().unwrap();
         let mut change = redis::cmd("CONFIG");

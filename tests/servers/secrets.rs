@@ -1,4 +1,4 @@
-//! What must not be said: passwords, keys of certificates, values.
+//! Secrets that must not appear anywhere: passwords, private keys, values.
 
 use fragcache::ErrorKind;
 use fragcache::store::{RedisOptions, Store};
@@ -66,7 +66,7 @@ fn what_a_broken_url_holds_is_in_no_error_and_no_debug() {
 #[test]
 fn values_are_in_no_error() {
     let server = RedisServer::start(Flavour::Redis);
-    // A server that does not know a command quotes its arguments.
+    // For an unknown command, a server quotes its arguments.
     let server_without_set =
         Setup::new(Flavour::Redis).setting(["rename-command", "SET", "other"]).start();
     drop(server);

@@ -1,4 +1,4 @@
-//! Many callers on one store: threads, runtimes, and the end of the store.
+//! Many callers on one store: threads, runtimes, and the drop of the store.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ fn calls_that_wait_together_are_sent_together() {
     server.stop();
     std::thread::scope(|scope| {
         let callers: Vec<_> = (0..8).map(|_| scope.spawn(|| get(&store, "a"))).collect();
-        // All of them are sent, though none is answered.
+        // All of them are sent, although none is answered.
         eventually("all are sent", || gauge(&store, "round_trips") == 9);
         server.cont();
         for caller in callers {

@@ -1,5 +1,5 @@
-//! Answers that do not fit what was asked: duplicated, swapped, lost, cut, torn, replaced. A call
-//! gets its own answer or an error, and the next one is right.
+//! Replies that do not match the request: duplicated, swapped, lost, cut, torn,
+//! replaced. A call gets its own reply or an error, and the next call is right.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,10 +14,10 @@ const DEADLINE: Duration = Duration::from_millis(500);
 
 const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 
-/// What each key may hold: several values after a write whose outcome is not known.
+/// The possible values of each key: several after a write with an unknown outcome.
 type Model = BTreeMap<&'static str, Vec<Option<Vec<u8>>>>;
 
-/// Something that a batch does to a key.
+/// An operation of a batch on a key.
 #[derive(Debug, Clone, Copy)]
 enum Act {
     Get,
@@ -35,7 +35,7 @@ fn operation<'a>(act: Act, key: &'a str, value: &'a [u8]) -> Operation<'a> {
     }
 }
 
-/// The values that a key may have after this, by what it may have had, and what is replied for each.
+/// The value of a key and the reply after this operation, given its value before.
 fn after(act: Act, before: &Option<Vec<u8>>, value: &[u8]) -> (Option<Vec<u8>>, Reply) {
     match act {
         Act::Get => (before.clone(), Reply::Value(before.clone())),
@@ -48,7 +48,7 @@ fn after(act: Act, before: &Option<Vec<u8>>, value: &[u8]) -> (Option<Vec<u8>>, 
     }
 }
 
-/// Runs a batch, one act for a key. What it replies must be possible.
+/// Runs a batch with one operation per key. Its replies must be possible.
 fn run(
     store: &RedisStore,
     model: &mut Model,
@@ -121,7 +121,7 @@ fn after_an_answer_that_does_not_fit_the_next_call_is_right() {
         let (mut mutated, mut late) = (0, 0);
         for round in 0..300 {
             let batch = any_batch(&mut random);
-            // The last answer of all ends the call; without it there is nothing but the deadline.
+            // The last reply ends the call; if it is missing, the call waits until the deadline.
             let mutation = random.choice(mutations).unwrap();
             let (before, connections) = (proxy.mutated(), gauge(&store, "reconnects"));
             proxy.mutate_once(random.usize(..3), mutation);
@@ -129,7 +129,7 @@ fn after_an_answer_that_does_not_fit_the_next_call_is_right() {
             proxy.forget_once();
             mutated += proxy.mutated() - before;
             match first {
-                // It waits for what does not come, as with any server that says nothing.
+                // The call waits for the missing reply, as with a server that does not answer.
                 Err(Fault::Deadline) => {
                     late += 1;
                     eventually("it has connected anew", || {
@@ -166,7 +166,7 @@ fn a_duplicated_answer_of_the_same_shape_is_noticed() {
 
 #[test]
 fn what_nobody_asked_for_ends_an_idle_connection() {
-    // The echo comes twice: nothing of it is waited for.
+    // The echo arrives twice, and the call does not wait for the second one.
     let server = RedisServer::start(Flavour::Redis);
     let proxy = Proxy::start(server.port());
     let store = patient(proxy.url()).open().unwrap();
@@ -175,7 +175,7 @@ fn what_nobody_asked_for_ends_an_idle_connection() {
         let before = gauge(&store, "reconnects");
         proxy.mutate_once(1, Mutation::Duplicated);
         get(&store, "a").unwrap();
-        // A write would not be made again: it has to find a connection that is in step.
+        // A write is not retried, so it needs a connection that is in step.
         store.set("a", b"x", LONG).unwrap();
         eventually("it has connected anew", || gauge(&store, "reconnects") > before);
     }
@@ -192,7 +192,7 @@ fn reads_outlive_their_connection() {
             proxy.mutate_once(0, Mutation::Torn);
             assert_eq!(get(&store, "a").unwrap().unwrap(), b"x");
         }
-        // A write may have been made, and is not made again.
+        // The write may have been executed, so it is not retried.
         proxy.mutate_once(0, Mutation::Torn);
         assert_eq!(fault(store.set("a", b"y", LONG)).0, Fault::Unreachable);
     }

@@ -1,17 +1,17 @@
-//! What the tests of stores behind a network share.
+//! Helpers for the tests of networked stores.
 
 use std::time::{Duration, Instant};
 
 use fragcache::store::{Fault, RedisOptions, RedisStore, Store, StoreError};
 use fragcache_servers::{RedisServer, eventually};
 
-/// A life longer than any test.
+/// A TTL longer than any test.
 pub(crate) const LONG: Duration = Duration::from_secs(600);
 
-/// What a busy machine may add to a deadline. Without one, calls would hang for good.
+/// Time that a busy machine may add to a deadline. Without a deadline, calls would hang forever.
 pub(crate) const SLACK: Duration = Duration::from_secs(1);
 
-/// A store with a deadline that only a broken test meets.
+/// A store with a deadline that only a failing test reaches.
 pub(crate) fn patient(url: impl Into<String>) -> RedisOptions {
     RedisOptions::new(url)
         .operation_timeout(Duration::from_secs(10))
@@ -22,7 +22,7 @@ pub(crate) fn open(server: &RedisServer) -> RedisStore {
     patient(server.url()).open().unwrap()
 }
 
-/// A connection beside the store's.
+/// A separate connection.
 pub(crate) fn plain(server: &RedisServer) -> redis::Connection {
     redis::Client::open(server.url()).unwrap().get_connection().unwrap()
 }
@@ -44,7 +44,7 @@ pub(crate) fn get(store: &RedisStore, key: &str) -> Result<Option<Vec<u8>>, Stor
     store.get_many(&[key]).map(|values| values.into_iter().next().unwrap())
 }
 
-/// The fault of a call that has to fail.
+/// The fault of a call that must fail.
 #[track_caller]
 pub(crate) fn fault<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> (Fault, String) {
     let error = outcome.unwrap_err();
@@ -53,7 +53,7 @@ pub(crate) fn fault<T: std::fmt::Debug>(outcome: Result<T, StoreError>) -> (Faul
     (error.fault(), said)
 }
 
-/// How long this took.
+/// Runs a closure and measures its duration.
 #[allow(clippy::disallowed_methods, reason = "deadlines are in real time")]
 pub(crate) fn timed<T>(run: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();

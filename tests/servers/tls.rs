@@ -1,4 +1,4 @@
-//! TLS: authorities, clients' certificates, and ports that speak the other thing.
+//! TLS: authorities, client certificates, and ports with the other protocol.
 
 use fragcache::store::{Fault, RedisOptions, Store};
 use fragcache_servers::{Flavour, RedisServer, Setup};
@@ -41,7 +41,7 @@ fn a_server_with_another_authority_or_name_is_not_trusted() {
         assert_eq!(kind, Fault::Unreachable);
         assert!(said.contains("certificate") && said.contains(reason), "{said}");
     }
-    // What the machine trusts is not the tests' authority; one that trusts nobody says so.
+    // The machine does not trust the tests' authority; a machine that trusts none says so.
     match patient(server.tls_url()).open() {
         Ok(store) => assert!(fault(get(&store, "a")).1.contains("UnknownIssuer")),
         Err(error) => assert!(error.to_string().contains("ca_file"), "{error}"),

@@ -1,5 +1,5 @@
-//! Each render of a story by itself, on a fresh cache: the bytes of a miss, of a hit, and of the
-//! same template with native tags are equal, and the hit evaluates no more than it must.
+//! Each render of a story alone, on a fresh cache: a miss, a hit, and the same template
+//! with native tags have equal bytes, and the hit evaluates no more than necessary.
 
 use fragcache::Caches;
 
@@ -62,8 +62,8 @@ fn compare(
     match (&expected, &missed) {
         (Ok(expected), Ok(missed)) => {
             assert_eq!(missed, expected, "{kind}: cached and native");
-            // A miss evaluates each body as often as the native form, or less: one name may stand
-            // twice on a page.
+            // A miss evaluates each body at most as often as the native form: a name
+            // may appear twice on a page.
             let more =
                 evaluated.0.iter().any(|(name, n)| natively.0.get(name).is_none_or(|t| t < n));
             assert!(!more, "{kind}: a miss evaluated {evaluated}, native tags {natively}");

@@ -12,9 +12,9 @@ use crate::support::{Kind, Settings};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Story {
-    /// What it shows, in one sentence.
+    /// The subject, in one sentence.
     pub(super) about: String,
-    /// The engines whose syntax it is in; both if not given.
+    /// The engines whose syntax it uses; both by default.
     engines: Option<Vec<Kind>>,
     /// Why its renders are not compared with the native form, where product rules differ from it.
     pub(super) differs: Option<String>,
@@ -22,7 +22,7 @@ pub(super) struct Story {
     pub(super) settings: Settings,
     #[serde(default)]
     pub(super) cache: CacheSettings,
-    /// Further caches by their names, on the same clock.
+    /// Further caches by name, on the same clock.
     #[serde(default)]
     pub(super) caches: BTreeMap<String, CacheSettings>,
     #[serde(default)]
@@ -35,7 +35,7 @@ impl Story {
         self.engines.clone().unwrap_or_else(|| Kind::BOTH.to_vec())
     }
 
-    /// Every story renders something, and says what it shows.
+    /// Checks that the story renders something and has a subject.
     pub(super) fn check(&self) {
         assert!(self.about.ends_with('.'), "`about` is no sentence");
         assert!(
@@ -45,7 +45,7 @@ impl Story {
     }
 }
 
-/// One thing that happens.
+/// One step.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub(super) enum Step {
@@ -55,9 +55,9 @@ pub(super) enum Step {
         with: Json,
         /// The name of a read point whose token is in the context.
         token: Option<String>,
-        /// The name of a read point in whose scope it is rendered.
+        /// The name of a read point whose scope encloses the render.
         scope: Option<String>,
-        /// What another thread does at the first tick of this render.
+        /// Steps of another thread at the first tick of this render.
         #[serde(default)]
         meanwhile: Vec<Step>,
     },
@@ -66,9 +66,9 @@ pub(super) enum Step {
         #[serde(default = "empty")]
         with: Json,
     },
-    /// Something that is deleted or invalidated.
+    /// A deletion or invalidation.
     Act(Act),
-    /// The same in a batch, which is applied or dropped.
+    /// Deletions and invalidations in a batch, which is applied or dropped.
     Batch {
         batch: Vec<Act>,
         apply: bool,
@@ -90,17 +90,17 @@ pub(super) enum Step {
     Begin {
         begin: String,
     },
-    /// What follows happens in this namespace: `eu/de` is `de` in `eu`, an empty text none.
+    /// The following steps are in this namespace: `eu/de` is `de` in `eu`, an empty text is none.
     Within {
         within: String,
     },
-    /// What Rust does from here on it does to the cache of this name.
+    /// The following Rust calls use the cache of this name.
     Using {
         using: String,
     },
 }
 
-/// One thing that is deleted or invalidated.
+/// One deletion or invalidation.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged, deny_unknown_fields)]
 pub(super) enum Act {
@@ -112,7 +112,7 @@ pub(super) enum Act {
     Clear { clear: bool },
 }
 
-/// How a story wants its cache, in seconds. What is not given is the default.
+/// Settings of a story's cache, in seconds. Missing ones have their defaults.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct CacheSettings {

@@ -1,4 +1,4 @@
-//! A story, told: each step, and what came of it.
+//! Runs a story and records the result of each step.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use fragcache::{
 use super::story::{Act, CacheSettings, Step, Story};
 use crate::support::{Engine, Evaluated, Failure, Kind, Settings, said};
 
-/// What came of one step.
+/// The result of one step.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Told {
     step: String,
@@ -58,7 +58,7 @@ impl fmt::Display for Telling {
     }
 }
 
-/// A page as it can be read in a snapshot: every character that an editor may change is spelled.
+/// A page in a readable form: every character that an editor may change is escaped.
 fn visible(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -79,7 +79,7 @@ fn key_of(parts: &[String]) -> FragmentKey {
     make_template_fragment_key(name, vary)
 }
 
-/// Tells a story in one engine; `observed` is whether the cache has an observer.
+/// Runs a story in one engine; `observed` is whether the cache has an observer.
 pub(super) fn tell(story: &Story, kind: Kind, observed: bool) -> Telling {
     let clock = ManualClock::new();
     let mut recorders = Vec::new();
@@ -125,13 +125,13 @@ pub(super) fn tell(story: &Story, kind: Kind, observed: bool) -> Telling {
     Telling(told)
 }
 
-/// A namespace of the default cache, with an engine of its own.
+/// A namespace of the default cache, with its own engine.
 struct Room {
     cache: FragmentCache,
     engine: Box<dyn Engine>,
 }
 
-/// What one step did.
+/// The effects of one step.
 struct Happened {
     title: String,
     /// Whether it rendered something.
@@ -149,10 +149,10 @@ impl Happened {
 struct Teller<'s> {
     kind: Kind,
     settings: &'s Settings,
-    /// As they are by now.
+    /// The current templates.
     templates: BTreeMap<String, String>,
     caches: Caches,
-    /// The name of the cache that Rust speaks to.
+    /// The name of the cache that Rust calls use.
     using: String,
     clock: ManualClock,
     rooms: BTreeMap<String, Room>,
@@ -165,7 +165,7 @@ impl Teller<'_> {
         &self.rooms[&self.within]
     }
 
-    /// The cache that Rust speaks to.
+    /// The cache that Rust calls use.
     fn cache(&self) -> &FragmentCache {
         match self.using.as_str() {
             "default" => &self.room().cache,
@@ -217,7 +217,7 @@ impl Teller<'_> {
         }
     }
 
-    /// A step that may happen while another one is under way.
+    /// Runs a step that may happen during another one.
     fn quietly(&self, step: &Step) -> Happened {
         let (cache, engine) = (self.cache(), &self.room().engine);
         let (title, result) = match step {
@@ -283,7 +283,7 @@ impl Teller<'_> {
         Happened::new(title, result)
     }
 
-    /// Renders, and has another thread do these steps at the first tick.
+    /// Renders, while another thread runs these steps at the first tick.
     fn beside(&self, steps: &[Step], render: impl FnOnce() -> String) -> (String, Vec<String>) {
         if steps.is_empty() {
             return (render(), Vec::new());

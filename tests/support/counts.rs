@@ -1,4 +1,4 @@
-//! How often each body was evaluated, as told by `{{ tick(name="…") }}` in it.
+//! Evaluation counts of bodies, counted by `{{ tick(name="…") }}` in them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ struct Inner {
     during: Mutex<Option<During>>,
 }
 
-/// Names of ticks with how often they ran.
+/// Tick counts by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Evaluated(pub(crate) BTreeMap<String, u64>);
 
@@ -30,12 +30,12 @@ impl Counts {
         }
     }
 
-    /// What ran since the last call.
+    /// Takes the counts since the last call.
     pub(crate) fn take(&self) -> Evaluated {
         Evaluated(std::mem::take(&mut *self.0.ticks.lock().unwrap()))
     }
 
-    /// Has the next tick do something.
+    /// Sets a closure for the next tick to run.
     pub(crate) fn during(&self, what: impl FnOnce() + Send + 'static) {
         *self.0.during.lock().unwrap() = Some(Box::new(what));
     }

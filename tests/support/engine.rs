@@ -1,4 +1,4 @@
-//! What the tests ask of an engine, whichever it is.
+//! The interface of the tests to an engine.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use super::counts::Counts;
 use super::settings::Settings;
 
-/// Which engine.
+/// The engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Kind {
@@ -62,7 +62,7 @@ pub(crate) struct Failure {
     pub(crate) stage: Stage,
     /// The engine's text.
     pub(crate) message: String,
-    /// Our own error, where it is among the sources.
+    /// Our own error, if it is among the sources.
     pub(crate) ours: Option<fragcache::Error>,
     /// The error shown against the author's source.
     pub(crate) explained: String,
@@ -76,7 +76,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// An error and those behind it, in every form that a program may print.
+/// An error and its sources, in every form that a program may print.
 pub(crate) fn forms(error: &(dyn std::error::Error + 'static)) -> String {
     let mut forms = String::new();
     let mut next = Some(error);
@@ -99,9 +99,9 @@ pub(crate) fn ours(error: &(dyn std::error::Error + 'static)) -> Option<fragcach
     None
 }
 
-/// An engine with the functions `tick`, `fail`, `nan`, `infinity` and `repeat`; `load`, `ends` and
-/// `form_token`, which tell the cache something themselves; and `page`, which renders another
-/// template, with `n` in its context.
+/// An engine with the functions `tick`, `fail`, `nan`, `infinity` and `repeat`; with
+/// `load`, `ends` and `form_token`, which call the cache themselves; and with
+/// `page`, which renders another template with `n` in its context.
 pub(crate) trait Engine: Send + Sync {
     /// Adds templates that may refer to each other.
     fn load(&mut self, templates: &BTreeMap<String, String>) -> Result<(), Failure>;
@@ -110,10 +110,10 @@ pub(crate) trait Engine: Send + Sync {
 
     fn render_str(&self, source: &str, context: &Json) -> Result<String, Failure>;
 
-    /// The lexical rules that sources are written in.
+    /// The lexical rules of the sources.
     fn syntax(&self) -> Syntax;
 
-    /// All cache blocks that are loaded.
+    /// All loaded cache blocks.
     fn blocks(&self) -> Vec<CacheBlock>;
 
     fn counts(&self) -> &Counts;

@@ -118,7 +118,7 @@ fn functions(env: &mut Environment<'static>, counts: &Counts) {
     });
 }
 
-/// `.tex` templates escape `&`; elsewhere `none` prints nothing.
+/// A formatter that escapes `&` in `.tex` templates; in others it prints nothing for `none`.
 fn formatter(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     if *state.auto_escape() == AutoEscape::Custom("tex".into()) {
         out.write_str(&value.to_string().replace('&', "\\&"))?;

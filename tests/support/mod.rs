@@ -1,5 +1,5 @@
-//! Two engines behind one trait, and what every test needs beside them: a clock moved by hand, a
-//! record of events, and the same template with native tags.
+//! Two engines behind one trait, and common helpers: a manual clock, a recorder of
+//! events, and the same template with native tags.
 
 mod counts;
 mod engine;

@@ -1,9 +1,10 @@
-//! The oracle: the same source with a native `if true` in the cache tags' place, dashes kept.
+//! The reference: the same source with a native `if true` in place of the cache
+//! tags, with their dashes.
 
 use fragcache::syntax::{CacheBlock, Syntax};
 
-/// `source` without cache blocks. `blocks` tells where they are; what the tags are replaced by is
-/// found here, from the author's bytes.
+/// `source` without cache blocks. `blocks` contains their places; the replacements
+/// are derived here from the author's bytes.
 pub(crate) fn native(source: &str, blocks: &[CacheBlock], syntax: &Syntax) -> String {
     let mut edits: Vec<(std::ops::Range<usize>, String)> = Vec::new();
     for block in blocks {
@@ -63,7 +64,7 @@ fn closing_tag(source: &str, end: usize, syntax: &Syntax) -> std::ops::Range<usi
     source[..end].rfind(syntax.block_delimiters().0).unwrap()..end
 }
 
-/// The author's tag with `statement` in place of `word` and what follows it.
+/// The author's tag with `statement` in place of `word` and the rest.
 fn stand_in(tag: &str, word: &str, statement: &str, syntax: &Syntax) -> String {
     if is_line(tag, syntax) {
         return format!("{} {statement}", syntax.line_statement_prefix().unwrap());

@@ -1,9 +1,9 @@
-//! Recorded events, one short line each.
+//! Recorded events, as one short line each.
 
 use fragcache::events::EventKind;
 use fragcache::testing::{Recorded, Recorder};
 
-/// What a recorder has seen.
+/// The events of a recorder.
 pub(crate) fn said(recorder: &Recorder) -> Vec<String> {
     recorder.events().iter().map(line).collect()
 }

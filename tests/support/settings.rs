@@ -1,8 +1,8 @@
-//! How a story wants its engine.
+//! A story's settings of its engine.
 
 use serde::Deserialize;
 
-/// What is not given is the engine's default.
+/// Missing settings have the engine's defaults.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {

@@ -14,14 +14,14 @@ use super::native::native;
 use super::settings::Settings;
 use super::stock;
 
-/// The Tera with the templates that were loaded last.
+/// The Tera with the last loaded templates.
 type Pages = Arc<Mutex<Option<Tera>>>;
 
 pub(crate) struct TeraEngine {
     pub(crate) tera: Tera,
     counts: Counts,
     cached: bool,
-    /// What the function `page` renders from.
+    /// The templates that the function `page` renders.
     pages: Pages,
     syntax: Syntax,
     strings_escape: bool,

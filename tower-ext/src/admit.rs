@@ -1,4 +1,4 @@
-//! Which requests are answered from the cache, and which of the answers are kept.
+//! Decides which requests are answered from the cache and which responses are cached.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::terms::ResponsePolicy;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Bypass {
     reason: BypassReason,
-    /// The header that makes it do so.
+    /// The header that causes the bypass.
     header: Option<HeaderName>,
 }
 
@@ -31,13 +31,13 @@ impl Bypass {
         Self { reason, header: Some(header.clone()) }
     }
 
-    /// As in `Cache-Status`.
+    /// The reason as written in `Cache-Status`.
     pub(crate) fn as_str(&self) -> &str {
         self.header.as_ref().map_or(self.reason.as_str(), HeaderName::as_str)
     }
 
-    /// Tells observers of it. A method that the view never answers is no news, and of what the cache
-    /// refused it has told itself.
+    /// Reports the bypass to observers. A method that the view never answers is not reported; what
+    /// the cache refused, the cache has already reported itself.
     pub(crate) fn tell(&self, cache: &FragmentCache, view: &str) {
         let header = self.header.as_ref().map(HeaderName::as_str);
         match self.reason {
@@ -48,30 +48,31 @@ impl Bypass {
     }
 }
 
-/// Why a response is not kept, as in `Cache-Status`.
+/// Why a response is not cached, as in `Cache-Status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotKept {
-    /// The handler, or what it called, said so.
+    /// The handler, or a function it called, has vetoed it.
     Veto,
     Status,
     CacheControl,
-    /// `max-age` or `Expires` leave it no time.
+    /// `max-age` or `Expires` has already passed.
     Expired,
     SetCookie,
     ContentRange,
     Vary,
     KeepIf,
-    /// It sends clients to the path and query that they asked for, and the key has no scheme, or the
-    /// one that it sends them to, with the same host; or nobody knows where it sends them.
+    /// A redirect that may lead a client back to the address it came from: the target has the same
+    /// path and query, and the key has no scheme, or the target has the key's scheme and host. Also
+    /// a redirect whose target cannot be resolved.
     Redirect,
     EventStream,
     UnknownLength,
     TooLong,
-    /// It has trailers, or turned out too long.
+    /// It has trailers, or proved too long while it was read.
     Body,
-    /// It failed half-way, or is not as long as it says.
+    /// It failed half-way, or differs in length from what it declares.
     Broken,
-    /// Its headers cannot be kept.
+    /// Its headers cannot be encoded.
     Headers,
 }
 
@@ -95,24 +96,24 @@ impl NotKept {
         }
     }
 
-    /// Whether the handler has failed, and not answered.
+    /// Whether the handler failed, in contrast to a response that is merely not cacheable.
     pub(crate) fn is_failure(self) -> bool {
         self == Self::Broken
     }
 }
 
-/// What a view accepts.
+/// The admission rules of a view.
 #[derive(Debug, Clone)]
 pub(crate) struct Admission {
-    /// Whether what clients say in `Cache-Control` counts.
+    /// Whether the client's `Cache-Control` is respected.
     pub(crate) heeds_clients: bool,
     pub(crate) statuses: Box<[StatusCode]>,
     pub(crate) max_body: usize,
 }
 
 impl Admission {
-    /// Why this request bypasses the cache. `shape` is that of its key, `post` is whether the key
-    /// function reads bodies.
+    /// Why this request bypasses the cache. `shape` is the shape of its key; `post` is true if the
+    /// key function reads bodies.
     pub(crate) fn refuse(&self, parts: &Parts, shape: &Shape, post: bool) -> Option<Bypass> {
         let has = |name: &HeaderName| parts.headers.contains_key(name);
         match parts.method {
@@ -136,7 +137,7 @@ impl Admission {
         is_refused.then(|| BypassReason::NoStore.into())
     }
 
-    /// Whether the client insists on a new answer.
+    /// Whether the client demands a fresh response.
     pub(crate) fn is_refresh(&self, parts: &Parts) -> bool {
         if !self.heeds_clients {
             return false;
@@ -145,8 +146,8 @@ impl Admission {
         asked.no_cache || asked.max_age == Some(Duration::ZERO)
     }
 
-    /// How long a response is kept, or why it is not. `life` is what the view's timeout gives it, `None`
-    /// for ever.
+    /// How a response is cached, or why it is not. `life` is the TTL that the view's timeout gives
+    /// it; `None` is unlimited.
     pub(crate) fn keeps(
         &self,
         parts: &response::Parts,
@@ -184,19 +185,19 @@ impl Admission {
     }
 }
 
-/// How a response is kept.
+/// How a response is cached.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    /// Another than the view's.
+    /// A timeout in place of the view's.
     pub(crate) timeout: Option<Timeout>,
     pub(crate) varies: Vec<HeaderName>,
-    /// It is never served stale.
+    /// Never serve it stale.
     pub(crate) must_revalidate: bool,
-    /// How old it is already.
+    /// Its age on arrival.
     pub(crate) age: Duration,
 }
 
-/// Whether a body goes on for as long as the client listens.
+/// Whether a body has no end and continues for as long as the client listens.
 fn is_stream(headers: &HeaderMap) -> bool {
     const ENDLESS: [&[u8]; 2] = [b"text/event-stream", b"multipart/x-mixed-replace"];
     headers.get_all(header::CONTENT_TYPE).iter().any(|kind| {
@@ -205,10 +206,10 @@ fn is_stream(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The headers that a response says it varies on, sorted; `Err` if it varies on more than that.
+/// The header names in `Vary`, sorted. `Err` for `*` or for an invalid name.
 fn varies_on(headers: &HeaderMap) -> Result<Vec<HeaderName>, NotKept> {
     let mut names = Vec::new();
-    // Not by `headers::Vary`, which passes over values that are no text.
+    // `headers::Vary` is unsuitable: it skips values that are not text.
     for value in headers.get_all(header::VARY) {
         for name in value.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
             match name {
@@ -223,7 +224,8 @@ fn varies_on(headers: &HeaderMap) -> Result<Vec<HeaderName>, NotKept> {
     Ok(names)
 }
 
-/// `Content-Length`, if there is one: RFC 9110, 8.6. `Err` if it is no number, or if its members differ.
+/// `Content-Length`, if present: RFC 9110, 8.6. `Err` if it is not a number, or if its members
+/// differ.
 pub(crate) fn content_length(headers: &HeaderMap) -> Result<Option<u64>, NotKept> {
     let mut length = None;
     for value in headers.get_all(header::CONTENT_LENGTH) {

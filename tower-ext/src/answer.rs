@@ -1,4 +1,4 @@
-//! A kept response as the answer to one request: its age, `304 Not Modified`, `HEAD`.
+//! Answers a request with a cached response: age, `304 Not Modified`, `HEAD`.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 use crate::body::CachedBody;
 use crate::record::Kept;
 
-/// What a request asks of an answer.
+/// The conditions of a request.
 #[derive(Debug)]
 pub(crate) struct Conditions {
     is_head: bool,
@@ -20,17 +20,17 @@ pub(crate) struct Conditions {
 }
 
 impl Conditions {
-    /// Takes the conditions of a request. A handler that knew of them might answer with less than a
-    /// whole response, which could not be kept.
+    /// Takes the conditions of a request. A handler that saw them might send less than a whole
+    /// response, which could not be cached.
     pub(crate) fn take(method: &Method, headers: &mut HeaderMap) -> Self {
         let is_head = method == Method::HEAD;
         if !is_head && method != Method::GET {
-            // What they mean to other methods, the handler knows: RFC 9110, 13.1.
+            // For other methods, the handler decides what they mean: RFC 9110, 13.1.
             return Self { is_head, if_none_match: None, if_modified_since: None };
         }
         let has_tag = headers.contains_key(header::IF_NONE_MATCH);
         let if_none_match = headers.typed_get();
-        // The date counts for nothing beside tags, also beside those that cannot be read.
+        // The date is ignored if there are tags, even unreadable ones.
         let if_modified_since = headers.typed_get().filter(|_| !has_tag);
         if !is_head {
             headers.remove(header::IF_NONE_MATCH);
@@ -54,8 +54,8 @@ impl Conditions {
         }
     }
 
-    /// Answers with less if that is enough, though nothing is kept: the handler did not see what the
-    /// client has already.
+    /// Sends `304 Not Modified` where the conditions allow it, although nothing is cached: the
+    /// handler does not see the conditions.
     pub(crate) fn shorten<P: Body>(
         &self,
         response: Response<CachedBody<P>>,
@@ -69,7 +69,7 @@ impl Conditions {
         response
     }
 
-    /// The answer that a kept response gives.
+    /// Builds the answer from a cached response.
     pub(crate) fn answer(&self, kept: &Kept, now: Option<Duration>) -> Response<Bytes> {
         let mut headers = kept.headers.clone();
         if let Some(now) = now {
@@ -94,14 +94,14 @@ impl Conditions {
     }
 }
 
-/// Takes off what describes a body that is not there.
+/// Removes headers that describe a body, for responses without one.
 fn undress(headers: &mut HeaderMap) {
     for name in [header::CONTENT_LENGTH, header::CONTENT_TYPE, header::CONTENT_ENCODING] {
         headers.remove(name);
     }
 }
 
-/// Takes off the headers that belong to one connection, and are not kept: RFC 9111, 3.1.
+/// Removes hop-by-hop headers, which are not stored: RFC 9111, 3.1.
 pub(crate) fn strip(headers: &mut HeaderMap) {
     let mut names = vec![
         header::CONNECTION,
@@ -123,7 +123,8 @@ pub(crate) fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// Gives a response without an entity tag a weak one: a layer outside may compress it.
+/// Adds a weak entity tag if there is none. It is weak because a layer outside may compress the
+/// body.
 pub(crate) fn tag(headers: &mut HeaderMap, body: &Bytes) {
     if headers.contains_key(header::ETAG) {
         return;

@@ -1,4 +1,4 @@
-//! A body that is whole, or that was read in part and goes on.
+//! A body that was read completely, or partly read and continues.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,8 +10,8 @@ use fragcache::ReadPoint;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 
-/// A body of a request or of a response, as it came, or with what was read of it already in front.
-/// It is what a [`CacheLayer`](crate::CacheLayer) view is asked with, and what it answers with.
+/// A request or response body, with the frames that were already read in front. A
+/// [`CacheLayer`](crate::CacheLayer) passes it to the inner service and answers with it.
 pub struct CachedBody<B: Body> {
     front: VecDeque<Result<Frame<Bytes>, B::Error>>,
     rest: Rest<B>,
@@ -22,9 +22,9 @@ pub struct CachedBody<B: Body> {
 enum Rest<B> {
     Nothing,
     Body(Pin<Box<B>>),
-    /// Nothing, and the body promised another length. A server must see what is left of that promise,
-    /// as it would have of the body itself: it ends the connection then, where a client would wait
-    /// for the rest or take what comes next for it.
+    /// No more data, but the body declared another length. The size hint must still show what is
+    /// missing, as the original body's would: the server then closes the connection. Without it,
+    /// the client would wait for the rest, or take the next response for it.
     Broken(SizeHint),
 }
 
@@ -50,28 +50,28 @@ impl<B: Body> From<Bytes> for CachedBody<B> {
     }
 }
 
-/// What came of reading a body.
+/// The result of reading a body.
 pub(crate) enum Read<B: Body> {
     Whole(Bytes),
-    /// It is too long or has trailers, and is not read to its end. This is all of it.
+    /// It is too long or has trailers, and was not read to its end. This is the complete body.
     TooMuch(CachedBody<B>),
-    /// It failed, or ended with another length than it had promised. This is all of it.
+    /// It failed, or its length differs from the declared one. This is the complete body.
     Broken(CachedBody<B>),
 }
 
 impl<B: Body<Data = Bytes>> CachedBody<B> {
-    /// The body as it came.
+    /// An unread body.
     pub(crate) fn untouched(body: B) -> Self {
         Self { front: VecDeque::new(), rest: Rest::Body(Box::pin(body)), point: None }
     }
 
-    /// Reads a body of at most `max` bytes to its end. It is whole if it is as long as its size hint
-    /// says and, where something else has told its length too, of exactly this `length`.
+    /// Reads a body of at most `max` bytes to its end. The result is `Whole` if its length matches
+    /// its size hint and, if given, `length`.
     pub(crate) async fn read(body: B, max: usize, length: Option<u64>) -> Read<B> {
         let promised = body.size_hint();
         let mut body = Box::pin(body);
-        // In one piece: a body of a million pieces takes no more than its bytes. The first is copied
-        // only if there is a second.
+        // One buffer: a body of a million frames takes no more memory than its bytes. The first
+        // frame is copied only if there is a second.
         let (mut first, mut all) = (Bytes::new(), Vec::new());
         while let Some(frame) = body.frame().await {
             let data = frame.as_ref().ok().and_then(Frame::data_ref);
@@ -104,7 +104,7 @@ impl<B: Body<Data = Bytes>> CachedBody<B> {
         Read::Broken(Self { rest: Rest::Broken(promised), ..Self::from(read) })
     }
 
-    /// The body, with what it renders while it is read under this read point.
+    /// Renders the rest of the body under this read point.
     pub(crate) fn under(self, point: ReadPoint) -> Self {
         Self { point: Some(point), ..self }
     }
@@ -172,7 +172,7 @@ impl<B: Body<Data = Bytes>> Body for CachedBody<B> {
     }
 }
 
-/// What a body promises once it has given `count` more bytes.
+/// The size hint after `count` more bytes.
 fn less(promised: &SizeHint, count: usize) -> SizeHint {
     let count = count as u64;
     let mut hint = SizeHint::new();

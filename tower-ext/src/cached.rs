@@ -1,4 +1,4 @@
-//! A view's settings, and the layer that they make.
+//! The cache layer: the settings of a view.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,14 +20,14 @@ use crate::record::{FORM, Record};
 use crate::service::CacheService;
 use crate::terms::clamped;
 
-/// A view: a layer that keeps the responses of the handlers in it.
+/// A view: a layer that caches the responses of the handlers inside it.
 ///
-/// The name is the prefix of its keys, and no other view of the cache may have it. `GET` and `HEAD` are
-/// answered from the cache, under the path, the scheme and host, and the query string with its
-/// parameters sorted by name. What is not kept, and which settings change that, the page of the
-/// [crate](crate) says.
+/// The name is the prefix of its keys and must be unique among the views of the cache. `GET` and
+/// `HEAD` are answered from the cache. The key is the path, the scheme and host, and the query
+/// string with its parameters sorted by name. The [crate documentation](crate) lists what is not
+/// cached and which settings change that.
 ///
-/// A clone is cheap and the same view.
+/// Clones are cheap and share the view.
 ///
 /// ```
 /// use axum::{Router, routing::get};
@@ -61,7 +61,7 @@ pub(crate) struct Settings {
     pub(crate) timeout: Timeout,
     pub(crate) stale: Option<Duration>,
     pub(crate) key: Option<OfRequest<Option<FragmentKey>>>,
-    /// The longest body that it reads, and the function.
+    /// The maximum length of the body, in bytes, and the key function.
     pub(crate) body_key: Option<(usize, OfBody)>,
     pub(crate) unless: Option<OfRequest<bool>>,
     pub(crate) refresh: Option<OfRequest<bool>>,
@@ -83,7 +83,7 @@ impl Settings {
             .stale(self.stale)
     }
 
-    /// The key of a request where the body does not count, or why it has none.
+    /// The key of a request when the body is not part of it, or the reason why it has none.
     pub(crate) fn key_of(&self, parts: &Parts) -> Result<FragmentKey, BypassReason> {
         let key = match &self.key {
             Some(key) => key(parts).ok_or(BypassReason::Key),
@@ -98,14 +98,14 @@ impl Settings {
         has_host.then(|| self.shape.scheme_of(parts)).flatten()
     }
 
-    /// What of the query string is part of every key. A key function may leave out all of it.
+    /// The part of the query string that is in every key. A key function may ignore all of it.
     pub(crate) fn query_in_key(&self) -> &Query {
         if self.key.is_some() || self.body_key.is_some() { &Query::None } else { &self.shape.query }
     }
 }
 
 impl CacheLayer {
-    /// The view of this name in a cache, or in a namespace of one.
+    /// Creates the view with this name in a cache or in a namespace of one.
     pub fn new(cache: &FragmentCache, name: impl Into<String>) -> Self {
         let shape = Shape {
             name: name.into().into(),
@@ -124,7 +124,7 @@ impl CacheLayer {
         let admission = Admission {
             heeds_clients: false,
             statuses: statuses.into(),
-            // A cache that stores nothing is to make no other difference.
+            // Disabling storage must change nothing else.
             max_body: cache.max_entry_bytes().unwrap_or(1 << 20),
         };
         let settings = Settings {
@@ -149,14 +149,15 @@ impl CacheLayer {
         self
     }
 
-    /// Sets the timeout of its responses; the cache's default without. What a response says itself, by
-    /// [`ResponsePolicy`](crate::ResponsePolicy), `s-maxage`, `max-age` or `Expires`, counts instead. A timeout of
-    /// zero keeps nothing, and is counted; one of more than 2^31 seconds (68 years) is that much.
+    /// Sets the timeout of the responses. Default: the cache's. A response's own timeout takes
+    /// precedence: [`ResponsePolicy`](crate::ResponsePolicy), `s-maxage`, `max-age` or `Expires`.
+    /// Zero caches nothing, and is counted. The maximum is 2^31 seconds (68 years); longer timeouts
+    /// are cut to it.
     pub fn timeout(self, timeout: Timeout) -> Self {
         self.with(|settings| settings.timeout = clamped(timeout))
     }
 
-    /// Its responses expire so long after they were made.
+    /// Sets the timeout of the responses, counted from when they were made.
     pub fn expires_after(self, life: Duration) -> Self {
         self.timeout(Timeout::After(life))
     }
@@ -166,29 +167,30 @@ impl CacheLayer {
         self.timeout(Timeout::Never)
     }
 
-    /// How long after its end a response may be answered with to all but the one request that makes it
-    /// anew, and in place of a server error. The cache's default without; responses with
-    /// `must-revalidate` have none.
+    /// Sets the stale window: for this long after a response expires, one request refreshes it and
+    /// all others get the stale response, which also replaces server errors. Default: the cache's.
+    /// Responses with `must-revalidate` have no stale window.
     pub fn stale(self, window: Duration) -> Self {
         self.with(|settings| settings.stale = Some(window))
     }
 
-    /// The query string is no part of the key: the handler does not read it.
+    /// Leaves the query string out of the key. For handlers that do not read it.
     pub fn ignore_query(self) -> Self {
         self.with(|settings| settings.shape.query = Query::None)
     }
 
-    /// Only these parameters of the query string are part of the key: the handler reads no others.
-    /// Parameters that anyone may invent then fill no cache. Names are compared
-    /// as handlers read them: `%70age` is `page`.
+    /// Includes only these query parameters in the key. For handlers that read no others. Invented
+    /// parameters then create no entries. Names are compared as handlers read them: `%70age` is
+    /// `page`.
     pub fn only_query<N: Into<String>>(self, names: impl IntoIterator<Item = N>) -> Self {
         let names = names.into_iter().map(|name| name.into().into()).collect();
         self.with(|settings| settings.shape.query = Query::Only(names))
     }
 
-    /// The scheme of requests that do not say theirs, which most of HTTP/1.1 do not. Say `https` if
-    /// clients reach the site by that alone, through a proxy that ends TLS. Without, keys of such
-    /// requests have the host alone, and a redirect to the same path and query is not kept.
+    /// Sets the scheme of requests that state none, which is most of HTTP/1.1. Use `https` if
+    /// clients reach the site only over `https`, through a proxy that terminates TLS. Without a
+    /// scheme, keys of such requests have the host alone, and a redirect to the same path and query
+    /// is not cached.
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -209,22 +211,23 @@ impl CacheLayer {
         self.with(|settings| settings.shape.scheme = Some(scheme))
     }
 
-    /// Neither the host nor the scheme is part of the key: the responses are the same on all.
+    /// Leaves host and scheme out of the key. For responses that are the same on all hosts.
     pub fn ignore_host(self) -> Self {
         self.with(|settings| settings.shape.host = false)
     }
 
-    /// The values of these headers are part of the key, whatever responses say in `Vary`. With
-    /// `Cookie`, `Authorization` or another [private header](Self::private_headers) among them,
-    /// requests that have these are answered from the cache too, each value with its own responses;
-    /// keys hold a digest of them.
+    /// Includes the values of these headers in the key, regardless of the response's `Vary`. If
+    /// `Cookie`, `Authorization` or another [private header](Self::private_headers) is listed,
+    /// requests with that header are answered from the cache too; each value has its own responses.
+    /// Keys contain a digest of such values.
     pub fn vary_on(self, headers: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|settings| settings.shape.headers.extend(headers))
     }
 
-    /// A function in place of path, host and query string. Requests for which it gives the same are
-    /// answered with the same, whatever their paths: what a response depends on has to be in it. With
-    /// `None` a request bypasses the cache.
+    /// Replaces path, host and query string in the key by the result of a function. Requests with
+    /// the same result get the same response, even for different paths: the result must contain
+    /// everything the response depends on. A request bypasses the cache if the function returns
+    /// `None`.
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -234,7 +237,7 @@ impl CacheLayer {
     /// let film = CacheLayer::new(&cache, "film").key(|parts| {
     ///     parts.uri.path().strip_prefix("/film/").map(|id| id.trim_end_matches('/').to_owned())
     /// });
-    /// film.delete("7").eventually(); // what the function gave
+    /// film.delete("7").eventually(); // the result of the function
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn key<K: KeyPart>(
@@ -248,9 +251,9 @@ impl CacheLayer {
         })
     }
 
-    /// As [`key`](Self::key), with the body of the request, of at most `max_bytes`; one that is longer
-    /// bypasses the cache. The handler gets the body all the same. Only such a view answers `POST` from
-    /// the cache.
+    /// Like [`key`](Self::key), but the function also gets the request body, up to `max_bytes`
+    /// bytes. A longer body bypasses the cache. The handler still gets the body. Only such a view
+    /// answers `POST` from the cache.
     pub fn key_with_body<K: KeyPart>(
         self,
         max_bytes: usize,
@@ -264,18 +267,19 @@ impl CacheLayer {
         })
     }
 
-    /// Requests for which this is true bypass the cache: it is neither read nor written.
+    /// Requests for which the predicate returns true bypass the cache, which is neither read nor
+    /// written.
     pub fn unless(self, is_true: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.unless = Some(Arc::new(is_true)))
     }
 
-    /// Requests for which this is true run the handler, and its response replaces what is kept:
-    /// Flask-Caching's `forced_update`.
+    /// Forces a refresh if the predicate returns true: the handler runs, and its response replaces
+    /// the cached one. Flask-Caching's `forced_update`.
     pub fn refresh_if(self, is_true: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
         self.with(|settings| settings.refresh = Some(Arc::new(is_true)))
     }
 
-    /// Of the responses that may be kept, only those are for which this is true: Flask-Caching's
+    /// Caches a cacheable response only if the predicate returns true. Flask-Caching's
     /// `response_filter`.
     pub fn keep_if(
         self,
@@ -284,28 +288,30 @@ impl CacheLayer {
         self.with(|settings| settings.keep_if = Some(Arc::new(is_true)))
     }
 
-    /// Responses of these statuses are kept; without more, 200, 203, 301 and 308.
+    /// Sets the statuses of cacheable responses. Default: 200, 203, 301 and 308.
     pub fn statuses(self, statuses: impl IntoIterator<Item = StatusCode>) -> Self {
         self.with(|settings| settings.admission.statuses = statuses.into_iter().collect())
     }
 
-    /// Requests with cookies are answered from the cache too. Say so if the handler does not read
-    /// them, or if what it reads of them is in the key; else one visitor is shown another's page.
+    /// Answers requests with cookies from the cache too. Use it only if the handler reads no
+    /// cookies, or if the key contains what it reads: otherwise one visitor sees another visitor's
+    /// page.
     pub fn allow_cookies(self) -> Self {
         self.allow_headers([header::COOKIE])
     }
 
-    /// Requests with an `Authorization` are answered from the cache too. Say so if the responses are
-    /// the same for everyone who is let in, and a layer outside of this one lets them in.
+    /// Answers requests with `Authorization` from the cache too. Use it only if the response is the
+    /// same for everyone with access, and a layer outside this one checks access.
     pub fn allow_authorization(self) -> Self {
         self.allow_headers([header::AUTHORIZATION])
     }
 
-    /// Requests with these headers bypass the cache: they say who asks. Names that commonly do so need
-    /// not be listed: `Cookie`, `Authorization`, and names with a word that begins with `auth`, `user`,
-    /// `token`, `key` or `session`, such as `X-Api-Key` and `X-Forwarded-User`; the page `docs/views.md`
-    /// has them all, and the exceptions. A header in [`vary_on`](Self::vary_on) is in the key instead, by a
-    /// digest of its value. Of this and [`allow_headers`](Self::allow_headers) the later call counts.
+    /// Marks headers that identify the visitor: requests with them bypass the cache. Common names
+    /// need not be listed: `Cookie`, `Authorization`, and names with a word that begins with
+    /// `auth`, `user`, `token`, `key` or `session`, such as `X-Api-Key` and `X-Forwarded-User`. The
+    /// page `docs/views.md` lists them all, with the exceptions. A header in
+    /// [`vary_on`](Self::vary_on) is in the key instead, as a digest of its value. The last call of
+    /// this and [`allow_headers`](Self::allow_headers) wins.
     ///
     /// ```
     /// use axum::{Router, body::Body, http::HeaderName, http::Request, routing::get};
@@ -336,10 +342,10 @@ impl CacheLayer {
         self.with(|settings| settings.shape.names.set_private(headers))
     }
 
-    /// The handler does not read these headers, nor does a layer inside: they neither make a request
-    /// private, nor one of another method as `X-HTTP-Method-Override` does, nor stand in the key as
-    /// `X-Forwarded-Host` does. If it does read them, one visitor is shown another's page. Those in
-    /// [`vary_on`](Self::vary_on) or in the `Vary` of responses are in the key all the same.
+    /// Declares headers that neither the handler nor a layer inside reads. They do not make a
+    /// request private, do not override its method (`X-HTTP-Method-Override`) and are not in the
+    /// key (`X-Forwarded-Host`). If the handler does read one, a visitor may see another visitor's
+    /// page. Headers in [`vary_on`](Self::vary_on) or in a response's `Vary` remain in the key.
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -362,15 +368,15 @@ impl CacheLayer {
         self.with(|settings| settings.shape.names.set_harmless(headers))
     }
 
-    /// What clients say in `Cache-Control` counts: `no-store` bypasses the cache, `no-cache` and
-    /// `max-age=0` refresh. Without, no client can make the handler run.
+    /// Respects the client's `Cache-Control`: `no-store` bypasses the cache; `no-cache` and
+    /// `max-age=0` force a refresh. By default, clients cannot make the handler run.
     pub fn heed_clients(self) -> Self {
         self.with(|settings| settings.admission.heeds_clients = true)
     }
 
-    /// Bounds the bodies that are kept to so many bytes. Longer ones are sent as they come. Without, the
-    /// bound is the cache's [`max_entry_bytes`](fragcache::CacheBuilder::max_entry_bytes), which counts the
-    /// headers too.
+    /// Sets the maximum length of a cacheable body, in bytes. Longer bodies are streamed to the
+    /// client. Default: the cache's [`max_entry_bytes`](fragcache::CacheBuilder::max_entry_bytes),
+    /// which also counts the headers.
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -386,7 +392,7 @@ impl CacheLayer {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if the cache stores no bodies of this length.
+    /// [`ErrorKind::Config`] if the cache cannot store bodies of this length.
     pub fn max_body(self, bytes: usize) -> Result<Self, Error> {
         match self.settings.cache.max_entry_bytes() {
             Some(most) if bytes > most => Err(Error::new(
@@ -400,24 +406,24 @@ impl CacheLayer {
         }
     }
 
-    /// Bodies of unknown length are read to their end too, and kept if they are short enough; the
-    /// client waits for so long. Without, they are sent as they come.
+    /// Reads bodies of unknown length to their end and caches those that are short enough; the
+    /// client waits meanwhile. By default they are streamed to the client.
     pub fn keep_streams(self) -> Self {
         self.with(|settings| settings.streams = true)
     }
 
-    /// Responses say in `Cache-Status` ([RFC 9211](https://www.rfc-editor.org/rfc/rfc9211)) whether
-    /// they are from the cache, and why not, or why they are not kept: Flask-Caching's
-    /// `response_hit_indication`. Observers are told of bypasses without it too:
+    /// Adds `Cache-Status` ([RFC 9211](https://www.rfc-editor.org/rfc/rfc9211)) to responses: hit
+    /// or miss, the reason for a bypass, or the reason why the response is not cached.
+    /// Flask-Caching's `response_hit_indication`. Observers get bypasses without it too, as
     /// [`EventKind::Bypassed`](fragcache::events::EventKind::Bypassed).
     pub fn tell_status(self) -> Self {
         self.with(|settings| settings.tells_status = true)
     }
 
-    /// The key of a request, as this layer makes it; `None` if the key function gives none, if the
-    /// request names no certain host, or if the key needs the body. A request that bypasses the cache
-    /// for another reason has its key here all the same. Header values that a response varies on are
-    /// not in it: deleting it deletes them all.
+    /// The key of a request. `None` if the key function returns none, if the request has no
+    /// unambiguous host, or if the key needs the body. A request that bypasses the cache for
+    /// another reason still has a key here. The values of headers that a response varies on are not
+    /// part of it: deleting the key deletes all these variants.
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -442,21 +448,24 @@ impl CacheLayer {
         self.settings.key_of(&parts).ok()
     }
 
-    /// Deletes its responses for a path, or for what the key function gave: those of all hosts, query
-    /// strings and headers. [`path_of`](crate::path_of) makes a path of a route and its parameters.
+    /// Deletes the responses of a path, or of a result of the key function, for all hosts, query
+    /// strings and headers. [`path_of`](crate::path_of) builds a path from a route and its
+    /// parameters.
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    /// Never fails. An invalidation that did not reach the far store is
+    /// [pending](Invalidation::Pending).
     pub fn delete(&self, path: impl KeyPart) -> Invalidation {
         self.settings.cache.delete_view(&self.settings.shape.name, path)
     }
 
-    /// Deletes all its responses.
+    /// Deletes all responses of the view.
     ///
     /// # Errors
     ///
-    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    /// Never fails. An invalidation that did not reach the far store is
+    /// [pending](Invalidation::Pending).
     pub fn delete_all(&self) -> Invalidation {
         self.settings.cache.delete_views(&self.settings.shape.name)
     }

@@ -1,10 +1,10 @@
-//! Cookies of a request, for keys and for handlers.
+//! Request cookies, for keys and for handlers.
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::percent_decode_str;
 
-/// A cookie that readers of cookies could read in more than one way: see [`cookie`].
+/// A cookie that cookie parsers may read differently: see [`cookie`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AmbiguousCookie;
 
@@ -16,16 +16,17 @@ impl std::fmt::Display for AmbiguousCookie {
 
 impl std::error::Error for AmbiguousCookie {}
 
-/// The value of a cookie, from all `Cookie` fields of the request; `None` if there is no cookie of this
-/// name.
+/// The value of a cookie, from all `Cookie` fields of the request. `None` if there is no cookie of
+/// this name.
 ///
-/// HTTP/2 and HTTP/3 clients may send each cookie in a field of its own ([RFC 9113, section
-/// 8.2.3](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3)), so that
-/// `headers.get(COOKIE)` has only one of them.
+/// HTTP/2 and HTTP/3 clients may send each cookie in a separate field ([RFC 9113, section
+/// 8.2.3](https://www.rfc-editor.org/rfc/rfc9113#section-8.2.3)); `headers.get(COOKIE)` then
+/// returns only one of them.
 ///
-/// A key that is made of a cookie must have what the handler reads, and handlers read cookies with
-/// various crates. This function gives a value only where all of them agree: [RFC 6265, section
-/// 4.2](https://www.rfc-editor.org/rfc/rfc6265#section-4.2) without what they decode or trim.
+/// A key that is built from a cookie must contain what the handler reads, and handlers parse
+/// cookies with various crates. This function returns a value only where all of them agree: [RFC
+/// 6265, section 4.2](https://www.rfc-editor.org/rfc/rfc6265#section-4.2), excluding values that
+/// some of them decode or trim.
 ///
 /// ```
 /// use fragcache_tower::cookie;
@@ -43,10 +44,10 @@ impl std::error::Error for AmbiguousCookie {}
 ///
 /// # Errors
 ///
-/// If the request has several cookies of this name with different values; if the name or the value is
-/// quoted, percent-encoded or has spaces around its `=`; if the name has no `=`; or if a field has
-/// other bytes than visible ASCII. In a [key function](crate::CacheLayer::key) write `.ok()?`: the request
-/// then bypasses the cache.
+/// If the request has several cookies of this name with different values; if the name or the value
+/// is quoted, percent-encoded or has spaces around its `=`; if the name has no `=`; or if a field
+/// has bytes other than visible ASCII. In a [key function](crate::CacheLayer::key) write `.ok()?`:
+/// the request then bypasses the cache.
 pub fn cookie<'p>(parts: &'p Parts, name: &str) -> Result<Option<&'p str>, AmbiguousCookie> {
     let mut found = None;
     for field in parts.headers.get_all(header::COOKIE) {
@@ -71,19 +72,19 @@ pub fn cookie<'p>(parts: &'p Parts, name: &str) -> Result<Option<&'p str>, Ambig
     Ok(found)
 }
 
-/// Whether a value means the same to those who decode, unquote or trim it and to those who do not.
+/// Whether a value is the same with and without decoding, unquoting or trimming.
 fn is_plain(value: &str) -> bool {
     !value.contains(['%', '"', ' ', '\t'])
 }
 
-/// Makes one field of all cookies, as a generic application is given them: RFC 9113, 8.2.3.
+/// Joins all cookies in one field, as RFC 9113, 8.2.3 specifies for generic applications.
 pub(crate) fn join(headers: &mut HeaderMap) {
     let fields = headers.get_all(header::COOKIE);
     if fields.iter().nth(1).is_none() {
         return;
     }
     let fields: Vec<&[u8]> = fields.iter().map(HeaderValue::as_bytes).collect();
-    // Parts of values are a value: this does not fail.
+    // The parts are valid values, so the joined value is too.
     if let Ok(mut joined) = HeaderValue::from_bytes(&fields.join(&b"; "[..])) {
         joined.set_sensitive(true);
         headers.insert(header::COOKIE, joined);

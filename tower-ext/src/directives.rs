@@ -1,5 +1,5 @@
-//! What `Cache-Control` says: RFC 9111, 5.2. Read with more suspicion than `headers::CacheControl`
-//! reads it, which takes `Private` and `private="x"` for unknown and would let them be shared.
+//! Parses `Cache-Control`: RFC 9111, 5.2. Stricter than `headers::CacheControl`, which treats
+//! `Private` and `private="x"` as unknown directives; such responses would be shared.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use http::{HeaderMap, header};
 
 use crate::fields;
 
-/// Longest life or age that is told apart from longer ones, 68 years: RFC 9111, 1.2.2.
+/// The longest TTL or age that is distinguished, 68 years: RFC 9111, 1.2.2.
 pub(crate) const LONGEST: Duration = Duration::from_secs(1 << 31);
 
 /// The directives that matter to a shared cache.
@@ -36,12 +36,12 @@ impl Directives {
     }
 
     fn add(&mut self, member: &[u8]) {
-        // What cannot be read may say just that.
+        // An unreadable directive may be this one.
         let Some((name, value)) = fields::parameter(member) else {
             self.no_store = true;
             return;
         };
-        // What is no number has ended, and so has the sooner of two: RFC 9111, 4.2.1.
+        // An invalid number counts as zero, and the smaller of two wins: RFC 9111, 4.2.1.
         let life = || seconds(&value).unwrap_or_default();
         let sooner =
             |known: Option<Duration>| Some(known.map_or(life(), |known| known.min(life())));
@@ -53,7 +53,7 @@ impl Directives {
             "max-age" => self.max_age = sooner(self.max_age),
             "s-maxage" => {
                 self.s_maxage = sooner(self.s_maxage);
-                // It has the meaning of proxy-revalidate too: RFC 9111, 5.2.2.10.
+                // `s-maxage` implies `proxy-revalidate`: RFC 9111, 5.2.2.10.
                 self.must_revalidate = true;
             }
             _ => {}
@@ -61,7 +61,7 @@ impl Directives {
     }
 }
 
-/// Reads `delta-seconds`, at most [`LONGEST`]: RFC 9111, 1.2.2.
+/// Parses `delta-seconds`, at most [`LONGEST`]: RFC 9111, 1.2.2.
 pub(crate) fn seconds(text: &str) -> Option<Duration> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().map_or(LONGEST, Duration::from_secs).min(LONGEST))

@@ -1,9 +1,11 @@
-//! The syntax of field values: lists, parameters and quoted strings (RFC 9110, 5.6). Not by `headers`,
-//! whose lists skip values that are no text and end a quoted string at an escaped quote.
+//! The syntax of field values: lists, parameters and quoted strings (RFC 9110, 5.6). The `headers`
+//! crate is unsuitable: its lists skip values that are not text, and end a quoted string at an
+//! escaped quote.
 
 use http::HeaderName;
 
-/// Splits a value at a separator outside of quoted strings. `None` if a quoted string does not end.
+/// Splits a value at a separator outside of quoted strings. `None` if a quoted string is
+/// unterminated.
 pub(crate) fn split(value: &[u8], separator: u8) -> Option<Vec<&[u8]>> {
     let (mut parts, mut start) = (Vec::new(), 0);
     let (mut is_quoted, mut is_escaped) = (false, false);
@@ -23,14 +25,14 @@ pub(crate) fn split(value: &[u8], separator: u8) -> Option<Vec<&[u8]>> {
     (!is_quoted).then_some(parts)
 }
 
-/// Reads `token [ "=" ( token / quoted-string ) ]`: the name in lower case, and the value without its
-/// quotes, empty if there is none. `None` for anything that could be read in two ways.
+/// Parses `token [ "=" ( token / quoted-string ) ]`: the name in lower case, and the value without
+/// its quotes, empty if there is none. `None` for anything ambiguous.
 pub(crate) fn parameter(text: &[u8]) -> Option<(String, String)> {
     let (name, value) = match text.iter().position(|&byte| byte == b'=') {
         Some(at) => (&text[..at], text[at + 1..].trim_ascii()),
         None => (text, &b""[..]),
     };
-    // The name of a field is a token too.
+    // A field name is a token too.
     let name = HeaderName::from_bytes(name.trim_ascii()).ok()?;
     let value = match value.strip_prefix(b"\"") {
         Some(rest) => unquoted(rest)?,
@@ -40,7 +42,7 @@ pub(crate) fn parameter(text: &[u8]) -> Option<(String, String)> {
     Some((name.as_str().to_owned(), String::from_utf8_lossy(&value).into_owned()))
 }
 
-/// What a quoted string holds, of which the first quote is read. `None` if more follows it.
+/// The contents of a quoted string whose first quote was read. `None` if anything follows it.
 fn unquoted(text: &[u8]) -> Option<Vec<u8>> {
     let (mut read, mut bytes) = (Vec::new(), text.iter());
     loop {

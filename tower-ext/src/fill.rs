@@ -1,4 +1,4 @@
-//! Running the handler, and keeping what it answers.
+//! Runs the handler and caches its response.
 
 use std::time::Duration;
 
@@ -22,21 +22,21 @@ use crate::status::Status;
 use crate::terms::ResponsePolicy;
 use crate::view::CacheContext;
 
-/// The handler's turn.
+/// A run of the handler, to fill the cache.
 pub(crate) struct Fill<'a> {
     pub(crate) settings: &'a Settings,
-    /// The key without what responses vary on.
+    /// The key without the headers that responses vary on.
     pub(crate) key: &'a FragmentKey,
     pub(crate) run: Run,
 }
 
-/// What came of it.
+/// The result of the run.
 pub(crate) enum Filled<P: Body> {
-    /// A response that may be kept, what came with it for the layers outside, and what became of it.
+    /// A cacheable response, its extensions for the layers outside, and the store outcome.
     Made(engine::Body, Extensions, Status),
-    /// One that was kept, in place of an error, and the time.
+    /// A stale response in place of an error, and the current time.
     StaleIfError(engine::Body, Duration),
-    /// One that is not kept, and why.
+    /// A response that is not cached, and the reason.
     Passed(Response<CachedBody<P>>, NotKept),
 }
 
@@ -55,12 +55,12 @@ impl Fill<'_> {
         let asked = parts.clone();
         let began = self.run.call.unix_time();
         parts.extensions.insert(CacheContext::of(self.run.open.collector()));
-        // What a service does before its future is polled is inside too.
+        // The work of `call` itself, before its future is polled, is inside the response too.
         let handler = async { service.call(Request::from_parts(parts, body)).await };
         let response = match self.run.open.run(handler).await {
             Ok(response) if !response.status().is_server_error() => response,
             failed => {
-                // Another may have noted meanwhile what responses vary on.
+                // Another request may have recorded meanwhile what responses vary on.
                 if let Some(body) = self.run.call.stale_if_error().filter(is_response) {
                     return Ok(Filled::StaleIfError(body, self.run.call.unix_time()));
                 }
@@ -123,7 +123,7 @@ impl Fill<'_> {
         let Some(record) = record.map(engine::Body::opaque) else {
             return self.pass(Response::from_parts(parts, body.into()), NotKept::Headers);
         };
-        // An unusable tag keeps it from being stored, and is counted.
+        // An invalid tag prevents storing, and is counted.
         let _ = self.run.open.add_tags(terms.given_tags());
         set_life(&mut self.run.open, &kept);
         let health = self.settings.cache.health();
@@ -132,13 +132,13 @@ impl Fill<'_> {
             StoreOutcome::Stored if is_away => Status::StoredHere,
             StoreOutcome::Stored => Status::Stored,
             StoreOutcome::Refused(reason) => Status::NotStored(reason.as_str()),
-            // The cache is switched off, or this request did not wait for another.
+            // The cache is disabled, or this request did not wait for another one.
             _ => Status::NotStored("uncached"),
         };
         Filled::Made(record, parts.extensions, status)
     }
 
-    /// Keeps nothing of a response.
+    /// Passes a response on without caching it.
     fn pass<P: Body<Data = Bytes>>(
         self,
         response: Response<CachedBody<P>>,
@@ -153,7 +153,7 @@ impl Fill<'_> {
         Filled::Passed(response.map(|body| body.under(point)), why)
     }
 
-    /// Stores a response under its key, with the headers that it varies on.
+    /// Stores a response under its key, including the headers that it varies on.
     async fn store(self, kept: &Kept, record: engine::Body, asked: &Parts) -> StoreOutcome {
         let Self { settings, key, run: Run { mut open, point, known, .. } } = self;
         let in_key =
@@ -166,7 +166,7 @@ impl Fill<'_> {
         let mut open = match known.is_empty() {
             true => {
                 let longer = settings.shape.vary_on(key.clone(), &names, asked);
-                // What comes of this run is newer than whatever is there.
+                // The result of this run is newer than any stored one.
                 let longer = settings.call(&longer).refresh(true);
                 if let ViewOpened::Render(mut inner) = open.run(longer.open(point)).await {
                     inner.adopt(&mut open);
@@ -176,7 +176,7 @@ impl Fill<'_> {
                 open
             }
             false => {
-                // It varies on more than was known: from now on that is part of the key too.
+                // It varies on headers that were not known: from now on they are in the key too.
                 give_up(open);
                 names.extend(known);
                 names.sort_unstable_by(|a, b| a.as_str().cmp(b.as_str()));
@@ -201,7 +201,7 @@ fn set_life(open: &mut OpenView, kept: &Kept) {
     }
 }
 
-/// What was made is not kept: those who wait run the handler themselves.
+/// Gives up the fill: waiting requests run the handler themselves.
 fn give_up(mut open: OpenView) {
     open.veto();
     open.close(engine::Body::from(""));

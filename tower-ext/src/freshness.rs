@@ -1,4 +1,4 @@
-//! How long a response is fresh, and how old it is already: RFC 9111, 4.2.
+//! Freshness lifetime and initial age of a response: RFC 9111, 4.2.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,27 +7,28 @@ use httpdate::HttpDate;
 
 use crate::directives::{self, Directives, LONGEST};
 
-/// When a response was asked for, and when it came, since the beginning of 1970.
+/// When a response was requested and when it arrived, since the Unix epoch.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Times {
     pub(crate) asked: Duration,
     pub(crate) came: Duration,
 }
 
-/// How long a response is fresh from when it was made, for a shared cache; `None` if it does not say.
+/// The freshness lifetime for a shared cache, counted from when the response was made. `None` if
+/// the response does not say.
 pub(crate) fn lifetime(said: &Directives, headers: &HeaderMap, times: Times) -> Option<Duration> {
     if let Some(life) = said.s_maxage.or(said.max_age) {
         return Some(life);
     }
     let ends = dates(headers, &header::EXPIRES).map(Option::unwrap_or_default);
-    // The soonest of several, and an invalid one has passed: RFC 9111, 4.2.1 and 5.3.
+    // The earliest of several; an invalid one counts as passed: RFC 9111, 4.2.1 and 5.3.
     let end = ends.min()?;
     let made = date(headers).unwrap_or(times.came);
     Some(end.saturating_sub(made).min(LONGEST))
 }
 
-/// How old a response is when it comes: the corrected initial age of RFC 9111, 4.2.3. What says neither
-/// an `Age` nor a `Date` was made here, just now, however long that took.
+/// The age of a response on arrival: the corrected initial age of RFC 9111, 4.2.3. A response
+/// without `Age` and `Date` was made here and has age zero, however long that took.
 pub(crate) fn initial_age(headers: &HeaderMap, times: Times) -> Duration {
     let apparent = date(headers).map_or(Duration::ZERO, |made| times.came.saturating_sub(made));
     let delay = times.came.saturating_sub(times.asked);
@@ -35,7 +36,7 @@ pub(crate) fn initial_age(headers: &HeaderMap, times: Times) -> Duration {
     apparent.max(told).min(LONGEST)
 }
 
-/// `Age`: the first member of what may be a list, nothing if that is invalid (RFC 9111, 5.1).
+/// `Age`: the first member if it is a list; `None` if that is invalid (RFC 9111, 5.1).
 fn age(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get(header::AGE)?.as_bytes();
     let first = value.split(|&byte| byte == b',').next()?;
@@ -47,7 +48,7 @@ fn date(headers: &HeaderMap) -> Option<Duration> {
     dates(headers, &header::DATE).flatten().min()
 }
 
-/// The dates of a field, in any of the three forms of RFC 9110, 5.6.7; `None` for an invalid one.
+/// The dates of a field, in any of the three formats of RFC 9110, 5.6.7; `None` for an invalid one.
 fn dates<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
@@ -59,7 +60,7 @@ fn dates<'a>(
     headers.get_all(name).into_iter().map(read)
 }
 
-/// Writes one `Age`, or none for a response that was made just now.
+/// Sets a single `Age`, or removes it if it is zero.
 pub(crate) fn set_age(headers: &mut HeaderMap, age: Duration) {
     match age.as_secs() {
         0 => headers.remove(header::AGE),

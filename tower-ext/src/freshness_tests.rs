@@ -1,4 +1,4 @@
-//! Freshness against a reference that is written down from RFC 9111, 4.2, in whole seconds.
+//! Compares freshness with a reference implementation of RFC 9111, 4.2, in whole seconds.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ const NOW: u64 = 1_767_225_600;
 const LONGEST_SECONDS: u64 = 1 << 31;
 const OF_THE_VIEW: u64 = 60;
 
-/// How long this layer keeps a response with these headers that took `delay` seconds.
+/// The TTL that this layer gives to a response with these headers that took `delay` seconds.
 fn kept(headers: &HeaderMap, delay: u64) -> Result<u64, NotKept> {
     let view = CacheLayer::new(&FragmentCache::in_memory(), "view");
     let (mut parts, ()) = Response::new(()).into_parts();
@@ -30,7 +30,7 @@ fn kept(headers: &HeaderMap, delay: u64) -> Result<u64, NotKept> {
     }
 }
 
-/// A number as a header has it.
+/// A number as written in a header.
 #[derive(Debug, Clone)]
 enum Number {
     Of(u64),
@@ -59,7 +59,7 @@ impl Number {
 enum Directive {
     MaxAge(Number, bool),
     SMaxAge(Number, bool),
-    /// Forbids a shared cache to keep it.
+    /// A directive that forbids shared caches to store the response.
     Forbids(&'static str),
     Means(&'static str),
 }
@@ -78,7 +78,7 @@ impl Directive {
     }
 }
 
-/// A date in one of the three forms, so many seconds from now.
+/// A date in one of the three formats, this many seconds from now.
 #[derive(Debug, Clone, Copy)]
 struct Date(i64, usize);
 
@@ -132,7 +132,7 @@ impl Said {
         headers
     }
 
-    /// RFC 9111, 4.2.1 and 4.2.3; `None` if it is not kept.
+    /// RFC 9111, 4.2.1 and 4.2.3; `None` if the response is not stored.
     fn reference(&self) -> Option<u64> {
         let directives = || self.control.iter().flatten();
         if directives().any(|it| matches!(it, Directive::Forbids(_))) {

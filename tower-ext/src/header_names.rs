@@ -1,10 +1,11 @@
-//! What the name of a request header says about answers: that they may be for one visitor, or that
-//! they depend on more than the address. Handlers read such headers and seldom say so in `Vary`.
+//! What request header names imply: a response for one visitor, or one that depends on more than
+//! the address. Handlers read such headers and rarely list them in `Vary`.
 
 use http::{HeaderMap, HeaderName};
 
-/// Beginnings of words that say who asks, by their first letter: credentials, and what proxies, gateways
-/// and single sign-on pass on about a user. A word is what stands between `-`, `_` and `.` in a name.
+/// Prefixes of words that identify the visitor, by their first letter: credentials, and user data
+/// that proxies, gateways and single sign-on pass on. Words of a name are separated by `-`, `_` and
+/// `.`.
 fn beginnings(first: u8) -> &'static [&'static str] {
     match first {
         b'a' => &["accesstoken", "account", "admin", "apikey", "assertion", "auth"],
@@ -50,22 +51,22 @@ fn beginnings(first: u8) -> &'static [&'static str] {
     }
 }
 
-/// Words that say who asks, alone. As beginnings they would be those of `dnt`, `ping` and `side`.
+/// Whole words that identify the visitor. As prefixes they would match `dnt`, `ping` and `side`.
 const WHOLE: [&str; 7] = ["cn", "dn", "otp", "pin", "pwd", "sid", "uid"];
 
-/// What says who asks by its identifier, such as `X-Device-Id`. Anything else of it may be the same for
-/// many: `Device-Memory`.
+/// Words that identify the visitor together with an identifier, such as `X-Device-Id`. Others may
+/// be shared by many visitors: `Device-Memory`.
 const WITH_ID: [&str; 8] =
     ["cart", "client", "device", "guest", "installation", "person", "profile", "visitor"];
 
-/// Names that say who asks, and have no word that says so: of Cloudflare Access, Authelia, and of
-/// signatures, which name their key. A star stands for any end.
+/// Names that identify the visitor without any such word: Cloudflare Access, Authelia, and
+/// signatures, which name their key. A star stands for any suffix.
 const NAMES: [&str; 4] = ["cf-access-*", "remote-name", "signature", "signature-input"];
 
-/// Headers that turn a request into one of another method.
+/// Headers that override the request method.
 const OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 
-/// What a proxy says of the host and the scheme that the client sees; sorted.
+/// Proxy headers with the host and the scheme that the client sees; sorted.
 const HOST: [&str; 18] = [
     "cf-visitor",
     "cloudfront-forwarded-proto",
@@ -87,7 +88,7 @@ const HOST: [&str; 18] = [
     "x-url-scheme",
 ];
 
-/// What a proxy says of the path that the client sees; sorted.
+/// Proxy headers with the path that the client sees; sorted.
 const PATH: [&str; 10] = [
     "x-envoy-original-path",
     "x-forwarded-path",
@@ -101,23 +102,24 @@ const PATH: [&str; 10] = [
     "x-script-name",
 ];
 
-/// Which part of a page is asked for, by htmx, Turbo, Inertia, PJAX or Unpoly; sorted. A star stands
-/// for any end.
+/// Headers that request a part of a page, from htmx, Turbo, Inertia, PJAX or Unpoly; sorted. A star
+/// stands for any suffix.
 const PARTS: [&str; 6] =
     ["hx-*", "turbo-frame", "x-inertia*", "x-pjax*", "x-requested-with", "x-up-*"];
 
-/// How a header takes part in the key of every request that has it.
+/// The role of a header in the key of every request that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InKey {
-    /// The host or the scheme that the client sees, by a proxy's account.
+    /// The host or the scheme that the client sees, as a proxy reports it.
     Host,
-    /// The path that the client sees, or the part of a page that it asks for.
+    /// The path that the client sees, or the part of a page that it requests.
     Path,
 }
 
-/// Whether a header of this name commonly says who asks.
+/// Whether a header of this name usually identifies the visitor.
 pub(crate) fn says_who(name: &str) -> bool {
-    // What browsers send with every request, among it whether the visitor has clicked.
+    // Browsers send these with every request. `Sec-Fetch-User` says whether the visitor has
+    // clicked.
     if ["accept", "sec-ch-", "sec-fetch-"].iter().any(|common| name.starts_with(common)) {
         return false;
     }
@@ -148,7 +150,7 @@ fn is_identity(word: &[u8]) -> bool {
         || WHOLE.iter().any(|whole| word == whole.as_bytes())
 }
 
-/// Whether this word, with the one after it or by itself, is the identifier of one that asks.
+/// Whether this word, alone or with the next one, is the identifier of a visitor.
 fn is_identified(word: &[u8], next: Option<&[u8]>) -> bool {
     WITH_ID.iter().filter_map(|owner| word.strip_prefix(owner.as_bytes())).any(|rest| {
         let id = if rest.is_empty() { next } else { Some(rest) };
@@ -156,7 +158,7 @@ fn is_identified(word: &[u8], next: Option<&[u8]>) -> bool {
     })
 }
 
-/// Whether this is a name in a list, where a star stands for any end.
+/// Whether a name matches a list item. A star stands for any suffix.
 fn is_named(name: &str, known: &str) -> bool {
     match known.strip_suffix('*') {
         Some(beginning) => name.starts_with(beginning),
@@ -164,17 +166,18 @@ fn is_named(name: &str, known: &str) -> bool {
     }
 }
 
-/// Such a token is for requests that write, and tells of no one by itself.
+/// Whether this is a CSRF token. It belongs to requests that write, and identifies no visitor by
+/// itself.
 fn is_against_forgery(name: &str) -> bool {
     words(name).any(|word| matches!(word, b"csrf" | b"xsrf"))
 }
 
-/// Whether a header of this name turns a request into one of another method.
+/// Whether a header of this name overrides the request method.
 pub(crate) fn overrides_method(name: &str) -> bool {
     OVERRIDES.contains(&name)
 }
 
-/// How a header of this name takes part in the key, whatever responses say in `Vary`.
+/// The role of a header name in the key, regardless of the response's `Vary`.
 pub(crate) fn in_key(name: &str) -> Option<InKey> {
     if HOST.binary_search(&name).is_ok() {
         Some(InKey::Host)
@@ -185,7 +188,7 @@ pub(crate) fn in_key(name: &str) -> Option<InKey> {
     }
 }
 
-/// What a view makes of header names: the rules above, and its own.
+/// The header rules of a view: the rules above, and its own.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct HeaderNames {
     private: Vec<HeaderName>,
@@ -211,12 +214,12 @@ impl HeaderNames {
         self.harmless.contains(name)
     }
 
-    /// Whether values of this header are secrets: keys hold a digest of them.
+    /// Whether the values of this header are secret: keys contain a digest of them.
     pub(crate) fn is_secret(&self, name: &HeaderName) -> bool {
         says_who(name.as_str()) || self.private.contains(name)
     }
 
-    /// A header that makes a request private: not one that is harmless here, or in the key.
+    /// A header that makes the request private: neither declared harmless nor in the key.
     pub(crate) fn private<'h>(
         &self,
         headers: &'h HeaderMap,
@@ -227,12 +230,12 @@ impl HeaderNames {
             .find(|name| self.is_secret(name) && !self.is_harmless(name) && !in_key.contains(name))
     }
 
-    /// A header that turns a request into one of another method.
+    /// A header that overrides the request method.
     pub(crate) fn overrides_method<'h>(&self, headers: &'h HeaderMap) -> Option<&'h HeaderName> {
         headers.keys().find(|name| overrides_method(name.as_str()) && !self.is_harmless(name))
     }
 
-    /// The headers of a request that are in its key, sorted. `with_host` is whether the host is.
+    /// The request headers in the key, sorted. `with_host` is whether the host is in the key.
     pub(crate) fn in_key<'h>(
         &self,
         headers: &'h HeaderMap,
@@ -287,7 +290,7 @@ mod tests {
         }
     }
 
-    /// What the page has in backticks in the first column of the row that begins so.
+    /// The names in backticks in the first column of the table row with this beginning.
     fn listed(beginning: &str) -> Vec<&'static str> {
         let page = include_str!("../../docs/views.md");
         let mut rows = page.lines().filter(|line| line.starts_with(&format!("| {beginning}")));

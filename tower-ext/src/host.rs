@@ -1,5 +1,5 @@
-//! The host and the scheme of a request, as the key has them: RFC 9110, 7.1 and 7.2; RFC 9112, 3.2 and
-//! 3.3; RFC 9113, 8.3.1.
+//! The host and the scheme of a request, as written in the key: RFC 9110, 7.1 and 7.2; RFC 9112,
+//! 3.2 and 3.3; RFC 9113, 8.3.1.
 
 use http::request::Parts;
 use http::uri::{Authority, Scheme};
@@ -14,9 +14,9 @@ pub(crate) fn host(parts: &Parts) -> Option<String> {
     authority(parts).map(|host| host.as_str().to_ascii_lowercase())
 }
 
-/// The one host that a request is for, with its port. `None` if it names none, or if a handler could
-/// read another one than the key has: two `Host` fields, one that is no host, one that the address
-/// contradicts. `None` also with user info, which is a secret and no part of a host.
+/// The host of a request, with its port. `None` if the request names no host, or if a handler could
+/// read a different one than the key has: two `Host` fields, an invalid host, or a contradiction
+/// between field and address. Also `None` with user info, which is secret and not part of a host.
 fn authority(parts: &Parts) -> Option<Authority> {
     let mut fields = parts.headers.get_all(header::HOST).iter();
     let field = fields.next().map(|field| Authority::try_from(field.as_bytes()));
@@ -29,18 +29,18 @@ fn authority(parts: &Parts) -> Option<Authority> {
     let mut named = [seen, sent, field.as_ref()].into_iter().flatten();
     let host = named.next()?;
     let is_host = !host.host().is_empty() && !host.as_str().contains('@');
-    // Authorities are compared without regard to case.
+    // `Authority` compares without regard to case.
     (is_host && named.all(|other| other == host)).then(|| host.clone())
 }
 
-/// The scheme that the address has. In HTTP/1.1 most have none.
+/// The scheme of the address. Most HTTP/1.1 addresses have none.
 pub(crate) fn scheme(parts: &Parts) -> Option<&Scheme> {
     parts.uri.scheme().or_else(|| original(parts).scheme())
 }
 
-/// Whether a response sends the client to the address that it asked for, with no more than the scheme
-/// changed, and might be served to a client that is there already. `known` is the scheme in the key,
-/// `in_key` what of a query string is part of it.
+/// Whether a redirect leads back to the requested address, with at most the scheme changed, and
+/// could be served to a client that is already there. `known` is the scheme in the key, `in_key`
+/// the part of the query string in the key.
 pub(crate) fn sends_back(
     asked: &Parts,
     known: Option<&Scheme>,
@@ -50,20 +50,20 @@ pub(crate) fn sends_back(
     if !response.status.is_redirection() {
         return false;
     }
-    // The client may have come by either, and a reference is read by the scheme of its base.
+    // The client may use either scheme, and a relative reference takes the scheme of its base.
     let schemes = match known {
         Some(scheme) => vec![scheme.as_str()],
         None => vec!["http", "https"],
     };
     response.headers.get_all(header::LOCATION).iter().any(|location| {
         let leads = |scheme: &&str| leads_back(asked, scheme, known, in_key, location.as_bytes());
-        // What cannot be followed is not kept either: nobody knows where it leads.
+        // A target that cannot be resolved may lead back too.
         schemes.iter().any(|scheme| leads(scheme).unwrap_or(true))
     })
 }
 
-/// As [`sends_back`], for a client that came by `scheme`. The reference is resolved as RFC 9110, 10.2.2,
-/// and RFC 3986, 5, say and browsers do; `None` if it cannot be.
+/// Like [`sends_back`], for a client that uses `scheme`. Resolves the reference as RFC 9110,
+/// 10.2.2, and RFC 3986, 5, specify and browsers do. `None` if it cannot be resolved.
 fn leads_back(
     asked: &Parts,
     scheme: &str,
@@ -72,7 +72,7 @@ fn leads_back(
     location: &[u8],
 ) -> Option<bool> {
     let sent = original(asked);
-    // Where the host is not known, it does not count.
+    // An unknown host is ignored.
     let host = authority(asked);
     let host = host.as_ref().map_or("host.invalid", Authority::as_str);
     let query = sent.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -85,7 +85,7 @@ fn leads_back(
     if !is_web || !is_same_path || !percent_decode_str(&to).eq(percent_decode_str(&from)) {
         return Some(false);
     }
-    // Of any host where the key has no scheme: a proxy may have put its own in place of the one that the
+    // Without a scheme in the key, any host counts: a proxy may have replaced the host that the
     // client knows.
     let is_same_host = authority(asked).is_none() || base.host() == target.host();
     Some(known.is_none_or(|known| is_same_host && target.scheme() == known.as_str()))
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use http::{Request, Response};
 
-    /// An address, `Host` fields, and the host that they name.
+    /// An address, `Host` fields, and the expected host.
     type Case = (&'static str, &'static [&'static [u8]], Option<&'static str>);
 
     fn parts(uri: &str, hosts: &[&[u8]]) -> Parts {

@@ -1,4 +1,4 @@
-//! The key of a response: what of a request it is kept under.
+//! The key of a response, built from its request.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use crate::fields;
 use crate::header_names::HeaderNames;
 use crate::host;
 
-/// What of the query string is part of the key.
+/// The part of the query string that is in the key.
 #[derive(Debug, Clone)]
 pub(crate) enum Query {
     All,
@@ -23,7 +23,7 @@ pub(crate) enum Query {
     Only(Box<[Box<str>]>),
 }
 
-/// The parts of a key that every request has.
+/// The settings for the key parts that every request has.
 #[derive(Debug, Clone)]
 pub(crate) struct Shape {
     pub(crate) name: Box<str>,
@@ -31,19 +31,19 @@ pub(crate) struct Shape {
     pub(crate) host: bool,
     /// The scheme of requests whose address has none.
     pub(crate) scheme: Option<Scheme>,
-    /// Headers that are part of the key, whatever the response says.
+    /// Headers in the key, regardless of the response.
     pub(crate) headers: Vec<HeaderName>,
-    /// What names of headers mean.
+    /// The meaning of header names.
     pub(crate) names: HeaderNames,
 }
 
 impl Shape {
-    /// The key of a request without a key function, or why it has none.
+    /// The key of a request without a key function, or the reason why it has none.
     pub(crate) fn of_request(&self, parts: &Parts) -> Result<FragmentKey, BypassReason> {
         let mut key = view_key(&self.name, path(parts));
         if self.host {
             let host = host::host(parts).ok_or(BypassReason::Host)?;
-            // Without a scheme as references are that keep the scheme: RFC 3986, 4.2.
+            // Without a scheme, in the form of a scheme-relative reference: RFC 3986, 4.2.
             let origin = match self.scheme_of(parts) {
                 Some(scheme) => format!("{scheme}://{host}"),
                 None => format!("//{host}"),
@@ -59,7 +59,7 @@ impl Shape {
         Ok(key)
     }
 
-    /// What any key of a request ends in.
+    /// Appends the parts that every key ends in, key functions included.
     pub(crate) fn finish(&self, key: FragmentKey, parts: &Parts) -> FragmentKey {
         let key = match parts.method {
             Method::GET | Method::HEAD => key,
@@ -71,12 +71,12 @@ impl Shape {
         if self.headers.is_empty() { key } else { self.vary_on(key, &self.headers, parts) }
     }
 
-    /// The scheme of a request; `None` if nobody says it.
+    /// The scheme of a request; `None` if neither the request nor the view states one.
     pub(crate) fn scheme_of<'s>(&'s self, parts: &'s Parts) -> Option<&'s Scheme> {
         host::scheme(parts).or(self.scheme.as_ref())
     }
 
-    /// A key with the values that a request has of headers.
+    /// Appends the request's values of these headers to a key.
     pub(crate) fn vary_on(
         &self,
         key: FragmentKey,
@@ -87,12 +87,12 @@ impl Shape {
         key.vary_on(values)
     }
 
-    /// A header as it is in a key. What may be a secret is there as a digest: keys are shown to
+    /// A header as written in a key. Possible secrets are written as a digest: keys are shown to
     /// observers and written to logs.
     fn value(&self, name: &HeaderName, parts: &Parts) -> String {
         let values: Vec<&[u8]> =
             parts.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-        // With an at sign it may be an email address, or an address with a password.
+        // A value with an at sign may be an email address, or a URL with a password.
         let is_secret = |value: &&[u8]| value.contains(&b'@');
         if self.names.is_secret(name) || values.iter().any(is_secret) {
             return digest(name, &values);
@@ -100,7 +100,7 @@ impl Shape {
         shown(name, &values)
     }
 
-    /// A header as it is in the key of every request that has it.
+    /// A header as written in the key of every request that has it.
     fn told(&self, name: &HeaderName, parts: &Parts) -> String {
         let forwarded = (*name == header::FORWARDED).then(|| forwarded(parts)).flatten();
         match forwarded {
@@ -110,8 +110,8 @@ impl Shape {
     }
 }
 
-/// What `Forwarded` says of the address, without who asks and through whom, which would make a key for
-/// each client: RFC 7239, 4. `None` if it cannot be read.
+/// The address parameters of `Forwarded`, without `by` and `for`, which would make a key for each
+/// client: RFC 7239, 4. `None` if the header cannot be parsed.
 fn forwarded(parts: &Parts) -> Option<Vec<u8>> {
     let mut told = Vec::new();
     for value in parts.headers.get_all(header::FORWARDED) {
@@ -147,7 +147,8 @@ fn digest(name: &HeaderName, values: &[&[u8]]) -> String {
 
 fn shown(name: &HeaderName, values: &[&[u8]]) -> String {
     let mut text = format!("{name}:");
-    // No value has a line feed or another control character in it.
+    // Header values contain no line feed or other control character: the separators are
+    // unambiguous.
     for value in values {
         text.push('\n');
         match value.is_ascii() {
@@ -160,7 +161,7 @@ fn shown(name: &HeaderName, values: &[&[u8]]) -> String {
     text
 }
 
-/// The path as the client sent it, also where a router has taken its own part off.
+/// The path as the client sent it, even if a router has removed its prefix.
 pub(crate) fn path(parts: &Parts) -> &str {
     original(parts).path()
 }
@@ -173,8 +174,8 @@ pub(crate) fn original(parts: &Parts) -> &Uri {
     &parts.uri
 }
 
-/// Whether the handler sees another address than the client sent, by more than what a router took off
-/// its front. It may then depend on whatever the other was made of.
+/// Whether the handler sees a different address than the client sent, beyond a prefix that a router
+/// removed. The response may then depend on anything the new address was made from.
 #[cfg(feature = "axum")]
 fn is_rewritten(parts: &Parts) -> bool {
     let (sent, seen) = (original(parts), &parts.uri);
@@ -188,14 +189,14 @@ fn is_rewritten(_: &Parts) -> bool {
     false
 }
 
-/// The name of a parameter as a handler reads it, however it is written.
+/// The decoded name of a query parameter, as a handler reads it.
 fn name(pair: &&str) -> String {
     let written = pair.split('=').next().unwrap_or_default().replace('+', " ");
     percent_decode_str(&written).decode_utf8_lossy().into_owned()
 }
 
-/// The query string with its parameters in the order of their names. Those of one name keep theirs,
-/// as a handler may read the first or the last.
+/// The query string with its parameters sorted by name. Parameters with the same name keep their
+/// order, because a handler may read the first or the last.
 pub(crate) fn query_of(query: Option<&str>, part: &Query) -> Option<String> {
     let query = query?;
     let mut pairs: Vec<&str> = match part {

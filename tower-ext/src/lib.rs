@@ -1,4 +1,4 @@
-//! Responses, cached: a layer for axum and whatever else stands on tower.
+//! Response caching for axum and other tower services.
 //!
 //! ```
 //! use axum::{Router, extract::Path, routing::get};
@@ -20,49 +20,49 @@
 //! # Ok::<(), fragcache::Error>(())
 //! ```
 //!
-//! A response is an entry like a fragment: with its tags, single flight (of a thousand requests for an
-//! expired view one runs the handler), stale windows, stores and read points. Cache blocks and
-//! memoized functions that the handler's own task runs are inside the response: when one is deleted,
-//! the response is too. What it runs on other threads is so by `CacheContext::blocking` (feature `tokio`) and
-//! [`CacheContext::scope`].
+//! A response is a cache entry like a fragment: it has tags, single flight (of a thousand requests
+//! for an expired view, one runs the handler), stale windows, stores and read points. Cache blocks
+//! and memoized functions that run on the handler's own task are inside the response: deleting one
+//! of them deletes the response. Work on other threads is inside the response if it runs through
+//! `CacheContext::blocking` (feature `tokio`) or [`CacheContext::scope`].
 //!
-//! # What is kept
+//! # What is cached
 //!
-//! | of requests | |
+//! | requests | |
 //! |---|---|
-//! | `GET` | kept, and answered from the cache |
-//! | `HEAD` | answered from what a `GET` has kept in this process; else the handler runs |
-//! | `POST` | with [`key_with_body`](CacheLayer::key_with_body) only |
-//! | other methods, `Range`, `Upgrade`, `GET` and `HEAD` with a body | bypass |
-//! | with a header that says who asks: `Authorization`, `Cookie`, `X-Api-Key`, `X-Forwarded-User`, … | bypass, unless [allowed](CacheLayer::allow_headers) or [in the key](CacheLayer::vary_on) |
-//! | without a host, with two, with user info in it | bypass, unless the [host does not count](CacheLayer::ignore_host) |
+//! | `GET` | answered from the cache; the response is cached |
+//! | `HEAD` | answered from a cached `GET` of this process; otherwise the handler runs |
+//! | `POST` | cached with [`key_with_body`](CacheLayer::key_with_body) only |
+//! | other methods, `Range`, `Upgrade`, `GET` and `HEAD` with a body | bypass the cache |
+//! | with a header that identifies the visitor: `Authorization`, `Cookie`, `X-Api-Key`, `X-Forwarded-User`, … | bypass the cache, unless [allowed](CacheLayer::allow_headers) or [in the key](CacheLayer::vary_on) |
+//! | without a host, with two, with user info in it | bypass the cache, unless the [host is ignored](CacheLayer::ignore_host) |
 //! | `If-None-Match`, `If-Modified-Since` of `GET` | answered with 304 by the layer; the handler does not see them |
-//! | `Cache-Control` | counts with [`heed_clients`](CacheLayer::heed_clients) |
+//! | `Cache-Control` | respected with [`heed_clients`](CacheLayer::heed_clients) only |
 //!
-//! | of responses | |
+//! | responses | |
 //! |---|---|
-//! | 200, 203, 301, 308 | kept; [other statuses](CacheLayer::statuses) on request |
-//! | a redirect to the same path and query, as the key has it | not kept, unless the key has a [scheme](CacheLayer::scheme) and the redirect goes to another scheme or host |
-//! | `Cache-Control: private`, `no-store`, `no-cache`; `Set-Cookie`; `Vary: *` | not kept |
-//! | `s-maxage`, else `max-age`, else `Expires` less `Date` | the timeout, in place of the view's |
-//! | `Age`, `Date` | so much less of the timeout |
+//! | 200, 203, 301, 308 | cached; [other statuses](CacheLayer::statuses) on request |
+//! | a redirect to the same path and query, compared as the key has them | not cached, unless the key has a [scheme](CacheLayer::scheme) and the redirect leads to another scheme or host |
+//! | `Cache-Control: private`, `no-store`, `no-cache`; `Set-Cookie`; `Vary: *` | not cached |
+//! | `s-maxage`, else `max-age`, else `Expires` minus `Date` | the timeout, in place of the view's |
+//! | `Age`, `Date` | the age is subtracted from the timeout |
 //! | `must-revalidate`, `proxy-revalidate`, `s-maxage` | never served stale |
-//! | `Vary` | kept for the values that the request has of these headers |
-//! | no `ETag` | is given a weak one |
-//! | a body of unknown length, `text/event-stream`, longer than the cache stores, or [`max_body`](CacheLayer::max_body) | not kept, and sent as it comes |
-//! | a body that fails half-way, has trailers, or is not as long as its `Content-Length` | not kept, and sent as far as it comes |
+//! | `Vary` | cached per value of these request headers |
+//! | no `ETag` | the layer adds a weak one |
+//! | a body of unknown length, `text/event-stream`, a body longer than the cache stores or than [`max_body`](CacheLayer::max_body) | not cached, and streamed to the client |
+//! | a body that fails half-way, has trailers, or differs in length from its `Content-Length` | not cached; the client gets what the handler sent |
 //!
-//! From the cache a response has an `Age`, and all headers as the handler set them.
+//! A response from the cache has an `Age`, and all headers as the handler set them.
 //!
-//! # Its place among layers
+//! # Order of layers
 //!
-//! Outside, nearer to the client: compression, timeouts, tracing, request limits, cookies of a session
-//! that are written with every response, and whatever decides who may see the page. Inside: what the
-//! response depends on. A layer that reads a cookie or a header and changes the answer has to be
-//! either outside, or said in `Vary` or [`vary_on`](CacheLayer::vary_on).
+//! Outside, nearer to the client: compression, timeouts, tracing, request limits, session cookies
+//! that are written with every response, and access control. Inside: what the response depends on.
+//! A layer that reads a cookie or a header and changes the response must be outside, or the header
+//! must be in `Vary` or [`vary_on`](CacheLayer::vary_on).
 //!
-//! Needs tokio's timer. A store behind the cache is asked on the thread that polls, which blocks for a
-//! round trip, and for the operation's deadline at most (50 ms).
+//! The layer needs tokio's timer. A store behind the cache is queried on the thread that polls.
+//! That thread blocks for a round trip, at most for the operation's deadline (50 ms).
 
 mod admit;
 mod answer;

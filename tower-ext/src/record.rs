@@ -1,4 +1,4 @@
-//! What a cache keeps for a request: a response, or which headers the response varies on.
+//! Cache records of a request: a response, or the names of the headers that the response varies on.
 
 use std::time::Duration;
 
@@ -7,23 +7,24 @@ use fragcache::engine::{BinaryContent, Body};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_bytes::ByteBuf;
 
-/// The form of the bytes below. Another form is another variant: releases do not read each other's.
+/// The format of the bytes below. Another format is another variant: releases do not read each
+/// other's.
 pub(crate) const FORM: &str = "fragcache-tower/1";
 
 #[derive(Debug)]
 pub(crate) enum Record {
     Response(Kept),
-    /// The response is kept under a longer key, with the values of these headers.
+    /// The response is stored under a longer key that contains the values of these headers.
     Varies {
         names: Vec<HeaderName>,
         bytes: Bytes,
     },
 }
 
-/// A response.
+/// A cached response.
 #[derive(Debug)]
 pub(crate) struct Kept {
-    /// When it was made, since the beginning of 1970.
+    /// When it was made, since the Unix epoch.
     pub(crate) created: Duration,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -31,7 +32,7 @@ pub(crate) struct Kept {
     bytes: Bytes,
 }
 
-/// As `MessagePack`, with the body behind it.
+/// The head of a record, as `MessagePack`. The body follows it.
 type Head = (u64, u16, Vec<(String, ByteBuf)>);
 
 const RESPONSE: u8 = b'r';
@@ -47,7 +48,7 @@ impl BinaryContent for Record {
 }
 
 impl Record {
-    /// A response to be kept; `None` if it cannot be written.
+    /// Encodes a response. `None` if it cannot be encoded.
     pub(crate) fn response(
         created: Duration,
         status: StatusCode,
@@ -68,19 +69,19 @@ impl Record {
         Some(Self::Response(Kept { created, status, headers: headers.clone(), body, bytes }))
     }
 
-    /// A note of the headers that responses vary on.
+    /// Encodes the names of the headers that responses vary on.
     pub(crate) fn varies(names: &[HeaderName]) -> Self {
         let texts: Vec<&str> = names.iter().map(HeaderName::as_str).collect();
         let bytes = format!("v{}", texts.join(",")).into();
         Self::Varies { names: names.to_vec(), bytes }
     }
 
-    /// What a body of the cache is.
+    /// The record in a body of the cache.
     pub(crate) fn of(body: &Body) -> Option<&Self> {
         body.binary_ref()
     }
 
-    /// Reads what a store has.
+    /// Decodes the bytes of a store.
     pub(crate) fn read(bytes: Vec<u8>) -> Option<Body> {
         Self::parse(bytes).map(Body::opaque)
     }

@@ -1,10 +1,10 @@
-//! Paths of routes, for deletion.
+//! Builds the paths of routes, for deletion.
 
 use std::fmt::Display;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-/// What a path segment cannot hold as it is: RFC 3986, 3.3.
+/// Characters that a path segment must encode: RFC 3986, 3.3.
 const SEGMENT: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -23,12 +23,12 @@ const SEGMENT: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// The path of a route with parameters, as axum writes them: `{id}`, and `{*rest}` for the rest of the
-/// path, which keeps its slashes. Values are percent-encoded as browsers encode them. `None` if a
-/// parameter of the route is not among those given.
+/// Builds the path of a route with parameters in axum's syntax: `{id}`, and `{*rest}` for the rest
+/// of the path, which keeps its slashes. Values are percent-encoded as browsers encode them. `None`
+/// if a parameter of the route is missing.
 ///
-/// A client may write the same path in other ways (`%7E` for `~`); that is another key, which this one
-/// does not delete. Delete by a tag what must be gone however it was asked for.
+/// A client may write the same path differently (`%7E` for `~`). That is another key, which the
+/// built path does not delete. Use a tag to delete all of them.
 ///
 /// ```
 /// use fragcache_tower::path_of;

@@ -1,4 +1,4 @@
-//! A request on its way through the layer.
+//! The path of a request through the layer.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -25,7 +25,7 @@ use crate::record::Record;
 use crate::status::Status;
 use crate::view::CacheContext;
 
-/// A service whose responses are kept; made by the layer [`CacheLayer`](crate::CacheLayer).
+/// A service whose responses are cached. Built by [`CacheLayer`](crate::CacheLayer).
 #[derive(Clone)]
 pub struct CacheService<S> {
     pub(crate) settings: Arc<Settings>,
@@ -38,7 +38,7 @@ impl<S> std::fmt::Debug for CacheService<S> {
     }
 }
 
-/// What a [`CacheService`] answers with, later.
+/// The response future of a [`CacheService`].
 pub type CacheFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>> + Send>>;
 
 impl<S, Q, P> Service<Request<Q>> for CacheService<S>
@@ -61,26 +61,26 @@ where
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
         let clone = self.inner.clone();
-        // The one that was found to be ready.
+        // `poll_ready` has readied this one, not its clone.
         let ready = std::mem::replace(&mut self.inner, clone);
         Box::pin(answer(Arc::clone(&self.settings), ready, request))
     }
 }
 
-/// What there is for a request.
+/// The result of a cache lookup.
 enum Found {
-    /// With the time.
+    /// The cached body and the current time.
     Kept(engine::Body, Duration),
     Run(Box<Run>),
     Pass(BypassReason),
 }
 
-/// The right to run the handler.
+/// Permission to run the handler.
 pub(crate) struct Run {
     pub(crate) open: OpenView,
     pub(crate) call: ViewRequest,
     pub(crate) point: ReadPoint,
-    /// The headers that are in its key because responses varied on them.
+    /// The headers in the key because earlier responses varied on them.
     pub(crate) known: Vec<HeaderName>,
 }
 
@@ -140,12 +140,12 @@ where
     }
 }
 
-/// Whether a handler that reads the body finds nothing.
+/// Whether the body is known to be empty.
 fn is_empty<Q: Body>(body: &Q) -> bool {
     body.is_end_stream() || body.size_hint().exact() == Some(0)
 }
 
-/// The key of a request, and its body, which is read if the key needs it.
+/// The key of a request and its body. The body is read only if the key needs it.
 async fn key_of<Q: Body<Data = Bytes>>(
     settings: &Settings,
     parts: &Parts,
@@ -163,7 +163,7 @@ async fn key_of<Q: Body<Data = Bytes>>(
     }
 }
 
-/// Looks for what is kept, or gets the right to make it.
+/// Looks up the response, or gets permission to run the handler.
 async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
     let refresh = settings.refresh.as_ref().is_some_and(|refresh| refresh(parts))
         || settings.admission.is_refresh(parts);
@@ -183,7 +183,7 @@ async fn find(settings: &Settings, key: &FragmentKey, parts: &Parts) -> Found {
         }
     }
     if parts.method == Method::HEAD {
-        // What a handler answers to it has no body to be kept.
+        // The handler's response to it has no body to cache.
         return Found::Pass(BypassReason::Head);
     }
     let point = settings.cache.read_point();
@@ -209,7 +209,7 @@ pub(crate) fn is_response(body: &engine::Body) -> bool {
     matches!(Record::of(body), Some(Record::Response(_)))
 }
 
-/// Answers with what is kept.
+/// Answers with a cached response.
 fn serve<P: Body<Data = Bytes>>(
     settings: &Settings,
     body: &engine::Body,
@@ -219,14 +219,14 @@ fn serve<P: Body<Data = Bytes>>(
 ) -> Response<CachedBody<P>> {
     let mut response = match Record::of(body) {
         Some(Record::Response(kept)) => conditions.answer(kept, now),
-        // Never: whoever calls has looked.
+        // Unreachable: the caller has checked.
         _ => Response::default(),
     };
     status.tell(settings, response.headers_mut());
     response.map(CachedBody::from)
 }
 
-/// Runs the handler under a read point, and keeps nothing.
+/// Runs the handler under a read point and caches nothing.
 async fn pass<S, Q, P>(
     settings: &Settings,
     mut service: S,

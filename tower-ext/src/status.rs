@@ -1,4 +1,4 @@
-//! What became of a request, as `Cache-Status` tells it: RFC 9211.
+//! The outcome of a request, as reported in `Cache-Status`: RFC 9211.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -11,9 +11,9 @@ const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 pub(crate) enum Status {
     Hit,
     Stored,
-    /// In this process only: the store that others share is away.
+    /// In this process only: the shared store is unavailable.
     StoredHere,
-    /// With the reason.
+    /// The reason.
     NotStored(&'static str),
     /// In place of an error.
     StaleIfError,
@@ -39,9 +39,9 @@ impl Status {
     }
 }
 
-/// The handler has run, and why nothing is kept of it.
+/// The handler has run; `why` is the reason why its response is not cached.
 fn because(forwarded: &str, why: &str) -> HeaderValue {
-    // The name of a header may begin as no token of structured fields does: RFC 9651, 3.3.4.
+    // A header name may begin with a character that no token allows: RFC 9651, 3.3.4.
     let quote = if why.starts_with(|first: char| first.is_ascii_alphabetic()) { "" } else { "\"" };
     let text = format!("fragcache; fwd={forwarded}; detail={quote}{why}{quote}");
     HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("fragcache"))

@@ -1,4 +1,4 @@
-//! What a handler says of its own response.
+//! The handler's policy for its own response.
 
 use std::time::Duration;
 
@@ -6,11 +6,10 @@ use fragcache::Timeout;
 
 use crate::directives::LONGEST;
 
-/// What a handler says of its response: tags, another timeout than the view's, or that it is not to be
-/// kept. It goes with the response: as an extension of it, or, with axum, as a part of what the handler
-/// returns.
+/// The handler's policy for its response: tags, a timeout other than the view's, or a veto. It is
+/// an extension of the response; with axum it can also be a part of what the handler returns.
 ///
-/// What the handler's body does through [`fragcache::current`] counts too.
+/// What the handler does through [`fragcache::current`] counts too.
 ///
 /// ```
 /// use axum::response::IntoResponse;
@@ -32,31 +31,31 @@ pub struct ResponsePolicy {
 }
 
 impl ResponsePolicy {
-    /// Nothing said.
+    /// An empty policy.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds tags: whoever [invalidates](fragcache::FragmentCache::invalidate_tags) one of them deletes
-    /// the response. An unusable one keeps the response from being kept.
+    /// Adds tags. [Invalidating](fragcache::FragmentCache::invalidate_tags) one of them deletes the
+    /// response. A response with an invalid tag is not cached.
     pub fn tags<T: AsRef<str>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.tags.extend(tags.into_iter().map(|tag| tag.as_ref().into()));
         self
     }
 
-    /// Sets the timeout, in place of the view's and of what `Cache-Control` says. More than 2^31
-    /// seconds (68 years) is that much.
+    /// Sets the timeout. It takes precedence over the view's and over `Cache-Control`. The maximum
+    /// is 2^31 seconds (68 years); longer timeouts are cut to it.
     pub fn timeout(mut self, timeout: Timeout) -> Self {
         self.timeout = Some(clamped(timeout));
         self
     }
 
-    /// The response expires so long after it was made. Zero keeps it from being kept.
+    /// Sets the timeout, counted from when the response was made. With zero, it is not cached.
     pub fn expires_after(self, life: Duration) -> Self {
         self.timeout(Timeout::After(life))
     }
 
-    /// The response is not kept.
+    /// Prevents caching of the response.
     pub fn veto(mut self) -> Self {
         self.veto = true;
         self
@@ -75,7 +74,7 @@ impl ResponsePolicy {
     }
 }
 
-/// A timeout that any clock can count.
+/// Limits a timeout to what every clock can represent.
 pub(crate) fn clamped(timeout: Timeout) -> Timeout {
     match timeout {
         Timeout::After(life) => Timeout::After(life.min(LONGEST)),

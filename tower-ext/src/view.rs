@@ -1,17 +1,18 @@
-//! What a handler knows of the view that it answers for.
+//! The cache context of a handler.
 
 use fragcache::engine::{Collector, PendingCollection};
 use fragcache::{FragmentCache, ReadPoint};
 
-/// The request's read point, and the way to render on other threads. Every request that passes a
-/// [`CacheLayer`](crate::CacheLayer) layer has one among its extensions, whether its response is kept or not;
-/// with axum a handler takes it as an argument.
+/// The request's read point, and the means to render on other threads. Every request that passes a
+/// [`CacheLayer`](crate::CacheLayer) has one among its extensions, whether its response is cached
+/// or not. With axum, a handler takes it as an argument.
 ///
-/// What a handler renders on the threads that poll it is inside its response by itself. What it
-/// renders elsewhere (`spawn_blocking`, a thread of its own) is so within `CacheContext::blocking` (feature
-/// `tokio`) and [`scope`](Self::scope) only. A response of which not all can be known is not kept: one whose
-/// handler took a `CacheContext` as an argument and opened no scope, or whose scopes have not all ended when
-/// its body has. Such a response is counted as [`Unscoped`](fragcache::events::RefusalReason::Unscoped).
+/// Everything rendered on the threads that poll the handler is inside its response automatically.
+/// What is rendered elsewhere (`spawn_blocking`, a separate thread) is inside only within
+/// `CacheContext::blocking` (feature `tokio`) or [`scope`](Self::scope). A response with unknown
+/// contents is not cached: one whose handler took a `CacheContext` as an argument and opened no
+/// scope, or one with a scope that is still open when its body ends. Such a response is counted as
+/// [`Unscoped`](fragcache::events::RefusalReason::Unscoped).
 ///
 /// ```
 /// use fragcache_tower::CacheContext;
@@ -26,7 +27,7 @@ use fragcache::{FragmentCache, ReadPoint};
 pub struct CacheContext {
     cache: FragmentCache,
     point: ReadPoint,
-    /// Of the innermost response that may be kept. None if all layers are bypassed.
+    /// The collector of the innermost cacheable response. `None` if all layers are bypassed.
     collector: Option<Collector>,
 }
 
@@ -36,8 +37,8 @@ impl CacheContext {
         Self { cache, point, collector: Some(collector) }
     }
 
-    /// The view of a request that bypasses a layer with this cache. What is rendered elsewhere is inside
-    /// the response that a layer outside may keep.
+    /// The context of a request that bypasses a layer with this cache. What is rendered on other
+    /// threads is inside the response that an outer layer may cache.
     pub(crate) fn bypassing(
         cache: &FragmentCache,
         point: ReadPoint,
@@ -51,20 +52,20 @@ impl CacheContext {
         }
     }
 
-    /// The moment before anything was read for this request.
+    /// The read point of the request. It precedes all its reads.
     pub fn read_point(&self) -> ReadPoint {
         self.point
     }
 
-    /// The cache of the layer, the innermost of several.
+    /// The cache of the layer; of the innermost if there are several.
     pub fn cache(&self) -> &FragmentCache {
         &self.cache
     }
 
-    /// Renders under the read point, on whatever thread: what is rendered is inside the response. It
-    /// has to be done before the response's body ends, or the response is not kept.
+    /// Renders under the read point, on any thread. The result is inside the response. The scope
+    /// must end before the response's body does, or the response is not cached.
     ///
-    /// A handler that takes a `CacheContext` and need not render elsewhere this time opens an empty one:
+    /// A handler that takes a `CacheContext` but renders nothing elsewhere opens an empty scope:
     /// `view.scope(|| ())`.
     pub fn scope<R>(&self, render: impl FnOnce() -> R) -> R {
         self.begin().run(render)
@@ -74,9 +75,9 @@ impl CacheContext {
         Begun { point: self.point, gathering: self.collector.as_ref().map(Collector::begin) }
     }
 
-    /// Renders in a [`scope`](Self::scope) on one of tokio's threads for blocking work: what
-    /// `spawn_blocking` is for a handler whose response is kept. It begins when it is first polled.
-    /// Dropped after that and before it ends, it goes on, and the response is not kept.
+    /// Renders in a [`scope`](Self::scope) on one of tokio's blocking threads: the `spawn_blocking`
+    /// for handlers whose responses are cached. Rendering starts when the future is first polled.
+    /// If the future is dropped after that, rendering continues, and the response is not cached.
     ///
     /// ```
     /// use axum::{Router, body::Body, http::Request, http::StatusCode, routing::get};
@@ -105,17 +106,17 @@ impl CacheContext {
     ///
     /// # Errors
     ///
-    /// As `spawn_blocking`: if `render` panics, or the runtime shuts down before it has begun.
+    /// Like `spawn_blocking`: if `render` panics, or if the runtime shuts down before it starts.
     ///
     /// # Panics
     ///
-    /// Outside of a tokio runtime.
+    /// Outside a tokio runtime.
     #[cfg(feature = "tokio")]
     pub async fn blocking<R: Send + 'static>(
         &self,
         render: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, tokio::task::JoinError> {
-        // From now on, not only once a thread is free.
+        // The scope begins now, not when a thread becomes free.
         let scope = self.begin();
         tokio::task::spawn_blocking(move || scope.run(render)).await
     }

@@ -142,7 +142,7 @@ fn stats_count_what_is_there() {
         assert_eq!(said.value("markup_bytes"), (13 * "markup".len()).to_string());
         let bytes: u64 = said.value("bytes").parse().unwrap();
         assert!(bytes > 13 * 100, "{said:?}");
-        // Of the keys, and at least their name, the tags and everything.
+        // Versions of the keys and, at least, of their name, the tags and everything.
         let versions: u64 = said.value("versions").parse().unwrap();
         assert!(versions > 13, "{said:?}");
         assert_eq!(said.value("variant_lists"), "13");

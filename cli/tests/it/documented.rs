@@ -1,6 +1,6 @@
-//! What `docs/cli.md` shows is what the tool says: each command on the page is run, on a cache that
-//! holds what the page tells of, and its output compared. What varies (times, sizes, how many versions
-//! there are) is compared by its form.
+//! Checks `docs/cli.md`: each command on the page runs on a cache with the entries that the page
+//! describes, and its output is compared. Varying values (times, sizes, the number of versions) are
+//! compared by their form.
 
 use std::fs;
 use std::path::Path;
@@ -39,7 +39,7 @@ struct Shown {
     lines: Vec<&'static str>,
 }
 
-/// All commands that the page shows.
+/// All commands on the page.
 fn shown() -> Vec<Shown> {
     let (mut heading, mut is_console) = ("", false);
     let mut all: Vec<Shown> = Vec::new();
@@ -60,7 +60,7 @@ fn shown() -> Vec<Shown> {
     all
 }
 
-/// The words of a command, as a shell takes them.
+/// Splits a command into words, like a shell.
 fn words(command: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (index, part) in command.split('\'').enumerate() {
@@ -72,7 +72,7 @@ fn words(command: &str) -> Vec<String> {
     words
 }
 
-/// The present less so many seconds.
+/// The current time minus a number of seconds.
 #[derive(Debug, Clone, Default)]
 struct Past(Arc<AtomicU64>);
 
@@ -94,7 +94,7 @@ impl Clock for Past {
     }
 }
 
-/// Stores what the page tells of: twelve entries.
+/// Stores the page's fragments: twelve entries.
 fn fill(place: &Place) {
     let clock = Past::default();
     let builder = FragmentCache::builder().clock(clock.clone()).jitter(0.0).far(place.level());
@@ -122,7 +122,7 @@ fn fill(place: &Place) {
     }
 }
 
-/// Stores what the page tells of that is not a fragment.
+/// Stores the page's entries of other kinds.
 fn fill_other_kinds(place: &Place) {
     let cache = place.cache();
     cache.values().set("stock", &3).unwrap();
@@ -131,18 +131,18 @@ fn fill_other_kinds(place: &Place) {
     cache.render(&Fragment::new(view), || "response").unwrap();
 }
 
-/// Records of a folder whose time is over.
+/// Expired records in a folder.
 fn leave_over(place: &Place, count: u32) {
     let set = |key: &str| place.store.set(key, b"x", Duration::from_millis(1)).unwrap();
     (0..count).for_each(|number| set(&format!("fragcache:e:over:{number}")));
-    // This one goes by being asked for.
+    // This one is removed by a read.
     let last = "fragcache:e:last";
     set(last);
     let is_over = || place.store.get_many(&[last]).unwrap()[0].is_none();
     fragcache_servers::eventually("the records are over", is_over);
 }
 
-/// Runs what is shown, with the places that the page names in ours.
+/// Runs a command, with our addresses in place of the page's.
 fn run(place: &Place, folder: &Path, shown: &Shown) -> Vec<String> {
     let mut arguments: Vec<&str> = shown.words[1..].iter().map(String::as_str).collect();
     for argument in &mut arguments {
@@ -160,7 +160,7 @@ fn run(place: &Place, folder: &Path, shown: &Shown) -> Vec<String> {
     let is_refusal = shown.lines.iter().any(|line| line.starts_with("error: "));
     assert_eq!(output.status.code(), Some(i32::from(is_refusal)), "{shown:?}: {out}{err}");
     let mut lines: Vec<String> = out.lines().map(str::to_owned).collect();
-    // A store lists its records in no order: by key, then by namespace.
+    // A store lists its records in no order: sort by key, then by namespace.
     lines.sort_by_key(|line| {
         let field = |index| line.split('\t').nth(index).unwrap_or_default().to_owned();
         (field(5), field(4))
@@ -169,11 +169,11 @@ fn run(place: &Place, folder: &Path, shown: &Shown) -> Vec<String> {
     lines
 }
 
-/// Report lines whose values vary.
+/// Report lines with varying values.
 const VARYING: [&str; 5] =
     ["versions", "bytes", "markup_bytes", "median_read_us", "longest_read_us"];
 
-/// A line with what varies in the place of its form.
+/// A line with its varying values replaced by their form.
 fn form(line: &str) -> String {
     let number = |text: &str| if text.parse::<u64>().is_ok() { "NUMBER" } else { "?" }.to_owned();
     let fields: Vec<&str> = line.split('\t').collect();
@@ -195,7 +195,7 @@ fn form(line: &str) -> String {
     }
 }
 
-/// A time, but for its last seconds, which a busy machine adds.
+/// A duration without its last seconds, which a busy machine adds.
 fn time(text: &str) -> String {
     let is_part = |part: &str| {
         let digits = part.trim_end_matches(|c: char| c.is_ascii_lowercase());
@@ -213,7 +213,7 @@ fn the_page_shows_what_the_tool_says() {
     let mut place: Option<((&str, bool), TempDir, Place)> = None;
     for one in commands {
         assert_eq!(one.words[0], "fragcache", "{one:?}");
-        // What deletes and clears begins anew each time.
+        // Commands that delete and clear start with a fresh store.
         let changes = matches!(one.heading, "delete" | "invalidate, clear");
         let is_of_folder = |word: &String| {
             matches!(word.as_str(), "sweep" | "--config") || word.starts_with("file:")
@@ -237,7 +237,7 @@ fn the_page_shows_what_the_tool_says() {
             leave_over(place, 118);
         }
         let said = run(place, folder.path(), one);
-        // A command alone is one whose output is not shown.
+        // A command without lines is one whose output is not on the page.
         let Some((last, before)) = one.lines.split_last() else { continue };
         let (expected, is_cut) =
             if *last == "…" { (before, true) } else { (&one.lines[..], false) };

@@ -1,4 +1,4 @@
-//! The mode of all processes: two that run follow the tool.
+//! The mode of all processes: two running processes follow the tool.
 
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,7 @@ use fragcache_servers::eventually;
 
 use crate::place::{Place, UNCOUNTED, put, run_with};
 
-/// What a busy machine may add to the two seconds.
+/// Time that a busy machine may add to the two seconds.
 const SLACK: Duration = Duration::from_secs(2);
 
 #[test]
@@ -34,7 +34,8 @@ fn running_caches_follow_the_mode_within_two_seconds() {
     }
 }
 
-/// What an application stores in between, of a replica that lags, falls before the tool ends.
+/// A stale entry that an application stores in between, from a lagging replica, is invalidated
+/// before the tool ends.
 #[test]
 fn a_deletion_is_told_once_more_after_the_lag_before_the_tool_ends() {
     for place in Place::each() {

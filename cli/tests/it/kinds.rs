@@ -1,4 +1,4 @@
-//! What is not a fragment: named by `get` and by `delete` in the same words.
+//! Entries other than fragments: `get` and `delete` select them with the same arguments.
 
 use fragcache::engine::view_key;
 use fragcache::memoize::Function;
@@ -6,7 +6,7 @@ use fragcache::{Fragment, FragmentCache, fragment_key};
 
 use crate::place::{Place, Said, UNCOUNTED, put};
 
-/// Stores one entry of each kind, and others that are called alike.
+/// Stores one entry of each kind, and others with similar names.
 fn fill(cache: &FragmentCache) {
     cache.values().set("stock", &3).unwrap();
     cache.values().set(["price", "7"], &9).unwrap();
@@ -24,7 +24,7 @@ fn fill(cache: &FragmentCache) {
     put(cache, &Fragment::new(fragment_key!("sidebar")), "markup");
 }
 
-/// The keys of the lines that tell of entries in a state.
+/// The keys of the lines about entries in a state.
 fn keys(out: &str, state: &str) -> Vec<String> {
     let lines = out.lines().filter(|line| line.starts_with(state));
     let mut keys: Vec<_> = lines.map(|line| line.split('\t').nth(5).unwrap().to_owned()).collect();
@@ -32,10 +32,10 @@ fn keys(out: &str, state: &str) -> Vec<String> {
     keys
 }
 
-/// The words of one kind, what they reach, and how a deletion by them is told.
+/// The arguments of one kind, the entries that they select, and the report of a deletion with them.
 type Words = (&'static [&'static str], &'static [&'static str], String);
 
-/// The responses of the view `film`, of which those in the middle are for `/film/7`.
+/// The responses of the view `film`. Those in the middle are for `/film/7`.
 const FILMS: &[&str] = &[
     r#"film("/film/7)", //shop.example)"#,
     r#"film(/film/7, //blog.example, "page=2")"#,
@@ -63,7 +63,7 @@ fn whatever_a_scan_lists_is_got_and_deleted_in_the_same_words() {
     for place in Place::each() {
         let cache = place.cache();
         fill(&cache);
-        // What is of another namespace is not meant.
+        // Entries of another namespace are not selected.
         fill(&cache.namespace("tenant"));
         for (words, reached, told) in words() {
             let run = |command: &str| place.run(&[&[command], words].concat());
@@ -95,7 +95,7 @@ fn whatever_a_scan_lists_is_got_and_deleted_in_the_same_words() {
     }
 }
 
-/// Whether two lines tell of the same entry: all but its times.
+/// Whether two lines describe the same entry: they may differ in times.
 fn alike(one: &str, other: &str) -> bool {
     let fields = |line: &str| {
         line.split('\t')

@@ -1,5 +1,5 @@
-//! The tool as an administrator runs it: the built program, against a folder and a real Redis, beside
-//! caches that are in use.
+//! The tool as an administrator runs it: the built program, with a folder and a real Redis, beside
+//! caches in use.
 
 #![allow(
     clippy::unwrap_used,

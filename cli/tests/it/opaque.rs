@@ -1,4 +1,4 @@
-//! Caches with opaque keys: what is listed, and what deletes where a pattern cannot.
+//! Caches with opaque keys: the listings, and the deletions that work without patterns.
 
 use fragcache::{FarLevel, Fragment, FragmentCache, fragment_key};
 
@@ -6,7 +6,7 @@ use crate::place::{Place, Said, run_with};
 
 const SECRET: &str = "correct horse battery";
 
-/// What all words have in them that no listing shows.
+/// Part of all words that must not appear in a listing.
 const PLANTED: &str = "planted";
 
 fn row() -> Fragment {
@@ -17,7 +17,7 @@ fn opaque(level: FarLevel) -> FragmentCache {
     FragmentCache::builder().far(level).opaque_keys(SECRET).build().unwrap()
 }
 
-/// Runs the tool on a place with this secret, or without.
+/// Runs the tool on a store, with or without this secret.
 fn run(place: &Place, secret: Option<&str>, arguments: &[&str]) -> Said {
     let variables: Vec<_> =
         secret.map(|secret| ("FRAGCACHE_OPAQUE_KEYS", secret)).into_iter().collect();

@@ -1,4 +1,4 @@
-//! Where the tests keep their fragments, and how they run the tool on it.
+//! The stores of the tests, and a function that runs the tool on them.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use fragcache::{FarLevel, Fragment, FragmentCache};
 use fragcache_servers::{Flavour, RedisServer};
 use tempfile::TempDir;
 
-/// How a line ends that tells of a deletion without a look at what it reached.
+/// End of the line about a deletion that does not look up the entries.
 pub(crate) const UNCOUNTED: &str = "; how many entries that was is not known, and it may be none\n";
 
-/// What the tool said, and the code that it ended by.
+/// The tool's output and exit code.
 #[derive(Debug)]
 pub(crate) struct Said {
     pub(crate) code: i32,
@@ -21,14 +21,14 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// The standard output of a run that did what it was to do.
+    /// The standard output of a successful run.
     #[track_caller]
     pub(crate) fn done(self) -> String {
         assert_eq!(self.code, 0, "{self:?}");
         self.out
     }
 
-    /// The standard error of a run that ended by this code, and said nothing else.
+    /// The standard error of a run that ended with this code and without other output.
     #[track_caller]
     pub(crate) fn stopped(self, code: i32) -> String {
         assert_eq!((self.code, self.out.as_str()), (code, ""), "{self:?}");
@@ -36,7 +36,7 @@ impl Said {
         self.err
     }
 
-    /// The values of a report's line.
+    /// The value on a line of a report.
     #[track_caller]
     pub(crate) fn value(&self, name: &str) -> String {
         let line = self.out.lines().find(|line| line.split_whitespace().next() == Some(name));
@@ -95,7 +95,7 @@ impl Place {
         FarLevel::shared(Arc::clone(&self.store))
     }
 
-    /// A process of an application.
+    /// A cache, as in an application's process.
     pub(crate) fn cache(&self) -> FragmentCache {
         FragmentCache::builder().far(self.level()).build().unwrap()
     }

@@ -1,4 +1,4 @@
-//! Scanning, and deleting what a pattern matches.
+//! Scans, and deletions by a pattern.
 
 use fragcache::{Fragment, FragmentCache, fragment_key, fragment_key_at};
 

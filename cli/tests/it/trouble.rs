@@ -1,4 +1,4 @@
-//! What goes wrong: servers that are gone, settings that are none, secrets.
+//! Failures: unavailable servers, invalid settings, secrets.
 
 use std::fs;
 use std::time::Duration;
@@ -180,7 +180,7 @@ fn passwords_are_never_shown() {
     run_with(&[], &["stats", "--store", &right]).done();
     let beside = [("FRAGCACHE_REDIS__PASSWORD", "right-secret")];
     let plain = format!("redis://{address}");
-    // As an application has it that uses another store.
+    // The environment of an application that uses another store.
     let elsewhere = [
         ("FRAGCACHE_TYPE", "file"),
         ("FRAGCACHE_FILE__DIR", "/nowhere"),

@@ -1,4 +1,4 @@
-//! Deleting and invalidating: what was read before is fenced, and room is freed.
+//! Deletion and invalidation: older data is fenced, and memory is freed.
 
 use std::time::Duration;
 
@@ -13,32 +13,32 @@ use crate::key::{FragmentKey, KeyPart};
 use crate::near::HashedKey;
 use crate::protection::Protection;
 
-/// Most keys that are deleted at once: what the store has of them is read, for the reports.
+/// Most keys that are deleted in one batch: what the store has of them is read, for the reports.
 const DELETED_AT_ONCE: usize = 128;
 
 /// What a deletion did.
 ///
-/// Whichever it is, no read that starts after the call returned gets output of a render that
+/// In every case, no read that starts after the call returned gets the output of a render that
 /// began before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[must_use = "other processes are served what a pending invalidation covers until the store can be \
               reached: check for `Pending`, or accept it with `.eventually()`"]
 #[non_exhaustive]
 pub enum Invalidation {
-    /// An entry that could have been served is gone. A store is asked no more than a few bytes: one
-    /// there that a tag or a fragment inside had ended counts too.
+    /// A servable entry is gone. A far store is queried for a few bytes only, so an entry there
+    /// that a tag or a nested fragment had already ended counts too.
     Removed,
-    /// Nothing servable was stored; a render under way is fenced all the same.
+    /// Nothing servable was stored. Renders under way are fenced all the same.
     Absent,
-    /// Everything under a name, a template or a tag, or everything, or what a batch covers or a
-    /// [redacted](FragmentKey::is_redacted) key stands for, is fenced; nobody counts it. Entries
-    /// leave when they are next asked for, or by size; those of a whole cache that is cleared leave
-    /// at once.
+    /// Everything selected was invalidated; how many entries that was is not known. This is the
+    /// outcome for a name, a template, a tag, a whole cache, a batch, and a
+    /// [redacted](FragmentKey::is_redacted) key. Entries are dropped at their next lookup or
+    /// evicted by size; clearing a whole cache drops them immediately.
     Invalidated,
-    /// As `Invalidated` for this process. The far store could not be told: other processes may be
-    /// served what was stored before, until it has been. It is told as soon as it can be reached
-    /// ([`Health::pending_invalidations`](crate::stats::Health::pending_invalidations)), as long as this
-    /// process lives.
+    /// `Invalidated` in this process, but not published to the far store yet: until it is, other
+    /// processes may be served older entries. It is published as soon as the store can be reached
+    /// ([`Health::pending_invalidations`](crate::stats::Health::pending_invalidations)), for as
+    /// long as this process runs.
     Pending,
 }
 
@@ -69,13 +69,9 @@ impl Invalidation {
 
 impl FragmentCache {
     /// Deletes a fragment: every variant of the key, and every render of it under way.
-    ///
-    /// # Errors
-    ///
-    /// None: what the far store could not be told is [pending](Invalidation::Pending).
     pub fn delete(&self, key: &FragmentKey) -> Invalidation {
         if key.is_redacted() {
-            // Whether anything is stored under it, nobody can look up.
+            // A redacted key cannot be looked up, so what is stored under it is not known.
             let mut batch = self.batch();
             batch.delete(key);
             return batch.apply();
@@ -83,9 +79,9 @@ impl FragmentCache {
         self.delete_encoded(&self.encoded(key))
     }
 
-    /// Deletes several fragments, and reports for each in the order given, as if each were deleted
-    /// after the one before it. With a far store it takes two round trips for every 128 of them;
-    /// where the store refuses one, each is deleted by itself.
+    /// Deletes several fragments, and reports each in the order given, as if it were deleted after
+    /// the one before it. With a far store this takes two round trips per 128 keys. If the store
+    /// refuses such a batch, its keys are deleted one by one.
     ///
     /// ```
     /// use fragcache::{Invalidation, FragmentCache, fragment_key};
@@ -95,10 +91,6 @@ impl FragmentCache {
     /// assert_eq!(done, [Invalidation::Absent, Invalidation::Absent]);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// None: what the far store could not be told is [pending](Invalidation::Pending).
     pub fn delete_many<'k>(
         &self,
         keys: impl IntoIterator<Item = &'k FragmentKey>,
@@ -106,8 +98,8 @@ impl FragmentCache {
         self.delete_all(keys.into_iter().map(|key| self.encoded(key).into_owned()))
     }
 
-    /// Deletes every fragment called `name`, whatever it varies on. Costs the same however many
-    /// there are.
+    /// Deletes every fragment called `name`, with any vary parts. The cost does not depend on their
+    /// number.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -118,20 +110,16 @@ impl FragmentCache {
     /// assert!(!cache.contains(&fragment_key!("row", 1))?);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// None: what the far store could not be told is [pending](Invalidation::Pending).
     pub fn delete_name(&self, name: impl KeyPart) -> Invalidation {
         let mut batch = self.batch();
         batch.delete_name(name);
         batch.apply()
     }
 
-    /// Deletes everything that has the name and the [kind](FragmentKey::kind) of `key`, whatever it
-    /// varies on; of a function the results of the method of that name too, whatever instance they
-    /// are of, and of a method those of the function. A key without a name, of a template and a line,
-    /// is deleted itself.
+    /// Deletes everything that has the name and the [kind](FragmentKey::kind) of `key`, with any
+    /// vary parts. For a function this includes the results of the method of the same name, on any
+    /// instance; for a method, those of the function. An unnamed key (a template and a line) is
+    /// deleted by itself.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -142,29 +130,21 @@ impl FragmentCache {
     /// assert!(!cache.contains(&fragment_key!("row", 1))?);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// None: what the far store could not be told is [pending](Invalidation::Pending).
     pub fn delete_name_of(&self, key: &FragmentKey) -> Invalidation {
         let mut batch = self.batch();
         batch.delete_name_of(key);
         batch.apply()
     }
 
-    /// Deletes every fragment whose cache block stands in the template called `template`.
-    ///
-    /// # Errors
-    ///
-    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    /// Deletes every fragment whose cache block is in the template called `template`.
     pub fn delete_template(&self, template: &str) -> Invalidation {
         let mut batch = self.batch();
         batch.delete_template(template);
         batch.apply()
     }
 
-    /// Deletes every fragment that carries one of these tags, and every fragment around one. Costs
-    /// the same however many there are.
+    /// Deletes every fragment that carries one of these tags, and every fragment around one. The
+    /// cost does not depend on their number.
     ///
     /// Tags are declared on the cache block (`tags=["post:7"]`), on a
     /// [`Fragment`](crate::Fragment), or inside the body by
@@ -194,20 +174,16 @@ impl FragmentCache {
         Ok(batch.apply())
     }
 
-    /// Deletes everything: of a [namespace](Self::namespace) all that is in it, else all there is,
-    /// namespaces included.
-    ///
-    /// # Errors
-    ///
-    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    /// Deletes everything in this handle's [namespace](Self::namespace). On a handle without one,
+    /// deletes the whole cache, namespaces included.
     pub fn clear(&self) -> Invalidation {
         let mut batch = self.batch();
         batch.clear();
         batch.apply()
     }
 
-    /// A batch of deletions and invalidations in this handle's namespace, to be applied together
-    /// after the commit of a transaction; see [`InvalidationBatch`].
+    /// Starts a batch of deletions and invalidations in this handle's namespace. Apply it after the
+    /// commit of a transaction; see [`InvalidationBatch`].
     pub fn batch(&self) -> InvalidationBatch {
         InvalidationBatch::new(self.clone(), self.shared.ageing.replica_lag)
     }
@@ -216,7 +192,7 @@ impl FragmentCache {
         self.delete_together(&[key]).pop().unwrap_or(Invalidation::Absent)
     }
 
-    /// Deletes one key after the other, some at a time where there is a store to be told.
+    /// Deletes keys in order, in batches if there is a far store.
     pub(crate) fn delete_all(&self, keys: impl Iterator<Item = Vec<u8>>) -> Vec<Invalidation> {
         let at_once = if self.shared.far.is_some() { DELETED_AT_ONCE } else { 1 };
         let (mut keys, mut done) = (keys.fuse(), Vec::new());
@@ -233,7 +209,7 @@ impl FragmentCache {
         let Shared { far, fresh, ageing, .. } = &*self.shared;
         let lag = ageing.replica_lag;
         let again = self.again(lag);
-        // While they are there: afterwards nobody can tell whether they could have been served.
+        // Before they are invalidated: afterwards it is unknown whether they were servable.
         let stored = far.as_ref().map(|far| far.are_stored(keys, self.annotates()));
         let labels: Vec<Label> = keys.iter().map(|key| self.shared.hasher.key_label(key)).collect();
         let mut present = Vec::with_capacity(keys.len());
@@ -261,9 +237,9 @@ impl FragmentCache {
         keys.iter().zip(present).map(report).collect()
     }
 
-    /// Invalidates labels in both levels; whether the far one knows. The order is what keeps an entry
-    /// that is read from the far store meanwhile out of the near level: the sequence is raised before
-    /// the store is told, and again once it has answered.
+    /// Invalidates labels in both levels. Returns whether the far level has them. The sequence is
+    /// raised before the store is called, and again once it has answered. This order keeps an entry
+    /// that is read from the far store in between out of the near level.
     fn invalidate(&self, marks: Vec<Mark>, lag: Option<Duration>) -> bool {
         let fresh = &self.shared.fresh;
         let again = self.again(lag);
@@ -278,14 +254,14 @@ impl FragmentCache {
         self.on_published(&published)
     }
 
-    /// A new answer for a key cannot be stored: what is stored, here and in the far store, is served no
-    /// more, nor what is around it.
+    /// Invalidates a key whose new body cannot be stored: what is stored for it, in both levels,
+    /// and the fragments around it are no longer served.
     pub(crate) fn outdate(&self, key: &[u8]) {
         self.remove(self.hashed(key));
         self.invalidate(vec![self.shared.hasher.key_label(key).into()], None);
     }
 
-    /// Fences what was read from the far store before it knew.
+    /// Fences what was read from the far store before the invalidation reached it.
     fn raise_again(&self, marks: Vec<Mark>) {
         if self.shared.protections.keep(Protection::RaiseAgain) {
             self.shared.fresh.invalidate(marks, None);
@@ -316,16 +292,16 @@ impl FragmentCache {
         }
     }
 
-    /// Frees the room that a key's entries take; whether one of them could have been served.
+    /// Removes a key's entries from the near level. Returns whether one of them was servable.
     fn remove(&self, hashed: HashedKey<'_>) -> bool {
         let near = self.shared.near.as_ref();
         let (fresh, recent) = (&self.shared.fresh, || self.recent());
         near.is_some_and(|near| near.remove(hashed, fresh, &recent, self.annotates()))
     }
 
-    /// When an invalidation of now is to be repeated.
+    /// When an invalidation made now is to be repeated.
     fn again(&self, lag: Option<Duration>) -> Option<Moment> {
-        // Past the end of the clock it is never.
+        // Past the end of the clock: never.
         lag.and_then(|lag| self.moment().after(lag))
     }
 

@@ -1,5 +1,5 @@
-//! The front door: a handle to one cache. What it does is in the files beside: `serve` renders and
-//! reads, `invalidate` deletes, `watch` counts and switches.
+//! The front door: a handle to one cache. `serve` renders and reads, `invalidate` deletes, `watch`
+//! reports statistics and switches modes.
 
 mod invalidate;
 mod serve;
@@ -57,13 +57,13 @@ pub struct FragmentCache {
     namespace: Option<Arc<Namespace>>,
 }
 
-/// By which share of it a life is shortened at random where a store is shared, if nothing is said.
+/// Default TTL jitter when a far store is configured: up to 10 %.
 const SHARED_JITTER: f64 = 0.1;
 
-/// The part of a cache that a handle is for.
+/// The part of a cache that a handle covers.
 #[derive(Debug)]
 struct Namespace {
-    /// What stands before the keys in it.
+    /// The prefix of every key in it.
     prefix: Box<[u8]>,
     label: Label,
 }
@@ -78,7 +78,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     observers: Box<[Arc<dyn Observer>]>,
     counters: Counters,
-    /// What happened under each name, where someone wants to know.
+    /// Statistics by name, if they are enabled.
     stats_registry: Option<StatsRegistry>,
     mode: AtomicU8,
     /// 1 while pages are annotated.
@@ -90,7 +90,7 @@ struct Shared {
 }
 
 impl FragmentCache {
-    /// A cache in this process with the default settings: 300 s, 64 MiB.
+    /// Creates a cache in this process with the default settings: 300 s, 64 MiB.
     ///
     /// ```
     /// let cache = fragcache::FragmentCache::in_memory();
@@ -100,8 +100,8 @@ impl FragmentCache {
         Self::assemble(CacheBuilder::default())
     }
 
-    /// A cache that stores nothing: every body is rendered, every deletion finds nothing.
-    /// Arguments are checked as ever.
+    /// Creates a cache that stores nothing: every body is rendered, every deletion finds nothing.
+    /// Arguments are still checked.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -116,7 +116,7 @@ impl FragmentCache {
         Self::assemble(CacheBuilder { is_null: true, ..CacheBuilder::default() })
     }
 
-    /// Settings for a cache.
+    /// Returns a builder, to create a cache with other settings.
     pub fn builder() -> CacheBuilder {
         CacheBuilder::default()
     }
@@ -179,9 +179,9 @@ impl FragmentCache {
         }
     }
 
-    /// The read point of data that is read from now on, for all namespaces of this cache; see
-    /// [`ReadPoint`]. With a far store, one round trip at most every 100 ms, and one after an
-    /// invalidation of this process.
+    /// Returns the read point of data that is read from now on, for all namespaces of this cache;
+    /// see [`ReadPoint`]. With a far store this takes at most one round trip per 100 ms, plus one
+    /// after an invalidation by this process.
     pub fn read_point(&self) -> ReadPoint {
         self.shared.fresh.settle(self.moment());
         let near = self.shared.fresh.now();
@@ -190,10 +190,10 @@ impl FragmentCache {
         ReadPoint::new(self.shared.hasher.cache_number(), ReadPosition { near, far })
     }
 
-    /// A part of this cache with keys, names, templates and tags of its own, and a
-    /// [`clear`](Self::clear) of its own that costs the same however much is in it. Bounds,
-    /// counters, mode and observer are shared. A namespace of a namespace is within it, and is
-    /// cleared with it.
+    /// Returns a handle to a namespace of this cache. A namespace has its own keys, names,
+    /// templates and tags, and its own [`clear`](Self::clear), whose cost does not depend on its
+    /// size. Bounds, counters, mode and observers are shared. Namespaces nest, and are cleared with
+    /// the one that contains them.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -227,7 +227,7 @@ impl FragmentCache {
         HashedKey { hash: self.shared.hasher.key(key), key }
     }
 
-    /// What stands before every key of this handle.
+    /// The prefix of every key of this handle.
     pub(crate) fn prefix(&self) -> &[u8] {
         self.namespace.as_ref().map_or(&[], |namespace| &namespace.prefix)
     }
@@ -245,8 +245,8 @@ impl FragmentCache {
         }
     }
 
-    /// The label of a key. A redacted one has that of the key which it stands for, with the namespace
-    /// which that lies in.
+    /// The label of a key. A redacted key has the label of the key it stands for, namespace
+    /// included.
     pub(crate) fn key_label(&self, key: &FragmentKey) -> Label {
         key.label().unwrap_or_else(|| self.shared.hasher.key_label(&self.encoded(key)))
     }
@@ -274,7 +274,7 @@ impl FragmentCache {
         self.namespace.as_ref().map(|namespace| namespace.label)
     }
 
-    /// The read point's number of this cache.
+    /// The number of this cache in read points.
     pub(crate) fn number(&self) -> u64 {
         self.shared.hasher.cache_number()
     }
@@ -283,14 +283,14 @@ impl FragmentCache {
         self.emit_about(kind, key, source, None, None);
     }
 
-    /// Tells of a fault of the store, if it was one and not only the pause after one.
+    /// Emits a fault of the store; nothing if the store is only paused after one.
     pub(crate) fn note_fault(&self, unavailable: &Unavailable) {
         if let Some(error) = &unavailable.0 {
             self.emit(EventKind::Fault(error.fault()), None, self.shared.sources.rust());
         }
     }
 
-    /// As [`emit`](Self::emit), with the tag or the header that it is about.
+    /// As [`emit`](Self::emit), with the tag or the header that the event is about.
     pub(crate) fn emit_about(
         &self,
         kind: EventKind,
@@ -310,20 +310,20 @@ impl FragmentCache {
         }
     }
 
-    /// Whether anyone wants to know which key an event is about.
+    /// Whether anything uses the keys of events.
     #[cfg(feature = "async")]
     pub(crate) fn is_watched(&self) -> bool {
         self.shared.stats_registry.is_some() || self.is_observed()
     }
 
-    /// Tells of a warning about a line of a template, or about a memoized function.
+    /// Emits a warning about a line of a template, or about a memoized function.
     pub(crate) fn warn(&self, place: Option<(&str, u32)>, warning: &str) {
         self.shared.counters.count(EventKind::Warned);
         Event::warn(&self.shared.observers, place, warning);
     }
 
-    /// The origin for an entry of this key: one that says where its hits count, if there is statistics by name
-    /// and it has room.
+    /// The source for an entry of this key. If statistics by name are enabled and have room, it
+    /// refers to the counters for the entry's hits.
     pub(crate) fn counted(&self, key: &[u8], source: &Arc<EntrySource>) -> Arc<EntrySource> {
         let counted = self
             .shared
@@ -333,7 +333,7 @@ impl FragmentCache {
         counted.unwrap_or_else(|| Arc::clone(source))
     }
 
-    /// Tells the statistics by name of a hit on an entry that has no row of its own.
+    /// Counts a hit in the statistics by name, for an entry that has no counters of its own.
     pub(crate) fn note_quick_hit(&self, key: &[u8]) {
         if let Some(stats_registry) = &self.shared.stats_registry {
             stats_registry.note(EventKind::Hit, key, None, self.recent());
@@ -344,7 +344,7 @@ impl FragmentCache {
         Moment::now(self.shared.clock.as_ref())
     }
 
-    /// The present, perhaps a few milliseconds ago: for what is checked on every hit.
+    /// The current moment, or one a few milliseconds ago. For checks on every hit.
     pub(crate) fn recent(&self) -> Moment {
         Moment::recent(self.shared.clock.as_ref())
     }
@@ -406,7 +406,7 @@ impl FragmentCache {
         self.shared.protections
     }
 
-    /// Whether lookups are made at all.
+    /// Whether the mode allows lookups.
     pub(crate) fn reads(&self) -> bool {
         self.mode() != CacheMode::Bypass
     }
@@ -427,7 +427,7 @@ impl WorkerHost for Shared {
     }
 }
 
-// What user code may leave half done when it panics, frames and flights, gives itself up.
+// Frames and flights that user code leaves half done when it panics abandon themselves.
 impl std::panic::UnwindSafe for FragmentCache {}
 impl std::panic::RefUnwindSafe for FragmentCache {}
 

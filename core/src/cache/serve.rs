@@ -1,4 +1,4 @@
-//! What Rust code reads from a cache, and the fragments that it renders itself.
+//! Reading from a cache in Rust, and fragments that Rust code renders.
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use crate::tag;
 use crate::timeout::Timeout;
 
 impl FragmentCache {
-    /// Whether an entry of this key could be served, in some variant. One that has expired does not
-    /// count, though others than the next caller may be served it within its stale window.
+    /// Returns whether this key has a servable entry, in any variant. An expired entry does not
+    /// count, even though it may still be served stale.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store cannot be asked.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store is unavailable.
     pub fn contains(&self, key: &FragmentKey) -> Result<bool, Error> {
         Ok(self.newest(key)?.is_some())
     }
 
-    /// The newest stored markup of this key, of whatever variant, if it could be served; as with
-    /// [`contains`](Self::contains), not if it has expired.
+    /// Returns the newest stored markup of this key, in any variant, if it is servable. As with
+    /// [`contains`](Self::contains), an expired entry does not count.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -41,7 +41,7 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store cannot be asked.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store is unavailable.
     pub fn get(&self, key: &FragmentKey) -> Result<Option<Arc<str>>, Error> {
         let body = self.newest(key)?.filter(|_| key.kind() == KeyKind::Fragment);
         Ok(body.map(|body| body.to_shared()))
@@ -69,7 +69,7 @@ impl FragmentCache {
         }
     }
 
-    /// The error of a call that the store was needed for.
+    /// The error of a call that needs the store.
     pub(crate) fn unavailable(&self, unavailable: Unavailable) -> Error {
         self.note_fault(&unavailable);
         let error = Error::new(
@@ -85,7 +85,7 @@ impl FragmentCache {
         }
     }
 
-    /// The error of a value that the store has not confirmed.
+    /// The error of a value whose write the store has not confirmed.
     #[cfg(feature = "values")]
     pub(crate) fn unconfirmed(&self) -> Error {
         let message = "the store has not confirmed the value, which may be kept or not";
@@ -97,19 +97,22 @@ impl FragmentCache {
         }
     }
 
-    /// Serves a fragment that Rust code renders: the stored markup, or `body`'s, which is stored.
+    /// Returns a fragment that Rust code renders: the stored markup, or the output of `body`, which
+    /// is then stored.
     ///
-    /// Single flight, freshness and nesting are those of the tag: cache blocks rendered by `body`
+    /// Single flight, freshness and nesting work as for the tag: cache blocks rendered by `body`
     /// are inside this fragment.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero or past the end of the
-    /// clock; [`ErrorKind::Key`](crate::ErrorKind::Key) for a [redacted](FragmentKey::is_redacted)
-    /// key; on a miss [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer
-    /// than [`MAX_TAG_BYTES`](crate::tag::MAX_TAG_BYTES), and for more than
-    /// [`MAX_TAGS`](crate::tag::MAX_TAGS). The body is not rendered then, whatever the
-    /// [policy](crate::Policy::bad_arguments) says.
+    /// - [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero or past the end of
+    ///   the clock.
+    /// - [`ErrorKind::Key`](crate::ErrorKind::Key) for a [redacted](FragmentKey::is_redacted) key.
+    /// - On a miss, [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer
+    ///   than [`MAX_TAG_BYTES`](crate::tag::MAX_TAG_BYTES), and for more than
+    ///   [`MAX_TAGS`](crate::tag::MAX_TAGS) tags.
+    ///
+    /// The body is not rendered then, regardless of the [policy](crate::Policy::bad_arguments).
     pub fn render<T: Into<Arc<str>>>(
         &self,
         fragment: &Fragment,
@@ -118,9 +121,9 @@ impl FragmentCache {
         self.try_render(fragment, || Ok::<_, Error>(body()))
     }
 
-    /// As [`render`](Self::render), for a body that can fail. Its error passes through untouched,
-    /// and nothing is stored; but within its [stale window](Fragment::stale) the expired fragment is
-    /// given in place of the error.
+    /// Like [`render`](Self::render), for a body that can fail. The body's error is returned
+    /// unchanged, and nothing is stored. Within its [stale window](Fragment::stale), the expired
+    /// fragment is returned in place of the error.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -179,7 +182,7 @@ impl FragmentCache {
         }
     }
 
-    /// What a fragment asks for, checked.
+    /// The options of a fragment, checked.
     fn request(&self, fragment: &Fragment) -> Result<Request, Error> {
         if fragment.key.is_redacted() {
             let message = "nothing can be stored under a redacted key, which stands for one that is \

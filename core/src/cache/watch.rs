@@ -1,4 +1,4 @@
-//! Watching a cache, and switching it while it runs.
+//! Observing a cache, and switching its mode while it runs.
 
 use super::FragmentCache;
 use crate::admin::Admin;
@@ -12,7 +12,7 @@ use crate::sync::Ordering;
 use crate::syntax::Warning;
 
 impl FragmentCache {
-    /// Counters since the cache was made, and its present size.
+    /// Returns the counters since the cache was created, and its current size.
     pub fn stats(&self) -> Stats {
         let mut stats = self.shared.counters.snapshot();
         if let Some(near) = &self.shared.near {
@@ -25,8 +25,8 @@ impl FragmentCache {
         stats
     }
 
-    /// What happened under each name, in all namespaces; `None` for a cache that was built without a
-    /// [stats_by_name](crate::CacheBuilder::stats_by_name).
+    /// Returns what happened under each name, in all namespaces. `None` for a cache that was built
+    /// without [stats_by_name](crate::CacheBuilder::stats_by_name).
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -48,8 +48,9 @@ impl FragmentCache {
             .map(|stats_registry: &StatsRegistry| stats_registry.read(self.moment()))
     }
 
-    /// Largest body that is stored, in bytes, as [`max_entry_bytes`](crate::CacheBuilder::max_entry_bytes)
-    /// set it; `None` for a cache that stores nothing.
+    /// The largest body that is stored, in bytes, as set by
+    /// [`max_entry_bytes`](crate::CacheBuilder::max_entry_bytes). `None` for a cache that stores
+    /// nothing.
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -70,9 +71,9 @@ impl FragmentCache {
         self.shared.hasher.is_opaque()
     }
 
-    /// A key of this handle's namespace as events, pages and listings of this cache show it: as it is,
-    /// or [redacted](FragmentKey::is_redacted) where keys are
-    /// [opaque](crate::CacheBuilder::opaque_keys). So what a log says can be told by whoever knows the key.
+    /// A key of this handle's namespace in the form that events, pages and listings of this cache
+    /// use: as it is, or [redacted](FragmentKey::is_redacted) where keys are
+    /// [opaque](crate::CacheBuilder::opaque_keys). Use it to find a known key in a log.
     ///
     /// ```
     /// use fragcache::{FragmentCache, fragment_key};
@@ -90,14 +91,14 @@ impl FragmentCache {
         self.shared.hasher.shown(&self.encoded(key))
     }
 
-    /// How far the cache takes part now: as it was [switched](Self::set_mode), or as the far store
-    /// tells all processes, whichever is less.
+    /// The current mode: the one that was [set](Self::set_mode), or the one that the far store sets
+    /// for all processes, whichever is more restrictive.
     pub fn mode(&self) -> CacheMode {
         let own = CacheMode::from_u8(self.shared.mode.load(Ordering::Relaxed));
         self.shared.far.as_ref().map_or(own, |far| far.mode().max(own))
     }
 
-    /// How the store behind the cache is, as this process sees it. Asks nobody.
+    /// The health of the store behind the cache, as this process sees it. Makes no round trip.
     ///
     /// ```
     /// let cache = fragcache::FragmentCache::in_memory();
@@ -107,13 +108,13 @@ impl FragmentCache {
         self.shared.far.as_ref().map_or_else(Health::default, Far::health)
     }
 
-    /// Asks the store to take a record, return it and delete it: for a program that would rather not
-    /// start with a wrong password than render everything. Waits as long as the store lets calls
-    /// wait. A cache without a store is well.
+    /// Writes a record to the store, reads it back and deletes it. For a program that would rather
+    /// fail at startup than run with a wrong password and render everything. Blocks for as long as
+    /// the store's own timeout. Succeeds on a cache without a store.
     ///
     /// # Errors
     ///
-    /// The store's fault, with what to do about it.
+    /// The store's fault, with advice.
     ///
     /// ```
     /// use fragcache::store::Fault;
@@ -135,8 +136,8 @@ impl FragmentCache {
         }
     }
 
-    /// Switches how far the cache takes part, for all handles, from the next block on.
-    /// Invalidations count in every mode.
+    /// Sets the mode for all handles, from the next block on. Invalidations take effect in every
+    /// mode.
     ///
     /// ```
     /// use fragcache::{FragmentCache, CacheMode};
@@ -149,16 +150,17 @@ impl FragmentCache {
         self.shared.mode.store(mode as u8, Ordering::Relaxed);
     }
 
-    /// Switches HTML comments around fragments on or off, for all handles: what each one is, whether
-    /// it was a hit, and if not, why. For looking at a page in development, or for a moment in
-    /// production.
+    /// Switches HTML comments around fragments on or off, for all handles. They show what each
+    /// fragment is, whether it was a hit, and if not, why. Use it in development, or for a short
+    /// time in production.
     ///
-    /// Comments show keys, with what they vary on ([a digest](Self::shown_key) where keys are opaque), and
-    /// tags. They are escaped, and are written
-    /// where the engine escapes for HTML only; inside an attribute or a script they would be in the
-    /// way, so keep cache blocks out of those while you look. Annotated bodies are entries of their
-    /// own: none is served after this is switched off, and none of the others before. Comments inside
-    /// a hit are stored with it, and tell of the render that stored it.
+    /// Comments show tags, and keys with their vary parts ([a digest](Self::shown_key) where keys
+    /// are opaque). They are escaped, and are written only where the engine escapes for HTML.
+    /// Inside an attribute or a script they would break the page, so keep cache blocks out of those
+    /// while annotations are on.
+    ///
+    /// Annotated bodies are separate entries: switching never serves an entry of the other kind.
+    /// Comments inside a hit are stored with it, and describe the render that stored it.
     ///
     /// ```
     /// use fragcache::{FragmentCache, Policy};
@@ -189,9 +191,9 @@ impl FragmentCache {
         self.shared.annotates.load(Ordering::Relaxed) != 0
     }
 
-    /// Tells what a [rewrite](crate::syntax::rewrite) warned of: to the observer, to the counters,
-    /// and by an error where the [policy](crate::Policy::warnings_are_errors) says so. The engine
-    /// extensions do this whenever a template is loaded.
+    /// Reports the warnings of a [rewrite](crate::syntax::rewrite): to the observers, to the
+    /// counters, and as an error if the [policy](crate::Policy::warnings_are_errors) says so. The
+    /// engine extensions call this whenever a template is loaded.
     ///
     /// # Errors
     ///

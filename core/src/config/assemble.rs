@@ -1,4 +1,4 @@
-//! From settings to a builder: what goes together, and what each setting does.
+//! Turns settings into a builder: checks their combinations and applies each.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use super::sections::{FarSettings, Layer, PolicySettings, Settings};
 use super::stores::Stores;
 use super::value::Secret;
 
-/// Types of this crate's own.
+/// The types of this crate.
 const MEMORY: &str = "memory";
 const NULL: &str = "null";
 const REDIS: &str = "redis";
@@ -53,7 +53,7 @@ pub(super) fn builder(layer: &Layer, stores: &Stores) -> Result<CacheBuilder, Er
     Ok(builder)
 }
 
-/// The type, which is known.
+/// The type, checked to be known.
 fn kind<'l>(layer: &'l Layer, stores: &Stores) -> Result<&'l str, Error> {
     if let Some(taken) = stores.names().find(|name| TYPES.contains(name)) {
         return Err(layer.places.refuse(
@@ -93,7 +93,8 @@ fn kind<'l>(layer: &'l Layer, stores: &Stores) -> Result<&'l str, Error> {
     Err(layer.places.refuse("type", message))
 }
 
-/// A type that is a name. What is none may be a URL with a password.
+/// The type as an error shows it. Text that is not a name may be a URL with a password, so it is
+/// hidden.
 fn shown_type(kind: &str) -> String {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     match kind.len() <= 80 && kind.chars().all(is_name) {
@@ -102,7 +103,7 @@ fn shown_type(kind: &str) -> String {
     }
 }
 
-/// Whether two caches' entries would lie in one store under the same names.
+/// Returns true if the entries of two caches would have the same names in one store.
 pub(super) fn share_a_place(one: &Settings, other: &Settings) -> bool {
     let is_shared = |kind: &str| kind != MEMORY && kind != NULL;
     if one.r#type != other.r#type || !one.r#type.as_deref().is_some_and(is_shared) {
@@ -122,8 +123,8 @@ pub(super) fn share_a_place(one: &Settings, other: &Settings) -> bool {
         && one.store == other.store
 }
 
-/// Each table belongs to a type. The null cache does not mind any, so that one word switches a cache
-/// off.
+/// Checks that each table belongs to the type. The null cache accepts any table, so that changing
+/// one word switches a cache off.
 fn check_tables(layer: &Layer, kind: &str) -> Result<(), Error> {
     let settings = &layer.settings;
     let is_own = !TYPES.contains(&kind);
@@ -147,7 +148,7 @@ fn check_tables(layer: &Layer, kind: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// A bound of nothing is told in words of the file; all others are the builder's.
+/// Refuses a bound of zero in words of the file; the builder checks all others.
 fn check_bounds(layer: &Layer) -> Result<(), Error> {
     let Settings { max_bytes, max_entries, .. } = &layer.settings;
     let bounds = [
@@ -168,7 +169,7 @@ fn check_bounds(layer: &Layer) -> Result<(), Error> {
     Ok(())
 }
 
-/// What needs no store.
+/// The settings that need no store.
 fn plain(settings: &Settings) -> CacheBuilder {
     let mut builder = CacheBuilder::default();
     macro_rules! set {
@@ -244,7 +245,7 @@ fn far_level(layer: &Layer, far: &FarSettings, mut level: FarLevel) -> Result<Fa
     Ok(level)
 }
 
-/// A secret that is written down, or in a file whose last line may end.
+/// A secret that is written in the config, or read from a file that may end with a newline.
 pub(super) fn secret(
     layer: &Layer,
     setting: &str,
@@ -279,7 +280,7 @@ pub(super) fn secret(
     }
 }
 
-/// The store of a type that has one.
+/// Opens the store of a type that has one.
 fn open(layer: &Layer, kind: &str, stores: &Stores) -> Result<Arc<dyn Store>, Error> {
     match kind {
         REDIS => builtin::redis(layer),
@@ -290,7 +291,7 @@ fn open(layer: &Layer, kind: &str, stores: &Stores) -> Result<Arc<dyn Store>, Er
                 None => layer.places.about(layer.places.named_in(&error).unwrap_or("store"), error),
                 Some(_) => error,
             })?;
-            // It was looked up before.
+            // `kind` has checked the name before.
             opened.ok_or_else(|| layer.places.refuse("type", format!("there is no store {kind:?}")))
         }
     }

@@ -1,5 +1,5 @@
-//! The stores that come with this crate, opened by their tables. A store whose feature is off is an
-//! error that names the feature.
+//! Opens the stores that come with this crate, by their tables. If a store's feature is off, the
+//! error names the feature.
 
 use std::sync::Arc;
 

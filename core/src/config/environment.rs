@@ -1,4 +1,5 @@
-//! Settings from environment variables. Each is read by itself, so that an error can name it.
+//! Settings from environment variables. Each variable is read separately, so that an error can name
+//! it.
 
 use std::ffi::OsString;
 use std::iter;
@@ -14,10 +15,10 @@ use super::explain::{self, Author};
 use super::flask;
 use super::sections::{Layer, Settings};
 
-/// Between the name of a table and the name of a setting in it.
+/// Separates the name of a table from the name of a setting in it.
 const INTO: &str = "__";
 
-/// The settings of those variables whose names begin with `prefix`.
+/// The settings of the variables whose names begin with `prefix`.
 pub(super) fn layer<N, V>(
     prefix: &str,
     variables: impl IntoIterator<Item = (N, V)>,
@@ -63,12 +64,12 @@ where
     Ok(layer)
 }
 
-/// How a setting is called in the environment.
+/// The variable of a setting.
 pub(super) fn variable(prefix: &str, setting: &str) -> String {
     format!("{prefix}{}", setting.replace('.', INTO).to_uppercase())
 }
 
-/// One value, within the tables of its path.
+/// One value within the tables of its path.
 #[derive(Clone, Copy)]
 struct Nested<'v> {
     path: &'v [String],
@@ -84,7 +85,7 @@ impl<'de> IntoDeserializer<'de, Refusal> for Nested<'_> {
 }
 
 impl<'v> Nested<'v> {
-    /// The text, if it is wanted here and not further in.
+    /// The text, if the path ends here.
     fn text(&self) -> Option<&'v str> {
         self.path.is_empty().then_some(self.value)
     }
@@ -101,7 +102,7 @@ impl<'v> Nested<'v> {
 impl<'de> Deserializer<'de> for Nested<'_> {
     type Error = Refusal;
 
-    /// A table; or what the text looks like in TOML, and otherwise a text.
+    /// A table if the path goes on. Otherwise what the text is in TOML, or a string.
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
         if let Some((first, path)) = self.path.split_first() {
             let inner = Nested { path, value: self.value };

@@ -1,5 +1,5 @@
-//! What serde and toml say of a mistake, in words that help, and without what is written in a
-//! setting's place: it may be a secret.
+//! Turns messages of serde and toml into helpful ones. They never show the value of a setting,
+//! which may be a secret.
 
 use crate::error::{Error, ErrorKind};
 
@@ -9,7 +9,7 @@ use super::places::{line_and_column, setting_at};
 use super::sections::TABLES;
 use super::several;
 
-/// An error in a file. Toml's own text quotes the line, so only its message is used.
+/// An error in a file. Toml's full text quotes the line, so only its message is used.
 pub(super) fn of_file(name: &str, text: &str, cause: &toml::de::Error) -> Error {
     let (offset, place) = match cause.span() {
         Some(span) => (Some(span.start), line_and_column(text, span.start)),
@@ -24,8 +24,8 @@ pub(super) fn of_file(name: &str, text: &str, cause: &toml::de::Error) -> Error 
     Error::new(ErrorKind::Config, message).at(name, place.0, place.1)
 }
 
-/// An error in the settings of a store of the user's own, of which toml tells the place by
-/// ``in `name` `` on a line of its own.
+/// An error in the settings of a user's own store. Toml gives its place as ``in `name` `` on a
+/// separate line.
 pub(super) fn of_own(text: &str) -> String {
     let (message, place) = text.trim_end().rsplit_once("\nin `").unwrap_or((text, ""));
     let setting = match place.trim_end_matches('`') {
@@ -35,10 +35,10 @@ pub(super) fn of_own(text: &str) -> String {
     of_setting(&Author::OfFile, &setting, message)
 }
 
-/// Who is told, and how settings are called there.
+/// Where the settings were written, and how they are named there.
 pub(super) enum Author<'p> {
     OfFile,
-    /// With this prefix.
+    /// In environment variables with this prefix.
     OfVariables(&'p str),
 }
 
@@ -50,7 +50,7 @@ impl Author<'_> {
         }
     }
 
-    /// The advice to use a setting of a table.
+    /// Advises to use a setting of a table.
     fn advice(&self, table: &str, name: &str) -> String {
         match (self, table) {
             (Self::OfVariables(_), table) => format!("write {}", self.name(&joined(table, name))),
@@ -60,7 +60,7 @@ impl Author<'_> {
     }
 }
 
-/// What serde says of a setting, in our words.
+/// Rewrites serde's message about a setting.
 pub(super) fn of_setting(author: &Author<'_>, setting: &str, message: &str) -> String {
     if let Some((name, known)) = unknown(message, "unknown field `") {
         return unknown_setting(author, setting, name, &known);
@@ -75,7 +75,7 @@ pub(super) fn of_setting(author: &Author<'_>, setting: &str, message: &str) -> S
     }
     let told = message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: "));
     if let Some((found, expected)) = told.and_then(|told| told.split_once(", expected ")) {
-        // The first word is the type. What is behind it is the value, and not shown.
+        // The first word is the type. The value follows it and is not shown.
         let found = found.split([' ', ',']).next().unwrap_or_default();
         let found = match found {
             "floating" => "fraction",
@@ -94,21 +94,21 @@ pub(super) fn of_setting(author: &Author<'_>, setting: &str, message: &str) -> S
     format!("{shown}: {}", one_line(message))
 }
 
-/// The name that a message of serde's is about, and the known ones.
+/// The unknown name in a message of serde, and the known ones.
 fn unknown<'m>(message: &'m str, start: &str) -> Option<(&'m str, Vec<&'m str>)> {
     let (name, rest) = message.strip_prefix(start)?.split_once('`')?;
     Some((name, rest.split('`').skip(1).step_by(2).collect()))
 }
 
 fn unknown_setting(author: &Author<'_>, setting: &str, name: &str, known: &[&str]) -> String {
-    // The place of the mistake is the setting, something in it, or the table around it.
+    // The mistake is at the setting, inside it, or in the table around it.
     let path: Vec<&str> = setting.split('.').filter(|part| !part.is_empty()).collect();
     let table = match path.iter().rposition(|part| *part == name) {
         Some(position) => path.get(..position).unwrap_or_default().join("."),
         None => path.join("."),
     };
     let within = |name: &str| joined(&table, name);
-    // Of a named cache's settings the table in it counts, and there are no further caches in it.
+    // For a named cache, only the table below its own counts, and `caches` is not a setting.
     let (cache, inner) = cache_and_table(&table);
     let known: Vec<&str> = known
         .iter()
@@ -117,7 +117,7 @@ fn unknown_setting(author: &Author<'_>, setting: &str, name: &str, known: &[&str
         .collect();
     let told = format!("there is no setting {}", author.name(&within(name)));
     if let Author::OfVariables(_) = author {
-        // One underscore where two are meant.
+        // One underscore instead of two.
         let mut all =
             TABLES.iter().flat_map(|(table, names)| names.iter().map(move |n| (table, n)));
         if let Some((table, within)) = all.find(|(table, n)| format!("{table}_{n}") == name) {
@@ -158,13 +158,13 @@ fn unknown_setting(author: &Author<'_>, setting: &str, name: &str, known: &[&str
     format!("{told}; the settings{place} to write are {}", known.join(", "))
 }
 
-/// A name in a table.
+/// The path of a name in a table.
 fn joined(table: &str, name: &str) -> String {
     [table, name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".")
 }
 
-/// The table of a named cache that a table is or lies in, empty for the default's, and the table in
-/// that.
+/// Splits off the table of a named cache, empty for the default cache; the rest is the table inside
+/// it.
 fn cache_and_table(table: &str) -> (&str, &str) {
     let Some(named) = table.strip_prefix(several::TABLE).and_then(|rest| rest.strip_prefix('.'))
     else {
@@ -189,7 +189,7 @@ pub(super) fn closest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> O
         .map(|(_, known)| known)
 }
 
-/// How many letters are to be added, removed or replaced between two names.
+/// The edit distance of two names: letters to add, remove or replace.
 fn distance(one: &str, other: &str) -> usize {
     let other: Vec<char> = other.chars().collect();
     let mut row: Vec<usize> = (0..=other.len()).collect();

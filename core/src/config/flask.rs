@@ -1,4 +1,4 @@
-//! The names of Flask-Caching, for those who come from there: what to write instead.
+//! The names of Flask-Caching's settings and types, and what to write here instead.
 
 /// Flask-Caching's settings without `CACHE_`, and what to write here.
 const SETTINGS: [(&str, &str); 28] = [
@@ -35,7 +35,7 @@ const SETTINGS: [(&str, &str); 28] = [
 /// The packages whose classes are named in [`TYPES`].
 const PACKAGES: [&str; 4] = ["flask_caching", "flask_cache", "cachelib", "werkzeug"];
 
-/// What to write instead of a class of the application's own.
+/// The advice for a class of the application's own.
 pub(super) const OWN: &str = "a class of your own becomes an implementation of Store: give it a name by \
                               Stores::with, build by build_with, and write that name";
 const NO_SENTINEL: &str =
@@ -48,7 +48,7 @@ const NO_UWSGI: &str = "uWSGI's cache belongs to a Python server: write type = \
 const NO_BUCKET: &str = "there is no store for buckets: write type = \"redis\" or \"file\", or a \
                          store of your own";
 
-/// Flask-Caching's types in lower case, as of now and before 1.9.1.
+/// Flask-Caching's types in lower case, with the names used before 1.9.1.
 const TYPES: [(&[&str], &str); 9] = [
     (&["nullcache"], "write \"null\""),
     (&["simplecache", "simple"], "write \"memory\""),
@@ -72,23 +72,23 @@ const TYPES: [(&[&str], &str); 9] = [
     (&["googlecloudstoragecache"], NO_BUCKET),
 ];
 
-/// What to write instead of a setting that is unknown in `table`.
+/// The advice for a setting that is unknown in `table`.
 pub(super) fn advice(table: &str, name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
     let bare = name.strip_prefix("cache_").unwrap_or(&name);
-    // `host` in the table [redis].
+    // For example `host` in the table `[redis]`.
     let within = format!("{table}_{bare}");
     let found = SETTINGS.iter().find(|(known, _)| *known == bare || *known == within);
     found.map(|(_, advice)| *advice)
 }
 
-/// What to write instead of one of Flask-Caching's types, also of an import path.
+/// The advice for one of Flask-Caching's types, also for an import path.
 pub(super) fn type_advice(name: &str) -> Option<&'static str> {
     let class = name.rsplit('.').next().unwrap_or(name).to_lowercase();
     TYPES.iter().find(|(names, _)| names.contains(&&*class)).map(|(_, advice)| *advice)
 }
 
-/// Whether this is the import path of a class that the application made itself, whatever it is called.
+/// Returns true if this is the import path of a class of the application's own.
 pub(super) fn is_own_class(name: &str) -> bool {
     let is_word = |word: &str| {
         !word.starts_with(|c: char| c.is_ascii_digit())
@@ -99,7 +99,7 @@ pub(super) fn is_own_class(name: &str) -> bool {
     name.split('.').all(is_word) && !PACKAGES.contains(&package)
 }
 
-/// Whether Flask-Caching reads a variable of this name.
+/// Returns true if Flask-Caching reads a variable of this name.
 pub(super) fn is_setting(variable: &str) -> bool {
     let bare = variable.strip_prefix("CACHE_").map(str::to_lowercase);
     bare.is_some_and(|bare| SETTINGS.iter().any(|(known, _)| *known == bare))

@@ -1,5 +1,5 @@
-//! Caches from a file and the environment (feature `config`). Here is the front door; what may be
-//! written is in `sections.rs`, what it does in `assemble.rs`, and several caches in `several.rs`.
+//! Caches from TOML files and environment variables (feature `config`). `sections.rs` declares the
+//! settings, `assemble.rs` applies them, and `several.rs` handles several caches.
 
 mod assemble;
 mod builtin;
@@ -29,13 +29,14 @@ pub use stores::{StoreSettings, Stores};
 use places::Places;
 use sections::{Layer, Settings};
 
-/// The settings of a cache, as a TOML file and environment variables have them.
+/// The settings of a cache, read from a TOML file and environment variables.
 ///
-/// All settings, their defaults and units are on the page `docs/config.md`. A setting that is
-/// unknown or out of place is an error, and so is a config without a `type`.
+/// The page `docs/config.md` lists all settings with defaults and units. An unknown or misplaced
+/// setting is an error, and so is a missing `type`.
 ///
-/// `Debug` shows no secrets. A config may also be a part of your application's own settings, as it is
-/// `Deserialize`; errors are then told by the deserializer of those, and toml's quote the line.
+/// `Debug` shows no secrets. A config implements `Deserialize`, so it can be part of your
+/// application's own settings. The deserializer of those settings then reports the errors; that of
+/// toml quotes the line.
 ///
 /// ```
 /// use fragcache::config::Config;
@@ -64,21 +65,22 @@ use sections::{Layer, Settings};
 pub struct Config(Layer);
 
 impl Config {
-    /// The settings in a text. In errors it is called `config`.
+    /// Reads the settings in a TOML text. Errors call it `config`.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] with line and column, when the text is no TOML, and for a setting that
-    /// is unknown or has an unusable value.
+    /// [`ErrorKind::Config`] with line and column if the text is not TOML, or if a setting is
+    /// unknown or has an unusable value.
     pub fn from_toml(text: &str) -> Result<Self, Error> {
         Self::parse("config", text)
     }
 
-    /// The settings in a file. Paths in it are as seen from the folder in which the process runs.
+    /// Reads the settings in a file. Relative paths in it are relative to the process's working
+    /// directory.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Io`] when the file cannot be read, and as [`from_toml`](Self::from_toml).
+    /// [`ErrorKind::Io`] if the file cannot be read; otherwise as [`from_toml`](Self::from_toml).
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let text = std::fs::read_to_string(path).map_err(|cause| {
@@ -92,7 +94,7 @@ impl Config {
         Self::parse(&path.display().to_string(), &text)
     }
 
-    /// The settings in environment variables whose names begin with `prefix`; see
+    /// Reads the settings in environment variables whose names begin with `prefix`; see
     /// [`with_env`](Self::with_env).
     ///
     /// # Errors
@@ -102,22 +104,22 @@ impl Config {
         Self::default().with_env(prefix)
     }
 
-    /// The same settings with those of the environment over them. `FRAGCACHE_MAX_BYTES`, with the
-    /// prefix `FRAGCACHE_`, is the setting `max_bytes`, and `FRAGCACHE_REDIS__URL` is `url` in the
-    /// table `[redis]`. Values are written as in the file, without the quotes.
+    /// Overrides these settings with those of the environment. With the prefix `FRAGCACHE_`, the
+    /// variable `FRAGCACHE_MAX_BYTES` is the setting `max_bytes`, and `FRAGCACHE_REDIS__URL` is
+    /// `url` in the table `[redis]`. Values are written as in the file, without the quotes.
     ///
-    /// A variable replaces a setting, and the other way to say the same: `mac_key_file` where
-    /// `mac_key` is set. One that chooses another type puts the tables of the one before aside.
+    /// A variable replaces the setting, and also an alternative to it: `mac_key_file` replaces
+    /// `mac_key`. A variable that selects another type drops the tables of the type before.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] that names the variable, for one with this prefix that is no setting, is
-    /// empty or has an unusable value; and for an empty prefix.
+    /// [`ErrorKind::Config`], naming the variable, if one with this prefix is not a setting, is
+    /// empty or has an unusable value; and if the prefix is empty.
     pub fn with_env(self, prefix: &str) -> Result<Self, Error> {
         self.with_variables(prefix, std::env::vars_os())
     }
 
-    /// As [`with_env`](Self::with_env), with these variables in place of the process's.
+    /// Like [`with_env`](Self::with_env), with these variables instead of the process's.
     ///
     /// # Errors
     ///
@@ -147,28 +149,28 @@ impl Config {
         Ok(self)
     }
 
-    /// The cache: the default one, if there are [several](Self::build_all).
+    /// Builds the cache; the default one, if there are [several](Self::build_all).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for settings that do not go together, a type that is missing or
-    /// unknown, or whose feature is off, and a secret's file that cannot be read; and as
+    /// [`ErrorKind::Config`] if settings do not go together, if the type is missing or unknown or
+    /// its feature is off, or if the file of a secret cannot be read; otherwise as
     /// [`CacheBuilder::build`].
     pub fn build(&self) -> Result<FragmentCache, Error> {
         self.build_with(&Stores::new())
     }
 
-    /// The cache, which may be in a store of your own.
+    /// Builds the cache, which may use a store of your own.
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), and what opening the store fails with.
+    /// As [`build`](Self::build), and the error of opening the store.
     pub fn build_with(&self, stores: &Stores) -> Result<FragmentCache, Error> {
         let builder = assemble::builder(&self.0, stores)?;
         builder.build().map_err(|error| self.0.places.locate(error))
     }
 
-    /// A builder with these settings, for what only code can say: the observer, the clock.
+    /// Returns a builder with these settings, to add what only code can set: an observer, a clock.
     ///
     /// # Errors
     ///
@@ -187,7 +189,7 @@ impl Config {
         self.into_builder_with(&Stores::new())
     }
 
-    /// As [`into_builder`](Self::into_builder), with stores of your own.
+    /// Like [`into_builder`](Self::into_builder), with stores of your own.
     ///
     /// # Errors
     ///
@@ -196,10 +198,10 @@ impl Config {
         assemble::builder(&self.0, stores)
     }
 
-    /// The names of variables that [Flask-Caching](https://flask-caching.readthedocs.io) reads and
-    /// that mean nothing here, such as a `CACHE_TYPE` that an earlier release of an application left in
-    /// its environment. With the feature `tracing`, [`build`](Self::build) and its siblings tell of them
-    /// at level `WARN`.
+    /// Returns the names of variables that [Flask-Caching](https://flask-caching.readthedocs.io)
+    /// reads and this crate ignores, such as a `CACHE_TYPE` that an earlier release of an
+    /// application left in its environment. With the feature `tracing`, [`build`](Self::build) and
+    /// its siblings log them at level `WARN`.
     ///
     /// ```
     /// use fragcache::config::Config;
@@ -213,7 +215,8 @@ impl Config {
         self.0.ignored.iter().map(|name| &**name)
     }
 
-    /// What `type` says, for programs that open a store of several kinds; `None` if nothing does.
+    /// Returns the value of `type`, for programs that open stores of several kinds; `None` if it is
+    /// not set.
     ///
     /// ```
     /// use fragcache::config::Config;
@@ -225,7 +228,7 @@ impl Config {
         self.0.settings.r#type.as_deref()
     }
 
-    /// The folder of the store of files, if one is set; whether it is there is not looked at.
+    /// Returns the folder of the file store, if one is set. It need not exist.
     ///
     /// ```
     /// use fragcache::config::Config;
@@ -252,7 +255,7 @@ impl<'de> Deserialize<'de> for Config {
     }
 }
 
-/// Equal are the settings, wherever they were read.
+/// Configs are equal if their settings are; where they were read does not matter.
 impl PartialEq for Config {
     fn eq(&self, other: &Self) -> bool {
         self.0.settings == other.0.settings

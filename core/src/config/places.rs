@@ -1,4 +1,4 @@
-//! Where each setting was read, so that an error about it can say so.
+//! Where each setting was read, for error messages.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -20,7 +20,7 @@ enum Place {
 pub(super) struct Places(BTreeMap<String, Place>);
 
 impl Places {
-    /// The settings of a file.
+    /// The places of the settings in a file.
     pub(super) fn of_file(name: &str, text: &str) -> Self {
         let mut places = BTreeMap::new();
         let name: Arc<str> = name.into();
@@ -32,17 +32,17 @@ impl Places {
         Self(places)
     }
 
-    /// The setting of a variable.
+    /// Records that a variable sets the setting.
     pub(super) fn note_variable(&mut self, setting: String, variable: &str) {
         self.0.insert(setting, Place::Variable(variable.to_owned()));
     }
 
-    /// Takes over all that `over` knows.
+    /// Adds the places in `over`, which replace existing ones.
     pub(super) fn merge(&mut self, over: Self) {
         self.0.extend(over.0);
     }
 
-    /// The places of the settings in a table, by their names in it; the table's own has none.
+    /// The places of the settings in a table, by their names in it. The table itself has no place.
     pub(super) fn within(&self, table: &str) -> Self {
         let inner = self.0.iter().filter_map(|(setting, place)| {
             let rest = setting.strip_prefix(table)?;
@@ -52,7 +52,7 @@ impl Places {
         Self(inner.collect())
     }
 
-    /// An error about a setting.
+    /// An error about a setting, with its place.
     pub(super) fn refuse(&self, setting: &str, message: impl Into<String>) -> Error {
         self.about(setting, Error::new(ErrorKind::Config, message))
     }
@@ -67,7 +67,7 @@ impl Places {
         self.0.get(setting).or_else(|| within().map(|(_, place)| place))
     }
 
-    /// The setting of a table that an error speaks of first, or the table.
+    /// The setting of the table that the error mentions first; otherwise the table.
     #[cfg_attr(
         not(any(feature = "file", feature = "redis")),
         allow(
@@ -83,7 +83,7 @@ impl Places {
         names.min().map_or(table, |(_, setting)| setting)
     }
 
-    /// An error of what was built, with the place of the setting that it begins to speak of.
+    /// Adds to an error of the builder the place of the setting that its message mentions first.
     pub(super) fn locate(&self, error: Error) -> Error {
         let named = |setting: &str| {
             let name = setting.rsplit('.').next().unwrap_or(setting);
@@ -98,13 +98,13 @@ impl Places {
         }
     }
 
-    /// The setting that an error names in full.
+    /// The setting whose full name the error contains.
     pub(super) fn named_in(&self, error: &Error) -> Option<&str> {
         let named = self.0.keys().filter(|setting| error.message().contains(&***setting));
         named.filter(|setting| setting.contains('.')).max_by_key(|s| s.len()).map(String::as_str)
     }
 
-    /// An error with the place of a setting.
+    /// Adds the place of a setting to an error.
     pub(super) fn about(&self, setting: &str, error: Error) -> Error {
         match self.get(setting) {
             Some(Place::File { name, line, column }) => error.at(name, *line, *column),
@@ -128,10 +128,10 @@ pub(super) fn setting_at(text: &str, offset: usize) -> Option<String> {
     found
 }
 
-/// Is told of a setting: its name, where that is written, and where its value is.
+/// Called for a setting: its name, the span of the name, and the span of the value.
 type Visit<'v> = dyn FnMut(&str, Range<usize>, Range<usize>) + 'v;
 
-/// Calls `each` with the name of every setting, outer ones first, and where its name and value are.
+/// Calls `each` for every setting, outer ones first.
 fn visit(text: &str, each: &mut Visit<'_>) {
     if let Ok(table) = DeTable::parse(text) {
         visit_table("", table.get_ref(), each);

@@ -1,5 +1,4 @@
-//! The settings by their tables, and how one layer of them lies over another. What they mean is in
-//! `assemble.rs`.
+//! The settings by table, and how one layer overrides another. `assemble.rs` applies them.
 
 use std::path::PathBuf;
 
@@ -10,7 +9,7 @@ use super::several::Named;
 use super::stores::StoreSettings;
 use super::value::{Above, Bytes, Count, Life, Mistake, Permissions, Secret, Span};
 
-/// Settings that may each be absent, and tables of them.
+/// Declares a table of optional settings and nested tables.
 macro_rules! settings {
     (
         $(#[$meta:meta])*
@@ -26,11 +25,11 @@ macro_rules! settings {
         }
 
         impl $name {
-            /// What may be written in this table.
+            /// The names allowed in this table.
             pub(super) const NAMES: &[&str] =
                 &[$(stringify!($setting),)* $($(stringify!($table),)*)?];
 
-            /// Takes over all that `over` says.
+            /// Overrides these settings with those that `over` has.
             pub(super) fn merge(&mut self, over: Self) {
                 $(if over.$setting.is_some() {
                     self.$setting = over.$setting;
@@ -121,7 +120,7 @@ settings! {
     }
 }
 
-/// What may be written in each table; the first is outside of all.
+/// The names allowed in each table; the first is the top level.
 pub(super) const TABLES: [(&str, &[&str]); 5] = [
     ("", Settings::NAMES),
     ("policy", PolicySettings::NAMES),
@@ -131,8 +130,8 @@ pub(super) const TABLES: [(&str, &[&str]); 5] = [
 ];
 
 impl Settings {
-    /// Takes over all that `over` says, and forgets what that makes meaningless: the other way to
-    /// say the same, and the tables of another type.
+    /// Overrides these settings with those that `over` has, and drops what becomes meaningless: the
+    /// alternative to a setting, and the tables of another type.
     pub(super) fn overlay(&mut self, mut over: Self) {
         if let Some(over) = over.caches.take() {
             self.caches.get_or_insert_default().overlay(over);
@@ -166,7 +165,7 @@ impl Settings {
     }
 }
 
-/// Two settings of which one says enough: what is said of either above counts for both.
+/// Two alternative settings: if the upper layer has either one, it replaces both.
 fn replace_either<A, B>(
     one: &mut Option<A>,
     other: &mut Option<B>,
@@ -184,6 +183,6 @@ fn replace_either<A, B>(
 pub(super) struct Layer {
     pub(super) settings: Settings,
     pub(super) places: Places,
-    /// Variables that another program reads and this one does not.
+    /// Variables that Flask-Caching reads and this crate ignores.
     pub(super) ignored: Vec<String>,
 }

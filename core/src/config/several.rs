@@ -1,5 +1,5 @@
-//! Several caches in one config: the default's settings stand above, those of each other one in a
-//! table `[caches.NAME]` that may hold all that a file may.
+//! Several caches in one config. The settings of the default cache are at the top level; each other
+//! cache has a table `[caches.NAME]`, which may contain everything that a file may.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,14 +22,14 @@ pub(super) const TABLE: &str = "caches";
 pub(super) struct Named(BTreeMap<String, Settings>);
 
 impl Named {
-    /// Takes over all that `over` says.
+    /// Overrides these settings with those that `over` has.
     pub(super) fn merge(&mut self, over: Self) {
         for (name, settings) in over.0 {
             self.0.entry(name).or_default().merge(settings);
         }
     }
 
-    /// As [`merge`](Self::merge), cache by cache as [`Settings::overlay`] does.
+    /// Like [`merge`](Self::merge), with [`Settings::overlay`] for each cache.
     pub(super) fn overlay(&mut self, over: Self) {
         for (name, settings) in over.0 {
             self.0.entry(name).or_default().overlay(settings);
@@ -69,7 +69,7 @@ impl<'de> Deserialize<'de> for Named {
     }
 }
 
-/// Names that a variable can spell, too.
+/// Allows only names that a variable can spell too.
 fn check(name: &str) -> Result<(), String> {
     let shown: String = name.chars().take(40).collect();
     if name == "default" {
@@ -88,14 +88,15 @@ fn check(name: &str) -> Result<(), String> {
 }
 
 impl Config {
-    /// All caches of this config under their names, for `add_to_environment` and `add_to_tera`: the
-    /// default, whose settings stand above all tables, and one for each table `[caches.NAME]`, which
-    /// may hold what a file for one cache may. None takes a setting over from another.
+    /// Builds all caches of this config under their names, for `add_to_environment` and
+    /// `add_to_tera`: the default cache from the top level, and one cache for each table
+    /// `[caches.NAME]`, which may contain everything that a file for one cache may. No cache
+    /// inherits settings from another.
     ///
     /// # Errors
     ///
-    /// As [`build`](Self::build), with the name of the cache, and for two that would be in one store
-    /// under one prefix.
+    /// As [`build`](Self::build), with the name of the cache; also if two caches would use one
+    /// store with the same prefix.
     ///
     /// ```
     /// use fragcache::config::Config;
@@ -122,11 +123,11 @@ impl Config {
         self.build_all_with(&Stores::new())
     }
 
-    /// As [`build_all`](Self::build_all), with stores of your own.
+    /// Like [`build_all`](Self::build_all), with stores of your own.
     ///
     /// # Errors
     ///
-    /// As [`build_all`](Self::build_all), and what opening a store fails with.
+    /// As [`build_all`](Self::build_all), and the error of opening a store.
     pub fn build_all_with(&self, stores: &Stores) -> Result<Caches, Error> {
         self.check_apart()?;
         let mut caches = Caches::new(self.build_with(stores)?);
@@ -140,7 +141,7 @@ impl Config {
         Ok(caches)
     }
 
-    /// The names of the tables `[caches.NAME]`, in order.
+    /// Returns the names of the tables `[caches.NAME]`, in order.
     ///
     /// ```
     /// use fragcache::config::Config;
@@ -154,8 +155,8 @@ impl Config {
         named.flat_map(|named| named.0.keys().map(String::as_str))
     }
 
-    /// The settings of the cache of that name by themselves, for what only code can say: an observer,
-    /// a clock. `None` without a table for it.
+    /// Returns the settings of the cache of that name as a config, to add what only code can set:
+    /// an observer, a clock. `None` if it has no table.
     ///
     /// ```
     /// use fragcache::config::Config;
@@ -178,7 +179,7 @@ impl Config {
         Some(Self(Layer { settings, places, ..Layer::default() }))
     }
 
-    /// Refuses two caches that would be one under two names, with two near levels and two lives.
+    /// Refuses two names for one cache, which would have two near levels and two default timeouts.
     fn check_apart(&self) -> Result<(), Error> {
         let default = std::iter::once(("default", &self.0.settings));
         let named = self.0.settings.caches.iter().flat_map(|named| &named.0);

@@ -1,4 +1,4 @@
-//! Stores of a user's own, by the names that a config calls them by.
+//! A user's own stores, by the names that a config uses.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use super::explain;
 
 type Open = dyn Fn(&StoreSettings) -> Result<Arc<dyn Store>, Error> + Send + Sync;
 
-/// Stores of your own that a [`Config`](super::Config) may name as its `type`.
+/// Your own stores, which a [`Config`](super::Config) can select by its `type`.
 ///
 /// ```
 /// use fragcache::Error;
@@ -54,14 +54,14 @@ type Open = dyn Fn(&StoreSettings) -> Result<Arc<dyn Store>, Error> + Send + Syn
 pub struct Stores(BTreeMap<String, Arc<Open>>);
 
 impl Stores {
-    /// No stores but those that come with this crate.
+    /// Creates a set with only the stores that come with this crate.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same stores and another one, which `open` makes from the config's table `[store]`. A
-    /// name that is there already is replaced; `memory`, `null`, `redis` and `file` are taken, and
-    /// are an error when a cache is built.
+    /// Adds a store. `open` creates it from the config's table `[store]`. An existing name is
+    /// replaced. `memory`, `null`, `redis` and `file` are reserved: using one is an error when a
+    /// cache is built.
     pub fn with<S: Store>(
         mut self,
         name: &str,
@@ -77,7 +77,7 @@ impl Stores {
         self.0.keys().map(String::as_str)
     }
 
-    /// The store of this name, if there is one.
+    /// Opens the store of this name, if there is one.
     pub(super) fn open(
         &self,
         name: &str,
@@ -93,7 +93,7 @@ impl fmt::Debug for Stores {
     }
 }
 
-/// A config's table `[store]`: the settings of a store of your own; see [`Stores`].
+/// A config's table `[store]`: the settings of your own store; see [`Stores`].
 ///
 /// `Debug` shows the names of the settings only.
 #[derive(Clone, Default, PartialEq, Deserialize)]
@@ -101,20 +101,20 @@ impl fmt::Debug for Stores {
 pub struct StoreSettings(toml::Table);
 
 impl StoreSettings {
-    /// The settings as a type of your own. Derive `Deserialize` for it, and write
+    /// Reads the settings into a type of your own. Derive `Deserialize` for it, with
     /// `#[serde(deny_unknown_fields)]` so that a misspelt setting is an error.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] when a setting is missing, unknown or of another type. The error names
-    /// the setting, and does not show what is written for it.
+    /// [`ErrorKind::Config`] if a setting is missing, unknown or of another type. The error names
+    /// the setting and does not show its value.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
         toml::Value::Table(self.0.clone()).try_into().map_err(|cause: toml::de::Error| {
             Error::new(ErrorKind::Config, explain::of_own(&cause.to_string()))
         })
     }
 
-    /// Takes over all that `over` says.
+    /// Overrides these settings with those that `over` has.
     pub(super) fn merge(&mut self, over: Self) {
         merge(&mut self.0, over.0);
     }

@@ -1,4 +1,4 @@
-//! Settings one by one. What users are told of mistakes is in the tests package.
+//! Tests of the settings one by one. The tests package has those of the error messages.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::builder::CacheBuilder;
 use crate::error::ErrorKind;
 use crate::store::{Capabilities, Store, StoreError, Value};
 
-/// A store that forgets.
+/// A store that stores nothing.
 #[derive(Debug)]
 struct Nowhere;
 
@@ -44,7 +44,7 @@ fn stores() -> Stores {
     Stores::new().with("nowhere", |_| Ok(Nowhere))
 }
 
-/// A value for every setting that has one, other than its default.
+/// A value other than the default for every setting that has one.
 const VALUES: [(&str, &str); 48] = [
     ("type", "'nowhere'"),
     ("default_timeout", "'7m'"),
@@ -103,7 +103,7 @@ fn values() -> BTreeMap<&'static str, &'static str> {
     VALUES.into_iter().chain(SHARED_NAMES).collect()
 }
 
-/// All settings that there are, but tables.
+/// All settings except tables.
 fn settings() -> Vec<String> {
     let mut all = Vec::new();
     for (table, names) in TABLES {
@@ -127,7 +127,7 @@ fn with(setting: &str, value: &str) -> Config {
     Config::from_toml(&format!("{setting} = {value}")).unwrap()
 }
 
-/// All that a builder was told.
+/// All settings of a builder, as text.
 fn told(builder: &CacheBuilder) -> String {
     let far = builder.far.as_ref().map(|far| {
         format!(
@@ -140,7 +140,7 @@ fn told(builder: &CacheBuilder) -> String {
         )
     });
     let opaque_keys = builder.opaque_keys.as_ref().map(|secret| secret.0.to_vec());
-    // The clock holds an instant.
+    // The system clock has an instant, so it is replaced.
     format!(
         "{:?} {far:?} {opaque_keys:?}",
         CacheBuilder { clock: std::sync::Arc::new(Still), ..builder.clone() }

@@ -1,5 +1,5 @@
-//! How the values of settings are written: durations, sizes, secrets. Which setting takes which is in
-//! `sections.rs`.
+//! The notations of values: durations, sizes, secrets. `sections.rs` says which setting takes
+//! which.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,14 +11,14 @@ use crate::timeout::{Timeout, is_no_time};
 
 const NEVER: &str = "never";
 
-/// A number or a text, as a file or a variable has it.
+/// A number or text, as a file or a variable has it.
 enum Written {
     Whole(u64),
     Fraction(f64),
     Text(String),
 }
 
-/// Reads a number or a text; what else there is, is not `expected`.
+/// Reads a number or text. For anything else, the error says `expected`.
 struct AnyOf(&'static str);
 
 impl Visitor<'_> for AnyOf {
@@ -47,7 +47,7 @@ impl Visitor<'_> for AnyOf {
     }
 }
 
-/// A duration, also of nothing.
+/// A duration; zero is allowed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Span(pub(super) Duration);
 
@@ -80,7 +80,7 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-/// How long a fragment lives; `None` for ever.
+/// The TTL of a fragment; `None` if it never expires.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Life(pub(super) Option<Duration>);
 
@@ -125,7 +125,8 @@ impl Bytes {
     }
 }
 
-/// `65536`, `64KiB`, `64 MiB`. No `MB`: some mean 1000 × 1000 by it, and some 1024 × 1024.
+/// Parses `65536`, `64KiB` or `64 MiB`. `MB` is refused, because it can mean 1000 × 1000 or 1024 ×
+/// 1024 bytes.
 fn parse_bytes(text: &str) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (digits, unit) = text.split_at(end);
@@ -145,7 +146,7 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-/// A number of bytes from which on something is done; `None` for never.
+/// A threshold in bytes; `None` for never.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Above(pub(super) Option<usize>);
 
@@ -159,7 +160,7 @@ impl<'de> Deserialize<'de> for Above {
     }
 }
 
-/// A number of things.
+/// A count.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Count(pub(super) usize);
 
@@ -179,7 +180,7 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-/// Permissions, in octal digits as `chmod` takes them.
+/// File permissions in octal digits, as for `chmod`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Permissions(pub(super) u32);
 
@@ -195,7 +196,7 @@ impl<'de> Deserialize<'de> for Permissions {
     }
 }
 
-/// A secret, or what may hold one. It is never shown.
+/// A secret, or text that may contain one. `Debug` does not show it.
 #[derive(Clone, PartialEq)]
 pub(super) struct Secret(pub(super) String);
 
@@ -211,7 +212,7 @@ impl<'de> Deserialize<'de> for Secret {
     }
 }
 
-/// A text that errors do not quote.
+/// Text that errors do not quote.
 struct Quoted(String);
 
 impl<'de> Deserialize<'de> for Quoted {
@@ -228,7 +229,7 @@ impl QuotedVisitor {
     }
 }
 
-// Serde's own refusals quote what they refuse.
+// Serde's default errors quote the value.
 impl Visitor<'_> for QuotedVisitor {
     type Value = String;
 
@@ -257,7 +258,7 @@ impl Visitor<'_> for QuotedVisitor {
     }
 }
 
-/// What becomes of a mistake.
+/// How a mistake is handled.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Mistake {

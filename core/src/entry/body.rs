@@ -1,21 +1,21 @@
-//! The bytes of an entry, in the form that is cheapest to use again.
+//! The bytes of an entry, in the form that is cheapest to reuse.
 
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-/// Rendered markup in a value of the engine's own, so that a hit prints it without a copy.
+/// Rendered markup in an engine's own value, so that a hit prints it without a copy.
 ///
-/// An engine extension implements this for a wrapper around its string value and gets it back by
+/// An engine extension implements this for a wrapper around its string value, and gets it back by
 /// downcasting.
 pub trait Markup: Any + Send + Sync {
-    /// The markup as text.
+    /// Returns the markup as text.
     fn as_str(&self) -> &str;
 }
 
-/// What is stored and is no markup: a typed value, a response. No template is ever given one.
+/// Stored content other than markup: a typed value or a response. Never passed to a template.
 pub trait BinaryContent: Any + Send + Sync {
-    /// The bytes as a store keeps them.
+    /// Returns the bytes as a store has them.
     fn as_bytes(&self) -> &[u8];
 }
 
@@ -25,7 +25,7 @@ impl BinaryContent for Box<[u8]> {
     }
 }
 
-/// What an engine's value costs beside its text, with its allocation.
+/// Bytes that an engine's value takes besides its text, with its allocation.
 const ENGINE_VALUE: usize = 48;
 
 /// The body of an entry. A clone shares the bytes.
@@ -42,17 +42,17 @@ pub enum Body {
     Text(Arc<str>),
     /// A value of a template engine.
     Engine(Arc<dyn Markup>),
-    /// No markup.
+    /// Not markup.
     BinaryContent(Arc<dyn BinaryContent>),
 }
 
 impl Body {
-    /// A body held in an engine's value.
+    /// Creates a body from an engine's value.
     pub fn from_markup(markup: impl Markup) -> Self {
         Self::Engine(Arc::new(markup))
     }
 
-    /// A body that is no markup.
+    /// Creates a body that is not markup.
     ///
     /// ```
     /// use fragcache::engine::Body;
@@ -64,7 +64,7 @@ impl Body {
         Self::BinaryContent(Arc::new(content))
     }
 
-    /// The markup as text; nothing for what is no markup.
+    /// Returns the markup as text; empty for other content.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Text(text) => text,
@@ -73,7 +73,7 @@ impl Body {
         }
     }
 
-    /// The bytes as a store keeps them.
+    /// Returns the bytes as a store has them.
     pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::BinaryContent(content) => content.as_bytes(),
@@ -81,7 +81,7 @@ impl Body {
         }
     }
 
-    /// Bytes of memory that the body takes, about.
+    /// Approximate size of the body in memory, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
@@ -90,7 +90,7 @@ impl Body {
         }
     }
 
-    /// The engine's value, if it is an `M`.
+    /// Returns the engine's value, if it is an `M`.
     pub fn downcast_ref<M: Markup>(&self) -> Option<&M> {
         match self {
             Self::Text(_) | Self::BinaryContent(_) => None,
@@ -98,7 +98,7 @@ impl Body {
         }
     }
 
-    /// What is no markup, if it is an `O`.
+    /// Returns the content that is not markup, if it is an `O`.
     pub fn binary_ref<O: BinaryContent>(&self) -> Option<&O> {
         match self {
             Self::Text(_) | Self::Engine(_) => None,
@@ -106,7 +106,7 @@ impl Body {
         }
     }
 
-    /// The markup as shared text; copied if an engine's value holds it.
+    /// Returns the markup as shared text. Copies it if it is in an engine's value.
     pub fn to_shared(&self) -> Arc<str> {
         match self {
             Self::Text(text) => Arc::clone(text),

@@ -1,4 +1,4 @@
-//! What the cache holds for one variant of a fragment, apart from where it is held.
+//! What the cache stores for one variant of a fragment, in either level.
 
 mod body;
 pub(crate) mod record;
@@ -21,40 +21,40 @@ use crate::hash::Version;
 /// The bytes of an encoded key. Up to 16 of them need no allocation of their own.
 pub(crate) type KeyBytes = smallvec::SmallVec<[u8; 16]>;
 
-/// A rendered fragment and what has to hold for it to be served.
+/// A rendered fragment and the conditions for serving it.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) body: Body,
     pub(crate) source: Arc<EntrySource>,
-    /// Where the data in the body may have been read, at the earliest.
+    /// The earliest point at which the data in the body may have been read.
     pub(crate) read: Sequence,
     pub(crate) expires: Moment,
     pub(crate) meta: Option<Arc<EntryMeta>>,
 }
 
-/// What the allocations of an entry's terms and dependencies cost beside what is in them.
+/// Bytes that the allocations of an entry's meta and dependencies take besides their content.
 const META_OVERHEAD: usize = 56;
 
-/// What only some entries have.
+/// The fields that only some entries need.
 #[derive(Debug)]
 pub(crate) struct EntryMeta {
     /// Tags, and the labels of the fragments inside.
     pub(crate) dependencies: Option<Dependencies>,
-    /// What `version=` said; zero without.
+    /// The value of `version=`; zero without the option.
     pub(crate) version: Version,
-    /// Until when it may be served though it has expired.
+    /// Until when it may be served stale.
     pub(crate) last: Moment,
-    /// How long rendering took, where that decides on an early refresh.
+    /// How long rendering took, if early refreshes need it; else zero.
     pub(crate) render_time: Duration,
-    /// When its render began, which may be after its read point: what began later is not replaced
-    /// by what began before.
+    /// When its render began, which may be after its read point. An entry does not replace one
+    /// whose render began later.
     pub(crate) began: Sequence,
-    /// What the far level knows of it, where there is one.
+    /// What the far level knows of it, if there is one.
     pub(crate) version_vector: Option<VersionVector>,
 }
 
 impl EntryMeta {
-    /// Terms worth keeping beside an entry of this read point that expires at `expires`.
+    /// The meta, if an entry with this read point that expires at `expires` needs one.
     pub(crate) fn if_needed(self, read: Sequence, expires: Moment) -> Option<Arc<Self>> {
         let plain = self.dependencies.is_none()
             && self.version == Version::default()
@@ -79,7 +79,7 @@ impl Entry {
         self.meta.as_ref()?.version_vector.as_ref()
     }
 
-    /// When it may no longer be served, though stale.
+    /// When it may no longer be served stale.
     pub(crate) fn last(&self) -> Moment {
         self.meta.as_ref().map_or(self.expires, |meta| meta.last.max(self.expires))
     }
@@ -89,7 +89,7 @@ impl Entry {
         self.meta.as_ref().map_or(self.read, |meta| meta.began)
     }
 
-    /// Bytes that its terms take.
+    /// Bytes that its meta takes.
     pub(crate) fn meta_bytes(&self) -> usize {
         let Some(meta) = &self.meta else { return 0 };
         META_OVERHEAD

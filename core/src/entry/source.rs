@@ -1,5 +1,5 @@
-//! Where an entry was rendered: the cache block and the output mode. Together they name the
-//! variant of a key; each is held once, however many entries share it.
+//! The source of an entry: its cache block and its output mode, which identify the variant of a
+//! key. Entries share their sources.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::stats::NameCounters;
 use crate::sync::RwLock;
 use crate::syntax::site::{BlockId, DIGEST_LEN};
 
-/// The escaping under which a body was rendered. Bodies of different modes are different variants
-/// of their key, so markup from a `.txt` page never reaches an `.html` page unescaped.
+/// The escaping under which a body was rendered. Each mode is a separate variant of a key, so
+/// markup from a `.txt` page never reaches an `.html` page unescaped.
 ///
 /// ```
 /// use fragcache::engine::OutputMode;
@@ -27,29 +27,29 @@ pub struct OutputMode(u64);
 impl OutputMode {
     /// No escaping.
     pub const RAW: Self = Self(0);
-    /// HTML escaping, or whatever the engine's one escape function does.
+    /// HTML escaping, or that of an engine's only escape function.
     pub const HTML: Self = Self(1);
     /// JSON serialization of printed values.
     pub const JSON: Self = Self(2);
 
-    /// No markup: a typed value.
+    /// Not markup: a typed value.
     pub(crate) const VALUE: Self = Self(3);
 
-    /// No markup: a response to a request.
+    /// Not markup: a response to a request.
     #[cfg(feature = "async")]
     pub(crate) const RESPONSE: Self = Self(4);
 
-    /// A mode of the user's own, by name.
+    /// Creates a custom mode with this name.
     pub fn custom(name: &str) -> Self {
         Self(xxh3_64(name.as_bytes()) & !ANNOTATED | CUSTOM)
     }
 
-    /// As a number that means the same in every process.
+    /// The mode as a number that is the same in every process.
     pub(crate) fn to_bits(self) -> u64 {
         self.0
     }
 
-    /// The same number, but that of a mode of the user's own it says only that it is one.
+    /// The same number, without the name of a custom mode.
     pub(crate) fn to_nameless_bits(self) -> u64 {
         if self.0 & CUSTOM == 0 { self.0 } else { self.0 & (CUSTOM | ANNOTATED) }
     }
@@ -63,20 +63,20 @@ impl OutputMode {
         Self(self.0 | ANNOTATED)
     }
 
-    /// Whether bodies of this mode may have such comments in them.
+    /// Whether bodies of this mode may contain such comments.
     pub(crate) fn is_annotated(self) -> bool {
         self.0 & ANNOTATED != 0
     }
 }
 
-/// Set in modes of annotated bodies, and in no other.
+/// Set in the modes of annotated bodies, and in no other.
 const ANNOTATED: u64 = 1 << 62;
 
-/// Set in modes of the user's own.
+/// Set in custom modes.
 const CUSTOM: u64 = 1 << 63;
 
-/// Stands for a digest where there is no source. Not empty: the pointer of an empty string leads
-/// nowhere, and comparing zero bytes there costs some processors more than the rest of a hit.
+/// The digest of fragments without a source. Not empty: an empty string has a dangling pointer, and
+/// on some processors comparing zero bytes there costs more than the rest of a hit.
 const RUST: &str = "rust";
 
 /// The cache block that rendered an entry, and the mode it was rendered in.
@@ -89,13 +89,13 @@ pub(crate) struct EntrySource {
     pub(crate) template_label: Option<Label>,
     pub(crate) line: u32,
     pub(crate) column: u32,
-    /// Where the statistics by name counts the hits of entries of this origin, so that a hit need not look for
-    /// it. Only entries have such origins.
+    /// The statistics by name that count the hits of this source's entries, so that a hit needs no
+    /// search. Only sources of entries have it.
     pub(crate) row: Option<Arc<NameCounters>>,
 }
 
 impl EntrySource {
-    /// The origin of fragments that Rust code renders itself.
+    /// The source of fragments that Rust code renders.
     fn rust(mode: OutputMode) -> Self {
         Self {
             digest: RUST.into(),
@@ -108,14 +108,14 @@ impl EntrySource {
         }
     }
 
-    /// Whether these are one cache block in one mode.
+    /// Whether these are the same cache block in the same mode.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         self.same_variant(&other.digest, other.mode)
             && self.template == other.template
             && (self.line, self.column) == (other.line, other.column)
     }
 
-    /// This origin, for entries whose hits count in `row`.
+    /// This source, for entries whose hits count in `row`.
     pub(crate) fn counted_in(&self, row: Arc<NameCounters>) -> Self {
         Self {
             digest: self.digest.clone(),
@@ -143,13 +143,13 @@ impl EntrySource {
     }
 }
 
-/// Most blocks × modes that are held for sharing. Beyond it each entry has an origin of its own.
+/// Most sources (block and mode) that are shared. Beyond that, each entry has its own.
 const MAX_SHARED: usize = 65_536;
 
-/// An encoded site and a mode.
+/// An encoded block id and a mode.
 type SourceId = (Box<str>, OutputMode);
 
-/// The origins in use, by block and mode.
+/// The sources in use, by block and mode.
 #[derive(Debug)]
 pub(crate) struct EntrySources {
     shared: RwLock<HashMap<SourceId, Arc<EntrySource>>>,
@@ -172,12 +172,12 @@ impl EntrySources {
         &self.rust
     }
 
-    /// As [`rust`](Self::rust), where cache blocks that render inside may be annotated.
+    /// As [`rust`](Self::rust), for bodies whose inner cache blocks may be annotated.
     pub(crate) fn rust_annotated(&self) -> &Arc<EntrySource> {
         &self.rust_annotated
     }
 
-    /// The origin of what is no markup, by a digest of its form.
+    /// The source of content other than markup, by a digest of its form.
     #[cfg(feature = "values")]
     pub(crate) fn of_form(&self, digest: &str, mode: OutputMode) -> Arc<EntrySource> {
         let id = (Box::from(digest), mode);
@@ -192,7 +192,7 @@ impl EntrySources {
         source
     }
 
-    /// The origin of a block (its encoded site and the parsed one) in a mode.
+    /// The source of a block in a mode. `encoded` and `site` are its block id, encoded and parsed.
     pub(crate) fn get(
         &self,
         encoded: &str,
@@ -221,7 +221,7 @@ impl EntrySources {
     }
 }
 
-/// The digest at the start of an encoded site, without parsing the rest.
+/// The digest at the start of an encoded block id, without parsing the rest.
 pub(crate) fn digest_of(encoded_site: &str) -> Option<&str> {
     encoded_site.get(..DIGEST_LEN)
 }

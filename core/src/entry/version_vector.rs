@@ -1,4 +1,4 @@
-//! What the far level knows of an entry in the near one: the versions that its labels had, and when
+//! What the far level knows of an entry in the near level: the versions of its labels, and when
 //! they were last found unchanged.
 
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::sync::{AtomicU64, Ordering};
 #[derive(Debug)]
 pub(crate) struct VersionVector {
     versions: Box<[(Label, LabelVersion)]>,
-    /// When the versions had been read: not before, as whoever began in between may be older.
+    /// When the versions had been read. Not earlier: a render that began before may be older.
     since: Moment,
     verified: AtomicU64,
 }
 
 impl VersionVector {
-    /// Versions that were read at `since`, or none: such an entry cannot be verified again. What is in
-    /// it was last verified at `verified`.
+    /// Versions that were read at `since`, of content last verified at `verified`. An entry without
+    /// versions cannot be verified again.
     pub(crate) fn new(
         versions: Vec<(Label, LabelVersion)>,
         since: Moment,
@@ -41,13 +41,13 @@ impl VersionVector {
         &self.versions
     }
 
-    /// Notes that all versions were unchanged at `moment`.
+    /// Records that all versions were unchanged at `moment`.
     pub(crate) fn verify(&self, moment: Moment) {
         self.verified.fetch_max(moment.to_bits(), Ordering::Relaxed);
     }
 
-    /// Whether nobody has to ask again within `life` of the last time. Not for a moment without a life:
-    /// the clock by which this is asked may be a little behind.
+    /// Whether the last verification is less than `life` ago. False for a `life` of zero: the clock
+    /// read here may lag a little.
     pub(crate) fn is_recent(&self, life: Duration, now: Moment) -> bool {
         !life.is_zero() && now < self.verified().saturating_after(life)
     }

@@ -6,7 +6,7 @@ use super::{Event, EventKind, Observer};
 use crate::cache::FragmentCache;
 use crate::key::KeyKind;
 
-/// Counts every event with the `metrics` recorder in force.
+/// Counts every event with the current `metrics` recorder.
 ///
 /// | metric | kind | labels |
 /// |---|---|---|
@@ -23,11 +23,11 @@ use crate::key::KeyKind;
 /// | `fragcache_wait_seconds` | histogram | `kind`, `template`, `fragment` |
 /// | `fragcache_body_bytes` | histogram | `kind`, `template`, `fragment` |
 ///
-/// `kind` is the kind of the [key](crate::key::KeyKind): `fragment`, `value`, `function` or `view`. `fragment` is the name of
-/// the fragment, the function or the view, never a value it varies on; values have none, as their keys
-/// have no bound. A name that a template computes from data would make as many series as the data has
-/// values: give such blocks a constant name and put the data into the vary parts. Setting a value is no
-/// lookup; it is counted among the stores.
+/// `kind` is the kind of the [key](crate::key::KeyKind): `fragment`, `value`, `function` or `view`.
+/// `fragment` is the name of the fragment, the function or the view, without its vary parts; values
+/// have none, because the number of their keys is unbounded. A name that a template computes from
+/// data creates as many series as the data has values: give such a block a constant name and put
+/// the data into the vary parts. Setting a value is not a lookup; it counts as a store.
 ///
 /// ```
 /// use fragcache::events::MetricsObserver;
@@ -40,18 +40,18 @@ use crate::key::KeyKind;
 pub struct MetricsObserver;
 
 impl MetricsObserver {
-    /// Sets the gauges of a cache: call it when metrics are asked for, or now and then. `cache` is a
-    /// label of all of them.
+    /// Sets the gauges of a cache, all with the label `cache`. Call it when metrics are scraped, or
+    /// from time to time.
     ///
     /// | gauge | |
     /// |---|---|
-    /// | `fragcache_entries`, `fragcache_bytes` | what the near level holds |
-    /// | `fragcache_store_reachable` | 1, or 0 while the breaker is open; only with a store, as all that follow |
-    /// | `fragcache_store_pending_invalidations` | labels that the store has not been told of |
-    /// | `fragcache_store_waiting_repeats` | labels that it will be told of once more, after a replica lag |
+    /// | `fragcache_entries`, `fragcache_bytes` | size of the near level |
+    /// | `fragcache_store_reachable` | 1, or 0 while the breaker is open; only with a store, like all that follow |
+    /// | `fragcache_store_pending_invalidations` | labels still to be published to the store |
+    /// | `fragcache_store_waiting_repeats` | labels to be published once more, after a replica lag |
     /// | `fragcache_store_leases` | held by this process |
     /// | `fragcache_store_round_trips`, `_faults`, `_deadlines_missed`, `_unreadable` | since the process began |
-    /// | `fragcache_store_NAME` | what the store itself counts, such as `calls_under_way` |
+    /// | `fragcache_store_NAME` | a counter of the store itself, such as `calls_under_way` |
     ///
     /// ```
     /// use fragcache::events::MetricsObserver;

@@ -1,4 +1,4 @@
-//! What the cache tells about itself: events as they happen, and counters.
+//! Events of the cache as they happen, and observers that receive them.
 
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -22,74 +22,75 @@ pub use self::metrics::MetricsObserver;
 pub use self::tracing::TracingObserver;
 pub use reason::{BypassReason, MissReason, RefusalReason, RemovalCause};
 
-/// What happened.
+/// The kind of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
     /// A stored body was served.
     Hit,
-    /// A stored body was served that has expired, while another caller renders it anew or because
-    /// the last to try failed; with how long ago it expired.
+    /// An expired body was served, because another caller refreshes it or because the last refresh
+    /// failed; with the time since it expired.
     Stale(Duration),
-    /// A stored body was served in place of an error of this caller's own.
+    /// An expired body was served in place of an error of this caller's own body.
     StaleIfError,
-    /// Nothing servable was stored; the body is rendered.
+    /// No servable entry was stored; the body is rendered.
     Miss(MissReason),
     /// A body was stored.
     Stored {
         /// Bytes of the body.
         bytes: usize,
-        /// How long rendering took.
+        /// Time the render took.
         render_time: Duration,
     },
-    /// This caller received what another one rendered meanwhile; with how long it waited.
+    /// This caller received the render of another one; with the time it waited.
     Waited(Duration),
     /// The body is rendered, or the request answered, outside the cache.
     Bypassed(BypassReason),
-    /// A key, a name or a template was deleted, or a namespace or everything cleared.
+    /// A key, a name or a template was deleted, or a namespace or the whole cache cleared.
     Deleted,
-    /// A tag was invalidated: [`Event::tag`].
+    /// A tag was invalidated; [`Event::tag`] has it.
     Invalidated,
-    /// An entry left to make room.
+    /// An entry was evicted to make room.
     Evicted(RemovalCause),
     /// A body was not stored, or arguments were not accepted.
     Refused(RefusalReason),
-    /// An unnamed block was opened a second time in one render: its rounds share one entry.
+    /// An unnamed block was opened a second time in one render, so both times share one entry.
     Repeated,
-    /// A template that was loaded or a memoized function is probably wrong: [`Event::warning`].
+    /// A loaded template or a memoized function is probably wrong; [`Event::warning`] says how.
     Warned,
-    /// The store behind the cache did not do what it was asked to. While it is left alone after that,
-    /// there are no more of these.
+    /// The store behind the cache failed an operation. There are no more of these events while the
+    /// cache leaves the store alone after that.
     Fault(Fault),
 }
 
-/// One event, with what it is about. Borrowed: copy what must outlive the call.
+/// An event and its context. The fields are borrowed: copy what must outlive the call.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Event<'a> {
-    /// What happened.
+    /// The kind of the event.
     pub kind: EventKind,
-    /// The key, where one is known. Of a cache with [opaque keys](crate::CacheBuilder::opaque_keys) one that
-    /// varies on something is [redacted](FragmentKey::is_redacted), and so is that of a value.
+    /// The key, if known. With [opaque keys](crate::CacheBuilder::opaque_keys), a key with vary
+    /// parts and the key of a value are [redacted](FragmentKey::is_redacted).
     pub key: Option<&'a FragmentKey>,
     /// The template, for fragments of a template.
     pub template: Option<&'a str>,
-    /// The line of the cache block; 0 where there is none.
+    /// The line of the cache block; 0 if there is none.
     pub line: u32,
-    /// The namespaces that it lies in, joined by `/`; empty for none.
+    /// The namespaces of the key, joined by `/`; empty for none.
     pub namespace: &'a str,
-    /// The tag that was invalidated: of [`EventKind::Invalidated`], and of a miss because of it
-    /// (there at most its first 64 bytes).
+    /// The invalidated tag: for [`EventKind::Invalidated`], and for a miss that it caused (at most
+    /// its first 64 bytes there).
     pub tag: Option<&'a str>,
-    /// The header that makes a request bypass a view, in lower case: of [`BypassReason::Private`] and
-    /// [`BypassReason::Method`]. Clients make such names up, so it is no label for metrics.
+    /// The header that makes a request bypass a view, in lower case: for [`BypassReason::Private`]
+    /// and [`BypassReason::Method`]. Clients choose such names, so do not use it as a metric label.
     pub header: Option<&'a str>,
-    /// What is probably wrong, of [`EventKind::Warned`].
+    /// The warning, for [`EventKind::Warned`].
     pub warning: Option<&'a str>,
 }
 
 impl Event<'_> {
-    /// Tells the observers. The key is encoded, with its namespaces or nothing but them.
+    /// Notifies the observers. `key` is encoded, with its namespaces; it may consist of namespaces
+    /// only.
     pub(crate) fn notify(
         observers: &[Arc<dyn Observer>],
         hasher: &KeyHasher,
@@ -115,7 +116,7 @@ impl Event<'_> {
         observers.iter().for_each(|observer| observer.on_event(&event));
     }
 
-    /// Tells the observers of a warning about a line of a template, or about Rust code.
+    /// Notifies the observers of a warning about a line of a template, or about Rust code.
     pub(crate) fn warn(observers: &[Arc<dyn Observer>], place: Option<(&str, u32)>, warning: &str) {
         let event = Event {
             kind: EventKind::Warned,
@@ -130,8 +131,9 @@ impl Event<'_> {
         observers.iter().for_each(|observer| observer.on_event(&event));
     }
 
-    /// The fragment's name: bounded by what templates spell, unlike the vary parts of its key. For
-    /// an unnamed block, `template:line`. Where keys are opaque, the digest of a value's key.
+    /// Returns the fragment's name. Names are bounded by what templates spell, unlike vary parts.
+    /// For an unnamed block it is `template:line`; for a value with an opaque key, the digest of
+    /// the key.
     pub fn name(&self) -> Cow<'_, str> {
         match self.key {
             Some(key) => key.name().unwrap_or_else(|| Cow::Owned(key.to_string())),
@@ -142,7 +144,7 @@ impl Event<'_> {
 
 /// Receives every event, on the thread where it happens, outside all locks of the cache.
 ///
-/// It should be quick, must not panic, and may use the cache.
+/// An observer should be quick and must not panic. It may use the cache.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -169,6 +171,6 @@ impl Event<'_> {
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 pub trait Observer: Debug + Send + Sync + 'static {
-    /// Takes note of one event.
+    /// Handles one event.
     fn on_event(&self, event: &Event<'_>);
 }

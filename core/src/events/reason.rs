@@ -1,7 +1,7 @@
-//! The reasons that events carry, each with its word for logs and metrics.
+//! The reasons that events carry, each with a word for logs and metrics.
 
-/// Declares an enum of reasons from one list of variants and words, so that no reason can be missing
-/// from what is counted, and none is counted as another.
+/// Declares an enum of reasons from one list of variants and words. A reason can then not be
+/// missing from the counters, or be counted as another one.
 macro_rules! reasons {
     (
         $(#[$docs:meta])*
@@ -13,15 +13,15 @@ macro_rules! reasons {
         pub enum $name { $( $(#[$doc])* $variant, )+ }
 
         impl $name {
-            /// All of them, in the order of [`index`](Self::index).
+            /// All reasons, in the order of [`index`](Self::index).
             pub(crate) const ALL: [Self; [$($word),+].len()] = [$(Self::$variant),+];
 
-            /// Its place in [`ALL`](Self::ALL).
+            /// The position in [`ALL`](Self::ALL).
             pub(crate) const fn index(self) -> usize {
                 self as usize
             }
 
-            /// The reason as one word, for logs and metrics.
+            /// Returns the reason as one word, for logs and metrics.
             pub fn as_str(self) -> &'static str {
                 match self { $( Self::$variant => $word, )+ }
             }
@@ -32,9 +32,9 @@ macro_rules! reasons {
 reasons! {
     /// Why a lookup was a miss.
     pub enum MissReason {
-        /// Nothing is stored under this key, for no reason that is remembered.
+        /// Nothing is stored under this key, and no other reason is known.
         Cold = "cold",
-        /// The entry's time was over.
+        /// The entry had expired.
         Expired = "expired",
         /// The key was deleted after the entry's read point.
         Deleted = "deleted",
@@ -44,41 +44,44 @@ reasons! {
         TemplateDeleted = "template_deleted",
         /// A fragment inside this one was deleted, by its key, name, template or namespace.
         InnerDeleted = "inner_deleted",
-        /// A tag was invalidated, of this fragment or of one inside: [`Event::tag`](crate::events::Event::tag) tells which.
+        /// A tag of this fragment or of one inside was invalidated;
+        /// [`Event::tag`](crate::events::Event::tag) has the tag.
         TagInvalidated = "tag_invalidated",
-        /// The namespace was cleared, or one that it lies in.
+        /// The namespace, or one around it, was cleared.
         NamespaceCleared = "namespace_cleared",
-        /// Everything was cleared, or the bounded label table has forgotten too much to be sure.
+        /// The cache was cleared, or the bounded label table has dropped the rows needed to be
+        /// sure.
         Cleared = "cleared",
-        /// Only entries of another source text of the block are stored.
+        /// Entries are stored only for another source text of the block.
         SourceChanged = "source_changed",
-        /// Only entries of another output mode are stored.
+        /// Entries are stored only for another output mode.
         OutputMode = "output_mode",
-        /// Only an entry of another `version=` is stored.
+        /// An entry is stored only for another `version=`.
         Version = "version",
-        /// It was stored, and left to make room.
+        /// The entry was evicted to make room.
         Evicted = "evicted",
         /// The last render could not be stored: it was vetoed, too large, or spanned caches.
         Vetoed = "vetoed",
         /// The last render ended in an error or a panic.
         Error = "error",
-        /// `refresh=` asked for a new body, or another process has put one in this one's place.
+        /// `refresh=` requested a new body, or another process has replaced this entry.
         Refresh = "refresh",
-        /// It has not expired: this caller refreshes it early, others are served meanwhile.
+        /// The entry has not expired: this caller refreshes it early, and others are served
+        /// meanwhile.
         Early = "early",
-        /// The far store could not be asked whether the entry still holds.
+        /// The far store could not be queried to validate the entry.
         Unverified = "unverified",
-        /// The far store has forgotten a label's version, so nobody can tell whether the entry holds.
+        /// The far store has dropped the version of a label, so the entry cannot be validated.
         Forgotten = "forgotten",
-        /// What the far store holds cannot be read: damaged, foreign, or of a later release.
+        /// The record in the far store cannot be read: damaged, foreign, or of a later release.
         Unreadable = "unreadable",
     }
 }
 
 reasons! {
-    /// Why a body was rendered outside the cache, or a request was answered so.
+    /// Why a body was rendered, or a request answered, outside the cache.
     pub enum BypassReason {
-        /// `unless=` said so, or the `unless` of a view.
+        /// `unless=` was true, or the `unless` of a view.
         Unless = "unless",
         /// The timeout was `'del'`.
         Delete = "delete",
@@ -88,34 +91,37 @@ reasons! {
         ReadOnly = "read_only",
         /// The wait for another render of the same fragment reached its limit.
         WaitLimit = "wait_limit",
-        /// The caller's [read point](crate::ReadPoint) is older than an invalidation of this fragment.
+        /// The caller's [read point](crate::ReadPoint) is older than an invalidation of this
+        /// fragment.
         ReadPoint = "read_point",
-        /// Waiting would have closed a cycle of waits; re-entry on the same key among them.
+        /// Waiting would have closed a cycle of waits, for example a render that needs its own key.
         Cycle = "cycle",
-        /// The last render of this key could not be shared, so nobody waits for this one. It is stored
-        /// if it may be, and then callers wait for each other again; else after 5 s.
+        /// The last render of this key could not be shared, so callers do not wait for this one.
+        /// They wait for each other again once a render is stored, or after 5 s.
         Unshared = "unshared",
         /// Two keys share a hash, and the other one is being rendered.
         Collision = "collision",
         /// The arguments are unusable, under a policy that renders uncached.
         Refused = "refused",
-        /// A request has a header that says who asks: [`Event::header`](crate::events::Event::header).
+        /// The request has a header that identifies its client;
+        /// [`Event::header`](crate::events::Event::header) names it.
         Private = "private",
-        /// A header turns a request into one of another method: [`Event::header`](crate::events::Event::header).
+        /// A header changes the method of the request;
+        /// [`Event::header`](crate::events::Event::header) names it.
         Method = "method",
-        /// A request names no host, two, or one that is none.
+        /// The request names no host, two hosts, or an invalid one.
         Host = "host",
-        /// A request asks for a part of the response.
+        /// The request is for a part of the response.
         Range = "range",
-        /// A request asks for another protocol.
+        /// The request is for another protocol.
         Upgrade = "upgrade",
-        /// A request has a body, which is no part of its key.
+        /// The request has a body, which is not part of its key.
         Body = "body",
-        /// The client wants nothing to be stored, and the view heeds it.
+        /// The client asked not to store, and the view respects that.
         NoStore = "no_store",
-        /// A `HEAD`, and no response is stored that would answer it.
+        /// The method is `HEAD`, and no stored response can answer it.
         Head = "head",
-        /// The view's key function gave no key.
+        /// The view's key function returned no key.
         Key = "key",
     }
 }
@@ -137,47 +143,49 @@ reasons! {
         KeyTooLong = "key_too_long",
         /// The body is larger than the entry limit.
         BodyTooLarge = "body_too_large",
-        /// The body vetoed it ([`current::veto`](crate::current::veto)), or a block inside asked not to
-        /// be cached (`unless=`, `'del'`).
+        /// The body called [`current::veto`](crate::current::veto), or a block inside is not to be
+        /// cached (`unless=`, `'del'`).
         Vetoed = "vetoed",
-        /// Its life was over when its body was finished.
+        /// The entry had expired before its body was finished.
         Expired = "expired",
-        /// A handler took its `View` to render on another thread, and opened no scope, or one that
-        /// had not ended when the response was closed: nobody knows what it depends on.
+        /// A handler moved its `View` to another thread to render there and opened no scope, or the
+        /// scope had not ended when the response was closed. The dependencies of the response are
+        /// unknown.
         Unscoped = "unscoped",
-        /// The body changed what a hit could not change: a namespace made outside the cache block, or a
-        /// variable that another template's block assigns.
+        /// The body has a side effect that a hit would not repeat: it changes a namespace made
+        /// outside the cache block, or a variable that another template's block assigns.
         SideEffect = "side_effect",
-        /// A variable that the body sees holds the content of a `call` block, which another caller
-        /// would be served: the cache block needs a vary part, or `shared=true`.
+        /// A variable visible in the body has the content of a `call` block, which other callers
+        /// would then be served. The cache block needs a vary part, or `shared=true`.
         CallContent = "call_content",
         /// The fragment was invalidated while it was rendered.
         Invalidated = "invalidated",
-        /// A `refresh=` that began later is stored already.
+        /// The entry of a `refresh=` that began later is already stored.
         Superseded = "superseded",
         /// A fragment of another cache is inside.
         SpansCaches = "spans_caches",
-        /// Another memoized function has this one's name: give one a `name = "…"`.
+        /// Another memoized function has the same name: give one of them a `name = "…"`.
         SharedName = "shared_name",
-        /// The store behind the cache did not take a value, or not for sure, and it is kept nowhere else.
+        /// The store behind the cache did not take a value, or did not confirm it. It is stored
+        /// nowhere else.
         Store = "store",
     }
 }
 
-/// Why an entry left the near level without being asked to.
+/// Why an entry left the near level without being deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RemovalCause {
-    /// To keep within the bounds of bytes or entries.
+    /// To keep the near level within its bounds of bytes or entries.
     Size,
     /// Its key had too many variants.
     Variants,
-    /// Another key with the same hash took its place.
+    /// Another key with the same hash replaced it.
     Collision,
 }
 
 impl RemovalCause {
-    /// The reason as one word, for logs and metrics.
+    /// Returns the cause as one word, for logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Size => "size",

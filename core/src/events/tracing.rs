@@ -1,14 +1,14 @@
-//! Events as `tracing` events. Only names and numbers are recorded, never a vary value.
+//! Events as `tracing` events. Only names and numbers are recorded, never a vary part.
 
 use super::{Event, EventKind, Observer};
 
-/// Writes every event to the `tracing` subscriber in force, under the target `fragcache`.
+/// Sends every event to the current `tracing` subscriber, under the target `fragcache`.
 ///
-/// Hits, misses, stores and waits are at level `TRACE`, bypasses, stale bodies, deletions,
-/// invalidations and evictions at `DEBUG`, refusals, repeated unnamed blocks, warnings about
-/// templates and stand-ins for errors at `WARN`. Fields: `template`, `line`, `namespace`, `fragment`
-/// (the name), and `reason`, `tag`, `header`, `warning`, `bytes`, `render_us`, `waited_us` or `expired_us` where
-/// there are such.
+/// Levels: `TRACE` for hits, misses, stores and waits; `DEBUG` for bypasses, stale bodies,
+/// deletions, invalidations and evictions; `WARN` for refusals, repeated unnamed blocks, warnings
+/// about templates and stale-if-error. Fields: `template`, `line`, `namespace`, `fragment` (the
+/// name), and where they apply `reason`, `tag`, `header`, `warning`, `bytes`, `render_us`,
+/// `waited_us` and `expired_us`.
 ///
 /// ```
 /// use fragcache::events::TracingObserver;

@@ -1,20 +1,20 @@
-//! The circuit breaker: after an outage the store is left alone, so that no page waits for it, until
-//! the worker has found it well again.
+//! The circuit breaker. After an outage the cache skips the store, so that no page waits for it,
+//! until the worker finds that the store answers again.
 
 use std::time::Duration;
 
 use crate::store::StoreError;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
-/// The first pause before the store is tried again, and the longest.
+/// The first and the longest pause before the store is tried again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// Whether the store is asked.
+/// Decides whether calls reach the store.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    /// 1 while the store is left alone.
+    /// 1 while the breaker is open and the store is skipped.
     open: AtomicU64,
-    /// How often it was tried in vain since.
+    /// Failed tries since it opened.
     tries: AtomicU64,
     last: Mutex<Option<StoreError>>,
 }
@@ -24,7 +24,7 @@ impl Breaker {
         self.open.load(Ordering::SeqCst) != 0
     }
 
-    /// An outage; whether it is the first.
+    /// Opens the breaker after an outage. Returns whether it was closed before.
     pub(super) fn trip(&self, error: &StoreError) -> bool {
         self.note(error);
         self.open.swap(1, Ordering::SeqCst) == 0
@@ -35,13 +35,13 @@ impl Breaker {
         *self.last.lock() = Some(error.clone());
     }
 
-    /// The store was tried in vain; for how long it is left alone now.
+    /// Counts a failed try and returns how long to skip the store now.
     pub(super) fn pause(&self) -> Duration {
         let tries = self.tries.fetch_add(1, Ordering::SeqCst).min(16);
         PAUSES.0.saturating_mul(1 << tries).min(PAUSES.1)
     }
 
-    /// The store has answered; whether it was left alone before.
+    /// Closes the breaker after an answer. Returns whether it was open before.
     pub(super) fn close(&self) -> bool {
         self.tries.store(0, Ordering::SeqCst);
         self.open.swap(0, Ordering::SeqCst) != 0

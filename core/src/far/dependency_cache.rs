@@ -1,6 +1,6 @@
-//! What entries were like when they were last seen: reading the labels that they depended on together
-//! with the entry saves a round trip, and so does knowing which blocks render a name. A hint may be
-//! wrong, and then costs that round trip.
+//! The dependency cache remembers what entries were like when they were last seen. Reading the
+//! labels that an entry depends on together with the entry saves a round trip, and so does knowing
+//! which blocks render a name. What is remembered may be wrong; that costs the round trip.
 
 use std::sync::Arc;
 
@@ -12,27 +12,27 @@ use crate::entry::EntrySource;
 use crate::freshness::Label;
 use crate::sync::Mutex;
 
-/// Most labels of all hints together.
+/// Most labels in all lists together.
 const MAX_LABELS: usize = 1 << 18;
 
-/// Longest list that is remembered.
+/// Longest list to remember.
 const MAX_LISTED: usize = 1024;
 
 /// Most names whose blocks are remembered.
 const MAX_NAMES: usize = 1024;
 
-/// The blocks that render the fragments of a name, the one that was asked for last first.
+/// The blocks that render the fragments of a name, most recently used first.
 type EntrySources = SmallVec<[Arc<EntrySource>; VARIANTS]>;
 
-/// What is remembered of entries.
+/// Remembers the labels and blocks of entries.
 #[derive(Debug)]
 pub(super) struct DependencyCache {
     lists: Mutex<Lists>,
-    /// By the name's label.
+    /// Keyed by the label of the name.
     sources: Mutex<LruCache<Label, EntrySources>>,
 }
 
-/// The labels of entries, by the hash of the fragment's key.
+/// The labels of entries, keyed by the hash of the fragment's key.
 #[derive(Debug)]
 struct Lists {
     by_key: LruCache<u128, Arc<[Label]>>,
@@ -63,14 +63,14 @@ impl DependencyCache {
         let listed: Arc<[Label]> = labels.collect();
         lists.labels += listed.len();
         lists.by_key.put(key, listed);
-        // A key without labels takes room too.
+        // A key without labels takes up space too.
         while lists.labels + lists.by_key.len() > MAX_LABELS {
             let Some((_, dropped)) = lists.by_key.pop_lru() else { break };
             lists.labels -= dropped.len();
         }
     }
 
-    /// The blocks whose fragments of this name were asked for lately.
+    /// The blocks that lately looked up fragments of this name.
     pub(super) fn sources(&self, name: Option<Label>) -> EntrySources {
         let sources = name.and_then(|name| self.sources.lock().get(&name).cloned());
         sources.unwrap_or_default()

@@ -1,14 +1,14 @@
-//! Fences: for labels that are learnt only while a body is rendered.
+//! Fences vouch for the versions of labels that become known only while a body is rendered.
 //!
-//! What version did such a label have at the read point? Nobody asked for it then. So every
-//! invalidation writes two versions, its label's and that of one of 256 fences that labels share, the
-//! fence first. Whoever took the versions of all fences at or before its read point, and finds a
-//! label's fence unchanged after reading the label, knows that the label's version is that of the
-//! read point. An invalidation of another label behind the same fence costs a fill, never a stale
-//! hit. No clock is asked.
+//! What version did such a label have at the read point? At that time it was not read. So every
+//! invalidation writes two versions, first that of one of 256 fences, which labels share, and then
+//! that of the label. A process takes the versions of all fences at or before its read point. If it
+//! reads a label later and then finds the label's fence unchanged, the label's version is that of
+//! the read point. An invalidation of another label behind the same fence costs a fill, never a
+//! stale hit. No clock is involved.
 //!
-//! A snapshot that is a little older than needed serves as well, so that one is enough for all
-//! renders that begin within a moment.
+//! A slightly older snapshot is valid too, so one snapshot serves all renders that begin within a
+//! moment.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,35 +20,36 @@ use crate::freshness::Label;
 use crate::hash::KeyHasher;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
-/// How many fences there are.
+/// Number of fences.
 const FENCES: usize = 256;
 
-/// A snapshot that is no older than this is as good as a new one.
+/// A snapshot is reused up to this age.
 const RECENT: Duration = Duration::from_millis(if cfg!(fragcache_shuttle) { 0 } else { 100 });
 
-/// Snapshots that read points may refer to: 25 s of them, or less where this process invalidates more
-/// often than a snapshot lasts.
+/// Snapshots that read points may refer to. They cover 25 s, or less if this process invalidates
+/// often enough to outdate snapshots sooner.
 const KEPT: usize = 256;
 
 /// The versions of all fences at one time.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
-    /// Snapshots are counted from 1; a later one has a larger number.
+    /// Numbers begin at 1; a later snapshot has a larger one.
     pub(crate) number: u64,
     taken: Instant,
-    /// When it was taken, or before, by the cache's clock.
+    /// A time no later than the snapshot, by the cache's clock.
     pub(crate) moment: Moment,
     pub(super) versions: KnownVersions,
 }
 
-/// The fences, and the snapshots of them that this process took lately.
+/// The fences, and recent snapshots that this process took.
 #[derive(Debug)]
 pub(super) struct Fences {
     labels: Box<[Label]>,
     host: Mutex<VecDeque<Arc<Snapshot>>>,
-    /// The last snapshot that an invalidation is known to have come after.
+    /// The number of the last snapshot that is known to precede an invalidation.
     outdated: AtomicU64,
-    /// Held by the one who takes a snapshot: others wait for it rather than take one each.
+    /// Locked while a snapshot is taken, so that concurrent callers share one instead of taking one
+    /// each.
     pub(super) taking: Mutex<()>,
 }
 
@@ -67,12 +68,12 @@ impl Fences {
         &self.labels
     }
 
-    /// The fence that a label is behind.
+    /// The fence of a label.
     pub(super) fn of(&self, label: Label) -> Label {
         self.labels[label.fence() % FENCES]
     }
 
-    /// The last snapshot, if it is recent.
+    /// The last snapshot, if it is recent and not outdated.
     pub(super) fn recent(&self, now: Instant) -> Option<Arc<Snapshot>> {
         let host = self.host.lock();
         let is_recent = |last: &&Arc<Snapshot>| {
@@ -82,26 +83,27 @@ impl Fences {
         host.back().filter(is_recent).cloned()
     }
 
-    /// This process has told of an invalidation: with the last snapshot, what is rendered right
-    /// after it could not be stored.
+    /// Outdates the last snapshot after this process published an invalidation. A body rendered
+    /// next with that snapshot could not be stored.
     pub(super) fn outdate(&self) {
         let last = self.host.lock().back().map_or(0, |last| last.number);
         self.outdate_to(last);
     }
 
-    /// A fence has changed since the snapshot of this number: with it, or one before it, what is rendered
-    /// next could not be stored either.
+    /// Outdates the snapshots up to this number, because a fence has changed since. A body rendered
+    /// next with one of them could not be stored.
     pub(super) fn outdate_to(&self, number: u64) {
         self.outdated.fetch_max(number, Ordering::SeqCst);
     }
 
-    /// The last snapshot that was taken at or before the one of this number, if it is kept.
+    /// The latest snapshot whose number is at most `number`, if there is one.
     pub(super) fn at(&self, number: u64) -> Option<Arc<Snapshot>> {
         let host = self.host.lock();
         host.iter().rev().find(|snapshot| snapshot.number <= number).cloned()
     }
 
-    /// Keeps what was read since `taken`, which is `moment` by the cache's clock.
+    /// Adds a snapshot of versions that were read since `taken`, which is `moment` by the cache's
+    /// clock.
     pub(super) fn keep(
         &self,
         taken: Instant,

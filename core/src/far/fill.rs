@@ -1,5 +1,5 @@
-//! The right to store: leases, and the versions that labels have before a body is rendered. What is
-//! done with it is in `put`.
+//! The right to store a body: leases, and the versions that labels have before a body is rendered.
+//! `put` uses it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,62 +15,61 @@ use crate::entry::Entry;
 use crate::freshness::{Freshness, Label};
 use crate::store::{Operation, Reply, StoreError, Value};
 
-/// What a caller is to do that found nothing in the store.
+/// What a caller does after a far miss.
 #[derive(Debug)]
 pub(crate) enum Prepared {
     /// Render and store.
     Lead(Fill),
-    /// Another process has stored it meanwhile.
+    /// Another process has stored it in the meantime.
     Found(Entry),
-    /// Another process renders it.
+    /// Another process is rendering it.
     Busy,
-    /// What was rendered last could not be stored, so nobody waits: render, and store nothing.
+    /// Render, store nothing and do not wait: the last body could not be stored.
     Unshared,
 }
 
-/// The right to store what is rendered. Who does not use it gives it back by [`Far::give_up`].
+/// The right to store a body. A caller that does not use it returns it with [`Far::give_up`].
 #[derive(Debug)]
 pub(crate) struct Fill {
     pub(super) lease: Lease,
     pub(crate) read_snapshot: ReadSnapshot,
     pub(super) verified: Moment,
-    /// What the store held for the key when the lease was taken.
+    /// The key's record in the store when the lease was taken.
     pub(super) versions: Option<LabelRecord>,
-    /// The record that was there and could not be served, where only an absent one may be written.
+    /// The stored record that could not be served, where a body is only added if none is there.
     pub(super) outdated: Option<Value>,
 }
 
 impl Fill {
-    /// It was stored, and the lease returned with that.
+    /// Consumes the right after the body was stored; storing has returned the lease.
     pub(crate) fn spend(mut self) {
         self.lease.disown();
     }
 }
 
-/// What a look has missed, and who asks for its lease.
+/// A request for the lease on a far miss.
 #[derive(Clone, Copy)]
 pub(crate) struct LeaseRequest<'a> {
     pub(crate) lookup: FarLookup<'a>,
     pub(crate) missed: &'a FarMissed,
-    /// The witness of an older read point, if the render has one.
+    /// The snapshot of an older read point, if the render has one.
     pub(crate) inherited: Option<&'a ReadSnapshot>,
-    /// Whether it is stored only if nothing is there.
+    /// Whether the body is stored only if no entry is there.
     pub(crate) adds: bool,
 }
 
-/// Leases that are asked for in one round trip, and the labels that are read with them.
+/// The leases to take in one round trip, and the labels to read with them.
 struct Attempt {
     leases: Vec<Lease>,
     labels: Vec<Label>,
-    /// Those that had no version when they were last read.
+    /// The labels that had no version when they were last read.
     absent: Vec<Label>,
     fences: Option<Arc<Snapshot>>,
     read: Read,
 }
 
 impl Far {
-    /// Takes the lease on what a look has missed, with the versions of its labels as they are before
-    /// it is rendered.
+    /// Takes the lease on a far miss, with the versions that its labels have before it is rendered.
     pub(crate) fn prepare(
         &self,
         lease_request: LeaseRequest<'_>,
@@ -106,13 +105,13 @@ impl Far {
         match holder.as_deref() {
             Some(leases::UNSHARED) => Ok(Prepared::Unshared),
             Some(holder) if leases::is_ours(holder) => Ok(Prepared::Busy),
-            // Nobody renders: it was given back just now, or is somebody else's record.
+            // No process renders: the lease was returned just now, or the record is foreign.
             _ => lead(self.try_seize(&requests, fresh)?, outdated),
         }
     }
 
-    /// Takes the leases on these from whoever holds them, with the versions of their labels; nothing
-    /// is looked for. No variant is among them twice.
+    /// Takes these leases even from other holders, with the versions of their labels. Does not look
+    /// for entries. Each variant occurs at most once.
     pub(crate) fn seize(
         &self,
         requests: &[LeaseRequest<'_>],
@@ -158,9 +157,10 @@ impl Far {
         Ok(Attempt { leases, labels: set(labels), absent: set(absent), fences, read })
     }
 
-    /// Asks for leases and reads the versions of the labels, in one round trip. Of one lease that is
-    /// `unless` somebody else holds it, who does and the entry are read before them; without, they
-    /// are taken from whoever holds them. Gives whether they were taken, and what was read.
+    /// Takes leases and reads the versions of the labels, in one round trip. With `unless`, the
+    /// name of an entry, takes the one lease only if it is free, and returns the holder and that
+    /// entry before the versions. Without it, takes the leases even from other holders. Returns
+    /// whether they were taken, and what was read.
     fn take(
         &self,
         attempt: &mut Attempt,
@@ -190,7 +190,7 @@ impl Far {
         let replies = self.run(&operations);
         let leads = match &replies {
             Ok(replies) => unless.is_none() || replies.first() == Some(&Reply::Done(true)),
-            // They may have been taken all the same, if anyone was asked.
+            // A call that failed may have taken them, if it reached the store.
             Err(unavailable) => unavailable.0.is_some(),
         };
         match (leads, &replies) {
@@ -205,7 +205,7 @@ impl Far {
         Ok((leads, values(replies?)))
     }
 
-    /// The rights of whoever has the leases: every label gets a version.
+    /// Turns taken leases into fills and gives every label a version.
     fn complete(
         &self,
         attempt: Attempt,
@@ -239,7 +239,7 @@ impl Far {
         Ok(leases.into_iter().zip(requests).map(fill).collect())
     }
 
-    /// Creates versions for labels that have none, and reads some, in this order.
+    /// Creates versions for labels that have none, then reads others.
     pub(super) fn create_versions(
         &self,
         absent: &[Label],
@@ -255,7 +255,7 @@ impl Far {
         let mut operations: Vec<_> = absent_keys.map(add).collect();
         operations.extend(read_keys.iter().copied().map(get));
         let known = KnownVersions::new(read, &values(self.run(&operations)?));
-        // What is there and is no version is somebody else's: it is written over.
+        // A foreign record that is not a version is overwritten.
         let foreign: Vec<Label> =
             absent.iter().copied().filter(|&label| known.get(label) == Some(None)).collect();
         if foreign.is_empty() {
@@ -268,14 +268,14 @@ impl Far {
         Ok(KnownVersions::new(read, &values(self.run(&operations)?)))
     }
 
-    /// Gives back a lease that was not used.
+    /// Returns an unused lease.
     pub(crate) fn give_up(&self, fill: Fill) {
         self.release(fill.lease);
     }
 
-    /// Gives back at once the leases of bodies that their callers have brought and that are not stored:
-    /// the next one may be stored, and may be the same caller's. What cannot be given back now is left to
-    /// the worker.
+    /// Immediately returns the leases of bodies that callers supplied and that were not stored, so
+    /// that the next body can be stored, even from the same caller. The worker returns what cannot
+    /// be returned now.
     pub(crate) fn give_back(&self, fills: &mut Vec<Fill>) {
         let mut operations = Vec::with_capacity(fills.len());
         for Fill { lease: Lease { key, token, .. }, .. } in fills.iter() {
@@ -295,7 +295,8 @@ impl Far {
         }
     }
 
-    /// As [`give_up`](Self::give_up), where others had better not wait for the next to try.
+    /// Like [`give_up`](Self::give_up), and marks the lease so that other processes do not wait for
+    /// the next body.
     pub(crate) fn give_up_unshared(&self, mut fill: Fill) {
         fill.lease.disown();
         self.tasks.mark_unshared(std::mem::take(&mut fill.lease.key), fill.lease.token);
@@ -315,7 +316,7 @@ pub(super) fn unavailable(error: StoreError) -> Unavailable {
     Unavailable(Some(error))
 }
 
-/// Each label once, in order.
+/// Sorts and deduplicates labels.
 pub(super) fn set(labels: impl Iterator<Item = Label>) -> Vec<Label> {
     let mut labels: Vec<Label> = labels.collect();
     labels.sort_unstable();

@@ -1,4 +1,4 @@
-//! What an operator asks of the far level.
+//! The health report of the far level, for operators.
 
 use super::Far;
 use crate::policy::CacheMode;
@@ -9,15 +9,16 @@ use crate::sync::{AtomicU64, Ordering};
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// What the store calls itself; `None` for a cache without one.
+    /// The store's name; `None` for a cache without a store.
     pub store: Option<&'static str>,
-    /// Whether the store is asked. While it is not (the breaker is open), pages do without it, and it
-    /// is tried in the background.
+    /// Whether the cache calls the store. While it does not (the breaker is open), pages do without
+    /// the store, and the cache tries it in the background.
     ///
-    /// Only an outage changes it: no answer in time, no connection, a store that is of no use at all. A
-    /// call that fails otherwise (the store refuses it, answers nonsense, or its code panics) says nothing
-    /// of the next one, which is made as before: so this may be true while every call fails.
-    /// [`faults`](Self::faults) and [`last_fault`](Self::last_fault) tell of these.
+    /// Only an outage changes this: no answer in time, no connection, or a store that cannot be
+    /// used at all. Any other failed call (the store refuses it, sends a malformed answer, or its
+    /// code panics) says nothing about the next call, which is made as usual. So this may be true
+    /// while every call fails; [`faults`](Self::faults) and [`last_fault`](Self::last_fault) report
+    /// those failures.
     ///
     /// ```
     /// use fragcache::store::Fault;
@@ -33,29 +34,30 @@ pub struct Health {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub is_reachable: bool,
-    /// Labels whose invalidation the store has not taken yet.
+    /// Labels whose invalidation the store has not accepted yet.
     pub pending_invalidations: u64,
-    /// Labels that the store is told of once more after the
-    /// [lag of a replica](crate::CacheBuilder::replica_lag); a process that ends before does not tell it.
+    /// Labels whose invalidation is to be published once more after the [lag of a
+    /// replica](crate::CacheBuilder::replica_lag). A process that ends earlier does not publish
+    /// them then.
     pub waiting_repeats: u64,
     /// Leases that this process holds.
     pub leases: u64,
-    /// Calls of the store.
+    /// Calls to the store.
     pub round_trips: u64,
     /// Calls that failed.
     pub faults: u64,
-    /// Of these, calls without an answer in time.
+    /// Failed calls that had no answer in time.
     pub deadlines_missed: u64,
     /// Entries that were found in the store and could be served.
     pub found: u64,
     /// Entries in the store that could not be read.
     pub unreadable: u64,
-    /// How far all processes are told to take part; see the tool `fragcache mode`.
+    /// The cache mode set for all processes; see the command `fragcache mode`.
     pub fleet_mode: CacheMode,
     /// The last error of the store, if there was one.
     pub last_fault: Option<String>,
-    /// What the store itself counts; and under a [`mac_key`](crate::FarLevel::mac_key), as
-    /// `untrusted_records`, how often something was read that is not signed for its place.
+    /// The store's own counters. With a [`mac_key`](crate::FarLevel::mac_key) they include
+    /// `untrusted_records`: how many records were read whose signature does not fit their place.
     pub gauges: Vec<(&'static str, u64)>,
 }
 

@@ -1,9 +1,10 @@
-//! Whose an entry is: what its record says of its key and its block, and whether a record that was
-//! found says the same. Names in a store are hashes, so this is what keeps another's content away.
+//! The identity of an entry: what its record says about its key and block, and whether a found
+//! record matches a lookup. Names in a store are hashes, so this check keeps out content of other
+//! fragments.
 //!
-//! Where keys are opaque, a record says its key's digest under the secret in place of the key, and of
-//! the block and its output mode another. What it needs besides for an administrator is the labels of
-//! its own, which are hashes under the secret too.
+//! Where keys are opaque, a record holds a digest of its key under the secret instead of the key,
+//! and another digest of its block and output mode. For administrators it also lists the entry's
+//! own labels, which are hashes under the secret too.
 
 use std::borrow::Cow;
 
@@ -16,7 +17,7 @@ use crate::events::MissReason;
 use crate::freshness::{Label, Labels};
 use crate::key::without_namespaces;
 
-/// What a record says of whose it is.
+/// The identity that a record states.
 #[derive(Debug)]
 pub(super) struct Identity<'a> {
     pub(super) key: Cow<'a, [u8]>,
@@ -24,10 +25,10 @@ pub(super) struct Identity<'a> {
     pub(super) mode: u64,
 }
 
-/// The labels of an opaque entry's own, as it lists them.
+/// The own labels of an opaque entry, as its record lists them.
 #[derive(Debug)]
 pub(crate) struct OwnLabels {
-    /// The first byte of the key, which tells its kind.
+    /// The first byte of the key, which gives its kind.
     pub(crate) kind: u8,
     pub(crate) labels: Labels,
 }
@@ -60,12 +61,12 @@ impl Far {
         }
     }
 
-    /// Whether a record is of this key, in whatever variant.
+    /// Whether a record belongs to this key, in any variant.
     pub(super) fn is_of(&self, record: &Decoded, key: &[u8]) -> bool {
         record.own.is_some() == self.is_opaque() && *record.key == *self.key_in_record(key)
     }
 
-    /// A record as the entry that is asked for, or why it is not.
+    /// Returns the record if it matches the lookup, otherwise the reason for the miss.
     pub(super) fn record_of<'a>(
         &self,
         lookup: FarLookup<'_>,
@@ -77,7 +78,7 @@ impl Far {
             && record.mode == wanted.mode
             && record.own.is_some() == self.is_opaque();
         if !same {
-            // Names are hashes: another's content is a miss.
+            // Names are hashes: content of another fragment is a miss.
             return Err(MissReason::Cold);
         }
         if record.version != lookup.version.to_bits() {
@@ -86,7 +87,7 @@ impl Far {
         Ok(record)
     }
 
-    /// What an opaque entry lists of its own labels.
+    /// Encodes the own labels of an opaque entry.
     pub(super) fn own_in_record(&self, key: &[u8], labels: &Labels) -> Option<Vec<u8>> {
         self.is_opaque().then(|| {
             let mut own = vec![without_namespaces(key).first().copied().unwrap_or_default()];
@@ -103,7 +104,7 @@ impl Far {
 }
 
 impl OwnLabels {
-    /// What a record lists; `None` if that is no such list.
+    /// Decodes the labels that a record lists; `None` if they are malformed.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (&kind, labels) = bytes.split_first()?;
         let (labels, rest) = labels.as_chunks::<8>();
@@ -120,7 +121,7 @@ impl OwnLabels {
     }
 }
 
-/// The bytes that name a block in an output mode.
+/// The bytes that identify a block in an output mode.
 pub(super) fn block(source: &EntrySource) -> SmallVec<[u8; 96]> {
     let mut bytes = SmallVec::from_slice(source.digest().as_bytes());
     bytes.extend_from_slice(&source.mode().to_bits().to_le_bytes());

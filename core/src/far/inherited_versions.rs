@@ -1,8 +1,8 @@
-//! What the fragments inside a body tell of the versions of its labels.
+//! The versions that a body inherits from the fragments inside it.
 //!
-//! A fragment that is served inside is good for the versions in its proof, and what is around it for
-//! no others: the near level may be behind by its life, and must not lend its age to what is stored
-//! for all.
+//! A fragment served inside a body is valid only for the versions in its version vector, and so is
+//! the body around it. The near level may lag by its `near_life`, and that age must not pass into
+//! what is stored for all processes.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
@@ -14,23 +14,24 @@ use crate::hash::BuildLabelHasher;
 
 type Versions = HashMap<Label, LabelVersion, BuildLabelHasher>;
 
-/// What passes from a fragment to what is around it: not what was written under its key.
+/// The versions that pass from a fragment to the body around it: all except the written one of its
+/// key.
 fn inherited(versions: &[(Label, LabelVersion)]) -> impl Iterator<Item = (Label, LabelVersion)> {
     versions.iter().copied().filter(|(label, _)| !label.is_written())
 }
 
-/// What is known of versions by the fragments inside a body.
+/// The versions known from the fragments inside a body.
 #[derive(Debug)]
 pub(crate) struct InheritedVersions {
-    /// The versions that labels had at the body's read point, or before: then they are outdated, and
-    /// so is what carries them.
+    /// The versions that labels had at the body's read point or earlier. An earlier version that is
+    /// outdated makes the entry outdated too.
     exact: Versions,
-    /// The versions that a fragment which was served inside carries, read after the read point.
+    /// The versions of fragments served inside that were read after the read point.
     served: Versions,
-    /// When the first of the proofs was last verified.
+    /// The earliest time at which one of the version vectors was last verified.
     pub(crate) verified: Moment,
-    /// Two fragments inside carry different versions of one label, or one carries none: what is
-    /// around them cannot be proved.
+    /// Whether two inner fragments carry different versions of one label, or one carries none. The
+    /// body around them can then not be stored.
     pub(crate) is_broken: bool,
 }
 
@@ -46,7 +47,7 @@ impl Default for InheritedVersions {
 }
 
 impl InheritedVersions {
-    /// A fragment with this proof is served in a body whose read point was at `read`.
+    /// Adds the version vector of a fragment served in a body whose read point was at `read`.
     pub(crate) fn serve(&mut self, version_vector: Option<&VersionVector>, read: Moment) {
         let Some(version_vector) =
             version_vector.filter(|version_vector| !version_vector.versions().is_empty())
@@ -67,7 +68,7 @@ impl InheritedVersions {
         }
     }
 
-    /// A fragment inside was stored with these versions, of the body's own read point.
+    /// Adds the versions of an inner fragment that was stored at the body's own read point.
     pub(crate) fn learn(&mut self, versions: &[(Label, LabelVersion)]) {
         for (label, version) in inherited(versions) {
             match self.exact.entry(label) {
@@ -77,14 +78,14 @@ impl InheritedVersions {
         }
     }
 
-    /// The body's read point is an older one now: what was exact may be newer.
+    /// Moves to an older read point. Versions that were exact may be newer than that.
     pub(crate) fn go_back(&mut self) {
         for (label, version) in self.exact.drain() {
             self.is_broken |= *self.served.entry(label).or_insert(version) != version;
         }
     }
 
-    /// What was inside a fragment that was given up, or not stored, is inside what is around it.
+    /// Inherits from an inner fragment that was abandoned or not stored.
     pub(crate) fn take_over(&mut self, inner: &Self) {
         self.verified = self.verified.min(inner.verified);
         self.is_broken |= inner.is_broken;
@@ -95,18 +96,18 @@ impl InheritedVersions {
         }
     }
 
-    /// The version that a label had at the read point, as far as this tells.
+    /// The version that a label had at the read point, if it is known here.
     pub(super) fn exact(&self, label: Label) -> Option<LabelVersion> {
         self.exact.get(&label).copied()
     }
 
-    /// The versions that fragments inside carry, of labels for which `is_listed` is false.
+    /// The versions of inner fragments, for labels where `is_listed` is false.
     pub(super) fn besides(&self, is_listed: impl Fn(Label) -> bool) -> Vec<(Label, LabelVersion)> {
         let all = self.exact.iter().chain(&self.served);
         all.map(|(&label, &version)| (label, version)).filter(|&(l, _)| !is_listed(l)).collect()
     }
 
-    /// Whether what was served inside agrees with this version of a label.
+    /// Whether the fragments served inside agree with this version of a label.
     pub(super) fn agrees(&self, label: Label, version: LabelVersion) -> bool {
         let agrees =
             |versions: &Versions| versions.get(&label).is_none_or(|&known| known == version);

@@ -1,5 +1,5 @@
-//! Leases: at most one process renders a fragment at a time, as long as its lease lives. A lease
-//! keeps work from being done twice; what is safe to serve does not depend on it.
+//! Leases: at most one process renders a fragment at a time while its lease is valid. A lease
+//! avoids duplicate work; safety does not depend on it.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use super::wire::{FragmentId, VariantId};
 use crate::store::{Fault, StoreError};
 use crate::sync::Mutex;
 
-/// In the place of a lease: what was rendered last could not be stored, so nobody waits for it.
+/// Stored instead of a lease if the last body could not be stored, so that no caller waits.
 pub(super) const UNSHARED: &[u8] = b"unshared";
 
-/// For how long that stands.
+/// TTL of that marker.
 pub(super) const UNSHARED_FOR: Duration = Duration::from_secs(5);
 
-/// What tells one holder from another.
+/// Identifies the holder of a lease.
 pub(super) type Token = [u8; 16];
 
 pub(super) fn draw() -> Result<Token, StoreError> {
@@ -27,25 +27,25 @@ pub(super) fn draw() -> Result<Token, StoreError> {
     Ok(token)
 }
 
-/// Whether this is what stands in the place of a lease.
+/// Whether this value is a lease or the marker.
 pub(super) fn is_ours(holder: &[u8]) -> bool {
     holder.len() == size_of::<Token>() || holder == UNSHARED
 }
 
-/// The lease of one variant of a fragment. It ends with what it is held for, however that ends:
-/// dropped, it is no longer renewed, and the worker gives it back.
+/// The lease of one variant of a fragment. Dropping it stops its renewal, and the worker returns
+/// it.
 #[derive(Debug)]
 pub(super) struct Lease {
     pub(super) id: FragmentId,
     pub(super) variant: VariantId,
     pub(super) key: String,
     pub(super) token: Token,
-    /// Where it is to be given back; nowhere if it is not held.
+    /// Where to return it; `None` if it is not held.
     to: Option<Arc<Leases>>,
 }
 
 impl Lease {
-    /// One that may be held from now on, as it is about to be asked for.
+    /// Creates a lease that is about to be requested, and so may be held from now on.
     pub(super) fn new(
         id: FragmentId,
         variant: VariantId,
@@ -55,7 +55,7 @@ impl Lease {
         Ok(Self { id, variant, key, token: draw()?, to: Some(Arc::clone(to)) })
     }
 
-    /// It was not taken, or has been returned.
+    /// Marks the lease as not taken or already returned.
     pub(super) fn disown(&mut self) {
         if let Some(leases) = self.to.take() {
             leases.forget(&self.key);
@@ -72,7 +72,7 @@ impl Drop for Lease {
     }
 }
 
-/// The leases that this process holds, to be renewed.
+/// The leases that this process holds and renews.
 #[derive(Debug)]
 pub(super) struct Leases {
     leased: Mutex<HashMap<String, HeldLease>>,
@@ -102,12 +102,12 @@ impl Leases {
         self.leased.lock().len()
     }
 
-    /// When the first of them is to be renewed.
+    /// When the first renewal is due.
     pub(super) fn next(&self) -> Option<Instant> {
         self.leased.lock().values().map(|leased| leased.renew_at).min()
     }
 
-    /// Those that are to be renewed now, and then again at `again`.
+    /// The leases to renew now; their next renewal is at `again`.
     pub(super) fn due(&self, now: Instant, again: Instant) -> Vec<(String, Token)> {
         let mut leases = self.leased.lock();
         let due = leases.iter_mut().filter(|(_, leased)| leased.renew_at <= now);

@@ -1,4 +1,5 @@
-//! The way to the store: every call is counted, checked, and left out while the store is away.
+//! The link to the store: it counts and checks every call, and skips calls while the breaker is
+//! open.
 
 use std::fmt;
 #[cfg(not(fragcache_shuttle))]
@@ -9,18 +10,18 @@ use super::breaker::Breaker;
 use crate::store::{Capabilities, Fault, Operation, Reply, Store, StoreError, Value};
 use crate::sync::{AtomicU64, Ordering};
 
-/// The store cannot be asked now: why, unless it was left alone.
+/// The store is unavailable. Holds the error, or `None` if the call was skipped.
 #[derive(Debug, Clone)]
 pub(crate) struct Unavailable(pub(crate) Option<StoreError>);
 
 impl Unavailable {
-    /// Whether asking about less would end the same way, or take as long.
+    /// Whether a smaller request would end the same way or take as long.
     pub(super) fn is_outage(&self) -> bool {
         let ends = |fault: Fault| fault.is_outage() || fault == Fault::Slow;
         self.0.as_ref().is_none_or(|error| ends(error.fault()))
     }
 
-    /// Whether only some of the keys cannot be changed now.
+    /// Whether only some keys cannot be changed now.
     pub(super) fn is_busy(&self) -> bool {
         self.0.as_ref().is_some_and(|error| error.fault() == Fault::Busy)
     }
@@ -34,7 +35,7 @@ pub(super) struct Link {
     pub(super) counts: Counts,
 }
 
-/// What was asked of the store.
+/// Counts of calls to the store.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) round_trips: AtomicU64,
@@ -62,7 +63,7 @@ impl Link {
         self.breaker.is_open()
     }
 
-    /// The values of these keys, in one round trip.
+    /// Reads the values of these keys in one round trip.
     pub(super) fn get(&self, keys: &[String]) -> Result<Vec<Option<Value>>, Unavailable> {
         if keys.is_empty() {
             return Ok(Vec::new());
@@ -74,7 +75,7 @@ impl Link {
         })
     }
 
-    /// These operations, in one round trip.
+    /// Runs these operations in one round trip.
     pub(super) fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, Unavailable> {
         if self.is_unavailable() {
             return Err(Unavailable(None));
@@ -82,7 +83,7 @@ impl Link {
         self.run_bypassing_breaker(operations).map_err(|error| Unavailable(Some(error)))
     }
 
-    /// As [`run`](Self::run), also while the store is left alone.
+    /// Like [`run`](Self::run), bypassing the breaker.
     pub(super) fn run_bypassing_breaker(
         &self,
         operations: &[Operation<'_>],
@@ -102,14 +103,14 @@ impl Link {
         })
     }
 
-    /// An answer ends an outage.
+    /// Closes the breaker after an answer.
     pub(super) fn end_outage(&self) {
         if self.breaker.close() {
             self.log_recovery();
         }
     }
 
-    /// Logs once for each outage, by whatever call it was noticed.
+    /// Logs once per outage, from the first call that notices it.
     #[cfg(feature = "tracing")]
     fn log_outage(&self, error: &StoreError) {
         let (store, reason) = (self.capabilities.name, error.fault().as_str());
@@ -160,16 +161,16 @@ impl Link {
     }
 }
 
-/// A store that panics has failed at what it was asked, and at nothing else: neither a page nor the
-/// worker ends with it, and a lease is given back as after any fault. What it panicked with may hold
-/// values; the panic hook has shown it.
+/// Turns a panic of the store into a fault of that call only. Neither the page nor the worker ends,
+/// and a lease is returned as after any fault. The panic payload may contain values and is dropped;
+/// the panic hook has reported it.
 #[cfg(not(fragcache_shuttle))]
 fn unless_it_panics<R>(call: impl FnOnce() -> Result<R, StoreError>) -> Result<R, StoreError> {
     catch_unwind(AssertUnwindSafe(call))
         .unwrap_or_else(|_| Err(StoreError::new(Fault::Panicked, "the store panicked")))
 }
 
-/// In a model a panic is what it has found.
+/// In a model a panic is the finding.
 #[cfg(fragcache_shuttle)]
 fn unless_it_panics<R>(call: impl FnOnce() -> Result<R, StoreError>) -> Result<R, StoreError> {
     call()

@@ -1,5 +1,5 @@
-//! What an administrator asks of a store: which entries are in it, and in what state; how many
-//! records of each sort; and to tell all processes how far to take part. Never called for a page.
+//! Administration of a store: lists entries with their state, counts records by kind, and sets the
+//! cache mode of all processes. Pages never call this.
 
 use std::time::Duration;
 
@@ -14,20 +14,20 @@ use crate::policy::CacheMode;
 use crate::store::{Capabilities, Fault, Operation, Page, Reply, StoreError};
 use crate::sync::Ordering;
 
-/// Most entries that are read in one call, so that large ones fit into a deadline.
+/// Most entries to read in one call, so that large ones fit into a deadline.
 const READ_AT_ONCE: usize = 50;
 
-/// How many versions are looked at to see whether any can be read.
+/// Most versions to check when looking for a readable one.
 const MAX_VERSIONS: usize = 4096;
 
-/// For how long the record of a probe stays if nobody deletes it.
+/// TTL of a probe's record, in case it is not deleted.
 const PROBE_LIFE: Duration = Duration::from_secs(10);
 
-/// A record in the place of an entry.
+/// A record found under an entry's name.
 #[derive(Debug)]
 pub(crate) struct ListedRecord {
     pub(crate) record: String,
-    /// Of the whole record.
+    /// Size of the whole record.
     pub(crate) bytes: usize,
     pub(crate) content: Result<Found, &'static str>,
 }
@@ -40,24 +40,24 @@ pub(crate) struct Found {
     pub(crate) labels: usize,
     pub(crate) body_bytes: usize,
     pub(crate) age: Duration,
-    /// Until it expires; `None` for never.
+    /// Time until it expires; `None` for never.
     pub(crate) left: Option<Duration>,
     pub(crate) miss: Option<MissReason>,
 }
 
-/// What an entry says of its key.
+/// What an entry states about its key.
 #[derive(Debug)]
 pub(crate) enum EntryOwner {
     /// The key with its namespaces.
     Key(Box<[u8]>),
-    /// Where keys are opaque: nothing but labels.
+    /// Labels only, where keys are opaque.
     Labels(OwnLabels),
 }
 
-/// Of records whose keys are opaque under another secret, or on one side only.
+/// Marks records whose keys are opaque under another secret, or on one side only.
 const OPAQUE: &str = "opaque";
 
-/// How many records of each sort some names are.
+/// Number of records by kind.
 #[derive(Debug, Default)]
 pub(crate) struct RecordCounts {
     pub(crate) entries: u64,
@@ -72,30 +72,30 @@ impl Far {
         &self.link.capabilities
     }
 
-    /// Some of the entries, and where the next ones begin.
+    /// One page of entries, and the cursor of the next page.
     pub(crate) fn list(
         &self,
         cursor: Option<&str>,
     ) -> Result<(Vec<ListedRecord>, Option<String>), Unavailable> {
         let Page { mut keys, next } = self.scan(&self.names.entries(), cursor)?;
-        // A store may name one twice.
+        // A store may list a name twice.
         keys.sort_unstable();
         keys.dedup();
         Ok((self.describe(&keys, &|_| true)?, next))
     }
 
-    /// The variants that a key has or lately had, newest first.
+    /// The variants that a key has or recently had, newest first.
     pub(crate) fn variants_of(&self, key: &[u8]) -> Result<Vec<ListedRecord>, Unavailable> {
         let id = self.fragment(key);
         let list = self.values_bypassing_breaker(&[self.names.variants(&id)])?.pop().flatten();
         let names: Vec<String> = variants::listed(list.as_deref())
             .map(|variant| self.names.entry(&id, variant.id))
             .collect();
-        // Another key's with the same hash is not it.
+        // A different key with the same hash is skipped.
         self.describe(&names, &|record| self.is_of(record, key))
     }
 
-    /// How many records of each sort there are, some at a time.
+    /// Counts one page of records by kind.
     pub(crate) fn count(
         &self,
         cursor: Option<&str>,
@@ -116,7 +116,7 @@ impl Far {
         Ok((sorts, next))
     }
 
-    /// Tells all processes how far to take part, for `ttl`.
+    /// Sets the cache mode of all processes for `ttl`.
     pub(crate) fn publish_mode(&self, mode: CacheMode, ttl: Duration) -> Result<(), Unavailable> {
         let key = self.names.mode();
         self.bypassing_breaker(&[match mode {
@@ -126,20 +126,21 @@ impl Far {
         Ok(())
     }
 
-    /// What all processes are told, as the store has it now.
+    /// Reads the cache mode of all processes from the store.
     pub(crate) fn read_mode(&self) -> Result<CacheMode, Unavailable> {
         let word = self.bypassing_breaker(&[Operation::Get { key: &self.names.mode() }])?.pop();
         let Some(Reply::Value(word)) = word else { return Ok(CacheMode::Normal) };
         Ok(self.mode_of(word.as_deref()))
     }
 
-    /// Why the mode that was read last is not followed.
+    /// Why the mode that was read last is ignored, if it is.
     pub(crate) fn mode_fault(&self) -> Option<StoreError> {
         (self.has_strange_mode.load(Ordering::Relaxed) != 0).then(super::worker::strange_mode)
     }
 
-    /// Whether everything has a version: whoever stores something gives it one. Where that record cannot
-    /// be read, somebody may have written over it alone: then the others are looked at.
+    /// Whether the store is in use, that is, whether the root label has a version: every process
+    /// that stores something creates one. If that record cannot be read, it alone may have been
+    /// overwritten, so the other versions are checked too.
     pub(crate) fn is_in_use(&self) -> Result<bool, Unavailable> {
         let root = self.names.version(self.hasher.root());
         let there = self.values_bypassing_breaker(&[root])?.pop().flatten();
@@ -149,8 +150,8 @@ impl Far {
         })
     }
 
-    /// Whether any version in the store can be read; `None` if there is none. A few thousand are
-    /// looked at.
+    /// Whether any version in the store can be read; `None` if there is none. Checks a few
+    /// thousand.
     pub(crate) fn reads_versions(&self) -> Result<Option<bool>, Unavailable> {
         let (prefix, mut cursor, mut seen) = (self.names.versions(), None, 0);
         loop {
@@ -183,7 +184,7 @@ impl Far {
         Err(Unavailable(Some(StoreError::new(Fault::Protocol, message))))
     }
 
-    /// Removes what is over, where the store does not do so by itself.
+    /// Removes expired records, if the store does not do so by itself.
     pub(crate) fn sweep(&self) -> Result<u64, Unavailable> {
         self.link.store().sweep().map_err(|error| Unavailable(Some(error)))
     }
@@ -192,7 +193,7 @@ impl Far {
         self.link.store().scan(prefix, cursor).map_err(|error| Unavailable(Some(error)))
     }
 
-    /// An administrator asks also while pages leave the store alone.
+    /// Administration goes on while pages skip the store.
     fn bypassing_breaker(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, Unavailable> {
         self.link.run_bypassing_breaker(operations).map_err(|error| Unavailable(Some(error)))
     }
@@ -205,7 +206,7 @@ impl Far {
         Ok(super::values(if gets.is_empty() { Vec::new() } else { self.bypassing_breaker(&gets)? }))
     }
 
-    /// Describes what these names have, but for readable records that are not `wanted`.
+    /// Describes the records under these names, without readable records that are not `wanted`.
     fn describe(
         &self,
         names: &[String],
@@ -228,7 +229,7 @@ impl Far {
         let read: Vec<_> = names
             .iter()
             .zip(values)
-            // One that is gone since it was listed is none.
+            // An entry that has gone since it was listed is skipped.
             .filter_map(|(name, value)| Some((name, value?)))
             .map(|(name, value)| (name, self.bytes_of(&value), self.read_record(&value)))
             .filter(|(_, _, decoded)| decoded.as_ref().map_or(true, wanted))
@@ -255,7 +256,7 @@ impl Far {
         Ok(())
     }
 
-    /// What a record takes in the store; nothing of what is not signed, as it is not looked at.
+    /// Bytes that a record takes in the store; 0 for an untrusted one, which is not read.
     fn bytes_of(&self, value: &[u8]) -> usize {
         if self.is_untrusted(value) { 0 } else { value.len() + self.signature_bytes }
     }
@@ -275,7 +276,7 @@ impl Far {
                 let own = self.hasher.labels(&decoded.key, template);
                 (EntryOwner::Key(decoded.key), own)
             }
-            // Under another secret everything has another label.
+            // Under another secret, every label differs.
             Some(Some(own)) if versions.iter().any(|&(label, _)| label == self.hasher.root()) => {
                 let labels = own.labels.clone();
                 (EntryOwner::Labels(own), labels)

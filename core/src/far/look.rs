@@ -1,5 +1,5 @@
-//! Reading: an entry with the versions of its labels, and entries of the near level of which only the
-//! versions are asked for.
+//! Reading: looks up an entry with the versions of its labels, and verifies entries of the near
+//! level, for which only the versions are read.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::protection::Protection;
 use crate::store::{Fault, StoreError, UNTRUSTED};
 use crate::sync::{AtomicU64, Ordering};
 
-/// What a store has of a fragment.
+/// The result of a far lookup.
 #[derive(Debug)]
 pub(crate) enum Looked {
     /// An entry whose labels are unchanged. It may have expired.
@@ -23,30 +23,30 @@ pub(crate) enum Looked {
     Missed(FarMissed),
 }
 
-/// Nothing that may be served.
+/// A far miss.
 #[derive(Debug)]
 pub(crate) struct FarMissed {
     pub(crate) reason: MissReason,
-    /// The labels that the fragment has, or had when it was stored last.
+    /// The labels that the fragment has, or had when it was last stored.
     pub(super) labels: Vec<Label>,
     /// Those of them that have no version.
     pub(super) absent: Vec<Label>,
 }
 
-/// When something was read, by the clocks that matter.
+/// The time of a read, by the clocks that matter.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Read {
-    /// The near level's sequence: taken before the store is asked, so that an invalidation of this
-    /// process that the store had not yet taken fences what is made of the answer.
+    /// The near level's sequence, taken before the store is read. An invalidation by this process
+    /// that the store had not yet accepted then fences what is made of the answer.
     pub(super) mark: Sequence,
     pub(super) moment: Moment,
-    /// By the clock that all processes have, in milliseconds since 1970.
+    /// By the wall clock that all processes share, in milliseconds since 1970.
     pub(super) unix_millis: u64,
 }
 
 impl Far {
-    /// Reads a variant of a fragment. One round trip if all its labels are known beforehand, else
-    /// two.
+    /// Reads a variant of a fragment. One round trip if all its labels are known beforehand,
+    /// otherwise two.
     pub(crate) fn look(
         &self,
         lookup: FarLookup<'_>,
@@ -66,7 +66,7 @@ impl Far {
         self.judge(lookup, record, &known, read)
     }
 
-    /// What comes of a record and the versions that were read after it or with it.
+    /// Validates a record against the versions that were read with it or after it.
     pub(super) fn judge(
         &self,
         lookup: FarLookup<'_>,
@@ -114,8 +114,8 @@ impl Far {
         if let Err(reason) = self.compare(&versions, known, Some(lookup.labels)) {
             return missed(others, known, reason);
         }
-        // An entry without the labels that it must have is not one of ours. The template's may be
-        // another's with the same block.
+        // An entry without its mandatory labels was not written by this cache. The template's label
+        // is exempt: another template may have the same block.
         let must = own.iter().filter(|&&label| Some(label) != lookup.labels.template);
         if must.copied().any(|own| versions.iter().all(|&(label, _)| label != own)) {
             return missed(others, known, MissReason::Unreadable);
@@ -133,18 +133,18 @@ impl Far {
         }
     }
 
-    /// A miss of what was not looked for.
+    /// A miss without a lookup.
     pub(crate) fn unasked(&self, lookup: FarLookup<'_>, reason: MissReason) -> FarMissed {
         FarMissed { reason, labels: self.expected(lookup), absent: Vec::new() }
     }
 
-    /// Asks whether the labels of an entry of the near level are unchanged: one round trip.
+    /// Checks whether the labels of an entry of the near level are unchanged. One round trip.
     pub(crate) fn verify(
         &self,
         entry: &Entry,
         labels: &Labels,
     ) -> Result<Result<(), MissReason>, Unavailable> {
-        // One without versions was rendered while the store was away.
+        // An entry without versions was rendered while the store was unavailable.
         let Some(version_vector) =
             entry.version_vector().filter(|version_vector| !version_vector.versions().is_empty())
         else {
@@ -159,8 +159,8 @@ impl Far {
             .inspect(|()| version_vector.verify(moment)))
     }
 
-    /// Whether a record that is asked for had better be given a new life: its entry may be served for
-    /// longer than the store keeps it, and a good part of that is over.
+    /// Whether a record that is read should get a new TTL: its entry may be served for longer than
+    /// the store keeps it, and more than a quarter of that time is over.
     fn outlives_its_record(&self, entry: &Decoded, read: Read) -> bool {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let host = millis(self.longest_life);
@@ -184,7 +184,7 @@ impl Far {
         self.names.entry(&self.fragment(lookup.key), self.variant(lookup.source))
     }
 
-    /// The labels that a fragment has, and those that it had when it was last seen.
+    /// The labels of a fragment, and those it had when it was last seen.
     pub(super) fn expected(&self, lookup: FarLookup<'_>) -> Vec<Label> {
         let mut labels = self.own(lookup.labels).to_vec();
         if let Some(hint) = self.dependency_cache.of(self.hasher.wide(lookup.key)) {
@@ -193,17 +193,17 @@ impl Far {
         labels
     }
 
-    /// What a store has under an entry's name as a record, or why it is none.
+    /// Decodes the value under an entry's name, or returns the reason for the miss.
     pub(super) fn decode(&self, value: Option<&[u8]>) -> Result<Decoded, MissReason> {
         self.read_record(value.ok_or(MissReason::Cold)?).map_err(|why| self.note_unreadable(why))
     }
 
-    /// A record that a store has returned, or why it is none.
+    /// Decodes a value from the store, or returns why it cannot be read.
     pub(super) fn read_record(&self, value: &[u8]) -> Result<Decoded, Unreadable> {
         if self.is_untrusted(value) { Err(Unreadable::Mac) } else { self.codec.decode(value) }
     }
 
-    /// Whether this was read in the place of a record that is not signed for its place.
+    /// Whether the store returned the marker for a record whose signature does not fit its place.
     pub(super) fn is_untrusted(&self, value: &[u8]) -> bool {
         self.signature_bytes > 0 && *value == UNTRUSTED
     }
@@ -215,7 +215,8 @@ impl Far {
         MissReason::Unreadable
     }
 
-    /// Whether all versions are still those of the store, and none of the labels waits to be told.
+    /// Checks that all versions equal those in the store, and that no invalidation of the labels is
+    /// pending.
     pub(super) fn compare(
         &self,
         versions: &[(Label, LabelVersion)],
@@ -230,8 +231,8 @@ impl Far {
                 Some(present) if present == version => {}
                 Some(_) => {
                     if !label.is_written() {
-                        // Another process has invalidated it: with a snapshot of the fences from before
-                        // that, what is rendered now could not be stored.
+                        // Another process has invalidated it. With an older snapshot of the fences,
+                        // what is rendered now could not be stored.
                         self.fences.outdate();
                     }
                     return Err(self.reason(label, own));
@@ -256,7 +257,7 @@ impl Far {
         }
     }
 
-    /// An entry as the near level holds it; not if its time is over, also as a stale one.
+    /// Makes an entry for the near level, unless even its stale window is over.
     fn entry(
         &self,
         lookup: FarLookup<'_>,
@@ -287,7 +288,7 @@ impl Far {
             last,
             render_time,
             began: read.mark,
-            // Read by now, and perhaps not much sooner.
+            // The versions were read at some time between these two moments.
             version_vector: Some(VersionVector::new(versions, self.moment(), read.moment)),
         };
         Ok(Entry {
@@ -300,11 +301,11 @@ impl Far {
     }
 }
 
-/// How far the clocks of hosts may be apart before the age is doubted that they give a record.
+/// How far the clocks of hosts may differ before the age of a record is doubted.
 const APART: Duration = Duration::from_secs(1);
 
-/// Whether nobody knows how old a record is: by this host's clock it is of the future. Then only the
-/// store tells, which ends it when its life and its stale window are over.
+/// Whether the age of a record is unknown: this host's clock puts it in the future. Then only the
+/// store ends it, when its TTL and its stale window are over.
 pub(super) fn is_doubted(record: &Decoded, unix_millis: u64) -> bool {
     let ahead = record.created.saturating_sub(unix_millis);
     record.life.is_some() && Duration::from_millis(ahead) > APART
@@ -313,15 +314,16 @@ pub(super) fn is_doubted(record: &Decoded, unix_millis: u64) -> bool {
 /// Longest time for which one record makes a process doubt the others.
 const LONGEST_DOUBT: Duration = Duration::from_secs(24 * 3600);
 
-/// Until when this process doubts what clocks say of records' ages, since it has met one of the future:
-/// others by the same clock may look younger than they are without looking so.
+/// Until when this process doubts the ages of records. A record from the future starts the doubt:
+/// others by the same clock may look younger than they are, but not as if from the future.
 #[derive(Debug, Default)]
 pub(super) struct Doubts(AtomicU64);
 
 impl Doubts {
-    /// When an entry expires, and when it may no longer be served, though stale: the sooner by this
-    /// host's clock and by the store's. In doubt it is good for a moment, so that the store is asked
-    /// whether it has it yet; what is of the future and may be stale is taken to be.
+    /// Returns when an entry expires and when its stale window ends, the earlier of this host's
+    /// clock and the store's. While in doubt it is valid for a moment only, so that the store is
+    /// soon asked whether it still has it. A record from the future that has a stale window counts
+    /// as stale.
     fn ends(&self, record: &Decoded, read: Read) -> (Moment, Moment) {
         let age = Duration::from_millis(read.unix_millis.saturating_sub(record.created));
         let end = |millis: Option<u64>| match millis.map(Duration::from_millis) {

@@ -1,12 +1,13 @@
-//! The far level: the protocol that makes fragments trustworthy in a store that knows nothing of
-//! them. Stores themselves are in [`store`](crate::store); which caller does what is decided in
-//! `render`.
+//! The far level: the protocol that makes fragments trustworthy in a store that knows nothing about
+//! them. The stores themselves are in [`store`](crate::store); `render` decides which caller does
+//! what.
 //!
-//! Every label has a version in the store: random, written anew by each invalidation. An entry
-//! carries the versions that its labels had at its read point. A reader compares; an absent version
-//! is no version, so whatever names it is a miss, and a store may forget anything. `look` reads,
-//! `fill` obtains a lease, `put` stores, `publish` invalidates, the worker does what nobody should wait
-//! for. DESIGN.md says why.
+//! Every label has a version in the store. A version is random, and each invalidation writes a new
+//! one. An entry carries the versions that its labels had at its read point, and a reader compares
+//! them with the current ones. An absent version matches nothing, so an entry that names it is a
+//! miss, and a store may lose any record. `look` reads, `fill` obtains a lease, `put` stores,
+//! `publish` invalidates, and the background worker does what no caller should wait for. DESIGN.md
+//! explains why.
 
 mod breaker;
 mod dependency_cache;
@@ -79,12 +80,12 @@ use wire::{FragmentId, Names, VariantId};
 #[derive(Debug)]
 pub(crate) struct Far {
     link: Link,
-    /// What the store adds to each record.
+    /// Bytes that the store adds to each record.
     signature_bytes: usize,
     names: Names,
     codec: Codec,
     hasher: KeyHasher,
-    /// Stands in records for keys that are opaque.
+    /// Replaces keys in records where keys are opaque.
     key_digest: Option<KeyDigest>,
     clock: Arc<dyn Clock>,
     lease: Duration,
@@ -97,33 +98,33 @@ pub(crate) struct Far {
     sizes: Sizes,
     doubts: Doubts,
     pub(crate) tasks: Arc<TaskQueue>,
-    /// How far all processes are told to take part.
+    /// The cache mode that all processes are to use.
     mode: AtomicU8,
-    /// 1 while what the store has in the place of that cannot be believed.
+    /// 1 while the mode record in the store is not valid.
     has_strange_mode: AtomicU8,
     protections: Protections,
     found: AtomicU64,
     unreadable: AtomicU64,
 }
 
-/// One variant of one fragment, as a caller asks for it.
+/// A lookup of one variant of one fragment.
 #[derive(Clone, Copy)]
 pub(crate) struct FarLookup<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) source: &'a Arc<EntrySource>,
     pub(crate) version: Version,
     pub(crate) labels: &'a Labels,
-    /// Makes a body of the bytes that the store has, if they can be one.
+    /// Makes a body of the stored bytes; `None` if they cannot be one.
     pub(crate) body: &'a dyn Fn(Vec<u8>) -> Option<Body>,
 }
 
-/// What a render may say of labels that it learns late: which versions were known at its read
-/// point, and the fences as they were then or before.
+/// The versions known at a render's read point, and the fences as they were at that point or
+/// earlier. They answer for labels that the render learns late.
 #[derive(Debug, Clone)]
 pub(crate) struct ReadSnapshot {
     pub(crate) known: Arc<KnownVersions>,
     pub(crate) fences: Option<Arc<Snapshot>>,
-    /// When the read point was, or before.
+    /// A time no later than the read point.
     pub(crate) moment: Moment,
 }
 
@@ -134,14 +135,14 @@ impl Default for ReadSnapshot {
 }
 
 impl ReadSnapshot {
-    /// Goes back to the read point of what was rendered inside, if that may be the older one: then no
-    /// version is known of it but by the fences. Whether it has gone back.
+    /// Moves back to the read point of an inner render if that may be the older one, and returns
+    /// whether it did. After that only the fences vouch for versions.
     pub(crate) fn go_back(&mut self, inner: &Self) -> bool {
         let number =
             |read_snapshot: &Self| read_snapshot.fences.as_ref().map_or(0, |fences| fences.number);
         let is_older = match number(inner).cmp(&number(self)) {
             Less => true,
-            // The same snapshot may serve two read points.
+            // Two read points may share one snapshot.
             Equal => !self.known.is_empty() && !Arc::ptr_eq(&inner.known, &self.known),
             Greater => false,
         };
@@ -189,23 +190,23 @@ impl Far {
         }
     }
 
-    /// Whether the store is left alone for now.
+    /// Returns whether the breaker is open, so that calls skip the store.
     pub(crate) fn is_unavailable(&self) -> bool {
         self.link.is_unavailable()
     }
 
-    /// What the store answered last that was no answer.
+    /// The last error of the store.
     #[cfg(feature = "values")]
     pub(crate) fn last_fault(&self) -> Option<StoreError> {
         self.link.breaker.last()
     }
 
-    /// How far all processes are told to take part.
+    /// The cache mode that all processes are to use.
     pub(crate) fn mode(&self) -> CacheMode {
         CacheMode::from_u8(self.mode.load(Ordering::Relaxed))
     }
 
-    /// The fences as they are now or were a moment ago.
+    /// A snapshot of the fences, new or at most a moment old.
     pub(crate) fn snapshot(&self) -> Result<Arc<Snapshot>, Unavailable> {
         if let Some(recent) = self.fences.recent(instant()) {
             return Ok(recent);
@@ -226,7 +227,7 @@ impl Far {
         if !absent.is_empty() {
             versions = match self.create_versions(&absent, self.fences.all()) {
                 Err(unavailable) if unavailable.is_busy() => {
-                    // Some are held by others; a fence without a version vouches for no label.
+                    // Some are busy. A fence without a version vouches for no label.
                     for fence in absent.chunks(1) {
                         let _ = self.create_versions(fence, &[]);
                     }
@@ -238,12 +239,12 @@ impl Far {
         Ok(self.fences.keep(taken, moment, versions))
     }
 
-    /// The snapshot that a read point of this number was taken with, or one before it.
+    /// The latest snapshot whose number is at most `number`.
     pub(crate) fn snapshot_at(&self, number: u64) -> Option<Arc<Snapshot>> {
         self.fences.at(number)
     }
 
-    /// Whether an entry need not be asked for again.
+    /// Returns whether an entry may be served without asking the store again.
     pub(crate) fn trusts(&self, version_vector: &VersionVector, now: Moment) -> bool {
         self.near_life.is_some_and(|life| version_vector.is_recent(life, now))
     }
@@ -256,7 +257,7 @@ impl Far {
         VariantId::new(&self.hasher, source, wire::FORMAT)
     }
 
-    /// The labels that an entry has of its own.
+    /// An entry's own labels.
     fn own(&self, labels: &Labels) -> SmallVec<[Label; 6]> {
         let mut own = SmallVec::from_slice(&[self.hasher.root(), labels.key]);
         own.extend([labels.name, labels.template].into_iter().flatten());
@@ -264,14 +265,14 @@ impl Far {
         own
     }
 
-    /// The labels that an entry lists of its own.
+    /// An entry's own labels, as its record lists them.
     fn listed(&self, labels: &Labels) -> SmallVec<[Label; 6]> {
         let mut listed = self.own(labels);
         listed.push(labels.key.written());
         listed
     }
 
-    /// The labels that follow from a key: those of its own but for the template's.
+    /// The labels that follow from a key: its own labels except the template's.
     fn own_of_key(&self, key: &[u8]) -> SmallVec<[Label; 6]> {
         self.own(&self.hasher.labels(key, None))
     }
@@ -280,7 +281,8 @@ impl Far {
         labels.iter().map(|&label| self.names.version(label)).collect()
     }
 
-    /// Reads what the store holds for these labels. What is written under a key is in the key's record.
+    /// Reads the store's versions of these labels. The written version of a key is in the key's
+    /// record.
     fn read_versions(&self, labels: &[Label]) -> Result<KnownVersions, Unavailable> {
         let labels: Vec<Label> =
             labels.iter().copied().filter(|label| !label.is_written()).collect();
@@ -288,13 +290,13 @@ impl Far {
         Ok(KnownVersions::new(&labels, &values))
     }
 
-    /// Reads in one round trip, and sees to it that an outage is looked after.
+    /// Reads in one round trip, and wakes the worker after a fault.
     fn get(&self, keys: &[String]) -> Result<Vec<Option<Value>>, Unavailable> {
         self.link.get(keys).inspect_err(|unavailable| self.alert(unavailable))
     }
 
-    /// Asks about all of these at once; where the store refuses that, about each by itself, since it
-    /// may be only one of them that it refuses.
+    /// Runs `ask` for all items together. If the store refuses that, runs it for each item alone,
+    /// since the store may refuse only one of them.
     fn together<T, R>(
         &self,
         all: &[T],
@@ -312,7 +314,7 @@ impl Far {
                 |one| ask(one).and_then(|mut published| published.pop().ok_or(Unavailable(None)));
             return all.chunks(1).map(ask).collect();
         }
-        // The store is left alone after an outage: nobody has asked for the others.
+        // The store is skipped after an outage, so the other items were not tried.
         let others = all.iter().skip(1).map(|_| Err(Unavailable(None)));
         [Err(unavailable)].into_iter().chain(others).collect()
     }
@@ -331,7 +333,7 @@ impl Far {
         Moment::now(&*self.clock)
     }
 
-    /// Versions outlive whatever names them.
+    /// Versions outlive every entry that names them.
     fn version_life(&self) -> Duration {
         self.longest_life.saturating_mul(2)
     }
@@ -346,7 +348,7 @@ impl Drop for Far {
     }
 }
 
-/// The values among some replies.
+/// The values among the replies.
 fn values(replies: Vec<Reply>) -> Vec<Option<Value>> {
     let value = |reply| match reply {
         Reply::Value(value) => Some(value),

@@ -1,5 +1,5 @@
-//! What Rust code asks of keys without knowing their blocks: the newest body that could be served, of
-//! whatever variant, or whether there is one.
+//! Queries by key from Rust code that does not know the blocks: the newest body of any variant that
+//! could be served, or whether there is one.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use crate::hash::BuildLabelHasher;
 use crate::store::Value;
 
 impl Far {
-    /// The newest servable body of a key; annotated ones count only while pages are `annotated`.
+    /// The newest servable body of a key. Annotated bodies count only if `annotated` is true.
     pub(crate) fn newest(
         &self,
         key: &[u8],
@@ -25,9 +25,10 @@ impl Far {
         Ok(servable.into_iter().next().map(|entry| entry.body))
     }
 
-    /// Whether each of these keys has an entry that could be served, if they are deleted one after the
-    /// other, as far as the lists of variants tell: no body is read. What a tag or a fragment inside has
-    /// ended counts as stored; what cannot be asked about does not. One round trip.
+    /// Whether each of these keys has an entry that could be served, if they are deleted in turn.
+    /// Reads only the lists of variants, no bodies, in one round trip. An entry that was
+    /// invalidated by a tag or by a fragment inside it still counts; a key that cannot be looked up
+    /// does not.
     pub(crate) fn are_stored(&self, keys: &[&[u8]], annotated: bool) -> Vec<bool> {
         let found = self.together(keys, |keys| self.are_listed(keys, annotated));
         let mut gone: HashSet<Label, BuildLabelHasher> = HashSet::default();
@@ -57,7 +58,7 @@ impl Far {
         Ok(own.iter().zip(lists).map(is_listed).collect())
     }
 
-    /// The entries of a key that could be served, newest first. Three round trips at most.
+    /// The servable entries of a key, newest first. Three round trips at most.
     fn servable(&self, key: &[u8], annotated: bool) -> Result<Vec<Decoded>, Unavailable> {
         let id = self.fragment(key);
         let list = self.get(&[self.names.variants(&id)])?.pop().flatten();
@@ -79,7 +80,7 @@ impl Far {
         Ok(entries)
     }
 
-    /// Whether an entry has expired, or may have.
+    /// Whether an entry has expired or may have expired.
     fn is_over(&self, entry: &Decoded) -> bool {
         let now = self.unix_millis();
         let age = now.saturating_sub(entry.created);
@@ -87,7 +88,7 @@ impl Far {
     }
 }
 
-/// The labels that an entry carries, with their versions.
+/// The labels of an entry, with their versions.
 fn labels(entry: &Decoded) -> impl Iterator<Item = (Label, LabelVersion)> {
     entry.labels.iter().map(|&(label, version)| (Label::from_hash(label), version))
 }

@@ -1,5 +1,6 @@
-//! Invalidations that the store has not taken yet. This process acts on them at once: nothing that
-//! carries one of their labels is taken from the store until it has been told.
+//! Pending invalidations: those that the store has not accepted yet. This process acts on them
+//! immediately, and takes nothing that carries one of their labels from the store until they are
+//! published.
 
 use std::collections::HashMap;
 
@@ -7,10 +8,10 @@ use crate::freshness::Label;
 use crate::hash::BuildLabelHasher;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
-/// Most labels that wait; more become everything.
+/// Most pending labels; beyond that, everything is invalidated.
 const MAX_PENDING: usize = 65_536;
 
-/// Labels whose invalidation waits.
+/// The labels with pending invalidations.
 #[derive(Debug)]
 pub(super) struct Pending {
     count: AtomicU64,
@@ -21,7 +22,8 @@ pub(super) struct Pending {
 
 #[derive(Debug, Default)]
 struct PendingLabel {
-    /// Each with a number of its own: one that is invalidated again while it is told waits on.
+    /// Each label has a number. A label that is invalidated again while it is published gets a new
+    /// number and stays pending.
     labels: HashMap<Label, u64, BuildLabelHasher>,
     last: u64,
 }
@@ -51,7 +53,7 @@ impl Pending {
         self.count.store(waiting.labels.len() as u64, Ordering::SeqCst);
     }
 
-    /// Whether one of these labels waits, or everything does.
+    /// Whether one of these labels is pending, or everything is.
     pub(super) fn hides(&self, labels: impl IntoIterator<Item = Label>) -> bool {
         if self.len() == 0 {
             return false;
@@ -61,12 +63,12 @@ impl Pending {
             || labels.into_iter().any(|label| waiting.labels.contains_key(&label))
     }
 
-    /// What waits now, with the numbers to [`settle`](Self::settle) it by.
+    /// The pending labels, with the numbers that [`settle`](Self::settle) needs.
     pub(super) fn all(&self) -> Vec<(Label, u64)> {
         self.waiting.lock().labels.iter().map(|(&label, &number)| (label, number)).collect()
     }
 
-    /// The store was told of these.
+    /// Removes labels that have been published.
     pub(super) fn settle(&self, published: &[(Label, u64)]) {
         let mut waiting = self.waiting.lock();
         for (label, number) in published {

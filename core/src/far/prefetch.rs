@@ -1,6 +1,6 @@
-//! Many fragments in few round trips: what a page is about to ask for is read together. Three round
-//! trips at most: which variants there are, the entries, and labels that nobody expected. One, once
-//! this process knows which blocks a name is rendered by.
+//! Prefetch: reads the many fragments that a page is about to look up in few round trips. Three at
+//! most: for the lists of variants, for the entries, and for unexpected labels. One is enough when
+//! this process knows which blocks render a name.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -16,40 +16,40 @@ use crate::freshness::{Freshness, Label, Labels};
 use crate::hash::BuildLabelHasher;
 use crate::store::Value;
 
-/// Most variants of one fragment that are read ahead: its page uses one of them.
+/// Most variants of one fragment to prefetch; a page uses one of them.
 pub(super) const VARIANTS: usize = 2;
 
-/// Most keys of one prefetch; the rest are asked for one by one.
+/// Most keys of one prefetch; the rest are looked up one by one.
 pub(crate) const MAX_PREFETCHED: usize = 4096;
 
-/// A variant of a fragment: the hash of its key, and which.
+/// A variant of a fragment: the hash of its key, and the variant's id.
 type EntryId = (u128, u64);
 
-/// What was read ahead.
+/// The result of a prefetch.
 #[derive(Debug)]
 pub(crate) struct Prefetched {
-    /// Fragments of which it was asked what variants there are: there are no others.
+    /// Fragments whose lists of variants were read, so that all their variants are known.
     listed: HashSet<u128, BuildLabelHasher>,
     /// Entries of the near level whose labels were found unchanged.
     verified: Verified,
-    /// What was asked for, and what the store has.
+    /// What was looked up, and what the store returned.
     records: HashMap<EntryId, Result<Decoded, MissReason>, BuildLabelHasher>,
     known: KnownVersions,
     read: Read,
 }
 
-/// One key that is prefetched.
+/// One key to prefetch.
 pub(crate) struct PrefetchKey<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) labels: Labels,
-    /// What the near level has of it, of which the far one is to be asked.
+    /// Its entries in the near level, to be verified in the store.
     pub(crate) near: Vec<Entry>,
 }
 
-/// Terms by their addresses, which are their own as long as they are held.
+/// Entry meta by address. Holding the `Arc` keeps the address unique.
 type Verified = HashMap<usize, Arc<EntryMeta>>;
 
-/// What is read in one round trip.
+/// What to read in one round trip.
 #[derive(Default)]
 struct Batch {
     lists: Vec<String>,
@@ -58,7 +58,7 @@ struct Batch {
 }
 
 impl Prefetched {
-    /// Whether an entry's labels were found unchanged by this prefetch.
+    /// Whether this prefetch found the labels of the entry unchanged.
     pub(crate) fn has_verified(&self, entry: &Entry) -> bool {
         let known = |meta: &Arc<EntryMeta>| self.verified.contains_key(&Arc::as_ptr(meta).addr());
         entry.meta.as_ref().is_some_and(known)
@@ -66,7 +66,7 @@ impl Prefetched {
 }
 
 impl Far {
-    /// Reads what these keys have in the store, and asks about what the near level has of them.
+    /// Reads these keys from the store, and verifies their entries in the near level.
     pub(crate) fn prefetch(
         &self,
         prefetched: &[PrefetchKey<'_>],
@@ -122,7 +122,7 @@ impl Far {
         Ok(ahead)
     }
 
-    /// Whether one of these entries of the near level is as the store has it.
+    /// Verifies these entries of the near level; returns whether any of them is valid.
     fn verify_ahead(&self, near: &[Entry], ahead: &mut Prefetched) -> bool {
         let mut is_any = false;
         for entry in near {
@@ -137,7 +137,8 @@ impl Far {
         is_any
     }
 
-    /// Adds variants of a fragment to what is read, with the labels that it is expected to have.
+    /// Adds variants of a fragment to the batch, with the labels that the fragment is expected to
+    /// have.
     fn want(
         &self,
         batch: &mut Batch,
@@ -156,9 +157,9 @@ impl Far {
         }
     }
 
-    /// Reads a batch, but for the versions that are known: entries of many bytes in several calls, and
-    /// the versions after all of them. Returns the lists, and labels of the entries whose versions are
-    /// not known.
+    /// Reads a batch, except for versions that are already known. Large entries take several calls,
+    /// and the versions are read last. Returns the lists, and the labels of entries whose versions
+    /// are not known.
     fn read_batch(
         &self,
         batch: Batch,
@@ -192,7 +193,7 @@ impl Far {
         Ok((values, others))
     }
 
-    /// What a prefetch has of a fragment; `None` if it is not of this prefetch.
+    /// The prefetched result of a lookup; `None` if it was not prefetched.
     pub(crate) fn look_prefetched(
         &self,
         ahead: &Prefetched,

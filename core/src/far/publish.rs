@@ -1,4 +1,4 @@
-//! Telling the store what is invalid: a new version for each label, and for the fence it is behind.
+//! Publishes invalidations to the store: a new version for each label and for its fence.
 
 use std::time::Duration;
 
@@ -9,33 +9,33 @@ use crate::freshness::Label;
 use crate::protection::Protection;
 use crate::store::{Operation, StoreError};
 
-/// Most labels of one call of the store.
+/// Most labels in one call to the store.
 const BATCH: usize = 500;
 
-/// Whether the store knows of an invalidation.
+/// Whether an invalidation has reached the store.
 #[derive(Debug)]
 pub(crate) enum Published {
-    /// It does.
+    /// It has.
     Done,
-    /// It will be told when it can be; until then this process acts as if it knew.
+    /// It will be published later. Until then this process acts as if it had been.
     Pending(Unavailable),
 }
 
 impl Far {
-    /// Tells the store that these labels are invalid as of now, and once more after `again`: all of
-    /// them, or none.
+    /// Publishes the invalidation of these labels now, all or none of them, and once more after
+    /// `again`.
     pub(crate) fn publish(&self, labels: &[Label], again: Option<Duration>) -> Published {
         let all = [labels];
         let published = self.publish_apart(&all[usize::from(labels.is_empty())..], again);
         published.into_iter().next().unwrap_or(Published::Done)
     }
 
-    /// As [`publish`](Self::tell), of each label by itself.
+    /// Like [`publish`](Self::publish), for each label separately.
     pub(crate) fn publish_each(&self, labels: &[Label], again: Option<Duration>) -> Vec<Published> {
         self.publish_apart(&labels.chunks(1).collect::<Vec<_>>(), again)
     }
 
-    /// Tells what it can: of each part all or nothing.
+    /// Publishes what it can, all or none of each part.
     fn publish_apart(&self, parts: &[&[Label]], again: Option<Duration>) -> Vec<Published> {
         if let Some(again) = again {
             self.tasks.repeat(instant() + again, &parts.concat());
@@ -58,7 +58,7 @@ impl Far {
         parts.iter().zip(published).map(heed).collect()
     }
 
-    /// As [`publish`](Self::tell), or an error, also while the store is left alone.
+    /// Like [`publish`](Self::publish), bypassing the breaker; returns the error of a failed call.
     pub(super) fn try_publish(&self, labels: &[Label]) -> Result<(), StoreError> {
         for labels in labels.chunks(BATCH) {
             let version = LabelRecord::draw()?.to_bytes();
@@ -67,7 +67,7 @@ impl Far {
                 labels.iter().map(|&label| self.fences.of(label)).collect();
             fences.sort_unstable();
             fences.dedup();
-            // The fences first: a fill that finds them unchanged has read its labels before.
+            // The fences come first: a fill that finds them unchanged has read its labels before.
             let mut keys = [self.version_keys(&fences), self.version_keys(labels)];
             if !self.protections.keep(Protection::FenceFirst) {
                 keys.reverse();

@@ -1,5 +1,5 @@
-//! Storing what was rendered, for all who read: the versions of its labels as they were at its read
-//! point are found out and written with it. One body or several, in the same few round trips.
+//! Storing a rendered body for all readers: determines the versions of its labels at its read
+//! point, and writes them with the body. Several bodies take the same few round trips as one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::hash::Version;
 use crate::protection::Protection;
 use crate::store::{Operation, Reply, Value};
 
-/// Every so many stores the versions of an entry's labels are given a new life.
+/// One in this many stores, at random, renews the TTL of the versions of the entry's labels.
 const RENEW_EVERY: u32 = 32;
 
-/// A rendered fragment, and the right to store it.
+/// A rendered fragment and the right to store it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ToStore<'a> {
     pub(crate) fill: &'a Fill,
@@ -27,36 +27,36 @@ pub(crate) struct ToStore<'a> {
     pub(crate) version: Version,
     pub(crate) labels: &'a Labels,
     pub(crate) dependencies: Option<&'a Dependencies>,
-    /// What the fragments inside tell.
+    /// The versions inherited from the fragments inside.
     pub(crate) inherited_versions: &'a InheritedVersions,
     pub(crate) write: Write,
-    /// For ever without.
+    /// TTL; `None` for never.
     pub(crate) life: Option<Duration>,
     pub(crate) stale: Duration,
     pub(crate) render_time: Duration,
     pub(crate) body: &'a [u8],
 }
 
-/// How a fragment is written.
+/// How to write a fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Write {
-    /// Nothing that could be served was there.
+    /// No servable entry was there.
     Fill,
-    /// In the place of what is there, which ends with it, also where other processes hold it.
+    /// Replaces the present entry and ends it, in the near levels of other processes too.
     Replace,
-    /// Only if nothing is there still.
+    /// Only if no entry is there yet.
     Add,
 }
 
-/// Why a rendered fragment is not in the store.
+/// Why a rendered fragment was not stored.
 #[derive(Debug)]
 pub(crate) enum NotStored {
     Unavailable(Unavailable),
     /// It is too large for the store.
     TooLarge,
-    /// A label was invalidated since the read point, or may have been.
+    /// A label was or may have been invalidated since the read point.
     Invalidated,
-    /// The lease has gone to another process, or it has written meanwhile.
+    /// Another process has taken the lease, or has written an entry in the meantime.
     LeaseLost,
 }
 
@@ -66,16 +66,16 @@ impl From<Unavailable> for NotStored {
     }
 }
 
-/// A body on its way to the store.
+/// A body to be stored.
 struct Put<'a> {
     rendered: ToStore<'a>,
-    /// Everything that it depends on, in order.
+    /// All labels that it depends on, sorted.
     labels: Vec<Label>,
-    /// The versions that labels had at the read point, as far as they are known.
+    /// The known versions of labels at the read point.
     versions: Vec<(Label, LabelVersion)>,
-    /// The labels whose versions nobody asked for then.
+    /// The labels whose versions were not read at the read point.
     late: Vec<Label>,
-    /// What the store held for the key, and is to hold once this is written.
+    /// The key's record in the store, before and after this write.
     key_versions: [[u8; RECORD_BYTES]; 2],
     /// The new list of variants, and the record.
     variants: Vec<u8>,
@@ -91,8 +91,8 @@ struct ReadBack {
 }
 
 impl Far {
-    /// Stores what was rendered, each if every label's version is that of its read point. No variant
-    /// is among them twice.
+    /// Stores rendered bodies, each only if all its labels still have the versions of its read
+    /// point. Each variant occurs at most once.
     pub(crate) fn store(&self, rendered: &[ToStore<'_>]) -> Vec<Result<VersionVector, NotStored>> {
         let mut puts: Vec<_> = rendered.iter().map(|one| self.put(*one)).collect();
         next(&mut puts, |puts| {
@@ -123,7 +123,7 @@ impl Far {
         puts.into_iter().map(|put| put.map(|put| self.stored(put))).collect()
     }
 
-    /// What is known of a body's labels without asking.
+    /// Collects what is known about a body's labels without a call to the store.
     fn put<'a>(&self, rendered: ToStore<'a>) -> Result<Put<'a>, NotStored> {
         let labels = self.all_labels(rendered.labels, rendered.dependencies);
         let unseen = ReadSnapshot::default();
@@ -160,12 +160,12 @@ impl Far {
         Ok(Put { rendered, labels, versions, late, key_versions, variants, record, ttl })
     }
 
-    /// Reads who holds the leases, and the labels that are late with the fences they are behind;
-    /// creates versions for those that have none.
+    /// Reads the holders of the leases, and the late labels with their fences. Creates versions for
+    /// labels that have none.
     fn read_back(&self, puts: &[&mut Put<'_>]) -> Result<Vec<ReadBack>, Unavailable> {
         let late = set(puts.iter().flat_map(|put| put.late.iter().copied()));
         let fences = set(late.iter().map(|&label| self.fences.of(label)));
-        // Labels first: a fence that is unchanged after them vouches for them.
+        // Labels first: a fence that is still unchanged afterwards vouches for them.
         let lookup = [late.as_slice(), fences.as_slice()].concat();
         let leases = puts.iter().map(|put| &put.rendered.fill.lease);
         let mut keys: Vec<String> =
@@ -187,7 +187,7 @@ impl Far {
         Ok(own.into_iter().map(read).collect())
     }
 
-    /// Whether a body may be stored, and as what.
+    /// Checks whether a body may be stored, and prepares its record.
     fn check(&self, put: &mut Put<'_>, read: &ReadBack) -> Result<(), NotStored> {
         let rendered = put.rendered;
         if !put.holds(&read.holder) {
@@ -215,7 +215,7 @@ impl Far {
             }
         }
         self.check_unlisted(&put.labels, rendered.inherited_versions)?;
-        // The fragment's own labels first: they are the better reason for a miss.
+        // The fragment's own labels come first, since they give the better reason for a miss.
         let own = self.listed(rendered.labels);
         put.versions.sort_unstable_by_key(|&(label, _)| (!own.contains(&label), label));
         put.record = self.record(rendered, &put.versions)?;
@@ -224,7 +224,7 @@ impl Far {
         Ok(())
     }
 
-    /// What the list of variants says of a body.
+    /// The summary of a body for the list of variants.
     fn as_listed(&self, put: &Put<'_>) -> VariantSummary {
         let rendered = put.rendered;
         let life = rendered.life.and_then(|life| u64::try_from(life.as_millis()).ok());
@@ -273,14 +273,14 @@ impl Far {
         Ok(value)
     }
 
-    /// Writes each body; whether it is what the store has now. After one that replaces another the
-    /// version of what is written under its key is another in the same trip, if it is still as it was
-    /// when the lease was taken: not after an invalidation, whose version would be gone, nor after
+    /// Writes each body and returns whether it is now the one in the store. A replacing write also
+    /// changes the written version of the key in the same round trip, but only if the key's record
+    /// is still as it was when the lease was taken. Otherwise it would undo an invalidation or
     /// another write.
     fn write(&self, puts: &[&mut Put<'_>]) -> Result<Vec<bool>, Unavailable> {
         let names: Vec<[String; 3]> = puts.iter().map(|put| self.names_of(put)).collect();
         let mut operations = Vec::with_capacity(5 * puts.len());
-        // The replies that tell that a body is written.
+        // The replies that show that a body was written.
         let mut wanted = Vec::with_capacity(puts.len());
         for (put, [entry, list, version]) in puts.iter().zip(&names) {
             let (fill, ttl, value) = (put.rendered.fill, put.ttl, &put.record[..]);
@@ -326,7 +326,7 @@ impl Far {
         Ok(wanted.into_iter().map(is_written).collect())
     }
 
-    /// The names of an entry, of the list of its variants, and of the versions of its key.
+    /// The names of an entry, of the list of variants, and of the key's record.
     fn names_of(&self, put: &Put<'_>) -> [String; 3] {
         let lease = &put.rendered.fill.lease;
         [
@@ -336,7 +336,7 @@ impl Far {
         ]
     }
 
-    /// What this process remembers of a body that it has stored.
+    /// Records a stored body in the dependency cache and makes its version vector.
     fn stored(&self, put: Put<'_>) -> VersionVector {
         let (rendered, labels) = (put.rendered, put.labels);
         let own = self.own(rendered.labels);
@@ -346,8 +346,8 @@ impl Far {
         VersionVector::new(put.versions, self.moment(), verified)
     }
 
-    /// Fences that stand for too many labels vouch for their versions since the read point; that what
-    /// was served inside had those versions is asked here.
+    /// If a body has too many labels to list, it lists the fences, which vouch for the labels since
+    /// the read point. This checks that the fragments served inside had those versions.
     fn check_unlisted(
         &self,
         listed: &[Label],
@@ -362,14 +362,14 @@ impl Far {
         self.compare(&unlisted, &known, None).map_err(|_| NotStored::Invalidated)
     }
 
-    /// For how long the store is to keep an entry.
+    /// TTL of an entry's record in the store.
     pub(super) fn record_life(&self, life: Option<Duration>, stale: Duration) -> Duration {
         let nominal = life.map_or(Duration::MAX, |life| life.saturating_add(stale));
         nominal.clamp(Duration::from_millis(1), self.longest_life)
     }
 
-    /// Everything that an entry depends on. More than a record lists becomes all fences, which is
-    /// everything.
+    /// All labels that an entry depends on. If there are too many for a record, lists all fences,
+    /// which stand for everything.
     fn all_labels(&self, labels: &Labels, dependencies: Option<&Dependencies>) -> Vec<Label> {
         let mut all = self.own(labels).to_vec();
         match dependencies {
@@ -386,13 +386,13 @@ impl Far {
 }
 
 impl Put<'_> {
-    /// Whether the lease is this one's.
+    /// Whether this lease is still held.
     fn holds(&self, holder: &Option<Value>) -> bool {
         holder.as_deref() == Some(&self.rendered.fill.lease.token[..])
     }
 }
 
-/// Goes on with what has not failed yet.
+/// Runs a step for the puts that have not failed yet.
 fn next<'a>(
     puts: &mut [Result<Put<'a>, NotStored>],
     step: impl FnOnce(&mut [&mut Put<'a>]) -> Vec<Result<(), NotStored>>,

@@ -1,6 +1,6 @@
-//! Invalidations to be told once more, after the lag of a replica. Those that are due at about the same
-//! time are told together, so that as many can be told as a store takes in batches; and too many become
-//! everything, time and again until the last of them is due.
+//! Invalidations to publish a second time, after the lag of a replica. Those due at about the same
+//! time are published together, in batches that the store can take. If there are too many,
+//! everything is invalidated repeatedly until the last of them is due.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 use crate::freshness::Label;
 use crate::hash::BuildLabelHasher;
 
-/// How much later than it is due a repeat may be told, to be told with others.
+/// How late a repeat may be published, so that it joins others.
 const GRAIN: Duration = Duration::from_millis(25);
 
-/// Most labels that wait.
+/// Most waiting labels.
 const MAX_LABELS: usize = 65_536;
 
-/// Past that, how often everything is told again.
+/// Interval at which everything is published if there are more.
 const EVERYTHING_EACH: Duration = Duration::from_millis(250);
 
-/// What waits to be told once more.
+/// Invalidations that wait to be published again.
 #[derive(Debug, Default)]
 pub(super) struct Repeats {
     waiting: BTreeMap<Instant, HashSet<Label, BuildLabelHasher>>,
@@ -25,7 +25,7 @@ pub(super) struct Repeats {
     throughout: Option<Throughout>,
 }
 
-/// Everything is told again from one moment to another.
+/// The period in which everything is published repeatedly.
 #[derive(Debug)]
 struct Throughout {
     next: Instant,
@@ -46,7 +46,7 @@ impl Due {
 }
 
 impl Repeats {
-    /// Tells these labels again at `at`, or within a moment after it.
+    /// Publishes these labels again at `at` or up to `GRAIN` later.
     pub(super) fn add(&mut self, at: Instant, labels: &[Label]) {
         let late = at + GRAIN;
         if let Some(throughout) = &mut self.throughout {
@@ -68,13 +68,13 @@ impl Repeats {
         }
     }
 
-    /// When something is due next.
+    /// When the next repeat is due.
     pub(super) fn next(&self) -> Option<Instant> {
         let first = || self.waiting.first_key_value().map(|(&due, _)| due);
         self.throughout.as_ref().map(|throughout| throughout.next).or_else(first)
     }
 
-    /// How many labels wait; everything is one.
+    /// Number of waiting labels; everything counts as one.
     pub(super) fn len(&self) -> usize {
         self.labels + usize::from(self.throughout.is_some())
     }
@@ -99,7 +99,7 @@ impl Repeats {
         due
     }
 
-    /// Takes what waits, due or not.
+    /// Takes all that waits, due or not.
     pub(super) fn all(&mut self) -> Due {
         let all = std::mem::take(self);
         let labels = all.waiting.into_values().flatten().collect();
@@ -120,7 +120,7 @@ mod tests {
         Label::from_hash(number.into())
     }
 
-    /// What a worker does that needs 5 ms for each call of the store.
+    /// Simulates a worker that needs 5 ms for each call to the store.
     #[derive(Default)]
     struct Worker {
         published: HashMap<Label, Instant>,
@@ -129,7 +129,7 @@ mod tests {
     }
 
     impl Worker {
-        /// Invalidations of `count` labels from `begun` on, one after `each`.
+        /// Invalidates `count` labels from `begun` on, one per `each`.
         fn keep(begun: Instant, each: Duration, count: u32) -> Self {
             let (mut worker, mut repeats) = (Self::default(), Repeats::default());
             let (mut now, mut added) = (begun, 0);

@@ -1,4 +1,4 @@
-//! Settings of the far level, checked before there is one.
+//! The settings of the far level, checked before it is built.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::store::Signed;
 use crate::store::Store;
 
-/// A store behind the cache, and how it is used. Give it to
+/// A store behind the cache, and how the cache uses it. Pass it to
 /// [`CacheBuilder::far`](crate::CacheBuilder::far).
 #[derive(Clone)]
 #[must_use]
@@ -23,7 +23,7 @@ pub struct FarLevel {
     pub(crate) longest_life: Duration,
 }
 
-/// A secret that is never shown.
+/// A secret whose `Debug` output hides it.
 #[derive(Clone)]
 pub(crate) struct MacKey(pub(crate) Arc<[u8]>);
 
@@ -36,20 +36,20 @@ impl fmt::Debug for MacKey {
 /// Longest prefix of a cache's keys in a store, in bytes.
 const MAX_PREFIX_BYTES: usize = 40;
 
-/// Shortest secret that records are signed with, in bytes.
+/// Shortest secret for signing records, in bytes.
 const MIN_MAC_KEY_BYTES: usize = 16;
 
 impl FarLevel {
-    /// The [prefix](Self::prefix) where none is said.
+    /// The default [prefix](Self::prefix).
     pub(crate) const DEFAULT_PREFIX: &str = "fragcache";
 
-    /// A far level in `store`, with the near level in front of it asking the store whenever it is
-    /// looked at: nobody is served what any process has invalidated.
+    /// Creates a far level in `store`. The near level in front of it checks with the store at every
+    /// lookup, so no caller is served what any process has invalidated.
     pub fn new(store: impl Store) -> Self {
         Self::shared(Arc::new(store))
     }
 
-    /// As [`new`](Self::new), for a store that others use too.
+    /// Like [`new`](Self::new), for a store that is used elsewhere too.
     pub fn shared(store: Arc<dyn Store>) -> Self {
         Self {
             store,
@@ -62,58 +62,58 @@ impl FarLevel {
         }
     }
 
-    /// What stands before every key in the store, to tell this cache from others. `"fragcache"` by
+    /// Prefix of every key in the store; it separates this cache from others. `"fragcache"` by
     /// default; at most 40 bytes of `A-Z a-z 0-9 _ . : -`.
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = prefix.into();
         self
     }
 
-    /// For how long the near level answers by itself before it asks the store again whether a
-    /// fragment still holds. What another process invalidates may be served here for so long. Zero,
-    /// the default, asks every time.
+    /// How long the near level serves a fragment before it checks with the store again whether the
+    /// fragment is still valid. For this long, this process may serve what another process has
+    /// invalidated. Zero, the default, checks every time.
     pub fn near_life(mut self, life: Duration) -> Self {
         self.near_life = Some(life);
         self
     }
 
-    /// No near level: every lookup reads the store, and this process keeps no fragment.
+    /// Disables the near level: every lookup reads the store, and this process caches no fragments.
     pub fn without_near(mut self) -> Self {
         self.near_life = None;
         self
     }
 
-    /// Signs all that is stored with a secret of at least 16 bytes, so that whoever can write to the
-    /// store but lacks the secret cannot put anything of his own on a page, bring back what was
-    /// deleted by a record that he makes or copies, nor switch caching off. What he can do all the same
-    /// is in `docs/stores.md`. All processes need the same secret: one that lacks it finds nothing, and
-    /// what it deletes is deleted. Needs the feature `mac`.
+    /// Signs every record with a secret of at least 16 bytes. An attacker who can write to the
+    /// store but lacks the secret cannot put content on a page, bring back deleted content with a
+    /// made or copied record, or switch caching off. What remains possible is in `docs/stores.md`.
+    /// All processes need the same secret: a process without it finds no entries, but its deletions
+    /// take effect. Needs the feature `mac`.
     pub fn mac_key(mut self, key: impl AsRef<[u8]>) -> Self {
         self.mac_key = Some(MacKey(key.as_ref().into()));
         self
     }
 
-    /// Compresses bodies larger than so many bytes; `None` for never. 2 KiB by default.
+    /// Compresses bodies larger than `bytes`; `None` for never. 2 KiB by default.
     pub fn compress_above(mut self, bytes: Option<usize>) -> Self {
         self.compress_above = bytes;
         self
     }
 
-    /// For how long a process that dies while it renders keeps others from rendering the same
-    /// fragment for the store. 5 s by default; renewed while it lives.
+    /// How long a process that dies while rendering can keep others from rendering the same
+    /// fragment for the store. 5 s by default; a live process renews its lease.
     pub fn lease(mut self, life: Duration) -> Self {
         self.lease = life;
         self
     }
 
-    /// For how long the store keeps a fragment that never expires and that nobody asks for. 30
-    /// days by default.
+    /// How long the store keeps a fragment that never expires and is never looked up. 30 days by
+    /// default.
     pub fn longest_life(mut self, life: Duration) -> Self {
         self.longest_life = life;
         self
     }
 
-    /// The store, with every record signed if there is a secret.
+    /// The store, wrapped to sign every record if there is a secret.
     pub(super) fn into_store(self) -> Arc<dyn Store> {
         #[cfg(feature = "mac")]
         if let Some(MacKey(secret)) = &self.mac_key {

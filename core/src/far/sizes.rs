@@ -1,18 +1,18 @@
-//! How large entries are, as far as this process has seen: what is read together must come within one
+//! The size of entries as this process has seen it. Entries read together must arrive within one
 //! deadline of the store.
 
 use crate::sync::{AtomicU64, Ordering};
 
-/// As many bytes are read in one call, by estimation. A gigabit a second brings them in 8 ms.
+/// Estimated bytes to read in one call. At 1 Gbit/s they take 8 ms.
 const TOGETHER: u64 = 1 << 20;
 
-/// What is taken to be usual before anything was seen.
+/// Assumed size before any entry was seen, in bytes.
 const USUAL: u64 = 1024;
 
-/// Most entries of one call.
+/// Most entries in one call.
 const MOST: u64 = 4096;
 
-/// The moving mean of what was stored and read.
+/// Moving mean of the sizes of stored and read entries.
 #[derive(Debug)]
 pub(super) struct Sizes(AtomicU64);
 
@@ -23,11 +23,11 @@ impl Default for Sizes {
 }
 
 impl Sizes {
-    /// An entry of so many bytes was seen.
+    /// Adds an entry of `bytes` bytes.
     pub(super) fn note(&self, bytes: usize) {
         let mean = self.0.load(Ordering::Relaxed);
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX / 16);
-        // Two that note at once may lose one of them.
+        // Concurrent updates may lose one of them.
         let mean = if bytes > mean {
             mean + (bytes - mean).div_ceil(8)
         } else {
@@ -36,7 +36,7 @@ impl Sizes {
         self.0.store(mean.max(1), Ordering::Relaxed);
     }
 
-    /// How many entries are read in one call.
+    /// How many entries to read in one call.
     pub(super) fn together(&self) -> usize {
         let fit = TOGETHER / self.0.load(Ordering::Relaxed).max(1);
         usize::try_from(fit.clamp(1, MOST)).unwrap_or(1)

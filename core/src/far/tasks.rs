@@ -1,4 +1,4 @@
-//! What waits for the worker.
+//! The task queue of the background worker.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use super::repeats::{Due, Repeats};
 use crate::freshness::Label;
 use crate::sync::{Condvar, Mutex};
 
-/// Most of each sort that waits: what is more is left to the ends of its life, or done at once.
+/// Most waiting tasks of each kind. Further ones are dropped; the leases and records expire.
 const MAX_WAITING: usize = 16_384;
 
-/// The errands of one cache.
+/// The task queue of one cache.
 #[derive(Debug, Default)]
 pub(crate) struct TaskQueue {
     state: Mutex<State>,
@@ -20,24 +20,24 @@ pub(crate) struct TaskQueue {
 #[derive(Debug, Default)]
 struct State {
     due: DueTasks,
-    /// Invalidations to be told once more.
+    /// Invalidations to publish once more.
     repeats: Repeats,
-    /// How many of them the worker has taken, and is telling.
+    /// Number of repeats that the worker is publishing now.
     publishing: usize,
     is_woken: bool,
     is_over: bool,
 }
 
-/// What the worker is to do.
+/// Tasks for the worker.
 #[derive(Debug, Default)]
 pub(super) struct DueTasks {
-    /// Leases to be given back.
+    /// Leases to return.
     pub(super) released: Vec<(String, Token)>,
-    /// Leases that become the mark of what cannot be shared.
+    /// Leases to replace with the marker for a body that could not be stored.
     pub(super) unshared: Vec<(String, Token)>,
-    /// Records to be given a new life.
+    /// Records whose TTL to renew.
     pub(super) touched: Vec<(String, Duration)>,
-    /// What is to be told once more.
+    /// Invalidations to publish once more.
     pub(super) repeats: Due,
 }
 
@@ -54,7 +54,8 @@ impl TaskQueue {
         self.add(|state| keys.for_each(|key| bounded(&mut state.due.touched, key)));
     }
 
-    /// Tells these labels once more. The worker is not woken for each: it looks when the first is due.
+    /// Publishes these labels once more at `at`. Wakes the worker only if the first due time
+    /// changes.
     pub(super) fn repeat(&self, at: Instant, labels: &[Label]) {
         let mut state = self.state.lock();
         let before = state.repeats.next();
@@ -64,7 +65,7 @@ impl TaskQueue {
         }
     }
 
-    /// How many labels wait to be told once more, or are told just now.
+    /// Number of labels that wait to be published once more, or are being published.
     pub(super) fn repeats(&self) -> usize {
         let state = self.state.lock();
         state.repeats.len() + state.publishing
@@ -74,7 +75,7 @@ impl TaskQueue {
         self.add(|_| {});
     }
 
-    /// Ends the worker; what would have been told once more.
+    /// Ends the worker and returns the remaining repeats.
     pub(super) fn end(&self) -> Due {
         self.add(|state| state.is_over = true);
         self.state.lock().repeats.all()
@@ -87,7 +88,7 @@ impl TaskQueue {
         self.changed.notify_one();
     }
 
-    /// Waits for errands, until `next` at most; `None` at the end.
+    /// Waits for tasks, at most until `next`; returns `None` at the end.
     pub(super) fn wait(&self, next: Instant) -> Option<DueTasks> {
         let mut state = self.state.lock();
         state.publishing = 0;

@@ -1,26 +1,26 @@
-//! The list of a fragment's variants: what is stored of it, newest first, in a few bytes each. Whether
-//! something is there to be deleted, and how large it is, is known by it: no body is read.
+//! The list of a fragment's variants, newest first, in a few bytes each. It shows whether there is
+//! an entry to delete, and how large it is, without reading a body.
 
 use super::wire::VariantId;
 use crate::entry::LabelVersion;
 use crate::hash::KeyHasher;
 
-/// Most variants of a fragment that are listed.
+/// Most variants in the list of a fragment.
 const MAX_VARIANTS: usize = 8;
 
-/// Bytes of one.
+/// Size of one variant in the list.
 const BYTES: usize = 29;
 
-/// One variant, as it is listed.
+/// One variant in the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct VariantSummary {
     pub(super) id: VariantId,
-    /// When its life is over, in milliseconds since 1970, by the clock of the host that stored it;
+    /// When its TTL ends, in milliseconds since 1970, by the clock of the host that stored it;
     /// `u64::MAX` for never.
     pub(super) ends: u64,
-    /// Of the versions that the labels had which follow from its key.
+    /// Digest of the versions of the labels that follow from its key.
     pub(super) own: u64,
-    /// How large its record is.
+    /// Size of its record.
     pub(super) bytes: u32,
     pub(super) is_annotated: bool,
 }
@@ -48,12 +48,12 @@ impl VariantSummary {
     }
 }
 
-/// The variants of a list, newest first; none of what is no list.
+/// Decodes a list of variants, newest first; empty if it is malformed.
 pub(super) fn listed(list: Option<&[u8]>) -> impl Iterator<Item = VariantSummary> {
     list.unwrap_or_default().as_chunks().0.iter().take(MAX_VARIANTS).map(VariantSummary::read)
 }
 
-/// A list with this one first.
+/// Encodes the list with this variant in front.
 pub(super) fn listed_first(first: VariantSummary, list: Option<&[u8]>) -> Vec<u8> {
     let mut bytes = Vec::new();
     first.push(&mut bytes);
@@ -62,7 +62,7 @@ pub(super) fn listed_first(first: VariantSummary, list: Option<&[u8]>) -> Vec<u8
     bytes
 }
 
-/// What stands for the versions of labels in this order; `None` if one has no version.
+/// Digest of the versions of labels in this order; `None` if one has no version.
 pub(super) fn digest(
     hasher: &KeyHasher,
     versions: impl Iterator<Item = Option<LabelVersion>>,

@@ -1,34 +1,35 @@
-//! Versions of labels: what a store holds for each, and what was read of them at one time.
+//! Versions of labels: the record that a store has for each label, and the versions read at one
+//! time.
 
 use crate::entry::LabelVersion;
 use crate::freshness::Label;
 use crate::store::{Fault, StoreError, Value};
 
-/// A label's record: a version, and the half of another.
+/// Size of a label's record: a version, and half of a second one.
 pub(super) const RECORD_BYTES: usize = 24;
 
-/// What a store holds for a label: the version that an invalidation draws anew, which all carry that
-/// depend on the label; and one that is drawn anew also when something is written under it in the
-/// place of what is there, which only what is written itself carries.
+/// A label's record. It has two versions. Each invalidation changes both; all entries that depend
+/// on the label carry the first. The second, the written version, changes also when the entry of
+/// the key is replaced; only that entry itself carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LabelRecord {
     label: LabelVersion,
-    /// The second half of the other; the first is that of the label's.
+    /// The second half of the written version; its first half is that of the label's version.
     written: [u8; 8],
 }
 
 impl LabelRecord {
-    /// Versions that no process has drawn before.
+    /// Draws versions that no process has drawn before.
     pub(super) fn draw() -> Result<Self, StoreError> {
         Ok(Self { label: LabelVersion(draw()?), written: draw()? })
     }
 
-    /// The versions after something was written in the place of what is there.
+    /// The record after the entry was replaced.
     pub(super) fn rewritten(self) -> Result<Self, StoreError> {
         Ok(Self { written: draw()?, ..self })
     }
 
-    /// The version that what is written under the label carries.
+    /// The written version, which the entry of the key carries.
     pub(super) fn written(self) -> LabelVersion {
         let mut version = self.label.0;
         version[8..].copy_from_slice(&self.written);
@@ -42,20 +43,20 @@ impl LabelRecord {
         record
     }
 
-    /// The versions in a record; `None` for anything that is not one.
+    /// Decodes a record; `None` if it is malformed.
     fn read(record: &[u8]) -> Option<Self> {
         let (label, written) = record.split_first_chunk()?;
         Some(Self { label: LabelVersion(*label), written: written.try_into().ok()? })
     }
 }
 
-/// Whether these bytes are the record of a label.
+/// Whether these bytes are a label's record.
 pub(super) fn is_version(record: &[u8]) -> bool {
     LabelRecord::read(record).is_some()
 }
 
-/// Bytes that no process has drawn before. From the system's source of randomness: a generator in the
-/// process would repeat itself in a fork.
+/// Draws bytes that no process has drawn before. They come from the system's random source, because
+/// a generator in the process would repeat itself after a fork.
 fn draw<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| {
@@ -64,12 +65,12 @@ fn draw<const N: usize>() -> Result<[u8; N], StoreError> {
     Ok(bytes)
 }
 
-/// The versions that labels had at one time; of an absent one, that it was absent.
+/// The versions that labels had at one time, including that a label had none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KnownVersions(Vec<(Label, Option<LabelRecord>)>);
 
 impl KnownVersions {
-    /// What a store answered for these labels, in the same order.
+    /// The store's answers for these labels, in the same order.
     pub(super) fn new(labels: &[Label], values: &[Option<Value>]) -> Self {
         let version = |value: &Option<Value>| value.as_deref().and_then(LabelRecord::read);
         let mut known: Vec<_> =
@@ -78,7 +79,7 @@ impl KnownVersions {
         Self(known)
     }
 
-    /// The version that a label had, or that it had none; `None` if that is not known.
+    /// The version of a label: `Some(None)` if it had none, `None` if that is not known.
     pub(super) fn get(&self, label: Label) -> Option<Option<LabelVersion>> {
         let versions = self.versions(label.base())?;
         let version = |versions: LabelRecord| match label.is_written() {
@@ -94,7 +95,7 @@ impl KnownVersions {
         Some(self.0[at].1)
     }
 
-    /// The labels that had none.
+    /// The labels that had no version.
     pub(super) fn absent(&self) -> impl Iterator<Item = Label> {
         self.0.iter().filter(|(_, version)| version.is_none()).map(|&(label, _)| label)
     }
@@ -103,7 +104,7 @@ impl KnownVersions {
         self.0.is_empty()
     }
 
-    /// Takes over what is known of other labels, or of the same ones since.
+    /// Adds what is known about other labels, and replaces older answers for the same labels.
     pub(super) fn replace(&mut self, other: Self) {
         self.0.retain(|&(label, _)| other.get(label).is_none());
         self.0.extend(other.0);

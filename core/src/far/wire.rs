@@ -1,5 +1,5 @@
-//! The names of records in a store: short, readable, of characters that every store takes. Where keys
-//! are opaque, nothing in them can be read.
+//! The names of records in a store: short, readable, and made of characters that every store
+//! accepts. Where keys are opaque, the names reveal nothing.
 
 use super::identity::block;
 use crate::entry::{EntrySource, record::Codec};
@@ -7,17 +7,17 @@ use crate::freshness::Label;
 use crate::hash::KeyHasher;
 use crate::key;
 
-/// Most bytes of a key's name that are shown in a record's name.
+/// Most bytes of a key's name to show in a record's name.
 const MAX_SLUG: usize = 48;
 
-/// A fragment as a store knows it.
+/// Identifies a fragment in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FragmentId {
     pub(super) key: u128,
     slug: Box<str>,
 }
 
-/// One of a fragment's bodies: its block, output mode and format.
+/// Identifies one of a fragment's bodies by its block, output mode and format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct VariantId(pub(super) u64);
 
@@ -42,7 +42,7 @@ impl VariantId {
     }
 }
 
-/// What stands before all names of one cache, and how the rest is made.
+/// The prefix of all names of one cache, and how to make the rest.
 #[derive(Debug)]
 pub(crate) struct Names {
     prefix: Box<str>,
@@ -53,7 +53,7 @@ impl Names {
         Self { prefix: prefix.into() }
     }
 
-    /// An entry. What is in braces is one slot of a cluster.
+    /// An entry. The part in braces keeps its records in one slot of a cluster.
     pub(super) fn entry(&self, id: &FragmentId, variant: VariantId) -> String {
         let mut name = self.name(":e:", id.slug.len() + 54);
         name.push_str(&id.slug);
@@ -64,35 +64,35 @@ impl Names {
         name
     }
 
-    /// The right to render an entry.
+    /// The lease of an entry.
     pub(super) fn lease(&self, id: &FragmentId, variant: VariantId) -> String {
         format!("{}:l:{{{:032x}}}:{:016x}", self.prefix, id.key, variant.0)
     }
 
-    /// Which variants of a fragment were stored, newest first.
+    /// The list of a fragment's stored variants, newest first.
     pub(super) fn variants(&self, id: &FragmentId) -> String {
         format!("{}:n:{{{:032x}}}", self.prefix, id.key)
     }
 
-    /// A label's version.
+    /// A label's record.
     pub(super) fn version(&self, label: Label) -> String {
         let mut name = self.name(":v:", 16);
         push_hex(&mut name, label.to_bits().into(), 16);
         name
     }
 
-    /// How far all processes take part.
+    /// The cache mode of all processes.
     pub(super) fn mode(&self) -> String {
         format!("{}:m", self.prefix)
     }
 
-    /// A record that is there to see whether the store takes one.
+    /// A record that tests whether the store accepts one.
     pub(super) fn probe(&self, number: u128) -> String {
         format!("{}:p:{number:032x}", self.prefix)
     }
 
-    /// The beginning of a name, with room for so many bytes after it. A page needs hundreds of names,
-    /// and `format!` takes several times as long.
+    /// The start of a name, with `room` bytes of spare capacity. A page needs hundreds of names,
+    /// and `format!` is several times slower.
     fn name(&self, kind: &str, room: usize) -> String {
         let mut name = String::with_capacity(self.prefix.len() + kind.len() + room);
         name.push_str(&self.prefix);
@@ -100,23 +100,23 @@ impl Names {
         name
     }
 
-    /// What stands before the names of all records.
+    /// The prefix of all records.
     pub(super) fn records(&self) -> String {
         format!("{}:", self.prefix)
     }
 
-    /// What stands before the names of all versions.
+    /// The prefix of all versions.
     pub(super) fn versions(&self) -> String {
         format!("{}:v:", self.prefix)
     }
 
-    /// What stands before the names of all entries.
+    /// The prefix of all entries.
     pub(super) fn entries(&self) -> String {
         format!("{}:e:", self.prefix)
     }
 }
 
-/// Adds a number in lower case, with so many digits.
+/// Appends a number in lower-case hex, with `digits` digits.
 fn push_hex(name: &mut String, number: u128, digits: u32) {
     let digit = |at: u32| char::from(b"0123456789abcdef"[(number >> (4 * at)) as usize & 15]);
     name.extend((0..digits).rev().map(digit));

@@ -1,6 +1,7 @@
-//! The worker: one thread of each cache with a store, for what no page should wait for. It tries the
-//! store again after an outage, tells it what it has missed, renews and returns leases, and asks how
-//! far all processes are to take part. It ends with the last handle to the cache.
+//! The background worker: one thread for each cache with a store, for work that no page should wait
+//! for. It tries the store again after an outage, publishes pending invalidations, renews and
+//! returns leases, and reads the cache mode of all processes. It ends with the last handle to the
+//! cache.
 
 #[cfg(not(fragcache_shuttle))]
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,33 +20,33 @@ use crate::policy::CacheMode;
 use crate::store::{Fault, Operation, StoreError};
 use crate::sync::Ordering;
 
-/// How often the store is asked for the mode, and so whether it is there.
+/// How often the worker reads the mode, which also shows whether the store answers.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// The first pause before a pending invalidation is tried again, and the longest.
+/// The first and the longest pause before a pending invalidation is retried.
 const RETRIES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
 
-/// Most leases that wait to be given back; more are left to the ends of their lives.
+/// Most leases that wait to be returned; further ones expire.
 const MAX_RELEASED: usize = 16_384;
 
-/// What the worker keeps: a far level with the near one's freshness.
+/// What the worker serves: a far level and the freshness of the near level.
 pub(crate) trait WorkerHost: Send + Sync + 'static {
     fn far(&self) -> Option<&Far>;
     fn fresh(&self) -> &Freshness;
-    /// Tells observers of a fault of the store.
+    /// Reports a fault of the store to observers.
     fn note(self: &Arc<Self>, fault: Fault);
 }
 
-/// The worker's own account of what is due when.
+/// The worker's schedule.
 #[derive(Debug)]
 pub(crate) struct Worker {
     round_at: Instant,
     publish_at: Instant,
     publish_pause: Duration,
     was_unavailable: bool,
-    /// Whether the mode in the store could not be believed when it was last asked for.
+    /// Whether the mode record in the store was invalid at the last read.
     had_strange_mode: bool,
-    /// Leases that could not be given back yet.
+    /// Leases that could not be returned yet.
     released: Vec<(String, Token)>,
 }
 
@@ -93,8 +94,8 @@ impl Worker {
             })
     }
 
-    /// As [`run_due`](Self::tend): whatever panics in it, the next round comes. A worker that ended would
-    /// leave the store alone for ever after an outage.
+    /// Like [`run_due`](Self::run_due), but catches panics. If the worker ended, the cache would
+    /// skip the store for ever after an outage.
     #[cfg(not(fragcache_shuttle))]
     fn try_run_due(&mut self, host: &Arc<impl WorkerHost>, far: &Far, due: DueTasks) -> Instant {
         catch_unwind(AssertUnwindSafe(|| self.run_due(host, far, due))).unwrap_or_else(|_| {
@@ -103,12 +104,12 @@ impl Worker {
         })
     }
 
-    /// Does what is due; gives the moment at which something is due next.
+    /// Does what is due and returns when the next task is due.
     fn run_due(&mut self, host: &Arc<impl WorkerHost>, far: &Far, due: DueTasks) -> Instant {
         let (now, fresh) = (instant(), host.fresh());
         let repeats = far.labels(due.repeats);
         if !repeats.is_empty() {
-            // Also in the near level, for what was taken from the store in between.
+            // Also fence the near level, for entries read from the store in between.
             far.publish(&repeats, None);
             far.raise(fresh, &repeats);
         }
@@ -119,12 +120,12 @@ impl Worker {
         if self.round_at <= now {
             self.run_round(host, far, now);
         }
-        // A call that failed may have taken a lease all the same: while it lives, others would wait.
+        // A failed call may still have taken a lease, and others would wait until it expires.
         self.released.extend(due.released);
         let surplus = self.released.len().saturating_sub(MAX_RELEASED);
         self.released.drain(..surplus);
         if !far.is_unavailable() {
-            // Whatever else fails here is made good by the ends of the leases' and the records' lives.
+            // Other failures here need no retry: the leases and the records expire.
             if far.return_leases(&self.released, &due.unshared).is_ok() {
                 self.released.clear();
             }
@@ -146,7 +147,7 @@ impl Worker {
                     self.publish_pause = RETRIES.0;
                 }
                 self.round_at = now + ROUND;
-                // Told once, however often it is asked for.
+                // Report it once, not at every read.
                 let is_strange = far.has_strange_mode.load(Ordering::Relaxed) != 0;
                 if !std::mem::replace(&mut self.had_strange_mode, is_strange) && is_strange {
                     host.note(strange_mode().fault());
@@ -176,7 +177,7 @@ impl Worker {
         let labels: Vec<Label> = pending.iter().map(|&(label, _)| label).collect();
         let published = match far.try_publish(&labels) {
             Ok(()) => pending,
-            // Only some of them may be.
+            // Perhaps only some of them are busy.
             Err(error) if error.fault() == Fault::Busy => {
                 let is_published = |(label, _): &(Label, u64)| far.try_publish(&[*label]).is_ok();
                 pending.iter().copied().filter(is_published).collect()
@@ -184,7 +185,7 @@ impl Worker {
             Err(_) => Vec::new(),
         };
         if !published.is_empty() {
-            // As after any invalidation: what was read before the store knew is fenced.
+            // As after any invalidation, fence what was read before the store knew.
             far.raise(fresh, &published.iter().map(|&(label, _)| label).collect::<Vec<_>>());
             far.pending.settle(&published);
         }
@@ -198,23 +199,23 @@ impl Worker {
 }
 
 impl Far {
-    /// The labels that stand for what is due.
+    /// The labels to publish for what is due.
     fn labels(&self, due: Due) -> Vec<Label> {
         if due.everything { vec![self.hasher.root()] } else { due.labels }
     }
 
-    /// The last words of a cache: what is pending, and what it would have told once more, is told now,
-    /// in one call if it fits. Nobody can tell it later.
+    /// Publishes the pending invalidations and the waiting repeats when the cache is dropped, in
+    /// one call if they fit. After that no process would publish them.
     pub(super) fn publish_rest(&self, repeats: Due) {
         let mut labels = self.labels(repeats);
         labels.extend(self.pending.all().into_iter().map(|(label, _)| label));
         if !labels.is_empty() && !self.is_unavailable() {
-            // What fails now is lost.
+            // A failure now loses them.
             let _ = self.try_publish(&set(labels.into_iter()));
         }
     }
 
-    /// As after any invalidation, once the store knows of it: the near level is fenced.
+    /// Fences the near level, as after any invalidation that the store knows about.
     fn raise(&self, fresh: &Freshness, labels: &[Label]) {
         if labels.contains(&self.hasher.root()) {
             fresh.invalidate_all(None);
@@ -223,7 +224,7 @@ impl Far {
         }
     }
 
-    /// Asks how far all processes are to take part. An answer ends an outage.
+    /// Reads the cache mode of all processes. An answer ends an outage.
     fn ask_mode(&self) -> Result<(), StoreError> {
         let key = self.names.mode();
         let replies = self.link.run_bypassing_breaker(&[Operation::Get { key: &key }])?;
@@ -234,8 +235,7 @@ impl Far {
         Ok(())
     }
 
-    /// How far to take part, by what the store has: nobody has said anything where it has a word that
-    /// cannot be believed.
+    /// The cache mode for this value in the store; normal if the value is invalid.
     pub(super) fn mode_of(&self, word: Option<&[u8]>) -> CacheMode {
         let mode = word.map_or(Some(CacheMode::Normal), CacheMode::from_word);
         let is_strange = mode.is_none();
@@ -261,7 +261,7 @@ impl Far {
                 .chain(unshared)
                 .map(|(key, token)| Operation::CompareAndDelete { key, expected: token }),
         );
-        // Not in the place of who has taken the lease since, by force.
+        // Add only: another process may have seized the lease since.
         operations.extend(unshared.iter().map(|(key, _)| Operation::Add {
             key,
             value: UNSHARED,
@@ -276,7 +276,7 @@ impl Far {
         self.run_all(&operations)
     }
 
-    /// Prolongs the leases that this process still holds.
+    /// Renews the leases that this process still holds.
     fn renew_leases(&self) -> Result<(), StoreError> {
         let now = instant();
         let due = self.leases.due(now, now + self.lease / 3);
@@ -299,7 +299,7 @@ impl Far {
         for operations in operations.chunks(500) {
             match self.link.run_bypassing_breaker(operations) {
                 Err(error) if error.fault() == Fault::Busy => {
-                    // What is busy by itself is left to the end of its life.
+                    // What is still busy alone is left to expire.
                     for one in operations.chunks(1) {
                         match self.link.run_bypassing_breaker(one) {
                             Err(error) if error.fault() != Fault::Busy => {

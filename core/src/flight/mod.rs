@@ -1,16 +1,16 @@
-//! Single flight in this process: one render per key and variant at a time. The first caller
-//! leads; others follow and receive what it rendered. No entry is stored here.
+//! Single flight in this process: one render per key and variant at a time. The first caller leads;
+//! others follow and receive what it rendered. No entry is stored here.
 //!
-//! A leader that fails or panics hands over to one follower, unless its flight was invalidated
-//! meanwhile: then all join anew. A result that may not be shared sends all of them off to render
-//! for themselves, and the key passes uncoalesced until one can be stored or a while is over. A
-//! wait has a limit, and one that would close a cycle of waits is not begun.
+//! A leader that fails or panics hands over to one follower. If its flight was invalidated in the
+//! meantime, all followers join again instead. After a result that must not be shared, every
+//! follower renders for itself, and the key is not coalesced for a while or until a result can be
+//! stored. A wait has a limit, and a wait that would close a cycle of waits does not begin.
 //!
-//! Where there is a stale entry to serve, nobody follows: one caller refreshes, and after a refresh
-//! that failed nobody does for a while.
+//! If there is a stale entry to serve, callers do not follow: one caller refreshes, and after a
+//! failed refresh no caller tries for a while.
 //!
-//! Locks are taken in this order: the map of flights, the graph of waits, a flight's state. The
-//! table of labels is read beside the map only, and nothing is taken under a flight's state.
+//! Lock order: the map of flights, the graph of waits, a flight's state. The table of labels is
+//! read under the map's lock only, and no lock is taken under a flight's state.
 
 mod party;
 mod refresh;
@@ -38,23 +38,24 @@ pub(crate) use refresh::Refresh;
 pub(crate) use waiting::FlightWait;
 use waits::Waits;
 
-/// Most keys that are remembered as passing uncoalesced, and as resting after a failed refresh.
+/// Most keys to remember as not coalesced, and as resting after a failed refresh.
 const MAX_REMEMBERED: usize = 1024;
 
-/// How long a key passes uncoalesced after a result that could not be shared.
+/// How long a key is not coalesced after a result that could not be shared.
 const PASSING_FOR: Duration = Duration::from_secs(5);
 
-/// One render under way, and those who wait for it.
+/// A render in progress and the callers that wait for it.
 #[derive(Debug)]
 pub(crate) struct Flight {
     id: FlightId,
     key: KeyBytes,
-    /// Held so that its address stays this variant's own.
+    /// Keeps the address unique to this variant.
     _origin: Arc<EntrySource>,
     labels: Labels,
-    /// The first leader's read point: whoever would join after an invalidation since does not.
+    /// Read point of the first leader. A caller that arrives after a later invalidation starts a
+    /// new flight.
     read: Sequence,
-    /// The flight in whose place it was led: others follow that one again if nothing comes of this.
+    /// The flight that this one replaced. Callers follow it again if this one yields nothing.
     replaced: Weak<Flight>,
     state: Mutex<State>,
     changed: Condvar,
@@ -64,12 +65,12 @@ pub(crate) struct Flight {
 struct State {
     progress: Progress,
     waiting: usize,
-    /// The tasks among those who wait.
+    /// The wakers of waiting tasks.
     wakers: Vec<(u64, Waker)>,
 }
 
 impl State {
-    /// Wakes the tasks that wait. Each looks for itself what became of the flight.
+    /// Wakes the waiting tasks. Each then checks the flight itself.
     fn wake(&mut self) {
         self.wakers.drain(..).for_each(|(_, waker)| waker.wake());
     }
@@ -78,11 +79,11 @@ impl State {
 #[derive(Debug)]
 enum Progress {
     Led(Waiter),
-    /// The leader failed; the next waiter to look leads.
+    /// The leader failed; the next waiter to check leads.
     Orphaned,
     Landed(Box<Entry>),
-    /// Nothing comes of it: the result may not be shared, or the leader failed after the flight
-    /// was invalidated. Everyone joins anew.
+    /// The flight yields nothing: the result must not be shared, or the leader failed after the
+    /// flight was invalidated. All followers join again.
     Dissolved,
 }
 
@@ -95,24 +96,24 @@ impl Flight {
     }
 }
 
-/// What a caller that missed is to do.
+/// What a caller does after a miss.
 #[derive(Debug)]
 pub(crate) enum Joined<'a> {
-    /// Render, then [`Flights::complete`], [`Flights::part`] or [`Flights::abandon`].
+    /// Render, then call [`Flights::complete`], [`Flights::detach`] or [`Flights::abandon`].
     Lead(Arc<Flight>),
-    /// As a leader whom nobody follows: the last result of this key could not be shared.
+    /// Lead without followers: the last result of this key could not be shared.
     Pass(Arc<Flight>),
-    /// A leader rendered this meanwhile.
+    /// Use the entry that a leader has rendered.
     Follow(Entry),
-    /// Nothing came of the flight: look again, then join again.
+    /// The flight yielded nothing: look up again, then join again.
     Again,
     /// Render outside any flight and store nothing.
     Alone(BypassReason),
-    /// Wait for another's render.
+    /// Wait for the leader's render.
     Wait(FlightWait<'a>),
 }
 
-/// What a caller wants to render.
+/// A request to join or lead a flight.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FlightRequest<'a> {
     pub(crate) hashed: HashedKey<'a>,
@@ -122,7 +123,7 @@ pub(crate) struct FlightRequest<'a> {
     pub(crate) fresh: &'a Freshness,
 }
 
-/// All flights of one cache.
+/// The flights of one cache.
 #[derive(Debug)]
 pub(crate) struct Flights {
     under_way: Mutex<HashMap<FlightId, Arc<Flight>>>,
@@ -133,13 +134,13 @@ pub(crate) struct Flights {
     protections: Protections,
 }
 
-/// The hash of a key, its variant's place among them, and the record's version.
+/// The hash of the key, the address of its entry source, and the record's version.
 type FlightId = (u64, usize, Version);
 
 impl FlightRequest<'_> {
     fn id(&self) -> FlightId {
-        // Origins are held once per variant, so their address tells variants apart. Two addresses
-        // for one variant would only coalesce less.
+        // There is one entry source per variant, so its address identifies the variant. Two
+        // addresses for one variant would only coalesce less.
         (self.hashed.hash, Arc::as_ptr(self.source).addr(), self.version)
     }
 }
@@ -151,7 +152,7 @@ fn process_waits() -> Arc<Waits> {
     Arc::clone(&WAITS)
 }
 
-/// A model run is a process of its own.
+/// A model run counts as its own process.
 #[cfg(fragcache_shuttle)]
 fn process_waits() -> Arc<Waits> {
     Arc::default()
@@ -171,23 +172,23 @@ impl Flights {
         }
     }
 
-    /// How long a page waits for others' renders in vain.
+    /// How long a page waits for the renders of other callers.
     pub(crate) fn wait_limit(&self) -> Duration {
         self.wait_limit
     }
 
-    /// Flights under way.
+    /// Number of flights in progress.
     pub(crate) fn len(&self) -> usize {
         self.under_way.lock().len()
     }
 
-    /// Callers that wait for another's render now.
+    /// Number of callers that wait for a leader now.
     #[cfg(all(test, not(fragcache_shuttle)))]
     pub(crate) fn waiting(&self) -> usize {
         self.under_way.lock().values().map(|flight| flight.state.lock().waiting).sum()
     }
 
-    /// Leads a new flight for this key and variant, or is to wait for the one under way.
+    /// Leads a new flight for this key and variant, or waits for the one in progress.
     pub(crate) fn join<'a>(&'a self, flight_request: FlightRequest<'a>, now: Moment) -> Joined<'a> {
         if still(&self.passing, flight_request.id(), now).is_some() {
             return Joined::Pass(lead(flight_request));
@@ -200,7 +201,7 @@ impl Flights {
                 if flight.key[..] != *flight_request.hashed.key {
                     return Joined::Alone(BypassReason::Collision);
                 }
-                // Deleted since it began: later callers start anew.
+                // Invalidated since it began: later callers start a new flight.
                 if !flight_request.fresh.holds(&flight.labels, None, flight.read) {
                     let flight = lead(flight_request);
                     place.insert(Arc::clone(&flight));
@@ -213,8 +214,8 @@ impl Flights {
         }
     }
 
-    /// Leads a new flight whatever is under way: for a caller that wants a fresh body. What older
-    /// flights bring does not replace it.
+    /// Leads a new flight even if one is in progress, for a force refresh. The results of older
+    /// flights do not replace its result.
     pub(crate) fn force_lead(&self, flight_request: FlightRequest<'_>) -> Arc<Flight> {
         if self.protections.keep(Protection::Order) {
             flight_request.fresh.advance();
@@ -226,15 +227,15 @@ impl Flights {
         flight
     }
 
-    /// The leader's result, for all followers.
+    /// Gives the leader's entry to all followers.
     pub(crate) fn complete(&self, flight: &Arc<Flight>, entry: Entry) {
         self.passing.lock().pop(&flight.id);
         self.resting.lock().pop(&flight.id);
         self.end(flight, Progress::Landed(Box::new(entry)));
     }
 
-    /// The leader's result may not be shared: followers render, and the key passes until a result
-    /// can be, or for a while.
+    /// Detaches the followers of a result that must not be shared: they render for themselves. The
+    /// key is not coalesced for a while or until a result can be shared.
     pub(crate) fn detach(&self, flight: &Arc<Flight>, now: Moment) {
         if let Some(until) = now.after(PASSING_FOR) {
             self.passing.lock().put(flight.id, until);
@@ -242,9 +243,9 @@ impl Flights {
         self.end(flight, Progress::Dissolved);
     }
 
-    /// The leader failed: one follower leads next.
+    /// Ends a leader that failed; one follower leads next.
     pub(crate) fn abandon(&self, flight: &Arc<Flight>) {
-        // Joining counts a waiter under the map's lock, so under it the count is final.
+        // Joining counts a waiter under the map's lock, so the count is final under that lock.
         let mut under_way = self.under_way.lock();
         let waiting = {
             let mut state = flight.state.lock();
@@ -261,7 +262,7 @@ impl Flights {
     }
 
     fn end(&self, flight: &Arc<Flight>, progress: Progress) {
-        // Under the map's lock, so that no flight that has ended is given its place back.
+        // Under the map's lock, so that a flight that has ended is not restored.
         let mut under_way = self.under_way.lock();
         remove(&mut under_way, flight);
         let mut state = flight.state.lock();
@@ -282,8 +283,8 @@ fn remove(under_way: &mut HashMap<FlightId, Arc<Flight>>, flight: &Arc<Flight>) 
     }
 }
 
-/// Removes a flight of which nothing came. Whom it replaced, if that one is led yet, takes its
-/// place again.
+/// Removes a flight that yielded nothing. Restores the flight that it replaced, if that one still
+/// has a leader.
 fn give_back(under_way: &mut HashMap<FlightId, Arc<Flight>>, flight: &Arc<Flight>) {
     if !is_current(under_way, flight) {
         return;
@@ -294,7 +295,7 @@ fn give_back(under_way: &mut HashMap<FlightId, Arc<Flight>>, flight: &Arc<Flight
     };
 }
 
-/// Until when a key is remembered, if that moment has not come.
+/// Until when a key is remembered, if that time has not passed.
 fn still(
     remembered: &Mutex<LruCache<FlightId, Moment>>,
     id: FlightId,

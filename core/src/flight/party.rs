@@ -1,5 +1,5 @@
-//! Who renders and who waits: a thread, or an asynchronous render, which has no thread of its own and
-//! may stand inside another.
+//! Parties render and wait. A party is a thread, or an asynchronous render, which has no thread of
+//! its own and may be nested in another.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -8,22 +8,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::sync::thread_local;
 
-/// Someone who leads flights and waits for those of others. A clone is the same one.
+/// A party that leads flights and waits for those of others. Clones are the same party.
 #[derive(Clone)]
 pub(crate) struct Waiter(Arc<Node>);
 
 struct Node {
     id: u64,
-    /// The asynchronous render that this one stands in: it waits for this one to end.
+    /// The asynchronous render around this one, which waits for this one to end.
     around: Option<Waiter>,
     is_thread: bool,
 }
 
-/// One count for threads and renders.
+/// Threads and renders share one counter.
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
 
 thread_local! {
-    /// The thread's own party, and the asynchronous renders that it is polling, innermost last.
+    /// The thread's own party, then the asynchronous renders that it is polling, innermost last.
     static HERE: RefCell<Vec<Waiter>> = RefCell::new(vec![Waiter::new(None, true)]);
 }
 
@@ -39,14 +39,14 @@ impl Waiter {
         here.ok().flatten().unwrap_or_else(|| Self::new(None, true))
     }
 
-    /// A new asynchronous render, within the one that is polled on this thread, if one is.
+    /// A new asynchronous render, nested in the one that this thread is polling, if any.
     #[cfg(feature = "async")]
     pub(crate) fn task() -> Self {
         let around = Self::here();
         Self::new((!around.0.is_thread).then_some(around), false)
     }
 
-    /// Runs as this party.
+    /// Runs a closure as this party.
     #[cfg(feature = "async")]
     pub(crate) fn run<R>(&self, run: impl FnOnce() -> R) -> R {
         struct Here;
@@ -69,12 +69,12 @@ impl Waiter {
         self.0.is_thread
     }
 
-    /// Whether this is `other`, or stands in it.
+    /// Whether this is `other` or nested in it.
     pub(super) fn is_within(&self, other: &Self) -> bool {
         self.chain().any(|party| party.0.id == other.0.id)
     }
 
-    /// The outermost render that this one stands in, or itself.
+    /// The outermost render around this one, or this one itself.
     pub(super) fn root(&self) -> u64 {
         self.chain().last().map_or(self.0.id, |party| party.0.id)
     }

@@ -1,5 +1,5 @@
-//! Refreshing what others are served stale: one caller at a time, and after a failure nobody for a
-//! while.
+//! Refreshing an entry while others are served the stale one: one caller at a time, and none for a
+//! while after a failure.
 
 use std::collections::hash_map::Entry as MapEntry;
 use std::sync::Arc;
@@ -8,20 +8,20 @@ use super::{Flight, FlightRequest, Flights, lead, still};
 use crate::clock::Moment;
 use crate::protection::Protection;
 
-/// What a caller is to do that has found a stale entry.
+/// What a caller does that has found a stale entry.
 #[derive(Debug)]
 pub(crate) enum Refresh {
-    /// Render anew.
+    /// Render.
     Lead(Arc<Flight>),
-    /// Take what is stored: another caller renders.
+    /// Serve the stale entry: another caller is rendering.
     Led,
-    /// Take what is stored: nobody tries until then.
+    /// Serve the stale entry: no caller tries before this time.
     Rests(Moment),
 }
 
 impl Flights {
-    /// Leads a new flight to refresh what others are served stale meanwhile, unless someone does
-    /// already, or failed to a short while ago.
+    /// Leads a new flight to refresh an entry that others are served stale, unless another caller
+    /// is refreshing it or a refresh failed a short while ago.
     pub(crate) fn lead_refresh(&self, flight_request: FlightRequest<'_>, now: Moment) -> Refresh {
         if let Some(until) = still(&self.resting, flight_request.id(), now) {
             return Refresh::Rests(until);
@@ -46,7 +46,7 @@ impl Flights {
         }
     }
 
-    /// Nobody refreshes this until then.
+    /// Pauses refreshes of this entry until then.
     pub(crate) fn rest(&self, flight: &Flight, until: Moment) {
         self.resting.lock().put(flight.id, until);
     }

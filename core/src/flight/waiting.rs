@@ -1,4 +1,4 @@
-//! Waiting for another's render: a thread blocks, a task is woken.
+//! Waiting for a leader: a thread blocks, a task is woken.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,8 +14,7 @@ use crate::freshness::Freshness;
 use crate::protection::Protection;
 use crate::sync::{Condvar, MutexGuard};
 
-/// One who follows a flight, from being counted to the outcome. Dropped before that, it no longer
-/// waits.
+/// A follower of a flight, from being counted to the outcome. Dropping it earlier ends its wait.
 #[derive(Debug)]
 pub(crate) struct FlightWait<'a> {
     flights: &'a Flights,
@@ -28,7 +27,7 @@ pub(crate) struct FlightWait<'a> {
 #[derive(Debug, PartialEq, Eq)]
 enum Stage {
     Counted,
-    /// Its wait stands in the graph.
+    /// Its wait is in the graph.
     Waits,
     Over,
 }
@@ -42,7 +41,7 @@ impl Drop for FlightWait<'_> {
 }
 
 impl<'a> FlightWait<'a> {
-    /// One who is counted in `waiting` already.
+    /// A follower that is already counted in `waiting`.
     pub(super) fn counted(flights: &'a Flights, flight: Arc<Flight>, fresh: &'a Freshness) -> Self {
         Self { flights, fresh, flight, me: Waiter::here(), stage: Stage::Counted }
     }
@@ -51,7 +50,7 @@ impl<'a> FlightWait<'a> {
     fn begin(&mut self, blocks: bool) -> Result<(), Joined<'a>> {
         let mut waits = self.flights.waits.hold();
         let checked = self.flights.protections.keep(Protection::CycleCheck);
-        // A thread that blocks while it polls a task may keep that flight's own task from going on.
+        // A thread that blocks while it polls a task may keep the leading task from progressing.
         let stops_task = blocks && !self.me.is_thread() && self.flight.is_led_by_task();
         if checked && (stops_task || waits.would_close_cycle(&self.me, &self.flight)) {
             drop(waits);
@@ -62,7 +61,7 @@ impl<'a> FlightWait<'a> {
         Ok(())
     }
 
-    /// Blocks the thread until something comes of the flight, at most until the deadline.
+    /// Blocks the thread until the flight has an outcome, at most until the deadline.
     pub(crate) fn block(mut self, deadline: Deadline) -> Joined<'a> {
         if let Err(joined) = self.begin(true) {
             return joined;
@@ -83,8 +82,8 @@ impl<'a> FlightWait<'a> {
         }
     }
 
-    /// Asks what came of the flight, to be woken when there is more to tell. `is_over` tells that the
-    /// deadline has passed.
+    /// Polls for the outcome of the flight, and registers the waker if there is none yet. `is_over`
+    /// means that the deadline has passed.
     #[cfg(feature = "async")]
     pub(crate) fn poll(&mut self, waker: &Waker, is_over: bool) -> Poll<Joined<'a>> {
         if self.stage == Stage::Counted
@@ -110,7 +109,8 @@ impl<'a> FlightWait<'a> {
         }
     }
 
-    /// What came of the flight; while it is led its state, and nothing if that changed meanwhile.
+    /// The outcome of the flight. While it is led, returns its state; `Err(None)` if the state
+    /// changed in the meantime and must be read again.
     fn look<'s>(
         &mut self,
         mut state: MutexGuard<'s, State>,
@@ -135,8 +135,8 @@ impl<'a> FlightWait<'a> {
         Ok(joined)
     }
 
-    /// Becomes the leader of an orphaned flight, unless another follower was faster, or those who come
-    /// now would not follow it: then it dissolves.
+    /// Takes the lead of a leaderless flight, unless another follower was faster. If new callers
+    /// would not follow the flight, it is dissolved instead.
     fn take_lead(&mut self) -> bool {
         let flight = &self.flight;
         let mut under_way = self.flights.under_way.lock();
@@ -173,7 +173,7 @@ impl<'a> FlightWait<'a> {
         Joined::Alone(why)
     }
 
-    /// Goes without a result. An orphaned flight is not left behind without anyone.
+    /// Leaves without a result. The last follower of a leaderless flight removes it.
     fn leave(&mut self) {
         if self.stage == Stage::Waits {
             self.flights.waits.hold().end(&self.me, &self.flight);
@@ -208,7 +208,7 @@ impl State {
     }
 }
 
-/// Waits for a change; whether the deadline passed first.
+/// Waits for a change; returns whether the deadline passed first.
 #[cfg(not(fragcache_shuttle))]
 fn wait_until(changed: &Condvar, mut state: MutexGuard<'_, State>, deadline: Deadline) -> bool {
     match deadline.instant() {

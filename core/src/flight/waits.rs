@@ -1,4 +1,5 @@
-//! Who waits for which flight, so that a wait that would close a cycle is not begun.
+//! The graph of waits: which party waits for which flight. It prevents waits that would close a
+//! cycle.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,8 +7,8 @@ use std::sync::Arc;
 use super::{Flight, Waiter};
 use crate::sync::{Mutex, MutexGuard};
 
-/// The waits under way, by the outermost render that waits, or its thread. A thread waits for one
-/// flight at most; a render whose parts are awaited together may wait for several.
+/// The waits in progress, by the outermost render that waits, or by its thread. A thread waits for
+/// at most one flight; a render whose parts are awaited concurrently may wait for several.
 #[derive(Debug, Default)]
 pub(super) struct Waits {
     by_root: Mutex<ByRoot>,
@@ -15,7 +16,7 @@ pub(super) struct Waits {
 
 type ByRoot = HashMap<u64, Vec<(Waiter, Arc<Flight>)>>;
 
-/// The graph held still: leaders and waits change only under it.
+/// The locked graph. Leaders and waits change only under this lock.
 pub(super) struct WaitsGuard<'a>(MutexGuard<'a, ByRoot>);
 
 impl Waits {
@@ -25,9 +26,9 @@ impl Waits {
 }
 
 impl WaitsGuard<'_> {
-    /// Whether `party` waiting for `flight` would make a cycle: whoever leads it waits for this
-    /// party, for a render around it, or by waits of its own parts for one of these. A thread that
-    /// waits keeps all of the render that it polls from going on.
+    /// Whether a wait of `party` for `flight` would close a cycle. It does if the flight's leader
+    /// is this party or a render around it, or if the leader or one of its parts waits for a flight
+    /// that leads back to it. A waiting thread stops every part of the render that it polls.
     pub(super) fn would_close_cycle(&self, party: &Waiter, flight: &Arc<Flight>) -> bool {
         let mut open = vec![Arc::clone(flight)];
         let mut seen: Vec<*const Flight> = Vec::new();

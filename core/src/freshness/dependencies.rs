@@ -1,5 +1,6 @@
 //! What a fragment depends on besides its own labels: its tags, and the labels of all fragments
-//! inside it. Short sets are listed, long ones collapse into buckets: extra misses, never a stale hit.
+//! inside it. Short sets are listed. Long ones collapse into buckets, which costs extra misses but
+//! never serves a stale entry.
 
 use super::{BUCKETS, Label, Labels};
 
@@ -65,7 +66,7 @@ impl DependencySet {
             buckets.insert(label.bucket());
             return;
         }
-        // Nested fragments of one loop share their name and template: skip the repeats at hand.
+        // Nested fragments of one loop share their name and template: skip recent repeats.
         if self.listed.iter().rev().take(6).any(|&known| known == label) {
             return;
         }

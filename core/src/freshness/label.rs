@@ -1,5 +1,5 @@
-//! Labels as the protocol sees them: hashes. Two texts with one hash share their invalidations,
-//! which costs a miss and never a stale hit, so nothing here compares texts.
+//! Labels as the protocol uses them: hashes. Two texts with the same hash share their
+//! invalidations. That costs a miss and never serves a stale entry, so no text is compared here.
 
 use smallvec::SmallVec;
 
@@ -37,8 +37,8 @@ impl Label {
         Self::of_text(self.0 ^ namespace.map_or(0, |namespace| namespace.0.rotate_left(17)))
     }
 
-    /// The label of what is written under a key of this label. An entry carries it for itself alone:
-    /// what is around it does not.
+    /// The label of what is written under a key with this label. Only the entry itself carries it,
+    /// not the entries around it.
     pub(crate) fn written(self) -> Self {
         Self(self.0 | WRITTEN)
     }
@@ -53,12 +53,12 @@ impl Label {
         Self::of_text(self.0)
     }
 
-    /// The number that names it in a store.
+    /// The number that identifies it in a store.
     pub(crate) fn to_bits(self) -> u64 {
         self.0
     }
 
-    /// What tells which fence of a far store it is behind.
+    /// Selects the far store's fence that covers this label.
     pub(crate) fn fence(self) -> usize {
         (self.0 >> 16) as usize
     }

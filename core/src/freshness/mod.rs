@@ -1,12 +1,12 @@
 //! Freshness in this process: labels, and the sequence of their invalidations.
 //!
-//! There is one sequence number. An invalidation takes the next one and writes it beside its
-//! label in a bounded table. A render notes the sequence at its read point; what it produced may
-//! be served as long as none of its labels has a number after that. Nothing has to be found or
-//! removed for that to hold, so a store that races with an invalidation cannot win: what it stores
-//! is older than the invalidation by its own account.
+//! There is one sequence number. An invalidation takes the next one and writes it beside its label
+//! in a bounded table. A render notes the sequence at its read point. Its output may be served as
+//! long as none of its labels has a later number. Nothing has to be found or removed, so a store
+//! that races with an invalidation cannot win: the read point of what it stores is older than the
+//! invalidation.
 //!
-//! This file knows neither keys' text nor entries nor stores.
+//! This module uses neither the text of keys nor entries nor stores.
 
 mod dependencies;
 mod label;
@@ -30,7 +30,7 @@ impl Sequence {
     /// After every invalidation.
     pub(crate) const LAST: Self = Self(u64::MAX);
 
-    /// As a number that means nothing by itself.
+    /// The raw number, which has no meaning of its own.
     pub(crate) fn to_bits(self) -> u64 {
         self.0
     }
@@ -39,20 +39,20 @@ impl Sequence {
         Self(bits)
     }
 
-    /// Steps from `earlier` to here, if they can be counted in 32 bits.
+    /// The number of steps from `earlier` to here, if it fits 32 bits.
     pub(crate) fn steps_after(self, earlier: Self) -> Option<u32> {
         u32::try_from(self.0.checked_sub(earlier.0)?).ok()
     }
 }
 
-/// How many hashed buckets stand in for a dependency set that is too long to be listed.
+/// The number of hashed buckets for a dependency set that is too long to be listed.
 pub(crate) const BUCKETS: usize = 16_384;
 
 /// The sequence and the table of labels.
 #[derive(Debug)]
 pub(crate) struct Freshness {
-    /// The sequence times two. Odd while invalidations are to be repeated later: one comparison
-    /// tells a hit that nothing happened and nothing is about to.
+    /// The sequence times two, plus one while invalidations are to be repeated later. So a hit sees
+    /// with one comparison that nothing has changed and nothing is due.
     sequence: AtomicU64,
     /// The bits of the moment at which the next repeat is due.
     next_due: AtomicU64,
@@ -70,12 +70,13 @@ impl Freshness {
         }
     }
 
-    /// The present. As a read point: taken before the data is read.
+    /// The current sequence. As a read point, take it before the data is read.
     pub(crate) fn now(&self) -> Sequence {
         self.look().0
     }
 
-    /// The present, and whether it lasts until the next invalidation. If not, [`settle`] first.
+    /// The current sequence, and whether it is final until the next invalidation. If not, call
+    /// [`settle`] first.
     ///
     /// [`settle`]: Self::settle
     pub(crate) fn look(&self) -> (Sequence, bool) {
@@ -83,7 +84,7 @@ impl Freshness {
         (Sequence(raw >> 1), raw & 1 == 0)
     }
 
-    /// A read point after every one that was taken before, though nothing is invalidated.
+    /// A read point later than all earlier ones, without an invalidation.
     pub(crate) fn advance(&self) -> Sequence {
         let table = self.table.write();
         let next = self.next();
@@ -91,15 +92,15 @@ impl Freshness {
         Sequence(next)
     }
 
-    /// Fences everything that carries one of these labels and was read before now, and once more
-    /// at `again` what was read before then.
+    /// Fences everything that carries one of these labels and was read before now. At `again`, also
+    /// fences what was read before then.
     pub(crate) fn invalidate(&self, marks: Vec<Mark>, again: Option<Moment>) {
         if !self.protections.keep(Protection::Fence) {
             return;
         }
         let mut table = self.table.write();
         self.raise(&mut table, &marks);
-        // Nothing is not repeated: no bound would count it.
+        // An empty list is not repeated: it would escape the bound on repeats.
         if let Some(due) = again.filter(|_| !marks.is_empty()) {
             table.repeats.add(due, marks);
         }
@@ -107,7 +108,8 @@ impl Freshness {
         self.publish(&table, last);
     }
 
-    /// Fences everything that was read before now, and once more at `again`.
+    /// Fences everything that was read before now. At `again`, also fences what was read before
+    /// then.
     pub(crate) fn invalidate_all(&self, again: Option<Moment>) {
         if !self.protections.keep(Protection::Fence) {
             return;
@@ -138,12 +140,12 @@ impl Freshness {
         self.publish(&table, last);
     }
 
-    /// The next number. Only under the table's lock.
+    /// The next number. Call only under the table's lock.
     fn next(&self) -> u64 {
         self.now().0 + 1
     }
 
-    /// Makes `sequence` the present. Only under the table's lock.
+    /// Makes `sequence` the current one. Call only under the table's lock.
     fn publish(&self, table: &Table, sequence: u64) {
         let next = table.repeats.next();
         self.next_due.store(next.unwrap_or(Moment::NEVER).to_bits(), Ordering::SeqCst);
@@ -152,7 +154,7 @@ impl Freshness {
 
     fn raise(&self, table: &mut Table, marks: &[Mark]) {
         let mut last = self.now().0;
-        // The index by age needs one row a number, so each label has its own.
+        // The index by age needs one row per number, so each label gets its own number.
         for mark in marks {
             last += 1;
             table.raise(mark, last);
@@ -160,7 +162,7 @@ impl Freshness {
         self.publish(table, last);
     }
 
-    /// Whether none of these was invalidated after `read`.
+    /// Whether none of these labels was invalidated after `read`.
     pub(crate) fn holds(
         &self,
         labels: &Labels,
@@ -170,7 +172,7 @@ impl Freshness {
         self.first_broken(labels, dependencies, read).is_none()
     }
 
-    /// The first of these that was invalidated after `read`.
+    /// The first of these labels that was invalidated after `read`.
     pub(crate) fn first_broken(
         &self,
         labels: &Labels,
@@ -180,7 +182,7 @@ impl Freshness {
         self.table.read().first_broken(labels, dependencies, read.0)
     }
 
-    /// What was invalidated under a label, as its author wrote it, if that was a tag.
+    /// The text of an invalidated tag, as its author wrote it; `None` for other labels.
     pub(crate) fn tag_of(&self, label: Label) -> Option<Box<str>> {
         self.table.read().tag_of(label)
     }
@@ -203,7 +205,7 @@ pub(crate) enum Broken {
     Tag(Label),
     /// The key, name, template or namespace of a fragment inside.
     Inner,
-    /// Everything was cleared, or the table forgot rows that may have mattered.
+    /// Everything was cleared, or the table dropped rows that may have mattered.
     Floor,
 }
 

@@ -1,20 +1,20 @@
-//! Invalidations that are to happen once more, for data that is read from replicas which lag: what
-//! they told a render in the meantime may be as old as what was invalidated. There is no timer;
-//! whoever looks first after a repeat is due carries it out.
+//! Invalidations that are repeated later, for data that is read from lagging replicas: until they
+//! catch up, a render may read data as old as what was invalidated. There is no timer; the first
+//! lookup after a repeat is due carries it out.
 
 use std::collections::BTreeMap;
 
 use super::Mark;
 use crate::clock::Moment;
 
-/// Repeats to come, bounded: too many become some of everything.
+/// Repeats to come. They are bounded: too many collapse into repeats of everything.
 #[derive(Debug)]
 pub(super) struct Repeats {
     /// By the moment at which they are due.
     waiting: BTreeMap<Moment, Due>,
-    /// Past all bounds, everything is repeated at every look until here.
+    /// Beyond all bounds, everything is repeated at every lookup until this moment.
     throughout: Option<Moment>,
-    /// How many marks wait.
+    /// How many marks are waiting.
     marks: usize,
     capacity: usize,
 }

@@ -1,5 +1,5 @@
-//! The bounded table of labels: when each was last invalidated. Dropping its oldest row raises the
-//! floor, and a label that is not listed counts as the floor.
+//! The bounded table of labels: when each was last invalidated. Dropping the oldest row raises the
+//! floor, and a label that is not listed counts as invalidated at the floor.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,7 +7,7 @@ use super::repeats::Repeats;
 use super::{BUCKETS, Broken, Dependencies, Label, Labels};
 use crate::hash::BuildLabelHasher;
 
-/// Most bytes of a tag's text that are kept, to be named when it was the reason of a miss.
+/// Most bytes of a tag's text that are stored, to name it as the reason of a miss.
 const MAX_TEXT: usize = 64;
 
 /// A label to be invalidated.
@@ -18,7 +18,7 @@ pub(crate) struct Mark {
 }
 
 impl Mark {
-    /// The label of a tag, which is remembered by its text.
+    /// The label of a tag, with its text.
     pub(crate) fn tag(label: Label, text: &str) -> Self {
         let end = (0..=text.len().min(MAX_TEXT)).rev().find(|&at| text.is_char_boundary(at));
         Self { label, tag: Some(text[..end.unwrap_or(0)].into()) }
@@ -49,13 +49,13 @@ pub(super) struct Table {
     rows: HashMap<Label, Row, BuildLabelHasher>,
     /// The same rows by sequence: the oldest is dropped when the table is full.
     by_age: BTreeMap<u64, Label>,
-    /// An absent label counts as invalidated here: the newest row that was ever dropped.
+    /// The newest row that was ever dropped. Absent labels count as invalidated here.
     floor: u64,
     /// The last invalidation in each bucket of labels.
     buckets: Box<[u64]>,
     capacity: usize,
     pub(super) repeats: Repeats,
-    /// Whether a dropped row raises the floor: always, but in tests.
+    /// Whether a dropped row raises the floor. Always true outside tests.
     raises_floor: bool,
 }
 
@@ -82,7 +82,7 @@ impl Table {
         self.rows.get(&label)?.tag.clone()
     }
 
-    /// Notes that a label was invalidated at `sequence`, which no other row has.
+    /// Records that a label was invalidated at `sequence`, which no other row has.
     pub(super) fn raise(&mut self, mark: &Mark, sequence: u64) {
         self.buckets[mark.label.bucket()] = sequence;
         let row = Row { at: sequence, tag: mark.tag.clone() };
@@ -99,7 +99,7 @@ impl Table {
         }
     }
 
-    /// Notes that everything was invalidated.
+    /// Records that everything was invalidated.
     pub(super) fn clear(&mut self, sequence: u64) {
         self.rows.clear();
         self.by_age.clear();

@@ -1,4 +1,4 @@
-//! The calls that a history makes of the cache, and the names it makes them by.
+//! The cache calls of a history, and the names they use.
 
 use std::sync::LazyLock;
 
@@ -7,17 +7,17 @@ use crate::engine::{Opened, OutputMode, Scalar, Ticket};
 use crate::tests::{Block, Plain, block};
 use crate::{Fragment, FragmentCache, ReadPoint, fragment_key};
 
-/// Sources that a template may have; a reload goes round them.
+/// Number of sources of a template. A reload takes the next one, in a cycle.
 pub(super) const GENERATIONS: usize = 3;
 
-/// Options that a block may have: none, `unless`, `refresh`, `version`.
+/// Option sets of a block: none, `unless`, `refresh`, `version`.
 const OPTIONS: [&str; 4] = ["", "u", "r", "v"];
 
 pub(super) const NAME: [&str; 2] = ["name0", "name1"];
 pub(super) const TEMPLATE: [&str; TEMPLATES] = ["template0", "template1"];
 pub(super) const TAG: [&str; 3] = ["tag0", "tag1", "tag2"];
 
-/// The cache, and a namespace of it.
+/// The cache and a namespace of it.
 pub(super) fn spaces(root: &FragmentCache) -> Vec<FragmentCache> {
     vec![root.clone(), root.namespace("tenant")]
 }
@@ -39,7 +39,7 @@ fn block_of(place: Place, options: &str) -> &'static Block {
     &BLOCKS[(place.template * GENERATIONS + place.generation) * OPTIONS.len() + option]
 }
 
-/// What a block asks for.
+/// The request of a block.
 pub(super) struct Request<'a> {
     pub(super) place: Place,
     pub(super) timeout: Scalar<'a>,
@@ -75,7 +75,7 @@ fn declare(ticket: &Ticket, tags: &[usize]) {
     ticket.tag(&tags);
 }
 
-/// A fragment that Rust code renders.
+/// A fragment rendered by Rust code.
 pub(super) fn fragment(place: Place, tags: &[usize]) -> Fragment {
     let fragment = Fragment::new(fragment_key!(NAME[place.name], place.part));
     let fragment = fragment.tags(tags.iter().map(|&tag| TAG[tag]));

@@ -1,4 +1,4 @@
-//! One caller of a history: what it has open, and its steps.
+//! A caller of a history: its open fragments and its steps.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -10,41 +10,41 @@ use crate::engine::{Body, Opened, Scalar, Ticket};
 use crate::render::{Frames, swap};
 use crate::{Error, ReadPoint, current};
 
-/// Deepest nesting of open fragments.
+/// Maximum nesting of open fragments.
 const DEPTH: usize = 4;
 
-/// A body that the smaller caches have no room for.
+/// Body length that exceeds the capacity of the smaller caches.
 const LONG: usize = 400;
 
-/// A fragment under way.
+/// A render in progress.
 pub(super) struct Level {
     ticket: Ticket,
     place: Place,
     piece: usize,
-    /// The pieces of what was printed inside it.
+    /// The pieces printed inside it.
     inside: Vec<usize>,
-    /// The step that it is as old as.
+    /// The step that determines its age.
     read: u32,
 }
 
-/// A caller between its steps.
+/// A caller between two steps.
 #[derive(Default)]
 pub(super) struct Caller {
     process: usize,
-    /// Its thread's open fragments, while other callers have the thread.
+    /// The open fragments of its thread, saved while other callers use the thread.
     frames: Frames,
     levels: Vec<Level>,
-    /// The read point that it renders under, and the step in which that was taken.
+    /// Its read point, and the step in which the point was taken.
     point: Option<(ReadPoint, u32)>,
-    /// Whether the point is in the render's context, rather than in a scope.
+    /// Whether the point is in the render's context, not in a scope.
     by_context: bool,
-    /// Whether nobody gives up what it leaves open.
+    /// Whether fragments that it leaves open are never cleaned up.
     unbounded: bool,
 }
 
 impl Caller {
-    /// How old a fragment is that begins now: as its point, and as what is around it, unless that may
-    /// have been taken for a leftover.
+    /// The age of a fragment that starts now: the oldest of its point and the fragments around it.
+    /// Those are ignored if they may count as leftovers.
     fn age(&self, point: Option<u32>, now: u32) -> u32 {
         let around = self.levels.iter().filter(|_| !self.unbounded).map(|level| level.read);
         around.chain(point).min().unwrap_or(now)
@@ -66,7 +66,7 @@ impl Caller {
         Self { process, unbounded, ..Self::default() }
     }
 
-    /// Prints what is made of these pieces into the innermost open fragment.
+    /// Prints these pieces into the innermost open fragment.
     fn print(&mut self, pieces: impl IntoIterator<Item = usize>) {
         let Some(level) = self.levels.last_mut() else { return };
         for piece in pieces {
@@ -76,7 +76,7 @@ impl Caller {
         }
     }
 
-    /// Ends whatever is open.
+    /// Ends all open fragments.
     pub(super) fn end(mut self) {
         swap(&mut self.frames);
         while let Some(level) = self.levels.pop() {
@@ -87,11 +87,11 @@ impl Caller {
 }
 
 impl History<'_> {
-    /// One step of the caller `who`, on its own stack and under its read point.
+    /// Runs one step of the caller `who`, on its own stack and under its read point.
     pub(super) fn caller_step(&mut self, who: usize) -> Result<(), Wrong> {
         let mut caller = std::mem::take(&mut self.callers[who]);
         swap(&mut caller.frames);
-        // Some of what it renders it renders outside of its point's scope.
+        // It renders some fragments outside its point's scope.
         let kept = if self.random.one_in(8) { caller.point.take() } else { None };
         let outcome = match caller.point {
             Some((point, _)) if !caller.by_context => {
@@ -143,7 +143,7 @@ impl History<'_> {
         // Most names have a block of their own.
         let template = if self.random.one_in(6) { self.random.below(TEMPLATES) } else { name };
         Place {
-            // What a failed render left open would take a tag for one of its own namespace.
+            // A leftover of a failed render would count the tag in its own namespace.
             namespace: if unbounded { 0 } else { self.draw_space() },
             name,
             part: self.random.below(PARTS),
@@ -205,7 +205,8 @@ impl History<'_> {
         Ok(())
     }
 
-    /// A fragment of Rust code, whose body is a step; it may fail, and an expired one stand in.
+    /// Renders a fragment from Rust code. Its body is a step, which may fail; an expired entry may
+    /// replace it.
     fn render(&mut self, who: usize, caller: &mut Caller) -> Result<(), Wrong> {
         let place = self.draw_place(caller.unbounded).by_rust();
         let tags = self.draw_tags();
@@ -243,7 +244,7 @@ impl History<'_> {
         if self.random.one_in(4) { vec![self.random.below(TAGS)] } else { Vec::new() }
     }
 
-    /// What a failed render left open above is innermost then, and passes on what it learns.
+    /// A leftover of a failed render above is then the innermost fragment, and passes labels on.
     fn learn(&mut self, who: usize, caller: &Caller) {
         let tag = self.random.below(TAGS);
         let Some(level) = caller.levels.last() else { return };
@@ -273,7 +274,8 @@ impl History<'_> {
         caller.print(truth::numbers(&markup));
     }
 
-    /// A body fails, and what is around it prints something in its place, made of all it had.
+    /// Fails a body. The fragment around it prints a replacement that counts as made of the same
+    /// pieces.
     fn fail(&mut self, who: usize, caller: &mut Caller) {
         let Some(level) = caller.levels.pop() else { return };
         let forget = caller.unbounded && self.random.one_in(2);

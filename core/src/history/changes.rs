@@ -1,4 +1,4 @@
-//! Invalidations of a history, one by one and in batches.
+//! The invalidations of a history, single and in batches.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::api::{NAME, TAG, TEMPLATE};
 use super::truth::{LabelSet, NAMES, PARTS, TAGS, TEMPLATES};
 use crate::{FragmentCache, InvalidationBatch, fragment_key};
 
-/// A batch that is not applied yet, and what it will cover.
+/// A batch that is not applied yet, with the labels it will invalidate.
 pub(super) struct Collected {
     batch: InvalidationBatch,
     namespace: usize,
@@ -15,7 +15,7 @@ pub(super) struct Collected {
     lag: Option<u64>,
 }
 
-/// One thing to invalidate.
+/// One invalidation.
 #[derive(Debug, Clone, Copy)]
 enum Act {
     Clear,
@@ -29,7 +29,7 @@ enum Act {
 impl Act {
     fn covers(self, namespace: usize) -> LabelSet {
         match self {
-            // The root holds the namespace.
+            // The root contains the namespace.
             Self::Clear if namespace == 0 => LabelSet::all(0).with(LabelSet::all(1)),
             Self::Clear => LabelSet::all(namespace),
             Self::Name(name) => LabelSet::name(namespace, name),
@@ -87,7 +87,7 @@ impl History<'_> {
         }
     }
 
-    /// An invalidation, or a step of a batch.
+    /// Runs an invalidation, or one step of a batch.
     pub(super) fn change(&mut self) {
         match self.random.below(6) {
             0 if self.batches.len() < 2 => self.begin_batch(),
@@ -139,7 +139,7 @@ impl History<'_> {
         self.invalidated(covered, lag);
     }
 
-    /// An invalidation has returned; it is repeated `lag` seconds from now.
+    /// An invalidation has returned. It is repeated `lag` seconds from now.
     pub(super) fn invalidated(&mut self, covered: LabelSet, lag: Option<u64>) {
         self.truth.invalidate(covered);
         if let Some(lag) = lag {

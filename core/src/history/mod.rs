@@ -1,19 +1,20 @@
-//! Histories against I1: once an invalidation has returned, no read that starts later gets output of
-//! a render whose read point precedes it, in this fragment or in any that holds it.
+//! Histories that test I1: after an invalidation has returned, no read that starts later returns
+//! the output of a render whose read point precedes it, for this fragment and for all that contain
+//! it.
 //!
-//! A history is drawn from a seed: callers that open fragments in each other, close them, fail, and
-//! wait in between for other callers, invalidations, time, evictions and reloads; one step at a
-//! time, on one thread, with the cache as it is. What is served is compared with what may be
-//! ([`truth`]).
+//! A history is generated from a seed. Its callers open nested fragments, close them and fail;
+//! between their steps come other callers, invalidations, time, evictions and reloads. It runs one
+//! step at a time, on one thread, with the real cache. Each served output is compared with what may
+//! be served ([`truth`]).
 //!
-//! There is no data here. Whatever a render loads, it loads after its read point, so its output
-//! counts as old as that: what would be stale for the data is stale here, too. Callers of one thread
-//! never wait for each other, as each wait would close a cycle; followers and hand-overs are the
-//! matter of the models.
+//! There is no data. A render loads all data after its read point, so its output counts as being as
+//! old as that point: what would be stale for real data is stale here too. Callers on one thread
+//! never wait for each other, because each wait would close a cycle; the models cover followers and
+//! hand-overs.
 //!
-//! In front of a store the callers and the invalidations are of two processes, and the store forgets a
-//! record now and then. What one process has invalidated, the other serves no more. Who finds that the
-//! other process renders does not wait for it.
+//! With a store, the callers and invalidations belong to two processes, and the store sometimes
+//! forgets a record. What one process has invalidated, the other must no longer serve. A caller
+//! does not wait for a render of the other process.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
@@ -38,7 +39,7 @@ use truth::{NAMES, PARTS, Place, TEMPLATES, Truth};
 /// Steps of a history.
 const STEPS: u32 = 100;
 
-/// Processes in front of a store.
+/// Number of processes that share the store.
 const PROCESSES: usize = 2;
 
 /// Where fragments are stored.
@@ -50,17 +51,17 @@ enum Stored {
     InStore,
 }
 
-/// How a history went wrong, in words.
+/// How a history failed.
 #[derive(Debug)]
 #[allow(dead_code, reason = "for who reads it")]
 enum Wrong {
-    /// It was served what may not be.
+    /// It served an output that may not be served.
     Served(String),
     /// It left flights behind.
     Flights(u64),
 }
 
-/// A cache and its namespaces, the first of which is all of it.
+/// A cache and its namespaces. The first one is the root.
 struct Process {
     root: FragmentCache,
     spaces: Vec<FragmentCache>,
@@ -74,7 +75,7 @@ impl Process {
     }
 }
 
-/// What the histories had to do, so that a test can tell that they did something.
+/// What the histories have done, so that a test can assert that they did something.
 #[derive(Debug, Default, Clone, Copy)]
 struct Work {
     hits: u64,
@@ -92,23 +93,23 @@ impl Work {
     }
 }
 
-/// A history under way.
+/// A history in progress.
 struct History<'a> {
     random: Random,
     clock: ManualClock,
     processes: Vec<Process>,
-    /// What the processes share.
+    /// The store that the processes share.
     store: Option<MemoryStore>,
     truth: Truth,
     callers: Vec<Caller>,
     batches: Vec<Collected>,
-    /// After how many seconds invalidations are repeated.
+    /// The delay before invalidations are repeated, in seconds.
     lag: Option<u64>,
     generations: [usize; TEMPLATES],
-    /// How many of a hundred steps invalidate.
+    /// Percentage of steps that invalidate.
     invalidations: usize,
     work: Work,
-    /// The steps in words, if they are wanted.
+    /// The log of steps, if wanted.
     told: Option<&'a mut Vec<String>>,
 }
 
@@ -127,10 +128,11 @@ impl<'a> History<'a> {
             .max_entries([2, 4, 100, 100][random.below(4)])
             .max_bytes([1_200, 100_000, 100_000][random.below(3)]);
         if random.one_in(4) {
-            // Hits take another way where they are observed.
+            // Observed hits take a different code path.
             builder = builder.observer(crate::testing::Recorder::new());
         }
-        // What is told to a store is repeated by its worker, whose time is not this clock's.
+        // With a store, the background worker repeats invalidations, and it does not use this
+        // clock.
         let lag = random.one_in(5).then(|| 1 + random.below(4) as u64);
         let lag = lag.filter(|_| stored == Stored::InMemory);
         if let Some(lag) = lag {
@@ -140,7 +142,7 @@ impl<'a> History<'a> {
             builder = builder.stale_window(Duration::from_secs(1 + random.below(10) as u64));
         }
         if random.one_in(6) {
-            // Refreshes before the end are drawn from this generator.
+            // Early refreshes draw from this generator.
             fastrand::seed(seed);
             builder = builder.early_refresh(1.0);
         }
@@ -261,7 +263,7 @@ impl<'a> History<'a> {
         self.processes[process].root.set_mode(mode);
     }
 
-    /// Rust code looks at a stored fragment.
+    /// Rust code reads a stored fragment.
     fn look(&mut self) -> Result<(), Wrong> {
         let (name, part) = (self.random.below(NAMES), self.random.below(PARTS));
         let namespace = self.draw_space();
@@ -328,7 +330,7 @@ fn run(stored: Stored, seed: u64, without: Option<Protection>) -> Result<Work, W
     History::new(stored, seed, without, None).run()
 }
 
-/// The history of a seed in words, and what it came to.
+/// The log of a seed's history, and its result.
 fn tell(stored: Stored, seed: u64, without: Option<Protection>) -> String {
     let mut told = Vec::new();
     let outcome = History::new(stored, seed, without, Some(&mut told)).run();

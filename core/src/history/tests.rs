@@ -1,4 +1,4 @@
-//! The histories hold, and find what is wrong without each of the protections:
+//! The histories hold, and they fail without any one of the protections:
 //!
 //! | without it | histories until found |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | a fragment does not depend on those inside | 4 |
 //! | a label that is learnt late counts from then on | 11 |
 //!
-//! And in front of a store, where the keepers' threads have their say, about:
+//! With a store, the threads of the background workers affect the numbers, which are approximate:
 //!
 //! | without it | histories until found |
 //! |---|---|
@@ -23,23 +23,23 @@
 //! cargo test -p fragcache --all-features --lib history -- --nocapture
 //! ```
 //!
-//! The numbers follow from the seeds, so they change with what a history draws.
+//! The numbers depend on the seeds. They change whenever the generation of histories changes.
 
 use super::Stored::{self, InMemory, InStore};
 use super::{Work, Wrong, run, tell};
 use crate::protection::Protection;
 
-/// Histories of a plain test run, about half a minute of two cores; `FRAGCACHE_HISTORIES` says
-/// otherwise.
+/// Number of histories in a plain test run, which takes about half a minute on two cores.
+/// `FRAGCACHE_HISTORIES` overrides it.
 const HISTORIES: u64 = 100_000;
 
-/// Of so many one is run in front of a store, which is slower.
+/// One in this many histories runs with a store, which is slower.
 const IN_STORE: u64 = 50;
 
-/// Threads that share them.
+/// Threads that share the histories.
 const THREADS: u64 = 2;
 
-/// Runs the histories of these seeds, and tells the first that went wrong.
+/// Runs the histories of these seeds. Panics with the log of the first that fails.
 fn all_hold(stored: Stored, seeds: impl Iterator<Item = u64>) -> Work {
     let mut sum = Work::default();
     for seed in seeds {
@@ -51,7 +51,7 @@ fn all_hold(stored: Stored, seeds: impl Iterator<Item = u64>) -> Work {
     sum
 }
 
-/// Runs so many histories, and what they did.
+/// Runs this many histories and returns what they did.
 fn hold(stored: Stored, histories: u64) -> Work {
     std::thread::scope(|scope| {
         let seeds = |first| (first..histories).step_by(THREADS as usize);
@@ -65,7 +65,7 @@ fn hold(stored: Stored, histories: u64) -> Work {
     })
 }
 
-/// How many histories are wanted.
+/// The number of histories to run.
 fn histories() -> u64 {
     let histories = std::env::var("FRAGCACHE_HISTORIES").ok();
     histories.map_or(HISTORIES, |count| count.parse().unwrap())
@@ -76,7 +76,7 @@ fn i1_no_history_is_served_what_was_read_before_an_invalidation() {
     let histories = histories();
     let work = hold(InMemory, histories);
     println!("{histories} histories: {work:?}");
-    // Put to work: so many of each in a history, on average.
+    // The histories must do real work: this many of each per history, on average.
     assert!(work.hits > 2 * histories, "{work:?}");
     assert!(work.stores > 2 * histories && work.refusals > histories, "{work:?}");
     assert!(work.evictions > histories / 10, "{work:?}");
@@ -91,10 +91,11 @@ fn i1_no_history_of_two_processes_is_served_what_either_has_invalidated() {
     assert!(work.stores > 2 * histories && work.refusals > histories, "{work:?}");
 }
 
-/// Histories that find a missing protection: a hundredth of those that have to hold.
+/// Number of histories within which a missing protection must be found: a hundredth of the usual
+/// number.
 const SOON: u64 = HISTORIES / 100;
 
-/// What the protocol could be without, at first sight.
+/// Protections that seem unnecessary at first sight.
 const VARIANTS: [(&str, Protection); 6] = [
     ("an invalidation removes what is stored, and no more", Protection::Fence),
     ("a fragment is as old as its end, not its read point", Protection::ReadAtStart),
@@ -104,7 +105,7 @@ const VARIANTS: [(&str, Protection); 6] = [
     ("a label that is learnt late counts from then on", Protection::LateLabels),
 ];
 
-/// And in front of a store.
+/// The same, with a store.
 const VARIANTS_IN_STORE: [(&str, Protection); 5] = [
     (
         "an entry has the versions of when it is stored, not of its read point",
@@ -119,7 +120,7 @@ const VARIANTS_IN_STORE: [(&str, Protection); 5] = [
     ("a fragment does not depend on those inside", Protection::Inherit),
 ];
 
-/// How many histories it takes until one goes wrong without a protection.
+/// Number of histories until one fails without a protection.
 fn until_found(stored: Stored, without: Protection) -> Option<u64> {
     let wrong = |&seed: &u64| matches!(run(stored, seed, Some(without)), Err(Wrong::Served(_)));
     (0..SOON).find(wrong).map(|seed| seed + 1)

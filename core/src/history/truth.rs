@@ -1,17 +1,17 @@
-//! What may be served: every piece of output with the labels that cover it and the step of its
-//! read point, and for every label the step of its last invalidation. No cache is asked here.
+//! The reference model: every piece of output with its labels and the step of its read point, and
+//! for every label the step of its last invalidation. It does not use the cache.
 
 use std::fmt;
 
-/// The fragments of one history: in two namespaces, two names of two parts, in blocks of two
-/// templates, with three tags.
+/// The dimensions of a history: two namespaces, two names of two parts, blocks of two templates,
+/// three tags.
 pub(super) const NAMES: usize = 2;
 pub(super) const PARTS: usize = 2;
 pub(super) const TEMPLATES: usize = 2;
 pub(super) const TAGS: usize = 3;
 pub(super) const VERSIONS: usize = 3;
 
-/// Labels of one namespace in a [`LabelSet`].
+/// Number of labels of one namespace in a [`LabelSet`].
 const PER_NAMESPACE: usize = 16;
 
 /// Labels that a history can invalidate, as bits.
@@ -19,14 +19,14 @@ const PER_NAMESPACE: usize = 16;
 pub(super) struct LabelSet(u64);
 
 impl LabelSet {
-    /// Not a label: what must not be served at all.
+    /// Not a real label: marks what must never be served.
     pub(super) const NEVER: Self = Self(1 << 63);
 
     fn bit(namespace: usize, offset: usize) -> Self {
         Self(1 << (namespace * PER_NAMESPACE + offset))
     }
 
-    /// What clearing a namespace invalidates.
+    /// The label that clearing a namespace invalidates.
     pub(super) fn all(namespace: usize) -> Self {
         Self::bit(namespace, 0)
     }
@@ -56,19 +56,19 @@ impl LabelSet {
     }
 }
 
-/// The place of a fragment, and the variant that a block renders of it.
+/// The place of a fragment and the variant that its block renders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) namespace: usize,
     pub(super) name: usize,
     pub(super) part: usize,
     pub(super) template: usize,
-    /// Which of its sources the template had.
+    /// The source that the template had.
     pub(super) generation: usize,
-    /// The version of the record that is shown.
+    /// The version of the displayed record.
     pub(super) version: usize,
     pub(super) html: bool,
-    /// Whether Rust code renders it: there is no block, hence no template, and no output mode.
+    /// Whether Rust code renders it. It then has no block, no template and no output mode.
     pub(super) rust: bool,
 }
 
@@ -88,7 +88,7 @@ impl Place {
         Self { template: 0, generation: 0, html: false, rust: true, ..self }
     }
 
-    /// Whether an entry of the other place would be found under this one's key.
+    /// Whether an entry of the other place has the same key.
     fn same_key(self, other: Self) -> bool {
         (self.namespace, self.name, self.part) == (other.namespace, other.name, other.part)
     }
@@ -106,7 +106,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Output of one render: not older than its read point, whatever data it loaded.
+/// The output of one render. Not older than its read point, regardless of the data it loaded.
 #[derive(Debug)]
 struct Piece {
     place: Place,
@@ -121,14 +121,14 @@ impl fmt::Debug for LabelSet {
     }
 }
 
-/// All pieces and invalidations of a history. A markup is the numbers of the pieces in it, its own
-/// first.
+/// All pieces and invalidations of a history. A markup is a list of piece numbers, starting with
+/// its own.
 #[derive(Debug)]
 pub(super) struct Truth {
     pub(super) step: u32,
     pieces: Vec<Piece>,
     invalidated: [u32; 64],
-    /// Invalidations that are to be repeated, and the second of the clock when they are due.
+    /// Invalidations to repeat, and the second at which each is due.
     repeats: Vec<(u64, LabelSet)>,
 }
 
@@ -141,25 +141,25 @@ impl Truth {
         Self { step: 0, pieces: Vec::new(), invalidated, repeats: Vec::new() }
     }
 
-    /// A render begins; returns the number of its piece.
+    /// A render starts. Returns the number of its piece.
     pub(super) fn piece(&mut self, place: Place, labels: LabelSet, read: u32) -> usize {
         self.pieces.push(Piece { place, labels: place.labels().with(labels), read });
         self.pieces.len() - 1
     }
 
-    /// A render learns labels late: they are its piece's all the same.
+    /// A render adds labels late. They apply to its piece all the same.
     pub(super) fn learn(&mut self, piece: usize, labels: LabelSet) {
         self.pieces[piece].labels = self.pieces[piece].labels.with(labels);
     }
 
-    /// An invalidation returned in this step.
+    /// An invalidation has returned in this step.
     pub(super) fn invalidate(&mut self, labels: LabelSet) {
         for label in labels.indices() {
             self.invalidated[label] = self.invalidated[label].max(self.step);
         }
     }
 
-    /// An invalidation of now will be repeated at `due`.
+    /// The current invalidation will be repeated at `due`.
     pub(super) fn repeat(&mut self, due: u64, labels: LabelSet) {
         self.repeats.push((due, labels));
     }
@@ -172,8 +172,8 @@ impl Truth {
         }
     }
 
-    /// Whether this markup may be served to a read that starts now: nothing in it was read before
-    /// an invalidation that has returned. And it is what was asked for.
+    /// Checks that this markup may be served to a read that starts now: no part of it was read
+    /// before an invalidation that has returned, and it is the requested fragment.
     pub(super) fn check(
         &self,
         markup: &str,
@@ -201,7 +201,7 @@ impl Truth {
     }
 }
 
-/// A markup of pieces.
+/// Builds a markup from pieces.
 pub(super) fn markup(own: usize, inside: &[usize], padding: usize) -> String {
     let mut markup = own.to_string();
     for number in inside {

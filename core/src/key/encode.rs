@@ -1,6 +1,6 @@
-//! The canonical encoding, version 1: every part is a tag and a length before its text. What a
-//! type's canonical text is stands in `part.rs`; this file only writes and reads the bytes. Arguments of
-//! functions are written by `serialize.rs` and read by `typed.rs`.
+//! The canonical encoding, version 1. Every part is a tag, a length and its canonical text.
+//! `part.rs` defines the canonical text of each type; this file writes and reads the bytes.
+//! `serialize.rs` writes the arguments of functions and `typed.rs` reads them.
 
 use std::fmt;
 
@@ -9,9 +9,10 @@ const NONE: u8 = b'n';
 const LIST: u8 = b'l';
 const NOT_FINITE: u8 = b'f';
 
-/// Writes the parts of a key by their canonical text. An engine extension drives it for its own values;
-/// Rust values go through [`KeyPart`](super::KeyPart). The arguments of memoized functions do not: they
-/// are compared by kind and value, so that `42` is not `"42"` (`Call::arg`, feature `values`).
+/// Writes the parts of a key by their canonical text. An engine extension calls it for its own
+/// values; Rust values use [`KeyPart`](super::KeyPart). The arguments of memoized functions do not
+/// use it: they are compared by kind and value, so that `42` differs from `"42"` (`Call::arg`,
+/// feature `values`).
 ///
 /// ```
 /// use fragcache::key::KeyEncoder;
@@ -68,10 +69,10 @@ impl<'a> KeyEncoder<'a> {
         Self { bytes }
     }
 
-    /// A part whose canonical text is `text`.
+    /// Writes a part with the canonical text `text`.
     pub fn str(&mut self, text: &str) {
         match u8::try_from(text.len()) {
-            // One byte of length: the same as below, and nearly always the case.
+            // A length of one byte, the usual case: the same encoding as below.
             Ok(len) if len < 0x80 => self.bytes.extend_from_slice(&[TEXT, len]),
             _ => {
                 self.bytes.push(TEXT);
@@ -81,33 +82,33 @@ impl<'a> KeyEncoder<'a> {
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
-    /// A missing value. It differs from every text.
+    /// Writes a missing value. It differs from every text.
     pub fn none(&mut self) {
         self.bytes.push(NONE);
     }
 
-    /// A boolean: the text `true` or `false`.
+    /// Writes a boolean as the text `true` or `false`.
     pub fn bool(&mut self, value: bool) {
         self.str(if value { "true" } else { "false" });
     }
 
-    /// An integer: its decimal text.
+    /// Writes an integer as its decimal text.
     pub fn int(&mut self, value: i128) {
-        // 64-bit formatting is much cheaper, and nearly every part fits.
+        // Formatting 64 bits is much cheaper, and nearly every part fits.
         match i64::try_from(value) {
             Ok(value) => self.str(itoa::Buffer::new().format(value)),
             Err(_) => self.str(itoa::Buffer::new().format(value)),
         }
     }
 
-    /// An integer beyond `i128`: its decimal text.
+    /// Writes an integer beyond `i128` as its decimal text.
     pub fn uint(&mut self, value: u128) {
         self.str(itoa::Buffer::new().format(value));
     }
 
-    /// A float: the text of the integer it equals, else the shortest decimal text that reads back
-    /// as the same float, never with an exponent. NaN and the infinities become parts that no
-    /// template can produce.
+    /// Writes a float: the text of the integer it equals, otherwise the shortest decimal text that
+    /// parses back to the same float, without an exponent. NaN and the infinities become parts that
+    /// no template can produce.
     pub fn float(&mut self, value: f64) {
         if !value.is_finite() {
             self.bytes.push(NOT_FINITE);
@@ -122,7 +123,7 @@ impl<'a> KeyEncoder<'a> {
         }
     }
 
-    /// A list of `len` items; exactly `len` parts must follow.
+    /// Starts a list of `len` items. Exactly `len` parts must follow.
     pub fn list(&mut self, len: usize) {
         self.bytes.push(LIST);
         self.length(len);
@@ -133,7 +134,7 @@ impl<'a> KeyEncoder<'a> {
     }
 }
 
-/// LEB128.
+/// Writes a length as LEB128.
 pub(super) fn length(bytes: &mut Vec<u8>, mut len: usize) {
     loop {
         let low = (len & 0x7f) as u8;
@@ -146,14 +147,14 @@ pub(super) fn length(bytes: &mut Vec<u8>, mut len: usize) {
     }
 }
 
-/// One part, read back.
+/// A part as it is read back.
 #[derive(Debug, Clone)]
 pub(super) enum Decoded<'a> {
     Text(&'a str),
     None,
     NotFinite(&'a str),
     List(Items<'a>),
-    /// The bytes of a value with its type.
+    /// The bytes of a typed value.
     Typed(&'a [u8]),
 }
 
@@ -173,7 +174,7 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// Reads parts until the bytes end or stop making sense.
+/// Reads parts until the bytes end or are malformed.
 #[derive(Debug, Clone)]
 pub(super) struct Decoder<'a>(&'a [u8]);
 
@@ -186,7 +187,7 @@ impl<'a> Decoder<'a> {
         self.0
     }
 
-    /// Template, line and ordinal, if these are the bytes of a default key.
+    /// Template, line and ordinal, if the bytes are a default key.
     pub(super) fn default_key(self) -> Option<(&'a str, u32, u32)> {
         let mut parts = Self(self.0.strip_prefix(&[super::DEFAULT])?);
         match (parts.next()?, parts.next()?, parts.next()?) {

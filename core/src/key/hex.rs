@@ -1,5 +1,4 @@
-//! A key as text that a form or an address can carry, and back. Not for people to read: that is
-//! `Display`.
+//! Keys as hexadecimal text for forms and URLs, and back. `Display` is the form for people.
 
 use std::fmt::Write as _;
 
@@ -7,12 +6,12 @@ use super::FragmentKey;
 use super::encode::Decoder;
 use super::redacted::is_redacted_key;
 
-/// Longest text that is read back: twice the longest key that any cache holds.
+/// Longest text that is parsed: twice the longest key of any cache.
 const MAX_TEXT: usize = 2 * super::MAX_KEY_BYTES;
 
 impl FragmentKey {
-    /// The key as hexadecimal digits, for a form or an address. They say what is in the key to
-    /// whoever reads them.
+    /// Returns the key as hexadecimal digits, for a form or a URL. They encode the whole key and
+    /// hide nothing.
     ///
     /// ```
     /// use fragcache::{FragmentKey, fragment_key};
@@ -24,13 +23,13 @@ impl FragmentKey {
     pub fn to_hex(&self) -> String {
         let mut text = String::with_capacity(2 * self.as_bytes().len());
         for byte in self.as_bytes() {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = write!(text, "{byte:02x}");
         }
         text
     }
 
-    /// The key that [`to_hex`](Self::to_hex) wrote; `None` for any other text.
+    /// Parses the output of [`to_hex`](Self::to_hex); `None` for any other text.
     pub fn from_hex(text: &str) -> Option<Self> {
         if text.len() > MAX_TEXT || !text.len().is_multiple_of(2) {
             return None;
@@ -44,7 +43,7 @@ impl FragmentKey {
     }
 }
 
-/// Whether these are the bytes of a key, without namespaces, to their end.
+/// Returns true if the bytes are exactly one key without namespaces.
 fn is_key(bytes: &[u8]) -> bool {
     if Decoder::new(bytes).default_key().is_some() || is_redacted_key(bytes) {
         return true;

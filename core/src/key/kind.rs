@@ -1,24 +1,24 @@
-//! What a key stands for, and the group that keys of a kind share beside their name.
+//! The kinds of keys, and the group that keys of one kind share besides their name.
 
 use super::{Decoder, FUNCTION, FragmentKey, METHOD, VALUE, VIEW, without_namespaces};
 
-/// What a key stands for. Keys of different kinds are different keys, so that markup, typed values
-/// and responses are never taken for each other.
+/// What a key stands for. Keys of different kinds are never equal, so markup, typed values and
+/// responses cannot be confused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum KeyKind {
     /// A fragment: a cache block, or markup that Rust code renders.
     Fragment,
-    /// A value that was set by its key.
+    /// A plain value, set under its key.
     Value,
-    /// What a function returned for its arguments.
+    /// The result of a function for its arguments.
     Function,
     /// A response to a request.
     View,
 }
 
 impl KeyKind {
-    /// The kind as one word, for logs and pages.
+    /// Returns the kind as one word, for logs and pages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Fragment => "fragment",
@@ -30,7 +30,7 @@ impl KeyKind {
 }
 
 impl FragmentKey {
-    /// What this key stands for.
+    /// Returns the kind of this key.
     ///
     /// ```
     /// use fragcache::key::KeyKind;
@@ -53,8 +53,8 @@ impl FragmentKey {
 }
 
 impl FragmentKey {
-    /// What everything of a kind with this name begins with: two keys for functions, as a method is
-    /// kept apart from a function that is called so.
+    /// The keys whose names cover everything of a kind with this name. Two for functions: a
+    /// function and a method of the same name are different.
     pub(crate) fn named(kind: KeyKind, name: &str) -> Vec<Self> {
         match kind {
             KeyKind::Fragment => vec![Self::new(name)],
@@ -66,8 +66,8 @@ impl FragmentKey {
         }
     }
 
-    /// Of a function the method called so, and of a method the function: their results are deleted
-    /// together. `None` for other keys.
+    /// For a function the method of the same name, for a method the function: their results are
+    /// deleted together. `None` for other keys.
     pub(crate) fn counterpart(&self) -> Option<Self> {
         let (&kind, parts) = self.0.split_first()?;
         let other = match kind {
@@ -79,8 +79,8 @@ impl FragmentKey {
     }
 }
 
-/// What of an encoded key the label of its group is made of, namespaces included: of values the
-/// kind, of methods the name and the instance, of responses the name and the path.
+/// The part of an encoded key that its group label is hashed from, namespaces included. For values
+/// the kind, for methods the name and the instance, for responses the name and the path.
 pub(crate) fn group_bytes(bytes: &[u8]) -> Option<&[u8]> {
     let (&kind, parts) = without_namespaces(bytes).split_first()?;
     let mut rest = parts;

@@ -1,5 +1,5 @@
-//! The identity of a fragment: canonical text of each part, encoded so that no two lists of parts
-//! share bytes. Hashing for the maps is here too; the wire form for far stores is not.
+//! The identity of a fragment: the canonical text of each part, encoded so that different lists of
+//! parts never share bytes. `hash` hashes keys; `far` names them in a store.
 
 mod encode;
 mod hex;
@@ -25,7 +25,7 @@ pub(crate) use serialize::{UNORDERED, encode_by_value};
 use encode::{Decoded, Decoder};
 use redacted::{Digest, REDACTED};
 
-/// Longest canonical key that is cached, in bytes. Longer ones are rendered uncached, and counted.
+/// Longest canonical key that is cached, in bytes. Longer ones are rendered uncached and counted.
 pub const MAX_KEY_BYTES: usize = 4096;
 
 const EXPLICIT: u8 = b'e';
@@ -38,15 +38,18 @@ pub(crate) const METHOD: u8 = b'm';
 pub(crate) const VIEW: u8 = b'w';
 /// The kinds whose first part is a name.
 const NAMED: [u8; 5] = [EXPLICIT, VALUE, FUNCTION, METHOD, VIEW];
-/// Stands before the name of each namespace that a key lies in, outermost first.
+/// Precedes the name of each namespace of a key, outermost first.
 const NAMESPACE: u8 = b'@';
 
-/// The identity of a fragment: a name with what it varies on, or a template and a line.
+/// The identity of a fragment: a name and its vary parts, or a template and a line.
 ///
-/// Two keys are equal exactly when their parts have the same canonical text: integer 42 and `"42"`
-/// are one part; so are 2, 2.0 and 4/2; `true` is `"true"`; `None` is not `"None"`; a list is not
-/// its only item. Arguments of memoized functions are compared by kind and value instead. `Display` shows the parts readably on one line, of a
-/// [redacted](Self::is_redacted) key the name and a digest; escape it before it goes into HTML.
+/// Two keys are equal exactly if their parts have the same canonical text. The integer 42 and
+/// `"42"` are the same part; so are 2, 2.0 and 4/2; `true` is `"true"`. `None` is not `"None"`, and
+/// a list is not its only item. Arguments of memoized functions are compared by kind and value
+/// instead.
+///
+/// `Display` shows the parts on one line, or the name and a digest if the key is
+/// [redacted](Self::is_redacted). Escape it before it goes into HTML.
 ///
 /// ```
 /// use fragcache::{fragment_key, make_template_fragment_key};
@@ -59,7 +62,7 @@ const NAMESPACE: u8 = b'@';
 pub struct FragmentKey(Arc<[u8]>);
 
 impl FragmentKey {
-    /// The key of a fragment called `name` that varies on nothing. More parts follow by
+    /// Creates the key of a fragment called `name` without vary parts. Add parts with
     /// [`vary_on`](Self::vary_on).
     ///
     /// ```
@@ -73,7 +76,7 @@ impl FragmentKey {
         Self(bytes.into())
     }
 
-    /// This key with one part more. A [redacted](Self::is_redacted) one comes back unchanged.
+    /// Adds one vary part. A [redacted](Self::is_redacted) key is returned unchanged.
     #[must_use]
     pub fn vary_on(self, part: impl KeyPart) -> Self {
         if self.is_redacted() {
@@ -84,8 +87,8 @@ impl FragmentKey {
         Self(bytes.into())
     }
 
-    /// For a key made by [`fragment_key_at`]: the `ordinal`th unnamed cache block of its line,
-    /// counted from 1. Other keys come back unchanged.
+    /// Selects the `ordinal`th unnamed cache block of the line, counted from 1, in a key made by
+    /// [`fragment_key_at`]. Other keys are returned unchanged.
     ///
     /// ```
     /// use fragcache::fragment_key_at;
@@ -106,7 +109,7 @@ impl FragmentKey {
         Self(bytes.into())
     }
 
-    /// A key of a kind, whose first part is `name`.
+    /// A key of a kind, with `name` as its first part.
     pub(crate) fn of_kind(kind: u8, name: impl KeyPart) -> Self {
         let mut bytes = vec![kind];
         name.encode(&mut KeyEncoder::new(&mut bytes));
@@ -121,8 +124,8 @@ impl FragmentKey {
         &self.0
     }
 
-    /// The canonical text of the fragment's name; `None` for a key made from template and line, and
-    /// for a [redacted](Self::is_redacted) one that does not say it.
+    /// Returns the canonical text of the name; `None` for a key made from template and line, and
+    /// for a [redacted](Self::is_redacted) key that does not contain it.
     pub fn name(&self) -> Option<Cow<'_, str>> {
         match self.behind() {
             Some((_, name)) => name_of(name),
@@ -130,7 +133,8 @@ impl FragmentKey {
         }
     }
 
-    /// The key of the same name that varies on nothing; a key of a template and a line as it is.
+    /// Returns the key of the same name without vary parts. A key of template and line is returned
+    /// unchanged.
     ///
     /// ```
     /// use fragcache::fragment_key;
@@ -146,14 +150,14 @@ impl FragmentKey {
         }
     }
 
-    /// The template of a key made from template and line.
+    /// Returns the template of a key made from template and line.
     pub fn template(&self) -> Option<&str> {
         Decoder::new(&self.0).default_key().map(|(template, _, _)| template)
     }
 }
 
-/// The key as logs and pages show it: text that could be mistaken is quoted and escaped, so that no two
-/// keys look alike. The alternate form (`{:#}`) is the text as it was given, for matching patterns.
+/// Shows the key for logs and pages. Ambiguous text is quoted and escaped, so that no two keys look
+/// alike. The alternate form (`{:#}`) shows texts unquoted, for matching patterns.
 ///
 /// ```
 /// use fragcache::fragment_key;
@@ -214,7 +218,7 @@ fn show(part: &Decoded<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
-/// Text as a key shows it: bare where that is unmistakable, quoted and escaped where not.
+/// Text within a shown key: bare if it is unambiguous, otherwise quoted and escaped.
 struct Shown<'a>(&'a str);
 
 impl fmt::Display for Shown<'_> {
@@ -228,10 +232,10 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// The key of the fragment called `name` that varies on `vary_on`: what Flask-Caching's function
-/// of this name makes, for deleting from outside the template.
+/// Creates the key of the fragment called `name` that varies on `vary_on`, for deleting it outside
+/// the template. Flask-Caching has a function of the same name.
 ///
-/// For parts of different types see [`fragment_key!`](crate::fragment_key).
+/// For parts of different types use [`fragment_key!`](crate::fragment_key).
 ///
 /// ```
 /// use fragcache::make_template_fragment_key;
@@ -253,8 +257,9 @@ pub fn make_template_fragment_key<P: KeyPart>(
     FragmentKey(bytes.into())
 }
 
-/// The key of an unnamed cache block: the template's name as the engine knows it, and the line
-/// (from 1) on which the block opens. [`FragmentKey::nth`] picks a later block of the same line.
+/// Creates the key of an unnamed cache block: the template's name as the engine knows it, and the
+/// line (from 1) where the block opens. [`FragmentKey::nth`] selects a later block of the same
+/// line.
 ///
 /// ```
 /// use fragcache::fragment_key_at;
@@ -265,7 +270,7 @@ pub fn fragment_key_at(template: &str, line: u32) -> FragmentKey {
     FragmentKey::at(template, line, 1)
 }
 
-/// The key of a fragment from a name and parts of any types that implement
+/// Creates the key of a fragment from a name and vary parts of any types that implement
 /// [`KeyPart`](crate::KeyPart).
 ///
 /// ```
@@ -298,7 +303,7 @@ pub(crate) fn begin_default(bytes: &mut Vec<u8>, template: &str, line: u32, ordi
     encoder.int(i128::from(ordinal));
 }
 
-/// The canonical text of the name of a key without namespaces, or the template of one that has none.
+/// The canonical text of the name of a key without namespaces; the template if the key has no name.
 pub(crate) fn name_or_template(bytes: &[u8]) -> Option<Cow<'_, str>> {
     let template = || Decoder::new(bytes).default_key().map(|(template, _, _)| template);
     explicit_name(bytes).or_else(|| template().map(Cow::Borrowed))
@@ -310,7 +315,7 @@ fn explicit_name(bytes: &[u8]) -> Option<Cow<'_, str>> {
     if kind == DEFAULT { None } else { name_of(parts) }
 }
 
-/// The canonical text of the first of these parts.
+/// The canonical text of the first part.
 fn name_of(parts: &[u8]) -> Option<Cow<'_, str>> {
     match Decoder::new(parts).next()? {
         Decoded::Text(text) => Some(Cow::Borrowed(text)),
@@ -326,8 +331,8 @@ fn name_of(parts: &[u8]) -> Option<Cow<'_, str>> {
     }
 }
 
-/// What of an encoded key its name's label is made of: all but a default key up to the part after
-/// the name, namespaces included.
+/// The part of an encoded key that its name label is hashed from: everything up to the end of the
+/// name, namespaces included. `None` for a default key and for a redacted one.
 pub(crate) fn name_bytes(bytes: &[u8]) -> Option<&[u8]> {
     let (&kind, parts) = without_namespaces(bytes).split_first()?;
     if kind == DEFAULT || kind == REDACTED {
@@ -338,20 +343,20 @@ pub(crate) fn name_bytes(bytes: &[u8]) -> Option<&[u8]> {
     Some(&bytes[..bytes.len() - decoder.rest().len()])
 }
 
-/// An encoded key without its namespaces and without what it varies on.
+/// An encoded key without its namespaces and vary parts.
 pub(crate) fn bare_name(bytes: &[u8]) -> &[u8] {
     let key = without_namespaces(bytes);
     name_bytes(key).unwrap_or(key)
 }
 
-/// Adds a namespace to those at the start of a key's encoding.
+/// Appends a namespace to those at the start of a key's encoding.
 pub(crate) fn push_namespace(bytes: &mut Vec<u8>, name: &str) {
     bytes.push(NAMESPACE);
     KeyEncoder::new(bytes).str(name);
 }
 
-/// The namespaces at the start of an encoded key, outermost first: the name of each, and the
-/// bytes up to its end.
+/// The namespaces at the start of an encoded key, outermost first: the name of each, and the bytes
+/// up to its end.
 pub(crate) fn namespaces(bytes: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
     let mut rest = bytes;
     std::iter::from_fn(move || {
@@ -362,7 +367,7 @@ pub(crate) fn namespaces(bytes: &[u8]) -> impl Iterator<Item = (&str, &[u8])> {
     })
 }
 
-/// An encoded key as it is within its namespaces.
+/// An encoded key without its namespaces.
 pub(crate) fn without_namespaces(bytes: &[u8]) -> &[u8] {
     let end = namespaces(bytes).last().map_or(0, |(_, prefix)| prefix.len());
     &bytes[end..]

@@ -1,4 +1,4 @@
-//! Which Rust values can be part of a key, and their canonical text.
+//! The Rust values that can be part of a key, and their canonical text.
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -16,10 +16,10 @@ use super::KeyEncoder;
 /// | `bool` | `true`, `false` |
 /// | `Option` | the value, or a none that equals no text |
 /// | slices, arrays, `Vec` | a list, which differs from its items side by side |
-/// | NaN, infinities | what no template's value equals |
+/// | NaN, infinities | a part that equals no template value |
 ///
-/// The same table holds for MiniJinja's and Tera's values, so Rust code deletes what a template
-/// stored without knowing the template's types.
+/// The same table holds for the values of MiniJinja and Tera, so Rust code can delete what a
+/// template stored without knowing the template's types.
 pub trait KeyPart {
     /// Writes this value as exactly one part.
     fn encode(&self, key: &mut KeyEncoder<'_>);

@@ -1,4 +1,4 @@
-//! Keys that are not to be known: a name and a label in place of what they vary on.
+//! Redacted keys: a name and a label in place of the vary parts.
 
 use std::fmt;
 
@@ -6,18 +6,18 @@ use super::encode::Decoder;
 use super::{DEFAULT, FragmentKey, NAMED, VALUE, name_bytes};
 use crate::freshness::Label;
 
-/// Stands before the kind of a key, eight bytes of its label and at most one part, its name.
+/// Precedes the kind of a key, eight bytes of its label, and at most one part, its name.
 pub(super) const REDACTED: u8 = b'o';
 
 /// Bytes before the name.
 const HEAD: usize = 10;
 
 impl FragmentKey {
-    /// Whether this stands for a key of a cache with
-    /// [opaque keys](crate::CacheBuilder::opaque_keys): events, pages and listings have such keys, and say
-    /// the fragment's name and a digest of all that it varies on.
+    /// Returns true if this stands for a key of a cache with [opaque
+    /// keys](crate::CacheBuilder::opaque_keys). Events, pages and listings have such keys: the
+    /// fragment's name and a digest of all its vary parts.
     ///
-    /// It can be deleted, and is nothing else: nothing is stored under it.
+    /// A redacted key can be deleted. Nothing is stored under it, so it has no other use.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -38,15 +38,15 @@ impl FragmentKey {
         self.0.first() == Some(&REDACTED)
     }
 
-    /// What is shown of a key, by its encoding without namespaces.
+    /// The key to show for an encoded key without namespaces.
     pub(crate) fn redacted(key: &[u8], label: Label) -> Self {
         let kind = key.first().copied().unwrap_or_default();
-        // A value has no other name than its key.
+        // The only name of a value is its key, so it is not shown.
         let name = name_bytes(key).filter(|_| kind != VALUE).and_then(|name| name.get(1..));
         Self([&head(kind, label), name.unwrap_or_default()].concat().into())
     }
 
-    /// What is known of a key by its label alone.
+    /// The key to show when only a label is known.
     pub(crate) fn of_label(kind: u8, label: Label) -> Self {
         Self(head(kind, label).as_slice().into())
     }
@@ -57,7 +57,7 @@ impl FragmentKey {
         Some(Label::from_hash(u64::from_be_bytes(bytes.try_into().ok()?)))
     }
 
-    /// Of a redacted key its kind and its parts, which is the name at most.
+    /// The kind of a redacted key and its parts: at most the name.
     pub(super) fn behind(&self) -> Option<(u8, &[u8])> {
         let (&kind, rest) = self.0.strip_prefix(&[REDACTED])?.split_first()?;
         Some((kind, rest.get(8..)?))
@@ -71,8 +71,8 @@ fn head(kind: u8, label: Label) -> [u8; HEAD] {
     bytes
 }
 
-/// Whether an encoded key without namespaces holds anything but what its author wrote: the name, or
-/// template and line. What was redacted says no more.
+/// Returns true if an encoded key without namespaces has more than its author's words, which are
+/// the name, or template and line. A redacted key has no more than that.
 pub(crate) fn says_more_than_a_name(key: &[u8]) -> bool {
     match key.split_first() {
         None | Some((&(DEFAULT | REDACTED), _)) => false,
@@ -85,7 +85,7 @@ pub(crate) fn says_more_than_a_name(key: &[u8]) -> bool {
     }
 }
 
-/// Whether these are the bytes of a redacted key, to their end.
+/// Returns true if the bytes are exactly one redacted key.
 pub(super) fn is_redacted_key(bytes: &[u8]) -> bool {
     let Some((kind, rest)) = bytes.strip_prefix(&[REDACTED]).and_then(<[u8]>::split_first) else {
         return false;

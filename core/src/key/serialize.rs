@@ -1,7 +1,7 @@
-//! Arguments as parts of a key, by value: whatever implements `Serialize`, so that two values share
-//! bytes exactly when they are equal by kind and value. Each kind has its tag (see `typed`):
-//! null, bool, integers of all widths, floats by their bits, text, bytes, options, sequences, maps and
-//! what is `Unordered` in any order, structs and variants by their names.
+//! Function arguments as parts of a key, by value, for any type that implements `Serialize`. Two
+//! values share bytes exactly if they are equal by kind and value. Each kind has its tag (see
+//! `typed`): null, bool, integers of all widths, floats by their bits, text, bytes, options,
+//! sequences, maps and `Unordered` in any order, structs and variants by their names.
 
 use serde::ser::{self, Serialize};
 
@@ -12,7 +12,7 @@ use super::typed::{MAX_DEPTH, tag};
 ///
 /// # Errors
 ///
-/// What its `Serialize` says, or that it nests too deep.
+/// The error of its `Serialize`, or that it nests too deep.
 pub(crate) fn encode_by_value<T: Serialize + ?Sized>(
     value: &T,
     bytes: &mut Vec<u8>,
@@ -38,13 +38,13 @@ impl ser::Error for Unserializable {
     }
 }
 
-/// The name of a newtype whose sequence is in no order: that of no type of a user's.
+/// The name of the newtype that marks an unordered sequence. No user type has it.
 pub(crate) const UNORDERED: &str = "fragcache::memoize::Unordered";
 
 struct ByValue<'a> {
     bytes: &'a mut Vec<u8>,
     depth: usize,
-    /// Whether the sequence that is to come is in no order.
+    /// True if the next sequence is unordered.
     is_unordered: bool,
 }
 
@@ -56,7 +56,7 @@ impl<'a> ByValue<'a> {
         Ok(ByValue { bytes: self.bytes, depth: self.depth + 1, is_unordered })
     }
 
-    /// What is no sequence.
+    /// Writes the tag of anything but a sequence.
     fn tag(&mut self, tag: u8) -> Result<(), Unserializable> {
         if self.is_unordered {
             return Err(ser::Error::custom(
@@ -78,7 +78,7 @@ impl<'a> ByValue<'a> {
         Ok(())
     }
 
-    /// What has items until its end, after its names.
+    /// Starts a compound value that has items until its end tag, after its names.
     fn open(mut self, tag: u8, names: &[&str]) -> Result<Items<'a>, Unserializable> {
         self.tag(tag)?;
         names.iter().for_each(|name| self.text(name.as_bytes()));
@@ -92,7 +92,7 @@ impl<'a> ByValue<'a> {
     }
 }
 
-/// The items of a sequence, a struct or a variant, which end with a tag: no count is needed.
+/// The items of a sequence, a struct or a variant. An end tag closes them, so no count is needed.
 struct Items<'a>(ByValue<'a>);
 
 impl Items<'_> {
@@ -107,10 +107,10 @@ impl Items<'_> {
     }
 }
 
-/// The items of a sequence, or the entries of a map: what is in no order is sorted when it ends.
+/// The items of a sequence or the entries of a map. Unordered ones are sorted at the end.
 struct Entries<'a> {
     items: Items<'a>,
-    /// Where each of them starts; `None` if their order counts.
+    /// The start of each item; `None` if order matters.
     starts: Option<Vec<usize>>,
 }
 
@@ -207,7 +207,7 @@ impl<'a> ser::Serializer for ByValue<'a> {
         self.tagged(tag::BYTES, value)
     }
 
-    // Of an `Option` with a set in it, no set.
+    // An absent `Option` around a set is not a set.
     fn serialize_none(self) -> Result<(), Unserializable> {
         self.bytes.push(tag::NONE);
         Ok(())
@@ -235,7 +235,7 @@ impl<'a> ser::Serializer for ByValue<'a> {
         self.open(tag::VARIANT, &[name, variant])?.close()
     }
 
-    // With its name: in an untagged enum, it is all that tells two ids apart.
+    // With its name: in an untagged enum, only the name distinguishes two ids.
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         mut self,
         name: &'static str,
@@ -337,7 +337,7 @@ macro_rules! structures {
             type Ok = ();
             type Error = Unserializable;
 
-            // With its name, as a field may be left out.
+            // With its name, because a field may be skipped.
             fn serialize_field<T: Serialize + ?Sized>(
                 &mut self,
                 name: &'static str,

@@ -1,11 +1,11 @@
-//! Typed parts, which `serialize` writes: their tags, and how they are read back and shown.
+//! Typed parts, as `serialize` writes them: their tags, and how they are read and shown.
 
 use std::fmt;
 
 use super::Shown;
 use super::encode::Decoder;
 
-/// One byte before each value, none of which starts a template's part.
+/// The byte before each value. None of them starts a template's part.
 pub(super) mod tag {
     pub(in crate::key) const UNIT: u8 = b'U';
     pub(in crate::key) const NONE: u8 = b'N';
@@ -20,9 +20,9 @@ pub(super) mod tag {
     pub(in crate::key) const BYTES: u8 = b'B';
     /// Values up to the end.
     pub(in crate::key) const SEQUENCE: u8 = b'L';
-    /// Values up to the end, in the order of their bytes.
+    /// Values up to the end, sorted by their bytes.
     pub(in crate::key) const UNORDERED: u8 = b'C';
-    /// Keys and values up to the end, in the order of their bytes.
+    /// Keys and values up to the end, sorted by their bytes.
     pub(in crate::key) const MAP: u8 = b'M';
     /// A name, and values up to the end.
     pub(in crate::key) const TUPLE_STRUCT: u8 = b'P';
@@ -35,20 +35,20 @@ pub(super) mod tag {
     pub(in crate::key) const END: u8 = b'.';
 }
 
-/// How deep values may nest: deeper ones are neither written nor read.
+/// Deepest nesting of values. Deeper ones are neither written nor read.
 pub(super) const MAX_DEPTH: usize = 128;
 
-/// Steps over one typed part; `None` if these bytes are none.
+/// Skips one typed part; `None` if the bytes are malformed.
 pub(super) fn skip(bytes: &mut Decoder<'_>) -> Option<()> {
     Printer { bytes, out: None, depth: 0 }.value().ok()
 }
 
-/// Shows a part that was stepped over before.
+/// Shows a part that `skip` has accepted.
 pub(super) fn show(part: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Printer { bytes: &mut Decoder::new(part), out: Some(f), depth: 0 }.value()
 }
 
-/// Reads a value, and shows it where there is somewhere to show it. What makes no sense is an error.
+/// Reads a value and shows it if `out` is set. Malformed bytes are an error.
 struct Printer<'w, 'a, 'f, 'g> {
     bytes: &'w mut Decoder<'a>,
     out: Option<&'f mut fmt::Formatter<'g>>,
@@ -159,7 +159,7 @@ impl<'a> Printer<'_, 'a, '_, '_> {
     }
 }
 
-/// A text among values of other kinds: quoted also where it could be a number or a boolean.
+/// Text among values of other kinds. It is quoted also where it could be a number or a boolean.
 struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {

@@ -1,4 +1,4 @@
-//! Arguments and identities: keys are equal exactly when values are equal by kind and value.
+//! Tests of arguments and identities: keys are equal exactly if values are equal by kind and value.
 
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 
@@ -33,7 +33,7 @@ enum Id {
 }
 
 impl Id {
-    /// The value that serde sees, which two variants may have.
+    /// The value that serde sees. Two variants may have the same.
     fn model(&self) -> String {
         match self {
             Self::Number(n) => format!("int {n}"),
@@ -57,7 +57,7 @@ fn id() -> impl Strategy<Value = Id> {
     ]
 }
 
-/// Small, so that equal and nearly equal values are common.
+/// A small domain, so that equal and nearly equal values are common.
 fn json_value() -> impl Strategy<Value = Value> {
     let float = prop_oneof![Just(0.0), Just(-0.0), Just(1.0), Just(1.5)];
     let text = prop_oneof![Just(""), Just("1"), Just("true"), Just("null"), Just("0.0"), Just("a")];
@@ -77,7 +77,7 @@ fn json_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Equality as `Value`'s own, but for the sign of zero.
+/// The equality of `Value`, except that it distinguishes the sign of zero.
 fn same(one: &Value, other: &Value) -> bool {
     match (one, other) {
         (Value::Array(a), Value::Array(b)) => {
@@ -246,7 +246,7 @@ fn a_key_shows_the_kinds_of_its_arguments() {
     );
 }
 
-/// Another hasher than the default one, so that another order.
+/// A hasher other than the default, for another iteration order.
 type Other = std::hash::BuildHasherDefault<xxhash_rust::xxh3::Xxh3Default>;
 
 proptest! {
@@ -263,7 +263,7 @@ proptest! {
             if is_inside {
                 let inside = [Unordered(&sets[at]), Unordered(&sets[0])];
                 let others = [Unordered(&others[0]), Unordered(&others[at])];
-                // The inner ones count without their order, and so do the two.
+                // The order of the inner ones does not matter, nor the order of the two.
                 assert_eq!(key(&Unordered(inside)), key(&Unordered(others)));
                 key(&BTreeMap::from([(1, inside)]))
             } else {
@@ -303,7 +303,7 @@ fn unordered_is_about_one_sequence() {
     assert_eq!(one.to_string(), "tests::typed(Filter{ids: some(#{1, 2}), page: [1, 2]})");
     let [one, other] = lists.clone().map(|list| key(&Filter { ids: None, page: list }));
     assert_ne!(one, other);
-    // What is in an element has its order.
+    // The order inside an element matters.
     let [one, other] = lists.map(|list| key(&Unordered([list, vec![3]])));
     assert_ne!(one, other);
 

@@ -1,5 +1,5 @@
-//! Calls of functions whose results are kept: a function's name, its arguments by value, and how the
-//! result is kept. What a call goes through is in `serve`, and for tasks in `serve_async`.
+//! Memoized functions: a function's name, its arguments by value, and the options of its result.
+//! `serve` runs a call, `serve_async` a call of a task.
 
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod arguments;
@@ -25,11 +25,11 @@ use crate::error::{Error, ErrorKind};
 use crate::key::{self, FUNCTION, FragmentKey, KeyPart, METHOD};
 use crate::timeout::Timeout;
 
-/// A function whose results are kept, by a name that no other function of the cache has: its path is
-/// a good one.
+/// A memoized function, identified by a name. The name must be unique in the cache; the function's
+/// path is a good choice.
 ///
-/// The attribute [`memoize`](https://docs.rs/fragcache-macros) (feature `macros`) writes all of this for
-/// a function.
+/// The attribute [`memoize`](https://docs.rs/fragcache-macros) (feature `macros`) writes all of
+/// this for a function.
 ///
 /// ```
 /// use fragcache::memoize::{Call, Function};
@@ -55,7 +55,7 @@ use crate::timeout::Timeout;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Function(&'static str);
 
-/// A method of one instance, which is known by what identifies it.
+/// A method of one instance. A value such as a primary key identifies the instance.
 ///
 /// ```
 /// use fragcache::memoize::Function;
@@ -75,12 +75,12 @@ pub struct Function(&'static str);
 #[derive(Debug, Clone)]
 pub struct Method(Call);
 
-/// One call: a function and a list of arguments, and how its result is kept.
+/// One call: a function, its arguments, and the options of its result.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Call {
     key: Vec<u8>,
-    /// Why the arguments cannot be a key.
+    /// Why the arguments cannot form a key.
     unusable: Option<String>,
     pub(crate) timeout: Timeout,
     pub(crate) unless: bool,
@@ -94,35 +94,35 @@ pub struct Call {
     site: Option<&'static CallSite>,
 }
 
-/// Calls to be deleted: one, all of an instance, or all of a function.
+/// The calls to delete: one call, all calls on an instance, or all calls of a function.
 #[derive(Debug, Clone)]
 pub struct CallSelector(Result<Act, String>);
 
 impl Function {
-    /// The function of this name.
+    /// Creates a function with this name.
     pub const fn new(name: &'static str) -> Self {
         Self(name)
     }
 
-    /// Its name.
+    /// Returns the name.
     pub const fn name(self) -> &'static str {
         self.0
     }
 
-    /// A call without arguments so far.
+    /// Starts a call without arguments.
     pub fn call(self) -> Call {
         Call::begin(FUNCTION, self.0)
     }
 
-    /// The method of this name of the instance that `identity` identifies, such as its primary key. It counts
-    /// as an [argument](Call::arg) does.
+    /// Returns the method of this name on the instance that `identity` identifies, such as its
+    /// primary key. `identity` is compared like an [argument](Call::arg).
     pub fn of<T: Serialize + ?Sized>(self, identity: &T) -> Method {
         Method(Call::begin(METHOD, self.0).arg(identity))
     }
 }
 
 impl Method {
-    /// A call without arguments so far, but for the instance.
+    /// Starts a call on this instance, without further arguments.
     pub fn call(&self) -> Call {
         self.0.clone()
     }
@@ -146,10 +146,12 @@ impl Call {
         }
     }
 
-    /// The next argument, by value: whatever implements `Serialize`. Two calls are one exactly if
-    /// their arguments are equal one by one, by kind and value: `42` is not `"42"`, `Some(1)` not
-    /// `1`, `-0.0` not `0.0`; the width of a number and the order of a map do not count, that of a
-    /// set only inside [`Unordered`]. What cannot be serialized makes the call go by the cache, and is counted.
+    /// Adds an argument by value, of any type that implements `Serialize`.
+    ///
+    /// Two calls are the same exactly if their arguments are pairwise equal by kind and value: `42`
+    /// differs from `"42"`, `Some(1)` from `1`, `-0.0` from `0.0`. The width of a number and the
+    /// order of a map do not matter; the order of a set does, unless it is inside [`Unordered`]. If
+    /// an argument cannot be serialized, the call bypasses the cache and is counted.
     ///
     /// ```
     /// use fragcache::memoize::Function;
@@ -167,67 +169,69 @@ impl Call {
         self
     }
 
-    /// The next argument, as a part of a key.
+    /// Adds an argument as a key part.
     pub fn part(mut self, part: impl KeyPart) -> Self {
         part.encode(&mut key::KeyEncoder::new(&mut self.key));
         self
     }
 
-    /// Sets the timeout of the result; the cache's default without. [`Timeout::Delete`] deletes what
-    /// is kept and keeps nothing. Zero goes by the cache, and is counted.
+    /// Sets the timeout of the result. Default: the cache's default timeout. [`Timeout::Delete`]
+    /// deletes the stored result and stores nothing. With a timeout of zero the call bypasses the
+    /// cache and is counted.
     pub fn timeout(mut self, timeout: Timeout) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The result expires so long after it was computed.
+    /// Makes the result expire `life` after it was computed.
     pub fn expires_after(self, life: Duration) -> Self {
         self.timeout(Timeout::After(life))
     }
 
-    /// The result never expires.
+    /// Makes the result never expire.
     pub fn never_expires(self) -> Self {
         self.timeout(Timeout::Never)
     }
 
-    /// If true, the function runs and the cache is neither read nor written, and no fragment around
-    /// the call is stored.
+    /// If true, runs the function without reading or writing the cache. No fragment around the call
+    /// is stored either.
     pub fn unless(mut self, yes: bool) -> Self {
         self.unless = yes;
         self
     }
 
-    /// If true, the function runs and its result replaces what is kept: Flask-Caching's
-    /// `forced_update`. What is kept stays if the function fails.
+    /// If true, runs the function and replaces the stored result: Flask-Caching's `forced_update`.
+    /// The stored result stays if the function fails.
     pub fn refresh(mut self, yes: bool) -> Self {
         self.refresh = yes;
         self
     }
 
-    /// Adds tags: whoever [invalidates](FragmentCache::invalidate_tags) one of them deletes the
-    /// result. An unusable one makes the call go by the cache, and is counted.
+    /// Adds tags. [Invalidating](FragmentCache::invalidate_tags) one of them deletes the result.
+    /// With an unusable tag the call bypasses the cache and is counted.
     pub fn tags<T: AsRef<str>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.tags.extend(tags.into_iter().map(|tag| tag.as_ref().into()));
         self
     }
 
-    /// How long after its end the result may be given to all but the one caller who computes it anew,
-    /// and in place of an error; see [`Fragment::stale`](crate::Fragment::stale).
+    /// Sets how long the result may still be served after it has expired: while one caller
+    /// recomputes it, and in place of an error; see [`Fragment::stale`](crate::Fragment::stale).
     pub fn stale(mut self, window: Duration) -> Self {
         self.stale = Some(window);
         self
     }
 
-    /// The version of the record that the result is made of: a result of another version is a miss.
+    /// Sets the version of the record behind the result. A result of another version is a miss.
     pub fn version(mut self, version: impl KeyPart) -> Self {
         self.version = Some(FragmentKey::new(version));
         self
     }
 
-    /// The version of the result's type: raise it when the type changes in a way that its shape does not
-    /// tell. A result of another version is a miss. Where the shape of a type cannot be seen, such as
-    /// that of an untagged enum or `serde_json::Value`, the version is what another build of the program
-    /// reads the result by; without one it does not.
+    /// Sets the version of the result's type. Raise it when the type changes in a way that its
+    /// shape does not show. A result of another version is a miss.
+    ///
+    /// The shape of some types cannot be seen, such as an untagged enum or `serde_json::Value`.
+    /// Another build of the program reads such a result only if a version is set.
     ///
     /// ```
     /// use fragcache::memoize::Function;
@@ -243,16 +247,16 @@ impl Call {
         self
     }
 
-    /// The digest of the function's source, where a result of another source is a miss. The attribute
-    /// `#[memoize(source_check)]` fills it in.
+    /// Sets the digest of the function's source: a result of another source is a miss. The
+    /// attribute `#[memoize(source_check)]` sets it.
     pub fn source(mut self, digest: u64) -> Self {
         self.source = Some(digest);
         self
     }
 
-    /// Where the function stands: a result of a function that stands elsewhere is a miss, so that two
-    /// that were given one name never have each other's results. Deleting reaches both. The attribute
-    /// `#[memoize]` fills it in, with the types that the function is made for.
+    /// Sets the path of the function: a result of a function with another path is a miss, so that
+    /// two functions under one name never receive each other's results. Deleting reaches both. The
+    /// attribute `#[memoize]` sets it, including the function's type arguments.
     ///
     /// ```
     /// use fragcache::memoize::Function;
@@ -272,17 +276,18 @@ impl Call {
         self
     }
 
-    /// As [`path`](Self::path), for a function that stands at a [`CallSite`]. `path` is what the compiler
-    /// calls the function, with the types that it is made for, as `std::any::type_name_of_val(&|| ())`
-    /// says it there: the same in every process, and another for each of those types. Two functions may
-    /// share it, as long as each has a site of its own. The attribute `#[memoize]` fills it in.
+    /// Like [`path`](Self::path), for a function at a [`CallSite`]. `path` is the compiler's name
+    /// of the function with its type arguments, as `std::any::type_name_of_val(&|| ())` returns it
+    /// there: the same in every process, and different for each choice of type arguments. Two
+    /// functions may share a path as long as each has its own site. The attribute `#[memoize]` sets
+    /// it.
     pub fn site(mut self, site: &'static CallSite, path: &str) -> Self {
         self.path = Some(site.digest(path));
         self.site = Some(site);
         self
     }
 
-    /// The key of this call, for observers and for [`FragmentCache::delete`].
+    /// Returns the key of this call, for observers and for [`FragmentCache::delete`].
     ///
     /// # Errors
     ///
@@ -339,10 +344,10 @@ impl From<Method> for CallSelector {
 }
 
 impl CallSelector {
-    /// What deletes them.
+    /// The acts that delete these calls.
     pub(crate) fn acts(self) -> Result<Vec<Act>, Error> {
         let act = self.0.map_err(|why| unusable(&why))?;
-        // A method's name is that of a function called so.
+        // A function and a method of the same name are deleted together.
         let counterpart = match &act {
             Act::Name(key) => key.counterpart().map(Act::Name),
             _ => None,
@@ -352,12 +357,12 @@ impl CallSelector {
 }
 
 impl FragmentCache {
-    /// Deletes the results of one call, of all calls on an instance, or of all calls of a function,
-    /// whatever that costs to count: it costs the same however many there are.
+    /// Deletes the results of one call, of all calls on an instance, or of all calls of a function.
+    /// The cost does not depend on how many there are.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Key`] if an argument cannot be serialized; no result was kept for such a call.
+    /// [`ErrorKind::Key`] if an argument cannot be serialized. No result is stored for such a call.
     pub fn delete_memoized(&self, calls: impl Into<CallSelector>) -> Result<Invalidation, Error> {
         let calls = calls.into();
         if let Ok(Act::Key(key)) = &calls.0 {

@@ -1,4 +1,4 @@
-//! A call on its way: what is kept, or the function's result, which is kept then.
+//! Runs a call: returns the stored result, or runs the function and stores its result.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::tag;
 use crate::timeout::Timeout;
 use crate::values::{codec, shape};
 
-/// What a call asks of a cache.
+/// A call as a lookup in one cache.
 pub(super) struct CallLookup {
     pub(super) key: Box<[u8]>,
     pub(super) hash: u64,
@@ -26,7 +26,7 @@ pub(super) struct CallLookup {
     pub(super) request: Request,
 }
 
-/// A body from a store.
+/// Makes a body from the bytes of a store.
 type OfBytes = fn(Vec<u8>) -> Option<Body>;
 pub(super) static OF_BYTES: OfBytes = codec::of_bytes;
 
@@ -47,16 +47,17 @@ impl CallLookup {
 }
 
 impl FragmentCache {
-    /// Gives what a function returned for these arguments before, or runs it and keeps its result.
+    /// Returns the stored result of this call, or runs `function` and stores its result.
     ///
-    /// Single flight, freshness, stale windows and nesting are those of fragments: of several callers
-    /// at a time one runs the function; calls and fragments inside it are what its result depends on,
-    /// and [`current`](crate::current) speaks to it. A result that must not be kept is
-    /// [vetoed](crate::current::veto) inside.
+    /// Single flight, freshness, stale windows and nesting work as for fragments. Of several
+    /// concurrent callers, one runs the function. The result depends on the calls and fragments
+    /// inside it, and [`current`](crate::current) refers to it.
+    /// [`current::veto`](crate::current::veto) inside the function keeps its result from being
+    /// stored.
     ///
-    /// What is wrong with the call (an argument or a result that cannot be serialized, a timeout of
-    /// zero, an unusable tag) does not reach the caller: the function runs, nothing is kept, and an
-    /// event and a counter tell of it.
+    /// A mistake in the call (an argument or a result that cannot be serialized, a timeout of zero,
+    /// an unusable tag) does not reach the caller: the function runs, nothing is stored, and an
+    /// event and a counter report it.
     ///
     /// ```
     /// use fragcache::memoize::Function;
@@ -79,9 +80,9 @@ impl FragmentCache {
         }
     }
 
-    /// As [`memoize`](Self::memoize), for a function that can fail. Its error passes through untouched
-    /// and is not kept; but within its [stale window](Call::stale) what was kept is given in place of
-    /// it. To keep errors too, memoize the `Result`.
+    /// Like [`memoize`](Self::memoize), for a function that can fail. Its error passes through
+    /// unchanged and is not stored. Within the [stale window](Call::stale), the stored result is
+    /// returned in place of the error. To store errors too, memoize the `Result`.
     ///
     /// ```
     /// use fragcache::memoize::Function;
@@ -100,7 +101,7 @@ impl FragmentCache {
     ///
     /// # Errors
     ///
-    /// The function's.
+    /// The error of the function.
     pub fn try_memoize<T: Serialize + DeserializeOwned + 'static, E>(
         &self,
         call: &Call,
@@ -153,7 +154,7 @@ impl FragmentCache {
         }
     }
 
-    /// What a call asks for, or why it cannot be asked.
+    /// The lookup of a call, or why it is refused.
     pub(super) fn lookup<T: DeserializeOwned + 'static>(
         &self,
         call: &Call,
@@ -203,18 +204,18 @@ impl FragmentCache {
         })
     }
 
-    /// A call that goes by the cache.
+    /// Reports a call that bypasses the cache.
     pub(super) fn refuse_call(&self, call: &Call, reason: RefusalReason) {
         let key = FragmentKey::from_encoded(&call.key);
         self.emit(EventKind::Refused(reason), Some(&self.encoded(&key)), self.sources().rust());
         if let Some(warning) = call.site.and_then(CallSite::warning) {
             self.warn(None, &warning);
         }
-        // What is around depends on what cannot be said.
+        // Fragments around the call depend on a result whose dependencies are unknown.
         crate::current::veto();
     }
 
-    /// What the near level has kept.
+    /// Reads the result from the near level.
     pub(super) fn kept<T: DeserializeOwned>(
         &self,
         lookup: &mut CallLookup,
@@ -227,7 +228,7 @@ impl FragmentCache {
         }
     }
 
-    /// A body as the function's result. One that is none is to be replaced.
+    /// Decodes a body as the function's result. A body that cannot be decoded is to be replaced.
     pub(super) fn read_kept<T: DeserializeOwned>(
         &self,
         lookup: &mut CallLookup,

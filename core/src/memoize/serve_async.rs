@@ -1,4 +1,4 @@
-//! As `serve`, for tasks.
+//! Runs a call for tasks; the counterpart of `serve`.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -13,12 +13,12 @@ use crate::render::Begun;
 use crate::values::codec;
 
 impl FragmentCache {
-    /// As [`memoize`](Self::memoize), for an asynchronous function. Whoever waits for another's result
-    /// does so without blocking a thread; where the future is dropped, one of those who wait runs the
-    /// function instead. Needs tokio's timer.
+    /// Like [`memoize`](Self::memoize), for an asynchronous function. A task that waits for another
+    /// caller's result does not block its thread. If the future of the leader is dropped, one of
+    /// the waiting callers runs the function instead. Needs tokio's timer.
     ///
-    /// A store behind the cache is asked on the thread that polls, which blocks for a round trip, and
-    /// for the operation's deadline at most (50 ms).
+    /// The store behind the cache is called on the thread that polls. It blocks for a round trip,
+    /// at most until the deadline of the operation (50 ms).
     ///
     /// ```
     /// use fragcache::memoize::Function;
@@ -46,12 +46,12 @@ impl FragmentCache {
         }
     }
 
-    /// As [`try_memoize`](Self::try_memoize), for an asynchronous function; see
+    /// Like [`try_memoize`](Self::try_memoize), for an asynchronous function; see
     /// [`memoize_async`](Self::memoize_async).
     ///
     /// # Errors
     ///
-    /// The function's.
+    /// The error of the function.
     pub async fn try_memoize_async<T: Serialize + DeserializeOwned + 'static, E>(
         &self,
         call: &Call,

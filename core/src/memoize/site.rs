@@ -1,5 +1,5 @@
-//! Where memoized functions are written: two that share a name and a path are told apart, and the one
-//! that is called second is refused.
+//! The places of memoized functions in the source. Of two functions that share a name and a path,
+//! the one called second is refused.
 
 use std::any::{TypeId, type_name};
 use std::collections::HashMap;
@@ -9,12 +9,12 @@ use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
-/// One function that the attribute `#[memoize]` was written on, as a static beside its call.
+/// One function with the attribute `#[memoize]`, as a static beside its call.
 ///
-/// Two functions of one name in two blocks of one function have the same path. Within a process the
-/// one that is called first has the name, and the other runs uncached, with an event
-/// ([`RefusalReason::SharedName`](crate::events::RefusalReason::SharedName)) and a warning that says where both
-/// are; give one of them a `name = "…"`.
+/// Two functions of the same name in two blocks of one function have the same path. Within a
+/// process, the one called first owns the name. The other runs uncached, with an event
+/// ([`RefusalReason::SharedName`](crate::events::RefusalReason::SharedName)) and a warning that
+/// names both places. Give one of them a `name = "…"`.
 ///
 /// ```
 /// use fragcache::memoize::{Function, CallSite};
@@ -44,22 +44,23 @@ pub struct CallSite {
 /// What is known of a site after its first call.
 #[derive(Debug)]
 struct Standing {
-    /// What tells apart results of sites whose paths may be the same; the same in every process of one
+    /// Distinguishes results of sites that may share a path; the same in every process of one
     /// build.
     apart: Option<u64>,
-    /// The site that has the name and the path.
+    /// The site that owns the name and the path; `None` if this one does.
     first: Option<&'static Location<'static>>,
 }
 
-/// Who has a name and a path.
+/// The owner of a name and a path.
 type Holder = (TypeId, &'static Location<'static>);
 static HOLDERS: LazyLock<Mutex<HashMap<(&'static str, String), Holder>>> =
     LazyLock::new(Mutex::default);
 
 impl CallSite {
-    /// The place of this call, which must be in the initializer of a static, for a function of this
-    /// name in the cache. `expected` is the path that it has outside of other functions, `source` the
-    /// digest of its source, and `marker` a closure written here.
+    /// Creates the site of a function with this name in the cache. Must be called in the
+    /// initializer of a static. `expected` is the path that the function has if it is not nested in
+    /// another function, `source` the digest of its source, and `marker` a closure written in
+    /// place.
     #[track_caller]
     pub const fn new<F: 'static>(
         name: &'static str,
@@ -93,7 +94,7 @@ impl CallSite {
         })
     }
 
-    /// The digest of the function that stands here and is compiled under this path.
+    /// The digest of the function at this site, compiled under `path`.
     pub(super) fn digest(&self, path: &str) -> u64 {
         match self.standing().apart {
             None => xxh3_64(path.as_bytes()),
@@ -106,12 +107,12 @@ impl CallSite {
         }
     }
 
-    /// Whether another function has the name.
+    /// Returns true if another function owns the name.
     pub(super) fn is_second(&self) -> bool {
         self.standing().first.is_some()
     }
 
-    /// What to tell of a name that another function has, once.
+    /// The warning that another function owns the name; `Some` only once.
     pub(super) fn warning(&self) -> Option<String> {
         let first = self.standing().first?;
         let is_told = self.is_told.swap(true, Ordering::Relaxed);
@@ -132,7 +133,7 @@ fn plain(path: &str) -> String {
     path.replace("::{{closure}}", "")
 }
 
-/// A path without the types that a type is made for.
+/// A path without type arguments.
 fn without_types(path: &str) -> String {
     let mut depth = 0_usize;
     let outside = |c: &char| {

@@ -212,7 +212,7 @@ fn a_result_that_is_vetoed_alone_is_not_kept_and_what_is_around_it_is() {
     assert!(cache.contains(row.key()).unwrap());
     cache.invalidate_tags(["role"]).unwrap().eventually();
     assert!(!cache.contains(row.key()).unwrap());
-    // A refresh that brings nothing to keep deletes what was kept.
+    // A refresh whose result is not stored deletes the stored one.
     let anew = call.clone().refresh(true);
     assert_eq!(cache.memoize(&call, || Some(1)), Some(1));
     let refreshed = cache.memoize(&anew, || {

@@ -1,13 +1,13 @@
-//! Arguments whose order does not count.
+//! Arguments whose order does not matter.
 
 use serde::{Serialize, Serializer};
 
 use crate::key::UNORDERED;
 
-/// An argument or an identity whose elements count without their order. Serde does not tell a set from
-/// a list, and a `HashSet` has another order in each instance: two equal ones are one argument only
-/// inside this. The attribute [`memoize`](https://docs.rs/fragcache-macros) writes it around the
-/// arguments that `unordered(…)` names.
+/// An argument or an identity whose elements are compared without their order. Serde cannot
+/// distinguish a set from a list, and each `HashSet` has its own order, so two equal sets are the
+/// same argument only inside this wrapper. The attribute
+/// [`memoize`](https://docs.rs/fragcache-macros) adds it to the arguments named in `unordered(…)`.
 ///
 /// ```
 /// use fragcache::memoize::{Function, Unordered};
@@ -27,11 +27,11 @@ use crate::key::UNORDERED;
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 ///
-/// It is for a sequence, also in an `Option` or a newtype; around anything else the argument cannot be
-/// part of a key, and the call goes by the cache. Elements count as often as they occur: `[1, 1]` is not
-/// `[1]`. What is in them has its order: a set inside another collection needs its own
-/// `Unordered`. An unordered argument is never equal to one in order. Where no key is made of it, it
-/// serializes as what is inside.
+/// It wraps a sequence, also one in an `Option` or a newtype. Around anything else the argument
+/// cannot be part of a key, and the call bypasses the cache. Elements count as often as they occur:
+/// `[1, 1]` is not `[1]`. The order inside an element matters: a set inside another collection
+/// needs its own `Unordered`. An unordered argument never equals an ordered one. Outside of keys,
+/// it serializes as its content.
 #[derive(Debug, Clone, Copy)]
 pub struct Unordered<T: ?Sized>(pub T);
 
@@ -64,7 +64,7 @@ impl<T: Serialize + ?Sized> Unordered<T> {
     ///
     /// # Errors
     ///
-    /// The serializer's.
+    /// The error of the serializer.
     pub fn serialize_field<S: Serializer>(set: &T, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_newtype_struct(UNORDERED, set)
     }

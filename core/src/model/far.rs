@@ -1,5 +1,5 @@
-//! I1 with a store behind the cache: the cache as it is, in two processes on one store that takes
-//! every operation by itself.
+//! I1 with a store: the real cache, in two processes on one store that runs each operation
+//! separately.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::store::{Capabilities, Fault, Store, StoreError, Value};
 use crate::testing::MemoryStore;
 use crate::{FarLevel, FragmentCache, ReadPoint, current};
 
-/// A store between whose operations anything may happen: each takes its lock by itself. One process
-/// may lose it.
+/// A store that runs each operation under a separate lock, so anything may happen between
+/// operations. One process may lose its connection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Steps {
     store: MemoryStore,
@@ -22,7 +22,7 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// Another process's way to the same records.
+    /// A handle of another process to the same records.
     fn another(&self) -> Self {
         Self { store: self.store.clone(), lost: Arc::default() }
     }
@@ -38,7 +38,7 @@ impl Steps {
         }
     }
 
-    /// Ends all leases, as if they had lived long enough.
+    /// Ends all leases, as if their TTL had passed.
     pub(super) fn end_leases(&self) {
         for key in self.store.keys().iter().filter(|key| key.contains(":l:")) {
             self.store.delete(key).unwrap();
@@ -76,34 +76,35 @@ impl Store for Steps {
     }
 }
 
-/// Two processes on one store, and one truth.
+/// Two processes on one store, with common data.
 fn processes(without: Option<Protection>, near_life: Duration) -> (World, World) {
     let (one, other, _) = losing(without, near_life);
     (one, other)
 }
 
-/// As [`processes`], with the first one's way to the store.
+/// Like [`processes`]; also returns the store handle of the first one.
 fn losing(without: Option<Protection>, near_life: Duration) -> (World, World, Steps) {
     let store = Steps::default();
     let truth = Arc::new(AtomicU64::new(0));
     let process = |store: &Steps| {
         let level = FarLevel::new(store.clone()).near_life(near_life);
         let world = World::with(without, |builder| builder.far(level));
-        // The fences are there before the model begins, as in any store that is in use.
+        // As in any store in use, the fences exist before the model starts.
         world.cache.read_point();
         World { truth: Arc::clone(&truth), ..world }
     };
     (process(&store), process(&store.another()), store)
 }
 
-/// The model holds for the cache as it is, in fewer schedules than others: each takes hundreds of steps.
+/// The model holds for the unmodified cache. Runs fewer schedules than other models, because each
+/// takes hundreds of steps.
 fn holds(model: Model) {
     run_in(600, model, None);
 }
 
 const STRICT: Duration = Duration::ZERO;
 
-/// A page is rendered in one process while another changes what it shows.
+/// One process renders a page while another changes its data.
 fn fill_against_delete(without: Option<Protection>) {
     let (one, other) = processes(without, STRICT);
     let fill = one.spawn(|world| drop(world.row()));
@@ -125,7 +126,7 @@ fn tagged(cache: &FragmentCache, read: impl FnOnce() -> String) -> String {
     cache.render(&fragment("row"), body).unwrap().to_string()
 }
 
-/// The same with a tag that is learnt after the data was read.
+/// The same with a tag that is added after the data was read.
 fn late_tag_against_invalidation(without: Option<Protection>) {
     let (one, other) = processes(without, STRICT);
     let fill = one.spawn(|world| drop(tagged(&world.cache, || world.read())));
@@ -155,7 +156,7 @@ fn read_point_against_delete(without: Option<Protection>) {
     assert_eq!(one.row(), "1", "stale in the other process");
 }
 
-/// In one process with a near level that answers by itself: a read of the store, and an invalidation.
+/// One process whose near level answers alone: a read of the store, and an invalidation.
 fn near_fill_against_delete(without: Option<Protection>) {
     let (one, other) = processes(without, Duration::from_secs(3600));
     other.row();
@@ -169,8 +170,8 @@ fn near_fill_against_delete(without: Option<Protection>) {
     assert_eq!(one.row(), "1", "stale in the near level");
 }
 
-/// A process loses the store while it renders; the other has told of a deletion before somebody
-/// joins that render.
+/// A process loses the store while it renders. The other process has published a deletion before a
+/// caller joins that render.
 fn follower_after_loss(without: Option<Protection>, page: fn(&World) -> String) {
     let (one, other, store) = losing(without, STRICT);
     let fill = one.spawn(move |world| drop(page(world)));
@@ -212,7 +213,7 @@ fn model_finds_the_stale_follower_of_a_page_when_it_takes_what_cannot_be_asked_a
     finds(page_after_loss, Protection::FollowerProof, "stale in a follower");
 }
 
-/// A page is refreshed in one process while another changes what it shows.
+/// One process refreshes a page while another changes its data.
 fn refresh_against_delete(without: Option<Protection>) {
     let (one, other) = processes(without, STRICT);
     other.row();

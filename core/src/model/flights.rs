@@ -8,7 +8,7 @@ use super::{World, failure, finds, fragment, holds, join};
 use crate::Error;
 use crate::protection::Protection;
 
-/// A caller whose body counts itself, and fails if it is told to.
+/// A caller whose body counts its runs, and fails on request.
 fn caller(world: &World, renders: &AtomicU64, fails: bool) -> Result<Arc<str>, Error> {
     world.cache.try_render(&fragment("row"), || {
         renders.fetch_add(1, Ordering::SeqCst);
@@ -28,8 +28,8 @@ fn callers(without: Option<Protection>, fail: &'static [bool]) {
     world.check_quiet();
 }
 
-/// Some of the callers fail. A failing body may come after the one that is stored, and is then
-/// not run, so failing callers are looked at only when they run.
+/// Some of the callers fail. A failing body that comes after the stored one does not run, so
+/// failing callers are checked only if they run.
 fn render_counts(without: Option<Protection>, failing: usize, working: usize) {
     let world = World::new(without);
     let (good, bad) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
@@ -61,12 +61,12 @@ fn hand_over_twice(without: Option<Protection>) {
     render_counts(without, 2, 2);
 }
 
-/// Every body fails: all callers get their own error, and no flight is left.
+/// Every body fails: each caller gets its own error, and no flight is left.
 fn all_fail(without: Option<Protection>) {
     callers(without, &[true, true, true]);
 }
 
-/// The leader fails while a delete comes between it and its followers.
+/// The leader fails while a deletion comes between it and its followers.
 fn hand_over_against_delete(without: Option<Protection>) {
     let world = World::new(without);
     let renders = Arc::new(AtomicU64::new(0));
@@ -108,7 +108,7 @@ fn cycle_of_three(without: Option<Protection>) {
     world.check_quiet();
 }
 
-/// The leader's result may not be stored; its followers render for themselves.
+/// The leader's result may not be stored. Its followers render for themselves.
 fn unstorable(without: Option<Protection>) {
     let world = World::new(without);
     let veto = world.spawn(|world| {

@@ -38,7 +38,7 @@ fn page_against_delete_of_its_row(without: Option<Protection>) {
     world.check_quiet();
 }
 
-/// The caller that deleted the row joins the flight of a page that holds the old one.
+/// The caller that deleted the row joins the flight of a page that contains the old one.
 fn follower_against_delete(without: Option<Protection>) {
     let world = World::new(without);
     let leader = world.spawn(|world| drop(world.page()));

@@ -1,13 +1,13 @@
-//! Models of the protocol: the cache itself on a model checker's locks and threads, which are
-//! scheduled in thousands of ways. Run by
+//! Models of the protocol: the real cache with a model checker's locks and threads, run under
+//! thousands of schedules. Run them with
 //!
 //! ```text
 //! RUSTFLAGS="--cfg fragcache_shuttle" cargo test -p fragcache --lib --features values model
 //! ```
 //!
-//! Each model is run as the cache is, where it has to hold, and with one protection switched off,
-//! where it has to find the bug. A model has no time: a wait that only its limit would end is a
-//! deadlock here, and is found as one.
+//! Each model runs with all protections, where it must hold, and with one protection switched off,
+//! where it must find the bug. A model has no time: a wait that only a timeout would end is
+//! reported as a deadlock.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
@@ -31,13 +31,13 @@ use shuttle::{Config, MaxSteps, Runner};
 use crate::protection::Protection;
 use crate::{CacheBuilder, Error, ErrorKind, Fragment, FragmentCache, fragment_key};
 
-/// Schedules of each kind that a model has to survive.
+/// Schedules of each kind that a model must survive.
 const SCHEDULES: usize = 3_000;
 
-/// One run of a model: all protections on, or all but one.
+/// One run of a model, with all protections or all but one.
 type Model = fn(Option<Protection>);
 
-/// Runs a model under random schedules, and under ones with few preemptions at chosen places,
+/// Runs a model under random schedules, and under schedules with few preemptions at chosen places,
 /// which find rare orders sooner.
 fn run(model: Model, without: Option<Protection>) {
     run_in(SCHEDULES, model, without);
@@ -45,20 +45,20 @@ fn run(model: Model, without: Option<Protection>) {
 
 fn run_in(schedules: usize, model: Model, without: Option<Protection>) {
     let mut config = Config::new();
-    // A caller's way to a body and back, without optimization.
+    // Enough for a caller, its body and the way back, without optimization.
     config.stack_size = 1 << 20;
     config.max_steps = MaxSteps::FailAfter(100_000);
     Runner::new(RandomScheduler::new(schedules), config.clone()).run(move || model(without));
     Runner::new(PctScheduler::new(3, schedules), config).run(move || model(without));
 }
 
-/// The model holds for the cache as it is.
+/// The model holds for the unmodified cache.
 #[track_caller]
 fn holds(model: Model) {
     run(model, None);
 }
 
-/// The model finds the bug that `without` is there against, and says `what`.
+/// Without the protection `without`, the model finds the bug and its message contains `what`.
 #[track_caller]
 fn finds(model: Model, without: Protection, what: &str) {
     let caught = catch_unwind(AssertUnwindSafe(|| run(model, Some(without))));
@@ -71,7 +71,7 @@ fn finds(model: Model, without: Protection, what: &str) {
     assert!(text.contains(what), "found something else: {text}");
 }
 
-/// A cache, and the truth its bodies read.
+/// A cache, and the data that its bodies read.
 #[derive(Clone)]
 struct World {
     cache: FragmentCache,
@@ -100,7 +100,7 @@ impl World {
         thread::spawn(move || task(&world))
     }
 
-    /// What a body prints: the truth as it is now.
+    /// The output of a body: the current data.
     fn read(&self) -> String {
         let value = self.truth.load(Ordering::SeqCst).to_string();
         thread::yield_now();
@@ -115,7 +115,7 @@ impl World {
         self.cache.render(&fragment("row"), || self.read()).unwrap().to_string()
     }
 
-    /// A fragment around the row.
+    /// A fragment that contains the row.
     fn page(&self) -> String {
         self.cache.render(&fragment("page"), || self.row()).unwrap().to_string()
     }
@@ -128,7 +128,7 @@ impl World {
         self.cache.get(&fragment_key!(name)).unwrap().map(|text| text.to_string())
     }
 
-    /// Everything that is stored is true, and nothing is left behind.
+    /// Checks that every stored entry is current, and that no state is left behind.
     #[track_caller]
     fn check_quiet(&self) {
         let truth = self.truth.load(Ordering::SeqCst).to_string();

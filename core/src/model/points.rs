@@ -9,7 +9,7 @@ use super::{World, finds, fragment, holds, join};
 use crate::protection::Protection;
 use crate::{FragmentCache, current, fragment_key};
 
-/// A handler loads, and renders what it loaded; a change and its delete come in between.
+/// A handler loads data and renders it. A change and its deletion come in between.
 fn read_point_against_delete(without: Option<Protection>) {
     let world = World::new(without);
     let handler = world.spawn(|world| {
@@ -26,7 +26,7 @@ fn read_point_against_delete(without: Option<Protection>) {
     world.check_quiet();
 }
 
-/// The same for a fragment inside another.
+/// The same for a nested fragment.
 fn read_point_around_two_fragments(without: Option<Protection>) {
     let world = World::new(without);
     let handler = world.spawn(|world| {
@@ -45,7 +45,7 @@ fn read_point_around_two_fragments(without: Option<Protection>) {
 }
 
 impl World {
-    /// The row, which learns what it depends on after it has read.
+    /// The row. It adds its tag after it has read the data.
     fn tagged_row(&self) -> String {
         let body = || {
             let text = self.read();
@@ -68,7 +68,7 @@ fn late_tag_against_invalidation(without: Option<Protection>) {
     world.check_quiet();
 }
 
-/// A page around the row whose tag is learnt late.
+/// A page that contains the row, whose tag is added late.
 fn late_tag_inside_a_page(without: Option<Protection>) {
     let world = World::new(without);
     let page = |world: &World| {
@@ -84,7 +84,7 @@ fn late_tag_inside_a_page(without: Option<Protection>) {
     world.check_quiet();
 }
 
-/// A page of two rows with data of their own.
+/// A page of two rows with separate data.
 fn page_of_two(cache: &FragmentCache, truths: &[AtomicU64; 2]) -> String {
     let row = |number: usize| {
         let body = || {

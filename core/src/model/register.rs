@@ -1,9 +1,9 @@
-//! One key as a register: several processes on one store get, set, add, delete and refresh it, each
-//! operation of the store by itself, and some of them fail. What the calls told has to be what one
-//! register could have told that does each of them at one moment between its beginning and its end.
+//! One key as a register: several processes on one store get, set, add, delete and refresh it. Each
+//! store operation is separate, and some fail. The results must be those of a single register that
+//! runs each call at one moment between its start and its end.
 //!
-//! A call that was told as done is done. One that ended in an error may have been done or not, and if
-//! so at any time since it began. A `get` may find nothing, as a cache may forget.
+//! A call that reports success has taken effect. One that ends in an error may have taken effect or
+//! not, at any time since its start. A `get` may find nothing, because a cache may forget.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,24 +20,24 @@ use crate::testing::FaultyStore;
 use crate::values::Values;
 use crate::{ErrorKind, FarLevel, Invalidation};
 
-/// What a call was told.
+/// The result of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
-    /// Something was found, or nothing.
+    /// A `get` found this value, or nothing.
     Got(Option<u64>),
-    /// It has replaced what was there by this, if by anything.
+    /// A write has set the register to this value, or emptied it.
     Set(Option<u64>),
-    /// It may have done so, or have left what was there.
+    /// A write may have done so, or may have had no effect.
     MaySet(Option<u64>),
-    /// It has replaced what was there by this or by nothing.
+    /// A refresh has set the register to this value, or emptied it.
     Refreshed(u64),
-    /// Nothing was there, and this is now.
+    /// An `add` found the register empty and has set it.
     Added(u64),
-    /// It may have been added, where nothing was.
+    /// An `add` may have set the register, if it was empty.
     MayAdd(u64),
 }
 
-/// A call between two moments.
+/// A call, with the moments of its start and its end.
 #[derive(Debug, Clone, Copy)]
 struct Call {
     began: u64,
@@ -45,8 +45,8 @@ struct Call {
     told: Told,
 }
 
-/// Whether one register could have told all this. `states` are those that are known to lead nowhere,
-/// with the calls that are left.
+/// Whether one register could have returned all these results. `seen` has the states that are known
+/// to lead nowhere, with the remaining calls.
 fn is_explained(
     calls: &[Call],
     left: u32,
@@ -62,7 +62,7 @@ fn is_explained(
         return false;
     }
     seen.push((left, state));
-    // What is next began before any other that is left has ended; an error ends nothing.
+    // The next call must have started before every remaining call ended. A failed call never ends.
     let end = of(left).filter(is_certain).map(|at| calls[at].ended).min().unwrap_or(u64::MAX);
     of(left).filter(|&at| calls[at].began < end).any(|at| {
         let rest = left & !(1 << at);
@@ -81,7 +81,7 @@ fn is_explained(
     })
 }
 
-/// A process, and the moments that all of them share.
+/// A process. All processes share the time.
 #[derive(Clone)]
 struct Process {
     values: Values,
@@ -92,14 +92,14 @@ struct Process {
 type Calls = JoinHandle<Vec<Call>>;
 
 impl Process {
-    /// So many processes on one store.
+    /// Creates `count` processes on one store.
     fn several(count: usize, without: Option<Protection>) -> Vec<Self> {
         let (steps, time) = (Steps::default(), Arc::new(AtomicU64::new(0)));
         let process = |_| {
             let store = FaultyStore::new(steps.clone());
             let level = FarLevel::new(store.clone()).near_life(Duration::ZERO);
             let cache = World::with(without, |builder| builder.far(level)).cache;
-            // The fences are there before the model begins, as in any store that is in use.
+            // As in any store in use, the fences exist before the model starts.
             cache.read_point();
             Self { values: cache.values(), store, time: Arc::clone(&time) }
         };
@@ -145,7 +145,7 @@ impl Process {
         })
     }
 
-    /// The result of a function, and whether it is one of this call.
+    /// The result of a memoized function, and whether this call ran it.
     fn load(&self, value: u64, anew: bool) -> (u64, bool) {
         let mut ran = false;
         let call = Function::new("k").call().refresh(anew);
@@ -156,7 +156,7 @@ impl Process {
         (got, ran)
     }
 
-    /// What is kept of a function, or its result, which is kept then.
+    /// The cached result of a function, or a new one, which is then cached.
     fn fill(&self, value: u64) -> Call {
         self.call(|_| match self.load(value, false) {
             (got, false) => Told::Got(Some(got)),
@@ -164,7 +164,7 @@ impl Process {
         })
     }
 
-    /// A function's result in the place of what is kept, which is gone.
+    /// A refresh: a new result of the function replaces the cached one.
     fn refresh(&self, value: u64) -> Call {
         self.call(|_| {
             self.load(value, true);
@@ -178,8 +178,8 @@ impl Process {
     }
 }
 
-/// Joins the callers, and asks whether one register could have told them what they were told. At the
-/// end a process that nothing has happened to reads.
+/// Joins the callers and checks that one register could have returned all their results. At the
+/// end, a process without faults reads.
 fn judge(first: Vec<Call>, callers: impl IntoIterator<Item = Calls>, last: impl Fn() -> Call) {
     let mut calls = first;
     for caller in callers {
@@ -200,7 +200,7 @@ fn set_against_delete(without: Option<Protection>) {
     judge(first, [setter, deleter], || other.get());
 }
 
-/// What one process sets is what another reads that holds what was there.
+/// One process sets; another one, which has the old value, reads.
 fn set_against_get(without: Option<Protection>) {
     let processes = Process::several(2, without);
     let [one, other] = &processes[..] else { unreachable!() };
@@ -219,7 +219,7 @@ fn set_against_add(without: Option<Protection>) {
     judge(Vec::new(), [setter, adder], || one.get());
 }
 
-/// Two processes set at a time: one of the two values is read by both afterwards.
+/// Two processes set at the same time. Both then read one of the two values.
 fn set_against_set(without: Option<Protection>) {
     let processes = Process::several(2, without);
     let [one, other] = &processes[..] else { unreachable!() };
@@ -234,7 +234,7 @@ fn set_against_set(without: Option<Protection>) {
     judge(calls.to_vec(), [], last);
 }
 
-/// Two processes add at a time, and a third deletes.
+/// Two processes add at the same time, and a third call deletes.
 fn add_against_add(without: Option<Protection>) {
     let processes = Process::several(2, without);
     let [one, other] = &processes[..] else { unreachable!() };
@@ -243,7 +243,7 @@ fn add_against_add(without: Option<Protection>) {
     judge(Vec::new(), [adder, both], || one.get());
 }
 
-/// The leases of two that add end at any time.
+/// Two processes add, and their leases end at any time.
 fn add_without_leases(without: Option<Protection>) {
     let processes = Process::several(2, without);
     let [one, other] = &processes[..] else { unreachable!() };
@@ -261,7 +261,7 @@ fn add_without_leases(without: Option<Protection>) {
     judge(Vec::new(), [first, second, ends], || one.get());
 }
 
-/// A function is refreshed while others ask for it.
+/// A function is refreshed while others look it up.
 fn refresh_against_fill(without: Option<Protection>) {
     let processes = Process::several(2, without);
     let [one, other] = &processes[..] else { unreachable!() };
@@ -270,7 +270,7 @@ fn refresh_against_fill(without: Option<Protection>) {
     judge(Vec::new(), [filler, refresher], || one.fill(5));
 }
 
-/// The same calls while the store of one process fails, in one of the ways it can.
+/// The same calls while the store of one process fails, in one of several ways.
 fn faults(without: Option<Protection>, fail: fn(&FaultyStore<Steps>)) {
     let processes = Process::several(3, without);
     let [one, other, last] = &processes[..] else { unreachable!() };
@@ -299,7 +299,7 @@ fn away(without: Option<Protection>) {
     faults(without, |store| store.fail(Fault::Unreachable));
 }
 
-/// Two add while the store of one fails.
+/// Two processes add while the store of one fails.
 fn add_with_faults(without: Option<Protection>) {
     let processes = Process::several(3, without);
     let [one, other, last] = &processes[..] else { unreachable!() };
@@ -312,7 +312,7 @@ fn add_with_faults(without: Option<Protection>) {
         Vec::new()
     });
     let lucky = other.spawn(|process| vec![process.add(3)]);
-    // A lease whose answer was lost lives to its end, as a model has no worker.
+    // A lease whose reply was lost lasts until its end, because a model has no background worker.
     let store = one.store.clone();
     let unlucky = shuttle::thread::spawn(move || {
         let calls = unlucky.join().unwrap();
@@ -335,7 +335,7 @@ fn the_judge_tells_registers_from_others() {
     assert!(!judge(&[set, call(2, 3, Told::Set(Some(2))), call(4, 5, Told::Got(Some(1)))]));
     assert!(judge(&[set, call(2, 9, Told::Set(Some(2))), call(4, 5, Told::Got(Some(1)))]));
     assert!(judge(&[set, call(2, 3, Told::MaySet(Some(2))), call(8, 9, Told::Got(Some(1)))]));
-    // Done late, and not undone.
+    // Took effect late, and was not undone.
     let late = [call(2, 3, Told::MaySet(Some(2))), call(4, 5, Told::Got(Some(1)))];
     assert!(judge(&[&[set], &late[..], &[call(6, 7, Told::Got(Some(2)))]].concat()));
     let back = [call(4, 5, Told::Got(Some(2))), call(6, 7, Told::Got(Some(1)))];

@@ -1,10 +1,10 @@
-//! I1 across two levels: the order in which a far store is read and written, beside the near level
-//! of one process. The far store here is a map of records with versions; what is proved is the order.
+//! I1 across two levels: the order of reads and writes of a far store, beside the near level of one
+//! process. The far store is a map of records with versions; the model proves the order.
 //!
-//! * A fill is marked before the far store is read: its read point comes first.
-//! * An invalidation raises the near sequence, writes to the far store, and raises the sequence again
-//!   once that has answered. A fill that was marked in between may have read the far store before
-//!   the write came there, and looks newer than the first raise.
+//! - A fill is marked before the far store is read: its read point comes first.
+//! - An invalidation raises the near sequence, writes to the far store, and raises the sequence
+//!   again after the far store has answered. A fill that was marked in between may have read the
+//!   far store before the write arrived, but looks newer than the first raise.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::freshness::{Freshness, Label, Labels, Sequence};
 use crate::protection::{Protection, Protections};
 use crate::sync::Mutex;
 
-/// The one fragment of these models.
+/// The only fragment of these models.
 const KEY: u64 = 7;
 
-/// What the far store holds of a key.
+/// A record of the far store.
 #[derive(Debug, Default, Clone, Copy)]
 struct Record {
     /// Raised by every invalidation.
@@ -34,7 +34,7 @@ struct Record {
 struct Far(Mutex<HashMap<u64, Record>>);
 
 impl Far {
-    /// The markup if it may be served, and the version for one that is rendered now.
+    /// The markup if it may be served, and the version for a render that starts now.
     fn get(&self, key: u64) -> (Option<u64>, u64) {
         let record = self.0.lock().get(&key).copied().unwrap_or_default();
         let servable = record.stored.filter(|&(_, version)| version == record.version);
@@ -82,7 +82,7 @@ impl Process {
         }
     }
 
-    /// Serves the fragment from the near level, from the far one, or as it is rendered now.
+    /// Serves the fragment from the near level, from the far store, or from a new render.
     fn get(&self) -> u64 {
         if let Some((markup, read)) = *self.near.lock()
             && self.fresh.holds(&labels(), None, read)

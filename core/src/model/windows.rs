@@ -1,5 +1,5 @@
-//! Stale windows: what has expired is served while one caller refreshes it, and what was
-//! invalidated is not.
+//! Stale windows: an expired entry is served while one caller refreshes it; an invalidated entry is
+//! not.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::Fragment;
 use crate::protection::Protection;
 use crate::testing::ManualClock;
 
-/// The row, with a life that is soon over and a window that is not.
+/// The row, with a short TTL and a long stale window.
 fn row() -> Fragment {
     fragment("row").expires_after(Duration::from_secs(1)).stale(Duration::from_secs(60))
 }

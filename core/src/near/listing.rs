@@ -1,5 +1,5 @@
-//! What is held, for whoever looks: copies of a shard's entries, some at a time, so that no lock is
-//! held for long.
+//! Listing entries: copies of a shard's entries, a batch at a time, so that no lock is held for
+//! long.
 
 use super::validator::Validity;
 use super::{HashedKey, Near};
@@ -8,17 +8,17 @@ use crate::entry::{Entry, KeyBytes};
 use crate::events::MissReason;
 use crate::freshness::Freshness;
 
-/// Keys that are copied under one lock.
+/// Keys copied under one lock.
 const AT_ONCE: usize = 1024;
 
-/// Where a listing goes on: a shard, and how many of its keys were listed.
+/// Where a listing continues: a shard, and how many of its keys were listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct ListCursor {
     shard: usize,
     keys: usize,
 }
 
-/// One entry that is held.
+/// One listed entry.
 #[derive(Debug)]
 pub(crate) struct ListedEntry {
     pub(crate) key: KeyBytes,
@@ -27,12 +27,12 @@ pub(crate) struct ListedEntry {
     pub(crate) stored: [u8; 3],
     /// Bytes that it takes, without its key.
     pub(crate) bytes: usize,
-    /// How many variants of its key are held.
+    /// How many variants its key has.
     pub(crate) variants: usize,
 }
 
 impl Near {
-    /// Some of the entries, and where the next ones are.
+    /// Lists some of the entries. Also returns where the next ones are, if there are more.
     pub(crate) fn list(&self, place: ListCursor) -> (Vec<ListedEntry>, Option<ListCursor>) {
         let mut listed = Vec::new();
         let Some(shard) = self.shards.get(place.shard) else { return (listed, None) };
@@ -44,7 +44,7 @@ impl Near {
         (listed, Some(next).filter(|next| next.shard < self.shards.len()))
     }
 
-    /// Why an entry would not be served, if the far store were not asked; `None` if it would.
+    /// Why an entry would not be served, ignoring the far store; `None` if it would be.
     pub(crate) fn why_not(
         &self,
         listed: &ListedEntry,

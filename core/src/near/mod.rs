@@ -1,6 +1,6 @@
 //! The near level: entries in this process, bounded by bytes and by count, without a background
-//! thread. A sharded map on `lru` behind this file's few functions; the eviction policy may change
-//! without anyone outside noticing.
+//! thread. A sharded map on `lru` behind the few functions of this file, so the eviction policy can
+//! change without affecting callers.
 
 mod listing;
 mod shard;
@@ -20,13 +20,13 @@ pub(crate) use shard::Evicted;
 use shard::Shard;
 use validator::{Validator, Validity};
 
-/// Shards of a level large enough to be split.
+/// Shards of a level that is large enough to be split.
 const SHARDS: usize = 16;
 
-/// Smallest share of the byte bound that a shard may have.
+/// Smallest share of the byte bound per shard.
 const MIN_SHARD_BYTES: usize = 256 * 1024;
 
-/// Keeps what one thread writes off the cache lines that others read.
+/// Keeps one thread's writes off the cache lines that other threads read.
 #[derive(Debug)]
 #[repr(align(128))]
 struct CachePadded<T>(T);
@@ -38,7 +38,7 @@ pub(crate) struct HashedKey<'a> {
     pub(crate) key: &'a [u8],
 }
 
-/// Which of a key's bodies is asked for.
+/// Which of a key's variants is looked up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Variant<'a> {
     pub(crate) digest: &'a str,
@@ -55,13 +55,13 @@ pub(crate) struct Missed {
     pub(crate) left: Left,
 }
 
-/// What a lookup that found nothing fresh has found all the same.
+/// What a lookup found that is not fresh.
 #[derive(Debug)]
 pub(crate) enum Left {
     Nothing,
-    /// To be served while one caller renders anew.
+    /// May be served while one caller refreshes it.
     Stale(Entry),
-    /// To be served if the far level finds its labels unchanged.
+    /// May be served if the far level finds its labels unchanged.
     Unverified(Entry),
 }
 
@@ -71,7 +71,7 @@ impl From<MissReason> for Missed {
     }
 }
 
-/// What the level may hold.
+/// The bounds of the level.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) bytes: usize,
@@ -79,14 +79,14 @@ pub(crate) struct Limits {
     pub(crate) entry_bytes: usize,
 }
 
-/// For how long an entry is served without asking the far level.
+/// For how long an entry is served without verification by the far level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Trust {
-    /// There is none.
+    /// For ever: there is no far level.
     Always,
-    /// So long after it was last asked.
+    /// For this time after its last verification.
     For(Duration),
-    /// Everything is asked for, and nothing is held here.
+    /// Never: the near level stores nothing, and every lookup goes to the far level.
     HoldsNothing,
 }
 
@@ -101,7 +101,7 @@ pub(crate) struct Near {
     max_shard_bytes: usize,
 }
 
-/// What a look at the counters shows.
+/// Counters of all shards.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Totals {
     pub(crate) hits: u64,
@@ -113,7 +113,7 @@ impl Near {
     pub(crate) fn new(limits: Limits, hasher: KeyHasher, early_refresh: f64, trust: Trust) -> Self {
         let Limits { bytes: max_bytes, entries: max_entries, entry_bytes: max_entry_bytes } =
             limits;
-        // A shard must be able to hold the largest entry, or that entry could never be stored.
+        // A shard must have room for the largest entry, or that entry could never be stored.
         let room = max_entry_bytes.saturating_add(shard::OVERHEAD).max(MIN_SHARD_BYTES);
         let mut count = SHARDS;
         while count > 1 && (max_bytes / count < room || max_entries / count < 64) {
@@ -132,7 +132,7 @@ impl Near {
         }
     }
 
-    /// Largest body that is stored, in bytes.
+    /// The largest body that is stored, in bytes.
     pub(crate) fn max_entry_bytes(&self) -> usize {
         self.max_entry_bytes
     }
@@ -145,7 +145,8 @@ impl Near {
     }
 
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
-        // The map inside a shard uses the low bits, so the shard takes high ones.
+        // The map inside a shard uses the low bits of the hash, so the shard is chosen by high
+        // ones.
         &self.shards[(hash >> 48) as usize % self.shards.len()].0
     }
 
@@ -163,7 +164,7 @@ impl Near {
         }
     }
 
-    /// Gives the servable entry of this key and variant to `on_hit`, under the shard's lock.
+    /// Passes the servable entry of this key and variant to `on_hit`, under the shard's lock.
     pub(crate) fn lookup<R>(
         &self,
         hashed: HashedKey<'_>,
@@ -176,7 +177,7 @@ impl Near {
         self.shard(hashed.hash).lock().lookup(hashed, variant, &validator, on_hit)
     }
 
-    /// What an entry is good for whose labels the far level has just found unchanged.
+    /// Validates an entry whose labels the far level has just found unchanged.
     pub(crate) fn revalidate(
         &self,
         hashed: HashedKey<'_>,
@@ -193,8 +194,8 @@ impl Near {
         }
     }
 
-    /// The entries of a key of which the far level has to be asked; `None` if one may be served
-    /// without.
+    /// The entries of a key that the far level must verify; `None` if one may be served without
+    /// that.
     pub(crate) fn unverified(
         &self,
         hashed: HashedKey<'_>,
@@ -204,13 +205,13 @@ impl Near {
         self.shard(hashed.hash).lock().unverified(hashed, &self.validator(fresh, now))
     }
 
-    /// Removes an entry that the far level no longer vouches for, if it is still there.
+    /// Removes an entry that the far level found invalid, if it is still there.
     pub(crate) fn discard(&self, hashed: HashedKey<'_>, entry: &Entry, reason: MissReason) {
         self.shard(hashed.hash).lock().discard(hashed, entry, reason);
     }
 
-    /// The newest servable body of this key, of whatever variant; annotated ones count only while
-    /// pages are `annotated`. Counts as no hit.
+    /// The newest servable body of this key, in any variant. Annotated variants count only if
+    /// `annotated` is true. Does not count a hit.
     pub(crate) fn newest(
         &self,
         hashed: HashedKey<'_>,
@@ -221,13 +222,14 @@ impl Near {
         self.shard(hashed.hash).lock().newest(hashed, &self.validator(fresh, now), annotated)
     }
 
-    /// Remembers for a while why nothing is stored under a key, for the reason of its next miss.
+    /// Records why nothing is stored under a key, as the reason of its next miss. Old records are
+    /// dropped.
     pub(crate) fn note(&self, hash: u64, reason: MissReason) {
         self.shard(hash).lock().note(hash, reason);
     }
 
-    /// Stores an entry in the place of its variant, and returns what had to go for it; `None` if
-    /// the render of the variant in its place began later. The entry [`fits`](Self::fits).
+    /// Stores an entry in place of its variant, and returns the entries that were evicted. `None`
+    /// if the render of the existing variant began later. The entry must [fit](Self::fits).
     pub(crate) fn put(
         &self,
         hashed: HashedKey<'_>,
@@ -237,7 +239,7 @@ impl Near {
         self.shard(hashed.hash).lock().put(hashed, entry, false, now)
     }
 
-    /// As [`put`](Self::put), in the place of all variants.
+    /// As [`put`](Self::put), but replaces all variants of the key.
     pub(crate) fn set(
         &self,
         hashed: HashedKey<'_>,
@@ -247,7 +249,7 @@ impl Near {
         self.shard(hashed.hash).lock().put(hashed, entry, true, now)
     }
 
-    /// As [`put`](Self::put), if nothing that may be served is in the place; `None` if something is.
+    /// As [`put`](Self::put), if there is no servable entry in its place; `None` if there is one.
     pub(crate) fn add(
         &self,
         hashed: HashedKey<'_>,
@@ -265,7 +267,7 @@ impl Near {
         }
     }
 
-    /// Removes every variant of a key; whether there was one that could have been served.
+    /// Removes every variant of a key. Returns whether one of them was servable.
     pub(crate) fn remove(
         &self,
         hashed: HashedKey<'_>,
@@ -276,7 +278,7 @@ impl Near {
         self.shard(hashed.hash).lock().remove(hashed, &self.validator(fresh, now), annotated)
     }
 
-    /// Counts a hit that a lookup gave away to be refreshed, and that was served all the same.
+    /// Counts a hit on an entry that a lookup returned for a refresh and that was served after all.
     pub(crate) fn count_hit(&self, hash: u64) {
         self.shard(hash).lock().count_hit();
     }

@@ -12,19 +12,19 @@ use crate::entry::{Body, Entry, KeyBytes, OutputMode};
 use crate::events::{EventKind, MissReason, RemovalCause};
 use crate::hash::BuildIdentityHasher;
 
-/// Most variants of one key that are held at a time; the oldest goes first.
+/// Most variants per key; the oldest is evicted first.
 const MAX_VARIANTS: usize = 8;
 
-/// A hit moves its key to the front of the list once an epoch, which ends when more than one in so
-/// many of the shard's entries was stored. Moving it every time would make threads that share keys
-/// wait for each other's writes to the list, and change next to nothing in what is evicted.
+/// A hit moves its key to the front of the list once per epoch. An epoch ends when more than one in
+/// `FRONT` of the shard's entries was stored. Moving the key on every hit would make threads that
+/// share keys contend for the list, and would hardly change what is evicted.
 const FRONT: usize = 16;
 
-/// Most keys whose last reason for not being stored a shard remembers.
+/// Most keys for which a shard remembers why they are not stored.
 const MAX_NOTES: usize = 512;
 
-/// Bytes that an entry costs besides its body, its terms and a long key: its node in the
-/// list and the map, and the allocations' own headers.
+/// Bytes that an entry takes besides its body, its meta and a long key: its node in the list and
+/// the map, and the headers of the allocations.
 pub(super) const OVERHEAD: usize = 190;
 
 /// Bytes that an entry takes, without its key.
@@ -35,7 +35,7 @@ pub(super) fn cost(entry: &Entry) -> usize {
 #[derive(Debug)]
 pub(super) struct Shard {
     map: LruCache<u64, Slot, BuildIdentityHasher>,
-    /// Why nothing is stored under keys that were asked for or stored lately.
+    /// Why nothing is stored under keys that were looked up or stored recently.
     notes: LruCache<u64, MissReason, BuildIdentityHasher>,
     bytes: usize,
     entries: usize,
@@ -55,8 +55,8 @@ struct Slot {
     older: Option<Box<Older>>,
 }
 
-/// Variants that were stored before the newest one, newest first. Most keys have none, so they
-/// stand apart.
+/// Variants stored before the newest one, newest first. Most keys have none, so they are in a
+/// separate allocation.
 #[derive(Debug)]
 struct Older(Vec<StoredVariant>);
 
@@ -66,15 +66,15 @@ struct StoredVariant {
     entry: Entry,
     /// How far after its read point this entry's labels were last compared.
     checked: u32,
-    /// The shard's epoch when the key last moved to the front of the list. Whoever is not asked for
-    /// during all of 256 epochs has left by then, or there is room for everybody.
+    /// The shard's epoch when the key last moved to the front of the list. The number wraps: a key
+    /// without a hit for 256 epochs has been evicted by then, unless there is room for every key.
     moved: u8,
-    /// The second of the clock in which it was stored, modulo 2²⁴: half a year. With three bytes
-    /// this structure takes no more than it would without.
+    /// The second of the clock in which it was stored, modulo 2²⁴ (half a year). Three bytes fit
+    /// into the padding of this structure.
     stored: [u8; 3],
 }
 
-/// An entry that left to make room.
+/// An entry that was evicted.
 #[derive(Debug)]
 pub(crate) struct Evicted {
     pub(crate) key: KeyBytes,
@@ -83,7 +83,7 @@ pub(crate) struct Evicted {
 }
 
 impl Evicted {
-    /// Tells who watches the cache.
+    /// Reports the eviction to the observers and the counters.
     pub(crate) fn report(&self, cache: &FragmentCache) {
         cache.emit(EventKind::Evicted(self.cause), Some(&self.key), &self.entry.source);
     }
@@ -109,7 +109,7 @@ impl Slot {
         std::iter::once(self.newest).chain(self.older.into_iter().flat_map(|older| older.0))
     }
 
-    /// A slot of these variants, newest first; `None` without any.
+    /// Makes a slot of these variants, newest first; `None` if there are none.
     fn from_variants(key: KeyBytes, mut variants: Vec<StoredVariant>) -> Option<Self> {
         if variants.is_empty() {
             return None;
@@ -148,7 +148,7 @@ impl Shard {
         on_hit: impl FnOnce(&Entry) -> R,
     ) -> Result<R, Missed> {
         let Variant { digest, mode, version } = wanted;
-        // A forged collision of hashes is a miss, never another's content.
+        // A forged hash collision is a miss. It never serves another key's content.
         let Some(slot) = self.map.peek_mut(&hashed.hash).filter(|slot| slot.key[..] == *hashed.key)
         else {
             let noted = self.notes.peek(&hashed.hash).copied();
@@ -196,7 +196,7 @@ impl Shard {
         }
     }
 
-    /// The newest servable body of a key, of any variant that is not annotated, or of any.
+    /// The newest servable body of a key. Skips annotated variants unless `annotated` is true.
     pub(super) fn newest(
         &mut self,
         hashed: HashedKey<'_>,
@@ -218,9 +218,9 @@ impl Shard {
             })
     }
 
-    /// Stores an entry in the place of its variant, or of `all` variants; `None` if what it would
-    /// replace began later. What is set under a key is in the place of all, so that a value joins none
-    /// that began later.
+    /// Stores an entry in place of its variant, or of `all` variants. `None` if what it would
+    /// replace began later. A value is compared with all variants of its key, so that it never
+    /// stands beside one that began later.
     pub(super) fn put(
         &mut self,
         hashed: HashedKey<'_>,
@@ -256,7 +256,7 @@ impl Shard {
         Some(evicted)
     }
 
-    /// Removes all variants of a key; whether one of them could have been served, if stale.
+    /// Removes all variants of a key. Returns whether one of them was servable, at least as stale.
     pub(super) fn remove(
         &mut self,
         hashed: HashedKey<'_>,
@@ -309,7 +309,7 @@ impl Shard {
         }
     }
 
-    /// Remembers why nothing is stored under a key.
+    /// Records why nothing is stored under a key.
     pub(super) fn note(&mut self, hash: u64, reason: MissReason) {
         self.notes.put(hash, reason);
         if self.notes.len() > MAX_NOTES {
@@ -331,8 +331,8 @@ impl Shard {
         self.entries = 0;
     }
 
-    /// The entries of up to `most` keys behind the first `skip`, the last used first, and whether
-    /// there are more.
+    /// Lists the entries of up to `most` keys after the first `skip`, most recently used first.
+    /// Returns whether there are more.
     pub(super) fn list(&self, skip: usize, most: usize, listed: &mut Vec<ListedEntry>) -> bool {
         let slots = self.map.iter().skip(skip).take(most).map(|(_, slot)| slot);
         for slot in slots {
@@ -352,7 +352,7 @@ impl Shard {
         Totals { hits: self.hits, entries: self.entries as u64, bytes: self.bytes as u64 }
     }
 
-    /// Rebuilds a key's slot from the variants to keep, behind `newest` if there is one.
+    /// Rebuilds a key's slot: `newest`, if there is one, then the variants that `keep` selects.
     fn replace(
         &mut self,
         hashed: HashedKey<'_>,
@@ -389,7 +389,7 @@ impl Shard {
         evicted
     }
 
-    /// How many of these variants of one key, newest first, a shard can hold.
+    /// How many of these variants of one key, newest first, the shard has room for.
     fn room_for(&self, key: &KeyBytes, variants: &[StoredVariant]) -> usize {
         let most = MAX_VARIANTS.min(self.max_entries);
         let mut bytes = key.len();

@@ -9,30 +9,30 @@ use crate::events::MissReason;
 use crate::freshness::{Broken, Freshness};
 use crate::hash::KeyHasher;
 
-/// What it takes to tell.
+/// Validates entries.
 pub(super) struct Validator<'a> {
     pub(super) hasher: &'a KeyHasher,
     pub(super) fresh: &'a Freshness,
     pub(super) now: &'a dyn Fn() -> Moment,
-    /// How eagerly entries are refreshed before they expire; 0 for not at all.
+    /// How eagerly entries are refreshed before they expire; 0 turns this off.
     pub(super) early_refresh: f64,
-    /// Where there is a far level: for how long an entry is trusted without asking it.
+    /// With a far level: for how long an entry is served without verification.
     pub(super) near_life: Option<Duration>,
 }
 
-/// What an entry is good for.
+/// The validity of an entry.
 pub(super) enum Validity {
     Fresh,
-    /// To be served while one caller renders anew.
+    /// May be served while one caller refreshes it.
     Stale(MissReason),
-    /// To be served if the far level finds its labels unchanged.
+    /// May be served if the far level finds its labels unchanged.
     Unverified,
     Gone(Missed),
 }
 
 impl Validator<'_> {
-    /// Judges an entry. `checked` is how far after its read point its labels were last compared:
-    /// while the sequence has not moved since, one comparison is all.
+    /// Validates an entry. `checked` is how far after its read point its labels were last compared:
+    /// if the sequence has not moved since, one comparison is enough.
     pub(super) fn validate(
         &self,
         hashed: HashedKey<'_>,
@@ -71,9 +71,9 @@ impl Validator<'_> {
         early.then_some(MissReason::Early)
     }
 
-    /// Whether this lookup is the one in many that refreshes early, so that a fragment which is
-    /// slow to render and often asked for never expires under its callers: the more probable, the
-    /// nearer its end and the longer its render (Vattani, Chierichetti, Lowenstein: Optimal
+    /// Whether this lookup refreshes early. One lookup in many does, so that a popular fragment
+    /// that is slow to render never expires while callers need it. The probability grows as the end
+    /// comes nearer, and with the render time (Vattani, Chierichetti, Lowenstein: Optimal
     /// Probabilistic Cache Stampede Prevention, VLDB 2015).
     fn is_early(&self, entry: &Entry, now: Moment) -> bool {
         let Some(meta) = &entry.meta else { return false };
@@ -96,7 +96,7 @@ impl Validator<'_> {
         if let Some(broken) = self.fresh.first_broken(&labels, entry.dependencies(), entry.read) {
             return Some(missed(broken));
         }
-        // Past all counting, labels are compared every time.
+        // If the steps do not fit 32 bits, labels are compared on every lookup.
         if let Some(steps) = present.steps_after(entry.read).filter(|_| settled) {
             *checked = steps;
         }

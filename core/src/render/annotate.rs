@@ -1,5 +1,5 @@
-//! What became of each fragment, as HTML comments around it: for looking at a page in development.
-//! Annotated bodies are variants of their own, so that none of it is ever served otherwise.
+//! HTML comments around each fragment that show its outcome, for looking at a page in development.
+//! Annotated bodies are separate variants, so they are never served once annotations are off.
 
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, OutputMode};
@@ -27,7 +27,7 @@ pub(super) fn served(hasher: &KeyHasher, encoded: &[u8], entry: &Entry, now: Mom
     around(hasher, encoded, &state, &entry.body)
 }
 
-/// A rendered body, of a frame that knows why it is rendered, as an annotated page shows it.
+/// A rendered body, whose frame records why it is rendered, as an annotated page shows it.
 pub(super) fn rendered(frame: &Frame, outcome: StoreOutcome, body: &Body) -> Body {
     let why = frame.why.as_deref().unwrap_or("rendered");
     let state = match outcome {
@@ -38,7 +38,7 @@ pub(super) fn rendered(frame: &Frame, outcome: StoreOutcome, body: &Body) -> Bod
     around(frame.cache.hasher(), &frame.key, &state, body)
 }
 
-/// Why a body is rendered, in words; `None` where nobody will read it.
+/// The reason for rendering a body, in words; `None` if its page is not annotated.
 pub(super) fn why(
     cache: &FragmentCache,
     mode: OutputMode,
@@ -69,7 +69,7 @@ fn around(hasher: &KeyHasher, encoded: &[u8], state: &str, body: &Body) -> Body 
     Body::from(format!("<!-- fragcache {named}: {state} -->{body}<!-- /fragcache {named} -->"))
 }
 
-/// Text that cannot end a comment, nor be read as markup by anything that looks into one.
+/// Escapes text so that it can neither end a comment nor be read as markup inside one.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,5 +1,5 @@
-//! What a caller does with the far level: verifying what the near one has, looking in the store, and
-//! waiting for another process that renders the same fragment.
+//! A caller's use of the far level: verify an entry of the near level, look up an entry, and wait
+//! for another process that renders the same fragment.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,18 +19,18 @@ use crate::near::{Left, Missed, Near};
 use crate::protection::Protection;
 use crate::read_point::ReadPosition;
 
-/// The first pause between two looks whether another process has rendered, and the longest.
+/// The first and the longest pause between two checks for another process's result.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(25));
 
-/// What the far level makes of a miss.
+/// The far level's answer to a miss.
 pub(super) enum Answer {
-    /// There is no store, or it cannot be asked.
+    /// There is no store, or it is unavailable.
     Nothing,
-    /// It has an entry, which may be a stale one.
+    /// It has an entry, possibly a stale one.
     Found(Entry),
-    /// Render, and store it.
+    /// Render, and store the result.
     Lead(Fill),
-    /// Another process renders it, and there is no waiting for it.
+    /// Render alone: another process renders it, and this caller does not wait.
     Alone(BypassReason),
 }
 
@@ -45,8 +45,8 @@ impl<M: MakeBody> Caller<'_, M> {
         }
     }
 
-    /// The outcome of a lookup in the near level, after the far one was asked about what the near one
-    /// does not serve by itself.
+    /// The outcome of a lookup in the near level, with an unverified entry verified by the far
+    /// level.
     pub(super) fn trust(&self, near: &Near, found: Result<Entry, Missed>) -> Result<Entry, Missed> {
         match found {
             Err(Missed { left: Left::Unverified(entry), .. }) => self.verify(near, entry),
@@ -76,12 +76,12 @@ impl<M: MakeBody> Caller<'_, M> {
         }
     }
 
-    /// What an entry is good for whose labels are unchanged in the far level.
+    /// Validates an entry whose labels are unchanged in the far level.
     pub(super) fn revalidate(&self, near: &Near, entry: Entry) -> Result<Entry, Missed> {
         near.revalidate(self.hashed, entry, self.cache.fresh(), &|| self.cache.recent())
     }
 
-    /// Takes an entry from the store into the near level, and tells what it is good for.
+    /// Stores an entry of the far level in the near level, and validates it.
     pub(super) fn keep(&self, near: &Near, entry: Entry) -> Result<Entry, Missed> {
         let source = self.cache.counted(self.hashed.key, self.source);
         let entry = Entry { source, ..entry };
@@ -94,10 +94,10 @@ impl<M: MakeBody> Caller<'_, M> {
         self.revalidate(near, entry)
     }
 
-    /// Whether what another caller rendered may be served to this one, who came at `came`: it can be
-    /// shown that none of its labels had been invalidated then, by any process. What was verified
-    /// since, or began since, is good for whoever came before; else the store is asked. Where it
-    /// cannot be, nobody knows.
+    /// Whether an entry that another caller rendered may be served to this one, which arrived at
+    /// `came`. It may if none of its labels can have been invalidated by then, in any process: an
+    /// entry verified or begun after `came` qualifies; for others the store is queried. Without an
+    /// answer the entry is refused.
     pub(super) fn may_follow(&self, entry: &Entry, came: Moment) -> bool {
         let labels = &self.labels;
         if !self.cache.fresh().holds(labels, entry.dependencies(), entry.read) {
@@ -105,7 +105,7 @@ impl<M: MakeBody> Caller<'_, M> {
         }
         let Some(far) = self.cache.far() else { return true };
         let Some(version_vector) = entry.version_vector() else { return false };
-        // Not one of the same moment: a clock may tick slowly.
+        // Not at the same moment: a clock may tick slowly.
         if version_vector.verified() > came || far.trusts(version_vector, self.cache.moment()) {
             return true;
         }
@@ -122,7 +122,7 @@ impl<M: MakeBody> Caller<'_, M> {
         }
     }
 
-    /// Looks in the store, and leads if nothing is there; waits while another process does.
+    /// Looks up the far level and leads on a miss; waits while another process leads.
     pub(super) async fn ask<P: WaitStrategy>(
         &self,
         near: &Near,
@@ -137,7 +137,7 @@ impl<M: MakeBody> Caller<'_, M> {
         match looked {
             Ok(Looked::Found(entry)) => Answer::Found(entry),
             Ok(Looked::Missed(missed)) => {
-                // The near level knows nothing worth telling of what it did not hold.
+                // The near level has no reason of its own for these.
                 if matches!(reason, MissReason::Cold | MissReason::Unverified) {
                     *reason = missed.reason;
                 }
@@ -147,7 +147,7 @@ impl<M: MakeBody> Caller<'_, M> {
         }
     }
 
-    /// What was read ahead of this fragment and still holds, and what it is good for.
+    /// The prefetched entry for this fragment, validated, if it is still valid.
     pub(super) fn read_ahead(&self, near: &Near) -> Option<Result<Entry, Missed>> {
         match self.look_prefetched(self.cache.far()?, near)? {
             Looked::Found(entry) => Some(self.keep(near, entry)),
@@ -155,12 +155,12 @@ impl<M: MakeBody> Caller<'_, M> {
         }
     }
 
-    /// What was read ahead of this fragment, if it still holds.
+    /// The prefetched outcome for this fragment, if it is still valid.
     fn look_prefetched(&self, far: &Far, near: &Near) -> Option<Looked> {
         let all = self.prefetched.iter();
         let looked = all.filter_map(|ahead| far.look_prefetched(ahead, self.lookup())).next()?;
         match looked {
-            // This render may have invalidated it since.
+            // This render may have invalidated the entry since.
             Looked::Found(entry) => match self.revalidate(near, entry.clone()) {
                 Ok(_) | Err(Missed { left: Left::Stale(_), .. }) => Some(Looked::Found(entry)),
                 Err(_) => None,
@@ -169,7 +169,7 @@ impl<M: MakeBody> Caller<'_, M> {
         }
     }
 
-    /// Looks in the store for what may be served, where nothing is to be stored.
+    /// Looks up a servable entry in the far level, without storing anything.
     pub(super) fn ask_only(&self, near: &Near) -> Option<Entry> {
         let far = self.cache.far()?;
         let looked = match self.look_prefetched(far, near) {
@@ -189,7 +189,7 @@ impl<M: MakeBody> Caller<'_, M> {
         }
     }
 
-    /// What is stored and fresh, for a caller that renders nothing.
+    /// Looks up a fresh entry, for a caller that renders nothing.
     #[cfg(feature = "values")]
     pub(super) fn peek(&self, near: &Near, missed: Missed) -> Result<Entry, MissReason> {
         let missed = match self.trust(near, Err(missed)) {
@@ -214,14 +214,14 @@ impl<M: MakeBody> Caller<'_, M> {
         }
     }
 
-    /// Leads the refresh of what is stale, unless another process does.
+    /// Leads the refresh of a stale entry, unless another process does.
     pub(super) async fn ask_to_refresh<P: WaitStrategy>(&self) -> Answer {
         let Some(far) = self.cache.far() else { return Answer::Nothing };
         let missed = far.unasked(self.lookup(), MissReason::Expired);
         self.lead::<P>(far, &missed, None).await
     }
 
-    /// Leads whoever else does, for all of these callers of one cache at once.
+    /// Takes the leases of these callers of one cache, even if others hold them.
     pub(super) fn seize_leases(callers: &[&Self]) -> Vec<Result<Fill, Unavailable>> {
         let Some((cache, far)) =
             callers.first().and_then(|one| Some((one.cache, one.cache.far()?)))
@@ -259,7 +259,7 @@ impl<M: MakeBody> Caller<'_, M> {
                 Ok(Prepared::Busy) => {}
                 Err(unavailable) => break self.without_store(&unavailable),
             }
-            // Two processes that hold a lease each could wait for each other.
+            // Two processes that each hold a lease could wait for each other.
             if stack::holds_lease() {
                 break Answer::Alone(BypassReason::Cycle);
             }
@@ -279,8 +279,8 @@ impl<M: MakeBody> Caller<'_, M> {
         Answer::Nothing
     }
 
-    /// The witness of a body that this caller renders without looking in the store: for the fragments
-    /// inside it.
+    /// The read snapshot of a body that is rendered without a lookup in the store, for the
+    /// fragments inside it.
     pub(super) fn own_snapshot(&self) -> Option<ReadSnapshot> {
         let far = self.cache.far()?;
         if self.read_snapshot.is_some() {
@@ -293,8 +293,8 @@ impl<M: MakeBody> Caller<'_, M> {
     }
 }
 
-/// What this caller's render knows of the far level as of its read point, if that was not taken
-/// just now: by the points that its data is from, and by the fragment around it.
+/// What is known of the far level as of this caller's read point, if that was not taken just now:
+/// from the read points of its data, and from the enclosing fragment.
 pub(super) fn read_snapshot(
     far: &Far,
     points: Option<ReadPosition>,

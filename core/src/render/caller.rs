@@ -1,4 +1,4 @@
-//! A caller on its way: the lookup, the waits, and what becomes of one who finds nothing fresh.
+//! One caller: the lookup, the waits, and what follows a miss.
 
 use std::sync::Arc;
 
@@ -21,8 +21,8 @@ use crate::near::{HashedKey, Left, Missed, Near, Variant};
 use crate::policy::CacheMode;
 use crate::protection::Protection;
 
-/// A flight that this caller leads and has not handed to a frame yet. If nothing comes of it,
-/// another follower leads.
+/// A flight that this caller leads and has not passed to a frame yet. If it is dropped, a follower
+/// leads.
 pub(super) struct LeaderGuard<'a> {
     cache: &'a FragmentCache,
     flight: Option<Arc<Flight>>,
@@ -45,7 +45,7 @@ impl<'a> LeaderGuard<'a> {
 }
 
 impl LeaderGuard<'_> {
-    /// Nobody is to wait for the next render of this, or to refresh it before `rests`.
+    /// No caller waits for the next render of this key, or refreshes it before `rests`.
     pub(super) fn detach(mut self, rests: Moment) {
         if let Some(flight) = self.flight.take() {
             self.cache.flights().rest(&flight, rests);
@@ -62,10 +62,10 @@ impl Drop for LeaderGuard<'_> {
     }
 }
 
-/// How often a caller that received an outdated render of another's tries again.
+/// How often a caller retries after it received an outdated result from another leader.
 const ATTEMPTS: usize = 3;
 
-/// One caller on its way. `M` makes a body of what a store has.
+/// One caller. `M` makes a body of the bytes that a store has.
 pub(super) struct Caller<'a, M> {
     pub(super) cache: &'a FragmentCache,
     pub(super) hashed: HashedKey<'a>,
@@ -73,13 +73,13 @@ pub(super) struct Caller<'a, M> {
     pub(super) request: &'a Request,
     pub(super) body: &'a M,
     pub(super) labels: Labels,
-    /// The read point that the caller's data is from, if it told.
+    /// The read point of the caller's data, if one was given.
     pub(super) point: Option<Sequence>,
     /// What was known of the far level at that read point.
     pub(super) read_snapshot: Option<ReadSnapshot>,
-    /// What was read from the far level ahead of this render.
+    /// What was prefetched for this render.
     pub(super) prefetched: Prefetches,
-    /// How long its page has waited in vain.
+    /// How long its page has waited without a result.
     pub(super) waited: Waited,
 }
 
@@ -160,13 +160,14 @@ impl<M: MakeBody> Caller<'_, M> {
         self.cache.emit_about(kind, Some(self.hashed.key), self.source, tag.as_deref(), None);
     }
 
-    /// Whether what this caller would render was invalidated before it began.
+    /// Whether the fragment was invalidated after the caller's read point, before it started to
+    /// render.
     fn is_late(&self) -> bool {
         self.point.is_some_and(|read| !self.cache.fresh().holds(&self.labels, None, read))
     }
 
-    /// Waits for another's render. The leader may have used what was invalidated before this caller
-    /// came: then it tries again, as whoever leads next begins after that.
+    /// Waits for another caller's render. If the leader may have used data that was invalidated
+    /// before this caller arrived, the caller tries again: the next leader starts after that.
     async fn wait<'f, P: WaitStrategy>(
         &self,
         waiting: FlightWait<'f>,
@@ -188,7 +189,8 @@ impl<M: MakeBody> Caller<'_, M> {
         }
     }
 
-    /// A lookup in `near` has found nothing fresh, or was not made yet.
+    /// Serves or opens the fragment. `missed` is the outcome of a lookup in `near`, if one was
+    /// made.
     pub(super) async fn enter<P: WaitStrategy, R>(
         &self,
         near: &Near,
@@ -232,7 +234,7 @@ impl<M: MakeBody> Caller<'_, M> {
             if self.is_late() {
                 return print(*reason, BypassReason::ReadPoint);
             }
-            // What was read ahead is here: nobody need wait for it.
+            // A prefetched entry is at hand, so there is no need to wait.
             match self.read_ahead(near) {
                 Some(Ok(entry)) => return serve(&entry, EventKind::Hit),
                 Some(Err(Missed { left: Left::Stale(entry), reason, .. })) => {
@@ -259,7 +261,7 @@ impl<M: MakeBody> Caller<'_, M> {
                 Joined::Again | Joined::Wait(_) => continue,
             };
             let guard = LeaderGuard::new(self.cache, flight);
-            // Another leader may have landed since the lookup.
+            // Another leader may have completed since the lookup.
             if !passes
                 && self.cache.protections().keep(Protection::SecondLook)
                 && let Ok(entry) = self.look(near)
@@ -297,7 +299,7 @@ impl<M: MakeBody> Caller<'_, M> {
         }
     }
 
-    /// A lookup has found what may be served while one caller renders anew.
+    /// Serves a stale entry while one caller refreshes it, or leads that refresh.
     async fn enter_stale<P: WaitStrategy, R>(
         &self,
         near: &Near,
@@ -315,7 +317,7 @@ impl<M: MakeBody> Caller<'_, M> {
             Refresh::Lead(flight) => {
                 let guard = LeaderGuard::new(self.cache, flight);
                 let newer = match self.look(near) {
-                    // Another caller refreshed it meanwhile.
+                    // Another caller refreshed it in the meantime.
                     Ok(newer)
                         if newer.expires != entry.expires || newer.began() != entry.began() =>
                     {
@@ -351,7 +353,7 @@ impl<M: MakeBody> Caller<'_, M> {
                 entry.expires
             }
             Refresh::Led => entry.expires,
-            // What is around it need not ask again before someone may try.
+            // Enclosing fragments need not expire before a refresh may be tried again.
             Refresh::Rests(until) => until.min(entry.last()).max(entry.expires),
         };
         let kind = stale(entry, now);
@@ -363,12 +365,12 @@ impl<M: MakeBody> Caller<'_, M> {
         Opened::Hit(on_hit(entry))
     }
 
-    /// Renders outside the cache; what is around may be stored.
+    /// Renders without the cache; enclosing fragments may be stored.
     pub(super) fn print<R>(&self, why: BypassReason) -> Opened<R> {
         self.render(Purpose::Print, None, None, &[EventKind::Bypassed(why)], None)
     }
 
-    /// Renders outside the cache, and nothing around is stored.
+    /// Renders without the cache, and vetoes the enclosing fragments.
     pub(super) fn veto<R>(&self, why: BypassReason) -> Opened<R> {
         let veto = Some(RefusalReason::Vetoed);
         self.render(Purpose::Print, None, veto, &[EventKind::Bypassed(why)], None)
@@ -382,7 +384,7 @@ impl<M: MakeBody> Caller<'_, M> {
         events: &[EventKind],
         tag: Option<Label>,
     ) -> Opened<R> {
-        // Made before anyone is told: if an observer panics, its drop gives up the flight.
+        // The frame comes first: if an observer panics, dropping the frame abandons the flight.
         let mut frame = self.frame(purpose, fill, veto);
         frame.why = annotate::why(self.cache, self.source.mode(), events, tag);
         for &kind in events {
@@ -392,7 +394,7 @@ impl<M: MakeBody> Caller<'_, M> {
     }
 }
 
-/// What to tell of an entry that is served while it is rendered anew.
+/// The event for an entry that is served while it is refreshed.
 fn stale(entry: &Entry, now: Moment) -> EventKind {
     if entry.expires > now { EventKind::Hit } else { EventKind::Stale(now.since(entry.expires)) }
 }

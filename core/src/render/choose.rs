@@ -1,5 +1,5 @@
-//! Blocks that say which cache they are in: `using=`. A block without it pays one look at the byte
-//! after its digest.
+//! Blocks that choose their cache with `using=`. A block without the option pays for a look at the
+//! byte after its digest.
 
 use super::enter::{Opened, Request};
 use super::{Arguments, RenderContext};
@@ -12,13 +12,13 @@ use crate::syntax::site::DIGEST_LEN;
 use crate::timeout::Timeout;
 
 impl Caches {
-    /// Opens a cache block for an engine extension, in the cache that it names or the default: see
-    /// [`FragmentCache::open`](crate::FragmentCache::open).
+    /// Opens a cache block for an engine extension, in the cache that the block names or in the
+    /// default one; see [`FragmentCache::open`](crate::FragmentCache::open).
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Using`](crate::ErrorKind::Using) with the block's place where its `using=` names
-    /// no cache, as the default cache's [`Policy`](crate::Policy) has it; and as
+    /// [`ErrorKind::Using`](crate::ErrorKind::Using) with the block's place if `using=` names no
+    /// cache and the default cache's [`Policy`](crate::Policy) makes that an error; and those of
     /// [`FragmentCache::open`](crate::FragmentCache::open).
     pub fn open<A: Arguments + ?Sized, R>(
         &self,
@@ -37,7 +37,7 @@ impl Caches {
         cache.open(site, arguments, rendering, on_hit)
     }
 
-    /// A block of no cache: an error, or a render that the default cache counts.
+    /// A block without a cache: an error, or a render that the default cache counts.
     fn refuse<R>(
         &self,
         site: &str,
@@ -58,8 +58,8 @@ impl Caches {
     }
 }
 
-/// Where the value of `using` stands among a block's values, counted from their end; `None` without
-/// the option.
+/// The position of the value of `using` among a block's values, counted from the end; `None`
+/// without the option.
 fn using(site: &str) -> Option<usize> {
     let rest = site.as_bytes().get(DIGEST_LEN..)?;
     let end = rest.iter().position(|&byte| byte == b':')?;

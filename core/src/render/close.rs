@@ -1,5 +1,5 @@
-//! Closing a cache block: the body is stored if it may be, given to those who wait, and what it
-//! depends on passes to the fragment around it.
+//! Closing a cache block: the body is stored if that is allowed, and passed to the followers; its
+//! dependencies pass to the enclosing fragment.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::freshness::{Dependencies, Sequence};
 use crate::near::{HashedKey, Near};
 use crate::protection::Protection;
 
-/// The right and the duty to close one cache block. Dropping it gives the block up: nothing is
-/// stored, and one of those who wait renders instead.
+/// The right and the duty to close one cache block. Dropping it abandons the block: nothing is
+/// stored, and one of the followers renders instead.
 ///
-/// Its place is on the stack of the thread that opened it; closing it elsewhere only drops it.
+/// A ticket belongs to the thread that opened it. Closing it on another thread only drops it.
 #[derive(Debug)]
 pub struct Ticket {
     id: u64,
@@ -34,23 +34,22 @@ impl Ticket {
         close(self.into_id(), body)
     }
 
-    /// Closes it with nothing that could be stored; those who wait render for themselves.
+    /// Closes the block without a result that could be stored. Followers render for themselves.
     #[cfg(feature = "values")]
     pub(crate) fn close_vetoed(self) {
         stack::with_frame(self.id, |frame| frame.veto(RefusalReason::Vetoed));
         self.close(Body::from(""));
     }
 
-    /// Adds tags that are known to be usable.
+    /// Adds tags that were checked before.
     pub(crate) fn tag(&self, tags: &[Box<str>]) {
         if !tags.is_empty() {
             stack::with_frame(self.id, |frame| tags.iter().for_each(|tag| frame.tag(tag)));
         }
     }
 
-    /// The ticket as a number, for engines whose values hold no Rust object. The duty to
-    /// [`close`] or [`abandon`] it is the caller's now; a [`Scope`](super::Scope) takes it over at
-    /// its end.
+    /// Returns the ticket as a number, for engines whose values hold no Rust object. The caller
+    /// must then [`close`] or [`abandon`] it; a [`Scope`](super::Scope) abandons it at its end.
     pub fn into_id(self) -> u64 {
         let id = self.id;
         std::mem::forget(self);
@@ -67,25 +66,26 @@ impl Drop for Ticket {
 /// A closed block.
 #[derive(Debug, Clone)]
 pub struct Closed {
-    /// What became of its body.
+    /// The outcome for its body.
     pub outcome: StoreOutcome,
     /// What to print in place of the body, if the page is annotated.
     pub instead: Option<Body>,
 }
 
-/// What became of a closed block's body.
+/// The outcome for the body of a closed block.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StoreOutcome {
     /// It was stored.
     Stored,
-    /// It was not meant to be stored: a bypass, or a ticket that is not open on this thread.
+    /// It was not meant to be stored: the block was bypassed, or its ticket is not open on this
+    /// thread.
     Printed,
     /// It was not stored, for this reason.
     Refused(RefusalReason),
 }
 
-/// Closes the block of ticket number `id` with its rendered body.
+/// Closes the block with ticket number `id` with its rendered body.
 pub fn close(id: u64, body: Body) -> Closed {
     match stack::take(id) {
         Some(frame) => frame.close(body),
@@ -93,23 +93,22 @@ pub fn close(id: u64, body: Body) -> Closed {
     }
 }
 
-/// Sees to it that the block of ticket number `id` is not stored when it is closed, nor any block
-/// around it.
+/// Vetoes the block with ticket number `id`: neither it nor any block around it is stored.
 pub fn veto(id: u64, reason: RefusalReason) {
     let veto = |frame: &mut Frame| frame.veto(reason);
     if stack::with_frame(id, veto).is_none() {
-        // It was taken for a leftover; what it prints goes into the one below.
+        // It was abandoned as a leftover; its output goes into the one below.
         stack::with_current(veto);
     }
 }
 
-/// Gives up the block of ticket number `id`, and whatever is open inside it.
+/// Abandons the block with ticket number `id`, and every block open inside it.
 pub fn abandon(id: u64) {
     stack::abandon(id);
 }
 
-/// Closes frames that are on no stack, each with its body: those of one cache go to the far store
-/// together.
+/// Closes frames that are on no stack, each with its body. Frames of one cache are written to the
+/// far store together.
 #[cfg(feature = "values")]
 pub(super) fn close_all(
     cache: &FragmentCache,
@@ -133,14 +132,14 @@ pub(super) fn close_all(
 /// A frame's body between the stack and the levels.
 struct Closing<'a> {
     guard: LeaderGuard<'a>,
-    /// The right to put it into the far store.
+    /// The lease under which it may be put into the far store.
     fill: Option<Fill>,
     body: Body,
     meta: EntryMeta,
-    /// Why it is not stored, and the next one would not be either.
+    /// Why neither this body nor, most likely, the next one is stored.
     refusal: Option<RefusalReason>,
     is_fresh: bool,
-    /// Whether it is to replace what is stored, which is outdated then whatever becomes of this.
+    /// Whether it replaces what is stored, which is outdated then even if this body is not stored.
     replaces: bool,
     read: Sequence,
     now: Moment,
@@ -149,8 +148,8 @@ struct Closing<'a> {
 }
 
 impl Far {
-    /// Puts into the far store what may be stored, and gives back what is not used of the rights to
-    /// it. Without one a body is good for this process. No code of a user runs here.
+    /// Puts the bodies that may be stored into the far store, and releases unused leases. A body
+    /// without a lease is valid in this process only. Runs no user code.
     fn close(
         &self,
         all: &mut [(&Frame, &mut Closing<'_>)],
@@ -216,8 +215,8 @@ impl Frame {
         self.end_store(closing, stored.flatten())
     }
 
-    /// Tells the fragment around this one what it is, and whether it may be stored; `None` if it was
-    /// not meant to be. No code of a user runs here: what is to be given back is in no frame.
+    /// Passes the fragment's dependencies and veto to the enclosing fragment. Returns `None` if the
+    /// fragment is not meant to be stored. Runs no user code: the lease to release is in no frame.
     fn begin_store<'a>(&mut self, cache: &'a FragmentCache, body: Body) -> Option<Closing<'a>> {
         let now = cache.moment();
         if let Some(stats_registry) = cache.stats_registry() {
@@ -226,7 +225,7 @@ impl Frame {
         cache.fresh().settle(now);
         let dependencies = std::mem::take(&mut self.inner).finish();
         let (expires, last) = self.ends(now);
-        // Also where nothing is stored: the fragment around this one lives no longer.
+        // Also if nothing is stored: the enclosing fragment must not outlive this one.
         self.pass_on(dependencies.as_ref(), expires, last);
         let fill = self.fill.take();
         let (flight, replaces) = match std::mem::replace(&mut self.purpose, Purpose::Print) {
@@ -251,8 +250,8 @@ impl Frame {
         let too_large = cache.near().is_none_or(|near| bytes > near.max_entry_bytes());
         let unkept = (!self.is_kept).then_some(RefusalReason::Vetoed);
         let refusal = self.veto.or(unkept).or(too_large.then_some(RefusalReason::BodyTooLarge));
-        // Storing what was invalidated meanwhile would be harmless, as it is never served, but it
-        // would take room.
+        // Storing an entry that was invalidated in the meantime would be harmless, as it is never
+        // served, but it would take room.
         let is_fresh = cache.fresh().holds(&self.labels, meta.dependencies.as_ref(), read);
         Some(Closing {
             guard,
@@ -269,7 +268,7 @@ impl Frame {
         })
     }
 
-    /// Puts a body into the near level, unless the far one has shown that it may not be stored.
+    /// Puts a body into the near level, unless the far level refused it.
     fn end_store(
         &self,
         mut closing: Closing<'_>,
@@ -285,8 +284,7 @@ impl Frame {
             Some(Err(NotStored::TooLarge)) => {
                 return self.refuse_for_good(closing.guard, replaces, RefusalReason::BodyTooLarge);
             }
-            // Without a store to be reached it is good for this process, for as long as the near level
-            // is trusted.
+            // While the store is unavailable, the body is valid in this process, for the near TTL.
             Some(Err(NotStored::Unavailable(unavailable))) => {
                 cache.note_fault(&unavailable);
                 if self.is_given {
@@ -294,7 +292,7 @@ impl Frame {
                 }
                 Some(self.unproven())
             }
-            // Those who wait render: what came of this may be outdated.
+            // Followers render: this result may be outdated.
             Some(Err(NotStored::Invalidated)) => return self.refuse(RefusalReason::Invalidated),
             Some(Err(NotStored::LeaseLost)) => return self.refuse(RefusalReason::Superseded),
         };
@@ -317,7 +315,7 @@ impl Frame {
                 let replaces_all = self.is_given && self.write == Write::Replace;
                 let put = if replaces_all { Near::set } else { Near::put };
                 match put(near, hashed, entry.clone(), now) {
-                    // The far store has it: that it was the last to come there.
+                    // The far store accepted it, so it is the latest there.
                     None if self.is_given && cache.far().is_some() => Ok(Vec::new()),
                     evicted => evicted.ok_or(RefusalReason::Superseded),
                 }
@@ -330,7 +328,7 @@ impl Frame {
             Err(reason) => return self.refuse(reason),
         }
         if last <= now {
-            // It was put only in the place of what was stored before.
+            // It was stored only to replace the previous entry.
             return self.refuse(RefusalReason::Expired);
         }
         cache.emit(EventKind::Stored { bytes, render_time }, Some(&self.key), &self.source);
@@ -342,10 +340,10 @@ impl Frame {
         StoreOutcome::Refused(reason)
     }
 
-    /// Refuses what the next render would most likely bring too: nobody is to wait for that one. But a
-    /// body that its caller has brought says nothing of the next. It is a new answer all the same, and
-    /// what it was to replace is served no more: stale windows are for the time of a render, and for
-    /// renders that fail.
+    /// Refuses a body for a reason that most likely applies to the next render too, so no caller
+    /// should wait for that one. A body supplied by its caller says nothing about the next one.
+    /// Either way it is a new answer, and the entry it was to replace is no longer served: a stale
+    /// window covers the time of a render, and renders that fail.
     fn refuse_for_good(
         &self,
         guard: LeaderGuard<'_>,
@@ -385,8 +383,8 @@ impl Frame {
         })
     }
 
-    /// What is known of a body that is not in the far store: it is as old as its read point, and as
-    /// what was served inside.
+    /// The version vector of a body that is not in the far store: it is as old as its read point
+    /// and the entries served inside it.
     fn unproven(&self) -> VersionVector {
         let read =
             self.read_snapshot.as_ref().map_or(Moment::START, |read_snapshot| read_snapshot.moment);
@@ -394,19 +392,20 @@ impl Frame {
         VersionVector::new(Vec::new(), verified, verified)
     }
 
-    /// When what is rendered at `now` expires, and when it may no longer be served, though stale. A
-    /// life past the end of the clock is for ever.
+    /// When a body rendered at `now` expires, and when it may no longer be served stale. A lifetime
+    /// past the end of the clock never ends.
     pub(super) fn ends(&self, now: Moment) -> (Moment, Moment) {
         let life = self.life.map(|life| self.cache.ageing().jittered(life));
         let own = life.map_or(Moment::NEVER, |life| now.saturating_after(life));
         let expires = own.min(self.inner_expires);
         let last = expires.saturating_after(self.stale).min(self.inner_last).max(expires);
-        // Hits are checked against a clock that may be behind: what is over must be over by that one.
+        // Hits are checked against a clock that may lag: what has ended must have ended by that
+        // clock.
         let over = |end: Moment| if end <= now { end.min(self.cache.recent()) } else { end };
         (over(expires), over(last))
     }
 
-    /// Tells the fragment around this one what it depends on now.
+    /// Passes the fragment's dependencies to the enclosing fragment.
     fn pass_on(&self, dependencies: Option<&Dependencies>, expires: Moment, last: Moment) {
         stack::with_top(|outer| {
             outer.inherit(&Inherited {

@@ -1,16 +1,16 @@
-//! A render on another thread than the one that its fragment is open on: what it depends on is
-//! gathered there, and taken over later.
+//! A render on a thread other than its fragment's: its dependencies are collected there, and
+//! inherited later.
 
 use super::enter::{Lookup, MakeBody};
 use super::stack::{self, Frame, Purpose};
 use crate::cache::FragmentCache;
 use crate::events::RefusalReason;
 
-/// What a render on another thread depends on.
+/// The dependencies of a render on another thread.
 #[derive(Debug)]
 pub(crate) struct Collected(pub(super) Frame);
 
-/// Renders, and gives what that depends on to `keep`; with a veto if it panics.
+/// Renders, and passes the dependencies to `keep`; with a veto if the render panics.
 pub(crate) fn collect_in<M: MakeBody, R>(
     cache: &FragmentCache,
     lookup: Lookup<'_, M>,

@@ -1,9 +1,9 @@
-//! What a body may ask for the fragment that it is rendered in.
+//! What a body may declare about the fragment it is rendered in.
 //!
-//! Rust functions and filters that a template calls, and bodies that Rust code renders, use these;
-//! templates have `cache_tags`, `cache_expire` and `cache_veto`. All of them speak to the innermost
-//! fragment that is being rendered on this thread, and reach the fragments around it through it.
-//! Where none is being rendered they do nothing (an unusable tag is an error there too), so a
+//! These functions are for Rust functions and filters that a template calls, and for bodies that
+//! Rust code renders; templates have `cache_tags`, `cache_expire` and `cache_veto`. Each applies to
+//! the innermost fragment being rendered on this thread, and through it to the fragments around it.
+//! If no fragment is being rendered they do nothing (an unusable tag is still an error), so a
 //! function that loads data can always call them, inside a cache block or not:
 //!
 //! ```
@@ -30,7 +30,7 @@ use crate::error::Error;
 use crate::events::RefusalReason;
 use crate::tag;
 
-/// Whether a fragment is being rendered on this thread.
+/// Returns whether a fragment is being rendered on this thread.
 ///
 /// ```
 /// assert!(!fragcache::current::is_open());
@@ -39,20 +39,20 @@ pub fn is_open() -> bool {
     stack::depth() > 0
 }
 
-/// Adds tags to the fragment: it is gone when one of them is
-/// [invalidated](crate::FragmentCache::invalidate_tags), from its read point on, however late they
-/// are added.
+/// Adds tags to the fragment: it ends when one of them is
+/// [invalidated](crate::FragmentCache::invalidate_tags). The tags count from the fragment's read
+/// point on, however late they are added.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer than
-/// [`MAX_TAG_BYTES`](crate::tag::MAX_TAG_BYTES). Nothing is added then, and the fragment is not stored,
-/// as it depends on what could not be said.
+/// [`MAX_TAG_BYTES`](crate::tag::MAX_TAG_BYTES). Nothing is added then, and the fragment is not
+/// stored, because one of its dependencies is missing.
 pub fn add_tags<T: AsRef<str>>(tags: impl IntoIterator<Item = T>) -> Result<(), Error> {
     if !is_open() {
         return tags.into_iter().try_for_each(|tag| tag::check(tag.as_ref()));
     }
-    // The user's iterator may render; it runs before the frames are looked at.
+    // The user's iterator may render, so it runs before the frames are borrowed.
     let tags: Vec<T> = tags.into_iter().collect();
     let texts: Vec<&str> = tags.iter().map(AsRef::as_ref).collect();
     let checked = texts.iter().try_for_each(|tag| tag::check(tag));
@@ -63,8 +63,8 @@ pub fn add_tags<T: AsRef<str>>(tags: impl IntoIterator<Item = T>) -> Result<(), 
     checked
 }
 
-/// Shortens the fragment's life: it expires so long after now, if its timeout does not end it
-/// before. Zero expires it at once.
+/// Shortens the fragment's lifetime: it expires `life` from now, unless its timeout ends it
+/// earlier. Zero expires it immediately.
 ///
 /// ```
 /// use fragcache::testing::ManualClock;
@@ -89,8 +89,8 @@ pub fn expire_after(life: Duration) {
     stack::with_current(|frame| frame.inner_expires = frame.inner_expires.min(expires));
 }
 
-/// Sees to it that the fragment is not stored, nor any around it. For functions whose output is
-/// for one visitor alone, such as a form's token.
+/// Vetoes the fragment: neither it nor any fragment around it is stored. For functions whose output
+/// is for a single visitor, such as a form's token.
 ///
 /// ```
 /// use fragcache::{Fragment, FragmentCache, current, fragment_key};
@@ -110,8 +110,9 @@ pub fn veto() {
     stack::with_current(|frame| frame.veto(RefusalReason::Vetoed));
 }
 
-/// Sees to it that the fragment is not stored; those around it may be, and depend on it as ever. For
-/// what is not worth keeping, such as a record that is not there yet.
+/// Prevents this fragment alone from being stored. The fragments around it may be stored, and
+/// depend on it as usual. For output that is not worth storing, such as a record that does not
+/// exist yet.
 ///
 /// ```
 /// use fragcache::{Fragment, FragmentCache, current, fragment_key};

@@ -1,5 +1,5 @@
-//! What a cache block or its body says of the fragment once it is known to be rendered: tags, the
-//! stale window. None of it is evaluated on a hit.
+//! What a cache block or its body declares once a render is certain: tags and the stale window.
+//! Nothing here is evaluated on a hit.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::policy::ErrorPolicy;
 use crate::tag;
 use crate::timeout::{Scalar, Timeout, is_no_time};
 
-/// The value of a `tags` argument, as an engine extension hands it over.
+/// The value of a `tags` argument, as an engine extension passes it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Tags<'a> {
@@ -20,13 +20,13 @@ pub enum Tags<'a> {
     Other(Scalar<'a>),
 }
 
-/// Notes for the block of ticket number `id` what it declares: the values of its options `tags`
-/// and `stale`, where it has them.
+/// Declares the values of the options `tags` and `stale`, where present, for the block with ticket
+/// number `id`.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Tag`] or [`ErrorKind::Timeout`] with the block's place, as the cache's
-/// [`Policy`](crate::Policy) has it. The block is not stored then.
+/// [`ErrorKind::Tag`] or [`ErrorKind::Timeout`] with the block's place, if the cache's
+/// [`Policy`](crate::Policy) makes that an error. The block is not stored in either case.
 pub fn declare(id: u64, tags: Option<&Tags<'_>>, stale: Option<Scalar<'_>>) -> Result<(), Error> {
     let outcome = stack::with_frame(id, |frame| {
         let tags = tags.map_or(Ok(Vec::new()), read).and_then(|tags| {
@@ -47,13 +47,13 @@ pub fn declare(id: u64, tags: Option<&Tags<'_>>, stale: Option<Scalar<'_>>) -> R
     settle(outcome)
 }
 
-/// `cache_tags(tags=…)` in a template: as [`current::add_tags`](crate::current::add_tags), for an
+/// `cache_tags(tags=…)` in a template: [`current::add_tags`](crate::current::add_tags) for an
 /// engine's values.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Tag`], as the cache's [`Policy`](crate::Policy) has it. The fragment is not stored
-/// then.
+/// [`ErrorKind::Tag`], if the cache's [`Policy`](crate::Policy) makes that an error. The fragment
+/// is not stored in either case.
 pub fn add_tags(tags: &Tags<'_>) -> Result<(), Error> {
     match read(tags) {
         Ok(tags) => {
@@ -64,16 +64,16 @@ pub fn add_tags(tags: &Tags<'_>) -> Result<(), Error> {
     }
 }
 
-/// `cache_expire(after=…)` in a template: as
-/// [`current::expire_after`](crate::current::expire_after), for an engine's value, which is read
-/// as a timeout is; but a number that is not positive, and a text of no time (`"0s"`), is at once.
+/// `cache_expire(after=…)` in a template: [`current::expire_after`](crate::current::expire_after)
+/// for an engine's value. The value is read like a timeout, except that zero, a negative number and
+/// a zero duration (`"0s"`) expire the fragment immediately.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Timeout`] for anything but a duration or none, as the cache's
-/// [`Policy`](crate::Policy) has it. The fragment is not stored then.
+/// [`ErrorKind::Timeout`] for anything but a duration or none, if the cache's
+/// [`Policy`](crate::Policy) makes that an error. The fragment is not stored in either case.
 pub fn expire_after(after: Scalar<'_>) -> Result<(), Error> {
-    // What has ended by the time it is computed is over at once.
+    // An end that has passed by the time it is computed counts as now.
     let is_over = match after {
         Scalar::Int(seconds) => seconds <= 0,
         Scalar::Float(seconds) => seconds <= 0.0,
@@ -100,7 +100,7 @@ pub fn expire_after(after: Scalar<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What becomes of a bad argument of a function that a body calls.
+/// Handles a bad argument of a function that a body calls.
 fn refuse_current(error: Error, reason: RefusalReason) -> Result<(), Error> {
     if stack::depth() == 0 {
         return Err(error);
@@ -109,10 +109,10 @@ fn refuse_current(error: Error, reason: RefusalReason) -> Result<(), Error> {
     settle(stack::with_top(|frame| Err(refused(frame, error, reason))))
 }
 
-/// An error, and whether it is to be seen.
+/// An error, the policy for it, and its report.
 struct Refused(Error, ErrorPolicy, Box<dyn FnOnce()>);
 
-/// Keeps a frame from being stored, and tells what to do about it once the frames are let go of.
+/// Vetoes a frame, and returns what to report once the frames are no longer borrowed.
 fn refused(frame: &mut Frame, error: Error, reason: RefusalReason) -> Refused {
     frame.veto(reason);
     let (cache, source, key) = (frame.cache.clone(), frame.source.clone(), frame.key.clone());
@@ -124,7 +124,7 @@ fn refused(frame: &mut Frame, error: Error, reason: RefusalReason) -> Refused {
 fn settle(outcome: Option<Result<(), Refused>>) -> Result<(), Error> {
     let Some(Err(Refused(error, on_mistake, tell))) = outcome else { return Ok(()) };
     match on_mistake {
-        // The veto is told of when the block is closed.
+        // The veto is reported when the block is closed.
         ErrorPolicy::Uncached => Ok(()),
         ErrorPolicy::Error => {
             tell();

@@ -1,5 +1,5 @@
-//! A render without a thread of its own: what it has open stands on a thread's stack while it is
-//! polled there, and with it in between.
+//! An asynchronous render. Its open frames are on the stack of a thread while that thread polls it,
+//! and in [`Detached`] between polls.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -19,14 +19,14 @@ use crate::near::Missed;
 use crate::read_point::ReadPoint;
 use crate::timeout::Timeout;
 
-/// What an asynchronous caller is to do.
+/// The outcome of an open, for an asynchronous caller.
 pub(crate) enum Begun<R> {
     Hit(R),
     Render(Detached),
 }
 
-/// The open fragment of an asynchronous render. Dropping it gives the fragment up, and one of those
-/// who wait renders instead.
+/// The open fragment of an asynchronous render. Dropping it abandons the fragment, and one of the
+/// followers renders instead.
 #[derive(Debug)]
 pub(crate) struct Detached {
     id: u64,
@@ -48,7 +48,7 @@ impl FragmentCache {
         let mut opening = pin!(self.open_waiting::<YieldTask, M, R>(lookup, missed, point, on_hit));
         poll_fn(|context| {
             let opened = party.run(|| opening.as_mut().poll(context));
-            // Before anyone else runs on this thread.
+            // In the same poll, before another task runs on this thread.
             opened.map(|opened| match opened {
                 Opened::Hit(value) => Begun::Hit(value),
                 Opened::Render(ticket) => {
@@ -63,19 +63,19 @@ impl FragmentCache {
 }
 
 impl Detached {
-    /// Runs the body.
+    /// Polls the body with the frames attached.
     pub(crate) async fn run<F: Future>(&mut self, body: F) -> F::Output {
         let mut body = pin!(body);
         poll_fn(|context| self.within(|| body.as_mut().poll(context))).await
     }
 
-    /// Closes the fragment with what the body made.
+    /// Closes the fragment with the rendered body.
     pub(crate) fn close(mut self, body: Body) -> Closed {
         let id = self.id;
         self.within(|| close(id, body))
     }
 
-    /// Closes it with nothing that could be stored; those who wait render for themselves.
+    /// Closes the fragment without a result that could be stored. Followers render for themselves.
     pub(crate) fn close_vetoed(mut self) {
         let id = self.id;
         self.within(|| {
@@ -84,22 +84,22 @@ impl Detached {
         });
     }
 
-    /// Adds tags that are known to be usable.
+    /// Adds tags that were checked before.
     pub(crate) fn tag<T: AsRef<str>>(&mut self, tags: &[T]) {
         self.edit(|frame| tags.iter().for_each(|tag| frame.tag(tag.as_ref())));
     }
 
-    /// Adds a label that it depends on.
+    /// Adds a label that the fragment depends on.
     pub(crate) fn depend_on(&mut self, label: Label) {
         self.edit(|frame| frame.inner.insert(label));
     }
 
-    /// Sees to it that it is not stored.
+    /// Vetoes the fragment.
     pub(crate) fn veto(&mut self, reason: RefusalReason) {
         self.edit(|frame| frame.veto(reason));
     }
 
-    /// Sees to it that it is not stored, and that what is stored stays.
+    /// Vetoes the fragment, and leaves the stored entry in place.
     pub(crate) fn fail(&mut self) {
         self.edit(|frame| {
             frame.veto(RefusalReason::Vetoed);
@@ -107,17 +107,17 @@ impl Detached {
         });
     }
 
-    /// Sets another life than was asked for.
+    /// Replaces the timeout that was requested.
     pub(crate) fn set_life(&mut self, timeout: Timeout) {
         self.edit(|frame| frame.life = frame.cache.life(timeout));
     }
 
-    /// Sets another stale window.
+    /// Replaces the stale window.
     pub(crate) fn set_stale(&mut self, window: Duration) {
         self.edit(|frame| frame.stale = window);
     }
 
-    /// It expires so long after now, if nothing ends it before.
+    /// Expires the fragment `life` from now, unless it ends earlier.
     pub(crate) fn expire_after(&mut self, life: Duration) {
         self.edit(|frame| {
             let end = frame.cache.moment().saturating_after(life);
@@ -125,7 +125,7 @@ impl Detached {
         });
     }
 
-    /// Takes over what was rendered on other threads.
+    /// Inherits what was rendered on other threads.
     pub(crate) fn inherit(&mut self, collected: Vec<Collected>) {
         self.edit(|frame| {
             for Collected(mut inner) in collected {
@@ -135,7 +135,7 @@ impl Detached {
         });
     }
 
-    /// Takes over what another depends on, and a dependency on it.
+    /// Inherits the dependencies of `other`, and depends on it.
     pub(crate) fn adopt(&mut self, other: &mut Self) {
         if let Some(theirs) = other.frames.first_mut() {
             self.edit(|frame| {

@@ -1,5 +1,5 @@
-//! From a key to a body or a frame: the lookup, the waits, and what a caller does who finds nothing
-//! fresh. Blocks of templates and fragments of Rust code both come this way.
+//! From a key to a body or a frame: the lookup, the waits, and the path of a miss. Cache blocks in
+//! templates and fragments in Rust code both take it.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -32,24 +32,24 @@ pub enum Opened<R> {
     Render(Ticket),
 }
 
-/// A block's wishes after its arguments were read.
+/// The options of a lookup.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Request {
     pub(crate) timeout: Timeout,
     pub(crate) unless: bool,
     pub(crate) refresh: bool,
-    /// Whether the caller has the body already, and is told what becomes of it: it is stored for all
-    /// who read, or not at all.
+    /// Whether the caller supplies the body and gets the outcome. It is stored for all readers, or
+    /// not at all.
     pub(crate) is_given: bool,
-    /// Whether someone gives up this render's open fragments when it fails.
+    /// Whether a scope abandons this render's open fragments when it fails.
     pub(crate) scoped: bool,
     pub(crate) version: Version,
-    /// The stale window; the cache's own without.
+    /// The stale window; the cache's default if `None`.
     pub(crate) stale: Option<Duration>,
 }
 
 impl Request {
-    /// What Rust code asks for that asks for nothing special.
+    /// The options of Rust code that sets none.
     #[cfg(feature = "values")]
     pub(crate) fn plain() -> Self {
         Self {
@@ -65,7 +65,7 @@ impl Request {
 }
 
 impl Request {
-    /// How what is rendered is written.
+    /// How the body is written.
     pub(super) fn write(&self) -> Write {
         match (self.refresh, self.is_given) {
             (true, _) => Write::Replace,
@@ -75,24 +75,24 @@ impl Request {
     }
 }
 
-/// Makes a body of the bytes that a store has; `None` if they cannot be one.
+/// Makes a body of a store's bytes; `None` if they are not a valid body.
 pub(crate) trait MakeBody: Fn(Vec<u8>) -> Option<Body> {}
 
 impl<M: Fn(Vec<u8>) -> Option<Body>> MakeBody for M {}
 
-/// A body of markup, made by `make`.
+/// Makes a body of markup with `make`.
 pub(crate) fn of_text(bytes: Vec<u8>, make: impl Fn(String) -> Body) -> Option<Body> {
     String::from_utf8(bytes).ok().map(make)
 }
 
-/// What a caller asks for.
+/// What a caller looks up.
 pub(crate) struct Lookup<'a, M> {
     pub(crate) hashed: HashedKey<'a>,
     pub(crate) source: &'a Arc<EntrySource>,
     pub(crate) request: &'a Request,
-    /// Makes a body of what comes from a store.
+    /// Makes a body of what a store has.
     pub(crate) body: &'a M,
-    /// What the render remembers that it stands in.
+    /// The memo of the enclosing render.
     pub(crate) memo: Option<&'a RenderMemo>,
 }
 
@@ -105,8 +105,8 @@ impl<M> Clone for Lookup<'_, M> {
 impl<M> Copy for Lookup<'_, M> {}
 
 impl FragmentCache {
-    /// The way of a hit, for a block that asks for nothing special; `None` if this is not such a
-    /// case.
+    /// The hit path of a block without special options. `None` if the block has any, or if lookups
+    /// are off.
     pub(crate) fn quick_hit<R>(
         &self,
         hashed: HashedKey<'_>,
@@ -119,9 +119,9 @@ impl FragmentCache {
             return None;
         }
         let near = self.near()?;
-        // Only a fragment around this one, or an observer, wants more than the body.
+        // Only an enclosing fragment or an observer needs more than the body.
         let told = stack::depth() > 0 || self.is_observed();
-        // The clock is read once for what expires and for what is counted.
+        // The clock is read once, for expiry and for statistics.
         let seen = Cell::new(None);
         let now = || {
             let now = seen.get().unwrap_or_else(|| self.recent());
@@ -147,12 +147,12 @@ impl FragmentCache {
         }))
     }
 
-    /// Tells the fragment around this one what it depends on by printing `entry`.
+    /// Passes the dependencies of a served `entry` to the enclosing fragment.
     pub(super) fn pass_on(&self, hashed: HashedKey<'_>, entry: &Entry) {
         self.pass_on_until(hashed, entry, entry.expires);
     }
 
-    /// As [`pass_on`](Self::pass_on), where it will be printed just so until `expires`.
+    /// As [`pass_on`](Self::pass_on), for an entry that is served unchanged until `expires`.
     pub(super) fn pass_on_until(&self, hashed: HashedKey<'_>, entry: &Entry, expires: Moment) {
         let labels = self.hasher().labels(hashed.key, entry.source.template_label);
         stack::with_top(|outer| {
@@ -161,10 +161,10 @@ impl FragmentCache {
         });
     }
 
-    /// Everything else: misses, waits, and bypasses.
+    /// Everything but quick hits: misses, waits and bypasses.
     ///
-    /// `missed` is the outcome of a lookup that was made already, `point` the caller's read point
-    /// beside those whose scopes are open.
+    /// `missed` is the outcome of an earlier lookup. `point` is the caller's read point, in
+    /// addition to those of open scopes.
     pub(crate) fn open_slow<M: MakeBody, R>(
         &self,
         lookup: Lookup<'_, M>,
@@ -175,7 +175,7 @@ impl FragmentCache {
         block(self.open_waiting::<BlockThread, M, R>(lookup, missed, point, on_hit))
     }
 
-    /// As [`open_slow`](Self::open_slow), by a way to wait.
+    /// As [`open_slow`](Self::open_slow), with the wait strategy `P`.
     pub(super) async fn open_waiting<P: WaitStrategy, M: MakeBody, R>(
         &self,
         lookup: Lookup<'_, M>,
@@ -199,12 +199,12 @@ impl FragmentCache {
         if request.refresh && request.is_given {
             return caller.print(BypassReason::ReadOnly);
         }
-        // A failed render that nobody bounds may have left this very fragment open.
+        // A failed, unscoped render may have left this fragment open.
         stack::abandon_leftover(hashed.hash, source);
         caller.enter::<P, R>(near, missed, on_hit).await
     }
 
-    /// What is stored, for a caller that renders nothing; a lookup has found nothing fresh.
+    /// What is stored, for a caller that renders nothing, after a lookup found nothing fresh.
     #[cfg(feature = "values")]
     pub(crate) fn peek<M: MakeBody>(&self, lookup: Lookup<'_, M>, missed: Missed) -> Option<Body> {
         let hashed = lookup.hashed;
@@ -255,8 +255,8 @@ impl FragmentCache {
         }
     }
 
-    /// The oldest of the read points that data of this render may be from: the given one, and those
-    /// whose scopes are open. The bodies of the fragments around may have loaded it too.
+    /// The oldest read point that data of this render may have: the given one, or one of an open
+    /// scope. The bodies of enclosing fragments may have loaded the data too.
     fn oldest_point(&self, point: Option<ReadPoint>) -> Option<ReadPosition> {
         if !self.protections().keep(Protection::ReadPoint) {
             return None;
@@ -266,8 +266,8 @@ impl FragmentCache {
         [given, read_point::oldest_open(number)].into_iter().flatten().reduce(ReadPosition::min)
     }
 
-    /// A stored body in place of the error of one that failed: within its stale window, and unless
-    /// the caller insisted on a new one.
+    /// A stored body in place of an error (stale-if-error): within its stale window, and unless the
+    /// caller required a new one.
     pub(crate) fn stale_if_error(
         &self,
         hashed: HashedKey<'_>,
@@ -307,7 +307,7 @@ impl FragmentCache {
 }
 
 impl<M: MakeBody> Caller<'_, M> {
-    /// The way of a caller for whom nothing is looked up, whatever is stored.
+    /// The path of a caller that looks nothing up.
     pub(super) fn bypass<R>(&self) -> Option<Opened<R>> {
         if self.request.timeout == Timeout::Delete {
             return Some(self.veto(BypassReason::Delete));

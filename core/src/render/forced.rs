@@ -1,5 +1,6 @@
-//! Bodies that replace what is stored, whatever that is and whoever renders it: one that a block or a
-//! function is about to render, or several that are there already and go to the far store together.
+//! Forced refreshes: bodies that replace what is stored, even while others render it. Either one
+//! that a block or a function is about to render, or several supplied bodies that are written to
+//! the far store together.
 
 use super::Opened;
 use super::caller::{Caller, LeaderGuard};
@@ -21,11 +22,11 @@ use crate::events::{EventKind, MissReason};
 #[cfg(feature = "values")]
 use crate::timeout::Timeout;
 
-/// How often a body that its caller has brought is written, where others are at the same time.
+/// Most attempts to write a supplied body while others write the same key.
 #[cfg(feature = "values")]
 pub(crate) const GIVEN_ATTEMPTS: usize = 5;
 
-/// Why a body is rendered.
+/// The event of a forced refresh.
 const ANEW: EventKind = EventKind::Miss(MissReason::Refresh);
 
 impl<M: MakeBody> Caller<'_, M> {
@@ -35,7 +36,7 @@ impl<M: MakeBody> Caller<'_, M> {
         let fill = fill.and_then(|fill| {
             fill.inspect_err(|unavailable| self.cache.note_fault(unavailable)).ok()
         });
-        // Who brings a body looks nothing up.
+        // A caller that supplies the body looks nothing up.
         let events = if self.request.is_given { &[][..] } else { &[ANEW] };
         self.render(guard.into(Purpose::Store), fill, None, events, None)
     }
@@ -45,7 +46,7 @@ impl<M: MakeBody> Caller<'_, M> {
         LeaderGuard::new(self.cache, self.cache.flights().force_lead(self.flight_request()))
     }
 
-    /// The frames of bodies that these callers have already.
+    /// The frames of bodies that these callers supply.
     #[cfg(feature = "values")]
     fn forced_frames(callers: &[&Self]) -> Vec<Frame> {
         let mut guard: Vec<_> = callers.iter().map(|caller| Some(caller.force_lead())).collect();
@@ -55,7 +56,8 @@ impl<M: MakeBody> Caller<'_, M> {
             let purpose = guard.take().map_or(Purpose::Print, |guard| guard.into(Purpose::Store));
             caller.frame(purpose, fill, None)
         };
-        // First those that have something to give back: an observer of the faults may panic.
+        // Frames with a lease come first: an observer of the faults may panic, and a frame releases
+        // its lease.
         let mut frames: Vec<Option<Frame>> = Vec::with_capacity(callers.len());
         for ((caller, guard), fill) in callers.iter().zip(&mut guard).zip(&mut fills) {
             let fill = fill.take_if(|fill| fill.is_ok()).and_then(Result::ok);
@@ -74,9 +76,9 @@ impl<M: MakeBody> Caller<'_, M> {
 
 #[cfg(feature = "values")]
 impl FragmentCache {
-    /// Stores bodies that are there already, as if each were rendered after the one before it; what
-    /// became of each. With a far store in a number of round trips that does not depend on how many there
-    /// are. They are asked for alike, and no key is among them twice.
+    /// Stores supplied bodies as if each were rendered after the one before it, and returns the
+    /// outcome of each. With a far store, the number of round trips does not depend on the number
+    /// of bodies. All lookups have the same options, and no key occurs twice.
     pub(crate) fn store_together<M: MakeBody>(
         &self,
         lookup: &[Lookup<'_, M>],
@@ -99,8 +101,8 @@ impl FragmentCache {
         outcomes
     }
 
-    /// Whether a body that its caller has brought was outrun by another of another process, which may
-    /// have come to nothing by that: it is stored after it.
+    /// Whether a supplied body was superseded by a write of another process. That write may have
+    /// failed for the same reason, so this one is tried again.
     pub(crate) fn is_outrun(&self, outcome: StoreOutcome) -> bool {
         outcome == StoreOutcome::Refused(RefusalReason::Superseded) && self.far().is_some()
     }

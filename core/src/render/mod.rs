@@ -1,8 +1,7 @@
-//! One render of one cache block: `choose` finds the cache that it is in, `open` reads an engine's
-//! arguments, `enter` looks up and, on a miss, puts a frame on this thread's stack, `forced` does so
-//! whatever is stored; `declare` and
-//! `current` add to the frame, `close` stores it; `annotate` shows what became of it. Engines reach
-//! it through [`engine`](crate::engine).
+//! One render of one cache block. `choose` finds its cache, `open` reads an engine's arguments, and
+//! `enter` looks up and, on a miss, pushes a frame on this thread's stack; `forced` does so without
+//! a lookup. `declare` and `current` add to the frame, `close` stores it, and `annotate` shows the
+//! outcome. Engines use it through [`engine`](crate::engine).
 
 mod annotate;
 mod arguments;

@@ -1,4 +1,4 @@
-//! The door for engines: a cache block's site and arguments, read into a key and a request.
+//! The door for engines: reads a block id and a block's arguments into a key and a request.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -20,50 +20,50 @@ use crate::syntax::site::{BlockId, DIGEST_LEN};
 use crate::timeout::Timeout;
 
 thread_local! {
-    /// Where keys are encoded; kept so that a hit allocates nothing.
+    /// A buffer for encoded keys, reused so that a hit allocates nothing.
     static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The render that a cache block stands in, as an engine extension knows it.
+/// The render that contains a cache block, as an engine extension sees it.
 pub trait RenderContext {
-    /// The escaping that is in force.
+    /// The escaping in force.
     fn mode(&self) -> OutputMode;
 
-    /// Whether someone gives up what this render leaves open when it fails: a
-    /// [`Scope`](crate::engine::Scope), or the ticket's own drop.
+    /// Whether open fragments of this render are abandoned when it fails: by a
+    /// [`Scope`](crate::engine::Scope), or by dropping the ticket.
     fn is_bounded(&self) -> bool;
 
-    /// What this render remembers; `None` where nobody knows the bounds of a render. Asked on a miss,
+    /// The memo of this render; `None` where the bounds of a render are unknown. Called on a miss,
     /// and by unnamed blocks.
     fn memo(&mut self) -> Option<Arc<RenderMemo>>;
 
-    /// The read point in the render's context, if there is one. Asked on a miss only.
+    /// The read point in the render's context, if there is one. Called on a miss only.
     fn read_point(&mut self) -> Option<ReadPoint>;
 
-    /// Whether what the body assigns here could not be kept inside it, so that a miss and a hit
-    /// would differ: the block is neither read nor stored.
+    /// Whether assignments in the body would be visible outside it, so that a miss and a hit would
+    /// differ. Such a block is neither read nor stored.
     fn leaves_traces(&self) -> bool {
         false
     }
 
-    /// Markup from a store outside the process, in the engine's own value.
+    /// Wraps markup from a far store in the engine's own value.
     fn body(&self, markup: String) -> Body {
         Body::from(markup)
     }
 }
 
 impl FragmentCache {
-    /// Opens the cache block whose encoded site is `site`, for an engine extension. What its
-    /// `using=` says is not asked here: see [`Caches::open`](crate::Caches::open).
+    /// Opens the cache block with the encoded block id `site`, for an engine extension. Ignores the
+    /// block's `using=`; see [`Caches::open`](crate::Caches::open).
     ///
-    /// `on_hit` turns a stored body into what the engine prints; it runs under a lock and must do
-    /// no more than that.
+    /// `on_hit` turns a stored body into what the engine prints. It runs under a lock and must do
+    /// nothing else.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Timeout`], [`ErrorKind::Key`] or [`ErrorKind::Repeated`], with the block's
-    /// place, as the cache's [`Policy`](crate::Policy) has it; [`ErrorKind::Config`] for a site
-    /// that no rewriter wrote.
+    /// place, if the cache's [`Policy`](crate::Policy) makes that an error; [`ErrorKind::Config`]
+    /// for a block id that the rewriter did not write.
     pub fn open<A: Arguments + ?Sized, R>(
         &self,
         site: &str,
@@ -90,7 +90,7 @@ impl FragmentCache {
             let on_hit = |entry: &Entry| on_hit(&entry.body);
             self.open_in(&mut buffer, site, arguments, rendering, mode, on_hit)
         };
-        // What a key took that is too long to be cached is not kept.
+        // Drops the buffer of a key that is too long to be cached.
         if buffer.capacity() <= 2 * MAX_KEY_BYTES {
             KEY.with(|key| key.replace(buffer));
         }
@@ -125,7 +125,7 @@ impl FragmentCache {
             match letter {
                 b'u' => request.unless |= arguments.truthy(index),
                 b'r' => request.refresh = arguments.truthy(index),
-                // `Caches::open` has read it: it chose this cache.
+                // Read by `Caches::open`, which chose this cache.
                 b'c' => {}
                 _ => match self.version(buffer, arguments, index) {
                     Ok(version) => request.version = version,
@@ -211,7 +211,7 @@ impl FragmentCache {
         encoded.map(|()| version)
     }
 
-    /// Unusable arguments: an error, or a render without the cache.
+    /// Handles unusable arguments: an error, or a render without the cache.
     pub(super) fn refuse<R>(
         &self,
         site: &str,
@@ -230,7 +230,7 @@ impl FragmentCache {
                 self.emit(EventKind::Bypassed(BypassReason::Refused), None, &source);
                 let hashed = HashedKey { hash: 0, key: &[] };
                 let veto = Some(RefusalReason::Vetoed);
-                // The point is for the fragments inside.
+                // The fragments inside need the read point.
                 let point = rendering.read_point();
                 let body = |bytes| of_text(bytes, Body::from);
                 let lookup = Lookup { hashed, source: &source, request, body: &body, memo: None };
@@ -261,7 +261,7 @@ impl FragmentCache {
     }
 }
 
-/// The option letters of an encoded site.
+/// The option letters of an encoded block id.
 fn option_letters(site: &str) -> &str {
     let rest = &site[DIGEST_LEN..];
     let end = rest.bytes().position(|byte| byte == b':');

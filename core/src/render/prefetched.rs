@@ -1,5 +1,5 @@
-//! Prefetches: what a page is about to ask for is read from the far store together. An engine keeps
-//! them with its render, Rust code for the length of a closure.
+//! Prefetches: reads from the far store, in one go, what a page is about to look up. An engine
+//! stores a prefetch with its render, Rust code for the duration of a closure.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ pub(super) struct PrefetchedFor {
 pub(super) struct Prefetches(Vec<Arc<Prefetched>>);
 
 impl Prefetches {
-    /// Those of the render that `memo` is of, and those of this thread.
+    /// The prefetches of the render with this `memo`, and those of this thread.
     pub(super) fn of(cache: &FragmentCache, memo: Option<&RenderMemo>) -> Self {
         if cache.far().is_none() {
             return Self::default();
@@ -50,14 +50,15 @@ impl Prefetches {
     }
 }
 
-/// `cache_prefetch(name, vary, using)` in a template: as [`FragmentCache::prefetch`], for the render
-/// that `memo` is of and for blocks whose `using=` is that, or that have none. Each of `keys` is a
-/// name and what it varies on, as the block that is prefetched has them.
+/// `cache_prefetch(name, vary, using)` in a template: like [`FragmentCache::prefetch`], for the
+/// render with this `memo`, and for blocks with the same `using=` or none. Each of `keys` is a name
+/// and its vary parts, as the prefetched block has them.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Key`] for what cannot be part of a key, and [`ErrorKind::Using`] for a cache that is
-/// not there, as the default cache's [`Policy`](crate::Policy) has it. Nothing is read then.
+/// [`ErrorKind::Key`] for a value that cannot be part of a key, and [`ErrorKind::Using`] for an
+/// unknown cache if the default cache's [`Policy`](crate::Policy) makes that an error. Nothing is
+/// read then.
 pub fn prefetch<A: Arguments>(
     caches: &Caches,
     using: Option<Scalar<'_>>,
@@ -66,7 +67,7 @@ pub fn prefetch<A: Arguments>(
 ) -> Result<(), Error> {
     let cache = match using.map_or(Ok(caches.default_cache()), |using| caches.choose(using)) {
         Ok(cache) => cache,
-        // The blocks are told of one by one.
+        // The blocks report it one by one.
         Err(_) if caches.default_cache().policy().bad_arguments == ErrorPolicy::Uncached => {
             return Ok(());
         }
@@ -95,12 +96,12 @@ pub fn prefetch<A: Arguments>(
 }
 
 impl FragmentCache {
-    /// Reads what these fragments have in the far store together, and runs `render`, which asks for
-    /// them on this thread: three round trips at most for all, where each would take one or two of
-    /// its own. For loops; without a far store `render` just runs.
+    /// Reads these fragments from the far store together, then runs `render`, which looks them up
+    /// on this thread. Takes at most three round trips for all of them, instead of one or two for
+    /// each. For loops. Without a far store it only runs `render`.
     ///
-    /// Within `render` these fragments are served as they were at the prefetch. The keys beyond
-    /// 4,096 are asked for one by one.
+    /// Within `render` these fragments are served as of the prefetch. Keys beyond the first 4,096
+    /// are looked up one by one.
     ///
     /// ```
     /// use fragcache::testing::MemoryStore;

@@ -1,4 +1,4 @@
-//! The bounds of one render, for engines that do not show them.
+//! The bounds of one render, for engines that do not expose them.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -13,8 +13,8 @@ thread_local! {
     static SCOPED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Marks that a render begins here on this thread. Dropping it gives up every fragment that the
-/// render left open, so that nobody waits for them.
+/// Marks the start of a render on this thread. Dropping it abandons every fragment that the render
+/// left open, so that no caller waits for them.
 ///
 /// ```
 /// let scope = fragcache::engine::Scope::begin();
@@ -23,7 +23,7 @@ thread_local! {
 /// ```
 #[derive(Debug)]
 pub struct Scope {
-    /// Frames of this render have numbers from here on.
+    /// The smallest frame number of this render.
     first: u64,
     outer: bool,
     /// Stays on the thread whose stack it bounds.
@@ -31,13 +31,13 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Begins a render on this thread.
+    /// Starts a render on this thread.
     pub fn begin() -> Self {
         let outer = SCOPED.with(|scoped| scoped.replace(true));
         Self { first: stack::next_id(), outer, _not_send: PhantomData }
     }
 
-    /// Whether a scope is open on this thread.
+    /// Returns whether a scope is open on this thread.
     pub fn is_open() -> bool {
         SCOPED.with(Cell::get)
     }
@@ -50,8 +50,8 @@ impl Drop for Scope {
     }
 }
 
-/// What one render remembers: which unnamed blocks it has opened, what was prefetched to it, and how
-/// long it has waited in vain. An engine keeps one per render.
+/// The memory of one render: the unnamed blocks it has opened, its prefetches, and how long it has
+/// waited without a result. An engine keeps one per render.
 #[derive(Debug, Default)]
 pub struct RenderMemo {
     unnamed: Mutex<HashSet<u64>>,
@@ -60,7 +60,7 @@ pub struct RenderMemo {
 }
 
 impl RenderMemo {
-    /// Notes an unnamed block by its number; whether this render opened it before.
+    /// Records an unnamed block by its number. Returns whether this render opened it before.
     ///
     /// ```
     /// let memo = fragcache::engine::RenderMemo::default();

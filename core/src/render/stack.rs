@@ -1,5 +1,5 @@
 //! The fragments being rendered on this thread, outermost first. A frame owns what a render must
-//! give back (its flight), so that dropping or truncating the stack leaves nothing behind.
+//! give back (its flight and its lease), so dropping a frame or truncating the stack leaks nothing.
 
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
@@ -21,21 +21,21 @@ use crate::hash::Version;
 use crate::protection::Protection;
 use crate::sync::thread_local;
 
-/// Most frames that may be open on a thread. Engines bear far fewer in one render; more are what
-/// failed renders left behind, and the oldest are given up.
+/// Most frames that may be open on a thread. A single render of an engine has far fewer; the
+/// surplus was left behind by failed renders, and the oldest frames are abandoned.
 const MAX_FRAMES: usize = 256;
 
-/// Longer than any render that nobody bounds is taken to be under way.
+/// Longest time for which an unscoped render counts as under way.
 const LONGEST_RENDER: Duration = Duration::from_secs(60);
 
-/// What becomes of a frame's body.
+/// What happens to a frame's body.
 #[derive(Debug)]
 pub(super) enum Purpose {
-    /// Store it, and give it to those who wait.
+    /// It is stored, and passed to the followers.
     Store(Arc<Flight>),
-    /// As `Store`, while others are served what is stored and has expired.
+    /// Like `Store`, while other callers are served the expired entry.
     Refresh(Arc<Flight>),
-    /// Print it only.
+    /// It is printed only.
     Print,
 }
 
@@ -49,45 +49,45 @@ pub(super) struct Frame {
     pub(super) hash: u64,
     pub(super) source: Arc<EntrySource>,
     pub(super) labels: Labels,
-    /// The read point that it was given or inherited, if there is one.
+    /// The read point that was given or inherited, if there is one.
     pub(super) point: Option<Sequence>,
     /// What is known of the far level as of the read point.
     pub(super) read_snapshot: Option<ReadSnapshot>,
-    /// What the fragments inside tell of the far level.
+    /// The versions inherited from the fragments inside.
     pub(super) inherited_versions: InheritedVersions,
-    /// The right to put it into the far store.
+    /// The lease under which it may be put into the far store.
     pub(super) fill: Option<Fill>,
-    /// When the fragment began.
+    /// When the render began.
     pub(super) began: Sequence,
     /// The read point: nothing in the body was read before it.
     pub(super) read: Sequence,
     pub(super) started: Moment,
-    /// How long the body may be served; for ever without.
+    /// For how long the body may be served; `None` for ever.
     pub(super) life: Option<Duration>,
-    /// How long after that it may be served stale.
+    /// For how long after that it may be served stale.
     pub(super) stale: Duration,
     pub(super) version: Version,
-    /// How long its page has waited in vain.
+    /// How long the page has waited without a result.
     pub(super) waited: Waited,
-    /// Its tags, and what the fragments inside depend on.
+    /// The fragment's tags, and the dependencies of the fragments inside.
     pub(super) inner: DependencySet,
     /// When the first of the fragments inside expires, and when the first of them may no longer be
-    /// served stale; or what the body asked for.
+    /// served stale. The body may set earlier moments.
     pub(super) inner_expires: Moment,
     pub(super) inner_last: Moment,
     /// Why neither this fragment nor those around it may be stored.
     pub(super) veto: Option<RefusalReason>,
-    /// How it is written.
+    /// How the body is written to the stores.
     pub(super) write: Write,
-    /// Whether it is stored for all who read, or not at all.
+    /// Whether it is stored for all readers, or not at all.
     pub(super) is_given: bool,
-    /// Whether its render failed, though it is closed: what is stored stays.
+    /// Whether the render failed although the frame is closed: the stored entry stays in place.
     pub(super) is_failure: bool,
-    /// Whether it may be stored itself.
+    /// Whether the fragment itself may be stored.
     pub(super) is_kept: bool,
-    /// Whether someone gives up this frame when its render fails.
+    /// Whether a scope abandons this frame when its render fails.
     pub(super) scoped: bool,
-    /// Why it is rendered, where its page is annotated.
+    /// Why the body is rendered, if the page is annotated.
     pub(super) why: Option<Box<str>>,
 }
 
@@ -114,7 +114,7 @@ impl Drop for Frame {
 }
 
 impl Frame {
-    /// Takes over what an inner fragment depends on.
+    /// Inherits the dependencies of an inner fragment.
     pub(super) fn inherit(&mut self, inner: &Inherited<'_>) {
         if !self.cache.is_same(inner.cache) {
             self.veto.get_or_insert(RefusalReason::SpansCaches);
@@ -133,7 +133,7 @@ impl Frame {
                 .map_or(Moment::START, |read_snapshot| read_snapshot.moment);
             self.inherited_versions.serve(version_vector, read);
         }
-        // Annotations may be switched on while this one is rendered without them.
+        // Annotations may be switched on during a render that began without them.
         if inner.mode.is_annotated() && !self.source.mode().is_annotated() {
             self.veto.get_or_insert(RefusalReason::Vetoed);
         }
@@ -154,8 +154,8 @@ impl Frame {
         }
     }
 
-    /// Takes over what a fragment inside depends on that was given up: what this one prints in its
-    /// place may rest on it.
+    /// Inherits the dependencies of an abandoned inner fragment: what this one prints in its place
+    /// may depend on them.
     pub(super) fn inherit_failed(&mut self, inner: &mut Self) {
         let dependencies = std::mem::take(&mut inner.inner).finish();
         self.inherit(&Inherited {
@@ -173,14 +173,14 @@ impl Frame {
         self.inherited_versions.take_over(&inner.inherited_versions);
     }
 
-    /// Learns with which versions a fragment inside was stored.
+    /// Records the versions with which an inner fragment was stored.
     pub(super) fn learn(&mut self, cache: &FragmentCache, versions: &[(Label, LabelVersion)]) {
         if self.cache.is_same(cache) {
             self.inherited_versions.learn(versions);
         }
     }
 
-    /// Adds a tag, which is known to be usable.
+    /// Adds a tag that was checked before.
     pub(super) fn tag(&mut self, tag: &str) {
         if let Some(stats_registry) = self.cache.stats_registry() {
             stats_registry.tag(&self.key, &self.source, tag);
@@ -188,7 +188,7 @@ impl Frame {
         self.inner.insert(self.cache.tag_label(tag));
     }
 
-    /// Adds a tag from inside the body. It counts from the read point on, as it was taken before.
+    /// Adds a tag from inside the body. It counts from the read point on, which precedes it.
     pub(super) fn tag_late(&mut self, tag: &str) {
         if !self.cache.protections().keep(Protection::LateLabels) {
             self.read = self.cache.fresh().now();
@@ -196,12 +196,12 @@ impl Frame {
         self.tag(tag);
     }
 
-    /// Sees to it that neither this fragment nor those around it are stored.
+    /// Vetoes this fragment and those around it.
     pub(super) fn veto(&mut self, reason: RefusalReason) {
         self.veto.get_or_insert(reason);
     }
 
-    /// The same error with the place of this frame's cache block.
+    /// Adds the place of this frame's cache block to an error.
     pub(super) fn locate(&self, error: Error) -> Error {
         match &self.source.template {
             Some(template) => error.at(template, self.source.line, self.source.column),
@@ -210,21 +210,21 @@ impl Frame {
     }
 }
 
-/// What an outer fragment learns from an inner one.
+/// What an outer fragment inherits from an inner one.
 pub(super) struct Inherited<'a> {
     pub(super) cache: &'a FragmentCache,
     pub(super) labels: &'a Labels,
     pub(super) dependencies: Option<&'a crate::freshness::Dependencies>,
     pub(super) expires: Moment,
-    /// When it may no longer be served, though stale.
+    /// When it may no longer be served stale.
     pub(super) last: Moment,
-    /// The read point of what was rendered inside; what was served was compared just now.
+    /// The read point of a rendered fragment. `LAST` for a served one, which was compared just now.
     pub(super) read: Sequence,
     /// What was known of the far level at that read point.
     pub(super) read_snapshot: Option<&'a ReadSnapshot>,
     pub(super) veto: Option<RefusalReason>,
     pub(super) mode: OutputMode,
-    /// Of what was served rather than rendered, its proof if there is one.
+    /// For a served fragment, its version vector if it has one; `None` for a rendered one.
     pub(super) served: Option<Option<&'a VersionVector>>,
 }
 
@@ -251,36 +251,36 @@ impl<'a> Inherited<'a> {
 
 thread_local! {
     static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
-    /// Length of `FRAMES`, readable without borrowing it: the only thing a hit asks.
+    /// Length of `FRAMES`, readable without a borrow. A hit reads nothing else.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
-/// One count for all threads: a ticket that strays to another thread must not meet a frame there.
+/// Shared by all threads: a ticket that strays to another thread must not match a frame there.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-/// Open fragments on this thread.
+/// The number of open fragments on this thread.
 pub(super) fn depth() -> usize {
     DEPTH.with(Cell::get)
 }
 
-/// A number for a new frame, never zero, not used before, and above those of the frames below it.
+/// A number for a new frame: not zero, never used before, and above those of the frames below it.
 pub(super) fn next_id() -> u64 {
     NEXT_ID.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Puts a frame on this thread's stack and returns its number.
+/// Pushes a frame on this thread's stack and returns its number.
 pub(super) fn push(frame: Frame) -> u64 {
     let id = frame.id;
     let surplus = edit(|frames| {
         frames.push(frame);
         (frames.len() > MAX_FRAMES).then(|| frames.remove(0))
     });
-    // Dropped outside the borrow: giving up a flight tells observers.
+    // Dropped outside the borrow: abandoning a flight notifies observers.
     drop(surplus);
     id
 }
 
-/// Takes the frame `id` off the stack. What a failed render left above it is given up.
+/// Pops the frame `id`. Frames that a failed render left above it are abandoned.
 pub(super) fn take(id: u64) -> Option<Frame> {
     let (mut frame, above) = edit(|frames| {
         let at = frames.iter().rposition(|frame| frame.id == id)?;
@@ -293,7 +293,7 @@ pub(super) fn take(id: u64) -> Option<Frame> {
     Some(frame)
 }
 
-/// Takes the frame `id` off the stack with all that is above it, for a render without a thread.
+/// Pops the frame `id` and all frames above it, for an asynchronous render.
 #[cfg(feature = "async")]
 pub(super) fn detach(id: u64) -> Vec<Frame> {
     let above = |frames: &mut Vec<Frame>| {
@@ -303,20 +303,20 @@ pub(super) fn detach(id: u64) -> Vec<Frame> {
     edit(above).flatten().unwrap_or_default()
 }
 
-/// Puts frames that were taken off back, on whatever thread.
+/// Pushes detached frames back, on any thread.
 #[cfg(feature = "async")]
 pub(super) fn attach(detached: &mut Vec<Frame>) {
     edit(|frames| frames.append(detached));
 }
 
-/// Gives up the frame `id` and every frame above it.
+/// Abandons the frame `id` and every frame above it.
 pub(super) fn abandon(id: u64) {
     if let Some(mut frame) = take(id) {
         with_top(|outer| outer.inherit_failed(&mut frame));
     }
 }
 
-/// Gives up every frame from number `first` on.
+/// Abandons every frame from number `first` on.
 pub(super) fn truncate(first: u64) {
     let lowest = edit(|frames| {
         let at = frames.partition_point(|frame| frame.id < first);
@@ -327,8 +327,8 @@ pub(super) fn truncate(first: u64) {
     }
 }
 
-/// Shows the innermost open frame to `with`; and as long as nobody bounds the frame, the one below
-/// too, as the one above it may be a leftover.
+/// Passes the innermost open frame to `with`. If that frame is unscoped it may be a leftover, so
+/// the frame below is passed too, down to the first scoped one.
 pub(super) fn with_current(mut with: impl FnMut(&mut Frame)) {
     edit(|frames| {
         for frame in frames.iter_mut().rev() {
@@ -340,14 +340,14 @@ pub(super) fn with_current(mut with: impl FnMut(&mut Frame)) {
     });
 }
 
-/// Shows the innermost open frame to `with`.
+/// Passes the innermost open frame to `with`.
 pub(super) fn with_top<R>(with: impl FnOnce(&mut Frame) -> R) -> Option<R> {
     edit(|frames| frames.last_mut().map(with)).flatten()
 }
 
-/// The oldest read point of the fragments of a cache that are open on this thread. One that nobody
-/// bounds may be the leftover of a failed render, for ever at its beginning: after a while only the
-/// point that it was given counts.
+/// The oldest read point of the fragments of a cache that are open on this thread. An unscoped one
+/// may be the leftover of a failed render, with a read point that never advances: after
+/// [`LONGEST_RENDER`] only a read point that it was given counts.
 pub(super) fn oldest_read(cache: &FragmentCache) -> Option<Sequence> {
     if depth() == 0 {
         return None;
@@ -361,8 +361,8 @@ pub(super) fn oldest_read(cache: &FragmentCache) -> Option<Sequence> {
     edit(|frames| frames.iter().filter(of_cache).filter_map(read).min()).flatten()
 }
 
-/// What the innermost fragment of a cache that is open on this thread knows of the far level as of its
-/// read point; `None` if no fragment is open.
+/// What is known of the far level as of the read point of the innermost fragment of a cache that is
+/// open on this thread; `None` if no fragment is open.
 pub(super) fn read_snapshot(cache: &FragmentCache) -> Option<ReadSnapshot> {
     if depth() == 0 {
         return None;
@@ -376,7 +376,7 @@ pub(super) fn read_snapshot(cache: &FragmentCache) -> Option<ReadSnapshot> {
     edit(|frames| frames.iter().rev().find(counts).map(known)).flatten()
 }
 
-/// How long the page has waited in vain that the innermost fragment open on this thread is of.
+/// How long the page of the innermost fragment open on this thread has waited without a result.
 pub(super) fn waited() -> Option<Waited> {
     if depth() == 0 {
         return None;
@@ -386,20 +386,20 @@ pub(super) fn waited() -> Option<Waited> {
     edit(|frames| frames.last().filter(is_live).map(|frame| frame.waited.clone())).flatten()
 }
 
-/// Whether this thread holds the lease of a fragment: then it does not wait for another's.
+/// Whether this thread holds the lease of a fragment. It then does not wait for other leases.
 pub(super) fn holds_lease() -> bool {
     depth() > 0 && edit(|frames| frames.iter().any(|frame| frame.fill.is_some())).unwrap_or(false)
 }
 
-/// Shows the frame `id` to `with`, if it is open.
+/// Passes the frame `id` to `with`, if it is open.
 pub(super) fn with_frame<R>(id: u64, with: impl FnOnce(&mut Frame) -> R) -> Option<R> {
     edit(|frames| frames.iter_mut().rfind(|frame| frame.id == id).map(with)).flatten()
 }
 
-/// Gives up the frame that would render this variant of this key, if it stands in a render that
-/// nobody bounds: on its own thread it can only be what a failed render left behind, with the
-/// frames of that render above it. One of these may be of a render that goes on, and what happened
-/// above them has told them what it depends on: the frame below takes it over.
+/// Abandons the frame of this variant of this key, if it is unscoped: on its own thread it can only
+/// be the leftover of a failed render, together with the frames of that render above it. One of
+/// those may belong to a render that goes on, and have inherited dependencies; the frame below
+/// inherits them.
 pub(super) fn abandon_leftover(hash: u64, source: &Arc<EntrySource>) {
     if depth() == 0 {
         return;
@@ -415,13 +415,13 @@ pub(super) fn abandon_leftover(hash: u64, source: &Arc<EntrySource>) {
     });
     let Some((Some(below), leftover)) = found.flatten() else { return };
     for mut frame in leftover {
-        // Of a render that goes on, its own life counts too.
+        // The lifetime of a frame whose render goes on counts too.
         (frame.inner_expires, frame.inner_last) = frame.ends(frame.cache.moment());
         with_frame(below, |outer| outer.inherit_failed(&mut frame));
     }
 }
 
-/// The open fragments of a caller that does not have the thread.
+/// The open fragments of a caller that is not running on the thread.
 #[cfg(all(test, not(fragcache_shuttle)))]
 #[derive(Debug, Default)]
 pub(crate) struct Frames(Vec<Frame>);
@@ -432,8 +432,8 @@ pub(crate) fn swap(others: &mut Frames) {
     edit(|frames| std::mem::swap(frames, &mut others.0));
 }
 
-/// The one way to the frames. Frames are dropped outside of it: that may run a user's code, such as
-/// an observer's own drop. `None` while the thread ends.
+/// The only access to the frames. Frames are dropped outside of it, because that may run user code,
+/// such as an observer's drop. `None` while the thread ends.
 fn edit<R>(edit: impl FnOnce(&mut Vec<Frame>) -> R) -> Option<R> {
     FRAMES
         .try_with(|frames| {

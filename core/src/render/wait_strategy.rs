@@ -1,4 +1,4 @@
-//! How a caller waits: its thread blocks, or its task is woken. What it does in between is written once.
+//! How a caller waits: it blocks its thread, or its task is woken. The rest is shared code.
 
 use std::future::{Future, ready};
 use std::pin::pin;
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use crate::clock::{self, Deadline};
 use crate::flight::{FlightWait, Joined};
 
-/// For how long one page has waited for renders of others that gave it nothing, all its fragments
-/// together: a process that was killed leaves a lease on each, and a page waits for one limit, not
-/// for one each. A clone is of the same page.
+/// How long one page has waited for other renders without a result, over all its fragments. A
+/// killed process leaves a lease on each of them; a page waits for one limit in total, not one per
+/// fragment. Clones belong to the same page.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Waited(Arc<AtomicU64>);
 
@@ -22,7 +22,7 @@ impl Waited {
         limit.saturating_sub(Duration::from_nanos(self.0.load(Ordering::Relaxed)))
     }
 
-    /// Another wait came to nothing.
+    /// Adds a wait without a result.
     pub(super) fn spend(&self, since: Instant) {
         let waited = clock::instant().saturating_duration_since(since).as_nanos();
         self.0.fetch_add(u64::try_from(waited).unwrap_or(u64::MAX), Ordering::Relaxed);
@@ -31,17 +31,17 @@ impl Waited {
 
 /// A way to wait.
 pub(super) trait WaitStrategy {
-    /// Waits for another's render.
+    /// Waits for another caller's render.
     fn wait<'a>(
         waiting: FlightWait<'a>,
         deadline: Deadline,
     ) -> impl Future<Output = Joined<'a>> + Send;
 
-    /// Lets so much time pass.
+    /// Sleeps for `time`.
     fn pause(time: Duration) -> impl Future<Output = ()> + Send;
 }
 
-/// Its thread blocks. Its futures are ready when they are made.
+/// Blocks the thread. Its futures are ready when they are created.
 #[derive(Debug)]
 pub(super) struct BlockThread;
 
@@ -59,7 +59,7 @@ impl WaitStrategy for BlockThread {
     }
 }
 
-/// What a future comes to that waits by [`BlockThread`] only.
+/// Runs a future that waits by [`BlockThread`] only.
 pub(super) fn block<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
@@ -70,7 +70,7 @@ pub(super) fn block<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// Its task is woken.
+/// Yields the task until it is woken.
 #[cfg(feature = "async")]
 #[derive(Debug)]
 pub(super) struct YieldTask;

@@ -1,5 +1,5 @@
-//! The live numbers of one name. Every field is an atomic of its own, so that nobody waits to count;
-//! a reader may see a lookup whose render it does not see yet.
+//! The live counters of one name. Every field is an atomic of its own, so that counting never
+//! waits. A reader may see a lookup before its render.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -13,14 +13,14 @@ use crate::events::{BypassReason, EventKind, MissReason, RefusalReason};
 use crate::key::FragmentKey;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
-/// Most tags of a name that are remembered. Each is as long as a tag may be, at most: whoever
-/// invalidates one needs all of it.
+/// Most tags remembered for a name. They are stored in full, because invalidating one needs all of
+/// it.
 const MAX_TAGS: usize = 16;
 
-/// Most origins of a name that its entries share; beyond it each has one of its own.
+/// Most sources that the entries of a name share. Beyond it, each entry has its own.
 const MAX_ORIGINS: usize = 64;
 
-/// What is counted under one name.
+/// The counters of one name.
 #[derive(Debug)]
 pub(crate) struct NameCounters {
     key: Option<FragmentKey>,
@@ -42,11 +42,11 @@ pub(crate) struct NameCounters {
     render_nanos: AtomicU64,
     longest_nanos: AtomicU64,
     last_nanos: AtomicU64,
-    /// The bits of the moment when a body was last served, and 1; 0 before.
+    /// The bits of the moment when a body was last served, plus 1; 0 before the first time.
     last_served: AtomicU64,
     ring: Ring,
     tags: Mutex<VecDeque<Box<str>>>,
-    /// The origins of entries that count here.
+    /// The sources of the entries that are counted here.
     sources: Mutex<Vec<Weak<EntrySource>>>,
 }
 
@@ -110,7 +110,7 @@ impl NameCounters {
         }
     }
 
-    /// This origin, for entries whose hits count here; shared by all of them.
+    /// Returns the shared copy of this source for entries whose hits are counted here.
     pub(super) fn counted(this: &Arc<Self>, source: &EntrySource) -> Arc<EntrySource> {
         let mut sources = this.sources.lock();
         let found = sources.iter().filter_map(Weak::upgrade).find(|known| known.is_same(source));
@@ -134,8 +134,8 @@ impl NameCounters {
         add(counter, 1);
         self.ring.serve(now);
         let served = now.to_bits().saturating_add(1);
-        // Names that are served all the time share this line between threads: it is not written
-        // more often than the clock moves.
+        // Threads share this cache line for names that are served all the time, so it is written
+        // only when the clock has moved.
         if self.last_served.load(Ordering::Relaxed) < served {
             self.last_served.store(served, Ordering::Relaxed);
         }

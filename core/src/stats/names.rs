@@ -1,5 +1,5 @@
-//! Figures for each fragment's name: what was served and what was rendered, and what it cost. Plain
-//! numbers as they were at one moment; `stats_registry` keeps them up to date.
+//! Statistics for each fragment name: what was served, what was rendered, and what it cost. These
+//! are plain snapshots; `registry` has the live counters.
 
 use std::time::Duration;
 
@@ -7,77 +7,79 @@ use super::{MINUTES, Misses};
 use crate::events::{BypassReason, RefusalReason};
 use crate::key::FragmentKey;
 
-/// The figures of one cache in this process, for each name, since the cache was made. See
+/// The statistics of one cache in this process, by name, since the cache was created. See
 /// [`FragmentCache::stats_by_name`](crate::FragmentCache::stats_by_name).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct StatsByName {
-    /// An account for each name, in no order.
+    /// The statistics of each name, in no particular order.
     pub names: Vec<NameStats>,
-    /// What happened under names that there was no room for, added up.
+    /// The sum of all names beyond the bound.
     pub others: NameStats,
-    /// When the cache was made, since the beginning of 1970.
+    /// When the cache was created, since the beginning of 1970.
     pub since: Duration,
-    /// How long ago that was, by the cache's clock.
+    /// Time since then, by the cache's clock.
     pub covers: Duration,
 }
 
-/// What is known of one name.
+/// The statistics of one name.
 ///
-/// A lookup that waits for another's render, or is answered by an expired fragment in place of an
-/// error, is a miss first, so [`lookups`](Self::lookups) counts it once.
+/// A lookup that waits for another caller's render, or that is answered by an expired fragment in
+/// place of an error, is a miss first, so [`lookups`](Self::lookups) counts it once.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct NameStats {
-    /// The key that has this name and varies on nothing; the key itself for a block without a name.
-    /// `None` for what is added up.
+    /// The key of this name without vary parts; for a block without a name, its key. `None` for a
+    /// sum.
     pub key: Option<FragmentKey>,
-    /// The template in which the name was first met, if it was in one.
+    /// The template where the name was first seen, if any.
     pub template: Option<String>,
-    /// The line of its cache block there; 0 without.
+    /// The line of its cache block there; 0 if there is none.
     pub line: u32,
     /// Fresh bodies served.
     pub hits: u64,
-    /// Expired bodies served while another caller renders, or after a refresh has failed.
+    /// Expired bodies served while another caller rendered, or after a failed refresh.
     pub stale: u64,
     /// Expired bodies served in place of an error.
     pub stale_if_error: u64,
-    /// Callers that received another's render.
+    /// Callers that received another caller's render.
     pub waits: u64,
     /// Lookups that found nothing servable, by reason.
     pub misses: Misses,
-    /// Bodies rendered, and requests answered, outside the cache, by reason; only reasons that occurred.
+    /// Bodies rendered, and requests answered, outside the cache, by reason; without reasons that
+    /// did not occur.
     pub bypasses: Vec<(BypassReason, u64)>,
-    /// Bodies that were not stored and arguments that were not accepted, by reason; only reasons that
-    /// occurred.
+    /// Bodies that were not stored and arguments that were not accepted, by reason; without reasons
+    /// that did not occur.
     pub refusals: Vec<(RefusalReason, u64)>,
     /// Bodies stored.
     pub stores: u64,
-    /// The bytes of all bodies that were stored.
+    /// Bytes of all bodies stored.
     pub stored_bytes: u64,
-    /// Entries that left to make room.
+    /// Entries evicted to make room.
     pub evictions: u64,
     /// Deletions of a key or of the name.
     pub deletions: u64,
     /// Unnamed blocks opened again in the same render.
     pub repeats: u64,
-    /// Bodies rendered to their end, stored or not.
+    /// Completed renders, stored or not.
     pub renders: u64,
-    /// The time that these took; the fragments inside count in the ones around them too.
+    /// Total time of these renders. The time of inner fragments also counts in their outer
+    /// fragments.
     pub render_time: Duration,
-    /// The longest of them.
+    /// The longest render.
     pub longest_render: Duration,
-    /// The last of them.
+    /// The most recent render.
     pub last_render: Duration,
-    /// How long ago a body was last served from the cache; `None` if none was.
+    /// Time since a body was last served from the cache; `None` if none was.
     pub idle: Option<Duration>,
-    /// Tags that were last declared for it, the last one first; at most 16.
+    /// The tags declared most recently, latest first; at most 16.
     pub tags: Vec<String>,
-    /// The last [`MINUTES`] minutes, the present one last.
+    /// The last [`MINUTES`] minutes, oldest first.
     pub minutes: Vec<Minute>,
 }
 
-/// What happened in one minute.
+/// The counts of one minute.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Minute {
@@ -88,36 +90,36 @@ pub struct Minute {
 }
 
 impl NameStats {
-    /// Bodies served from the cache, fresh or expired.
+    /// Returns the bodies served from the cache, fresh or expired.
     pub fn served(&self) -> u64 {
         self.hits + self.stale
     }
 
-    /// Lookups: bodies served from the cache and misses.
+    /// Returns the lookups: bodies served from the cache and misses.
     pub fn lookups(&self) -> u64 {
         self.served() + self.misses.total()
     }
 
-    /// The share of lookups that were served from the cache, from 0.0 to 1.0; `None` without any.
+    /// Returns the share of lookups served from the cache, from 0.0 to 1.0; `None` without lookups.
     pub fn hit_ratio(&self) -> Option<f64> {
         ratio(self.served(), self.misses.total())
     }
 
-    /// What a render takes on average; zero if there was none.
+    /// Returns the mean time of a render; zero without renders.
     pub fn mean_render(&self) -> Duration {
         let nanos = self.render_time.as_nanos() / u128::from(self.renders.max(1));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// An estimate of the render time that was saved: whatever was served without a render of its
-    /// caller's own, times [`mean_render`](Self::mean_render).
+    /// Estimates the render time that was saved: the number of callers served without a render of
+    /// their own, times [`mean_render`](Self::mean_render).
     pub fn saved(&self) -> Duration {
         let spared = u128::from(self.served() + self.waits);
         let nanos = spared.saturating_mul(self.mean_render().as_nanos());
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 
-    /// Whether more time went into renders than was saved by serving what came of them.
+    /// Returns true if rendering took more time than serving its results has saved.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -131,8 +133,8 @@ impl NameStats {
         self.renders > self.served() + self.waits
     }
 
-    /// Adds the numbers of another account. The name, the place, the tags and the last render stay
-    /// this one's, and the shorter idle time counts.
+    /// Adds the counters of another name. Key, template, tags and the last render remain unchanged;
+    /// the shorter idle time is taken.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -173,7 +175,7 @@ impl NameStats {
 }
 
 impl Minute {
-    /// The share of lookups that were served from the cache, from 0.0 to 1.0; `None` without any.
+    /// Returns the share of lookups served from the cache, from 0.0 to 1.0; `None` without lookups.
     pub fn hit_ratio(&self) -> Option<f64> {
         ratio(self.served, self.missed)
     }

@@ -1,4 +1,4 @@
-//! The registry: a bounded number of names in sharded maps, and one account for all others.
+//! The statistics of a bounded number of names in sharded maps, and one sum for all others.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::sync::{AtomicU64, Ordering, RwLock};
 
 const SHARDS: usize = 16;
 
-/// Longest name that has an account, in bytes; longer ones are among the others.
+/// Longest name with statistics of its own, in bytes. Longer names count among the others.
 const MAX_NAME_BYTES: usize = 256;
 
-/// What the names of one cache add up to.
+/// The statistics of one cache, by name.
 #[derive(Debug)]
 pub(crate) struct StatsRegistry {
     shards: [RwLock<Shard>; SHARDS],
@@ -30,7 +30,7 @@ pub(crate) struct StatsRegistry {
     opened: Moment,
 }
 
-/// By the hash of what a name is in keys; of two names with one hash the second is among the others.
+/// By the hash of the encoded name. If two names share a hash, the second counts among the others.
 type Shard = HashMap<u64, (Box<[u8]>, Arc<NameCounters>), BuildIdentityHasher>;
 
 impl StatsRegistry {
@@ -46,8 +46,8 @@ impl StatsRegistry {
         }
     }
 
-    /// Counts what happened under a key. What happened under none counts for the cache block at
-    /// `source`, if there is one.
+    /// Counts an event under a key. An event without a key counts for the cache block at `source`,
+    /// if there is one.
     pub(crate) fn note(
         &self,
         kind: EventKind,
@@ -57,8 +57,8 @@ impl StatsRegistry {
     ) {
         let name = self.name_of(key);
         if kind == EventKind::Deleted {
-            // Whoever deletes what was never asked for opens no account. Of a redacted key the name is
-            // known.
+            // Deleting a name that was never looked up adds no statistics for it. The name of a
+            // redacted key is known.
             let bare = FragmentKey::from_encoded(key::without_namespaces(key));
             let bare = bare.is_redacted().then(|| bare.bare());
             let name = bare.as_ref().map_or(name, FragmentKey::as_bytes);
@@ -66,7 +66,7 @@ impl StatsRegistry {
             let found = find(&self.shard(hash).read(), hash, name);
             return found.flatten().as_deref().unwrap_or(&self.others).note(kind, now);
         }
-        // Setting a value is no lookup.
+        // Setting a value is not a lookup.
         if key::without_namespaces(name).first() == Some(&key::VALUE)
             && kind == EventKind::Miss(MissReason::Refresh)
         {
@@ -80,14 +80,14 @@ impl StatsRegistry {
         self.with(key.as_bytes(), source, |counters| counters.note(kind, now));
     }
 
-    /// Notes how long a body took.
+    /// Records how long a body took to render.
     pub(crate) fn render(&self, key: &[u8], source: &EntrySource, took: Duration) {
         self.with(self.name_of(key), Some(source), |counters| counters.render(took));
     }
 
-    /// Notes a tag that was declared for a key.
+    /// Records a tag declared for a key.
     pub(crate) fn tag(&self, key: &[u8], source: &EntrySource, tag: &str) {
-        // The tags of all others mean nothing together.
+        // Tags of the sum would mean nothing.
         self.with(self.name_of(key), Some(source), |counters| {
             if !std::ptr::eq(counters, &self.others) {
                 counters.tag(tag);
@@ -95,13 +95,13 @@ impl StatsRegistry {
         });
     }
 
-    /// This origin with the row of the key's name; `None` if that is among the others.
+    /// Returns this source, counted for the key's name; `None` if the name counts among the others.
     pub(crate) fn counted(&self, key: &[u8], source: &EntrySource) -> Option<Arc<EntrySource>> {
         Some(NameCounters::counted(&self.own_row(self.name_of(key), Some(source))?, source))
     }
 
-    /// What has an account: the name of a key, in all namespaces. A value whose key is opaque has none
-    /// but its digest, which another namespace does not share.
+    /// The name that a key counts under, across all namespaces. A value with an opaque key is known
+    /// only by its digest, which differs between namespaces.
     fn name_of<'k>(&self, key: &'k [u8]) -> &'k [u8] {
         let is_value = || key::without_namespaces(key).first() == Some(&key::VALUE);
         if self.hasher.is_opaque() && is_value() { key } else { key::bare_name(key) }
@@ -129,7 +129,7 @@ impl StatsRegistry {
     }
 
     fn shard(&self, hash: u64) -> &RwLock<Shard> {
-        // The map inside a shard uses the low bits, so the shard takes high ones.
+        // The map inside a shard uses the low bits, so the shard is chosen by high ones.
         &self.shards[(hash >> 48) as usize % SHARDS]
     }
 
@@ -167,7 +167,7 @@ impl StatsRegistry {
     }
 }
 
-/// What stands under a hash: nothing, another name, or the row of this one.
+/// What is stored under a hash: nothing, another name (`Some(None)`), or the counters of this name.
 fn find(shard: &Shard, hash: u64, name: &[u8]) -> Option<Option<Arc<NameCounters>>> {
     shard.get(&hash).map(|(known, counters)| (**known == *name).then(|| Arc::clone(counters)))
 }

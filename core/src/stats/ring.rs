@@ -1,17 +1,17 @@
-//! Counts of the last hour, minute by minute, without a thread that turns the pages: whoever counts
-//! in a new minute takes over the place of the one an hour ago.
+//! Counts of the last hour, minute by minute, without a background thread. The first count of a
+//! minute takes over the slot of the minute an hour ago.
 
 use super::Minute;
 use crate::clock::Moment;
 use crate::sync::{AtomicU64, Ordering};
 
-/// How many minutes an [`NameStats`](crate::stats::NameStats) looks back.
+/// The number of minutes that [`NameStats`](crate::stats::NameStats) covers.
 pub const MINUTES: usize = 60;
 
 const NANOS: u64 = 60_000_000_000;
 
-/// One place for each minute of an hour. Each holds the minute that it counts, in the upper half,
-/// and the count, so that both change at once.
+/// One slot for each minute of an hour. A slot has the minute in its upper half and the count in
+/// its lower half, so that both change together.
 #[derive(Debug)]
 pub(super) struct Ring {
     served: [AtomicU64; MINUTES],
@@ -34,7 +34,7 @@ impl Ring {
         count(&self.missed, now);
     }
 
-    /// The minutes up to now, the present one last.
+    /// The minutes up to now, the current one last.
     pub(super) fn read(&self, now: Moment) -> Vec<Minute> {
         let present = minute(now);
         let back = (0..MINUTES as u64).rev();
@@ -46,7 +46,7 @@ impl Ring {
     }
 }
 
-/// Minutes since the clock's start, from 1 on: an empty place is of minute 0.
+/// Minutes since the clock's start, from 1 on; an empty slot has minute 0.
 fn minute(now: Moment) -> u64 {
     (now.to_bits() / NANOS + 1) & u64::from(u32::MAX)
 }
@@ -59,7 +59,7 @@ fn count(places: &[AtomicU64; MINUTES], now: Moment) {
     let minute = minute(now);
     let place = place(places, minute);
     let mut found = place.load(Ordering::Relaxed);
-    // A thread that is late counts in the minute that has begun meanwhile.
+    // A thread that is late counts in the minute that has begun since.
     while found >> 32 < minute {
         let first = minute << 32 | 1;
         match place.compare_exchange(found, first, Ordering::Relaxed, Ordering::Relaxed) {

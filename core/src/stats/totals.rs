@@ -1,23 +1,23 @@
-//! What is counted, whether anyone observes or not.
+//! Counters of the whole cache, which are always on.
 
 use std::fmt::{self, Debug};
 
 use crate::events::{EventKind, MissReason};
 use crate::sync::{AtomicU64, Ordering};
 
-/// Counters since the cache was made, and its present size.
+/// Counters since the cache was created, and its current size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Bodies served from the store.
+    /// Fresh bodies served.
     pub hits: u64,
     /// Lookups that found nothing servable, by reason.
     pub misses: Misses,
     /// Bodies stored.
     pub stores: u64,
-    /// Expired bodies served, to others than the one who renders anew or in place of an error.
+    /// Expired bodies served while another caller refreshes them, or in place of an error.
     pub stale: u64,
-    /// Callers that received another's render.
+    /// Callers that received another caller's render.
     pub waits: u64,
     /// Bodies rendered, and requests answered, outside the cache.
     pub bypasses: u64,
@@ -25,24 +25,23 @@ pub struct Stats {
     pub refusals: u64,
     /// Renders that ended in an error or a panic.
     pub errors: u64,
-    /// Entries that left to make room.
+    /// Entries evicted to make room.
     pub evictions: u64,
-    /// Keys, names and templates deleted, and clears.
+    /// Keys, names and templates deleted, and calls of clear.
     pub deletions: u64,
     /// Tags invalidated.
     pub invalidations: u64,
     /// Unnamed blocks opened again in the same render.
     pub repeats: u64,
-    /// Warnings about templates that were loaded.
+    /// Warnings about loaded templates.
     pub warnings: u64,
-    /// Times that the store behind the cache did not do what it was asked to.
+    /// Failed operations of the store behind the cache.
     pub faults: u64,
-    /// Entries held now. Entries that an invalidation has fenced count until they are asked for
-    /// or evicted.
+    /// Entries in the near level now. A fenced entry counts until its next lookup or its eviction.
     pub entries: u64,
-    /// Bytes held now: bodies, keys and overhead.
+    /// Bytes in the near level now: bodies, keys and overhead.
     pub bytes: u64,
-    /// Renders under way now that others would wait for.
+    /// Renders in progress now that other callers would wait for.
     pub flights: u64,
 }
 
@@ -62,17 +61,17 @@ pub struct Stats {
 pub struct Misses(pub(super) [u64; MissReason::ALL.len()]);
 
 impl Misses {
-    /// Misses for one reason.
+    /// Returns the misses for one reason.
     pub fn of(&self, reason: MissReason) -> u64 {
         self.0[reason.index()]
     }
 
-    /// Every reason with its misses.
+    /// Iterates over all reasons and their misses.
     pub fn iter(&self) -> impl Iterator<Item = (MissReason, u64)> {
         MissReason::ALL.into_iter().zip(self.0)
     }
 
-    /// All misses.
+    /// Returns all misses.
     pub fn total(&self) -> u64 {
         self.0.iter().sum()
     }
@@ -89,7 +88,7 @@ impl Debug for Misses {
     }
 }
 
-/// The counters behind [`Stats`] that no shard keeps.
+/// The counters of [`Stats`] that are not in a shard of the near level.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     misses: [AtomicU64; MissReason::ALL.len()],

@@ -1,33 +1,33 @@
-//! What can go wrong in a store.
+//! Faults and errors of a store.
 
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-/// What sort of fault a store reports. It decides what the cache does about it.
+/// The kind of fault that a store reports. It decides how the cache reacts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Fault {
-    /// No answer within the deadline. The store is left alone for a while.
+    /// No answer within the deadline. The cache skips the store for a while.
     Deadline,
-    /// The answer was arriving, and was not whole in time: it is large, or the way to the store is
-    /// slow. Other calls are made as before.
+    /// The answer was arriving but was not complete in time: it is large, or the connection is
+    /// slow. Other calls are made as usual.
     Slow,
-    /// Another process holds this key, and others may be free.
+    /// Another process has locked this key; other keys may be free.
     Busy,
-    /// The store cannot be reached, or hung up. It is left alone for a while.
+    /// The store cannot be reached, or closed the connection. The cache skips it for a while.
     Unreachable,
-    /// The store is there and is of no use at all: the password is wrong, or it is a replica. It is
-    /// left alone for a while.
+    /// The store answers but cannot be used at all: the password is wrong, or it is a replica. The
+    /// cache skips it for a while.
     Unusable,
-    /// The store answered, and refused this call: it is full, or the user has not the right.
+    /// The store refused this call: it is full, or the user lacks a permission.
     Refused,
-    /// The store cannot do this at all.
+    /// The store does not support this operation.
     Unsupported,
-    /// What came back makes no sense.
+    /// The answer is malformed or unexpected.
     Protocol,
-    /// The store's code panicked. The call counts as failed; it may have taken effect. Other calls are
-    /// made as before.
+    /// The store's code panicked. The call counts as failed but may have taken effect. Other calls
+    /// are made as usual.
     Panicked,
 }
 
@@ -47,13 +47,13 @@ impl Fault {
         }
     }
 
-    /// Whether the next call would most likely end the same way, whatever it asks.
+    /// Whether any next call would most likely end the same way.
     pub(crate) fn is_outage(self) -> bool {
         matches!(self, Self::Deadline | Self::Unreachable | Self::Unusable)
     }
 }
 
-/// Why a store did not do what it was asked to.
+/// The error of a failed call to a store.
 ///
 /// ```
 /// use fragcache::store::{Fault, StoreError};
@@ -70,19 +70,19 @@ pub struct StoreError {
 }
 
 impl StoreError {
-    /// A fault, with a message in lower case, one line, without secrets.
+    /// Creates an error. The message is one line in lower case, without secrets.
     pub fn new(fault: Fault, message: impl Into<Box<str>>) -> Self {
         Self { fault, message: message.into(), source: None }
     }
 
-    /// The same error with its cause, which must hold no secrets either.
+    /// Adds the cause, which must not contain secrets either.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
         self
     }
 
-    /// What sort of fault this is.
+    /// The kind of fault.
     pub fn fault(&self) -> Fault {
         self.fault
     }

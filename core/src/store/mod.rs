@@ -1,9 +1,9 @@
-//! Stores outside the process: the trait, what can go wrong, and the stores that come with this crate.
+//! Stores outside the process: the trait, its errors, and the stores that come with this crate.
 //!
-//! A store knows nothing of fragments. It keeps bytes under plain keys for a while, and everything
-//! that makes a cache trustworthy (versions, leases, checks of what is read) is written once, above
-//! it. So a store of your own is small: five methods, and a [test suite](crate::testing) that tells
-//! whether they keep the contract.
+//! A store knows nothing about fragments. It stores bytes under plain keys for a limited time.
+//! Everything that makes a cache trustworthy (versions, leases, checks of what is read) is written
+//! once, in a layer above. So a custom store is small: five methods, and a [test
+//! suite](crate::testing) that checks that they keep the contract.
 
 mod fault;
 #[cfg(all(feature = "file", unix, not(fragcache_shuttle)))]
@@ -29,79 +29,81 @@ pub(crate) use signed::Signed;
 /// A value as a store returns it.
 pub type Value = Vec<u8>;
 
-/// What is read in the place of a record that is not signed for it. No record is empty.
+/// Returned for a record whose signature does not fit its name. No valid record is empty.
 pub(crate) const UNTRUSTED: Value = Value::new();
 
-/// A store of plain bytes under plain keys, shared by whoever is given the same one.
+/// A store of plain bytes under plain keys, shared by all processes that are given the same one.
 ///
 /// # Contract
 ///
 /// - Keys are at most [`MAX_STORE_KEY_BYTES`] bytes of `A-Z a-z 0-9 : _ . { } -`. Values are any
-///   bytes, also none.
-/// - What a method has reported as done is seen by every later call, from whatever process: the
-///   safety of invalidations rests on it. A store may forget anything at any time; it must never
-///   return to a value that was overwritten or deleted.
-/// - A record is gone once its life is over, give or take a second.
-/// - Each call returns within a deadline of the store's own, whatever the network does. The cache
-///   cannot interrupt a store, so pages wait as long as it does.
-/// - A call may fail after it has taken effect. It must not take effect after it has returned an
-///   error and a later call on the same key was made and reported as done, as far as the store can
-///   help it.
-/// - Any number of threads call at the same time, from any runtime or none.
-/// - Errors hold no passwords, and no values.
+///   bytes, or none.
+/// - Once a method has reported that something is done, every later call from any process sees it:
+///   the safety of invalidations rests on this. A store may lose any record at any time. It must
+///   never return to a value that was overwritten or deleted.
+/// - A record expires at the end of its TTL, within a second.
+/// - Each call returns within a deadline of the store's own, even if the network fails. The cache
+///   cannot interrupt a store, so pages wait as long as the store does.
+/// - A call may fail after it has taken effect. After it has returned an error, it must not take
+///   effect once a later call on the same key was reported as done, as far as the store can prevent
+///   it.
+/// - Any number of threads may call at the same time, from any runtime or none.
+/// - Errors contain no passwords and no values.
 pub trait Store: Debug + Send + Sync + 'static {
-    /// What the store can do, and how much it takes. Asked once, when the cache is built.
+    /// What the store can do, and its limits. Called once, when the cache is built.
     fn capabilities(&self) -> Capabilities;
 
-    /// The values of these keys, in the same order; `None` for each that has none. The answer holds
-    /// as many values as there are keys. They are read at one moment, or each after the one before.
+    /// Reads the values of these keys, in the same order; `None` for a key without a value. The
+    /// answer has exactly as many values as there are keys. They are read at one moment, or one
+    /// after the other.
     ///
     /// # Errors
     ///
-    /// When not all of them could be read.
+    /// If not all of them could be read.
     fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError>;
 
-    /// Sets a key to a value for `ttl`, whatever is there. `ttl` is at least a millisecond.
+    /// Sets a key to a value for `ttl`, overwriting any value. `ttl` is at least a millisecond.
     ///
     /// # Errors
     ///
-    /// When it is not known to be set.
+    /// If the value may not have been set.
     fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError>;
 
-    /// As [`set`](Self::set), if the key has no value; whether it had none. Of several callers at
-    /// the same time, one succeeds.
+    /// Like [`set`](Self::set), but only if the key has no value; returns whether it had none. Of
+    /// several concurrent callers, one succeeds.
     ///
     /// # Errors
     ///
-    /// When that is not known.
+    /// If the outcome is not known.
     fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError>;
 
-    /// Deletes a key; whether it had a value.
+    /// Deletes a key; returns whether it had a value.
     ///
     /// # Errors
     ///
-    /// When it is not known to be gone.
+    /// If the value may not have been deleted.
     fn delete(&self, key: &str) -> Result<bool, StoreError>;
 
-    /// Deletes a key if its value is `expected`; whether it was. Nothing happens between the
-    /// comparison and the deletion.
+    /// Deletes a key if its value is `expected`; returns whether it was. The comparison and the
+    /// deletion are one atomic step.
     ///
     /// # Errors
     ///
-    /// When that is not known.
+    /// If the outcome is not known.
     fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError>;
 
-    /// Sets a key to a value for `ttl` if its value is `expected`; whether it was. Nothing happens
-    /// between the comparison and the change.
+    /// Sets a key to a value for `ttl` if its value is `expected`; returns whether it was. The
+    /// comparison and the change are one atomic step.
     ///
-    /// Without an implementation it is [`compare_and_delete`](Self::compare_and_delete), and
-    /// [`add`](Self::add) if that has found the value: in between, the key has none. A store that
-    /// forgets records by itself had better do it in one step: it would bring back the beginning of
-    /// this value if another was set in between, and forgotten.
+    /// The default implementation calls [`compare_and_delete`](Self::compare_and_delete) and, if
+    /// that found the value, [`add`](Self::add); in between, the key has no value. A store that may
+    /// lose single records should implement it in one step. Otherwise, if another value is set in
+    /// between and then lost, `add` would bring back the part that this value shares with the
+    /// overwritten one.
     ///
     /// # Errors
     ///
-    /// When that is not known.
+    /// If the outcome is not known.
     fn compare_and_set(
         &self,
         key: &str,
@@ -112,68 +114,68 @@ pub trait Store: Debug + Send + Sync + 'static {
         Ok(self.compare_and_delete(key, expected)? && self.add(key, value, ttl)?)
     }
 
-    /// Gives a record that is there a life of `ttl` from now on; whether it was there. A store that
-    /// cannot ([`Capabilities::touches`]) does nothing and reports `false`.
+    /// Sets the TTL of a present record to `ttl` from now on; returns whether it was present. A
+    /// store that cannot do this ([`Capabilities::touches`]) does nothing and returns `false`.
     ///
     /// # Errors
     ///
-    /// When that is not known.
+    /// If the outcome is not known.
     fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
         let _ = (key, ttl);
         Ok(false)
     }
 
-    /// Does these operations in order, each after the one before it is done, and gives their replies
-    /// in the same order. A store behind a network does them in one round trip.
+    /// Runs these operations in order, each after the previous one is done, and returns their
+    /// replies in the same order. A networked store runs them in one round trip.
     ///
     /// # Errors
     ///
-    /// When one of them fails; those before it may be done, and those after it.
+    /// If one of them fails. Those before it may be done, and those after it too.
     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
         operation::run_one_by_one(self, operations)
     }
 
-    /// Some of the keys that begin with `prefix`, from where `cursor` (of the page before) left off;
-    /// in no order, and a key may come twice. Keys that are there throughout come at least once. For
-    /// an administrator's tool, never for a page.
+    /// Lists some of the keys that begin with `prefix`, from the `cursor` of the previous page on,
+    /// in no particular order. A key may occur twice. Keys that are present throughout occur at
+    /// least once. For administration, never called for a page.
     ///
     /// # Errors
     ///
-    /// When they could not be read, and where a store cannot list its keys
-    /// ([`Capabilities::scans`]).
+    /// If they could not be read, or if the store cannot list its keys ([`Capabilities::scans`]).
     fn scan(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, StoreError> {
         let _ = (prefix, cursor);
         Err(StoreError::new(Fault::Unsupported, "this store cannot list its keys"))
     }
 
-    /// What a health report shows of the store: names in `snake_case`, and numbers as they are now.
-    /// Never blocks. A store behind a network counts its `round_trips`.
+    /// Numbers for the health report, with names in `snake_case`. Never blocks. A networked store
+    /// counts its `round_trips`.
     fn gauges(&self) -> Vec<(&'static str, u64)> {
         Vec::new()
     }
 
-    /// Removes what is over, if the store does not do that by itself; how many records went.
+    /// Removes expired records, if the store does not do that by itself; returns how many it
+    /// removed.
     ///
     /// # Errors
     ///
-    /// When it could not.
+    /// If it could not remove them.
     fn sweep(&self) -> Result<u64, StoreError> {
         Ok(0)
     }
 }
 
-/// Longest key that is given to a store, in bytes.
+/// Longest key that the cache passes to a store, in bytes.
 pub const MAX_STORE_KEY_BYTES: usize = 200;
 
-/// What a store can do beyond what each must, and how much it takes.
+/// What a store can do beyond the required methods, and its limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Capabilities {
-    /// What the store calls itself in health reports and errors: `"redis"`, `"file"`.
+    /// The store's name in health reports and errors: `"redis"`, `"file"`.
     pub name: &'static str,
-    /// Largest value that it takes, in bytes.
+    /// Largest value that it accepts, in bytes.
     pub max_value_bytes: usize,
-    /// Whether [`Store::touch`] prolongs a record's life.
+    /// Whether [`Store::touch`] extends a record's TTL.
     pub touches: bool,
     /// Whether [`Store::scan`] lists keys.
     pub scans: bool,
@@ -184,8 +186,8 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// Those of a store that does what each must and no more, seen by other processes, with values
-    /// of up to 1 MiB.
+    /// The capabilities of a store with only the required methods, which other processes share,
+    /// with values of up to 1 MiB.
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -197,35 +199,35 @@ impl Capabilities {
         }
     }
 
-    /// Largest value that it takes, in bytes.
+    /// Sets the largest value that it accepts, in bytes.
     #[must_use]
     pub fn max_value_bytes(mut self, bytes: usize) -> Self {
         self.max_value_bytes = bytes;
         self
     }
 
-    /// Whether [`Store::touch`] prolongs a record's life.
+    /// Sets whether [`Store::touch`] extends a record's TTL.
     #[must_use]
     pub fn touches(mut self, yes: bool) -> Self {
         self.touches = yes;
         self
     }
 
-    /// Whether [`Store::scan`] lists keys.
+    /// Sets whether [`Store::scan`] lists keys.
     #[must_use]
     pub fn scans(mut self, yes: bool) -> Self {
         self.scans = yes;
         self
     }
 
-    /// Whether records outlive the process that wrote them.
+    /// Sets whether records outlive the process that wrote them.
     #[must_use]
     pub fn persists(mut self, yes: bool) -> Self {
         self.persists = yes;
         self
     }
 
-    /// Whether other processes see the same records.
+    /// Sets whether other processes see the same records.
     #[must_use]
     pub fn is_shared(mut self, yes: bool) -> Self {
         self.is_shared = yes;
@@ -233,11 +235,11 @@ impl Capabilities {
     }
 }
 
-/// Some keys of a store.
+/// One page of a store's keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Page {
     /// The keys.
     pub keys: Vec<String>,
-    /// Where the next page begins; `None` after the last one.
+    /// The cursor of the next page; `None` after the last one.
     pub next: Option<String>,
 }

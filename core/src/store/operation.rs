@@ -1,10 +1,10 @@
-//! Operations in batches, for stores that do them in one round trip.
+//! Batches of operations, for stores that run them in one round trip.
 
 use std::time::Duration;
 
 use super::{Fault, Store, StoreError, Value};
 
-/// One thing to do in a [`Store::run`].
+/// One operation of a [`Store::run`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation<'a> {
     /// [`Store::get_many`] of one key; replied to by [`Reply::Value`].
@@ -18,7 +18,7 @@ pub enum Operation<'a> {
         key: &'a str,
         /// Its value.
         value: &'a [u8],
-        /// For how long.
+        /// Its TTL.
         ttl: Duration,
     },
     /// [`Store::add`]; replied to by [`Reply::Done`].
@@ -27,7 +27,7 @@ pub enum Operation<'a> {
         key: &'a str,
         /// Its value.
         value: &'a [u8],
-        /// For how long.
+        /// Its TTL.
         ttl: Duration,
     },
     /// [`Store::delete`]; replied to by [`Reply::Done`].
@@ -39,31 +39,31 @@ pub enum Operation<'a> {
     CompareAndDelete {
         /// The key.
         key: &'a str,
-        /// What it must hold.
+        /// The value that it must have.
         expected: &'a [u8],
     },
     /// [`Store::compare_and_set`]; replied to by [`Reply::Done`].
     CompareAndSet {
         /// The key.
         key: &'a str,
-        /// What it must hold.
+        /// The value that it must have.
         expected: &'a [u8],
-        /// Its value then.
+        /// The new value.
         value: &'a [u8],
-        /// For how long.
+        /// Its TTL.
         ttl: Duration,
     },
     /// [`Store::touch`]; replied to by [`Reply::Done`].
     Touch {
         /// The key.
         key: &'a str,
-        /// Its life from now on.
+        /// The new TTL, from now on.
         ttl: Duration,
     },
 }
 
 impl<'a> Operation<'a> {
-    /// The key that this is about.
+    /// The key of the operation.
     ///
     /// ```
     /// use fragcache::store::Operation;
@@ -83,16 +83,16 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// What came of an [`Operation`].
+/// The result of an [`Operation`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
     /// The value of a [`Get`](Operation::Get), if there is one.
     Value(Option<Value>),
-    /// Whether the operation found what it needed; see each method of [`Store`].
+    /// The `bool` that the method of [`Store`] returns.
     Done(bool),
 }
 
-/// [`Store::run`] by the other methods; neighbouring reads are one call.
+/// [`Store::run`] in terms of the other methods; adjacent reads share one call.
 pub(crate) fn run_one_by_one<S: Store + ?Sized>(
     store: &S,
     operations: &[Operation<'_>],

@@ -1,13 +1,13 @@
-//! A store whose records are signed: whoever can write to it but lacks the secret cannot make a record
-//! that is believed, nor move one to another name, another kind or another prefix.
+//! A store that signs its records. An attacker who can write to the store but lacks the secret
+//! cannot forge a record, nor move one to another name, kind or prefix.
 //!
-//! What is stored is the value and after it the first 16 bytes of HMAC-SHA-256 over the name of the
-//! record, a zero byte (no name has one) and the value, under a key that is made of the secret and the
-//! prefix. The name says of what kind a record is. The same value under the same name has the same
-//! signature, so what a store compares may be signed.
+//! A stored record is the value followed by the first 16 bytes of an HMAC-SHA-256. The HMAC covers
+//! the name of the record, a zero byte (which no name contains) and the value. Its key is derived
+//! from the secret and the prefix. The name includes the kind of record. The same value under the
+//! same name has the same signature, so a store can compare signed values.
 //!
-//! What is there and is not signed so is read as [`UNTRUSTED`]: something is there, and it is nothing
-//! that anybody takes for a record.
+//! A present record with no valid signature is read as [`UNTRUSTED`]: it occupies its name but is
+//! not valid as any record.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use super::{Capabilities, Fault, Operation, Page, Reply, Store, StoreError, UNTR
 use crate::mac::{SIGNATURE_BYTES, Signer, signer};
 use crate::sync::{AtomicU64, Ordering};
 
-/// What the key of a prefix is made for.
+/// Context for deriving the key of a prefix.
 const OF_RECORDS: &[u8] = b"fragcache mac_key 1: records of ";
 
-/// A store, all of whose records are signed.
+/// A store that signs all records.
 pub(crate) struct Signed {
     store: Arc<dyn Store>,
     signer: Signer,
     untrusted: AtomicU64,
 }
 
-/// An operation's value and what it expects, signed; without bytes where it has none.
+/// The signed value and expected value of an operation; empty if it has none.
 #[derive(Default)]
 struct Bytes {
     value: Value,
@@ -59,11 +59,11 @@ impl Signed {
         let Some((value, signature)) = bytes.split_last_chunk::<SIGNATURE_BYTES>() else {
             return false;
         };
-        // Takes the same time wherever they differ.
+        // Compares in constant time.
         self.begin(name, value).verify_truncated_left(signature).is_ok()
     }
 
-    /// A value as it was signed.
+    /// Verifies a record and returns its value.
     fn open(&self, name: &str, mut bytes: Value) -> Value {
         if !self.is_signed(name, &bytes) {
             self.untrusted.fetch_add(1, Ordering::Relaxed);
@@ -73,8 +73,8 @@ impl Signed {
         bytes
     }
 
-    /// The bytes of a record that was read as `value`. Of one that is not to be believed they are
-    /// asked for: a round trip more, so that it can be replaced.
+    /// The stored bytes of a record that was read as `value`. For an untrusted record this takes
+    /// another round trip, so that the record can be replaced.
     fn expected(&self, name: &str, value: &[u8]) -> Result<Value, StoreError> {
         if *value == UNTRUSTED {
             let there = self.store.get_many(&[name])?.pop().flatten();
@@ -119,7 +119,7 @@ impl Store for Signed {
 
     fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
         let values = self.store.get_many(keys)?.into_iter().enumerate();
-        // Of too many values none is for a key; the caller sees that they do not fit.
+        // Surplus values have no key; the caller notices the mismatch.
         let open = |(at, value): (usize, Option<Value>)| {
             value.zip(keys.get(at)).map(|(value, key)| self.open(key, value))
         };
@@ -184,7 +184,7 @@ impl Store for Signed {
     }
 }
 
-/// An operation with these bytes in the place of its own.
+/// The operation with its bytes replaced by the signed ones.
 fn signed<'a>((operation, bytes): (&Operation<'a>, &'a Bytes)) -> Operation<'a> {
     let Bytes { value, expected } = bytes;
     match *operation {
@@ -236,7 +236,8 @@ mod tests {
         signed(&store, SECRET, "shop").set("shop:m", b"bypass", LIFE).unwrap();
         let bytes = store.get_many(&["shop:m"]).unwrap().remove(0).unwrap();
         let hex: String = bytes[6..].iter().map(|byte| format!("{byte:02x}")).collect();
-        // By another implementation: every later release must find what is stored.
+        // Computed by another implementation: every later release must be able to read stored
+        // records.
         assert_eq!((&bytes[..6], &*hex), (&b"bypass"[..], "7f1f6acb82569ec754e01456b53e1741"));
     }
 
@@ -288,7 +289,7 @@ mod tests {
             store.set("k", planted, LIFE).unwrap();
             assert_eq!(replace(), [Reply::Done(true), Reply::Done(true), ours.clone()]);
         }
-        // What somebody has stored since stays.
+        // A record that was stored since then stays.
         assert_eq!(replace(), [Reply::Done(false), Reply::Done(false), ours]);
         store.set("k", b"planted", LIFE).unwrap();
         assert!(shop.compare_and_set("k", &UNTRUSTED, b"ours", LIFE).unwrap());

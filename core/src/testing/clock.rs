@@ -1,4 +1,4 @@
-//! Time that stands still until a test moves it.
+//! A clock that moves only when a test advances it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 
-/// A clock that a test moves by hand. A clone shows the same time.
+/// A clock that a test advances by hand. Clones show the same time.
 ///
-/// Its wall time begins at 2026-01-01T00:00:00Z, whatever the date of the test. What is compared with wall
-/// time, such as `Date` and `Expires` of a response, a test had better write from
-/// [`unix_time`](Clock::unix_time): a real date lies in the future of this clock.
+/// Its wall time starts at 2026-01-01T00:00:00Z, regardless of the current date. A test that
+/// compares with wall time, such as the `Date` and `Expires` of a response, should compute it from
+/// [`unix_time`](Clock::unix_time): a real date is in the future of this clock.
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,16 +30,16 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that shows zero.
+    /// Creates a clock at zero.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Moves time forward, for all clones. It stops at 584 years.
+    /// Advances all clones. The maximum is 584 years.
     pub fn advance(&self, by: Duration) {
         let by = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
         let add = |now: u64| Some(now.saturating_add(by));
-        // `add` always gives a value, so there is nothing to report.
+        // `add` always returns `Some`, so the update cannot fail.
         let _ = self.nanos.fetch_update(Ordering::SeqCst, Ordering::SeqCst, add);
     }
 }
@@ -49,7 +49,7 @@ impl Clock for ManualClock {
         Duration::from_nanos(self.nanos.load(Ordering::SeqCst))
     }
 
-    /// The time that the clock shows, since 2026-01-01.
+    /// The clock's time plus 2026-01-01, since the Unix epoch.
     fn unix_time(&self) -> Duration {
         Duration::from_secs(1_767_225_600) + self.now()
     }

@@ -1,4 +1,4 @@
-//! A store that a test makes fail, forget and stand still; it keeps nothing itself.
+//! A store wrapper that a test makes fail, forget and pause.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use fastrand::Rng;
 use crate::store::{Capabilities, Fault, Operation, Page, Reply, Store, StoreError, Value};
 use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 
-/// A [`Store`] around another, with faults that a test switches. A clone is another handle to the
-/// same store and the same switches: give one to the cache, and keep the other.
+/// A [`Store`] around another one, with faults that a test switches on. A clone is another handle
+/// to the same store and the same switches: give one to the cache and use the other in the test.
 ///
-/// It counts round trips, so a test can say how many a page takes. Nothing in it sleeps: a call that
-/// is held waits until the test lets it go.
+/// It counts round trips, so a test can assert how many a page takes. It never sleeps: a paused
+/// call waits until the test resumes it.
 ///
 /// ```
 /// use std::time::Duration;
@@ -60,17 +60,17 @@ struct Forgetting {
     which: Which,
 }
 
-/// The keys that something is about.
+/// Selects keys.
 type Which = Box<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// What is held at the moment, and how many calls.
+/// Which calls are paused, and how many are waiting.
 #[derive(Debug, Default)]
 struct Gate {
     holds: Option<Side>,
     held: usize,
 }
 
-/// On which side of taking effect a call is.
+/// Whether a call has taken effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Side {
     Before,
@@ -84,7 +84,7 @@ impl<S> Clone for FaultyStore<S> {
 }
 
 impl<S: Store> FaultyStore<S> {
-    /// A store that does what `store` does, until it is told otherwise.
+    /// Wraps `store`. Without faults, it behaves like `store`.
     pub fn new(store: S) -> Self {
         Self(Arc::new(Shared {
             store,
@@ -99,18 +99,18 @@ impl<S: Store> FaultyStore<S> {
         }))
     }
 
-    /// The store inside, without faults and uncounted.
+    /// The inner store, without faults and counters.
     pub fn inner(&self) -> &S {
         &self.0.store
     }
 
-    /// Fails every call from now on with this fault, and does none of them.
+    /// From now on, fails every call with this fault, without effect.
     pub fn fail(&self, fault: Fault) {
         *self.0.failing.lock() = Failing::Before(fault);
     }
 
-    /// Fails every call from now on with this fault, after it has taken effect: an answer that
-    /// is lost on its way.
+    /// From now on, fails every call with this fault after it has taken effect, like a reply that
+    /// is lost.
     ///
     /// ```
     /// use std::time::Duration;
@@ -126,8 +126,8 @@ impl<S: Store> FaultyStore<S> {
         *self.0.failing.lock() = Failing::After(fault);
     }
 
-    /// Fails every call from now on that would change something, and does none of them: a full or
-    /// read-only store. A [`run`](Store::run) with reads alone succeeds.
+    /// From now on, fails every call that would change something, without effect: a full or
+    /// read-only store. A [`run`](Store::run) of reads succeeds.
     ///
     /// ```
     /// use std::time::Duration;
@@ -144,9 +144,9 @@ impl<S: Store> FaultyStore<S> {
         *self.0.failing.lock() = Failing::Writes(fault);
     }
 
-    /// Fails every call from now on that holds a key for which `which` is true: of a
-    /// [`run`](Store::run) what is about other keys is done all the same, as a server does that
-    /// refuses one command of many.
+    /// From now on, fails every call with a key for which `which` returns true. In a
+    /// [`run`](Store::run), the operations on other keys still take effect, as on a server that
+    /// rejects one of many commands.
     ///
     /// ```
     /// use std::time::Duration;
@@ -163,16 +163,16 @@ impl<S: Store> FaultyStore<S> {
         *self.0.refusing.lock() = Some((fault, Box::new(which)));
     }
 
-    /// Ends all failing and forgetting. Calls that are held stay held.
+    /// Ends all failing and forgetting. Paused calls remain paused.
     pub fn heal(&self) {
         *self.0.refusing.lock() = None;
         *self.0.failing.lock() = Failing::Nothing;
         *self.0.forgetting.lock() = None;
     }
 
-    /// Forgets records at random from now on, as a full server does: whenever a key for which
-    /// `which` is true is asked for or changed, its record is gone before that with this
-    /// probability (0 to 1). The same seed and the same calls lose the same records.
+    /// From now on, forgets records at random, like a full server: whenever a key for which `which`
+    /// returns true is read or changed, its record is removed first, with this probability (0 to
+    /// 1). The same seed and the same calls lose the same records.
     ///
     /// ```
     /// use std::time::Duration;
@@ -197,14 +197,14 @@ impl<S: Store> FaultyStore<S> {
         *self.0.forgetting.lock() = Some(Forgetting { rng, probability, which: Box::new(which) });
     }
 
-    /// How many calls were made since the beginning or the last
-    /// [`reset_counts`](Self::reset_counts), failed ones included. A [`run`](Store::run) is one, and
-    /// so is a [`get_many`](Store::get_many), whatever it holds.
+    /// Number of calls since the start or the last [`reset_counts`](Self::reset_counts), including
+    /// failed ones. A [`run`](Store::run) or a [`get_many`](Store::get_many) counts as one call,
+    /// regardless of its size.
     pub fn round_trips(&self) -> u64 {
         self.0.round_trips.load(Ordering::SeqCst)
     }
 
-    /// How many operations those calls held: each key of a [`get_many`](Store::get_many), and each
+    /// Number of operations in these calls: each key of a [`get_many`](Store::get_many) and each
     /// operation of a [`run`](Store::run).
     ///
     /// ```
@@ -222,14 +222,14 @@ impl<S: Store> FaultyStore<S> {
         self.0.operations.load(Ordering::SeqCst)
     }
 
-    /// Counts from zero again.
+    /// Resets the counters to zero.
     pub fn reset_counts(&self) {
         self.0.round_trips.store(0, Ordering::SeqCst);
         self.0.operations.store(0, Ordering::SeqCst);
     }
 
-    /// Holds every call from now on before it takes effect, until [`resume`](Self::resume). What a
-    /// held call then meets (faults, records) is what there is when it goes on.
+    /// From now on, pauses every call before it takes effect, until [`resume`](Self::resume). A
+    /// paused call sees the faults and records at the time it resumes.
     ///
     /// ```
     /// use std::time::Duration;
@@ -250,18 +250,18 @@ impl<S: Store> FaultyStore<S> {
         self.hold(Some(Side::Before));
     }
 
-    /// Holds every call from now on after it has taken effect and before it returns, until
+    /// From now on, pauses every call after it has taken effect and before it returns, until
     /// [`resume`](Self::resume).
     pub fn pause_replies(&self) {
         self.hold(Some(Side::After));
     }
 
-    /// Lets all held calls go on, and holds no more.
+    /// Resumes all paused calls and pauses no more.
     pub fn resume(&self) {
         self.hold(None);
     }
 
-    /// Waits until at least so many calls are held; without end if they never come.
+    /// Waits until at least this many calls are paused. Has no timeout.
     pub fn await_held(&self, calls: usize) {
         let mut gate = self.0.gate.lock();
         while gate.held < calls {
@@ -269,7 +269,7 @@ impl<S: Store> FaultyStore<S> {
         }
     }
 
-    /// One round trip on these keys.
+    /// Runs one round trip on these keys.
     fn call<'k, R>(
         &self,
         keys: impl Iterator<Item = &'k str>,
@@ -308,7 +308,7 @@ impl<S: Store> FaultyStore<S> {
         self.0.opened.notify_all();
     }
 
-    /// Waits here while calls on this side are held.
+    /// Waits while calls on this side are paused.
     fn pass(&self, side: Side) {
         let mut gate = self.0.gate.lock();
         if gate.holds != Some(side) {

@@ -1,4 +1,4 @@
-//! A store in this process, to stand in for one that is shared.
+//! A store in this process, as a replacement for a shared one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,14 +10,13 @@ use crate::clock::{Clock, MonotonicClock};
 use crate::store::{Capabilities, Fault, Operation, Page, Reply, Store, StoreError, Value};
 use crate::sync::{Mutex, MutexGuard};
 
-/// How many keys a page of a scan holds at most.
+/// Maximum number of keys in a page of a scan.
 const PAGE_KEYS: usize = 100;
 
 /// A [`Store`] that keeps its records in this process. A clone is another handle to the same
-/// records: two caches that are given one each stand for two processes on one server.
+/// records: two caches with a clone each simulate two processes on one server.
 ///
-/// It keeps the whole contract, lists its keys, prolongs lives, and never forgets anything by
-/// itself.
+/// It implements the whole contract, including scans and touches, and never evicts anything.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,7 +42,7 @@ pub struct MemoryStore {
 
 struct Record {
     value: Value,
-    /// The moment of the clock at which it is over.
+    /// When the record ends, by the store's clock.
     ends: Duration,
 }
 
@@ -54,12 +53,12 @@ impl Default for MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store, whose records end by the system's clock.
+    /// Creates an empty store whose records end by the system clock.
     pub fn new() -> Self {
         Self::with_clock(MonotonicClock::default())
     }
 
-    /// An empty store, whose records end by this clock.
+    /// Creates an empty store whose records end by this clock.
     pub fn with_clock(clock: impl Clock) -> Self {
         Self {
             records: Arc::new(Mutex::new(BTreeMap::new())),
@@ -68,14 +67,14 @@ impl MemoryStore {
         }
     }
 
-    /// Refuses larger values than this. 1 MiB by default.
+    /// Sets the maximum size of a value, in bytes. Larger ones are refused. Default: 1 MiB.
     #[must_use]
     pub fn max_value_bytes(mut self, bytes: usize) -> Self {
         self.max_value_bytes = bytes;
         self
     }
 
-    /// Forgets every record, as a server that is flushed.
+    /// Removes every record, like a flushed server.
     ///
     /// ```
     /// use std::time::Duration;
@@ -93,14 +92,14 @@ impl MemoryStore {
         self.records.lock().clear();
     }
 
-    /// The keys of all records that are not over, in the order of their bytes.
+    /// The keys of all live records, in byte order.
     pub fn keys(&self) -> Vec<String> {
         let live = self.live();
         let there = live.records.iter().filter(|(_, record)| record.ends > live.now);
         there.map(|(key, _)| key.clone()).collect()
     }
 
-    /// For how long a record will be there; `None` if it is not.
+    /// The remaining TTL of a record; `None` if there is none.
     ///
     /// ```
     /// use std::time::Duration;
@@ -139,7 +138,7 @@ struct Live<'a> {
 }
 
 impl Live<'_> {
-    /// The record under this key, if it is not over.
+    /// The record of this key, if it is live.
     fn record(&self, key: &str) -> Option<&Record> {
         self.records.get(key).filter(|record| record.ends > self.now)
     }

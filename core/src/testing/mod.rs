@@ -1,6 +1,6 @@
-//! For tests of code that caches: a clock that is moved by hand, a recorder of what the cache did
-//! with assertions about it, a store in this process and one that fails when it is told to. Behind the feature `testing`; nothing here belongs in a program
-//! that serves users.
+//! Tools for tests of code that caches: a manual clock, a recorder of cache events with assertions,
+//! an in-process store, and a store that fails on demand. Requires the feature `testing`. None of
+//! it belongs in a program that serves users.
 //!
 //! ```
 //! use std::time::Duration;

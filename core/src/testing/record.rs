@@ -1,13 +1,13 @@
-//! A door for the fuzzer of a far store's entries and for what replays its corpus.
+//! Access to the entry decoder, for its fuzzer and the replay of the fuzzer's corpus.
 
 use crate::entry::record::mend;
 
-/// Asserts of any bytes, as they are and with the lengths and the checksum put right, that they
-/// are no entry or one that keeps to all bounds; whether they are one.
+/// Decodes bytes as they are, and again with corrected lengths and checksum. Asserts that each
+/// result, if it is an entry, respects all bounds. Returns whether one of them is an entry.
 ///
 /// # Panics
 ///
-/// When they are neither.
+/// If an entry exceeds a bound, or changes when it is encoded and decoded again.
 #[doc(hidden)]
 pub fn check_record(bytes: &[u8]) -> bool {
     mend::check(bytes)

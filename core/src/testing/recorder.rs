@@ -1,38 +1,38 @@
-//! An observer that keeps every event, and assertions about what it has seen.
+//! An observer that records every event, with assertions.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::events::{BypassReason, Event, EventKind, Observer, RefusalReason};
 use crate::key::FragmentKey;
 
-/// One event as a [`Recorder`] keeps it.
+/// An event recorded by a [`Recorder`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recorded {
     /// What happened.
     pub kind: EventKind,
-    /// The fragment's name; `template:line` for an unnamed block; empty where no key is known.
+    /// The fragment's name; `template:line` for an unnamed block; empty if no key is known.
     pub name: String,
-    /// The key, where one is known.
+    /// The key, if known.
     pub key: Option<FragmentKey>,
     /// The template, for fragments of a template.
     pub template: Option<String>,
-    /// The line of the cache block; 0 where there is none.
+    /// The line of the cache block; 0 if there is none.
     pub line: u32,
-    /// The namespaces that it lies in, joined by `/`; empty for none.
+    /// The namespaces around it, joined by `/`; empty if there are none.
     pub namespace: String,
     /// The tag that was invalidated.
     pub tag: Option<String>,
     /// The header that makes a request bypass a view.
     pub header: Option<String>,
-    /// What is probably wrong with a template, of a warning.
+    /// The text of a template warning.
     pub warning: Option<String>,
 }
 
-/// An observer that remembers. A clone is another handle to the same memory: give one to the
-/// cache, and ask the other.
+/// An observer that records events. A clone is another handle to the same recording: give one to
+/// the cache and use the other in the test.
 ///
-/// Fragments are asked for by name (for an unnamed block `page.html:7`), whatever they vary on.
+/// Assertions select fragments by name (`page.html:7` for an unnamed block), across all variants.
 ///
 /// ```
 /// use fragcache::testing::Recorder;
@@ -73,28 +73,28 @@ impl Observer for Recorder {
 }
 
 impl Recorder {
-    /// A recorder that has seen nothing.
+    /// Creates an empty recorder.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Everything seen since the beginning or the last [`reset`](Self::reset), in order.
+    /// All events since the start or the last [`reset`](Self::reset), in order.
     pub fn events(&self) -> Vec<Recorded> {
         self.lock().clone()
     }
 
-    /// Forgets what was seen.
+    /// Discards the recorded events.
     pub fn reset(&self) {
         self.lock().clear();
     }
 
-    /// How often stored markup of this fragment was served. Stale markup counts too, and callers
-    /// that received what another rendered meanwhile.
+    /// How often stored markup of this fragment was served. Includes stale markup, and markup that
+    /// another caller rendered meanwhile.
     pub fn hits(&self, name: &str) -> usize {
         self.count(|event| event.name == name && is_served(event.kind))
     }
 
-    /// How often a body of this fragment was evaluated, stored or not.
+    /// How often the body of this fragment was evaluated, stored or not.
     ///
     /// ```
     /// use fragcache::testing::Recorder;
@@ -116,17 +116,17 @@ impl Recorder {
     ///
     /// # Panics
     ///
-    /// If it was not; the message shows what was seen.
+    /// If it was not; the message lists the recorded events.
     #[track_caller]
     pub fn assert_hit(&self, name: &str) {
         assert!(self.hits(name) > 0, "no hit of {name:?}{}", self.seen());
     }
 
-    /// Asserts that this fragment's body was evaluated, and none of it served from the store.
+    /// Asserts that this fragment's body was evaluated and that no stored markup of it was served.
     ///
     /// # Panics
     ///
-    /// If it was not; the message shows what was seen.
+    /// If it was not; the message lists the recorded events.
     #[track_caller]
     pub fn assert_missed(&self, name: &str) {
         let missed = self.renders(name) > 0 && self.hits(name) == 0;
@@ -137,18 +137,18 @@ impl Recorder {
     ///
     /// # Panics
     ///
-    /// If it was not; the message shows what was seen.
+    /// If it was not; the message lists the recorded events.
     #[track_caller]
     pub fn assert_rendered_once(&self, name: &str) {
         let renders = self.renders(name);
         assert!(renders == 1, "{name:?} was rendered {renders} times{}", self.seen());
     }
 
-    /// Asserts that no fragment's body was evaluated: all that was opened came from the store.
+    /// Asserts that no fragment's body was evaluated: every fragment came from the cache.
     ///
     /// # Panics
     ///
-    /// If one was; the message shows what was seen.
+    /// If one was; the message lists the recorded events.
     #[track_caller]
     pub fn assert_no_body_evaluated(&self) {
         let renders = renders(self.lock().iter());
@@ -163,7 +163,7 @@ impl Recorder {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The events, one a line, for a failed assertion.
+    /// The events, one per line, for a failed assertion.
     fn seen(&self) -> String {
         let lines: Vec<_> = self
             .lock()
@@ -186,8 +186,8 @@ fn is_served(kind: EventKind) -> bool {
     matches!(kind, Hit | Stale(_) | StaleIfError | Waited(_))
 }
 
-/// How many bodies these events tell of: a miss leads to a render unless another's was received,
-/// and some renders make no lookup.
+/// Number of evaluated bodies in these events. A miss leads to a render, unless the caller received
+/// another caller's result; some renders involve no lookup.
 fn renders<'e>(events: impl Iterator<Item = &'e Recorded>) -> usize {
     let (mut rendered, mut received) = (0, 0);
     for event in events {

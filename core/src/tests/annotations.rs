@@ -46,7 +46,7 @@ fn an_annotated_body_is_never_served_as_a_plain_one() {
     assert!(html().contains("miss: output_mode"), "nor a plain one as an annotated one");
     rig.cache.annotate(false).unwrap();
     assert_eq!(html(), "<p>");
-    // What surrounds annotated fragments without being annotated itself.
+    // A page that contains annotated fragments and is not annotated itself.
     let page = || rig.cache.render(&super::fragment("page"), html).unwrap().to_string();
     rig.cache.annotate(true).unwrap();
     assert!(page().contains("<!--"));

@@ -1,5 +1,4 @@
-//! Several caches: which one a block is in, and what one fragment inside another means where they
-//! are of two.
+//! Several caches: how a block selects one, and what nesting means across two caches.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,12 +23,12 @@ fn html() -> Plain {
     Plain { mode: OutputMode::HTML, bounded: true, point: None }
 }
 
-/// Opens a block of several caches as an engine does.
+/// Opens a block that selects one of several caches, as an engine does.
 fn open(caches: &Caches, block: &Block, args: &[Scalar<'_>]) -> Result<Opened<String>, Error> {
     caches.open(&block.site, &Args(args), &mut html(), |body| body.as_str().to_owned())
 }
 
-/// What a page prints, if the body prints `body`; and whether it was a hit.
+/// What a page prints if the body prints `body`, and whether it was a hit.
 fn print(caches: &Caches, block: &Block, args: &[Scalar<'_>], body: &str) -> (String, bool) {
     match open(caches, block, args).unwrap() {
         Opened::Hit(text) => (text, true),
@@ -51,7 +50,7 @@ fn a_block_is_in_the_cache_that_it_names() {
     assert_eq!(print(&caches, &row, &args("pages"), "2"), ("1".into(), true));
     assert_eq!((one.cache.stats().entries, other.cache.stats().entries), (0, 1));
     assert_eq!(print(&caches, &row, &args("default"), "3"), ("3".into(), false));
-    // As is one that names none.
+    // A block that names no cache uses the default.
     let plain = block("row", "page.html", "");
     assert_eq!(print(&caches, &plain, &ROW, "4"), ("3".into(), true));
     assert_eq!((one.cache.stats().entries, other.cache.stats().entries), (1, 1));
@@ -79,7 +78,7 @@ fn the_name_is_found_among_other_options() {
     let unless = [ROW[0], ROW[1], pages, yes];
     print(&caches, &block("row", "page.html", "cu"), &unless, "x");
     assert!(other.get("row").is_none());
-    // Also without any other argument, where the key is the block's place.
+    // Also without other arguments, where the key is the block's place.
     print(&caches, &block("row", "page.html", "c"), &[pages], "x");
     assert!(other.cache.contains(&crate::fragment_key_at("page.html", 1)).unwrap());
     assert_eq!(one.recorder.events().len(), 0, "the default was never asked");
@@ -157,7 +156,7 @@ fn a_name_of_no_cache_is_rendered_uncached_where_the_policy_says_so() {
     assert_eq!((one.cache.stats().entries, other.cache.stats().entries), (0, 0));
 }
 
-/// Renders the fragment around what `inside` prints; what became of it.
+/// Renders a fragment around the output of `inside`. Returns the store outcome.
 fn around(rig: &Rig, inside: impl FnOnce()) -> StoreOutcome {
     let args = [Scalar::Int(60), Scalar::Str("outer")];
     match block("outer", "outer.html", "").open(&rig.cache, OutputMode::HTML, &args) {
@@ -188,7 +187,7 @@ fn what_spans_caches_is_not_stored_and_says_so_however_the_inner_one_came() {
     refreshing.unwrap();
     let told = inner.recorder.events();
     assert!(told.iter().any(|event| matches!(event.kind, EventKind::Stale(_))), "{told:?}");
-    // Followed.
+    // A follower.
     let (gate, held) = (Gate::default(), fragment("held"));
     std::thread::scope(|threads| {
         let leader = threads.spawn(|| {
@@ -210,11 +209,11 @@ fn what_spans_caches_is_not_stored_and_says_so_however_the_inner_one_came() {
         leader.join().unwrap().unwrap();
         assert_eq!(follower.join().unwrap(), StoreOutcome::Refused(SPANS), "followed");
     });
-    // Of a cache that stores nothing.
+    // In a cache that stores nothing.
     let none = FragmentCache::disabled();
     let say = || drop(none.render(&fragment("row"), || "none").unwrap());
     assert_eq!(around(&outer, say), StoreOutcome::Refused(SPANS), "of the null cache");
-    // Given up: what the outer one prints in its place may rest on it.
+    // Abandoned: the outer fragment's replacement may depend on it.
     let failed = || Err::<&str, _>(Error::new(ErrorKind::Io, "failed"));
     let fail = || drop(inner.cache.try_render(&fragment("fails"), failed));
     assert_eq!(around(&outer, fail), StoreOutcome::Refused(SPANS), "given up");
@@ -242,7 +241,8 @@ fn what_spans_caches_is_not_stored_where_the_inner_one_was_prefetched() {
         reader.cache.prefetch([&key], || assert_eq!(&*reader.say("row", "two"), "one"));
     });
     assert_eq!(outcome, StoreOutcome::Refused(SPANS));
-    // Nor where the outer one holds a lease, which it gives back: the next process does not wait.
+    // The same if the outer fragment holds a lease. It returns the lease, so the next process need
+    // not wait.
     let outcome = around(&writer, || drop(outer.say("row", "near")));
     assert_eq!(outcome, StoreOutcome::Refused(SPANS));
     assert_eq!(around(&reader, || {}), StoreOutcome::Printed, "the last one could not be shared");
@@ -261,8 +261,8 @@ fn what_spans_caches_further_in_is_not_stored_either() {
     });
     assert_eq!(outcome, StoreOutcome::Refused(SPANS));
     assert_eq!(one.get("middle"), None);
-    // Through the other cache back into the first: what lies between is not stored, nor what is
-    // around, and the innermost is.
+    // Through the other cache and back into the first: the middle and the outer fragment are not
+    // stored, the innermost is.
     let outcome = around(&one, || {
         other
             .cache
@@ -344,7 +344,7 @@ fn two_threads_that_nest_two_caches_the_other_way_round_do_not_wait_for_each_oth
         });
         page.unwrap()
     };
-    // The wait limit is a minute: that one of them renders alone is not due to it.
+    // The wait limit is a minute, so it is not the reason why one of them renders alone.
     std::thread::scope(|threads| {
         let first = threads.spawn(|| render(&one, &other));
         let second = threads.spawn(|| render(&other, &one));

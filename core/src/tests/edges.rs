@@ -1,4 +1,4 @@
-//! Edges: what one rule does where it meets another.
+//! Edge cases: interactions between two rules.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A render that nobody bounds.
+/// A render without an enclosing scope.
 struct Bare;
 
 impl RenderContext for Bare {

@@ -1,4 +1,4 @@
-//! Expiry by the manual clock: exact, and inherited by the fragments around.
+//! Expiry by the manual clock: exact, and inherited by enclosing fragments.
 
 use std::time::Duration;
 
@@ -65,7 +65,7 @@ fn an_outer_fragment_lives_no_longer_than_its_soonest_inner_one() {
         |name: &str| rig.cache.render(&outer(name), || rig.cache.render(&inner, || "").unwrap());
     page("first").unwrap();
     rig.clock.advance(Duration::from_secs(6));
-    // The inner one is a hit here, with 4 s left.
+    // The inner fragment is a hit here, with 4 s left.
     page("second").unwrap();
     rig.clock.advance(Duration::from_secs(4));
     assert_eq!((rig.get("first"), rig.get("second")), (None, None));

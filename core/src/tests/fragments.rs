@@ -1,4 +1,4 @@
-//! `unless`, `del`, `refresh`, the modes, and how fragments inside one another hold together.
+//! `unless`, `del`, `refresh`, the modes, and the behaviour of nested fragments.
 
 use super::{block, fragment, rig, rig_with};
 use crate::engine::{Body, Opened, OutputMode, Scalar, Scope};
@@ -210,7 +210,7 @@ fn a_scope_gives_up_what_its_render_left_open_however_deep() {
     for name in 200..300 {
         open(name);
     }
-    // 256 frames are held, so 44 of the outer ones are given up, and the inner ones moved down.
+    // At most 256 frames are open: 44 outer ones were abandoned and the inner ones moved down.
     drop(inner);
     assert_eq!(rig.cache.stats().flights, 200 - 44);
 }

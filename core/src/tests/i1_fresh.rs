@@ -62,7 +62,7 @@ fn i1_an_inner_hit_binds_the_outer_one_like_an_inner_render() {
     rig.say("inner", "old");
     let outer = fragment("outer");
     rig.cache.render(&outer, || rig.say("inner", "new")).unwrap();
-    // Three levels: what the middle one depends on reaches the outermost through a hit.
+    // Three levels: the dependencies of the middle one reach the outermost through a hit.
     rig.cache.render(&fragment("outermost"), || rig.cache.render(&outer, || "").unwrap()).unwrap();
     assert_eq!(rig.get("outermost").as_deref(), Some("old"));
     rig.delete("inner");
@@ -125,7 +125,7 @@ fn i1_deletion_detaches_the_flight() {
         });
         old_runs.pass();
         rig.delete("row");
-        // Were it to follow the old render, this would never return.
+        // If it followed the old render, this would never return.
         assert_eq!(&*rig.say("row", "new"), "new");
         old_may_end.open();
         assert_eq!(&*old.join().unwrap(), "old");
@@ -134,8 +134,8 @@ fn i1_deletion_detaches_the_flight() {
     assert_eq!(rig.cache.stats().flights, 0);
 }
 
-/// Two callers miss, the leader's body reads, the key is deleted, the leader ends: what do its
-/// follower and a later reader get?
+/// Two callers miss, the leader's body reads, the key is deleted, the leader ends. Returns what its
+/// follower and a later reader get.
 fn a_delete_between_leader_and_follower(cache: &FragmentCache) -> [String; 2] {
     let (runs, may_end) = (Gate::default(), Gate::default());
     let followed = std::thread::scope(|scope| {

@@ -1,11 +1,11 @@
-//! I1 in renders that nobody bounds: a fragment that is opened again gives up the one of the same
-//! place that is open on this thread, and what was printed in that one still binds what is around.
+//! I1 in renders without an enclosing scope: opening a fragment abandons an open one of the same
+//! place on this thread, whose output still counts for the fragments around it.
 
 use super::{Block, Plain, Rig, block, rig};
 use crate::engine::{Body, Opened, OutputMode, Scalar, Ticket};
 use crate::fragment_key;
 
-/// Opens the fragment `name` in a render that nobody bounds.
+/// Opens the fragment `name` in a render without an enclosing scope.
 fn open(rig: &Rig, name: &str) -> Ticket {
     let block: Block = block(name, "page.html", "");
     let arguments = [Scalar::Int(60), Scalar::Str(name)];

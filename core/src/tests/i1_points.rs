@@ -1,4 +1,4 @@
-//! I1 for data that was read before the fragment began: read points.
+//! I1 for data that was read before the fragment started: read points.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::events::{BypassReason, EventKind, MissReason, RefusalReason};
 use crate::protection::Protection;
 use crate::{FragmentCache, ReadPoint, fragment_key};
 
-/// A handler that loads, is overtaken by an invalidation, and then renders.
+/// A handler that loads data, and renders it after an invalidation.
 fn handler(cache: &FragmentCache, invalidate: impl Fn(), body: impl Fn() -> String) -> String {
     let point = cache.read_point();
     invalidate();
@@ -41,7 +41,7 @@ fn a_late_render_is_told_of_and_nobody_follows_it() {
     let kinds: Vec<_> = rig.recorder.events().iter().map(|event| event.kind).collect();
     assert!(kinds.contains(&EventKind::Bypassed(BypassReason::ReadPoint)), "{kinds:?}");
     rig.recorder.reset();
-    // A tag is known only in the body, so this one begins, and is refused at its end.
+    // The tag is known only in the body, so this render starts and is refused at its end.
     handler(&rig.cache, || drop(rig.cache.invalidate_tags(["tag"])), || "old".into());
     let last = rig.recorder.events().last().unwrap().kind;
     assert_eq!(last, EventKind::Refused(RefusalReason::Invalidated));
@@ -61,7 +61,7 @@ fn i1_a_fragment_around_one_of_an_older_read_point_is_as_old() {
     let rig = rig();
     let point = rig.cache.read_point();
     rig.delete("inner");
-    // The function that renders the inner fragment has data from before the outer one began.
+    // The function that renders the inner fragment has data from before the outer one started.
     rig.cache.render(&fragment("outer"), || point.scope(|| rig.say("inner", "old"))).unwrap();
     assert_eq!((rig.get("inner"), rig.get("outer")), (None, None));
 }

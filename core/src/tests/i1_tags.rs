@@ -1,4 +1,4 @@
-//! I1 for tags, namespaces, batches and repeats: whatever way an invalidation comes, it fences.
+//! I1 for tags, namespaces, batches and repeats: every kind of invalidation fences.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! I2, single flight: one render per key at a time, and what becomes of followers when the leader
-//! has nothing for them.
+//! I2, single flight: one render per key at a time, and what followers do when the leader has no
+//! result for them.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use crate::protection::Protection;
 
 const THREADS: usize = 16;
 
-/// Renders `row` in 16 threads at once with a body of 50 ms; how many bodies ran.
+/// Renders `row` in 16 threads concurrently with a body of 50 ms. Returns how many bodies ran.
 fn stampede(cache: &FragmentCache) -> usize {
     let (renders, start) = (AtomicUsize::new(0), Barrier::new(THREADS));
     let row = fragment("row").expires_after(Duration::from_secs(60));
@@ -81,8 +81,8 @@ fn i2_sixteen_pages_that_share_a_cold_inner_fragment_render_it_once() {
     }
 }
 
-/// A leader whose body gives `ends`, with three followers. Returns how many bodies ran at once at
-/// most among the followers, and how many ran.
+/// A leader whose body returns `ends`, with three followers. Returns the maximum number of
+/// concurrent bodies among the followers, and the total number.
 fn followers_of(
     rig: &Rig,
     ends: impl FnOnce() -> Result<&'static str, crate::Error> + Send,
@@ -110,7 +110,7 @@ fn followers_of(
         }
         until_waiting(&rig.cache, 3);
         may_end.open();
-        // A panic of the leader's body is what some callers want.
+        // Some callers want the leader's body to panic.
         let _ = leader.join();
     });
     assert_eq!(rig.cache.stats().flights, 0);
@@ -207,9 +207,9 @@ fn i2_these_tests_notice_when_followers_of_an_outdated_flight_lead_it() {
     let (runs, may_fail, has_failed) = (Gate::default(), Gate::default(), Gate::default());
     let both_render = Barrier::new(2);
     let body = || {
-        // Passed only if two bodies run at once.
+        // Passed only if two bodies run concurrently.
         both_render.wait();
-        // What they store would stand in for the failed one.
+        // Otherwise their stored result would replace the failed one.
         has_failed.pass();
         "body"
     };

@@ -1,5 +1,5 @@
-//! I3, the cache never breaks a page: a body's failure passes through once and untouched, and
-//! leaves nothing behind.
+//! I3, the cache never breaks a page: a body's failure is passed on once and unchanged, and leaves
+//! no state behind.
 
 use std::cell::Cell;
 use std::error::Error as StdError;

@@ -1,5 +1,5 @@
-//! I4, never another's content: a key, a block's source and an output mode together name what is
-//! served.
+//! I4, no foreign content: what is served is identified by the key, the block's source and the
+//! output mode together.
 
 use super::{block, fragment, rig};
 use crate::engine::{OutputMode, Scalar};

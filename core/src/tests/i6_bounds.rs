@@ -1,5 +1,5 @@
-//! I6, bounded memory: bytes and entries are kept within their bounds, and what is too large for
-//! them disturbs nobody.
+//! I6, bounded memory: bytes and entries stay within their bounds, and oversized entries have no
+//! effect on others.
 
 use super::{Rig, block, fragment, rig_with};
 use crate::engine::{OutputMode, Scalar};

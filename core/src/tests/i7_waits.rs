@@ -40,7 +40,7 @@ fn i7_a_wait_ends_at_its_limit_and_the_caller_renders_without_storing() {
 
 #[test]
 fn i7_callers_behind_leaders_that_keep_failing_give_up_at_the_limit() {
-    // Each leader fails after 30 ms, and there are more of them than the limit has room for.
+    // Each leader fails after 30 ms, and their times add up to more than the limit.
     let rig = rig_with(|builder| builder.wait_limit(Duration::from_millis(100)));
     let start = Barrier::new(12);
     std::thread::scope(|scope| {
@@ -63,7 +63,7 @@ fn i7_callers_behind_leaders_that_keep_failing_give_up_at_the_limit() {
 
 #[test]
 fn i7_the_limit_is_one_for_all_waits_of_a_lookup() {
-    // Were each wait to begin its own limit, this one would never end.
+    // If each wait started a new limit, this one would never end.
     let rig = rig_with(|builder| builder.wait_limit(Duration::MAX));
     let cache = &rig.cache;
     let key = fragment_key!("row");

@@ -1,6 +1,6 @@
-//! The promises, tested by name through the front door. Here is what the tests share: a cache with
-//! a manual clock and a recorder, cache blocks as an engine opens them, and gates that hold a body
-//! where a test wants it.
+//! The invariants, tested by name through the public API. This module has the shared tools: a cache
+//! with a manual clock and a recorder, cache blocks as an engine opens them, and gates that pause a
+//! body.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "these are tests")]
 
@@ -47,7 +47,7 @@ use crate::syntax::site::{BlockId, DIGEST_LEN};
 use crate::testing::{ManualClock, Recorder};
 use crate::{CacheBuilder, Fragment, FragmentCache, ReadPoint, fragment_key};
 
-/// A cache, its clock, and what it tells.
+/// A cache, its clock, and its events.
 struct Rig {
     cache: FragmentCache,
     clock: ManualClock,
@@ -67,7 +67,7 @@ fn rig_with(with: impl FnOnce(CacheBuilder) -> CacheBuilder) -> Rig {
     Rig { cache: with(builder).build().unwrap(), clock, recorder }
 }
 
-/// A clock that is cheap to read, and behind.
+/// A clock that is cheap to read, and lags.
 #[derive(Debug, Default)]
 struct Behind(ManualClock);
 
@@ -81,12 +81,12 @@ impl Clock for Behind {
     }
 }
 
-/// The fragment `name` that varies on nothing.
+/// The fragment `name`, without vary parts.
 fn fragment(name: &str) -> Fragment {
     Fragment::new(fragment_key!(name))
 }
 
-/// Every way to invalidate the fragment `row`, which carries the tag `tag`.
+/// Every way to invalidate the fragment `row`, which has the tag `tag`.
 const INVALIDATIONS: [fn(&FragmentCache); 4] = [
     |cache| cache.delete(&fragment_key!("row")).eventually(),
     |cache| cache.delete_name("row").eventually(),
@@ -95,7 +95,7 @@ const INVALIDATIONS: [fn(&FragmentCache); 4] = [
 ];
 
 impl Rig {
-    /// Renders the fragment `name` with a body that says `body`.
+    /// Renders the fragment `name` with a body that prints `body`.
     fn say(&self, name: &str, body: &str) -> Arc<str> {
         self.cache.render(&fragment(name), || body).unwrap()
     }
@@ -115,7 +115,7 @@ pub(crate) struct Block {
     site: String,
 }
 
-/// A block whose source text is told apart by `source`.
+/// A block whose source is identified by `source`.
 pub(crate) fn block(source: &str, template: &str, options: &str) -> Block {
     let digest = format!("{source:-<DIGEST_LEN$}");
     let site = BlockId {
@@ -129,7 +129,7 @@ pub(crate) fn block(source: &str, template: &str, options: &str) -> Block {
     Block { site: site.encode() }
 }
 
-/// Arguments as an engine hands them over.
+/// Arguments as an engine passes them.
 struct Args<'a>(&'a [Scalar<'a>]);
 
 impl Arguments for Args<'_> {
@@ -155,7 +155,7 @@ impl Arguments for Args<'_> {
     }
 }
 
-/// A render that remembers nothing.
+/// A render without state.
 pub(crate) struct Plain {
     pub(crate) mode: OutputMode,
     pub(crate) bounded: bool,
@@ -195,7 +195,7 @@ impl Block {
         cache.open(&self.site, &Args(args), rendering, text).unwrap()
     }
 
-    /// What a page prints for this block, if its body prints what `body` gives.
+    /// What a page prints for this block if its body prints the result of `body`.
     fn print(
         &self,
         cache: &FragmentCache,
@@ -214,7 +214,7 @@ impl Block {
     }
 }
 
-/// Holds threads until it is opened.
+/// Blocks threads until it is opened.
 #[derive(Clone, Default)]
 struct Gate(Arc<(Mutex<bool>, Condvar)>);
 
@@ -232,7 +232,7 @@ impl Gate {
     }
 }
 
-/// What a body does that takes this long.
+/// A body's work of this duration.
 fn work(time: Duration) {
     let (never, nobody) = (Mutex::new(()), Condvar::new());
     nobody.wait_for(&mut never.lock(), time);
@@ -242,7 +242,7 @@ fn work_50_ms() {
     work(Duration::from_millis(50));
 }
 
-/// Returns when `count` callers wait for another's render.
+/// Returns when `count` callers wait for a render of another caller.
 fn until_waiting(cache: &FragmentCache, count: usize) {
     while cache.flights().waiting() < count {
         std::thread::yield_now();

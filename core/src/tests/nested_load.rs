@@ -1,7 +1,7 @@
 //! Nested fragments under load: threads render fragments around each other and around themselves,
 //! eight deep, with bodies that fail and panic, while another thread deletes and clears. Waits end
-//! before their limit, nothing stale is printed or left behind, no flight is left, and a call
-//! renders its body once at most. Shown to fail with protections off.
+//! before their limit, no stale output is printed or stored, no flight is left, and a call renders
+//! its body at most once. Shown to fail with protections off.
 //!
 //! `FRAGCACHE_NESTED_ROUNDS=20000 cargo test --release -p fragcache --lib nested_load` runs longer.
 
@@ -23,7 +23,7 @@ const THREADS: usize = 8;
 const CALLS: usize = 6;
 const ROUNDS: usize = 2_000;
 
-/// What the cache told, as far as it is asked about here.
+/// The cache's events that these tests check.
 #[derive(Debug, Default)]
 struct Told {
     wait_limits: AtomicUsize,
@@ -43,20 +43,20 @@ impl Observer for &'static Told {
     }
 }
 
-/// A cache, and what its fragments are made from.
+/// A cache, and the data of its fragments.
 struct World {
     cache: FragmentCache,
     told: &'static Told,
     limit: Duration,
     /// The version of each key's data.
     truth: [AtomicU64; KEYS],
-    /// The version that the last invalidation to have returned made the oldest to be served.
+    /// The oldest version that may be served, according to the invalidations that have returned.
     oldest: [AtomicU64; KEYS],
     /// Bodies that ran, failed and panicked.
     bodies: AtomicUsize,
     failures: AtomicUsize,
     panics: AtomicUsize,
-    /// Calls that got something older than an invalidation that had returned before they began.
+    /// Calls whose result was older than an invalidation that had returned before they started.
     printed_stale: AtomicUsize,
 }
 
@@ -78,7 +78,7 @@ fn key(number: usize) -> Fragment {
     Fragment::new(fragment_key!("nested", number))
 }
 
-/// A fragment's markup: keys, and the versions of their data, of all that is printed in it.
+/// The keys printed in a fragment's markup, with the versions of their data.
 fn versions(markup: &str) -> impl Iterator<Item = (usize, u64)> {
     markup.split_terminator(' ').map(|word| {
         let (key, version) = word.split_once('=').unwrap();
@@ -106,8 +106,8 @@ impl World {
         }
     }
 
-    /// One call of `try_render`, with more of them inside it. A failure goes up to a level that was
-    /// drawn to print something in its place.
+    /// One call of `try_render`, with more calls inside. A failure propagates to a randomly chosen
+    /// level, which prints a replacement.
     fn call(
         &self,
         number: usize,
@@ -161,7 +161,7 @@ impl World {
             let call = || self.call(inner, depth + 1, calls, random);
             let outcome = match catch_unwind(AssertUnwindSafe(call)) {
                 Ok(outcome) => outcome,
-                // An assertion of this test goes on up to it.
+                // An assertion of this test propagates to the test.
                 Err(payload) => {
                     Err(*payload.downcast::<Failed>().unwrap_or_else(|other| resume_unwind(other)))
                 }
@@ -169,7 +169,7 @@ impl World {
             match outcome {
                 Ok(markup) => printed.push_str(&markup),
                 Err(failed) if random.one_in(2) => return Err(failed),
-                // Printed without it.
+                // The outer fragment is printed without it.
                 Err(_) => {}
             }
         }
@@ -190,7 +190,7 @@ impl World {
         }
     }
 
-    /// New data for a key, and its fragments invalidated in one way or another.
+    /// Changes the data of a key and invalidates its fragments in a random way.
     fn change(&self, number: usize, random: &mut Random) {
         let version = self.truth[number].fetch_add(1, Ordering::SeqCst) + 1;
         match random.below(8) {
@@ -231,7 +231,7 @@ impl World {
         });
     }
 
-    /// Stored fragments that are not what they would be now.
+    /// Stored fragments that differ from a render now.
     fn stored_stale(&self) -> usize {
         let is_stale = |&number: &usize| {
             let stored = self.cache.get(key(number).key()).unwrap();
@@ -244,22 +244,22 @@ impl World {
     }
 }
 
-/// What was seen over some rounds.
+/// The findings of some rounds.
 #[derive(Debug, Default, PartialEq)]
 struct Found {
-    /// Calls that got something older than an invalidation that had returned before they began.
+    /// Calls whose result was older than an invalidation that had returned before they started.
     printed_stale: usize,
-    /// Stored fragments that were stale once all was quiet.
+    /// Stored fragments that were stale after all activity had ended.
     stored_stale: usize,
-    /// Rounds that took so long that a wait in them may have ended at its limit, and in which one
-    /// did. (A caller whose lookups are outdated three times over also counts as one that gave up
-    /// waiting, without any wait.)
+    /// Rounds that were long enough for a wait to reach its limit, and in which one did. (A caller
+    /// whose lookups are outdated three times in a row also counts as one that gave up waiting,
+    /// although it did not wait.)
     waited_out: usize,
-    /// Flights left once all was quiet.
+    /// Flights left after all activity had ended.
     flights: u64,
 }
 
-/// Runs rounds until something is found, `rounds` at most.
+/// Runs rounds until there is a finding, at most `rounds`.
 fn run(world: &World, rounds: usize) -> Found {
     let clock = MonotonicClock::default();
     let mut found = Found::default();
@@ -294,7 +294,7 @@ fn i7_nested_load_ends_within_its_limits_and_leaves_nothing_stale() {
     assert!(seen(&world.failures) > 0 && seen(&world.panics) > 0);
 }
 
-/// What is found with one protection off and a limit that is soon reached.
+/// The findings with one protection off and a short limit.
 fn found_without(protection: Protection) -> Found {
     run(&World::new(Some(protection), Duration::from_millis(20)), 20_000)
 }

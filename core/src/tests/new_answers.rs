@@ -1,5 +1,5 @@
-//! A new answer ends the one before it, whether it is stored or not: stale windows are for the time of
-//! a render, and for renders that fail.
+//! A new result ends the old one, whether it is stored or not. Stale windows are for the duration
+//! of a render, and for renders that fail.
 
 use std::time::Duration;
 
@@ -21,14 +21,14 @@ fn down() -> Error {
     Error::new(ErrorKind::Config, "no database")
 }
 
-/// Something that is kept for 10 s and may be served stale for 30 more.
+/// A result with a TTL of 10 s and a stale window of 30 s.
 struct Kept {
     what: &'static str,
     /// Stores it.
     store: fn(&FragmentCache),
-    /// Renders it anew, and does something meanwhile, with an answer that is not stored.
+    /// Refreshes it with a result that is not stored, and calls a function meanwhile.
     answer: fn(&FragmentCache, &dyn Fn()),
-    /// Whether it is served to one whose render fails.
+    /// Whether it is served to a caller whose render fails.
     is_served: fn(&FragmentCache) -> bool,
 }
 
@@ -193,8 +193,8 @@ fn processes(front: Option<Front>, without: Option<Protection>) -> Vec<Rig> {
     (0..if front.is_some() { 2 } else { 1 }).map(|_| one()).collect()
 }
 
-/// The old answer is stored and read everywhere; within its window the first process gets a new one,
-/// which is not stored. Tells who is served the old one all the same.
+/// The old result is stored and read everywhere. Within its window the first process gets a new
+/// one, which is not stored. Returns which processes still serve the old one.
 fn served_after(kept: &Kept, rigs: &[Rig]) -> Vec<bool> {
     for rig in rigs {
         (kept.store)(&rig.cache);
@@ -239,7 +239,7 @@ fn i1_what_was_rendered_around_the_older_one_ends_with_it() {
         assert_eq!(&*print(other), "old");
         rigs.iter().for_each(|rig| rig.clock.advance(s(10)));
         let [kept, ..] = &FRAGMENTS;
-        // One that is rendered around the old one while that may be served.
+        // An outer fragment, rendered around the old one while that may be served.
         (kept.answer)(&rigs[0].cache, &|| {
             elsewhere(|| assert_eq!(&*print(other), "old"));
         });

@@ -1,4 +1,4 @@
-//! What the observers for `tracing` and `metrics` hand on: names and numbers, never a vary value.
+//! What the observers for `tracing` and `metrics` export: names and numbers, never a vary value.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -98,7 +98,7 @@ fn gauges_tell_of_the_near_level_and_of_the_store() {
     assert!(both["fragcache_store_round_trips"] >= 2.0);
 }
 
-/// The keys of values are as many as there are values.
+/// There are as many keys of values as values.
 #[cfg(feature = "values")]
 #[test]
 fn metrics_of_values_have_a_bounded_number_of_series() {
@@ -139,7 +139,7 @@ fn metrics_of_values_have_a_bounded_number_of_series() {
     );
 }
 
-/// Notes every event with its fields, one line each.
+/// Records every event with its fields, one line each.
 #[derive(Default)]
 struct Lines(Arc<Mutex<Vec<String>>>);
 
@@ -177,7 +177,7 @@ impl tracing::Subscriber for Lines {
     fn exit(&self, _: &tracing::span::Id) {}
 }
 
-/// What is logged meanwhile on this thread.
+/// The log of this thread while `run` runs.
 pub(crate) fn logged(run: impl FnOnce()) -> Vec<String> {
     let lines = Arc::new(Mutex::new(Vec::new()));
     tracing::subscriber::with_default(Lines(Arc::clone(&lines)), run);
@@ -207,7 +207,7 @@ fn tracing_tells_each_event_at_its_level_and_no_vary_value() {
     );
 }
 
-/// Clients make such names up.
+/// Clients invent such names.
 #[cfg(feature = "async")]
 #[test]
 fn the_header_that_makes_a_request_bypass_a_view_is_logged_and_is_no_label() {

@@ -41,7 +41,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     proptest::collection::vec(op, 1..80)
 }
 
-/// A fragment as the naive model knows it: name and part, or an outer fragment's number.
+/// A fragment in the naive model: name and part, or an outer fragment's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Id {
     Row(u8, u8),
@@ -70,7 +70,7 @@ impl Model {
         self.stored.retain(|id, entry| !is(*id) && !entry.inside.is_some_and(&is));
     }
 
-    /// What is printed for `id`; `text` and `life` are those of its body.
+    /// What is printed for `id`; `text` and `life` belong to its body.
     fn render(&mut self, id: Id, text: &str, life: Option<u8>) -> Stored {
         if let Some(entry) = self.get(id) {
             return entry.clone();
@@ -97,7 +97,7 @@ fn row(id: Id, life: Option<u8>) -> Fragment {
     }
 }
 
-/// Does one thing to both. `exact` is false where the cache is so small that it may forget.
+/// Applies one operation to both. `exact` is false if the cache is so small that it may evict.
 fn step(rig: &Rig, model: &mut Model, number: usize, op: &Op, exact: bool) {
     let same = |real: Option<&str>, expected: Option<&str>| match (real, expected) {
         (None, Some(_)) if !exact => {}
@@ -174,7 +174,8 @@ fn step(rig: &Rig, model: &mut Model, number: usize, op: &Op, exact: bool) {
     assert_eq!(rig.cache.stats().flights, 0);
 }
 
-/// Any value a key can be made of, with its canonical form: what decides whether keys are equal.
+/// Any value that a key can contain, with its canonical form, which determines whether keys are
+/// equal.
 #[derive(Debug, Clone, PartialEq)]
 enum Part {
     Text(String),
@@ -224,7 +225,7 @@ impl KeyPart for Part {
 
 fn part() -> impl Strategy<Value = Part> {
     let leaf = prop_oneof![
-        // Few distinct texts and numbers, so that equal parts are drawn often.
+        // Few distinct texts and numbers, so that equal parts are frequent.
         4 => "[0-2tnle(,]{0,2}".prop_map(Part::Text),
         1 => any::<String>().prop_map(Part::Text),
         3 => (-2..12_i128).prop_map(Part::Int),

@@ -1,4 +1,4 @@
-//! Numbers from a seed: the same on every run and every machine.
+//! Pseudorandom numbers from a seed: the same on every run and every machine.
 
 /// Steele, Lea and Flood's `SplitMix64`.
 #[derive(Debug, Clone)]

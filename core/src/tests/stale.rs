@@ -1,4 +1,4 @@
-//! Stale windows, back-off, stand-ins, jitter and early refresh.
+//! Stale windows, back-off, stale-if-error, jitter and early refresh.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -12,7 +12,7 @@ const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// A fragment of 10 s that may be served stale for 30 more.
+/// A fragment with a TTL of 10 s and a stale window of 30 s.
 fn row() -> Fragment {
     fragment("row").expires_after(s(10)).stale(s(30))
 }
@@ -33,7 +33,7 @@ fn fail(rig: &Rig) -> Result<String, String> {
     outcome.map(|markup| markup.to_string()).map_err(|error| error.0)
 }
 
-/// What others are served while one caller refreshes; and how many refresh.
+/// What other callers are served while one refreshes, and how many refresh.
 fn others_during_a_refresh(rig: &Rig) -> (String, usize) {
     let (runs, may_end) = (Gate::default(), Gate::default());
     let refreshes = std::sync::atomic::AtomicUsize::new(0);
@@ -275,8 +275,8 @@ fn jitter_shortens_lives_within_its_share() {
     assert_eq!(held(), 0);
 }
 
-/// How many of 1,000 lookups, this long before the end, lead to an early refresh of a fragment
-/// that took `took` to render.
+/// How many of 1,000 lookups, this long before the end, lead to an early refresh of a fragment that
+/// took `took` to render.
 fn early(beta: f64, took: Duration, before: Duration) -> usize {
     let rig = rig_with(|builder| builder.early_refresh(beta));
     fastrand::seed(7);
@@ -289,7 +289,7 @@ fn early(beta: f64, took: Duration, before: Duration) -> usize {
     rig.clock.advance(s(100) - before);
     let mut refreshes = 0;
     for _ in 0..1_000 {
-        // What fails is not stored, so every lookup sees the same entry; then it rests.
+        // A failing body is not stored, so every lookup sees the same entry; a back-off follows.
         let failing = rig.cache.try_render(&row, || {
             refreshes += 1;
             Err::<String, _>(crate::Error::new(crate::ErrorKind::Config, "counted"))

@@ -1,4 +1,4 @@
-//! the statistics by name: what is counted under which name, that it is bounded, and what is held.
+//! Name stats: what is counted under which name, the bound, and the entries.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Torture: threads render, delete and clear against a ground truth, and once all is quiet every
-//! entry is compared with it. Shown to find stale entries in the way most caches do it, and in this
-//! one with its fence off.
+//! Torture: threads render, delete and clear against a ground truth. After all activity has ended,
+//! every entry is compared with it. The test is shown to find stale entries in a naive cache, which
+//! works like most caches, and in this one with its fence off.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -13,7 +13,7 @@ use crate::{FragmentCache, fragment_key};
 const KEYS: usize = 4;
 const ROUNDS: usize = 5_000;
 
-/// What a cache has to do in this test.
+/// The operations of a cache in this test.
 trait Cache: Sync {
     fn render(&self, key: usize, body: &dyn Fn() -> u64) -> u64;
     /// A page around all keys.
@@ -88,7 +88,7 @@ impl Cache for FragmentCache {
     }
 }
 
-/// A body reads the truth, and then takes a while: long enough for others to come between.
+/// A body that reads the truth and then takes long enough for others to come between.
 fn read(truth: &AtomicU64) -> u64 {
     let value = truth.load(Ordering::SeqCst);
     for _ in 0..4 {
@@ -97,13 +97,13 @@ fn read(truth: &AtomicU64) -> u64 {
     value
 }
 
-/// After how many of the rounds something was wrong once all was quiet.
+/// How many rounds ended with something wrong.
 #[derive(Debug, Default, PartialEq)]
 struct Stale {
     /// A row: a fill that raced with its deletion.
     rows: usize,
-    /// The page around the rows. With the fence off it depends on nothing inside it, so it is wrong
-    /// without any race.
+    /// The page around the rows. With the fence off it has no dependencies inside it, so it is
+    /// wrong without any race.
     pages: usize,
 }
 
@@ -139,7 +139,7 @@ fn stale_rounds(cache: &impl Cache) -> Stale {
                 }
             });
         });
-        // No invalidation runs any more: what is served now has to be true.
+        // No invalidation is running: what is served now must be true.
         let wrong = |key: usize| {
             cache.peek(key).is_some_and(|value| value != truth[key].load(Ordering::SeqCst))
         };
@@ -147,7 +147,7 @@ fn stale_rounds(cache: &impl Cache) -> Stale {
         let page = cache.peek_page().is_some_and(|value| value != sum());
         stale.rows += usize::from(row);
         stale.pages += usize::from(page);
-        // Half of the rounds begin cold, half with what is stored; none with what is wrong.
+        // Half of the rounds start cold, half with stored entries; none with wrong ones.
         if row || page || round % 2 == 0 {
             cache.clear();
         }

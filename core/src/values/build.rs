@@ -1,4 +1,4 @@
-//! What tells one build of a program from another: the digest of the file that its code is in.
+//! Identifies a build of the program by the digest of the file that has its code.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -8,18 +8,18 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use xxhash_rust::xxh3::Xxh3;
 
-/// The digests of the files that were read. There are as many as programs and libraries in the process.
-/// Of the process, and so no lock of a model's.
+/// The digests of the files read so far: as many as programs and libraries in the process. The lock
+/// belongs to the process, so models do not use it.
 static FILES: LazyLock<Mutex<HashMap<PathBuf, u128>>> = LazyLock::new(Mutex::default);
 
-/// A number of this process, which no other has.
+/// A random number that identifies this process.
 static PROCESS: LazyLock<u128> = LazyLock::new(|| {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_or_else(|_| fastrand::u128(..), |()| u128::from_le_bytes(bytes))
 });
 
-/// The build that the code at this address is of, the same in all processes that run it. Where that
-/// cannot be known, which is the case on other systems than Linux, it is a number of this process. The
+/// Identifies the build that the code at `address` belongs to; the same in all processes that run
+/// it. Where it is unknown, as on every system but Linux, it identifies this process instead. Each
 /// file is read once.
 pub(super) fn of_code(address: usize) -> u128 {
     file_of_code(address).and_then(|path| digest(&path)).unwrap_or_else(|_| *PROCESS)
@@ -45,15 +45,15 @@ fn digest(path: &Path) -> io::Result<u128> {
     Ok(digest)
 }
 
-/// The file that is mapped at an address: the program, or a library that was loaded. A deployment may
-/// have put another file in its place by now, which is another build.
+/// The file mapped at `address`: the program, or a loaded library. A file that a deployment has put
+/// in its place since is another build.
 fn file_of_code(address: usize) -> io::Result<PathBuf> {
     const PROGRAM: &str = "/proc/self/exe";
     let maps = fs::read_to_string("/proc/self/maps")?;
     let mapped = maps.lines().find_map(|line| path_at(line, address));
     let mapped = mapped.ok_or(io::ErrorKind::NotFound)?;
     if fs::read_link(PROGRAM)? == Path::new(mapped) {
-        // Opens what runs, also where the path leads to something else.
+        // Opens the running program even if its path now leads to another file.
         return Ok(PROGRAM.into());
     }
     if mapped.ends_with(" (deleted)") || !mapped.starts_with('/') {
@@ -62,7 +62,7 @@ fn file_of_code(address: usize) -> io::Result<PathBuf> {
     Ok(mapped.into())
 }
 
-/// The path of a line of `/proc/self/maps`, if the address is in its range.
+/// The path in a line of `/proc/self/maps` if `address` is in its range.
 fn path_at(line: &str, address: usize) -> Option<&str> {
     let (range, rest) = line.split_once(' ')?;
     let (from, to) = range.split_once('-')?;
@@ -70,7 +70,7 @@ fn path_at(line: &str, address: usize) -> Option<&str> {
     if !(from.ok()?..to.ok()?).contains(&address) {
         return None;
     }
-    // Permissions, offset, device and inode stand before it.
+    // Permissions, offset, device and inode come before it.
     let mut path = rest;
     for _ in 0..4 {
         path = path.trim_start().split_once(' ')?.1;
@@ -91,7 +91,7 @@ mod tests {
             let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
             assert_eq!(build, xxhash_rust::xxh3::xxh3_128(&program));
         }
-        // No code is there: a number of the process.
+        // There is no code at this address, so it is a number of the process.
         assert_ne!(of_code(1), build);
         assert_eq!(of_code(1), of_code(1));
     }

@@ -1,4 +1,4 @@
-//! Several values at a time.
+//! Operations on several values at a time.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,22 +15,23 @@ use crate::key::{FragmentKey, KeyPart};
 use crate::policy::CacheMode;
 use crate::render::{Lookup, StoreOutcome};
 
-/// Most values that are set at once, and most bytes of them if they are more than one.
+/// Most values that are set together, and most bytes of them if there are several.
 const SET_AT_ONCE: (usize, usize) = (256, 1 << 20);
 
-/// What became of one of [several values](Values::set_many): what [`set`](Values::set) says of one.
+/// The result of setting one of [several values](Values::set_many), as [`set`](Values::set) reports
+/// it for a single value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SetReport {
-    /// It is kept, where `set` says `true`.
+    /// The value is stored; `set` returns `true`.
     Kept,
-    /// It was refused, where `set` says `false`: it is too large, its key is too long, it is older than an
-    /// invalidation, or the cache does not store. The store has not failed, and most of this would be
-    /// refused again.
+    /// The value was refused; `set` returns `false`. It is too large, its key is too long, it is
+    /// older than an invalidation, or the cache does not store. The store has not failed, and a
+    /// retry would mostly be refused again.
     NotKept,
-    /// The far store did not take it, or did not say so, where `set` is an error of kind
-    /// [`Store`](crate::ErrorKind::Store): it may be kept, or what was there, or nothing.
-    /// [`Health::last_fault`](crate::stats::Health::last_fault) says what the store said last.
+    /// The far store did not take the value or did not confirm it; `set` returns an error of kind
+    /// [`Store`](crate::ErrorKind::Store). The new value, the old one or nothing may be stored.
+    /// [`Health::last_fault`](crate::stats::Health::last_fault) has the store's last error.
     Unconfirmed,
 }
 
@@ -44,7 +45,7 @@ impl From<StoreOutcome> for SetReport {
     }
 }
 
-/// Values that are set at once, with their encoded keys.
+/// Values that are set together, with their encoded keys.
 #[derive(Default)]
 struct Together {
     keys: Vec<Vec<u8>>,
@@ -69,8 +70,8 @@ impl Together {
 }
 
 impl Values {
-    /// Reads several values of one type, in the order given; with a far store in three round trips at
-    /// most.
+    /// Reads several values of one type, in the order of `keys`. With a far store it takes at most
+    /// three round trips.
     ///
     /// ```
     /// use fragcache::values::SetOptions;
@@ -94,8 +95,9 @@ impl Values {
         Ok(self.cache.prefetch(&keys, read))
     }
 
-    /// Sets several values of one type, all kept alike; reports for each, in the order given, as if
-    /// each were [set](Self::set_with) after the one before it. A reader may see some of them.
+    /// Sets several values of one type with the same options. Returns a report for each, in order,
+    /// as if each were [set](Self::set_with) after the one before it. A reader may see some of them
+    /// before the others.
     ///
     /// ```
     /// use fragcache::values::{SetOptions, SetReport};
@@ -108,15 +110,15 @@ impl Values {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     ///
-    /// With a far store they go there together, up to 256 of them or 1 MiB at once: in seven
-    /// round trips at most, one more if one of them is not kept; where the store refuses one of them,
-    /// each is set by itself. So some are taken
-    /// from the iterator before the first of them is set. A key that comes again begins a new lot.
+    /// With a far store, up to 256 of them or 1 MiB are sent together, in at most seven round
+    /// trips, plus one if one of them is not stored. If the store refuses one of them, each is set
+    /// by itself. For this, several values are taken from the iterator before the first of them is
+    /// set. A key that occurs again starts a new group.
     ///
     /// # Errors
     ///
-    /// As [`set_with`](Self::set_with), but for [`ErrorKind::Store`](crate::ErrorKind::Store), at the
-    /// first value that it is true of. Those before it are set.
+    /// As [`set_with`](Self::set_with), except [`ErrorKind::Store`](crate::ErrorKind::Store), for
+    /// the first value it applies to. The values before it are set.
     pub fn set_many<'v, T: Value + ?Sized + 'v, K: KeyPart>(
         &self,
         values: impl IntoIterator<Item = (K, &'v T)>,
@@ -166,11 +168,11 @@ impl Values {
         outcomes.into_iter().map(SetReport::from).collect()
     }
 
-    /// Deletes several values, and reports for each, in the order given. Goes on where the far store
-    /// cannot be told; see [`delete_each`](Self::delete_each) to stop there.
+    /// Deletes several values and returns a result for each, in the order of `keys`. Goes on if the
+    /// far store is unavailable; use [`delete_each`](Self::delete_each) to stop there.
     ///
-    /// With a far store every 128 of them take two round trips, since it is asked what there was. Where
-    /// nobody needs the reports, a batch takes one:
+    /// With a far store, every 128 of them take two round trips, because the results need a read of
+    /// what is stored. A batch has no results per key and takes one:
     ///
     /// ```
     /// use fragcache::values::SetOptions;
@@ -185,18 +187,14 @@ impl Values {
     /// assert_eq!(values.get_many::<i32, _>(["a", "b"])?, [None, None]);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// None: what the far store could not be told is [pending](Invalidation::Pending).
     pub fn delete_many<K: KeyPart>(&self, keys: impl IntoIterator<Item = K>) -> Vec<Invalidation> {
         let keys = keys.into_iter().map(|key| self.key(key));
         self.cache.delete_all(keys.map(|key| self.cache.encoded(&key).into_owned()))
     }
 
-    /// Deletes one value for each report that is taken, so that whoever stops taking them stops
-    /// deleting: Flask-Caching's `CACHE_IGNORE_ERRORS = False`. So each takes the round trips of a
-    /// [`delete`](Self::delete), four.
+    /// Deletes one value for each item taken from the iterator, so that a caller can stop at any
+    /// result: Flask-Caching's `CACHE_IGNORE_ERRORS = False`. Each takes the four round trips of a
+    /// [`delete`](Self::delete).
     ///
     /// ```
     /// use fragcache::{Invalidation, FragmentCache};

@@ -1,5 +1,5 @@
-//! Plain values: set and read by their keys, typed, in the same cache as fragments. How a value
-//! becomes bytes is in `codec`, what tells types apart in `shape` and `build`.
+//! Plain values: set and read by key, typed, in the same cache as fragments. `codec` serializes
+//! them; `shape` and `build` distinguish types.
 
 mod build;
 pub(crate) mod codec;
@@ -28,15 +28,18 @@ use crate::render::{GIVEN_ATTEMPTS, Lookup, Opened, Request};
 pub use many::SetReport;
 pub use options::SetOptions;
 
-/// The plain values of a cache, typed by serde; made by [`FragmentCache::values`].
+/// The plain values of a cache, typed by serde. Created by [`FragmentCache::values`].
 ///
-/// An explicit key is the whole key: what was given to [`set`](Self::set) is what reads and deletes,
-/// and neither is it a fragment's. A value is kept as `MessagePack` with the names of its fields; asked
-/// for as a type of another shape (a field more, less, renamed, of another type) it is a miss, never
-/// a wrong value. Numbers of one shape that mean something else now need another key or
-/// [type version](Self::type_version). A type whose shape cannot be seen, such as an untagged enum or
-/// `serde_json::Value`, is read by the build of the program that stored it and by no other, unless a type
-/// version is stated. What is set as one type ends what was set under the key as another.
+/// The key given to [`set`](Self::set) is the whole key: the same key reads and deletes the value,
+/// and it never equals a fragment's key.
+///
+/// A value is serialized as `MessagePack` with the names of its fields. Reading it as a type of
+/// another shape (a field added, removed, renamed or of another type) is a miss, never a wrong
+/// value. If the meaning of a value changes but its shape does not, use another key or a [type
+/// version](Self::type_version). The shape of some types cannot be seen, such as an untagged enum
+/// or `serde_json::Value`. Only the build of the program that stored such a value reads it, unless
+/// a type version is set. Setting a value of one type ends the values of other types under the same
+/// key.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -51,18 +54,18 @@ pub use options::SetOptions;
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 ///
-/// What a fragment's body reads here, the fragment depends on: deleting the value deletes the
-/// fragment. Setting it anew does not.
+/// A fragment depends on the values that its body reads here: deleting the value deletes the
+/// fragment. Setting it again does not.
 #[derive(Debug, Clone)]
 pub struct Values {
     pub(crate) cache: FragmentCache,
     type_version: Option<u32>,
 }
 
-/// What can be kept: whatever serde writes and reads, and text and slices, which are read as `String`
-/// and `Vec`.
+/// A type that can be stored: any type that serde serializes and deserializes, and also text and
+/// slices, which are read back as `String` and `Vec`.
 pub trait Value: Serialize {
-    /// The type as which it is read.
+    /// The type it is read back as.
     type Owned: DeserializeOwned + 'static;
 }
 
@@ -78,7 +81,7 @@ impl<T: Serialize + DeserializeOwned + 'static> Value for [T] {
     type Owned = Vec<T>;
 }
 
-/// Whether an entry that is there is replaced.
+/// Whether an existing entry is replaced.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Put {
     Replace,
@@ -86,14 +89,14 @@ enum Put {
 }
 
 impl FragmentCache {
-    /// The plain values of this cache, or of this handle's namespace.
+    /// Returns the plain values of this cache, or of this handle's namespace.
     pub fn values(&self) -> Values {
         Values { cache: self.clone(), type_version: None }
     }
 }
 
 impl Values {
-    /// The key under which a value is kept: for observers, and for
+    /// Returns the key of a value, for observers and for
     /// [`FragmentCache::delete`](crate::FragmentCache::delete).
     ///
     /// ```
@@ -107,9 +110,10 @@ impl Values {
         FragmentKey::of_kind(VALUE, key)
     }
 
-    /// These values, of this version of their types: raise it when a type changes in a way that its
-    /// shape does not tell. A value that was set with another version, or without one, is a miss. Where
-    /// the shape of a type cannot be seen, the version is what another build reads the value by.
+    /// Returns a handle to the same values with a version of their types. Raise it when a type
+    /// changes in a way that its shape does not show. A value set with another version, or without
+    /// one, is a miss. For a type whose shape cannot be seen, the version lets another build read
+    /// the value.
     ///
     /// ```
     /// use fragcache::FragmentCache;
@@ -130,11 +134,7 @@ impl Values {
         self
     }
 
-    /// Reads a value; `None` if none of this type could be served.
-    ///
-    /// # Errors
-    ///
-    /// None: a store that cannot be asked is a miss, and an event.
+    /// Reads a value; `None` if no value of this type can be served.
     pub fn get<T: DeserializeOwned + 'static>(
         &self,
         key: impl KeyPart,
@@ -142,8 +142,8 @@ impl Values {
         Ok(self.read(&self.key(key), Version::default()))
     }
 
-    /// As [`get`](Self::get), of a value that was kept with this [version](SetOptions::version): one of
-    /// another version is a miss.
+    /// Like [`get`](Self::get), for a value stored with this [version](SetOptions::version). A
+    /// value of another version is a miss.
     ///
     /// # Errors
     ///
@@ -157,25 +157,26 @@ impl Values {
         Ok(self.read(&self.key(key), self.cache.hasher().version(version.as_bytes())))
     }
 
-    /// Keeps a value for the cache's default timeout, in place of what is there, of whatever type;
-    /// whether it was kept.
-    /// It is not where the cache is [disabled](FragmentCache::disabled) or does not
-    /// [store](crate::CacheMode), where it is too large (what was there is gone all the same), and under a
-    /// [read point](crate::ReadPoint) that is older than an invalidation of it.
+    /// Stores a value with the cache's default timeout and replaces a value of any type under the
+    /// key. Returns true if it was stored.
     ///
-    /// Once this has returned `true`, no process that asks the far store on each hit is served what was
-    /// there before.
+    /// It is not stored if the cache is [disabled](FragmentCache::disabled) or does not
+    /// [store](crate::CacheMode), if it is too large (the old value is removed all the same), or
+    /// under a [read point](crate::ReadPoint) that is older than an invalidation of it.
+    ///
+    /// After this has returned `true`, no process that queries the far store on each hit is served
+    /// the old value.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Value`](crate::ErrorKind::Value) for what cannot be serialized,
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store did not take it, or did not say
-    /// so: it may be kept, then, or what was there, or nothing.
+    /// [`ErrorKind::Value`](crate::ErrorKind::Value) if the value cannot be serialized,
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store did not take it or did not
+    /// confirm it. In the second case the new value, the old one or nothing may be stored.
     pub fn set<T: Value + ?Sized>(&self, key: impl KeyPart, value: &T) -> Result<bool, Error> {
         self.put(&self.key(key), value, &SetOptions::default(), Put::Replace)
     }
 
-    /// As [`set`](Self::set), with a timeout, tags or a version of its own.
+    /// Like [`set`](Self::set), with a timeout, tags or a version of its own.
     ///
     /// ```
     /// use fragcache::values::SetOptions;
@@ -205,18 +206,20 @@ impl Values {
         self.put(&self.key(key), value, options, Put::Replace)
     }
 
-    /// As [`set`](Self::set), unless a value of this type is there; whether this one was kept. Of
-    /// several callers at a time, in all processes that share a store, one keeps its value.
+    /// Like [`set`](Self::set), but only if no value of this type is stored. Returns true if this
+    /// one was stored. Of several concurrent callers, in all processes that share a store, one
+    /// succeeds.
     ///
     /// # Errors
     ///
-    /// As [`set`](Self::set). After [`ErrorKind::Store`](crate::ErrorKind::Store) nobody knows whether
-    /// the value was kept: a lock that is taken by this was not obtained, and may be held to its end.
+    /// As [`set`](Self::set). After [`ErrorKind::Store`](crate::ErrorKind::Store) it is unknown if
+    /// the value was stored. A lock taken this way was not obtained, and may be locked until it
+    /// expires.
     pub fn add<T: Value + ?Sized>(&self, key: impl KeyPart, value: &T) -> Result<bool, Error> {
         self.put(&self.key(key), value, &SetOptions::default(), Put::IfAbsent)
     }
 
-    /// As [`add`](Self::add), with a timeout, tags or a version of its own.
+    /// Like [`add`](Self::add), with a timeout, tags or a version of its own.
     ///
     /// # Errors
     ///
@@ -230,26 +233,22 @@ impl Values {
         self.put(&self.key(key), value, options, Put::IfAbsent)
     }
 
-    /// Whether a value could be served under this key, of whatever type.
+    /// Returns true if a value of any type can be served under this key.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store cannot be asked.
+    /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store cannot be queried.
     pub fn contains(&self, key: impl KeyPart) -> Result<bool, Error> {
         self.cache.contains(&self.key(key))
     }
 
-    /// Deletes a value, of whatever type.
-    ///
-    /// # Errors
-    ///
-    /// None: what the far store could not be told is [pending](Invalidation::Pending).
+    /// Deletes the value under this key, of any type.
     pub fn delete(&self, key: impl KeyPart) -> Invalidation {
         self.cache.delete(&self.key(key))
     }
 
-    /// Deletes all values of this cache, or of this handle's namespace, and nothing else. Costs the
-    /// same however many there are.
+    /// Deletes all values of this cache, or of this handle's namespace, and nothing else. The cost
+    /// does not depend on how many there are.
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -262,13 +261,9 @@ impl Values {
     /// assert!(cache.contains(&fragment_key!("n"))?);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// None: what the far store could not be told is [pending](Invalidation::Pending).
     pub fn clear(&self) -> Invalidation {
         let mut batch = self.cache.batch();
-        // The group of values does not depend on the key.
+        // All values share one group, so any key names it.
         batch.acts.push(Act::Group(self.key("")));
         batch.apply()
     }
@@ -306,7 +301,7 @@ impl Values {
         value
     }
 
-    /// What is asked of the cache for a value to be kept so.
+    /// The request that stores a value with these options.
     fn request(&self, options: &SetOptions, put: Put) -> Request {
         let hasher = self.cache.hasher();
         let version = options.version.as_ref();

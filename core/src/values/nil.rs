@@ -1,15 +1,15 @@
-//! Whether a value can be read back as it is: `MessagePack` writes `Some(x)` as `x`, so a `Some` around
-//! nothing would come back as `None`.
+//! Checks that a value can be read back unchanged. `MessagePack` writes `Some(x)` as `x`, so a
+//! `Some` around nil would come back as `None`.
 
 use std::fmt;
 
 use serde::ser::{self, Serialize};
 
-/// Walks through a value before it is written.
+/// Walks through a value before it is serialized.
 ///
 /// # Errors
 ///
-/// What its `Serialize` says, or that a `Some` in it holds nothing.
+/// The error of its `Serialize`, or that a `Some` in it contains nil.
 pub(super) fn check<T: Serialize + ?Sized>(value: &T) -> Result<(), Unreadable> {
     value.serialize(NilCheck).map(|_| ())
 }
@@ -32,7 +32,7 @@ impl ser::Error for Unreadable {
     }
 }
 
-/// What a part of a value is written as.
+/// How a part of a value is written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Written {
     Nil,

@@ -1,4 +1,4 @@
-//! How a value is kept.
+//! The options of a value that is set.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::key::{FragmentKey, KeyPart};
 use crate::tag;
 use crate::timeout::Timeout;
 
-/// How [`Values`](crate::values::Values) keep a value: for how long, under which tags and version.
+/// Options of [`Values`](crate::values::Values) for storing a value: timeout, tags and version.
 ///
 /// ```
 /// use fragcache::values::SetOptions;
@@ -25,35 +25,35 @@ pub struct SetOptions {
 }
 
 impl SetOptions {
-    /// For the cache's default timeout, without tags.
+    /// Creates options with the cache's default timeout and no tags.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the timeout. [`Timeout::Delete`] keeps nothing, and deletes what is there.
+    /// Sets the timeout. [`Timeout::Delete`] stores nothing and deletes the stored value.
     pub fn timeout(mut self, timeout: Timeout) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The value expires so long after now. Zero is refused when it is set.
+    /// Makes the value expire `life` from now. Zero is an error when the value is set.
     pub fn expires_after(self, life: Duration) -> Self {
         self.timeout(Timeout::After(life))
     }
 
-    /// The value never expires.
+    /// Makes the value never expire.
     pub fn never_expires(self) -> Self {
         self.timeout(Timeout::Never)
     }
 
-    /// Adds tags: whoever [invalidates](crate::FragmentCache::invalidate_tags) one of them deletes the
-    /// value. They are checked when it is set.
+    /// Adds tags. [Invalidating](crate::FragmentCache::invalidate_tags) one of them deletes the
+    /// value. Tags are checked when the value is set.
     pub fn tags<T: AsRef<str>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.tags.extend(tags.into_iter().map(|tag| tag.as_ref().into()));
         self
     }
 
-    /// The version of the record that the value was made of; read it by
+    /// Sets the version of the record that the value was made from. Read such a value with
     /// [`Values::get_version`](crate::values::Values::get_version).
     ///
     /// ```

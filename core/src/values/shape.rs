@@ -1,9 +1,9 @@
-//! The shape of a type, as its `Deserialize` asks for it: the names of structures, fields and
-//! variants, and what they are made of. Bytes of one shape are never read as another: a field that was
-//! added, renamed or given another type, in whatever variant, makes what was stored before a miss.
+//! The shape of a type, as its `Deserialize` reveals it: the names of structs, fields and variants,
+//! and their contents. Bytes of one shape are never read as another. A field that is added, renamed
+//! or given another type, in any variant, makes older entries a miss.
 //!
-//! A type of which not everything can be seen is read by the build that stored it, unless its caller
-//! states a version of it. How a type is looked at is in `trace`.
+//! A type that cannot be seen completely is read only by the build that stored it, unless its
+//! caller states a version. `trace` explores a type.
 
 mod asked;
 #[cfg(all(test, not(fragcache_shuttle)))]
@@ -21,26 +21,26 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::build;
 
-/// What tells types apart. There are as many as types in the program. Of the process, and so no lock of
-/// a model's.
+/// The shapes of the types seen so far: as many as types in the program. The lock belongs to the
+/// process, so models do not use it.
 static SHAPES: LazyLock<RwLock<HashMap<TypeId, Shape>>> = LazyLock::new(RwLock::default);
 
-/// What tells a type from others.
+/// Distinguishes a type from others.
 #[derive(Debug, Clone)]
 struct Shape {
     digest: Arc<str>,
-    /// The same where a version of the type is stated.
+    /// The digest without the build, for a type with a stated version.
     base: Arc<str>,
 }
 
-/// The digest of a type's shape, or of this version of the type, as a text.
+/// The digest of a type's shape, or of a stated version of the type, as text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Digest {
     shape: Arc<str>,
     version: Option<u32>,
 }
 
-/// The digest of a type's shape, or of this version of the type.
+/// The digest of a type's shape, or of a stated version of the type.
 pub(crate) fn digest<T: DeserializeOwned + 'static>(version: Option<u32>) -> Digest {
     let id = TypeId::of::<T>();
     let known = |shape: &Shape| shape.digest(version);
@@ -81,7 +81,7 @@ impl Shape {
 }
 
 impl Digest {
-    /// The whole text, which is made only where a version is stated.
+    /// The whole text. It is built only if a version is stated.
     pub(crate) fn text(&self) -> Cow<'_, str> {
         match self.version {
             None => Cow::Borrowed(&self.shape),

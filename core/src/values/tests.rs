@@ -1,4 +1,4 @@
-//! Plain values: typed, apart from fragments, under the promises of all entries.
+//! Plain values: typed, separate from fragments, with the same guarantees as all entries.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
@@ -247,11 +247,11 @@ fn hostile_bytes_are_no_value_and_take_no_room() {
     let decode =
         |bytes: &[u8]| codec::decode::<Vec<u64>>(&codec::of_bytes(bytes.to_vec()).unwrap());
     assert_eq!(decode(&[0x92, 1, 2]), Some(vec![1, 2]));
-    // Lists that say to hold four thousand million numbers, or that go on after their end.
+    // Lists that claim four thousand million numbers, or that continue after their end.
     assert_eq!(decode(&[0xdd, 0xff, 0xff, 0xff, 0xff, 1]), None);
     assert_eq!(decode(&[0x91, 1, 2]), None);
     assert_eq!(decode(&[]), None);
-    // Lists in lists, deeper than any stack.
+    // Nested lists, deeper than any stack.
     assert_eq!(decode(&vec![0x91; 1_000_000]), None);
     #[derive(Debug, PartialEq, Deserialize)]
     struct Nested(Vec<Nested>);

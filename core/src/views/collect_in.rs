@@ -1,4 +1,5 @@
-//! What a handler renders on threads that do not poll it: the response depends on it just the same.
+//! Collects what a handler renders on threads that do not poll it, because the response depends on
+//! it too.
 
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -9,7 +10,7 @@ use crate::read_point::ReadPoint;
 use crate::render::{Collected, Lookup, collect_in};
 use crate::sync::Mutex;
 
-/// Gathers what is rendered on other threads for one response.
+/// Collects what is rendered on other threads for one response.
 #[derive(Clone)]
 pub struct Collector {
     point: ReadPoint,
@@ -21,8 +22,8 @@ struct Shared {
     collected: Weak<Mutex<Contents>>,
 }
 
-/// What was gathered. Once this is gone nothing is, so that a gatherer that outlives its response, in
-/// the body of an endless one, say, does not grow.
+/// What was collected. After this is dropped nothing more is, so a collector that outlives its
+/// response, for example in an endless body, does not grow.
 #[derive(Debug, Default)]
 pub(super) struct CollectedSet(Arc<Mutex<Contents>>);
 
@@ -37,8 +38,8 @@ struct Contents {
 }
 
 impl CollectedSet {
-    /// Takes what was gathered; with whether that is all that was rendered elsewhere, as far as can be
-    /// known.
+    /// Takes what was collected. Also returns whether that is all that was rendered elsewhere, as
+    /// far as this is known.
     pub(super) fn take(&self) -> (Vec<Collected>, bool) {
         let mut contents = self.0.lock();
         let is_all = contents.open == 0 && (contents.has_scopes || !contents.is_expected);
@@ -69,24 +70,23 @@ impl Collector {
         Self { point, shared: Arc::new(Shared { call, collected }) }
     }
 
-    /// The read point of the request.
+    /// Returns the read point of the request.
     pub fn read_point(&self) -> ReadPoint {
         self.point
     }
 
-    /// The cache.
+    /// Returns the cache.
     pub fn cache(&self) -> &FragmentCache {
         &self.shared.call.cache
     }
 
-    /// Says that something will be rendered elsewhere. If no scope is opened before the response is
-    /// closed, whoever rendered has forgotten it: nobody knows what the response depends on, and it is
-    /// not kept.
+    /// Declares that something will be rendered elsewhere. If no scope is opened before the
+    /// response is closed, its dependencies are unknown, and it is not stored.
     pub fn expect(&self) {
         self.edit(|contents| contents.is_expected = true);
     }
 
-    /// Begins a scope, to be run on whatever thread. The response is kept only if the scope has ended
+    /// Begins a scope, which may run on any thread. The response is stored only if the scope ends
     /// before the response is closed.
     pub fn begin(&self) -> PendingCollection {
         self.edit(|contents| {
@@ -96,8 +96,8 @@ impl Collector {
         PendingCollection { collector: self.clone() }
     }
 
-    /// Renders under the read point. What is rendered is inside the response, which is kept only if
-    /// this comes to its end before it is closed.
+    /// Renders under the read point of the request. What is rendered is inside the response, which
+    /// is stored only if `render` ends before the response is closed.
     pub fn scope<R>(&self, render: impl FnOnce() -> R) -> R {
         self.begin().run(render)
     }
@@ -117,7 +117,7 @@ pub struct PendingCollection {
 }
 
 impl PendingCollection {
-    /// Renders in it.
+    /// Renders in this scope.
     pub fn run<R>(self, render: impl FnOnce() -> R) -> R {
         let Collector { point, shared } = &self.collector;
         let lookup = Lookup { ..shared.call.lookup() };

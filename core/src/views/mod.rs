@@ -1,6 +1,5 @@
-//! Responses: what a layer of a web framework calls for a request whose answer may be kept. Which
-//! requests and which answers those are, the layer decides; keys, freshness, single flight and stores
-//! are the cache's.
+//! Cached responses, for the layer of a web framework. The layer decides which requests and
+//! responses can be cached; keys, freshness, single flight and stores are those of the cache.
 
 mod collect_in;
 mod open;
@@ -23,8 +22,8 @@ use crate::timeout::Timeout;
 pub use collect_in::{Collector, PendingCollection};
 pub use open::{OpenView, ViewOpened};
 
-/// The key of a response: the name of a view and a path, or what stands in its place. What else it
-/// varies on follows by [`vary_on`](FragmentKey::vary_on).
+/// Returns the key of a response: the name of a view and a path, or what replaces the path. Add
+/// further vary parts with [`vary_on`](FragmentKey::vary_on).
 ///
 /// ```
 /// use fragcache::key::KeyKind;
@@ -37,8 +36,8 @@ pub fn view_key(name: &str, path: impl KeyPart) -> FragmentKey {
     FragmentKey::of_kind(VIEW, name).vary_on(path)
 }
 
-/// Tells of a request that bypasses a view: nothing is looked up for it, and nothing stored. `header` is
-/// the name of the request's header that is why.
+/// Reports a request that bypasses a view: nothing is looked up or stored for it. `header` names
+/// the request header that is the reason.
 ///
 /// ```
 /// use fragcache::events::BypassReason;
@@ -58,10 +57,10 @@ pub fn bypass_view(cache: &FragmentCache, name: &str, reason: BypassReason, head
     cache.emit_about(EventKind::Bypassed(reason), key.as_deref(), source, None, header);
 }
 
-/// Makes a body of the bytes that a store has; `None` if they are no response.
+/// Makes a body of a store's bytes; `None` if they are not a response.
 pub type MakeResponse = fn(Vec<u8>) -> Option<Body>;
 
-/// A response that a layer asks a cache for.
+/// The lookup of a response by a layer.
 #[derive(Debug)]
 pub struct ViewRequest {
     cache: FragmentCache,
@@ -70,12 +69,13 @@ pub struct ViewRequest {
     source: Arc<EntrySource>,
     request: Request,
     make: MakeResponse,
-    /// The label of the key that deletes it too.
+    /// The label of a second key that also deletes the response.
     under: Option<Label>,
 }
 
 impl ViewRequest {
-    /// The response of this key, in a form (the layer's name and its format) that `make` reads.
+    /// Looks up the response with this key, in a form (the layer's name and its format) that `make`
+    /// reads.
     pub fn new(cache: &FragmentCache, key: &FragmentKey, form: &str, make: MakeResponse) -> Self {
         let key: Box<[u8]> = cache.encoded(key).as_ref().into();
         Self {
@@ -89,22 +89,23 @@ impl ViewRequest {
         }
     }
 
-    /// It is deleted with this key too, of which its own is a longer one.
+    /// Also deletes the response when `key` is deleted. Its own key must extend `key`.
     #[must_use]
     pub fn under(mut self, key: &FragmentKey) -> Self {
         self.under = Some(self.cache.key_label(key));
         self
     }
 
-    /// Sets the timeout; the cache's default without. One of zero goes by the cache, and is counted.
+    /// Sets the timeout; the default is the cache's. A timeout of zero bypasses the cache, and is
+    /// counted.
     #[must_use]
     pub fn timeout(mut self, timeout: Timeout) -> Self {
         self.request.timeout = timeout;
         self
     }
 
-    /// How long after its end it may be served to all but one, and in place of an error; the cache's
-    /// default if `None`.
+    /// Sets for how long after its expiry the response may be served stale: to all callers but the
+    /// one that refreshes it, and in place of an error. `None` is the cache's default.
     #[must_use]
     pub fn stale(mut self, window: Option<Duration>) -> Self {
         self.request.stale = window;
@@ -118,29 +119,29 @@ impl ViewRequest {
         self
     }
 
-    /// If true, what comes of this request replaces what is kept.
+    /// If true, the new response replaces the stored one.
     #[must_use]
     pub fn refresh(mut self, yes: bool) -> Self {
         self.request.refresh = yes;
         self
     }
 
-    /// What is kept, in place of an error: within its stale window.
+    /// Returns the stored response in place of an error, within its stale window.
     pub fn stale_if_error(&self) -> Option<Body> {
         self.cache.stale_if_error(self.hashed(), self.variant(), &self.request)
     }
 
-    /// The time since the beginning of 1970 by the cache's clock.
+    /// Returns the time since the Unix epoch by the cache's clock.
     pub fn unix_time(&self) -> Duration {
         self.cache.unix_time()
     }
 
-    /// How long the response is kept by its timeout; `None` for ever.
+    /// Returns the TTL that the timeout gives the response; `None` for no end.
     pub fn life(&self) -> Option<Duration> {
         self.cache.life(self.request.timeout)
     }
 
-    /// Tells of a call that cannot be kept.
+    /// Reports a response that cannot be stored.
     fn refuse(&self, reason: RefusalReason) {
         self.cache.emit(EventKind::Refused(reason), Some(&self.key), &self.source);
         crate::current::veto();
@@ -162,13 +163,13 @@ impl ViewRequest {
 }
 
 impl InvalidationBatch {
-    /// As [`FragmentCache::delete_view`], when the batch is applied.
+    /// Like [`FragmentCache::delete_view`], when the batch is applied.
     pub fn delete_view(&mut self, name: &str, path: impl KeyPart) -> &mut Self {
         self.acts.push(Act::Group(view_key(name, path)));
         self
     }
 
-    /// As [`FragmentCache::delete_views`], when the batch is applied.
+    /// Like [`FragmentCache::delete_views`], when the batch is applied.
     pub fn delete_views(&mut self, name: &str) -> &mut Self {
         self.acts.push(Act::Name(FragmentKey::of_kind(VIEW, name)));
         self
@@ -176,8 +177,9 @@ impl InvalidationBatch {
 }
 
 impl FragmentCache {
-    /// Deletes the responses of a view for a path, or for what its key function puts in the place of
-    /// the path: those of all hosts, query strings and headers. Costs the same however many there are.
+    /// Deletes the responses of a view for a path, or for what its key function returns in place of
+    /// the path: for all hosts, query strings and headers. The cost does not depend on their
+    /// number.
     ///
     /// ```
     /// use fragcache::{Invalidation, FragmentCache};
@@ -186,10 +188,6 @@ impl FragmentCache {
     /// assert_eq!(cache.delete_view("film", "/film/7"), Invalidation::Invalidated);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// None: what the far store could not be told is [pending](Invalidation::Pending).
     pub fn delete_view(&self, name: &str, path: impl KeyPart) -> Invalidation {
         let mut batch = self.batch();
         batch.delete_view(name, path);
@@ -205,10 +203,6 @@ impl FragmentCache {
     /// assert_eq!(cache.delete_views("film"), Invalidation::Invalidated);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// None: what the far store could not be told is [pending](Invalidation::Pending).
     pub fn delete_views(&self, name: &str) -> Invalidation {
         let mut batch = self.batch();
         batch.delete_views(name);

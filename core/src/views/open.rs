@@ -1,4 +1,4 @@
-//! A response on its way: what is kept, or the right and the duty to make it.
+//! Opening a response: the stored one, or the right and the duty to produce it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -20,12 +20,12 @@ pub enum ViewOpened {
     Hit(Body),
     /// Run the handler, then close.
     Render(OpenView),
-    /// Run the handler; nothing can be kept.
+    /// Run the handler; its response cannot be stored.
     Pass,
 }
 
-/// The right and the duty to make one response. Dropping it gives it up: one of those who wait makes
-/// it instead.
+/// The right and the duty to produce one response. Dropping it abandons the response: one of the
+/// followers produces it instead.
 #[derive(Debug)]
 pub struct OpenView {
     detached: Detached,
@@ -34,7 +34,7 @@ pub struct OpenView {
 }
 
 impl ViewRequest {
-    /// What the near level has kept and may serve, without more.
+    /// Returns what the near level may serve as it is.
     pub fn look(&self) -> Option<Body> {
         let body = |entry: &crate::entry::Entry| entry.body.clone();
         match self.cache.quick_hit(self.hashed(), self.variant(), &self.request, body) {
@@ -43,8 +43,8 @@ impl ViewRequest {
         }
     }
 
-    /// Looks, waits for whoever makes this response just now, or gives the right to make it. Nothing
-    /// that the handler reads is older than `point`.
+    /// Looks up the response, waits for another caller that is producing it, or grants the right to
+    /// produce it. `point` must not be later than any read of the handler.
     pub async fn open(&self, point: ReadPoint) -> ViewOpened {
         let timeout = self.request.timeout;
         if matches!(timeout, Timeout::After(life) if Timeout::positive(life).is_err()) {
@@ -65,12 +65,12 @@ impl ViewRequest {
 }
 
 impl OpenView {
-    /// Runs the handler: what it renders on the threads that poll it is inside the response.
+    /// Runs the handler. What it renders on the threads that poll it is inside the response.
     pub async fn run<F: Future>(&mut self, handler: F) -> F::Output {
         self.detached.run(handler).await
     }
 
-    /// For what the handler renders on other threads.
+    /// Returns the collector for what the handler renders on other threads.
     pub fn collector(&self) -> Collector {
         self.collector.clone()
     }
@@ -79,8 +79,8 @@ impl OpenView {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for an unusable one, or too many. The response is not
-    /// kept then, as it depends on what could not be said.
+    /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for an unusable tag, or too many. The response is
+    /// not stored then, because one of its dependencies is missing.
     pub fn add_tags<T: AsRef<str>>(&mut self, tags: &[T]) -> Result<(), Error> {
         let checked = tag::check_count(tags.len())
             .and_then(|()| tags.iter().try_for_each(|text| tag::check(text.as_ref())));
@@ -91,8 +91,8 @@ impl OpenView {
         checked
     }
 
-    /// Sets another timeout than was asked for. Zero and [`Timeout::Delete`] see to it that the
-    /// response is not kept.
+    /// Replaces the timeout that was requested. Zero and [`Timeout::Delete`] prevent the response
+    /// from being stored.
     pub fn set_timeout(&mut self, timeout: Timeout) {
         match timeout {
             Timeout::Delete => self.detached.veto(RefusalReason::Vetoed),
@@ -103,30 +103,31 @@ impl OpenView {
         }
     }
 
-    /// The response expires so long after now, if its timeout does not end it before.
+    /// Expires the response `life` from now, unless its timeout ends it earlier.
     pub fn expire_after(&mut self, life: Duration) {
         self.detached.expire_after(life);
     }
 
-    /// Sets another stale window.
+    /// Replaces the stale window.
     pub fn set_stale(&mut self, window: Duration) {
         self.detached.set_stale(window);
     }
 
-    /// Sees to it that the response is not kept. Those who wait run the handler themselves, and for a
-    /// moment nobody waits for another's.
+    /// Vetoes the response: it is not stored. Followers run the handler themselves, and for a
+    /// moment new callers do not wait for each other.
     pub fn veto(&mut self) {
         self.detached.veto(RefusalReason::Vetoed);
     }
 
-    /// As [`veto`](Self::veto), for a handler that failed: what is kept stays, and may be served within
-    /// its stale window. After a veto it is not, as what was answered is newer.
+    /// Like [`veto`](Self::veto), for a handler that failed: the stored response stays, and may be
+    /// served within its stale window. After a plain veto it may not, because the new response
+    /// replaced it.
     pub fn fail(&mut self) {
         self.detached.fail();
     }
 
-    /// Takes over what the response around this one depends on, with its key: both are what the same
-    /// run of a handler came to.
+    /// Inherits the dependencies of the response around this one, and depends on its key: both come
+    /// from the same run of a handler.
     pub fn adopt(&mut self, around: &mut Self) {
         around.settle();
         self.detached.adopt(&mut around.detached);
@@ -138,7 +139,7 @@ impl OpenView {
         self.detached.close(body)
     }
 
-    /// Closes with the response, inside another that is still open.
+    /// Closes with the response, inside another one that is still open.
     pub fn close_within(mut self, around: &mut Self, body: Body) -> Closed {
         self.settle();
         let detached = self.detached;

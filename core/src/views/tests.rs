@@ -1,4 +1,4 @@
-//! The door for layers, without a layer: what is inside a response, wherever it was rendered.
+//! The API for layers, without a layer: what is inside a response, wherever it was rendered.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "these are tests")]
 
@@ -27,7 +27,7 @@ fn body(content: &str) -> Body {
     Body::opaque(content.as_bytes().to_vec().into_boxed_slice())
 }
 
-/// Runs a future that needs no runtime unless it waits for another.
+/// Runs a future that needs no runtime unless it waits for another one.
 fn now<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(future)
 }
@@ -212,7 +212,7 @@ fn a_view_given_up_leaves_it_to_the_next() {
     assert_eq!(kept(&call).as_deref(), Some("page"));
 }
 
-/// As a shared cache must not serve a response stale that says so (RFC 9111, 5.2.2.10).
+/// A shared cache must not serve a response stale if the response says so (RFC 9111, 5.2.2.10).
 #[test]
 fn a_response_without_a_stale_window_of_its_own_is_served_to_its_end_alone() {
     let (cache, clock) = rig();

@@ -1,5 +1,5 @@
-//! The inspector behind the shop's staff password. Who asks without is asked for it by the browser;
-//! what has to wait, such as a session that is in a database, would be looked up in this same place.
+//! The inspector behind the shop's staff password. The browser asks for the password if a request
+//! has none. A check that has to wait, such as a session lookup in a database, would also go here.
 
 use std::sync::Arc;
 
@@ -14,14 +14,14 @@ use base64::engine::general_purpose::STANDARD;
 use fragcache::FragmentCache;
 use fragcache_inspector::Inspector;
 
-/// The user name that goes with the password.
+/// The user name that belongs to the password.
 const NAME: &str = "staff";
 
-/// Says of a request that the layer has let it through.
+/// Request extension that marks a request as admitted by the layer.
 #[derive(Debug, Clone, Copy)]
 struct Staff;
 
-/// The inspector of a cache under these hosts, for whoever knows the password.
+/// The inspector of a cache under these hosts, for requests with the password.
 pub(super) fn router(cache: FragmentCache, password: &str, hosts: &[String]) -> Router {
     let inspector = Inspector::new("shop", cache)
         .hosts(hosts)
@@ -44,8 +44,7 @@ async fn let_staff_in(
     next.run(request).await
 }
 
-/// Whether two texts are equal. Takes as long wherever they differ, so that nobody finds the password
-/// letter by letter.
+/// Compares two texts in constant time, so that the password cannot be guessed letter by letter.
 fn is_equal(one: &[u8], other: &[u8]) -> bool {
     one.len() == other.len()
         && one.iter().zip(other).fold(0, |differ, (one, other)| differ | (one ^ other)) == 0

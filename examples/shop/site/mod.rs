@@ -1,5 +1,5 @@
-//! The shop as a website. Pages are rendered off the async workers, because a template function
-//! that asks the database blocks its thread.
+//! The shop as a website. Pages are rendered off the async workers, because template functions that
+//! query the database block their thread.
 
 mod inspector;
 mod pages;
@@ -21,7 +21,7 @@ use crate::catalog;
 use crate::database::Database;
 use crate::views::{Engine, Page, Views};
 
-/// All that the site's handlers share.
+/// State shared by the site's handlers.
 pub struct Shop {
     views: Views,
     cache: FragmentCache,
@@ -33,7 +33,7 @@ pub struct Shop {
 
 impl fmt::Debug for Shop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the password.
+        // Leaves out the password.
         f.debug_struct("Shop").field("cache", &self.cache).finish_non_exhaustive()
     }
 }
@@ -43,7 +43,7 @@ impl Shop {
     ///
     /// # Errors
     ///
-    /// If a template cannot be loaded.
+    /// Returns an error if a template cannot be loaded.
     pub fn open(engine: Engine, cache: FragmentCache, database: Database) -> anyhow::Result<Self> {
         let database = Arc::new(database);
         let views = Views::load(engine, &database, &cache)?;
@@ -52,8 +52,8 @@ impl Shop {
         Ok(Self { views, cache, database, rendering, staff_password, staff_hosts })
     }
 
-    /// Shows the inspector under `/inspector` of these hosts to the user `staff` with this password;
-    /// nobody sees it without, or with an empty one.
+    /// Enables the inspector under `/inspector` of these hosts, for the user `staff`
+    /// with this password. It stays disabled without a password, or with an empty one.
     #[must_use]
     pub fn with_inspector(mut self, password: Option<String>, hosts: Vec<String>) -> Self {
         self.staff_password = password.filter(|password| !password.is_empty());
@@ -61,7 +61,7 @@ impl Shop {
         self
     }
 
-    /// Whether there is an inspector.
+    /// Whether the inspector is enabled.
     pub fn has_inspector(&self) -> bool {
         self.staff_password.is_some()
     }
@@ -71,7 +71,7 @@ impl Shop {
         &self.database
     }
 
-    /// Pages that are being rendered now.
+    /// Number of pages being rendered now.
     pub fn rendering(&self) -> usize {
         self.rendering.load(Ordering::Relaxed)
     }
@@ -109,16 +109,17 @@ pub fn app(shop: Arc<Shop>) -> Router {
         .with_state(shop)
 }
 
-/// Serves the site until ctrl-c, or until the process is asked to end.
+/// Serves the site until ctrl-c or a termination signal.
 ///
 /// # Errors
 ///
-/// If the listener fails.
+/// Returns an error if the listener fails.
 pub async fn serve(listener: TcpListener, shop: Arc<Shop>) -> std::io::Result<()> {
     axum::serve(listener, app(shop)).with_graceful_shutdown(asked_to_end()).await
 }
 
-/// A signal that cannot be listened for ends the process by itself.
+/// Waits for ctrl-c or a termination signal. If no handler can be installed, the signal ends the
+/// process by itself.
 async fn asked_to_end() {
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {

@@ -1,4 +1,4 @@
-//! The handlers: which page to render, and what to tell the cache after a change.
+//! The handlers: they render pages, and invalidate fragments after a change.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::prices;
 use crate::token;
 use crate::views::{self, Page};
 
-/// Whether all processes know of a change.
+/// Response header that says whether all processes know of a change.
 const INVALIDATION: &str = "x-invalidation";
 
 type Shared = State<Arc<Shop>>;
@@ -32,8 +32,8 @@ pub(super) async fn product(
     Visitor(user): Visitor,
     Path(id): Path<i64>,
 ) -> Result<Html<String>, Problem> {
-    // Before the film is read: if its price changes from here on, this page shows the old one, and
-    // what is rendered of it is not stored.
+    // Taken before the film is read. If its price changes after this, the page shows the old price,
+    // and the fragments rendered from it are not stored.
     let read_point = shop.cache.read_point();
     blocking(move || {
         let Some(film) = shop.database.product(id)? else {
@@ -55,7 +55,7 @@ pub(super) async fn search(
     Visitor(user): Visitor,
     Query(search): Query<Search>,
 ) -> Result<Html<String>, Problem> {
-    // One fragment per text that people type: keep their number and size in bounds.
+    // Each search text is a fragment of its own: limit the length of the texts.
     let query: String = search.q.trim().to_lowercase().chars().take(60).collect();
     render(shop, Page::Search { user, query }).await
 }
@@ -99,8 +99,8 @@ pub(super) async fn change_price(
         let Some(told) = prices::change_price(&shop.database, &shop.cache, id, cents)? else {
             return Err(Problem::NotFound(format!("there is no film {id}")));
         };
-        // The price has changed, and this process shows it. Others may show the old one until the
-        // store can be told: worth a line in a log, not an error.
+        // The price has changed, and this process shows it. Other processes may show the old price
+        // until the store is available. This is worth a log message, but it is not an error.
         let told = if told == Invalidation::Pending { "pending" } else { "done" };
         Ok(([(INVALIDATION, told)], Redirect::to(&format!("/product/{id}"))))
     })
@@ -123,8 +123,8 @@ pub(super) async fn save_account(
     }
     blocking(move || {
         shop.database.set_user_name(user, &name)?;
-        // The function `user` has tagged what shows this user, and `users` what lists them all:
-        // every sidebar.
+        // The function `user` tags fragments that show this user, and `users` tags
+        // those that list all users: every sidebar.
         shop.cache.invalidate_tags([format!("user:{user}"), "users".to_owned()])?.eventually();
         Ok(Html(shop.render(&Page::Saved { user })?))
     })
@@ -151,14 +151,14 @@ async fn render(shop: Arc<Shop>, page: Page) -> Result<Html<String>, Problem> {
     blocking(move || Ok(Html(shop.render(&page)?))).await
 }
 
-/// Runs what may block on a thread made for it.
+/// Runs blocking code on a thread for that purpose.
 async fn blocking<T: Send + 'static>(
     run: impl FnOnce() -> Result<T, Problem> + Send + 'static,
 ) -> Result<T, Problem> {
     spawn_blocking(run).await.map_err(|error| Problem::Failed(error.into()))?
 }
 
-/// `7.49` as 749, up to 9999.99.
+/// Parses `7.49` as 749, up to 9999.99.
 fn cents(text: &str) -> Option<i64> {
     let text = text.trim();
     let (whole, fraction) = text.split_once(['.', ',']).unwrap_or((text, "0"));

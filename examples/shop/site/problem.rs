@@ -1,16 +1,16 @@
-//! What a visitor gets instead of a page.
+//! Error responses.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-/// Why there is no page. Shown as plain text, so that nothing in it is taken for markup.
+/// Why there is no page. It is sent as plain text, so that nothing in it is interpreted as markup.
 #[derive(Debug)]
 pub enum Problem {
     /// There is nothing at this address.
     NotFound(String),
-    /// The form's contents are not accepted.
+    /// The form's contents are invalid.
     Refused(String),
-    /// Something broke.
+    /// An internal error.
     Failed(anyhow::Error),
 }
 
@@ -25,7 +25,7 @@ impl IntoResponse for Problem {
         let (status, message) = match self {
             Self::NotFound(message) => (StatusCode::NOT_FOUND, message),
             Self::Refused(message) => (StatusCode::BAD_REQUEST, message),
-            // A real shop writes this to its log and tells the visitor less.
+            // A real shop logs the error and shows the visitor less.
             Self::Failed(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")),
         };
         (status, format!("{status}\n\n{message}\n")).into_response()

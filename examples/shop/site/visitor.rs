@@ -1,4 +1,4 @@
-//! Who is looking: a cookie with a user's number. A real shop has sessions and passwords.
+//! The visitor: a cookie with a user's number. A real shop has sessions and passwords.
 
 use std::convert::Infallible;
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::seed::USER_COUNT;
 
-/// The user that the cookie names; the first user for a visitor without one.
+/// The user in the cookie; the first user for a visitor without one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Visitor(pub(super) i64);
 

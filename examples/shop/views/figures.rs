@@ -1,4 +1,4 @@
-//! The cache in numbers: what the page of numbers shows, and what `/health` tells a machine.
+//! The cache's figures, for the statistics page and for `/health`.
 
 use fragcache::FragmentCache;
 use fragcache::stats::Health;
@@ -7,7 +7,7 @@ use super::row;
 use crate::cell::{Cell, Row};
 use crate::database::Database;
 
-/// What the page of numbers shows. It is not cached.
+/// The rows of the statistics page, which is not cached.
 pub(super) fn figures(cache: &FragmentCache, database: &Database) -> Vec<Row> {
     let stats = cache.stats();
     let mut figures = vec![figure("Fragments served from the cache", stats.hits)];
@@ -33,7 +33,7 @@ pub(super) fn figures(cache: &FragmentCache, database: &Database) -> Vec<Row> {
     figures
 }
 
-/// What is told of the store behind the cache, if there is one.
+/// The rows about the store behind the cache; none without a store.
 fn of_the_store(health: &Health) -> Vec<Row> {
     let Some(store) = health.store else { return Vec::new() };
     let last_fault = health.last_fault.as_deref().unwrap_or("none");
@@ -59,8 +59,8 @@ fn figure(name: &str, value: impl Into<Cell>) -> Row {
     row([("name", name.into()), ("value", value.into())])
 }
 
-/// `ok`, and a line for each number of the store. It is ok without the store too: pages are rendered
-/// then, so a balancer that took the process out of service would make it worse.
+/// `ok`, and a line for each figure of the store. It reports `ok` even if the store is unavailable:
+/// pages are still rendered, and a load balancer that removed the process would make things worse.
 pub(crate) fn health(cache: &FragmentCache) -> String {
     let health = cache.health();
     let Some(store) = health.store else { return "ok".to_owned() };

@@ -35,7 +35,7 @@ pub(super) fn environment(
     env.add_filter("money", money);
     env.add_filter("stars", stars);
 
-    // A mistake in a template shows at the start, not at the first visit.
+    // Load all templates now, so that a mistake in one shows at startup and not at the first visit.
     for file in std::fs::read_dir(format!("{TEMPLATES}/minijinja"))? {
         env.get_template(&file?.file_name().to_string_lossy())?;
     }

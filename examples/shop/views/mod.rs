@@ -1,4 +1,4 @@
-//! The shop's pages, whichever engine renders them.
+//! The shop's pages, rendered by either engine.
 
 mod figures;
 mod minijinja;
@@ -18,7 +18,7 @@ pub(crate) use figures::health;
 
 const TEMPLATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/shop/templates");
 
-/// Which engine renders the pages.
+/// The template engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// MiniJinja, with `fragcache-minijinja`.
@@ -53,38 +53,38 @@ impl FromStr for Engine {
     }
 }
 
-/// One page, with what it shows.
+/// A page and its data.
 #[derive(Debug, Clone)]
 pub enum Page {
     /// All products.
     Home {
-        /// Who looks at it.
+        /// The visitor.
         user: i64,
     },
     /// One product.
     Product {
-        /// Who looks at it.
+        /// The visitor.
         user: i64,
         /// The product, as the handler read it.
         film: Row,
-        /// Taken before the handler read it.
+        /// Taken before the handler read the product.
         read_point: ReadPoint,
     },
-    /// The products that a text is found in.
+    /// The products that contain a text.
     Search {
-        /// Who looks at it.
+        /// The visitor.
         user: i64,
         /// The text.
         query: String,
     },
-    /// Said after an account was saved. Its template deletes the user's sidebar.
+    /// Shown after an account was saved. Its template deletes the user's sidebar.
     Saved {
-        /// Whose account.
+        /// The owner of the account.
         user: i64,
     },
-    /// The cache in numbers.
+    /// The cache's figures.
     Stats {
-        /// Who looks at it.
+        /// The visitor.
         user: i64,
     },
     /// An order as plain text.
@@ -106,9 +106,9 @@ impl Page {
         }
     }
 
-    /// What the template is told. Mostly ids: records are read by the functions that it calls, so
-    /// that a fragment that is served from the cache reads none. A record that the handler has read
-    /// comes with the read point that was taken before; both engines look for it under this name.
+    /// The template's variables, mostly ids. Functions that the template calls read the records,
+    /// so a fragment served from the cache reads none. A record that the handler read comes with
+    /// the read point taken before it; both engines look for the read point under this name.
     fn context(&self) -> Row {
         let (mut values, user) = match self {
             Self::Home { user } | Self::Saved { user } | Self::Stats { user } => {
@@ -146,7 +146,7 @@ impl Views {
     ///
     /// # Errors
     ///
-    /// If a template cannot be loaded.
+    /// Returns an error if a template cannot be loaded.
     pub fn load(
         engine: Engine,
         database: &Arc<Database>,
@@ -160,12 +160,12 @@ impl Views {
         }))
     }
 
-    /// Renders a page. It may wait for the database, and for another thread that renders the same
-    /// fragment: call it where blocking is allowed.
+    /// Renders a page. It may block on the database and on another thread that
+    /// renders the same fragment, so call it where blocking is allowed.
     ///
     /// # Errors
     ///
-    /// If a function or the template fails; the text shows the line of the template.
+    /// Returns an error if a function or the template fails; the text names the template's line.
     pub fn render(&self, page: &Page) -> anyhow::Result<String> {
         let (name, context) = (page.template(), page.context());
         match &self.0 {
@@ -179,12 +179,12 @@ fn row<const N: usize>(cells: [(&str, Cell); N]) -> Row {
     cells.into_iter().map(|(name, cell)| (name.to_owned(), cell)).collect()
 }
 
-/// `749` as `7.49 €`.
+/// Formats `749` as `7.49 €`.
 fn money(cents: i64) -> String {
     format!("{}.{:02} €", cents / 100, cents % 100)
 }
 
-/// Three of five stars as `★★★☆☆`; nothing for a film without reviews.
+/// Formats three of five stars as `★★★☆☆`; the empty string for a film without reviews.
 fn stars(stars: Option<i64>) -> String {
     let Some(stars) = stars else { return String::new() };
     (1..=5).map(|place| if place <= stars { '★' } else { '☆' }).collect()

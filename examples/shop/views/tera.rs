@@ -17,7 +17,7 @@ pub(super) fn tera(database: &Arc<Database>, cache: &FragmentCache) -> anyhow::R
     let mut tera = Tera::new();
     fragcache_tera::add_to_tera(&mut tera, cache.clone())?;
 
-    // Functions and filters first: Tera looks for them when it loads a template.
+    // Register functions and filters first: Tera resolves them when it loads a template.
     for function in FUNCTIONS {
         let database = Arc::clone(database);
         tera.register_function(function.name, move |kwargs: Kwargs, _: &State| {

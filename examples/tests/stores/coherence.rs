@@ -1,5 +1,5 @@
-//! Prices change through two shops while both are visited: after the answer to a change no page shows
-//! the old price, or none that is older than the near life.
+//! Prices change through two shops while both are visited. After the response to a change, no page
+//! shows the old price, or only one within the near TTL.
 
 use std::time::Duration;
 

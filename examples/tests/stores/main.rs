@@ -1,5 +1,5 @@
-//! Shops as processes of their own, on a store that they share: what one changes the other shows,
-//! under load, and whatever becomes of the store.
+//! Shops as separate processes on a shared store: each shows the other's changes,
+//! under load and while the store fails.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
 
 mod coherence;

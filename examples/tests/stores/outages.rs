@@ -1,4 +1,4 @@
-//! The store goes away under load, and comes back: every page is served, and none is old.
+//! The store goes away under load and comes back: every page is served, and none is outdated.
 
 use std::time::Duration;
 

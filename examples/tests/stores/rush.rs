@@ -1,4 +1,4 @@
-//! Visitors of two shops while prices change, each of whom checks what is on the page.
+//! Visitors of two shops while prices change. Each visitor checks the price on the page.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,23 +12,23 @@ use crate::site::{FILM, Site, price};
 /// Pages that show the film's price: in a cached grid of cards, by itself, and in a search.
 const PAGES: [&str; 3] = ["/", FILM, "/search?q=dancer"];
 
-/// Pages of each site between two changes: enough that each is asked for when it is stored.
+/// Pages of each site between two changes: enough to request each one after it is stored.
 const BETWEEN_CHANGES: u64 = 12;
 
-/// How much a page may be behind beyond the near life: the precision of the cache's clock.
+/// How far a page may be behind beyond the near TTL: the precision of the cache's clock.
 const PRECISION: Duration = Duration::from_millis(20);
 
-/// What is known of the changes.
+/// The state of a rush: two sites, and the prices set so far.
 #[derive(Debug)]
 pub(crate) struct Rush {
     sites: [Site; 2],
     near_life: Duration,
     clock: MonotonicClock,
-    /// By site, each price that its pages must have reached, and since when.
+    /// By site: each price that its pages must have reached, and since when.
     reached: [Mutex<Vec<(Duration, u64)>>; 2],
     ended: AtomicBool,
     changes: AtomicU64,
-    /// Changes that all processes knew of at once.
+    /// Changes that all processes learned of immediately.
     told: AtomicU64,
     pages: [AtomicU64; 2],
 }
@@ -48,8 +48,8 @@ impl Rush {
         }
     }
 
-    /// Changes prices and visits pages while `script` runs. Fails if a page was not served, or showed
-    /// a price that was over.
+    /// Changes prices and visits pages while `script` runs. Fails if a page was not
+    /// served, or showed an outdated price.
     pub(crate) fn run(&self, script: impl FnOnce(&Self)) {
         std::thread::scope(|threads| {
             for visitor in 0..4 {
@@ -62,7 +62,7 @@ impl Rush {
         });
     }
 
-    /// Whoever fails ends it for all.
+    /// Repeats `step` until the rush ends. A failure ends it for all threads.
     fn until_the_end(&self, mut step: impl FnMut(usize)) {
         let _end = End(&self.ended);
         for round in 0.. {
@@ -73,7 +73,7 @@ impl Rush {
         }
     }
 
-    /// One page, at least as new as what was known when it was asked for.
+    /// Visits one page and checks that its price is at least the lowest one allowed at the request.
     fn visit(&self, round: usize) {
         let (at, path) = (round % 2, PAGES[round / 2 % PAGES.len()]);
         let least = self.least(at);
@@ -83,7 +83,7 @@ impl Rush {
         self.pages[at].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The least price that a site may show now.
+    /// The lowest price that a site may show now.
     fn least(&self, at: usize) -> u64 {
         let now = self.clock.now();
         let over = |since: Duration| match self.near_life {
@@ -94,7 +94,8 @@ impl Rush {
         reached.iter().rev().find(|(since, _)| over(*since)).map_or(0, |&(_, price)| price)
     }
 
-    /// A higher price, through either site, once both have had time to store pages of the last one.
+    /// Sets a higher price through either site, once both have had time to store
+    /// pages with the last one.
     fn change(&self, token: &str, round: usize) {
         self.wait_for(&[&self.pages[0], &self.pages[1]], BETWEEN_CHANGES);
         let (at, price) = (round % 2, 1000 + round as u64);
@@ -110,8 +111,8 @@ impl Rush {
         self.told.fetch_add(u64::from(all_know), Ordering::Relaxed);
     }
 
-    /// Waits for so many more changes, and pages of each site. With `told`, only changes count that
-    /// all processes knew of at once.
+    /// Waits for `count` more changes, and pages of each site. With `told`, counts
+    /// only changes that all processes learned of immediately.
     pub(crate) fn go_on_for(&self, count: u64, told: bool) {
         let changes = if told { &self.told } else { &self.changes };
         for _ in 0..count {
@@ -119,7 +120,7 @@ impl Rush {
         }
     }
 
-    /// Waits until each of these has grown by so many.
+    /// Waits until each counter has grown by `count`.
     fn wait_for(&self, counters: &[&AtomicU64], count: u64) {
         let now = || counters.iter().map(|counter| counter.load(Ordering::Relaxed));
         let ends: Vec<u64> = now().map(|now| now + count).collect();
@@ -128,7 +129,7 @@ impl Rush {
         });
     }
 
-    /// Waits until both sites say so of their store.
+    /// Waits until `/health` of both sites reports this value.
     pub(crate) fn until(&self, name: &str, value: &str) {
         eventually(&format!("{name}: {value}"), || {
             self.ended.load(Ordering::Relaxed)
@@ -141,7 +142,7 @@ impl Rush {
     }
 }
 
-/// Ends the rush, also by a panic.
+/// Ends the rush on drop, also after a panic.
 struct End<'a>(&'a AtomicBool);
 
 impl Drop for End<'_> {

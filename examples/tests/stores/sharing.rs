@@ -1,4 +1,4 @@
-//! What one shop stores the other serves, on every store; and what is asked of a store for it.
+//! One shop serves what the other stores, on every store; and the number of store calls it takes.
 
 use fragcache_servers::{Flavour, RedisServer};
 
@@ -8,7 +8,7 @@ use crate::site::{FILM, Site, folder, price};
 pub(crate) fn two(folder: &tempfile::TempDir, options: &[&str]) -> [Site; 2] {
     let database = folder.path().join("shop.sqlite");
     let options = [&["--database", database.to_str().unwrap()], options].concat();
-    // Both find no database, and one of them makes it.
+    // Both find no database, and one of them creates it.
     let other = options.clone();
     std::thread::scope(|threads| {
         let first = threads.spawn(|| Site::start(&options));
@@ -16,7 +16,7 @@ pub(crate) fn two(folder: &tempfile::TempDir, options: &[&str]) -> [Site; 2] {
     })
 }
 
-/// A number of the page of numbers.
+/// A figure of the statistics page.
 fn figure(site: &Site, name: &str) -> u64 {
     let page = site.page("/stats");
     let value = page.split(&format!("<th>{name}</th><td>")).nth(1).unwrap();
@@ -31,8 +31,8 @@ fn what_one_stores_the_other_serves(options: &[&str]) {
     assert_eq!(there.page("/"), page);
     assert_eq!(figure(&there, "SQL statements run"), asked, "all of it was stored");
 
-    // A change there shows here. Of the 513 cards around it none is rendered, and they are asked for
-    // together.
+    // A change there shows here. None of the 513 cards around it is rendered, and they are looked
+    // up in one batch.
     assert!(there.set_price(&here.token(), 1234), "a form of one is accepted by the other");
     for path in ["/", FILM, "/search?q=dancer"] {
         assert_eq!(price(path, &here.page(path)), Some(1234), "{path}");
@@ -41,7 +41,7 @@ fn what_one_stores_the_other_serves(options: &[&str]) {
     let (asked, trips) = (figure(&there, "SQL statements run"), there.count("round_trips"));
     assert_eq!(price("/", &there.page("/")), Some(1235));
     assert!(figure(&there, "SQL statements run") - asked <= 5, "the card and the grid");
-    // One a second is the worker's.
+    // One call per second is the background worker's.
     let trips = there.count("round_trips") - trips;
     assert!(trips < 60, "{trips} round trips");
 
@@ -51,8 +51,7 @@ fn what_one_stores_the_other_serves(options: &[&str]) {
     assert_eq!(there.health("reachable"), "true");
 }
 
-/// By a config, which gives a store more time than a busy machine may need: what is counted here are
-/// hits.
+/// Uses a config with a store timeout long enough for a busy machine: this counts hits.
 fn by_config(engine: &str, text: &str) {
     let folder = folder();
     let config = folder.path().join("cache.toml");

@@ -1,4 +1,4 @@
-//! A shop's process, and a visitor of it.
+//! A shop's process, and a client for it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -14,20 +14,20 @@ pub(crate) const FILM: &str = "/product/4";
 /// The longest that a visitor waits, on any machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A folder in memory, where the machine has one: a disk that others keep busy would be measured.
+/// A folder in memory if the machine has one, so that a busy disk does not affect the test.
 pub(crate) fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
 }
 
-/// A shop that listens on loopback. It ends with its value.
+/// A shop that listens on loopback. Dropping it ends the process.
 #[derive(Debug)]
 pub(crate) struct Site {
     process: Child,
     address: SocketAddr,
 }
 
-/// What a visitor gets.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -36,7 +36,7 @@ pub(crate) struct Answer {
 }
 
 impl Site {
-    /// `shop --serve` with these options more, once it listens.
+    /// Starts `shop --serve` with these additional options, and waits until it listens.
     pub(crate) fn start(options: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_shop"));
         command.args(["--serve", "127.0.0.1:0"]).args(options).stdout(Stdio::piped());
@@ -62,19 +62,19 @@ impl Site {
         Ok(Answer { status, head: head.to_ascii_lowercase(), body: body.to_owned() })
     }
 
-    /// What is at `path`.
+    /// Requests `path`.
     pub(crate) fn get(&self, path: &str) -> std::io::Result<Answer> {
         self.send(&format!("GET {path} HTTP/1.1\r\nHost: shop\r\nConnection: close\r\n\r\n"))
     }
 
-    /// The page at `path`, which there must be.
+    /// Requests `path` and fails unless the status is 200.
     pub(crate) fn page(&self, path: &str) -> String {
         let answer = self.get(path).unwrap();
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.body
     }
 
-    /// The token of a form of the first user's.
+    /// The token of the first user's forms.
     pub(crate) fn token(&self) -> String {
         let page = self.page(FILM);
         let token = page.split(r#"name="token" value=""#).nth(1).unwrap();
@@ -90,7 +90,7 @@ impl Site {
         ))
     }
 
-    /// Changes the price of [`FILM`]; whether all processes know.
+    /// Changes the price of [`FILM`]. Returns whether all processes know.
     pub(crate) fn set_price(&self, token: &str, cents: u64) -> bool {
         let fields = format!("price={}.{:02}&token={token}", cents / 100, cents % 100);
         let answer = self.post(&format!("{FILM}/price"), &fields).unwrap();
@@ -105,7 +105,7 @@ impl Site {
         line.unwrap_or_else(|| panic!("no {name} in {report}")).to_owned()
     }
 
-    /// As [`health`](Self::health), of a number.
+    /// Like [`health`](Self::health), for a number.
     pub(crate) fn count(&self, name: &str) -> u64 {
         self.health(name).parse().unwrap()
     }

@@ -1,4 +1,4 @@
-//! Where the parts of a picture are. The templates draw them, and style sheets colour them.
+//! Computes the geometry of the charts. The templates draw them, and style sheets set the colours.
 
 mod timeline;
 mod treemap;
@@ -9,12 +9,12 @@ pub(crate) use treemap::{Tile, Treemap};
 
 for_templates!(Timeline, Treemap);
 
-/// A coordinate, short enough for a page.
+/// A coordinate, rounded to one decimal.
 fn round(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 
-/// A share as one of five classes, for a colour; the sixth is for none.
+/// The colour class of a share: one of five, or a sixth for no share.
 pub(crate) fn shade(share: Option<f64>) -> &'static str {
     match share {
         None => "none",

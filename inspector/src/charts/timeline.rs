@@ -1,4 +1,4 @@
-//! The last hour: lookups minute by minute, and the hit ratio over them.
+//! The last hour: lookups per minute, and the hit ratio.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::round;
 use crate::text;
 
-/// A picture of an hour.
+/// A chart of an hour.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Timeline {
     width: f64,
@@ -17,15 +17,15 @@ pub(crate) struct Timeline {
     right: f64,
     bottom: f64,
     bars: Vec<Bar>,
-    /// Points of the hit ratio's lines; it is broken where there was no lookup.
+    /// Points of the hit ratio's lines, with gaps at minutes without a lookup.
     lines: Vec<String>,
-    /// A lone minute between two without a lookup: x and y.
+    /// Single minutes between two without a lookup: x and y.
     dots: Vec<(f64, f64)>,
     grid: Vec<Grid>,
     marks: Vec<Mark>,
-    /// What it shows, in words.
+    /// A text description of the chart.
     label: String,
-    /// The same as a table: minutes with a lookup, the last one first.
+    /// The same data as a table: minutes with a lookup, the latest first.
     rows: Vec<Row>,
 }
 
@@ -126,7 +126,7 @@ impl Timeline {
 
 fn line(points: &[(f64, f64)]) -> String {
     points.iter().fold(String::new(), |mut text, (x, y)| {
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(text, "{x},{y} ");
         text
     })
@@ -166,7 +166,7 @@ fn rows(minutes: &[Minute]) -> Vec<Row> {
     .collect()
 }
 
-/// The next even number of one leading digit, so that half of it is whole.
+/// The next even number with one significant digit, so that half of it is a whole number.
 fn nice(most: u64) -> u64 {
     let mut step = 2_u64;
     while step.saturating_mul(10) <= most {
@@ -175,10 +175,10 @@ fn nice(most: u64) -> u64 {
     most.div_ceil(step).max(1).saturating_mul(step)
 }
 
-/// Minutes that one column of a small picture stands for.
+/// Minutes per column of a small chart.
 const TOGETHER: usize = 3;
 
-/// An hour in a table's cell: one column for three minutes, divided by the hit ratio.
+/// An hour in a table cell: one column per three minutes, divided by the hit ratio.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Sparkline {
     width: usize,
@@ -188,7 +188,7 @@ pub(crate) struct Sparkline {
 }
 
 impl Sparkline {
-    /// The height of the picture.
+    /// Height of the chart.
     const HEIGHT: f64 = 20.0;
 
     pub(crate) fn new(minutes: &[Minute]) -> Self {
@@ -201,7 +201,7 @@ impl Sparkline {
             }
             let Some(ratio) = sum.hit_ratio() else { continue };
             let (x, cut) = (index * 5, round(Self::HEIGHT * (1.0 - ratio)));
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = write!(missed, "M{x} 0h4v{cut}h-4z");
             let _ = write!(served, "M{x} {cut}h4V{}h-4z", Self::HEIGHT);
         }

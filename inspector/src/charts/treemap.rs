@@ -1,11 +1,11 @@
-//! Rectangles whose areas are as the numbers are, as square as can be: M. Bruls, K. Huizing, J. van
-//! Wijk, Squarified Treemaps, 2000.
+//! A treemap: rectangles with areas proportional to the numbers and nearly square. The algorithm is
+//! M. Bruls, K. Huizing, J. van Wijk, Squarified Treemaps, 2000.
 
 use serde::Serialize;
 
 use super::round;
 
-/// What a rectangle stands for.
+/// The subject of a rectangle.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Tile {
     pub(crate) size: u64,
@@ -13,11 +13,11 @@ pub(crate) struct Tile {
     pub(crate) figure: String,
     pub(crate) title: String,
     pub(crate) shade: &'static str,
-    /// Where it leads; `None` for what is added up.
+    /// The link; `None` for the sum of the remaining names.
     pub(crate) link: Option<String>,
 }
 
-/// A picture of areas.
+/// A chart of areas.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Treemap {
     width: f64,
@@ -31,7 +31,7 @@ struct Cell {
     y: f64,
     width: f64,
     height: f64,
-    /// The label, cut to the room there is; empty where there is none.
+    /// The label, cut to the available space; may be empty.
     text: String,
     figure: String,
     tile: Tile,
@@ -45,7 +45,7 @@ struct Area {
     height: f64,
 }
 
-/// What a letter takes, and a line.
+/// Width of a letter and height of a line.
 const LETTER: f64 = 7.2;
 const LINE: f64 = 20.0;
 
@@ -87,7 +87,7 @@ fn cut(text: &str, letters: usize) -> String {
     text.chars().take(letters.saturating_sub(1)).chain(['…']).collect()
 }
 
-/// An area for each size, which are in falling order and fill `room` together.
+/// One area per size. The sizes are in descending order and together fill `room`.
 fn squarify(sizes: &[f64], mut room: Area) -> Vec<Area> {
     let mut areas = Vec::with_capacity(sizes.len());
     let mut rest = sizes;
@@ -104,14 +104,14 @@ fn squarify(sizes: &[f64], mut room: Area) -> Vec<Area> {
     areas
 }
 
-/// The worst ratio of sides in a row of these sizes along a side of this length.
+/// The worst aspect ratio in a row of these sizes along a side of this length.
 fn worst(row: &[f64], short: f64) -> f64 {
     let sum: f64 = row.iter().sum();
     let thick = sum / short;
     row.iter().map(|size| (size / thick / thick).max(thick * thick / size)).fold(0.0, f64::max)
 }
 
-/// Puts a row at the shorter side of a room; what is left of it.
+/// Places a row along the shorter side of `room`. Returns the remaining area.
 fn lay(row: &[f64], room: Area, areas: &mut Vec<Area>) -> Area {
     let sum: f64 = row.iter().sum();
     let Area { x, y, width, height } = room;

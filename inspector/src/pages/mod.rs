@@ -1,4 +1,4 @@
-//! What is read: which page an address is of, and what all pages have.
+//! Selects the page for an address, and builds the parts that all pages share.
 
 mod name;
 mod names;
@@ -19,10 +19,10 @@ use crate::text;
 
 for_templates!(PageFrame, Figure, Counted, Words);
 
-/// Longest text that is searched for, in characters.
+/// Maximum length of a search text, in characters.
 const MAX_QUERY: usize = 200;
 
-/// What stands around every page.
+/// The frame around every page.
 #[derive(Debug, Clone, Serialize)]
 struct PageFrame {
     base: String,
@@ -30,20 +30,20 @@ struct PageFrame {
     list: String,
     style: String,
     cache: String,
-    /// Whether there are others.
+    /// Whether this process has several caches.
     has_several: bool,
     tabs: Vec<Tab>,
     query: String,
     token: String,
     done: Option<&'static str>,
-    /// Whose numbers these are.
+    /// The id of the process that the figures come from.
     process: u32,
     since: Option<String>,
     covers: Option<String>,
     is_complete: bool,
 }
 
-/// Another cache of this process.
+/// A link to a cache of this process.
 #[derive(Debug, Clone, Serialize)]
 struct Tab {
     name: String,
@@ -106,23 +106,23 @@ fn frame(visit: &Visit, name: &str, figures: &Figures) -> PageFrame {
     }
 }
 
-/// The text in a search field, cut to what a name or a key can reasonably hold.
+/// The text in a search field, truncated to a reasonable length for a name or key.
 fn searched(visit: &Visit, field: &str) -> String {
     let text = visit.query.get(field).unwrap_or_default().trim();
     text.chars().take(MAX_QUERY).collect()
 }
 
-/// What is said of names of a kind.
+/// The words that pages use for a kind.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Words {
     kind: &'static str,
-    /// All of them, for a heading.
+    /// The plural, for a heading.
     title: &'static str,
-    /// What one thing made is called, and several.
+    /// The noun for one result, and for several.
     made: (&'static str, &'static str),
-    /// How long it takes to make one.
+    /// Label of the time that making one takes.
     one: &'static str,
-    /// What it was made too often for.
+    /// Label of names that cost more time than they save.
     loss: &'static str,
     content: &'static str,
     delete_all: &'static str,
@@ -175,7 +175,7 @@ fn words(kind: KeyKind) -> Words {
     }
 }
 
-/// The kinds in the order in which pages list them.
+/// The kinds, in the order in which pages list them.
 const KINDS: [KeyKind; 4] = [KeyKind::Fragment, KeyKind::Function, KeyKind::View, KeyKind::Value];
 
 /// A number with a name, for the top of a page.
@@ -184,7 +184,7 @@ struct Figure {
     name: &'static str,
     value: String,
     note: String,
-    /// Whether it deserves a look.
+    /// Whether the number is highlighted as a problem.
     is_bad: bool,
 }
 
@@ -192,7 +192,7 @@ fn figure(name: &'static str, value: String, note: impl Into<String>) -> Figure 
     Figure { name, value, note: note.into(), is_bad: false }
 }
 
-/// A word with a count, and its share of the largest one in hundredths.
+/// A word with a count, and the count's percentage of the largest one.
 #[derive(Debug, Clone, Serialize)]
 struct Counted {
     word: String,
@@ -200,7 +200,7 @@ struct Counted {
     share: u64,
 }
 
-/// Those that occurred, the most frequent first.
+/// The words with a nonzero count, the most frequent first.
 fn counted(counts: impl Iterator<Item = (&'static str, u64)>) -> Vec<Counted> {
     let mut counts: Vec<_> = counts.filter(|(_, count)| *count > 0).collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -218,7 +218,7 @@ fn hundredths(part: u64, whole: u64) -> u64 {
     u64::try_from(share).unwrap_or(100).min(100)
 }
 
-/// What the store behind a cache is like, if there is one.
+/// The state of the store behind a cache; `None` without a store.
 fn store_figures(cache: &FragmentCache) -> Option<Vec<Figure>> {
     let health = cache.health();
     let store = health.store?;

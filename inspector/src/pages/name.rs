@@ -1,4 +1,4 @@
-//! All of one name: its figures, its hour, its tags, its entries, and the buttons.
+//! The page of one name: its figures, its last hour, its tags, its entries, and the buttons.
 
 use axum::http::StatusCode;
 use fragcache::FragmentCache;
@@ -15,10 +15,10 @@ use crate::serve::{Answer, Visit};
 use crate::templates::for_templates;
 use crate::text;
 
-/// Entries on a page.
+/// Entries per page.
 const ENTRIES: usize = 25;
 
-/// Most namespaces among which a form lets choose.
+/// Maximum number of namespaces to choose from in a form.
 const PLACES: usize = 100;
 
 for_templates!(Entry);
@@ -36,11 +36,11 @@ struct Entry {
     age: String,
     left: String,
     miss: Option<String>,
-    /// What it holds, if that is text, and how much more of it there is.
+    /// The entry's text, if it has one, and a note about the part that is cut.
     content: Option<(String, Option<String>)>,
 }
 
-/// Longest beginning of an entry's text that is shown, in bytes.
+/// Maximum length of an entry's text on the page, in bytes.
 const MAX_CONTENT: usize = 2000;
 
 pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
@@ -122,7 +122,7 @@ fn ago(time: &str) -> String {
     if time == "now" { time.to_owned() } else { format!("{time} ago") }
 }
 
-/// What is left to tell.
+/// The remaining facts about a name.
 fn facts(named: &Named) -> Vec<(&'static str, String)> {
     let stats = &named.stats;
     let facts = [
@@ -169,7 +169,7 @@ fn entry(entry: &EntryInfo) -> Entry {
     }
 }
 
-/// The beginning of a text, and how much is left out.
+/// The beginning of a text, and a note about the part that is cut.
 fn content(text: &str) -> (String, Option<String>) {
     let shown = {
         let end = (0..=text.len().min(MAX_CONTENT)).rev().find(|&at| text.is_char_boundary(at));
@@ -179,7 +179,7 @@ fn content(text: &str) -> (String, Option<String>) {
     (shown.to_owned(), (more > 0).then(|| text::bytes(more as u64)))
 }
 
-/// The namespaces that its entries lie in, for a form: what it carries and what people read.
+/// The namespaces of the entries, for a form: encoded value and label.
 fn places(entries: &[EntryInfo]) -> Vec<(String, String)> {
     let mut places: Vec<&[String]> = entries.iter().map(|entry| &*entry.namespaces).collect();
     places.push(&[]);

@@ -1,4 +1,4 @@
-//! All names as a table: search, order, some at a time.
+//! All names as a table, with search, order and pagination.
 
 use axum::http::StatusCode;
 use fragcache::FragmentCache;
@@ -11,7 +11,7 @@ use crate::figures::{Figures, Named};
 use crate::serve::{Answer, Visit};
 use crate::text;
 
-/// Rows on a page.
+/// Rows per page.
 const ROWS: usize = 50;
 
 pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
@@ -75,7 +75,7 @@ pub(super) fn page(visit: &Visit, name: &str, cache: &FragmentCache) -> Answer {
     show(visit, StatusCode::OK, "names.html", context)
 }
 
-/// Which page is asked for, from 1 on, and how many there are.
+/// The requested page number, from 1, and the number of pages.
 pub(super) fn number(visit: &Visit, count: usize, rows: usize) -> (usize, usize) {
     let pages = count.div_ceil(rows).max(1);
     let asked = visit.query.get("page").and_then(|number| number.parse().ok());

@@ -1,4 +1,4 @@
-//! The first page: how it goes, in pictures, and what is worth a look.
+//! The first page: the cache's performance in charts, and the names that need attention.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::text;
 
 for_templates!(Sum);
 
-/// Most rectangles in the picture of bytes, and rows in a list of what is worth a look.
+/// Maximum number of rectangles in the chart of bytes, and of rows in a list.
 const TILES: usize = 40;
 const ROWS: usize = 5;
 
@@ -94,7 +94,7 @@ fn head(cache: &FragmentCache, figures: &Figures) -> Vec<Figure> {
     ]
 }
 
-/// A line of a table that adds up.
+/// A row of a table of totals.
 #[derive(Debug, Clone, Serialize)]
 struct Sum {
     title: String,
@@ -125,7 +125,7 @@ fn sum(title: &str, link: String, stats: &NameStats, held: (u64, u64)) -> Sum {
     }
 }
 
-/// Each cache of this process in a line, if there are several.
+/// One row per cache of this process; empty if there is only one.
 fn caches(visit: &Visit, here: &str) -> Vec<Sum> {
     let caches = visit.shared.caches.iter().filter(|_| visit.shared.caches.len() > 1);
     let sums = caches.map(|(name, cache)| {
@@ -145,7 +145,7 @@ fn caches(visit: &Visit, here: &str) -> Vec<Sum> {
     sums.collect()
 }
 
-/// Each kind in a line, if there are several.
+/// One row per kind; empty if there is only one.
 fn kinds(visit: &Visit, cache: &str, figures: &Figures) -> Vec<Sum> {
     let sums = KINDS.into_iter().filter_map(|kind| {
         let named = figures.named.iter().filter(|named| named.kind() == kind);
@@ -163,7 +163,8 @@ fn kinds(visit: &Visit, cache: &str, figures: &Figures) -> Vec<Sum> {
     if sums.len() > 1 { sums } else { Vec::new() }
 }
 
-/// The sum of what each name saved: their means differ, so the mean of all would be wrong.
+/// The sum of the time that each name saved. A mean over all names would be wrong,
+/// because the means of the names differ.
 fn saved(figures: &Figures) -> Duration {
     let names = figures.named.iter().map(|named| named.stats.saved());
     names.chain([figures.others.saved()]).sum()

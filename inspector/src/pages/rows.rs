@@ -1,4 +1,4 @@
-//! A name as a row of a table, and the orders that rows come in.
+//! Names as rows of a table, and the orders of rows.
 
 use std::cmp::Reverse;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub(super) struct Row {
     label: String,
     link: String,
     kind: &'static str,
-    /// Where its cache block is, if that does not say its name already.
+    /// The place of its cache block, if the name does not already contain it.
     place: Option<String>,
     ratio: String,
     shade: &'static str,
@@ -28,7 +28,7 @@ pub(super) struct Row {
     missed: String,
     saved: String,
     spent: String,
-    /// Of the most in these rows, in hundredths.
+    /// Percentage of the largest value in these rows.
     saved_share: u64,
     spent_share: u64,
     is_loss: bool,
@@ -41,7 +41,7 @@ pub(super) struct Row {
     hour: Sparkline,
 }
 
-/// An order of rows: the word in an address, what it is called, and how names compare.
+/// An order of rows: its word in an address, its title, and its comparison.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Order {
     pub(super) word: &'static str,
@@ -76,7 +76,7 @@ pub(super) const ORDERS: [Order; 9] = [
     Order {
         word: "coldest",
         title: "Coldest",
-        // What holds nothing cannot be thrown out.
+        // Names without entries go last: they have nothing to remove.
         sort: |named| {
             let idle = |n: &Named| n.stats.idle.unwrap_or(Duration::MAX);
             named.sort_by_key(|n| (n.held.entries == 0, Reverse(idle(n)), Reverse(n.held.oldest)));
@@ -100,13 +100,13 @@ pub(super) const ORDERS: [Order; 9] = [
     Order { word: "name", title: "Name", sort: |_| {} },
 ];
 
-/// The order of this word, or the first.
+/// The order with this word, or the first one.
 pub(super) fn order(word: Option<&str>) -> Order {
     let found = ORDERS.into_iter().find(|order| Some(order.word) == word);
     found.unwrap_or(ORDERS[0])
 }
 
-/// The names in an order; those that are equal by name.
+/// The names in an order; equal ones are sorted by name.
 pub(super) fn sorted(figures: &Figures, order: Order) -> Vec<&Named> {
     let mut named: Vec<&Named> = figures.named.iter().collect();
     named.sort_by(|one, other| one.label.cmp(&other.label));
@@ -114,7 +114,7 @@ pub(super) fn sorted(figures: &Figures, order: Order) -> Vec<&Named> {
     named
 }
 
-/// Whether a name is what someone looks for: part of it, or of its template or tags.
+/// Whether a search matches a name: part of the name, its template or its tags.
 pub(super) fn matches(named: &Named, query: &str) -> bool {
     let query = query.trim().to_lowercase();
     let texts = [Some(&named.label), named.stats.template.as_ref()];
@@ -162,7 +162,7 @@ pub(super) fn link(visit: &Visit, cache: &str, named: &Named) -> String {
     visit.link("/name", cache, &[("key", &named.key.to_hex())])
 }
 
-/// The template and the line, for a block that has a name.
+/// The template and line of a block that has a name.
 pub(super) fn place(named: &Named) -> Option<String> {
     let template = named.stats.template.as_ref().filter(|_| named.key.template().is_none())?;
     Some(format!("{template}:{}", named.stats.line))

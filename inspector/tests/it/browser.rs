@@ -1,4 +1,5 @@
-//! The inspector in Chromium, with scripts switched off: open, search, delete, see it rendered again.
+//! The inspector in Chromium with scripts disabled: open, search, delete, and see
+//! the fragment rendered again.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +13,8 @@ use fragcache_inspector::Inspector;
 use fragcache_servers::Browser;
 use tokio::net::TcpListener;
 
-/// A site whose page says how often its sidebar was rendered, and its inspector; its address.
+/// A site whose page shows how often its sidebar was rendered, with its inspector.
+/// Returns its address.
 async fn site(cache: FragmentCache) -> String {
     let inspector = guarded(Inspector::new("shop", cache.clone()));
     let renders = Arc::new(AtomicUsize::new(0));
@@ -24,12 +26,12 @@ async fn site(cache: FragmentCache) -> String {
     listen(Router::new().route("/", get(page)).nest_service("/inspector", inspector)).await
 }
 
-/// An inspector alone, under a path of a site; the site's address.
+/// Serves an inspector alone, under a path of a site. Returns the site's address.
 pub(crate) async fn served(inspector: Inspector) -> String {
     listen(Router::new().nest_service("/inspector", guarded(inspector))).await
 }
 
-/// For whoever comes by this machine's own address.
+/// Admits requests to this machine's loopback address.
 fn guarded(inspector: Inspector) -> Router {
     let guard = inspector.guard(|request| {
         request.headers.get("host").is_some_and(|host| host.as_bytes().starts_with(b"127."))
@@ -44,7 +46,7 @@ async fn listen(app: Router) -> String {
     format!("http://{address}")
 }
 
-/// Where pictures go that someone wants to look at.
+/// Writes a screenshot if `FRAGCACHE_PICTURES` names a folder.
 pub(crate) fn picture(browser: &mut Browser, name: &str) {
     if let Some(folder) = std::env::var_os("FRAGCACHE_PICTURES") {
         let folder = PathBuf::from(folder);
@@ -112,7 +114,7 @@ fn walk(site: &str) {
     assert!(browser.text().contains("Deleted, all of it"), "{}", browser.text());
     assert_eq!(sidebar(&mut browser), "render 5");
 
-    // A phone scrolls down, never sideways.
+    // On a phone, pages scroll down but not sideways.
     browser.window(360, 740, true);
     for page in ["", "/names", &deleted[site.len() + "/inspector".len()..]] {
         browser.open(&format!("{site}/inspector{page}"));

@@ -38,13 +38,13 @@ async fn whom_the_guard_knows_comes_in_and_no_other_method_does() {
     assert_eq!(send(&rig.app, put).await.status, StatusCode::METHOD_NOT_ALLOWED);
 }
 
-/// A page with its cookie, and the fields of its delete button.
+/// A page's cookie, and the fields of its delete button.
 async fn opened(rig: &Rig, key: &FragmentKey) -> (String, String) {
     let got = rig.page(&key.bare()).await;
     assert_eq!(got.status, StatusCode::OK);
     assert!(got.header("set-cookie").ends_with("; Path=/inspector; HttpOnly; SameSite=Strict"));
     let cookie = got.cookie();
-    // The token is of the visitor that the cookie names.
+    // The token belongs to the visitor in the cookie.
     let request = Request::get(format!("/inspector/name?key={}", key.bare().to_hex()));
     let request = request.header(STAFF, "yes").header(header::COOKIE, &cookie);
     let again = send(&rig.app, request.body(Body::empty()).unwrap()).await;
@@ -156,11 +156,11 @@ async fn forms_that_are_not_of_this_page_are_refused() {
     let huge = "x".repeat(70_000);
     let got = send(&rig.app, form(button, &cookie, &[("token", &huge)])).await;
     assert_eq!(got.status, StatusCode::PAYLOAD_TOO_LARGE);
-    // A link does nothing, whatever it says.
+    // A link has no effect.
     let link = format!("{button}?token={token}&key={hex}");
     assert_eq!(rig.get(&link).await.status, StatusCode::NOT_FOUND);
     assert!(rig.cache.contains(&key).unwrap());
-    // The true one does.
+    // The real form works.
     let got = send(&rig.app, form(button, &cookie, &fields)).await;
     assert_eq!(got.status, StatusCode::SEE_OTHER);
     assert!(!rig.cache.contains(&key).unwrap());

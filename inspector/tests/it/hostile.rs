@@ -1,4 +1,4 @@
-//! Bad input over a real connection: what is sent is bytes, as whoever attacks would send them.
+//! Bad input over a real connection, as raw bytes.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -10,10 +10,10 @@ use crate::browser::served;
 
 const EVIL: &str = "</title><script>alert(1)</script><img src=x onerror=alert(1)>\"'";
 
-/// The answer to bytes: status and all of it.
+/// The status and the whole text of a response to raw bytes.
 fn send(site: &str, request: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(site.trim_start_matches("http://")).unwrap();
-    // The other side may hang up before it has read everything.
+    // The server may hang up before it has read everything.
     let _ = stream.write_all(request.as_bytes());
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer);
@@ -42,7 +42,7 @@ fn post(site: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
     )
 }
 
-/// The cookie and the token that a page gives, and the path of the page of a key.
+/// A page's cookie and token, and the path of the page of a key.
 fn opened(site: &str, key: &FragmentKey) -> (String, String, String) {
     let path = format!("/inspector/name?key={}", key.bare().to_hex());
     let (status, answer) = get(site, &path);
@@ -54,7 +54,7 @@ fn opened(site: &str, key: &FragmentKey) -> (String, String, String) {
     (after("set-cookie: ", ';'), after("name=\"token\" value=\"", '"'), path)
 }
 
-/// Runs what blocks beside an inspector of this cache, at its address.
+/// Runs blocking code with the address of an inspector of this cache.
 async fn against(cache: FragmentCache, attack: impl FnOnce(&str) + Send + 'static) {
     let site = served(Inspector::new("shop", cache)).await;
     tokio::task::spawn_blocking(move || attack(&site)).await.unwrap();
@@ -203,7 +203,7 @@ async fn huge_searches_unknown_keys_and_other_methods_are_answered_briefly() {
         let hex = "65".repeat(20_000);
         for key in ["", "0", "zz", "65", "40", "%00", "é", &unknown, &hex] {
             let (status, answer) = get(site, &format!("/inspector/name?key={key}"));
-            // A byte that may not stand in an address is refused before it gets here.
+            // Bytes that are invalid in an address are refused by the server first.
             assert!(status == 404 || key == "é" && status == 400, "{key:.20}: {answer:.80}");
         }
         let (cookie, token, _) = opened(site, &key);

@@ -1,4 +1,4 @@
-//! Where it is mounted: the hosts that it is served under, and its address with and without a slash.
+//! Mounting: the hosts that the page is served under, and its address with and without a slash.
 
 use axum::Router;
 use axum::body::Body;
@@ -16,7 +16,7 @@ fn cache() -> FragmentCache {
     cache
 }
 
-/// A site that lets in everyone who reaches it, as one on a network of its own does.
+/// A site whose guard admits everyone, as on a private network.
 fn site(inspector: Inspector) -> Router {
     Router::new().nest_service("/inspector", inspector.guard(|_| true).into_router())
 }
@@ -43,7 +43,7 @@ async fn a_name_that_is_pointed_here_reads_and_deletes_nothing() {
     let app = site(Inspector::new("shop", cache.clone()));
     let own = send(&app, get_of(&page())).await;
     let fields = [("token", &*own.field("token")), ("key", &*key.to_hex())];
-    // What a browser sends that takes the page for one of this other site.
+    // The request of a browser that takes the page for one of this other site.
     let press = |hosts: &[&'static str]| {
         let mut request = form("/inspector/delete", &own.cookie(), &fields);
         let origin = HeaderValue::from_static("http://evil.example");

@@ -1,4 +1,4 @@
-//! Caches with opaque keys: pages hold no key, and their buttons work.
+//! Caches with opaque keys: pages contain no key, and their buttons work.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use fragcache_tower::CacheLayer;
 
 use crate::support::{Got, STAFF, form, mounted, send};
 
-/// What every secret of these tests has in it.
+/// Part of every secret in these tests.
 const SECRET: &str = "plantedvalue";
 
-/// The same as the pages of an inspector might carry it, in a form or an address.
+/// Whether a page contains the secret, as text or in hexadecimal.
 fn is_in(page: &Got) -> bool {
     let hex: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
     page.body.contains(SECRET) || page.body.contains(&hex)
@@ -24,7 +24,7 @@ fn call() -> fragcache::memoize::Call {
     Function::new("shop::load").call().arg(&"plantedvalue-argument")
 }
 
-/// Puts something of every kind into a cache and a namespace of it.
+/// Stores an entry of every kind in a cache and a namespace of it.
 fn fill(cache: &FragmentCache) -> Vec<FragmentKey> {
     let row = fragment_key!("row", "plantedvalue-vary");
     for cache in [cache, &cache.namespace("tenant")] {

@@ -1,4 +1,4 @@
-//! What the pages show, and what they never do: markup from a name, anything from elsewhere.
+//! The contents of the pages. They never contain markup from a name, or anything from other sites.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

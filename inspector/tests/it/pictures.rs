@@ -1,6 +1,6 @@
-//! What the pages look like: on a desk and on a phone, light and dark, with much and with nothing to
-//! show. They must not scroll sideways, nor hide what they say; whoever wants to look names a folder
-//! in `FRAGCACHE_PICTURES`.
+//! The layout of the pages: on a desktop and on a phone, light and dark, with much
+//! data and with none. They must not scroll sideways or cut off text.
+//! `FRAGCACHE_PICTURES` names a folder for screenshots.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn busy(cache: &FragmentCache, clock: &ManualClock) {
         cache.render(&fragment, body).unwrap();
     };
     for minute in 0..60_u64 {
-        // A morning: nothing, a rush, a lull.
+        // Quiet, then a rush, then a lull.
         let visits = if (20..24).contains(&minute) { 0 } else { 2 + minute * minute % 23 };
         for visit in 0..visits {
             let user = (minute * 7 + visit * visit) % 40;
@@ -129,7 +129,7 @@ fn look(site: &str) {
     }
 }
 
-/// The first text that reaches beyond the window or its own box.
+/// The first text that extends beyond the window or its own box.
 const CUT_OFF: &str = "[...document.querySelectorAll('main *, header *, footer *')].filter(e => {
     const r = e.getBoundingClientRect();
     if (!r.width || e.closest('.hidden, .skip, svg, pre')) return false;

@@ -11,7 +11,7 @@ use fragcache_inspector::Inspector;
 use http_body_util::BodyExt as _;
 use tower::ServiceExt as _;
 
-/// What the guard of these tests wants to see.
+/// The header that the guard of these tests requires.
 pub(crate) const STAFF: &str = "x-staff";
 
 pub(crate) struct Rig {
@@ -61,7 +61,7 @@ impl Got {
     }
 }
 
-/// Sends a request as a browser of this machine does, if it names no host itself.
+/// Sends a request, with the host `localhost` if it has none.
 pub(crate) async fn send(app: &Router, mut request: Request<Body>) -> Got {
     request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));
     send_bare(app, request).await
@@ -109,7 +109,7 @@ pub(crate) fn render_in(
     cache.render(&Fragment::new(key).tags(tags), work).unwrap();
 }
 
-/// A form as a browser sends it that got the page before.
+/// A form, as a browser that has loaded the page sends it.
 pub(crate) fn form(path: &str, cookie: &str, fields: &[(&str, &str)]) -> Request<Body> {
     let mut body = form_urlencoded::Serializer::new(String::new());
     let body = body.extend_pairs(fields).finish();

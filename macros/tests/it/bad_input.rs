@@ -1,4 +1,4 @@
-//! What cannot be part of a key or cannot be kept: the function runs, and it is counted.
+//! Keys and results that cannot be cached: the function runs, and the failure is counted.
 
 use std::cell::Cell;
 

@@ -1,4 +1,4 @@
-//! Functions: which arguments are which call, and the handles beside a function.
+//! Functions: which arguments make which call, and the handles of a function.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 static CACHE: LazyLock<FragmentCache> = LazyLock::new(FragmentCache::in_memory);
 
-/// The next number, of one counter for each test.
+/// The next number; one counter for each test.
 fn next(counter: &AtomicU32) -> u32 {
     counter.fetch_add(1, SeqCst) + 1
 }
@@ -192,7 +192,7 @@ fn arguments_may_be_mut_or_of_a_trait_or_borrow() {
     for _ in 0..2 {
         assert_eq!(padded(&cache, "a".to_owned(), 2), "a..");
         assert_eq!(shown(&cache, 1.5), "1.5");
-        // One value to the key, and two functions.
+        // The same value in the key, but two functions.
         assert_eq!((shown(&cache, 7), shown(&cache, "7")), ("7".to_owned(), "7".to_owned()));
         assert_eq!(longest(&cache, "a", "bb"), "bb");
         assert_eq!(r#match(&cache, 1), 2);

@@ -1,4 +1,4 @@
-//! Several callers at a time: threads and tasks, panics, futures that are dropped, recursion.
+//! Concurrent callers: threads and tasks, panics, dropped futures, recursion.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -30,7 +30,7 @@ fn i2_of_several_threads_one_runs_the_function() {
     }
     #[memoize(cache = shared.cache, ignore(shared))]
     fn slow(shared: &Shared, id: u32) -> u32 {
-        // Long enough for another to follow, were there two that run it.
+        // Long enough for another caller to follow; the counter shows if two run it.
         (0..1000).for_each(|_| std::thread::yield_now());
         shared.ran.fetch_add(1, SeqCst) + id
     }
@@ -54,7 +54,7 @@ fn i2_of_a_thousand_tasks_one_runs_the_function() {
         gate: Semaphore,
         ran: AtomicU32,
     }
-    /// The text is borrowed over the await.
+    /// The text is borrowed across the await.
     #[memoize(cache = shared.cache, ignore(shared))]
     async fn slow(shared: &Shared, text: &str) -> String {
         shared.gate.acquire().await.unwrap().forget();

@@ -1,4 +1,4 @@
-//! How results are kept: times, filters, tags, versions.
+//! How results are cached: TTLs, filters, tags, versions.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use fragcache::testing::ManualClock;
 use fragcache::{Fragment, FragmentCache, Timeout, fragment_key, memoize};
 
-/// A cache whose clock is moved, and a counter of runs.
+/// A cache with a manual clock, and a counter of runs.
 struct Rig {
     cache: FragmentCache,
     clock: ManualClock,
@@ -56,7 +56,7 @@ fn timeouts_are_numbers_texts_and_expressions() {
     fn of_timeout(rig: &Rig, n: u32) -> u32 {
         rig.run() + n
     }
-    /// After how many seconds it runs again.
+    /// The number of seconds until the function runs again.
     fn ends(rig: &Rig, call: impl Fn() -> u32) -> Option<u64> {
         let first = call();
         let mut passed = 0;
@@ -76,7 +76,7 @@ fn timeouts_are_numbers_texts_and_expressions() {
     assert_eq!(ends(&rig, || of_argument(&rig, Duration::from_secs(60))), Some(60));
     assert_eq!(ends(&rig, || of_timeout(&rig, 1)), Some(300));
     assert_eq!(ends(&rig, || of_timeout(&rig, 2)), None);
-    // Zero goes by the cache.
+    // Zero bypasses the cache.
     assert_eq!(ends(&rig, || of_argument(&rig, Duration::ZERO)), Some(0));
 }
 
@@ -287,7 +287,7 @@ fn a_stale_result_stands_in_for_an_error() {
 
 #[test]
 fn another_source_is_another_result_on_request() {
-    /// Two editions of one function, told apart by their source alone.
+    /// Two editions of one function, which differ only in their source.
     macro_rules! edition {
         ($result:literal $(, $check:ident)?) => {{
             #[memoize(cache = cache, name = "it::edition" $(, $check)?)]

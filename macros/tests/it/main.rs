@@ -1,4 +1,4 @@
-//! What the attributes write, run. What they refuse is in the crate's own tests.
+//! Runs the code that the attributes generate. What they reject is tested inside the crate.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that fails may panic")]
 

@@ -1,4 +1,4 @@
-//! Methods, functions of types, and methods of traits.
+//! Methods, associated functions, and methods of traits.
 
 use std::collections::HashMap;
 use std::fmt::Display;
@@ -85,7 +85,7 @@ fn functions_of_types_and_methods_without_an_instance() {
     assert_eq!(accounts[1].ran.load(SeqCst), 1);
 }
 
-/// A method of a type of types: each has results of its own, though they have one name.
+/// A method of a generic type. Each instantiation has its own results, although they share a name.
 struct Repo<T> {
     cache: FragmentCache,
     of: PhantomData<T>,
@@ -117,7 +117,7 @@ fn types_of_types_never_have_each_others_results() {
         assert_eq!(Repo::<bool>::one(&cache), "false");
     }
     assert_eq!(cache.stats().hits, 4);
-    // Deleting reaches all of them.
+    // Deletion reaches all instantiations.
     cache.delete_memoized(Repo::<u32>::FIRST_MEMO).unwrap().eventually();
     assert!(!cache.contains(&Repo::<bool>::first_memo().key().unwrap()).unwrap());
 }

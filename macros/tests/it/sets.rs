@@ -1,4 +1,4 @@
-//! Arguments whose order does not count: equal sets are one call, whatever made them.
+//! Unordered arguments: equal sets are one call, regardless of how they were built.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -8,10 +8,10 @@ use fragcache::memoize::Unordered;
 use fragcache::{FragmentCache, Invalidation, memoize};
 use serde::Serialize;
 
-/// Always of the same order for the same insertions, unlike the default.
+/// Unlike the default hasher, the same order for the same insertions.
 type Other = BuildHasherDefault<DefaultHasher>;
 
-/// The same elements, put in from each place on, forwards and backwards.
+/// The same elements, inserted from each starting position, forwards and backwards.
 fn orders(of: u32) -> impl Iterator<Item = Vec<u32>> {
     (0..of).flat_map(move |first| {
         let forwards: Vec<_> = (first..of).chain(0..first).collect();

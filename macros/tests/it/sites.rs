@@ -1,4 +1,4 @@
-//! Functions of one name: each has its own results, and whoever wrote them is told.
+//! Functions with the same name: each has its own results, and the conflict is reported.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use fragcache::store::FileStore;
 use fragcache::testing::Recorder;
 use fragcache::{FarLevel, FragmentCache, memoize};
 
-/// Two functions of one name, signature and body, from one place in the source.
+/// Two functions with the same name, signature and body, from one place in the source.
 macro_rules! twins {
     ($cache:ident) => {{
         let one = {
@@ -45,7 +45,7 @@ fn functions_of_one_name_in_two_blocks_never_share_results() {
     assert_eq!(told(EventKind::Hit), 1);
 }
 
-/// In a process that a test started: the folder that it was given, and which function it calls.
+/// For a process started by a test: its folder, and the function it calls.
 const FOLDER: &str = "FRAGCACHE_TEST_FOLDER";
 const CALLS: &str = "FRAGCACHE_TEST_CALLS";
 
@@ -72,7 +72,7 @@ fn functions_of_one_name_never_share_results_between_processes() {
     assert!(process("other").starts_with("14 "));
 }
 
-/// Calls one of two functions of one name, and tells its result, and whether it ran.
+/// Calls one of two functions with the same name. Reports its result and whether it ran.
 #[allow(clippy::print_stdout, reason = "the other process reads it")]
 fn call_one(folder: &Path, calls: &str) {
     let recorder = Recorder::new();

@@ -1,4 +1,4 @@
-//! Functions that invalidate: when, what, and when not.
+//! Functions that invalidate: when they do, what, and when they do not.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +15,7 @@ fn fill(cache: &FragmentCache) {
     assert_eq!(kept(cache), "one two list");
 }
 
-/// The names of what is kept.
+/// The names of the cached entries.
 fn kept(cache: &FragmentCache) -> String {
     let names = ["one", "two", "list"];
     let is_kept = |name: &&str| cache.contains(&fragment_key!(name)).unwrap();

@@ -1,4 +1,4 @@
-//! Edges: renders that fail, that nobody bounds, and what is inside and around them.
+//! Edge cases: renders that fail, renders without a scope, and blocks inside and around them.
 
 use tera::{Context, Kwargs, State, Value};
 

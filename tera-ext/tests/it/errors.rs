@@ -91,7 +91,7 @@ fn tera_shows_the_authors_source_when_it_refuses_one() {
     shows_nothing_rewritten(&error);
 }
 
-/// Of an error and of all that are behind it, as a program or `anyhow` shows them.
+/// Checks an error and its sources, in the forms that a program or `anyhow` prints.
 fn shows_nothing_rewritten(error: &(dyn std::error::Error + 'static)) {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -104,7 +104,7 @@ fn shows_nothing_rewritten(error: &(dyn std::error::Error + 'static)) {
 #[test]
 fn no_error_of_ours_shows_what_was_rewritten() {
     let bad = bad(true);
-    // What Tera refuses when it loads, in a tag, in a body, and on a line that was not rewritten.
+    // Sources that Tera refuses at load: in a tag, in a body, and on a line that was not rewritten.
     for source in [
         "{% cache 60 'a' %}{% endcache %}",
         "\n{% cache 60, 'a' %}{{ name | }}{% endcache %}",
@@ -122,7 +122,7 @@ fn no_error_of_ours_shows_what_was_rewritten() {
         shows_nothing_rewritten(&error);
         assert!(error.to_string().contains(&format!(" | {line}\n")), "{error}");
     }
-    // What fails when it renders.
+    // Sources that fail when they render.
     for source in [
         "{% cache 60, nothing %}{% endcache %}",
         "{% cache 60, 'a' %}{{ boom(when=bad) }}{% endcache %}",
@@ -223,7 +223,7 @@ fn the_filters_refuse_what_no_rewriter_wrote() {
         let error = site.error("b", &Context::new());
         assert!(error.contains("part of a rewritten cache block"), "{error}");
     }
-    // A block that is opened and left is given up when the next one opens.
+    // A block that was opened and not closed is abandoned when the next one opens.
     let lowered = fragcache_tera::rewrite("d", "{% cache 9, x %}{% endcache %}", &Syntax::tera());
     let lowered = lowered.unwrap();
     let opened = lowered[..lowered.find(" | __fragcache_open").unwrap()].replace("{% if ", "{{ ");

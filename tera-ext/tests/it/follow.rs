@@ -1,5 +1,5 @@
-//! What blocks use of other templates: batches, clones, globs, fallback prefixes, refusals. What
-//! both engines have in common is in the workspace's stories.
+//! Dependencies of blocks on other templates: batches, clones, globs, fallback prefixes,
+//! refusals. The behaviour that both engines share is in the workspace's stories.
 
 use fragcache::FragmentCache;
 use tera::{Context, Tera, context};
@@ -42,7 +42,7 @@ fn a_refused_template_changes_nothing() {
         assert!(fragcache_tera::add_raw_template(&mut site.tera, "a", broken).is_err());
         assert_eq!(site.render("page", &n(2)), "1 A");
     }
-    // A component that the page's blocks call goes: the page is what is wrong then.
+    // A component that the page's blocks call is removed: the error is then in the page.
     site.add("c", "{% component c() %}c{% endcomponent %}");
     site.add("calls", "{% cache %}\n{{ <c /> }}{% endcache %}");
     let error = fragcache_tera::add_raw_template(&mut site.tera, "c", "gone").unwrap_err();

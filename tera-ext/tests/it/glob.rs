@@ -8,7 +8,7 @@ use tera::{Context, Tera};
 
 use crate::support::Site;
 
-/// A folder that goes with the test.
+/// A folder that is removed after the test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -73,7 +73,7 @@ fn files_are_rewritten_and_can_be_loaded_again() {
     assert_eq!(site.render("sub/a.html", &Context::new()), "new");
     assert_eq!(names(&site.tera), ["b.html", "own", "sub/a.html"]);
 
-    // A file that is gone keeps its last template.
+    // A removed file keeps its last template.
     fs::remove_file(folder.0.join("b.html")).unwrap();
     fragcache_tera::full_reload(&mut site.tera).unwrap();
     assert_eq!(site.render("b.html", &Context::new()), "b");

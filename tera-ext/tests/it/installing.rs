@@ -114,7 +114,7 @@ fn delimiters_may_be_set_before_or_after_the_cache() {
 #[test]
 fn unknown_delimiters_are_an_error_and_never_an_unrewritten_template() {
     let unknown = Delimiters { block_start: "[?".into(), block_end: "?]".into(), ..angles() };
-    // Set behind our back before the cache.
+    // Set directly on the Tera before the cache was added.
     let mut tera = Tera::new();
     tera.set_delimiters(unknown.clone()).unwrap();
     let error = fragcache_tera::add_to_tera(&mut tera, FragmentCache::in_memory()).unwrap_err();
@@ -129,7 +129,7 @@ fn unknown_delimiters_are_an_error_and_never_an_unrewritten_template() {
         fragcache_tera::add_raw_template(&mut tera, "a", "[? cache ?][? endcache ?]").unwrap_err();
     assert_eq!(kind_of(&error), ErrorKind::Config);
 
-    // Telling us mends it, also when the Tera has templates.
+    // `set_delimiters` repairs it, even if the Tera has templates.
     tera.add_raw_template("native", "[? if true ?]1[? endif ?]").unwrap();
     fragcache_tera::set_delimiters(&mut tera, unknown).unwrap();
     fragcache_tera::add_raw_template(&mut tera, "a", "[? cache ?]x[? endcache ?]").unwrap();

@@ -1,4 +1,4 @@
-//! Cache blocks in Tera, by what a user sees: the page, how often bodies ran, and errors.
+//! Cache blocks in Tera, from the outside: the page, how often bodies ran, and errors.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "also in what the tests share")]
 

@@ -301,8 +301,8 @@ fn a_cache_can_be_disabled_or_passed_by() {
     assert_eq!(site.ticks(), 2);
 }
 
-/// What a child's block or a parent's, by `super()`, assigns cannot be put back after the body. If
-/// it assigns, nothing is stored, so that every render sees it as Tera shows it.
+/// Assignments in a child's block, or in a parent's through `super()`, cannot be undone after
+/// the body. If there is one, nothing is stored, so that every render behaves as in plain Tera.
 #[test]
 fn assignments_of_other_templates_are_seen_on_every_render() {
     let base = "{% cache 9, \"b\", 1 %}{{ tick() }}{% block main %}m{% endblock main %}\

@@ -1,4 +1,4 @@
-//! A miss and a hit print what the same template prints without us.
+//! A miss and a hit print the same as the template without fragcache.
 
 use fragcache::Invalidation;
 use fragcache::fragment_key;
@@ -46,7 +46,7 @@ fn escaping_follows_the_page() {
         assert_eq!(site.render("a.html", &people()), "&lt;Tom&gt; &amp; Co");
     }
     assert_eq!(site.ticks(), 2);
-    // One identity: deleting it deletes both.
+    // One key: deleting it deletes both.
     assert_eq!(site.cache.delete(&fragment_key!("x")), Invalidation::Removed);
     site.render("a.txt", &people());
     site.render("a.html", &people());

@@ -1,4 +1,4 @@
-//! What the rewriter refuses does not load, and says where and why.
+//! A template that the rewriter refuses does not load; the error names the place and the reason.
 
 use crate::support::Site;
 

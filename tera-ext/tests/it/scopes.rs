@@ -1,4 +1,4 @@
-//! What a scope around a render adds.
+//! The effects of a scope around a render.
 
 use std::sync::{Arc, Mutex};
 
@@ -19,7 +19,7 @@ impl Observer for Repeats {
     }
 }
 
-/// A page whose loop includes an unnamed block: nothing at load can see it.
+/// A page whose loop includes an unnamed block, which cannot be detected at load.
 fn looping(policy: Policy) -> (Site, Repeats) {
     let repeats = Repeats::default();
     let cache = FragmentCache::builder().policy(policy).observer(repeats.clone()).build().unwrap();
@@ -36,7 +36,7 @@ fn an_unnamed_block_opened_twice_in_a_scope_is_an_event() {
     assert_eq!(page, "\n1\n1\n1");
     assert_eq!(*repeats.0.lock().unwrap(), ["part:2", "part:2"]);
     assert_eq!(site.cache.stats().repeats, 2);
-    // The next render begins anew.
+    // The next render counts from the beginning.
     site.render("part", &context(&[("i", Value::from(1))]));
     assert_eq!(site.cache.stats().repeats, 2);
 }
@@ -98,7 +98,8 @@ fn two_caches_in_one_page() {
     for _ in 0..2 {
         assert_eq!(page.render("a", &Context::new()), "x");
     }
-    // A fragment that holds another cache's cannot know when that one is deleted: not stored.
+    // A fragment that contains another cache's is not stored, because it is not
+    // notified of a deletion.
     assert_eq!((page.ticks(), outer.ticks(), page.cache.stats().entries), (2, 1, 0));
 }
 

@@ -70,7 +70,7 @@ pub(crate) fn register(tera: &mut Tera) -> Arc<AtomicUsize> {
     calls
 }
 
-/// The same source with a native `if true` in the cache tags' place.
+/// The same source with a native `if true` in place of the cache tags.
 pub(crate) fn native(source: &str, delimiters: &Delimiters) -> String {
     let (open, close) = (&*delimiters.block_start, &*delimiters.block_end);
     let mut out = String::new();
@@ -101,8 +101,8 @@ pub(crate) fn native(source: &str, delimiters: &Delimiters) -> String {
     out + rest
 }
 
-/// Renders the first template natively, on a miss and on a hit: equal bytes, and on the hit no
-/// body runs. Each body should tick.
+/// Renders the first template natively, on a miss and on a hit. The bytes are equal, and the hit
+/// evaluates no body. Each body should tick.
 pub(crate) fn check_parity(sources: &[(&str, &str)], context: &Context) -> Site {
     check_parity_under(&Delimiters::default(), sources, context)
 }

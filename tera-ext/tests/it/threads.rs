@@ -1,4 +1,4 @@
-//! Many renders at once.
+//! Concurrent renders.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use crate::support::Site;
 #[test]
 fn sixteen_threads_render_a_cold_body_once() {
     let mut site = Site::new();
-    // The body lasts until all sixteen have come, or it would never end.
+    // The body returns only after all sixteen threads have arrived.
     static ARRIVED: AtomicUsize = AtomicUsize::new(0);
     site.tera.register_function("slow", |_: Kwargs, _: &State| {
         while ARRIVED.load(Ordering::Relaxed) < 16 {

@@ -1,5 +1,5 @@
-//! After a cache block the variables are as before it, hit or miss: random templates of assignments,
-//! loops, blocks and cache blocks, against a model of Tera's scopes.
+//! A cache block leaves the variables unchanged, on a miss and on a hit. Random templates with
+//! assignments, loops, blocks and cache blocks are compared with a model of Tera's scopes.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -20,7 +20,7 @@ enum Node {
     Cache(usize, Vec<Node>),
 }
 
-/// Where a statement stands.
+/// The context of a statement.
 #[derive(Clone, Copy, Default)]
 struct At {
     is_cached: bool,
@@ -105,7 +105,7 @@ fn write(nodes: &[Node], in_loop: bool, out: &mut String) {
     }
 }
 
-/// What a scope assigns; of a loop its round and length, too.
+/// The assignments of a scope; for a loop, also its iteration and length.
 type Scope = (BTreeMap<&'static str, u64>, Option<(u64, u64)>);
 
 /// Scopes, outermost first.
@@ -182,7 +182,7 @@ fn a_cache_block_leaves_no_trace_of_what_its_body_assigns() {
     assert!(hits > 3_000, "{hits}");
 }
 
-/// A block of a parent's that a child prints in a loop assigns in that loop.
+/// A parent's block that a child prints in a loop assigns to that loop's variables.
 #[test]
 fn nor_does_one_that_is_reached_by_super_in_a_loop() {
     for seed in 0..1_000 {
@@ -208,7 +208,7 @@ fn a_global_that_is_set_after_the_block_is_seen() {
     assert_eq!([(); 2].map(|()| site.render("page", &Context::new())), ["2", "2"]);
 }
 
-/// An error lists the variables that there are: ours are not among them.
+/// An error lists the variables in scope; the rewriter's are not among them.
 #[test]
 fn no_variable_of_the_rewriter_is_told() {
     let site = Site::loaded(&[

@@ -1,7 +1,7 @@
-//! The torture of stale fills: processes on one store render, change what is true and invalidate,
-//! while what the store knows of versions is lost at random. Once all is quiet, every process has
-//! to serve what is true. `benches/benches/stale.rs` prints what becomes of several ways to cache;
-//! `far/torture.rs` asserts it.
+//! The stress test for stale fills: processes on one store render, change data and
+//! invalidate, while the store's version records are deleted at random. After all activity
+//! has stopped, every process must serve the current data. `benches/benches/stale.rs`
+//! prints the results of several caching schemes; `far/torture.rs` asserts them.
 
 mod naive;
 mod ours;
@@ -20,26 +20,26 @@ use scheme::{SORTS, Shape};
 pub(crate) use scheme::{Scheme, open};
 use truth::{KEYS, Truth};
 
-/// How many processes there are.
+/// Number of processes.
 const PROCESSES: usize = 4;
 
-/// What came of some rounds.
+/// The result of some rounds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Outcome {
     pub(crate) rounds: u64,
-    /// After how many of them something else than the truth was served.
+    /// Rounds after which outdated data was served.
     pub(crate) stale: u64,
-    /// What was served without a render once all was quiet, by the sort of fragment.
+    /// Hits after all activity had stopped, by sort of fragment.
     pub(crate) hits: [u64; SORTS],
-    /// The first fragments that were stale, for whoever looks into it.
+    /// The first stale fragments, for debugging.
     pub(crate) seen: Vec<String>,
 }
 
-/// Which rounds are run.
+/// The rounds to run.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rounds {
     pub(crate) most: u64,
-    /// Whether the first stale round is enough.
+    /// Whether to stop after the first stale round.
     pub(crate) until_stale: bool,
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn run(scheme: Scheme, place: &str, arguments: &[&str], rounds: Round
 }
 
 impl Outcome {
-    /// Takes up what a process has checked; whether nothing was stale.
+    /// Adds the result of a process's check. Returns whether nothing was stale.
     fn add(&mut self, line: &str) -> bool {
         let (hits, stale) = line.split_once('|').unwrap();
         for (sum, hits) in self.hits.iter_mut().zip(hits.split(' ')) {
@@ -93,7 +93,7 @@ impl Outcome {
     }
 }
 
-/// Deletes records, as a server does that is short of memory.
+/// Deletes records, like a server that is short of memory.
 struct Evictor {
     store: Arc<dyn Store>,
     prefix: &'static str,
@@ -105,7 +105,7 @@ impl Evictor {
         Self { store: open(place), prefix: scheme.prefix(), random: fastrand::Rng::new() }
     }
 
-    /// Metadata that goes at random: often none, often some, at times all of it.
+    /// Deletes version records at random: often none, often some, sometimes all.
     fn forget_some(&mut self) {
         let share = [0.0, 0.0, 0.02, 0.3, 1.0][self.random.usize(..5)];
         if share > 0.0 {
@@ -139,7 +139,7 @@ impl Evictor {
     }
 }
 
-/// What each of the processes does, until it is told no more.
+/// Runs in each of the processes, until the input ends.
 pub(crate) fn take_part(given: &[String]) {
     let [scheme, place, file] = given else { panic!("given {given:?}") };
     let (cached, truth) = (Scheme::of_name(scheme).open(open(place)), Truth::open(&path(file)));
@@ -175,7 +175,7 @@ fn path(file: &str) -> PathBuf {
     Path::new(file).to_owned()
 }
 
-/// Leaves others time to come between.
+/// Pauses, so that other processes can run in between.
 fn dawdle(pauses: u64) {
     if pauses % 4 == 3 {
         std::thread::park_timeout(Duration::from_micros(100 * pauses));
@@ -183,7 +183,7 @@ fn dawdle(pauses: u64) {
     (0..pauses).for_each(|_| std::thread::yield_now());
 }
 
-/// What was served without a render, and `|`, and what was not true.
+/// The hits, `|`, and the outdated texts.
 fn check(cached: &dyn scheme::Cached, truth: &Truth) -> String {
     let mut hits = [0; SORTS];
     let mut stale = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! How most caches do it. Each keeps to its own idea as well as it can.
+//! The schemes that most caches use. Each is implemented as well as its idea allows.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::scheme::{Cached, Scheme, Shape};
 
 const LIFE: Duration = Duration::from_secs(3600);
 
-/// How often who finds a lock taken looks again.
+/// How often a process that finds a lock taken tries again.
 const LOOKS: usize = 200;
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Naive {
         !matches!(self.scheme, Scheme::SetAndDelete | Scheme::Lock)
     }
 
-    /// The versions of all that a shape depends on, as one text.
+    /// The versions of all data that a shape depends on, as one text.
     fn versions(&self, shape: Shape) -> String {
         let names: Vec<String> = shape.keys().into_iter().map(version).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -64,7 +64,7 @@ impl Naive {
         text
     }
 
-    /// What is stored, if it may be served.
+    /// The stored text, if it may be served.
     fn stored(&self, shape: Shape) -> Option<String> {
         let stored = self.get(&entry(shape))?;
         let (versions, text) = stored.split_once('|').unwrap();

@@ -1,4 +1,4 @@
-//! fragcache, with all the ways in which a fragment learns what it depends on.
+//! fragcache, with all the ways in which a fragment learns its dependencies.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use fragcache::{FarLevel, Fragment, FragmentCache, FragmentKey, current, fragmen
 use super::scheme::{Cached, Shape};
 use super::truth::KEYS;
 
-/// How the near level stands in front.
+/// The mode of the near level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Front {
     None,
@@ -20,12 +20,12 @@ pub(super) enum Front {
     Bounded,
 }
 
-/// For how long a bounded near level answers by itself. Longer than any round, so that only
-/// [`Cached::settle`] ends it; and a second short of the hour that this takes, as what is served is
+/// TTL of the bounded near level. It is longer than any round, so that only [`Cached::settle`] ends
+/// it; and a second less than the hour by which that moves the clock, because served entries are
 /// checked by a clock that may be 10 ms behind.
 const NEAR_LIFE: Duration = Duration::from_secs(3599);
 
-/// The system's clock, and so many hours.
+/// The system's clock plus a number of hours.
 #[derive(Debug, Clone, Default)]
 struct HoursAhead {
     clock: MonotonicClock,

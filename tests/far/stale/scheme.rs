@@ -1,4 +1,4 @@
-//! The ways to cache that are compared, and what each is asked for.
+//! The caching schemes that are compared, and their interface.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,24 +10,24 @@ use super::naive::Naive;
 use super::ours::{Front, Ours};
 use super::truth::KEYS;
 
-/// A way to cache.
+/// A caching scheme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scheme {
-    /// Get, render, set; a change deletes. As Flask-Caching does it, and dogpile and Laravel.
+    /// Get, render, set; a change deletes. As in Flask-Caching, dogpile and Laravel.
     SetAndDelete,
-    /// As the one before, and one at a time renders.
+    /// Like `SetAndDelete`, but only one process renders at a time.
     Lock,
-    /// An entry carries the versions that are there when it is stored, as in Symfony.
+    /// An entry carries the versions that exist when it is stored, as in Symfony.
     VersionsWhenStoring,
-    /// … that were there before the render: counters, from 0.
+    /// … the versions from before the render: counters, from 0.
     Counter,
-    /// … random ones, and none is as good as another.
+    /// … random versions, where an absent one counts as 0.
     AbsentIsZero,
     /// fragcache without a near level.
     Far,
-    /// fragcache with a near level that asks the store each time.
+    /// fragcache with a near level that calls the store on each hit.
     Strict,
-    /// fragcache with a near level that answers by itself for a while.
+    /// fragcache with a near level that serves by itself for its TTL.
     Bounded,
 }
 
@@ -42,7 +42,7 @@ impl Scheme {
 
     pub(crate) const OURS: [Self; 3] = [Self::Far, Self::Strict, Self::Bounded];
 
-    /// As tables have it.
+    /// The name in tables.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::SetAndDelete => "get/set + delete (Flask-Caching)",
@@ -70,14 +70,14 @@ impl Scheme {
         }
     }
 
-    /// What stands before the scheme's keys.
+    /// Prefix of the scheme's keys.
     pub(super) fn prefix(self) -> &'static str {
         if Self::NAIVE.contains(&self) { "naive:" } else { "fragcache:" }
     }
 }
 
-/// A store: a server's URL, or the path of a folder. Its deadlines are longer than any pause of a
-/// busy machine: what happens at a deadline is another matter.
+/// A store: a server's URL, or the path of a folder. Its timeouts are longer than
+/// any pause of a busy machine, because behaviour at a timeout is tested elsewhere.
 pub(crate) fn open(place: &str) -> Arc<dyn Store> {
     let patience = Duration::from_secs(30);
     if Path::new(place).is_absolute() {
@@ -88,20 +88,20 @@ pub(crate) fn open(place: &str) -> Arc<dyn Store> {
     Arc::new(options.open().unwrap())
 }
 
-/// What is cached.
+/// The sort of a fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
     /// One of the numbers.
     Row(usize),
-    /// One, by a body that says only at its end what it depends on.
+    /// One number, with a body that declares its dependency only at its end.
     Late(usize),
-    /// One that was read before the lookup.
+    /// One number, read before the lookup.
     Loaded(usize),
-    /// All of them, each as a row inside.
+    /// All numbers, each as a row inside.
     Page,
 }
 
-/// How many sorts there are.
+/// Number of sorts.
 pub(super) const SORTS: usize = 4;
 
 impl Shape {
@@ -140,13 +140,12 @@ impl Shape {
 
 /// A cache in one process.
 pub(super) trait Cached {
-    /// The shape's text, from the cache or rendered from what `read` finds, and whether it was
-    /// rendered.
+    /// The shape's text, from the cache or rendered with `read`, and whether it was rendered.
     fn serve(&self, shape: Shape, read: &dyn Fn(usize) -> u64) -> (String, bool);
 
-    /// One of the numbers has changed.
+    /// Called after a number has changed.
     fn changed(&self, key: usize, random: &mut fastrand::Rng);
 
-    /// All is quiet, and has been for as long as anything may be served unasked.
+    /// Called after all activity has stopped: waits until every near TTL is over.
     fn settle(&self) {}
 }

@@ -1,10 +1,10 @@
-//! What is true: a few numbers in a file, which all processes read and one at a time changes.
+//! The data: a few numbers in a file. All processes read it, and one at a time changes it.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// How many numbers there are.
+/// Number of numbers.
 pub(super) const KEYS: usize = 3;
 
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Truth {
         u64::from_le_bytes(bytes)
     }
 
-    /// For the one process that may.
+    /// Called only by the process that may change this number.
     pub(super) fn change(&self, key: usize) {
         let changed = self.of(key) + 1;
         self.0.write_all_at(&changed.to_le_bytes(), 8 * key as u64).unwrap();

@@ -1,4 +1,4 @@
-//! What observers, counters and the statistics by name are told of requests that bypass a view.
+//! What observers, counters and name stats report about requests that bypass a view.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tower::ServiceExt;
 
 use crate::support::get_from_site;
 
-/// A cache that is watched, and a site of one view in a namespace of it.
+/// An observed cache, and a site with one view in a namespace of it.
 fn site(settings: impl FnOnce(CacheLayer) -> CacheLayer) -> (FragmentCache, Recorder, Router) {
     let recorder = Recorder::new();
     let cache =
@@ -28,7 +28,7 @@ async fn send(router: &Router, method: Method, headers: &[(&'static str, &str)],
     let mut request = get_from_site("/p").method(method);
     for (name, value) in headers {
         if *name == "host" {
-            // Beside the one that it has: which of the two it is for, nobody knows.
+            // A second host beside its own: the request is ambiguous.
             request = request.header("host", "other.example");
         } else {
             request = request.header(*name, *value);

@@ -75,7 +75,7 @@ async fn a_route_with_parameters_is_deleted_as_a_browser_asks_for_it() {
         assert_eq!((ask(asked).await, ask(asked).await), (200, 200));
         view.delete(path_of("/tag/{name}", &[("name", &name)]).unwrap()).eventually();
         ask(asked).await;
-        // `&` may stand in a path as it is, and is then another address.
+        // A path may contain a raw `&`, which is then a different address.
         let deleted = if name == "r&b" { 1 } else { 2 };
         assert_eq!(runs.count() - before, deleted, "{asked}");
     }

@@ -1,4 +1,4 @@
-//! Two processes with one store behind them: what one has made the other answers with, and deletes.
+//! Two processes with a shared store: each answers with the other's responses and deletes them.
 
 use std::time::Duration;
 
@@ -53,8 +53,8 @@ async fn responses_are_shared_and_deleted_across_processes() {
     assert!(!["de 1", "en 2", &*second].contains(&&*third), "{third}");
 }
 
-/// What both answer with. What was made under a snapshot of the store from before an invalidation is
-/// not kept, and a snapshot may be 100 ms old.
+/// The response that both return. A response made under a snapshot that precedes an invalidation is
+/// not stored, and a snapshot may be 100 ms old.
 async fn agreed(first: &Router, second: &Router) -> String {
     loop {
         let (here, there) = (ask(first, "de").await, ask(second, "de").await);

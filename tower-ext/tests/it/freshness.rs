@@ -1,4 +1,4 @@
-//! For how long what a response says keeps it: a table, by the section of RFC 9111 that says so.
+//! The TTL that a response's headers give it: a table, by the section of RFC 9111.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ type Headers = &'static [(&'static str, &'static str)];
 
 const LONGEST: u64 = 1 << 31;
 
-/// The clock of these tests begins with 2026.
+/// The clock of these tests starts at the beginning of 2026.
 const ROWS: &[(&str, Headers, u64)] = &[
     ("1.2.2: 2^31 seconds stand for more", &[("cache-control", "max-age=9999999999")], LONGEST),
     ("1.2.2", &[("cache-control", "s-maxage=99999999999999999999999")], LONGEST),

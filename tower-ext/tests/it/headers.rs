@@ -1,5 +1,5 @@
-//! Which requests are answered from the cache, which responses are kept, and with what they come back:
-//! a table of cases.
+//! Which requests are answered from the cache, which responses are cached, and with which headers
+//! they come back: a table of cases.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::support::{Site, get_from_site};
 type Headers = &'static [(&'static str, &'static str)];
 type Settings = fn(CacheLayer) -> CacheLayer;
 
-/// Runs of the handler after the same request was made twice.
+/// Number of handler runs after two identical requests.
 async fn runs(
     settings: impl FnOnce(CacheLayer) -> CacheLayer,
     method: Method,

@@ -1,4 +1,4 @@
-//! The host and the scheme of a request: which key it has, and which requests have none.
+//! The host and the scheme of a request: which key results, and which requests have none.
 
 use axum::body::Body;
 use axum::response::IntoResponse;
@@ -20,7 +20,7 @@ fn page() -> Site {
     )
 }
 
-/// A request with these `Host` fields.
+/// Sends a request with these `Host` fields.
 async fn ask(site: &Site, uri: &str, version: Version, hosts: &[&[u8]]) -> Answer {
     let mut request = Request::get(uri).version(version);
     for host in hosts {
@@ -55,7 +55,7 @@ async fn i4_requests_without_one_certain_host_bypass_the_cache() {
         }
     }
     assert_eq!(site.cache.stats().entries, 0);
-    // Nothing of them answers another.
+    // No part of them answers another request.
     for host in ["shop.example", "evil.example"] {
         let answer = ask(&site, "/p", Version::HTTP_11, &[host.as_bytes()]).await;
         assert!(answer.body.ends_with(&format!("/p [\"{host}\"]")), "{}", answer.body);
@@ -180,8 +180,8 @@ async fn i4_a_request_that_a_header_makes_another_method_bypasses_the_cache() {
 
 const STORED: &str = "fragcache; fwd=miss; stored";
 
-/// What a handler could make of a request: all that the key, or a bypass, has to tell apart. A `Host`
-/// says nothing beside an address with the same.
+/// What a handler could make of a request: everything that the key or a bypass must distinguish. A
+/// `Host` field that equals the address adds nothing.
 fn seen(uri: &Uri, headers: &HeaderMap) -> String {
     let is_told = |name: &HeaderName, value: &HeaderValue| {
         let host = uri.authority().map(|authority| authority.as_str().as_bytes());
@@ -234,7 +234,7 @@ fn requests() -> impl Strategy<Value = Vec<Request<()>>> {
         }
         request.body(()).unwrap()
     });
-    // Of few requests, so that they meet.
+    // Few distinct requests, so that they collide.
     prop::collection::vec(request, 1..5)
         .prop_flat_map(|few| prop::collection::vec(prop::sample::select(few), 2..12))
 }

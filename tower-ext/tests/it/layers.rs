@@ -76,7 +76,8 @@ async fn compression_belongs_outside() {
     let again = [("accept-encoding", "gzip"), ("if-none-match", tag.as_str())];
     assert_eq!(ask(&router, "/", &again).await.0.status(), StatusCode::NOT_MODIFIED);
 
-    // Inside, each response is a stream of unknown length: it passes, and nothing is mixed up.
+    // Inside, each response is a stream of unknown length: it is not cached, and nothing is mixed
+    // up.
     let runs = Runs::default();
     let router = Router::new()
         .route("/", counting(&runs, "text "))
@@ -87,7 +88,7 @@ async fn compression_belongs_outside() {
         assert_eq!(response.headers().contains_key("content-encoding"), !headers.is_empty());
     }
 
-    // Kept all the same, `Vary` keeps the encodings apart.
+    // If it is cached anyway, `Vary` separates the encodings.
     let runs = Runs::default();
     let router = Router::new()
         .route("/", counting(&runs, "text "))
@@ -129,7 +130,8 @@ async fn who_may_see_a_page_is_decided_outside() {
     assert_eq!(ask(&router, "/", &[]).await.0.status(), 401);
     assert_eq!(runs.count(), 1);
 
-    // Inside, and allowed, the page would be shown to everybody: without a word it is to nobody else.
+    // Inside, with the header allowed, everyone would see the page. By default, no other visitor
+    // does.
     let runs = Runs::default();
     let router = Router::new()
         .route("/", counting(&runs, "for members"))

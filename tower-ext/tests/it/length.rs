@@ -1,5 +1,5 @@
-//! Bodies that are not as long as they promise: never kept, and a failure of the handler. And those that
-//! are longer than a cache stores.
+//! Bodies that differ in length from what they declare are never cached, and count as a failure of
+//! the handler. Also bodies that are longer than the cache stores.
 
 use std::io;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ use tower::ServiceExt;
 use crate::support::{Runs, Site, get_from_site};
 use crate::wire::{exchange, serve};
 
-/// A body with a size hint of its own.
+/// A body with its own size hint.
 struct Hinted(Body, SizeHint);
 
 impl http_body::Body for Hinted {
@@ -123,7 +123,7 @@ proptest! {
             let kept = sent.is_whole() && (streams || sent.hint.is_some());
             assert_eq!(site.runs.count(), if kept { 1 } else { 2 }, "{sent:?}");
             if !sent.is_whole() {
-                // A server sees the same promise.
+                // A server sees the same declared length.
                 let (bare, passed) = (sent.response().into_body(), response(&site).await.into_body());
                 let of = |body: &Body| (body.size_hint().exact(), body.is_end_stream());
                 assert_eq!(of(&passed), of(&bare), "{sent:?}");
@@ -132,7 +132,7 @@ proptest! {
     }
 }
 
-/// What a handler answers after its first answer, and whether that is an answer.
+/// The second response of a handler, and whether it counts as an answer.
 type Next = (&'static str, fn() -> Response, bool);
 
 fn with_length(length: &'static str, body: Body) -> Response {
@@ -172,7 +172,7 @@ async fn a_broken_body_leaves_the_response_before_it_to_be_served_stale() {
         });
         site.get("/p", &[]).await;
         site.clock.advance(minute);
-        // Whoever refreshes is given what the handler sent, but for a server error.
+        // The refreshing client gets what the handler sent, except a server error.
         let mut refreshed = response(&site).await.into_body();
         let (mut text, mut failed) = (String::new(), false);
         while let Some(frame) = refreshed.frame().await {
@@ -200,7 +200,7 @@ async fn a_broken_body_leaves_the_response_before_it_to_be_served_stale() {
 #[tokio::test]
 async fn a_view_keeps_what_its_cache_stores_and_no_bound_says_otherwise() {
     let cache = |bytes| FragmentCache::builder().max_entry_bytes(bytes).build().unwrap();
-    // With its headers, a body has a little less room than an entry.
+    // The headers count too, so a body has slightly less room than an entry.
     for (bytes, kept) in [(2 << 20, true), ((4 << 20) - 1000, true), (4 << 20, false)] {
         let runs = Runs::default();
         let counted = runs.clone();
@@ -234,7 +234,7 @@ async fn a_client_can_tell_that_a_body_has_ended_too_soon() {
     let site = Site::new(CacheLayer::keep_streams, |_, _| with_length("8", short()));
     let twice = "GET /p HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2);
     let answer = exchange(serve(site.router.clone()).await, &twice).await;
-    // It would read another answer as the rest of this one's body.
+    // The client would read another response as the rest of this body.
     assert!(!answer.contains("half") || answer.ends_with("half"), "{answer}");
     assert_eq!((site.runs.count(), site.cache.stats().entries), (1, 0), "{answer}");
 }

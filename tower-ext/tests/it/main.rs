@@ -1,5 +1,5 @@
-//! The layer around axum's routers: which requests and responses are kept, what deletes them, and what
-//! happens under load and on bad input.
+//! The layer around axum's routers: which requests and responses are cached, what deletes them, and
+//! what happens under load and on bad input.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by a panic")]
 

@@ -1,5 +1,5 @@
-//! What is rendered for a response is inside it: fragments, functions and read points, on the task and
-//! on other threads.
+//! What is rendered for a response is inside it: fragments, functions and read points, on the
+//! handler's task and on other threads.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -150,7 +150,7 @@ async fn i1_fragments_of_a_request_are_as_old_as_the_request_whether_its_respons
     }
 }
 
-/// Forgets the scope.
+/// Omits the scope.
 async fn unscoped(State(app): State<App>, _view: CacheContext) -> String {
     tokio::task::spawn_blocking(move || render(&app)).await.unwrap()
 }
@@ -199,7 +199,7 @@ fn i1_a_response_that_does_not_wait_for_what_it_renders_is_not_kept() {
         .build()
         .unwrap();
     runtime.block_on(async {
-        // The only thread for blocking work is taken: what is slow has not even begun.
+        // The only blocking thread is busy: the slow render has not even started.
         let (release, gate) = std::sync::mpsc::channel::<()>();
         let taken = tokio::task::spawn_blocking(move || gate.recv());
         for run in 1..=2 {
@@ -244,7 +244,7 @@ async fn i1_a_body_that_ends_before_the_scope_that_writes_it_is_not_kept() {
     release.send(()).unwrap();
 }
 
-/// Renders elsewhere, in the cache that its view names.
+/// Renders on another thread, in the cache of its view.
 async fn named(view: CacheContext, run: u64) -> String {
     let scope = view.clone();
     let row = move || {

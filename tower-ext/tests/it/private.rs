@@ -1,4 +1,4 @@
-//! Requests that say who asks: private unless the view says otherwise.
+//! Requests that identify the visitor: private unless the view allows them.
 
 use fragcache::testing::ManualClock;
 use fragcache_tower::{AmbiguousCookie, CacheLayer, cookie};
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use crate::support::{Site, cache, get_from_site};
 
-/// A page for whoever is named in this header.
+/// A page for the visitor named in this header.
 fn page_of(name: &'static str, settings: impl FnOnce(CacheLayer) -> CacheLayer) -> Site {
     Site::new(settings, move |request, _| {
         let who = request.headers().get(name).map(|value| value.to_str().unwrap());
@@ -15,7 +15,7 @@ fn page_of(name: &'static str, settings: impl FnOnce(CacheLayer) -> CacheLayer) 
     })
 }
 
-/// What proxies, gateways, single sign-on and clients send of who asks.
+/// Headers by which proxies, gateways, single sign-on and clients identify the visitor.
 const IDENTITY: &[&str] = &[
     // Clients.
     "authorization",
@@ -116,7 +116,7 @@ const IDENTITY: &[&str] = &[
     "x-scope-orgid",
 ];
 
-/// What browsers and proxies send with every request.
+/// Headers that browsers and proxies send with every request.
 const HARMLESS: &[&str] = &[
     "accept",
     "accept-encoding",
@@ -242,7 +242,7 @@ async fn a_view_names_its_own_headers_and_those_that_are_harmless() {
         "run 2",
         "that one alone"
     );
-    // The later call counts.
+    // The last call wins.
     let last = page_of("x-own", |view| view.allow_headers([OWN]).private_headers([OWN]));
     for who in ["ann", "bob"] {
         assert_eq!(last.get("/p", &[("x-own", who)]).await.body, format!("for {who}"));
@@ -268,7 +268,7 @@ async fn i4_a_header_that_is_allowed_and_in_vary_is_kept_apart() {
     assert_eq!(site.runs.count(), 3);
 }
 
-/// What a page does with a theme, which it reads as the key function does or by the only field.
+/// A page with a theme. It reads the theme as the key function does, or from the only field.
 fn themed() -> Site {
     let by_theme = |view: CacheLayer| {
         let key = |parts: &_| Some(cookie(parts, "theme").ok()?.unwrap_or("light").to_owned());
@@ -321,8 +321,8 @@ async fn i4_a_key_function_that_reads_one_field_reads_all_cookies() {
     assert_eq!(view.key_of(&parts).unwrap().to_string(), "view(dark)");
 }
 
-/// What readers of cookies find: each field or all of them, decoded or not, quoted or not, the first
-/// of a name or the last.
+/// What cookie parsers find: each field or all of them, decoded or not, quoted or not, the first or
+/// the last of a name.
 fn readings(fields: &[String], name: &str) -> Vec<Option<String>> {
     let decode =
         |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();

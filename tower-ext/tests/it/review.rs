@@ -1,5 +1,5 @@
-//! What an ill-disposed or unusual request could make of a cache: answers that are not its own, empty
-//! answers, answers with something of one connection in them.
+//! What hostile or unusual requests could make of a cache: foreign responses, empty responses,
+//! responses with headers of one connection.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -327,7 +327,7 @@ async fn i1_i4_each_request_of_many_gets_its_own_and_nothing_that_was_deleted_be
             let row = rendering.render(&row, || reading.load(Ordering::SeqCst).to_string());
             row.unwrap().to_string()
         };
-        // Half of them render elsewhere.
+        // Half of them render on another thread.
         let read = match language.as_str() {
             "de" => tokio::task::spawn_blocking(move || view.scope(read)).await.unwrap(),
             _ => read(),

@@ -16,15 +16,15 @@ use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use tower::ServiceExt;
 
-/// The host of requests that say no other.
+/// The host of requests that name no other.
 const HOST: &str = "site.example";
 
-/// A request as clients of HTTP/1.1 send it: with a host.
+/// A request as HTTP/1.1 clients send it: with a host.
 pub(crate) fn get_from_site(path: &str) -> http::request::Builder {
     http::Request::get(path).header("host", HOST)
 }
 
-/// How often a handler ran.
+/// Number of handler runs.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Runs(Arc<AtomicU64>);
 
@@ -38,7 +38,7 @@ impl Runs {
     }
 }
 
-/// What came back.
+/// A received response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -66,8 +66,8 @@ pub(crate) fn cache(clock: &ManualClock) -> FragmentCache {
 }
 
 impl Site {
-    /// A site whose only handler answers every path and method with what `respond` makes of the
-    /// request and of the number of its run.
+    /// A site whose only handler answers every path and method with the result of `respond`, which
+    /// gets the request and the number of the run.
     pub(crate) fn new<R: IntoResponse + 'static>(
         settings: impl FnOnce(CacheLayer) -> CacheLayer,
         respond: impl Fn(&Request, u64) -> R + Clone + Send + Sync + 'static,

@@ -1,4 +1,5 @@
-//! Responses that vary on headers: each request gets its own, and learns from what others were told.
+//! Responses that vary on headers: each request gets its own, and learns the headers from earlier
+//! ones.
 
 use axum::response::IntoResponse;
 use fragcache_tower::{CacheLayer, ResponsePolicy};
@@ -65,7 +66,7 @@ async fn headers_that_vary_by_and_by_are_all_learnt() {
                 let value = request.headers().get(name);
                 value.map_or("", |value| value.to_str().unwrap()).to_owned()
             };
-            // Only German readers are told apart by their theme.
+            // Only German readers have different themes.
             let vary = if value("accept-language") == "de" {
                 "x-theme, accept-language"
             } else {

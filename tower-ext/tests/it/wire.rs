@@ -24,7 +24,7 @@ pub(crate) async fn serve(router: Router) -> std::net::SocketAddr {
     address
 }
 
-/// One request on a connection of its own, and all that comes back.
+/// Sends one request on a new connection and returns everything that comes back.
 pub(crate) async fn exchange(address: std::net::SocketAddr, request: &str) -> String {
     let mut connection = TcpStream::connect(address).await.unwrap();
     connection.write_all(request.as_bytes()).await.unwrap();

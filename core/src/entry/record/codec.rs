@@ -1,4 +1,4 @@
-//! Records to bytes and back. What the bytes are is told in [`record`](super).
+//! Encodes and decodes records. The layout is documented in [`record`](super).
 
 use std::borrow::Cow;
 
@@ -10,13 +10,13 @@ use super::{
 };
 use crate::mac::SIGNATURE_BYTES;
 
-/// How every record begins. The first byte begins no UTF-8, no pickle and no gzip.
+/// The first bytes of every record. The first one starts no UTF-8, no pickle and no gzip.
 pub(super) const MAGIC: [u8; 4] = *b"\xF9fgc";
 
-/// The formats that a release reads.
+/// The formats that this release reads.
 const READS: &[u8] = &[Codec::FORMAT];
 
-/// What this release writes as the producer, for whoever looks at a store.
+/// The producer that this release writes, for people who inspect a store.
 const PRODUCER: &str =
     concat!("fragcache/", env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
 
@@ -26,7 +26,7 @@ pub(super) const FIXED_BYTES: usize = 4 + 1 + 1 + 4 + 8 * 8;
 /// Bytes of a label with its version.
 const LABEL_BYTES: usize = 8 + 16;
 
-/// What fields that are not known yet may take.
+/// Most bytes of fields that this release does not know.
 const MAX_UNKNOWN_BYTES: usize = 16_384;
 
 /// Longest header.
@@ -38,12 +38,12 @@ pub(super) const MAX_HEADER_BYTES: usize = FIXED_BYTES
     + MAX_RECORD_LABELS * LABEL_BYTES
     + MAX_UNKNOWN_BYTES;
 
-/// What one byte of an LZ4 block can become, at most. Nothing is allocated for a body that
+/// Most bytes that one byte of an LZ4 block inflates to. Nothing is allocated for a body that
 /// declares more.
 const MAX_INFLATION: usize = 255;
 
-/// Longest LZ4 block. Where a `usize` has four bytes, the decoder of `lz4_flex` panics at the lengths
-/// that a block of 16 MiB can spell.
+/// Longest LZ4 block. With a four-byte `usize`, the decoder of `lz4_flex` panics at lengths that a
+/// block of 16 MiB can encode.
 pub(super) const MAX_BLOCK_BYTES: usize = 8 << 20;
 
 pub(super) mod flag {
@@ -64,7 +64,7 @@ pub(super) mod field {
     pub(in super::super) const OWN: u8 = CRITICAL | 6;
 }
 
-/// Writes one format and reads some.
+/// Writes one format, and reads one or more.
 #[derive(Debug, Clone)]
 pub(crate) struct Codec {
     writes: u8,
@@ -78,8 +78,8 @@ impl Codec {
     /// The format that is written.
     pub(crate) const FORMAT: u8 = 1;
 
-    /// A codec that compresses bodies of more than `compress_above` bytes, and refuses those of more
-    /// than `max_body_bytes`, inflated.
+    /// Creates a codec that compresses bodies of more than `compress_above` bytes, and refuses
+    /// bodies of more than `max_body_bytes` after inflation.
     pub(crate) fn new(compress_above: Option<usize>, max_body_bytes: usize) -> Self {
         Self {
             writes: Self::FORMAT,
@@ -90,13 +90,13 @@ impl Codec {
         }
     }
 
-    /// The codec of a release that calls itself so.
+    /// The codec of a release with this producer.
     #[cfg(test)]
     pub(super) fn with_producer(self, producer: &'static str) -> Self {
         Self { producer, ..self }
     }
 
-    /// The codec of the release after this one, if it brings a format. Its layout is the same.
+    /// The codec of the next release, if that has a new format. Its layout is the same.
     #[cfg(test)]
     pub(super) fn next(self) -> Self {
         Self { writes: 2, reads: &[2, 1], ..self }
@@ -108,11 +108,12 @@ impl Codec {
         Self { writes: 3, reads: &[3, 2], ..self }
     }
 
-    /// The bytes of a record; the same for the same record.
+    /// Encodes a record. The same record always has the same bytes.
     ///
     /// # Errors
     ///
-    /// When it exceeds a bound that [`Record`] names, or its body is too large for this codec.
+    /// If the record exceeds a bound that [`Record`] names, or its body is too large for this
+    /// codec.
     pub(crate) fn encode(&self, record: &Record<'_>) -> Result<Vec<u8>, Unencodable> {
         self.check(record)?;
         let raw = record.body;
@@ -187,7 +188,7 @@ impl Codec {
         if record.digest.is_ascii() { Ok(()) } else { Err(Unencodable::Digest) }
     }
 
-    /// The body compressed, if it is large enough for that and gets smaller by it.
+    /// Compresses the body, if it is large enough and gets smaller.
     fn compress<'a>(&self, raw: &'a [u8]) -> Cow<'a, [u8]> {
         if self.compress_above.is_some_and(|above| raw.len() > above) {
             let packed = lz4_flex::block::compress(raw);
@@ -198,12 +199,12 @@ impl Codec {
         Cow::Borrowed(raw)
     }
 
-    /// The record that these bytes are. They may be anything: the work is linear in their number,
-    /// and what is allocated is bounded by it and by the largest body.
+    /// Decodes a record. The bytes may be anything: the work is linear in their number, and
+    /// allocations are bounded by it and by the largest body.
     ///
     /// # Errors
     ///
-    /// When they are no record that this codec may use.
+    /// If the bytes are not a record that this codec may use.
     pub(crate) fn decode(&self, bytes: &[u8]) -> Result<Decoded, Unreadable> {
         let frame = self.frame(bytes)?;
         let mut fields = Fields::default();
@@ -212,7 +213,7 @@ impl Codec {
             let (kind, content) = rest.field().ok_or(Unreadable::Malformed)?;
             fields.take(kind, content)?;
         }
-        // A record without its labels would depend on nothing.
+        // A record without labels would depend on nothing.
         let (Some(key), Some(digest), Some(labels)) = (fields.key, fields.digest, fields.labels)
         else {
             return Err(Unreadable::Malformed);
@@ -242,8 +243,8 @@ impl Codec {
         })
     }
 
-    /// The parts of a record whose lengths fit together, whose checksum is right, and which is not too
-    /// large. Nothing is allocated.
+    /// The parts of a record that is not too large, with consistent lengths and a correct checksum.
+    /// Allocates nothing.
     fn frame<'a>(&self, bytes: &'a [u8]) -> Result<RecordFrame<'a>, Unreadable> {
         let Some(rest) = bytes.strip_prefix(&MAGIC) else {
             let is_torn = MAGIC.starts_with(bytes);
@@ -266,11 +267,11 @@ impl Codec {
             *place = number()?;
         }
 
-        // Lengths are compared with what is there before anything else is believed of them.
+        // The lengths are checked against the actual bytes before they are used.
         let (summed, sum) = bytes.split_last_chunk::<CHECKSUM_BYTES>().ok_or(Unreadable::Torn)?;
         let (header, stored) = summed.split_at_checked(header_bytes).ok_or(Unreadable::Torn)?;
         if stored.len() as u64 != stored_bytes {
-            // A signature would have been taken off where there is a secret.
+            // With a secret, the signature would have been removed before.
             let is_signed =
                 stored.len() as u64 == stored_bytes.saturating_add(SIGNATURE_BYTES as u64);
             return Err(if is_signed { Unreadable::Mac } else { Unreadable::Torn });
@@ -305,7 +306,7 @@ impl RecordFrame<'_> {
             }
             return Ok(self.stored.to_vec());
         }
-        // Only what gets smaller is compressed, and no block becomes more than this.
+        // Only a body that gets smaller is compressed, and no block inflates to more than this.
         let most = self.stored.len().saturating_mul(MAX_INFLATION);
         let is_block = self.raw_bytes > self.stored.len() && self.raw_bytes <= most;
         if !is_block || self.stored.len() > MAX_BLOCK_BYTES {
@@ -320,7 +321,7 @@ impl RecordFrame<'_> {
     }
 }
 
-/// The fields of a record, as they are met.
+/// The fields of a record, as they are read.
 #[derive(Debug, Default)]
 struct Fields<'a> {
     key: Option<&'a [u8]>,

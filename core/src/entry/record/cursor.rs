@@ -1,7 +1,6 @@
-//! Reading bytes from the front, and writing them in the same form. What they mean is not known
-//! here.
+//! Reads bytes from the front, and writes them in the same form. Does not interpret them.
 
-/// What is left to read.
+/// The bytes left to read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cursor<'a>(pub(super) &'a [u8]);
 
@@ -39,10 +38,10 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Bytes that a field takes beside its content.
+/// Bytes that a field takes besides its content.
 pub(super) const FIELD_OVERHEAD: usize = 5;
 
-/// A length in four bytes. The caller has bounded it.
+/// Writes a length in four bytes. The caller has checked its bound.
 pub(super) fn put_short_length(out: &mut Vec<u8>, length: usize) {
     debug_assert!(u32::try_from(length).is_ok());
     out.extend_from_slice(&(length as u32).to_le_bytes());
@@ -52,7 +51,7 @@ pub(super) fn put_u64(out: &mut Vec<u8>, number: u64) {
     out.extend_from_slice(&number.to_le_bytes());
 }
 
-/// What comes before the bytes of a field.
+/// Writes what precedes the content of a field.
 pub(super) fn put_field_head(out: &mut Vec<u8>, kind: u8, length: usize) {
     out.push(kind);
     put_short_length(out, length);

@@ -1,5 +1,5 @@
-//! Any bytes made into a record whose lengths and checksum are right, so that tests and fuzzers get
-//! past them. Nothing that serves pages.
+//! Turns arbitrary bytes into a record with correct lengths and checksum, so that tests and fuzzers
+//! get past those checks. Not used for serving.
 
 use super::codec::{Codec, FIXED_BYTES, MAGIC, flag};
 use super::{
@@ -7,11 +7,11 @@ use super::{
     MAX_RECORD_OWN_BYTES, MAX_RECORD_TEMPLATE_BYTES, checksum,
 };
 
-/// Largest body of the codecs here.
+/// Largest body of the codecs in this module.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// These bytes as a record: magic, format, flags, the lengths before the
-/// fields and the checksum are put right, all the rest is left.
+/// Makes a record of these bytes: corrects magic, format, flags, checksum and the lengths before
+/// the fields, and leaves the rest as it is.
 pub(crate) fn mend(bytes: &[u8]) -> Vec<u8> {
     let mut out = bytes.to_vec();
     out.resize(out.len().max(FIXED_BYTES), 0);
@@ -38,12 +38,12 @@ pub(crate) fn mend(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Asserts of any bytes, as they are and mended, that they are refused or keep to all bounds and
-/// can be written again; whether either was a record.
+/// Checks any bytes, as they are and mended: they must be refused, or keep to all bounds and be
+/// encodable again. Returns whether either was a record.
 ///
 /// # Panics
 ///
-/// When they are neither.
+/// If the bytes are neither.
 pub(crate) fn check(bytes: &[u8]) -> bool {
     let plain = Codec::new(None, MAX_BODY_BYTES);
     let compressing = Codec::new(Some(0), MAX_BODY_BYTES);

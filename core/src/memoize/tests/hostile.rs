@@ -1,4 +1,4 @@
-//! Arguments and results that will not do, functions that call themselves, panic or never end.
+//! Unusable arguments and results; functions that call themselves, panic or never return.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};

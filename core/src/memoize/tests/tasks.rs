@@ -22,7 +22,7 @@ fn with_time<T>(future: impl Future<Output = T>) -> T {
     runtime.block_on(future)
 }
 
-/// Pending once.
+/// Is pending once.
 async fn pause() {
     let mut polled = false;
     poll_fn(|context| {

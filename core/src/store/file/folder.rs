@@ -1,5 +1,5 @@
-//! Folders and files, opened one step at a time so that no symbolic link is followed; nothing about
-//! what is in the files.
+//! Folders and files. Each path component is opened separately, so that no symbolic link is
+//! followed. The contents of files are not known here.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -14,20 +14,20 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// How many shards there are, each with a lock of its own.
+/// Number of shards. Each has a separate lock.
 pub(super) const SHARDS: usize = 256;
 
-/// What a record is called until it is whole. Whoever holds the shard's lock owns the name.
+/// The name of an unfinished record. It belongs to the holder of the shard's lock.
 const UNFINISHED: &str = "new";
 
 const FOLDER: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// A pipe in the way must not block whoever opens it.
+/// Nonblocking, so that a named pipe in the place of a file does not block the open.
 const FILE: OFlags =
     OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
-/// Where the record of a key is: a digest, cut in three.
+/// The path of a key's record: a digest, cut in three.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Name {
     digest: String,
@@ -51,21 +51,21 @@ impl Name {
     }
 }
 
-/// The folder of a shard.
+/// The name of a shard's folder.
 pub(super) fn shard_name(shard: usize) -> String {
     format!("{shard:02x}")
 }
 
-/// Whether this is the name of a leaf folder (1) or of a record (29).
+/// Whether this is the name of a leaf folder (1 digit) or of a record (29 digits).
 pub(super) fn is_hex(name: &[u8], digits: usize) -> bool {
     name.len() == digits && name.iter().all(|byte| b"0123456789abcdef".contains(byte))
 }
 
-/// The modes of what is made.
+/// The modes of new files and folders.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Modes {
     pub(super) file: u32,
-    /// Whether a user asked for this mode, so that the umask must not narrow it.
+    /// Whether the mode was set explicitly. The umask must not narrow it then.
     pub(super) is_asked: bool,
 }
 
@@ -74,13 +74,13 @@ impl Modes {
         Mode::from_bits_truncate(self.file)
     }
 
-    /// Who may read files may enter folders.
+    /// Read permission on files becomes execute permission on folders.
     pub(super) fn of_folder(self) -> Mode {
         Mode::from_bits_truncate(self.file | (self.file & 0o444) >> 2)
     }
 }
 
-/// Something other than a folder or file of ours is where one should be.
+/// Whether the error means that something else is in the place of a folder or file.
 pub(super) fn is_in_the_way(errno: Errno) -> bool {
     matches!(errno, Errno::LOOP | Errno::NOTDIR | Errno::ISDIR | Errno::PERM | Errno::NXIO)
 }
@@ -94,7 +94,7 @@ pub(super) fn open_folder(at: impl AsFd, name: &str) -> Result<OwnedFd, Errno> {
     owned(openat(at, name, FOLDER, Mode::empty())?)
 }
 
-/// Opens a folder, which is made if it is not there.
+/// Opens a folder and creates it if it does not exist.
 pub(super) fn make_folder(
     at: impl AsFd,
     name: &str,
@@ -120,12 +120,12 @@ pub(super) fn make_folder(
     Ok(folder)
 }
 
-/// What another user put here is not ours to trust.
+/// Rejects files and folders of another user, which cannot be trusted.
 fn owned(fd: OwnedFd) -> Result<OwnedFd, Errno> {
     if fstat(&fd)?.st_uid == geteuid().as_raw() { Ok(fd) } else { Err(Errno::PERM) }
 }
 
-/// Opens a file of ours; also how long it is.
+/// Opens a file and returns it with its length.
 pub(super) fn open_file(leaf: impl AsFd, name: &str) -> Result<(File, u64), Errno> {
     let fd = owned(openat(leaf, name, FILE, Mode::empty())?)?;
     let stat = fstat(&fd)?;
@@ -135,14 +135,14 @@ pub(super) fn open_file(leaf: impl AsFd, name: &str) -> Result<(File, u64), Errn
     Ok((File::from(fd), u64::try_from(stat.st_size).unwrap_or(u64::MAX)))
 }
 
-/// The first bytes of a file, at most so many.
+/// Reads the beginning of a file, at most `most` bytes.
 pub(super) fn read(file: &File, most: u64) -> Result<Vec<u8>, Errno> {
     let mut bytes = Vec::new();
     file.take(most).read_to_end(&mut bytes).map_err(|error| errno_of(&error))?;
     Ok(bytes)
 }
 
-/// Takes the lock of a shard, if nobody has it. It goes with the last copy of the descriptor.
+/// Tries to take the lock of a shard. It is released with the last copy of the descriptor.
 pub(super) fn try_lock(shard: impl AsFd) -> Result<bool, Errno> {
     match flock(shard, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
@@ -151,7 +151,7 @@ pub(super) fn try_lock(shard: impl AsFd) -> Result<bool, Errno> {
     }
 }
 
-/// Puts a whole file in its place, under the lock of its shard.
+/// Moves a complete file to its place, under the lock of its shard.
 pub(super) fn replace(
     shard: &OwnedFd,
     name: &Name,
@@ -163,7 +163,7 @@ pub(super) fn replace(
     let done = write_unfinished(shard, bytes, modes, is_durable)
         .and_then(|()| renameat(shard, UNFINISHED, &leaf, name.file()));
     if done.is_err() {
-        // It holds room that may be what is short.
+        // Its space may be what is lacking.
         let _ = remove_unfinished(shard);
     }
     done?;
@@ -176,11 +176,11 @@ fn write_unfinished(
     modes: Modes,
     is_durable: bool,
 ) -> Result<(), Errno> {
-    // A file that must be new is never a link to another.
+    // `O_EXCL` never follows a link to another file.
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let create = || openat(shard, UNFINISHED, flags, modes.of_file());
     let fd = match create() {
-        // Left by a writer that died.
+        // Left behind by a writer that died.
         Err(Errno::EXIST) => remove_unfinished(shard).and_then(|()| create())?,
         created => created?,
     };
@@ -192,7 +192,7 @@ fn write_unfinished(
     if is_durable { fsync(&file) } else { Ok(()) }
 }
 
-/// Removes what a writer that died has left, under the lock of the shard.
+/// Removes the leftover of a writer that died, under the lock of the shard.
 pub(super) fn remove_unfinished(shard: &OwnedFd) -> Result<(), Errno> {
     match unlinkat(shard, UNFINISHED, AtFlags::empty()) {
         Err(Errno::NOENT) => Ok(()),
@@ -210,6 +210,6 @@ pub(super) fn remove(leaf: &OwnedFd, name: &str, is_durable: bool) -> Result<(),
 }
 
 fn errno_of(error: &std::io::Error) -> Errno {
-    // A write of nothing has no number; it means that there is no room.
+    // A write of zero bytes has no error code; it means that the disk is full.
     Errno::from_io_error(error).unwrap_or(Errno::NOSPC)
 }

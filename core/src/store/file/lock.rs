@@ -1,4 +1,4 @@
-//! The locks of shards: whoever writes holds one, and waits for it no longer than its call may take.
+//! Shard locks. Writers hold one, and wait for it at most until the deadline of the call.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::{Fault, Inner, StoreError};
 use crate::clock::{Clock, MonotonicClock};
 use crate::sync::{Condvar, Mutex, MutexGuard, Ordering};
 
-/// For how long one call waits for locks, however many it needs.
+/// The time that one call may wait for locks, over all locks it needs.
 pub(super) struct Patience {
     clock: MonotonicClock,
     limit: Duration,
@@ -22,9 +22,9 @@ impl Patience {
     }
 }
 
-/// A shard whose lock is held.
+/// A locked shard.
 pub(super) struct Locked<'a> {
-    // Before the guard, so that the file lock goes first.
+    // Declared before the guard: the file lock is released first.
     pub(super) shard: OwnedFd,
     _alone: MutexGuard<'a, ()>,
 }
@@ -34,7 +34,7 @@ impl Inner {
         Patience { clock: MonotonicClock::default(), limit: self.options.deadline }
     }
 
-    /// Locks the shard of a key, whose folder is made if it is not there.
+    /// Locks the shard of a key. Creates its folder if it does not exist.
     pub(super) fn lock(&self, shard: usize, patience: &Patience) -> Result<Locked<'_>, StoreError> {
         let (modes, name) = (self.options.modes, folder::shard_name(shard));
         let folder = folder::make_folder(self.root()?, &name, modes, self.is_durable)
@@ -42,7 +42,7 @@ impl Inner {
         self.lock_folder(shard, folder, patience)
     }
 
-    /// As [`lock`](Self::lock); `None` if there is no such folder, and so no record.
+    /// Like [`lock`](Self::lock). `None` if the folder does not exist, so there is no record.
     pub(super) fn lock_if_there(
         &self,
         shard: usize,
@@ -55,7 +55,7 @@ impl Inner {
         }
     }
 
-    /// As [`lock_if_there`](Self::lock_if_there), without waiting for others.
+    /// Like [`lock_if_there`](Self::lock_if_there), without waiting.
     pub(super) fn try_lock_now(&self, shard: usize) -> Result<Option<Locked<'_>>, Errno> {
         let alone = self.shards.get(shard).and_then(|shard| shard.alone.try_lock());
         let Some(alone) = alone else { return Ok(None) };
@@ -64,10 +64,9 @@ impl Inner {
         Ok(folder::try_lock(&folder)?.then_some(Locked { shard: folder, _alone: alone }))
     }
 
-    /// Waits for the lock as long as the call's patience lasts; not at all if the one before waited in
-    /// vain: a process that was stopped with the lock keeps it, and only this shard's keys. The lock of
-    /// a file has no deadline of its own, so it is asked for again and again, by one thread of each
-    /// process.
+    /// Waits for the lock until the call's patience is used up. Does not wait if the previous wait
+    /// timed out: a process that was stopped while holding the lock keeps it, which affects only
+    /// this shard's keys. File locks have no timeout, so one thread of each process polls the lock.
     fn lock_folder(
         &self,
         number: usize,

@@ -1,5 +1,5 @@
-//! A store in a folder, shared by the processes of one host: [`FileStore`]. Here are its operations;
-//! what a file holds is in `record`, how files are opened and replaced in `folder`.
+//! A store in a folder, shared by the processes of one host: [`FileStore`]. This module has its
+//! operations; `record` is the file format, `folder` opens and replaces files.
 
 mod folder;
 mod lock;
@@ -27,32 +27,32 @@ use crate::sync::{AtomicU64, Mutex, Ordering};
 
 pub use self::options::FileOptions;
 
-/// Largest value in a file, in bytes; also what is read of a file that claims more.
+/// Maximum size of a value, in bytes. Of a file that claims more, no more is read.
 const MAX_VALUE_BYTES: usize = 16 << 20;
 
-/// How many keys make a page of a scan.
+/// Keys per page of a scan.
 const PAGE_KEYS: usize = 100;
 
-/// A [`Store`] of files in a folder, for the processes of one host. A clone is another handle to the
-/// same store.
+/// A [`Store`] of files in a folder, shared by the processes of one host. A clone is another handle
+/// to the same store.
 ///
-/// - A file's name is a digest of its key; the key is in it, and is compared. What is torn,
-///   damaged, of another user or behind a symbolic link is absent, and
+/// - A file's name is a digest of its key; the file contains the key, which is compared. Files that
+///   are torn, damaged, owned by another user or behind a symbolic link count as absent and are
 ///   [counted](Self::passed_over).
-/// - A file is written beside its place and moved there, under a lock of its shard. A process that
-///   is killed leaves nothing that is half written, and its locks go with it.
-/// - Nothing is flushed to the disk, so after a crash of the host an old file could be back in its
-///   place. Each record therefore names the start of the host that it was written in, and those
-///   of another start are absent: the store is empty after a restart. Where the system does not tell
-///   its starts apart (it is asked on Linux), or with [`FileOptions::durable`], each change is flushed
-///   instead and records stay.
-/// - Lives are measured by the wall clock. One that goes back lets records live longer by as much,
-///   never longer than twice their life; one that goes forward ends them early.
-/// - Bounds hold without anybody sweeping: each write looks at a small part of the folder. For
-///   each further process that writes they may be exceeded by an eighth.
+/// - A file is written beside its destination and then moved there, under a lock of its shard. A
+///   process that is killed leaves no half-written record, and its locks are released.
+/// - Nothing is flushed to disk, so a crash of the host could restore an old file. Each record
+///   therefore names the boot of the host in which it was written, and records of another boot
+///   count as absent: the store is empty after a restart. Where the system does not identify its
+///   boots (only Linux is queried), or with [`FileOptions::durable`], each change is flushed
+///   instead and records survive.
+/// - TTLs are measured by the wall clock. If it goes back, records live longer by as much, but
+///   never longer than twice their TTL; if it goes forward, they end early.
+/// - Bounds need no separate sweep: each write checks a small part of the folder. For each further
+///   process that writes, they may be exceeded by an eighth.
 ///
-/// It works on a file system of the host. One on a network, mounted by several hosts, is no place
-/// for it: each would find the others' records absent.
+/// The folder must be on a local file system. It does not work on a network file system that
+/// several hosts mount: each host would see the others' records as absent.
 ///
 /// ```
 /// use std::time::Duration;
@@ -79,32 +79,32 @@ struct Inner {
     passed_over: AtomicU64,
 }
 
-/// What this process knows of a shard's lock.
+/// What this process knows about a shard's lock.
 #[derive(Default)]
 struct Shard {
-    /// One thread of this process at a time asks for the lock.
+    /// Ensures that only one thread of this process competes for the lock.
     alone: Mutex<()>,
-    /// Whether it was waited for in vain: nobody waits again until it was free.
+    /// Whether a wait for it timed out. No call waits again until the lock was free once.
     is_stuck: AtomicU64,
 }
 
 impl FileStore {
-    /// A store in this folder with the default bounds; see [`options`](Self::options).
+    /// Opens a store in this folder with the default bounds; see [`options`](Self::options).
     ///
     /// # Errors
     ///
-    /// Those of [`FileOptions::open`].
+    /// Same as [`FileOptions::open`].
     pub fn open(folder: impl AsRef<Path>) -> Result<Self, Error> {
         Self::options().open(folder)
     }
 
-    /// Bounds, mode and more, before the store is opened.
+    /// Options for opening a store: bounds, mode and more.
     pub fn options() -> FileOptions {
         FileOptions::new()
     }
 
-    /// How often something else was found where a record could be, and passed over, since this
-    /// store was opened: a damaged file, a symbolic link, what another user owns.
+    /// Number of times an unusable file was found in the place of a record and skipped, since this
+    /// store was opened: a damaged file, a symbolic link, a file of another user.
     ///
     /// ```
     /// use fragcache::store::FileStore;
@@ -148,7 +148,7 @@ impl Inner {
     }
 
     fn root(&self) -> Result<OwnedFd, StoreError> {
-        // By its path each time: a folder that was removed and made again is found.
+        // Opened by path each time: this finds a folder that was removed and recreated.
         folder::open_root(&self.path).map_err(|errno| match errno {
             Errno::NOENT | Errno::NOTDIR | Errno::LOOP => StoreError::new(
                 Fault::Unreachable,
@@ -179,7 +179,7 @@ impl Inner {
         StoreError::new(fault, format!("a record in {} cannot be {what}: {why}", self.shown()))
     }
 
-    /// What the file of a key holds, from its shard's folder.
+    /// Reads the value of a key from its shard's folder.
     fn read_in(&self, shard: &OwnedFd, key: &str, name: &Name) -> Result<Option<Value>, Errno> {
         let opened = folder::open_folder(shard, name.leaf())
             .and_then(|leaf| folder::open_file(leaf, name.file()));
@@ -222,7 +222,7 @@ impl Inner {
         read.map_err(|errno| self.failed("read", errno))
     }
 
-    /// Does one operation.
+    /// Runs one operation.
     fn act(&self, operation: &Operation<'_>, patience: &Patience) -> Result<Reply, StoreError> {
         Ok(Reply::Done(match *operation {
             Operation::Get { key } => return self.read(&self.root()?, key).map(Reply::Value),
@@ -235,7 +235,8 @@ impl Inner {
                 let lock = self.lock_if_there(Name::of(key).shard(), patience)?;
                 let Some(locked) = lock else { return Ok(Reply::Done(false)) };
                 let had = self.read_locked(&locked, key)?.is_some();
-                // Also what is absent at the moment: it could be there again when the clock is set.
+                // Records that have ended go too: they would be live again if the clock were set
+                // back.
                 self.remove(&locked, key)?;
                 had
             }
@@ -273,7 +274,8 @@ impl Inner {
         }))
     }
 
-    /// Writes a value, also over another one unless it is to be the first; whether it was written.
+    /// Writes a value and returns whether it was written. With `is_first`, an existing value is not
+    /// overwritten.
     fn put(
         &self,
         key: &str,
@@ -311,7 +313,7 @@ impl Inner {
             .map_err(|errno| self.failed("written", errno))
     }
 
-    /// Removes whatever is where the record of a key would be.
+    /// Removes the file at the place of a key's record, live or not.
     fn remove(&self, locked: &Locked<'_>, key: &str) -> Result<(), StoreError> {
         let name = Name::of(key);
         match folder::open_folder(&locked.shard, name.leaf()) {
@@ -406,7 +408,7 @@ impl Store for FileStore {
             if keys.len() >= PAGE_KEYS {
                 return Ok(Page { keys, next: Some(folder::shard_name(shard)) });
             }
-            // A folder that is listed while its files are replaced may lack some.
+            // The lock is needed: a listing may miss files that are replaced meanwhile.
             let lock = self.0.lock_if_there(shard, &self.0.patience())?;
             let Some(locked) = lock else { continue };
             self.0

@@ -1,4 +1,4 @@
-//! Settings of a [`FileStore`], and what is checked before there is one.
+//! Options of a [`FileStore`], and the checks before it is opened.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -16,7 +16,7 @@ use super::{FileStore, Inner};
 use crate::clock::{Clock, MonotonicClock};
 use crate::error::{Error, ErrorKind};
 
-/// How a [`FileStore`] is opened.
+/// Options for opening a [`FileStore`].
 ///
 /// ```
 /// use fragcache::store::FileStore;
@@ -37,7 +37,7 @@ pub struct FileOptions {
     pub(super) deadline: Duration,
     pub(super) is_durable: bool,
     pub(super) clock: Arc<dyn Clock>,
-    /// What the system says of its start; `None` where it says nothing.
+    /// The current boot of the host; `None` if the system does not identify it.
     pub(super) boot: Option<Boot>,
 }
 
@@ -54,57 +54,58 @@ impl FileOptions {
         }
     }
 
-    /// How many bytes all files may have together. 1 GiB by default; at least 1 MiB. The oldest go
-    /// first.
+    /// Sets the maximum total size of all files, in bytes. Default: 1 GiB; at least 1 MiB. The
+    /// oldest records are removed first.
     pub fn max_bytes(mut self, bytes: u64) -> Self {
         self.max_bytes = bytes;
         self
     }
 
-    /// How many records there may be. 100,000 by default; at least 16. The oldest go first.
+    /// Sets the maximum number of records. Default: 100,000; at least 16. The oldest are removed
+    /// first.
     pub fn max_records(mut self, records: u64) -> Self {
         self.max_records = records;
         self
     }
 
-    /// The mode of files, as `0o640`: at least `0o600`, and nobody may execute. Folders can be
-    /// entered by whoever may read. `0o600` by default. Only the user that the store belongs to is
-    /// served from it, whatever the mode.
+    /// Sets the mode of files, such as `0o640`: at least `0o600`, without execute permission. Users
+    /// who may read the files may enter the folders. Default: `0o600`. Regardless of the mode, the
+    /// store only serves processes of the user it belongs to.
     pub fn mode(mut self, mode: u32) -> Self {
         self.modes = Modes { file: mode, is_asked: true };
         self
     }
 
-    /// How long a call waits for other processes that write to the same shards. 500 ms by default;
-    /// at least 1 ms, at most a minute. A shard that was waited for in vain is not waited for again
-    /// until it was free: its keys are [busy](crate::store::Fault::Busy), and no others. What the disk
-    /// itself takes is not bounded by it.
+    /// Sets how long a call waits for other processes that write to the same shards. Default: 500
+    /// ms; at least 1 ms, at most a minute. After a wait times out, calls do not wait for that
+    /// shard until its lock was free once: its keys, and only these, are
+    /// [busy](crate::store::Fault::Busy). The deadline does not bound the time of the disk itself.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// Whether each change waits until the disk has it. Records then outlive a restart of the
-    /// host, and each change takes milliseconds. Off by default. All processes on a folder must
-    /// agree: what one wrote is absent to another that does not.
+    /// Sets whether each change waits until it is on disk. Records then survive a restart of the
+    /// host, and each change takes milliseconds. Default: off. All processes on a folder must use
+    /// the same setting: records of the other setting are absent.
     pub fn durable(mut self, yes: bool) -> Self {
         self.is_durable = yes;
         self
     }
 
-    /// The clock whose [`unix_time`](Clock::unix_time) lives are measured by, which must be the same
-    /// for all processes on the folder. The system's by default; another is for tests.
+    /// Sets the clock whose [`unix_time`](Clock::unix_time) measures TTLs. It must be the same for
+    /// all processes on the folder. Default: the system clock; others are for tests.
     pub fn clock(mut self, clock: impl Clock) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Opens the store in this folder, which is made if it is not there.
+    /// Opens the store in this folder and creates the folder if it does not exist.
     ///
     /// # Errors
     ///
     /// A setting is out of its range; the folder is a file or a symbolic link, belongs to another
-    /// user, can be written by others, cannot be made or cannot be written to.
+    /// user, can be written by others, cannot be created or cannot be written to.
     pub fn open(self, folder: impl AsRef<Path>) -> Result<FileStore, Error> {
         self.check()?;
         let path = std::path::absolute(folder.as_ref()).map_err(|error| {
@@ -135,7 +136,7 @@ impl FileOptions {
         Ok(())
     }
 
-    /// Makes the folder, and tries whether it will do.
+    /// Creates the folder and checks whether it is usable.
     fn prepare(&self, path: &Path) -> Result<(), Error> {
         let cannot = |what: &str| Err(refused(path, what));
         let is_new = path.symlink_metadata().is_err();
@@ -164,7 +165,7 @@ impl FileOptions {
                 .or_else(|errno| cannot(&format!("cannot be given its mode: {errno}")))?;
         }
         let mode = fstat(&root).map(|stat| stat.st_mode).unwrap_or_default();
-        // Whoever can write here can put markup on a page.
+        // Write access here allows injecting markup into pages.
         let is_open = Mode::from_raw_mode(mode).bits() & 0o022 & !self.modes.file != 0;
         if is_open {
             let message = format!(
@@ -184,12 +185,12 @@ impl FileOptions {
 }
 
 fn refused(path: &Path, what: &str) -> Error {
-    // One line, whatever the path holds.
+    // One line, regardless of the characters in the path.
     let path = path.display().to_string().escape_debug().to_string();
     Error::new(ErrorKind::Config, format!("the store's folder {path} {what}"))
 }
 
-/// What tells this start of the host from others.
+/// The identity of this boot of the host.
 fn this_boot() -> Option<Boot> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let id = id.trim();

@@ -1,4 +1,4 @@
-//! The bytes of one record: what is in its file, and for how long that holds.
+//! The file format of a record: its value and its lifetime.
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use crate::store::Value;
 
-/// What every record begins with; the last byte is the format's version.
+/// The first bytes of every record; the last byte is the format's version.
 const MAGIC: [u8; 8] = *b"fragfil\x01";
 
 /// Magic, boot, written, life, the two lengths, checksum.
 const HEADER_BYTES: usize = 8 + 16 + 8 + 8 + 4 + 4 + 8;
 
-/// Where the checksum is: over what is before it and after it.
+/// Position of the checksum, which covers the bytes before and after it.
 const CHECKSUM_AT: usize = HEADER_BYTES - 8;
 
-/// The start of the host during which a record was written; see the module's documentation.
+/// The boot of the host during which a record was written; see the module's documentation.
 pub(super) type Boot = [u8; 16];
 
-/// Milliseconds since 1970 by the store's clock.
+/// Milliseconds since the Unix epoch, by the store's clock.
 pub(super) type Moment = u64;
 
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a record's header says.
+/// The header of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Header {
     boot: Boot,
@@ -37,7 +37,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// The header at the beginning of these bytes; `None` if that is no header.
+    /// Parses the header at the beginning of these bytes. `None` if there is none.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let (magic, rest) = bytes.split_first_chunk::<8>()?;
         let (boot, rest) = rest.split_first_chunk::<16>()?;
@@ -56,27 +56,27 @@ impl Header {
         })
     }
 
-    /// Whether this can be trusted at this moment. What was written further in the future than it
-    /// was to live is over too, so a clock that went back makes nothing immortal.
+    /// Whether the record is live at this moment. A record whose write time is further in the
+    /// future than its TTL has ended too, so that setting the clock back does not make it immortal.
     pub(super) fn is_live(&self, boot: &Boot, now: Moment) -> bool {
         self.boot == *boot
             && now < self.written.saturating_add(self.life)
             && self.written.saturating_sub(now) <= self.life
     }
 
-    /// How long the file is.
+    /// The length of the file, in bytes.
     pub(super) fn file_bytes(&self) -> u64 {
         (HEADER_BYTES + self.key_bytes + self.value_bytes) as u64
     }
 
-    /// The key, of bytes that begin with this header.
+    /// The key, from bytes that begin with this header.
     pub(super) fn key<'b>(&self, bytes: &'b [u8]) -> Option<&'b str> {
         let key = bytes.get(HEADER_BYTES..HEADER_BYTES.checked_add(self.key_bytes)?)?;
         std::str::from_utf8(key).ok()
     }
 }
 
-/// How many bytes hold any header with any key.
+/// Number of bytes that contain any header and key.
 pub(super) const MOST_HEAD_BYTES: usize = HEADER_BYTES + crate::store::MAX_STORE_KEY_BYTES;
 
 fn checksum(before: &[u8], after: &[u8]) -> u64 {
@@ -86,7 +86,7 @@ fn checksum(before: &[u8], after: &[u8]) -> u64 {
     hasher.digest()
 }
 
-/// The file of a record; `None` if a length does not fit.
+/// Encodes a record. `None` if a length does not fit.
 pub(super) fn encode(
     boot: &Boot,
     now: Moment,
@@ -110,18 +110,18 @@ pub(super) fn encode(
     Some(file)
 }
 
-/// What a file holds.
+/// A decoded file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Decoded {
-    /// A record of this key that is there.
+    /// A live record of this key.
     Live(Value),
-    /// A record that is over, of another start of the host, or of another key.
+    /// A record that has ended, or that belongs to another boot or another key.
     Over,
-    /// No record.
+    /// Not a valid record.
     Broken,
 }
 
-/// What the file of `key` holds.
+/// Decodes the file of `key`.
 pub(super) fn decode(mut file: Vec<u8>, key: &str, boot: &Boot, now: Moment) -> Decoded {
     let Some(header) = Header::read(&file) else { return Decoded::Broken };
     let (before, after) = (file.get(..CHECKSUM_AT), file.get(HEADER_BYTES..));

@@ -1,4 +1,5 @@
-//! Removing what is over, and the oldest when there is too much; a shard at a time.
+//! Removes records that have ended, and the oldest ones if the store is over its bounds; one shard
+//! at a time.
 
 use std::os::fd::OwnedFd;
 
@@ -10,33 +11,33 @@ use super::folder::{self, SHARDS};
 use super::record::{Header, MOST_HEAD_BYTES, Moment};
 use crate::store::{Fault, StoreError};
 
-/// Where a walk over all shards is that goes a bit further after each write.
+/// The progress of a walk over all shards. It advances with each write.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     shard: usize,
-    /// Shards that writes have paid for.
+    /// Shards to visit, as earned by writes.
     credit: f64,
     seen: Vec<Seen>,
     cut: Cut,
 }
 
-/// A record that may stay.
+/// A live record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Seen {
     written: Moment,
     bytes: u64,
 }
 
-/// Which records go because there are too many.
+/// The records to remove because the store is over its bounds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Cut {
     before: Moment,
-    /// How many of those written at that very moment go too.
+    /// How many of the records written at that very moment to remove too.
     ties: u64,
 }
 
 impl Cut {
-    /// What must go, oldest first, until the rest is within bounds.
+    /// Selects the records to remove, oldest first, until the rest is within the bounds.
     fn of(seen: &mut [Seen], max_records: u64, max_bytes: u64) -> Self {
         seen.sort_unstable();
         let mut records = seen.len() as u64;
@@ -64,7 +65,8 @@ impl Cut {
 }
 
 impl Inner {
-    /// Removes what is over, then the oldest of what is too much; how many records went.
+    /// Removes records that have ended, then the oldest ones over the bounds. Returns how many
+    /// records were removed.
     pub(super) fn sweep_all(&self) -> Result<u64, StoreError> {
         let (mut removed, mut seen) = (0, Vec::new());
         let mut cut = Cut::default();
@@ -89,18 +91,18 @@ impl Inner {
         let locked = match self.lock_if_there(shard, &self.patience()) {
             Ok(Some(locked)) => locked,
             Ok(None) => return Ok(0),
-            // Whoever holds it may sweep it; the others need not wait.
+            // The holder of the lock may sweep it itself; the other shards need not wait.
             Err(error) if error.fault() == Fault::Busy => return Ok(0),
             Err(error) => return Err(error),
         };
         self.visit(&locked.shard, cut, seen).map_err(|errno| self.failed("swept", errno))
     }
 
-    /// Walks on after a write of so many bytes. All shards are seen once while a sixteenth of the
-    /// bounds is written, and what is then too much goes on the next way round, an eighth below
-    /// them: so they hold.
+    /// Advances the walk after a write of `bytes` bytes. One round over all shards takes as long as
+    /// writing a sixteenth of the bounds. If the store is then above its bounds, the next round
+    /// removes enough to be an eighth below them. This keeps it within the bounds.
     pub(super) fn walk_on(&self, bytes: usize) {
-        // Another thread walks already.
+        // Another thread is walking.
         let Some(mut walk) = self.walk.try_lock() else { return };
         let part = |written: f64, max: u64| written * 16.0 * SHARDS as f64 / max as f64;
         walk.credit +=
@@ -109,7 +111,7 @@ impl Inner {
         while walk.credit >= 1.0 {
             walk.credit -= 1.0;
             let Walk { shard, seen, cut, .. } = &mut *walk;
-            // What is locked or fails is left for the next way round.
+            // A shard that is locked or fails waits for the next round.
             if let Ok(Some(locked)) = self.try_lock_now(*shard)
                 && self.visit(&locked.shard, cut, seen).is_err()
             {
@@ -126,8 +128,7 @@ impl Inner {
         }
     }
 
-    /// Removes what is over and what is cut from one shard, which is locked; adds what stays to
-    /// `seen`.
+    /// Removes ended and cut records from one shard, which must be locked. Adds the rest to `seen`.
     fn visit(&self, shard: &OwnedFd, cut: &mut Cut, seen: &mut Vec<Seen>) -> Result<u64, Errno> {
         folder::remove_unfinished(shard)?;
         let (mut removed, now) = (0, self.now());
@@ -152,7 +153,7 @@ impl Inner {
     }
 
     /// Calls `act` with each file of a shard: its folder, its name, its first bytes and its length.
-    /// Those of a link or of another's file are `None`.
+    /// The bytes and the length are `None` for a link or a file of another user.
     pub(super) fn each_file(
         &self,
         shard: &OwnedFd,
@@ -174,7 +175,7 @@ impl Inner {
                         Some((folder::read(&file, MOST_HEAD_BYTES as u64)?, bytes))
                     }
                     Err(Errno::NOENT) => continue,
-                    // A folder cannot be removed as a file is, and nobody put it here by mistake.
+                    // A folder cannot be unlinked like a file, and is not here by accident.
                     Err(Errno::ISDIR) => {
                         self.pass_over();
                         continue;
@@ -192,7 +193,7 @@ impl Inner {
     }
 }
 
-/// The names in a folder that are of so many hexadecimal digits.
+/// The names in a folder that have this number of hexadecimal digits.
 fn names(folder: &OwnedFd, digits: usize) -> Result<Vec<String>, Errno> {
     let mut names = Vec::new();
     for entry in Dir::read_from(folder)? {

@@ -1,4 +1,4 @@
-//! Files as they may be found: torn, damaged, foreign, of another time; and how much is kept.
+//! Files in every state: torn, damaged, owned by another user, from another boot; and the bounds.
 
 use std::cell::Cell;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::{FarLevel, Fragment, FragmentCache, Invalidation, fragment_key};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// A clock that is set, also back.
+/// A clock that can be set, forward and back.
 #[derive(Debug, Clone)]
 struct SetClock(Arc<Mutex<Duration>>);
 
@@ -56,7 +56,7 @@ fn get(store: &FileStore, key: &str) -> Option<Vec<u8>> {
     store.get_many(&[key]).unwrap().pop().unwrap()
 }
 
-/// Where the record of a key is.
+/// The path of a key's record.
 fn file(folder: &TempDir, key: &str) -> PathBuf {
     let name = Name::of(key);
     let shard = super::folder::shard_name(name.shard());
@@ -132,7 +132,7 @@ fn a_file_with_any_bit_flipped_is_absent() {
         assert_eq!(get(&store, "key"), None, "bit {bit}");
         assert!(!store.compare_and_delete("key", b"a value").unwrap());
     }
-    // A damaged file is no value to add.
+    // A damaged file does not count as a value, so `add` writes.
     assert!(store.add("key", b"new", HOUR).unwrap());
     assert_eq!(get(&store, "key").as_deref(), Some(b"new".as_slice()));
 }
@@ -209,7 +209,7 @@ fn a_link_in_place_of_a_folder_is_not_followed() {
         assert!(error.to_string().contains("in the way"), "{error}");
         assert_eq!(store.delete("key").unwrap_err().fault(), Fault::Refused);
         store.scan("", None).err();
-        // What is behind the link is as it was.
+        // The target of the link is unchanged.
         fs::remove_file(&path).unwrap();
         fs::rename(&moved, &path).unwrap();
         assert_eq!(get(&store, "key").as_deref(), Some(b"value".as_slice()));
@@ -262,7 +262,7 @@ fn a_restart_of_the_host_empties_a_store_that_does_not_flush() {
     assert_eq!(started(Some(2)).scan("", None).unwrap().keys, Vec::<String>::new());
     assert!(started(Some(2)).add("key", b"new", HOUR).unwrap());
     assert_eq!(get(&started(Some(1)), "key"), None);
-    // Where starts cannot be told apart, each change is flushed instead.
+    // Without a boot id, each change is flushed instead.
     let unknown = started(None);
     assert!(unknown.0.is_durable);
     unknown.set("key", b"flushed", HOUR).unwrap();
@@ -289,13 +289,13 @@ fn a_clock_that_is_set_makes_nothing_immortal() {
     assert_eq!(there(), [false, true], "an hour forward");
     set();
     clock.set(|now| now - HOUR);
-    // Written further in the future than it was to live.
+    // Written further in the future than its TTL.
     assert_eq!(there(), [false, true], "an hour back");
     assert!(store.add("short", b"new", Duration::from_secs(60)).unwrap());
     clock.set(|now| now + 3 * HOUR);
     assert_eq!(there(), [false, false], "twice a life later");
 
-    // What was absent when it was deleted does not come back when the clock is right again.
+    // A record deleted while absent does not return when the clock is corrected.
     set();
     clock.set(|now| now - HOUR);
     assert!(!store.delete("short").unwrap());
@@ -377,7 +377,7 @@ fn a_lock_that_is_not_given_up_ends_at_the_deadline() {
     store.set("key", b"new", HOUR).unwrap();
 }
 
-/// Holds the locks of these shards, as a process does that was stopped while it wrote.
+/// Holds the locks of these shards, like a process that was stopped while it wrote.
 fn hold(store: &FileStore, shards: std::ops::Range<usize>) -> Vec<super::Locked<'_>> {
     shards.map(|shard| store.0.lock(shard, &store.0.patience()).unwrap()).collect()
 }
@@ -393,7 +393,7 @@ fn a_call_waits_once_for_locks_that_are_not_given_up() {
     let keys: Vec<String> = (0..).map(|n| format!("key:{n}")).take(4000).collect();
     let stuck: Vec<&String> = keys.iter().filter(|key| Name::of(key).shard() < 16).collect();
     let free = keys.iter().find(|key| Name::of(key).shard() >= 16).unwrap();
-    // However many locks it needs, a call ends at the deadline; and nobody waits for it again.
+    // A call ends at the deadline, however many locks it needs, and no later call waits again.
     let start = std::time::Instant::now();
     for key in &stuck {
         assert_eq!(store.set(key, b"x", HOUR).unwrap_err().fault(), Fault::Busy);
@@ -430,7 +430,7 @@ fn a_shard_that_is_held_is_no_outage() {
         rendered.get()
     };
     assert_eq!(pages(), 100);
-    // What needs none of these locks is stored.
+    // Entries that need none of these locks are stored.
     let again = pages();
     assert!(again < 50, "{again} of 100 are rendered again");
     drop(held);
@@ -445,7 +445,7 @@ fn what_waits_for_a_lock_keeps_no_other_invalidation_waiting() {
     let store = options.open(folder.path()).unwrap();
     let cache = FragmentCache::builder().far(FarLevel::new(store)).build().unwrap();
     let other = open(&folder);
-    // All are held first, so that all wait; then all but some.
+    // First all locks are held, so that all calls wait; then most of them.
     let held = hold(&other, 0..SHARDS);
     let tags: Vec<String> = (0..200).map(|n| format!("tag:{n}")).collect();
     for tag in &tags {

@@ -1,5 +1,5 @@
-//! Where a server is and who asks, read from a URL. No message here repeats any of the URL: what
-//! does not parse may be a password.
+//! The address of a server and the user, parsed from a URL. No error message repeats any part of
+//! the URL, since a part that does not parse may be a password.
 
 use std::fmt;
 #[cfg(unix)]
@@ -9,7 +9,7 @@ use redis::{ConnectionAddr, IntoConnectionInfo};
 
 use crate::error::{Error, ErrorKind};
 
-/// A server, and what its URL says beside that.
+/// A server, and the other settings in its URL.
 #[derive(Clone)]
 pub(super) struct Address {
     pub(super) place: Place,
@@ -19,7 +19,7 @@ pub(super) struct Address {
     pub(super) database: i64,
 }
 
-/// What to connect to.
+/// Where to connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Tcp {
@@ -53,7 +53,7 @@ impl Address {
         let Some((scheme, rest)) = url.split_once("://") else {
             return refused(format!("the url of the Redis server has no scheme; {EXAMPLE}"));
         };
-        // The client's parser takes `rediss` only with its own TLS, which is not used here.
+        // The client's parser accepts `rediss` only with its own TLS, which is not used here.
         let (scheme, is_tls) = match scheme.to_ascii_lowercase().as_str() {
             "redis" | "valkey" => ("redis", false),
             "rediss" | "valkeys" => ("redis", true),

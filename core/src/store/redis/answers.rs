@@ -1,5 +1,5 @@
-//! What a server says, piece by piece. The frame of an answer is read here, since a page may be
-//! hundreds of strings, and since no length is believed before it is checked; what fits in one line
+//! Parses the server's answers as they arrive. Frames are read here, because a page may be hundreds
+//! of strings, and because every length must be checked before it is trusted. What fits in one line
 //! is left to the client's parser.
 
 use std::io::{self, Read};
@@ -8,31 +8,32 @@ use redis::{Value, parse_redis_value};
 
 use super::sizes::LARGE;
 
-/// How much is read at once.
+/// Bytes to read at a time.
 const CHUNK: usize = 64 << 10;
 
-/// Longest line: an error with all that it says.
+/// Longest line, such as an error with its message.
 const MAX_LINE: usize = 64 << 10;
 
-/// How deep arrays may be in arrays.
+/// Deepest nesting of arrays.
 const MAX_DEPTH: usize = 8;
 
-/// Most room that is made for an array before its values have come.
+/// Most elements to reserve for an array before they arrive.
 const MAX_ROOM: usize = 4096;
 
-/// Most values of one array: those of a read are bounded by its keys, those of a scan by the server.
+/// Most elements of one array. The keys of a read limit those of its answer; the server limits
+/// those of a scan.
 const MAX_VALUES: usize = 1 << 16;
 
-/// Why there is no answer.
+/// Why an answer was not read.
 #[derive(Debug)]
 pub(super) enum Unread {
-    /// The deadline is over.
+    /// The deadline has passed.
     Late,
     /// The connection ended.
     HungUp,
-    /// What came is none of the protocol, or no answer to what was asked.
+    /// The bytes are not valid protocol, or do not answer the request.
     Nonsense,
-    /// It is larger than it may be: see [`Room::large`].
+    /// The answer is too large; see [`Room::large`].
     TooLarge,
 }
 
@@ -46,21 +47,21 @@ impl From<io::Error> for Unread {
     }
 }
 
-/// A large string among the answers of a batch, or one that is too large.
+/// A large string in the answers of a batch, or one that is too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Large {
-    /// Which answer it is in, and which element of that.
+    /// Index of its answer; `element` is its index within the answer.
     pub(super) answer: usize,
     pub(super) element: usize,
     pub(super) bytes: u64,
 }
 
-/// What the answers of one batch may hold, in bytes.
+/// Size limits for the answers of one batch, in bytes.
 #[derive(Debug)]
 pub(super) struct Room {
     /// Longest string.
     pub(super) of_value: u64,
-    /// What is left for all of them.
+    /// Bytes left for all answers.
     pub(super) left: u64,
     pub(super) answer: usize,
     pub(super) large: Vec<Large>,
@@ -72,7 +73,7 @@ impl Room {
         Self { of_value, left: of_value.saturating_mul(8), answer: 0, large: Vec::new() }
     }
 
-    /// Makes room for a string, if there is some.
+    /// Reserves space for a string, if it fits.
     fn take(&mut self, element: usize, length: u64) -> Result<usize, Unread> {
         if length >= LARGE as u64 || length > self.of_value {
             self.large.push(Large { answer: self.answer, element, bytes: length });
@@ -85,7 +86,7 @@ impl Room {
     }
 }
 
-/// What has come of answers and was not taken yet.
+/// Bytes that have arrived and are not parsed yet.
 pub(super) struct Answers {
     buffer: Box<[u8]>,
     start: usize,
@@ -97,7 +98,7 @@ impl Answers {
         Self { buffer: vec![0; CHUNK + MAX_LINE].into(), start: 0, end: 0 }
     }
 
-    /// The next answer, for which `reader` is asked as long as it has not come.
+    /// Parses the next answer, and reads from `reader` until it is complete.
     pub(super) fn next(
         &mut self,
         reader: &mut impl Read,
@@ -106,7 +107,7 @@ impl Answers {
         self.value(reader, room, 0, MAX_DEPTH)
     }
 
-    /// Whether more has come than was asked for.
+    /// Whether more bytes have arrived than were requested.
     pub(super) fn has_more(&self) -> bool {
         self.start < self.end
     }
@@ -137,7 +138,7 @@ impl Answers {
                 }
                 Ok(Value::Array(values))
             }
-            // Nothing else is said to who has not asked for a later protocol.
+            // A server sends no other type unless a later protocol was requested.
             line @ [b'+' | b'-' | b':', ..] => {
                 parse_redis_value(line).map_err(|_| Unread::Nonsense)
             }
@@ -145,7 +146,7 @@ impl Answers {
         }
     }
 
-    /// The next line, with its end.
+    /// The next line, with its line end.
     fn line(&mut self, reader: &mut impl Read) -> io::Result<&[u8]> {
         let mut seen = 0;
         loop {
@@ -163,7 +164,7 @@ impl Answers {
         }
     }
 
-    /// A string of so many bytes, and the end of its line.
+    /// A string of `length` bytes, and its line end.
     fn string(&mut self, reader: &mut impl Read, length: usize) -> Result<Value, Unread> {
         let come = self.end - self.start;
         let mut bytes = Vec::with_capacity(length.min(come.max(CHUNK)));
@@ -208,7 +209,7 @@ fn nonsense() -> io::Error {
 mod tests {
     use super::*;
 
-    /// Gives a few bytes at a time.
+    /// Returns a few bytes at a time.
     struct Slow<'a>(&'a [u8], usize);
 
     impl Read for Slow<'_> {
@@ -289,7 +290,7 @@ mod tests {
         }
     }
 
-    /// Says so much, and tells whether it was asked for anything after it.
+    /// Returns these bytes, and records whether it was read past them.
     struct Announced<'a>(&'a [u8], bool);
 
     impl Read for Announced<'_> {
@@ -318,7 +319,7 @@ mod tests {
             let element = usize::from(said[0] == b'*');
             assert_eq!(large, Some((element, expected)));
         }
-        // Each fits, and all of them do not.
+        // Each fits, but not all together.
         let many =
             [b"*9\r\n".as_slice(), &[one, vec![b'x'; 1000], b"\r\n".to_vec()].concat().repeat(9)]
                 .concat();

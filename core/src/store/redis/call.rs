@@ -1,4 +1,4 @@
-//! One request on its way: where its caller waits while another caller reads the answers. Nothing
+//! A request in progress. Its caller waits here while another caller reads the answers. Independent
 //! of sockets.
 
 use std::time::Instant;
@@ -11,16 +11,16 @@ use crate::clock::instant;
 use crate::store::StoreError;
 use crate::sync::{Condvar, Mutex};
 
-/// A request that was sent, or is being sent.
+/// A request that was sent or is being sent.
 pub(super) struct Call {
-    /// How many answers it gets.
+    /// Number of expected answers.
     pub(super) answers: usize,
-    /// Whether the server's role is asked before them.
+    /// Whether the request also queries the server's role, before these answers.
     pub(super) asks_role: bool,
-    /// What the answer after them has to be.
+    /// The expected answer after them.
     pub(super) echo: String,
     pub(super) limit: Limit,
-    /// What had arrived on the connection when it was sent.
+    /// Bytes that had arrived on the connection when it was sent.
     pub(super) before: u64,
     state: Mutex<State>,
     changed: Condvar,
@@ -31,13 +31,13 @@ enum State {
     Ended(End),
 }
 
-/// What ends a caller's waiting.
+/// What ends a caller's wait.
 pub(super) enum End {
     Answered(Vec<Value>),
     Failed(Failure),
-    /// Its answers are the next to come, and nobody reads them: it reads itself.
+    /// Its answers are next and no caller is reading, so it reads itself.
     Reads,
-    /// The deadline is over.
+    /// The deadline has passed.
     Late,
 }
 
@@ -45,10 +45,10 @@ pub(super) enum End {
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub(super) error: StoreError,
-    /// Whether the fault was the connection's, or another call's: what only reads may be asked again
-    /// on another connection.
+    /// Whether the connection or another call caused the fault. A request that only reads may then
+    /// be repeated on another connection.
     pub(super) is_passing: bool,
-    /// Large strings among its answers, if one of them was too large.
+    /// Large strings in its answers, if one of them was too large.
     pub(super) large: Vec<Large>,
 }
 
@@ -81,7 +81,8 @@ impl Call {
         matches!(answer, Value::BulkString(text) if text == self.echo.as_bytes())
     }
 
-    /// Ends the waiting, if nothing has yet, or only to read what will not come any more.
+    /// Ends the wait. Has no effect if the call has ended already, except that it replaces a
+    /// pending `Reads`.
     pub(super) fn end(&self, end: End) {
         let mut state = self.state.lock();
         if matches!(*state, State::Waiting | State::Ended(End::Reads)) {
@@ -91,7 +92,7 @@ impl Call {
         }
     }
 
-    /// Waits until something ends it, or the deadline, which may move. Then it may wait again.
+    /// Waits for an end or for the deadline, which may move. May be called again afterwards.
     pub(super) fn wait(&self, due: impl Fn() -> Instant) -> End {
         let mut state = self.state.lock();
         loop {

@@ -1,4 +1,5 @@
-//! Operations as commands, and replies read back. Each batch is one pipeline: one round trip.
+//! Encodes operations as commands and decodes the replies. Each batch is one pipeline: one round
+//! trip.
 
 use std::time::Duration;
 
@@ -9,27 +10,26 @@ use super::fault;
 use super::sizes::{DOUBTFUL, LARGE, Sizes};
 use crate::store::{Fault, Operation, Page, Reply, StoreError};
 
-/// Most keys of one MGET. The server does one command at a time, so that longer ones would keep
-/// others waiting.
+/// Most keys of one MGET. The server runs one command at a time, so longer ones would delay others.
 const MAX_KEYS_OF_ONE_READ: usize = 256;
 
-/// How many keys one SCAN looks at.
+/// Number of keys that one SCAN examines.
 const KEYS_OF_ONE_SCAN: u32 = 500;
 
-/// MGET takes a key of another type for an absent one, where GET fails. The text is sent each time:
-/// it is short, the server compiles it once, and there is no answer "unknown script" in the middle
-/// of a batch.
+/// MGET treats a key of another type as absent, where GET fails. The script text is sent each time:
+/// it is short, the server compiles it once, and a batch cannot fail half-way with "unknown
+/// script".
 const COMPARE_AND_DELETE: &str = "if redis.call('MGET',KEYS[1])[1]==ARGV[1] \
                                   then return redis.call('DEL',KEYS[1]) end return 0";
 
 const COMPARE_AND_SET: &str = "if redis.call('MGET',KEYS[1])[1]==ARGV[1] then \
                                redis.call('SET',KEYS[1],ARGV[2],'PX',ARGV[3]) return 1 end return 0";
 
-/// How many bytes one part of a batch exchanges, as far as is known beforehand: answers of other
-/// callers come in between.
+/// Bytes that one part of a batch exchanges, as far as they are known beforehand. Answers of other
+/// callers come between parts.
 const BYTES_OF_ONE_PART: u64 = 1 << 20;
 
-/// Operations that are sent together, and how.
+/// Operations that are sent together, and the commands for them.
 pub(super) struct Part<'a> {
     operations: &'a [Operation<'a>],
     steps: Vec<Step>,
@@ -37,21 +37,21 @@ pub(super) struct Part<'a> {
     pub(super) only_reads: bool,
 }
 
-/// One command, and the operations that it does: neighbours.
+/// One command, for one operation or several adjacent ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
-    /// MGET of so many keys.
+    /// MGET of this many keys.
     Read(usize),
-    /// GETRANGE of a key whose value may be too large even to be announced.
+    /// GETRANGE of a key whose value may be so large that even its length would arrive late.
     Bounded,
-    /// STRLEN of a key whose value was too large to be read.
+    /// STRLEN of a key whose value was too large to read.
     Measure,
-    /// Anything but reading.
+    /// Any operation other than a read.
     Write,
 }
 
 impl<'a> Part<'a> {
-    /// The first part of a batch that is not empty.
+    /// The first part of a non-empty batch.
     pub(super) fn first(operations: &'a [Operation<'a>], sizes: &Sizes, max_value: u64) -> Self {
         let (mut bytes, mut steps, mut only_reads, mut taken) = (0, Vec::new(), true, 0);
         for operation in operations {
@@ -119,13 +119,13 @@ impl<'a> Part<'a> {
         })
     }
 
-    /// The key that this element of this answer is the value of.
+    /// The key whose value is this element of this answer.
     pub(super) fn key(&self, answer: usize, element: usize) -> Option<&'a str> {
         let (_, operations) = self.steps().nth(answer)?;
         operations.get(element).map(Operation::key)
     }
 
-    /// The replies in the answers to the pipeline, one for each operation. Takes note of sizes.
+    /// Decodes the answers to the pipeline into one reply per operation, and records sizes.
     pub(super) fn replies(
         &self,
         answers: Vec<Value>,
@@ -140,13 +140,13 @@ impl<'a> Part<'a> {
         let mut refused = None;
         for ((step, operations), answer) in self.steps().zip(answers) {
             match (step, operations, answer) {
-                // Of another type than text.
+                // The value is not a string.
                 (Step::Bounded | Step::Measure, _, Value::ServerError(error))
                     if error.code() == "WRONGTYPE" =>
                 {
                     replies.push(Reply::Value(None));
                 }
-                // All answers are looked at: one that does not fit weighs more.
+                // Check all answers: a malformed one takes precedence.
                 (.., Value::ServerError(error)) => {
                     refused = refused.or_else(|| Some(fault::refusal(place, &error)));
                 }
@@ -164,13 +164,14 @@ impl<'a> Part<'a> {
                         }));
                     }
                 }
-                // Up to the first byte that is too many. Nothing is what is absent, too.
+                // A bounded read returns at most one byte too many. An empty value counts as absent
+                // too.
                 (Step::Bounded, [operation, ..], Value::BulkString(bytes)) => {
                     sizes.note(operation.key(), bytes.len() as u64);
                     let fits = !bytes.is_empty() && bytes.len() as u64 <= self.max_value;
                     replies.push(Reply::Value(fits.then_some(bytes)));
                 }
-                // Absent as far as this process can tell; the next read may find it.
+                // Absent for this process; the next read may find it.
                 (Step::Measure, [operation, ..], Value::Int(length @ 0..)) => {
                     sizes.note(operation.key(), length.unsigned_abs());
                     replies.push(Reply::Value(None));
@@ -215,7 +216,7 @@ fn write(commands: &mut Pipeline, operation: &Operation<'_>) {
     }
 }
 
-/// Whether it was done, as an answer to it says; `None` for one that does not fit.
+/// Whether the operation was done; `None` if the answer does not fit it.
 fn written(operation: &Operation<'_>, answer: &Value) -> Option<bool> {
     match (operation, answer) {
         (Operation::Set { .. } | Operation::Add { .. }, Value::Okay) => Some(true),
@@ -231,13 +232,13 @@ fn written(operation: &Operation<'_>, answer: &Value) -> Option<bool> {
     }
 }
 
-/// A life as servers take it: whole milliseconds, at least one, at most a century.
+/// A TTL for the server: whole milliseconds, at least one, at most a century.
 fn millis(ttl: Duration) -> u64 {
     const CENTURY: u64 = 100 * 365 * 24 * 3600 * 1000;
     u64::try_from(ttl.as_millis()).unwrap_or(CENTURY).clamp(1, CENTURY)
 }
 
-/// A page of the keys that begin with `prefix`.
+/// The command for one page of the keys that begin with `prefix`.
 pub(super) fn scan(prefix: &str, cursor: Option<&str>) -> Result<Pipeline, StoreError> {
     let cursor: u64 = cursor.unwrap_or("0").parse().map_err(|_| {
         StoreError::new(
@@ -251,7 +252,7 @@ pub(super) fn scan(prefix: &str, cursor: Option<&str>) -> Result<Pipeline, Store
     Ok(commands)
 }
 
-/// The pattern that matches what begins with `prefix`.
+/// The pattern that matches all keys that begin with `prefix`.
 fn glob(prefix: &str) -> String {
     let mut pattern = String::with_capacity(prefix.len() + 1);
     for c in prefix.chars() {
@@ -264,7 +265,8 @@ fn glob(prefix: &str) -> String {
     pattern
 }
 
-/// The answer to [`scan`]. Keys that are no text are another application's.
+/// Decodes the answer to [`scan`]. Skips keys that are not text, since they belong to other
+/// applications.
 pub(super) fn page(answers: Vec<Value>, place: &Place) -> Result<Page, StoreError> {
     let nonsense = || fault::nonsense(place);
     let text = |value: Value| match value {
@@ -329,7 +331,7 @@ mod tests {
         }
         assert_eq!(lengths, [64, 64, 64, 64, 64, 64, 64, 64, 1]);
 
-        // What is larger than a part is one, and what is small goes with it.
+        // An operation larger than a part gets its own part, and small ones join it.
         let large = vec![0; 3 << 20];
         let set = Operation::Set { key: "a", value: &large, ttl: Duration::from_secs(1) };
         let small = Operation::Get { key: "b" };

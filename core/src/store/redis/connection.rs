@@ -1,14 +1,16 @@
-//! One connection that all callers share. There is no thread between them and the socket: whoever
-//! calls writes, and of those who wait, one reads, for itself and for those who were before it.
+//! One connection that all callers share. No thread stands between them and the socket: each caller
+//! writes its own request, and one of the waiting callers reads, for itself and for those before
+//! it.
 //!
-//! So a lone caller waits for nothing but the server, and calls of several threads are under way
-//! together: each is written as it comes, and answers come in the order of the calls. Who has read
-//! its own answers leaves the reading to the next in line.
+//! So a lone caller waits for the server only, and calls of several threads overlap: each is
+//! written as it comes, and answers arrive in the order of the calls. A caller that has read its
+//! own answers leaves the reading to the next in line.
 //!
-//! Each call ends in an echo of a number of its own, which is checked before any answer of it is
-//! used: answers that were duplicated, lost or swapped on the way fit in shape, and not in that. When
-//! an answer is late, too large or does not fit, or anything else goes wrong, the connection is given
-//! up with all calls on it, so that no answer is taken for another's.
+//! Each call ends with an echo of a unique number, which is checked before its answers are used.
+//! Answers that were duplicated, lost or swapped in transit may have the right shape, but the echo
+//! shows the mistake. If an answer is late, too large or does not fit, or if anything else fails,
+//! the connection is abandoned with all calls on it, so that no call receives the answers of
+//! another.
 
 use std::collections::VecDeque;
 use std::io;
@@ -30,20 +32,20 @@ use crate::store::{Fault, StoreError};
 use crate::sync::Condvar;
 use crate::sync::Mutex;
 
-/// For how long a server that was a master is taken for one. A server that has become a replica goes on
-/// answering reads, and is behind.
+/// How long a server is assumed to be a master after its role was queried. A server that has become
+/// a replica still answers reads, but lags behind.
 const ROLE_LASTS: Duration = Duration::from_millis(100);
 
-/// A connection, until it is given up.
+/// A connection, until it is abandoned.
 pub(super) struct Connection {
     place: Place,
     wire: Wire,
     max_value_bytes: usize,
-    /// Held by who writes, so that calls are written in the order of the line. When the role was
-    /// asked last.
+    /// Locked while writing, so that calls are written in the order of the line. Contains the time
+    /// when the role was last queried.
     writing: Mutex<Instant>,
     line: Mutex<Line>,
-    /// Held by who reads; it keeps what was read of answers to come.
+    /// Locked while reading. Contains the bytes of answers to come.
     answers: Mutex<Answers>,
     pace: Pace,
     has_answered: AtomicBool,
@@ -51,35 +53,36 @@ pub(super) struct Connection {
     ended: Condvar,
 }
 
-/// The calls that are under way, in the order in which they are answered.
+/// The calls in progress, in the order of their answers.
 #[derive(Default)]
 struct Line {
     calls: VecDeque<Arc<Call>>,
-    /// Whether one of the callers reads, or has been told to.
+    /// Whether one of the callers reads, or was chosen to read.
     has_reader: bool,
     gone: Option<Gone>,
 }
 
-/// Why a connection was given up.
+/// Why a connection was abandoned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Gone {
-    /// Nobody can call any more.
+    /// The store was dropped.
     Closed,
-    /// The other side hung up, or answered what was not asked.
+    /// The server closed the connection, or its answers do not fit the requests.
     HungUp,
-    /// The server is no master any more.
+    /// The server is no longer a master.
     Demoted,
-    /// An answer did not come in time. The next connection must prove itself first.
+    /// An answer did not arrive in time. The next connection must be established before calls use
+    /// it.
     Late,
-    /// An answer was too large, or was still arriving at the end. The server is well.
+    /// An answer was too large, or was still arriving at the deadline. The server itself is fine.
     TooLarge,
 }
 
-/// What came of one call.
+/// The outcome of one call.
 pub(super) enum Asked {
     Answered(Vec<Value>),
     Failed(Failure),
-    /// The connection was given up before; nothing was sent.
+    /// The connection was already abandoned; nothing was sent.
     NotSent,
 }
 
@@ -97,7 +100,7 @@ impl Connection {
         Self {
             place,
             wire,
-            // A bounded read shows by one more byte that there are more.
+            // A bounded read returns one extra byte if there is more.
             max_value_bytes: max_value_bytes + 1,
             writing: Mutex::new(instant()),
             line: Mutex::default(),
@@ -109,7 +112,7 @@ impl Connection {
         }
     }
 
-    /// The answers to a greeting, on a connection that nobody else has yet.
+    /// Reads the answers to a greeting, on a connection that no caller uses yet.
     pub(super) fn greet(&self, greeting: &Pipeline, limit: Limit) -> Result<Vec<Value>, Unread> {
         self.wire.send(&greeting.get_packed_pipeline(), limit.base())?;
         let mut room = Room::new(self.max_value_bytes);
@@ -118,7 +121,7 @@ impl Connection {
         (0..greeting.len()).map(|_| come.next(&mut reader, &mut room)).collect()
     }
 
-    /// The answers to these commands, within the limit. Counts what is sent.
+    /// Sends these commands and returns their answers within the limit. Counts what is sent.
     pub(super) fn ask(&self, commands: &Pipeline, limit: Limit, sent: &AtomicU64) -> Asked {
         let mut packed = match commands.is_empty() {
             true => Vec::new(),
@@ -167,7 +170,7 @@ impl Connection {
         }
     }
 
-    /// Whether something has come that nobody waits for.
+    /// Whether bytes have arrived that no call expects.
     fn has_leftover(&self) -> bool {
         self.wire.has_input() || self.answers.try_lock().is_some_and(|come| come.has_more())
     }
@@ -176,7 +179,7 @@ impl Connection {
         call.wait(|| self.pace.due(call.limit, call.before))
     }
 
-    /// What comes of a call that has ended, and did not read the end itself.
+    /// The outcome of a call that has ended without reading its own end.
     fn ended(&self, call: &Call, end: End) -> Asked {
         match end {
             End::Answered(answers) => Asked::Answered(answers),
@@ -189,7 +192,7 @@ impl Connection {
         }
     }
 
-    /// What it means that a call's deadline is over.
+    /// What follows when a call's deadline has passed.
     fn overdue(&self, call: &Call) -> (Gone, StoreError) {
         if !self.pace.is_moving(call.limit, call.before) {
             return (Gone::Late, self.late(call.limit));
@@ -203,12 +206,12 @@ impl Connection {
         StoreError::new(Fault::Deadline, message)
     }
 
-    /// Reads answers until those to `call` have come.
+    /// Reads answers up to and including those to `call`.
     fn read_for(&self, call: &Arc<Call>) -> Asked {
         let mut come = self.answers.lock();
         loop {
             let next = self.line.lock().calls.front().cloned();
-            // Without one, the connection was given up, and the call has its end.
+            // The line is empty if the connection was abandoned; then the call has ended.
             let Some(next) = next else { return self.ended(call, self.wait(call)) };
             let answers = match self.read(&mut come, &next) {
                 Ok(answers) => answers,
@@ -245,7 +248,7 @@ impl Connection {
         }
     }
 
-    /// The answers to a call, once the echo after them is its own.
+    /// Reads the answers to a call and checks the echo after them.
     fn read(&self, come: &mut Answers, call: &Call) -> Result<Vec<Value>, Broken> {
         let mut reader = self.wire.reader(&self.pace, call.limit, call.before);
         let mut room = Room::new(self.max_value_bytes);
@@ -258,7 +261,7 @@ impl Connection {
             let role = call.asks_role.then(|| next(&mut room, 0)).transpose()?;
             for answer in 0..call.answers {
                 let value = next(&mut room, answer)?;
-                // One before it is missing, and there is no more to come.
+                // An earlier answer is missing, and no more will come.
                 if call.is_echo(&value) {
                     return Err(Unread::Nonsense);
                 }
@@ -283,7 +286,7 @@ impl Connection {
         }
     }
 
-    /// Gives the connection up for what the answers to a call were.
+    /// Abandons the connection because of the answers to a call.
     fn give_up_for(&self, call: &Arc<Call>, broken: Broken) {
         let place = &self.place;
         let (gone, mine) = match broken {
@@ -308,7 +311,7 @@ impl Connection {
         self.give_up_with(gone, Some((call, mine)));
     }
 
-    /// Ends the connection and all calls on it; only the first reason counts.
+    /// Ends the connection and all calls on it. Only the first reason counts.
     pub(super) fn give_up(&self, gone: Gone) {
         self.give_up_with(gone, None);
     }
@@ -343,7 +346,7 @@ impl Connection {
         self.ended.notify_all();
     }
 
-    /// What becomes of calls that did nothing wrong.
+    /// The failure for calls that did not cause the fault.
     fn failure_of_others(&self, gone: Gone) -> Failure {
         let place = &self.place;
         match gone {
@@ -361,8 +364,8 @@ impl Connection {
         }
     }
 
-    /// Waits until the connection is given up, which it is as soon as the other side hangs up, also
-    /// while nobody calls. Then the socket is closed.
+    /// Waits until the connection is abandoned, then closes the socket. On Unix the connection is
+    /// abandoned as soon as the server closes it, even while no call is in progress.
     pub(super) fn watch(&self) -> Gone {
         #[cfg(unix)]
         {
@@ -393,7 +396,7 @@ impl Connection {
         }
     }
 
-    /// The greeting was no call.
+    /// Ignores the greeting, which was not a call.
     pub(super) fn greeted(&self) {
         self.has_answered.store(false, Ordering::Relaxed);
     }

@@ -1,5 +1,5 @@
-//! From an address to a connection that has proved itself: socket, TLS, who asks, which database,
-//! and that the server is one that may be asked.
+//! Makes an address into a verified connection: socket, TLS, user, database, and a check that the
+//! server can be used.
 
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
@@ -21,7 +21,7 @@ use super::wire::Wire;
 use crate::clock::instant;
 use crate::store::{Fault, StoreError};
 
-/// All that it takes to connect.
+/// The parameters of a connection.
 pub(super) struct Dialer {
     pub(super) place: Place,
     pub(super) tls: Option<Tls>,
@@ -33,8 +33,8 @@ pub(super) struct Dialer {
 }
 
 impl Dialer {
-    /// A connection to a server that has proved itself. The resolving of names may take longer than
-    /// the connect timeout, which only the thread that connects feels.
+    /// Connects to the server and verifies it. Name resolution may exceed the connect timeout; only
+    /// the connecting thread waits for that.
     pub(super) fn dial(&self) -> Result<Connection, StoreError> {
         let deadline = instant() + self.connect_timeout;
         let wire = match self.connect(deadline) {
@@ -65,7 +65,7 @@ impl Dialer {
         StoreError::new(Fault::Unreachable, message)
     }
 
-    /// What to look at when the server does not speak as expected.
+    /// A hint for the case that the server does not answer as expected.
     fn hint(&self) -> &'static str {
         match (&self.tls, &self.place) {
             (Some(_), _) => "; if the server does not speak TLS there, write redis://",
@@ -101,7 +101,7 @@ impl Dialer {
         if self.database != 0 {
             greeting.cmd("SELECT").arg(self.database);
         }
-        // The answer proves that there is a Redis server, and tells what it is.
+        // The answer shows that this is a Redis server, and of which kind.
         greeting.cmd("HELLO");
         let limit = Limit::fixed(deadline, self.connect_timeout);
         let answers = connection.greet(&greeting, limit).map_err(|unread| match unread {
@@ -110,7 +110,7 @@ impl Dialer {
             Unread::Nonsense | Unread::TooLarge => self.unlike(&fault::no_redis(&self.place)),
         })?;
         self.judge(&answers).map_err(unusable)?;
-        // Nothing but the echo that ends every call, for which a user may lack the right.
+        // Sends only the echo that ends every call, since the user may lack the permission for it.
         match connection.ask(&redis::pipe(), limit, &AtomicU64::new(0)) {
             Asked::Answered(_) => {
                 connection.greeted();
@@ -125,7 +125,8 @@ impl Dialer {
         }
     }
 
-    /// A server that hangs up, or talks nonsense, in the middle of a greeting.
+    /// The error for a server that closes the connection or sends a malformed answer during the
+    /// greeting.
     fn unlike(&self, error: &StoreError) -> StoreError {
         let message = format!("{error} when greeted{}", self.hint());
         StoreError::new(error.fault(), message)
@@ -150,7 +151,7 @@ impl Dialer {
         }
         match hello {
             Value::ServerError(error) => match error.code() {
-                // A user without the right to HELLO, or a server older than it.
+                // The user lacks the permission for HELLO, or the server is too old for it.
                 "NOPERM" | "ERR" => {}
                 _ => return Err(fault::refusal(&self.place, error)),
             },
@@ -181,7 +182,7 @@ impl Dialer {
     }
 }
 
-/// What a server refuses to who has just connected, it refuses to every call.
+/// What a server refuses during the greeting, it would refuse to every call.
 fn unusable(error: StoreError) -> StoreError {
     match error.fault() {
         Fault::Refused => StoreError::new(Fault::Unusable, error.to_string()),

@@ -1,5 +1,5 @@
-//! What servers and sockets say went wrong, as faults of a store. Servers quote arguments in their
-//! messages, so only their codes are passed on.
+//! Maps errors of servers and sockets to faults of a store. Servers quote arguments in their
+//! messages, so only the codes are passed on.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use redis::{ServerError, Value};
 use super::address::Place;
 use crate::store::{Fault, StoreError};
 
-/// A server's refusal.
+/// The error for a server's refusal.
 pub(super) fn refusal(place: &Place, error: &ServerError) -> StoreError {
     let fault = match error.code() {
         "READONLY" | "NOAUTH" | "WRONGPASS" | "LOADING" | "MASTERDOWN" => Fault::Unusable,
@@ -35,7 +35,7 @@ pub(super) fn refusal(place: &Place, error: &ServerError) -> StoreError {
     StoreError::new(fault, format!("{place} {reason}"))
 }
 
-/// Whether a server says that it has become a replica, which must not be read either.
+/// Whether a server reports that it has become a replica, which must not be read either.
 pub(super) fn is_demotion(answer: &Value) -> bool {
     matches!(answer, Value::ServerError(error) if error.code() == "READONLY")
 }
@@ -45,7 +45,7 @@ pub(super) fn hung_up(place: &Place) -> StoreError {
     StoreError::new(Fault::Unreachable, format!("{place} hung up"))
 }
 
-/// A server that must not be asked.
+/// The error for a replica, which must not be used.
 pub(super) fn replica(place: &Place) -> StoreError {
     StoreError::new(
         Fault::Unusable,
@@ -53,12 +53,12 @@ pub(super) fn replica(place: &Place) -> StoreError {
     )
 }
 
-/// Whether an answer to `HELLO` is a replica's.
+/// Whether this answer to `HELLO` comes from a replica.
 pub(super) fn is_replica(hello: &Value) -> bool {
     matches!(told(hello, "role"), Some("replica" | "slave"))
 }
 
-/// What a server's answer to `HELLO` says of `name`.
+/// The field `name` of a server's answer to `HELLO`.
 pub(super) fn told<'a>(hello: &'a Value, name: &str) -> Option<&'a str> {
     fn text(value: &Value) -> Option<&str> {
         match value {
@@ -71,18 +71,18 @@ pub(super) fn told<'a>(hello: &'a Value, name: &str) -> Option<&'a str> {
     pairs.chunks_exact(2).find(|pair| text(&pair[0]) == Some(name)).and_then(|pair| text(&pair[1]))
 }
 
-/// What answers is something else.
+/// The error for a server that is not Redis.
 pub(super) fn no_redis(place: &Place) -> StoreError {
     StoreError::new(Fault::Protocol, format!("{place} answered with what is no Redis protocol"))
 }
 
-/// An answer that is not read.
+/// The error for an answer that is too large to read.
 pub(super) fn too_large(place: &Place) -> StoreError {
     let message = format!("an answer of {place} is larger than any record may be, and is not read");
     StoreError::new(Fault::Protocol, message)
 }
 
-/// Why there is no connection.
+/// The error for a failed connection attempt.
 pub(super) fn unreachable(place: &Place, error: &io::Error) -> StoreError {
     let message = match error.kind() {
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => {
@@ -93,12 +93,12 @@ pub(super) fn unreachable(place: &Place, error: &io::Error) -> StoreError {
     StoreError::new(Fault::Unreachable, message)
 }
 
-/// The error's text without line breaks, which resolvers of names put into theirs.
+/// The error's text without line breaks, which name resolvers put into theirs.
 pub(super) fn one_line(error: &dyn std::error::Error) -> String {
     error.to_string().replace(|c: char| c.is_control(), " ")
 }
 
-/// An answer of another shape than the command's.
+/// The error for an answer whose shape does not fit the command.
 pub(super) fn nonsense(place: &Place) -> StoreError {
     StoreError::new(Fault::Protocol, format!("{place} answered what was not asked"))
 }

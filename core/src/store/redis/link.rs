@@ -1,5 +1,5 @@
-//! From a call to a connection: which one it is sent on, how many may be under way, and what is
-//! known of the server. The connection itself is in `connection`, and is made in `reconnect`.
+//! Assigns calls to a connection, limits how many are in progress, and knows the state of the
+//! server. The connection itself is in `connection`, and `reconnect` makes it.
 
 use std::io;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use crate::clock::instant;
 use crate::store::{Fault, StoreError};
 use crate::sync::{Condvar, Mutex};
 
-/// How often what only reads is asked again on another connection.
+/// How often a request that only reads is repeated on another connection.
 const REPEATS: usize = 2;
 
-/// The callers' end. The thread that connects ends when it is dropped.
+/// The callers' side. Dropping it ends the connecting thread.
 pub(super) struct Link {
     operation_timeout: Duration,
     queue_length: u64,
     pub(super) state: Arc<LinkState>,
 }
 
-/// What callers and the thread that connects both know.
+/// State shared by callers and the connecting thread.
 #[derive(Default)]
 pub(super) struct LinkState {
     status: Mutex<Status>,
@@ -36,17 +36,17 @@ pub(super) struct LinkState {
     pub(super) counts: Counts,
 }
 
-/// What becomes of a call that is made now.
+/// What happens to a new call.
 #[derive(Default)]
 pub(super) enum Status {
     /// It waits for the connection that is being made.
     #[default]
     Trying,
-    /// It is sent.
+    /// It is sent on this connection.
     Up(Arc<Connection>),
-    /// It fails, because the last attempt did.
+    /// It fails, because the last attempt to connect failed.
     Down(StoreError),
-    /// There is none: nobody can call any more.
+    /// The store was dropped; there are no more calls.
     Closed,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Counts {
 }
 
 impl LinkState {
-    /// Whether it could be set: once closed, always closed.
+    /// Sets the status; returns false if it is closed, which is final.
     pub(super) fn set(&self, new: Status) -> bool {
         let mut status = self.status.lock();
         if matches!(*status, Status::Closed) {
@@ -79,7 +79,7 @@ impl LinkState {
         matches!(*self.status.lock(), Status::Closed)
     }
 
-    /// Waits so long, or until nobody can call any more.
+    /// Waits for this time, or until the store is dropped.
     pub(super) fn pause(&self, pause: Duration) {
         let end = instant() + pause;
         let mut status = self.status.lock();
@@ -96,7 +96,7 @@ impl LinkState {
         }
     }
 
-    /// A connection other than `spent`, as soon as there is one.
+    /// Waits for a connection other than `spent`.
     fn connection(
         &self,
         spent: Option<&Arc<Connection>>,
@@ -117,7 +117,7 @@ impl LinkState {
             if self.changed.wait_until(&mut status, deadline).timed_out() {
                 let message = format!("{place} is still being connected");
                 let error = StoreError::new(Fault::Unreachable, message);
-                // One caller has waited in vain; the next ones need not.
+                // One caller has waited without success; the next ones need not.
                 if matches!(*status, Status::Trying) {
                     *status = Status::Down(error.clone());
                 }
@@ -128,7 +128,7 @@ impl LinkState {
 }
 
 impl Link {
-    /// Starts the thread that connects.
+    /// Starts the connecting thread.
     pub(super) fn new(
         dialer: Dialer,
         operation_timeout: Duration,
@@ -144,9 +144,9 @@ impl Link {
         Limit::new(self.operation_timeout)
     }
 
-    /// What `read` makes of the answers to these commands, within the limit. Commands that only read
-    /// are asked again when the connection fails for another reason than theirs. `place` is asked, for
-    /// messages.
+    /// Sends these commands and decodes their answers with `read`, within the limit. Commands that
+    /// only read are repeated if the connection failed and they did not cause it. `place` is named
+    /// in messages.
     pub(super) fn ask<T>(
         &self,
         commands: &Pipeline,
@@ -156,7 +156,7 @@ impl Link {
         read: impl Fn(Vec<Value>) -> Result<T, StoreError>,
     ) -> Result<T, Failure> {
         let counts = &self.state.counts;
-        // Counted by callers, who always come back, so that the count cannot drift.
+        // Callers count up and down themselves and always return, so the count cannot drift.
         let others = counts.calls.fetch_add(1, Ordering::Relaxed);
         let outcome = if others >= self.queue_length {
             let message = format!("{others} calls to {place} wait already");
@@ -198,7 +198,7 @@ impl Link {
                     continue;
                 }
             };
-            // What is too large would be so again.
+            // An answer that is too large would be so again.
             if repeats == 0 || !failure.is_passing || !failure.large.is_empty() {
                 return Err(failure);
             }

@@ -1,9 +1,9 @@
-//! A store in one Redis or Valkey server. Several servers (Sentinel, Cluster) are not here.
+//! A store in one Redis or Valkey server. Sentinel and Cluster are not supported.
 //!
-//! `options` and `address` say where it is; `dial` and `tls` connect, on the thread of `reconnect`;
-//! `link` finds the connection for a call, which callers share by `connection` and `call`; `pace` says
-//! how long that may take; `wire` and `socket` carry bytes, and `answers` cuts them; `commands`, `sizes`
-//! and `fault` are what is said on the wire.
+//! `options` and `address` describe the server. `dial` and `tls` connect, on the thread of
+//! `reconnect`. `link` finds the connection for a call; callers share it through `connection` and
+//! `call`. `pace` limits the time of a call. `wire` and `socket` carry bytes, and `answers` parses
+//! them. `commands`, `sizes` and `fault` encode and decode what is sent.
 
 mod address;
 mod answers;
@@ -36,30 +36,31 @@ use crate::error::Error;
 
 /// A store in one Redis (6 or later) or Valkey server.
 ///
-/// All calls share one connection: calls of several threads are under way together, and each is
-/// written and read by its own thread. None takes longer than
-/// [`operation_timeout`](RedisOptions::operation_timeout) without bytes arriving; see there. Calls can
-/// be made from any thread, also within an async runtime, where they block like all rendering does.
+/// All calls share one connection. Calls of several threads overlap, and each thread writes its own
+/// call. No call waits longer than [`operation_timeout`](RedisOptions::operation_timeout) without
+/// bytes arriving; see there. Calls can be made from any thread, also within an async runtime,
+/// where they block as all rendering does.
 ///
-/// While the server cannot be reached, calls fail at once, and a thread of the store's own connects
-/// anew: first without delay, then after pauses of up to 2 s. A server that is a replica is refused,
-/// since it is behind its master, and so is one that becomes a replica: its role is asked every
-/// 100 ms, together with calls.
+/// While the server cannot be reached, calls fail immediately, and a thread of the store
+/// reconnects: first without delay, then after pauses of up to 2 s. The store refuses a replica,
+/// since it lags behind its master. It also refuses a server that becomes a replica: it queries the
+/// role every 100 ms, together with calls.
 ///
-/// A value larger than [`max_value_bytes`](RedisOptions::max_value_bytes) is not read, whoever wrote
-/// it: it is absent, and can be overwritten. A connection whose answers do not fit what was asked is
-/// given up. Several caches can share a store by
+/// A value larger than [`max_value_bytes`](RedisOptions::max_value_bytes) is never read: it counts
+/// as absent and can be overwritten. If answers do not fit the requests, the store abandons the
+/// connection. Several caches can share a store through
 /// [`FarLevel::shared`](crate::FarLevel::shared). The thread ends when the store is dropped.
 ///
-/// The thread does not survive `fork`: open the store in the process that uses it, after forking.
+/// The thread does not survive `fork`: open the store after forking, in the process that uses it.
 ///
-/// The user needs the commands `MGET`, `GETRANGE`, `STRLEN`, `SET`, `DEL`, `PEXPIRE`, `EVAL` and `ECHO`, for an administrator's
-/// tool `SCAN`, and `HELLO` and `SELECT` as all users have them.
+/// The user needs permission for `MGET`, `GETRANGE`, `STRLEN`, `SET`, `DEL`, `PEXPIRE`, `EVAL` and
+/// `ECHO`, for `SCAN` if an administration tool is used, and for `HELLO` and `SELECT`, which all
+/// users have.
 ///
 /// ```
 /// use fragcache::store::{Fault, RedisStore, Store};
 ///
-/// // Nothing listens there, which is no reason not to serve pages.
+/// // Nothing listens there: the store opens, and its calls fail.
 /// let store = RedisStore::connect("redis://127.0.0.1:1/0")?;
 /// let error = store.get_many(&["key"]).unwrap_err();
 /// assert_eq!(error.fault(), Fault::Unreachable);
@@ -74,12 +75,13 @@ pub struct RedisStore {
 }
 
 impl RedisStore {
-    /// The server at `url`, with the default settings; see [`RedisOptions::new`] for the URL.
+    /// Opens a store in the server at `url`, with the default settings; see [`RedisOptions::new`]
+    /// for the URL.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL is unusable. That the server
-    /// cannot be reached is no error here: calls fail until it can.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) if the URL is unusable. An unreachable
+    /// server is not an error here: calls fail until it can be reached.
     pub fn connect(url: &str) -> Result<Self, Error> {
         RedisOptions::new(url).open()
     }
@@ -184,7 +186,8 @@ impl Store for RedisStore {
                             self.sizes.note(key, large.bytes);
                         }
                     }
-                    // Now that the sizes are known, it is split, or what is too large is left out.
+                    // The sizes are now known, so the next attempt splits the batch or skips what
+                    // is too large.
                     if failure.large.is_empty() || !only_reads {
                         return Err(failure.error);
                     }

@@ -1,4 +1,4 @@
-//! Settings of a [`RedisStore`], checked before there is one.
+//! Settings of a [`RedisStore`], checked before it is opened.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::sizes::Sizes;
 use super::tls::{Pem, Tls};
 use crate::error::{Error, ErrorKind};
 
-/// How a [`RedisStore`] connects, and for how long it waits.
+/// How a [`RedisStore`] connects, and how long it waits.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,17 +43,16 @@ pub struct RedisOptions {
     client: Option<(Pem, Pem)>,
 }
 
-/// Longest deadline: pages wait for it.
+/// Longest timeout; pages wait for it.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Most calls that may be under way at once.
+/// Most calls in progress at a time.
 const MAX_QUEUE_LENGTH: usize = 65_536;
 
 impl RedisOptions {
-    /// The server at `url`: `redis://user:password@host:port/database`, `rediss://…` with TLS,
-    /// `unix:///path/to/socket?db=…&user=…&pass=…`; also `valkey://`, `valkeys://` and
-    /// `redis+unix://`. What a user, a password or a path holds of `/ ? # @ : %` is written with `%`
-    /// codes.
+    /// Options for the server at `url`: `redis://user:password@host:port/database`, `rediss://…`
+    /// with TLS, `unix:///path/to/socket?db=…&user=…&pass=…`; also `valkey://`, `valkeys://` and
+    /// `redis+unix://`. In a user, a password or a path, write `/ ? # @ : %` as `%` codes.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
@@ -69,48 +68,49 @@ impl RedisOptions {
         }
     }
 
-    /// Who asks, whatever the URL says. Without one, the server's default user.
+    /// Sets the user, overriding the URL. Without one, the server's default user.
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
     }
 
-    /// The user's password, whatever the URL says.
+    /// Sets the user's password, overriding the URL.
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.password = Some(password.into());
         self
     }
 
-    /// The number of the database, whatever the URL says; 0 if neither says one.
+    /// Sets the number of the database, overriding the URL. 0 by default.
     pub fn database(mut self, number: u32) -> Self {
         self.database = Some(number);
         self
     }
 
-    /// For how long a call may take when nothing comes: 50 ms by default, 1 ms to a minute. Pages
-    /// wait as long when the server does not answer. What is large may take longer while it arrives:
-    /// an eighth of a second for each MiB, at most 20 times this limit in all.
+    /// How long a call may take if no bytes arrive: 50 ms by default, 1 ms to a minute. Pages wait
+    /// this long if the server does not answer. A large answer may take longer while it arrives: an
+    /// eighth of a second for each MiB, and in all at most 20 times this limit.
     pub fn operation_timeout(mut self, limit: Duration) -> Self {
         self.operation_timeout = limit;
         self
     }
 
-    /// For how long a connection may take to be made, TLS and password included: 1 s by default,
-    /// 1 ms to a minute. Calls do not wait for it longer than for anything else.
+    /// How long connecting may take, including TLS and the password: 1 s by default, 1 ms to a
+    /// minute. Calls wait for it no longer than their own limit.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// How many calls may be under way at once; those beyond fail. 1,024 by default, 1 to 65,536.
+    /// How many calls may be in progress at a time; further ones fail. 1,024 by default, 1 to
+    /// 65,536.
     pub fn queue_length(mut self, calls: usize) -> Self {
         self.queue_length = calls;
         self
     }
 
-    /// Largest value that is written or read, in bytes: 8 MiB by default, 64 KiB to 512 MiB. What is
-    /// larger in the server is absent, and is not read. All answers to a batch may have 8 times as
-    /// much; larger batches are split.
+    /// Largest value to write or read, in bytes: 8 MiB by default, 64 KiB to 512 MiB. A larger
+    /// value in the server counts as absent and is not read. All answers to a batch may have 8
+    /// times as much; larger batches are split.
     ///
     /// ```
     /// use fragcache::store::{RedisOptions, Store};
@@ -124,21 +124,21 @@ impl RedisOptions {
         self
     }
 
-    /// Trusts the certificate authorities of this PEM file, instead of those that the machine
+    /// Trusts the certificate authorities in this PEM file instead of those that the machine
     /// trusts.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.ca = Some(Pem::File(path.into()));
         self
     }
 
-    /// As [`ca_file`](Self::ca_file), with the text itself.
+    /// Like [`ca_file`](Self::ca_file), with the PEM text itself.
     pub fn ca_pem(mut self, certificates: impl Into<Vec<u8>>) -> Self {
         self.ca = Some(Pem::Text(certificates.into()));
         self
     }
 
-    /// Shows the server this certificate (and the chain behind it), with the private key for it,
-    /// both PEM files.
+    /// Presents this client certificate (and its chain) to the server, with its private key. Both
+    /// are PEM files.
     pub fn client_certificate_files(
         mut self,
         certificate: impl Into<PathBuf>,
@@ -148,7 +148,8 @@ impl RedisOptions {
         self
     }
 
-    /// As [`client_certificate_files`](Self::client_certificate_files), with the texts themselves.
+    /// Like [`client_certificate_files`](Self::client_certificate_files), with the PEM texts
+    /// themselves.
     pub fn client_certificate_pem(
         mut self,
         certificate: impl Into<Vec<u8>>,
@@ -158,13 +159,13 @@ impl RedisOptions {
         self
     }
 
-    /// Opens the store, which begins to connect. That the server cannot be reached is no error
-    /// here: calls fail until it can.
+    /// Opens the store and starts connecting. An unreachable server is not an error here: calls
+    /// fail until it can be reached.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] when the URL, a certificate or a setting is unusable, or two contradict
-    /// each other.
+    /// [`ErrorKind::Config`] if the URL, a certificate or a setting is unusable, or if two settings
+    /// contradict each other.
     pub fn open(self) -> Result<RedisStore, Error> {
         let address = Address::parse(&self.url)?;
         let user = self.user.or(address.user).filter(|user| !user.is_empty());
@@ -229,7 +230,7 @@ fn refused(message: impl Into<String>) -> Error {
 }
 
 impl fmt::Debug for RedisOptions {
-    /// Everything but the URL, the user, the password and the certificates.
+    /// Leaves out the URL, the user, the password and the certificates.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let server = Address::parse(&self.url)
             .map_or_else(|_| "…".to_owned(), |address| address.place.to_string());

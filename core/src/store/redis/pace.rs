@@ -1,20 +1,20 @@
-//! How long a call may take: a timeout without an answer, and longer while a large answer arrives.
+//! The time limit of a call: a timeout without an answer, extended while a large answer arrives.
 
 use std::time::{Duration, Instant};
 
 use crate::clock::instant;
 use crate::sync::{AtomicU64, Ordering};
 
-/// How many bytes have to arrive in a second for a call to be given more time.
+/// Rate at which arriving bytes extend a call, in bytes per second.
 const BYTES_PER_SECOND: u64 = 8 << 20;
 
-/// The longest call, in timeouts.
+/// Longest call, in timeouts.
 const MAX_TIMEOUTS: u32 = 20;
 
-/// What one batch may send before it is given more time.
+/// Bytes that a batch may send before its limit is extended.
 const FREE_BYTES: usize = 1 << 20;
 
-/// When a call ends, if nothing arrives, and at the latest.
+/// When a call ends if nothing arrives, and at the latest.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limit {
     base: Instant,
@@ -28,23 +28,23 @@ impl Limit {
         Self { base: now + timeout, last: now + timeout * MAX_TIMEOUTS, timeout }
     }
 
-    /// Exactly `deadline`, whatever arrives.
+    /// A limit of exactly `deadline`, never extended.
     pub(super) fn fixed(deadline: Instant, timeout: Duration) -> Self {
         Self { base: deadline, last: deadline, timeout }
     }
 
-    /// The deadline without an answer.
+    /// The deadline if no bytes arrive.
     pub(super) fn base(self) -> Instant {
         self.base
     }
 
-    /// Adds the time for bytes that have been exchanged.
+    /// Adds time for bytes that were exchanged.
     pub(super) fn earned(mut self, bytes: usize) -> Self {
         self.base = self.after(bytes as u64);
         self
     }
 
-    /// Adds the time for a batch of this length, which is sent before the server answers.
+    /// Adds time for a batch of this length, which is sent before the server answers.
     pub(super) fn for_sending(self, bytes: usize) -> Self {
         self.earned(bytes.saturating_sub(FREE_BYTES))
     }
@@ -55,7 +55,7 @@ impl Limit {
     }
 }
 
-/// What has arrived on a connection, and when.
+/// How much has arrived on a connection, and when.
 #[derive(Debug)]
 pub(super) struct Pace {
     start: Instant,
@@ -84,8 +84,8 @@ impl Pace {
         limit.after(self.arrived().saturating_sub(before))
     }
 
-    /// Whether bytes were still arriving a moment ago: a call that ends now was slow, and the server
-    /// is there.
+    /// Whether bytes were still arriving a moment ago. If so, a call that ends now was slow, but
+    /// the server answers.
     pub(super) fn is_moving(&self, limit: Limit, before: u64) -> bool {
         let last = self.start + Duration::from_nanos(self.last.load(Ordering::Relaxed));
         self.arrived() > before && last.elapsed() < limit.timeout / 2

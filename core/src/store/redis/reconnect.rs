@@ -1,5 +1,5 @@
-//! The thread that sees to a connection: it connects, waits until the connection is given up, and
-//! connects anew. Calls do not come by here, but in `connection`.
+//! The connecting thread: it connects, waits until the connection is abandoned, and connects again.
+//! Calls do not pass through it; see `connection`.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use super::link::{LinkState, Status};
 use crate::clock::instant;
 use crate::store::{Fault, StoreError};
 
-/// What the thread owns.
+/// The state of the thread.
 pub(super) struct Reconnect {
     pub(super) dialer: Dialer,
     pub(super) state: Arc<LinkState>,
@@ -28,7 +28,7 @@ impl BackOff {
     fn next(&mut self) -> Duration {
         let pause = self.0;
         self.0 = (pause * 2).min(Self::LONGEST);
-        // All processes lose a server at the same moment; they should not all come back at one.
+        // All processes lose a server at the same time; jitter spreads their reconnects.
         pause.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 }
@@ -63,7 +63,7 @@ impl Reconnect {
                             "did not answer in time, and is being connected anew",
                         )),
                     });
-                    // One that takes connections and is of no use is not tried without a pause.
+                    // Pause before retrying a server that accepts connections but answers no calls.
                     if connection.has_answered() || since.elapsed() > BackOff::LONGEST {
                         back_off = BackOff(BackOff::FIRST);
                         continue;

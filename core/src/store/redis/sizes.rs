@@ -1,5 +1,5 @@
-//! Sizes of large values, as far as this process has seen them: batches are split by them, and what is
-//! too large to be read is not asked for again.
+//! Sizes of large values as this process has seen them. They are used to split batches, and to skip
+//! values that are too large to read.
 
 use lru::LruCache;
 use xxhash_rust::xxh3::xxh3_64;
@@ -9,14 +9,14 @@ use crate::sync::{AtomicU64, Mutex, Ordering};
 /// Values from this size on are remembered, in bytes.
 pub(super) const LARGE: usize = 4 << 10;
 
-/// Most values that are remembered.
+/// Most values to remember.
 const MAX_REMEMBERED: usize = 16_384;
 
-/// The size of a value that may be too large even to be announced in time: a server copies all of it
-/// before it says how much it is.
+/// The size of a value so large that even its length may arrive late: a server copies the whole
+/// value before it sends the length.
 pub(super) const DOUBTFUL: u64 = u64::MAX;
 
-/// Sizes by the hashes of keys. One that is wrong costs a round trip.
+/// Sizes by the hash of the key. A wrong size costs a round trip.
 pub(super) struct Sizes {
     by_key: Mutex<LruCache<u64, u64>>,
     count: AtomicU64,
@@ -24,11 +24,11 @@ pub(super) struct Sizes {
 
 impl Sizes {
     pub(super) fn new() -> Self {
-        // Not allocated before it is needed.
+        // Allocates nothing before it is needed.
         Self { by_key: Mutex::new(LruCache::unbounded()), count: AtomicU64::new(0) }
     }
 
-    /// The size of a value; 0 for one that is small or was not seen.
+    /// The size of a value; 0 if it is small or was not seen.
     pub(super) fn of(&self, key: &str) -> u64 {
         if self.is_empty() {
             return 0;
@@ -52,7 +52,7 @@ impl Sizes {
         });
     }
 
-    /// A read of this key had no answer in time.
+    /// Marks a key whose read had no answer in time.
     pub(super) fn doubt(&self, key: &str) {
         if self.of(key) == 0 {
             self.note(key, DOUBTFUL);

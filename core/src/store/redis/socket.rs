@@ -1,4 +1,4 @@
-//! One socket, on which nothing takes longer than a deadline. What is said over it is not here.
+//! One socket whose operations never exceed a deadline. It knows nothing about the protocol.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -15,7 +15,7 @@ pub(super) enum Socket {
     Unix(UnixStream),
 }
 
-/// The socket until a deadline, after which it fails with [`io::ErrorKind::TimedOut`].
+/// The socket with a deadline, after which operations fail with [`io::ErrorKind::TimedOut`].
 pub(super) struct Until<'a> {
     socket: &'a Socket,
     deadline: Instant,
@@ -27,7 +27,7 @@ enum Wait {
     Writable,
 }
 
-/// What is left until a deadline.
+/// The time left until a deadline.
 pub(super) fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(instant());
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
@@ -39,8 +39,8 @@ impl Socket {
         #[cfg(unix)]
         {
             socket.set_nonblocking(true)?;
-            // A connection is given up when an answer is late. What was written and not delivered
-            // must not arrive after the next connection's writes.
+            // A connection is abandoned if an answer is late. Undelivered writes must not arrive
+            // after those of the next connection.
             rustix::net::sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
         }
         Ok(Self::Tcp(socket))
@@ -56,9 +56,9 @@ impl Socket {
         Until { socket: self, deadline }
     }
 
-    /// Ends whatever waits for this socket, in all threads.
+    /// Ends all waits on this socket, in all threads.
     pub(super) fn shut_down(&self) {
-        // It fails if the other side was first.
+        // Fails if the other side closed first.
         let _ = match self {
             Self::Tcp(socket) => socket.shutdown(Shutdown::Both),
             #[cfg(unix)]
@@ -66,12 +66,12 @@ impl Socket {
         };
     }
 
-    /// Waits until either side hangs up. That bytes come does not end it.
+    /// Waits until either side closes the connection. Arriving bytes do not end the wait.
     #[cfg(unix)]
     pub(super) fn hung_up(&self) {
         use rustix::event::PollFlags;
 
-        // Elsewhere, the end is told as that of both directions.
+        // Other systems report the end only when both directions are closed.
         #[cfg(target_os = "linux")]
         let end = PollFlags::RDHUP;
         #[cfg(not(target_os = "linux"))]
@@ -79,13 +79,13 @@ impl Socket {
         while matches!(self.poll(end, None), Err(rustix::io::Errno::INTR)) {}
     }
 
-    /// Whether reading would not wait.
+    /// Whether a read would not block.
     #[cfg(unix)]
     pub(super) fn has_input(&self) -> bool {
         !matches!(self.poll(rustix::event::PollFlags::IN, Some(Duration::ZERO)), Ok(0))
     }
 
-    /// Not known where there is no waiting for a socket by itself.
+    /// Unknown on systems where a socket cannot be polled.
     #[cfg(not(unix))]
     pub(super) fn has_input(&self) -> bool {
         false
@@ -122,7 +122,7 @@ impl Socket {
         }
     }
 
-    /// Where there is no waiting by itself, reading and writing wait.
+    /// Where a socket cannot be polled, reads and writes themselves wait.
     #[cfg(not(unix))]
     fn wait(&self, wait: Wait, deadline: Instant) -> io::Result<()> {
         let Self::Tcp(socket) = self;
@@ -156,7 +156,7 @@ fn is_passing(error: &io::Error) -> bool {
 impl Read for Until<'_> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
-            // Answers are never there yet when they are looked for, so that waiting comes first.
+            // An answer is never there at the first look, so wait first.
             self.socket.wait(Wait::Readable, self.deadline)?;
             match self.socket.read(bytes) {
                 Err(error) if is_passing(&error) => {}
@@ -200,10 +200,10 @@ mod tests {
         let socket = Socket::unix(ours).unwrap();
         let late = socket.until(soon()).read(&mut [0; 8]).unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
-        // Nobody reads what is written.
+        // The other side reads nothing.
         let late = socket.until(soon()).write_all(&vec![0; 8 << 20]).unwrap_err();
         assert_eq!(late.kind(), io::ErrorKind::TimedOut);
-        // The watcher is told, or this would hang.
+        // The watcher notices, or this would hang.
         drop(theirs);
         socket.hung_up();
     }

@@ -1,4 +1,4 @@
-//! Certificates, read and checked before there is a connection.
+//! Certificates, read and checked before connecting.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use rustls::{ClientConfig, RootCertStore};
 use super::fault::one_line;
 use crate::error::{Error, ErrorKind};
 
-/// Text in PEM format, or a file of it.
+/// PEM text, or a PEM file.
 #[derive(Clone)]
 pub(super) enum Pem {
     Text(Vec<u8>),
     File(PathBuf),
 }
 
-/// What TLS connections are made with.
+/// The settings of TLS connections.
 #[derive(Clone)]
 pub(super) struct Tls {
     pub(super) config: Arc<ClientConfig>,
@@ -25,7 +25,7 @@ pub(super) struct Tls {
 }
 
 impl Tls {
-    /// For `host`, trusting `ca` or else the machine's authorities, and showing `client`.
+    /// TLS for `host`. Trusts `ca`, or else the machine's authorities, and presents `client`.
     pub(super) fn new(
         host: &str,
         ca: Option<&Pem>,
@@ -34,7 +34,7 @@ impl Tls {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             refused("the server's name cannot be in a certificate; write a host name or an address")
         })?;
-        // The provider is named, because a program may have another one or none as its default.
+        // The provider is explicit, because a program may have another default, or none.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -106,7 +106,7 @@ fn certificates(pem: &Pem, what: &str) -> Result<Vec<CertificateDer<'static>>, E
 
 fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, Error> {
     let text = read(pem, "the client's key")?;
-    // What is wrong with a key is not repeated.
+    // The error is dropped, so that no part of the key is shown.
     PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
         refused(
             "the client's key is not in PEM format, or has a passphrase; write a text with \

@@ -1,4 +1,5 @@
-//! Bytes to and from the server, in TLS or plain. Who may write and who may read is not here.
+//! Carries bytes to and from the server, with or without TLS. The caller decides who may write and
+//! read.
 
 use std::io::{self, Read, Write};
 use std::time::Instant;
@@ -10,10 +11,10 @@ use super::socket::Socket;
 use super::tls::Tls;
 use crate::sync::{Mutex, RwLock};
 
-/// How much of TLS is read at once.
+/// Bytes of TLS to read at a time.
 const TLS_BUFFER: usize = 16 << 10;
 
-/// A socket, with or without TLS on it, until it is closed.
+/// A socket, with or without TLS, until it is closed.
 pub(super) struct Wire {
     socket: RwLock<Option<Socket>>,
     tls: Option<Mutex<Tunnel>>,
@@ -21,16 +22,16 @@ pub(super) struct Wire {
 
 struct Tunnel {
     session: ClientConnection,
-    /// What has come and is not deciphered yet, since the session takes only so much at a time.
+    /// Bytes that are not decrypted yet, since the session accepts only a limited amount at a time.
     unread: Vec<u8>,
 }
 
-/// The reading side until a deadline, which moves while bytes arrive. One at a time.
+/// The reading side, with a deadline that moves while bytes arrive. At most one at a time.
 pub(super) struct Reader<'a> {
     wire: &'a Wire,
     pace: &'a Pace,
     limit: Limit,
-    /// What had arrived when the call was sent.
+    /// Bytes that had arrived when the call was sent.
     before: u64,
 }
 
@@ -39,7 +40,7 @@ impl Wire {
         Self { socket: RwLock::new(Some(socket)), tls: None }
     }
 
-    /// With TLS, after both sides have proved themselves.
+    /// Completes the TLS handshake on a socket.
     pub(super) fn tls(socket: Socket, tls: &Tls, deadline: Instant) -> io::Result<Self> {
         let mut session = ClientConnection::new(tls.config.clone(), tls.name.clone())
             .map_err(io::Error::other)?;
@@ -51,14 +52,14 @@ impl Wire {
         Ok(Self { socket: RwLock::new(Some(socket)), tls: Some(Mutex::new(tunnel)) })
     }
 
-    /// Sends all of this. One at a time.
+    /// Sends all these bytes. At most one caller at a time.
     pub(super) fn send(&self, bytes: &[u8], deadline: Instant) -> io::Result<()> {
         let Some(tunnel) = &self.tls else {
             return self.on_socket(|socket| socket.until(deadline).write_all(bytes));
         };
         let mut encrypted = Vec::with_capacity(bytes.len() + 64);
         {
-            // Not held while the socket is waited for, since who reads needs it.
+            // The session is unlocked while the socket is written, since the reader needs it.
             let session = &mut tunnel.lock().session;
             session.writer().write_all(bytes)?;
             while session.wants_write() {
@@ -72,20 +73,20 @@ impl Wire {
         Reader { wire: self, pace, limit, before }
     }
 
-    /// Whether something has come and was not read, or the other side hung up. Never so with TLS,
-    /// whose own messages come unasked.
+    /// Whether unread bytes have arrived or the other side closed the connection. Always false with
+    /// TLS, whose own messages arrive unrequested.
     pub(super) fn has_input(&self) -> bool {
         self.tls.is_none() && self.on_socket(|socket| Ok(socket.has_input())).unwrap_or(true)
     }
 
-    /// Ends whatever waits for the wire.
+    /// Ends all waits on the wire.
     pub(super) fn shut_down(&self) {
         if let Some(socket) = &*self.socket.read() {
             socket.shut_down();
         }
     }
 
-    /// Waits until either side hangs up.
+    /// Waits until either side closes the connection.
     #[cfg(unix)]
     pub(super) fn hung_up(&self) {
         if let Some(socket) = &*self.socket.read() {
@@ -93,8 +94,8 @@ impl Wire {
         }
     }
 
-    /// Closes the socket, however many threads know the wire. Only after [`shut_down`](Self::shut_down):
-    /// it waits for those that use it.
+    /// Closes the socket, even if other threads still have the wire. Call it only after
+    /// [`shut_down`](Self::shut_down): it waits for the threads that use the socket.
     pub(super) fn close(&self) {
         drop(self.socket.write().take());
     }
@@ -112,7 +113,7 @@ impl Wire {
 }
 
 impl Tunnel {
-    /// What is there of the deciphered bytes; [`io::ErrorKind::WouldBlock`] for none.
+    /// Returns decrypted bytes; [`io::ErrorKind::WouldBlock`] if there are none.
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.session.reader().read(bytes) {
@@ -128,7 +129,7 @@ impl Tunnel {
         }
     }
 
-    /// Nothing more comes.
+    /// Marks the end of the stream.
     fn end(&mut self) -> io::Result<()> {
         self.session.read_tls(&mut io::empty())?;
         self.session.process_new_packets().map_err(io::Error::other)?;
@@ -151,7 +152,7 @@ impl Read for Reader<'_> {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return done,
             }
-            // The session is not held meanwhile, since who writes needs it.
+            // The session is unlocked meanwhile, since the writer needs it.
             let mut buffer = [0; TLS_BUFFER];
             match self.receive(&mut buffer)? {
                 0 => tunnel.lock().end()?,

@@ -1,4 +1,4 @@
-//! Many operations at once.
+//! Conformance of batches of operations.
 
 use super::trial::{Case, Checked, LONG, Trial, ensure};
 use crate::store::{Operation, Reply};

@@ -1,4 +1,4 @@
-//! What each change does and reports, one caller at a time.
+//! Conformance of each change and its result, one caller at a time.
 
 use super::trial::{Case, Checked, LONG, Trial, ensure};
 use crate::store::Fault;

@@ -1,4 +1,4 @@
-//! For how long records are there.
+//! Conformance of TTLs.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub(super) const CASES: [Case; 4] = [
         .needs(Needs::Touches),
 ];
 
-/// As short as can be told from the second that a store may be late.
+/// The shortest TTL that stands out from the second that a store may be late.
 const SHORT: Duration = Duration::from_secs(1);
 
 fn ends(trial: &Trial) -> Checked {
@@ -50,7 +50,7 @@ fn last_set(trial: &Trial) -> Checked {
     trial.store.add(failed_add, b"value", SHORT)?;
     trial.store.set(shorter, b"value", LONG)?;
     trial.store.set(shorter, b"value", SHORT)?;
-    // `shorter` was set last: whatever had ended with it has ended when it has.
+    // `shorter` was set last: when it has ended, a key that wrongly shares its TTL has ended too.
     trial.await_end(&[shorter], SHORT)?;
     trial.expect(longer, Some(b"value"))?;
     trial.expect(failed_add, Some(b"value"))

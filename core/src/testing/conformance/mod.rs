@@ -1,7 +1,7 @@
-//! The suite that every [`Store`] passes: its contract, a sentence at a time. The cases are in the
-//! modules beside this one; what came of them is told by the [`Report`].
+//! The conformance suite that every [`Store`] must pass: its contract, one sentence at a time. The
+//! cases are in the submodules; [`Report`] has the results.
 //!
-//! A store of your own is right when [`check`] returns:
+//! Your own store is correct if [`check`] returns:
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -10,14 +10,14 @@
 //! use fragcache::store::{Capabilities, Store, StoreError, Value};
 //! use fragcache::testing::conformance;
 //!
-//! /// Values with the moment at which each is over.
+//! /// Values, and when each ends.
 //! type Records = HashMap<String, (Value, Instant)>;
 //!
 //! #[derive(Debug, Default)]
 //! struct MyStore(Mutex<Records>);
 //!
 //! impl MyStore {
-//!     /// The records that are not over, locked.
+//!     /// The live records, locked.
 //!     fn records(&self) -> MutexGuard<'_, Records> {
 //!         let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
 //!         records.retain(|_, (_, ends)| *ends > Instant::now());
@@ -62,13 +62,13 @@
 //!
 //! let report = conformance::check(MyStore::default());
 //! assert!(report.passed().any(|sentence| sentence == "of several adds at once one succeeds"));
-//! // What the store does not claim is listed, with the capability that is absent.
+//! // Unclaimed sentences are listed with the capability that is absent.
 //! assert!(report.absent().any(|(_, capability)| capability == "scans"));
 //! println!("{report}");
 //! ```
 //!
-//! [`Suite`] has settings: a clock that is moved by hand, so that nothing is waited for; another
-//! handle to the same records, as a second process has.
+//! [`Suite`] has settings: a manual clock, which avoids waiting, and another handle to the same
+//! records, like that of a second process.
 
 mod batches;
 mod changes;
@@ -92,7 +92,7 @@ use crate::sync::{Condvar, Mutex};
 pub use report::{Report, TrialOutcome};
 use trial::{Case, Needs, Trial};
 
-/// Sentences of the contract that nobody can see from outside a store that answers.
+/// Sentences of the contract that cannot be observed from outside a store that answers.
 const UNSEEN: [(&str, &str); 2] = [
     (
         "each call returns within the store's deadline",
@@ -104,12 +104,12 @@ const UNSEEN: [(&str, &str); 2] = [
     ),
 ];
 
-/// Runs every case on `store`, which must hold no records of worth and have nobody else use it.
-/// Lives are waited for in real time: about three seconds.
+/// Runs every case on `store`, which must contain no valuable records and have no other user. Waits
+/// for TTLs in real time: about three seconds.
 ///
 /// # Panics
 ///
-/// If the store breaks the contract; the message names each broken sentence.
+/// If the store breaks the contract; the message lists each broken sentence.
 ///
 /// ```
 /// use fragcache::testing::{MemoryStore, conformance};
@@ -124,7 +124,7 @@ pub fn check(store: impl Store) -> Report {
     report
 }
 
-/// The suite with settings.
+/// The suite, with settings.
 ///
 /// ```
 /// use fragcache::testing::conformance::Suite;
@@ -151,32 +151,33 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// A suite for this store, which must hold no records of worth and have nobody else use it.
+    /// Creates a suite for this store, which must contain no valuable records and have no other
+    /// user.
     pub fn new(store: impl Store) -> Self {
         Self { store: Arc::new(store), another: None, advance: Box::new(really_wait), rounds: 50 }
     }
 
-    /// How another handle to the same records is opened, as another process would. Without it the
-    /// cases that need one are listed as absent.
+    /// Sets how to open another handle to the same records, as another process would. Without it,
+    /// the cases that need one are reported as absent.
     pub fn another<S: Store>(mut self, open: impl Fn() -> S + Send + Sync + 'static) -> Self {
         self.another = Some(Box::new(move || Arc::new(open())));
         self
     }
 
-    /// How time passes for this store; it is called with a few hundredths of a second at a time.
-    /// Without it the suite waits.
+    /// Sets how time passes for this store. Called with a few hundredths of a second at a time.
+    /// Without it, the suite waits in real time.
     pub fn advance(mut self, advance: impl Fn(Duration) + Send + Sync + 'static) -> Self {
         self.advance = Box::new(advance);
         self
     }
 
-    /// How often each race is run; 50 by default, at least 1. More find rarer faults.
+    /// Sets how often each race is run. Default: 50; at least 1. More rounds find rarer faults.
     pub fn rounds(mut self, rounds: u32) -> Self {
         self.rounds = rounds.max(1);
         self
     }
 
-    /// Runs every case, and tells of each what came of it.
+    /// Runs every case and reports the results.
     pub fn run(self) -> Report {
         let capabilities = self.store.capabilities();
         let mut report = Report::new(capabilities.name);
@@ -224,7 +225,7 @@ fn all_cases() -> impl Iterator<Item = &'static Case> {
     areas.into_iter().flatten()
 }
 
-/// What this store lacks for a case.
+/// What this store or suite lacks for a case.
 fn missing(needs: Needs, has: &Capabilities, has_other: bool) -> Option<&'static str> {
     match needs {
         Needs::Nothing => None,
@@ -238,7 +239,7 @@ fn missing(needs: Needs, has: &Capabilities, has_other: bool) -> Option<&'static
     }
 }
 
-/// Lets real time pass.
+/// Waits in real time.
 fn really_wait(by: Duration) {
     let (clock, nobody, never) = (MonotonicClock::default(), Condvar::new(), Mutex::new(()));
     let mut guard = never.lock();

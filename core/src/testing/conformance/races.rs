@@ -1,4 +1,4 @@
-//! Many threads at once.
+//! Conformance under concurrent calls.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ pub(super) const CASES: [Case; 9] = [
 
 const THREADS: usize = 4;
 
-/// Runs `act` in several threads that begin together; how many of them report `true`.
+/// Runs `act` in several threads that start together. Returns how many of them return `true`.
 fn together(
     trial: &Trial,
     act: impl Fn(usize, &dyn Store) -> Result<bool, Complaint> + Sync,
@@ -115,7 +115,7 @@ fn changed_value(trial: &Trial) -> Checked {
             }
             Ok(store.compare_and_delete(&key, b"old")?)
         })?;
-        // Before it or after it: what was set in its place stays.
+        // The deletion ran before or after it: the new value remains either way.
         trial.expect(&key, Some(b"new"))?;
     }
     Ok(())
@@ -156,7 +156,8 @@ fn lock(trial: &Trial) -> Checked {
     trial.expect(&key, None)
 }
 
-/// A value that tells of which key and length it is, in every byte after its head.
+/// A value that encodes its key and length. Its head is followed by a fill byte that depends on
+/// both.
 fn marked(key: usize, length: usize) -> Vec<u8> {
     let mut value = format!("{key} {length} ").into_bytes();
     let fill = u8::try_from((key * 31 + length) % 251).unwrap_or_default();
@@ -164,7 +165,7 @@ fn marked(key: usize, length: usize) -> Vec<u8> {
     value
 }
 
-/// Whether this is a value of that key, whole.
+/// Whether this is a complete value of that key.
 fn is_marked(key: usize, value: &[u8]) -> bool {
     let head = String::from_utf8_lossy(&value[..value.len().min(20)]).into_owned();
     let length = head.split(' ').nth(1).and_then(|length| length.parse().ok());
@@ -205,7 +206,7 @@ fn number_at(store: &dyn Store, key: &str) -> Result<Option<u64>, Complaint> {
 
 fn never_returns(trial: &Trial) -> Checked {
     let (key, is_over) = (trial.key("returns"), AtomicBool::new(false));
-    // What was last reported as done: numbers are set, and now and then one is deleted.
+    // The last reported change. Numbers are set, and sometimes one is deleted.
     let reported = AtomicU64::new(0);
     let writing = |store: &dyn Store| {
         for n in 1..=u64::from(trial.rounds) * 10 {

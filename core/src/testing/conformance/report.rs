@@ -1,22 +1,22 @@
-//! What came of each case.
+//! The results of the suite.
 
 use std::fmt;
 
-/// What came of one sentence of the contract.
+/// The result of one sentence of the contract.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TrialOutcome {
-    /// The store keeps it.
+    /// The store satisfies it.
     Passed,
-    /// It was not tried: the store, or the suite, lacks this.
+    /// It was not tested: the store or the suite lacks this.
     Absent(&'static str),
-    /// It cannot be seen by a suite, and why.
+    /// No suite can observe it, for this reason.
     Unseen(&'static str),
-    /// The store breaks it, and how.
+    /// The store breaks it, as described.
     Broken(String),
 }
 
-/// What came of all of them. Shown, it is a line for each.
+/// All results. `Display` prints one line for each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
 pub struct Report {
@@ -33,20 +33,20 @@ impl Report {
         self.cases.push((sentence, outcome));
     }
 
-    /// Every sentence, with what came of it.
+    /// Every sentence with its result.
     pub fn cases(&self) -> impl Iterator<Item = (&'static str, &TrialOutcome)> {
         self.cases.iter().map(|(sentence, outcome)| (*sentence, outcome))
     }
 
-    /// The sentences that the store keeps.
+    /// The sentences that the store satisfies.
     pub fn passed(&self) -> impl Iterator<Item = &'static str> {
         self.cases()
             .filter(|(_, outcome)| **outcome == TrialOutcome::Passed)
             .map(|(sentence, _)| sentence)
     }
 
-    /// The sentences that were not tried, each with what is absent: the name of a field of
-    /// [`Capabilities`](crate::store::Capabilities), or what the suite was not given.
+    /// The sentences that were not tested, each with what is absent: the name of a field of
+    /// [`Capabilities`](crate::store::Capabilities), or a missing setting of the suite.
     pub fn absent(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         self.cases().filter_map(|(sentence, outcome)| match outcome {
             TrialOutcome::Absent(what) => Some((sentence, *what)),
@@ -54,7 +54,7 @@ impl Report {
         })
     }
 
-    /// The sentences that no suite can see kept, each with the reason.
+    /// The sentences that no suite can observe, each with the reason.
     pub fn unseen(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         self.cases().filter_map(|(sentence, outcome)| match outcome {
             TrialOutcome::Unseen(why) => Some((sentence, *why)),
@@ -62,7 +62,7 @@ impl Report {
         })
     }
 
-    /// The sentences that the store breaks, each with how.
+    /// The sentences that the store breaks, each with a description.
     pub fn broken(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.cases().filter_map(|(sentence, outcome)| match outcome {
             TrialOutcome::Broken(how) => Some((sentence, how.as_str())),
@@ -70,11 +70,11 @@ impl Report {
         })
     }
 
-    /// Asserts that the store breaks none.
+    /// Asserts that the store breaks no sentence.
     ///
     /// # Panics
     ///
-    /// If it breaks one; the message names all that it breaks, and how.
+    /// If it breaks one; the message lists all broken sentences with descriptions.
     #[track_caller]
     pub fn assert_kept(&self) {
         let broken: Vec<String> =

@@ -1,4 +1,4 @@
-//! Lists of keys.
+//! Conformance of scans.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,7 +14,7 @@ pub(super) const CASES: [Case; 4] = [
     Case::new("keys that are there throughout come at least once", throughout).needs(Needs::Scans),
 ];
 
-/// No store needs as many pages for the keys of a suite, unless its cursors go in circles.
+/// More pages than the keys of a suite can need, unless the cursors go in circles.
 const MOST_PAGES: usize = 100_000;
 
 fn scan(store: &dyn Store, prefix: &str) -> Result<BTreeSet<String>, Complaint> {
@@ -50,7 +50,7 @@ fn lists(trial: &Trial) -> Checked {
         trial.set(key, b"value")?;
     }
     expect(trial, &prefix, &keys)?;
-    // A key begins with itself.
+    // A key is a prefix of itself.
     expect(trial, &whole, &[keys.as_slice(), std::slice::from_ref(&whole)].concat())?;
     expect(trial, &trial.key("scanned"), &[])?;
     let all = scan(trial.store.as_ref(), "")?;
@@ -63,7 +63,7 @@ fn literal(trial: &Trial) -> Checked {
     for key in &keys {
         trial.set(key, b"value")?;
     }
-    // Globs, regular expressions, SQL's LIKE, and what escapes them.
+    // Globs, regular expressions, SQL's LIKE, and their escapes.
     let patterns = [
         "*", "?", "[a-z]", "a*", "a?c", "a[b]c", "[^x]", "a\\", "\\*", "%", ".*", "a+", "a|", "^a",
     ];
@@ -96,13 +96,13 @@ fn throughout(trial: &Trial) -> Checked {
     std::thread::scope(|scope| {
         let changing = scope.spawn(|| -> Checked {
             let store = trial.handle(1);
-            // They come and go among so many: a scan of what only grows need not end.
+            // A fixed set of keys comes and goes: a scan of a growing set might never end.
             let passing: Vec<String> = (0..64).map(|n| trial.key(&format!("stay:x{n}"))).collect();
             let mut n = 0_usize;
             while !is_over.load(Ordering::SeqCst) {
                 store.set(&passing[n % passing.len()], b"value", LONG)?;
                 store.delete(&passing[(n + passing.len() / 2) % passing.len()])?;
-                // Those that stay are overwritten too.
+                // The permanent keys are overwritten too.
                 store.set(&keys[n % keys.len()], b"again", LONG)?;
                 n += 1;
             }

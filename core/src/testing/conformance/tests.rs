@@ -1,4 +1,4 @@
-//! Each planted fault is found by the sentence that it breaks.
+//! Each planted fault is found, by the sentence that it breaks.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -51,12 +51,12 @@ enum Bug {
     SweepsAll,
 }
 
-/// A store that is right but for one fault.
+/// A correct store with one planted fault.
 #[derive(Debug, Clone)]
 struct Planted {
     inner: MemoryStore,
     bug: Bug,
-    /// What was there before the last set of each key.
+    /// The value before the last set of each key.
     old: Arc<Mutex<HashMap<String, Value>>>,
     calls: Arc<AtomicUsize>,
 }
@@ -96,7 +96,7 @@ impl Planted {
     }
 }
 
-/// Lets others in between two steps.
+/// Gives other threads a chance to run between two steps.
 fn pause() {
     for _ in 0..20 {
         yield_now();

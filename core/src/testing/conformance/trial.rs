@@ -1,4 +1,4 @@
-//! What every case is made of: the store under trial, and how a case asks and complains.
+//! What all cases share: the store under test, its calls, and complaints.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::store::{Capabilities, Store, StoreError, Value};
 use crate::sync::{Condvar, MutexGuard};
 
-/// A life that does not end while a suite runs.
+/// A TTL that outlasts the suite.
 pub(super) const LONG: Duration = Duration::from_secs(3600);
 
-/// One sentence of the contract, and what tells whether it is kept.
+/// One sentence of the contract, with its check.
 pub(super) struct Case {
     pub(super) sentence: &'static str,
     pub(super) needs: Needs,
@@ -28,7 +28,7 @@ impl Case {
     }
 }
 
-/// What a case needs beyond what each store must do.
+/// What a case needs beyond the mandatory part of the contract.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Needs {
     Nothing,
@@ -50,12 +50,12 @@ impl From<StoreError> for Complaint {
 
 pub(super) type Checked = Result<(), Complaint>;
 
-/// Complains unless `kept`.
+/// Complains unless `kept` is true.
 pub(super) fn ensure(kept: bool, how: impl FnOnce() -> String) -> Checked {
     if kept { Ok(()) } else { Err(Complaint(how())) }
 }
 
-/// A value as a complaint shows it.
+/// A value as shown in a complaint.
 pub(super) fn shown(value: Option<&[u8]>) -> String {
     match value {
         None => "nothing".to_owned(),
@@ -64,7 +64,7 @@ pub(super) fn shown(value: Option<&[u8]>) -> String {
     }
 }
 
-/// The store under trial.
+/// The store under test.
 pub(super) struct Trial {
     pub(super) store: Arc<dyn Store>,
     /// Another handle to the same records.
@@ -77,12 +77,12 @@ pub(super) struct Trial {
 }
 
 impl Trial {
-    /// A key of this trial alone.
+    /// A key that is unique to this trial.
     pub(super) fn key(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
 
-    /// The handles that threads call, in turn.
+    /// The handles, alternating between threads.
     pub(super) fn handle(&self, turn: usize) -> &dyn Store {
         match &self.other {
             Some(other) if turn % 2 == 1 => other.as_ref(),
@@ -94,16 +94,16 @@ impl Trial {
         Ok(self.store.set(key, value, LONG)?)
     }
 
-    /// Complains unless `key` holds `wanted`.
+    /// Complains unless `key` has the value `wanted`.
     pub(super) fn expect(&self, key: &str, wanted: Option<&[u8]>) -> Checked {
         expect_in(self.store.as_ref(), key, wanted)
     }
 
-    /// Lets time pass until none of these keys holds a value; complains if one still does when
-    /// `life` and the second that a store may be late are over.
+    /// Lets time pass until none of these keys has a value. Complains if one still has after `life`
+    /// plus the second that a store may be late.
     pub(super) fn await_end(&self, keys: &[&str], life: Duration) -> Checked {
         let step = Duration::from_millis(25);
-        // Half a second more is for a machine that is busy.
+        // Allows half a second more for a busy machine.
         let limit = life + Duration::from_millis(1500);
         let mut waited = Duration::ZERO;
         loop {
@@ -132,7 +132,7 @@ pub(super) fn expect_in(store: &dyn Store, key: &str, wanted: Option<&[u8]>) -> 
     })
 }
 
-/// Raises a flag when it goes, also when a call of the store panics.
+/// Sets a flag on drop, even if a call of the store panics.
 pub(super) struct RaisedAtEnd<'a>(pub(super) &'a AtomicBool);
 
 impl Drop for RaisedAtEnd<'_> {
@@ -141,7 +141,7 @@ impl Drop for RaisedAtEnd<'_> {
     }
 }
 
-/// Waits for a condition that nobody signals, for as long.
+/// Waits for a condition that is never signalled, until the limit.
 #[cfg(not(fragcache_shuttle))]
 pub(super) fn wait_for<'a, T>(
     condition: &Condvar,
@@ -152,7 +152,7 @@ pub(super) fn wait_for<'a, T>(
     guard
 }
 
-/// A model has no time to wait for.
+/// The model has no time, so this does not wait.
 #[cfg(fragcache_shuttle)]
 pub(super) fn wait_for<'a, T>(
     _: &Condvar,

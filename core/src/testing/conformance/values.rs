@@ -1,4 +1,4 @@
-//! What is kept: values as they were given, under keys as they were given.
+//! Conformance of values and keys: stored and returned unchanged.
 
 use super::trial::{Case, Checked, LONG, Needs, Trial, ensure, expect_in, shown};
 use crate::store::{MAX_STORE_KEY_BYTES, StoreError};
@@ -20,7 +20,7 @@ pub(super) const CASES: [Case; 12] = [
         .needs(Needs::AnotherThatPersists),
 ];
 
-/// More than this is not tried, whatever a store takes.
+/// The largest value that is tested, even if a store accepts more.
 const LARGEST_TRIED: usize = 16 << 20;
 
 fn capabilities(trial: &Trial) -> Checked {
@@ -36,7 +36,7 @@ fn order(trial: &Trial) -> Checked {
     for (n, key) in keys.iter().enumerate().filter(|(n, _)| n % 3 != 0) {
         trial.set(key, format!("value {n}").as_bytes())?;
     }
-    // In an order of its own, with one key twice.
+    // In a different order, with one key twice.
     let mut asked: Vec<usize> = (0..40).map(|n| (n * 7 + 3) % 40).collect();
     asked.push(asked[0]);
     let names: Vec<&str> = asked.iter().map(|&n| keys[n].as_str()).collect();
@@ -91,7 +91,7 @@ fn any_bytes(trial: &Trial) -> Checked {
     Ok(())
 }
 
-/// Bytes that do not repeat in step with any block size.
+/// Bytes whose period does not match any block size.
 fn long_value(length: usize) -> Vec<u8> {
     (0..length).map(|n| u8::try_from(n % 251).unwrap_or_default()).collect()
 }
@@ -115,7 +115,7 @@ fn longest(trial: &Trial) -> Checked {
 fn errors(trial: &Trial) -> Checked {
     let most = trial.capabilities.max_value_bytes;
     if most > LARGEST_TRIED {
-        // Nothing here is large enough to be refused.
+        // No value in this range is large enough to be refused.
         return Ok(());
     }
     let marker = "conformance-secret";
@@ -129,7 +129,7 @@ fn errors(trial: &Trial) -> Checked {
     match trial.store.set(&key, value.as_bytes(), LONG) {
         Err(error) => {
             quiet(&error)?;
-            // A part of it must not be left.
+            // No part of it may remain.
             trial.expect(&key, None)
         }
         Ok(()) => trial.expect(&key, Some(value.as_bytes())),
@@ -159,7 +159,7 @@ fn key_characters(trial: &Trial) -> Checked {
     let names: Vec<String> =
         upper.chain(lower).chain(others).chain(tricky.map(String::from)).collect();
     let mut keys: Vec<String> = names.iter().map(|name| trial.key(name)).collect();
-    // These have no prefix to protect them from a store that takes them for something else.
+    // Without the prefix, which would hide the special meaning of these from a store.
     keys.extend([".", "..", "-", "-n", "_", "{", "{}", ":", "CON"].map(String::from));
     for key in &keys {
         trial.set(key, key.as_bytes())?;

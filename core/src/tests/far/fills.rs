@@ -28,8 +28,8 @@ fn i1_a_render_that_another_process_invalidates_is_not_served_later() {
     }
 }
 
-/// What another process gets of a page around a row that is rendered under an older read point, if it
-/// has deleted one of the two in between.
+/// What another process gets of a page around a row that is rendered under an older read point, if
+/// it has deleted one of the two in between.
 fn around_what_is_older(
     front: Front,
     deleted: &str,
@@ -42,7 +42,7 @@ fn around_what_is_older(
     let point = one.cache.read_point();
     other.cache.delete_name(deleted).eventually();
     if !is_same_snapshot {
-        // The next render takes a snapshot of the fences of its own.
+        // The next render takes its own snapshot of the fences.
         one.cache.delete_name("another").eventually();
     }
     let body = || point.scope(|| one.cache.render(&row, || "old").unwrap());
@@ -102,7 +102,7 @@ fn a_tag_learnt_late_is_stored_at_once_if_nothing_has_happened() {
     }
 }
 
-/// What a price change is usually followed by: the page that shows the new price.
+/// A price change is usually followed by the page that shows the new price.
 #[test]
 fn what_is_rendered_right_after_an_invalidation_is_stored() {
     for &front in FRONTS {
@@ -165,7 +165,7 @@ fn i2_while_another_process_renders_callers_wait_and_are_served_what_it_stores()
         std::thread::scope(|threads| {
             let body = || {
                 let waits = threads.spawn(|| other.say("row", "other"));
-                // The other process asks for the lease in vain before it waits.
+                // The other process fails to get the lease before it waits.
                 while other.cache.stats().flights == 0 {
                     std::thread::yield_now();
                 }
@@ -198,7 +198,7 @@ fn a_render_that_fails_gives_its_lease_back() {
         Err::<String, _>(crate::Error::new(crate::ErrorKind::Io, "no database"))
     });
     failed.unwrap_err();
-    // The worker returns it, within the time for which others wait.
+    // The worker returns the lease within the time for which others wait.
     assert_eq!(&*other.say("row", "other"), "other");
     assert_eq!(other.cache.stats().bypasses, 0);
     assert_eq!(&*one.say("row", "one"), "other");
@@ -294,8 +294,8 @@ fn a_foreign_record_in_the_place_of_a_lease_keeps_nobody_from_storing() {
     assert_eq!(other.cache.stats().bypasses, 0);
 }
 
-/// Nothing of this process has told it that its snapshot of the fences is older than the invalidation: the
-/// first render does.
+/// Nothing in this process indicates that its snapshot of the fences is older than the
+/// invalidation. The first render finds out.
 #[test]
 fn a_snapshot_that_kept_one_fragment_from_the_store_keeps_no_other_from_it() {
     for &front in FRONTS {
@@ -307,8 +307,8 @@ fn a_snapshot_that_kept_one_fragment_from_the_store_keeps_no_other_from_it() {
                 one.cache.render(&fragment(name).tags(tag.iter().copied()), body).unwrap();
             };
             one.say("before", "takes the snapshot");
+            // A slow machine already takes a new snapshot here.
             other.cache.invalidate_tags(["tag"]).unwrap().eventually();
-            // A slow machine takes a new snapshot here already.
             render("first");
             one.recorder.reset();
             for name in ["first", "second"] {
@@ -320,7 +320,7 @@ fn a_snapshot_that_kept_one_fragment_from_the_store_keeps_no_other_from_it() {
     }
 }
 
-/// As the snapshot of the fences may be older than the deletion.
+/// The snapshot of the fences may be older than the deletion.
 #[test]
 fn the_first_page_after_a_deletion_of_another_process_is_stored() {
     for &front in FRONTS {

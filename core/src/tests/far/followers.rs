@@ -1,5 +1,5 @@
-//! A follower prints only what can be shown to hold since it came: nothing that another process had
-//! invalidated before, also where the store cannot be asked any more.
+//! A follower prints only results that were validated since it came: nothing that another process
+//! had invalidated before, even if the store is unavailable by then.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::store::Fault;
 use crate::testing::{FaultyStore, MemoryStore};
 use crate::{Fragment, FragmentCache};
 
-/// Two processes on one store, each with its own way to it.
+/// Two processes on one store, each with its own connection.
 fn two(front: Front) -> ([super::Rig; 2], Store) {
     let memory = MemoryStore::new();
     let way = || FaultyStore::new(memory.clone());
@@ -18,7 +18,7 @@ fn two(front: Front) -> ([super::Rig; 2], Store) {
     ([front.patient(&lost), front.patient(&way())], lost)
 }
 
-/// Every way to lose a store while a body is rendered.
+/// Every way to lose a store while a body renders.
 const LOSSES: [fn(&Store); 4] = [
     |store| store.fail(Fault::Unreachable),
     |store| store.fail(Fault::Deadline),
@@ -26,8 +26,8 @@ const LOSSES: [fn(&Store); 4] = [
     |store| store.fail_writes(Fault::Refused),
 ];
 
-/// Renders `row` in one caller; while its body runs, `between` happens, and another caller follows
-/// who would render "new". What that one prints.
+/// Renders `row` in one caller. While its body runs, `between` is called and another caller
+/// follows, whose body would print "new". Returns what the follower prints.
 fn follow(
     cache: &FragmentCache,
     row: &Fragment,
@@ -108,7 +108,7 @@ fn i1_a_follower_prints_nothing_older_that_holds_what_was_invalidated() {
     }
 }
 
-/// The data of a handler's page is from before its fragment begins.
+/// The data of a handler's page is older than the start of its fragment.
 #[test]
 fn i1_a_follower_prints_nothing_that_is_older_than_the_flight_it_follows() {
     for &front in FRONTS {
@@ -120,7 +120,7 @@ fn i1_a_follower_prints_nothing_that_is_older_than_the_flight_it_follows() {
         let (first, second) = (Gate::default(), Gate::default());
         let (begun, ends) = (Gate::default(), Gate::default());
         std::thread::scope(|threads| {
-            // Whom the others follow at first, and who has nothing for them.
+            // The others first follow this caller, which fails.
             let failing = threads.spawn(|| {
                 let body = || {
                     first.open();
@@ -152,7 +152,7 @@ fn i1_a_follower_prints_nothing_that_is_older_than_the_flight_it_follows() {
     }
 }
 
-/// Of those who may not take the first render, one renders for all the others.
+/// Of the followers that may not take the first render, one renders for all the others.
 #[test]
 fn i2_followers_who_may_not_take_a_render_share_the_next() {
     const FOLLOWERS: usize = 8;

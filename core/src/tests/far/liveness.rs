@@ -1,5 +1,6 @@
-//! What is held is given back, and what was promised goes on, whatever a store or a process does: no
-//! lease outlives its frame, the worker lives, and a page waits for the dead once.
+//! Leases are returned and background work continues, regardless of failures of a store or a
+//! process: no lease outlives its frame, the worker survives, and a page waits only once for a dead
+//! process.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -109,14 +110,14 @@ fn i3_the_keeper_survives_a_store_that_panics_and_says_so() {
     store.at(&[":m"]);
     let panicked = || one.cache.health().last_fault.as_deref() == Some("the store panicked");
     until("the worker has met it", panicked);
-    // Later rounds find it well, and follow the mode of the fleet.
+    // Later runs of the worker succeed, and follow the mode of the fleet.
     store.at(&[]);
     let admin = crate::admin::Admin::new(&one.cache).unwrap();
     admin.set_fleet_mode(crate::CacheMode::Bypass, Duration::from_secs(60)).unwrap();
     until("it asks again", || one.cache.health().fleet_mode == crate::CacheMode::Bypass);
 }
 
-/// Renders fragments inside each other, the innermost with `innermost`.
+/// Renders nested fragments, with `innermost` as the innermost.
 fn nest(cache: &FragmentCache, depth: usize, innermost: &dyn Fn() -> String) -> String {
     let inside = || match depth {
         1 => innermost(),
@@ -127,8 +128,8 @@ fn nest(cache: &FragmentCache, depth: usize, innermost: &dyn Fn() -> String) -> 
 
 const DEPTH: usize = 6;
 
-/// Round trips of a fragment that nobody waits for: a look, what is asked with the lease, and perhaps
-/// the fences.
+/// Round trips of a fragment without waiting: a lookup, the reads with the lease, and sometimes the
+/// fences.
 const UNWAITED: u64 = 4;
 
 #[test]
@@ -138,7 +139,7 @@ fn i7_a_page_waits_once_for_a_process_that_died_inside_nested_fragments() {
         let (dead, one) = (front.patient(&store), front.process(&store));
         let (begun, ends) = (Gate::default(), Gate::default());
         std::thread::scope(|threads| {
-            // As if it were killed: it holds six leases, and does not go on.
+            // Simulates a killed process: it holds six leases and stops here.
             threads.spawn(|| {
                 nest(&dead.cache, DEPTH, &|| {
                     begun.open();
@@ -148,7 +149,7 @@ fn i7_a_page_waits_once_for_a_process_that_died_inside_nested_fragments() {
             });
             begun.pass();
             let printed = one.cache.render(&fragment("level 6"), || {
-                // It has waited for its limit. Nothing inside waits any more.
+                // It has waited up to its limit. No inner fragment waits again.
                 store.reset_counts();
                 nest(&one.cache, DEPTH - 1, &|| "page".to_owned())
             });
@@ -163,7 +164,7 @@ fn i7_a_page_waits_once_for_a_process_that_died_inside_nested_fragments() {
     }
 }
 
-/// Blocks that stand beside each other in one render of an engine.
+/// Sibling blocks in one render of an engine.
 #[test]
 fn i7_a_page_waits_once_for_a_process_that_died_inside_one_of_many_blocks() {
     struct Render(Arc<RenderMemo>);
@@ -190,7 +191,7 @@ fn i7_a_page_waits_once_for_a_process_that_died_inside_one_of_many_blocks() {
     let name = |number: usize| format!("block {number}");
     let (begun, ends) = (Gate::default(), Gate::default());
     std::thread::scope(|threads| {
-        // As if it were killed: it holds a lease of each block, and does not go on.
+        // Simulates a killed process: it holds a lease of each block and stops here.
         threads.spawn(|| {
             let open = |(number, block): (usize, &super::super::Block)| {
                 let name = name(number);
@@ -220,8 +221,8 @@ fn i7_a_page_waits_once_for_a_process_that_died_inside_one_of_many_blocks() {
     });
 }
 
-/// What a process reads from a replica that lags, another stores meanwhile: it falls when the
-/// invalidation is told once more.
+/// A process reads from a lagging replica and stores outdated data meanwhile. The repeated
+/// invalidation removes it.
 #[test]
 fn i1_repeats_are_told_together_and_reach_what_was_stored_meanwhile() {
     const MANY: usize = 2_000;
@@ -236,7 +237,7 @@ fn i1_repeats_are_told_together_and_reach_what_was_stored_meanwhile() {
     assert!(one.cache.health().waiting_repeats > 0);
     store.reset_counts();
     until("all are told", || one.cache.health().waiting_repeats == 0);
-    // A few calls for thousands of labels, and what the keepers ask by themselves.
+    // A few calls for thousands of labels, plus the workers' own calls.
     assert!(store.round_trips() < 100, "{} round trips", store.round_trips());
     assert_eq!(&*other.cache.render(&row, || "new").unwrap(), "new");
 }
@@ -251,13 +252,13 @@ fn what_a_cache_would_have_told_is_told_when_it_ends() {
         one.cache.invalidate_tags(["tag"]).unwrap().eventually();
         other.cache.render(&row, || "old").unwrap();
         drop(one);
-        // The worker may be the last that holds the cache, and tells it a moment later.
+        // The worker may hold the last handle of the cache, and publishes a moment later.
         let prints = |text: &'static str| {
             other.distrust();
             &*other.cache.render(&row, || text).unwrap() == text
         };
         until("it falls", || prints("new"));
-        // And what it could not tell before.
+        // Also the invalidations that it could not publish before.
         let one = front.process(&store);
         store.fail_writes(crate::store::Fault::Refused);
         assert_eq!(one.cache.invalidate_tags(["tag"]).unwrap(), Invalidation::Pending);

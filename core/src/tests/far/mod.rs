@@ -1,5 +1,5 @@
-//! The far level: several caches, which stand for processes, on one store. Each test holds in the
-//! three ways that the near level can be in front of it, and with opaque keys.
+//! The far level: several caches, which represent processes, on one store. Each test runs with all
+//! three configurations of the near level, and with opaque keys.
 
 mod fills;
 mod followers;
@@ -18,20 +18,20 @@ use crate::events::{EventKind, RefusalReason};
 use crate::testing::{FaultyStore, MemoryStore};
 use crate::{CacheBuilder, FarLevel};
 
-/// A store of this process that can be told to fail.
+/// An in-process store with switchable faults.
 pub(super) type Store = FaultyStore<MemoryStore>;
 
 pub(super) fn store() -> Store {
     FaultyStore::new(MemoryStore::new())
 }
 
-/// How the near level stands in front.
+/// The configuration of the near level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Front {
     Strict,
     Bounded,
     None,
-    /// As the first, with opaque keys: what a store holds of a fragment is another thing then.
+    /// Like the first, with opaque keys, which change what a store contains of a fragment.
     #[cfg(feature = "mac")]
     Opaque,
 }
@@ -44,7 +44,7 @@ pub(super) const FRONTS: &[Front] = &[
     Front::Opaque,
 ];
 
-/// For how long a bounded near level answers by itself.
+/// How long a bounded near level answers without the store.
 pub(super) const NEAR_LIFE: Duration = Duration::from_secs(2);
 
 impl Front {
@@ -64,12 +64,12 @@ impl Front {
         self.waiting(store, Duration::from_millis(300))
     }
 
-    /// A process whose callers wait as long as a test wants them to.
+    /// A process whose callers wait as long as a test needs.
     pub(super) fn patient(self, store: &Store) -> Rig {
         self.waiting(store, Duration::from_secs(60))
     }
 
-    /// A process whose host has this clock.
+    /// A process with this clock.
     pub(super) fn process_by(self, store: &Store, clock: impl crate::clock::Clock) -> Rig {
         self.with(store, |builder| builder.clock(clock))
     }
@@ -93,14 +93,14 @@ impl Front {
         })
     }
 
-    /// Two processes on one store of their own.
+    /// Two processes on one new store.
     pub(super) fn two(self) -> (Rig, Rig, Store) {
         let store = store();
         (self.process(&store), self.process(&store), store)
     }
 }
 
-/// Runs `act` on a thread of its own, as another process would, whatever is open on this one.
+/// Runs `act` on a separate thread, like another process, regardless of open fragments on this one.
 pub(super) fn elsewhere<R: Send>(act: impl FnOnce() -> R + Send) -> R {
     std::thread::scope(|threads| threads.spawn(act).join().unwrap())
 }
@@ -115,7 +115,7 @@ impl Rig {
         self.recorder.events().into_iter().filter_map(refused).collect()
     }
 
-    /// Lets the near level's trust in what it has asked for last come to its end.
+    /// Lets the near level's trust in its last read expire.
     pub(super) fn distrust(&self) {
         self.clock.advance(NEAR_LIFE);
     }

@@ -1,5 +1,5 @@
-//! The store is away: pages go on, nothing stale is served afterwards, and what it has missed it is
-//! told.
+//! The store is unavailable: pages still render, nothing stale is served afterwards, and missed
+//! invalidations are published later.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ fn i3_pages_go_on_without_the_store() {
             assert!(["a", "b", "c"].contains(&&*page), "{front:?}");
         }
         assert!(!one.cache.health().is_reachable);
-        // Perhaps the worker found out first, and no page did.
+        // The worker may have noticed first, before any page.
         assert!(one.cache.health().faults >= 1);
         let error = one.cache.get(&fragment_key!("elsewhere")).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Store);
@@ -146,7 +146,7 @@ fn what_is_pending_is_told_however_busy_the_keeper_is() {
     assert_eq!(one.cache.clear(), Invalidation::Pending);
     store.heal();
     until("it is told", || {
-        // A lease that is given back wakes the worker.
+        // Returning a lease wakes the worker.
         let failed: Result<_, crate::Error> = one.cache.try_render(&fragment("fails"), || {
             Err::<String, _>(crate::Error::new(ErrorKind::Io, "no database"))
         });

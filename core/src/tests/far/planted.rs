@@ -1,6 +1,6 @@
-//! Records that somebody puts into the store who lacks the secret: of every kind, in every manner.
-//! Nothing of his is served, nothing that was deleted comes back, nobody is switched off, and what he
-//! has written is written over. What he can do all the same is the last test.
+//! Records planted in the store by an attacker without the secret: of every kind, in every manner.
+//! Nothing planted is served, nothing deleted returns, no process is switched off, and the planted
+//! records are overwritten. The last test shows what the attacker can still do.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -50,7 +50,7 @@ fn level(store: &MemoryStore, prefix: &str, secret: Option<&str>) -> FarLevel {
     }
 }
 
-/// A process that has these.
+/// A process with this prefix and secret.
 fn stranger(store: &MemoryStore, prefix: &str, secret: Option<&str>) -> Rig {
     let level = level(store, prefix, secret);
     rig_with(|builder| builder.jitter(0.0).wait_limit(Duration::from_millis(100)).far(level))
@@ -65,7 +65,7 @@ fn row(id: u32) -> Fragment {
 }
 
 impl Rig {
-    /// What a page has of a row, or says if it is rendered. It brings a tag late.
+    /// The row of a page: cached, or rendered with `body`. It adds a tag late.
     fn row(&self, id: u32, body: &str) -> String {
         let say = || {
             current::add_tags(["late"]).unwrap();
@@ -82,8 +82,8 @@ impl Rig {
 
 const ROWS: [u32; 2] = [1, 2];
 
-/// What a cache with these has in a store of its own once it has said this word of each row; and all
-/// that it ever had there: a lease, a mode.
+/// The records of a separate store after a cache with this prefix and secret has rendered each row
+/// with `word`; and all records it ever had, such as a lease and a mode.
 fn lived(prefix: &str, secret: Option<&str>, word: &str) -> [Records; 2] {
     let store = MemoryStore::new();
     let rig = stranger(&store, prefix, secret);
@@ -149,9 +149,9 @@ const MANNERS: [Manner; 8] = [
     Manner::Empty,
 ];
 
-/// What can be copied.
+/// What an attacker can copy.
 struct Seen {
-    /// What this cache had in its store before something was deleted.
+    /// The records of this cache before a deletion.
     ours: Records,
     of_another_prefix: Records,
     of_another_secret: Records,
@@ -189,7 +189,7 @@ impl Seen {
     }
 }
 
-/// Each kind by itself, all but one, all, and the two that are served by.
+/// Each kind alone, all but one, all, and the two that a hit needs.
 fn sets() -> Vec<Vec<Kind>> {
     let mut sets: Vec<Vec<Kind>> = KINDS.iter().map(|&one| vec![one]).collect();
     let but = |one: Kind| KINDS.into_iter().filter(|&kind| kind != one).collect();
@@ -250,7 +250,7 @@ fn i1_i4_nothing_that_is_planted_is_believed() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // There is one mode only, so that none is another's.
+    // There is only one mode, so it cannot be planted in the place of another.
     assert_eq!(planted.len(), MANNERS.len() * KINDS.len() - 1, "{planted:#?}");
 }
 
@@ -320,7 +320,7 @@ fn a_mode_that_is_planted_is_not_followed_and_told_of() {
     assert_eq!(admin.fleet_mode_fault().unwrap(), Some(fault));
     admin.set_fleet_mode(CacheMode::ReadOnly, LIFE).unwrap();
     until("it is followed", || one.cache.health().fleet_mode == CacheMode::ReadOnly);
-    // What was the matter before is no fault of this mode.
+    // The earlier fault is not attributed to this mode.
     assert!(one.cache.health().last_fault.is_some());
     assert_eq!(admin.fleet_mode_fault().unwrap(), None);
     store.set("shop:m", b"bypass", LIFE).unwrap();
@@ -344,7 +344,7 @@ fn an_administrator_knows_whether_he_has_the_secret() {
     let page = admin(Some(SECRET)).entries(None).unwrap();
     let bytes = store.get_many(&[&page.entries[0].record]).unwrap().remove(0).unwrap().len();
     assert_eq!(page.entries[0].bytes, bytes);
-    // Of everything one by one: he knows it as long as one is left.
+    // Overwritten one by one: the secret is recognised as long as one intact record is left.
     let versions = store.keys().into_iter().filter(|name| Kind::of(name) == Kind::Version);
     for name in versions {
         assert_eq!(known(Some(SECRET)), (true, true));
@@ -353,7 +353,7 @@ fn an_administrator_knows_whether_he_has_the_secret() {
     assert_eq!(known(Some(SECRET)), (false, false));
 }
 
-/// While a fleet is given a secret, some processes have it and others do not.
+/// While a fleet is given a secret, only some of its processes have it.
 #[test]
 fn i1_processes_with_and_without_a_secret_serve_nothing_stale() {
     let mut hits = 0;
@@ -364,7 +364,7 @@ fn i1_processes_with_and_without_a_secret_serve_nothing_stale() {
         let mut random = Random::new(seed);
         let (mut rows, mut value) = ([0_u32; 4], 0);
         for step in 0..300 {
-            // The same one for a while, so that there are hits.
+            // The same process for a while, so that there are hits.
             let rig = &rigs[step / 8 % rigs.len()];
             let other = &rigs[random.below(rigs.len())];
             let id = random.below(rows.len());
@@ -397,7 +397,7 @@ fn i1_processes_with_and_without_a_secret_serve_nothing_stale() {
     assert!(hits > 100, "{hits} hits");
 }
 
-/// As docs/stores.md tells.
+/// As documented in docs/stores.md.
 #[test]
 fn what_was_signed_for_its_place_can_be_put_back() {
     let [then, seen] = lived("shop", Some(SECRET), "old");

@@ -1,4 +1,4 @@
-//! Many fragments in few round trips, and nothing staler for it.
+//! Many fragments in few round trips, without serving staler output.
 
 use super::{FRONTS, Front};
 use crate::{Fragment, fragment_key};
@@ -26,14 +26,14 @@ fn a_hundred_prefetched_fragments_take_three_round_trips() {
                     assert_eq!(&*other.cache.render(row, || "again").unwrap(), "markup");
                 }
             });
-            // Both keepers ask once a second.
+            // Both workers query once a second.
             assert!(store.round_trips() <= 3 + 7, "{front:?}: {}", store.round_trips());
         }
         other.recorder.assert_no_body_evaluated();
     }
 }
 
-/// The least of some: the keepers ask once a second.
+/// The minimum of several runs, because the workers query once a second.
 fn trips(page: impl Fn(), store: &super::Store) -> u64 {
     let trips = (0..8).map(|_| {
         store.reset_counts();
@@ -60,7 +60,7 @@ fn a_prefetched_page_takes_one_round_trip_once_its_blocks_are_known() {
         };
         assert_eq!(trips(page, &store), expected, "{front:?}");
         other.recorder.assert_no_body_evaluated();
-        // Others of the name.
+        // Other fragments with the same name.
         let more: Vec<_> =
             (0..8).map(|id| Fragment::new(fragment_key!("row", "more", id))).collect();
         for row in &more {
@@ -116,8 +116,8 @@ fn i1_what_was_invalidated_before_the_prefetch_is_not_served() {
             one.cache.render(row, || "old").unwrap();
             other.cache.render(row, || "unused").unwrap();
         }
+        // The blocks are known the second time.
         one.cache.invalidate_tags(["row:7"]).unwrap().eventually();
-        // The second time it is known which blocks there are.
         for (id, expected) in [(8, &[7][..]), (9, &[7, 8])] {
             if front == Front::Bounded {
                 other.distrust();

@@ -1,4 +1,4 @@
-//! What one process stores, another is served, until any of them invalidates it.
+//! What one process stores is served by another, until any of them invalidates it.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ fn a_far_hit_is_one_round_trip_once_its_labels_are_remembered() {
             other.cache.health().round_trips - before
         })
     };
-    // The worker's round may fall into one of them.
+    // A run of the worker may fall into one of them.
     let runs: Vec<_> = (0..5).map(|_| first_and_second()).collect();
     let least = |at: usize| runs.iter().map(|run| run[at]).min();
     assert_eq!(least(0), Some(2), "the tags are found in the entry: {runs:?}");
@@ -113,7 +113,7 @@ fn a_bounded_near_level_asks_nobody_within_its_life() {
     for _ in 0..100 {
         other.say("row", "unused");
     }
-    // The worker's rounds are the only ones.
+    // Only the worker's runs remain.
     assert!(other.cache.health().round_trips <= before + 1);
 }
 
@@ -177,7 +177,7 @@ fn i1_a_strict_near_level_asks_also_by_a_clock_that_is_behind() {
     assert_eq!(&*one.render(&row, || "new").unwrap(), "new");
 }
 
-/// A host's clock, so many seconds from the right time.
+/// A host's clock, off by this many seconds.
 #[derive(Debug)]
 struct Wrong(ManualClock, i64);
 
@@ -199,7 +199,7 @@ fn a_fragment_lives_no_longer_than_it_may_where_the_clocks_of_hosts_differ() {
     for &front in FRONTS {
         for off in [0, 1, 10, 30, 59, 60, 61, 600, 3600] {
             for (writer, reader) in [(off, 0), (-off, 0), (0, off), (0, -off)] {
-                // A reader comes first when the fragment is so old, and then every second.
+                // The age at which a reader first comes; then it comes every second.
                 for first in [0, 1, 30, 45, 59] {
                     let clock = ManualClock::new();
                     let store = super::Store::new(MemoryStore::with_clock(clock.clone()));
@@ -213,8 +213,8 @@ fn a_fragment_lives_no_longer_than_it_may_where_the_clocks_of_hosts_differ() {
                         clock.advance(Duration::from_secs(1));
                         age += 1;
                     }
-                    // What does not look to be of the future may be older than it looks, by what the
-                    // clocks are apart.
+                    // An entry that does not appear to be from the future may be older than it
+                    // appears, by the difference of the clocks.
                     let ahead = u64::try_from(writer - reader).unwrap_or_default();
                     let longer = if ahead > first + 1 { 0 } else { ahead };
                     let told = format!("{front:?}, {writer} and {reader} s, first at {first}");

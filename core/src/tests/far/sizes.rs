@@ -1,4 +1,5 @@
-//! One fragment's size is not another's: deletions read no bodies, and large ones are read apart.
+//! Large fragments do not affect others: deletions read no bodies, and large bodies are read
+//! separately.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -17,7 +18,7 @@ fn a_deletion_reads_no_bodies_and_takes_two_round_trips() {
         for key in &keys[1..] {
             one.cache.render(&Fragment::new(key.clone()), || "markup").unwrap();
         }
-        // As if they were too large for one deadline.
+        // Simulates bodies that are too large for one deadline.
         store.fail_keys(Fault::Refused, |key| key.contains(":e:"));
         let trips = || {
             let before = other.cache.health().round_trips;
@@ -29,7 +30,7 @@ fn a_deletion_reads_no_bodies_and_takes_two_round_trips() {
         assert!(done[1..].iter().all(|&done| done == Invalidation::Removed), "{front:?}: {done:?}");
         let (again, second) = trips();
         assert!(again.iter().all(|&done| done == Invalidation::Absent), "{front:?}: {again:?}");
-        // The worker may have asked once in between.
+        // The worker may have queried once in between.
         assert!(first.min(second) == 2, "{front:?}: {first} and {second} round trips");
     }
 }
@@ -59,7 +60,7 @@ fn a_prefetch_of_large_fragments_is_read_in_parts() {
     const ROWS: u32 = 200;
     let (one, _, store) = Front::None.two();
     let rows: Vec<_> = (0..ROWS).map(|id| Fragment::new(fragment_key!("row", id))).collect();
-    // Of random letters, as what repeats would be compressed.
+    // Random letters, because repetitions would be compressed.
     let mut random = fastrand::Rng::with_seed(7);
     let body: String = (0..16 << 10).map(|_| random.alphanumeric()).collect();
     for row in &rows {
@@ -72,7 +73,7 @@ fn a_prefetch_of_large_fragments_is_read_in_parts() {
     };
     let other = process();
     for _ in 0..2 {
-        // First by the lists of variants, then by the block that is known.
+        // First by the lists of variants, then by the known block.
         let hits = other.cache.stats().hits;
         other.cache.prefetch(rows.iter().map(Fragment::key), || {
             for row in &rows {
@@ -85,7 +86,7 @@ fn a_prefetch_of_large_fragments_is_read_in_parts() {
     }
 }
 
-/// Notes how many bytes a call brings at most.
+/// Records the maximum number of bytes that a call returns.
 #[derive(Debug, Clone)]
 struct Largest {
     store: super::Store,

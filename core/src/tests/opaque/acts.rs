@@ -1,4 +1,5 @@
-//! What is shared, deleted and invalidated: as without, and also by a key that is only shown.
+//! Sharing, deleting and invalidating with opaque keys: the same as without, and also by a redacted
+//! key.
 
 use super::*;
 use crate::admin::Admin;
@@ -6,7 +7,7 @@ use crate::{ErrorKind, Invalidation};
 
 type Way = fn(&FragmentCache);
 
-/// Every way to take a fragment back, by what its author knows of it.
+/// Every way to delete a fragment, by what its author knows of it.
 const WAYS: [Way; 6] = [
     |cache| {
         cache.delete(&fragment_key!(NAME, VARY)).eventually();
@@ -28,7 +29,7 @@ const WAYS: [Way; 6] = [
     },
 ];
 
-/// What two processes print for one block: a word of who rendered it.
+/// What two processes print for one block, with a word that identifies the renderer.
 fn say(cache: &FragmentCache, word: &str) -> String {
     let args = [Scalar::Int(60), Scalar::Str(NAME), Scalar::Str(VARY)];
     block(SOURCE, TEMPLATE, "").print(cache, OutputMode::HTML, &args, || {
@@ -73,7 +74,7 @@ fn i1_what_a_page_shows_can_be_deleted() {
             let cache = if inside { rig.cache.namespace(SPACE) } else { rig.cache.clone() };
             for key in keys(&cache) {
                 make(&cache);
-                // A form carries it, and names no namespace that is not that of the key.
+                // A form carries its hex text, and names no namespace other than the key's.
                 let shown = FragmentKey::from_hex(&cache.shown_key(&key).to_hex()).unwrap();
                 assert!(shown.is_redacted(), "{shown}");
                 assert!(cache.contains(&key).unwrap(), "{levels:?} {shown}");
@@ -120,7 +121,7 @@ fn i1_a_value_is_deleted_by_the_name_that_a_page_shows() {
     }
     let shown = space.shown_key(&value_key(&space));
     assert_eq!(shown.bare(), shown);
-    // Whatever place a form names: a digest has its own.
+    // The place that a form names is ignored: a digest has its own.
     rig.cache.delete_name_of(&shown).eventually();
     assert!(
         !space.values().contains(VALUE).unwrap() && rig.cache.values().contains(VALUE).unwrap()
@@ -142,7 +143,7 @@ fn i4_others_find_nothing_and_reach_nothing() {
                 way(&theirs.cache);
                 assert_eq!(say(&ours.cache, "again"), "ours", "{levels:?}");
             }
-            // Nor does either list the other's as entries of its own.
+            // Neither lists the other's entries as its own.
             for rig in [&ours, &theirs] {
                 let page = Admin::new(&rig.cache).unwrap().entries(None).unwrap();
                 assert_eq!(page.entries.len(), 1, "{levels:?} {page:?}");

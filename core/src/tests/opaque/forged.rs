@@ -1,9 +1,9 @@
-//! Records that somebody else has put in the place of an entry.
+//! Records that an attacker has put in the place of an entry.
 
 use super::*;
 use crate::entry::record::Codec;
 
-/// The name of the one entry that is there, and its bytes.
+/// The name and bytes of the only entry.
 fn entry_of(store: &MemoryStore) -> (String, Vec<u8>) {
     let name = store.keys().into_iter().find(|name| name.contains(":e:")).unwrap();
     let bytes = store.get_many(&[&name]).unwrap().remove(0).unwrap();
@@ -16,7 +16,7 @@ fn codec() -> Codec {
     Codec::new(Some(2048), 1 << 20)
 }
 
-/// Renders the fragment that varies on this, in a process of its own.
+/// Renders the fragment with this vary part in a separate process.
 fn say(store: &MemoryStore, vary: &str, body: &str) -> Arc<str> {
     let fragment = Fragment::new(fragment_key!(NAME, vary));
     Levels::Both.opaque(store).cache.render(&fragment, || body).unwrap()

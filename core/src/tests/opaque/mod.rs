@@ -1,6 +1,6 @@
-//! Opaque keys: what a store and those who watch learn, and that all else is as without. Here is what
-//! the tests share: words that are planted in every place that a key, a label or a record is made
-//! from, and a store that remembers all that it was ever given.
+//! Opaque keys: what a store and observers learn, and that all else is unchanged. The shared tools
+//! are words that are planted in every place that a key, a label or a record is made from, and a
+//! store that records everything it was ever given.
 
 mod acts;
 mod forged;
@@ -21,9 +21,9 @@ use crate::{FarLevel, Fragment, FragmentCache, FragmentKey, fragment_key};
 const SECRET: &[u8] = b"the secret of these tests, 32 by";
 const ANOTHER: &[u8] = b"another secret of these tests, 3";
 
-/// What all words have in them that a store is not to learn.
+/// The part of all words that a store must not learn.
 const PLANTED: &str = "planted";
-/// What all words have in them that those who watch are not to learn either.
+/// The part of all words that observers must not learn either.
 const PLANTED_VALUE: &str = "plantedvalue";
 
 const NAME: &str = "planted-name";
@@ -42,10 +42,10 @@ const VIEW: &str = "planted-view";
 #[cfg(feature = "async")]
 const PATH: &str = "/plantedvalue-path";
 
-/// The name of a record, and its bytes.
+/// The name and bytes of a record.
 type Given = (String, Vec<u8>);
 
-/// Remembers the name and the bytes of every record that it was given, also of those that are gone.
+/// Records the name and bytes of every record that it was given, including deleted ones.
 #[derive(Debug, Clone, Default)]
 struct Spy {
     store: MemoryStore,
@@ -102,7 +102,7 @@ impl Store for Spy {
     }
 }
 
-/// The ways that a cache is put together.
+/// The configurations of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Levels {
     Near,
@@ -129,7 +129,8 @@ impl Levels {
         })
     }
 
-    /// One that shares a store, if it has one, with all that are given the same.
+    /// A process with opaque keys. If it has a store, it shares it with all processes on the same
+    /// store.
     fn opaque(self, store: &MemoryStore) -> Rig {
         self.rig(store.clone(), Some(SECRET))
     }
@@ -152,7 +153,7 @@ fn call() -> crate::memoize::Call {
     Function::new(FUNCTION).call().arg(&ARGUMENT).arg(&7)
 }
 
-/// All keys that [`live`] renders something under, but for unnamed blocks, which vary on nothing.
+/// All keys that [`live`] renders under, except unnamed blocks, which have no vary parts.
 fn keys(cache: &FragmentCache) -> Vec<FragmentKey> {
     vec![
         row().key().clone(),
@@ -163,8 +164,8 @@ fn keys(cache: &FragmentCache) -> Vec<FragmentKey> {
     ]
 }
 
-/// Makes something of every sort, outside and inside of a namespace, and takes it back in every way.
-/// A second round has something to find and to replace.
+/// Creates something of every kind, inside and outside a namespace, and deletes it in every way. A
+/// second round finds and replaces entries.
 fn live(cache: &FragmentCache) {
     for cache in [cache, &cache.namespace(SPACE)] {
         for _ in 0..2 {
@@ -193,7 +194,7 @@ fn make(cache: &FragmentCache) {
     });
     for mode in [OutputMode::HTML, OutputMode::custom(MODE)] {
         print_block(cache, mode);
-        // An unnamed one.
+        // An unnamed block.
         block(SOURCE, TEMPLATE, "u").print(
             cache,
             mode,

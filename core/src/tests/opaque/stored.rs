@@ -1,4 +1,4 @@
-//! What is in a store: nothing that tells a word, nor a hash of one that anybody could compute.
+//! The contents of a store reveal no planted word and no hash that an attacker could compute.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::freshness::Label;
 use crate::hash::KeyHasher;
 use crate::key;
 
-/// All that can be computed of the planted words without the secret.
+/// Everything that can be computed from the planted words without the secret.
 #[derive(Default)]
 struct Guesses {
     narrow: HashSet<u64>,
@@ -81,7 +81,7 @@ impl Guesses {
         self.wide.extend([hasher.wide(text), xxh3_128(text)]);
     }
 
-    /// The guesses that a record tells to be right.
+    /// The guesses that a record confirms.
     fn told_by(&self, (name, bytes): &Given) -> Vec<String> {
         let narrow =
             self.narrow.iter().map(|&hash| (hash.to_le_bytes().to_vec(), format!("{hash:016x}")));
@@ -102,7 +102,7 @@ impl Guesses {
     }
 }
 
-/// What a store was given, once.
+/// The distinct records that a store was given.
 fn records(spy: &Spy) -> Vec<Given> {
     let mut seen = spy.seen();
     seen.sort();
@@ -115,7 +115,7 @@ fn words_in((name, bytes): &Given) -> bool {
     name.to_lowercase().contains(PLANTED) || text.contains(PLANTED)
 }
 
-/// Everything that a cache writes or asks for.
+/// Everything that a cache writes or queries.
 fn all_of(secret: Option<&[u8]>) -> (Vec<Given>, FragmentCache) {
     let spy = Spy::default();
     let rig = Levels::Both.rig(spy.clone(), secret);
@@ -142,13 +142,13 @@ fn i4_no_record_has_a_word_in_it_nor_a_hash_that_anybody_can_make() {
 
 #[test]
 fn without_the_option_both_can_be_found() {
-    // Or the test above would find nothing whatever is written.
+    // Without a secret the guesses must succeed, or the test above would prove nothing.
     let (seen, cache) = all_of(None);
     let guesses = Guesses::new(&cache);
     assert!(seen.iter().any(words_in));
     for sort in [":e:", ":v:", ":l:", ":n:"] {
         let of_sort = seen.iter().filter(|(name, _)| name.contains(sort));
-        // Of these, all but those of fragments that the words do not lead to.
+        // More than half of them: some fragments' records cannot be derived from the words.
         let told = of_sort.clone().filter(|record| !guesses.told_by(record).is_empty()).count();
         assert!(told * 2 > of_sort.count(), "{sort}: {told}");
     }

@@ -1,4 +1,4 @@
-//! What those see who watch: observers, annotated pages, the statistics by name, listings. A name and a digest.
+//! What observers, annotated pages, name stats and listings show: a name and a digest.
 
 use super::*;
 use crate::Policy;
@@ -7,7 +7,7 @@ use crate::admin::EntryInfo;
 use crate::store::Fault;
 use crate::testing::FaultyStore;
 
-/// Everything in this process, of a cache with few entries.
+/// All entries in this process, for a cache with few entries.
 fn held(cache: &FragmentCache) -> Vec<EntryInfo> {
     let mut pages = vec![cache.entries(None)];
     while let Some(next) = pages.last().unwrap().next {
@@ -108,7 +108,7 @@ fn an_administrator_sees_digests_reasons_and_namespaces() {
     assert_eq!(count(&inside) * 2, all.entries.len());
     assert_eq!(count(&Admin::new(&rig.cache.namespace("other")).unwrap()), 0);
 
-    // By a key that is known, with the reason.
+    // By a known key, with the reason.
     let key = fragment_key!(NAME, VARY);
     let miss = |act: &dyn Fn()| {
         act();

@@ -1,5 +1,5 @@
-//! The deserializer that a type is asked by: it takes note of what is asked for, and hands out made-up
-//! values. In which order they are tried is in `trace`.
+//! The deserializer that explores a type: it records what the type requests and returns made-up
+//! values. `trace` decides the order in which they are tried.
 
 use std::any::TypeId;
 use std::fmt;
@@ -9,7 +9,7 @@ use serde::de::{self, DeserializeSeed, Visitor};
 
 use super::trace::{Choice, MAX_SAMPLES, Trace};
 
-/// The type does not accept a made-up value.
+/// The type rejects a made-up value.
 #[derive(Debug)]
 pub(super) enum Unwilling {
     Sample,
@@ -41,7 +41,7 @@ const FLOATS: [f32; 5] = [1.0, 0.0, 0.5, -1.0, 100.0];
 const BYTES: [u8; 64] = [0; 64];
 const LENGTHS: [usize; 14] = [0, 16, 32, 4, 8, 12, 20, 24, 64, 1, 2, 3, 6, 48];
 
-/// What is common as a text: dates, identifiers, addresses.
+/// Common texts: dates, identifiers, addresses.
 const TEXTS: [&str; 29] = [
     "a",
     "",
@@ -74,18 +74,18 @@ const TEXTS: [&str; 29] = [
     "/",
 ];
 
-// No other kind has as many.
+// No other kind has more samples.
 const _: () = assert!(TEXTS.len() <= MAX_SAMPLES);
 
-/// The number of elements, or whether there is one: what is seen for the first time must have some.
+/// Numbers of elements to try. The first time, there must be at least one.
 const SOME: &[usize] = &[1, 2, 3, 4];
 
-/// One value that a type asks for.
+/// One value that a type requests.
 pub(super) struct Asked<'t> {
     trace: &'t mut Trace,
     depth: usize,
     frame: usize,
-    /// The field that it is for.
+    /// The field that the value is for.
     field: &'static str,
 }
 
@@ -110,7 +110,7 @@ impl<'t> Asked<'t> {
         Ok(value)
     }
 
-    /// What is made of other values.
+    /// Explores a value that contains others.
     fn around<R>(
         mut self,
         what: fmt::Arguments<'_>,
@@ -122,7 +122,7 @@ impl<'t> Asked<'t> {
         Ok(value)
     }
 
-    /// A type with a name.
+    /// Explores a named type.
     fn named<R>(
         self,
         reader: TypeId,
@@ -135,7 +135,7 @@ impl<'t> Asked<'t> {
         })
     }
 
-    /// How many elements are handed out.
+    /// The number of elements to return.
     fn length(&mut self) -> usize {
         let first = usize::from(self.trace.is_full(self.frame));
         self.trace.choose(Choice::new(first, SOME))
@@ -208,12 +208,12 @@ impl<'de> de::Deserializer<'de> for Asked<'_> {
         self.around(format_args!("unit"), |_| visitor.visit_unit())
     }
 
-    // The type looks at the bytes to see what they are: so does whatever it will be later.
+    // The type inspects the bytes to find out what they are. Its later versions would do the same.
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Unwilling> {
         Err(self.trace.blind())
     }
 
-    // It knows names that it does not tell, as one with a flattened field does.
+    // The type knows names that it does not reveal, as one with a flattened field does.
     fn deserialize_identifier<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Unwilling> {
         Err(self.trace.blind())
     }
@@ -293,7 +293,7 @@ impl<'de> de::Deserializer<'de> for Asked<'_> {
         visitor: V,
     ) -> Result<V::Value, Unwilling> {
         self.named(typeid::of::<V>(), format_args!("struct {name:?} {fields:?}"), |asked| {
-            // Some that are written by hand read no names.
+            // Some handwritten implementations read no names.
             match asked.trace.choose(Choice::new(0, &[1])) {
                 0 => {
                     let frame = asked.frame;
@@ -370,7 +370,7 @@ impl<'de> de::MapAccess<'de> for Elements<'_> {
     }
 }
 
-/// The fields of a structure, among which aliases are.
+/// The fields of a struct, including aliases.
 struct Fields<'a> {
     asked: Asked<'a>,
     at: &'static str,

@@ -1,4 +1,4 @@
-//! Which types are of one shape, which cannot be seen, and what it costs to look.
+//! Which types have the same shape, which cannot be seen, and the cost of exploring one.
 
 mod rows;
 
@@ -27,7 +27,7 @@ fn one_type_has_one_digest() {
     }
 }
 
-/// Types of which something cannot be seen.
+/// Types that cannot be seen completely.
 mod unseen {
     #![allow(dead_code, reason = "only their shapes are looked at")]
 
@@ -119,7 +119,7 @@ mod unseen {
         b: Option<Never>,
     }
 
-    /// Whatever goes wrong in it is nothing.
+    /// Treats any error inside as nothing.
     pub(super) struct Forgiving(Option<(Never, u8)>);
 
     impl<'de> Deserialize<'de> for Forgiving {
@@ -188,7 +188,7 @@ fn what_cannot_be_seen_is_of_one_build_unless_its_version_is_stated() {
     assert_ne!(one.digest(Some(3)), other.digest(Some(4)));
     assert_ne!(one.digest(Some(3)), of("Book", 1).digest(Some(3)));
 
-    // What is seen is of all builds, and another with another version.
+    // A type that is seen is shared by all builds, but not by versions.
     let of = |seen| Shape::new("Film", Some(seen), || panic!("no build is asked for"));
     assert_eq!(of(7).digest(None), of(7).digest(None));
     assert_ne!(of(7).digest(Some(1)), of(8).digest(Some(1)));
@@ -227,7 +227,7 @@ fn what_is_refused_is_tried_once() {
 
     static TRIED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
-    /// Refuses whatever it is made of.
+    /// Rejects every value.
     #[allow(dead_code, reason = "none is ever made")]
     struct Refuses<T>(T);
 
@@ -289,7 +289,7 @@ fn passes_grow_with_the_sum_of_variants() {
         traced.passes
     };
     assert_eq!(costs(trace::<Inner<u8>>()), 50);
-    // What stands beside each other is seen in one pass.
+    // Siblings are seen in one pass.
     assert_eq!(costs(trace::<Vec<(Inner<u8>, Inner<u8>)>>()), 25);
     assert_eq!(costs(trace::<(Inner<u8>, Inner<u16>, Inner<u32>, Inner<u64>)>()), 50);
     assert_eq!(costs(trace::<Inner<Inner<u8>>>()), 50);

@@ -1,12 +1,12 @@
-//! What a type's `Deserialize` asks for, variant by variant. A type is deserialized from made-up values
-//! in several passes; whatever it asks for in any of them goes into one digest. What it is handed is
-//! in `asked`.
+//! Explores what a type's `Deserialize` requests, variant by variant. The type is deserialized from
+//! made-up values in several passes, and everything it requests goes into one digest. `asked`
+//! supplies the values.
 //!
-//! A pass is a list of choices: which variant, how many elements, which sample. The first pass takes
-//! the first variant of each enum. Each further one repeats the choices that led to an enum of which a
-//! variant is missing, takes that variant, and the shortest way from there. So there are about as many
-//! passes as variants, also of enums inside each other. Where a type refuses a sample, the pass is
-//! repeated with the next.
+//! A pass is a list of choices: which variant, how many elements, which sample. The first pass
+//! takes the first variant of each enum. Each further pass repeats the choices that led to an enum
+//! with a missing variant, takes that variant, and then the shortest way to the end. So there are
+//! about as many passes as variants, also for nested enums. If a type rejects a sample, the pass is
+//! repeated with the next one.
 
 use std::any::TypeId;
 use std::collections::{HashMap, HashSet};
@@ -18,21 +18,21 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::asked::{Asked, Unwilling};
 
-/// Most values that a type may ask for, in all passes together.
+/// Most values that a type may request in all passes together.
 const MAX_STEPS: usize = 100_000;
 
-/// Most passes that are repeated because a type refused a sample.
+/// Most passes repeated because a type rejected a sample.
 const MAX_RETRIES: usize = 1_000;
 
-/// Most samples that there are for one kind of value.
+/// Most samples for one kind of value.
 pub(super) const MAX_SAMPLES: usize = 32;
 
-/// How deep a type may nest.
+/// Deepest nesting of a type.
 const MAX_DEPTH: usize = 128;
 
 /// What was seen of a type.
 pub(super) struct Traced {
-    /// The digest of all that it asked for; `None` if not all of it could be seen.
+    /// The digest of everything it requested; `None` if it could not be seen completely.
     pub(super) digest: Option<u128>,
     #[cfg(test)]
     pub(super) passes: usize,
@@ -40,7 +40,7 @@ pub(super) struct Traced {
     pub(super) steps: usize,
 }
 
-/// Looks at a type.
+/// Explores a type.
 pub(super) fn trace<T: DeserializeOwned>() -> Traced {
     let mut trace = Trace::default();
     let is_seen = trace.all::<T>();
@@ -57,7 +57,7 @@ pub(super) fn trace<T: DeserializeOwned>() -> Traced {
 #[derive(Clone, Copy)]
 pub(super) struct Choice {
     first: usize,
-    /// What is chosen in place of the first where that is refused.
+    /// The choices to try if the first is rejected.
     rest: &'static [usize],
     tried: usize,
     kind: Kind,
@@ -66,9 +66,9 @@ pub(super) struct Choice {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Plain,
-    /// Whether a field is given: it is left out only if its name is an alias of one that was given.
+    /// Whether a field is given. It is left out only if its name is an alias of a given one.
     Field,
-    /// A sample for what reads it, in a field of this name.
+    /// A sample for a reader, in a field of this name.
     Sample(TypeId, &'static str),
 }
 
@@ -86,16 +86,16 @@ impl Choice {
     }
 }
 
-/// An enum that was met.
+/// An enum that was found.
 #[derive(Clone)]
 struct Enum {
     /// The choices that lead to it.
     way: Arc<[Choice]>,
-    /// The variants of which everything was asked for.
+    /// The variants that have been explored completely.
     done: Vec<bool>,
-    /// The first of them: it can be made without any other.
+    /// The first of them: it can be built without any other.
     first_done: Option<usize>,
-    /// How often each variant is being made now, one inside the other.
+    /// How often each variant is being built now, nested in itself.
     open: Vec<usize>,
 }
 
@@ -117,16 +117,17 @@ pub(super) struct Trace {
     passes: usize,
     steps: usize,
     retries: usize,
-    /// Something cannot be seen.
+    /// True if something cannot be seen.
     is_blind: bool,
 
     // Of this pass:
     text: String,
     script: Vec<Choice>,
     taken: Vec<Choice>,
-    /// Of each type that is being made, whether everything in it is asked for, or as little as will do.
+    /// For each type being built, whether it is explored completely or built with as little as
+    /// possible.
     frames: Vec<bool>,
-    /// How many values were begun and not finished.
+    /// The number of values that were started and not finished.
     open: usize,
 }
 
@@ -143,7 +144,7 @@ impl Trace {
         true
     }
 
-    /// Makes one value of the type, with choices that begin so.
+    /// Builds one value of the type, with choices that start with `script`.
     fn pass<T: DeserializeOwned>(&mut self, script: Vec<Choice>) -> bool {
         let (fixed, before) = (script.len(), self.known.clone());
         self.script = script;
@@ -153,12 +154,12 @@ impl Trace {
             self.taken.clear();
             self.frames = vec![!self.known.is_begun];
             self.open = 0;
-            // The samples may be what its author thought impossible.
+            // A sample may violate an assumption of the type's author and cause a panic.
             let made =
                 catch_unwind(AssertUnwindSafe(|| T::deserialize(Asked::new(self)).map(drop)));
             let is_alias = match made {
                 _ if self.is_blind => return false,
-                // A value that was begun and not finished: somebody has passed over its error.
+                // A value was started and not finished: the type has ignored its error.
                 Ok(Ok(())) if self.open == 0 => break,
                 Ok(made) => matches!(made, Err(Unwilling::DuplicateField)),
                 Err(_) => return false,
@@ -187,7 +188,7 @@ impl Trace {
             let at = self.taken.len() - 1;
             let Some(choice) = self.taken.last_mut() else { return false };
             let may_change = choice.kind != Kind::Field || (is_alias && at == last);
-            // The first is among the rest of some, and was refused.
+            // The first choice is also among the rest of some, and was rejected.
             let next =
                 (choice.tried..choice.rest.len()).find(|&at| choice.rest[at] != choice.first);
             if let Some(next) = next.filter(|_| may_change) {
@@ -200,7 +201,7 @@ impl Trace {
         false
     }
 
-    /// A value is asked for.
+    /// Starts a value that the type requests.
     pub(super) fn begin(
         &mut self,
         what: std::fmt::Arguments<'_>,
@@ -222,11 +223,11 @@ impl Trace {
     }
 
     pub(super) fn note(&mut self, what: std::fmt::Arguments<'_>) {
-        // A `String` takes everything.
+        // Writing to a `String` cannot fail.
         let _ = std::fmt::Write::write_fmt(&mut self.text, what);
     }
 
-    /// The type asks for what it cannot be asked about.
+    /// Marks that the type requests something that cannot be explored.
     pub(super) fn blind(&mut self) -> Unwilling {
         self.is_blind = true;
         Unwilling::Sample
@@ -238,7 +239,7 @@ impl Trace {
         choice.pick()
     }
 
-    /// Which of these samples a reader is given.
+    /// Chooses the sample for a reader.
     pub(super) fn sample(&mut self, reader: TypeId, field: &'static str, count: usize) -> usize {
         const ALL: [usize; MAX_SAMPLES] = {
             let mut all = [0; MAX_SAMPLES];
@@ -254,12 +255,12 @@ impl Trace {
         self.choose(Choice { kind, ..Choice::new(first, &ALL[..count]) })
     }
 
-    /// Whether everything is asked for in this frame.
+    /// Returns true if everything in this frame is explored.
     pub(super) fn is_full(&self, frame: usize) -> bool {
         self.frames.get(frame).copied().unwrap_or_default()
     }
 
-    /// The frame of a type inside that of another: in full the first time that it is met.
+    /// Opens the frame of a type inside another: complete the first time it is found.
     pub(super) fn enter(&mut self, reader: TypeId, frame: usize) -> usize {
         let is_new = self.known.named.insert(reader);
         self.push(is_new, frame)
@@ -271,7 +272,7 @@ impl Trace {
         self.frames.len() - 1
     }
 
-    /// The place of an enum, the variant that is made of it, and its frame.
+    /// Opens an enum: its index, the variant to build, and its frame.
     pub(super) fn enter_enum(
         &mut self,
         reader: TypeId,
@@ -294,11 +295,12 @@ impl Trace {
         let next = known.enums[at].next();
         let variant = self.choose(Choice::new(next, &[]));
         let met = &mut self.known.enums[at];
-        // One inside itself is made by as little as will do.
+        // A variant nested in itself is built with as little as possible.
         let is_new = !met.done[variant] && met.open[variant] == 0;
         met.open[variant] += 1;
         if is_new && let Some(around) = self.frames.get_mut(frame) {
-            // What follows may depend on the variant, as the content of an adjacently tagged one does.
+            // What follows may depend on the variant, as the content of an adjacently tagged enum
+            // does.
             *around = true;
         }
         Ok((at, variant, self.push(is_new, frame)))
@@ -313,7 +315,8 @@ impl Trace {
 }
 
 impl Enum {
-    /// The variant to make next. Inside itself the one that is known to end; while none is, each in turn.
+    /// The variant to build next. Nested in itself, one that is known to end; while none is, each
+    /// in turn.
     fn next(&self) -> usize {
         let is_inside = self.open.iter().any(|&open| open > 0);
         let unseen = || (0..self.done.len()).find(|&at| !self.done[at] && self.open[at] == 0);
@@ -327,7 +330,7 @@ impl Enum {
 }
 
 impl Known {
-    /// A variant that was not made yet, and choices that lead to it.
+    /// A variant that was not built yet, and the choices that lead to it.
     fn missing(&self) -> Option<(Vec<Choice>, usize, usize)> {
         self.enums.iter().enumerate().find_map(|(at, met)| {
             let variant = met.done.iter().position(|done| !done)?;

@@ -1,5 +1,5 @@
-//! Several values at a time against one by one, at random: what is said, what is told of each key, and
-//! what everyone gets afterwards.
+//! Operations on several values against the same operations one by one, at random: their results,
+//! the events of each key, and what every process reads afterwards.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::tests::random::Random;
 use crate::values::{SetOptions, SetReport, Values};
 use crate::{ErrorKind, FarLevel, Invalidation, Timeout};
 
-/// Two processes on one store, and what each tells of the keys.
+/// Two processes on one store, and the events of each by key.
 struct World {
     store: Shop,
     clocks: [ManualClock; 2],
@@ -66,13 +66,13 @@ impl World {
         }
     }
 
-    /// What everyone gets.
+    /// What every process reads.
     fn seen(&self) -> Vec<Option<String>> {
         let keys = (0..KEYS).flat_map(|key| [(0, key), (1, key)]);
         keys.map(|(of, key)| self.processes[of].get::<String>(key).unwrap()).collect()
     }
 
-    /// What each process has told of each key since it was asked last, in order.
+    /// The events of each process by key since the last call, in order.
     fn events(&self) -> BTreeMap<(usize, String), Vec<EventKind>> {
         let mut told: BTreeMap<_, Vec<EventKind>> = BTreeMap::new();
         for (of, recorder) in self.recorders.iter().enumerate() {
@@ -111,10 +111,10 @@ fn several_at_a_time_are_the_same_as_one_by_one() {
                 2 => SetOptions::new().expires_after(Duration::from_secs(3)),
                 _ => SetOptions::new().tags([format!("tag:{step}")]),
             };
-            // The worker takes a quarter of a second to try again.
+            // The worker retries after a quarter of a second.
             let is_refusing = seed % 4 == 0 && random.one_in(10);
             let said = worlds.each_ref().map(|world| {
-                // A snapshot of the fences that is a moment old costs now and then a fill.
+                // An outdated snapshot of the fences costs a fill now and then.
                 let values = &world.processes[of];
                 values.cache.invalidate_tags(["nobody's"]).unwrap().eventually();
                 if is_refusing {

@@ -1,4 +1,4 @@
-//! Several values at a time: the same as one by one, in fewer round trips.
+//! Several values at a time: the same results as one by one, in fewer round trips.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) fn store() -> Shop {
     FaultyStore::new(MemoryStore::new())
 }
 
-/// How the near level stands in front.
+/// The variants of the near level in front of the store.
 pub(super) const FRONTS: [fn(FarLevel) -> FarLevel; 3] =
     [|level| level, |level| level.near_life(Duration::from_secs(2)), |level| level.without_near()];
 
@@ -35,10 +35,10 @@ pub(super) fn process_with(
     with(builder).build().unwrap().values()
 }
 
-/// What the keepers of two processes ask meanwhile, once a second each.
+/// Round trips of the background workers of two processes meanwhile, one per second each.
 const KEEPERS: u64 = 12;
 
-/// Waits until the store was told of everything.
+/// Waits until everything is published to the store.
 pub(super) fn told(values: &Values) {
     let begun = crate::clock::instant();
     while values.cache.health().pending_invalidations > 0 {
@@ -76,7 +76,7 @@ fn several_values_take_a_known_number_of_round_trips() {
         let absent = trips(&|| {
             assert_eq!(there.delete_many(&keys), vec![Invalidation::Absent; all]);
         });
-        // In one, if nobody asks for a report of each.
+        // One round trip if no results per key are needed.
         let mut batch = there.cache.batch();
         keys.iter().for_each(|key| _ = batch.delete(&there.key(key)));
         let batch = trips(&|| assert!(!batch.clone().apply().is_pending()));
@@ -86,7 +86,7 @@ fn several_values_take_a_known_number_of_round_trips() {
         assert!(found.iter().zip(most).all(is_known), "{count}: {found:?}");
     }
     let keys: Vec<u32> = (0..2560).collect();
-    // Now and then labels are given a longer life, by the worker.
+    // Now and then the worker extends the TTL of labels.
     let set = trips(&|| {
         let pairs = keys.iter().map(|key| (key, key));
         assert!(
@@ -111,7 +111,7 @@ fn large_values_go_some_at_a_time() {
     let pairs = (0..12).map(|key| (key, &large));
     store.reset_counts();
     assert_eq!(values.set_many(pairs, &SetOptions::new()).unwrap(), [SetReport::Kept; 12]);
-    // Three of them are a megabyte.
+    // Three of them make a megabyte.
     assert!((4 * 3..=4 * 6 + KEEPERS).contains(&store.round_trips()), "{}", store.round_trips());
     assert_eq!(process(&store).get::<Vec<u8>>(11).unwrap(), Some(large));
 }
@@ -124,7 +124,7 @@ fn invalidated_between(
 ) -> (Vec<SetReport>, Vec<Option<i32>>) {
     let store = store();
     let there = process(&store);
-    // Versions that are there before are what the naive order would take for those of the values.
+    // Existing versions are what a naive order would take for those of the values.
     there.set_many([("a", &0), ("b", &0), ("c", &0)], &SetOptions::new().tags(["tag"])).unwrap();
     let between = Meanwhile::new(&store);
     between.act(Step::ReadBack, {
@@ -155,7 +155,7 @@ fn i1_what_is_invalidated_while_it_is_set_is_not_served_afterwards() {
             let done = invalidated_between(front, *invalidate, None);
             assert_eq!(done, (vec![SetReport::NotKept; 3], vec![None; 3]));
         }
-        // What is deleted itself is set after that.
+        // A value is set after its own deletion.
         let done = invalidated_between(front, INVALIDATIONS[0], None);
         assert_eq!(done, (vec![SetReport::Kept; 3], vec![Some(1); 3]));
     }
@@ -168,7 +168,7 @@ fn i1_without_the_versions_of_the_read_point_it_would_be() {
         let (kept, got) = invalidated_between(FRONTS[0], *invalidate, naive);
         assert_eq!((kept, got), (vec![SetReport::Kept; 3], vec![Some(1); 3]));
     }
-    // The fences vouch for tags, which nobody has read before.
+    // The fences vouch for tags that were never read before.
     let (_, got) = invalidated_between(FRONTS[0], INVALIDATIONS[1], Some(Protection::LateFences));
     assert_eq!(got, [Some(1); 3]);
 }
@@ -296,8 +296,8 @@ fn what_is_set_right_after_what_is_too_large_is_kept() {
     }
 }
 
-/// As one after the other. Whether a fragment around one that was deleted before it counts as stored, is
-/// for the level to tell that has it: a store is not asked what is inside.
+/// As one by one. Whether a fragment around one that was deleted before it counts as stored depends
+/// on the level that has it: the store is not asked what is inside.
 #[test]
 fn a_fragment_and_what_is_around_it_are_told_of_as_if_they_were_deleted_one_by_one() {
     use crate::{Fragment, fragment_key};

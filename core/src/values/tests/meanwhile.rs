@@ -1,4 +1,5 @@
-//! A store that does something, once, in the middle of another's way to it; and one whose answer is lost.
+//! A store that runs an action once in the middle of another process's write, and one that loses an
+//! answer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,18 +8,18 @@ use super::many::Shop;
 use crate::store::{Capabilities, Fault, Operation, Reply, Store, StoreError, Value};
 use crate::sync::Mutex;
 
-/// Where on a body's way to the store.
+/// A step of a body's way to the store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
-    /// An entry has been read, and nothing is made of it yet.
+    /// An entry was read, but not used yet.
     Looked,
-    /// The lease is taken, and about to be read again.
+    /// The lease is taken, and about to be read back.
     ReadBack,
-    /// About to be written.
+    /// The entry is about to be written.
     Write,
 }
 
-/// A handle to a store, to be given to one process.
+/// A handle to a store, for one process.
 #[derive(Clone)]
 pub(super) struct Meanwhile(Arc<Shared>);
 
@@ -37,7 +38,7 @@ impl Meanwhile {
         Self(Arc::new(shared))
     }
 
-    /// Does this at the next such step, once.
+    /// Runs `act` at the next such step, once.
     pub(super) fn act(&self, at: Step, act: impl FnOnce() + Send + 'static) {
         *self.0.act.lock() = Some((at, Box::new(act)));
     }

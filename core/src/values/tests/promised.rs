@@ -1,5 +1,5 @@
-//! What was asked for is done when a call says so, in one process and between two; and what is set
-//! reaches whoever holds something older.
+//! When a call returns success, its work is done, in one process and between two; and a value that
+//! is set reaches processes that have an older one.
 
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ fn i1_a_refresh_of_another_process_is_what_is_served() {
     assert_eq!(&*print(&there, &row, "-"), "new");
 }
 
-/// As in one process: who refreshes something does not know what is around it.
+/// As in one process: a refresh does not know the fragments around the entry.
 #[test]
 fn what_is_around_something_does_not_end_when_it_is_written_anew() {
     let store = store();
@@ -146,7 +146,7 @@ fn i3_without_the_store_nobody_obtains_what_two_could_hold() {
     }
 }
 
-/// The answer is lost on its way: nobody knows, and nobody else obtains it.
+/// The answer is lost: the outcome is unknown, and no other caller obtains the lock.
 #[test]
 fn i3_an_answer_that_is_lost_is_an_error_whatever_was_done() {
     let far = store();
@@ -161,7 +161,7 @@ fn i3_an_answer_that_is_lost_is_an_error_whatever_was_done() {
     assert_eq!((here.get("lock").unwrap(), there.get("lock").unwrap()), (Some(3), Some(3)));
 }
 
-/// What refused the fragments of this recorder.
+/// The refusals that this recorder saw.
 fn refusals(recorder: &Recorder) -> Vec<EventKind> {
     let events = recorder.events().into_iter().map(|event| event.kind);
     events.filter(|kind| matches!(kind, EventKind::Refused(_))).collect()
@@ -176,7 +176,7 @@ fn i1_sets_of_other_keys_cost_no_fill() {
     let rows = here.cache.fresh().rows();
     let page = Fragment::new(fragment_key!("page"));
     let body = || {
-        // As another process, whatever is open on this thread.
+        // Like another process, independent of what is open on this thread.
         let sets = || (0..1_000).all(|key| there.set(key, &key).unwrap());
         assert!(std::thread::scope(|scope| scope.spawn(sets).join().unwrap()));
         current::add_tags(["late"]).unwrap();
@@ -197,7 +197,7 @@ fn i1_sets_of_other_keys_cost_no_fill() {
     assert_eq!(there.cache.health().pending_invalidations, 0);
 }
 
-/// Whatever was set in between, and by whom.
+/// Independent of what was set in between, and by which process.
 #[test]
 fn a_fill_takes_the_same_round_trips_after_a_thousand_sets() {
     let store = store();
@@ -210,7 +210,7 @@ fn a_fill_takes_the_same_round_trips_after_a_thousand_sets() {
         store.round_trips()
     };
     fill();
-    // The worker asks the store too, during a few of them.
+    // The worker also calls the store during a few of them.
     let mut fills = || {
         let mut trips = (0..20).map(|_| fill()).collect::<Vec<_>>();
         trips.sort_unstable();
@@ -225,7 +225,7 @@ fn a_fill_takes_the_same_round_trips_after_a_thousand_sets() {
     }
 }
 
-/// A page may set values of its own while it renders.
+/// A page may set its own values while it renders.
 #[test]
 fn a_fragment_around_many_sets_is_stored() {
     let store = store();
@@ -295,21 +295,21 @@ fn of(store: &Meanwhile, without: Option<Protection>) -> Values {
     builder.build().unwrap().values()
 }
 
-/// Two processes, of which the first does something between its look and its write.
+/// Two processes. The first runs `act` between its look and its write.
 fn between(
     act: impl FnOnce(&Values, &Shop) + Send + 'static,
     without: Option<Protection>,
 ) -> [Values; 2] {
     let far = store();
     let (slow, other) = (Meanwhile::new(&far), process(&far));
-    // The fences are there before.
+    // The fences exist before.
     other.set("warm", &0).unwrap();
     let there = other.clone();
     slow.act(Step::Write, move || act(&there, &far));
     [of(&slow, without), other]
 }
 
-/// The first process was stopped for longer than its lease lives.
+/// Simulates that the first process was stopped for longer than its lease.
 fn lease_ends(_: &Values, store: &Shop) {
     let leases: Vec<String> = store.inner().keys();
     for key in leases.iter().filter(|key| key.contains(":l:")) {
@@ -325,7 +325,7 @@ fn add_twice(without: Option<Protection>) -> [bool; 2] {
         *result.lock() = there.add("lock", &2).unwrap();
     };
     let [here, there] = between(act, without);
-    // Something is there that may not be served any more.
+    // The stored value may no longer be served.
     there.set("lock", &0).unwrap();
     there.delete("lock").eventually();
     let first = here.add("lock", &1).unwrap();
@@ -373,7 +373,8 @@ fn i1_a_refresh_that_another_process_invalidates_before_it_is_written_is_not_ser
     assert_eq!(&*here.cache.render(&row, || "newer").unwrap(), "new");
 }
 
-/// What a store has forgotten is invalid, and stays so: a refresh must not write again what it read.
+/// A version that the store has dropped is invalid and stays so: a refresh must not write back what
+/// it read.
 #[test]
 fn i1_a_version_that_the_store_forgets_is_not_brought_back_by_a_refresh() {
     let act = |there: &Values, store: &Shop| {
@@ -390,7 +391,7 @@ fn i1_a_version_that_the_store_forgets_is_not_brought_back_by_a_refresh() {
     assert_eq!(&*there.cache.render(&page, || "new").unwrap(), "new");
 }
 
-/// A function that began before a refresh of another process, and is stored after it.
+/// A function that begins before a refresh of another process and is stored after it.
 #[test]
 fn i1_what_began_before_a_refresh_is_not_served_after_it() {
     fn load(values: &Values, anew: bool, result: &'static str) -> String {
@@ -423,7 +424,7 @@ fn in_one_process_an_absent_value_is_added_once_also_after_one_that_was_too_larg
     let cache = FragmentCache::builder().max_entry_bytes(100).build().unwrap();
     let values = cache.values();
     for round in 0..20 {
-        // Nobody waits for another's value under this key for a while.
+        // For a while, callers do not wait for each other under this key.
         assert!(!values.set(round, &*"x".repeat(200)).unwrap());
         let add = || values.add(round, "small").unwrap();
         let added = std::thread::scope(|scope| {

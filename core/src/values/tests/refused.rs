@@ -1,4 +1,4 @@
-//! Several values at a time, and a store that refuses some of them or is away.
+//! Several values at a time, with a store that refuses some of them or is unavailable.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::values::SetReport::{Kept, NotKept, Unconfirmed};
 use crate::values::{SetOptions, Values};
 use crate::{FragmentCache, Invalidation};
 
-/// The key of the last record that deleting this key writes: its label's version.
+/// The key of the last record that deleting this key writes: the version of its label.
 fn version_of(store: &Shop, values: &Values, key: &str) -> String {
     let before = store.inner().keys();
     values.delete(key).eventually();
@@ -67,7 +67,7 @@ fn what_is_refused_is_told_from_what_the_store_did_not_take() {
     for front in FRONTS {
         let store = FaultyStore::new(MemoryStore::new().max_value_bytes(1000));
         let here = process_with(&store, front, |builder| builder.max_entry_bytes(100));
-        // Here too large is what is for the store.
+        // Here a value is too large for the store only.
         let there = process_with(&store, front, |builder| builder);
         let pairs = |large| [("a", "1"), ("b", large), ("c", "3"), (&*long, "4"), ("e", "5")];
         for (values, large) in [&here, &there].into_iter().zip(&large) {
@@ -114,7 +114,7 @@ fn i3_without_the_store_no_value_is_kept_and_deletions_are_told_later() {
     }
 }
 
-/// What is set by an answer that is lost on its way: it may be there, and nobody waits for it.
+/// A value set with a lost answer: it may be stored, and callers do not wait for it.
 #[test]
 fn i3_an_answer_that_is_lost_leaves_no_lease_behind() {
     let store = store();
@@ -128,7 +128,7 @@ fn i3_an_answer_that_is_lost_leaves_no_lease_behind() {
         assert!(begun.elapsed() < Duration::from_secs(20), "the worker gives nothing back");
         std::thread::yield_now();
     }
-    // Its worker may have met the fault, and asks again in a moment.
+    // Its worker may have seen the fault and retries in a moment.
     while !there.cache.health().is_reachable {
         assert!(begun.elapsed() < Duration::from_secs(20), "the worker asks nothing");
         std::thread::yield_now();

@@ -1,5 +1,5 @@
-//! What a value that is set leaves of those under its key: nothing, also if it is of another type. And
-//! what one leaves behind that was not kept: nothing that another would wait for.
+//! A value that is set leaves no other under its key, not even one of another type. A value that is
+//! not stored leaves nothing that others would wait for.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::testing::{MemoryStore, Recorder};
 use crate::values::{SetOptions, SetReport, Values};
 use crate::{CacheBuilder, FarLevel, Fragment, FragmentCache, fragment_key};
 
-/// Two processes with this far level each, or two handles without one.
+/// Two processes with this far level each, or two handles to one cache without it.
 fn pair(
     level: Option<&dyn Fn() -> FarLevel>,
     with: fn(CacheBuilder) -> CacheBuilder,
@@ -29,7 +29,7 @@ fn pair(
     }
 }
 
-/// Does this in memory, and on a store in each way, which may be of files.
+/// Runs the test in memory, and on a store with each front, including a store of files.
 fn everywhere(test: impl Fn(Option<&dyn Fn() -> FarLevel>)) {
     test(None);
     for front in FRONTS {
@@ -44,12 +44,12 @@ fn everywhere(test: impl Fn(Option<&dyn Fn() -> FarLevel>)) {
     }
 }
 
-/// Longer than what the entries of a test may take.
+/// Longer than an entry of a test may be.
 fn large() -> String {
     "x".repeat(1000)
 }
 
-/// The ways to bring a value that is too large.
+/// The ways to set a value that is too large.
 const TOO_LARGE: [fn(&Values, &str); 3] = [
     |values, key| assert!(!values.set(key, &*large()).unwrap()),
     |values, key| assert!(!values.add(key, &*large()).unwrap()),
@@ -83,7 +83,7 @@ fn a_value_is_added_after_one_that_was_too_large() {
     everywhere(|level| {
         is_added_after_what_was_too_large(pair(level, |builder| builder.max_entry_bytes(100)));
     });
-    // Too large for the store alone.
+    // Too large for the store only.
     let store = MemoryStore::new().max_value_bytes(600);
     let level = || FarLevel::new(store.clone());
     is_added_after_what_was_too_large(pair(Some(&level), |builder| builder));
@@ -138,7 +138,7 @@ fn i1_a_value_that_is_set_ends_those_of_other_types() {
     });
 }
 
-/// What is rendered of one release ends nothing of the other, also in its place.
+/// A render of one release ends nothing of the other, even in its place.
 #[test]
 fn results_and_values_that_are_added_end_none_of_another_type() {
     everywhere(|level| {
@@ -154,7 +154,7 @@ fn results_and_values_that_are_added_end_none_of_another_type() {
     });
 }
 
-/// A near life serves what was read before a value of another type was set, if it is held.
+/// Otherwise the near level would go on serving it for its `near_life`.
 #[test]
 fn what_was_read_before_a_value_of_another_type_is_set_is_not_held() {
     let store = store();

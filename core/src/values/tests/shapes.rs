@@ -1,4 +1,4 @@
-//! Two releases of a program on one store: what one has stored, the other reads only if it is of the
+//! Two releases of a program on one store: one reads what the other has stored only if it is of the
 //! same type.
 
 use serde::{Deserialize, Serialize};
@@ -81,7 +81,7 @@ fn i1_what_one_release_sets_ends_what_the_other_has_set() {
             assert_eq!(old.get("page").unwrap(), Some(page.clone()));
         }
         assert!(after.set("page", &draft).unwrap());
-        // Those that hold it, and one that holds nothing.
+        // Processes that have the value in memory, and one that does not.
         for old in [before, counterpart, idle] {
             assert_eq!(old.get::<old::Page>("page").unwrap(), None);
         }

@@ -1,5 +1,5 @@
-//! Released records, byte for byte: `fixtures/records`. A file that is missing is written if
-//! `FRAGCACHE_NEW_RECORDS` is set; one that is there never is.
+//! Released records, byte for byte: `fixtures/records`. A missing file is written if
+//! `FRAGCACHE_NEW_RECORDS` is set; an existing one is never overwritten.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::super::mend;
 use super::*;
 
-/// What stands in the files as the producer, whatever is released since.
+/// The producer in the files, independent of the current release.
 const PRODUCER: &str = "fragcache/0.1";
 
 fn folder() -> PathBuf {
@@ -19,7 +19,7 @@ pub(super) fn released(name: &str) -> Vec<u8> {
     fs::read(folder().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// Each file with what is in it, and how it was written.
+/// Each file with its content and its codec.
 fn cases() -> Vec<(&'static str, Codec, Decoded)> {
     let cases = vec![
         ("v1-plain.bin", plain(), sample()),
@@ -34,7 +34,7 @@ fn cases() -> Vec<(&'static str, Codec, Decoded)> {
     cases.into_iter().map(released).collect()
 }
 
-/// As a cache with opaque keys writes it: a digest for a key, no template, labels of its own.
+/// As a cache with opaque keys writes it: a digest for a key, no template, its own labels.
 fn opaque() -> Decoded {
     let own = [&b"e"[..], &1_u64.to_le_bytes(), &u64::MAX.to_le_bytes(), &[0; 8]].concat();
     Decoded { key: [7; 32].into(), template: None, own: Some(own.into()), ..sample() }

@@ -1,5 +1,5 @@
-//! Bytes that are no record, or one that lies: each is refused with its reason, and before
-//! anything is allocated for what it declares.
+//! Bytes that are not a record, or that declare something false. Each is refused with its reason,
+//! before anything is allocated for it.
 
 use super::super::codec::{MAX_HEADER_BYTES, flag};
 use super::super::*;
@@ -26,7 +26,7 @@ fn i8_a_record_cut_short_or_lengthened_is_torn() {
     }
 }
 
-/// As whoever has no secret finds it.
+/// A signed record, as a reader without the secret sees it.
 #[test]
 fn a_signed_record_is_refused() {
     for record in [sample(), large_sample()] {
@@ -84,7 +84,7 @@ fn what_others_write_is_foreign() {
 #[test]
 fn a_format_or_a_flag_that_is_not_known_is_of_the_future() {
     for format in [0, 3, 7, 0x7f, 0xff] {
-        // Nothing is known of what comes after the format.
+        // The bytes after an unknown format have no known meaning.
         for rest in [&[][..], &[0xff; 100]] {
             assert_refused(&[&MAGIC[..], &[format], rest].concat(), Unreadable::Future);
         }
@@ -145,7 +145,7 @@ fn a_field_that_makes_no_sense_is_malformed() {
     assert_refused(&replaced(field::TEMPLATE, b"\xff"), Unreadable::Malformed);
     let never = Crafted { flags: flag::NEVER_EXPIRES, life: 1, ..Crafted::new() };
     assert_refused(&never.bytes(), Unreadable::Malformed);
-    // What a body may be, its kind says: markup has to be text.
+    // The kind of a record determines its body: markup has to be text.
     let body = Crafted { body: b"\xc3".to_vec(), ..Crafted::new() };
     let read = plain().decode(&body.bytes()).unwrap().body;
     assert!(crate::render::of_text(read, crate::engine::Body::from).is_none());
@@ -195,7 +195,7 @@ fn i8_lengths_beyond_what_is_there_are_refused_before_anything_is_allocated() {
     }
 }
 
-/// A record whose body is this block, said to become so many bytes.
+/// A record with this block as its body, which declares this inflated length.
 fn packed(block: &[u8], raw_bytes: usize) -> Vec<u8> {
     Crafted {
         flags: flag::COMPRESSED,

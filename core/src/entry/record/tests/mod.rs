@@ -1,4 +1,4 @@
-//! Records: what is written is read, and nothing else is. Here are the samples that the tests
+//! What is written can be read, and nothing else can. This file has the samples that the tests
 //! share.
 
 mod golden;
@@ -20,7 +20,7 @@ fn compressing() -> Codec {
     Codec::new(Some(256), MAX_BODY_BYTES)
 }
 
-/// A record with something in each place.
+/// A record with something in each field.
 fn sample() -> Decoded {
     Decoded {
         key: b"\x04row\x01\x07".as_slice().into(),
@@ -38,13 +38,13 @@ fn sample() -> Decoded {
     }
 }
 
-/// The sample with a body that gets smaller.
+/// The sample with a body that compresses well.
 fn large_sample() -> Decoded {
     let rows = (0..120).map(|row| format!("<tr><td>{row}</td><td>Käse</td></tr>\n"));
     Decoded { body: rows.collect::<String>().into(), ..sample() }
 }
 
-/// Records that nobody writes: any flags, lengths and fields under a right checksum.
+/// Records that no release writes: any flags, lengths and fields with a correct checksum.
 #[derive(Clone)]
 struct Crafted {
     flags: u8,
@@ -58,7 +58,7 @@ struct Crafted {
 }
 
 impl Crafted {
-    /// One that can be read.
+    /// A readable one.
     fn new() -> Self {
         Self {
             flags: 0,

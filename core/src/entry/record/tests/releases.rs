@@ -1,4 +1,4 @@
-//! Two releases on one store: each reads the other's records or passes over them.
+//! Two releases on one store: each reads the other's records or skips them.
 
 use super::super::Unreadable;
 use super::*;

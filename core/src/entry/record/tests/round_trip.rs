@@ -1,4 +1,4 @@
-//! What is written is read, and what exceeds a bound is not written.
+//! What is written can be read, and what exceeds a bound is not written.
 
 use super::super::codec::FIXED_BYTES;
 use super::super::*;
@@ -34,7 +34,7 @@ fn a_body_is_compressed_above_the_threshold_if_that_makes_it_smaller() {
     assert_eq!(encode(&compressing(), &small), encode(&plain(), &small));
     assert!(encode(&compressing(), &large).len() < encode(&plain(), &large).len() / 2);
 
-    // No four characters come twice, so there is nothing to compress.
+    // No sequence of four characters repeats, so there is nothing to compress.
     let body: String = ('\u{20}'..'\u{7e}').chain('\u{4e00}'..'\u{5000}').collect();
     let distinct = Decoded { body: body.into(), ..sample() };
     assert!(distinct.body.len() > 256);

@@ -1,4 +1,4 @@
-//! Pairs of types, as an old and a new release declare them, and whether they are of one shape.
+//! Pairs of types as an old and a new release declare them, and whether their shapes are equal.
 
 macro_rules! rows {
     ($($name:ident: $relation:ident { $($old:tt)* } { $($new:tt)* })*) => {
@@ -16,7 +16,7 @@ macro_rules! rows {
             }
         })*
 
-        /// The name, whether the shapes are equal, and both.
+        /// The name, whether the shapes are equal, and both digests.
         pub(super) fn rows() -> Vec<(&'static str, bool, [Option<u128>; 2])> {
             vec![$((
                 stringify!($name),
@@ -27,7 +27,7 @@ macro_rules! rows {
     };
 }
 
-/// What the types are made of.
+/// The building blocks of the types.
 pub(super) mod made {
     pub(super) use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
     pub(super) use std::net::IpAddr;
@@ -38,7 +38,7 @@ pub(super) mod made {
     pub(super) use serde::Deserialize;
     use serde::de::{Deserializer, Error, Visitor};
 
-    /// A text that must be a date.
+    /// Text that must be a date.
     pub(in super::super) struct Date;
 
     impl<'de> Deserialize<'de> for Date {
@@ -72,7 +72,7 @@ pub(super) mod made {
         }
     }
 
-    /// A list with at least three elements.
+    /// A list of at least three elements.
     #[allow(dead_code, reason = "only its shape is looked at")]
     pub(in super::super) struct Many<T>(Vec<T>);
 
