@@ -36,7 +36,7 @@ fn the_store_of_files_keeps_the_contract() {
         .another(move || options.clone().open(&path).unwrap())
         .advance(move |by| clock.advance(by))
         .run();
-    report.assert_kept();
+    report.assert_passed();
     assert_eq!(absent(&report), []);
 }
 
@@ -46,7 +46,7 @@ fn the_store_of_files_keeps_the_contract_in_real_time() {
     let path = folder.path().to_owned();
     let store = FileStore::open(&path).unwrap();
     let report = Suite::new(store).another(move || FileStore::open(&path).unwrap()).run();
-    report.assert_kept();
+    report.assert_passed();
     assert_eq!(absent(&report), []);
 }
 
@@ -61,7 +61,7 @@ fn a_store_of_files_that_flushes_keeps_the_contract() {
         .advance(move |by| clock.advance(by))
         .rounds(5)
         .run();
-    report.assert_kept();
+    report.assert_passed();
 }
 
 #[test]
@@ -71,9 +71,9 @@ fn the_store_of_the_tests_keeps_the_contract() {
     let other = store.clone();
     let report =
         Suite::new(store).another(move || other.clone()).advance(move |by| clock.advance(by)).run();
-    report.assert_kept();
+    report.assert_passed();
     assert_eq!(absent(&report), [("records outlive the handle that wrote them", "persists")]);
-    Suite::new(MemoryStore::with_clock(MonotonicClock::default())).run().assert_kept();
+    Suite::new(MemoryStore::with_clock(MonotonicClock::default())).run().assert_passed();
 }
 
 #[test]

@@ -37,7 +37,7 @@ fn main() {
     println!("| near only | with a store behind it, bounded | ratio |");
     println!("|---|---|---|");
     let [near, bounded] =
-        [FragmentCache::in_memory(), cache(&url, "hit", |level| level.near_life(LONG))].map(hit);
+        [FragmentCache::in_memory(), cache(&url, "hit", |level| level.near_ttl(LONG))].map(hit);
     let [near, bounded] = alternate([&near, &bounded]);
     println!(
         "| {:.0} | {:.0} | {:.2} |",
@@ -52,7 +52,7 @@ fn main() {
 fn times(url: &str) {
     for engine in [Engine::MiniJinja, Engine::Tera] {
         let prefix = format!("times-{engine:?}");
-        let bounded = cache(url, &prefix, |level| level.near_life(LONG));
+        let bounded = cache(url, &prefix, |level| level.near_ttl(LONG));
         let strict = cache(url, &prefix, |level| level);
         let cold = cache(url, &prefix, FarLevel::without_near);
         for (what, cache, form) in [
@@ -101,7 +101,7 @@ fn pages(engine: Engine, url: &str) {
     // A prefetched page has the same entries in the store, unless the source of its blocks differs.
     let in_process = page(engine, Kind::W2, CACHED);
 
-    let bounded = cache(|level| level.near_life(LONG));
+    let bounded = cache(|level| level.near_ttl(LONG));
     let warm = w2(&bounded, CACHED);
     row(engine, "near level, bounded", &bounded, &warm, ("in process", &in_process), Some(1.2));
     let warm = w2(&bounded, PREFETCHED);

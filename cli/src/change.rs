@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use clap::ValueEnum;
-use fragcache::admin::{Admin, FLEET_MODE_LIFE};
+use fragcache::admin::{Admin, FLEET_MODE_TTL};
 
 use fragcache::events::MissReason;
 use fragcache::key::KeyKind;
@@ -37,7 +37,7 @@ pub(crate) fn refuse_before(command: &Command) -> Result<(), Stop> {
                     .to_owned(),
             ))
         }
-        Command::Mode(Switch { mode: Some(FleetMode::Normal), life: Some(_) }) => {
+        Command::Mode(Switch { mode: Some(FleetMode::Normal), ttl: Some(_) }) => {
             Err(Stop::Usage("normal needs no time; leave out --for".to_owned()))
         }
         Command::Delete(Delete { key, .. }) | Command::Get(Get { key, .. }) => {
@@ -206,8 +206,8 @@ pub(crate) fn mode(opened: &Opened, switch: &Switch, say: &mut Say) -> Result<()
         // The next call reports a store that does not answer.
         Ok(true) | Err(_) => {}
     }
-    let life = switch.life.unwrap_or(FLEET_MODE_LIFE);
-    opened.admin.set_fleet_mode(wanted, life).map_err(|error| match error.kind() {
+    let ttl = switch.ttl.unwrap_or(FLEET_MODE_TTL);
+    opened.admin.set_fleet_mode(wanted, ttl).map_err(|error| match error.kind() {
         fragcache::ErrorKind::Store => Stop::Pending(format!("{error}; {AGAIN}")),
         _ => Stop::Usage(error.to_string()),
     })?;
@@ -220,8 +220,8 @@ pub(crate) fn mode(opened: &Opened, switch: &Switch, say: &mut Say) -> Result<()
         return say.line(&text, vec![("mode", json!(word))]);
     }
     let text =
-        format!("{word} for {}, then normal: all processes follow within two seconds", time(life));
-    say.line(&text, vec![("mode", json!(word)), ("for_seconds", json!(life.as_secs()))])
+        format!("{word} for {}, then normal: all processes follow within two seconds", time(ttl));
+    say.line(&text, vec![("mode", json!(word)), ("for_seconds", json!(ttl.as_secs()))])
 }
 
 pub(crate) fn sweep(opened: &Opened, say: &mut Say) -> Result<(), Stop> {

@@ -78,7 +78,7 @@ pub(crate) enum Command {
     Check,
     /// Delete fragments by key, name or template, or by a pattern
     ///
-    /// Every process stops serving them at once, or within the near_life of its settings.
+    /// Every process stops serving them at once, or within the near_ttl of its settings.
     Delete(Delete),
     /// Delete the fragments that carry one of these tags
     Invalidate(Invalidate),
@@ -214,7 +214,7 @@ pub(crate) struct Switch {
     /// For how long it stands; normal needs no time. 30 days if nothing is said
     #[arg(long = "for", value_name = "TIME", requires = "mode")]
     #[arg(value_parser = humantime::parse_duration)]
-    pub(crate) life: Option<Duration>,
+    pub(crate) ttl: Option<Duration>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -16,7 +16,7 @@ use crate::policy::CacheMode;
 use crate::store::Capabilities;
 
 /// Default duration of a [mode](Admin::set_fleet_mode): 30 days.
-pub const FLEET_MODE_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const FLEET_MODE_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Administers the store behind a cache, in one namespace or in all.
 ///
@@ -267,35 +267,35 @@ impl Admin {
         batch.apply()
     }
 
-    /// Sets the mode of all processes, in all namespaces, for `life`. They follow within two
-    /// seconds. [`CacheMode::Normal`] removes the mode and ignores `life`. A process that was
+    /// Sets the mode of all processes, in all namespaces, for `ttl`. They follow within two
+    /// seconds. [`CacheMode::Normal`] removes the mode and ignores `ttl`. A process that was
     /// [switched](FragmentCache::set_mode) itself uses the more restrictive of the two modes.
     ///
     /// ```
-    /// use fragcache::admin::{Admin, FLEET_MODE_LIFE};
+    /// use fragcache::admin::{Admin, FLEET_MODE_TTL};
     /// use fragcache::testing::MemoryStore;
     /// use fragcache::{FarLevel, FragmentCache, CacheMode};
     ///
     /// let store = MemoryStore::new();
     /// let cache = || FragmentCache::builder().far(FarLevel::new(store.clone())).build();
-    /// Admin::new(&cache()?)?.set_fleet_mode(CacheMode::ReadOnly, FLEET_MODE_LIFE)?;
+    /// Admin::new(&cache()?)?.set_fleet_mode(CacheMode::ReadOnly, FLEET_MODE_TTL)?;
     /// assert_eq!(Admin::new(&cache()?)?.fleet_mode()?, CacheMode::ReadOnly);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] if `life` is less than a second or more than a century.
+    /// [`ErrorKind::Config`] if `ttl` is less than a second or more than a century.
     /// [`ErrorKind::Store`] if the store did not confirm; processes may follow the mode anyway.
-    pub fn set_fleet_mode(&self, mode: CacheMode, life: Duration) -> Result<(), Error> {
+    pub fn set_fleet_mode(&self, mode: CacheMode, ttl: Duration) -> Result<(), Error> {
         let century = Duration::from_secs(100 * 365 * 24 * 3600);
-        if mode != CacheMode::Normal && (life < Duration::from_secs(1) || life > century) {
+        if mode != CacheMode::Normal && (ttl < Duration::from_secs(1) || ttl > century) {
             return Err(Error::new(
                 ErrorKind::Config,
-                format!("the mode would stand for {life:?}; write a second to a century"),
+                format!("the mode would stand for {ttl:?}; write a second to a century"),
             ));
         }
-        self.far()?.publish_mode(mode, life).map_err(|unavailable| self.unavailable(unavailable))
+        self.far()?.publish_mode(mode, ttl).map_err(|unavailable| self.unavailable(unavailable))
     }
 
     /// Returns the mode of all processes that the store has now. A record that is not signed with

@@ -51,10 +51,10 @@ impl Ageing {
     }
 
     /// A TTL, shortened at random.
-    pub(crate) fn jittered(&self, life: Duration) -> Duration {
+    pub(crate) fn jittered(&self, ttl: Duration) -> Duration {
         match self.jitter {
-            Some(share) if share > 0.0 => life.mul_f64(1.0 - share * fastrand::f64()),
-            _ => life,
+            Some(share) if share > 0.0 => ttl.mul_f64(1.0 - share * fastrand::f64()),
+            _ => ttl,
         }
     }
 }

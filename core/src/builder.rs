@@ -31,7 +31,7 @@ use crate::protection::Protections;
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct CacheBuilder {
-    pub(crate) default_life: Option<Duration>,
+    pub(crate) default_ttl: Option<Duration>,
     pub(crate) max_bytes: usize,
     pub(crate) max_entries: usize,
     pub(crate) max_entry_bytes: Option<usize>,
@@ -53,7 +53,7 @@ pub struct CacheBuilder {
 impl Default for CacheBuilder {
     fn default() -> Self {
         Self {
-            default_life: Some(Duration::from_secs(300)),
+            default_ttl: Some(Duration::from_secs(300)),
             max_bytes: 64 << 20,
             max_entries: 100_000,
             max_entry_bytes: None,
@@ -75,8 +75,8 @@ impl Default for CacheBuilder {
 impl CacheBuilder {
     /// Sets the TTL of fragments without a timeout; `None` if they never expire. Default: 300 s, as
     /// in Flask-Caching.
-    pub fn default_timeout(mut self, life: Option<Duration>) -> Self {
-        self.default_life = life;
+    pub fn default_timeout(mut self, ttl: Option<Duration>) -> Self {
+        self.default_ttl = ttl;
         self
     }
 
@@ -290,13 +290,13 @@ impl CacheBuilder {
             }
             _ => {}
         }
-        if self.default_life.is_some_and(|life| life.is_zero()) {
+        if self.default_ttl.is_some_and(|ttl| ttl.is_zero()) {
             return refuse(
                 "the default timeout is 0; write None for fragments that never expire, or \
                  FragmentCache::disabled() to store nothing",
             );
         }
-        if self.default_life.is_some_and(|life| life.as_nanos() > u128::from(u64::MAX / 2)) {
+        if self.default_ttl.is_some_and(|ttl| ttl.as_nanos() > u128::from(u64::MAX / 2)) {
             return refuse("the default timeout is longer than a clock can count; write None");
         }
         self.ageing.check()?;

@@ -149,15 +149,15 @@ impl Moment {
         Self(self.0.saturating_sub(nanos))
     }
 
-    /// The moment `life` later; `None` past the end of the clock.
-    pub(crate) fn after(self, life: Duration) -> Option<Self> {
-        let nanos = u64::try_from(life.as_nanos()).ok()?;
+    /// The moment `ttl` later; `None` past the end of the clock.
+    pub(crate) fn after(self, ttl: Duration) -> Option<Self> {
+        let nanos = u64::try_from(ttl.as_nanos()).ok()?;
         self.0.checked_add(nanos).filter(|&sum| sum < u64::MAX).map(Self)
     }
 
     /// Like [`after`](Self::after), but saturates at the end of the clock.
-    pub(crate) fn saturating_after(self, life: Duration) -> Self {
-        self.after(life).unwrap_or(Self::NEVER)
+    pub(crate) fn saturating_after(self, ttl: Duration) -> Self {
+        self.after(ttl).unwrap_or(Self::NEVER)
     }
 
     pub(crate) fn since(self, earlier: Self) -> Duration {

@@ -46,9 +46,9 @@ impl Fragment {
         self
     }
 
-    /// Makes the fragment expire `life` after its render. Zero is an error of the render.
-    pub fn expires_after(self, life: Duration) -> Self {
-        self.timeout(Timeout::After(life))
+    /// Makes the fragment expire `ttl` after its render. Zero is an error of the render.
+    pub fn expires_after(self, ttl: Duration) -> Self {
+        self.timeout(Timeout::After(ttl))
     }
 
     /// Makes the fragment never expire.

@@ -31,8 +31,8 @@ pub enum Timeout {
 
 impl From<Duration> for Timeout {
     /// Equal to [`Timeout::After`].
-    fn from(life: Duration) -> Self {
-        Self::After(life)
+    fn from(ttl: Duration) -> Self {
+        Self::After(ttl)
     }
 }
 
@@ -101,7 +101,7 @@ impl Timeout {
             };
         }
         match humantime::parse_duration(trimmed) {
-            Ok(life) => Self::positive_as(life, &trimmed),
+            Ok(ttl) => Self::positive_as(ttl, &trimmed),
             Err(humantime::DurationError::NumberOverflow) => Err(too_large(trimmed)),
             Err(cause) => Err(refuse(format!(
                 "timeout {text:?} is not a duration: {cause}; write seconds (300), a duration \
@@ -140,7 +140,7 @@ impl Timeout {
                 Err(refuse("timeout is infinite; write none for a fragment that never expires"))
             }
             Scalar::Float(seconds) => match Duration::try_from_secs_f64(seconds) {
-                Ok(life) => Self::positive_as(life, &format_args!("{seconds:e}")),
+                Ok(ttl) => Self::positive_as(ttl, &format_args!("{seconds:e}")),
                 Err(_) => Err(too_large(&format!("{seconds:e}"))),
             },
             Scalar::Str(text) => Self::parse(text),
@@ -160,29 +160,29 @@ impl Timeout {
     }
 
     /// Checks a duration given by Rust code.
-    pub(crate) fn positive(life: Duration) -> Result<Self, Error> {
-        if life.is_zero() {
+    pub(crate) fn positive(ttl: Duration) -> Result<Self, Error> {
+        if ttl.is_zero() {
             return Err(refuse(
                 "timeout is 0, which Flask-Caching documents as \"for ever\" and Django as \
                  \"don't cache\"; write never_expires() for no expiry, or leave the cache out",
             ));
         }
-        Self::positive_as(life, &life.as_secs())
+        Self::positive_as(ttl, &ttl.as_secs())
     }
 
     /// As `positive`; `shown` is what the author wrote, for the message.
-    fn positive_as(life: Duration, shown: &dyn std::fmt::Display) -> Result<Self, Error> {
-        if life.is_zero() {
+    fn positive_as(ttl: Duration, shown: &dyn std::fmt::Display) -> Result<Self, Error> {
+        if ttl.is_zero() {
             return Err(refuse(
                 "timeout is 0, which Flask-Caching documents as \"for ever\" and Django as \
                  \"don't cache\"; write none for no expiry, or unless=true to skip the cache",
             ));
         }
         // A clock counts nanoseconds in 64 bits; half of that leaves room for its own reading.
-        if life.as_nanos() > u128::from(u64::MAX / 2) {
+        if ttl.as_nanos() > u128::from(u64::MAX / 2) {
             return Err(too_large(&shown.to_string()));
         }
-        Ok(Self::After(life))
+        Ok(Self::After(ttl))
     }
 }
 
@@ -190,7 +190,7 @@ impl Timeout {
 pub(crate) fn is_no_time(text: &str) -> bool {
     let text = text.trim();
     let is_zero = !text.is_empty() && text.bytes().all(|byte| byte == b'0');
-    is_zero || humantime::parse_duration(text).is_ok_and(|life| life.is_zero())
+    is_zero || humantime::parse_duration(text).is_ok_and(|ttl| ttl.is_zero())
 }
 
 fn refuse(message: impl Into<String>) -> Error {

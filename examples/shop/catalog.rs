@@ -58,7 +58,7 @@ pub(crate) fn router<S>(cache: &FragmentCache, database: &Arc<Database>) -> Rout
         .expires_after(Duration::from_secs(3600))
         .only_query(["page"])
         .allow_cookies()
-        .tell_status();
+        .cache_status();
     let catalog = Catalog { cache: cache.clone(), database: Arc::clone(database) };
     Router::new().route("/films.json", get(answer).layer(view)).with_state(catalog)
 }

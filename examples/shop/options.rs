@@ -41,7 +41,7 @@ pub(crate) struct Options {
     config: Option<PathBuf>,
     /// The settings that `--store` stands for, as environment variables would set them.
     store: Vec<(&'static str, String)>,
-    near_life: Option<String>,
+    near_ttl: Option<String>,
 }
 
 impl Options {
@@ -55,7 +55,7 @@ impl Options {
                 "--database" => options.database = Some(value()?.into()),
                 "--config" => options.config = Some(value()?.into()),
                 "--store" => options.store = store(&value()?)?,
-                "--near-life" => options.near_life = Some(value()?),
+                "--near-life" => options.near_ttl = Some(value()?),
                 "--serve" => {
                     let address = args.next_if(|next| !next.starts_with("--"));
                     let address = address.as_deref().unwrap_or("127.0.0.1:3000");
@@ -70,7 +70,7 @@ impl Options {
         }
         let is_shared = options.config.is_some() || options.store.len() > 1;
         ensure!(
-            is_shared || options.near_life.is_none(),
+            is_shared || options.near_ttl.is_none(),
             "--near-life is of a shared store; write --store redis://… too"
         );
         Ok(options)
@@ -92,11 +92,11 @@ impl Options {
         };
         // Options are settings like any other, and checked like them. The prefixes
         // appear in errors.
-        let (store, near_life) = ("--store as ", "--near-life as ");
+        let (store, near_ttl) = ("--store as ", "--near-life as ");
         let given = self.store.iter().map(|(name, value)| (format!("{store}{name}"), value));
         let config = config.with_variables(store, given)?;
-        let given = self.near_life.iter().map(|life| (format!("{near_life}FAR__NEAR_LIFE"), life));
-        Ok(config.with_variables(near_life, given)?)
+        let given = self.near_ttl.iter().map(|life| (format!("{near_ttl}FAR__NEAR_TTL"), life));
+        Ok(config.with_variables(near_ttl, given)?)
     }
 
     /// The database of the web site.

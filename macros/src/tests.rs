@@ -104,7 +104,11 @@ fn sets_without_an_order_are_refused_or_taken_as_unordered() {
         let written = memoized(unordered, &format!("fn f(a: {set}, b: u32) -> u32 {{ 1 }}"));
         assert!(!written.contains("compile_error"), "{written}");
         // Once in the function and once in its handle.
-        assert_eq!(written.matches(":: fragcache :: Unordered (& a)").count(), 2, "{written}");
+        assert_eq!(
+            written.matches(":: fragcache :: memoize :: Unordered (& a)").count(),
+            2,
+            "{written}"
+        );
         assert!(!written.contains("Unordered (& b)"), "{written}");
     }
     let one = "fn f(a: &[u32], cache: &FragmentCache, b: u32) -> u32 { 1 }";

@@ -19,9 +19,9 @@ enum Literal {
 pub(crate) fn timeout(expr: &Expr) -> syn::Result<TokenStream> {
     Ok(match literal("timeout", expr)? {
         Some(Literal::Never) => quote!(::fragcache::Timeout::Never),
-        Some(Literal::After(life)) => {
-            let life = written(life);
-            quote!(::fragcache::Timeout::After(#life))
+        Some(Literal::After(ttl)) => {
+            let ttl = written(ttl);
+            quote!(::fragcache::Timeout::After(#ttl))
         }
         None => quote_spanned!(at(expr)=> ::fragcache::Timeout::from(#expr)),
     })
@@ -30,7 +30,7 @@ pub(crate) fn timeout(expr: &Expr) -> syn::Result<TokenStream> {
 /// Expands a duration.
 pub(crate) fn duration(option: &str, expr: &Expr) -> syn::Result<TokenStream> {
     match literal(option, expr)? {
-        Some(Literal::After(life)) => Ok(written(life)),
+        Some(Literal::After(ttl)) => Ok(written(ttl)),
         Some(Literal::Never) => {
             let why = format!("{option} ends: write seconds (30), or a duration (\"30s\")");
             Err(Error::new_spanned(expr, why))
@@ -39,15 +39,15 @@ pub(crate) fn duration(option: &str, expr: &Expr) -> syn::Result<TokenStream> {
     }
 }
 
-fn written(life: Duration) -> TokenStream {
-    let (seconds, nanos) = (life.as_secs(), life.subsec_nanos());
+fn written(ttl: Duration) -> TokenStream {
+    let (seconds, nanos) = (ttl.as_secs(), ttl.subsec_nanos());
     quote!(::core::time::Duration::new(#seconds, #nanos))
 }
 
 /// Parses a literal. `None` for any other expression.
 fn literal(option: &str, expr: &Expr) -> syn::Result<Option<Literal>> {
     let refuse = |why: String| Err(Error::new_spanned(expr, why));
-    let life = match expr {
+    let ttl = match expr {
         Expr::Lit(ExprLit { lit: Lit::Int(seconds), .. }) if seconds.suffix().is_empty() => {
             Duration::from_secs(seconds.base10_parse()?)
         }
@@ -58,7 +58,7 @@ fn literal(option: &str, expr: &Expr) -> syn::Result<Option<Literal>> {
                 _ if text == "never" => return Ok(Some(Literal::Never)),
                 Ok(seconds) => Duration::from_secs(seconds),
                 Err(_) => match humantime::parse_duration(text) {
-                    Ok(life) => life,
+                    Ok(ttl) => ttl,
                     Err(cause) => {
                         return refuse(format!(
                             "{option} {text:?} is not a duration: {cause}; write seconds (300), a \
@@ -81,11 +81,11 @@ fn literal(option: &str, expr: &Expr) -> syn::Result<Option<Literal>> {
         }
         _ => return Ok(None),
     };
-    if life.is_zero() {
+    if ttl.is_zero() {
         return refuse(format!(
             "{option} is 0, which Flask-Caching documents as \"for ever\" and Django as \"don't \
              cache\"; write \"never\" for no expiry, or unless = true to skip the cache"
         ));
     }
-    Ok(Some(Literal::After(life)))
+    Ok(Some(Literal::After(ttl)))
 }

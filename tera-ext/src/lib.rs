@@ -26,7 +26,7 @@
 //! assert_eq!(page, "Hi Bob! Last visit: 2");
 //!
 //! // Ann has changed something: her sidebar is rendered again.
-//! cache.delete(&fragment_key!("sidebar", "Ann"))?;
+//! cache.delete(&fragment_key!("sidebar", "Ann")).eventually();
 //! let page = fragcache_tera::render(&tera, "page.html", &context! { user => "Ann", visit => &3 })?;
 //! assert_eq!(page, "Hi Ann! Last visit: 3");
 //! # Ok::<(), Box<dyn std::error::Error>>(())

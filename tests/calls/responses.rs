@@ -56,7 +56,7 @@ pub(super) const CASES: &[Verdict] = &[
     same("abort-filtered", || site(|view| view, |_, _| StatusCode::NOT_FOUND)),
     fixed(
         "response-filter-is-given-a-text",
-        || index(|view| view.keep_if(|response| response.status == StatusCode::OK)),
+        || index(|view| view.store_if(|response| response.status == StatusCode::OK)),
         "a condition is given a response, whatever the handler returned",
         &[(1, r#"{"status": 200}"#)],
     ),

@@ -208,7 +208,7 @@ fn tagged_users() -> Stage {
             let keep = SetOptions::new().tags(["users"]);
             let pairs = values.iter().map(|(key, value)| (*key, value));
             let reports = stage.cache().values().set_many(pairs, &keep).unwrap();
-            let set = values.iter().zip(reports).filter(|(_, report)| *report == SetReport::Kept);
+            let set = values.iter().zip(reports).filter(|(_, report)| *report == SetReport::Stored);
             Ok(set.map(|((key, _), _)| key.json()).collect())
         })
         .says("cache.delete_many('user_*')", |stage, _| {

@@ -68,7 +68,7 @@ fn try_perform(cache: &FragmentCache, verb: &str, said: &Said) -> Option<Result<
                 let reports =
                     values.set_many(pairs.iter().map(|(key, value)| (*key, value)), &keep)?;
                 let set =
-                    pairs.iter().zip(reports).filter(|(_, report)| *report == SetReport::Kept);
+                    pairs.iter().zip(reports).filter(|(_, report)| *report == SetReport::Stored);
                 Ok(set.map(|((key, _), _)| *key).collect::<Json>())
             })
         }

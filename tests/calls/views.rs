@@ -66,7 +66,7 @@ pub(super) const CASES: &[Verdict] = &[
     absent("response-filter-raises", A_BOOL),
     different(
         "hit-header",
-        || index(CacheLayer::tell_status),
+        || index(CacheLayer::cache_status),
         "the header is that of RFC 9211",
         &[(2, r#"{"headers": {"cache-status": "fragcache; hit"}}"#)],
     ),
@@ -178,7 +178,7 @@ fn failing_update() -> Stage {
 
 fn kept_if_told() -> Stage {
     let settings = |view: CacheLayer| {
-        view.ignore_query().keep_if(|response| response.headers["x-keep"] == "yes")
+        view.ignore_query().store_if(|response| response.headers["x-keep"] == "yes")
     };
     site(settings, |given, runs| {
         ([("x-keep", given.field("keep").unwrap())], format!("index {runs}"))
@@ -187,7 +187,7 @@ fn kept_if_told() -> Stage {
 
 fn with_a_part() -> Stage {
     const PART: Function = Function::new("part");
-    let settings = |view: CacheLayer| view.tell_status().expires_after(Duration::from_secs(10));
+    let settings = |view: CacheLayer| view.cache_status().expires_after(Duration::from_secs(10));
     site(settings, |given, runs| {
         let part = || format!("part {}", given.counts.tick("part"));
         format!("index {runs} {}", given.cache.memoize(&PART.call(), part))

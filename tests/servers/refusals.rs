@@ -180,7 +180,7 @@ fn a_store_that_takes_nobody_is_away_and_all_say_so() {
         assert!(said.contains("the password is another"), "{said}");
 
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let layer = CacheLayer::new(&cache, "page").tell_status();
+        let layer = CacheLayer::new(&cache, "page").cache_status();
         let status = |path: &str| {
             let pages = axum::Router::new()
                 .route("/{page}", axum::routing::get(|| async { "page" }))

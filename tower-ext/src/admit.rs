@@ -106,7 +106,7 @@ impl NotKept {
 #[derive(Debug, Clone)]
 pub(crate) struct Admission {
     /// Whether the client's `Cache-Control` is respected.
-    pub(crate) heeds_clients: bool,
+    pub(crate) respects_clients: bool,
     pub(crate) statuses: Box<[StatusCode]>,
     pub(crate) max_body: usize,
 }
@@ -133,27 +133,27 @@ impl Admission {
         if let Some(name) = shape.names.private(&parts.headers, &shape.headers) {
             return Some(Bypass::by(BypassReason::Private, name));
         }
-        let is_refused = self.heeds_clients && Directives::of(&parts.headers).no_store;
+        let is_refused = self.respects_clients && Directives::of(&parts.headers).no_store;
         is_refused.then(|| BypassReason::NoStore.into())
     }
 
     /// Whether the client demands a fresh response.
     pub(crate) fn is_refresh(&self, parts: &Parts) -> bool {
-        if !self.heeds_clients {
+        if !self.respects_clients {
             return false;
         }
         let asked = Directives::of(&parts.headers);
         asked.no_cache || asked.max_age == Some(Duration::ZERO)
     }
 
-    /// How a response is cached, or why it is not. `life` is the TTL that the view's timeout gives
+    /// How a response is cached, or why it is not. `ttl` is the TTL that the view's timeout gives
     /// it; `None` is unlimited.
     pub(crate) fn keeps(
         &self,
         parts: &response::Parts,
         terms: &ResponsePolicy,
         times: Times,
-        life: Option<Duration>,
+        ttl: Option<Duration>,
     ) -> Result<Kept, NotKept> {
         let headers = &parts.headers;
         let said = Directives::of(headers);
@@ -171,10 +171,10 @@ impl Admission {
         let varies = varies_on(headers)?;
         let age = freshness::initial_age(headers, times);
         let said_life = freshness::lifetime(&said, headers, times);
-        let timeout = match (terms.given_timeout(), said_life.or(life)) {
+        let timeout = match (terms.given_timeout(), said_life.or(ttl)) {
             (Some(timeout), _) => Some(timeout),
-            (None, Some(life)) if said_life.is_some() || !age.is_zero() => {
-                match life.saturating_sub(age) {
+            (None, Some(ttl)) if said_life.is_some() || !age.is_zero() => {
+                match ttl.saturating_sub(age) {
                     Duration::ZERO => return Err(NotKept::Expired),
                     left => Some(Timeout::After(left)),
                 }

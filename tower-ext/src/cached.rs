@@ -65,9 +65,9 @@ pub(crate) struct Settings {
     pub(crate) body_key: Option<(usize, OfBody)>,
     pub(crate) unless: Option<OfRequest<bool>>,
     pub(crate) refresh: Option<OfRequest<bool>>,
-    pub(crate) keep_if: Option<OfResponse>,
+    pub(crate) store_if: Option<OfResponse>,
     pub(crate) streams: bool,
-    pub(crate) tells_status: bool,
+    pub(crate) sends_cache_status: bool,
 }
 
 impl fmt::Debug for CacheLayer {
@@ -122,7 +122,7 @@ impl CacheLayer {
             StatusCode::PERMANENT_REDIRECT,
         ];
         let admission = Admission {
-            heeds_clients: false,
+            respects_clients: false,
             statuses: statuses.into(),
             // Disabling storage must change nothing else.
             max_body: cache.max_entry_bytes().unwrap_or(1 << 20),
@@ -137,9 +137,9 @@ impl CacheLayer {
             body_key: None,
             unless: None,
             refresh: None,
-            keep_if: None,
+            store_if: None,
             streams: false,
-            tells_status: false,
+            sends_cache_status: false,
         };
         Self { settings: Arc::new(settings) }
     }
@@ -158,8 +158,8 @@ impl CacheLayer {
     }
 
     /// Sets the timeout of the responses, counted from when they were made.
-    pub fn expires_after(self, life: Duration) -> Self {
-        self.timeout(Timeout::After(life))
+    pub fn expires_after(self, ttl: Duration) -> Self {
+        self.timeout(Timeout::After(ttl))
     }
 
     /// Its responses never expire.
@@ -281,11 +281,11 @@ impl CacheLayer {
 
     /// Caches a cacheable response only if the predicate returns true. Flask-Caching's
     /// `response_filter`.
-    pub fn keep_if(
+    pub fn store_if(
         self,
         is_true: impl Fn(&response::Parts) -> bool + Send + Sync + 'static,
     ) -> Self {
-        self.with(|settings| settings.keep_if = Some(Arc::new(is_true)))
+        self.with(|settings| settings.store_if = Some(Arc::new(is_true)))
     }
 
     /// Sets the statuses of cacheable responses. Default: 200, 203, 301 and 308.
@@ -323,7 +323,7 @@ impl CacheLayer {
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let view = CacheLayer::new(&FragmentCache::in_memory(), "prices")
     ///     .private_headers([HeaderName::from_static("x-discount")])
-    ///     .tell_status();
+    ///     .cache_status();
     /// let app: Router = Router::new().route("/", get(|| async { "10 €" })).layer(view);
     ///
     /// for (header, status) in [
@@ -370,8 +370,8 @@ impl CacheLayer {
 
     /// Respects the client's `Cache-Control`: `no-store` bypasses the cache; `no-cache` and
     /// `max-age=0` force a refresh. By default, clients cannot make the handler run.
-    pub fn heed_clients(self) -> Self {
-        self.with(|settings| settings.admission.heeds_clients = true)
+    pub fn respect_clients(self) -> Self {
+        self.with(|settings| settings.admission.respects_clients = true)
     }
 
     /// Sets the maximum length of a cacheable body, in bytes. Longer bodies are streamed to the
@@ -408,7 +408,7 @@ impl CacheLayer {
 
     /// Reads bodies of unknown length to their end and caches those that are short enough; the
     /// client waits meanwhile. By default they are streamed to the client.
-    pub fn keep_streams(self) -> Self {
+    pub fn store_streams(self) -> Self {
         self.with(|settings| settings.streams = true)
     }
 
@@ -416,8 +416,8 @@ impl CacheLayer {
     /// or miss, the reason for a bypass, or the reason why the response is not cached.
     /// Flask-Caching's `response_hit_indication`. Observers get bypasses without it too, as
     /// [`EventKind::Bypassed`](fragcache::events::EventKind::Bypassed).
-    pub fn tell_status(self) -> Self {
-        self.with(|settings| settings.tells_status = true)
+    pub fn cache_status(self) -> Self {
+        self.with(|settings| settings.sends_cache_status = true)
     }
 
     /// The key of a request. `None` if the key function returns none, if the request has no

@@ -42,9 +42,8 @@ impl Directives {
             return;
         };
         // An invalid number counts as zero, and the smaller of two wins: RFC 9111, 4.2.1.
-        let life = || seconds(&value).unwrap_or_default();
-        let sooner =
-            |known: Option<Duration>| Some(known.map_or(life(), |known| known.min(life())));
+        let ttl = || seconds(&value).unwrap_or_default();
+        let sooner = |known: Option<Duration>| Some(known.map_or(ttl(), |known| known.min(ttl())));
         match &*name {
             "no-store" => self.no_store = true,
             "no-cache" => self.no_cache = true,
@@ -111,18 +110,18 @@ mod tests {
 
     #[test]
     fn ages_that_are_no_numbers_have_ended() {
-        let life = |text: &str| of(&[text]).s_maxage.or(of(&[text]).max_age);
-        assert_eq!(life("max-age=60"), Some(Duration::from_secs(60)));
-        assert_eq!(life("max-age=60, s-maxage=\"5\""), Some(Duration::from_secs(5)));
-        assert_eq!(life("max-age=60, max-age=5"), Some(Duration::from_secs(5)));
+        let ttl = |text: &str| of(&[text]).s_maxage.or(of(&[text]).max_age);
+        assert_eq!(ttl("max-age=60"), Some(Duration::from_secs(60)));
+        assert_eq!(ttl("max-age=60, s-maxage=\"5\""), Some(Duration::from_secs(5)));
+        assert_eq!(ttl("max-age=60, max-age=5"), Some(Duration::from_secs(5)));
         for text in ["max-age", "max-age=", "max-age=x", "max-age=-1", "max-age=+1", "max-age=1.5"]
         {
-            assert_eq!(life(text), Some(Duration::ZERO), "{text}");
+            assert_eq!(ttl(text), Some(Duration::ZERO), "{text}");
         }
         for text in ["max-age=2147483648", "max-age=9999999999", &format!("max-age={}0", u64::MAX)]
         {
-            assert_eq!(life(text), Some(LONGEST), "{text}");
+            assert_eq!(ttl(text), Some(LONGEST), "{text}");
         }
-        assert_eq!(life("public"), None);
+        assert_eq!(ttl("public"), None);
     }
 }

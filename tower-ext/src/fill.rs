@@ -81,9 +81,9 @@ impl Fill<'_> {
         let terms = parts.extensions.get::<ResponsePolicy>().cloned().unwrap_or_default();
         let now = self.run.call.unix_time();
         let times = Times { asked: began, came: now };
-        let keep_if = &self.settings.keep_if;
-        let kept = admission.keeps(&parts, &terms, times, self.run.call.life()).and_then(|kept| {
-            if keep_if.as_ref().is_some_and(|keep_if| !keep_if(&parts)) {
+        let store_if = &self.settings.store_if;
+        let kept = admission.keeps(&parts, &terms, times, self.run.call.ttl()).and_then(|kept| {
+            if store_if.as_ref().is_some_and(|store_if| !store_if(&parts)) {
                 return Err(NotKept::KeepIf);
             }
             let (scheme, query) =

@@ -17,8 +17,8 @@ pub(crate) struct Times {
 /// The freshness lifetime for a shared cache, counted from when the response was made. `None` if
 /// the response does not say.
 pub(crate) fn lifetime(said: &Directives, headers: &HeaderMap, times: Times) -> Option<Duration> {
-    if let Some(life) = said.s_maxage.or(said.max_age) {
-        return Some(life);
+    if let Some(ttl) = said.s_maxage.or(said.max_age) {
+        return Some(ttl);
     }
     let ends = dates(headers, &header::EXPIRES).map(Option::unwrap_or_default);
     // The earliest of several; an invalid one counts as passed: RFC 9111, 4.2.1 and 5.3.

@@ -20,9 +20,9 @@ fn kept(headers: &HeaderMap, delay: u64) -> Result<u64, NotKept> {
     let (mut parts, ()) = Response::new(()).into_parts();
     parts.headers = headers.clone();
     let times = Times { asked: Duration::from_secs(NOW - delay), came: Duration::from_secs(NOW) };
-    let life = Some(Duration::from_secs(OF_THE_VIEW));
+    let ttl = Some(Duration::from_secs(OF_THE_VIEW));
     let admission = &view.settings.admission;
-    let kept = admission.keeps(&parts, &ResponsePolicy::new(), times, life)?;
+    let kept = admission.keeps(&parts, &ResponsePolicy::new(), times, ttl)?;
     match kept.timeout {
         None => Ok(OF_THE_VIEW),
         Some(Timeout::After(left)) => Ok(left.as_secs()),

@@ -22,7 +22,7 @@ pub(crate) enum Status {
 
 impl Status {
     pub(crate) fn tell(self, settings: &Settings, headers: &mut HeaderMap) {
-        if !settings.tells_status {
+        if !settings.sends_cache_status {
             return;
         }
         let value = match self {

@@ -51,8 +51,8 @@ impl ResponsePolicy {
     }
 
     /// Sets the timeout, counted from when the response was made. With zero, it is not cached.
-    pub fn expires_after(self, life: Duration) -> Self {
-        self.timeout(Timeout::After(life))
+    pub fn expires_after(self, ttl: Duration) -> Self {
+        self.timeout(Timeout::After(ttl))
     }
 
     /// Prevents caching of the response.
@@ -77,7 +77,7 @@ impl ResponsePolicy {
 /// Limits a timeout to what every clock can represent.
 pub(crate) fn clamped(timeout: Timeout) -> Timeout {
     match timeout {
-        Timeout::After(life) => Timeout::After(life.min(LONGEST)),
+        Timeout::After(ttl) => Timeout::After(ttl.min(LONGEST)),
         timeout => timeout,
     }
 }

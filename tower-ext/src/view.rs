@@ -93,7 +93,7 @@ impl CacheContext {
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let view = CacheLayer::new(&FragmentCache::in_memory(), "films").tell_status();
+    /// let view = CacheLayer::new(&FragmentCache::in_memory(), "films").cache_status();
     /// let app: Router = Router::new().route("/", get(page)).layer(view);
     /// for status in ["fragcache; fwd=miss; stored", "fragcache; hit"] {
     ///     let request = Request::get("/").header("host", "shop.example").body(Body::empty())?;

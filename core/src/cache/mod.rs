@@ -84,7 +84,7 @@ struct Shared {
     /// 1 while pages are annotated.
     annotates: AtomicU8,
     policy: Policy,
-    default_life: Option<Duration>,
+    default_ttl: Option<Duration>,
     ageing: Ageing,
     protections: Protections,
 }
@@ -142,7 +142,7 @@ impl FragmentCache {
             Limits { bytes: builder.max_bytes, entries: builder.max_entries, entry_bytes: largest };
         let trust = match &builder.far {
             None => Trust::Always,
-            Some(level) => level.near_life.map_or(Trust::HoldsNothing, Trust::For),
+            Some(level) => level.near_ttl.map_or(Trust::HoldsNothing, Trust::For),
         };
         let mut ageing = builder.ageing;
         if builder.far.is_some() {
@@ -171,7 +171,7 @@ impl FragmentCache {
                 mode: AtomicU8::new(CacheMode::Normal as u8),
                 annotates: AtomicU8::new(0),
                 policy: builder.policy,
-                default_life: builder.default_life,
+                default_ttl: builder.default_ttl,
                 ageing,
                 protections: builder.protections,
             }),
@@ -394,8 +394,8 @@ impl FragmentCache {
         &self.shared.ageing
     }
 
-    pub(crate) fn default_life(&self) -> Option<Duration> {
-        self.shared.default_life
+    pub(crate) fn default_ttl(&self) -> Option<Duration> {
+        self.shared.default_ttl
     }
 
     pub(crate) fn is_observed(&self) -> bool {

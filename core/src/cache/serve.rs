@@ -190,8 +190,8 @@ impl FragmentCache {
             return Err(Error::new(ErrorKind::Key, message));
         }
         let timeout = fragment.timeout;
-        if let Timeout::After(life) = timeout {
-            Timeout::positive(life)?;
+        if let Timeout::After(ttl) = timeout {
+            Timeout::positive(ttl)?;
         }
         let version = fragment.version.as_ref();
         Ok(Request {

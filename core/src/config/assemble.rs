@@ -180,7 +180,7 @@ fn plain(settings: &Settings) -> CacheBuilder {
         };
     }
     set! {
-        default_timeout: |life| life.0,
+        default_timeout: |ttl| ttl.0,
         max_bytes: |bytes| bytes.0,
         max_entries: |count| count.0,
         max_entry_bytes: |bytes| bytes.0,
@@ -218,15 +218,15 @@ fn far_level(layer: &Layer, far: &FarSettings, mut level: FarLevel) -> Result<Fa
     if let Some(prefix) = &far.prefix {
         level = level.prefix(prefix);
     }
-    match (far.near, far.near_life) {
+    match (far.near, far.near_ttl) {
         (Some(false), Some(_)) => {
             return Err(layer.places.refuse(
                 "far.near",
-                "near = false is without the near level whose near_life is set; remove one of them",
+                "near = false is without the near level whose near_ttl is set; remove one of them",
             ));
         }
         (Some(false), None) => level = level.without_near(),
-        (_, Some(life)) => level = level.near_life(life.0),
+        (_, Some(ttl)) => level = level.near_ttl(ttl.0),
         (_, None) => {}
     }
     let key = ("far.mac_key", &far.mac_key, &far.mac_key_file);
@@ -236,11 +236,11 @@ fn far_level(layer: &Layer, far: &FarSettings, mut level: FarLevel) -> Result<Fa
     if let Some(bytes) = far.compress_above {
         level = level.compress_above(bytes.0);
     }
-    if let Some(life) = far.lease {
-        level = level.lease(life.0);
+    if let Some(ttl) = far.lease {
+        level = level.lease(ttl.0);
     }
-    if let Some(life) = far.longest_life {
-        level = level.longest_life(life.0);
+    if let Some(ttl) = far.max_ttl {
+        level = level.max_ttl(ttl.0);
     }
     Ok(level)
 }

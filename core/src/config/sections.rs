@@ -83,12 +83,12 @@ settings! {
     FarSettings {
         prefix: String,
         near: bool,
-        near_life: Span,
+        near_ttl: Span,
         mac_key: Secret,
         mac_key_file: PathBuf,
         compress_above: Above,
         lease: Span,
-        longest_life: Span,
+        max_ttl: Span,
     }
 }
 
@@ -149,7 +149,7 @@ impl Settings {
         let (new, file) = (&over.opaque_keys, &over.opaque_keys_file);
         replace_either(&mut self.opaque_keys, &mut self.opaque_keys_file, new, file);
         if let (Some(far), Some(over)) = (&mut self.far, &over.far) {
-            replace_either(&mut far.near, &mut far.near_life, &over.near, &over.near_life);
+            replace_either(&mut far.near, &mut far.near_ttl, &over.near, &over.near_ttl);
             replace_either(
                 &mut far.mac_key,
                 &mut far.mac_key_file,

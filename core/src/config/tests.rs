@@ -69,12 +69,12 @@ const VALUES: [(&str, &str); 48] = [
     ("far", ""),
     ("far.prefix", "'shop'"),
     ("far.near", "false"),
-    ("far.near_life", "'1s'"),
+    ("far.near_ttl", "'1s'"),
     ("far.mac_key", "'0123456789abcdef'"),
     ("far.mac_key_file", "'Cargo.toml'"),
     ("far.compress_above", "'never'"),
     ("far.lease", "7"),
-    ("far.longest_life", "'7d'"),
+    ("far.max_ttl", "'7d'"),
     ("redis", ""),
     ("redis.url", "'redis://127.0.0.1:7'"),
     ("redis.user", "'shop'"),
@@ -132,11 +132,11 @@ fn told(builder: &CacheBuilder) -> String {
     let far = builder.far.as_ref().map(|far| {
         format!(
             "{far:?} {:?} {:?} {:?} {:?} {:?}",
-            far.near_life,
+            far.near_ttl,
             far.mac_key.as_ref().map(|key| key.0.to_vec()),
             far.compress_above,
             far.lease,
-            far.longest_life
+            far.max_ttl
         )
     });
     let opaque_keys = builder.opaque_keys.as_ref().map(|secret| secret.0.to_vec());
@@ -195,9 +195,9 @@ fn durations_are_seconds_or_texts() {
     {
         assert_eq!(span(text), Some(Span(Duration::from_millis(millis))), "{text}");
     }
-    let life = |text: &str| with("default_timeout", text).0.settings.default_timeout;
-    assert_eq!(life("'never'"), Some(Life(None)));
-    assert_eq!(life("90"), Some(Life(Some(Duration::from_secs(90)))));
+    let ttl = |text: &str| with("default_timeout", text).0.settings.default_timeout;
+    assert_eq!(ttl("'never'"), Some(Life(None)));
+    assert_eq!(ttl("90"), Some(Life(Some(Duration::from_secs(90)))));
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn secrets_are_not_shown() {
 
 #[test]
 fn a_variable_replaces_the_other_way_to_say_the_same() {
-    let file = "type = 'redis'\nopaque_keys = 'c'\n[far]\nnear_life = 1\nmac_key = 'a'\n[redis]\nurl = 'redis://h'\n\
+    let file = "type = 'redis'\nopaque_keys = 'c'\n[far]\nnear_ttl = 1\nmac_key = 'a'\n[redis]\nurl = 'redis://h'\n\
                 password = 'b'";
     let variables = [
         ("X_FAR__NEAR", "false"),
@@ -245,7 +245,7 @@ fn a_variable_replaces_the_other_way_to_say_the_same() {
     let Settings { far: Some(far), redis: Some(redis), .. } = config.0.settings else {
         panic!("a table is gone")
     };
-    assert_eq!((far.near, far.near_life), (Some(false), None));
+    assert_eq!((far.near, far.near_ttl), (Some(false), None));
     assert_eq!((far.mac_key, redis.password), (None, None));
     assert!(far.mac_key_file.is_some() && redis.password_file.is_some() && redis.url.is_some());
 }

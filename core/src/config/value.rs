@@ -63,7 +63,7 @@ impl Span {
             }),
             Written::Text(text) if is_no_time(text) => Ok(Duration::ZERO),
             Written::Text(text) => match Timeout::parse(text) {
-                Ok(Timeout::After(life)) => Ok(life),
+                Ok(Timeout::After(ttl)) => Ok(ttl),
                 _ => Err(E::custom(format_args!("{text:?} is no duration; write {expected}"))),
             },
         }?;
@@ -94,7 +94,7 @@ impl<'de> Deserialize<'de> for Life {
                     "0 is \"for ever\" in Flask-Caching and \"don't cache\" in Django; write \
                      \"never\" for fragments that never expire, or type = \"null\" to store nothing",
                 )),
-                Span(life) => Ok(Self(Some(life))),
+                Span(ttl) => Ok(Self(Some(ttl))),
             },
         }
     }

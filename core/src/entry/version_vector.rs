@@ -46,10 +46,10 @@ impl VersionVector {
         self.verified.fetch_max(moment.to_bits(), Ordering::Relaxed);
     }
 
-    /// Whether the last verification is less than `life` ago. False for a `life` of zero: the clock
+    /// Whether the last verification is less than `ttl` ago. False for a `ttl` of zero: the clock
     /// read here may lag a little.
-    pub(crate) fn is_recent(&self, life: Duration, now: Moment) -> bool {
-        !life.is_zero() && now < self.verified().saturating_after(life)
+    pub(crate) fn is_recent(&self, ttl: Duration, now: Moment) -> bool {
+        !ttl.is_zero() && now < self.verified().saturating_after(ttl)
     }
 
     /// Bytes that it takes.

@@ -178,8 +178,8 @@ impl Far {
                 None => Operation::Set { key, value, ttl },
             });
         }
-        let life = self.version_life();
-        let add = |key| Operation::Add { key, value: &first, ttl: life };
+        let version_ttl = self.version_ttl();
+        let add = |key| Operation::Add { key, value: &first, ttl: version_ttl };
         operations.extend(absent_keys.iter().map(String::as_str).map(add));
         if let Some(entry) = unless {
             operations
@@ -247,7 +247,7 @@ impl Far {
     ) -> Result<KnownVersions, Unavailable> {
         let (absent_keys, read_keys) = (self.version_keys(absent), self.version_keys(read));
         let version = LabelRecord::draw().map_err(unavailable)?.to_bytes();
-        let ttl = self.version_life();
+        let ttl = self.version_ttl();
         let add = |key| Operation::Add { key, value: &version, ttl };
         let get = |key| Operation::Get { key };
         let absent_keys = absent_keys.iter().map(String::as_str);

@@ -1,7 +1,7 @@
 //! The versions that a body inherits from the fragments inside it.
 //!
 //! A fragment served inside a body is valid only for the versions in its version vector, and so is
-//! the body around it. The near level may lag by its `near_life`, and that age must not pass into
+//! the body around it. The near level may lag by its `near_ttl`, and that age must not pass into
 //! what is stored for all processes.
 
 use std::collections::HashMap;
@@ -86,7 +86,7 @@ impl InheritedVersions {
     }
 
     /// Inherits from an inner fragment that was abandoned or not stored.
-    pub(crate) fn take_over(&mut self, inner: &Self) {
+    pub(crate) fn inherit_all(&mut self, inner: &Self) {
         self.verified = self.verified.min(inner.verified);
         self.is_broken |= inner.is_broken;
         for (theirs, mine) in [(&inner.exact, &mut self.exact), (&inner.served, &mut self.served)] {
@@ -102,7 +102,7 @@ impl InheritedVersions {
     }
 
     /// The versions of inner fragments, for labels where `is_listed` is false.
-    pub(super) fn besides(&self, is_listed: impl Fn(Label) -> bool) -> Vec<(Label, LabelVersion)> {
+    pub(super) fn unlisted(&self, is_listed: impl Fn(Label) -> bool) -> Vec<(Label, LabelVersion)> {
         let all = self.exact.iter().chain(&self.served);
         all.map(|(&label, &version)| (label, version)).filter(|&(l, _)| !is_listed(l)).collect()
     }

@@ -135,7 +135,7 @@ impl Far {
 
     /// Why the mode that was read last is ignored, if it is.
     pub(crate) fn mode_fault(&self) -> Option<StoreError> {
-        (self.has_strange_mode.load(Ordering::Relaxed) != 0).then(super::worker::strange_mode)
+        (self.has_unknown_mode.load(Ordering::Relaxed) != 0).then(super::worker::unknown_mode)
     }
 
     /// Whether the store is in use, that is, whether the root label has a version: every process
@@ -268,7 +268,7 @@ impl Far {
             .map(|&(label, version)| (Label::from_hash(label), version))
             .collect();
         let age = Duration::from_millis(self.unix_millis().saturating_sub(decoded.created));
-        let left = decoded.life.map(|life| Duration::from_millis(life).saturating_sub(age));
+        let left = decoded.ttl.map(|ttl| Duration::from_millis(ttl).saturating_sub(age));
         let over = left.is_some_and(|left| left.is_zero()).then_some(MissReason::Expired);
         let template = decoded.template.as_deref().map(|template| self.hasher.template(template));
         let (whose, own) = match decoded.own.as_deref().map(OwnLabels::read) {

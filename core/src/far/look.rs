@@ -163,17 +163,17 @@ impl Far {
     /// the store keeps it, and more than a quarter of that time is over.
     fn outlives_its_record(&self, entry: &Decoded, read: Read) -> bool {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        let host = millis(self.longest_life);
+        let host = millis(self.max_ttl);
         let age = read.unix_millis.saturating_sub(entry.created);
-        let life = entry.life.map_or(u64::MAX, |life| life.saturating_add(entry.stale));
-        life > host && age > host / 4
+        let ttl = entry.ttl.map_or(u64::MAX, |ttl| ttl.saturating_add(entry.stale));
+        ttl > host && age > host / 4
     }
 
     fn renew(&self, key: String, entry: &Entry) {
         let labels = entry.version_vector().into_iter().flat_map(VersionVector::versions);
         let labels = labels.map(|&(label, _)| label).filter(|label| !label.is_written());
-        let versions = labels.map(|label| (self.names.version(label), self.version_life()));
-        self.tasks.touch(versions.chain([(key, self.longest_life)]));
+        let versions = labels.map(|label| (self.names.version(label), self.version_ttl()));
+        self.tasks.touch(versions.chain([(key, self.max_ttl)]));
     }
 
     pub(super) fn begin_read(&self, fresh: &Freshness) -> Read {
@@ -308,7 +308,7 @@ const APART: Duration = Duration::from_secs(1);
 /// store ends it, when its TTL and its stale window are over.
 pub(super) fn is_doubted(record: &Decoded, unix_millis: u64) -> bool {
     let ahead = record.created.saturating_sub(unix_millis);
-    record.life.is_some() && Duration::from_millis(ahead) > APART
+    record.ttl.is_some() && Duration::from_millis(ahead) > APART
 }
 
 /// Longest time for which one record makes a process doubt the others.
@@ -328,20 +328,20 @@ impl Doubts {
         let age = Duration::from_millis(read.unix_millis.saturating_sub(record.created));
         let end = |millis: Option<u64>| match millis.map(Duration::from_millis) {
             None => Moment::NEVER,
-            Some(life) if life >= age => read.moment.saturating_after(life - age),
-            Some(life) => read.moment.before(age - life),
+            Some(ttl) if ttl >= age => read.moment.saturating_after(ttl - age),
+            Some(ttl) => read.moment.before(age - ttl),
         };
-        let expires = end(record.life);
-        let last = end(record.life.map(|life| life.saturating_add(record.stale)));
+        let expires = end(record.ttl);
+        let last = end(record.ttl.map(|ttl| ttl.saturating_add(record.stale)));
         let is_of_future = is_doubted(record, read.unix_millis);
         if is_of_future {
             let ahead = record.created.saturating_sub(read.unix_millis);
-            let while_it_lives = ahead.saturating_add(record.life.unwrap_or_default());
+            let while_it_lives = ahead.saturating_add(record.ttl.unwrap_or_default());
             let doubt = Duration::from_millis(while_it_lives).min(LONGEST_DOUBT);
             self.0.fetch_max(read.moment.saturating_after(doubt).to_bits(), Ordering::Relaxed);
         }
         let until = Moment::from_bits(self.0.load(Ordering::Relaxed));
-        if record.life.is_none() || read.moment >= until {
+        if record.ttl.is_none() || read.moment >= until {
             return (expires, last);
         }
         let soon = read.moment.saturating_after(APART);

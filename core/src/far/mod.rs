@@ -89,8 +89,8 @@ pub(crate) struct Far {
     key_digest: Option<KeyDigest>,
     clock: Arc<dyn Clock>,
     lease: Duration,
-    longest_life: Duration,
-    near_life: Option<Duration>,
+    max_ttl: Duration,
+    near_ttl: Option<Duration>,
     fences: Fences,
     pending: Pending,
     dependency_cache: DependencyCache,
@@ -101,7 +101,7 @@ pub(crate) struct Far {
     /// The cache mode that all processes are to use.
     mode: AtomicU8,
     /// 1 while the mode record in the store is not valid.
-    has_strange_mode: AtomicU8,
+    has_unknown_mode: AtomicU8,
     protections: Protections,
     found: AtomicU64,
     unreadable: AtomicU64,
@@ -172,8 +172,8 @@ impl Far {
             key_digest,
             clock,
             lease: level.lease,
-            longest_life: level.longest_life,
-            near_life: level.near_life,
+            max_ttl: level.max_ttl,
+            near_ttl: level.near_ttl,
             fences: Fences::new(&hasher),
             pending: Pending::new(hasher.root()),
             dependency_cache: DependencyCache::new(),
@@ -182,7 +182,7 @@ impl Far {
             leases: Arc::new(Leases::new(Arc::clone(&tasks))),
             tasks,
             mode: AtomicU8::new(CacheMode::Normal as u8),
-            has_strange_mode: AtomicU8::new(0),
+            has_unknown_mode: AtomicU8::new(0),
             protections,
             found: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
@@ -246,7 +246,7 @@ impl Far {
 
     /// Returns whether an entry may be served without asking the store again.
     pub(crate) fn trusts(&self, version_vector: &VersionVector, now: Moment) -> bool {
-        self.near_life.is_some_and(|life| version_vector.is_recent(life, now))
+        self.near_ttl.is_some_and(|ttl| version_vector.is_recent(ttl, now))
     }
 
     fn fragment(&self, encoded: &[u8]) -> FragmentId {
@@ -334,8 +334,8 @@ impl Far {
     }
 
     /// Versions outlive every entry that names them.
-    fn version_life(&self) -> Duration {
-        self.longest_life.saturating_mul(2)
+    fn version_ttl(&self) -> Duration {
+        self.max_ttl.saturating_mul(2)
     }
 }
 

@@ -84,7 +84,7 @@ impl Far {
     fn is_over(&self, entry: &Decoded) -> bool {
         let now = self.unix_millis();
         let age = now.saturating_sub(entry.created);
-        entry.life.is_some_and(|life| life <= age) || entry.stale > 0 && is_doubted(entry, now)
+        entry.ttl.is_some_and(|ttl| ttl <= age) || entry.stale > 0 && is_doubted(entry, now)
     }
 }
 

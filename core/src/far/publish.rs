@@ -62,7 +62,7 @@ impl Far {
     pub(super) fn try_publish(&self, labels: &[Label]) -> Result<(), StoreError> {
         for labels in labels.chunks(BATCH) {
             let version = LabelRecord::draw()?.to_bytes();
-            let ttl = self.version_life();
+            let ttl = self.version_ttl();
             let mut fences: Vec<Label> =
                 labels.iter().map(|&label| self.fences.of(label)).collect();
             fences.sort_unstable();

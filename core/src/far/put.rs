@@ -31,7 +31,7 @@ pub(crate) struct ToStore<'a> {
     pub(crate) inherited_versions: &'a InheritedVersions,
     pub(crate) write: Write,
     /// TTL; `None` for never.
-    pub(crate) life: Option<Duration>,
+    pub(crate) ttl: Option<Duration>,
     pub(crate) stale: Duration,
     pub(crate) render_time: Duration,
     pub(crate) body: &'a [u8],
@@ -118,7 +118,7 @@ impl Far {
         }
         if !renewed.is_empty() {
             let keys = self.version_keys(&set(renewed.into_iter()));
-            self.tasks.touch(keys.into_iter().map(|key| (key, self.version_life())));
+            self.tasks.touch(keys.into_iter().map(|key| (key, self.version_ttl())));
         }
         puts.into_iter().map(|put| put.map(|put| self.stored(put))).collect()
     }
@@ -154,7 +154,7 @@ impl Far {
             true => versions.push((written, after.written())),
             false => late.push(written),
         }
-        let ttl = self.record_life(rendered.life, rendered.stale);
+        let ttl = self.record_ttl(rendered.ttl, rendered.stale);
         let (variants, record) = (Vec::new(), Vec::new());
         let key_versions = [before.to_bytes(), after.to_bytes()];
         Ok(Put { rendered, labels, versions, late, key_versions, variants, record, ttl })
@@ -227,7 +227,7 @@ impl Far {
     /// The summary of a body for the list of variants.
     fn as_listed(&self, put: &Put<'_>) -> VariantSummary {
         let rendered = put.rendered;
-        let life = rendered.life.and_then(|life| u64::try_from(life.as_millis()).ok());
+        let ttl = rendered.ttl.and_then(|ttl| u64::try_from(ttl.as_millis()).ok());
         let version = |label: &Label| {
             let of = put.versions.iter().find(|(known, _)| known == label);
             of.map(|&(_, version)| version)
@@ -235,7 +235,7 @@ impl Far {
         let own = self.own_of_key(rendered.key);
         VariantSummary {
             id: rendered.fill.lease.variant,
-            ends: life.map_or(u64::MAX, |life| self.unix_millis().saturating_add(life)),
+            ends: ttl.map_or(u64::MAX, |ttl| self.unix_millis().saturating_add(ttl)),
             own: digest(&self.hasher, own.iter().map(version)).unwrap_or_default(),
             bytes: u32::try_from(put.record.len()).unwrap_or(u32::MAX),
             is_annotated: rendered.source.mode().is_annotated(),
@@ -261,7 +261,7 @@ impl Far {
             own: own.as_deref(),
             labels: &bits,
             created: self.unix_millis(),
-            life: rendered.life.map(millis),
+            ttl: rendered.ttl.map(millis),
             stale: millis(rendered.stale),
             render_time: u64::try_from(rendered.render_time.as_micros()).unwrap_or(u64::MAX),
             body: rendered.body,
@@ -296,12 +296,12 @@ impl Far {
                     Some((operations.len() - 2, Reply::Value(Some(before.to_vec()))))
                 }
                 Write::Replace if before != after => {
-                    let life = self.version_life();
+                    let version_ttl = self.version_ttl();
                     operations.push(Operation::Set { key: entry, value, ttl });
                     let (key, expected, value) = (version.as_str(), &before[..], &after[..]);
                     operations.push(match self.protections.keep(Protection::RewriteAsRead) {
-                        true => Operation::CompareAndSet { key, expected, value, ttl: life },
-                        false => Operation::Set { key, value, ttl: life },
+                        true => Operation::CompareAndSet { key, expected, value, ttl: version_ttl },
+                        false => Operation::Set { key, value, ttl: version_ttl },
                     });
                     Some((first, Reply::Done(true)))
                 }
@@ -353,7 +353,7 @@ impl Far {
         listed: &[Label],
         inherited_versions: &InheritedVersions,
     ) -> Result<(), NotStored> {
-        let unlisted = inherited_versions.besides(|label| listed.binary_search(&label).is_ok());
+        let unlisted = inherited_versions.unlisted(|label| listed.binary_search(&label).is_ok());
         if unlisted.is_empty() {
             return Ok(());
         }
@@ -363,9 +363,9 @@ impl Far {
     }
 
     /// TTL of an entry's record in the store.
-    pub(super) fn record_life(&self, life: Option<Duration>, stale: Duration) -> Duration {
-        let nominal = life.map_or(Duration::MAX, |life| life.saturating_add(stale));
-        nominal.clamp(Duration::from_millis(1), self.longest_life)
+    pub(super) fn record_ttl(&self, ttl: Option<Duration>, stale: Duration) -> Duration {
+        let nominal = ttl.map_or(Duration::MAX, |ttl| ttl.saturating_add(stale));
+        nominal.clamp(Duration::from_millis(1), self.max_ttl)
     }
 
     /// All labels that an entry depends on. If there are too many for a record, lists all fences,

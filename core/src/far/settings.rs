@@ -16,11 +16,11 @@ use crate::store::Store;
 pub struct FarLevel {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) prefix: Box<str>,
-    pub(crate) near_life: Option<Duration>,
+    pub(crate) near_ttl: Option<Duration>,
     pub(crate) mac_key: Option<MacKey>,
     pub(crate) compress_above: Option<usize>,
     pub(crate) lease: Duration,
-    pub(crate) longest_life: Duration,
+    pub(crate) max_ttl: Duration,
 }
 
 /// A secret whose `Debug` output hides it.
@@ -54,11 +54,11 @@ impl FarLevel {
         Self {
             store,
             prefix: Self::DEFAULT_PREFIX.into(),
-            near_life: Some(Duration::ZERO),
+            near_ttl: Some(Duration::ZERO),
             mac_key: None,
             compress_above: Some(2048),
             lease: Duration::from_secs(5),
-            longest_life: Duration::from_secs(30 * 24 * 3600),
+            max_ttl: Duration::from_secs(30 * 24 * 3600),
         }
     }
 
@@ -72,14 +72,14 @@ impl FarLevel {
     /// How long the near level serves a fragment before it checks with the store again whether the
     /// fragment is still valid. For this long, this process may serve what another process has
     /// invalidated. Zero, the default, checks every time.
-    pub fn near_life(mut self, life: Duration) -> Self {
-        self.near_life = Some(life);
+    pub fn near_ttl(mut self, ttl: Duration) -> Self {
+        self.near_ttl = Some(ttl);
         self
     }
 
     /// Disables the near level: every lookup reads the store, and this process caches no fragments.
     pub fn without_near(mut self) -> Self {
-        self.near_life = None;
+        self.near_ttl = None;
         self
     }
 
@@ -101,15 +101,15 @@ impl FarLevel {
 
     /// How long a process that dies while rendering can keep others from rendering the same
     /// fragment for the store. 5 s by default; a live process renews its lease.
-    pub fn lease(mut self, life: Duration) -> Self {
-        self.lease = life;
+    pub fn lease(mut self, ttl: Duration) -> Self {
+        self.lease = ttl;
         self
     }
 
     /// How long the store keeps a fragment that never expires and is never looked up. 30 days by
     /// default.
-    pub fn longest_life(mut self, life: Duration) -> Self {
-        self.longest_life = life;
+    pub fn max_ttl(mut self, ttl: Duration) -> Self {
+        self.max_ttl = ttl;
         self
     }
 
@@ -148,9 +148,9 @@ impl FarLevel {
         }
         let century = Duration::from_secs(100 * 365 * 24 * 3600);
         let durations = [
-            ("the near life", self.near_life.unwrap_or_default(), Duration::ZERO),
+            ("the near life", self.near_ttl.unwrap_or_default(), Duration::ZERO),
             ("the lease", self.lease, Duration::from_millis(100)),
-            ("the longest life", self.longest_life, Duration::from_secs(60)),
+            ("the longest life", self.max_ttl, Duration::from_secs(60)),
         ];
         for (what, given, least) in durations {
             if given < least || given > century {
@@ -166,7 +166,7 @@ impl fmt::Debug for FarLevel {
         f.debug_struct("FarLevel")
             .field("store", &self.store.capabilities().name)
             .field("prefix", &self.prefix)
-            .field("near_life", &self.near_life)
+            .field("near_ttl", &self.near_ttl)
             .finish_non_exhaustive()
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Worker {
     publish_pause: Duration,
     was_unavailable: bool,
     /// Whether the mode record in the store was invalid at the last read.
-    had_strange_mode: bool,
+    had_unknown_mode: bool,
     /// Leases that could not be returned yet.
     released: Vec<(String, Token)>,
 }
@@ -66,7 +66,7 @@ impl Worker {
             publish_at: now,
             publish_pause: RETRIES.0,
             was_unavailable: false,
-            had_strange_mode: false,
+            had_unknown_mode: false,
             released: Vec::new(),
         };
         let rounds = move || {
@@ -139,7 +139,7 @@ impl Worker {
     }
 
     fn run_round(&mut self, host: &Arc<impl WorkerHost>, far: &Far, now: Instant) {
-        match far.ask_mode() {
+        match far.refresh_mode() {
             Ok(()) => {
                 if self.was_unavailable {
                     self.was_unavailable = false;
@@ -148,9 +148,9 @@ impl Worker {
                 }
                 self.round_at = now + ROUND;
                 // Report it once, not at every read.
-                let is_strange = far.has_strange_mode.load(Ordering::Relaxed) != 0;
-                if !std::mem::replace(&mut self.had_strange_mode, is_strange) && is_strange {
-                    host.note(strange_mode().fault());
+                let is_unknown = far.has_unknown_mode.load(Ordering::Relaxed) != 0;
+                if !std::mem::replace(&mut self.had_unknown_mode, is_unknown) && is_unknown {
+                    host.note(unknown_mode().fault());
                 }
             }
             Err(_) => {
@@ -225,7 +225,7 @@ impl Far {
     }
 
     /// Reads the cache mode of all processes. An answer ends an outage.
-    fn ask_mode(&self) -> Result<(), StoreError> {
+    fn refresh_mode(&self) -> Result<(), StoreError> {
         let key = self.names.mode();
         let replies = self.link.run_bypassing_breaker(&[Operation::Get { key: &key }])?;
         let word = values(replies).pop().flatten();
@@ -238,13 +238,13 @@ impl Far {
     /// The cache mode for this value in the store; normal if the value is invalid.
     pub(super) fn mode_of(&self, word: Option<&[u8]>) -> CacheMode {
         let mode = word.map_or(Some(CacheMode::Normal), CacheMode::from_word);
-        let is_strange = mode.is_none();
-        if is_strange {
-            self.link.breaker.note(&strange_mode());
+        let is_unknown = mode.is_none();
+        if is_unknown {
+            self.link.breaker.note(&unknown_mode());
         }
-        let was_strange = self.has_strange_mode.swap(u8::from(is_strange), Ordering::Relaxed) != 0;
-        if is_strange && !was_strange {
-            log_strange_mode();
+        let was_unknown = self.has_unknown_mode.swap(u8::from(is_unknown), Ordering::Relaxed) != 0;
+        if is_unknown && !was_unknown {
+            log_unknown_mode();
         }
         mode.unwrap_or(CacheMode::Normal)
     }
@@ -316,16 +316,16 @@ impl Far {
     }
 }
 
-pub(super) fn strange_mode() -> StoreError {
+pub(super) fn unknown_mode() -> StoreError {
     let message = "the mode in the store is not followed: it is not a mode that this cache knows, or was \
                    set by a process whose mac_key differs (none counts as another)";
     StoreError::new(Fault::Protocol, message)
 }
 
 #[cfg(feature = "tracing")]
-fn log_strange_mode() {
-    tracing::warn!(target: "fragcache", "{}", strange_mode());
+fn log_unknown_mode() {
+    tracing::warn!(target: "fragcache", "{}", unknown_mode());
 }
 
 #[cfg(not(feature = "tracing"))]
-fn log_strange_mode() {}
+fn log_unknown_mode() {}

@@ -80,8 +80,8 @@ impl State {
 enum Progress {
     Led(Waiter),
     /// The leader failed; the next waiter to check leads.
-    Orphaned,
-    Landed(Box<Entry>),
+    Leaderless,
+    Completed(Box<Entry>),
     /// The flight yields nothing: the result must not be shared, or the leader failed after the
     /// flight was invalidated. All followers join again.
     Dissolved,
@@ -231,7 +231,7 @@ impl Flights {
     pub(crate) fn complete(&self, flight: &Arc<Flight>, entry: Entry) {
         self.passing.lock().pop(&flight.id);
         self.resting.lock().pop(&flight.id);
-        self.end(flight, Progress::Landed(Box::new(entry)));
+        self.end(flight, Progress::Completed(Box::new(entry)));
     }
 
     /// Detaches the followers of a result that must not be shared: they render for themselves. The
@@ -249,7 +249,7 @@ impl Flights {
         let mut under_way = self.under_way.lock();
         let waiting = {
             let mut state = flight.state.lock();
-            state.progress = Progress::Orphaned;
+            state.progress = Progress::Leaderless;
             state.waiting
         };
         if waiting == 0 {

@@ -16,7 +16,7 @@ pub(crate) enum Refresh {
     /// Serve the stale entry: another caller is rendering.
     Led,
     /// Serve the stale entry: no caller tries before this time.
-    Rests(Moment),
+    BackingOff(Moment),
 }
 
 impl Flights {
@@ -24,7 +24,7 @@ impl Flights {
     /// is refreshing it or a refresh failed a short while ago.
     pub(crate) fn lead_refresh(&self, flight_request: FlightRequest<'_>, now: Moment) -> Refresh {
         if let Some(until) = still(&self.resting, flight_request.id(), now) {
-            return Refresh::Rests(until);
+            return Refresh::BackingOff(until);
         }
         let mut under_way = self.under_way.lock();
         match under_way.entry(flight_request.id()) {
@@ -47,7 +47,7 @@ impl Flights {
     }
 
     /// Pauses refreshes of this entry until then.
-    pub(crate) fn rest(&self, flight: &Flight, until: Moment) {
+    pub(crate) fn back_off(&self, flight: &Flight, until: Moment) {
         self.resting.lock().put(flight.id, until);
     }
 }

@@ -117,9 +117,9 @@ impl<'a> FlightWait<'a> {
     ) -> Result<Joined<'a>, Option<MutexGuard<'s, State>>> {
         let joined = match &state.progress {
             Progress::Led(_) => return Err(Some(state)),
-            Progress::Landed(entry) => Joined::Follow((**entry).clone()),
+            Progress::Completed(entry) => Joined::Follow((**entry).clone()),
             Progress::Dissolved => Joined::Again,
-            Progress::Orphaned => {
+            Progress::Leaderless => {
                 drop(state);
                 return if self.take_lead() {
                     Ok(Joined::Lead(Arc::clone(&self.flight)))
@@ -143,7 +143,7 @@ impl<'a> FlightWait<'a> {
         let is_joined = self.is_joined_now(&under_way);
         let mut waits = self.flights.waits.hold();
         let mut state = flight.state.lock();
-        if !matches!(state.progress, Progress::Orphaned) {
+        if !matches!(state.progress, Progress::Leaderless) {
             return false;
         }
         if !is_joined {
@@ -183,7 +183,7 @@ impl<'a> FlightWait<'a> {
         let left_behind = {
             let mut state = self.flight.state.lock();
             state.waiting -= 1;
-            state.waiting == 0 && matches!(state.progress, Progress::Orphaned)
+            state.waiting == 0 && matches!(state.progress, Progress::Leaderless)
         };
         if left_behind {
             give_back(&mut under_way, &self.flight);

@@ -210,8 +210,8 @@ impl History<'_> {
     fn render(&mut self, who: usize, caller: &mut Caller) -> Result<(), Wrong> {
         let place = self.draw_place(caller.unbounded).by_rust();
         let tags = self.draw_tags();
-        let life = Duration::from_secs(1 + self.random.below(10) as u64);
-        let fragment = api::fragment(place, &tags).expires_after(life);
+        let ttl = Duration::from_secs(1 + self.random.below(10) as u64);
+        let fragment = api::fragment(place, &tags).expires_after(ttl);
         let scoped = caller.point.filter(|_| !caller.by_context);
         let read = caller.age(scoped.map(|(_, step)| step), self.truth.step);
         let labels = Self::tag_labels(place, &tags);

@@ -183,9 +183,9 @@ impl Call {
         self
     }
 
-    /// Makes the result expire `life` after it was computed.
-    pub fn expires_after(self, life: Duration) -> Self {
-        self.timeout(Timeout::After(life))
+    /// Makes the result expire `ttl` after it was computed.
+    pub fn expires_after(self, ttl: Duration) -> Self {
+        self.timeout(Timeout::After(ttl))
     }
 
     /// Makes the result never expire.

@@ -64,7 +64,7 @@ impl FragmentCache {
     /// use fragcache::FragmentCache;
     ///
     /// let cache = FragmentCache::in_memory();
-    /// let call = Function::new("docs::answer").call().arg("life").arg(&["universe"]);
+    /// let call = Function::new("docs::answer").call().arg("ttl").arg(&["universe"]);
     /// assert_eq!(cache.memoize(&call, || 42), 42);
     /// let kept: i32 = cache.memoize(&call, || unreachable!("it is kept"));
     /// assert_eq!(kept, 42);
@@ -165,7 +165,7 @@ impl FragmentCache {
         if call.site.is_some_and(CallSite::is_second) {
             return Err(RefusalReason::SharedName);
         }
-        if matches!(call.timeout, Timeout::After(life) if Timeout::positive(life).is_err()) {
+        if matches!(call.timeout, Timeout::After(ttl) if Timeout::positive(ttl).is_err()) {
             return Err(RefusalReason::Timeout);
         }
         let are_usable = tag::check_count(call.tags.len()).is_ok()

@@ -27,7 +27,7 @@ impl FragmentCache {
     /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
     /// # runtime.block_on(async {
     /// let cache = FragmentCache::in_memory();
-    /// let call = Function::new("docs::answer").call().arg("life");
+    /// let call = Function::new("docs::answer").call().arg("ttl");
     /// assert_eq!(cache.memoize_async(&call, async { 42 }).await, 42);
     /// let kept: i32 = cache.memoize_async(&call, async { unreachable!("it is kept") }).await;
     /// assert_eq!(kept, 42);

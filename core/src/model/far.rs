@@ -77,17 +77,17 @@ impl Store for Steps {
 }
 
 /// Two processes on one store, with common data.
-fn processes(without: Option<Protection>, near_life: Duration) -> (World, World) {
-    let (one, other, _) = losing(without, near_life);
+fn processes(without: Option<Protection>, near_ttl: Duration) -> (World, World) {
+    let (one, other, _) = losing(without, near_ttl);
     (one, other)
 }
 
 /// Like [`processes`]; also returns the store handle of the first one.
-fn losing(without: Option<Protection>, near_life: Duration) -> (World, World, Steps) {
+fn losing(without: Option<Protection>, near_ttl: Duration) -> (World, World, Steps) {
     let store = Steps::default();
     let truth = Arc::new(AtomicU64::new(0));
     let process = |store: &Steps| {
-        let level = FarLevel::new(store.clone()).near_life(near_life);
+        let level = FarLevel::new(store.clone()).near_ttl(near_ttl);
         let world = World::with(without, |builder| builder.far(level));
         // As in any store in use, the fences exist before the model starts.
         world.cache.read_point();

@@ -97,7 +97,7 @@ impl Process {
         let (steps, time) = (Steps::default(), Arc::new(AtomicU64::new(0)));
         let process = |_| {
             let store = FaultyStore::new(steps.clone());
-            let level = FarLevel::new(store.clone()).near_life(Duration::ZERO);
+            let level = FarLevel::new(store.clone()).near_ttl(Duration::ZERO);
             let cache = World::with(without, |builder| builder.far(level)).cache;
             // As in any store in use, the fences exist before the model starts.
             cache.read_point();

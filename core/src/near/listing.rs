@@ -52,7 +52,7 @@ impl Near {
         now: &dyn Fn() -> Moment,
     ) -> Option<MissReason> {
         let validator = self.validator(fresh, now);
-        let validator = super::Validator { early_refresh: 0.0, near_life: None, ..validator };
+        let validator = super::Validator { early_refresh: 0.0, near_ttl: None, ..validator };
         let hashed = HashedKey { hash: 0, key: &listed.key };
         match validator.validate(hashed, &listed.entry, &mut 0) {
             Validity::Fresh | Validity::Unverified => None,

@@ -156,9 +156,9 @@ impl Near {
             fresh,
             now,
             early_refresh: self.early_refresh,
-            near_life: match self.trust {
+            near_ttl: match self.trust {
                 Trust::Always => None,
-                Trust::For(life) => Some(life),
+                Trust::For(ttl) => Some(ttl),
                 Trust::HoldsNothing => Some(Duration::ZERO),
             },
         }
@@ -185,7 +185,7 @@ impl Near {
         fresh: &Freshness,
         now: &dyn Fn() -> Moment,
     ) -> Result<Entry, Missed> {
-        let validator = Validator { near_life: None, ..self.validator(fresh, now) };
+        let validator = Validator { near_ttl: None, ..self.validator(fresh, now) };
         match validator.validate(hashed, &entry, &mut 0) {
             Validity::Fresh => Ok(entry),
             Validity::Stale(reason) => Err(Missed { left: Left::Stale(entry), ..reason.into() }),

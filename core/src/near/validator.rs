@@ -17,7 +17,7 @@ pub(super) struct Validator<'a> {
     /// How eagerly entries are refreshed before they expire; 0 turns this off.
     pub(super) early_refresh: f64,
     /// With a far level: for how long an entry is served without verification.
-    pub(super) near_life: Option<Duration>,
+    pub(super) near_ttl: Option<Duration>,
 }
 
 /// The validity of an entry.
@@ -46,15 +46,15 @@ impl Validator<'_> {
         if let Some(missed) = self.broken(hashed, entry, checked) {
             return Validity::Gone(missed);
         }
-        if let Some(validity) = self.near_life.and_then(|life| self.unverified(entry, life)) {
+        if let Some(validity) = self.near_ttl.and_then(|ttl| self.unverified(entry, ttl)) {
             return validity;
         }
         ageing.map_or(Validity::Fresh, Validity::Stale)
     }
 
-    fn unverified(&self, entry: &Entry, life: Duration) -> Option<Validity> {
+    fn unverified(&self, entry: &Entry, ttl: Duration) -> Option<Validity> {
         match entry.version_vector() {
-            Some(version_vector) if version_vector.is_recent(life, (self.now)()) => None,
+            Some(version_vector) if version_vector.is_recent(ttl, (self.now)()) => None,
             Some(version_vector) if !version_vector.versions().is_empty() => {
                 Some(Validity::Unverified)
             }

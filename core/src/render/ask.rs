@@ -82,7 +82,7 @@ impl<M: MakeBody> Caller<'_, M> {
     }
 
     /// Stores an entry of the far level in the near level, and validates it.
-    pub(super) fn keep(&self, near: &Near, entry: Entry) -> Result<Entry, Missed> {
+    pub(super) fn admit(&self, near: &Near, entry: Entry) -> Result<Entry, Missed> {
         let source = self.cache.counted(self.hashed.key, self.source);
         let entry = Entry { source, ..entry };
         if near.fits(self.hashed, &entry) {
@@ -123,7 +123,7 @@ impl<M: MakeBody> Caller<'_, M> {
     }
 
     /// Looks up the far level and leads on a miss; waits while another process leads.
-    pub(super) async fn ask<P: WaitStrategy>(
+    pub(super) async fn query_far<P: WaitStrategy>(
         &self,
         near: &Near,
         reason: &mut MissReason,
@@ -150,7 +150,7 @@ impl<M: MakeBody> Caller<'_, M> {
     /// The prefetched entry for this fragment, validated, if it is still valid.
     pub(super) fn read_ahead(&self, near: &Near) -> Option<Result<Entry, Missed>> {
         match self.look_prefetched(self.cache.far()?, near)? {
-            Looked::Found(entry) => Some(self.keep(near, entry)),
+            Looked::Found(entry) => Some(self.admit(near, entry)),
             Looked::Missed(_) => None,
         }
     }
@@ -170,7 +170,7 @@ impl<M: MakeBody> Caller<'_, M> {
     }
 
     /// Looks up a servable entry in the far level, without storing anything.
-    pub(super) fn ask_only(&self, near: &Near) -> Option<Entry> {
+    pub(super) fn read_far(&self, near: &Near) -> Option<Entry> {
         let far = self.cache.far()?;
         let looked = match self.look_prefetched(far, near) {
             Some(looked) => Ok(looked),
@@ -202,7 +202,7 @@ impl<M: MakeBody> Caller<'_, M> {
             None => far.look(self.lookup(), self.cache.fresh()),
         };
         match looked {
-            Ok(Looked::Found(entry)) => self.keep(near, entry).map_err(|missed| missed.reason),
+            Ok(Looked::Found(entry)) => self.admit(near, entry).map_err(|missed| missed.reason),
             Ok(Looked::Missed(found)) => match missed.reason {
                 MissReason::Cold | MissReason::Unverified => Err(found.reason),
                 reason => Err(reason),
@@ -215,7 +215,7 @@ impl<M: MakeBody> Caller<'_, M> {
     }
 
     /// Leads the refresh of a stale entry, unless another process does.
-    pub(super) async fn ask_to_refresh<P: WaitStrategy>(&self) -> Answer {
+    pub(super) async fn query_to_refresh<P: WaitStrategy>(&self) -> Answer {
         let Some(far) = self.cache.far() else { return Answer::Nothing };
         let missed = far.unasked(self.lookup(), MissReason::Expired);
         self.lead::<P>(far, &missed, None).await

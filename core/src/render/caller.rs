@@ -48,7 +48,7 @@ impl LeaderGuard<'_> {
     /// No caller waits for the next render of this key, or refreshes it before `rests`.
     pub(super) fn detach(mut self, rests: Moment) {
         if let Some(flight) = self.flight.take() {
-            self.cache.flights().rest(&flight, rests);
+            self.cache.flights().back_off(&flight, rests);
             self.cache.flights().detach(&flight, self.cache.moment());
         }
     }
@@ -115,7 +115,7 @@ impl<M: MakeBody> Caller<'_, M> {
             began,
             read: began.min(self.point.unwrap_or(Sequence::LAST)),
             started: cache.moment(),
-            life: cache.life(request.timeout),
+            ttl: cache.ttl(request.timeout),
             stale: request.stale.unwrap_or(cache.ageing().stale_window),
             version: request.version,
             waited: self.waited.clone(),
@@ -226,7 +226,7 @@ impl<M: MakeBody> Caller<'_, M> {
                 self.render(Purpose::Print, None, None, &events, tag)
             };
             if reads_only {
-                return match self.ask_only(near) {
+                return match self.read_far(near) {
                     Some(entry) => serve(&entry, EventKind::Hit),
                     None => print(*reason, BypassReason::ReadOnly),
                 };
@@ -269,11 +269,11 @@ impl<M: MakeBody> Caller<'_, M> {
                 guard.complete(&entry);
                 return serve(&entry, EventKind::Hit);
             }
-            let fill = match self.ask::<P>(near, reason, deadline).await {
+            let fill = match self.query_far::<P>(near, reason, deadline).await {
                 Answer::Lead(fill) => Some(fill),
                 Answer::Nothing => None,
                 Answer::Alone(why) => return print(*reason, why),
-                Answer::Found(entry) => match self.keep(near, entry) {
+                Answer::Found(entry) => match self.admit(near, entry) {
                     Ok(entry) => {
                         guard.complete(&entry);
                         return serve(&entry, EventKind::Hit);
@@ -323,7 +323,7 @@ impl<M: MakeBody> Caller<'_, M> {
                     {
                         Some(newer)
                     }
-                    _ => match self.ask_to_refresh::<P>().await {
+                    _ => match self.query_to_refresh::<P>().await {
                         Answer::Lead(fill) => {
                             let purpose = guard.into(Purpose::Refresh);
                             let miss = [EventKind::Miss(reason)];
@@ -339,7 +339,7 @@ impl<M: MakeBody> Caller<'_, M> {
                                 None,
                             );
                         }
-                        Answer::Found(newer) => self.keep(near, newer).ok(),
+                        Answer::Found(newer) => self.admit(near, newer).ok(),
                         Answer::Alone(_) => None,
                     },
                 };
@@ -354,7 +354,7 @@ impl<M: MakeBody> Caller<'_, M> {
             }
             Refresh::Led => entry.expires,
             // Enclosing fragments need not expire before a refresh may be tried again.
-            Refresh::Rests(until) => until.min(entry.last()).max(entry.expires),
+            Refresh::BackingOff(until) => until.min(entry.last()).max(entry.expires),
         };
         let kind = stale(entry, now);
         if kind == EventKind::Hit {

@@ -276,13 +276,17 @@ impl Frame {
     ) -> StoreOutcome {
         let (cache, replaces) = (&self.cache, closing.replaces);
         if let Some(reason) = closing.refusal {
-            return self.refuse_for_good(closing.guard, replaces, reason);
+            return self.refuse_and_invalidate(closing.guard, replaces, reason);
         }
         closing.meta.version_vector = match stored {
             None => None,
             Some(Ok(version_vector)) => Some(version_vector),
             Some(Err(NotStored::TooLarge)) => {
-                return self.refuse_for_good(closing.guard, replaces, RefusalReason::BodyTooLarge);
+                return self.refuse_and_invalidate(
+                    closing.guard,
+                    replaces,
+                    RefusalReason::BodyTooLarge,
+                );
             }
             // While the store is unavailable, the body is valid in this process, for the near TTL.
             Some(Err(NotStored::Unavailable(unavailable))) => {
@@ -303,7 +307,7 @@ impl Frame {
         let hashed = HashedKey { hash: self.hash, key: &self.key };
         let near = cache.near().filter(|near| near.fits(hashed, &entry));
         if near.is_none() && cache.far().is_none() {
-            return self.refuse_for_good(guard, replaces, RefusalReason::BodyTooLarge);
+            return self.refuse_and_invalidate(guard, replaces, RefusalReason::BodyTooLarge);
         }
         let stored = match near {
             _ if !is_fresh => Err(RefusalReason::Invalidated),
@@ -344,7 +348,7 @@ impl Frame {
     /// should wait for that one. A body supplied by its caller says nothing about the next one.
     /// Either way it is a new answer, and the entry it was to replace is no longer served: a stale
     /// window covers the time of a render, and renders that fail.
-    fn refuse_for_good(
+    fn refuse_and_invalidate(
         &self,
         guard: LeaderGuard<'_>,
         replaces: bool,
@@ -376,7 +380,7 @@ impl Frame {
             dependencies: meta.dependencies.as_ref(),
             inherited_versions: &self.inherited_versions,
             write: self.write,
-            life: (*expires != Moment::NEVER).then(|| expires.since(*now)),
+            ttl: (*expires != Moment::NEVER).then(|| expires.since(*now)),
             stale: meta.last.since(*expires),
             render_time: *render_time,
             body: body.as_bytes(),
@@ -395,8 +399,8 @@ impl Frame {
     /// When a body rendered at `now` expires, and when it may no longer be served stale. A lifetime
     /// past the end of the clock never ends.
     pub(super) fn ends(&self, now: Moment) -> (Moment, Moment) {
-        let life = self.life.map(|life| self.cache.ageing().jittered(life));
-        let own = life.map_or(Moment::NEVER, |life| now.saturating_after(life));
+        let ttl = self.ttl.map(|ttl| self.cache.ageing().jittered(ttl));
+        let own = ttl.map_or(Moment::NEVER, |ttl| now.saturating_after(ttl));
         let expires = own.min(self.inner_expires);
         let last = expires.saturating_after(self.stale).min(self.inner_last).max(expires);
         // Hits are checked against a clock that may lag: what has ended must have ended by that
@@ -420,7 +424,7 @@ impl Frame {
                 mode: self.source.mode(),
                 served: None,
             });
-            outer.inherited_versions.take_over(&self.inherited_versions);
+            outer.inherited_versions.inherit_all(&self.inherited_versions);
         });
     }
 }

@@ -63,7 +63,7 @@ pub fn add_tags<T: AsRef<str>>(tags: impl IntoIterator<Item = T>) -> Result<(), 
     checked
 }
 
-/// Shortens the fragment's lifetime: it expires `life` from now, unless its timeout ends it
+/// Shortens the fragment's lifetime: it expires `ttl` from now, unless its timeout ends it
 /// earlier. Zero expires it immediately.
 ///
 /// ```
@@ -83,9 +83,9 @@ pub fn add_tags<T: AsRef<str>>(tags: impl IntoIterator<Item = T>) -> Result<(), 
 /// assert!(!cache.contains(offer.key())?);
 /// # Ok::<(), fragcache::Error>(())
 /// ```
-pub fn expire_after(life: Duration) {
+pub fn expire_after(ttl: Duration) {
     let Some(cache) = stack::with_top(|frame| frame.cache.clone()) else { return };
-    let expires = cache.moment().saturating_after(life);
+    let expires = cache.moment().saturating_after(ttl);
     stack::with_current(|frame| frame.inner_expires = frame.inner_expires.min(expires));
 }
 

@@ -85,7 +85,7 @@ pub fn expire_after(after: Scalar<'_>) -> Result<(), Error> {
         return Ok(());
     }
     match Timeout::from_scalar(after) {
-        Ok(Timeout::After(life)) => super::current::expire_after(life),
+        Ok(Timeout::After(ttl)) => super::current::expire_after(ttl),
         Ok(Timeout::Never) => {}
         Ok(Timeout::Default | Timeout::Delete) | Err(_) => {
             let message = format!(

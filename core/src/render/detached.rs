@@ -109,7 +109,7 @@ impl Detached {
 
     /// Replaces the timeout that was requested.
     pub(crate) fn set_life(&mut self, timeout: Timeout) {
-        self.edit(|frame| frame.life = frame.cache.life(timeout));
+        self.edit(|frame| frame.ttl = frame.cache.ttl(timeout));
     }
 
     /// Replaces the stale window.
@@ -117,10 +117,10 @@ impl Detached {
         self.edit(|frame| frame.stale = window);
     }
 
-    /// Expires the fragment `life` from now, unless it ends earlier.
-    pub(crate) fn expire_after(&mut self, life: Duration) {
+    /// Expires the fragment `ttl` from now, unless it ends earlier.
+    pub(crate) fn expire_after(&mut self, ttl: Duration) {
         self.edit(|frame| {
-            let end = frame.cache.moment().saturating_after(life);
+            let end = frame.cache.moment().saturating_after(ttl);
             frame.inner_expires = frame.inner_expires.min(end);
         });
     }

@@ -297,11 +297,11 @@ impl FragmentCache {
         Some(entry.body)
     }
 
-    pub(crate) fn life(&self, timeout: Timeout) -> Option<Duration> {
+    pub(crate) fn ttl(&self, timeout: Timeout) -> Option<Duration> {
         match timeout {
-            Timeout::Default | Timeout::Delete => self.default_life(),
+            Timeout::Default | Timeout::Delete => self.default_ttl(),
             Timeout::Never => None,
-            Timeout::After(life) => Some(life),
+            Timeout::After(ttl) => Some(ttl),
         }
     }
 }

@@ -63,7 +63,7 @@ pub(super) struct Frame {
     pub(super) read: Sequence,
     pub(super) started: Moment,
     /// For how long the body may be served; `None` for ever.
-    pub(super) life: Option<Duration>,
+    pub(super) ttl: Option<Duration>,
     /// For how long after that it may be served stale.
     pub(super) stale: Duration,
     pub(super) version: Version,
@@ -100,7 +100,7 @@ impl Drop for Frame {
             Purpose::Store(flight) => flight,
             Purpose::Refresh(flight) => {
                 let rest = self.cache.ageing().refresh_backoff;
-                self.cache.flights().rest(flight, self.cache.moment().saturating_after(rest));
+                self.cache.flights().back_off(flight, self.cache.moment().saturating_after(rest));
                 flight
             }
             Purpose::Print => return,
@@ -170,7 +170,7 @@ impl Frame {
             mode: inner.source.mode(),
             served: None,
         });
-        self.inherited_versions.take_over(&inner.inherited_versions);
+        self.inherited_versions.inherit_all(&inner.inherited_versions);
     }
 
     /// Records the versions with which an inner fragment was stored.

@@ -227,7 +227,7 @@ mod tests {
             .another(move || signed(&store, SECRET, "shop"))
             .advance(move |by| clock.advance(by))
             .run();
-        report.assert_kept();
+        report.assert_passed();
     }
 
     #[test]

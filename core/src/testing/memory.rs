@@ -110,10 +110,10 @@ impl MemoryStore {
     /// let store = MemoryStore::with_clock(clock.clone());
     /// store.set("greeting", b"hello", Duration::from_secs(60))?;
     /// clock.advance(Duration::from_secs(20));
-    /// assert_eq!(store.life("greeting"), Some(Duration::from_secs(40)));
+    /// assert_eq!(store.ttl("greeting"), Some(Duration::from_secs(40)));
     /// # Ok::<(), fragcache::store::StoreError>(())
     /// ```
-    pub fn life(&self, key: &str) -> Option<Duration> {
+    pub fn ttl(&self, key: &str) -> Option<Duration> {
         let live = self.live();
         live.record(key).map(|record| record.ends.saturating_sub(live.now))
     }

@@ -101,13 +101,13 @@ fn what_is_over_when_it_is_stored_is_never_a_hit_by_a_clock_that_is_behind() {
     ];
     let window = Duration::from_secs(60);
     let fronts = [("near", None), ("far", Some(Duration::ZERO)), ("bounded", Some(window))];
-    for (front, near_life) in fronts {
+    for (front, near_ttl) in fronts {
         for (ending, stale) in endings.iter().flat_map(|end| [(end, None), (end, Some(window))]) {
             let (clock, recorder) = (ManualClock::new(), Recorder::new());
             let behind = Behind(clock.clone());
             let builder = FragmentCache::builder().clock(behind).observer(recorder.clone());
-            let builder = match near_life {
-                Some(life) => builder.far(FarLevel::new(MemoryStore::new()).near_life(life)),
+            let builder = match near_ttl {
+                Some(ttl) => builder.far(FarLevel::new(MemoryStore::new()).near_ttl(ttl)),
                 None => builder,
             };
             let cache = builder.build().unwrap();

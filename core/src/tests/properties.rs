@@ -13,7 +13,7 @@ use crate::{Fragment, FragmentKey, KeyPart, Timeout, fragment_key, fragment_key_
 
 #[derive(Debug, Clone)]
 enum Op {
-    Render { name: u8, part: u8, life: Option<u8>, length: u8 },
+    Render { name: u8, part: u8, ttl: Option<u8>, length: u8 },
     Refresh { name: u8, part: u8 },
     Nest { outer: u8, name: u8, part: u8 },
     Delete { name: u8, part: u8 },
@@ -28,7 +28,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
     let key = (name.clone(), part);
     let op = prop_oneof![
         5 => (key.clone(), proptest::option::of(1..20_u8), any::<u8>()).prop_map(
-            |((name, part), life, length)| Op::Render { name, part, life, length }),
+            |((name, part), ttl, length)| Op::Render { name, part, ttl, length }),
         1 => key.clone().prop_map(|(name, part)| Op::Refresh { name, part }),
         2 => (0..2_u8, key.clone()).prop_map(
             |(outer, (name, part))| Op::Nest { outer, name, part }),
@@ -70,12 +70,12 @@ impl Model {
         self.stored.retain(|id, entry| !is(*id) && !entry.inside.is_some_and(&is));
     }
 
-    /// What is printed for `id`; `text` and `life` belong to its body.
-    fn render(&mut self, id: Id, text: &str, life: Option<u8>) -> Stored {
+    /// What is printed for `id`; `text` and `ttl` belong to its body.
+    fn render(&mut self, id: Id, text: &str, ttl: Option<u8>) -> Stored {
         if let Some(entry) = self.get(id) {
             return entry.clone();
         }
-        let expires = life.map(|life| self.now + u64::from(life));
+        let expires = ttl.map(|ttl| self.now + u64::from(ttl));
         let entry = Stored { text: text.to_owned(), expires, inside: None };
         self.stored.insert(id, entry.clone());
         entry
@@ -89,9 +89,9 @@ fn key(id: Id) -> FragmentKey {
     }
 }
 
-fn row(id: Id, life: Option<u8>) -> Fragment {
+fn row(id: Id, ttl: Option<u8>) -> Fragment {
     let fragment = Fragment::new(key(id));
-    match life {
+    match ttl {
         Some(seconds) => fragment.expires_after(Duration::from_secs(seconds.into())),
         None => fragment.never_expires(),
     }
@@ -104,7 +104,7 @@ fn step(rig: &Rig, model: &mut Model, number: usize, op: &Op, exact: bool) {
         _ => assert_eq!(real, expected, "{op:?}"),
     };
     match *op {
-        Op::Render { name, part, life, length } => {
+        Op::Render { name, part, ttl, length } => {
             let (id, text) = (Id::Row(name, part), format!("{number}").repeat(length.into()));
             let before = model.get(id).map(|entry| entry.text.clone());
             let mut rendered = false;
@@ -112,12 +112,12 @@ fn step(rig: &Rig, model: &mut Model, number: usize, op: &Op, exact: bool) {
                 rendered = true;
                 text.as_str()
             };
-            let printed = rig.cache.render(&row(id, life), body).unwrap();
+            let printed = rig.cache.render(&row(id, ttl), body).unwrap();
             if rendered {
                 assert!(!exact || before.is_none(), "{op:?} rendered what was stored");
                 model.stored.remove(&id);
             }
-            assert_eq!(*printed, model.render(id, &text, life).text);
+            assert_eq!(*printed, model.render(id, &text, ttl).text);
         }
         Op::Refresh { name, part } => {
             let (id, text) = (Id::Row(name, part), format!("refreshed {number}"));
@@ -318,7 +318,7 @@ proptest! {
     fn any_number_is_a_timeout_or_an_error(int: i128, big: u128, float: f64) {
         for scalar in [Scalar::Int(int), Scalar::BigInt(big), Scalar::Float(float)] {
             match Timeout::from_scalar(scalar) {
-                Ok(timeout) => prop_assert!(matches!(timeout, Timeout::After(life) if !life.is_zero())),
+                Ok(timeout) => prop_assert!(matches!(timeout, Timeout::After(ttl) if !ttl.is_zero())),
                 Err(error) => prop_assert!(error.message().contains("write ")),
             }
         }
@@ -326,9 +326,9 @@ proptest! {
 
     #[test]
     fn a_duration_reads_back_as_it_is_written(seconds in 0..9_000_000_000_u64, nanos in 1..1_000_000_000_u32) {
-        let life = Duration::new(seconds, nanos);
-        let text = humantime::format_duration(life).to_string();
-        prop_assert_eq!(Timeout::parse(&text).unwrap(), Timeout::After(life));
+        let ttl = Duration::new(seconds, nanos);
+        let text = humantime::format_duration(ttl).to_string();
+        prop_assert_eq!(Timeout::parse(&text).unwrap(), Timeout::After(ttl));
         if seconds > 0 {
             let whole = Timeout::After(Duration::from_secs(seconds));
             prop_assert_eq!(Timeout::parse(&seconds.to_string()).unwrap(), whole);

@@ -24,11 +24,11 @@ const SET_AT_ONCE: (usize, usize) = (256, 1 << 20);
 #[non_exhaustive]
 pub enum SetReport {
     /// The value is stored; `set` returns `true`.
-    Kept,
+    Stored,
     /// The value was refused; `set` returns `false`. It is too large, its key is too long, it is
     /// older than an invalidation, or the cache does not store. The store has not failed, and a
     /// retry would mostly be refused again.
-    NotKept,
+    NotStored,
     /// The far store did not take the value or did not confirm it; `set` returns an error of kind
     /// [`Store`](crate::ErrorKind::Store). The new value, the old one or nothing may be stored.
     /// [`Health::last_fault`](crate::stats::Health::last_fault) has the store's last error.
@@ -38,9 +38,9 @@ pub enum SetReport {
 impl From<StoreOutcome> for SetReport {
     fn from(outcome: StoreOutcome) -> Self {
         match outcome {
-            StoreOutcome::Stored => Self::Kept,
+            StoreOutcome::Stored => Self::Stored,
             StoreOutcome::Refused(RefusalReason::Store) => Self::Unconfirmed,
-            StoreOutcome::Refused(_) | StoreOutcome::Printed => Self::NotKept,
+            StoreOutcome::Refused(_) | StoreOutcome::Printed => Self::NotStored,
         }
     }
 }
@@ -106,7 +106,7 @@ impl Values {
     /// let values = FragmentCache::builder().max_entry_bytes(100).build()?.values();
     /// let large = "x".repeat(200);
     /// let set = values.set_many([("a", "small"), ("b", &large)], &SetOptions::new())?;
-    /// assert_eq!(set, [SetReport::Kept, SetReport::NotKept]);
+    /// assert_eq!(set, [SetReport::Stored, SetReport::NotStored]);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     ///

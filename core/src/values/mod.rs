@@ -324,7 +324,7 @@ impl Values {
     ) -> Result<bool, Error> {
         match self.put_reported(key, value, options, put)? {
             SetReport::Unconfirmed => Err(self.cache.unconfirmed()),
-            report => Ok(report == SetReport::Kept),
+            report => Ok(report == SetReport::Stored),
         }
     }
 
@@ -346,7 +346,7 @@ impl Values {
         let lookup = Lookup { hashed, source: &source, request: &request, body: made, memo: None };
         for _ in 0..GIVEN_ATTEMPTS {
             let Opened::Render(ticket) = cache.open_slow(lookup, None, None, |_| ()) else {
-                return Ok(SetReport::NotKept);
+                return Ok(SetReport::NotStored);
             };
             ticket.tag(&options.tags);
             let outcome = ticket.close(body.clone()).outcome;
@@ -354,6 +354,6 @@ impl Values {
                 return Ok(outcome.into());
             }
         }
-        Ok(SetReport::NotKept)
+        Ok(SetReport::NotStored)
     }
 }

@@ -36,9 +36,9 @@ impl SetOptions {
         self
     }
 
-    /// Makes the value expire `life` from now. Zero is an error when the value is set.
-    pub fn expires_after(self, life: Duration) -> Self {
-        self.timeout(Timeout::After(life))
+    /// Makes the value expire `ttl` from now. Zero is an error when the value is set.
+    pub fn expires_after(self, ttl: Duration) -> Self {
+        self.timeout(Timeout::After(ttl))
     }
 
     /// Makes the value never expire.
@@ -76,8 +76,8 @@ impl SetOptions {
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero,
     /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for an unusable tag.
     pub(super) fn check(&self) -> Result<(), Error> {
-        if let Timeout::After(life) = self.timeout {
-            Timeout::positive(life)?;
+        if let Timeout::After(ttl) = self.timeout {
+            Timeout::positive(ttl)?;
         }
         tag::check_count(self.tags.len())?;
         self.tags.iter().try_for_each(|text| tag::check(text))

@@ -230,7 +230,7 @@ fn two_processes_share_values_and_their_deletion() {
     assert_eq!(there.get::<Product>("film").unwrap(), Some(film()));
     assert_eq!(there.get::<u32>("film").unwrap(), None);
     let set = here.set_many([("a", &1), ("b", &2)], &SetOptions::new()).unwrap();
-    assert_eq!(set, [SetReport::Kept; 2]);
+    assert_eq!(set, [SetReport::Stored; 2]);
     assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), Some(2), None]);
     assert_eq!(there.get::<Vec<u8>>("bytes").unwrap(), None);
     here.set("bytes", &vec![0xff_u8; 5000]).unwrap();

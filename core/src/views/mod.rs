@@ -137,8 +137,8 @@ impl ViewRequest {
     }
 
     /// Returns the TTL that the timeout gives the response; `None` for no end.
-    pub fn life(&self) -> Option<Duration> {
-        self.cache.life(self.request.timeout)
+    pub fn ttl(&self) -> Option<Duration> {
+        self.cache.ttl(self.request.timeout)
     }
 
     /// Reports a response that cannot be stored.

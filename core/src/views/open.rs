@@ -47,7 +47,7 @@ impl ViewRequest {
     /// produce it. `point` must not be later than any read of the handler.
     pub async fn open(&self, point: ReadPoint) -> ViewOpened {
         let timeout = self.request.timeout;
-        if matches!(timeout, Timeout::After(life) if Timeout::positive(life).is_err()) {
+        if matches!(timeout, Timeout::After(ttl) if Timeout::positive(ttl).is_err()) {
             self.refuse(RefusalReason::Timeout);
             return ViewOpened::Pass;
         }
@@ -96,16 +96,16 @@ impl OpenView {
     pub fn set_timeout(&mut self, timeout: Timeout) {
         match timeout {
             Timeout::Delete => self.detached.veto(RefusalReason::Vetoed),
-            Timeout::After(life) if Timeout::positive(life).is_err() => {
+            Timeout::After(ttl) if Timeout::positive(ttl).is_err() => {
                 self.detached.veto(RefusalReason::Timeout);
             }
             timeout => self.detached.set_life(timeout),
         }
     }
 
-    /// Expires the response `life` from now, unless its timeout ends it earlier.
-    pub fn expire_after(&mut self, life: Duration) {
-        self.detached.expire_after(life);
+    /// Expires the response `ttl` from now, unless its timeout ends it earlier.
+    pub fn expire_after(&mut self, ttl: Duration) {
+        self.detached.expire_after(ttl);
     }
 
     /// Replaces the stale window.

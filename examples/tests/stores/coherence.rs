@@ -9,9 +9,9 @@ use crate::rush::Rush;
 use crate::sharing::two;
 use crate::site::folder;
 
-fn stay_coherent(options: &[&str], near_life: Duration) {
+fn stay_coherent(options: &[&str], near_ttl: Duration) {
     let folder = folder();
-    let rush = Rush::new(two(&folder, options), near_life);
+    let rush = Rush::new(two(&folder, options), near_ttl);
     rush.run(|rush| {
         rush.go_on_for(20, true);
         for site in rush.sites() {

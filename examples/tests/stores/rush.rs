@@ -22,7 +22,7 @@ const PRECISION: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Rush {
     sites: [Site; 2],
-    near_life: Duration,
+    near_ttl: Duration,
     clock: MonotonicClock,
     /// By site: each price that its pages must have reached, and since when.
     reached: [Mutex<Vec<(Duration, u64)>>; 2],
@@ -34,11 +34,11 @@ pub(crate) struct Rush {
 }
 
 impl Rush {
-    /// Two sites that share a store, whose pages may be `near_life` behind.
-    pub(crate) fn new(sites: [Site; 2], near_life: Duration) -> Self {
+    /// Two sites that share a store, whose pages may be `near_ttl` behind.
+    pub(crate) fn new(sites: [Site; 2], near_ttl: Duration) -> Self {
         Self {
             sites,
-            near_life,
+            near_ttl,
             clock: MonotonicClock::default(),
             reached: Default::default(),
             ended: AtomicBool::new(false),
@@ -86,7 +86,7 @@ impl Rush {
     /// The lowest price that a site may show now.
     fn least(&self, at: usize) -> u64 {
         let now = self.clock.now();
-        let over = |since: Duration| match self.near_life {
+        let over = |since: Duration| match self.near_ttl {
             Duration::ZERO => true,
             life => now > since + life + PRECISION,
         };

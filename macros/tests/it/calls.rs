@@ -206,7 +206,7 @@ fn arguments_may_be_mut_or_of_a_trait_or_borrow() {
 
 #[test]
 fn the_users_names_and_those_of_the_attributes_are_apart() {
-    fn life(kept: &u32) -> std::time::Duration {
+    fn ttl(kept: &u32) -> std::time::Duration {
         std::time::Duration::from_secs(u64::from(*kept))
     }
     fn run(n: u32) -> u32 {
@@ -218,7 +218,7 @@ fn the_users_names_and_those_of_the_attributes_are_apart() {
         ignore(identity),
         tags = [format!("{result}{call}")],
         filter = |kept| *kept > result,
-        expires = |result| life(&(*result + 1)),
+        expires = |result| ttl(&(*result + 1)),
     )]
     fn sum(cache: &FragmentCache, identity: u32, call: u32, result: u32, kept: u32) -> u32 {
         run(identity + call + result + kept) - 1

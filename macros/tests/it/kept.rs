@@ -44,8 +44,8 @@ fn timeouts_are_numbers_texts_and_expressions() {
     fn never(rig: &Rig) -> u32 {
         rig.run()
     }
-    #[memoize(cache = rig.cache, ignore(rig, life), timeout = life)]
-    fn of_argument(rig: &Rig, life: Duration) -> u32 {
+    #[memoize(cache = rig.cache, ignore(rig, ttl), timeout = ttl)]
+    fn of_argument(rig: &Rig, ttl: Duration) -> u32 {
         rig.run()
     }
     #[memoize(
@@ -83,18 +83,18 @@ fn timeouts_are_numbers_texts_and_expressions() {
 #[test]
 fn a_result_says_when_it_ends() {
     #[memoize(cache = rig.cache, ignore(rig), expires = |token| Duration::from_secs(token.1))]
-    fn token(rig: &Rig, life: u64) -> (u32, u64) {
-        (rig.run(), life)
+    fn token(rig: &Rig, ttl: u64) -> (u32, u64) {
+        (rig.run(), ttl)
     }
     #[memoize(
         cache = rig.cache,
         ignore(rig),
         timeout = 100,
-        expires = |life| Duration::from_secs(*life),
+        expires = |ttl| Duration::from_secs(*ttl),
     )]
-    fn at_most(rig: &Rig, life: u64) -> Result<u64, u32> {
+    fn at_most(rig: &Rig, ttl: u64) -> Result<u64, u32> {
         rig.run();
-        if life == 0 { Err(0) } else { Ok(life) }
+        if ttl == 0 { Err(0) } else { Ok(ttl) }
     }
     let rig = Rig::new();
     let first = token(&rig, 100_000);

@@ -23,7 +23,7 @@ pub(super) enum Front {
 /// TTL of the bounded near level. It is longer than any round, so that only [`Cached::settle`] ends
 /// it; and a second less than the hour by which that moves the clock, because served entries are
 /// checked by a clock that may be 10 ms behind.
-const NEAR_LIFE: Duration = Duration::from_secs(3599);
+const NEAR_TTL: Duration = Duration::from_secs(3599);
 
 /// The system's clock plus a number of hours.
 #[derive(Debug, Clone, Default)]
@@ -57,7 +57,7 @@ impl Ours {
         let level = match front {
             Front::None => level.without_near(),
             Front::Strict => level,
-            Front::Bounded => level.near_life(NEAR_LIFE),
+            Front::Bounded => level.near_ttl(NEAR_TTL),
         };
         let clock = HoursAhead::default();
         let builder = FragmentCache::builder().clock(clock.clone()).default_timeout(None);

@@ -55,7 +55,7 @@ async fn each_bypass_says_why() {
         (BypassReason::Body, |view| view, Method::GET, &[], "a=1"),
         (
             BypassReason::NoStore,
-            CacheLayer::heed_clients,
+            CacheLayer::respect_clients,
             Method::GET,
             &[("cache-control", "no-store")],
             "",

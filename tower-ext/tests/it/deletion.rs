@@ -84,7 +84,8 @@ async fn a_route_with_parameters_is_deleted_as_a_browser_asks_for_it() {
 #[tokio::test]
 async fn i1_a_response_that_is_deleted_while_it_is_made_is_not_kept() {
     let cache = cache(&ManualClock::new());
-    let view = CacheLayer::new(&cache, "slow").expires_after(Duration::from_secs(60)).tell_status();
+    let view =
+        CacheLayer::new(&cache, "slow").expires_after(Duration::from_secs(60)).cache_status();
     let (deleting, runs) = (cache.clone(), Runs::default());
     let counted = runs.clone();
     let handler = move || {

@@ -98,18 +98,18 @@ async fn a_response_is_kept_for_as_long_as_the_rfc_says() {
 
 #[tokio::test]
 async fn lives_that_no_clock_counts_are_long_ones() {
-    for life in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_secs(LONGEST + 1)] {
-        let of_view = Site::new(|view| view.expires_after(life), |_, run| format!("run {run}"));
+    for ttl in [Duration::MAX, Duration::from_secs(u64::MAX), Duration::from_secs(LONGEST + 1)] {
+        let of_view = Site::new(|view| view.expires_after(ttl), |_, run| format!("run {run}"));
         let of_terms = Site::new(
             |view| view.stale(Duration::MAX),
             move |_, run| {
-                (ResponsePolicy::new().timeout(Timeout::After(life)), format!("run {run}"))
+                (ResponsePolicy::new().timeout(Timeout::After(ttl)), format!("run {run}"))
             },
         );
         for site in [of_view, of_terms] {
             site.get("/p", &[]).await;
             site.clock.advance(Duration::from_secs(LONGEST - 1));
-            assert_eq!(site.get("/p", &[]).await.body, "run 1", "{life:?}");
+            assert_eq!(site.get("/p", &[]).await.body, "run 1", "{ttl:?}");
         }
     }
 }

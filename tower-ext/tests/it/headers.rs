@@ -64,9 +64,9 @@ async fn what_a_request_says_decides_whether_it_is_answered_from_the_cache() {
         ("authorization allowed", CacheLayer::allow_authorization, &[("authorization", "x")], 1),
         ("the other allowed", CacheLayer::allow_cookies, &[("authorization", "x")], 2),
         ("cookie in the key", |view| view.vary_on([header::COOKIE]), &[("cookie", "a=1")], 1),
-        ("clients heeded", CacheLayer::heed_clients, &[("cache-control", "No-Store")], 2),
-        ("clients heeded", CacheLayer::heed_clients, &[("cache-control", "max-age=0")], 2),
-        ("clients heeded", CacheLayer::heed_clients, &[("cache-control", "max-age=9")], 1),
+        ("clients heeded", CacheLayer::respect_clients, &[("cache-control", "No-Store")], 2),
+        ("clients heeded", CacheLayer::respect_clients, &[("cache-control", "max-age=0")], 2),
+        ("clients heeded", CacheLayer::respect_clients, &[("cache-control", "max-age=9")], 1),
         ("unless", |view| view.unless(|parts| parts.uri.path() == "/p"), &[], 2),
     ];
     for (what, settings, asked, expected) in settings {
@@ -105,7 +105,7 @@ async fn what_a_response_says_decides_whether_it_is_kept() {
     for (answered, expected) in cases {
         assert_eq!(runs(plain, Method::GET, &[], answered).await, *expected, "{answered:?}");
     }
-    let filtered = |view: CacheLayer| view.keep_if(|parts| !parts.headers.contains_key("x-draft"));
+    let filtered = |view: CacheLayer| view.store_if(|parts| !parts.headers.contains_key("x-draft"));
     assert_eq!(runs(filtered, Method::GET, &[], &[]).await, 1);
     assert_eq!(runs(filtered, Method::GET, &[], &[("x-draft", "1")]).await, 2);
 }
@@ -298,7 +298,7 @@ async fn post_is_kept_with_a_key_function_that_may_read_the_body() {
 #[tokio::test]
 async fn what_is_not_kept_says_why() {
     let settings = |view: CacheLayer| {
-        view.max_body(4).unwrap().keep_if(|parts| !parts.headers.contains_key("x-draft"))
+        view.max_body(4).unwrap().store_if(|parts| !parts.headers.contains_key("x-draft"))
     };
     let site = Site::new(settings, |request, _| {
         let headed = |name, value| ([(name, value)], "body").into_response();

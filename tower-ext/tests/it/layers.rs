@@ -93,7 +93,7 @@ async fn compression_belongs_outside() {
     let router = Router::new()
         .route("/", counting(&runs, "text "))
         .layer(CompressionLayer::new())
-        .layer(CacheLayer::new(&cache, "streams").keep_streams());
+        .layer(CacheLayer::new(&cache, "streams").store_streams());
     for _ in 0..3 {
         for headers in [&gzip[..], &[]] {
             let (response, _) = ask(&router, "/", headers).await;

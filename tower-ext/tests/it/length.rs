@@ -113,7 +113,7 @@ proptest! {
         runtime.block_on(async {
             let responding = sent.clone();
             let site = Site::new(
-                |view| if streams { view.keep_streams() } else { view },
+                |view| if streams { view.store_streams() } else { view },
                 move |_, _| responding.response(),
             );
             for _ in 0..2 {
@@ -165,7 +165,7 @@ const NEXT: [Next; 7] = [
 async fn a_broken_body_leaves_the_response_before_it_to_be_served_stale() {
     for (what, next, is_answer) in NEXT {
         let minute = Duration::from_secs(60);
-        let settings = |view: CacheLayer| view.keep_streams().max_body(50).unwrap().stale(minute);
+        let settings = |view: CacheLayer| view.store_streams().max_body(50).unwrap().stale(minute);
         let site = Site::new(settings, move |_, run| match run {
             1 => "first".into_response(),
             _ => next(),
@@ -231,7 +231,7 @@ async fn a_view_keeps_what_its_cache_stores_and_no_bound_says_otherwise() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_can_tell_that_a_body_has_ended_too_soon() {
-    let site = Site::new(CacheLayer::keep_streams, |_, _| with_length("8", short()));
+    let site = Site::new(CacheLayer::store_streams, |_, _| with_length("8", short()));
     let twice = "GET /p HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2);
     let answer = exchange(serve(site.router.clone()).await, &twice).await;
     // The client would read another response as the rest of this body.

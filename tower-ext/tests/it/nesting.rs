@@ -162,7 +162,7 @@ async fn i1_a_handler_that_takes_a_view_and_opens_no_scope_is_counted_and_not_ke
     let app = app(&cache);
     let router = Router::new()
         .route("/", get(unscoped))
-        .layer(CacheLayer::new(&cache, "page").tell_status())
+        .layer(CacheLayer::new(&cache, "page").cache_status())
         .with_state(app.clone());
     assert_eq!(body(&router, "/").await, "row 1");
     cache.invalidate_tags(["row"]).unwrap().eventually();
@@ -235,7 +235,7 @@ async fn i1_a_body_that_ends_before_the_scope_that_writes_it_is_not_kept() {
             Body::from_stream(futures_util::stream::unfold(receiver, next))
         }
     };
-    let view = CacheLayer::new(&cache, "page").keep_streams();
+    let view = CacheLayer::new(&cache, "page").store_streams();
     let router: Router = Router::new().route("/", get(handler)).layer(view);
     assert_eq!(body(&router, "/").await, "row 1");
     release.send(()).unwrap();

@@ -254,7 +254,7 @@ async fn i1_what_a_body_renders_while_it_is_sent_is_as_old_as_its_request() {
 #[tokio::test]
 async fn i6_a_body_in_many_pieces_is_held_in_one() {
     let site = Site::new(
-        |view| view.keep_streams().max_body(1_000).unwrap(),
+        |view| view.store_streams().max_body(1_000).unwrap(),
         |request, _| {
             let more = usize::from(request.uri().path() == "/long");
             let pieces = (0..1_000 + more).flat_map(|_| ["", "x"]).map(Ok::<_, Infallible>);

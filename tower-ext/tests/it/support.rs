@@ -75,7 +75,7 @@ impl Site {
         let clock = ManualClock::new();
         let cache = cache(&clock);
         let view = CacheLayer::new(&cache, "view").expires_after(Duration::from_secs(60));
-        let view = settings(view.tell_status());
+        let view = settings(view.cache_status());
         let runs = Runs::default();
         let counted = runs.clone();
         let handler = move |request: Request| {

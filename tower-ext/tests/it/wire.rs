@@ -63,13 +63,13 @@ async fn chunked_bodies_pass_or_are_kept_whole() {
     let router = Router::new()
         .route(
             "/kept",
-            streaming(&runs, parts).layer(CacheLayer::new(&cache, "kept").keep_streams()),
+            streaming(&runs, parts).layer(CacheLayer::new(&cache, "kept").store_streams()),
         )
         .route("/passed", streaming(&runs, parts).layer(CacheLayer::new(&cache, "passed")))
         .route(
             "/long",
             streaming(&runs, parts)
-                .layer(CacheLayer::new(&cache, "long").keep_streams().max_body(8).unwrap()),
+                .layer(CacheLayer::new(&cache, "long").store_streams().max_body(8).unwrap()),
         );
     let address = serve(router).await;
     for (path, ran) in [("/kept", 1), ("/passed", 3), ("/long", 5)] {
@@ -89,7 +89,7 @@ async fn chunked_bodies_pass_or_are_kept_whole() {
 async fn a_body_that_fails_half_way_is_not_kept_and_fails_at_the_client_too() {
     let cache = FragmentCache::in_memory();
     let runs = Runs::default();
-    let view = CacheLayer::new(&cache, "page").keep_streams();
+    let view = CacheLayer::new(&cache, "page").store_streams();
     let router = Router::new().route("/", streaming(&runs, &[Ok("half "), Err(())]).layer(view));
     let request = get_from_site("/").body(Body::empty()).unwrap();
     let mut body = router.clone().oneshot(request).await.unwrap().into_body();

@@ -121,7 +121,7 @@ impl Codec {
         let mut flags = 0;
         for (flag, is_set) in [
             (flag::COMPRESSED, matches!(stored, Cow::Owned(_))),
-            (flag::NEVER_EXPIRES, record.life.is_none()),
+            (flag::NEVER_EXPIRES, record.ttl.is_none()),
         ] {
             flags |= if is_set { flag } else { 0 };
         }
@@ -143,7 +143,7 @@ impl Codec {
             stored.len() as u64,
             raw.len() as u64,
             record.created,
-            record.life.unwrap_or(0),
+            record.ttl.unwrap_or(0),
             record.stale,
             record.render_time,
             record.mode,
@@ -218,9 +218,9 @@ impl Codec {
         else {
             return Err(Unreadable::Malformed);
         };
-        let [created, life, stale, render_time, mode, version] = frame.numbers;
-        let life = (frame.flags & flag::NEVER_EXPIRES == 0).then_some(life);
-        if life.is_none() && frame.numbers[1] != 0 {
+        let [created, ttl, stale, render_time, mode, version] = frame.numbers;
+        let ttl = (frame.flags & flag::NEVER_EXPIRES == 0).then_some(ttl);
+        if ttl.is_none() && frame.numbers[1] != 0 {
             return Err(Unreadable::Malformed);
         }
         let digest = text(digest)?;
@@ -236,7 +236,7 @@ impl Codec {
             own: fields.own.map(Box::from),
             labels: labels_from(labels)?,
             created,
-            life,
+            ttl,
             stale,
             render_time,
             body: frame.body()?,

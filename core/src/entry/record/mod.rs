@@ -100,7 +100,7 @@ pub(crate) struct Record<'a> {
     /// When it was rendered, in ms since the Unix epoch.
     pub(crate) created: u64,
     /// When it expires, in ms after `created`; `None` for never.
-    pub(crate) life: Option<u64>,
+    pub(crate) ttl: Option<u64>,
     /// For how many ms after that it may be served stale.
     pub(crate) stale: u64,
     /// How long rendering took, in µs.
@@ -121,7 +121,7 @@ pub(crate) struct Decoded {
     pub(crate) own: Option<Box<[u8]>>,
     pub(crate) labels: Box<[(u64, LabelVersion)]>,
     pub(crate) created: u64,
-    pub(crate) life: Option<u64>,
+    pub(crate) ttl: Option<u64>,
     pub(crate) stale: u64,
     pub(crate) render_time: u64,
     pub(crate) body: Vec<u8>,
@@ -140,7 +140,7 @@ impl Decoded {
             own: self.own.as_deref(),
             labels: &self.labels,
             created: self.created,
-            life: self.life,
+            ttl: self.ttl,
             stale: self.stale,
             render_time: self.render_time,
             body: &self.body,

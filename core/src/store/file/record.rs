@@ -30,7 +30,7 @@ pub(super) fn millis(duration: Duration) -> u64 {
 pub(super) struct Header {
     boot: Boot,
     pub(super) written: Moment,
-    life: u64,
+    ttl: u64,
     key_bytes: usize,
     value_bytes: usize,
     checksum: u64,
@@ -42,14 +42,14 @@ impl Header {
         let (magic, rest) = bytes.split_first_chunk::<8>()?;
         let (boot, rest) = rest.split_first_chunk::<16>()?;
         let (written, rest) = rest.split_first_chunk::<8>()?;
-        let (life, rest) = rest.split_first_chunk::<8>()?;
+        let (ttl, rest) = rest.split_first_chunk::<8>()?;
         let (key_bytes, rest) = rest.split_first_chunk::<4>()?;
         let (value_bytes, rest) = rest.split_first_chunk::<4>()?;
         let (checksum, _) = rest.split_first_chunk::<8>()?;
         (*magic == MAGIC).then_some(Self {
             boot: *boot,
             written: u64::from_le_bytes(*written),
-            life: u64::from_le_bytes(*life),
+            ttl: u64::from_le_bytes(*ttl),
             key_bytes: usize::try_from(u32::from_le_bytes(*key_bytes)).ok()?,
             value_bytes: usize::try_from(u32::from_le_bytes(*value_bytes)).ok()?,
             checksum: u64::from_le_bytes(*checksum),
@@ -60,8 +60,8 @@ impl Header {
     /// future than its TTL has ended too, so that setting the clock back does not make it immortal.
     pub(super) fn is_live(&self, boot: &Boot, now: Moment) -> bool {
         self.boot == *boot
-            && now < self.written.saturating_add(self.life)
-            && self.written.saturating_sub(now) <= self.life
+            && now < self.written.saturating_add(self.ttl)
+            && self.written.saturating_sub(now) <= self.ttl
     }
 
     /// The length of the file, in bytes.
@@ -90,7 +90,7 @@ fn checksum(before: &[u8], after: &[u8]) -> u64 {
 pub(super) fn encode(
     boot: &Boot,
     now: Moment,
-    life: Duration,
+    ttl: Duration,
     key: &str,
     value: &[u8],
 ) -> Option<Vec<u8>> {
@@ -98,7 +98,7 @@ pub(super) fn encode(
     file.extend_from_slice(&MAGIC);
     file.extend_from_slice(boot);
     file.extend_from_slice(&now.to_le_bytes());
-    file.extend_from_slice(&millis(life).max(1).to_le_bytes());
+    file.extend_from_slice(&millis(ttl).max(1).to_le_bytes());
     file.extend_from_slice(&u32::try_from(key.len()).ok()?.to_le_bytes());
     file.extend_from_slice(&u32::try_from(value.len()).ok()?.to_le_bytes());
     file.extend_from_slice(&[0; 8]);

@@ -120,7 +120,7 @@ const UNSEEN: [(&str, &str); 2] = [
 #[track_caller]
 pub fn check(store: impl Store) -> Report {
     let report = Suite::new(store).run();
-    report.assert_kept();
+    report.assert_passed();
     report
 }
 
@@ -136,7 +136,7 @@ pub fn check(store: impl Store) -> Report {
 ///     .another(move || store.clone())
 ///     .advance(move |by| clock.advance(by))
 ///     .run();
-/// report.assert_kept();
+/// report.assert_passed();
 /// assert_eq!(
 ///     report.absent().collect::<Vec<_>>(),
 ///     [("records outlive the handle that wrote them", "persists")],

@@ -76,7 +76,7 @@ impl Report {
     ///
     /// If it breaks one; the message lists all broken sentences with descriptions.
     #[track_caller]
-    pub fn assert_kept(&self) {
+    pub fn assert_passed(&self) {
         let broken: Vec<String> =
             self.broken().map(|(sentence, how)| format!("\n  {sentence}: {how}")).collect();
         assert!(

@@ -99,19 +99,19 @@ impl Trial {
         expect_in(self.store.as_ref(), key, wanted)
     }
 
-    /// Lets time pass until none of these keys has a value. Complains if one still has after `life`
+    /// Lets time pass until none of these keys has a value. Complains if one still has after `ttl`
     /// plus the second that a store may be late.
-    pub(super) fn await_end(&self, keys: &[&str], life: Duration) -> Checked {
+    pub(super) fn await_end(&self, keys: &[&str], ttl: Duration) -> Checked {
         let step = Duration::from_millis(25);
         // Allows half a second more for a busy machine.
-        let limit = life + Duration::from_millis(1500);
+        let limit = ttl + Duration::from_millis(1500);
         let mut waited = Duration::ZERO;
         loop {
             let values = self.store.get_many(keys)?;
             let Some(at) = values.iter().position(Option::is_some) else { return Ok(()) };
             ensure(waited < limit, || {
                 let key = keys.get(at).copied().unwrap_or_default();
-                format!("{key:?} was given {life:?} and is there after {waited:?}")
+                format!("{key:?} was given {ttl:?} and is there after {waited:?}")
             })?;
             (self.advance)(step);
             waited += step;

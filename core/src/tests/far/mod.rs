@@ -45,14 +45,14 @@ pub(super) const FRONTS: &[Front] = &[
 ];
 
 /// How long a bounded near level answers without the store.
-pub(super) const NEAR_LIFE: Duration = Duration::from_secs(2);
+pub(super) const NEAR_TTL: Duration = Duration::from_secs(2);
 
 impl Front {
     pub(super) fn level(self, store: &Store) -> FarLevel {
         let level = FarLevel::new(store.clone());
         match self {
             Self::Strict => level,
-            Self::Bounded => level.near_life(NEAR_LIFE),
+            Self::Bounded => level.near_ttl(NEAR_TTL),
             Self::None => level.without_near(),
             #[cfg(feature = "mac")]
             Self::Opaque => level,
@@ -117,6 +117,6 @@ impl Rig {
 
     /// Lets the near level's trust in its last read expire.
     pub(super) fn distrust(&self) {
-        self.clock.advance(NEAR_LIFE);
+        self.clock.advance(NEAR_TTL);
     }
 }

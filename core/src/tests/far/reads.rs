@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::{Behind, INVALIDATIONS, fragment};
-use super::{FRONTS, Front, NEAR_LIFE};
+use super::{FRONTS, Front, NEAR_TTL};
 use crate::clock::Clock;
 use crate::events::MissReason;
 use crate::testing::{ManualClock, MemoryStore};
@@ -154,13 +154,13 @@ fn i1_what_is_around_a_fragment_is_trusted_no_longer_than_that() {
     one.cache.render(&card, || "old").unwrap();
     other.cache.render(&card, || "unused").unwrap();
     one.cache.invalidate_tags(["tag"]).unwrap().eventually();
-    other.clock.advance(NEAR_LIFE / 2);
+    other.clock.advance(NEAR_TTL / 2);
     let page = || {
         let body = || format!("[{}]", other.cache.render(&card, || "new").unwrap());
         other.cache.render(&fragment("page"), body).unwrap()
     };
     assert_eq!(&*page(), "[old]");
-    other.clock.advance(NEAR_LIFE / 2);
+    other.clock.advance(NEAR_TTL / 2);
     assert_eq!(&*page(), "[new]", "its life counts from when the card was asked about");
 }
 

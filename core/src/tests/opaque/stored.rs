@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::*;
-use crate::admin::{Admin, FLEET_MODE_LIFE};
+use crate::admin::{Admin, FLEET_MODE_TTL};
 use crate::entry::OutputMode as CacheMode;
 use crate::freshness::Label;
 use crate::hash::KeyHasher;
@@ -121,8 +121,8 @@ fn all_of(secret: Option<&[u8]>) -> (Vec<Given>, FragmentCache) {
     let rig = Levels::Both.rig(spy.clone(), secret);
     live(&rig.cache);
     let admin = Admin::new(&rig.cache).unwrap();
-    admin.set_fleet_mode(crate::CacheMode::ReadOnly, FLEET_MODE_LIFE).unwrap();
-    admin.set_fleet_mode(crate::CacheMode::Normal, FLEET_MODE_LIFE).unwrap();
+    admin.set_fleet_mode(crate::CacheMode::ReadOnly, FLEET_MODE_TTL).unwrap();
+    admin.set_fleet_mode(crate::CacheMode::Normal, FLEET_MODE_TTL).unwrap();
     admin.probe().unwrap();
     (records(&spy), rig.cache)
 }

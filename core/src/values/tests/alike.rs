@@ -45,9 +45,9 @@ impl World {
                     Err(error) if error.kind() == ErrorKind::Store => SetReport::Unconfirmed,
                     done => {
                         if done.unwrap() {
-                            SetReport::Kept
+                            SetReport::Stored
                         } else {
-                            SetReport::NotKept
+                            SetReport::NotStored
                         }
                     }
                 })

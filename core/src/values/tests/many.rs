@@ -19,7 +19,7 @@ pub(super) fn store() -> Shop {
 
 /// The variants of the near level in front of the store.
 pub(super) const FRONTS: [fn(FarLevel) -> FarLevel; 3] =
-    [|level| level, |level| level.near_life(Duration::from_secs(2)), |level| level.without_near()];
+    [|level| level, |level| level.near_ttl(Duration::from_secs(2)), |level| level.without_near()];
 
 /// A process on this store.
 pub(super) fn process(store: &Shop) -> Values {
@@ -36,7 +36,7 @@ pub(super) fn process_with(
 }
 
 /// Round trips of the background workers of two processes meanwhile, one per second each.
-const KEEPERS: u64 = 12;
+const WORKER_TRIPS: u64 = 12;
 
 /// Waits until everything is published to the store.
 pub(super) fn told(values: &Values) {
@@ -62,7 +62,7 @@ fn several_values_take_a_known_number_of_round_trips() {
         let options = SetOptions::new().tags([format!("tag:{count}")]);
         let set = |values: &Values| {
             let pairs = keys.iter().map(|key| (key, key));
-            assert_eq!(values.set_many(pairs, &options).unwrap(), vec![SetReport::Kept; all]);
+            assert_eq!(values.set_many(pairs, &options).unwrap(), vec![SetReport::Stored; all]);
         };
         let first = trips(&|| set(&here));
         let again = trips(&|| set(&there));
@@ -82,7 +82,7 @@ fn several_values_take_a_known_number_of_round_trips() {
         let batch = trips(&|| assert!(!batch.clone().apply().is_pending()));
         let found = [first, again, get, delete, absent, batch];
         let most = [7, 4, 1, 4, 4, 1];
-        let is_known = |(found, most): (&u64, u64)| *found <= most + KEEPERS;
+        let is_known = |(found, most): (&u64, u64)| *found <= most + WORKER_TRIPS;
         assert!(found.iter().zip(most).all(is_known), "{count}: {found:?}");
     }
     let keys: Vec<u32> = (0..2560).collect();
@@ -93,12 +93,12 @@ fn several_values_take_a_known_number_of_round_trips() {
             here.set_many(pairs, &SetOptions::new())
                 .unwrap()
                 .iter()
-                .all(|set| *set == SetReport::Kept)
+                .all(|set| *set == SetReport::Stored)
         );
     });
     let delete = trips(&|| drop(here.delete_many(&keys)));
     assert!(
-        set <= 10 * 8 + KEEPERS && delete <= 20 * 4 + KEEPERS,
+        set <= 10 * 8 + WORKER_TRIPS && delete <= 20 * 4 + WORKER_TRIPS,
         "{set} to set, {delete} to delete"
     );
 }
@@ -110,9 +110,13 @@ fn large_values_go_some_at_a_time() {
     let large = vec![7_u8; 300_000];
     let pairs = (0..12).map(|key| (key, &large));
     store.reset_counts();
-    assert_eq!(values.set_many(pairs, &SetOptions::new()).unwrap(), [SetReport::Kept; 12]);
+    assert_eq!(values.set_many(pairs, &SetOptions::new()).unwrap(), [SetReport::Stored; 12]);
     // Three of them make a megabyte.
-    assert!((4 * 3..=4 * 6 + KEEPERS).contains(&store.round_trips()), "{}", store.round_trips());
+    assert!(
+        (4 * 3..=4 * 6 + WORKER_TRIPS).contains(&store.round_trips()),
+        "{}",
+        store.round_trips()
+    );
     assert_eq!(process(&store).get::<Vec<u8>>(11).unwrap(), Some(large));
 }
 
@@ -153,11 +157,11 @@ fn i1_what_is_invalidated_while_it_is_set_is_not_served_afterwards() {
     for front in FRONTS {
         for invalidate in &INVALIDATIONS[1..] {
             let done = invalidated_between(front, *invalidate, None);
-            assert_eq!(done, (vec![SetReport::NotKept; 3], vec![None; 3]));
+            assert_eq!(done, (vec![SetReport::NotStored; 3], vec![None; 3]));
         }
         // A value is set after its own deletion.
         let done = invalidated_between(front, INVALIDATIONS[0], None);
-        assert_eq!(done, (vec![SetReport::Kept; 3], vec![Some(1); 3]));
+        assert_eq!(done, (vec![SetReport::Stored; 3], vec![Some(1); 3]));
     }
 }
 
@@ -166,7 +170,7 @@ fn i1_without_the_versions_of_the_read_point_it_would_be() {
     let naive = Some(Protection::VersionsAtReadPoint);
     for invalidate in &INVALIDATIONS[1..] {
         let (kept, got) = invalidated_between(FRONTS[0], *invalidate, naive);
-        assert_eq!((kept, got), (vec![SetReport::Kept; 3], vec![Some(1); 3]));
+        assert_eq!((kept, got), (vec![SetReport::Stored; 3], vec![Some(1); 3]));
     }
     // The fences vouch for tags that were never read before.
     let (_, got) = invalidated_between(FRONTS[0], INVALIDATIONS[1], Some(Protection::LateFences));
@@ -184,10 +188,10 @@ fn what_is_set_after_an_invalidation_is_served() {
                 let values = [("a", &to), ("b", &to), ("c", &to)];
                 here.set_many(values, &SetOptions::new().tags(["tag"])).unwrap()
             };
-            assert_eq!(set(1), [SetReport::Kept; 3]);
+            assert_eq!(set(1), [SetReport::Stored; 3]);
             for by in [&here, &there] {
                 invalidate(by);
-                assert_eq!(set(2), [SetReport::Kept; 3]);
+                assert_eq!(set(2), [SetReport::Stored; 3]);
                 assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(2); 3]);
                 assert_eq!(here.get_many(["a", "b", "c"]).unwrap(), [Some(2); 3]);
             }
@@ -200,7 +204,7 @@ fn the_last_of_several_under_one_key_is_kept() {
     let store = store();
     let (here, there) = (process(&store), process(&store));
     let values = [("a", &1), ("b", &2), ("a", &3), ("a", &4), ("b", &5)];
-    assert_eq!(here.set_many(values, &SetOptions::new()).unwrap(), [SetReport::Kept; 5]);
+    assert_eq!(here.set_many(values, &SetOptions::new()).unwrap(), [SetReport::Stored; 5]);
     assert_eq!(there.get_many(["a", "b"]).unwrap(), [Some(4), Some(5)]);
     let done = there.delete_many(["a", "b", "a", "c"]);
     use Invalidation::{Absent, Removed};
@@ -222,7 +226,7 @@ fn what_is_before_an_unusable_value_is_set() {
     assert_eq!(error.kind(), ErrorKind::Tag);
     assert_eq!(
         here.set_many([("d", &1); 0], &SetOptions::new().tags([""])).unwrap(),
-        [SetReport::Kept; 0]
+        [SetReport::Stored; 0]
     );
 }
 
@@ -254,7 +258,7 @@ fn an_observer_that_panics_leaves_no_lease_and_no_flight_behind() {
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(set)).is_err(), "{kind}");
         assert_eq!((here.cache.health().leases, here.cache.stats().flights), (0, 0));
     }
-    assert_eq!(set().unwrap(), [SetReport::Kept; 3]);
+    assert_eq!(set().unwrap(), [SetReport::Stored; 3]);
 }
 
 #[test]
@@ -270,7 +274,7 @@ fn what_another_process_sets_meanwhile_is_set_before() {
     let builder = FragmentCache::builder().observer(recorder.clone());
     let here = builder.far(FarLevel::new(between)).build().unwrap().values();
     let kept = here.set_many([("a", &1), ("b", &2), ("c", &3)], &SetOptions::new()).unwrap();
-    assert_eq!(kept, [SetReport::Kept; 3]);
+    assert_eq!(kept, [SetReport::Stored; 3]);
     assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), Some(2), Some(3)]);
     let refused = EventKind::Refused(RefusalReason::Superseded);
     let refused: Vec<FragmentKey> = recorder
@@ -291,7 +295,7 @@ fn what_is_set_right_after_what_is_too_large_is_kept() {
         let small = format!("{round}");
         let values = [("a", &"x".repeat(200)), ("a", &small)];
         let set = here.set_many(values, &SetOptions::new()).unwrap();
-        assert_eq!(set, [SetReport::NotKept, SetReport::Kept]);
+        assert_eq!(set, [SetReport::NotStored, SetReport::Stored]);
         assert_eq!(there.get("a").unwrap(), Some(small));
     }
 }

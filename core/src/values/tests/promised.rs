@@ -36,7 +36,7 @@ fn i1_a_value_set_by_another_process_is_what_is_read() {
             assert!(by.set("k", &value).unwrap());
             read(Some(value));
             let set = by.set_many([("k", &-value), ("other", &1)], &SetOptions::new()).unwrap();
-            assert_eq!(set, [SetReport::Kept; 2]);
+            assert_eq!(set, [SetReport::Stored; 2]);
             read(Some(-value));
         }
         processes[0].set("k", "of another type").unwrap();
@@ -349,7 +349,7 @@ fn of_two_that_set_at_a_time_one_is_read_everywhere() {
     assert_eq!((here.get("k").unwrap(), there.get("k").unwrap()), (Some(1), Some(1)));
     let [here, there] = between(|there, _| assert!(there.set("k", &2).unwrap()), None);
     let set = here.set_many([("j", &1), ("k", &1)], &SetOptions::new()).unwrap();
-    assert_eq!(set, [SetReport::Kept; 2]);
+    assert_eq!(set, [SetReport::Stored; 2]);
     assert_eq!((here.get("k").unwrap(), there.get("k").unwrap()), (Some(1), Some(1)));
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::many::{FRONTS, Shop, process, process_with, store, told};
 use crate::store::Fault;
 use crate::testing::{FaultyStore, MemoryStore};
-use crate::values::SetReport::{Kept, NotKept, Unconfirmed};
+use crate::values::SetReport::{NotStored, Stored, Unconfirmed};
 use crate::values::{SetOptions, Values};
 use crate::{FragmentCache, Invalidation};
 
@@ -30,12 +30,12 @@ fn i3_what_the_store_refuses_of_one_value_is_not_lost_of_the_others() {
         move |key| key == refused
     });
     let set = here.set_many([("a", &1), ("b", &2), ("c", &3)], &SetOptions::new()).unwrap();
-    assert_eq!(set, [Kept, Unconfirmed, Kept]);
+    assert_eq!(set, [Stored, Unconfirmed, Stored]);
     assert_eq!(here.get::<i32>("b").unwrap(), None);
     store.heal();
     assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), None, Some(3)]);
 
-    assert_eq!(here.set_many([("b", &2)], &SetOptions::new()).unwrap(), [Kept]);
+    assert_eq!(here.set_many([("b", &2)], &SetOptions::new()).unwrap(), [Stored]);
     store.fail_keys(Fault::Refused, move |key| key == refused);
     let done = here.delete_many(["a", "b", "c", "d"]);
     use Invalidation::{Absent, Pending, Removed};
@@ -54,7 +54,7 @@ fn i3_an_entry_that_the_store_refuses_is_not_lost_of_the_others() {
     let entry = store.inner().keys().into_iter().find(|key| key.contains(":e:")).unwrap();
     store.fail_keys(Fault::Refused, move |key| key == entry);
     let set = here.set_many([("a", &1), ("b", &2), ("c", &3)], &SetOptions::new()).unwrap();
-    assert_eq!(set, [Kept, Unconfirmed, Kept]);
+    assert_eq!(set, [Stored, Unconfirmed, Stored]);
     assert!(here.cache.stats().faults >= 1);
     store.heal();
     assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), None, Some(3)]);
@@ -72,7 +72,7 @@ fn what_is_refused_is_told_from_what_the_store_did_not_take() {
         let pairs = |large| [("a", "1"), ("b", large), ("c", "3"), (&*long, "4"), ("e", "5")];
         for (values, large) in [&here, &there].into_iter().zip(&large) {
             let set = || values.set_many(pairs(large), &SetOptions::new()).unwrap();
-            assert_eq!(set(), [Kept, NotKept, Kept, NotKept, Kept]);
+            assert_eq!(set(), [Stored, NotStored, Stored, NotStored, Stored]);
             let (lost, before) = (format!("lost of {} bytes", large.len()), store.inner().keys());
             values.set(&lost, "0").unwrap();
             let mut entry = store.inner().keys();
@@ -82,16 +82,16 @@ fn what_is_refused_is_told_from_what_the_store_did_not_take() {
             store.fail_keys(Fault::Refused, move |key| key == entry);
             let with_lost = pairs(large).into_iter().chain([(&*lost, "6"), ("g", "7")]);
             let set = values.set_many(with_lost, &SetOptions::new()).unwrap();
-            assert_eq!(set, [Kept, NotKept, Kept, NotKept, Kept, Unconfirmed, Kept]);
+            assert_eq!(set, [Stored, NotStored, Stored, NotStored, Stored, Unconfirmed, Stored]);
             store.heal();
             values.cache.set_mode(crate::CacheMode::ReadOnly);
-            assert_eq!(values.set_many([("a", "1")], &SetOptions::new()).unwrap(), [NotKept]);
+            assert_eq!(values.set_many([("a", "1")], &SetOptions::new()).unwrap(), [NotStored]);
             values.cache.set_mode(crate::CacheMode::Normal);
         }
     }
     let alone = FragmentCache::builder().max_entry_bytes(100).build().unwrap().values();
     let set = alone.set_many([("a", "1"), ("b", &*large[0])], &SetOptions::new()).unwrap();
-    assert_eq!(set, [Kept, NotKept]);
+    assert_eq!(set, [Stored, NotStored]);
 }
 
 #[test]

@@ -56,7 +56,7 @@ const TOO_LARGE: [fn(&Values, &str); 3] = [
     |values, key| {
         let set =
             values.set_many([(key, &*large()), ("other", "small")], &SetOptions::new()).unwrap();
-        assert_eq!(set, [SetReport::NotKept, SetReport::Kept]);
+        assert_eq!(set, [SetReport::NotStored, SetReport::Stored]);
     },
 ];
 
@@ -118,7 +118,7 @@ fn i1_a_value_that_is_set_ends_those_of_other_types() {
         let [here, there] = pair(level, |builder| builder);
         let set_many = |key: &str| {
             let set = here.set_many([(key, "later"), ("other", "-")], &SetOptions::new()).unwrap();
-            assert_eq!(set, [SetReport::Kept; 2]);
+            assert_eq!(set, [SetReport::Stored; 2]);
         };
         for is_one in [true, false] {
             let key = if is_one { "one" } else { "one of several" };
@@ -154,14 +154,14 @@ fn results_and_values_that_are_added_end_none_of_another_type() {
     });
 }
 
-/// Otherwise the near level would go on serving it for its `near_life`.
+/// Otherwise the near level would go on serving it for its `near_ttl`.
 #[test]
 fn what_was_read_before_a_value_of_another_type_is_set_is_not_held() {
     let store = store();
     let other = process_with(&store, FRONTS[0], |builder| builder);
     other.set("k", &1).unwrap();
     let slow = Meanwhile::new(&store);
-    let level = FarLevel::new(slow.clone()).near_life(Duration::from_secs(60));
+    let level = FarLevel::new(slow.clone()).near_ttl(Duration::from_secs(60));
     let here = FragmentCache::builder().far(level).build().unwrap().values();
     slow.act(Step::Looked, {
         let here = here.clone();

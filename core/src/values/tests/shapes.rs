@@ -138,7 +138,7 @@ fn a_value_of_another_type_version_is_a_miss() {
     assert_eq!(first.get::<Id>("json").unwrap(), None);
     assert_eq!(
         second.set_many([("json", &json!("b"))], &SetOptions::new()).unwrap(),
-        [SetReport::Kept]
+        [SetReport::Stored]
     );
     assert_eq!(first.get::<Value>("json").unwrap(), None);
     assert_eq!(second.get_many::<Value, _>(["json"]).unwrap(), [Some(json!("b"))]);

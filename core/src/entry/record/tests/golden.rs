@@ -24,7 +24,7 @@ fn cases() -> Vec<(&'static str, Codec, Decoded)> {
     let cases = vec![
         ("v1-plain.bin", plain(), sample()),
         ("v1-compressed.bin", compressing(), large_sample()),
-        ("v1-never-expires.bin", plain(), Decoded { life: None, stale: 0, ..sample() }),
+        ("v1-never-expires.bin", plain(), Decoded { ttl: None, stale: 0, ..sample() }),
         ("v1-no-template.bin", plain(), Decoded { template: None, version: 0, ..sample() }),
         ("v1-many-labels.bin", plain(), Decoded { labels: many_labels(), ..sample() }),
         ("v1-opaque.bin", plain(), opaque()),

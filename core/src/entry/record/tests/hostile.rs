@@ -143,7 +143,7 @@ fn a_field_that_makes_no_sense_is_malformed() {
     assert_refused(&replaced(field::DIGEST, "dïgest".as_bytes()), Unreadable::Malformed);
     assert_refused(&replaced(field::DIGEST, b"\xff"), Unreadable::Malformed);
     assert_refused(&replaced(field::TEMPLATE, b"\xff"), Unreadable::Malformed);
-    let never = Crafted { flags: flag::NEVER_EXPIRES, life: 1, ..Crafted::new() };
+    let never = Crafted { flags: flag::NEVER_EXPIRES, ttl: 1, ..Crafted::new() };
     assert_refused(&never.bytes(), Unreadable::Malformed);
     // The kind of a record determines its body: markup has to be text.
     let body = Crafted { body: b"\xc3".to_vec(), ..Crafted::new() };

@@ -13,7 +13,7 @@ fn record() -> impl Strategy<Value = Decoded> {
     let numbers = (any::<[u64; 5]>(), any::<Option<u64>>());
     let own = proptest::option::of(vec(any::<u8>(), 0..60));
     let rest = (numbers, own);
-    (texts, vec(label, 0..40), rest).prop_map(|(texts, labels, ((numbers, life), own))| {
+    (texts, vec(label, 0..40), rest).prop_map(|(texts, labels, ((numbers, ttl), own))| {
         let (key, digest, template, body) = texts;
         let [mode, version, created, stale, render_time] = numbers;
         Decoded {
@@ -25,7 +25,7 @@ fn record() -> impl Strategy<Value = Decoded> {
             own: own.map(Into::into),
             labels: labels.into(),
             created,
-            life,
+            ttl,
             stale,
             render_time,
             body: body.into_bytes(),

@@ -52,7 +52,7 @@ fn an_empty_record_is_read_as_it_was_written() {
         own: None,
         labels: [].into(),
         created: 0,
-        life: None,
+        ttl: None,
         stale: 0,
         render_time: 0,
         body: Vec::new(),
@@ -64,9 +64,9 @@ fn an_empty_record_is_read_as_it_was_written() {
 
 #[test]
 fn never_expiring_is_not_a_life_of_any_length() {
-    for life in [None, Some(0), Some(1), Some(u64::MAX)] {
-        let record = Decoded { life, ..sample() };
-        assert_eq!(plain().decode(&encode(&plain(), &record)).unwrap().life, life);
+    for ttl in [None, Some(0), Some(1), Some(u64::MAX)] {
+        let record = Decoded { ttl, ..sample() };
+        assert_eq!(plain().decode(&encode(&plain(), &record)).unwrap().ttl, ttl);
     }
 }
 
