@@ -5,20 +5,20 @@ use std::rc::Rc;
 use crate::error::Error;
 
 use super::bindings::{Binding, Scope, resolve};
-use super::definitions::Definition;
+use super::definitions::{Definition, either};
 use super::mark::{Holds, Mark, add};
 use super::name::Name;
 use super::nesting::{Frame, FrameKind, Walk};
 use super::rules::Dialect;
-use super::spaces::Space;
 use super::statement::Opener;
 use super::targets::Target;
-use super::token::{Token, TokenKind};
 use super::uses;
 
 /// Something is bound to what is marked so.
 pub(super) fn notice(walk: &mut Walk<'_, '_>, marks: &[Mark]) {
-    let counts = |mark: &Mark| !matches!(mark.holds, Holds::Outside(..) | Holds::Loop);
+    let counts = |mark: &Mark| {
+        !matches!(mark.holds, Holds::Outside(..) | Holds::Loop) && !mark.holds.is_object()
+    };
     walk.is_marked |= marks.iter().any(counts);
 }
 
@@ -30,37 +30,12 @@ pub(super) fn changes(walk: &Walk<'_, '_>, targets: &[Target<'_>]) -> Result<(),
     })
 }
 
-/// What is known of a value but for its marks.
-#[derive(Debug, Default)]
-pub(super) struct Made<'s> {
-    pub(super) definition: Option<Rc<Definition<'s>>>,
-    pub(super) space: Option<Space>,
-}
-
-/// Whether a value is a namespace that is made there.
-pub(super) fn makes_space(source: &str, value: &[Token]) -> bool {
-    let [name, open, inner @ .., last] = value else { return false };
-    let mut depth = 0_isize;
-    let is_one = inner.iter().all(|token| {
-        depth += match token.kind {
-            TokenKind::Open => 1,
-            TokenKind::Close => -1,
-            _ => 0,
-        };
-        depth >= 0
-    });
-    name.text(source) == "namespace"
-        && open.text(source) == "("
-        && last.text(source) == ")"
-        && is_one
-}
-
 pub(super) fn assign<'s>(
     walk: &mut Walk<'_, 's>,
     targets: &[Target<'s>],
     marks: &[Mark],
     at: usize,
-    made: &Made<'s>,
+    definition: Option<&Rc<Definition<'s>>>,
     is_global: bool,
 ) -> Result<(), Error> {
     changes(walk, targets)?;
@@ -72,8 +47,10 @@ pub(super) fn assign<'s>(
         let is_name = matches!(target, Target::Name(_));
         let frames = walk.stack.len();
         if !is_name {
-            let space = resolve(walk, name, frames).and_then(|(_, known)| known.space);
-            walk.spaces.put(space, marks.iter().map(|mark| Mark { at, ..*mark }));
+            let target = resolve(walk, name, frames).map_or(&[][..], |(_, known)| &known.marks);
+            let put: Vec<Mark> = marks.iter().map(|mark| Mark { at, ..*mark }).collect();
+            let target = target.to_vec();
+            walk.spaces.put(&target, &put);
         }
         let known = resolve(walk, name, frames);
         // Tera's `set_global` goes past loops and branches.
@@ -92,12 +69,10 @@ pub(super) fn assign<'s>(
             _ => Binding::default(),
         };
         marks.iter().for_each(|mark| add(&mut binding.marks, Mark { at, ..*mark }));
-        binding.definition = made.definition.clone().or(binding.definition);
+        binding.definition = either(definition.cloned(), binding.definition);
         binding.at = if may_not { binding.at } else { at };
-        if is_name {
-            binding.space = made.space.filter(|_| !may_not);
-        }
-        let level = known.map(|(level, _)| level).filter(|_| !is_name);
+        // Another template's namespace is what it is in all of this one.
+        let level = (!is_name).then(|| known.map_or(0, |(level, _)| level));
         let dialect = walk.dialect();
         if is_global {
             for frame in walk.stack.iter_mut().filter(|frame| is_branch(frame, dialect)) {
@@ -132,14 +107,11 @@ pub(super) fn join<'s>(walk: &mut Walk<'_, 's>, branch: Scope<'s>) {
         let before = resolve(walk, name, walk.stack.len()).map(|(_, known)| known.clone());
         let mut marks = before.as_ref().map_or_else(Vec::new, |known| known.marks.clone());
         binding.marks.iter().for_each(|mark| add(&mut marks, *mark));
-        let other = before.as_ref().map_or(binding.space, |known| known.space);
-        let space = binding.space.filter(|space| other == Some(*space));
-        let definition = binding
-            .definition
-            .or_else(|| before.as_ref().and_then(|known| known.definition.clone()));
+        let known = before.as_ref().and_then(|known| known.definition.clone());
+        let definition = either(binding.definition, known);
         // It may be what it was.
         let at = before.as_ref().map_or(0, |known| known.at);
-        let known = Binding { marks, definition, space, at };
+        let known = Binding { marks, definition, at };
         let is_scope = |frame: &Frame<'_>| {
             makes_scope(frame, walk.dialect(), false) || is_branch(frame, walk.dialect())
         };

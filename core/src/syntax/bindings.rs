@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use crate::error::Error;
 
-use super::assign::{Made, assign, changes, is_branch, join, makes_scope, makes_space, notice};
+use super::assign::{assign, changes, is_branch, join, makes_scope, notice};
 use super::definitions::{self, Definition};
 use super::flows;
 use super::handing;
@@ -18,7 +18,6 @@ use super::name::Name;
 use super::nesting::{Frame, FrameKind, Walk};
 use super::rules::Dialect;
 use super::scanner::Piece;
-use super::spaces::Space;
 use super::statement::{Opener, Role, Statement};
 use super::targets::{Effect, Target};
 use super::token::{Token, TokenKind, within};
@@ -30,8 +29,6 @@ pub(super) struct Binding<'s> {
     pub(super) marks: Vec<Mark>,
     /// Of an import nothing more is known than that it is one.
     pub(super) definition: Option<Rc<Definition<'s>>>,
-    /// Of a namespace, if it is certain that it is this one.
-    pub(super) space: Option<Space>,
     /// Where it was bound.
     pub(super) at: usize,
 }
@@ -73,14 +70,16 @@ pub(super) fn resolve<'w, 's>(
     walk.root.0.get(&Name(name)).map(|binding| (0, binding))
 }
 
-/// Whether another template may bind `name` here: a parent, or one that was rendered since this one
+/// Whether another template may bind `name` in the innermost `frames` frames: a parent, or one that was rendered since this one
 /// bound it.
-pub(super) fn may_be_of_others(walk: &Walk<'_, '_>, name: &str) -> bool {
-    let found = resolve(walk, name, walk.stack.len());
+pub(super) fn may_be_of_others(walk: &Walk<'_, '_>, name: &str, frames: usize) -> bool {
+    let found = resolve(walk, name, frames);
     let (level, at) = found.map_or((0, None), |(level, binding)| (level, Some(binding.at)));
     let is_included = |last: Option<usize>| last.is_some() && last >= at;
-    (level == 0 && (is_included(walk.included) || walk.extends.is_some()))
-        || walk.stack[level.saturating_sub(1)..].iter().any(|frame| is_included(frame.included))
+    (level == 0 && (is_included(walk.included) || walk.extends.is_some())) || {
+        walk.stack[..frames].iter().skip(level.saturating_sub(1))
+    }
+    .any(|frame| is_included(frame.included))
 }
 
 /// Another template is rendered at `at`, and what it sets is bound here: in MiniJinja one that is
@@ -111,10 +110,11 @@ pub(super) fn is_macro(walk: &Walk<'_, '_>, name: &str) -> bool {
 /// The marks of what a template sees by this name that is rendered here.
 pub(super) fn seen(walk: &Walk<'_, '_>, name: &str) -> Vec<Mark> {
     match resolve(walk, name, walk.stack.len()) {
-        Some((_, binding)) => binding.marks.clone(),
-        None if matches!(name, "caller" | "body") => {
-            uses::origin(walk, &uses::Word { name, at: 0, next: "(", first: false })
-        }
+        Some(_) => definitions::now(walk, name, walk.stack.len()),
+        None if matches!(name, "caller" | "body") => uses::origin(
+            walk,
+            &uses::Word { name, at: 0, next: "(", first: false, is_called: true },
+        ),
         None => Vec::new(),
     }
 }
@@ -139,6 +139,8 @@ pub(super) fn expression(
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let mut all: Vec<Mark> = Vec::new();
     let mut around = handing::Around::default();
+    let calls_value = flows::calls_value(source, list);
+    let (inner, through) = flows::comprehensions(walk, list, &range);
     for (at, token) in list.iter().enumerate() {
         if token.kind != TokenKind::Word {
             around.read(source, list, at);
@@ -156,12 +158,19 @@ pub(super) fn expression(
         if matches!(last, "." | "?." | "|") || is_test || next == "=" {
             continue;
         }
-        let word = uses::Word { name: text(at), at: token.start, next, first: at == 0 };
+        let is_called = flows::is_called(source, list, at);
+        let word = uses::Word { name: text(at), at: token.start, next, first: at == 0, is_called };
         let everything = uses::everything(walk, &word, after)?;
         let mut marks = mention(walk, &word)?;
         marks.extend(everything);
+        if inner.contains(&word.name) {
+            through.iter().for_each(|mark| add(&mut marks, *mark));
+        }
         uses::stateful(walk, &word, (after, text(at + 3) == "("), &marks)?;
         attribute(walk, &word, after, &mut marks);
+        if is_called || calls_value {
+            flows::values_called(walk, &word, &mut marks);
+        }
         uses::check(walk, &word, &marks)?;
         if let Some((name, mark)) = flows::foreign(walk, list, at) {
             let mut of_others = walk.given.get(name).cloned().unwrap_or_default();
@@ -178,7 +187,7 @@ pub(super) fn expression(
     if let Some(mark) = flows::rendering(walk, list, &range) {
         let is_super = |two: &[Token]| two[0].text(source) == "super" && two[1].text(source) == "(";
         let is_super = list.windows(2).any(is_super);
-        if dialect == Dialect::Tera || is_super {
+        if dialect == Dialect::Tera || is_super || flows::is_closed_over(walk) {
             flows::shows(walk, &range)?.into_iter().for_each(|mark| add(&mut all, mark));
         }
         if dialect == Dialect::Tera && is_super {
@@ -201,11 +210,10 @@ fn attribute(walk: &mut Walk<'_, '_>, word: &uses::Word<'_>, after: &str, marks:
         return;
     }
     let found = resolve(walk, word.name, walk.stack.len());
-    let Some((_, Binding { definition: None, space, .. })) = found else { return };
-    match (word.next, *space) {
-        ("." | "[", _) => walk.spaces.shared().iter().for_each(|mark| add(marks, *mark)),
-        (_, Some(space)) => walk.spaces.share(space),
-        _ => {}
+    let Some((_, Binding { definition: None, .. })) = found else { return };
+    match word.next {
+        "." | "[" => walk.spaces.shared().iter().for_each(|mark| add(marks, *mark)),
+        _ => walk.spaces.share(marks),
     }
 }
 
@@ -214,21 +222,34 @@ fn mention<'s>(walk: &mut Walk<'_, 's>, word: &uses::Word<'s>) -> Result<Vec<Mar
     let frames = walk.stack.len();
     let found = resolve(walk, word.name, frames);
     let level = found.map_or(0, |(level, _)| level);
+    let is_bound = found.is_some();
     let (mut marks, definition) = match found {
         Some((_, binding)) => (binding.marks.clone(), binding.definition.clone()),
         None => (uses::origin(walk, word), None),
     };
-    if found.is_some() || marks.is_empty() {
-        if definition.is_none() {
-            uses::outside(walk, word, level).into_iter().for_each(|mark| add(&mut marks, mark));
-        }
+    if is_bound || marks.is_empty() {
+        let outside = uses::outside(walk, word, level, definition.is_some());
+        outside.into_iter().for_each(|mark| add(&mut marks, mark));
         let block = uses::innermost(walk, level);
         definitions::has_from_outside(walk, level, (word.name, block), word.at);
     }
-    match definition {
-        None => Ok(marks),
-        Some(definition) => definitions::call(walk, &definition, level, word.at, marks),
+    let Some(definition) = definition else {
+        let is_free = walk.dialect() == Dialect::MiniJinja && !is_bound;
+        if is_free && word.name == "namespace" && word.next == "(" {
+            let holds = Holds::Space(walk.spaces.make());
+            marks.push(Mark { holds, origin: word.at, at: word.at });
+        }
+        definitions::held(walk, &mut marks);
+        return Ok(marks);
+    };
+    let mut marks = definitions::call(walk, &definition, level, word.at, marks)?;
+    if !word.is_called {
+        // It renders nothing until it is called.
+        marks.retain(|mark| mark.holds != Holds::Output || mark.origin < word.at);
+        let number = definitions::hold(walk, (word.name, word.at), definition, level);
+        add(&mut marks, Mark { holds: Holds::Macro(number), origin: word.at, at: word.at });
     }
+    Ok(marks)
 }
 
 /// Notes what is printed or used in the section that is being rendered.
@@ -244,7 +265,7 @@ pub(super) fn note<'s>(walk: &mut Walk<'_, 's>, marks: &[Mark]) {
     for mark in marks {
         // What a macro has from outside is known when it is called; its caller is its own.
         let counts = !is_macro || matches!(mark.holds, Holds::Output | Holds::Filled);
-        if counts {
+        if counts && !mark.holds.is_object() {
             add(&mut section.marks, *mark);
         }
     }
@@ -284,11 +305,7 @@ pub(super) fn statement<'s>(
         } else {
             let import = matches!(statement.word, "import" | "from").then(Rc::default);
             walk.imports |= import.is_some();
-            let is_space = walk.dialect() == Dialect::MiniJinja
-                && makes_space(walk.source, within(list, &value));
-            let space = is_space.then(|| walk.spaces.make());
-            let made = Made { definition: import, space };
-            assign(walk, &targets, &marks, piece.start, &made, is_global)?;
+            assign(walk, &targets, &marks, piece.start, import.as_ref(), is_global)?;
         }
     }
     let Effect { parameters, filter, .. } = effect;
@@ -370,7 +387,7 @@ pub(super) fn enter<'s>(
         if opener == Opener::For && walk.dialect() == Dialect::MiniJinja {
             loops(walk, at, &marks);
         }
-        assign(walk, &targets, &marks, at, &Made::default(), false)?;
+        assign(walk, &targets, &marks, at, None, false)?;
     }
     bound.filter.map_or(Ok(()), |range| expression(walk, list, range).map(drop))
 }
@@ -406,7 +423,7 @@ pub(super) fn leave<'s>(walk: &mut Walk<'_, 's>, frame: Frame<'s>) -> Result<(),
         }
         _ => {}
     }
-    if frame.kind == FrameKind::Native(Opener::For) {
+    if matches!(frame.kind, FrameKind::Native(Opener::For | Opener::Call)) {
         return definitions::check_later(walk, frame.free);
     }
     let Some(section) = frame.section else { return Ok(()) };
@@ -417,6 +434,5 @@ pub(super) fn leave<'s>(walk: &mut Walk<'_, 's>, frame: Frame<'s>) -> Result<(),
         walk.spaces.retain(|mark| mark.holds != Holds::Caller);
         definition = Some(Rc::new(Definition { free: frame.free, marks }));
     }
-    let made = Made { definition, space: None };
-    assign(walk, &section.targets, &marks, frame.at, &made, section.is_global)
+    assign(walk, &section.targets, &marks, frame.at, definition.as_ref(), section.is_global)
 }

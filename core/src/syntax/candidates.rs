@@ -43,3 +43,10 @@ pub(super) fn carries(source: &str, dialect: Dialect) -> bool {
         }),
     }
 }
+
+/// Whether blocks may be rendered elsewhere than they stand, before an `extends` is read: MiniJinja takes one
+/// behind them.
+pub(super) fn may_move_blocks(source: &str, dialect: Dialect) -> bool {
+    let holds = |word: &str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
+    dialect == Dialect::MiniJinja && (holds("self") || holds("extends"))
+}

@@ -1,17 +1,18 @@
 //! What is rendered later than it stands, with what its names are bound to then: MiniJinja's macros, and
 //! the rounds of loops.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::rc::Rc;
 
 use crate::error::Error;
 
-use super::bindings::{bound_in, resolve};
+use super::bindings::{self, bound_in, resolve};
+use super::flows;
 use super::handing::hand;
 use super::mark::{Holds, Mark, add};
 use super::nesting::{Frame, FrameKind, Walk};
-use super::outline::By;
+use super::outline::{By, Span};
 use super::statement::Opener;
 use super::uses;
 
@@ -24,8 +25,20 @@ pub(super) struct Definition<'s> {
     pub(super) marks: Vec<Mark>,
 }
 
+/// What a name is that may be one macro's or another's: what either has.
+pub(super) fn either<'s>(
+    one: Option<Rc<Definition<'s>>>,
+    other: Option<Rc<Definition<'s>>>,
+) -> Option<Rc<Definition<'s>>> {
+    let (Some(one), Some(other)) = (&one, &other) else { return one.or(other) };
+    let (mut free, mut marks) = (other.free.clone(), other.marks.clone());
+    free.extend(one.free.clone());
+    one.marks.iter().for_each(|mark| add(&mut marks, *mark));
+    Some(Rc::new(Definition { free, marks }))
+}
+
 /// What a body that is rendered later has from outside.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Free<'s> {
     /// The names, each with the cache block in it that uses it, and where.
     pub(super) uses: BTreeMap<(&'s str, Option<usize>), usize>,
@@ -49,12 +62,12 @@ struct Handed<'s> {
 }
 
 /// Whether what stands in a frame is rendered when the names outside may be bound to something else
-/// than where it stands: when a macro is called, in the next round of a loop, where a parent has the
-/// block, or by MiniJinja's `self`.
+/// than where it stands: when a macro is called, in the next round of a loop or the next use of a `call`
+/// block's content, where a parent has the block, or by MiniJinja's `self`.
 pub(super) fn is_rendered_later(walk: &Walk<'_, '_>, frame: &Frame<'_>) -> bool {
     match frame.kind {
         FrameKind::Native(Opener::Macro) => true,
-        FrameKind::Native(Opener::For) => walk.carries,
+        FrameKind::Native(Opener::For | Opener::Call) => walk.carries,
         FrameKind::Native(Opener::Block) => walk.moves_blocks,
         _ => false,
     }
@@ -91,39 +104,31 @@ pub(super) fn is_handed<'s>(
     }
 }
 
-/// Notes for the loops around the tag at `at` that the cache blocks around it print `name`, by a template
-/// that the tag renders.
-pub(super) fn is_shown(walk: &mut Walk<'_, '_>, name: &str, tag: &Range<usize>) {
-    if !walk.stack.iter().any(|frame| is_rendered_later(walk, frame)) {
-        return;
-    }
-    let source = walk.source;
-    let Some(start) = source.find(name) else { return };
-    let name = &source[start..start + name.len()];
+/// The mark of `name`, which a template uses that a tag renders, if it may be bound to something else
+/// than where the tag stands.
+pub(super) fn shown(walk: &Walk<'_, '_>, name: &str, at: usize) -> Option<Mark> {
     let level = bound_in(walk, name).unwrap_or(0);
-    is_handed(walk, level, (name, tag.start), tag, &By::Name(name.to_owned()));
-    for frame in 0..walk.stack.len() {
-        if let FrameKind::Cache(block) = walk.stack[frame].kind {
-            has_from_outside(walk, level, (name, Some(block)), tag.start);
-        }
-    }
+    let of = walk.stack[level..].iter().rfind(|frame| is_rendered_later(walk, frame))?.at;
+    // The name itself, wherever it stands.
+    let start = memchr::memmem::find(walk.source.as_bytes(), name.as_bytes())?;
+    let outside = Span::from(start..start + name.len());
+    Some(Mark { holds: Holds::Outside(outside, level), origin: of, at })
 }
 
 /// Checks what a body that is rendered again, or later, has from outside, by what that is bound to now.
 pub(super) fn check_later<'s>(walk: &mut Walk<'_, 's>, free: Free<'s>) -> Result<(), Error> {
+    let frames = walk.stack.len();
     for Handed { name, at, tag, by } in free.handed {
-        let found = resolve(walk, name, walk.stack.len());
-        let marks = found.map_or_else(Vec::new, |(_, binding)| binding.marks.clone());
+        let marks = now(walk, name, frames);
         hand(walk, (name, at), &tag, &by, &marks)?;
     }
     for ((name, block), at) in free.uses {
         let Some(block) = block else { continue };
-        let Some((_, binding)) = resolve(walk, name, walk.stack.len()) else { continue };
-        let mut marks = binding.marks.clone();
+        let mut marks = now(walk, name, frames);
         // As where an attribute is used: it may be of any namespace with several names.
         let after = walk.source[at..].strip_prefix(name).map(str::trim_start);
         let is_attribute = after.is_none_or(|after| after.starts_with(['.', '[']));
-        if binding.definition.is_none() && is_attribute {
+        if bindings::is_variable(walk, name) && is_attribute {
             walk.spaces.shared().iter().for_each(|mark| add(&mut marks, *mark));
         }
         uses::from_outside(walk, block, name, at, &marks)?;
@@ -143,6 +148,111 @@ pub(super) fn check_at_end(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// What macros have from outside, with what those names are bound to now.
+#[derive(Debug, Default)]
+struct Reached<'s> {
+    /// What they render by themselves.
+    own: Vec<Mark>,
+    /// What they have from outside.
+    outside: Vec<Mark>,
+    /// With the frames in which the name is looked up.
+    handed: Vec<(Handed<'s>, usize)>,
+    /// The cache blocks that use a name, with where, and the frames.
+    used_in: Vec<(usize, &'s str, usize, usize)>,
+}
+
+/// A macro or a module that is used as a value.
+#[derive(Debug)]
+pub(super) struct Held<'s> {
+    /// Where.
+    pub(super) name: Span,
+    definition: Rc<Definition<'s>>,
+    /// In how many frames it is defined.
+    level: usize,
+}
+
+/// The number of a macro or a module that is used as a value.
+pub(super) fn hold<'s>(
+    walk: &mut Walk<'_, 's>,
+    (name, at): (&str, usize),
+    definition: Rc<Definition<'s>>,
+    level: usize,
+) -> usize {
+    let name = Span::from(at..at + name.len());
+    walk.held.push(Held { name, definition, level });
+    walk.held.len() - 1
+}
+
+/// The macros that a value may be.
+fn macros<'s>(
+    walk: &Walk<'_, 's>,
+    marks: &[Mark],
+) -> impl Iterator<Item = (Rc<Definition<'s>>, usize)> {
+    marks.iter().filter_map(|mark| match mark.holds {
+        Holds::Macro(number) => {
+            let Held { definition, level, .. } = &walk.held[number];
+            Some((Rc::clone(definition), *level.min(&walk.stack.len())))
+        }
+        _ => None,
+    })
+}
+
+/// What macros have from outside, and the macros that they call have.
+fn reach<'s>(walk: &Walk<'_, 's>, mut queue: Vec<(Rc<Definition<'s>>, usize)>) -> Reached<'s> {
+    let mut reached = Reached::default();
+    let mut seen: HashSet<*const Definition<'s>> = HashSet::new();
+    while let Some((definition, level)) = queue.pop() {
+        if !seen.insert(Rc::as_ptr(&definition)) {
+            continue;
+        }
+        reached.own.extend_from_slice(&definition.marks);
+        let handed = definition.free.handed.iter().cloned();
+        reached.handed.extend(handed.map(|handed| (handed, level)));
+        for ((name, block), used) in &definition.free.uses {
+            let (marks, definition) = bound(walk, name, level);
+            marks.iter().for_each(|mark| add(&mut reached.outside, *mark));
+            if let Some(block) = block {
+                reached.used_in.push((*block, *name, *used, level));
+            }
+            queue.extend(definition);
+            queue.extend(macros(walk, &marks));
+        }
+    }
+    reached
+}
+
+/// The marks of what a name is bound to in the innermost `frames` frames, here or by another template;
+/// and its macro, with the frames in which that is defined.
+fn bound<'s>(
+    walk: &Walk<'_, 's>,
+    name: &str,
+    frames: usize,
+) -> (Vec<Mark>, Option<(Rc<Definition<'s>>, usize)>) {
+    let (mut marks, mut definition) = (Vec::new(), None);
+    if let Some((level, binding)) = resolve(walk, name, frames) {
+        marks.clone_from(&binding.marks);
+        definition = binding.definition.clone().map(|definition| (definition, level));
+    }
+    flows::of_others(walk, name, frames).into_iter().for_each(|mark| add(&mut marks, mark));
+    walk.spaces.add_contents(&mut marks);
+    (marks, definition)
+}
+
+/// The marks of what a name holds now that was rendered before: of a macro, what it has from outside.
+pub(super) fn now(walk: &Walk<'_, '_>, name: &str, frames: usize) -> Vec<Mark> {
+    let (mut marks, definition) = bound(walk, name, frames);
+    let found: Vec<_> = definition.into_iter().chain(macros(walk, &marks)).collect();
+    reach(walk, found).outside.into_iter().for_each(|mark| add(&mut marks, mark));
+    marks
+}
+
+/// Adds what the namespaces and the macros hold now that a value may be.
+pub(super) fn held(walk: &Walk<'_, '_>, marks: &mut Vec<Mark>) {
+    walk.spaces.add_contents(marks);
+    let found: Vec<_> = macros(walk, marks).collect();
+    reach(walk, found).outside.into_iter().for_each(|mark| add(marks, mark));
+}
+
 /// Adds what a call of a macro brings: the marks that the names it has from outside have now.
 pub(super) fn call<'s>(
     walk: &mut Walk<'_, 's>,
@@ -151,43 +261,26 @@ pub(super) fn call<'s>(
     at: usize,
     mut marks: Vec<Mark>,
 ) -> Result<Vec<Mark>, Error> {
-    let mut seen: Vec<*const Definition<'s>> = Vec::new();
-    let mut queue = vec![(Rc::clone(definition), level)];
-    let (mut used_in, mut handed_on) = (Vec::new(), Vec::new());
-    while let Some((definition, level)) = queue.pop() {
-        if seen.contains(&Rc::as_ptr(&definition)) {
-            continue;
-        }
-        seen.push(Rc::as_ptr(&definition));
-        // What it renders by itself is rendered where it is called.
-        marks.extend(definition.marks.iter().map(|mark| match mark.holds {
-            Holds::Output => Mark { origin: at, ..*mark },
-            _ => *mark,
-        }));
-        for handed in &definition.free.handed {
-            if let Some((_, binding)) = resolve(walk, handed.name, level) {
-                handed_on.push((handed.clone(), binding.marks.clone()));
-            }
-        }
-        for ((name, block), used) in &definition.free.uses {
-            let Some((level, binding)) = resolve(walk, name, level) else { continue };
-            if let Some(block) = block {
-                used_in.push((*block, *name, *used, binding.marks.clone()));
-            }
-            binding.marks.iter().for_each(|mark| add(&mut marks, *mark));
-            if let Some(definition) = &binding.definition {
-                queue.push((Rc::clone(definition), level));
-            }
-        }
-    }
-    for (Handed { name, at, tag, by }, marks) in handed_on {
+    let Reached { own, outside, handed, used_in } =
+        reach(walk, vec![(Rc::clone(definition), level)]);
+    // What it renders by itself is rendered where it is called.
+    marks.extend(own.into_iter().map(|mark| match mark.holds {
+        Holds::Output => Mark { origin: at, ..mark },
+        _ => mark,
+    }));
+    for (Handed { name, at, tag, by }, level) in handed {
+        let marks = now(walk, name, level);
         hand(walk, (name, at), &tag, &by, &marks)?;
     }
-    for (block, name, used, marks) in used_in {
+    for (block, name, used, level) in used_in {
         if walk.carries {
             has_from_outside(walk, 0, (name, Some(block)), used);
         }
-        uses::from_outside(walk, block, name, used, &marks)?;
+        if !outside.is_empty() {
+            let marks = now(walk, name, level);
+            uses::from_outside(walk, block, name, used, &marks)?;
+        }
     }
+    outside.into_iter().for_each(|mark| add(&mut marks, mark));
     Ok(marks)
 }

@@ -56,6 +56,47 @@ pub(super) fn rendering(
     renders.then(|| holds(range.start, is_known.then(|| range.clone())))
 }
 
+/// Tera: the variables of the comprehensions in an expression, and the marks of what they go through.
+pub(super) fn comprehensions<'s>(
+    walk: &mut Walk<'_, 's>,
+    list: &[Token],
+    range: &Range<usize>,
+) -> (Vec<&'s str>, Vec<Mark>) {
+    let (source, mut names, mut marks) = (walk.source, Vec::new(), Vec::new());
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    let is_for = |at: &usize| text(*at) == "for" && list[*at].kind == TokenKind::Word;
+    if walk.dialect() != Dialect::Tera {
+        return (names, marks);
+    }
+    for first in (1..list.len()).filter(is_for) {
+        let Some(word) = (first..list.len()).find(|at| text(*at) == "in") else { break };
+        let words = |part: &[Token]| -> Vec<&'s str> {
+            let words = part.iter().filter(|token| token.kind == TokenKind::Word);
+            words.map(|token| token.text(source)).collect()
+        };
+        names.extend(words(&list[first + 1..word]));
+        let mut depth = 0_usize;
+        let mut ends = |at: &usize| {
+            match list[*at].kind {
+                TokenKind::Open => depth += 1,
+                TokenKind::Close if depth == 0 => return true,
+                TokenKind::Close => depth -= 1,
+                _ => {}
+            }
+            false
+        };
+        let end = (word + 1..list.len()).find(|at| ends(at)).unwrap_or(list.len());
+        let value = &list[word + 1..end];
+        for name in words(value) {
+            bindings::seen(walk, name).into_iter().for_each(|mark| add(&mut marks, mark));
+        }
+        let range = list[word].end..value.last().map_or(range.end, |last| last.end);
+        let rendered = rendering(walk, value, &range);
+        rendered.into_iter().for_each(|mark| add(&mut marks, mark));
+    }
+    (names, marks)
+}
+
 /// A call in an expression that may render fragments.
 pub(super) struct Call {
     /// Whether what it calls can be found in the templates, rather than being filled in.
@@ -86,6 +127,34 @@ pub(super) fn called(walk: &Walk<'_, '_>, list: &[Token], at: usize) -> Option<C
     // What is not bound here may be a macro further down, or of another template; or a function, which is
     // found nowhere.
     Some(Call { is_known, open })
+}
+
+/// Whether the name at `at` is called, or an attribute of it.
+pub(super) fn is_called(source: &str, list: &[Token], at: usize) -> bool {
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    let mut open = at + 1;
+    while text(open) == "." {
+        open += 2;
+    }
+    text(open) == "("
+}
+
+/// Whether an expression calls a value that is no plain name.
+pub(super) fn calls_value(source: &str, list: &[Token]) -> bool {
+    let is_call = |two: &[Token]| two[0].kind == TokenKind::Close && two[1].text(source) == "(";
+    list.windows(2).any(is_call)
+}
+
+/// A value is called, or something of it: it may be any of the macros that the value holds.
+pub(super) fn values_called(walk: &Walk<'_, '_>, word: &uses::Word<'_>, marks: &mut Vec<Mark>) {
+    let macros = marks.iter().filter_map(|mark| match mark.holds {
+        Holds::Macro(number) => Some(walk.held[number].name),
+        _ => None,
+    });
+    let names: Vec<Span> = macros.collect();
+    for name in names {
+        add(marks, holds(word.at, Some(name.range())));
+    }
 }
 
 /// The mark of a variable that holds what is rendered from `at` on: by the tag at `range`, or by
@@ -128,6 +197,23 @@ pub(super) fn captured(
     Err(uses::rendered_before(&walk.refusal, &walk.outline, index, at, &what))
 }
 
+/// Whether other templates may bind names of this one.
+fn has_others(walk: &Walk<'_, '_>) -> bool {
+    walk.imports || walk.extends.is_some() || walk.includes
+}
+
+/// The marks of what another template may bind to a name that was used, in the innermost `frames` frames.
+pub(super) fn of_others(walk: &Walk<'_, '_>, name: &str, frames: usize) -> Vec<Mark> {
+    if !has_others(walk) || !bindings::may_be_of_others(walk, name, frames) {
+        return Vec::new();
+    }
+    let mut marks = walk.given.get(name).cloned().unwrap_or_default();
+    if let Some(&first) = walk.foreign.get(name) {
+        add(&mut marks, Mark { holds: Holds::Foreign(first), origin: 0, at: first.start });
+    }
+    marks
+}
+
 /// The mark of the name at `index` if another template may bind it: one that is imported, or that a
 /// parent sets. With the name, and the attribute of a module.
 pub(super) fn foreign<'s>(
@@ -135,8 +221,7 @@ pub(super) fn foreign<'s>(
     list: &[Token],
     index: usize,
 ) -> Option<(&'s str, Mark)> {
-    let has_others = walk.imports || walk.extends.is_some() || walk.includes;
-    if !has_others {
+    if !has_others(walk) {
         return None;
     }
     let source = walk.source;
@@ -149,7 +234,9 @@ pub(super) fn foreign<'s>(
         end += 2;
     }
     // What is called renders where it stands.
-    if text(end) == "(" || !(is_macro || bindings::may_be_of_others(walk, text(index))) {
+    if text(end) == "("
+        || !(is_macro || bindings::may_be_of_others(walk, text(index), walk.stack.len()))
+    {
         return None;
     }
     let at = list[index].start;
@@ -177,6 +264,7 @@ pub(super) fn rendered(mark: Mark) -> Option<Rendered> {
         Holds::Rendered(Some(tag)) => Some(Rendered::By(tag)),
         Holds::Foreign(name) => Some(Rendered::Foreign(name)),
         Holds::Caller | Holds::Filled | Holds::Outside(..) | Holds::Loop => None,
+        Holds::Space(_) | Holds::Macro(_) => None,
     }
 }
 
@@ -185,25 +273,25 @@ pub(super) fn rendered(mark: Mark) -> Option<Rendered> {
 pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) -> Result<Vec<Mark>, Error> {
     let mut all = Vec::new();
     let is_in = |opener| walk.stack.iter().any(|frame| frame.kind == FrameKind::Native(opener));
-    let has_others = walk.extends.is_some() || walk.includes || walk.imports;
     let may_be_filled = match walk.dialect() {
         Dialect::MiniJinja => walk.caches > 0 || is_in(Opener::Macro),
-        Dialect::Tera => is_in(Opener::Component) || (walk.carries && walk.caches > 0),
+        Dialect::Tera => is_in(Opener::Component) || walk.carries,
     };
-    if !walk.is_marked && !may_be_filled && !has_others {
+    if !walk.is_marked && !may_be_filled && !has_others(walk) {
         return Ok(all);
     }
     let span = Span::from(tag.clone());
     for (name, template) in walk.others.names(span) {
         let mut marks = bindings::seen(walk, &name);
         let is_import = bindings::is_macro(walk, &name);
-        if is_import || bindings::may_be_of_others(walk, &name) {
+        if is_import || bindings::may_be_of_others(walk, &name, walk.stack.len()) {
             walk.given.get(&name).into_iter().flatten().for_each(|mark| add(&mut marks, *mark));
             if walk.others.inherited(&name, is_import) {
                 marks.push(holds(0, None));
             }
         }
-        definitions::is_shown(walk, &name, tag);
+        let shown = definitions::shown(walk, &name, tag.start);
+        shown.into_iter().for_each(|mark| add(&mut marks, mark));
         apart(walk, &name, &marks, tag.start, || {
             format!(
                 "renders `{template}`, which uses `{name}` of this template: what others fill in, \
@@ -225,6 +313,18 @@ pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) -> Result<Vec<M
         }
     }
     Ok(all)
+}
+
+/// MiniJinja: whether a macro of another template may print a name of this one that holds a fragment.
+pub(super) fn is_closed_over(walk: &mut Walk<'_, '_>) -> bool {
+    if walk.dialect() == Dialect::Tera || !walk.is_marked || !has_others(walk) {
+        return false;
+    }
+    let names = walk.others.closed_over();
+    names.iter().any(|name| {
+        let marks = bindings::seen(walk, name);
+        marks.into_iter().any(|mark| may_hold_fragment(walk, mark))
+    })
 }
 
 /// MiniJinja: what the templates bind which the tag at `tag` includes is made of what they use of this
@@ -273,7 +373,11 @@ fn apart(
 ) -> Result<(), Error> {
     for mark in marks {
         if matches!(mark.holds, Holds::Outside(..)) {
-            uses::check(walk, &uses::Word { name, at, next: "", first: false }, &[*mark])?;
+            uses::check(
+                walk,
+                &uses::Word { name, at, next: "", first: false, is_called: false },
+                &[*mark],
+            )?;
         }
         let is_filled = matches!(mark.holds, Holds::Caller | Holds::Filled);
         if !is_filled && !may_hold_fragment(walk, *mark) {

@@ -7,11 +7,11 @@ use crate::error::Error;
 
 use super::bindings;
 use super::definitions;
-use super::flows::{Call, Rendered, called, fragment, holds, rendered};
+use super::flows::{self, Call, Rendered, called, fragment, holds, rendered};
 use super::follow::Printer;
 use super::mark::{Holds, Mark};
 use super::nesting::{Frame, FrameKind, Walk};
-use super::outline::{By, Span};
+use super::outline::{By, Change, Span};
 use super::refusal::Refusal;
 use super::rules::Dialect;
 use super::statement::Opener;
@@ -71,26 +71,14 @@ pub(super) fn argument(
     if around.brackets.is_empty() && around.component.is_none() {
         return Ok(());
     }
+    change(walk, (list, index), around, tag, marks);
     let marks = value(walk, list, index, marks);
     if marks.is_empty() {
         return Ok(());
     }
     let (source, dialect) = (walk.source, walk.dialect());
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
-    for &Bracket { at, commas, first, is_spread } in &around.brackets {
-        let by = match (text(at), dialect) {
-            ("(", Dialect::MiniJinja) if calls(source, list, at) => match text(first + 1) {
-                _ if !is_found(walk, list, at) => By::Value,
-                _ if is_spread => By::Spread,
-                "=" => By::Keyword(text(first).to_owned()),
-                _ => By::Position(commas),
-            },
-            ("{", Dialect::Tera) if text(at + 1) == "..." => By::Spread,
-            ("{", Dialect::Tera) if at > 1 && text(at - 1) == "=" => {
-                By::Keyword(text(at - 2).to_owned())
-            }
-            _ => continue,
-        };
+    for by in ways(walk, list, around) {
         hand(walk, (text(index), list[index].start), tag, &by, &marks)?;
     }
     // `<card title />` is short for `<card title={title} />`.
@@ -102,6 +90,61 @@ pub(super) fn argument(
         hand(walk, (text(index), list[index].start), tag, &by, &marks)?;
     }
     Ok(())
+}
+
+/// How what stands inside these brackets is handed on.
+fn ways(walk: &Walk<'_, '_>, list: &[Token], around: &Around) -> Vec<By> {
+    let (source, dialect) = (walk.source, walk.dialect());
+    let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
+    let by = |&Bracket { at, commas, first, is_spread }: &Bracket| match (text(at), dialect) {
+        ("(", Dialect::MiniJinja) if calls(source, list, at) => Some(match text(first + 1) {
+            _ if !is_found(walk, list, at) => By::Value,
+            _ if is_spread => By::Spread,
+            "=" => By::Keyword(text(first).to_owned()),
+            _ => By::Position(commas),
+        }),
+        ("{", Dialect::Tera) if text(at + 1) == "..." => Some(By::Spread),
+        ("{", Dialect::Tera) if at > 1 && text(at - 1) == "=" => {
+            Some(By::Keyword(text(at - 2).to_owned()))
+        }
+        _ => None,
+    };
+    around.brackets.iter().filter_map(by).collect()
+}
+
+/// MiniJinja: notes that a cached body hands a namespace from outside to a macro that changes it. A
+/// render in which that happens is not stored.
+fn change<'s>(
+    walk: &mut Walk<'_, 's>,
+    (list, index): (&[Token], usize),
+    around: &Around,
+    tag: &Range<usize>,
+    marks: &[Mark],
+) {
+    let frame = walk.stack.iter().rev().find_map(|frame| match frame.kind {
+        FrameKind::Cache(block) => Some((block, frame.at)),
+        FrameKind::Native(_) => None,
+    });
+    let Some((block, opened)) = frame else { return };
+    let is_outer = |mark: &Mark| matches!(mark.holds, Holds::Space(_)) && mark.origin < opened;
+    // An attribute of it is another value.
+    let is_whole = list.get(index + 1).is_none_or(|next| next.text(walk.source) != ".");
+    if !is_whole || !marks.iter().any(is_outer) {
+        return;
+    }
+    let source: &'s str = walk.source;
+    for by in ways(walk, list, around) {
+        if let Some(changer) = walk.others.changer(Span::from(tag.clone()), &by) {
+            let place = changer.place(walk.refusal.template);
+            let token = &list[index];
+            walk.outline.changes.push(Change {
+                at: token.start,
+                name: &source[token.start..token.end],
+                block,
+                place,
+            });
+        }
+    }
 }
 
 /// The same of the Tera component at `index`.
@@ -128,21 +171,20 @@ fn value(walk: &Walk<'_, '_>, list: &[Token], index: usize, marks: &[Mark]) -> V
     let call = called(walk, list, index).filter(|_| walk.dialect() == Dialect::MiniJinja);
     let Some(Call { is_known, open }) = call else {
         let is_macro = bindings::is_macro(walk, list[index].text(walk.source));
-        // What it has from outside was rendered before; what it renders itself will be.
+        // What it has from outside was rendered before; what it renders itself will be, unless the value
+        // of its call is meant.
         let start = list[index].start;
+        let calls_value = flows::calls_value(walk.source, list);
         let counts = |mark: &&Mark| match rendered(**mark) {
             None => matches!(mark.holds, Holds::Outside(..)),
             Some(Rendered::Foreign(_)) => true,
-            Some(_) => !is_macro || mark.origin < start,
+            Some(_) => !is_macro || calls_value || mark.origin < start,
         };
         let mut known: Vec<Mark> = marks.iter().filter(counts).copied().collect();
         // Tera's `super()`, a macro that prints what its surroundings are filled with, and a `caller`
         // that is called, though not by its name.
         let is_super = list[index].text(walk.source) == "super";
-        let is_called = marks.iter().any(|mark| mark.holds == Holds::Caller)
-            && list
-                .windows(2)
-                .any(|two| two[0].kind == TokenKind::Close && two[1].text(walk.source) == "(");
+        let is_called = calls_value && marks.iter().any(|mark| mark.holds == Holds::Caller);
         let is_filled = |mark: &Mark| {
             matches!(mark.holds, Holds::Caller | Holds::Filled) && mark.origin < start
         };
@@ -244,10 +286,14 @@ pub(super) fn fills(
     if marks.is_empty() {
         return Ok(());
     }
-    let is_call = |frame: &&Frame<'_>| frame.kind == FrameKind::Native(Opener::Call);
-    let calls: Vec<_> = walk.stack.iter().filter(is_call).map(|frame| frame.tag.clone()).collect();
-    calls.into_iter().try_for_each(|tag| {
-        let is_outside = |mark: &&Mark| mark.origin < tag.start;
+    let is_call = |(_, frame): &(usize, &Frame<'_>)| frame.kind == FrameKind::Native(Opener::Call);
+    let calls = walk.stack.iter().enumerate().filter(is_call);
+    let calls: Vec<_> = calls.map(|(at, frame)| (at, frame.tag.clone())).collect();
+    calls.into_iter().try_for_each(|(frame, tag)| {
+        let is_outside = |mark: &&Mark| match mark.holds {
+            Holds::Outside(_, level) => level <= frame,
+            _ => mark.origin < tag.start,
+        };
         let outside: Vec<Mark> = marks.iter().filter(is_outside).copied().collect();
         hand(walk, (name, at), &tag, &By::Caller, &outside)
     })

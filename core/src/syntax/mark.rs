@@ -1,6 +1,7 @@
 //! Marks on values that hold what somebody else fills in, or what was rendered before.
 
 use super::outline::Span;
+use super::spaces::Space;
 
 /// Where a marked value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,17 @@ pub(super) enum Holds {
     Outside(Span, usize),
     /// The `loop` of the statement at the origin.
     Loop,
+    /// Perhaps this namespace.
+    Space(Space),
+    /// Perhaps the macro or the module of this number, or something of it.
+    Macro(usize),
+}
+
+impl Holds {
+    /// Whether a value is marked so that prints as text, in place of the text.
+    pub(super) fn is_object(self) -> bool {
+        matches!(self, Self::Space(_) | Self::Macro(_))
+    }
 }
 
 /// A mark on a value.
@@ -41,6 +53,7 @@ const MOST_RENDERINGS: usize = 32;
 pub(super) fn add(marks: &mut Vec<Mark>, mut mark: Mark) {
     let is_known = |mark: &Mark| {
         matches!(mark.holds, Holds::Rendered(Some(_)) | Holds::Foreign(_) | Holds::Outside(..))
+            || mark.holds.is_object()
     };
     if is_known(&mark) && marks.len() >= MOST_RENDERINGS {
         let known = marks.iter().filter(|mark| is_known(mark)).map(|mark| mark.origin);

@@ -259,7 +259,7 @@ pub fn rewrite_with<'s>(
         return Ok(Rewritten { follows: templates, components, ..untouched() });
     }
     let lowered = lower::lower(template, source, syntax, &outline, &followed.parts);
-    let warnings = warning::warnings(source, &outline.secrets, &outline.repeated, &lowered.blocks);
+    let warnings = warning::warnings(source, &outline, &lowered.blocks);
     Ok(Rewritten {
         source: lowered.source.into(),
         blocks: lowered.blocks,

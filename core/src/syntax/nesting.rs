@@ -16,7 +16,7 @@ use super::assign;
 use super::bindings::{self, Bound, Scope, Section};
 use super::candidates;
 use super::checks;
-use super::definitions::Free;
+use super::definitions::{Free, Held};
 use super::flows;
 use super::follow::Others;
 use super::literal::string_value;
@@ -100,6 +100,8 @@ pub(super) struct Walk<'a, 's> {
     pub(super) foreign: HashMap<&'s str, Span>,
     /// What went into namespaces.
     pub(super) spaces: Spaces,
+    /// The macros and modules that are used as values.
+    pub(super) held: Vec<Held<'s>>,
     /// MiniJinja: the last include outside all statements.
     pub(super) included: Option<usize>,
     /// The marks of what partials bind, by name.
@@ -145,11 +147,11 @@ pub(super) fn outline<'a, 's>(
         others,
         foreign: HashMap::new(),
         spaces: Spaces::default(),
+        held: Vec::new(),
         included: None,
         given: HashMap::new(),
         carries: candidates::carries(source, syntax.dialect()),
-        moves_blocks: syntax.dialect() == Dialect::MiniJinja
-            && memchr::memmem::find(source.as_bytes(), b"self").is_some(),
+        moves_blocks: candidates::may_move_blocks(source, syntax.dialect()),
         later: Free::default(),
         asks_changes: memchr::memmem::find(source.as_bytes(), b"changed").is_some(),
         warned: HashSet::new(),

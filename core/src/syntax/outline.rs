@@ -62,6 +62,16 @@ pub(super) struct Secret<'s> {
     pub(super) block: usize,
 }
 
+/// MiniJinja: a namespace from outside a cache block, handed to what changes it.
+#[derive(Debug)]
+pub(super) struct Change<'s> {
+    pub(super) at: usize,
+    pub(super) name: &'s str,
+    pub(super) block: usize,
+    /// Where it is changed, for a message.
+    pub(super) place: String,
+}
+
 /// Where a tag stands, or a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Span {
@@ -125,6 +135,8 @@ pub(super) struct Outline<'s> {
     pub(super) edits: Vec<Edit>,
     /// Blocks that a loop repeats and that vary on nothing, with where the loop opens.
     pub(super) repeated: Vec<(usize, usize)>,
+    /// The namespaces that are changed by what they are handed to.
+    pub(super) changes: Vec<Change<'s>>,
     /// By place.
     pub(super) secrets: Vec<Secret<'s>>,
     /// By place.

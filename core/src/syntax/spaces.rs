@@ -1,52 +1,64 @@
-//! MiniJinja's namespaces, as far as it matters what was put into them. A namespace that is used as a
-//! whole may get another name, by which its attributes are what was put into it by this one.
+//! MiniJinja's namespaces, as far as it matters what was put into them. A value that may be a namespace
+//! is marked so, whatever it is called by; one that is used as a whole may also be what a value is of
+//! which nothing is known.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::HashSet;
 
-use super::mark::{Mark, add};
+use super::mark::{Holds, Mark, add};
 
-/// A namespace that has the one name to which it was bound when it was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A namespace, by where it is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Space(usize);
 
 /// The marks of what went into namespaces.
 #[derive(Debug, Default)]
 pub(super) struct Spaces {
-    made: usize,
-    /// Those that were used as a whole since.
-    whole: BTreeSet<Space>,
-    /// What went into the others.
-    own: BTreeMap<Space, Vec<Mark>>,
-    /// What went into all that may have another name.
+    /// What went into each.
+    own: Vec<Vec<Mark>>,
+    /// Those that were used as a whole.
+    whole: HashSet<Space>,
+    /// What went into these, and into what may be any.
     shared: Vec<Mark>,
 }
 
+/// The namespaces that a value may be.
+fn spaces(marks: &[Mark]) -> impl Iterator<Item = Space> {
+    marks.iter().filter_map(|mark| match mark.holds {
+        Holds::Space(space) => Some(space),
+        _ => None,
+    })
+}
+
 impl Spaces {
-    /// A namespace is made, and bound to a name.
+    /// A namespace is made.
     pub(super) fn make(&mut self) -> Space {
-        self.made += 1;
-        Space(self.made)
+        self.own.push(Vec::new());
+        Space(self.own.len() - 1)
     }
 
     /// Whether there are no namespaces, nor anything that was put into one.
     pub(super) fn is_empty(&self) -> bool {
-        self.made == 0 && self.shared.is_empty()
+        self.own.is_empty() && self.shared.is_empty()
     }
 
-    /// A value goes into a namespace, or into something that may be any.
-    pub(super) fn put(&mut self, space: Option<Space>, marks: impl Iterator<Item = Mark>) {
-        let known = match space.filter(|space| !self.whole.contains(space)) {
-            Some(space) => self.own.entry(space).or_default(),
-            None => &mut self.shared,
-        };
-        marks.for_each(|mark| add(known, mark));
+    /// A value goes into the namespace that `target` says, or into what may be any.
+    pub(super) fn put(&mut self, target: &[Mark], marks: &[Mark]) {
+        let mut is_shared = true;
+        for space in spaces(target) {
+            is_shared &= self.whole.contains(&space);
+            marks.iter().for_each(|mark| add(&mut self.own[space.0], *mark));
+        }
+        if is_shared {
+            marks.iter().for_each(|mark| add(&mut self.shared, *mark));
+        }
     }
 
-    /// A namespace is used as a whole.
-    pub(super) fn share(&mut self, space: Space) {
-        if self.whole.insert(space) {
-            let marks = self.own.remove(&space).unwrap_or_default();
-            marks.into_iter().for_each(|mark| add(&mut self.shared, mark));
+    /// A value is used as a whole.
+    pub(super) fn share(&mut self, value: &[Mark]) {
+        for space in spaces(value) {
+            if self.whole.insert(space) {
+                self.own[space.0].iter().for_each(|mark| add(&mut self.shared, *mark));
+            }
         }
     }
 
@@ -55,8 +67,26 @@ impl Spaces {
         &self.shared
     }
 
+    /// Adds what the namespaces hold that a value may be.
+    pub(super) fn add_contents(&self, marks: &mut Vec<Mark>) {
+        let mut queue: Vec<Space> = spaces(marks).collect();
+        if queue.is_empty() {
+            return;
+        }
+        queue.extend(spaces(&self.shared));
+        self.shared.iter().for_each(|mark| add(marks, *mark));
+        let mut seen = HashSet::new();
+        while let Some(space) = queue.pop() {
+            if seen.insert(space) {
+                let own = &self.own[space.0];
+                queue.extend(spaces(own));
+                own.iter().for_each(|mark| add(marks, *mark));
+            }
+        }
+    }
+
     /// Drops the marks of which `is` does not hold.
     pub(super) fn retain(&mut self, is: impl Fn(&Mark) -> bool) {
-        self.own.values_mut().chain([&mut self.shared]).for_each(|marks| marks.retain(&is));
+        self.own.iter_mut().chain([&mut self.shared]).for_each(|marks| marks.retain(&is));
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Word<'s> {
     pub(super) next: &'s str,
     /// Whether the expression begins with it.
     pub(super) first: bool,
+    /// Whether it is called, or an attribute of it.
+    pub(super) is_called: bool,
 }
 
 /// The innermost cache block inside the innermost `level` frames.
@@ -56,10 +58,15 @@ pub(super) fn origin(walk: &Walk<'_, '_>, word: &Word<'_>) -> Vec<Mark> {
 
 /// The mark of a name in a macro or a loop that is bound outside it, in `level` frames: it is what it is
 /// when the macro is called, or in the next round.
-pub(super) fn outside<'s>(walk: &mut Walk<'_, 's>, word: &Word<'s>, level: usize) -> Option<Mark> {
+pub(super) fn outside<'s>(
+    walk: &mut Walk<'_, 's>,
+    word: &Word<'s>,
+    level: usize,
+    is_macro: bool,
+) -> Option<Mark> {
     let is_later = |frame: &&Frame<'_>| definitions::is_rendered_later(walk, frame);
     let of = walk.stack[level..].iter().rfind(is_later)?.at;
-    if word.next == "(" || KEYWORDS.contains(&word.name) {
+    if (word.next == "(" && !is_macro) || KEYWORDS.contains(&word.name) {
         return None;
     }
     let at = word.at;
@@ -127,7 +134,7 @@ fn refuse(
             definitions::has_from_outside(walk, level, (name, Some(index)), at);
             return Ok(());
         }
-        Holds::Loop => return Ok(()),
+        Holds::Loop | Holds::Space(_) | Holds::Macro(_) => return Ok(()),
         _ if is_told => return Ok(()),
         Holds::Caller if is_itself => "uses `caller`, which each `call` block fills".into(),
         Holds::Caller => format!("uses {}, which holds what each `call` block fills", set()),

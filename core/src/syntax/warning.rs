@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use super::arguments::excerpt;
 use super::block::CacheBlock;
-use super::outline::Secret;
+use super::outline::{Change, Outline, Secret};
 use super::place::Places;
 
 /// A cached body uses a name that looks like one visitor's secret, a CSRF token or a nonce: everyone
 /// who is served the fragment gets the token of whoever rendered it. Or a cache block with a constant
 /// name and no vary part stands in a loop: all rounds print the fragment of the first. Such a block
-/// that is meant so says `shared=true`.
+/// that is meant so says `shared=true`. Or, in MiniJinja, a cached body hands a namespace from outside
+/// to a macro that sets an attribute of it: such a render is printed and not stored.
 ///
 /// Names are variables, attributes, functions, filters and keywords, and string literals that are
 /// a subscript (`session["csrf_token"]`) or the whole value of a keyword (`field(name="csrf")`).
@@ -116,8 +117,7 @@ impl fmt::Display for Warning {
 
 pub(super) fn warnings(
     source: &str,
-    secrets: &[Secret<'_>],
-    repeated: &[(usize, usize)],
+    Outline { secrets, repeated, changes, .. }: &Outline<'_>,
     blocks: &[CacheBlock],
 ) -> Vec<Warning> {
     let mut places = Places::new(source);
@@ -157,7 +157,24 @@ pub(super) fn warnings(
             ),
         }
     });
-    let mut all: Vec<Warning> = shared.chain(secrets).collect();
+    let mut places = Places::new(source);
+    let told = changes.iter().filter_map(|change| Some((change, blocks.get(change.block)?)));
+    let changes = told.map(|(Change { at, name, place, .. }, block)| {
+        let (line, column) = places.of(*at);
+        Warning {
+            template: block.template.clone(),
+            line,
+            column,
+            name: (*name).to_owned(),
+            message: format!(
+                "`{name}` is made outside the cache block of line {}, column {}, and changed by what \
+                 it is handed to ({place}), which a hit would not do: such a render is printed and \
+                 not stored; hand it on outside the block, or make `{name} = namespace()` in it",
+                block.line, block.column
+            ),
+        }
+    });
+    let mut all: Vec<Warning> = shared.chain(secrets).chain(changes).collect();
     all.sort_by_key(|warning| (warning.line, warning.column));
     all
 }

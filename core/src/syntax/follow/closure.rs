@@ -20,6 +20,8 @@ pub(super) struct Closure {
     pub(super) seen: HashSet<Node>,
     /// The values of variables that macros of other templates print.
     pub(super) kept: HashSet<Node>,
+    /// The parts that variables are made of.
+    pub(super) values: HashSet<Node>,
     pub(super) taken: Taken,
 }
 
@@ -56,7 +58,6 @@ impl Closure {
             asked: HashSet::new(),
             queue: Vec::new(),
             above: HashSet::new(),
-            values: HashSet::new(),
             called,
             closure: Self::default(),
         };
@@ -70,7 +71,7 @@ impl Closure {
 }
 
 /// Whether the names that a span says are called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::syntax) enum Called {
     /// They may be.
     Yes,
@@ -93,8 +94,6 @@ struct Walk<'w, 'r> {
     queue: Vec<Node>,
     /// The parts that are rendered by `super()`.
     above: HashSet<Node>,
-    /// The parts that variables are made of.
-    values: HashSet<Node>,
     called: Called,
     closure: Closure,
 }
@@ -123,7 +122,7 @@ impl Walk<'_, '_> {
                 }
             }
             Node::Part(_, range) => {
-                if self.above.contains(node) || self.values.contains(node) {
+                if self.above.contains(node) || self.closure.values.contains(node) {
                     self.holds_blocks(&reading, range);
                 }
                 self.range(at, range.clone(), Some(node));
@@ -161,8 +160,14 @@ impl Walk<'_, '_> {
         let before = reading.source[..name.start].trim_end();
         let is_seen = match node {
             _ if in_component => before.ends_with('@'),
-            Node::Whole(_) => !reading.macros.iter().any(holds),
-            Node::Part(..) => self.above.contains(node),
+            // A macro has what is bound where it is defined.
+            Node::Whole(_) => true,
+            Node::Part(at, part) => {
+                let macros = || reading.definitions.get(&part.start);
+                let is_macro = *at != 0 && macros().is_some_and(|it| it.is_macro);
+                // Each has a `caller` of its own.
+                (is_macro && reading.source[name.clone()] != *"caller") || self.above.contains(node)
+            }
             Node::OutsideMacros(_) => false,
         };
         let text = &reading.source[name.clone()];
@@ -185,7 +190,7 @@ impl Walk<'_, '_> {
                     }
                 }
                 Mention::Name(name, attribute) => {
-                    let is_of_value = node.is_some_and(|node| self.values.contains(node));
+                    let is_of_value = node.is_some_and(|node| self.closure.values.contains(node));
                     let text = &reading.source[name.clone()];
                     let is_own = match node {
                         // What the parent binds around its block was rendered before.
@@ -231,15 +236,36 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Notes the values of a variable of another template that a macro of that template uses.
+    /// Notes the values of a variable of another template that a macro of that template uses: its own,
+    /// or what it imports or includes.
     fn keeps(&mut self, at: usize, reading: &Reading, (name, used): (&str, usize), part: usize) {
         let is_macro = reading.macros.iter().any(|body| body.start == part);
         if at == 0 || !is_macro || reading.is_rebound(name, used, part) {
             return;
         }
-        for meaning in reading.meanings.get(name).into_iter().flatten() {
-            if let Meaning::Value(range) = meaning {
-                self.closure.kept.insert(Node::Part(at, range.clone()));
+        let (mut seen, mut queue) = (HashSet::new(), vec![(at, name.to_owned())]);
+        while let Some((at, name)) = queue.pop() {
+            if at == 0 || !seen.insert((at, name.clone())) {
+                continue;
+            }
+            let reading = Rc::clone(&self.readings.list[at]);
+            for meaning in reading.meanings.get(&name).into_iter().flatten() {
+                match meaning {
+                    Meaning::Value(range) => {
+                        self.closure.kept.insert(Node::Part(at, range.clone()));
+                    }
+                    Meaning::Member(templates, member) => {
+                        let found = self.readings.find_all(templates).into_iter();
+                        queue.extend(found.map(|module| (module, member.clone())));
+                    }
+                    Meaning::Macro(_) | Meaning::Module(_) => {}
+                }
+            }
+            if !reading.meanings.contains_key(&name) {
+                for template in reading.templates() {
+                    let found = self.readings.find(template).into_iter();
+                    queue.extend(found.map(|found| (found, name.clone())));
+                }
             }
         }
     }
@@ -340,7 +366,7 @@ impl Walk<'_, '_> {
                     (Meaning::Value(_), _) if at == 0 => {}
                     (Meaning::Value(range), _) => {
                         let value = Node::Part(at, range.clone());
-                        self.values.insert(value.clone());
+                        self.closure.values.insert(value.clone());
                         self.visit(value);
                     }
                     (Meaning::Module(templates), None) => {

@@ -57,6 +57,8 @@ pub(super) struct Parameters {
     pub(super) names: Vec<String>,
     /// Tera: those that a caller's variables of the same names give, written with an `@`.
     pub(super) implicit: Vec<String>,
+    /// MiniJinja: whether it has the other names that are bound where it is defined.
+    pub(super) is_macro: bool,
     /// Where the body begins.
     pub(super) body: usize,
     /// Tera: whether the last one takes all arguments that are left.

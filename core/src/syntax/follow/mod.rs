@@ -118,10 +118,12 @@ pub(super) struct Others<'a> {
     /// The tag that hands something on, with what it renders.
     handing: Option<(Span, Rc<Closure>)>,
     /// The first cache block in what is rendered.
-    fragments: HashMap<Span, Option<Fragment>>,
+    fragments: HashMap<(Span, Called), Option<Fragment>>,
     /// Whether the value that another template binds to a name may hold a fragment, by the name and
     /// whether it is imported.
     inherited: HashMap<(String, bool), bool>,
+    /// The names that macros of other templates have from outside.
+    closed_over: Option<Rc<BTreeSet<String>>>,
 }
 
 /// A fragment that what is rendered may hold.
@@ -148,6 +150,7 @@ impl<'a> Others<'a> {
             handing: None,
             fragments: HashMap::new(),
             inherited: HashMap::new(),
+            closed_over: None,
         }
     }
 
@@ -185,7 +188,7 @@ impl<'a> Others<'a> {
     /// A fragment that may be in what the tag at `tag` renders, or in the value of the name there if
     /// it is not `called`.
     pub(super) fn fragment(&mut self, tag: Span, called: Called) -> Option<Fragment> {
-        if let Some(known) = self.fragments.get(&tag) {
+        if let Some(known) = self.fragments.get(&(tag, called)) {
             return known.clone();
         }
         let readings = self.readings();
@@ -196,8 +199,18 @@ impl<'a> Others<'a> {
         let block = readings.cached_in(&closure);
         let filled = || closure.taken.fills.as_ref().map(|_| Fragment::Filled);
         let found = block.map(Fragment::Of).or_else(filled);
-        self.fragments.insert(tag, found.clone());
+        self.fragments.insert((tag, called), found.clone());
         found
+    }
+
+    /// MiniJinja: the names that macros of other templates have from outside.
+    pub(super) fn closed_over(&mut self) -> Rc<BTreeSet<String>> {
+        if let Some(names) = &self.closed_over {
+            return Rc::clone(names);
+        }
+        let names = Rc::new(self.readings().closed_over());
+        self.closed_over = Some(Rc::clone(&names));
+        names
     }
 
     /// The names that the templates bind which the tag at `tag` includes.
@@ -224,6 +237,12 @@ impl<'a> Others<'a> {
     pub(super) fn printer(&mut self, tag: Span, by: &By) -> Option<Printer> {
         let closure = self.handing(tag);
         self.readings().printer(&closure, by)
+    }
+
+    /// Where the namespace is changed that the tag at `tag` hands on `by`.
+    pub(super) fn changer(&mut self, tag: Span, by: &By) -> Option<Printer> {
+        let closure = self.handing(tag);
+        self.readings().changer(&closure, by)
     }
 
     /// Follows what the cache blocks at `spans` refer to, if a tag `refers` to anything.

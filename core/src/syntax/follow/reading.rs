@@ -8,21 +8,12 @@ use std::sync::Arc;
 use super::leaves;
 use super::mention::{Meaning, Mention, Parameters};
 use super::names::{Import, calls, dotted, import, members, names, variables};
-use super::prints::Printed;
+use super::prints::Cached;
 use crate::syntax::rules::{Dialect, Syntax};
 use crate::syntax::scanner::{Piece, PieceKind, Scanner};
 use crate::syntax::statement::{Opener, Role, Statement};
 use crate::syntax::targets::{Effect, Target};
 use crate::syntax::token::{Token, TokenKind, tokens};
-
-/// A cache block.
-#[derive(Debug)]
-struct Cached {
-    tag: Range<usize>,
-    end: usize,
-    /// The variables that it varies on as they are.
-    varies_on: Vec<String>,
-}
 
 /// A template's references, in the order in which they stand, and its definitions.
 #[derive(Debug)]
@@ -31,9 +22,11 @@ pub(super) struct Reading {
     pub(super) source: Arc<str>,
     mentions: Vec<(usize, Mention)>,
     /// The names that are handed on where they stand, rather than printed or tested.
-    handed_on: HashSet<usize>,
+    pub(super) handed_on: HashSet<usize>,
     /// The cache blocks.
-    caches: Vec<Cached>,
+    pub(super) caches: Vec<Cached>,
+    /// MiniJinja: the namespaces of which an attribute is set, with where.
+    pub(super) changes: Vec<(usize, String)>,
     /// By name: where it is a variable that is bound there, in order of their ends.
     rebound: HashMap<String, Vec<Range<usize>>>,
     pub(super) definitions: HashMap<usize, Parameters>,
@@ -41,6 +34,8 @@ pub(super) struct Reading {
     pub(super) blocks: HashMap<String, Vec<Range<usize>>>,
     pub(super) components: HashMap<String, Vec<Range<usize>>>,
     pub(super) extends: Vec<String>,
+    /// Whether it keeps what another template prints that it includes.
+    pub(super) keeps_included: bool,
     /// Whether what it extends is known only when it renders.
     pub(super) extends_any: bool,
     /// The outermost macros, in order.
@@ -64,6 +59,7 @@ impl Reading {
                 mentions: Vec::new(),
                 handed_on: HashSet::new(),
                 caches: Vec::new(),
+                changes: Vec::new(),
                 rebound: HashMap::new(),
                 definitions: HashMap::new(),
                 meanings: HashMap::new(),
@@ -71,6 +67,7 @@ impl Reading {
                 components: HashMap::new(),
                 extends: Vec::new(),
                 extends_any: false,
+                keeps_included: false,
                 macros: Vec::new(),
                 leaves: leaves::all(source, syntax),
             },
@@ -109,6 +106,26 @@ impl Reading {
         { bound }.any(|range| range.start > since && range.contains(&at))
     }
 
+    /// The names that its macros have from outside, but for what it defines itself.
+    pub(super) fn closed_over(&self) -> impl Iterator<Item = &str> {
+        let mentions = self.macros.iter().flat_map(|body| self.mentions(body.clone()));
+        let names = mentions.filter_map(|mention| Some((mention.name(self)?, mention.at()?)));
+        let free = names.filter(|(name, at)| {
+            !self.meanings.contains_key(*name) && !self.is_variable(name, *at) && *name != "caller"
+        });
+        free.map(|(name, _)| name)
+    }
+
+    /// The templates that it includes, extends or imports.
+    pub(super) fn refers_to(&self) -> impl Iterator<Item = &str> {
+        let meanings = self.meanings.values().flatten();
+        let imported = meanings.filter_map(|meaning| match meaning {
+            Meaning::Module(templates) | Meaning::Member(templates, _) => Some(templates),
+            Meaning::Macro(_) | Meaning::Value(_) => None,
+        });
+        self.templates().chain(imported.flatten().map(String::as_str))
+    }
+
     /// The templates that it includes or extends.
     pub(super) fn templates(&self) -> impl Iterator<Item = &str> {
         self.mentions.iter().filter_map(|(_, mention)| match mention {
@@ -120,33 +137,6 @@ impl Reading {
     /// Whether `range` includes another template.
     pub(super) fn includes(&self, range: Range<usize>) -> bool {
         self.mentions(range).any(|mention| matches!(mention, Mention::Template(_)))
-    }
-
-    /// Where the first cache block begins that includes another template and does not vary on `name`.
-    pub(super) fn includes_cached(&self, name: &str) -> Option<usize> {
-        let found = self.caches.iter().find(|cached| {
-            let is_named = cached.varies_on.iter().any(|it| it == name);
-            !is_named && self.includes(cached.tag.end..cached.end)
-        });
-        found.map(|cached| cached.tag.start)
-    }
-
-    /// Where the first cache block in `ranges` begins.
-    pub(super) fn cached_in(&self, ranges: &[Range<usize>]) -> Option<usize> {
-        let starts = self.caches.iter().map(|cached| cached.tag.start);
-        { starts }.find(|start| ranges.iter().any(|range| range.contains(start)))
-    }
-
-    /// Where the value of the name that is used at `at` may be printed from a cache: in a block
-    /// around it whose arguments do not name it, or by what it is handed to.
-    pub(super) fn printed(&self, at: usize) -> Option<Printed> {
-        let name = self.mentions(at..at + 1).next().and_then(|it| it.name(self));
-        let mut around = self.caches.iter().filter(|it| it.tag.end <= at && at < it.end);
-        let is_named = |cached: &Cached| cached.varies_on.iter().any(|it| Some(&**it) == name);
-        match around.find(|cached| !is_named(cached)) {
-            Some(cached) => Some(Printed::In(cached.tag.start)),
-            None => self.handed_on.contains(&at).then_some(Printed::Elsewhere),
-        }
     }
 
     /// The stretches outside all macros.
@@ -171,7 +161,7 @@ struct Reader<'a> {
     syntax: &'a Syntax,
     /// Blocks, macros and components: kind, start, name.
     open: Vec<(Opener, usize, String)>,
-    /// How many `call` sections are open.
+    /// How many `call` sections are open, and components with a body.
     calls: usize,
     /// The open cache blocks.
     caching: Vec<usize>,
@@ -187,15 +177,19 @@ impl Reader<'_> {
         match piece.kind {
             PieceKind::Variable => {
                 self.expression(source, piece.inner.clone());
-                // What is printed into a section is kept by a variable.
-                let is_kept = self.calls > 0 || !self.sections.is_empty();
-                if is_kept || calls(source, piece.inner.clone(), self.syntax.dialect()) {
+                if self.is_kept() || calls(source, piece.inner.clone(), self.syntax.dialect()) {
                     self.hands_on(piece.start);
                 }
             }
             PieceKind::Block | PieceKind::LineStatement => self.statement(source, piece),
             _ => {}
         }
+    }
+
+    /// Whether what is printed here is kept by a variable, or is what a call brings.
+    fn is_kept(&self) -> bool {
+        let macros = self.open.iter().filter(|(opener, ..)| *opener == Opener::Macro);
+        self.calls > 0 || !self.sections.is_empty() || macros.count() > 1
     }
 
     fn statement(&mut self, source: &str, piece: &Piece) {
@@ -218,8 +212,10 @@ impl Reader<'_> {
                     cached.end = piece.end;
                 }
             }
-            Role::Open(Opener::Call) => self.calls += 1,
-            Role::Close(Opener::Call) => self.calls = self.calls.saturating_sub(1),
+            Role::Open(Opener::Call | Opener::ComponentCall) => self.calls += 1,
+            Role::Close(Opener::Call | Opener::ComponentCall) => {
+                self.calls = self.calls.saturating_sub(1);
+            }
             _ => {}
         }
         match statement.role {
@@ -246,10 +242,14 @@ impl Reader<'_> {
                 let parameters = Parameters {
                     implicit: marked.map(|two| two[1].text(source).to_owned()).collect(),
                     names: names.into_iter().map(|(name, _)| name.to_owned()).collect(),
+                    is_macro: opener == Opener::Macro,
                     body: piece.end,
                     takes_rest: source[rest].contains("..."),
                 };
-                self.out.definitions.insert(piece.start, parameters);
+                // A block has the names around it.
+                if opener != Opener::Block {
+                    self.out.definitions.insert(piece.start, parameters);
+                }
             }
             Role::Close(opener @ (Opener::Block | Opener::Macro | Opener::Component)) => {
                 if self.open.last().is_some_and(|(open, ..)| *open == opener)
@@ -270,6 +270,8 @@ impl Reader<'_> {
             // The call is read where it opens.
             Role::Close(Opener::ComponentCall) => {}
             _ if statement.word == "include" => {
+                let is_in_macro = self.open.iter().any(|(opener, ..)| *opener == Opener::Macro);
+                self.out.keeps_included |= is_in_macro || self.is_kept();
                 for name in names(source, rest.clone(), dialect) {
                     self.out.mentions.push((piece.start, Mention::Template(name)));
                 }
@@ -319,6 +321,14 @@ impl Reader<'_> {
             names.collect()
         };
         let effect = || Effect::of(source, piece, statement, dialect);
+        if statement.word == "set" && dialect == Dialect::MiniJinja {
+            let assigns = effect().assigns;
+            let targets = assigns.iter().flat_map(|(targets, _)| targets);
+            self.out.changes.extend(targets.filter_map(|target| match target {
+                Target::Attribute(name, at) => Some((*at, (*name).to_owned())),
+                Target::Name(_) => None,
+            }));
+        }
         if self.is_open_to_others() {
             self.values(&effect().assigns);
         }

@@ -98,7 +98,7 @@ impl<'r> Readings<'r> {
 
     /// What the page says in `span` takes in: a hash for each part, in no order that matters.
     pub(super) fn parts(&mut self, span: Range<usize>) -> (Vec<u128>, Taken) {
-        let Closure { seen, kept, mut taken } = self.closure(span, Called::Yes);
+        let Closure { seen, kept, mut taken, .. } = self.closure(span, Called::Yes);
         for value in kept {
             let closure = Closure::of_node(self, value);
             taken.keeps = taken.keeps.or_else(|| self.cached_in(&closure));
@@ -122,6 +122,10 @@ impl<'r> Readings<'r> {
     pub(super) fn printer(&self, closure: &Closure, by: &By) -> Option<Printer> {
         let mut is_handed_on = false;
         let printer = self.first(&closure.seen, |reading, node| {
+            // What a variable is made of was rendered before.
+            if closure.values.contains(node) {
+                return None;
+            }
             match prints::find(reading, node, by, &closure.taken.names)? {
                 Printed::In(block) => Some(block),
                 Printed::Elsewhere => {
@@ -132,6 +136,11 @@ impl<'r> Readings<'r> {
         });
         // What is handed on once more may be printed by any.
         printer.or_else(|| self.cached_in(closure).filter(|_| is_handed_on))
+    }
+
+    /// Where a closure changes the namespace that is handed to it `by`.
+    pub(super) fn changer(&self, closure: &Closure, by: &By) -> Option<Printer> {
+        self.first(&closure.seen, |reading, node| prints::changes(reading, node, by))
     }
 
     /// All that `span` of the page is made of.
@@ -183,6 +192,23 @@ impl<'r> Readings<'r> {
         }
         self.scopes = Some(scopes.clone());
         scopes
+    }
+
+    /// MiniJinja: the names that macros of other templates have from outside.
+    pub(super) fn closed_over(&mut self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        let (mut seen, mut queue) = (HashSet::from([0]), vec![0]);
+        while let Some(at) = queue.pop() {
+            let reading = Rc::clone(&self.list[at]);
+            if at != 0 {
+                names.extend(reading.closed_over().map(str::to_owned));
+            }
+            for template in reading.refers_to() {
+                let found = self.find(template);
+                queue.extend(found.into_iter().filter(|found| seen.insert(*found)));
+            }
+        }
+        names
     }
 
     /// The names that the templates of a closure bind which are rendered as a whole.

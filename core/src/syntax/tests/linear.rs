@@ -35,6 +35,8 @@ fn the_work_for_names_grows_as_the_source_does() {
     let minijinja = [
         "{% with a@ = 1 %}{{ a@ }}{% endwith %}",
         "{% macro a@() %}{{ x }}{% endmacro %}{{ a@() }}",
+        "{% if n %}{% macro a() %}{{ x }}{% endmacro %}{% endif %}{{ a() }}",
+        "{% macro a@() %}{{ x }}{% endmacro %}{% set l = [a@, l] %}{{ l[0]() }}",
         "{% set a@ = namespace() %}{% set a@.b = 1 %}{{ a@.b }}",
     ];
     let tera =

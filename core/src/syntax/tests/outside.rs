@@ -54,6 +54,11 @@ fn tera_values_are_followed_wherever_they_go() {
             "{% block c %}{% endblock %}{% cache 300, 'p' %}{{ q | default(value='') }}{% endcache %}",
         ),
         (
+            "keeps",
+            "{% block c %}{% endblock %}{% set z %}{% include 'pq' %}{% endset %}\
+             {% cache 300, 'p' %}{{ z }}{% endcache %}",
+        ),
+        (
             "between",
             "{% block c %}{% endblock %}{% cache 300, 'p' %}{{ q }}{% endcache %}{% block d %}{% endblock %}",
         ),
@@ -73,6 +78,7 @@ fn tera_values_are_followed_wherever_they_go() {
         ),
         ("pz", "{% cache 300, 'p' %}{{ z }}{% endcache %}"),
         ("pq", "{{ q }}"),
+        ("cached", "{% cache 300, 'p', i %}{{ q }}{% endcache %}"),
         ("pc", "{{ <Implicit /> }}"),
         (
             "components",
@@ -95,7 +101,14 @@ fn tera_values_are_followed_wherever_they_go() {
             "{% for i in [1, 2] %}{% set u = t %}$b({{ u }})${% set_global t %}$v{% endset %}{% endfor %}",
             "{% for i in [1, 2] %}{% for j in [1] %}$b({{ t }})${% endfor %}{% set_global t %}$v{% endset %}{% endfor %}",
             "{% for i in [1, 2] %}$b({% include 'pq' %})${% set_global q %}$v{% endset %}{% endfor %}",
+            "{% for i in [1, 2] %}{% include 'cached' %}{% set_global q %}$v{% endset %}{% endfor %}",
+            "{% for i in [1, 2] %}{% for j in [1] %}{% include 'cached' %}{% endfor %}{% set_global q %}$v{% endset %}{% endfor %}",
+            "{% for i in [1, 2] %}{{ <Implicit /> }}{% set_global q %}$v{% endset %}{% endfor %}",
+            // Comprehensions.
+            "$q{{ [<Row q={x} /> for x in [q]] }}",
+            "$q{% set z = [x for x in [q]] %}$b({{ z }})$",
             // Children whose blocks stand in another order.
+            "{% extends 'parent2' %}{% block d %}{% set z %}{% include 'pq' %}{% endset %}$b({{ z }})${% endblock %}{% block c %}$q{% endblock %}",
             "{% extends 'parent2' %}{% block d %}$b({{ q }})${% endblock %}{% block c %}$q{% endblock %}",
             "{% extends 'parent2' %}{% block d %}{% set z = q %}$b({{ z }})${% endblock %}{% block c %}$q{% endblock %}",
             "{% extends 'prints' %}{% block c %}{% for i in [1] %}{% set_global q %}$v{% endset %}{% endfor %}{% endblock %}",
@@ -117,6 +130,7 @@ fn tera_values_are_followed_wherever_they_go() {
             "{% extends 'blocks' %}{% block c %}{{ super() }}$b({{ q }})${% endblock %}",
             "{% extends 'blocks' %}{% block d %}{% set q = 1 %}{% endblock %}{% block e %}$b({{ q }})${% endblock %}",
             "{% extends 'prints' %}{% block c %}$q{% endblock %}",
+            "{% extends 'keeps' %}{% block c %}$q{% endblock %}",
             "{% extends 'between' %}{% block c %}$q{% endblock %}{% block d %}{% set q = 1 %}{% endblock %}",
             "{% extends 'partial' %}{% block c %}$q{% endblock %}",
             "{% extends 'middle' %}{% block c %}$q{% endblock %}",
@@ -162,8 +176,25 @@ fn minijinja_values_are_followed_wherever_they_go() {
         ("prints_q", "{% cache 300, 'p' %}{{ q }}{% endcache %}{% block c %}{% endblock %}"),
         ("prints_v", "{% cache 300, 'p' %}{{ v }}{% endcache %}{% block c %}{% endblock %}"),
         ("bare", "{% block d %}{% endblock %}"),
+        ("shown", "{% block d %}{% cache 300, 'p' %}{{ q }}{% endcache %}{% endblock %}"),
         ("outer", "{% block o %}$q{% block c %}{% endblock %}{% endblock %}"),
         ("own", "$q{% macro w() %}{{ q }}{% endmacro %}{% block c %}{% endblock %}"),
+        (
+            "caches",
+            "{% macro w() %}{% cache 300, 'p' %}{{ q }}{% endcache %}{% endmacro %}{{ w() }}",
+        ),
+        (
+            "keeps",
+            "{% macro w() %}{{ q }}{% endmacro %}{% set z = w() %}{% cache 300, 'p' %}{{ z }}{% endcache %}",
+        ),
+        (
+            "keeps2",
+            "{% set z %}{% include 'prints' %}{% endset %}{% cache 300, 'p' %}{{ z }}{% endcache %}",
+        ),
+        ("calls", "{% cache 300, 'p' %}{{ w() }}{% endcache %}"),
+        ("closes", "{% macro w() %}{{ q }}{% endmacro %}"),
+        ("own2", "{% include 'sets' %}{% macro w() %}{{ q }}{% endmacro %}"),
+        ("own3", "{% from 'module' import v %}{% macro w() %}{{ v }}{% endmacro %}"),
         ("space", "{{ ns.t }}"),
         ("spaced", "{% cache 300, 's' %}{{ ns.t }}{% endcache %}"),
     ];
@@ -189,14 +220,65 @@ fn minijinja_values_are_followed_wherever_they_go() {
              {% endmacro %}{% for i in [1, 2] %}{{ r(i, ns.q) }}{% set ns.q %}$v{% endset %}{% endfor %}",
             "{% set ns = namespace(q='') %}{% macro r(i) %}{% cache 300, 'r', i %}{{ caller() }}{% endcache %}\
              {% endmacro %}{% for i in [1, 2] %}{% call r(i) %}{{ ns.q }}{% endcall %}{% set ns.q %}$v{% endset %}{% endfor %}",
+            "{% set ns = namespace(t='') %}{% macro p() %}{{ ns.t }}{% endmacro %}\
+             {% for i in [1, 2] %}$b({{ p() }})${% set ns.t %}$v{% endset %}{% endfor %}",
+            "{% set ns = namespace(t='') %}{% macro p() %}{{ caller(1) }}{{ caller(2) }}{% endmacro %}\
+             {% call(i) p() %}$b({{ ns.t }})${% set ns.t %}$v{% endset %}{% endcall %}",
             "{% set ns = namespace(t='') %}{% for i in [1, 2] %}{% include 'spaced' %}{% set ns.t %}$v{% endset %}{% endfor %}",
             "{% macro row(x) %}$b({{ x }})${% endmacro %}{% macro w() %}{{ row(q) }}{% endmacro %}$q{{ w() }}",
             "{% extends 'bare' %}{% macro row(x) %}$b({{ x }})${% endmacro %}{% block d %}{{ row(q) }}{% endblock %}$q",
+            // Namespaces by several names, as a whole, and filled by what has them as an argument.
+            "{% set ns = namespace(t='') %}{% set z = ns %}{% set z.t %}$v{% endset %}$b({{ ns }})$",
+            "{% set ns = namespace(t='') %}{% set z = ns %}{% set z.t %}$v{% endset %}$b({{ ns|items }})$",
+            "{% set ns = namespace(t='') %}{% set z = ns %}{% set z.t %}$v{% endset %}{% include 'spaced' %}",
+            "{% set ns = namespace() %}{% for x in [ns] %}{% set x.t %}$v{% endset %}{% endfor %}{% include 'spaced' %}",
+            "{% set l = [namespace()] %}{% set x = l[0] %}{% set x.t %}$v{% endset %}$b({{ l }})$",
+            "{% set ns = namespace(a=namespace()) %}{% set z = ns.a %}{% set z.t %}$v{% endset %}$b({{ ns }})$",
+            "{% macro row(o) %}$b({{ o.t }})${% endmacro %}{% set ns = namespace() %}{% set z = ns %}\
+             {% set z.t %}$v{% endset %}{{ row(ns) }}",
+            "{% macro put(o) %}{% set o.t %}$v{% endset %}{% endmacro %}{% set ns = namespace() %}\
+             {{ put(ns) }}{% include 'spaced' %}",
+            "{% macro put(o) %}{% set o.t %}$v{% endset %}{% endmacro %}{% set ns = namespace() %}\
+             {{ put(ns) }}{% macro p(o) %}{{ o.t }}{% endmacro %}$b({{ p(ns) }})$",
+            // Macros as values.
+            "{% macro f() %}$v{% endmacro %}{% set d = {'f': f} %}{% set t = d.f() %}$b({{ t }})$",
+            "{% from 'module' import w %}{% set d = {'f': w} %}{% set t = d['f']() %}$b({{ t }})$",
+            "{% from 'module' import w %}{% for o in [{'f': w}] %}{% set t = o.f() %}$b({{ t }})${% endfor %}",
+            "{% from 'module' import w %}{% for o in [w, 1] %}{% set t = loop.previtem() %}$b({{ t }})${% endfor %}",
+            "{% from 'module' import w %}{% macro row(x) %}$b({{ x }})${% endmacro %}{{ row((w)()) }}",
+            "{% from 'module' import w %}{% macro row(x) %}$b({{ x }})${% endmacro %}{% set d = {'f': w} %}{{ row(d.f()) }}",
+            "{% macro w() %}{{ q }}{% endmacro %}{% set f = w %}$q$b({{ f() }})$",
+            "{% macro w() %}{{ q }}{% endmacro %}{% set l = [w] %}$q$b({{ l[0]() }})$",
+            "{% macro w() %}{{ q }}{% endmacro %}{% set ns = namespace(f=w) %}$q$b({{ ns.f() }})$",
+            "{% macro w() %}{{ q }}{% endmacro %}{% set w = w %}$q{% include 'calls' %}",
             // What a macro gives its call block, and what it has from outside.
             "$q{% macro w(v) %}{{ caller(v) }}{% endmacro %}{% call(t) w(q) %}$b({{ t }})${% endcall %}",
             "{% macro f() %}$v{% endmacro %}{% macro w() %}{{ caller(f()) }}{% endmacro %}\
              {% call(t) w() %}$b({{ t }})${% endcall %}",
             "$q{% macro z() %}{{ q }}{% endmacro %}{% macro ap(f) %}$b({{ f() }})${% endmacro %}{{ ap(z) }}",
+            // Macros print what is bound once they are called.
+            "{% macro v() %}{{ q }}{% endmacro %}{% macro w() %}{% set z = v() %}$b({{ z }})${% endmacro %}$q{{ w() }}",
+            "{% macro row(x) %}$b({{ x }})${% endmacro %}{% macro v() %}{{ q }}{% endmacro %}\
+             {% macro w() %}{{ row(v()) }}{% endmacro %}$q{{ w() }}",
+            "{% macro ap(f) %}$b({{ f() }})${% endmacro %}{% macro v() %}{{ q }}{% endmacro %}\
+             {% macro w() %}{{ ap(v) }}{% endmacro %}$q{{ w() }}",
+            "{% macro w() %}{{ q }}{% endmacro %}$q{% include 'calls' %}",
+            "{% extends 'calls' %}{% macro w() %}{{ q }}{% endmacro %}$q",
+            "{% extends 'bare' %}{% macro w() %}{{ q }}{% endmacro %}{% block d %}$b({{ w() }})${% endblock %}$q",
+            "{% include 'sets' %}{% macro w() %}{{ q }}{% endmacro %}$b({{ w() }})$",
+            "$q{% include 'copies' %}{% macro w() %}{{ z }}{% endmacro %}$b({{ w() }})$",
+            // Macros of branches.
+            "{% if n %}{% macro w() %}{{ q }}{% endmacro %}{% else %}{% macro w() %}{% endmacro %}{% endif %}$q$b({{ w() }})$",
+            "{% macro w() %}{{ q }}{% endmacro %}{% if n %}{% macro w() %}{% endmacro %}{% endif %}$q$b({{ w() }})$",
+            "{% macro w() %}{{ q }}{% endmacro %}{% if n %}{% from 'module' import w %}{% endif %}$q$b({{ w() }})$",
+            // Macros of other templates have the names around these.
+            "$q{% from 'closes' import w %}$b({{ w() }})$",
+            "$q{% import 'closes' as m %}$b({{ m.w() }})$",
+            "$q{% include 'closes' %}$b({{ w() }})$",
+            "$q{% from 'closes' import w %}{% set z = w() %}$b({{ z }})$",
+            "$q{% from 'caches' import w %}{{ w() }}",
+            "{% from 'own2' import w %}$b({{ w() }})$",
+            "{% from 'own3' import w %}$b({{ w() }})$",
             // Partials.
             "{% include 'sets' %}$b({{ q }})$",
             "{% include 'through' %}$b({{ q }})$",
@@ -220,11 +302,23 @@ fn minijinja_values_are_followed_wherever_they_go() {
             "{% extends 'bare' %}{% block d %}{% if n %}$b({{ q }})${% endif %}{% endblock %}$q",
             "{% extends 'bare' %}{% block d %}{% set z = q %}$b({{ z }})${% endblock %}$q",
             "{% block d %}$b({{ q }})${% endblock %}$q{{ self.d() }}",
+            "{% block d %}$b({{ q }})${% endblock %}$q{% extends 'bare' %}",
+            "{% extends 'bare' %}{% block d %}{% set ns.t %}$v{% endset %}{% endblock %}{% block c %}$b({{ ns.t }})${% endblock %}",
             "{% macro w() %}{% set z = v() %}$b({{ z }})${% endmacro %}{% macro v() %}$v{% endmacro %}",
             // What a child's root binds.
             "{% extends 'prints_q' %}{% include 'sets' %}",
             "{% extends 'prints_v' %}{% from 'module' import v %}",
             "{% extends 'outer' %}{% block c %}$b({{ q }})${% endblock %}",
+            "{% extends 'shown' %}{% block d %}$q{{ super() }}{% endblock %}",
+            "{% extends 'caches' %}$q",
+            "{% extends 'keeps' %}$q",
+            "{% extends 'keeps2' %}$q",
+            "$q{% include 'keeps' %}",
+            "$q{% include 'keeps2' %}",
+            // An inner macro prints what the one around it has.
+            "$q{% macro p(z) %}{% macro w() %}{{ z }}{% endmacro %}$b({{ w() }})${% endmacro %}{{ p(q) }}",
+            "$q{% macro p(z) %}{% macro w() %}{{ z }}{% endmacro %}{% set y = w() %}$b({{ y }})${% endmacro %}\
+             {{ p(z=q) }}",
             // A module's macro prints the module's variable.
             "{% from 'own' import w %}$b({{ w() }})$",
             "{% import 'own' as m %}$b({{ m.w() }})$",
@@ -283,12 +377,29 @@ fn minijinja_values_are_followed_wherever_they_go() {
         "{% include 'nav' %}{% for q in qs %}{% cache 300, 'b', q %}{{ q }}{% endcache %}{% endfor %}",
         "{% import 'module' as m %}{% cache 300, 'b' %}{{ m.w() }}{% endcache %}",
         "{% for t in ts recursive %}{% cache 300, 'b', t %}{{ loop(t.children) }}{% endcache %}{% endfor %}",
+        "{% macro w() %}{{ n }}{% cache 300, 'n' %}{{ n }}{% endcache %}{% endmacro %}{% include 'calls' %}",
+        "{% extends 'calls' %}{% macro w() %}{% cache 300, 'n' %}{{ n }}{% endcache %}{% endmacro %}",
+        "{% if n %}{% macro w() %}{% cache 300, 'n' %}{{ n }}{% endcache %}{% endmacro %}{% else %}\
+         {% macro w() %}{% endmacro %}{% endif %}{% cache 300, 'b' %}{{ w() }}{% endcache %}",
+        "{% for i in ns %}{% macro w() %}{% cache 300, 'n', i %}{{ i }}{% endcache %}{% endmacro %}\
+         {% cache 300, 'b', i %}{{ w() }}{% endcache %}{% set x.y = i %}{% endfor %}",
+        "{% set q %}{% cache 300, 'n' %}{{ n }}{% endcache %}{% endset %}{% from 'boxes' import box %}\
+         {% set nav = n %}{% cache 300, 'b' %}{% call box(n) %}x{% endcall %}{% endcache %}{{ q }}",
+        "{% from 'module' import w %}{% set d = {'f': w, 't': n} %}{% set t = d.t %}\
+         {% cache 300, 'b' %}{{ d.f() }}{{ t }}{{ d['t'] }}{% endcache %}",
+        "{% macro w() %}{% cache 300, 'n' %}{{ n }}{% endcache %}{% endmacro %}{% set f = w %}\
+         {% cache 300, 'b' %}{{ f() }}{{ [w][0]() }}{% endcache %}",
+        "{% set ns = namespace(n=0) %}{% set z = ns %}{% set z.n = n %}{% set t = namespace() %}\
+         {% set t.q %}{% cache 300, 'n' %}{{ n }}{% endcache %}{% endset %}\
+         {% cache 300, 'b' %}{{ ns }}{{ ns|items }}{{ z.n }}{% endcache %}",
         "{% macro rows() %}{{ caller(1) }}{% endmacro %}{% call(t) rows() %}{% cache 300, 'b', t %}{{ t }}{% endcache %}{% endcall %}",
     ];
     for page in accepted {
         let others = [
             ("nav", "{% set q %}{% cache 300, 'n' %}{{ n }}{% endcache %}{% endset %}{{ q }}"),
             ("module", "{% macro w() %}{% cache 300, 'n' %}{{ n }}{% endcache %}{% endmacro %}"),
+            ("calls", "{% cache 300, 'p' %}{{ w() }}{% endcache %}"),
+            ("boxes", "{% macro box(q) %}{{ q }}{{ caller() }}{{ nav }}{% endmacro %}"),
         ];
         let found = refusal(&Syntax::minijinja(), page, &others);
         assert!(found.is_none(), "{page}\n{found:?}");

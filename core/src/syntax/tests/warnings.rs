@@ -170,3 +170,38 @@ fn a_constant_key_in_a_loop_is_warned_of() {
         assert!(warned(", p").is_empty() && warned(", shared=true").is_empty());
     }
 }
+
+#[test]
+fn a_namespace_that_is_handed_to_what_changes_it_is_warned_of() {
+    let add = "{% macro add(n, by=1) %}{% set n.c = n.c + by %}{% endmacro %}";
+    let count = "{% macro count(n) %}{{ n.c }}{% for n in [1] %}{% set n.c = 1 %}{% endfor %}{% endmacro %}";
+    let warned = |body: &str| {
+        let source = format!(
+            "{add}{count}\n{{% set ns = namespace(c=0) %}}{{% cache 300, 'a' %}}\n{body}{{% endcache %}}"
+        );
+        warned(&source, &Syntax::minijinja())
+    };
+    assert_eq!(warned("{{ add(ns) }}"), ["3:8 ns"]);
+    assert_eq!(warned("{{ add(by=2, n=ns) }}{{ add([ns][0]) }}"), ["3:16 ns", "3:30 ns"]);
+    assert_eq!(warned("{% call add(ns) %}{% endcall %}"), ["3:13 ns"]);
+    assert_eq!(warned("{% set z = ns %}{{ add(z) }}"), ["3:24 z"]);
+    for body in [
+        "{{ count(ns) }}",
+        "{{ add(ns.c) }}",
+        "{{ add(1, ns) }}",
+        "{% set ns = namespace(c=0) %}{{ add(ns) }}",
+        "{{ ns|items }}{{ f(ns) }}",
+    ] {
+        assert_eq!(warned(body), [""; 0], "{body}");
+    }
+    let source = format!(
+        "{add}{{% set ns = namespace(c=0) %}}{{% cache 300, 'a' %}}{{{{ add(ns) }}}}{{% endcache %}}"
+    );
+    let page = rewrite("page.html", &source, &Syntax::minijinja()).unwrap();
+    assert_eq!(
+        page.warnings()[0].to_string(),
+        "`ns` is made outside the cache block of line 1, column 92, and changed by what it is handed to \
+         (line 1, column 32), which a hit would not do: such a render is printed and not stored; hand it \
+         on outside the block, or make `ns = namespace()` in it (in page.html:1:119)"
+    );
+}
