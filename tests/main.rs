@@ -19,6 +19,7 @@ mod files;
 mod flask;
 mod follow;
 mod keys;
+mod packages;
 mod prefetch;
 mod random;
 mod read_points;

@@ -74,6 +74,8 @@
 //! | [`syntax`] | the rewriter of cache blocks in templates |
 //! | [`engine`] | for authors of engine extensions and layers |
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 pub mod admin;
 mod ageing;
 mod batch;
@@ -138,3 +140,8 @@ pub use policy::{CacheMode, ErrorPolicy, Policy};
 pub use read_point::ReadPoint;
 pub use render::current;
 pub use timeout::Timeout;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

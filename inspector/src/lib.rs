@@ -22,6 +22,7 @@
 //!
 //! The pages are built on the server, work without JavaScript and load nothing from other sites.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod acts;

@@ -58,6 +58,8 @@
 //! through byte for byte. If the engine reports `unknown statement cache`, the template was loaded
 //! another way: see [`rewrite`].
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod args;
 mod callers;
 mod error;
@@ -75,3 +77,8 @@ pub use fragcache;
 pub use install::{add_to_environment, cache, cache_blocks, set_formatter, warnings};
 pub use loader::{Loader, caching_loader, path_loader};
 pub use templates::{add_template, render_str, rewrite, syntax_of};
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -113,6 +113,8 @@
 //!
 //! - `glob_fs`: `load_from_glob` and `full_reload`.
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod args;
 mod delimiters;
 mod error;
@@ -132,3 +134,8 @@ pub use glob::{full_reload, load_from_glob};
 pub use install::add_to_tera;
 pub use render::{render, render_str, render_to, scope};
 pub use templates::{add_raw_template, add_raw_templates, cache_blocks, rewrite, warnings};
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -64,6 +64,8 @@
 //! The layer needs tokio's timer. A store behind the cache is queried on the thread that polls.
 //! That thread blocks for a round trip, at most for the operation's deadline (50 ms).
 
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 mod admit;
 mod answer;
 mod body;
@@ -90,3 +92,8 @@ pub use route::path_of;
 pub use service::{CacheFuture, CacheService};
 pub use terms::ResponsePolicy;
 pub use view::CacheContext;
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
