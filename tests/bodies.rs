@@ -116,7 +116,7 @@ fn a_template_that_an_edit_elsewhere_makes_unsound_is_not_rendered() {
     assert!(
         refused
             .to_string()
-            .contains("`t` is rendered before it is handed on, and the cache block of m:1:19"),
+            .contains("`t` is rendered before it is passed on, and the cache block of m:1:19"),
         "{refused}"
     );
     assert!(page(&env).is_err());
@@ -160,7 +160,7 @@ fn a_component_that_an_edit_elsewhere_makes_unsound_is_not_rendered() {
     assert!(
         refused
             .to_string()
-            .contains("`body` is rendered before it is handed on, and the cache block of row:1:26"),
+            .contains("`body` is rendered before it is passed on, and the cache block of row:1:26"),
         "{refused}"
     );
     let mut context = tera::Context::new();

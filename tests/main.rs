@@ -29,6 +29,7 @@ mod requests;
 mod rewrites;
 mod servers;
 mod stories;
+mod structure;
 mod support;
 mod tidy;
 mod watching;

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use crate::batch::Act;
-use crate::cache::{FragmentCache, Invalidation};
-pub use crate::entries::{EntryCursor, EntryInfo, EntryPage};
+use crate::cache::FragmentCache;
+pub use crate::cache::{EntryCursor, EntryInfo, EntryPage};
 use crate::error::{Error, ErrorKind};
 use crate::events::MissReason;
 use crate::far::{EntryOwner, Far, ListedRecord, Unavailable};
+use crate::handle::{Act, Invalidation};
 use crate::key::{self, FragmentKey, KeyKind};
 use crate::policy::CacheMode;
 use crate::store::Capabilities;
@@ -134,7 +134,7 @@ impl Admin {
     /// assert!(error.to_string().contains("memory of its own process"));
     /// ```
     pub fn new(cache: &FragmentCache) -> Result<Self, Error> {
-        if cache.far().is_none() {
+        if cache.handle.far().is_none() {
             return Err(no_store());
         }
         Ok(Self { cache: cache.clone() })
@@ -176,7 +176,7 @@ impl Admin {
     ///
     /// [`ErrorKind::Store`] if the store does not answer.
     pub fn variants(&self, key: &FragmentKey) -> Result<StoredPage, Error> {
-        let encoded = self.cache.encoded(key);
+        let encoded = self.cache.handle.encoded(key);
         let listed = self
             .far()?
             .variants_of(&encoded)
@@ -234,7 +234,7 @@ impl Admin {
         for entries in entries.chunk_by(|one, other| one.namespaces == other.namespaces) {
             let Some(first) = entries.first() else { continue };
             let names = first.namespaces.iter();
-            let place = names.fold(self.cache.root(), |cache, name| cache.namespace(name));
+            let place = names.fold(self.cache.handle.root(), |cache, name| cache.namespace(name));
             let mut batch = place.batch();
             for entry in entries {
                 batch.delete(&entry.key);
@@ -328,6 +328,10 @@ impl Admin {
     /// assert!(admin.fleet_mode_fault()?.is_some());
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// None: the cache of an administrator always has a store.
     pub fn fleet_mode_fault(&self) -> Result<Option<String>, Error> {
         Ok(self.far()?.mode_fault().map(|fault| fault.to_string()))
     }
@@ -430,11 +434,11 @@ impl Admin {
     }
 
     fn far(&self) -> Result<&Far, Error> {
-        self.cache.far().ok_or_else(no_store)
+        self.cache.handle.far().ok_or_else(no_store)
     }
 
     fn unavailable(&self, unavailable: Unavailable) -> Error {
-        self.cache.unavailable(unavailable)
+        self.cache.handle.unavailable(unavailable)
     }
 
     /// Builds a page of the entries in this handle's namespace.
@@ -467,13 +471,13 @@ impl Admin {
         match whose {
             EntryOwner::Key(key) => {
                 let bare = FragmentKey::from_encoded(key::without_namespaces(key));
-                key.starts_with(self.cache.prefix()).then(|| (bare, names(key)))
+                key.starts_with(self.cache.handle.prefix()).then(|| (bare, names(key)))
             }
             EntryOwner::Labels(own) => {
-                let own_place = self.cache.namespace_label();
+                let own_place = self.cache.handle.namespace_label();
                 let is_here = own_place.is_none_or(|here| own.labels.namespaces.contains(&here));
                 let key = FragmentKey::of_label(own.kind, own.labels.key);
-                is_here.then(|| (key, names(self.cache.prefix())))
+                is_here.then(|| (key, names(self.cache.handle.prefix())))
             }
         }
     }

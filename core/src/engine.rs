@@ -7,15 +7,17 @@
 //!
 //! [`FragmentCache::open`]: crate::FragmentCache::open
 
+pub use crate::caches::prefetch;
 pub use crate::entry::{BinaryContent, Body, Markup, OutputMode};
+#[cfg(feature = "async")]
+pub use crate::key::view_key;
 pub use crate::key::{KeyEncoder, UnusablePart};
 pub use crate::render::{
     Arguments, Closed, Opened, RenderContext, RenderMemo, Scope, StoreOutcome, Tags, Ticket,
-    abandon, add_tags, close, declare, expire_after, prefetch, varies, veto,
+    abandon, add_tags, close, declare, expire_after, varies, veto,
 };
 pub use crate::timeout::Scalar;
 #[cfg(feature = "async")]
 pub use crate::views::{
     Collector, MakeResponse, OpenView, PendingCollection, ViewOpened, ViewRequest, bypass_view,
-    view_key,
 };

@@ -8,9 +8,16 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed, xxh3_128_with_seed};
 
-use crate::freshness::{Label, Labels};
 use crate::key::{self, FragmentKey};
+use crate::label::{Label, Labels};
 use crate::opaque::{KeyedHash, OpaqueSecret};
+
+/// An encoded key with its hash.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HashedKey<'a> {
+    pub(crate) hash: u64,
+    pub(crate) key: &'a [u8],
+}
 
 /// The hash of a `version=`. Two versions of one record collide once in 2⁶⁴ changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

@@ -78,15 +78,12 @@
 
 pub mod admin;
 mod ageing;
-mod batch;
-mod builder;
 mod cache;
 mod caches;
 mod clock;
 #[cfg(feature = "config")]
 pub mod config;
 pub mod engine;
-mod entries;
 mod entry;
 mod error;
 pub mod events;
@@ -95,10 +92,12 @@ mod far;
 mod flight;
 mod fragment;
 mod freshness;
+mod handle;
 mod hash;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod history;
 pub mod key;
+mod label;
 mod mac;
 #[cfg(feature = "values")]
 pub mod memoize;
@@ -125,9 +124,7 @@ pub mod values;
 #[cfg(feature = "async")]
 mod views;
 
-pub use batch::InvalidationBatch;
-pub use builder::CacheBuilder;
-pub use cache::{FragmentCache, Invalidation};
+pub use cache::{CacheBuilder, FragmentCache};
 pub use caches::Caches;
 pub use clock::{Clock, MonotonicClock};
 pub use error::{Error, ErrorKind, Location};
@@ -135,6 +132,7 @@ pub use far::FarLevel;
 #[cfg(feature = "macros")]
 pub use fragcache_macros::{invalidates, memoize};
 pub use fragment::Fragment;
+pub use handle::{Invalidation, InvalidationBatch};
 pub use key::{FragmentKey, KeyPart, fragment_key_at, make_template_fragment_key};
 pub use policy::{CacheMode, ErrorPolicy, Policy};
 pub use read_point::ReadPoint;

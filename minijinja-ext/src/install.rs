@@ -117,6 +117,25 @@ impl Installation {
 /// ```
 ///
 /// With several caches, a block selects one with `using=`:
+///
+/// ```
+/// use fragcache::{Caches, FragmentCache};
+/// use minijinja::{Environment, context};
+///
+/// let pages = FragmentCache::builder().max_bytes(256 << 20).build()?;
+/// let caches = Caches::new(FragmentCache::in_memory()).with("pages", pages.clone())?;
+/// let mut env = Environment::new();
+/// fragcache_minijinja::add_to_environment(&mut env, caches)?;
+/// let source = r#"{% cache 300, "home", using="pages" %}Welcome{% endcache %}"#;
+/// fragcache_minijinja::add_template(&mut env, "home.html", source)?;
+/// env.get_template("home.html")?.render(context!())?;
+/// assert_eq!(pages.stats().entries, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// If the environment already has a cache, the same or another; it keeps that one.
 pub fn add_to_environment(
     env: &mut Environment<'_>,
     caches: impl Into<Caches>,

@@ -131,7 +131,7 @@ fn accepted(
                 let block = refused.note(set, &sources, &failed)?;
                 refused.out.insert(block);
                 // Static analysis does not know which block prints a value that is passed on.
-                if !failed.message.contains("is rendered before it is handed on") {
+                if !failed.message.contains("is rendered before it is passed on") {
                     refused.at_load.insert(block);
                 }
             }

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use super::FragmentCache;
+use crate::entry::of_text;
 use crate::entry::{Body, Entry};
 use crate::error::{Error, ErrorKind};
-use crate::far::Unavailable;
 use crate::fragment::Fragment;
 use crate::hash::Version;
 use crate::key::{FragmentKey, KeyKind};
 use crate::near::Variant;
-use crate::render::{Lookup, Opened, Request, of_text};
+use crate::render::{Lookup, Opened, Request};
 use crate::tag;
 use crate::timeout::Timeout;
 
@@ -22,7 +22,7 @@ impl FragmentCache {
     ///
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store is unavailable.
     pub fn contains(&self, key: &FragmentKey) -> Result<bool, Error> {
-        Ok(self.newest(key)?.is_some())
+        Ok(self.handle.newest(key)?.is_some())
     }
 
     /// Returns the newest stored markup of this key, in any variant, if it is servable. As with
@@ -43,58 +43,8 @@ impl FragmentCache {
     ///
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store is unavailable.
     pub fn get(&self, key: &FragmentKey) -> Result<Option<Arc<str>>, Error> {
-        let body = self.newest(key)?.filter(|_| key.kind() == KeyKind::Fragment);
+        let body = self.handle.newest(key)?.filter(|_| key.kind() == KeyKind::Fragment);
         Ok(body.map(|body| body.to_shared()))
-    }
-
-    fn newest(&self, key: &FragmentKey) -> Result<Option<Body>, Error> {
-        let is_markup = key.kind() == KeyKind::Fragment;
-        let body = |bytes: Vec<u8>| match is_markup {
-            true => of_text(bytes, Body::from),
-            false => Some(Body::opaque(bytes.into_boxed_slice())),
-        };
-        let key = self.encoded(key);
-        let hashed = self.hashed(&key);
-        let Some(near) = &self.shared.near else { return Ok(None) };
-        let annotated = self.annotates();
-        let found = near.newest(hashed, &self.shared.fresh, &|| self.recent(), annotated);
-        match (found, &self.shared.far) {
-            (None, Some(far)) => {
-                let newest = far.newest(&key, annotated);
-                newest
-                    .map(|bytes| bytes.and_then(body))
-                    .map_err(|unavailable| self.unavailable(unavailable))
-            }
-            (found, _) => Ok(found),
-        }
-    }
-
-    /// The error of a call that needs the store.
-    pub(crate) fn unavailable(&self, unavailable: Unavailable) -> Error {
-        self.note_fault(&unavailable);
-        let error = Error::new(
-            ErrorKind::Store,
-            match &unavailable.0 {
-                Some(error) => format!("the store did not answer: {error}"),
-                None => "the store is left alone after an outage, and tried again soon".to_owned(),
-            },
-        );
-        match unavailable.0 {
-            Some(cause) => error.with_source(cause),
-            None => error,
-        }
-    }
-
-    /// The error of a value whose write the store has not confirmed.
-    #[cfg(feature = "values")]
-    pub(crate) fn unconfirmed(&self) -> Error {
-        let message = "the store has not confirmed the value, which may be kept or not";
-        match self.far().and_then(crate::far::Far::last_fault) {
-            Some(cause) => {
-                Error::new(ErrorKind::Store, format!("{message}: {cause}")).with_source(cause)
-            }
-            None => Error::new(ErrorKind::Store, message),
-        }
     }
 
     /// Returns a fragment that Rust code renders: the stored markup, or the output of `body`, which
@@ -147,15 +97,15 @@ impl FragmentCache {
     ) -> Result<Arc<str>, E> {
         let shared = |entry: &Entry| entry.body.to_shared();
         let request = self.request(fragment)?;
-        let key = self.encoded(&fragment.key);
-        let hashed = self.hashed(&key);
-        let source = match self.annotates() {
-            true => self.shared.sources.rust_annotated(),
-            false => self.shared.sources.rust(),
+        let key = self.handle.encoded(&fragment.key);
+        let hashed = self.handle.hashed(&key);
+        let source = match self.handle.annotates() {
+            true => self.handle.sources().rust_annotated(),
+            false => self.handle.sources().rust(),
         };
         let variant =
             Variant { digest: source.digest(), mode: source.mode(), version: request.version };
-        let missed = match self.quick_hit(hashed, variant, &request, shared) {
+        let missed = match self.handle.quick_hit(hashed, variant, &request, shared) {
             Some(Ok(markup)) => return Ok(markup),
             missed => missed.and_then(Result::err),
         };
@@ -163,7 +113,7 @@ impl FragmentCache {
         fragment.tags.iter().try_for_each(|text| tag::check(text))?;
         let of_text = |bytes| of_text(bytes, Body::from);
         let asking = Lookup { hashed, source, request: &request, body: &of_text, memo: None };
-        let ticket = match self.open_slow(asking, missed, None, shared) {
+        let ticket = match self.handle.open_slow(asking, missed, None, shared) {
             Opened::Hit(markup) => return Ok(markup),
             Opened::Render(ticket) => ticket,
         };
@@ -176,7 +126,7 @@ impl FragmentCache {
             }
             Err(error) => {
                 drop(ticket);
-                let stale_if_error = self.stale_if_error(hashed, variant, &request);
+                let stale_if_error = self.handle.stale_if_error(hashed, variant, &request);
                 stale_if_error.map(|body| body.to_shared()).ok_or(error)
             }
         }
@@ -201,7 +151,7 @@ impl FragmentCache {
             is_given: false,
             scoped: true,
             version: version
-                .map_or(Version::default(), |text| self.shared.hasher.version(text.as_bytes())),
+                .map_or(Version::default(), |text| self.handle.hasher().version(text.as_bytes())),
             stale: fragment.stale,
         })
     }

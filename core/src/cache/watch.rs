@@ -1,32 +1,20 @@
-//! Observing a cache, and switching its mode while it runs.
+//! Statistics, health, modes and warnings.
 
 use super::FragmentCache;
-use crate::admin::Admin;
-use crate::error::{Error, ErrorKind};
-use crate::far::{Far, Health};
+use crate::error::Error;
 use crate::key::FragmentKey;
-use crate::near::Near;
 use crate::policy::CacheMode;
-use crate::stats::{Stats, StatsByName, StatsRegistry};
-use crate::sync::Ordering;
+use crate::stats::{Health, Stats, StatsByName};
 use crate::syntax::Warning;
 
 impl FragmentCache {
     /// Returns the counters since the cache was created, and its current size.
     pub fn stats(&self) -> Stats {
-        let mut stats = self.shared.counters.snapshot();
-        if let Some(near) = &self.shared.near {
-            let totals = near.totals();
-            stats.hits = totals.hits;
-            stats.entries = totals.entries;
-            stats.bytes = totals.bytes;
-        }
-        stats.flights = self.shared.flights.len() as u64;
-        stats
+        self.handle.stats()
     }
 
     /// Returns what happened under each name, in all namespaces. `None` for a cache that was built
-    /// without [stats_by_name](crate::CacheBuilder::stats_by_name).
+    /// without [statistics by name](crate::CacheBuilder::stats_by_name).
     ///
     /// ```
     /// use fragcache::{Fragment, FragmentCache, fragment_key};
@@ -42,10 +30,7 @@ impl FragmentCache {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn stats_by_name(&self) -> Option<StatsByName> {
-        self.shared
-            .stats_registry
-            .as_ref()
-            .map(|stats_registry: &StatsRegistry| stats_registry.read(self.moment()))
+        self.handle.stats_by_name()
     }
 
     /// The largest body that is stored, in bytes, as set by
@@ -59,7 +44,7 @@ impl FragmentCache {
     /// assert_eq!(FragmentCache::disabled().max_entry_bytes(), None);
     /// ```
     pub fn max_entry_bytes(&self) -> Option<usize> {
-        self.near().map(Near::max_entry_bytes)
+        self.handle.max_entry_bytes()
     }
 
     /// Whether this cache has [opaque keys](crate::CacheBuilder::opaque_keys).
@@ -68,7 +53,7 @@ impl FragmentCache {
     /// assert!(!fragcache::FragmentCache::in_memory().has_opaque_keys());
     /// ```
     pub fn has_opaque_keys(&self) -> bool {
-        self.shared.hasher.is_opaque()
+        self.handle.has_opaque_keys()
     }
 
     /// A key of this handle's namespace in the form that events, pages and listings of this cache
@@ -88,14 +73,13 @@ impl FragmentCache {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn shown_key(&self, key: &FragmentKey) -> FragmentKey {
-        self.shared.hasher.shown(&self.encoded(key))
+        self.handle.shown_key(key)
     }
 
     /// The current mode: the one that was [set](Self::set_mode), or the one that the far store sets
     /// for all processes, whichever is more restrictive.
     pub fn mode(&self) -> CacheMode {
-        let own = CacheMode::from_u8(self.shared.mode.load(Ordering::Relaxed));
-        self.shared.far.as_ref().map_or(own, |far| far.mode().max(own))
+        self.handle.mode()
     }
 
     /// The health of the store behind the cache, as this process sees it. Makes no round trip.
@@ -105,7 +89,28 @@ impl FragmentCache {
     /// assert_eq!(cache.health().store, None);
     /// ```
     pub fn health(&self) -> Health {
-        self.shared.far.as_ref().map_or_else(Health::default, Far::health)
+        self.handle.health()
+    }
+
+    /// Sets gauges of the current `metrics` recorder, all with the label `cache`, whose value is `name`. Call it when metrics are scraped, or
+    /// from time to time.
+    ///
+    /// | gauge | |
+    /// |---|---|
+    /// | `fragcache_entries`, `fragcache_bytes` | size of the near level |
+    /// | `fragcache_store_reachable` | 1, or 0 while the breaker is open; only with a store, like all that follow |
+    /// | `fragcache_store_pending_invalidations` | labels still to be published to the store |
+    /// | `fragcache_store_waiting_repeats` | labels to be published once more, after a replica lag |
+    /// | `fragcache_store_leases` | held by this process |
+    /// | `fragcache_store_round_trips`, `_faults`, `_deadlines_missed`, `_unreadable` | since the process began |
+    /// | `fragcache_store_NAME` | a counter of the store itself, such as `calls_under_way` |
+    ///
+    /// ```
+    /// fragcache::FragmentCache::in_memory().record_metrics("pages");
+    /// ```
+    #[cfg(feature = "metrics")]
+    pub fn record_metrics(&self, name: &str) {
+        self.handle.record_metrics(name);
     }
 
     /// Writes a record to the store, reads it back and deletes it. For a program that would rather
@@ -130,10 +135,7 @@ impl FragmentCache {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn check_store(&self) -> Result<(), Error> {
-        match self.shared.far {
-            Some(_) => Admin::new(self)?.probe(),
-            None => Ok(()),
-        }
+        self.handle.check_store()
     }
 
     /// Sets the mode for all handles, from the next block on. Invalidations take effect in every
@@ -147,7 +149,7 @@ impl FragmentCache {
     /// assert_eq!(cache.clone().mode(), CacheMode::Bypass);
     /// ```
     pub fn set_mode(&self, mode: CacheMode) {
-        self.shared.mode.store(mode as u8, Ordering::Relaxed);
+        self.handle.set_mode(mode);
     }
 
     /// Switches HTML comments around fragments on or off, for all handles. They show what each
@@ -175,20 +177,7 @@ impl FragmentCache {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) in a build without debug assertions, unless
     /// the [policy](crate::Policy::annotations) allows it.
     pub fn annotate(&self, yes: bool) -> Result<(), Error> {
-        if yes && !cfg!(debug_assertions) && !self.shared.policy.annotations {
-            return Err(Error::new(
-                ErrorKind::Config,
-                "annotations show keys and tags to whoever reads the page; allow them by \
-                 Policy::default().annotations(true), or use a build with debug assertions",
-            ));
-        }
-        self.shared.annotates.store(u8::from(yes), Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Whether pages are annotated now.
-    pub(crate) fn annotates(&self) -> bool {
-        self.shared.annotates.load(Ordering::Relaxed) != 0
+        self.handle.annotate(yes)
     }
 
     /// Reports the warnings of a [rewrite](crate::syntax::rewrite): to the observers, to the
@@ -199,16 +188,6 @@ impl FragmentCache {
     ///
     /// [`ErrorKind::Syntax`](crate::ErrorKind::Syntax), with the place of the first warning.
     pub fn report_warnings(&self, warnings: &[Warning]) -> Result<(), Error> {
-        for warning in warnings {
-            self.warn(Some((warning.template(), warning.line())), warning.message());
-        }
-        match warnings.first() {
-            Some(first) if self.shared.policy.warnings_are_errors => Err(Error::new(
-                ErrorKind::Syntax,
-                first.message(),
-            )
-            .at(first.template(), first.line(), first.column())),
-            _ => Ok(()),
-        }
+        self.handle.report_warnings(warnings)
     }
 }

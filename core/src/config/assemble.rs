@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::builder::CacheBuilder;
+use crate::cache::CacheBuilder;
 use crate::error::Error;
 use crate::far::FarLevel;
 use crate::policy::Policy;

@@ -20,7 +20,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Deserializer};
 
-use crate::builder::CacheBuilder;
+use crate::cache::CacheBuilder;
 use crate::cache::FragmentCache;
 use crate::error::{Error, ErrorKind};
 

@@ -7,8 +7,9 @@ use std::fmt;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::caches::{Caches, is_name};
+use crate::caches::Caches;
 use crate::error::Error;
+use crate::syntax::is_cache_name;
 
 use super::sections::{Layer, Settings};
 use super::stores::Stores;
@@ -78,7 +79,7 @@ fn check(name: &str) -> Result<(), String> {
             .to_owned());
     }
     let is_plain = !name.contains('.') && !name.contains("__") && *name == name.to_lowercase();
-    if !is_name(name) || !is_plain {
+    if !is_cache_name(name) || !is_plain {
         return Err(format!(
             "a cache cannot be called {shown:?} here; write at most 64 lower-case letters, digits, \
              \"-\" and single \"_\", such as [caches.pages]"

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::sections::{Settings, TABLES};
 use super::value::{Above, Bytes, Life, Span};
 use super::{Config, Stores, environment};
-use crate::builder::CacheBuilder;
+use crate::cache::CacheBuilder;
 use crate::error::ErrorKind;
 use crate::store::{Capabilities, Store, StoreError, Value};
 
@@ -129,7 +129,8 @@ fn with(setting: &str, value: &str) -> Config {
 
 /// All settings of a builder, as text.
 fn told(builder: &CacheBuilder) -> String {
-    let far = builder.far.as_ref().map(|far| {
+    let settings = &builder.settings;
+    let far = settings.far.as_ref().map(|far| {
         format!(
             "{far:?} {:?} {:?} {:?} {:?} {:?}",
             far.near_ttl,
@@ -139,11 +140,11 @@ fn told(builder: &CacheBuilder) -> String {
             far.max_ttl
         )
     });
-    let opaque_keys = builder.opaque_keys.as_ref().map(|secret| secret.0.to_vec());
+    let opaque_keys = settings.opaque_keys.as_ref().map(|secret| secret.0.to_vec());
     // The system clock has an instant, so it is replaced.
     format!(
         "{:?} {far:?} {opaque_keys:?}",
-        CacheBuilder { clock: std::sync::Arc::new(Still), ..builder.clone() }
+        crate::handle::Settings { clock: std::sync::Arc::new(Still), ..settings.clone() }
     )
 }
 
@@ -257,7 +258,7 @@ fn a_variable_that_chooses_another_type_puts_tables_aside() {
     let config = Config::from_toml(file).unwrap();
     let chosen = |kind| config.clone().with_variables("X_", [("X_TYPE", kind)]).unwrap();
     let builder = chosen("memory").into_builder().unwrap();
-    assert!(builder.far.is_none() && builder.max_entries == 7);
+    assert!(builder.settings.far.is_none() && builder.settings.max_entries == 7);
     assert_eq!(chosen("nowhere").0.settings.far.unwrap().prefix.as_deref(), Some("shop"));
     assert!(chosen("redis").0.settings.redis.is_some());
 }
@@ -281,7 +282,7 @@ fn secrets_are_read_from_files() {
     };
     std::fs::write(&path, "0123456789abcdef\r\n").unwrap();
     let builder = config(&path).into_builder_with(&stores()).unwrap();
-    assert_eq!(&*builder.far.unwrap().mac_key.unwrap().0, b"0123456789abcdef");
+    assert_eq!(&*builder.settings.far.unwrap().mac_key.unwrap().0, b"0123456789abcdef");
 
     std::fs::write(&path, "\n").unwrap();
     let empty = config(&path).into_builder_with(&stores()).unwrap_err();

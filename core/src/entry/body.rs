@@ -126,3 +126,8 @@ impl fmt::Debug for Body {
         write!(f, "Body({} bytes)", self.as_bytes().len())
     }
 }
+
+/// Makes a body of markup with `make`.
+pub(crate) fn of_text(bytes: Vec<u8>, make: impl Fn(String) -> Body) -> Option<Body> {
+    String::from_utf8(bytes).ok().map(make)
+}

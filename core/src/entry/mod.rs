@@ -5,6 +5,7 @@ pub(crate) mod record;
 mod source;
 mod version_vector;
 
+pub(crate) use body::of_text;
 pub use body::{BinaryContent, Body, Markup};
 pub(crate) use record::LabelVersion;
 pub use source::OutputMode;

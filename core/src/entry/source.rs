@@ -2,14 +2,14 @@
 //! key. Entries share their sources.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::freshness::Label;
 use crate::hash::KeyHasher;
+use crate::label::Label;
 use crate::stats::NameCounters;
-use crate::sync::RwLock;
+use crate::sync::{Mutex, RwLock};
 use crate::syntax::site::{BlockId, DIGEST_LEN};
 
 /// The escaping under which a body was rendered. Each mode is a separate variant of a key, so
@@ -91,7 +91,7 @@ pub(crate) struct EntrySource {
     pub(crate) column: u32,
     /// The statistics by name that count the hits of this source's entries, so that a hit needs no
     /// search. Only sources of entries have it.
-    pub(crate) row: Option<Arc<NameCounters>>,
+    pub(crate) counters: Option<Arc<NameCounters>>,
 }
 
 impl EntrySource {
@@ -104,7 +104,7 @@ impl EntrySource {
             template_label: None,
             line: 0,
             column: 0,
-            row: None,
+            counters: None,
         }
     }
 
@@ -116,11 +116,11 @@ impl EntrySource {
     }
 
     /// This source, for entries whose hits count in `row`.
-    pub(crate) fn counted_in(&self, row: Arc<NameCounters>) -> Self {
+    fn counted_in(&self, counters: Arc<NameCounters>) -> Self {
         Self {
             digest: self.digest.clone(),
             template: self.template.clone(),
-            row: Some(row),
+            counters: Some(counters),
             ..*self
         }
     }
@@ -146,6 +146,9 @@ impl EntrySource {
 /// Most sources (block and mode) that are shared. Beyond that, each entry has its own.
 const MAX_SHARED: usize = 65_536;
 
+/// Most sources that the entries of a name share. Beyond it, each entry has its own.
+const MAX_COUNTED: usize = 64;
+
 /// An encoded block id and a mode.
 type SourceId = (Box<str>, OutputMode);
 
@@ -155,6 +158,8 @@ pub(crate) struct EntrySources {
     shared: RwLock<HashMap<SourceId, Arc<EntrySource>>>,
     rust: Arc<EntrySource>,
     rust_annotated: Arc<EntrySource>,
+    /// The sources whose hits count under a name, by the address of the name's counters.
+    counted: Mutex<HashMap<usize, Vec<Weak<EntrySource>>>>,
 }
 
 impl Default for EntrySources {
@@ -163,6 +168,7 @@ impl Default for EntrySources {
             shared: RwLock::new(HashMap::new()),
             rust: Arc::new(EntrySource::rust(OutputMode::RAW)),
             rust_annotated: Arc::new(EntrySource::rust(OutputMode::RAW.annotated())),
+            counted: Mutex::new(HashMap::new()),
         }
     }
 }
@@ -211,13 +217,34 @@ impl EntrySources {
             template_label: Some(hasher.template(&site.template)),
             line: site.line,
             column: site.column,
-            row: None,
+            counters: None,
         });
         let mut shared = self.shared.write();
         if shared.len() < MAX_SHARED {
             return Arc::clone(shared.entry(id).or_insert(source));
         }
         source
+    }
+
+    /// Returns the shared copy of this source for entries whose hits count in `counters`.
+    pub(crate) fn counted(
+        &self,
+        source: &EntrySource,
+        counters: &Arc<NameCounters>,
+    ) -> Arc<EntrySource> {
+        let mut counted = self.counted.lock();
+        // The registry never drops counters, so their address names them.
+        let sources = counted.entry(Arc::as_ptr(counters).addr()).or_default();
+        let found = sources.iter().filter_map(Weak::upgrade).find(|known| known.is_same(source));
+        if let Some(found) = found {
+            return found;
+        }
+        sources.retain(|known| known.strong_count() > 0);
+        let counted = Arc::new(source.counted_in(Arc::clone(counters)));
+        if sources.len() < MAX_COUNTED {
+            sources.push(Arc::downgrade(&counted));
+        }
+        counted
     }
 }
 

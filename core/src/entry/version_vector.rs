@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::record::LabelVersion;
 use crate::clock::Moment;
-use crate::freshness::Label;
+use crate::label::Label;
 use crate::sync::{AtomicU64, Ordering};
 
 /// The versions of an entry's labels as of its read point.

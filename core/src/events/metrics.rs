@@ -1,9 +1,8 @@
 //! Events as counters and histograms of the `metrics` facade.
 
-use metrics::{Label, counter, gauge, histogram};
+use metrics::{Label, counter, histogram};
 
 use super::{Event, EventKind, Observer};
-use crate::cache::FragmentCache;
 use crate::key::KeyKind;
 
 /// Counts every event with the current `metrics` recorder.
@@ -29,6 +28,8 @@ use crate::key::KeyKind;
 /// data creates as many series as the data has values: give such a block a constant name and put
 /// the data into the vary parts. Setting a value is not a lookup; it counts as a store.
 ///
+/// Gauges are set by [`FragmentCache::record_metrics`](crate::FragmentCache::record_metrics).
+///
 /// ```
 /// use fragcache::events::MetricsObserver;
 /// use fragcache::FragmentCache;
@@ -38,54 +39,6 @@ use crate::key::KeyKind;
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MetricsObserver;
-
-impl MetricsObserver {
-    /// Sets the gauges of a cache, all with the label `cache`. Call it when metrics are scraped, or
-    /// from time to time.
-    ///
-    /// | gauge | |
-    /// |---|---|
-    /// | `fragcache_entries`, `fragcache_bytes` | size of the near level |
-    /// | `fragcache_store_reachable` | 1, or 0 while the breaker is open; only with a store, like all that follow |
-    /// | `fragcache_store_pending_invalidations` | labels still to be published to the store |
-    /// | `fragcache_store_waiting_repeats` | labels to be published once more, after a replica lag |
-    /// | `fragcache_store_leases` | held by this process |
-    /// | `fragcache_store_round_trips`, `_faults`, `_deadlines_missed`, `_unreadable` | since the process began |
-    /// | `fragcache_store_NAME` | a counter of the store itself, such as `calls_under_way` |
-    ///
-    /// ```
-    /// use fragcache::events::MetricsObserver;
-    /// use fragcache::FragmentCache;
-    ///
-    /// MetricsObserver::record("pages", &FragmentCache::in_memory());
-    /// ```
-    #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]
-    pub fn record(name: &str, cache: &FragmentCache) {
-        let set = |metric: String, value: u64| {
-            gauge!(metric, "cache" => name.to_owned()).set(value as f64);
-        };
-        let stats = cache.stats();
-        set("fragcache_entries".to_owned(), stats.entries);
-        set("fragcache_bytes".to_owned(), stats.bytes);
-        let health = cache.health();
-        if health.store.is_none() {
-            return;
-        }
-        let own = [
-            ("reachable", u64::from(health.is_reachable)),
-            ("pending_invalidations", health.pending_invalidations),
-            ("waiting_repeats", health.waiting_repeats),
-            ("leases", health.leases),
-            ("round_trips", health.round_trips),
-            ("faults", health.faults),
-            ("deadlines_missed", health.deadlines_missed),
-            ("unreadable", health.unreadable),
-        ];
-        for (metric, value) in own.into_iter().chain(health.gauges) {
-            set(format!("fragcache_store_{metric}"), value);
-        }
-    }
-}
 
 impl Observer for MetricsObserver {
     fn on_event(&self, event: &Event<'_>) {

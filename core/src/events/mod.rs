@@ -5,7 +5,6 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::entry::EntrySource;
 use crate::hash::KeyHasher;
 use crate::key::{FragmentKey, namespaces, without_namespaces};
 use crate::store::Fault;
@@ -96,7 +95,7 @@ impl Event<'_> {
         hasher: &KeyHasher,
         kind: EventKind,
         encoded: &[u8],
-        source: &EntrySource,
+        place: Option<(&str, u32)>,
         tag: Option<&str>,
         header: Option<&str>,
     ) {
@@ -106,8 +105,8 @@ impl Event<'_> {
         let event = Event {
             kind,
             key: key.as_ref(),
-            template: source.template.as_deref(),
-            line: source.line,
+            template: place.map(|(template, _)| template),
+            line: place.map_or(0, |(_, line)| line),
             namespace: &namespaces.join("/"),
             tag,
             header,

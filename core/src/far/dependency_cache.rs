@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 
 use super::prefetch::VARIANTS;
 use crate::entry::EntrySource;
-use crate::freshness::Label;
+use crate::label::Label;
 use crate::sync::Mutex;
 
 /// Most labels in all lists together.

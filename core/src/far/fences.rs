@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use super::versions::KnownVersions;
 use crate::clock::Moment;
-use crate::freshness::Label;
 use crate::hash::KeyHasher;
+use crate::label::Label;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Number of fences.

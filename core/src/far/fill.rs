@@ -12,7 +12,8 @@ use super::{
 };
 use crate::clock::{Moment, instant};
 use crate::entry::Entry;
-use crate::freshness::{Freshness, Label};
+use crate::freshness::Freshness;
+use crate::label::Label;
 use crate::store::{Operation, Reply, StoreError, Value};
 
 /// What a caller does after a far miss.

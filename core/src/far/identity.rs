@@ -14,8 +14,8 @@ use super::{Far, FarLookup};
 use crate::entry::EntrySource;
 use crate::entry::record::Decoded;
 use crate::events::MissReason;
-use crate::freshness::{Label, Labels};
 use crate::key::without_namespaces;
+use crate::label::{Label, Labels};
 
 /// The identity that a record states.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use std::collections::hash_map::Entry as MapEntry;
 
 use crate::clock::Moment;
 use crate::entry::{LabelVersion, VersionVector};
-use crate::freshness::Label;
 use crate::hash::BuildLabelHasher;
+use crate::label::Label;
 
 type Versions = HashMap<Label, LabelVersion, BuildLabelHasher>;
 

@@ -9,7 +9,7 @@ use super::{Far, KnownVersions, Unavailable, variants};
 use crate::entry::LabelVersion;
 use crate::entry::record::Decoded;
 use crate::events::MissReason;
-use crate::freshness::Label;
+use crate::label::Label;
 use crate::policy::CacheMode;
 use crate::store::{Capabilities, Fault, Operation, Page, Reply, StoreError};
 use crate::sync::Ordering;

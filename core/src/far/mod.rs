@@ -42,7 +42,6 @@ use smallvec::SmallVec;
 
 pub(crate) use fences::Snapshot;
 pub(crate) use fill::{Fill, LeaseRequest, Prepared};
-pub use health::Health;
 pub(crate) use inherited_versions::InheritedVersions;
 pub(crate) use link::Unavailable;
 pub(crate) use listing::{EntryOwner, ListedRecord};
@@ -56,8 +55,8 @@ pub(crate) use worker::{Worker, WorkerHost};
 
 use crate::clock::{Clock, Moment, instant};
 use crate::entry::{Body, EntrySource, VersionVector, record::Codec};
-use crate::freshness::{Label, Labels};
 use crate::hash::{KeyHasher, Version};
+use crate::label::{Label, Labels};
 use crate::mac::SIGNATURE_BYTES;
 use crate::opaque::KeyDigest;
 use crate::policy::CacheMode;
@@ -155,6 +154,12 @@ impl ReadSnapshot {
 }
 
 impl Far {
+    /// When the first of this process's leases is renewed.
+    #[cfg(test)]
+    pub(crate) fn next_renewal(&self) -> Option<std::time::Instant> {
+        self.leases.next()
+    }
+
     pub(crate) fn new(
         level: FarLevel,
         hasher: KeyHasher,

@@ -10,8 +10,8 @@ use super::variants::{digest, listed};
 use super::{Far, KnownVersions, Unavailable, fill};
 use crate::entry::record::Decoded;
 use crate::entry::{LabelVersion, OutputMode};
-use crate::freshness::Label;
 use crate::hash::BuildLabelHasher;
+use crate::label::Label;
 use crate::store::Value;
 
 impl Far {

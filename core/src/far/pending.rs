@@ -4,8 +4,8 @@
 
 use std::collections::HashMap;
 
-use crate::freshness::Label;
 use crate::hash::BuildLabelHasher;
+use crate::label::Label;
 use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Most pending labels; beyond that, everything is invalidated.

@@ -12,8 +12,9 @@ use super::{Far, FarLookup, KnownVersions, Looked, Unavailable, variants};
 use crate::entry::record::Decoded;
 use crate::entry::{Entry, EntryMeta, VersionVector};
 use crate::events::MissReason;
-use crate::freshness::{Freshness, Label, Labels};
+use crate::freshness::Freshness;
 use crate::hash::BuildLabelHasher;
+use crate::label::{Label, Labels};
 use crate::store::Value;
 
 /// Most variants of one fragment to prefetch; a page uses one of them.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::versions::LabelRecord;
 use super::{Far, Unavailable};
 use crate::clock::instant;
-use crate::freshness::Label;
+use crate::label::Label;
 use crate::protection::Protection;
 use crate::store::{Operation, StoreError};
 

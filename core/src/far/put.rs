@@ -10,8 +10,9 @@ use super::versions::RECORD_BYTES;
 use super::{Far, Fill, InheritedVersions, KnownVersions, ReadSnapshot, Unavailable};
 use crate::entry::record::{MAX_RECORD_LABELS, Record};
 use crate::entry::{EntrySource, LabelVersion, VersionVector};
-use crate::freshness::{Dependencies, Label, Labels};
+use crate::freshness::Dependencies;
 use crate::hash::Version;
+use crate::label::{Label, Labels};
 use crate::protection::Protection;
 use crate::store::{Operation, Reply, Value};
 

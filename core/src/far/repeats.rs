@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
-use crate::freshness::Label;
 use crate::hash::BuildLabelHasher;
+use crate::label::Label;
 
 /// How late a repeat may be published, so that it joins others.
 const GRAIN: Duration = Duration::from_millis(25);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::leases::Token;
 use super::repeats::{Due, Repeats};
-use crate::freshness::Label;
+use crate::label::Label;
 use crate::sync::{Condvar, Mutex};
 
 /// Most waiting tasks of each kind. Further ones are dropped; the leases and records expire.

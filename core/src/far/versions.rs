@@ -2,7 +2,7 @@
 //! time.
 
 use crate::entry::LabelVersion;
-use crate::freshness::Label;
+use crate::label::Label;
 use crate::store::{Fault, StoreError, Value};
 
 /// Size of a label's record: a version, and half of a second one.

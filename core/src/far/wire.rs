@@ -3,9 +3,9 @@
 
 use super::identity::block;
 use crate::entry::{EntrySource, record::Codec};
-use crate::freshness::Label;
 use crate::hash::KeyHasher;
 use crate::key;
+use crate::label::Label;
 
 /// Most bytes of a key's name to show in a record's name.
 const MAX_SLUG: usize = 48;

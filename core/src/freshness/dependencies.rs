@@ -2,7 +2,7 @@
 //! inside it. Short sets are listed. Long ones collapse into buckets, which costs extra misses but
 //! never serves a stale entry.
 
-use super::{BUCKETS, Label, Labels};
+use crate::label::{BUCKETS, Label, Labels};
 
 /// Longest set that is listed label by label.
 const MAX_LISTED: usize = 4096;

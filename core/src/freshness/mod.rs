@@ -9,15 +9,14 @@
 //! This module uses neither the text of keys nor entries nor stores.
 
 mod dependencies;
-mod label;
 mod repeats;
 mod table;
 
 pub(crate) use dependencies::{Dependencies, DependencySet};
-pub(crate) use label::{Label, Labels};
 pub(crate) use table::Mark;
 
 use crate::clock::Moment;
+use crate::label::{Label, Labels};
 use crate::protection::{Protection, Protections};
 use crate::sync::{AtomicU64, Ordering, RwLock};
 use table::Table;
@@ -44,9 +43,6 @@ impl Sequence {
         u32::try_from(self.0.checked_sub(earlier.0)?).ok()
     }
 }
-
-/// The number of hashed buckets for a dependency set that is too long to be listed.
-pub(crate) const BUCKETS: usize = 16_384;
 
 /// The sequence and the table of labels.
 #[derive(Debug)]

@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::repeats::Repeats;
-use super::{BUCKETS, Broken, Dependencies, Label, Labels};
+use super::{Broken, Dependencies};
 use crate::hash::BuildLabelHasher;
+use crate::label::{BUCKETS, Label, Labels};
 
 /// Most bytes of a tag's text that are stored, to name it as the reason of a miss.
 const MAX_TEXT: usize = 64;

@@ -1,5 +1,7 @@
 //! The kinds of keys, and the group that keys of one kind share besides their name.
 
+#[cfg(feature = "async")]
+use super::KeyPart;
 use super::{Decoder, FUNCTION, FragmentKey, METHOD, VALUE, VIEW, without_namespaces};
 
 /// What a key stands for. Keys of different kinds are never equal, so markup, typed values and
@@ -94,4 +96,19 @@ pub(crate) fn group_bytes(bytes: &[u8]) -> Option<&[u8]> {
         rest = decoder.rest();
     }
     Some(&bytes[..bytes.len() - rest.len()])
+}
+
+/// Returns the key of a response: the name of a view and a path, or what replaces the path. Add
+/// further vary parts with [`vary_on`](FragmentKey::vary_on).
+///
+/// ```
+/// use fragcache::key::KeyKind;
+/// use fragcache::engine;
+///
+/// let key = engine::view_key("film", "/film/7").vary_on("page=2");
+/// assert_eq!((key.kind(), key.to_string().as_str()), (KeyKind::View, "film(/film/7, \"page=2\")"));
+/// ```
+#[cfg(feature = "async")]
+pub fn view_key(name: &str, path: impl KeyPart) -> FragmentKey {
+    FragmentKey::of_kind(VIEW, name).vary_on(path)
 }

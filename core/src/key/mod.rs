@@ -17,6 +17,8 @@ use std::sync::Arc;
 pub use encode::{KeyEncoder, UnusablePart};
 pub use kind::KeyKind;
 pub(crate) use kind::group_bytes;
+#[cfg(feature = "async")]
+pub use kind::view_key;
 pub use part::KeyPart;
 pub(crate) use redacted::says_more_than_a_name;
 #[cfg(feature = "values")]

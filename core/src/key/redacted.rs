@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::encode::Decoder;
 use super::{DEFAULT, FragmentKey, NAMED, VALUE, name_bytes};
-use crate::freshness::Label;
+use crate::label::Label;
 
 /// Precedes the kind of a key, eight bytes of its label, and at most one part, its name.
 pub(super) const REDACTED: u8 = b'o';

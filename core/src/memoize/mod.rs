@@ -19,9 +19,9 @@ use std::time::Duration;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::batch::Act;
-use crate::cache::{FragmentCache, Invalidation};
 use crate::error::{Error, ErrorKind};
+use crate::handle::Act;
+pub use crate::handle::CallSelector;
 use crate::key::{self, FUNCTION, FragmentKey, KeyPart, METHOD};
 use crate::timeout::Timeout;
 
@@ -93,10 +93,6 @@ pub struct Call {
     pub(crate) path: Option<u64>,
     site: Option<&'static CallSite>,
 }
-
-/// The calls to delete: one call, all calls on an instance, or all calls of a function.
-#[derive(Debug, Clone)]
-pub struct CallSelector(Result<Act, String>);
 
 impl Function {
     /// Creates a function with this name.
@@ -309,7 +305,7 @@ fn unusable(why: &str) -> Error {
 
 impl From<&Call> for CallSelector {
     fn from(call: &Call) -> Self {
-        Self(match &call.unusable {
+        Self::new(match &call.unusable {
             None => Ok(Act::Key(FragmentKey::from_encoded(&call.key))),
             Some(why) => Err(why.clone()),
         })
@@ -324,13 +320,13 @@ impl From<Call> for CallSelector {
 
 impl From<Function> for CallSelector {
     fn from(function: Function) -> Self {
-        Self(Ok(Act::Name(FragmentKey::of_kind(FUNCTION, function.0))))
+        Self::new(Ok(Act::Name(FragmentKey::of_kind(FUNCTION, function.0))))
     }
 }
 
 impl From<&Method> for CallSelector {
     fn from(Method(call): &Method) -> Self {
-        Self(match &call.unusable {
+        Self::new(match &call.unusable {
             None => Ok(Act::Group(FragmentKey::from_encoded(&call.key))),
             Some(why) => Err(why.clone()),
         })
@@ -340,36 +336,5 @@ impl From<&Method> for CallSelector {
 impl From<Method> for CallSelector {
     fn from(instance: Method) -> Self {
         Self::from(&instance)
-    }
-}
-
-impl CallSelector {
-    /// The acts that delete these calls.
-    pub(crate) fn acts(self) -> Result<Vec<Act>, Error> {
-        let act = self.0.map_err(|why| unusable(&why))?;
-        // A function and a method of the same name are deleted together.
-        let counterpart = match &act {
-            Act::Name(key) => key.counterpart().map(Act::Name),
-            _ => None,
-        };
-        Ok(counterpart.into_iter().chain([act]).collect())
-    }
-}
-
-impl FragmentCache {
-    /// Deletes the results of one call, of all calls on an instance, or of all calls of a function.
-    /// The cost does not depend on how many there are.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Key`] if an argument cannot be serialized. No result is stored for such a call.
-    pub fn delete_memoized(&self, calls: impl Into<CallSelector>) -> Result<Invalidation, Error> {
-        let calls = calls.into();
-        if let Ok(Act::Key(key)) = &calls.0 {
-            return Ok(self.delete(key));
-        }
-        let mut batch = self.batch();
-        batch.acts.extend(calls.acts()?);
-        Ok(batch.apply())
     }
 }

@@ -7,12 +7,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Call, CallSite};
-use crate::cache::FragmentCache;
 use crate::entry::{Body, Entry, EntrySource, OutputMode};
 use crate::events::{EventKind, MissReason, RefusalReason};
+use crate::handle::Handle;
+use crate::hash::HashedKey;
 use crate::hash::Version;
 use crate::key::FragmentKey;
-use crate::near::{HashedKey, Missed, Variant};
+use crate::near::{Missed, Variant};
 use crate::render::{Lookup, Opened, Request};
 use crate::tag;
 use crate::timeout::Timeout;
@@ -46,30 +47,9 @@ impl CallLookup {
     }
 }
 
-impl FragmentCache {
+impl Handle {
     /// Returns the stored result of this call, or runs `function` and stores its result.
-    ///
-    /// Single flight, freshness, stale windows and nesting work as for fragments. Of several
-    /// concurrent callers, one runs the function. The result depends on the calls and fragments
-    /// inside it, and [`current`](crate::current) refers to it.
-    /// [`current::veto`](crate::current::veto) inside the function keeps its result from being
-    /// stored.
-    ///
-    /// A mistake in the call (an argument or a result that cannot be serialized, a timeout of zero,
-    /// an unusable tag) does not reach the caller: the function runs, nothing is stored, and an
-    /// event and a counter report it.
-    ///
-    /// ```
-    /// use fragcache::memoize::Function;
-    /// use fragcache::FragmentCache;
-    ///
-    /// let cache = FragmentCache::in_memory();
-    /// let call = Function::new("docs::answer").call().arg("ttl").arg(&["universe"]);
-    /// assert_eq!(cache.memoize(&call, || 42), 42);
-    /// let kept: i32 = cache.memoize(&call, || unreachable!("it is kept"));
-    /// assert_eq!(kept, 42);
-    /// ```
-    pub fn memoize<T: Serialize + DeserializeOwned + 'static>(
+    pub(crate) fn memoize<T: Serialize + DeserializeOwned + 'static>(
         &self,
         call: &Call,
         function: impl FnOnce() -> T,
@@ -83,26 +63,7 @@ impl FragmentCache {
     /// Like [`memoize`](Self::memoize), for a function that can fail. Its error passes through
     /// unchanged and is not stored. Within the [stale window](Call::stale), the stored result is
     /// returned in place of the error. To store errors too, memoize the `Result`.
-    ///
-    /// ```
-    /// use fragcache::memoize::Function;
-    /// use fragcache::FragmentCache;
-    ///
-    /// let cache = FragmentCache::in_memory();
-    /// let call = Function::new("docs::parse").call().arg("4x");
-    /// let parsed = cache.try_memoize(&call, || "4x".parse::<i32>());
-    /// assert!(parsed.is_err());
-    /// assert!(!cache.contains(&call.key()?)?);
-    ///
-    /// let kept = cache.memoize(&call, || "4x".parse::<i32>().map_err(|error| error.to_string()));
-    /// assert!(kept.is_err() && cache.contains(&call.key()?)?);
-    /// # Ok::<(), fragcache::Error>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The error of the function.
-    pub fn try_memoize<T: Serialize + DeserializeOwned + 'static, E>(
+    pub(crate) fn try_memoize<T: Serialize + DeserializeOwned + 'static, E>(
         &self,
         call: &Call,
         function: impl FnOnce() -> Result<T, E>,
@@ -212,7 +173,7 @@ impl FragmentCache {
             self.warn(None, &warning);
         }
         // Fragments around the call depend on a result whose dependencies are unknown.
-        crate::current::veto();
+        crate::render::current::veto();
     }
 
     /// Reads the result from the near level.

@@ -7,34 +7,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Call;
-use crate::cache::FragmentCache;
 use crate::events::{EventKind, RefusalReason};
+use crate::handle::Handle;
 use crate::render::Begun;
 use crate::values::codec;
 
-impl FragmentCache {
+impl Handle {
     /// Like [`memoize`](Self::memoize), for an asynchronous function. A task that waits for another
     /// caller's result does not block its thread. If the future of the leader is dropped, one of
     /// the waiting callers runs the function instead. Needs tokio's timer.
-    ///
-    /// The store behind the cache is called on the thread that polls. It blocks for a round trip,
-    /// at most until the deadline of the operation (50 ms).
-    ///
-    /// ```
-    /// use fragcache::memoize::Function;
-    /// use fragcache::FragmentCache;
-    ///
-    /// # let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-    /// # runtime.block_on(async {
-    /// let cache = FragmentCache::in_memory();
-    /// let call = Function::new("docs::answer").call().arg("ttl");
-    /// assert_eq!(cache.memoize_async(&call, async { 42 }).await, 42);
-    /// let kept: i32 = cache.memoize_async(&call, async { unreachable!("it is kept") }).await;
-    /// assert_eq!(kept, 42);
-    /// # });
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub async fn memoize_async<T: Serialize + DeserializeOwned + 'static>(
+    pub(crate) async fn memoize_async<T: Serialize + DeserializeOwned + 'static>(
         &self,
         call: &Call,
         function: impl Future<Output = T>,
@@ -48,11 +30,7 @@ impl FragmentCache {
 
     /// Like [`try_memoize`](Self::try_memoize), for an asynchronous function; see
     /// [`memoize_async`](Self::memoize_async).
-    ///
-    /// # Errors
-    ///
-    /// The error of the function.
-    pub async fn try_memoize_async<T: Serialize + DeserializeOwned + 'static, E>(
+    pub(crate) async fn try_memoize_async<T: Serialize + DeserializeOwned + 'static, E>(
         &self,
         call: &Call,
         function: impl Future<Output = Result<T, E>>,

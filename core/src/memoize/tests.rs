@@ -144,7 +144,7 @@ fn i2_of_several_callers_one_runs_the_function() {
         for _ in 0..8 {
             scope.spawn(|| {
                 let value = cache.memoize(&ROLE.call(), || {
-                    while cache.flights().waiting() < 7 {
+                    while cache.handle.flights().waiting() < 7 {
                         std::thread::yield_now();
                     }
                     ran.fetch_add(1, Ordering::SeqCst)

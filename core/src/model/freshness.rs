@@ -20,7 +20,7 @@ fn fill_against_clear(without: Option<Protection>) {
     let fill = world.spawn(|world| drop(world.page()));
     let change = world.spawn(|world| {
         world.change();
-        world.cache.clear().unwrap();
+        world.cache.clear().eventually();
     });
     join([fill, change]);
     world.check_quiet();

@@ -121,7 +121,7 @@ impl World {
     }
 
     fn delete(&self) {
-        self.cache.delete(&fragment_key!("row")).unwrap();
+        self.cache.delete(&fragment_key!("row")).eventually();
     }
 
     fn get(&self, name: &str) -> Option<String> {

@@ -139,7 +139,7 @@ impl Process {
     }
 
     fn delete(&self) -> Call {
-        self.call(|values| match values.delete("k").unwrap() {
+        self.call(|values| match values.delete("k") {
             Invalidation::Pending => Told::MaySet(None),
             _ => Told::Set(None),
         })

@@ -13,7 +13,8 @@ use shuttle::sync::atomic::{AtomicU64, Ordering};
 use shuttle::thread;
 
 use super::{finds, holds, join};
-use crate::freshness::{Freshness, Label, Labels, Sequence};
+use crate::freshness::{Freshness, Sequence};
+use crate::label::{Label, Labels};
 use crate::protection::{Protection, Protections};
 use crate::sync::Mutex;
 

@@ -1,12 +1,13 @@
 //! Listing entries: copies of a shard's entries, a batch at a time, so that no lock is held for
 //! long.
 
+use super::Near;
 use super::validator::Validity;
-use super::{HashedKey, Near};
 use crate::clock::Moment;
 use crate::entry::{Entry, KeyBytes};
 use crate::events::MissReason;
 use crate::freshness::Freshness;
+use crate::hash::HashedKey;
 
 /// Keys copied under one lock.
 const AT_ONCE: usize = 1024;

@@ -11,8 +11,10 @@ use std::time::Duration;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, OutputMode};
 use crate::events::MissReason;
-use crate::freshness::{Freshness, Label};
+use crate::freshness::Freshness;
+use crate::hash::HashedKey;
 use crate::hash::{KeyHasher, Version};
+use crate::label::Label;
 use crate::sync::Mutex;
 
 pub(crate) use listing::{ListCursor, ListedEntry};
@@ -30,13 +32,6 @@ const MIN_SHARD_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 #[repr(align(128))]
 struct CachePadded<T>(T);
-
-/// An encoded key with its hash.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct HashedKey<'a> {
-    pub(crate) hash: u64,
-    pub(crate) key: &'a [u8],
-}
 
 /// Which of a key's variants is looked up.
 #[derive(Debug, Clone, Copy)]

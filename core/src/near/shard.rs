@@ -5,12 +5,12 @@ use std::sync::Arc;
 use lru::LruCache;
 
 use super::validator::{Validator, Validity};
-use super::{HashedKey, Left, ListedEntry, Missed, Totals, Variant};
-use crate::cache::FragmentCache;
+use super::{Left, ListedEntry, Missed, Totals, Variant};
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, KeyBytes, OutputMode};
-use crate::events::{EventKind, MissReason, RemovalCause};
+use crate::events::{MissReason, RemovalCause};
 use crate::hash::BuildIdentityHasher;
+use crate::hash::HashedKey;
 
 /// Most variants per key; the oldest is evicted first.
 const MAX_VARIANTS: usize = 8;
@@ -80,13 +80,6 @@ pub(crate) struct Evicted {
     pub(crate) key: KeyBytes,
     pub(crate) entry: Entry,
     pub(crate) cause: RemovalCause,
-}
-
-impl Evicted {
-    /// Reports the eviction to the observers and the counters.
-    pub(crate) fn report(&self, cache: &FragmentCache) {
-        cache.emit(EventKind::Evicted(self.cause), Some(&self.key), &self.entry.source);
-    }
 }
 
 impl StoredVariant {

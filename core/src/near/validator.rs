@@ -1,12 +1,13 @@
 //! Whether an entry may be served now.
 
-use super::{HashedKey, Missed};
+use super::Missed;
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::entry::Entry;
 use crate::events::MissReason;
 use crate::freshness::{Broken, Freshness};
+use crate::hash::HashedKey;
 use crate::hash::KeyHasher;
 
 /// Validates entries.

@@ -4,13 +4,13 @@
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, OutputMode};
 use crate::events::EventKind;
-use crate::freshness::Label;
 use crate::hash::KeyHasher;
 use crate::key::namespaces;
+use crate::label::Label;
 
 use super::close::StoreOutcome;
 use super::stack::Frame;
-use crate::cache::FragmentCache;
+use crate::handle::Handle;
 
 /// A stored body as an annotated page shows it.
 pub(super) fn served(hasher: &KeyHasher, encoded: &[u8], entry: &Entry, now: Moment) -> Body {
@@ -40,7 +40,7 @@ pub(super) fn rendered(frame: &Frame, outcome: StoreOutcome, body: &Body) -> Bod
 
 /// The reason for rendering a body, in words; `None` if its page is not annotated.
 pub(super) fn why(
-    cache: &FragmentCache,
+    cache: &Handle,
     mode: OutputMode,
     events: &[EventKind],
     tag: Option<Label>,

@@ -88,7 +88,7 @@ impl<M: MakeBody> Caller<'_, M> {
         if near.fits(self.hashed, &entry) {
             let evicted = near.put(self.hashed, entry.clone(), self.cache.recent());
             let evicted = evicted.into_iter().flatten();
-            evicted.for_each(|gone| gone.report(self.cache));
+            evicted.for_each(|gone| self.cache.report_eviction(&gone));
         }
         near.count_hit(self.hashed.hash);
         self.revalidate(near, entry)

@@ -9,27 +9,29 @@ use super::enter::{MakeBody, Opened, Request};
 use super::prefetched::Prefetches;
 use super::stack::{self, Frame, Purpose};
 use super::wait_strategy::{WaitStrategy, Waited};
-use crate::cache::FragmentCache;
 use crate::clock::{Deadline, Moment, instant};
 use crate::entry::{Entry, EntrySource, KeyBytes};
 use crate::events::{BypassReason, EventKind, MissReason, RefusalReason};
 use crate::far::{Fill, InheritedVersions, ReadSnapshot};
 use crate::flight::{Flight, FlightRequest, FlightWait, Joined, Refresh};
-use crate::freshness::{DependencySet, Label, Labels, Sequence};
+use crate::freshness::{DependencySet, Sequence};
+use crate::handle::Handle;
+use crate::hash::HashedKey;
 use crate::key;
-use crate::near::{HashedKey, Left, Missed, Near, Variant};
+use crate::label::{Label, Labels};
+use crate::near::{Left, Missed, Near, Variant};
 use crate::policy::CacheMode;
 use crate::protection::Protection;
 
 /// A flight that this caller leads and has not passed to a frame yet. If it is dropped, a follower
 /// leads.
 pub(super) struct LeaderGuard<'a> {
-    cache: &'a FragmentCache,
+    cache: &'a Handle,
     flight: Option<Arc<Flight>>,
 }
 
 impl<'a> LeaderGuard<'a> {
-    pub(super) fn new(cache: &'a FragmentCache, flight: Arc<Flight>) -> Self {
+    pub(super) fn new(cache: &'a Handle, flight: Arc<Flight>) -> Self {
         Self { cache, flight: Some(flight) }
     }
 
@@ -67,7 +69,7 @@ const ATTEMPTS: usize = 3;
 
 /// One caller. `M` makes a body of the bytes that a store has.
 pub(super) struct Caller<'a, M> {
-    pub(super) cache: &'a FragmentCache,
+    pub(super) cache: &'a Handle,
     pub(super) hashed: HashedKey<'a>,
     pub(super) source: &'a Arc<EntrySource>,
     pub(super) request: &'a Request,

@@ -6,13 +6,14 @@ use std::time::Duration;
 use super::annotate;
 use super::caller::LeaderGuard;
 use super::stack::{self, Frame, Inherited, Purpose};
-use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, EntryMeta, VersionVector};
 use crate::events::{EventKind, MissReason, RefusalReason};
 use crate::far::{Far, Fill, NotStored, ToStore, Unavailable, Write};
 use crate::freshness::{Dependencies, Sequence};
-use crate::near::{HashedKey, Near};
+use crate::handle::Handle;
+use crate::hash::HashedKey;
+use crate::near::Near;
 use crate::protection::Protection;
 
 /// The right and the duty to close one cache block. Dropping it abandons the block: nothing is
@@ -111,7 +112,7 @@ pub fn abandon(id: u64) {
 /// far store together.
 #[cfg(feature = "values")]
 pub(super) fn close_all(
-    cache: &FragmentCache,
+    cache: &Handle,
     mut frames: Vec<Frame>,
     bodies: Vec<Body>,
 ) -> Vec<StoreOutcome> {
@@ -217,10 +218,10 @@ impl Frame {
 
     /// Passes the fragment's dependencies and veto to the enclosing fragment. Returns `None` if the
     /// fragment is not meant to be stored. Runs no user code: the lease to release is in no frame.
-    fn begin_store<'a>(&mut self, cache: &'a FragmentCache, body: Body) -> Option<Closing<'a>> {
+    fn begin_store<'a>(&mut self, cache: &'a Handle, body: Body) -> Option<Closing<'a>> {
         let now = cache.moment();
         if let Some(stats_registry) = cache.stats_registry() {
-            stats_registry.render(&self.key, &self.source, now.since(self.started));
+            stats_registry.render(&self.key, self.source.place(), now.since(self.started));
         }
         cache.fresh().settle(now);
         let dependencies = std::mem::take(&mut self.inner).finish();
@@ -328,7 +329,7 @@ impl Frame {
         };
         guard.complete(&entry);
         match stored {
-            Ok(evicted) => evicted.iter().for_each(|gone| gone.report(cache)),
+            Ok(evicted) => evicted.iter().for_each(|gone| cache.report_eviction(gone)),
             Err(reason) => return self.refuse(reason),
         }
         if last <= now {

@@ -3,8 +3,8 @@
 
 use super::enter::{Lookup, MakeBody};
 use super::stack::{self, Frame, Purpose};
-use crate::cache::FragmentCache;
 use crate::events::RefusalReason;
+use crate::handle::Handle;
 
 /// The dependencies of a render on another thread.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(crate) struct Collected(pub(super) Frame);
 
 /// Renders, and passes the dependencies to `keep`; with a veto if the render panics.
 pub(crate) fn collect_in<M: MakeBody, R>(
-    cache: &FragmentCache,
+    cache: &Handle,
     lookup: Lookup<'_, M>,
     render: impl FnOnce() -> R,
     keep: impl FnOnce(Collected),

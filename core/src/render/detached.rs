@@ -10,11 +10,11 @@ use super::collect_in::Collected;
 use super::enter::{Lookup, MakeBody, Opened};
 use super::stack::{self, Frame};
 use super::wait_strategy::YieldTask;
-use crate::cache::FragmentCache;
 use crate::entry::{Body, Entry};
 use crate::events::RefusalReason;
 use crate::flight::Waiter;
-use crate::freshness::Label;
+use crate::handle::Handle;
+use crate::label::Label;
 use crate::near::Missed;
 use crate::read_point::ReadPoint;
 use crate::timeout::Timeout;
@@ -35,7 +35,7 @@ pub(crate) struct Detached {
     frames: Vec<Frame>,
 }
 
-impl FragmentCache {
+impl Handle {
     /// As [`open_slow`](Self::open_slow), for a task.
     pub(crate) async fn open_detached<M: MakeBody, R>(
         &self,

@@ -10,14 +10,15 @@ use super::prefetched::Prefetches;
 use super::stack::{self, Inherited, Purpose};
 use super::wait_strategy::{BlockThread, WaitStrategy, block};
 use super::{RenderMemo, Ticket, ask};
-use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, EntrySource};
 use crate::events::{BypassReason, EventKind, RefusalReason};
 use crate::far::Write;
+use crate::handle::Handle;
+use crate::hash::HashedKey;
 use crate::hash::Version;
 use crate::key::MAX_KEY_BYTES;
-use crate::near::{HashedKey, Left, Missed, Variant};
+use crate::near::{Left, Missed, Variant};
 use crate::policy::CacheMode;
 use crate::protection::Protection;
 use crate::read_point::{self, ReadPoint, ReadPosition};
@@ -80,11 +81,6 @@ pub(crate) trait MakeBody: Fn(Vec<u8>) -> Option<Body> {}
 
 impl<M: Fn(Vec<u8>) -> Option<Body>> MakeBody for M {}
 
-/// Makes a body of markup with `make`.
-pub(crate) fn of_text(bytes: Vec<u8>, make: impl Fn(String) -> Body) -> Option<Body> {
-    String::from_utf8(bytes).ok().map(make)
-}
-
 /// What a caller looks up.
 pub(crate) struct Lookup<'a, M> {
     pub(crate) hashed: HashedKey<'a>,
@@ -104,7 +100,7 @@ impl<M> Clone for Lookup<'_, M> {
 
 impl<M> Copy for Lookup<'_, M> {}
 
-impl FragmentCache {
+impl Handle {
     /// The hit path of a block without special options. `None` if the block has any, or if lookups
     /// are off.
     pub(crate) fn quick_hit<R>(
@@ -129,7 +125,7 @@ impl FragmentCache {
             now
         };
         let on_entry = |entry: &Entry| {
-            let counts = entry.source.row.as_deref().filter(|_| !told);
+            let counts = entry.source.counters.as_deref().filter(|_| !told);
             counts.into_iter().for_each(|row| row.hit(now()));
             (on_hit(entry), told.then(|| entry.clone()), counts.is_some())
         };

@@ -13,12 +13,12 @@ use super::enter::MakeBody;
 use super::stack::Frame;
 use super::stack::{self, Purpose};
 #[cfg(feature = "values")]
-use crate::cache::FragmentCache;
-#[cfg(feature = "values")]
 use crate::entry::Body;
 #[cfg(feature = "values")]
 use crate::events::RefusalReason;
 use crate::events::{EventKind, MissReason};
+#[cfg(feature = "values")]
+use crate::handle::Handle;
 #[cfg(feature = "values")]
 use crate::timeout::Timeout;
 
@@ -75,7 +75,7 @@ impl<M: MakeBody> Caller<'_, M> {
 }
 
 #[cfg(feature = "values")]
-impl FragmentCache {
+impl Handle {
     /// Stores supplied bodies as if each were rendered after the one before it, and returns the
     /// outcome of each. With a far store, the number of round trips does not depend on the number
     /// of bodies. All lookups have the same options, and no key occurs twice.

@@ -1,4 +1,4 @@
-//! One render of one cache block. `choose` finds its cache, `open` reads an engine's arguments, and
+//! One render of one cache block. `open` reads an engine's arguments, and
 //! `enter` looks up and, on a miss, pushes a frame on this thread's stack; `forced` does so without
 //! a lookup. `declare` and `current` add to the frame, `close` stores it, and `annotate` shows the
 //! outcome. Engines use it through [`engine`](crate::engine).
@@ -7,7 +7,6 @@ mod annotate;
 mod arguments;
 mod ask;
 mod caller;
-mod choose;
 mod close;
 #[cfg(feature = "async")]
 mod collect_in;
@@ -31,11 +30,10 @@ pub use declare::{Tags, add_tags, declare, expire_after};
 #[cfg(feature = "async")]
 pub(crate) use detached::{Begun, Detached};
 pub use enter::Opened;
-pub(crate) use enter::{Lookup, Request, of_text};
+pub(crate) use enter::{Lookup, Request};
 #[cfg(feature = "values")]
 pub(crate) use forced::GIVEN_ATTEMPTS;
 pub use open::RenderContext;
-pub use prefetched::prefetch;
 pub use scope::{RenderMemo, Scope};
 #[cfg(all(test, not(fragcache_shuttle)))]
 pub(crate) use stack::{Frames, swap};

@@ -3,16 +3,18 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::enter::{Lookup, Opened, Request, of_text};
+use super::enter::{Lookup, Opened, Request};
 use super::stack::{self, Purpose};
 use super::{Arguments, RenderMemo, Ticket, annotate};
-use crate::cache::FragmentCache;
+use crate::entry::of_text;
 use crate::entry::{Body, Entry, OutputMode, digest_of};
 use crate::error::{Error, ErrorKind};
 use crate::events::{BypassReason, EventKind, RefusalReason};
+use crate::handle::Handle;
+use crate::hash::HashedKey;
 use crate::hash::Version;
 use crate::key::{self, KeyEncoder, MAX_KEY_BYTES, UnusablePart};
-use crate::near::{HashedKey, Variant};
+use crate::near::Variant;
 use crate::policy::ErrorPolicy;
 use crate::read_point::ReadPoint;
 use crate::sync::thread_local;
@@ -52,19 +54,10 @@ pub trait RenderContext {
     }
 }
 
-impl FragmentCache {
+impl Handle {
     /// Opens the cache block with the encoded block id `site`, for an engine extension. Ignores the
     /// block's `using=`; see [`Caches::open`](crate::Caches::open).
-    ///
-    /// `on_hit` turns a stored body into what the engine prints. It runs under a lock and must do
-    /// nothing else.
-    ///
-    /// # Errors
-    ///
-    /// [`ErrorKind::Timeout`], [`ErrorKind::Key`] or [`ErrorKind::Repeated`], with the block's
-    /// place, if the cache's [`Policy`](crate::Policy) makes that an error; [`ErrorKind::Config`]
-    /// for a block id that the rewriter did not write.
-    pub fn open<A: Arguments + ?Sized, R>(
+    pub(crate) fn open<A: Arguments + ?Sized, R>(
         &self,
         site: &str,
         arguments: &A,
@@ -212,7 +205,7 @@ impl FragmentCache {
     }
 
     /// Handles unusable arguments: an error, or a render without the cache.
-    pub(super) fn refuse<R>(
+    pub(crate) fn refuse<R>(
         &self,
         site: &str,
         rendering: &mut impl RenderContext,

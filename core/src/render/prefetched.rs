@@ -5,15 +5,12 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use super::{Arguments, RenderMemo};
-use crate::cache::FragmentCache;
-use crate::caches::Caches;
 use crate::error::{Error, ErrorKind};
 use crate::far::{MAX_PREFETCHED, PrefetchKey, Prefetched};
+use crate::handle::Handle;
+use crate::hash::HashedKey;
 use crate::key::{FragmentKey, KeyEncoder, MAX_KEY_BYTES, begin_explicit};
-use crate::near::HashedKey;
-use crate::policy::ErrorPolicy;
 use crate::sync::thread_local;
-use crate::timeout::Scalar;
 
 thread_local! {
     /// The prefetches whose closures run on this thread, innermost last.
@@ -33,7 +30,7 @@ pub(super) struct Prefetches(Vec<Arc<Prefetched>>);
 
 impl Prefetches {
     /// The prefetches of the render with this `memo`, and those of this thread.
-    pub(super) fn of(cache: &FragmentCache, memo: Option<&RenderMemo>) -> Self {
+    pub(super) fn of(cache: &Handle, memo: Option<&RenderMemo>) -> Self {
         if cache.far().is_none() {
             return Self::default();
         }
@@ -50,83 +47,41 @@ impl Prefetches {
     }
 }
 
-/// `cache_prefetch(name, vary, using)` in a template: like [`FragmentCache::prefetch`], for the
-/// render with this `memo`, and for blocks with the same `using=` or none. Each of `keys` is a name
-/// and its vary parts, as the prefetched block has them.
-///
-/// # Errors
-///
-/// [`ErrorKind::Key`] for a value that cannot be part of a key, and [`ErrorKind::Using`] for an
-/// unknown cache if the default cache's [`Policy`](crate::Policy) makes that an error. Nothing is
-/// read then.
-pub fn prefetch<A: Arguments>(
-    caches: &Caches,
-    using: Option<Scalar<'_>>,
-    memo: &RenderMemo,
-    keys: impl IntoIterator<Item = A>,
-) -> Result<(), Error> {
-    let cache = match using.map_or(Ok(caches.default_cache()), |using| caches.choose(using)) {
-        Ok(cache) => cache,
-        // The blocks report it one by one.
-        Err(_) if caches.default_cache().policy().bad_arguments == ErrorPolicy::Uncached => {
-            return Ok(());
-        }
-        Err(error) => return Err(error),
-    };
-    let mut encoded = Vec::new();
-    for arguments in keys {
-        let mut key = cache.prefix().to_vec();
-        begin_explicit(&mut key);
-        let mut encoder = KeyEncoder::new(&mut key);
-        for index in 0..arguments.len() {
-            arguments.encode(index, &mut encoder).map_err(|part| {
+impl RenderMemo {
+    /// Reads these keys ahead for the render that the memo belongs to.
+    pub(crate) fn read_ahead<A: Arguments>(
+        &self,
+        cache: &Handle,
+        keys: impl IntoIterator<Item = A>,
+    ) -> Result<(), Error> {
+        let mut encoded = Vec::new();
+        for arguments in keys {
+            let mut key = cache.prefix().to_vec();
+            begin_explicit(&mut key);
+            let mut encoder = KeyEncoder::new(&mut key);
+            for index in 0..arguments.len() {
+                arguments.encode(index, &mut encoder).map_err(|part| {
                 let message = format!(
                     "a prefetched key cannot hold what is {part}; prefetch the name and the vary \
                      parts as the cache block has them"
                 );
                 Error::new(ErrorKind::Key, message)
             })?;
+            }
+            encoded.push(key);
         }
-        encoded.push(key);
+        if let Some(of) = cache.read_ahead(&encoded) {
+            self.prefetch(of);
+        }
+        Ok(())
     }
-    if let Some(of) = cache.read_ahead(&encoded) {
-        memo.prefetch(of);
-    }
-    Ok(())
 }
 
-impl FragmentCache {
+impl Handle {
     /// Reads these fragments from the far store together, then runs `render`, which looks them up
     /// on this thread. Takes at most three round trips for all of them, instead of one or two for
     /// each. For loops. Without a far store it only runs `render`.
-    ///
-    /// Within `render` these fragments are served as of the prefetch. Keys beyond the first 4,096
-    /// are looked up one by one.
-    ///
-    /// ```
-    /// use fragcache::testing::MemoryStore;
-    /// use fragcache::{FarLevel, Fragment, FragmentCache, fragment_key};
-    ///
-    /// let store = MemoryStore::new();
-    /// let cache = || FragmentCache::builder().far(FarLevel::new(store.clone())).build();
-    /// let rows: Vec<_> = (0..100).map(|id| Fragment::new(fragment_key!("row", id))).collect();
-    /// let writer = cache()?;
-    /// for row in &rows {
-    ///     writer.render(row, || "<tr>")?;
-    /// }
-    ///
-    /// let reader = cache()?;
-    /// reader.prefetch(rows.iter().map(Fragment::key), || {
-    ///     let before = reader.health().round_trips;
-    ///     for row in &rows {
-    ///         assert_eq!(&*reader.render(row, || "not evaluated")?, "<tr>");
-    ///     }
-    ///     assert!(reader.health().round_trips - before < 3, "but for what the worker asks");
-    ///     Ok::<(), fragcache::Error>(())
-    /// })?;
-    /// # Ok::<(), fragcache::Error>(())
-    /// ```
-    pub fn prefetch<'k, R>(
+    pub(crate) fn prefetch<'k, R>(
         &self,
         keys: impl IntoIterator<Item = &'k FragmentKey>,
         render: impl FnOnce() -> R,

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::wait_strategy::Waited;
-use crate::cache::FragmentCache;
 use crate::clock::Moment;
 use crate::entry::{Entry, EntrySource, KeyBytes, OutputMode};
 use crate::entry::{LabelVersion, VersionVector};
@@ -15,9 +14,11 @@ use crate::error::Error;
 use crate::events::{MissReason, RefusalReason};
 use crate::far::{Fill, InheritedVersions, ReadSnapshot, Write};
 use crate::flight::Flight;
-use crate::freshness::Label;
-use crate::freshness::{DependencySet, Labels, Sequence};
+use crate::freshness::{DependencySet, Sequence};
+use crate::handle::Handle;
 use crate::hash::Version;
+use crate::label::Label;
+use crate::label::Labels;
 use crate::protection::Protection;
 use crate::sync::thread_local;
 
@@ -43,7 +44,7 @@ pub(super) enum Purpose {
 #[derive(Debug)]
 pub(super) struct Frame {
     pub(super) id: u64,
-    pub(super) cache: FragmentCache,
+    pub(super) cache: Handle,
     pub(super) purpose: Purpose,
     pub(super) key: KeyBytes,
     pub(super) hash: u64,
@@ -174,7 +175,7 @@ impl Frame {
     }
 
     /// Records the versions with which an inner fragment was stored.
-    pub(super) fn learn(&mut self, cache: &FragmentCache, versions: &[(Label, LabelVersion)]) {
+    pub(super) fn learn(&mut self, cache: &Handle, versions: &[(Label, LabelVersion)]) {
         if self.cache.is_same(cache) {
             self.inherited_versions.learn(versions);
         }
@@ -183,7 +184,7 @@ impl Frame {
     /// Adds a tag that was checked before.
     pub(super) fn tag(&mut self, tag: &str) {
         if let Some(stats_registry) = self.cache.stats_registry() {
-            stats_registry.tag(&self.key, &self.source, tag);
+            stats_registry.tag(&self.key, self.source.place(), tag);
         }
         self.inner.insert(self.cache.tag_label(tag));
     }
@@ -212,7 +213,7 @@ impl Frame {
 
 /// What an outer fragment inherits from an inner one.
 pub(super) struct Inherited<'a> {
-    pub(super) cache: &'a FragmentCache,
+    pub(super) cache: &'a Handle,
     pub(super) labels: &'a Labels,
     pub(super) dependencies: Option<&'a crate::freshness::Dependencies>,
     pub(super) expires: Moment,
@@ -229,11 +230,7 @@ pub(super) struct Inherited<'a> {
 }
 
 impl<'a> Inherited<'a> {
-    pub(super) fn from_entry(
-        cache: &'a FragmentCache,
-        labels: &'a Labels,
-        entry: &'a Entry,
-    ) -> Self {
+    pub(super) fn from_entry(cache: &'a Handle, labels: &'a Labels, entry: &'a Entry) -> Self {
         Self {
             cache,
             labels,
@@ -348,7 +345,7 @@ pub(super) fn with_top<R>(with: impl FnOnce(&mut Frame) -> R) -> Option<R> {
 /// The oldest read point of the fragments of a cache that are open on this thread. An unscoped one
 /// may be the leftover of a failed render, with a read point that never advances: after
 /// [`LONGEST_RENDER`] only a read point that it was given counts.
-pub(super) fn oldest_read(cache: &FragmentCache) -> Option<Sequence> {
+pub(super) fn oldest_read(cache: &Handle) -> Option<Sequence> {
     if depth() == 0 {
         return None;
     }
@@ -363,7 +360,7 @@ pub(super) fn oldest_read(cache: &FragmentCache) -> Option<Sequence> {
 
 /// What is known of the far level as of the read point of the innermost fragment of a cache that is
 /// open on this thread; `None` if no fragment is open.
-pub(super) fn read_snapshot(cache: &FragmentCache) -> Option<ReadSnapshot> {
+pub(super) fn read_snapshot(cache: &Handle) -> Option<ReadSnapshot> {
     if depth() == 0 {
         return None;
     }

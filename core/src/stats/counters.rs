@@ -2,13 +2,11 @@
 //! waits. A reader may see a lookup before its render.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::ring::Ring;
 use super::{MINUTES, Misses, NameStats};
 use crate::clock::Moment;
-use crate::entry::EntrySource;
 use crate::events::{BypassReason, EventKind, MissReason, RefusalReason};
 use crate::key::FragmentKey;
 use crate::sync::{AtomicU64, Mutex, Ordering};
@@ -16,9 +14,6 @@ use crate::sync::{AtomicU64, Mutex, Ordering};
 /// Most tags remembered for a name. They are stored in full, because invalidating one needs all of
 /// it.
 const MAX_TAGS: usize = 16;
-
-/// Most sources that the entries of a name share. Beyond it, each entry has its own.
-const MAX_ORIGINS: usize = 64;
 
 /// The counters of one name.
 #[derive(Debug)]
@@ -46,8 +41,6 @@ pub(crate) struct NameCounters {
     last_served: AtomicU64,
     ring: Ring,
     tags: Mutex<VecDeque<Box<str>>>,
-    /// The sources of the entries that are counted here.
-    sources: Mutex<Vec<Weak<EntrySource>>>,
 }
 
 fn zeros<const N: usize>() -> [AtomicU64; N] {
@@ -83,7 +76,6 @@ impl NameCounters {
             last_served: AtomicU64::new(0),
             ring: Ring::default(),
             tags: Mutex::new(VecDeque::new()),
-            sources: Mutex::new(Vec::new()),
         }
     }
 
@@ -108,21 +100,6 @@ impl NameCounters {
             EventKind::Repeated => add(&self.repeats, 1),
             EventKind::Invalidated | EventKind::Warned | EventKind::Fault(_) => {}
         }
-    }
-
-    /// Returns the shared copy of this source for entries whose hits are counted here.
-    pub(super) fn counted(this: &Arc<Self>, source: &EntrySource) -> Arc<EntrySource> {
-        let mut sources = this.sources.lock();
-        let found = sources.iter().filter_map(Weak::upgrade).find(|known| known.is_same(source));
-        if let Some(found) = found {
-            return found;
-        }
-        sources.retain(|known| known.strong_count() > 0);
-        let counted = Arc::new(source.counted_in(Arc::clone(this)));
-        if sources.len() < MAX_ORIGINS {
-            sources.push(Arc::downgrade(&counted));
-        }
-        counted
     }
 
     /// A fresh body was served.

@@ -5,13 +5,16 @@
 //! [`CacheBuilder::stats_by_name`](crate::CacheBuilder::stats_by_name).
 
 mod counters;
+mod health;
+#[cfg(feature = "metrics")]
+pub(crate) mod metrics;
 mod names;
 mod registry;
 mod ring;
 mod totals;
 
-pub use crate::far::Health;
 pub(crate) use counters::NameCounters;
+pub use health::Health;
 pub use names::{Minute, NameStats, StatsByName};
 pub(crate) use registry::StatsRegistry;
 pub use ring::MINUTES;

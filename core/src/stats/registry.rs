@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::counters::NameCounters;
 use super::{NameStats, StatsByName};
 use crate::clock::{Clock, Moment};
-use crate::entry::EntrySource;
 use crate::events::{EventKind, MissReason};
 use crate::hash::{BuildIdentityHasher, KeyHasher};
 use crate::key::{self, FragmentKey};
@@ -30,6 +29,9 @@ pub(crate) struct StatsRegistry {
     opened: Moment,
 }
 
+/// The template and the line of a cache block, if there is one.
+type Place<'a> = Option<(&'a str, u32)>;
+
 /// By the hash of the encoded name. If two names share a hash, the second counts among the others.
 type Shard = HashMap<u64, (Box<[u8]>, Arc<NameCounters>), BuildIdentityHasher>;
 
@@ -48,13 +50,7 @@ impl StatsRegistry {
 
     /// Counts an event under a key. An event without a key counts for the cache block at `source`,
     /// if there is one.
-    pub(crate) fn note(
-        &self,
-        kind: EventKind,
-        key: &[u8],
-        source: Option<&EntrySource>,
-        now: Moment,
-    ) {
+    pub(crate) fn note(&self, kind: EventKind, key: &[u8], place: Place<'_>, now: Moment) {
         let name = self.name_of(key);
         if kind == EventKind::Deleted {
             // Deleting a name that was never looked up adds no statistics for it. The name of a
@@ -73,31 +69,31 @@ impl StatsRegistry {
             return;
         }
         if !name.is_empty() {
-            return self.with(name, source, |counters| counters.note(kind, now));
+            return self.with(name, place, |counters| counters.note(kind, now));
         }
-        let Some((template, line)) = source.and_then(EntrySource::place) else { return };
+        let Some((template, line)) = place else { return };
         let key = FragmentKey::at(template, line, 1);
-        self.with(key.as_bytes(), source, |counters| counters.note(kind, now));
+        self.with(key.as_bytes(), place, |counters| counters.note(kind, now));
     }
 
     /// Records how long a body took to render.
-    pub(crate) fn render(&self, key: &[u8], source: &EntrySource, took: Duration) {
-        self.with(self.name_of(key), Some(source), |counters| counters.render(took));
+    pub(crate) fn render(&self, key: &[u8], place: Place<'_>, took: Duration) {
+        self.with(self.name_of(key), place, |counters| counters.render(took));
     }
 
     /// Records a tag declared for a key.
-    pub(crate) fn tag(&self, key: &[u8], source: &EntrySource, tag: &str) {
+    pub(crate) fn tag(&self, key: &[u8], place: Place<'_>, tag: &str) {
         // Tags of the sum would mean nothing.
-        self.with(self.name_of(key), Some(source), |counters| {
+        self.with(self.name_of(key), place, |counters| {
             if !std::ptr::eq(counters, &self.others) {
                 counters.tag(tag);
             }
         });
     }
 
-    /// Returns this source, counted for the key's name; `None` if the name counts among the others.
-    pub(crate) fn counted(&self, key: &[u8], source: &EntrySource) -> Option<Arc<EntrySource>> {
-        Some(NameCounters::counted(&self.own_row(self.name_of(key), Some(source))?, source))
+    /// Returns the counters of the key's name; `None` if the name counts among the others.
+    pub(crate) fn counters(&self, key: &[u8], place: Place<'_>) -> Option<Arc<NameCounters>> {
+        self.own_row(self.name_of(key), place)
     }
 
     /// The name that a key counts under, across all namespaces. A value with an opaque key is known
@@ -107,11 +103,11 @@ impl StatsRegistry {
         if self.hasher.is_opaque() && is_value() { key } else { key::bare_name(key) }
     }
 
-    fn with(&self, name: &[u8], source: Option<&EntrySource>, note: impl FnOnce(&NameCounters)) {
-        note(self.own_row(name, source).as_deref().unwrap_or(&self.others));
+    fn with(&self, name: &[u8], place: Place<'_>, note: impl FnOnce(&NameCounters)) {
+        note(self.own_row(name, place).as_deref().unwrap_or(&self.others));
     }
 
-    fn own_row(&self, name: &[u8], source: Option<&EntrySource>) -> Option<Arc<NameCounters>> {
+    fn own_row(&self, name: &[u8], place: Place<'_>) -> Option<Arc<NameCounters>> {
         let hash = self.hasher.key(name);
         let shard = self.shard(hash);
         let found = find(&shard.read(), hash, name);
@@ -122,7 +118,7 @@ impl StatsRegistry {
                 let mut shard = shard.write();
                 match find(&shard, hash, name) {
                     Some(found) => found,
-                    None => self.open(&mut shard, hash, name, source),
+                    None => self.open(&mut shard, hash, name, place),
                 }
             }
         }
@@ -142,14 +138,14 @@ impl StatsRegistry {
         shard: &mut Shard,
         hash: u64,
         name: &[u8],
-        source: Option<&EntrySource>,
+        place: Place<'_>,
     ) -> Option<Arc<NameCounters>> {
         if self.names.fetch_add(1, Ordering::Relaxed) >= self.max_names {
             self.names.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
         let key = self.hasher.shown(name);
-        let (template, line) = source.and_then(EntrySource::place).unzip();
+        let (template, line) = place.unzip();
         let counters = Arc::new(NameCounters::new(Some(key), template, line.unwrap_or(0)));
         shard.insert(hash, (name.into(), Arc::clone(&counters)));
         Some(counters)

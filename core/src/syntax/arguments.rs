@@ -1,6 +1,6 @@
-//! The arguments of a `cache` tag: split at top-level commas, options told from positional ones,
-//! and what of them the lowered call receives. Values are the engine's: they are never read, only
-//! copied.
+//! Parses the arguments of a `cache` tag: splits them at top-level commas, separates options from
+//! positional arguments, and prepares the argument list of the lowered call. The values are
+//! expressions of the engine; they are copied and not evaluated.
 
 use std::ops::Range;
 
@@ -16,37 +16,38 @@ use super::token::{Token, TokenKind, within};
 /// A part of the lowered argument list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Part {
-    /// The author's bytes.
+    /// Bytes of the author's source.
     Copy(Range<usize>),
-    /// Text of our own.
+    /// Generated text.
     Fixed(&'static str),
 }
 
-/// What a `cache` tag asks for.
+/// The parsed arguments of a `cache` tag.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Arguments {
-    /// Between the parentheses of the lowered call.
+    /// The text between the parentheses of the lowered call.
     pub(super) parts: Vec<Part>,
-    /// How many values the call receives.
+    /// The number of values that the call receives.
     pub(super) values: usize,
-    /// Timeout, name and vary parts, where they stand in the source.
+    /// The source ranges of timeout, name and vary parts.
     pub(super) positional: Vec<Range<usize>>,
-    /// The letters of the options whose values end the list, in the author's order.
+    /// The letters of the options whose values end the argument list, in the author's order.
     pub(super) options: String,
     pub(super) shared: bool,
-    /// Between the parentheses of the call that only a miss makes; empty for no such call.
+    /// The text between the parentheses of the call that only a miss makes. Empty if there is no
+    /// such call.
     pub(super) declared: Vec<Part>,
     pub(super) tags: bool,
     pub(super) stale: bool,
-    /// The value of `version`, where it stands in the source.
+    /// The source range of the value of `version`.
     pub(super) version: Option<Range<usize>>,
-    /// The value of `using`, where that is a string literal.
+    /// The value of `using` if it is a string literal.
     pub(super) using: Option<String>,
 }
 
 /// One argument between two commas.
 struct Argument<'t> {
-    /// With the blanks around it.
+    /// Includes the blanks around the argument.
     raw: Range<usize>,
     tokens: &'t [Token],
 }
@@ -59,7 +60,7 @@ impl Argument<'_> {
         }
     }
 
-    /// The option's name, where the argument is `name=value`.
+    /// The option's name if the argument is `name=value`.
     fn option<'s>(&self, source: &'s str) -> Option<&'s str> {
         match self.tokens {
             [name, equals, ..]
@@ -75,7 +76,8 @@ impl Argument<'_> {
 }
 
 impl Arguments {
-    /// Reads the arguments in `area` of a tag, what stands between the word `cache` and the tag's end.
+    /// Parses the arguments in `area`, the part of a tag between the word `cache` and the tag's
+    /// end.
     pub(super) fn parse(
         source: &str,
         (area, tag): (Range<usize>, &[Token]),
@@ -101,7 +103,7 @@ impl Arguments {
                 None => out.positional(source, argument, seen.last().copied(), refusal)?,
             }
         }
-        // The blanks after a trailing comma, or all there is.
+        // The blanks after a trailing comma, or the whole area if there are no arguments.
         let rest = list.last().map_or(area.start, |last| last.raw.end)..area.end;
         out.parts.extend(newlines(source, &rest));
         Ok(out)
@@ -121,7 +123,7 @@ impl Arguments {
                 span.start,
                 format!(
                     "`{}` stands after the option `{option}`: write timeout, name and vary parts \
-                     before all options",
+                     before the options",
                     excerpt(text)
                 ),
             ));
@@ -130,8 +132,8 @@ impl Arguments {
             return Err(refusal.at(
                 span.start,
                 format!(
-                    "`{}` spreads a value over the arguments of `cache`: write each part on its \
-                     own, or the list itself as one vary part",
+                    "`{}` unpacks a value into the arguments of `cache`: write each part \
+                     separately, or the list as one vary part",
                     excerpt(text)
                 ),
             ));
@@ -209,8 +211,8 @@ impl Arguments {
             _ => {}
         }
         let value = match syntax.dialect() {
-            // `and` has the engine judge the condition as it does in an `if`: under strict
-            // undefined behaviour a misspelt one is an error, and not false.
+            // `and` makes the engine evaluate the condition as in an `if`: under strict undefined
+            // behaviour, a misspelt name is an error and not false.
             Dialect::MiniJinja if matches!(letter, 'u' | 'r') => {
                 vec![Part::Fixed("("), Part::Copy(value), Part::Fixed(") and true")]
             }
@@ -220,8 +222,8 @@ impl Arguments {
         Ok(())
     }
 
-    /// Moves an option to the call that a miss makes. Its newlines stay where it stood, so that
-    /// what follows keeps its line; but those inside its strings go with them.
+    /// Moves an option to the call that only a miss makes. Its newlines stay in place so that the
+    /// rest keeps its line numbers; newlines inside its strings move along.
     fn declare(&mut self, source: &str, argument: &Argument) {
         if !self.declared.is_empty() {
             self.declared.push(Part::Fixed(", "));
@@ -244,7 +246,7 @@ impl Arguments {
         self.parts.extend(newlines(source, &argument.raw).skip(moved));
     }
 
-    /// Adds a value to the call's list, with the blanks around the argument.
+    /// Adds a value to the argument list of the call, with the blanks around the argument.
     fn push(&mut self, argument: &Argument<'_>, value: impl IntoIterator<Item = Part>) {
         if self.values > 0 {
             self.parts.push(Part::Fixed(","));
@@ -257,7 +259,7 @@ impl Arguments {
     }
 }
 
-/// Refuses arguments in parentheses, as of a function.
+/// Refuses arguments in parentheses, as in a function call.
 fn is_call(
     source: &str,
     list: &[Argument<'_>],
@@ -282,14 +284,14 @@ fn is_call(
     Err(refusal.at(
         open.start,
         format!(
-            "the arguments of `cache` stand in parentheses, as of a function: write them without, \
-             as in `{}`",
+            "the arguments of `cache` are in parentheses, like those of a function: write them \
+             without, as in `{}`",
             syntax.tag("cache 300, \"name\", user.id"),
         ),
     ))
 }
 
-/// Refuses an option's value that would be more than one value, or none, in the lowered call.
+/// Refuses an option value that would be several values, or none, in the lowered call.
 fn is_value(
     source: &str,
     argument: &Argument<'_>,
@@ -302,7 +304,7 @@ fn is_value(
         return Err(refusal.at(
             first.start,
             format!(
-                "`{}` spreads a value over the arguments of `cache`: write `{name}=` and one \
+                "`{}` unpacks a value into the arguments of `cache`: write `{name}=` and one \
                  expression",
                 excerpt(text)
             ),
@@ -313,7 +315,7 @@ fn is_value(
         return Err(refusal.at(
             first.start,
             format!(
-                "`{}` is an assignment and no value of `{name}`: write `==` to compare, or a \
+                "`{}` is an assignment, not a value of `{name}`: write `==` to compare, or a \
                  comma between two options",
                 excerpt(text)
             ),
@@ -368,7 +370,7 @@ fn split<'t>(
     Ok(arguments)
 }
 
-/// One newline for each in `range`.
+/// Yields one newline for each newline in `range`.
 pub(super) fn newlines<'s>(
     source: &'s str,
     range: &Range<usize>,
@@ -376,7 +378,7 @@ pub(super) fn newlines<'s>(
     memchr::memchr_iter(b'\n', source[range.clone()].as_bytes()).map(|_| Part::Fixed("\n"))
 }
 
-/// The start of an author's text, on one line.
+/// Returns the first 40 characters of an author's text, on one line.
 pub(super) fn excerpt(text: &str) -> String {
     let mut out: String =
         text.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect();

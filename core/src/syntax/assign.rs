@@ -1,11 +1,11 @@
-//! Assignments: which scope a name is bound in, and what it may be bound to after a branch.
+//! Assignments: the scope in which a name is bound, and its possible values after a branch.
 
 use std::rc::Rc;
 
 use crate::error::Error;
 
 use super::bindings::{Binding, Scope, resolve};
-use super::definitions::{Definition, either};
+use super::definitions::{Definition, merge};
 use super::mark::{Holds, Mark, add};
 use super::name::Name;
 use super::nesting::{Frame, FrameKind, Walk};
@@ -14,15 +14,15 @@ use super::statement::Opener;
 use super::targets::Target;
 use super::uses;
 
-/// Something is bound to what is marked so.
-pub(super) fn notice(walk: &mut Walk<'_, '_>, marks: &[Mark]) {
+/// Records that a value with `marks` is bound to a name.
+pub(super) fn record_bound(walk: &mut Walk<'_, '_>, marks: &[Mark]) {
     let counts = |mark: &Mark| {
         !matches!(mark.holds, Holds::Outside(..) | Holds::Loop) && !mark.holds.is_object()
     };
     walk.is_marked |= marks.iter().any(counts);
 }
 
-/// MiniJinja: checks the namespaces that are changed.
+/// MiniJinja: checks changes to namespaces.
 pub(super) fn changes(walk: &Walk<'_, '_>, targets: &[Target<'_>]) -> Result<(), Error> {
     targets.iter().try_for_each(|target| match target {
         Target::Attribute(name, at) => uses::namespace(walk, name, *at),
@@ -40,7 +40,7 @@ pub(super) fn assign<'s>(
 ) -> Result<(), Error> {
     changes(walk, targets)?;
     if !targets.is_empty() {
-        notice(walk, marks);
+        record_bound(walk, marks);
     }
     for target in targets {
         let (Target::Name(name) | Target::Attribute(name, _)) = *target;
@@ -53,25 +53,25 @@ pub(super) fn assign<'s>(
             walk.spaces.put(&target, &put);
         }
         let known = resolve(walk, name, frames);
-        // Tera's `set_global` goes past loops and branches.
+        // Tera's `set_global` passes loops and branches.
         let is_scope = |frame: &Frame<'_>| {
             makes_scope(frame, walk.dialect(), is_global)
                 || (is_branch(frame, walk.dialect()) && !is_global)
         };
         let scope = walk.stack.iter().rposition(is_scope);
-        // It may not happen: then the name is what it was.
+        // If the assignment may be skipped, the name may still have its old value.
         let is_skipped = |frame: &Frame<'_>| {
             is_branch(frame, walk.dialect()) || frame.kind == FrameKind::Native(Opener::For)
         };
-        let may_not = walk.stack[scope.map_or(0, |at| at + 1)..].iter().any(is_skipped);
+        let may_be_skipped = walk.stack[scope.map_or(0, |at| at + 1)..].iter().any(is_skipped);
         let mut binding = match known {
-            Some((_, known)) if !is_name || may_not => known.clone(),
+            Some((_, known)) if !is_name || may_be_skipped => known.clone(),
             _ => Binding::default(),
         };
         marks.iter().for_each(|mark| add(&mut binding.marks, Mark { at, ..*mark }));
-        binding.definition = either(definition.cloned(), binding.definition);
-        binding.at = if may_not { binding.at } else { at };
-        // Another template's namespace is what it is in all of this one.
+        binding.definition = merge(definition.cloned(), binding.definition);
+        binding.at = if may_be_skipped { binding.at } else { at };
+        // A namespace that this template does not bind is tracked in the root scope.
         let level = (!is_name).then(|| known.map_or(0, |(level, _)| level));
         let dialect = walk.dialect();
         if is_global {
@@ -91,8 +91,8 @@ pub(super) fn assign<'s>(
     Ok(())
 }
 
-/// Whether what is assigned inside may not happen; until its end it did. In Tera also a block's, which
-/// a child may fill.
+/// Whether an assignment inside may be skipped. Inside the branch it counts as done. In Tera this
+/// includes blocks, which a child may fill.
 pub(super) fn is_branch(frame: &Frame<'_>, dialect: Dialect) -> bool {
     match frame.kind {
         FrameKind::Native(Opener::If) => true,
@@ -101,15 +101,15 @@ pub(super) fn is_branch(frame: &Frame<'_>, dialect: Dialect) -> bool {
     }
 }
 
-/// A branch ends: what it assigned may be what the names are bound to now.
+/// Ends a branch: its assignments join the possible values of their names.
 pub(super) fn join<'s>(walk: &mut Walk<'_, 's>, branch: Scope<'s>) {
     for (Name(name), binding) in branch.0 {
         let before = resolve(walk, name, walk.stack.len()).map(|(_, known)| known.clone());
         let mut marks = before.as_ref().map_or_else(Vec::new, |known| known.marks.clone());
         binding.marks.iter().for_each(|mark| add(&mut marks, *mark));
         let known = before.as_ref().and_then(|known| known.definition.clone());
-        let definition = either(binding.definition, known);
-        // It may be what it was.
+        let definition = merge(binding.definition, known);
+        // The name may still have its old value.
         let at = before.as_ref().map_or(0, |known| known.at);
         let known = Binding { marks, definition, at };
         let is_scope = |frame: &Frame<'_>| {
@@ -123,7 +123,7 @@ pub(super) fn join<'s>(walk: &mut Walk<'_, 's>, branch: Scope<'s>) {
     }
 }
 
-/// Whether what is assigned inside is gone after it.
+/// Whether a variable assigned inside ends with the statement.
 pub(super) fn makes_scope(frame: &Frame<'_>, dialect: Dialect, is_global: bool) -> bool {
     match (frame.kind, dialect) {
         (FrameKind::Cache(_), _) => true,
@@ -135,9 +135,9 @@ pub(super) fn makes_scope(frame: &Frame<'_>, dialect: Dialect, is_global: bool) 
     }
 }
 
-/// The `else` of a statement begins.
-pub(super) fn divide<'s>(walk: &mut Walk<'_, 's>, opener: Opener) {
-    // What a loop bound is gone with its last round.
+/// Handles the `else` of a statement.
+pub(super) fn enter_else<'s>(walk: &mut Walk<'_, 's>, opener: Opener) {
+    // The variables of a loop end with its last iteration.
     let Some(bound) = walk.stack.last_mut().map(|frame| std::mem::take(&mut frame.scope)) else {
         return;
     };

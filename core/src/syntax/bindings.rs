@@ -1,7 +1,7 @@
-//! Whose a name is: what each name is bound to, scope by scope, as far as it matters what a cached
-//! body prints. A value that holds what somebody else fills in, or what a cache block rendered, is
-//! marked; the mark goes wherever the value goes, and a use in a cached body is a use of *that*
-//! binding. What is done about one: `uses.rs`. What cannot be seen here is noticed when it happens.
+//! Tracks what each name is bound to, scope by scope, as far as it matters for what a cached body
+//! prints. A value that holds what others fill in, or the output of a cache block, is marked. The
+//! mark follows the value, so a use in a cached body is checked against that binding. `uses.rs`
+//! decides what is refused. What the source does not show is detected at run time.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -9,13 +9,13 @@ use std::rc::Rc;
 
 use crate::error::Error;
 
-use super::assign::{assign, changes, is_branch, join, makes_scope, notice};
+use super::assign::{assign, changes, is_branch, join, makes_scope, record_bound};
 use super::definitions::{self, Definition};
 use super::flows;
-use super::handing;
 use super::mark::{Holds, Mark, add};
 use super::name::Name;
 use super::nesting::{Frame, FrameKind, Walk};
+use super::passing;
 use super::rules::Dialect;
 use super::scanner::Piece;
 use super::statement::{Opener, Role, Statement};
@@ -23,13 +23,13 @@ use super::targets::{Effect, Target};
 use super::token::{Token, TokenKind, within};
 use super::uses;
 
-/// What a name is bound to.
+/// The value of a name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Binding<'s> {
     pub(super) marks: Vec<Mark>,
-    /// Of an import nothing more is known than that it is one.
+    /// The macro that the name is bound to. An import has an empty definition.
     pub(super) definition: Option<Rc<Definition<'s>>>,
-    /// Where it was bound.
+    /// Where the name was bound.
     pub(super) at: usize,
 }
 
@@ -38,13 +38,13 @@ pub(super) struct Binding<'s> {
 pub(super) struct Scope<'s>(pub(super) HashMap<Name<'s>, Binding<'s>>);
 
 impl<'s> Scope<'s> {
-    /// The macros that are bound here.
+    /// The macros that are bound in this scope.
     pub(super) fn definitions(&self) -> impl Iterator<Item = Rc<Definition<'s>>> {
         self.0.values().filter_map(|binding| binding.definition.clone())
     }
 }
 
-/// What is rendered inside a `set` section or a macro, to be known by a name.
+/// The output of a `set` section or a macro, which becomes the value of a name.
 #[derive(Debug, Default)]
 pub(super) struct Section<'s> {
     targets: Vec<Target<'s>>,
@@ -52,8 +52,8 @@ pub(super) struct Section<'s> {
     is_global: bool,
 }
 
-/// The binding of `name` for what stands in the innermost `frames` frames, and in how many frames it
-/// was made.
+/// Resolves `name` as seen from within the first `frames` frames of the stack. Also returns the
+/// number of frames up to the one that binds it; 0 is the root.
 pub(super) fn resolve<'w, 's>(
     walk: &'w Walk<'_, 's>,
     name: &'w str,
@@ -70,8 +70,8 @@ pub(super) fn resolve<'w, 's>(
     walk.root.0.get(&Name(name)).map(|binding| (0, binding))
 }
 
-/// Whether another template may bind `name` in the innermost `frames` frames: a parent, or one that was rendered since this one
-/// bound it.
+/// Whether another template may bind `name` as seen from within the first `frames` frames: a
+/// parent, or a template that was rendered after this one bound the name.
 pub(super) fn may_be_of_others(walk: &Walk<'_, '_>, name: &str, frames: usize) -> bool {
     let found = resolve(walk, name, frames);
     let (level, at) = found.map_or((0, None), |(level, binding)| (level, Some(binding.at)));
@@ -82,33 +82,33 @@ pub(super) fn may_be_of_others(walk: &Walk<'_, '_>, name: &str, frames: usize) -
     .any(|frame| is_included(frame.included))
 }
 
-/// Another template is rendered at `at`, and what it sets is bound here: in MiniJinja one that is
-/// included, in Tera a parent's block.
+/// Records that a template is rendered at `at` whose assignments take effect here: in MiniJinja an
+/// included template, in Tera a parent's block.
 fn includes(walk: &mut Walk<'_, '_>, at: usize) {
     walk.includes = true;
     let last = walk.stack.last_mut().map_or(&mut walk.included, |frame| &mut frame.included);
     *last = Some(at);
 }
 
-/// In how many frames `name` was bound; `None` for a name that the template does not bind.
+/// The number of frames up to the one that binds `name`; `None` if the template does not bind it.
 pub(super) fn bound_in(walk: &Walk<'_, '_>, name: &str) -> Option<usize> {
     resolve(walk, name, walk.stack.len()).map(|(level, _)| level)
 }
 
-/// Whether `name` is bound to something else than a macro's definition or an import.
+/// Whether `name` is bound to something other than a macro or an import.
 pub(super) fn is_variable(walk: &Walk<'_, '_>, name: &str) -> bool {
     let found = resolve(walk, name, walk.stack.len());
     found.is_some_and(|(_, binding)| binding.definition.is_none())
 }
 
-/// Whether `name` is bound to a macro, or to an import.
+/// Whether `name` is bound to a macro or an import.
 pub(super) fn is_macro(walk: &Walk<'_, '_>, name: &str) -> bool {
     let found = resolve(walk, name, walk.stack.len());
     found.is_some_and(|(_, binding)| binding.definition.is_some())
 }
 
-/// The marks of what a template sees by this name that is rendered here.
-pub(super) fn seen(walk: &Walk<'_, '_>, name: &str) -> Vec<Mark> {
+/// The marks of the value that a template rendered here sees under this name.
+pub(super) fn visible_marks(walk: &Walk<'_, '_>, name: &str) -> Vec<Mark> {
     match resolve(walk, name, walk.stack.len()) {
         Some(_) => definitions::now(walk, name, walk.stack.len()),
         None if matches!(name, "caller" | "body") => uses::origin(
@@ -119,16 +119,17 @@ pub(super) fn seen(walk: &Walk<'_, '_>, name: &str) -> Vec<Mark> {
     }
 }
 
-/// The names that are marked here, with their marks, in order.
+/// The names that have marks here, sorted, with their marks.
 pub(super) fn marked<'s>(walk: &Walk<'_, 's>) -> BTreeMap<&'s str, Vec<Mark>> {
     let scopes = walk.stack.iter().map(|frame| &frame.scope).chain([&walk.root]);
     let names =
         scopes.flat_map(|scope| scope.0.keys().map(|name| name.0)).chain(["caller", "body"]);
-    let marked = names.map(|name| (name, seen(walk, name)));
+    let marked = names.map(|name| (name, visible_marks(walk, name)));
     marked.filter(|(_, marks)| !marks.is_empty()).collect()
 }
 
-/// Reads the expression at `range` of a tag: its uses, and the marks of what it is made of.
+/// Reads the expression at `range` of a tag: checks its uses of names and returns the marks of its
+/// value.
 pub(super) fn expression(
     walk: &mut Walk<'_, '_>,
     tag: &[Token],
@@ -138,14 +139,14 @@ pub(super) fn expression(
     let list = within(tag, &range);
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let mut all: Vec<Mark> = Vec::new();
-    let mut around = handing::Around::default();
+    let mut around = passing::Around::default();
     let calls_value = flows::calls_value(source, list);
     let (inner, through) = flows::comprehensions(walk, list, &range);
     for (at, token) in list.iter().enumerate() {
         if token.kind != TokenKind::Word {
             around.read(source, list, at);
             if dialect == Dialect::Tera && text(at) == "<" {
-                handing::component_argument(walk, (list, at), &around, &range)?;
+                passing::component_argument(walk, (list, at), &around, &range)?;
             }
             continue;
         }
@@ -173,13 +174,13 @@ pub(super) fn expression(
         }
         uses::check(walk, &word, &marks)?;
         if let Some((name, mark)) = flows::foreign(walk, list, at) {
-            let mut of_others = walk.given.get(name).cloned().unwrap_or_default();
+            let mut of_others = walk.partial_marks.get(name).cloned().unwrap_or_default();
             add(&mut of_others, mark);
             uses::check(walk, &uses::Word { name, ..word }, &of_others)?;
             of_others.into_iter().for_each(|mark| add(&mut marks, mark));
         }
-        handing::argument(walk, (list, at), &around, &range, &marks)?;
-        handing::fills(walk, word.name, word.at, &marks)?;
+        passing::argument(walk, (list, at), &around, &range, &marks)?;
+        passing::fills(walk, word.name, word.at, &marks)?;
         for mark in marks {
             add(&mut all, mark);
         }
@@ -188,7 +189,7 @@ pub(super) fn expression(
         let is_super = |two: &[Token]| two[0].text(source) == "super" && two[1].text(source) == "(";
         let is_super = list.windows(2).any(is_super);
         if dialect == Dialect::Tera || is_super || flows::is_closed_over(walk) {
-            flows::shows(walk, &range)?.into_iter().for_each(|mark| add(&mut all, mark));
+            flows::render_others(walk, &range)?.into_iter().for_each(|mark| add(&mut all, mark));
         }
         if dialect == Dialect::Tera && is_super {
             includes(walk, range.start);
@@ -199,8 +200,9 @@ pub(super) fn expression(
     Ok(all)
 }
 
-/// MiniJinja: an attribute may be of any namespace with several names, and one that is used as a whole
-/// may get another. Of a loop's attributes, some are items.
+/// MiniJinja: adjusts the marks for an attribute access. An attribute may belong to any namespace
+/// that has several names, and a namespace that is used as a whole may get another name. Only some
+/// attributes of `loop` hold items.
 fn attribute(walk: &mut Walk<'_, '_>, word: &uses::Word<'_>, after: &str, marks: &mut Vec<Mark>) {
     if word.next == "." && !marks.is_empty() {
         let is_item = word.name != "loop" || matches!(after, "previtem" | "nextitem");
@@ -217,7 +219,7 @@ fn attribute(walk: &mut Walk<'_, '_>, word: &uses::Word<'_>, after: &str, marks:
     }
 }
 
-/// What the use of one name brings.
+/// The marks that the use of one name adds.
 fn mention<'s>(walk: &mut Walk<'_, 's>, word: &uses::Word<'s>) -> Result<Vec<Mark>, Error> {
     let frames = walk.stack.len();
     let found = resolve(walk, word.name, frames);
@@ -231,7 +233,7 @@ fn mention<'s>(walk: &mut Walk<'_, 's>, word: &uses::Word<'s>) -> Result<Vec<Mar
         let outside = uses::outside(walk, word, level, definition.is_some());
         outside.into_iter().for_each(|mark| add(&mut marks, mark));
         let block = uses::innermost(walk, level);
-        definitions::has_from_outside(walk, level, (word.name, block), word.at);
+        definitions::record_outside_use(walk, level, (word.name, block), word.at);
     }
     let Some(definition) = definition else {
         let is_free = walk.dialect() == Dialect::MiniJinja && !is_bound;
@@ -239,20 +241,20 @@ fn mention<'s>(walk: &mut Walk<'_, 's>, word: &uses::Word<'s>) -> Result<Vec<Mar
             let holds = Holds::Space(walk.spaces.make());
             marks.push(Mark { holds, origin: word.at, at: word.at });
         }
-        definitions::held(walk, &mut marks);
+        definitions::add_contents(walk, &mut marks);
         return Ok(marks);
     };
     let mut marks = definitions::call(walk, &definition, level, word.at, marks)?;
     if !word.is_called {
-        // It renders nothing until it is called.
+        // A macro that is not called renders nothing.
         marks.retain(|mark| mark.holds != Holds::Output || mark.origin < word.at);
-        let number = definitions::hold(walk, (word.name, word.at), definition, level);
+        let number = definitions::register_value(walk, (word.name, word.at), definition, level);
         add(&mut marks, Mark { holds: Holds::Macro(number), origin: word.at, at: word.at });
     }
     Ok(marks)
 }
 
-/// Notes what is printed or used in the section that is being rendered.
+/// Records the marks of what is printed or used in the innermost open section.
 pub(super) fn note<'s>(walk: &mut Walk<'_, 's>, marks: &[Mark]) {
     if marks.is_empty() {
         return;
@@ -263,7 +265,8 @@ pub(super) fn note<'s>(walk: &mut Walk<'_, 's>, marks: &[Mark]) {
     });
     let Some((is_macro, section)) = section else { return };
     for mark in marks {
-        // What a macro has from outside is known when it is called; its caller is its own.
+        // The names that a macro uses from outside are resolved at its calls, and it has its own
+        // `caller`.
         let counts = !is_macro || matches!(mark.holds, Holds::Output | Holds::Filled);
         if counts && !mark.holds.is_object() {
             add(&mut section.marks, *mark);
@@ -271,7 +274,7 @@ pub(super) fn note<'s>(walk: &mut Walk<'_, 's>, marks: &[Mark]) {
     }
 }
 
-/// Reads a statement where it stands. What it binds for its body is handed back.
+/// Reads a statement and returns what it binds for its body.
 pub(super) fn statement<'s>(
     walk: &mut Walk<'_, 's>,
     (piece, list): (&Piece, &[Token]),
@@ -281,9 +284,9 @@ pub(super) fn statement<'s>(
     if statement.word == "include" {
         let tag = piece.start..piece.inner.end;
         flows::includes_any(walk, &tag, statement.rest.clone())?;
-        let mut marks = flows::shows(walk, &tag)?;
+        let mut marks = flows::render_others(walk, &tag)?;
         if walk.dialect() == Dialect::MiniJinja {
-            flows::given(walk, &tag, &marks);
+            flows::record_partial_marks(walk, &tag, &marks);
             includes(walk, tag.start);
         }
         add(&mut marks, flows::holds(tag.start, Some(tag)));
@@ -310,14 +313,14 @@ pub(super) fn statement<'s>(
     }
     let Effect { parameters, filter, .. } = effect;
     if statement.role == Role::Open(Opener::Call) && !parameters.is_empty() {
-        // Its macro gives them, of its arguments and of what it renders itself.
+        // The macro provides them, from its arguments and from what it renders.
         given.push(flows::holds(piece.start, Some(piece.start..piece.inner.end)));
     }
     Ok(Bound { values, parameters, given, filter, ..Bound::default() })
 }
 
-/// MiniJinja: adds the marks of the variables of the same `with` that come before a value which names
-/// them.
+/// MiniJinja: a value in a `with` may use the variables before it. Adds the marks of those that it
+/// names.
 fn with_earlier(
     walk: &Walk<'_, '_>,
     earlier: &[(Vec<Target<'_>>, Vec<Mark>)],
@@ -341,15 +344,15 @@ fn with_earlier(
 pub(super) struct Bound<'s> {
     values: Vec<(Vec<Target<'s>>, Vec<Mark>)>,
     parameters: Vec<(&'s str, Option<Range<usize>>)>,
-    /// The marks of what parameters or filters are given, as far as it is known.
+    /// The marks of what parameters or filters receive, as far as known.
     given: Vec<Mark>,
     filter: Option<Range<usize>>,
     section: Vec<Target<'s>>,
-    /// Tera: it is bound outside loops.
+    /// Tera: whether it is bound outside loops.
     is_global: bool,
 }
 
-/// A statement's body begins: its frame is on the stack.
+/// Enters a statement's body. Its frame is on the stack.
 pub(super) fn enter<'s>(
     walk: &mut Walk<'_, 's>,
     opener: Opener,
@@ -365,7 +368,7 @@ pub(super) fn enter<'s>(
         let is_global = bound.is_global;
         let section = |targets, marks| Some(Section { targets, marks, is_global });
         frame.section = match opener {
-            // The arguments of its filters.
+            // The filters of a `set` section may have marked arguments.
             Opener::Set => section(bound.section, bound.given.clone()),
             Opener::Macro => section(name.map(Target::Name).into_iter().collect(), Vec::new()),
             _ => None,
@@ -378,7 +381,7 @@ pub(super) fn enter<'s>(
         if opener == Opener::Macro && name == "caller" {
             marks.push(Mark { holds: Holds::Caller, origin: at, at });
         }
-        notice(walk, &marks);
+        record_bound(walk, &marks);
         if let Some(frame) = walk.stack.last_mut() {
             frame.scope.0.insert(Name(name), Binding { marks, at, ..Binding::default() });
         }
@@ -392,20 +395,20 @@ pub(super) fn enter<'s>(
     bound.filter.map_or(Ok(()), |range| expression(walk, list, range).map(drop))
 }
 
-/// MiniJinja: `loop` knows the items around this one, and remembers what `changed` was called with.
+/// MiniJinja: binds `loop`, which knows the neighbouring items and the last arguments of `changed`.
 fn loops(walk: &mut Walk<'_, '_>, at: usize, items: &[Mark]) {
     let mut marks = items.to_vec();
-    if walk.asks_changes {
+    if walk.may_call_changed {
         marks.push(Mark { holds: Holds::Loop, origin: at, at });
     }
-    // It hides the one of a loop around this.
+    // An inner `loop` hides the outer one.
     let is_needed = !marks.is_empty() || bound_in(walk, "loop").is_some();
     if let Some(frame) = walk.stack.last_mut().filter(|_| is_needed) {
         frame.scope.0.insert(Name("loop"), Binding { marks, at, ..Binding::default() });
     }
 }
 
-/// A statement's body ends: its frame is off the stack.
+/// Leaves a statement's body. Its frame is off the stack.
 pub(super) fn leave<'s>(walk: &mut Walk<'_, 's>, frame: Frame<'s>) -> Result<(), Error> {
     if let Some(at) = frame.included
         && !makes_scope(&frame, walk.dialect(), false)
@@ -430,7 +433,7 @@ pub(super) fn leave<'s>(walk: &mut Walk<'_, 's>, frame: Frame<'s>) -> Result<(),
     let (mut marks, mut definition) = (section.marks, None);
     if frame.kind == FrameKind::Native(Opener::Macro) {
         let marks = std::mem::take(&mut marks);
-        // A namespace that holds its caller is noticed when a block could see it.
+        // A namespace that holds the macro's `caller` is reported where a block could see it.
         walk.spaces.retain(|mark| mark.holds != Holds::Caller);
         definition = Some(Rc::new(Definition { free: frame.free, marks }));
     }

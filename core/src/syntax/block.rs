@@ -1,4 +1,4 @@
-//! What the rewriter tells of a cache block it found. How blocks are found: `nesting.rs`.
+//! Describes a cache block that the rewriter found. `nesting.rs` finds the blocks.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -28,9 +28,9 @@ pub struct CacheBlock {
     pub(super) depth: usize,
     pub(super) digest: String,
     pub(super) name: Option<String>,
-    /// Timeout, name and vary parts given.
+    /// How many of timeout, name and vary parts are given.
     pub(super) positional: usize,
-    /// Letters as in the site.
+    /// The option letters, as in [`BlockId`](super::site::BlockId).
     pub(super) options: String,
     pub(super) shared: bool,
     pub(super) tags: bool,
@@ -50,7 +50,7 @@ impl CacheBlock {
         &self.template
     }
 
-    /// The bytes of the author's source from the opening tag through the closing tag.
+    /// The byte range in the author's source, from the opening tag through the closing tag.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "Hi {% cache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -83,7 +83,7 @@ impl CacheBlock {
         self.column
     }
 
-    /// Which of the cache blocks that open on this line it is, counted from 1.
+    /// The position of the block among the cache blocks that open on this line, counted from 1.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{% endcache %} {% cache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -94,7 +94,7 @@ impl CacheBlock {
         self.ordinal
     }
 
-    /// How many cache blocks it lies in.
+    /// The number of cache blocks around this one.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{% cache 9 %}{% endcache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -105,8 +105,8 @@ impl CacheBlock {
         self.depth
     }
 
-    /// The digest of the block's source: 22 characters of base64url, which change with any byte
-    /// from its opening through its closing tag, and of what it uses of [other
+    /// The digest of the block: 22 characters of base64url. It changes with any byte from the
+    /// opening through the closing tag, and with what the block uses of [other
     /// sources](super::rewrite_with).
     ///
     /// ```
@@ -119,8 +119,8 @@ impl CacheBlock {
         &self.digest
     }
 
-    /// The block's name, where it is a string literal; `None` for no name and for a name that is
-    /// known only when the template renders.
+    /// The block's name if it is a string literal. `None` if the block has no name, or a name that
+    /// is known only when the template renders.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, 'menu' %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -131,7 +131,7 @@ impl CacheBlock {
         self.name.as_deref()
     }
 
-    /// Whether the block has no name at all, so that its key is its place.
+    /// Whether the block has no name, so that its position in the template is its key.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9 %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -142,7 +142,7 @@ impl CacheBlock {
         self.positional < 2
     }
 
-    /// How many vary parts a named block has; `None` for an unnamed one.
+    /// The number of vary parts of a named block; `None` for an unnamed one.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, 'menu', lang %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -153,8 +153,8 @@ impl CacheBlock {
         self.positional.checked_sub(2)
     }
 
-    /// The block's key, where the source alone tells it: the place of an unnamed block, or a
-    /// literal name that varies on nothing.
+    /// The block's key, if the source alone determines it: for an unnamed block, and for a literal
+    /// name without vary parts.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{% endcache %}{% cache 9, 'menu' %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -204,7 +204,8 @@ impl CacheBlock {
         self.options.contains('v')
     }
 
-    /// Whether the block has a `tags` option. What the tags are is known when a miss renders it.
+    /// Whether the block has a `tags` option. The tags themselves are known only when a miss
+    /// renders the block.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, 'post', tags=['post:7'] %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -215,7 +216,8 @@ impl CacheBlock {
         self.tags
     }
 
-    /// Whether the block has a `stale` option. How long that is is known when a miss renders it.
+    /// Whether the block has a `stale` option. Its value is known only when a miss renders the
+    /// block.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, 'post', stale='30s' %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -237,7 +239,7 @@ impl CacheBlock {
         self.options.contains('c')
     }
 
-    /// The name of the cache that the block is in, where `using` is a string literal; `None` without
+    /// The name of the cache that the block uses, if `using` is a string literal. `None` without
     /// the option, and for a name that is known only when the template renders.
     ///
     /// ```

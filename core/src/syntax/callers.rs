@@ -1,5 +1,5 @@
-//! Which MiniJinja sources hand on the content of a `call` block as a value. What is done about it
-//! while they render is the engine extension's.
+//! Detects MiniJinja sources that pass on the content of a `call` block as a value. The engine
+//! extension handles such sources when they render.
 
 use std::ops::Range;
 
@@ -7,8 +7,8 @@ use super::rules::{Dialect, Syntax};
 use super::scanner::{PieceKind, Scanner};
 use super::token::{Token, TokenKind, tokens};
 
-/// Whether a MiniJinja source hands on the content of a `call` block as a value, in place of calling
-/// it or testing whether there is one.
+/// Whether a MiniJinja source passes on the content of a `call` block as a value, instead of only
+/// calling it or testing whether it exists.
 ///
 /// ```
 /// use fragcache::syntax::{Syntax, hands_on_caller};
@@ -24,11 +24,11 @@ pub fn hands_on_caller(source: &str, syntax: &Syntax) -> bool {
     Scanner::new(source, syntax).any(|piece| {
         let is_tag =
             matches!(piece.kind, PieceKind::Variable | PieceKind::Block | PieceKind::LineStatement);
-        is_tag && piece.closed && hands_on(source, piece.inner, syntax.dialect())
+        is_tag && piece.closed && passes_on(source, piece.inner, syntax.dialect())
     })
 }
 
-fn hands_on(source: &str, tag: Range<usize>, dialect: Dialect) -> bool {
+fn passes_on(source: &str, tag: Range<usize>, dialect: Dialect) -> bool {
     let list: Vec<Token> = tokens(source, tag, dialect).collect();
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let is_test = matches!(text(0), "if" | "elif");

@@ -1,16 +1,16 @@
-//! Which sources are read at all. The others go to the engine as they are, at the speed of a search.
+//! Decides with a fast search which sources are read. The others go to the engine as they are.
 
 use super::rules::{Dialect, Syntax};
 use super::scanner::{PieceKind, Scanner};
 
-/// Whether a template may have cache blocks, or hand something on to those of others.
+/// Whether a template may have cache blocks, or pass values to those of other templates.
 pub(super) fn is_candidate(source: &str, syntax: &Syntax) -> bool {
     let has_word = memchr::memmem::find(source.as_bytes(), b"cache").is_some();
     has_word || may_hand_on(source, syntax)
 }
 
-/// Whether a template without cache blocks may hand on to one of another template what is rendered
-/// before it, by the words in its source.
+/// Whether a template without cache blocks may pass output to a cache block of another template,
+/// judged by the words in its source.
 fn may_hand_on(source: &str, syntax: &Syntax) -> bool {
     let holds = |word: &str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
     let any = |words: &[&str]| words.iter().any(|word| holds(word));
@@ -24,7 +24,7 @@ fn may_hand_on(source: &str, syntax: &Syntax) -> bool {
     }
 }
 
-/// Tera: whether a tag may use a component, which looks like an element of HTML.
+/// Tera: whether a tag may use a component, which looks like an HTML element.
 fn uses_component(source: &str, syntax: &Syntax) -> bool {
     Scanner::new(source, syntax).any(|piece| {
         let is_tag = matches!(piece.kind, PieceKind::Variable | PieceKind::Block);
@@ -32,8 +32,9 @@ fn uses_component(source: &str, syntax: &Syntax) -> bool {
     })
 }
 
-/// Whether a round of a loop may leave something to the next: by a namespace, or by Tera's `set_global`.
-pub(super) fn carries(source: &str, dialect: Dialect) -> bool {
+/// Whether an iteration of a loop may pass values to the next: by a namespace, or by Tera's
+/// `set_global`.
+pub(super) fn loops_carry(source: &str, dialect: Dialect) -> bool {
     let find = |word: &'static str| memchr::memmem::find_iter(source.as_bytes(), word.as_bytes());
     match dialect {
         Dialect::Tera => find("set_global").next().is_some(),
@@ -44,8 +45,8 @@ pub(super) fn carries(source: &str, dialect: Dialect) -> bool {
     }
 }
 
-/// Whether blocks may be rendered elsewhere than they stand, before an `extends` is read: MiniJinja takes one
-/// behind them.
+/// Whether blocks may be rendered elsewhere than where they stand, before an `extends` is read:
+/// MiniJinja accepts one after them.
 pub(super) fn may_move_blocks(source: &str, dialect: Dialect) -> bool {
     let holds = |word: &str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
     dialect == Dialect::MiniJinja && (holds("self") || holds("extends"))

@@ -1,6 +1,6 @@
-//! The refusals: what a cache block may not hold, and where it may not stand, because the second
-//! render would differ from the first or one visitor would be served another's. Pairing is in
-//! `nesting.rs`, arguments in `arguments.rs`.
+//! Checks what a cache block may contain and where it may stand. Refuses blocks whose second render
+//! would differ from the first, and blocks that would serve one visitor's content to another.
+//! `nesting.rs` does the pairing, `arguments.rs` the arguments.
 
 use std::ops::Range;
 
@@ -17,12 +17,12 @@ use super::scanner::Piece;
 use super::statement::{Opener, Role, Statement, loop_attributes, uses_of};
 use super::token::{Token, TokenKind, tokens};
 
-/// How many levels of the engine's nesting one lowered cache block takes: `if`, `with` or `for`,
+/// The levels of the engine's nesting that one lowered cache block takes: `if`, `with` or `for`,
 /// and `filter`.
 pub(super) const CACHE_LEVELS: usize = 3;
 
-/// How many levels statements may take. MiniJinja bears 150, and counts the two that any
-/// expression inside takes; Tera bears 40, and counts the template itself.
+/// The most levels that statements may take. MiniJinja allows 150 and counts two for any expression
+/// inside; Tera allows 40 and counts the template itself.
 fn most_levels(dialect: Dialect) -> usize {
     match dialect {
         Dialect::MiniJinja => 148,
@@ -39,8 +39,8 @@ pub(super) fn depth(walk: &Walk<'_, '_>, at: usize) -> Result<(), Error> {
     Err(walk.refusal.at(
         at,
         format!(
-            "this nests deeper than {} parses: each cache block takes {} of its {} levels, any \
-             other statement one; move the inner part to a template of its own and include it",
+            "this nests deeper than {} parses: each cache block takes {} of {} levels, any \
+             other statement takes one; move the inner part to a separate template and include it",
             dialect.engine(),
             CACHE_LEVELS,
             most_levels(dialect),
@@ -48,8 +48,8 @@ pub(super) fn depth(walk: &Walk<'_, '_>, at: usize) -> Result<(), Error> {
     ))
 }
 
-/// Refuses what looks like a whitespace marker before `cache` or `endcache` and hides the word: a second
-/// one, one that the engine does not know, one that does not follow the delimiter at once.
+/// Refuses a wrong whitespace marker that hides `cache` or `endcache`: a second marker, one that
+/// the engine does not have, or one that does not directly follow the delimiter.
 pub(super) fn markers(
     walk: &Walk<'_, '_>,
     piece: &Piece,
@@ -64,12 +64,12 @@ pub(super) fn markers(
     };
     let message = match (walk.dialect(), piece.lead.text(), statement.word) {
         (Dialect::Tera, _, marker @ "+") => format!(
-            "`{marker}` before `{word}` is no whitespace marker: Tera has `-` alone; leave the \
-             `{marker}` out"
+            "`{marker}` before `{word}` is not a whitespace marker: Tera has only `-`; remove the \
+             `{marker}`"
         ),
         (_, "", marker) => format!(
-            "`{marker}` before `{word}` is a whitespace marker only right after the delimiter: close \
-             the gap before it, or leave it out"
+            "`{marker}` before `{word}` is a whitespace marker only right after the delimiter: \
+             remove the space before it, or the marker"
         ),
         (_, first, second) => format!(
             "`{first}` and `{second}` before `{word}` are two whitespace markers: keep one of them"
@@ -78,7 +78,7 @@ pub(super) fn markers(
     Err(walk.refusal.at(piece.start, message))
 }
 
-/// Refuses a cache block where it would not work as it looks.
+/// Refuses a cache block in a place where it would not do what it seems to do.
 pub(super) fn place_of_block(
     walk: &Walk<'_, '_>,
     tag: &Tag,
@@ -89,7 +89,7 @@ pub(super) fn place_of_block(
         return Err(walk.refusal.at(
             at,
             format!(
-                "a child template prints only what stands in its blocks: move this cache block \
+                "a child template prints only what is inside its blocks: move this cache block \
                  into a `{}`",
                 walk.syntax.tag("block …")
             ),
@@ -99,7 +99,7 @@ pub(super) fn place_of_block(
         return Ok(());
     }
     let around = walk.stack.iter().rev().find_map(|frame| match frame.kind {
-        _ if frame.is_loop() => Some(("the `for` loop", "all its rounds", "item.id", frame.at)),
+        _ if frame.is_loop() => Some(("the `for` loop", "all iterations", "item.id", frame.at)),
         FrameKind::Native(Opener::Macro) => {
             Some(("the macro", "all calls", "its arguments", frame.at))
         }
@@ -115,15 +115,15 @@ pub(super) fn place_of_block(
     Err(walk.refusal.at(
         at,
         format!(
-            "an unnamed cache block in {what} of {} would give {who} the same fragment: name it \
-             and add what differs ({differs}), as in `{}`",
+            "an unnamed cache block in {what} of {} would give {who} the same fragment: add a \
+             name and what differs ({differs}), as in `{}`",
             walk.refusal.place(opened),
             walk.syntax.tag("cache 300, \"row\", item.id"),
         ),
     ))
 }
 
-/// Refuses statements that may not stand in a cache block, and notes what it assigns.
+/// Refuses statements that are not allowed in a cache block, and records what the block assigns.
 pub(super) fn statement<'s>(
     walk: &mut Walk<'_, 's>,
     tag: &Tag,
@@ -136,18 +136,18 @@ pub(super) fn statement<'s>(
     match statement.role {
         Role::Extends => Err(walk.refusal.at(
             at,
-            "`extends` cannot stand in a cache block: write it as the first tag of the template"
+            "`extends` is not allowed in a cache block: write it as the first tag of the template"
                 .into(),
         )),
         Role::Leave => leaves_block(walk, at, statement.word),
         Role::Open(Opener::Block) => {
             let name = statement.name(walk.source, walk.dialect()).unwrap_or("…");
             let what =
-                format!("holds `{}`, which each child template fills", block_tag(walk, name));
+                format!("contains `{}`, which each child template fills", block_tag(walk, name));
             let open = walk.stack.iter().rev().filter_map(|frame| cache_of(walk, frame.kind));
-            let refused = open.into_iter().find(|block| !tells_apart(block));
+            let refused = open.into_iter().find(|block| !varies_or_shared(block));
             if let Some(block) = refused {
-                return Err(anothers_content(&walk.refusal, block, at, &what));
+                return Err(foreign_content(&walk.refusal, block, at, &what));
             }
             note_others(walk);
             Ok(())
@@ -155,7 +155,7 @@ pub(super) fn statement<'s>(
         _ if statement.word == "set_global" && walk.dialect() == Dialect::Tera => {
             let inside = walk.stack.iter().rev();
             let mut inside = inside.take_while(|frame| !matches!(frame.kind, FrameKind::Cache(_)));
-            // A `set` in a loop ends with its round.
+            // A variable that `set` assigns in a loop ends with the iteration.
             let advice = match inside.any(Frame::is_loop) {
                 true => "move the loop before the block",
                 false => "write `set`, or move it before the block",
@@ -163,7 +163,8 @@ pub(super) fn statement<'s>(
             Err(walk.refusal.at(
                 at,
                 format!(
-                    "`set_global` in a cache block is seen after a miss and not after a hit: {advice}"
+                    "`set_global` in a cache block takes effect after a miss but not after a hit: \
+                     {advice}"
                 ),
             ))
         }
@@ -186,12 +187,13 @@ fn cache_of<'w, 's>(walk: &'w Walk<'_, 's>, kind: FrameKind) -> Option<&'w Block
     }
 }
 
-/// Whether the author said what tells the fragments of a block apart.
-pub(super) fn tells_apart(block: &Block<'_>) -> bool {
+/// Whether the author declared how the fragments of a block differ, with a vary part or
+/// `shared=true`.
+pub(super) fn varies_or_shared(block: &Block<'_>) -> bool {
     block.arguments.shared || block.arguments.positional.len() > 2
 }
 
-pub(super) fn anothers_content(
+pub(super) fn foreign_content(
     refusal: &Refusal<'_>,
     block: &Block<'_>,
     at: usize,
@@ -200,14 +202,14 @@ pub(super) fn anothers_content(
     refusal.at(
         block.open.piece.start,
         format!(
-            "this cache block {what} ({}), so one's content would be served to another: add a \
-             vary part that tells them apart, or `shared=true` if they are all the same",
+            "this cache block {what} ({}), so it would serve the content of one to another: add a \
+             vary part that distinguishes them, or `shared=true` if they are all the same",
             refusal.place(at),
         ),
     )
 }
 
-/// `break` and `continue` may leave loops inside the block only.
+/// Refuses a `break` or `continue` that leaves more than a loop inside the block.
 fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error> {
     let mut block = None;
     for frame in walk.stack.iter().rev() {
@@ -218,8 +220,8 @@ fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error>
             return Err(walk.refusal.at(
                 at,
                 format!(
-                    "`{word}` cannot leave the `{}` section of {}: put the whole loop into the section, \
-                     or move `{word}` out of it",
+                    "`{word}` cannot leave the `{}` section of {}: put the whole loop into the \
+                     section, or move `{word}` out of it",
                     section.word(),
                     walk.refusal.place(frame.at),
                 ),
@@ -231,8 +233,8 @@ fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error>
             return Err(walk.refusal.at(
                 at,
                 format!(
-                    "`{word}` cannot leave the `{}` of {}, which is rendered by itself: put the whole \
-                     loop into it, or move `{word}` out of it",
+                    "`{word}` cannot leave the `{}` of {}, which is rendered by itself: put the \
+                     whole loop into it, or move `{word}` out of it",
                     own.word(),
                     walk.refusal.place(frame.at),
                 ),
@@ -256,19 +258,19 @@ fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error>
     if walk.dialect() == Dialect::Tera {
         return Err(walk.refusal.at(
             at,
-            format!("`{word}` stands in no loop: remove it, or put a `for` loop around it"),
+            format!("`{word}` is not in a loop: remove it, or put a `for` loop around it"),
         ));
     }
     Ok(())
 }
 
-/// Notes whether a tag may refer to other templates; in Tera also what one in a cached body renders of
-/// them: blocks and components.
+/// Records whether a tag may refer to other templates. In Tera, also records the blocks and
+/// components that a cached body renders of them.
 pub(super) fn refers(walk: &mut Walk<'_, '_>, list: &[Token], range: Range<usize>) {
     let source = walk.source;
     let refers = |token: &Token| match (token.text(source), walk.dialect()) {
         ("include" | "super", _) => true,
-        // `extends`, because a block sees what its parents import.
+        // `extends` counts because a block sees what its parents import.
         ("import" | "macro" | "self" | "extends", dialect) => dialect == Dialect::MiniJinja,
         _ => false,
     };
@@ -283,7 +285,7 @@ pub(super) fn refers(walk: &mut Walk<'_, '_>, list: &[Token], range: Range<usize
     walk.outline.refers |= source[range].contains('<');
 }
 
-/// Notes for the open cache blocks that another template may assign in their bodies.
+/// Records for the open cache blocks that another template may assign variables in their bodies.
 fn note_others(walk: &mut Walk<'_, '_>) {
     for frame in &walk.stack {
         if let FrameKind::Cache(index) = frame.kind
@@ -294,7 +296,7 @@ fn note_others(walk: &mut Walk<'_, '_>) {
     }
 }
 
-/// Tera: notes the uses of `loop` in a tag that mean a loop around a cache block.
+/// Tera: records uses of `loop` that refer to a loop around a cache block.
 fn outer_loops(walk: &mut Walk<'_, '_>, list: &[Token]) {
     if uses_of(walk.source, list, "loop").next().is_none() {
         return;
@@ -327,7 +329,8 @@ fn outer_loops(walk: &mut Walk<'_, '_>, list: &[Token]) {
     }
 }
 
-/// Tera: notes what a `set` assigns beyond the innermost cache block, which puts it back.
+/// Tera: records that a `set` assigns a variable which outlives the innermost cache block. The
+/// lowered block restores it.
 fn note_assigned<'s>(walk: &mut Walk<'_, 's>, statement: &Statement<'s>) {
     let Some(name) = statement.name(walk.source, Dialect::Tera).map(Name) else { return };
     for frame in walk.stack.iter().rev() {
@@ -344,7 +347,7 @@ fn note_assigned<'s>(walk: &mut Walk<'_, 's>, statement: &Statement<'s>) {
     }
 }
 
-/// `endcache` may repeat the block's name, and then must.
+/// Checks that the name in `endcache`, if there is one, is the name of the block.
 pub(super) fn closing_name(walk: &Walk<'_, '_>, tag: &Tag, index: usize) -> Result<(), Error> {
     let given = walk.source[tag.rest.clone()].trim();
     if given.is_empty() {

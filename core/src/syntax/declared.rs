@@ -1,8 +1,7 @@
-//! The timeout, vary parts, `tags`, `stale` and `using`: the mistakes that their source shows by itself. Only single literals, and
-//! the literals of a list, are read; whatever else is wrong shows when they are
+//! Checks the literal values of the timeout, vary parts, `tags`, `stale` and `using`. Only single
+//! literals, and the literals of a list, are read. Other mistakes show when the values are
 //! evaluated: `tags` and `stale` by a miss, the others by every render.
 
-use crate::caches::is_name;
 use crate::error::Error;
 use crate::timeout::{Scalar, Timeout};
 
@@ -17,20 +16,20 @@ const MOST_TAGS: usize = 64;
 /// The most bytes of a tag.
 const MOST_TAG_BYTES: usize = 256;
 
-/// What an expression is, as far as its tokens tell.
+/// The kind of an expression, as far as its tokens show it.
 enum Value<'t> {
-    /// With its value, where that is certain.
+    /// A string, with its value if that is certain.
     Text(Option<String>),
     Boolean,
     Number(f64),
     Map,
-    /// With its items.
+    /// A list with its items.
     List(Vec<&'t [Token]>),
     Other,
 }
 
-/// Refuses what the option `name`, or the timeout, can never take. `value` is its expression, not
-/// empty.
+/// Refuses a value that the option `name`, or the timeout, can never have. `value` is its
+/// expression and is not empty.
 pub(super) fn check(
     source: &str,
     name: &str,
@@ -49,7 +48,7 @@ pub(super) fn check(
     }
 }
 
-/// Refuses the name (`index` 1) or vary part that no key can have.
+/// Refuses a name (`index` 1) or vary part that no key can have.
 pub(super) fn check_part(
     source: &str,
     index: usize,
@@ -77,7 +76,7 @@ pub(super) fn check_part(
     }
 }
 
-/// What a timeout can never be says itself what to write, as it does when the page renders.
+/// Describes what is wrong with a timeout, with the message that a render would give.
 fn timeout(source: &str, value: &[Token]) -> Option<String> {
     let text = text_of(source, value);
     let found = match read(source, value) {
@@ -98,14 +97,14 @@ fn timeout(source: &str, value: &[Token]) -> Option<String> {
 fn tags<'t>(source: &str, value: &'t [Token]) -> Option<(&'t [Token], String)> {
     let shown = excerpt(text_of(source, value));
     let not_a_list = |what: &str| {
-        format!("`tags` is the {what} `{shown}`, and takes a list: write `tags=[\"nav\"]`")
+        format!("`tags` is the {what} `{shown}`, but takes a list: write `tags=[\"nav\"]`")
     };
     let problem = match read(source, value) {
         Value::List(items) => {
             if items.len() > MOST_TAGS {
                 let problem = format!(
-                    "`tags` lists {} tags, and a fragment has at most {MOST_TAGS}: keep those \
-                     that something is deleted by",
+                    "`tags` lists {} tags, but a fragment can have at most {MOST_TAGS}: keep \
+                     those that you delete by",
                     items.len()
                 );
                 return Some((value, problem));
@@ -114,8 +113,8 @@ fn tags<'t>(source: &str, value: &'t [Token]) -> Option<(&'t [Token], String)> {
         }
         Value::Text(_) => {
             format!(
-                "`tags` is the string `{shown}`, and takes a list: write `tags=[{}]`",
-                // As the author writes strings, where that fits into a message.
+                "`tags` is the string `{shown}`, but takes a list: write `tags=[{}]`",
+                // With the author's quotes, if the text is not shortened.
                 if shown.ends_with('…') { "…" } else { shown.as_str() },
             )
         }
@@ -127,13 +126,13 @@ fn tags<'t>(source: &str, value: &'t [Token]) -> Option<(&'t [Token], String)> {
     Some((value, problem))
 }
 
-/// What is wrong with one item of a list.
+/// Describes what is wrong with one item of a list.
 fn tag(source: &str, item: &[Token]) -> Option<String> {
     let tag = match read(source, item) {
         Value::Text(Some(tag)) => tag,
         Value::List(_) => {
             return Some(format!(
-                "the tag `{}` is a list, and a tag is a text: write its items beside the others",
+                "the tag `{}` is a list, but a tag is a text: write its items directly in `tags`",
                 excerpt(text_of(source, item))
             ));
         }
@@ -141,14 +140,14 @@ fn tag(source: &str, item: &[Token]) -> Option<String> {
     };
     if tag.is_empty() {
         return Some(
-            "this tag is empty: write what the fragment is deleted by, such as \"post:7\", or \
+            "this tag is empty: write a text to delete the fragment by, such as \"post:7\", or \
              remove it"
                 .into(),
         );
     }
     (tag.len() > MOST_TAG_BYTES).then(|| {
         format!(
-            "the tag `{}` is {} bytes long, and a tag has at most {MOST_TAG_BYTES}: write a \
+            "the tag `{}` is {} bytes long, but a tag can have at most {MOST_TAG_BYTES}: write a \
              shorter one",
             excerpt(&tag),
             tag.len()
@@ -158,18 +157,18 @@ fn tag(source: &str, item: &[Token]) -> Option<String> {
 
 fn using(source: &str, value: &[Token]) -> Option<String> {
     let problem = match read(source, value) {
-        Value::Text(Some(name)) if is_name(&name) => return None,
-        Value::Text(Some(_)) => "which no cache can be called",
+        Value::Text(Some(name)) if is_cache_name(&name) => return None,
+        Value::Text(Some(_)) => "which is not a valid cache name",
         Value::Boolean => "a boolean",
         Value::Number(_) => "a number",
         Value::Map => "a map",
         Value::List(_) => "a list",
-        Value::Other if matches!(text_of(source, value), "none" | "None") => "no name",
+        Value::Other if matches!(text_of(source, value), "none" | "None") => "not a name",
         Value::Text(None) | Value::Other => return None,
     };
     Some(format!(
-        "`using` is `{}`, {problem}: write the name of one cache, such as `using=\"pages\"`, or leave \
-         it out for the default cache",
+        "`using` is `{}`, {problem}: write the name of one cache, such as `using=\"pages\"`, or \
+         leave it out for the default cache",
         excerpt(text_of(source, value))
     ))
 }
@@ -197,9 +196,9 @@ fn stale(source: &str, value: &[Token]) -> Option<String> {
 }
 
 const TOO_LONG: &str = "longer than a clock can count";
-const NO_TIME: &str = "no time at all";
+const NO_TIME: &str = "zero";
 
-/// What is wrong with a text that is no positive duration.
+/// Describes what is wrong with a text that is not a positive duration.
 fn of_text(text: &str) -> &'static str {
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         return if text.bytes().all(|byte| byte == b'0') { NO_TIME } else { TOO_LONG };
@@ -258,7 +257,8 @@ fn is_balanced(tokens: &[Token]) -> bool {
     })
 }
 
-/// The items between the brackets of a list. None is empty, so a trailing comma adds none.
+/// The items between the brackets of a list. Empty ones are left out, so a trailing comma adds
+/// none.
 fn items<'t>(source: &str, inside: &'t [Token]) -> Vec<&'t [Token]> {
     let mut depth = 0_usize;
     inside
@@ -281,4 +281,13 @@ fn number(text: &str) -> Option<f64> {
     }
     let value: f64 = digits.replace('_', "").parse().ok()?;
     Some(if text.starts_with('-') { -value } else { value })
+}
+
+/// Longest name of a cache, in bytes.
+pub(crate) const MAX_CACHE_NAME_BYTES: usize = 64;
+
+/// Returns true if a cache may have this name.
+pub(crate) fn is_cache_name(name: &str) -> bool {
+    (1..=MAX_CACHE_NAME_BYTES).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }

@@ -1,5 +1,5 @@
-//! What is rendered later than it stands, with what its names are bound to then: MiniJinja's macros, and
-//! the rounds of loops.
+//! Code that is rendered later than where it stands and uses the values that its names have then:
+//! MiniJinja's macros, and the iterations of loops.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
@@ -9,24 +9,24 @@ use crate::error::Error;
 
 use super::bindings::{self, bound_in, resolve};
 use super::flows;
-use super::handing::hand;
 use super::mark::{Holds, Mark, add};
 use super::nesting::{Frame, FrameKind, Walk};
 use super::outline::{By, Span};
+use super::passing::pass_on;
 use super::statement::Opener;
 use super::uses;
 
-/// A macro, as far as a call of it matters.
+/// What a call of a macro needs to know about the macro.
 #[derive(Debug, Default)]
 pub(super) struct Definition<'s> {
-    /// The names that it has from outside, with the cache block in it that uses them.
+    /// The outside names that it uses, each with the cache block inside it that uses them.
     pub(super) free: Free<'s>,
-    /// What its output holds by itself.
+    /// The marks of its output, apart from outside names.
     pub(super) marks: Vec<Mark>,
 }
 
-/// What a name is that may be one macro's or another's: what either has.
-pub(super) fn either<'s>(
+/// Merges two possible definitions of a name into one that has the names and marks of both.
+pub(super) fn merge<'s>(
     one: Option<Rc<Definition<'s>>>,
     other: Option<Rc<Definition<'s>>>,
 ) -> Option<Rc<Definition<'s>>> {
@@ -37,45 +37,46 @@ pub(super) fn either<'s>(
     Some(Rc::new(Definition { free, marks }))
 }
 
-/// What a body that is rendered later has from outside.
+/// The outside names that a body rendered later uses.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Free<'s> {
-    /// The names, each with the cache block in it that uses it, and where.
+    /// The names, each with the cache block inside the body that uses it, and the offset of the
+    /// use.
     pub(super) uses: BTreeMap<(&'s str, Option<usize>), usize>,
-    handed: Vec<Handed<'s>>,
+    passed_on: Vec<PassedOn<'s>>,
 }
 
 impl<'s> Free<'s> {
     pub(super) fn extend(&mut self, more: Self) {
         self.uses.extend(more.uses);
-        self.handed.extend(more.handed);
+        self.passed_on.extend(more.passed_on);
     }
 }
 
-/// A value made of a name from outside, which a tag hands on.
+/// A value made from an outside name, which a tag passes on.
 #[derive(Debug, Clone)]
-struct Handed<'s> {
+struct PassedOn<'s> {
     name: &'s str,
     at: usize,
     tag: Range<usize>,
     by: By,
 }
 
-/// Whether what stands in a frame is rendered when the names outside may be bound to something else
-/// than where it stands: when a macro is called, in the next round of a loop or the next use of a `call`
-/// block's content, where a parent has the block, or by MiniJinja's `self`.
+/// Whether the content of a frame may be rendered when outside names have other values than where
+/// it stands: when a macro is called, in the next iteration of a loop, at the next use of a `call`
+/// block's content, where a parent has the block, or through MiniJinja's `self`.
 pub(super) fn is_rendered_later(walk: &Walk<'_, '_>, frame: &Frame<'_>) -> bool {
     match frame.kind {
         FrameKind::Native(Opener::Macro) => true,
-        FrameKind::Native(Opener::For | Opener::Call) => walk.carries,
-        FrameKind::Native(Opener::Block) => walk.moves_blocks,
+        FrameKind::Native(Opener::For | Opener::Call) => walk.loops_carry,
+        FrameKind::Native(Opener::Block) => walk.may_move_blocks,
         _ => false,
     }
 }
 
-/// Notes for the frames beyond the first `level` that they have a name from outside, and use it at
-/// `at`, perhaps in a cache block.
-pub(super) fn has_from_outside<'s>(
+/// Records for the frames after the first `level` frames that they use an outside name at `at`,
+/// perhaps in a cache block.
+pub(super) fn record_outside_use<'s>(
     walk: &mut Walk<'_, 's>,
     level: usize,
     (name, block): (&'s str, Option<usize>),
@@ -88,8 +89,8 @@ pub(super) fn has_from_outside<'s>(
     }
 }
 
-/// Notes that the tag at `tag` hands on `by` what is made of `name`, at `at`.
-pub(super) fn is_handed<'s>(
+/// Records that the tag at `tag` passes on, in the way `by`, a value made from `name` at `at`.
+pub(super) fn record_passed_on<'s>(
     walk: &mut Walk<'_, 's>,
     level: usize,
     (name, at): (&'s str, usize),
@@ -98,34 +99,36 @@ pub(super) fn is_handed<'s>(
 ) {
     for frame in level..walk.stack.len() {
         if is_rendered_later(walk, &walk.stack[frame]) {
-            let handed = Handed { name, at, tag: tag.clone(), by: by.clone() };
-            walk.stack[frame].free.handed.push(handed);
+            let passed_on = PassedOn { name, at, tag: tag.clone(), by: by.clone() };
+            walk.stack[frame].free.passed_on.push(passed_on);
         }
     }
 }
 
-/// The mark of `name`, which a template uses that a tag renders, if it may be bound to something else
-/// than where the tag stands.
-pub(super) fn shown(walk: &Walk<'_, '_>, name: &str, at: usize) -> Option<Mark> {
+/// The mark of `name` for a template that a tag renders, if the name may have another value by
+/// then.
+pub(super) fn later_mark(walk: &Walk<'_, '_>, name: &str, at: usize) -> Option<Mark> {
     let level = bound_in(walk, name).unwrap_or(0);
     let of = walk.stack[level..].iter().rfind(|frame| is_rendered_later(walk, frame))?.at;
-    // The name itself, wherever it stands.
+    // Any occurrence of the name serves, since the span only carries the text.
     let start = memchr::memmem::find(walk.source.as_bytes(), name.as_bytes())?;
     let outside = Span::from(start..start + name.len());
     Some(Mark { holds: Holds::Outside(outside, level), origin: of, at })
 }
 
-/// Checks what a body that is rendered again, or later, has from outside, by what that is bound to now.
+/// Checks the outside names of a body that is rendered again, or later, against their current
+/// values.
 pub(super) fn check_later<'s>(walk: &mut Walk<'_, 's>, free: Free<'s>) -> Result<(), Error> {
     let frames = walk.stack.len();
-    for Handed { name, at, tag, by } in free.handed {
+    for PassedOn { name, at, tag, by } in free.passed_on {
         let marks = now(walk, name, frames);
-        hand(walk, (name, at), &tag, &by, &marks)?;
+        pass_on(walk, (name, at), &tag, &by, &marks)?;
     }
     for ((name, block), at) in free.uses {
         let Some(block) = block else { continue };
         let mut marks = now(walk, name, frames);
-        // As where an attribute is used: it may be of any namespace with several names.
+        // As for an attribute access: the attribute may belong to any namespace that has several
+        // names.
         let after = walk.source[at..].strip_prefix(name).map(str::trim_start);
         let is_attribute = after.is_none_or(|after| after.starts_with(['.', '[']));
         if bindings::is_variable(walk, name) && is_attribute {
@@ -136,8 +139,8 @@ pub(super) fn check_later<'s>(walk: &mut Walk<'_, 's>, free: Free<'s>) -> Result
     Ok(())
 }
 
-/// Checks, at the template's end, its blocks that are rendered elsewhere, and its macros, which others may
-/// import: they have what its names are bound to now.
+/// At the end of the template, checks its blocks that are rendered elsewhere, and its macros, which
+/// other templates may import: they use the values that its names have now.
 pub(super) fn check_at_end(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
     let later = std::mem::take(&mut walk.later);
     check_later(walk, later)?;
@@ -148,56 +151,56 @@ pub(super) fn check_at_end(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What macros have from outside, with what those names are bound to now.
+/// The outside names of macros, with their current values.
 #[derive(Debug, Default)]
 struct Reached<'s> {
-    /// What they render by themselves.
+    /// The marks of what the macros render by themselves.
     own: Vec<Mark>,
-    /// What they have from outside.
+    /// The marks of the outside names.
     outside: Vec<Mark>,
-    /// With the frames in which the name is looked up.
-    handed: Vec<(Handed<'s>, usize)>,
-    /// The cache blocks that use a name, with where, and the frames.
+    /// The values passed on, with the number of frames in which the name is looked up.
+    passed_on: Vec<(PassedOn<'s>, usize)>,
+    /// The cache blocks that use a name: block, name, offset, and the number of frames.
     used_in: Vec<(usize, &'s str, usize, usize)>,
 }
 
 /// A macro or a module that is used as a value.
 #[derive(Debug)]
-pub(super) struct Held<'s> {
-    /// Where.
+pub(super) struct MacroValue<'s> {
+    /// Where it is used.
     pub(super) name: Span,
     definition: Rc<Definition<'s>>,
-    /// In how many frames it is defined.
+    /// The number of frames in which it is defined.
     level: usize,
 }
 
-/// The number of a macro or a module that is used as a value.
-pub(super) fn hold<'s>(
+/// Registers a macro or a module that is used as a value, and returns its number.
+pub(super) fn register_value<'s>(
     walk: &mut Walk<'_, 's>,
     (name, at): (&str, usize),
     definition: Rc<Definition<'s>>,
     level: usize,
 ) -> usize {
     let name = Span::from(at..at + name.len());
-    walk.held.push(Held { name, definition, level });
-    walk.held.len() - 1
+    walk.macro_values.push(MacroValue { name, definition, level });
+    walk.macro_values.len() - 1
 }
 
-/// The macros that a value may be.
+/// The macros that a value may be, each with the number of frames in which it is defined.
 fn macros<'s>(
     walk: &Walk<'_, 's>,
     marks: &[Mark],
 ) -> impl Iterator<Item = (Rc<Definition<'s>>, usize)> {
     marks.iter().filter_map(|mark| match mark.holds {
         Holds::Macro(number) => {
-            let Held { definition, level, .. } = &walk.held[number];
+            let MacroValue { definition, level, .. } = &walk.macro_values[number];
             Some((Rc::clone(definition), *level.min(&walk.stack.len())))
         }
         _ => None,
     })
 }
 
-/// What macros have from outside, and the macros that they call have.
+/// Collects the outside names of macros and of the macros that they call.
 fn reach<'s>(walk: &Walk<'_, 's>, mut queue: Vec<(Rc<Definition<'s>>, usize)>) -> Reached<'s> {
     let mut reached = Reached::default();
     let mut seen: HashSet<*const Definition<'s>> = HashSet::new();
@@ -206,8 +209,8 @@ fn reach<'s>(walk: &Walk<'_, 's>, mut queue: Vec<(Rc<Definition<'s>>, usize)>) -
             continue;
         }
         reached.own.extend_from_slice(&definition.marks);
-        let handed = definition.free.handed.iter().cloned();
-        reached.handed.extend(handed.map(|handed| (handed, level)));
+        let passed_on = definition.free.passed_on.iter().cloned();
+        reached.passed_on.extend(passed_on.map(|passed_on| (passed_on, level)));
         for ((name, block), used) in &definition.free.uses {
             let (marks, definition) = bound(walk, name, level);
             marks.iter().for_each(|mark| add(&mut reached.outside, *mark));
@@ -221,8 +224,8 @@ fn reach<'s>(walk: &Walk<'_, 's>, mut queue: Vec<(Rc<Definition<'s>>, usize)>) -
     reached
 }
 
-/// The marks of what a name is bound to in the innermost `frames` frames, here or by another template;
-/// and its macro, with the frames in which that is defined.
+/// The marks of a name's value as seen from within the first `frames` frames, whether this template
+/// binds it or another one; and its macro, with the number of frames in which that is defined.
 fn bound<'s>(
     walk: &Walk<'_, 's>,
     name: &str,
@@ -233,12 +236,12 @@ fn bound<'s>(
         marks.clone_from(&binding.marks);
         definition = binding.definition.clone().map(|definition| (definition, level));
     }
-    flows::of_others(walk, name, frames).into_iter().for_each(|mark| add(&mut marks, mark));
+    flows::marks_of_others(walk, name, frames).into_iter().for_each(|mark| add(&mut marks, mark));
     walk.spaces.add_contents(&mut marks);
     (marks, definition)
 }
 
-/// The marks of what a name holds now that was rendered before: of a macro, what it has from outside.
+/// The marks of a name's current value; for a macro, of its outside names.
 pub(super) fn now(walk: &Walk<'_, '_>, name: &str, frames: usize) -> Vec<Mark> {
     let (mut marks, definition) = bound(walk, name, frames);
     let found: Vec<_> = definition.into_iter().chain(macros(walk, &marks)).collect();
@@ -246,14 +249,14 @@ pub(super) fn now(walk: &Walk<'_, '_>, name: &str, frames: usize) -> Vec<Mark> {
     marks
 }
 
-/// Adds what the namespaces and the macros hold now that a value may be.
-pub(super) fn held(walk: &Walk<'_, '_>, marks: &mut Vec<Mark>) {
+/// Adds the current marks of the namespaces and macros that a value may be.
+pub(super) fn add_contents(walk: &Walk<'_, '_>, marks: &mut Vec<Mark>) {
     walk.spaces.add_contents(marks);
     let found: Vec<_> = macros(walk, marks).collect();
     reach(walk, found).outside.into_iter().for_each(|mark| add(marks, mark));
 }
 
-/// Adds what a call of a macro brings: the marks that the names it has from outside have now.
+/// Adds the marks that a call of a macro contributes: the current marks of its outside names.
 pub(super) fn call<'s>(
     walk: &mut Walk<'_, 's>,
     definition: &Rc<Definition<'s>>,
@@ -261,20 +264,20 @@ pub(super) fn call<'s>(
     at: usize,
     mut marks: Vec<Mark>,
 ) -> Result<Vec<Mark>, Error> {
-    let Reached { own, outside, handed, used_in } =
+    let Reached { own, outside, passed_on, used_in } =
         reach(walk, vec![(Rc::clone(definition), level)]);
-    // What it renders by itself is rendered where it is called.
+    // The macro's own output is rendered at the call.
     marks.extend(own.into_iter().map(|mark| match mark.holds {
         Holds::Output => Mark { origin: at, ..mark },
         _ => mark,
     }));
-    for (Handed { name, at, tag, by }, level) in handed {
+    for (PassedOn { name, at, tag, by }, level) in passed_on {
         let marks = now(walk, name, level);
-        hand(walk, (name, at), &tag, &by, &marks)?;
+        pass_on(walk, (name, at), &tag, &by, &marks)?;
     }
     for (block, name, used, level) in used_in {
-        if walk.carries {
-            has_from_outside(walk, 0, (name, Some(block)), used);
+        if walk.loops_carry {
+            record_outside_use(walk, 0, (name, Some(block)), used);
         }
         if !outside.is_empty() {
             let marks = now(walk, name, level);

@@ -1,28 +1,27 @@
-//! What is rendered in one place and printed in another: a variable that holds what a macro, a
-//! partial or another template's block printed, and a value that is handed to a macro, a component or
-//! a partial with cache blocks of its own. A cached body that prints a fragment which was rendered
-//! before it would not see that the fragment is deleted. The other templates are read when it
-//! depends on them.
+//! Detects content that is rendered in one place and printed in another: a variable that captures
+//! what a macro, a partial or another template's block printed, and a value that is passed to a
+//! macro, a component or a partial with cache blocks of its own. A cached body that prints a
+//! fragment rendered before it would not notice when that fragment is deleted. Other templates are
+//! read only when the result depends on them.
 
 use std::ops::Range;
 
 use crate::error::Error;
 
 use super::bindings;
-use super::checks::{anothers_content, tells_apart};
+use super::checks::{foreign_content, varies_or_shared};
 use super::definitions;
 use super::follow::{Called, Fragment};
-use super::handing::handed_on;
 use super::mark::{Holds, Mark, add};
 use super::nesting::{FrameKind, Walk};
 use super::outline::{Block, By, Span};
+use super::passing::passed_on_error;
 use super::rules::Dialect;
 use super::statement::Opener;
 use super::token::{Token, TokenKind, tokens};
 use super::uses;
 
-/// What the value of an expression holds because the expression calls: the output of whatever that
-/// renders.
+/// The mark that an expression gets from its calls: the output of what they render.
 pub(super) fn rendering(
     walk: &mut Walk<'_, '_>,
     list: &[Token],
@@ -46,7 +45,7 @@ pub(super) fn rendering(
             Dialect::Tera => renders |= text(at) == "super" && text(at + 1) == "(",
             Dialect::MiniJinja => {
                 let call = called(walk, list, at);
-                // Of a value that is called, the names in it tell what it may render.
+                // If a value is called, the names in it determine what it may render.
                 let is_value = list[at].kind == TokenKind::Close && text(at + 1) == "(";
                 renders |= call.is_some() || is_value;
                 is_known &= call.is_none_or(|call| call.is_known);
@@ -56,7 +55,8 @@ pub(super) fn rendering(
     renders.then(|| holds(range.start, is_known.then(|| range.clone())))
 }
 
-/// Tera: the variables of the comprehensions in an expression, and the marks of what they go through.
+/// Tera: the variables of the comprehensions in an expression, and the marks of what they iterate
+/// over.
 pub(super) fn comprehensions<'s>(
     walk: &mut Walk<'_, 's>,
     list: &[Token],
@@ -88,7 +88,7 @@ pub(super) fn comprehensions<'s>(
         let end = (word + 1..list.len()).find(|at| ends(at)).unwrap_or(list.len());
         let value = &list[word + 1..end];
         for name in words(value) {
-            bindings::seen(walk, name).into_iter().for_each(|mark| add(&mut marks, mark));
+            bindings::visible_marks(walk, name).into_iter().for_each(|mark| add(&mut marks, mark));
         }
         let range = list[word].end..value.last().map_or(range.end, |last| last.end);
         let rendered = rendering(walk, value, &range);
@@ -99,12 +99,12 @@ pub(super) fn comprehensions<'s>(
 
 /// A call in an expression that may render fragments.
 pub(super) struct Call {
-    /// Whether what it calls can be found in the templates, rather than being filled in.
+    /// Whether the callee can be found in the templates, as opposed to being filled in.
     pub(super) is_known: bool,
     pub(super) open: usize,
 }
 
-/// The call whose name is at `at`.
+/// The call of the name at `at`, if it is one.
 pub(super) fn called(walk: &Walk<'_, '_>, list: &[Token], at: usize) -> Option<Call> {
     let text = |at: usize| list.get(at).map_or("", |token| token.text(walk.source));
     let mut open = at + 1;
@@ -120,16 +120,16 @@ pub(super) fn called(walk: &Walk<'_, '_>, list: &[Token], at: usize) -> Option<C
     let name = text(at);
     let is_known = match name {
         "self" => !is_method,
-        // A loop that is recursive renders its body.
+        // A recursive loop renders its body.
         "caller" | "loop" => is_method,
         _ => is_method || !bindings::is_variable(walk, name),
     };
-    // What is not bound here may be a macro further down, or of another template; or a function, which is
-    // found nowhere.
+    // A name that is not bound here may be a macro further down or in another template, or a
+    // function, which is found in no template.
     Some(Call { is_known, open })
 }
 
-/// Whether the name at `at` is called, or an attribute of it.
+/// Whether the name at `at`, or an attribute of it, is called.
 pub(super) fn is_called(source: &str, list: &[Token], at: usize) -> bool {
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let mut open = at + 1;
@@ -139,16 +139,17 @@ pub(super) fn is_called(source: &str, list: &[Token], at: usize) -> bool {
     text(open) == "("
 }
 
-/// Whether an expression calls a value that is no plain name.
+/// Whether an expression calls a value that is not a plain name.
 pub(super) fn calls_value(source: &str, list: &[Token]) -> bool {
     let is_call = |two: &[Token]| two[0].kind == TokenKind::Close && two[1].text(source) == "(";
     list.windows(2).any(is_call)
 }
 
-/// A value is called, or something of it: it may be any of the macros that the value holds.
+/// Adds marks for the call of a value or of one of its attributes, which may be any macro that the
+/// value holds.
 pub(super) fn values_called(walk: &Walk<'_, '_>, word: &uses::Word<'_>, marks: &mut Vec<Mark>) {
     let macros = marks.iter().filter_map(|mark| match mark.holds {
-        Holds::Macro(number) => Some(walk.held[number].name),
+        Holds::Macro(number) => Some(walk.macro_values[number].name),
         _ => None,
     });
     let names: Vec<Span> = macros.collect();
@@ -157,13 +158,13 @@ pub(super) fn values_called(walk: &Walk<'_, '_>, word: &uses::Word<'_>, marks: &
     }
 }
 
-/// The mark of a variable that holds what is rendered from `at` on: by the tag at `range`, or by
-/// nobody knows what.
+/// The mark of a value that holds output rendered from `at` on: by the tag at `range`, or by an
+/// unknown source.
 pub(super) fn holds(at: usize, range: Option<Range<usize>>) -> Mark {
     Mark { holds: Holds::Rendered(range.map(Span::from)), origin: at, at }
 }
 
-/// The fragment that a value may hold which was rendered before.
+/// The fragment that a value rendered earlier may hold.
 pub(super) fn fragment(walk: &mut Walk<'_, '_>, rendered: Rendered) -> Option<Fragment> {
     match rendered {
         Rendered::Unknown => Some(Fragment::Filled),
@@ -172,13 +173,13 @@ pub(super) fn fragment(walk: &mut Walk<'_, '_>, rendered: Rendered) -> Option<Fr
     }
 }
 
-/// Whether a mark is of what was rendered before, and may hold a fragment.
+/// Whether a mark is for output rendered earlier that may hold a fragment.
 fn may_hold_fragment(walk: &mut Walk<'_, '_>, mark: Mark) -> bool {
     rendered(mark).is_some_and(|rendered| fragment(walk, rendered).is_some())
 }
 
-/// Refuses that the cache block at `index` prints `name`, which holds what was rendered outside, if
-/// that may hold a fragment.
+/// Refuses that the cache block at `index` prints `name`, whose value was rendered outside it, if
+/// that value may hold a fragment.
 pub(super) fn captured(
     walk: &mut Walk<'_, '_>,
     index: usize,
@@ -189,7 +190,8 @@ pub(super) fn captured(
     let Some(fragment) = fragment(walk, rendered) else { return Ok(()) };
     let what = match (rendered, fragment) {
         (Rendered::Foreign(_), Fragment::Of(printer)) => format!(
-            "`{name}`, which another template sets and which holds the cache block of {}",
+            "`{name}`, which another template sets and which holds the output of the cache block \
+             of {}",
             printer.place(walk.refusal.template),
         ),
         _ => format!("`{name}`, set on {}", walk.refusal.place(mark.at)),
@@ -202,20 +204,21 @@ fn has_others(walk: &Walk<'_, '_>) -> bool {
     walk.imports || walk.extends.is_some() || walk.includes
 }
 
-/// The marks of what another template may bind to a name that was used, in the innermost `frames` frames.
-pub(super) fn of_others(walk: &Walk<'_, '_>, name: &str, frames: usize) -> Vec<Mark> {
+/// The marks of the value that another template may bind to a name, as seen from within the first
+/// `frames` frames.
+pub(super) fn marks_of_others(walk: &Walk<'_, '_>, name: &str, frames: usize) -> Vec<Mark> {
     if !has_others(walk) || !bindings::may_be_of_others(walk, name, frames) {
         return Vec::new();
     }
-    let mut marks = walk.given.get(name).cloned().unwrap_or_default();
+    let mut marks = walk.partial_marks.get(name).cloned().unwrap_or_default();
     if let Some(&first) = walk.foreign.get(name) {
         add(&mut marks, Mark { holds: Holds::Foreign(first), origin: 0, at: first.start });
     }
     marks
 }
 
-/// The mark of the name at `index` if another template may bind it: one that is imported, or that a
-/// parent sets. With the name, and the attribute of a module.
+/// The mark of the name at `index` if another template may bind it: an imported template, or a
+/// parent. Also returns the name, including the attribute of a module.
 pub(super) fn foreign<'s>(
     walk: &mut Walk<'_, 's>,
     list: &[Token],
@@ -233,7 +236,7 @@ pub(super) fn foreign<'s>(
     while text(end) == "." {
         end += 2;
     }
-    // What is called renders where it stands.
+    // A call renders where it stands.
     if text(end) == "("
         || !(is_macro || bindings::may_be_of_others(walk, text(index), walk.stack.len()))
     {
@@ -242,22 +245,22 @@ pub(super) fn foreign<'s>(
     let at = list[index].start;
     let tag = at..list.get(last)?.end;
     let name = &source[tag.clone()];
-    // One question for all uses of a name.
+    // One lookup for all uses of a name.
     let first = *walk.foreign.entry(name).or_insert(Span::from(tag));
     Some((name, Mark { holds: Holds::Foreign(first), origin: 0, at }))
 }
 
-/// What was rendered before it is used.
+/// The source of output that is rendered before it is used.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Rendered {
-    /// Nobody knows by what: it counts as a fragment.
+    /// The source is not known, so the output counts as a fragment.
     Unknown,
     By(Span),
-    /// By another template, which binds this name.
+    /// By another template, which binds the name at this span.
     Foreign(Span),
 }
 
-/// What a mark says was rendered before.
+/// The output that a mark stands for, if it was rendered earlier.
 pub(super) fn rendered(mark: Mark) -> Option<Rendered> {
     match mark.holds {
         Holds::Output | Holds::Body | Holds::Rendered(None) => Some(Rendered::Unknown),
@@ -268,46 +271,53 @@ pub(super) fn rendered(mark: Mark) -> Option<Rendered> {
     }
 }
 
-/// The tag at `tag` renders others that see the names of this template. Hands back the marks of those
-/// that they use.
-pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) -> Result<Vec<Mark>, Error> {
+/// Handles a tag that renders templates which see the names of this one. Returns the marks of the
+/// names that they use.
+pub(super) fn render_others(
+    walk: &mut Walk<'_, '_>,
+    tag: &Range<usize>,
+) -> Result<Vec<Mark>, Error> {
     let mut all = Vec::new();
     let is_in = |opener| walk.stack.iter().any(|frame| frame.kind == FrameKind::Native(opener));
     let may_be_filled = match walk.dialect() {
         Dialect::MiniJinja => walk.caches > 0 || is_in(Opener::Macro),
-        Dialect::Tera => is_in(Opener::Component) || walk.carries,
+        Dialect::Tera => is_in(Opener::Component) || walk.loops_carry,
     };
     if !walk.is_marked && !may_be_filled && !has_others(walk) {
         return Ok(all);
     }
     let span = Span::from(tag.clone());
     for (name, template) in walk.others.names(span) {
-        let mut marks = bindings::seen(walk, &name);
+        let mut marks = bindings::visible_marks(walk, &name);
         let is_import = bindings::is_macro(walk, &name);
         if is_import || bindings::may_be_of_others(walk, &name, walk.stack.len()) {
-            walk.given.get(&name).into_iter().flatten().for_each(|mark| add(&mut marks, *mark));
+            walk.partial_marks
+                .get(&name)
+                .into_iter()
+                .flatten()
+                .for_each(|mark| add(&mut marks, *mark));
             if walk.others.inherited(&name, is_import) {
                 marks.push(holds(0, None));
             }
         }
-        let shown = definitions::shown(walk, &name, tag.start);
+        let shown = definitions::later_mark(walk, &name, tag.start);
         shown.into_iter().for_each(|mark| add(&mut marks, mark));
-        apart(walk, &name, &marks, tag.start, || {
+        require_variation(walk, &name, &marks, tag.start, || {
             format!(
-                "renders `{template}`, which uses `{name}` of this template: what others fill in, \
-                 or what was rendered before the block"
+                "renders `{template}`, which uses `{name}` of this template: content that others \
+                 fill in, or that was rendered before the block"
             )
         })?;
         for mark in marks {
             if let Holds::Outside(outside, level) = mark.holds {
                 let outside = &walk.source[outside.range()];
                 let by = By::Name(name.clone());
-                definitions::is_handed(walk, level, (outside, tag.start), tag, &by);
+                definitions::record_passed_on(walk, level, (outside, tag.start), tag, &by);
             }
             if may_hold_fragment(walk, mark)
                 && let Some(printer) = walk.others.printer(span, &By::Name(name.clone()))
             {
-                return Err(handed_on(&walk.refusal, &name, tag.start, &printer));
+                return Err(passed_on_error(&walk.refusal, &name, tag.start, &printer));
             }
             add(&mut all, mark);
         }
@@ -315,32 +325,33 @@ pub(super) fn shows(walk: &mut Walk<'_, '_>, tag: &Range<usize>) -> Result<Vec<M
     Ok(all)
 }
 
-/// MiniJinja: whether a macro of another template may print a name of this one that holds a fragment.
+/// MiniJinja: whether a macro of another template may print a name of this one that holds a
+/// fragment.
 pub(super) fn is_closed_over(walk: &mut Walk<'_, '_>) -> bool {
     if walk.dialect() == Dialect::Tera || !walk.is_marked || !has_others(walk) {
         return false;
     }
     let names = walk.others.closed_over();
     names.iter().any(|name| {
-        let marks = bindings::seen(walk, name);
+        let marks = bindings::visible_marks(walk, name);
         marks.into_iter().any(|mark| may_hold_fragment(walk, mark))
     })
 }
 
-/// MiniJinja: what the templates bind which the tag at `tag` includes is made of what they use of this
-/// one, with its `marks`.
-pub(super) fn given(walk: &mut Walk<'_, '_>, tag: &Range<usize>, marks: &[Mark]) {
+/// MiniJinja: records that the names bound by the templates which the tag at `tag` includes may
+/// have `marks`, those of the names they use of this template.
+pub(super) fn record_partial_marks(walk: &mut Walk<'_, '_>, tag: &Range<usize>, marks: &[Mark]) {
     if marks.is_empty() {
         return;
     }
     for name in walk.others.binds(Span::from(tag.clone())) {
-        let given = walk.given.entry(name).or_default();
+        let given = walk.partial_marks.entry(name).or_default();
         marks.iter().for_each(|mark| add(given, *mark));
     }
 }
 
-/// Refuses in a cache block to include a template whose name is no constant, if there is anything that
-/// it should not print.
+/// In a cache block, refuses to include a template whose name is not a constant, if there is a
+/// value that the template must not print.
 pub(super) fn includes_any(
     walk: &mut Walk<'_, '_>,
     tag: &Range<usize>,
@@ -352,10 +363,10 @@ pub(super) fn includes_any(
     }
     for (name, marks) in bindings::marked(walk) {
         if walk.source.contains(name) {
-            apart(walk, name, &marks, tag.start, || {
+            require_variation(walk, name, &marks, tag.start, || {
                 format!(
-                    "includes a template whose name is known only when it renders, and which could \
-                     print `{name}`"
+                    "includes a template whose name is known only when the page renders, and \
+                     which could print `{name}`"
                 )
             })?;
         }
@@ -363,8 +374,9 @@ pub(super) fn includes_any(
     Ok(())
 }
 
-/// Refuses that a cache block around `at` has what is marked so, unless it keeps that apart.
-fn apart(
+/// Refuses marked values in a cache block around `at`, unless the block declares how its fragments
+/// differ.
+fn require_variation(
     walk: &mut Walk<'_, '_>,
     name: &str,
     marks: &[Mark],
@@ -388,21 +400,21 @@ fn apart(
             _ => None,
         });
         let keeps_apart = |block: &Block<'_>| {
-            block.varies_on(walk.source, name) || (is_filled && tells_apart(block))
+            block.varies_on(walk.source, name) || (is_filled && varies_or_shared(block))
         };
         if let Some(block) = { blocks }.find(|block| !keeps_apart(block)) {
-            return Err(anothers_content(&walk.refusal, block, at, &what()));
+            return Err(foreign_content(&walk.refusal, block, at, &what()));
         }
     }
     Ok(())
 }
 
-/// The template ends. A child's parents see what it set: in MiniJinja outside its blocks, in Tera inside
-/// them. Others may import its macros.
-pub(super) fn ends(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
+/// Finishes the template. The parents of a child see what it set: in MiniJinja outside its blocks,
+/// in Tera inside them. Other templates may import its macros.
+pub(super) fn finish(walk: &mut Walk<'_, '_>) -> Result<(), Error> {
     let is_bound = walk.is_marked || walk.imports || walk.included.is_some();
     if let Some(tag) = walk.extends.clone().filter(|_| is_bound) {
-        shows(walk, &tag)?;
+        render_others(walk, &tag)?;
     }
     definitions::check_at_end(walk)
 }

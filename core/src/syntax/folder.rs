@@ -1,4 +1,4 @@
-//! Rewriting a whole folder, for build scripts. One file's source is `rewrite`'s business.
+//! Rewrites a whole folder, for build scripts.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,14 +24,14 @@ pub struct RewrittenFile {
 }
 
 impl RewrittenFile {
-    /// The template's name: its path below the folder, with `/` between the parts.
+    /// The template's name: its path relative to the folder, with `/` between the parts.
     ///
     /// An example is at [`rewrite_folder`].
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where the lowered source was written.
+    /// The file that the lowered source was written to.
     ///
     /// An example is at [`rewrite_folder`].
     pub fn written(&self) -> &Path {
@@ -45,7 +45,7 @@ impl RewrittenFile {
         &self.blocks
     }
 
-    /// What is probably a mistake in the template; a build script prints it.
+    /// Probable mistakes in the template. A build script prints them.
     ///
     /// An example is at [`rewrite_folder`].
     pub fn warnings(&self) -> &[Warning] {
@@ -55,17 +55,17 @@ impl RewrittenFile {
 
 /// Rewrites the templates of folder `from` into folder `to`, for a build script.
 ///
-/// Each file for which `is_template` says yes, given its path below `from`, is rewritten under the
-/// name that the engine will know it by: that path with `/` between its parts. All other files
-/// are copied byte for byte. The digests of cache blocks cover what they use of other files in the
-/// folder, as with [`rewrite_with`]. Folders are made as needed; what else `to` holds is left alone. The
-/// result lists the templates in the order of their names.
+/// `is_template` gets the path of each file relative to `from`. A file for which it returns `true`
+/// is rewritten under the name that the engine knows it by: that path with `/` between its parts.
+/// All other files are copied byte for byte. The digests of cache blocks cover what they use of
+/// other files in the folder, as with [`rewrite_with`]. Missing folders are created, and other
+/// files in `to` are left alone. The result lists the templates in order of name.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Io`] for a file that cannot be read or written or is a template but not UTF-8, with
-/// its path; [`ErrorKind::Config`] if the folders lie in one another; and what
-/// [`rewrite`](super::rewrite) refuses.
+/// Returns [`ErrorKind::Io`], with the path, for a file that cannot be read or written or for a
+/// template that is not UTF-8; [`ErrorKind::Config`] if one folder lies in the other; and the
+/// errors of [`rewrite`](super::rewrite).
 ///
 /// ```
 /// use fragcache::syntax::{Syntax, rewrite_folder};
@@ -105,7 +105,7 @@ pub fn rewrite_folder(
         return Err(Error::new(
             ErrorKind::Config,
             format!(
-                "the folders `{}` and `{}` lie in one another: write to one outside, such as \
+                "the folders `{}` and `{}` lie in each other: write to a folder outside, such as \
                  `OUT_DIR`",
                 from.display(),
                 to.display()
@@ -147,7 +147,7 @@ pub fn rewrite_folder(
     Ok(rewritten)
 }
 
-/// A folder as the source of what its templates use of each other.
+/// Resolves the references between the templates of a folder.
 struct Folder<'f> {
     from: &'f Path,
     templates: BTreeMap<String, Arc<str>>,
@@ -158,7 +158,7 @@ struct Folder<'f> {
 impl Sources for Folder<'_> {
     fn templates(&self, name: &str) -> Vec<Arc<str>> {
         let known = self.templates.get(name).cloned();
-        // A file that is only copied may be included as it is.
+        // A template may include a file that is only copied.
         let below = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
         let copied = || below.then(|| fs::read_to_string(self.from.join(name)).ok()).flatten();
         known.or_else(|| copied().map(Arc::from)).into_iter().collect()

@@ -1,9 +1,9 @@
-//! The value of a string literal in a tag. Nothing else is ever evaluated here.
+//! Evaluates string literals in tags. No other expression is evaluated.
 
 use std::ops::Range;
 
-/// The value of the literal that fills `range`; `None` for any other expression, and for escapes
-/// that are not plain ones.
+/// The value of the literal that fills `range`. `None` for any other expression, and for a literal
+/// with other escapes than simple ones.
 pub(super) fn string_value(source: &str, range: &Range<usize>) -> Option<String> {
     let text = source.get(range.clone())?;
     let quote = text.chars().next().filter(|c| matches!(c, '"' | '\'' | '`'))?;
@@ -19,7 +19,7 @@ pub(super) fn string_value(source: &str, range: &Range<usize>) -> Option<String>
                 'r' => '\r',
                 _ => return None,
             }),
-            // Two literals with something in between.
+            // Two literals with other text between them.
             c if c == quote => return None,
             c => out.push(c),
         }

@@ -1,6 +1,6 @@
-//! The lowered source: each cache tag replaced by native constructs on the same lines, every other
-//! byte copied. What to replace is decided in `nesting.rs`; what the generated filters do is the
-//! runtime's business.
+//! Builds the lowered source: replaces each cache tag by native constructs on the same lines and
+//! copies every other byte. `nesting.rs` decides what to replace; the runtime implements the
+//! generated filters.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -37,7 +37,7 @@ pub(super) fn lower(
     let mut writer = Writer {
         source,
         syntax,
-        // Unique among templates and blocks: in Tera a child and its base share one scope.
+        // Unique for each template, because in Tera a child and its base share one scope.
         prefix: format!("__fragcache_{:016x}", xxh3_64(template.as_bytes())),
         out: String::with_capacity(source.len() + outline.blocks.len() * 256),
         map: SourceMap::default(),
@@ -124,7 +124,7 @@ fn site(block: &CacheBlock) -> String {
     site.encode()
 }
 
-/// 128 bits in 22 characters of base64url: of a block's own source and of the parts it uses.
+/// Hashes a block's own source and the parts it uses: 128 bits in 22 characters of base64url.
 fn digest(own: &[u8], parts: &[u128]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let mut hash = xxh3_128(own);
@@ -135,7 +135,7 @@ fn digest(own: &[u8], parts: &[u128]) -> String {
     }
     (0..22)
         .map(|at| {
-            // Six bits each from the top; the last two stand alone.
+            // Six bits for each character, from the top. The last one has only two.
             let six = if at == 21 { hash << 4 } else { hash >> (122 - 6 * at) };
             char::from(ALPHABET[(six & 63) as usize])
         })
@@ -148,17 +148,17 @@ struct Writer<'a> {
     prefix: String,
     out: String,
     map: SourceMap,
-    /// How far the author's source is done.
+    /// The offset up to which the author's source is written.
     at: usize,
-    /// What is written in the place of an outer loop's attribute: the cache block whose variable
-    /// knows it. By place.
+    /// The uses of outer loops that are replaced, each with the cache block whose variable has the
+    /// value. In order of offset.
     loops: Vec<(&'a OuterLoop<'a>, usize)>,
     /// The cache blocks in `loops`.
     owners: HashSet<usize>,
 }
 
 /// The uses of outer loops that a body's own scope would hide, each with the outermost cache block
-/// that does.
+/// whose scope does.
 fn loops_of<'o>(outline: &'o Outline<'_>) -> Vec<(&'o OuterLoop<'o>, usize)> {
     let hides = |index: &&usize| outline.blocks.get(**index).is_some_and(Block::has_scope);
     let owned = |used: &'o OuterLoop<'o>| Some((used, *used.between.iter().rev().find(hides)?));
@@ -192,14 +192,14 @@ impl Writer<'_> {
         self.map.push(range.len(), range, true);
     }
 
-    /// Generated text that stands for the author's `tag`.
+    /// Writes generated text that maps to the author's `tag`.
     fn text(&mut self, tag: &Tag, parts: &[&str]) {
         let start = self.out.len();
         parts.iter().for_each(|part| self.out.push_str(part));
         self.map.push(self.out.len() - start, tag.piece.start..tag.piece.end, false);
     }
 
-    /// A generated block tag.
+    /// Writes a generated block tag.
     fn statement(&mut self, tag: &Tag, parts: &[&str]) {
         let (block_start, block_end) = self.syntax.block_delimiters();
         self.text(tag, &[block_start, " "]);
@@ -207,7 +207,8 @@ impl Writer<'_> {
         self.text(tag, &[" ", block_end]);
     }
 
-    /// The start of the first generated tag, with all that the author's tag had before its word.
+    /// Writes the start of the first generated tag, with everything that the author's tag has
+    /// before its word.
     fn start(&mut self, tag: &Tag) {
         let block_start = self.syntax.block_delimiters().0;
         match tag.piece.kind {
@@ -221,13 +222,13 @@ impl Writer<'_> {
         }
     }
 
-    /// One newline for each in `range` of the author's `tag`.
+    /// Writes one newline for each newline in `range` of the author's `tag`.
     fn newlines(&mut self, tag: &Tag, range: Range<usize>) {
         let newlines: Vec<Part> = newlines(self.source, &range).collect();
         self.parts(tag, &newlines);
     }
 
-    /// The end of the last generated tag, with the newline that a line statement swallows.
+    /// Writes the end of the last generated tag, with the newline that a line statement consumes.
     fn end(&mut self, tag: &Tag) {
         let block_end = self.syntax.block_delimiters().1;
         match tag.piece.kind {
@@ -249,9 +250,9 @@ impl Writer<'_> {
         }
     }
 
-    /// The tag that only a miss runs: the block's ticket, and what the author declares for the
-    /// fragment, between `before` and `after`. The ticket comes first, so that an error in a
-    /// declaration gives it up.
+    /// Writes the tag that only a miss runs, between `before` and `after`: the block's ticket, and
+    /// the author's declarations for the fragment. The ticket comes first, so that an error in a
+    /// declaration abandons it.
     fn ticket(
         &mut self,
         tag: &Tag,
@@ -263,7 +264,8 @@ impl Writer<'_> {
         self.text(tag, &[block_start, " "]);
         self.text(tag, before);
         self.text(tag, &["0", pipe, "__fragcache_ticket"]);
-        // MiniJinja's filter asks for what tells fragments apart, and sees the vary parts.
+        // MiniJinja's filter checks that the block declares how its fragments differ; it can see
+        // the vary parts but not `shared`.
         if arguments.shared && self.syntax.dialect() == Dialect::MiniJinja {
             self.text(tag, &["(shared=true)"]);
         }
@@ -275,7 +277,7 @@ impl Writer<'_> {
         self.text(tag, &[after, " ", block_end]);
     }
 
-    /// The Tera variable that is this block's own.
+    /// The name of the block's own Tera variable.
     fn own(&self, index: usize) -> String {
         format!("{}_{index}", self.prefix)
     }
@@ -319,8 +321,9 @@ impl Writer<'_> {
         self.end(tag);
     }
 
-    /// A loop of one round around the body: what the body assigns ends with it, and so does the
-    /// variable of the ticket, which knows the loop around as well if the body asks for it.
+    /// Opens a loop of one iteration around the body. The variables that the body assigns end with
+    /// it, and so does the loop variable. That holds the ticket, and the values of the outer loop
+    /// if the body uses them.
     fn open_scope(&mut self, index: usize, block: &Block<'_>) {
         let (tag, own) = (&block.open, self.own(index));
         let (mut before, mut after, mut ticket) = ("", "]", "");
@@ -335,8 +338,9 @@ impl Writer<'_> {
         self.text(tag, &[block_start, " filter __fragcache_close(ticket=", &own, ticket, ")"]);
     }
 
-    /// The body assigns where the block stands: what it assigns by itself is put back after it. What
-    /// other templates assign there cannot be put back: if they do, nothing is stored.
+    /// Opens a body without a scope of its own. The variables that the body itself assigns are
+    /// restored after it. Assignments by other templates cannot be restored; if there are any,
+    /// nothing is stored.
     fn open_unscoped(&mut self, index: usize, block: &Block<'_>) {
         let (tag, own) = (&block.open, self.own(index));
         self.ticket(tag, (&["set ", &own, " = "], ""), " | ", &block.arguments);
@@ -376,12 +380,12 @@ impl Writer<'_> {
                 self.text(tag, &[block_start, " endif"]);
             }
         }
-        // The name that `endcache` repeats goes; its lines stay.
+        // The name in `endcache` is dropped; its newlines stay.
         self.newlines(tag, tag.rest.clone());
         self.end(tag);
     }
 
-    /// A line statement of the author's, between block delimiters.
+    /// Writes a line statement of the author between block delimiters.
     fn inline(&mut self, tag: &Tag) {
         let block_start = self.syntax.block_delimiters().0;
         self.text(tag, &[block_start, "+ ", &self.source[tag.start..tag.piece.start]]);

@@ -1,9 +1,10 @@
-//! Marks on values that hold what somebody else fills in, or what was rendered before.
+//! Marks on values: a value is marked if it may hold content that others fill in, or output that
+//! was rendered earlier.
 
 use super::outline::Span;
 use super::spaces::Space;
 
-/// Where a marked value comes from.
+/// What a marked value may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Holds {
     /// The output of a cache block.
@@ -14,23 +15,24 @@ pub(super) enum Holds {
     Caller,
     /// What a child template fills in.
     Filled,
-    /// What this tag rendered before it was bound, which may hold a fragment; `None` if nobody knows
-    /// what it was.
+    /// The output of this tag, rendered before the value was bound. It may hold a fragment. `None`
+    /// if the tag is not known.
     Rendered(Option<Span>),
-    /// What another template binds to the name that stands here.
+    /// The value that another template binds to the name at this span.
     Foreign(Span),
-    /// In what is rendered later: whatever the name that stands here is bound to then, in so many frames.
+    /// In code that is rendered later: the value that the name at this span has then, looked up in
+    /// this number of frames.
     Outside(Span, usize),
-    /// The `loop` of the statement at the origin.
+    /// The `loop` variable of the `for` statement at the origin.
     Loop,
-    /// Perhaps this namespace.
+    /// The value may be this namespace.
     Space(Space),
-    /// Perhaps the macro or the module of this number, or something of it.
+    /// The value may be the macro or module with this number, or an attribute of it.
     Macro(usize),
 }
 
 impl Holds {
-    /// Whether a value is marked so that prints as text, in place of the text.
+    /// Whether the mark is for an object, which does not print as content.
     pub(super) fn is_object(self) -> bool {
         matches!(self, Self::Space(_) | Self::Macro(_))
     }
@@ -40,16 +42,18 @@ impl Holds {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) holds: Holds,
-    /// Cache blocks that open from here on have it from outside.
+    /// Cache blocks that open at or after this offset have the value from outside.
     pub(super) origin: usize,
-    /// Where it was bound.
+    /// Where the value was bound.
     pub(super) at: usize,
 }
 
-/// Most renderings that are told apart in one value: beyond them, what it holds is not known.
+/// The most known sources that are tracked in one value. Beyond them, the value counts as unknown
+/// output.
 const MOST_RENDERINGS: usize = 32;
 
-/// Adds a mark to a value's: one of each kind, as the one from furthest outside is the strictest.
+/// Adds a mark to the marks of a value. There is one mark of each kind: of two, the one with the
+/// earlier origin is stricter and wins.
 pub(super) fn add(marks: &mut Vec<Mark>, mut mark: Mark) {
     let is_known = |mark: &Mark| {
         matches!(mark.holds, Holds::Rendered(Some(_)) | Holds::Foreign(_) | Holds::Outside(..))

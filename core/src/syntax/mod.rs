@@ -1,12 +1,13 @@
-//! The rewriter: cache blocks in an author's template, lowered to what the engine already has.
+//! The rewriter: lowers the cache blocks of a template to constructs that the engine already has.
 //!
-//! Neither MiniJinja nor Tera has tags of one's own. [`rewrite`] takes a template's source before
-//! the engine does and replaces each `{% cache … %}` and `{% endcache %}` by native constructs
-//! that call the cache; every other byte stays, and every line. A source without cache blocks
-//! comes back borrowed.
+//! Neither MiniJinja nor Tera supports custom tags. [`rewrite`] processes a template's source
+//! before the engine parses it and replaces each `{% cache … %}` and `{% endcache %}` by native
+//! constructs that call the cache. It keeps every other byte and every line. A source without cache
+//! blocks is returned borrowed.
 //!
-//! A source walks scanner → nesting (with its checks) → lowering. Nothing here knows an engine's
-//! types, a store or a render: only delimiters and lexical rules, as told by [`Syntax`].
+//! A source passes through the scanner, the nesting walk with its checks, and the lowering. This
+//! module knows no engine types, no store and no rendering, only delimiters and lexical rules, as
+//! described by [`Syntax`].
 
 use std::borrow::Cow;
 
@@ -22,7 +23,6 @@ mod definitions;
 mod flows;
 mod folder;
 mod follow;
-mod handing;
 mod literal;
 mod lower;
 mod mark;
@@ -30,6 +30,7 @@ mod name;
 mod nesting;
 mod options;
 mod outline;
+mod passing;
 mod place;
 mod refusal;
 mod rules;
@@ -54,13 +55,14 @@ use refusal::Refusal;
 
 pub use block::CacheBlock;
 pub use callers::hands_on_caller;
+pub(crate) use declared::{MAX_CACHE_NAME_BYTES, is_cache_name};
 pub use folder::{RewrittenFile, rewrite_folder};
 pub use follow::{Sources, components};
 pub use rules::{Dialect, Syntax};
 pub use source_map::SourceMap;
 pub use warning::Warning;
 
-/// A source after [`rewrite`]: what the engine parses, and what was found on the way.
+/// The result of [`rewrite`]: the source for the engine, and what the rewriter found.
 ///
 /// ```
 /// use fragcache::syntax::{Syntax, rewrite};
@@ -92,7 +94,7 @@ impl<'s> Rewritten<'s> {
         &self.source
     }
 
-    /// The lowered source, borrowed where nothing was rewritten.
+    /// Returns the lowered source, borrowed if nothing was rewritten.
     ///
     /// ```
     /// # use std::borrow::Cow;
@@ -116,7 +118,7 @@ impl<'s> Rewritten<'s> {
         &self.blocks
     }
 
-    /// What is probably a mistake, although the source can be lowered. See [`Warning`].
+    /// Probable mistakes in a source that can be lowered. See [`Warning`].
     ///
     /// ```
     /// # use fragcache::syntax::{Syntax, rewrite};
@@ -129,7 +131,7 @@ impl<'s> Rewritten<'s> {
         &self.warnings
     }
 
-    /// The way back to the author's source.
+    /// Maps offsets in the lowered source to the author's source.
     ///
     /// ```
     /// # use fragcache::syntax::{Syntax, rewrite};
@@ -140,8 +142,8 @@ impl<'s> Rewritten<'s> {
         &self.map
     }
 
-    /// The names of the templates that the digests of the cache blocks cover or would cover, be
-    /// they found or not: when one of them changes, rewrite this template again.
+    /// The names of the templates that the digests of the cache blocks cover or would cover,
+    /// whether the sources have them or not. When one of them changes, rewrite this template again.
     ///
     /// ```
     /// # use fragcache::syntax::{Syntax, rewrite};
@@ -153,8 +155,8 @@ impl<'s> Rewritten<'s> {
         &self.follows
     }
 
-    /// The names of the Tera components that the digests of the cache blocks cover or would cover,
-    /// as [`follows`](Self::follows).
+    /// The names of the Tera components that the digests of the cache blocks cover or would cover.
+    /// Handle them like [`follows`](Self::follows).
     ///
     /// ```
     /// # use fragcache::syntax::{Syntax, rewrite};
@@ -169,16 +171,16 @@ impl<'s> Rewritten<'s> {
 
 /// Lowers every cache block of `source`.
 ///
-/// `template` is the name that the engine will know the template by: it is part of the key of
+/// `template` is the name under which the engine knows the template: it is part of the key of
 /// unnamed blocks, and of every error. No line is added or removed, and a source without a cache
-/// block comes back borrowed. What is wrong with the source apart from cache blocks is left for
-/// the engine to report. The digests cover this source alone: see [`rewrite_with`].
+/// block is returned borrowed. Errors that have nothing to do with cache blocks are left for the
+/// engine to report. The digests cover this source alone: see [`rewrite_with`].
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Config`](crate::ErrorKind::Config) for delimiters that the engine would not take,
-/// and [`ErrorKind::Syntax`](crate::ErrorKind::Syntax), with the line and column of the author's
-/// file, for a cache block that is not well formed or could not be cached soundly.
+/// Returns [`ErrorKind::Config`](crate::ErrorKind::Config) for delimiters that the engine does not
+/// accept, and [`ErrorKind::Syntax`](crate::ErrorKind::Syntax), with the line and column in the
+/// author's file, for a cache block that is malformed or cannot be cached safely.
 ///
 /// ```
 /// use fragcache::syntax::{Syntax, rewrite};
@@ -199,18 +201,18 @@ pub fn rewrite<'s>(
     rewrite_with(template, source, syntax, &|_: &str| None)
 }
 
-/// Lowers every cache block of `source` as [`rewrite`] does, with digests that also cover what the
-/// blocks take from other sources.
+/// Lowers every cache block of `source` like [`rewrite`], with digests that also cover what the
+/// blocks use of other sources.
 ///
-/// That is, through any number of them: templates included by a constant name, macros imported from
-/// one, the parent's block where the body calls `super()`, and Tera's components. Of a template of
-/// macros the used ones count, and what stands outside all macros. What is known only when the
-/// page renders, such as the name in `{% include name %}`, is not covered. At most 1,000 templates
-/// are read.
+/// These are, through any number of templates: templates included by a constant name, macros
+/// imported from such a template, the parent's block where the body calls `super()`, and Tera's
+/// components. Of a template with macros, the digest covers the macros that are used and everything
+/// outside macros. What is known only when the page renders, such as the name in `{% include name
+/// %}`, is not covered. At most 1,000 templates are read.
 ///
 /// # Errors
 ///
-/// As [`rewrite`]. Other sources are not checked here.
+/// The same as [`rewrite`]. Other sources are not checked here.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -253,7 +255,7 @@ pub fn rewrite_with<'s>(
     let spans: Vec<_> =
         outline.blocks.iter().map(|block| block.open.piece.start..block.end).collect();
     let followed = others.follow(&spans, outline.refers);
-    uses::taken(&refusal, &outline, &followed)?;
+    uses::check_others(&refusal, &outline, &followed)?;
     if outline.blocks.is_empty() {
         let Followed { templates, components, .. } = followed;
         return Ok(Rewritten { follows: templates, components, ..untouched() });
@@ -270,8 +272,7 @@ pub fn rewrite_with<'s>(
     })
 }
 
-/// The name under which the cache blocks of a template without a name are known: a digest of its
-/// source.
+/// The template name that the cache blocks of a nameless template get: a digest of its source.
 ///
 /// ```
 /// use fragcache::syntax::name_of_string;

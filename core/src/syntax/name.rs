@@ -1,5 +1,5 @@
-//! The names of a template's variables, as keys of what is known of them. What a source takes to be read
-//! grows with its length: tests count how often a name is looked up or compared.
+//! The names of a template's variables, as map keys. Reading a source must take linear time: tests
+//! count how often a name is looked up or compared.
 
 use std::hash::{Hash, Hasher};
 
@@ -23,7 +23,7 @@ impl Hash for Name<'_> {
     }
 }
 
-/// How often this thread has looked up or compared a name.
+/// Counts how often this thread has looked up or compared a name.
 #[cfg(test)]
 pub(super) mod probes {
     use std::cell::Cell;
@@ -36,7 +36,7 @@ pub(super) mod probes {
         PROBES.set(PROBES.get() + 1);
     }
 
-    /// The probes that `work` takes.
+    /// Returns the number of probes that `work` makes.
     pub(in crate::syntax) fn during(work: impl FnOnce()) -> usize {
         let before = PROBES.get();
         work();

@@ -1,10 +1,10 @@
-//! One walk over the pieces: which `endcache` ends which `cache`, in what each block lies, and what
-//! it holds. Iterative, so that no depth of nesting can exhaust the stack. The checks of what may
-//! stand where are in `checks.rs`; the text that replaces the tags is in `lower.rs`.
+//! The walk over the pieces of a source: pairs `cache` with `endcache`, and records where each
+//! block lies and what it contains. It is iterative, so that deep nesting cannot exhaust the stack.
+//! `checks.rs` checks what may stand where; `lower.rs` writes the text that replaces the tags.
 //!
-//! Where the author's source is broken in a way that has nothing to do with cache blocks, the walk
-//! ends and the rest is handed over as it is: the engine reads in the same order, so it stops at
-//! the same place, with its own message.
+//! If the source has an error that has nothing to do with cache blocks, the walk ends and leaves
+//! the rest as it is. The engine reads in the same order, so it stops at the same place and reports
+//! the error itself.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -16,7 +16,7 @@ use super::assign;
 use super::bindings::{self, Bound, Scope, Section};
 use super::candidates;
 use super::checks;
-use super::definitions::{Free, Held};
+use super::definitions::{Free, MacroValue};
 use super::flows;
 use super::follow::Others;
 use super::literal::string_value;
@@ -46,20 +46,20 @@ pub(super) struct Frame<'s> {
     pub(super) at: usize,
     /// Its opening tag.
     pub(super) tag: Range<usize>,
-    /// In the `else` part.
+    /// Whether the walk is in the `else` part.
     pub(super) in_else: bool,
-    /// What its body binds.
+    /// The names that its body binds.
     pub(super) scope: Scope<'s>,
-    /// What is rendered inside, where a name keeps it.
+    /// The output inside, if it becomes the value of a name.
     pub(super) section: Option<Section<'s>>,
-    /// What is used inside of the names outside.
+    /// The outside names that are used inside.
     pub(super) free: Free<'s>,
-    /// The last include inside.
+    /// The offset of the last include inside.
     pub(super) included: Option<usize>,
 }
 
 impl Frame<'_> {
-    /// Whether the body is rendered once for each round.
+    /// Whether the body is rendered once for each item.
     pub(super) fn is_loop(&self) -> bool {
         self.kind == FrameKind::Native(Opener::For) && !self.in_else
     }
@@ -71,55 +71,55 @@ pub(super) struct Walk<'a, 's> {
     pub(super) syntax: &'a Syntax,
     pub(super) stack: Vec<Frame<'s>>,
     pub(super) outline: Outline<'s>,
-    /// Open cache blocks.
+    /// The number of open cache blocks.
     pub(super) caches: usize,
-    /// The engine's levels that the open statements take once lowered.
+    /// The engine's nesting levels that the open statements take after lowering.
     pub(super) levels: usize,
-    /// The last `extends`.
+    /// The last `extends` tag.
     pub(super) extends: Option<Range<usize>>,
-    /// The last tag was a line statement whose newline goes into a generated tag, so that the
-    /// engine no longer sees a line start here; with the blanks since.
+    /// Set if the last tag is a line statement whose newline moves into a generated tag, so that
+    /// the engine sees no line start here; the range of the blanks since.
     line_start: Option<Range<usize>>,
-    /// Where the text piece before this one starts.
+    /// The start of the previous text piece.
     text_start: usize,
     /// The secrets that were found, by block.
     pub(super) warned: HashSet<(usize, Name<'s>)>,
-    /// Tera: the variables that were noted as assigned, by block.
+    /// Tera: the variables recorded as assigned, by block.
     pub(super) assigned: HashSet<(usize, Name<'s>)>,
-    /// What is bound outside all statements.
+    /// The names that are bound outside all statements.
     pub(super) root: Scope<'s>,
-    /// An import was seen.
+    /// Whether there was an import.
     pub(super) imports: bool,
-    /// MiniJinja: an include was seen.
+    /// Whether another template was rendered whose assignments take effect in this one.
     pub(super) includes: bool,
-    /// Whether anything was bound to a value that is marked.
+    /// Whether any name was bound to a marked value.
     pub(super) is_marked: bool,
-    /// What the other templates know.
+    /// The other templates.
     pub(super) others: Others<'a>,
     /// The names that another template may bind, with their first use.
     pub(super) foreign: HashMap<&'s str, Span>,
-    /// What went into namespaces.
+    /// The contents of namespaces.
     pub(super) spaces: Spaces,
     /// The macros and modules that are used as values.
-    pub(super) held: Vec<Held<'s>>,
-    /// MiniJinja: the last include outside all statements.
+    pub(super) macro_values: Vec<MacroValue<'s>>,
+    /// The offset of the last include outside all statements.
     pub(super) included: Option<usize>,
-    /// The marks of what partials bind, by name.
-    pub(super) given: HashMap<String, Vec<Mark>>,
-    /// Whether a round of a loop may leave something to the next.
-    pub(super) carries: bool,
-    /// Whether blocks are rendered elsewhere than they stand.
-    pub(super) moves_blocks: bool,
-    /// What blocks use of the names outside.
+    /// The marks of the values that partials bind, by name.
+    pub(super) partial_marks: HashMap<String, Vec<Mark>>,
+    /// Whether an iteration of a loop may pass values to the next.
+    pub(super) loops_carry: bool,
+    /// Whether blocks may be rendered elsewhere than where they stand.
+    pub(super) may_move_blocks: bool,
+    /// The outside names that blocks use.
     pub(super) later: Free<'s>,
     /// Whether `loop.changed` may be called.
-    pub(super) asks_changes: bool,
+    pub(super) may_call_changed: bool,
 }
 
 enum Flow {
-    On,
+    Continue,
     /// The engine will complain here.
-    HandOver,
+    LeaveToEngine,
 }
 
 /// Finds and checks the cache blocks of a source.
@@ -147,19 +147,19 @@ pub(super) fn outline<'a, 's>(
         others,
         foreign: HashMap::new(),
         spaces: Spaces::default(),
-        held: Vec::new(),
+        macro_values: Vec::new(),
         included: None,
-        given: HashMap::new(),
-        carries: candidates::carries(source, syntax.dialect()),
-        moves_blocks: candidates::may_move_blocks(source, syntax.dialect()),
+        partial_marks: HashMap::new(),
+        loops_carry: candidates::loops_carry(source, syntax.dialect()),
+        may_move_blocks: candidates::may_move_blocks(source, syntax.dialect()),
         later: Free::default(),
-        asks_changes: memchr::memmem::find(source.as_bytes(), b"changed").is_some(),
+        may_call_changed: memchr::memmem::find(source.as_bytes(), b"changed").is_some(),
         warned: HashSet::new(),
         assigned: HashSet::new(),
     };
     let mut scanner = Scanner::new(source, syntax);
     while let Some(piece) = scanner.next() {
-        if let Flow::HandOver = walk.piece(piece, scanner.tokens())? {
+        if let Flow::LeaveToEngine = walk.piece(piece, scanner.tokens())? {
             walk.outline.refers = true;
             return Ok((walk.outline, walk.others));
         }
@@ -176,7 +176,7 @@ impl<'a, 's> Walk<'a, 's> {
         match piece.kind {
             PieceKind::Text => {
                 self.text(&piece);
-                return Ok(Flow::On);
+                return Ok(Flow::Continue);
             }
             PieceKind::Variable if piece.closed => {
                 if !self.is_only_printed(&piece.inner) {
@@ -190,10 +190,10 @@ impl<'a, 's> Walk<'a, 's> {
         }
         self.leave_line_start(&piece);
         self.text_start = piece.end;
-        Ok(if piece.closed { Flow::On } else { Flow::HandOver })
+        Ok(if piece.closed { Flow::Continue } else { Flow::LeaveToEngine })
     }
 
-    /// Whether an expression is printed where nothing keeps it, and can hand nothing on.
+    /// Whether an expression is printed where no variable captures it, and cannot pass a value on.
     fn is_only_printed(&self, inner: &Range<usize>) -> bool {
         use Opener::{Block, For, If, With};
         let is_plain =
@@ -208,7 +208,7 @@ impl<'a, 's> Walk<'a, 's> {
         self.line_start = self.line_start.take().filter(|_| blank).map(|_| piece.start..piece.end);
     }
 
-    /// Ends the stretch that only looks like a line start to the author.
+    /// Ends a line start that exists only in the author's source, not for the engine.
     fn leave_line_start(&mut self, piece: &Piece) {
         let Some(blanks) = self.line_start.take() else { return };
         let stripped = self.syntax.lstrip_blocks()
@@ -233,7 +233,7 @@ impl<'a, 's> Walk<'a, 's> {
                     ),
                 ));
             }
-            return Ok(Flow::HandOver);
+            return Ok(Flow::LeaveToEngine);
         }
         checks::refers(self, list, piece.inner.clone());
         let bound = bindings::statement(self, (&piece, list), &statement)?;
@@ -248,8 +248,8 @@ impl<'a, 's> Walk<'a, 's> {
             Role::EndCache => return self.close_cache(tag),
             _ => secret::note(self, tag.piece.inner.clone()),
         }
-        if let Flow::HandOver = self.native((&tag, list), &statement, bound)? {
-            return Ok(Flow::HandOver);
+        if let Flow::LeaveToEngine = self.native((&tag, list), &statement, bound)? {
+            return Ok(Flow::LeaveToEngine);
         }
         if tag.piece.kind == PieceKind::LineStatement {
             if follows_lowered_line {
@@ -259,10 +259,11 @@ impl<'a, 's> Walk<'a, 's> {
                 self.line_start = None;
             }
         }
-        Ok(Flow::On)
+        Ok(Flow::Continue)
     }
 
-    /// Where the replacement of `piece` starts: with the indentation that a line statement takes.
+    /// The start of the replacement of `piece`, including the indentation that a line statement
+    /// consumes.
     fn tag_start(&self, piece: &Piece) -> usize {
         if piece.kind != PieceKind::LineStatement {
             return piece.start;
@@ -273,13 +274,13 @@ impl<'a, 's> Walk<'a, 's> {
         if strips { piece.start - (before.len() - text.len()) } else { piece.start }
     }
 
-    /// Notes that a line statement is written between block delimiters.
+    /// Records that a line statement is written between block delimiters.
     fn inline(&mut self, tag: &Tag) -> Result<(), Error> {
         if tag.piece.only_as_line {
             return Err(self.refusal.at(
                 tag.piece.start,
                 format!(
-                    "this line statement holds `{}`, which would end it beside a cache block: \
+                    "this line statement contains `{}`, which would end it next to a cache block: \
                      write the `cache` tags as `{}`",
                     self.syntax.block_delimiters().1,
                     self.syntax.tag("cache 300, \"name\""),
@@ -312,21 +313,21 @@ impl<'a, 's> Walk<'a, 's> {
                 }) => {
                     *in_else = true;
                     let opener = *opener;
-                    assign::divide(self, opener);
+                    assign::enter_else(self, opener);
                 }
                 Some(Frame { kind: FrameKind::Cache(_), .. }) => {
-                    return Err(self.in_the_way(tag, statement.word, None));
+                    return Err(self.closes_outside(tag, statement.word, None));
                 }
-                _ => return Ok(Flow::HandOver),
+                _ => return Ok(Flow::LeaveToEngine),
             },
             Role::Extends => {
                 self.extends = Some(tag.piece.start..tag.piece.end);
-                self.moves_blocks = true;
+                self.may_move_blocks = true;
             }
-            Role::Broken => return Ok(Flow::HandOver),
+            Role::Broken => return Ok(Flow::LeaveToEngine),
             _ => {}
         }
-        Ok(Flow::On)
+        Ok(Flow::Continue)
     }
 
     fn push(&mut self, kind: FrameKind, tag: &Tag, levels: usize) -> Result<(), Error> {
@@ -361,17 +362,17 @@ impl<'a, 's> Walk<'a, 's> {
                 if let Some(frame) = self.stack.pop() {
                     bindings::leave(self, frame)?;
                 }
-                Ok(Flow::On)
+                Ok(Flow::Continue)
             }
             Some(FrameKind::Cache(_)) => {
-                Err(self.in_the_way(tag, statement.word, Some(FrameKind::Native(opener))))
+                Err(self.closes_outside(tag, statement.word, Some(FrameKind::Native(opener))))
             }
-            _ => Ok(Flow::HandOver),
+            _ => Ok(Flow::LeaveToEngine),
         }
     }
 
-    /// `word` closes or divides something outside the cache block that is open.
-    fn in_the_way(&self, tag: &Tag, word: &str, closes: Option<FrameKind>) -> Error {
+    /// The error for a `word` that closes or divides a statement outside the open cache block.
+    fn closes_outside(&self, tag: &Tag, word: &str, closes: Option<FrameKind>) -> Error {
         let cache = self.stack.last().map_or(0, |frame| frame.at);
         let opened =
             match closes {
@@ -402,7 +403,7 @@ impl<'a, 's> Walk<'a, 's> {
         let area = (tag.rest.clone(), list);
         let arguments = Arguments::parse(self.source, area, self.syntax, &self.refusal)?;
         checks::place_of_block(self, tag, &arguments)?;
-        uses::opens(self, tag.piece.start);
+        uses::record_open(self, tag.piece.start);
         let name = arguments.positional.get(1).and_then(|name| string_value(self.source, name));
         let index = self.outline.blocks.len();
         let around = self.stack.iter().rev().find(|frame| frame.is_loop());
@@ -423,12 +424,12 @@ impl<'a, 's> Walk<'a, 's> {
             renders_others: false,
             has_free_loop: false,
             assigned: Vec::new(),
-            secrets: secret::told_apart(self.source, &arguments, self.dialect()),
+            secrets: secret::varied_on(self.source, &arguments, self.dialect()),
             arguments,
             open: tag.clone(),
         });
         self.push(FrameKind::Cache(index), tag, checks::CACHE_LEVELS)?;
-        Ok(Flow::On)
+        Ok(Flow::Continue)
     }
 
     fn close_cache(&mut self, tag: Tag) -> Result<Flow, Error> {
@@ -464,7 +465,7 @@ impl<'a, 's> Walk<'a, 's> {
             _ => tag.piece.end,
         };
         self.outline.edits.push(Edit::Close(index, tag));
-        Ok(Flow::On)
+        Ok(Flow::Continue)
     }
 
     fn stray(&self, at: usize) -> Error {
@@ -478,7 +479,7 @@ impl<'a, 's> Walk<'a, 's> {
     }
 
     fn finish(mut self) -> Result<(Outline<'s>, Others<'a>), Error> {
-        flows::ends(&mut self)?;
+        flows::finish(&mut self)?;
         let open = self.stack.iter().rev().find(|frame| matches!(frame.kind, FrameKind::Cache(_)));
         match open {
             Some(frame) => Err(self.refusal.at(

@@ -1,9 +1,10 @@
-//! The names of a cache block's options, and the one that was most likely meant. What each option's
-//! value may be: `arguments.rs` and `declared.rs`.
+//! The names of a cache block's options, and suggestions for unknown ones. `arguments.rs` and
+//! `declared.rs` check the values.
 
 const KNOWN: [&str; 7] = ["unless", "refresh", "shared", "tags", "stale", "version", "using"];
 
-/// The letter of an option whose value ends the argument list, as the site has it.
+/// The letter, in a [`BlockId`](super::site::BlockId), of an option whose value ends the argument
+/// list.
 pub(super) fn letter(name: &str) -> char {
     match name {
         "unless" => 'u',
@@ -13,14 +14,14 @@ pub(super) fn letter(name: &str) -> char {
     }
 }
 
-/// What is wrong with an option of this name; `None` for a known one.
+/// Describes what is wrong with an option of this name; `None` for a known one.
 pub(super) fn unknown(name: &str) -> Option<String> {
     if KNOWN.contains(&name) {
         return None;
     }
     if let Some(what) = positional(name) {
         return Some(format!(
-            "`{name}` is no option: timeout, name and vary parts are told by their places; write \
+            "`{name}` is not an option: timeout, name and vary parts are positional; write \
              {what}"
         ));
     }
@@ -32,7 +33,7 @@ pub(super) fn unknown(name: &str) -> Option<String> {
     ))
 }
 
-/// What to write for an argument that has its place and no name.
+/// What to write instead of a named argument that is positional.
 fn positional(name: &str) -> Option<&'static str> {
     Some(match name {
         "timeout" | "ttl" | "expire" | "expires" | "expires_in" | "max_age" | "duration"
@@ -41,7 +42,7 @@ fn positional(name: &str) -> Option<&'static str> {
             "the name second, after a timeout or `default`: `cache 300, \"sidebar\"`"
         }
         "vary" | "vary_on" | "vary_by" | "varies" | "parts" => {
-            "vary parts third and on, each by itself: `cache 300, \"sidebar\", user.id`"
+            "each vary part separately, after the name: `cache 300, \"sidebar\", user.id`"
         }
         _ => return None,
     })
@@ -56,7 +57,7 @@ fn nearest(name: &str) -> Option<&'static str> {
         .map(|(_, known)| known)
 }
 
-/// How many letters must be added, removed or changed to make `a` into `b`.
+/// The number of letters that must be added, removed or changed to turn `a` into `b`.
 fn distance(a: &str, b: &str) -> usize {
     let mut row: Vec<usize> = (0..=b.chars().count()).collect();
     for (i, x) in a.chars().take(32).enumerate() {

@@ -1,8 +1,8 @@
-//! Lines and columns of byte offsets: one-based, columns in characters.
+//! Converts byte offsets to lines and columns: one-based, columns in characters.
 
 const BOM: char = '\u{feff}';
 
-/// Walks through a source once, for offsets that only grow.
+/// Walks through a source once, for increasing offsets.
 #[derive(Debug)]
 pub(super) struct Places<'s> {
     source: &'s str,
@@ -13,12 +13,13 @@ pub(super) struct Places<'s> {
 
 impl<'s> Places<'s> {
     pub(super) fn new(source: &'s str) -> Self {
-        // Editors show no byte order mark, so it fills no column.
+        // Editors do not show a byte order mark, so it takes no column.
         let at = if source.starts_with(BOM) { BOM.len_utf8() } else { 0 };
         Self { source, at, line: 1, column: 1 }
     }
 
-    /// Line and column of `offset`, a character boundary not before the last one asked for.
+    /// Line and column of `offset`, which must be a character boundary not before the previous
+    /// offset.
     pub(super) fn of(&mut self, offset: usize) -> (u32, u32) {
         let mut passed = self.source.get(self.at..offset).unwrap_or_default();
         if let Some(newline) = memchr::memrchr(b'\n', passed.as_bytes()) {

@@ -1,10 +1,10 @@
-//! How a refusal is put: the place in the author's file, and texts that several checks share.
+//! Builds errors with their place in the author's file.
 
 use crate::error::{Error, ErrorKind};
 
 use super::place::Places;
 
-/// Makes errors that speak of one template.
+/// Builds errors about one template.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Refusal<'a> {
     pub(super) template: &'a str,
@@ -12,13 +12,13 @@ pub(super) struct Refusal<'a> {
 }
 
 impl Refusal<'_> {
-    /// An error about what stands at `offset`.
+    /// An error at `offset`.
     pub(super) fn at(&self, offset: usize, message: String) -> Error {
         let (line, column) = Places::new(self.source).of(offset);
         Error::new(ErrorKind::Syntax, message).at(self.template, line, column)
     }
 
-    /// The place of `offset`, for use inside a message.
+    /// The line and column of `offset`, for use inside a message.
     pub(super) fn place(&self, offset: usize) -> String {
         let (line, column) = Places::new(self.source).of(offset);
         format!("line {line}, column {column}")

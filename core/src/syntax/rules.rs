@@ -1,11 +1,11 @@
-//! What an author's delimiters are: the dialect, and the markers as configured in the engine.
-//! Where they stand in a source is the scanner's business.
+//! The dialect and the delimiters, as configured in the engine. `scanner.rs` finds the delimiters
+//! in a source.
 
 use std::borrow::Cow;
 
 use crate::error::{Error, ErrorKind};
 
-/// Whose template language a source is written in.
+/// The template language of a source.
 ///
 /// ```
 /// use fragcache::syntax::{Dialect, Syntax};
@@ -31,10 +31,10 @@ impl Dialect {
 
 type Text = Cow<'static, str>;
 
-/// The lexical rules of one engine as configured: its dialect, and the markers of its tags.
+/// The lexical rules of one engine as configured: its dialect, and the delimiters of its tags.
 ///
-/// A value is checked when it is used, by [`rewrite`](super::rewrite), or before by
-/// [`validate`](Self::validate).
+/// [`rewrite`](super::rewrite) checks the rules when it uses them; [`validate`](Self::validate)
+/// checks them earlier.
 ///
 /// ```
 /// use fragcache::syntax::{Syntax, rewrite};
@@ -56,7 +56,7 @@ pub struct Syntax {
 }
 
 impl Syntax {
-    /// The rules of MiniJinja as it is without configuration.
+    /// The rules of MiniJinja in its default configuration.
     ///
     /// ```
     /// let syntax = fragcache::syntax::Syntax::minijinja();
@@ -66,7 +66,7 @@ impl Syntax {
         Self::new(Dialect::MiniJinja)
     }
 
-    /// The rules of Tera as it is without configuration.
+    /// The rules of Tera in its default configuration.
     ///
     /// ```
     /// let syntax = fragcache::syntax::Syntax::tera();
@@ -89,7 +89,7 @@ impl Syntax {
         }
     }
 
-    /// The same rules with other markers around statements.
+    /// Sets the delimiters of statements.
     ///
     /// ```
     /// # use fragcache::syntax::Syntax;
@@ -102,7 +102,7 @@ impl Syntax {
         self
     }
 
-    /// The same rules with other markers around printed expressions.
+    /// Sets the delimiters of printed expressions.
     ///
     /// ```
     /// # use fragcache::syntax::Syntax;
@@ -119,7 +119,7 @@ impl Syntax {
         self
     }
 
-    /// The same rules with other markers around comments.
+    /// Sets the delimiters of comments.
     ///
     /// ```
     /// # use fragcache::syntax::Syntax;
@@ -132,9 +132,9 @@ impl Syntax {
         self
     }
 
-    /// The same rules with a prefix that makes a line a statement; `None` or `""` for no such lines.
+    /// Sets the prefix that makes a line a statement. `None` or `""` disables line statements.
     ///
-    /// MiniJinja only: Tera has no line statements, and [`validate`](Self::validate) says so.
+    /// MiniJinja only: Tera has no line statements, and [`validate`](Self::validate) refuses them.
     ///
     /// ```
     /// # use fragcache::syntax::Syntax;
@@ -147,10 +147,10 @@ impl Syntax {
         self
     }
 
-    /// The same rules with a prefix that starts a comment to the end of its line; `None` or `""`
-    /// for no such comments.
+    /// Sets the prefix that starts a comment to the end of its line. `None` or `""` disables such
+    /// comments.
     ///
-    /// MiniJinja only, as [`with_line_statement_prefix`](Self::with_line_statement_prefix).
+    /// MiniJinja only, like [`with_line_statement_prefix`](Self::with_line_statement_prefix).
     ///
     /// ```
     /// # use fragcache::syntax::Syntax;
@@ -163,10 +163,10 @@ impl Syntax {
         self
     }
 
-    /// The same rules, told whether the engine strips blanks before a block tag (`lstrip_blocks`).
+    /// Sets whether the engine strips blanks before a block tag (`lstrip_blocks`).
     ///
-    /// It matters in one place: a tag that starts the line after a `cache` line statement. The
-    /// other whitespace switches of MiniJinja need not be known here.
+    /// This affects one case only: a tag at the start of the line after a `cache` line statement.
+    /// The rewriter needs none of MiniJinja's other whitespace settings.
     ///
     /// ```
     /// # use fragcache::syntax::Syntax;
@@ -178,7 +178,7 @@ impl Syntax {
         self
     }
 
-    /// Whose language this is.
+    /// The dialect.
     ///
     /// ```
     /// # use fragcache::syntax::{Dialect, Syntax};
@@ -188,7 +188,7 @@ impl Syntax {
         self.dialect
     }
 
-    /// The markers around statements.
+    /// The delimiters of statements.
     ///
     /// ```
     /// # use fragcache::syntax::Syntax;
@@ -198,7 +198,7 @@ impl Syntax {
         (&self.block.0, &self.block.1)
     }
 
-    /// The markers around printed expressions.
+    /// The delimiters of printed expressions.
     ///
     /// ```
     /// # use fragcache::syntax::Syntax;
@@ -208,7 +208,7 @@ impl Syntax {
         (&self.variable.0, &self.variable.1)
     }
 
-    /// The markers around comments.
+    /// The delimiters of comments.
     ///
     /// ```
     /// # use fragcache::syntax::Syntax;
@@ -218,7 +218,7 @@ impl Syntax {
         (&self.comment.0, &self.comment.1)
     }
 
-    /// The prefix of line statements, if there are any.
+    /// The prefix of line statements, if it is set.
     ///
     /// ```
     /// # use fragcache::syntax::Syntax;
@@ -228,7 +228,7 @@ impl Syntax {
         self.line_statement.as_deref()
     }
 
-    /// The prefix of line comments, if there are any.
+    /// The prefix of line comments, if it is set.
     ///
     /// ```
     /// # use fragcache::syntax::Syntax;
@@ -248,12 +248,12 @@ impl Syntax {
         self.lstrip_blocks
     }
 
-    /// Checks that the engine would take these markers.
+    /// Checks that the engine accepts these delimiters.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`] for an empty marker, for two kinds of tags that start alike, and in
-    /// Tera for a marker that is not two bytes long and for line prefixes.
+    /// Returns [`ErrorKind::Config`] for an empty delimiter, for two kinds of tags that start
+    /// alike, and in Tera for a delimiter that is not two bytes long and for line prefixes.
     ///
     /// ```
     /// # use fragcache::syntax::Syntax;
@@ -304,7 +304,7 @@ impl Syntax {
         Ok(())
     }
 
-    /// A tag as the author would write it, for messages.
+    /// Formats a tag with the author's delimiters, for messages.
     pub(super) fn tag(&self, content: &str) -> String {
         format!("{} {content} {}", self.block.0, self.block.1)
     }

@@ -1,5 +1,5 @@
-//! The lossless scanner: a source as a sequence of pieces (text, comments, raw, tags) that lie
-//! end to end, cut exactly where the engine cuts. Knows no statement but `raw`.
+//! The lossless scanner: cuts a source into adjacent pieces (text, comments, raw, tags) exactly
+//! where the engine cuts. The only statement it knows is `raw`.
 
 use std::ops::Range;
 
@@ -44,19 +44,20 @@ impl Marker {
     }
 }
 
-/// One stretch of the source.
+/// A contiguous part of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) kind: PieceKind,
     pub(super) start: usize,
     pub(super) end: usize,
-    /// Between the delimiters and their whitespace markers.
+    /// The content between the delimiters and their whitespace markers.
     pub(super) inner: Range<usize>,
     pub(super) lead: Marker,
     pub(super) trail: Marker,
-    /// False when the source ended first, or a string in it had no end: the last piece.
+    /// False if the source ended before the piece did, or a string in it has no end. Such a piece
+    /// is the last one.
     pub(super) closed: bool,
-    /// A line statement that would end sooner if it were written between block delimiters.
+    /// Whether this line statement would end earlier if it were written between block delimiters.
     pub(super) only_as_line: bool,
 }
 
@@ -80,7 +81,7 @@ impl Piece {
     }
 }
 
-/// Where the engine looks for the start of something, and what it finds there.
+/// The markers that start a tag or comment.
 struct StartMarkers<'a> {
     /// Longest first.
     texts: Vec<(&'a str, PieceKind)>,
@@ -113,7 +114,8 @@ impl<'a> StartMarkers<'a> {
         }
     }
 
-    /// The leftmost marker at or after `from`, the longest one there: its place, kind and length.
+    /// Finds the leftmost marker at or after `from`, the longest one there. Returns its offset,
+    /// kind and length.
     fn find(&self, source: &[u8], from: usize) -> Option<(usize, PieceKind, usize)> {
         let mut at = from;
         loop {
@@ -143,7 +145,7 @@ pub(super) struct Scanner<'a> {
     at: usize,
     pending: Option<(PieceKind, usize)>,
     tokens: Vec<Token>,
-    /// Open brackets, which MiniJinja counts across tags; it ends no tag while one is open.
+    /// Open brackets. MiniJinja counts them across tags and ends no tag while one is open.
     balance: isize,
 }
 
@@ -153,7 +155,7 @@ impl<'a> Scanner<'a> {
         Self { source, syntax, markers, at: 0, pending: None, tokens: Vec::new(), balance: 0 }
     }
 
-    /// What stands in the piece that came last, if that is a tag.
+    /// The tokens of the last piece, if that is a tag.
     pub(super) fn tokens(&self) -> &[Token] {
         &self.tokens
     }
@@ -201,7 +203,7 @@ impl<'a> Scanner<'a> {
         Piece { inner: inner..inner + len, ..Piece::new(PieceKind::LineComment, start..end) }
     }
 
-    /// The raw section at `start`, if that is what stands there.
+    /// The raw section at `start`, if there is one.
     fn raw(&self, start: usize, inner: usize) -> Option<Piece> {
         let (block_start, block_end) = self.syntax.block_delimiters();
         let (open_lead, markers): (&[char], &[char]) = match self.syntax.dialect() {
@@ -283,12 +285,12 @@ impl<'a> Scanner<'a> {
         if marker != Marker::None && rest[1..].starts_with(end_marker.as_bytes()) {
             return Some(marker);
         }
-        // Most tokens differ in their first byte.
+        // A cheap test first: most tokens differ from the end marker in their first byte.
         let may_end = rest.first() == end_marker.as_bytes().first();
         (may_end && rest.starts_with(end_marker.as_bytes())).then_some(Marker::None)
     }
 
-    /// The end of the token at `at`; `None` where the source or an endless string ends the scan.
+    /// The end of the token at `at`; `None` at the end of the source or for an unterminated string.
     fn token(&mut self, at: usize) -> Option<usize> {
         let token = token_at(self.source, at, self.syntax.dialect())?;
         match token.kind {
@@ -324,13 +326,13 @@ impl Iterator for Scanner<'_> {
     }
 }
 
-/// Whitespace that ends no line.
+/// Whether `c` is whitespace other than a line ending.
 pub(super) fn is_blank(c: char) -> bool {
     c.is_whitespace() && c != '\n' && c != '\r'
 }
 
-/// What MiniJinja takes for the newline of a line statement: `\n`, `\r` or `\n\r`, so that of
-/// `\r\n` it swallows half.
+/// The length of what MiniJinja treats as the newline of a line statement: `\n`, `\r` or `\n\r`. Of
+/// `\r\n` it takes only the `\r`.
 fn newline_len(rest: &str) -> usize {
     match rest.as_bytes() {
         [b'\n', b'\r', ..] => 2,

@@ -1,5 +1,5 @@
-//! Which names look like one visitor's secret, and where a cached body uses them. What is said
-//! about one: `warning.rs`.
+//! Finds names in cached bodies that look like a visitor's secret. `warning.rs` builds the
+//! warnings.
 
 use std::ops::Range;
 
@@ -10,10 +10,10 @@ use super::outline::Secret;
 use super::rules::Dialect;
 use super::token::{Token, TokenKind, tokens};
 
-/// Words that are meant wherever they stand in a name.
+/// Secret words, anywhere in a name.
 const WORDS: [&str; 3] = ["csrf", "xsrf", "nonce"];
 
-/// What is meant also in the middle of a word; in lower case.
+/// Parts that make a name secret even in the middle of a word; in lower case.
 const PARTS: [&str; 6] = [
     "csrf_token",
     "csrftoken",
@@ -23,7 +23,7 @@ const PARTS: [&str; 6] = [
     "authenticitytoken",
 ];
 
-/// Notes the secrets in `range`, an expression or statement.
+/// Records the secrets in `range`, an expression or statement.
 pub(super) fn note(walk: &mut Walk<'_, '_>, range: Range<usize>) {
     if walk.caches == 0 {
         return;
@@ -44,9 +44,8 @@ pub(super) fn note(walk: &mut Walk<'_, '_>, range: Range<usize>) {
     }
 }
 
-/// The secrets that tell a block's fragments apart, sorted: those in its name, its vary parts and
-/// its version.
-pub(super) fn told_apart<'s>(
+/// The secrets that a block varies on, sorted: those in its name, its vary parts and its version.
+pub(super) fn varied_on<'s>(
     source: &'s str,
     arguments: &Arguments,
     dialect: Dialect,
@@ -59,14 +58,15 @@ pub(super) fn told_apart<'s>(
     found
 }
 
-/// The secrets' names in `range`, with their places.
+/// The names of secrets in `range`, with their offsets.
 fn names(source: &str, range: Range<usize>, dialect: Dialect) -> Vec<(usize, &str)> {
     if !may_hold_one(&source.as_bytes()[range.clone()]) {
         return Vec::new();
     }
     let list: Vec<Token> = tokens(source, range, dialect).collect();
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
-    // At the top of these, `=` assigns a variable; elsewhere it gives a keyword its value.
+    // At the top level of these statements, `=` assigns a variable; elsewhere it sets a keyword
+    // argument.
     let assigns = matches!(text(0), "set" | "set_global" | "with");
     let mut depth = 0_usize;
     let mut out = Vec::new();
@@ -108,7 +108,7 @@ fn names(source: &str, range: Range<usize>, dialect: Dialect) -> Vec<(usize, &st
     out
 }
 
-/// A scan that tells most tags apart from those with a secret, before any is split into tokens.
+/// A cheap scan that rules out most tags before they are split into tokens.
 fn may_hold_one(text: &[u8]) -> bool {
     let ends = |at: usize, with: &[u8]| {
         at.checked_sub(with.len()).is_some_and(|start| text[start..at].eq_ignore_ascii_case(with))
@@ -120,7 +120,7 @@ fn may_hold_one(text: &[u8]) -> bool {
     })
 }
 
-/// Whether a `[` after `token` subscripts it, rather than open a list.
+/// Whether a `[` after `token` is a subscript and does not open a list.
 fn is_value(token: &Token, source: &str) -> bool {
     const BEFORE_A_LIST: [&str; 12] = [
         "in", "not", "and", "or", "is", "if", "elif", "else", "include", "import", "extends",
@@ -133,7 +133,7 @@ fn is_value(token: &Token, source: &str) -> bool {
     }
 }
 
-/// Whether a keyword's value ends before `next`.
+/// Whether the value of a keyword argument ends before `next`.
 fn ends_value(next: Option<&Token>, source: &str) -> bool {
     next.is_none_or(|next| match next.kind {
         // The next attribute of a component.
@@ -158,7 +158,7 @@ fn is_secret(name: &str) -> bool {
             .any(|word| WORDS.iter().any(|secret| word.eq_ignore_ascii_case(secret)))
 }
 
-/// The words of `cspNonce` and `CSPNonce`.
+/// Splits `cspNonce` and `CSPNonce` into words.
 fn camel_words(text: &str) -> impl Iterator<Item = &str> {
     let bytes = text.as_bytes();
     let starts_word = |at: usize| {

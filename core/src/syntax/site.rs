@@ -1,18 +1,18 @@
-//! A cache block's place in its template, as the rewriter writes it into the lowered source and
-//! the runtime reads it back: one string literal, so that a source rewritten at build time carries
-//! all that a render needs. No key, no lookup: see `key.rs` and `cache.rs`.
+//! The id of a cache block. The rewriter writes it into the lowered source as one string literal,
+//! and the runtime reads it back, so that a source rewritten at build time carries everything that
+//! a render needs. Keys and lookups are not built here.
 
 use std::borrow::Cow;
 
-/// Characters of the block's source digest at the start of a site (base64url of 128 bits).
+/// The length of the block's source digest at the start of an id (base64url of 128 bits).
 pub(crate) const DIGEST_LEN: usize = 22;
 
 /// The static facts of one cache block.
 ///
-/// Written as `DIGEST` + option letters + `:line:column:ordinal:template`, where the template's
-/// name is percent-encoded (anything but ASCII letters, digits and `._-/`). Options stand in the
-/// order in which their values end the argument list: `u` unless, `r` refresh, `v` version, `c` using.
-/// `ordinal` counts the cache blocks of one line from 1.
+/// Encoded as `DIGEST`, the option letters, and `:line:column:ordinal:template`, where the
+/// template's name is percent-encoded (except ASCII letters, digits and `._-/`). The option letters
+/// are in the order in which their values end the argument list: `u` unless, `r` refresh, `v`
+/// version, `c` using. `ordinal` counts the cache blocks of a line from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BlockId<'a> {
     pub(crate) digest: &'a str,
@@ -24,7 +24,8 @@ pub(crate) struct BlockId<'a> {
 }
 
 impl<'a> BlockId<'a> {
-    /// The literal's text, without quotes; safe inside either engine's string literals.
+    /// The text of the literal, without quotes. It is safe inside a string literal of either
+    /// engine.
     pub(crate) fn encode(&self) -> String {
         let mut out = String::with_capacity(DIGEST_LEN + self.template.len() + 16);
         out.push_str(self.digest);
@@ -45,7 +46,7 @@ impl<'a> BlockId<'a> {
         out
     }
 
-    /// Reads what [`encode`](Self::encode) wrote; `None` for anything else.
+    /// Parses the output of [`encode`](Self::encode); `None` for any other text.
     pub(crate) fn parse(text: &'a str) -> Option<Self> {
         let digest = text.get(..DIGEST_LEN)?;
         let mut fields = text[DIGEST_LEN..].splitn(5, ':');

@@ -1,9 +1,9 @@
-//! From places in a lowered source back to the author's. Built by `lower.rs`, asked by whoever
-//! shows an engine's error.
+//! Maps offsets in a lowered source to the author's source. `lower.rs` builds the map; code that
+//! shows an engine's error uses it.
 
 use std::ops::Range;
 
-/// Where each stretch of a lowered source comes from.
+/// Maps each part of a lowered source to the author's source.
 ///
 /// ```
 /// use fragcache::syntax::{Syntax, rewrite};
@@ -18,7 +18,7 @@ use std::ops::Range;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceMap {
-    /// By `lowered`, without gaps; empty when nothing was rewritten.
+    /// Sorted by `lowered`, without gaps. Empty if nothing was rewritten.
     segments: Vec<Segment>,
 }
 
@@ -30,10 +30,10 @@ struct Segment {
 }
 
 impl SourceMap {
-    /// The offset in the author's source that stands for `lowered`, an offset in the lowered one.
+    /// Returns the offset in the author's source for `lowered`, an offset in the lowered source.
     ///
-    /// What was copied maps byte for byte; what was generated maps to the start of the author's
-    /// tag. An offset past the end maps to the end.
+    /// Copied text maps byte for byte; generated text maps to the start of the author's tag. An
+    /// offset past the end maps to the end.
     ///
     /// ```
     /// # use fragcache::syntax::{Syntax, rewrite};
@@ -48,9 +48,10 @@ impl SourceMap {
         }
     }
 
-    /// The range of the author's source that `lowered` stands for: generated text at either end
-    /// becomes the whole of the author's tag. Where the ends were written in the other order, as an
-    /// option that is evaluated later than its neighbours may be, it is all between them.
+    /// Returns the range of the author's source for the range `lowered`. Generated text at either
+    /// end maps to the whole author's tag. If the ends are in the opposite order in the author's
+    /// source, as with an option that is evaluated later than its neighbours, the range covers
+    /// everything between them.
     ///
     /// ```
     /// # use fragcache::syntax::{Syntax, rewrite};
@@ -77,7 +78,7 @@ impl SourceMap {
         self.segments.get(at).or(self.segments.last())
     }
 
-    /// Notes the next stretch of the lowered source.
+    /// Appends the next part of the lowered source.
     pub(super) fn push(&mut self, len: usize, original: Range<usize>, copied: bool) {
         if len == 0 {
             return;
@@ -99,12 +100,12 @@ impl SourceMap {
 }
 
 impl Segment {
-    /// Where the part of this segment from `lowered` on starts in the author's source.
+    /// The start, in the author's source, of the part of this segment from `lowered` on.
     fn start_of(&self, lowered: usize) -> usize {
         if self.copied { self.copied_to(lowered) } else { self.original.start }
     }
 
-    /// Where its part before `lowered` ends there.
+    /// The end, in the author's source, of the part of this segment before `lowered`.
     fn end_of(&self, lowered: usize) -> usize {
         if self.copied { self.copied_to(lowered) } else { self.original.end }
     }

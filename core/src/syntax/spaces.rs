@@ -1,23 +1,24 @@
-//! MiniJinja's namespaces, as far as it matters what was put into them. A value that may be a namespace
-//! is marked so, whatever it is called by; one that is used as a whole may also be what a value is of
-//! which nothing is known.
+//! Tracks what is put into MiniJinja's namespaces. A value that may be a namespace carries a mark,
+//! under any name. Once a namespace is used as a whole, for example as an argument, a value about
+//! which nothing is known may also be this namespace.
 
 use std::collections::HashSet;
 
 use super::mark::{Holds, Mark, add};
 
-/// A namespace, by where it is made.
+/// A namespace, identified by the expression that creates it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Space(usize);
 
-/// The marks of what went into namespaces.
+/// The marks of the values that were put into namespaces.
 #[derive(Debug, Default)]
 pub(super) struct Spaces {
-    /// What went into each.
+    /// The marks of each namespace.
     own: Vec<Vec<Mark>>,
-    /// Those that were used as a whole.
+    /// The namespaces that were used as a whole.
     whole: HashSet<Space>,
-    /// What went into these, and into what may be any.
+    /// The marks of the namespaces that were used as a whole, and of values that may be any of
+    /// them.
     shared: Vec<Mark>,
 }
 
@@ -30,18 +31,19 @@ fn spaces(marks: &[Mark]) -> impl Iterator<Item = Space> {
 }
 
 impl Spaces {
-    /// A namespace is made.
+    /// Registers a new namespace.
     pub(super) fn make(&mut self) -> Space {
         self.own.push(Vec::new());
         Space(self.own.len() - 1)
     }
 
-    /// Whether there are no namespaces, nor anything that was put into one.
+    /// Whether there are no namespaces and nothing was put into an unknown one.
     pub(super) fn is_empty(&self) -> bool {
         self.own.is_empty() && self.shared.is_empty()
     }
 
-    /// A value goes into the namespace that `target` says, or into what may be any.
+    /// Puts the marks of a value into the namespaces that `target` may be. They are shared if
+    /// `target` is not known, or if all of these namespaces were used as a whole.
     pub(super) fn put(&mut self, target: &[Mark], marks: &[Mark]) {
         let mut is_shared = true;
         for space in spaces(target) {
@@ -53,7 +55,7 @@ impl Spaces {
         }
     }
 
-    /// A value is used as a whole.
+    /// Records that a value is used as a whole.
     pub(super) fn share(&mut self, value: &[Mark]) {
         for space in spaces(value) {
             if self.whole.insert(space) {
@@ -62,12 +64,12 @@ impl Spaces {
         }
     }
 
-    /// What an attribute of anything may hold.
+    /// The marks that an attribute of an unknown value may have.
     pub(super) fn shared(&self) -> &[Mark] {
         &self.shared
     }
 
-    /// Adds what the namespaces hold that a value may be.
+    /// Adds the contents of the namespaces that a value may be.
     pub(super) fn add_contents(&self, marks: &mut Vec<Mark>) {
         let mut queue: Vec<Space> = spaces(marks).collect();
         if queue.is_empty() {
@@ -85,7 +87,7 @@ impl Spaces {
         }
     }
 
-    /// Drops the marks of which `is` does not hold.
+    /// Keeps only the marks for which `is` returns `true`.
     pub(super) fn retain(&mut self, is: impl Fn(&Mark) -> bool) {
         self.own.iter_mut().chain([&mut self.shared]).for_each(|marks| marks.retain(&is));
     }

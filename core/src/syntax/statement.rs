@@ -1,5 +1,5 @@
-//! What a tag does, as far as pairing and the refusals must know: opens, closes, assigns, leaves a
-//! loop. One table for both dialects; nothing here looks at more than one tag.
+//! Reads what a tag does, as far as pairing and the checks need it: it opens, closes, assigns or
+//! leaves a loop. One table for both dialects; each tag is read by itself.
 
 use std::ops::Range;
 
@@ -72,7 +72,8 @@ impl Opener {
         Self::ComponentCall,
     ];
 
-    /// Whether no loop around it is one for what stands inside.
+    /// Whether the body is rendered by itself, so that a loop around it is not a loop for the
+    /// content.
     pub(super) fn renders_by_itself(self) -> bool {
         matches!(
             self,
@@ -80,8 +81,9 @@ impl Opener {
         )
     }
 
-    /// Whether MiniJinja does not end it where `break` or `continue` leaves it: what follows is lost in a
-    /// section of output, is escaped as in it, or panics. Tera refuses it.
+    /// Whether MiniJinja leaves the section open when `break` or `continue` leaves it: the output
+    /// that follows is lost or escaped as in the section, or the render panics. Tera refuses such a
+    /// template.
     pub(super) fn stays_open(self) -> bool {
         matches!(self, Self::Filter | Self::Set | Self::Autoescape | Self::With)
     }
@@ -108,7 +110,7 @@ pub(super) enum Role {
     Extends,
     /// `break` and `continue`.
     Leave,
-    /// What no engine takes: it says so itself, and reads no further.
+    /// A tag that no engine accepts. The engine reports it and stops there.
     Broken,
     Other,
 }
@@ -163,7 +165,7 @@ impl<'s> Statement<'s> {
         Self { role, word, rest }
     }
 
-    /// The first word after the keyword: the name of what is set, the block's name.
+    /// The first word after the keyword, such as the name of a variable or a block.
     pub(super) fn name(&self, source: &'s str, dialect: Dialect) -> Option<&'s str> {
         tokens(source, self.rest.clone(), dialect)
             .next()
@@ -172,7 +174,7 @@ impl<'s> Statement<'s> {
     }
 }
 
-/// Whether a `set` assigns with `=`, rather than capture a body.
+/// Whether a `set` assigns with `=` instead of capturing a body.
 fn assigns_value(source: &str, rest: Range<usize>, dialect: Dialect) -> bool {
     tokens(source, rest, dialect)
         .map(|token| token.text(source))
@@ -194,7 +196,8 @@ pub(super) fn uses_of<'s>(
     (0..list.len()).filter(is_use).map(move |at| text(at + 1))
 }
 
-/// Where a tag uses what Tera knows of a loop, with its name: all of `loop.index`.
+/// The uses of Tera's loop attributes in a tag: the range of all of `loop.index`, and the
+/// attribute.
 pub(super) fn loop_attributes<'s>(
     source: &'s str,
     list: &[Token],

@@ -1,6 +1,6 @@
-//! What a statement evaluates and what it binds: the targets of `set`, `with`, `for`, imports and
-//! definitions, each with the expression whose value it takes. One tag at a time; whose name a name
-//! is, is decided in `bindings.rs`.
+//! Reads what a statement evaluates and binds: the targets of `set`, `with`, `for`, imports and
+//! definitions, each with the expression of its value. One tag at a time; `bindings.rs` resolves
+//! the names.
 
 use std::ops::Range;
 
@@ -9,11 +9,11 @@ use super::scanner::Piece;
 use super::statement::{Opener, Role, Statement};
 use super::token::{Token, TokenKind, tokens, within};
 
-/// Where a value goes.
+/// The target of an assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target<'s> {
     Name(&'s str),
-    /// MiniJinja's `ns.x = …`, with its place.
+    /// MiniJinja's `ns.x = …`, with its offset.
     Attribute(&'s str, usize),
 }
 
@@ -27,11 +27,11 @@ impl<'s> Target<'s> {
 /// What a tag evaluates and binds.
 #[derive(Debug, Default)]
 pub(super) struct Effect<'s> {
-    /// Expressions that are evaluated where the tag stands, each with the targets of its value.
+    /// Expressions that are evaluated at the tag, each with the targets of its value.
     pub(super) assigns: Vec<(Vec<Target<'s>>, Range<usize>)>,
-    /// Bound inside the statement to what its caller hands over, or to a default.
+    /// Names that are bound inside the statement to an argument of the caller, or to a default.
     pub(super) parameters: Vec<(&'s str, Option<Range<usize>>)>,
-    /// Loops: the filter, which sees what the statement binds.
+    /// Loops: the filter, which sees the names that the statement binds.
     pub(super) filter: Option<Range<usize>>,
 }
 
@@ -46,7 +46,7 @@ impl<'s> Effect<'s> {
         Self::read(source, (piece, &list), statement, dialect)
     }
 
-    /// The same of a tag with its tokens.
+    /// Like [`of`](Self::of), for a tag whose tokens are known.
     pub(super) fn read(
         source: &'s str,
         (piece, list): (&Piece, &[Token]),
@@ -127,7 +127,7 @@ impl<'s> Effect<'s> {
     }
 }
 
-/// The tokens behind a tag's first word.
+/// The tokens after a tag's first word.
 struct List<'t, 's> {
     source: &'s str,
     list: &'t [Token],
@@ -139,7 +139,8 @@ impl<'s> List<'_, 's> {
         self.list.get(at).map_or("", |token| token.text(self.source))
     }
 
-    /// The first token from `from` on for which `is` holds, given its depth; the end without one.
+    /// Finds the first token from `from` on for which `is` returns `true`, given its text and
+    /// depth; the number of tokens if there is none.
     fn find(&self, from: usize, is: impl Fn(&str, usize) -> bool) -> usize {
         let mut depth = 0_usize;
         for (at, token) in self.list.iter().enumerate().skip(from) {
@@ -168,7 +169,7 @@ impl<'s> List<'_, 's> {
         start..end.max(start)
     }
 
-    /// What stands between commas.
+    /// Splits at top-level commas.
     fn parts(&self, from: usize, to: usize) -> Vec<Range<usize>> {
         let mut parts = Vec::new();
         let mut start = from;
@@ -180,7 +181,7 @@ impl<'s> List<'_, 's> {
         parts
     }
 
-    /// Where a part assigns.
+    /// The `=` of a part, if it assigns.
     fn sign(&self, part: &Range<usize>) -> Option<usize> {
         let sign = self.find(part.start, |text, depth| depth == 0 && text == "=");
         (sign < part.end).then_some(sign)

@@ -1,5 +1,5 @@
-//! Tokens inside a tag, as far as the rewriter must tell them apart: words, strings, brackets.
-//! Where a tag ends is decided in `scanner.rs`.
+//! Splits a tag into the tokens that the rewriter needs: words, strings, brackets, operators.
+//! `scanner.rs` decides where a tag ends.
 
 use std::ops::Range;
 
@@ -12,7 +12,7 @@ pub(super) enum TokenKind {
     String,
     Open,
     Close,
-    /// Anything else: an operator, a comma, a character no engine knows.
+    /// Anything else: an operator, a comma, a character that no engine knows.
     Operator,
 }
 
@@ -29,8 +29,8 @@ impl Token {
     }
 }
 
-/// The token at `at`, which must be inside `source` and not on whitespace; `None` for a string
-/// without an end.
+/// The token at `at`, which must be inside `source` and not on whitespace. `None` for an
+/// unterminated string.
 pub(super) fn token_at(source: &str, at: usize, dialect: Dialect) -> Option<Token> {
     let rest = &source.as_bytes()[at..];
     let first = *rest.first()?;
@@ -67,14 +67,14 @@ pub(super) fn tokens(
     })
 }
 
-/// Those tokens of a tag that stand in `range`.
+/// The tokens of a tag that start in `range`.
 pub(super) fn within<'t>(list: &'t [Token], range: &Range<usize>) -> &'t [Token] {
     let first = list.partition_point(|token| token.start < range.start);
     let rest = &list[first..];
     &rest[..rest.partition_point(|token| token.start < range.end)]
 }
 
-/// The first place at or after `at` that is not ASCII whitespace.
+/// The first offset at or after `at` that is not ASCII whitespace.
 pub(super) fn skip_blank(source: &str, at: usize) -> usize {
     let rest = &source.as_bytes()[at..];
     at + rest.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(rest.len())
@@ -91,7 +91,7 @@ fn string_len(rest: &[u8], quote: u8) -> Option<usize> {
     }
 }
 
-/// Which bytes are in names of ASCII characters.
+/// The bytes of ASCII names.
 const IN_NAME: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0_u8;
@@ -109,7 +109,7 @@ fn word_len(rest: &str, dialect: Dialect) -> usize {
         Some(next) if dialect == Dialect::MiniJinja && !next.is_ascii() => {
             rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len())
         }
-        // Tera knows ASCII names only, so a delimiter such as `»` may follow one directly.
+        // Tera has ASCII names only, so a delimiter such as `»` may directly follow one.
         _ => len,
     }
 }

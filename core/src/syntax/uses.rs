@@ -1,11 +1,11 @@
-//! The uses that a cached body may not make of what is bound outside: what others fill in, where
-//! nothing tells the fragments apart; what was rendered before it; state that changes. Whose a name
-//! is: `bindings.rs`.
+//! Checks the uses of outside values in a cached body. Refused are content that others fill in, if
+//! the block does not say how its fragments differ; output that was rendered before the block; and
+//! state that changes. `bindings.rs` tracks what each name is bound to.
 
 use crate::error::Error;
 
 use super::bindings;
-use super::checks::{anothers_content, tells_apart};
+use super::checks::{foreign_content, varies_or_shared};
 use super::definitions;
 use super::flows;
 use super::follow::Followed;
@@ -21,15 +21,15 @@ use super::statement::Opener;
 pub(super) struct Word<'s> {
     pub(super) name: &'s str,
     pub(super) at: usize,
-    /// The token that follows.
+    /// The next token.
     pub(super) next: &'s str,
-    /// Whether the expression begins with it.
+    /// Whether the expression starts with the name.
     pub(super) first: bool,
-    /// Whether it is called, or an attribute of it.
+    /// Whether the name, or an attribute of it, is called.
     pub(super) is_called: bool,
 }
 
-/// The innermost cache block inside the innermost `level` frames.
+/// The innermost cache block among the frames after the first `level` frames.
 pub(super) fn innermost(walk: &Walk<'_, '_>, level: usize) -> Option<usize> {
     walk.stack[level..].iter().rev().find_map(|frame| match frame.kind {
         FrameKind::Cache(index) => Some(index),
@@ -44,7 +44,7 @@ pub(super) fn origin(walk: &Walk<'_, '_>, word: &Word<'_>) -> Vec<Mark> {
     let found = match (word.name, walk.dialect()) {
         ("caller", Dialect::MiniJinja) => match definition(Opener::Macro) {
             Some(definition) => Some((Holds::Caller, definition.at)),
-            // In a partial it may be a variable like any other, which is not called.
+            // In a partial, `caller` may be an ordinary variable, which is not called.
             None if word.next == "." || (word.first && word.next != "(") => None,
             None => Some((Holds::Caller, 0)),
         },
@@ -56,8 +56,8 @@ pub(super) fn origin(walk: &Walk<'_, '_>, word: &Word<'_>) -> Vec<Mark> {
     found.map(|(holds, origin)| Mark { holds, origin, at: word.at }).into_iter().collect()
 }
 
-/// The mark of a name in a macro or a loop that is bound outside it, in `level` frames: it is what it is
-/// when the macro is called, or in the next round.
+/// The mark of a name that is used in a macro or a loop but bound outside it, in the first `level`
+/// frames. Its value is that of the moment when the macro is called, or of the next iteration.
 pub(super) fn outside<'s>(
     walk: &mut Walk<'_, 's>,
     word: &Word<'s>,
@@ -70,16 +70,16 @@ pub(super) fn outside<'s>(
         return None;
     }
     let at = word.at;
-    // One mark for all uses of a name.
+    // All uses of a name share one mark.
     let first = *walk.foreign.entry(word.name).or_insert(Span::from(at..at + word.name.len()));
     Some(Mark { holds: Holds::Outside(first, level), origin: of, at })
 }
 
-/// What looks like a name in an expression.
+/// Keywords that look like names in an expression.
 const KEYWORDS: [&str; 11] =
     ["and", "or", "not", "in", "is", "if", "else", "true", "false", "none", "null"];
 
-/// Refuses the use of a name that holds what a cached body may not print.
+/// Refuses a use of a name whose value a cached body must not print.
 pub(super) fn check(walk: &mut Walk<'_, '_>, word: &Word<'_>, marks: &[Mark]) -> Result<(), Error> {
     for mark in marks {
         for level in (0..walk.stack.len()).rev() {
@@ -94,7 +94,7 @@ pub(super) fn check(walk: &mut Walk<'_, '_>, word: &Word<'_>, marks: &[Mark]) ->
     Ok(())
 }
 
-/// Refuses what a cache block of a macro has from outside where the macro is called.
+/// Refuses, where a macro is called, the outside values that a cache block of the macro uses.
 pub(super) fn from_outside(
     walk: &mut Walk<'_, '_>,
     block: usize,
@@ -113,7 +113,7 @@ fn refuse(
     mark: Mark,
 ) -> Result<(), Error> {
     let Some(block) = walk.outline.blocks.get(index) else { return Ok(()) };
-    let is_told = tells_apart(block);
+    let is_varied = varies_or_shared(block);
     let is_itself = mark.at == at;
     let set = || format!("`{name}`, set on {}", walk.refusal.place(mark.at));
     let before = |what: &str| Err(rendered_before(&walk.refusal, &walk.outline, index, at, what));
@@ -131,19 +131,19 @@ fn refuse(
         }
         Holds::Outside(outside, level) => {
             let name = &walk.source[outside.range()];
-            definitions::has_from_outside(walk, level, (name, Some(index)), at);
+            definitions::record_outside_use(walk, level, (name, Some(index)), at);
             return Ok(());
         }
         Holds::Loop | Holds::Space(_) | Holds::Macro(_) => return Ok(()),
-        _ if is_told => return Ok(()),
+        _ if is_varied => return Ok(()),
         Holds::Caller if is_itself => "uses `caller`, which each `call` block fills".into(),
         Holds::Caller => format!("uses {}, which holds what each `call` block fills", set()),
         Holds::Filled if name == "self" => {
-            "uses a block by `self`, which each child template fills".into()
+            "renders a block through `self`, which each child template fills".into()
         }
         Holds::Filled => format!("uses {}, which holds a block of other templates", set()),
     };
-    Err(anothers_content(&walk.refusal, block, at, &what))
+    Err(foreign_content(&walk.refusal, block, at, &what))
 }
 
 pub(super) fn rendered_before(
@@ -158,20 +158,20 @@ pub(super) fn rendered_before(
         at,
         format!(
             "the cache block of {} uses {what}, which is rendered before it: caching it saves \
-             nothing, and deleting what is inside would not reach the block; render it inside the \
-             block, put the block around all of it, or vary on it",
+             nothing, and deleting a fragment in it would not delete the block; render it inside \
+             the block, put the block around all of it, or vary on it",
             refusal.place(opened),
         ),
     )
 }
 
-/// A cache block opens: its output may be kept by a variable.
-pub(super) fn opens(walk: &mut Walk<'_, '_>, at: usize) {
+/// Records that a cache block opens: a variable around it may capture its output.
+pub(super) fn record_open(walk: &mut Walk<'_, '_>, at: usize) {
     bindings::note(walk, &[Mark { holds: Holds::Output, origin: at, at }]);
 }
 
-/// MiniJinja: refuses `loop.changed` of a loop around the cache block, which remembers its last
-/// value. `after` is the attribute, and whether it is called.
+/// MiniJinja: refuses `loop.changed` of a loop around the cache block, because it remembers its
+/// last value. `after` is the attribute, and whether it is called.
 pub(super) fn stateful(
     walk: &Walk<'_, '_>,
     word: &Word<'_>,
@@ -198,8 +198,8 @@ pub(super) fn stateful(
         && match word.next {
             "." => after == ("changed", true),
             "(" => false,
-            // It is handed on.
-            _ => walk.asks_changes,
+            // The `loop` is passed on as a value.
+            _ => walk.may_call_changed,
         };
     if !is_refused {
         return Ok(());
@@ -216,8 +216,8 @@ pub(super) fn stateful(
     ))
 }
 
-/// Refuses in a cache block what prints all variables that there are, whoever has set them. Elsewhere,
-/// the mark of its value. `after` is the token after the next.
+/// In a cache block, refuses an expression that prints every variable. Elsewhere returns the mark
+/// of its value. `after` is the token after the next one.
 pub(super) fn everything(
     walk: &Walk<'_, '_>,
     word: &Word<'_>,
@@ -232,9 +232,9 @@ pub(super) fn everything(
         Some(block) if is_everything => Err(walk.refusal.at(
             word.at,
             format!(
-                "`{}` prints every variable there is, also those by which visitors differ, and the \
-                 cache block of {} would keep them: print it outside the block, or print the \
-                 variables that you look for, and vary on them",
+                "`{}` prints every variable, also those that differ between visitors, and the \
+                 cache block of {} would store them: move it out of the block, or print only the \
+                 variables you need and vary on them",
                 word.name,
                 walk.refusal.place(block.at),
             ),
@@ -243,8 +243,8 @@ pub(super) fn everything(
     }
 }
 
-/// MiniJinja: refuses a change to a namespace that is not bound in the innermost cache block. One
-/// that came into it by another name is noticed when it is changed.
+/// MiniJinja: refuses a change to a namespace that is not bound in the innermost cache block. A
+/// change through another name is detected at run time.
 pub(super) fn namespace(walk: &Walk<'_, '_>, name: &str, at: usize) -> Result<(), Error> {
     let block = walk.stack.iter().rposition(|frame| matches!(frame.kind, FrameKind::Cache(_)));
     let Some(block) = block else { return Ok(()) };
@@ -254,40 +254,41 @@ pub(super) fn namespace(walk: &Walk<'_, '_>, name: &str, at: usize) -> Result<()
     Err(walk.refusal.at(
         at,
         format!(
-            "`{name}` is made outside the cache block, so this change would be seen after a miss \
-             and not after a hit: make `{name} = namespace()` inside the block, or move the change \
-             out of it"
+            "`{name}` is created outside the cache block, so this change would take effect after \
+             a miss but not after a hit: create `{name} = namespace()` inside the block, or move \
+             the change out of it"
         ),
     ))
 }
 
-/// Refuses blocks that render what child templates fill, once the other templates are read.
-pub(super) fn taken(
+/// Refuses blocks for what they take from other templates, once those are read.
+pub(super) fn check_others(
     refusal: &Refusal<'_>,
     outline: &Outline<'_>,
     followed: &Followed,
 ) -> Result<(), Error> {
-    for (block, taken) in outline.blocks.iter().zip(&followed.taken) {
-        if let Some(fill) = taken.fills.as_ref().filter(|_| !tells_apart(block)) {
-            return Err(anothers_content(refusal, block, block.open.piece.start, fill));
+    for (block, from_others) in outline.blocks.iter().zip(&followed.from_others) {
+        if let Some(fill) = from_others.fills.as_ref().filter(|_| !varies_or_shared(block)) {
+            return Err(foreign_content(refusal, block, block.open.piece.start, fill));
         }
-        if let Some(place) = &taken.keeps {
+        if let Some(place) = &from_others.captured {
             return Err(refusal.at(
                 block.open.piece.start,
                 format!(
-                    "this cache block calls a macro that prints a variable of its own template, which \
-                     holds the cache block of {} and was rendered before: a deletion of what is inside \
-                     would not reach this one; hand it to the macro, and vary on it",
+                    "this cache block calls a macro that prints a variable of its own template, \
+                     which holds the output of the cache block of {} and was rendered before: \
+                     deleting that fragment would not delete this one; pass the value to the \
+                     macro, and vary on it",
                     place.place(refusal.template),
                 ),
             ));
         }
-        if let Some(place) = &taken.loses {
+        if let Some(place) = &from_others.unended {
             return Err(refusal.at(
                 block.open.piece.start,
                 format!(
                     "this cache block renders a template in which `break` or `continue` leaves a \
-                     section ({}), which the engine then does not end: put the whole loop into the \
+                     section ({}), which the engine then leaves open: put the whole loop into the \
                      section there, or move `break` out of it",
                     place.place(refusal.template),
                 ),

@@ -1,5 +1,5 @@
-//! What is probably a mistake in a template that can be lowered all the same. Which names it looks
-//! for, and where: `secret.rs`.
+//! Warnings: probable mistakes in a template that can be lowered. `secret.rs` finds the names of
+//! secrets.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,25 +9,28 @@ use super::block::CacheBlock;
 use super::outline::{Change, Outline, Secret};
 use super::place::Places;
 
-/// A cached body uses a name that looks like one visitor's secret, a CSRF token or a nonce: everyone
-/// who is served the fragment gets the token of whoever rendered it. Or a cache block with a constant
-/// name and no vary part stands in a loop: all rounds print the fragment of the first. Such a block
-/// that is meant so says `shared=true`. Or, in MiniJinja, a cached body hands a namespace from outside
-/// to a macro that sets an attribute of it: such a render is printed and not stored.
+/// A probable mistake in a template. There are three:
 ///
-/// Names are variables, attributes, functions, filters and keywords, and string literals that are
-/// a subscript (`session["csrf_token"]`) or the whole value of a keyword (`field(name="csrf")`).
-/// One is meant if
+/// - A cached body uses a name that looks like a visitor's secret, a CSRF token or a nonce. Every
+///   visitor who is served the fragment gets the token of the visitor who rendered it.
+/// - A cache block with a constant name and no vary part stands in a loop, so all iterations print
+///   the fragment of the first. If that is intended, write `shared=true`.
+/// - MiniJinja: a cached body passes a namespace from outside to a macro that sets an attribute of
+///   it. The output of such a render is served but not stored.
 ///
-/// - one of its words is `csrf`, `xsrf` or `nonce`, whatever their case. Words end at `_`, `-`, `.`
-///   and at a capital letter: `csp_nonce` and `xsrfCookie`, but neither `announce` nor `nonces`;
-/// - or it holds `csrf_token`, `csrftoken`, `xsrftoken`, `csrfmiddlewaretoken`,
+/// Secrets are looked for among the names of variables, attributes, functions, filters and
+/// keywords, and among string literals that are a subscript (`session["csrf_token"]`) or the whole
+/// value of a keyword argument (`field(name="csrf")`). A name is secret if
+///
+/// - one of its words is `csrf`, `xsrf` or `nonce`, in any case. Words end at `_`, `-`, `.` and
+///   before a capital letter: `csp_nonce` and `xsrfCookie` match, `announce` and `nonces` do not;
+/// - or it contains `csrf_token`, `csrftoken`, `xsrftoken`, `csrfmiddlewaretoken`,
 ///   `authenticity_token` or `authenticitytoken`.
 ///
-/// Text, comments, `raw` sections and the arguments of cache tags hold no such name, and what an
-/// included template holds is not seen. There is one warning for each name and block, however often
-/// it is used. A block that varies on the name, or has it in its `version`, is right; of nested
-/// blocks, the outermost that is not is warned of.
+/// Text, comments, `raw` sections, the arguments of cache tags and included templates are not
+/// searched. There is one warning for each name and block, however often the name is used. A block
+/// that varies on the name, or has it in its `version`, gets none; of nested blocks, the warning
+/// names the outermost one that does not vary on it.
 ///
 /// ```
 /// use fragcache::syntax::{Syntax, rewrite};
@@ -63,7 +66,7 @@ impl Warning {
         &self.template
     }
 
-    /// The one-based line of the name, or of the repeated block.
+    /// The one-based line of the name, or of the cache block in a loop.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}\n{{ nonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -74,7 +77,7 @@ impl Warning {
         self.line
     }
 
-    /// The one-based column of the name, or of the repeated block, in characters.
+    /// The one-based column of the name, or of the cache block in a loop, in characters.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}\n{{ nonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -85,7 +88,8 @@ impl Warning {
         self.column
     }
 
-    /// The name that is used, as the author wrote it, without quotes; or that of the repeated block.
+    /// The name as the author wrote it, without quotes; for a cache block in a loop, the block's
+    /// name.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{{ cspNonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -96,7 +100,7 @@ impl Warning {
         &self.name
     }
 
-    /// What is wrong and what to write instead, without the place.
+    /// Says what is wrong and what to write instead, without the place.
     ///
     /// ```
     /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{{ nonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
@@ -134,15 +138,15 @@ pub(super) fn warnings(
             column: block.column,
             name: block.name.clone().unwrap_or_default(),
             message: format!(
-                "the cache block `{}` in the `for` loop of line {line}, column {column} varies on \
-                 nothing, so all rounds print the fragment of the first; add what differs, such as \
+                "the cache block `{}` in the `for` loop of line {line}, column {column} has no \
+                 vary part, so all iterations print the fragment of the first; add one, such as \
                  `item.id`, or `shared=true` if they are all the same",
                 excerpt(block.name.as_deref().unwrap_or_default()),
             ),
         })
     });
-    let told = secrets.iter().filter_map(|secret| Some((secret, blocks.get(secret.block)?)));
-    let secrets = told.map(|(&Secret { at, name, .. }, block)| {
+    let found = secrets.iter().filter_map(|secret| Some((secret, blocks.get(secret.block)?)));
+    let secrets = found.map(|(&Secret { at, name, .. }, block)| {
         let (line, column) = places.of(at);
         Warning {
             template: block.template.clone(),
@@ -158,8 +162,8 @@ pub(super) fn warnings(
         }
     });
     let mut places = Places::new(source);
-    let told = changes.iter().filter_map(|change| Some((change, blocks.get(change.block)?)));
-    let changes = told.map(|(Change { at, name, place, .. }, block)| {
+    let found = changes.iter().filter_map(|change| Some((change, blocks.get(change.block)?)));
+    let changes = found.map(|(Change { at, name, place, .. }, block)| {
         let (line, column) = places.of(*at);
         Warning {
             template: block.template.clone(),
@@ -167,9 +171,10 @@ pub(super) fn warnings(
             column,
             name: (*name).to_owned(),
             message: format!(
-                "`{name}` is made outside the cache block of line {}, column {}, and changed by what \
-                 it is handed to ({place}), which a hit would not do: such a render is printed and \
-                 not stored; hand it on outside the block, or make `{name} = namespace()` in it",
+                "`{name}` is created outside the cache block of line {}, column {}, and changed \
+                 by code that it is passed to ({place}), which a hit would not do: such a render \
+                 is printed and not stored; pass it on outside the block, or create `{name} = \
+                 namespace()` in it",
                 block.line, block.column
             ),
         }

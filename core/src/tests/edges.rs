@@ -163,7 +163,7 @@ fn i1_inside_a_refused_block_the_read_point_counts() {
 fn i6_empty_batches_leave_nothing_behind() {
     let rig = rig_with(|builder| builder.replica_lag(s(3600)));
     rig.cache.invalidate_tags::<&str>([]).unwrap().eventually();
-    assert!(rig.cache.fresh().look().1, "nothing is to be repeated");
+    assert!(rig.cache.handle.fresh().look().1, "nothing is to be repeated");
 }
 
 #[test]

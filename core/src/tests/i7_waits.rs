@@ -8,8 +8,8 @@ use crate::clock::Deadline;
 use crate::events::{BypassReason, EventKind};
 use crate::flight::{FlightRequest, Joined};
 use crate::fragment_key;
+use crate::hash::HashedKey;
 use crate::hash::Version;
-use crate::near::HashedKey;
 
 fn bypasses(rig: &super::Rig, reason: BypassReason) -> usize {
     let kind = EventKind::Bypassed(reason);
@@ -67,23 +67,23 @@ fn i7_the_limit_is_one_for_all_waits_of_a_lookup() {
     let rig = rig_with(|builder| builder.wait_limit(Duration::MAX));
     let cache = &rig.cache;
     let key = fragment_key!("row");
-    let hashed = HashedKey { hash: cache.hasher().key(key.as_bytes()), key: key.as_bytes() };
-    let source = cache.sources().rust();
-    let labels = cache.hasher().labels(hashed.key, None);
+    let hashed = HashedKey { hash: cache.handle.hasher().key(key.as_bytes()), key: key.as_bytes() };
+    let source = cache.handle.sources().rust();
+    let labels = cache.handle.hasher().labels(hashed.key, None);
     rig.cache
         .render(&fragment("row"), || {
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     let over = Deadline::after(Duration::ZERO);
-                    let now = cache.moment();
+                    let now = cache.handle.moment();
                     let wanted = FlightRequest {
                         hashed,
                         source,
                         version: Version::default(),
                         labels: &labels,
-                        fresh: cache.fresh(),
+                        fresh: cache.handle.fresh(),
                     };
-                    let Joined::Wait(waiting) = cache.flights().join(wanted, now) else {
+                    let Joined::Wait(waiting) = cache.handle.flights().join(wanted, now) else {
                         panic!("there is a leader");
                     };
                     let joined = waiting.block(over);

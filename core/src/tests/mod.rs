@@ -244,7 +244,7 @@ fn work_50_ms() {
 
 /// Returns when `count` callers wait for a render of another caller.
 fn until_waiting(cache: &FragmentCache, count: usize) {
-    while cache.flights().waiting() < count {
+    while cache.handle.flights().waiting() < count {
         std::thread::yield_now();
     }
 }

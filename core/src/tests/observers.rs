@@ -73,7 +73,7 @@ fn gauges_tell_of_the_near_level_and_of_the_store() {
     let gauges = |cache: &FragmentCache| {
         let recorder = DebuggingRecorder::new();
         let snapshotter = recorder.snapshotter();
-        metrics::with_local_recorder(&recorder, || MetricsObserver::record("pages", cache));
+        metrics::with_local_recorder(&recorder, || cache.record_metrics("pages"));
         let read = |(key, _, _, value): (metrics_util::CompositeKey, _, _, DebugValue)| {
             let labels: Vec<_> = key.key().labels().map(|l| l.value().to_owned()).collect();
             assert_eq!(labels, ["pages"]);

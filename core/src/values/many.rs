@@ -6,10 +6,10 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::{Put, SetOptions, Value, Values, codec};
-use crate::cache::Invalidation;
 use crate::entry::{Body, EntrySource};
 use crate::error::Error;
 use crate::events::RefusalReason;
+use crate::handle::Invalidation;
 use crate::hash::Version;
 use crate::key::{FragmentKey, KeyPart};
 use crate::policy::CacheMode;

@@ -15,11 +15,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::batch::Act;
-use crate::cache::{FragmentCache, Invalidation};
 use crate::entry::{Entry, EntrySource, OutputMode};
 use crate::error::Error;
 use crate::events::{EventKind, MissReason};
+use crate::handle::Act;
+use crate::handle::{Handle, Invalidation};
 use crate::hash::Version;
 use crate::key::{FragmentKey, KeyPart, VALUE};
 use crate::near::Variant;
@@ -58,7 +58,7 @@ pub use options::SetOptions;
 /// fragment. Setting it again does not.
 #[derive(Debug, Clone)]
 pub struct Values {
-    pub(crate) cache: FragmentCache,
+    pub(crate) cache: Handle,
     type_version: Option<u32>,
 }
 
@@ -88,9 +88,9 @@ enum Put {
     IfAbsent,
 }
 
-impl FragmentCache {
+impl Handle {
     /// Returns the plain values of this cache, or of this handle's namespace.
-    pub fn values(&self) -> Values {
+    pub(crate) fn values(&self) -> Values {
         Values { cache: self.clone(), type_version: None }
     }
 }
@@ -135,6 +135,10 @@ impl Values {
     }
 
     /// Reads a value; `None` if no value of this type can be served.
+    ///
+    /// # Errors
+    ///
+    /// None: a store that cannot be queried is a miss and an event.
     pub fn get<T: DeserializeOwned + 'static>(
         &self,
         key: impl KeyPart,
@@ -239,7 +243,7 @@ impl Values {
     ///
     /// [`ErrorKind::Store`](crate::ErrorKind::Store) if the far store cannot be queried.
     pub fn contains(&self, key: impl KeyPart) -> Result<bool, Error> {
-        self.cache.contains(&self.key(key))
+        Ok(self.cache.newest(&self.key(key))?.is_some())
     }
 
     /// Deletes the value under this key, of any type.

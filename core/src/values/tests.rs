@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::codec;
+use super::{Values, codec};
 use crate::testing::{ManualClock, MemoryStore};
 use crate::values::{SetOptions, SetReport};
 use crate::{
@@ -29,6 +29,11 @@ struct Product {
     name: String,
     price: Option<f64>,
     tags: Vec<String>,
+}
+
+/// The cache that these values are in.
+fn whole(values: &Values) -> FragmentCache {
+    FragmentCache { handle: values.cache.clone() }
 }
 
 fn film() -> Product {

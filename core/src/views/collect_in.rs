@@ -122,7 +122,7 @@ impl PendingCollection {
         let Collector { point, shared } = &self.collector;
         let lookup = Lookup { ..shared.call.lookup() };
         let keep = |all| self.collector.edit(|contents| contents.collected.push(all));
-        point.scope(|| collect_in(&shared.call.cache, lookup, render, keep))
+        point.scope(|| collect_in(&shared.call.cache.handle, lookup, render, keep))
     }
 }
 

@@ -9,32 +9,18 @@ mod tests;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::batch::{Act, InvalidationBatch};
-use crate::cache::{FragmentCache, Invalidation};
+use crate::cache::FragmentCache;
 use crate::entry::{Body, EntrySource, OutputMode};
 use crate::events::{BypassReason, EventKind, RefusalReason};
-use crate::freshness::Label;
-use crate::key::{FragmentKey, KeyPart, VIEW};
-use crate::near::{HashedKey, Variant};
+use crate::hash::HashedKey;
+use crate::key::{FragmentKey, VIEW};
+use crate::label::Label;
+use crate::near::Variant;
 use crate::render::{Lookup, Request};
 use crate::timeout::Timeout;
 
 pub use collect_in::{Collector, PendingCollection};
 pub use open::{OpenView, ViewOpened};
-
-/// Returns the key of a response: the name of a view and a path, or what replaces the path. Add
-/// further vary parts with [`vary_on`](FragmentKey::vary_on).
-///
-/// ```
-/// use fragcache::key::KeyKind;
-/// use fragcache::engine;
-///
-/// let key = engine::view_key("film", "/film/7").vary_on("page=2");
-/// assert_eq!((key.kind(), key.to_string().as_str()), (KeyKind::View, "film(/film/7, \"page=2\")"));
-/// ```
-pub fn view_key(name: &str, path: impl KeyPart) -> FragmentKey {
-    FragmentKey::of_kind(VIEW, name).vary_on(path)
-}
 
 /// Reports a request that bypasses a view: nothing is looked up or stored for it. `header` names
 /// the request header that is the reason.
@@ -51,10 +37,10 @@ pub fn view_key(name: &str, path: impl KeyPart) -> FragmentKey {
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 pub fn bypass_view(cache: &FragmentCache, name: &str, reason: BypassReason, header: Option<&str>) {
-    let key = cache.is_watched().then(|| FragmentKey::of_kind(VIEW, name));
-    let key = key.as_ref().map(|key| cache.encoded(key));
-    let source = cache.sources().rust();
-    cache.emit_about(EventKind::Bypassed(reason), key.as_deref(), source, None, header);
+    let key = cache.handle.is_watched().then(|| FragmentKey::of_kind(VIEW, name));
+    let key = key.as_ref().map(|key| cache.handle.encoded(key));
+    let source = cache.handle.sources().rust();
+    cache.handle.emit_about(EventKind::Bypassed(reason), key.as_deref(), source, None, header);
 }
 
 /// Makes a body of a store's bytes; `None` if they are not a response.
@@ -77,12 +63,12 @@ impl ViewRequest {
     /// Looks up the response with this key, in a form (the layer's name and its format) that `make`
     /// reads.
     pub fn new(cache: &FragmentCache, key: &FragmentKey, form: &str, make: MakeResponse) -> Self {
-        let key: Box<[u8]> = cache.encoded(key).as_ref().into();
+        let key: Box<[u8]> = cache.handle.encoded(key).as_ref().into();
         Self {
             cache: cache.clone(),
-            hash: cache.hasher().key(&key),
+            hash: cache.handle.hasher().key(&key),
             key,
-            source: cache.sources().of_form(form, OutputMode::RESPONSE),
+            source: cache.handle.sources().of_form(form, OutputMode::RESPONSE),
             request: Request::plain(),
             make,
             under: None,
@@ -92,7 +78,7 @@ impl ViewRequest {
     /// Also deletes the response when `key` is deleted. Its own key must extend `key`.
     #[must_use]
     pub fn under(mut self, key: &FragmentKey) -> Self {
-        self.under = Some(self.cache.key_label(key));
+        self.under = Some(self.cache.handle.key_label(key));
         self
     }
 
@@ -128,23 +114,23 @@ impl ViewRequest {
 
     /// Returns the stored response in place of an error, within its stale window.
     pub fn stale_if_error(&self) -> Option<Body> {
-        self.cache.stale_if_error(self.hashed(), self.variant(), &self.request)
+        self.cache.handle.stale_if_error(self.hashed(), self.variant(), &self.request)
     }
 
     /// Returns the time since the Unix epoch by the cache's clock.
     pub fn unix_time(&self) -> Duration {
-        self.cache.unix_time()
+        self.cache.handle.unix_time()
     }
 
     /// Returns the TTL that the timeout gives the response; `None` for no end.
     pub fn ttl(&self) -> Option<Duration> {
-        self.cache.ttl(self.request.timeout)
+        self.cache.handle.ttl(self.request.timeout)
     }
 
     /// Reports a response that cannot be stored.
     fn refuse(&self, reason: RefusalReason) {
-        self.cache.emit(EventKind::Refused(reason), Some(&self.key), &self.source);
-        crate::current::veto();
+        self.cache.handle.emit(EventKind::Refused(reason), Some(&self.key), &self.source);
+        crate::render::current::veto();
     }
 
     fn hashed(&self) -> HashedKey<'_> {
@@ -159,53 +145,5 @@ impl ViewRequest {
     fn lookup(&self) -> Lookup<'_, MakeResponse> {
         let (hashed, source, request) = (self.hashed(), &self.source, &self.request);
         Lookup { hashed, source, request, body: &self.make, memo: None }
-    }
-}
-
-impl InvalidationBatch {
-    /// Like [`FragmentCache::delete_view`], when the batch is applied.
-    pub fn delete_view(&mut self, name: &str, path: impl KeyPart) -> &mut Self {
-        self.acts.push(Act::Group(view_key(name, path)));
-        self
-    }
-
-    /// Like [`FragmentCache::delete_views`], when the batch is applied.
-    pub fn delete_views(&mut self, name: &str) -> &mut Self {
-        self.acts.push(Act::Name(FragmentKey::of_kind(VIEW, name)));
-        self
-    }
-}
-
-impl FragmentCache {
-    /// Deletes the responses of a view for a path, or for what its key function returns in place of
-    /// the path: for all hosts, query strings and headers. The cost does not depend on their
-    /// number.
-    ///
-    /// ```
-    /// use fragcache::{Invalidation, FragmentCache};
-    ///
-    /// let cache = FragmentCache::in_memory();
-    /// assert_eq!(cache.delete_view("film", "/film/7"), Invalidation::Invalidated);
-    /// # Ok::<(), fragcache::Error>(())
-    /// ```
-    pub fn delete_view(&self, name: &str, path: impl KeyPart) -> Invalidation {
-        let mut batch = self.batch();
-        batch.delete_view(name, path);
-        batch.apply()
-    }
-
-    /// Deletes all responses of a view.
-    ///
-    /// ```
-    /// use fragcache::{Invalidation, FragmentCache};
-    ///
-    /// let cache = FragmentCache::in_memory();
-    /// assert_eq!(cache.delete_views("film"), Invalidation::Invalidated);
-    /// # Ok::<(), fragcache::Error>(())
-    /// ```
-    pub fn delete_views(&self, name: &str) -> Invalidation {
-        let mut batch = self.batch();
-        batch.delete_views(name);
-        batch.apply()
     }
 }

@@ -37,7 +37,7 @@ impl ViewRequest {
     /// Returns what the near level may serve as it is.
     pub fn look(&self) -> Option<Body> {
         let body = |entry: &crate::entry::Entry| entry.body.clone();
-        match self.cache.quick_hit(self.hashed(), self.variant(), &self.request, body) {
+        match self.cache.handle.quick_hit(self.hashed(), self.variant(), &self.request, body) {
             Some(Ok(body)) => Some(body),
             _ => None,
         }
@@ -52,7 +52,7 @@ impl ViewRequest {
             return ViewOpened::Pass;
         }
         let body = |entry: &crate::entry::Entry| entry.body.clone();
-        match self.cache.open_detached(self.lookup(), None, Some(point), body).await {
+        match self.cache.handle.open_detached(self.lookup(), None, Some(point), body).await {
             Begun::Hit(body) => ViewOpened::Hit(body),
             Begun::Render(mut detached) => {
                 self.under.into_iter().for_each(|label| detached.depend_on(label));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::events::RefusalReason;
+use crate::key::view_key;
 use crate::render::StoreOutcome;
 use crate::testing::ManualClock;
 use crate::{Fragment, current, fragment_key};

@@ -223,7 +223,7 @@ fn literals_that_can_never_be_right_do_not_load() {
         ("true, 'a'", "boolean true"),
         ("[300], 'a'", "a list"),
         ("'sidebar'", "a name comes second, after a timeout or `default`"),
-        ("timeout=60, name='a'", "told by their places"),
+        ("timeout=60, name='a'", "vary parts are positional"),
         ("9, 'a', {'b': 1}", "a map"),
         ("(9, 'a')", "write them without"),
     ] {

@@ -1,46 +1,46 @@
-//! All that the markup of one cache block is made of, as far as it can be told without rendering:
-//! from reference to definition until nothing new comes. Iterative; each part is visited once, so
-//! that cycles end.
+//! Collects everything that the markup of one cache block is made of, as far as it is known without
+//! rendering: it follows references to definitions until there is nothing new. It is iterative and
+//! visits each part once, so cycles end.
 
 use std::collections::HashSet;
 use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use super::Taken;
+use super::FromOthers;
 use super::mention::{Meaning, Mention};
 use super::node::Node;
 use super::reading::Reading;
 use super::readings::Readings;
 use crate::syntax::rules::Dialect;
 
-/// What a part of the page is made of.
+/// Everything that a part of the page is made of.
 #[derive(Debug, Default)]
 pub(super) struct Closure {
     pub(super) seen: HashSet<Node>,
     /// The values of variables that macros of other templates print.
-    pub(super) kept: HashSet<Node>,
-    /// The parts that variables are made of.
+    pub(super) captured: HashSet<Node>,
+    /// The parts that are values of variables.
     pub(super) values: HashSet<Node>,
-    pub(super) taken: Taken,
+    pub(super) from_others: FromOthers,
 }
 
 impl Closure {
-    /// All that `span` of the page is made of.
+    /// Collects everything that `span` of the page is made of.
     pub(super) fn of_span(readings: &mut Readings<'_>, span: Range<usize>, called: Called) -> Self {
         Self::follow(readings, called, |walk| walk.range(0, span, None))
     }
 
-    /// All that the value is made of which another template than the page binds to `name`, or that the
-    /// page imports by it.
+    /// Collects everything that the value of `name` is made of, if a template other than the page
+    /// binds it or the page imports it.
     pub(super) fn of_name(readings: &mut Readings<'_>, name: &str, is_import: bool) -> Self {
         Self::follow(readings, Called::No, |walk| {
             walk.scopes.retain(|scope| is_import || *scope != 0);
-            walk.ask_all(name, None);
+            walk.look_up_all(name, None);
         })
     }
 
-    /// All that a part is made of.
+    /// Collects everything that a part is made of.
     pub(super) fn of_node(readings: &mut Readings<'_>, node: Node) -> Self {
         Self::follow(readings, Called::Yes, |walk| walk.visit(node))
     }
@@ -55,7 +55,7 @@ impl Closure {
             readings,
             scopes,
             names: Vec::new(),
-            asked: HashSet::new(),
+            looked_up: HashSet::new(),
             queue: Vec::new(),
             above: HashSet::new(),
             called,
@@ -70,27 +70,28 @@ impl Closure {
     }
 }
 
-/// Whether the names that a span says are called.
+/// Whether the names in a span are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(in crate::syntax) enum Called {
     /// They may be.
     Yes,
-    /// The span is the name of a value: a macro of that name renders nothing, but what is called of
-    /// a module may.
+    /// The span is the name of a value. A macro of that name renders nothing; one called through a
+    /// module may.
     No,
 }
 
-/// A name to look up: the reading, the name, and the attribute taken of it.
+/// A name to look up: the reading, the name, and the attribute accessed on it.
 type Lookup = (usize, String, Option<String>);
 
-/// The way through all parts of one block.
+/// The walk through all parts of one block.
 struct Walk<'w, 'r> {
     readings: &'w mut Readings<'r>,
-    /// Templates whose names may be bound where the block renders.
+    /// The templates whose names may be bound where the block renders.
     scopes: Vec<usize>,
-    /// The names seen so far, for scopes that come later: the reading, and where it says them.
+    /// The names seen so far, to be looked up in scopes that are added later: the reading, the
+    /// name, and the attribute.
     names: Vec<(usize, Range<usize>, Option<Range<usize>>)>,
-    asked: HashSet<Lookup>,
+    looked_up: HashSet<Lookup>,
     queue: Vec<Node>,
     /// The parts that are rendered by `super()`.
     above: HashSet<Node>,
@@ -130,7 +131,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Notes the blocks in a parent's block, which children of it fill.
+    /// Records the blocks inside a parent's block, which child templates fill.
     fn holds_blocks(&mut self, reading: &Reading, part: &Range<usize>) {
         let inside = |block: &Range<usize>| block.start > part.start && block.end <= part.end;
         let mut names: Vec<&String> = reading
@@ -149,37 +150,38 @@ impl Walk<'_, '_> {
     }
 
     fn fills(&mut self, what: &str) {
-        self.closure.taken.fills.get_or_insert_with(|| what.to_owned());
+        self.closure.from_others.fills.get_or_insert_with(|| what.to_owned());
     }
 
-    /// Notes a name that is used where the page's own names are seen.
+    /// Records a name that is used where the page's own names are visible.
     fn uses(&mut self, node: &Node, reading: &Reading, name: &Range<usize>) {
         let holds = |part: &Range<usize>| part.start <= name.start && name.end <= part.end;
         let in_component = reading.components.values().flatten().any(holds);
-        // A component has from its caller what is written with an `@`, and nothing else.
+        // A component sees only those of its caller's names that are written with an `@`.
         let before = reading.source[..name.start].trim_end();
         let is_seen = match node {
             _ if in_component => before.ends_with('@'),
-            // A macro has what is bound where it is defined.
+            // A macro sees the names bound where it is defined.
             Node::Whole(_) => true,
             Node::Part(at, part) => {
                 let macros = || reading.definitions.get(&part.start);
                 let is_macro = *at != 0 && macros().is_some_and(|it| it.is_macro);
-                // Each has a `caller` of its own.
+                // Each macro has its own `caller`.
                 (is_macro && reading.source[name.clone()] != *"caller") || self.above.contains(node)
             }
             Node::OutsideMacros(_) => false,
         };
         let text = &reading.source[name.clone()];
         if is_seen {
-            let by = self.closure.taken.names.entry(text.to_owned()).or_default();
+            let by = self.closure.from_others.names.entry(text.to_owned()).or_default();
             if by.last() != Some(&reading.name) {
                 by.push(Arc::clone(&reading.name));
             }
         }
     }
 
-    /// Follows what `range` of a reading mentions; as a part of `node`, if it is not the page's own.
+    /// Follows the references in `range` of a reading. `node` is the part that it belongs to, or
+    /// `None` for the page itself.
     fn range(&mut self, at: usize, range: Range<usize>, node: Option<&Node>) {
         let reading = Rc::clone(&self.readings.list[at]);
         for mention in reading.mentions(range) {
@@ -193,7 +195,7 @@ impl Walk<'_, '_> {
                     let is_of_value = node.is_some_and(|node| self.closure.values.contains(node));
                     let text = &reading.source[name.clone()];
                     let is_own = match node {
-                        // What the parent binds around its block was rendered before.
+                        // A value that the parent binds around its block was rendered earlier.
                         Some(above @ Node::Part(_, part)) if self.above.contains(above) => {
                             reading.is_rebound(text, name.start, part.start)
                         }
@@ -205,15 +207,15 @@ impl Walk<'_, '_> {
                     if let Some(Node::Part(_, part)) = node
                         && !is_of_value
                     {
-                        self.keeps(at, &reading, (text, name.start), part.start);
+                        self.record_captured(at, &reading, (text, name.start), part.start);
                     }
                     if is_own && !is_of_value {
                         continue;
                     }
                     self.names.push((at, name.clone(), attribute.clone()));
                     let attribute = attribute.clone().map(|range| &reading.source[range]);
-                    self.ask(at, text, attribute);
-                    self.ask_all(text, attribute);
+                    self.look_up(at, text, attribute);
+                    self.look_up_all(text, attribute);
                 }
                 Mention::Component(name) => self.component(at, name),
                 Mention::Above(block) => {
@@ -236,9 +238,15 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Notes the values of a variable of another template that a macro of that template uses: its own,
-    /// or what it imports or includes.
-    fn keeps(&mut self, at: usize, reading: &Reading, (name, used): (&str, usize), part: usize) {
+    /// Records the values of a variable that a macro of another template uses: those of that
+    /// template itself, and those it imports or gets from an include.
+    fn record_captured(
+        &mut self,
+        at: usize,
+        reading: &Reading,
+        (name, used): (&str, usize),
+        part: usize,
+    ) {
         let is_macro = reading.macros.iter().any(|body| body.start == part);
         if at == 0 || !is_macro || reading.is_rebound(name, used, part) {
             return;
@@ -252,7 +260,7 @@ impl Walk<'_, '_> {
             for meaning in reading.meanings.get(&name).into_iter().flatten() {
                 match meaning {
                     Meaning::Value(range) => {
-                        self.closure.kept.insert(Node::Part(at, range.clone()));
+                        self.closure.captured.insert(Node::Part(at, range.clone()));
                     }
                     Meaning::Member(templates, member) => {
                         let found = self.readings.find_all(templates).into_iter();
@@ -276,7 +284,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// `super()` of a parent that is known only when the page renders.
+    /// Handles `super()` of a parent that is known only when the page renders.
     fn dynamic_parent(&mut self, at: usize) {
         let mut all = vec![at];
         all.extend(self.readings.ancestors(at));
@@ -291,7 +299,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// What the nearest ancestor with this block says there.
+    /// Follows the block of the nearest ancestor that has it.
     fn above(&mut self, at: usize, block: &str) {
         for ancestor in self.readings.ancestors(at) {
             let reading = Rc::clone(&self.readings.list[ancestor]);
@@ -317,7 +325,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Adds a template whose names may be bound, and asks it for those seen so far.
+    /// Adds a template whose names may be bound, and looks up the names seen so far in it.
     fn scope(&mut self, at: usize) {
         if self.readings.syntax.dialect() == Dialect::Tera || self.scopes.contains(&at) {
             return;
@@ -328,41 +336,42 @@ impl Walk<'_, '_> {
         }
         for (said_in, name, attribute) in self.names.clone() {
             let source = Arc::clone(&self.readings.list[said_in].source);
-            self.ask(at, &source[name], attribute.map(|range| &source[range]));
+            self.look_up(at, &source[name], attribute.map(|range| &source[range]));
         }
     }
 
-    /// What is bound in a module. What else it is made of counts for nothing in a value of it.
+    /// Follows what is bound in a module. In the value of a name, other parts of the module do not
+    /// count.
     fn module(&mut self, module: usize) {
         if self.called == Called::Yes {
             self.visit(Node::OutsideMacros(module));
         }
     }
 
-    /// Follows what `name` means wherever it may be bound.
-    fn ask_all(&mut self, name: &str, attribute: Option<&str>) {
+    /// Follows the meanings of `name` in all scopes.
+    fn look_up_all(&mut self, name: &str, attribute: Option<&str>) {
         for scope in 0..self.scopes.len() {
-            self.ask(self.scopes[scope], name, attribute);
+            self.look_up(self.scopes[scope], name, attribute);
         }
     }
 
-    /// Follows what `name` means in a template.
-    fn ask(&mut self, at: usize, name: &str, attribute: Option<&str>) {
+    /// Follows the meanings of `name` in a template.
+    fn look_up(&mut self, at: usize, name: &str, attribute: Option<&str>) {
         if !self.readings.list[at].meanings.contains_key(name) {
             return;
         }
-        let mut questions: Vec<Lookup> = vec![(at, name.to_owned(), attribute.map(str::to_owned))];
-        while let Some(question) = questions.pop() {
-            if !self.asked.insert(question.clone()) {
+        let mut lookups: Vec<Lookup> = vec![(at, name.to_owned(), attribute.map(str::to_owned))];
+        while let Some(lookup) = lookups.pop() {
+            if !self.looked_up.insert(lookup.clone()) {
                 continue;
             }
-            let (at, name, attribute) = question;
+            let (at, name, attribute) = lookup;
             let reading = Rc::clone(&self.readings.list[at]);
             for meaning in reading.meanings.get(&name).into_iter().flatten() {
                 match (meaning, &attribute) {
                     (Meaning::Macro(_), None) if self.called == Called::No => {}
                     (Meaning::Macro(range), _) => self.visit(Node::Part(at, range.clone())),
-                    // Of the page's own variables, the analysis of the page knows more.
+                    // The analysis of the page itself knows more about the page's own variables.
                     (Meaning::Value(_), _) if at == 0 => {}
                     (Meaning::Value(range), _) => {
                         let value = Node::Part(at, range.clone());
@@ -377,13 +386,13 @@ impl Walk<'_, '_> {
                     (Meaning::Module(templates), Some(member)) => {
                         for module in self.readings.find_all(templates) {
                             self.module(module);
-                            questions.push((module, member.clone(), None));
+                            lookups.push((module, member.clone(), None));
                         }
                     }
                     (Meaning::Member(templates, member), attribute) => {
                         for module in self.readings.find_all(templates) {
                             self.module(module);
-                            questions.push((module, member.clone(), attribute.clone()));
+                            lookups.push((module, member.clone(), attribute.clone()));
                         }
                     }
                 }

@@ -1,12 +1,12 @@
-//! Sections that a `break` or `continue` of another template leaves: MiniJinja does not end them. Where a
-//! cache block renders such a template, the end of the block's own section ends that one instead, so that
-//! a miss prints less than a hit.
+//! Finds `break` and `continue` tags that leave a section. MiniJinja does not end the section
+//! there. If a cache block renders such a template, the end of the block's own section ends the
+//! open one instead, so that a miss prints less than a hit.
 
 use crate::syntax::rules::{Dialect, Syntax};
 use crate::syntax::scanner::{PieceKind, Scanner};
 use crate::syntax::statement::{Opener, Role, Statement};
 
-/// Where each `break` or `continue` of a template stands that leaves a section.
+/// The offsets of each `break` or `continue` that leaves a section.
 pub(super) fn all(source: &str, syntax: &Syntax) -> Vec<usize> {
     let mut all = Vec::new();
     let has = |word: &str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
@@ -22,7 +22,7 @@ pub(super) fn all(source: &str, syntax: &Syntax) -> Vec<usize> {
         match Statement::read(source, &piece, syntax.dialect()).role {
             Role::Open(opener) => open.push(opener),
             Role::Close(_) => drop(open.pop()),
-            // It is no round of the loop any more.
+            // The `else` part is not in the loop.
             Role::Else => {
                 if let Some(last @ Opener::For) = open.last_mut() {
                     *last = Opener::If;
@@ -35,8 +35,8 @@ pub(super) fn all(source: &str, syntax: &Syntax) -> Vec<usize> {
     all
 }
 
-/// Whether the innermost loop is around a section that is open. What a macro or a `call` block prints
-/// is printed by itself: nothing after it is lost.
+/// Whether the innermost loop encloses an open section. The content of a macro or a `call` block is
+/// rendered by itself, so nothing after it is lost.
 fn leaves_section(open: &[Opener]) -> bool {
     let by_itself = open.iter().any(|opener| matches!(opener, Opener::Macro | Opener::Call));
     let inner = open.iter().rposition(|opener| *opener == Opener::For);
@@ -51,8 +51,8 @@ mod tests {
 
     const LEAVES: &str = "{% for i in x %}{% filter upper %}a{% if i %}{% break %}{% endif %}{% endfilter %}{% endfor %}";
 
-    /// What is said of a page when the template `p` is this.
-    fn told(page: &str, p: &str) -> Option<String> {
+    /// The error for a page when the template `p` has this source.
+    fn error_of(page: &str, p: &str) -> Option<String> {
         let sources = |name: &str| (name == "p").then(|| Arc::from(p));
         let syntax = Syntax::minijinja();
         rewrite_with("page", page, &syntax, &sources).err().map(|error| error.to_string())
@@ -72,17 +72,17 @@ mod tests {
             (&format!("{{% block b %}}{LEAVES}{{% endblock %}}"), "p:1:59"),
             (&format!("{{% for j in x %}}{{% else %}}{{% endfor %}}{LEAVES}"), "p:1:84"),
         ] {
-            let told = told(include, p).unwrap();
+            let error = error_of(include, p).unwrap();
             let says = format!("`break` or `continue` leaves a section ({place})");
-            assert!(told.contains(&says) && told.contains("page:1:1"), "{p}: {told}");
+            assert!(error.contains(&says) && error.contains("page:1:1"), "{p}: {error}");
         }
         let base = format!("{{% block b %}}{LEAVES}{{% endblock %}}");
         let child =
             "{% extends 'p' %}{% block b %}{% cache 9 %}{{ super() }}{% endcache %}{% endblock %}";
-        assert!(told(child, &base).unwrap().contains("(p:1:59)"));
+        assert!(error_of(child, &base).unwrap().contains("(p:1:59)"));
         let module = format!("{LEAVES}{{% macro m() %}}{{% endmacro %}}");
         let imports = "{% cache 9 %}{% from 'p' import m %}{{ m() }}{% endcache %}";
-        assert!(told(imports, &module).unwrap().contains("(p:1:46)"));
+        assert!(error_of(imports, &module).unwrap().contains("(p:1:46)"));
     }
 
     #[test]
@@ -93,12 +93,12 @@ mod tests {
             "{% filter upper %}{% for i in x %}{% break %}{% endfor %}{% endfilter %}",
             "{% set a = 1 %}{% for i in x %}{% set b = i %}{% continue %}{% endfor %}",
             "{% for i in x %}{% filter upper %}a{% endfilter %}{% break %}{% endfor %}",
-            // By themselves.
+            // Rendered by themselves.
             &format!("{{% macro m() %}}{LEAVES}{{% endmacro %}}{{{{ m() }}}}"),
             &format!("{{% call m() %}}{LEAVES}{{% endcall %}}"),
         ] {
-            assert_eq!(told(include, p), None, "{p}");
+            assert_eq!(error_of(include, p), None, "{p}");
         }
-        assert_eq!(told("{% include 'p' %}{% cache 9 %}{% endcache %}", LEAVES), None);
+        assert_eq!(error_of("{% include 'p' %}{% cache 9 %}{% endcache %}", LEAVES), None);
     }
 }

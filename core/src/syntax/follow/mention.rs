@@ -1,26 +1,26 @@
-//! What tags refer to, and what names stand for.
+//! The references of tags, and the meanings of names.
 
 use std::ops::Range;
 
 use super::reading::Reading;
 
-/// What a tag refers to.
+/// A reference in a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Mention {
     /// The template with this name, as a whole.
     Template(String),
-    /// A name that may be a macro's or an import's, and the attribute taken of it.
+    /// A name that may be a macro or an import, and the attribute accessed on it.
     Name(Range<usize>, Option<Range<usize>>),
     /// A Tera component.
     Component(String),
-    /// `super()` in this block: what an ancestor says there.
+    /// `super()` in this block: the content of an ancestor's block.
     Above(String),
     /// MiniJinja's `self.title()`: the block of this name.
     Block(String),
 }
 
 impl Mention {
-    /// Where a name is used.
+    /// The offset at which a name is used.
     pub(super) fn at(&self) -> Option<usize> {
         match self {
             Self::Name(range, _) => Some(range.start),
@@ -37,30 +37,30 @@ impl Mention {
     }
 }
 
-/// What a name stands for in a template.
+/// What a name refers to in a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Meaning {
     /// A macro's definition.
     Macro(Range<usize>),
     /// A module: any of these templates.
     Module(Vec<String>),
-    /// What a module, any of these templates, calls by this name.
+    /// The member with this name of a module, which is any of these templates.
     Member(Vec<String>, String),
-    /// A variable that other templates may see, with what its value is made of.
+    /// A variable that other templates may see, with the range of its value.
     Value(Range<usize>),
 }
 
-/// What a macro or a component takes.
+/// The parameters of a macro or a component.
 #[derive(Debug, Default)]
 pub(super) struct Parameters {
-    /// In order.
+    /// The names, in order.
     pub(super) names: Vec<String>,
-    /// Tera: those that a caller's variables of the same names give, written with an `@`.
+    /// Tera: those that take the caller's variables of the same names, written with an `@`.
     pub(super) implicit: Vec<String>,
-    /// MiniJinja: whether it has the other names that are bound where it is defined.
+    /// MiniJinja: whether the body also sees the names that are bound where it is defined.
     pub(super) is_macro: bool,
     /// Where the body begins.
     pub(super) body: usize,
-    /// Tera: whether the last one takes all arguments that are left.
+    /// Tera: whether the last one takes all remaining arguments.
     pub(super) takes_rest: bool,
 }

@@ -1,7 +1,7 @@
-//! What a cache block's markup is made of beside its own source: included templates, macros, Tera's
-//! components, a parent's block. Their sources are part of the block's digest, so that an edit to
-//! one of them is an edit to the block. All of it happens when a template loads; a hit knows only
-//! the digest.
+//! Follows what a cache block's markup is made of besides its own source: included templates,
+//! macros, Tera's components, a parent's block. Their sources are part of the block's digest, so
+//! that an edit to one of them changes the block. This happens when a template loads; a hit uses
+//! only the digest.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -27,9 +27,9 @@ pub(super) use closure::Called;
 use closure::Closure;
 use readings::Readings;
 
-/// Where the sources of other templates are to be had, for [`rewrite_with`](super::rewrite_with).
+/// Provides the sources of other templates, for [`rewrite_with`](super::rewrite_with).
 ///
-/// A closure from a template's name to its source is one that knows no components.
+/// It is implemented for closures from a template's name to its source. They know no components.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -41,13 +41,13 @@ use readings::Readings;
 /// assert!(sources.component("card").is_empty());
 /// ```
 pub trait Sources {
-    /// What the author wrote for the template `name`: nothing for one that is not known, and all
-    /// that it may be where that is not certain.
+    /// Returns the author's source of the template `name`: nothing if there is no such template,
+    /// and every candidate if it is uncertain.
     ///
     /// An example is at [`Sources`].
     fn templates(&self, name: &str) -> Vec<Arc<str>>;
 
-    /// The names of the templates that define the Tera component `name`.
+    /// Returns the names of the templates that define the Tera component `name`.
     ///
     /// An example is at [`Sources`].
     fn component(&self, name: &str) -> Vec<String> {
@@ -62,42 +62,43 @@ impl<F: Fn(&str) -> Option<Arc<str>>> Sources for F {
     }
 }
 
-/// What was found for the cache blocks of a template.
+/// The result of following the cache blocks of a template.
 #[derive(Debug, Default)]
 pub(super) struct Followed {
-    /// For each block, a hash for each part of other sources that it uses, sorted; empty where no
-    /// block uses any.
+    /// For each block, a hash of each part of other sources that it uses, sorted. Empty if no block
+    /// uses any.
     pub(super) parts: Vec<Vec<u128>>,
-    /// For each block, what it takes from others that its own source does not show.
-    pub(super) taken: Vec<Taken>,
-    /// The names of the templates that were looked for.
+    /// For each block, what it takes from other templates that its own source does not show.
+    pub(super) from_others: Vec<FromOthers>,
+    /// The names of the templates that were looked up.
     pub(super) templates: Vec<String>,
-    /// The names of the components that were looked for.
+    /// The names of the components that were looked up.
     pub(super) components: Vec<String>,
 }
 
-/// What a cache block takes from other templates, or may.
+/// What a cache block takes, or may take, from other templates.
 #[derive(Debug, Default)]
-pub(super) struct Taken {
-    /// What it renders that a child template may fill, in words.
+pub(super) struct FromOthers {
+    /// Text for a message: content that it renders and a child template may fill.
     pub(super) fills: Option<String>,
-    /// A `break` or `continue` in it that leaves a section of its own.
-    pub(super) loses: Option<Printer>,
-    /// A cache block in what a variable of another template holds, which a macro of that prints.
-    pub(super) keeps: Option<Printer>,
-    /// The names that templates use which it renders in its own scope, with those templates.
+    /// A `break` or `continue` in it that leaves a section of its own template.
+    pub(super) unended: Option<SourcePlace>,
+    /// A cache block inside the value of another template's variable that a macro of that template
+    /// prints.
+    pub(super) captured: Option<SourcePlace>,
+    /// The names that the templates rendered in its own scope use, each with those templates.
     pub(super) names: HashMap<String, Vec<Arc<str>>>,
 }
 
 /// A cache block of another template, or of this one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Printer {
+pub(super) struct SourcePlace {
     pub(super) template: Arc<str>,
     pub(super) line: u32,
     pub(super) column: u32,
 }
 
-impl Printer {
+impl SourcePlace {
     /// For a message about the template `page`.
     pub(super) fn place(&self, page: &str) -> String {
         let Self { template, line, column } = self;
@@ -108,29 +109,29 @@ impl Printer {
     }
 }
 
-/// What one template has to do with others. They are read once somebody asks.
+/// The other templates that one template refers to. They are read on first use.
 pub(super) struct Others<'a> {
     template: &'a str,
     source: &'a str,
     syntax: &'a Syntax,
     sources: &'a dyn Sources,
     readings: Option<Readings<'a>>,
-    /// The tag that hands something on, with what it renders.
-    handing: Option<(Span, Rc<Closure>)>,
-    /// The first cache block in what is rendered.
+    /// The last tag that passes a value on, with everything that it renders.
+    rendered_by: Option<(Span, Rc<Closure>)>,
+    /// The first cache block in the output of a span.
     fragments: HashMap<(Span, Called), Option<Fragment>>,
     /// Whether the value that another template binds to a name may hold a fragment, by the name and
     /// whether it is imported.
     inherited: HashMap<(String, bool), bool>,
-    /// The names that macros of other templates have from outside.
+    /// The outside names that macros of other templates use.
     closed_over: Option<Rc<BTreeSet<String>>>,
 }
 
-/// A fragment that what is rendered may hold.
+/// A fragment that rendered output may hold.
 #[derive(Debug, Clone)]
 pub(super) enum Fragment {
-    Of(Printer),
-    /// Whatever a child template fills in.
+    Of(SourcePlace),
+    /// Unknown content that a child template fills in.
     Filled,
 }
 
@@ -147,14 +148,14 @@ impl<'a> Others<'a> {
             syntax,
             sources,
             readings: None,
-            handing: None,
+            rendered_by: None,
             fragments: HashMap::new(),
             inherited: HashMap::new(),
             closed_over: None,
         }
     }
 
-    /// Whether anything was asked.
+    /// Whether other templates were read.
     pub(super) fn were_read(&self) -> bool {
         self.readings.is_some()
     }
@@ -164,29 +165,30 @@ impl<'a> Others<'a> {
         readings.get_or_insert_with(|| Readings::new(template, source, syntax, *sources))
     }
 
-    /// What the tag at `tag` renders, which is asked about each thing that it hands on.
-    fn handing(&mut self, tag: Span) -> Rc<Closure> {
-        if let Some((_, closure)) = self.handing.as_ref().filter(|(last, _)| *last == tag) {
+    /// Everything that the tag at `tag` renders. The last result is cached, because it is needed
+    /// for each value that the tag passes on.
+    fn rendered_by(&mut self, tag: Span) -> Rc<Closure> {
+        if let Some((_, closure)) = self.rendered_by.as_ref().filter(|(last, _)| *last == tag) {
             return Rc::clone(closure);
         }
         let closure = Rc::new(self.readings().closure(tag.range(), Called::Yes));
-        self.handing = Some((tag, Rc::clone(&closure)));
+        self.rendered_by = Some((tag, Rc::clone(&closure)));
         closure
     }
 
-    /// The names that templates use which the tag at `tag` renders in its own scope, with one such
-    /// template, in order.
+    /// The names used by templates that the tag at `tag` renders in its own scope, each with one
+    /// such template, sorted.
     pub(super) fn names(&mut self, tag: Span) -> Vec<(String, Arc<str>)> {
-        let closure = self.handing(tag);
-        let names = closure.taken.names.iter();
+        let closure = self.rendered_by(tag);
+        let names = closure.from_others.names.iter();
         let names = names.filter_map(|(name, by)| Some((name.clone(), Arc::clone(by.first()?))));
         let mut names: Vec<_> = names.collect();
         names.sort_unstable();
         names
     }
 
-    /// A fragment that may be in what the tag at `tag` renders, or in the value of the name there if
-    /// it is not `called`.
+    /// A fragment that may be in the output of the tag at `tag`, or, if it is not `called`, in the
+    /// value of the name there.
     pub(super) fn fragment(&mut self, tag: Span, called: Called) -> Option<Fragment> {
         if let Some(known) = self.fragments.get(&(tag, called)) {
             return known.clone();
@@ -197,13 +199,13 @@ impl<'a> Others<'a> {
             Called::No => readings.value(tag.range()),
         };
         let block = readings.cached_in(&closure);
-        let filled = || closure.taken.fills.as_ref().map(|_| Fragment::Filled);
+        let filled = || closure.from_others.fills.as_ref().map(|_| Fragment::Filled);
         let found = block.map(Fragment::Of).or_else(filled);
         self.fragments.insert((tag, called), found.clone());
         found
     }
 
-    /// MiniJinja: the names that macros of other templates have from outside.
+    /// MiniJinja: the outside names that macros of other templates use.
     pub(super) fn closed_over(&mut self) -> Rc<BTreeSet<String>> {
         if let Some(names) = &self.closed_over {
             return Rc::clone(names);
@@ -213,49 +215,50 @@ impl<'a> Others<'a> {
         names
     }
 
-    /// The names that the templates bind which the tag at `tag` includes.
+    /// The names bound by the templates that the tag at `tag` includes.
     pub(super) fn binds(&mut self, tag: Span) -> Vec<String> {
-        let closure = self.handing(tag);
+        let closure = self.rendered_by(tag);
         self.readings().binds(&closure)
     }
 
-    /// Whether what another template binds to `name` may hold a fragment: a parent, one that is
-    /// included, or perhaps one that is imported.
+    /// Whether the value of `name` may hold a fragment if another template binds it: a parent, an
+    /// included one, or, if `is_import`, an imported one.
     pub(super) fn inherited(&mut self, name: &str, is_import: bool) -> bool {
-        let question = (name.to_owned(), is_import);
-        if let Some(known) = self.inherited.get(&question) {
+        let key = (name.to_owned(), is_import);
+        if let Some(known) = self.inherited.get(&key) {
             return *known;
         }
         let readings = self.readings();
         let closure = readings.bound(name, is_import);
-        let found = closure.taken.fills.is_some() || readings.cached_in(&closure).is_some();
-        self.inherited.insert(question, found);
+        let found = closure.from_others.fills.is_some() || readings.cached_in(&closure).is_some();
+        self.inherited.insert(key, found);
         found
     }
 
-    /// The cache block that may print what the tag at `tag` hands on `by`.
-    pub(super) fn printer(&mut self, tag: Span, by: &By) -> Option<Printer> {
-        let closure = self.handing(tag);
+    /// The cache block that may print what the tag at `tag` passes on in the way `by`.
+    pub(super) fn printer(&mut self, tag: Span, by: &By) -> Option<SourcePlace> {
+        let closure = self.rendered_by(tag);
         self.readings().printer(&closure, by)
     }
 
-    /// Where the namespace is changed that the tag at `tag` hands on `by`.
-    pub(super) fn changer(&mut self, tag: Span, by: &By) -> Option<Printer> {
-        let closure = self.handing(tag);
+    /// The place that changes the namespace which the tag at `tag` passes on in the way `by`.
+    pub(super) fn changer(&mut self, tag: Span, by: &By) -> Option<SourcePlace> {
+        let closure = self.rendered_by(tag);
         self.readings().changer(&closure, by)
     }
 
-    /// Follows what the cache blocks at `spans` refer to, if a tag `refers` to anything.
+    /// Follows the references of the cache blocks at `spans`, if any tag `refers` to other
+    /// templates.
     pub(super) fn follow(mut self, spans: &[Range<usize>], refers: bool) -> Followed {
         if !refers && !self.were_read() {
             return Followed::default();
         }
         let readings = self.readings();
-        let (parts, taken) = spans.iter().map(|span| readings.parts(span.clone())).unzip();
+        let (parts, from_others) = spans.iter().map(|span| readings.parts(span.clone())).unzip();
         let components = std::mem::take(&mut readings.components).into_iter().collect();
         let names = self.readings.into_iter().flat_map(Readings::names);
         let templates = names.collect::<BTreeSet<_>>().into_iter().collect();
-        Followed { parts, taken, templates, components }
+        Followed { parts, from_others, templates, components }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Names of templates in tags, and what MiniJinja's imports bind.
+//! Reads template names in tags, and what MiniJinja's imports bind.
 
 use std::ops::Range;
 
@@ -6,8 +6,8 @@ use crate::syntax::literal::string_value;
 use crate::syntax::rules::Dialect;
 use crate::syntax::token::{Token, TokenKind, tokens};
 
-/// The names that string literals in `range` spell. A literal that is joined to something is a part
-/// of a name only, and is left out.
+/// The template names that string literals in `range` contain. A literal that is joined to
+/// something else is only part of a name and is left out.
 pub(super) fn names(source: &str, range: Range<usize>, dialect: Dialect) -> Vec<String> {
     let list: Vec<Token> = tokens(source, range, dialect).collect();
     let joins =
@@ -24,7 +24,7 @@ pub(super) struct Import {
     pub(super) name: String,
 }
 
-/// Reads what follows the word `import`.
+/// Parses the part after the word `import`.
 pub(super) fn import(source: &str, rest: Range<usize>) -> Option<Import> {
     let list: Vec<Token> = tokens(source, rest.clone(), Dialect::MiniJinja).collect();
     let at = list.iter().rposition(|token| token.text(source) == "as")?;
@@ -33,7 +33,8 @@ pub(super) fn import(source: &str, rest: Range<usize>) -> Option<Import> {
     Some(Import { templates, name })
 }
 
-/// Reads what follows the word `from`: the templates, and each name with the one it is bound to.
+/// Parses the part after the word `from`: the templates, and each name with the name that it is
+/// bound to.
 pub(super) fn members(source: &str, rest: Range<usize>) -> (Vec<String>, Vec<(String, String)>) {
     let list: Vec<Token> = tokens(source, rest.clone(), Dialect::MiniJinja).collect();
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
@@ -54,8 +55,8 @@ pub(super) fn members(source: &str, rest: Range<usize>) -> (Vec<String>, Vec<(St
     (templates, members)
 }
 
-/// Whether a tag calls something that may be a macro, or uses a component: a filter's arguments are
-/// no call.
+/// Whether a tag calls a possible macro, or uses a component. The arguments of a filter are not a
+/// call.
 pub(super) fn calls(source: &str, range: Range<usize>, dialect: Dialect) -> bool {
     let list: Vec<Token> = tokens(source, range, dialect).collect();
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
@@ -92,7 +93,7 @@ pub(super) fn variables(source: &str, rest: Range<usize>, dialect: Dialect) -> V
     alone.collect()
 }
 
-/// A name of words with points between, as of a component.
+/// Parses a dotted name, such as a component's.
 pub(super) fn dotted(
     source: &str,
     list: &mut std::iter::Peekable<impl Iterator<Item = Token>>,

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::reading::Reading;
 
-/// A part of a template that a block uses; with the number of its reading.
+/// A part of a template that a block uses, with the index of its reading.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Node {
     Whole(usize),
-    /// What stands outside all macros: an imported template's assignments and imports.
+    /// Everything outside macros: the assignments and imports of an imported template.
     OutsideMacros(usize),
     /// A definition.
     Part(usize, Range<usize>),
@@ -21,7 +21,7 @@ impl Node {
         }
     }
 
-    /// What it is of its template.
+    /// The ranges of the part in its template.
     pub(super) fn ranges(&self, reading: &Reading) -> Vec<Range<usize>> {
         match self {
             Self::Whole(_) => std::iter::once(0..reading.source.len()).collect(),

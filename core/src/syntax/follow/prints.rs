@@ -1,4 +1,5 @@
-//! Where a part of another template may print what is handed to it from a cache.
+//! Finds where a part of another template may print, in a cache block, a value that is passed to
+//! it.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,12 +15,13 @@ use crate::syntax::outline::By;
 pub(super) struct Cached {
     pub(super) tag: Range<usize>,
     pub(super) end: usize,
-    /// The variables that it varies on as they are.
+    /// The variables that are vary parts by themselves.
     pub(super) varies_on: Vec<String>,
 }
 
 impl Reading {
-    /// Where the first cache block begins that includes another template and does not vary on `name`.
+    /// The start of the first cache block that includes another template and does not vary on
+    /// `name`.
     fn includes_cached(&self, name: &str) -> Option<usize> {
         let found = self.caches.iter().find(|cached| {
             let is_named = cached.varies_on.iter().any(|it| it == name);
@@ -28,45 +30,45 @@ impl Reading {
         found.map(|cached| cached.tag.start)
     }
 
-    /// Where the first cache block in `ranges` begins.
+    /// The start of the first cache block in `ranges`.
     pub(super) fn cached_in(&self, ranges: &[Range<usize>]) -> Option<usize> {
         let starts = self.caches.iter().map(|cached| cached.tag.start);
         { starts }.find(|start| ranges.iter().any(|range| range.contains(start)))
     }
 
-    /// Where the value of the name that is used at `at` may be printed from a cache: in a block
-    /// around it whose arguments do not name it, or by what it is handed to.
+    /// Where the value of the name used at `at` may be printed by a cache block: by one around it
+    /// whose arguments do not name it, or by code that it is passed on to.
     fn printed(&self, at: usize) -> Option<Printed> {
         let name = self.mentions(at..at + 1).next().and_then(|it| it.name(self));
         let mut around = self.caches.iter().filter(|it| it.tag.end <= at && at < it.end);
         let is_named = |cached: &Cached| cached.varies_on.iter().any(|it| Some(&**it) == name);
         match around.find(|cached| !is_named(cached)) {
             Some(cached) => Some(Printed::In(cached.tag.start)),
-            None => self.handed_on.contains(&at).then_some(Printed::Elsewhere),
+            None => self.passed_on.contains(&at).then_some(Printed::Elsewhere),
         }
     }
 
-    /// Whether a macro holds what stands at `at`.
+    /// Whether `at` is inside a macro.
     fn is_in_macro(&self, at: usize) -> bool {
         let before = self.macros.partition_point(|body| body.start <= at);
         self.macros[..before].last().is_some_and(|body| at < body.end)
     }
 }
 
-/// Where what is handed to a part may be printed from a cache.
+/// Where a cache block may print a value that is passed to a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Printed {
-    /// In the cache block that begins here.
+    /// In the cache block that starts here.
     In(usize),
-    /// By something that it is handed on to.
+    /// In code that the value is passed on to.
     Elsewhere,
 }
 
-/// A part of a template that something is handed to.
+/// A part of a template that receives a value.
 struct Receiver<'r> {
-    /// What may use it.
+    /// The range that may use the value.
     body: Range<usize>,
-    /// Of a macro or a component.
+    /// The parameters of a macro or a component.
     parameters: Option<&'r Parameters>,
 }
 
@@ -83,7 +85,7 @@ impl<'r> Receiver<'r> {
         })
     }
 
-    /// Whether it has what is handed on `by` under this name.
+    /// Whether the value passed in the way `by` has this name here.
     fn has(&self, by: &By, name: &str) -> bool {
         let Some(parameters) = self.parameters else {
             return matches!(by, By::Name(own) if own == name);
@@ -106,8 +108,8 @@ impl<'r> Receiver<'r> {
     }
 }
 
-/// Where `node` may print what is handed on `by` from a cache. `used` are the names that the templates
-/// use which it includes.
+/// Where a cache block in `node` may print the value passed in the way `by`. `used` has the names
+/// that the templates it includes use.
 pub(super) fn find(
     reading: &Reading,
     node: &Node,
@@ -125,7 +127,7 @@ pub(super) fn find(
     {
         match reading.includes_cached(name) {
             Some(block) => return Some(Printed::In(block)),
-            None if reading.keeps_included => return Some(Printed::Elsewhere),
+            None if reading.captures_includes => return Some(Printed::Elsewhere),
             None => {}
         }
     }
@@ -133,13 +135,13 @@ pub(super) fn find(
     reading.mentions(receiver.body.clone()).find_map(|mention| {
         let name = mention.name(reading).filter(|name| receiver.has(by, name))?;
         let at = mention.at().filter(|at| !reading.is_rebound(name, *at, since))?;
-        // What a macro of the same template prints is the value of its calls.
+        // The output of a macro of the same template is the value of its calls.
         let is_value = || receiver.parameters.is_none() && reading.is_in_macro(at);
         reading.printed(at).or_else(|| is_value().then_some(Printed::Elsewhere))
     })
 }
 
-/// Where `node` changes the namespace that is handed on `by`.
+/// The offset at which `node` changes the namespace passed in the way `by`.
 pub(super) fn changes(reading: &Reading, node: &Node, by: &By) -> Option<usize> {
     let receiver = Receiver::new(reading, node)?;
     let since = receiver.body.start;

@@ -1,5 +1,5 @@
-//! One template, read for what it refers to and what it defines. Which of it a cache block's digest
-//! takes in is decided in `closure.rs`.
+//! Reads one template: what it refers to and what it defines. `closure.rs` decides which parts a
+//! cache block's digest covers.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -15,32 +15,32 @@ use crate::syntax::statement::{Opener, Role, Statement};
 use crate::syntax::targets::{Effect, Target};
 use crate::syntax::token::{Token, TokenKind, tokens};
 
-/// A template's references, in the order in which they stand, and its definitions.
+/// A template's references, in order, and its definitions.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) name: Arc<str>,
     pub(super) source: Arc<str>,
     mentions: Vec<(usize, Mention)>,
-    /// The names that are handed on where they stand, rather than printed or tested.
-    pub(super) handed_on: HashSet<usize>,
+    /// The offsets of names that are passed on, as opposed to printed or tested.
+    pub(super) passed_on: HashSet<usize>,
     /// The cache blocks.
     pub(super) caches: Vec<Cached>,
-    /// MiniJinja: the namespaces of which an attribute is set, with where.
+    /// MiniJinja: assignments to attributes of namespaces, each with its offset.
     pub(super) changes: Vec<(usize, String)>,
-    /// By name: where it is a variable that is bound there, in order of their ends.
+    /// For each name, the ranges where it is bound as a variable, in order of their ends.
     rebound: HashMap<String, Vec<Range<usize>>>,
     pub(super) definitions: HashMap<usize, Parameters>,
     pub(super) meanings: HashMap<String, Vec<Meaning>>,
     pub(super) blocks: HashMap<String, Vec<Range<usize>>>,
     pub(super) components: HashMap<String, Vec<Range<usize>>>,
     pub(super) extends: Vec<String>,
-    /// Whether it keeps what another template prints that it includes.
-    pub(super) keeps_included: bool,
-    /// Whether what it extends is known only when it renders.
+    /// Whether a variable or a macro captures the output of an included template.
+    pub(super) captures_includes: bool,
+    /// Whether the template's parent is known only when it renders.
     pub(super) extends_any: bool,
     /// The outermost macros, in order.
     pub(super) macros: Vec<Range<usize>>,
-    /// Where a section is left, in order.
+    /// The `break` and `continue` tags that leave a section, in order.
     pub(super) leaves: Vec<usize>,
 }
 
@@ -57,7 +57,7 @@ impl Reading {
                 name: name.into(),
                 source: Arc::clone(source),
                 mentions: Vec::new(),
-                handed_on: HashSet::new(),
+                passed_on: HashSet::new(),
                 caches: Vec::new(),
                 changes: Vec::new(),
                 rebound: HashMap::new(),
@@ -67,7 +67,7 @@ impl Reading {
                 components: HashMap::new(),
                 extends: Vec::new(),
                 extends_any: false,
-                keeps_included: false,
+                captures_includes: false,
                 macros: Vec::new(),
                 leaves: leaves::all(source, syntax),
             },
@@ -87,26 +87,26 @@ impl Reading {
         reader.out
     }
 
-    /// What `range` refers to.
+    /// The references in `range`.
     pub(super) fn mentions(&self, range: Range<usize>) -> impl Iterator<Item = &Mention> {
         let first = self.mentions.partition_point(|(at, _)| *at < range.start);
         let rest = self.mentions[first..].iter();
         rest.take_while(move |(at, _)| *at < range.end).map(|(_, mention)| mention)
     }
 
-    /// Whether `name` is a variable of the template's own at `at`.
+    /// Whether `name` is bound as a variable of the template at `at`.
     pub(super) fn is_variable(&self, name: &str, at: usize) -> bool {
         let bound = self.rebound.get(name).into_iter().flatten();
         { bound }.any(|range| range.contains(&at))
     }
 
-    /// Whether `name` means something else at `at` than at `since`.
+    /// Whether a binding made after `since` gives `name` another value at `at`.
     pub(super) fn is_rebound(&self, name: &str, at: usize, since: usize) -> bool {
         let bound = self.rebound.get(name).into_iter().flatten();
         { bound }.any(|range| range.start > since && range.contains(&at))
     }
 
-    /// The names that its macros have from outside, but for what it defines itself.
+    /// The outside names that its macros use, except those that it defines.
     pub(super) fn closed_over(&self) -> impl Iterator<Item = &str> {
         let mentions = self.macros.iter().flat_map(|body| self.mentions(body.clone()));
         let names = mentions.filter_map(|mention| Some((mention.name(self)?, mention.at()?)));
@@ -139,7 +139,7 @@ impl Reading {
         self.mentions(range).any(|mention| matches!(mention, Mention::Template(_)))
     }
 
-    /// The stretches outside all macros.
+    /// The ranges outside all macros.
     pub(super) fn outside_macros(&self) -> impl Iterator<Item = Range<usize>> {
         let starts = std::iter::once(0).chain(self.macros.iter().map(|body| body.end));
         let ends = self.macros.iter().map(|body| body.start).chain([self.source.len()]);
@@ -147,25 +147,25 @@ impl Reading {
     }
 }
 
-/// A `set` section that is open.
+/// An open `set` section.
 #[derive(Default)]
 struct Section {
     /// The variables that it binds.
     names: Vec<(String, usize)>,
-    /// These, and those of which it sets an attribute.
+    /// These, and the namespaces whose attributes it sets.
     targets: Vec<String>,
     start: usize,
 }
 
 struct Reader<'a> {
     syntax: &'a Syntax,
-    /// Blocks, macros and components: kind, start, name.
+    /// Open blocks, macros and components: kind, start, name.
     open: Vec<(Opener, usize, String)>,
-    /// How many `call` sections are open, and components with a body.
+    /// The number of open `call` sections and components with a body.
     calls: usize,
     /// The open cache blocks.
     caching: Vec<usize>,
-    /// The names that each open statement binds, with where that begins.
+    /// The names that each open statement binds, each with the offset from which it is bound.
     scopes: Vec<Vec<(String, usize)>>,
     /// The open `set` sections.
     sections: Vec<Section>,
@@ -177,8 +177,8 @@ impl Reader<'_> {
         match piece.kind {
             PieceKind::Variable => {
                 self.expression(source, piece.inner.clone());
-                if self.is_kept() || calls(source, piece.inner.clone(), self.syntax.dialect()) {
-                    self.hands_on(piece.start);
+                if self.is_captured() || calls(source, piece.inner.clone(), self.syntax.dialect()) {
+                    self.record_passed_on(piece.start);
                 }
             }
             PieceKind::Block | PieceKind::LineStatement => self.statement(source, piece),
@@ -186,8 +186,8 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether what is printed here is kept by a variable, or is what a call brings.
-    fn is_kept(&self) -> bool {
+    /// Whether output here is captured by a variable or is the result of a call.
+    fn is_captured(&self) -> bool {
         let macros = self.open.iter().filter(|(opener, ..)| *opener == Opener::Macro);
         self.calls > 0 || !self.sections.is_empty() || macros.count() > 1
     }
@@ -229,7 +229,7 @@ impl Reader<'_> {
                         let defaults = names.iter().filter_map(|(_, default)| default.clone());
                         defaults.for_each(|default| self.expression(source, default));
                     }
-                    // Implicit arguments are uses of the caller's variables.
+                    // Implicit arguments use the caller's variables.
                     Dialect::Tera => {
                         let arguments = tokens(source, rest.clone(), dialect)
                             .find(|token| token.kind == TokenKind::Open)
@@ -246,7 +246,7 @@ impl Reader<'_> {
                     body: piece.end,
                     takes_rest: source[rest].contains("..."),
                 };
-                // A block has the names around it.
+                // A block sees the names around it and has no parameters.
                 if opener != Opener::Block {
                     self.out.definitions.insert(piece.start, parameters);
                 }
@@ -267,11 +267,11 @@ impl Reader<'_> {
                     self.out.extends.push(name);
                 }
             }
-            // The call is read where it opens.
+            // The call is read at its opening tag.
             Role::Close(Opener::ComponentCall) => {}
             _ if statement.word == "include" => {
                 let is_in_macro = self.open.iter().any(|(opener, ..)| *opener == Opener::Macro);
-                self.out.keeps_included |= is_in_macro || self.is_kept();
+                self.out.captures_includes |= is_in_macro || self.is_captured();
                 for name in names(source, rest.clone(), dialect) {
                     self.out.mentions.push((piece.start, Mention::Template(name)));
                 }
@@ -279,16 +279,16 @@ impl Reader<'_> {
             }
             _ if dialect == Dialect::MiniJinja && statement.word == "import" => {
                 let Some(Import { templates, name }) = import(source, rest) else { return };
-                self.mean(name, Meaning::Module(templates));
+                self.add_meaning(name, Meaning::Module(templates));
             }
             _ if dialect == Dialect::MiniJinja && statement.word == "from" => {
                 let (templates, list) = members(source, rest);
                 for (name, alias) in list {
-                    self.mean(alias, Meaning::Member(templates.clone(), name));
+                    self.add_meaning(alias, Meaning::Member(templates.clone(), name));
                 }
             }
             role => {
-                // What is assigned to is no use.
+                // The target of an assignment is not a use.
                 let effect = Effect::of(source, piece, &statement, dialect);
                 let read = effect.assigns.into_iter().map(|(_, range)| range);
                 let defaults = effect.parameters.into_iter().filter_map(|(_, default)| default);
@@ -296,20 +296,20 @@ impl Reader<'_> {
                 read.for_each(|range| self.expression(source, range));
                 let tests = matches!(role, Role::Open(Opener::If) | Role::Else);
                 if role != Role::Cache && (!tests || calls(source, piece.inner.clone(), dialect)) {
-                    self.hands_on(piece.start);
+                    self.record_passed_on(piece.start);
                 }
             }
         }
     }
 
-    /// Notes that the names since `from` are handed on.
-    fn hands_on(&mut self, from: usize) {
+    /// Records that the names since `from` are passed on.
+    fn record_passed_on(&mut self, from: usize) {
         let first = self.out.mentions.partition_point(|(at, _)| *at < from);
         let since = self.out.mentions[first..].iter().map(|(at, _)| *at);
-        self.out.handed_on.extend(since);
+        self.out.passed_on.extend(since);
     }
 
-    /// Notes what a statement binds, and until where.
+    /// Records what a statement binds, and where the binding ends.
     fn bind(&mut self, source: &str, piece: &Piece, statement: &Statement<'_>) {
         let dialect = self.syntax.dialect();
         let names = |assigns: &[(Vec<Target<'_>>, Range<usize>)]| -> Vec<(String, usize)> {
@@ -335,7 +335,7 @@ impl Reader<'_> {
         match statement.role {
             Role::Cache => self.scopes.push(Vec::new()),
             Role::Open(Opener::Set) => {
-                // They are bound once the section is done.
+                // The names are bound after the section.
                 let assigns = effect().assigns;
                 let targets = assigns.iter().flat_map(|(targets, _)| targets);
                 let targets = targets.map(|target| target.name().to_owned()).collect();
@@ -369,7 +369,7 @@ impl Reader<'_> {
                     let section = self.sections.pop().unwrap_or_default();
                     if self.is_open_to_others() {
                         for name in section.targets {
-                            self.mean(name, Meaning::Value(section.start..piece.start));
+                            self.add_meaning(name, Meaning::Value(section.start..piece.start));
                         }
                     }
                     let bound = section.names.into_iter().map(|(name, _)| (name, piece.end));
@@ -379,7 +379,7 @@ impl Reader<'_> {
                         .for_each(|scope| scope.extend(bound.clone()));
                 }
             }
-            // A macro or a module from here on.
+            // From here on, the name is a macro or a module.
             _ if matches!(statement.word, "import" | "from") => {
                 for (name, _) in names(&effect().assigns) {
                     self.unbind(&name, piece.start);
@@ -393,22 +393,22 @@ impl Reader<'_> {
         }
     }
 
-    /// Whether other templates may see what is bound here: also what a block binds, in MiniJinja where a
-    /// child fills one inside.
+    /// Whether other templates may see what is bound here. That includes what a block binds: in
+    /// MiniJinja, a child may fill a block inside.
     fn is_open_to_others(&self) -> bool {
         self.open.iter().all(|open| open.0 == Opener::Block)
     }
 
-    /// Notes what variables are made of.
+    /// Records the values of variables.
     fn values(&mut self, assigns: &[(Vec<Target<'_>>, Range<usize>)]) {
         for (targets, value) in assigns.iter().filter(|(_, value)| !value.is_empty()) {
             for target in targets {
-                self.mean(target.name().to_owned(), Meaning::Value(value.clone()));
+                self.add_meaning(target.name().to_owned(), Meaning::Value(value.clone()));
             }
         }
     }
 
-    /// `name` is no variable any more at `end`.
+    /// Ends the binding of `name` as a variable at `end`.
     fn unbind(&mut self, name: &str, end: usize) {
         for scope in &mut self.scopes {
             let bound = scope.extract_if(.., |(bound, _)| bound == name);
@@ -417,14 +417,14 @@ impl Reader<'_> {
         }
     }
 
-    /// The innermost open statement ends at `end`.
+    /// Ends the innermost open statement at `end`.
     fn leave(&mut self, end: usize) {
         for (name, start) in self.scopes.pop().unwrap_or_default() {
             self.out.rebound.entry(name).or_default().push(start..end);
         }
     }
 
-    fn mean(&mut self, name: String, meaning: Meaning) {
+    fn add_meaning(&mut self, name: String, meaning: Meaning) {
         self.out.meanings.entry(name).or_default().push(meaning);
     }
 
@@ -433,10 +433,10 @@ impl Reader<'_> {
             Opener::Block => self.out.blocks.entry(name).or_default().push(range),
             Opener::Component => self.out.components.entry(name).or_default().push(range),
             _ => {
-                // An inner macro is done before the one around it.
+                // An inner macro is closed before the one around it.
                 self.out.macros.retain(|inner| inner.start < range.start);
                 self.out.macros.push(range.clone());
-                self.mean(name, Meaning::Macro(range));
+                self.add_meaning(name, Meaning::Macro(range));
             }
         }
     }
@@ -448,17 +448,17 @@ impl Reader<'_> {
         while let Some(token) = list.next() {
             let text = token.text(source);
             let attribute = matches!(before, "." | "?.");
-            // Tera: a variable of the caller's, which may have a default.
+            // Tera: a variable of the caller, which may have a default.
             let is_implicit = before == "@";
             let is_sign = |next: &Token| next.text(source) == "=";
             before = text;
             let mention = match token.kind {
                 TokenKind::Operator if text == "<" && dialect == Dialect::Tera => {
-                    // A comparison looks the same; no component has the name of its right side.
+                    // A comparison looks the same, but no component has the name of its right side.
                     dotted(source, &mut list).map(Mention::Component)
                 }
                 TokenKind::Word if attribute => None,
-                // A keyword.
+                // A keyword argument.
                 TokenKind::Word if !is_implicit && list.peek().is_some_and(is_sign) => None,
                 TokenKind::Word if text == "super" => {
                     let block =

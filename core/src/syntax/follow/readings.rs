@@ -1,4 +1,4 @@
-//! The templates that are read for one page, once each.
+//! Reads the templates that one page refers to, each once.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::ops::Range;
@@ -11,12 +11,12 @@ use super::closure::{Called, Closure};
 use super::node::Node;
 use super::prints::{self, Printed};
 use super::reading::Reading;
-use super::{Printer, Sources, Taken};
+use super::{FromOthers, SourcePlace, Sources};
 use crate::syntax::outline::By;
 use crate::syntax::place::Places;
 use crate::syntax::rules::{Dialect, Syntax};
 
-/// Most templates that are read for one: beyond them, nothing is followed.
+/// The most templates that are read for one page. Beyond them, nothing is followed.
 pub(super) const MOST_TEMPLATES: usize = 1_000;
 
 /// The templates read for the blocks of one template, which is the first of them.
@@ -25,10 +25,10 @@ pub(super) struct Readings<'r> {
     pub(super) sources: &'r dyn Sources,
     pub(super) list: Vec<Rc<Reading>>,
     by_name: HashMap<String, Vec<usize>>,
-    /// The components that were looked for.
+    /// The components that were looked up.
     pub(super) components: BTreeSet<String>,
     hashes: HashMap<Node, u128>,
-    /// The templates whose names may be bound in the page, once that is known.
+    /// The templates whose names may be bound in the page, once computed.
     scopes: Option<Vec<usize>>,
 }
 
@@ -51,13 +51,13 @@ impl<'r> Readings<'r> {
         }
     }
 
-    /// The names that were looked for, but for the template's own.
+    /// The names of the templates that were looked up, except the template's own.
     pub(super) fn names(self) -> impl Iterator<Item = String> {
         let own = Arc::clone(&self.list[0].name);
         self.by_name.into_keys().filter(move |name| **name != *own)
     }
 
-    /// What stands for the template `name`.
+    /// The readings of the template `name`.
     pub(super) fn find(&mut self, name: &str) -> Vec<usize> {
         if let Some(found) = self.by_name.get(name) {
             return found.clone();
@@ -78,7 +78,7 @@ impl<'r> Readings<'r> {
         names.iter().flat_map(|name| self.find(name)).collect()
     }
 
-    /// What a template extends, nearest first.
+    /// The ancestors of a template, nearest first.
     pub(super) fn ancestors(&mut self, of: usize) -> Vec<usize> {
         let mut found: Vec<usize> = Vec::new();
         let mut at = of;
@@ -96,77 +96,80 @@ impl<'r> Readings<'r> {
         }
     }
 
-    /// What the page says in `span` takes in: a hash for each part, in no order that matters.
-    pub(super) fn parts(&mut self, span: Range<usize>) -> (Vec<u128>, Taken) {
-        let Closure { seen, kept, mut taken, .. } = self.closure(span, Called::Yes);
-        for value in kept {
+    /// A hash of each part that `span` of the page uses, sorted, and what it takes from other
+    /// templates.
+    pub(super) fn parts(&mut self, span: Range<usize>) -> (Vec<u128>, FromOthers) {
+        let Closure { seen, captured, mut from_others, .. } = self.closure(span, Called::Yes);
+        for value in captured {
             let closure = Closure::of_node(self, value);
-            taken.keeps = taken.keeps.or_else(|| self.cached_in(&closure));
+            from_others.captured = from_others.captured.or_else(|| self.cached_in(&closure));
         }
-        taken.loses = self.first(&seen, |reading, node| {
+        from_others.unended = self.first(&seen, |reading, node| {
             let ranges = node.ranges(reading);
             let mut leaves = reading.leaves.iter().copied();
             leaves.find(|at| ranges.iter().any(|range| range.contains(at)))
         });
         let mut hashes: Vec<u128> = seen.into_iter().map(|node| self.hash(node)).collect();
         hashes.sort_unstable();
-        (hashes, taken)
+        (hashes, from_others)
     }
 
     /// The first cache block in a closure.
-    pub(super) fn cached_in(&self, closure: &Closure) -> Option<Printer> {
+    pub(super) fn cached_in(&self, closure: &Closure) -> Option<SourcePlace> {
         self.first(&closure.seen, |reading, node| reading.cached_in(&node.ranges(reading)))
     }
 
-    /// The cache block of a closure that may print what is handed to it `by`.
-    pub(super) fn printer(&self, closure: &Closure, by: &By) -> Option<Printer> {
-        let mut is_handed_on = false;
+    /// The cache block of a closure that may print a value passed to it in the way `by`.
+    pub(super) fn printer(&self, closure: &Closure, by: &By) -> Option<SourcePlace> {
+        let mut is_passed_on = false;
         let printer = self.first(&closure.seen, |reading, node| {
-            // What a variable is made of was rendered before.
+            // The value of a variable was rendered earlier.
             if closure.values.contains(node) {
                 return None;
             }
-            match prints::find(reading, node, by, &closure.taken.names)? {
+            match prints::find(reading, node, by, &closure.from_others.names)? {
                 Printed::In(block) => Some(block),
                 Printed::Elsewhere => {
-                    is_handed_on = true;
+                    is_passed_on = true;
                     None
                 }
             }
         });
-        // What is handed on once more may be printed by any.
-        printer.or_else(|| self.cached_in(closure).filter(|_| is_handed_on))
+        // A value that is passed on again may be printed by any cache block.
+        printer.or_else(|| self.cached_in(closure).filter(|_| is_passed_on))
     }
 
-    /// Where a closure changes the namespace that is handed to it `by`.
-    pub(super) fn changer(&self, closure: &Closure, by: &By) -> Option<Printer> {
+    /// The place where a closure changes the namespace passed to it in the way `by`.
+    pub(super) fn changer(&self, closure: &Closure, by: &By) -> Option<SourcePlace> {
         self.first(&closure.seen, |reading, node| prints::changes(reading, node, by))
     }
 
-    /// All that `span` of the page is made of.
+    /// Everything that `span` of the page is made of.
     pub(super) fn closure(&mut self, span: Range<usize>, called: Called) -> Closure {
         Closure::of_span(self, span, called)
     }
 
-    /// All that the value of the name at `span` of the page is made of, if another template binds it.
+    /// Everything that the value of the name at `span` of the page is made of, if another template
+    /// binds it.
     pub(super) fn value(&mut self, span: Range<usize>) -> Closure {
         let page = Rc::clone(&self.list[0]);
         let name = &page.source[span.clone()];
         match page.is_variable(name, span.start) {
             true => self.bound(name, false),
-            // It is imported, or not bound here.
+            // The name is imported, or not bound here.
             false => self.closure(span, Called::No),
         }
     }
 
-    /// All that the value is made of which another template binds to `name`, or that the page imports by
-    /// it.
+    /// Everything that the value of `name` is made of, if another template binds it or the page
+    /// imports it.
     pub(super) fn bound(&mut self, name: &str, is_import: bool) -> Closure {
         Closure::of_name(self, name, is_import)
     }
 
-    /// Names are bound when the page renders: a block sees what its parents bind, a partial what its
-    /// page does, and in MiniJinja a page what its partials do.
+    /// The templates whose names may be bound in the page. Names are bound while the page renders:
+    /// a block sees the names of its parents, a partial those of its page, and in MiniJinja a page
+    /// those of its partials.
     pub(super) fn scopes(&mut self) -> Vec<usize> {
         if let Some(scopes) = &self.scopes {
             return scopes.clone();
@@ -194,7 +197,7 @@ impl<'r> Readings<'r> {
         scopes
     }
 
-    /// MiniJinja: the names that macros of other templates have from outside.
+    /// MiniJinja: the outside names that macros of other templates use.
     pub(super) fn closed_over(&mut self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         let (mut seen, mut queue) = (HashSet::from([0]), vec![0]);
@@ -211,7 +214,7 @@ impl<'r> Readings<'r> {
         names
     }
 
-    /// The names that the templates of a closure bind which are rendered as a whole.
+    /// The names bound by the templates of a closure that are rendered as a whole.
     pub(super) fn binds(&self, closure: &Closure) -> Vec<String> {
         let is_whole = |node: &&Node| matches!(node, Node::Whole(_));
         let whole = closure.seen.iter().filter(is_whole).map(|node| &self.list[node.reading()]);
@@ -221,16 +224,16 @@ impl<'r> Readings<'r> {
         names
     }
 
-    /// The first cache block, by template and place, that `find` finds.
+    /// The first place that `find` returns, by template and position.
     fn first(
         &self,
         seen: &HashSet<Node>,
         mut find: impl FnMut(&Reading, &Node) -> Option<usize>,
-    ) -> Option<Printer> {
+    ) -> Option<SourcePlace> {
         let found = seen.iter().filter_map(|node| {
             let reading = &self.list[node.reading()];
             let (line, column) = Places::new(&reading.source).of(find(reading, node)?);
-            Some(Printer { template: Arc::clone(&reading.name), line, column })
+            Some(SourcePlace { template: Arc::clone(&reading.name), line, column })
         });
         found.min()
     }

@@ -1,4 +1,4 @@
-//! What is followed, by its effect: which edits change a block's digest, and which do not.
+//! Tests which edits to other templates change a block's digest, and which do not.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl Sources for Set<'_> {
     }
 }
 
-/// The first of the templates, rewritten among the others.
+/// Rewrites the first template among the others.
 fn page<'s>(templates: &[(&str, &'s str)], syntax: &Syntax) -> Rewritten<'s> {
     rewrite_with(templates[0].0, templates[0].1, syntax, &Set(&templates[1..], syntax)).unwrap()
 }
@@ -32,7 +32,7 @@ fn digest(templates: Templates<'_>, syntax: &Syntax) -> String {
     page(templates, syntax).blocks()[0].digest().to_owned()
 }
 
-/// Asserts that an edit behind each `^` changes the digest, and that one behind an `@` does not.
+/// Asserts that an edit after each `^` changes the digest and that an edit after an `@` does not.
 /// The first template is the page.
 fn only_marked_edits_count(templates: Templates<'_>, syntax: &Syntax) {
     let before = digest(templates, syntax);
@@ -48,7 +48,7 @@ fn only_marked_edits_count(templates: Templates<'_>, syntax: &Syntax) {
     }
 }
 
-/// The places of edits, and whether they count.
+/// The offsets of the edits, and whether they change the digest.
 fn marks(source: &str) -> Vec<(usize, bool)> {
     let found: Vec<_> =
         source.match_indices(['^', '@']).map(|(at, mark)| (at + 1, mark == "^")).collect();
@@ -225,7 +225,7 @@ fn the_parents_block_counts_where_super_is_called() {
     only_marked_edits_count(&[("page", own)], &Syntax::minijinja());
 }
 
-/// The refusal of the first of the templates among the others.
+/// The refusal of the first template among the others.
 fn refusal(templates: &[(&str, &str)], syntax: &Syntax) -> String {
     let others = Set(&templates[1..], syntax);
     rewrite_with(templates[0].0, templates[0].1, syntax, &others).unwrap_err().to_string()
@@ -242,7 +242,7 @@ fn what_children_fill_is_refused_wherever_it_is_rendered() {
             let child = child.replace("'x'", kept);
             page(&[("page", &child), ("base", base)], &syntax);
         }
-        // Without a block inside it is the same for all children.
+        // Without a block inside, it is the same for all children.
         page(&[("page", child), ("base", "{% block a %}a{% endblock %}")], &syntax);
     }
     let minijinja = Syntax::minijinja();

@@ -1,5 +1,5 @@
-//! What is rendered in one place and printed in another: sets of templates, of which the first is
-//! refused or not.
+//! Content that is rendered in one place and printed in another. The first template of each set is
+//! refused or accepted.
 
 use std::sync::Arc;
 
@@ -44,9 +44,9 @@ pub(super) fn check(syntax: &Syntax, rows: &[(Option<&str>, &str)], others: &[(&
 }
 
 pub(super) const BEFORE: Option<&str> = Some("is rendered before it");
-pub(super) const HANDED: Option<&str> = Some("is rendered before it is handed on");
-const VALUE: Option<&str> = Some("handed on to what is known only when it renders");
-pub(super) const ANOTHERS: Option<&str> = Some("one's content would be served to another");
+pub(super) const HANDED: Option<&str> = Some("is rendered before it is passed on");
+const VALUE: Option<&str> = Some("passed on to a callee that is known only when the page renders");
+pub(super) const ANOTHERS: Option<&str> = Some("it would serve the content of one to another");
 
 const MACROS: &str = "\
     {% macro c() %}{% cache 300, 'c' %}{{ n }}{% endcache %}{% endmacro %}\
@@ -67,7 +67,7 @@ const MACROS: &str = "\
     {% macro on(x) %}{{ row(x) }}{% endmacro %}\
     {% macro filled(id) %}{% cache 300, 'f', id %}{{ caller() }}{% endcache %}{% endmacro %}";
 
-/// Also where the output comes by a macro, a partial, `super()`, `caller()` or `self`.
+/// The output may come from a macro, a partial, `super()`, `caller()` or `self`.
 #[test]
 fn a_captured_fragment_is_not_printed_in_another_minijinja() {
     let others = [
@@ -87,7 +87,7 @@ fn a_captured_fragment_is_not_printed_in_another_minijinja() {
                   {% from 'm' import tags, unless, until, length, partial, kept %}";
     let after = "{% cache 300, 'b', id %}{{ t }}{% endcache %}";
     let rows = [
-        // What is captured.
+        // Captured output.
         (BEFORE, "{% set t = c() %}$b"),
         (BEFORE, "{% set t = t2() %}$b"),
         (BEFORE, "{% set t = m.c() %}$b"),
@@ -118,7 +118,7 @@ fn a_captured_fragment_is_not_printed_in_another_minijinja() {
             "{% macro l() %}{% set t = caller() %}{% cache 300, 'b', t %}{{ t }}{% endcache %}{% endmacro %}",
         ),
         (None, "{% set t = c() %}{% set t = 1 %}$b"),
-        // What is handed on.
+        // Output passed on.
         (HANDED, "{% set t = c() %}{{ row(t) }}"),
         (HANDED, "{% set t = c() %}{{ row(y=1, x=t) }}"),
         (HANDED, "{% set t = c() %}{{ row([t, 1][0], 2) }}"),
@@ -165,7 +165,7 @@ fn a_captured_fragment_is_not_printed_in_another_minijinja() {
         .iter()
         .map(|(expected, row)| {
             let row = row.replace("$b", after);
-            // `extends` comes before the imports.
+            // The `extends` may come before the imports.
             let at = row.find("{% block").filter(|_| row.starts_with("{% extends")).unwrap_or(0);
             (*expected, format!("{}{import}{}", &row[..at], &row[at..]))
         })
@@ -177,7 +177,7 @@ fn a_captured_fragment_is_not_printed_in_another_minijinja() {
     check(&Syntax::minijinja(), &[(ANOTHERS, called)], &others);
 }
 
-/// A body that a component is used with, and what is captured.
+/// The body of a component, and captured output.
 #[test]
 fn a_captured_fragment_is_not_printed_in_another_tera() {
     let others = [

@@ -1,5 +1,5 @@
-//! Properties over generated sources: nothing panics, no line is lost, what has no cache block is
-//! untouched, and what has one prints what a native `if` prints.
+//! Properties over generated sources: nothing panics, no line is lost, a source without a cache
+//! block is unchanged, and one with a cache block prints what a native `if` prints.
 
 use minijinja::syntax::SyntaxConfig;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use proptest::sample::select;
 
 use super::*;
 
-/// Default delimiters, line statements, and some that share bytes.
+/// Default delimiters, line statements, and delimiters that share bytes.
 pub(super) fn configs() -> Vec<SyntaxConfig> {
     let mut out = vec![SyntaxConfig::default()];
     let mut builder = SyntaxConfig::builder();
@@ -26,7 +26,7 @@ pub(super) fn configs() -> Vec<SyntaxConfig> {
     out
 }
 
-/// Splices of what could confuse a scanner.
+/// Combinations of texts that could confuse a scanner.
 pub(super) fn fragments() -> impl Strategy<Value = String> {
     let parts = vec![
         "{%",
@@ -114,7 +114,7 @@ pub(super) fn fragments() -> impl Strategy<Value = String> {
     prop::collection::vec(select(parts), 0..24).prop_map(|parts| parts.concat())
 }
 
-/// Splices around a cache block's tags, so that many of them are templates.
+/// The same around a cache block's tags, so that many of them are templates.
 fn tag_splices() -> impl Strategy<Value = String> {
     let parts = vec![
         "{% @O %}",
@@ -172,7 +172,7 @@ fn tag_splices() -> impl Strategy<Value = String> {
         "é",
         "{{ n }}",
     ];
-    // Mostly in pairs, or hardly any would be well formed.
+    // Mostly in pairs, because otherwise few templates would be well formed.
     let pairs = vec![
         ("{% @O %}", "{% @C %}"),
         ("{%- @O %}", "{% @C -%}"),
@@ -232,7 +232,7 @@ fn template(lines: bool) -> impl Strategy<Value = String> {
             1 => pair("filter upper", "endfilter"),
         ]
     })
-    // So that line statements follow one another, too.
+    // This also makes line statements follow one another.
     .prop_perturb(|source, mut random| match random.next_u32() % 2 {
         0 => source.replace("\n\n", "\n"),
         _ => source,
@@ -297,7 +297,7 @@ proptest! {
         for (at, c) in text.char_indices() {
             let original = page.map().original(at);
             let end = page.map().original_range(at..at + c.len_utf8()).end;
-            // One byte for one byte where copied; else a tag of the author's, whole.
+            // Copied text maps byte for byte, generated text to a whole tag.
             prop_assert!(source[original..].starts_with(c) || end > original + 1);
         }
     }
@@ -325,7 +325,7 @@ proptest! {
 
     #[test]
     fn a_block_prints_what_an_if_prints_in_tera(source in template(false)) {
-        // Tera has no `+`, and takes what MiniJinja takes otherwise.
+        // Tera has no `+`, and differs in other places too.
         tera_same_as_native(&source.replace("{%+", "{%").replace("+%}", "%}").replace("{#-", "{#").replace("+#}", "#}"));
     }
 }

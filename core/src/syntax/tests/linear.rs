@@ -1,17 +1,17 @@
-//! What a source takes to be read grows with its length: by how often a name is looked up or compared,
-//! as `name.rs` counts it, not by time.
+//! Reading a source takes linear time, measured by how often a name is looked up or compared
+//! (counted in `name.rs`).
 
 use super::super::name::probes;
 use super::*;
 
-/// A source of `count` parts like `part`, in which `@` stands for a number of its own, within a cache
+/// A source of `count` copies of `part`, in which `@` stands for the copy's number, inside a cache
 /// block.
 fn of(part: &str, count: usize) -> String {
     let parts: String = (0..count).map(|number| part.replace('@', &number.to_string())).collect();
     format!("{{% cache 300, 'name', n %}}{parts}{{% endcache %}}")
 }
 
-/// The probes of a source, and those of one with four times as many parts.
+/// The probes for a source, and for one with four times as many parts.
 fn grows(syntax: &Syntax, part: &str) -> (usize, usize) {
     let probes = |count: usize| {
         let source = of(part, count);

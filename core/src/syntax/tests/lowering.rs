@@ -1,4 +1,4 @@
-//! MiniJinja: the lowered text, and what it prints under every whitespace setting.
+//! MiniJinja: the lowered text, and its output under every whitespace setting.
 
 use minijinja::syntax::SyntaxConfig;
 

@@ -1,5 +1,5 @@
-//! Tests of the rewriter. Here: the engines with stand-ins for the runtime's filters, where every
-//! lookup misses, and a native `if` as the oracle for what a cache block prints.
+//! Tests of the rewriter. This file sets up the engines with stand-ins for the runtime's filters,
+//! where every lookup misses. A native `if` is the oracle for the output of a cache block.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Value};
@@ -19,13 +19,13 @@ mod tera_lowering;
 mod warnings;
 mod whole;
 
-/// The source with cache tags where `@O` and `@C` stand; without quotes, as a place may be in a
-/// string.
+/// The source with cache tags in place of `@O` and `@C`. They contain no quotes, because the place
+/// may be in a string.
 fn cached(source: &str) -> String {
     source.replace("@O", "cache 300, none, 1").replace("@C", "endcache")
 }
 
-/// The source with a native `if` there.
+/// The source with a native `if` in their place.
 fn native(source: &str) -> String {
     source.replace("@O", "if true").replace("@C", "endif")
 }

@@ -1,5 +1,5 @@
-//! `tags`, `stale`, `version` and `using`: where their values go, that lines and places stay, and what is
-//! refused without rendering.
+//! `tags`, `stale`, `version` and `using`: where their values go, that lines and places stay, and
+//! what is refused before rendering.
 
 use minijinja::syntax::SyntaxConfig;
 use proptest::prelude::*;
@@ -71,12 +71,12 @@ fn a_moved_option_leaves_its_lines_behind() {
         arguments("{% cache 1, stale\n=\n30,\n tags=x,\n %}"),
         pair("( 1\n\n\n\n)", "(stale = 30, tags=x)")
     );
-    // A string keeps its newlines, and takes them along.
+    // A string moves together with its newlines.
     assert_eq!(
         arguments("{% cache 1,\n tags=['a\n\nb',\n'c'],\n refresh=n %}"),
         pair("( 1\n\n,\n (n) and true )", "(tags=['a\n\nb', 'c'])")
     );
-    // Where those are all there are, none stays.
+    // If there are no other newlines, none stays.
     assert_eq!(
         arguments("{% cache 1, tags=['a\nb'], unless=n %}"),
         pair("( 1, (n) and true )", "(tags=['a\nb'])")
@@ -113,7 +113,7 @@ fn the_map_leads_from_a_moved_option_to_the_authors_text() {
         let tag = "{% cache 9, 'x', tags=[\nfirst], version=second, stale=third %}";
         let ticket = text.find("__fragcache_ticket").unwrap();
         assert_eq!(original(ticket, ticket + 5), tag);
-        // From a later argument to an earlier one.
+        // A range from a later argument to an earlier one.
         let second = text.find("second").unwrap();
         assert_eq!(original(second, moved + 4), "tags=[\nfirst], version=second");
     }
@@ -216,7 +216,7 @@ fn custom_delimiters_and_line_statements() {
     }
 }
 
-/// The source with `if true` for the one cache block it has, on as many lines.
+/// The source with `if true` in place of its one cache block, on as many lines.
 fn rewrite_as_if(source: &str, page: &Rewritten<'_>) -> String {
     let tag = &source[page.blocks()[0].span()];
     let start = source.find("cache").unwrap();
@@ -230,7 +230,7 @@ fn rewrite_as_if(source: &str, page: &Rewritten<'_>) -> String {
 
 #[test]
 fn a_block_may_have_options_however_deep_it_lies() {
-    // One less than without them in MiniJinja, where a list within a call takes levels, too.
+    // One level less than without options in MiniJinja, where a list in a call takes levels, too.
     for (syntax, most) in [(Syntax::minijinja(), 48), (Syntax::tera(), 13)] {
         let open = "{% cache 1, 'a', tags=['a'], stale=30, version=1 %}".repeat(most);
         let source = format!("{open}x{}", "{% endcache %}".repeat(most));
@@ -244,21 +244,21 @@ fn options_that_can_never_be_right_are_refused() {
     let many = "'a',".repeat(65);
     let tag = |options: &str| format!("{{% cache 1, 'a', {options} %}}{{% endcache %}}");
     let cases = [
-        ("tags='nav'", 23, "`tags` is the string `'nav'`, and takes a list: write `tags=['nav']`"),
+        ("tags='nav'", 23, "`tags` is the string `'nav'`, but takes a list: write `tags=['nav']`"),
         ("tags=\"\"", 23, "`tags` is the string `\"\"`"),
-        ("tags=7", 23, "`tags` is the number `7`, and takes a list: write `tags=[\"nav\"]`"),
+        ("tags=7", 23, "`tags` is the number `7`, but takes a list: write `tags=[\"nav\"]`"),
         ("tags=-1.5", 23, "`tags` is the number `-1.5`"),
         ("tags=true", 23, "`tags` is the boolean `true`"),
         ("tags={'a': [1]}", 23, "`tags` is the map `{'a': [1]}`"),
-        ("tags=['a', '']", 29, "this tag is empty: write what the fragment is deleted by"),
+        ("tags=['a', '']", 29, "this tag is empty: write a text to delete the fragment by"),
         (&format!("tags=[x,\n'{long}']"), 1, "the tag `éééé"),
-        (&format!("tags=[{many}]"), 23, "`tags` lists 65 tags, and a fragment has at most 64"),
+        (&format!("tags=[{many}]"), 23, "`tags` lists 65 tags, but a fragment can have at most 64"),
         ("stale=true", 24, "`stale` is `true`, which is a boolean: write for how long"),
         ("stale=-1", 24, "`stale` is `-1`, which is negative"),
-        ("stale=0", 24, "`stale` is `0`, which is no time at all"),
-        ("stale=-0.0", 24, "`stale` is `-0.0`, which is no time at all"),
-        ("stale='0s'", 24, "`stale` is `'0s'`, which is no time at all"),
-        ("stale='0'", 24, "`stale` is `'0'`, which is no time at all"),
+        ("stale=0", 24, "`stale` is `0`, which is zero"),
+        ("stale=-0.0", 24, "`stale` is `-0.0`, which is zero"),
+        ("stale='0s'", 24, "`stale` is `'0s'`, which is zero"),
+        ("stale='0'", 24, "`stale` is `'0'`, which is zero"),
         ("stale=1e300", 24, "`stale` is `1e300`, which is longer than a clock can count"),
         ("stale='999y'", 24, "`stale` is `'999y'`, which is longer than a clock can count"),
         ("stale='99999999999999999999y'", 24, "`stale` is `'99999999999999999999y'`, which is lon"),
@@ -268,10 +268,10 @@ fn options_that_can_never_be_right_are_refused() {
         (
             "using=''",
             24,
-            "`using` is `''`, which no cache can be called: write the name of one cache",
+            "`using` is `''`, which is not a valid cache name: write the name of one cache",
         ),
-        ("using='my pages'", 24, "`using` is `'my pages'`, which no cache can be called"),
-        ("using=\"é\"", 24, "`using` is `\"é\"`, which no cache can be called"),
+        ("using='my pages'", 24, "`using` is `'my pages'`, which is not a valid cache name"),
+        ("using=\"é\"", 24, "`using` is `\"é\"`, which is not a valid cache name"),
         (&format!("using='{}'", "p".repeat(65)), 24, "`using` is `'pppp"),
         (
             "using=true",
@@ -282,13 +282,13 @@ fn options_that_can_never_be_right_are_refused() {
         ("using=-1.5", 24, "`using` is `-1.5`, a number"),
         ("using=['pages']", 24, "`using` is `['pages']`, a list"),
         ("using={'pages': 1}", 24, "`using` is `{'pages': 1}`, a map"),
-        ("using=none", 24, "`using` is `none`, no name: write the name of one cache"),
-        ("using=*x", 24, "`*x` spreads a value over the arguments of `cache`: write `using=`"),
-        ("using=x = y", 24, "`x = y` is an assignment and no value of `using`"),
+        ("using=none", 24, "`using` is `none`, not a name: write the name of one cache"),
+        ("using=*x", 24, "`*x` unpacks a value into the arguments of `cache`: write `using=`"),
+        ("using=x = y", 24, "`x = y` is an assignment, not a value of `using`"),
         ("using='a', using='b'", 29, "option `using` is given twice: keep one of them"),
-        ("version=*x", 26, "`*x` spreads a value over the arguments of `cache`: write `version=`"),
-        ("tags=...x", 23, "`...x` spreads a value"),
-        ("unless=x = y", 25, "`x = y` is an assignment and no value of `unless`: write `==` to"),
+        ("version=*x", 26, "`*x` unpacks a value into the arguments of `cache`: write `version=`"),
+        ("tags=...x", 23, "`...x` unpacks a value"),
+        ("unless=x = y", 25, "`x = y` is an assignment, not a value of `unless`: write `==` to"),
         ("version=a='b'", 26, "`a='b'` is an assignment"),
         ("tags=['a'], tags=['b']", 30, "option `tags` is given twice: keep one of them"),
         ("stale=, tags=x", 18, "option `stale` has no value: write `stale=` and an expression"),
@@ -375,7 +375,7 @@ proptest! {
         for syntax in [Syntax::minijinja(), Syntax::tera()] {
             let source = match syntax.dialect() {
                 Dialect::MiniJinja => source.clone(),
-                // It has no tuples.
+                // Tera has no tuples.
                 Dialect::Tera => source.replace("(n,\nn)", "[n,\nn]"),
             };
             let page = rewrite("page.html", &source, &syntax).unwrap();
@@ -404,10 +404,10 @@ fn a_marker_that_hides_the_word_is_told_for_what_it_is() {
         ("{%+- cache 300 %}x{% endcache %}", "`+` and `-`", "keep one of them"),
     ];
     let tera = [
-        ("{%+ cache 300,'a' %}x{% endcache %}", "`+` before `cache`", "Tera has `-` alone"),
-        ("{% + cache 300 %}x{% endcache %}", "`+` before `cache`", "Tera has `-` alone"),
-        ("{%-+ cache 300 %}x{% endcache %}", "`+` before `cache`", "leave the `+` out"),
-        ("{% cache 300 %}x{%+ endcache %}", "`+` before `endcache`", "leave the `+` out"),
+        ("{%+ cache 300,'a' %}x{% endcache %}", "`+` before `cache`", "Tera has only `-`"),
+        ("{% + cache 300 %}x{% endcache %}", "`+` before `cache`", "Tera has only `-`"),
+        ("{%-+ cache 300 %}x{% endcache %}", "`+` before `cache`", "remove the `+`"),
+        ("{% cache 300 %}x{%+ endcache %}", "`+` before `endcache`", "remove the `+`"),
     ];
     for (syntax, own) in [(Syntax::minijinja(), &minijinja[..]), (Syntax::tera(), &tera[..])] {
         for (source, marker, advice) in both.iter().chain(own) {

@@ -1,11 +1,12 @@
-//! What other templates bind and render: sets of templates, of which the first is refused or not.
+//! Names that other templates bind and content that they render. The first template of each set is
+//! refused or accepted.
 
 use super::flows::{ANOTHERS, BEFORE, HANDED, check, refusal};
 use crate::syntax::Syntax;
 
 const ANOTHER_SETS: Option<&str> = Some("which another template sets");
 
-/// Checks each of these as what a child of `extends` has in its block.
+/// Checks each source as the block of a child that extends a base.
 fn check_block(
     syntax: &Syntax,
     extends: &str,
@@ -18,7 +19,7 @@ fn check_block(
     }
 }
 
-/// A child's cache block prints what its base rendered, or a page what a module did.
+/// A child's cache block prints what its base rendered, or a page what a module rendered.
 #[test]
 fn what_another_template_captured_is_not_printed() {
     let others = [
@@ -64,7 +65,7 @@ fn what_another_template_captured_is_not_printed() {
     check(&Syntax::minijinja(), &handed, &others);
 }
 
-/// A child includes what prints a variable of its parents.
+/// A child includes a template that prints a variable of the child's parents.
 #[test]
 fn what_a_parent_captured_is_not_printed_by_a_childs_partial() {
     let others = [
@@ -104,7 +105,7 @@ fn what_a_parent_captured_is_not_printed_by_a_childs_partial() {
     }
 }
 
-/// A macro has of the names outside it what they are bound to when it is called.
+/// A macro sees the values that outside names have when it is called.
 #[test]
 fn what_is_captured_after_a_macro_is_not_printed_by_it() {
     let others = [("fragment", "{% cache 300, 'p' %}{{ n }}{% endcache %}"), ("shows", "{{ x }}")];
@@ -148,7 +149,7 @@ fn what_is_captured_after_a_macro_is_not_printed_by_it() {
     }
 }
 
-/// Before a parent that a child extends is rendered, the child's assignments are done.
+/// A child's assignments are done before its parent is rendered.
 #[test]
 fn what_a_child_captured_is_not_printed_by_its_parents() {
     let others = [
@@ -231,7 +232,7 @@ fn the_default_of_a_parameter_is_what_it_is_made_of() {
 
 #[test]
 fn what_prints_every_variable_is_not_cached() {
-    let everything = Some("prints every variable there is");
+    let everything = Some("prints every variable, also those");
     let minijinja = [
         (everything, "{% cache 300, 'a' %}{{ debug() }}{% endcache %}"),
         (everything, "{% cache 300, 'a', n %}{% set x = debug() %}{% endcache %}"),
@@ -245,7 +246,7 @@ fn what_prints_every_variable_is_not_cached() {
     check(&Syntax::tera(), &tera, &[]);
 }
 
-/// A quadratic step would take minutes.
+/// With a quadratic step, this test would take minutes.
 #[test]
 fn much_that_is_captured_and_handed_on_takes_time_in_proportion() {
     let m = "{% macro row(x) %}{% cache 300, 'r', x %}{{ x }}{% endcache %}{% endmacro %}\
@@ -262,15 +263,15 @@ fn much_that_is_captured_and_handed_on_takes_time_in_proportion() {
     let printed = |at: usize| format!("{{% cache 300, 'a', n %}}{{{{ v{at} }}}}{{% endcache %}}");
     let child = format!("{{% extends 'base' %}}{{% block a %}}{}{{% endblock %}}", times(&printed));
     let sources = [
-        // Many captures beside many partials, in blocks and outside.
+        // Many captures next to many partials, in blocks and outside.
         times(&|at| format!("{}{{% include 'text' %}}", set(at))),
         times(&set) + &"{% include 'text' %}".repeat(4_000),
         times(&set) + &block.repeat(4_000),
-        // One capture that is printed again and again.
+        // One capture that is printed many times.
         set(0) + &"{{ v0 }}{% include 'text' %}{{ v0|upper }}".repeat(4_000),
-        // Captures that hold each other.
+        // Captures that contain each other.
         times(&|at| format!("{{% set v %}}{{{{ v }}}}{{{{ w{at} }}}}{{% endset %}}")),
-        // A child's many uses of what its parent may have set.
+        // Many uses, in a child, of names that its parent may set.
         child,
     ];
     let import = "{% import 'm' as m %}".to_owned();
@@ -290,7 +291,7 @@ fn much_that_is_captured_and_handed_on_takes_time_in_proportion() {
     }
 }
 
-/// A namespace is known by another name only if it is used as a whole.
+/// A namespace gets another name only if it is used as a whole.
 #[test]
 fn what_goes_into_a_namespace_stays_in_it() {
     let fragment = "{% cache 300, 'p' %}{{ n }}{% endcache %}";
@@ -313,7 +314,7 @@ fn what_goes_into_a_namespace_stays_in_it() {
     }
 }
 
-/// What a partial, a parent or a macro binds itself is not the page's.
+/// Names that a partial, a parent or a macro binds itself are not the page's.
 #[test]
 fn what_others_bind_themselves_is_not_used_of_the_page() {
     let others = [

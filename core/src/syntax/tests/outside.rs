@@ -1,11 +1,11 @@
-//! The ways by which a value comes to a cached body that was rendered before it, or that others fill
-//! in: each refused, and the same way accepted for what is neither.
+//! The ways in which output rendered earlier, or content that others fill in, reaches a cached
+//! body. Each is refused, and accepted for an ordinary value.
 
 use super::flows::refusal;
 use crate::syntax::Syntax;
 
-/// A cache block, `$t`; what it is made of, `$v`: a fragment that was rendered before, and then a
-/// variable like any other.
+/// `$t` is a cache block. `$v` is a value: first a fragment that was rendered earlier, then an
+/// ordinary variable.
 fn check(syntax: &Syntax, sets: &[&str], others: &[(&str, &str)]) {
     let fragment = "{% cache 300, 'a' %}{{ n }}{% endcache %}";
     let fill = |source: &str, value: &str| {
@@ -95,7 +95,7 @@ fn tera_values_are_followed_wherever_they_go() {
             "{% for i in [1] %}{% for j in [1] %}{% set_global z %}$v{% endset %}{% endfor %}{% endfor %}$b({{ z }})$",
             "$q{% set z | replace(from='x', to=q) %}x{% endset %}$b({{ z }})$",
             "$q{% set z | upper | replace(from='x', to=q) %}x{% endset %}$b({{ z }})$",
-            // Rounds.
+            // Iterations.
             "{% for i in [1, 2] %}$b({{ t }})$$q{% set_global t = q %}{% endfor %}",
             "{% for i in [1, 2] %}$b({{ t }})${% set_global t %}$v{% endset %}{% endfor %}",
             "{% for i in [1, 2] %}{% set u = t %}$b({{ u }})${% set_global t %}$v{% endset %}{% endfor %}",
@@ -107,7 +107,7 @@ fn tera_values_are_followed_wherever_they_go() {
             // Comprehensions.
             "$q{{ [<Row q={x} /> for x in [q]] }}",
             "$q{% set z = [x for x in [q]] %}$b({{ z }})$",
-            // Children whose blocks stand in another order.
+            // Children whose blocks are in another order.
             "{% extends 'parent2' %}{% block d %}{% set z %}{% include 'pq' %}{% endset %}$b({{ z }})${% endblock %}{% block c %}$q{% endblock %}",
             "{% extends 'parent2' %}{% block d %}$b({{ q }})${% endblock %}{% block c %}$q{% endblock %}",
             "{% extends 'parent2' %}{% block d %}{% set z = q %}$b({{ z }})${% endblock %}{% block c %}$q{% endblock %}",
@@ -203,13 +203,13 @@ fn minijinja_values_are_followed_wherever_they_go() {
         &[
             "$q{% set z | replace('x', q) %}x{% endset %}$b({{ z }})$",
             "$q{% with z = q, y = z %}$b({{ y }})${% endwith %}",
-            // A loop's own items.
+            // The loop's own items.
             "$q{% for z in [q, 1] %}$b({{ loop.previtem }})${% endfor %}",
             "$q{% for z in [1, q] %}$b({{ loop.nextitem }})${% endfor %}",
             "$q{% for z in [q, 1] %}{% set l = loop %}$b({{ l.previtem }})${% endfor %}",
             "$q{% for z in [q, 1] %}$b({% include 'shows' %})${% endfor %}",
             "$q{% macro p(l) %}$b({{ l.previtem }})${% endmacro %}{% for z in [q, 1] %}{{ p(loop) }}{% endfor %}",
-            // Rounds.
+            // Iterations.
             "{% set ns = namespace(t='') %}{% for i in [1, 2] %}$b({{ ns.t }})$$q{% set ns.t = q %}{% endfor %}",
             "{% set ns = namespace(t='') %}{% for i in [1, 2] %}{% set u = ns.t %}$b({{ u }})${% set ns.t %}$v{% endset %}{% endfor %}",
             "{% set ns = namespace(t='') %}{% macro p() %}$b({{ ns.t }})${% endmacro %}\
@@ -227,7 +227,8 @@ fn minijinja_values_are_followed_wherever_they_go() {
             "{% set ns = namespace(t='') %}{% for i in [1, 2] %}{% include 'spaced' %}{% set ns.t %}$v{% endset %}{% endfor %}",
             "{% macro row(x) %}$b({{ x }})${% endmacro %}{% macro w() %}{{ row(q) }}{% endmacro %}$q{{ w() }}",
             "{% extends 'bare' %}{% macro row(x) %}$b({{ x }})${% endmacro %}{% block d %}{{ row(q) }}{% endblock %}$q",
-            // Namespaces by several names, as a whole, and filled by what has them as an argument.
+            // Namespaces with several names, used as a whole, and changed where they are an
+            // argument.
             "{% set ns = namespace(t='') %}{% set z = ns %}{% set z.t %}$v{% endset %}$b({{ ns }})$",
             "{% set ns = namespace(t='') %}{% set z = ns %}{% set z.t %}$v{% endset %}$b({{ ns|items }})$",
             "{% set ns = namespace(t='') %}{% set z = ns %}{% set z.t %}$v{% endset %}{% include 'spaced' %}",
@@ -251,12 +252,12 @@ fn minijinja_values_are_followed_wherever_they_go() {
             "{% macro w() %}{{ q }}{% endmacro %}{% set l = [w] %}$q$b({{ l[0]() }})$",
             "{% macro w() %}{{ q }}{% endmacro %}{% set ns = namespace(f=w) %}$q$b({{ ns.f() }})$",
             "{% macro w() %}{{ q }}{% endmacro %}{% set w = w %}$q{% include 'calls' %}",
-            // What a macro gives its call block, and what it has from outside.
+            // The arguments that a macro gives its `call` block, and the outside names of a macro.
             "$q{% macro w(v) %}{{ caller(v) }}{% endmacro %}{% call(t) w(q) %}$b({{ t }})${% endcall %}",
             "{% macro f() %}$v{% endmacro %}{% macro w() %}{{ caller(f()) }}{% endmacro %}\
              {% call(t) w() %}$b({{ t }})${% endcall %}",
             "$q{% macro z() %}{{ q }}{% endmacro %}{% macro ap(f) %}$b({{ f() }})${% endmacro %}{{ ap(z) }}",
-            // Macros print what is bound once they are called.
+            // Macros print the values that names have at the call.
             "{% macro v() %}{{ q }}{% endmacro %}{% macro w() %}{% set z = v() %}$b({{ z }})${% endmacro %}$q{{ w() }}",
             "{% macro row(x) %}$b({{ x }})${% endmacro %}{% macro v() %}{{ q }}{% endmacro %}\
              {% macro w() %}{{ row(v()) }}{% endmacro %}$q{{ w() }}",
@@ -267,11 +268,11 @@ fn minijinja_values_are_followed_wherever_they_go() {
             "{% extends 'bare' %}{% macro w() %}{{ q }}{% endmacro %}{% block d %}$b({{ w() }})${% endblock %}$q",
             "{% include 'sets' %}{% macro w() %}{{ q }}{% endmacro %}$b({{ w() }})$",
             "$q{% include 'copies' %}{% macro w() %}{{ z }}{% endmacro %}$b({{ w() }})$",
-            // Macros of branches.
+            // Macros defined in branches.
             "{% if n %}{% macro w() %}{{ q }}{% endmacro %}{% else %}{% macro w() %}{% endmacro %}{% endif %}$q$b({{ w() }})$",
             "{% macro w() %}{{ q }}{% endmacro %}{% if n %}{% macro w() %}{% endmacro %}{% endif %}$q$b({{ w() }})$",
             "{% macro w() %}{{ q }}{% endmacro %}{% if n %}{% from 'module' import w %}{% endif %}$q$b({{ w() }})$",
-            // Macros of other templates have the names around these.
+            // Macros of other templates see the names around them.
             "$q{% from 'closes' import w %}$b({{ w() }})$",
             "$q{% import 'closes' as m %}$b({{ m.w() }})$",
             "$q{% include 'closes' %}$b({{ w() }})$",
@@ -297,7 +298,7 @@ fn minijinja_values_are_followed_wherever_they_go() {
             "{% from 'module' import v %}{% include 'prints_v' %}",
             "{% include 'sets' %}{% include 'prints_v' %}{% from 'module' import v %}{% include 'prints_v' %}",
             "{% include 'defines' %}{{ row(mm()) }}",
-            // Later, or elsewhere.
+            // Rendered later or elsewhere.
             "{% extends 'bare' %}{% block d %}$b({{ q }})${% endblock %}$q",
             "{% extends 'bare' %}{% block d %}{% if n %}$b({{ q }})${% endif %}{% endblock %}$q",
             "{% extends 'bare' %}{% block d %}{% set z = q %}$b({{ z }})${% endblock %}$q",
@@ -305,7 +306,7 @@ fn minijinja_values_are_followed_wherever_they_go() {
             "{% block d %}$b({{ q }})${% endblock %}$q{% extends 'bare' %}",
             "{% extends 'bare' %}{% block d %}{% set ns.t %}$v{% endset %}{% endblock %}{% block c %}$b({{ ns.t }})${% endblock %}",
             "{% macro w() %}{% set z = v() %}$b({{ z }})${% endmacro %}{% macro v() %}$v{% endmacro %}",
-            // What a child's root binds.
+            // Names that a child binds outside its blocks.
             "{% extends 'prints_q' %}{% include 'sets' %}",
             "{% extends 'prints_v' %}{% from 'module' import v %}",
             "{% extends 'outer' %}{% block c %}$b({{ q }})${% endblock %}",
@@ -315,7 +316,7 @@ fn minijinja_values_are_followed_wherever_they_go() {
             "{% extends 'keeps2' %}$q",
             "$q{% include 'keeps' %}",
             "$q{% include 'keeps2' %}",
-            // An inner macro prints what the one around it has.
+            // An inner macro prints a name of the one around it.
             "$q{% macro p(z) %}{% macro w() %}{{ z }}{% endmacro %}$b({{ w() }})${% endmacro %}{{ p(q) }}",
             "$q{% macro p(z) %}{% macro w() %}{{ z }}{% endmacro %}{% set y = w() %}$b({{ y }})${% endmacro %}\
              {{ p(z=q) }}",
@@ -350,7 +351,7 @@ fn minijinja_values_are_followed_wherever_they_go() {
         ],
         &others,
     );
-    // Whatever is in it.
+    // Independent of the content.
     let refused = [
         "{% set z = debug() %}{% cache 300, 'b' %}{{ z }}{% endcache %}",
         "{% for t in [1] recursive %}{% set r = loop([2]) %}{% cache 300, 'b' %}{{ r }}{% endcache %}{% endfor %}",

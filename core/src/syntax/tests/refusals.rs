@@ -1,4 +1,4 @@
-//! Every refusal: its place, and what it tells the author to write instead.
+//! Every refusal: its place, and its advice.
 
 use super::*;
 
@@ -93,10 +93,10 @@ fn arguments() {
         ),
         ("{% cache 1, using= %}{% endcache %}", "1:13 option `using` has no value: write `using=`"),
         ("{% cache 1, shared=x %}{% endcache %}", "1:20 `shared` is `x`, which is known only when"),
-        ("{% cache 1, *xs %}{% endcache %}", "1:13 `*xs` spreads a value"),
+        ("{% cache 1, *xs %}{% endcache %}", "1:13 `*xs` unpacks a value"),
         ("{% cache 1) ~ f(2 %}{% endcache %}", "1:11 this `)` closes nothing in the arguments"),
-        ("{% cache 1, **xs %}{% endcache %}", "1:13 `**xs` spreads a value"),
-        ("{% cache 1, ...xs %}{% endcache %}", "1:13 `...xs` spreads a value"),
+        ("{% cache 1, **xs %}{% endcache %}", "1:13 `**xs` unpacks a value"),
+        ("{% cache 1, ...xs %}{% endcache %}", "1:13 `...xs` unpacks a value"),
     ]);
 }
 
@@ -106,7 +106,7 @@ fn an_open_bracket() {
         &Syntax::tera(),
         &[("{% cache 1, [2 %}{% endcache %}", "1:13 this `[` is never closed in the arguments")],
     );
-    // MiniJinja reads on for the end of the tag.
+    // MiniJinja reads on to find the end of the tag.
     refused(
         &Syntax::minijinja(),
         &[("{% cache 1, [2 %}{% endcache %}", "1:1 this `cache` tag has no end")],
@@ -169,7 +169,7 @@ fn places() {
     both(&[
         (
             "{% for x in xs %}{% cache 1 %}{% endcache %}{% endfor %}",
-            "1:18 an unnamed cache block in the `for` loop of line 1, column 1 would give all its rounds the same fragment",
+            "1:18 an unnamed cache block in the `for` loop of line 1, column 1 would give all iterations the same fragment",
         ),
         (
             "{% for x in xs %}{% if x %}{% cache 1 %}{% endcache %}{% endif %}{% endfor %}",
@@ -177,7 +177,7 @@ fn places() {
         ),
         (
             "{% cache 1 %}{% extends 'b' %}{% endcache %}",
-            "1:14 `extends` cannot stand in a cache block",
+            "1:14 `extends` is not allowed in a cache block",
         ),
         (
             "{% for x in xs %}{% cache 1, 'a', x %}{% break %}{% endcache %}{% endfor %}",
@@ -193,11 +193,11 @@ fn places() {
         ),
         (
             "{% cache 1, 'a' %}{% if x %}{% block b %}{% endblock %}{% endif %}{% endcache %}",
-            "1:1 this cache block holds `{% block b %}`, which each child template fills (line 1, column 29)",
+            "1:1 this cache block contains `{% block b %}`, which each child template fills (line 1, column 29)",
         ),
         (
             "{% cache 1, 'a' %}{% cache 1, 'b', x %}{% block b %}{% endblock %}{% endcache %}{% endcache %}",
-            "1:1 this cache block holds `{% block b %}`",
+            "1:1 this cache block contains `{% block b %}`",
         ),
     ]);
     refused(
@@ -217,7 +217,7 @@ fn places() {
             ),
             (
                 "{% cache 1, 'a' %}{{ self.title() }}{% endcache %}",
-                "1:1 this cache block uses a block by `self`",
+                "1:1 this cache block renders a block through `self`",
             ),
             (
                 "{% macro m() %}{% cache 1, 'a' %}{% set x = caller (1) %}{% endcache %}{% endmacro %}",
@@ -225,21 +225,21 @@ fn places() {
             ),
             (
                 "{% cache 1 %}{% set ns.x = 1 %}{% endcache %}",
-                "1:21 `ns` is made outside the cache block",
+                "1:21 `ns` is created outside the cache block",
             ),
             (
                 "{% set ns = namespace() %}{% cache 1 %}{% set ns.x %}1{% endset %}{% endcache %}",
-                "1:47 `ns` is made outside the cache block",
+                "1:47 `ns` is created outside the cache block",
             ),
             (
                 "{% cache 1 %}{% set ns = namespace() %}{% cache 2 %}{% set ns.x = 1 %}{% endcache %}{% endcache %}",
-                "1:60 `ns` is made outside the cache block",
+                "1:60 `ns` is created outside the cache block",
             ),
             (
                 "{% cache 1 %}{% for a in b %}{% set ns = namespace() %}{% endfor %}{% set ns.x = 1 %}{% endcache %}",
-                "1:75 `ns` is made outside the cache block",
+                "1:75 `ns` is created outside the cache block",
             ),
-            ("{% cache 1 %}{% set a, ns.x = 1, 2 %}{% endcache %}", "1:24 `ns` is made outside"),
+            ("{% cache 1 %}{% set a, ns.x = 1, 2 %}{% endcache %}", "1:24 `ns` is created outside"),
             (
                 "{% cache 1 %}{% for x in y %}{% call m() %}{% break %}{% endcall %}{% endfor %}{% endcache %}",
                 "1:44 `break` cannot leave the `call` of line 1, column 30, which is rendered by itself",
@@ -263,15 +263,15 @@ fn places() {
             ),
             (
                 "{% cache 1 %}{% set_global x = 1 %}{% endcache %}",
-                "1:14 `set_global` in a cache block is seen after a miss and not after a hit: write `set`",
+                "1:14 `set_global` in a cache block takes effect after a miss but not after a hit: write `set`",
             ),
             (
                 "{% cache 1 %}{% for x in y %}{% set_global z = x %}{% endfor %}{% endcache %}",
-                "1:30 `set_global` in a cache block is seen after a miss and not after a hit: move the loop",
+                "1:30 `set_global` in a cache block takes effect after a miss but not after a hit: move the loop",
             ),
             (
                 "{% extends 'b' %}\n{% cache 1 %}{% endcache %}",
-                "2:1 a child template prints only what stands in its blocks",
+                "2:1 a child template prints only what is inside its blocks",
             ),
         ],
     );
@@ -303,7 +303,7 @@ fn places() {
 
 #[test]
 fn a_use_is_one_of_that_binding() {
-    let others = "one's content would be served to another";
+    let others = "it would serve the content of one to another";
     let before = "which is rendered before it";
     let kept = "{% set t %}{% cache 9, 'a' %}x{% endcache %}{% endset %}";
     let in_macro = |body: &str| format!("{{% macro m() %}}{body}{{% endmacro %}}");
@@ -311,7 +311,7 @@ fn a_use_is_one_of_that_binding() {
         let found = refusal(source, syntax);
         assert!(found.contains(message), "{source}\n{found}");
     };
-    // By another name, in a list, as an argument, tested, in an inner macro, in a section.
+    // Under another name, in a list, as an argument, tested, in an inner macro, in a section.
     for body in [
         "{% set f = caller %}{% cache 9, 'x' %}{{ f() }}{% endcache %}",
         "{% with f = [caller] %}{% cache 9, 'x' %}{{ f[0]() }}{% endcache %}{% endwith %}",
@@ -369,7 +369,7 @@ fn a_use_is_one_of_that_binding() {
     ] {
         accepted(&Syntax::minijinja(), &[&format!("{kept}{other}")]);
     }
-    // What a macro's block has from outside counts where the macro is called.
+    // The outside names of a macro's block are checked where the macro is called.
     let called = "{% macro m() %}{% cache 9, 'b' %}{{ t }}{% endcache %}{% endmacro %}";
     refused_in(&Syntax::minijinja(), &format!("{called}{kept}{{{{ m() }}}}"), before);
     let bodies = |body: &str| format!("{{% component c() %}}{body}{{% endcomponent %}}");
@@ -449,8 +449,8 @@ fn nesting_is_refused_where_the_engine_would_give_up() {
 
 #[test]
 fn an_engine_can_speak_for_itself() {
-    // Broken in ways that have nothing to do with cache blocks: handed over, with what came
-    // before rewritten.
+    // Errors that have nothing to do with cache blocks: the rest is left as it is, and the part
+    // before is rewritten.
     for syntax in [Syntax::minijinja(), Syntax::tera()] {
         for rest in
             ["{% endif %}", "{{ 'a", "{# a", "{% raw %}", "{% if x", "{% if x %}{% endfor %}"]

@@ -1,4 +1,4 @@
-//! The scanner: lossless on anything, and cutting where the engines cut.
+//! The scanner: lossless on any source, and cutting where the engines cut.
 
 use minijinja::machinery::{Token, tokenize};
 use minijinja::syntax::SyntaxConfig;
@@ -26,7 +26,7 @@ fn assert_lossless(source: &str, syntax: &Syntax) {
     assert_eq!(at, source.len());
 }
 
-/// Start and end of every tag, as MiniJinja sees them; and whether it got through.
+/// Start and end of every tag as MiniJinja sees them, and whether it read the whole source.
 fn tags_of_engine(source: &str, config: &SyntaxConfig) -> (Vec<(bool, usize, usize)>, bool) {
     let mut out = Vec::new();
     let mut open = None;
@@ -61,7 +61,7 @@ fn assert_agrees_with_minijinja(source: &str, config: &SyntaxConfig) {
         assert_eq!(found, expected, "{source:?}");
         assert!(list.iter().all(|piece| piece.closed), "{source:?}");
     } else {
-        // The engine stops at its first lexical mistake; until there both agree.
+        // The engine stops at its first lexical error; both agree up to there.
         assert_eq!(found.get(..expected.len()), Some(&expected[..]), "{source:?}");
     }
 }
@@ -103,7 +103,7 @@ proptest! {
 
     #[test]
     fn tags_lie_where_minijinja_sees_them(source in fragments()) {
-        // The engine drops a final newline before it looks; so do we, to compare offsets.
+        // The engine drops a final newline first, so the test does too.
         let source = source.trim_end_matches(['\n', '\r']);
         for config in configs() {
             assert_agrees_with_minijinja(source, &config);

@@ -1,4 +1,4 @@
-//! Tera: the lowered text, and what it prints.
+//! Tera: the lowered text and its output.
 
 use super::*;
 

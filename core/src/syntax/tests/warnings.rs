@@ -1,4 +1,4 @@
-//! Warnings: which uses in a cached body are told, of which block, and what is not.
+//! Warnings: which uses in a cached body are reported, for which block, and which are not.
 
 use super::*;
 
@@ -92,7 +92,7 @@ fn a_block_that_varies_on_the_name_is_right() {
         ("{% cache 1, 'f', version=nonce %}{{ nonce }}{% endcache %}", &[]),
         ("{% cache 1, 'f', csrf %}{{ nonce }}{% endcache %}", &["1:28 nonce"]),
         ("{% cache 1, 'f', unless=csrf %}{{ csrf }}{% endcache %}", &["1:35 csrf"]),
-        // The timeout is no part of the key.
+        // The timeout is not part of the key.
         ("{% cache nonce, 'f' %}{{ nonce }}{% endcache %}", &["1:26 nonce"]),
     ]);
 }
@@ -115,7 +115,7 @@ fn of_nested_blocks_the_outermost_that_lacks_it_is_told_once() {
     };
     assert_eq!(places(&nested("", "")), [1]);
     assert_eq!(places(&nested("", ", nonce")), [1]);
-    // The inner fragment is shared by all outer ones.
+    // All outer fragments share the inner one.
     assert_eq!(places(&nested(", nonce", "")), [26]);
     assert_eq!(places(&nested(", nonce", ", nonce")), [] as [u32; 0]);
 }
@@ -162,8 +162,7 @@ fn a_constant_key_in_a_loop_is_warned_of() {
         assert_eq!(
             warned(""),
             [
-                "the cache block `row` in the `for` loop of line 1, column 1 varies on nothing, so all \
-              rounds print the fragment of the first; add what differs, such as `item.id`, or \
+                "the cache block `row` in the `for` loop of line 1, column 1 has no vary part, so all iterations print the fragment of the first; add one, such as `item.id`, or \
               `shared=true` if they are all the same (in page.html:2:2)"
             ]
         );
@@ -200,8 +199,6 @@ fn a_namespace_that_is_handed_to_what_changes_it_is_warned_of() {
     let page = rewrite("page.html", &source, &Syntax::minijinja()).unwrap();
     assert_eq!(
         page.warnings()[0].to_string(),
-        "`ns` is made outside the cache block of line 1, column 92, and changed by what it is handed to \
-         (line 1, column 32), which a hit would not do: such a render is printed and not stored; hand it \
-         on outside the block, or make `ns = namespace()` in it (in page.html:1:119)"
+        "`ns` is created outside the cache block of line 1, column 92, and changed by code that it is passed to (line 1, column 32), which a hit would not do: such a render is printed and not stored; pass it on outside the block, or create `ns = namespace()` in it (in page.html:1:119)"
     );
 }

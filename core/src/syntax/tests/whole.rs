@@ -1,4 +1,4 @@
-//! Whole templates and folders: what is found, large sources, files.
+//! Whole templates and folders: found blocks, large sources, files.
 
 use std::fs;
 use std::path::PathBuf;
@@ -101,7 +101,7 @@ fn odd_template_names_stay_in_the_site() {
     }
 }
 
-/// A folder of its own, removed at the end.
+/// A temporary folder, removed at the end.
 struct Folder(PathBuf);
 
 impl Folder {

@@ -11,10 +11,11 @@ use super::outages::until;
 use super::{FRONTS, Front, store};
 use crate::engine::{Body, Opened, OutputMode, RenderContext, RenderMemo, Scalar};
 use crate::events::{BypassReason, EventKind};
+use crate::far::Far;
 use crate::store::{Capabilities, Operation, Reply, Store, StoreError, Value};
 use crate::sync::Mutex;
 use crate::testing::MemoryStore;
-use crate::{FarLevel, FragmentCache, Invalidation, fragment_key};
+use crate::{FarLevel, Fragment, FragmentCache, Invalidation, fragment_key};
 
 /// A store whose code panics at keys of some kinds.
 #[derive(Debug, Clone, Default)]
@@ -266,4 +267,19 @@ fn what_a_cache_would_have_told_is_told_when_it_ends() {
         drop(one);
         until("it falls", || prints("newer"));
     }
+}
+
+#[test]
+fn i2_a_lease_is_renewed_after_a_third_of_its_ttl() {
+    const LEASE: Duration = Duration::from_secs(30);
+    let level = FarLevel::new(MemoryStore::new()).lease(LEASE);
+    let rig = rig_with(|builder| builder.far(level));
+    let row = Fragment::new(fragment_key!("row"));
+    rig.cache
+        .render(&row, || {
+            let renewed = rig.cache.handle.far().and_then(Far::next_renewal).expect("a lease");
+            assert!(renewed <= crate::clock::instant() + LEASE / 3, "the lease ends before that");
+            "row"
+        })
+        .unwrap();
 }

@@ -7,9 +7,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use super::*;
 use crate::admin::{Admin, FLEET_MODE_TTL};
 use crate::entry::OutputMode as CacheMode;
-use crate::freshness::Label;
 use crate::hash::KeyHasher;
 use crate::key;
+use crate::label::Label;
 
 /// Everything that can be computed from the planted words without the secret.
 #[derive(Default)]

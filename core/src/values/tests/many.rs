@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::meanwhile::{Meanwhile, Step};
+use super::whole;
 use crate::events::{Event, EventKind, Observer, RefusalReason};
 use crate::protection::Protection;
 use crate::store::Fault;
@@ -308,7 +309,7 @@ fn a_fragment_and_what_is_around_it_are_told_of_as_if_they_were_deleted_one_by_o
     for front in FRONTS {
         let done = [false, true].map(|at_once| {
             let store = store();
-            let cache = process_with(&store, front, |builder| builder).cache;
+            let cache = whole(&process_with(&store, front, |builder| builder));
             let (card, page) = (fragment_key!("card"), fragment_key!("page"));
             let body = || cache.render(&Fragment::new(card.clone()), || "card").unwrap();
             cache.render(&Fragment::new(page.clone()), body).unwrap();
@@ -329,8 +330,8 @@ fn a_fragment_depends_on_all_values_that_are_set_in_it() {
     let page = crate::Fragment::new(crate::fragment_key!("page"));
     let body =
         || here.set_many([("a", &1), ("b", &2)], &SetOptions::new()).map(|_| "page").unwrap();
-    here.cache.render(&page, body).unwrap();
-    assert_eq!(&*there.cache.render(&page, || "again").unwrap(), "page");
+    whole(&here).render(&page, body).unwrap();
+    assert_eq!(&*whole(&there).render(&page, || "again").unwrap(), "page");
     there.delete_many(["b"]);
-    assert_eq!(&*there.cache.render(&page, || "again").unwrap(), "again");
+    assert_eq!(&*whole(&there).render(&page, || "again").unwrap(), "again");
 }

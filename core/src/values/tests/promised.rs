@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::many::{FRONTS, Shop, process, process_with, store, told};
 use super::meanwhile::{Meanwhile, Step};
+use super::whole;
 use crate::events::EventKind;
 use crate::memoize::Function;
 use crate::protection::Protection;
@@ -63,7 +64,7 @@ fn i1_a_refresh_of_another_process_is_what_is_served() {
     };
     let row = Fragment::new(fragment_key!("row"));
     let store = store();
-    let (here, there) = (process(&store).cache, process(&store).cache);
+    let (here, there) = (whole(&process(&store)), whole(&process(&store)));
     assert_eq!((double(&here, false, 1), double(&there, false, 2)), (1, 1));
     assert_eq!((double(&there, true, 3), double(&here, false, 4)), (3, 3));
     let print = |cache: &FragmentCache, row: &Fragment, body| cache.render(row, || body).unwrap();
@@ -83,19 +84,19 @@ fn what_is_around_something_does_not_end_when_it_is_written_anew() {
     let row = Fragment::new(fragment_key!("row"));
     here.set("k", &1).unwrap();
     let body = || {
-        let row = here.cache.render(&row, || "row").unwrap();
+        let row = whole(&here).render(&row, || "row").unwrap();
         format!("{row} {:?}", here.get::<i32>("k").unwrap())
     };
-    let printed = here.cache.render(&page, body).unwrap();
-    assert_eq!(&*there.cache.render(&page, || "-").unwrap(), &*printed);
+    let printed = whole(&here).render(&page, body).unwrap();
+    assert_eq!(&*whole(&there).render(&page, || "-").unwrap(), &*printed);
     here.set("k", &2).unwrap();
-    here.cache.render(&row.clone().refresh(true), || "row").unwrap();
+    whole(&here).render(&row.clone().refresh(true), || "row").unwrap();
     for process in [&here, &there] {
-        assert_eq!(&*process.cache.render(&page, || "-").unwrap(), &*printed);
+        assert_eq!(&*whole(&process).render(&page, || "-").unwrap(), &*printed);
     }
     there.delete("k").eventually();
     for process in [&here, &there] {
-        assert_eq!(&*process.cache.render(&page, || "new").unwrap(), "new");
+        assert_eq!(&*whole(&process).render(&page, || "new").unwrap(), "new");
     }
 }
 
@@ -182,13 +183,13 @@ fn i1_sets_of_other_keys_cost_no_fill() {
         current::add_tags(["late"]).unwrap();
         "page"
     };
-    here.cache.render(&page, body).unwrap();
+    whole(&here).render(&page, body).unwrap();
     assert_eq!(refusals(&recorder), []);
     for key in 0..1_000 {
         assert!(here.set(format!("ours {key}"), &key).unwrap());
     }
     assert_eq!(here.cache.fresh().rows(), rows, "the table of labels does not grow");
-    assert_eq!(&*there.cache.render(&page, || "again").unwrap(), "page");
+    assert_eq!(&*whole(&there).render(&page, || "again").unwrap(), "page");
     store.fail_writes(Fault::Refused);
     for key in 0..100 {
         there.set(key, &key).unwrap_err();
@@ -206,7 +207,7 @@ fn a_fill_takes_the_same_round_trips_after_a_thousand_sets() {
     let mut fill = || {
         let page = Fragment::new(fragment_key!(names.next().unwrap()));
         store.reset_counts();
-        here.cache.render(&page, || "page").unwrap();
+        whole(&here).render(&page, || "page").unwrap();
         store.round_trips()
     };
     fill();
@@ -239,9 +240,9 @@ fn a_fragment_around_many_sets_is_stored() {
         current::add_tags(["late"]).unwrap();
         "page"
     };
-    here.cache.render(&page, body).unwrap();
+    whole(&here).render(&page, body).unwrap();
     assert_eq!(refusals(&recorder), []);
-    assert_eq!(&*process(&store).cache.render(&page, || "again").unwrap(), "page");
+    assert_eq!(&*whole(&process(&store)).render(&page, || "again").unwrap(), "page");
 }
 
 #[test]
@@ -367,10 +368,10 @@ fn i1_a_refresh_that_another_process_invalidates_before_it_is_written_is_not_ser
     let act = |there: &Values, _: &Shop| _ = there.cache.delete(&fragment_key!("row"));
     let [here, there] = between(act, None);
     let row = Fragment::new(fragment_key!("row"));
-    there.cache.render(&row, || "first").unwrap();
-    here.cache.render(&row.clone().refresh(true), || "old").unwrap();
-    assert_eq!(&*there.cache.render(&row, || "new").unwrap(), "new");
-    assert_eq!(&*here.cache.render(&row, || "newer").unwrap(), "new");
+    whole(&there).render(&row, || "first").unwrap();
+    whole(&here).render(&row.clone().refresh(true), || "old").unwrap();
+    assert_eq!(&*whole(&there).render(&row, || "new").unwrap(), "new");
+    assert_eq!(&*whole(&here).render(&row, || "newer").unwrap(), "new");
 }
 
 /// A version that the store has dropped is invalid and stays so: a refresh must not write back what
@@ -385,10 +386,10 @@ fn i1_a_version_that_the_store_forgets_is_not_brought_back_by_a_refresh() {
     };
     let [here, there] = between(act, None);
     let (row, page) = (Fragment::new(fragment_key!("row")), Fragment::new(fragment_key!("page")));
-    let body = || there.cache.render(&row, || "old").unwrap();
-    there.cache.render(&page, body).unwrap();
-    here.cache.render(&row.clone().refresh(true), || "new").unwrap();
-    assert_eq!(&*there.cache.render(&page, || "new").unwrap(), "new");
+    let body = || whole(&there).render(&row, || "old").unwrap();
+    whole(&there).render(&page, body).unwrap();
+    whole(&here).render(&row.clone().refresh(true), || "new").unwrap();
+    assert_eq!(&*whole(&there).render(&page, || "new").unwrap(), "new");
 }
 
 /// A function that begins before a refresh of another process and is stored after it.

@@ -148,7 +148,7 @@ fn a_field_that_makes_no_sense_is_malformed() {
     // The kind of a record determines its body: markup has to be text.
     let body = Crafted { body: b"\xc3".to_vec(), ..Crafted::new() };
     let read = plain().decode(&body.bytes()).unwrap().body;
-    assert!(crate::render::of_text(read, crate::engine::Body::from).is_none());
+    assert!(crate::entry::of_text(read, crate::engine::Body::from).is_none());
 }
 
 #[test]

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::ageing::Ageing;
-use crate::cache::FragmentCache;
-use crate::clock::{Clock, MonotonicClock};
-use crate::error::{Error, ErrorKind};
+use super::FragmentCache;
+use crate::clock::Clock;
+use crate::error::Error;
 use crate::events::Observer;
 use crate::far::FarLevel;
+use crate::handle::{Handle, Settings};
 use crate::opaque::OpaqueSecret;
 use crate::policy::Policy;
 #[cfg(test)]
-use crate::protection::Protection;
-use crate::protection::Protections;
+use crate::protection::{Protection, Protections};
 
 /// Builds a [`FragmentCache`].
 ///
@@ -28,74 +27,36 @@ use crate::protection::Protections;
 /// assert_eq!(cache.stats().entries, 0);
 /// # Ok::<(), fragcache::Error>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct CacheBuilder {
-    pub(crate) default_ttl: Option<Duration>,
-    pub(crate) max_bytes: usize,
-    pub(crate) max_entries: usize,
-    pub(crate) max_entry_bytes: Option<usize>,
-    pub(crate) max_labels: usize,
-    pub(crate) wait_limit: Duration,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) observers: Vec<Arc<dyn Observer>>,
-    /// Most names with statistics of their own; `None` to collect none.
-    pub(crate) stats_by_name: Option<usize>,
-    pub(crate) policy: Policy,
-    pub(crate) ageing: Ageing,
-    pub(crate) far: Option<FarLevel>,
-    pub(crate) opaque_keys: Option<OpaqueSecret>,
-    /// True for a cache that stores nothing.
-    pub(crate) is_null: bool,
-    pub(crate) protections: Protections,
-}
-
-impl Default for CacheBuilder {
-    fn default() -> Self {
-        Self {
-            default_ttl: Some(Duration::from_secs(300)),
-            max_bytes: 64 << 20,
-            max_entries: 100_000,
-            max_entry_bytes: None,
-            max_labels: 65_536,
-            wait_limit: Duration::from_secs(1),
-            clock: Arc::new(MonotonicClock::default()),
-            observers: Vec::new(),
-            stats_by_name: None,
-            policy: Policy::default(),
-            ageing: Ageing::default(),
-            far: None,
-            opaque_keys: None,
-            is_null: false,
-            protections: Protections::default(),
-        }
-    }
+    pub(crate) settings: Settings,
 }
 
 impl CacheBuilder {
     /// Sets the TTL of fragments without a timeout; `None` if they never expire. Default: 300 s, as
     /// in Flask-Caching.
     pub fn default_timeout(mut self, ttl: Option<Duration>) -> Self {
-        self.default_ttl = ttl;
+        self.settings.default_ttl = ttl;
         self
     }
 
     /// Bounds the near level in bytes, including keys and overhead. Default: 64 MiB.
     pub fn max_bytes(mut self, bytes: usize) -> Self {
-        self.max_bytes = bytes;
+        self.settings.max_bytes = bytes;
         self
     }
 
     /// Bounds the near level in entries; each variant is one entry. Default: 100,000.
     pub fn max_entries(mut self, entries: usize) -> Self {
-        self.max_entries = entries;
+        self.settings.max_entries = entries;
         self
     }
 
     /// Sets the largest body that is stored, in bytes. Larger bodies are rendered and counted.
     /// Default: 1 MiB, or a quarter of [`max_bytes`](Self::max_bytes) if that is less.
     pub fn max_entry_bytes(mut self, bytes: usize) -> Self {
-        self.max_entry_bytes = Some(bytes);
+        self.settings.max_entry_bytes = Some(bytes);
         self
     }
 
@@ -103,7 +64,7 @@ impl CacheBuilder {
     /// and entries older than that row are rendered again on their next lookup. Default: 65,536 (up
     /// to 16 MB when full, and twice that with a replica lag).
     pub fn max_labels(mut self, rows: usize) -> Self {
-        self.max_labels = rows;
+        self.settings.max_labels = rows;
         self
     }
 
@@ -115,7 +76,7 @@ impl CacheBuilder {
     /// rendered from Rust, and blocks of a Tera template rendered without the render functions of
     /// `fragcache-tera`, share no page, so each of them waits up to the limit.
     pub fn wait_limit(mut self, limit: Duration) -> Self {
-        self.wait_limit = limit;
+        self.settings.wait_limit = limit;
         self
     }
 
@@ -126,14 +87,14 @@ impl CacheBuilder {
     /// The window covers expiry only. A fragment that was deleted or invalidated, or that has
     /// another version or source, is not served.
     pub fn stale_window(mut self, window: Duration) -> Self {
-        self.ageing.stale_window = window;
+        self.settings.ageing.stale_window = window;
         self
     }
 
     /// Sets the pause between refreshes of a stale fragment after one has failed or produced a body
     /// that may not be stored. Default: 5 s.
     pub fn refresh_backoff(mut self, rest: Duration) -> Self {
-        self.ageing.refresh_backoff = rest;
+        self.settings.ageing.refresh_backoff = rest;
         self
     }
 
@@ -141,7 +102,7 @@ impl CacheBuilder {
     /// stored together do not expire together. Default: 0.0; 0.1 with a [far level](Self::far),
     /// where every process would render what has expired.
     pub fn jitter(mut self, share: f64) -> Self {
-        self.ageing.jitter = Some(share);
+        self.settings.ageing.jitter = Some(share);
         self
     }
 
@@ -153,7 +114,7 @@ impl CacheBuilder {
     /// A. Vattani, F. Chierichetti, K. Lowenstein: Optimal Probabilistic Cache Stampede
     /// Prevention, PVLDB 8(8), 2015.
     pub fn early_refresh(mut self, beta: f64) -> Self {
-        self.ageing.early_refresh = beta;
+        self.settings.ageing.early_refresh = beta;
         self
     }
 
@@ -163,13 +124,13 @@ impl CacheBuilder {
     ///
     /// There is no timer: the first access to the cache after a repeat is due runs it.
     pub fn replica_lag(mut self, lag: Duration) -> Self {
-        self.ageing.replica_lag = Some(lag);
+        self.settings.ageing.replica_lag = Some(lag);
         self
     }
 
     /// Adds a store behind the cache, shared with other processes; see [`FarLevel`]. Default: none.
     pub fn far(mut self, level: FarLevel) -> Self {
-        self.far = Some(level);
+        self.settings.far = Some(level);
         self
     }
 
@@ -202,13 +163,13 @@ impl CacheBuilder {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn opaque_keys(mut self, secret: impl AsRef<[u8]>) -> Self {
-        self.opaque_keys = Some(OpaqueSecret(secret.as_ref().into()));
+        self.settings.opaque_keys = Some(OpaqueSecret(secret.as_ref().into()));
         self
     }
 
     /// Sets the clock by which entries expire. Default: the monotonic clock.
     pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.clock = Arc::new(clock);
+        self.settings.clock = Arc::new(clock);
         self
     }
 
@@ -228,7 +189,7 @@ impl CacheBuilder {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn observer(mut self, observer: impl Observer) -> Self {
-        self.observers.push(Arc::new(observer));
+        self.settings.observers.push(Arc::new(observer));
         self
     }
 
@@ -236,27 +197,27 @@ impl CacheBuilder {
     /// later names are summed up as one. Default: off. Each name takes 2 KiB to 4 KiB of memory,
     /// and every hit updates its counters.
     pub fn stats_by_name(mut self, max_names: usize) -> Self {
-        self.stats_by_name = Some(max_names);
+        self.settings.stats_by_name = Some(max_names);
         self
     }
 
     /// Sets how mistakes, warnings and annotations are handled; see [`Policy`].
     pub fn policy(mut self, policy: Policy) -> Self {
-        self.policy = policy;
+        self.settings.policy = policy;
         self
     }
 
     /// Makes this a cache that stores nothing.
     #[cfg(feature = "config")]
     pub(crate) fn null(mut self) -> Self {
-        self.is_null = true;
+        self.settings.is_null = true;
         self
     }
 
     /// Switches one protection off, for tests that must notice it.
     #[cfg(test)]
     pub(crate) fn without(mut self, protection: Protection) -> Self {
-        self.protections = Protections::without(protection);
+        self.settings.protections = Protections::without(protection);
         self
     }
 
@@ -273,35 +234,7 @@ impl CacheBuilder {
     /// - a jitter or early refresh out of range;
     /// - a secret of opaque keys that is too short, or set without the feature `mac`.
     pub fn build(self) -> Result<FragmentCache, Error> {
-        let refuse = |message: &str| Err(Error::new(ErrorKind::Config, message));
-        if self.max_bytes == 0 || self.max_entries == 0 {
-            return refuse(
-                "a near level of size 0 holds nothing; write FragmentCache::disabled() for a \
-                 cache that stores nothing",
-            );
-        }
-        if self.max_labels == 0 {
-            return refuse("max_labels is 0; write at least 1, or leave the default of 65,536");
-        }
-        match self.max_entry_bytes {
-            Some(0) => return refuse("max_entry_bytes is 0; write at least 1"),
-            Some(bytes) if bytes > self.max_bytes => {
-                return refuse("max_entry_bytes is above max_bytes; raise max_bytes or lower it");
-            }
-            _ => {}
-        }
-        if self.default_ttl.is_some_and(|ttl| ttl.is_zero()) {
-            return refuse(
-                "the default timeout is 0; write None for fragments that never expire, or \
-                 FragmentCache::disabled() to store nothing",
-            );
-        }
-        if self.default_ttl.is_some_and(|ttl| ttl.as_nanos() > u128::from(u64::MAX / 2)) {
-            return refuse("the default timeout is longer than a clock can count; write None");
-        }
-        self.ageing.check()?;
-        self.far.as_ref().map_or(Ok(()), FarLevel::check)?;
-        self.opaque_keys.as_ref().map_or(Ok(()), OpaqueSecret::check)?;
-        FragmentCache::from_builder(self)
+        self.settings.check()?;
+        Ok(FragmentCache { handle: Handle::start(self.settings)? })
     }
 }

@@ -1,5 +1,5 @@
-//! What was rendered before, handed on to what may print it in a cache block of its own: as an argument
-//! of a macro or a component, or in the content of a `call` block.
+//! Detects output rendered earlier that is passed to code which may print it in a cache block of
+//! its own: as an argument of a macro or a component, or in the content of a `call` block.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use crate::error::Error;
 use super::bindings;
 use super::definitions;
 use super::flows::{self, Call, Rendered, called, fragment, holds, rendered};
-use super::follow::Printer;
+use super::follow::SourcePlace;
 use super::mark::{Holds, Mark};
 use super::nesting::{Frame, FrameKind, Walk};
 use super::outline::{By, Change, Span};
@@ -17,19 +17,19 @@ use super::rules::Dialect;
 use super::statement::Opener;
 use super::token::{Token, TokenKind};
 
-/// Where a token stands in its tag: in which brackets, and whether in a component's.
+/// The brackets around a token in its tag, and the component around it.
 #[derive(Debug, Default)]
 pub(super) struct Around {
     brackets: Vec<Bracket>,
-    /// In how many brackets the last component stands.
+    /// The number of brackets around the last component.
     component: Option<usize>,
 }
 
-/// A bracket that is open.
+/// An open bracket.
 #[derive(Debug)]
 struct Bracket {
     at: usize,
-    /// The commas since, outside inner brackets, and the token after the last.
+    /// The number of commas since, outside inner brackets.
     commas: usize,
     first: usize,
     /// MiniJinja: whether an argument was unpacked.
@@ -37,7 +37,7 @@ struct Bracket {
 }
 
 impl Around {
-    /// The token at `at` comes, which is no word.
+    /// Reads the token at `at`, which is not a word.
     pub(super) fn read(&mut self, source: &str, list: &[Token], at: usize) {
         match list[at].kind {
             TokenKind::Open => {
@@ -60,7 +60,7 @@ impl Around {
     }
 }
 
-/// Refuses the name at `index` of a tag's tokens as an argument of what may print it.
+/// Refuses the name at `index` of a tag's tokens as an argument of code that may print its value.
 pub(super) fn argument(
     walk: &mut Walk<'_, '_>,
     (list, index): (&[Token], usize),
@@ -79,7 +79,7 @@ pub(super) fn argument(
     let (source, dialect) = (walk.source, walk.dialect());
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     for by in ways(walk, list, around) {
-        hand(walk, (text(index), list[index].start), tag, &by, &marks)?;
+        pass_on(walk, (text(index), list[index].start), tag, &by, &marks)?;
     }
     // `<card title />` is short for `<card title={title} />`.
     let before = index.checked_sub(1).and_then(|at| list.get(at)).map(|token| token.kind);
@@ -87,12 +87,12 @@ pub(super) fn argument(
     let is_direct = around.component == Some(around.brackets.len());
     if is_direct && dialect == Dialect::Tera && is_short {
         let by = By::Keyword(text(index).to_owned());
-        hand(walk, (text(index), list[index].start), tag, &by, &marks)?;
+        pass_on(walk, (text(index), list[index].start), tag, &by, &marks)?;
     }
     Ok(())
 }
 
-/// How what stands inside these brackets is handed on.
+/// The ways in which a value inside these brackets is passed on.
 fn ways(walk: &Walk<'_, '_>, list: &[Token], around: &Around) -> Vec<By> {
     let (source, dialect) = (walk.source, walk.dialect());
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
@@ -112,8 +112,8 @@ fn ways(walk: &Walk<'_, '_>, list: &[Token], around: &Around) -> Vec<By> {
     around.brackets.iter().filter_map(by).collect()
 }
 
-/// MiniJinja: notes that a cached body hands a namespace from outside to a macro that changes it. A
-/// render in which that happens is not stored.
+/// MiniJinja: records that a cached body passes a namespace from outside to a macro that changes
+/// it. A render in which that happens is not stored.
 fn change<'s>(
     walk: &mut Walk<'_, 's>,
     (list, index): (&[Token], usize),
@@ -127,7 +127,7 @@ fn change<'s>(
     });
     let Some((block, opened)) = frame else { return };
     let is_outer = |mark: &Mark| matches!(mark.holds, Holds::Space(_)) && mark.origin < opened;
-    // An attribute of it is another value.
+    // An attribute of the namespace is another value.
     let is_whole = list.get(index + 1).is_none_or(|next| next.text(walk.source) != ".");
     if !is_whole || !marks.iter().any(is_outer) {
         return;
@@ -147,7 +147,7 @@ fn change<'s>(
     }
 }
 
-/// The same of the Tera component at `index`.
+/// Like [`argument`], for the Tera component at `index`.
 pub(super) fn component_argument(
     walk: &mut Walk<'_, '_>,
     (list, index): (&[Token], usize),
@@ -165,14 +165,14 @@ pub(super) fn component_argument(
     argument(walk, (list, index), around, tag, &[holds(start, Some(start..end))])
 }
 
-/// The marks of the value that the name at `index` brings: of its own, and of what it renders if it
-/// is called. A macro that is not called has rendered nothing.
+/// The marks of the value of the name at `index`: its own and, if it is called, those of its
+/// output. A macro that is not called renders nothing.
 fn value(walk: &Walk<'_, '_>, list: &[Token], index: usize, marks: &[Mark]) -> Vec<Mark> {
     let call = called(walk, list, index).filter(|_| walk.dialect() == Dialect::MiniJinja);
     let Some(Call { is_known, open }) = call else {
         let is_macro = bindings::is_macro(walk, list[index].text(walk.source));
-        // What it has from outside was rendered before; what it renders itself will be, unless the value
-        // of its call is meant.
+        // Outside values of a macro were rendered earlier. Its own output is rendered later, unless
+        // the expression uses the value of its call.
         let start = list[index].start;
         let calls_value = flows::calls_value(walk.source, list);
         let counts = |mark: &&Mark| match rendered(**mark) {
@@ -181,8 +181,8 @@ fn value(walk: &Walk<'_, '_>, list: &[Token], index: usize, marks: &[Mark]) -> V
             Some(_) => !is_macro || calls_value || mark.origin < start,
         };
         let mut known: Vec<Mark> = marks.iter().filter(counts).copied().collect();
-        // Tera's `super()`, a macro that prints what its surroundings are filled with, and a `caller`
-        // that is called, though not by its name.
+        // Three sources of content filled in by others: Tera's `super()`, a macro that prints it,
+        // and a `caller` that is called under another name.
         let is_super = list[index].text(walk.source) == "super";
         let is_called = calls_value && marks.iter().any(|mark| mark.holds == Holds::Caller);
         let is_filled = |mark: &Mark| {
@@ -211,7 +211,7 @@ fn value(walk: &Walk<'_, '_>, list: &[Token], index: usize, marks: &[Mark]) -> V
     marks
 }
 
-/// Whether the bracket at `open` holds the arguments of something that may be a macro.
+/// Whether the bracket at `open` holds the arguments of a possible macro.
 fn calls(source: &str, list: &[Token], open: usize) -> bool {
     let Some(name) = open.checked_sub(1) else { return false };
     let before = name.checked_sub(1).map_or("", |at| list[at].text(source));
@@ -225,8 +225,8 @@ fn calls(source: &str, list: &[Token], open: usize) -> bool {
     is_callee && !matches!(before, "|" | "is")
 }
 
-/// Whether what is called with the bracket at `open` is found by its name: a function, a macro, or one
-/// of an import, rather than a value.
+/// Whether the callee before the bracket at `open` is found by its name, as a function, a macro or
+/// a member of an import, and is not a value.
 fn is_found(walk: &Walk<'_, '_>, list: &[Token], open: usize) -> bool {
     let text = |at: usize| list[at].text(walk.source);
     let Some(mut root) = open.checked_sub(1) else { return false };
@@ -239,8 +239,9 @@ fn is_found(walk: &Walk<'_, '_>, list: &[Token], open: usize) -> bool {
         && !bindings::is_variable(walk, name)
 }
 
-/// Refuses that the tag at `tag` hands on what may hold a fragment to where it may be printed.
-pub(super) fn hand(
+/// Refuses that the tag at `tag` passes on a value that may hold a fragment to code that may print
+/// it in a cache block.
+pub(super) fn pass_on(
     walk: &mut Walk<'_, '_>,
     (name, at): (&str, usize),
     tag: &Range<usize>,
@@ -250,7 +251,7 @@ pub(super) fn hand(
     for mark in marks {
         if let Holds::Outside(outside, level) = mark.holds {
             let outside = &walk.source[outside.range()];
-            definitions::is_handed(walk, level, (outside, at), tag, by);
+            definitions::record_passed_on(walk, level, (outside, at), tag, by);
         }
     }
     for rendered in marks.iter().copied().filter_map(rendered) {
@@ -261,22 +262,22 @@ pub(super) fn hand(
             return Err(walk.refusal.at(
                 at,
                 format!(
-                    "{} is rendered before it is handed on to what is known only when it renders, \
-                     and which could print it in a cache block: call a macro by its name, or print \
-                     it outside",
+                    "{} is rendered before it is passed on to a callee that is known only when \
+                     the page renders, and that could print it in a cache block: call the macro \
+                     by its name, or print it outside",
                     as_written(walk.source, name, at),
                 ),
             ));
         }
         if let Some(printer) = walk.others.printer(Span::from(tag.clone()), by) {
-            return Err(handed_on(&walk.refusal, name, at, &printer));
+            return Err(passed_on_error(&walk.refusal, name, at, &printer));
         }
     }
     Ok(())
 }
 
-/// Refuses the use of a name in a `call` block, if the macro that is called may print the content in a
-/// cache block of its own.
+/// Refuses the use of a name in a `call` block if the called macro may print the content in a cache
+/// block of its own.
 pub(super) fn fills(
     walk: &mut Walk<'_, '_>,
     name: &str,
@@ -295,16 +296,21 @@ pub(super) fn fills(
             _ => mark.origin < tag.start,
         };
         let outside: Vec<Mark> = marks.iter().filter(is_outside).copied().collect();
-        hand(walk, (name, at), &tag, &By::Caller, &outside)
+        pass_on(walk, (name, at), &tag, &By::Caller, &outside)
     })
 }
 
-pub(super) fn handed_on(refusal: &Refusal<'_>, name: &str, at: usize, printer: &Printer) -> Error {
+pub(super) fn passed_on_error(
+    refusal: &Refusal<'_>,
+    name: &str,
+    at: usize,
+    printer: &SourcePlace,
+) -> Error {
     refusal.at(
         at,
         format!(
-            "{} is rendered before it is handed on, and the cache block of {} may print it: others \
-             would be served what is in it, and a deletion of what is inside would not reach the \
+            "{} is rendered before it is passed on, and the cache block of {} may print it: the \
+             block would serve it to others, and deleting a fragment in it would not delete the \
              block; add it there as a vary part, or print it outside",
             as_written(refusal.source, name, at),
             printer.place(refusal.template),
@@ -312,7 +318,7 @@ pub(super) fn handed_on(refusal: &Refusal<'_>, name: &str, at: usize, printer: &
     )
 }
 
-/// A name as a message has it; with dots where it is called.
+/// Formats a name for a message, with `…` if it is called.
 fn as_written(source: &str, name: &str, at: usize) -> String {
     let is_called =
         source[at..].strip_prefix(name).is_some_and(|rest| rest.starts_with(['(', '.']));

@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
-use crate::cache::{FragmentCache, Invalidation};
+use super::{Handle, Invalidation};
 use crate::error::Error;
+#[cfg(feature = "values")]
+use crate::error::ErrorKind;
 use crate::freshness::Mark;
 use crate::key::{self, FragmentKey, KeyPart};
+#[cfg(feature = "async")]
+use crate::key::{VIEW, view_key};
 use crate::tag;
 
 /// Deletions and invalidations that are applied together or not at all.
@@ -33,7 +37,7 @@ use crate::tag;
 #[derive(Debug, Clone)]
 #[must_use = "a batch does nothing until it is applied"]
 pub struct InvalidationBatch {
-    cache: FragmentCache,
+    cache: Handle,
     pub(crate) acts: Vec<Act>,
     pub(crate) replica_lag: Option<Duration>,
 }
@@ -52,7 +56,7 @@ pub(crate) enum Act {
 }
 
 impl InvalidationBatch {
-    pub(crate) fn new(cache: FragmentCache, replica_lag: Option<Duration>) -> Self {
+    pub(crate) fn new(cache: Handle, replica_lag: Option<Duration>) -> Self {
         Self { cache, acts: Vec::new(), replica_lag }
     }
 
@@ -117,10 +121,7 @@ impl InvalidationBatch {
     /// [`ErrorKind::Key`](crate::ErrorKind::Key) if an argument cannot be serialized. Nothing is
     /// added then, and no result is stored for such a call.
     #[cfg(feature = "values")]
-    pub fn delete_memoized(
-        &mut self,
-        calls: impl Into<crate::memoize::CallSelector>,
-    ) -> Result<&mut Self, Error> {
+    pub fn delete_memoized(&mut self, calls: impl Into<CallSelector>) -> Result<&mut Self, Error> {
         self.acts.extend(calls.into().acts()?);
         Ok(self)
     }
@@ -154,6 +155,20 @@ impl InvalidationBatch {
     /// ```
     pub fn replica_lag(&mut self, lag: Duration) -> &mut Self {
         self.replica_lag = Some(lag);
+        self
+    }
+
+    /// Like [`FragmentCache::delete_view`](crate::FragmentCache::delete_view), when the batch is applied.
+    #[cfg(feature = "async")]
+    pub fn delete_view(&mut self, name: &str, path: impl KeyPart) -> &mut Self {
+        self.acts.push(Act::Group(view_key(name, path)));
+        self
+    }
+
+    /// Like [`FragmentCache::delete_views`](crate::FragmentCache::delete_views), when the batch is applied.
+    #[cfg(feature = "async")]
+    pub fn delete_views(&mut self, name: &str) -> &mut Self {
+        self.acts.push(Act::Name(FragmentKey::of_kind(VIEW, name)));
         self
     }
 
@@ -260,7 +275,7 @@ impl Drop for After {
 
 impl Act {
     /// The label of this act in a cache; `None` for everything in the cache.
-    pub(crate) fn mark(&self, cache: &FragmentCache) -> Option<Mark> {
+    pub(crate) fn mark(&self, cache: &Handle) -> Option<Mark> {
         match self {
             Self::Key(key) => Some(cache.key_label(key).into()),
             Self::Name(key) => cache.name_label(key).map(Into::into),
@@ -270,5 +285,45 @@ impl Act {
             Self::Tag(text) => Some(Mark::tag(cache.tag_label(text), text)),
             Self::Clear => cache.namespace_label().map(Into::into),
         }
+    }
+}
+
+/// The calls to delete: one call, all calls on an instance, or all calls of a function.
+#[cfg(feature = "values")]
+#[derive(Debug, Clone)]
+pub struct CallSelector(Result<Act, String>);
+
+#[cfg(feature = "values")]
+fn unusable(why: &str) -> Error {
+    let message = format!(
+        "an argument cannot be part of a key: {why}; pass what identifies it, or leave it out"
+    );
+    Error::new(ErrorKind::Key, message)
+}
+
+#[cfg(feature = "values")]
+impl CallSelector {
+    /// What deletes the calls, or why an argument cannot be part of a key.
+    pub(crate) fn new(act: Result<Act, String>) -> Self {
+        Self(act)
+    }
+
+    /// The key, if one call is selected.
+    pub(super) fn key(&self) -> Option<&FragmentKey> {
+        match &self.0 {
+            Ok(Act::Key(key)) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The acts that delete these calls.
+    pub(crate) fn acts(self) -> Result<Vec<Act>, Error> {
+        let act = self.0.map_err(|why| unusable(&why))?;
+        // A function and a method of the same name are deleted together.
+        let counterpart = match &act {
+            Act::Name(key) => key.counterpart().map(Act::Name),
+            _ => None,
+        };
+        Ok(counterpart.into_iter().chain([act]).collect())
     }
 }

@@ -3,7 +3,8 @@
 
 use smallvec::SmallVec;
 
-use super::BUCKETS;
+/// The number of hashed buckets for a dependency set that is too long to be listed.
+pub(crate) const BUCKETS: usize = 16_384;
 
 /// Set in the label of what is written under a key.
 const WRITTEN: u64 = 1 << 63;

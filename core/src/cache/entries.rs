@@ -119,21 +119,21 @@ impl FragmentCache {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn entries(&self, cursor: Option<EntryCursor>) -> EntryPage {
-        let Some(near) = self.near() else { return EntryPage::default() };
+        let Some(near) = self.handle.near() else { return EntryPage::default() };
         let place = cursor.map_or(ListCursor::default(), |cursor| cursor.0);
         let (listed, next) = near.list(place);
-        let entries = listed.iter().filter(|listed| listed.key.starts_with(self.prefix()));
+        let entries = listed.iter().filter(|listed| listed.key.starts_with(self.handle.prefix()));
         let entries = entries.map(|listed| self.describe(near, listed)).collect();
         EntryPage { entries, next: next.map(EntryCursor) }
     }
 
     fn describe(&self, near: &Near, listed: &ListedEntry) -> EntryInfo {
-        let (now, entry) = (self.recent(), &listed.entry);
+        let (now, entry) = (self.handle.recent(), &listed.entry);
         let names = key::namespaces(&listed.key).map(|(name, _)| name.to_owned());
         let place = entry.source.place();
         EntryInfo {
-            key: self.hasher().shown(&listed.key),
-            namespaces: names.skip(key::namespaces(self.prefix()).count()).collect(),
+            key: self.handle.hasher().shown(&listed.key),
+            namespaces: names.skip(key::namespaces(self.handle.prefix()).count()).collect(),
             template: place.map(|(template, _)| template.to_owned()),
             line: place.map_or(0, |(_, line)| line),
             variants: listed.variants,
@@ -141,7 +141,7 @@ impl FragmentCache {
             body_bytes: entry.body.as_bytes().len(),
             age: Duration::from_secs(age(listed.stored, now)),
             left: (entry.expires != Moment::NEVER).then(|| entry.expires.since(now)),
-            miss: near.why_not(listed, self.fresh(), &|| self.recent()),
+            miss: near.why_not(listed, self.handle.fresh(), &|| self.handle.recent()),
             body: entry.body.clone(),
         }
     }

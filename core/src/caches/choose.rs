@@ -1,15 +1,15 @@
 //! Blocks that choose their cache with `using=`. A block without the option pays for a look at the
 //! byte after its digest.
 
-use super::enter::{Opened, Request};
-use super::{Arguments, RenderContext};
-use crate::caches::Caches;
+use super::Caches;
 use crate::entry::Body;
 use crate::error::Error;
 use crate::events::RefusalReason;
 use crate::hash::Version;
+use crate::policy::ErrorPolicy;
+use crate::render::{Arguments, Opened, RenderContext, RenderMemo, Request};
 use crate::syntax::site::DIGEST_LEN;
-use crate::timeout::Timeout;
+use crate::timeout::{Scalar, Timeout};
 
 impl Caches {
     /// Opens a cache block for an engine extension, in the cache that the block names or in the
@@ -54,7 +54,14 @@ impl Caches {
             stale: None,
         };
         let mode = rendering.mode();
-        self.default_cache().refuse(site, rendering, mode, error, RefusalReason::Using, &request)
+        self.default_cache().handle.refuse(
+            site,
+            rendering,
+            mode,
+            error,
+            RefusalReason::Using,
+            &request,
+        )
     }
 }
 
@@ -65,4 +72,30 @@ fn using(site: &str) -> Option<usize> {
     let end = rest.iter().position(|&byte| byte == b':')?;
     let before = rest[..end].iter().position(|&byte| byte == b'c')?;
     Some(end - before)
+}
+
+/// `cache_prefetch(name, vary, using)` in a template: like [`FragmentCache::prefetch`], for the
+/// render with this `memo`, and for blocks with the same `using=` or none. Each of `keys` is a name
+/// and its vary parts, as the prefetched block has them.
+///
+/// # Errors
+///
+/// [`ErrorKind::Key`] for a value that cannot be part of a key, and [`ErrorKind::Using`] for an
+/// unknown cache if the default cache's [`Policy`](crate::Policy) makes that an error. Nothing is
+/// read then.
+pub fn prefetch<A: Arguments>(
+    caches: &Caches,
+    using: Option<Scalar<'_>>,
+    memo: &RenderMemo,
+    keys: impl IntoIterator<Item = A>,
+) -> Result<(), Error> {
+    let cache = match using.map_or(Ok(caches.default_cache()), |using| caches.choose(using)) {
+        Ok(cache) => cache,
+        // The blocks report it one by one.
+        Err(_) if caches.default_cache().handle.policy().bad_arguments == ErrorPolicy::Uncached => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    memo.read_ahead(&cache.handle, keys)
 }

@@ -1,20 +1,21 @@
 //! Several named caches for the templates of one engine. `render/choose.rs` resolves a block's
 //! `using=`; `config` builds them from a file.
 
+mod choose;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cache::FragmentCache;
 use crate::error::{Error, ErrorKind};
 use crate::policy::ErrorPolicy;
-use crate::syntax::CacheBlock;
+use crate::syntax::{CacheBlock, MAX_CACHE_NAME_BYTES, is_cache_name};
 use crate::timeout::Scalar;
+
+pub use choose::prefetch;
 
 /// The name of the cache for blocks without `using=`.
 const DEFAULT: &str = "default";
-
-/// Longest name of a cache, in bytes.
-const MAX_NAME_BYTES: usize = 64;
 
 /// Most names that an error message lists.
 const MOST_LISTED: usize = 12;
@@ -78,9 +79,9 @@ impl Caches {
     pub fn with(mut self, name: &str, cache: FragmentCache) -> Result<Self, Error> {
         let refuse = |message: String| Err(Error::new(ErrorKind::Config, message));
         let shown: String = name.chars().take(40).collect();
-        if !is_name(name) {
+        if !is_cache_name(name) {
             return refuse(format!(
-                "a cache cannot be called {shown:?}; write 1 to {MAX_NAME_BYTES} letters, digits, \
+                "a cache cannot be called {shown:?}; write 1 to {MAX_CACHE_NAME_BYTES} letters, digits, \
                  \"_\", \"-\" and \".\", such as \"pages\""
             ));
         }
@@ -166,7 +167,7 @@ impl Caches {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn check(&self, blocks: &[CacheBlock]) -> Result<(), Error> {
-        if self.default.policy().bad_arguments == ErrorPolicy::Uncached {
+        if self.default.handle.policy().bad_arguments == ErrorPolicy::Uncached {
             return Ok(());
         }
         for block in blocks {
@@ -214,10 +215,4 @@ impl From<FragmentCache> for Caches {
     fn from(default: FragmentCache) -> Self {
         Self::new(default)
     }
-}
-
-/// Returns true if a cache may have this name.
-pub(crate) fn is_name(name: &str) -> bool {
-    (1..=MAX_NAME_BYTES).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }
