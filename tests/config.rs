@@ -98,8 +98,8 @@ fn shown(when: &str, error: &Error) -> String {
         !text.starts_with(|c: char| c.is_uppercase()) || text.starts_with("FRAGCACHE"),
         "{text}"
     );
-    let is_syntax = text.starts_with("this is no TOML: ");
-    let advice = ["write", "remove", "leave", "unset", "add", "raise"];
+    let is_syntax = text.starts_with("this is not valid TOML: ");
+    let advice = ["write", "did you mean", "remove", "leave", "unset", "add", "raise"];
     assert!(is_syntax || advice.iter().any(|word| text.contains(word)), "no advice in: {text}");
     assert_eq!(error.kind(), fragcache::ErrorKind::Config, "{text}");
     format!("when it is {when}\n{text}")
@@ -125,7 +125,7 @@ fn a_store_of_ones_own_is_given_its_table() {
 fn a_store_of_ones_own_cannot_take_a_name_of_ours() {
     let stores = Stores::new().with("redis", |settings| settings.read::<Shelf>());
     let error = Config::from_toml("type = 'memory'").unwrap().build_with(&stores).unwrap_err();
-    assert!(error.message().contains("taken"), "{error}");
+    assert!(error.message().contains("reserved"), "{error}");
 }
 
 #[test]

@@ -94,11 +94,11 @@ fn a_folder_that_will_not_do_is_told_when_it_is_opened() {
     std::os::unix::fs::symlink(path("folder"), path("link")).unwrap();
     assert_eq!(refused("link"), format!("the store's folder /link {what}"));
     let told = refused("file/below");
-    assert!(told.starts_with("the store's folder /file/below cannot be made: "), "{told}");
+    assert!(told.starts_with("the store's folder /file/below cannot be created: "), "{told}");
     let opened = Command::new("chmod").arg("777").arg(path("folder")).status().unwrap();
     assert!(opened.success());
     let told = refused("folder");
-    assert!(told.contains("can be written by others (mode 777)"), "{told}");
+    assert!(told.contains("is writable by other users (mode 777)"), "{told}");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn settings_out_of_range_are_told() {
     assert_eq!(told(options().max_records(1)), "max_records is 1; write at least 16");
     for mode in [0o400, 0o777, 0o200, 0o4600] {
         let told = told(options().mode(mode));
-        let start = format!("the mode {mode:o} does not do for files; write 600");
+        let start = format!("the mode {mode:o} does not work for files; write 600");
         assert!(told.starts_with(&start), "{told}");
     }
     let told = told(options().deadline(Duration::ZERO));

@@ -96,7 +96,7 @@ fn what_cannot_be_prefetched_is_an_error_that_says_what_can() {
     let mut env = minijinja::Environment::new();
     fragcache_minijinja::add_to_environment(&mut env, cache(&store)).unwrap();
     let error = env.render_str("{{ cache_prefetch(\"row\", 7) }}", ()).unwrap_err();
-    assert!(error.to_string().contains("wants a list"), "{error}");
+    assert!(error.to_string().contains("needs a list"), "{error}");
     let error = env.render_str("{{ cache_prefetch(\"row\", [nobody]) }}", ()).unwrap_err();
     assert!(error.to_string().contains("undefined"), "{error}");
 }

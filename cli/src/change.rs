@@ -64,8 +64,8 @@ fn refuse_strangers(opened: &Opened, silent: fn(Error) -> Stop) -> Result<(), St
         let page = opened.admin.records(cursor.as_deref())?;
         if page.versions > 0 {
             return Err(Stop::Failed(
-                "the store holds a cache of this prefix whose secret is another, so that this would not \
-                 delete what is meant; give the mac_key of the application, and its opaque_keys"
+                "the store has a cache of this prefix with another secret, so this would not \
+                 delete the right entries; use the mac_key and the opaque_keys of the application"
                     .to_owned(),
             ));
         }
@@ -104,9 +104,10 @@ pub(crate) fn delete(opened: &Opened, delete: &Delete, say: &mut Say) -> Result<
         Meant::Key(_) if deletion == Invalidation::Absent => {
             keys::other_kinds(&delete.key, delete.kind, &cache)?
         }
-        Meant::Path(_, path) if !path.starts_with('/') => {
-            Some("a path begins with a slash, unless a key function of the view gives another part")
-        }
+        Meant::Path(_, path) if !path.starts_with('/') => Some(
+            "a path begins with a slash, unless the view has a key function that returns something \
+             else",
+        ),
         _ => None,
     };
     if let Some(note) = note {
@@ -151,7 +152,7 @@ fn delete_matching(
             admin.delete(&page.entries).eventually();
             settle_pending(opened, opened.deadline).map_err(|stop| match stop {
                 Stop::Pending(why) => {
-                    Stop::Pending(format!("{why}; {found} entries were deleted before"))
+                    Stop::Pending(format!("{why}; {found} entries were deleted before that"))
                 }
                 other => other,
             })?;
@@ -196,8 +197,8 @@ pub(crate) fn mode(opened: &Opened, switch: &Switch, say: &mut Say) -> Result<()
     match opened.admin.signs_alike() {
         Ok(false) => {
             return Err(Stop::Failed(
-                "the store holds a cache of this prefix whose mac_key is another, so that no process \
-                 would follow; give the mac_key of the application"
+                "the store has a cache of this prefix with another mac_key, so no process would \
+                 follow; use the mac_key of the application"
                     .to_owned(),
             ));
         }
@@ -227,19 +228,16 @@ pub(crate) fn mode(opened: &Opened, switch: &Switch, say: &mut Say) -> Result<()
 pub(crate) fn sweep(opened: &Opened, say: &mut Say) -> Result<(), Stop> {
     let store = opened.admin.capabilities()?.name;
     if store != "file" {
-        let text = format!(
-            "there is nothing to sweep: {store} removes records by itself when their life is over"
-        );
+        let text = format!("there is nothing to sweep: {store} removes expired records by itself");
         return say.line(&text, vec![("store", json!(store)), ("removed", json!(0))]);
     }
     let removed = opened.admin.sweep()?;
-    let text = format!("removed {removed} records that were over");
+    let text = format!("removed {removed} expired records");
     say.line(&text, vec![("store", json!(store)), ("removed", json!(removed))])
 }
 
 /// Printed for an invalidation that is still pending when the process ends.
-const AGAIN: &str = "nothing is known to be done, and this process does not try again: repeat the \
-                     command";
+const AGAIN: &str = "the command may not have taken effect, and is not retried: repeat the command";
 
 /// The store did not answer in time, so nothing was published.
 #[allow(clippy::needless_pass_by_value, reason = "as `Stop::from`")]
@@ -249,7 +247,7 @@ fn untold(error: Error) -> Stop {
 
 /// Printed after a deletion that does not look up the entries, such as one by name.
 /// The store cannot report that a name does not exist.
-const UNCOUNTED: &str = "; how many entries that was is not known, and it may be none";
+const UNCOUNTED: &str = "; the number of entries is not known and may be 0";
 
 /// Prints the result of a deletion, after the store has confirmed it.
 fn done(opened: &Opened, deletion: Invalidation, what: &str, say: &Say) -> Result<(), Stop> {

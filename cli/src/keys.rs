@@ -17,10 +17,10 @@ use crate::say::{Stop, shown};
 pub(crate) fn refuse_before(written: &Key) -> Result<(), Stop> {
     let why = match written {
         Key { parts: Some(_), fragment: None, .. } => {
-            "--parts is of a key; write its NAME before it"
+            "--parts belongs to a key; write the NAME before it"
         }
-        Key { line: Some(_), template: None, .. } => "--line is of a template; write --template",
-        Key { nth: Some(_), line: None, .. } => "--nth is of a line; write --line",
+        Key { line: Some(_), template: None, .. } => "--line needs a template; write --template",
+        Key { nth: Some(_), line: None, .. } => "--nth needs a line; write --line",
         _ => return Ok(()),
     };
     Err(Stop::Usage(why.to_owned()))
@@ -50,7 +50,7 @@ impl Meant {
         }
         let usage = |why: &str| Err(Stop::Usage(why.to_owned()));
         let (Some(name), None) = (&written.fragment, &written.parts) else {
-            return usage("--parts are of a fragment; write NAME and PART");
+            return usage("--parts is for fragments; write NAME and PART");
         };
         match (kind, &written.vary_on[..]) {
             (Kind::Value, parts) => Ok(Self::Key(value(name, parts, cache))),
@@ -61,7 +61,7 @@ impl Meant {
                  for all its results, or write a pattern: scan PATTERN, delete --matching PATTERN",
             ),
             _ => usage(
-                "a view has a name and a path; write a pattern for what else there is: scan PATTERN, \
+                "a view has a name and a path; write a pattern for other parts: scan PATTERN, \
                  delete --matching PATTERN",
             ),
         }
@@ -146,20 +146,23 @@ pub(crate) fn other_kinds(
     let stored = Admin::new(cache)?.variants(&key)?.entries;
     let is_there = stored.iter().any(|entry| entry.miss.is_none());
     Ok(match (key.kind(), is_there, kind) {
-        (KeyKind::Value, true, _) => Some("there is a value of this key: write --kind value"),
-        (_, true, _) => Some("there is a fragment of this key: leave out --kind"),
-        (_, false, None) => Some("for what is not a fragment write --kind value, function or view"),
+        (KeyKind::Value, true, _) => Some("there is a value with this key: write --kind value"),
+        (_, true, _) => Some("there is a fragment with this key: leave out --kind"),
+        (_, false, None) => {
+            Some("for anything but a fragment write --kind value, function or view")
+        }
         (_, false, Some(_)) => None,
     })
 }
 
 fn parts(text: &str) -> Result<Vec<Value>, Stop> {
-    let refuse = |why: &str| Stop::Usage(format!("--parts {why}; write such as '[42, null]'"));
+    let refuse =
+        |why: &str| Stop::Usage(format!("--parts {why}; write a list such as '[42, null]'"));
     match serde_json::from_str(text) {
         Ok(Value::Array(parts)) if parts.iter().all(is_part) => Ok(parts),
-        Ok(Value::Array(_)) => Err(refuse("holds an object, which is no part of a key")),
-        Ok(_) => Err(refuse("is no list")),
-        Err(error) => Err(refuse(&format!("is no JSON: {error}"))),
+        Ok(Value::Array(_)) => Err(refuse("contains an object, which cannot be part of a key")),
+        Ok(_) => Err(refuse("is not a list")),
+        Err(error) => Err(refuse(&format!("is not JSON: {error}"))),
     }
 }
 
@@ -209,7 +212,9 @@ pub(crate) fn namespaces(text: &str) -> Result<Vec<String>, Stop> {
                 continue;
             }
             '\\' => rest.next().filter(|c| matches!(c, '/' | '\\')).ok_or_else(|| {
-                Stop::Usage("--namespace holds a single backslash; write \\\\ for one".to_owned())
+                Stop::Usage(
+                    "--namespace contains a single backslash; write \\\\ for one".to_owned(),
+                )
             })?,
             other => other,
         };
@@ -243,7 +248,7 @@ impl Pattern {
                 kind: kind.map(KeyKind::from),
             }),
             Err(error) => Err(Stop::Usage(format!(
-                "the pattern is none: {}; write * for any text, \\[ for a bracket",
+                "the pattern is not valid: {}; write * for any text, \\[ for a bracket",
                 error.kind()
             ))),
         }
@@ -254,9 +259,10 @@ impl Pattern {
         match &self.glob {
             Some(glob) if cache.has_opaque_keys() && !glob.glob().glob().starts_with('#') => {
                 Err(Stop::Usage(
-                    "the keys of this cache are opaque, so that no entry tells its name or template; \
-                     write delete NAME PART..., delete --name, delete --template or invalidate TAG, \
-                     which need no pattern, or a pattern of digests such as '#3f9a*'"
+                    "the keys of this cache are opaque, so entries do not show their name or \
+                     template; write delete NAME PART..., delete --name, delete --template or \
+                     invalidate TAG, which need no pattern, or a pattern of digests such as \
+                     '#3f9a*'"
                         .to_owned(),
                 ))
             }

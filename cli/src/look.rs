@@ -132,14 +132,14 @@ pub(crate) fn get(opened: &Opened, wanted: &Get, say: &mut Say) -> Result<(), St
     let page = Admin::new(&cache)?.variants(&key)?;
     let why = match (page.entries.first(), page.unreadable.first()) {
         (Some(StoredEntry { miss: Some(miss), age, .. }), _) => {
-            format!("is stored and not served: {}, rendered {} ago", miss.as_str(), time(*age))
+            format!("is stored but not served: {}, rendered {} ago", miss.as_str(), time(*age))
         }
         // Only annotated variants exist, or the entry was stored just now.
         (Some(StoredEntry { miss: None, .. }), _) => {
-            "is stored in a variant that is for annotated pages only".to_owned()
+            "is stored only as a variant for annotated pages".to_owned()
         }
         (None, Some(UnreadableEntry { reason, .. })) => {
-            format!("is stored and cannot be read: {reason}")
+            format!("is stored but cannot be read: {reason}")
         }
         (None, None) => is_not_stored(&cache, wanted)?,
     };
@@ -179,8 +179,8 @@ fn list_meant(cache: &FragmentCache, wanted: &Get, meant: &Meant, say: &Say) -> 
         unreadable = page.unreadable;
     } else if cache.has_opaque_keys() {
         return Err(Stop::Usage(
-            "the keys of this cache are opaque, so that no entry tells its function, view or path; \
-             write scan --kind KIND for all of a kind"
+            "the keys of this cache are opaque, so entries do not show their function, view or \
+             path; write scan --kind KIND for all of a kind"
                 .to_owned(),
         ));
     } else {
@@ -196,7 +196,7 @@ fn list_meant(cache: &FragmentCache, wanted: &Get, meant: &Meant, say: &Say) -> 
         0 if unreadable.is_empty() => {
             Err(Stop::Failed(format!("{meant} {}", is_not_stored(cache, wanted)?)))
         }
-        _ => Err(Stop::Failed(format!("{meant} is stored and not served"))),
+        _ => Err(Stop::Failed(format!("{meant} is stored but not served"))),
     }
 }
 

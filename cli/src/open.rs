@@ -29,7 +29,9 @@ impl Opened {
     pub(crate) fn new(options: &Options) -> Result<Self, Stop> {
         let config = config(options)?;
         for variable in config.ignored_variables() {
-            complain(&format!("note: {variable} is Flask-Caching's, and means nothing here"));
+            complain(&format!(
+                "note: {variable} is a variable of Flask-Caching, which fragcache does not read"
+            ));
         }
         let start = instant();
         let cache = config.build()?;
@@ -45,8 +47,8 @@ impl Opened {
     /// The error text for a store that did not answer in time.
     pub(crate) fn silence(&self) -> String {
         let fault = self.cache.health().last_fault;
-        let fault = fault.unwrap_or_else(|| "it is left alone after an outage".to_owned());
-        format!("the store could not be told: {fault}")
+        let fault = fault.unwrap_or_else(|| "it is unavailable after an outage".to_owned());
+        format!("the store could not be reached: {fault}")
     }
 
     /// The handle for a namespace, or for everything.
@@ -112,7 +114,7 @@ fn config(options: &Options) -> Result<Config, Stop> {
         // A folder created because of a typo, or because of a relative path from another
         // folder, would be an empty store, and every deletion in it would succeed.
         Some(folder) if !folder.is_dir() => Err(Stop::Failed(format!(
-            "there is no folder {}; write one that a cache has made, as seen from here",
+            "there is no folder {}; write the path of a folder that a cache has created",
             shown(&folder.to_string_lossy())
         ))),
         _ => Ok(config),
@@ -137,7 +139,7 @@ impl Shortcut {
                 Ok(Self { kind: "file", setting: "FILE__DIR", place: folder.to_owned() })
             }
             None => Err(Stop::Usage(
-                "--store is none that is known; write redis://HOST:PORT, rediss://HOST:PORT, \
+                "--store is not a known store; write redis://HOST:PORT, rediss://HOST:PORT, \
                  unix:///PATH or file:FOLDER"
                     .to_owned(),
             )),

@@ -12,41 +12,40 @@ use fragcache::key::KeyKind;
 /// Heading of the options that every command has.
 const WHERE: &str = "Which cache, and how";
 
-/// Looks into a shared fragment cache, deletes from it, and switches it.
+/// Inspects a shared fragment cache, deletes from it, and switches its mode.
 ///
-/// The store is that of a config file (--config, or the variable FRAGCACHE_CONFIG) with settings of
-/// the environment over it, or is given by --store. It must be one that processes share: redis or
-/// file.
+/// The store comes from a config file (--config, or the variable FRAGCACHE_CONFIG), whose settings
+/// environment variables override, or from --store. It must be a shared store: redis or file.
 ///
-/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 pending: the store could not be told, and nothing
-/// has been done as far as is known.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 pending: the store could not be reached, and the
+/// command may not have taken effect.
 #[derive(Parser)]
 #[command(name = "fragcache", version, propagate_version = false, arg_required_else_help = true)]
 #[command(term_width = 100)]
 pub(crate) struct Options {
-    /// The settings of the cache, a TOML file
+    /// The TOML file with the settings of the cache
     #[arg(long, short, global = true, value_name = "FILE", conflicts_with = "store", help_heading = WHERE)]
     pub(crate) config: Option<PathBuf>,
 
-    /// The store, in place of a config file: redis://HOST:PORT/DB, rediss://…, unix:///PATH or
-    /// file:FOLDER. A password had better be in FRAGCACHE_REDIS__PASSWORD: others see arguments
+    /// The store, instead of a config file: redis://HOST:PORT/DB, rediss://…, unix:///PATH or
+    /// file:FOLDER. Put a password into FRAGCACHE_REDIS__PASSWORD: other users can see arguments
     #[arg(long, global = true, value_name = "STORE", help_heading = WHERE)]
     pub(crate) store: Option<String>,
 
-    /// What stands before every key of the cache, over what the settings say
+    /// The prefix of all keys of the cache; overrides the settings
     #[arg(long, global = true, value_name = "PREFIX", help_heading = WHERE)]
     pub(crate) prefix: Option<String>,
 
-    /// How the variables begin that are settings
+    /// The prefix of the environment variables that are settings
     #[arg(long, global = true, value_name = "START", default_value = "FRAGCACHE_", help_heading = WHERE)]
     pub(crate) env_prefix: String,
 
-    /// How long to wait for the store, over what the settings say for pages
+    /// How long to wait for the store; overrides the timeouts in the settings
     #[arg(long, global = true, value_name = "TIME", default_value = "5s", help_heading = WHERE)]
     #[arg(value_parser = humantime::parse_duration)]
     pub(crate) deadline: Duration,
 
-    /// Write JSON
+    /// Print JSON
     #[arg(long, global = true, help_heading = WHERE)]
     pub(crate) json: bool,
 
@@ -56,41 +55,42 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Show what is in the store, and how it is
+    /// Show what is in the store, and the state of the store
     ///
-    /// Reads every entry, in batches. In a namespace it counts entries only.
+    /// Reads every entry, in batches. For a namespace, only entries are counted.
     Stats(Place),
-    /// Show a fragment, or what there is of another kind; or why it would not be served
+    /// Show a fragment or entries of another kind, or the reason why nothing is served
     ///
-    /// A fragment's markup is shown exactly. Other kinds only the application can read: of these
-    /// the lines of scan are shown. For a function or a view every entry is read, which is slow.
+    /// Prints the markup of a fragment exactly as stored. Only the application can read the other
+    /// kinds: they are listed as by scan. For a function or a view, this reads every entry, which
+    /// is slow.
     Get(Get),
-    /// List entries, or those that a pattern matches
+    /// List all entries, or those that match a pattern
     ///
-    /// Reads every entry, in batches, which is slow. Each is a
-    /// line of fields with tabs between them: state, age, time left, bytes in the store, namespace,
-    /// key, template, kind. A state other than "servable" says why the entry would not be served.
-    /// Progress is on the standard error.
+    /// Reads every entry, in batches, which is slow. Prints a line for each, with fields separated
+    /// by tabs: state, age, time left, bytes in the store, namespace, key, template, kind. A state
+    /// other than "servable" is the reason why the entry would not be served. Prints progress to
+    /// standard error.
     Scan(Scan),
-    /// See whether the settings are right and the store answers, and how fast
+    /// Check the settings and the store, and measure how fast it answers
     ///
-    /// Writes one record for a moment, and deletes it.
+    /// Writes a test record, reads it and deletes it.
     Check,
     /// Delete fragments by key, name or template, or by a pattern
     ///
-    /// Every process stops serving them at once, or within the near_ttl of its settings.
+    /// Every process stops serving them immediately, or within the near_ttl of its settings.
     Delete(Delete),
-    /// Delete the fragments that carry one of these tags
+    /// Delete the entries that have one of these tags
     Invalidate(Invalidate),
     /// Delete everything, or everything in a namespace
     Clear(Clear),
-    /// Show or switch how far all processes take part
+    /// Show or switch the cache mode of all processes
     ///
-    /// They follow within two seconds. Invalidations count in every mode.
+    /// They follow within two seconds. Invalidations take effect in every mode.
     Mode(Switch),
-    /// Remove from a folder what is over
+    /// Remove expired records from a folder
     ///
-    /// Stores other than files do that by themselves.
+    /// Other stores than folders remove them by themselves.
     Sweep,
 }
 
@@ -103,7 +103,7 @@ pub(crate) struct Place {
 
 #[derive(Args)]
 pub(crate) struct Key {
-    /// The fragment's name, or that of what --kind says
+    /// The name of the fragment, or of an entry of another --kind
     #[arg(value_name = "NAME", conflicts_with = "template")]
     pub(crate) fragment: Option<String>,
 
@@ -115,7 +115,7 @@ pub(crate) struct Key {
     #[arg(long, value_name = "JSON", requires = "fragment", conflicts_with = "vary_on")]
     pub(crate) parts: Option<String>,
 
-    /// The template, by the name that the engine knows
+    /// The template, by its name in the engine
     #[arg(long, value_name = "TEMPLATE")]
     pub(crate) template: Option<String>,
 
@@ -124,7 +124,7 @@ pub(crate) struct Key {
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) line: Option<u32>,
 
-    /// Which unnamed cache block of the line, from 1
+    /// Which unnamed cache block on that line, from 1
     #[arg(long, value_name = "COUNT", requires = "line")]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) nth: Option<u32>,
@@ -136,8 +136,8 @@ pub(crate) struct Get {
     #[command(flatten)]
     pub(crate) key: Key,
 
-    /// What NAME and PART are of, if not of a fragment: a value's key, a function's
-    /// name, or a view's name and its path
+    /// The kind of entry, if not a fragment: NAME and PART are then the key of a value, the name of
+    /// a function, or the name and the path of a view
     #[arg(long, value_enum, conflicts_with = "template")]
     pub(crate) kind: Option<Kind>,
     #[command(flatten)]
@@ -146,8 +146,8 @@ pub(crate) struct Get {
 
 #[derive(Args)]
 pub(crate) struct Scan {
-    /// What the key, with or without the quotes that it is shown with, its name or its template is
-    /// to match: * stands for any text, ? for one character, [ab] and {one,two} for one of several
+    /// Matches the key (with or without the quotes that it is shown with), its name or its
+    /// template: * stands for any text, ? for one character, [ab] and {one,two} for one of several
     #[arg(value_name = "PATTERN")]
     pub(crate) pattern: Option<String>,
 
@@ -165,22 +165,23 @@ pub(crate) struct Delete {
     #[command(flatten)]
     pub(crate) key: Key,
 
-    /// Delete everything of this name, of every kind unless --kind says which: fragments whatever
-    /// they vary on, results of a function, responses of a view, the value of this key
+    /// Delete everything with this name, of every kind unless --kind is given: all variants of a
+    /// fragment, the results of a function, the responses of a view, the value with this key
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
 
-    /// Only what is of this kind. Without --name or --matching, NAME and PART are a fragment's
-    /// unless this says otherwise: a value's key, a function's name, or a view's name and its path
+    /// Only entries of this kind. Without --name or --matching, NAME and PART select a fragment,
+    /// unless this names another kind: they are then the key of a value, the name of a function, or
+    /// the name and the path of a view
     #[arg(long, value_enum, conflicts_with = "template")]
     pub(crate) kind: Option<Kind>,
 
-    /// Delete every entry whose key, name or template matches. Reads every entry,
-    /// which is slow; what is stored while it runs may be left. Prefer a tag
+    /// Delete every entry whose key, name or template matches. Reads every entry, which is slow;
+    /// entries stored while it runs may remain. Prefer a tag
     #[arg(long, value_name = "PATTERN")]
     pub(crate) matching: Option<String>,
 
-    /// Say how many a pattern matches, and delete nothing
+    /// Print how many entries match, and delete nothing
     #[arg(long, requires = "matching", conflicts_with_all = ["fragment", "name", "template"])]
     pub(crate) dry_run: bool,
 
@@ -199,7 +200,7 @@ pub(crate) struct Invalidate {
 
 #[derive(Args)]
 pub(crate) struct Clear {
-    /// Yes, the whole cache
+    /// Confirm that the whole cache is to be cleared
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]
@@ -208,10 +209,10 @@ pub(crate) struct Clear {
 
 #[derive(Args)]
 pub(crate) struct Switch {
-    /// The mode; without one, the present one is shown
+    /// The new mode; without it, the current mode is shown
     pub(crate) mode: Option<FleetMode>,
 
-    /// For how long it stands; normal needs no time. 30 days if nothing is said
+    /// How long the mode lasts, 30 days by default; not for normal
     #[arg(long = "for", value_name = "TIME", requires = "mode")]
     #[arg(value_parser = humantime::parse_duration)]
     pub(crate) ttl: Option<Duration>,
@@ -221,9 +222,9 @@ pub(crate) struct Switch {
 pub(crate) enum Kind {
     /// A cache block, or markup that Rust code renders
     Fragment,
-    /// A value that was set by its key
+    /// A value that was set under a key
     Value,
-    /// What a function returned
+    /// The result of a function
     Function,
     /// A response to a request
     View,
@@ -244,7 +245,7 @@ impl From<Kind> for KeyKind {
 pub(crate) enum FleetMode {
     /// Read and store
     Normal,
-    /// Serve what is stored, store nothing new
+    /// Serve stored entries, store nothing new
     ReadOnly,
     /// Render everything, read and store nothing
     Bypass,

@@ -131,7 +131,7 @@ impl Admin {
     /// use fragcache::admin::Admin;
     ///
     /// let error = Admin::new(&FragmentCache::in_memory()).unwrap_err();
-    /// assert!(error.to_string().contains("memory of its own process"));
+    /// assert!(error.to_string().contains("memory of one process"));
     /// ```
     pub fn new(cache: &FragmentCache) -> Result<Self, Error> {
         if cache.handle.far().is_none() {
@@ -292,7 +292,7 @@ impl Admin {
         if mode != CacheMode::Normal && (ttl < Duration::from_secs(1) || ttl > century) {
             return Err(Error::new(
                 ErrorKind::Config,
-                format!("the mode would stand for {ttl:?}; write a second to a century"),
+                format!("the mode would last {ttl:?}; write 1 second to 100 years"),
             ));
         }
         self.far()?.publish_mode(mode, ttl).map_err(|unavailable| self.unavailable(unavailable))
@@ -486,7 +486,7 @@ impl Admin {
 fn no_store() -> Error {
     Error::new(
         ErrorKind::Config,
-        "this cache has no store: its fragments are in the memory of its own process, which no other \
-         can reach; write a type that is shared, such as \"redis\" or \"file\"",
+        "this cache has no store: its fragments are in the memory of one process, which no other \
+         process can reach; write a shared type, such as \"redis\" or \"file\"",
     )
 }

@@ -32,7 +32,7 @@ impl Ageing {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refuse = |message: &str| Err(Error::new(ErrorKind::Config, message));
         if self.jitter.is_some_and(|share| !(0.0..=0.9).contains(&share)) {
-            return refuse("jitter is a share of each life: write a number from 0.0 to 0.9");
+            return refuse("jitter is a share of each TTL: write a number from 0.0 to 0.9");
         }
         if !(0.0..=1000.0).contains(&self.early_refresh) {
             return refuse("early_refresh is a factor: write 1.0, or 0.0 for none (at most 1000)");

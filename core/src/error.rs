@@ -21,7 +21,7 @@ pub enum ErrorKind {
     Using,
     /// A setting of the cache, or of its attachment to an engine, is unusable.
     Config,
-    /// An unnamed block was opened twice in one render, under a policy that makes this an error.
+    /// An unnamed block ran twice in one render, under a policy that makes this an error.
     Repeated,
     /// A file could not be read or written.
     Io,

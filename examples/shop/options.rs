@@ -9,19 +9,19 @@ use fragcache_examples::{Database, Engine};
 
 const USAGE: &str = "\
 usage: shop [--engine minijinja|tera] [--serve [ADDRESS]] [--database FILE]
-            [--store memory|file:FOLDER|redis://HOST:PORT] [--near-life 2s] [--config FILE]
+            [--store memory|file:FOLDER|redis://HOST:PORT] [--near-ttl 2s] [--config FILE]
 
 Without --serve: renders the pages and prints what each step cost.
 
---engine     MiniJinja or Tera; both are measured, and MiniJinja serves, unless one is named
---serve      a web site, on 127.0.0.1:3000 unless an address is given
---database   the SQLite file, made and filled if it is not there; else one that goes with the process
---store      what the cache is in: this process (memory, the default), a folder, or a Redis or Valkey
-             server (redis://, rediss:// with TLS, unix:// for a socket)
---near-life  for how long fragments are served without asking a shared store: what another process
-             changes may show so much later; 0, the default, asks every time
+--engine     MiniJinja or Tera; by default both are measured, and MiniJinja serves
+--serve      serves a web site, by default on 127.0.0.1:3000
+--database   the SQLite file, created and filled if it does not exist; by default a temporary one
+--store      where the cache stores entries: in this process (memory, the default), in a folder, or on
+             a Redis or Valkey server (redis://, rediss:// with TLS, unix:// for a socket)
+--near-ttl   how long fragments are served without a lookup in a shared store: changes by another
+             process may appear that much later; 0, the default, looks up on every hit
 --config     the cache's settings from a TOML file and the variables FRAGCACHE_…, see docs/config.md;
-             the other options go before them. A password belongs there, as others see a command line
+             the other options override them. Put a password there: other users can see a command line
 
 With SHOP_INSPECTOR_PASSWORD in the environment the site has a page /inspector, for the user \"staff\",
 under ADDRESS, localhost, and the hosts in SHOP_INSPECTOR_HOSTS, separated by commas.
@@ -55,7 +55,7 @@ impl Options {
                 "--database" => options.database = Some(value()?.into()),
                 "--config" => options.config = Some(value()?.into()),
                 "--store" => options.store = store(&value()?)?,
-                "--near-life" => options.near_ttl = Some(value()?),
+                "--near-ttl" => options.near_ttl = Some(value()?),
                 "--serve" => {
                     let address = args.next_if(|next| !next.starts_with("--"));
                     let address = address.as_deref().unwrap_or("127.0.0.1:3000");
@@ -71,7 +71,7 @@ impl Options {
         let is_shared = options.config.is_some() || options.store.len() > 1;
         ensure!(
             is_shared || options.near_ttl.is_none(),
-            "--near-life is of a shared store; write --store redis://… too"
+            "--near-ttl needs a shared store; write --store redis://… too"
         );
         Ok(options)
     }
@@ -92,7 +92,7 @@ impl Options {
         };
         // Options are settings like any other, and checked like them. The prefixes
         // appear in errors.
-        let (store, near_ttl) = ("--store as ", "--near-life as ");
+        let (store, near_ttl) = ("--store as ", "--near-ttl as ");
         let given = self.store.iter().map(|(name, value)| (format!("{store}{name}"), value));
         let config = config.with_variables(store, given)?;
         let given = self.near_ttl.iter().map(|life| (format!("{near_ttl}FAR__NEAR_TTL"), life));

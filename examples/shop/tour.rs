@@ -178,10 +178,10 @@ impl Tour {
         };
         let first = ask("films.json, first")?;
         let again = ask("films.json, again")?;
-        ensure!(again.queries == 0 && again.digest == first.digest, "the response was not kept");
+        ensure!(again.queries == 0 && again.digest == first.digest, "the response was not cached");
         self.cache.delete_views(catalog::VIEW).eventually();
         let result = ask("films.json, the response deleted")?;
-        ensure!(result.queries == 0 && result.digest == first.digest, "the result was not kept");
+        ensure!(result.queries == 0 && result.digest == first.digest, "the result was not cached");
         let (_, price) = self.film()?;
         change_price(&self.database, &self.cache, PRODUCT, price + 100)?;
         let dearer = ask("films.json, a film's price up")?;

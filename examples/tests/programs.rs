@@ -73,7 +73,7 @@ fn the_shop_measures_each_store() {
 #[test]
 fn the_shop_tells_its_options() {
     let shown = run(env!("CARGO_BIN_EXE_shop"), &["--help"]);
-    for option in ["--engine", "--serve", "--database", "--store", "--near-life", "--config"] {
+    for option in ["--engine", "--serve", "--database", "--store", "--near-ttl", "--config"] {
         assert!(shown.lines().any(|line| line.starts_with(option)), "{option}: {shown}");
     }
 }
@@ -93,9 +93,9 @@ fn the_shop_says_what_it_does_not_understand() {
     assert!(told.contains("redis://127.0.0.1:6379") && !told.contains("secret"), "{told}");
     let told = shop(&["--store", "redis://me:secret@cache:port"]);
     assert!(told.contains("does not parse") && !told.contains("secret"), "{told}");
-    assert!(shop(&["--near-life", "2s"]).contains("write --store"));
-    let told = shop(&["--store", "redis://127.0.0.1:1", "--near-life", "soon"]);
-    assert!(told.contains("--near-life") && told.contains("no duration"), "{told}");
+    assert!(shop(&["--near-ttl", "2s"]).contains("write --store"));
+    let told = shop(&["--store", "redis://127.0.0.1:1", "--near-ttl", "soon"]);
+    assert!(told.contains("--near-ttl") && told.contains("not a duration"), "{told}");
     assert!(shop(&["--store", "file:/dev/null"]).contains("is a file"));
     let told = shop(&["--store", "redis://127.0.0.1:1"]);
     assert!(told.contains("nothing to measure without the store"), "{told}");

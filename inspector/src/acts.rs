@@ -7,13 +7,17 @@ use crate::serve::{Answer, Fields, Visit};
 
 /// The results of a button: the word in the next page's address, and the sentence that it displays.
 const DONE: [(&str, &str); 6] = [
-    ("removed", "Deleted. Whoever asks for it next has it made again."),
-    ("absent", "Nothing of it was stored. What is being made now is not stored either."),
-    ("name", "Deleted, all of it. Whoever asks next has it made again."),
-    ("tag", "Invalidated: all that has this tag, and every fragment around it, is made again."),
+    ("removed", "Deleted. The next request renders it again."),
+    ("absent", "Nothing was stored. Renders in progress will not be stored either."),
+    ("name", "All entries were deleted. The next request renders them again."),
+    (
+        "tag",
+        "Invalidated. Everything with this tag, and every fragment around it, is rendered again.",
+    ),
     (
         "pending",
-        "Deleted in this process. The store cannot be told yet; it will be as soon as it answers.",
+        "Deleted in this process. The store does not answer; the deletion is published as soon as \
+         it does.",
     ),
     ("refused", "Nothing was done: a tag is 1 to 256 bytes long."),
 ];
@@ -28,7 +32,7 @@ pub(crate) fn done(fields: &Fields) -> Option<&'static str> {
 pub(crate) fn act(visit: &Visit, path: &str, form: &Fields) -> Answer {
     let found = visit.cache(form).and_then(|(name, cache)| Some((name, form.place(cache)?)));
     let (Some((name, cache)), Some(key)) = (found, form.key()) else {
-        let why = "400: this form names no cache or no key; open the page again\n";
+        let why = "400: this form has no cache or no key; open the page again\n";
         return Answer::Refused(StatusCode::BAD_REQUEST, why);
     };
     let done = match path {

@@ -76,7 +76,7 @@ pub(crate) enum Answer {
 pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -> Response<Body> {
     let (parts, body) = request.into_parts();
     if !(shared.guard)(&parts) {
-        let why = "403: the guard of this page did not let the request in\n";
+        let why = "403: the guard of this page refused the request\n";
         return dress(Answer::Refused(StatusCode::FORBIDDEN, why), "", None);
     }
     // After the guard: a request that it rejects must not reveal which hosts are listed.
@@ -97,7 +97,7 @@ pub(crate) async fn serve(State(shared): State<Arc<Shared>>, request: Request) -
             Ok(form) => made(move || acts::act(&visit, &path, &form)).await,
             Err(refused) => refused,
         },
-        _ => Answer::Refused(StatusCode::METHOD_NOT_ALLOWED, "405: write GET or POST\n"),
+        _ => Answer::Refused(StatusCode::METHOD_NOT_ALLOWED, "405: use GET or POST\n"),
     };
     dress(answer, &base, cookie)
 }
@@ -120,15 +120,15 @@ async fn form(visit: &Visit, parts: &Parts, body: Body) -> Result<Fields, Answer
         ));
     }
     let Ok(body) = to_bytes(body, MAX_FORM).await else {
-        let why = "413: a form of this page is shorter\n";
+        let why = "413: the form is too large\n";
         return Err(Answer::Refused(StatusCode::PAYLOAD_TOO_LARGE, why));
     };
     let form = Fields::read(&body);
     if !visit.shared.seal.holds(&visit.visitor, form.get("token").unwrap_or_default()) {
         return Err(Answer::Refused(
             StatusCode::FORBIDDEN,
-            "403: this form was not made by this page for this browser, or by an earlier process; \
-             open the page again\n",
+            "403: this form is from another browser or from an earlier process; open the page \
+             again\n",
         ));
     }
     Ok(form)
@@ -138,7 +138,7 @@ async fn form(visit: &Visit, parts: &Parts, body: Body) -> Result<Fields, Answer
 async fn made(make: impl FnOnce() -> Answer + Send + 'static) -> Answer {
     tokio::task::spawn_blocking(make).await.unwrap_or(Answer::Refused(
         StatusCode::INTERNAL_SERVER_ERROR,
-        "500: the page could not be made\n",
+        "500: the page could not be rendered\n",
     ))
 }
 

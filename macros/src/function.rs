@@ -29,7 +29,7 @@ impl Parse for Function {
         let (vis, sig) = (input.parse()?, input.parse()?);
         if input.peek(syn::Token![;]) {
             return Err(
-                input.error("a function without a body: write the attribute where it has one")
+                input.error("a function without a body: write the attribute where the body is")
             );
         }
         Ok(Self { attrs, vis, sig, body: input.parse()? })
@@ -41,30 +41,31 @@ impl Function {
     pub(crate) fn check(&self, attribute: &str) -> syn::Result<()> {
         let sig = &self.sig;
         if let Some(constness) = &sig.constness {
-            let why = "a const fn runs where there is no cache: leave out const";
+            let why = "a const fn may run at compile time, where there is no cache: leave out \
+                       const";
             return Err(Error::new_spanned(constness, why));
         }
         if !matches!(sig.safety, Safety::Default) {
             let why = format!(
-                "#[{attribute}] would call an unsafe function where nobody has checked what it asks \
-                 for: write a safe function around it, with the attribute"
+                "#[{attribute}] would call an unsafe function whose requirements are not checked: \
+                 write a safe function around it, with the attribute"
             );
             return Err(Error::new(sig.fn_token.span, why));
         }
         if let Some(abi) = &sig.abi {
-            let why = "a function for other languages: write a Rust function that it calls, with the \
+            let why = "a function for other languages: let it call a Rust function that has the \
                        attribute";
             return Err(Error::new_spanned(abi, why));
         }
         // The tests cannot turn on the feature.
         if self.is_async() && !cfg!(any(feature = "async", test)) {
             let why = "an async fn needs the feature async of fragcache: write features = \
-                       [\"async\", \"macros\"] where you depend on it";
+                       [\"async\", \"macros\"] in Cargo.toml";
             return Err(Error::new_spanned(sig.fn_token, why));
         }
         if self.returned().is_some_and(|ty| mentions(ty, "Future")) {
-            let why = "the function returns before the future that it gives has run: write async fn \
-                       (in a trait too; an attribute that rewrites it comes after this one)";
+            let why = "the function returns before its future has run: write async fn (in a trait \
+                       too; an attribute that rewrites it comes after this one)";
             return Err(Error::new_spanned(&sig.output, why));
         }
         Ok(())
@@ -87,7 +88,7 @@ impl Function {
         let argument = |typed: &syn::PatType| {
             if let Some(attr) = typed.attrs.iter().find(|attr| !is_lint(attr)) {
                 let why =
-                    "an attribute of an argument: write it on the function, or write two functions";
+                    "an attribute on an argument: write it on the function, or write two functions";
                 return Err(Error::new_spanned(attr, why));
             }
             match &*typed.pat {
@@ -95,13 +96,13 @@ impl Function {
                     Ok(Argument { name: pat.ident.clone(), ty: (*typed.ty).clone() })
                 }
                 Pat::Wild(pat) => {
-                    let why = "an argument without a name: give it one, and leave it out of the key by \
-                               ignore(NAME) if the result does not depend on it";
+                    let why = "an argument without a name: give it one, and leave it out of the \
+                               key with ignore(NAME) if the result does not depend on it";
                     Err(Error::new_spanned(pat, why))
                 }
                 pat => {
-                    let why = "a pattern in place of an argument's name: name the argument, and take it \
-                               apart in the body by let";
+                    let why = "a pattern instead of an argument's name: name the argument, and \
+                               destructure it in the body with let";
                     Err(Error::new_spanned(pat, why))
                 }
             }

@@ -10,13 +10,13 @@ use crate::options::{Invalidates, List};
 pub(crate) fn expand(options: &Invalidates, function: &Function) -> syn::Result<TokenStream> {
     function.check("invalidates")?;
     let Some(cache) = &options.cache else {
-        let why = "write which cache is told: #[invalidates(cache = CACHE, …)], a static, an argument \
-                   or a field such as self.cache";
+        let why = "write the cache to invalidate in: #[invalidates(cache = CACHE, …)], a static, \
+                   an argument or a field such as self.cache";
         return Err(Error::new(Span::call_site(), why));
     };
     let lists = [&options.tags, &options.keys, &options.names, &options.memoized];
     if lists.iter().all(|list| list.is_none()) {
-        let why = "write what is invalidated: tags, keys, names or memoized";
+        let why = "write what to invalidate: tags, keys, names or memoized";
         return Err(Error::new(Span::call_site(), why));
     }
     let batch = Ident::new("batch", Span::mixed_site());

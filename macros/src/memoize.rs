@@ -38,7 +38,7 @@ impl<'a> Memo<'a> {
     fn new(options: &'a Memoize, function: &'a Function) -> syn::Result<Self> {
         let sig = &function.sig;
         let Some(cache) = &options.cache else {
-            let why = "write which cache keeps the results: #[memoize(cache = CACHE)], a static, an \
+            let why = "write the cache for the results: #[memoize(cache = CACHE)], a static, an \
                        argument or a field such as self.cache";
             return Err(Error::new(Span::call_site(), why));
         };
@@ -51,8 +51,8 @@ impl<'a> Memo<'a> {
                 && let Some(mutability) = &reference.mutability
             {
                 let why = format!(
-                    "a result that is kept changes no argument: take {0} by & or by value, or leave it \
-                     out of the key by ignore({0}) if it is only a means",
+                    "a cached result changes no argument: take {0} by & or by value, or leave it \
+                     out of the key with ignore({0}) if the result does not depend on it",
                     argument.name
                 );
                 return Err(Error::new(mutability.span, why));
@@ -339,7 +339,7 @@ impl<'a> Memo<'a> {
                 }
             }
         });
-        let about_original = format!("`{name}` itself, which asks no cache.");
+        let about_original = format!("`{name}` itself, which does not use the cache.");
         let about_all = format!(
             "All calls of `{name}`, for \
              [`delete_memoized`](::fragcache::FragmentCache::delete_memoized)."
@@ -424,8 +424,8 @@ fn name(options: &Memoize, function: &Function) -> syn::Result<TokenStream> {
         return Ok(name.to_token_stream());
     }
     if options.no_handles.is_some() {
-        let why = "without handles a function needs a name to be deleted by: write name = \"…\", and \
-                   fragcache::memoize::Function::new(\"…\") to delete";
+        let why = "without handles, deletion needs a name: write name = \"…\", and delete with \
+                   fragcache::memoize::Function::new(\"…\")";
         return Err(Error::new(function.sig.ident.span(), why));
     }
     Ok(expected(options, function))

@@ -73,18 +73,19 @@ impl Parse for Memoize {
 
 fn unknown_to_memoize(option: &str, is_alone: bool) -> String {
     let instead = match option {
-        "forced_update" => "it is called refresh here",
-        "response_filter" => "it is called filter here: filter = |result| …",
-        "args_to_ignore" => "it is called ignore here: ignore(connection)",
+        "forced_update" => "write refresh",
+        "response_filter" => "write filter = |result| …",
+        "args_to_ignore" => "write ignore(connection)",
         "is_stale" => "give the result a version, or tags",
-        "make_name" => "it is called name here",
+        "make_name" => "write name",
         "key" | "key_prefix" | "make_cache_key" => {
-            "the arguments are the key: leave some out by ignore(…), or write identity: TYPE = EXPR"
+            "the arguments are the key: leave some out with ignore(…), or write identity: TYPE = \
+             EXPR"
         }
         _ => {
-            "there are cache, of, name, identity, ignore, unordered, timeout, stale, unless, refresh, \
-             version, type_version, tags, filter, expires, cache_none, cache_err, source_check and \
-             no_handles"
+            "the options are cache, of, name, identity, ignore, unordered, timeout, stale, unless, \
+             refresh, version, type_version, tags, filter, expires, cache_none, cache_err, \
+             source_check and no_handles"
         }
     };
     let is_cache = match is_alone {
@@ -107,9 +108,9 @@ impl Parse for Invalidates {
             other => {
                 let instead = match other {
                     "prefix" | "key_prefix" | "pattern" => {
-                        "give what is cached a tag, and write tags = […]"
+                        "add a tag to the cached entries, and write tags = […]"
                     }
-                    _ => "there are cache, tags, keys, names, memoized and on_err",
+                    _ => "the options are cache, tags, keys, names, memoized and on_err",
                 };
                 let why = format!("#[invalidates] has no option {other}: {instead}");
                 Err(Error::new(name.span(), why))

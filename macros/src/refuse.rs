@@ -13,9 +13,9 @@ use crate::options::Memoize;
 pub(crate) fn generics(sig: &Signature) -> syn::Result<()> {
     for param in &sig.generics.params {
         if !matches!(param, GenericParam::Lifetime(_)) {
-            let why = "a generic function has a result for each type, and types have no name that is \
-                       the same in every program: write a function for each type, or take `impl \
-                       Serialize` where the value of an argument says all";
+            let why = "a generic function has a result for each type, and types have no name that \
+                       is the same in every program: write a function for each type, or take `impl \
+                       Serialize` if the serialized value identifies the result";
             return Err(Error::new_spanned(param, why));
         }
     }
@@ -31,7 +31,7 @@ pub(crate) fn receiver(options: &Memoize, function: &Function) -> syn::Result<()
     let Some(receiver) = function.receiver() else {
         let in_impl = mentions(&function.sig, "Self");
         if in_impl && options.of.is_none() && options.no_handles.is_none() {
-            let why = "a function of a type needs the type's name, which an attribute does not see: \
+            let why = "a function of a type needs the type's name, which an attribute cannot see: \
                        write of = TYPE";
             return Err(Error::new_spanned(&function.sig, why));
         }
@@ -42,8 +42,8 @@ pub(crate) fn receiver(options: &Memoize, function: &Function) -> syn::Result<()
         ReceiverKind::Reference(_, _, None) => true,
         ReceiverKind::Reference(_, _, Some(_)) => {
             return refuse(
-                "a method that changes its instance cannot be memoized: a call whose result is kept \
-                 would change nothing; take &self",
+                "a method that changes its instance cannot be memoized: a cached call would change \
+                 nothing; take &self",
             );
         }
         ReceiverKind::Typed(_, ty) => {
@@ -53,19 +53,19 @@ pub(crate) fn receiver(options: &Memoize, function: &Function) -> syn::Result<()
     };
     if !by_reference {
         return refuse(
-            "a method that consumes its instance cannot be memoized: a call whose result is kept would \
-             only drop it; take &self",
+            "a method that consumes its instance cannot be memoized: a cached call would only drop \
+             it; take &self",
         );
     }
     if options.of.is_none() && options.name.is_none() {
         return refuse(
-            "a method needs the name of its type, which an attribute does not see: write of = TYPE",
+            "a method needs the name of its type, which an attribute cannot see: write of = TYPE",
         );
     }
     let ignored = options.ignore.iter().flatten().any(|name| name == "self");
     if options.identity.is_none() && !ignored {
         return refuse(
-            "a method needs what identifies its instance: write identity: TYPE = EXPR, such as \
+            "a method needs the identity of its instance: write identity: TYPE = EXPR, such as \
              identity: u32 = self.id, or ignore(self) if all instances give the same results",
         );
     }
@@ -138,7 +138,8 @@ fn sets(options: &Memoize, varying: &[&Argument]) -> syn::Result<()> {
 
 fn no_order(set: &str, fix: &str) -> String {
     format!(
-        "a {set} has another order in each instance, so equal ones would be different calls: {fix}"
+        "a {set} has a different order in each instance, so equal values would be different calls: \
+         {fix}"
     )
 }
 
@@ -182,11 +183,11 @@ fn has_result(ty: &Type) -> bool {
 /// The return type, if it can be cached.
 pub(crate) fn returned<'f>(options: &Memoize, function: &'f Function) -> syn::Result<&'f Type> {
     let Some(returned) = function.returned() else {
-        let why = "a function that returns nothing has no result to keep";
+        let why = "a function that returns nothing has no result to cache";
         return Err(Error::new_spanned(&function.sig, why));
     };
     if mentions(returned, "impl") {
-        let why = "what is kept is read again as a type that has a name: write it in place of impl";
+        let why = "a cached result is read back as a named type: write the type instead of impl";
         return Err(Error::new_spanned(returned, why));
     }
     let is_result = is_called(returned, "Result");
@@ -199,7 +200,7 @@ pub(crate) fn returned<'f>(options: &Memoize, function: &'f Function) -> syn::Re
         _ => returned,
     };
     if has_reference(kept) {
-        let why = "what is kept outlives what it was made of: return an owned type, such as a String, \
+        let why = "a cached result outlives its arguments: return an owned type, such as a String, \
                    a Vec or an Arc";
         return Err(Error::new_spanned(kept, why));
     }

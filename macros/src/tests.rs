@@ -52,7 +52,7 @@ fn methods_that_cannot_be_memoized_are_told_why() {
     refuses(
         "cache = C, of = A",
         method(),
-        "a method needs what identifies its instance: write identity: TYPE",
+        "a method needs the identity of its instance: write identity: TYPE",
     );
     refuses("cache = C, identity: u32 = 1", method(), "a method needs the name of its type");
     refuses("cache = C, of = Self, ignore(self)", method(), "Self is the name of every type");
@@ -63,18 +63,18 @@ fn methods_that_cannot_be_memoized_are_told_why() {
 #[test]
 fn arguments_that_cannot_be_part_of_a_key_are_refused() {
     let refuses = |function: &str, begins: &str| refuses("cache = C", function, begins);
-    refuses("fn f((a, b): (u32, u32)) -> u32 { 1 }", "a pattern in place of an argument's name");
-    refuses("fn f(ref a: u32) -> u32 { 1 }", "a pattern in place of an argument's name");
+    refuses("fn f((a, b): (u32, u32)) -> u32 { 1 }", "a pattern instead of an argument's name");
+    refuses("fn f(ref a: u32) -> u32 { 1 }", "a pattern instead of an argument's name");
     refuses("fn f(_: u32) -> u32 { 1 }", "an argument without a name: give it one");
-    refuses("fn f(#[cfg(test)] a: u32) -> u32 { 1 }", "an attribute of an argument");
-    refuses("fn f(a: &mut Vec<u8>) -> u32 { 1 }", "a result that is kept changes no argument");
+    refuses("fn f(#[cfg(test)] a: u32) -> u32 { 1 }", "an attribute on an argument");
+    refuses("fn f(a: &mut Vec<u8>) -> u32 { 1 }", "a cached result changes no argument");
     refuses("fn f<T: Copy>(a: T) -> u32 { 1 }", "a generic function has a result for each type");
     refuses("fn f<const N: usize>(a: [u8; N]) -> u32 { 1 }", "a generic function has");
 }
 
 #[test]
 fn sets_without_an_order_are_refused_or_taken_as_unordered() {
-    let why = "has another order in each instance, so equal ones would be different calls:";
+    let why = "has a different order in each instance, so equal values would be different calls:";
     for (set, name) in [
         ("HashSet<u32>", "HashSet"),
         ("&std::collections::HashSet<u32>", "HashSet"),
@@ -122,8 +122,8 @@ fn sets_without_an_order_are_refused_or_taken_as_unordered() {
     refuses(
         "cache = C, of = A, identity: HashSet<u32> = self.ids",
         "fn f(&self) -> u32 { 1 }",
-        "a HashSet has another order in each instance, so equal ones would be different calls: write \
-         identity: Unordered<…>",
+        "a HashSet has a different order in each instance, so equal values would be different \
+         calls: write identity: Unordered<…>",
     );
     let identity = "cache = C, of = A, identity: Unordered<&HashSet<u32>> = Unordered(&self.ids)";
     let written = memoized(identity, "fn f(&self) -> u32 { 1 }");
@@ -137,14 +137,14 @@ fn sets_without_an_order_are_refused_or_taken_as_unordered() {
 fn results_that_cannot_be_kept_are_refused() {
     let refuses = |function, begins| refuses("cache = C", function, begins);
     refuses("fn f(a: u32) { 1 }", "a function that returns nothing");
-    refuses("fn f(a: &str) -> &str { a }", "what is kept outlives what it was made of");
-    refuses("fn f(a: &str) -> Result<Option<&str>, u32> { a }", "what is kept outlives");
-    refuses("fn f(a: u32) -> impl Iterator<Item = u32> { a }", "what is kept is read again");
+    refuses("fn f(a: &str) -> &str { a }", "a cached result outlives its arguments");
+    refuses("fn f(a: &str) -> Result<Option<&str>, u32> { a }", "a cached result outlives");
+    refuses("fn f(a: u32) -> impl Iterator<Item = u32> { a }", "a cached result is read back");
     refuses(
         "fn f(a: u32) -> Pin<Box<dyn Future<Output = u32>>> { a }",
         "the function returns before",
     );
-    refuses("const fn f(a: u32) -> u32 { a }", "a const fn runs where there is no cache");
+    refuses("const fn f(a: u32) -> u32 { a }", "a const fn may run at compile time");
     refuses("unsafe fn f(a: u32) -> u32 { a }", "#[memoize] would call an unsafe function");
     refuses(r#"extern "C" fn f(a: u32) -> u32 { a }"#, "a function for other languages");
     refuses("fn f(&self) -> u32;", "a function without a body");
@@ -155,16 +155,19 @@ fn results_that_cannot_be_kept_are_refused() {
 #[test]
 fn options_that_mean_nothing_are_refused() {
     let refuses = |options, begins| refuses(options, "fn f(a: u32) -> u32 { 1 }", begins);
-    refuses("", "write which cache keeps the results");
+    refuses("", "write the cache for the results");
     refuses("cache", "write cache = …");
-    refuses("C", "#[memoize] has no option C: if that is the cache, write cache = C; there are");
+    refuses(
+        "C",
+        "#[memoize] has no option C: if that is the cache, write cache = C; the options are",
+    );
     refuses(r#"cache = C, tags = "a""#, r#"tags is a list: write tags = ["a"]"#);
     refuses(r#"cache = C, tags = format!("a:{a}")"#, "tags is a list: write tags = [format!(…)]");
     refuses("cache = C, cache = D", "cache is given twice");
-    refuses("cache = C, ttl = 5", "#[memoize] has no option ttl: there are cache, of, name");
+    refuses("cache = C, ttl = 5", "#[memoize] has no option ttl: the options are cache, of, name");
     refuses(
         "cache = C, forced_update = x",
-        "#[memoize] has no option forced_update: it is called refresh",
+        "#[memoize] has no option forced_update: write refresh",
     );
     refuses(
         "cache = C, make_cache_key = x",
@@ -187,7 +190,7 @@ fn options_that_mean_nothing_are_refused() {
             memoized("cache = C, cache_err", &format!("fn f(a: u32) -> {returned} {{ a }}"));
         assert!(!written.contains("compile_error"), "{written}");
     }
-    refuses("cache = C, no_handles", "without handles a function needs a name");
+    refuses("cache = C, no_handles", "without handles, deletion needs a name");
 }
 
 #[test]
@@ -196,10 +199,10 @@ fn times_that_are_none_are_refused() {
     refuses("cache = C, timeout = 0", "timeout is 0, which Flask-Caching documents");
     refuses(r#"cache = C, timeout = "0s""#, "timeout is 0, which");
     refuses(r#"cache = C, timeout = "soon""#, "timeout \"soon\" is not a duration");
-    refuses("cache = C, timeout = -5", "timeout is no time");
-    refuses("cache = C, timeout = 1.5", "timeout is no time");
+    refuses("cache = C, timeout = -5", "timeout is not a duration");
+    refuses("cache = C, timeout = 1.5", "timeout is not a duration");
     refuses("cache = C, timeout = None", "timeout is none: write \"never\"");
-    refuses(r#"cache = C, stale = "never""#, "stale ends");
+    refuses(r#"cache = C, stale = "never""#, r#"stale cannot be "never""#);
 }
 
 #[test]
@@ -209,18 +212,18 @@ fn writes_that_cannot_be_waited_for_are_refused() {
         assert!(error.starts_with(begins), "{error}");
     };
     let write = || "fn f(a: u32) -> u32 { 1 }";
-    refuses(r#"tags = ["a"]"#, write(), "write which cache is told");
-    refuses("cache = C", write(), "write what is invalidated");
+    refuses(r#"tags = ["a"]"#, write(), "write the cache to invalidate in");
+    refuses("cache = C", write(), "write what to invalidate");
     refuses(r#"cache = C, tags = "a""#, write(), r#"tags is a list: write tags = ["a"]"#);
     refuses(r#"cache = C, names = "a""#, write(), r#"names is a list: write names = ["a"]"#);
     refuses(
         r#"cache = C, prefix = "a""#,
         write(),
-        "#[invalidates] has no option prefix: give what",
+        "#[invalidates] has no option prefix: add a tag",
     );
     refuses(r#"cache = C, tag = "a""#, write(), "#[invalidates] has no option tag");
     let future = "fn f(a: u32) -> impl Future<Output = u32> { a }";
-    refuses(r#"cache = C, tags = ["a"]"#, future, "the function returns before the future");
+    refuses(r#"cache = C, tags = ["a"]"#, future, "the function returns before its future");
 }
 
 /// Every word generated around an expression, with the source text of its span.

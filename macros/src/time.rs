@@ -32,7 +32,9 @@ pub(crate) fn duration(option: &str, expr: &Expr) -> syn::Result<TokenStream> {
     match literal(option, expr)? {
         Some(Literal::After(ttl)) => Ok(written(ttl)),
         Some(Literal::Never) => {
-            let why = format!("{option} ends: write seconds (30), or a duration (\"30s\")");
+            let why = format!(
+                "{option} cannot be \"never\": write seconds (30), or a duration (\"30s\")"
+            );
             Err(Error::new_spanned(expr, why))
         }
         None => Ok(quote!(#expr)),
@@ -70,8 +72,8 @@ fn literal(option: &str, expr: &Expr) -> syn::Result<Option<Literal>> {
         }
         Expr::Lit(_) | Expr::Unary(_) => {
             return refuse(format!(
-                "{option} is no time: write seconds (300), a duration (\"90s\", \"1500ms\") or \
-                 \"never\""
+                "{option} is not a duration: write seconds (300), a duration (\"90s\", \"1500ms\") \
+                 or \"never\""
             ));
         }
         Expr::Path(path) if path.path.is_ident("None") => {

@@ -40,7 +40,7 @@ fn prefetch(
     let items = vary.try_iter().map_err(|_| {
         Error::new(
             ErrorKind::InvalidOperation,
-            "cache_prefetch wants a list of what the blocks vary on, such as \
+            "cache_prefetch needs a list of the values that the blocks vary on, such as \
              products|map(attribute=\"id\")",
         )
     })?;

@@ -143,8 +143,8 @@ pub fn add_to_environment(
     if Installation::of(env).is_some() {
         return Err(Error::new(
             ErrorKind::InvalidOperation,
-            "this environment has a fragment cache already; use that one \
-             (fragcache_minijinja::cache(&env)), or another environment for this one",
+            "this environment already has a fragment cache; use that one \
+             (fragcache_minijinja::cache(&env)), or add this one to another environment",
         ));
     }
     let installation = Arc::new(Installation {

@@ -49,8 +49,8 @@ pub fn set_delimiters(tera: &mut Tera, delimiters: Delimiters) -> Result<(), Err
         return Err(Error::new(
             ErrorKind::Config,
             format!(
-                "this process has used {MAX_KNOWN} sets of delimiters already; write templates \
-                 in one of them"
+                "this process already uses {MAX_KNOWN} sets of delimiters; write templates with \
+                 one of them"
             ),
         ));
     }
@@ -99,8 +99,8 @@ pub(crate) fn check(tera: &Tera) -> Result<(), Error> {
     }
     Err(Error::new(
         ErrorKind::Config,
-        "this Tera has delimiters that fragcache was not told of, so it could not find cache \
-         blocks; set them with fragcache_tera::set_delimiters",
+        "this Tera has delimiters that fragcache does not know, so it cannot find cache blocks; \
+         set them with fragcache_tera::set_delimiters",
     ))
 }
 

@@ -34,7 +34,7 @@ fn prefetch(caches: &Caches, options: &Kwargs) -> TeraResult<Result<(), fragcach
     let vary = options.must_get::<&Value>("vary")?;
     let Some(vary) = vary.as_array() else {
         return Err(tera::Error::message(
-            "cache_prefetch wants a list of what the blocks vary on, such as \
+            "cache_prefetch needs a list of the values that the blocks vary on, such as \
              vary=[product.id for product in products]",
         ));
     };

@@ -80,7 +80,7 @@ pub fn full_reload(tera: &mut Tera) -> TeraResult<()> {
         Some(glob) => load_from_glob(tera, glob),
         None => Err(error::into_tera(Error::new(
             ErrorKind::Config,
-            "there is no glob to load again; call fragcache_tera::load_from_glob first",
+            "no glob has been loaded yet; call fragcache_tera::load_from_glob first",
         ))),
     }
 }
@@ -89,7 +89,7 @@ pub fn full_reload(tera: &mut Tera) -> TeraResult<()> {
 fn files(glob: &str) -> Result<Vec<(PathBuf, String)>, Error> {
     let refuse = |message: String| Error::new(ErrorKind::Config, message);
     let star = glob.find('*').ok_or_else(|| {
-        refuse(format!("`{glob}` holds no `*`; write a glob such as templates/**/*.html"))
+        refuse(format!("`{glob}` contains no `*`; write a glob such as templates/**/*.html"))
     })?;
     let split = glob[..star].rfind(std::path::is_separator).map_or(0, |at| at + 1);
     let (folder, pattern) = glob.split_at(split);

@@ -109,7 +109,7 @@ pub fn add_to_tera(tera: &mut Tera, caches: impl Into<Caches>) -> Result<(), Err
     if Installation::of(tera).is_ok() {
         return Err(Error::new(
             ErrorKind::Config,
-            "this Tera has a fragment cache already; give another cache to a new Tera",
+            "this Tera already has a fragment cache; add the other cache to a new Tera",
         ));
     }
     let caches = caches.into();

@@ -168,7 +168,7 @@ fn an_unnamed_block_opened_twice_can_be_an_error() {
             .add("page.html", "{% for n in [1, 2] %}{% include \"part.html\" %}{% endfor %}")
             .unwrap();
         let failure = engine.render("page.html", &json!({})).unwrap_err();
-        assert!(failure.explained.contains("opened twice in one render"), "{failure}");
+        assert!(failure.explained.contains("ran twice in one render"), "{failure}");
         assert!(failure.explained.contains("part.html:2"), "{failure}");
         assert_eq!(cache.stats().flights, 0, "{kind}");
     }

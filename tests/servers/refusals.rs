@@ -26,9 +26,9 @@ fn passwords_are_checked() {
         let url = format!("redis://:s%40cret%2F%20word@127.0.0.1:{}", server.port());
         assert_eq!(get(&patient(url).open().unwrap(), "a").unwrap().unwrap(), b"x");
 
-        refused_for(&open(&server), Fault::Unusable, "wants a password");
+        refused_for(&open(&server), Fault::Unusable, "requires a password");
         let wrong = patient(server.url()).password("hunter2").open().unwrap();
-        refused_for(&wrong, Fault::Unusable, "does not know this user, or the password is another");
+        refused_for(&wrong, Fault::Unusable, "does not know this user, or the password is wrong");
     }
 }
 
@@ -37,7 +37,7 @@ fn a_password_that_the_server_does_not_want_is_refused_too() {
     for flavour in Flavour::ALL {
         let server = RedisServer::start(flavour);
         let store = patient(server.url()).password("hunter2").open().unwrap();
-        refused_for(&store, Fault::Unusable, "does not know this user, or the password is another");
+        refused_for(&store, Fault::Unusable, "does not know this user, or the password is wrong");
     }
 }
 
@@ -50,7 +50,7 @@ fn a_user_may_do_what_the_server_lets_it() {
         store.set("mine:a", b"x", LONG).unwrap();
         assert_eq!(get(&store, "mine:a").unwrap().unwrap(), b"x");
         assert!(store.compare_and_delete("mine:a", b"x").unwrap());
-        refused_for(&store, Fault::Refused, "does not let this user");
+        refused_for(&store, Fault::Refused, "does not permit this user");
         assert_eq!(fault(store.touch("mine:a", LONG)).0, Fault::Refused);
         // The connection is still usable.
         store.set("mine:a", b"x", LONG).unwrap();
@@ -128,7 +128,7 @@ fn a_user_without_the_right_to_the_echo_is_told() {
     let rules = "on >secret ~* +mget +set +del +eval";
     let server = Setup::new(Flavour::Redis).user("me", rules).start();
     let store = patient(server.url()).user("me").password("secret").open().unwrap();
-    refused_for(&store, Fault::Unusable, "does not let this user");
+    refused_for(&store, Fault::Unusable, "does not permit this user");
 }
 
 #[test]
@@ -174,10 +174,10 @@ fn a_store_that_takes_nobody_is_away_and_all_say_so() {
         let store = patient(server.url()).password("wrong").open().unwrap();
         let cache = FragmentCache::builder().far(FarLevel::new(store)).build().unwrap();
         let error = cache.check_store().unwrap_err().to_string();
-        assert!(error.contains("the password is another"), "{error}");
+        assert!(error.contains("the password is wrong"), "{error}");
         eventually("it is left alone", || !cache.health().is_reachable);
         let said = cache.health().last_fault.unwrap();
-        assert!(said.contains("the password is another"), "{said}");
+        assert!(said.contains("the password is wrong"), "{said}");
 
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let layer = CacheLayer::new(&cache, "page").cache_status();

@@ -86,7 +86,7 @@ impl NotKept {
             Self::SetCookie => "set-cookie",
             Self::ContentRange => "content-range",
             Self::Vary => "vary",
-            Self::KeepIf => "keep-if",
+            Self::KeepIf => "store-if",
             Self::Redirect => "redirect",
             Self::EventStream => "event-stream",
             Self::UnknownLength => "unknown-length",

@@ -32,7 +32,7 @@ impl<B: Body> Unpin for CachedBody<B> {}
 
 impl<B: Body> fmt::Debug for CachedBody<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KeptBody").field("front", &self.front.len()).finish_non_exhaustive()
+        f.debug_struct("CachedBody").field("front", &self.front.len()).finish_non_exhaustive()
     }
 }
 

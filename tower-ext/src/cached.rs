@@ -72,7 +72,7 @@ pub(crate) struct Settings {
 
 impl fmt::Debug for CacheLayer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cached").field("shape", &self.settings.shape).finish_non_exhaustive()
+        f.debug_struct("CacheLayer").field("shape", &self.settings.shape).finish_non_exhaustive()
     }
 }
 

@@ -37,7 +37,7 @@
 //! | with a header that identifies the visitor: `Authorization`, `Cookie`, `X-Api-Key`, `X-Forwarded-User`, … | bypass the cache, unless [allowed](CacheLayer::allow_headers) or [in the key](CacheLayer::vary_on) |
 //! | without a host, with two, with user info in it | bypass the cache, unless the [host is ignored](CacheLayer::ignore_host) |
 //! | `If-None-Match`, `If-Modified-Since` of `GET` | answered with 304 by the layer; the handler does not see them |
-//! | `Cache-Control` | respected with [`respect_clients`](CacheLayer::heed_clients) only |
+//! | `Cache-Control` | respected with [`respect_clients`](CacheLayer::respect_clients) only |
 //!
 //! | responses | |
 //! |---|---|

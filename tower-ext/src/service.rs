@@ -34,7 +34,7 @@ pub struct CacheService<S> {
 
 impl<S> std::fmt::Debug for CacheService<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CachedService").finish_non_exhaustive()
+        f.debug_struct("CacheService").finish_non_exhaustive()
     }
 }
 

@@ -146,7 +146,7 @@ impl<S: Sync> axum::extract::FromRequestParts<S> for CacheContext {
         parts: &mut http::request::Parts,
         _: &S,
     ) -> Result<Self, Self::Rejection> {
-        let missing = "no fragcache_tower::CacheLayer layer is around this route";
+        let missing = "no fragcache_tower::CacheLayer is around this route";
         let view = parts.extensions.get::<Self>().cloned();
         if let Some(collector) = view.as_ref().and_then(|view| view.collector.as_ref()) {
             collector.expect();

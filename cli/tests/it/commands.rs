@@ -47,14 +47,15 @@ fn get_says_why_there_is_none() {
         let said = place.run(&["get", "row", "1"]).stopped(1);
         assert_eq!(
             said,
-            "error: row(1) is not stored; for what is not a fragment write --kind value, function or view\n"
+            "error: row(1) is not stored; for anything but a fragment write --kind value, function \
+             or view\n"
         );
 
         put(&cache, &row(1), "one");
         cache.invalidate_tags(["prices"]).unwrap().eventually();
         let said = place.run(&["get", "row", "1"]).stopped(1);
         assert!(
-            said.starts_with("error: row(1) is stored and not served: tag_invalidated, "),
+            said.starts_with("error: row(1) is stored but not served: tag_invalidated, "),
             "{said}"
         );
         let said = place.run(&["get", "row", "1", "--json"]);
@@ -183,12 +184,12 @@ fn sweep_removes_from_a_folder_what_is_over() {
     place.store.set("fragcache:e:long", b"x", Duration::from_secs(60)).unwrap();
     let over = || place.store.get_many(&["fragcache:e:short"]).unwrap()[0].is_none();
     fragcache_servers::eventually("the record is over", over);
-    assert_eq!(place.run(&["sweep"]).done(), "removed 1 records that were over\n");
+    assert_eq!(place.run(&["sweep"]).done(), "removed 1 expired records\n");
     assert_eq!(place.run(&["sweep", "--json"]).done(), "{\"removed\":0,\"store\":\"file\"}\n");
 
     let said = Place::redis().run(&["sweep"]).done();
     assert!(
-        said.starts_with("there is nothing to sweep: redis removes records by itself"),
+        said.starts_with("there is nothing to sweep: redis removes expired records by itself"),
         "{said}"
     );
 }

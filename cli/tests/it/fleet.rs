@@ -75,7 +75,7 @@ fn a_mode_ends_by_itself() {
 fn a_time_that_makes_no_sense_is_refused() {
     let place = Place::folder();
     for (arguments, expected) in [
-        (["mode", "bypass", "--for", "0s"], "write a second to a century"),
+        (["mode", "bypass", "--for", "0s"], "write 1 second to 100 years"),
         (["mode", "normal", "--for", "1h"], "normal needs no time"),
     ] {
         let said = place.run(&arguments).stopped(2);

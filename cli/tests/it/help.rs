@@ -31,8 +31,8 @@ fn usage_that_is_wrong_ends_by_code_2() {
         assert_eq!(run_with(&[], arguments).code, 2, "{arguments:?}");
     }
     for (arguments, expected) in [
-        (["get", "row", "--parts", "{}"], "is no list"),
-        (["get", "row", "--parts", "[{}]"], "holds an object"),
+        (["get", "row", "--parts", "{}"], "is not a list"),
+        (["get", "row", "--parts", "[{}]"], "contains an object"),
         (["get", "row", "--namespace", ""], "--namespace is empty"),
         (["get", "row", "--namespace", "a\\b"], "single backslash"),
     ] {

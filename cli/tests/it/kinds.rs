@@ -86,7 +86,7 @@ fn whatever_a_scan_lists_is_got_and_deleted_in_the_same_words() {
             );
             let after = run("get");
             assert_eq!(after.code, 1, "{after:?}");
-            assert!(after.err.ends_with(" is stored and not served\n"), "{after:?}");
+            assert!(after.err.ends_with(" is stored but not served\n"), "{after:?}");
             assert_eq!(keys(&after.out, "servable"), [""; 0], "{words:?}");
             let left = keys(&place.run(&["scan", "--namespace", "tenant"]).done(), "servable");
             assert_eq!(left.len(), 9, "{words:?}: {left:?}");
@@ -120,13 +120,13 @@ fn nothing_is_told_as_done_that_was_not_reached() {
         };
         let (out, err) = note(run(&["delete", "stock"]));
         assert_eq!(out, "absent stock\n");
-        assert_eq!(err, "note: there is a value of this key: write --kind value\n");
+        assert_eq!(err, "note: there is a value with this key: write --kind value\n");
         let (out, err) = note(run(&["delete", "nosuch"]));
         assert_eq!(out, "absent nosuch\n");
-        assert_eq!(err, "note: for what is not a fragment write --kind value, function or view\n");
+        assert_eq!(err, "note: for anything but a fragment write --kind value, function or view\n");
         let (out, err) = note(run(&["delete", "--kind", "value", "sidebar"]));
         assert_eq!(out, "absent value sidebar\n");
-        assert_eq!(err, "note: there is a fragment of this key: leave out --kind\n");
+        assert_eq!(err, "note: there is a fragment with this key: leave out --kind\n");
         let (out, err) = note(run(&["delete", "--kind", "value", "nosuch"]));
         assert_eq!((&*out, &*err), ("absent value nosuch\n", ""));
 
@@ -140,12 +140,13 @@ fn nothing_is_told_as_done_that_was_not_reached() {
         let said = run(&["get", "stock"]).stopped(1);
         assert_eq!(
             said,
-            "error: stock is not stored; there is a value of this key: write --kind value\n"
+            "error: stock is not stored; there is a value with this key: write --kind value\n"
         );
         let said = run(&["get", "--kind", "value", "sidebar"]).stopped(1);
         assert_eq!(
             said,
-            "error: value sidebar is not stored; there is a fragment of this key: leave out --kind\n"
+            "error: value sidebar is not stored; there is a fragment with this key: leave out \
+             --kind\n"
         );
         let said = run(&["get", "film", "/film/7"]).stopped(1);
         assert!(said.contains("write --kind value, function or view"), "{said}");
@@ -157,7 +158,7 @@ fn nothing_is_told_as_done_that_was_not_reached() {
             let why = run(&[command, "--kind", "view", "film", "/film/7", "x"]).stopped(2);
             assert!(why.contains("scan PATTERN"), "{why}");
             let why = run(&[command, "--kind", "value", "stock", "--parts", "[1]"]).stopped(2);
-            assert!(why.contains("--parts are of a fragment"), "{why}");
+            assert!(why.contains("--parts is for fragments"), "{why}");
         }
     }
 }

@@ -76,7 +76,7 @@ fn what_is_known_is_found_and_deleted() {
         run(&place, Some(SECRET), way).done();
         assert!(!cache.contains(row().key()).unwrap(), "{way:?}");
         let why = run(&place, Some(SECRET), &get).stopped(1);
-        assert!(why.contains("is stored and not served: "), "{why}");
+        assert!(why.contains("is stored but not served: "), "{why}");
     }
 }
 
@@ -106,7 +106,7 @@ fn another_secret_or_none_lists_nothing_and_deletes_nothing() {
         assert!(listed.starts_with("unreadable:opaque\t") && !listed.contains(PLANTED), "{listed}");
         let change = ["delete", "planted-name", "planted-vary"];
         let said = run(&place, secret, &change).stopped(1);
-        assert!(said.contains("and its opaque_keys"), "{said}");
+        assert!(said.contains("and the opaque_keys"), "{said}");
         assert!(cache.contains(row().key()).unwrap());
     }
     let short = run(&place, Some("hunter2"), &["stats"]).stopped(1);

@@ -10,7 +10,7 @@ use fragcache_servers::{Flavour, RedisServer};
 use tempfile::TempDir;
 
 /// End of the line about a deletion that does not look up the entries.
-pub(crate) const UNCOUNTED: &str = "; how many entries that was is not known, and it may be none\n";
+pub(crate) const UNCOUNTED: &str = "; the number of entries is not known and may be 0\n";
 
 /// The tool's output and exit code.
 #[derive(Debug)]

@@ -49,7 +49,7 @@ fn a_pattern_matches_keys_names_and_templates() {
             ("servable", "tenant/7", "row(1)", "-")
         );
         assert!(scan(&["--namespace", "7"]).done().is_empty());
-        assert!(scan(&["[a"]).stopped(2).contains("the pattern is none"));
+        assert!(scan(&["[a"]).stopped(2).contains("the pattern is not valid"));
     }
 }
 

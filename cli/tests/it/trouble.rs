@@ -72,9 +72,9 @@ fn settings_that_are_none_are_told_of() {
     for (text, expected) in [
         ("type = 'file'\nfile.dirr = 'x'", "did you mean dir?"),
         ("type = 'file'\nfile.dir = 'no/such/folder'", "there is no folder no/such/folder"),
-        ("type = 'memory'", "memory of its own process"),
-        ("type = 'null'", "memory of its own process"),
-        ("max_bytes = '1MiB'", "there is no type"),
+        ("type = 'memory'", "memory of one process"),
+        ("type = 'null'", "memory of one process"),
+        ("max_bytes = '1MiB'", "type is missing"),
         ("type = ", "cache.toml:1"),
     ] {
         fs::write(&path, text).unwrap();
@@ -136,7 +136,7 @@ fn entries_of_another_secret_are_listed_as_unreadable_and_the_secret_is_not_show
                 [&["clear", "--yes"][..], &["invalidate", "prices"], &["delete", "row", "1"]]
             {
                 let said = run(key, change).stopped(1);
-                assert!(said.contains("give the mac_key of the application"), "{said}");
+                assert!(said.contains("use the mac_key"), "{said}");
             }
             assert!(signed.contains(row().key()).unwrap());
         }
@@ -148,11 +148,11 @@ fn entries_of_another_secret_are_listed_as_unreadable_and_the_secret_is_not_show
         for key in [None, wrong] {
             for change in [&["mode", "read-only"][..], &["mode", "normal"]] {
                 let said = run(key, change).stopped(1);
-                assert!(said.contains("no process would follow; give the mac_key"), "{said}");
+                assert!(said.contains("no process would follow; use the mac_key"), "{said}");
             }
             let said = run(key, &["mode"]);
             assert_eq!(said.code, 0, "{said:?}");
-            assert!(said.err.contains("note: the mode in the store is not followed"), "{said:?}");
+            assert!(said.err.contains("note: the mode in the store is ignored"), "{said:?}");
         }
         assert_eq!(run(Some(SECRET), &["mode"]).done(), "bypass\n");
         assert_eq!(run(Some(SECRET), &["mode", "normal"]).code, 0);

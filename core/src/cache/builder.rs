@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::FragmentCache;
 use crate::clock::Clock;
 use crate::error::Error;
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::events::Observer;
 use crate::far::FarLevel;
 use crate::handle::{Handle, Settings};

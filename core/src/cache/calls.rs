@@ -5,6 +5,8 @@ use serde::de::DeserializeOwned;
 
 use super::FragmentCache;
 use crate::error::Error;
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::handle::{CallSelector, Invalidation};
 use crate::memoize::Call;
 

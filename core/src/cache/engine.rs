@@ -3,6 +3,8 @@
 use super::FragmentCache;
 use crate::entry::Body;
 use crate::error::Error;
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::key::FragmentKey;
 use crate::render::{Arguments, Opened, RenderContext};
 

@@ -82,7 +82,7 @@ impl EntryInfo {
 impl fmt::Debug for EntryInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Without the body, which may be private.
-        f.debug_struct("HeldEntry")
+        f.debug_struct("EntryInfo")
             .field("key", &self.key)
             .field("namespaces", &self.namespaces)
             .field("bytes", &self.bytes)

@@ -135,8 +135,8 @@ impl FragmentCache {
     /// The options of a fragment, checked.
     fn request(&self, fragment: &Fragment) -> Result<Request, Error> {
         if fragment.key.is_redacted() {
-            let message = "nothing can be stored under a redacted key, which stands for one that is \
-                           not told; write that key";
+            let message = "nothing can be stored under a redacted key, which hides the real one; \
+                           use the real key";
             return Err(Error::new(ErrorKind::Key, message));
         }
         let timeout = fragment.timeout;

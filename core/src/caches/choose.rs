@@ -4,6 +4,8 @@
 use super::Caches;
 use crate::entry::Body;
 use crate::error::Error;
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::events::RefusalReason;
 use crate::hash::Version;
 use crate::policy::ErrorPolicy;
@@ -74,7 +76,7 @@ fn using(site: &str) -> Option<usize> {
     Some(end - before)
 }
 
-/// `cache_prefetch(name, vary, using)` in a template: like [`FragmentCache::prefetch`], for the
+/// `cache_prefetch(name, vary, using)` in a template: like [`FragmentCache::prefetch`](crate::FragmentCache::prefetch), for the
 /// render with this `memo`, and for blocks with the same `using=` or none. Each of `keys` is a name
 /// and its vary parts, as the prefetched block has them.
 ///

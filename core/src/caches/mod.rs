@@ -86,7 +86,7 @@ impl Caches {
             ));
         }
         if self.get(name).is_some() {
-            return refuse(format!("a cache is called {shown:?} already; write another name"));
+            return refuse(format!("a cache called {shown:?} already exists; write another name"));
         }
         Arc::make_mut(&mut self.named).insert(name.into(), cache);
         Ok(self)

@@ -30,7 +30,8 @@ pub(super) fn builder(layer: &Layer, stores: &Stores) -> Result<CacheBuilder, Er
         tracing::warn!(
             target: "fragcache",
             variable = name,
-            "a variable of Flask-Caching means nothing here: set fragcache's, and unset this one"
+            "fragcache does not read the variables of Flask-Caching: set fragcache's own, and \
+             unset this one"
         );
     }
     let kind = kind(layer, stores)?;
@@ -58,15 +59,17 @@ fn kind<'l>(layer: &'l Layer, stores: &Stores) -> Result<&'l str, Error> {
     if let Some(taken) = stores.names().find(|name| TYPES.contains(name)) {
         return Err(layer.places.refuse(
             "",
-            format!("a store of your own is called {taken:?}, which is taken; write another name"),
+            format!(
+                "a store of your own is called {taken:?}, which is reserved; write another name"
+            ),
         ));
     }
     let Some(kind) = layer.settings.r#type.as_deref() else {
         return Err(layer.places.refuse(
             "",
-            "there is no type, which in Flask-Caching means the null cache; write type = \
-             \"memory\" to cache in this process, \"redis\" or \"file\" to share, or \"null\" to \
-             cache nothing",
+            "type is missing, which in Flask-Caching means the null cache; write type = \"memory\" \
+             to cache in this process, \"redis\" or \"file\" to share, or \"null\" to cache \
+             nothing",
         ));
     };
     if TYPES.contains(&kind) || stores.names().any(|name| name == kind) {
@@ -74,17 +77,17 @@ fn kind<'l>(layer: &'l Layer, stores: &Stores) -> Result<&'l str, Error> {
     }
     let shown = shown_type(kind);
     let message = if flask::is_own_class(kind) {
-        format!("type {shown} is a class of Python; {}", flask::OWN)
+        format!("type {shown} is a Python class; {}", flask::OWN)
     } else if let Some(advice) = flask::type_advice(kind) {
         format!("type {shown} is Flask-Caching's; {advice}")
     } else {
         let known = || TYPES.into_iter().chain(stores.names());
         match closest(kind, known()) {
-            Some(near) => format!("there is no type {shown}; did you mean {near:?}? write that"),
+            Some(near) => format!("unknown type {shown}; did you mean {near:?}?"),
             None => {
                 let known: Vec<String> = known().map(|name| format!("{name:?}")).collect();
                 format!(
-                    "there is no type {shown}; write {}, or give a store of that name to build_with",
+                    "unknown type {shown}; write {}, or pass a store of that name to build_with",
                     known.join(", ")
                 )
             }
@@ -99,7 +102,7 @@ fn shown_type(kind: &str) -> String {
     let is_name = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
     match kind.len() <= 80 && kind.chars().all(is_name) {
         true => format!("{kind:?}"),
-        false => "of that name".to_owned(),
+        false => "(not shown)".to_owned(),
     }
 }
 
@@ -132,14 +135,14 @@ fn check_tables(layer: &Layer, kind: &str) -> Result<(), Error> {
         ("redis", settings.redis.is_some(), kind == REDIS, "type = \"redis\""),
         ("file", settings.file.is_some(), kind == FILE, "type = \"file\""),
         ("store", settings.store.is_some(), is_own, "the type of a store of your own"),
-        ("far", settings.far.is_some(), kind != MEMORY, "a type that is shared, such as \"redis\""),
+        ("far", settings.far.is_some(), kind != MEMORY, "a shared type, such as \"redis\""),
     ];
     for (table, is_given, fits, wanted) in tables {
         if is_given && !fits && kind != NULL {
             return Err(layer.places.refuse(
                 table,
                 format!(
-                    "the table [{table}] is of no use to type = {kind:?}; remove it, or write \
+                    "the table [{table}] does not apply to type = {kind:?}; remove it, or write \
                      {wanted}"
                 ),
             ));
@@ -222,7 +225,8 @@ fn far_level(layer: &Layer, far: &FarSettings, mut level: FarLevel) -> Result<Fa
         (Some(false), Some(_)) => {
             return Err(layer.places.refuse(
                 "far.near",
-                "near = false is without the near level whose near_ttl is set; remove one of them",
+                "near = false turns off the near level, but near_ttl is set for it; remove one of \
+                 them",
             ));
         }
         (Some(false), None) => level = level.without_near(),
@@ -271,7 +275,7 @@ pub(super) fn secret(
             match text.trim_end_matches(['\r', '\n']) {
                 "" => Err(layer.places.refuse(
                     &place,
-                    format!("{name}_file {} is empty; write a secret in it", path.display()),
+                    format!("{name}_file {} is empty; write the secret into it", path.display()),
                 )),
                 secret => Ok(Some(secret.to_owned())),
             }
@@ -292,7 +296,7 @@ fn open(layer: &Layer, kind: &str, stores: &Stores) -> Result<Arc<dyn Store>, Er
                 Some(_) => error,
             })?;
             // `kind` has checked the name before.
-            opened.ok_or_else(|| layer.places.refuse("type", format!("there is no store {kind:?}")))
+            opened.ok_or_else(|| layer.places.refuse("type", format!("unknown store {kind:?}")))
         }
     }
 }

@@ -44,13 +44,13 @@ pub(super) fn redis(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
         (Some(_), None) => {
             return Err(places.refuse(
                 "redis.client_certificate_file",
-                "there is a client_certificate_file and no client_key_file; write both",
+                "client_certificate_file is set without client_key_file; write both",
             ));
         }
         (None, Some(_)) => {
             return Err(places.refuse(
                 "redis.client_key_file",
-                "there is a client_key_file and no client_certificate_file; write both",
+                "client_key_file is set without client_certificate_file; write both",
             ));
         }
     };

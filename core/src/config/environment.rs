@@ -30,8 +30,8 @@ where
     let refuse = |message: String| Err(Error::new(ErrorKind::Config, message));
     if prefix.is_empty() {
         return refuse(
-            "the prefix of the variables is empty, so that any variable would be a setting; write \
-             one such as \"FRAGCACHE_\""
+            "the prefix of the variables is empty, so every variable would be a setting; write one \
+             such as \"FRAGCACHE_\""
                 .to_owned(),
         );
     }
@@ -94,7 +94,7 @@ impl<'v> Nested<'v> {
         match self.text().map(str::trim).map(str::parse::<u64>) {
             None => self.deserialize_any(visitor),
             Some(Ok(number)) => visitor.visit_u64(number),
-            Some(Err(_)) => Err(Refusal::custom("that is no number; write a whole number")),
+            Some(Err(_)) => Err(Refusal::custom("this is not a whole number; write one like 3")),
         }
     }
 }
@@ -142,7 +142,7 @@ impl<'de> Deserializer<'de> for Nested<'_> {
         match self.text().map(str::trim) {
             Some("true") => visitor.visit_bool(true),
             Some("false") => visitor.visit_bool(false),
-            Some(_) => Err(Refusal::custom("that is neither; write true or false")),
+            Some(_) => Err(Refusal::custom("this is not a boolean; write true or false")),
             None => self.deserialize_any(visitor),
         }
     }
@@ -155,7 +155,7 @@ impl<'de> Deserializer<'de> for Nested<'_> {
         match self.text().map(str::trim).map(str::parse::<f64>) {
             None => self.deserialize_any(visitor),
             Some(Ok(number)) => visitor.visit_f64(number),
-            Some(Err(_)) => Err(Refusal::custom("that is no number; write one such as 0.1")),
+            Some(Err(_)) => Err(Refusal::custom("this is not a number; write one like 0.1")),
         }
     }
 

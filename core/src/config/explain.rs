@@ -19,7 +19,7 @@ pub(super) fn of_file(name: &str, text: &str, cause: &toml::de::Error) -> Error 
     let message = match &setting {
         Some(setting) => of_setting(&Author::OfFile, setting, cause.message()),
         None if toml::de::DeTable::parse(text).is_ok() => one_line(cause.message()),
-        None => format!("this is no TOML: {}", one_line(cause.message())),
+        None => format!("this is not valid TOML: {}", one_line(cause.message())),
     };
     Error::new(ErrorKind::Config, message).at(name, place.0, place.1)
 }
@@ -71,7 +71,7 @@ pub(super) fn of_setting(author: &Author<'_>, setting: &str, message: &str) -> S
     }
     if let Some((given, known)) = unknown(message, "unknown variant `") {
         let known: Vec<String> = known.iter().map(|known| format!("{known:?}")).collect();
-        return format!("{shown}: {given:?} is not known; write {}", known.join(" or "));
+        return format!("{shown}: unknown value {given:?}; write {}", known.join(" or "));
     }
     let told = message.strip_prefix("invalid type: ").or(message.strip_prefix("invalid value: "));
     if let Some((found, expected)) = told.and_then(|told| told.split_once(", expected ")) {
@@ -84,12 +84,12 @@ pub(super) fn of_setting(author: &Author<'_>, setting: &str, message: &str) -> S
             found => found,
         };
         let expected = match expected {
-            "u32" => "a whole number from 0 on, without quotes",
+            "u32" => "a whole number, 0 or more, without quotes",
             "f64" => "a number without quotes",
             "a boolean" => "true or false without quotes",
             expected => expected,
         };
-        return format!("{shown}: this {found} is of no use; write {expected}");
+        return format!("{shown}: this {found} is not accepted; write {expected}");
     }
     format!("{shown}: {}", one_line(message))
 }
@@ -115,7 +115,7 @@ fn unknown_setting(author: &Author<'_>, setting: &str, name: &str, known: &[&str
         .copied()
         .filter(|known| cache.is_empty() || *known != several::TABLE)
         .collect();
-    let told = format!("there is no setting {}", author.name(&within(name)));
+    let told = format!("unknown setting {}", author.name(&within(name)));
     if let Author::OfVariables(_) = author {
         // One underscore instead of two.
         let mut all =
@@ -140,7 +140,7 @@ fn unknown_setting(author: &Author<'_>, setting: &str, name: &str, known: &[&str
             Author::OfFile => near.to_owned(),
             Author::OfVariables(_) => author.name(&within(near)),
         };
-        return format!("{told}; did you mean {near}? write that, or remove it");
+        return format!("{told}; did you mean {near}?");
     }
     if let Some((other, _)) = TABLES.iter().find(|(_, names)| names.contains(&name)) {
         return format!("{told}; {}", author.advice(&joined(cache, other), name));
@@ -154,8 +154,7 @@ fn unknown_setting(author: &Author<'_>, setting: &str, name: &str, known: &[&str
         Author::OfVariables(_) => author.name(&within(known)),
     });
     let known: Vec<String> = known.collect();
-    let place = if table.is_empty() { String::new() } else { format!(" of [{table}]") };
-    format!("{told}; the settings{place} to write are {}", known.join(", "))
+    format!("{told}; write one of {}", known.join(", "))
 }
 
 /// The path of a name in a table.

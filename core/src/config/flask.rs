@@ -14,8 +14,8 @@ const SETTINGS: [(&str, &str); 28] = [
     ("redis_db", "write database in the table [redis]"),
     ("args", "write the settings of a store of your own in the table [store]"),
     ("options", "write the settings of a store in its table: [redis], [file] or [store]"),
-    ("no_null_warning", "write type = \"null\", which is chosen and warns of nothing"),
-    ("ignore_errors", "leave it out: a store's fault never fails a page"),
+    ("no_null_warning", "write type = \"null\", which logs no warning"),
+    ("ignore_errors", "leave it out: a store fault never fails a page"),
     ("source_check", "leave it out: the digest of a block's source is compared on every hit"),
     ("serializer", "leave it out: nothing is deserialised into code"),
     ("hash_method", "leave it out: the whole key is compared on every hit"),
@@ -36,12 +36,12 @@ const SETTINGS: [(&str, &str); 28] = [
 const PACKAGES: [&str; 4] = ["flask_caching", "flask_cache", "cachelib", "werkzeug"];
 
 /// The advice for a class of the application's own.
-pub(super) const OWN: &str = "a class of your own becomes an implementation of Store: give it a name by \
-                              Stores::with, build by build_with, and write that name";
+pub(super) const OWN: &str = "implement Store instead of writing a class: name it with \
+                              Stores::with, build with build_with, and write that name";
 const NO_SENTINEL: &str =
     "Sentinel is not supported yet: write the url of the server in the table [redis]";
-const NO_CLUSTER: &str = "Redis Cluster is not supported yet: write the url of one server that is \
-                          no cluster in the table [redis]";
+const NO_CLUSTER: &str = "Redis Cluster is not supported yet: write the url of a server that is \
+                          not part of a cluster in the table [redis]";
 const NO_MEMCACHED: &str = "Memcached is not supported yet: write type = \"redis\" or \"file\"";
 const NO_UWSGI: &str = "uWSGI's cache belongs to a Python server: write type = \"memory\" for one \
                         process, \"file\" for one host or \"redis\"";

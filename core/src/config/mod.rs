@@ -56,7 +56,7 @@ use sections::{Layer, Settings};
 /// let error = Config::from_toml("type = 'memory'\nmax_byte = 1").unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "there is no setting max_byte; did you mean max_bytes? write that, or remove it (in config:2:1)"
+///     "unknown setting max_byte; did you mean max_bytes? (in config:2:1)"
 /// );
 /// # Ok::<(), fragcache::Error>(())
 /// ```

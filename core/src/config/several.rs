@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for Named {
                     let settings: Settings = tables.next_value()?;
                     if settings.caches.is_some() {
                         return Err(A::Error::custom(format!(
-                            "the cache {name:?} holds further caches; write a table [caches.NAME] \
+                            "the cache {name:?} contains other caches; write a table [caches.NAME] \
                              for each of them, beside this one"
                         )));
                     }
@@ -117,7 +117,7 @@ impl Config {
     /// assert!(caches.get("pages").is_some());
     ///
     /// let error = Config::from_toml("type = 'memory'\n[caches.pages]")?.build_all().unwrap_err();
-    /// assert!(error.message().starts_with("in the cache \"pages\": there is no type"));
+    /// assert!(error.message().starts_with("in the cache \"pages\": type is missing"));
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn build_all(&self) -> Result<Caches, Error> {
@@ -192,7 +192,7 @@ impl Config {
                 return Err(self.0.places.refuse(
                     &format!("{TABLE}.{name}"),
                     format!(
-                        "the caches {other:?} and {name:?} are in one store under one prefix; write \
+                        "the caches {other:?} and {name:?} share one store and one prefix; write \
                          prefix = {name:?} in the table [{TABLE}.{name}.far]"
                     ),
                 ));

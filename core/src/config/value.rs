@@ -55,16 +55,20 @@ impl Span {
     const EXPECTED: &str = "seconds (300) or a duration (\"90s\", \"1h 30m\")";
 
     fn read<E: serde::de::Error>(written: &Written, expected: &str) -> Result<Self, E> {
-        let too_long = || E::custom(format_args!("no clock can count so long; write {expected}"));
+        let too_long = || {
+            E::custom(format_args!(
+                "this is longer than a clock can count (292 years); write {expected}"
+            ))
+        };
         let parsed = match written {
             Written::Whole(seconds) => Ok(Duration::from_secs(*seconds)),
             Written::Fraction(seconds) => Duration::try_from_secs_f64(*seconds).map_err(|_| {
-                E::custom(format_args!("{seconds} is no number of seconds; write {expected}"))
+                E::custom(format_args!("{seconds} is not a number of seconds; write {expected}"))
             }),
             Written::Text(text) if is_no_time(text) => Ok(Duration::ZERO),
             Written::Text(text) => match Timeout::parse(text) {
                 Ok(Timeout::After(ttl)) => Ok(ttl),
-                _ => Err(E::custom(format_args!("{text:?} is no duration; write {expected}"))),
+                _ => Err(E::custom(format_args!("{text:?} is not a duration; write {expected}"))),
             },
         }?;
         match parsed.as_nanos() > u128::from(u64::MAX / 2) {
@@ -91,8 +95,9 @@ impl<'de> Deserialize<'de> for Life {
             Written::Text(text) if text == NEVER => Ok(Self(None)),
             written => match Span::read(&written, EXPECTED)? {
                 Span(Duration::ZERO) => Err(D::Error::custom(
-                    "0 is \"for ever\" in Flask-Caching and \"don't cache\" in Django; write \
-                     \"never\" for fragments that never expire, or type = \"null\" to store nothing",
+                    "0 means \"for ever\" in Flask-Caching and \"don't cache\" in Django; write \
+                     \"never\" for fragments that never expire, or type = \"null\" to store \
+                     nothing",
                 )),
                 Span(ttl) => Ok(Self(Some(ttl))),
             },
@@ -109,7 +114,7 @@ impl Bytes {
 
     fn read<E: serde::de::Error>(written: &Written, expected: &str) -> Result<Self, E> {
         let refuse = |shown: &dyn fmt::Display| {
-            E::custom(format_args!("{shown} is no size; write {expected}"))
+            E::custom(format_args!("{shown} is not a size; write {expected}"))
         };
         let number = match written {
             Written::Whole(number) => Some(*number),
@@ -168,7 +173,7 @@ impl<'de> Deserialize<'de> for Count {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         const EXPECTED: &str = "a whole number";
         let refuse = |shown: &dyn fmt::Display| {
-            D::Error::custom(format_args!("{shown} is no count; write {EXPECTED}"))
+            D::Error::custom(format_args!("{shown} is not a count; write {EXPECTED}"))
         };
         match deserializer.deserialize_any(AnyOf(EXPECTED))? {
             Written::Whole(number) => {
@@ -190,7 +195,7 @@ impl<'de> Deserialize<'de> for Permissions {
         match u32::from_str_radix(&text, 8) {
             Ok(mode) if (0o1..=0o777).contains(&mode) => Ok(Self(mode)),
             _ => Err(D::Error::custom(
-                "that is no mode; write octal digits in quotes, as \"600\" or \"640\"",
+                "this is not a file mode; write octal digits in quotes, such as \"600\" or \"640\"",
             )),
         }
     }
@@ -225,7 +230,7 @@ struct QuotedVisitor;
 
 impl QuotedVisitor {
     fn refuse<E: serde::de::Error>() -> Result<String, E> {
-        Err(E::custom("this is a text; write it in quotes"))
+        Err(E::custom("this must be a text; write it in quotes"))
     }
 }
 

@@ -59,7 +59,7 @@ impl Observer for TracingObserver {
                 record!(DEBUG, event, "bypassed", reason = reason, header = event.header);
             }
             EventKind::Stale(age) => record!(DEBUG, event, "stale", expired_us = micros(age)),
-            EventKind::StaleIfError => record!(WARN, event, "stale, in the place of an error"),
+            EventKind::StaleIfError => record!(WARN, event, "stale, in place of an error"),
             EventKind::Deleted => record!(DEBUG, event, "deleted"),
             EventKind::Invalidated => record!(DEBUG, event, "invalidated", tag = event.tag),
             EventKind::Evicted(cause) => record!(DEBUG, event, "evicted", reason = cause.as_str()),

@@ -22,7 +22,7 @@ pub(super) type Token = [u8; 16];
 pub(super) fn draw() -> Result<Token, StoreError> {
     let mut token = [0; 16];
     getrandom::fill(&mut token).map_err(|error| {
-        StoreError::new(Fault::Refused, format!("the system gives no random bytes: {error}"))
+        StoreError::new(Fault::Refused, format!("the system provides no random bytes: {error}"))
     })?;
     Ok(token)
 }

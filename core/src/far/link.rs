@@ -114,12 +114,13 @@ impl Link {
     #[cfg(feature = "tracing")]
     fn log_outage(&self, error: &StoreError) {
         let (store, reason) = (self.capabilities.name, error.fault().as_str());
-        tracing::warn!(target: "fragcache", store, reason, %error, "the store is left alone");
+        tracing::warn!(target: "fragcache", store, reason, %error, "the store is unavailable");
     }
 
     #[cfg(feature = "tracing")]
     fn log_recovery(&self) {
-        tracing::info!(target: "fragcache", store = self.capabilities.name, "the store is back");
+        let store = self.capabilities.name;
+        tracing::info!(target: "fragcache", store, "the store is available again");
     }
 
     #[cfg(not(feature = "tracing"))]
@@ -177,7 +178,7 @@ fn unless_it_panics<R>(call: impl FnOnce() -> Result<R, StoreError>) -> Result<R
 }
 
 fn misshapen() -> StoreError {
-    StoreError::new(Fault::Protocol, "the store's replies do not fit what it was asked")
+    StoreError::new(Fault::Protocol, "the store's replies do not match the operations")
 }
 
 #[cfg(all(test, feature = "testing", not(fragcache_shuttle)))]
@@ -219,8 +220,8 @@ mod tests {
             link.end_outage();
         });
         let [outage, recovery] = lines.as_slice() else { panic!("{lines:#?}") };
-        assert!(outage.starts_with("WARN message=the store is left alone"), "{outage}");
+        assert!(outage.starts_with("WARN message=the store is unavailable"), "{outage}");
         assert!(outage.contains(r#"reason="unusable""#) && outage.contains("error="), "{outage}");
-        assert!(recovery.starts_with("INFO message=the store is back"), "{recovery}");
+        assert!(recovery.starts_with("INFO message=the store is available again"), "{recovery}");
     }
 }

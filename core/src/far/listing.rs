@@ -180,7 +180,7 @@ impl Far {
         if replies.get(1) == Some(&Reply::Value(Some(token.to_vec()))) {
             return Ok(());
         }
-        let message = "the store took a record and did not return it";
+        let message = "the store accepted a record and did not return it";
         Err(Unavailable(Some(StoreError::new(Fault::Protocol, message))))
     }
 

@@ -133,14 +133,14 @@ impl FarLevel {
         let usable = |c: char| c.is_ascii_alphanumeric() || "_.:-".contains(c);
         if let Some(c) = self.prefix.chars().find(|&c| !usable(c)) {
             return refuse(format!(
-                "the prefix holds {c:?}, which means something else to some stores; write letters, \
-                 digits and _ . : - only"
+                "the prefix contains {c:?}, which has a special meaning in some stores; write only \
+                 letters, digits and _ . : -"
             ));
         }
         if self.mac_key.as_ref().is_some_and(|key| key.0.len() < MIN_MAC_KEY_BYTES) {
             return refuse(format!(
-                "the mac_key that records are signed with is shorter than {MIN_MAC_KEY_BYTES} bytes; \
-                 write a longer one"
+                "the mac_key that records are signed with is shorter than {MIN_MAC_KEY_BYTES} \
+                 bytes; write a longer one"
             ));
         }
         if self.mac_key.is_some() && !cfg!(feature = "mac") {
@@ -148,13 +148,13 @@ impl FarLevel {
         }
         let century = Duration::from_secs(100 * 365 * 24 * 3600);
         let durations = [
-            ("the near life", self.near_ttl.unwrap_or_default(), Duration::ZERO),
-            ("the lease", self.lease, Duration::from_millis(100)),
-            ("the longest life", self.max_ttl, Duration::from_secs(60)),
+            ("near_ttl", self.near_ttl.unwrap_or_default(), Duration::ZERO),
+            ("lease", self.lease, Duration::from_millis(100)),
+            ("max_ttl", self.max_ttl, Duration::from_secs(60)),
         ];
         for (what, given, least) in durations {
             if given < least || given > century {
-                return refuse(format!("{what} is {given:?}; write {least:?} to a century"));
+                return refuse(format!("{what} is {given:?}; write {least:?} to 100 years"));
             }
         }
         Ok(())

@@ -60,7 +60,7 @@ pub(super) fn is_version(record: &[u8]) -> bool {
 fn draw<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| {
-        StoreError::new(Fault::Refused, format!("the system gives no random bytes: {error}"))
+        StoreError::new(Fault::Refused, format!("the system provides no random bytes: {error}"))
     })?;
     Ok(bytes)
 }

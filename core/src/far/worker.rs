@@ -318,8 +318,8 @@ impl Far {
 }
 
 pub(super) fn unknown_mode() -> StoreError {
-    let message = "the mode in the store is not followed: it is not a mode that this cache knows, or was \
-                   set by a process whose mac_key differs (none counts as another)";
+    let message = "the mode in the store is ignored: this cache does not know it, or it was set by \
+                   a process with another mac_key (or with none)";
     StoreError::new(Fault::Protocol, message)
 }
 

@@ -86,6 +86,6 @@ impl Waiter {
 
 impl fmt::Debug for Waiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Party({})", self.0.id)
+        write!(f, "Waiter({})", self.0.id)
     }
 }

@@ -14,7 +14,7 @@ use crate::tag;
 
 /// Deletions and invalidations that are applied together or not at all.
 ///
-/// Created by [`FragmentCache::batch`]. Collect during a database transaction, call
+/// Created by [`FragmentCache::batch`](crate::FragmentCache::batch). Collect during a database transaction, call
 /// [`apply`](Self::apply) after the commit, and drop the batch on a rollback. A dropped batch, also
 /// one dropped by a panic, invalidates nothing. Do not apply it before the commit: other requests
 /// could then store what they read of the old data.
@@ -60,19 +60,19 @@ impl InvalidationBatch {
         Self { cache, acts: Vec::new(), replica_lag }
     }
 
-    /// Adds a [`FragmentCache::delete`] to the batch.
+    /// Adds a [`FragmentCache::delete`](crate::FragmentCache::delete) to the batch.
     pub fn delete(&mut self, key: &FragmentKey) -> &mut Self {
         self.acts.push(Act::Key(key.clone()));
         self
     }
 
-    /// Adds a [`FragmentCache::delete_name`] to the batch.
+    /// Adds a [`FragmentCache::delete_name`](crate::FragmentCache::delete_name) to the batch.
     pub fn delete_name(&mut self, name: impl KeyPart) -> &mut Self {
         self.acts.push(Act::Name(FragmentKey::new(name)));
         self
     }
 
-    /// Adds a [`FragmentCache::delete_name_of`] to the batch.
+    /// Adds a [`FragmentCache::delete_name_of`](crate::FragmentCache::delete_name_of) to the batch.
     pub fn delete_name_of(&mut self, key: &FragmentKey) -> &mut Self {
         let bare = key.bare();
         // A key made of template and line, or one of which only a digest is known.
@@ -86,13 +86,13 @@ impl InvalidationBatch {
         self
     }
 
-    /// Adds a [`FragmentCache::delete_template`] to the batch.
+    /// Adds a [`FragmentCache::delete_template`](crate::FragmentCache::delete_template) to the batch.
     pub fn delete_template(&mut self, template: &str) -> &mut Self {
         self.acts.push(Act::Template(template.into()));
         self
     }
 
-    /// Adds a [`FragmentCache::invalidate_tags`] to the batch.
+    /// Adds a [`FragmentCache::invalidate_tags`](crate::FragmentCache::invalidate_tags) to the batch.
     ///
     /// # Errors
     ///
@@ -114,7 +114,7 @@ impl InvalidationBatch {
         Ok(self)
     }
 
-    /// Adds a [`FragmentCache::delete_memoized`] to the batch.
+    /// Adds a [`FragmentCache::delete_memoized`](crate::FragmentCache::delete_memoized) to the batch.
     ///
     /// # Errors
     ///
@@ -126,7 +126,7 @@ impl InvalidationBatch {
         Ok(self)
     }
 
-    /// Adds a [`FragmentCache::clear`] to the batch.
+    /// Adds a [`FragmentCache::clear`](crate::FragmentCache::clear) to the batch.
     pub fn clear(&mut self) -> &mut Self {
         self.acts.push(Act::Clear);
         self

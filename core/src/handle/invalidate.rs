@@ -23,8 +23,8 @@ const DELETED_AT_ONCE: usize = 128;
 /// In every case, no read that starts after the call returned gets the output of a render that
 /// began before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[must_use = "other processes are served what a pending invalidation covers until the store can be \
-              reached: check for `Pending`, or accept it with `.eventually()`"]
+#[must_use = "other processes still serve what a pending invalidation covers until the store can \
+              be reached: check for `Pending`, or accept it with `.eventually()`"]
 #[non_exhaustive]
 pub enum Invalidation {
     /// A servable entry is gone. A far store is queried for a few bytes only, so an entry there

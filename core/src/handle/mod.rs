@@ -297,7 +297,7 @@ impl Handle {
             ErrorKind::Store,
             match &unavailable.0 {
                 Some(error) => format!("the store did not answer: {error}"),
-                None => "the store is left alone after an outage, and tried again soon".to_owned(),
+                None => "the store is unavailable after an outage; it is retried soon".to_owned(),
             },
         );
         match unavailable.0 {
@@ -309,7 +309,7 @@ impl Handle {
     /// The error of a value whose write the store has not confirmed.
     #[cfg(feature = "values")]
     pub(crate) fn unconfirmed(&self) -> Error {
-        let message = "the store has not confirmed the value, which may be kept or not";
+        let message = "the store has not confirmed the value; whether it is stored is not known";
         match self.far().and_then(Far::last_fault) {
             Some(cause) => {
                 Error::new(ErrorKind::Store, format!("{message}: {cause}")).with_source(cause)

@@ -94,7 +94,7 @@ impl Handle {
         if yes && !cfg!(debug_assertions) && !self.shared.policy.annotations {
             return Err(Error::new(
                 ErrorKind::Config,
-                "annotations show keys and tags to whoever reads the page; allow them by \
+                "annotations show keys and tags to every reader of the page; allow them with \
                  Policy::default().annotations(true), or use a build with debug assertions",
             ));
         }

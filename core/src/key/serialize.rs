@@ -60,7 +60,7 @@ impl<'a> ByValue<'a> {
     fn tag(&mut self, tag: u8) -> Result<(), Unserializable> {
         if self.is_unordered {
             return Err(ser::Error::custom(
-                "Unordered is around what is no sequence: write it around the set itself",
+                "Unordered wraps a value that is not a sequence: write it around the set itself",
             ));
         }
         self.bytes.push(tag);

@@ -309,7 +309,7 @@ fn unordered_is_about_one_sequence() {
 
     fn refused(value: impl Serialize) {
         let error = FUNCTION.call().arg(&value).key().unwrap_err();
-        assert!(error.to_string().contains("Unordered is around what is no sequence"), "{error}");
+        assert!(error.to_string().contains("Unordered wraps a value"), "{error}");
     }
     refused(Unordered(HashMap::from([(1, 1)])));
     refused(Unordered(json!({})));

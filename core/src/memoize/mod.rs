@@ -203,7 +203,7 @@ impl Call {
         self
     }
 
-    /// Adds tags. [Invalidating](FragmentCache::invalidate_tags) one of them deletes the result.
+    /// Adds tags. [Invalidating](crate::FragmentCache::invalidate_tags) one of them deletes the result.
     /// With an unusable tag the call bypasses the cache and is counted.
     pub fn tags<T: AsRef<str>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
         self.tags.extend(tags.into_iter().map(|tag| tag.as_ref().into()));
@@ -283,7 +283,7 @@ impl Call {
         self
     }
 
-    /// Returns the key of this call, for observers and for [`FragmentCache::delete`].
+    /// Returns the key of this call, for observers and for [`FragmentCache::delete`](crate::FragmentCache::delete).
     ///
     /// # Errors
     ///

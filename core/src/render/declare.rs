@@ -89,8 +89,8 @@ pub fn expire_after(after: Scalar<'_>) -> Result<(), Error> {
         Ok(Timeout::Never) => {}
         Ok(Timeout::Default | Timeout::Delete) | Err(_) => {
             let message = format!(
-                "cache_expire is told to expire after {}; write a number of seconds or a duration \
-                 (\"90s\"), or cache_veto() to store nothing",
+                "cache_expire got {}; write a number of seconds or a duration (\"90s\"), or \
+                 cache_veto() to store nothing",
                 shown(after)
             );
             let error = Error::new(ErrorKind::Timeout, message);

@@ -245,8 +245,8 @@ impl Handle {
         if self.policy().repeated_is_error {
             return Err(Error::new(
                 ErrorKind::Repeated,
-                "an unnamed cache block was opened twice in one render, so its rounds share one \
-                 entry; give it a name and what it varies on: {% cache 300, \"row\", item.id %}",
+                "an unnamed cache block ran twice in one render, and all its runs share one entry; \
+                 give it a name and the parts it varies on: {% cache 300, \"row\", item.id %}",
             )
             .at(&parsed.template, parsed.line, parsed.column));
         }
@@ -266,8 +266,8 @@ fn foreign_site(site: &str) -> Error {
     Error::new(
         ErrorKind::Config,
         format!(
-            "{shown:?} is not a cache block's site; the filters of this cache are for rewritten \
-             templates only, use {{% cache … %}} and load the template through fragcache"
+            "{shown:?} is not the id of a cache block; the filters of this cache work in rewritten \
+             templates only: use {{% cache … %}} and load the template through fragcache"
         ),
     )
 }
@@ -282,18 +282,19 @@ fn unusable(index: usize, part: UnusablePart) -> Error {
     };
     let advice = match part {
         UnusablePart::Undefined if index == 0 => {
-            "an entry of whatever version would be served; write what changes with the record, \
-             such as `post.updated_at`, or leave the option out"
+            "an entry of any version would be served; write what changes with the record, such as \
+             `post.updated_at`, or leave the option out"
         }
         UnusablePart::Undefined => {
             "everyone would share one fragment; write a default such as `user.id | \
              default(\"anon\")` (in Tera `default(value=\"anon\")`), or none if missing is a \
              value of its own"
         }
-        UnusablePart::NotFinite => "it names no one value; write a finite number",
+        UnusablePart::NotFinite => "it does not identify a value; write a finite number",
         UnusablePart::TooDeep => "write the values that the fragment depends on one by one",
         UnusablePart::Kind(_) => {
-            "it has no one text; write the values that the fragment depends on, such as `user.id`"
+            "it has no unique text; write the values that the fragment depends on, such as \
+             `user.id`"
         }
     };
     Error::new(ErrorKind::Key, format!("{what} is {part}: {advice}"))

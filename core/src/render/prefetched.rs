@@ -62,8 +62,8 @@ impl RenderMemo {
             for index in 0..arguments.len() {
                 arguments.encode(index, &mut encoder).map_err(|part| {
                 let message = format!(
-                    "a prefetched key cannot hold what is {part}; prefetch the name and the vary \
-                     parts as the cache block has them"
+                    "a prefetched key cannot contain a part that is {part}; prefetch the name and \
+                     the vary parts as the cache block has them"
                 );
                 Error::new(ErrorKind::Key, message)
             })?;

@@ -112,7 +112,7 @@ pub(crate) fn run_one_by_one<S: Store + ?Sized>(
                 if values.len() != keys.len() {
                     return Err(StoreError::new(
                         Fault::Protocol,
-                        format!("{} values came for {} keys", values.len(), keys.len()),
+                        format!("{} values were returned for {} keys", values.len(), keys.len()),
                     ));
                 }
                 replies.extend(values.into_iter().map(Reply::Value));

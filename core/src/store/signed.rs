@@ -88,7 +88,10 @@ impl Signed {
     fn one(&self, operation: Operation<'_>) -> Result<bool, StoreError> {
         match self.run(&[operation])?.as_slice() {
             [Reply::Done(done)] => Ok(*done),
-            _ => Err(StoreError::new(Fault::Protocol, "the store answered what was not asked")),
+            _ => Err(StoreError::new(
+                Fault::Protocol,
+                "the store's answer does not match the request",
+            )),
         }
     }
 

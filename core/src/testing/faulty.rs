@@ -336,7 +336,7 @@ impl<S: Store> FaultyStore<S> {
 }
 
 fn failure(fault: Fault) -> StoreError {
-    StoreError::new(fault, format!("a test asked for this fault: {}", fault.as_str()))
+    StoreError::new(fault, format!("a test injected this fault: {}", fault.as_str()))
 }
 
 #[cfg(not(fragcache_shuttle))]

@@ -152,7 +152,7 @@ impl Live<'_> {
             return Err(StoreError::new(
                 Fault::Refused,
                 format!(
-                    "a value of {} bytes is more than the {} that this store takes",
+                    "a value of {} bytes is more than the {} that this store accepts",
                     value.len(),
                     self.max_value_bytes
                 ),

@@ -197,11 +197,11 @@ impl Values {
     /// [`delete`](Self::delete).
     ///
     /// ```
-    /// use fragcache::{Invalidation, FragmentCache};
+    /// use fragcache::FragmentCache;
     ///
     /// let values = FragmentCache::in_memory().values();
     /// values.set("a", &1)?;
-    /// let told = values.delete_each(["a", "b"]).take_while(|done| !matches!(done, Ok(Invalidation::Pending)));
+    /// let told = values.delete_each(["a", "b"]).take_while(|done| !done.is_pending());
     /// assert_eq!(told.count(), 2, "there is no store to be unavailable");
     /// # Ok::<(), fragcache::Error>(())
     /// ```

@@ -28,7 +28,7 @@ use crate::render::{GIVEN_ATTEMPTS, Lookup, Opened, Request};
 pub use many::SetReport;
 pub use options::SetOptions;
 
-/// The plain values of a cache, typed by serde. Created by [`FragmentCache::values`].
+/// The plain values of a cache, typed by serde. Created by [`FragmentCache::values`](crate::FragmentCache::values).
 ///
 /// The key given to [`set`](Self::set) is the whole key: the same key reads and deletes the value,
 /// and it never equals a fragment's key.
@@ -164,7 +164,7 @@ impl Values {
     /// Stores a value with the cache's default timeout and replaces a value of any type under the
     /// key. Returns true if it was stored.
     ///
-    /// It is not stored if the cache is [disabled](FragmentCache::disabled) or does not
+    /// It is not stored if the cache is [disabled](crate::FragmentCache::disabled) or does not
     /// [store](crate::CacheMode), if it is too large (the old value is removed all the same), or
     /// under a [read point](crate::ReadPoint) that is older than an invalidation of it.
     ///

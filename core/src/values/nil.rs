@@ -131,8 +131,8 @@ impl ser::Serializer for NilCheck {
         match value.serialize(self)? {
             Written::More => Ok(Written::More),
             Written::Nil => Err(ser::Error::custom(
-                "a `Some` around `None` or `()` would be read as `None`; put the inside into a \
-                 structure with a field",
+                "a `Some` around `None` or `()` would be read as `None`; put the inner value into \
+                 a struct with a field",
             )),
         }
     }

@@ -50,8 +50,8 @@ impl CollectedSet {
 impl fmt::Debug for Collector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let collected = self.shared.collected.upgrade().map_or(0, |all| all.lock().collected.len());
-        let mut shown = f.debug_struct("Gatherer");
-        shown.field("point", &self.point).field("gathered", &collected).finish_non_exhaustive()
+        let mut shown = f.debug_struct("Collector");
+        shown.field("point", &self.point).field("collected", &collected).finish_non_exhaustive()
     }
 }
 
@@ -111,7 +111,7 @@ impl Collector {
 
 /// A scope that has begun. Dropping it ends it.
 #[derive(Debug)]
-#[must_use = "what is not run in it is not inside the response"]
+#[must_use = "only what runs in it is part of the response"]
 pub struct PendingCollection {
     collector: Collector,
 }

@@ -17,16 +17,16 @@ pub(super) fn figures(cache: &FragmentCache, database: &Database) -> Vec<Row> {
     }));
     figures.extend([
         figure("Fragments stored", stats.stores),
-        figure("Fragments served though expired", stats.stale),
+        figure("Fragments served stale", stats.stale),
         figure("Fragments received from another request's render", stats.waits),
-        figure("Fragments rendered past the cache", stats.bypasses),
+        figure("Fragments that bypassed the cache", stats.bypasses),
         figure("Fragments rendered and not stored", stats.refusals),
         figure("Renders that failed", stats.errors),
         figure("Keys deleted", stats.deletions),
         figure("Tags invalidated", stats.invalidations),
         figure("Entries evicted to make room", stats.evictions),
-        figure("Entries held now", stats.entries),
-        figure("Bytes held now", stats.bytes),
+        figure("Entries in memory", stats.entries),
+        figure("Bytes in memory", stats.bytes),
         figure("SQL statements run", database.queries()),
     ]);
     figures.extend(of_the_store(&cache.health()));
@@ -43,7 +43,7 @@ fn of_the_store(health: &Health) -> Vec<Row> {
         figure("Store: round trips", health.round_trips),
         figure("Store: fragments found", health.found),
         figure("Store: fragments unreadable", health.unreadable),
-        figure("Store: invalidations not told yet", health.pending_invalidations),
+        figure("Store: invalidations not published yet", health.pending_invalidations),
         figure("Store: calls failed", health.faults),
         figure("Store: deadlines missed", health.deadlines_missed),
         figure("Store: last fault", last_fault),

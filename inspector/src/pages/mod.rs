@@ -73,7 +73,7 @@ fn show(visit: &Visit, status: StatusCode, template: &str, context: Value) -> An
     let template = visit.shared.templates.get_template(template);
     match template.and_then(|template| template.render(context)) {
         Ok(html) => Answer::Page(status, html),
-        Err(error) => Answer::Wrong(format!("500: the inspector is wrong: {error}\n")),
+        Err(error) => Answer::Wrong(format!("500: internal error of the inspector: {error}\n")),
     }
 }
 
@@ -137,14 +137,14 @@ fn words(kind: KeyKind) -> Words {
         one: "One render",
         loss: "rendered more often than it is served",
         content: "Markup",
-        delete_all: "Delete everything of this name",
-        covers: "Whatever it varies on, in memory and in the store.",
+        delete_all: "Delete everything with this name",
+        covers: "All variants, in memory and in the store.",
     };
     match kind {
         KeyKind::Value => Words {
             title: "Values",
             made: ("time set", "times set"),
-            one: "One setting",
+            one: "One write",
             loss: "set more often than it is read",
             content: "Value",
             delete_all: "Delete this value",
@@ -158,17 +158,17 @@ fn words(kind: KeyKind) -> Words {
             loss: "run more often than its results are used",
             content: "Result",
             delete_all: "Delete all results of this function",
-            covers: "Whatever its arguments, of every instance if it is a method.",
+            covers: "For all arguments, and for every instance if it is a method.",
             ..fragment
         },
         KeyKind::View => Words {
             title: "Views",
             made: ("response", "responses"),
             one: "One response",
-            loss: "made more often than it is served",
+            loss: "computed more often than it is served",
             content: "Response",
             delete_all: "Delete all responses of this view",
-            covers: "Whatever they vary on, in memory and in the store.",
+            covers: "All variants, in memory and in the store.",
             ..fragment
         },
         _ => fragment,
@@ -229,13 +229,13 @@ fn store_figures(cache: &FragmentCache) -> Option<Vec<Figure>> {
         count("Found in the store", health.found, "entries of any process"),
         Figure {
             is_bad: health.pending_invalidations > 0,
-            ..count("Not told yet", health.pending_invalidations, "invalidations")
+            ..count("Not published yet", health.pending_invalidations, "invalidations")
         },
         count("Round trips", health.round_trips, ""),
         Figure {
             is_bad: health.faults > 0,
             ..count("Faults", health.faults, health.last_fault.as_deref().unwrap_or("none"))
         },
-        count("Unreadable", health.unreadable, "entries of the store"),
+        count("Unreadable", health.unreadable, "entries in the store"),
     ])
 }

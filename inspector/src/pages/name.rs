@@ -127,9 +127,9 @@ fn facts(named: &Named) -> Vec<(&'static str, String)> {
     let stats = &named.stats;
     let facts = [
         ("Served fresh", stats.hits),
-        ("Served though expired", stats.stale),
-        ("Served in place of an error", stats.stale_if_error),
-        ("Received from another's render", stats.waits),
+        ("Served stale", stats.stale),
+        ("Served instead of an error", stats.stale_if_error),
+        ("Received from another caller's render", stats.waits),
         ("Stored", stats.stores),
         ("Evicted to make room", stats.evictions),
         ("Deleted", stats.deletions),
@@ -137,7 +137,7 @@ fn facts(named: &Named) -> Vec<(&'static str, String)> {
     ];
     let facts = facts.map(|(name, number)| (name, text::count(number)));
     let more = [
-        ("Bytes stored, all in all", text::bytes(stats.stored_bytes)),
+        ("Bytes stored in total", text::bytes(stats.stored_bytes)),
         ("Last render", text::time(stats.last_render)),
         ("Most variants of one key", named.held.variants.to_string()),
     ];

@@ -80,7 +80,7 @@ fn head(cache: &FragmentCache, figures: &Figures) -> Vec<Figure> {
         }),
         figure("Time saved", text::time(saved(figures)), "estimated"),
         figure("Time spent", text::time(all.render_time), {
-            text::of(all.renders, ("time made", "times made"))
+            text::of(all.renders, ("render", "renders"))
         }),
         figure("In memory", text::bytes(figures.held.bytes), {
             text::of(figures.held.entries, ("entry", "entries"))
@@ -88,7 +88,7 @@ fn head(cache: &FragmentCache, figures: &Figures) -> Vec<Figure> {
         Figure {
             is_bad: stats.errors > 0,
             ..figure("Failed renders", text::count(stats.errors), {
-                format!("{} under way, mode {}", stats.flights, cache.mode().as_str())
+                format!("{} in progress, mode {}", stats.flights, cache.mode().as_str())
             })
         },
     ]

@@ -93,7 +93,7 @@ fn walk(site: &str) {
 
     browser.click("#entries button.delete");
     let text = browser.text();
-    assert!(text.contains("Deleted. Whoever asks for it next has it made again."), "{text}");
+    assert!(text.contains("Deleted. The next request renders it again."), "{text}");
     assert!(text.contains("Nothing is in memory."), "{text}");
     picture(&mut browser, "walk-deleted");
     let deleted = browser.address();
@@ -101,7 +101,7 @@ fn walk(site: &str) {
 
     browser.open(&deleted);
     browser.click("#tags .tags button");
-    assert!(browser.text().contains("Invalidated:"), "{}", browser.text());
+    assert!(browser.text().contains("Invalidated."), "{}", browser.text());
     assert_eq!(sidebar(&mut browser), "render 3");
 
     browser.open(&deleted);
@@ -111,7 +111,7 @@ fn walk(site: &str) {
 
     browser.open(&deleted);
     browser.click("#delete-name");
-    assert!(browser.text().contains("Deleted, all of it"), "{}", browser.text());
+    assert!(browser.text().contains("All entries were deleted"), "{}", browser.text());
     assert_eq!(sidebar(&mut browser), "render 5");
 
     // On a phone, pages scroll down but not sideways.

@@ -73,7 +73,7 @@ async fn an_entry_is_deleted_in_its_namespace_and_the_page_says_so() {
     assert!(!tenant.contains(&key).unwrap());
     assert!(rig.cache.contains(&key).unwrap());
     let page = rig.get(got.header("location")).await;
-    assert!(page.body.contains("Deleted. Whoever asks for it next has it made again."));
+    assert!(page.body.contains("Deleted. The next request renders it again."));
     let again = press(&rig, "delete", &key, &[("place", r#"["a/b","\"c\""]"#)]).await;
     assert!(again.header("location").ends_with("done=absent"));
 }

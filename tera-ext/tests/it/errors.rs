@@ -215,7 +215,7 @@ fn explain_leaves_other_texts_alone() {
 fn the_filters_refuse_what_no_rewriter_wrote() {
     let mut site = Site::new();
     site.tera.add_raw_template("a", "{{ [\"page\", 300] | __fragcache_open }}").unwrap();
-    assert!(site.error("a", &Context::new()).contains("not a cache block's site"));
+    assert!(site.error("a", &Context::new()).contains("not the id of a cache block"));
     for source in
         ["{{ [] | __fragcache_open }}", "{{ 0 | __fragcache_hit }}", "{{ 0 | __fragcache_ticket }}"]
     {

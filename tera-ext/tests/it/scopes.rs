@@ -52,7 +52,7 @@ fn a_bare_render_cannot_tell() {
 fn a_policy_makes_it_an_error() {
     let (site, _) = looping(Policy::default().repeated_unnamed_is_error(true));
     let error = site.error("page", &Context::new());
-    assert!(error.contains("opened twice in one render"), "{error}");
+    assert!(error.contains("ran twice in one render"), "{error}");
     assert!(error.contains("(in part:2:1)"), "{error}");
     assert_eq!(site.cache.stats().flights, 0);
 }

@@ -310,7 +310,7 @@ async fn what_is_not_kept_says_why() {
             "/set-cookie" => headed("set-cookie", "a=b"),
             "/content-range" => headed("content-range", "bytes 0-3/9"),
             "/vary" => headed("vary", "*"),
-            "/keep-if" => headed("x-draft", "yes"),
+            "/store-if" => headed("x-draft", "yes"),
             "/event-stream" => headed("content-type", "text/event-stream"),
             "/too-long" => "a body".into_response(),
             _ => "body".into_response(),
@@ -324,7 +324,7 @@ async fn what_is_not_kept_says_why() {
         "set-cookie",
         "content-range",
         "vary",
-        "keep-if",
+        "store-if",
         "event-stream",
         "too-long",
     ] {

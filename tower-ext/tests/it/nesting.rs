@@ -297,8 +297,5 @@ async fn i1_fragments_rendered_elsewhere_are_as_old_as_the_request_that_bypasses
 #[tokio::test]
 async fn a_handler_without_the_layer_is_told_what_is_missing() {
     let router: Router = Router::new().route("/", get(|_: CacheContext| async { "never" }));
-    assert_eq!(
-        body(&router, "/").await,
-        "no fragcache_tower::CacheLayer layer is around this route"
-    );
+    assert_eq!(body(&router, "/").await, "no fragcache_tower::CacheLayer is around this route");
 }

@@ -281,7 +281,7 @@ async fn i6_a_view_that_outlives_its_response_gathers_nothing() {
         let view = request.extensions().get::<CacheContext>().unwrap().clone();
         view.scope(|| ());
         let within = format!("{view:?}");
-        assert!(within.contains("gathered: 1"), "{within}");
+        assert!(within.contains("collected: 1"), "{within}");
         sender.send(view).unwrap();
         ([("cache-control", "private")], "an endless stream")
     });
@@ -290,7 +290,7 @@ async fn i6_a_view_that_outlives_its_response_gathers_nothing() {
     for _ in 0..3 {
         view.scope(|| ());
     }
-    assert!(format!("{view:?}").contains("gathered: 0"), "{view:?}");
+    assert!(format!("{view:?}").contains("collected: 0"), "{view:?}");
 }
 
 #[tokio::test]

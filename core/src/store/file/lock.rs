@@ -75,7 +75,7 @@ impl Inner {
     ) -> Result<Locked<'_>, StoreError> {
         let busy = || {
             let message =
-                format!("a shard of {} is held by another process that writes", self.shown());
+                format!("a shard of {} is locked by another process that writes", self.shown());
             StoreError::new(Fault::Busy, message)
         };
         let shard = self.shards.get(number).ok_or_else(busy)?;

@@ -171,7 +171,7 @@ impl Inner {
                 (Fault::Refused, "it belongs to another user or may not be changed".to_owned())
             }
             errno if folder::is_in_the_way(errno) => {
-                (Fault::Refused, "something that is not this store's is in the way".to_owned())
+                (Fault::Refused, "something else is in its place".to_owned())
             }
             Errno::NOENT => (Fault::Unreachable, "it was removed meanwhile".to_owned()),
             errno => (Fault::Unreachable, errno.to_string()),
@@ -333,7 +333,7 @@ impl Inner {
         let (bytes, most) = (value.len(), self.max_value_bytes());
         StoreError::new(
             Fault::Refused,
-            format!("a value of {bytes} bytes is more than the {most} that this store takes"),
+            format!("a value of {bytes} bytes is more than the {most} that this store accepts"),
         )
     }
 
@@ -401,7 +401,9 @@ impl Store for FileStore {
     fn scan(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, StoreError> {
         let first = cursor.map_or(Some(0), |cursor| usize::from_str_radix(cursor, 16).ok());
         let Some(first) = first else {
-            return Err(StoreError::new(Fault::Protocol, "this is no cursor of a store of files"));
+            let message = "this is not a cursor of a file store; begin without one, then pass each \
+                           page's `next`";
+            return Err(StoreError::new(Fault::Protocol, message));
         };
         let (mut keys, now) = (Vec::new(), self.0.now());
         for shard in first..SHARDS {

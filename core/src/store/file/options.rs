@@ -126,7 +126,7 @@ impl FileOptions {
         let mode = self.modes.file;
         if mode & 0o600 != 0o600 || mode & !0o666 != 0 {
             return refuse(format!(
-                "the mode {mode:o} does not do for files; write 600, 640, 660 or the like"
+                "the mode {mode:o} does not work for files; write 600, 640, 660 or the like"
             ));
         }
         let (least, most) = (Duration::from_millis(1), Duration::from_secs(60));
@@ -144,7 +144,7 @@ impl FileOptions {
             let made =
                 DirBuilder::new().recursive(true).mode(self.modes.of_folder().bits()).create(path);
             if let Err(error) = made {
-                let message = format!("cannot be made: {error}; name a folder that can be written");
+                let message = format!("cannot be created: {error}; name a writable folder");
                 return Err(refused(path, &message));
             }
         }
@@ -169,7 +169,8 @@ impl FileOptions {
         let is_open = Mode::from_raw_mode(mode).bits() & 0o022 & !self.modes.file != 0;
         if is_open {
             let message = format!(
-                "can be written by others (mode {:o}); name one of its own, or make it 700",
+                "is writable by other users (mode {:o}); name another folder, or set its mode to \
+                 700",
                 mode & 0o777
             );
             return Err(refused(path, &message));

@@ -206,7 +206,7 @@ fn a_link_in_place_of_a_folder_is_not_followed() {
         assert_eq!(store.passed_over(), 1);
         let error = store.set("key", b"new", HOUR).unwrap_err();
         assert_eq!(error.fault(), Fault::Refused, "{error}");
-        assert!(error.to_string().contains("in the way"), "{error}");
+        assert!(error.to_string().contains("in its place"), "{error}");
         assert_eq!(store.delete("key").unwrap_err().fault(), Fault::Refused);
         store.scan("", None).err();
         // The target of the link is unchanged.

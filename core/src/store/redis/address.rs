@@ -75,17 +75,17 @@ impl Address {
             );
         }
         if parsed.fragment().is_some() {
-            return refused(format!("the url of the Redis server holds a # ; {EXAMPLE}"));
+            return refused(format!("the url of the Redis server contains a # ; {EXAMPLE}"));
         }
         let known: &[&str] = if scheme == "unix" { &["db", "user", "pass"] } else { &[] };
         if parsed.query_pairs().any(|(name, _)| !known.contains(&name.as_ref())) {
             return refused(format!(
-                "the url of the Redis server holds settings after a ? that are unknown; {EXAMPLE}"
+                "the url of the Redis server has unknown settings after the ?; {EXAMPLE}"
             ));
         }
         let Ok(info) = parsed.into_connection_info() else {
             return refused(format!(
-                "the url of the Redis server names no server, or a database that is no number; \
+                "the url of the Redis server names no server, or its database is not a number; \
                  {EXAMPLE}"
             ));
         };
@@ -93,7 +93,7 @@ impl Address {
             ConnectionAddr::Tcp(host, port) => Place::Tcp { host: host.clone(), port: *port },
             #[cfg(unix)]
             ConnectionAddr::Unix(path) => Place::Unix(path.clone()),
-            _ => return refused(format!("the url of the Redis server is unusable; {EXAMPLE}")),
+            _ => return refused(format!("the url of the Redis server cannot be used; {EXAMPLE}")),
         };
         let settings = info.redis_settings();
         if settings.db() < 0 {

@@ -202,7 +202,7 @@ fn number(digits: &[u8]) -> Result<u64, Unread> {
 }
 
 fn nonsense() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the answer is none of the protocol")
+    io::Error::new(io::ErrorKind::InvalidData, "the answer does not follow the protocol")
 }
 
 #[cfg(test)]

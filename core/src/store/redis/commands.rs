@@ -243,7 +243,7 @@ pub(super) fn scan(prefix: &str, cursor: Option<&str>) -> Result<Pipeline, Store
     let cursor: u64 = cursor.unwrap_or("0").parse().map_err(|_| {
         StoreError::new(
             Fault::Refused,
-            "the cursor is none of this store's; begin without one, then give the page's next",
+            "this is not a cursor of this store; begin without one, then pass each page's `next`",
         )
     })?;
     let mut commands = redis::pipe();

@@ -197,7 +197,7 @@ impl Connection {
         if !self.pace.is_moving(call.limit, call.before) {
             return (Gone::Late, self.late(call.limit));
         }
-        let message = format!("the answers of {} are arriving, and not in time", self.place);
+        let message = format!("the answers of {} arrive too slowly", self.place);
         (Gone::TooLarge, StoreError::new(Fault::Slow, message))
     }
 
@@ -354,11 +354,11 @@ impl Connection {
             Gone::Demoted => fault::replica(place).into(),
             Gone::TooLarge => Failure::passing(StoreError::new(
                 Fault::Slow,
-                format!("the connection to {place} was given up for another answer"),
+                format!("the connection to {place} was closed because of another answer"),
             )),
             Gone::Closed | Gone::Late => StoreError::new(
                 Fault::Unreachable,
-                "the connection was given up before the answer came",
+                "the connection was closed before the answer arrived",
             )
             .into(),
         }

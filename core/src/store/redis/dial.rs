@@ -128,7 +128,7 @@ impl Dialer {
     /// The error for a server that closes the connection or sends a malformed answer during the
     /// greeting.
     fn unlike(&self, error: &StoreError) -> StoreError {
-        let message = format!("{error} when greeted{}", self.hint());
+        let message = format!("{error} during the handshake{}", self.hint());
         StoreError::new(error.fault(), message)
     }
 
@@ -143,7 +143,7 @@ impl Dialer {
         {
             return match error.code() {
                 "WRONGPASS" | "ERR" => refused(format!(
-                    "{} does not know this user, or the password is another",
+                    "{} does not know this user, or the password is wrong",
                     self.place
                 )),
                 _ => Err(fault::refusal(&self.place, error)),
@@ -159,13 +159,13 @@ impl Dialer {
             hello => match fault::told(hello, "mode") {
                 Some("sentinel") => {
                     return refused(format!(
-                        "{} is a Sentinel and keeps nothing: name the server itself",
+                        "{} is a Sentinel, which stores nothing: name the server itself",
                         self.place
                     ));
                 }
                 Some("cluster") => {
                     return refused(format!(
-                        "{} is a node of a cluster, and this store is for one server",
+                        "{} is a node of a cluster, but this store supports only a single server",
                         self.place
                     ));
                 }

@@ -17,14 +17,14 @@ pub(super) fn refusal(place: &Place, error: &ServerError) -> StoreError {
     let reason = match error.code() {
         "OOM" => "is full: raise its maxmemory, or let it evict (maxmemory-policy allkeys-lru)",
         "READONLY" => "is a read-only replica: name its master instead",
-        "NOAUTH" => "wants a password: give one in the url or with password",
-        "WRONGPASS" => "does not know this user, or the password is another",
-        "NOPERM" => "does not let this user do that: allow its commands and keys by ACL",
+        "NOAUTH" => "requires a password: write it in the url or as password",
+        "WRONGPASS" => "does not know this user, or the password is wrong",
+        "NOPERM" => "does not permit this user to do that: allow its commands and keys by ACL",
         "LOADING" => "is still loading its data",
-        "MISCONF" => "takes no writes, because it cannot save to disk",
+        "MISCONF" => "accepts no writes, because it cannot save to disk",
         "MASTERDOWN" => "is a replica that has lost its master",
         "MOVED" | "ASK" | "CROSSSLOT" | "CLUSTERDOWN" => {
-            "is a node of a cluster, and this store is for one server"
+            "is a node of a cluster, but this store supports only a single server"
         }
         code => {
             let is_code = code.len() <= 24 && code.bytes().all(|b| b.is_ascii_uppercase());
@@ -42,14 +42,14 @@ pub(super) fn is_demotion(answer: &Value) -> bool {
 
 /// The connection ended.
 pub(super) fn hung_up(place: &Place) -> StoreError {
-    StoreError::new(Fault::Unreachable, format!("{place} hung up"))
+    StoreError::new(Fault::Unreachable, format!("{place} closed the connection"))
 }
 
 /// The error for a replica, which must not be used.
 pub(super) fn replica(place: &Place) -> StoreError {
     StoreError::new(
         Fault::Unusable,
-        format!("{place} is a replica, and replicas are behind: name its master instead"),
+        format!("{place} is a replica, and replicas lag behind: name its master instead"),
     )
 }
 
@@ -73,12 +73,13 @@ pub(super) fn told<'a>(hello: &'a Value, name: &str) -> Option<&'a str> {
 
 /// The error for a server that is not Redis.
 pub(super) fn no_redis(place: &Place) -> StoreError {
-    StoreError::new(Fault::Protocol, format!("{place} answered with what is no Redis protocol"))
+    StoreError::new(Fault::Protocol, format!("{place} does not speak the Redis protocol"))
 }
 
 /// The error for an answer that is too large to read.
 pub(super) fn too_large(place: &Place) -> StoreError {
-    let message = format!("an answer of {place} is larger than any record may be, and is not read");
+    let message =
+        format!("an answer of {place} is larger than any record can be, so it was not read");
     StoreError::new(Fault::Protocol, message)
 }
 
@@ -100,5 +101,5 @@ pub(super) fn one_line(error: &dyn std::error::Error) -> String {
 
 /// The error for an answer whose shape does not fit the command.
 pub(super) fn nonsense(place: &Place) -> StoreError {
-    StoreError::new(Fault::Protocol, format!("{place} answered what was not asked"))
+    StoreError::new(Fault::Protocol, format!("the answer of {place} does not match the request"))
 }

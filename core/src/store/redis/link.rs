@@ -115,7 +115,7 @@ impl LinkState {
                 Status::Up(_) | Status::Trying | Status::Closed => {}
             }
             if self.changed.wait_until(&mut status, deadline).timed_out() {
-                let message = format!("{place} is still being connected");
+                let message = format!("the connection to {place} is not open yet");
                 let error = StoreError::new(Fault::Unreachable, message);
                 // One caller has waited without success; the next ones need not.
                 if matches!(*status, Status::Trying) {
@@ -159,7 +159,7 @@ impl Link {
         // Callers count up and down themselves and always return, so the count cannot drift.
         let others = counts.calls.fetch_add(1, Ordering::Relaxed);
         let outcome = if others >= self.queue_length {
-            let message = format!("{others} calls to {place} wait already");
+            let message = format!("{others} calls to {place} are waiting already");
             Err(StoreError::new(Fault::Deadline, message).into())
         } else {
             self.send(commands, if only_reads { REPEATS } else { 0 }, limit, place, read)

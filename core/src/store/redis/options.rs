@@ -197,8 +197,8 @@ impl RedisOptions {
             }
             _ if self.ca.is_some() || self.client.is_some() => {
                 return Err(refused(
-                    "there are certificates, and the url is without TLS; write rediss://, or leave \
-                     them out",
+                    "there are certificates, but the url does not use TLS; write rediss://, or \
+                     leave them out",
                 ));
             }
             _ => None,
@@ -217,7 +217,7 @@ impl RedisOptions {
             Link::new(dialer, self.operation_timeout, self.queue_length).map_err(|error| {
                 Error::new(
                     ErrorKind::Io,
-                    format!("the thread that speaks to Redis does not start: {}", one_line(&error)),
+                    format!("the thread for Redis cannot be started: {}", one_line(&error)),
                 )
             })?;
         let (max_value_bytes, sizes) = (self.max_value_bytes, Sizes::new());

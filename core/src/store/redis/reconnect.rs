@@ -59,9 +59,7 @@ impl Reconnect {
                     self.state.set(match gone {
                         Gone::Closed => return,
                         Gone::HungUp | Gone::Demoted | Gone::TooLarge => Status::Trying,
-                        Gone::Late => Status::Down(down(
-                            "did not answer in time, and is being connected anew",
-                        )),
+                        Gone::Late => Status::Down(down("did not answer in time; reconnecting")),
                     });
                     // Pause before retrying a server that accepts connections but answers no calls.
                     if connection.has_answered() || since.elapsed() > BackOff::LONGEST {
@@ -69,7 +67,7 @@ impl Reconnect {
                         continue;
                     }
                     if gone != Gone::Late {
-                        self.state.set(Status::Down(down("hung up")));
+                        self.state.set(Status::Down(down("closed the connection")));
                     }
                 }
                 Err(error) => {

@@ -32,7 +32,7 @@ impl Tls {
         client: Option<&(Pem, Pem)>,
     ) -> Result<Self, Error> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            refused("the server's name cannot be in a certificate; write a host name or an address")
+            refused("no certificate can contain the server's name; write a host name or an address")
         })?;
         // The provider is explicit, because a program may have another default, or none.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -47,7 +47,7 @@ impl Tls {
                 let key = private_key(key)?;
                 builder.with_client_auth_cert(chain, key).map_err(|error| {
                     refused(format!(
-                        "the client's certificate and key are of no use together: {}",
+                        "the client's certificate and key cannot be used together: {}",
                         one_line(&error)
                     ))
                 })?
@@ -74,7 +74,7 @@ fn roots(ca: Option<&Pem>) -> Result<RootCertStore, Error> {
     };
     for certificate in certificates(ca, "the authority's certificate")? {
         roots.add(certificate).map_err(|error| {
-            refused(format!("the authority's certificate is of no use: {}", one_line(&error)))
+            refused(format!("the authority's certificate cannot be used: {}", one_line(&error)))
         })?;
     }
     Ok(roots)

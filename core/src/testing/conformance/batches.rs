@@ -4,17 +4,17 @@ use super::trial::{Case, Checked, LONG, Trial, ensure};
 use crate::store::{Operation, Reply};
 
 pub(super) const CASES: [Case; 3] = [
-    Case::new("run does operations in order, each after the one before it is done", in_order),
-    Case::new("run gives a reply for each operation, in the same order", replies),
-    Case::new("a thousand operations are one run", thousand),
+    Case::new("run executes the operations one after another, in order", in_order),
+    Case::new("run returns a reply for each operation, in the same order", replies),
+    Case::new("run accepts a thousand operations", thousand),
 ];
 
 fn expect(found: &[Reply], wanted: &[Reply]) -> Checked {
     ensure(found.len() == wanted.len(), || {
-        format!("{} replies came to {} operations", found.len(), wanted.len())
+        format!("{} replies were returned for {} operations", found.len(), wanted.len())
     })?;
     for (n, (found, wanted)) in found.iter().zip(wanted).enumerate() {
-        ensure(found == wanted, || format!("operation {n} was replied {found:?} not {wanted:?}"))?;
+        ensure(found == wanted, || format!("operation {n} returned {found:?}, not {wanted:?}"))?;
     }
     Ok(())
 }

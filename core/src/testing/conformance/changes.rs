@@ -7,9 +7,9 @@ pub(super) const CASES: [Case; 6] = [
     Case::new("add sets if the key has no value, and reports whether it had none", add),
     Case::new("delete reports whether the key had a value", delete),
     Case::new("compare_and_delete deletes the expected value and no other", compare_and_delete),
-    Case::new("compare_and_set sets over the expected value and over no other", compare_and_set),
-    Case::new("what a store cannot do it says", cannot),
-    Case::new("sweep removes nothing that is not over", sweep),
+    Case::new("compare_and_set replaces the expected value and no other", compare_and_set),
+    Case::new("a store reports what it does not support", cannot),
+    Case::new("sweep removes only expired records", sweep),
 ];
 
 fn add(trial: &Trial) -> Checked {
@@ -45,7 +45,7 @@ fn compare_and_delete(trial: &Trial) -> Checked {
     let deleted = trial.store.compare_and_delete(&key, b"value")?;
     ensure(!deleted, || "a key without a value was reported as deleted".to_owned())?;
     let deleted = trial.store.compare_and_delete(&key, b"")?;
-    ensure(!deleted, || "a key without a value was taken for an empty one".to_owned())?;
+    ensure(!deleted, || "a missing value was taken for an empty one".to_owned())?;
     trial.set(&key, b"value")?;
     let others: [&[u8]; 6] = [b"", b"valu", b"values", b"Value", b"value\0", b"eulav"];
     for other in others {
@@ -61,7 +61,7 @@ fn compare_and_delete(trial: &Trial) -> Checked {
 fn compare_and_set(trial: &Trial) -> Checked {
     let key = trial.key("swap");
     let set = trial.store.compare_and_set(&key, b"", b"other", LONG)?;
-    ensure(!set, || "a key without a value was taken for an empty one".to_owned())?;
+    ensure(!set, || "a missing value was taken for an empty one".to_owned())?;
     trial.expect(&key, None)?;
     trial.set(&key, b"value")?;
     for other in [&b""[..], b"valu", b"values", b"Value"] {
@@ -79,12 +79,12 @@ fn cannot(trial: &Trial) -> Checked {
         let key = trial.key("cannot");
         trial.set(&key, b"value")?;
         let touched = trial.store.touch(&key, LONG)?;
-        ensure(!touched, || "touch reports true in a store that cannot touch".to_owned())?;
+        ensure(!touched, || "touch returns true in a store that lacks it".to_owned())?;
     }
     if !trial.capabilities.scans {
         let told = trial.store.scan(&trial.prefix, None);
         let is_refused = told.is_err_and(|error| error.fault() == Fault::Unsupported);
-        ensure(is_refused, || "scan is not refused in a store that cannot scan".to_owned())?;
+        ensure(is_refused, || "scan is not refused in a store that lacks it".to_owned())?;
     }
     Ok(())
 }

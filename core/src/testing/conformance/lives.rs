@@ -6,10 +6,10 @@ use super::trial::{Case, Checked, LONG, Needs, Trial, ensure};
 use crate::store::Operation;
 
 pub(super) const CASES: [Case; 4] = [
-    Case::new("a record is gone once its life is over", ends),
-    Case::new("the last set decides how long a record lives", last_set),
-    Case::new("a life of a century is a life", century),
-    Case::new("touch gives a record a life from now on, and reports whether it was there", touch)
+    Case::new("a record is gone once its TTL has passed", ends),
+    Case::new("the last set decides the TTL", last_set),
+    Case::new("a TTL of a century is accepted", century),
+    Case::new("touch sets a TTL from now on, and reports whether the record was there", touch)
         .needs(Needs::Touches),
 ];
 
@@ -30,14 +30,14 @@ fn ends(trial: &Trial) -> Checked {
     trial.await_end(&[set, add, run_set, run_add, moment], SHORT)?;
 
     let had = trial.store.delete(set)?;
-    ensure(!had, || "delete found a record that is over".to_owned())?;
+    ensure(!had, || "delete found an expired record".to_owned())?;
     let deleted = trial.store.compare_and_delete(run_set, b"value")?;
-    ensure(!deleted, || "compare_and_delete found a record that is over".to_owned())?;
+    ensure(!deleted, || "compare_and_delete found an expired record".to_owned())?;
     let added = trial.store.add(add, b"new", LONG)?;
-    ensure(added, || "add took a record that is over for one that is there".to_owned())?;
+    ensure(added, || "add did not replace an expired record".to_owned())?;
     trial.expect(add, Some(b"new"))?;
     let touched = trial.store.touch(run_add, LONG)?;
-    ensure(!touched, || "touch found a record that is over".to_owned())?;
+    ensure(!touched, || "touch found an expired record".to_owned())?;
     trial.expect(run_add, None)
 }
 

@@ -61,7 +61,7 @@
 //! }
 //!
 //! let report = conformance::check(MyStore::default());
-//! assert!(report.passed().any(|sentence| sentence == "of several adds at once one succeeds"));
+//! assert!(report.passed().any(|sentence| sentence == "of several concurrent adds one succeeds"));
 //! // Unclaimed sentences are listed with the capability that is absent.
 //! assert!(report.absent().any(|(_, capability)| capability == "scans"));
 //! println!("{report}");
@@ -96,11 +96,11 @@ use trial::{Case, Needs, Trial};
 const UNSEEN: [(&str, &str); 2] = [
     (
         "each call returns within the store's deadline",
-        "needs a network that hangs; test it with a server that is stopped",
+        "needs a network that hangs; test it with a stopped server",
     ),
     (
         "a call that has failed takes no effect after a later call was reported as done",
-        "needs a network that delays; test it with a server that is stopped and goes on",
+        "needs a network that delays; test it with a server that is paused and resumed",
     ),
 ];
 
@@ -234,7 +234,7 @@ fn missing(needs: Needs, has: &Capabilities, has_other: bool) -> Option<&'static
         Needs::Another if !has.is_shared => Some("is_shared"),
         Needs::AnotherThatPersists if !has.persists => Some("persists"),
         Needs::Another | Needs::AnotherThatPersists => {
-            (!has_other).then_some("another handle, which the suite was not given")
+            (!has_other).then_some("a second handle, which the suite did not get")
         }
     }
 }

@@ -7,13 +7,13 @@ use super::trial::{Case, Checked, Complaint, LONG, RaisedAtEnd, Trial, ensure, g
 use crate::store::Store;
 
 pub(super) const CASES: [Case; 9] = [
-    Case::new("of several adds at once one succeeds", adds),
-    Case::new("of several deletes at once one finds the value", deletes),
-    Case::new("of several compare_and_deletes at once one succeeds", compare_and_deletes),
+    Case::new("of several concurrent adds one succeeds", adds),
+    Case::new("of several concurrent deletes one finds the value", deletes),
+    Case::new("of several concurrent compare_and_deletes one succeeds", compare_and_deletes),
     Case::new("nothing happens between the comparison and the deletion", changed_value),
-    Case::new("a set wins over an add at the same time", set_beside_add),
-    Case::new("of several compare_and_sets at once one succeeds", compare_and_sets),
-    Case::new("add and compare_and_delete make a lock that one holds at a time", lock),
+    Case::new("a set wins over a concurrent add", set_beside_add),
+    Case::new("of several concurrent compare_and_sets one succeeds", compare_and_sets),
+    Case::new("add and compare_and_delete make a lock with one holder at a time", lock),
     Case::new("values are whole, and of their own key, while threads write them", whole),
     Case::new("a store never returns to a value that was overwritten or deleted", never_returns),
 ];
@@ -46,7 +46,7 @@ fn together(
 }
 
 fn one_of(done: usize) -> Checked {
-    ensure(done == 1, || format!("{done} of {THREADS} callers were told that it was them"))
+    ensure(done == 1, || format!("{done} of {THREADS} callers were reported as the winner"))
 }
 
 fn adds(trial: &Trial) -> Checked {
@@ -147,7 +147,7 @@ fn lock(trial: &Trial) -> Checked {
             let others = inside.fetch_add(1, Ordering::SeqCst);
             std::thread::yield_now();
             inside.fetch_sub(1, Ordering::SeqCst);
-            ensure(others == 0, || "two held it at once".to_owned())?;
+            ensure(others == 0, || "two callers held it at the same time".to_owned())?;
             let released = store.compare_and_delete(&key, token.as_bytes())?;
             ensure(released, || "the holder could not release it".to_owned())?;
         }
@@ -228,7 +228,7 @@ fn never_returns(trial: &Trial) -> Checked {
         while !is_over.load(Ordering::SeqCst) {
             let least = reported.load(Ordering::SeqCst).max(seen);
             if let Some(found) = number_at(store, &key)? {
-                ensure(found >= least, || format!("{found} came when {least} was done"))?;
+                ensure(found >= least, || format!("{found} was returned after {least} was done"))?;
                 seen = found;
             }
         }

@@ -11,7 +11,8 @@ pub(super) const CASES: [Case; 4] = [
         .needs(Needs::Scans),
     Case::new("a prefix is literal", literal).needs(Needs::Scans),
     Case::new("scan lists no key that is gone", gone).needs(Needs::Scans),
-    Case::new("keys that are there throughout come at least once", throughout).needs(Needs::Scans),
+    Case::new("keys that exist throughout are listed at least once", throughout)
+        .needs(Needs::Scans),
 ];
 
 /// More pages than the keys of a suite can need, unless the cursors go in circles.
@@ -54,7 +55,9 @@ fn lists(trial: &Trial) -> Checked {
     expect(trial, &whole, &[keys.as_slice(), std::slice::from_ref(&whole)].concat())?;
     expect(trial, &trial.key("scanned"), &[])?;
     let all = scan(trial.store.as_ref(), "")?;
-    ensure(keys.iter().all(|key| all.contains(key)), || "no prefix lists not all keys".to_owned())
+    ensure(keys.iter().all(|key| all.contains(key)), || {
+        "an empty prefix does not list all keys".to_owned()
+    })
 }
 
 fn literal(trial: &Trial) -> Checked {
@@ -113,7 +116,7 @@ fn throughout(trial: &Trial) -> Checked {
             let found = scan(trial.store.as_ref(), &trial.key("stay:"))?;
             let missing = keys.iter().find(|key| !found.contains(*key));
             ensure(missing.is_none(), || {
-                format!("{:?} did not come", missing.cloned().unwrap_or_default())
+                format!("{:?} was not listed", missing.cloned().unwrap_or_default())
             })
         });
         drop(over);

@@ -306,13 +306,13 @@ fn finds(bug: Bug, sentence: &str) {
 
 #[test]
 fn what_is_read_wrong_is_found() {
-    let order = "values come in the order of the keys, as many as there are keys";
+    let order = "values are returned in the order of the keys, one for each key";
     finds(Bug::ValuesReversed, order);
     finds(Bug::LastValueMissing, order);
     finds(Bug::EmptyIsNone, "an empty value is a value");
     finds(Bug::CutAtNul, "values are any bytes");
     finds(Bug::CutAt64K, "values are up to max_value_bytes");
-    finds(Bug::ErrorShowsValue, "errors hold no values");
+    finds(Bug::ErrorShowsValue, "errors contain no values");
     finds(Bug::KeysCut, "keys are up to 200 bytes");
     let characters = "keys are of A-Z a-z 0-9 : _ . { } -, and each is a key of its own";
     finds(Bug::KeysFolded, characters);
@@ -320,35 +320,35 @@ fn what_is_read_wrong_is_found() {
 
 #[test]
 fn what_is_changed_wrong_is_found() {
-    finds(Bug::SetKeepsOld, "set sets whatever is there");
+    finds(Bug::SetKeepsOld, "set replaces any value");
     let add = "add sets if the key has no value, and reports whether it had none";
     finds(Bug::AddOverwrites, add);
     finds(Bug::AddAlwaysTrue, add);
     finds(Bug::DeleteAlwaysTrue, "delete reports whether the key had a value");
     let compare = "compare_and_delete deletes the expected value and no other";
     finds(Bug::CompareByLength, compare);
-    let swap = "compare_and_set sets over the expected value and over no other";
+    let swap = "compare_and_set replaces the expected value and no other";
     finds(Bug::SwapAlways, swap);
-    finds(Bug::ClaimsNoTouch, "what a store cannot do it says");
-    finds(Bug::SweepsAll, "sweep removes nothing that is not over");
+    finds(Bug::ClaimsNoTouch, "a store reports what it does not support");
+    finds(Bug::SweepsAll, "sweep removes only expired records");
 }
 
 #[test]
 fn what_lives_wrong_is_found() {
-    finds(Bug::LifeIgnored, "a record is gone once its life is over");
-    finds(Bug::LifeOfAddIgnored, "a record is gone once its life is over");
-    finds(Bug::LifeOnlyShortens, "the last set decides how long a record lives");
-    finds(Bug::LongLifeIsOver, "a life of a century is a life");
-    let touch = "touch gives a record a life from now on, and reports whether it was there";
+    finds(Bug::LifeIgnored, "a record is gone once its TTL has passed");
+    finds(Bug::LifeOfAddIgnored, "a record is gone once its TTL has passed");
+    finds(Bug::LifeOnlyShortens, "the last set decides the TTL");
+    finds(Bug::LongLifeIsOver, "a TTL of a century is accepted");
+    let touch = "touch sets a TTL from now on, and reports whether the record was there";
     finds(Bug::TouchDoesNothing, touch);
     finds(Bug::TouchMakesRecords, touch);
 }
 
 #[test]
 fn batches_and_scans_that_go_wrong_are_found() {
-    finds(Bug::RunReadsFirst, "run does operations in order, each after the one before it is done");
-    finds(Bug::RunLosesReply, "run gives a reply for each operation, in the same order");
-    finds(Bug::RunTakes500, "a thousand operations are one run");
+    finds(Bug::RunReadsFirst, "run executes the operations one after another, in order");
+    finds(Bug::RunLosesReply, "run returns a reply for each operation, in the same order");
+    finds(Bug::RunTakes500, "run accepts a thousand operations");
     finds(Bug::ScanByGlob, "a prefix is literal");
     let lists = "scan lists the keys that begin with the prefix, and its pages end";
     finds(Bug::ScanLosesKeys, lists);
@@ -358,27 +358,27 @@ fn batches_and_scans_that_go_wrong_are_found() {
 
 #[test]
 fn what_goes_wrong_among_threads_is_found() {
-    finds(Bug::AddInTwoSteps, "of several adds at once one succeeds");
-    finds(Bug::AddInTwoSteps, "add and compare_and_delete make a lock that one holds at a time");
-    finds(Bug::DeleteInTwoSteps, "of several deletes at once one finds the value");
+    finds(Bug::AddInTwoSteps, "of several concurrent adds one succeeds");
+    finds(Bug::AddInTwoSteps, "add and compare_and_delete make a lock with one holder at a time");
+    finds(Bug::DeleteInTwoSteps, "of several concurrent deletes one finds the value");
     finds(Bug::CompareInTwoSteps, "nothing happens between the comparison and the deletion");
-    finds(Bug::SwapInTwoSteps, "of several compare_and_sets at once one succeeds");
+    finds(Bug::SwapInTwoSteps, "of several concurrent compare_and_sets one succeeds");
     finds(Bug::SetInTwoSteps, "values are whole, and of their own key, while threads write them");
-    finds(Bug::ReturnsToOld, "set sets whatever is there");
+    finds(Bug::ReturnsToOld, "set replaces any value");
 }
 
 #[test]
 fn handles_to_different_records_are_found() {
     let report = Suite::new(MemoryStore::new()).another(MemoryStore::new).run();
-    let sentence = "what is reported as done is seen through every handle";
+    let sentence = "a change that is reported as done is visible through every handle";
     assert!(report.broken().any(|(broken, _)| broken == sentence), "{report}");
 }
 
 #[test]
 fn what_is_not_tried_is_listed() {
     let report = super::check(MemoryStore::new());
-    let handle = "another handle, which the suite was not given";
-    let shared = "what is reported as done is seen through every handle";
+    let handle = "a second handle, which the suite did not get";
+    let shared = "a change that is reported as done is visible through every handle";
     let outlive = "records outlive the handle that wrote them";
     assert_eq!(
         report.absent().collect::<Vec<_>>(),
@@ -390,7 +390,7 @@ fn what_is_not_tried_is_listed() {
 }
 
 #[test]
-#[should_panic(expected = "\n  set sets whatever is there: ")]
+#[should_panic(expected = "\n  set replaces any value: ")]
 fn a_broken_store_is_told_by_name() {
     report_on(Bug::SetKeepsOld).assert_passed();
 }

@@ -111,7 +111,7 @@ impl Trial {
             let Some(at) = values.iter().position(Option::is_some) else { return Ok(()) };
             ensure(waited < limit, || {
                 let key = keys.get(at).copied().unwrap_or_default();
-                format!("{key:?} was given {ttl:?} and is there after {waited:?}")
+                format!("{key:?} was set for {ttl:?} and is still there after {waited:?}")
             })?;
             (self.advance)(step);
             waited += step;
@@ -121,7 +121,7 @@ impl Trial {
 
 pub(super) fn get_from(store: &dyn Store, key: &str) -> Result<Option<Value>, Complaint> {
     let mut values = store.get_many(&[key])?;
-    ensure(values.len() == 1, || format!("{} values came for one key", values.len()))?;
+    ensure(values.len() == 1, || format!("{} values were returned for one key", values.len()))?;
     Ok(values.pop().flatten())
 }
 

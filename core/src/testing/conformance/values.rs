@@ -4,17 +4,17 @@ use super::trial::{Case, Checked, LONG, Needs, Trial, ensure, expect_in, shown};
 use crate::store::{MAX_STORE_KEY_BYTES, StoreError};
 
 pub(super) const CASES: [Case; 12] = [
-    Case::new("capabilities stay what they are", capabilities),
-    Case::new("values come in the order of the keys, as many as there are keys", order),
+    Case::new("capabilities never change", capabilities),
+    Case::new("values are returned in the order of the keys, one for each key", order),
     Case::new("a key without a value has none", absent),
     Case::new("an empty value is a value", empty),
     Case::new("values are any bytes", any_bytes),
     Case::new("values are up to max_value_bytes", longest),
-    Case::new("errors hold no values", errors),
+    Case::new("errors contain no values", errors),
     Case::new("keys are up to 200 bytes", long_keys),
     Case::new("keys are of A-Z a-z 0-9 : _ . { } -, and each is a key of its own", key_characters),
-    Case::new("set sets whatever is there", overwrite),
-    Case::new("what is reported as done is seen through every handle", other_handle)
+    Case::new("set replaces any value", overwrite),
+    Case::new("a change that is reported as done is visible through every handle", other_handle)
         .needs(Needs::Another),
     Case::new("records outlive the handle that wrote them", outlive)
         .needs(Needs::AnotherThatPersists),
@@ -27,7 +27,7 @@ fn capabilities(trial: &Trial) -> Checked {
     let now = trial.store.capabilities();
     ensure(now == trial.capabilities, || format!("{:?} became {now:?}", trial.capabilities))?;
     ensure(now.max_value_bytes >= 1024, || {
-        format!("values of {} bytes are too short for any fragment", now.max_value_bytes)
+        format!("values of at most {} bytes are too small for any fragment", now.max_value_bytes)
     })
 }
 
@@ -42,17 +42,17 @@ fn order(trial: &Trial) -> Checked {
     let names: Vec<&str> = asked.iter().map(|&n| keys[n].as_str()).collect();
     let values = trial.store.get_many(&names)?;
     ensure(values.len() == names.len(), || {
-        format!("{} values came for {} keys", values.len(), names.len())
+        format!("{} values were returned for {} keys", values.len(), names.len())
     })?;
     for (&n, value) in asked.iter().zip(&values) {
         let wanted = (n % 3 != 0).then(|| format!("value {n}").into_bytes());
         ensure(*value == wanted, || {
             let (found, wanted) = (shown(value.as_deref()), shown(wanted.as_deref()));
-            format!("{found} came for key {n} instead of {wanted}")
+            format!("{found} was returned for key {n} instead of {wanted}")
         })?;
     }
     let none = trial.store.get_many(&[])?;
-    ensure(none.is_empty(), || format!("{} values came for no keys", none.len()))
+    ensure(none.is_empty(), || format!("{} values were returned for no keys", none.len()))
 }
 
 fn absent(trial: &Trial) -> Checked {

@@ -310,7 +310,7 @@ fn a_mode_that_is_planted_is_not_followed_and_told_of() {
     let health = one.cache.health();
     assert_eq!(health.fleet_mode, CacheMode::Normal);
     let fault = health.last_fault.unwrap();
-    assert!(fault.contains("the mode in the store is not followed"), "{fault}");
+    assert!(fault.contains("the mode in the store is ignored"), "{fault}");
     let kinds = || one.recorder.events().iter().map(|event| event.kind).collect::<Vec<_>>();
     let told = EventKind::Fault(Fault::Protocol);
     assert_eq!(kinds(), [told], "once, however often it is asked for");

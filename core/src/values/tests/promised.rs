@@ -92,11 +92,11 @@ fn what_is_around_something_does_not_end_when_it_is_written_anew() {
     here.set("k", &2).unwrap();
     whole(&here).render(&row.clone().refresh(true), || "row").unwrap();
     for process in [&here, &there] {
-        assert_eq!(&*whole(&process).render(&page, || "-").unwrap(), &*printed);
+        assert_eq!(&*whole(process).render(&page, || "-").unwrap(), &*printed);
     }
     there.delete("k").eventually();
     for process in [&here, &there] {
-        assert_eq!(&*whole(&process).render(&page, || "new").unwrap(), "new");
+        assert_eq!(&*whole(process).render(&page, || "new").unwrap(), "new");
     }
 }
 
@@ -128,8 +128,8 @@ fn an_error_of_the_store_says_what_the_store_said() {
     let error = here.set("k", &2).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the store has not confirmed the value, which may be kept or not: a test asked for this \
-         fault: refused"
+        "the store has not confirmed the value; whether it is stored is not known: a test injected \
+         this fault: refused"
     );
     assert!(std::error::Error::source(&error).is_some());
     assert_eq!(here.get("k").unwrap(), Some(1));
