@@ -98,7 +98,7 @@ pub(super) const CASES: &[Verdict] = &[
     absent("key-in-memory-has-no-prefix", "keys in memory are not texts"),
     absent(
         "key-on-redis-has-the-prefix",
-        "keys in a store are digests; `Cached::key_of` shows a key",
+        "keys in a store are digests; `CacheLayer::key_of` shows a key",
     ),
 ];
 

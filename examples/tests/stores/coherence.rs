@@ -35,7 +35,7 @@ fn two_shops_in_one_folder_show_each_change_at_once() {
 }
 
 #[test]
-fn two_shops_with_a_near_life_show_each_change_within_it() {
+fn two_shops_with_a_near_ttl_show_each_change_within_it() {
     let server = RedisServer::start(Flavour::Redis);
     let options = ["--store", &server.url(), "--near-ttl", "300ms", "--engine", "tera"];
     stay_coherent(&options, Duration::from_millis(300));

@@ -105,7 +105,7 @@ fn i1_a_store_that_panics_when_it_is_told_is_told_later() {
 }
 
 #[test]
-fn i3_the_keeper_survives_a_store_that_panics_and_says_so() {
+fn i3_the_worker_survives_a_store_that_panics_and_says_so() {
     let store = Panics::default();
     let one = store.process();
     store.at(&[":m"]);

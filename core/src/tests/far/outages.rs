@@ -139,7 +139,7 @@ fn a_lease_that_was_taken_by_a_call_that_failed_is_given_back() {
 }
 
 #[test]
-fn what_is_pending_is_told_however_busy_the_keeper_is() {
+fn what_is_pending_is_told_however_busy_the_worker_is() {
     let (one, _, store) = Front::Strict.two();
     one.say("row", "old");
     store.fail_writes(Fault::Refused);
