@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::key::{FragmentKey, KeyPart};
+use crate::options::EntryOptions;
 use crate::timeout::Timeout;
 
 /// What [`FragmentCache::render`](crate::FragmentCache::render) caches: a key and its options.
@@ -18,31 +19,18 @@ use crate::timeout::Timeout;
 #[must_use]
 pub struct Fragment {
     pub(crate) key: FragmentKey,
-    pub(crate) timeout: Timeout,
-    pub(crate) unless: bool,
-    pub(crate) refresh: bool,
-    pub(crate) tags: Vec<Box<str>>,
-    pub(crate) stale: Option<Duration>,
-    pub(crate) version: Option<FragmentKey>,
+    pub(crate) options: EntryOptions,
 }
 
 impl Fragment {
     /// Creates a fragment with the cache's default timeout.
     pub fn new(key: FragmentKey) -> Self {
-        Self {
-            key,
-            timeout: Timeout::Default,
-            unless: false,
-            refresh: false,
-            tags: Vec::new(),
-            stale: None,
-            version: None,
-        }
+        Self { key, options: EntryOptions::default() }
     }
 
     /// Sets the timeout.
     pub fn timeout(mut self, timeout: Timeout) -> Self {
-        self.timeout = timeout;
+        self.options.lookup.timeout = timeout;
         self
     }
 
@@ -59,14 +47,14 @@ impl Fragment {
     /// If true, renders the body without reading or writing the cache. No fragment around this one
     /// is stored either.
     pub fn unless(mut self, yes: bool) -> Self {
-        self.unless = yes;
+        self.options.lookup.unless = yes;
         self
     }
 
     /// If true, renders the body and replaces the stored entry. The old entry stays if the body
     /// fails.
     pub fn refresh(mut self, yes: bool) -> Self {
-        self.refresh = yes;
+        self.options.lookup.refresh = yes;
         self
     }
 
@@ -84,7 +72,7 @@ impl Fragment {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn tags<T: AsRef<str>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
-        self.tags.extend(tags.into_iter().map(|tag| tag.as_ref().into()));
+        self.options.add_tags(tags);
         self
     }
 
@@ -92,7 +80,7 @@ impl Fragment {
     /// refreshes it, and in place of an error of its body. Zero switches this off. Default: the
     /// cache's [`stale_window`](crate::CacheBuilder::stale_window).
     pub fn stale(mut self, window: Duration) -> Self {
-        self.stale = Some(window);
+        self.options.lookup.stale = Some(window);
         self
     }
 
@@ -109,7 +97,7 @@ impl Fragment {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn version(mut self, version: impl KeyPart) -> Self {
-        self.version = Some(FragmentKey::new(version));
+        self.options.version = Some(FragmentKey::new(version));
         self
     }
 

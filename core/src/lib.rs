@@ -98,6 +98,7 @@ mod hash;
 mod history;
 pub mod key;
 mod label;
+mod lookup;
 mod mac;
 #[cfg(feature = "values")]
 pub mod memoize;
@@ -105,6 +106,7 @@ pub mod memoize;
 mod model;
 mod near;
 mod opaque;
+mod options;
 mod policy;
 mod protection;
 mod read_point;

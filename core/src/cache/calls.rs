@@ -8,7 +8,7 @@ use crate::error::Error;
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::handle::{CallSelector, Invalidation};
-use crate::memoize::Call;
+use crate::memoize::{self, Call};
 
 impl FragmentCache {
     /// Deletes the results of one call, of all calls on an instance, or of all calls of a function.
@@ -48,7 +48,7 @@ impl FragmentCache {
         call: &Call,
         function: impl FnOnce() -> T,
     ) -> T {
-        self.handle.memoize(call, function)
+        memoize::memoize(&self.handle, call, function)
     }
 
     /// Like [`memoize`](Self::memoize), for a function that can fail. Its error passes through
@@ -78,7 +78,7 @@ impl FragmentCache {
         call: &Call,
         function: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
-        self.handle.try_memoize(call, function)
+        memoize::try_memoize(&self.handle, call, function)
     }
 
     #[cfg(feature = "async")]
@@ -108,7 +108,7 @@ impl FragmentCache {
         call: &Call,
         function: impl Future<Output = T>,
     ) -> T {
-        self.handle.memoize_async(call, function).await
+        memoize::memoize_async(&self.handle, call, function).await
     }
 
     #[cfg(feature = "async")]
@@ -123,6 +123,6 @@ impl FragmentCache {
         call: &Call,
         function: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        self.handle.try_memoize_async(call, function).await
+        memoize::try_memoize_async(&self.handle, call, function).await
     }
 }

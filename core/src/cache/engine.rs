@@ -6,7 +6,7 @@ use crate::error::Error;
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::key::FragmentKey;
-use crate::render::{Arguments, Opened, RenderContext};
+use crate::render::{Arguments, Opened, RenderContext, open_block, prefetch};
 
 impl FragmentCache {
     /// Opens the cache block with the encoded block id `site`, for an engine extension. Ignores the
@@ -27,7 +27,7 @@ impl FragmentCache {
         rendering: &mut impl RenderContext,
         on_hit: impl Fn(&Body) -> R,
     ) -> Result<Opened<R>, Error> {
-        self.handle.open(site, arguments, rendering, on_hit)
+        open_block(&self.handle, site, arguments, rendering, on_hit)
     }
 
     /// Reads these fragments from the far store together, then runs `render`, which looks them up
@@ -65,6 +65,6 @@ impl FragmentCache {
         keys: impl IntoIterator<Item = &'k FragmentKey>,
         render: impl FnOnce() -> R,
     ) -> R {
-        self.handle.prefetch(keys, render)
+        prefetch(&self.handle, keys, render)
     }
 }

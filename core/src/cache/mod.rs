@@ -114,7 +114,7 @@ impl FragmentCache {
     #[cfg(feature = "values")]
     /// Returns the plain values of this cache, or of this handle's namespace.
     pub fn values(&self) -> Values {
-        self.handle.values()
+        Values::of(self.handle.clone())
     }
 }
 

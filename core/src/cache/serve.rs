@@ -3,16 +3,12 @@
 use std::sync::Arc;
 
 use super::FragmentCache;
-use crate::entry::of_text;
-use crate::entry::{Body, Entry};
+use crate::entry::{Body, of_text};
 use crate::error::{Error, ErrorKind};
 use crate::fragment::Fragment;
-use crate::hash::Version;
 use crate::key::{FragmentKey, KeyKind};
-use crate::near::Variant;
-use crate::render::{Lookup, Opened, Request};
-use crate::tag;
-use crate::timeout::Timeout;
+use crate::lookup::Request;
+use crate::render::{self, Content};
 
 impl FragmentCache {
     /// Returns whether this key has a servable entry, in any variant. An expired entry does not
@@ -58,8 +54,8 @@ impl FragmentCache {
     /// - [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero or past the end of
     ///   the clock.
     /// - [`ErrorKind::Key`](crate::ErrorKind::Key) for a [redacted](FragmentKey::is_redacted) key.
-    /// - On a miss, [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer
-    ///   than [`MAX_TAG_BYTES`](crate::tag::MAX_TAG_BYTES), and for more than
+    /// - [`ErrorKind::Tag`](crate::ErrorKind::Tag) for a tag that is empty or longer than
+    ///   [`MAX_TAG_BYTES`](crate::tag::MAX_TAG_BYTES), and for more than
     ///   [`MAX_TAGS`](crate::tag::MAX_TAGS) tags.
     ///
     /// The body is not rendered then, regardless of the [policy](crate::Policy::bad_arguments).
@@ -95,64 +91,45 @@ impl FragmentCache {
         fragment: &Fragment,
         body: impl FnOnce() -> Result<T, E>,
     ) -> Result<Arc<str>, E> {
-        let shared = |entry: &Entry| entry.body.to_shared();
-        let request = self.request(fragment)?;
-        let key = self.handle.encoded(&fragment.key);
-        let hashed = self.handle.hashed(&key);
-        let source = match self.handle.annotates() {
-            true => self.handle.sources().rust_annotated(),
-            false => self.handle.sources().rust(),
-        };
-        let variant =
-            Variant { digest: source.digest(), mode: source.mode(), version: request.version };
-        let missed = match self.handle.quick_hit(hashed, variant, &request, shared) {
-            Some(Ok(markup)) => return Ok(markup),
-            missed => missed.and_then(Result::err),
-        };
-        tag::check_count(fragment.tags.len())?;
-        fragment.tags.iter().try_for_each(|text| tag::check(text))?;
-        let of_text = |bytes| of_text(bytes, Body::from);
-        let asking = Lookup { hashed, source, request: &request, body: &of_text, memo: None };
-        let ticket = match self.handle.open_slow(asking, missed, None, shared) {
-            Opened::Hit(markup) => return Ok(markup),
-            Opened::Render(ticket) => ticket,
-        };
-        ticket.tag(&fragment.tags);
-        match body() {
-            Ok(markup) => {
-                let markup: Arc<str> = markup.into();
-                ticket.close(Body::Text(Arc::clone(&markup)));
-                Ok(markup)
-            }
-            Err(error) => {
-                drop(ticket);
-                let stale_if_error = self.handle.stale_if_error(hashed, variant, &request);
-                stale_if_error.map(|body| body.to_shared()).ok_or(error)
-            }
-        }
-    }
-
-    /// The options of a fragment, checked.
-    fn request(&self, fragment: &Fragment) -> Result<Request, Error> {
         if fragment.key.is_redacted() {
             let message = "nothing can be stored under a redacted key, which hides the real one; \
                            use the real key";
-            return Err(Error::new(ErrorKind::Key, message));
+            return Err(Error::new(ErrorKind::Key, message).into());
         }
-        let timeout = fragment.timeout;
-        if let Timeout::After(ttl) = timeout {
-            Timeout::positive(ttl)?;
-        }
-        let version = fragment.version.as_ref();
-        Ok(Request {
-            timeout,
-            unless: fragment.unless,
-            refresh: fragment.refresh,
-            is_given: false,
-            scoped: true,
-            version: version
-                .map_or(Version::default(), |text| self.handle.hasher().version(text.as_bytes())),
-            stale: fragment.stale,
-        })
+        let options = &fragment.options;
+        options.check_timeout()?;
+        options.check_tags()?;
+        let cache = &self.handle;
+        let key = cache.encoded(&fragment.key);
+        let source = match cache.annotates() {
+            true => cache.sources().rust_annotated(),
+            false => cache.sources().rust(),
+        };
+        let request = Request {
+            hashed: cache.hashed(&key),
+            source,
+            version: options.version(cache.hasher()),
+            options: options.lookup,
+        };
+        render::serve::<Text, E>(cache, request, &options.tags, || body().map(T::into))
+    }
+}
+
+/// Markup that Rust code renders.
+struct Text;
+
+impl Content for Text {
+    type Value = Arc<str>;
+
+    fn of_bytes(bytes: Vec<u8>) -> Option<Body> {
+        of_text(bytes, Body::from)
+    }
+
+    fn read(body: Body) -> Option<Arc<str>> {
+        Some(body.into_shared())
+    }
+
+    fn write(markup: &Arc<str>) -> Option<Body> {
+        Some(Body::Text(Arc::clone(markup)))
     }
 }

@@ -1,18 +1,20 @@
 //! Several named caches for the templates of one engine. `render/choose.rs` resolves a block's
 //! `using=`; `config` builds them from a file.
 
-mod choose;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::cache::FragmentCache;
+use crate::entry::Body;
+#[cfg(doc)]
+use crate::error::ErrorKind;
 use crate::error::{Error, ErrorKind};
+use crate::events::RefusalReason;
 use crate::policy::ErrorPolicy;
+use crate::render::{Arguments, Opened, RenderContext, RenderMemo, refuse};
+use crate::syntax::site::DIGEST_LEN;
 use crate::syntax::{CacheBlock, MAX_CACHE_NAME_BYTES, is_cache_name};
 use crate::timeout::Scalar;
-
-pub use choose::prefetch;
 
 /// The name of the cache for blocks without `using=`.
 const DEFAULT: &str = "default";
@@ -215,4 +217,70 @@ impl From<FragmentCache> for Caches {
     fn from(default: FragmentCache) -> Self {
         Self::new(default)
     }
+}
+
+impl Caches {
+    /// Opens a cache block for an engine extension, in the cache that the block names or in the
+    /// default one; see [`FragmentCache::open`](crate::FragmentCache::open).
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Using`](crate::ErrorKind::Using) with the block's place if `using=` names no
+    /// cache and the default cache's [`Policy`](crate::Policy) makes that an error; and those of
+    /// [`FragmentCache::open`](crate::FragmentCache::open).
+    pub fn open<A: Arguments + ?Sized, R>(
+        &self,
+        site: &str,
+        arguments: &A,
+        rendering: &mut impl RenderContext,
+        on_hit: impl Fn(&Body) -> R,
+    ) -> Result<Opened<R>, Error> {
+        let cache = match using(site).and_then(|from_end| arguments.len().checked_sub(from_end)) {
+            None => self.default_cache(),
+            Some(index) => match self.choose(arguments.scalar(index)) {
+                Ok(cache) => cache,
+                // An error, or a render that the default cache counts.
+                Err(error) => {
+                    let cache = &self.default_cache().handle;
+                    return refuse(cache, site, rendering, error, RefusalReason::Using);
+                }
+            },
+        };
+        cache.open(site, arguments, rendering, on_hit)
+    }
+}
+
+/// The position of the value of `using` among a block's values, counted from the end; `None`
+/// without the option.
+fn using(site: &str) -> Option<usize> {
+    let rest = site.as_bytes().get(DIGEST_LEN..)?;
+    let end = rest.iter().position(|&byte| byte == b':')?;
+    let before = rest[..end].iter().position(|&byte| byte == b'c')?;
+    Some(end - before)
+}
+
+/// `cache_prefetch(name, vary, using)` in a template: like [`FragmentCache::prefetch`](crate::FragmentCache::prefetch), for the
+/// render with this `memo`, and for blocks with the same `using=` or none. Each of `keys` is a name
+/// and its vary parts, as the prefetched block has them.
+///
+/// # Errors
+///
+/// [`ErrorKind::Key`] for a value that cannot be part of a key, and [`ErrorKind::Using`] for an
+/// unknown cache if the default cache's [`Policy`](crate::Policy) makes that an error. Nothing is
+/// read then.
+pub fn prefetch<A: Arguments>(
+    caches: &Caches,
+    using: Option<Scalar<'_>>,
+    memo: &RenderMemo,
+    keys: impl IntoIterator<Item = A>,
+) -> Result<(), Error> {
+    let cache = match using.map_or(Ok(caches.default_cache()), |using| caches.choose(using)) {
+        Ok(cache) => cache,
+        // The blocks report it one by one.
+        Err(_) if caches.default_cache().handle.policy().bad_arguments == ErrorPolicy::Uncached => {
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    memo.read_ahead(&cache.handle, keys)
 }

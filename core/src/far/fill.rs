@@ -7,13 +7,12 @@ use std::sync::Arc;
 use super::leases::{self, Lease};
 use super::look::Read;
 use super::versions::LabelRecord;
-use super::{
-    Far, FarLookup, FarMissed, KnownVersions, Looked, ReadSnapshot, Snapshot, Unavailable, values,
-};
+use super::{Far, FarMissed, KnownVersions, Looked, ReadSnapshot, Snapshot, Unavailable, values};
 use crate::clock::{Moment, instant};
 use crate::entry::Entry;
 use crate::freshness::Freshness;
 use crate::label::Label;
+use crate::lookup::Lookup;
 use crate::store::{Operation, Reply, StoreError, Value};
 
 /// What a caller does after a far miss.
@@ -51,7 +50,7 @@ impl Fill {
 /// A request for the lease on a far miss.
 #[derive(Clone, Copy)]
 pub(crate) struct LeaseRequest<'a> {
-    pub(crate) lookup: FarLookup<'a>,
+    pub(crate) lookup: Lookup<'a>,
     pub(crate) missed: &'a FarMissed,
     /// The snapshot of an older read point, if the render has one.
     pub(crate) inherited: Option<&'a ReadSnapshot>,
@@ -144,8 +143,8 @@ impl Far {
         let read = self.begin_read(fresh);
         let lease = |lease_request: &LeaseRequest<'_>| {
             let (id, variant) = (
-                self.fragment(lease_request.lookup.key),
-                self.variant(lease_request.lookup.source),
+                self.fragment(lease_request.lookup.request.hashed.key),
+                self.variant(lease_request.lookup.request.source),
             );
             let key = self.names.lease(&id, variant);
             Lease::new(id, variant, key, &self.leases).map_err(unavailable)

@@ -10,12 +10,13 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::{Far, FarLookup};
+use super::Far;
 use crate::entry::EntrySource;
 use crate::entry::record::Decoded;
 use crate::events::MissReason;
 use crate::key::without_namespaces;
 use crate::label::{Label, Labels};
+use crate::lookup::Lookup;
 
 /// The identity that a record states.
 #[derive(Debug)]
@@ -69,10 +70,10 @@ impl Far {
     /// Returns the record if it matches the lookup, otherwise the reason for the miss.
     pub(super) fn record_of<'a>(
         &self,
-        lookup: FarLookup<'_>,
+        lookup: Lookup<'_>,
         record: Cow<'a, Decoded>,
     ) -> Result<Cow<'a, Decoded>, MissReason> {
-        let wanted = self.identity(lookup.key, lookup.source);
+        let wanted = self.identity(lookup.request.hashed.key, lookup.request.source);
         let same = *record.key == *wanted.key
             && *record.digest == *wanted.digest
             && record.mode == wanted.mode
@@ -81,7 +82,7 @@ impl Far {
             // Names are hashes: content of another fragment is a miss.
             return Err(MissReason::Cold);
         }
-        if record.version != lookup.version.to_bits() {
+        if record.version != lookup.request.version.to_bits() {
             return Err(MissReason::Version);
         }
         Ok(record)

@@ -5,13 +5,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Far, FarLookup, KnownVersions, Unavailable};
+use super::{Far, KnownVersions, Unavailable};
 use crate::clock::Moment;
 use crate::entry::record::{Decoded, Unreadable};
 use crate::entry::{Entry, EntryMeta, LabelVersion, VersionVector};
 use crate::events::MissReason;
 use crate::freshness::{Dependencies, DependencySet, Freshness, Sequence};
 use crate::label::{Label, Labels};
+use crate::lookup::Lookup;
 use crate::protection::Protection;
 use crate::store::{Fault, StoreError, UNTRUSTED};
 use crate::sync::{AtomicU64, Ordering};
@@ -50,7 +51,7 @@ impl Far {
     /// otherwise two.
     pub(crate) fn look(
         &self,
-        lookup: FarLookup<'_>,
+        lookup: Lookup<'_>,
         fresh: &Freshness,
     ) -> Result<Looked, Unavailable> {
         let mut read = self.begin_read(fresh);
@@ -70,7 +71,7 @@ impl Far {
     /// Validates a record against the versions that were read with it or after it.
     pub(super) fn judge(
         &self,
-        lookup: FarLookup<'_>,
+        lookup: Lookup<'_>,
         record: Result<Cow<'_, Decoded>, MissReason>,
         known: &KnownVersions,
         read: Read,
@@ -109,7 +110,7 @@ impl Far {
         };
         let own = self.listed(lookup.labels);
         self.dependency_cache.note(
-            self.hasher.wide(lookup.key),
+            self.hasher.wide(lookup.request.hashed.key),
             versions.iter().map(|&(label, _)| label).filter(|label| !own.contains(label)),
         );
         if let Err(reason) = self.compare(&versions, known, Some(lookup.labels)) {
@@ -135,7 +136,7 @@ impl Far {
     }
 
     /// A miss without a lookup.
-    pub(crate) fn unasked(&self, lookup: FarLookup<'_>, reason: MissReason) -> FarMissed {
+    pub(crate) fn unasked(&self, lookup: Lookup<'_>, reason: MissReason) -> FarMissed {
         FarMissed { reason, labels: self.expected(lookup), absent: Vec::new() }
     }
 
@@ -181,14 +182,15 @@ impl Far {
         Read { mark: fresh.now(), moment: self.moment(), unix_millis: self.unix_millis() }
     }
 
-    pub(super) fn entry_key(&self, lookup: FarLookup<'_>) -> String {
-        self.names.entry(&self.fragment(lookup.key), self.variant(lookup.source))
+    pub(super) fn entry_key(&self, lookup: Lookup<'_>) -> String {
+        self.names
+            .entry(&self.fragment(lookup.request.hashed.key), self.variant(lookup.request.source))
     }
 
     /// The labels of a fragment, and those it had when it was last seen.
-    pub(super) fn expected(&self, lookup: FarLookup<'_>) -> Vec<Label> {
+    pub(super) fn expected(&self, lookup: Lookup<'_>) -> Vec<Label> {
         let mut labels = self.own(lookup.labels).to_vec();
-        if let Some(hint) = self.dependency_cache.of(self.hasher.wide(lookup.key)) {
+        if let Some(hint) = self.dependency_cache.of(self.hasher.wide(lookup.request.hashed.key)) {
             labels.extend_from_slice(&hint);
         }
         labels
@@ -261,7 +263,7 @@ impl Far {
     /// Makes an entry for the near level, unless even its stale window is over.
     fn entry(
         &self,
-        lookup: FarLookup<'_>,
+        lookup: Lookup<'_>,
         decoded: Cow<'_, Decoded>,
         versions: Vec<(Label, LabelVersion)>,
         own: &[Label],
@@ -285,7 +287,7 @@ impl Far {
         let dependencies: Option<Dependencies> = inner.finish();
         let meta = EntryMeta {
             dependencies,
-            version: lookup.version,
+            version: lookup.request.version,
             last,
             render_time,
             began: read.mark,
@@ -294,7 +296,7 @@ impl Far {
         };
         Ok(Entry {
             body,
-            source: Arc::clone(lookup.source),
+            source: Arc::clone(lookup.request.source),
             read: read.mark,
             expires,
             meta: Some(Arc::new(meta)),

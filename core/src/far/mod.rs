@@ -48,19 +48,20 @@ pub(crate) use listing::{EntryOwner, ListedRecord};
 pub(crate) use look::{FarMissed, Looked};
 pub(crate) use prefetch::{MAX_PREFETCHED, PrefetchKey, Prefetched};
 pub(crate) use publish::Published;
-pub(crate) use put::{NotStored, ToStore, Write};
+pub(crate) use put::{NotStored, ToStore};
 pub use settings::FarLevel;
 pub(crate) use versions::KnownVersions;
 pub(crate) use worker::{Worker, WorkerHost};
 
 use crate::clock::{Clock, Moment, instant};
-use crate::entry::{Body, EntrySource, VersionVector, record::Codec};
-use crate::hash::{KeyHasher, Version};
+use crate::entry::{EntrySource, VersionVector, record::Codec};
+use crate::hash::KeyHasher;
 use crate::label::{Label, Labels};
 use crate::mac::SIGNATURE_BYTES;
 use crate::opaque::KeyDigest;
 use crate::policy::CacheMode;
 use crate::protection::Protections;
+use crate::read_point::ReadPosition;
 #[cfg(feature = "values")]
 use crate::store::StoreError;
 use crate::store::{Reply, Value};
@@ -104,17 +105,6 @@ pub(crate) struct Far {
     protections: Protections,
     found: AtomicU64,
     unreadable: AtomicU64,
-}
-
-/// A lookup of one variant of one fragment.
-#[derive(Clone, Copy)]
-pub(crate) struct FarLookup<'a> {
-    pub(crate) key: &'a [u8],
-    pub(crate) source: &'a Arc<EntrySource>,
-    pub(crate) version: Version,
-    pub(crate) labels: &'a Labels,
-    /// Makes a body of the stored bytes; `None` if they cannot be one.
-    pub(crate) body: &'a dyn Fn(Vec<u8>) -> Option<Body>,
 }
 
 /// The versions known at a render's read point, and the fences as they were at that point or
@@ -242,6 +232,25 @@ impl Far {
             };
         }
         Ok(self.fences.keep(taken, moment, versions))
+    }
+
+    /// What is known of this level as of a caller's read point, if that was not taken just now: from
+    /// the read points of its data, and from the enclosing fragment.
+    pub(crate) fn read_snapshot(
+        &self,
+        points: Option<ReadPosition>,
+        around: Option<ReadSnapshot>,
+    ) -> Option<ReadSnapshot> {
+        let Some(points) = points else { return around };
+        let mut fences = self.snapshot_at(points.far);
+        if let Some(around) = around {
+            let number = |fences: &Option<Arc<Snapshot>>| fences.as_ref().map_or(0, |it| it.number);
+            if number(&around.fences) < number(&fences) {
+                fences = around.fences;
+            }
+        }
+        let moment = fences.as_ref().map_or(Moment::START, |fences| fences.moment);
+        Some(ReadSnapshot { fences, moment, ..ReadSnapshot::default() })
     }
 
     /// The latest snapshot whose number is at most `number`.

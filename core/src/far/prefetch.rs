@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use super::look::Read;
 use super::wire::{FragmentId, VariantId};
-use super::{Far, FarLookup, KnownVersions, Looked, Unavailable, variants};
+use super::{Far, KnownVersions, Looked, Unavailable, variants};
 use crate::entry::record::Decoded;
 use crate::entry::{Entry, EntryMeta, VersionVector};
 use crate::events::MissReason;
 use crate::freshness::Freshness;
 use crate::hash::BuildLabelHasher;
 use crate::label::{Label, Labels};
+use crate::lookup::Lookup;
 use crate::store::Value;
 
 /// Most variants of one fragment to prefetch; a page uses one of them.
@@ -195,16 +196,12 @@ impl Far {
     }
 
     /// The prefetched result of a lookup; `None` if it was not prefetched.
-    pub(crate) fn look_prefetched(
-        &self,
-        ahead: &Prefetched,
-        lookup: FarLookup<'_>,
-    ) -> Option<Looked> {
-        let key = self.hasher.wide(lookup.key);
+    pub(crate) fn look_prefetched(&self, ahead: &Prefetched, lookup: Lookup<'_>) -> Option<Looked> {
+        let key = self.hasher.wide(lookup.request.hashed.key);
         let is_listed = ahead.listed.contains(&key);
-        let record = ahead.records.get(&(key, self.variant(lookup.source).0));
+        let record = ahead.records.get(&(key, self.variant(lookup.request.source).0));
         if is_listed || record.is_none() {
-            self.dependency_cache.note_source(lookup.labels.name, lookup.source);
+            self.dependency_cache.note_source(lookup.labels.name, lookup.request.source);
         }
         let record = match record {
             Some(record) => record.as_ref().map(Cow::Borrowed).map_err(|&reason| reason),

@@ -13,6 +13,7 @@ use crate::entry::{EntrySource, LabelVersion, VersionVector};
 use crate::freshness::Dependencies;
 use crate::hash::Version;
 use crate::label::{Label, Labels};
+use crate::options::Write;
 use crate::protection::Protection;
 use crate::store::{Operation, Reply, Value};
 
@@ -36,17 +37,6 @@ pub(crate) struct ToStore<'a> {
     pub(crate) stale: Duration,
     pub(crate) render_time: Duration,
     pub(crate) body: &'a [u8],
-}
-
-/// How to write a fragment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Write {
-    /// No servable entry was there.
-    Fill,
-    /// Replaces the present entry and ends it, in the near levels of other processes too.
-    Replace,
-    /// Only if no entry is there yet.
-    Add,
 }
 
 /// Why a rendered fragment was not stored.

@@ -12,13 +12,15 @@
 //! Lock order: the map of flights, the graph of waits, a flight's state. The table of labels is
 //! read under the map's lock only, and no lock is taken under a flight's state.
 
-mod party;
 mod refresh;
 mod waiting;
 mod waits;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as MapEntry;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -29,15 +31,15 @@ use crate::clock::Moment;
 use crate::entry::{Entry, EntrySource, KeyBytes};
 use crate::events::BypassReason;
 use crate::freshness::{Freshness, Sequence};
-use crate::hash::HashedKey;
 use crate::hash::Version;
 use crate::label::Labels;
+use crate::lookup::{Lookup, Request};
 use crate::protection::{Protection, Protections};
-use crate::sync::{Condvar, Mutex};
-pub(crate) use party::Waiter;
+use crate::sync::{Condvar, Mutex, thread_local};
+use waits::Waits;
+
 pub(crate) use refresh::Refresh;
 pub(crate) use waiting::FlightWait;
-use waits::Waits;
 
 /// Most keys to remember as not coalesced, and as resting after a failed refresh.
 const MAX_REMEMBERED: usize = 1024;
@@ -114,16 +116,6 @@ pub(crate) enum Joined<'a> {
     Wait(FlightWait<'a>),
 }
 
-/// A request to join or lead a flight.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct FlightRequest<'a> {
-    pub(crate) hashed: HashedKey<'a>,
-    pub(crate) source: &'a Arc<EntrySource>,
-    pub(crate) version: Version,
-    pub(crate) labels: &'a Labels,
-    pub(crate) fresh: &'a Freshness,
-}
-
 /// The flights of one cache.
 #[derive(Debug)]
 pub(crate) struct Flights {
@@ -138,12 +130,10 @@ pub(crate) struct Flights {
 /// The hash of the key, the address of its entry source, and the record's version.
 type FlightId = (u64, usize, Version);
 
-impl FlightRequest<'_> {
-    fn id(&self) -> FlightId {
-        // There is one entry source per variant, so its address identifies the variant. Two
-        // addresses for one variant would only coalesce less.
-        (self.hashed.hash, Arc::as_ptr(self.source).addr(), self.version)
-    }
+/// The flight of a request. There is one entry source per variant, so its address identifies the
+/// variant. Two addresses for one variant would only coalesce less.
+fn id(request: &Request<'_>) -> FlightId {
+    (request.hashed.hash, Arc::as_ptr(request.source).addr(), request.version)
 }
 
 /// The waits of the whole process: a cycle may run through several caches.
@@ -190,40 +180,46 @@ impl Flights {
     }
 
     /// Leads a new flight for this key and variant, or waits for the one in progress.
-    pub(crate) fn join<'a>(&'a self, flight_request: FlightRequest<'a>, now: Moment) -> Joined<'a> {
-        if still(&self.passing, flight_request.id(), now).is_some() {
-            return Joined::Pass(lead(flight_request));
+    pub(crate) fn join<'a>(
+        &'a self,
+        lookup: &Lookup<'_>,
+        fresh: &'a Freshness,
+        now: Moment,
+    ) -> Joined<'a> {
+        let id = id(&lookup.request);
+        if still(&self.passing, id, now).is_some() {
+            return Joined::Pass(lead(lookup, fresh));
         }
         let mut under_way = self.under_way.lock();
-        match under_way.entry(flight_request.id()) {
-            MapEntry::Vacant(place) => Joined::Lead(Arc::clone(place.insert(lead(flight_request)))),
+        match under_way.entry(id) {
+            MapEntry::Vacant(place) => Joined::Lead(Arc::clone(place.insert(lead(lookup, fresh)))),
             MapEntry::Occupied(mut place) => {
                 let flight = place.get();
-                if flight.key[..] != *flight_request.hashed.key {
+                if flight.key[..] != *lookup.request.hashed.key {
                     return Joined::Alone(BypassReason::Collision);
                 }
                 // Invalidated since it began: later callers start a new flight.
-                if !flight_request.fresh.holds(&flight.labels, None, flight.read) {
-                    let flight = lead(flight_request);
+                if !fresh.holds(&flight.labels, None, flight.read) {
+                    let flight = lead(lookup, fresh);
                     place.insert(Arc::clone(&flight));
                     return Joined::Lead(flight);
                 }
                 let flight = Arc::clone(flight);
                 flight.state.lock().waiting += 1;
-                Joined::Wait(FlightWait::counted(self, flight, flight_request.fresh))
+                Joined::Wait(FlightWait::counted(self, flight, fresh))
             }
         }
     }
 
     /// Leads a new flight even if one is in progress, for a force refresh. The results of older
     /// flights do not replace its result.
-    pub(crate) fn force_lead(&self, flight_request: FlightRequest<'_>) -> Arc<Flight> {
+    pub(crate) fn force_lead(&self, lookup: &Lookup<'_>, fresh: &Freshness) -> Arc<Flight> {
         if self.protections.keep(Protection::Order) {
-            flight_request.fresh.advance();
+            fresh.advance();
         }
         let mut under_way = self.under_way.lock();
-        let replaced = under_way.get(&flight_request.id()).map(Arc::downgrade);
-        let flight = lead_after(flight_request, replaced.unwrap_or_default());
+        let replaced = under_way.get(&id(&lookup.request)).map(Arc::downgrade);
+        let flight = lead_after(lookup, fresh, replaced.unwrap_or_default());
         under_way.insert(flight.id, Arc::clone(&flight));
         flight
     }
@@ -311,17 +307,17 @@ fn still(
     None
 }
 
-fn lead(flight_request: FlightRequest<'_>) -> Arc<Flight> {
-    lead_after(flight_request, Weak::new())
+fn lead(lookup: &Lookup<'_>, fresh: &Freshness) -> Arc<Flight> {
+    lead_after(lookup, fresh, Weak::new())
 }
 
-fn lead_after(flight_request: FlightRequest<'_>, replaced: Weak<Flight>) -> Arc<Flight> {
+fn lead_after(lookup: &Lookup<'_>, fresh: &Freshness, replaced: Weak<Flight>) -> Arc<Flight> {
     Arc::new(Flight {
-        id: flight_request.id(),
-        key: KeyBytes::from_slice(flight_request.hashed.key),
-        _origin: Arc::clone(flight_request.source),
-        labels: flight_request.labels.clone(),
-        read: flight_request.fresh.now(),
+        id: id(&lookup.request),
+        key: KeyBytes::from_slice(lookup.request.hashed.key),
+        _origin: Arc::clone(lookup.request.source),
+        labels: lookup.labels.clone(),
+        read: fresh.now(),
         replaced,
         state: Mutex::new(State {
             progress: Progress::Led(Waiter::here()),
@@ -330,4 +326,86 @@ fn lead_after(flight_request: FlightRequest<'_>, replaced: Weak<Flight>) -> Arc<
         }),
         changed: Condvar::new(),
     })
+}
+
+/// A party that leads flights and waits for those of others. Clones are the same party.
+#[derive(Clone)]
+pub(crate) struct Waiter(Arc<Node>);
+
+struct Node {
+    id: u64,
+    /// The asynchronous render around this one, which waits for this one to end.
+    around: Option<Waiter>,
+    is_thread: bool,
+}
+
+/// Threads and renders share one counter.
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+thread_local! {
+    /// The thread's own party, then the asynchronous renders that it is polling, innermost last.
+    static HERE: RefCell<Vec<Waiter>> = RefCell::new(vec![Waiter::new(None, true)]);
+}
+
+impl Waiter {
+    fn new(around: Option<Self>, is_thread: bool) -> Self {
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::new(Node { id, around, is_thread }))
+    }
+
+    /// The party that runs on this thread now.
+    pub(crate) fn here() -> Self {
+        let here = HERE.try_with(|here| here.borrow().last().cloned());
+        here.ok().flatten().unwrap_or_else(|| Self::new(None, true))
+    }
+
+    /// A new asynchronous render, nested in the one that this thread is polling, if any.
+    #[cfg(feature = "async")]
+    pub(crate) fn task() -> Self {
+        let around = Self::here();
+        Self::new((!around.0.is_thread).then_some(around), false)
+    }
+
+    /// Runs a closure as this party.
+    #[cfg(feature = "async")]
+    pub(crate) fn run<R>(&self, run: impl FnOnce() -> R) -> R {
+        struct Here;
+        impl Drop for Here {
+            fn drop(&mut self) {
+                let _ = HERE.try_with(|here| here.borrow_mut().pop());
+            }
+        }
+        HERE.with(|here| here.borrow_mut().push(self.clone()));
+        let _here = Here;
+        run()
+    }
+
+    #[cfg(feature = "async")]
+    fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    pub(crate) fn is_thread(&self) -> bool {
+        self.0.is_thread
+    }
+
+    /// Whether this is `other` or nested in it.
+    fn is_within(&self, other: &Self) -> bool {
+        self.chain().any(|party| party.0.id == other.0.id)
+    }
+
+    /// The outermost render around this one, or this one itself.
+    fn root(&self) -> u64 {
+        self.chain().last().map_or(self.0.id, |party| party.0.id)
+    }
+
+    fn chain(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |party| party.0.around.as_ref())
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Waiter({})", self.0.id)
+    }
 }

@@ -4,8 +4,10 @@
 use std::collections::hash_map::Entry as MapEntry;
 use std::sync::Arc;
 
-use super::{Flight, FlightRequest, Flights, lead, still};
+use super::{Flight, Flights, id, lead, still};
 use crate::clock::Moment;
+use crate::freshness::Freshness;
+use crate::lookup::Lookup;
 use crate::protection::Protection;
 
 /// What a caller does that has found a stale entry.
@@ -22,24 +24,28 @@ pub(crate) enum Refresh {
 impl Flights {
     /// Leads a new flight to refresh an entry that others are served stale, unless another caller
     /// is refreshing it or a refresh failed a short while ago.
-    pub(crate) fn lead_refresh(&self, flight_request: FlightRequest<'_>, now: Moment) -> Refresh {
-        if let Some(until) = still(&self.resting, flight_request.id(), now) {
+    pub(crate) fn lead_refresh(
+        &self,
+        lookup: &Lookup<'_>,
+        fresh: &Freshness,
+        now: Moment,
+    ) -> Refresh {
+        let id = id(&lookup.request);
+        if let Some(until) = still(&self.resting, id, now) {
             return Refresh::BackingOff(until);
         }
         let mut under_way = self.under_way.lock();
-        match under_way.entry(flight_request.id()) {
-            MapEntry::Vacant(place) => {
-                Refresh::Lead(Arc::clone(place.insert(lead(flight_request))))
-            }
+        match under_way.entry(id) {
+            MapEntry::Vacant(place) => Refresh::Lead(Arc::clone(place.insert(lead(lookup, fresh)))),
             MapEntry::Occupied(mut place) => {
                 let flight = place.get();
-                let same_key = flight.key[..] == *flight_request.hashed.key;
-                let is_led = flight_request.fresh.holds(&flight.labels, None, flight.read)
+                let same_key = flight.key[..] == *lookup.request.hashed.key;
+                let is_led = fresh.holds(&flight.labels, None, flight.read)
                     && self.protections.keep(Protection::OneRefresher);
                 if is_led || !same_key {
                     return Refresh::Led;
                 }
-                let flight = lead(flight_request);
+                let flight = lead(lookup, fresh);
                 place.insert(Arc::clone(&flight));
                 Refresh::Lead(flight)
             }

@@ -10,16 +10,17 @@
 
 mod dependencies;
 mod repeats;
-mod table;
 
-pub(crate) use dependencies::{Dependencies, DependencySet};
-pub(crate) use table::Mark;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::clock::Moment;
-use crate::label::{Label, Labels};
+use crate::hash::BuildLabelHasher;
+use crate::label::{BUCKETS, Label, Labels};
 use crate::protection::{Protection, Protections};
 use crate::sync::{AtomicU64, Ordering, RwLock};
-use table::Table;
+
+pub(crate) use dependencies::{Dependencies, DependencySet};
+use repeats::Repeats;
 
 /// A position in the order of invalidations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -203,6 +204,146 @@ pub(crate) enum Broken {
     Inner,
     /// Everything was cleared, or the table dropped rows that may have mattered.
     Floor,
+}
+
+/// Most bytes of a tag's text that are stored, to name it as the reason of a miss.
+const MAX_TEXT: usize = 64;
+
+/// A label to be invalidated.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    label: Label,
+    tag: Option<Box<str>>,
+}
+
+impl Mark {
+    /// The label of a tag, with its text.
+    pub(crate) fn tag(label: Label, text: &str) -> Self {
+        let end = (0..=text.len().min(MAX_TEXT)).rev().find(|&at| text.is_char_boundary(at));
+        Self { label, tag: Some(text[..end.unwrap_or(0)].into()) }
+    }
+}
+
+impl Mark {
+    pub(crate) fn label(&self) -> Label {
+        self.label
+    }
+}
+
+impl From<Label> for Mark {
+    fn from(label: Label) -> Self {
+        Self { label, tag: None }
+    }
+}
+
+/// A label's last invalidation.
+#[derive(Debug)]
+struct Row {
+    at: u64,
+    tag: Option<Box<str>>,
+}
+
+#[derive(Debug)]
+struct Table {
+    rows: HashMap<Label, Row, BuildLabelHasher>,
+    /// The same rows by sequence: the oldest is dropped when the table is full.
+    by_age: BTreeMap<u64, Label>,
+    /// The newest row that was ever dropped. Absent labels count as invalidated here.
+    floor: u64,
+    /// The last invalidation in each bucket of labels.
+    buckets: Box<[u64]>,
+    capacity: usize,
+    repeats: Repeats,
+    /// Whether a dropped row raises the floor. Always true outside tests.
+    raises_floor: bool,
+}
+
+impl Table {
+    fn new(capacity: usize, raises_floor: bool) -> Self {
+        let capacity = capacity.max(1);
+        Self {
+            rows: HashMap::default(),
+            by_age: BTreeMap::new(),
+            floor: 0,
+            buckets: vec![0; BUCKETS].into_boxed_slice(),
+            capacity,
+            repeats: Repeats::new(capacity),
+            raises_floor,
+        }
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn tag_of(&self, label: Label) -> Option<Box<str>> {
+        self.rows.get(&label)?.tag.clone()
+    }
+
+    /// Records that a label was invalidated at `sequence`, which no other row has.
+    fn raise(&mut self, mark: &Mark, sequence: u64) {
+        self.buckets[mark.label.bucket()] = sequence;
+        let row = Row { at: sequence, tag: mark.tag.clone() };
+        if let Some(old) = self.rows.insert(mark.label, row) {
+            self.by_age.remove(&old.at);
+        }
+        self.by_age.insert(sequence, mark.label);
+        while self.rows.len() > self.capacity {
+            let Some((dropped, label)) = self.by_age.pop_first() else { break };
+            self.rows.remove(&label);
+            if self.raises_floor {
+                self.floor = self.floor.max(dropped);
+            }
+        }
+    }
+
+    /// Records that everything was invalidated.
+    fn clear(&mut self, sequence: u64) {
+        self.rows.clear();
+        self.by_age.clear();
+        self.floor = sequence;
+        self.buckets.fill(sequence);
+    }
+
+    fn first_broken(
+        &self,
+        labels: &Labels,
+        dependencies: Option<&Dependencies>,
+        read: u64,
+    ) -> Option<Broken> {
+        if self.floor > read {
+            return Some(Broken::Floor);
+        }
+        if self.rows.is_empty() {
+            return None;
+        }
+        let row = |label: &Label| self.rows.get(label).filter(|row| row.at > read);
+        let broken = |label: &Label| row(label).is_some();
+        if broken(&labels.key) {
+            return Some(Broken::Key);
+        }
+        if labels.name.as_ref().is_some_and(broken) {
+            return Some(Broken::Name);
+        }
+        if labels.template.as_ref().is_some_and(broken) {
+            return Some(Broken::Template);
+        }
+        if labels.namespaces.iter().any(broken) {
+            return Some(Broken::Namespace);
+        }
+        match dependencies? {
+            Dependencies::Listed(labels) => labels.iter().find_map(|label| {
+                row(label).map(|row| match row.tag {
+                    Some(_) => Broken::Tag(*label),
+                    None => Broken::Inner,
+                })
+            }),
+            Dependencies::Buckets(set) => {
+                set.indices().any(|bucket| self.buckets[bucket] > read).then_some(Broken::Inner)
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,16 +1,17 @@
 //! Memoized functions: a function's name, its arguments by value, and the options of its result.
-//! `serve` runs a call, `serve_async` a call of a task.
+//! `serve` runs a call.
 
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod arguments;
 mod serve;
-#[cfg(feature = "async")]
-mod serve_async;
 mod site;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod tests;
 mod unordered;
 
+pub(crate) use serve::{memoize, try_memoize};
+#[cfg(feature = "async")]
+pub(crate) use serve::{memoize_async, try_memoize_async};
 pub use site::CallSite;
 pub use unordered::Unordered;
 
@@ -23,6 +24,7 @@ use crate::error::{Error, ErrorKind};
 use crate::handle::Act;
 pub use crate::handle::CallSelector;
 use crate::key::{self, FUNCTION, FragmentKey, KeyPart, METHOD};
+use crate::options::EntryOptions;
 use crate::timeout::Timeout;
 
 /// A memoized function, identified by a name. The name must be unique in the cache; the function's
@@ -82,15 +84,10 @@ pub struct Call {
     key: Vec<u8>,
     /// Why the arguments cannot form a key.
     unusable: Option<String>,
-    pub(crate) timeout: Timeout,
-    pub(crate) unless: bool,
-    pub(crate) refresh: bool,
-    pub(crate) tags: Vec<Box<str>>,
-    pub(crate) stale: Option<Duration>,
-    pub(crate) version: Option<FragmentKey>,
+    options: EntryOptions,
     type_version: Option<u32>,
-    pub(crate) source: Option<u64>,
-    pub(crate) path: Option<u64>,
+    source: Option<u64>,
+    path: Option<u64>,
     site: Option<&'static CallSite>,
 }
 
@@ -129,12 +126,7 @@ impl Call {
         Self {
             key: FragmentKey::of_kind(kind, name).as_bytes().to_vec(),
             unusable: None,
-            timeout: Timeout::Default,
-            unless: false,
-            refresh: false,
-            tags: Vec::new(),
-            stale: None,
-            version: None,
+            options: EntryOptions::default(),
             type_version: None,
             source: None,
             path: None,
@@ -175,7 +167,7 @@ impl Call {
     /// deletes the stored result and stores nothing. With a timeout of zero the call bypasses the
     /// cache and is counted.
     pub fn timeout(mut self, timeout: Timeout) -> Self {
-        self.timeout = timeout;
+        self.options.lookup.timeout = timeout;
         self
     }
 
@@ -192,34 +184,34 @@ impl Call {
     /// If true, runs the function without reading or writing the cache. No fragment around the call
     /// is stored either.
     pub fn unless(mut self, yes: bool) -> Self {
-        self.unless = yes;
+        self.options.lookup.unless = yes;
         self
     }
 
     /// If true, runs the function and replaces the stored result: Flask-Caching's `forced_update`.
     /// The stored result stays if the function fails.
     pub fn refresh(mut self, yes: bool) -> Self {
-        self.refresh = yes;
+        self.options.lookup.refresh = yes;
         self
     }
 
     /// Adds tags. [Invalidating](crate::FragmentCache::invalidate_tags) one of them deletes the result.
     /// With an unusable tag the call bypasses the cache and is counted.
     pub fn tags<T: AsRef<str>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
-        self.tags.extend(tags.into_iter().map(|tag| tag.as_ref().into()));
+        self.options.add_tags(tags);
         self
     }
 
     /// Sets how long the result may still be served after it has expired: while one caller
     /// recomputes it, and in place of an error; see [`Fragment::stale`](crate::Fragment::stale).
     pub fn stale(mut self, window: Duration) -> Self {
-        self.stale = Some(window);
+        self.options.lookup.stale = Some(window);
         self
     }
 
     /// Sets the version of the record behind the result. A result of another version is a miss.
     pub fn version(mut self, version: impl KeyPart) -> Self {
-        self.version = Some(FragmentKey::new(version));
+        self.options.version = Some(FragmentKey::new(version));
         self
     }
 

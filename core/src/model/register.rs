@@ -13,7 +13,7 @@ use shuttle::thread::JoinHandle;
 
 use super::far::Steps;
 use super::{Model, World, finds, run_in};
-use crate::memoize::Function;
+use crate::memoize::{self, Function};
 use crate::protection::Protection;
 use crate::store::Fault;
 use crate::testing::FaultyStore;
@@ -149,7 +149,7 @@ impl Process {
     fn load(&self, value: u64, anew: bool) -> (u64, bool) {
         let mut ran = false;
         let call = Function::new("k").call().refresh(anew);
-        let got = self.values.cache.memoize(&call, || {
+        let got = memoize::memoize(&self.values.cache, &call, || {
             ran = true;
             value
         });

@@ -2,25 +2,21 @@
 //! thread. A sharded map on `lru` behind the few functions of this file, so the eviction policy can
 //! change without affecting callers.
 
-mod listing;
 mod shard;
-mod validator;
 
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::entry::{Body, Entry, OutputMode};
+use crate::entry::{Body, Entry, KeyBytes};
 use crate::events::MissReason;
-use crate::freshness::Freshness;
-use crate::hash::HashedKey;
-use crate::hash::{KeyHasher, Version};
+use crate::freshness::{Broken, Freshness};
+use crate::hash::{HashedKey, KeyHasher};
 use crate::label::Label;
+use crate::lookup::Variant;
 use crate::sync::Mutex;
-
-pub(crate) use listing::{ListCursor, ListedEntry};
-pub(crate) use shard::Evicted;
 use shard::Shard;
-use validator::{Validator, Validity};
+
+pub(crate) use shard::Evicted;
 
 /// Shards of a level that is large enough to be split.
 const SHARDS: usize = 16;
@@ -32,14 +28,6 @@ const MIN_SHARD_BYTES: usize = 256 * 1024;
 #[derive(Debug)]
 #[repr(align(128))]
 struct CachePadded<T>(T);
-
-/// Which of a key's variants is looked up.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Variant<'a> {
-    pub(crate) digest: &'a str,
-    pub(crate) mode: OutputMode,
-    pub(crate) version: Version,
-}
 
 /// A lookup that found nothing fresh.
 #[derive(Debug)]
@@ -293,5 +281,164 @@ impl Near {
             totals.bytes += shard.bytes;
         }
         totals
+    }
+}
+
+/// Validates entries.
+struct Validator<'a> {
+    hasher: &'a KeyHasher,
+    fresh: &'a Freshness,
+    now: &'a dyn Fn() -> Moment,
+    /// How eagerly entries are refreshed before they expire; 0 turns this off.
+    early_refresh: f64,
+    /// With a far level: for how long an entry is served without verification.
+    near_ttl: Option<Duration>,
+}
+
+/// The validity of an entry.
+enum Validity {
+    Fresh,
+    /// May be served while one caller refreshes it.
+    Stale(MissReason),
+    /// May be served if the far level finds its labels unchanged.
+    Unverified,
+    Gone(Missed),
+}
+
+impl Validator<'_> {
+    /// Validates an entry. `checked` is how far after its read point its labels were last compared:
+    /// if the sequence has not moved since, one comparison is enough.
+    fn validate(&self, hashed: HashedKey<'_>, entry: &Entry, checked: &mut u32) -> Validity {
+        let ageing = if entry.expires == Moment::NEVER { None } else { self.ageing(entry) };
+        if ageing == Some(MissReason::Expired) && entry.last() <= (self.now)() {
+            return Validity::Gone(MissReason::Expired.into());
+        }
+        if let Some(missed) = self.broken(hashed, entry, checked) {
+            return Validity::Gone(missed);
+        }
+        if let Some(validity) = self.near_ttl.and_then(|ttl| self.unverified(entry, ttl)) {
+            return validity;
+        }
+        ageing.map_or(Validity::Fresh, Validity::Stale)
+    }
+
+    fn unverified(&self, entry: &Entry, ttl: Duration) -> Option<Validity> {
+        match entry.version_vector() {
+            Some(version_vector) if version_vector.is_recent(ttl, (self.now)()) => None,
+            Some(version_vector) if !version_vector.versions().is_empty() => {
+                Some(Validity::Unverified)
+            }
+            _ => Some(Validity::Gone(MissReason::Unverified.into())),
+        }
+    }
+
+    fn ageing(&self, entry: &Entry) -> Option<MissReason> {
+        let now = (self.now)();
+        if entry.expires <= now {
+            return Some(MissReason::Expired);
+        }
+        let early = self.early_refresh > 0.0 && self.is_early(entry, now);
+        early.then_some(MissReason::Early)
+    }
+
+    /// Whether this lookup refreshes early. One lookup in many does, so that a popular fragment
+    /// that is slow to render never expires while callers need it. The probability grows as the end
+    /// comes nearer, and with the render time (Vattani, Chierichetti, Lowenstein: Optimal
+    /// Probabilistic Cache Stampede Prevention, VLDB 2015).
+    fn is_early(&self, entry: &Entry, now: Moment) -> bool {
+        let Some(meta) = &entry.meta else { return false };
+        let left = entry.expires.since(now).as_secs_f64();
+        let eager = meta.render_time.as_secs_f64() * self.early_refresh;
+        // The logarithm of a number in (0, 1] with 53 bits is at least -37.
+        left < eager * 37.0 && left <= eager * -(1.0 - fastrand::f64()).ln()
+    }
+
+    fn broken(&self, hashed: HashedKey<'_>, entry: &Entry, checked: &mut u32) -> Option<Missed> {
+        let (mut present, mut settled) = self.fresh.look();
+        if settled && present.steps_after(entry.read) == Some(*checked) {
+            return None;
+        }
+        if !settled {
+            self.fresh.settle((self.now)());
+            (present, settled) = self.fresh.look();
+        }
+        let labels = self.hasher.labels(hashed.key, entry.source.template_label);
+        if let Some(broken) = self.fresh.first_broken(&labels, entry.dependencies(), entry.read) {
+            return Some(missed(broken));
+        }
+        // If the steps do not fit 32 bits, labels are compared on every lookup.
+        if let Some(steps) = present.steps_after(entry.read).filter(|_| settled) {
+            *checked = steps;
+        }
+        None
+    }
+}
+
+fn missed(broken: Broken) -> Missed {
+    let reason = match broken {
+        Broken::Key => MissReason::Deleted,
+        Broken::Name => MissReason::NameDeleted,
+        Broken::Template => MissReason::TemplateDeleted,
+        Broken::Namespace => MissReason::NamespaceCleared,
+        Broken::Tag(label) => {
+            return Missed { tag: Some(label), ..MissReason::TagInvalidated.into() };
+        }
+        Broken::Inner => MissReason::InnerDeleted,
+        Broken::Floor => MissReason::Cleared,
+    };
+    reason.into()
+}
+
+/// Keys copied under one lock.
+const AT_ONCE: usize = 1024;
+
+/// Where a listing continues: a shard, and how many of its keys were listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ListCursor {
+    shard: usize,
+    keys: usize,
+}
+
+/// One listed entry.
+#[derive(Debug)]
+pub(crate) struct ListedEntry {
+    pub(crate) key: KeyBytes,
+    pub(crate) entry: Entry,
+    /// The second of the clock in which it was stored, modulo 2²⁴.
+    pub(crate) stored: [u8; 3],
+    /// Bytes that it takes, without its key.
+    pub(crate) bytes: usize,
+    /// How many variants its key has.
+    pub(crate) variants: usize,
+}
+
+impl Near {
+    /// Lists some of the entries. Also returns where the next ones are, if there are more.
+    pub(crate) fn list(&self, place: ListCursor) -> (Vec<ListedEntry>, Option<ListCursor>) {
+        let mut listed = Vec::new();
+        let Some(shard) = self.shards.get(place.shard) else { return (listed, None) };
+        let more = shard.0.lock().list(place.keys, AT_ONCE, &mut listed);
+        let next = match more {
+            true => ListCursor { keys: place.keys + AT_ONCE, ..place },
+            false => ListCursor { shard: place.shard + 1, keys: 0 },
+        };
+        (listed, Some(next).filter(|next| next.shard < self.shards.len()))
+    }
+
+    /// Why an entry would not be served, ignoring the far store; `None` if it would be.
+    pub(crate) fn why_not(
+        &self,
+        listed: &ListedEntry,
+        fresh: &Freshness,
+        now: &dyn Fn() -> Moment,
+    ) -> Option<MissReason> {
+        let validator = self.validator(fresh, now);
+        let validator = Validator { early_refresh: 0.0, near_ttl: None, ..validator };
+        let hashed = HashedKey { hash: 0, key: &listed.key };
+        match validator.validate(hashed, &listed.entry, &mut 0) {
+            Validity::Fresh | Validity::Unverified => None,
+            Validity::Stale(reason) => Some(reason),
+            Validity::Gone(missed) => Some(missed.reason),
+        }
     }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use lru::LruCache;
 
-use super::validator::{Validator, Validity};
-use super::{Left, ListedEntry, Missed, Totals, Variant};
+use super::{Left, ListedEntry, Missed, Totals, Validator, Validity};
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, KeyBytes, OutputMode};
 use crate::events::{MissReason, RemovalCause};
 use crate::hash::BuildIdentityHasher;
 use crate::hash::HashedKey;
+use crate::lookup::Variant;
 
 /// Most variants per key; the oldest is evicted first.
 const MAX_VARIANTS: usize = 8;

@@ -8,7 +8,6 @@ use crate::hash::KeyHasher;
 use crate::key::namespaces;
 use crate::label::Label;
 
-use super::close::StoreOutcome;
 use super::stack::Frame;
 use crate::handle::Handle;
 
@@ -27,14 +26,11 @@ pub(super) fn served(hasher: &KeyHasher, encoded: &[u8], entry: &Entry, now: Mom
     around(hasher, encoded, &state, &entry.body)
 }
 
-/// A rendered body, whose frame records why it is rendered, as an annotated page shows it.
-pub(super) fn rendered(frame: &Frame, outcome: StoreOutcome, body: &Body) -> Body {
+/// A rendered body, whose frame records why it is rendered, as an annotated page shows it. `outcome`
+/// follows that reason.
+pub(super) fn rendered(frame: &Frame, outcome: &str, body: &Body) -> Body {
     let why = frame.why.as_deref().unwrap_or("rendered");
-    let state = match outcome {
-        StoreOutcome::Stored => format!("{why}; stored"),
-        StoreOutcome::Printed => why.to_owned(),
-        StoreOutcome::Refused(reason) => format!("{why}; not stored: {}", reason.as_str()),
-    };
+    let state = format!("{why}{outcome}");
     around(frame.cache.hasher(), &frame.key, &state, body)
 }
 

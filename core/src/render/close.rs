@@ -4,16 +4,17 @@
 use std::time::Duration;
 
 use super::annotate;
-use super::caller::LeaderGuard;
+use super::stack::LeaderGuard;
 use super::stack::{self, Frame, Inherited, Purpose};
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, EntryMeta, VersionVector};
 use crate::events::{EventKind, MissReason, RefusalReason};
-use crate::far::{Far, Fill, NotStored, ToStore, Unavailable, Write};
+use crate::far::{Far, Fill, NotStored, ToStore, Unavailable};
 use crate::freshness::{Dependencies, Sequence};
 use crate::handle::Handle;
 use crate::hash::HashedKey;
 use crate::near::Near;
+use crate::options::Write;
 use crate::protection::Protection;
 
 /// The right and the duty to close one cache block. Dropping it abandons the block: nothing is
@@ -36,8 +37,7 @@ impl Ticket {
     }
 
     /// Closes the block without a result that could be stored. Followers render for themselves.
-    #[cfg(feature = "values")]
-    pub(crate) fn close_vetoed(self) {
+    pub(super) fn close_vetoed(self) {
         stack::with_frame(self.id, |frame| frame.veto(RefusalReason::Vetoed));
         self.close(Body::from(""));
     }
@@ -64,26 +64,13 @@ impl Drop for Ticket {
     }
 }
 
-/// A closed block.
-#[derive(Debug, Clone)]
-pub struct Closed {
-    /// The outcome for its body.
-    pub outcome: StoreOutcome,
-    /// What to print in place of the body, if the page is annotated.
-    pub instead: Option<Body>,
-}
-
-/// The outcome for the body of a closed block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StoreOutcome {
-    /// It was stored.
-    Stored,
-    /// It was not meant to be stored: the block was bypassed, or its ticket is not open on this
-    /// thread.
-    Printed,
-    /// It was not stored, for this reason.
-    Refused(RefusalReason),
+/// What a cache block is to do.
+#[derive(Debug)]
+pub enum Opened<R> {
+    /// Print this; the body is not needed.
+    Hit(R),
+    /// Render the body, then close the ticket with it.
+    Render(Ticket),
 }
 
 /// Closes the block with ticket number `id` with its rendered body.
@@ -121,7 +108,7 @@ pub(super) fn close_all(
     let open = frames.iter().zip(&mut all);
     let mut open: Vec<_> =
         open.filter_map(|(frame, closing)| Some((frame, closing.as_mut()?))).collect();
-    let stored = cache.far().map(|far| far.close(&mut open)).unwrap_or_default();
+    let stored = cache.far().map(|far| put_all(far, &mut open)).unwrap_or_default();
     let mut stored = stored.into_iter();
     let end = |(frame, closing): (&Frame, Option<Closing<'_>>)| match closing {
         None => StoreOutcome::Printed,
@@ -148,62 +135,67 @@ struct Closing<'a> {
     render_time: Duration,
 }
 
-impl Far {
-    /// Puts the bodies that may be stored into the far store, and releases unused leases. A body
-    /// without a lease is valid in this process only. Runs no user code.
-    fn close(
-        &self,
-        all: &mut [(&Frame, &mut Closing<'_>)],
-    ) -> Vec<Option<Result<VersionVector, NotStored>>> {
-        let mut returned = Vec::new();
-        for (frame, closing) in all.iter_mut() {
-            let is_refused = closing.refusal.is_some();
-            let unused = is_refused || !closing.is_fresh || frame.inherited_versions.is_broken;
-            match closing.fill.take_if(|_| unused) {
-                Some(fill) if frame.is_given => returned.push(fill),
-                Some(fill) if is_refused => self.give_up_unshared(fill),
-                Some(fill) => self.give_up(fill),
-                None => {}
-            }
+/// Puts the bodies that may be stored into the far store, and releases unused leases. A body
+/// without a lease is valid in this process only. Runs no user code.
+fn put_all(
+    far: &Far,
+    all: &mut [(&Frame, &mut Closing<'_>)],
+) -> Vec<Option<Result<VersionVector, NotStored>>> {
+    let mut returned = Vec::new();
+    for (frame, closing) in all.iter_mut() {
+        let is_refused = closing.refusal.is_some();
+        let unused = is_refused || !closing.is_fresh || frame.inherited_versions.is_broken;
+        match closing.fill.take_if(|_| unused) {
+            Some(fill) if frame.is_given => returned.push(fill),
+            Some(fill) if is_refused => far.give_up_unshared(fill),
+            Some(fill) => far.give_up(fill),
+            None => {}
         }
-        let rendered: Vec<ToStore<'_>> =
-            all.iter().filter_map(|(frame, closing)| frame.to_store(closing)).collect();
-        let mut stored = self.store(&rendered).into_iter();
-        let outcome = |(frame, closing): &mut (&Frame, &mut Closing<'_>)| {
-            if closing.refusal.is_some() || !closing.is_fresh {
-                return None;
-            }
-            let Some(fill) = closing.fill.take() else {
-                return Some(match frame.is_given {
-                    true => Err(NotStored::Unavailable(Unavailable(None))),
-                    false => Ok(frame.unproven()),
-                });
-            };
-            let stored = stored.next()?;
-            match &stored {
-                Ok(version_vector) => {
-                    fill.spend();
-                    stack::with_top(|outer| outer.learn(&frame.cache, version_vector.versions()));
-                }
-                Err(NotStored::TooLarge | NotStored::Invalidated) if frame.is_given => {
-                    returned.push(fill);
-                }
-                Err(NotStored::TooLarge) => self.give_up_unshared(fill),
-                Err(_) => self.give_up(fill),
-            }
-            Some(stored)
-        };
-        let outcomes = all.iter_mut().map(outcome).collect();
-        self.give_back(&mut returned);
-        outcomes
     }
+    let rendered: Vec<ToStore<'_>> =
+        all.iter().filter_map(|(frame, closing)| frame.to_store(closing)).collect();
+    let mut stored = far.store(&rendered).into_iter();
+    let outcome = |(frame, closing): &mut (&Frame, &mut Closing<'_>)| {
+        if closing.refusal.is_some() || !closing.is_fresh {
+            return None;
+        }
+        let Some(fill) = closing.fill.take() else {
+            return Some(match frame.is_given {
+                true => Err(NotStored::Unavailable(Unavailable(None))),
+                false => Ok(frame.unproven()),
+            });
+        };
+        let stored = stored.next()?;
+        match &stored {
+            Ok(version_vector) => {
+                fill.spend();
+                stack::with_top(|outer| outer.learn(&frame.cache, version_vector.versions()));
+            }
+            Err(NotStored::TooLarge | NotStored::Invalidated) if frame.is_given => {
+                returned.push(fill);
+            }
+            Err(NotStored::TooLarge) => far.give_up_unshared(fill),
+            Err(_) => far.give_up(fill),
+        }
+        Some(stored)
+    };
+    let outcomes = all.iter_mut().map(outcome).collect();
+    far.give_back(&mut returned);
+    outcomes
 }
 
 impl Frame {
     fn close(mut self, body: Body) -> Closed {
         let shown = self.why.is_some().then(|| body.clone());
         let outcome = self.store(body);
-        let instead = shown.map(|body| annotate::rendered(&self, outcome, &body));
+        let instead = shown.map(|body| {
+            let outcome = match outcome {
+                StoreOutcome::Stored => "; stored".to_owned(),
+                StoreOutcome::Printed => String::new(),
+                StoreOutcome::Refused(reason) => format!("; not stored: {}", reason.as_str()),
+            };
+            annotate::rendered(&self, &outcome, &body)
+        });
         Closed { outcome, instead }
     }
 
@@ -212,7 +204,7 @@ impl Frame {
         let Some(mut closing) = self.begin_store(&cache, body) else {
             return StoreOutcome::Printed;
         };
-        let stored = cache.far().and_then(|far| far.close(&mut [(self, &mut closing)]).pop());
+        let stored = cache.far().and_then(|far| put_all(far, &mut [(self, &mut closing)]).pop());
         self.end_store(closing, stored.flatten())
     }
 
@@ -428,4 +420,26 @@ impl Frame {
             outer.inherited_versions.inherit_all(&self.inherited_versions);
         });
     }
+}
+
+/// A closed block.
+#[derive(Debug, Clone)]
+pub struct Closed {
+    /// The outcome for its body.
+    pub outcome: StoreOutcome,
+    /// What to print in place of the body, if the page is annotated.
+    pub instead: Option<Body>,
+}
+
+/// The outcome for the body of a closed block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreOutcome {
+    /// It was stored.
+    Stored,
+    /// It was not meant to be stored: the block was bypassed, or its ticket is not open on this
+    /// thread.
+    Printed,
+    /// It was not stored, for this reason.
+    Refused(RefusalReason),
 }

@@ -1,10 +1,11 @@
 //! A render on a thread other than its fragment's: its dependencies are collected there, and
 //! inherited later.
 
-use super::enter::{Lookup, MakeBody};
+use super::miss::{Caller, Context, MakeBody};
 use super::stack::{self, Frame, Purpose};
 use crate::events::RefusalReason;
 use crate::handle::Handle;
+use crate::lookup::Request;
 
 /// The dependencies of a render on another thread.
 #[derive(Debug)]
@@ -13,7 +14,8 @@ pub(crate) struct Collected(pub(super) Frame);
 /// Renders, and passes the dependencies to `keep`; with a veto if the render panics.
 pub(crate) fn collect_in<M: MakeBody, R>(
     cache: &Handle,
-    lookup: Lookup<'_, M>,
+    request: Request<'_>,
+    context: Context<'_, M>,
     render: impl FnOnce() -> R,
     keep: impl FnOnce(Collected),
 ) -> R {
@@ -33,7 +35,7 @@ pub(crate) fn collect_in<M: MakeBody, R>(
             }
         }
     }
-    let frame = cache.caller(lookup, None).frame(Purpose::Print, None, None);
+    let frame = Caller::new(cache, request, context).frame(Purpose::Print, None, None);
     let mut open = Open { id: stack::push(frame), keep: Some(keep), failed: true };
     let rendered = render();
     open.failed = false;

@@ -5,9 +5,12 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::time::Duration;
 
-use super::close::{Closed, close};
+use super::close::Closed;
+use super::close::{Opened, close};
 use super::collect_in::Collected;
-use super::enter::{Lookup, MakeBody, Opened};
+use super::miss::open_with;
+use super::miss::{Context, MakeBody};
+use super::serve::{Begun, OpenFragment, Opens};
 use super::stack::{self, Frame};
 use super::wait_strategy::YieldTask;
 use crate::entry::{Body, Entry};
@@ -15,15 +18,9 @@ use crate::events::RefusalReason;
 use crate::flight::Waiter;
 use crate::handle::Handle;
 use crate::label::Label;
+use crate::lookup::Request;
 use crate::near::Missed;
-use crate::read_point::ReadPoint;
 use crate::timeout::Timeout;
-
-/// The outcome of an open, for an asynchronous caller.
-pub(crate) enum Begun<R> {
-    Hit(R),
-    Render(Detached),
-}
 
 /// The open fragment of an asynchronous render. Dropping it abandons the fragment, and one of the
 /// followers renders instead.
@@ -35,19 +32,20 @@ pub(crate) struct Detached {
     frames: Vec<Frame>,
 }
 
-impl Handle {
-    /// As [`open_slow`](Self::open_slow), for a task.
-    pub(crate) async fn open_detached<M: MakeBody, R>(
-        &self,
-        lookup: Lookup<'_, M>,
+impl Opens for YieldTask {
+    type Open = Detached;
+
+    async fn open<M: MakeBody, R>(
+        cache: &Handle,
+        request: Request<'_>,
+        context: Context<'_, M>,
         missed: Option<Missed>,
-        point: Option<ReadPoint>,
         on_hit: impl Fn(&Entry) -> R,
-    ) -> Begun<R> {
+    ) -> Begun<R, Detached> {
         let party = Waiter::task();
-        let mut opening = pin!(self.open_waiting::<YieldTask, M, R>(lookup, missed, point, on_hit));
-        poll_fn(|context| {
-            let opened = party.run(|| opening.as_mut().poll(context));
+        let mut opening = pin!(open_with::<Self, M, R>(cache, request, context, missed, on_hit));
+        poll_fn(|task| {
+            let opened = party.run(|| opening.as_mut().poll(task));
             // In the same poll, before another task runs on this thread.
             opened.map(|opened| match opened {
                 Opened::Hit(value) => Begun::Hit(value),
@@ -62,6 +60,39 @@ impl Handle {
     }
 }
 
+/// Opens a request for a task, after a lookup that was no quick hit.
+pub(crate) async fn open_detached<M: MakeBody, R>(
+    cache: &Handle,
+    request: Request<'_>,
+    context: Context<'_, M>,
+    missed: Option<Missed>,
+    on_hit: impl Fn(&Entry) -> R,
+) -> Begun<R, Detached> {
+    YieldTask::open(cache, request, context, missed, on_hit).await
+}
+
+impl OpenFragment for Detached {
+    fn add_tags(&mut self, tags: &[Box<str>]) {
+        self.tag(tags);
+    }
+
+    async fn run<F: Future>(&mut self, body: F) -> F::Output {
+        Self::run(self, body).await
+    }
+
+    fn close(self, body: Body) -> Closed {
+        Self::close(self, body)
+    }
+
+    fn close_vetoed(mut self) {
+        let id = self.id;
+        self.within(|| {
+            stack::with_frame(id, |frame| frame.veto(RefusalReason::Vetoed));
+            close(id, Body::from(""));
+        });
+    }
+}
+
 impl Detached {
     /// Polls the body with the frames attached.
     pub(crate) async fn run<F: Future>(&mut self, body: F) -> F::Output {
@@ -73,15 +104,6 @@ impl Detached {
     pub(crate) fn close(mut self, body: Body) -> Closed {
         let id = self.id;
         self.within(|| close(id, body))
-    }
-
-    /// Closes the fragment without a result that could be stored. Followers render for themselves.
-    pub(crate) fn close_vetoed(mut self) {
-        let id = self.id;
-        self.within(|| {
-            stack::with_frame(id, |frame| frame.veto(RefusalReason::Vetoed));
-            close(id, Body::from(""));
-        });
     }
 
     /// Adds tags that were checked before.

@@ -2,15 +2,17 @@
 //! that a block or a function is about to render, or several supplied bodies that are written to
 //! the far store together.
 
-use super::Opened;
-use super::caller::{Caller, LeaderGuard};
+use super::close::Opened;
 #[cfg(feature = "values")]
-use super::close::{StoreOutcome, close_all};
+use super::close::StoreOutcome;
 #[cfg(feature = "values")]
-use super::enter::Lookup;
-use super::enter::MakeBody;
+use super::close::close_all;
+#[cfg(feature = "values")]
+use super::miss::Context;
+use super::miss::{Caller, MakeBody};
 #[cfg(feature = "values")]
 use super::stack::Frame;
+use super::stack::LeaderGuard;
 use super::stack::{self, Purpose};
 #[cfg(feature = "values")]
 use crate::entry::Body;
@@ -19,6 +21,8 @@ use crate::events::RefusalReason;
 use crate::events::{EventKind, MissReason};
 #[cfg(feature = "values")]
 use crate::handle::Handle;
+#[cfg(feature = "values")]
+use crate::lookup::Request;
 #[cfg(feature = "values")]
 use crate::timeout::Timeout;
 
@@ -37,13 +41,16 @@ impl<M: MakeBody> Caller<'_, M> {
             fill.inspect_err(|unavailable| self.cache.note_fault(unavailable)).ok()
         });
         // A caller that supplies the body looks nothing up.
-        let events = if self.request.is_given { &[][..] } else { &[ANEW] };
+        let events = if self.request.options.is_given { &[][..] } else { &[ANEW] };
         self.render(guard.into(Purpose::Store), fill, None, events, None)
     }
 
     fn force_lead(&self) -> LeaderGuard<'_> {
-        stack::abandon_leftover(self.hashed.hash, self.source);
-        LeaderGuard::new(self.cache, self.cache.flights().force_lead(self.flight_request()))
+        stack::abandon_leftover(self.request.hashed.hash, self.request.source);
+        LeaderGuard::new(
+            self.cache,
+            self.cache.flights().force_lead(&self.lookup(), self.cache.fresh()),
+        )
     }
 
     /// The frames of bodies that these callers supply.
@@ -74,70 +81,73 @@ impl<M: MakeBody> Caller<'_, M> {
     }
 }
 
+/// Stores supplied bodies as if each were rendered after the one before it, and returns the outcome
+/// of each. With a far store, the number of round trips does not depend on the number of bodies. All
+/// requests have the same options, and no key occurs twice.
 #[cfg(feature = "values")]
-impl Handle {
-    /// Stores supplied bodies as if each were rendered after the one before it, and returns the
-    /// outcome of each. With a far store, the number of round trips does not depend on the number
-    /// of bodies. All lookups have the same options, and no key occurs twice.
-    pub(crate) fn store_together<M: MakeBody>(
-        &self,
-        lookup: &[Lookup<'_, M>],
-        bodies: &[Body],
-        tags: &[Box<str>],
-    ) -> Vec<StoreOutcome> {
-        let mut outcomes = self.try_store_together(lookup, bodies, tags);
-        for _ in 1..GIVEN_ATTEMPTS {
-            let outcome = outcomes.iter().enumerate();
-            let outrun = outcome.filter(|(_, outcome)| self.is_outrun(**outcome));
-            let again: Vec<usize> = outrun.map(|(index, _)| index).collect();
-            if again.is_empty() {
-                break;
-            }
-            let some: Vec<Lookup<'_, M>> = again.iter().map(|&index| lookup[index]).collect();
-            let theirs: Vec<Body> = again.iter().map(|&index| bodies[index].clone()).collect();
-            let retried = self.try_store_together(&some, &theirs, tags);
-            again.into_iter().zip(retried).for_each(|(index, outcome)| outcomes[index] = outcome);
+pub(crate) fn store_together<M: MakeBody>(
+    cache: &Handle,
+    requests: &[Request<'_>],
+    context: Context<'_, M>,
+    bodies: &[Body],
+    tags: &[Box<str>],
+) -> Vec<StoreOutcome> {
+    let mut outcomes = try_store_together(cache, requests, context, bodies, tags);
+    for _ in 1..GIVEN_ATTEMPTS {
+        let outcome = outcomes.iter().enumerate();
+        let outrun = outcome.filter(|(_, outcome)| is_outrun(cache, **outcome));
+        let again: Vec<usize> = outrun.map(|(index, _)| index).collect();
+        if again.is_empty() {
+            break;
         }
-        outcomes
+        let some: Vec<Request<'_>> = again.iter().map(|&index| requests[index]).collect();
+        let theirs: Vec<Body> = again.iter().map(|&index| bodies[index].clone()).collect();
+        let retried = try_store_together(cache, &some, context, &theirs, tags);
+        again.into_iter().zip(retried).for_each(|(index, outcome)| outcomes[index] = outcome);
     }
+    outcomes
+}
 
-    /// Whether a supplied body was superseded by a write of another process. That write may have
-    /// failed for the same reason, so this one is tried again.
-    pub(crate) fn is_outrun(&self, outcome: StoreOutcome) -> bool {
-        outcome == StoreOutcome::Refused(RefusalReason::Superseded) && self.far().is_some()
-    }
+/// Whether a supplied body was superseded by a write of another process. That write may have failed
+/// for the same reason, so this one is tried again.
+#[cfg(feature = "values")]
+pub(crate) fn is_outrun(cache: &Handle, outcome: StoreOutcome) -> bool {
+    outcome == StoreOutcome::Refused(RefusalReason::Superseded) && cache.far().is_some()
+}
 
-    fn try_store_together<M: MakeBody>(
-        &self,
-        lookup: &[Lookup<'_, M>],
-        bodies: &[Body],
-        tags: &[Box<str>],
-    ) -> Vec<StoreOutcome> {
-        self.fresh().settle(self.recent());
-        if lookup.iter().any(|lookup| lookup.request.timeout == Timeout::Delete) {
-            self.delete_all(lookup.iter().map(|lookup| lookup.hashed.key.to_vec()));
-        }
-        let callers: Vec<_> = lookup.iter().map(|&lookup| self.caller(lookup, None)).collect();
-        let mut outcomes = vec![StoreOutcome::Printed; callers.len()];
-        let (mut leading, mut open) = (Vec::new(), Vec::new());
-        for ((caller, body), outcome) in callers.iter().zip(bodies).zip(&mut outcomes) {
-            match caller.bypass::<()>() {
-                Some(Opened::Render(ticket)) => drop(ticket.close(body.clone())),
-                Some(Opened::Hit(())) => {}
-                None => {
-                    leading.push(caller);
-                    open.push((body.clone(), outcome));
-                }
+#[cfg(feature = "values")]
+fn try_store_together<M: MakeBody>(
+    cache: &Handle,
+    requests: &[Request<'_>],
+    context: Context<'_, M>,
+    bodies: &[Body],
+    tags: &[Box<str>],
+) -> Vec<StoreOutcome> {
+    cache.fresh().settle(cache.recent());
+    if requests.iter().any(|request| request.options.timeout == Timeout::Delete) {
+        cache.delete_all(requests.iter().map(|request| request.hashed.key.to_vec()));
+    }
+    let callers: Vec<_> =
+        requests.iter().map(|&request| Caller::new(cache, request, context)).collect();
+    let mut outcomes = vec![StoreOutcome::Printed; callers.len()];
+    let (mut leading, mut open) = (Vec::new(), Vec::new());
+    for ((caller, body), outcome) in callers.iter().zip(bodies).zip(&mut outcomes) {
+        match caller.bypass::<()>() {
+            Some(Opened::Render(ticket)) => drop(ticket.close(body.clone())),
+            Some(Opened::Hit(())) => {}
+            None => {
+                leading.push(caller);
+                open.push((body.clone(), outcome));
             }
         }
-        let mut frames = Caller::forced_frames(&leading);
-        for frame in &mut frames {
-            tags.iter().for_each(|tag| frame.tag(tag));
-        }
-        let (bodies, places): (Vec<Body>, Vec<&mut StoreOutcome>) = open.into_iter().unzip();
-        for (outcome, place) in close_all(self, frames, bodies).into_iter().zip(places) {
-            *place = outcome;
-        }
-        outcomes
     }
+    let mut frames = Caller::forced_frames(&leading);
+    for frame in &mut frames {
+        tags.iter().for_each(|tag| frame.tag(tag));
+    }
+    let (bodies, places): (Vec<Body>, Vec<&mut StoreOutcome>) = open.into_iter().unzip();
+    for (outcome, place) in close_all(cache, frames, bodies).into_iter().zip(places) {
+        *place = outcome;
+    }
+    outcomes
 }

@@ -3,18 +3,19 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::enter::{Lookup, Opened, Request};
+use super::close::{Opened, Ticket};
+use super::hit::quick_hit;
+use super::miss::{Caller, Context};
 use super::stack::{self, Purpose};
-use super::{Arguments, RenderMemo, Ticket, annotate};
-use crate::entry::of_text;
-use crate::entry::{Body, Entry, OutputMode, digest_of};
+use super::{Arguments, RenderMemo, annotate, miss};
+use crate::entry::{Body, Entry, OutputMode, digest_of, of_text};
 use crate::error::{Error, ErrorKind};
 use crate::events::{BypassReason, EventKind, RefusalReason};
 use crate::handle::Handle;
-use crate::hash::HashedKey;
-use crate::hash::Version;
+use crate::hash::{HashedKey, Version};
 use crate::key::{self, KeyEncoder, MAX_KEY_BYTES, UnusablePart};
-use crate::near::Variant;
+use crate::lookup::{Request, Variant};
+use crate::options::Options;
 use crate::policy::ErrorPolicy;
 use crate::read_point::ReadPoint;
 use crate::sync::thread_local;
@@ -54,204 +55,181 @@ pub trait RenderContext {
     }
 }
 
-impl Handle {
-    /// Opens the cache block with the encoded block id `site`, for an engine extension. Ignores the
-    /// block's `using=`; see [`Caches::open`](crate::Caches::open).
-    pub(crate) fn open<A: Arguments + ?Sized, R>(
-        &self,
-        site: &str,
-        arguments: &A,
-        rendering: &mut impl RenderContext,
-        on_hit: impl Fn(&Body) -> R,
-    ) -> Result<Opened<R>, Error> {
-        let mut buffer = KEY.with(RefCell::take);
-        buffer.clear();
-        buffer.extend_from_slice(self.prefix());
-        let mode = rendering.mode();
-        let outcome = if self.annotates() {
-            let mode = mode.annotated();
-            self.open_in(&mut buffer, site, arguments, rendering, mode, Entry::clone).map(
-                |opened| match opened {
-                    Opened::Hit(entry) => {
-                        let body = annotate::served(self.hasher(), &buffer, &entry, self.recent());
-                        Opened::Hit(on_hit(&body))
-                    }
-                    Opened::Render(ticket) => Opened::Render(ticket),
-                },
-            )
-        } else {
-            let on_hit = |entry: &Entry| on_hit(&entry.body);
-            self.open_in(&mut buffer, site, arguments, rendering, mode, on_hit)
-        };
-        // Drops the buffer of a key that is too long to be cached.
-        if buffer.capacity() <= 2 * MAX_KEY_BYTES {
-            KEY.with(|key| key.replace(buffer));
-        }
-        outcome
-    }
-
-    fn open_in<A: Arguments + ?Sized, R>(
-        &self,
-        buffer: &mut Vec<u8>,
-        site: &str,
-        arguments: &A,
-        rendering: &mut impl RenderContext,
-        mode: OutputMode,
-        on_hit: impl Fn(&Entry) -> R,
-    ) -> Result<Opened<R>, Error> {
-        let digest = digest_of(site).ok_or_else(|| foreign_site(site))?;
-        let options = option_letters(site);
-        let positional = arguments.len().checked_sub(options.len());
-        let positional = positional.ok_or_else(|| foreign_site(site))?;
-
-        let mut request = Request {
-            timeout: Timeout::Default,
-            unless: rendering.leaves_traces(),
-            refresh: false,
-            is_given: false,
-            scoped: rendering.is_bounded(),
-            version: Version::default(),
-            stale: None,
-        };
-        for (index, letter) in options.bytes().enumerate() {
-            let index = positional + index;
-            match letter {
-                b'u' => request.unless |= arguments.truthy(index),
-                b'r' => request.refresh = arguments.truthy(index),
-                // Read by `Caches::open`, which chose this cache.
-                b'c' => {}
-                _ => match self.version(buffer, arguments, index) {
-                    Ok(version) => request.version = version,
-                    Err(part) => {
-                        let error = unusable(0, part);
-                        return self.refuse(
-                            site,
-                            rendering,
-                            mode,
-                            error,
-                            RefusalReason::Key,
-                            &request,
-                        );
-                    }
-                },
-            }
-        }
-        if positional > 0 {
-            match Timeout::from_scalar(arguments.scalar(0)) {
-                Ok(timeout) => request.timeout = timeout,
-                Err(error) => {
-                    return self.refuse(
-                        site,
-                        rendering,
-                        mode,
-                        error,
-                        RefusalReason::Timeout,
-                        &request,
-                    );
+/// Opens the cache block with the encoded block id `site`, for an engine extension. Ignores the
+/// block's `using=`; see [`Caches::open`](crate::Caches::open).
+pub(crate) fn open_block<A: Arguments + ?Sized, R>(
+    cache: &Handle,
+    site: &str,
+    arguments: &A,
+    rendering: &mut impl RenderContext,
+    on_hit: impl Fn(&Body) -> R,
+) -> Result<Opened<R>, Error> {
+    let mut buffer = KEY.with(RefCell::take);
+    buffer.clear();
+    buffer.extend_from_slice(cache.prefix());
+    let mode = rendering.mode();
+    let outcome = if cache.annotates() {
+        let mode = mode.annotated();
+        open_in(cache, &mut buffer, site, arguments, rendering, mode, Entry::clone).map(|opened| {
+            match opened {
+                Opened::Hit(entry) => {
+                    let body = annotate::served(cache.hasher(), &buffer, &entry, cache.recent());
+                    Opened::Hit(on_hit(&body))
                 }
+                Opened::Render(ticket) => Opened::Render(ticket),
             }
-        }
-        let unnamed = positional < 2;
-        if unnamed {
-            let site = BlockId::parse(site).ok_or_else(|| foreign_site(site))?;
-            key::begin_default(buffer, &site.template, site.line, site.ordinal);
-        } else {
-            key::begin_explicit(buffer);
-            let mut encoder = KeyEncoder::new(buffer);
-            for index in 1..positional {
-                if let Err(part) = arguments.encode(index, &mut encoder) {
-                    let error = unusable(index, part);
-                    return self.refuse(site, rendering, mode, error, RefusalReason::Key, &request);
+        })
+    } else {
+        let on_hit = |entry: &Entry| on_hit(&entry.body);
+        open_in(cache, &mut buffer, site, arguments, rendering, mode, on_hit)
+    };
+    // Drops the buffer of a key that is too long to be cached.
+    if buffer.capacity() <= 2 * MAX_KEY_BYTES {
+        KEY.with(|key| key.replace(buffer));
+    }
+    outcome
+}
+
+fn open_in<A: Arguments + ?Sized, R>(
+    cache: &Handle,
+    buffer: &mut Vec<u8>,
+    site: &str,
+    arguments: &A,
+    rendering: &mut impl RenderContext,
+    mode: OutputMode,
+    on_hit: impl Fn(&Entry) -> R,
+) -> Result<Opened<R>, Error> {
+    let digest = digest_of(site).ok_or_else(|| foreign_site(site))?;
+    let letters = option_letters(site);
+    let positional = arguments.len().checked_sub(letters.len());
+    let positional = positional.ok_or_else(|| foreign_site(site))?;
+
+    let mut version = Version::default();
+    let mut options = Options {
+        unless: rendering.leaves_traces(),
+        scoped: rendering.is_bounded(),
+        ..Options::default()
+    };
+    for (index, letter) in letters.bytes().enumerate() {
+        let index = positional + index;
+        match letter {
+            b'u' => options.unless |= arguments.truthy(index),
+            b'r' => options.refresh = arguments.truthy(index),
+            b'v' => match version_at(cache, buffer, arguments, index) {
+                Ok(found) => version = found,
+                Err(part) => {
+                    let error = unusable(0, part);
+                    return refuse(cache, site, rendering, error, RefusalReason::Key);
                 }
-            }
+            },
+            // Read by `Caches::open`, which chose this cache.
+            b'c' => {}
+            _ => return Err(foreign_site(site)),
         }
-        let hashed = HashedKey { hash: self.hasher().key(buffer), key: buffer };
-        let again = |memo: Arc<RenderMemo>| memo.opens_again(hashed.hash);
-        if unnamed && rendering.memo().is_some_and(again) {
-            self.note_repeat(site, mode, hashed)?;
+    }
+    if positional > 0 {
+        match Timeout::from_scalar(arguments.scalar(0)) {
+            Ok(timeout) => options.timeout = timeout,
+            Err(error) => return refuse(cache, site, rendering, error, RefusalReason::Timeout),
         }
-        let variant = Variant { digest, mode, version: request.version };
-        let missed = match self.quick_hit(hashed, variant, &request, &on_hit) {
-            Some(Ok(value)) => return Ok(Opened::Hit(value)),
-            missed => missed.and_then(Result::err),
-        };
-        let parsed = BlockId::parse(site).ok_or_else(|| foreign_site(site))?;
-        let source = self.sources().get(site, &parsed, mode, self.hasher());
-        let point = rendering.read_point();
-        let memo = self.far().and_then(|_| rendering.memo());
-        let body = |bytes| of_text(bytes, |markup| rendering.body(markup));
-        let lookup = Lookup {
-            hashed,
-            source: &source,
-            request: &request,
-            body: &body,
-            memo: memo.as_deref(),
-        };
-        Ok(self.open_slow(lookup, missed, point, on_hit))
     }
-
-    /// The version at `index`, encoded in the buffer's free room.
-    fn version<A: Arguments + ?Sized>(
-        &self,
-        buffer: &mut Vec<u8>,
-        arguments: &A,
-        index: usize,
-    ) -> Result<Version, UnusablePart> {
-        let start = buffer.len();
-        let encoded = arguments.encode(index, &mut KeyEncoder::new(buffer));
-        let version = self.hasher().version(&buffer[start..]);
-        buffer.truncate(start);
-        encoded.map(|()| version)
-    }
-
-    /// Handles unusable arguments: an error, or a render without the cache.
-    pub(crate) fn refuse<R>(
-        &self,
-        site: &str,
-        rendering: &mut impl RenderContext,
-        mode: OutputMode,
-        error: Error,
-        reason: RefusalReason,
-        request: &Request,
-    ) -> Result<Opened<R>, Error> {
-        let parsed = BlockId::parse(site).ok_or_else(|| foreign_site(site))?;
-        let source = self.sources().get(site, &parsed, mode, self.hasher());
-        self.emit(EventKind::Refused(reason), None, &source);
-        match self.policy().bad_arguments {
-            ErrorPolicy::Error => Err(error.at(&parsed.template, parsed.line, parsed.column)),
-            ErrorPolicy::Uncached => {
-                self.emit(EventKind::Bypassed(BypassReason::Refused), None, &source);
-                let hashed = HashedKey { hash: 0, key: &[] };
-                let veto = Some(RefusalReason::Vetoed);
-                // The fragments inside need the read point.
-                let point = rendering.read_point();
-                let body = |bytes| of_text(bytes, Body::from);
-                let lookup = Lookup { hashed, source: &source, request, body: &body, memo: None };
-                let frame = self.caller(lookup, point).frame(Purpose::Print, None, veto);
-                Ok(Opened::Render(Ticket::new(stack::push(frame))))
+    let unnamed = positional < 2;
+    if unnamed {
+        let site = BlockId::parse(site).ok_or_else(|| foreign_site(site))?;
+        key::begin_default(buffer, &site.template, site.line, site.ordinal);
+    } else {
+        key::begin_explicit(buffer);
+        let mut encoder = KeyEncoder::new(buffer);
+        for index in 1..positional {
+            if let Err(part) = arguments.encode(index, &mut encoder) {
+                let error = unusable(index, part);
+                return refuse(cache, site, rendering, error, RefusalReason::Key);
             }
         }
     }
-
-    fn note_repeat(
-        &self,
-        site: &str,
-        mode: OutputMode,
-        hashed: HashedKey<'_>,
-    ) -> Result<(), Error> {
-        let parsed = BlockId::parse(site).ok_or_else(|| foreign_site(site))?;
-        let source = self.sources().get(site, &parsed, mode, self.hasher());
-        self.emit(EventKind::Repeated, Some(hashed.key), &source);
-        if self.policy().repeated_is_error {
-            return Err(Error::new(
-                ErrorKind::Repeated,
-                "an unnamed cache block ran twice in one render, and all its runs share one entry; \
-                 give it a name and the parts it varies on: {% cache 300, \"row\", item.id %}",
-            )
-            .at(&parsed.template, parsed.line, parsed.column));
-        }
-        Ok(())
+    let hashed = HashedKey { hash: cache.hasher().key(buffer), key: buffer };
+    let again = |memo: Arc<RenderMemo>| memo.opens_again(hashed.hash);
+    if unnamed && rendering.memo().is_some_and(again) {
+        note_repeat(cache, site, mode, hashed)?;
     }
+    let variant = Variant { digest, mode, version };
+    let missed = match quick_hit(cache, hashed, variant, &options, &on_hit) {
+        Some(Ok(value)) => return Ok(Opened::Hit(value)),
+        missed => missed.and_then(Result::err),
+    };
+    let parsed = BlockId::parse(site).ok_or_else(|| foreign_site(site))?;
+    let source = &cache.sources().get(site, &parsed, mode, cache.hasher());
+    let point = rendering.read_point();
+    let memo = cache.far().and_then(|_| rendering.memo());
+    let body = |bytes| of_text(bytes, |markup| rendering.body(markup));
+    let context = Context { body: &body, memo: memo.as_deref(), point };
+    let request = Request { hashed, source, version, options };
+    Ok(miss::open(cache, request, context, missed, on_hit))
+}
+
+/// The version at `index`, encoded in the buffer's free room.
+fn version_at<A: Arguments + ?Sized>(
+    cache: &Handle,
+    buffer: &mut Vec<u8>,
+    arguments: &A,
+    index: usize,
+) -> Result<Version, UnusablePart> {
+    let start = buffer.len();
+    let encoded = arguments.encode(index, &mut KeyEncoder::new(buffer));
+    let version = cache.hasher().version(&buffer[start..]);
+    buffer.truncate(start);
+    encoded.map(|()| version)
+}
+
+/// Handles unusable arguments: an error, or a render without the cache.
+pub(crate) fn refuse<R>(
+    cache: &Handle,
+    site: &str,
+    rendering: &mut impl RenderContext,
+    error: Error,
+    reason: RefusalReason,
+) -> Result<Opened<R>, Error> {
+    let parsed = BlockId::parse(site).ok_or_else(|| foreign_site(site))?;
+    let mode = rendering.mode();
+    let mode = if cache.annotates() { mode.annotated() } else { mode };
+    let source = &cache.sources().get(site, &parsed, mode, cache.hasher());
+    cache.emit(EventKind::Refused(reason), None, source);
+    match cache.policy().bad_arguments {
+        ErrorPolicy::Error => Err(error.at(&parsed.template, parsed.line, parsed.column)),
+        ErrorPolicy::Uncached => {
+            cache.emit(EventKind::Bypassed(BypassReason::Refused), None, source);
+            let hashed = HashedKey { hash: 0, key: &[] };
+            let options = Options { scoped: rendering.is_bounded(), ..Options::default() };
+            let request = Request { hashed, source, version: Version::default(), options };
+            // The fragments inside need the read point.
+            let point = rendering.read_point();
+            let body = |bytes| of_text(bytes, Body::from);
+            let context = Context { body: &body, memo: None, point };
+            let veto = Some(RefusalReason::Vetoed);
+            let frame = Caller::new(cache, request, context).frame(Purpose::Print, None, veto);
+            Ok(Opened::Render(Ticket::new(stack::push(frame))))
+        }
+    }
+}
+
+fn note_repeat(
+    cache: &Handle,
+    site: &str,
+    mode: OutputMode,
+    hashed: HashedKey<'_>,
+) -> Result<(), Error> {
+    let parsed = BlockId::parse(site).ok_or_else(|| foreign_site(site))?;
+    let source = cache.sources().get(site, &parsed, mode, cache.hasher());
+    cache.emit(EventKind::Repeated, Some(hashed.key), &source);
+    if cache.policy().repeated_is_error {
+        return Err(Error::new(
+            ErrorKind::Repeated,
+            "an unnamed cache block ran twice in one render, and all its runs share one entry; \
+             give it a name and the parts it varies on: {% cache 300, \"row\", item.id %}",
+        )
+        .at(&parsed.template, parsed.line, parsed.column));
+    }
+    Ok(())
 }
 
 /// The option letters of an encoded block id.

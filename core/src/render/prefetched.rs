@@ -70,61 +70,59 @@ impl RenderMemo {
             }
             encoded.push(key);
         }
-        if let Some(of) = cache.read_ahead(&encoded) {
+        if let Some(of) = read_ahead(cache, &encoded) {
             self.prefetch(of);
         }
         Ok(())
     }
 }
 
-impl Handle {
-    /// Reads these fragments from the far store together, then runs `render`, which looks them up
-    /// on this thread. Takes at most three round trips for all of them, instead of one or two for
-    /// each. For loops. Without a far store it only runs `render`.
-    pub(crate) fn prefetch<'k, R>(
-        &self,
-        keys: impl IntoIterator<Item = &'k FragmentKey>,
-        render: impl FnOnce() -> R,
-    ) -> R {
-        struct Open(bool);
-        impl Drop for Open {
-            fn drop(&mut self) {
-                if self.0 {
-                    let _ = OPEN.try_with(|open| open.borrow_mut().pop());
-                }
+/// Reads these fragments from the far store together, then runs `render`, which looks them up
+/// on this thread. Takes at most three round trips for all of them, instead of one or two for
+/// each. For loops. Without a far store it only runs `render`.
+pub(crate) fn prefetch<'k, R>(
+    cache: &Handle,
+    keys: impl IntoIterator<Item = &'k FragmentKey>,
+    render: impl FnOnce() -> R,
+) -> R {
+    struct Open(bool);
+    impl Drop for Open {
+        fn drop(&mut self) {
+            if self.0 {
+                let _ = OPEN.try_with(|open| open.borrow_mut().pop());
             }
         }
-        let keys: Vec<Vec<u8>> = keys.into_iter().map(|key| self.encoded(key).into()).collect();
-        let of = self.read_ahead(&keys);
-        let _open = Open(of.is_some());
-        if let Some(of) = of {
-            OPEN.with(|open| open.borrow_mut().push(of));
-        }
-        render()
     }
+    let keys: Vec<Vec<u8>> = keys.into_iter().map(|key| cache.encoded(key).into()).collect();
+    let of = read_ahead(cache, &keys);
+    let _open = Open(of.is_some());
+    if let Some(of) = of {
+        OPEN.with(|open| open.borrow_mut().push(of));
+    }
+    render()
+}
 
-    fn read_ahead(&self, keys: &[Vec<u8>]) -> Option<PrefetchedFor> {
-        let (far, near) = self.far().zip(self.near()).filter(|_| self.reads())?;
-        self.fresh().settle(self.recent());
-        let usable = keys.iter().filter(|key| key.len() <= MAX_KEY_BYTES).take(MAX_PREFETCHED);
-        let prefetched: Vec<PrefetchKey<'_>> = usable
-            .filter_map(|key| {
-                let hashed = HashedKey { hash: self.hasher().key(key), key };
-                let near = near.unverified(hashed, self.fresh(), &|| self.recent())?;
-                Some(PrefetchKey { key, labels: self.hasher().labels(key, None), near })
-            })
-            .collect();
-        if prefetched.is_empty() {
-            return None;
+fn read_ahead(cache: &Handle, keys: &[Vec<u8>]) -> Option<PrefetchedFor> {
+    let (far, near) = cache.far().zip(cache.near()).filter(|_| cache.reads())?;
+    cache.fresh().settle(cache.recent());
+    let usable = keys.iter().filter(|key| key.len() <= MAX_KEY_BYTES).take(MAX_PREFETCHED);
+    let prefetched: Vec<PrefetchKey<'_>> = usable
+        .filter_map(|key| {
+            let hashed = HashedKey { hash: cache.hasher().key(key), key };
+            let near = near.unverified(hashed, cache.fresh(), &|| cache.recent())?;
+            Some(PrefetchKey { key, labels: cache.hasher().labels(key, None), near })
+        })
+        .collect();
+    if prefetched.is_empty() {
+        return None;
+    }
+    match far.prefetch(&prefetched, cache.fresh()) {
+        Ok(prefetched) => {
+            Some(PrefetchedFor { cache: cache.number(), prefetched: Arc::new(prefetched) })
         }
-        match far.prefetch(&prefetched, self.fresh()) {
-            Ok(prefetched) => {
-                Some(PrefetchedFor { cache: self.number(), prefetched: Arc::new(prefetched) })
-            }
-            Err(unavailable) => {
-                self.note_fault(&unavailable);
-                None
-            }
+        Err(unavailable) => {
+            cache.note_fault(&unavailable);
+            None
         }
     }
 }

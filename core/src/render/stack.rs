@@ -8,17 +8,16 @@ use std::time::Duration;
 
 use super::wait_strategy::Waited;
 use crate::clock::Moment;
-use crate::entry::{Entry, EntrySource, KeyBytes, OutputMode};
-use crate::entry::{LabelVersion, VersionVector};
+use crate::entry::{Entry, EntrySource, KeyBytes, LabelVersion, OutputMode, VersionVector};
 use crate::error::Error;
 use crate::events::{MissReason, RefusalReason};
-use crate::far::{Fill, InheritedVersions, ReadSnapshot, Write};
+use crate::far::{Fill, InheritedVersions, ReadSnapshot};
 use crate::flight::Flight;
 use crate::freshness::{DependencySet, Sequence};
 use crate::handle::Handle;
 use crate::hash::Version;
-use crate::label::Label;
-use crate::label::Labels;
+use crate::label::{Label, Labels};
+use crate::options::Write;
 use crate::protection::Protection;
 use crate::sync::thread_local;
 
@@ -440,4 +439,43 @@ fn edit<R>(edit: impl FnOnce(&mut Vec<Frame>) -> R) -> Option<R> {
             result
         })
         .ok()
+}
+
+/// A flight that this caller leads and has not passed to a frame yet. If it is dropped, a follower
+/// leads.
+pub(super) struct LeaderGuard<'a> {
+    cache: &'a Handle,
+    flight: Option<Arc<Flight>>,
+}
+
+impl<'a> LeaderGuard<'a> {
+    pub(super) fn new(cache: &'a Handle, flight: Arc<Flight>) -> Self {
+        Self { cache, flight: Some(flight) }
+    }
+
+    pub(super) fn complete(mut self, entry: &Entry) {
+        if let Some(flight) = self.flight.take() {
+            self.cache.flights().complete(&flight, entry.clone());
+        }
+    }
+
+    pub(super) fn into(mut self, purpose: fn(Arc<Flight>) -> Purpose) -> Purpose {
+        self.flight.take().map_or(Purpose::Print, purpose)
+    }
+
+    /// No caller waits for the next render of this key, or refreshes it before `rests`.
+    pub(super) fn detach(mut self, rests: Moment) {
+        if let Some(flight) = self.flight.take() {
+            self.cache.flights().back_off(&flight, rests);
+            self.cache.flights().detach(&flight, self.cache.moment());
+        }
+    }
+}
+
+impl Drop for LeaderGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(flight) = self.flight.take() {
+            self.cache.flights().abandon(&flight);
+        }
+    }
 }

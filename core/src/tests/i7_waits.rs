@@ -6,10 +6,12 @@ use std::time::Duration;
 use super::{Gate, fragment, rig, rig_with};
 use crate::clock::Deadline;
 use crate::events::{BypassReason, EventKind};
-use crate::flight::{FlightRequest, Joined};
+use crate::flight::Joined;
 use crate::fragment_key;
 use crate::hash::HashedKey;
 use crate::hash::Version;
+use crate::lookup::{Lookup, Request};
+use crate::options::Options;
 
 fn bypasses(rig: &super::Rig, reason: BypassReason) -> usize {
     let kind = EventKind::Bypassed(reason);
@@ -76,14 +78,11 @@ fn i7_the_limit_is_one_for_all_waits_of_a_lookup() {
                 scope.spawn(|| {
                     let over = Deadline::after(Duration::ZERO);
                     let now = cache.handle.moment();
-                    let wanted = FlightRequest {
-                        hashed,
-                        source,
-                        version: Version::default(),
-                        labels: &labels,
-                        fresh: cache.handle.fresh(),
-                    };
-                    let Joined::Wait(waiting) = cache.handle.flights().join(wanted, now) else {
+                    let (version, options) = (Version::default(), Options::default());
+                    let request = Request { hashed, source, version, options };
+                    let lookup = Lookup { request, labels: &labels, body: &|_| None };
+                    let joined = cache.handle.flights().join(&lookup, cache.handle.fresh(), now);
+                    let Joined::Wait(waiting) = joined else {
                         panic!("there is a leader");
                     };
                     let joined = waiting.block(over);

@@ -13,7 +13,7 @@ use crate::handle::Invalidation;
 use crate::hash::Version;
 use crate::key::{FragmentKey, KeyPart};
 use crate::policy::CacheMode;
-use crate::render::{Lookup, StoreOutcome};
+use crate::render::{Context, StoreOutcome, prefetch, store_together};
 
 /// Most values that are set together, and most bytes of them if there are several.
 const SET_AT_ONCE: (usize, usize) = (256, 1 << 20);
@@ -92,7 +92,7 @@ impl Values {
     ) -> Result<Vec<Option<T>>, Error> {
         let keys: Vec<FragmentKey> = keys.into_iter().map(|key| self.key(key)).collect();
         let read = || keys.iter().map(|key| self.read(key, Version::default())).collect();
-        Ok(self.cache.prefetch(&keys, read))
+        Ok(prefetch(&self.cache, &keys, read))
     }
 
     /// Sets several values of one type with the same options. Returns a report for each, in order,
@@ -158,13 +158,10 @@ impl Values {
         options: &SetOptions,
     ) -> Vec<SetReport> {
         let Together { keys, bodies, .. } = std::mem::take(all);
-        let (request, body) = (self.request(options, Put::Replace), &codec::of_bytes);
-        let asked = |key| {
-            let hashed = self.cache.hashed(key);
-            Lookup { hashed, source, request: &request, body, memo: None }
-        };
-        let asked: Vec<_> = keys.iter().map(|key| asked(key)).collect();
-        let outcomes = self.cache.store_together(&asked, &bodies, &options.tags);
+        let request = |key| self.request(key, source, options, Put::Replace);
+        let requests: Vec<_> = keys.iter().map(|key| request(key)).collect();
+        let context = Context::new(&codec::of_bytes);
+        let outcomes = store_together(&self.cache, &requests, context, &bodies, &options.0.tags);
         outcomes.into_iter().map(SetReport::from).collect()
     }
 

@@ -22,8 +22,9 @@ use crate::handle::Act;
 use crate::handle::{Handle, Invalidation};
 use crate::hash::Version;
 use crate::key::{FragmentKey, KeyPart, VALUE};
-use crate::near::Variant;
-use crate::render::{GIVEN_ATTEMPTS, Lookup, Opened, Request};
+use crate::lookup::Request;
+use crate::options::Options;
+use crate::render::{Context, GIVEN_ATTEMPTS, Opened, is_outrun, open, peek, quick_hit};
 
 pub use many::SetReport;
 pub use options::SetOptions;
@@ -88,14 +89,12 @@ enum Put {
     IfAbsent,
 }
 
-impl Handle {
-    /// Returns the plain values of this cache, or of this handle's namespace.
-    pub(crate) fn values(&self) -> Values {
-        Values { cache: self.clone(), type_version: None }
-    }
-}
-
 impl Values {
+    /// The plain values of this cache, or of this handle's namespace.
+    pub(crate) fn of(cache: Handle) -> Self {
+        Self { cache, type_version: None }
+    }
+
     /// Returns the key of a value, for observers and for
     /// [`FragmentCache::delete`](crate::FragmentCache::delete).
     ///
@@ -284,39 +283,34 @@ impl Values {
     ) -> Option<T> {
         let cache = &self.cache;
         let key = cache.encoded(key);
-        let hashed = cache.hashed(&key);
-        let source = self.source::<T>();
-        let request = Request { version, ..Request::plain() };
-        let variant = Variant { digest: source.digest(), mode: source.mode(), version };
+        let source = &self.source::<T>();
+        let options = Options::default();
+        let request = Request { hashed: cache.hashed(&key), source, version, options };
         let body = |entry: &Entry| entry.body.clone();
-        let body = match cache.quick_hit(hashed, variant, &request, body)? {
+        let looked = quick_hit(cache, request.hashed, request.variant(), &options, body)?;
+        let body = match looked {
             Ok(body) => body,
-            Err(missed) => {
-                let made = &codec::of_bytes;
-                let lookup =
-                    Lookup { hashed, source: &source, request: &request, body: made, memo: None };
-                cache.peek(lookup, missed)?
-            }
+            Err(missed) => peek(cache, request, Context::new(&codec::of_bytes), missed)?,
         };
         let value = codec::decode(&body);
         if value.is_none() {
-            cache.emit(EventKind::Miss(MissReason::Unreadable), Some(&key), &source);
+            cache.emit(EventKind::Miss(MissReason::Unreadable), Some(&key), source);
         }
         value
     }
 
     /// The request that stores a value with these options.
-    fn request(&self, options: &SetOptions, put: Put) -> Request {
-        let hasher = self.cache.hasher();
-        let version = options.version.as_ref();
-        Request {
-            timeout: options.timeout,
-            refresh: put == Put::Replace,
-            version: version
-                .map_or(Version::default(), |version| hasher.version(version.as_bytes())),
-            is_given: true,
-            ..Request::plain()
-        }
+    fn request<'a>(
+        &self,
+        key: &'a [u8],
+        source: &'a Arc<EntrySource>,
+        options: &SetOptions,
+        put: Put,
+    ) -> Request<'a> {
+        let version = options.0.version(self.cache.hasher());
+        let refresh = put == Put::Replace;
+        let options = Options { refresh, is_given: true, ..options.0.lookup };
+        Request { hashed: self.cache.hashed(key), source, version, options }
     }
 
     fn put<T: Value + ?Sized>(
@@ -343,18 +337,16 @@ impl Values {
         options.check()?;
         let body = codec::encode(value)?;
         let key = cache.encoded(key);
-        let hashed = cache.hashed(&key);
         let source = self.source::<T::Owned>();
-        let request = self.request(options, put);
-        let made = &codec::of_bytes;
-        let lookup = Lookup { hashed, source: &source, request: &request, body: made, memo: None };
+        let request = self.request(&key, &source, options, put);
+        let context = Context::new(&codec::of_bytes);
         for _ in 0..GIVEN_ATTEMPTS {
-            let Opened::Render(ticket) = cache.open_slow(lookup, None, None, |_| ()) else {
+            let Opened::Render(ticket) = open(cache, request, context, None, |_| ()) else {
                 return Ok(SetReport::NotStored);
             };
-            ticket.tag(&options.tags);
+            ticket.tag(&options.0.tags);
             let outcome = ticket.close(body.clone()).outcome;
-            if put == Put::IfAbsent || !cache.is_outrun(outcome) {
+            if put == Put::IfAbsent || !is_outrun(cache, outcome) {
                 return Ok(outcome.into());
             }
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::key::{FragmentKey, KeyPart};
-use crate::tag;
+use crate::options::EntryOptions;
 use crate::timeout::Timeout;
 
 /// Options of [`Values`](crate::values::Values) for storing a value: timeout, tags and version.
@@ -18,11 +18,7 @@ use crate::timeout::Timeout;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[must_use]
-pub struct SetOptions {
-    pub(super) timeout: Timeout,
-    pub(super) tags: Vec<Box<str>>,
-    pub(super) version: Option<FragmentKey>,
-}
+pub struct SetOptions(pub(super) EntryOptions);
 
 impl SetOptions {
     /// Creates options with the cache's default timeout and no tags.
@@ -32,7 +28,7 @@ impl SetOptions {
 
     /// Sets the timeout. [`Timeout::Delete`] stores nothing and deletes the stored value.
     pub fn timeout(mut self, timeout: Timeout) -> Self {
-        self.timeout = timeout;
+        self.0.lookup.timeout = timeout;
         self
     }
 
@@ -49,7 +45,7 @@ impl SetOptions {
     /// Adds tags. [Invalidating](crate::FragmentCache::invalidate_tags) one of them deletes the
     /// value. Tags are checked when the value is set.
     pub fn tags<T: AsRef<str>>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
-        self.tags.extend(tags.into_iter().map(|tag| tag.as_ref().into()));
+        self.0.add_tags(tags);
         self
     }
 
@@ -67,7 +63,7 @@ impl SetOptions {
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn version(mut self, version: impl KeyPart) -> Self {
-        self.version = Some(FragmentKey::new(version));
+        self.0.version = Some(FragmentKey::new(version));
         self
     }
 
@@ -76,10 +72,7 @@ impl SetOptions {
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero,
     /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for an unusable tag.
     pub(super) fn check(&self) -> Result<(), Error> {
-        if let Timeout::After(ttl) = self.timeout {
-            Timeout::positive(ttl)?;
-        }
-        tag::check_count(self.tags.len())?;
-        self.tags.iter().try_for_each(|text| tag::check(text))
+        self.0.check_timeout()?;
+        self.0.check_tags()
     }
 }

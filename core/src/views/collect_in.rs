@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use super::ViewRequest;
 use crate::cache::FragmentCache;
 use crate::read_point::ReadPoint;
-use crate::render::{Collected, Lookup, collect_in};
+use crate::render::{Collected, Context, collect_in};
 use crate::sync::Mutex;
 
 /// Collects what is rendered on other threads for one response.
@@ -57,15 +57,9 @@ impl fmt::Debug for Collector {
 
 impl Collector {
     pub(super) fn new(call: &ViewRequest, point: ReadPoint, collected: &CollectedSet) -> Self {
-        let call = ViewRequest {
-            cache: call.cache.clone(),
-            key: call.key.clone(),
-            hash: call.hash,
-            source: Arc::clone(&call.source),
-            request: call.request,
-            make: call.make,
-            under: None,
-        };
+        let ViewRequest { cache, owned, make, .. } = call;
+        let call =
+            ViewRequest { cache: cache.clone(), owned: owned.clone(), make: *make, under: None };
         let collected = Arc::downgrade(&collected.0);
         Self { point, shared: Arc::new(Shared { call, collected }) }
     }
@@ -120,9 +114,10 @@ impl PendingCollection {
     /// Renders in this scope.
     pub fn run<R>(self, render: impl FnOnce() -> R) -> R {
         let Collector { point, shared } = &self.collector;
-        let lookup = Lookup { ..shared.call.lookup() };
+        let ViewRequest { cache, owned, make, .. } = &shared.call;
+        let (request, context) = (owned.request(), Context::new(make));
         let keep = |all| self.collector.edit(|contents| contents.collected.push(all));
-        point.scope(|| collect_in(&shared.call.cache.handle, lookup, render, keep))
+        point.scope(|| collect_in(&cache.handle, request, context, render, keep))
     }
 }
 

@@ -6,17 +6,17 @@ mod open;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod tests;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::FragmentCache;
-use crate::entry::{Body, EntrySource, OutputMode};
+use crate::entry::{Body, OutputMode};
 use crate::events::{BypassReason, EventKind, RefusalReason};
-use crate::hash::HashedKey;
+use crate::hash::Version;
 use crate::key::{FragmentKey, VIEW};
 use crate::label::Label;
-use crate::near::Variant;
-use crate::render::{Lookup, Request};
+use crate::lookup::OwnedRequest;
+use crate::options::Options;
+use crate::render::{current, stale_if_error};
 use crate::timeout::Timeout;
 
 pub use collect_in::{Collector, PendingCollection};
@@ -50,10 +50,7 @@ pub type MakeResponse = fn(Vec<u8>) -> Option<Body>;
 #[derive(Debug)]
 pub struct ViewRequest {
     cache: FragmentCache,
-    key: Box<[u8]>,
-    hash: u64,
-    source: Arc<EntrySource>,
-    request: Request,
+    owned: OwnedRequest,
     make: MakeResponse,
     /// The label of a second key that also deletes the response.
     under: Option<Label>,
@@ -64,15 +61,14 @@ impl ViewRequest {
     /// reads.
     pub fn new(cache: &FragmentCache, key: &FragmentKey, form: &str, make: MakeResponse) -> Self {
         let key: Box<[u8]> = cache.handle.encoded(key).as_ref().into();
-        Self {
-            cache: cache.clone(),
+        let owned = OwnedRequest {
             hash: cache.handle.hasher().key(&key),
             key,
             source: cache.handle.sources().of_form(form, OutputMode::RESPONSE),
-            request: Request::plain(),
-            make,
-            under: None,
-        }
+            version: Version::default(),
+            options: Options::default(),
+        };
+        Self { cache: cache.clone(), owned, make, under: None }
     }
 
     /// Also deletes the response when `key` is deleted. Its own key must extend `key`.
@@ -86,7 +82,7 @@ impl ViewRequest {
     /// counted.
     #[must_use]
     pub fn timeout(mut self, timeout: Timeout) -> Self {
-        self.request.timeout = timeout;
+        self.owned.options.timeout = timeout;
         self
     }
 
@@ -94,27 +90,27 @@ impl ViewRequest {
     /// one that refreshes it, and in place of an error. `None` is the cache's default.
     #[must_use]
     pub fn stale(mut self, window: Option<Duration>) -> Self {
-        self.request.stale = window;
+        self.owned.options.stale = window;
         self
     }
 
     /// If true, the cache is neither read nor written.
     #[must_use]
     pub fn unless(mut self, yes: bool) -> Self {
-        self.request.unless = yes;
+        self.owned.options.unless = yes;
         self
     }
 
     /// If true, the new response replaces the stored one.
     #[must_use]
     pub fn refresh(mut self, yes: bool) -> Self {
-        self.request.refresh = yes;
+        self.owned.options.refresh = yes;
         self
     }
 
     /// Returns the stored response in place of an error, within its stale window.
     pub fn stale_if_error(&self) -> Option<Body> {
-        self.cache.handle.stale_if_error(self.hashed(), self.variant(), &self.request)
+        stale_if_error(&self.cache.handle, &self.owned.request())
     }
 
     /// Returns the time since the Unix epoch by the cache's clock.
@@ -124,26 +120,16 @@ impl ViewRequest {
 
     /// Returns the TTL that the timeout gives the response; `None` for no end.
     pub fn ttl(&self) -> Option<Duration> {
-        self.cache.handle.ttl(self.request.timeout)
+        self.cache.handle.ttl(self.owned.options.timeout)
     }
 
     /// Reports a response that cannot be stored.
     fn refuse(&self, reason: RefusalReason) {
-        self.cache.handle.emit(EventKind::Refused(reason), Some(&self.key), &self.source);
-        crate::render::current::veto();
-    }
-
-    fn hashed(&self) -> HashedKey<'_> {
-        HashedKey { hash: self.hash, key: &self.key }
-    }
-
-    fn variant(&self) -> Variant<'_> {
-        let (digest, mode) = (self.source.digest(), self.source.mode());
-        Variant { digest, mode, version: self.request.version }
-    }
-
-    fn lookup(&self) -> Lookup<'_, MakeResponse> {
-        let (hashed, source, request) = (self.hashed(), &self.source, &self.request);
-        Lookup { hashed, source, request, body: &self.make, memo: None }
+        self.cache.handle.emit(
+            EventKind::Refused(reason),
+            Some(&self.owned.key),
+            &self.owned.source,
+        );
+        current::veto();
     }
 }

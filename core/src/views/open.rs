@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use super::collect_in::CollectedSet;
 use super::{Collector, ViewRequest};
-use crate::entry::Body;
+use crate::entry::{Body, Entry};
 use crate::error::Error;
 use crate::events::RefusalReason;
 use crate::read_point::ReadPoint;
-use crate::render::{Begun, Closed, Detached};
+use crate::render::{Begun, Closed, Context, Detached, open_detached, quick_hit};
 use crate::tag;
 use crate::timeout::Timeout;
 
@@ -36,23 +36,24 @@ pub struct OpenView {
 impl ViewRequest {
     /// Returns what the near level may serve as it is.
     pub fn look(&self) -> Option<Body> {
-        let body = |entry: &crate::entry::Entry| entry.body.clone();
-        match self.cache.handle.quick_hit(self.hashed(), self.variant(), &self.request, body) {
-            Some(Ok(body)) => Some(body),
-            _ => None,
-        }
+        let request = self.owned.request();
+        let body = |entry: &Entry| entry.body.clone();
+        let (hashed, variant) = (request.hashed, request.variant());
+        quick_hit(&self.cache.handle, hashed, variant, &request.options, body)?.ok()
     }
 
     /// Looks up the response, waits for another caller that is producing it, or grants the right to
     /// produce it. `point` must not be later than any read of the handler.
     pub async fn open(&self, point: ReadPoint) -> ViewOpened {
-        let timeout = self.request.timeout;
+        let timeout = self.owned.options.timeout;
         if matches!(timeout, Timeout::After(ttl) if Timeout::positive(ttl).is_err()) {
             self.refuse(RefusalReason::Timeout);
             return ViewOpened::Pass;
         }
-        let body = |entry: &crate::entry::Entry| entry.body.clone();
-        match self.cache.handle.open_detached(self.lookup(), None, Some(point), body).await {
+        let body = |entry: &Entry| entry.body.clone();
+        let context = Context { point: Some(point), ..Context::new(&self.make) };
+        let request = self.owned.request();
+        match open_detached(&self.cache.handle, request, context, None, body).await {
             Begun::Hit(body) => ViewOpened::Hit(body),
             Begun::Render(mut detached) => {
                 self.under.into_iter().for_each(|label| detached.depend_on(label));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::many::{FRONTS, Shop, process_with, store};
 use super::meanwhile::{Meanwhile, Step};
 use super::whole;
-use crate::memoize::Function;
+use crate::memoize::{self, Function};
 use crate::testing::{MemoryStore, Recorder};
 use crate::values::{SetOptions, SetReport, Values};
 use crate::{CacheBuilder, FarLevel, Fragment, FragmentCache, fragment_key};
@@ -145,8 +145,9 @@ fn results_and_values_that_are_added_end_none_of_another_type() {
     everywhere(|level| {
         let [here, there] = pair(level, |builder| builder);
         let call = |version| Function::new("tests::kept").call().type_version(version);
-        let kept =
-            |values: &Values, version, made: i32| values.cache.memoize(&call(version), || made);
+        let kept = |values: &Values, version, made: i32| {
+            memoize::memoize(&values.cache, &call(version), || made)
+        };
         assert_eq!((kept(&here, 1, 1), kept(&there, 2, 2)), (1, 2));
         let [first, second] = [1, 2].map(|version| here.clone().type_version(version));
         assert!(first.add("lock", &1).unwrap() && second.add("lock", &2).unwrap());

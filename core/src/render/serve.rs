@@ -1,0 +1,195 @@
+//! Serves what is stored, or runs a body and stores its result: one sequence for fragments and
+//! calls, of threads and of tasks.
+
+use std::future::Future;
+
+use super::close::Closed;
+use super::close::{Opened, Ticket};
+use super::hit::{quick_hit, stale_if_error};
+use super::miss::open_with;
+use super::miss::{Context, MakeBody};
+use super::wait_strategy::{BlockThread, WaitStrategy, block};
+use crate::entry::{Body, Entry};
+use crate::events::{EventKind, MissReason, RefusalReason};
+use crate::handle::Handle;
+use crate::lookup::Request;
+use crate::near::Missed;
+
+/// What is served: how a value is read from a body and written to one.
+pub(crate) trait Content {
+    /// The value that a caller gets.
+    type Value;
+
+    /// Makes a body of a store's bytes; `None` if they are not a valid body.
+    fn of_bytes(bytes: Vec<u8>) -> Option<Body>;
+
+    /// `None` if the body is not a value of this type.
+    fn read(body: Body) -> Option<Self::Value>;
+
+    /// `None` if the value cannot be stored.
+    fn write(value: &Self::Value) -> Option<Body>;
+}
+
+/// What opening a fragment yields: what is stored, or the open fragment to render.
+pub(crate) enum Begun<R, O> {
+    Hit(R),
+    Render(O),
+}
+
+/// An open fragment. Dropping it abandons the fragment.
+pub(super) trait OpenFragment {
+    /// Adds tags that were checked before.
+    fn add_tags(&mut self, tags: &[Box<str>]);
+
+    /// Runs the body inside the fragment.
+    fn run<F: Future>(&mut self, body: F) -> impl Future<Output = F::Output>;
+
+    /// Closes the fragment with the rendered body.
+    fn close(self, body: Body) -> Closed;
+
+    /// Closes the fragment without a result that could be stored. Followers render for themselves.
+    fn close_vetoed(self);
+}
+
+/// How a caller opens a fragment, by how it waits.
+pub(super) trait Opens: WaitStrategy {
+    type Open: OpenFragment;
+
+    fn open<M: MakeBody, R>(
+        cache: &Handle,
+        request: Request<'_>,
+        context: Context<'_, M>,
+        missed: Option<Missed>,
+        on_hit: impl Fn(&Entry) -> R,
+    ) -> impl Future<Output = Begun<R, Self::Open>>;
+}
+
+/// Returns the stored value of this request, or runs `body` and stores its value. An error of the
+/// body passes through unchanged, unless a stale value may be served in its place.
+pub(crate) fn serve<C: Content, E>(
+    cache: &Handle,
+    mut request: Request<'_>,
+    tags: &[Box<str>],
+    body: impl FnOnce() -> Result<C::Value, E>,
+) -> Result<C::Value, E> {
+    match stored::<C>(cache, &mut request) {
+        Ok(value) => Ok(value),
+        Err(missed) => {
+            let body = async move { body() };
+            block(render::<BlockThread, C, E>(cache, request, tags, missed, body))
+        }
+    }
+}
+
+/// As [`serve`], for a task.
+#[cfg(feature = "async")]
+pub(crate) async fn serve_async<C: Content, E>(
+    cache: &Handle,
+    mut request: Request<'_>,
+    tags: &[Box<str>],
+    body: impl Future<Output = Result<C::Value, E>>,
+) -> Result<C::Value, E> {
+    use super::wait_strategy::YieldTask;
+    match stored::<C>(cache, &mut request) {
+        Ok(value) => Ok(value),
+        Err(missed) => render::<YieldTask, C, E>(cache, request, tags, missed, body).await,
+    }
+}
+
+/// The value that the near level has.
+fn stored<C: Content>(
+    cache: &Handle,
+    request: &mut Request<'_>,
+) -> Result<C::Value, Option<Missed>> {
+    let body = |entry: &Entry| entry.body.clone();
+    match quick_hit(cache, request.hashed, request.variant(), &request.options, body) {
+        Some(Ok(body)) => read::<C>(cache, request, body).ok_or(None),
+        Some(Err(missed)) => Err(Some(missed)),
+        None => Err(None),
+    }
+}
+
+/// Reads a stored body. One that is no value of this type is to be replaced.
+fn read<C: Content>(cache: &Handle, request: &mut Request<'_>, body: Body) -> Option<C::Value> {
+    let value = C::read(body);
+    if value.is_none() {
+        request.options.refresh = true;
+        let missed = EventKind::Miss(MissReason::Unreadable);
+        cache.emit(missed, Some(request.hashed.key), request.source);
+    }
+    value
+}
+
+async fn render<P: Opens, C: Content, E>(
+    cache: &Handle,
+    mut request: Request<'_>,
+    tags: &[Box<str>],
+    missed: Option<Missed>,
+    body: impl Future<Output = Result<C::Value, E>>,
+) -> Result<C::Value, E> {
+    let context = Context::new(&C::of_bytes);
+    let stored = |entry: &Entry| entry.body.clone();
+    let mut open = match P::open(cache, request, context, missed, stored).await {
+        Begun::Hit(stored) => match read::<C>(cache, &mut request, stored) {
+            Some(value) => return Ok(value),
+            None => match P::open(cache, request, context, None, |_| ()).await {
+                Begun::Render(open) => open,
+                Begun::Hit(()) => return body.await,
+            },
+        },
+        Begun::Render(open) => open,
+    };
+    open.add_tags(tags);
+    match open.run(body).await {
+        Ok(value) => {
+            match C::write(&value) {
+                Some(body) => drop(open.close(body)),
+                None => {
+                    let refused = EventKind::Refused(RefusalReason::Value);
+                    cache.emit(refused, Some(request.hashed.key), request.source);
+                    open.close_vetoed();
+                }
+            }
+            Ok(value)
+        }
+        Err(error) => {
+            drop(open);
+            stale_if_error(cache, &request).and_then(C::read).ok_or(error)
+        }
+    }
+}
+
+impl Opens for BlockThread {
+    type Open = Ticket;
+
+    async fn open<M: MakeBody, R>(
+        cache: &Handle,
+        request: Request<'_>,
+        context: Context<'_, M>,
+        missed: Option<Missed>,
+        on_hit: impl Fn(&Entry) -> R,
+    ) -> Begun<R, Ticket> {
+        match open_with::<Self, M, R>(cache, request, context, missed, on_hit).await {
+            Opened::Hit(value) => Begun::Hit(value),
+            Opened::Render(ticket) => Begun::Render(ticket),
+        }
+    }
+}
+
+impl OpenFragment for Ticket {
+    fn add_tags(&mut self, tags: &[Box<str>]) {
+        self.tag(tags);
+    }
+
+    async fn run<F: Future>(&mut self, body: F) -> F::Output {
+        body.await
+    }
+
+    fn close(self, body: Body) -> Closed {
+        Self::close(self, body)
+    }
+
+    fn close_vetoed(self) {
+        Self::close_vetoed(self);
+    }
+}
