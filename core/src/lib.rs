@@ -112,12 +112,14 @@ mod render;
 pub mod stats;
 pub mod store;
 mod sync;
+#[path = "../../syntax/src/lib.rs"]
 pub mod syntax;
 pub mod tag;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod tests;
+#[path = "../../syntax/src/timeout.rs"]
 mod timeout;
 #[cfg(feature = "values")]
 pub mod values;
