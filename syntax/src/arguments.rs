@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use crate::error::Error;
 
-use super::declared;
-use super::literal::string_value;
-use super::options;
-use super::refusal::Refusal;
-use super::rules::{Dialect, Syntax};
-use super::token::{Token, TokenKind, within};
+use crate::declared;
+use crate::literal::string_value;
+use crate::options::{self, BlockOption};
+use crate::refusal::Refusal;
+use crate::rules::{Dialect, Syntax};
+use crate::token::{Token, TokenKind, within};
 
 /// A part of the lowered argument list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub(super) struct Arguments {
     pub(super) values: usize,
     /// The source ranges of timeout, name and vary parts.
     pub(super) positional: Vec<Range<usize>>,
-    /// The letters of the options whose values end the argument list, in the author's order.
-    pub(super) options: String,
+    /// The options whose values end the argument list, in the author's order.
+    pub(super) options: Vec<BlockOption>,
     pub(super) shared: bool,
     /// The text between the parentheses of the call that only a miss makes. Empty if there is no
     /// such call.
@@ -142,7 +142,7 @@ impl Arguments {
         if !first {
             declared::check_part(source, self.positional.len(), argument.tokens, refusal)?;
         } else if text != "default" {
-            declared::check(source, "timeout", argument.tokens, refusal)?;
+            declared::check_timeout(source, argument.tokens, refusal)?;
         }
         let value = match text {
             "del" if first => Part::Fixed("\"del\""),
@@ -163,9 +163,9 @@ impl Arguments {
         refusal: &Refusal<'_>,
     ) -> Result<(), Error> {
         let span = argument.span();
-        if let Some(problem) = options::unknown(name) {
-            return Err(refusal.at(span.start, problem));
-        }
+        let Some(option) = BlockOption::of_name(name) else {
+            return Err(refusal.at(span.start, options::unknown(name)));
+        };
         let Some(first) = argument.tokens.get(2) else {
             return Err(refusal.at(
                 span.start,
@@ -173,47 +173,38 @@ impl Arguments {
             ));
         };
         let value = first.start..span.end;
-        if name == "shared" {
-            self.shared = match &source[value.clone()] {
-                "true" | "True" => true,
-                "false" | "False" => false,
-                other => {
-                    return Err(refusal.at(
-                        value.start,
-                        format!(
-                            "`shared` is `{}`, which is known only when the page renders: write \
-                             `shared=true` or leave it out",
-                            excerpt(other)
-                        ),
-                    ));
-                }
-            };
-            self.parts.extend(newlines(source, &argument.raw));
-            return Ok(());
+        if option != BlockOption::Shared {
+            is_value(source, argument, name, refusal)?;
         }
-        is_value(source, argument, name, refusal)?;
-        if matches!(name, "tags" | "stale") {
-            declared::check(source, name, &argument.tokens[2..], refusal)?;
-            self.tags |= name == "tags";
-            self.stale |= name == "stale";
-            self.declare(source, argument);
-            return Ok(());
-        }
-        let removed = newlines(source, &(span.start..value.start));
-        let letter = options::letter(name);
-        self.options.push(letter);
-        match letter {
-            'v' => self.version = Some(value.clone()),
-            'c' => {
-                declared::check(source, name, &argument.tokens[2..], refusal)?;
-                self.using = string_value(source, &value);
+        declared::check_option(source, option, &argument.tokens[2..], refusal)?;
+        let is_condition = match option {
+            BlockOption::Shared => {
+                self.shared = is_true(source, value, refusal)?;
+                self.parts.extend(newlines(source, &argument.raw));
+                return Ok(());
             }
-            _ => {}
-        }
+            BlockOption::Tags | BlockOption::Stale => {
+                self.tags |= option == BlockOption::Tags;
+                self.stale |= option == BlockOption::Stale;
+                self.declare(source, argument);
+                return Ok(());
+            }
+            BlockOption::Version => {
+                self.version = Some(value.clone());
+                false
+            }
+            BlockOption::Using => {
+                self.using = string_value(source, &value);
+                false
+            }
+            BlockOption::Unless | BlockOption::Refresh => true,
+        };
+        self.options.push(option);
+        let removed = newlines(source, &(span.start..value.start));
         let value = match syntax.dialect() {
             // `and` makes the engine evaluate the condition as in an `if`: under strict undefined
             // behaviour, a misspelt name is an error and not false.
-            Dialect::MiniJinja if matches!(letter, 'u' | 'r') => {
+            Dialect::MiniJinja if is_condition => {
                 vec![Part::Fixed("("), Part::Copy(value), Part::Fixed(") and true")]
             }
             _ => vec![Part::Copy(value)],
@@ -289,6 +280,22 @@ fn is_call(
             syntax.tag("cache 300, \"name\", user.id"),
         ),
     ))
+}
+
+/// Reads a value that must be known when the template is loaded.
+fn is_true(source: &str, value: Range<usize>, refusal: &Refusal<'_>) -> Result<bool, Error> {
+    match &source[value.clone()] {
+        "true" | "True" => Ok(true),
+        "false" | "False" => Ok(false),
+        other => Err(refusal.at(
+            value.start,
+            format!(
+                "`shared` is `{}`, which is known only when the page renders: write `shared=true` \
+                 or leave it out",
+                excerpt(other)
+            ),
+        )),
+    }
 }
 
 /// Refuses an option value that would be several values, or none, in the lowered call.

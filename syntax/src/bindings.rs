@@ -9,19 +9,19 @@ use std::rc::Rc;
 
 use crate::error::Error;
 
-use super::assign::{assign, changes, is_branch, join, makes_scope, record_bound};
-use super::definitions::{self, Definition};
-use super::flows;
-use super::mark::{Holds, Mark, add};
-use super::name::Name;
-use super::nesting::{Frame, FrameKind, Walk};
-use super::passing;
-use super::rules::Dialect;
-use super::scanner::Piece;
-use super::statement::{Opener, Role, Statement};
-use super::targets::{Effect, Target};
-use super::token::{Token, TokenKind, within};
-use super::uses;
+use crate::assign::{assign, changes, is_branch, join, makes_scope, record_bound};
+use crate::definitions::{self, Definition};
+use crate::flows;
+use crate::mark::{Holds, Mark, add};
+use crate::name::Name;
+use crate::nesting::{Frame, FrameKind, Walk};
+use crate::passing;
+use crate::rules::Dialect;
+use crate::scanner::Piece;
+use crate::statement::{Opener, Role, Statement};
+use crate::targets::{Effect, Target};
+use crate::token::{Token, TokenKind, within};
+use crate::uses;
 
 /// The value of a name.
 #[derive(Debug, Clone, Default)]

@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::key::FragmentKey;
+use crate::options::BlockOption;
 
-/// One cache block of a template, as [`rewrite`](super::rewrite) found it.
+/// One cache block of a template, as [`rewrite`](crate::rewrite) found it.
 ///
 /// ```
-/// use fragcache::syntax::{Syntax, rewrite};
+/// use fragcache_syntax::{Syntax, rewrite};
 ///
 /// let source = "Hi\n{% cache 300, \"sidebar\", user.id %}…{% endcache %}";
 /// let page = rewrite("page.html", source, &Syntax::minijinja())?;
@@ -16,7 +16,7 @@ use crate::key::FragmentKey;
 /// assert_eq!((block.line(), block.column(), block.ordinal()), (2, 1, 1));
 /// assert_eq!(block.name(), Some("sidebar"));
 /// assert_eq!(block.vary(), Some(1));
-/// # Ok::<(), fragcache::Error>(())
+/// # Ok::<(), fragcache_syntax::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheBlock {
@@ -30,8 +30,8 @@ pub struct CacheBlock {
     pub(super) name: Option<String>,
     /// How many of timeout, name and vary parts are given.
     pub(super) positional: usize,
-    /// The option letters, as in [`BlockId`](super::site::BlockId).
-    pub(super) options: String,
+    /// The options whose values end the argument list.
+    pub(super) options: Vec<BlockOption>,
     pub(super) shared: bool,
     pub(super) tags: bool,
     pub(super) stale: bool,
@@ -39,12 +39,12 @@ pub struct CacheBlock {
 }
 
 impl CacheBlock {
-    /// The name of the template, as given to [`rewrite`](super::rewrite).
+    /// The name of the template, as given to [`rewrite`](crate::rewrite).
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert_eq!(page.blocks()[0].template(), "a.html");
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn template(&self) -> &str {
         &self.template
@@ -53,9 +53,9 @@ impl CacheBlock {
     /// The byte range in the author's source, from the opening tag through the closing tag.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "Hi {% cache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "Hi {% cache %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert_eq!(page.blocks()[0].span(), 3..28);
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn span(&self) -> Range<usize> {
         self.span.clone()
@@ -64,9 +64,9 @@ impl CacheBlock {
     /// The one-based line of the opening tag.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "\n{% cache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "\n{% cache %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert_eq!(page.blocks()[0].line(), 2);
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn line(&self) -> u32 {
         self.line
@@ -75,9 +75,9 @@ impl CacheBlock {
     /// The one-based column of the opening tag, in characters.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "é {% cache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "é {% cache %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert_eq!(page.blocks()[0].column(), 3);
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn column(&self) -> u32 {
         self.column
@@ -86,9 +86,9 @@ impl CacheBlock {
     /// The position of the block among the cache blocks that open on this line, counted from 1.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{% endcache %} {% cache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache %}{% endcache %} {% cache %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert_eq!(page.blocks()[1].ordinal(), 2);
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn ordinal(&self) -> u32 {
         self.ordinal
@@ -97,9 +97,9 @@ impl CacheBlock {
     /// The number of cache blocks around this one.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{% cache 9 %}{% endcache %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache %}{% cache 9 %}{% endcache %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert_eq!(page.blocks()[1].depth(), 1);
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn depth(&self) -> usize {
         self.depth
@@ -107,13 +107,13 @@ impl CacheBlock {
 
     /// The digest of the block: 22 characters of base64url. It changes with any byte from the
     /// opening through the closing tag, and with what the block uses of [other
-    /// sources](super::rewrite_with).
+    /// sources](crate::rewrite_with).
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}a{% endcache %}{% cache %}b{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache %}a{% endcache %}{% cache %}b{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert_eq!(page.blocks()[0].digest().len(), 22);
     /// assert_ne!(page.blocks()[0].digest(), page.blocks()[1].digest());
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn digest(&self) -> &str {
         &self.digest
@@ -123,9 +123,9 @@ impl CacheBlock {
     /// is known only when the template renders.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, 'menu' %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, 'menu' %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert_eq!(page.blocks()[0].name(), Some("menu"));
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
@@ -134,9 +134,9 @@ impl CacheBlock {
     /// Whether the block has no name, so that its position in the template is its key.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9 %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9 %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert!(page.blocks()[0].is_unnamed());
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn is_unnamed(&self) -> bool {
         self.positional < 2
@@ -145,72 +145,54 @@ impl CacheBlock {
     /// The number of vary parts of a named block; `None` for an unnamed one.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, 'menu', lang %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, 'menu', lang %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert_eq!(page.blocks()[0].vary(), Some(1));
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn vary(&self) -> Option<usize> {
         self.positional.checked_sub(2)
     }
 
-    /// The block's key, if the source alone determines it: for an unnamed block, and for a literal
-    /// name without vary parts.
-    ///
-    /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{% endcache %}{% cache 9, 'menu' %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
-    /// let keys: Vec<_> = page.blocks().iter().map(|block| block.key()).collect();
-    /// assert_eq!(keys[0], Some(fragcache::fragment_key_at("a.html", 1)));
-    /// assert_eq!(keys[1], Some(fragcache::fragment_key!("menu")));
-    /// # Ok::<(), fragcache::Error>(())
-    /// ```
-    pub fn key(&self) -> Option<FragmentKey> {
-        if self.is_unnamed() {
-            return Some(FragmentKey::at(&self.template, self.line, self.ordinal));
-        }
-        let name = self.name()?;
-        (self.vary() == Some(0)).then(|| FragmentKey::new(name))
-    }
-
     /// Whether the block has an `unless` option.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, unless=draft %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, unless=draft %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert!(page.blocks()[0].has_unless());
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn has_unless(&self) -> bool {
-        self.options.contains('u')
+        self.options.contains(&BlockOption::Unless)
     }
 
     /// Whether the block has a `refresh` option.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, refresh=edit %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, refresh=edit %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert!(page.blocks()[0].has_refresh());
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn has_refresh(&self) -> bool {
-        self.options.contains('r')
+        self.options.contains(&BlockOption::Refresh)
     }
 
     /// Whether the block has a `version` option.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, 'post', version=post.version %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, 'post', version=post.version %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert!(page.blocks()[0].has_version());
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn has_version(&self) -> bool {
-        self.options.contains('v')
+        self.options.contains(&BlockOption::Version)
     }
 
     /// Whether the block has a `tags` option. The tags themselves are known only when a miss
     /// renders the block.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, 'post', tags=['post:7'] %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, 'post', tags=['post:7'] %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert!(page.blocks()[0].has_tags());
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn has_tags(&self) -> bool {
         self.tags
@@ -220,9 +202,9 @@ impl CacheBlock {
     /// block.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, 'post', stale='30s' %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, 'post', stale='30s' %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert!(page.blocks()[0].has_stale());
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn has_stale(&self) -> bool {
         self.stale
@@ -231,21 +213,21 @@ impl CacheBlock {
     /// Whether the block has a `using` option.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, using=shelf %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, using=shelf %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert!(page.blocks()[0].has_using());
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn has_using(&self) -> bool {
-        self.options.contains('c')
+        self.options.contains(&BlockOption::Using)
     }
 
     /// The name of the cache that the block uses, if `using` is a string literal. `None` without
     /// the option, and for a name that is known only when the template renders.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, using='pages' %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, using='pages' %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert_eq!(page.blocks()[0].using(), Some("pages"));
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn using(&self) -> Option<&str> {
         self.using.as_deref()
@@ -254,9 +236,9 @@ impl CacheBlock {
     /// Whether the block says `shared=true`.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache 9, shared=true %}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, shared=true %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert!(page.blocks()[0].is_shared());
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn is_shared(&self) -> bool {
         self.shared

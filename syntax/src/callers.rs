@@ -3,15 +3,15 @@
 
 use std::ops::Range;
 
-use super::rules::{Dialect, Syntax};
-use super::scanner::{PieceKind, Scanner};
-use super::token::{Token, TokenKind, tokens};
+use crate::rules::{Dialect, Syntax};
+use crate::scanner::{PieceKind, Scanner};
+use crate::token::{Token, TokenKind, tokens};
 
 /// Whether a MiniJinja source passes on the content of a `call` block as a value, instead of only
 /// calling it or testing whether it exists.
 ///
 /// ```
-/// use fragcache::syntax::{Syntax, hands_on_caller};
+/// use fragcache_syntax::{Syntax, hands_on_caller};
 ///
 /// let syntax = Syntax::minijinja();
 /// assert!(hands_on_caller("{% macro m() %}{{ list(caller) }}{% endmacro %}", &syntax));

@@ -1,7 +1,7 @@
 //! Decides with a fast search which sources are read. The others go to the engine as they are.
 
-use super::rules::{Dialect, Syntax};
-use super::scanner::{PieceKind, Scanner};
+use crate::rules::{Dialect, Syntax};
+use crate::scanner::{PieceKind, Scanner};
 
 /// Whether a template may have cache blocks, or pass values to those of other templates.
 pub(super) fn is_candidate(source: &str, syntax: &Syntax) -> bool {

@@ -6,16 +6,16 @@ use std::ops::Range;
 
 use crate::error::Error;
 
-use super::arguments::{Arguments, excerpt};
-use super::literal::string_value;
-use super::name::Name;
-use super::nesting::{Frame, FrameKind, Walk};
-use super::outline::{Block, OuterLoop, Tag};
-use super::refusal::Refusal;
-use super::rules::Dialect;
-use super::scanner::Piece;
-use super::statement::{Opener, Role, Statement, loop_attributes, uses_of};
-use super::token::{Token, TokenKind, tokens};
+use crate::arguments::{Arguments, excerpt};
+use crate::literal::string_value;
+use crate::name::Name;
+use crate::nesting::{Frame, FrameKind, Walk};
+use crate::outline::{Block, OuterLoop, Tag};
+use crate::refusal::Refusal;
+use crate::rules::Dialect;
+use crate::scanner::Piece;
+use crate::statement::{Opener, Role, Statement, loop_attributes, uses_of};
+use crate::token::{Token, TokenKind, tokens};
 
 /// The levels of the engine's nesting that one lowered cache block takes: `if`, `with` or `for`,
 /// and `filter`.

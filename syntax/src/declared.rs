@@ -5,10 +5,11 @@
 use crate::error::Error;
 use crate::timeout::{Scalar, Timeout};
 
-use super::arguments::excerpt;
-use super::literal::string_value;
-use super::refusal::Refusal;
-use super::token::{Token, TokenKind};
+use crate::arguments::excerpt;
+use crate::literal::string_value;
+use crate::options::BlockOption;
+use crate::refusal::Refusal;
+use crate::token::{Token, TokenKind};
 
 /// The most tags that a block may declare.
 const MOST_TAGS: usize = 64;
@@ -28,22 +29,38 @@ enum Value<'t> {
     Other,
 }
 
-/// Refuses a value that the option `name`, or the timeout, can never have. `value` is its
-/// expression and is not empty.
-pub(super) fn check(
+/// Refuses a value that the option can never have. `value` is its expression and is not empty.
+pub(super) fn check_option(
     source: &str,
-    name: &str,
+    option: BlockOption,
     value: &[Token],
     refusal: &Refusal<'_>,
 ) -> Result<(), Error> {
-    let problem = match name {
-        "tags" => tags(source, value),
-        "timeout" => timeout(source, value).map(|problem| (value, problem)),
-        "using" => using(source, value).map(|problem| (value, problem)),
-        _ => stale(source, value).map(|problem| (value, problem)),
+    let whole = |problem: Option<String>| problem.map(|problem| (value, problem));
+    let problem = match option {
+        BlockOption::Tags => tags(source, value),
+        BlockOption::Using => whole(using(source, value)),
+        BlockOption::Stale => whole(stale(source, value)),
+        // Any value; `shared` is read by its parser.
+        BlockOption::Unless | BlockOption::Refresh | BlockOption::Version | BlockOption::Shared => {
+            None
+        }
     };
-    match problem.as_ref().and_then(|(tokens, problem)| Some((tokens.first()?, problem))) {
-        Some((first, problem)) => Err(refusal.at(first.start, problem.clone())),
+    refuse(problem, refusal)
+}
+
+/// Refuses a timeout that no block can have. `value` is its expression and is not empty.
+pub(super) fn check_timeout(
+    source: &str,
+    value: &[Token],
+    refusal: &Refusal<'_>,
+) -> Result<(), Error> {
+    refuse(timeout(source, value).map(|problem| (value, problem)), refusal)
+}
+
+fn refuse(problem: Option<(&[Token], String)>, refusal: &Refusal<'_>) -> Result<(), Error> {
+    match problem.and_then(|(tokens, problem)| Some((tokens.first()?.start, problem))) {
+        Some((start, problem)) => Err(refusal.at(start, problem)),
         None => Ok(()),
     }
 }
@@ -283,11 +300,23 @@ fn number(text: &str) -> Option<f64> {
     Some(if text.starts_with('-') { -value } else { value })
 }
 
-/// Longest name of a cache, in bytes.
-pub(crate) const MAX_CACHE_NAME_BYTES: usize = 64;
+/// The longest name of a cache that `using=` may name, in bytes.
+///
+/// ```
+/// assert_eq!(fragcache_syntax::MAX_CACHE_NAME_BYTES, 64);
+/// ```
+pub const MAX_CACHE_NAME_BYTES: usize = 64;
 
-/// Returns true if a cache may have this name.
-pub(crate) fn is_cache_name(name: &str) -> bool {
+/// Whether a cache may have this name: 1 to [`MAX_CACHE_NAME_BYTES`] ASCII letters, digits, `_`, `-`
+/// and `.`.
+///
+/// ```
+/// use fragcache_syntax::is_cache_name;
+///
+/// assert!(is_cache_name("pages.v2"));
+/// assert!(!is_cache_name("my pages"));
+/// ```
+pub fn is_cache_name(name: &str) -> bool {
     (1..=MAX_CACHE_NAME_BYTES).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }

@@ -8,18 +8,18 @@ use std::ops::Range;
 
 use crate::error::Error;
 
-use super::bindings;
-use super::checks::{foreign_content, varies_or_shared};
-use super::definitions;
-use super::follow::{Called, Fragment};
-use super::mark::{Holds, Mark, add};
-use super::nesting::{FrameKind, Walk};
-use super::outline::{Block, By, Span};
-use super::passing::passed_on_error;
-use super::rules::Dialect;
-use super::statement::Opener;
-use super::token::{Token, TokenKind, tokens};
-use super::uses;
+use crate::bindings;
+use crate::checks::{foreign_content, varies_or_shared};
+use crate::definitions;
+use crate::follow::{Called, Fragment};
+use crate::mark::{Holds, Mark, add};
+use crate::nesting::{FrameKind, Walk};
+use crate::outline::{Block, By, Span};
+use crate::passing::passed_on_error;
+use crate::rules::Dialect;
+use crate::statement::Opener;
+use crate::token::{Token, TokenKind, tokens};
+use crate::uses;
 
 /// The mark that an expression gets from its calls: the output of what they render.
 pub(super) fn rendering(

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use crate::error::{Error, ErrorKind};
 
-use super::block::CacheBlock;
-use super::follow::{Sources, components};
-use super::rewrite_with;
-use super::rules::Syntax;
-use super::warning::Warning;
+use crate::block::CacheBlock;
+use crate::follow::{Sources, components};
+use crate::rewrite_with;
+use crate::rules::Syntax;
+use crate::warning::Warning;
 
 /// A template that [`rewrite_folder`] rewrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,10 +65,10 @@ impl RewrittenFile {
 ///
 /// Returns [`ErrorKind::Io`], with the path, for a file that cannot be read or written or for a
 /// template that is not UTF-8; [`ErrorKind::Config`] if one folder lies in the other; and the
-/// errors of [`rewrite`](super::rewrite).
+/// errors of [`rewrite`](crate::rewrite).
 ///
 /// ```
-/// use fragcache::syntax::{Syntax, rewrite_folder};
+/// use fragcache_syntax::{Syntax, rewrite_folder};
 ///
 /// # let root = std::env::temp_dir().join(format!("fragcache-doc-{}", std::process::id()));
 /// # let (from, to) = (root.join("templates"), root.join("out"));

@@ -1,13 +1,28 @@
-//! The rewriter: lowers the cache blocks of a template to constructs that the engine already has.
+//! The rewriter of fragcache: lowers the cache blocks of a template to constructs that the engine
+//! already has.
 //!
 //! Neither MiniJinja nor Tera supports custom tags. [`rewrite`] processes a template's source
 //! before the engine parses it and replaces each `{% cache … %}` and `{% endcache %}` by native
 //! constructs that call the cache. It keeps every other byte and every line. A source without cache
 //! blocks is returned borrowed.
 //!
-//! A source passes through the scanner, the nesting walk with its checks, and the lowering. This
-//! module knows no engine types, no store and no rendering, only delimiters and lexical rules, as
-//! described by [`Syntax`].
+//! The crate knows no engine's types, no store and no rendering, only delimiters and lexical rules,
+//! as described by [`Syntax`]. A build script depends on it alone and calls [`rewrite_folder`].
+//! Engine extensions of fragcache use it through `fragcache::syntax`.
+//!
+//! ```
+//! use fragcache_syntax::{Syntax, rewrite};
+//!
+//! let source = "{% cache 300, \"menu\" %}<nav>…</nav>{% endcache %}";
+//! let page = rewrite("page.html", source, &Syntax::minijinja())?;
+//! assert_eq!(page.blocks()[0].name(), Some("menu"));
+//! assert!(page.source().contains("<nav>…</nav>"));
+//! # Ok::<(), fragcache_syntax::Error>(())
+//! ```
+
+// A source passes through the scanner, the nesting walk with its checks, and the lowering.
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 use std::borrow::Cow;
 
@@ -15,11 +30,13 @@ mod arguments;
 mod assign;
 mod bindings;
 mod block;
+mod block_id;
 mod callers;
 mod candidates;
 mod checks;
 mod declared;
 mod definitions;
+mod error;
 mod flows;
 mod folder;
 mod follow;
@@ -36,11 +53,11 @@ mod refusal;
 mod rules;
 mod scanner;
 mod secret;
-pub(crate) mod site;
 mod source_map;
 mod spaces;
 mod statement;
 mod targets;
+mod timeout;
 mod token;
 mod uses;
 mod warning;
@@ -48,29 +65,31 @@ mod warning;
 #[cfg(test)]
 mod tests;
 
-use crate::error::Error;
-
 use follow::{Followed, Others};
 use refusal::Refusal;
 
 pub use block::CacheBlock;
+pub use block_id::{BlockHead, BlockId, BlockIdBuilder, DIGEST_LEN};
 pub use callers::hands_on_caller;
-pub(crate) use declared::{MAX_CACHE_NAME_BYTES, is_cache_name};
+pub use declared::{MAX_CACHE_NAME_BYTES, is_cache_name};
+pub use error::{Error, ErrorKind, ErrorParts, Location};
 pub use folder::{RewrittenFile, rewrite_folder};
 pub use follow::{Sources, components};
+pub use options::BlockOption;
 pub use rules::{Dialect, Syntax};
 pub use source_map::SourceMap;
+pub use timeout::{Scalar, Timeout};
 pub use warning::Warning;
 
 /// The result of [`rewrite`]: the source for the engine, and what the rewriter found.
 ///
 /// ```
-/// use fragcache::syntax::{Syntax, rewrite};
+/// use fragcache_syntax::{Syntax, rewrite};
 ///
 /// let page = rewrite("page.html", "{% cache 300 %}Hello{% endcache %}", &Syntax::minijinja())?;
 /// assert!(page.source().contains("Hello"));
 /// assert_eq!(page.blocks().len(), 1);
-/// # Ok::<(), fragcache::Error>(())
+/// # Ok::<(), fragcache_syntax::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rewritten<'s> {
@@ -86,9 +105,9 @@ impl<'s> Rewritten<'s> {
     /// The lowered source.
     ///
     /// ```
-    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// # use fragcache_syntax::{Syntax, rewrite};
     /// assert_eq!(rewrite("page.html", "Hello", &Syntax::tera())?.source(), "Hello");
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn source(&self) -> &str {
         &self.source
@@ -98,10 +117,10 @@ impl<'s> Rewritten<'s> {
     ///
     /// ```
     /// # use std::borrow::Cow;
-    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// # use fragcache_syntax::{Syntax, rewrite};
     /// let page = rewrite("page.html", "Hello", &Syntax::tera())?;
     /// assert!(matches!(page.into_source(), Cow::Borrowed("Hello")));
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn into_source(self) -> Cow<'s, str> {
         self.source
@@ -110,9 +129,9 @@ impl<'s> Rewritten<'s> {
     /// The cache blocks, in the order in which they open.
     ///
     /// ```
-    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// # use fragcache_syntax::{Syntax, rewrite};
     /// assert!(rewrite("page.html", "Hello", &Syntax::tera())?.blocks().is_empty());
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn blocks(&self) -> &[CacheBlock] {
         &self.blocks
@@ -121,11 +140,11 @@ impl<'s> Rewritten<'s> {
     /// Probable mistakes in a source that can be lowered. See [`Warning`].
     ///
     /// ```
-    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// # use fragcache_syntax::{Syntax, rewrite};
     /// let source = "{% cache 300, \"form\" %}{{ csrf_token }}{% endcache %}";
     /// let page = rewrite("page.html", source, &Syntax::tera())?;
     /// assert_eq!(page.warnings()[0].name(), "csrf_token");
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
@@ -134,9 +153,9 @@ impl<'s> Rewritten<'s> {
     /// Maps offsets in the lowered source to the author's source.
     ///
     /// ```
-    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// # use fragcache_syntax::{Syntax, rewrite};
     /// assert_eq!(rewrite("page.html", "Hello", &Syntax::tera())?.map().original(2), 2);
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn map(&self) -> &SourceMap {
         &self.map
@@ -146,10 +165,10 @@ impl<'s> Rewritten<'s> {
     /// whether the sources have them or not. When one of them changes, rewrite this template again.
     ///
     /// ```
-    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// # use fragcache_syntax::{Syntax, rewrite};
     /// let source = "{% cache 300 %}{% include 'nav.html' %}{% endcache %}{% include 'foot.html' %}";
     /// assert_eq!(rewrite("page.html", source, &Syntax::tera())?.follows(), ["nav.html"]);
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn follows(&self) -> &[String] {
         &self.follows
@@ -159,10 +178,10 @@ impl<'s> Rewritten<'s> {
     /// Handle them like [`follows`](Self::follows).
     ///
     /// ```
-    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// # use fragcache_syntax::{Syntax, rewrite};
     /// let page = rewrite("page.html", "{% cache 300 %}{{ <card /> }}{% endcache %}", &Syntax::tera())?;
     /// assert_eq!(page.components(), ["card"]);
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn components(&self) -> &[String] {
         &self.components
@@ -183,7 +202,7 @@ impl<'s> Rewritten<'s> {
 /// author's file, for a cache block that is malformed or cannot be cached safely.
 ///
 /// ```
-/// use fragcache::syntax::{Syntax, rewrite};
+/// use fragcache_syntax::{Syntax, rewrite};
 ///
 /// let syntax = Syntax::minijinja();
 /// let page = rewrite("page.html", "{% cache 300, \"menu\" %}Hello{% endcache %}", &syntax)?;
@@ -191,7 +210,7 @@ impl<'s> Rewritten<'s> {
 ///
 /// let error = rewrite("page.html", "{% cache 300 %}Hello", &syntax).unwrap_err();
 /// assert!(error.message().starts_with("this cache block is never closed"));
-/// # Ok::<(), fragcache::Error>(())
+/// # Ok::<(), fragcache_syntax::Error>(())
 /// ```
 pub fn rewrite<'s>(
     template: &str,
@@ -216,17 +235,17 @@ pub fn rewrite<'s>(
 ///
 /// ```
 /// use std::sync::Arc;
-/// use fragcache::syntax::{Syntax, rewrite_with};
+/// use fragcache_syntax::{Syntax, rewrite_with};
 ///
 /// let source = "{% cache 300, 'menu' %}{% include 'nav.html' %}{% endcache %}";
 /// let digest = |nav: &str| {
 ///     let sources = |name: &str| (name == "nav.html").then(|| Arc::from(nav));
 ///     let page = rewrite_with("page.html", source, &Syntax::minijinja(), &sources)?;
-///     Ok::<_, fragcache::Error>(page.blocks()[0].digest().to_owned())
+///     Ok::<_, fragcache_syntax::Error>(page.blocks()[0].digest().to_owned())
 /// };
 /// assert_eq!(digest("<nav>")?, digest("<nav>")?);
 /// assert_ne!(digest("<nav>")?, digest("<nav class=wide>")?);
-/// # Ok::<(), fragcache::Error>(())
+/// # Ok::<(), fragcache_syntax::Error>(())
 /// ```
 pub fn rewrite_with<'s>(
     template: &str,
@@ -275,7 +294,7 @@ pub fn rewrite_with<'s>(
 /// The template name that the cache blocks of a nameless template get: a digest of its source.
 ///
 /// ```
-/// use fragcache::syntax::name_of_string;
+/// use fragcache_syntax::name_of_string;
 ///
 /// assert_eq!(name_of_string("a"), name_of_string("a"));
 /// assert_ne!(name_of_string("a"), name_of_string("b"));

@@ -2,22 +2,21 @@
 //! copies every other byte. `nesting.rs` decides what to replace; the runtime implements the
 //! generated filters.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_64;
 
-use super::arguments::{Arguments, Part, newlines};
-use super::block::CacheBlock;
-use super::name::Name;
-use super::outline::{Block, Edit, OuterLoop, Outline, Tag};
-use super::place::Places;
-use super::rules::{Dialect, Syntax};
-use super::scanner::PieceKind;
-use super::site::BlockId;
-use super::source_map::SourceMap;
+use crate::arguments::{Arguments, Part, newlines};
+use crate::block::CacheBlock;
+use crate::block_id::{BlockId, digest};
+use crate::name::Name;
+use crate::outline::{Block, Edit, OuterLoop, Outline, Tag};
+use crate::place::Places;
+use crate::rules::{Dialect, Syntax};
+use crate::scanner::PieceKind;
+use crate::source_map::SourceMap;
 
 pub(super) struct Lowered {
     pub(super) source: String,
@@ -50,7 +49,7 @@ pub(super) fn lower(
             Edit::Open(index) => {
                 let (block, facts) = (&outline.blocks[*index], &blocks[*index]);
                 writer.copy_to(block.open.start);
-                writer.open(*index, block, &site(facts));
+                writer.open(*index, block, &BlockId::of(facts).encode());
                 writer.at = block.open.piece.end;
             }
             Edit::Close(index, tag) => {
@@ -108,36 +107,6 @@ fn describe(
                 stale: block.arguments.stale,
                 using: block.arguments.using.clone(),
             }
-        })
-        .collect()
-}
-
-fn site(block: &CacheBlock) -> String {
-    let site = BlockId {
-        digest: &block.digest,
-        options: &block.options,
-        line: block.line,
-        column: block.column,
-        ordinal: block.ordinal,
-        template: Cow::Borrowed(&block.template),
-    };
-    site.encode()
-}
-
-/// Hashes a block's own source and the parts it uses: 128 bits in 22 characters of base64url.
-fn digest(own: &[u8], parts: &[u128]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut hash = xxh3_128(own);
-    if !parts.is_empty() {
-        let all: Vec<u8> =
-            std::iter::once(&hash).chain(parts).flat_map(|part| part.to_le_bytes()).collect();
-        hash = xxh3_128(&all);
-    }
-    (0..22)
-        .map(|at| {
-            // Six bits for each character, from the top. The last one has only two.
-            let six = if at == 21 { hash << 4 } else { hash >> (122 - 6 * at) };
-            char::from(ALPHABET[(six & 63) as usize])
         })
         .collect()
 }

@@ -37,7 +37,7 @@ pub(super) mod probes {
     }
 
     /// Returns the number of probes that `work` makes.
-    pub(in crate::syntax) fn during(work: impl FnOnce()) -> usize {
+    pub(crate) fn during(work: impl FnOnce()) -> usize {
         let before = PROBES.get();
         work();
         PROBES.get() - before

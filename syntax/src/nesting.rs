@@ -11,26 +11,26 @@ use std::ops::Range;
 
 use crate::error::Error;
 
-use super::arguments::Arguments;
-use super::assign;
-use super::bindings::{self, Bound, Scope, Section};
-use super::candidates;
-use super::checks;
-use super::definitions::{Free, MacroValue};
-use super::flows;
-use super::follow::Others;
-use super::literal::string_value;
-use super::mark::Mark;
-use super::name::Name;
-use super::outline::{Block, Edit, Outline, Span, Tag};
-use super::refusal::Refusal;
-use super::rules::{Dialect, Syntax};
-use super::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
-use super::secret;
-use super::spaces::Spaces;
-use super::statement::{Opener, Role, Statement};
-use super::token::Token;
-use super::uses;
+use crate::arguments::Arguments;
+use crate::assign;
+use crate::bindings::{self, Bound, Scope, Section};
+use crate::candidates;
+use crate::checks;
+use crate::definitions::{Free, MacroValue};
+use crate::flows;
+use crate::follow::Others;
+use crate::literal::string_value;
+use crate::mark::Mark;
+use crate::name::Name;
+use crate::outline::{Block, Edit, Outline, Span, Tag};
+use crate::refusal::Refusal;
+use crate::rules::{Dialect, Syntax};
+use crate::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
+use crate::secret;
+use crate::spaces::Spaces;
+use crate::statement::{Opener, Role, Statement};
+use crate::token::Token;
+use crate::uses;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FrameKind {

@@ -1,36 +1,98 @@
-//! The names of a cache block's options, and suggestions for unknown ones. `arguments.rs` and
+//! The options of a cache block: one table, and suggestions for unknown names. `arguments.rs` and
 //! `declared.rs` check the values.
 
-const KNOWN: [&str; 7] = ["unless", "refresh", "shared", "tags", "stale", "version", "using"];
+/// Defines [`BlockOption`]: for each option its name, and its letter in a block id if its value
+/// follows the positional arguments.
+macro_rules! options {
+    ($($(#[$doc:meta])* $option:ident = $name:literal $(letter $letter:literal)?;)+) => {
+        /// An option of a cache block.
+        ///
+        /// ```
+        /// use fragcache_syntax::BlockOption;
+        ///
+        /// assert_eq!(BlockOption::Unless.name(), "unless");
+        /// assert_eq!(BlockOption::of_name("unless"), Some(BlockOption::Unless));
+        /// assert_eq!(BlockOption::of_name("timeout"), None);
+        /// ```
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum BlockOption {
+            $($(#[$doc])* $option,)+
+        }
 
-/// The letter, in a [`BlockId`](super::site::BlockId), of an option whose value ends the argument
-/// list.
-pub(super) fn letter(name: &str) -> char {
-    match name {
-        "unless" => 'u',
-        "refresh" => 'r',
-        "using" => 'c',
-        _ => 'v',
-    }
+        impl BlockOption {
+            const NAMES: &[&str] = &[$($name),+];
+
+            /// The name that template authors write.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$option => $name,)+
+                }
+            }
+
+            /// The option with this name.
+            pub fn of_name(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$option),)+
+                    _ => None,
+                }
+            }
+
+            /// The letter in a block id; `None` for an option whose value does not follow the
+            /// positional arguments.
+            pub(crate) const fn letter(self) -> Option<u8> {
+                match self {
+                    $(Self::$option => options!(@letter $($letter)?),)+
+                }
+            }
+
+            /// The option with this letter.
+            #[inline]
+            pub(crate) const fn of_letter(letter: u8) -> Option<Self> {
+                match letter {
+                    $($($letter => Some(Self::$option),)?)+
+                    _ => None,
+                }
+            }
+        }
+    };
+    (@letter $letter:literal) => { Some($letter) };
+    (@letter) => { None };
 }
 
-/// Describes what is wrong with an option of this name; `None` for a known one.
-pub(super) fn unknown(name: &str) -> Option<String> {
-    if KNOWN.contains(&name) {
-        return None;
-    }
+options! {
+    /// A condition: the block is rendered without the cache if it is true.
+    Unless = "unless" letter b'u';
+    /// A condition: the block is rendered and stored although it is cached if it is true.
+    Refresh = "refresh" letter b'r';
+    /// States that everyone may share the fragment. Known when the template is loaded.
+    Shared = "shared";
+    /// Labels to delete the fragment by. Evaluated by a miss.
+    Tags = "tags";
+    /// For how long an expired fragment may be served. Evaluated by a miss.
+    Stale = "stale";
+    /// A value: only an entry that was stored with the same one is served.
+    Version = "version" letter b'v';
+    /// The name of the cache.
+    Using = "using" letter b'c';
+}
+
+/// Describes what is wrong with an option of this name, which is not one.
+pub(super) fn unknown(name: &str) -> String {
     if let Some(what) = positional(name) {
-        return Some(format!(
+        return format!(
             "`{name}` is not an option: timeout, name and vary parts are positional; write \
              {what}"
-        ));
+        );
     }
+    let names: Vec<String> = BlockOption::NAMES.iter().map(|name| format!("`{name}`")).collect();
+    let (last, others) = names.split_last().map_or(("", &[][..]), |(last, rest)| (last, rest));
     let nearest = nearest(name).map(|near| format!("; did you mean `{near}`?"));
-    Some(format!(
-        "unknown option `{name}`: the options are `unless`, `refresh`, `shared`, `tags`, `stale`, \
-         `version` and `using`{}",
+    format!(
+        "unknown option `{name}`: the options are {} and {last}{}",
+        others.join(", "),
         nearest.unwrap_or_default()
-    ))
+    )
 }
 
 /// What to write instead of a named argument that is positional.
@@ -49,9 +111,9 @@ fn positional(name: &str) -> Option<&'static str> {
 }
 
 fn nearest(name: &str) -> Option<&'static str> {
-    KNOWN
-        .into_iter()
-        .map(|known| (distance(name, known), known))
+    BlockOption::NAMES
+        .iter()
+        .map(|&known| (distance(name, known), known))
         .min()
         .filter(|&(distance, known)| distance * 2 <= known.len())
         .map(|(_, known)| known)

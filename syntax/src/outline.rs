@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use super::arguments::Arguments;
-use super::name::Name;
-use super::scanner::Piece;
+use crate::arguments::Arguments;
+use crate::name::Name;
+use crate::scanner::Piece;
 
 /// A cache block with its opening and closing tags paired.
 #[derive(Debug)]

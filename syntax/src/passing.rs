@@ -5,17 +5,17 @@ use std::ops::Range;
 
 use crate::error::Error;
 
-use super::bindings;
-use super::definitions;
-use super::flows::{self, Call, Rendered, called, fragment, holds, rendered};
-use super::follow::SourcePlace;
-use super::mark::{Holds, Mark};
-use super::nesting::{Frame, FrameKind, Walk};
-use super::outline::{By, Change, Span};
-use super::refusal::Refusal;
-use super::rules::Dialect;
-use super::statement::Opener;
-use super::token::{Token, TokenKind};
+use crate::bindings;
+use crate::definitions;
+use crate::flows::{self, Call, Rendered, called, fragment, holds, rendered};
+use crate::follow::SourcePlace;
+use crate::mark::{Holds, Mark};
+use crate::nesting::{Frame, FrameKind, Walk};
+use crate::outline::{By, Change, Span};
+use crate::refusal::Refusal;
+use crate::rules::Dialect;
+use crate::statement::Opener;
+use crate::token::{Token, TokenKind};
 
 /// The brackets around a token in its tag, and the component around it.
 #[derive(Debug, Default)]

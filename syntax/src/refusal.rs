@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind};
 
-use super::place::Places;
+use crate::place::Places;
 
 /// Builds errors about one template.
 #[derive(Debug, Clone, Copy)]

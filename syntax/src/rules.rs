@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind};
 /// The template language of a source.
 ///
 /// ```
-/// use fragcache::syntax::{Dialect, Syntax};
+/// use fragcache_syntax::{Dialect, Syntax};
 ///
 /// assert_eq!(Syntax::tera().dialect(), Dialect::Tera);
 /// ```
@@ -33,16 +33,16 @@ type Text = Cow<'static, str>;
 
 /// The lexical rules of one engine as configured: its dialect, and the delimiters of its tags.
 ///
-/// [`rewrite`](super::rewrite) checks the rules when it uses them; [`validate`](Self::validate)
+/// [`rewrite`](crate::rewrite) checks the rules when it uses them; [`validate`](Self::validate)
 /// checks them earlier.
 ///
 /// ```
-/// use fragcache::syntax::{Syntax, rewrite};
+/// use fragcache_syntax::{Syntax, rewrite};
 ///
 /// let syntax = Syntax::minijinja().with_block_delimiters("<%", "%>");
 /// let page = rewrite("page.html", "<% cache 300 %>Hello<% endcache %>", &syntax)?;
 /// assert_eq!(page.blocks().len(), 1);
-/// # Ok::<(), fragcache::Error>(())
+/// # Ok::<(), fragcache_syntax::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Syntax {
@@ -59,7 +59,7 @@ impl Syntax {
     /// The rules of MiniJinja in its default configuration.
     ///
     /// ```
-    /// let syntax = fragcache::syntax::Syntax::minijinja();
+    /// let syntax = fragcache_syntax::Syntax::minijinja();
     /// assert_eq!(syntax.block_delimiters(), ("{%", "%}"));
     /// ```
     pub fn minijinja() -> Self {
@@ -69,7 +69,7 @@ impl Syntax {
     /// The rules of Tera in its default configuration.
     ///
     /// ```
-    /// let syntax = fragcache::syntax::Syntax::tera();
+    /// let syntax = fragcache_syntax::Syntax::tera();
     /// assert_eq!(syntax.variable_delimiters(), ("{{", "}}"));
     /// ```
     pub fn tera() -> Self {
@@ -92,7 +92,7 @@ impl Syntax {
     /// Sets the delimiters of statements.
     ///
     /// ```
-    /// # use fragcache::syntax::Syntax;
+    /// # use fragcache_syntax::Syntax;
     /// let syntax = Syntax::tera().with_block_delimiters("<%", "%>");
     /// assert_eq!(syntax.block_delimiters(), ("<%", "%>"));
     /// ```
@@ -105,7 +105,7 @@ impl Syntax {
     /// Sets the delimiters of printed expressions.
     ///
     /// ```
-    /// # use fragcache::syntax::Syntax;
+    /// # use fragcache_syntax::Syntax;
     /// let syntax = Syntax::minijinja().with_variable_delimiters("${", "}");
     /// assert_eq!(syntax.variable_delimiters(), ("${", "}"));
     /// ```
@@ -122,7 +122,7 @@ impl Syntax {
     /// Sets the delimiters of comments.
     ///
     /// ```
-    /// # use fragcache::syntax::Syntax;
+    /// # use fragcache_syntax::Syntax;
     /// let syntax = Syntax::tera().with_comment_delimiters("<#", "#>");
     /// assert_eq!(syntax.comment_delimiters(), ("<#", "#>"));
     /// ```
@@ -137,7 +137,7 @@ impl Syntax {
     /// MiniJinja only: Tera has no line statements, and [`validate`](Self::validate) refuses them.
     ///
     /// ```
-    /// # use fragcache::syntax::Syntax;
+    /// # use fragcache_syntax::Syntax;
     /// let syntax = Syntax::minijinja().with_line_statement_prefix(Some("#"));
     /// assert_eq!(syntax.line_statement_prefix(), Some("#"));
     /// ```
@@ -153,7 +153,7 @@ impl Syntax {
     /// MiniJinja only, like [`with_line_statement_prefix`](Self::with_line_statement_prefix).
     ///
     /// ```
-    /// # use fragcache::syntax::Syntax;
+    /// # use fragcache_syntax::Syntax;
     /// let syntax = Syntax::minijinja().with_line_comment_prefix(Some("##"));
     /// assert_eq!(syntax.line_comment_prefix(), Some("##"));
     /// ```
@@ -169,7 +169,7 @@ impl Syntax {
     /// The rewriter needs none of MiniJinja's other whitespace settings.
     ///
     /// ```
-    /// # use fragcache::syntax::Syntax;
+    /// # use fragcache_syntax::Syntax;
     /// assert!(Syntax::minijinja().with_lstrip_blocks(true).lstrip_blocks());
     /// ```
     #[must_use]
@@ -181,7 +181,7 @@ impl Syntax {
     /// The dialect.
     ///
     /// ```
-    /// # use fragcache::syntax::{Dialect, Syntax};
+    /// # use fragcache_syntax::{Dialect, Syntax};
     /// assert_eq!(Syntax::minijinja().dialect(), Dialect::MiniJinja);
     /// ```
     pub fn dialect(&self) -> Dialect {
@@ -191,7 +191,7 @@ impl Syntax {
     /// The delimiters of statements.
     ///
     /// ```
-    /// # use fragcache::syntax::Syntax;
+    /// # use fragcache_syntax::Syntax;
     /// assert_eq!(Syntax::tera().block_delimiters(), ("{%", "%}"));
     /// ```
     pub fn block_delimiters(&self) -> (&str, &str) {
@@ -201,7 +201,7 @@ impl Syntax {
     /// The delimiters of printed expressions.
     ///
     /// ```
-    /// # use fragcache::syntax::Syntax;
+    /// # use fragcache_syntax::Syntax;
     /// assert_eq!(Syntax::tera().variable_delimiters(), ("{{", "}}"));
     /// ```
     pub fn variable_delimiters(&self) -> (&str, &str) {
@@ -211,7 +211,7 @@ impl Syntax {
     /// The delimiters of comments.
     ///
     /// ```
-    /// # use fragcache::syntax::Syntax;
+    /// # use fragcache_syntax::Syntax;
     /// assert_eq!(Syntax::tera().comment_delimiters(), ("{#", "#}"));
     /// ```
     pub fn comment_delimiters(&self) -> (&str, &str) {
@@ -221,7 +221,7 @@ impl Syntax {
     /// The prefix of line statements, if it is set.
     ///
     /// ```
-    /// # use fragcache::syntax::Syntax;
+    /// # use fragcache_syntax::Syntax;
     /// assert_eq!(Syntax::minijinja().line_statement_prefix(), None);
     /// ```
     pub fn line_statement_prefix(&self) -> Option<&str> {
@@ -231,7 +231,7 @@ impl Syntax {
     /// The prefix of line comments, if it is set.
     ///
     /// ```
-    /// # use fragcache::syntax::Syntax;
+    /// # use fragcache_syntax::Syntax;
     /// assert_eq!(Syntax::minijinja().line_comment_prefix(), None);
     /// ```
     pub fn line_comment_prefix(&self) -> Option<&str> {
@@ -241,7 +241,7 @@ impl Syntax {
     /// Whether the engine strips blanks before a block tag.
     ///
     /// ```
-    /// # use fragcache::syntax::Syntax;
+    /// # use fragcache_syntax::Syntax;
     /// assert!(!Syntax::minijinja().lstrip_blocks());
     /// ```
     pub fn lstrip_blocks(&self) -> bool {
@@ -256,10 +256,10 @@ impl Syntax {
     /// alike, and in Tera for a delimiter that is not two bytes long and for line prefixes.
     ///
     /// ```
-    /// # use fragcache::syntax::Syntax;
+    /// # use fragcache_syntax::Syntax;
     /// assert!(Syntax::minijinja().validate().is_ok());
     /// let error = Syntax::tera().with_block_delimiters("<<%", "%>>").validate().unwrap_err();
-    /// assert_eq!(error.kind(), fragcache::ErrorKind::Config);
+    /// assert_eq!(error.kind(), fragcache_syntax::ErrorKind::Config);
     /// ```
     pub fn validate(&self) -> Result<(), Error> {
         let refuse = |message: String| Err(Error::new(ErrorKind::Config, message));

@@ -3,8 +3,8 @@
 
 use std::ops::Range;
 
-use super::rules::{Dialect, Syntax};
-use super::token::{Token, TokenKind, skip_blank, token_at};
+use crate::rules::{Dialect, Syntax};
+use crate::token::{Token, TokenKind, skip_blank, token_at};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PieceKind {

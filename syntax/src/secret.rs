@@ -3,12 +3,12 @@
 
 use std::ops::Range;
 
-use super::arguments::Arguments;
-use super::name::Name;
-use super::nesting::{FrameKind, Walk};
-use super::outline::Secret;
-use super::rules::Dialect;
-use super::token::{Token, TokenKind, tokens};
+use crate::arguments::Arguments;
+use crate::name::Name;
+use crate::nesting::{FrameKind, Walk};
+use crate::outline::Secret;
+use crate::rules::Dialect;
+use crate::token::{Token, TokenKind, tokens};
 
 /// Secret words, anywhere in a name.
 const WORDS: [&str; 3] = ["csrf", "xsrf", "nonce"];

@@ -6,7 +6,7 @@ use std::ops::Range;
 /// Maps each part of a lowered source to the author's source.
 ///
 /// ```
-/// use fragcache::syntax::{Syntax, rewrite};
+/// use fragcache_syntax::{Syntax, rewrite};
 ///
 /// let source = "{% cache 300 %}Hello{% endcache %}";
 /// let page = rewrite("page.html", source, &Syntax::minijinja())?;
@@ -14,7 +14,7 @@ use std::ops::Range;
 /// assert_eq!(page.map().original(lowered), 15);
 /// // Anything inside a generated tag is the author's cache tag.
 /// assert_eq!(page.map().original_range(0..2), 0..15);
-/// # Ok::<(), fragcache::Error>(())
+/// # Ok::<(), fragcache_syntax::Error>(())
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SourceMap {
@@ -36,10 +36,10 @@ impl SourceMap {
     /// offset past the end maps to the end.
     ///
     /// ```
-    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// # use fragcache_syntax::{Syntax, rewrite};
     /// let page = rewrite("page.html", "no block", &Syntax::tera())?;
     /// assert_eq!(page.map().original(3), 3);
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn original(&self, lowered: usize) -> usize {
         match self.segment(lowered) {
@@ -54,10 +54,10 @@ impl SourceMap {
     /// everything between them.
     ///
     /// ```
-    /// # use fragcache::syntax::{Syntax, rewrite};
+    /// # use fragcache_syntax::{Syntax, rewrite};
     /// let page = rewrite("page.html", "no block", &Syntax::tera())?;
     /// assert_eq!(page.map().original_range(3..8), 3..8);
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn original_range(&self, lowered: Range<usize>) -> Range<usize> {
         let last = lowered.end.saturating_sub(1).max(lowered.start);

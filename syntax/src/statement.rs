@@ -3,9 +3,9 @@
 
 use std::ops::Range;
 
-use super::rules::Dialect;
-use super::scanner::Piece;
-use super::token::{Token, TokenKind, tokens};
+use crate::rules::Dialect;
+use crate::scanner::Piece;
+use crate::token::{Token, TokenKind, tokens};
 
 /// A statement with a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,10 +4,10 @@
 
 use std::ops::Range;
 
-use super::rules::Dialect;
-use super::scanner::Piece;
-use super::statement::{Opener, Role, Statement};
-use super::token::{Token, TokenKind, tokens, within};
+use crate::rules::Dialect;
+use crate::scanner::Piece;
+use crate::statement::{Opener, Role, Statement};
+use crate::token::{Token, TokenKind, tokens, within};
 
 /// The target of an assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

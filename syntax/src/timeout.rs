@@ -7,14 +7,14 @@ use crate::error::{Error, ErrorKind};
 /// When a fragment expires, or that it is to be deleted.
 ///
 /// ```
-/// use fragcache::Timeout;
+/// use fragcache_syntax::Timeout;
 /// use std::time::Duration;
 ///
 /// assert_eq!(Timeout::parse("90s")?, Timeout::After(Duration::from_secs(90)));
 /// assert_eq!(Timeout::parse("1h 30m")?, Timeout::After(Duration::from_secs(5400)));
 /// assert_eq!(Timeout::parse("del")?, Timeout::Delete);
 /// assert!(Timeout::parse("0").is_err());
-/// # Ok::<(), fragcache::Error>(())
+/// # Ok::<(), fragcache_syntax::Error>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Timeout {
@@ -59,8 +59,15 @@ pub enum Scalar<'a> {
 }
 
 impl Scalar<'_> {
-    /// The value as an error message shows it, its text cut to 40 characters.
-    pub(crate) fn named(&self) -> String {
+    /// Names the value for an error message; a text is cut to 40 characters.
+    ///
+    /// ```
+    /// use fragcache_syntax::Scalar;
+    ///
+    /// assert_eq!(Scalar::Int(7).describe(), "the number 7");
+    /// assert_eq!(Scalar::Other("map").describe(), "a map");
+    /// ```
+    pub fn describe(&self) -> String {
         match self {
             Scalar::Undefined => "undefined".to_owned(),
             Scalar::None => "none".to_owned(),
@@ -159,18 +166,32 @@ impl Timeout {
         }
     }
 
-    /// Checks a duration given by Rust code.
-    pub(crate) fn positive(ttl: Duration) -> Result<Self, Error> {
+    /// Checks a timeout that Rust code gave.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Timeout`] for an expiry after no time, or after more time than a clock can
+    /// count.
+    ///
+    /// ```
+    /// use fragcache_syntax::Timeout;
+    /// use std::time::Duration;
+    ///
+    /// assert!(Timeout::After(Duration::from_secs(90)).validate().is_ok());
+    /// assert!(Timeout::After(Duration::ZERO).validate().is_err());
+    /// ```
+    pub fn validate(&self) -> Result<(), Error> {
+        let Self::After(ttl) = *self else { return Ok(()) };
         if ttl.is_zero() {
             return Err(refuse(
                 "timeout is 0, which Flask-Caching documents as \"for ever\" and Django as \
                  \"don't cache\"; write never_expires() for no expiry, or leave the cache out",
             ));
         }
-        Self::positive_as(ttl, &ttl.as_secs())
+        Self::positive_as(ttl, &ttl.as_secs()).map(drop)
     }
 
-    /// As `positive`; `shown` is what the author wrote, for the message.
+    /// The expiry after `ttl`, of which the author wrote `shown`.
     fn positive_as(ttl: Duration, shown: &dyn std::fmt::Display) -> Result<Self, Error> {
         if ttl.is_zero() {
             return Err(refuse(
@@ -184,13 +205,6 @@ impl Timeout {
         }
         Ok(Self::After(ttl))
     }
-}
-
-/// Returns true if the text is a duration of zero, such as `0` or `0s`.
-pub(crate) fn is_no_time(text: &str) -> bool {
-    let text = text.trim();
-    let is_zero = !text.is_empty() && text.bytes().all(|byte| byte == b'0');
-    is_zero || humantime::parse_duration(text).is_ok_and(|ttl| ttl.is_zero())
 }
 
 fn refuse(message: impl Into<String>) -> Error {

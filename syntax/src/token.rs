@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::rules::Dialect;
+use crate::rules::Dialect;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {

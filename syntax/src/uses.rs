@@ -4,17 +4,17 @@
 
 use crate::error::Error;
 
-use super::bindings;
-use super::checks::{foreign_content, varies_or_shared};
-use super::definitions;
-use super::flows;
-use super::follow::Followed;
-use super::mark::{Holds, Mark};
-use super::nesting::{Frame, FrameKind, Walk};
-use super::outline::{Outline, Span};
-use super::refusal::Refusal;
-use super::rules::Dialect;
-use super::statement::Opener;
+use crate::bindings;
+use crate::checks::{foreign_content, varies_or_shared};
+use crate::definitions;
+use crate::flows;
+use crate::follow::Followed;
+use crate::mark::{Holds, Mark};
+use crate::nesting::{Frame, FrameKind, Walk};
+use crate::outline::{Outline, Span};
+use crate::refusal::Refusal;
+use crate::rules::Dialect;
+use crate::statement::Opener;
 
 /// A name in an expression.
 #[derive(Debug, Clone, Copy)]

@@ -4,10 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::arguments::excerpt;
-use super::block::CacheBlock;
-use super::outline::{Change, Outline, Secret};
-use super::place::Places;
+use crate::arguments::excerpt;
+use crate::block::CacheBlock;
+use crate::outline::{Change, Outline, Secret};
+use crate::place::Places;
 
 /// A probable mistake in a template. There are three:
 ///
@@ -33,7 +33,7 @@ use super::place::Places;
 /// names the outermost one that does not vary on it.
 ///
 /// ```
-/// use fragcache::syntax::{Syntax, rewrite};
+/// use fragcache_syntax::{Syntax, rewrite};
 ///
 /// let source = "{% cache 300, \"form\" %}\n{{ request.csrf_token }}{% endcache %}";
 /// let page = rewrite("page.html", source, &Syntax::minijinja())?;
@@ -43,7 +43,7 @@ use super::place::Places;
 ///
 /// let source = source.replace("\"form\"", "\"form\", request.csrf_token");
 /// assert!(rewrite("page.html", &source, &Syntax::minijinja())?.warnings().is_empty());
-/// # Ok::<(), fragcache::Error>(())
+/// # Ok::<(), fragcache_syntax::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
@@ -58,9 +58,9 @@ impl Warning {
     /// The name of the template, as given to [`rewrite`](super::rewrite).
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{{ nonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache %}{{ nonce }}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert_eq!(page.warnings()[0].template(), "a.html");
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn template(&self) -> &str {
         &self.template
@@ -69,9 +69,9 @@ impl Warning {
     /// The one-based line of the name, or of the cache block in a loop.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}\n{{ nonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache %}\n{{ nonce }}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert_eq!(page.warnings()[0].line(), 2);
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn line(&self) -> u32 {
         self.line
@@ -80,9 +80,9 @@ impl Warning {
     /// The one-based column of the name, or of the cache block in a loop, in characters.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}\n{{ nonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache %}\n{{ nonce }}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert_eq!(page.warnings()[0].column(), 4);
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn column(&self) -> u32 {
         self.column
@@ -92,9 +92,9 @@ impl Warning {
     /// name.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{{ cspNonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache %}{{ cspNonce }}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert_eq!(page.warnings()[0].name(), "cspNonce");
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn name(&self) -> &str {
         &self.name
@@ -103,9 +103,9 @@ impl Warning {
     /// Says what is wrong and what to write instead, without the place.
     ///
     /// ```
-    /// # let page = fragcache::syntax::rewrite("a.html", "{% cache %}{{ nonce }}{% endcache %}", &fragcache::syntax::Syntax::tera())?;
+    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache %}{{ nonce }}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
     /// assert!(page.warnings()[0].message().starts_with("`nonce` in the cache block of line 1"));
-    /// # Ok::<(), fragcache::Error>(())
+    /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
     pub fn message(&self) -> &str {
         &self.message

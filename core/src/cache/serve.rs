@@ -12,7 +12,6 @@ use crate::key::{FragmentKey, KeyKind};
 use crate::near::Variant;
 use crate::render::{Lookup, Opened, Request};
 use crate::tag;
-use crate::timeout::Timeout;
 
 impl FragmentCache {
     /// Returns whether this key has a servable entry, in any variant. An expired entry does not
@@ -140,9 +139,7 @@ impl FragmentCache {
             return Err(Error::new(ErrorKind::Key, message));
         }
         let timeout = fragment.timeout;
-        if let Timeout::After(ttl) = timeout {
-            Timeout::positive(ttl)?;
-        }
+        timeout.validate()?;
         let version = fragment.version.as_ref();
         Ok(Request {
             timeout,

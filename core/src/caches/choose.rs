@@ -1,6 +1,8 @@
 //! Blocks that choose their cache with `using=`. A block without the option pays for a look at the
 //! byte after its digest.
 
+use fragcache_syntax::{BlockHead, BlockOption};
+
 use super::Caches;
 use crate::entry::Body;
 use crate::error::Error;
@@ -10,7 +12,6 @@ use crate::events::RefusalReason;
 use crate::hash::Version;
 use crate::policy::ErrorPolicy;
 use crate::render::{Arguments, Opened, RenderContext, RenderMemo, Request};
-use crate::syntax::site::DIGEST_LEN;
 use crate::timeout::{Scalar, Timeout};
 
 impl Caches {
@@ -29,7 +30,8 @@ impl Caches {
         rendering: &mut impl RenderContext,
         on_hit: impl Fn(&Body) -> R,
     ) -> Result<Opened<R>, Error> {
-        let cache = match using(site).and_then(|from_end| arguments.len().checked_sub(from_end)) {
+        let using = BlockHead::of(site).and_then(|head| head.from_end(BlockOption::Using));
+        let cache = match using.and_then(|from_end| arguments.len().checked_sub(from_end)) {
             None => self.default_cache(),
             Some(index) => match self.choose(arguments.scalar(index)) {
                 Ok(cache) => cache,
@@ -65,15 +67,6 @@ impl Caches {
             &request,
         )
     }
-}
-
-/// The position of the value of `using` among a block's values, counted from the end; `None`
-/// without the option.
-fn using(site: &str) -> Option<usize> {
-    let rest = site.as_bytes().get(DIGEST_LEN..)?;
-    let end = rest.iter().position(|&byte| byte == b':')?;
-    let before = rest[..end].iter().position(|&byte| byte == b'c')?;
-    Some(end - before)
 }
 
 /// `cache_prefetch(name, vary, using)` in a template: like [`FragmentCache::prefetch`](crate::FragmentCache::prefetch), for the

@@ -6,10 +6,11 @@ mod choose;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fragcache_syntax::{CacheBlock, MAX_CACHE_NAME_BYTES, is_cache_name};
+
 use crate::cache::FragmentCache;
 use crate::error::{Error, ErrorKind};
 use crate::policy::ErrorPolicy;
-use crate::syntax::{CacheBlock, MAX_CACHE_NAME_BYTES, is_cache_name};
 use crate::timeout::Scalar;
 
 pub use choose::prefetch;
@@ -189,7 +190,7 @@ impl Caches {
             ErrorKind::Using,
             format!(
                 "`using` is {}, which names no cache: write {}, or add one of that name",
-                using.named(),
+                using.describe(),
                 self.listed()
             ),
         ))

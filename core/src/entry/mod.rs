@@ -9,7 +9,7 @@ pub(crate) use body::of_text;
 pub use body::{BinaryContent, Body, Markup};
 pub(crate) use record::LabelVersion;
 pub use source::OutputMode;
-pub(crate) use source::{EntrySource, EntrySources, digest_of};
+pub(crate) use source::{EntrySource, EntrySources};
 pub(crate) use version_vector::VersionVector;
 
 use std::sync::Arc;

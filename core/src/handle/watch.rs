@@ -1,5 +1,7 @@
 //! Observing a cache, and switching its mode while it runs.
 
+use fragcache_syntax::Warning;
+
 use super::Handle;
 use crate::error::{Error, ErrorKind};
 use crate::far::Far;
@@ -10,7 +12,6 @@ use crate::policy::CacheMode;
 use crate::stats;
 use crate::stats::{Health, Stats, StatsByName, StatsRegistry};
 use crate::sync::Ordering;
-use crate::syntax::Warning;
 
 impl Handle {
     /// Returns the counters since the cache was created, and its current size.

@@ -16,7 +16,6 @@ use crate::key::FragmentKey;
 use crate::near::{Missed, Variant};
 use crate::render::{Lookup, Opened, Request};
 use crate::tag;
-use crate::timeout::Timeout;
 use crate::values::{codec, shape};
 
 /// A call as a lookup in one cache.
@@ -126,7 +125,7 @@ impl Handle {
         if call.site.is_some_and(CallSite::is_second) {
             return Err(RefusalReason::SharedName);
         }
-        if matches!(call.timeout, Timeout::After(ttl) if Timeout::positive(ttl).is_err()) {
+        if call.timeout.validate().is_err() {
             return Err(RefusalReason::Timeout);
         }
         let are_usable = tag::check_count(call.tags.len()).is_ok()

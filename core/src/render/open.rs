@@ -3,11 +3,13 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use fragcache_syntax::{BlockHead, BlockId, BlockOption};
+
 use super::enter::{Lookup, Opened, Request};
 use super::stack::{self, Purpose};
 use super::{Arguments, RenderMemo, Ticket, annotate};
 use crate::entry::of_text;
-use crate::entry::{Body, Entry, OutputMode, digest_of};
+use crate::entry::{Body, Entry, OutputMode};
 use crate::error::{Error, ErrorKind};
 use crate::events::{BypassReason, EventKind, RefusalReason};
 use crate::handle::Handle;
@@ -18,7 +20,6 @@ use crate::near::Variant;
 use crate::policy::ErrorPolicy;
 use crate::read_point::ReadPoint;
 use crate::sync::thread_local;
-use crate::syntax::site::{BlockId, DIGEST_LEN};
 use crate::timeout::Timeout;
 
 thread_local! {
@@ -99,9 +100,8 @@ impl Handle {
         mode: OutputMode,
         on_hit: impl Fn(&Entry) -> R,
     ) -> Result<Opened<R>, Error> {
-        let digest = digest_of(site).ok_or_else(|| foreign_site(site))?;
-        let options = option_letters(site);
-        let positional = arguments.len().checked_sub(options.len());
+        let head = BlockHead::of(site).ok_or_else(|| foreign_site(site))?;
+        let positional = arguments.len().checked_sub(head.values());
         let positional = positional.ok_or_else(|| foreign_site(site))?;
 
         let mut request = Request {
@@ -113,14 +113,14 @@ impl Handle {
             version: Version::default(),
             stale: None,
         };
-        for (index, letter) in options.bytes().enumerate() {
+        for (index, option) in head.options().enumerate() {
             let index = positional + index;
-            match letter {
-                b'u' => request.unless |= arguments.truthy(index),
-                b'r' => request.refresh = arguments.truthy(index),
+            match option {
+                BlockOption::Unless => request.unless |= arguments.truthy(index),
+                BlockOption::Refresh => request.refresh = arguments.truthy(index),
                 // Read by `Caches::open`, which chose this cache.
-                b'c' => {}
-                _ => match self.version(buffer, arguments, index) {
+                BlockOption::Using => {}
+                BlockOption::Version => match self.version(buffer, arguments, index) {
                     Ok(version) => request.version = version,
                     Err(part) => {
                         let error = unusable(0, part);
@@ -134,6 +134,8 @@ impl Handle {
                         );
                     }
                 },
+                // An option of a later version, or one without a value here.
+                _ => return Err(foreign_site(site)),
             }
         }
         if positional > 0 {
@@ -144,7 +146,7 @@ impl Handle {
                         site,
                         rendering,
                         mode,
-                        error,
+                        error.into(),
                         RefusalReason::Timeout,
                         &request,
                     );
@@ -154,7 +156,7 @@ impl Handle {
         let unnamed = positional < 2;
         if unnamed {
             let site = BlockId::parse(site).ok_or_else(|| foreign_site(site))?;
-            key::begin_default(buffer, &site.template, site.line, site.ordinal);
+            key::begin_default(buffer, site.template(), site.line(), site.ordinal());
         } else {
             key::begin_explicit(buffer);
             let mut encoder = KeyEncoder::new(buffer);
@@ -170,7 +172,7 @@ impl Handle {
         if unnamed && rendering.memo().is_some_and(again) {
             self.note_repeat(site, mode, hashed)?;
         }
-        let variant = Variant { digest, mode, version: request.version };
+        let variant = Variant { digest: head.digest(), mode, version: request.version };
         let missed = match self.quick_hit(hashed, variant, &request, &on_hit) {
             Some(Ok(value)) => return Ok(Opened::Hit(value)),
             missed => missed.and_then(Result::err),
@@ -218,7 +220,7 @@ impl Handle {
         let source = self.sources().get(site, &parsed, mode, self.hasher());
         self.emit(EventKind::Refused(reason), None, &source);
         match self.policy().bad_arguments {
-            ErrorPolicy::Error => Err(error.at(&parsed.template, parsed.line, parsed.column)),
+            ErrorPolicy::Error => Err(error.at(parsed.template(), parsed.line(), parsed.column())),
             ErrorPolicy::Uncached => {
                 self.emit(EventKind::Bypassed(BypassReason::Refused), None, &source);
                 let hashed = HashedKey { hash: 0, key: &[] };
@@ -248,17 +250,10 @@ impl Handle {
                 "an unnamed cache block ran twice in one render, and all its runs share one entry; \
                  give it a name and the parts it varies on: {% cache 300, \"row\", item.id %}",
             )
-            .at(&parsed.template, parsed.line, parsed.column));
+            .at(parsed.template(), parsed.line(), parsed.column()));
         }
         Ok(())
     }
-}
-
-/// The option letters of an encoded block id.
-fn option_letters(site: &str) -> &str {
-    let rest = &site[DIGEST_LEN..];
-    let end = rest.bytes().position(|byte| byte == b':');
-    end.map_or("", |end| &rest[..end])
 }
 
 fn foreign_site(site: &str) -> Error {

@@ -76,9 +76,7 @@ impl SetOptions {
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero,
     /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for an unusable tag.
     pub(super) fn check(&self) -> Result<(), Error> {
-        if let Timeout::After(ttl) = self.timeout {
-            Timeout::positive(ttl)?;
-        }
+        self.timeout.validate()?;
         tag::check_count(self.tags.len())?;
         self.tags.iter().try_for_each(|text| tag::check(text))
     }

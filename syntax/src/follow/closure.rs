@@ -12,7 +12,7 @@ use super::mention::{Meaning, Mention};
 use super::node::Node;
 use super::reading::Reading;
 use super::readings::Readings;
-use crate::syntax::rules::Dialect;
+use crate::rules::Dialect;
 
 /// Everything that a part of the page is made of.
 #[derive(Debug, Default)]
@@ -72,7 +72,7 @@ impl Closure {
 
 /// Whether the names in a span are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::syntax) enum Called {
+pub(crate) enum Called {
     /// They may be.
     Yes,
     /// The span is the name of a value. A macro of that name renders nothing; one called through a

@@ -2,9 +2,9 @@
 //! there. If a cache block renders such a template, the end of the block's own section ends the
 //! open one instead, so that a miss prints less than a hit.
 
-use crate::syntax::rules::{Dialect, Syntax};
-use crate::syntax::scanner::{PieceKind, Scanner};
-use crate::syntax::statement::{Opener, Role, Statement};
+use crate::rules::{Dialect, Syntax};
+use crate::scanner::{PieceKind, Scanner};
+use crate::statement::{Opener, Role, Statement};
 
 /// The offsets of each `break` or `continue` that leaves a section.
 pub(super) fn all(source: &str, syntax: &Syntax) -> Vec<usize> {
@@ -47,7 +47,7 @@ fn leaves_section(open: &[Opener]) -> bool {
 mod tests {
     use std::sync::Arc;
 
-    use crate::syntax::{Syntax, rewrite_with};
+    use crate::{Syntax, rewrite_with};
 
     const LEAVES: &str = "{% for i in x %}{% filter upper %}a{% if i %}{% break %}{% endif %}{% endfilter %}{% endfor %}";
 

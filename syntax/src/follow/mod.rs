@@ -33,7 +33,7 @@ use readings::Readings;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use fragcache::syntax::Sources;
+/// use fragcache_syntax::Sources;
 ///
 /// let sources = |name: &str| (name == "nav.html").then(|| Arc::from("<nav/>"));
 /// assert_eq!(sources.templates("nav.html"), [Arc::from("<nav/>")]);
@@ -265,7 +265,7 @@ impl<'a> Others<'a> {
 /// The Tera components that a source defines, by name.
 ///
 /// ```
-/// use fragcache::syntax::{Syntax, components};
+/// use fragcache_syntax::{Syntax, components};
 ///
 /// let source = "{% component shop.card(title) %}<b>{{ title }}</b>{% endcomponent %}";
 /// assert_eq!(components(source, &Syntax::tera()), ["shop.card"]);

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::syntax::literal::string_value;
-use crate::syntax::rules::Dialect;
-use crate::syntax::token::{Token, TokenKind, tokens};
+use crate::literal::string_value;
+use crate::rules::Dialect;
+use crate::token::{Token, TokenKind, tokens};
 
 /// The template names that string literals in `range` contain. A literal that is joined to
 /// something else is only part of a name and is left out.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::mention::Parameters;
 use super::node::Node;
 use super::reading::Reading;
-use crate::syntax::outline::By;
+use crate::outline::By;
 
 /// A cache block.
 #[derive(Debug)]

@@ -9,11 +9,11 @@ use super::leaves;
 use super::mention::{Meaning, Mention, Parameters};
 use super::names::{Import, calls, dotted, import, members, names, variables};
 use super::prints::Cached;
-use crate::syntax::rules::{Dialect, Syntax};
-use crate::syntax::scanner::{Piece, PieceKind, Scanner};
-use crate::syntax::statement::{Opener, Role, Statement};
-use crate::syntax::targets::{Effect, Target};
-use crate::syntax::token::{Token, TokenKind, tokens};
+use crate::rules::{Dialect, Syntax};
+use crate::scanner::{Piece, PieceKind, Scanner};
+use crate::statement::{Opener, Role, Statement};
+use crate::targets::{Effect, Target};
+use crate::token::{Token, TokenKind, tokens};
 
 /// A template's references, in order, and its definitions.
 #[derive(Debug)]

@@ -12,9 +12,9 @@ use super::node::Node;
 use super::prints::{self, Printed};
 use super::reading::Reading;
 use super::{FromOthers, SourcePlace, Sources};
-use crate::syntax::outline::By;
-use crate::syntax::place::Places;
-use crate::syntax::rules::{Dialect, Syntax};
+use crate::outline::By;
+use crate::place::Places;
+use crate::rules::{Dialect, Syntax};
 
 /// The most templates that are read for one page. Beyond them, nothing is followed.
 pub(super) const MOST_TEMPLATES: usize = 1_000;

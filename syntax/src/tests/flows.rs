@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::syntax::{Sources, Syntax, components, rewrite_with};
+use crate::{Sources, Syntax, components, rewrite_with};
 
 struct Set<'t> {
     templates: &'t [(&'t str, &'t str)],

@@ -49,7 +49,7 @@ fn minijinja_env(config: SyntaxConfig) -> minijinja::Environment<'static> {
     let mut env = minijinja::Environment::new();
     env.set_syntax(config);
     env.add_filter("__fragcache_open", |site: String, _: Rest<Value>| -> bool {
-        assert!(site::BlockId::parse(&site).is_some(), "{site}");
+        assert!(BlockId::parse(&site).is_some(), "{site}");
         false
     });
     let ticket = |_: Value, shared: Kwargs| -> Result<i32, minijinja::Error> {
@@ -96,7 +96,7 @@ fn tera_engine() -> tera::Tera {
             |list: tera::Value, _: tera::Kwargs, _: &tera::State| -> bool {
                 let site =
                     list.as_array().and_then(|list| list.first()?.as_str().map(str::to_owned));
-                assert!(site::BlockId::parse(&site.unwrap_or_default()).is_some());
+                assert!(BlockId::parse(&site.unwrap_or_default()).is_some());
                 false
             },
         );

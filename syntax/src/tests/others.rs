@@ -2,7 +2,7 @@
 //! refused or accepted.
 
 use super::flows::{ANOTHERS, BEFORE, HANDED, check, refusal};
-use crate::syntax::Syntax;
+use crate::Syntax;
 
 const ANOTHER_SETS: Option<&str> = Some("which another template sets");
 

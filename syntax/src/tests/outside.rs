@@ -2,7 +2,7 @@
 //! body. Each is refused, and accepted for an ordinary value.
 
 use super::flows::refusal;
-use crate::syntax::Syntax;
+use crate::Syntax;
 
 /// `$t` is a cache block. `$v` is a value: first a fragment that was rendered earlier, then an
 /// ordinary variable.

@@ -476,7 +476,7 @@ fn unusable_delimiters_are_an_error() {
         Syntax::tera().with_line_statement_prefix(Some("#")),
     ] {
         let error = rewrite("page.html", "text", &syntax).unwrap_err();
-        assert_eq!(error.kind(), crate::ErrorKind::Config);
+        assert_eq!(error.kind(), ErrorKind::Config);
     }
 }
 

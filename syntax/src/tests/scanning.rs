@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::generated::{configs, fragments};
 use super::*;
-use crate::syntax::scanner::{Piece, PieceKind, Scanner};
+use crate::scanner::{Piece, PieceKind, Scanner};
 
 fn pieces(source: &str, syntax: &Syntax) -> Vec<Piece> {
     Scanner::new(source, syntax).collect()

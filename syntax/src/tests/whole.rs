@@ -96,7 +96,7 @@ fn odd_template_names_stay_in_the_site() {
         assert_eq!(page.source().lines().count(), 1);
         let start = page.source().find('"').unwrap() + 1;
         let site = &page.source()[start..start + page.source()[start..].find('"').unwrap()];
-        assert_eq!(site::BlockId::parse(site).unwrap().template, name);
+        assert_eq!(BlockId::parse(site).unwrap().template(), name);
         assert!(render_tera_in(tera_engine(), page.source()).is_ok());
     }
 }
@@ -158,7 +158,7 @@ fn a_folder_is_rewritten_file_by_file() {
     assert_ne!(digest(block), alone);
 
     let error = rewrite_folder(&from, &to, &Syntax::tera(), |_| true).unwrap_err();
-    assert_eq!(error.kind(), crate::ErrorKind::Io);
+    assert_eq!(error.kind(), ErrorKind::Io);
     assert!(error.message().contains("bytes.bin"), "{error}");
 
     fs::write(from.join("b.html"), "{% endcache %}").unwrap();
@@ -168,5 +168,5 @@ fn a_folder_is_rewritten_file_by_file() {
     let error = rewrite_folder(folder.0.join("no"), &to, &Syntax::tera(), is_html).unwrap_err();
     assert!(error.message().starts_with("cannot open"), "{error}");
     let error = rewrite_folder(&from, from.join("out"), &Syntax::tera(), is_html).unwrap_err();
-    assert_eq!(error.kind(), crate::ErrorKind::Config);
+    assert_eq!(error.kind(), ErrorKind::Config);
 }
