@@ -7,10 +7,10 @@ use std::ops::Range;
 use crate::error::Error;
 
 use crate::declared;
+use crate::delimiters::Syntax;
 use crate::literal::string_value;
 use crate::options::{self, BlockOption};
 use crate::refusal::Refusal;
-use crate::rules::{Dialect, Syntax};
 use crate::token::{Token, TokenKind, within};
 
 /// A part of the lowered argument list.
@@ -201,11 +201,9 @@ impl Arguments {
         };
         self.options.push(option);
         let removed = newlines(source, &(span.start..value.start));
-        let value = match syntax.dialect() {
-            // `and` makes the engine evaluate the condition as in an `if`: under strict undefined
-            // behaviour, a misspelt name is an error and not false.
-            Dialect::MiniJinja if is_condition => {
-                vec![Part::Fixed("("), Part::Copy(value), Part::Fixed(") and true")]
+        let value = match syntax.rules().condition {
+            Some((before, after)) if is_condition => {
+                vec![Part::Fixed(before), Part::Copy(value), Part::Fixed(after)]
             }
             _ => vec![Part::Copy(value)],
         };

@@ -6,11 +6,11 @@ use crate::error::Error;
 
 use crate::bindings::{Binding, Scope, resolve};
 use crate::definitions::{Definition, merge};
+use crate::dialect::Rules;
 use crate::mark::{Holds, Mark, add};
 use crate::name::Name;
 use crate::nesting::{Frame, FrameKind, Walk};
-use crate::rules::Dialect;
-use crate::statement::Opener;
+use crate::opener::Opener;
 use crate::targets::Target;
 use crate::uses;
 
@@ -55,13 +55,13 @@ pub(super) fn assign<'s>(
         let known = resolve(walk, name, frames);
         // Tera's `set_global` passes loops and branches.
         let is_scope = |frame: &Frame<'_>| {
-            makes_scope(frame, walk.dialect(), is_global)
-                || (is_branch(frame, walk.dialect()) && !is_global)
+            makes_scope(frame, walk.rules(), is_global)
+                || (is_branch(frame, walk.rules()) && !is_global)
         };
         let scope = walk.stack.iter().rposition(is_scope);
         // If the assignment may be skipped, the name may still have its old value.
         let is_skipped = |frame: &Frame<'_>| {
-            is_branch(frame, walk.dialect()) || frame.kind == FrameKind::Native(Opener::For)
+            is_branch(frame, walk.rules()) || frame.kind == FrameKind::Native(Opener::For)
         };
         let may_be_skipped = walk.stack[scope.map_or(0, |at| at + 1)..].iter().any(is_skipped);
         let mut binding = match known {
@@ -73,9 +73,9 @@ pub(super) fn assign<'s>(
         binding.at = if may_be_skipped { binding.at } else { at };
         // A namespace that this template does not bind is tracked in the root scope.
         let level = (!is_name).then(|| known.map_or(0, |(level, _)| level));
-        let dialect = walk.dialect();
+        let rules = walk.rules();
         if is_global {
-            for frame in walk.stack.iter_mut().filter(|frame| is_branch(frame, dialect)) {
+            for frame in walk.stack.iter_mut().filter(|frame| is_branch(frame, rules)) {
                 if let Some(known) = frame.scope.0.get_mut(&Name(name)) {
                     binding.marks.iter().for_each(|mark| add(&mut known.marks, *mark));
                 }
@@ -93,10 +93,10 @@ pub(super) fn assign<'s>(
 
 /// Whether an assignment inside may be skipped. Inside the branch it counts as done. In Tera this
 /// includes blocks, which a child may fill.
-pub(super) fn is_branch(frame: &Frame<'_>, dialect: Dialect) -> bool {
+pub(super) fn is_branch(frame: &Frame<'_>, rules: &'static Rules) -> bool {
     match frame.kind {
         FrameKind::Native(Opener::If) => true,
-        FrameKind::Native(Opener::Block) => dialect == Dialect::Tera,
+        FrameKind::Native(Opener::Block) => rules.blocks_share_scope,
         _ => false,
     }
 }
@@ -113,7 +113,7 @@ pub(super) fn join<'s>(walk: &mut Walk<'_, 's>, branch: Scope<'s>) {
         let at = before.as_ref().map_or(0, |known| known.at);
         let known = Binding { marks, definition, at };
         let is_scope = |frame: &Frame<'_>| {
-            makes_scope(frame, walk.dialect(), false) || is_branch(frame, walk.dialect())
+            makes_scope(frame, walk.rules(), false) || is_branch(frame, walk.rules())
         };
         let scope = match walk.stack.iter().rposition(is_scope) {
             Some(at) => &mut walk.stack[at].scope,
@@ -124,14 +124,15 @@ pub(super) fn join<'s>(walk: &mut Walk<'_, 's>, branch: Scope<'s>) {
 }
 
 /// Whether a variable assigned inside ends with the statement.
-pub(super) fn makes_scope(frame: &Frame<'_>, dialect: Dialect, is_global: bool) -> bool {
-    match (frame.kind, dialect) {
-        (FrameKind::Cache(_), _) => true,
-        (FrameKind::Native(Opener::For), _) => frame.is_loop() && !is_global,
-        (FrameKind::Native(opener), Dialect::MiniJinja) => {
-            matches!(opener, Opener::With | Opener::Block | Opener::Macro | Opener::Call)
-        }
-        (FrameKind::Native(opener), Dialect::Tera) => opener == Opener::Component,
+pub(super) fn makes_scope(frame: &Frame<'_>, rules: &'static Rules, is_global: bool) -> bool {
+    match frame.kind {
+        FrameKind::Cache(_) => true,
+        FrameKind::Native(Opener::For) => frame.is_loop() && !is_global,
+        FrameKind::Native(Opener::Block) => !rules.blocks_share_scope,
+        FrameKind::Native(Opener::With | Opener::Macro | Opener::Call | Opener::Component) => true,
+        FrameKind::Native(
+            Opener::If | Opener::Set | Opener::Autoescape | Opener::Filter | Opener::ComponentCall,
+        ) => false,
     }
 }
 

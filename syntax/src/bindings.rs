@@ -15,10 +15,10 @@ use crate::flows;
 use crate::mark::{Holds, Mark, add};
 use crate::name::Name;
 use crate::nesting::{Frame, FrameKind, Walk};
+use crate::opener::Opener;
 use crate::passing;
-use crate::rules::Dialect;
 use crate::scanner::Piece;
-use crate::statement::{Opener, Role, Statement};
+use crate::statement::{Role, Statement};
 use crate::targets::{Effect, Target};
 use crate::token::{Token, TokenKind, within};
 use crate::uses;
@@ -135,7 +135,7 @@ pub(super) fn expression(
     tag: &[Token],
     range: Range<usize>,
 ) -> Result<Vec<Mark>, Error> {
-    let (source, dialect) = (walk.source, walk.dialect());
+    let (source, rules) = (walk.source, walk.rules());
     let list = within(tag, &range);
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let mut all: Vec<Mark> = Vec::new();
@@ -145,7 +145,7 @@ pub(super) fn expression(
     for (at, token) in list.iter().enumerate() {
         if token.kind != TokenKind::Word {
             around.read(source, list, at);
-            if dialect == Dialect::Tera && text(at) == "<" {
+            if rules.components && text(at) == "<" {
                 passing::component_argument(walk, (list, at), &around, &range)?;
             }
             continue;
@@ -188,10 +188,10 @@ pub(super) fn expression(
     if let Some(mark) = flows::rendering(walk, list, &range) {
         let is_super = |two: &[Token]| two[0].text(source) == "super" && two[1].text(source) == "(";
         let is_super = list.windows(2).any(is_super);
-        if dialect == Dialect::Tera || is_super || flows::is_closed_over(walk) {
+        if rules.calls_see_variables || is_super || flows::is_closed_over(walk) {
             flows::render_others(walk, &range)?.into_iter().for_each(|mark| add(&mut all, mark));
         }
-        if dialect == Dialect::Tera && is_super {
+        if rules.blocks_share_scope && is_super {
             includes(walk, range.start);
         }
         add(&mut all, mark);
@@ -236,7 +236,7 @@ fn mention<'s>(walk: &mut Walk<'_, 's>, word: &uses::Word<'s>) -> Result<Vec<Mar
         definitions::record_outside_use(walk, level, (word.name, block), word.at);
     }
     let Some(definition) = definition else {
-        let is_free = walk.dialect() == Dialect::MiniJinja && !is_bound;
+        let is_free = walk.rules().namespaces && !is_bound;
         if is_free && word.name == "namespace" && word.next == "(" {
             let holds = Holds::Space(walk.spaces.make());
             marks.push(Mark { holds, origin: word.at, at: word.at });
@@ -280,12 +280,12 @@ pub(super) fn statement<'s>(
     (piece, list): (&Piece, &[Token]),
     statement: &Statement<'s>,
 ) -> Result<Bound<'s>, Error> {
-    let effect = Effect::read(walk.source, (piece, list), statement, walk.dialect());
+    let effect = Effect::read(walk.source, (piece, list), statement, walk.rules());
     if statement.word == "include" {
         let tag = piece.start..piece.inner.end;
         flows::includes_any(walk, &tag, statement.rest.clone())?;
         let mut marks = flows::render_others(walk, &tag)?;
-        if walk.dialect() == Dialect::MiniJinja {
+        if walk.rules().includes_bind {
             flows::record_partial_marks(walk, &tag, &marks);
             includes(walk, tag.start);
         }
@@ -387,7 +387,7 @@ pub(super) fn enter<'s>(
         }
     }
     for (targets, marks) in bound.values {
-        if opener == Opener::For && walk.dialect() == Dialect::MiniJinja {
+        if opener == Opener::For && walk.rules().loop_is_value {
             loops(walk, at, &marks);
         }
         assign(walk, &targets, &marks, at, None, false)?;
@@ -411,11 +411,11 @@ fn loops(walk: &mut Walk<'_, '_>, at: usize, items: &[Mark]) {
 /// Leaves a statement's body. Its frame is off the stack.
 pub(super) fn leave<'s>(walk: &mut Walk<'_, 's>, frame: Frame<'s>) -> Result<(), Error> {
     if let Some(at) = frame.included
-        && !makes_scope(&frame, walk.dialect(), false)
+        && !makes_scope(&frame, walk.rules(), false)
     {
         includes(walk, at);
     }
-    if is_branch(&frame, walk.dialect()) {
+    if is_branch(&frame, walk.rules()) {
         join(walk, frame.scope);
     }
     match frame.kind {

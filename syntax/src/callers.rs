@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use crate::rules::{Dialect, Syntax};
+use crate::delimiters::Syntax;
+use crate::dialect::Rules;
 use crate::scanner::{PieceKind, Scanner};
 use crate::token::{Token, TokenKind, tokens};
 
@@ -24,12 +25,12 @@ pub fn hands_on_caller(source: &str, syntax: &Syntax) -> bool {
     Scanner::new(source, syntax).any(|piece| {
         let is_tag =
             matches!(piece.kind, PieceKind::Variable | PieceKind::Block | PieceKind::LineStatement);
-        is_tag && piece.closed && passes_on(source, piece.inner, syntax.dialect())
+        is_tag && piece.closed && passes_on(source, piece.inner, syntax.rules())
     })
 }
 
-fn passes_on(source: &str, tag: Range<usize>, dialect: Dialect) -> bool {
-    let list: Vec<Token> = tokens(source, tag, dialect).collect();
+fn passes_on(source: &str, tag: Range<usize>, rules: &'static Rules) -> bool {
+    let list: Vec<Token> = tokens(source, tag, rules).collect();
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let is_test = matches!(text(0), "if" | "elif");
     let mut depth = 0_usize;

@@ -7,33 +7,25 @@ use std::ops::Range;
 use crate::error::Error;
 
 use crate::arguments::{Arguments, excerpt};
+use crate::dialect::Lowering;
 use crate::literal::string_value;
 use crate::name::Name;
 use crate::nesting::{Frame, FrameKind, Walk};
+use crate::opener::Opener;
 use crate::outline::{Block, OuterLoop, Tag};
 use crate::refusal::Refusal;
-use crate::rules::Dialect;
 use crate::scanner::Piece;
-use crate::statement::{Opener, Role, Statement, loop_attributes, uses_of};
+use crate::statement::{Role, Statement, loop_attributes, uses_of};
 use crate::token::{Token, TokenKind, tokens};
 
 /// The levels of the engine's nesting that one lowered cache block takes: `if`, `with` or `for`,
 /// and `filter`.
 pub(super) const CACHE_LEVELS: usize = 3;
 
-/// The most levels that statements may take. MiniJinja allows 150 and counts two for any expression
-/// inside; Tera allows 40 and counts the template itself.
-fn most_levels(dialect: Dialect) -> usize {
-    match dialect {
-        Dialect::MiniJinja => 148,
-        Dialect::Tera => 39,
-    }
-}
-
 /// Refuses a statement in a cache block that nests deeper than the engine parses.
 pub(super) fn depth(walk: &Walk<'_, '_>, at: usize) -> Result<(), Error> {
-    let dialect = walk.dialect();
-    if walk.levels <= most_levels(dialect) {
+    let rules = walk.rules();
+    if walk.levels <= rules.most_levels {
         return Ok(());
     }
     Err(walk.refusal.at(
@@ -41,9 +33,7 @@ pub(super) fn depth(walk: &Walk<'_, '_>, at: usize) -> Result<(), Error> {
         format!(
             "this nests deeper than {} parses: each cache block takes {} of {} levels, any \
              other statement takes one; move the inner part to a separate template and include it",
-            dialect.engine(),
-            CACHE_LEVELS,
-            most_levels(dialect),
+            rules.engine, CACHE_LEVELS, rules.most_levels,
         ),
     ))
 }
@@ -58,20 +48,22 @@ pub(super) fn markers(
     if !matches!(statement.word, "-" | "+") {
         return Ok(());
     }
-    let word = statement.name(walk.source, walk.dialect());
+    let word = statement.name(walk.source, walk.rules());
     let Some(word) = word.filter(|word| matches!(*word, "cache" | "endcache")) else {
         return Ok(());
     };
-    let message = match (walk.dialect(), piece.lead.text(), statement.word) {
-        (Dialect::Tera, _, marker @ "+") => format!(
-            "`{marker}` before `{word}` is not a whitespace marker: Tera has only `-`; remove the \
-             `{marker}`"
+    let rules = walk.rules();
+    let message = match (piece.lead.text(), statement.word) {
+        (_, marker @ "+") if !rules.plus_marker => format!(
+            "`{marker}` before `{word}` is not a whitespace marker: {} has only `-`; remove the \
+             `{marker}`",
+            rules.engine
         ),
-        (_, "", marker) => format!(
+        ("", marker) => format!(
             "`{marker}` before `{word}` is a whitespace marker only right after the delimiter: \
              remove the space before it, or the marker"
         ),
-        (_, first, second) => format!(
+        (first, second) => format!(
             "`{first}` and `{second}` before `{word}` are two whitespace markers: keep one of them"
         ),
     };
@@ -85,7 +77,7 @@ pub(super) fn place_of_block(
     arguments: &Arguments,
 ) -> Result<(), Error> {
     let at = tag.piece.start;
-    if walk.dialect() == Dialect::Tera && walk.extends.is_some() && walk.stack.is_empty() {
+    if walk.rules().children_print_blocks_only && walk.extends.is_some() && walk.stack.is_empty() {
         return Err(walk.refusal.at(
             at,
             format!(
@@ -141,7 +133,7 @@ pub(super) fn statement<'s>(
         )),
         Role::Leave => leaves_block(walk, at, statement.word),
         Role::Open(Opener::Block) => {
-            let name = statement.name(walk.source, walk.dialect()).unwrap_or("…");
+            let name = statement.name(walk.source, walk.rules()).unwrap_or("…");
             let what =
                 format!("contains `{}`, which each child template fills", block_tag(walk, name));
             let open = walk.stack.iter().rev().filter_map(|frame| cache_of(walk, frame.kind));
@@ -152,7 +144,7 @@ pub(super) fn statement<'s>(
             note_others(walk);
             Ok(())
         }
-        _ if statement.word == "set_global" && walk.dialect() == Dialect::Tera => {
+        _ if statement.word == "set_global" && walk.rules().set_global => {
             let inside = walk.stack.iter().rev();
             let mut inside = inside.take_while(|frame| !matches!(frame.kind, FrameKind::Cache(_)));
             // A variable that `set` assigns in a loop ends with the iteration.
@@ -168,7 +160,7 @@ pub(super) fn statement<'s>(
                 ),
             ))
         }
-        _ if statement.word == "set" && walk.dialect() == Dialect::Tera => {
+        _ if statement.word == "set" && walk.rules().lowering == Lowering::Loop => {
             note_assigned(walk, statement);
             Ok(())
         }
@@ -255,7 +247,7 @@ fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error>
             block = block.or(Some(frame.at));
         }
     }
-    if walk.dialect() == Dialect::Tera {
+    if walk.rules().leaves_only_loops {
         return Err(walk.refusal.at(
             at,
             format!("`{word}` is not in a loop: remove it, or put a `for` loop around it"),
@@ -264,25 +256,30 @@ fn leaves_block(walk: &Walk<'_, '_>, at: usize, word: &str) -> Result<(), Error>
     Ok(())
 }
 
-/// Records whether a tag may refer to other templates. In Tera, also records the blocks and
-/// components that a cached body renders of them.
+/// Records whether a tag may refer to other templates. Where the body is lowered to a loop, also
+/// records what its scope depends on: blocks that a cached body renders of other templates, and uses
+/// of `loop`.
 pub(super) fn refers(walk: &mut Walk<'_, '_>, list: &[Token], range: Range<usize>) {
     let source = walk.source;
-    let refers = |token: &Token| match (token.text(source), walk.dialect()) {
-        ("include" | "super", _) => true,
+    let rules = walk.rules();
+    let refers = |token: &Token| match token.text(source) {
+        "include" | "super" => true,
         // `extends` counts because a block sees what its parents import.
-        ("import" | "macro" | "self" | "extends", dialect) => dialect == Dialect::MiniJinja,
+        "import" | "macro" | "self" | "extends" => rules.macros,
         _ => false,
     };
     walk.outline.refers |= list.iter().any(refers);
-    if walk.caches == 0 || walk.dialect() == Dialect::MiniJinja {
+    if walk.caches == 0 {
+        return;
+    }
+    walk.outline.refers |= rules.components && source[range].contains('<');
+    if rules.lowering != Lowering::Loop {
         return;
     }
     if uses_of(source, list, "super").any(|next| next == "(") {
         note_others(walk);
     }
     outer_loops(walk, list);
-    walk.outline.refers |= source[range].contains('<');
 }
 
 /// Records for the open cache blocks that another template may assign variables in their bodies.
@@ -296,7 +293,7 @@ fn note_others(walk: &mut Walk<'_, '_>) {
     }
 }
 
-/// Tera: records uses of `loop` that refer to a loop around a cache block.
+/// Records uses of `loop` that refer to a loop around a cache block.
 fn outer_loops(walk: &mut Walk<'_, '_>, list: &[Token]) {
     if uses_of(walk.source, list, "loop").next().is_none() {
         return;
@@ -329,10 +326,10 @@ fn outer_loops(walk: &mut Walk<'_, '_>, list: &[Token]) {
     }
 }
 
-/// Tera: records that a `set` assigns a variable which outlives the innermost cache block. The
+/// Records that a `set` assigns a variable which outlives the innermost cache block. The
 /// lowered block restores it.
 fn note_assigned<'s>(walk: &mut Walk<'_, 's>, statement: &Statement<'s>) {
-    let Some(name) = statement.name(walk.source, Dialect::Tera).map(Name) else { return };
+    let Some(name) = statement.name(walk.source, walk.rules()).map(Name) else { return };
     for frame in walk.stack.iter().rev() {
         if frame.is_loop() {
             return;
@@ -385,7 +382,7 @@ pub(super) fn closing_name(walk: &Walk<'_, '_>, tag: &Tag, index: usize) -> Resu
 }
 
 fn single_token(walk: &Walk<'_, '_>, range: &Range<usize>) -> Option<TokenKind> {
-    let mut list = tokens(walk.source, range.clone(), walk.dialect());
+    let mut list = tokens(walk.source, range.clone(), walk.rules());
     let first = list.next()?;
     list.next().is_none().then_some(first.kind)
 }

@@ -11,9 +11,9 @@ use crate::bindings::{self, bound_in, resolve};
 use crate::flows;
 use crate::mark::{Holds, Mark, add};
 use crate::nesting::{Frame, FrameKind, Walk};
+use crate::opener::Opener;
 use crate::outline::{By, Span};
 use crate::passing::pass_on;
-use crate::statement::Opener;
 use crate::uses;
 
 /// What a call of a macro needs to know about the macro.

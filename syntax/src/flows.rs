@@ -14,10 +14,9 @@ use crate::definitions;
 use crate::follow::{Called, Fragment};
 use crate::mark::{Holds, Mark, add};
 use crate::nesting::{FrameKind, Walk};
+use crate::opener::Opener;
 use crate::outline::{Block, By, Span};
 use crate::passing::passed_on_error;
-use crate::rules::Dialect;
-use crate::statement::Opener;
 use crate::token::{Token, TokenKind, tokens};
 use crate::uses;
 
@@ -27,9 +26,9 @@ pub(super) fn rendering(
     list: &[Token],
     range: &Range<usize>,
 ) -> Option<Mark> {
-    let (source, dialect) = (walk.source, walk.dialect());
+    let (source, rules) = (walk.source, walk.rules());
     let calls = |token: &Token| {
-        token.kind == TokenKind::Open || (dialect == Dialect::Tera && token.text(source) == "<")
+        token.kind == TokenKind::Open || (rules.components && token.text(source) == "<")
     };
     if !list.iter().any(calls) {
         return None;
@@ -38,18 +37,18 @@ pub(super) fn rendering(
     let mut renders = false;
     let mut is_known = true;
     for at in 0..list.len() {
-        match dialect {
-            Dialect::Tera if text(at) == "<" => {
-                renders |= list.get(at + 1).is_some_and(|next| next.kind == TokenKind::Word);
-            }
-            Dialect::Tera => renders |= text(at) == "super" && text(at + 1) == "(",
-            Dialect::MiniJinja => {
-                let call = called(walk, list, at);
-                // If a value is called, the names in it determine what it may render.
-                let is_value = list[at].kind == TokenKind::Close && text(at + 1) == "(";
-                renders |= call.is_some() || is_value;
-                is_known &= call.is_none_or(|call| call.is_known);
-            }
+        if rules.components {
+            let is_next_name = || list.get(at + 1).is_some_and(|next| next.kind == TokenKind::Word);
+            renders |= text(at) == "<" && is_next_name();
+        }
+        if rules.macros {
+            let call = called(walk, list, at);
+            // If a value is called, the names in it determine what it may render.
+            let is_value = list[at].kind == TokenKind::Close && text(at + 1) == "(";
+            renders |= call.is_some() || is_value;
+            is_known &= call.is_none_or(|call| call.is_known);
+        } else {
+            renders |= text(at) == "super" && text(at + 1) == "(";
         }
     }
     renders.then(|| holds(range.start, is_known.then(|| range.clone())))
@@ -65,7 +64,7 @@ pub(super) fn comprehensions<'s>(
     let (source, mut names, mut marks) = (walk.source, Vec::new(), Vec::new());
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let is_for = |at: &usize| text(*at) == "for" && list[*at].kind == TokenKind::Word;
-    if walk.dialect() != Dialect::Tera {
+    if !walk.rules().comprehensions {
         return (names, marks);
     }
     for first in (1..list.len()).filter(is_for) {
@@ -279,10 +278,9 @@ pub(super) fn render_others(
 ) -> Result<Vec<Mark>, Error> {
     let mut all = Vec::new();
     let is_in = |opener| walk.stack.iter().any(|frame| frame.kind == FrameKind::Native(opener));
-    let may_be_filled = match walk.dialect() {
-        Dialect::MiniJinja => walk.caches > 0 || is_in(Opener::Macro),
-        Dialect::Tera => is_in(Opener::Component) || walk.loops_carry,
-    };
+    let rules = walk.rules();
+    let may_be_filled = (rules.macros && (walk.caches > 0 || is_in(Opener::Macro)))
+        || (rules.components && (is_in(Opener::Component) || walk.loops_carry));
     if !walk.is_marked && !may_be_filled && !has_others(walk) {
         return Ok(all);
     }
@@ -328,7 +326,7 @@ pub(super) fn render_others(
 /// MiniJinja: whether a macro of another template may print a name of this one that holds a
 /// fragment.
 pub(super) fn is_closed_over(walk: &mut Walk<'_, '_>) -> bool {
-    if walk.dialect() == Dialect::Tera || !walk.is_marked || !has_others(walk) {
+    if !walk.rules().macros || !walk.is_marked || !has_others(walk) {
         return false;
     }
     let names = walk.others.closed_over();
@@ -357,7 +355,7 @@ pub(super) fn includes_any(
     tag: &Range<usize>,
     rest: Range<usize>,
 ) -> Result<(), Error> {
-    let first = tokens(walk.source, rest, walk.dialect()).next();
+    let first = tokens(walk.source, rest, walk.rules()).next();
     if walk.caches == 0 || first.is_some_and(|token| token.kind == TokenKind::String) {
         return Ok(());
     }

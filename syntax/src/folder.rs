@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crate::error::{Error, ErrorKind};
 
 use crate::block::CacheBlock;
+use crate::delimiters::Syntax;
 use crate::follow::{Sources, components};
 use crate::rewrite_with;
-use crate::rules::Syntax;
 use crate::warning::Warning;
 
 /// A template that [`rewrite_folder`] rewrote.

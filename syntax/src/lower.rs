@@ -11,10 +11,11 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::arguments::{Arguments, Part, newlines};
 use crate::block::CacheBlock;
 use crate::block_id::{BlockId, digest};
+use crate::delimiters::Syntax;
+use crate::dialect::Lowering;
 use crate::name::Name;
 use crate::outline::{Block, Edit, OuterLoop, Outline, Tag};
 use crate::place::Places;
-use crate::rules::{Dialect, Syntax};
 use crate::scanner::PieceKind;
 use crate::source_map::SourceMap;
 
@@ -233,9 +234,9 @@ impl Writer<'_> {
         self.text(tag, &[block_start, " "]);
         self.text(tag, before);
         self.text(tag, &["0", pipe, "__fragcache_ticket"]);
-        // MiniJinja's filter checks that the block declares how its fragments differ; it can see
-        // the vary parts but not `shared`.
-        if arguments.shared && self.syntax.dialect() == Dialect::MiniJinja {
+        // The filter checks that the block declares how its fragments differ; it can see the vary
+        // parts but not `shared`.
+        if arguments.shared && self.syntax.rules().lowering == Lowering::With {
             self.text(tag, &["(shared=true)"]);
         }
         if !arguments.declared.is_empty() {
@@ -261,8 +262,8 @@ impl Writer<'_> {
         self.start(tag);
         let block_start = self.syntax.block_delimiters().0;
         let block_end = self.syntax.block_delimiters().1;
-        match self.syntax.dialect() {
-            Dialect::MiniJinja => {
+        match self.syntax.rules().lowering {
+            Lowering::With => {
                 let (open, close) = if block.arguments.values > 0 { ("(", ")") } else { ("", "") };
                 self.text(tag, &["if \"", site, "\"|__fragcache_open", open]);
                 self.parts(tag, &block.arguments.parts);
@@ -272,7 +273,7 @@ impl Writer<'_> {
                 self.ticket(tag, (&["with __fragcache="], ""), "|", &block.arguments);
                 self.text(tag, &[block_start, " filter __fragcache_close(__fragcache)"]);
             }
-            Dialect::Tera => {
+            Lowering::Loop => {
                 let list = if block.arguments.values > 0 { "," } else { "" };
                 self.text(tag, &["if [\"", site, "\"", list]);
                 self.parts(tag, &block.arguments.parts);
@@ -332,16 +333,16 @@ impl Writer<'_> {
         let (block_start, block_end) = self.syntax.block_delimiters();
         self.start(tag);
         self.text(tag, &["endfilter ", block_end]);
-        match self.syntax.dialect() {
-            Dialect::MiniJinja => {
+        match self.syntax.rules().lowering {
+            Lowering::With => {
                 self.statement(tag, &["endwith"]);
                 self.text(tag, &[block_start, " endif"]);
             }
-            Dialect::Tera if block.has_scope() => {
+            Lowering::Loop if block.has_scope() => {
                 self.statement(tag, &["endfor"]);
                 self.text(tag, &[block_start, " endif"]);
             }
-            Dialect::Tera => {
+            Lowering::Loop => {
                 for (at, Name(name)) in block.assigned.iter().enumerate() {
                     let saved = format!("{}_s{at}", self.own(index));
                     self.statement(tag, &["set ", name, " = ", &saved]);

@@ -17,18 +17,20 @@ use crate::bindings::{self, Bound, Scope, Section};
 use crate::candidates;
 use crate::checks;
 use crate::definitions::{Free, MacroValue};
+use crate::delimiters::Syntax;
+use crate::dialect::Rules;
 use crate::flows;
 use crate::follow::Others;
 use crate::literal::string_value;
 use crate::mark::Mark;
 use crate::name::Name;
+use crate::opener::Opener;
 use crate::outline::{Block, Edit, Outline, Span, Tag};
 use crate::refusal::Refusal;
-use crate::rules::{Dialect, Syntax};
 use crate::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
 use crate::secret;
 use crate::spaces::Spaces;
-use crate::statement::{Opener, Role, Statement};
+use crate::statement::{Role, Statement};
 use crate::token::Token;
 use crate::uses;
 
@@ -150,8 +152,8 @@ pub(super) fn outline<'a, 's>(
         macro_values: Vec::new(),
         included: None,
         partial_marks: HashMap::new(),
-        loops_carry: candidates::loops_carry(source, syntax.dialect()),
-        may_move_blocks: candidates::may_move_blocks(source, syntax.dialect()),
+        loops_carry: candidates::loops_carry(source, syntax.rules()),
+        may_move_blocks: candidates::may_move_blocks(source, syntax.rules()),
         later: Free::default(),
         may_call_changed: memchr::memmem::find(source.as_bytes(), b"changed").is_some(),
         warned: HashSet::new(),
@@ -168,8 +170,8 @@ pub(super) fn outline<'a, 's>(
 }
 
 impl<'a, 's> Walk<'a, 's> {
-    pub(super) fn dialect(&self) -> Dialect {
-        self.syntax.dialect()
+    pub(super) fn rules(&self) -> &'static Rules {
+        self.syntax.rules()
     }
 
     fn piece(&mut self, piece: Piece, list: &[Token]) -> Result<Flow, Error> {
@@ -220,7 +222,7 @@ impl<'a, 's> Walk<'a, 's> {
     }
 
     fn statement(&mut self, piece: Piece, list: &[Token]) -> Result<Flow, Error> {
-        let statement = Statement::read(self.source, &piece, self.dialect());
+        let statement = Statement::read(self.source, &piece, self.rules());
         checks::markers(self, &piece, &statement)?;
         if !piece.closed {
             if statement.role == Role::Cache {
@@ -301,7 +303,7 @@ impl<'a, 's> Walk<'a, 's> {
         match statement.role {
             Role::Open(opener) => {
                 self.push(FrameKind::Native(opener), tag, 1)?;
-                let name = statement.name(self.source, self.syntax.dialect());
+                let name = statement.name(self.source, self.syntax.rules());
                 bindings::enter(self, opener, name, (tag.piece.start, list), bound)?;
             }
             Role::Close(opener) => return self.close_native(tag, statement, opener),
@@ -424,7 +426,7 @@ impl<'a, 's> Walk<'a, 's> {
             renders_others: false,
             has_free_loop: false,
             assigned: Vec::new(),
-            secrets: secret::varied_on(self.source, &arguments, self.dialect()),
+            secrets: secret::varied_on(self.source, &arguments, self.rules()),
             arguments,
             open: tag.clone(),
         });

@@ -11,10 +11,9 @@ use crate::flows::{self, Call, Rendered, called, fragment, holds, rendered};
 use crate::follow::SourcePlace;
 use crate::mark::{Holds, Mark};
 use crate::nesting::{Frame, FrameKind, Walk};
+use crate::opener::Opener;
 use crate::outline::{By, Change, Span};
 use crate::refusal::Refusal;
-use crate::rules::Dialect;
-use crate::statement::Opener;
 use crate::token::{Token, TokenKind};
 
 /// The brackets around a token in its tag, and the component around it.
@@ -76,7 +75,7 @@ pub(super) fn argument(
     if marks.is_empty() {
         return Ok(());
     }
-    let (source, dialect) = (walk.source, walk.dialect());
+    let (source, rules) = (walk.source, walk.rules());
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     for by in ways(walk, list, around) {
         pass_on(walk, (text(index), list[index].start), tag, &by, &marks)?;
@@ -85,7 +84,7 @@ pub(super) fn argument(
     let before = index.checked_sub(1).and_then(|at| list.get(at)).map(|token| token.kind);
     let is_short = matches!(before, Some(TokenKind::Word | TokenKind::String | TokenKind::Close));
     let is_direct = around.component == Some(around.brackets.len());
-    if is_direct && dialect == Dialect::Tera && is_short {
+    if is_direct && rules.components && is_short {
         let by = By::Keyword(text(index).to_owned());
         pass_on(walk, (text(index), list[index].start), tag, &by, &marks)?;
     }
@@ -94,17 +93,17 @@ pub(super) fn argument(
 
 /// The ways in which a value inside these brackets is passed on.
 fn ways(walk: &Walk<'_, '_>, list: &[Token], around: &Around) -> Vec<By> {
-    let (source, dialect) = (walk.source, walk.dialect());
+    let (source, rules) = (walk.source, walk.rules());
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
-    let by = |&Bracket { at, commas, first, is_spread }: &Bracket| match (text(at), dialect) {
-        ("(", Dialect::MiniJinja) if calls(source, list, at) => Some(match text(first + 1) {
+    let by = |&Bracket { at, commas, first, is_spread }: &Bracket| match text(at) {
+        "(" if rules.macros && calls(source, list, at) => Some(match text(first + 1) {
             _ if !is_found(walk, list, at) => By::Value,
             _ if is_spread => By::Spread,
             "=" => By::Keyword(text(first).to_owned()),
             _ => By::Position(commas),
         }),
-        ("{", Dialect::Tera) if text(at + 1) == "..." => Some(By::Spread),
-        ("{", Dialect::Tera) if at > 1 && text(at - 1) == "=" => {
+        "{" if rules.components && text(at + 1) == "..." => Some(By::Spread),
+        "{" if rules.components && at > 1 && text(at - 1) == "=" => {
             Some(By::Keyword(text(at - 2).to_owned()))
         }
         _ => None,
@@ -168,7 +167,7 @@ pub(super) fn component_argument(
 /// The marks of the value of the name at `index`: its own and, if it is called, those of its
 /// output. A macro that is not called renders nothing.
 fn value(walk: &Walk<'_, '_>, list: &[Token], index: usize, marks: &[Mark]) -> Vec<Mark> {
-    let call = called(walk, list, index).filter(|_| walk.dialect() == Dialect::MiniJinja);
+    let call = called(walk, list, index).filter(|_| walk.rules().macros);
     let Some(Call { is_known, open }) = call else {
         let is_macro = bindings::is_macro(walk, list[index].text(walk.source));
         // Outside values of a macro were rendered earlier. Its own output is rendered later, unless

@@ -3,7 +3,8 @@
 
 use std::ops::Range;
 
-use crate::rules::{Dialect, Syntax};
+use crate::delimiters::Syntax;
+use crate::dialect::Rules;
 use crate::token::{Token, TokenKind, skip_blank, token_at};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +28,10 @@ pub(super) enum Marker {
 }
 
 impl Marker {
-    fn of(byte: Option<&u8>, dialect: Dialect) -> Self {
+    fn of(byte: Option<&u8>, rules: &'static Rules) -> Self {
         match byte {
             Some(b'-') => Self::Minus,
-            Some(b'+') if dialect == Dialect::MiniJinja => Self::Plus,
+            Some(b'+') if rules.plus_marker => Self::Plus,
             _ => Self::None,
         }
     }
@@ -170,7 +171,7 @@ impl<'a> Scanner<'a> {
         let mut inner = start + marker_len;
         let lead = match kind {
             PieceKind::LineStatement | PieceKind::LineComment => Marker::None,
-            _ => Marker::of(self.bytes().get(inner), self.syntax.dialect()),
+            _ => Marker::of(self.bytes().get(inner), self.syntax.rules()),
         };
         inner += lead.text().len();
         let piece = match kind {
@@ -206,10 +207,7 @@ impl<'a> Scanner<'a> {
     /// The raw section at `start`, if there is one.
     fn raw(&self, start: usize, inner: usize) -> Option<Piece> {
         let (block_start, block_end) = self.syntax.block_delimiters();
-        let (open_lead, markers): (&[char], &[char]) = match self.syntax.dialect() {
-            Dialect::MiniJinja => (&[], &['-', '+']),
-            Dialect::Tera => (&['-'], &['-']),
-        };
+        let Rules { raw_open_markers: open_lead, raw_markers: markers, .. } = self.syntax.rules();
         let body = inner + bare_tag(&self.source[inner..], "raw", block_end, open_lead, markers)?;
         let mut at = body;
         while let Some(found) = memchr::memmem::find(&self.bytes()[at..], block_start.as_bytes()) {
@@ -276,12 +274,12 @@ impl<'a> Scanner<'a> {
 
     /// The whitespace marker of the tag end at `at`, if the tag ends there.
     fn tag_end(&self, at: usize, end_marker: &str) -> Option<Marker> {
-        let dialect = self.syntax.dialect();
-        if dialect == Dialect::MiniJinja && self.balance != 0 {
+        let rules = self.syntax.rules();
+        if rules.brackets_hide_tag_end && self.balance != 0 {
             return None;
         }
         let rest = &self.bytes()[at..];
-        let marker = Marker::of(rest.first(), dialect);
+        let marker = Marker::of(rest.first(), rules);
         if marker != Marker::None && rest[1..].starts_with(end_marker.as_bytes()) {
             return Some(marker);
         }
@@ -292,7 +290,7 @@ impl<'a> Scanner<'a> {
 
     /// The end of the token at `at`; `None` at the end of the source or for an unterminated string.
     fn token(&mut self, at: usize) -> Option<usize> {
-        let token = token_at(self.source, at, self.syntax.dialect())?;
+        let token = token_at(self.source, at, self.syntax.rules())?;
         match token.kind {
             TokenKind::Open => self.balance += 1,
             TokenKind::Close => self.balance -= 1,

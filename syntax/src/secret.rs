@@ -4,10 +4,10 @@
 use std::ops::Range;
 
 use crate::arguments::Arguments;
+use crate::dialect::Rules;
 use crate::name::Name;
 use crate::nesting::{FrameKind, Walk};
 use crate::outline::Secret;
-use crate::rules::Dialect;
 use crate::token::{Token, TokenKind, tokens};
 
 /// Secret words, anywhere in a name.
@@ -28,7 +28,7 @@ pub(super) fn note(walk: &mut Walk<'_, '_>, range: Range<usize>) {
     if walk.caches == 0 {
         return;
     }
-    for (at, name) in names(walk.source, range, walk.dialect()) {
+    for (at, name) in names(walk.source, range, walk.rules()) {
         let lacking = walk.stack.iter().find_map(|frame| match frame.kind {
             FrameKind::Cache(index) => {
                 let block = walk.outline.blocks.get(index)?;
@@ -48,10 +48,10 @@ pub(super) fn note(walk: &mut Walk<'_, '_>, range: Range<usize>) {
 pub(super) fn varied_on<'s>(
     source: &'s str,
     arguments: &Arguments,
-    dialect: Dialect,
+    rules: &'static Rules,
 ) -> Vec<&'s str> {
     let parts = arguments.positional.iter().skip(1).chain(&arguments.version);
-    let names = parts.flat_map(|part| names(source, part.clone(), dialect));
+    let names = parts.flat_map(|part| names(source, part.clone(), rules));
     let mut found: Vec<_> = names.map(|(_, name)| name).collect();
     found.sort_unstable();
     found.dedup();
@@ -59,11 +59,11 @@ pub(super) fn varied_on<'s>(
 }
 
 /// The names of secrets in `range`, with their offsets.
-fn names(source: &str, range: Range<usize>, dialect: Dialect) -> Vec<(usize, &str)> {
+fn names<'s>(source: &'s str, range: Range<usize>, rules: &'static Rules) -> Vec<(usize, &'s str)> {
     if !may_hold_one(&source.as_bytes()[range.clone()]) {
         return Vec::new();
     }
-    let list: Vec<Token> = tokens(source, range, dialect).collect();
+    let list: Vec<Token> = tokens(source, range, rules).collect();
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     // At the top level of these statements, `=` assigns a variable; elsewhere it sets a keyword
     // argument.

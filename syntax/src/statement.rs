@@ -3,101 +3,10 @@
 
 use std::ops::Range;
 
-use crate::rules::Dialect;
+use crate::dialect::Rules;
+use crate::opener::Opener;
 use crate::scanner::Piece;
 use crate::token::{Token, TokenKind, tokens};
-
-/// A statement with a body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Opener {
-    For,
-    If,
-    With,
-    Set,
-    Autoescape,
-    Filter,
-    Block,
-    Macro,
-    Call,
-    /// Tera's `{% component … %}`.
-    Component,
-    /// Tera's `{% <card> %}`.
-    ComponentCall,
-}
-
-impl Opener {
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Self::For => "for",
-            Self::If => "if",
-            Self::With => "with",
-            Self::Set => "set",
-            Self::Autoescape => "autoescape",
-            Self::Filter => "filter",
-            Self::Block => "block",
-            Self::Macro => "macro",
-            Self::Call => "call",
-            Self::Component => "component",
-            Self::ComponentCall => "<…>",
-        }
-    }
-
-    pub(super) fn closing_word(self) -> &'static str {
-        match self {
-            Self::For => "endfor",
-            Self::If => "endif",
-            Self::With => "endwith",
-            Self::Set => "endset",
-            Self::Autoescape => "endautoescape",
-            Self::Filter => "endfilter",
-            Self::Block => "endblock",
-            Self::Macro => "endmacro",
-            Self::Call => "endcall",
-            Self::Component => "endcomponent",
-            Self::ComponentCall => "</…>",
-        }
-    }
-
-    const ALL: [Self; 11] = [
-        Self::For,
-        Self::If,
-        Self::With,
-        Self::Set,
-        Self::Autoescape,
-        Self::Filter,
-        Self::Block,
-        Self::Macro,
-        Self::Call,
-        Self::Component,
-        Self::ComponentCall,
-    ];
-
-    /// Whether the body is rendered by itself, so that a loop around it is not a loop for the
-    /// content.
-    pub(super) fn renders_by_itself(self) -> bool {
-        matches!(
-            self,
-            Self::Block | Self::Macro | Self::Call | Self::Component | Self::ComponentCall
-        )
-    }
-
-    /// Whether MiniJinja leaves the section open when `break` or `continue` leaves it: the output
-    /// that follows is lost or escaped as in the section, or the render panics. Tera refuses such a
-    /// template.
-    pub(super) fn stays_open(self) -> bool {
-        matches!(self, Self::Filter | Self::Set | Self::Autoescape | Self::With)
-    }
-
-    fn exists_in(self, dialect: Dialect) -> bool {
-        match self {
-            Self::With | Self::Autoescape | Self::Macro | Self::Call => {
-                dialect == Dialect::MiniJinja
-            }
-            Self::Component | Self::ComponentCall => dialect == Dialect::Tera,
-            _ => true,
-        }
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -125,8 +34,8 @@ pub(super) struct Statement<'s> {
 }
 
 impl<'s> Statement<'s> {
-    pub(super) fn read(source: &'s str, piece: &Piece, dialect: Dialect) -> Self {
-        let Some(first) = tokens(source, piece.inner.clone(), dialect).next() else {
+    pub(super) fn read(source: &'s str, piece: &Piece, rules: &'static Rules) -> Self {
+        let Some(first) = tokens(source, piece.inner.clone(), rules).next() else {
             return Self { role: Role::Other, word: "", rest: piece.inner.clone() };
         };
         let word = first.text(source);
@@ -137,21 +46,21 @@ impl<'s> Statement<'s> {
             "else" | "elif" => Role::Else,
             "extends" => Role::Extends,
             "break" | "continue" => Role::Leave,
-            "set" | "set_global" => match assigns_value(source, rest.clone(), dialect) {
+            "set" | "set_global" => match assigns_value(source, rest.clone(), rules) {
                 true => Role::Other,
                 false => Role::Open(Opener::Set),
             },
-            "<" if dialect == Dialect::Tera => {
+            "<" if rules.components => {
                 match source[piece.inner.clone()].trim_end().ends_with("/>") {
                     true => Role::Broken,
                     false => Role::Open(Opener::ComponentCall),
                 }
             }
-            "</" if dialect == Dialect::Tera => Role::Close(Opener::ComponentCall),
-            _ => Opener::ALL
-                .into_iter()
-                .filter(|opener| opener.exists_in(dialect))
-                .find_map(|opener| {
+            "</" if rules.components => Role::Close(Opener::ComponentCall),
+            _ => rules
+                .openers
+                .iter()
+                .find_map(|&opener| {
                     if word == opener.word() {
                         Some(Role::Open(opener))
                     } else if word == opener.closing_word() {
@@ -166,8 +75,8 @@ impl<'s> Statement<'s> {
     }
 
     /// The first word after the keyword, such as the name of a variable or a block.
-    pub(super) fn name(&self, source: &'s str, dialect: Dialect) -> Option<&'s str> {
-        tokens(source, self.rest.clone(), dialect)
+    pub(super) fn name(&self, source: &'s str, rules: &'static Rules) -> Option<&'s str> {
+        tokens(source, self.rest.clone(), rules)
             .next()
             .filter(|token| token.kind == TokenKind::Word)
             .map(|token| token.text(source))
@@ -175,8 +84,8 @@ impl<'s> Statement<'s> {
 }
 
 /// Whether a `set` assigns with `=` instead of capturing a body.
-fn assigns_value(source: &str, rest: Range<usize>, dialect: Dialect) -> bool {
-    tokens(source, rest, dialect)
+fn assigns_value(source: &str, rest: Range<usize>, rules: &'static Rules) -> bool {
+    tokens(source, rest, rules)
         .map(|token| token.text(source))
         .find(|text| matches!(*text, "=" | "|"))
         == Some("=")

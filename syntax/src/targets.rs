@@ -4,9 +4,10 @@
 
 use std::ops::Range;
 
-use crate::rules::Dialect;
+use crate::dialect::Rules;
+use crate::opener::Opener;
 use crate::scanner::Piece;
-use crate::statement::{Opener, Role, Statement};
+use crate::statement::{Role, Statement};
 use crate::token::{Token, TokenKind, tokens, within};
 
 /// The target of an assignment.
@@ -40,10 +41,10 @@ impl<'s> Effect<'s> {
         source: &'s str,
         piece: &Piece,
         statement: &Statement<'s>,
-        dialect: Dialect,
+        rules: &'static Rules,
     ) -> Self {
-        let list: Vec<Token> = tokens(source, piece.inner.clone(), dialect).collect();
-        Self::read(source, (piece, &list), statement, dialect)
+        let list: Vec<Token> = tokens(source, piece.inner.clone(), rules).collect();
+        Self::read(source, (piece, &list), statement, rules)
     }
 
     /// Like [`of`](Self::of), for a tag whose tokens are known.
@@ -51,7 +52,7 @@ impl<'s> Effect<'s> {
         source: &'s str,
         (piece, list): (&Piece, &[Token]),
         statement: &Statement<'s>,
-        dialect: Dialect,
+        rules: &'static Rules,
     ) -> Self {
         if matches!(statement.role, Role::EndCache | Role::Close(_) | Role::Leave) {
             return Self::default();
@@ -102,7 +103,7 @@ impl<'s> Effect<'s> {
             (Role::Open(Opener::ComponentCall), _) => {
                 effect.assigns.push((Vec::new(), piece.inner.clone()));
             }
-            (_, "import") if dialect == Dialect::MiniJinja => {
+            (_, "import") if rules.macros => {
                 let word = list.find(0, |text, depth| depth == 0 && text == "as");
                 effect.assigns.push((Vec::new(), list.range(0, word)));
                 // `with context` may follow.
@@ -110,7 +111,7 @@ impl<'s> Effect<'s> {
                 let names = name.map(|name| Target::Name(name.text(source)));
                 effect.assigns.push((names.into_iter().collect(), list.rest.end..list.rest.end));
             }
-            (_, "from") if dialect == Dialect::MiniJinja => {
+            (_, "from") if rules.macros => {
                 let word = list.find(0, |text, _| text == "import");
                 effect.assigns.push((Vec::new(), list.range(0, word)));
                 let bound = (word + 1..list.list.len()).filter(|at| {

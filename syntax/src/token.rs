@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::rules::Dialect;
+use crate::dialect::Rules;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
@@ -31,17 +31,17 @@ impl Token {
 
 /// The token at `at`, which must be inside `source` and not on whitespace. `None` for an
 /// unterminated string.
-pub(super) fn token_at(source: &str, at: usize, dialect: Dialect) -> Option<Token> {
+pub(super) fn token_at(source: &str, at: usize, rules: &'static Rules) -> Option<Token> {
     let rest = &source.as_bytes()[at..];
     let first = *rest.first()?;
     let (kind, len) = match first {
         b'"' | b'\'' => (TokenKind::String, string_len(rest, first)?),
-        b'`' if dialect == Dialect::Tera => (TokenKind::String, string_len(rest, first)?),
+        b'`' if rules.backtick_strings => (TokenKind::String, string_len(rest, first)?),
         b'(' | b'[' | b'{' => (TokenKind::Open, 1),
-        b'?' if dialect == Dialect::Tera && rest.get(1) == Some(&b'[') => (TokenKind::Open, 2),
+        b'?' if rules.optional_chaining && rest.get(1) == Some(&b'[') => (TokenKind::Open, 2),
         b')' | b']' | b'}' => (TokenKind::Close, 1),
-        _ => match word_len(&source[at..], dialect) {
-            0 => (TokenKind::Operator, operator_len(&source[at..], dialect)),
+        _ => match word_len(&source[at..], rules) {
+            0 => (TokenKind::Operator, operator_len(&source[at..], rules)),
             len => (TokenKind::Word, len),
         },
     };
@@ -49,11 +49,11 @@ pub(super) fn token_at(source: &str, at: usize, dialect: Dialect) -> Option<Toke
 }
 
 /// All tokens of `range`, the content of a closed tag.
-pub(super) fn tokens(
-    source: &str,
+pub(super) fn tokens<'s>(
+    source: &'s str,
     range: Range<usize>,
-    dialect: Dialect,
-) -> impl Iterator<Item = Token> + '_ {
+    rules: &'static Rules,
+) -> impl Iterator<Item = Token> + 's {
     let mut at = range.start;
     let end = range.end;
     std::iter::from_fn(move || {
@@ -61,7 +61,7 @@ pub(super) fn tokens(
         if at >= end {
             return None;
         }
-        let token = token_at(source, at, dialect)?;
+        let token = token_at(source, at, rules)?;
         at = token.end;
         Some(token)
     })
@@ -102,25 +102,25 @@ const IN_NAME: [bool; 256] = {
     table
 };
 
-fn word_len(rest: &str, dialect: Dialect) -> usize {
+fn word_len(rest: &str, rules: &'static Rules) -> usize {
     let in_name = |byte: u8| IN_NAME[usize::from(byte)];
     let len = rest.bytes().position(|byte| !in_name(byte)).unwrap_or(rest.len());
     match rest.as_bytes().get(len) {
-        Some(next) if dialect == Dialect::MiniJinja && !next.is_ascii() => {
+        Some(next) if rules.unicode_names && !next.is_ascii() => {
             rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len())
         }
-        // Tera has ASCII names only, so a delimiter such as `»` may directly follow one.
         _ => len,
     }
 }
 
-fn operator_len(rest: &str, dialect: Dialect) -> usize {
-    if dialect == Dialect::Tera && rest.starts_with("...") {
+fn operator_len(rest: &str, rules: &'static Rules) -> usize {
+    if rules.spread && rest.starts_with("...") {
         return 3;
     }
     match rest.as_bytes() {
         [b'/', b'/', ..] | [b'*', b'*', ..] | [b'=' | b'!' | b'>' | b'<', b'=', ..] => 2,
-        [b'<', b'/', ..] | [b'?', b'.', ..] if dialect == Dialect::Tera => 2,
+        [b'<', b'/', ..] if rules.components => 2,
+        [b'?', b'.', ..] if rules.optional_chaining => 2,
         _ => rest.chars().next().map_or(1, char::len_utf8),
     }
 }

@@ -11,10 +11,9 @@ use crate::flows;
 use crate::follow::Followed;
 use crate::mark::{Holds, Mark};
 use crate::nesting::{Frame, FrameKind, Walk};
+use crate::opener::Opener;
 use crate::outline::{Outline, Span};
 use crate::refusal::Refusal;
-use crate::rules::Dialect;
-use crate::statement::Opener;
 
 /// A name in an expression.
 #[derive(Debug, Clone, Copy)]
@@ -41,16 +40,17 @@ pub(super) fn innermost(walk: &Walk<'_, '_>, level: usize) -> Option<usize> {
 pub(super) fn origin(walk: &Walk<'_, '_>, word: &Word<'_>) -> Vec<Mark> {
     let definition =
         |opener| walk.stack.iter().rev().find(|frame| frame.kind == FrameKind::Native(opener));
-    let found = match (word.name, walk.dialect()) {
-        ("caller", Dialect::MiniJinja) => match definition(Opener::Macro) {
+    let rules = walk.rules();
+    let found = match word.name {
+        "caller" if rules.macros => match definition(Opener::Macro) {
             Some(definition) => Some((Holds::Caller, definition.at)),
             // In a partial, `caller` may be an ordinary variable, which is not called.
             None if word.next == "." || (word.first && word.next != "(") => None,
             None => Some((Holds::Caller, 0)),
         },
-        ("self", Dialect::MiniJinja) => Some((Holds::Filled, 0)),
-        ("super", _) if word.next == "(" => Some((Holds::Filled, word.at)),
-        ("body", Dialect::Tera) => definition(Opener::Component).map(|it| (Holds::Body, it.at)),
+        "self" if rules.macros => Some((Holds::Filled, 0)),
+        "super" if word.next == "(" => Some((Holds::Filled, word.at)),
+        "body" if rules.components => definition(Opener::Component).map(|it| (Holds::Body, it.at)),
         _ => None,
     };
     found.map(|(holds, origin)| Mark { holds, origin, at: word.at }).into_iter().collect()
@@ -179,7 +179,7 @@ pub(super) fn stateful(
     marks: &[Mark],
 ) -> Result<(), Error> {
     let may_be = word.name == "loop" || !marks.is_empty();
-    if !may_be || walk.caches == 0 || walk.dialect() == Dialect::Tera {
+    if !may_be || walk.caches == 0 || !walk.rules().loop_is_value {
         return Ok(());
     }
     let block = walk.stack.iter().rposition(|frame| matches!(frame.kind, FrameKind::Cache(_)));
@@ -223,10 +223,8 @@ pub(super) fn everything(
     word: &Word<'_>,
     after: &str,
 ) -> Result<Option<Mark>, Error> {
-    let is_everything = match walk.dialect() {
-        Dialect::MiniJinja => word.name == "debug" && word.next == "(" && after == ")",
-        Dialect::Tera => word.name == "__tera_context",
-    };
+    let (name, is_function) = walk.rules().everything;
+    let is_everything = word.name == name && (!is_function || (word.next == "(" && after == ")"));
     let frame = |frame: &&Frame<'_>| matches!(frame.kind, FrameKind::Cache(_));
     match walk.stack.iter().rev().find(frame) {
         Some(block) if is_everything => Err(walk.refusal.at(

@@ -12,7 +12,6 @@ use super::mention::{Meaning, Mention};
 use super::node::Node;
 use super::reading::Reading;
 use super::readings::Readings;
-use crate::rules::Dialect;
 
 /// Everything that a part of the page is made of.
 #[derive(Debug, Default)]
@@ -327,7 +326,7 @@ impl Walk<'_, '_> {
 
     /// Adds a template whose names may be bound, and looks up the names seen so far in it.
     fn scope(&mut self, at: usize) {
-        if self.readings.syntax.dialect() == Dialect::Tera || self.scopes.contains(&at) {
+        if !self.readings.syntax.rules().macros || self.scopes.contains(&at) {
             return;
         }
         self.scopes.push(at);

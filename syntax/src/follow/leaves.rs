@@ -2,16 +2,16 @@
 //! there. If a cache block renders such a template, the end of the block's own section ends the
 //! open one instead, so that a miss prints less than a hit.
 
-use crate::rules::{Dialect, Syntax};
+use crate::delimiters::Syntax;
+use crate::opener::Opener;
 use crate::scanner::{PieceKind, Scanner};
-use crate::statement::{Opener, Role, Statement};
+use crate::statement::{Role, Statement};
 
 /// The offsets of each `break` or `continue` that leaves a section.
 pub(super) fn all(source: &str, syntax: &Syntax) -> Vec<usize> {
     let mut all = Vec::new();
     let has = |word: &str| memchr::memmem::find(source.as_bytes(), word.as_bytes()).is_some();
-    // Tera refuses it.
-    if syntax.dialect() == Dialect::Tera || !(has("break") || has("continue")) {
+    if !syntax.rules().leave_keeps_sections || !(has("break") || has("continue")) {
         return all;
     }
     let mut open = Vec::new();
@@ -19,7 +19,7 @@ pub(super) fn all(source: &str, syntax: &Syntax) -> Vec<usize> {
         if !matches!(piece.kind, PieceKind::Block | PieceKind::LineStatement) {
             continue;
         }
-        match Statement::read(source, &piece, syntax.dialect()).role {
+        match Statement::read(source, &piece, syntax.rules()).role {
             Role::Open(opener) => open.push(opener),
             Role::Close(_) => drop(open.pop()),
             // The `else` part is not in the loop.

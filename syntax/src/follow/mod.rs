@@ -8,8 +8,8 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::delimiters::Syntax;
 use super::outline::{By, Span};
-use super::rules::{Dialect, Syntax};
 
 mod closure;
 mod leaves;
@@ -272,7 +272,7 @@ impl<'a> Others<'a> {
 /// ```
 pub fn components(source: &str, syntax: &Syntax) -> Vec<String> {
     let none = memchr::memmem::find(source.as_bytes(), b"component").is_none();
-    if none || syntax.dialect() != Dialect::Tera || syntax.validate().is_err() {
+    if none || !syntax.rules().components || syntax.validate().is_err() {
         return Vec::new();
     }
     let reading = reading::Reading::new("", &Arc::from(source), syntax);

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
+use crate::dialect::Rules;
 use crate::literal::string_value;
-use crate::rules::Dialect;
 use crate::token::{Token, TokenKind, tokens};
 
 /// The template names that string literals in `range` contain. A literal that is joined to
 /// something else is only part of a name and is left out.
-pub(super) fn names(source: &str, range: Range<usize>, dialect: Dialect) -> Vec<String> {
-    let list: Vec<Token> = tokens(source, range, dialect).collect();
+pub(super) fn names(source: &str, range: Range<usize>, rules: &'static Rules) -> Vec<String> {
+    let list: Vec<Token> = tokens(source, range, rules).collect();
     let joins =
         |at: usize| list.get(at).is_some_and(|token| matches!(token.text(source), "~" | "+" | "%"));
     let literals = list.iter().enumerate().filter(|(at, token)| {
@@ -25,23 +25,27 @@ pub(super) struct Import {
 }
 
 /// Parses the part after the word `import`.
-pub(super) fn import(source: &str, rest: Range<usize>) -> Option<Import> {
-    let list: Vec<Token> = tokens(source, rest.clone(), Dialect::MiniJinja).collect();
+pub(super) fn import(source: &str, rest: Range<usize>, rules: &'static Rules) -> Option<Import> {
+    let list: Vec<Token> = tokens(source, rest.clone(), rules).collect();
     let at = list.iter().rposition(|token| token.text(source) == "as")?;
     let name = list.get(at + 1)?.text(source).to_owned();
-    let templates = names(source, rest.start..list[at].start, Dialect::MiniJinja);
+    let templates = names(source, rest.start..list[at].start, rules);
     Some(Import { templates, name })
 }
 
 /// Parses the part after the word `from`: the templates, and each name with the name that it is
 /// bound to.
-pub(super) fn members(source: &str, rest: Range<usize>) -> (Vec<String>, Vec<(String, String)>) {
-    let list: Vec<Token> = tokens(source, rest.clone(), Dialect::MiniJinja).collect();
+pub(super) fn members(
+    source: &str,
+    rest: Range<usize>,
+    rules: &'static Rules,
+) -> (Vec<String>, Vec<(String, String)>) {
+    let list: Vec<Token> = tokens(source, rest.clone(), rules).collect();
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
     let Some(import) = (0..list.len()).find(|at| text(*at) == "import") else {
         return (Vec::new(), Vec::new());
     };
-    let templates = names(source, rest.start..list[import].start, Dialect::MiniJinja);
+    let templates = names(source, rest.start..list[import].start, rules);
     let mut members = Vec::new();
     let mut at = import + 1;
     while at < list.len() {
@@ -57,26 +61,26 @@ pub(super) fn members(source: &str, rest: Range<usize>) -> (Vec<String>, Vec<(St
 
 /// Whether a tag calls a possible macro, or uses a component. The arguments of a filter are not a
 /// call.
-pub(super) fn calls(source: &str, range: Range<usize>, dialect: Dialect) -> bool {
-    let list: Vec<Token> = tokens(source, range, dialect).collect();
+pub(super) fn calls(source: &str, range: Range<usize>, rules: &'static Rules) -> bool {
+    let list: Vec<Token> = tokens(source, range, rules).collect();
     let text = |at: usize| list.get(at).map_or("", |token| token.text(source));
-    (0..list.len()).any(|at| match dialect {
-        Dialect::MiniJinja => {
-            let is_content = text(at) == "caller" && text(at + 2) == ")";
-            text(at + 1) == "("
-                && !is_content
-                && matches!(list[at].kind, TokenKind::Word | TokenKind::Close)
-                && !matches!(at.checked_sub(1).map_or("", text), "|" | "is")
-        }
-        Dialect::Tera => {
-            text(at) == "<" && list.get(at + 1).is_some_and(|it| it.kind == TokenKind::Word)
-        }
-    })
+    let calls_macro = |at: usize| {
+        let is_content = text(at) == "caller" && text(at + 2) == ")";
+        text(at + 1) == "("
+            && !is_content
+            && matches!(list[at].kind, TokenKind::Word | TokenKind::Close)
+            && !matches!(at.checked_sub(1).map_or("", text), "|" | "is")
+    };
+    let uses_component = |at: usize| {
+        text(at) == "<" && list.get(at + 1).is_some_and(|it| it.kind == TokenKind::Word)
+    };
+    (0..list.len())
+        .any(|at| (rules.macros && calls_macro(at)) || (rules.components && uses_component(at)))
 }
 
 /// The variables among a cache tag's name and vary parts.
-pub(super) fn variables(source: &str, rest: Range<usize>, dialect: Dialect) -> Vec<String> {
-    let list: Vec<Token> = tokens(source, rest, dialect).collect();
+pub(super) fn variables(source: &str, rest: Range<usize>, rules: &'static Rules) -> Vec<String> {
+    let list: Vec<Token> = tokens(source, rest, rules).collect();
     let mut depth = 0_usize;
     let parts = list.split(|token| {
         match token.kind {

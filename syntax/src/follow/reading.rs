@@ -9,9 +9,10 @@ use super::leaves;
 use super::mention::{Meaning, Mention, Parameters};
 use super::names::{Import, calls, dotted, import, members, names, variables};
 use super::prints::Cached;
-use crate::rules::{Dialect, Syntax};
+use crate::delimiters::Syntax;
+use crate::opener::Opener;
 use crate::scanner::{Piece, PieceKind, Scanner};
-use crate::statement::{Opener, Role, Statement};
+use crate::statement::{Role, Statement};
 use crate::targets::{Effect, Target};
 use crate::token::{Token, TokenKind, tokens};
 
@@ -177,7 +178,7 @@ impl Reader<'_> {
         match piece.kind {
             PieceKind::Variable => {
                 self.expression(source, piece.inner.clone());
-                if self.is_captured() || calls(source, piece.inner.clone(), self.syntax.dialect()) {
+                if self.is_captured() || calls(source, piece.inner.clone(), self.syntax.rules()) {
                     self.record_passed_on(piece.start);
                 }
             }
@@ -193,8 +194,8 @@ impl Reader<'_> {
     }
 
     fn statement(&mut self, source: &str, piece: &Piece) {
-        let dialect = self.syntax.dialect();
-        let statement = Statement::read(source, piece, dialect);
+        let rules = self.syntax.rules();
+        let statement = Statement::read(source, piece, rules);
         let rest = statement.rest.clone();
         self.bind(source, piece, &statement);
         match statement.role {
@@ -203,7 +204,7 @@ impl Reader<'_> {
                 self.out.caches.push(Cached {
                     tag: piece.start..piece.end,
                     end: source.len(),
-                    varies_on: variables(source, rest.clone(), dialect),
+                    varies_on: variables(source, rest.clone(), rules),
                 });
             }
             Role::EndCache => {
@@ -220,24 +221,21 @@ impl Reader<'_> {
         }
         match statement.role {
             Role::Open(opener @ (Opener::Block | Opener::Macro | Opener::Component)) => {
-                let mut list = tokens(source, rest.clone(), dialect);
+                let mut list = tokens(source, rest.clone(), rules);
                 let name = dotted(source, &mut list.by_ref().peekable());
                 self.open.push((opener, piece.start, name.unwrap_or_default()));
-                let names = Effect::of(source, piece, &statement, dialect).parameters;
-                match dialect {
-                    Dialect::MiniJinja => {
-                        let defaults = names.iter().filter_map(|(_, default)| default.clone());
-                        defaults.for_each(|default| self.expression(source, default));
-                    }
+                let names = Effect::of(source, piece, &statement, rules).parameters;
+                if opener == Opener::Component {
                     // Implicit arguments use the caller's variables.
-                    Dialect::Tera => {
-                        let arguments = tokens(source, rest.clone(), dialect)
-                            .find(|token| token.kind == TokenKind::Open)
-                            .map_or(rest.end, |token| token.start);
-                        self.expression(source, arguments..rest.end);
-                    }
+                    let arguments = tokens(source, rest.clone(), rules)
+                        .find(|token| token.kind == TokenKind::Open)
+                        .map_or(rest.end, |token| token.start);
+                    self.expression(source, arguments..rest.end);
+                } else {
+                    let defaults = names.iter().filter_map(|(_, default)| default.clone());
+                    defaults.for_each(|default| self.expression(source, default));
                 }
-                let list: Vec<Token> = tokens(source, rest.clone(), dialect).collect();
+                let list: Vec<Token> = tokens(source, rest.clone(), rules).collect();
                 let marked = list.windows(2).filter(|two| two[0].text(source) == "@");
                 let parameters = Parameters {
                     implicit: marked.map(|two| two[1].text(source).to_owned()).collect(),
@@ -259,10 +257,10 @@ impl Reader<'_> {
                 }
             }
             Role::Extends => {
-                let list: Vec<Token> = tokens(source, rest.clone(), dialect).collect();
+                let list: Vec<Token> = tokens(source, rest.clone(), rules).collect();
                 let is_constant = list.len() == 1 && list[0].kind == TokenKind::String;
                 self.out.extends_any |= !is_constant;
-                for name in names(source, rest, dialect) {
+                for name in names(source, rest, rules) {
                     self.out.mentions.push((piece.start, Mention::Template(name.clone())));
                     self.out.extends.push(name);
                 }
@@ -272,30 +270,30 @@ impl Reader<'_> {
             _ if statement.word == "include" => {
                 let is_in_macro = self.open.iter().any(|(opener, ..)| *opener == Opener::Macro);
                 self.out.captures_includes |= is_in_macro || self.is_captured();
-                for name in names(source, rest.clone(), dialect) {
+                for name in names(source, rest.clone(), rules) {
                     self.out.mentions.push((piece.start, Mention::Template(name)));
                 }
                 self.expression(source, rest);
             }
-            _ if dialect == Dialect::MiniJinja && statement.word == "import" => {
-                let Some(Import { templates, name }) = import(source, rest) else { return };
+            _ if rules.macros && statement.word == "import" => {
+                let Some(Import { templates, name }) = import(source, rest, rules) else { return };
                 self.add_meaning(name, Meaning::Module(templates));
             }
-            _ if dialect == Dialect::MiniJinja && statement.word == "from" => {
-                let (templates, list) = members(source, rest);
+            _ if rules.macros && statement.word == "from" => {
+                let (templates, list) = members(source, rest, rules);
                 for (name, alias) in list {
                     self.add_meaning(alias, Meaning::Member(templates.clone(), name));
                 }
             }
             role => {
                 // The target of an assignment is not a use.
-                let effect = Effect::of(source, piece, &statement, dialect);
+                let effect = Effect::of(source, piece, &statement, rules);
                 let read = effect.assigns.into_iter().map(|(_, range)| range);
                 let defaults = effect.parameters.into_iter().filter_map(|(_, default)| default);
                 let read = read.chain(defaults).chain(effect.filter);
                 read.for_each(|range| self.expression(source, range));
                 let tests = matches!(role, Role::Open(Opener::If) | Role::Else);
-                if role != Role::Cache && (!tests || calls(source, piece.inner.clone(), dialect)) {
+                if role != Role::Cache && (!tests || calls(source, piece.inner.clone(), rules)) {
                     self.record_passed_on(piece.start);
                 }
             }
@@ -311,7 +309,7 @@ impl Reader<'_> {
 
     /// Records what a statement binds, and where the binding ends.
     fn bind(&mut self, source: &str, piece: &Piece, statement: &Statement<'_>) {
-        let dialect = self.syntax.dialect();
+        let rules = self.syntax.rules();
         let names = |assigns: &[(Vec<Target<'_>>, Range<usize>)]| -> Vec<(String, usize)> {
             let targets = assigns.iter().flat_map(|(targets, _)| targets);
             let names = targets.filter_map(|target| match target {
@@ -320,8 +318,8 @@ impl Reader<'_> {
             });
             names.collect()
         };
-        let effect = || Effect::of(source, piece, statement, dialect);
-        if statement.word == "set" && dialect == Dialect::MiniJinja {
+        let effect = || Effect::of(source, piece, statement, rules);
+        if statement.word == "set" && rules.namespaces {
             let assigns = effect().assigns;
             let targets = assigns.iter().flat_map(|(targets, _)| targets);
             self.out.changes.extend(targets.filter_map(|target| match target {
@@ -345,15 +343,11 @@ impl Reader<'_> {
             Role::Open(Opener::For | Opener::With) => self.scopes.push(names(&effect().assigns)),
             Role::Open(opener) => {
                 if opener == Opener::Macro
-                    && let Some(name) = statement.name(source, dialect)
+                    && let Some(name) = statement.name(source, rules)
                 {
                     self.unbind(name, piece.start);
                 }
-                // In MiniJinja, defaults see the parameters.
-                let start = match dialect {
-                    Dialect::MiniJinja => piece.start,
-                    Dialect::Tera => piece.end,
-                };
+                let start = if rules.defaults_see_parameters { piece.start } else { piece.end };
                 let parameters = effect().parameters.into_iter();
                 let names = parameters.map(|(name, _)| (name.to_owned(), start));
                 self.scopes.push(names.collect());
@@ -442,9 +436,9 @@ impl Reader<'_> {
     }
 
     fn expression(&mut self, source: &str, range: Range<usize>) {
-        let dialect = self.syntax.dialect();
+        let rules = self.syntax.rules();
         let mut before = "";
-        let mut list = tokens(source, range, dialect).peekable();
+        let mut list = tokens(source, range, rules).peekable();
         while let Some(token) = list.next() {
             let text = token.text(source);
             let attribute = matches!(before, "." | "?.");
@@ -453,7 +447,7 @@ impl Reader<'_> {
             let is_sign = |next: &Token| next.text(source) == "=";
             before = text;
             let mention = match token.kind {
-                TokenKind::Operator if text == "<" && dialect == Dialect::Tera => {
+                TokenKind::Operator if text == "<" && rules.components => {
                     // A comparison looks the same, but no component has the name of its right side.
                     dotted(source, &mut list).map(Mention::Component)
                 }
@@ -465,7 +459,7 @@ impl Reader<'_> {
                         self.open.iter().rev().find(|(opener, ..)| *opener == Opener::Block);
                     block.map(|(_, _, name)| Mention::Above(name.clone()))
                 }
-                TokenKind::Word if dialect == Dialect::MiniJinja => {
+                TokenKind::Word if rules.macros => {
                     let point = list.next_if(|token| token.text(source) == ".");
                     let attribute = point
                         .and_then(|_| list.next_if(|token| token.kind == TokenKind::Word))

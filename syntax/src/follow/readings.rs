@@ -12,9 +12,9 @@ use super::node::Node;
 use super::prints::{self, Printed};
 use super::reading::Reading;
 use super::{FromOthers, SourcePlace, Sources};
+use crate::delimiters::Syntax;
 use crate::outline::By;
 use crate::place::Places;
-use crate::rules::{Dialect, Syntax};
 
 /// The most templates that are read for one page. Beyond them, nothing is followed.
 pub(super) const MOST_TEMPLATES: usize = 1_000;
@@ -176,7 +176,7 @@ impl<'r> Readings<'r> {
         }
         let mut scopes = vec![0];
         scopes.extend(self.ancestors(0));
-        if self.syntax.dialect() == Dialect::MiniJinja {
+        if self.syntax.rules().includes_bind {
             let mut seen: HashSet<usize> = scopes.iter().copied().collect();
             let mut queue = scopes.clone();
             while let Some(at) = queue.pop() {

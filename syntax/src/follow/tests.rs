@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::{Rewritten, rewrite_with};
+use crate::{Dialect, Rewritten, rewrite_with};
 
 type Templates<'a> = &'a [(&'a str, &'a str)];
 

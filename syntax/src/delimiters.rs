@@ -1,33 +1,10 @@
-//! The dialect and the delimiters, as configured in the engine. `scanner.rs` finds the delimiters
+//! The delimiters, as configured in the engine. `scanner.rs` finds the delimiters
 //! in a source.
 
 use std::borrow::Cow;
 
+use crate::dialect::{Dialect, Rules};
 use crate::error::{Error, ErrorKind};
-
-/// The template language of a source.
-///
-/// ```
-/// use fragcache_syntax::{Dialect, Syntax};
-///
-/// assert_eq!(Syntax::tera().dialect(), Dialect::Tera);
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// MiniJinja 3.
-    MiniJinja,
-    /// Tera 2.
-    Tera,
-}
-
-impl Dialect {
-    pub(super) fn engine(self) -> &'static str {
-        match self {
-            Self::MiniJinja => "MiniJinja",
-            Self::Tera => "Tera",
-        }
-    }
-}
 
 type Text = Cow<'static, str>;
 
@@ -188,6 +165,11 @@ impl Syntax {
         self.dialect
     }
 
+    /// The facts of the dialect.
+    pub(crate) fn rules(&self) -> &'static Rules {
+        self.dialect.rules()
+    }
+
     /// The delimiters of statements.
     ///
     /// ```
@@ -262,6 +244,7 @@ impl Syntax {
     /// assert_eq!(error.kind(), fragcache_syntax::ErrorKind::Config);
     /// ```
     pub fn validate(&self) -> Result<(), Error> {
+        let rules = self.rules();
         let refuse = |message: String| Err(Error::new(ErrorKind::Config, message));
         let pairs =
             [("block", &self.block), ("variable", &self.variable), ("comment", &self.comment)];
@@ -270,20 +253,22 @@ impl Syntax {
                 if marker.is_empty() {
                     return refuse(format!("the {what} {side} delimiter is empty: give it a text"));
                 }
-                if self.dialect == Dialect::Tera && marker.len() != 2 {
+                if let Some(len) = rules.delimiter_len.filter(|len| *len != marker.len()) {
                     return refuse(format!(
-                        "the {what} {side} delimiter `{}` is {} bytes long: Tera takes exactly 2",
+                        "the {what} {side} delimiter `{}` is {} bytes long: {} takes exactly {len}",
                         marker.escape_debug(),
                         marker.len(),
+                        rules.engine,
                     ));
                 }
             }
         }
         let has_line_prefix = self.line_statement.is_some() || self.line_comment.is_some();
-        if self.dialect == Dialect::Tera && has_line_prefix {
-            return refuse(
-                "Tera has no line statements or line comments: leave their prefixes unset".into(),
-            );
+        if !rules.line_prefixes && has_line_prefix {
+            return refuse(format!(
+                "{} has no line statements or line comments: leave their prefixes unset",
+                rules.engine
+            ));
         }
         let mut seen: Vec<(&str, &str)> = Vec::with_capacity(5);
         let lines =
