@@ -10,7 +10,7 @@ use crate::declared;
 use crate::delimiters::Syntax;
 use crate::literal::string_value;
 use crate::options::{self, BlockOption};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, excerpt};
 use crate::token::{Token, TokenKind, within};
 
 /// A part of the lowered argument list.
@@ -381,14 +381,4 @@ pub(super) fn newlines<'s>(
     range: &Range<usize>,
 ) -> impl Iterator<Item = Part> + use<'s> {
     memchr::memchr_iter(b'\n', source[range.clone()].as_bytes()).map(|_| Part::Fixed("\n"))
-}
-
-/// Returns the first 40 characters of an author's text, on one line.
-pub(super) fn excerpt(text: &str) -> String {
-    let mut out: String =
-        text.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(40).is_some() {
-        out.push('…');
-    }
-    out
 }

@@ -27,42 +27,32 @@
 use std::borrow::Cow;
 
 mod arguments;
-mod assign;
-mod bindings;
 mod block;
 mod block_id;
 mod callers;
 mod candidates;
-mod checks;
 mod declared;
-mod definitions;
 mod delimiters;
 mod dialect;
 mod error;
-mod flows;
 mod folder;
 mod follow;
 mod literal;
 mod lower;
-mod mark;
 mod name;
-mod nesting;
 mod opener;
 mod options;
 mod outline;
-mod passing;
 mod place;
 mod refusal;
 
 mod scanner;
-mod secret;
 mod source_map;
-mod spaces;
 mod statement;
 mod targets;
 mod timeout;
 mod token;
-mod uses;
+mod walk;
 mod warning;
 
 #[cfg(test)]
@@ -271,14 +261,14 @@ pub fn rewrite_with<'s>(
     }
     let refusal = Refusal { template, source };
     let others = Others::new(template, source, syntax, sources);
-    let (outline, others) = nesting::outline(refusal, source, syntax, others)?;
+    let (outline, others) = walk::outline(refusal, source, syntax, others)?;
     if outline.blocks.is_empty() && !others.were_read() {
         return Ok(untouched());
     }
     let spans: Vec<_> =
         outline.blocks.iter().map(|block| block.open.piece.start..block.end).collect();
     let followed = others.follow(&spans, outline.refers);
-    uses::check_others(&refusal, &outline, &followed)?;
+    walk::check_others(&refusal, &outline, &followed)?;
     if outline.blocks.is_empty() {
         let Followed { templates, components, .. } = followed;
         return Ok(Rewritten { follows: templates, components, ..untouched() });

@@ -24,3 +24,13 @@ impl Refusal<'_> {
         format!("line {line}, column {column}")
     }
 }
+
+/// Returns the first 40 characters of an author's text, on one line.
+pub(super) fn excerpt(text: &str) -> String {
+    let mut out: String =
+        text.chars().take(40).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(40).is_some() {
+        out.push('…');
+    }
+    out
+}

@@ -4,10 +4,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::arguments::excerpt;
 use crate::block::CacheBlock;
 use crate::outline::{Change, Outline, Secret};
 use crate::place::Places;
+use crate::refusal::excerpt;
 
 /// A probable mistake in a template. There are three:
 ///

@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use crate::error::Error;
 
-use crate::bindings;
-use crate::definitions;
-use crate::flows::{self, Call, Rendered, called, fragment, holds, rendered};
+use super::bindings;
+use super::definitions;
+use super::flows::{self, Call, Rendered, called, fragment, holds, rendered};
+use super::mark::{Holds, Mark};
+use super::nesting::{Frame, FrameKind, Walk};
 use crate::follow::SourcePlace;
-use crate::mark::{Holds, Mark};
-use crate::nesting::{Frame, FrameKind, Walk};
 use crate::opener::Opener;
 use crate::outline::{By, Change, Span};
 use crate::refusal::Refusal;

@@ -6,14 +6,14 @@ use std::ops::Range;
 
 use crate::error::Error;
 
-use crate::arguments::{Arguments, excerpt};
+use super::nesting::{Frame, FrameKind, Walk};
+use crate::arguments::Arguments;
 use crate::dialect::Lowering;
 use crate::literal::string_value;
 use crate::name::Name;
-use crate::nesting::{Frame, FrameKind, Walk};
 use crate::opener::Opener;
 use crate::outline::{Block, OuterLoop, Tag};
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, excerpt};
 use crate::scanner::Piece;
 use crate::statement::{Role, Statement, loop_attributes, uses_of};
 use crate::token::{Token, TokenKind, tokens};

@@ -11,28 +11,28 @@ use std::ops::Range;
 
 use crate::error::Error;
 
+use super::assign;
+use super::bindings::{self, Bound, Scope, Section};
+use super::checks;
+use super::definitions::{Free, MacroValue};
+use super::flows;
+use super::mark::Mark;
+use super::secret;
+use super::spaces::Spaces;
+use super::uses;
 use crate::arguments::Arguments;
-use crate::assign;
-use crate::bindings::{self, Bound, Scope, Section};
 use crate::candidates;
-use crate::checks;
-use crate::definitions::{Free, MacroValue};
 use crate::delimiters::Syntax;
 use crate::dialect::Rules;
-use crate::flows;
 use crate::follow::Others;
 use crate::literal::string_value;
-use crate::mark::Mark;
 use crate::name::Name;
 use crate::opener::Opener;
 use crate::outline::{Block, Edit, Outline, Span, Tag};
 use crate::refusal::Refusal;
 use crate::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
-use crate::secret;
-use crate::spaces::Spaces;
 use crate::statement::{Role, Statement};
 use crate::token::Token;
-use crate::uses;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FrameKind {
@@ -125,7 +125,7 @@ enum Flow {
 }
 
 /// Finds and checks the cache blocks of a source.
-pub(super) fn outline<'a, 's>(
+pub(crate) fn outline<'a, 's>(
     refusal: Refusal<'a>,
     source: &'s str,
     syntax: &'a Syntax,

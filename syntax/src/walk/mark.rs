@@ -1,8 +1,8 @@
 //! Marks on values: a value is marked if it may hold content that others fill in, or output that
 //! was rendered earlier.
 
+use super::spaces::Space;
 use crate::outline::Span;
-use crate::spaces::Space;
 
 /// What a marked value may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

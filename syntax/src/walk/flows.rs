@@ -8,17 +8,17 @@ use std::ops::Range;
 
 use crate::error::Error;
 
-use crate::bindings;
-use crate::checks::{foreign_content, varies_or_shared};
-use crate::definitions;
+use super::bindings;
+use super::checks::{foreign_content, varies_or_shared};
+use super::definitions;
+use super::mark::{Holds, Mark, add};
+use super::nesting::{FrameKind, Walk};
+use super::passing::passed_on_error;
+use super::uses;
 use crate::follow::{Called, Fragment};
-use crate::mark::{Holds, Mark, add};
-use crate::nesting::{FrameKind, Walk};
 use crate::opener::Opener;
 use crate::outline::{Block, By, Span};
-use crate::passing::passed_on_error;
 use crate::token::{Token, TokenKind, tokens};
-use crate::uses;
 
 /// The mark that an expression gets from its calls: the output of what they render.
 pub(super) fn rendering(

@@ -4,13 +4,13 @@
 
 use crate::error::Error;
 
-use crate::bindings;
-use crate::checks::{foreign_content, varies_or_shared};
-use crate::definitions;
-use crate::flows;
+use super::bindings;
+use super::checks::{foreign_content, varies_or_shared};
+use super::definitions;
+use super::flows;
+use super::mark::{Holds, Mark};
+use super::nesting::{Frame, FrameKind, Walk};
 use crate::follow::Followed;
-use crate::mark::{Holds, Mark};
-use crate::nesting::{Frame, FrameKind, Walk};
 use crate::opener::Opener;
 use crate::outline::{Outline, Span};
 use crate::refusal::Refusal;
@@ -260,7 +260,7 @@ pub(super) fn namespace(walk: &Walk<'_, '_>, name: &str, at: usize) -> Result<()
 }
 
 /// Refuses blocks for what they take from other templates, once those are read.
-pub(super) fn check_others(
+pub(crate) fn check_others(
     refusal: &Refusal<'_>,
     outline: &Outline<'_>,
     followed: &Followed,

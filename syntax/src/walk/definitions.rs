@@ -7,14 +7,14 @@ use std::rc::Rc;
 
 use crate::error::Error;
 
-use crate::bindings::{self, bound_in, resolve};
-use crate::flows;
-use crate::mark::{Holds, Mark, add};
-use crate::nesting::{Frame, FrameKind, Walk};
+use super::bindings::{self, bound_in, resolve};
+use super::flows;
+use super::mark::{Holds, Mark, add};
+use super::nesting::{Frame, FrameKind, Walk};
+use super::passing::pass_on;
+use super::uses;
 use crate::opener::Opener;
 use crate::outline::{By, Span};
-use crate::passing::pass_on;
-use crate::uses;
 
 /// What a call of a macro needs to know about the macro.
 #[derive(Debug, Default)]

@@ -3,10 +3,10 @@
 
 use std::ops::Range;
 
+use super::nesting::{FrameKind, Walk};
 use crate::arguments::Arguments;
 use crate::dialect::Rules;
 use crate::name::Name;
-use crate::nesting::{FrameKind, Walk};
 use crate::outline::Secret;
 use crate::token::{Token, TokenKind, tokens};
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use crate::mark::{Holds, Mark, add};
+use super::mark::{Holds, Mark, add};
 
 /// A namespace, identified by the expression that creates it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,15 +4,15 @@ use std::rc::Rc;
 
 use crate::error::Error;
 
-use crate::bindings::{Binding, Scope, resolve};
-use crate::definitions::{Definition, merge};
+use super::bindings::{Binding, Scope, resolve};
+use super::definitions::{Definition, merge};
+use super::mark::{Holds, Mark, add};
+use super::nesting::{Frame, FrameKind, Walk};
+use super::uses;
 use crate::dialect::Rules;
-use crate::mark::{Holds, Mark, add};
 use crate::name::Name;
-use crate::nesting::{Frame, FrameKind, Walk};
 use crate::opener::Opener;
 use crate::targets::Target;
-use crate::uses;
 
 /// Records that a value with `marks` is bound to a name.
 pub(super) fn record_bound(walk: &mut Walk<'_, '_>, marks: &[Mark]) {

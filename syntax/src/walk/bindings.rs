@@ -9,19 +9,19 @@ use std::rc::Rc;
 
 use crate::error::Error;
 
-use crate::assign::{assign, changes, is_branch, join, makes_scope, record_bound};
-use crate::definitions::{self, Definition};
-use crate::flows;
-use crate::mark::{Holds, Mark, add};
+use super::assign::{assign, changes, is_branch, join, makes_scope, record_bound};
+use super::definitions::{self, Definition};
+use super::flows;
+use super::mark::{Holds, Mark, add};
+use super::nesting::{Frame, FrameKind, Walk};
+use super::passing;
+use super::uses;
 use crate::name::Name;
-use crate::nesting::{Frame, FrameKind, Walk};
 use crate::opener::Opener;
-use crate::passing;
 use crate::scanner::Piece;
 use crate::statement::{Role, Statement};
 use crate::targets::{Effect, Target};
 use crate::token::{Token, TokenKind, within};
-use crate::uses;
 
 /// The value of a name.
 #[derive(Debug, Clone, Default)]
