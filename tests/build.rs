@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use fragcache::syntax::{Syntax, rewrite_folder};
+use fragcache_syntax::{Syntax, rewrite_folder};
 
 const TEMPLATES: &str = "../fixtures/recipes/embedded";
 

@@ -1,5 +1,5 @@
-//! Rules for the structure of the core crate: its rooms (the modules at its root) import each other
-//! in one direction only.
+//! Rules for the structure of the core crate and of the rewriter: their rooms (the modules at the
+//! root) import each other in one direction only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -48,9 +48,9 @@ fn is_test(path: &Path) -> bool {
         || path.ends_with("memoize/arguments.rs")
 }
 
-/// The files of the core crate that are built without tests: room, file, code.
-fn sources() -> Vec<(String, String, String)> {
-    let source = fixtures("../core/src");
+/// The files of a crate that are built without tests: room, file, code.
+fn sources(package: &str) -> Vec<(String, String, String)> {
+    let source = fixtures("..").join(package).join("src");
     let mut folders = vec![source.clone()];
     let mut sources = Vec::new();
     while let Some(folder) = folders.pop() {
@@ -73,8 +73,8 @@ fn sources() -> Vec<(String, String, String)> {
     sources
 }
 
-fn imports() -> Imports {
-    let sources = sources();
+fn imports(package: &str) -> Imports {
+    let sources = sources(package);
     let mut imports: Imports =
         sources.iter().map(|(room, ..)| (room.clone(), BTreeMap::new())).collect();
     for (room, file, code) in &sources {
@@ -116,17 +116,27 @@ fn circle(imports: &Imports) -> Vec<(&str, &str, &str)> {
 
 #[test]
 fn rooms_of_core_import_each_other_in_one_direction() {
-    let imports = imports();
-    assert!(imports.len() >= 30, "only {} rooms were found", imports.len());
-    let edges: usize = imports.values().map(BTreeMap::len).sum();
-    assert!(edges > 100, "only {edges} imports were found");
+    one_direction("core", 30, 100);
+}
+
+#[test]
+fn rooms_of_the_rewriter_import_each_other_in_one_direction() {
+    one_direction("syntax", 20, 60);
+}
+
+/// Checks that the rooms of a crate form no circle, and that so many rooms and imports were found.
+fn one_direction(package: &str, rooms: usize, edges: usize) {
+    let imports = imports(package);
+    assert!(imports.len() >= rooms, "only {} rooms were found", imports.len());
+    let found: usize = imports.values().map(BTreeMap::len).sum();
+    assert!(found > edges, "only {found} imports were found");
     let found = circle(&imports);
     assert!(found.is_empty(), "these imports form a circle: {found:#?}");
 }
 
 #[test]
 fn core_imports_nothing_through_its_root() {
-    for (_, file, code) in sources() {
+    for (_, file, code) in sources("core") {
         // `current` is a module that the root shows, and not one of its rooms.
         let is_of_root = |name: &String| name.starts_with(char::is_uppercase) || name == "current";
         let found: Vec<String> = imported(&code).into_iter().filter(is_of_root).collect();

@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+pub use fragcache_syntax::Location;
+
 /// The kind of an [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -31,35 +33,6 @@ pub enum ErrorKind {
     Value,
 }
 
-/// A location in an author's template.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Location {
-    /// The template's name.
-    pub template: Arc<str>,
-    /// One-based line.
-    pub line: u32,
-    /// One-based column, counted in characters; 0 when only the line is known.
-    pub column: u32,
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Keeps the location on one line for any name.
-        for c in self.template.chars() {
-            if c.is_control() {
-                write!(f, "{}", c.escape_default())?;
-            } else {
-                write!(f, "{c}")?;
-            }
-        }
-        write!(f, ":{}", self.line)?;
-        if self.column > 0 {
-            write!(f, ":{}", self.column)?;
-        }
-        Ok(())
-    }
-}
-
 /// A mistake in a template or a setting, or a failure of the cache.
 ///
 /// `Display` prints one line in lower case: what is wrong, what to write instead, and the location
@@ -67,9 +40,11 @@ impl fmt::Display for Location {
 ///
 /// ```
 /// use fragcache::syntax::{Syntax, rewrite};
+/// use fragcache::{Error, ErrorKind};
 ///
-/// let error = rewrite("page.html", "{% endcache %}", &Syntax::minijinja()).unwrap_err();
-/// assert_eq!(error.kind(), fragcache::ErrorKind::Syntax);
+/// let error: Error =
+///     rewrite("page.html", "{% endcache %}", &Syntax::minijinja()).unwrap_err().into();
+/// assert_eq!(error.kind(), ErrorKind::Syntax);
 /// assert_eq!(error.location().unwrap().line, 1);
 /// assert!(error.to_string().ends_with("(in page.html:1:1)"));
 /// // What a program prints whose `main` returns it.
@@ -127,6 +102,24 @@ impl Error {
     /// Returns the location in the author's template, if there is one.
     pub fn location(&self) -> Option<&Location> {
         self.0.location.as_ref()
+    }
+}
+
+/// Keeps kind, message, location and cause.
+impl From<fragcache_syntax::Error> for Error {
+    fn from(error: fragcache_syntax::Error) -> Self {
+        use fragcache_syntax::ErrorKind as Kind;
+
+        let parts = error.into_parts();
+        let kind = match parts.kind {
+            Kind::Timeout => ErrorKind::Timeout,
+            Kind::Config => ErrorKind::Config,
+            Kind::Io => ErrorKind::Io,
+            // What else the rewriter refuses is in a template.
+            _ => ErrorKind::Syntax,
+        };
+        let (message, location, source) = (parts.message, parts.location, parts.source);
+        Self(Box::new(Inner { kind, message, location, source }))
     }
 }
 

@@ -71,7 +71,7 @@
 //! | `memoize` | memoized functions (feature `values`) |
 //! | `config` | settings from files and the environment (feature `config`) |
 //! | `testing` | helpers for tests (feature `testing`) |
-//! | [`syntax`] | the rewriter of cache blocks in templates |
+//! | [`syntax`] | the rewriter of cache blocks in templates: the crate `fragcache-syntax` |
 //! | [`engine`] | for authors of engine extensions and layers |
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -114,7 +114,6 @@ mod render;
 pub mod stats;
 pub mod store;
 mod sync;
-pub mod syntax;
 pub mod tag;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -133,6 +132,7 @@ pub use error::{Error, ErrorKind, Location};
 pub use far::FarLevel;
 #[cfg(feature = "macros")]
 pub use fragcache_macros::{invalidates, memoize};
+pub use fragcache_syntax as syntax;
 pub use fragment::Fragment;
 pub use handle::{Invalidation, InvalidationBatch};
 pub use key::{FragmentKey, KeyPart, fragment_key_at, make_template_fragment_key};

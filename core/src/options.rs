@@ -91,10 +91,7 @@ impl EntryOptions {
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero or past the end of
     /// the clock.
     pub(crate) fn check_timeout(&self) -> Result<(), Error> {
-        match self.lookup.timeout {
-            Timeout::After(ttl) => Timeout::positive(ttl).map(drop),
-            _ => Ok(()),
-        }
+        Ok(self.lookup.timeout.validate()?)
     }
 
     /// # Errors

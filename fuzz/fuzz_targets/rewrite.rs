@@ -1,7 +1,7 @@
 //! Rewrites arbitrary text: no panic, no lost line, and a source without blocks is unchanged.
 #![no_main]
 
-use fragcache::syntax::{Syntax, rewrite};
+use fragcache_syntax::{Syntax, rewrite};
 use libfuzzer_sys::fuzz_target;
 
 fn check(source: &str, syntax: &Syntax) {

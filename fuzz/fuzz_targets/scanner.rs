@@ -2,7 +2,7 @@
 //! block, the engine must accept the result if and only if it accepts the rewritten template.
 #![no_main]
 
-use fragcache::syntax::{Syntax, rewrite};
+use fragcache_syntax::{Syntax, rewrite};
 use libfuzzer_sys::fuzz_target;
 use minijinja::syntax::SyntaxConfig;
 

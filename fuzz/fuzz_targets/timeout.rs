@@ -2,7 +2,7 @@
 //! advice.
 #![no_main]
 
-use fragcache::Timeout;
+use fragcache_syntax::Timeout;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

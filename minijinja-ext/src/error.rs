@@ -17,7 +17,8 @@ pub(crate) fn to_engine(error: fragcache::Error, kind: ErrorKind) -> Error {
 }
 
 /// An error raised while a template loads. The engine adds no place here, so the text includes it.
-pub(crate) fn refusal(error: fragcache::Error) -> Error {
+pub(crate) fn refusal(error: impl Into<fragcache::Error>) -> Error {
+    let error = error.into();
     Error::new(ErrorKind::SyntaxError, error.to_string()).with_source(error)
 }
 

@@ -51,7 +51,7 @@ pub fn rewrite<'s>(
     source: &'s str,
     syntax: &Syntax,
 ) -> Result<Cow<'s, str>, fragcache::Error> {
-    syntax::rewrite(name, source, syntax).map(Rewritten::into_source)
+    Ok(syntax::rewrite(name, source, syntax)?.into_source())
 }
 
 /// The settings that determine how an environment reads a source.

@@ -11,7 +11,8 @@ use crate::install::Installation;
 use crate::loaded::Loaded;
 
 /// Wraps a fragcache error in a Tera error, as its source.
-pub(crate) fn into_tera(error: fragcache::Error) -> tera::Error {
+pub(crate) fn into_tera(error: impl Into<fragcache::Error>) -> tera::Error {
+    let error = error.into();
     tera::Error::chain(error.to_string(), error)
 }
 

@@ -1,11 +1,12 @@
 //! Statistics, health, modes and warnings.
 
+use fragcache_syntax::Warning;
+
 use super::FragmentCache;
 use crate::error::Error;
 use crate::key::FragmentKey;
 use crate::policy::CacheMode;
 use crate::stats::{Health, Stats, StatsByName};
-use crate::syntax::Warning;
 
 impl FragmentCache {
     /// Returns the counters since the cache was created, and its current size.

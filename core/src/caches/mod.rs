@@ -4,16 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use fragcache_syntax::{BlockHead, BlockOption, CacheBlock, MAX_CACHE_NAME_BYTES, is_cache_name};
+
 use crate::cache::FragmentCache;
 use crate::entry::Body;
-#[cfg(doc)]
-use crate::error::ErrorKind;
 use crate::error::{Error, ErrorKind};
 use crate::events::RefusalReason;
 use crate::policy::ErrorPolicy;
 use crate::render::{Arguments, Opened, RenderContext, RenderMemo, refuse};
-use crate::syntax::site::DIGEST_LEN;
-use crate::syntax::{CacheBlock, MAX_CACHE_NAME_BYTES, is_cache_name};
 use crate::timeout::Scalar;
 
 /// The name of the cache for blocks without `using=`.
@@ -191,7 +189,7 @@ impl Caches {
             ErrorKind::Using,
             format!(
                 "`using` is {}, which names no cache: write {}, or add one of that name",
-                using.named(),
+                using.describe(),
                 self.listed()
             ),
         ))
@@ -235,7 +233,8 @@ impl Caches {
         rendering: &mut impl RenderContext,
         on_hit: impl Fn(&Body) -> R,
     ) -> Result<Opened<R>, Error> {
-        let cache = match using(site).and_then(|from_end| arguments.len().checked_sub(from_end)) {
+        let using = BlockHead::of(site).and_then(|head| head.from_end(BlockOption::Using));
+        let cache = match using.and_then(|from_end| arguments.len().checked_sub(from_end)) {
             None => self.default_cache(),
             Some(index) => match self.choose(arguments.scalar(index)) {
                 Ok(cache) => cache,
@@ -248,15 +247,6 @@ impl Caches {
         };
         cache.open(site, arguments, rendering, on_hit)
     }
-}
-
-/// The position of the value of `using` among a block's values, counted from the end; `None`
-/// without the option.
-fn using(site: &str) -> Option<usize> {
-    let rest = site.as_bytes().get(DIGEST_LEN..)?;
-    let end = rest.iter().position(|&byte| byte == b':')?;
-    let before = rest[..end].iter().position(|&byte| byte == b'c')?;
-    Some(end - before)
 }
 
 /// `cache_prefetch(name, vary, using)` in a template: like [`FragmentCache::prefetch`](crate::FragmentCache::prefetch), for the

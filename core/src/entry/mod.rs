@@ -15,7 +15,7 @@ use crate::hash::Version;
 
 pub(crate) use record::LabelVersion;
 pub use source::OutputMode;
-pub(crate) use source::{EntrySource, EntrySources, digest_of};
+pub(crate) use source::{EntrySource, EntrySources};
 pub(crate) use version_vector::VersionVector;
 
 /// The bytes of an encoded key. Up to 16 of them need no allocation of their own.

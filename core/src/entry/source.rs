@@ -4,13 +4,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
+use fragcache_syntax::BlockId;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::hash::KeyHasher;
 use crate::label::Label;
 use crate::stats::NameCounters;
 use crate::sync::{Mutex, RwLock};
-use crate::syntax::site::{BlockId, DIGEST_LEN};
 
 /// The escaping under which a body was rendered. Each mode is a separate variant of a key, so
 /// markup from a `.txt` page never reaches an `.html` page unescaped.
@@ -211,12 +211,12 @@ impl EntrySources {
             return Arc::clone(source);
         }
         let source = Arc::new(EntrySource {
-            digest: site.digest.into(),
+            digest: site.digest().into(),
             mode,
-            template: Some((*site.template).into()),
-            template_label: Some(hasher.template(&site.template)),
-            line: site.line,
-            column: site.column,
+            template: Some(site.template().into()),
+            template_label: Some(hasher.template(site.template())),
+            line: site.line(),
+            column: site.column(),
             counters: None,
         });
         let mut shared = self.shared.write();
@@ -246,9 +246,4 @@ impl EntrySources {
         }
         counted
     }
-}
-
-/// The digest at the start of an encoded block id, without parsing the rest.
-pub(crate) fn digest_of(encoded_site: &str) -> Option<&str> {
-    encoded_site.get(..DIGEST_LEN)
 }

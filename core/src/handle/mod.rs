@@ -10,6 +10,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fragcache_syntax::Warning;
+
 use crate::ageing::Ageing;
 use crate::clock::{Clock, Moment};
 use crate::entry::{Body, EntrySource, EntrySources, of_text};
@@ -31,7 +33,6 @@ use crate::stats;
 use crate::stats::{Counters, Health, Stats, StatsByName, StatsRegistry};
 use crate::store::Fault;
 use crate::sync::{AtomicU8, Ordering};
-use crate::syntax::Warning;
 use crate::timeout::Timeout;
 
 pub(crate) use batch::Act;

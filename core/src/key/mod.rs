@@ -14,6 +14,8 @@ use std::borrow::Cow;
 use std::fmt::{self, Display as _};
 use std::sync::Arc;
 
+use fragcache_syntax::CacheBlock;
+
 pub use encode::{KeyEncoder, UnusablePart};
 pub use kind::KeyKind;
 pub(crate) use kind::group_bytes;
@@ -103,6 +105,27 @@ impl FragmentKey {
             Some((template, line, _)) => Self::at(template, line, ordinal),
             None => self,
         }
+    }
+
+    /// Returns the key of a cache block, if the template's source alone determines it: for an unnamed
+    /// block, and for a literal name without vary parts.
+    ///
+    /// ```
+    /// use fragcache::syntax::{Syntax, rewrite};
+    /// use fragcache::{FragmentKey, fragment_key, fragment_key_at};
+    ///
+    /// let source = "{% cache %}{% endcache %}{% cache 9, 'menu' %}{% endcache %}";
+    /// let page = rewrite("a.html", source, &Syntax::tera())?;
+    /// let keys: Vec<_> = page.blocks().iter().map(FragmentKey::of_block).collect();
+    /// assert_eq!(keys, [Some(fragment_key_at("a.html", 1)), Some(fragment_key!("menu"))]);
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn of_block(block: &CacheBlock) -> Option<Self> {
+        if block.is_unnamed() {
+            return Some(Self::at(block.template(), block.line(), block.ordinal()));
+        }
+        let name = block.name()?;
+        (block.vary() == Some(0)).then(|| Self::new(name))
     }
 
     pub(crate) fn at(template: &str, line: u32, ordinal: u32) -> Self {

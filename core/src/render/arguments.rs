@@ -1,7 +1,8 @@
 //! A cache block's arguments as the engine passes them.
 
+use fragcache_syntax::BlockHead;
+
 use crate::key::{KeyEncoder, UnusablePart};
-use crate::syntax::site::BlockId;
 use crate::timeout::Scalar;
 
 /// The values of a cache block's arguments: first the positional ones (timeout, name, vary parts),
@@ -32,6 +33,6 @@ pub trait Arguments {
 /// Whether a cache block with this block id and this number of values has a vary part, that is, an
 /// argument after its timeout and its name.
 pub fn varies(site: &str, values: usize) -> bool {
-    let options = BlockId::parse(site).map_or(0, |site| site.options.len());
+    let options = BlockHead::of(site).map_or(0, |head| head.values());
     values > options + 2
 }

@@ -139,7 +139,7 @@ fn read(tags: &Tags<'_>) -> Result<Vec<String>, Error> {
         Tags::Other(value) => {
             return Err(tag::refuse(format!(
                 "tags is {}: write a list, such as tags=[\"nav\", \"post:7\"]",
-                value.named()
+                value.describe()
             )));
         }
     };
@@ -153,7 +153,7 @@ fn read(tags: &Tags<'_>) -> Result<Vec<String>, Error> {
         )),
         other => Err(tag::refuse(format!(
             "a tag is {}: write a text, such as \"post:\" ~ post.id",
-            other.named()
+            other.describe()
         ))),
     };
     list.iter().map(text).collect()
@@ -204,6 +204,6 @@ fn shown(value: Scalar<'_>) -> String {
     match value {
         Scalar::Int(number) => number.to_string(),
         Scalar::Float(number) => format!("{number:e}"),
-        other => other.named(),
+        other => other.describe(),
     }
 }

@@ -3,12 +3,14 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
+use fragcache_syntax::{BlockHead, BlockId, BlockOption};
+
 use super::close::{Opened, Ticket};
 use super::hit::quick_hit;
 use super::miss::{Caller, Context};
 use super::stack::{self, Purpose};
 use super::{Arguments, RenderMemo, annotate, miss};
-use crate::entry::{Body, Entry, OutputMode, digest_of, of_text};
+use crate::entry::{Body, Entry, OutputMode, of_text};
 use crate::error::{Error, ErrorKind};
 use crate::events::{BypassReason, EventKind, RefusalReason};
 use crate::handle::Handle;
@@ -19,7 +21,6 @@ use crate::options::Options;
 use crate::policy::ErrorPolicy;
 use crate::read_point::ReadPoint;
 use crate::sync::thread_local;
-use crate::syntax::site::{BlockId, DIGEST_LEN};
 use crate::timeout::Timeout;
 
 thread_local! {
@@ -99,9 +100,8 @@ fn open_in<A: Arguments + ?Sized, R>(
     mode: OutputMode,
     on_hit: impl Fn(&Entry) -> R,
 ) -> Result<Opened<R>, Error> {
-    let digest = digest_of(site).ok_or_else(|| foreign_site(site))?;
-    let letters = option_letters(site);
-    let positional = arguments.len().checked_sub(letters.len());
+    let head = BlockHead::of(site).ok_or_else(|| foreign_site(site))?;
+    let positional = arguments.len().checked_sub(head.values());
     let positional = positional.ok_or_else(|| foreign_site(site))?;
 
     let mut version = Version::default();
@@ -110,12 +110,12 @@ fn open_in<A: Arguments + ?Sized, R>(
         scoped: rendering.is_bounded(),
         ..Options::default()
     };
-    for (index, letter) in letters.bytes().enumerate() {
+    for (index, option) in head.options().enumerate() {
         let index = positional + index;
-        match letter {
-            b'u' => options.unless |= arguments.truthy(index),
-            b'r' => options.refresh = arguments.truthy(index),
-            b'v' => match version_at(cache, buffer, arguments, index) {
+        match option {
+            BlockOption::Unless => options.unless |= arguments.truthy(index),
+            BlockOption::Refresh => options.refresh = arguments.truthy(index),
+            BlockOption::Version => match version_at(cache, buffer, arguments, index) {
                 Ok(found) => version = found,
                 Err(part) => {
                     let error = unusable(0, part);
@@ -123,20 +123,23 @@ fn open_in<A: Arguments + ?Sized, R>(
                 }
             },
             // Read by `Caches::open`, which chose this cache.
-            b'c' => {}
+            BlockOption::Using => {}
+            // An option of a later version, or one without a value here.
             _ => return Err(foreign_site(site)),
         }
     }
     if positional > 0 {
         match Timeout::from_scalar(arguments.scalar(0)) {
             Ok(timeout) => options.timeout = timeout,
-            Err(error) => return refuse(cache, site, rendering, error, RefusalReason::Timeout),
+            Err(error) => {
+                return refuse(cache, site, rendering, error.into(), RefusalReason::Timeout);
+            }
         }
     }
     let unnamed = positional < 2;
     if unnamed {
         let site = BlockId::parse(site).ok_or_else(|| foreign_site(site))?;
-        key::begin_default(buffer, &site.template, site.line, site.ordinal);
+        key::begin_default(buffer, site.template(), site.line(), site.ordinal());
     } else {
         key::begin_explicit(buffer);
         let mut encoder = KeyEncoder::new(buffer);
@@ -152,7 +155,7 @@ fn open_in<A: Arguments + ?Sized, R>(
     if unnamed && rendering.memo().is_some_and(again) {
         note_repeat(cache, site, mode, hashed)?;
     }
-    let variant = Variant { digest, mode, version };
+    let variant = Variant { digest: head.digest(), mode, version };
     let missed = match quick_hit(cache, hashed, variant, &options, &on_hit) {
         Some(Ok(value)) => return Ok(Opened::Hit(value)),
         missed => missed.and_then(Result::err),
@@ -195,7 +198,7 @@ pub(crate) fn refuse<R>(
     let source = &cache.sources().get(site, &parsed, mode, cache.hasher());
     cache.emit(EventKind::Refused(reason), None, source);
     match cache.policy().bad_arguments {
-        ErrorPolicy::Error => Err(error.at(&parsed.template, parsed.line, parsed.column)),
+        ErrorPolicy::Error => Err(error.at(parsed.template(), parsed.line(), parsed.column())),
         ErrorPolicy::Uncached => {
             cache.emit(EventKind::Bypassed(BypassReason::Refused), None, source);
             let hashed = HashedKey { hash: 0, key: &[] };
@@ -227,16 +230,9 @@ fn note_repeat(
             "an unnamed cache block ran twice in one render, and all its runs share one entry; \
              give it a name and the parts it varies on: {% cache 300, \"row\", item.id %}",
         )
-        .at(&parsed.template, parsed.line, parsed.column));
+        .at(parsed.template(), parsed.line(), parsed.column()));
     }
     Ok(())
-}
-
-/// The option letters of an encoded block id.
-fn option_letters(site: &str) -> &str {
-    let rest = &site[DIGEST_LEN..];
-    let end = rest.bytes().position(|byte| byte == b':');
-    end.map_or("", |end| &rest[..end])
 }
 
 fn foreign_site(site: &str) -> Error {

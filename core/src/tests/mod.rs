@@ -37,13 +37,14 @@ mod torture;
 use std::sync::Arc;
 use std::time::Duration;
 
+use fragcache_syntax::BlockId;
+
 use crate::clock::Clock;
 use crate::engine::{
     Arguments, Body, KeyEncoder, Opened, OutputMode, RenderContext, RenderMemo, Scalar,
     UnusablePart,
 };
 use crate::sync::{Condvar, Mutex};
-use crate::syntax::site::{BlockId, DIGEST_LEN};
 use crate::testing::{ManualClock, Recorder};
 use crate::{CacheBuilder, Fragment, FragmentCache, ReadPoint, fragment_key};
 
@@ -115,18 +116,17 @@ pub(crate) struct Block {
     site: String,
 }
 
-/// A block whose source is identified by `source`.
+/// A block whose source is `source`, with the options of these first letters; `c` is `using`.
 pub(crate) fn block(source: &str, template: &str, options: &str) -> Block {
-    let digest = format!("{source:-<DIGEST_LEN$}");
-    let site = BlockId {
-        digest: &digest,
-        options,
-        line: 1,
-        column: 1,
-        ordinal: 1,
-        template: template.into(),
-    };
-    Block { site: site.encode() }
+    let id = BlockId::builder(template, source).column(1);
+    let id = options.chars().fold(id, |id, letter| match letter {
+        'u' => id.with_unless(),
+        'r' => id.with_refresh(),
+        'v' => id.with_version(),
+        'c' => id.with_using(),
+        _ => panic!("no option starts with {letter}"),
+    });
+    Block { site: id.build().encode() }
 }
 
 /// Arguments as an engine passes them.

@@ -46,7 +46,7 @@ impl ViewRequest {
     /// produce it. `point` must not be later than any read of the handler.
     pub async fn open(&self, point: ReadPoint) -> ViewOpened {
         let timeout = self.owned.options.timeout;
-        if matches!(timeout, Timeout::After(ttl) if Timeout::positive(ttl).is_err()) {
+        if timeout.validate().is_err() {
             self.refuse(RefusalReason::Timeout);
             return ViewOpened::Pass;
         }
@@ -97,7 +97,7 @@ impl OpenView {
     pub fn set_timeout(&mut self, timeout: Timeout) {
         match timeout {
             Timeout::Delete => self.detached.veto(RefusalReason::Vetoed),
-            Timeout::After(ttl) if Timeout::positive(ttl).is_err() => {
+            timeout if timeout.validate().is_err() => {
                 self.detached.veto(RefusalReason::Timeout);
             }
             timeout => self.detached.set_life(timeout),
