@@ -4,8 +4,18 @@ use std::path::{Path, PathBuf};
 
 use crate::support::fixtures;
 
-const PACKAGES: [&str; 8] =
-    ["core", "macros", "minijinja-ext", "tera-ext", "tower-ext", "cli", "servers", "inspector"];
+const PACKAGES: [&str; 10] = [
+    "core",
+    "config",
+    "stores",
+    "macros",
+    "minijinja-ext",
+    "tera-ext",
+    "tower-ext",
+    "cli",
+    "servers",
+    "inspector",
+];
 const MOST_LINES: usize = 500;
 
 fn root() -> PathBuf {

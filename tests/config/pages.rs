@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use fragcache::config::Config;
+use fragcache_config::Config;
 
 use crate::support::fixtures;
 
@@ -92,8 +92,8 @@ fn whatever_a_builder_can_be_told_can_be_configured() {
         "ca_pem" | "client_certificate_pem" => None,
         name => Some(format!("redis.{name}")),
     };
-    let server = methods("core/src/store/redis/options.rs");
-    let folder = methods("core/src/store/file/options.rs");
+    let server = methods("stores/redis/src/options.rs");
+    let folder = methods("stores/file/src/options.rs");
     assert!(server.len() > 5 && folder.len() > 4, "{server:?} {folder:?}");
     let folder = folder.into_iter().filter(|name| name != "clock");
     assert!(builder.len() > 10 && level.len() > 5, "{builder:?} {level:?}");
