@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use fragcache::ErrorPolicy;
+use fragcache::{ErrorPolicy, Timeout};
 use serde::de::{Deserialize, Deserializer, Error as _, Visitor};
 
 const NEVER: &str = "never";
@@ -63,11 +63,11 @@ impl Span {
             Written::Fraction(seconds) => Duration::try_from_secs_f64(*seconds).map_err(|_| {
                 E::custom(format_args!("{seconds} is not a number of seconds; write {expected}"))
             }),
-            Written::Text(text) => match text.parse() {
-                Ok(seconds) if !text.starts_with('+') => Ok(Duration::from_secs(seconds)),
-                _ => humantime::parse_duration(text).map_err(|_| {
-                    E::custom(format_args!("{text:?} is not a duration; write {expected}"))
-                }),
+            Written::Text(text) if is_zero(text) => Ok(Duration::ZERO),
+            // The grammar of a timeout in a template, which excludes zero.
+            Written::Text(text) => match Timeout::parse(text) {
+                Ok(Timeout::After(ttl)) => Ok(ttl),
+                _ => Err(E::custom(format_args!("{text:?} is not a duration; write {expected}"))),
             },
         }?;
         match parsed.as_nanos() > u128::from(u64::MAX / 2) {
@@ -75,6 +75,10 @@ impl Span {
             false => Ok(Self(parsed)),
         }
     }
+}
+
+fn is_zero(text: &str) -> bool {
+    text.parse() == Ok(0_u64) || humantime::parse_duration(text).is_ok_and(|ttl| ttl.is_zero())
 }
 
 impl<'de> Deserialize<'de> for Span {

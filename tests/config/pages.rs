@@ -76,8 +76,8 @@ fn methods(source: &str) -> Vec<String> {
 
 #[test]
 fn whatever_a_builder_can_be_told_can_be_configured() {
-    // Values that only code can set, and methods that a table stands for.
-    let not_settings = ["clock", "observer", "far"];
+    // Values that only code can set, and methods that a table or a type stands for.
+    let not_settings = ["clock", "observer", "far", "disabled"];
     let far = |name: &str| match name {
         "without_near" => "far.near".to_owned(),
         name => format!("far.{name}"),
