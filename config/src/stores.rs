@@ -40,7 +40,7 @@ struct Kind {
 /// # use fragcache::store::{Capabilities, Store, StoreError, Value};
 /// # use std::time::Duration;
 /// # #[derive(Debug)]
-/// # struct Dynamo { region: String }
+/// # pub struct Dynamo { region: String }
 /// # impl Store for Dynamo {
 /// #     fn capabilities(&self) -> Capabilities { Capabilities::new("dynamo") }
 /// #     fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> { Ok(vec![None; keys.len()]) }
@@ -50,16 +50,22 @@ struct Kind {
 /// #     fn compare_and_delete(&self, _: &str, _: &[u8]) -> Result<bool, StoreError> { Ok(false) }
 /// # }
 ///
+/// // In the crate of the store:
 /// #[derive(serde::Deserialize)]
 /// #[serde(deny_unknown_fields)]
-/// struct Settings {
+/// pub struct DynamoOptions {
 ///     region: String,
 /// }
 ///
-/// let stores = Stores::new().with("dynamo", |settings| {
-///     let Settings { region } = settings.read()?;
-///     Ok(Dynamo { region })
-/// });
+/// impl DynamoOptions {
+///     pub fn open(self) -> Result<Dynamo, Error> {
+///         Ok(Dynamo { region: self.region })
+///     }
+/// }
+///
+/// // In the program:
+/// let stores =
+///     Stores::new().with("dynamo", |settings| settings.read::<DynamoOptions>()?.open());
 /// let config = Config::from_toml("type = 'dynamo'\n[store]\nregion = 'eu-central-1'")?;
 /// config.build_with(&stores)?;
 ///
