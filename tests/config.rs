@@ -7,8 +7,8 @@ mod secrets;
 use std::collections::BTreeMap;
 
 use fragcache::Error;
-use fragcache::config::{Config, Stores};
 use fragcache::store::{Capabilities, Store, StoreError, Value};
+use fragcache_config::{Config, Stores};
 use serde::Deserialize;
 
 use crate::support::fixtures;

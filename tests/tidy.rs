@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use crate::support::fixtures;
 
-const PACKAGES: [&str; 9] = [
+const PACKAGES: [&str; 11] = [
     "syntax",
     "core",
+    "config",
+    "stores",
     "macros",
     "minijinja-ext",
     "tera-ext",

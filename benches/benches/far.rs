@@ -12,11 +12,12 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use fragcache::store::{Operation, RedisOptions, RedisStore, Store};
+use fragcache::store::{Operation, Store};
 use fragcache::{FarLevel, Fragment, FragmentCache, fragment_key};
 use fragcache_benches::listening::Listening;
 use fragcache_benches::pages::body;
 use fragcache_benches::sampling::{SAMPLES, Series, alternate};
+use fragcache_redis::{RedisOptions, RedisStore};
 use fragcache_servers::{Flavour, RedisServer};
 
 /// The keys that a hit with labels reads.

@@ -11,10 +11,10 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use fragcache::store::RedisOptions;
 use fragcache::{FarLevel, Fragment, FragmentCache, fragment_key};
 use fragcache_benches::pages::{Engine, Form, Kind, ROWS, Render, page, page_of};
 use fragcache_benches::sampling::{SAMPLES, Series, alternate};
+use fragcache_redis::RedisOptions;
 use fragcache_servers::{Flavour, RedisServer};
 
 const CACHED: Form<'_> = Form::Cached("300");

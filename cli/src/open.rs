@@ -1,5 +1,5 @@
 //! Opens a cache from options, file and environment. The settings are defined in
-//! `fragcache::config`.
+//! `fragcache_config`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use fragcache::FragmentCache;
 use fragcache::admin::Admin;
-use fragcache::config::Config;
+use fragcache_config::Config;
 
 use crate::keys;
 use crate::options::{Options, Place};

@@ -81,10 +81,20 @@ impl Error {
         self
     }
 
-    /// Puts `what` and a colon before the message.
-    #[cfg_attr(not(feature = "config"), allow(dead_code, reason = "only a config has parts"))]
+    /// Puts `what` and a colon before the message, and keeps kind, location and cause.
+    ///
+    /// ```
+    /// use fragcache::{Error, ErrorKind};
+    ///
+    /// let error = Error::new(ErrorKind::Config, "max_entries is 0").at("cache.toml", 2, 1);
+    /// let error = error.within("in the cache \"pages\"");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "in the cache \"pages\": max_entries is 0 (in cache.toml:2:1)"
+    /// );
+    /// ```
     #[must_use]
-    pub(crate) fn within(mut self, what: &str) -> Self {
+    pub fn within(mut self, what: &str) -> Self {
         self.0.message = format!("{what}: {}", self.0.message);
         self
     }

@@ -48,10 +48,7 @@
 //! | `values` | typed values (`FragmentCache::values`) and memoized functions (`FragmentCache::memoize`) |
 //! | `async` | `memoize_async` and caching of responses for layers; needs tokio's timer; enables `values` |
 //! | `macros` | the attributes `#[memoize]` and `#[invalidates]`; enables `values` |
-//! | `redis` | `store::RedisStore`, for Redis and Valkey |
-//! | `file` | `store::FileStore`, a folder that the processes of one host share |
 //! | `mac` | signed records ([`FarLevel::mac_key`]) and opaque keys ([`CacheBuilder::opaque_keys`]) |
-//! | `config` | caches from TOML files and environment variables |
 //! | `tracing` | `events::TracingObserver` |
 //! | `metrics` | `events::MetricsObserver` |
 //! | `testing` | a manual clock, a recorder, a store in memory, a faulty store, the store conformance suite |
@@ -65,11 +62,10 @@
 //! | [`tag`] | the limits of tags |
 //! | [`stats`] | counters of the whole cache and by name; health of the store |
 //! | [`events`] | events, their reasons, and observers |
-//! | [`store`] | the trait of shared stores, and the stores that come with this crate |
+//! | [`store`] | the trait of shared stores |
 //! | [`admin`] | listing, deleting and switching for administrators |
 //! | `values` | plain values (feature `values`) |
 //! | `memoize` | memoized functions (feature `values`) |
-//! | `config` | settings from files and the environment (feature `config`) |
 //! | `testing` | helpers for tests (feature `testing`) |
 //! | [`syntax`] | the rewriter of cache blocks in templates: the crate `fragcache-syntax` |
 //! | [`engine`] | for authors of engine extensions and layers |
@@ -81,8 +77,6 @@ mod ageing;
 mod cache;
 mod caches;
 mod clock;
-#[cfg(feature = "config")]
-pub mod config;
 pub mod engine;
 mod entry;
 mod error;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
-use fragcache::config::Config;
+use fragcache_config::Config;
 use fragcache_examples::{Database, Engine};
 
 const USAGE: &str = "\

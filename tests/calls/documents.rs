@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use fragcache::config::{Config, Stores};
 use fragcache::memoize::Function;
 use fragcache::testing::MemoryStore;
 use fragcache::values::SetOptions;
 use fragcache::{FarLevel, FragmentCache};
+use fragcache_config::{Config, Stores};
 use fragcache_servers::{Flavour, RedisServer};
 use serde_json::json;
 

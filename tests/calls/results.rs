@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use fragcache::events::EventKind;
 use fragcache::memoize::Function;
-use fragcache::store::RedisOptions;
 use fragcache::testing::Recorder;
 use fragcache::{FarLevel, Invalidation, current};
+use fragcache_redis::RedisOptions;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 

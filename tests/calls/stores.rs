@@ -3,12 +3,13 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fragcache::memoize::Function;
-use fragcache::store::FileOptions;
-use fragcache::store::FileStore;
 use fragcache::values::{SetOptions, SetReport};
 use fragcache::{FarLevel, FragmentCache};
+use fragcache_file::{FileOptions, FileStore};
+use fragcache_redis::RedisOptions;
 use fragcache_servers::{Flavour, RedisServer};
 use redis::Commands;
 use serde_json::json;
@@ -16,7 +17,6 @@ use serde_json::json;
 use super::said::{Py, Said};
 use super::stage::{Memo, Stage, Told};
 use super::verdict::{Verdict, absent, different, fixed, same};
-use crate::servers::support::patient;
 
 pub(super) const CASES: &[Verdict] = &[
     same("redis-values", redis),
@@ -93,6 +93,12 @@ pub(super) const CASES: &[Verdict] = &[
     ),
     same("file-mode", files),
 ];
+
+/// A server with a deadline that only a failing test reaches.
+fn patient(url: String) -> RedisOptions {
+    let patience = Duration::from_secs(10);
+    RedisOptions::new(url).operation_timeout(patience).connect_timeout(patience)
+}
 
 /// Without jitter, which would shorten TTLs by an unknown share.
 fn on(stage: &Stage, far: FarLevel) -> FragmentCache {

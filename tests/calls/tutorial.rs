@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use fragcache::memoize::Function;
-use fragcache::store::RedisOptions;
 use fragcache::{FarLevel, Invalidation};
+use fragcache_redis::RedisOptions;
 use fragcache_servers::{Flavour, RedisServer};
 use fragcache_tower::{CacheLayer, ResponsePolicy, path_of};
 use http::{HeaderName, Method, StatusCode};

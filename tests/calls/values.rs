@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use fragcache::config::Config;
 use fragcache::store::Fault;
 use fragcache::testing::{FaultyStore, MemoryStore};
 use fragcache::{FarLevel, FragmentCache, Invalidation};
+use fragcache_config::Config;
 use serde_json::{Value as Json, json};
 
 use super::stage::{Stage, Told};

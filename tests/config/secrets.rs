@@ -3,7 +3,7 @@
 use std::error::Error as _;
 
 use fragcache::Error;
-use fragcache::config::Config;
+use fragcache_config::Config;
 
 use super::stores;
 
@@ -92,7 +92,7 @@ fn no_debug_text_shows_a_secret() {
 }
 
 /// The shelf, which accepts any table.
-fn stores_of_any() -> fragcache::config::Stores {
-    fragcache::config::Stores::new()
+fn stores_of_any() -> fragcache_config::Stores {
+    fragcache_config::Stores::new()
         .with("shelf", |_| Ok(super::Shelf { place: String::new(), height: 0 }))
 }

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use fragcache::store::RedisStore;
 use fragcache::{FarLevel, Fragment, FragmentCache, Invalidation, fragment_key};
+use fragcache_redis::RedisStore;
 use fragcache_servers::{Flavour, Mutation, Proxy, RedisServer, Way};
 
 use super::process::{Process, answer, orders};

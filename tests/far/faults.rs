@@ -5,8 +5,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use fragcache::store::RedisOptions;
 use fragcache::{FarLevel, Fragment, FragmentCache, fragment_key};
+use fragcache_redis::RedisOptions;
 use fragcache_servers::{Flavour, RedisServer, Setup, eventually};
 
 const THREADS: usize = 4;

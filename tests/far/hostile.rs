@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use fragcache::events::RefusalReason;
-use fragcache::store::{RedisOptions, RedisStore};
 use fragcache::testing::Recorder;
 use fragcache::{ErrorKind, FarLevel, Fragment, FragmentCache, fragment_key};
+use fragcache_redis::{RedisOptions, RedisStore};
 use fragcache_servers::{Flavour, RedisServer, Setup};
 
 fn open(url: &str) -> RedisStore {

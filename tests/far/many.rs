@@ -4,9 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use fragcache::store::{RedisOptions, RedisStore};
-use fragcache::{Clock, MonotonicClock};
-use fragcache::{FarLevel, Fragment, FragmentCache, fragment_key};
+use fragcache::{Clock, FarLevel, Fragment, FragmentCache, MonotonicClock, fragment_key};
+use fragcache_redis::{RedisOptions, RedisStore};
 use fragcache_servers::{Flavour, RedisServer, eventually};
 
 use super::play;

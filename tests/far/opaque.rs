@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use fragcache::store::RedisOptions;
 use fragcache::{FarLevel, Fragment, FragmentCache, FragmentKey, fragment_key};
+use fragcache_redis::RedisOptions;
 use fragcache_servers::{Flavour, RedisServer};
 
 use super::play;

@@ -4,8 +4,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fragcache::store::{FileStore, RedisOptions, Store};
+use fragcache::store::Store;
 use fragcache::{FarLevel, Fragment, FragmentCache};
+use fragcache_file::FileStore;
+use fragcache_redis::RedisOptions;
 use fragcache_servers::{Flavour, RedisServer};
 use tempfile::TempDir;
 
@@ -108,7 +110,7 @@ impl Place {
 /// Longer than a busy machine takes.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn patient(server: &RedisServer) -> fragcache::store::RedisStore {
+fn patient(server: &RedisServer) -> fragcache_redis::RedisStore {
     let options = RedisOptions::new(server.url());
     options.operation_timeout(PATIENCE).connect_timeout(PATIENCE).open().unwrap()
 }

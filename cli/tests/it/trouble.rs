@@ -212,7 +212,7 @@ fn a_server_that_comes_back_in_time_is_told() {
     let mut server = RedisServer::start(Flavour::Redis);
     let url = server.url();
     let open = || {
-        let options = fragcache::store::RedisOptions::new(url.as_str());
+        let options = fragcache_redis::RedisOptions::new(url.as_str());
         options.operation_timeout(Duration::from_secs(10)).open().unwrap()
     };
     server.kill();

@@ -209,9 +209,19 @@ impl CacheBuilder {
         self
     }
 
-    /// Makes this a cache that stores nothing.
-    #[cfg(feature = "config")]
-    pub(crate) fn null(mut self) -> Self {
+    /// Makes this a cache that stores nothing, as [`FragmentCache::disabled`] does, whatever else is
+    /// set.
+    ///
+    /// ```
+    /// use fragcache::{Fragment, FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::builder().max_entries(10).disabled().build()?;
+    /// let fragment = Fragment::new(fragment_key!("row", 1));
+    /// cache.render(&fragment, || "once")?;
+    /// assert_eq!(&*cache.render(&fragment, || "twice")?, "twice");
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn disabled(mut self) -> Self {
         self.settings.is_null = true;
         self
     }

@@ -41,7 +41,7 @@ const MIN_MAC_KEY_BYTES: usize = 16;
 
 impl FarLevel {
     /// The default [prefix](Self::prefix).
-    pub(crate) const DEFAULT_PREFIX: &str = "fragcache";
+    pub const DEFAULT_PREFIX: &str = "fragcache";
 
     /// Creates a far level in `store`. The near level in front of it checks with the store at every
     /// lookup, so no caller is served what any process has invalidated.
@@ -167,6 +167,10 @@ impl fmt::Debug for FarLevel {
             .field("store", &self.store.capabilities().name)
             .field("prefix", &self.prefix)
             .field("near_ttl", &self.near_ttl)
-            .finish_non_exhaustive()
+            .field("mac_key", &self.mac_key)
+            .field("compress_above", &self.compress_above)
+            .field("lease", &self.lease)
+            .field("max_ttl", &self.max_ttl)
+            .finish()
     }
 }

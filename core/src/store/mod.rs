@@ -1,4 +1,5 @@
-//! Stores outside the process: the trait, its errors, and the stores that come with this crate.
+//! Stores outside the process: the trait and its errors. Each store is a crate of its own, such as
+//! `fragcache-redis` and `fragcache-file`.
 //!
 //! A store knows nothing about fragments. It stores bytes under plain keys for a limited time.
 //! Everything that makes a cache trustworthy (versions, leases, checks of what is read) is written
@@ -6,11 +7,7 @@
 //! suite](crate::testing) that checks that they keep the contract.
 
 mod fault;
-#[cfg(all(feature = "file", unix, not(fragcache_shuttle)))]
-mod file;
 pub(crate) mod operation;
-#[cfg(all(feature = "redis", not(fragcache_shuttle)))]
-mod redis;
 #[cfg(feature = "mac")]
 mod signed;
 
@@ -18,11 +15,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 pub use fault::{Fault, StoreError};
-#[cfg(all(feature = "file", unix, not(fragcache_shuttle)))]
-pub use file::{FileOptions, FileStore};
 pub use operation::{Operation, Reply};
-#[cfg(all(feature = "redis", not(fragcache_shuttle)))]
-pub use redis::{RedisOptions, RedisStore};
 #[cfg(feature = "mac")]
 pub(crate) use signed::Signed;
 
@@ -237,9 +230,18 @@ impl Capabilities {
 
 /// One page of a store's keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Page {
     /// The keys.
     pub keys: Vec<String>,
     /// The cursor of the next page; `None` after the last one.
     pub next: Option<String>,
+}
+
+impl Page {
+    /// Creates a page of these keys. `next` is the cursor of the next page; `None` after the last
+    /// one.
+    pub fn new(keys: Vec<String>, next: Option<String>) -> Self {
+        Self { keys, next }
+    }
 }

@@ -5,7 +5,11 @@ use std::time::Duration;
 use super::{Fault, Store, StoreError, Value};
 
 /// One operation of a [`Store::run`].
+///
+/// A store that runs batches itself answers an operation that it does not know with
+/// [`Fault::Unsupported`]; the default implementation of [`Store::run`] knows all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Operation<'a> {
     /// [`Store::get_many`] of one key; replied to by [`Reply::Value`].
     Get {
@@ -85,6 +89,7 @@ impl<'a> Operation<'a> {
 
 /// The result of an [`Operation`].
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Reply {
     /// The value of a [`Get`](Operation::Get), if there is one.
     Value(Option<Value>),

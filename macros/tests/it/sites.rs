@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::Command;
 
 use fragcache::events::{EventKind, RefusalReason};
-use fragcache::store::FileStore;
 use fragcache::testing::Recorder;
 use fragcache::{FarLevel, FragmentCache, memoize};
+use fragcache_file::FileStore;
 
 /// Two functions with the same name, signature and body, from one place in the source.
 macro_rules! twins {

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fragcache::store::{FileStore, RedisOptions, Store};
+use fragcache::store::Store;
+use fragcache_file::FileStore;
+use fragcache_redis::RedisOptions;
 
 use super::naive::Naive;
 use super::ours::{Front, Ours};

@@ -1,49 +1,14 @@
-//! A value that is set leaves no other under its key, not even one of another type. A value that is
-//! not stored leaves nothing that others would wait for.
+//! A value that is set leaves no other under its key, not even one that is read meanwhile. A value
+//! that is not stored leaves nothing that others would wait for. What holds on every store is tested
+//! in the tests package.
 
 use std::time::Duration;
 
 use super::many::{FRONTS, Shop, process_with, store};
 use super::meanwhile::{Meanwhile, Step};
-use super::whole;
-use crate::memoize::{self, Function};
-use crate::testing::{MemoryStore, Recorder};
+use crate::testing::Recorder;
 use crate::values::{SetOptions, SetReport, Values};
-use crate::{CacheBuilder, FarLevel, Fragment, FragmentCache, fragment_key};
-
-/// Two processes with this far level each, or two handles to one cache without it.
-fn pair(
-    level: Option<&dyn Fn() -> FarLevel>,
-    with: fn(CacheBuilder) -> CacheBuilder,
-) -> [Values; 2] {
-    let cache = |level: Option<FarLevel>| {
-        let builder = with(FragmentCache::builder().jitter(0.0));
-        let builder = level.into_iter().fold(builder, CacheBuilder::far);
-        builder.build().unwrap().values()
-    };
-    match level {
-        Some(level) => [cache(Some(level())), cache(Some(level()))],
-        None => {
-            let alone = cache(None);
-            [alone.clone(), alone]
-        }
-    }
-}
-
-/// Runs the test in memory, and on a store with each front, including a store of files.
-fn everywhere(test: impl Fn(Option<&dyn Fn() -> FarLevel>)) {
-    test(None);
-    for front in FRONTS {
-        let store = store();
-        test(Some(&|| front(FarLevel::new(store.clone()))));
-    }
-    #[cfg(all(feature = "file", unix))]
-    {
-        let folder = tempfile::tempdir().unwrap();
-        let store = crate::store::FileStore::open(folder.path()).unwrap();
-        test(Some(&|| FarLevel::new(store.clone())));
-    }
-}
+use crate::{CacheBuilder, FarLevel, FragmentCache};
 
 /// Longer than an entry of a test may be.
 fn large() -> String {
@@ -60,35 +25,6 @@ const TOO_LARGE: [fn(&Values, &str); 3] = [
         assert_eq!(set, [SetReport::NotStored, SetReport::Stored]);
     },
 ];
-
-fn is_added_after_what_was_too_large([here, there]: [Values; 2]) {
-    for (number, too_large) in TOO_LARGE.iter().enumerate() {
-        for (by, other) in [(&here, &there), (&there, &here)] {
-            let key = format!("{number}, {}", std::ptr::eq(by, &here));
-            too_large(&here, &key);
-            assert!(by.add(&key, "small").unwrap(), "{key}");
-            assert!(!other.add(&key, "another").unwrap(), "{key}");
-            assert_eq!(other.get::<String>(&key).unwrap().as_deref(), Some("small"), "{key}");
-        }
-    }
-    let page = Fragment::new(fragment_key!("page"));
-    let body = || {
-        assert!(!here.add("inside", &*large()).unwrap());
-        here.add("inside", "small").unwrap().to_string()
-    };
-    assert_eq!(&*whole(&here).render(&page, body).unwrap(), "true");
-}
-
-#[test]
-fn a_value_is_added_after_one_that_was_too_large() {
-    everywhere(|level| {
-        is_added_after_what_was_too_large(pair(level, |builder| builder.max_entry_bytes(100)));
-    });
-    // Too large for the store only.
-    let store = MemoryStore::new().max_value_bytes(600);
-    let level = || FarLevel::new(store.clone());
-    is_added_after_what_was_too_large(pair(Some(&level), |builder| builder));
-}
 
 #[test]
 fn a_value_that_is_not_kept_leaves_no_lease_and_no_mark_behind() {
@@ -111,49 +47,6 @@ fn a_value_that_is_not_kept_leaves_no_lease_and_no_mark_behind() {
         matches!(event.kind, crate::events::EventKind::Bypassed(_))
     };
     assert!(!recorder.events().iter().any(bypassed), "{:?}", recorder.events());
-}
-
-#[test]
-fn i1_a_value_that_is_set_ends_those_of_other_types() {
-    everywhere(|level| {
-        let [here, there] = pair(level, |builder| builder);
-        let set_many = |key: &str| {
-            let set = here.set_many([(key, "later"), ("other", "-")], &SetOptions::new()).unwrap();
-            assert_eq!(set, [SetReport::Stored; 2]);
-        };
-        for is_one in [true, false] {
-            let key = if is_one { "one" } else { "one of several" };
-            here.set(key, &1).unwrap();
-            assert!(here.add(key, &2_u64).unwrap(), "nothing of this type is there");
-            assert_eq!((here.get(key).unwrap(), here.get(key).unwrap()), (Some(1), Some(2_u64)));
-            match is_one {
-                true => assert!(here.set(key, "later").unwrap()),
-                false => set_many(key),
-            }
-            for values in [&here, &there] {
-                assert_eq!(values.get::<i32>(key).unwrap(), None);
-                assert_eq!(values.get::<u64>(key).unwrap(), None);
-                assert_eq!(values.get::<String>(key).unwrap().as_deref(), Some("later"));
-            }
-        }
-    });
-}
-
-/// A render of one release ends nothing of the other, even in its place.
-#[test]
-fn results_and_values_that_are_added_end_none_of_another_type() {
-    everywhere(|level| {
-        let [here, there] = pair(level, |builder| builder);
-        let call = |version| Function::new("tests::kept").call().type_version(version);
-        let kept = |values: &Values, version, made: i32| {
-            memoize::memoize(&values.cache, &call(version), || made)
-        };
-        assert_eq!((kept(&here, 1, 1), kept(&there, 2, 2)), (1, 2));
-        let [first, second] = [1, 2].map(|version| here.clone().type_version(version));
-        assert!(first.add("lock", &1).unwrap() && second.add("lock", &2).unwrap());
-        assert_eq!((first.get("lock").unwrap(), second.get("lock").unwrap()), (Some(1), Some(2)));
-        assert_eq!((kept(&here, 1, 3), kept(&there, 2, 4)), (1, 2));
-    });
 }
 
 /// Otherwise the near level would go on serving it for its `near_ttl`.

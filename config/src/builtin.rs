@@ -1,0 +1,106 @@
+//! Opens the stores of this crate's features by their tables.
+
+use std::sync::Arc;
+
+use fragcache::Error;
+use fragcache::store::Store;
+
+use super::sections::Layer;
+
+#[cfg(feature = "redis")]
+pub(super) fn redis(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
+    use super::assemble::secret;
+    use fragcache_redis::RedisOptions;
+
+    let places = &layer.places;
+    let settings = layer.settings.redis.clone().unwrap_or_default();
+    let Some(url) = settings.url else {
+        return Err(places.refuse(
+            if layer.settings.redis.is_some() { "redis" } else { "type" },
+            "type = \"redis\" needs a server; write url = \"redis://127.0.0.1:6379\" in the table \
+             [redis]",
+        ));
+    };
+    let password = (settings.password.as_ref(), settings.password_file.as_deref());
+    let password = secret(layer, "redis.password", password.0, password.1)?;
+
+    let mut options = RedisOptions::new(url.0);
+    if let Some(user) = settings.user {
+        options = options.user(user);
+    }
+    if let Some(password) = password {
+        options = options.password(password);
+    }
+    if let Some(number) = settings.database {
+        options = options.database(number);
+    }
+    if let Some(path) = settings.ca_file {
+        options = options.ca_file(path);
+    }
+    options = match (settings.client_certificate_file, settings.client_key_file) {
+        (Some(certificate), Some(key)) => options.client_certificate_files(certificate, key),
+        (None, None) => options,
+        (Some(_), None) => {
+            return Err(places.refuse(
+                "redis.client_certificate_file",
+                "client_certificate_file is set without client_key_file; write both",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(places.refuse(
+                "redis.client_key_file",
+                "client_key_file is set without client_certificate_file; write both",
+            ));
+        }
+    };
+    if let Some(limit) = settings.operation_timeout {
+        options = options.operation_timeout(limit.0);
+    }
+    if let Some(limit) = settings.connect_timeout {
+        options = options.connect_timeout(limit.0);
+    }
+    if let Some(calls) = settings.queue_length {
+        options = options.queue_length(calls.0);
+    }
+    if let Some(bytes) = settings.max_value_bytes {
+        options = options.max_value_bytes(bytes.0);
+    }
+    match options.open() {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(places.about(places.in_table("redis", &error), error)),
+    }
+}
+
+#[cfg(all(feature = "file", unix))]
+pub(super) fn file(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
+    use fragcache_file::FileStore;
+
+    let places = &layer.places;
+    let settings = layer.settings.file.clone().unwrap_or_default();
+    let Some(dir) = settings.dir else {
+        return Err(places.refuse(
+            if layer.settings.file.is_some() { "file" } else { "type" },
+            "type = \"file\" needs a folder; write dir = \"/var/cache/…\" in the table [file]",
+        ));
+    };
+    let mut options = FileStore::options();
+    if let Some(bytes) = settings.max_bytes {
+        options = options.max_bytes(bytes.0 as u64);
+    }
+    if let Some(records) = settings.max_records {
+        options = options.max_records(records.0 as u64);
+    }
+    if let Some(mode) = settings.mode {
+        options = options.mode(mode.0);
+    }
+    if let Some(deadline) = settings.deadline {
+        options = options.deadline(deadline.0);
+    }
+    if let Some(yes) = settings.durable {
+        options = options.durable(yes);
+    }
+    match options.open(dir) {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(places.about(places.in_table("file", &error), error)),
+    }
+}

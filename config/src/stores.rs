@@ -1,0 +1,189 @@
+//! The stores by the names that a config uses.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use fragcache::store::Store;
+use fragcache::{Error, ErrorKind};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+#[cfg(any(feature = "redis", all(feature = "file", unix)))]
+use super::builtin;
+use super::explain;
+use super::sections::Layer;
+
+/// Opens a store with the settings of a config.
+type Open = dyn Fn(&Layer) -> Result<Arc<dyn Store>, Error> + Send + Sync;
+
+/// The table of stores that do not come with this crate.
+pub(super) const OWN_TABLE: &str = "store";
+
+/// A kind of store.
+#[derive(Clone)]
+struct Kind {
+    /// The table of its settings.
+    table: &'static str,
+    open: Arc<Open>,
+}
+
+/// The stores that a [`Config`](super::Config) can select by its `type`: those of this crate's
+/// features, and any that you add.
+///
+/// A store is added in one line. Its crate needs no dependency on this one: it offers options that
+/// implement `Deserialize`, and a function that opens the store.
+///
+/// ```
+/// use fragcache::Error;
+/// use fragcache_config::{Config, Stores};
+/// # use fragcache::store::{Capabilities, Store, StoreError, Value};
+/// # use std::time::Duration;
+/// # #[derive(Debug)]
+/// # pub struct Dynamo { region: String }
+/// # impl Store for Dynamo {
+/// #     fn capabilities(&self) -> Capabilities { Capabilities::new("dynamo") }
+/// #     fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> { Ok(vec![None; keys.len()]) }
+/// #     fn set(&self, _: &str, _: &[u8], _: Duration) -> Result<(), StoreError> { Ok(()) }
+/// #     fn add(&self, _: &str, _: &[u8], _: Duration) -> Result<bool, StoreError> { Ok(true) }
+/// #     fn delete(&self, _: &str) -> Result<bool, StoreError> { Ok(false) }
+/// #     fn compare_and_delete(&self, _: &str, _: &[u8]) -> Result<bool, StoreError> { Ok(false) }
+/// # }
+///
+/// // In the crate of the store:
+/// #[derive(serde::Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// pub struct DynamoOptions {
+///     region: String,
+/// }
+///
+/// impl DynamoOptions {
+///     pub fn open(self) -> Result<Dynamo, Error> {
+///         Ok(Dynamo { region: self.region })
+///     }
+/// }
+///
+/// // In the program:
+/// let stores =
+///     Stores::new().with("dynamo", |settings| settings.read::<DynamoOptions>()?.open());
+/// let config = Config::from_toml("type = 'dynamo'\n[store]\nregion = 'eu-central-1'")?;
+/// config.build_with(&stores)?;
+///
+/// let error = Config::from_toml("type = 'dynamo'")?.build().unwrap_err();
+/// assert!(error.message().contains("dynamo"));
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Clone)]
+#[must_use]
+pub struct Stores(BTreeMap<String, Kind>);
+
+impl Stores {
+    /// Creates a set with the stores of this crate's features: `redis` and `file`.
+    pub fn new() -> Self {
+        #[allow(unused_mut, reason = "without features there is none")]
+        let mut kinds = BTreeMap::new();
+        #[cfg(feature = "redis")]
+        kinds.insert("redis".to_owned(), Kind { table: "redis", open: Arc::new(builtin::redis) });
+        #[cfg(all(feature = "file", unix))]
+        kinds.insert("file".to_owned(), Kind { table: "file", open: Arc::new(builtin::file) });
+        Self(kinds)
+    }
+
+    /// Adds a store. `open` creates it from the config's table `[store]`. An existing name is
+    /// replaced. `memory`, `null`, `redis` and `file` are reserved: using one is an error when a
+    /// cache is built.
+    pub fn with<S: Store>(
+        mut self,
+        name: &str,
+        open: impl Fn(&StoreSettings) -> Result<S, Error> + Send + Sync + 'static,
+    ) -> Self {
+        let open = move |layer: &Layer| -> Result<Arc<dyn Store>, Error> {
+            let settings = layer.settings.store.clone().unwrap_or_default();
+            match open(&settings) {
+                Ok(store) => Ok(Arc::new(store)),
+                Err(error) if error.location().is_some() => Err(error),
+                Err(error) => {
+                    let setting = layer.places.named_in(&error).unwrap_or(OWN_TABLE);
+                    Err(layer.places.about(setting, error))
+                }
+            }
+        };
+        self.0.insert(name.to_owned(), Kind { table: OWN_TABLE, open: Arc::new(open) });
+        self
+    }
+
+    /// The names of the stores that were added.
+    pub(super) fn own_names(&self) -> impl Iterator<Item = &str> {
+        let own = self.0.iter().filter(|(_, kind)| kind.table == OWN_TABLE);
+        own.map(|(name, _)| name.as_str())
+    }
+
+    /// The table of the settings of this store; `None` if it is unknown.
+    pub(super) fn table(&self, name: &str) -> Option<&'static str> {
+        self.0.get(name).map(|kind| kind.table)
+    }
+
+    /// Opens the store of this name.
+    pub(super) fn open(&self, name: &str, layer: &Layer) -> Result<Arc<dyn Store>, Error> {
+        match self.0.get(name) {
+            Some(kind) => (kind.open)(layer),
+            None => Err(layer.places.refuse("type", format!("unknown store {name:?}"))),
+        }
+    }
+}
+
+impl Default for Stores {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Stores {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A config's table `[store]`: the settings of your own store; see [`Stores`].
+///
+/// `Debug` shows the names of the settings only.
+#[derive(Clone, Default, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub struct StoreSettings(toml::Table);
+
+impl StoreSettings {
+    /// Reads the settings into a type of your own. Derive `Deserialize` for it, with
+    /// `#[serde(deny_unknown_fields)]` so that a misspelt setting is an error.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`] if a setting is missing, unknown or of another type. The error names
+    /// the setting and does not show its value.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        toml::Value::Table(self.0.clone()).try_into().map_err(|cause: toml::de::Error| {
+            Error::new(ErrorKind::Config, explain::of_own(&cause.to_string()))
+        })
+    }
+
+    /// Overrides these settings with those that `over` has.
+    pub(super) fn merge(&mut self, over: Self) {
+        merge(&mut self.0, over.0);
+    }
+}
+
+fn merge(below: &mut toml::Table, over: toml::Table) {
+    for (name, value) in over {
+        match (below.get_mut(&name), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(over)) => merge(below, over),
+            (_, value) => {
+                below.insert(name, value);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for StoreSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
