@@ -15,6 +15,7 @@ pages! {
     cli: "../docs/cli.md",
     config: "../docs/config.md",
     deleting: "../docs/deleting.md",
+    engines: "../docs/engines.md",
     files: "../docs/files.md",
     functions: "../docs/functions.md",
     glossary: "../docs/glossary.md",

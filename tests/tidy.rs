@@ -138,6 +138,7 @@ fn the_pages_name_no_file_that_is_gone() {
         "docs/cli.md",
         "docs/config.md",
         "docs/deleting.md",
+        "docs/engines.md",
         "docs/files.md",
         "docs/functions.md",
         "docs/inspector.md",

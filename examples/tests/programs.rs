@@ -25,6 +25,12 @@ fn tera_hello() {
 }
 
 #[test]
+fn handlebars_cache() {
+    let shown = run(env!("CARGO_BIN_EXE_handlebars-cache"), &[]);
+    assert!(shown.contains("Ada &amp; Co got 8 messages") && shown.contains("<i>2</i>"), "{shown}");
+}
+
+#[test]
 fn rust_only() {
     let shown = run(env!("CARGO_BIN_EXE_rust-only"), &[]);
     assert!(shown.contains("rendered 6 pieces for 3 lists"), "{shown}");
