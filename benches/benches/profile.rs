@@ -4,7 +4,7 @@
 //! step of one cache block: `profile minijinja walk hit 1`, see `walk`. Without
 //! arguments it does nothing, so that `cargo bench` skips it.
 
-#![allow(clippy::unwrap_used, reason = "settings that do not fail")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "settings that do not fail")]
 
 use fragcache::syntax::{Syntax, rewrite};
 use fragcache::testing::MemoryStore;
@@ -25,7 +25,8 @@ fn main() {
         return repeat(&rewritten, rounds.parse().unwrap_or(1000));
     }
     if kind == "walk" {
-        return walk(form);
+        walk(form);
+        return;
     }
     if kind == "rust" {
         return repeat(&*from_rust(FragmentCache::in_memory())(), rounds.parse().unwrap_or(1000));
@@ -85,7 +86,7 @@ fn walk(step: &str) {
         "hit" => repeat(&|| row(1), 1),
         "miss" => repeat(&|| row(2), 1),
         "invalidation" => {
-            repeat(&|| usize::from(cache.delete(&fragment_key!("row", 1)).is_pending()), 1)
+            repeat(&|| usize::from(cache.delete(&fragment_key!("row", 1)).is_pending()), 1);
         }
         step => panic!("no step {step}"),
     }
