@@ -406,3 +406,39 @@ fn minijinja_values_are_followed_wherever_they_go() {
         assert!(found.is_none(), "{page}\n{found:?}");
     }
 }
+
+/// What others fill in stays what it is in a list or a map, and under any name.
+#[test]
+fn a_caller_is_followed_into_containers() {
+    let refused = |body: &str| {
+        let lib = format!("{{% macro m(k) %}}{body}{{% endmacro %}}");
+        refusal(&Syntax::minijinja(), &lib, &[])
+    };
+    let block = "{% cache 300, 'b', k %}{{ x }}{% endcache %}";
+    let next = |called: &str| {
+        format!(
+            "{{% set s = namespace(t='') %}}{{% for z in [1, 2] %}}{{% if loop.last %}}\
+             {{% cache 300, 'b', k %}}{{{{ s.t }}}}{{% endcache %}}{{% endif %}}\
+             {{% set s.t = {called} %}}{{% endfor %}}"
+        )
+    };
+    let passed = |given: &str, called: &str| {
+        format!(
+            "{{% macro p(t) %}}{{% set x %}}{{{{ {called} }}}}{{% endset %}}{block}{{% endmacro %}}\
+             {{{{ p({given}) }}}}"
+        )
+    };
+    for (wrong, innocent) in [
+        ("{% set u = [caller] %}{% set x = u[0]() %}", "{% set u = [k] %}{% set x = u[0] %}"),
+        ("{% set t = caller %}{% set t = [t] %}{% set x = t[0]() %}", "{% set x = [k][0] %}"),
+        ("{% set u = {'a': caller} %}{% set x = u['a']() %}", "{% set x = {'a': k}['a'] %}"),
+    ] {
+        assert!(refused(&format!("{wrong}{block}")).is_some(), "{wrong}");
+        assert_eq!(refused(&format!("{innocent}{block}")), None, "{innocent}");
+    }
+    let list = "{% set t = caller %}{% set t = [t] %}";
+    assert!(refused(&format!("{list}{}", next("t[0]()"))).is_some());
+    assert_eq!(refused(&format!("{list}{}", next("k[0]"))), None);
+    assert!(refused(&passed("{'a': caller}", "t['a']()")).is_some());
+    assert_eq!(refused(&passed("{'a': k}", "t['a']")), None);
+}

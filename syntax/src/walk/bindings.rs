@@ -185,7 +185,10 @@ pub(super) fn expression(
             add(&mut all, mark);
         }
     }
-    if let Some(mark) = flows::rendering(walk, list, &range) {
+    if let Some(mut mark) = flows::rendering(walk, list, &range) {
+        if calls_value && flows::may_call_unknown(walk, list, &all) {
+            mark = flows::holds(range.start, None);
+        }
         let is_super = |two: &[Token]| two[0].text(source) == "super" && two[1].text(source) == "(";
         let is_super = list.windows(2).any(is_super);
         if rules.calls_see_variables || is_super || flows::is_closed_over(walk) {

@@ -144,6 +144,17 @@ pub(super) fn calls_value(source: &str, list: &[Token]) -> bool {
     list.windows(2).any(is_call)
 }
 
+/// Whether the value that an expression calls may be what others fill in, or a value that is not
+/// known here. `marks` are those of the names in the expression.
+pub(super) fn may_call_unknown(walk: &Walk<'_, '_>, list: &[Token], marks: &[Mark]) -> bool {
+    let is_variable = |token: &Token| {
+        token.kind == TokenKind::Word && bindings::is_variable(walk, token.text(walk.source))
+    };
+    marks.iter().any(|mark| mark.holds == Holds::Caller)
+        || (!marks.iter().any(|mark| matches!(mark.holds, Holds::Macro(_)))
+            && list.iter().any(is_variable))
+}
+
 /// Adds marks for the call of a value or of one of its attributes, which may be any macro that the
 /// value holds.
 pub(super) fn values_called(walk: &Walk<'_, '_>, word: &uses::Word<'_>, marks: &mut Vec<Mark>) {
