@@ -191,8 +191,8 @@ impl<'s> Rewritten<'s> {
 ///
 /// # Errors
 ///
-/// Returns [`ErrorKind::Config`](crate::ErrorKind::Config) for delimiters that the engine does not
-/// accept, and [`ErrorKind::Syntax`](crate::ErrorKind::Syntax), with the line and column in the
+/// Returns [`ErrorKind::Config`] for delimiters that the engine does not
+/// accept, and [`ErrorKind::Syntax`], with the line and column in the
 /// author's file, for a cache block that is malformed or cannot be cached safely.
 ///
 /// ```
