@@ -1,5 +1,5 @@
 //! Settings beyond timeouts: stale windows, jitter, early refreshes, and replica lag, with their
-//! ranges. `near/validator.rs` and `render/` decide what may be served.
+//! ranges. `near` and `render/` decide what may be served.
 
 use std::time::Duration;
 
