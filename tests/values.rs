@@ -71,7 +71,7 @@ fn is_added_after_what_was_too_large(caches: &[FragmentCache; 2]) {
             too_large(&here, &key);
             assert!(by.add(&key, "small").unwrap(), "{key}");
             assert!(!other.add(&key, "another").unwrap(), "{key}");
-            assert_eq!(other.get::<String>(&key).unwrap().as_deref(), Some("small"), "{key}");
+            assert_eq!(other.get::<String>(&key).as_deref(), Some("small"), "{key}");
         }
     }
     let page = Fragment::new(fragment_key!("page"));
@@ -105,15 +105,15 @@ fn i1_a_value_that_is_set_ends_those_of_other_types() {
             let key = if is_one { "one" } else { "one of several" };
             here.set(key, &1).unwrap();
             assert!(here.add(key, &2_u64).unwrap(), "nothing of this type is there");
-            assert_eq!((here.get(key).unwrap(), here.get(key).unwrap()), (Some(1), Some(2_u64)));
+            assert_eq!((here.get(key), here.get(key)), (Some(1), Some(2_u64)));
             match is_one {
                 true => assert!(here.set(key, "later").unwrap()),
                 false => set_many(key),
             }
             for values in [&here, &there] {
-                assert_eq!(values.get::<i32>(key).unwrap(), None);
-                assert_eq!(values.get::<u64>(key).unwrap(), None);
-                assert_eq!(values.get::<String>(key).unwrap().as_deref(), Some("later"));
+                assert_eq!(values.get::<i32>(key), None);
+                assert_eq!(values.get::<u64>(key), None);
+                assert_eq!(values.get::<String>(key).as_deref(), Some("later"));
             }
         }
     });
@@ -130,7 +130,7 @@ fn results_and_values_that_are_added_end_none_of_another_type() {
         assert_eq!((kept(&here, 1, 1), kept(&there, 2, 2)), (1, 2));
         let [first, second] = [1, 2].map(|version| here.values().type_version(version));
         assert!(first.add("lock", &1).unwrap() && second.add("lock", &2).unwrap());
-        assert_eq!((first.get("lock").unwrap(), second.get("lock").unwrap()), (Some(1), Some(2)));
+        assert_eq!((first.get("lock"), second.get("lock")), (Some(1), Some(2)));
         assert_eq!((kept(&here, 1, 3), kept(&there, 2, 4)), (1, 2));
     });
 }

@@ -1,5 +1,6 @@
 //! A fragment that Rust code renders itself, for template languages without an extension.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::key::{FragmentKey, KeyPart};
@@ -104,5 +105,30 @@ impl Fragment {
     /// Returns the fragment's key.
     pub fn key(&self) -> &FragmentKey {
         &self.key
+    }
+}
+
+impl From<FragmentKey> for Fragment {
+    /// Equal to [`Fragment::new`].
+    fn from(key: FragmentKey) -> Self {
+        Self::new(key)
+    }
+}
+
+impl From<FragmentKey> for Cow<'_, Fragment> {
+    fn from(key: FragmentKey) -> Self {
+        Self::Owned(Fragment::new(key))
+    }
+}
+
+impl From<Fragment> for Cow<'_, Fragment> {
+    fn from(fragment: Fragment) -> Self {
+        Self::Owned(fragment)
+    }
+}
+
+impl<'f> From<&'f Fragment> for Cow<'f, Fragment> {
+    fn from(fragment: &'f Fragment) -> Self {
+        Self::Borrowed(fragment)
     }
 }

@@ -153,7 +153,7 @@ fn set_by_a_page() -> Stage {
         if let Some(text) = asked.path.strip_prefix("/html/") {
             values.set("foo", text).unwrap();
         }
-        let found = values.get::<String>("foo").unwrap();
+        let found = values.get::<String>("foo");
         let found = found.unwrap_or_else(|| "None".to_owned());
         Answered::text(format!("<html><body>foo cache: {found}</body></html>"))
     })
@@ -212,7 +212,7 @@ fn tagged(stage: Stage) -> Stage {
         })
         .says("cache.get('user_", |stage, call| {
             let said = Said::read(call).unwrap();
-            Ok(json!(stage.cache().values().get::<String>(&said.args[0]).unwrap()))
+            Ok(json!(stage.cache().values().get::<String>(&said.args[0])))
         })
         .says("cache.delete_many('user_1*')", |stage, _| {
             stage.cache().invalidate_tags(["user:1"]).unwrap().eventually();

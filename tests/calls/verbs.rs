@@ -45,7 +45,7 @@ fn try_perform(cache: &FragmentCache, verb: &str, said: &Said) -> Option<Result<
     let texts = || args.iter().map(Py::text).collect::<Vec<_>>();
     let told = |done: bool| Json::from(done);
     Some(match (verb, args) {
-        ("get", [key]) => values.get::<Json>(key).map(Option::unwrap_or_default),
+        ("get", [key]) => Ok(values.get::<Json>(key).unwrap_or_default()),
         ("has", [key]) => values.contains(key).map(told),
         ("set", [key, Py::Code(_)]) => values.set(key, &Torn).map(told),
         ("set", [key, value]) => {
@@ -56,11 +56,13 @@ fn try_perform(cache: &FragmentCache, verb: &str, said: &Said) -> Option<Result<
         }
         ("delete", [key]) => Ok(said_of(values.delete(key))),
         ("clear", []) => Ok(said_of(cache.clear())),
-        ("get_many", _) => values.get_many::<Json, _>(texts()).map(|found| json!(found)),
-        ("get_dict", _) => values.get_many::<Json, _>(texts()).map(|found| {
+        ("get_many", _) => Ok(json!(values.get_many::<Json, _>(texts()))),
+        ("get_dict", _) => {
+            let found = values.get_many::<Json, _>(texts());
             let pairs = texts().into_iter().map(str::to_owned).zip(found);
-            pairs.map(|(key, value)| (key, value.unwrap_or_default())).collect::<Map<_, _>>().into()
-        }),
+            let pairs = pairs.map(|(key, value)| (key, value.unwrap_or_default()));
+            Ok(pairs.collect::<Map<_, _>>().into())
+        }
         ("set_many", [Py::Dict(pairs)]) => {
             let pairs: Vec<_> =
                 pairs.iter().map(|(key, value)| (key.text(), value.json())).collect();

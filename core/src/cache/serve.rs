@@ -1,5 +1,6 @@
 //! Reading from a cache in Rust, and fragments that Rust code renders.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::FragmentCache;
@@ -46,8 +47,18 @@ impl FragmentCache {
     /// Returns a fragment that Rust code renders: the stored markup, or the output of `body`, which
     /// is then stored.
     ///
+    /// `fragment` is a [`Fragment`], a reference to one, or a key alone for the default options.
     /// Single flight, freshness and nesting work as for the tag: cache blocks rendered by `body`
     /// are inside this fragment.
+    ///
+    /// ```
+    /// use fragcache::{FragmentCache, fragment_key};
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// assert_eq!(&*cache.render(fragment_key!("row", 1), || "<td>1</td>")?, "<td>1</td>");
+    /// assert_eq!(&*cache.render(fragment_key!("row", 1), || "not evaluated")?, "<td>1</td>");
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
@@ -59,9 +70,9 @@ impl FragmentCache {
     ///   [`MAX_TAGS`](crate::tag::MAX_TAGS) tags.
     ///
     /// The body is not rendered then, regardless of the [policy](crate::Policy::bad_arguments).
-    pub fn render<T: Into<Arc<str>>>(
+    pub fn render<'f, T: Into<Arc<str>>>(
         &self,
-        fragment: &Fragment,
+        fragment: impl Into<Cow<'f, Fragment>>,
         body: impl FnOnce() -> T,
     ) -> Result<Arc<str>, Error> {
         self.try_render(fragment, || Ok::<_, Error>(body()))
@@ -86,11 +97,12 @@ impl FragmentCache {
     /// # Errors
     ///
     /// The body's, and those of [`render`](Self::render).
-    pub fn try_render<T: Into<Arc<str>>, E: From<Error>>(
+    pub fn try_render<'f, T: Into<Arc<str>>, E: From<Error>>(
         &self,
-        fragment: &Fragment,
+        fragment: impl Into<Cow<'f, Fragment>>,
         body: impl FnOnce() -> Result<T, E>,
     ) -> Result<Arc<str>, E> {
+        let fragment = fragment.into();
         if fragment.key.is_redacted() {
             let message = "nothing can be stored under a redacted key, which hides the real one; \
                            use the real key";

@@ -113,7 +113,7 @@ impl Process {
     }
 
     fn get(&self) -> Call {
-        self.call(|values| Told::Got(values.get("k").unwrap()))
+        self.call(|values| Told::Got(values.get("k")))
     }
 
     fn set(&self, value: u64) -> Call {

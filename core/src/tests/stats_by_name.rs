@@ -227,7 +227,7 @@ mod kinds {
             cache.memoize(&BALANCE.of(&7).call().arg(&["eur"]), || "ten".to_owned());
             cache.memoize(&BALANCE.call().arg(&7), || 10);
         }
-        assert_eq!(tenant.values().get::<String>("n").unwrap().as_deref(), Some("text & more"));
+        assert_eq!(tenant.values().get::<String>("n").as_deref(), Some("text & more"));
 
         let mut held: Vec<_> = all_held(cache)
             .iter()

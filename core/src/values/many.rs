@@ -79,20 +79,16 @@ impl Values {
     ///
     /// let values = FragmentCache::in_memory().values();
     /// values.set_many([("a", &1), ("c", &3)], &SetOptions::new())?;
-    /// assert_eq!(values.get_many(["a", "b", "c"])?, [Some(1), None, Some(3)]);
+    /// assert_eq!(values.get_many(["a", "b", "c"]), [Some(1), None, Some(3)]);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
-    ///
-    /// # Errors
-    ///
-    /// As [`get`](Self::get).
     pub fn get_many<T: DeserializeOwned + 'static, K: KeyPart>(
         &self,
         keys: impl IntoIterator<Item = K>,
-    ) -> Result<Vec<Option<T>>, Error> {
+    ) -> Vec<Option<T>> {
         let keys: Vec<FragmentKey> = keys.into_iter().map(|key| self.key(key)).collect();
         let read = || keys.iter().map(|key| self.read(key, Version::default())).collect();
-        Ok(prefetch(&self.cache, &keys, read))
+        prefetch(&self.cache, &keys, read)
     }
 
     /// Sets several values of one type with the same options. Returns a report for each, in order,
@@ -181,7 +177,7 @@ impl Values {
     /// let mut batch = cache.batch();
     /// batch.delete(&values.key("a")).delete(&values.key("b"));
     /// batch.apply().eventually();
-    /// assert_eq!(values.get_many::<i32, _>(["a", "b"])?, [None, None]);
+    /// assert_eq!(values.get_many::<i32, _>(["a", "b"]), [None, None]);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn delete_many<K: KeyPart>(&self, keys: impl IntoIterator<Item = K>) -> Vec<Invalidation> {

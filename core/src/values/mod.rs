@@ -47,8 +47,8 @@ pub use options::SetOptions;
 ///
 /// let values = FragmentCache::in_memory().values();
 /// values.set("greeting", "hello")?;
-/// assert_eq!(values.get::<String>("greeting")?.as_deref(), Some("hello"));
-/// assert_eq!(values.get::<u32>("greeting")?, None, "of another type");
+/// assert_eq!(values.get::<String>("greeting").as_deref(), Some("hello"));
+/// assert_eq!(values.get::<u32>("greeting"), None, "of another type");
 ///
 /// values.delete("greeting").eventually();
 /// assert!(!values.contains("greeting")?);
@@ -120,8 +120,8 @@ impl Values {
     /// let cache = FragmentCache::in_memory();
     /// let cents = cache.values().type_version(2);
     /// cents.set("price", &1050)?;
-    /// assert_eq!(cents.get::<i32>("price")?, Some(1050));
-    /// assert_eq!(cache.values().get::<i32>("price")?, None, "was in euros");
+    /// assert_eq!(cents.get::<i32>("price"), Some(1050));
+    /// assert_eq!(cache.values().get::<i32>("price"), None, "was in euros");
     ///
     /// cache.values().delete("price").eventually(); // of whatever version
     /// assert!(!cents.contains("price")?);
@@ -133,31 +133,21 @@ impl Values {
         self
     }
 
-    /// Reads a value; `None` if no value of this type can be served.
-    ///
-    /// # Errors
-    ///
-    /// None: a store that cannot be queried is a miss and an event.
-    pub fn get<T: DeserializeOwned + 'static>(
-        &self,
-        key: impl KeyPart,
-    ) -> Result<Option<T>, Error> {
-        Ok(self.read(&self.key(key), Version::default()))
+    /// Reads a value; `None` if no value of this type can be served. A store that cannot be queried
+    /// is a miss and an event.
+    pub fn get<T: DeserializeOwned + 'static>(&self, key: impl KeyPart) -> Option<T> {
+        self.read(&self.key(key), Version::default())
     }
 
     /// Like [`get`](Self::get), for a value stored with this [version](SetOptions::version). A
     /// value of another version is a miss.
-    ///
-    /// # Errors
-    ///
-    /// As [`get`](Self::get).
     pub fn get_version<T: DeserializeOwned + 'static>(
         &self,
         key: impl KeyPart,
         version: impl KeyPart,
-    ) -> Result<Option<T>, Error> {
+    ) -> Option<T> {
         let version = FragmentKey::new(version);
-        Ok(self.read(&self.key(key), self.cache.hasher().version(version.as_bytes())))
+        self.read(&self.key(key), self.cache.hasher().version(version.as_bytes()))
     }
 
     /// Stores a value with the cache's default timeout and replaces a value of any type under the
@@ -189,10 +179,10 @@ impl Values {
     /// let cache = FragmentCache::in_memory();
     /// let options = SetOptions::new().expires_after(Duration::from_secs(60)).tags(["product:7"]);
     /// cache.values().set_with(["price", "7"], &10.5, &options)?;
-    /// assert_eq!(cache.values().get(["price", "7"])?, Some(10.5));
+    /// assert_eq!(cache.values().get(["price", "7"]), Some(10.5));
     ///
     /// cache.invalidate_tags(["product:7"])?.eventually();
-    /// assert_eq!(cache.values().get::<f64>(["price", "7"])?, None);
+    /// assert_eq!(cache.values().get::<f64>(["price", "7"]), None);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     ///

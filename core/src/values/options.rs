@@ -58,8 +58,8 @@ impl SetOptions {
     ///
     /// let values = FragmentCache::in_memory().values();
     /// values.set_with("stock", &3, &SetOptions::new().version(17))?;
-    /// assert_eq!(values.get_version::<i32>("stock", 17)?, Some(3));
-    /// assert_eq!(values.get_version::<i32>("stock", 18)?, None);
+    /// assert_eq!(values.get_version::<i32>("stock", 17), Some(3));
+    /// assert_eq!(values.get_version::<i32>("stock", 18), None);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
     pub fn version(mut self, version: impl KeyPart) -> Self {

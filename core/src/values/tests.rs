@@ -44,11 +44,11 @@ fn film() -> Product {
 fn what_was_set_is_read_and_deleted_by_its_key() {
     let values = FragmentCache::in_memory().values();
     assert!(values.set("film", &film()).unwrap());
-    assert_eq!(values.get::<Product>("film").unwrap(), Some(film()));
+    assert_eq!(values.get::<Product>("film"), Some(film()));
     assert!(values.contains("film").unwrap());
     assert_eq!(values.delete("film"), Invalidation::Removed);
     assert_eq!(values.delete("film"), Invalidation::Absent);
-    assert_eq!(values.get::<Product>("film").unwrap(), None);
+    assert_eq!(values.get::<Product>("film"), None);
 }
 
 #[test]
@@ -59,11 +59,11 @@ fn falsy_values_are_values() {
     values.set("zero", &0).unwrap();
     values.set("empty", "").unwrap();
     values.set("list", &[] as &[u8]).unwrap();
-    assert_eq!(values.get("unit").unwrap(), Some(()));
-    assert_eq!(values.get("none").unwrap(), Some(None::<u8>));
-    assert_eq!(values.get("zero").unwrap(), Some(0));
-    assert_eq!(values.get("empty").unwrap(), Some(String::new()));
-    assert_eq!(values.get("list").unwrap(), Some(Vec::<u8>::new()));
+    assert_eq!(values.get("unit"), Some(()));
+    assert_eq!(values.get("none"), Some(None::<u8>));
+    assert_eq!(values.get("zero"), Some(0));
+    assert_eq!(values.get("empty"), Some(String::new()));
+    assert_eq!(values.get("list"), Some(Vec::<u8>::new()));
 }
 
 #[test]
@@ -78,17 +78,17 @@ fn a_value_of_another_type_is_a_miss_and_stays_until_one_is_set() {
     }
     let values = FragmentCache::in_memory().values();
     values.set("film", &film()).unwrap();
-    assert_eq!(values.get::<Later>("film").unwrap(), None);
-    assert_eq!(values.get::<HashMap<String, String>>("film").unwrap(), None);
-    assert_eq!(values.get::<u64>("film").unwrap(), None);
-    assert_eq!(values.get::<Product>("film").unwrap(), Some(film()));
+    assert_eq!(values.get::<Later>("film"), None);
+    assert_eq!(values.get::<HashMap<String, String>>("film"), None);
+    assert_eq!(values.get::<u64>("film"), None);
+    assert_eq!(values.get::<Product>("film"), Some(film()));
     let later = Later { id: 7, name: String::new(), price: None, tags: Vec::new(), stock: Some(1) };
     values.set("film", &later).unwrap();
-    assert_eq!(values.get::<Product>("film").unwrap(), None);
-    assert_eq!(values.get::<Later>("film").unwrap(), Some(later));
+    assert_eq!(values.get::<Product>("film"), None);
+    assert_eq!(values.get::<Later>("film"), Some(later));
     values.delete("film").eventually();
-    assert_eq!(values.get::<Product>("film").unwrap(), None);
-    assert_eq!(values.get::<Later>("film").unwrap(), None);
+    assert_eq!(values.get::<Product>("film"), None);
+    assert_eq!(values.get::<Later>("film"), None);
 }
 
 #[test]
@@ -99,11 +99,11 @@ fn markup_and_values_under_one_text_are_two_things() {
     assert_eq!(cache.get(&fragment_key!("n")).unwrap(), None);
     assert_eq!(cache.get(&cache.values().key("n")).unwrap().as_deref(), None);
     assert_eq!(&*cache.render(&fragment, || "<b>").unwrap(), "<b>");
-    assert_eq!(cache.values().get("n").unwrap(), Some(1));
+    assert_eq!(cache.values().get("n"), Some(1));
     cache.delete(&fragment_key!("n")).eventually();
-    assert_eq!(cache.values().get("n").unwrap(), Some(1));
+    assert_eq!(cache.values().get("n"), Some(1));
     cache.clear().eventually();
-    assert_eq!(cache.values().get::<i32>("n").unwrap(), None);
+    assert_eq!(cache.values().get::<i32>("n"), None);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn an_absent_value_is_added_once() {
     let values = FragmentCache::in_memory().values();
     assert!(values.add("n", &1).unwrap());
     assert!(!values.add("n", &2).unwrap());
-    assert_eq!(values.get("n").unwrap(), Some(1));
+    assert_eq!(values.get("n"), Some(1));
     values.delete("n").eventually();
     assert!(values.add("n", &3).unwrap());
     let kept: usize = std::thread::scope(|scope| {
@@ -138,20 +138,20 @@ fn values_expire_and_fall_with_their_tags_and_versions() {
     values.set_with("ever", &1, &SetOptions::new().never_expires()).unwrap();
     values.set("plain", &1).unwrap();
     clock.advance(Duration::from_secs(60));
-    assert_eq!(values.get::<i32>("short").unwrap(), None);
-    assert_eq!(values.get("plain").unwrap(), Some(1));
+    assert_eq!(values.get::<i32>("short"), None);
+    assert_eq!(values.get("plain"), Some(1));
     clock.advance(Duration::from_secs(240));
-    assert_eq!(values.get::<i32>("plain").unwrap(), None);
-    assert_eq!(values.get("ever").unwrap(), Some(1));
+    assert_eq!(values.get::<i32>("plain"), None);
+    assert_eq!(values.get("ever"), Some(1));
     values.set_with("ever", &2, &SetOptions::new().timeout(Timeout::Delete)).unwrap();
-    assert_eq!(values.get::<i32>("ever").unwrap(), None);
+    assert_eq!(values.get::<i32>("ever"), None);
 
     values.set_with("tagged", &1, &SetOptions::new().tags(["stock"])).unwrap();
     cache.invalidate_tags(["stock"]).unwrap().eventually();
-    assert_eq!(values.get::<i32>("tagged").unwrap(), None);
+    assert_eq!(values.get::<i32>("tagged"), None);
     values.set_with("v", &1, &SetOptions::new().version("a")).unwrap();
-    assert_eq!(values.get_version::<i32>("v", "b").unwrap(), None);
-    assert_eq!(values.get_version("v", "a").unwrap(), Some(1));
+    assert_eq!(values.get_version::<i32>("v", "b"), None);
+    assert_eq!(values.get_version("v", "a"), Some(1));
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn unusable_settings_are_errors_and_change_nothing() {
     let error = values.set("n", &Torn).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Value);
     assert_eq!(error.to_string(), "the value cannot be serialized: no page left");
-    assert_eq!(values.get("n").unwrap(), Some(1));
+    assert_eq!(values.get("n"), Some(1));
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_fragment_depends_on_the_values_that_it_reads() {
     let values = cache.values();
     values.set("price", &10).unwrap();
     let row = Fragment::new(fragment_key!("row"));
-    let body = || format!("{:?}", values.get::<i32>("price").unwrap());
+    let body = || format!("{:?}", values.get::<i32>("price"));
     assert_eq!(&*cache.render(&row, body).unwrap(), "Some(10)");
     values.delete("price").eventually();
     assert_eq!(&*cache.render(&row, body).unwrap(), "None");
@@ -222,7 +222,7 @@ fn setting_within_a_body_says_nothing_about_the_fragment_but_a_dependency() {
         })
         .unwrap();
     assert!(cache.contains(row.key()).unwrap());
-    assert_eq!(cache.values().get("seen").unwrap(), Some(1));
+    assert_eq!(cache.values().get("seen"), Some(1));
 }
 
 #[test]
@@ -232,19 +232,19 @@ fn two_processes_share_values_and_their_deletion() {
         || FragmentCache::builder().far(FarLevel::new(store.clone())).build().unwrap().values();
     let (here, there) = (cache(), cache());
     here.set("film", &film()).unwrap();
-    assert_eq!(there.get::<Product>("film").unwrap(), Some(film()));
-    assert_eq!(there.get::<u32>("film").unwrap(), None);
+    assert_eq!(there.get::<Product>("film"), Some(film()));
+    assert_eq!(there.get::<u32>("film"), None);
     let set = here.set_many([("a", &1), ("b", &2)], &SetOptions::new()).unwrap();
     assert_eq!(set, [SetReport::Stored; 2]);
-    assert_eq!(there.get_many(["a", "b", "c"]).unwrap(), [Some(1), Some(2), None]);
-    assert_eq!(there.get::<Vec<u8>>("bytes").unwrap(), None);
+    assert_eq!(there.get_many(["a", "b", "c"]), [Some(1), Some(2), None]);
+    assert_eq!(there.get::<Vec<u8>>("bytes"), None);
     here.set("bytes", &vec![0xff_u8; 5000]).unwrap();
-    assert_eq!(there.get("bytes").unwrap(), Some(vec![0xff_u8; 5000]));
+    assert_eq!(there.get("bytes"), Some(vec![0xff_u8; 5000]));
     there.delete("film").eventually();
-    assert_eq!(here.get::<Product>("film").unwrap(), None);
+    assert_eq!(here.get::<Product>("film"), None);
     assert!(!there.add("a", &9).unwrap());
     here.clear().eventually();
-    assert_eq!(there.get_many::<i32, _>(["a", "b"]).unwrap(), [None, None]);
+    assert_eq!(there.get_many::<i32, _>(["a", "b"]), [None, None]);
 }
 
 #[test]
@@ -273,7 +273,7 @@ fn a_giant_key_is_not_kept_and_says_so() {
     let values = FragmentCache::in_memory().values();
     let giant = "k".repeat(1 << 20);
     assert!(!values.set(&giant, &1).unwrap());
-    assert_eq!(values.get::<i32>(&giant).unwrap(), None);
+    assert_eq!(values.get::<i32>(&giant), None);
     assert_eq!(values.delete(&giant), Invalidation::Absent);
 }
 
@@ -296,5 +296,5 @@ fn a_value_that_panics_while_it_is_serialized_leaves_nothing_behind() {
     let set = std::panic::AssertUnwindSafe(|| values.set("n", &Panics));
     assert!(std::panic::catch_unwind(set).is_err());
     assert_eq!(cache.stats().flights, 0);
-    assert_eq!(values.get("n").unwrap(), Some(1));
+    assert_eq!(values.get("n"), Some(1));
 }

@@ -49,7 +49,7 @@ fn busy(cache: &FragmentCache, clock: &ManualClock) {
                 clock.advance(Duration::from_millis(9));
                 4.5
             });
-            let rate = cache.values().get::<f64>("exchange-rate").unwrap();
+            let rate = cache.values().get::<f64>("exchange-rate");
             if rate.is_none() {
                 let keep =
                     SetOptions::new().expires_after(Duration::from_secs(900)).tags(["rates"]);

@@ -287,17 +287,17 @@ fn a_value_is_added_set_and_deleted_over_what_is_planted() {
         let plant = || store.set(&name, &planted, LIFE).unwrap();
         one.delete("lock").eventually();
         plant();
-        assert_eq!(other.get::<u32>("lock").unwrap(), None);
+        assert_eq!(other.get::<u32>("lock"), None);
         assert!(one.add("lock", &1_u32).unwrap());
         assert!(!other.add("lock", &2_u32).unwrap());
-        assert_eq!(other.get::<u32>("lock").unwrap(), Some(1));
+        assert_eq!(other.get::<u32>("lock"), Some(1));
         plant();
         assert!(other.set("lock", &3_u32).unwrap());
-        assert_eq!(one.get::<u32>("lock").unwrap(), Some(3));
+        assert_eq!(one.get::<u32>("lock"), Some(3));
         plant();
         one.delete("lock").eventually();
         store.set(&name, &entry, LIFE).unwrap();
-        assert_eq!(other.get::<u32>("lock").unwrap(), None);
+        assert_eq!(other.get::<u32>("lock"), None);
     }
 }
 
@@ -383,7 +383,7 @@ fn i1_processes_with_and_without_a_secret_serve_nothing_stale() {
                     other.cache.values().set("value", &value).unwrap();
                 }
                 3 => {
-                    let got = rig.cache.values().get::<u32>("value").unwrap();
+                    let got = rig.cache.values().get::<u32>("value");
                     assert!(got.is_none_or(|got| got == value), "seed {seed}, step {step}");
                 }
                 _ => {

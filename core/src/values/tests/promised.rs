@@ -28,8 +28,8 @@ fn i1_a_value_set_by_another_process_is_what_is_read() {
         let processes = [(); 3].map(|()| process_with(&store, front, |builder| builder));
         let read = |value: Option<i32>| {
             for process in &processes {
-                assert_eq!(process.get::<i32>("k").unwrap(), value);
-                assert_eq!(process.get::<i32>("k").unwrap(), value);
+                assert_eq!(process.get::<i32>("k"), value);
+                assert_eq!(process.get::<i32>("k"), value);
             }
         };
         for (round, by) in processes.iter().chain(&processes).enumerate() {
@@ -41,8 +41,8 @@ fn i1_a_value_set_by_another_process_is_what_is_read() {
             read(Some(-value));
         }
         processes[0].set("k", "of another type").unwrap();
-        assert_eq!(processes[1].get::<i32>("k").unwrap(), None);
-        assert_eq!(processes[1].get::<String>("k").unwrap().as_deref(), Some("of another type"));
+        assert_eq!(processes[1].get::<i32>("k"), None);
+        assert_eq!(processes[1].get::<String>("k").as_deref(), Some("of another type"));
     }
 }
 
@@ -52,9 +52,9 @@ fn i1_without_a_version_of_what_is_written_others_would_read_the_old_value() {
     let without = |builder: crate::CacheBuilder| builder.without(Protection::Rewrite);
     let (here, there) = (process_with(&store, FRONTS[0], without), process(&store));
     here.set("k", &1).unwrap();
-    assert_eq!(there.get("k").unwrap(), Some(1));
+    assert_eq!(there.get("k"), Some(1));
     here.set("k", &2).unwrap();
-    assert_eq!(there.get("k").unwrap(), Some(1));
+    assert_eq!(there.get("k"), Some(1));
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn what_is_around_something_does_not_end_when_it_is_written_anew() {
     here.set("k", &1).unwrap();
     let body = || {
         let row = whole(&here).render(&row, || "row").unwrap();
-        format!("{row} {:?}", here.get::<i32>("k").unwrap())
+        format!("{row} {:?}", here.get::<i32>("k"))
     };
     let printed = whole(&here).render(&page, body).unwrap();
     assert_eq!(&*whole(&there).render(&page, || "-").unwrap(), &*printed);
@@ -113,7 +113,7 @@ fn i3_a_value_that_the_store_does_not_take_is_an_error_and_is_kept_nowhere() {
         let set = here.set_many([("k", &5), ("l", &6)], &SetOptions::new()).unwrap();
         assert_eq!(set, [SetReport::Unconfirmed; 2]);
         store.heal();
-        assert_eq!((here.get::<i32>("k").unwrap(), there.get::<i32>("k").unwrap()), (None, None));
+        assert_eq!((here.get::<i32>("k"), there.get::<i32>("k")), (None, None));
         let health = here.cache.health();
         assert_eq!((health.pending_invalidations, here.cache.stats().flights), (0, 0));
     }
@@ -132,7 +132,7 @@ fn an_error_of_the_store_says_what_the_store_said() {
          this fault: refused"
     );
     assert!(std::error::Error::source(&error).is_some());
-    assert_eq!(here.get("k").unwrap(), Some(1));
+    assert_eq!(here.get("k"), Some(1));
 }
 
 #[test]
@@ -156,10 +156,10 @@ fn i3_an_answer_that_is_lost_is_an_error_whatever_was_done() {
     slow.lose();
     assert_eq!(kind(here.add("lock", &1)), ErrorKind::Store);
     assert!(!there.add("lock", &2).unwrap(), "it was kept");
-    assert_eq!((here.get("lock").unwrap(), there.get("lock").unwrap()), (Some(1), Some(1)));
+    assert_eq!((here.get("lock"), there.get("lock")), (Some(1), Some(1)));
     slow.lose();
     assert_eq!(kind(here.set("lock", &3)), ErrorKind::Store);
-    assert_eq!((here.get("lock").unwrap(), there.get("lock").unwrap()), (Some(3), Some(3)));
+    assert_eq!((here.get("lock"), there.get("lock")), (Some(3), Some(3)));
 }
 
 /// The refusals that this recorder saw.
@@ -332,7 +332,7 @@ fn add_twice(without: Option<Protection>) -> [bool; 2] {
     let first = here.add("lock", &1).unwrap();
     let second = *second.lock();
     if without.is_none() {
-        assert_eq!((here.get("lock").unwrap(), there.get("lock").unwrap()), (Some(2), Some(2)));
+        assert_eq!((here.get("lock"), there.get("lock")), (Some(2), Some(2)));
     }
     [first, second]
 }
@@ -347,11 +347,11 @@ fn of_two_that_add_one_does_though_its_lease_has_ended() {
 fn of_two_that_set_at_a_time_one_is_read_everywhere() {
     let [here, there] = between(|there, _| assert!(there.set("k", &2).unwrap()), None);
     assert!(here.set("k", &1).unwrap());
-    assert_eq!((here.get("k").unwrap(), there.get("k").unwrap()), (Some(1), Some(1)));
+    assert_eq!((here.get("k"), there.get("k")), (Some(1), Some(1)));
     let [here, there] = between(|there, _| assert!(there.set("k", &2).unwrap()), None);
     let set = here.set_many([("j", &1), ("k", &1)], &SetOptions::new()).unwrap();
     assert_eq!(set, [SetReport::Stored; 2]);
-    assert_eq!((here.get("k").unwrap(), there.get("k").unwrap()), (Some(1), Some(1)));
+    assert_eq!((here.get("k"), there.get("k")), (Some(1), Some(1)));
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn a_value_set_while_another_process_deletes_is_set_after_it() {
     let [here, there] = between(act, None);
     there.set("k", &0).unwrap();
     assert!(here.set("k", &1).unwrap());
-    assert_eq!((here.get("k").unwrap(), there.get("k").unwrap()), (Some(1), Some(1)));
+    assert_eq!((here.get("k"), there.get("k")), (Some(1), Some(1)));
 }
 
 #[test]
@@ -413,9 +413,9 @@ fn a_value_too_large_to_be_set_ends_the_one_before_it() {
     let here = process_with(&store, FRONTS[0], |builder| builder.max_entry_bytes(100));
     let there = process(&store);
     here.set("k", "small").unwrap();
-    assert_eq!(there.get::<String>("k").unwrap().as_deref(), Some("small"));
+    assert_eq!(there.get::<String>("k").as_deref(), Some("small"));
     assert!(!here.set("k", &*"x".repeat(200)).unwrap());
-    assert_eq!((here.get::<String>("k").unwrap(), there.get::<String>("k").unwrap()), (None, None));
+    assert_eq!((here.get::<String>("k"), there.get::<String>("k")), (None, None));
     told(&here);
     assert!(here.set("k", "small").unwrap());
 }

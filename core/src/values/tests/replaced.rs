@@ -62,7 +62,7 @@ fn what_was_read_before_a_value_of_another_type_is_set_is_not_held() {
         let here = here.clone();
         move || assert!(here.set("k", "later").unwrap())
     });
-    assert_eq!(here.get("k").unwrap(), Some(1), "it was there when this began");
-    assert_eq!(here.get::<i32>("k").unwrap(), None);
-    assert_eq!(here.get::<String>("k").unwrap().as_deref(), Some("later"));
+    assert_eq!(here.get("k"), Some(1), "it was there when this began");
+    assert_eq!(here.get::<i32>("k"), None);
+    assert_eq!(here.get::<String>("k").as_deref(), Some("later"));
 }

@@ -47,18 +47,18 @@ fn a_release_does_not_read_an_enum_that_changed_in_a_later_variant() {
     let draft = new::Page::Full { title: draft, is_draft: true };
 
     before.set("page", &page).unwrap();
-    assert_eq!(after.get::<new::Page>("page").unwrap(), None);
-    assert_eq!(before.get("page").unwrap(), Some(page.clone()));
+    assert_eq!(after.get::<new::Page>("page"), None);
+    assert_eq!(before.get("page"), Some(page.clone()));
     after.set("draft", &draft).unwrap();
-    assert_eq!(before.get::<old::Page>("draft").unwrap(), None);
-    assert_eq!(after.get("draft").unwrap(), Some(draft));
+    assert_eq!(before.get::<old::Page>("draft"), None);
+    assert_eq!(after.get("draft"), Some(draft));
 
     before.set("error", &Err::<u8, _>(page)).unwrap();
-    assert_eq!(after.get::<Result<u8, new::Page>>("error").unwrap(), None);
+    assert_eq!(after.get::<Result<u8, new::Page>>("error"), None);
     before.set("number", &7_u32).unwrap();
-    assert_eq!(after.get::<f64>("number").unwrap(), None);
+    assert_eq!(after.get::<f64>("number"), None);
     before.set("numbers", &vec![Ok::<u8, u32>(7)]).unwrap();
-    assert_eq!(after.get::<Vec<Result<u8, f64>>>("numbers").unwrap(), None);
+    assert_eq!(after.get::<Vec<Result<u8, f64>>>("numbers"), None);
 
     let call = Function::new("tests::page").call();
     let made = old::Page::Full { title: String::new() };
@@ -76,30 +76,30 @@ fn i1_what_one_release_sets_ends_what_the_other_has_set() {
     let draft = new::Page::Full { title: "new".to_owned(), is_draft: true };
     for _ in 0..2 {
         assert!(before.set("page", &page).unwrap());
-        assert_eq!(after.get::<new::Page>("page").unwrap(), None);
+        assert_eq!(after.get::<new::Page>("page"), None);
         for old in [before, counterpart] {
-            assert_eq!(old.get("page").unwrap(), Some(page.clone()));
+            assert_eq!(old.get("page"), Some(page.clone()));
         }
         assert!(after.set("page", &draft).unwrap());
         // Processes that have the value in memory, and one that does not.
         for old in [before, counterpart, idle] {
-            assert_eq!(old.get::<old::Page>("page").unwrap(), None);
+            assert_eq!(old.get::<old::Page>("page"), None);
         }
-        assert_eq!(after.get("page").unwrap(), Some(draft.clone()));
+        assert_eq!(after.get("page"), Some(draft.clone()));
     }
     before.set("page", &page).unwrap();
     let level = FarLevel::new(store);
     let naive = FragmentCache::builder().far(level).without(Protection::Rewrite).build().unwrap();
     naive.values().set("page", &draft).unwrap();
-    assert_eq!(before.get("page").unwrap(), Some(page), "without a version of what is written");
+    assert_eq!(before.get("page"), Some(page), "without a version of what is written");
 
     let [first, second] = [1, 2].map(|version| before.clone().type_version(version));
     let other_build = after.clone().type_version(2);
     first.set("json", &json!(1)).unwrap();
-    assert_eq!(first.get("json").unwrap(), Some(json!(1)));
+    assert_eq!(first.get("json"), Some(json!(1)));
     other_build.set_many([("json", &json!(2))], &SetOptions::new()).unwrap();
-    assert_eq!(first.get::<Value>("json").unwrap(), None);
-    assert_eq!(second.get("json").unwrap(), Some(json!(2)));
+    assert_eq!(first.get::<Value>("json"), None);
+    assert_eq!(second.get("json"), Some(json!(2)));
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -116,9 +116,9 @@ fn processes_of_one_build_share_what_cannot_be_seen() {
     let id = Id::Name("a".to_owned());
     one.values().set("id", &id).unwrap();
     one.values().set("json", &json!({ "a": [1, "2"] })).unwrap();
-    assert_eq!(other.values().get("id").unwrap(), Some(id.clone()));
-    assert_eq!(other.values().get("json").unwrap(), Some(json!({ "a": [1, "2"] })));
-    assert_eq!(other.values().get::<Value>("id").unwrap(), None);
+    assert_eq!(other.values().get("id"), Some(id.clone()));
+    assert_eq!(other.values().get("json"), Some(json!({ "a": [1, "2"] })));
+    assert_eq!(other.values().get::<Value>("id"), None);
     assert_eq!(other.values().delete("id"), Invalidation::Removed);
 
     let call = Function::new("tests::id").call();
@@ -132,16 +132,16 @@ fn a_value_of_another_type_version_is_a_miss() {
     let (one, other) = (process(&store).values(), process(&store).values());
     let [first, second] = [1, 2].map(|version| other.clone().type_version(version));
     one.type_version(1).set("json", &json!("a")).unwrap();
-    assert_eq!(first.get("json").unwrap(), Some(json!("a")));
-    assert_eq!(second.get::<Value>("json").unwrap(), None);
-    assert_eq!(other.get::<Value>("json").unwrap(), None);
-    assert_eq!(first.get::<Id>("json").unwrap(), None);
+    assert_eq!(first.get("json"), Some(json!("a")));
+    assert_eq!(second.get::<Value>("json"), None);
+    assert_eq!(other.get::<Value>("json"), None);
+    assert_eq!(first.get::<Id>("json"), None);
     assert_eq!(
         second.set_many([("json", &json!("b"))], &SetOptions::new()).unwrap(),
         [SetReport::Stored]
     );
-    assert_eq!(first.get::<Value>("json").unwrap(), None);
-    assert_eq!(second.get_many::<Value, _>(["json"]).unwrap(), [Some(json!("b"))]);
+    assert_eq!(first.get::<Value>("json"), None);
+    assert_eq!(second.get_many::<Value, _>(["json"]), [Some(json!("b"))]);
     assert_eq!(second.delete("json"), Invalidation::Removed);
     assert!(!first.contains("json").unwrap());
 
