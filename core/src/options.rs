@@ -52,6 +52,7 @@ impl Default for Options {
 
 impl Options {
     /// Whether these options read an entry as it is.
+    #[inline]
     pub(crate) fn are_plain(&self) -> bool {
         !self.unless && !self.refresh && self.timeout != Timeout::Delete
     }
@@ -90,6 +91,7 @@ impl EntryOptions {
     ///
     /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) for a timeout of zero or past the end of
     /// the clock.
+    #[inline]
     pub(crate) fn check_timeout(&self) -> Result<(), Error> {
         Ok(self.lookup.timeout.validate()?)
     }
@@ -97,6 +99,7 @@ impl EntryOptions {
     /// # Errors
     ///
     /// [`ErrorKind::Tag`](crate::ErrorKind::Tag) for an unusable tag, or too many.
+    #[inline]
     pub(crate) fn check_tags(&self) -> Result<(), Error> {
         tag::check_count(self.tags.len())?;
         self.tags.iter().try_for_each(|text| tag::check(text))

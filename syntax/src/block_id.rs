@@ -311,6 +311,10 @@ impl<'a> BlockHead<'a> {
     #[inline]
     pub fn of(encoded: &'a str) -> Option<Self> {
         let (digest, after) = encoded.split_at_checked(DIGEST_LEN)?;
+        // Most blocks have no such option.
+        if let Some(rest) = after.strip_prefix(':') {
+            return Some(Self { digest, letters: "", rest });
+        }
         let colon = after.bytes().position(|byte| byte == b':')?;
         let (letters, rest) = (&after[..colon], &after[colon + 1..]);
         let are_known = letters.bytes().all(|letter| BlockOption::of_letter(letter).is_some());

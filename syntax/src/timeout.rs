@@ -180,6 +180,7 @@ impl Timeout {
     /// assert!(Timeout::After(Duration::from_secs(90)).validate().is_ok());
     /// assert!(Timeout::After(Duration::ZERO).validate().is_err());
     /// ```
+    #[inline]
     pub fn validate(&self) -> Result<(), Error> {
         let Self::After(ttl) = *self else { return Ok(()) };
         if ttl.is_zero() {

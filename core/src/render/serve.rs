@@ -72,13 +72,12 @@ pub(crate) fn serve<C: Content, E>(
     tags: &[Box<str>],
     body: impl FnOnce() -> Result<C::Value, E>,
 ) -> Result<C::Value, E> {
-    match stored::<C>(cache, &mut request) {
-        Ok(value) => Ok(value),
-        Err(missed) => {
-            let body = async move { body() };
-            block(render::<BlockThread, C, E>(cache, request, tags, missed, body))
-        }
-    }
+    let missed = match stored::<C>(cache, &mut request) {
+        Ok(value) => return Ok(value),
+        Err(missed) => missed,
+    };
+    let body = async move { body() };
+    block(render::<BlockThread, C, E>(cache, request, tags, missed, body))
 }
 
 /// As [`serve`], for a task.
@@ -97,6 +96,7 @@ pub(crate) async fn serve_async<C: Content, E>(
 }
 
 /// The value that the near level has.
+#[inline]
 fn stored<C: Content>(
     cache: &Handle,
     request: &mut Request<'_>,
