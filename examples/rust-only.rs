@@ -19,7 +19,7 @@ struct Shelf {
 
 impl Shelf {
     fn film(&self, id: usize) -> Result<Arc<str>, Error> {
-        self.cache.render(&Fragment::new(fragment_key!("film", id)), || {
+        self.cache.render(Fragment::new(fragment_key!("film", id)), || {
             self.rendered.set(self.rendered.get() + 1);
             format!("  <li>{}</li>\n", TITLES[id])
         })

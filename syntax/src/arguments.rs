@@ -8,9 +8,9 @@ use crate::error::Error;
 
 use crate::declared;
 use crate::delimiters::Syntax;
-use crate::literal::string_value;
 use crate::options::{self, BlockOption};
 use crate::refusal::{Refusal, excerpt};
+use crate::token::string_value;
 use crate::token::{Token, TokenKind, within};
 
 /// A part of the lowered argument list.

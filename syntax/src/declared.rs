@@ -5,9 +5,9 @@
 use crate::error::Error;
 use crate::timeout::{Scalar, Timeout};
 
-use crate::literal::string_value;
 use crate::options::BlockOption;
 use crate::refusal::{Refusal, excerpt};
+use crate::token::string_value;
 use crate::token::{Token, TokenKind};
 
 /// The most tags that a block may declare.

@@ -37,13 +37,11 @@ mod dialect;
 mod error;
 mod folder;
 mod follow;
-mod literal;
 mod lower;
 mod name;
 mod opener;
 mod options;
 mod outline;
-mod place;
 mod refusal;
 
 mod scanner;

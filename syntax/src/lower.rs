@@ -15,7 +15,7 @@ use crate::delimiters::Syntax;
 use crate::dialect::Lowering;
 use crate::name::Name;
 use crate::outline::{Block, Edit, OuterLoop, Outline, Tag};
-use crate::place::Places;
+use crate::refusal::Places;
 use crate::scanner::PieceKind;
 use crate::source_map::SourceMap;
 

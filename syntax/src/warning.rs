@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::block::CacheBlock;
 use crate::outline::{Change, Outline, Secret};
-use crate::place::Places;
+use crate::refusal::Places;
 use crate::refusal::excerpt;
 
 /// A probable mistake in a template. There are three:

@@ -29,7 +29,7 @@ pub(super) fn share(given: &[String]) {
     let cache = builder.build().unwrap().namespace("planted-space");
     for order in orders() {
         let done = match order.split_once(' ').unwrap_or((&order, "")) {
-            ("say", body) => cache.render(&row(), || body).unwrap().to_string(),
+            ("say", body) => cache.render(row(), || body).unwrap().to_string(),
             ("shown", _) => cache.shown_key(row().key()).to_hex(),
             ("delete", hex) => {
                 let key = FragmentKey::from_hex(hex).unwrap_or_else(|| row().key().clone());

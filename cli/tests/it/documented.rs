@@ -118,7 +118,7 @@ fn fill(place: &Place) {
     ];
     let cards = (1..=5).map(|id| fragment_key!("card", id));
     for key in sidebars.into_iter().chain(cards) {
-        cache.render(&Fragment::new(key), || "<ul><li>…</li></ul>").unwrap();
+        cache.render(Fragment::new(key), || "<ul><li>…</li></ul>").unwrap();
     }
 }
 
@@ -128,7 +128,7 @@ fn fill_other_kinds(place: &Place) {
     cache.values().set("stock", &3).unwrap();
     cache.memoize(&Function::new("shop::price").call().arg(&7), || 7);
     let view = view_key("film", "/film/7").vary_on("//shop.example").vary_on(None::<&str>);
-    cache.render(&Fragment::new(view), || "response").unwrap();
+    cache.render(Fragment::new(view), || "response").unwrap();
 }
 
 /// Expired records in a folder.

@@ -19,7 +19,7 @@ fn fill(cache: &FragmentCache) {
         view_key("film", "/film/7)").vary_on("//shop.example"),
         view_key("films", "/film/7"),
     ] {
-        cache.render(&Fragment::new(view), || "response").unwrap();
+        cache.render(Fragment::new(view), || "response").unwrap();
     }
     put(cache, &Fragment::new(fragment_key!("sidebar")), "markup");
 }

@@ -30,7 +30,7 @@ fn entries_are_listed_by_their_digests() {
         let cache = opaque(place.level());
         let space = cache.namespace("planted-space");
         for cache in [&cache, &space] {
-            cache.render(&row(), || "<td>").unwrap();
+            cache.render(row(), || "<td>").unwrap();
         }
         let listed = run(&place, Some(SECRET), &["scan"]).done();
         assert!(!listed.contains(PLANTED), "{listed}");
@@ -70,7 +70,7 @@ fn what_is_known_is_found_and_deleted() {
         &["clear", "--yes"],
     ];
     for way in ways {
-        cache.render(&row(), || "<td>").unwrap();
+        cache.render(row(), || "<td>").unwrap();
         let get = ["get", "planted-name", "planted-vary"];
         assert_eq!(run(&place, Some(SECRET), &get).done(), "<td>");
         run(&place, Some(SECRET), way).done();
@@ -84,7 +84,7 @@ fn what_is_known_is_found_and_deleted() {
 fn a_pattern_of_names_is_refused_with_what_to_write() {
     let place = Place::folder();
     let cache = opaque(place.level());
-    cache.render(&row(), || "<td>").unwrap();
+    cache.render(row(), || "<td>").unwrap();
     for arguments in [
         &["scan", "planted*"][..],
         &["delete", "--matching", "planted*"],
@@ -100,7 +100,7 @@ fn a_pattern_of_names_is_refused_with_what_to_write() {
 fn another_secret_or_none_lists_nothing_and_deletes_nothing() {
     let place = Place::folder();
     let cache = opaque(place.level());
-    cache.render(&row(), || "<td>").unwrap();
+    cache.render(row(), || "<td>").unwrap();
     for secret in [None, Some("another secret of some length")] {
         let listed = run(&place, secret, &["scan"]).done();
         assert!(listed.starts_with("unreadable:opaque\t") && !listed.contains(PLANTED), "{listed}");

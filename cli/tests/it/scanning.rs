@@ -134,7 +134,7 @@ fn of_each_kind(place: &Place) -> FragmentCache {
     let call = fragcache::memoize::Function::new("film").call().arg(&7);
     assert_eq!(cache.memoize(&call, || 7), 7);
     let view = fragcache::engine::view_key("film", "/film/7?page=2");
-    assert_eq!(&*cache.render(&Fragment::new(view), || "response").unwrap(), "response");
+    assert_eq!(&*cache.render(Fragment::new(view), || "response").unwrap(), "response");
     cache
 }
 

@@ -2,13 +2,13 @@
 //! open.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::store::{Capabilities, Fault, Operation, Reply, Store, StoreError, Value};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 #[cfg(not(fragcache_shuttle))]
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-
-use super::breaker::Breaker;
-use crate::store::{Capabilities, Fault, Operation, Reply, Store, StoreError, Value};
-use crate::sync::{AtomicU64, Ordering};
 
 /// The store is unavailable. Holds the error, or `None` if the call was skipped.
 #[derive(Debug, Clone)]
@@ -223,5 +223,51 @@ mod tests {
         assert!(outage.starts_with("WARN message=the store is unavailable"), "{outage}");
         assert!(outage.contains(r#"reason="unusable""#) && outage.contains("error="), "{outage}");
         assert!(recovery.starts_with("INFO message=the store is available again"), "{recovery}");
+    }
+}
+
+/// The first and the longest pause before the store is tried again.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// Decides whether calls reach the store.
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    /// 1 while the breaker is open and the store is skipped.
+    open: AtomicU64,
+    /// Failed tries since it opened.
+    tries: AtomicU64,
+    last: Mutex<Option<StoreError>>,
+}
+
+impl Breaker {
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Ordering::SeqCst) != 0
+    }
+
+    /// Opens the breaker after an outage. Returns whether it was closed before.
+    pub(super) fn trip(&self, error: &StoreError) -> bool {
+        self.note(error);
+        self.open.swap(1, Ordering::SeqCst) == 0
+    }
+
+    /// Remembers an error for the health report.
+    pub(super) fn note(&self, error: &StoreError) {
+        *self.last.lock() = Some(error.clone());
+    }
+
+    /// Counts a failed try and returns how long to skip the store now.
+    pub(super) fn pause(&self) -> Duration {
+        let tries = self.tries.fetch_add(1, Ordering::SeqCst).min(16);
+        PAUSES.0.saturating_mul(1 << tries).min(PAUSES.1)
+    }
+
+    /// Closes the breaker after an answer. Returns whether it was open before.
+    pub(super) fn close(&self) -> bool {
+        self.tries.store(0, Ordering::SeqCst);
+        self.open.swap(0, Ordering::SeqCst) != 0
+    }
+
+    pub(super) fn last(&self) -> Option<StoreError> {
+        self.last.lock().clone()
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::identity::OwnLabels;
+use super::look::OwnLabels;
 use super::versions::is_version;
 use super::{Far, KnownVersions, Unavailable, variants};
 use crate::entry::LabelVersion;
@@ -170,7 +170,7 @@ impl Far {
 
     /// Writes a record, reads it and deletes it.
     pub(crate) fn probe(&self) -> Result<(), Unavailable> {
-        let token = super::leases::draw().map_err(|error| Unavailable(Some(error)))?;
+        let token = super::fill::draw().map_err(|error| Unavailable(Some(error)))?;
         let key = self.names.probe(u128::from_be_bytes(token));
         let replies = self.bypassing_breaker(&[
             Operation::Set { key: &key, value: &token, ttl: PROBE_LIFE },

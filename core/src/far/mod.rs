@@ -9,14 +9,9 @@
 //! `publish` invalidates, and the background worker does what no caller should wait for. DESIGN.md
 //! explains why.
 
-mod breaker;
 mod dependency_cache;
-mod fences;
 mod fill;
 mod health;
-mod identity;
-mod inherited_versions;
-mod leases;
 mod link;
 mod listing;
 mod look;
@@ -40,9 +35,7 @@ use std::time::Duration;
 
 use smallvec::SmallVec;
 
-pub(crate) use fences::Snapshot;
 pub(crate) use fill::{Fill, LeaseRequest, Prepared};
-pub(crate) use inherited_versions::InheritedVersions;
 pub(crate) use link::Unavailable;
 pub(crate) use listing::{EntryOwner, ListedRecord};
 pub(crate) use look::{FarMissed, Looked};
@@ -50,7 +43,9 @@ pub(crate) use prefetch::{MAX_PREFETCHED, PrefetchKey, Prefetched};
 pub(crate) use publish::Published;
 pub(crate) use put::{NotStored, ToStore};
 pub use settings::FarLevel;
+pub(crate) use versions::InheritedVersions;
 pub(crate) use versions::KnownVersions;
+pub(crate) use versions::Snapshot;
 pub(crate) use worker::{Worker, WorkerHost};
 
 use crate::clock::{Clock, Moment, instant};
@@ -67,13 +62,13 @@ use crate::store::StoreError;
 use crate::store::{Reply, Value};
 use crate::sync::{AtomicU8, AtomicU64, Ordering};
 use dependency_cache::DependencyCache;
-use fences::Fences;
-use leases::Leases;
+use fill::Leases;
 use link::Link;
 use look::Doubts;
 use pending::Pending;
 use sizes::Sizes;
 use tasks::TaskQueue;
+use versions::Fences;
 use wire::{FragmentId, Names, VariantId};
 
 /// The far level of one cache.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::leases::Token;
+use super::fill::Token;
 use super::repeats::{Due, Repeats};
 use crate::label::Label;
 use crate::sync::{Condvar, Mutex};

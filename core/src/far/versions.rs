@@ -1,9 +1,17 @@
 //! Versions of labels: the record that a store has for each label, and the versions read at one
 //! time.
 
-use crate::entry::LabelVersion;
+use std::collections::hash_map::Entry as MapEntry;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::clock::Moment;
+use crate::entry::{LabelVersion, VersionVector};
+use crate::hash::{BuildLabelHasher, KeyHasher};
 use crate::label::Label;
 use crate::store::{Fault, StoreError, Value};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// Size of a label's record: a version, and half of a second one.
 pub(super) const RECORD_BYTES: usize = 24;
@@ -109,5 +117,209 @@ impl KnownVersions {
         self.0.retain(|&(label, _)| other.get(label).is_none());
         self.0.extend(other.0);
         self.0.sort_unstable_by_key(|&(label, _)| label);
+    }
+}
+
+/// Number of fences.
+const FENCES: usize = 256;
+
+/// A snapshot is reused up to this age.
+const RECENT: Duration = Duration::from_millis(if cfg!(fragcache_shuttle) { 0 } else { 100 });
+
+/// Snapshots that read points may refer to. They cover 25 s, or less if this process invalidates
+/// often enough to outdate snapshots sooner.
+const KEPT: usize = 256;
+
+/// The versions of all fences at one time.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// Numbers begin at 1; a later snapshot has a larger one.
+    pub(crate) number: u64,
+    taken: Instant,
+    /// A time no later than the snapshot, by the cache's clock.
+    pub(crate) moment: Moment,
+    pub(super) versions: KnownVersions,
+}
+
+/// The fences, and recent snapshots that this process took.
+#[derive(Debug)]
+pub(super) struct Fences {
+    labels: Box<[Label]>,
+    host: Mutex<VecDeque<Arc<Snapshot>>>,
+    /// The number of the last snapshot that is known to precede an invalidation.
+    outdated: AtomicU64,
+    /// Locked while a snapshot is taken, so that concurrent callers share one instead of taking one
+    /// each.
+    pub(super) taking: Mutex<()>,
+}
+
+impl Fences {
+    pub(super) fn new(hasher: &KeyHasher) -> Self {
+        let labels = (0..FENCES).map(|number| hasher.fence(number)).collect();
+        Self {
+            labels,
+            host: Mutex::new(VecDeque::new()),
+            outdated: AtomicU64::new(0),
+            taking: Mutex::new(()),
+        }
+    }
+
+    pub(super) fn all(&self) -> &[Label] {
+        &self.labels
+    }
+
+    /// The fence of a label.
+    pub(super) fn of(&self, label: Label) -> Label {
+        self.labels[label.fence() % FENCES]
+    }
+
+    /// The last snapshot, if it is recent and not outdated.
+    pub(super) fn recent(&self, now: Instant) -> Option<Arc<Snapshot>> {
+        let host = self.host.lock();
+        let is_recent = |last: &&Arc<Snapshot>| {
+            now.duration_since(last.taken) < RECENT
+                && last.number > self.outdated.load(Ordering::SeqCst)
+        };
+        host.back().filter(is_recent).cloned()
+    }
+
+    /// Outdates the last snapshot after this process published an invalidation. A body rendered
+    /// next with that snapshot could not be stored.
+    pub(super) fn outdate(&self) {
+        let last = self.host.lock().back().map_or(0, |last| last.number);
+        self.outdate_to(last);
+    }
+
+    /// Outdates the snapshots up to this number, because a fence has changed since. A body rendered
+    /// next with one of them could not be stored.
+    pub(super) fn outdate_to(&self, number: u64) {
+        self.outdated.fetch_max(number, Ordering::SeqCst);
+    }
+
+    /// The latest snapshot whose number is at most `number`, if there is one.
+    pub(super) fn at(&self, number: u64) -> Option<Arc<Snapshot>> {
+        let host = self.host.lock();
+        host.iter().rev().find(|snapshot| snapshot.number <= number).cloned()
+    }
+
+    /// Adds a snapshot of versions that were read since `taken`, which is `moment` by the cache's
+    /// clock.
+    pub(super) fn keep(
+        &self,
+        taken: Instant,
+        moment: Moment,
+        versions: KnownVersions,
+    ) -> Arc<Snapshot> {
+        let mut host = self.host.lock();
+        let number = host.back().map_or(1, |last| last.number + 1);
+        let snapshot = Arc::new(Snapshot { number, taken, moment, versions });
+        host.push_back(Arc::clone(&snapshot));
+        if host.len() > KEPT {
+            host.pop_front();
+        }
+        snapshot
+    }
+}
+
+type Versions = HashMap<Label, LabelVersion, BuildLabelHasher>;
+
+/// The versions that pass from a fragment to the body around it: all except the written one of its
+/// key.
+fn inherited(versions: &[(Label, LabelVersion)]) -> impl Iterator<Item = (Label, LabelVersion)> {
+    versions.iter().copied().filter(|(label, _)| !label.is_written())
+}
+
+/// The versions known from the fragments inside a body.
+#[derive(Debug)]
+pub(crate) struct InheritedVersions {
+    /// The versions that labels had at the body's read point or earlier. An earlier version that is
+    /// outdated makes the entry outdated too.
+    exact: Versions,
+    /// The versions of fragments served inside that were read after the read point.
+    served: Versions,
+    /// The earliest time at which one of the version vectors was last verified.
+    pub(crate) verified: Moment,
+    /// Whether two inner fragments carry different versions of one label, or one carries none. The
+    /// body around them can then not be stored.
+    pub(crate) is_broken: bool,
+}
+
+impl Default for InheritedVersions {
+    fn default() -> Self {
+        Self {
+            exact: Versions::default(),
+            served: Versions::default(),
+            verified: Moment::NEVER,
+            is_broken: false,
+        }
+    }
+}
+
+impl InheritedVersions {
+    /// Adds the version vector of a fragment served in a body whose read point was at `read`.
+    pub(crate) fn serve(&mut self, version_vector: Option<&VersionVector>, read: Moment) {
+        let Some(version_vector) =
+            version_vector.filter(|version_vector| !version_vector.versions().is_empty())
+        else {
+            self.is_broken = true;
+            self.verified =
+                self.verified.min(version_vector.map_or(Moment::START, VersionVector::verified));
+            return;
+        };
+        self.verified = self.verified.min(version_vector.verified());
+        let is_exact = version_vector.since() <= read;
+        for (label, version) in inherited(version_vector.versions()) {
+            let versions = if is_exact { &mut self.exact } else { &mut self.served };
+            match versions.entry(label) {
+                MapEntry::Vacant(place) => drop(place.insert(version)),
+                MapEntry::Occupied(known) => self.is_broken |= *known.get() != version,
+            }
+        }
+    }
+
+    /// Adds the versions of an inner fragment that was stored at the body's own read point.
+    pub(crate) fn learn(&mut self, versions: &[(Label, LabelVersion)]) {
+        for (label, version) in inherited(versions) {
+            match self.exact.entry(label) {
+                MapEntry::Vacant(place) => drop(place.insert(version)),
+                MapEntry::Occupied(known) => self.is_broken |= *known.get() != version,
+            }
+        }
+    }
+
+    /// Moves to an older read point. Versions that were exact may be newer than that.
+    pub(crate) fn go_back(&mut self) {
+        for (label, version) in self.exact.drain() {
+            self.is_broken |= *self.served.entry(label).or_insert(version) != version;
+        }
+    }
+
+    /// Inherits from an inner fragment that was abandoned or not stored.
+    pub(crate) fn inherit_all(&mut self, inner: &Self) {
+        self.verified = self.verified.min(inner.verified);
+        self.is_broken |= inner.is_broken;
+        for (theirs, mine) in [(&inner.exact, &mut self.exact), (&inner.served, &mut self.served)] {
+            for (&label, &version) in theirs {
+                self.is_broken |= *mine.entry(label).or_insert(version) != version;
+            }
+        }
+    }
+
+    /// The version that a label had at the read point, if it is known here.
+    pub(super) fn exact(&self, label: Label) -> Option<LabelVersion> {
+        self.exact.get(&label).copied()
+    }
+
+    /// The versions of inner fragments, for labels where `is_listed` is false.
+    pub(super) fn unlisted(&self, is_listed: impl Fn(Label) -> bool) -> Vec<(Label, LabelVersion)> {
+        let all = self.exact.iter().chain(&self.served);
+        all.map(|(&label, &version)| (label, version)).filter(|&(l, _)| !is_listed(l)).collect()
+    }
+
+    /// Whether the fragments served inside agree with this version of a label.
+    pub(super) fn agrees(&self, label: Label, version: LabelVersion) -> bool {
+        let agrees =
+            |versions: &Versions| versions.get(&label).is_none_or(|&known| known == version);
+        agrees(&self.exact) && agrees(&self.served)
     }
 }

@@ -1,7 +1,7 @@
 //! The names of records in a store: short, readable, and made of characters that every store
 //! accepts. Where keys are opaque, the names reveal nothing.
 
-use super::identity::block;
+use super::look::block;
 use crate::entry::{EntrySource, record::Codec};
 use crate::hash::KeyHasher;
 use crate::key;

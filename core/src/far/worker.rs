@@ -9,7 +9,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::fill::set;
-use super::leases::{Token, UNSHARED, UNSHARED_FOR};
+use super::fill::{Token, UNSHARED, UNSHARED_FOR};
 use super::repeats::Due;
 use super::tasks::{DueTasks, TaskQueue};
 use super::{Far, values};

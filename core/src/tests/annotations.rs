@@ -47,7 +47,7 @@ fn an_annotated_body_is_never_served_as_a_plain_one() {
     rig.cache.annotate(false).unwrap();
     assert_eq!(html(), "<p>");
     // A page that contains annotated fragments and is not annotated itself.
-    let page = || rig.cache.render(&super::fragment("page"), html).unwrap().to_string();
+    let page = || rig.cache.render(super::fragment("page"), html).unwrap().to_string();
     rig.cache.annotate(true).unwrap();
     assert!(page().contains("<!--"));
     rig.cache.annotate(false).unwrap();

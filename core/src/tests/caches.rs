@@ -139,7 +139,7 @@ fn a_name_of_no_cache_is_rendered_uncached_where_the_policy_says_so() {
     let (one, other) = (rig_with(|builder| builder.policy(policy)), rig());
     let caches = Caches::new(one.cache.clone()).with("pages", other.cache.clone()).unwrap();
     let row = block("row", "page.html", "c");
-    let outer = one.cache.render(&fragment("outer"), || {
+    let outer = one.cache.render(fragment("outer"), || {
         print(&caches, &row, &[ROW[0], ROW[1], Scalar::Str("pags")], "x").0
     });
     assert_eq!(&*outer.unwrap(), "x");
@@ -180,7 +180,7 @@ fn what_spans_caches_is_not_stored_and_says_so_however_the_inner_one_came() {
     // Stale: another thread refreshes it meanwhile.
     inner.clock.advance(Duration::from_secs(310));
     inner.recorder.reset();
-    let refreshing = inner.cache.render(&fragment("row"), || {
+    let refreshing = inner.cache.render(fragment("row"), || {
         elsewhere(|| assert_eq!(around(&outer, say), StoreOutcome::Refused(SPANS), "stale"));
         "two"
     });
@@ -211,11 +211,11 @@ fn what_spans_caches_is_not_stored_and_says_so_however_the_inner_one_came() {
     });
     // In a cache that stores nothing.
     let none = FragmentCache::disabled();
-    let say = || drop(none.render(&fragment("row"), || "none").unwrap());
+    let say = || drop(none.render(fragment("row"), || "none").unwrap());
     assert_eq!(around(&outer, say), StoreOutcome::Refused(SPANS), "of the null cache");
     // Abandoned: the outer fragment's replacement may depend on it.
     let failed = || Err::<&str, _>(Error::new(ErrorKind::Io, "failed"));
-    let fail = || drop(inner.cache.try_render(&fragment("fails"), failed));
+    let fail = || drop(inner.cache.try_render(fragment("fails"), failed));
     assert_eq!(around(&outer, fail), StoreOutcome::Refused(SPANS), "given up");
 
     let stats = outer.cache.stats();
@@ -253,7 +253,7 @@ fn what_spans_caches_further_in_is_not_stored_either() {
     let (one, other) = (rig(), rig());
     let outcome = around(&one, || {
         one.cache
-            .render(&fragment("middle"), || {
+            .render(fragment("middle"), || {
                 other.say("inner", "x");
                 ""
             })
@@ -266,7 +266,7 @@ fn what_spans_caches_further_in_is_not_stored_either() {
     let outcome = around(&one, || {
         other
             .cache
-            .render(&fragment("between"), || {
+            .render(fragment("between"), || {
                 one.say("innermost", "x");
                 ""
             })
@@ -297,7 +297,7 @@ fn an_annotated_page_tells_that_a_fragment_spans_caches() {
 fn namespaces_of_one_cache_are_one_cache_to_each_other() {
     let one = rig();
     let spanned = one.cache.namespace("pages");
-    let outcome = around(&one, || drop(spanned.render(&fragment("row"), || "x").unwrap()));
+    let outcome = around(&one, || drop(spanned.render(fragment("row"), || "x").unwrap()));
     assert_eq!(outcome, StoreOutcome::Stored);
     spanned.delete(&fragment_key!("row")).eventually();
     assert!(!one.cache.contains(&fragment_key!("outer")).unwrap());
@@ -325,7 +325,7 @@ fn a_tag_from_the_inner_body_is_of_the_inner_cache() {
     let (one, other) = (rig(), rig());
     around(&one, || {
         let body = || current::add_tags(["post:7"]).map(|()| "x");
-        other.cache.try_render(&fragment("row"), body).unwrap();
+        other.cache.try_render(fragment("row"), body).unwrap();
     });
     one.cache.invalidate_tags(["post:7"]).unwrap().eventually();
     assert!(other.get("row").is_some(), "what the one forgets is nothing to the other");
@@ -338,7 +338,7 @@ fn two_threads_that_nest_two_caches_the_other_way_round_do_not_wait_for_each_oth
     let (one, other) = (rig(), rig());
     let both = Arc::new(std::sync::Barrier::new(2));
     let render = |outer: &Rig, inner: &Rig| {
-        let page = outer.cache.render(&fragment("row"), || {
+        let page = outer.cache.render(fragment("row"), || {
             both.wait();
             inner.say("row", "inner").to_string()
         });

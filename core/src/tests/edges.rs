@@ -58,10 +58,10 @@ fn annotations_switched_on_inside_a_plain_body_are_not_stored_with_it() {
             rig.cache.annotate(true).unwrap();
             inner()
         };
-        let page = rig.cache.render(&fragment("page"), body).unwrap();
+        let page = rig.cache.render(fragment("page"), body).unwrap();
         assert!(page.contains("<!--"));
         rig.cache.annotate(false).unwrap();
-        assert_eq!(&*rig.cache.render(&fragment("page"), || "plain").unwrap(), "plain");
+        assert_eq!(&*rig.cache.render(fragment("page"), || "plain").unwrap(), "plain");
         rig.delete("page");
     }
 }
@@ -85,7 +85,7 @@ fn i1_what_a_leftover_had_inherited_is_not_forgotten_when_it_is_given_up() {
         crate::engine::close(again, Body::from("x"));
         "x g"
     };
-    rig.cache.render(&fragment("page"), body).unwrap();
+    rig.cache.render(fragment("page"), body).unwrap();
     rig.delete("g");
     assert_eq!(rig.get("page"), None);
 }
@@ -172,7 +172,7 @@ fn a_tag_whose_text_renders_is_no_panic() {
     struct Renders(FragmentCache);
     impl AsRef<str> for Renders {
         fn as_ref(&self) -> &str {
-            self.0.render(&fragment("inner"), || "x").unwrap();
+            self.0.render(fragment("inner"), || "x").unwrap();
             "tag"
         }
     }
@@ -180,7 +180,7 @@ fn a_tag_whose_text_renders_is_no_panic() {
         current::add_tags([Renders(rig.cache.clone())]).unwrap();
         "body"
     };
-    rig.cache.render(&fragment("row"), body).unwrap();
+    rig.cache.render(fragment("row"), body).unwrap();
     assert!(rig.get("row").is_some());
 }
 
@@ -191,7 +191,7 @@ fn i2_a_refresh_that_fails_gives_the_flight_back_to_the_leader_before_it() {
     std::thread::scope(|scope| {
         let leader = scope.spawn(|| {
             rig.cache
-                .render(&fragment("row"), || {
+                .render(fragment("row"), || {
                     runs.open();
                     may_end.pass();
                     "first"
@@ -199,7 +199,7 @@ fn i2_a_refresh_that_fails_gives_the_flight_back_to_the_leader_before_it() {
                 .unwrap()
         });
         runs.pass();
-        let failed = rig.cache.try_render(&fragment("row").refresh(true), || {
+        let failed = rig.cache.try_render(fragment("row").refresh(true), || {
             Err::<String, _>(crate::Error::new(crate::ErrorKind::Config, "no"))
         });
         assert!(failed.is_err());
@@ -210,7 +210,7 @@ fn i2_a_refresh_that_fails_gives_the_flight_back_to_the_leader_before_it() {
                 sent.send("rendered").ok();
                 "second"
             };
-            rig.cache.render(&fragment("row"), body).unwrap();
+            rig.cache.render(fragment("row"), body).unwrap();
         });
         let outcome = got.recv_timeout(Duration::from_millis(300));
         may_end.open();

@@ -40,7 +40,7 @@ fn a_life_begins_when_the_body_is_finished() {
 fn the_default_life_is_the_caches_and_never_means_never() {
     let rig = rig_with(|builder| builder.default_timeout(Some(Duration::from_secs(5))));
     rig.say("default", "");
-    rig.cache.render(&fragment("never").never_expires(), || "").unwrap();
+    rig.cache.render(fragment("never").never_expires(), || "").unwrap();
     rig.clock.advance(Duration::from_secs(5));
     assert_eq!(rig.get("default"), None);
     rig.clock.advance(Duration::from_secs(100 * 365 * 86_400));
@@ -62,7 +62,7 @@ fn an_outer_fragment_lives_no_longer_than_its_soonest_inner_one() {
     let inner = fragment("inner").expires_after(Duration::from_secs(10));
     let outer = |name: &str| Fragment::new(fragment_key!(name)).never_expires();
     let page =
-        |name: &str| rig.cache.render(&outer(name), || rig.cache.render(&inner, || "").unwrap());
+        |name: &str| rig.cache.render(outer(name), || rig.cache.render(&inner, || "").unwrap());
     page("first").unwrap();
     rig.clock.advance(Duration::from_secs(6));
     // The inner fragment is a hit here, with 4 s left.
@@ -119,7 +119,7 @@ fn what_is_over_when_it_is_stored_is_never_a_hit_by_a_clock_that_is_behind() {
                         "row"
                     })
                 };
-                cache.try_render(&fragment("page"), row).unwrap();
+                cache.try_render(fragment("page"), row).unwrap();
             };
             for round in 0..3 {
                 recorder.reset();

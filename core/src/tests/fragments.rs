@@ -12,7 +12,7 @@ fn unless_renders_without_the_cache_and_keeps_the_outer_fragment_out_of_it() {
     let page = |unless| {
         let inner = fragment("inner").unless(unless);
         rig.cache
-            .render(&fragment("outer"), || rig.cache.render(&inner, || "draft").unwrap())
+            .render(fragment("outer"), || rig.cache.render(&inner, || "draft").unwrap())
             .unwrap()
     };
     assert_eq!(&*page(true), "draft");
@@ -28,14 +28,14 @@ fn a_veto_reaches_every_fragment_around() {
     let rig = rig();
     let nest = |name: &str, body: &dyn Fn()| {
         rig.cache
-            .render(&fragment(name), || {
+            .render(fragment(name), || {
                 body();
                 ""
             })
             .unwrap();
     };
     let veto = || {
-        rig.cache.render(&fragment("d").unless(true), || "").unwrap();
+        rig.cache.render(fragment("d").unless(true), || "").unwrap();
     };
     nest("a", &|| nest("b", &|| nest("c", &veto)));
     for name in ["a", "b", "c"] {
@@ -49,7 +49,7 @@ fn del_deletes_renders_and_keeps_the_outer_fragment_out_of_the_cache() {
     let rig = rig();
     rig.say("inner", "stored");
     rig.cache
-        .render(&fragment("outer"), || {
+        .render(fragment("outer"), || {
             let inner = fragment("inner").timeout(crate::Timeout::Delete);
             rig.cache.render(&inner, || "printed").unwrap()
         })
@@ -67,7 +67,7 @@ fn refresh_replaces_and_an_older_render_does_not_replace_it() {
 
     rig.delete("row");
     rig.recorder.reset();
-    let older = rig.cache.render(&fragment("row"), || {
+    let older = rig.cache.render(fragment("row"), || {
         rig.cache.render(&refresh, || "newest").unwrap();
         "older"
     });
@@ -83,7 +83,7 @@ fn a_refresh_that_fails_keeps_the_stored_body() {
     let rig = rig();
     rig.say("row", "old");
     let failed: Result<_, Box<dyn std::error::Error>> =
-        rig.cache.try_render(&fragment("row").refresh(true), || Err::<&str, _>("no".into()));
+        rig.cache.try_render(fragment("row").refresh(true), || Err::<&str, _>("no".into()));
     assert!(failed.is_err());
     assert_eq!(rig.get("row").as_deref(), Some("old"));
 }
@@ -117,7 +117,7 @@ fn bypass_reads_and_stores_nothing() {
 fn a_disabled_cache_stores_nothing_and_finds_nothing_to_delete() {
     let cache = FragmentCache::disabled();
     for body in ["one", "two"] {
-        assert_eq!(&*cache.render(&fragment("row"), || body).unwrap(), body);
+        assert_eq!(&*cache.render(fragment("row"), || body).unwrap(), body);
     }
     assert_eq!(cache.delete(&fragment_key!("row")), Invalidation::Absent);
     assert_eq!((cache.stats().entries, cache.stats().flights), (0, 0));
@@ -126,7 +126,7 @@ fn a_disabled_cache_stores_nothing_and_finds_nothing_to_delete() {
 #[test]
 fn a_fragment_of_another_cache_inside_keeps_the_outer_one_out() {
     let (rig, other) = (rig(), rig());
-    rig.cache.render(&fragment("outer"), || other.say("inner", "")).unwrap();
+    rig.cache.render(fragment("outer"), || other.say("inner", "")).unwrap();
     assert!(other.get("inner").is_some());
     assert_eq!(rig.get("outer"), None, "the other cache could not invalidate it");
 }
@@ -135,14 +135,14 @@ fn a_fragment_of_another_cache_inside_keeps_the_outer_one_out() {
 fn an_inner_fragment_given_up_still_binds_what_the_outer_one_prints_instead() {
     let rig = rig();
     let inner = || -> Result<_, Box<dyn std::error::Error>> {
-        rig.cache.try_render(&fragment("inner"), || {
+        rig.cache.try_render(fragment("inner"), || {
             rig.say("innermost", "");
             Err::<&str, _>("no database".into())
         })
     };
     for deleted in ["inner", "innermost"] {
         let outer = || {
-            rig.cache.render(&fragment("outer"), || {
+            rig.cache.render(fragment("outer"), || {
                 inner().unwrap_err();
                 "a fallback"
             })
@@ -163,7 +163,7 @@ fn a_ticket_closed_or_dropped_on_another_thread_touches_no_fragment_there() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             rig.cache
-                .render(&fragment("theirs"), move || {
+                .render(fragment("theirs"), move || {
                     ticket.close(Body::from("ours"));
                     "theirs"
                 })
@@ -222,7 +222,7 @@ fn a_deleted_template_or_name_takes_its_fragments_and_those_around_them() {
     let row = block("row", "row.html", "");
     let page = || {
         rig.cache
-            .render(&Fragment::new(fragment_key!("page")), || {
+            .render(Fragment::new(fragment_key!("page")), || {
                 row.print(&rig.cache, OutputMode::HTML, &args, || "<td>".to_owned())
             })
             .unwrap();

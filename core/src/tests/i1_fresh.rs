@@ -24,7 +24,7 @@ fn i1_no_stale_fill_of_a_render_under_way() {
                 invalidate(&rig.cache);
                 "read before"
             };
-            rig.cache.render(&fragment("inner"), body).unwrap();
+            rig.cache.render(fragment("inner"), body).unwrap();
         };
         render();
         assert_eq!(rig.get("inner"), None, "{how}");
@@ -40,7 +40,7 @@ fn i1_no_stale_fill_of_a_fragment_around_an_inner_one() {
         let rig = rig();
         let outer = |meanwhile: &dyn Fn()| {
             rig.cache
-                .render(&fragment("outer"), || {
+                .render(fragment("outer"), || {
                     let inner = rig.say("inner", "");
                     meanwhile();
                     inner
@@ -63,7 +63,7 @@ fn i1_an_inner_hit_binds_the_outer_one_like_an_inner_render() {
     let outer = fragment("outer");
     rig.cache.render(&outer, || rig.say("inner", "new")).unwrap();
     // Three levels: the dependencies of the middle one reach the outermost through a hit.
-    rig.cache.render(&fragment("outermost"), || rig.cache.render(&outer, || "").unwrap()).unwrap();
+    rig.cache.render(fragment("outermost"), || rig.cache.render(&outer, || "").unwrap()).unwrap();
     assert_eq!(rig.get("outermost").as_deref(), Some("old"));
     rig.delete("inner");
     assert_eq!((rig.get("outer"), rig.get("outermost")), (None, None));
@@ -75,9 +75,9 @@ fn i1_a_loop_of_many_inner_fragments_is_held_by_each() {
     let row = |row: u32| crate::Fragment::new(fragment_key!("row", row));
     let page = || {
         rig.cache
-            .render(&fragment("page"), || {
+            .render(fragment("page"), || {
                 for number in 0..2_000 {
-                    rig.cache.render(&row(number), || "").unwrap();
+                    rig.cache.render(row(number), || "").unwrap();
                 }
                 ""
             })
@@ -96,7 +96,7 @@ fn i1_a_full_label_table_costs_misses_and_no_stale_hit() {
     let rig = rig_with(|builder| builder.max_labels(4));
     rig.say("early", "early");
     rig.cache
-        .render(&fragment("row"), || {
+        .render(fragment("row"), || {
             rig.delete("row");
             for other in 0..10 {
                 rig.cache.delete(&fragment_key!("other", other)).eventually();
@@ -121,7 +121,7 @@ fn i1_deletion_detaches_the_flight() {
                 old_may_end.pass();
                 "old"
             };
-            rig.cache.render(&fragment("row"), body).unwrap()
+            rig.cache.render(fragment("row"), body).unwrap()
         });
         old_runs.pass();
         rig.delete("row");
@@ -145,16 +145,16 @@ fn a_delete_between_leader_and_follower(cache: &FragmentCache) -> [String; 2] {
                 may_end.pass();
                 "old"
             };
-            cache.render(&fragment("row"), body).unwrap();
+            cache.render(fragment("row"), body).unwrap();
         });
         runs.pass();
-        let follower = scope.spawn(|| cache.render(&fragment("row"), || "new").unwrap());
+        let follower = scope.spawn(|| cache.render(fragment("row"), || "new").unwrap());
         until_waiting(cache, 1);
         cache.delete(&fragment_key!("row")).eventually();
         may_end.open();
         follower.join().unwrap()
     });
-    let later = cache.render(&fragment("row"), || "new").unwrap();
+    let later = cache.render(fragment("row"), || "new").unwrap();
     [followed.to_string(), later.to_string()]
 }
 
@@ -179,7 +179,7 @@ fn i1_these_tests_notice_when_the_fence_is_off() {
 fn i1_a_body_that_deletes_its_own_key_is_never_served_again() {
     let rig = rig();
     for body in ["one", "two"] {
-        let printed = rig.cache.render(&fragment("row"), || {
+        let printed = rig.cache.render(fragment("row"), || {
             rig.delete("row");
             body
         });

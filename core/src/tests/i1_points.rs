@@ -12,7 +12,7 @@ use crate::{FragmentCache, ReadPoint, fragment_key};
 fn handler(cache: &FragmentCache, invalidate: impl Fn(), body: impl Fn() -> String) -> String {
     let point = cache.read_point();
     invalidate();
-    point.scope(|| cache.render(&fragment("row").tags(["tag"]), body).unwrap().to_string())
+    point.scope(|| cache.render(fragment("row").tags(["tag"]), body).unwrap().to_string())
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn i1_a_fragment_around_one_of_an_older_read_point_is_as_old() {
     let point = rig.cache.read_point();
     rig.delete("inner");
     // The function that renders the inner fragment has data from before the outer one started.
-    rig.cache.render(&fragment("outer"), || point.scope(|| rig.say("inner", "old"))).unwrap();
+    rig.cache.render(fragment("outer"), || point.scope(|| rig.say("inner", "old"))).unwrap();
     assert_eq!((rig.get("inner"), rig.get("outer")), (None, None));
 }
 
@@ -70,7 +70,7 @@ fn i1_a_fragment_around_one_of_an_older_read_point_is_as_old() {
 fn i1_what_the_body_around_has_loaded_is_as_old_as_that_body() {
     let rig = rig();
     rig.cache
-        .render(&fragment("outer"), || {
+        .render(fragment("outer"), || {
             let loaded = "old";
             rig.delete("inner");
             rig.say("inner", loaded)
@@ -187,13 +187,13 @@ fn i1_refresh_under_an_old_read_point_does_not_replace_what_is_newer() {
 fn a_version_is_an_entry_of_its_own_and_replaces_the_others() {
     let rig = rig();
     let row = |version: u32| fragment("row").version(version);
-    assert_eq!(&*rig.cache.render(&row(1), || "one").unwrap(), "one");
-    assert_eq!(&*rig.cache.render(&row(1), || "again").unwrap(), "one");
+    assert_eq!(&*rig.cache.render(row(1), || "one").unwrap(), "one");
+    assert_eq!(&*rig.cache.render(row(1), || "again").unwrap(), "one");
     rig.recorder.reset();
-    assert_eq!(&*rig.cache.render(&row(2), || "two").unwrap(), "two");
+    assert_eq!(&*rig.cache.render(row(2), || "two").unwrap(), "two");
     assert_eq!(rig.recorder.events()[0].kind, EventKind::Miss(MissReason::Version));
     assert_eq!(rig.cache.stats().entries, 1);
-    assert_eq!(&*rig.cache.render(&row(1), || "one").unwrap(), "one", "not the other's");
+    assert_eq!(&*rig.cache.render(row(1), || "one").unwrap(), "one", "not the other's");
     rig.delete("row");
-    assert_eq!(&*rig.cache.render(&row(1), || "new").unwrap(), "new");
+    assert_eq!(&*rig.cache.render(row(1), || "new").unwrap(), "new");
 }

@@ -21,9 +21,9 @@ fn i1_a_tag_deletes_what_carries_it_and_what_is_around_it() {
     let rig = rig();
     let row = |n: u32| crate::Fragment::new(fragment_key!("row", n)).tags([format!("post:{n}")]);
     let page = |rows: &[u32]| {
-        let rows = || rows.iter().map(|&n| rig.cache.render(&row(n), || "row").unwrap());
+        let rows = || rows.iter().map(|&n| rig.cache.render(row(n), || "row").unwrap());
         rig.cache
-            .render(&fragment("page"), || rows().map(|row| row.to_string()).collect::<String>())
+            .render(fragment("page"), || rows().map(|row| row.to_string()).collect::<String>())
             .unwrap();
     };
     page(&[1, 2]);
@@ -45,7 +45,7 @@ fn i1_a_tag_that_is_learnt_late_counts_from_the_read_point_on() {
         current::add_tags(["late"]).unwrap();
         "read before"
     };
-    rig.cache.render(&fragment("row"), body).unwrap();
+    rig.cache.render(fragment("row"), body).unwrap();
     assert_eq!(rig.get("row"), None);
     assert_eq!(
         rig.recorder.events().last().unwrap().kind,
@@ -69,7 +69,7 @@ fn a_veto_inside_keeps_everything_around_from_being_stored() {
         "token"
     };
     rig.cache
-        .render(&fragment("page"), || rig.cache.render(&fragment("form"), inner).unwrap())
+        .render(fragment("page"), || rig.cache.render(fragment("form"), inner).unwrap())
         .unwrap();
     assert_eq!((rig.get("form"), rig.get("page")), (None, None));
     assert_eq!(missed(&rig, "page"), MissReason::Vetoed);
@@ -83,7 +83,7 @@ fn an_unusable_tag_in_the_body_is_an_error_and_nothing_is_stored() {
         assert_eq!(current::add_tags([&long]).unwrap_err().kind(), ErrorKind::Tag);
         "kept going"
     };
-    rig.cache.render(&fragment("row"), body).unwrap();
+    rig.cache.render(fragment("row"), body).unwrap();
     assert_eq!(rig.get("row"), None);
 }
 
@@ -104,7 +104,7 @@ fn unusable_tags_are_errors_that_change_nothing() {
     let many = (0..MAX_TAGS).map(|n| n.to_string()).chain([longest]);
     let tagged = fragment("other").tags(many.clone().take(MAX_TAGS));
     rig.cache.render(&tagged, || "").unwrap();
-    let error = rig.cache.render(&fragment("more").tags(many), || "").unwrap_err();
+    let error = rig.cache.render(fragment("more").tags(many), || "").unwrap_err();
     assert!(error.to_string().contains("65 tags"), "{error}");
     assert_eq!(rig.cache.stats().flights, 0);
 }
@@ -129,7 +129,7 @@ fn a_namespace_has_keys_names_templates_and_tags_of_its_own() {
     let (a, b) = (rig.cache.namespace("a"), rig.cache.namespace("b"));
     let fill = || {
         for cache in [&rig.cache, &a, &b] {
-            cache.render(&fragment("row").tags(["tag"]), || "row").unwrap();
+            cache.render(fragment("row").tags(["tag"]), || "row").unwrap();
         }
     };
     let held = || [&rig.cache, &a, &b].map(|cache| cache.contains(&fragment_key!("row")).unwrap());
@@ -169,7 +169,7 @@ fn i1_a_fragment_of_one_namespace_inside_another_binds_it() {
     let (a, b) = (rig.cache.namespace("a"), rig.cache.namespace("b"));
     for act in INVALIDATIONS {
         let row = fragment("row").tags(["tag"]);
-        a.render(&fragment("page"), || b.render(&row, || "row").unwrap()).unwrap();
+        a.render(fragment("page"), || b.render(&row, || "row").unwrap()).unwrap();
         assert!(a.contains(&fragment_key!("page")).unwrap());
         act(&b);
         assert!(!a.contains(&fragment_key!("page")).unwrap());
@@ -195,7 +195,7 @@ fn a_batch_does_nothing_until_it_is_applied_and_then_all_of_it() {
     let rig = rig();
     let fill = || {
         for name in ["one", "two", "three"] {
-            rig.cache.render(&fragment(name).tags([name]), || "").unwrap();
+            rig.cache.render(fragment(name).tags([name]), || "").unwrap();
         }
     };
     let held = || ["one", "two", "three"].map(|name| rig.get(name).is_some());

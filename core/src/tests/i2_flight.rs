@@ -65,7 +65,7 @@ fn i2_sixteen_pages_that_share_a_cold_inner_fragment_render_it_once() {
                     let outer = fragment(&format!("page {page}"));
                     let body = || {
                         start.wait();
-                        rig.cache.render(&fragment("inner"), || {
+                        rig.cache.render(fragment("inner"), || {
                             renders.fetch_add(1, Ordering::SeqCst);
                             work_50_ms();
                             "inner"
@@ -91,7 +91,7 @@ fn followers_of(
     let renders = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let leader = scope.spawn(|| {
-            rig.cache.try_render(&fragment("row"), || {
+            rig.cache.try_render(fragment("row"), || {
                 runs.open();
                 may_end.pass();
                 ends()
@@ -100,7 +100,7 @@ fn followers_of(
         runs.pass();
         for _ in 0..3 {
             scope.spawn(|| {
-                let markup = rig.cache.render(&fragment("row"), || {
+                let markup = rig.cache.render(fragment("row"), || {
                     renders.fetch_add(1, Ordering::SeqCst);
                     work_50_ms();
                     "follower's"
@@ -151,7 +151,7 @@ fn i2_after_a_delete_the_followers_of_a_failed_leader_render_once() {
 fn i2_an_unstorable_result_sends_the_followers_off_until_one_can_be_stored() {
     let rig = rig();
     let ends = || {
-        rig.cache.render(&fragment("veto").unless(true), || "").unwrap();
+        rig.cache.render(fragment("veto").unless(true), || "").unwrap();
         Ok("leader's")
     };
     let renders = followers_of(&rig, ends);
@@ -196,7 +196,7 @@ fn i2_an_observer_that_panics_leaves_no_flight_open() {
         }
     }
     let cache = FragmentCache::builder().observer(Panics).build().unwrap();
-    let render = || cache.render(&fragment("row"), || "body");
+    let render = || cache.render(fragment("row"), || "body");
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(render)).is_err());
     assert_eq!(cache.stats().flights, 0);
 }
@@ -215,7 +215,7 @@ fn i2_these_tests_notice_when_followers_of_an_outdated_flight_lead_it() {
     };
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let failed: Result<_, crate::Error> = rig.cache.try_render(&fragment("row"), || {
+            let failed: Result<_, crate::Error> = rig.cache.try_render(fragment("row"), || {
                 runs.open();
                 may_fail.pass();
                 Err::<&str, _>(failure())
@@ -224,10 +224,10 @@ fn i2_these_tests_notice_when_followers_of_an_outdated_flight_lead_it() {
             failed.unwrap_err();
         });
         runs.pass();
-        scope.spawn(|| rig.cache.render(&fragment("row"), body).unwrap());
+        scope.spawn(|| rig.cache.render(fragment("row"), body).unwrap());
         until_waiting(&rig.cache, 1);
         rig.delete("row");
         may_fail.open();
-        scope.spawn(|| rig.cache.render(&fragment("row"), body).unwrap());
+        scope.spawn(|| rig.cache.render(fragment("row"), body).unwrap());
     });
 }

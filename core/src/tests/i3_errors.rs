@@ -22,7 +22,7 @@ impl StdError for OutOfStock {}
 fn i3_an_error_of_the_body_passes_through_once_and_untouched() {
     let rig = rig();
     let runs = Cell::new(0);
-    let failed: Result<_, Box<dyn StdError>> = rig.cache.try_render(&fragment("row"), || {
+    let failed: Result<_, Box<dyn StdError>> = rig.cache.try_render(fragment("row"), || {
         runs.set(runs.get() + 1);
         Err::<&str, _>(OutOfStock(7).into())
     });
@@ -37,9 +37,9 @@ fn i3_an_error_of_the_body_passes_through_once_and_untouched() {
 fn i3_a_panic_of_the_body_passes_through_and_leaves_no_flight() {
     let rig = rig();
     let caught = catch_unwind(AssertUnwindSafe(|| {
-        rig.cache.render(&fragment("outer"), || {
+        rig.cache.render(fragment("outer"), || {
             rig.cache
-                .render(&fragment("inner"), || -> &str { resume_unwind(Box::new(OutOfStock(7))) })
+                .render(fragment("inner"), || -> &str { resume_unwind(Box::new(OutOfStock(7))) })
                 .unwrap()
         })
     }));
@@ -53,9 +53,9 @@ fn i3_a_panic_of_the_body_passes_through_and_leaves_no_flight() {
 #[test]
 fn i3_a_failed_inner_fragment_fails_the_outer_one_and_what_was_stored_before_it_stays() {
     let rig = rig();
-    let failed: Result<_, Box<dyn StdError>> = rig.cache.try_render(&fragment("outer"), || {
+    let failed: Result<_, Box<dyn StdError>> = rig.cache.try_render(fragment("outer"), || {
         rig.say("first", "stored");
-        rig.cache.try_render(&fragment("second"), || Err::<&str, _>(OutOfStock(1).into()))
+        rig.cache.try_render(fragment("second"), || Err::<&str, _>(OutOfStock(1).into()))
     });
     failed.unwrap_err();
     assert!(rig.get("first").is_some());

@@ -18,7 +18,7 @@ fn i4_another_source_or_output_mode_is_another_variant() {
     assert_eq!(say(&one, OutputMode::HTML, "&lt;"), "&lt;");
     assert_eq!(say(&one, OutputMode::RAW, "<"), "<");
     assert_eq!(say(&two, OutputMode::HTML, "other source"), "other source");
-    rig.cache.render(&fragment("row"), || "from Rust").unwrap();
+    rig.cache.render(fragment("row"), || "from Rust").unwrap();
 
     assert_eq!(say(&one, OutputMode::HTML, ""), "&lt;");
     assert_eq!(say(&one, OutputMode::RAW, ""), "<");

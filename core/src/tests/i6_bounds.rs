@@ -13,7 +13,7 @@ fn row(number: usize) -> Fragment {
 
 fn fill(rig: &Rig, numbers: std::ops::Range<usize>, body: &str) {
     for number in numbers {
-        rig.cache.render(&row(number), || body).unwrap();
+        rig.cache.render(row(number), || body).unwrap();
         let stats = rig.cache.stats();
         assert!(stats.bytes <= 64 << 20 && stats.entries <= 100_000);
     }
@@ -23,7 +23,7 @@ fn fill(rig: &Rig, numbers: std::ops::Range<usize>, body: &str) {
 fn i6_the_bound_of_entries_holds_and_the_least_recently_used_goes() {
     let rig = rig_with(|builder| builder.max_entries(10));
     fill(&rig, 0..10, "");
-    rig.cache.render(&row(0), || "used again").unwrap();
+    rig.cache.render(row(0), || "used again").unwrap();
     fill(&rig, 10..11, "");
     let stats = rig.cache.stats();
     assert_eq!((stats.entries, stats.evictions), (10, 1));
@@ -48,7 +48,7 @@ fn i6_the_bound_of_bytes_holds_with_keys_and_overhead_counted() {
     let body = "x".repeat(100);
     for number in 0..500 {
         let key = fragment_key!("row", number, "k".repeat(200));
-        rig.cache.render(&Fragment::new(key), || body.as_str()).unwrap();
+        rig.cache.render(Fragment::new(key), || body.as_str()).unwrap();
         assert!(rig.cache.stats().bytes <= 20_000);
     }
     let stats = rig.cache.stats();
@@ -62,7 +62,7 @@ fn i6_what_an_entry_depends_on_is_counted_too() {
         fill(&rig, 0..inner, "");
         let before = rig.cache.stats().bytes;
         rig.cache
-            .render(&fragment("page"), || {
+            .render(fragment("page"), || {
                 fill(&rig, 0..inner, "");
                 ""
             })
@@ -127,7 +127,7 @@ fn i6_a_key_over_the_limit_is_rendered_counted_and_not_stored() {
     let key = FragmentKey::new("k".repeat(MAX_KEY_BYTES));
     for _ in 0..2 {
         rig.recorder.reset();
-        rig.cache.render(&Fragment::new(key.clone()), || "body").unwrap();
+        rig.cache.render(Fragment::new(key.clone()), || "body").unwrap();
         assert_eq!(rig.recorder.events()[0].kind, EventKind::Refused(RefusalReason::KeyTooLong));
         assert_eq!(rig.recorder.events().len(), 1);
     }

@@ -29,7 +29,7 @@ fn i7_a_wait_ends_at_its_limit_and_the_caller_renders_without_storing() {
                 may_end.pass();
                 "leader's"
             };
-            rig.cache.render(&fragment("row"), body).unwrap();
+            rig.cache.render(fragment("row"), body).unwrap();
         });
         runs.pass();
         assert_eq!(&*rig.say("row", "impatient"), "impatient");
@@ -49,11 +49,10 @@ fn i7_callers_behind_leaders_that_keep_failing_give_up_at_the_limit() {
         for _ in 0..12 {
             scope.spawn(|| {
                 start.wait();
-                let failed: Result<_, crate::Error> =
-                    rig.cache.try_render(&fragment("row"), || {
-                        super::work(Duration::from_millis(30));
-                        Err::<&str, _>(crate::Error::new(crate::ErrorKind::Config, "no"))
-                    });
+                let failed: Result<_, crate::Error> = rig.cache.try_render(fragment("row"), || {
+                    super::work(Duration::from_millis(30));
+                    Err::<&str, _>(crate::Error::new(crate::ErrorKind::Config, "no"))
+                });
                 failed.unwrap_err();
             });
         }
@@ -73,7 +72,7 @@ fn i7_the_limit_is_one_for_all_waits_of_a_lookup() {
     let source = cache.handle.sources().rust();
     let labels = cache.handle.hasher().labels(hashed.key, None);
     rig.cache
-        .render(&fragment("row"), || {
+        .render(fragment("row"), || {
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     let over = Deadline::after(Duration::ZERO);
@@ -98,7 +97,7 @@ fn i7_the_limit_is_one_for_all_waits_of_a_lookup() {
 fn i7_a_fragment_inside_itself_renders_inline() {
     let rig = rig();
     let printed =
-        rig.cache.render(&fragment("a"), || format!("[{}]", rig.say("a", "inner"))).unwrap();
+        rig.cache.render(fragment("a"), || format!("[{}]", rig.say("a", "inner"))).unwrap();
     assert_eq!(&*printed, "[inner]");
     assert_eq!(rig.get("a").as_deref(), Some("[inner]"), "the outer one is stored");
     assert_eq!(bypasses(&rig, BypassReason::Cycle), 1);
@@ -118,7 +117,7 @@ fn i7_a_around_b_and_b_around_a_end() {
                         both_lead.wait();
                         rig.say(inner, "inner")
                     };
-                    assert_eq!(&*rig.cache.render(&fragment(outer), body).unwrap(), "inner");
+                    assert_eq!(&*rig.cache.render(fragment(outer), body).unwrap(), "inner");
                 });
             }
         });
@@ -141,9 +140,9 @@ fn i7_a_cycle_through_three_threads_and_two_caches_ends() {
             scope.spawn(move || {
                 let body = || {
                     all_lead.wait();
-                    inner_cache.render(&fragment(inner), || "inner").unwrap()
+                    inner_cache.render(fragment(inner), || "inner").unwrap()
                 };
-                cache.render(&fragment(outer), body).unwrap();
+                cache.render(fragment(outer), body).unwrap();
             });
         }
     });

@@ -21,7 +21,7 @@ fn assertions_tell_hits_from_renders() {
     rig.say("row", "two");
     seen.assert_hit("row");
     assert!(fails(seen, |seen| seen.assert_missed("row")));
-    rig.cache.render(&fragment("row").unless(true), || "three").unwrap();
+    rig.cache.render(fragment("row").unless(true), || "three").unwrap();
     assert!(fails(seen, |seen| seen.assert_rendered_once("row")));
     seen.reset();
     assert!(seen.events().is_empty());

@@ -98,7 +98,7 @@ const INVALIDATIONS: [fn(&FragmentCache); 4] = [
 impl Rig {
     /// Renders the fragment `name` with a body that prints `body`.
     fn say(&self, name: &str, body: &str) -> Arc<str> {
-        self.cache.render(&fragment(name), || body).unwrap()
+        self.cache.render(fragment(name), || body).unwrap()
     }
 
     fn get(&self, name: &str) -> Option<Arc<str>> {

@@ -120,7 +120,7 @@ impl World {
         let oldest: [u64; KEYS] =
             std::array::from_fn(|key| self.oldest[key].load(Ordering::SeqCst));
         let runs = Cell::new(0);
-        let outcome = self.cache.try_render(&key(number), || {
+        let outcome = self.cache.try_render(key(number), || {
             runs.set(runs.get() + 1);
             self.body(number, depth, me, calls, random)
         });

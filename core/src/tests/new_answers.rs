@@ -33,11 +33,11 @@ struct Kept {
 }
 
 fn store_row(cache: &FragmentCache) {
-    cache.render(&row(), || "old").unwrap();
+    cache.render(row(), || "old").unwrap();
 }
 
 fn serves_row(cache: &FragmentCache) -> bool {
-    cache.try_render(&row(), || Err::<String, _>(down())).is_ok()
+    cache.try_render(row(), || Err::<String, _>(down())).is_ok()
 }
 
 const FRAGMENTS: [Kept; 4] = [
@@ -50,7 +50,7 @@ const FRAGMENTS: [Kept; 4] = [
                 current::veto();
                 "new"
             };
-            assert_eq!(&*cache.render(&row(), body).unwrap(), "new");
+            assert_eq!(&*cache.render(row(), body).unwrap(), "new");
         },
         is_served: serves_row,
     },
@@ -62,7 +62,7 @@ const FRAGMENTS: [Kept; 4] = [
                 meanwhile();
                 "x".repeat(2_000)
             };
-            cache.render(&row(), body).unwrap();
+            cache.render(row(), body).unwrap();
         },
         is_served: serves_row,
     },
@@ -72,9 +72,9 @@ const FRAGMENTS: [Kept; 4] = [
         answer: |cache, meanwhile| {
             let body = || {
                 meanwhile();
-                cache.render(&fragment("draft").unless(true), || "draft").unwrap()
+                cache.render(fragment("draft").unless(true), || "draft").unwrap()
             };
-            cache.render(&row(), body).unwrap();
+            cache.render(row(), body).unwrap();
         },
         is_served: serves_row,
     },
@@ -84,9 +84,9 @@ const FRAGMENTS: [Kept; 4] = [
         answer: |cache, meanwhile| {
             let body = || {
                 meanwhile();
-                FragmentCache::in_memory().render(&fragment("theirs"), || "theirs").unwrap()
+                FragmentCache::in_memory().render(fragment("theirs"), || "theirs").unwrap()
             };
-            cache.render(&row(), body).unwrap();
+            cache.render(row(), body).unwrap();
         },
         is_served: serves_row,
     },
@@ -230,7 +230,7 @@ fn i1_without_that_the_older_one_would_be_served_to_the_end_of_its_window() {
 fn i1_what_was_rendered_around_the_older_one_ends_with_it() {
     let page = || fragment("page").expires_after(s(60)).stale(s(30));
     let print = |rig: &Rig| {
-        rig.cache.render(&page(), || rig.cache.render(&row(), || "newer").unwrap()).unwrap()
+        rig.cache.render(page(), || rig.cache.render(row(), || "newer").unwrap()).unwrap()
     };
     for front in [None, Some(Front::Strict)] {
         let rigs = processes(front, None);
@@ -256,7 +256,7 @@ fn a_refresh_on_demand_that_brings_nothing_to_store_ends_what_has_not_expired() 
             current::veto();
             "new"
         };
-        rigs[0].cache.render(&row().refresh(true), body).unwrap();
+        rigs[0].cache.render(row().refresh(true), body).unwrap();
         for rig in &rigs {
             assert_eq!(rig.get("row"), None);
         }
@@ -276,10 +276,10 @@ fn a_veto_of_what_was_not_stored_tells_the_store_nothing() {
         current::veto();
         "new"
     };
-    rig.cache.render(&row(), veto).unwrap();
+    rig.cache.render(row(), veto).unwrap();
     let written = |key: &String| key.contains(":v:");
     let before = store.inner().keys().into_iter().filter(written).count();
     rig.clock.advance(s(6));
-    rig.cache.render(&row(), veto).unwrap();
+    rig.cache.render(row(), veto).unwrap();
     assert_eq!(store.inner().keys().into_iter().filter(written).count(), before);
 }

@@ -15,7 +15,7 @@ fn live(cache: &FragmentCache) {
     for _ in 0..2 {
         cache.render(&fragment, || "<td>").unwrap();
     }
-    cache.render(&fragment.clone().unless(true), || "<td>").unwrap();
+    cache.render(fragment.clone().unless(true), || "<td>").unwrap();
     cache.delete(fragment.key()).eventually();
     let large = Fragment::new(fragment_key!("large"));
     cache.render(&large, || "x".repeat(2_000_000)).unwrap();
@@ -90,7 +90,7 @@ fn gauges_tell_of_the_near_level_and_of_the_store() {
 
     let store = MemoryStore::new();
     let cache = FragmentCache::builder().far(FarLevel::new(store)).build().unwrap();
-    cache.render(&Fragment::new(fragment_key!("row")), || "<td>").unwrap();
+    cache.render(Fragment::new(fragment_key!("row")), || "<td>").unwrap();
     let both = gauges(&cache);
     assert_eq!(both["fragcache_entries"], 1.0);
     assert_eq!(both["fragcache_store_reachable"], 1.0);

@@ -112,7 +112,7 @@ fn step(rig: &Rig, model: &mut Model, number: usize, op: &Op, exact: bool) {
                 rendered = true;
                 text.as_str()
             };
-            let printed = rig.cache.render(&row(id, ttl), body).unwrap();
+            let printed = rig.cache.render(row(id, ttl), body).unwrap();
             if rendered {
                 assert!(!exact || before.is_none(), "{op:?} rendered what was stored");
                 model.stored.remove(&id);
@@ -121,20 +121,20 @@ fn step(rig: &Rig, model: &mut Model, number: usize, op: &Op, exact: bool) {
         }
         Op::Refresh { name, part } => {
             let (id, text) = (Id::Row(name, part), format!("refreshed {number}"));
-            rig.cache.render(&row(id, None).refresh(true), || text.as_str()).unwrap();
+            rig.cache.render(row(id, None).refresh(true), || text.as_str()).unwrap();
             model.stored.remove(&id);
             model.render(id, &text, None);
         }
         Op::Nest { outer, name, part } => {
             let (outer, id, text) = (Id::Outer(outer), Id::Row(name, part), format!("in {number}"));
             let mut rendered = (false, false);
-            let printed = rig.cache.render(&row(outer, None), || {
+            let printed = rig.cache.render(row(outer, None), || {
                 rendered.0 = true;
                 let inner = || {
                     rendered.1 = true;
                     text.as_str()
                 };
-                rig.cache.render(&row(id, Some(5)), inner).unwrap()
+                rig.cache.render(row(id, Some(5)), inner).unwrap()
             });
             assert!(!exact || rendered.0 == model.get(outer).is_none(), "{op:?}");
             if rendered.0 {

@@ -18,7 +18,7 @@ fn row() -> Fragment {
 }
 
 fn print(rig: &Rig, body: &'static str) -> String {
-    rig.cache.render(&row(), || body).unwrap().to_string()
+    rig.cache.render(row(), || body).unwrap().to_string()
 }
 
 fn fail(rig: &Rig) -> Result<String, String> {
@@ -29,7 +29,7 @@ fn fail(rig: &Rig) -> Result<String, String> {
         }
     }
     let outcome: Result<_, Failed> =
-        rig.cache.try_render(&row(), || Err::<String, _>(Failed("no database".into())));
+        rig.cache.try_render(row(), || Err::<String, _>(Failed("no database".into())));
     outcome.map(|markup| markup.to_string()).map_err(|error| error.0)
 }
 
@@ -48,10 +48,10 @@ fn others_during_a_refresh(rig: &Rig) -> (String, usize) {
                 may_end.pass();
                 count("new")
             };
-            rig.cache.render(&row(), body).unwrap()
+            rig.cache.render(row(), body).unwrap()
         });
         runs.pass();
-        let other = scope.spawn(|| rig.cache.render(&row(), || count("new")).unwrap());
+        let other = scope.spawn(|| rig.cache.render(row(), || count("new")).unwrap());
         let served = other.join().unwrap().to_string();
         may_end.open();
         assert_eq!(&*refresher.join().unwrap(), "new");
@@ -95,7 +95,7 @@ fn after_the_window_nobody_is_served_stale() {
 fn i1_what_was_invalidated_is_not_served_stale() {
     for act in INVALIDATIONS {
         let rig = rig();
-        rig.cache.render(&row().tags(["tag"]), || "old").unwrap();
+        rig.cache.render(row().tags(["tag"]), || "old").unwrap();
         rig.clock.advance(s(10));
         act(&rig.cache);
         assert_eq!(fail(&rig), Err("no database".into()), "no stand-in either");
@@ -117,9 +117,9 @@ fn deleting_what_could_be_served_stale_removes_it() {
 #[test]
 fn another_version_is_not_served_stale() {
     let rig = rig();
-    rig.cache.render(&row().version(1), || "old").unwrap();
+    rig.cache.render(row().version(1), || "old").unwrap();
     rig.clock.advance(s(10));
-    assert_eq!(&*rig.cache.render(&row().version(2), || "new").unwrap(), "new");
+    assert_eq!(&*rig.cache.render(row().version(2), || "new").unwrap(), "new");
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn a_refresh_that_is_vetoed_does_not_rest_as_one_that_failed() {
         current::veto();
         "for one visitor"
     };
-    assert_eq!(&*rig.cache.render(&row(), body).unwrap(), "for one visitor");
+    assert_eq!(&*rig.cache.render(row(), body).unwrap(), "for one visitor");
     assert_eq!(print(&rig, "new"), "new");
     assert_eq!(print(&rig, "not evaluated"), "new");
 }
@@ -179,15 +179,15 @@ fn the_caches_window_counts_where_a_fragment_says_nothing() {
         let fragment = fragment("row").expires_after(s(10));
         window.map_or(fragment.clone(), |window| fragment.stale(s(window)))
     };
-    rig.cache.render(&plain(None), || "old").unwrap();
+    rig.cache.render(plain(None), || "old").unwrap();
     rig.clock.advance(s(10));
     rig.cache.set_mode(CacheMode::ReadOnly);
-    assert_eq!(&*rig.cache.render(&plain(None), || "new").unwrap(), "old");
+    assert_eq!(&*rig.cache.render(plain(None), || "new").unwrap(), "old");
     rig.cache.set_mode(CacheMode::Normal);
     rig.delete("row");
-    rig.cache.render(&plain(Some(0)), || "old").unwrap();
+    rig.cache.render(plain(Some(0)), || "old").unwrap();
     rig.clock.advance(s(10));
-    assert_eq!(&*rig.cache.render(&plain(Some(0)), || "new").unwrap(), "new");
+    assert_eq!(&*rig.cache.render(plain(Some(0)), || "new").unwrap(), "new");
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn a_fragment_around_one_that_is_being_refreshed_is_born_expired() {
         assert_eq!(rig.get("page"), None);
         "new"
     };
-    rig.cache.render(&row(), body).unwrap();
+    rig.cache.render(row(), body).unwrap();
     assert_eq!(rig.get("row").as_deref(), Some("new"));
 }
 
@@ -342,7 +342,7 @@ fn what_ends_in_no_time_or_has_ended_expires_at_once() {
             expire_after(over).unwrap();
             "over"
         };
-        rig.cache.render(&fragment("row"), body).unwrap();
+        rig.cache.render(fragment("row"), body).unwrap();
         assert_eq!(rig.get("row"), None, "{over:?}");
     }
 }
@@ -354,10 +354,10 @@ fn a_body_that_expires_its_fragment_at_once_is_not_served_again() {
         current::expire_after(Duration::ZERO);
         "now"
     };
-    rig.cache.render(&fragment("row"), body).unwrap();
+    rig.cache.render(fragment("row"), body).unwrap();
     assert_eq!(rig.get("row"), None);
     rig.cache
-        .render(&fragment("page"), || rig.cache.render(&fragment("row"), body).unwrap())
+        .render(fragment("page"), || rig.cache.render(fragment("row"), body).unwrap())
         .unwrap();
     assert_eq!(rig.get("page"), None, "nor is what is around it");
 }

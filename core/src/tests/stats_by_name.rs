@@ -39,14 +39,14 @@ fn a_name_adds_up_what_its_keys_saw() {
             clock.advance(Duration::from_millis(30));
             "<nav>"
         };
-        rig.cache.render(&Fragment::new(fragment_key!("sidebar", user)), body).unwrap();
+        rig.cache.render(Fragment::new(fragment_key!("sidebar", user)), body).unwrap();
     };
     for user in [1, 2, 2, 2] {
         render(user);
     }
     rig.clock.advance(Duration::from_secs(61));
     render(2);
-    rig.cache.namespace("tenant").render(&Fragment::new(fragment_key!("sidebar")), || "").unwrap();
+    rig.cache.namespace("tenant").render(Fragment::new(fragment_key!("sidebar")), || "").unwrap();
     rig.cache.delete(&fragment_key!("sidebar", 1)).eventually();
     render(1);
     let unless = Fragment::new(fragment_key!("sidebar", 2)).unless(true);
@@ -89,7 +89,7 @@ fn names_are_bounded_and_the_rest_is_added_up() {
     let rig = rig_with(|builder| builder.stats_by_name(10));
     for number in 0..50 {
         let key = FragmentKey::new(format!("name {number}"));
-        rig.cache.render(&Fragment::new(key).tags(["tag"]), || "").unwrap();
+        rig.cache.render(Fragment::new(key).tags(["tag"]), || "").unwrap();
     }
     let long = Fragment::new(FragmentKey::new("x".repeat(300)));
     rig.cache.render(&long, || "").unwrap();
@@ -156,9 +156,9 @@ fn what_is_held_is_listed_with_its_age_and_why_it_is_gone() {
     let rig = rig_with(|builder| builder.default_timeout(Some(Duration::from_secs(60))));
     let tenant = rig.cache.namespace("tenant");
     let row = |number: u32| Fragment::new(fragment_key!("row", number)).tags(["rows"]);
-    tenant.render(&row(1), || "<td>").unwrap();
+    tenant.render(row(1), || "<td>").unwrap();
     rig.clock.advance(Duration::from_secs(10));
-    rig.cache.render(&row(2), || "<td>2").unwrap();
+    rig.cache.render(row(2), || "<td>2").unwrap();
 
     assert_eq!(all_held(&rig.cache).len(), 2);
     let held = all_held(&tenant);
@@ -180,7 +180,7 @@ fn what_is_held_is_listed_with_its_age_and_why_it_is_gone() {
 fn a_listing_goes_through_all_shards_and_pages() {
     let rig = rig_with(|builder| builder.max_bytes(64 << 20));
     for number in 0..20_000 {
-        rig.cache.render(&Fragment::new(fragment_key!("row", number)), || "").unwrap();
+        rig.cache.render(Fragment::new(fragment_key!("row", number)), || "").unwrap();
     }
     let mut keys: Vec<_> = all_held(&rig.cache).into_iter().map(|held| held.key).collect();
     keys.sort();
@@ -192,7 +192,7 @@ fn a_listing_goes_through_all_shards_and_pages() {
 fn a_name_is_deleted_by_any_of_its_keys() {
     let rig = rig_with(|builder| builder);
     for number in 0..3 {
-        rig.cache.render(&Fragment::new(fragment_key!("row", number)), || "").unwrap();
+        rig.cache.render(Fragment::new(fragment_key!("row", number)), || "").unwrap();
     }
     rig.cache.delete_name_of(&fragment_key!("row")).eventually();
     assert!((0..3).all(|number| !rig.cache.contains(&fragment_key!("row", number)).unwrap()));
@@ -220,7 +220,7 @@ mod kinds {
     fn values_functions_and_methods_have_statistics_and_entries() {
         let rig = stats_rig();
         let (cache, tenant) = (&rig.cache, rig.cache.namespace("tenant"));
-        cache.render(&Fragment::new(fragment_key!("n")), || "<b>").unwrap();
+        cache.render(Fragment::new(fragment_key!("n")), || "<b>").unwrap();
         tenant.values().set("n", "text & more").unwrap();
         cache.values().set("number", &300).unwrap();
         for _ in 0..3 {
@@ -273,7 +273,7 @@ mod kinds {
             cache.memoize(&method, || 1);
             cache.memoize(&function, || 1);
             cache.values().set(BALANCE.name(), &1).unwrap();
-            cache.render(&Fragment::new(fragment_key!(BALANCE.name())), || "").unwrap();
+            cache.render(Fragment::new(fragment_key!(BALANCE.name())), || "").unwrap();
             let key = if by_method { &method } else { &function }.key().unwrap();
             cache.delete_name_of(&key).eventually();
             assert!(!cache.contains(&method.key().unwrap()).unwrap());

@@ -68,7 +68,7 @@ impl Cache for FragmentCache {
     }
 
     fn page(&self, body: &dyn Fn() -> u64) -> u64 {
-        self.render(&fragment("page"), || body().to_string()).unwrap().parse().unwrap()
+        self.render(fragment("page"), || body().to_string()).unwrap().parse().unwrap()
     }
 
     fn delete(&self, key: usize) {

@@ -66,7 +66,7 @@ async fn an_entry_is_deleted_in_its_namespace_and_the_page_says_so() {
     let key = fragment_key!("row", 1);
     let tenant = rig.cache.namespace("a/b").namespace("\"c\"");
     for cache in [&rig.cache, &tenant] {
-        cache.render(&fragcache::Fragment::new(key.clone()), || "<td>").unwrap();
+        cache.render(fragcache::Fragment::new(key.clone()), || "<td>").unwrap();
     }
     let got = press(&rig, "delete", &key, &[("place", r#"["a/b","\"c\""]"#)]).await;
     assert_eq!(got.status, StatusCode::SEE_OTHER, "{}", got.body);

@@ -62,7 +62,7 @@ async fn against(cache: FragmentCache, attack: impl FnOnce(&str) + Send + 'stati
 
 fn cache_with(key: &FragmentKey) -> FragmentCache {
     let cache = FragmentCache::builder().stats_by_name(100).build().unwrap();
-    cache.render(&Fragment::new(key.clone()).tags([EVIL]), || EVIL).unwrap();
+    cache.render(Fragment::new(key.clone()).tags([EVIL]), || EVIL).unwrap();
     cache
 }
 

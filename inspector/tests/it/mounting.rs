@@ -12,7 +12,7 @@ use crate::support::{Got, form, send, send_bare};
 
 fn cache() -> FragmentCache {
     let cache = FragmentCache::builder().stats_by_name(10).build().unwrap();
-    cache.render(&Fragment::new(fragment_key!("row")), || "<td>").unwrap();
+    cache.render(Fragment::new(fragment_key!("row")), || "<td>").unwrap();
     cache
 }
 

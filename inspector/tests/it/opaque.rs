@@ -28,7 +28,7 @@ fn call() -> fragcache::memoize::Call {
 fn fill(cache: &FragmentCache) -> Vec<FragmentKey> {
     let row = fragment_key!("row", "plantedvalue-vary");
     for cache in [cache, &cache.namespace("tenant")] {
-        cache.render(&Fragment::new(row.clone()).tags(["a-tag"]), || "<td>").unwrap();
+        cache.render(Fragment::new(row.clone()).tags(["a-tag"]), || "<td>").unwrap();
         cache.values().set("plantedvalue-key", &3).unwrap();
         cache.memoize(&call(), || 7);
     }

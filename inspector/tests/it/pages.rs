@@ -24,7 +24,7 @@ async fn markup_in_names_keys_tags_and_namespaces_is_text() {
     let rig = rig();
     let evil = rig.cache.namespace(EVIL);
     let key = fragment_key!(EVIL, EVIL);
-    evil.render(&fragcache::Fragment::new(key.clone()).tags([EVIL]), || EVIL).unwrap();
+    evil.render(fragcache::Fragment::new(key.clone()).tags([EVIL]), || EVIL).unwrap();
     let mut environment = minijinja::Environment::new();
     fragcache_minijinja::add_to_environment(&mut environment, rig.cache.clone()).unwrap();
     let source = "{% cache 60 %}body{% endcache %}";
@@ -178,8 +178,8 @@ async fn entries_of_a_name_are_paged_and_searched() {
 async fn several_caches_are_told_apart_and_each_says_whose_numbers_it_shows() {
     let shop = FragmentCache::builder().stats_by_name(10).build().unwrap();
     let blog = FragmentCache::in_memory();
-    shop.render(&fragcache::Fragment::new(fragment_key!("in-the-shop")), || "").unwrap();
-    blog.render(&fragcache::Fragment::new(fragment_key!("in-the-blog")), || "").unwrap();
+    shop.render(fragcache::Fragment::new(fragment_key!("in-the-shop")), || "").unwrap();
+    blog.render(fragcache::Fragment::new(fragment_key!("in-the-blog")), || "").unwrap();
     let app = mounted(Inspector::new("shop", shop).with("the blog", blog));
     let get = |path: &'static str| {
         let request = Request::get(path).header(STAFF, "yes").body(Body::empty()).unwrap();
@@ -282,7 +282,7 @@ async fn the_store_is_shown_where_there_is_one() {
 #[tokio::test]
 async fn it_stands_at_the_root_too() {
     let cache = FragmentCache::builder().stats_by_name(10).build().unwrap();
-    cache.render(&fragcache::Fragment::new(fragment_key!("row")), || "").unwrap();
+    cache.render(fragcache::Fragment::new(fragment_key!("row")), || "").unwrap();
     let app: Router = Inspector::new("shop", cache).guard(|_| true).into_router();
     let request = Request::get("/").body(Body::empty()).unwrap();
     let got = send(&app, request).await;

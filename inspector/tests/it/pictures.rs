@@ -71,7 +71,7 @@ fn busy(cache: &FragmentCache, clock: &ManualClock) {
         &[&"a-tag-of-many-letters-".repeat(6), "<b>tag</b>"],
     );
     let tenant = cache.namespace("tenant:a-rather-long-name-for-a-tenant").namespace("beta");
-    tenant.render(&Fragment::new(fragment_key!("sidebar", 1, "en")), || "<nav>").unwrap();
+    tenant.render(Fragment::new(fragment_key!("sidebar", 1, "en")), || "<nav>").unwrap();
     for number in 0..70 {
         render(FragmentKey::new(format!("report-{number:03}")), 30 + number, 2_000, &["reports"]);
     }
@@ -84,7 +84,7 @@ async fn pages_fit_a_desk_and_a_phone_in_light_and_dark() {
     let shop = builder().stats_by_name(500).far(FarLevel::new(MemoryStore::new())).build().unwrap();
     busy(&shop, &clock);
     let blog = builder().build().unwrap();
-    blog.render(&Fragment::new(fragment_key!("post", 7)), || "<article>").unwrap();
+    blog.render(Fragment::new(fragment_key!("post", 7)), || "<article>").unwrap();
     let caches = [("shop", shop), ("blog, without statistics by name", blog)];
     let empty = builder().stats_by_name(10).build().unwrap();
     let [first, second] = caches;

@@ -106,7 +106,7 @@ pub(crate) fn render_in(
         clock.advance(Duration::from_millis(millis));
         body
     };
-    cache.render(&Fragment::new(key).tags(tags), work).unwrap();
+    cache.render(Fragment::new(key).tags(tags), work).unwrap();
 }
 
 /// A form, as a browser that has loaded the page sends it.

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 fn fill(cache: &FragmentCache) {
     for (name, tag) in [("one", "film:1"), ("two", "film:2"), ("list", "films")] {
-        cache.render(&Fragment::new(fragment_key!(name)).tags([tag]), || "").unwrap();
+        cache.render(Fragment::new(fragment_key!(name)).tags([tag]), || "").unwrap();
     }
     assert_eq!(kept(cache), "one two list");
 }

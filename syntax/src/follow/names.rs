@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::dialect::Rules;
-use crate::literal::string_value;
+use crate::token::string_value;
 use crate::token::{Token, TokenKind, tokens};
 
 /// The template names that string literals in `range` contain. A literal that is joined to

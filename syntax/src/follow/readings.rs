@@ -14,7 +14,7 @@ use super::reading::Reading;
 use super::{FromOthers, SourcePlace, Sources};
 use crate::delimiters::Syntax;
 use crate::outline::By;
-use crate::place::Places;
+use crate::refusal::Places;
 
 /// The most templates that are read for one page. Beyond them, nothing is followed.
 pub(super) const MOST_TEMPLATES: usize = 1_000;

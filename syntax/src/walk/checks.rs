@@ -9,13 +9,13 @@ use crate::error::Error;
 use super::nesting::{Frame, FrameKind, Walk};
 use crate::arguments::Arguments;
 use crate::dialect::Lowering;
-use crate::literal::string_value;
 use crate::name::Name;
 use crate::opener::Opener;
 use crate::outline::{Block, OuterLoop, Tag};
 use crate::refusal::{Refusal, excerpt};
 use crate::scanner::Piece;
 use crate::statement::{Role, Statement, loop_attributes, uses_of};
+use crate::token::string_value;
 use crate::token::{Token, TokenKind, tokens};
 
 /// The levels of the engine's nesting that one lowered cache block takes: `if`, `with` or `for`,

@@ -1,7 +1,6 @@
 //! The walk through a template: pairs its statements, tracks what its names are bound to, and
 //! refuses cache blocks that are malformed or cannot be cached safely.
 
-mod assign;
 mod bindings;
 mod checks;
 mod definitions;
@@ -10,7 +9,6 @@ mod mark;
 mod nesting;
 mod passing;
 mod secret;
-mod spaces;
 mod uses;
 
 pub(crate) use nesting::outline;

@@ -11,21 +11,19 @@ use std::ops::Range;
 
 use crate::error::Error;
 
-use super::assign;
 use super::bindings::{self, Bound, Scope, Section};
 use super::checks;
 use super::definitions::{Free, MacroValue};
 use super::flows;
 use super::mark::Mark;
+use super::mark::Spaces;
 use super::secret;
-use super::spaces::Spaces;
 use super::uses;
 use crate::arguments::Arguments;
 use crate::candidates;
 use crate::delimiters::Syntax;
 use crate::dialect::Rules;
 use crate::follow::Others;
-use crate::literal::string_value;
 use crate::name::Name;
 use crate::opener::Opener;
 use crate::outline::{Block, Edit, Outline, Span, Tag};
@@ -33,6 +31,7 @@ use crate::refusal::Refusal;
 use crate::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
 use crate::statement::{Role, Statement};
 use crate::token::Token;
+use crate::token::string_value;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FrameKind {
@@ -315,7 +314,7 @@ impl<'a, 's> Walk<'a, 's> {
                 }) => {
                     *in_else = true;
                     let opener = *opener;
-                    assign::enter_else(self, opener);
+                    bindings::enter_else(self, opener);
                 }
                 Some(Frame { kind: FrameKind::Cache(_), .. }) => {
                     return Err(self.closes_outside(tag, statement.word, None));

@@ -104,7 +104,7 @@ fn frames_do_not_stay_on_the_thread_between_polls() {
         assert!(poll(one.as_mut()).is_pending());
         assert!(!current::is_open());
         // A fragment of this thread is not inside that render.
-        cache.render(&Fragment::new(fragment_key!("row")), || "<b>").unwrap();
+        cache.render(Fragment::new(fragment_key!("row")), || "<b>").unwrap();
         assert_eq!(poll(one.as_mut()), Poll::Ready(1));
     });
     cache.invalidate_tags(["late"]).unwrap().eventually();

@@ -79,7 +79,7 @@ fn i1_a_tag_learnt_late_counts_from_the_read_point_on() {
             current::add_tags(["late"]).unwrap();
             "old"
         };
-        one.cache.render(&fragment("row"), body).unwrap();
+        one.cache.render(fragment("row"), body).unwrap();
         assert_eq!(&*other.say("row", "new"), "new", "{front:?}");
     }
 }
@@ -92,7 +92,7 @@ fn a_tag_learnt_late_is_stored_at_once_if_nothing_has_happened() {
             current::add_tags(["late"]).unwrap();
             "markup"
         };
-        one.cache.render(&fragment("row"), body).unwrap();
+        one.cache.render(fragment("row"), body).unwrap();
         assert_eq!(&*other.say("row", "new"), "markup", "{front:?}");
         one.cache.invalidate_tags(["late"]).unwrap().eventually();
         if front == Front::Bounded {
@@ -109,7 +109,7 @@ fn what_is_rendered_right_after_an_invalidation_is_stored() {
         let (one, _, _) = front.two();
         let render = |name: &str| {
             let body = || current::add_tags(["tag"]).map(|()| "body").unwrap();
-            one.cache.render(&fragment(name), body).unwrap();
+            one.cache.render(fragment(name), body).unwrap();
         };
         render("before");
         one.cache.invalidate_tags(["tag"]).unwrap().eventually();
@@ -153,7 +153,7 @@ fn i1_data_loaded_around_a_fragment_is_as_old_as_the_body_around_it() {
             other.cache.invalidate_tags(["tag"]).unwrap().eventually();
             one.cache.render(&card, || loaded).unwrap()
         };
-        one.cache.render(&fragment("page"), page).unwrap();
+        one.cache.render(fragment("page"), page).unwrap();
         assert_eq!(&*other.cache.render(&card, || "new").unwrap(), "new", "{front:?}");
     }
 }
@@ -172,7 +172,7 @@ fn i2_while_another_process_renders_callers_wait_and_are_served_what_it_stores()
                 drop(waits);
                 "one"
             };
-            one.cache.render(&fragment("row"), body).unwrap();
+            one.cache.render(fragment("row"), body).unwrap();
         });
         assert_eq!(&*other.say("row", "again"), "one", "{front:?}");
         other.recorder.assert_no_body_evaluated();
@@ -186,7 +186,7 @@ fn i2_who_has_waited_long_enough_renders_and_stores_nothing() {
         assert_eq!(&*elsewhere(|| other.say("row", "other")), "other");
         "one"
     };
-    one.cache.render(&fragment("row"), body).unwrap();
+    one.cache.render(fragment("row"), body).unwrap();
     assert_eq!(other.cache.stats().bypasses, 1);
     assert_eq!(&*other.say("row", "again"), "one");
 }
@@ -194,7 +194,7 @@ fn i2_who_has_waited_long_enough_renders_and_stores_nothing() {
 #[test]
 fn a_render_that_fails_gives_its_lease_back() {
     let (one, other, _) = Front::Strict.two();
-    let failed: Result<_, crate::Error> = one.cache.try_render(&fragment("row"), || {
+    let failed: Result<_, crate::Error> = one.cache.try_render(fragment("row"), || {
         Err::<String, _>(crate::Error::new(crate::ErrorKind::Io, "no database"))
     });
     failed.unwrap_err();
@@ -210,7 +210,7 @@ fn a_refresh_replaces_what_another_process_stored() {
         let (one, other, _) = front.two();
         one.say("row", "old");
         other.say("row", "unused");
-        one.cache.render(&fragment("row").refresh(true), || "new").unwrap();
+        one.cache.render(fragment("row").refresh(true), || "new").unwrap();
         if front == Front::Bounded {
             other.clock.advance(Duration::from_secs(301));
         }
@@ -227,7 +227,7 @@ fn a_refresh_is_not_replaced_by_what_another_process_began_before() {
             elsewhere(|| other.cache.render(&refresh, || "refreshed").unwrap());
             "begun before"
         };
-        one.cache.render(&fragment("row"), body).unwrap();
+        one.cache.render(fragment("row"), body).unwrap();
         assert_eq!(&*other.say("row", "unused"), "refreshed", "{front:?}");
         assert_eq!(one.refusals(), [RefusalReason::Superseded], "{front:?}");
     }
@@ -256,8 +256,8 @@ fn i1_what_is_around_a_fragment_that_was_served_unasked_is_not_stored_as_if_it_w
     let card = Fragment::new(fragment_key!("card")).tags(["tag"]);
     let page = |rig: &super::super::Rig, row: &'static str| {
         let middle = || rig.cache.render(&card, || row).unwrap();
-        let body = || rig.cache.render(&fragment("middle"), middle).unwrap();
-        rig.cache.render(&fragment("page"), body).unwrap()
+        let body = || rig.cache.render(fragment("middle"), middle).unwrap();
+        rig.cache.render(fragment("page"), body).unwrap()
     };
     other.cache.render(&card, || "old").unwrap();
     one.cache.invalidate_tags(["tag"]).unwrap().eventually();
@@ -273,7 +273,7 @@ fn what_is_around_a_fragment_that_was_served_unasked_is_stored_if_nothing_has_ha
     let card = Fragment::new(fragment_key!("card")).tags(["tag"]);
     other.cache.render(&card, || "markup").unwrap();
     let body = || other.cache.render(&card, || "unused").unwrap();
-    other.cache.render(&fragment("page"), body).unwrap();
+    other.cache.render(fragment("page"), body).unwrap();
     assert_eq!(&*one.say("page", "unused"), "markup");
 }
 
@@ -285,7 +285,7 @@ fn a_foreign_record_in_the_place_of_a_lease_keeps_nobody_from_storing() {
         lease = store.inner().keys().into_iter().find(|key| key.contains(":l:"));
         "old"
     };
-    one.cache.render(&fragment("row"), body).unwrap();
+    one.cache.render(fragment("row"), body).unwrap();
     crate::store::Store::set(&store, &lease.unwrap(), b"somebody's", Duration::from_secs(3600))
         .unwrap();
     one.cache.delete(&fragment_key!("row")).eventually();
@@ -304,7 +304,7 @@ fn a_snapshot_that_kept_one_fragment_from_the_store_keeps_no_other_from_it() {
             let tag = if is_declared { &["tag"][..] } else { &[] };
             let render = |name: &str| {
                 let body = || current::add_tags(["tag"]).map(|()| "body").unwrap();
-                one.cache.render(&fragment(name).tags(tag.iter().copied()), body).unwrap();
+                one.cache.render(fragment(name).tags(tag.iter().copied()), body).unwrap();
             };
             one.say("before", "takes the snapshot");
             // A slow machine already takes a new snapshot here.
@@ -331,7 +331,7 @@ fn the_first_page_after_a_deletion_of_another_process_is_stored() {
             current::add_tags(["late"]).unwrap();
             "page"
         };
-        let print = || one.cache.render(&fragment("page").tags(["tag"]), page).unwrap();
+        let print = || one.cache.render(fragment("page").tags(["tag"]), page).unwrap();
         for delete in [
             |cache: &crate::FragmentCache| cache.invalidate_tags(["late"]).unwrap(),
             |cache: &crate::FragmentCache| cache.invalidate_tags(["tag", "inner"]).unwrap(),

@@ -79,11 +79,11 @@ fn i1_a_follower_who_came_after_an_invalidation_prints_nothing_older_though_the_
 fn i1_a_follower_prints_nothing_older_that_holds_what_was_invalidated() {
     for &front in FRONTS {
         let ([one, other], store) = two(front);
-        one.cache.render(&fragment("inner").tags(["tag"]), || "old").unwrap();
+        one.cache.render(fragment("inner").tags(["tag"]), || "old").unwrap();
         let (begun, ends) = (Gate::default(), Gate::default());
         let page = fragment("page");
         let inner = |text: &'static str| {
-            one.cache.render(&fragment("inner").tags(["tag"]), || text).unwrap()
+            one.cache.render(fragment("inner").tags(["tag"]), || text).unwrap()
         };
         std::thread::scope(|threads| {
             let leader = threads.spawn(|| {

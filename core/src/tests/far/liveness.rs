@@ -124,7 +124,7 @@ fn nest(cache: &FragmentCache, depth: usize, innermost: &dyn Fn() -> String) -> 
         1 => innermost(),
         _ => nest(cache, depth - 1, innermost),
     };
-    cache.render(&fragment(&format!("level {depth}")), inside).unwrap().to_string()
+    cache.render(fragment(&format!("level {depth}")), inside).unwrap().to_string()
 }
 
 const DEPTH: usize = 6;
@@ -149,7 +149,7 @@ fn i7_a_page_waits_once_for_a_process_that_died_inside_nested_fragments() {
                 })
             });
             begun.pass();
-            let printed = one.cache.render(&fragment("level 6"), || {
+            let printed = one.cache.render(fragment("level 6"), || {
                 // It has waited up to its limit. No inner fragment waits again.
                 store.reset_counts();
                 nest(&one.cache, DEPTH - 1, &|| "page".to_owned())

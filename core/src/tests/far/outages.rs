@@ -147,7 +147,7 @@ fn what_is_pending_is_told_however_busy_the_worker_is() {
     store.heal();
     until("it is told", || {
         // Returning a lease wakes the worker.
-        let failed: Result<_, crate::Error> = one.cache.try_render(&fragment("fails"), || {
+        let failed: Result<_, crate::Error> = one.cache.try_render(fragment("fails"), || {
             Err::<String, _>(crate::Error::new(ErrorKind::Io, "no database"))
         });
         failed.unwrap_err();

@@ -71,7 +71,7 @@ impl Rig {
             current::add_tags(["late"]).unwrap();
             body
         };
-        self.cache.render(&row(id), say).unwrap().to_string()
+        self.cache.render(row(id), say).unwrap().to_string()
     }
 
     fn untrusted(&self) -> u64 {
@@ -94,7 +94,7 @@ fn lived(prefix: &str, secret: Option<&str>, word: &str) -> [Records; 2] {
             current::add_tags(["late"]).unwrap();
             format!("{word} {id}")
         };
-        rig.cache.render(&row(id), say).unwrap();
+        rig.cache.render(row(id), say).unwrap();
     }
     let kept = records(&store);
     Admin::new(&rig.cache).unwrap().set_fleet_mode(CacheMode::Bypass, LIFE).unwrap();

@@ -59,7 +59,7 @@ fn i1_an_outer_fragment_falls_with_what_another_process_invalidates_inside() {
         let page = |rig: &super::Rig, inner: &'static str| {
             let card = Fragment::new(fragment_key!("card")).tags(["tag"]);
             let body = || format!("[{}]", rig.cache.render(&card, || inner).unwrap());
-            rig.cache.render(&fragment("page"), body).unwrap()
+            rig.cache.render(fragment("page"), body).unwrap()
         };
         assert_eq!(&*page(&one, "old"), "[old]");
         assert_eq!(&*page(&other, "new"), "[old]", "{front:?}");
@@ -139,7 +139,7 @@ fn i1_what_a_near_level_serves_for_its_life_is_not_stored_for_all_within_another
     one.cache.invalidate_tags(["tag"]).unwrap().eventually();
     let page = |rig: &super::Rig| {
         let body = || format!("[{}]", rig.cache.render(&card, || "new").unwrap());
-        rig.cache.render(&fragment("page"), body).unwrap()
+        rig.cache.render(fragment("page"), body).unwrap()
     };
     assert_eq!(&*page(&other), "[old]", "within its life");
     assert_eq!(&*page(&Front::Strict.process(&store)), "[new]");
@@ -157,7 +157,7 @@ fn i1_what_is_around_a_fragment_is_trusted_no_longer_than_that() {
     other.clock.advance(NEAR_TTL / 2);
     let page = || {
         let body = || format!("[{}]", other.cache.render(&card, || "new").unwrap());
-        other.cache.render(&fragment("page"), body).unwrap()
+        other.cache.render(fragment("page"), body).unwrap()
     };
     assert_eq!(&*page(), "[old]");
     other.clock.advance(NEAR_TTL / 2);

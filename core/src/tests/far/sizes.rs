@@ -16,7 +16,7 @@ fn a_deletion_reads_no_bodies_and_takes_two_round_trips() {
         let (one, other, store) = front.two();
         let keys: Vec<_> = (0..MANY).map(|id| fragment_key!("row", id)).collect();
         for key in &keys[1..] {
-            one.cache.render(&Fragment::new(key.clone()), || "markup").unwrap();
+            one.cache.render(Fragment::new(key.clone()), || "markup").unwrap();
         }
         // Simulates bodies that are too large for one deadline.
         store.fail_keys(Fault::Refused, |key| key.contains(":e:"));

@@ -82,7 +82,7 @@ fn i1_what_a_page_shows_can_be_deleted() {
                 assert_eq!(rig.cache.delete(&shown), Invalidation::Invalidated);
                 assert!(!cache.contains(&key).unwrap(), "{levels:?} {shown}");
             }
-            let error = cache.render(&Fragment::new(cache.shown_key(row().key())), || "x");
+            let error = cache.render(Fragment::new(cache.shown_key(row().key())), || "x");
             assert_eq!(error.unwrap_err().kind(), ErrorKind::Key);
         }
     }

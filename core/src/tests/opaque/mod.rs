@@ -189,8 +189,8 @@ fn live(cache: &FragmentCache) {
 
 fn make(cache: &FragmentCache) {
     cache.prefetch([row().key()], || {
-        let inner = || cache.render(&row(), || "body").unwrap().to_string();
-        cache.render(&Fragment::new(fragment_key!("planted-outer", VARY)), inner).unwrap();
+        let inner = || cache.render(row(), || "body").unwrap().to_string();
+        cache.render(Fragment::new(fragment_key!("planted-outer", VARY)), inner).unwrap();
     });
     for mode in [OutputMode::HTML, OutputMode::custom(MODE)] {
         print_block(cache, mode);

@@ -159,7 +159,7 @@ fn a_lease_that_is_held_says_nothing() {
     let store = MemoryStore::new();
     let rig = Levels::Both.opaque(&store);
     rig.cache
-        .render(&row(), || {
+        .render(row(), || {
             let leases: Vec<String> =
                 store.keys().into_iter().filter(|name| name.contains(":l:")).collect();
             assert!(leases.len() == 1 && !leases[0].contains(PLANTED), "{leases:?}");
@@ -172,7 +172,7 @@ fn a_lease_that_is_held_says_nothing() {
 fn bodies_stay_as_they_are() {
     let store = MemoryStore::new();
     let rig = Levels::Both.opaque(&store);
-    rig.cache.render(&row(), || "what a body says").unwrap();
+    rig.cache.render(row(), || "what a body says").unwrap();
     let values = store.keys().into_iter().map(|name| store.get_many(&[&name]).unwrap().remove(0));
     let mut bytes = values.flatten();
     assert!(bytes.any(|value| String::from_utf8_lossy(&value).contains("what a body says")));

@@ -148,7 +148,7 @@ fn errors_and_faults_hold_no_key() {
     let error = rig.cache.get(&missing).unwrap_err();
     let redacted = Fragment::new(rig.cache.shown_key(row().key()));
     let refused = rig.cache.render(&redacted, || "x").unwrap_err();
-    rig.cache.render(&Fragment::new(missing), || "x").unwrap();
+    rig.cache.render(Fragment::new(missing), || "x").unwrap();
     let told = format!("{error} {error:?} {refused} {refused:?} {:?}", rig.cache.health());
     assert!(rig.cache.health().last_fault.is_some() && !told.contains(PLANTED_VALUE), "{told}");
 }

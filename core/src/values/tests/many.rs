@@ -311,8 +311,8 @@ fn a_fragment_and_what_is_around_it_are_told_of_as_if_they_were_deleted_one_by_o
             let store = store();
             let cache = whole(&process_with(&store, front, |builder| builder));
             let (card, page) = (fragment_key!("card"), fragment_key!("page"));
-            let body = || cache.render(&Fragment::new(card.clone()), || "card").unwrap();
-            cache.render(&Fragment::new(page.clone()), body).unwrap();
+            let body = || cache.render(Fragment::new(card.clone()), || "card").unwrap();
+            cache.render(Fragment::new(page.clone()), body).unwrap();
             match at_once {
                 true => cache.delete_many([&card, &page]),
                 false => vec![cache.delete(&card), cache.delete(&page)],

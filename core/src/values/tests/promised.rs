@@ -90,7 +90,7 @@ fn what_is_around_something_does_not_end_when_it_is_written_anew() {
     let printed = whole(&here).render(&page, body).unwrap();
     assert_eq!(&*whole(&there).render(&page, || "-").unwrap(), &*printed);
     here.set("k", &2).unwrap();
-    whole(&here).render(&row.clone().refresh(true), || "row").unwrap();
+    whole(&here).render(row.clone().refresh(true), || "row").unwrap();
     for process in [&here, &there] {
         assert_eq!(&*whole(process).render(&page, || "-").unwrap(), &*printed);
     }
@@ -369,7 +369,7 @@ fn i1_a_refresh_that_another_process_invalidates_before_it_is_written_is_not_ser
     let [here, there] = between(act, None);
     let row = Fragment::new(fragment_key!("row"));
     whole(&there).render(&row, || "first").unwrap();
-    whole(&here).render(&row.clone().refresh(true), || "old").unwrap();
+    whole(&here).render(row.clone().refresh(true), || "old").unwrap();
     assert_eq!(&*whole(&there).render(&row, || "new").unwrap(), "new");
     assert_eq!(&*whole(&here).render(&row, || "newer").unwrap(), "new");
 }
@@ -388,7 +388,7 @@ fn i1_a_version_that_the_store_forgets_is_not_brought_back_by_a_refresh() {
     let (row, page) = (Fragment::new(fragment_key!("row")), Fragment::new(fragment_key!("page")));
     let body = || whole(&there).render(&row, || "old").unwrap();
     whole(&there).render(&page, body).unwrap();
-    whole(&here).render(&row.clone().refresh(true), || "new").unwrap();
+    whole(&here).render(row.clone().refresh(true), || "new").unwrap();
     assert_eq!(&*whole(&there).render(&page, || "new").unwrap(), "new");
 }
 
