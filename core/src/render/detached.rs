@@ -76,8 +76,8 @@ impl OpenFragment for Detached {
         self.tag(tags);
     }
 
-    async fn run<F: Future>(&mut self, body: F) -> F::Output {
-        Self::run(self, body).await
+    fn run<F: Future>(&mut self, body: F) -> impl Future<Output = F::Output> {
+        Self::run(self, body)
     }
 
     fn close(self, body: Body) -> Closed {

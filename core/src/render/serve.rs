@@ -124,20 +124,23 @@ async fn render<P: Opens, C: Content, E>(
     cache: &Handle,
     mut request: Request<'_>,
     tags: &[Box<str>],
-    missed: Option<Missed>,
+    mut missed: Option<Missed>,
     body: impl Future<Output = Result<C::Value, E>>,
 ) -> Result<C::Value, E> {
     let context = Context::new(&C::of_bytes);
     let stored = |entry: &Entry| entry.body.clone();
-    let mut open = match P::open(cache, request, context, missed, stored).await {
-        Begun::Hit(stored) => match read::<C>(cache, &mut request, stored) {
-            Some(value) => return Ok(value),
-            None => match P::open(cache, request, context, None, |_| ()).await {
-                Begun::Render(open) => open,
-                Begun::Hit(()) => return body.await,
+    let mut is_replaced = false;
+    // One call of `open` for both rounds: a function may call itself a hundred times, and each call
+    // of an asynchronous one needs the room of all futures in here.
+    let mut open = loop {
+        match P::open(cache, request, context, missed.take(), stored).await {
+            Begun::Render(open) => break open,
+            Begun::Hit(_) if is_replaced => return body.await,
+            Begun::Hit(stored) => match read::<C>(cache, &mut request, stored) {
+                Some(value) => return Ok(value),
+                None => is_replaced = true,
             },
-        },
-        Begun::Render(open) => open,
+        }
     };
     open.add_tags(tags);
     match open.run(body).await {
@@ -181,8 +184,8 @@ impl OpenFragment for Ticket {
         self.tag(tags);
     }
 
-    async fn run<F: Future>(&mut self, body: F) -> F::Output {
-        body.await
+    fn run<F: Future>(&mut self, body: F) -> impl Future<Output = F::Output> {
+        body
     }
 
     fn close(self, body: Body) -> Closed {
