@@ -43,7 +43,10 @@ impl Opens for YieldTask {
         on_hit: impl Fn(&Entry) -> R,
     ) -> Begun<R, Detached> {
         let party = Waiter::task();
-        let mut opening = pin!(open_with::<Self, M, R>(cache, request, context, missed, on_hit));
+        // In a box, so that the futures around it stay small: tasks keep them while a body runs, and
+        // an asynchronous function may call itself.
+        let opening = open_with::<Self, M, R>(cache, request, context, missed, on_hit);
+        let mut opening = Box::pin(opening);
         poll_fn(|task| {
             let opened = party.run(|| opening.as_mut().poll(task));
             // In the same poll, before another task runs on this thread.
