@@ -441,4 +441,6 @@ fn a_caller_is_followed_into_containers() {
     assert_eq!(refused(&format!("{list}{}", next("k[0]"))), None);
     assert!(refused(&passed("{'a': caller}", "t['a']()")).is_some());
     assert_eq!(refused(&passed("{'a': k}", "t['a']")), None);
+    assert!(refused(&passed("{'a': caller}", "t.a()")).is_some());
+    assert_eq!(refused(&passed("k", "t.title()")), None);
 }

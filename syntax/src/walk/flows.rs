@@ -121,7 +121,9 @@ pub(super) fn called(walk: &Walk<'_, '_>, list: &[Token], at: usize) -> Option<C
         "self" => !is_method,
         // A recursive loop renders its body.
         "caller" | "loop" => is_method,
-        _ => is_method || !bindings::is_variable(walk, name),
+        // A method of an object, unless the attribute may be a `caller`.
+        _ if is_method => !walk.hands_on_caller || !bindings::is_variable(walk, name),
+        _ => !bindings::is_variable(walk, name),
     };
     // A name that is not bound here may be a macro further down or in another template, or a
     // function, which is found in no template.

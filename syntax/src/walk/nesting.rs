@@ -9,6 +9,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use crate::callers::hands_on_caller;
 use crate::error::Error;
 
 use super::bindings::{self, Bound, Scope, Section};
@@ -115,6 +116,8 @@ pub(super) struct Walk<'a, 's> {
     pub(super) later: Free<'s>,
     /// Whether `loop.changed` may be called.
     pub(super) may_call_changed: bool,
+    /// MiniJinja: whether a `caller` is passed on as a value, so that any value may be one.
+    pub(super) hands_on_caller: bool,
 }
 
 enum Flow {
@@ -155,6 +158,7 @@ pub(crate) fn outline<'a, 's>(
         may_move_blocks: candidates::may_move_blocks(source, syntax.rules()),
         later: Free::default(),
         may_call_changed: memchr::memmem::find(source.as_bytes(), b"changed").is_some(),
+        hands_on_caller: syntax.rules().macros && hands_on_caller(source, syntax),
         warned: HashSet::new(),
         assigned: HashSet::new(),
     };
