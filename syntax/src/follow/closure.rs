@@ -160,12 +160,14 @@ impl Walk<'_, '_> {
         let before = reading.source[..name.start].trim_end();
         let is_seen = match node {
             _ if in_component => before.ends_with('@'),
+            // Each macro has its own `caller`.
+            Node::Whole(_) => {
+                reading.source[name.clone()] != *"caller" || !reading.macros.iter().any(holds)
+            }
             // A macro sees the names bound where it is defined.
-            Node::Whole(_) => true,
             Node::Part(at, part) => {
                 let macros = || reading.definitions.get(&part.start);
                 let is_macro = *at != 0 && macros().is_some_and(|it| it.is_macro);
-                // Each macro has its own `caller`.
                 (is_macro && reading.source[name.clone()] != *"caller") || self.above.contains(node)
             }
             Node::OutsideMacros(_) => false,

@@ -444,3 +444,16 @@ fn a_caller_is_followed_into_containers() {
     assert!(refused(&passed("{'a': caller}", "t.a()")).is_some());
     assert_eq!(refused(&passed("k", "t.title()")), None);
 }
+
+#[test]
+fn a_macro_of_a_partial_has_its_own_caller() {
+    let refused = |partial: &str| {
+        let page =
+            "{% macro m(k) %}{% cache 300, 'b' %}{% include 'part' %}{% endcache %}{% endmacro %}";
+        let used = "{% macro m(k) %}{{ caller() }}{% endmacro %}";
+        let others = [("part", partial)];
+        (refusal(&Syntax::minijinja(), page, &others), refusal(&Syntax::minijinja(), used, &[]))
+    };
+    assert_eq!(refused("{% macro l(k) %}{{ caller() }}{% endmacro %}"), (None, None));
+    assert!(refused("{{ caller() }}").0.is_some());
+}
