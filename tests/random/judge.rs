@@ -92,12 +92,16 @@ fn try_judge(set: &Set) -> Result<Tally, Ended> {
     if let Some(what) = refused.innocent {
         return Err(Ended::Wrong(Fault::Refused, what));
     }
-    // A block refused under these names must also be refused under unique ones.
-    let mut others = Refused::default();
-    if !refused.at_load.is_empty() {
-        accepted(set, Form::Renamed, &world, &FragmentCache::in_memory(), &mut others)?;
+    // Beside the same other blocks, a block refused under these names must also be refused under
+    // unique ones. (Which one of two blocks is refused first may depend on the names.)
+    if refused.at_load.is_empty() {
+        return Ok(tally);
     }
-    match refused.at_load.iter().find(|block| !others.out.contains(block)) {
+    let mut others = Refused::default();
+    accepted(set, Form::Renamed, &world, &FragmentCache::in_memory(), &mut others)?;
+    let mut beside = Refused { out: others.out, ..Refused::default() };
+    accepted(set, Form::Cached, &world, &FragmentCache::in_memory(), &mut beside)?;
+    match beside.at_load.first() {
         Some(block) => {
             let what = format!("{block:?} is refused for the names of variables alone");
             Err(Ended::Wrong(Fault::Named, what))
