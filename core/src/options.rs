@@ -1,5 +1,6 @@
 //! The options of an entry, as a block, a fragment, a call, a value or a response sets them. A new
-//! option is a field here, a setter where users set it, and the code that obeys it.
+//! option is a field here, a setter where users set it, and the code that obeys it. CONTRIBUTING.md
+//! lists what an option of the block touches besides.
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
-//! Several named caches for the templates of one engine. `render/choose.rs` resolves a block's
-//! `using=`; `config` builds them from a file.
+//! Several named caches for the templates of one engine, and the one that a block chooses with
+//! `using=`. A block without the option pays for a look at the byte after its digest. The crate
+//! `fragcache-config` builds them from a file.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,7 @@
 //! What the cache stores for one variant of a fragment, in either level.
+//!
+//! A body is the bytes of an entry, in the form that is cheapest to reuse. A source is the cache block
+//! and the output mode, which identify the variant of a key; entries share their sources.
 
 pub(crate) mod record;
 mod version_vector;

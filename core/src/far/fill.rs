@@ -1,5 +1,8 @@
 //! The right to store a body: leases, and the versions that labels have before a body is rendered.
 //! `put` uses it.
+//!
+//! At most one process renders a fragment at a time while its lease is valid. A lease avoids duplicate
+//! work; safety does not depend on it.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -229,7 +229,8 @@ mod tests {
 /// The first and the longest pause before the store is tried again.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// Decides whether calls reach the store.
+/// The circuit breaker. After an outage the cache skips the store, so that no page waits for it,
+/// until the worker finds that the store answers again.
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
     /// 1 while the breaker is open and the store is skipped.

@@ -1,5 +1,11 @@
 //! Reading: looks up an entry with the versions of its labels, and verifies entries of the near
 //! level, for which only the versions are read.
+//!
+//! The identity of an entry is what its record says about its key and block. Names in a store are
+//! hashes, so whether a found record matches a lookup is checked, which keeps out content of other
+//! fragments. Where keys are opaque, a record holds a digest of its key under the secret instead of the
+//! key, and another digest of its block and output mode. For administrators it also lists the entry's
+//! own labels, which are hashes under the secret too.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Versions of labels: the record that a store has for each label, and the versions read at one
-//! time.
+//! Versions of labels: the record that a store has for each label, the versions read at one time,
+//! the fences that vouch for labels read later, and what a body inherits from those inside it.
 
 use std::collections::hash_map::Entry as MapEntry;
 use std::collections::{HashMap, VecDeque};
@@ -141,7 +141,18 @@ pub(crate) struct Snapshot {
     pub(super) versions: KnownVersions,
 }
 
-/// The fences, and recent snapshots that this process took.
+/// The fences, and recent snapshots that this process took. A fence vouches for the versions of
+/// labels that become known only while a body is rendered.
+///
+/// What version did such a label have at the read point? At that time it was not read. So every
+/// invalidation writes two versions, first that of one of 256 fences, which labels share, and then
+/// that of the label. A process takes the versions of all fences at or before its read point. If it
+/// reads a label later and then finds the label's fence unchanged, the label's version is that of
+/// the read point. An invalidation of another label behind the same fence costs a fill, never a
+/// stale hit. No clock is involved.
+///
+/// A slightly older snapshot is valid too, so one snapshot serves all renders that begin within a
+/// moment.
 #[derive(Debug)]
 pub(super) struct Fences {
     labels: Box<[Label]>,
@@ -229,7 +240,11 @@ fn inherited(versions: &[(Label, LabelVersion)]) -> impl Iterator<Item = (Label,
     versions.iter().copied().filter(|(label, _)| !label.is_written())
 }
 
-/// The versions known from the fragments inside a body.
+/// The versions that a body inherits from the fragments inside it.
+///
+/// A fragment served inside a body is valid only for the versions in its version vector, and so is
+/// the body around it. The near level may lag by its `near_ttl`, and that age must not pass into
+/// what is stored for all processes.
 #[derive(Debug)]
 pub(crate) struct InheritedVersions {
     /// The versions that labels had at the body's read point or earlier. An earlier version that is

@@ -270,6 +270,46 @@ impl Flights {
     }
 }
 
+/// A flight that a caller leads and has not passed on yet. If it is dropped, a follower leads.
+pub(crate) struct LeaderGuard<'a> {
+    flights: &'a Flights,
+    flight: Option<Arc<Flight>>,
+}
+
+impl<'a> LeaderGuard<'a> {
+    pub(crate) fn new(flights: &'a Flights, flight: Arc<Flight>) -> Self {
+        Self { flights, flight: Some(flight) }
+    }
+
+    /// Gives the entry to all followers.
+    pub(crate) fn complete(mut self, entry: &Entry) {
+        if let Some(flight) = self.flight.take() {
+            self.flights.complete(&flight, entry.clone());
+        }
+    }
+
+    /// Passes the flight on: its new owner leads from now on.
+    pub(crate) fn pass_on(mut self) -> Option<Arc<Flight>> {
+        self.flight.take()
+    }
+
+    /// No caller waits for the next render of this key, or refreshes it before `rests`.
+    pub(crate) fn detach(mut self, rests: Moment, now: Moment) {
+        if let Some(flight) = self.flight.take() {
+            self.flights.back_off(&flight, rests);
+            self.flights.detach(&flight, now);
+        }
+    }
+}
+
+impl Drop for LeaderGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(flight) = self.flight.take() {
+            self.flights.abandon(&flight);
+        }
+    }
+}
+
 fn is_current(under_way: &HashMap<FlightId, Arc<Flight>>, flight: &Arc<Flight>) -> bool {
     under_way.get(&flight.id).is_some_and(|current| Arc::ptr_eq(current, flight))
 }
@@ -328,7 +368,8 @@ fn lead_after(lookup: &Lookup<'_>, fresh: &Freshness, replaced: Weak<Flight>) ->
     })
 }
 
-/// A party that leads flights and waits for those of others. Clones are the same party.
+/// A party that leads flights and waits for those of others: a thread, or an asynchronous render,
+/// which has no thread of its own and may be nested in another. Clones are the same party.
 #[derive(Clone)]
 pub(crate) struct Waiter(Arc<Node>);
 

@@ -240,6 +240,8 @@ struct Row {
     tag: Option<Box<str>>,
 }
 
+/// The bounded table of labels: when each was last invalidated. Dropping the oldest row raises the
+/// floor, and a label that is not listed counts as invalidated at the floor.
 #[derive(Debug)]
 struct Table {
     rows: HashMap<Label, Row, BuildLabelHasher>,
@@ -392,7 +394,9 @@ impl BucketSet {
     }
 }
 
-/// A dependency set while its fragment is being rendered.
+/// What a fragment depends on besides its own labels, while it is being rendered: its tags, and the
+/// labels of all fragments inside it. Short sets are listed. Long ones collapse into buckets, which
+/// costs extra misses but never serves a stale entry.
 #[derive(Debug, Default)]
 pub(crate) struct DependencySet {
     listed: Vec<Label>,

@@ -1,5 +1,5 @@
-//! One cache and its parts, for the rooms that look up, render and store. `invalidate` deletes,
-//! `batch` collects deletions, `watch` reports statistics and switches modes.
+//! One cache and its parts, for the rooms that look up, render and store; its statistics and modes.
+//! `invalidate` deletes, `batch` collects deletions.
 
 mod batch;
 mod invalidate;

@@ -1,6 +1,9 @@
 //! The near level: entries in this process, bounded by bytes and by count, without a background
 //! thread. A sharded map on `lru` behind the few functions of this file, so the eviction policy can
 //! change without affecting callers.
+//!
+//! A `Validator` decides whether an entry may be served now. A listing copies the entries of a shard, a
+//! batch at a time, so that no lock is held for long.
 
 mod shard;
 

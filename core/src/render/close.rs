@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use super::annotate;
-use super::stack::LeaderGuard;
 use super::stack::{self, Frame, Inherited, Purpose};
 use crate::clock::Moment;
 use crate::entry::{Body, Entry, EntryMeta, VersionVector};
 use crate::events::{EventKind, MissReason, RefusalReason};
 use crate::far::{Far, Fill, NotStored, ToStore, Unavailable};
+use crate::flight::LeaderGuard;
 use crate::freshness::{Dependencies, Sequence};
 use crate::handle::Handle;
 use crate::hash::HashedKey;
@@ -226,7 +226,8 @@ impl Frame {
             Purpose::Refresh(flight) => (flight, true),
             Purpose::Print => return None,
         };
-        let (guard, replaces) = (LeaderGuard::new(cache, flight), replaces && !self.is_failure);
+        let (guard, replaces) =
+            (LeaderGuard::new(cache.flights(), flight), replaces && !self.is_failure);
         let render_time = now.since(self.started);
         let early = cache.ageing().early_refresh > 0.0 && expires != Moment::NEVER;
         let at_start = cache.protections().keep(Protection::ReadAtStart);
@@ -354,7 +355,8 @@ impl Frame {
         if self.is_given {
             drop(guard);
         } else {
-            guard.detach(cache.moment().saturating_after(cache.ageing().refresh_backoff));
+            let now = cache.moment();
+            guard.detach(now.saturating_after(cache.ageing().refresh_backoff), now);
         }
         if let Some(near) = cache.near() {
             near.note(self.hash, MissReason::Vetoed);

@@ -12,13 +12,13 @@ use super::miss::Context;
 use super::miss::{Caller, MakeBody};
 #[cfg(feature = "values")]
 use super::stack::Frame;
-use super::stack::LeaderGuard;
 use super::stack::{self, Purpose};
 #[cfg(feature = "values")]
 use crate::entry::Body;
 #[cfg(feature = "values")]
 use crate::events::RefusalReason;
 use crate::events::{EventKind, MissReason};
+use crate::flight::LeaderGuard;
 #[cfg(feature = "values")]
 use crate::handle::Handle;
 #[cfg(feature = "values")]
@@ -42,13 +42,19 @@ impl<M: MakeBody> Caller<'_, M> {
         });
         // A caller that supplies the body looks nothing up.
         let events = if self.request.options.is_given { &[][..] } else { &[ANEW] };
-        self.render(guard.into(Purpose::Store), fill, None, events, None)
+        self.render(
+            guard.pass_on().map_or(Purpose::Print, Purpose::Store),
+            fill,
+            None,
+            events,
+            None,
+        )
     }
 
     fn force_lead(&self) -> LeaderGuard<'_> {
         stack::abandon_leftover(self.request.hashed.hash, self.request.source);
         LeaderGuard::new(
-            self.cache,
+            self.cache.flights(),
             self.cache.flights().force_lead(&self.lookup(), self.cache.fresh()),
         )
     }
@@ -60,7 +66,8 @@ impl<M: MakeBody> Caller<'_, M> {
         let mut fills: Vec<_> = Self::seize_leases(callers).into_iter().map(Some).collect();
         fills.resize_with(callers.len(), || None);
         let frame = |caller: &Self, guard: &mut Option<LeaderGuard<'_>>, fill| {
-            let purpose = guard.take().map_or(Purpose::Print, |guard| guard.into(Purpose::Store));
+            let flight = guard.take().and_then(LeaderGuard::pass_on);
+            let purpose = flight.map_or(Purpose::Print, Purpose::Store);
             caller.frame(purpose, fill, None)
         };
         // Frames with a lease come first: an observer of the faults may panic, and a frame releases

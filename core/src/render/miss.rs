@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::close::{Opened, Ticket};
 use super::prefetched::Prefetches;
-use super::stack::{self, Frame, LeaderGuard, Purpose};
+use super::stack::{self, Frame, Purpose};
 use super::wait_strategy::{BlockThread, WaitStrategy, Waited, block};
 use super::{RenderMemo, annotate, hit};
 use crate::clock::{Deadline, Moment, instant};
@@ -16,7 +16,7 @@ use crate::far::{
     Far, FarMissed, Fill, InheritedVersions, LeaseRequest, Looked, Prepared, ReadSnapshot,
     Unavailable,
 };
-use crate::flight::{FlightWait, Joined, Refresh};
+use crate::flight::{FlightWait, Joined, LeaderGuard, Refresh};
 use crate::freshness::{DependencySet, Sequence};
 use crate::handle::Handle;
 use crate::key::{self, MAX_KEY_BYTES};
@@ -271,7 +271,7 @@ impl<M: MakeBody> Caller<'_, M> {
                 }
                 Joined::Again | Joined::Wait(_) => continue,
             };
-            let guard = LeaderGuard::new(self.cache, flight);
+            let guard = LeaderGuard::new(flights, flight);
             // Another leader may have completed since the lookup.
             if !passes
                 && self.cache.protections().keep(Protection::SecondLook)
@@ -297,7 +297,13 @@ impl<M: MakeBody> Caller<'_, M> {
             };
             let events = [EventKind::Miss(*reason), EventKind::Bypassed(BypassReason::Unshared)];
             let events = if passes { &events[..] } else { &events[..1] };
-            return self.render(guard.into(Purpose::Store), fill, None, events, tag);
+            return self.render(
+                guard.pass_on().map_or(Purpose::Print, Purpose::Store),
+                fill,
+                None,
+                events,
+                tag,
+            );
         }
         let bypassed = EventKind::Bypassed(BypassReason::WaitLimit);
         match first {
@@ -348,7 +354,7 @@ impl<M: MakeBody> Caller<'_, M> {
         };
         let expires = match refresh {
             Refresh::Lead(flight) => {
-                let guard = LeaderGuard::new(self.cache, flight);
+                let guard = LeaderGuard::new(flights, flight);
                 let newer = match self.look(near) {
                     // Another caller refreshed it in the meantime.
                     Ok(newer)
@@ -360,7 +366,7 @@ impl<M: MakeBody> Caller<'_, M> {
                         Answer::Found(newer) => self.admit(near, newer).ok(),
                         Answer::Alone(_) => None,
                         answer @ (Answer::Lead(_) | Answer::Nothing) => {
-                            let purpose = guard.into(Purpose::Refresh);
+                            let purpose = guard.pass_on().map_or(Purpose::Print, Purpose::Refresh);
                             let miss = [EventKind::Miss(reason)];
                             return self.render(purpose, answer.fill(), None, &miss, None);
                         }

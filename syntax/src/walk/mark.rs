@@ -78,7 +78,9 @@ pub(super) fn add(marks: &mut Vec<Mark>, mut mark: Mark) {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Space(usize);
 
-/// The marks of the values that were put into namespaces.
+/// The marks of the values that were put into MiniJinja's namespaces. A value that may be a
+/// namespace carries a mark, under any name. Once a namespace is used as a whole, for example as an
+/// argument, a value about which nothing is known may also be this namespace.
 #[derive(Debug, Default)]
 pub(super) struct Spaces {
     /// The marks of each namespace.
