@@ -244,3 +244,16 @@ fn i6_a_million_tags_take_no_more_rows_than_the_table_has() {
     }
     assert_eq!(rig.cache.handle.fresh().rows(), 1_000);
 }
+
+#[test]
+fn an_unusable_tag_is_an_error_on_a_hit_as_on_a_miss() {
+    let rig = rig();
+    let row = fragment("row");
+    for _ in ["miss", "hit"] {
+        let error = rig.cache.render(row.clone().tags([""]), || "row").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Tag);
+        rig.cache.render(&row, || "row").unwrap();
+    }
+    // A key alone has the default options.
+    assert_eq!(&*rig.cache.render(row.key().clone(), || "not evaluated").unwrap(), "row");
+}
