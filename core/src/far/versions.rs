@@ -120,9 +120,6 @@ impl KnownVersions {
     }
 }
 
-/// Number of fences.
-const FENCES: usize = 256;
-
 /// A snapshot is reused up to this age.
 const RECENT: Duration = Duration::from_millis(if cfg!(fragcache_shuttle) { 0 } else { 100 });
 
@@ -168,7 +165,7 @@ pub(super) struct Fences {
 
 impl Fences {
     pub(super) fn new(hasher: &KeyHasher) -> Self {
-        let labels = (0..FENCES).map(|number| hasher.fence(number)).collect();
+        let labels = (0..=u8::MAX).map(|number| hasher.fence(number)).collect();
         Self {
             labels,
             host: Mutex::new(VecDeque::new()),
@@ -183,7 +180,7 @@ impl Fences {
 
     /// The fence of a label.
     pub(super) fn of(&self, label: Label) -> Label {
-        self.labels[label.fence() % FENCES]
+        self.labels[usize::from(label.fence())]
     }
 
     /// The last snapshot, if it is recent and not outdated.
