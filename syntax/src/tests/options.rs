@@ -142,8 +142,11 @@ fn a_block_tells_the_cache_that_its_source_names() {
                       {% cache 1, 'a', using='pages' %}{% endcache %}\
                       {% cache using='pa' ~ 'ges' %}{% endcache %}";
         let page = rewrite("p", source, &syntax).unwrap();
-        let facts: Vec<_> =
-            page.blocks().iter().map(|block| (block.has_using(), block.using())).collect();
+        let facts: Vec<_> = page
+            .blocks()
+            .iter()
+            .map(|block| (block.has(BlockOption::Using), block.using()))
+            .collect();
         let expected = [(false, None), (true, None), (true, Some("pages")), (true, None)];
         assert_eq!(facts, expected);
     }
@@ -167,7 +170,13 @@ fn blocks_tell_their_options() {
     let facts: Vec<_> = page
         .blocks()
         .iter()
-        .map(|block| (block.has_tags(), block.has_stale(), block.has_version()))
+        .map(|block| {
+            (
+                block.has(BlockOption::Tags),
+                block.has(BlockOption::Stale),
+                block.has(BlockOption::Version),
+            )
+        })
         .collect();
     assert_eq!(facts, [(false, false, false), (true, false, false), (false, true, true)]);
 }
