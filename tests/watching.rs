@@ -54,7 +54,7 @@ impl Engine {
 
     fn warnings(&self) -> Vec<String> {
         let warnings = match self {
-            Self::MiniJinja(environment) => fragcache_minijinja::warnings(environment),
+            Self::MiniJinja(environment) => fragcache_minijinja::warnings(environment).unwrap(),
             Self::Tera(tera) => fragcache_tera::warnings(tera).unwrap(),
         };
         warnings.iter().map(ToString::to_string).collect()

@@ -148,7 +148,7 @@ fn no_error_of_ours_shows_what_was_rewritten() {
     }
     // A template whose author's source is not known.
     let mut site = Site::new();
-    let syntax = fragcache_tera::syntax(&tera::Delimiters::default());
+    let syntax = fragcache_tera::syntax_of(&tera::Delimiters::default());
     let source = "\n{% cache 60, nothing %}{% endcache %}";
     let lowered = fragcache_tera::rewrite("a.html", source, &syntax).unwrap();
     site.tera.add_raw_template("a.html", &lowered).unwrap();
