@@ -66,6 +66,7 @@ impl Drop for Ticket {
 
 /// What a cache block is to do.
 #[derive(Debug)]
+// Exhaustive, so that no extension overlooks a case.
 pub enum Opened<R> {
     /// Print this; the body is not needed.
     Hit(R),
@@ -426,6 +427,7 @@ impl Frame {
 
 /// A closed block.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Closed {
     /// The outcome for its body.
     pub outcome: StoreOutcome,
