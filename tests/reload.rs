@@ -65,7 +65,7 @@ fn an_edit_to_a_block_without_one_and_back() {
 }
 
 #[test]
-fn a_mistake_in_an_edit_is_told_and_mended() {
+fn a_mistake_in_an_edit_is_reported_until_mended() {
     let folder = tempfile::tempdir().unwrap();
     let write = |source: &str| std::fs::write(folder.path().join("page.html"), source).unwrap();
     write("{% cache 300, 'x' %}{{ n }}{% endcache %}");

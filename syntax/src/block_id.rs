@@ -375,7 +375,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_reads_back_whatever_the_template_is_called() {
+    fn an_id_reads_back_for_any_template_name() {
         for template in ["page.html", "a b\"\n\0é%41'\\{%", ""] {
             let id = BlockId::builder(template, "body").line(7).column(3).ordinal(2);
             let id = id

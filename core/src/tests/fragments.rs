@@ -132,7 +132,7 @@ fn a_fragment_of_another_cache_inside_keeps_the_outer_one_out() {
 }
 
 #[test]
-fn an_inner_fragment_given_up_still_binds_what_the_outer_one_prints_instead() {
+fn an_abandoned_inner_fragment_passes_on_its_dependencies() {
     let rig = rig();
     let inner = || -> Result<_, Box<dyn std::error::Error>> {
         rig.cache.try_render(fragment("inner"), || {
@@ -193,7 +193,7 @@ fn an_outer_ticket_dropped_before_its_inner_ones_gives_all_of_them_up() {
 }
 
 #[test]
-fn a_scope_gives_up_what_its_render_left_open_however_deep() {
+fn a_scope_abandons_open_fragments_at_any_depth() {
     let rig = rig();
     let open = |name: i128| {
         let args = [Scalar::Int(60), Scalar::Int(name)];

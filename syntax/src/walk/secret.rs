@@ -178,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_and_parts_tell_secrets_from_other_names() {
+    fn words_and_parts_distinguish_secrets_from_other_names() {
         for name in [
             "csrf",
             "CSRF",

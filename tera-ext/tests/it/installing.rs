@@ -196,7 +196,7 @@ fn a_batch_is_all_or_nothing() {
 }
 
 #[test]
-fn the_list_follows_what_is_loaded() {
+fn the_list_follows_the_loaded_templates() {
     let mut site = Site::new();
     site.add("b", "\n {% cache 9, 'two', lang %}{% cache %}{% endcache %}{% endcache %}");
     site.add("a", BLOCK);
