@@ -53,7 +53,8 @@ fn obey(
         }
         BlockOption::Stale => {
             let stale = window(one(value));
-            frame.stale = stale.map_err(|error| (error, RefusalReason::Timeout))?;
+            let stale = stale.map_err(|error| (error, RefusalReason::Timeout))?;
+            frame.options.stale = Some(stale);
         }
         _ => {
             let message = format!(
