@@ -144,7 +144,7 @@ pub fn rewrite<'s>(name: &str, source: &'s str, syntax: &Syntax) -> Result<Cow<'
     if syntax.dialect() != Dialect::Tera {
         return Err(Error::new(
             ErrorKind::Config,
-            "these rules are not Tera's; start from Syntax::tera() or fragcache_tera::syntax",
+            "these rules are not Tera's; start from Syntax::tera() or fragcache_tera::syntax_of",
         ));
     }
     Ok(syntax::rewrite(name, source, syntax)?.into_source())
