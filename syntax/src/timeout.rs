@@ -232,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_unusable_timeout_says_what_to_write() {
+    fn every_unusable_timeout_has_advice() {
         for scalar in [
             Scalar::Int(0),
             Scalar::Int(-5),

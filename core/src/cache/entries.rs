@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_right_where_the_seconds_begin_anew() {
+    fn ages_are_right_when_the_seconds_wrap() {
         let age = |stored: u64, now: u64| {
             let [stored @ .., _, _, _, _, _] = stored.to_le_bytes();
             age(stored, Moment::START.saturating_after(Duration::from_secs(now)))

@@ -139,6 +139,7 @@ const ENGINE_VALUE: usize = 48;
 /// assert_eq!(body.as_str(), "<b>hi</b>");
 /// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Body {
     /// Plain shared text.
     Text(Arc<str>),

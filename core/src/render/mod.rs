@@ -27,7 +27,7 @@ pub use arguments::{Arguments, varies};
 pub use close::{Closed, Opened, StoreOutcome, Ticket, abandon, close, veto};
 #[cfg(feature = "async")]
 pub(crate) use collect_in::{Collected, collect_in};
-pub use declare::{Tags, add_tags, declare, expire_after};
+pub use declare::{OptionValue, add_tags, declare, expire_after};
 #[cfg(feature = "async")]
 pub(crate) use detached::{Detached, open_detached};
 #[cfg(feature = "values")]

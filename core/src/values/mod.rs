@@ -64,8 +64,8 @@ pub struct Values {
 }
 
 /// A type that can be stored: any type that serde serializes and deserializes, and also text and
-/// slices, which are read back as `String` and `Vec`.
-pub trait Value: Serialize {
+/// slices, which are read back as `String` and `Vec`. No other crate implements it.
+pub trait Value: Serialize + sealed::Sealed {
     /// The type it is read back as.
     type Owned: DeserializeOwned + 'static;
 }
@@ -80,6 +80,17 @@ impl Value for str {
 
 impl<T: Serialize + DeserializeOwned + 'static> Value for [T] {
     type Owned = Vec<T>;
+}
+
+mod sealed {
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+
+    pub trait Sealed {}
+
+    impl<T: Serialize + DeserializeOwned + 'static> Sealed for T {}
+    impl Sealed for str {}
+    impl<T: Serialize + DeserializeOwned + 'static> Sealed for [T] {}
 }
 
 /// Whether an existing entry is replaced.

@@ -15,6 +15,7 @@ use crate::timeout::Timeout;
 
 /// What a layer is to do.
 #[derive(Debug)]
+// Exhaustive, so that no layer overlooks a case.
 pub enum ViewOpened {
     /// Answer with this.
     Hit(Body),
