@@ -36,7 +36,9 @@ fn main() {
         return repeat(&*way, rounds.parse().unwrap_or(1000));
     }
     if kind == "rust" {
-        return repeat(&*from_rust(FragmentCache::in_memory())(), rounds.parse().unwrap_or(1000));
+        let page = from_rust(FragmentCache::in_memory())();
+        page();
+        return repeat(&*page, rounds.parse().unwrap_or(1000));
     }
     let engine = if engine == "tera" { Engine::Tera } else { Engine::MiniJinja };
     let kind = if kind == "w1" { Kind::W1 } else { Kind::W2 };

@@ -78,6 +78,7 @@ impl Entry {
         self.meta.as_ref()?.dependencies.as_ref()
     }
 
+    #[inline]
     pub(crate) fn version(&self) -> Version {
         self.meta.as_ref().map_or(Version::default(), |meta| meta.version)
     }
@@ -87,6 +88,7 @@ impl Entry {
     }
 
     /// When it may no longer be served stale.
+    #[inline]
     pub(crate) fn last(&self) -> Moment {
         self.meta.as_ref().map_or(self.expires, |meta| meta.last.max(self.expires))
     }
@@ -176,6 +178,7 @@ impl Body {
     }
 
     /// The markup as shared text.
+    #[inline]
     pub(crate) fn into_shared(self) -> Arc<str> {
         match self {
             Self::Text(text) => text,
@@ -355,10 +358,12 @@ impl EntrySource {
         }
     }
 
+    #[inline]
     pub(crate) fn digest(&self) -> &str {
         &self.digest
     }
 
+    #[inline]
     pub(crate) fn mode(&self) -> OutputMode {
         self.mode
     }
@@ -368,6 +373,7 @@ impl EntrySource {
         self.template.as_deref().map(|template| (template, self.line))
     }
 
+    #[inline]
     pub(crate) fn same_variant(&self, digest: &str, mode: OutputMode) -> bool {
         self.mode == mode && *self.digest == *digest
     }

@@ -1,19 +1,22 @@
 //! Runs a call: returns the stored result, or runs the function and stores its result.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::marker::PhantomData;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Call, CallSite};
+use super::{Call, form};
 use crate::entry::{Body, OutputMode};
 use crate::events::{EventKind, RefusalReason};
 use crate::handle::Handle;
+use crate::hash::{HashedKey, Version};
 use crate::key::FragmentKey;
-use crate::lookup::OwnedRequest;
+use crate::lookup::{QuickLookup, Variant};
+use crate::options::Options;
 use crate::render::{Content, current, serve};
-use crate::values::{codec, shape};
+use crate::values::codec;
 
 /// Results of one type.
 struct Results<T>(PhantomData<T>);
@@ -50,8 +53,12 @@ pub(crate) fn try_memoize<T: Serialize + DeserializeOwned + 'static, E>(
     call: &Call,
     function: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, E> {
-    match request::<T>(cache, call) {
-        Ok(owned) => serve::<Results<T>, E>(cache, owned.request(), &call.options.tags, function),
+    match Memo::of::<T>(cache, call) {
+        Ok(memo) => {
+            let quick = &memo.quick();
+            let source = || cache.sources().of_form(&memo.form, OutputMode::VALUE);
+            serve::<Results<T>, E>(cache, quick, source, &call.options.tags, function)
+        }
         Err(reason) => {
             refuse(cache, call, reason);
             function()
@@ -79,10 +86,11 @@ pub(crate) async fn try_memoize_async<T: Serialize + DeserializeOwned + 'static,
     function: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     use crate::render::serve_async;
-    match request::<T>(cache, call) {
-        Ok(owned) => {
-            let tags = &call.options.tags;
-            serve_async::<Results<T>, E>(cache, owned.request(), tags, function).await
+    match Memo::of::<T>(cache, call) {
+        Ok(memo) => {
+            let quick = &memo.quick();
+            let source = || cache.sources().of_form(&memo.form, OutputMode::VALUE);
+            serve_async::<Results<T>, E>(cache, quick, source, &call.options.tags, function).await
         }
         Err(reason) => {
             refuse(cache, call, reason);
@@ -91,46 +99,58 @@ pub(crate) async fn try_memoize_async<T: Serialize + DeserializeOwned + 'static,
     }
 }
 
-/// The request of a call, or why the call is refused.
-fn request<T: DeserializeOwned + 'static>(
-    cache: &Handle,
-    call: &Call,
-) -> Result<OwnedRequest, RefusalReason> {
-    if call.unusable.is_some() {
-        return Err(RefusalReason::Key);
-    }
-    if call.site.is_some_and(CallSite::is_second) {
-        return Err(RefusalReason::SharedName);
-    }
-    call.options.check_timeout().map_err(|_| RefusalReason::Timeout)?;
-    call.options.check_tags().map_err(|_| RefusalReason::Tag)?;
-    let shape = shape::digest::<T>(call.type_version);
-    let source = match (call.path, call.source) {
-        (None, None) => cache.sources().of_form(&shape.text(), OutputMode::VALUE),
-        (path, source) => {
-            let [path, source] = [path, source].map(Option::unwrap_or_default);
-            let form = format!("{shape}{path:016x}{source:016x}");
-            cache.sources().of_form(&form, OutputMode::VALUE)
+/// What a call looks up.
+struct Memo<'a> {
+    hash: u64,
+    key: Cow<'a, [u8]>,
+    /// The digest of the result's type and of the function.
+    form: Cow<'static, str>,
+    version: Version,
+    options: Options,
+}
+
+impl<'a> Memo<'a> {
+    /// The lookup of a call, or why the call is refused.
+    fn of<T: DeserializeOwned + 'static>(
+        cache: &Handle,
+        call: &'a Call,
+    ) -> Result<Self, RefusalReason> {
+        if call.unusable.is_some() {
+            return Err(RefusalReason::Key);
         }
-    };
-    let key: Box<[u8]> = match cache.prefix() {
-        [] => call.key.as_slice().into(),
-        prefix => [prefix, &call.key].concat().into(),
-    };
-    Ok(OwnedRequest {
-        hash: cache.hasher().key(&key),
-        key,
-        source,
-        version: call.options.version(cache.hasher()),
-        options: call.options.lookup,
-    })
+        if call.site.is_some_and(|(site, _)| site.is_second()) {
+            return Err(RefusalReason::SharedName);
+        }
+        call.options.check_timeout().map_err(|_| RefusalReason::Timeout)?;
+        call.options.check_tags().map_err(|_| RefusalReason::Tag)?;
+        let key: Cow<'_, [u8]> = match cache.prefix() {
+            [] => Cow::Borrowed(&call.key),
+            prefix => Cow::Owned([prefix, &call.key].concat()),
+        };
+        Ok(Self {
+            hash: cache.hasher().key(&key),
+            key,
+            form: form::of::<T>(call),
+            version: call.options.version(cache.hasher()),
+            options: call.options.lookup,
+        })
+    }
+
+    fn quick(&self) -> QuickLookup<'_> {
+        let Self { hash, key, form, version, options } = self;
+        QuickLookup {
+            hashed: HashedKey { hash: *hash, key },
+            variant: Variant { digest: form, mode: OutputMode::VALUE, version: *version },
+            options: *options,
+        }
+    }
 }
 
 /// Reports a call that bypasses the cache.
 fn refuse(cache: &Handle, call: &Call, reason: RefusalReason) {
     let key = FragmentKey::from_encoded(&call.key);
     cache.emit(EventKind::Refused(reason), Some(&cache.encoded(&key)), cache.sources().rust());
-    if let Some(warning) = call.site.and_then(CallSite::warning) {
+    if let Some(warning) = call.site.and_then(|(site, _)| site.warning()) {
         cache.warn(None, &warning);
     }
     // Fragments around the call depend on a result whose dependencies are unknown.

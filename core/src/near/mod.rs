@@ -130,12 +130,14 @@ impl Near {
             && shard::cost(entry) + hashed.key.len() <= self.max_shard_bytes
     }
 
+    #[inline]
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
         // The map inside a shard uses the low bits of the hash, so the shard is chosen by high
         // ones.
         &self.shards[(hash >> 48) as usize % self.shards.len()].0
     }
 
+    #[inline]
     fn validator<'a>(&'a self, fresh: &'a Freshness, now: &'a dyn Fn() -> Moment) -> Validator<'a> {
         Validator {
             hasher: &self.hasher,
@@ -311,6 +313,7 @@ enum Validity {
 impl Validator<'_> {
     /// Validates an entry. `checked` is how far after its read point its labels were last compared:
     /// if the sequence has not moved since, one comparison is enough.
+    #[inline]
     fn validate(&self, hashed: HashedKey<'_>, entry: &Entry, checked: &mut u32) -> Validity {
         let ageing = if entry.expires == Moment::NEVER { None } else { self.ageing(entry) };
         if ageing == Some(MissReason::Expired) && entry.last() <= (self.now)() {
@@ -335,6 +338,7 @@ impl Validator<'_> {
         }
     }
 
+    #[inline]
     fn ageing(&self, entry: &Entry) -> Option<MissReason> {
         let now = (self.now)();
         if entry.expires <= now {
@@ -356,6 +360,7 @@ impl Validator<'_> {
         left < eager * 37.0 && left <= eager * -(1.0 - fastrand::f64()).ln()
     }
 
+    #[inline]
     fn broken(&self, hashed: HashedKey<'_>, entry: &Entry, checked: &mut u32) -> Option<Missed> {
         let (mut present, mut settled) = self.fresh.look();
         if settled && present.steps_after(entry.read) == Some(*checked) {

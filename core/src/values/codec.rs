@@ -1,8 +1,8 @@
 //! Typed values as bytes: `MessagePack` with the names of fields and variants, so that a value of
 //! another type does not decode by accident.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::nil;
 use crate::entry::Body;
@@ -26,10 +26,12 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Body, Error> {
 
 /// Deserializes a body; `None` if it is not a `T`.
 pub(crate) fn decode<T: DeserializeOwned>(body: &Body) -> Option<T> {
-    let mut reader = rmp_serde::Deserializer::new(body.as_bytes());
+    let mut reader = rmp_serde::Deserializer::from_read_ref(body.as_bytes());
     let value = T::deserialize(&mut reader).ok()?;
-    // Trailing bytes mean that another type wrote the body.
-    reader.get_ref().is_empty().then_some(value)
+    // Trailing bytes mean that another type wrote the body. Only at the end is there no marker to
+    // read, and a unit reads nothing after it.
+    let end = <()>::deserialize(&mut reader);
+    matches!(end, Err(rmp_serde::decode::Error::InvalidMarkerRead(_))).then_some(value)
 }
 
 /// The body as text; `None` if it is anything else.

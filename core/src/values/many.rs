@@ -87,7 +87,8 @@ impl Values {
         keys: impl IntoIterator<Item = K>,
     ) -> Vec<Option<T>> {
         let keys: Vec<FragmentKey> = keys.into_iter().map(|key| self.key(key)).collect();
-        let read = || keys.iter().map(|key| self.read(key, Version::default())).collect();
+        let read = |key| self.read_encoded(&self.cache.encoded(key), Version::default());
+        let read = || keys.iter().map(read).collect();
         prefetch(&self.cache, &keys, read)
     }
 

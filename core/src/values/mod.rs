@@ -6,6 +6,7 @@ pub(crate) mod codec;
 mod many;
 mod nil;
 mod options;
+pub(crate) mod seen;
 pub(crate) mod shape;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod tests;
@@ -15,14 +16,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::entry::{Entry, EntrySource, OutputMode};
+use crate::entry::{EntrySource, OutputMode};
 use crate::error::Error;
 use crate::events::{EventKind, MissReason};
 use crate::handle::Act;
 use crate::handle::{Handle, Invalidation};
 use crate::hash::Version;
-use crate::key::{FragmentKey, KeyPart, VALUE};
-use crate::lookup::Request;
+use crate::key::{self, FragmentKey, KeyBuffer, KeyPart, VALUE};
+use crate::lookup::{QuickLookup, Request, Variant};
 use crate::options::Options;
 use crate::render::{Context, GIVEN_ATTEMPTS, Opened, is_outrun, open, peek, quick_hit};
 
@@ -136,7 +137,7 @@ impl Values {
     /// Reads a value; `None` if no value of this type can be served. A store that cannot be queried
     /// is a miss and an event.
     pub fn get<T: DeserializeOwned + 'static>(&self, key: impl KeyPart) -> Option<T> {
-        self.read(&self.key(key), Version::default())
+        self.read(key, Version::default())
     }
 
     /// Like [`get`](Self::get), for a value stored with this [version](SetOptions::version). A
@@ -147,7 +148,7 @@ impl Values {
         version: impl KeyPart,
     ) -> Option<T> {
         let version = FragmentKey::new(version);
-        self.read(&self.key(key), self.cache.hasher().version(version.as_bytes()))
+        self.read(key, self.cache.hasher().version(version.as_bytes()))
     }
 
     /// Stores a value with the cache's default timeout and replaces a value of any type under the
@@ -263,28 +264,41 @@ impl Values {
 
     fn source<T: DeserializeOwned + 'static>(&self) -> Arc<EntrySource> {
         let shape = shape::digest::<T>(self.type_version);
-        self.cache.sources().of_form(&shape.text(), OutputMode::VALUE)
+        self.cache.sources().of_form(&shape, OutputMode::VALUE)
     }
 
     fn read<T: DeserializeOwned + 'static>(
         &self,
-        key: &FragmentKey,
+        key: impl KeyPart,
+        version: Version,
+    ) -> Option<T> {
+        let mut buffer = KeyBuffer::new();
+        buffer.extend_from_slice(self.cache.prefix());
+        key::begin_kind(&mut buffer, VALUE, key);
+        self.read_encoded(&buffer, version)
+    }
+
+    fn read_encoded<T: DeserializeOwned + 'static>(
+        &self,
+        key: &[u8],
         version: Version,
     ) -> Option<T> {
         let cache = &self.cache;
-        let key = cache.encoded(key);
-        let source = &self.source::<T>();
-        let options = Options::default();
-        let request = Request { hashed: cache.hashed(&key), source, version, options };
-        let body = |entry: &Entry| entry.body.clone();
-        let looked = quick_hit(cache, request.hashed, request.variant(), &options, body)?;
-        let body = match looked {
+        let digest = shape::digest::<T>(self.type_version);
+        let variant = Variant { digest: &digest, mode: OutputMode::VALUE, version };
+        let quick = QuickLookup { hashed: cache.hashed(key), variant, options: Options::default() };
+        let body = match quick_hit(cache, &quick, |entry| entry.body.clone())? {
             Ok(body) => body,
-            Err(missed) => peek(cache, request, Context::new(&codec::of_bytes), missed)?,
+            Err(missed) => {
+                let source = &self.source::<T>();
+                let context = Context::new(&codec::of_bytes);
+                peek(cache, quick.request(source), context, missed)?
+            }
         };
         let value = codec::decode(&body);
         if value.is_none() {
-            cache.emit(EventKind::Miss(MissReason::Unreadable), Some(&key), source);
+            let missed = EventKind::Miss(MissReason::Unreadable);
+            cache.emit(missed, Some(key), &self.source::<T>());
         }
         value
     }
