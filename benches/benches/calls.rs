@@ -68,36 +68,50 @@ fn functions() {
 
 /// A text of 300 bytes and a number, as values.
 fn texts() {
-    let [moka_text, moka_number] = [moka_of(text), moka_of(|id| id.to_string())];
-    let [moka_text, text, moka_number, number] = timed([
-        run(move |id| moka_text.get(&id).map_or(0, |text| text.len())),
+    let [owned, number] = [moka_of(text), moka_of(|id| id.to_string())];
+    let shared = moka_of(|id| Arc::new(text(id)));
+    let [moka_owned, decoded, moka_shared, shared, moka_number, number] = timed([
+        run(move |id| owned.get(&id).map_or(0, |text| text.len())),
         way("text"),
-        run(move |id| moka_number.get(&id).map_or(0, |text| text.len())),
+        run(move |id| shared.get(&id).map_or(0, |text| text.len())),
+        way("text-shared"),
+        run(move |id| number.get(&id).map_or(0, |text| text.len())),
         way("number"),
     ]);
     head("a value");
-    row("`moka`, text of 300 bytes", &moka_text);
-    row("`get`, text of 300 bytes", &text);
+    row("`moka`, text of 300 bytes", &moka_owned);
+    row("`get`, text of 300 bytes", &decoded);
+    row("`moka`, `Arc` of the text", &moka_shared);
+    row("`get_shared`, the text", &shared);
     row("`moka`, text of a number", &moka_number);
     row("`get`, number", &number);
+    goal("`get_shared` / `moka`, `Arc`, text", &shared.ratio(&moka_shared), 1.0);
 }
 
 /// A struct of 8.6 KB.
 fn structs() {
-    let shared = moka_of(|id| Arc::new(Order::new(id)));
-    let whole = moka_of(Order::new);
-    let order = Order::new(7);
-    let [cloned, moka_arc, moka_clone, decoded] = timed([
-        run(move |_| order.clone().len()),
+    let (shared, whole) = (moka_of(|id| Arc::new(Order::new(id))), moka_of(Order::new));
+    let ready: Vec<Order> = (0..CALLS).map(Order::new).collect();
+    let [cloned, moka_arc, moka_clone, decoded, shared, of_shared, memo] = timed([
+        run(move |id| ready[id as usize].clone().len()),
         run(move |id| shared.get(&id).map_or(0, |order| order.len())),
         run(move |id| whole.get(&id).map_or(0, |order| order.len())),
         way("order"),
+        way("order-shared"),
+        way("order-cloned"),
+        way("memo-shared"),
     ]);
     head("a struct of 8.6 KB");
     row("a deep clone", &cloned);
     row("`moka`, `Arc`", &moka_arc);
     row("`moka`, deep clone", &moka_clone);
     row("`get`: decoded", &decoded);
+    row("`get_shared`", &shared);
+    row("`get_shared`, deep clone", &of_shared);
+    row("`#[memoize]`, `Arc`", &memo);
+    goal("`get_shared` / `moka`, `Arc`", &shared.ratio(&moka_arc), 1.0);
+    goal("`#[memoize]` of an `Arc` / `moka`, `Arc`", &memo.ratio(&moka_arc), 1.0);
+    goal("`get_shared`, deep clone / a deep clone", &of_shared.ratio(&cloned), 1.2);
     goal("`get` / a deep clone", &decoded.ratio(&cloned), 1.2);
 }
 

@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::hint::black_box;
 use std::pin::pin;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 
 use fragcache::values::Values;
@@ -83,6 +83,12 @@ impl Order {
     }
 }
 
+/// An order by its number, as a memoized function whose callers share the result.
+#[memoize(cache = CACHE, timeout = 300)]
+pub fn order(id: u32) -> Arc<Order> {
+    Arc::new(Order::new(id))
+}
+
 /// The values of a cache that has all keys of a run, each made by `make`.
 ///
 /// # Panics
@@ -137,6 +143,19 @@ pub fn way(name: &str) -> Render {
             let values = values(Order::new);
             run(move |id| values.get::<Order>(id).unwrap().len())
         }
+        "order-shared" => {
+            let values = values(Order::new);
+            run(move |id| values.get_shared::<Order>(id).unwrap().len())
+        }
+        "order-cloned" => {
+            let values = values(Order::new);
+            run(move |id| Order::clone(&values.get_shared(id).unwrap()).len())
+        }
+        "text-shared" => {
+            let values = values(text);
+            run(move |id| values.get_shared::<String>(id).unwrap().len())
+        }
+        "memo-shared" => run(|id| order(id).len()),
         name => panic!("no way {name}"),
     }
 }

@@ -32,8 +32,12 @@ impl<'a> Request<'a> {
     }
 
     /// The part that the near level needs.
-    pub(crate) fn quick(&self) -> QuickLookup<'a> {
-        QuickLookup { hashed: self.hashed, variant: self.variant(), options: self.options }
+    #[inline]
+    pub(crate) fn quick<'s>(&'s self) -> QuickLookup<'s>
+    where
+        'a: 's,
+    {
+        QuickLookup { hashed: self.hashed, variant: self.variant(), options: &self.options }
     }
 }
 
@@ -43,7 +47,7 @@ impl<'a> Request<'a> {
 pub(crate) struct QuickLookup<'a> {
     pub(crate) hashed: HashedKey<'a>,
     pub(crate) variant: Variant<'a>,
-    pub(crate) options: Options,
+    pub(crate) options: &'a Options,
 }
 
 impl<'a> QuickLookup<'a> {
@@ -53,7 +57,7 @@ impl<'a> QuickLookup<'a> {
         'a: 's,
     {
         let Self { hashed, variant: Variant { version, .. }, options } = *self;
-        Request { hashed, source, version, options }
+        Request { hashed, source, version, options: *options }
     }
 }
 

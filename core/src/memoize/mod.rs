@@ -10,9 +10,9 @@ mod site;
 mod tests;
 mod unordered;
 
-pub(crate) use serve::{memoize, try_memoize};
+pub(crate) use serve::{try_memoize, try_memoize_shared};
 #[cfg(feature = "async")]
-pub(crate) use serve::{memoize_async, try_memoize_async};
+pub(crate) use serve::{try_memoize_async, try_memoize_shared_async};
 pub use site::CallSite;
 pub use unordered::Unordered;
 
@@ -156,11 +156,17 @@ impl Call {
     /// assert_ne!(LOAD.call().arg(&42).key()?, LOAD.call().arg("42").key()?);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
+    #[inline]
     pub fn arg<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
         if let Err(error) = key::encode_by_value(value, &mut self.key) {
-            self.unusable.get_or_insert_with(|| error.to_string());
+            self.refuse(&error);
         }
         self
+    }
+
+    #[cold]
+    fn refuse(&mut self, error: &dyn std::error::Error) {
+        self.unusable.get_or_insert_with(|| error.to_string());
     }
 
     /// Adds an argument as a key part.

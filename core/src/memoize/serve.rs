@@ -1,8 +1,8 @@
 //! Runs a call: returns the stored result, or runs the function and stores its result.
 
 use std::borrow::Cow;
-use std::convert::Infallible;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,27 +37,94 @@ impl<T: Serialize + DeserializeOwned> Content for Results<T> {
     }
 }
 
-/// Returns the stored result of this call, or runs `function` and stores its result.
-pub(crate) fn memoize<T: Serialize + DeserializeOwned + 'static>(
-    cache: &Handle,
-    call: &Call,
-    function: impl FnOnce() -> T,
-) -> T {
-    let Ok(value) = try_memoize(cache, call, || Ok::<T, Infallible>(function()));
-    value
+/// Results of one type that callers share.
+struct SharedResults<T>(PhantomData<T>);
+
+impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Content for SharedResults<T> {
+    type Value = Arc<T>;
+
+    fn of_bytes(bytes: Vec<u8>) -> Option<Body> {
+        codec::shared_of_bytes::<T>(bytes)
+    }
+
+    fn read(body: Body) -> Option<Arc<T>> {
+        codec::decode_shared(&body)
+    }
+
+    fn write(value: &Arc<T>) -> Option<Body> {
+        codec::share(Arc::clone(value)).ok()
+    }
 }
 
-/// As [`memoize`], for a function that can fail.
+impl<T: DeserializeOwned + 'static> ResultForm for Results<T> {
+    type Stored = T;
+}
+
+impl<T: DeserializeOwned + 'static> ResultForm for SharedResults<T> {
+    type Stored = T;
+}
+
+/// Content that is stored as the bytes of a type.
+trait ResultForm {
+    type Stored: DeserializeOwned + 'static;
+}
+
+/// Returns the stored result of this call, or runs `function` and stores its result.
+#[inline]
 pub(crate) fn try_memoize<T: Serialize + DeserializeOwned + 'static, E>(
     cache: &Handle,
     call: &Call,
     function: impl FnOnce() -> Result<T, E>,
 ) -> Result<T, E> {
-    match Memo::of::<T>(cache, call) {
+    run::<Results<T>, E>(cache, call, function)
+}
+
+/// As [`try_memoize`], for a result that callers share.
+#[inline]
+pub(crate) fn try_memoize_shared<T, E>(
+    cache: &Handle,
+    call: &Call,
+    function: impl FnOnce() -> Result<Arc<T>, E>,
+) -> Result<Arc<T>, E>
+where
+    T: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    run::<SharedResults<T>, E>(cache, call, function)
+}
+
+/// As [`try_memoize`], for an asynchronous function.
+#[cfg(feature = "async")]
+pub(crate) fn try_memoize_async<T: Serialize + DeserializeOwned + 'static, E>(
+    cache: &Handle,
+    call: &Call,
+    function: impl Future<Output = Result<T, E>>,
+) -> impl Future<Output = Result<T, E>> {
+    run_async::<Results<T>, E>(cache, call, function)
+}
+
+/// As [`try_memoize_shared`], for an asynchronous function.
+#[cfg(feature = "async")]
+pub(crate) fn try_memoize_shared_async<T, E>(
+    cache: &Handle,
+    call: &Call,
+    function: impl Future<Output = Result<Arc<T>, E>>,
+) -> impl Future<Output = Result<Arc<T>, E>>
+where
+    T: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    run_async::<SharedResults<T>, E>(cache, call, function)
+}
+
+#[inline]
+fn run<C: Content + ResultForm, E>(
+    cache: &Handle,
+    call: &Call,
+    function: impl FnOnce() -> Result<C::Value, E>,
+) -> Result<C::Value, E> {
+    match Memo::of::<C::Stored>(cache, call) {
         Ok(memo) => {
-            let quick = &memo.quick();
             let source = || cache.sources().of_form(&memo.form, OutputMode::VALUE);
-            serve::<Results<T>, E>(cache, quick, source, &call.options.tags, function)
+            serve::<C, E>(cache, &memo.quick(), source, &call.options.tags, function)
         }
         Err(reason) => {
             refuse(cache, call, reason);
@@ -66,31 +133,17 @@ pub(crate) fn try_memoize<T: Serialize + DeserializeOwned + 'static, E>(
     }
 }
 
-/// As [`memoize`], for an asynchronous function.
 #[cfg(feature = "async")]
-pub(crate) async fn memoize_async<T: Serialize + DeserializeOwned + 'static>(
+async fn run_async<C: Content + ResultForm, E>(
     cache: &Handle,
     call: &Call,
-    function: impl Future<Output = T>,
-) -> T {
-    let function = async { Ok::<T, Infallible>(function.await) };
-    let Ok(value) = try_memoize_async(cache, call, function).await;
-    value
-}
-
-/// As [`try_memoize`], for an asynchronous function.
-#[cfg(feature = "async")]
-pub(crate) async fn try_memoize_async<T: Serialize + DeserializeOwned + 'static, E>(
-    cache: &Handle,
-    call: &Call,
-    function: impl Future<Output = Result<T, E>>,
-) -> Result<T, E> {
+    function: impl Future<Output = Result<C::Value, E>>,
+) -> Result<C::Value, E> {
     use crate::render::serve_async;
-    match Memo::of::<T>(cache, call) {
+    match Memo::of::<C::Stored>(cache, call) {
         Ok(memo) => {
-            let quick = &memo.quick();
             let source = || cache.sources().of_form(&memo.form, OutputMode::VALUE);
-            serve_async::<Results<T>, E>(cache, quick, source, &call.options.tags, function).await
+            serve_async::<C, E>(cache, &memo.quick(), source, &call.options.tags, function).await
         }
         Err(reason) => {
             refuse(cache, call, reason);
@@ -106,11 +159,12 @@ struct Memo<'a> {
     /// The digest of the result's type and of the function.
     form: Cow<'static, str>,
     version: Version,
-    options: Options,
+    options: &'a Options,
 }
 
 impl<'a> Memo<'a> {
     /// The lookup of a call, or why the call is refused.
+    #[inline]
     fn of<T: DeserializeOwned + 'static>(
         cache: &Handle,
         call: &'a Call,
@@ -132,16 +186,17 @@ impl<'a> Memo<'a> {
             key,
             form: form::of::<T>(call),
             version: call.options.version(cache.hasher()),
-            options: call.options.lookup,
+            options: &call.options.lookup,
         })
     }
 
+    #[inline]
     fn quick(&self) -> QuickLookup<'_> {
         let Self { hash, key, form, version, options } = self;
         QuickLookup {
             hashed: HashedKey { hash: *hash, key },
             variant: Variant { digest: form, mode: OutputMode::VALUE, version: *version },
-            options: *options,
+            options,
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn quick_hit<R>(
     quick: &QuickLookup<'_>,
     on_hit: impl Fn(&Entry) -> R,
 ) -> Option<Result<R, Missed>> {
-    let QuickLookup { hashed, variant, ref options } = *quick;
+    let QuickLookup { hashed, variant, options } = *quick;
     if !options.are_plain() || !cache.reads() {
         return None;
     }

@@ -143,7 +143,7 @@ fn open_in<A: Arguments + ?Sized, R>(
         note_repeat(cache, site, mode, hashed)?;
     }
     let variant = Variant { digest: head.digest(), mode, version };
-    let quick = QuickLookup { hashed, variant, options };
+    let quick = QuickLookup { hashed, variant, options: &options };
     let missed = match quick_hit(cache, &quick, &on_hit) {
         Some(Ok(value)) => return Ok(Opened::Hit(value)),
         missed => missed.and_then(Result::err),

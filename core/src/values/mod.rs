@@ -16,7 +16,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::entry::{EntrySource, OutputMode};
+use crate::entry::{Body, Entry, EntrySource, OutputMode};
 use crate::error::Error;
 use crate::events::{EventKind, MissReason};
 use crate::handle::Act;
@@ -24,8 +24,9 @@ use crate::handle::{Handle, Invalidation};
 use crate::hash::Version;
 use crate::key::{self, FragmentKey, KeyBuffer, KeyPart, VALUE};
 use crate::lookup::{QuickLookup, Request, Variant};
+use crate::near::Missed;
 use crate::options::Options;
-use crate::render::{Context, GIVEN_ATTEMPTS, Opened, is_outrun, open, peek, quick_hit};
+use crate::render::{Context, GIVEN_ATTEMPTS, MakeBody, Opened, is_outrun, open, peek, quick_hit};
 
 pub use many::SetReport;
 pub use options::SetOptions;
@@ -151,6 +152,42 @@ impl Values {
         self.read(key, self.cache.hasher().version(version.as_bytes()))
     }
 
+    /// Like [`get`](Self::get), but decodes the value once and shares it: its readers get the same
+    /// `Arc`, at a cost that does not depend on the value's size.
+    ///
+    /// The first reader decodes the value. From then on it lies in this process as a `T` in place of
+    /// its bytes, and counts as many bytes towards the [bound](crate::CacheBuilder::max_bytes) as
+    /// they took. A store still has its bytes. A reader of another type, and [`get`](Self::get),
+    /// serialize it again, so read one value in one way. For a value of one's own, clone the `T`.
+    ///
+    /// ```
+    /// use fragcache::FragmentCache;
+    /// use std::sync::Arc;
+    ///
+    /// let values = FragmentCache::in_memory().values();
+    /// values.set("primes", &vec![2, 3, 5])?;
+    /// let [one, other] = [(); 2].map(|()| values.get_shared::<Vec<u32>>("primes").unwrap());
+    /// assert_eq!(*one, [2, 3, 5]);
+    /// assert!(Arc::ptr_eq(&one, &other));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn get_shared<T>(&self, key: impl KeyPart) -> Option<Arc<T>>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        self.read_shared(key, Version::default())
+    }
+
+    /// Like [`get_shared`](Self::get_shared), for a value stored with this
+    /// [version](SetOptions::version).
+    pub fn get_shared_version<T>(&self, key: impl KeyPart, version: impl KeyPart) -> Option<Arc<T>>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let version = FragmentKey::new(version);
+        self.read_shared(key, self.cache.hasher().version(version.as_bytes()))
+    }
+
     /// Stores a value with the cache's default timeout and replaces a value of any type under the
     /// key. Returns true if it was stored.
     ///
@@ -267,15 +304,20 @@ impl Values {
         self.cache.sources().of_form(&shape, OutputMode::VALUE)
     }
 
+    /// The bytes of a key in this cache.
+    fn buffer(&self, key: impl KeyPart) -> KeyBuffer {
+        let mut buffer = KeyBuffer::new();
+        buffer.extend_from_slice(self.cache.prefix());
+        key::begin_kind(&mut buffer, VALUE, key);
+        buffer
+    }
+
     fn read<T: DeserializeOwned + 'static>(
         &self,
         key: impl KeyPart,
         version: Version,
     ) -> Option<T> {
-        let mut buffer = KeyBuffer::new();
-        buffer.extend_from_slice(self.cache.prefix());
-        key::begin_kind(&mut buffer, VALUE, key);
-        self.read_encoded(&buffer, version)
+        self.read_encoded(&self.buffer(key), version)
     }
 
     fn read_encoded<T: DeserializeOwned + 'static>(
@@ -283,24 +325,63 @@ impl Values {
         key: &[u8],
         version: Version,
     ) -> Option<T> {
-        let cache = &self.cache;
         let digest = shape::digest::<T>(self.type_version);
-        let variant = Variant { digest: &digest, mode: OutputMode::VALUE, version };
-        let quick = QuickLookup { hashed: cache.hashed(key), variant, options: Options::default() };
-        let body = match quick_hit(cache, &quick, |entry| entry.body.clone())? {
+        let quick = self.quick(key, &digest, version);
+        let body = match quick_hit(&self.cache, &quick, |entry| entry.body.clone())? {
             Ok(body) => body,
-            Err(missed) => {
-                let source = &self.source::<T>();
-                let context = Context::new(&codec::of_bytes);
-                peek(cache, quick.request(source), context, missed)?
-            }
+            Err(missed) => self.peek::<T>(&quick, &codec::of_bytes, missed)?,
         };
-        let value = codec::decode(&body);
-        if value.is_none() {
-            let missed = EventKind::Miss(MissReason::Unreadable);
-            cache.emit(missed, Some(key), &self.source::<T>());
+        codec::decode(&body).or_else(|| self.unreadable(key))
+    }
+
+    fn read_shared<T>(&self, key: impl KeyPart, version: Version) -> Option<Arc<T>>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let key = &self.buffer(key);
+        let digest = shape::digest::<T>(self.type_version);
+        let quick = self.quick(key, &digest, version);
+        // Under the lock: no code of the value's type runs here.
+        let value = |entry: &Entry| entry.body.to_value().ok_or_else(|| entry.body.clone());
+        let body = match quick_hit(&self.cache, &quick, value)? {
+            Ok(Ok(value)) => return Some(value),
+            Ok(Err(body)) => body,
+            Err(missed) => self.peek::<T>(&quick, &codec::shared_of_bytes::<T>, missed)?,
+        };
+        if let Some(value) = body.to_value() {
+            return Some(value);
         }
-        value
+        let Some((value, decoded)) = codec::decoded(&body) else { return self.unreadable(key) };
+        if let Some(near) = self.cache.near() {
+            near.replace_form(quick.hashed, quick.variant, &body, decoded);
+        }
+        Some(value)
+    }
+
+    #[inline]
+    fn quick<'a>(&self, key: &'a [u8], digest: &'a str, version: Version) -> QuickLookup<'a> {
+        QuickLookup {
+            hashed: self.cache.hashed(key),
+            variant: Variant { digest, mode: OutputMode::VALUE, version },
+            options: &Options::PLAIN,
+        }
+    }
+
+    /// What is stored, after a lookup of the near level.
+    fn peek<T: DeserializeOwned + 'static>(
+        &self,
+        quick: &QuickLookup<'_>,
+        body: &impl MakeBody,
+        missed: Missed,
+    ) -> Option<Body> {
+        peek(&self.cache, quick.request(&self.source::<T>()), Context::new(body), missed)
+    }
+
+    /// Reports a stored value that is not a `T`.
+    fn unreadable<T>(&self, key: &[u8]) -> Option<T> {
+        let missed = EventKind::Miss(MissReason::Unreadable);
+        self.cache.emit(missed, Some(key), self.cache.sources().rust());
+        None
     }
 
     /// The request that stores a value with these options.
