@@ -1,9 +1,8 @@
 //! A store that records which keys a cache reads, so that a bench can read the same keys otherwise.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use fragcache::store::{Capabilities, Operation, Reply, Store, StoreError, Value};
+use fragcache::store::{Capabilities, Operation, Reply, Store, StoreError};
 
 /// Wraps a store and records its reads.
 #[derive(Debug, Clone)]
@@ -35,29 +34,8 @@ impl Store for Listening {
         self.store.capabilities()
     }
 
-    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
-        self.hear(keys.iter().map(|&key| key.to_owned()).collect());
-        self.store.get_many(keys)
-    }
-
-    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
-        self.store.set(key, value, ttl)
-    }
-
-    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
-        self.store.add(key, value, ttl)
-    }
-
-    fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        self.store.delete(key)
-    }
-
-    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
-        self.store.compare_and_delete(key, expected)
-    }
-
     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
-        let gets = operations.iter().filter(|one| matches!(one, Operation::Get { .. }));
+        let gets = operations.iter().filter(|one| one.is_read());
         self.hear(gets.map(|one| one.key().to_owned()).collect());
         self.store.run(operations)
     }

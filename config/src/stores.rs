@@ -37,17 +37,12 @@ struct Kind {
 /// ```
 /// use fragcache::Error;
 /// use fragcache_config::{Config, Stores};
-/// # use fragcache::store::{Capabilities, Store, StoreError, Value};
-/// # use std::time::Duration;
+/// # use fragcache::store::{Capabilities, Operation, Reply, Store, StoreError};
 /// # #[derive(Debug)]
 /// # pub struct Dynamo { region: String }
 /// # impl Store for Dynamo {
 /// #     fn capabilities(&self) -> Capabilities { Capabilities::new("dynamo") }
-/// #     fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> { Ok(vec![None; keys.len()]) }
-/// #     fn set(&self, _: &str, _: &[u8], _: Duration) -> Result<(), StoreError> { Ok(()) }
-/// #     fn add(&self, _: &str, _: &[u8], _: Duration) -> Result<bool, StoreError> { Ok(true) }
-/// #     fn delete(&self, _: &str) -> Result<bool, StoreError> { Ok(false) }
-/// #     fn compare_and_delete(&self, _: &str, _: &[u8]) -> Result<bool, StoreError> { Ok(false) }
+/// #     fn run(&self, _: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> { Err(StoreError::unsupported("dynamo")) }
 /// # }
 ///
 /// // In the crate of the store:

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use fragcache::store::{Capabilities, Store, StoreError, Value};
+use fragcache::store::{Capabilities, Operation, Reply, Store, StoreError};
 use fragcache::testing::MemoryStore;
 use fragcache::{CacheBuilder, ErrorKind, FarLevel, Fragment, FragmentCache, fragment_key};
 
@@ -20,24 +20,13 @@ impl Store for Nowhere {
         Capabilities::new("nowhere")
     }
 
-    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
-        Ok(vec![None; keys.len()])
-    }
-
-    fn set(&self, _: &str, _: &[u8], _: Duration) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    fn add(&self, _: &str, _: &[u8], _: Duration) -> Result<bool, StoreError> {
-        Ok(true)
-    }
-
-    fn delete(&self, _: &str) -> Result<bool, StoreError> {
-        Ok(false)
-    }
-
-    fn compare_and_delete(&self, _: &str, _: &[u8]) -> Result<bool, StoreError> {
-        Ok(false)
+    fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
+        let reply = |one: &Operation<'_>| match one {
+            Operation::Get { .. } => Reply::Value(None),
+            Operation::Set { .. } | Operation::Add { .. } => Reply::Done(true),
+            _ => Reply::Done(false),
+        };
+        Ok(operations.iter().map(reply).collect())
     }
 }
 

@@ -124,8 +124,8 @@ impl KeyHasher {
     }
 
     /// The label of the fence with this number.
-    pub(crate) fn fence(&self, number: usize) -> Label {
-        self.label(&number.to_le_bytes(), 0x4645_4e43)
+    pub(crate) fn fence(&self, number: u8) -> Label {
+        self.label(&[number], 0x4645_4e43).of_fence(number)
     }
 
     /// The label of a name, from what [`key::name_bytes`] gives.

@@ -6,6 +6,9 @@ use smallvec::SmallVec;
 /// The number of hashed buckets for a dependency set that is too long to be listed.
 pub(crate) const BUCKETS: usize = 16_384;
 
+/// Where the eight bits of a label begin that number its fence.
+const FENCE_BITS: u32 = 16;
+
 /// Set in the label of what is written under a key.
 const WRITTEN: u64 = 1 << 63;
 
@@ -59,9 +62,14 @@ impl Label {
         self.0
     }
 
-    /// Selects the far store's fence that covers this label.
-    pub(crate) fn fence(self) -> usize {
-        (self.0 >> 16) as usize
+    /// The number of the far store's fence that covers this label. A fence covers itself.
+    pub(crate) fn fence(self) -> u8 {
+        (self.0 >> FENCE_BITS) as u8
+    }
+
+    /// The label that this hash gives to the fence with this number.
+    pub(crate) fn of_fence(self, number: u8) -> Self {
+        Self(self.0 & !(0xff << FENCE_BITS) | u64::from(number) << FENCE_BITS)
     }
 
     pub(crate) fn bucket(self) -> usize {

@@ -24,7 +24,7 @@ use crate::sync::{Mutex, RwLock};
 use fragcache_syntax::BlockId;
 
 pub(crate) use record::LabelVersion;
-pub(crate) use version_vector::VersionVector;
+pub(crate) use version_vector::{ReadOrder, VersionVector};
 
 /// The bytes of an encoded key. Up to 16 of them need no allocation of their own.
 pub(crate) type KeyBytes = smallvec::SmallVec<[u8; 16]>;

@@ -8,12 +8,28 @@ use crate::clock::Moment;
 use crate::label::Label;
 use crate::sync::{AtomicU64, Ordering};
 
+/// A place in the order in which this process reads versions. No two reads have the same, so it
+/// tells which came first. A clock does not: between two readings that are equal, another process
+/// may have published an invalidation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ReadOrder(u64);
+
+impl ReadOrder {
+    /// Before every read.
+    pub(crate) const START: Self = Self(0);
+
+    /// Takes the next place.
+    pub(crate) fn next(counter: &AtomicU64) -> Self {
+        Self(counter.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+}
+
 /// The versions of an entry's labels as of its read point.
 #[derive(Debug)]
 pub(crate) struct VersionVector {
     versions: Box<[(Label, LabelVersion)]>,
-    /// When the versions had been read. Not earlier: a render that began before may be older.
-    since: Moment,
+    /// Taken when the versions had been read. Not earlier: a render that began before may be older.
+    since: ReadOrder,
     verified: AtomicU64,
 }
 
@@ -22,14 +38,14 @@ impl VersionVector {
     /// versions cannot be verified again.
     pub(crate) fn new(
         versions: Vec<(Label, LabelVersion)>,
-        since: Moment,
+        since: ReadOrder,
         verified: Moment,
     ) -> Self {
         let verified = AtomicU64::new(verified.to_bits());
         Self { versions: versions.into(), since, verified }
     }
 
-    pub(crate) fn since(&self) -> Moment {
+    pub(crate) fn since(&self) -> ReadOrder {
         self.since
     }
 

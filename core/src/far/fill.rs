@@ -235,6 +235,7 @@ impl Far {
             known: Arc::clone(&known),
             fences: fences.clone(),
             moment: read.moment,
+            order: read.order,
         };
         let fill = |(lease, lease_request): (Lease, &LeaseRequest<'_>)| Fill {
             lease,

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use super::{Far, KnownVersions, Unavailable};
 use crate::clock::Moment;
 use crate::entry::record::{Decoded, Unreadable};
-use crate::entry::{Entry, EntryMeta, EntrySource, LabelVersion, VersionVector};
+use crate::entry::{Entry, EntryMeta, EntrySource, LabelVersion, ReadOrder, VersionVector};
 use crate::events::MissReason;
 use crate::freshness::{Dependencies, DependencySet, Freshness, Sequence};
 use crate::key::without_namespaces;
@@ -51,6 +51,7 @@ pub(super) struct Read {
     /// that the store had not yet accepted then fences what is made of the answer.
     pub(super) mark: Sequence,
     pub(super) moment: Moment,
+    pub(super) order: ReadOrder,
     /// By the wall clock that all processes share, in milliseconds since 1970.
     pub(super) unix_millis: u64,
 }
@@ -188,7 +189,12 @@ impl Far {
     }
 
     pub(super) fn begin_read(&self, fresh: &Freshness) -> Read {
-        Read { mark: fresh.now(), moment: self.moment(), unix_millis: self.unix_millis() }
+        Read {
+            mark: fresh.now(),
+            moment: self.moment(),
+            order: self.next_read(),
+            unix_millis: self.unix_millis(),
+        }
     }
 
     pub(super) fn entry_key(&self, lookup: Lookup<'_>) -> String {
@@ -301,7 +307,7 @@ impl Far {
             render_time,
             began: read.mark,
             // The versions were read at some time between these two moments.
-            version_vector: Some(VersionVector::new(versions, self.moment(), read.moment)),
+            version_vector: Some(VersionVector::new(versions, self.next_read(), read.moment)),
         };
         Ok(Entry {
             body,

@@ -49,7 +49,7 @@ pub(crate) use versions::Snapshot;
 pub(crate) use worker::{Worker, WorkerHost};
 
 use crate::clock::{Clock, Moment, instant};
-use crate::entry::{EntrySource, VersionVector, record::Codec};
+use crate::entry::{EntrySource, ReadOrder, VersionVector, record::Codec};
 use crate::hash::KeyHasher;
 use crate::label::{Label, Labels};
 use crate::mac::SIGNATURE_BYTES;
@@ -98,6 +98,8 @@ pub(crate) struct Far {
     /// 1 while the mode record in the store is not valid.
     has_unknown_mode: AtomicU8,
     protections: Protections,
+    /// Counts the places in the order of reads.
+    reads: AtomicU64,
     found: AtomicU64,
     unreadable: AtomicU64,
 }
@@ -110,11 +112,13 @@ pub(crate) struct ReadSnapshot {
     pub(crate) fences: Option<Arc<Snapshot>>,
     /// A time no later than the read point.
     pub(crate) moment: Moment,
+    /// Taken no later than the read point.
+    pub(crate) order: ReadOrder,
 }
 
 impl Default for ReadSnapshot {
     fn default() -> Self {
-        Self { known: Arc::default(), fences: None, moment: Moment::START }
+        Self { known: Arc::default(), fences: None, moment: Moment::START, order: ReadOrder::START }
     }
 }
 
@@ -131,8 +135,8 @@ impl ReadSnapshot {
             Greater => false,
         };
         if is_older {
-            let moment = self.moment.min(inner.moment);
-            *self = Self { known: Arc::default(), fences: inner.fences.clone(), moment };
+            let (moment, order) = (self.moment.min(inner.moment), self.order.min(inner.order));
+            *self = Self { known: Arc::default(), fences: inner.fences.clone(), moment, order };
         }
         is_older
     }
@@ -174,6 +178,7 @@ impl Far {
             mode: AtomicU8::new(CacheMode::Normal as u8),
             has_unknown_mode: AtomicU8::new(0),
             protections,
+            reads: AtomicU64::new(0),
             found: AtomicU64::new(0),
             unreadable: AtomicU64::new(0),
             link: Link::new(level.into_store()),
@@ -205,7 +210,7 @@ impl Far {
         if let Some(recent) = self.fences.recent(instant()) {
             return Ok(recent);
         }
-        let (taken, moment) = (instant(), self.moment());
+        let taken = (instant(), self.moment(), self.next_read());
         let mut versions = self.read_versions(self.fences.all())?;
         let absent: Vec<Label> = self
             .fences
@@ -226,7 +231,7 @@ impl Far {
                 created => created?,
             };
         }
-        Ok(self.fences.keep(taken, moment, versions))
+        Ok(self.fences.keep(taken, versions))
     }
 
     /// What is known of this level as of a caller's read point, if that was not taken just now: from
@@ -244,8 +249,10 @@ impl Far {
                 fences = around.fences;
             }
         }
-        let moment = fences.as_ref().map_or(Moment::START, |fences| fences.moment);
-        Some(ReadSnapshot { fences, moment, ..ReadSnapshot::default() })
+        let (moment, order) = fences
+            .as_ref()
+            .map_or((Moment::START, ReadOrder::START), |fences| (fences.moment, fences.order));
+        Some(ReadSnapshot { known: Arc::default(), fences, moment, order })
     }
 
     /// The latest snapshot whose number is at most `number`.
@@ -256,6 +263,11 @@ impl Far {
     /// Returns whether an entry may be served without asking the store again.
     pub(crate) fn trusts(&self, version_vector: &VersionVector, now: Moment) -> bool {
         self.near_ttl.is_some_and(|ttl| version_vector.is_recent(ttl, now))
+    }
+
+    /// A place among the reads of this process: after those that have ended, before those to come.
+    pub(crate) fn next_read(&self) -> ReadOrder {
+        ReadOrder::next(&self.reads)
     }
 
     fn fragment(&self, encoded: &[u8]) -> FragmentId {

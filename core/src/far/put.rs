@@ -334,7 +334,7 @@ impl Far {
         let others = labels.iter().copied().filter(|label| !own.contains(label));
         self.dependency_cache.note(rendered.fill.lease.id.key, others);
         let verified = rendered.fill.verified.min(rendered.inherited_versions.verified);
-        VersionVector::new(put.versions, self.moment(), verified)
+        VersionVector::new(put.versions, self.next_read(), verified)
     }
 
     /// If a body has too many labels to list, it lists the fences, which vouch for the labels since

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::clock::Moment;
-use crate::entry::{LabelVersion, VersionVector};
+use crate::entry::{LabelVersion, ReadOrder, VersionVector};
 use crate::hash::{BuildLabelHasher, KeyHasher};
 use crate::label::Label;
 use crate::store::{Fault, StoreError, Value};
@@ -120,9 +120,6 @@ impl KnownVersions {
     }
 }
 
-/// Number of fences.
-const FENCES: usize = 256;
-
 /// A snapshot is reused up to this age.
 const RECENT: Duration = Duration::from_millis(if cfg!(fragcache_shuttle) { 0 } else { 100 });
 
@@ -138,6 +135,8 @@ pub(crate) struct Snapshot {
     taken: Instant,
     /// A time no later than the snapshot, by the cache's clock.
     pub(crate) moment: Moment,
+    /// Taken before the versions were read.
+    pub(crate) order: ReadOrder,
     pub(super) versions: KnownVersions,
 }
 
@@ -166,7 +165,7 @@ pub(super) struct Fences {
 
 impl Fences {
     pub(super) fn new(hasher: &KeyHasher) -> Self {
-        let labels = (0..FENCES).map(|number| hasher.fence(number)).collect();
+        let labels = (0..=u8::MAX).map(|number| hasher.fence(number)).collect();
         Self {
             labels,
             host: Mutex::new(VecDeque::new()),
@@ -181,7 +180,7 @@ impl Fences {
 
     /// The fence of a label.
     pub(super) fn of(&self, label: Label) -> Label {
-        self.labels[label.fence() % FENCES]
+        self.labels[usize::from(label.fence())]
     }
 
     /// The last snapshot, if it is recent and not outdated.
@@ -214,16 +213,15 @@ impl Fences {
     }
 
     /// Adds a snapshot of versions that were read since `taken`, which is `moment` by the cache's
-    /// clock.
+    /// clock, and `order` among the reads.
     pub(super) fn keep(
         &self,
-        taken: Instant,
-        moment: Moment,
+        (taken, moment, order): (Instant, Moment, ReadOrder),
         versions: KnownVersions,
     ) -> Arc<Snapshot> {
         let mut host = self.host.lock();
         let number = host.back().map_or(1, |last| last.number + 1);
-        let snapshot = Arc::new(Snapshot { number, taken, moment, versions });
+        let snapshot = Arc::new(Snapshot { number, taken, moment, order, versions });
         host.push_back(Arc::clone(&snapshot));
         if host.len() > KEPT {
             host.pop_front();
@@ -272,7 +270,7 @@ impl Default for InheritedVersions {
 
 impl InheritedVersions {
     /// Adds the version vector of a fragment served in a body whose read point was at `read`.
-    pub(crate) fn serve(&mut self, version_vector: Option<&VersionVector>, read: Moment) {
+    pub(crate) fn serve(&mut self, version_vector: Option<&VersionVector>, read: ReadOrder) {
         let Some(version_vector) =
             version_vector.filter(|version_vector| !version_vector.versions().is_empty())
         else {
@@ -282,7 +280,7 @@ impl InheritedVersions {
             return;
         };
         self.verified = self.verified.min(version_vector.verified());
-        let is_exact = version_vector.since() <= read;
+        let is_exact = version_vector.since() < read;
         for (label, version) in inherited(version_vector.versions()) {
             let versions = if is_exact { &mut self.exact } else { &mut self.served };
             match versions.entry(label) {

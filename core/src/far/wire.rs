@@ -74,9 +74,12 @@ impl Names {
         format!("{}:n:{{{:032x}}}", self.prefix, id.key)
     }
 
-    /// A label's record.
+    /// A label's record. The part in braces is the number of its fence, so that both are in one
+    /// slot of a cluster: an invalidation writes the fence first, on the same connection.
     pub(super) fn version(&self, label: Label) -> String {
-        let mut name = self.name(":v:", 16);
+        let mut name = self.name(":v:{", 20);
+        push_hex(&mut name, label.fence().into(), 2);
+        name.push_str("}:");
         push_hex(&mut name, label.to_bits().into(), 16);
         name
     }
@@ -124,3 +127,26 @@ fn push_hex(name: &mut String, number: u128, digits: u32) {
 
 /// The format that this release writes.
 pub(super) const FORMAT: u8 = Codec::FORMAT;
+
+#[cfg(all(test, not(fragcache_shuttle)))]
+mod tests {
+    use super::*;
+
+    /// The part of a name that decides about the slot of a Redis Cluster.
+    fn hash_tag(name: &str) -> &str {
+        name.split_once('{').and_then(|(_, rest)| rest.split_once('}')).unwrap().0
+    }
+
+    #[test]
+    fn a_label_and_its_fence_are_in_one_slot_of_a_cluster() {
+        let (names, hasher) = (Names::new("shop"), KeyHasher::of_fleet());
+        for number in 0..2_000_u64 {
+            let label = Label::of_text(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+            let fence = hasher.fence(label.fence());
+            assert_eq!(fence.fence(), label.fence());
+            assert_eq!(hash_tag(&names.version(label)), hash_tag(&names.version(fence)));
+        }
+        let number = Label::of_text(0x3f9a_61c2_d4e5_f607);
+        assert_eq!(names.version(number), "shop:v:{e5}:3f9a61c2d4e5f607");
+    }
+}

@@ -330,9 +330,17 @@ fn run(stored: Stored, seed: u64, without: Option<Protection>) -> Result<Work, W
     History::new(stored, seed, without, None).run()
 }
 
-/// The log of a seed's history, and its result.
+/// The log of a seed's history, and its result. With a store, a history depends a little on the
+/// background workers, so this repeats it until it fails, if it does.
 fn tell(stored: Stored, seed: u64, without: Option<Protection>) -> String {
     let mut told = Vec::new();
-    let outcome = History::new(stored, seed, without, Some(&mut told)).run();
+    let mut outcome = History::new(stored, seed, without, Some(&mut told)).run();
+    for _ in 0..200 {
+        if outcome.is_err() {
+            break;
+        }
+        told.clear();
+        outcome = History::new(stored, seed, without, Some(&mut told)).run();
+    }
     format!("seed {seed} {stored:?}:\n{}\n{outcome:?}", told.join("\n"))
 }

@@ -9,7 +9,7 @@ use shuttle::thread;
 
 use super::{Model, World, finds, fragment, join, run_in};
 use crate::protection::Protection;
-use crate::store::{Capabilities, Fault, Store, StoreError, Value};
+use crate::store::{Capabilities, Fault, Operation, Reply, Store, StoreError};
 use crate::testing::MemoryStore;
 use crate::{FarLevel, FragmentCache, ReadPoint, current};
 
@@ -51,28 +51,15 @@ impl Store for Steps {
         self.store.capabilities()
     }
 
-    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
-        let mut values = Vec::new();
-        for keys in keys.chunks(32) {
-            values.extend(self.reach()?.get_many(keys)?);
+    /// Each change is a step, and so are up to 32 adjacent reads.
+    fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
+        let mut replies = Vec::new();
+        for alike in operations.chunk_by(|one, next| one.is_read() && next.is_read()) {
+            for step in alike.chunks(32) {
+                replies.extend(self.reach()?.run(step)?);
+            }
         }
-        Ok(values)
-    }
-
-    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
-        self.reach()?.set(key, value, ttl)
-    }
-
-    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
-        self.reach()?.add(key, value, ttl)
-    }
-
-    fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        self.reach()?.delete(key)
-    }
-
-    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
-        self.reach()?.compare_and_delete(key, expected)
+        Ok(replies)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::annotate;
 use super::stack::{self, Frame, Inherited, Purpose};
 use crate::clock::Moment;
-use crate::entry::{Body, Entry, EntryMeta, VersionVector};
+use crate::entry::{Body, Entry, EntryMeta, ReadOrder, VersionVector};
 use crate::events::{EventKind, MissReason, RefusalReason};
 use crate::far::{Far, Fill, NotStored, ToStore, Unavailable};
 use crate::flight::LeaderGuard;
@@ -394,7 +394,7 @@ impl Frame {
         let read =
             self.read_snapshot.as_ref().map_or(Moment::START, |read_snapshot| read_snapshot.moment);
         let verified = read.min(self.inherited_versions.verified);
-        VersionVector::new(Vec::new(), verified, verified)
+        VersionVector::new(Vec::new(), ReadOrder::START, verified)
     }
 
     /// When a body rendered at `now` expires, and when it may no longer be served stale. A lifetime

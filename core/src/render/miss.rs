@@ -664,10 +664,10 @@ impl<M: MakeBody> Caller<'_, M> {
         if self.read_snapshot.is_some() {
             return self.read_snapshot.clone();
         }
-        let moment = self.cache.moment();
+        let (moment, order) = (self.cache.moment(), far.next_read());
         let fences =
             far.snapshot().inspect_err(|unavailable| self.cache.note_fault(unavailable)).ok();
-        Some(ReadSnapshot { fences, moment, ..ReadSnapshot::default() })
+        Some(ReadSnapshot { known: Arc::default(), fences, moment, order })
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use super::wait_strategy::Waited;
 use crate::clock::Moment;
-use crate::entry::{Entry, EntrySource, KeyBytes, LabelVersion, OutputMode, VersionVector};
+use crate::entry::{
+    Entry, EntrySource, KeyBytes, LabelVersion, OutputMode, ReadOrder, VersionVector,
+};
 use crate::error::Error;
 use crate::events::{MissReason, RefusalReason};
 use crate::far::{Fill, InheritedVersions, ReadSnapshot};
@@ -130,7 +132,7 @@ impl Frame {
             let read = self
                 .read_snapshot
                 .as_ref()
-                .map_or(Moment::START, |read_snapshot| read_snapshot.moment);
+                .map_or(ReadOrder::START, |read_snapshot| read_snapshot.order);
             self.inherited_versions.serve(version_vector, read);
         }
         // Annotations may be switched on during a render that began without them.

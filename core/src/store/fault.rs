@@ -75,6 +75,22 @@ impl StoreError {
         Self { fault, message: message.into(), source: None }
     }
 
+    /// The error for an [`Operation`] that the store does not know.
+    ///
+    /// ```
+    /// use fragcache::store::{Fault, StoreError};
+    ///
+    /// let error = StoreError::unsupported("dynamo");
+    /// assert_eq!(error.fault(), Fault::Unsupported);
+    /// assert_eq!(error.to_string(), "this operation is newer than the store dynamo; update its crate");
+    /// ```
+    ///
+    /// [`Operation`]: super::Operation
+    pub fn unsupported(store: &str) -> Self {
+        let message = format!("this operation is newer than the store {store}; update its crate");
+        Self::new(Fault::Unsupported, message)
+    }
+
     /// Adds the cause, which must not contain secrets either.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {

@@ -3,8 +3,8 @@
 //!
 //! A store knows nothing about fragments. It stores bytes under plain keys for a limited time.
 //! Everything that makes a cache trustworthy (versions, leases, checks of what is read) is written
-//! once, in a layer above. So a custom store is small: five methods, and a [test
-//! suite](crate::testing) that checks that they keep the contract.
+//! once, in a layer above. So a custom store is small: one method that runs operations, and a [test
+//! suite](crate::testing) that checks that it keeps the contract.
 
 mod fault;
 pub(crate) mod operation;
@@ -31,7 +31,7 @@ pub(crate) const UNTRUSTED: Value = Value::new();
 ///
 /// - Keys are at most [`MAX_STORE_KEY_BYTES`] bytes of `A-Z a-z 0-9 : _ . { } -`. Values are any
 ///   bytes, or none.
-/// - Once a method has reported that something is done, every later call from any process sees it:
+/// - Once a call has reported that something is done, every later call from any process sees it:
 ///   the safety of invalidations rests on this. A store may lose any record at any time. It must
 ///   never return to a value that was overwritten or deleted.
 /// - A record expires at the end of its TTL, within a second.
@@ -42,57 +42,80 @@ pub(crate) const UNTRUSTED: Value = Value::new();
 ///   it.
 /// - Any number of threads may call at the same time, from any runtime or none.
 /// - Errors contain no passwords and no values.
+///
+/// Besides [`capabilities`](Self::capabilities), a store implements [`run`](Self::run). The methods
+/// for single operations call it: a store, or a wrapper around one, leaves them as they are.
 pub trait Store: Debug + Send + Sync + 'static {
     /// What the store can do, and its limits. Called once, when the cache is built.
     fn capabilities(&self) -> Capabilities;
 
-    /// Reads the values of these keys, in the same order; `None` for a key without a value. The
-    /// answer has exactly as many values as there are keys. They are read at one moment, or one
-    /// after the other.
+    /// Runs these operations in order, each after the previous one is done, and returns their
+    /// replies in the same order, exactly one for each. A networked store runs them in one round
+    /// trip where it can. They need not be atomic together, and may be; each by itself is atomic.
+    ///
+    /// See [`Operation`] for what each does. An operation that the store does not know, because it
+    /// is newer, is answered with [`StoreError::unsupported`].
+    ///
+    /// # Errors
+    ///
+    /// If one of them fails, or if its outcome is not known. Those before it may be done, and those
+    /// after it too.
+    fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError>;
+
+    /// Runs a [`Get`](Operation::Get) of each of these keys and returns their values in the same
+    /// order.
     ///
     /// # Errors
     ///
     /// If not all of them could be read.
-    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError>;
+    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
+        let gets: Vec<_> = keys.iter().map(|key| Operation::Get { key }).collect();
+        let replies = self.run(&gets)?;
+        if replies.len() != keys.len() {
+            return Err(operation::mismatch());
+        }
+        replies.into_iter().map(Reply::into_value).collect()
+    }
 
-    /// Sets a key to a value for `ttl`, overwriting any value. `ttl` is at least a millisecond.
+    /// Runs a [`Set`](Operation::Set).
     ///
     /// # Errors
     ///
     /// If the value may not have been set.
-    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError>;
+    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
+        operation::run_one(self, Operation::Set { key, value, ttl }).map(drop)
+    }
 
-    /// Like [`set`](Self::set), but only if the key has no value; returns whether it had none. Of
-    /// several concurrent callers, one succeeds.
+    /// Runs an [`Add`](Operation::Add); returns whether the key had no value.
     ///
     /// # Errors
     ///
     /// If the outcome is not known.
-    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError>;
+    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
+        operation::run_one(self, Operation::Add { key, value, ttl })
+    }
 
-    /// Deletes a key; returns whether it had a value.
+    /// Runs a [`Delete`](Operation::Delete); returns whether the key had a value.
     ///
     /// # Errors
     ///
     /// If the value may not have been deleted.
-    fn delete(&self, key: &str) -> Result<bool, StoreError>;
+    fn delete(&self, key: &str) -> Result<bool, StoreError> {
+        operation::run_one(self, Operation::Delete { key })
+    }
 
-    /// Deletes a key if its value is `expected`; returns whether it was. The comparison and the
-    /// deletion are one atomic step.
+    /// Runs a [`CompareAndDelete`](Operation::CompareAndDelete); returns whether the key had this
+    /// value.
     ///
     /// # Errors
     ///
     /// If the outcome is not known.
-    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError>;
+    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
+        operation::run_one(self, Operation::CompareAndDelete { key, expected })
+    }
 
-    /// Sets a key to a value for `ttl` if its value is `expected`; returns whether it was. The
-    /// comparison and the change are one atomic step.
-    ///
-    /// The default implementation calls [`compare_and_delete`](Self::compare_and_delete) and, if
-    /// that found the value, [`add`](Self::add); in between, the key has no value. A store that may
-    /// lose single records should implement it in one step. Otherwise, if another value is set in
-    /// between and then lost, `add` would bring back the part that this value shares with the
-    /// overwritten one.
+    /// Runs a [`CompareAndSet`](Operation::CompareAndSet); returns whether the key had the expected
+    /// value.
     ///
     /// # Errors
     ///
@@ -104,28 +127,16 @@ pub trait Store: Debug + Send + Sync + 'static {
         value: &[u8],
         ttl: Duration,
     ) -> Result<bool, StoreError> {
-        Ok(self.compare_and_delete(key, expected)? && self.add(key, value, ttl)?)
+        operation::run_one(self, Operation::CompareAndSet { key, expected, value, ttl })
     }
 
-    /// Sets the TTL of a present record to `ttl` from now on; returns whether it was present. A
-    /// store that cannot do this ([`Capabilities::touches`]) does nothing and returns `false`.
+    /// Runs a [`Touch`](Operation::Touch); returns whether the record was present.
     ///
     /// # Errors
     ///
     /// If the outcome is not known.
     fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
-        let _ = (key, ttl);
-        Ok(false)
-    }
-
-    /// Runs these operations in order, each after the previous one is done, and returns their
-    /// replies in the same order. A networked store runs them in one round trip.
-    ///
-    /// # Errors
-    ///
-    /// If one of them fails. Those before it may be done, and those after it too.
-    fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
-        operation::run_one_by_one(self, operations)
+        operation::run_one(self, Operation::Touch { key, ttl })
     }
 
     /// Lists some of the keys that begin with `prefix`, from the `cursor` of the previous page on,
@@ -168,7 +179,7 @@ pub struct Capabilities {
     pub name: &'static str,
     /// Largest value that it accepts, in bytes.
     pub max_value_bytes: usize,
-    /// Whether [`Store::touch`] extends a record's TTL.
+    /// Whether [`Operation::Touch`] extends a record's TTL.
     pub touches: bool,
     /// Whether [`Store::scan`] lists keys.
     pub scans: bool,
@@ -179,7 +190,7 @@ pub struct Capabilities {
 }
 
 impl Capabilities {
-    /// The capabilities of a store with only the required methods, which other processes share,
+    /// The capabilities of a store that neither touches nor scans, which other processes share,
     /// with values of up to 1 MiB.
     pub fn new(name: &'static str) -> Self {
         Self {
@@ -199,7 +210,7 @@ impl Capabilities {
         self
     }
 
-    /// Sets whether [`Store::touch`] extends a record's TTL.
+    /// Sets whether [`Operation::Touch`] extends a record's TTL.
     #[must_use]
     pub fn touches(mut self, yes: bool) -> Self {
         self.touches = yes;

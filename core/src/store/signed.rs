@@ -11,11 +11,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use hmac::Mac;
 
-use super::{Capabilities, Fault, Operation, Page, Reply, Store, StoreError, UNTRUSTED, Value};
+use super::{Capabilities, Operation, Page, Reply, Store, StoreError, UNTRUSTED, Value};
 use crate::mac::{SIGNATURE_BYTES, Signer, signer};
 use crate::sync::{AtomicU64, Ordering};
 
@@ -85,16 +84,6 @@ impl Signed {
         Ok(self.sign(name, value))
     }
 
-    fn one(&self, operation: Operation<'_>) -> Result<bool, StoreError> {
-        match self.run(&[operation])?.as_slice() {
-            [Reply::Done(done)] => Ok(*done),
-            _ => Err(StoreError::new(
-                Fault::Protocol,
-                "the store's answer does not match the request",
-            )),
-        }
-    }
-
     fn bytes(&self, operation: &Operation<'_>) -> Result<Bytes, StoreError> {
         Ok(match *operation {
             Operation::Set { key, value, .. } | Operation::Add { key, value, .. } => {
@@ -118,45 +107,6 @@ impl Store for Signed {
         let can = self.store.capabilities();
         let most = can.max_value_bytes.saturating_sub(SIGNATURE_BYTES);
         can.max_value_bytes(most)
-    }
-
-    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
-        let values = self.store.get_many(keys)?.into_iter().enumerate();
-        // Surplus values have no key; the caller notices the mismatch.
-        let open = |(at, value): (usize, Option<Value>)| {
-            value.zip(keys.get(at)).map(|(value, key)| self.open(key, value))
-        };
-        Ok(values.map(open).collect())
-    }
-
-    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
-        self.one(Operation::Set { key, value, ttl }).map(drop)
-    }
-
-    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
-        self.one(Operation::Add { key, value, ttl })
-    }
-
-    fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        self.store.delete(key)
-    }
-
-    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
-        self.one(Operation::CompareAndDelete { key, expected })
-    }
-
-    fn compare_and_set(
-        &self,
-        key: &str,
-        expected: &[u8],
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, StoreError> {
-        self.one(Operation::CompareAndSet { key, expected, value, ttl })
-    }
-
-    fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
-        self.store.touch(key, ttl)
     }
 
     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
@@ -211,6 +161,8 @@ impl fmt::Debug for Signed {
 
 #[cfg(all(test, feature = "testing", not(fragcache_shuttle)))]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::testing::conformance::Suite;
     use crate::testing::{ManualClock, MemoryStore};

@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::store::{Capabilities, Fault, Operation, Page, Reply, Store, StoreError, Value};
+use crate::store::{Capabilities, Fault, Operation, Page, Reply, Store, StoreError};
 use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering};
 
 /// A [`Store`] around another one, with faults that a test switches on. A clone is another handle
@@ -198,14 +197,12 @@ impl<S: Store> FaultyStore<S> {
     }
 
     /// Number of calls since the start or the last [`reset_counts`](Self::reset_counts), including
-    /// failed ones. A [`run`](Store::run) or a [`get_many`](Store::get_many) counts as one call,
-    /// regardless of its size.
+    /// failed ones. A [`run`](Store::run) counts as one call, regardless of its size.
     pub fn round_trips(&self) -> u64 {
         self.0.round_trips.load(Ordering::SeqCst)
     }
 
-    /// Number of operations in these calls: each key of a [`get_many`](Store::get_many) and each
-    /// operation of a [`run`](Store::run).
+    /// Number of operations in these calls.
     ///
     /// ```
     /// use fragcache::store::Store;
@@ -361,43 +358,8 @@ impl<S: Store> Store for FaultyStore<S> {
         self.0.store.capabilities()
     }
 
-    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
-        self.call(keys.iter().copied(), false, |store| store.get_many(keys))
-    }
-
-    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
-        self.call([key].into_iter(), true, |store| store.set(key, value, ttl))
-    }
-
-    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
-        self.call([key].into_iter(), true, |store| store.add(key, value, ttl))
-    }
-
-    fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        self.call([key].into_iter(), true, |store| store.delete(key))
-    }
-
-    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
-        self.call([key].into_iter(), true, |store| store.compare_and_delete(key, expected))
-    }
-
-    fn compare_and_set(
-        &self,
-        key: &str,
-        expected: &[u8],
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, StoreError> {
-        let act = |store: &S| store.compare_and_set(key, expected, value, ttl);
-        self.call([key].into_iter(), true, act)
-    }
-
-    fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
-        self.call([key].into_iter(), true, |store| store.touch(key, ttl))
-    }
-
     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
-        let writes = operations.iter().any(|one| !matches!(one, Operation::Get { .. }));
+        let writes = operations.iter().any(|one| !one.is_read());
         let keys = || operations.iter().map(Operation::key);
         if keys().any(|key| self.refuses(key).is_some()) {
             let others = operations.iter().filter(|one| self.refuses(one.key()).is_none());

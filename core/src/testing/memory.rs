@@ -210,41 +210,6 @@ impl Store for MemoryStore {
             .is_shared(true)
     }
 
-    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
-        let live = self.live();
-        Ok(keys.iter().map(|key| live.get(key)).collect())
-    }
-
-    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
-        self.live().set(key, value, ttl)
-    }
-
-    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
-        self.live().add(key, value, ttl)
-    }
-
-    fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        Ok(self.live().delete(key))
-    }
-
-    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
-        Ok(self.live().compare_and_delete(key, expected))
-    }
-
-    fn compare_and_set(
-        &self,
-        key: &str,
-        expected: &[u8],
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, StoreError> {
-        self.live().compare_and_set(key, expected, value, ttl)
-    }
-
-    fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
-        Ok(self.live().touch(key, ttl))
-    }
-
     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
         let mut live = self.live();
         let done = |operation: &Operation<'_>| {

@@ -138,13 +138,6 @@ impl FileStore {
     }
 }
 
-impl FileStore {
-    fn one(&self, operation: Operation<'_>) -> Result<bool, StoreError> {
-        let reply = self.0.act(&operation, &self.0.patience())?;
-        Ok(reply == Reply::Done(true))
-    }
-}
-
 impl Inner {
     fn new(options: FileOptions, path: PathBuf) -> Self {
         let boot = options.boot.filter(|_| !options.is_durable);
@@ -384,42 +377,13 @@ impl Store for FileStore {
             .is_shared(true)
     }
 
-    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
-        let root = self.0.root()?;
-        keys.iter().map(|key| self.0.read(&root, key)).collect()
-    }
-
-    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
-        self.one(Operation::Set { key, value, ttl }).map(drop)
-    }
-
-    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
-        self.one(Operation::Add { key, value, ttl })
-    }
-
-    fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        self.one(Operation::Delete { key })
-    }
-
-    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
-        self.one(Operation::CompareAndDelete { key, expected })
-    }
-
-    fn compare_and_set(
-        &self,
-        key: &str,
-        expected: &[u8],
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, StoreError> {
-        self.one(Operation::CompareAndSet { key, expected, value, ttl })
-    }
-
-    fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
-        self.one(Operation::Touch { key, ttl })
-    }
-
     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
+        // One search for the folder is enough to read a whole page.
+        if operations.iter().all(Operation::is_read) {
+            let root = self.0.root()?;
+            let read = |one: &Operation<'_>| self.0.read(&root, one.key()).map(Reply::Value);
+            return operations.iter().map(read).collect();
+        }
         let patience = self.0.patience();
         operations.iter().map(|operation| self.0.act(operation, &patience)).collect()
     }

@@ -38,7 +38,6 @@ mod wire;
 
 use std::fmt;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 pub use options::RedisOptions;
 
@@ -47,7 +46,7 @@ use self::commands::Part;
 use self::link::Link;
 use self::sizes::Sizes;
 use fragcache::Error;
-use fragcache::store::{Capabilities, Fault, Operation, Page, Reply, Store, StoreError, Value};
+use fragcache::store::{Capabilities, Fault, Operation, Page, Reply, Store, StoreError};
 
 /// A store in one Redis (6 or later) or Valkey server.
 ///
@@ -102,30 +101,9 @@ impl RedisStore {
         RedisOptions::new(url).open()
     }
 
-    fn one(&self, operation: Operation<'_>) -> Result<bool, StoreError> {
-        match self.run(&[operation])?.as_slice() {
-            [Reply::Done(done)] => Ok(*done),
-            _ => Err(fault::nonsense(&self.place)),
-        }
-    }
-
     fn check(&self, operations: &[Operation<'_>]) -> Result<(), StoreError> {
         for operation in operations {
-            let bytes = match operation {
-                Operation::Set { value, .. }
-                | Operation::Add { value, .. }
-                | Operation::CompareAndSet { value, .. } => value.len(),
-                Operation::Get { .. }
-                | Operation::Delete { .. }
-                | Operation::CompareAndDelete { .. }
-                | Operation::Touch { .. } => 0,
-                _ => {
-                    return Err(StoreError::new(
-                        Fault::Unsupported,
-                        "this operation is newer than the store of Redis; update fragcache-redis",
-                    ));
-                }
-            };
+            let bytes = operation.value().map_or(0, <[u8]>::len);
             if bytes > self.max_value_bytes {
                 return Err(StoreError::new(
                     Fault::Refused,
@@ -146,45 +124,6 @@ impl fmt::Debug for RedisStore {
 impl Store for RedisStore {
     fn capabilities(&self) -> Capabilities {
         Capabilities::new("redis").max_value_bytes(self.max_value_bytes).touches(true).scans(true)
-    }
-
-    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
-        let gets: Vec<_> = keys.iter().map(|key| Operation::Get { key }).collect();
-        let values = self.run(&gets)?.into_iter().map(|reply| match reply {
-            Reply::Value(value) => Ok(value),
-            _ => Err(fault::nonsense(&self.place)),
-        });
-        values.collect()
-    }
-
-    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
-        self.one(Operation::Set { key, value, ttl }).map(drop)
-    }
-
-    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
-        self.one(Operation::Add { key, value, ttl })
-    }
-
-    fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        self.one(Operation::Delete { key })
-    }
-
-    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
-        self.one(Operation::CompareAndDelete { key, expected })
-    }
-
-    fn compare_and_set(
-        &self,
-        key: &str,
-        expected: &[u8],
-        value: &[u8],
-        ttl: Duration,
-    ) -> Result<bool, StoreError> {
-        self.one(Operation::CompareAndSet { key, expected, value, ttl })
-    }
-
-    fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
-        self.one(Operation::Touch { key, ttl })
     }
 
     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
@@ -245,10 +184,7 @@ impl Store for RedisStore {
 
 /// How many bytes of values were exchanged.
 fn bytes(operations: &[Operation<'_>], replies: &[Reply]) -> usize {
-    let sent = operations.iter().map(|operation| match operation {
-        Operation::Set { value, .. } | Operation::Add { value, .. } => value.len(),
-        _ => 0,
-    });
+    let sent = operations.iter().filter_map(Operation::value).map(<[u8]>::len);
     let came = replies.iter().map(|reply| match reply {
         Reply::Value(Some(value)) => value.len(),
         _ => 0,

@@ -7,7 +7,7 @@
 //! use std::collections::HashMap;
 //! use std::sync::{Mutex, MutexGuard, PoisonError};
 //! use std::time::{Duration, Instant};
-//! use fragcache::store::{Capabilities, Store, StoreError, Value};
+//! use fragcache::store::{Capabilities, Operation, Reply, Store, StoreError, Value};
 //! use fragcache::testing::conformance;
 //!
 //! /// Values, and when each ends.
@@ -30,33 +30,34 @@
 //!         Capabilities::new("mine").persists(false).is_shared(false)
 //!     }
 //!
-//!     fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
-//!         let records = self.records();
-//!         Ok(keys.iter().map(|&key| records.get(key).map(|(value, _)| value.clone())).collect())
-//!     }
-//!
-//!     fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
-//!         self.records().insert(key.to_owned(), (value.to_vec(), Instant::now() + ttl));
-//!         Ok(())
-//!     }
-//!
-//!     fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
+//!     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
 //!         let mut records = self.records();
-//!         let is_free = !records.contains_key(key);
-//!         if is_free {
-//!             records.insert(key.to_owned(), (value.to_vec(), Instant::now() + ttl));
-//!         }
-//!         Ok(is_free)
-//!     }
-//!
-//!     fn delete(&self, key: &str) -> Result<bool, StoreError> {
-//!         Ok(self.records().remove(key).is_some())
-//!     }
-//!
-//!     fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
-//!         let mut records = self.records();
-//!         let is_expected = records.get(key).is_some_and(|(value, _)| value == expected);
-//!         Ok(is_expected && records.remove(key).is_some())
+//!         let mut reply = |operation: &Operation<'_>| {
+//!             let key = operation.key();
+//!             let record = |value: &[u8], ttl| (value.to_vec(), Instant::now() + ttl);
+//!             let found = records.get(key).map(|(value, _)| value.clone());
+//!             Ok(Reply::Done(match *operation {
+//!                 Operation::Get { .. } => return Ok(Reply::Value(found)),
+//!                 Operation::Set { value, ttl, .. } => {
+//!                     records.insert(key.to_owned(), record(value, ttl));
+//!                     true
+//!                 }
+//!                 Operation::Add { value, ttl, .. } => {
+//!                     found.is_none() && records.insert(key.to_owned(), record(value, ttl)).is_none()
+//!                 }
+//!                 Operation::Delete { .. } => records.remove(key).is_some(),
+//!                 Operation::CompareAndDelete { expected, .. } => {
+//!                     found.as_deref() == Some(expected) && records.remove(key).is_some()
+//!                 }
+//!                 Operation::CompareAndSet { expected, value, ttl, .. } => {
+//!                     let is_expected = found.as_deref() == Some(expected);
+//!                     is_expected && records.insert(key.to_owned(), record(value, ttl)).is_some()
+//!                 }
+//!                 Operation::Touch { .. } => false,
+//!                 _ => return Err(StoreError::unsupported("mine")),
+//!             }))
+//!         };
+//!         operations.iter().map(&mut reply).collect()
 //!     }
 //! }
 //!

@@ -7,7 +7,6 @@ use std::thread::yield_now;
 use std::time::Duration;
 
 use super::{Report, Suite};
-use crate::store::operation::run_one_by_one;
 use crate::store::{Capabilities, Fault, Operation, Page, Reply, Store, StoreError, Value};
 use crate::sync::Mutex;
 use crate::testing::{ManualClock, MemoryStore};
@@ -103,12 +102,8 @@ fn pause() {
     }
 }
 
-impl Store for Planted {
-    fn capabilities(&self) -> Capabilities {
-        self.inner.capabilities().touches(!self.has(Bug::ClaimsNoTouch))
-    }
-
-    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
+impl Planted {
+    fn read(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
         let own: Vec<String> = keys.iter().map(|key| self.key(key)).collect();
         let own: Vec<&str> = own.iter().map(String::as_str).collect();
         let mut values = self.inner.get_many(&own)?;
@@ -129,7 +124,7 @@ impl Store for Planted {
         Ok(values)
     }
 
-    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
+    fn put(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
         let (key, whole) = (self.key(key), value);
         let (value, ttl) = (self.value(value), self.ttl(&key, ttl));
         if self.has(Bug::ErrorShowsValue) && whole.len() > 1 << 20 {
@@ -150,7 +145,7 @@ impl Store for Planted {
         self.inner.set(&key, value, ttl)
     }
 
-    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
+    fn insert(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
         let key = self.key(key);
         let (value, ttl) = (self.value(value), self.ttl(&key, ttl));
         match self.bug {
@@ -171,7 +166,7 @@ impl Store for Planted {
         }
     }
 
-    fn delete(&self, key: &str) -> Result<bool, StoreError> {
+    fn remove(&self, key: &str) -> Result<bool, StoreError> {
         let key = self.key(key);
         match self.bug {
             Bug::DeleteAlwaysTrue => self.inner.delete(&key).map(|_| true),
@@ -184,7 +179,7 @@ impl Store for Planted {
         }
     }
 
-    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
+    fn remove_if(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
         let key = self.key(key);
         let (expected, found) = (self.value(expected), self.inner.get_many(&[&key])?.pop());
         let found = found.flatten();
@@ -200,7 +195,7 @@ impl Store for Planted {
         }
     }
 
-    fn compare_and_set(
+    fn swap(
         &self,
         key: &str,
         expected: &[u8],
@@ -226,7 +221,7 @@ impl Store for Planted {
         }
     }
 
-    fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
+    fn extend(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
         match self.bug {
             Bug::TouchDoesNothing => Ok(self.inner.get_many(&[key])? != [None]),
             Bug::TouchMakesRecords => {
@@ -237,12 +232,42 @@ impl Store for Planted {
         }
     }
 
+    /// Adjacent reads are one call of the inner store.
+    fn one_by_one(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
+        let mut replies = Vec::new();
+        for alike in operations.chunk_by(|one, next| one.is_read() && next.is_read()) {
+            let done = match alike[0] {
+                Operation::Get { .. } => {
+                    let keys: Vec<&str> = alike.iter().map(Operation::key).collect();
+                    replies.extend(self.read(&keys)?.into_iter().map(Reply::Value));
+                    continue;
+                }
+                Operation::Set { key, value, ttl } => self.put(key, value, ttl).map(|()| true),
+                Operation::Add { key, value, ttl } => self.insert(key, value, ttl),
+                Operation::Delete { key } => self.remove(key),
+                Operation::CompareAndDelete { key, expected } => self.remove_if(key, expected),
+                Operation::CompareAndSet { key, expected, value, ttl } => {
+                    self.swap(key, expected, value, ttl)
+                }
+                Operation::Touch { key, ttl } => self.extend(key, ttl),
+            };
+            replies.push(Reply::Done(done?));
+        }
+        Ok(replies)
+    }
+}
+
+impl Store for Planted {
+    fn capabilities(&self) -> Capabilities {
+        self.inner.capabilities().touches(!self.has(Bug::ClaimsNoTouch))
+    }
+
     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
         let operations = match self.bug {
             Bug::RunTakes500 => &operations[..operations.len().min(500)],
             _ => operations,
         };
-        let mut replies = run_one_by_one(self, operations)?;
+        let mut replies = self.one_by_one(operations)?;
         match self.bug {
             Bug::RunReadsFirst => {
                 let (reads, changes): (Vec<_>, Vec<_>) =

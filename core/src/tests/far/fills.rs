@@ -84,6 +84,24 @@ fn i1_a_tag_learnt_late_counts_from_the_read_point_on() {
     }
 }
 
+/// The clock shows the same time throughout, so it cannot tell what was read first.
+#[test]
+fn i1_a_newer_fragment_inside_does_not_make_the_body_around_it_newer() {
+    for &front in FRONTS {
+        let (one, other, _) = front.two();
+        let row = fragment("row").tags(["tag"]);
+        let body = || {
+            other.cache.invalidate_tags(["tag"]).unwrap().eventually();
+            elsewhere(|| other.cache.render(&row, || "newer").unwrap());
+            assert_eq!(&*one.cache.render(&row, || "unused").unwrap(), "newer", "{front:?}");
+            "old"
+        };
+        let page = fragment("page");
+        one.cache.render(&page, body).unwrap();
+        assert_eq!(&*other.cache.render(&page, || "new").unwrap(), "new", "{front:?}");
+    }
+}
+
 #[test]
 fn a_tag_learnt_late_is_stored_at_once_if_nothing_has_happened() {
     for &front in FRONTS {

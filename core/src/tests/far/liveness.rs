@@ -12,7 +12,7 @@ use super::{FRONTS, Front, store};
 use crate::engine::{Body, Opened, OutputMode, RenderContext, RenderMemo, Scalar};
 use crate::events::{BypassReason, EventKind};
 use crate::far::Far;
-use crate::store::{Capabilities, Operation, Reply, Store, StoreError, Value};
+use crate::store::{Capabilities, Operation, Reply, Store, StoreError};
 use crate::sync::Mutex;
 use crate::testing::MemoryStore;
 use crate::{FarLevel, Fragment, FragmentCache, Invalidation, fragment_key};
@@ -49,26 +49,6 @@ impl Panics {
 impl Store for Panics {
     fn capabilities(&self) -> Capabilities {
         self.store.capabilities()
-    }
-
-    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
-        self.pass(keys.iter().copied()).get_many(keys)
-    }
-
-    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
-        self.pass([key].into_iter()).set(key, value, ttl)
-    }
-
-    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
-        self.pass([key].into_iter()).add(key, value, ttl)
-    }
-
-    fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        self.pass([key].into_iter()).delete(key)
-    }
-
-    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
-        self.pass([key].into_iter()).compare_and_delete(key, expected)
     }
 
     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {

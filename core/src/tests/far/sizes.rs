@@ -98,26 +98,16 @@ impl store::Store for Largest {
         self.store.capabilities()
     }
 
-    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<store::Value>>, store::StoreError> {
-        let values = self.store.get_many(keys)?;
-        let bytes = values.iter().flatten().map(Vec::len).sum();
-        self.bytes.fetch_max(bytes, Ordering::SeqCst);
-        Ok(values)
-    }
-
-    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), store::StoreError> {
-        self.store.set(key, value, ttl)
-    }
-
-    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, store::StoreError> {
-        self.store.add(key, value, ttl)
-    }
-
-    fn delete(&self, key: &str) -> Result<bool, store::StoreError> {
-        self.store.delete(key)
-    }
-
-    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, store::StoreError> {
-        self.store.compare_and_delete(key, expected)
+    fn run(
+        &self,
+        operations: &[store::Operation<'_>],
+    ) -> Result<Vec<store::Reply>, store::StoreError> {
+        let replies = self.store.run(operations)?;
+        let bytes = replies.iter().map(|reply| match reply {
+            store::Reply::Value(Some(value)) => value.len(),
+            _ => 0,
+        });
+        self.bytes.fetch_max(bytes.sum(), Ordering::SeqCst);
+        Ok(replies)
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::{Rig, block, rig_with};
 use crate::engine::{OutputMode, Scalar};
 use crate::memoize::Function;
-use crate::store::{Capabilities, Page, Store, StoreError, Value};
+use crate::store::{Capabilities, Operation, Page, Reply, Store, StoreError};
 use crate::sync::Mutex;
 use crate::testing::MemoryStore;
 use crate::{FarLevel, Fragment, FragmentCache, FragmentKey, fragment_key};
@@ -67,34 +67,15 @@ impl Store for Spy {
         self.store.capabilities()
     }
 
-    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
-        keys.iter().for_each(|key| self.see(key, b""));
-        self.store.get_many(keys)
-    }
-
-    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
-        self.see(key, value);
-        self.store.set(key, value, ttl)
-    }
-
-    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
-        self.see(key, value);
-        self.store.add(key, value, ttl)
-    }
-
-    fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        self.see(key, b"");
-        self.store.delete(key)
-    }
-
-    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
-        self.see(key, expected);
-        self.store.compare_and_delete(key, expected)
-    }
-
-    fn touch(&self, key: &str, ttl: Duration) -> Result<bool, StoreError> {
-        self.see(key, b"");
-        self.store.touch(key, ttl)
+    fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
+        for operation in operations {
+            let value = match *operation {
+                Operation::CompareAndDelete { expected, .. } => Some(expected),
+                _ => operation.value(),
+            };
+            self.see(operation.key(), value.unwrap_or_default());
+        }
+        self.store.run(operations)
     }
 
     fn scan(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, StoreError> {

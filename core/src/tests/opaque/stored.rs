@@ -58,7 +58,7 @@ impl Guesses {
             guesses.guess(&hasher, text);
         }
         guesses.narrow.insert(hasher.root().to_bits());
-        guesses.narrow.extend((0..256).map(|number| hasher.fence(number).to_bits()));
+        guesses.narrow.extend((0..=u8::MAX).map(|number| hasher.fence(number).to_bits()));
         guesses
     }
 

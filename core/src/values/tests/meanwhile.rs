@@ -2,10 +2,9 @@
 //! answer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::many::Shop;
-use crate::store::{Capabilities, Fault, Operation, Reply, Store, StoreError, Value};
+use crate::store::{Capabilities, Fault, Operation, Reply, Store, StoreError};
 use crate::sync::Mutex;
 
 /// A step of a body's way to the store.
@@ -65,35 +64,19 @@ impl Store for Meanwhile {
         self.0.store.capabilities()
     }
 
-    fn get_many(&self, keys: &[&str]) -> Result<Vec<Option<Value>>, StoreError> {
-        if keys.iter().any(|key| key.contains(":l:")) {
-            self.pass(Step::ReadBack);
-        }
-        let read = self.0.store.get_many(keys);
-        if keys.iter().any(|key| key.contains(":e:")) {
-            self.pass(Step::Looked);
-        }
-        read
-    }
-
-    fn set(&self, key: &str, value: &[u8], ttl: Duration) -> Result<(), StoreError> {
-        self.0.store.set(key, value, ttl)
-    }
-
-    fn add(&self, key: &str, value: &[u8], ttl: Duration) -> Result<bool, StoreError> {
-        self.0.store.add(key, value, ttl)
-    }
-
-    fn delete(&self, key: &str) -> Result<bool, StoreError> {
-        self.0.store.delete(key)
-    }
-
-    fn compare_and_delete(&self, key: &str, expected: &[u8]) -> Result<bool, StoreError> {
-        self.0.store.compare_and_delete(key, expected)
-    }
-
     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
-        let is_write = |operation: &Operation<'_>| match operation {
+        let any = |kind| operations.iter().any(|one| one.key().contains(kind));
+        if operations.iter().all(Operation::is_read) {
+            if any(":l:") {
+                self.pass(Step::ReadBack);
+            }
+            let replies = self.0.store.run(operations);
+            if any(":e:") {
+                self.pass(Step::Looked);
+            }
+            return replies;
+        }
+        let is_write = |one: &Operation<'_>| match one {
             Operation::Set { key, .. } | Operation::Add { key, .. } => key.contains(":e:"),
             _ => false,
         };
