@@ -135,6 +135,7 @@ impl BinaryContent for Box<[u8]> {
 #[derive(Clone)]
 pub struct SharedValue(Arc<Shared>);
 
+#[cfg_attr(not(feature = "values"), allow(dead_code, reason = "only values are shared"))]
 struct Shared {
     value: Arc<dyn Any + Send + Sync>,
     /// How many bytes a store needs for it.

@@ -138,7 +138,6 @@ impl Near {
         &self.shards[(hash >> 48) as usize % self.shards.len()].0
     }
 
-    #[inline]
     /// Changes a shard under its lock. What is removed is dropped after that: dropping a typed value
     /// runs its own code, which may use the cache.
     fn edit<R>(&self, hashed: HashedKey<'_>, change: impl FnOnce(&mut Shard) -> R) -> R {
@@ -150,6 +149,7 @@ impl Near {
         result
     }
 
+    #[inline]
     fn validator<'a>(&'a self, fresh: &'a Freshness, now: &'a dyn Fn() -> Moment) -> Validator<'a> {
         Validator {
             hasher: &self.hasher,
