@@ -37,8 +37,11 @@ fn a_shared_value_is_decoded_once_and_weighs_what_its_bytes_did() {
     assert!((0..3).all(|_| Arc::ptr_eq(&first, &shared(&values, "primes"))));
     assert_eq!(DECODED.get(), decoded + 1);
     assert_eq!(cache.stats().bytes, bytes);
-    let listed = cache.entries(None).entries;
-    assert_eq!(listed.iter().map(|entry| entry.bytes).sum::<usize>() as u64, bytes);
+    let pages = std::iter::successors(Some(cache.entries(None)), |page| {
+        Some(cache.entries(Some(page.next?)))
+    });
+    let listed = pages.flat_map(|page| page.entries).map(|entry| entry.bytes);
+    assert_eq!(listed.sum::<usize>() as u64, bytes);
 
     // Readers of the value itself, and of another type of the same shape.
     assert_eq!(values.get::<Counted>("primes").as_ref(), Some(&*first));
