@@ -77,7 +77,7 @@
 //! [`FragmentCache::open`]: crate::FragmentCache::open
 
 pub use crate::caches::prefetch;
-pub use crate::entry::{BinaryContent, Body, Markup, OutputMode};
+pub use crate::entry::{BinaryContent, Body, Markup, OutputMode, SharedValue};
 #[cfg(feature = "async")]
 pub use crate::key::view_key;
 pub use crate::key::{KeyEncoder, UnusablePart};

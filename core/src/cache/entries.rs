@@ -138,7 +138,7 @@ impl FragmentCache {
             line: place.map_or(0, |(_, line)| line),
             variants: listed.variants,
             bytes: listed.bytes + listed.key.len(),
-            body_bytes: entry.body.as_bytes().len(),
+            body_bytes: entry.body.stored_len(),
             age: Duration::from_secs(age(listed.stored, now)),
             left: (entry.expires != Moment::NEVER).then(|| entry.expires.since(now)),
             miss: near.why_not(listed, self.handle.fresh(), &|| self.handle.recent()),

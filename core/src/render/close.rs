@@ -124,6 +124,8 @@ struct Closing<'a> {
     /// The lease under which it may be put into the far store.
     fill: Option<Fill>,
     body: Body,
+    /// The bytes of a typed body, if they go to the store.
+    encoded: Vec<u8>,
     meta: EntryMeta,
     /// Why neither this body nor, most likely, the next one is stored.
     refusal: Option<RefusalReason>,
@@ -241,17 +243,21 @@ impl Frame {
             began: self.began,
             version_vector: None,
         };
-        let bytes = body.as_bytes().len();
+        let bytes = body.stored_len();
         let too_large = cache.near().is_none_or(|near| bytes > near.max_entry_bytes());
         let unkept = (!self.is_kept).then_some(RefusalReason::Vetoed);
         let refusal = self.veto.or(unkept).or(too_large.then_some(RefusalReason::BodyTooLarge));
         // Storing an entry that was invalidated in the meantime would be harmless, as it is never
         // served, but it would take room.
         let is_fresh = cache.fresh().holds(&self.labels, meta.dependencies.as_ref(), read);
+        // Before anything is locked or written: serializing runs the code of the value's type.
+        let is_encoded = fill.is_some() && body.as_bytes().is_none();
+        let encoded = if is_encoded { body.to_bytes().into_owned() } else { Vec::new() };
         Some(Closing {
             guard,
             fill,
             body,
+            encoded,
             meta,
             refusal,
             is_fresh,
@@ -296,7 +302,7 @@ impl Frame {
             Some(Err(NotStored::LeaseLost)) => return self.refuse(RefusalReason::Superseded),
         };
         let Closing { guard, body, meta, is_fresh, read, now, expires, render_time, .. } = closing;
-        let (bytes, last) = (body.as_bytes().len(), meta.last);
+        let (bytes, last) = (body.stored_len(), meta.last);
         let source = cache.counted(&self.key, &self.source);
         let entry = Entry { body, source, read, expires, meta: meta.if_needed(read, expires) };
         let hashed = HashedKey { hash: self.hash, key: &self.key };
@@ -379,7 +385,7 @@ impl Frame {
             ttl: (*expires != Moment::NEVER).then(|| expires.since(*now)),
             stale: meta.last.since(*expires),
             render_time: *render_time,
-            body: body.as_bytes(),
+            body: body.as_bytes().unwrap_or(&closing.encoded),
         })
     }
 

@@ -37,11 +37,11 @@ pub(crate) use hit::quick_hit;
 #[cfg(feature = "async")]
 pub(crate) use hit::stale_if_error;
 #[cfg(feature = "values")]
-pub(crate) use miss::Context;
-#[cfg(feature = "values")]
 pub(crate) use miss::open;
 #[cfg(feature = "values")]
 pub(crate) use miss::peek;
+#[cfg(feature = "values")]
+pub(crate) use miss::{Context, MakeBody};
 pub use open::RenderContext;
 pub(crate) use open::{open_block, refuse};
 pub(crate) use prefetched::prefetch;

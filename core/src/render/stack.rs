@@ -251,6 +251,7 @@ thread_local! {
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// The number of open fragments on this thread.
+#[inline]
 pub(super) fn depth() -> usize {
     DEPTH.with(Cell::get)
 }

@@ -41,7 +41,7 @@ fn opened(call: &ViewRequest, cache: &FragmentCache) -> OpenView {
 }
 
 fn kept(call: &ViewRequest) -> Option<String> {
-    call.look().map(|body| String::from_utf8(body.as_bytes().to_vec()).unwrap())
+    call.look().map(|body| String::from_utf8(body.to_bytes().into_owned()).unwrap())
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How results are cached: TTLs, filters, tags, versions.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fragcache::testing::ManualClock;
@@ -348,4 +349,24 @@ fn a_result_of_another_type_version_is_a_miss() {
     assert_eq!((price(&cache, &ran, 1), price(&cache, &ran, 1)), (10, 10));
     assert_eq!((price(&cache, &ran, 2), price(&cache, &ran, 2)), (20, 20));
     assert_eq!(ran.get(), 3);
+}
+
+#[test]
+fn an_arc_is_shared_by_all_callers() {
+    #[memoize(cache = rig.cache, ignore(rig), filter = |rows| !rows.is_empty())]
+    fn rows(rig: &Rig, id: u32) -> std::sync::Arc<Vec<u32>> {
+        rig.run();
+        Arc::new(vec![id; id as usize])
+    }
+    #[memoize(cache = rig.cache, ignore(rig))]
+    fn tried(rig: &Rig, id: u32) -> Result<Arc<String>, String> {
+        rig.run();
+        if id == 0 { Err("none".into()) } else { Ok(Arc::new(id.to_string())) }
+    }
+    let rig = Rig::new();
+    assert!(Arc::ptr_eq(&rows(&rig, 2), &rows(&rig, 2)));
+    assert_eq!((rows(&rig, 0).len(), rows(&rig, 0).len(), rig.ran.take()), (0, 0, 3));
+    assert!(Arc::ptr_eq(&tried(&rig, 7).unwrap(), &tried(&rig, 7).unwrap()));
+    assert!(tried(&rig, 0).is_err() && tried(&rig, 0).is_err());
+    assert_eq!(rig.ran.take(), 3);
 }
