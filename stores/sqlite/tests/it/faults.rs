@@ -4,10 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Barrier;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use fragcache::ErrorKind;
 use fragcache::store::{Fault, Store, StoreError};
+use fragcache::{Clock, ErrorKind, MonotonicClock};
 use fragcache_sqlite::{SqliteOptions, SqliteStore};
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -82,10 +82,10 @@ fn a_database_that_another_program_has_locked_is_a_deadline() {
     let start = Barrier::new(4);
     let call = || {
         start.wait();
-        let began = Instant::now();
+        let clock = MonotonicClock::default();
         let error = store.set("key", b"new", HOUR).unwrap_err();
         assert_eq!(error.fault(), Fault::Deadline);
-        (error.to_string(), began.elapsed())
+        (error.to_string(), clock.now())
     };
     let calls = std::thread::scope(|scope| {
         let calls: Vec<_> = (0..4).map(|_| scope.spawn(call)).collect();
