@@ -29,6 +29,7 @@ pages! {
     redis: "../docs/redis.md",
     rust: "../docs/rust.md",
     several_caches: "../docs/several-caches.md",
+    sqlite: "../docs/sqlite.md",
     stale_windows: "../docs/stale-windows.md",
     stores: "../docs/stores.md",
     strategies: "../docs/strategies.md",

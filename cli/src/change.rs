@@ -227,7 +227,7 @@ pub(crate) fn mode(opened: &Opened, switch: &Switch, say: &mut Say) -> Result<()
 
 pub(crate) fn sweep(opened: &Opened, say: &mut Say) -> Result<(), Stop> {
     let store = opened.admin.capabilities()?.name;
-    if store != "file" {
+    if !["file", "sqlite"].contains(&store) {
         let text = format!("there is nothing to sweep: {store} removes expired records by itself");
         return say.line(&text, vec![("store", json!(store)), ("removed", json!(0))]);
     }

@@ -99,17 +99,27 @@ fn config(options: &Options) -> Result<Config, Stop> {
             ("REDIS__CONNECT_TIMEOUT", deadline),
         ],
         Some("file") => vec![("FILE__DEADLINE", deadline)],
+        Some("sqlite") => vec![("SQLITE__DEADLINE", deadline)],
         Some(_) => Vec::new(),
         None if file.is_none() => {
             return Err(Stop::Failed(format!(
                 "there is no config; write --config FILE, set {CONFIG_VARIABLE} or {prefix}TYPE, or \
-                 write --store redis://HOST or --store file:FOLDER"
+                 write --store redis://HOST, --store file:FOLDER or --store sqlite:FILE"
             )));
         }
         None => Vec::new(),
     };
     let over = over.into_iter().map(|(setting, value)| (format!("{prefix}{setting}"), value));
     let config = config.with_variables(prefix, over)?;
+    match config.sqlite_path().filter(|_| config.type_name() == Some("sqlite")) {
+        Some(path) if !path.is_file() => {
+            return Err(Stop::Failed(format!(
+                "there is no database {}; write the path of one that a cache has created",
+                shown(&path.to_string_lossy())
+            )));
+        }
+        _ => {}
+    }
     match config.file_dir().filter(|_| config.type_name() == Some("file")) {
         // A folder created because of a typo, or because of a relative path from another
         // folder, would be an empty store, and every deletion in it would succeed.
@@ -134,13 +144,17 @@ impl Shortcut {
         if ["redis://", "rediss://", "unix://"].iter().any(|scheme| store.starts_with(scheme)) {
             return Ok(Self { kind: "redis", setting: "REDIS__URL", place: store.to_owned() });
         }
-        match store.strip_prefix("file:").filter(|folder| !folder.is_empty()) {
-            Some(folder) => {
+        let after = |scheme| store.strip_prefix(scheme).filter(|path: &&str| !path.is_empty());
+        match (after("file:"), after("sqlite:")) {
+            (Some(folder), _) => {
                 Ok(Self { kind: "file", setting: "FILE__DIR", place: folder.to_owned() })
             }
-            None => Err(Stop::Usage(
+            (_, Some(path)) => {
+                Ok(Self { kind: "sqlite", setting: "SQLITE__PATH", place: path.to_owned() })
+            }
+            (None, None) => Err(Stop::Usage(
                 "--store is not a known store; write redis://HOST:PORT, rediss://HOST:PORT, \
-                 unix:///PATH or file:FOLDER"
+                 unix:///PATH, file:FOLDER or sqlite:FILE"
                     .to_owned(),
             )),
         }
@@ -148,11 +162,9 @@ impl Shortcut {
 
     /// Whether an environment setting selects a store, or belongs to another type of store.
     fn puts_aside(&self, setting: &str) -> bool {
-        let others = match self.kind {
-            "redis" => "FILE__",
-            _ => "REDIS__",
-        };
+        let own = self.setting.split_once("__").map_or("", |(table, _)| table);
+        let table = setting.split_once("__").map_or("", |(table, _)| table);
         ["TYPE", self.setting].contains(&setting)
-            || [others, "STORE__"].iter().any(|table| setting.starts_with(table))
+            || (table != own && ["REDIS", "FILE", "SQLITE", "STORE"].contains(&table))
     }
 }

@@ -15,7 +15,7 @@ const MEMORY: &str = "memory";
 const NULL: &str = "null";
 
 /// The types of this crate, whichever features are on.
-const TYPES: [&str; 4] = [MEMORY, NULL, "redis", "file"];
+const TYPES: [&str; 5] = [MEMORY, NULL, "redis", "file", "sqlite"];
 
 pub(super) fn builder(layer: &Layer, stores: &Stores) -> Result<CacheBuilder, Error> {
     let settings = &layer.settings;
@@ -62,8 +62,8 @@ fn kind<'l>(layer: &'l Layer, stores: &Stores) -> Result<&'l str, Error> {
         return Err(layer.places.refuse(
             "",
             "type is missing, which in Flask-Caching means the null cache; write type = \"memory\" \
-             to cache in this process, \"redis\" or \"file\" to share, or \"null\" to cache \
-             nothing",
+             to cache in this process, \"redis\", \"file\" or \"sqlite\" to share, or \"null\" \
+             to cache nothing",
         ));
     };
     if [MEMORY, NULL].contains(&kind) || stores.table(kind).is_some() {
@@ -123,9 +123,11 @@ pub(super) fn share_a_place(one: &Settings, other: &Settings) -> bool {
         settings.redis.as_ref().map(|redis| (redis.url.clone(), redis.database))
     };
     let folder = |settings: &Settings| settings.file.as_ref().map(|file| file.dir.clone());
+    let database = |settings: &Settings| settings.sqlite.as_ref().map(|it| it.path.clone());
     prefix(one) == prefix(other)
         && server(one) == server(other)
         && folder(one) == folder(other)
+        && database(one) == database(other)
         && one.store == other.store
 }
 
@@ -136,6 +138,7 @@ fn check_tables(layer: &Layer, kind: &str, stores: &Stores) -> Result<(), Error>
     let tables = [
         ("redis", settings.redis.is_some(), "type = \"redis\""),
         ("file", settings.file.is_some(), "type = \"file\""),
+        ("sqlite", settings.sqlite.is_some(), "type = \"sqlite\""),
         (OWN_TABLE, settings.store.is_some(), "the type of a store of your own"),
         ("far", settings.far.is_some(), "a shared type, such as \"redis\""),
     ];

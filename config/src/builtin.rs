@@ -104,3 +104,40 @@ pub(super) fn file(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
         Err(error) => Err(places.about(places.in_table("file", &error), error)),
     }
 }
+
+#[cfg(all(feature = "sqlite", unix))]
+pub(super) fn sqlite(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
+    use fragcache_sqlite::SqliteStore;
+
+    let places = &layer.places;
+    let settings = layer.settings.sqlite.clone().unwrap_or_default();
+    let Some(path) = settings.path else {
+        return Err(places.refuse(
+            if layer.settings.sqlite.is_some() { "sqlite" } else { "type" },
+            "type = \"sqlite\" needs a database; write path = \"/var/cache/….sqlite\" in the table \
+             [sqlite]",
+        ));
+    };
+    let mut options = SqliteStore::options();
+    if let Some(bytes) = settings.max_bytes {
+        options = options.max_bytes(bytes.0 as u64);
+    }
+    if let Some(deadline) = settings.deadline {
+        options = options.deadline(deadline.0);
+    }
+    if let Some(readers) = settings.readers {
+        options = options.readers(readers.0);
+    }
+    if let Some(yes) = settings.durable {
+        options = options.durable(yes);
+    }
+    let store = match options.open(path) {
+        Ok(store) => store,
+        Err(error) => return Err(places.about(places.in_table("sqlite", &error), error)),
+    };
+    #[cfg(feature = "tracing")]
+    if let Some(why) = store.started_empty() {
+        tracing::warn!(target: "fragcache", "{why}");
+    }
+    Ok(Arc::new(store))
+}

@@ -26,13 +26,13 @@ pub(super) fn of_file(name: &str, text: &str, cause: &toml::de::Error) -> Error 
 
 /// An error in the settings of a user's own store. Toml gives its place as ``in `name` `` on a
 /// separate line.
-pub(super) fn of_own(text: &str) -> String {
+pub(super) fn of_own(text: &str, variables: Option<&str>) -> String {
     let (message, place) = text.trim_end().rsplit_once("\nin `").unwrap_or((text, ""));
     let setting = match place.trim_end_matches('`') {
         "" => "store".to_owned(),
         place => format!("store.{place}"),
     };
-    of_setting(&Author::OfFile, &setting, message)
+    of_setting(&variables.map_or(Author::OfFile, Author::OfVariables), &setting, message)
 }
 
 /// Where the settings were written, and how they are named there.
@@ -67,7 +67,11 @@ pub(super) fn of_setting(author: &Author<'_>, setting: &str, message: &str) -> S
     }
     let shown = author.name(setting);
     if let Some((name, _)) = unknown(message, "missing field `") {
-        return format!("{shown}.{name} is missing; write it");
+        let missing = author.name(&joined(setting, name));
+        return match author {
+            Author::OfFile => format!("{missing} is missing; {}", author.advice(setting, name)),
+            Author::OfVariables(_) => format!("{missing} is missing; set this variable"),
+        };
     }
     if let Some((given, known)) = unknown(message, "unknown variant `") {
         let known: Vec<String> = known.iter().map(|known| format!("{known:?}")).collect();
@@ -84,8 +88,11 @@ pub(super) fn of_setting(author: &Author<'_>, setting: &str, message: &str) -> S
             found => found,
         };
         let expected = match expected {
-            "u32" => "a whole number, 0 or more, without quotes",
-            "f64" => "a number without quotes",
+            "u8" | "u16" | "u32" | "u64" | "u128" | "usize" => {
+                "a whole number, 0 or more, without quotes"
+            }
+            "i8" | "i16" | "i32" | "i64" | "i128" | "isize" => "a whole number without quotes",
+            "f32" | "f64" => "a number without quotes",
             "a boolean" => "true or false without quotes",
             expected => expected,
         };
@@ -182,7 +189,7 @@ fn cache_and_table(table: &str) -> (&str, &str) {
 pub(super) fn closest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let lower = name.to_lowercase().replace('-', "_");
     known
-        .map(|known| (strsim::levenshtein(&lower, known), known))
+        .map(|known| (strsim::osa_distance(&lower, known), known))
         .filter(|(distance, known)| *distance <= 1 + known.len() / 5)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)

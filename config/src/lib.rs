@@ -12,8 +12,8 @@
 //! ```
 //!
 //! [`Config`] has the settings of a cache, and of several caches under names. [`Stores`] has the
-//! stores that a config can name by its `type`: with the features `redis` and `file` those of
-//! `fragcache-redis` and `fragcache-file`, and any store that you add. The page `docs/config.md`
+//! stores that a config can name by its `type`: with the features `redis`, `file` and `sqlite`
+//! those of `fragcache-redis`, `fragcache-file` and `fragcache-sqlite`, and any store that you add. The page `docs/config.md`
 //! lists all settings.
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -23,7 +23,7 @@
 // name, and `several.rs` handles several caches.
 
 mod assemble;
-#[cfg(any(feature = "redis", all(feature = "file", unix)))]
+#[cfg(any(feature = "redis", all(any(feature = "file", feature = "sqlite"), unix)))]
 mod builtin;
 mod environment;
 mod explain;
@@ -44,6 +44,7 @@ use fragcache::{CacheBuilder, Error, ErrorKind, FragmentCache};
 use serde::{Deserialize, Deserializer};
 
 pub use stores::{StoreSettings, Stores};
+pub use value::{Bytes, Seconds};
 
 use places::Places;
 use sections::{Layer, Settings};
@@ -258,6 +259,19 @@ impl Config {
     /// ```
     pub fn file_dir(&self) -> Option<&Path> {
         self.0.settings.file.as_ref()?.dir.as_deref()
+    }
+
+    /// Returns the path of the SQLite database, if one is set. It need not exist.
+    ///
+    /// ```
+    /// use fragcache_config::Config;
+    ///
+    /// let config = Config::from_toml("type = 'sqlite'\nsqlite.path = '/var/cache/shop.sqlite'")?;
+    /// assert_eq!(config.sqlite_path(), Some("/var/cache/shop.sqlite".as_ref()));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn sqlite_path(&self) -> Option<&Path> {
+        self.0.settings.sqlite.as_ref()?.path.as_deref()
     }
 
     fn parse(name: &str, text: &str) -> Result<Self, Error> {

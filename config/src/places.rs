@@ -67,7 +67,7 @@ impl Places {
     }
 
     /// The setting of the table that the error mentions first; otherwise the table.
-    #[cfg(any(feature = "redis", all(feature = "file", unix)))]
+    #[cfg(any(feature = "redis", all(any(feature = "file", feature = "sqlite"), unix)))]
     pub(super) fn in_table<'s>(&'s self, table: &'s str, error: &Error) -> &'s str {
         let names = self.0.keys().filter_map(|setting| {
             let name = setting.strip_prefix(table)?.strip_prefix('.')?;
@@ -88,6 +88,20 @@ impl Places {
         match settings.min_by_key(|(position, _)| *position) {
             Some((_, setting)) if error.location().is_none() => self.about(setting, error),
             _ => error,
+        }
+    }
+
+    /// The prefix of the variables, if the type was set by one and nothing in `table` was read from
+    /// a file.
+    pub(super) fn variables_of(&self, table: &str) -> Option<&str> {
+        let is_of_file = self.0.iter().any(|(setting, place)| {
+            let rest =
+                setting.strip_prefix(table).filter(|rest| rest.is_empty() || rest.starts_with('.'));
+            rest.is_some() && matches!(place, Place::File { .. })
+        });
+        match self.0.get("type") {
+            Some(Place::Variable(variable)) if !is_of_file => variable.strip_suffix("TYPE"),
+            _ => None,
         }
     }
 

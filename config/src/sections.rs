@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::places::Places;
 use super::several::Named;
 use super::stores::StoreSettings;
-use super::value::{Above, Bytes, Count, Life, Mistake, Permissions, Secret, Span};
+use super::value::{Above, Bytes, Count, Life, Mistake, Permissions, Seconds, Secret};
 
 /// Declares a table of optional settings and nested tables.
 macro_rules! settings {
@@ -50,12 +50,12 @@ settings! {
         max_entries: Count,
         max_entry_bytes: Bytes,
         max_labels: Count,
-        wait_limit: Span,
-        stale_window: Span,
-        refresh_backoff: Span,
+        wait_limit: Seconds,
+        stale_window: Seconds,
+        refresh_backoff: Seconds,
         jitter: f64,
         early_refresh: f64,
-        replica_lag: Span,
+        replica_lag: Seconds,
         stats_by_name: Count,
         opaque_keys: Secret,
         opaque_keys_file: PathBuf,
@@ -65,6 +65,7 @@ settings! {
         far: FarSettings,
         redis: RedisSettings,
         file: FileSettings,
+        sqlite: SqliteSettings,
         store: StoreSettings,
         caches: Named,
     }
@@ -83,12 +84,12 @@ settings! {
     FarSettings {
         prefix: String,
         near: bool,
-        near_ttl: Span,
+        near_ttl: Seconds,
         mac_key: Secret,
         mac_key_file: PathBuf,
         compress_above: Above,
-        lease: Span,
-        max_ttl: Span,
+        lease: Seconds,
+        max_ttl: Seconds,
     }
 }
 
@@ -102,8 +103,8 @@ settings! {
         ca_file: PathBuf,
         client_certificate_file: PathBuf,
         client_key_file: PathBuf,
-        operation_timeout: Span,
-        connect_timeout: Span,
+        operation_timeout: Seconds,
+        connect_timeout: Seconds,
         queue_length: Count,
         max_value_bytes: Bytes,
     }
@@ -115,18 +116,29 @@ settings! {
         max_bytes: Bytes,
         max_records: Count,
         mode: Permissions,
-        deadline: Span,
+        deadline: Seconds,
+        durable: bool,
+    }
+}
+
+settings! {
+    SqliteSettings {
+        path: PathBuf,
+        max_bytes: Bytes,
+        deadline: Seconds,
+        readers: Count,
         durable: bool,
     }
 }
 
 /// The names allowed in each table; the first is the top level.
-pub(super) const TABLES: [(&str, &[&str]); 5] = [
+pub(super) const TABLES: [(&str, &[&str]); 6] = [
     ("", Settings::NAMES),
     ("policy", PolicySettings::NAMES),
     ("far", FarSettings::NAMES),
     ("redis", RedisSettings::NAMES),
     ("file", FileSettings::NAMES),
+    ("sqlite", SqliteSettings::NAMES),
 ];
 
 impl Settings {
@@ -141,6 +153,7 @@ impl Settings {
         {
             self.redis = None;
             self.file = None;
+            self.sqlite = None;
             self.store = None;
             if matches!(chosen, "memory" | "null") {
                 self.far = None;

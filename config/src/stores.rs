@@ -9,8 +9,9 @@ use fragcache::{Error, ErrorKind};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-#[cfg(any(feature = "redis", all(feature = "file", unix)))]
+#[cfg(any(feature = "redis", all(any(feature = "file", feature = "sqlite"), unix)))]
 use super::builtin;
+use super::environment;
 use super::explain;
 use super::sections::Layer;
 
@@ -73,7 +74,8 @@ struct Kind {
 pub struct Stores(BTreeMap<String, Kind>);
 
 impl Stores {
-    /// Creates a set with the stores of this crate's features: `redis` and `file`.
+    /// Creates a set with the stores of this crate's features: `redis`, `file` and
+    /// `sqlite`.
     pub fn new() -> Self {
         #[allow(unused_mut, reason = "without features there is none")]
         let mut kinds = BTreeMap::new();
@@ -81,25 +83,38 @@ impl Stores {
         kinds.insert("redis".to_owned(), Kind { table: "redis", open: Arc::new(builtin::redis) });
         #[cfg(all(feature = "file", unix))]
         kinds.insert("file".to_owned(), Kind { table: "file", open: Arc::new(builtin::file) });
+        #[cfg(all(feature = "sqlite", unix))]
+        kinds
+            .insert("sqlite".to_owned(), Kind { table: "sqlite", open: Arc::new(builtin::sqlite) });
         Self(kinds)
     }
 
     /// Adds a store. `open` creates it from the config's table `[store]`. An existing name is
-    /// replaced. `memory`, `null`, `redis` and `file` are reserved: using one is an error when a
-    /// cache is built.
+    /// replaced. `memory`, `null`, `redis`, `file` and `sqlite` are reserved: using one is an
+    /// error when a cache is built.
     pub fn with<S: Store>(
         mut self,
         name: &str,
         open: impl Fn(&StoreSettings) -> Result<S, Error> + Send + Sync + 'static,
     ) -> Self {
         let open = move |layer: &Layer| -> Result<Arc<dyn Store>, Error> {
-            let settings = layer.settings.store.clone().unwrap_or_default();
+            let mut settings = layer.settings.store.clone().unwrap_or_default();
+            settings.variables = layer.places.variables_of(OWN_TABLE).map(str::to_owned);
             match open(&settings) {
                 Ok(store) => Ok(Arc::new(store)),
                 Err(error) if error.location().is_some() => Err(error),
                 Err(error) => {
-                    let setting = layer.places.named_in(&error).unwrap_or(OWN_TABLE);
-                    Err(layer.places.about(setting, error))
+                    let table = if layer.settings.store.is_some() { OWN_TABLE } else { "type" };
+                    let names_variable = |prefix| {
+                        error.message().contains(&environment::variable(prefix, OWN_TABLE))
+                    };
+                    match layer.places.named_in(&error) {
+                        Some(setting) => Err(layer.places.about(setting, error)),
+                        None if settings.variables.as_deref().is_some_and(names_variable) => {
+                            Err(error)
+                        }
+                        None => Err(layer.places.about(table, error)),
+                    }
                 }
             }
         };
@@ -144,25 +159,37 @@ impl fmt::Debug for Stores {
 /// `Debug` shows the names of the settings only.
 #[derive(Clone, Default, PartialEq, Deserialize)]
 #[serde(transparent)]
-pub struct StoreSettings(toml::Table);
+pub struct StoreSettings {
+    table: toml::Table,
+    /// The prefix of the variables that have all of them, for errors.
+    #[serde(skip)]
+    variables: Option<String>,
+}
 
 impl StoreSettings {
     /// Reads the settings into a type of your own. Derive `Deserialize` for it, with
-    /// `#[serde(deny_unknown_fields)]` so that a misspelt setting is an error.
+    /// `#[serde(deny_unknown_fields)]` so that a misspelt setting is an error. [`Seconds`] and
+    /// [`Bytes`] read times and sizes in the notations of the config's own settings.
+    ///
+    /// [`Seconds`]: crate::Seconds
+    /// [`Bytes`]: crate::Bytes
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`] if a setting is missing, unknown or of another type. The error names
     /// the setting and does not show its value.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        toml::Value::Table(self.0.clone()).try_into().map_err(|cause: toml::de::Error| {
-            Error::new(ErrorKind::Config, explain::of_own(&cause.to_string()))
+        toml::Value::Table(self.table.clone()).try_into().map_err(|cause: toml::de::Error| {
+            Error::new(
+                ErrorKind::Config,
+                explain::of_own(&cause.to_string(), self.variables.as_deref()),
+            )
         })
     }
 
     /// Overrides these settings with those that `over` has.
     pub(super) fn merge(&mut self, over: Self) {
-        merge(&mut self.0, over.0);
+        merge(&mut self.table, over.table);
     }
 }
 
@@ -179,6 +206,6 @@ fn merge(below: &mut toml::Table, over: toml::Table) {
 
 impl fmt::Debug for StoreSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.table.keys()).finish()
     }
 }

@@ -8,7 +8,7 @@ use fragcache::testing::MemoryStore;
 use fragcache::{CacheBuilder, ErrorKind, FarLevel, Fragment, FragmentCache, fragment_key};
 
 use super::sections::{Settings, TABLES};
-use super::value::{Above, Bytes, Life, Span};
+use super::value::{Above, Bytes, Life, Seconds};
 use super::{Config, Stores, environment};
 
 /// A store that stores nothing.
@@ -35,7 +35,7 @@ fn stores() -> Stores {
 }
 
 /// A value other than the default for every setting that has one.
-const VALUES: [(&str, &str); 48] = [
+const VALUES: [(&str, &str); 53] = [
     ("type", "'nowhere'"),
     ("default_timeout", "'7m'"),
     ("max_bytes", "'7MiB'"),
@@ -83,11 +83,17 @@ const VALUES: [(&str, &str); 48] = [
     ("file.mode", "'640'"),
     ("file.deadline", "'70ms'"),
     ("file.durable", "true"),
+    ("sqlite", ""),
+    ("sqlite.path", "'cache.sqlite'"),
+    ("sqlite.deadline", "'70ms'"),
+    ("sqlite.readers", "7"),
+    ("sqlite.durable", "true"),
     ("store", ""),
 ];
 
 /// The settings of a table are tested together with those of the same name elsewhere.
-const SHARED_NAMES: [(&str, &str); 2] = [("file.max_bytes", "'7MiB'"), ("file.max_records", "7")];
+const SHARED_NAMES: [(&str, &str); 3] =
+    [("file.max_bytes", "'7MiB'"), ("file.max_records", "7"), ("sqlite.max_bytes", "'7MiB'")];
 
 fn values() -> BTreeMap<&'static str, &'static str> {
     VALUES.into_iter().chain(SHARED_NAMES).collect()
@@ -139,7 +145,8 @@ fn every_setting_reaches_the_builder() {
     for setting in settings() {
         let value = values.get(&*setting).unwrap_or_else(|| panic!("no value for {setting}"));
         let config = with(&setting, value);
-        if setting == "type" || setting.starts_with("redis.") || setting.starts_with("file.") {
+        let table = setting.split('.').next();
+        if setting == "type" || matches!(table, Some("redis" | "file" | "sqlite")) {
             assert_ne!(config, Config::default(), "{setting}");
             continue;
         }
@@ -168,7 +175,7 @@ fn durations_are_seconds_or_texts() {
     for (text, millis) in
         [("2", 2000), ("0.5", 500), ("'2'", 2000), ("'1m 1s'", 61_000), ("'0s'", 0), ("0", 0)]
     {
-        assert_eq!(span(text), Some(Span(Duration::from_millis(millis))), "{text}");
+        assert_eq!(span(text), Some(Seconds(Duration::from_millis(millis))), "{text}");
     }
     let ttl = |text: &str| with("default_timeout", text).0.settings.default_timeout;
     assert_eq!(ttl("'never'"), Some(Life(None)));
@@ -281,4 +288,68 @@ fn a_file_that_is_not_there_is_an_error_of_its_own_kind() {
     let error = Config::from_file("no/such/cache.toml").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Io);
     assert!(error.message().contains("no/such/cache.toml"), "{error}");
+}
+
+/// The settings of a store that another crate declares.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shelf {
+    #[allow(dead_code, reason = "only its presence counts")]
+    path: String,
+    wait: Option<Seconds>,
+    size: Option<Bytes>,
+}
+
+fn open_shelf(config: Config) -> Result<(Duration, usize), String> {
+    let read = std::sync::Arc::new(std::sync::Mutex::new((Duration::ZERO, 0)));
+    let seen = std::sync::Arc::clone(&read);
+    let stores = Stores::new().with("shelf", move |settings| {
+        let Shelf { wait, size, .. } = settings.read()?;
+        *seen.lock().unwrap() = (wait.unwrap().0, size.unwrap().0);
+        Ok(Nowhere)
+    });
+    config.build_with(&stores).map_err(|error| error.to_string())?;
+    let read = *read.lock().unwrap();
+    Ok(read)
+}
+
+#[test]
+fn another_crates_settings_may_use_the_notations() {
+    let expected = Ok((Duration::from_millis(1500), 64 << 10));
+    let text = "type = 'shelf'\n[store]\npath = 'x'\nwait = 1.5\nsize = '64KiB'";
+    assert_eq!(open_shelf(Config::from_toml(text).unwrap()), expected);
+    let variables = [
+        ("X_TYPE", "shelf"),
+        ("X_STORE__PATH", "x"),
+        ("X_STORE__WAIT", "1s 500ms"),
+        ("X_STORE__SIZE", "65536"),
+    ];
+    assert_eq!(open_shelf(Config::default().with_variables("X_", variables).unwrap()), expected);
+    let text = "type = 'shelf'\nstore.path = 'x'\nstore.wait = 'soon'";
+    let error = open_shelf(Config::from_toml(text).unwrap()).unwrap_err();
+    let expected = "store.wait: \"soon\" is not a duration; write seconds (300) or a duration \
+                    (\"90s\", \"1h 30m\") (in config:3:7)";
+    assert_eq!(error, expected);
+}
+
+#[test]
+fn a_missing_or_misspelt_setting_of_another_crate_says_what_to_write() {
+    let of_file = |text| open_shelf(Config::from_toml(text).unwrap()).unwrap_err();
+    let missing = "store.path is missing; write path in the table [store]";
+    assert_eq!(of_file("type = 'shelf'"), format!("{missing} (in config:1:1)"));
+    assert_eq!(of_file("type = 'shelf'\n[store]\nsize = 1"), format!("{missing} (in config:2:2)"));
+    assert_eq!(
+        of_file("type = 'shelf'\nstore.paht = 'x'"),
+        "unknown setting store.paht; did you mean path? (in config:2:7)"
+    );
+    let of_variables = |variables: &[(&str, &str)]| {
+        let config = Config::default().with_variables("X_", variables.iter().copied()).unwrap();
+        open_shelf(config).unwrap_err()
+    };
+    let missing = "X_STORE__PATH is missing; set this variable";
+    assert_eq!(of_variables(&[("X_TYPE", "shelf")]), missing);
+    assert_eq!(
+        of_variables(&[("X_TYPE", "shelf"), ("X_STORE__PAHT", "x")]),
+        "unknown setting X_STORE__PAHT; did you mean X_STORE__PATH?"
+    );
 }

@@ -45,11 +45,38 @@ impl Visitor<'_> for AnyOf {
     }
 }
 
-/// A duration; zero is allowed.
+/// A duration as a config has it: seconds (`300`, `0.5`) or text (`"90s"`, `"1h 30m"`). Zero is
+/// allowed. For the settings of a store of your own:
+///
+/// ```
+/// use std::time::Duration;
+/// use fragcache::Error;
+/// use fragcache_config::{Bytes, Config, Seconds, Stores};
+/// # use fragcache::testing::MemoryStore;
+/// # fn open(timeout: Duration, max_bytes: usize) -> Result<MemoryStore, Error> {
+/// #     assert_eq!((timeout, max_bytes), (Duration::from_secs(1), 64 << 20));
+/// #     Ok(MemoryStore::new())
+/// # }
+///
+/// #[derive(serde::Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct DynamoSettings {
+///     timeout: Seconds,
+///     max_bytes: Option<Bytes>,
+/// }
+///
+/// let stores = Stores::new().with("dynamo", |settings| {
+///     let DynamoSettings { timeout, max_bytes } = settings.read()?;
+///     open(timeout.0, max_bytes.map_or(1 << 30, |bytes| bytes.0))
+/// });
+/// let text = "type = 'dynamo'\n[store]\ntimeout = '1s'\nmax_bytes = '64MiB'";
+/// Config::from_toml(text)?.build_with(&stores)?;
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Span(pub(super) Duration);
+pub struct Seconds(pub Duration);
 
-impl Span {
+impl Seconds {
     const EXPECTED: &str = "seconds (300) or a duration (\"90s\", \"1h 30m\")";
 
     fn read<E: serde::de::Error>(written: &Written, expected: &str) -> Result<Self, E> {
@@ -81,7 +108,7 @@ fn is_zero(text: &str) -> bool {
     text.parse() == Ok(0_u64) || humantime::parse_duration(text).is_ok_and(|ttl| ttl.is_zero())
 }
 
-impl<'de> Deserialize<'de> for Span {
+impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::read(&deserializer.deserialize_any(AnyOf(Self::EXPECTED))?, Self::EXPECTED)
     }
@@ -96,21 +123,36 @@ impl<'de> Deserialize<'de> for Life {
         const EXPECTED: &str = "seconds (300), a duration (\"90s\", \"1h 30m\") or \"never\"";
         match deserializer.deserialize_any(AnyOf(EXPECTED))? {
             Written::Text(text) if text == NEVER => Ok(Self(None)),
-            written => match Span::read(&written, EXPECTED)? {
-                Span(Duration::ZERO) => Err(D::Error::custom(
+            written => match Seconds::read(&written, EXPECTED)? {
+                Seconds(Duration::ZERO) => Err(D::Error::custom(
                     "0 means \"for ever\" in Flask-Caching and \"don't cache\" in Django; write \
                      \"never\" for fragments that never expire, or type = \"null\" to store \
                      nothing",
                 )),
-                Span(ttl) => Ok(Self(Some(ttl))),
+                Seconds(ttl) => Ok(Self(Some(ttl))),
             },
         }
     }
 }
 
-/// A number of bytes.
+/// A number of bytes as a config has it: a number (`65536`) or text (`"64KiB"`, `"2GiB"`). For the
+/// settings of a store of your own; see [`Seconds`].
+///
+/// ```
+/// use fragcache_config::Bytes;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Settings {
+///     max_bytes: Bytes,
+/// }
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let settings: Settings = toml::from_str("max_bytes = '64KiB'")?;
+/// assert_eq!(settings.max_bytes.0, 65_536);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Bytes(pub(super) usize);
+pub struct Bytes(pub usize);
 
 impl Bytes {
     const EXPECTED: &str = "a number of bytes (65536) or a size (\"64KiB\", \"64MiB\", \"2GiB\")";

@@ -45,7 +45,7 @@ fn known(table: &str) -> BTreeSet<String> {
 #[test]
 fn the_page_has_every_setting_and_no_other() {
     let told: BTreeSet<String> = told().into_iter().map(|(name, _)| name).collect();
-    let tables = ["policy", "far", "redis", "file"];
+    let tables = ["policy", "far", "redis", "file", "sqlite"];
     let mut all: BTreeSet<String> = tables.iter().flat_map(|table| known(table)).collect();
     let top = known("").into_iter();
     all.extend(

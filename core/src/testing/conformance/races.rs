@@ -45,8 +45,13 @@ fn together(
     })
 }
 
-fn one_of(done: usize) -> Checked {
-    ensure(done == 1, || format!("{done} of {THREADS} callers were reported as the winner"))
+fn one_of(method: &str, done: usize) -> Checked {
+    ensure(done == 1, || {
+        format!(
+            "{method} was called by {THREADS} threads at the same time and returned true to {done} of \
+             them; it must to one"
+        )
+    })
 }
 
 fn adds(trial: &Trial) -> Checked {
@@ -60,7 +65,7 @@ fn adds(trial: &Trial) -> Checked {
             }
             Ok(added)
         })?;
-        one_of(done)?;
+        one_of("add", done)?;
         trial.expect(&key, Some(winner.into_inner().to_string().as_bytes()))?;
     }
     Ok(())
@@ -70,7 +75,7 @@ fn deletes(trial: &Trial) -> Checked {
     let key = trial.key("deletes");
     for _ in 0..trial.rounds {
         trial.set(&key, b"value")?;
-        one_of(together(trial, |_, store| Ok(store.delete(&key)?))?)?;
+        one_of("delete", together(trial, |_, store| Ok(store.delete(&key)?))?)?;
         trial.expect(&key, None)?;
     }
     Ok(())
@@ -80,7 +85,8 @@ fn compare_and_deletes(trial: &Trial) -> Checked {
     let key = trial.key("compares");
     for _ in 0..trial.rounds {
         trial.set(&key, b"value")?;
-        one_of(together(trial, |_, store| Ok(store.compare_and_delete(&key, b"value")?))?)?;
+        let done = together(trial, |_, store| Ok(store.compare_and_delete(&key, b"value")?))?;
+        one_of("compare_and_delete", done)?;
         trial.expect(&key, None)?;
     }
     Ok(())
@@ -98,7 +104,7 @@ fn compare_and_sets(trial: &Trial) -> Checked {
             }
             Ok(set)
         })?;
-        one_of(done)?;
+        one_of("compare_and_set", done)?;
         trial.expect(&key, Some(winner.into_inner().to_string().as_bytes()))?;
     }
     Ok(())
