@@ -1,6 +1,7 @@
 //! A cluster of three primaries and three replicas: the contract, slots that move, a primary that is
 //! killed, and addresses of the wrong kind.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use fragcache_redis::{RedisOptions, RedisStore};
 use fragcache_servers::{Cluster, Flavour, RedisServer, eventually};
 
 use super::conformance::keeps_in_full;
-use super::support::{LONG, fault, gauge, get, patient, timed};
+use super::support::{LONG, SLACK, fault, gauge, get, patient, timed};
 
 /// Waits until the store knows the cluster.
 fn connected(store: &RedisStore) {
@@ -33,6 +34,7 @@ fn a_cluster_keeps_the_contract() {
     reads_go_to_all_nodes_in_one_wave(&store);
     keys_of_all_nodes_are_listed(&store);
     the_wrong_kind_of_address_is_named(&cluster);
+    a_node_that_hangs_holds_up_its_own_keys_only(&cluster);
 }
 
 fn reads_go_to_all_nodes_in_one_wave(store: &RedisStore) {
@@ -77,6 +79,40 @@ fn the_wrong_kind_of_address_is_named(cluster: &Cluster) {
     let (kind, said) = fault(get(&patient(url).open().unwrap(), "a"));
     assert_eq!(kind, Fault::Unusable);
     assert!(said.contains("is a single server and no cluster: write redis://"), "{said}");
+}
+
+fn a_node_that_hangs_holds_up_its_own_keys_only(cluster: &Cluster) {
+    const TIMEOUT: Duration = Duration::from_millis(500);
+    let store = RedisOptions::new(cluster.url()).operation_timeout(TIMEOUT).open().unwrap();
+    connected(&store);
+    let keys: Vec<String> = (0..12).map(|n| format!("key:{n}")).collect();
+    let names: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let (hung, fine): (Vec<&str>, Vec<&str>) =
+        names.iter().copied().partition(|key| owner_of(slot_of(cluster, key)) == 0);
+    assert!(!hung.is_empty() && !fine.is_empty());
+    let callers = 4;
+    let (start, waiting) = (Barrier::new(callers + 1), AtomicU64::new(callers as u64));
+    cluster.node(0).stop();
+    std::thread::scope(|scope| {
+        for _ in 0..callers {
+            scope.spawn(|| {
+                start.wait();
+                let (read, took) = timed(|| store.get_many(&names));
+                waiting.fetch_sub(1, Ordering::Relaxed);
+                fault(read);
+                assert!(took < TIMEOUT + SLACK, "{took:?}");
+            });
+        }
+        start.wait();
+        // These callers have sent to the other nodes too, and do not read there yet.
+        while waiting.load(Ordering::Relaxed) > 0 {
+            for key in &fine {
+                get(&store, key).unwrap();
+            }
+        }
+    });
+    cluster.node(0).cont();
+    eventually("all keys are read again", || store.get_many(&names).is_ok());
 }
 
 #[test]
