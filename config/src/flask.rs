@@ -22,8 +22,11 @@ const SETTINGS: [(&str, &str); 28] = [
     ("file_hash_method", "leave it out: the whole key is compared on every hit"),
     ("enable_signals", "leave it out, and give an observer to the builder"),
     ("redis_sentinels", SENTINEL),
-    ("redis_sentinel_master", SENTINEL),
-    ("redis_sentinel_password", SENTINEL),
+    ("redis_sentinel_master", "write sentinel_master in the table [redis]"),
+    (
+        "redis_sentinel_password",
+        "write sentinel_password or sentinel_password_file in the table [redis]",
+    ),
     ("redis_cluster", CLUSTER),
     ("memcached_servers", NO_MEMCACHED),
     ("memcached_username", NO_MEMCACHED),
@@ -40,7 +43,7 @@ pub(super) const OWN: &str = "implement Store instead of writing a class: name i
                               Stores::with, build with build_with, and write that name";
 const SENTINEL: &str = "write type = \"redis\", and url = \
                         \"redis-sentinel://host:26379,host:26379/0?master=name\" in the table \
-                        [redis]; the sentinels' password is sentinel_password=… after the ?";
+                        [redis]";
 const CLUSTER: &str = "write type = \"redis\", and url = \"redis-cluster://host:6379,host:6379\" in \
                        the table [redis]";
 const NO_MEMCACHED: &str = "Memcached is not supported yet: write type = \"redis\" or \"file\"";
