@@ -35,7 +35,7 @@ fn stores() -> Stores {
 }
 
 /// A value other than the default for every setting that has one.
-const VALUES: [(&str, &str); 48] = [
+const VALUES: [(&str, &str); 52] = [
     ("type", "'nowhere'"),
     ("default_timeout", "'7m'"),
     ("max_bytes", "'7MiB'"),
