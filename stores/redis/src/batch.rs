@@ -268,8 +268,8 @@ fn wave(
 ) -> Result<Vec<Group>, StoreError> {
     let (mut reads, mut same): (Vec<Group>, Option<Group>) = (Vec::new(), None);
     let (mut all_read, mut is_same) = (true, true);
-    for index in first..operations.len() {
-        all_read &= operations[index].is_read();
+    for (index, operation) in operations.iter().enumerate().skip(first) {
+        all_read &= operation.is_read();
         if !all_read && !is_same {
             break;
         }
