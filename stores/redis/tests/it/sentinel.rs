@@ -16,7 +16,7 @@ fn a_master_that_sentinels_name_keeps_the_contract() {
     let sentinels = Sentinels::start(Flavour::Redis);
     let url = sentinels.url();
     let open = move || patient(url.clone()).open().unwrap();
-    keeps_in_full(open(), open.clone());
+    keeps_in_full(open(), open);
     wrong_names_and_addresses_are_told(&sentinels);
 }
 
