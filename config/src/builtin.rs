@@ -23,6 +23,9 @@ pub(super) fn redis(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
     };
     let password = (settings.password.as_ref(), settings.password_file.as_deref());
     let password = secret(layer, "redis.password", password.0, password.1)?;
+    let of_sentinel =
+        (settings.sentinel_password.as_ref(), settings.sentinel_password_file.as_deref());
+    let of_sentinel = secret(layer, "redis.sentinel_password", of_sentinel.0, of_sentinel.1)?;
 
     let mut options = RedisOptions::new(url.0);
     if let Some(user) = settings.user {
@@ -30,6 +33,15 @@ pub(super) fn redis(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
     }
     if let Some(password) = password {
         options = options.password(password);
+    }
+    if let Some(name) = settings.sentinel_master {
+        options = options.sentinel_master(name);
+    }
+    if let Some(user) = settings.sentinel_user {
+        options = options.sentinel_user(user);
+    }
+    if let Some(password) = of_sentinel {
+        options = options.sentinel_password(password);
     }
     if let Some(number) = settings.database {
         options = options.database(number);

@@ -21,10 +21,13 @@ const SETTINGS: [(&str, &str); 28] = [
     ("hash_method", "leave it out: the whole key is compared on every hit"),
     ("file_hash_method", "leave it out: the whole key is compared on every hit"),
     ("enable_signals", "leave it out, and give an observer to the builder"),
-    ("redis_sentinels", NO_SENTINEL),
-    ("redis_sentinel_master", NO_SENTINEL),
-    ("redis_sentinel_password", NO_SENTINEL),
-    ("redis_cluster", NO_CLUSTER),
+    ("redis_sentinels", SENTINEL),
+    ("redis_sentinel_master", "write sentinel_master in the table [redis]"),
+    (
+        "redis_sentinel_password",
+        "write sentinel_password or sentinel_password_file in the table [redis]",
+    ),
+    ("redis_cluster", CLUSTER),
     ("memcached_servers", NO_MEMCACHED),
     ("memcached_username", NO_MEMCACHED),
     ("memcached_password", NO_MEMCACHED),
@@ -38,10 +41,11 @@ const PACKAGES: [&str; 4] = ["flask_caching", "flask_cache", "cachelib", "werkze
 /// The advice for a class of the application's own.
 pub(super) const OWN: &str = "implement Store instead of writing a class: name it with \
                               Stores::with, build with build_with, and write that name";
-const NO_SENTINEL: &str =
-    "Sentinel is not supported yet: write the url of the server in the table [redis]";
-const NO_CLUSTER: &str = "Redis Cluster is not supported yet: write the url of a server that is \
-                          not part of a cluster in the table [redis]";
+const SENTINEL: &str = "write type = \"redis\", and url = \
+                        \"redis-sentinel://host:26379,host:26379/0?master=name\" in the table \
+                        [redis]";
+const CLUSTER: &str = "write type = \"redis\", and url = \"redis-cluster://host:6379,host:6379\" in \
+                       the table [redis]";
 const NO_MEMCACHED: &str = "Memcached is not supported yet: write type = \"redis\" or \"file\"";
 const NO_UWSGI: &str = "uWSGI's cache belongs to a Python server: write type = \"memory\" for one \
                         process, \"file\" for one host or \"redis\"";
@@ -54,8 +58,8 @@ const TYPES: [(&[&str], &str); 9] = [
     (&["simplecache", "simple"], "write \"memory\""),
     (&["filesystemcache", "filesystem"], "write \"file\""),
     (&["rediscache"], "write \"redis\""),
-    (&["redissentinelcache", "redissentinel"], NO_SENTINEL),
-    (&["redisclustercache", "rediscluster"], NO_CLUSTER),
+    (&["redissentinelcache", "redissentinel"], SENTINEL),
+    (&["redisclustercache", "rediscluster"], CLUSTER),
     (
         &[
             "memcachedcache",

@@ -99,6 +99,10 @@ settings! {
         user: String,
         password: Secret,
         password_file: PathBuf,
+        sentinel_master: String,
+        sentinel_user: String,
+        sentinel_password: Secret,
+        sentinel_password_file: PathBuf,
         database: u32,
         ca_file: PathBuf,
         client_certificate_file: PathBuf,
@@ -173,6 +177,13 @@ impl Settings {
         if let (Some(redis), Some(over)) = (&mut self.redis, &over.redis) {
             let (new, file) = (&over.password, &over.password_file);
             replace_either(&mut redis.password, &mut redis.password_file, new, file);
+            let (new, file) = (&over.sentinel_password, &over.sentinel_password_file);
+            replace_either(
+                &mut redis.sentinel_password,
+                &mut redis.sentinel_password_file,
+                new,
+                file,
+            );
         }
         self.merge(over);
     }

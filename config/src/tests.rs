@@ -35,7 +35,7 @@ fn stores() -> Stores {
 }
 
 /// A value other than the default for every setting that has one.
-const VALUES: [(&str, &str); 53] = [
+const VALUES: [(&str, &str); 57] = [
     ("type", "'nowhere'"),
     ("default_timeout", "'7m'"),
     ("max_bytes", "'7MiB'"),
@@ -70,6 +70,10 @@ const VALUES: [(&str, &str); 53] = [
     ("redis.user", "'shop'"),
     ("redis.password", "'0123'"),
     ("redis.password_file", "'Cargo.toml'"),
+    ("redis.sentinel_master", "'shop'"),
+    ("redis.sentinel_user", "'shop'"),
+    ("redis.sentinel_password", "'0123'"),
+    ("redis.sentinel_password_file", "'Cargo.toml'"),
     ("redis.database", "7"),
     ("redis.ca_file", "'ca.pem'"),
     ("redis.client_certificate_file", "'client.pem'"),

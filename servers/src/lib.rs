@@ -13,16 +13,21 @@
 )]
 
 mod answer;
+mod ask;
 mod browser;
 mod certificates;
+mod cluster;
 mod process;
 mod program;
 mod proxy;
 mod redis;
+mod sentinel;
 
 pub use browser::Browser;
 pub use certificates::Certificates;
+pub use cluster::Cluster;
 pub use process::eventually;
 pub use program::Flavour;
 pub use proxy::{Mutation, Proxy, Way};
 pub use redis::{RedisServer, Setup};
+pub use sentinel::Sentinels;

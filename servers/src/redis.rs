@@ -8,6 +8,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use crate::ask::ask;
 use crate::certificates::Certificates;
 use crate::process::{Process, eventually, free_port};
 use crate::program::Flavour;
@@ -128,6 +129,18 @@ impl RedisServer {
         });
         self.process = Some(process);
         !ended
+    }
+
+    /// The server's reply to a command, as it travels; empty if there is none.
+    pub fn ask(&self, words: &[&str]) -> String {
+        ask(self.port, words)
+    }
+
+    /// The value of a setting that was given.
+    pub(crate) fn setting(&self, name: &str) -> String {
+        let mut words =
+            self.setup.arguments.iter().skip_while(|word| **word != format!("--{name}"));
+        words.nth(1).expect("the setting was given").clone()
     }
 
     /// The port without TLS.

@@ -52,6 +52,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Runs these operations in order, each after the previous one is done, and returns their
     /// replies in the same order, exactly one for each. A networked store runs them in one round
     /// trip where it can. They need not be atomic together, and may be; each by itself is atomic.
+    /// Reads with no other operation between them may run in any order, so that a store on several
+    /// servers reads from all of them at once.
     ///
     /// See [`Operation`] for what each does. An operation that the store does not know, because it
     /// is newer, is answered with [`StoreError::unsupported`].

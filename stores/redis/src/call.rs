@@ -1,6 +1,7 @@
 //! A request in progress. Its caller waits here while another caller reads the answers. Independent
 //! of sockets.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use fragcache::store::StoreError;
@@ -19,9 +20,11 @@ pub(super) struct Call {
     pub(super) asks_role: bool,
     /// The expected answer after them.
     pub(super) echo: String,
-    pub(super) limit: Limit,
+    limit: Mutex<Limit>,
     /// Bytes that had arrived on the connection when it was sent.
     pub(super) before: u64,
+    /// Whether its caller waits for this call, and not for one that it has sent to another node.
+    is_attended: AtomicBool,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -70,11 +73,32 @@ impl Call {
             answers,
             asks_role: false,
             echo: format!("{:016x}", fastrand::u64(..)),
-            limit,
+            limit: Mutex::new(limit),
             before,
+            is_attended: AtomicBool::new(false),
             state: Mutex::new(State::Waiting),
             changed: Condvar::new(),
         }
+    }
+
+    pub(super) fn limit(&self) -> Limit {
+        *self.limit.lock()
+    }
+
+    /// Begins to wait, within this limit if it ends later. Returns whether the call has not ended yet. The connection's
+    /// line is locked meanwhile, so that whoever leaves the reading to another sees it.
+    pub(super) fn attend(&self, limit: Limit) -> bool {
+        let mut own = self.limit.lock();
+        if limit.base() > own.base() {
+            *own = limit;
+        }
+        drop(own);
+        self.is_attended.store(true, Ordering::Relaxed);
+        matches!(*self.state.lock(), State::Waiting)
+    }
+
+    pub(super) fn is_attended(&self) -> bool {
+        self.is_attended.load(Ordering::Relaxed)
     }
 
     pub(super) fn is_echo(&self, answer: &Value) -> bool {
@@ -120,7 +144,7 @@ mod tests {
     }
 
     fn wait(call: &Call) -> End {
-        call.wait(|| call.limit.base())
+        call.wait(|| call.limit().base())
     }
 
     #[test]
@@ -143,14 +167,14 @@ mod tests {
     fn waiting_ends_at_the_deadline() {
         let call = Call::new(1, Limit::new(Duration::from_millis(5)), 0);
         assert!(matches!(wait(&call), End::Late));
-        assert!(instant() >= call.limit.base());
+        assert!(instant() >= call.limit().base());
     }
 
     #[test]
     fn waiting_goes_on_while_the_deadline_moves() {
         let call = Call::new(1, Limit::new(Duration::from_millis(5)), 0);
-        let later = call.limit.base() + Duration::from_millis(10);
-        let moved = std::cell::Cell::new(call.limit.base());
+        let later = call.limit().base() + Duration::from_millis(10);
+        let moved = std::cell::Cell::new(call.limit().base());
         assert!(matches!(call.wait(|| moved.replace(later)), End::Late));
         assert!(instant() >= later);
     }
@@ -162,6 +186,18 @@ mod tests {
         assert!(matches!(wait(&call), End::Reads));
         call.end(End::Late);
         assert!(matches!(wait(&call), End::Late));
+    }
+
+    #[test]
+    fn who_attends_late_has_the_time_that_is_given_then() {
+        let call = Call::new(1, Limit::new(Duration::ZERO), 0);
+        assert!(!call.is_attended());
+        let later = Limit::new(Duration::from_secs(60));
+        assert!(call.attend(later));
+        assert!(call.is_attended());
+        assert_eq!(call.limit().base(), later.base());
+        call.end(End::Answered(Vec::new()));
+        assert!(!call.attend(later));
     }
 
     #[test]

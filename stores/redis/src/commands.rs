@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use fragcache::store::{Fault, Operation, Page, Reply, StoreError};
-use redis::{Pipeline, Value};
+use fragcache::store::{Fault, Operation, Reply, StoreError};
+use redis::{Pipeline, ServerError, Value};
 
 use super::address::Place;
+use super::call::Failure;
 use super::fault;
 use super::sizes::{DOUBTFUL, LARGE, Sizes};
+use super::topology::slots;
 
 /// Most keys of one MGET. The server runs one command at a time, so longer ones would delay others.
 const MAX_KEYS_OF_ONE_READ: usize = 256;
@@ -29,9 +31,26 @@ const COMPARE_AND_SET: &str = "if redis.call('MGET',KEYS[1])[1]==ARGV[1] then \
 /// callers come between parts.
 const BYTES_OF_ONE_PART: u64 = 1 << 20;
 
+/// How a node is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Mode {
+    /// One command may read any keys.
+    Server,
+    /// A node of a cluster: one command may read keys of one slot.
+    Slots,
+    /// A node of a cluster that could not run a command for several keys: one command for each.
+    Alone,
+    /// A node of a cluster that takes the slot over: each command asks for it.
+    Asking,
+}
+
+/// The outcome of one operation that a server has answered.
+pub(super) type Outcome = Result<Reply, ServerError>;
+
 /// Operations that are sent together, and the commands for them.
 pub(super) struct Part<'a> {
     operations: &'a [Operation<'a>],
+    mode: Mode,
     steps: Vec<Step>,
     max_value: u64,
     pub(super) only_reads: bool,
@@ -52,8 +71,18 @@ enum Step {
 
 impl<'a> Part<'a> {
     /// The first part of a non-empty batch.
-    pub(super) fn first(operations: &'a [Operation<'a>], sizes: &Sizes, max_value: u64) -> Self {
+    pub(super) fn first(
+        operations: &'a [Operation<'a>],
+        mode: Mode,
+        sizes: &Sizes,
+        max_value: u64,
+    ) -> Self {
         let (mut bytes, mut steps, mut only_reads, mut taken) = (0, Vec::new(), true, 0);
+        let joins = |at: usize| match (mode, operations.get(at.wrapping_sub(1)..=at)) {
+            (Mode::Server, _) => true,
+            (Mode::Slots, Some([a, b])) => slots::of(a.key()) == slots::of(b.key()),
+            _ => false,
+        };
         for operation in operations {
             let (step, size) = match operation {
                 Operation::Get { key } => match sizes.of(key) {
@@ -73,13 +102,15 @@ impl<'a> Part<'a> {
             taken += 1;
             only_reads &= step != Step::Write;
             match (step, steps.last_mut()) {
-                (Step::Read(1), Some(Step::Read(keys))) if *keys < MAX_KEYS_OF_ONE_READ => {
+                (Step::Read(1), Some(Step::Read(keys)))
+                    if *keys < MAX_KEYS_OF_ONE_READ && joins(taken - 1) =>
+                {
                     *keys += 1;
                 }
                 (step, _) => steps.push(step),
             }
         }
-        Self { operations: &operations[..taken], steps, max_value, only_reads }
+        Self { operations: &operations[..taken], mode, steps, max_value, only_reads }
     }
 
     pub(super) fn operations(&self) -> &'a [Operation<'a>] {
@@ -89,6 +120,9 @@ impl<'a> Part<'a> {
     pub(super) fn pipeline(&self) -> Pipeline {
         let mut commands = redis::pipe();
         for (step, operations) in self.steps() {
+            if self.mode == Mode::Asking {
+                commands.cmd("ASKING");
+            }
             match (step, operations) {
                 (Step::Read(_), operations) => {
                     commands.cmd("MGET");
@@ -121,8 +155,28 @@ impl<'a> Part<'a> {
 
     /// The key whose value is this element of this answer.
     pub(super) fn key(&self, answer: usize, element: usize) -> Option<&'a str> {
+        let answer = if self.mode == Mode::Asking { answer / 2 } else { answer };
         let (_, operations) = self.steps().nth(answer)?;
         operations.get(element).map(Operation::key)
+    }
+
+    /// Records what a failure says about the sizes of values. Returns its error, unless the next
+    /// attempt can do better because it splits the batch or skips what is too large.
+    pub(super) fn learn(&self, failure: &Failure, sizes: &Sizes) -> Option<StoreError> {
+        if failure.error.fault() == Fault::Deadline {
+            for operation in self.operations {
+                if let Operation::Get { key } = operation {
+                    sizes.doubt(key);
+                }
+            }
+        }
+        for large in &failure.large {
+            if let Some(key) = self.key(large.answer, large.element) {
+                sizes.note(key, large.bytes);
+            }
+        }
+        let is_known = !failure.large.is_empty() && self.only_reads;
+        (!is_known).then(|| failure.error.clone())
     }
 
     /// Decodes the answers to the pipeline into one reply per operation, and records sizes.
@@ -132,27 +186,40 @@ impl<'a> Part<'a> {
         sizes: &Sizes,
         place: &Place,
     ) -> Result<Vec<Reply>, StoreError> {
+        let outcomes = self.outcomes(answers, sizes, place)?.into_iter();
+        outcomes.collect::<Result<_, _>>().map_err(|error| fault::refusal(place, &error))
+    }
+
+    /// Decodes the answers to the pipeline into one outcome per operation, and records sizes.
+    pub(super) fn outcomes(
+        &self,
+        mut answers: Vec<Value>,
+        sizes: &Sizes,
+        place: &Place,
+    ) -> Result<Vec<Outcome>, StoreError> {
         let nonsense = || fault::nonsense(place);
+        if self.mode == Mode::Asking {
+            // Every other answer is to ASKING; a refusal of that is one of the command too.
+            answers = answers.into_iter().skip(1).step_by(2).collect();
+        }
         if answers.len() != self.steps.len() {
             return Err(nonsense());
         }
-        let mut replies = Vec::with_capacity(self.operations.len());
-        let mut refused = None;
+        let mut outcomes = Vec::with_capacity(self.operations.len());
         for ((step, operations), answer) in self.steps().zip(answers) {
             match (step, operations, answer) {
                 // The value is not a string.
                 (Step::Bounded | Step::Measure, _, Value::ServerError(error))
                     if error.code() == "WRONGTYPE" =>
                 {
-                    replies.push(Reply::Value(None));
+                    outcomes.push(Ok(Reply::Value(None)));
                 }
-                // Check all answers: a malformed one takes precedence.
-                (.., Value::ServerError(error)) => {
-                    refused = refused.or_else(|| Some(fault::refusal(place, &error)));
+                (_, operations, Value::ServerError(error)) => {
+                    outcomes.extend(operations.iter().map(|_| Err(error.clone())));
                 }
                 (Step::Read(keys), _, Value::Array(values)) if values.len() == keys => {
                     for (operation, value) in operations.iter().zip(values) {
-                        replies.push(Reply::Value(match value {
+                        outcomes.push(Ok(Reply::Value(match value {
                             Value::Nil => None,
                             Value::BulkString(bytes) => {
                                 if bytes.len() >= LARGE {
@@ -161,7 +228,7 @@ impl<'a> Part<'a> {
                                 (bytes.len() as u64 <= self.max_value).then_some(bytes)
                             }
                             _ => return Err(nonsense()),
-                        }));
+                        })));
                     }
                 }
                 // A bounded read returns at most one byte too many. An empty value counts as absent
@@ -169,15 +236,16 @@ impl<'a> Part<'a> {
                 (Step::Bounded, [operation, ..], Value::BulkString(bytes)) => {
                     sizes.note(operation.key(), bytes.len() as u64);
                     let fits = !bytes.is_empty() && bytes.len() as u64 <= self.max_value;
-                    replies.push(Reply::Value(fits.then_some(bytes)));
+                    outcomes.push(Ok(Reply::Value(fits.then_some(bytes))));
                 }
                 // Absent for this process; the next read may find it.
                 (Step::Measure, [operation, ..], Value::Int(length @ 0..)) => {
                     sizes.note(operation.key(), length.unsigned_abs());
-                    replies.push(Reply::Value(None));
+                    outcomes.push(Ok(Reply::Value(None)));
                 }
                 (Step::Write, [operation, ..], answer) => {
-                    replies.push(Reply::Done(written(operation, &answer).ok_or_else(nonsense)?));
+                    let done = written(operation, &answer).ok_or_else(nonsense)?;
+                    outcomes.push(Ok(Reply::Done(done)));
                     if let Operation::Set { key, value, .. }
                     | Operation::CompareAndSet { key, value, .. } = operation
                     {
@@ -187,7 +255,7 @@ impl<'a> Part<'a> {
                 _ => return Err(nonsense()),
             }
         }
-        refused.map_or(Ok(replies), Err)
+        Ok(outcomes)
     }
 }
 
@@ -240,17 +308,11 @@ fn millis(ttl: Duration) -> u64 {
 }
 
 /// The command for one page of the keys that begin with `prefix`.
-pub(super) fn scan(prefix: &str, cursor: Option<&str>) -> Result<Pipeline, StoreError> {
-    let cursor: u64 = cursor.unwrap_or("0").parse().map_err(|_| {
-        StoreError::new(
-            Fault::Refused,
-            "this is not a cursor of this store; begin without one, then pass each page's `next`",
-        )
-    })?;
+pub(super) fn scan(prefix: &str, cursor: u64) -> Pipeline {
     let mut commands = redis::pipe();
     commands.cmd("SCAN").arg(cursor).arg("MATCH").arg(glob(prefix));
     commands.arg("COUNT").arg(KEYS_OF_ONE_SCAN);
-    Ok(commands)
+    commands
 }
 
 /// The pattern that matches all keys that begin with `prefix`.
@@ -266,9 +328,9 @@ fn glob(prefix: &str) -> String {
     pattern
 }
 
-/// Decodes the answer to [`scan`]. Skips keys that are not text, since they belong to other
+/// Decodes the answer to [`scan`] into keys and the next cursor, 0 after the last page. Skips keys that are not text, since they belong to other
 /// applications.
-pub(super) fn page(answers: Vec<Value>, place: &Place) -> Result<Page, StoreError> {
+pub(super) fn page(answers: Vec<Value>, place: &Place) -> Result<(Vec<String>, u64), StoreError> {
     let nonsense = || fault::nonsense(place);
     let text = |value: Value| match value {
         Value::BulkString(bytes) => String::from_utf8(bytes).ok(),
@@ -282,9 +344,8 @@ pub(super) fn page(answers: Vec<Value>, place: &Place) -> Result<Page, StoreErro
     let (Some(cursor), Some(Value::Array(keys))) = (parts.next(), parts.next()) else {
         return Err(nonsense());
     };
-    let cursor = text(cursor).ok_or_else(nonsense)?;
-    let keys = keys.into_iter().filter_map(text).collect();
-    Ok(Page::new(keys, (cursor != "0").then_some(cursor)))
+    let cursor = text(cursor).and_then(|text| text.parse().ok()).ok_or_else(nonsense)?;
+    Ok((keys.into_iter().filter_map(text).collect(), cursor))
 }
 
 #[cfg(test)]
@@ -298,7 +359,7 @@ mod tests {
     const MOST: u64 = 8 << 20;
 
     fn part<'a>(operations: &'a [Operation<'a>], sizes: &Sizes) -> Part<'a> {
-        Part::first(operations, sizes, MOST)
+        Part::first(operations, Mode::Server, sizes, MOST)
     }
 
     #[test]
@@ -315,6 +376,28 @@ mod tests {
         assert_eq!(commands(&[get; MAX_KEYS_OF_ONE_READ]), 1);
         assert_eq!(commands(&[get; MAX_KEYS_OF_ONE_READ + 1]), 2);
         assert_eq!(commands(&[]), 0);
+    }
+
+    #[test]
+    fn a_node_of_a_cluster_reads_keys_of_one_slot_in_one_command() {
+        let sizes = Sizes::new();
+        let keys = ["{a}1", "{a}2", "b", "{a}3"];
+        let gets = keys.map(|key| Operation::Get { key });
+        let sent = |mode| {
+            let part = Part::first(&gets, mode, &sizes, MOST);
+            (part.pipeline().len(), part.key(2, 0))
+        };
+        assert_eq!(sent(Mode::Server), (1, None));
+        assert_eq!(sent(Mode::Slots), (3, Some("{a}3")));
+        assert_eq!(sent(Mode::Alone), (4, Some("b")));
+        assert_eq!(sent(Mode::Asking), (8, Some("{a}2")));
+
+        let asking = Part::first(&gets[..1], Mode::Asking, &sizes, MOST);
+        let read = Value::Array(vec![Value::BulkString(b"x".to_vec())]);
+        let replies = asking.replies(vec![Value::Okay, read.clone()], &sizes, &place());
+        assert_eq!(replies.unwrap(), [Reply::Value(Some(b"x".to_vec()))]);
+        let short = asking.outcomes(vec![read], &sizes, &place()).unwrap_err();
+        assert_eq!(short.fault(), Fault::Protocol);
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //!
 //! So a lone caller waits for the server only, and calls of several threads overlap: each is
 //! written as it comes, and answers arrive in the order of the calls. A caller that has read its
-//! own answers leaves the reading to the next in line.
+//! own answers leaves the reading to the next in line that waits here.
+//!
+//! Sending and receiving are two steps, so that one caller can send to several nodes before it waits
+//! for any of them. While it waits for another node, whoever waits here reads its answers too.
 //!
 //! Each call ends with an echo of a unique number, which is checked before its answers are used.
 //! Answers that were duplicated, lost or swapped in transit may have the right shape, but the echo
@@ -78,12 +81,24 @@ pub(super) enum Gone {
     TooLarge,
 }
 
-/// The outcome of one call.
-pub(super) enum Asked {
-    Answered(Vec<Value>),
+/// The outcome of sending one call.
+pub(super) enum Sending {
+    /// It was sent, or the connection ended while it was; [`receive`](Connection::receive) returns
+    /// the outcome, and must be called.
+    Sent(Sent),
     Failed(Failure),
     /// The connection was already abandoned; nothing was sent.
     NotSent,
+}
+
+/// A call that was sent on a connection.
+#[must_use]
+pub(super) struct Sent(Arc<Call>);
+
+/// The outcome of a call that was sent.
+pub(super) enum Received {
+    Answered(Vec<Value>),
+    Failed(Failure),
 }
 
 /// Why answers were not read.
@@ -121,8 +136,8 @@ impl Connection {
         (0..greeting.len()).map(|_| come.next(&mut reader, &mut room)).collect()
     }
 
-    /// Sends these commands and returns their answers within the limit. Counts what is sent.
-    pub(super) fn ask(&self, commands: &Pipeline, limit: Limit, sent: &AtomicU64) -> Asked {
+    /// Sends these commands within the limit. Counts what is sent.
+    pub(super) fn send(&self, commands: &Pipeline, limit: Limit, sent: &AtomicU64) -> Sending {
         let mut packed = match commands.is_empty() {
             true => Vec::new(),
             false => commands.get_packed_pipeline(),
@@ -130,7 +145,7 @@ impl Connection {
         let limit = limit.for_sending(packed.len());
         let mut call = Call::new(commands.len(), limit, self.pace.arrived());
         let Some(mut asked_role) = self.writing.try_lock_until(limit.base()) else {
-            return Asked::Failed(self.late(limit).into());
+            return Sending::Failed(self.late(limit).into());
         };
         let now = instant();
         if now.duration_since(*asked_role) >= ROLE_LASTS {
@@ -142,27 +157,38 @@ impl Connection {
         packed.extend_from_slice(call.echo.as_bytes());
         packed.extend_from_slice(b"\r\n");
         let call = Arc::new(call);
-        let reads = {
+        {
             let mut line = self.line.lock();
             if line.gone.is_some() {
-                return Asked::NotSent;
+                return Sending::NotSent;
             }
             if line.calls.is_empty() && self.has_leftover() {
                 drop(line);
                 self.give_up(Gone::HungUp);
-                return Asked::NotSent;
+                return Sending::NotSent;
             }
             line.calls.push_back(Arc::clone(&call));
-            !std::mem::replace(&mut line.has_reader, true)
-        };
+        }
         let written = self.wire.send(&packed, limit.base());
         drop(asked_role);
         sent.fetch_add(1, Ordering::Relaxed);
         match written {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => self.give_up(Gone::Late),
             Err(_) => self.give_up(Gone::HungUp),
-            Ok(()) if reads => return self.read_for(&call),
             Ok(()) => {}
+        }
+        Sending::Sent(Sent(call))
+    }
+
+    /// Returns the answers to a call that was sent. `limit` applies from now on if it ends later.
+    pub(super) fn receive(&self, sent: Sent, limit: Limit) -> Received {
+        let Sent(call) = sent;
+        let reads = {
+            let mut line = self.line.lock();
+            call.attend(limit) && !std::mem::replace(&mut line.has_reader, true)
+        };
+        if reads {
+            return self.read_for(&call);
         }
         match self.wait(&call) {
             End::Reads => self.read_for(&call),
@@ -176,26 +202,27 @@ impl Connection {
     }
 
     fn wait(&self, call: &Call) -> End {
-        call.wait(|| self.pace.due(call.limit, call.before))
+        call.wait(|| self.pace.due(call.limit(), call.before))
     }
 
     /// The outcome of a call that has ended without reading its own end.
-    fn ended(&self, call: &Call, end: End) -> Asked {
+    fn ended(&self, call: &Call, end: End) -> Received {
         match end {
-            End::Answered(answers) => Asked::Answered(answers),
-            End::Failed(failure) => Asked::Failed(failure),
+            End::Answered(answers) => Received::Answered(answers),
+            End::Failed(failure) => Received::Failed(failure),
             End::Late | End::Reads => {
                 let (gone, error) = self.overdue(call);
                 self.give_up(gone);
-                Asked::Failed(error.into())
+                Received::Failed(error.into())
             }
         }
     }
 
     /// What follows when a call's deadline has passed.
     fn overdue(&self, call: &Call) -> (Gone, StoreError) {
-        if !self.pace.is_moving(call.limit, call.before) {
-            return (Gone::Late, self.late(call.limit));
+        let limit = call.limit();
+        if !self.pace.is_moving(limit, call.before) {
+            return (Gone::Late, self.late(limit));
         }
         let message = format!("the answers of {} arrive too slowly", self.place);
         (Gone::TooLarge, StoreError::new(Fault::Slow, message))
@@ -207,7 +234,7 @@ impl Connection {
     }
 
     /// Reads answers up to and including those to `call`.
-    fn read_for(&self, call: &Arc<Call>) -> Asked {
+    fn read_for(&self, call: &Arc<Call>) -> Received {
         let mut come = self.answers.lock();
         loop {
             let next = self.line.lock().calls.front().cloned();
@@ -228,7 +255,7 @@ impl Connection {
             if is_mine {
                 let has_leftover = line.calls.is_empty() && come.has_more();
                 drop(come);
-                match line.calls.front() {
+                match line.calls.iter().find(|call| call.is_attended()) {
                     Some(heir) => heir.end(End::Reads),
                     None => line.has_reader = false,
                 }
@@ -238,7 +265,7 @@ impl Connection {
                 } else if has_leftover {
                     self.give_up(Gone::HungUp);
                 }
-                return Asked::Answered(answers);
+                return Received::Answered(answers);
             }
             drop(line);
             next.end(End::Answered(answers));
@@ -250,7 +277,7 @@ impl Connection {
 
     /// Reads the answers to a call and checks the echo after them.
     fn read(&self, come: &mut Answers, call: &Call) -> Result<Vec<Value>, Broken> {
-        let mut reader = self.wire.reader(&self.pace, call.limit, call.before);
+        let mut reader = self.wire.reader(&self.pace, call.limit(), call.before);
         let mut room = Room::new(self.max_value_bytes);
         let mut next = |room: &mut Room, answer| {
             room.answer = answer;
@@ -334,8 +361,8 @@ impl Connection {
             let is_culprit = |(culprit, _): &mut (&Arc<Call>, _)| Arc::ptr_eq(culprit, &call);
             let end = match culprit.take_if(is_culprit) {
                 Some((_, failure)) => failure,
-                None if gone == Gone::Late && self.pace.due(call.limit, call.before) <= now => {
-                    self.late(call.limit).into()
+                None if gone == Gone::Late && self.pace.due(call.limit(), call.before) <= now => {
+                    self.late(call.limit()).into()
                 }
                 None => others.clone(),
             };

@@ -9,12 +9,12 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use fragcache::store::{Fault, StoreError};
-use redis::Value;
+use redis::{Pipeline, ServerError, Value};
 
-use super::address::Place;
+use super::address::{Kind, Place};
 use super::answers::Unread;
 use super::clock::instant;
-use super::connection::{Asked, Connection};
+use super::connection::{Connection, Received, Sending};
 use super::fault;
 use super::pace::Limit;
 use super::socket::{Socket, left};
@@ -22,6 +22,7 @@ use super::tls::Tls;
 use super::wire::Wire;
 
 /// The parameters of a connection.
+#[derive(Clone)]
 pub(super) struct Dialer {
     pub(super) place: Place,
     pub(super) tls: Option<Tls>,
@@ -30,24 +31,83 @@ pub(super) struct Dialer {
     pub(super) database: i64,
     pub(super) connect_timeout: Duration,
     pub(super) max_value_bytes: usize,
+    pub(super) kind: Kind,
 }
 
 impl Dialer {
+    /// The same parameters for another node.
+    pub(super) fn at(&self, place: &Place) -> Result<Self, StoreError> {
+        let mut dialer = self.clone();
+        dialer.place = place.clone();
+        if let (Some(tls), Place::Tcp { host, .. }) = (&self.tls, place) {
+            dialer.tls = Some(tls.of(host).map_err(|error| {
+                StoreError::new(Fault::Unusable, format!("no TLS with {place}: {error}"))
+            })?);
+        }
+        Ok(dialer)
+    }
+
+    /// Sends these commands on a connection of their own and returns their answers.
+    pub(super) fn query(&self, commands: &Pipeline) -> Result<Vec<Value>, StoreError> {
+        let deadline = instant() + self.connect_timeout;
+        let connection =
+            Connection::new(self.place.clone(), self.wire(deadline)?, self.max_value_bytes);
+        let mut all = redis::pipe();
+        if let Some(password) = &self.password {
+            all.cmd("AUTH").arg(self.user.as_deref()).arg(password);
+        }
+        for command in commands.cmd_iter() {
+            all.add_command(command.clone());
+        }
+        let mut answers = self.answers(&connection, &all, deadline)?;
+        let rest = answers.split_off(all.len() - commands.len());
+        match answers.first() {
+            Some(Value::ServerError(error)) => Err(self.wrong_password(error)),
+            _ => Ok(rest),
+        }
+    }
+
     /// Connects to the server and verifies it. Name resolution may exceed the connect timeout; only
     /// the connecting thread waits for that.
     pub(super) fn dial(&self) -> Result<Connection, StoreError> {
         let deadline = instant() + self.connect_timeout;
-        let wire = match self.connect(deadline) {
+        self.greet(self.wire(deadline)?, deadline)
+    }
+
+    fn wire(&self, deadline: Instant) -> Result<Wire, StoreError> {
+        match self.connect(deadline) {
             Ok(socket) => match &self.tls {
-                None => Wire::plain(socket),
-                Some(tls) => {
-                    Wire::tls(socket, tls, deadline).map_err(|error| self.no_tls(&error))?
-                }
+                None => Ok(Wire::plain(socket)),
+                Some(tls) => Wire::tls(socket, tls, deadline).map_err(|error| self.no_tls(&error)),
             },
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(self.too_late()),
-            Err(error) => return Err(fault::unreachable(&self.place, &error)),
-        };
-        self.greet(wire, deadline)
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(self.too_late()),
+            Err(error) => Err(fault::unreachable(&self.place, &error)),
+        }
+    }
+
+    /// Sends the first commands of a connection and returns their answers.
+    fn answers(
+        &self,
+        connection: &Connection,
+        commands: &Pipeline,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, StoreError> {
+        let limit = Limit::fixed(deadline, self.connect_timeout);
+        connection.greet(commands, limit).map_err(|unread| match unread {
+            Unread::Late => self.too_late(),
+            Unread::HungUp => self.unlike(&fault::hung_up(&self.place)),
+            Unread::Nonsense | Unread::TooLarge => self.unlike(&fault::no_redis(&self.place)),
+        })
+    }
+
+    fn wrong_password(&self, error: &ServerError) -> StoreError {
+        match error.code() {
+            "WRONGPASS" | "ERR" => StoreError::new(
+                Fault::Unusable,
+                format!("{} does not know this user, or the password is wrong", self.place),
+            ),
+            _ => fault::refusal(&self.place, error),
+        }
     }
 
     fn too_late(&self) -> StoreError {
@@ -103,25 +163,25 @@ impl Dialer {
         }
         // The answer shows that this is a Redis server, and of which kind.
         greeting.cmd("HELLO");
-        let limit = Limit::fixed(deadline, self.connect_timeout);
-        let answers = connection.greet(&greeting, limit).map_err(|unread| match unread {
-            Unread::Late => self.too_late(),
-            Unread::HungUp => self.unlike(&fault::hung_up(&self.place)),
-            Unread::Nonsense | Unread::TooLarge => self.unlike(&fault::no_redis(&self.place)),
-        })?;
+        let answers = self.answers(&connection, &greeting, deadline)?;
         self.judge(&answers).map_err(unusable)?;
         // Sends only the echo that ends every call, since the user may lack the permission for it.
-        match connection.ask(&redis::pipe(), limit, &AtomicU64::new(0)) {
-            Asked::Answered(_) => {
+        let limit = Limit::fixed(deadline, self.connect_timeout);
+        let received = match connection.send(&redis::pipe(), limit, &AtomicU64::new(0)) {
+            Sending::Sent(sent) => connection.receive(sent, limit),
+            Sending::Failed(failure) => Received::Failed(failure),
+            Sending::NotSent => return Err(self.unlike(&fault::nonsense(&self.place))),
+        };
+        match received {
+            Received::Answered(_) => {
                 connection.greeted();
                 Ok(connection)
             }
-            Asked::Failed(failure) => Err(match failure.error.fault() {
+            Received::Failed(failure) => Err(match failure.error.fault() {
                 Fault::Refused | Fault::Unusable => unusable(failure.error),
                 Fault::Deadline => self.too_late(),
                 _ => self.unlike(&failure.error),
             }),
-            Asked::NotSent => Err(self.unlike(&fault::nonsense(&self.place))),
         }
     }
 
@@ -141,13 +201,7 @@ impl Dialer {
         if self.password.is_some()
             && let Some(Value::ServerError(error)) = before.next()
         {
-            return match error.code() {
-                "WRONGPASS" | "ERR" => refused(format!(
-                    "{} does not know this user, or the password is wrong",
-                    self.place
-                )),
-                _ => Err(fault::refusal(&self.place, error)),
-            };
+            return Err(self.wrong_password(error));
         }
         match hello {
             Value::ServerError(error) => match error.code() {
@@ -156,18 +210,19 @@ impl Dialer {
                 _ => return Err(fault::refusal(&self.place, error)),
             },
             hello if fault::is_replica(hello) => return Err(fault::replica(&self.place)),
-            hello => match fault::told(hello, "mode") {
-                Some("sentinel") => {
+            hello => match (fault::told(hello, "mode"), self.kind) {
+                (Some("sentinel"), _) => {
                     return refused(format!(
-                        "{} is a Sentinel, which stores nothing: name the server itself",
+                        "{} is a Sentinel, which stores nothing: write \
+                         redis-sentinel://host:port/?master=name",
                         self.place
                     ));
                 }
-                Some("cluster") => {
-                    return refused(format!(
-                        "{} is a node of a cluster, but this store supports only a single server",
-                        self.place
-                    ));
+                (Some("cluster"), Kind::Single | Kind::Sentinel) => {
+                    return Err(fault::cluster(&self.place));
+                }
+                (Some("standalone"), Kind::Cluster) => {
+                    return Err(fault::no_cluster(&self.place));
                 }
                 _ => {}
             },

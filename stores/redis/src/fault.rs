@@ -11,7 +11,9 @@ use super::address::Place;
 /// The error for a server's refusal.
 pub(super) fn refusal(place: &Place, error: &ServerError) -> StoreError {
     let fault = match error.code() {
-        "READONLY" | "NOAUTH" | "WRONGPASS" | "LOADING" | "MASTERDOWN" => Fault::Unusable,
+        "READONLY" | "NOAUTH" | "WRONGPASS" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" => {
+            Fault::Unusable
+        }
         _ => Fault::Refused,
     };
     let reason = match error.code() {
@@ -23,9 +25,8 @@ pub(super) fn refusal(place: &Place, error: &ServerError) -> StoreError {
         "LOADING" => "is still loading its data",
         "MISCONF" => "accepts no writes, because it cannot save to disk",
         "MASTERDOWN" => "is a replica that has lost its master",
-        "MOVED" | "ASK" | "CROSSSLOT" | "CLUSTERDOWN" => {
-            "is a node of a cluster, but this store supports only a single server"
-        }
+        "MOVED" | "ASK" | "CROSSSLOT" | "TRYAGAIN" => return cluster(place),
+        "CLUSTERDOWN" => "is in a cluster that is down, or that does not cover all slots",
         code => {
             let is_code = code.len() <= 24 && code.bytes().all(|b| b.is_ascii_uppercase());
             let code = if is_code { code } else { "an unknown code" };
@@ -53,22 +54,40 @@ pub(super) fn replica(place: &Place) -> StoreError {
     )
 }
 
+/// The error for a node of a cluster where a single server is expected.
+pub(super) fn cluster(place: &Place) -> StoreError {
+    StoreError::new(
+        Fault::Unusable,
+        format!("{place} is a node of a cluster: write redis-cluster://host:port"),
+    )
+}
+
+/// The error for a single server where a node of a cluster is expected.
+pub(super) fn no_cluster(place: &Place) -> StoreError {
+    StoreError::new(
+        Fault::Unusable,
+        format!("{place} is a single server and no cluster: write redis://host:port"),
+    )
+}
+
 /// Whether this answer to `HELLO` comes from a replica.
 pub(super) fn is_replica(hello: &Value) -> bool {
     matches!(told(hello, "role"), Some("replica" | "slave"))
 }
 
-/// The field `name` of a server's answer to `HELLO`.
+/// The field `name` of an answer of names and values, such as that to `HELLO`.
 pub(super) fn told<'a>(hello: &'a Value, name: &str) -> Option<&'a str> {
-    fn text(value: &Value) -> Option<&str> {
-        match value {
-            Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-            Value::SimpleString(text) => Some(text),
-            _ => None,
-        }
-    }
     let Value::Array(pairs) = hello else { return None };
     pairs.chunks_exact(2).find(|pair| text(&pair[0]) == Some(name)).and_then(|pair| text(&pair[1]))
+}
+
+/// The text of a string.
+pub(super) fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
 }
 
 /// The error for a server that is not Redis.

@@ -1,5 +1,5 @@
-//! A store of [`fragcache`] in one Redis or Valkey server: [`RedisStore`]. Sentinel and Cluster are
-//! not supported.
+//! A store of [`fragcache`] in Redis or Valkey: [`RedisStore`]. One server, the master that
+//! Sentinel names, or a Cluster.
 //!
 //! ```
 //! use fragcache::{FarLevel, FragmentCache};
@@ -14,13 +14,16 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
-// `options` and `address` describe the server. `dial` and `tls` connect, on the thread of
-// `reconnect`. `link` finds the connection for a call; callers share it through `connection` and
-// `call`. `pace` limits the time of a call. `wire` and `socket` carry bytes, and `answers` parses
-// them. `commands`, `sizes` and `fault` encode and decode what is sent.
+// `options` and `address` describe the servers. `topology` knows which there are: one, or those that
+// sentinels or the nodes of a cluster name. `batch` runs a call on a cluster. For each server, `dial`
+// and `tls` connect, on the thread of `reconnect`, and `link` finds the connection for a call;
+// callers share it through `connection` and `call`. `pace` limits the time of a call. `wire` and
+// `socket` carry bytes, and `answers` parses them. `commands`, `sizes` and `fault` encode and decode
+// what is sent.
 
 mod address;
 mod answers;
+mod batch;
 mod call;
 mod clock;
 mod commands;
@@ -34,23 +37,29 @@ mod reconnect;
 mod sizes;
 mod socket;
 mod tls;
+mod topology;
 mod wire;
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 pub use options::RedisOptions;
 
-use self::address::Place;
-use self::commands::Part;
+use self::batch::Batch;
+use self::commands::{Mode, Part};
 use self::link::Link;
+use self::pace::Limit;
 use self::sizes::Sizes;
+use self::topology::{Nodes, View};
 use fragcache::Error;
 use fragcache::store::{Capabilities, Fault, Operation, Page, Reply, Store, StoreError};
 
-/// A store in one Redis (6 or later) or Valkey server.
+/// A store in Redis (6 or later) or Valkey: one server, the master that sentinels name, or a
+/// cluster; see [`RedisOptions::new`].
 ///
-/// All calls share one connection. Calls of several threads overlap, and each thread writes its own
+/// All calls share one connection to each node. Calls of several threads overlap, and each thread writes its own
 /// call. No call waits longer than [`operation_timeout`](RedisOptions::operation_timeout) without
 /// bytes arriving; see there. Calls can be made from any thread, also within an async runtime,
 /// where they block as all rendering does.
@@ -59,6 +68,12 @@ use fragcache::store::{Capabilities, Fault, Operation, Page, Reply, Store, Store
 /// reconnects: first without delay, then after pauses of up to 2 s. The store refuses a replica,
 /// since it lags behind its master. It also refuses a server that becomes a replica: it queries the
 /// role every 100 ms, together with calls.
+///
+/// With sentinels or a cluster, a thread of the store asks for the nodes: when a connection is lost, a
+/// node redirects a call or is no longer a primary, and every 10 s (sentinels) or 30 s (cluster). It
+/// connects to new nodes before it replaces the old ones. On a cluster, reads go to all nodes at
+/// once, and operations of a batch with writes keep their order: adjacent ones for the same node go
+/// together, others after each other.
 ///
 /// A value larger than [`max_value_bytes`](RedisOptions::max_value_bytes) is never read: it counts
 /// as absent and can be overwritten. If answers do not fit the requests, the store abandons the
@@ -69,7 +84,7 @@ use fragcache::store::{Capabilities, Fault, Operation, Page, Reply, Store, Store
 ///
 /// The user needs permission for `MGET`, `GETRANGE`, `STRLEN`, `SET`, `DEL`, `PEXPIRE`, `EVAL` and
 /// `ECHO`, for `SCAN` if an administration tool is used, and for `HELLO` and `SELECT`, which all
-/// users have.
+/// users have; on a cluster also for `ASKING`, `CLUSTER SLOTS` and `CLUSTER INFO`.
 ///
 /// ```
 /// use fragcache::store::{Fault, Store};
@@ -82,9 +97,11 @@ use fragcache::store::{Capabilities, Fault, Operation, Page, Reply, Store, Store
 /// # Ok::<(), fragcache::Error>(())
 /// ```
 pub struct RedisStore {
-    link: Link,
-    place: Place,
-    database: i64,
+    nodes: Nodes,
+    /// What the store is called in messages.
+    name: String,
+    operation_timeout: Duration,
+    queue_length: usize,
     max_value_bytes: usize,
     sizes: Sizes,
 }
@@ -107,17 +124,55 @@ impl RedisStore {
             if bytes > self.max_value_bytes {
                 return Err(StoreError::new(
                     Fault::Refused,
-                    format!("a value of {bytes} bytes is not sent to {}", self.place),
+                    format!("a value of {bytes} bytes is not sent to {}", self.name),
                 ));
             }
         }
         Ok(())
     }
+
+    /// Runs one call, unless too many are in progress.
+    fn call<T>(
+        &self,
+        run: impl FnOnce(Arc<View>, Limit) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.nodes.counts().call(self.queue_length, || {
+            let limit = Limit::new(self.operation_timeout);
+            run(self.nodes.view(limit.base())?, limit)
+        })
+    }
+
+    /// Runs operations on the only node.
+    fn run_on(
+        &self,
+        link: &Link,
+        operations: &[Operation<'_>],
+        mut limit: Limit,
+    ) -> Result<Vec<Reply>, StoreError> {
+        let mut replies = Vec::with_capacity(operations.len());
+        while let Some(rest) = operations.get(replies.len()..).filter(|rest| !rest.is_empty()) {
+            let max_value = self.max_value_bytes as u64;
+            let part = Part::first(rest, Mode::Server, &self.sizes, max_value);
+            let read = |answers| part.replies(answers, &self.sizes, &link.place);
+            match link.ask(&part.pipeline(), part.only_reads, limit, read) {
+                Ok(more) => {
+                    limit = limit.earned(bytes(part.operations(), &more));
+                    replies.extend(more);
+                }
+                Err(failure) => {
+                    if let Some(error) = part.learn(&failure, &self.sizes) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(replies)
+    }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RedisStore({}/{})", self.place, self.database)
+        write!(f, "RedisStore({})", self.name)
     }
 }
 
@@ -128,57 +183,79 @@ impl Store for RedisStore {
 
     fn run(&self, operations: &[Operation<'_>]) -> Result<Vec<Reply>, StoreError> {
         self.check(operations)?;
-        let mut replies = Vec::with_capacity(operations.len());
-        let mut limit = self.link.limit();
-        while let Some(rest) = operations.get(replies.len()..).filter(|rest| !rest.is_empty()) {
-            let part = Part::first(rest, &self.sizes, self.max_value_bytes as u64);
-            let read = |answers| part.replies(answers, &self.sizes, &self.place);
-            let (commands, only_reads) = (part.pipeline(), part.only_reads);
-            match self.link.ask(&commands, only_reads, limit, &self.place, read) {
-                Ok(more) => {
-                    limit = limit.earned(bytes(part.operations(), &more));
-                    replies.extend(more);
-                }
-                Err(failure) => {
-                    if failure.error.fault() == Fault::Deadline {
-                        for operation in part.operations() {
-                            if let Operation::Get { key } = operation {
-                                self.sizes.doubt(key);
-                            }
-                        }
-                    }
-                    for large in &failure.large {
-                        if let Some(key) = part.key(large.answer, large.element) {
-                            self.sizes.note(key, large.bytes);
-                        }
-                    }
-                    // The sizes are now known, so the next attempt splits the batch or skips what
-                    // is too large.
-                    if failure.large.is_empty() || !only_reads {
-                        return Err(failure.error);
-                    }
-                }
+        self.call(|view, limit| match view.links.as_slice() {
+            [link] if view.slots.is_none() => self.run_on(link, operations, limit),
+            _ => {
+                let max_value = self.max_value_bytes as u64;
+                Batch::new(&self.nodes, &self.sizes, max_value, operations).run(view, limit)
             }
-        }
-        Ok(replies)
+        })
     }
 
     fn scan(&self, prefix: &str, cursor: Option<&str>) -> Result<Page, StoreError> {
-        let commands = commands::scan(prefix, cursor)?;
-        let read = |answers| commands::page(answers, &self.place);
-        let page = self.link.ask(&commands, true, self.link.limit(), &self.place, read);
-        page.map_err(|failure| failure.error)
+        self.call(|view, limit| {
+            let cursor = Cursor::parse(cursor, &view)?;
+            let Some(link) = view.links.get(cursor.node) else { return Ok(Page::default()) };
+            let read = |answers| commands::page(answers, &link.place);
+            let page = link.ask(&commands::scan(prefix, cursor.at), true, limit, read);
+            let (keys, at) = page.map_err(|failure| failure.error)?;
+            Ok(Page::new(keys, cursor.next(at, &view)))
+        })
     }
 
     fn gauges(&self) -> Vec<(&'static str, u64)> {
-        let (state, counts) = (&self.link.state, &self.link.state.counts);
+        let (links, counts) = (self.nodes.links(), self.nodes.counts());
+        let up = links.iter().filter(|link| link.is_up()).count();
+        let connections = counts.connections.load(Ordering::Relaxed);
         vec![
-            ("connected", u64::from(state.is_up())),
-            ("reconnects", counts.connections.load(Ordering::Relaxed).saturating_sub(1)),
+            ("nodes", links.len() as u64),
+            ("connected", up as u64),
+            ("reconnects", connections.saturating_sub(links.len() as u64)),
             ("calls_under_way", counts.calls.load(Ordering::Relaxed)),
             ("deadlines_missed", counts.deadlines_missed.load(Ordering::Relaxed)),
             ("round_trips", counts.round_trips.load(Ordering::Relaxed)),
         ]
+    }
+}
+
+/// Where a listing of keys goes on: `at`, or `generation-node-at` in a cluster.
+struct Cursor {
+    node: usize,
+    at: u64,
+}
+
+impl Cursor {
+    fn parse(cursor: Option<&str>, view: &View) -> Result<Self, StoreError> {
+        let Some(cursor) = cursor else { return Ok(Self { node: 0, at: 0 }) };
+        let refused = |message| StoreError::new(Fault::Refused, message);
+        let unknown = || {
+            refused(
+                "this is not a cursor of this store; begin without one, then pass each page's \
+                 `next`",
+            )
+        };
+        let numbers: Result<Vec<u64>, _> = cursor.split('-').map(str::parse).collect();
+        let (generation, node, at) = match (numbers.as_deref(), &view.slots) {
+            (Ok(&[at]), None) => return Ok(Self { node: 0, at }),
+            (Ok(&[generation, node, at]), Some(_)) => (generation, node, at),
+            _ => return Err(unknown()),
+        };
+        if generation != view.generation {
+            return Err(refused(
+                "the nodes of the cluster have changed since the last page; begin again, without \
+                 a cursor",
+            ));
+        }
+        Ok(Self { node: usize::try_from(node).map_err(|_| unknown())?, at })
+    }
+
+    /// The cursor of the next page, if there is one.
+    fn next(&self, at: u64, view: &View) -> Option<String> {
+        let node = if at == 0 { self.node + 1 } else { self.node };
+        (node < view.links.len()).then(|| match view.slots {
+            None => at.to_string(),
+            Some(_) => format!("{}-{node}-{at}", view.generation),
+        })
     }
 }
 

@@ -1,5 +1,5 @@
-//! Assigns calls to a connection, limits how many are in progress, and knows the state of the
-//! server. The connection itself is in `connection`, and `reconnect` makes it.
+//! Assigns calls to the connection to one server, and knows the state of that server. The
+//! connection itself is in `connection`, and `reconnect` makes it.
 
 use std::io;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use redis::{Pipeline, Value};
 use super::address::Place;
 use super::call::Failure;
 use super::clock::instant;
-use super::connection::{Asked, Connection, Gone};
+use super::connection::{Connection, Gone, Received, Sending, Sent};
 use super::dial::Dialer;
 use super::pace::Limit;
 use super::reconnect::Reconnect;
@@ -23,17 +23,26 @@ const REPEATS: usize = 2;
 
 /// The callers' side. Dropping it ends the connecting thread.
 pub(super) struct Link {
-    operation_timeout: Duration,
-    queue_length: u64,
-    pub(super) state: Arc<LinkState>,
+    pub(super) place: Place,
+    state: Arc<LinkState>,
 }
 
+/// A request that was sent.
+#[must_use]
+pub(super) struct Begun {
+    connection: Arc<Connection>,
+    sent: Sent,
+}
+
+/// Called when a connection was lost or could not be made.
+pub(super) type Lost = Arc<dyn Fn() + Send + Sync>;
+
 /// State shared by callers and the connecting thread.
-#[derive(Default)]
 pub(super) struct LinkState {
     status: Mutex<Status>,
     changed: Condvar,
-    pub(super) counts: Counts,
+    pub(super) counts: Arc<Counts>,
+    pub(super) lost: Lost,
 }
 
 /// What happens to a new call.
@@ -50,12 +59,38 @@ pub(super) enum Status {
     Closed,
 }
 
+/// What the connections of a store count together.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) connections: AtomicU64,
     pub(super) calls: AtomicU64,
     pub(super) deadlines_missed: AtomicU64,
     pub(super) round_trips: AtomicU64,
+}
+
+impl Counts {
+    /// Runs a call, unless `queue_length` calls are in progress already.
+    pub(super) fn call<T>(
+        &self,
+        queue_length: usize,
+        run: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        // Callers count up and down themselves and always return, so the count cannot drift.
+        let others = self.calls.fetch_add(1, Ordering::Relaxed);
+        let outcome = if others >= queue_length as u64 {
+            let message = format!("{others} calls to the Redis server are waiting already");
+            Err(StoreError::new(Fault::Deadline, message))
+        } else {
+            run()
+        };
+        self.calls.fetch_sub(1, Ordering::Relaxed);
+        if let Err(error) = &outcome
+            && matches!(error.fault(), Fault::Deadline | Fault::Slow)
+        {
+            self.deadlines_missed.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
+    }
 }
 
 impl LinkState {
@@ -71,8 +106,19 @@ impl LinkState {
         true
     }
 
-    pub(super) fn is_up(&self) -> bool {
-        matches!(*self.status.lock(), Status::Up(_))
+    /// Waits until an attempt to connect has succeeded or failed, or until the deadline.
+    fn tried(&self, deadline: Instant) -> Result<(), StoreError> {
+        let mut status = self.status.lock();
+        loop {
+            match &*status {
+                Status::Up(_) => return Ok(()),
+                Status::Down(error) => return Err(error.clone()),
+                Status::Trying | Status::Closed => {}
+            }
+            if self.changed.wait_until(&mut status, deadline).timed_out() {
+                return Err(StoreError::new(Fault::Unreachable, "the connection is not open yet"));
+            }
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -129,81 +175,86 @@ impl LinkState {
 
 impl Link {
     /// Starts the connecting thread.
-    pub(super) fn new(
-        dialer: Dialer,
-        operation_timeout: Duration,
-        queue_length: usize,
-    ) -> io::Result<Self> {
-        let state = Arc::new(LinkState::default());
+    pub(super) fn new(dialer: Dialer, counts: Arc<Counts>, lost: Lost) -> io::Result<Self> {
+        let state =
+            Arc::new(LinkState { status: Mutex::default(), changed: Condvar::new(), counts, lost });
+        let place = dialer.place.clone();
         Reconnect { dialer, state: Arc::clone(&state) }.start()?;
-        Ok(Self { operation_timeout, queue_length: queue_length as u64, state })
+        Ok(Self { place, state })
     }
 
-    /// The limit of a call that begins now.
-    pub(super) fn limit(&self) -> Limit {
-        Limit::new(self.operation_timeout)
+    pub(super) fn is_up(&self) -> bool {
+        matches!(*self.state.status.lock(), Status::Up(_))
+    }
+
+    /// Waits until the first attempt to connect has ended, or until the deadline.
+    pub(super) fn tried(&self, deadline: Instant) -> Result<(), StoreError> {
+        self.state.tried(deadline)
     }
 
     /// Sends these commands and decodes their answers with `read`, within the limit. Commands that
-    /// only read are repeated if the connection failed and they did not cause it. `place` is named
-    /// in messages.
+    /// only read are repeated if the connection failed and they did not cause it.
     pub(super) fn ask<T>(
         &self,
         commands: &Pipeline,
         only_reads: bool,
         limit: Limit,
-        place: &Place,
         read: impl Fn(Vec<Value>) -> Result<T, StoreError>,
     ) -> Result<T, Failure> {
-        let counts = &self.state.counts;
-        // Callers count up and down themselves and always return, so the count cannot drift.
-        let others = counts.calls.fetch_add(1, Ordering::Relaxed);
-        let outcome = if others >= self.queue_length {
-            let message = format!("{others} calls to {place} are waiting already");
-            Err(StoreError::new(Fault::Deadline, message).into())
-        } else {
-            self.send(commands, if only_reads { REPEATS } else { 0 }, limit, place, read)
-        };
-        counts.calls.fetch_sub(1, Ordering::Relaxed);
-        if let Err(Failure { error, .. }) = &outcome
-            && matches!(error.fault(), Fault::Deadline | Fault::Slow)
-        {
-            counts.deadlines_missed.fetch_add(1, Ordering::Relaxed);
-        }
-        outcome
+        let begun = self.begin(commands, limit)?;
+        self.finish(begun, commands, only_reads, limit, read)
     }
 
-    fn send<T>(
+    /// Sends these commands. [`finish`](Self::finish) returns the answers.
+    pub(super) fn begin(&self, commands: &Pipeline, limit: Limit) -> Result<Begun, Failure> {
+        self.send(commands, limit, None)
+    }
+
+    /// Sends these commands on a connection other than `spent`.
+    fn send(
         &self,
         commands: &Pipeline,
-        mut repeats: usize,
         limit: Limit,
-        place: &Place,
+        mut spent: Option<Arc<Connection>>,
+    ) -> Result<Begun, Failure> {
+        loop {
+            let connection = self.state.connection(spent.as_ref(), limit.base(), &self.place)?;
+            match connection.send(commands, limit, &self.state.counts.round_trips) {
+                Sending::Sent(sent) => return Ok(Begun { connection, sent }),
+                Sending::Failed(failure) => return Err(failure),
+                Sending::NotSent => spent = Some(connection),
+            }
+        }
+    }
+
+    /// Decodes the answers to what was sent.
+    pub(super) fn finish<T>(
+        &self,
+        mut begun: Begun,
+        commands: &Pipeline,
+        only_reads: bool,
+        limit: Limit,
         read: impl Fn(Vec<Value>) -> Result<T, StoreError>,
     ) -> Result<T, Failure> {
-        let mut spent = None;
+        let mut repeats = if only_reads { REPEATS } else { 0 };
         loop {
-            let connection = self.state.connection(spent.as_ref(), limit.base(), place)?;
-            let failure = match connection.ask(commands, limit, &self.state.counts.round_trips) {
-                Asked::Answered(answers) => match read(answers) {
+            let connection = begun.connection;
+            let failure = match connection.receive(begun.sent, limit) {
+                Received::Answered(answers) => match read(answers) {
                     Err(error) if error.fault() == Fault::Protocol => {
                         connection.give_up(Gone::HungUp);
                         Failure::passing(error)
                     }
                     read => return Ok(read?),
                 },
-                Asked::Failed(failure) => failure,
-                Asked::NotSent => {
-                    spent = Some(connection);
-                    continue;
-                }
+                Received::Failed(failure) => failure,
             };
             // An answer that is too large would be so again.
             if repeats == 0 || !failure.is_passing || !failure.large.is_empty() {
                 return Err(failure);
             }
             repeats -= 1;
-            spent = Some(connection);
+            begun = self.send(commands, limit, Some(connection))?;
         }
     }
 }

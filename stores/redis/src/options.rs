@@ -7,12 +7,12 @@ use std::time::Duration;
 use fragcache::{Error, ErrorKind};
 
 use super::RedisStore;
-use super::address::{Address, Place};
+use super::address::{Address, Kind, Place};
 use super::dial::Dialer;
 use super::fault::one_line;
-use super::link::Link;
 use super::sizes::Sizes;
 use super::tls::{Pem, Tls};
+use super::topology::{Nodes, Source};
 
 /// How a [`RedisStore`] connects, and how long it waits.
 ///
@@ -35,6 +35,9 @@ pub struct RedisOptions {
     url: String,
     user: Option<String>,
     password: Option<String>,
+    sentinel_master: Option<String>,
+    sentinel_user: Option<String>,
+    sentinel_password: Option<String>,
     database: Option<u32>,
     operation_timeout: Duration,
     connect_timeout: Duration,
@@ -54,11 +57,36 @@ impl RedisOptions {
     /// Options for the server at `url`: `redis://user:password@host:port/database`, `rediss://…`
     /// with TLS, `unix:///path/to/socket?db=…&user=…&pass=…`; also `valkey://`, `valkeys://` and
     /// `redis+unix://`. In a user, a password or a path, write `/ ? # @ : %` as `%` codes.
+    ///
+    /// For the master that sentinels name:
+    /// `redis-sentinel://user:password@host:port,host:port/database?master=name`, with the addresses
+    /// of all sentinels, and the user and password of the server. Those of the sentinels, if they
+    /// have one, are `sentinel_user=…&sentinel_password=…` after the `?`.
+    ///
+    /// For a cluster: `redis-cluster://user:password@host:port,host:port`, with some of its nodes.
+    ///
+    /// `rediss-sentinel://` and `rediss-cluster://` use TLS for all connections.
+    ///
+    /// ```
+    /// use fragcache_redis::RedisOptions;
+    ///
+    /// let master = RedisOptions::new("redis-sentinel://10.0.0.1,10.0.0.2,10.0.0.3/0?master=shop");
+    /// let store = master.password("secret").sentinel_password("other").open()?;
+    /// let name = "RedisStore(master shop of 10.0.0.1:26379,10.0.0.2:26379,10.0.0.3:26379/0)";
+    /// assert_eq!(format!("{store:?}"), name);
+    ///
+    /// let store = RedisOptions::new("redis-cluster://a.example:7000,b.example:7000").open()?;
+    /// assert_eq!(format!("{store:?}"), "RedisStore(cluster of a.example:7000,b.example:7000)");
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
             user: None,
             password: None,
+            sentinel_master: None,
+            sentinel_user: None,
+            sentinel_password: None,
             database: None,
             operation_timeout: Duration::from_millis(50),
             connect_timeout: Duration::from_secs(1),
@@ -78,6 +106,24 @@ impl RedisOptions {
     /// Sets the user's password, overriding the URL.
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.password = Some(password.into());
+        self
+    }
+
+    /// Sets the name of the master to ask the sentinels for, overriding the URL.
+    pub fn sentinel_master(mut self, name: impl Into<String>) -> Self {
+        self.sentinel_master = Some(name.into());
+        self
+    }
+
+    /// Sets the user of the sentinels, overriding the URL. It is not that of the server.
+    pub fn sentinel_user(mut self, user: impl Into<String>) -> Self {
+        self.sentinel_user = Some(user.into());
+        self
+    }
+
+    /// Sets the password of the sentinels, overriding the URL. It is not that of the server.
+    pub fn sentinel_password(mut self, password: impl Into<String>) -> Self {
+        self.sentinel_password = Some(password.into());
         self
     }
 
@@ -170,11 +216,34 @@ impl RedisOptions {
     /// contradict each other.
     pub fn open(self) -> Result<RedisStore, Error> {
         let address = Address::parse(&self.url)?;
-        let user = self.user.or(address.user).filter(|user| !user.is_empty());
-        let password = self.password.or(address.password).filter(|password| !password.is_empty());
-        if user.is_some() && password.is_none() {
+        let given = |setting: Option<String>, in_url: Option<String>| {
+            setting.or(in_url).filter(|text| !text.is_empty())
+        };
+        let user = given(self.user, address.user);
+        let password = given(self.password, address.password);
+        let sentinel_user = given(self.sentinel_user, address.sentinel_user);
+        let sentinel_password = given(self.sentinel_password, address.sentinel_password);
+        let master = given(self.sentinel_master, address.master);
+        for (whose, user, password) in [
+            ("the Redis server's user", &user, &password),
+            ("the sentinels' user", &sentinel_user, &sentinel_password),
+        ] {
+            if user.is_some() && password.is_none() {
+                return Err(refused(format!(
+                    "{whose} has no password; write one, or leave out the user"
+                )));
+            }
+        }
+        if address.kind == Kind::Sentinel && master.is_none() {
             return Err(refused(
-                "the Redis server's user has no password; write one, or leave out the user",
+                "the url names sentinels, but no master to ask them for; write ?master=name at its \
+                 end",
+            ));
+        }
+        if address.kind != Kind::Sentinel && (master.is_some() || sentinel_password.is_some()) {
+            return Err(refused(
+                "there are settings for sentinels, but the url names none; write \
+                 redis-sentinel://, or leave them out",
             ));
         }
         for (what, given) in [
@@ -193,7 +262,8 @@ impl RedisOptions {
             let given = self.max_value_bytes;
             return Err(refused(format!("max_value_bytes is {given}; write 65536 to 536870912")));
         }
-        let tls = match &address.place {
+        let place = address.places[0].clone();
+        let tls = match &place {
             Place::Tcp { host, .. } if address.is_tls => {
                 Some(Tls::new(host, self.ca.as_ref(), self.client.as_ref())?)
             }
@@ -206,25 +276,50 @@ impl RedisOptions {
             _ => None,
         };
         let dialer = Dialer {
-            place: address.place.clone(),
+            place,
             tls,
             user,
             password,
             database: self.database.map_or(address.database, i64::from),
             connect_timeout: self.connect_timeout,
             max_value_bytes: self.max_value_bytes,
+            kind: address.kind,
         };
-        let database = dialer.database;
-        let link =
-            Link::new(dialer, self.operation_timeout, self.queue_length).map_err(|error| {
-                Error::new(
-                    ErrorKind::Io,
-                    format!("the thread for Redis cannot be started: {}", one_line(&error)),
-                )
-            })?;
-        let (max_value_bytes, sizes) = (self.max_value_bytes, Sizes::new());
-        Ok(RedisStore { link, place: address.place, database, max_value_bytes, sizes })
+        let (seeds, database) = (address.places, dialer.database);
+        let places = list(&seeds);
+        let (name, nodes) = match (address.kind, master) {
+            (Kind::Sentinel, Some(master)) => {
+                let mut sentinel = dialer.clone();
+                (sentinel.user, sentinel.password) = (sentinel_user, sentinel_password);
+                let name = format!("master {master} of {places}/{database}");
+                let source = Source::Sentinels { dialer: sentinel, master, seeds };
+                (name, Nodes::of(source, dialer))
+            }
+            (Kind::Cluster, _) => {
+                (format!("cluster of {places}"), Nodes::of(Source::Cluster { seeds }, dialer))
+            }
+            _ => (format!("{places}/{database}"), Nodes::server(dialer)),
+        };
+        let nodes = nodes.map_err(|error| {
+            Error::new(
+                ErrorKind::Io,
+                format!("the thread for Redis cannot be started: {}", one_line(&error)),
+            )
+        })?;
+        Ok(RedisStore {
+            nodes,
+            name,
+            operation_timeout: self.operation_timeout,
+            queue_length: self.queue_length,
+            max_value_bytes: self.max_value_bytes,
+            sizes: Sizes::new(),
+        })
     }
+}
+
+/// The addresses, separated by commas.
+fn list(places: &[Place]) -> String {
+    places.iter().map(Place::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn refused(message: impl Into<String>) -> Error {
@@ -235,7 +330,7 @@ impl fmt::Debug for RedisOptions {
     /// Leaves out the URL, the user, the password and the certificates.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let server = Address::parse(&self.url)
-            .map_or_else(|_| "…".to_owned(), |address| address.place.to_string());
+            .map_or_else(|_| "…".to_owned(), |address| list(&address.places));
         f.debug_struct("RedisOptions")
             .field("server", &server)
             .field("database", &self.database)

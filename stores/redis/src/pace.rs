@@ -38,6 +38,20 @@ impl Limit {
         self.base
     }
 
+    /// A limit for what follows an answer: the timeout begins again.
+    pub(super) fn renewed(mut self) -> Self {
+        self.base = self.last.min(instant() + self.timeout).max(self.base);
+        self
+    }
+
+    /// A limit for answers that have arrived while the caller waited for another node: enough time
+    /// to read them.
+    pub(super) fn attended(mut self) -> Self {
+        self.base = self.base.max(instant() + self.timeout / 10);
+        self.last = self.last.max(self.base);
+        self
+    }
+
     /// Adds time for bytes that were exchanged.
     pub(super) fn earned(mut self, bytes: usize) -> Self {
         self.base = self.after(bytes as u64);

@@ -55,6 +55,9 @@ impl Reconnect {
                         return;
                     }
                     let gone = connection.watch();
+                    if !matches!(gone, Gone::Closed | Gone::TooLarge) {
+                        (self.state.lost)();
+                    }
                     let down =
                         |what| StoreError::new(Fault::Unreachable, format!("{place} {what}"));
                     self.state.set(match gone {
@@ -73,6 +76,7 @@ impl Reconnect {
                 }
                 Err(error) => {
                     self.state.set(Status::Down(error));
+                    (self.state.lost)();
                 }
             }
             self.state.pause(back_off.next());

@@ -114,7 +114,10 @@ impl Socket {
             Wait::Writable => rustix::event::PollFlags::OUT,
         };
         loop {
-            match self.poll(events, Some(left(deadline)?)) {
+            // Bytes that are there are read even after the deadline.
+            let left = deadline.saturating_duration_since(instant());
+            match self.poll(events, Some(left)) {
+                Ok(0) if left.is_zero() => return Err(io::ErrorKind::TimedOut.into()),
                 Ok(0) | Err(rustix::io::Errno::INTR) => {}
                 Ok(_) => return Ok(()),
                 Err(error) => return Err(error.into()),

@@ -25,15 +25,18 @@ pub(super) struct Tls {
 }
 
 impl Tls {
+    /// The same settings for another server.
+    pub(super) fn of(&self, host: &str) -> Result<Self, Error> {
+        Ok(Self { config: Arc::clone(&self.config), name: server_name(host)? })
+    }
+
     /// TLS for `host`. Trusts `ca`, or else the machine's authorities, and presents `client`.
     pub(super) fn new(
         host: &str,
         ca: Option<&Pem>,
         client: Option<&(Pem, Pem)>,
     ) -> Result<Self, Error> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            refused("no certificate can contain the server's name; write a host name or an address")
-        })?;
+        let name = server_name(host)?;
         // The provider is explicit, because a program may have another default, or none.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
@@ -55,6 +58,12 @@ impl Tls {
         };
         Ok(Self { config: Arc::new(config), name })
     }
+}
+
+fn server_name(host: &str) -> Result<ServerName<'static>, Error> {
+    ServerName::try_from(host.to_owned()).map_err(|_| {
+        refused("no certificate can contain the server's name; write a host name or an address")
+    })
 }
 
 fn refused(message: impl Into<String>) -> Error {

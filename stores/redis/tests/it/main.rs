@@ -7,12 +7,14 @@
     reason = "also in what the tests share"
 )]
 
+mod cluster;
 mod conformance;
 mod deadlines;
 mod large;
 mod operations;
 mod refusals;
 mod secrets;
+mod sentinel;
 mod sharing;
 mod steps;
 mod support;
