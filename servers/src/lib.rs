@@ -15,6 +15,7 @@
 mod answer;
 mod browser;
 mod certificates;
+mod memcached;
 mod process;
 mod program;
 mod proxy;
@@ -22,6 +23,7 @@ mod redis;
 
 pub use browser::Browser;
 pub use certificates::Certificates;
+pub use memcached::{MemcachedServer, MemcachedSetup, memcached_keys};
 pub use process::eventually;
 pub use program::Flavour;
 pub use proxy::{Mutation, Proxy, Way};
