@@ -23,7 +23,7 @@
 // name, and `several.rs` handles several caches.
 
 mod assemble;
-#[cfg(any(feature = "redis", all(feature = "file", unix)))]
+#[cfg(any(feature = "redis", feature = "memcached", all(feature = "file", unix)))]
 mod builtin;
 mod environment;
 mod explain;

@@ -65,6 +65,7 @@ settings! {
         far: FarSettings,
         redis: RedisSettings,
         file: FileSettings,
+        memcached: MemcachedSettings,
         store: StoreSettings,
         caches: Named,
     }
@@ -110,6 +111,22 @@ settings! {
 }
 
 settings! {
+    MemcachedSettings {
+        url: Secret,
+        user: String,
+        password: Secret,
+        password_file: PathBuf,
+        ca_file: PathBuf,
+        client_certificate_file: PathBuf,
+        client_key_file: PathBuf,
+        operation_timeout: Span,
+        connect_timeout: Span,
+        connections: Count,
+        max_value_bytes: Bytes,
+    }
+}
+
+settings! {
     FileSettings {
         dir: PathBuf,
         max_bytes: Bytes,
@@ -121,12 +138,13 @@ settings! {
 }
 
 /// The names allowed in each table; the first is the top level.
-pub(super) const TABLES: [(&str, &[&str]); 5] = [
+pub(super) const TABLES: [(&str, &[&str]); 6] = [
     ("", Settings::NAMES),
     ("policy", PolicySettings::NAMES),
     ("far", FarSettings::NAMES),
     ("redis", RedisSettings::NAMES),
     ("file", FileSettings::NAMES),
+    ("memcached", MemcachedSettings::NAMES),
 ];
 
 impl Settings {
@@ -141,6 +159,7 @@ impl Settings {
         {
             self.redis = None;
             self.file = None;
+            self.memcached = None;
             self.store = None;
             if matches!(chosen, "memory" | "null") {
                 self.far = None;
@@ -160,6 +179,10 @@ impl Settings {
         if let (Some(redis), Some(over)) = (&mut self.redis, &over.redis) {
             let (new, file) = (&over.password, &over.password_file);
             replace_either(&mut redis.password, &mut redis.password_file, new, file);
+        }
+        if let (Some(memcached), Some(over)) = (&mut self.memcached, &over.memcached) {
+            let (new, file) = (&over.password, &over.password_file);
+            replace_either(&mut memcached.password, &mut memcached.password_file, new, file);
         }
         self.merge(over);
     }

@@ -9,7 +9,7 @@ use fragcache::{Error, ErrorKind};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-#[cfg(any(feature = "redis", all(feature = "file", unix)))]
+#[cfg(any(feature = "redis", feature = "memcached", all(feature = "file", unix)))]
 use super::builtin;
 use super::explain;
 use super::sections::Layer;
@@ -73,7 +73,7 @@ struct Kind {
 pub struct Stores(BTreeMap<String, Kind>);
 
 impl Stores {
-    /// Creates a set with the stores of this crate's features: `redis` and `file`.
+    /// Creates a set with the stores of this crate's features: `redis`, `file` and `memcached`.
     pub fn new() -> Self {
         #[allow(unused_mut, reason = "without features there is none")]
         let mut kinds = BTreeMap::new();
@@ -81,12 +81,17 @@ impl Stores {
         kinds.insert("redis".to_owned(), Kind { table: "redis", open: Arc::new(builtin::redis) });
         #[cfg(all(feature = "file", unix))]
         kinds.insert("file".to_owned(), Kind { table: "file", open: Arc::new(builtin::file) });
+        #[cfg(feature = "memcached")]
+        kinds.insert(
+            "memcached".to_owned(),
+            Kind { table: "memcached", open: Arc::new(builtin::memcached) },
+        );
         Self(kinds)
     }
 
     /// Adds a store. `open` creates it from the config's table `[store]`. An existing name is
-    /// replaced. `memory`, `null`, `redis` and `file` are reserved: using one is an error when a
-    /// cache is built.
+    /// replaced. `memory`, `null`, `redis`, `file` and `memcached` are reserved: using one is an
+    /// error when a cache is built.
     pub fn with<S: Store>(
         mut self,
         name: &str,

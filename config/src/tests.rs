@@ -35,7 +35,7 @@ fn stores() -> Stores {
 }
 
 /// A value other than the default for every setting that has one.
-const VALUES: [(&str, &str); 48] = [
+const VALUES: [(&str, &str); 60] = [
     ("type", "'nowhere'"),
     ("default_timeout", "'7m'"),
     ("max_bytes", "'7MiB'"),
@@ -78,6 +78,18 @@ const VALUES: [(&str, &str); 48] = [
     ("redis.connect_timeout", "'7s'"),
     ("redis.queue_length", "7"),
     ("redis.max_value_bytes", "'7MiB'"),
+    ("memcached", ""),
+    ("memcached.url", "'memcached://127.0.0.1:7'"),
+    ("memcached.user", "'shop'"),
+    ("memcached.password", "'0123'"),
+    ("memcached.password_file", "'Cargo.toml'"),
+    ("memcached.ca_file", "'ca.pem'"),
+    ("memcached.client_certificate_file", "'client.pem'"),
+    ("memcached.client_key_file", "'client.key'"),
+    ("memcached.operation_timeout", "'70ms'"),
+    ("memcached.connect_timeout", "'7s'"),
+    ("memcached.connections", "7"),
+    ("memcached.max_value_bytes", "'7MiB'"),
     ("file", ""),
     ("file.dir", "'pages'"),
     ("file.mode", "'640'"),
@@ -139,7 +151,9 @@ fn every_setting_reaches_the_builder() {
     for setting in settings() {
         let value = values.get(&*setting).unwrap_or_else(|| panic!("no value for {setting}"));
         let config = with(&setting, value);
-        if setting == "type" || setting.starts_with("redis.") || setting.starts_with("file.") {
+        let is_of_a_store =
+            ["redis.", "file.", "memcached."].iter().any(|table| setting.starts_with(table));
+        if setting == "type" || is_of_a_store {
             assert_ne!(config, Config::default(), "{setting}");
             continue;
         }
