@@ -98,12 +98,16 @@ fn config(options: &Options) -> Result<Config, Stop> {
             ("REDIS__OPERATION_TIMEOUT", deadline.clone()),
             ("REDIS__CONNECT_TIMEOUT", deadline),
         ],
+        Some("memcached") => vec![
+            ("MEMCACHED__OPERATION_TIMEOUT", deadline.clone()),
+            ("MEMCACHED__CONNECT_TIMEOUT", deadline),
+        ],
         Some("file") => vec![("FILE__DEADLINE", deadline)],
         Some(_) => Vec::new(),
         None if file.is_none() => {
             return Err(Stop::Failed(format!(
                 "there is no config; write --config FILE, set {CONFIG_VARIABLE} or {prefix}TYPE, or \
-                 write --store redis://HOST or --store file:FOLDER"
+                 write --store redis://HOST, memcached://HOST or file:FOLDER"
             )));
         }
         None => Vec::new(),
@@ -134,13 +138,23 @@ impl Shortcut {
         if ["redis://", "rediss://", "unix://"].iter().any(|scheme| store.starts_with(scheme)) {
             return Ok(Self { kind: "redis", setting: "REDIS__URL", place: store.to_owned() });
         }
+        if ["memcached://", "memcacheds://", "memcached+unix://"]
+            .iter()
+            .any(|scheme| store.starts_with(scheme))
+        {
+            return Ok(Self {
+                kind: "memcached",
+                setting: "MEMCACHED__URL",
+                place: store.to_owned(),
+            });
+        }
         match store.strip_prefix("file:").filter(|folder| !folder.is_empty()) {
             Some(folder) => {
                 Ok(Self { kind: "file", setting: "FILE__DIR", place: folder.to_owned() })
             }
             None => Err(Stop::Usage(
                 "--store is not a known store; write redis://HOST:PORT, rediss://HOST:PORT, \
-                 unix:///PATH or file:FOLDER"
+                 unix:///PATH, memcached://HOST:PORT,HOST:PORT or file:FOLDER"
                     .to_owned(),
             )),
         }
@@ -148,11 +162,9 @@ impl Shortcut {
 
     /// Whether an environment setting selects a store, or belongs to another type of store.
     fn puts_aside(&self, setting: &str) -> bool {
-        let others = match self.kind {
-            "redis" => "FILE__",
-            _ => "REDIS__",
-        };
+        let own = self.setting.split_inclusive("__").next().unwrap_or_default();
+        let mut others = ["REDIS__", "MEMCACHED__", "FILE__", "STORE__"].into_iter();
         ["TYPE", self.setting].contains(&setting)
-            || [others, "STORE__"].iter().any(|table| setting.starts_with(table))
+            || others.any(|table| table != own && setting.starts_with(table))
     }
 }
