@@ -231,7 +231,7 @@ impl MemcachedServer {
 
     /// Suspends the process; its sockets stay open.
     pub fn stop(&self) {
-        self.process.as_ref().expect("it runs").signal(Signal::STOP);
+        self.process.as_ref().expect("it runs").stop();
     }
 
     /// Resumes a suspended process.

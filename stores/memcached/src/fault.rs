@@ -34,7 +34,8 @@ impl Broken {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::BrokenPipe => Self::HungUp,
-            io::ErrorKind::InvalidData => Self::Nonsense,
+            // TLS reports what it refuses with the same kind, and the reason.
+            io::ErrorKind::InvalidData if error.get_ref().is_none() => Self::Nonsense,
             _ => Self::Io(error),
         }
     }
@@ -65,6 +66,7 @@ pub(super) fn wants_password(place: &Place) -> String {
 
 /// A server's refusal of one command, from its line `SERVER_ERROR …`.
 pub(super) fn refusal(place: &Place, said: &str) -> StoreError {
+    let said = said.to_ascii_lowercase();
     let reason = if said.starts_with("object too large") {
         "refuses a record of this size: start it with a larger item size (-I)"
     } else if said.starts_with("out of memory") {

@@ -31,8 +31,8 @@ fn three_servers_keep_the_contract() {
 
 #[test]
 fn a_server_with_small_items_keeps_the_contract() {
-    let server = MemcachedSetup::new().item_size(32).arguments(["-m", "256"]).start();
-    kept(patient(server.url()).max_value_bytes(1 << 20));
+    let server = MemcachedSetup::new().arguments(["-I", "512k", "-m", "256"]).start();
+    kept(patient(server.url()).max_value_bytes(3 << 20));
 }
 
 #[cfg(feature = "tls")]
