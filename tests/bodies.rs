@@ -87,7 +87,7 @@ fn blocks_that_see_no_content_are_stored() {
 }
 
 #[test]
-fn a_namespace_from_outside_that_changes_is_told() {
+fn a_changed_outer_namespace_is_reported() {
     let (env, recorder) = set(&[(
         "page",
         "{% macro add(n) %}{% set n.c = n.c + 1 %}{% endmacro %}{% set ns = namespace(c=0) %}\

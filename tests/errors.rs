@@ -40,7 +40,7 @@ struct Mistake {
 }
 
 #[test]
-fn every_mistake_is_told_as_recorded() {
+fn every_mistake_matches_its_record() {
     insta::glob!("../fixtures/errors", "*.toml", |path| {
         let text = std::fs::read_to_string(path).unwrap();
         let mistake: Mistake = toml::from_str(&text).unwrap();

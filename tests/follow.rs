@@ -168,7 +168,7 @@ fn templates_of_a_loader_and_added_ones_use_each_other() {
 }
 
 #[test]
-fn what_came_past_this_crate_counts_as_it_was_when_the_page_was_added() {
+fn templates_added_past_this_crate_count_as_first_seen() {
     let cache = FragmentCache::in_memory();
     let mut env = environment(&cache);
     for (source, n, expected) in [("A", 1, "1 A 1"), ("edited", 2, "2 edited 1")] {

@@ -73,7 +73,7 @@ fn context() -> serde_json::Value {
 }
 
 #[test]
-fn rust_finds_and_deletes_what_a_template_stored() {
+fn rust_finds_and_deletes_fragments_of_templates() {
     for kind in Kind::BOTH {
         for row in table() {
             let (cache, _clock) = cache();

@@ -65,7 +65,7 @@ fn exactly_the_published_crates_are_packaged() {
 }
 
 #[test]
-fn a_published_crate_says_what_a_registry_shows() {
+fn a_published_crate_has_its_metadata() {
     let packages = Package::all();
     let published = packages.iter().filter(|package| package.is_published());
     for package in published {

@@ -91,7 +91,7 @@ fn templates_that_share_a_name_announce_their_own() {
 }
 
 #[test]
-fn what_cannot_be_prefetched_is_an_error_that_says_what_can() {
+fn an_unusable_prefetch_is_an_error_with_advice() {
     let store = Store::new(MemoryStore::new());
     let mut env = minijinja::Environment::new();
     fragcache_minijinja::add_to_environment(&mut env, cache(&store)).unwrap();

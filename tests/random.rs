@@ -143,7 +143,7 @@ fn one_block(engine: Kind, printed: Piece, data: &[usize]) -> Set {
 }
 
 #[test]
-fn a_block_that_does_not_say_what_it_prints_is_noticed() {
+fn a_block_with_hidden_output_is_noticed() {
     for kind in Kind::BOTH {
         let said = one_block(kind, Piece::Data(BlockId(0), 1), &[1]);
         let tally = Tally { blocks: 1, accepted: 1, hit: 1 };
@@ -160,11 +160,11 @@ fn a_block_that_does_not_say_what_it_prints_is_noticed() {
 }
 
 #[test]
-fn random_templates_of_minijinja_print_what_they_print_uncached() {
+fn random_templates_of_minijinja_print_the_same_uncached() {
     check_all(Kind::MiniJinja);
 }
 
 #[test]
-fn random_templates_of_tera_print_what_they_print_uncached() {
+fn random_templates_of_tera_print_the_same_uncached() {
     check_all(Kind::Tera);
 }

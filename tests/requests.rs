@@ -164,7 +164,7 @@ fn a_request_that_read_before_a_change_prints_its_own_data_and_stores_nothing() 
 }
 
 #[test]
-fn a_request_that_read_before_a_change_is_served_what_was_rendered_after_it() {
+fn a_request_from_before_a_change_gets_newer_bodies() {
     let runtime = runtime();
     for kind in Kind::BOTH {
         for page in PAGES {

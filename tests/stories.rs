@@ -13,7 +13,7 @@ use story::Story;
 use crate::support::fixtures;
 
 #[test]
-fn every_story_is_told_as_recorded() {
+fn every_story_matches_its_record() {
     insta::glob!("../fixtures/stories", "*.toml", |path| {
         let text = std::fs::read_to_string(path).unwrap();
         let story: Story =

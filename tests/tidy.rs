@@ -48,7 +48,7 @@ fn sources() -> Vec<(PathBuf, String)> {
 }
 
 #[test]
-fn every_file_says_what_it_holds_and_is_short() {
+fn every_file_has_a_header_and_is_short() {
     let sources = sources();
     assert!(sources.len() > 80, "only {} files found", sources.len());
     for (path, text) in &sources {

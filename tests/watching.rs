@@ -54,7 +54,7 @@ impl Engine {
 
     fn warnings(&self) -> Vec<String> {
         let warnings = match self {
-            Self::MiniJinja(environment) => fragcache_minijinja::warnings(environment),
+            Self::MiniJinja(environment) => fragcache_minijinja::warnings(environment).unwrap(),
             Self::Tera(tera) => fragcache_tera::warnings(tera).unwrap(),
         };
         warnings.iter().map(ToString::to_string).collect()
@@ -93,7 +93,7 @@ fn an_annotated_page_shows_each_fragment_and_the_plain_one_is_as_before() {
 }
 
 #[test]
-fn a_token_in_a_cached_body_is_told_when_the_template_loads() {
+fn a_token_in_a_cached_body_is_warned_of() {
     let recorder = Recorder::new();
     let cache = FragmentCache::builder().observer(recorder.clone()).build().unwrap();
     for mut engine in Engine::both(&cache) {

@@ -1,7 +1,8 @@
 //! Renders one page repeatedly, for a profiler: `profile tera w2 cached 1000`; or a
 //! page prefetched from a store in this process: `profile tera w2 far 1000`; or
 //! rewrites a source: `profile tera rewrite page 1000`, or `dense`; or one
-//! step of one cache block: `profile minijinja walk hit 1`, see `walk`. Without
+//! step of one cache block: `profile minijinja walk hit 1`, see `walk`; or calls a hundred
+//! memoized functions or values from Rust: `profile - call memo 1000`, see `way`. Without
 //! arguments it does nothing, so that `cargo bench` skips it.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "settings that do not fail")]
@@ -9,6 +10,7 @@
 use fragcache::syntax::{Syntax, rewrite};
 use fragcache::testing::MemoryStore;
 use fragcache::{FarLevel, FragmentCache, fragment_key};
+use fragcache_benches::calls::way;
 use fragcache_benches::pages::{Engine, Form, Kind, from_rust, page, page_of};
 use fragcache_benches::sources::with_blocks;
 use minijinja::{Environment, context};
@@ -28,8 +30,15 @@ fn main() {
         walk(form);
         return;
     }
+    if kind == "call" {
+        let way = way(form);
+        way();
+        return repeat(&*way, rounds.parse().unwrap_or(1000));
+    }
     if kind == "rust" {
-        return repeat(&*from_rust(FragmentCache::in_memory())(), rounds.parse().unwrap_or(1000));
+        let page = from_rust(FragmentCache::in_memory())();
+        page();
+        return repeat(&*page, rounds.parse().unwrap_or(1000));
     }
     let engine = if engine == "tera" { Engine::Tera } else { Engine::MiniJinja };
     let kind = if kind == "w1" { Kind::W1 } else { Kind::W2 };

@@ -252,7 +252,7 @@ fn a_variable_that_chooses_another_type_puts_tables_aside() {
 }
 
 #[test]
-fn the_null_cache_stores_nothing_whatever_else_is_written() {
+fn the_null_cache_stores_nothing_under_any_settings() {
     let file = "type = 'null'\n[redis]\nurl = 'redis://h'\n[file]\ndir = 'x'";
     let cache = Config::from_toml(file).unwrap().build().unwrap();
     let fragment = Fragment::new(fragment_key!("row"));

@@ -122,10 +122,12 @@ impl Moment {
         Self::at(clock.now())
     }
 
+    #[inline]
     pub(crate) fn recent(clock: &dyn Clock) -> Self {
         Self::at(clock.recent())
     }
 
+    #[inline]
     fn at(now: Duration) -> Self {
         Self(
             now.as_secs()

@@ -77,12 +77,12 @@
 //! [`FragmentCache::open`]: crate::FragmentCache::open
 
 pub use crate::caches::prefetch;
-pub use crate::entry::{BinaryContent, Body, Markup, OutputMode};
+pub use crate::entry::{BinaryContent, Body, Markup, OutputMode, SharedValue};
 #[cfg(feature = "async")]
 pub use crate::key::view_key;
 pub use crate::key::{KeyEncoder, UnusablePart};
 pub use crate::render::{
-    Arguments, Closed, Opened, RenderContext, RenderMemo, Scope, StoreOutcome, Tags, Ticket,
+    Arguments, Closed, Opened, OptionValue, RenderContext, RenderMemo, Scope, StoreOutcome, Ticket,
     abandon, add_tags, close, declare, expire_after, varies, veto,
 };
 pub use crate::timeout::Scalar;

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     Key,
     /// A tag is empty, too long or not text, or there are too many tags.
     Tag,
+    /// The value of another option of a cache block is unusable.
+    Option,
     /// The value of `using=` names no cache.
     Using,
     /// A setting of the cache, or of its attachment to an engine, is unusable.

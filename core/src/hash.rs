@@ -83,6 +83,7 @@ impl KeyHasher {
     }
 
     /// The hash of an encoded key in the maps.
+    #[inline]
     pub(crate) fn key(&self, encoded: &[u8]) -> u64 {
         xxh3_64_with_seed(encoded, self.seed)
     }

@@ -30,10 +30,39 @@ impl<'a> Request<'a> {
         let (digest, mode) = (self.source.digest(), self.source.mode());
         Variant { digest, mode, version: self.version }
     }
+
+    /// The part that the near level needs.
+    #[inline]
+    pub(crate) fn quick<'s>(&'s self) -> QuickLookup<'s>
+    where
+        'a: 's,
+    {
+        QuickLookup { hashed: self.hashed, variant: self.variant(), options: &self.options }
+    }
+}
+
+/// A lookup of the near level alone. A hit needs no more than the digest of what renders an entry,
+/// so its source is looked up after a miss.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QuickLookup<'a> {
+    pub(crate) hashed: HashedKey<'a>,
+    pub(crate) variant: Variant<'a>,
+    pub(crate) options: &'a Options,
+}
+
+impl<'a> QuickLookup<'a> {
+    /// The whole request; `source` has the digest and the mode of the variant.
+    pub(crate) fn request<'s>(&self, source: &'s Arc<EntrySource>) -> Request<'s>
+    where
+        'a: 's,
+    {
+        let Self { hashed, variant: Variant { version, .. }, options } = *self;
+        Request { hashed, source, version, options: *options }
+    }
 }
 
 /// A [`Request`] that owns its key.
-#[cfg(feature = "values")]
+#[cfg(feature = "async")]
 #[derive(Debug, Clone)]
 pub(crate) struct OwnedRequest {
     pub(crate) hash: u64,
@@ -43,7 +72,7 @@ pub(crate) struct OwnedRequest {
     pub(crate) options: Options,
 }
 
-#[cfg(feature = "values")]
+#[cfg(feature = "async")]
 impl OwnedRequest {
     pub(crate) fn request(&self) -> Request<'_> {
         Request {

@@ -40,18 +40,21 @@ pub(crate) enum Write {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            timeout: Timeout::Default,
-            unless: false,
-            refresh: false,
-            stale: None,
-            is_given: false,
-            scoped: true,
-        }
+        Self::PLAIN
     }
 }
 
 impl Options {
+    /// The options of a lookup that states none.
+    pub(crate) const PLAIN: Self = Self {
+        timeout: Timeout::Default,
+        unless: false,
+        refresh: false,
+        stale: None,
+        is_given: false,
+        scoped: true,
+    };
+
     /// Whether these options read an entry as it is.
     #[inline]
     pub(crate) fn are_plain(&self) -> bool {

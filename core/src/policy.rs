@@ -80,6 +80,7 @@ pub enum CacheMode {
 }
 
 impl CacheMode {
+    #[inline]
     pub(crate) fn from_u8(value: u8) -> Self {
         match value {
             1 => Self::ReadOnly,

@@ -27,6 +27,7 @@ pub(crate) fn check(tag: &str) -> Result<(), Error> {
 }
 
 /// Checks the number of tags that a fragment declares.
+#[inline]
 pub(crate) fn check_count(count: usize) -> Result<(), Error> {
     if count <= MAX_TAGS {
         return Ok(());

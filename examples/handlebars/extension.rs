@@ -133,8 +133,9 @@ impl Loading<'_> {
         }
         for name in block.hash.keys() {
             match BlockOption::of_name(name) {
-                Some(BlockOption::Tags | BlockOption::Stale) => {}
-                Some(option) if values::OPTIONS.contains(&option) => {}
+                Some(option)
+                    if values::OPTIONS.contains(&option)
+                        || BlockOption::declared().any(|declared| declared == option) => {}
                 _ => {
                     return Err(self.error(place, &format!("`{name}` is not an option of `cache`")));
                 }
@@ -148,13 +149,7 @@ impl Loading<'_> {
         let id = BlockId::builder(self.name, source).line(line).column(column).ordinal(ordinal);
         // In the order in which `Values` has them.
         let given = values::OPTIONS.iter().filter(|option| block.hash.contains_key(option.name()));
-        let id = given.fold(id, |id, option| match option {
-            BlockOption::Unless => id.with_unless(),
-            BlockOption::Refresh => id.with_refresh(),
-            BlockOption::Version => id.with_version(),
-            _ => id,
-        });
-        Ok(id.build())
+        Ok(given.fold(id, |id, option| id.with(*option)).build())
     }
 
     /// A decorator changes what follows it, which a hit would not do.
@@ -213,11 +208,9 @@ impl HelperDef for CacheHelper {
             Opened::Hit(markup) => return Ok(out.write(&markup)?),
             Opened::Render(ticket) => OpenBlock(ticket.into_id()),
         };
-        let tags = helper.hash_get("tags").map(|tags| values::tags(tags.value()));
-        let stale = helper.hash_get("stale").map(values::scalar_of);
-        if tags.is_some() || stale.is_some() {
-            engine::declare(ticket.0, tags.as_ref(), stale).map_err(failed)?;
-        }
+        let given = BlockOption::declared()
+            .filter_map(|option| Some((option, values::option(helper.hash_get(option.name())?))));
+        engine::declare(ticket.0, &given.collect::<Vec<_>>()).map_err(failed)?;
         let mut body = StringOutput::new();
         template.render(registry, context, render, &mut body)?;
         let markup = Body::from(body.into_string()?);

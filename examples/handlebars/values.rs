@@ -1,6 +1,6 @@
 //! Handlebars values as arguments of a cache block: timeouts, conditions, tags and parts of keys.
 
-use fragcache::engine::{Arguments, BlockOption, KeyEncoder, Scalar, Tags, UnusablePart};
+use fragcache::engine::{Arguments, BlockOption, KeyEncoder, OptionValue, Scalar, UnusablePart};
 use handlebars::{Helper, JsonTruthy, PathAndJson};
 use serde_json::Value as Json;
 
@@ -40,15 +40,15 @@ impl Arguments for Values<'_> {
 }
 
 /// A value as a timeout or a tag.
-pub(crate) fn scalar_of<'v>(value: &'v PathAndJson<'_>) -> Scalar<'v> {
+fn scalar_of<'v>(value: &'v PathAndJson<'_>) -> Scalar<'v> {
     if value.is_value_missing() { Scalar::Undefined } else { scalar(value.value()) }
 }
 
-/// A value as the list of a block's tags.
-pub(crate) fn tags(value: &Json) -> Tags<'_> {
-    match value {
-        Json::Array(items) => Tags::List(items.iter().map(scalar).collect()),
-        other => Tags::Other(scalar(other)),
+/// The value of an option that a miss declares.
+pub(crate) fn option<'v>(value: &'v PathAndJson<'_>) -> OptionValue<'v> {
+    match value.value() {
+        Json::Array(items) => OptionValue::List(items.iter().map(scalar).collect()),
+        _ => OptionValue::Scalar(scalar_of(value)),
     }
 }
 

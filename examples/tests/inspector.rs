@@ -59,7 +59,7 @@ async fn without_a_password_in_the_environment_there_is_no_inspector() {
 }
 
 #[tokio::test]
-async fn whoever_has_no_password_is_asked_for_it_and_sees_nothing() {
+async fn a_visitor_without_the_password_sees_nothing() {
     let (app, _, log) = shop(Engine::MiniJinja, Some("sesame"));
     get(&app, "/", None).await;
     log.take();

@@ -77,7 +77,7 @@ fn the_shop_measures_each_store() {
 }
 
 #[test]
-fn the_shop_tells_its_options() {
+fn the_shop_prints_its_options() {
     let shown = run(env!("CARGO_BIN_EXE_shop"), &["--help"]);
     for option in ["--engine", "--serve", "--database", "--store", "--near-ttl", "--config"] {
         assert!(shown.lines().any(|line| line.starts_with(option)), "{option}: {shown}");
@@ -85,7 +85,7 @@ fn the_shop_tells_its_options() {
 }
 
 #[test]
-fn the_shop_says_what_it_does_not_understand() {
+fn the_shop_names_unknown_options() {
     let shop = |args: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_shop")).args(args).output().unwrap();
         assert!(!output.status.success());

@@ -113,7 +113,7 @@ async fn a_new_price_shows_on_that_product_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_price_change_renders_again_what_shows_the_price_and_nothing_else() {
+async fn a_price_change_renders_only_fragments_with_the_price() {
     for engine in Engine::ALL {
         let (shop, _, app, log) = site_with_log(engine);
         let paths = ["/", "/product/4", "/product/5", "/search?q=dancer", "/search?q=haneke"];
@@ -149,7 +149,7 @@ async fn a_price_change_renders_again_what_shows_the_price_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_form_is_the_visitors_own_and_what_is_around_it_is_cached() {
+async fn a_form_is_personal_and_the_page_is_cached() {
     for engine in Engine::ALL {
         let (_, _, app, log) = site_with_log(engine);
         let as_user = |user: u32| {
@@ -200,7 +200,7 @@ fn a_page_of_data_that_has_changed_since_is_printed_and_not_stored() {
 }
 
 #[tokio::test]
-async fn a_change_that_nobody_told_of_shows_where_the_version_is_looked_at() {
+async fn an_unpublished_change_shows_where_versions_are_compared() {
     for engine in Engine::ALL {
         let (shop, _, app, log) = site_with_log(engine);
         let (_, home) = (page(&app, "/product/4").await, page(&app, "/").await);
@@ -331,7 +331,7 @@ async fn the_receipt_is_plain_text_and_the_page_is_markup() {
 }
 
 #[tokio::test]
-async fn mistakes_are_told_and_nothing_breaks() {
+async fn mistakes_are_reported_and_nothing_breaks() {
     for engine in Engine::ALL {
         let (shop, cache, app) = site(engine);
         for path in ["/product/9999", "/product/-1", "/orders/9999/receipt.txt", "/nowhere"] {

@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_served_if_it_is_listed_whatever_its_case_and_port() {
+    fn a_listed_host_is_served_in_any_case_and_port() {
         let local = Hosts::default();
         for host in ["localhost", "LocalHost:3000", "127.0.0.1", "127.0.0.1:80", "[::1]:3000"] {
             assert!(local.serve(&parts("/", &[host.as_bytes()])), "{host}");

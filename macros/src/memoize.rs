@@ -79,6 +79,15 @@ impl<'a> Memo<'a> {
         self.is_result() && self.options.cache_err.is_none()
     }
 
+    /// Whether the result is an `Arc`, which callers share. An `Arc` of a type without a size, such
+    /// as `str`, is a result like any other.
+    fn is_shared(&self) -> bool {
+        let kept = if self.tries() { first_of(self.returned) } else { Some(self.returned) };
+        kept.filter(|kept| is_called(kept, "Arc")).and_then(first_of).is_some_and(|inner| {
+            !is_called(inner, "str") && !matches!(inner, Type::Slice(_) | Type::TraitObject(_))
+        })
+    }
+
     /// The call, without its options. `identity` identifies the instance.
     fn call(&self, identity: Option<&Ident>) -> TokenStream {
         let name = &self.name;
@@ -178,15 +187,15 @@ impl<'a> Memo<'a> {
             #result
         }};
         let (cache, is_async) = (self.cache, function.is_async());
-        let ask = match (self.tries(), is_async) {
-            (false, false) => "memoize",
-            (true, false) => "try_memoize",
-            (false, true) => "memoize_async",
-            (true, true) => "try_memoize_async",
-        };
+        let ask = format!(
+            "{}memoize{}{}",
+            if self.tries() { "try_" } else { "" },
+            if self.is_shared() { "_shared" } else { "" },
+            if is_async { "_async" } else { "" }
+        );
         let returned = self.returned;
         // The return type's span: errors about results that cannot be cached point there.
-        let ask = Ident::new(ask, returned.span());
+        let ask = Ident::new(&ask, returned.span());
         let ask = quote_spanned!(returned.span()=> ::fragcache::FragmentCache::#ask);
         let asked = if is_async {
             quote!(#ask(&(#cache), &#call, async #body).await)

@@ -34,7 +34,7 @@ fn refuses(options: &str, function: &str, begins: &str) {
 }
 
 #[test]
-fn methods_that_cannot_be_memoized_are_told_why() {
+fn methods_that_cannot_be_memoized_are_refused() {
     let options = || "cache = self.cache, of = A, identity: u32 = self.id";
     refuses(
         options(),

@@ -1,7 +1,7 @@
 //! Converts MiniJinja values to cache block arguments: key parts, tags and timeouts. The key
 //! encoding and the timeout rules are in core.
 
-use fragcache::engine::{Arguments, KeyEncoder, Scalar, Tags, UnusablePart};
+use fragcache::engine::{Arguments, KeyEncoder, OptionValue, Scalar, UnusablePart};
 use minijinja::Value;
 use minijinja::value::ValueKind;
 
@@ -28,24 +28,24 @@ impl Arguments for Args<'_> {
     }
 }
 
-/// A value in a tags argument: a list of tags, or anything else.
+/// The value of an option or of a function's argument: the items of a list, or one value.
 pub(crate) enum Items<'a> {
     List(Vec<Value>),
-    Other(&'a Value),
+    One(&'a Value),
 }
 
 impl<'a> Items<'a> {
     pub(crate) fn of(value: &'a Value) -> Self {
         match (value.kind(), value.try_iter()) {
             (ValueKind::Seq | ValueKind::Iterable, Ok(items)) => Self::List(items.collect()),
-            _ => Self::Other(value),
+            _ => Self::One(value),
         }
     }
 
-    pub(crate) fn tags(&self) -> Tags<'_> {
+    pub(crate) fn value(&self) -> OptionValue<'_> {
         match self {
-            Self::List(items) => Tags::List(items.iter().map(scalar).collect()),
-            Self::Other(value) => Tags::Other(scalar(value)),
+            Self::List(items) => OptionValue::List(items.iter().map(scalar).collect()),
+            Self::One(value) => OptionValue::Scalar(scalar(value)),
         }
     }
 }
@@ -55,7 +55,7 @@ pub(crate) fn parts(name: &Value, vary: Value) -> Vec<Value> {
     let mut parts = vec![name.clone()];
     match Items::of(&vary) {
         Items::List(items) => parts.extend(items),
-        Items::Other(_) => parts.push(vary),
+        Items::One(_) => parts.push(vary),
     }
     parts
 }

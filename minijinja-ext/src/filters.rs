@@ -1,13 +1,13 @@
 //! The filters that a rewritten template calls. A hit calls two: one opens the block, one
 //! returns the stored body. A miss calls three: open, take the ticket, close with the body. A
-//! block that declares tags or a stale window calls a fourth before the body. `open` passes
+//! block with options that only a miss evaluates calls a fourth before the body. `open` passes
 //! its outcome to the next filter through a thread-local slot; nothing else runs in between.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
 use fragcache::ReadPoint;
-use fragcache::engine::{self, Body, Opened, OutputMode, RenderContext, RenderMemo};
+use fragcache::engine::{self, BlockOption, Body, Opened, OutputMode, RenderContext, RenderMemo};
 use fragcache::events::RefusalReason;
 use minijinja::value::{Kwargs, Object, ObjectRepr};
 use minijinja::{AutoEscape, Error, ErrorKind, State, Value};
@@ -189,23 +189,22 @@ pub(crate) fn ticket(
     }
 }
 
-/// `handle | __fragcache_declare(tags=…, stale=…)`: records the block's tags and stale window, and
+/// `handle | __fragcache_declare(tags=…, …)`: declares the options that only a miss evaluates, and
 /// returns the handle.
 #[allow(clippy::needless_pass_by_value, reason = "the engine hands keywords over by value")]
 pub(crate) fn declare(handle: &Value, options: Kwargs) -> Result<Value, Error> {
     let ticket = handle.downcast_object_ref::<Handle>().ok_or_else(misused)?.ticket;
-    let (tags, stale): (Option<&Value>, Option<&Value>) =
-        (given(&options, "tags")?, given(&options, "stale")?);
-    let items = tags.map(args::Items::of);
-    let tags = items.as_ref().map(args::Items::tags);
-    engine::declare(ticket, tags.as_ref(), stale.map(args::scalar))
+    let mut given = Vec::new();
+    // An option that is none or undefined was passed too.
+    for option in BlockOption::declared().filter(|option| options.has(option.name())) {
+        given.push((option, options.peek::<&Value>(option.name())?));
+    }
+    let items: Vec<_> =
+        given.into_iter().map(|(option, value)| (option, args::Items::of(value))).collect();
+    let values: Vec<_> = items.iter().map(|(option, items)| (*option, items.value())).collect();
+    engine::declare(ticket, &values)
         .map_err(|error| to_engine(error, ErrorKind::InvalidOperation))?;
     Ok(handle.clone())
-}
-
-/// The value of a keyword that was passed, even if it is none or undefined.
-fn given<'v>(options: &'v Kwargs, name: &'v str) -> Result<Option<&'v Value>, Error> {
-    if options.has(name) { options.peek(name).map(Some) } else { Ok(None) }
 }
 
 /// `body | __fragcache_close(handle)`: stores the body and prints it.

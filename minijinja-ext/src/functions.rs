@@ -12,7 +12,7 @@ use crate::install::Installation;
 pub(crate) fn register(env: &mut Environment<'_>) {
     env.add_function("cache_tags", |tags: Option<Value>, options: Kwargs| {
         let tags = argument(tags, &options, "tags")?;
-        engine::add_tags(&args::Items::of(&tags).tags()).map_err(refused)?;
+        engine::add_tags(&args::Items::of(&tags).value()).map_err(refused)?;
         nothing(&options)
     });
     env.add_function("cache_expire", |after: Option<Value>, options: Kwargs| {

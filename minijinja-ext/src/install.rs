@@ -62,6 +62,15 @@ impl Installation {
         self.formats_raw.load(Ordering::Relaxed)
     }
 
+    /// Collects what the templates with cache blocks have, sorted by template.
+    fn list<T: Clone>(&self, items: impl Fn(&Template) -> &[T]) -> Vec<T> {
+        self.with_known(|known| {
+            let mut templates: Vec<_> = known.with_blocks().collect();
+            templates.sort_by_key(|(name, _)| name.as_str());
+            templates.into_iter().flat_map(|(_, template)| items(template)).cloned().collect()
+        })
+    }
+
     /// Records a template. A template from a loader that has no cache blocks needs no record, so it
     /// is removed.
     pub(crate) fn note(&self, name: &str, template: Template) {
@@ -182,7 +191,14 @@ pub fn cache(env: &Environment<'_>) -> Option<FragmentCache> {
     Installation::of(env).map(|installation| installation.caches.default_cache().clone())
 }
 
-/// Returns the cache blocks of all templates that are loaded now, sorted by template and line.
+/// Returns the cache blocks of all templates that are loaded now, sorted by template and place.
+///
+/// Templates that were [rewritten](crate::rewrite) and added to the environment directly are not
+/// listed.
+///
+/// # Errors
+///
+/// Returns an error if the environment has no cache.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -190,23 +206,23 @@ pub fn cache(env: &Environment<'_>) -> Option<FragmentCache> {
 /// let mut env = minijinja::Environment::new();
 /// fragcache_minijinja::add_to_environment(&mut env, FragmentCache::in_memory())?;
 /// fragcache_minijinja::add_template(&mut env, "a", "\n{% cache 9, 'side' %}…{% endcache %}")?;
-/// let blocks = fragcache_minijinja::cache_blocks(&env);
+/// let blocks = fragcache_minijinja::cache_blocks(&env)?;
 /// assert_eq!((blocks[0].template(), blocks[0].line()), ("a", 2));
+/// assert_eq!(blocks[0].name(), Some("side"));
 /// # Ok::<(), minijinja::Error>(())
 /// ```
-pub fn cache_blocks(env: &Environment<'_>) -> Vec<CacheBlock> {
-    let Some(installation) = Installation::of(env) else { return Vec::new() };
-    installation.with_known(|known| {
-        let mut templates: Vec<_> = known.with_blocks().collect();
-        templates.sort_by_key(|(name, _)| name.as_str());
-        templates.into_iter().flat_map(|(_, template)| template.blocks.iter().cloned()).collect()
-    })
+pub fn cache_blocks(env: &Environment<'_>) -> Result<Vec<CacheBlock>, Error> {
+    Ok(Installation::require(env)?.list(|template| &template.blocks))
 }
 
-/// Returns warnings about probable mistakes in the templates that are loaded now, such as a CSRF
-/// token in a cached body, sorted by template. Check them at program start or in a test. The cache
-/// also reports them to its observer, and a [policy](fragcache::Policy::warnings_are_errors) turns
-/// them into load errors.
+/// Returns warnings about probable mistakes in the templates that [`cache_blocks`] lists, such as a
+/// CSRF token in a cached body, sorted by template and place. Check them at program start or in a
+/// test. The cache also reports them to its observer, and a
+/// [policy](fragcache::Policy::warnings_are_errors) turns them into load errors.
+///
+/// # Errors
+///
+/// Returns an error if the environment has no cache.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -215,16 +231,11 @@ pub fn cache_blocks(env: &Environment<'_>) -> Vec<CacheBlock> {
 /// fragcache_minijinja::add_to_environment(&mut env, FragmentCache::in_memory())?;
 /// let form = "{% cache 9, 'form' %}{{ csrf_token }}{% endcache %}";
 /// fragcache_minijinja::add_template(&mut env, "form.html", form)?;
-/// assert_eq!(fragcache_minijinja::warnings(&env)[0].name(), "csrf_token");
+/// assert_eq!(fragcache_minijinja::warnings(&env)?[0].name(), "csrf_token");
 /// # Ok::<(), minijinja::Error>(())
 /// ```
-pub fn warnings(env: &Environment<'_>) -> Vec<Warning> {
-    let Some(installation) = Installation::of(env) else { return Vec::new() };
-    installation.with_known(|known| {
-        let mut templates: Vec<_> = known.with_blocks().collect();
-        templates.sort_by_key(|(name, _)| name.as_str());
-        templates.into_iter().flat_map(|(_, template)| template.warnings.iter().cloned()).collect()
-    })
+pub fn warnings(env: &Environment<'_>) -> Result<Vec<Warning>, Error> {
+    Ok(Installation::require(env)?.list(|template| &template.warnings))
 }
 
 /// Sets the environment's formatter, wrapped so that cached bodies are printed unchanged and all

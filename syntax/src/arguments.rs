@@ -8,9 +8,8 @@ use crate::error::Error;
 
 use crate::declared;
 use crate::delimiters::Syntax;
-use crate::options::{self, BlockOption};
+use crate::options::{self, BlockOption, Kind, Known};
 use crate::refusal::{Refusal, excerpt};
-use crate::token::string_value;
 use crate::token::{Token, TokenKind, within};
 
 /// A part of the lowered argument list.
@@ -31,18 +30,12 @@ pub(super) struct Arguments {
     pub(super) values: usize,
     /// The source ranges of timeout, name and vary parts.
     pub(super) positional: Vec<Range<usize>>,
-    /// The options whose values end the argument list, in the author's order.
-    pub(super) options: Vec<BlockOption>,
-    pub(super) shared: bool,
+    /// The options in the author's order, each with the source range of its value. A constant that
+    /// is false is left out.
+    pub(super) options: Vec<(BlockOption, Range<usize>)>,
     /// The text between the parentheses of the call that only a miss makes. Empty if there is no
     /// such call.
     pub(super) declared: Vec<Part>,
-    pub(super) tags: bool,
-    pub(super) stale: bool,
-    /// The source range of the value of `version`.
-    pub(super) version: Option<Range<usize>>,
-    /// The value of `using` if it is a string literal.
-    pub(super) using: Option<String>,
 }
 
 /// One argument between two commas.
@@ -109,6 +102,16 @@ impl Arguments {
         Ok(out)
     }
 
+    /// Whether the block has this option.
+    pub(super) fn has(&self, option: BlockOption) -> bool {
+        self.value_of(option).is_some()
+    }
+
+    /// The source range of the option's value.
+    pub(super) fn value_of(&self, option: BlockOption) -> Option<&Range<usize>> {
+        self.options.iter().find(|(given, _)| *given == option).map(|(_, value)| value)
+    }
+
     fn positional(
         &mut self,
         source: &str,
@@ -173,36 +176,28 @@ impl Arguments {
             ));
         };
         let value = first.start..span.end;
-        if option != BlockOption::Shared {
+        if option.known() != Known::Load {
             is_value(source, argument, name, refusal)?;
         }
         declared::check_option(source, option, &argument.tokens[2..], refusal)?;
-        let is_condition = match option {
-            BlockOption::Shared => {
-                self.shared = is_true(source, value, refusal)?;
+        match option.known() {
+            Known::Load => {
+                if matches!(&source[value.clone()], "true" | "True") {
+                    self.options.push((option, value));
+                }
                 self.parts.extend(newlines(source, &argument.raw));
                 return Ok(());
             }
-            BlockOption::Tags | BlockOption::Stale => {
-                self.tags |= option == BlockOption::Tags;
-                self.stale |= option == BlockOption::Stale;
+            Known::Miss => {
+                self.options.push((option, value));
                 self.declare(source, argument);
                 return Ok(());
             }
-            BlockOption::Version => {
-                self.version = Some(value.clone());
-                false
-            }
-            BlockOption::Using => {
-                self.using = string_value(source, &value);
-                false
-            }
-            BlockOption::Unless | BlockOption::Refresh => true,
-        };
-        self.options.push(option);
+            Known::Open(_) => self.options.push((option, value.clone())),
+        }
         let removed = newlines(source, &(span.start..value.start));
         let value = match syntax.rules().condition {
-            Some((before, after)) if is_condition => {
+            Some((before, after)) if option.kind() == Kind::Condition => {
                 vec![Part::Fixed(before), Part::Copy(value), Part::Fixed(after)]
             }
             _ => vec![Part::Copy(value)],
@@ -278,22 +273,6 @@ fn is_call(
             syntax.tag("cache 300, \"name\", user.id"),
         ),
     ))
-}
-
-/// Reads a value that must be known when the template is loaded.
-fn is_true(source: &str, value: Range<usize>, refusal: &Refusal<'_>) -> Result<bool, Error> {
-    match &source[value.clone()] {
-        "true" | "True" => Ok(true),
-        "false" | "False" => Ok(false),
-        other => Err(refusal.at(
-            value.start,
-            format!(
-                "`shared` is `{}`, which is known only when the page renders: write `shared=true` \
-                 or leave it out",
-                excerpt(other)
-            ),
-        )),
-    }
 }
 
 /// Refuses an option value that would be several values, or none, in the lowered call.

@@ -30,11 +30,8 @@ pub struct CacheBlock {
     pub(super) name: Option<String>,
     /// How many of timeout, name and vary parts are given.
     pub(super) positional: usize,
-    /// The options whose values end the argument list.
+    /// In the author's order.
     pub(super) options: Vec<BlockOption>,
-    pub(super) shared: bool,
-    pub(super) tags: bool,
-    pub(super) stale: bool,
     pub(super) using: Option<String>,
 }
 
@@ -153,72 +150,19 @@ impl CacheBlock {
         self.positional.checked_sub(2)
     }
 
-    /// Whether the block has an `unless` option.
+    /// Whether the block has this option. `shared=false` counts as not having it. Conditions, tags
+    /// and other values are known only when the template renders.
     ///
     /// ```
-    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, unless=draft %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
-    /// assert!(page.blocks()[0].has_unless());
-    /// # Ok::<(), fragcache_syntax::Error>(())
-    /// ```
-    pub fn has_unless(&self) -> bool {
-        self.options.contains(&BlockOption::Unless)
-    }
-
-    /// Whether the block has a `refresh` option.
-    ///
-    /// ```
-    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, refresh=edit %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
-    /// assert!(page.blocks()[0].has_refresh());
-    /// # Ok::<(), fragcache_syntax::Error>(())
-    /// ```
-    pub fn has_refresh(&self) -> bool {
-        self.options.contains(&BlockOption::Refresh)
-    }
-
-    /// Whether the block has a `version` option.
-    ///
-    /// ```
-    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, 'post', version=post.version %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
-    /// assert!(page.blocks()[0].has_version());
-    /// # Ok::<(), fragcache_syntax::Error>(())
-    /// ```
-    pub fn has_version(&self) -> bool {
-        self.options.contains(&BlockOption::Version)
-    }
-
-    /// Whether the block has a `tags` option. The tags themselves are known only when a miss
-    /// renders the block.
-    ///
-    /// ```
+    /// use fragcache_syntax::BlockOption;
     /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, 'post', tags=['post:7'] %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
-    /// assert!(page.blocks()[0].has_tags());
-    /// # Ok::<(), fragcache_syntax::Error>(())
-    /// ```
-    pub fn has_tags(&self) -> bool {
-        self.tags
-    }
-
-    /// Whether the block has a `stale` option. Its value is known only when a miss renders the
-    /// block.
     ///
-    /// ```
-    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, 'post', stale='30s' %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
-    /// assert!(page.blocks()[0].has_stale());
+    /// assert!(page.blocks()[0].has(BlockOption::Tags));
+    /// assert!(!page.blocks()[0].has(BlockOption::Stale));
     /// # Ok::<(), fragcache_syntax::Error>(())
     /// ```
-    pub fn has_stale(&self) -> bool {
-        self.stale
-    }
-
-    /// Whether the block has a `using` option.
-    ///
-    /// ```
-    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, using=shelf %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
-    /// assert!(page.blocks()[0].has_using());
-    /// # Ok::<(), fragcache_syntax::Error>(())
-    /// ```
-    pub fn has_using(&self) -> bool {
-        self.options.contains(&BlockOption::Using)
+    pub fn has(&self, option: BlockOption) -> bool {
+        self.options.contains(&option)
     }
 
     /// The name of the cache that the block uses, if `using` is a string literal. `None` without
@@ -231,16 +175,5 @@ impl CacheBlock {
     /// ```
     pub fn using(&self) -> Option<&str> {
         self.using.as_deref()
-    }
-
-    /// Whether the block says `shared=true`.
-    ///
-    /// ```
-    /// # let page = fragcache_syntax::rewrite("a.html", "{% cache 9, shared=true %}{% endcache %}", &fragcache_syntax::Syntax::tera())?;
-    /// assert!(page.blocks()[0].is_shared());
-    /// # Ok::<(), fragcache_syntax::Error>(())
-    /// ```
-    pub fn is_shared(&self) -> bool {
-        self.shared
     }
 }

@@ -29,9 +29,10 @@ pub const DIGEST_LEN: usize = 22;
 /// (except ASCII letters, digits and `._-/`).
 ///
 /// ```
-/// use fragcache_syntax::BlockId;
+/// use fragcache_syntax::{BlockId, BlockOption};
 ///
-/// let id = BlockId::builder("page.html", "<nav>…</nav>").line(3).column(5).with_unless().build();
+/// let id = BlockId::builder("page.html", "<nav>…</nav>").line(3).column(5);
+/// let id = id.with(BlockOption::Unless).build();
 /// assert!(id.encode().ends_with("u:3:5:1:page.html"));
 /// assert_eq!(BlockId::parse(&id.encode()), Some(id));
 /// ```
@@ -156,7 +157,8 @@ impl<'a> BlockId<'a> {
     /// ```
     /// use fragcache_syntax::{BlockId, BlockOption};
     ///
-    /// let id = BlockId::builder("page.html", "").with_version().with_unless().build();
+    /// let id = BlockId::builder("page.html", "");
+    /// let id = id.with(BlockOption::Version).with(BlockOption::Unless).build();
     /// assert!(id.options().eq([BlockOption::Version, BlockOption::Unless]));
     /// ```
     pub fn options(&self) -> impl Iterator<Item = BlockOption> {
@@ -210,10 +212,11 @@ impl<'a> BlockId<'a> {
 /// of the calls:
 ///
 /// ```
-/// use fragcache_syntax::BlockId;
+/// use fragcache_syntax::{BlockId, BlockOption};
 ///
 /// // {% cache 300, "post", post.id, version=post.version, unless=is_draft %}
-/// let id = BlockId::builder("page.html", "…").with_version().with_unless().build();
+/// let id = BlockId::builder("page.html", "…");
+/// let id = id.with(BlockOption::Version).with(BlockOption::Unless).build();
 /// // The arguments of each render: 300, "post", post.id, post.version, is_draft
 /// assert_eq!(id.options().count(), 2);
 /// ```
@@ -245,32 +248,11 @@ impl BlockIdBuilder {
         self
     }
 
-    /// Adds the condition `unless`. Its value follows those of the options before it.
+    /// Adds an option whose value follows those of the options before it. Options whose values are
+    /// known earlier, or are [declared](BlockOption::declared) by a miss, are no part of the id:
+    /// they are ignored here, and so is an option that was added before.
     #[must_use]
-    pub fn with_unless(self) -> Self {
-        self.with(BlockOption::Unless)
-    }
-
-    /// Adds the condition `refresh`. Its value follows those of the options before it.
-    #[must_use]
-    pub fn with_refresh(self) -> Self {
-        self.with(BlockOption::Refresh)
-    }
-
-    /// Adds the value `version`. Its value follows those of the options before it.
-    #[must_use]
-    pub fn with_version(self) -> Self {
-        self.with(BlockOption::Version)
-    }
-
-    /// Adds the name of a cache, `using`, which `fragcache::Caches::open` resolves. Its value follows
-    /// those of the options before it.
-    #[must_use]
-    pub fn with_using(self) -> Self {
-        self.with(BlockOption::Using)
-    }
-
-    fn with(mut self, option: BlockOption) -> Self {
+    pub fn with(mut self, option: BlockOption) -> Self {
         if let Some(letter) = option.letter().map(char::from)
             && !self.id.letters.contains(letter)
         {
@@ -279,7 +261,7 @@ impl BlockIdBuilder {
         self
     }
 
-    /// Returns the id. An option that was added twice counts once, at its first place.
+    /// Returns the id.
     pub fn build(self) -> BlockId<'static> {
         self.id
     }
@@ -291,7 +273,8 @@ impl BlockIdBuilder {
 /// ```
 /// use fragcache_syntax::{BlockHead, BlockId, BlockOption};
 ///
-/// let encoded = BlockId::builder("page.html", "").with_unless().with_using().build().encode();
+/// let id = BlockId::builder("page.html", "").with(BlockOption::Unless).with(BlockOption::Using);
+/// let encoded = id.build().encode();
 /// let head = BlockHead::of(&encoded).unwrap();
 /// assert_eq!(head.values(), 2);
 /// assert_eq!(head.from_end(BlockOption::Using), Some(1));
@@ -392,10 +375,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_reads_back_whatever_the_template_is_called() {
+    fn an_id_reads_back_for_any_template_name() {
         for template in ["page.html", "a b\"\n\0é%41'\\{%", ""] {
             let id = BlockId::builder(template, "body").line(7).column(3).ordinal(2);
-            let id = id.with_unless().with_version().with_using().with_refresh().build();
+            let id = id
+                .with(BlockOption::Unless)
+                .with(BlockOption::Version)
+                .with(BlockOption::Using)
+                .with(BlockOption::Refresh)
+                .build();
             let text = id.encode();
             assert!(text.is_ascii() && !text.contains(['"', '\'', '\\', '\n']));
             assert!(text[DIGEST_LEN..].starts_with("uvcr:7:3:2:"), "{text}");
@@ -416,7 +404,11 @@ mod tests {
 
     #[test]
     fn an_option_counts_once() {
-        let id = BlockId::builder("a", "").with_unless().with_using().with_unless().build();
+        let id = BlockId::builder("a", "")
+            .with(BlockOption::Unless)
+            .with(BlockOption::Using)
+            .with(BlockOption::Unless)
+            .build();
         assert!(id.options().eq([BlockOption::Unless, BlockOption::Using]));
     }
 }

@@ -1,11 +1,11 @@
-//! Checks the literal values of the timeout, vary parts, `tags`, `stale` and `using`. Only single
-//! literals, and the literals of a list, are read. Other mistakes show when the values are
-//! evaluated: `tags` and `stale` by a miss, the others by every render.
+//! Checks the literal values of the timeout, vary parts and options. Only single literals, and the
+//! literals of a list, are read. Other mistakes show when the values are evaluated, by a miss or by
+//! every render.
 
 use crate::error::Error;
 use crate::timeout::{Scalar, Timeout};
 
-use crate::options::BlockOption;
+use crate::options::{BlockOption, Kind};
 use crate::refusal::{Refusal, excerpt};
 use crate::token::string_value;
 use crate::token::{Token, TokenKind};
@@ -36,14 +36,22 @@ pub(super) fn check_option(
     refusal: &Refusal<'_>,
 ) -> Result<(), Error> {
     let whole = |problem: Option<String>| problem.map(|problem| (value, problem));
-    let problem = match option {
-        BlockOption::Tags => tags(source, value),
-        BlockOption::Using => whole(using(source, value)),
-        BlockOption::Stale => whole(stale(source, value)),
-        // Any value; `shared` is read by its parser.
-        BlockOption::Unless | BlockOption::Refresh | BlockOption::Version | BlockOption::Shared => {
-            None
-        }
+    let (name, shown) = (option.name(), excerpt(text_of(source, value)));
+    let problem = match option.kind() {
+        Kind::Constant(advice) => whole(
+            constant(source, value)
+                .map(|problem| format!("`{name}` is `{shown}`, {problem}: {advice}")),
+        ),
+        Kind::CacheName(advice) => whole(
+            cache_name(source, value)
+                .map(|problem| format!("`{name}` is `{shown}`, {problem}: {advice}")),
+        ),
+        Kind::Duration(advice) => whole(
+            duration(source, value)
+                .map(|problem| format!("`{name}` is `{shown}`, which is {problem}: {advice}")),
+        ),
+        Kind::Tags => tags(source, value),
+        Kind::Condition | Kind::Part => None,
     };
     refuse(problem, refusal)
 }
@@ -171,44 +179,39 @@ fn tag(source: &str, item: &[Token]) -> Option<String> {
     })
 }
 
-fn using(source: &str, value: &[Token]) -> Option<String> {
-    let problem = match read(source, value) {
-        Value::Text(Some(name)) if is_cache_name(&name) => return None,
-        Value::Text(Some(_)) => "which is not a valid cache name",
-        Value::Boolean => "a boolean",
-        Value::Number(_) => "a number",
-        Value::Map => "a map",
-        Value::List(_) => "a list",
-        Value::Other if matches!(text_of(source, value), "none" | "None") => "not a name",
-        Value::Text(None) | Value::Other => return None,
-    };
-    Some(format!(
-        "`using` is `{}`, {problem}: write the name of one cache, such as `using=\"pages\"`, or \
-         leave it out for the default cache",
-        excerpt(text_of(source, value))
-    ))
+/// Describes what is wrong with a value that must be known when the template is loaded.
+fn constant(source: &str, value: &[Token]) -> Option<&'static str> {
+    (!matches!(read(source, value), Value::Boolean))
+        .then_some("which is known only when the page renders")
 }
 
-fn stale(source: &str, value: &[Token]) -> Option<String> {
-    let shown = excerpt(text_of(source, value));
-    let problem = match read(source, value) {
-        Value::Boolean => "a boolean",
-        Value::Number(seconds) if seconds < 0.0 => "negative",
-        Value::Number(0.0) => NO_TIME,
-        Value::Number(seconds) => match Timeout::from_scalar(Scalar::Float(seconds)) {
-            Ok(_) => return None,
-            Err(_) => TOO_LONG,
-        },
+fn cache_name(source: &str, value: &[Token]) -> Option<&'static str> {
+    match read(source, value) {
+        Value::Text(Some(name)) if is_cache_name(&name) => None,
+        Value::Text(Some(_)) => Some("which is not a valid cache name"),
+        Value::Boolean => Some("a boolean"),
+        Value::Number(_) => Some("a number"),
+        Value::Map => Some("a map"),
+        Value::List(_) => Some("a list"),
+        Value::Other if matches!(text_of(source, value), "none" | "None") => Some("not a name"),
+        Value::Text(None) | Value::Other => None,
+    }
+}
+
+fn duration(source: &str, value: &[Token]) -> Option<&'static str> {
+    match read(source, value) {
+        Value::Boolean => Some("a boolean"),
+        Value::Number(seconds) if seconds < 0.0 => Some("negative"),
+        Value::Number(0.0) => Some(NO_TIME),
+        Value::Number(seconds) => {
+            Timeout::from_scalar(Scalar::Float(seconds)).is_err().then_some(TOO_LONG)
+        }
         Value::Text(Some(text)) => match Timeout::parse(&text) {
-            Ok(Timeout::After(_)) => return None,
-            _ => of_text(text.trim()),
+            Ok(Timeout::After(_)) => None,
+            _ => Some(of_text(text.trim())),
         },
-        Value::Text(None) | Value::Map | Value::List(_) | Value::Other => return None,
-    };
-    Some(format!(
-        "`stale` is `{shown}`, which is {problem}: write for how long an expired fragment may \
-         still be served, in seconds (30) or as a duration (\"30s\"), or leave it out"
-    ))
+        Value::Text(None) | Value::Map | Value::List(_) | Value::Other => None,
+    }
 }
 
 const TOO_LONG: &str = "longer than a clock can count";

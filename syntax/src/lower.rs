@@ -14,10 +14,12 @@ use crate::block_id::{BlockId, digest};
 use crate::delimiters::Syntax;
 use crate::dialect::Lowering;
 use crate::name::Name;
+use crate::options::BlockOption;
 use crate::outline::{Block, Edit, OuterLoop, Outline, Tag};
 use crate::refusal::Places;
 use crate::scanner::PieceKind;
 use crate::source_map::SourceMap;
+use crate::token::string_value;
 
 pub(super) struct Lowered {
     pub(super) source: String,
@@ -102,11 +104,11 @@ fn describe(
                 ),
                 name: block.name.clone(),
                 positional: block.arguments.positional.len(),
-                options: block.arguments.options.clone(),
-                shared: block.arguments.shared,
-                tags: block.arguments.tags,
-                stale: block.arguments.stale,
-                using: block.arguments.using.clone(),
+                options: block.arguments.options.iter().map(|(option, _)| *option).collect(),
+                using: block
+                    .arguments
+                    .value_of(BlockOption::Using)
+                    .and_then(|value| string_value(source, value)),
             }
         })
         .collect()
@@ -236,7 +238,7 @@ impl Writer<'_> {
         self.text(tag, &["0", pipe, "__fragcache_ticket"]);
         // The filter checks that the block declares how its fragments differ; it can see the vary
         // parts but not `shared`.
-        if arguments.shared && self.syntax.rules().lowering == Lowering::With {
+        if arguments.has(BlockOption::Shared) && self.syntax.rules().lowering == Lowering::With {
             self.text(tag, &["(shared=true)"]);
         }
         if !arguments.declared.is_empty() {

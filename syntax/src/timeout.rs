@@ -86,6 +86,9 @@ impl Scalar<'_> {
 /// Seconds (34 years) that every clock can count.
 const SURELY_SHORT: i128 = 1 << 30;
 
+/// A clock counts nanoseconds in 64 bits; half of that leaves room for its own reading.
+const LONGEST: Duration = Duration::from_nanos(u64::MAX / 2);
+
 impl Timeout {
     /// Parses a timeout. A string of digits is seconds, `del` deletes, and `default` is the cache's
     /// default. Anything else is a duration such as `90s`, `5m` or `1h 30m` (the grammar of the
@@ -189,6 +192,9 @@ impl Timeout {
                  \"don't cache\"; write never_expires() for no expiry, or leave the cache out",
             ));
         }
+        if ttl <= LONGEST {
+            return Ok(());
+        }
         Self::positive_as(ttl, &ttl.as_secs()).map(drop)
     }
 
@@ -200,8 +206,7 @@ impl Timeout {
                  \"don't cache\"; write none for no expiry, or unless=true to skip the cache",
             ));
         }
-        // A clock counts nanoseconds in 64 bits; half of that leaves room for its own reading.
-        if ttl.as_nanos() > u128::from(u64::MAX / 2) {
+        if ttl > LONGEST {
             return Err(too_large(&shown.to_string()));
         }
         Ok(Self::After(ttl))
@@ -232,7 +237,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_unusable_timeout_says_what_to_write() {
+    fn every_unusable_timeout_has_advice() {
         for scalar in [
             Scalar::Int(0),
             Scalar::Int(-5),

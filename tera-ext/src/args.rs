@@ -1,7 +1,7 @@
 //! Converts Tera values to cache block arguments: timeouts, conditions, tags and key parts. The key
 //! encoding is in core's `KeyEncoder`.
 
-use fragcache::engine::{Arguments, KeyEncoder, Scalar, Tags, UnusablePart};
+use fragcache::engine::{Arguments, KeyEncoder, OptionValue, Scalar, UnusablePart};
 use tera::Value;
 use tera::value::ValueKind;
 
@@ -53,11 +53,11 @@ pub(crate) fn scalar(value: &Value) -> Scalar<'_> {
     }
 }
 
-/// Reads a value as a list of tags.
-pub(crate) fn tags(value: &Value) -> Tags<'_> {
+/// The value of an option or of a function's argument: the items of a list, or one value.
+pub(crate) fn option(value: &Value) -> OptionValue<'_> {
     match value.as_array() {
-        Some(items) => Tags::List(items.iter().map(scalar).collect()),
-        None => Tags::Other(scalar(value)),
+        Some(items) => OptionValue::List(items.iter().map(scalar).collect()),
+        None => OptionValue::Scalar(scalar(value)),
     }
 }
 

@@ -5,7 +5,9 @@ use std::sync::{Mutex, PoisonError};
 
 use fragcache::syntax::Syntax;
 use fragcache::{Error, ErrorKind};
-use tera::{Context, Delimiters, Tera};
+use tera::{Context, Delimiters, Tera, TeraResult};
+
+use crate::error::into_tera;
 
 /// Delimiter sets, other than the default, that Teras of this process use. Oldest first.
 static KNOWN: Mutex<Vec<Delimiters>> = Mutex::new(Vec::new());
@@ -22,9 +24,10 @@ const MAX_KNOWN: usize = 64;
 ///
 /// # Errors
 ///
-/// Returns [`ErrorKind::Config`], with Tera's own error as its source, for delimiters that Tera
-/// refuses and for a Tera that has templates under other delimiters. Returns [`ErrorKind::Config`]
-/// for the 65th set of delimiters in one process. Nothing changes on an error.
+/// Returns an error for delimiters that Tera refuses, for a Tera that has templates under other
+/// delimiters, and for the 65th set of delimiters in one process. Its
+/// [`source`](std::error::Error::source) is a [`fragcache::Error`], whose own source is Tera's error
+/// if Tera refused them. Nothing changes on an error.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -41,18 +44,18 @@ const MAX_KNOWN: usize = 64;
 /// assert_eq!(fragcache_tera::render(&tera, "a", &Context::new())?, "Hello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn set_delimiters(tera: &mut Tera, delimiters: Delimiters) -> Result<(), Error> {
-    syntax(&delimiters).validate()?;
+pub fn set_delimiters(tera: &mut Tera, delimiters: Delimiters) -> TeraResult<()> {
+    syntax_of(&delimiters).validate().map_err(into_tera)?;
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     let new = delimiters != Delimiters::default() && !known.contains(&delimiters);
     if new && known.len() == MAX_KNOWN {
-        return Err(Error::new(
+        return Err(into_tera(Error::new(
             ErrorKind::Config,
             format!(
                 "this process already uses {MAX_KNOWN} sets of delimiters; write templates with \
                  one of them"
             ),
-        ));
+        )));
     }
     if !speaks(tera, &delimiters) {
         tera.set_delimiters(delimiters.clone()).map_err(|cause| {
@@ -60,7 +63,7 @@ pub fn set_delimiters(tera: &mut Tera, delimiters: Delimiters) -> Result<(), Err
                 "Tera refuses these delimiters: {cause}; set them on a new Tera, before any \
                  template is added"
             );
-            Error::new(ErrorKind::Config, message).with_source(cause)
+            into_tera(Error::new(ErrorKind::Config, message).with_source(cause))
         })?;
     }
     if new {
@@ -72,13 +75,13 @@ pub fn set_delimiters(tera: &mut Tera, delimiters: Delimiters) -> Result<(), Err
 /// Returns the lexical rules of a Tera with these delimiters, for [`rewrite`](crate::rewrite).
 ///
 /// ```
-/// use fragcache_tera::syntax;
+/// use fragcache_tera::syntax_of;
 /// use tera::Delimiters;
 ///
-/// let rules = syntax(&Delimiters { block_start: "<%".into(), ..Delimiters::default() });
+/// let rules = syntax_of(&Delimiters { block_start: "<%".into(), ..Delimiters::default() });
 /// assert_eq!(rules.block_delimiters(), ("<%", "%}"));
 /// ```
-pub fn syntax(delimiters: &Delimiters) -> Syntax {
+pub fn syntax_of(delimiters: &Delimiters) -> Syntax {
     let d = delimiters.clone();
     Syntax::tera()
         .with_block_delimiters(d.block_start, d.block_end)
@@ -93,15 +96,15 @@ pub(crate) fn candidates() -> Vec<Delimiters> {
 }
 
 /// Returns an error if the delimiters of a Tera are not known.
-pub(crate) fn check(tera: &Tera) -> Result<(), Error> {
+pub(crate) fn check(tera: &Tera) -> TeraResult<()> {
     if candidates().iter().any(|delimiters| speaks(tera, delimiters)) {
         return Ok(());
     }
-    Err(Error::new(
+    Err(into_tera(Error::new(
         ErrorKind::Config,
         "this Tera has delimiters that fragcache does not know, so it cannot find cache blocks; \
          set them with fragcache_tera::set_delimiters",
-    ))
+    )))
 }
 
 /// Whether all six delimiters are those of this Tera.

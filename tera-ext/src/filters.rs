@@ -1,12 +1,14 @@
 //! The filters that a rewritten template calls. A hit calls two: one opens the block, one
 //! returns the stored body. A miss calls three: open, take the ticket, close with the body. A
-//! block that declares tags or a stale window calls a fourth before the body. `open` passes
+//! block with options that only a miss evaluates calls a fourth before the body. `open` passes
 //! its outcome to the next filter through a thread-local slot; nothing else runs in between.
 
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use fragcache::engine::{self, Body, Markup, Opened, OutputMode, RenderContext, RenderMemo, Scope};
+use fragcache::engine::{
+    self, BlockOption, Body, Markup, Opened, OutputMode, RenderContext, RenderMemo, Scope,
+};
 use fragcache::events::RefusalReason;
 use fragcache::{Caches, ErrorKind, ReadPoint};
 use tera::{Kwargs, Map, State, Tera, TeraResult, Value};
@@ -147,12 +149,16 @@ fn ticket() -> TeraResult<u64> {
     }
 }
 
-/// `number | __fragcache_declare(tags=…, stale=…)`: records the block's tags and stale window, and
+/// `number | __fragcache_declare(tags=…, …)`: declares the options that only a miss evaluates, and
 /// returns the number.
 fn declare(ticket: u64, options: &Kwargs) -> TeraResult<u64> {
-    let tags = options.get::<&Value>("tags")?.map(args::tags);
-    let stale = options.get::<&Value>("stale")?.map(args::scalar);
-    engine::declare(ticket, tags.as_ref(), stale).map_err(error::into_tera)?;
+    let mut values = Vec::new();
+    for option in BlockOption::declared() {
+        if let Some(value) = options.get::<&Value>(option.name())? {
+            values.push((option, args::option(value)));
+        }
+    }
+    engine::declare(ticket, &values).map_err(error::into_tera)?;
     Ok(ticket)
 }
 

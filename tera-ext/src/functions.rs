@@ -11,7 +11,7 @@ use crate::render;
 pub(crate) fn register(tera: &mut Tera, caches: Caches) {
     tera.register_function("cache_tags", |options: Kwargs, _: &State| {
         let tags = options.must_get::<&Value>("tags")?;
-        nothing(engine::add_tags(&args::tags(tags)))
+        nothing(engine::add_tags(&args::option(tags)))
     });
     tera.register_function("cache_expire", |options: Kwargs, _: &State| {
         let after = options.must_get::<&Value>("after")?;

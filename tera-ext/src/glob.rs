@@ -42,7 +42,7 @@ use crate::templates;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn load_from_glob(tera: &mut Tera, glob: &str) -> TeraResult<()> {
-    Installation::of(tera).map_err(error::into_tera)?;
+    Installation::of(tera)?;
     let mut sources = Vec::new();
     for (path, name) in files(glob).map_err(error::into_tera)? {
         let source = std::fs::read_to_string(&path)
@@ -50,7 +50,7 @@ pub fn load_from_glob(tera: &mut Tera, glob: &str) -> TeraResult<()> {
         sources.push((name, source));
     }
     templates::add_raw_templates(tera, sources)?;
-    let (installation, _) = Installation::of(tera).map_err(error::into_tera)?;
+    let (installation, _) = Installation::of(tera)?;
     let mut loaded = installation.loaded.clone();
     loaded.glob = Some(glob.to_owned());
     Installation { caches: installation.caches.clone(), loaded }.keep_in(tera);
@@ -72,10 +72,10 @@ pub fn load_from_glob(tera: &mut Tera, glob: &str) -> TeraResult<()> {
 /// fragcache_tera::add_to_tera(&mut tera, FragmentCache::in_memory())?;
 /// let error = fragcache_tera::full_reload(&mut tera).unwrap_err();
 /// assert!(error.to_string().contains("load_from_glob"));
-/// # Ok::<(), fragcache::Error>(())
+/// # Ok::<(), tera::Error>(())
 /// ```
 pub fn full_reload(tera: &mut Tera) -> TeraResult<()> {
-    let (installation, _) = Installation::of(tera).map_err(error::into_tera)?;
+    let (installation, _) = Installation::of(tera)?;
     match &installation.loaded.glob {
         Some(glob) => load_from_glob(tera, glob),
         None => Err(error::into_tera(Error::new(

@@ -5,10 +5,11 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use fragcache::syntax::Syntax;
-use fragcache::{Caches, Error, ErrorKind};
-use tera::{Kwargs, State, Tera, Value};
+use fragcache::{Caches, Error, ErrorKind, FragmentCache};
+use tera::{Kwargs, State, Tera, TeraResult, Value};
 
 use crate::delimiters;
+use crate::error::into_tera;
 use crate::filters;
 use crate::functions;
 use crate::loaded::Loaded;
@@ -30,7 +31,7 @@ const FIND: &str = "__fragcache_installation";
 
 impl Installation {
     /// Returns the installation of this Tera and the lexical rules that it reads sources with.
-    pub(crate) fn of(tera: &Tera) -> Result<(Arc<Self>, Syntax), Error> {
+    pub(crate) fn of(tera: &Tera) -> TeraResult<(Arc<Self>, Syntax)> {
         let call = format!("0 | {FIND}");
         for delimiters in delimiters::candidates() {
             FOUND.set(None);
@@ -38,15 +39,15 @@ impl Installation {
             if let Some(found) = FOUND.take()
                 && right
             {
-                return Ok((found, delimiters::syntax(&delimiters)));
+                return Ok((found, delimiters::syntax_of(&delimiters)));
             }
         }
         delimiters::check(tera)?;
-        Err(Error::new(
+        Err(into_tera(Error::new(
             ErrorKind::Config,
             "this Tera has no fragment cache; call fragcache_tera::add_to_tera before adding \
              templates",
-        ))
+        )))
     }
 
     /// Makes this the installation of a Tera.
@@ -71,12 +72,11 @@ impl Installation {
 ///
 /// # Errors
 ///
-/// Returns [`ErrorKind::Config`] if the Tera already has a cache (the same or another), or if its
-/// delimiters are not known (see [`set_delimiters`](crate::set_delimiters)). Nothing changes on an
-/// error.
+/// Returns an error if the Tera already has a cache (the same or another), or if its delimiters are
+/// not known (see [`set_delimiters`](crate::set_delimiters)). Nothing changes on an error.
 ///
 /// ```
-/// use fragcache::{ErrorKind, FragmentCache};
+/// use fragcache::FragmentCache;
 /// use tera::Tera;
 ///
 /// let cache = FragmentCache::in_memory();
@@ -84,8 +84,8 @@ impl Installation {
 /// fragcache_tera::add_to_tera(&mut tera, cache.clone())?;
 ///
 /// let again = fragcache_tera::add_to_tera(&mut tera, cache).unwrap_err();
-/// assert_eq!(again.kind(), ErrorKind::Config);
-/// # Ok::<(), fragcache::Error>(())
+/// assert!(again.to_string().contains("already has a fragment cache"));
+/// # Ok::<(), tera::Error>(())
 /// ```
 ///
 /// With several caches, a block selects one with `using=`:
@@ -104,17 +104,36 @@ impl Installation {
 /// assert_eq!(pages.stats().entries, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn add_to_tera(tera: &mut Tera, caches: impl Into<Caches>) -> Result<(), Error> {
+pub fn add_to_tera(tera: &mut Tera, caches: impl Into<Caches>) -> TeraResult<()> {
     delimiters::check(tera)?;
     if Installation::of(tera).is_ok() {
-        return Err(Error::new(
+        return Err(into_tera(Error::new(
             ErrorKind::Config,
-            "this Tera already has a fragment cache; add the other cache to a new Tera",
-        ));
+            "this Tera already has a fragment cache; use that one (fragcache_tera::cache(&tera)), or \
+             add this one to another Tera",
+        )));
     }
     let caches = caches.into();
     Installation { caches: caches.clone(), loaded: Loaded::default() }.keep_in(tera);
     functions::register(tera, caches.clone());
     filters::register(tera, caches);
     Ok(())
+}
+
+/// Returns the cache of a Tera, or the default one if it has several. `None` also if the delimiters
+/// of the Tera are not known (see [`set_delimiters`](crate::set_delimiters)).
+///
+/// ```
+/// use fragcache::FragmentCache;
+/// use tera::Tera;
+///
+/// let mut tera = Tera::new();
+/// assert!(fragcache_tera::cache(&tera).is_none());
+/// fragcache_tera::add_to_tera(&mut tera, FragmentCache::in_memory())?;
+/// assert_eq!(fragcache_tera::cache(&tera).unwrap().stats().hits, 0);
+/// # Ok::<(), tera::Error>(())
+/// ```
+pub fn cache(tera: &Tera) -> Option<FragmentCache> {
+    let (installation, _) = Installation::of(tera).ok()?;
+    Some(installation.caches.default_cache().clone())
 }

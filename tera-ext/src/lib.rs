@@ -127,11 +127,12 @@ mod loaded;
 mod render;
 mod templates;
 
-pub use delimiters::{set_delimiters, syntax};
+pub use delimiters::{set_delimiters, syntax_of};
 pub use error::explain;
+pub use fragcache;
 #[cfg(feature = "glob_fs")]
 pub use glob::{full_reload, load_from_glob};
-pub use install::add_to_tera;
+pub use install::{add_to_tera, cache};
 pub use render::{render, render_str, render_to, scope};
 pub use templates::{add_raw_template, add_raw_templates, cache_blocks, rewrite, warnings};
 

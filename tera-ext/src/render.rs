@@ -155,7 +155,7 @@ pub fn render_str(
     context: &Context,
     autoescape: bool,
 ) -> TeraResult<String> {
-    let (installation, syntax) = Installation::of(tera).map_err(error::into_tera)?;
+    let (installation, syntax) = Installation::of(tera)?;
     let name = name_of_string(source);
     let lowered =
         rewrite_with(&name, source, &syntax, &installation.loaded).map_err(error::into_tera)?;

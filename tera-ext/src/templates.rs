@@ -71,7 +71,7 @@ where
     N: AsRef<str>,
     C: AsRef<str>,
 {
-    let (installation, syntax) = Installation::of(tera).map_err(error::into_tera)?;
+    let (installation, syntax) = Installation::of(tera)?;
     let templates: Vec<(N, C)> = templates.into_iter().collect();
     let mut loaded = installation.loaded.clone();
     let mut changes = Changes::default();
@@ -113,7 +113,7 @@ pub(crate) fn report_warnings(
     installation.caches.default_cache().report_warnings(page.warnings())
 }
 
-/// Rewrites the cache blocks of a source for a Tera with this [`syntax`](crate::syntax()). Use
+/// Rewrites the cache blocks of a source for a Tera with this [`syntax_of`](crate::syntax_of). Use
 /// it for sources that reach Tera another way: embedded at build time, or loaded by a framework.
 ///
 /// `name` is the name that the template has in Tera. A source without a cache block
@@ -144,7 +144,7 @@ pub fn rewrite<'s>(name: &str, source: &'s str, syntax: &Syntax) -> Result<Cow<'
     if syntax.dialect() != Dialect::Tera {
         return Err(Error::new(
             ErrorKind::Config,
-            "these rules are not Tera's; start from Syntax::tera() or fragcache_tera::syntax",
+            "these rules are not Tera's; start from Syntax::tera() or fragcache_tera::syntax_of",
         ));
     }
     Ok(syntax::rewrite(name, source, syntax)?.into_source())
@@ -157,7 +157,7 @@ pub fn rewrite<'s>(name: &str, source: &'s str, syntax: &Syntax) -> Result<Cow<'
 ///
 /// # Errors
 ///
-/// Returns [`ErrorKind::Config`] for a Tera without a cache or with unknown delimiters.
+/// Returns an error for a Tera without a cache or with unknown delimiters.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -175,7 +175,7 @@ pub fn rewrite<'s>(name: &str, source: &'s str, syntax: &Syntax) -> Result<Cow<'
 /// assert_eq!(blocks[0].name(), Some("menu"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn cache_blocks(tera: &Tera) -> Result<Vec<CacheBlock>, Error> {
+pub fn cache_blocks(tera: &Tera) -> TeraResult<Vec<CacheBlock>> {
     let (installation, _) = Installation::of(tera)?;
     let present: HashSet<&str> = tera.get_template_names().collect();
     let listed = installation.loaded.iter().filter(|(name, _)| present.contains(&***name));
@@ -189,7 +189,7 @@ pub fn cache_blocks(tera: &Tera) -> Result<Vec<CacheBlock>, Error> {
 ///
 /// # Errors
 ///
-/// Returns [`ErrorKind::Config`] for a Tera without a cache or with unknown delimiters.
+/// Returns an error for a Tera without a cache or with unknown delimiters.
 ///
 /// ```
 /// use fragcache::FragmentCache;
@@ -202,7 +202,7 @@ pub fn cache_blocks(tera: &Tera) -> Result<Vec<CacheBlock>, Error> {
 /// assert_eq!(fragcache_tera::warnings(&tera)?[0].name(), "csrf_token");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn warnings(tera: &Tera) -> Result<Vec<Warning>, Error> {
+pub fn warnings(tera: &Tera) -> TeraResult<Vec<Warning>> {
     let (installation, _) = Installation::of(tera)?;
     let present: HashSet<&str> = tera.get_template_names().collect();
     let listed = installation.loaded.iter().filter(|(name, _)| present.contains(&***name));

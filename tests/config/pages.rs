@@ -75,7 +75,7 @@ fn methods(source: &str) -> Vec<String> {
 }
 
 #[test]
-fn whatever_a_builder_can_be_told_can_be_configured() {
+fn every_builder_setting_can_be_configured() {
     // Values that only code can set, and methods that a table or a type stands for.
     let not_settings = ["clock", "observer", "far", "disabled"];
     let far = |name: &str| match name {
@@ -134,7 +134,7 @@ fn compatibility_has_a_row_for_every_setting_and_type_of_flask_caching() {
 }
 
 #[test]
-fn every_name_of_flask_caching_is_told_what_to_write() {
+fn every_name_of_flask_caching_has_advice() {
     let list = std::fs::read_to_string(fixtures("flask/settings.txt")).unwrap();
     let ours = ["null", "redis"];
     for name in list.lines().filter(|line| !line.starts_with('#') && !ours.contains(line)) {

@@ -28,7 +28,7 @@ const INNER: &str =
     "{% cache 300, \"inner\" %}{{ tick(name=\"options\") }}{{ fail() }}{% endcache %}";
 
 #[test]
-fn who_comes_after_a_block_whose_options_failed_does_not_wait() {
+fn a_block_with_failed_options_makes_no_caller_wait() {
     for kind in Kind::BOTH {
         for options in OPTIONS {
             let recorder = Recorder::new();

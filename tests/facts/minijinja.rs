@@ -62,7 +62,7 @@ fn a_filter_section_hands_over_safe_text_and_prints_safe_text_raw() {
 }
 
 #[test]
-fn a_custom_escape_mode_escapes_what_a_filter_section_captured() {
+fn a_custom_escape_mode_escapes_captured_sections() {
     fn double(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
         match state.auto_escape() {
             AutoEscape::Custom(_) => {
@@ -81,7 +81,7 @@ fn a_custom_escape_mode_escapes_what_a_filter_section_captured() {
 }
 
 #[test]
-fn with_and_what_is_set_in_it_are_local() {
+fn with_and_its_assignments_are_local() {
     assert_eq!(
         render("{% set y = 1 %}{% with %}{% set y = 2 %}{% endwith %}{{ y }}").unwrap(),
         "1"

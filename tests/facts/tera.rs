@@ -51,7 +51,7 @@ fn a_filter_section_gives_what_was_escaped_already_and_safe_text_is_printed_raw(
 }
 
 #[test]
-fn what_a_body_sets_leaks_and_can_be_put_back() {
+fn assignments_of_a_body_leak_and_can_be_undone() {
     assert_eq!(page("{% set y = 1 %}{% if true %}{% set y = 2 %}{% endif %}{{ y }}"), "2");
     assert_eq!(page("{% set y = 1 %}{% filter same %}{% set y = 2 %}{% endfilter %}{{ y }}"), "2");
     assert_eq!(page("{% set y = 1 %}{% set s = y %}{% set y = 2 %}{% set y = s %}{{ y }}"), "1");
@@ -128,7 +128,7 @@ fn nesting_has_the_limit_that_the_rewriter_counts_by() {
 }
 
 #[test]
-fn the_mode_of_escaping_is_told_to_filters() {
+fn filters_see_the_escaping_mode() {
     let mut tera = Tera::new();
     tera.register_filter("mode", |_: &Value, _: Kwargs, state: &State| {
         state.autoescaping_enabled()

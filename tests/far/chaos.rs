@@ -26,6 +26,9 @@ const HOT_KEYS: usize = 4;
 /// One of this many replies is changed.
 const MUTATED: u32 = 40;
 
+/// Signs the records of one of the servers.
+const SECRET: &[u8] = b"the secret of these processes";
+
 /// A link of 1 Gb/s, in bytes.
 const GIGABIT: u64 = 125_000_000;
 
@@ -141,8 +144,9 @@ impl Seen {
 
 /// One of the processes: renders pages until its input ends.
 pub(super) fn take_part(given: &[String]) {
-    let [url, file, number] = given else { panic!("given {given:?}") };
+    let [url, file, number, signs] = given else { panic!("given {given:?}") };
     let level = FarLevel::new(RedisStore::connect(url).unwrap());
+    let level = if signs == "signed" { level.mac_key(SECRET) } else { level };
     let site = Site {
         cache: FragmentCache::builder().far(level).build().unwrap(),
         shared: Shared::open(file),
@@ -303,13 +307,15 @@ struct Fleet {
     ways: Vec<Proxy>,
     processes: Vec<Process>,
     file: String,
+    /// `"signed"` or `"plain"`: whether the processes sign their records.
+    signs: &'static str,
     /// Observations of processes that were killed.
     seen: Seen,
     _folder: tempfile::TempDir,
 }
 
 impl Fleet {
-    fn start(flavour: Flavour) -> Self {
+    fn start(flavour: Flavour, signs: &'static str) -> Self {
         let server = RedisServer::start(flavour);
         let ways = (0..PROCESSES).map(|_| Proxy::start(server.port())).collect();
         let folder = tempfile::tempdir().unwrap();
@@ -321,6 +327,7 @@ impl Fleet {
             ways,
             processes: Vec::new(),
             file,
+            signs,
             seen: Seen::default(),
             _folder: folder,
         };
@@ -333,7 +340,7 @@ impl Fleet {
 
     fn process(&self, number: usize) -> Process {
         let (url, number) = (self.ways[number].url(), number.to_string());
-        let mut process = super::play("chaos", &[&url, &self.file, &number]);
+        let mut process = super::play("chaos", &[&url, &self.file, &number, self.signs]);
         assert_eq!(process.hear(), "ready");
         process
     }
@@ -473,12 +480,12 @@ fn pause(time: Duration) {
 
 /// Runs all faults and prints a row for each.
 #[allow(clippy::print_stdout, reason = "figures for whoever asks by --nocapture")]
-fn run(flavour: Flavour) {
-    let mut fleet = Fleet::start(flavour);
+fn run(flavour: Flavour, signs: &'static str) {
+    let mut fleet = Fleet::start(flavour, signs);
     // Warm up.
     fleet.during(Fault::None);
     println!(
-        "| {flavour:?} | pages | changes (pending) | stale | failed | another's | p50 | p99.9 | longest |"
+        "| {flavour:?}, {signs} | pages | changes (pending) | stale | failed | another's | p50 | p99.9 | longest |"
     );
     let mut all = Seen::default();
     for (name, fault) in FAULTS {
@@ -511,10 +518,10 @@ fn run(flavour: Flavour) {
 
 #[test]
 fn nothing_stale_is_served_while_things_go_wrong_on_redis() {
-    run(Flavour::Redis);
+    run(Flavour::Redis, "plain");
 }
 
 #[test]
-fn nothing_stale_is_served_while_things_go_wrong_on_valkey() {
-    run(Flavour::Valkey);
+fn nothing_stale_is_served_while_things_go_wrong_on_valkey_with_signed_records() {
+    run(Flavour::Valkey, "signed");
 }

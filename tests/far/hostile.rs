@@ -33,7 +33,7 @@ fn keys(beside: &mut redis::Connection, pattern: &str) -> Vec<String> {
 }
 
 #[test]
-fn names_of_any_bytes_are_told_apart() {
+fn names_of_any_bytes_are_distinct() {
     let server = RedisServer::start(Flavour::Redis);
     let (one, other) = (process(&server), process(&server));
     let long = "n".repeat(300);
@@ -55,7 +55,7 @@ fn names_of_any_bytes_are_told_apart() {
 }
 
 #[test]
-fn what_is_too_large_is_printed_and_not_stored() {
+fn an_oversized_body_is_printed_and_not_stored() {
     let (server, recorder) = (RedisServer::start(Flavour::Redis), Recorder::new());
     let level = FarLevel::new(open(&server.url()));
     let cache = FragmentCache::builder().observer(recorder.clone()).far(level).build().unwrap();
@@ -136,7 +136,7 @@ fn versions_that_were_tampered_with_are_none() {
 }
 
 #[test]
-fn what_another_application_keeps_under_the_same_prefix_stays() {
+fn records_of_another_application_stay() {
     let server = RedisServer::start(Flavour::Redis);
     let (mut beside, cache) = (plain(&server), process(&server));
     let theirs = ["fragcache", "fragcache:", "fragcache:config", "fragcache:e:theirs"];
@@ -171,7 +171,7 @@ fn a_prefix_that_means_something_to_a_store_is_refused() {
 }
 
 #[test]
-fn servers_that_are_not_there_or_speak_otherwise_cost_no_page_and_tell_no_secret() {
+fn missing_servers_cost_no_page_and_leak_no_secret() {
     let server = Setup::new(Flavour::Redis).tls().start();
     let nobody = {
         let mut gone = RedisServer::start(Flavour::Redis);

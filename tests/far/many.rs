@@ -119,7 +119,7 @@ fn i2_a_process_that_is_killed_in_its_render_is_followed_by_another_within_its_l
 
 #[test]
 #[allow(clippy::disallowed_methods, reason = "waits are in real time")]
-fn i7_behind_a_process_that_is_killed_nobody_waits_longer_than_it_may() {
+fn i7_a_killed_process_keeps_no_caller_beyond_the_limit() {
     let server = RedisServer::start(Flavour::Redis);
     // The lease outlives the test.
     let mut all = start(&server.url(), 1, "60000", "100000");

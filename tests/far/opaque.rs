@@ -74,7 +74,7 @@ fn tells(server: &RedisServer) -> bool {
 }
 
 #[test]
-fn i1_processes_share_what_a_server_cannot_read() {
+fn i1_processes_share_opaque_records() {
     let server = RedisServer::start(Flavour::Redis);
     let process = |secret| play("opaque", &[&server.url(), secret]);
     let secret = "a secret that both processes have";

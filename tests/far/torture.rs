@@ -32,28 +32,28 @@ fn finds_nothing_stale(place: &str) {
 }
 
 #[test]
-fn i1_no_process_on_one_redis_serves_what_is_stale() {
+fn i1_processes_on_one_redis_serve_nothing_stale() {
     finds_nothing_stale(&RedisServer::start(Flavour::Redis).url());
 }
 
 #[test]
-fn i1_no_process_on_one_valkey_serves_what_is_stale() {
+fn i1_processes_on_one_valkey_serve_nothing_stale() {
     finds_nothing_stale(&RedisServer::start(Flavour::Valkey).url());
 }
 
 #[test]
-fn i1_no_process_on_one_memcached_serves_what_is_stale() {
+fn i1_processes_on_one_memcached_serve_nothing_stale() {
     finds_nothing_stale(&MemcachedServer::start().url());
 }
 
 #[test]
-fn i1_no_process_on_one_folder_serves_what_is_stale() {
+fn i1_processes_on_one_folder_serve_nothing_stale() {
     let folder = tempfile::tempdir().unwrap();
     finds_nothing_stale(folder.path().join("fragments").to_str().unwrap());
 }
 
 #[test]
-fn the_torture_finds_what_is_stale_in_naive_schemes() {
+fn the_torture_finds_stale_bodies_of_naive_schemes() {
     let server = RedisServer::start(Flavour::Redis);
     for scheme in Scheme::NAIVE {
         let rounds = Rounds { most: NAIVE_ROUNDS, until_stale: true };

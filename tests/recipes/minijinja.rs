@@ -188,7 +188,7 @@ fn a_clone_of_an_environment_shares_the_cache() {
 }
 
 #[test]
-fn an_environment_without_a_cache_says_what_to_call() {
+fn an_environment_without_a_cache_is_an_error() {
     let mut env = Environment::new();
     let say = [
         fragcache_minijinja::add_template(&mut env, "page", BLOCK).unwrap_err().to_string(),

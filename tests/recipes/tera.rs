@@ -142,7 +142,8 @@ fn delimiters_set_too_late() {
     let angles =
         Delimiters { block_start: "<%".into(), block_end: "%>".into(), ..Delimiters::default() };
     let error = fragcache_tera::set_delimiters(&mut tera, angles).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
+    let ours = std::error::Error::source(&error).unwrap().downcast_ref::<fragcache::Error>();
+    assert_eq!(ours.unwrap().kind(), ErrorKind::Config);
     assert!(error.to_string().contains("before any template is added"), "{error}");
     assert_eq!(fragcache_tera::render(&tera, "page.html", &n(1)).unwrap(), "1");
 }

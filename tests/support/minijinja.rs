@@ -167,7 +167,7 @@ impl Engine for MiniJinja {
     }
 
     fn blocks(&self) -> Vec<CacheBlock> {
-        fragcache_minijinja::cache_blocks(&self.env)
+        fragcache_minijinja::cache_blocks(&self.env).unwrap()
     }
 
     fn counts(&self) -> &Counts {

@@ -71,7 +71,7 @@ impl TeraEngine {
             counts,
             cached,
             pages,
-            syntax: fragcache_tera::syntax(&delimiters),
+            syntax: fragcache_tera::syntax_of(&delimiters),
             strings_escape: settings.strings_escape,
         }
     }

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_read_in_two_ways_is_not_read() {
+    fn ambiguous_directives_are_not_read() {
         let cases: &[&[&[u8]]] = &[
             &[b"theme=dark; theme=light"],
             &[b"theme=dark", b"theme=light"],

@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quoted_is_no_directive() {
+    fn quoted_text_is_no_directive() {
         let read = of(&["max-age=1, note=\"x, s-maxage=3600, \\\", private, y\""]);
         let expected =
             Directives { max_age: Some(Duration::from_secs(1)), ..Directives::default() };
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_keeps_nothing() {
+    fn unreadable_directives_store_nothing() {
         for text in ["note=\"x, max-age=60", "a=b\"c, private, d\"e", "max-age=60; private x", "é"]
         {
             let read = of(&[text]);

@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_addresses_and_of_visitors_are_told_apart() {
+    fn names_of_addresses_and_visitors_are_distinct() {
         let names = ["x-forwarded-user", "x-original-user", "x-up-token", "hx-user", "x-auth"];
         for name in names {
             assert!(says_who(name), "{name}");

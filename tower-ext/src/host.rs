@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_to_another_scheme_is_told_from_others() {
+    fn a_redirect_to_another_scheme_is_recognized() {
         let https = Some(Scheme::HTTPS);
         let http = Some(Scheme::HTTP);
         let cases: &[(&str, &Option<Scheme>, &str, bool)] = &[

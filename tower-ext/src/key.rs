@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_apart_whatever_their_case() {
+    fn hosts_are_distinct_in_any_case() {
         let shape = Shape { host: true, ..shape(Query::All) };
         let of = |host: &str| {
             let mut parts = parts("/p");
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_tell_values_apart_and_secrets_are_not_shown() {
+    fn headers_distinguish_values_and_hide_secrets() {
         const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
         const OWN: HeaderName = HeaderName::from_static("x-own");
         let mut shape = shape(Query::All);

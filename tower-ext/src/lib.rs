@@ -62,7 +62,8 @@
 //! must be in `Vary` or [`vary_on`](CacheLayer::vary_on).
 //!
 //! The layer needs tokio's timer. A store behind the cache is queried on the thread that polls.
-//! That thread blocks for a round trip, at most for the operation's deadline (50 ms).
+//! That thread blocks for a round trip, at most for the operation's deadline (50 ms). Other tasks go
+//! on meanwhile if the store is in a `BlockInPlace` (feature `tokio`).
 
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -77,6 +78,8 @@ mod fill;
 mod freshness;
 mod header_names;
 mod host;
+#[cfg(feature = "tokio")]
+mod in_place;
 mod key;
 mod record;
 mod route;
@@ -88,6 +91,8 @@ mod view;
 pub use body::CachedBody;
 pub use cached::CacheLayer;
 pub use cookie::{AmbiguousCookie, cookie};
+#[cfg(feature = "tokio")]
+pub use in_place::BlockInPlace;
 pub use route::path_of;
 pub use service::{CacheFuture, CacheService};
 pub use terms::ResponsePolicy;

@@ -124,7 +124,7 @@ fn invalidate_and_clear_reach_every_process() {
 }
 
 #[test]
-fn stats_count_what_is_there() {
+fn stats_count_the_entries() {
     for place in Place::each() {
         let cache = place.cache();
         for number in 0..12 {
@@ -158,7 +158,7 @@ fn stats_count_what_is_there() {
 }
 
 #[test]
-fn check_tells_what_the_store_can_do() {
+fn check_reports_the_capabilities_of_the_store() {
     for place in Place::each() {
         let said = place.run(&["check"]);
         assert_eq!(said.code, 0, "{said:?}");
@@ -178,7 +178,7 @@ fn check_tells_what_the_store_can_do() {
 }
 
 #[test]
-fn sweep_removes_from_a_folder_what_is_over() {
+fn sweep_removes_expired_records_from_a_folder() {
     let place = Place::folder();
     place.store.set("fragcache:e:short", b"x", Duration::from_millis(1)).unwrap();
     place.store.set("fragcache:e:long", b"x", Duration::from_secs(60)).unwrap();

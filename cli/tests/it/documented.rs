@@ -250,7 +250,7 @@ fn the_page_shows_what_the_tool_says() {
 }
 
 #[test]
-fn forms_tell_what_is_none() {
+fn forms_report_what_is_missing() {
     assert_eq!(form("bytes              42"), "bytes              NUMBER");
     assert_eq!(form("bytes              many"), "bytes              ?");
     assert_eq!(form("entries            12"), "entries            12");

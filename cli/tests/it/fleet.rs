@@ -37,7 +37,7 @@ fn running_caches_follow_the_mode_within_two_seconds() {
 /// A stale entry that an application stores in between, from a lagging replica, is invalidated
 /// before the tool ends.
 #[test]
-fn a_deletion_is_told_once_more_after_the_lag_before_the_tool_ends() {
+fn a_deletion_is_repeated_after_the_lag_before_the_tool_exits() {
     for place in Place::each() {
         let cache = place.cache();
         let row = Fragment::new(fragment_key!("row")).tags(["product:7"]);

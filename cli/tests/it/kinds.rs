@@ -59,7 +59,7 @@ fn words() -> [Words; 5] {
 }
 
 #[test]
-fn whatever_a_scan_lists_is_got_and_deleted_in_the_same_words() {
+fn keys_from_a_scan_can_be_read_and_deleted() {
     for place in Place::each() {
         let cache = place.cache();
         fill(&cache);
@@ -109,7 +109,7 @@ fn alike(one: &str, other: &str) -> bool {
 }
 
 #[test]
-fn nothing_is_told_as_done_that_was_not_reached() {
+fn an_unreached_store_is_never_reported_as_done() {
     for place in Place::each() {
         let cache = place.cache();
         fill(&cache);

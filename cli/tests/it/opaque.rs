@@ -60,7 +60,7 @@ fn entries_are_listed_by_their_digests() {
 }
 
 #[test]
-fn what_is_known_is_found_and_deleted() {
+fn a_known_key_is_found_and_deleted() {
     let place = Place::folder();
     let cache = opaque(place.level());
     let ways: [&[&str]; 4] = [
@@ -81,7 +81,7 @@ fn what_is_known_is_found_and_deleted() {
 }
 
 #[test]
-fn a_pattern_of_names_is_refused_with_what_to_write() {
+fn a_pattern_of_names_is_refused_with_advice() {
     let place = Place::folder();
     let cache = opaque(place.level());
     cache.render(row(), || "<td>").unwrap();

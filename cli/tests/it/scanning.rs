@@ -54,7 +54,7 @@ fn a_pattern_matches_keys_names_and_templates() {
 }
 
 #[test]
-fn a_scan_tells_of_each_entry_on_one_line() {
+fn a_scan_prints_one_line_per_entry() {
     for place in Place::each() {
         let cache = place.cache();
         let evil = Fragment::new(fragment_key!("a\n\x1b[31m\tb\u{202e}", "\0"));
@@ -173,7 +173,7 @@ fn entries_of_every_kind_are_listed_and_deleted() {
 }
 
 #[test]
-fn a_pattern_matches_what_is_shown_and_what_is_meant() {
+fn a_pattern_matches_shown_and_literal_keys() {
     for place in Place::each() {
         of_each_kind(&place);
         for pattern in ["film(/film/*", "film(\"/film/*", "film(/film/7?page=2)"] {

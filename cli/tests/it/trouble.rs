@@ -13,7 +13,7 @@ fn row() -> Fragment {
 }
 
 #[test]
-fn what_a_store_was_not_told_is_pending() {
+fn an_unpublished_deletion_is_pending() {
     let mut gone = RedisServer::start(Flavour::Redis);
     let url = gone.url();
     gone.kill();
@@ -52,7 +52,7 @@ fn what_a_store_was_not_told_is_pending() {
 }
 
 #[test]
-fn a_store_that_takes_nothing_does_not_pass_for_told() {
+fn a_store_that_refuses_writes_is_an_error() {
     let master = RedisServer::start(Flavour::Redis);
     let replica = Setup::new(Flavour::Redis).replica_of(&master).start();
     let url = replica.url();
@@ -65,7 +65,7 @@ fn a_store_that_takes_nothing_does_not_pass_for_told() {
 }
 
 #[test]
-fn settings_that_are_none_are_told_of() {
+fn unusable_settings_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache.toml");
     let file = path.to_str().unwrap();
@@ -160,7 +160,7 @@ fn entries_of_another_secret_are_listed_as_unreadable_and_the_secret_is_not_show
 }
 
 #[test]
-fn a_store_that_holds_nothing_of_the_cache_is_told_of() {
+fn a_store_without_entries_of_the_cache_is_reported() {
     for place in Place::each() {
         put(&place.cache(), &row(), "row");
         for change in [&["mode", "bypass", "--for", "1s"][..], &["clear", "--yes"]] {
@@ -208,7 +208,7 @@ fn passwords_are_never_shown() {
 }
 
 #[test]
-fn a_server_that_comes_back_in_time_is_told() {
+fn a_server_back_in_time_gets_the_deletion() {
     let mut server = RedisServer::start(Flavour::Redis);
     let url = server.url();
     let open = || {

@@ -1,5 +1,8 @@
 //! Memoized functions.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -48,7 +51,8 @@ impl FragmentCache {
         call: &Call,
         function: impl FnOnce() -> T,
     ) -> T {
-        memoize::memoize(&self.handle, call, function)
+        let Ok(value) = self.try_memoize(call, || Ok::<T, Infallible>(function()));
+        value
     }
 
     /// Like [`memoize`](Self::memoize), for a function that can fail. Its error passes through
@@ -81,6 +85,50 @@ impl FragmentCache {
         memoize::try_memoize(&self.handle, call, function)
     }
 
+    /// Like [`memoize`](Self::memoize), for a result that callers share: a hit returns the same
+    /// `Arc`, at a cost that does not depend on the result's size. The attribute `#[memoize]` calls
+    /// it for a function that returns an `Arc`.
+    ///
+    /// The result lies in this process as it is, and counts as many bytes towards the
+    /// [bound](crate::CacheBuilder::max_bytes) as it takes when it is serialized. A store has its
+    /// bytes, the same as those of a `T` that is not shared. It is decoded once when it comes from
+    /// there.
+    ///
+    /// ```
+    /// use fragcache::memoize::Function;
+    /// use fragcache::FragmentCache;
+    /// use std::sync::Arc;
+    ///
+    /// let cache = FragmentCache::in_memory();
+    /// let call = Function::new("docs::primes").call().arg(&10);
+    /// let [one, other] = [(); 2].map(|()| cache.memoize_shared(&call, || Arc::new(vec![2, 3, 5, 7])));
+    /// assert!(Arc::ptr_eq(&one, &other));
+    /// ```
+    pub fn memoize_shared<T>(&self, call: &Call, function: impl FnOnce() -> Arc<T>) -> Arc<T>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let Ok(value) = self.try_memoize_shared(call, || Ok::<_, Infallible>(function()));
+        value
+    }
+
+    /// Like [`try_memoize`](Self::try_memoize), for a result that callers share; see
+    /// [`memoize_shared`](Self::memoize_shared).
+    ///
+    /// # Errors
+    ///
+    /// The error of the function.
+    pub fn try_memoize_shared<T, E>(
+        &self,
+        call: &Call,
+        function: impl FnOnce() -> Result<Arc<T>, E>,
+    ) -> Result<Arc<T>, E>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        memoize::try_memoize_shared(&self.handle, call, function)
+    }
+
     #[cfg(feature = "async")]
     /// Like [`memoize`](Self::memoize), for an asynchronous function. A task that waits for another
     /// caller's result does not block its thread. If the future of the leader is dropped, one of
@@ -108,7 +156,9 @@ impl FragmentCache {
         call: &Call,
         function: impl Future<Output = T>,
     ) -> T {
-        memoize::memoize_async(&self.handle, call, function).await
+        let function = async { Ok::<T, Infallible>(function.await) };
+        let Ok(value) = memoize::try_memoize_async(&self.handle, call, function).await;
+        value
     }
 
     #[cfg(feature = "async")]
@@ -124,5 +174,39 @@ impl FragmentCache {
         function: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
         memoize::try_memoize_async(&self.handle, call, function).await
+    }
+
+    #[cfg(feature = "async")]
+    /// Like [`memoize_shared`](Self::memoize_shared), for an asynchronous function; see
+    /// [`memoize_async`](Self::memoize_async).
+    pub async fn memoize_shared_async<T>(
+        &self,
+        call: &Call,
+        function: impl Future<Output = Arc<T>>,
+    ) -> Arc<T>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let function = async { Ok::<_, Infallible>(function.await) };
+        let Ok(value) = memoize::try_memoize_shared_async(&self.handle, call, function).await;
+        value
+    }
+
+    #[cfg(feature = "async")]
+    /// Like [`try_memoize_shared`](Self::try_memoize_shared), for an asynchronous function; see
+    /// [`memoize_async`](Self::memoize_async).
+    ///
+    /// # Errors
+    ///
+    /// The error of the function.
+    pub async fn try_memoize_shared_async<T, E>(
+        &self,
+        call: &Call,
+        function: impl Future<Output = Result<Arc<T>, E>>,
+    ) -> Result<Arc<T>, E>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        memoize::try_memoize_shared_async(&self.handle, call, function).await
     }
 }

@@ -138,7 +138,7 @@ impl FragmentCache {
             line: place.map_or(0, |(_, line)| line),
             variants: listed.variants,
             bytes: listed.bytes + listed.key.len(),
-            body_bytes: entry.body.as_bytes().len(),
+            body_bytes: entry.body.stored_len(),
             age: Duration::from_secs(age(listed.stored, now)),
             left: (entry.expires != Moment::NEVER).then(|| entry.expires.since(now)),
             miss: near.why_not(listed, self.handle.fresh(), &|| self.handle.recent()),
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_right_where_the_seconds_begin_anew() {
+    fn ages_are_right_when_the_seconds_wrap() {
         let age = |stored: u64, now: u64| {
             let [stored @ .., _, _, _, _, _] = stored.to_le_bytes();
             age(stored, Moment::START.saturating_after(Duration::from_secs(now)))

@@ -123,7 +123,14 @@ impl FragmentCache {
             version: options.version(cache.hasher()),
             options: options.lookup,
         };
-        render::serve::<Text, E>(cache, request, &options.tags, || body().map(T::into))
+        let body = || body().map(T::into);
+        render::serve::<Text, E>(
+            cache,
+            &request.quick(),
+            || Arc::clone(source),
+            &options.tags,
+            body,
+        )
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod record;
 mod version_vector;
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Weak};
@@ -78,6 +79,7 @@ impl Entry {
         self.meta.as_ref()?.dependencies.as_ref()
     }
 
+    #[inline]
     pub(crate) fn version(&self) -> Version {
         self.meta.as_ref().map_or(Version::default(), |meta| meta.version)
     }
@@ -87,6 +89,7 @@ impl Entry {
     }
 
     /// When it may no longer be served stale.
+    #[inline]
     pub(crate) fn last(&self) -> Moment {
         self.meta.as_ref().map_or(self.expires, |meta| meta.last.max(self.expires))
     }
@@ -127,7 +130,24 @@ impl BinaryContent for Box<[u8]> {
     }
 }
 
-/// Bytes that an engine's value takes besides its text, with its allocation.
+/// A typed value that lies in memory as it is, and is shared by its readers. Its bytes are made when
+/// a store, or a reader of another type, needs them.
+#[derive(Clone)]
+pub struct SharedValue(Arc<Shared>);
+
+#[cfg_attr(not(feature = "values"), allow(dead_code, reason = "only values are shared"))]
+struct Shared {
+    value: Arc<dyn Any + Send + Sync>,
+    /// How many bytes a store needs for it.
+    stored_len: usize,
+    encode: Encode,
+}
+
+/// Makes the bytes of a value; `None` if it is of another type or cannot be serialized.
+pub(crate) type Encode = fn(&(dyn Any + Send + Sync)) -> Option<Vec<u8>>;
+
+/// Bytes that an engine's value takes besides its text, with its allocation. Other content and
+/// shared values take as many.
 const ENGINE_VALUE: usize = 48;
 
 /// The body of an entry. A clone shares the bytes.
@@ -139,6 +159,7 @@ const ENGINE_VALUE: usize = 48;
 /// assert_eq!(body.as_str(), "<b>hi</b>");
 /// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Body {
     /// Plain shared text.
     Text(Arc<str>),
@@ -146,6 +167,8 @@ pub enum Body {
     Engine(Arc<dyn Markup>),
     /// Not markup.
     BinaryContent(Arc<dyn BinaryContent>),
+    /// A typed value.
+    Shared(SharedValue),
 }
 
 impl Body {
@@ -160,10 +183,55 @@ impl Body {
     /// use fragcache::engine::Body;
     ///
     /// let body = Body::opaque(Box::<[u8]>::from(&b"\xff"[..]));
-    /// assert_eq!((body.as_bytes(), body.as_str()), (&b"\xff"[..], ""));
+    /// assert_eq!((&*body.to_bytes(), body.as_str()), (&b"\xff"[..], ""));
     /// ```
     pub fn opaque(content: impl BinaryContent) -> Self {
         Self::BinaryContent(Arc::new(content))
+    }
+
+    /// Creates a body from a typed value, which takes `stored_len` bytes in a store.
+    #[cfg(feature = "values")]
+    pub(crate) fn shared<T: Any + Send + Sync>(
+        value: Arc<T>,
+        stored_len: usize,
+        encode: Encode,
+    ) -> Self {
+        Self::Shared(SharedValue(Arc::new(Shared { value, stored_len, encode })))
+    }
+
+    /// Returns the typed value, if it is a `T`.
+    #[cfg(feature = "values")]
+    #[inline]
+    pub(crate) fn to_value<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        match self {
+            Self::Shared(SharedValue(shared)) if shared.value.is::<T>() => {
+                Arc::clone(&shared.value).downcast().ok()
+            }
+            _ => None,
+        }
+    }
+
+    /// Returns the typed value, if it is a `T`.
+    #[cfg(feature = "values")]
+    pub(crate) fn value_ref<T: Any>(&self) -> Option<&T> {
+        match self {
+            Self::Shared(SharedValue(shared)) => shared.value.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// Whether this is the other body, and not one of the same bytes.
+    #[cfg(feature = "values")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::BinaryContent(one), Self::BinaryContent(other)) => {
+                std::ptr::addr_eq(Arc::as_ptr(one), Arc::as_ptr(other))
+            }
+            (Self::Shared(SharedValue(one)), Self::Shared(SharedValue(other))) => {
+                Arc::ptr_eq(one, other)
+            }
+            _ => false,
+        }
     }
 
     /// Returns the markup as text; empty for other content.
@@ -171,11 +239,12 @@ impl Body {
         match self {
             Self::Text(text) => text,
             Self::Engine(markup) => markup.as_str(),
-            Self::BinaryContent(_) => "",
+            Self::BinaryContent(_) | Self::Shared(_) => "",
         }
     }
 
     /// The markup as shared text.
+    #[inline]
     pub(crate) fn into_shared(self) -> Arc<str> {
         match self {
             Self::Text(text) => text,
@@ -183,27 +252,50 @@ impl Body {
         }
     }
 
-    /// Returns the bytes as a store has them.
-    pub fn as_bytes(&self) -> &[u8] {
+    /// Returns the bytes as a store has them. A typed value is serialized for this.
+    pub fn to_bytes(&self) -> Cow<'_, [u8]> {
         match self {
-            Self::BinaryContent(content) => content.as_bytes(),
-            markup => markup.as_str().as_bytes(),
+            // It could be serialized when it was made. No bytes are no value of any type.
+            Self::Shared(SharedValue(shared)) => {
+                Cow::Owned((shared.encode)(&*shared.value).unwrap_or_default())
+            }
+            other => Cow::Borrowed(other.as_bytes().unwrap_or_default()),
         }
     }
 
-    /// Approximate size of the body in memory, in bytes.
+    /// The bytes as a store has them; `None` for a typed value.
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> Option<&[u8]> {
+        match self {
+            Self::Text(text) => Some(text.as_bytes()),
+            Self::Engine(markup) => Some(markup.as_str().as_bytes()),
+            Self::BinaryContent(content) => Some(content.as_bytes()),
+            Self::Shared(_) => None,
+        }
+    }
+
+    /// How many bytes a store has.
+    pub(crate) fn stored_len(&self) -> usize {
+        match self {
+            Self::BinaryContent(content) => content.as_bytes().len(),
+            Self::Shared(SharedValue(shared)) => shared.stored_len,
+            markup => markup.as_str().len(),
+        }
+    }
+
+    /// Approximate size of the body in memory, in bytes. A typed value counts by its bytes in a
+    /// store, so that it weighs the same in either form.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Text(text) => text.len(),
-            Self::Engine(markup) => ENGINE_VALUE + markup.as_str().len(),
-            Self::BinaryContent(content) => ENGINE_VALUE + content.as_bytes().len(),
+            other => ENGINE_VALUE + other.stored_len(),
         }
     }
 
     /// Returns the engine's value, if it is an `M`.
     pub fn downcast_ref<M: Markup>(&self) -> Option<&M> {
         match self {
-            Self::Text(_) | Self::BinaryContent(_) => None,
+            Self::Text(_) | Self::BinaryContent(_) | Self::Shared(_) => None,
             Self::Engine(markup) => (markup.as_ref() as &dyn Any).downcast_ref(),
         }
     }
@@ -211,7 +303,7 @@ impl Body {
     /// Returns the content that is not markup, if it is an `O`.
     pub fn binary_ref<O: BinaryContent>(&self) -> Option<&O> {
         match self {
-            Self::Text(_) | Self::Engine(_) => None,
+            Self::Text(_) | Self::Engine(_) | Self::Shared(_) => None,
             Self::BinaryContent(content) => (content.as_ref() as &dyn Any).downcast_ref(),
         }
     }
@@ -233,7 +325,16 @@ impl<T: Into<Arc<str>>> From<T> for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Body({} bytes)", self.as_bytes().len())
+        write!(f, "Body({} bytes)", self.stored_len())
+    }
+}
+
+impl fmt::Debug for SharedValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the value, which may be private.
+        f.debug_struct("SharedValue")
+            .field("stored_len", &self.0.stored_len)
+            .finish_non_exhaustive()
     }
 }
 
@@ -355,10 +456,12 @@ impl EntrySource {
         }
     }
 
+    #[inline]
     pub(crate) fn digest(&self) -> &str {
         &self.digest
     }
 
+    #[inline]
     pub(crate) fn mode(&self) -> OutputMode {
         self.mode
     }
@@ -368,6 +471,7 @@ impl EntrySource {
         self.template.as_deref().map(|template| (template, self.line))
     }
 
+    #[inline]
     pub(crate) fn same_variant(&self, digest: &str, mode: OutputMode) -> bool {
         self.mode == mode && *self.digest == *digest
     }

@@ -135,6 +135,8 @@ reasons! {
         Key = "key",
         /// A tag is unusable.
         Tag = "tag",
+        /// The value of another option of the block is unusable.
+        Option = "option",
         /// A value cannot be serialized.
         Value = "value",
         /// `using=` names no cache.

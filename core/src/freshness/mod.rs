@@ -37,6 +37,7 @@ impl Sequence {
     }
 
     /// The number of steps from `earlier` to here, if it fits 32 bits.
+    #[inline]
     pub(crate) fn steps_after(self, earlier: Self) -> Option<u32> {
         u32::try_from(self.0.checked_sub(earlier.0)?).ok()
     }
@@ -73,6 +74,7 @@ impl Freshness {
     /// [`settle`] first.
     ///
     /// [`settle`]: Self::settle
+    #[inline]
     pub(crate) fn look(&self) -> (Sequence, bool) {
         let raw = self.sequence.load(Ordering::SeqCst);
         (Sequence(raw >> 1), raw & 1 == 0)

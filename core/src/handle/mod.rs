@@ -179,11 +179,13 @@ impl Handle {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
+    #[inline]
     pub(crate) fn hashed<'k>(&self, key: &'k [u8]) -> HashedKey<'k> {
         HashedKey { hash: self.shared.hasher.key(key), key }
     }
 
     /// The prefix of every key of this handle.
+    #[inline]
     pub(crate) fn prefix(&self) -> &[u8] {
         self.namespace.as_ref().map_or(&[], |namespace| &namespace.prefix)
     }
@@ -194,6 +196,7 @@ impl Handle {
     }
 
     /// A key's bytes in this handle's namespace.
+    #[inline]
     pub(crate) fn encoded<'k>(&self, key: &'k FragmentKey) -> Cow<'k, [u8]> {
         match self.prefix() {
             [] => Cow::Borrowed(key.as_bytes()),
@@ -344,6 +347,7 @@ impl Handle {
     }
 
     /// Counts a hit in the statistics by name, for an entry that has no counters of its own.
+    #[inline]
     pub(crate) fn note_quick_hit(&self, key: &[u8]) {
         if let Some(stats_registry) = &self.shared.stats_registry {
             stats_registry.note(EventKind::Hit, key, None, self.recent());
@@ -355,6 +359,7 @@ impl Handle {
     }
 
     /// The current moment, or one a few milliseconds ago. For checks on every hit.
+    #[inline]
     pub(crate) fn recent(&self) -> Moment {
         Moment::recent(self.shared.clock.as_ref())
     }
@@ -364,14 +369,17 @@ impl Handle {
         self.shared.clock.unix_time()
     }
 
+    #[inline]
     pub(crate) fn near(&self) -> Option<&Near> {
         self.shared.near.as_ref()
     }
 
+    #[inline]
     pub(crate) fn far(&self) -> Option<&Far> {
         self.shared.far.as_ref()
     }
 
+    #[inline]
     pub(crate) fn fresh(&self) -> &Freshness {
         &self.shared.fresh
     }
@@ -380,10 +388,12 @@ impl Handle {
         &self.shared.flights
     }
 
+    #[inline]
     pub(crate) fn sources(&self) -> &EntrySources {
         &self.shared.sources
     }
 
+    #[inline]
     pub(crate) fn hasher(&self) -> &KeyHasher {
         &self.shared.hasher
     }
@@ -413,6 +423,7 @@ impl Handle {
         }
     }
 
+    #[inline]
     pub(crate) fn is_observed(&self) -> bool {
         !self.shared.observers.is_empty()
     }
@@ -422,6 +433,7 @@ impl Handle {
     }
 
     /// Whether the mode allows lookups.
+    #[inline]
     pub(crate) fn reads(&self) -> bool {
         self.mode() != CacheMode::Bypass
     }
@@ -499,6 +511,7 @@ impl Handle {
 
     /// The current mode: the one that was [set](Self::set_mode), or the one that the far store sets
     /// for all processes, whichever is more restrictive.
+    #[inline]
     pub(crate) fn mode(&self) -> CacheMode {
         let own = CacheMode::from_u8(self.shared.mode.load(Ordering::Relaxed));
         self.shared.far.as_ref().map_or(own, |far| far.mode().max(own))
@@ -546,6 +559,7 @@ impl Handle {
     }
 
     /// Whether pages are annotated now.
+    #[inline]
     pub(crate) fn annotates(&self) -> bool {
         self.shared.annotates.load(Ordering::Relaxed) != 0
     }

@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_none() {
+    fn text_that_is_no_key_is_none() {
         let half = &fragment_key!("row").to_hex()[..6];
         let mut namespaced = Vec::new();
         super::super::push_namespace(&mut namespaced, "tenant");

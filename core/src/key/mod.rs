@@ -1,6 +1,7 @@
 //! The identity of a fragment: the canonical text of each part, encoded so that different lists of
 //! parts never share bytes. `hash` hashes keys; `far` names them in a store.
 
+mod buffer;
 mod encode;
 mod hex;
 mod kind;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use fragcache_syntax::CacheBlock;
 
+pub(crate) use buffer::KeyBuffer;
 pub use encode::{KeyEncoder, UnusablePart};
 pub use kind::KeyKind;
 pub(crate) use kind::group_bytes;
@@ -136,8 +138,8 @@ impl FragmentKey {
 
     /// A key of a kind, with `name` as its first part.
     pub(crate) fn of_kind(kind: u8, name: impl KeyPart) -> Self {
-        let mut bytes = vec![kind];
-        name.encode(&mut KeyEncoder::new(&mut bytes));
+        let mut bytes = Vec::new();
+        begin_kind(&mut bytes, kind, name);
         Self(bytes.into())
     }
 
@@ -317,6 +319,13 @@ macro_rules! fragment_key {
 /// Starts the encoding of a key with an explicit name.
 pub(crate) fn begin_explicit(bytes: &mut Vec<u8>) {
     bytes.push(EXPLICIT);
+}
+
+/// Starts the encoding of a key of a kind, with `name` as its first part.
+#[inline]
+pub(crate) fn begin_kind(bytes: &mut Vec<u8>, kind: u8, name: impl KeyPart) {
+    bytes.push(kind);
+    name.encode(&mut KeyEncoder::new(bytes));
 }
 
 /// Writes the whole encoding of a key made from template and line.

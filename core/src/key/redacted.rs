@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_name_is_a_digest() {
+    fn a_key_without_a_name_is_a_digest() {
         let label = Label::from_hash(LABEL);
         let value =
             FragmentKey([&[VALUE][..], &fragment_key!("ann").as_bytes()[1..]].concat().into());
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_author_wrote_is_no_secret() {
+    fn the_text_of_an_author_is_no_secret() {
         let key = |key: FragmentKey| says_more_than_a_name(key.as_bytes());
         assert!(!key(fragment_key!("sidebar")) && !key(fragment_key_at("page.html", 7)));
         assert!(key(fragment_key!("sidebar", None::<u8>)) && key(fragment_key!(["a"], 1)));

@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_maps_are_one_key_whatever_their_order() {
+    fn equal_maps_are_one_key_in_any_order() {
         let one: HashMap<u32, &str> = (0..50).map(|n| (n, "x")).collect();
         let other: HashMap<u32, &str> = (0..50).rev().map(|n| (n, "x")).collect();
         let sorted: BTreeMap<u32, &str> = (0..50).map(|n| (n, "x")).collect();
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nests_without_end_is_refused() {
+    fn endless_nesting_is_refused() {
         #[derive(Serialize)]
         struct Nest(Option<Box<Nest>>);
         let deep = (0..1000).fold(Nest(None), |inner, _| Nest(Some(Box::new(inner))));
@@ -433,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_at_the_greatest_depth_is_read() {
+    fn values_at_the_greatest_depth_are_read_back() {
         use serde_json::{Value, json};
 
         let nested =

@@ -3,15 +3,16 @@
 
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod arguments;
+mod form;
 mod serve;
 mod site;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod tests;
 mod unordered;
 
-pub(crate) use serve::{memoize, try_memoize};
+pub(crate) use serve::{try_memoize, try_memoize_shared};
 #[cfg(feature = "async")]
-pub(crate) use serve::{memoize_async, try_memoize_async};
+pub(crate) use serve::{try_memoize_async, try_memoize_shared_async};
 pub use site::CallSite;
 pub use unordered::Unordered;
 
@@ -23,7 +24,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::error::{Error, ErrorKind};
 use crate::handle::Act;
 pub use crate::handle::CallSelector;
-use crate::key::{self, FUNCTION, FragmentKey, KeyPart, METHOD};
+use crate::key::{self, FUNCTION, FragmentKey, KeyBuffer, KeyPart, METHOD};
 use crate::options::EntryOptions;
 use crate::timeout::Timeout;
 
@@ -81,14 +82,15 @@ pub struct Method(Call);
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Call {
-    key: Vec<u8>,
+    key: KeyBuffer,
     /// Why the arguments cannot form a key.
     unusable: Option<String>,
     options: EntryOptions,
     type_version: Option<u32>,
     source: Option<u64>,
     path: Option<u64>,
-    site: Option<&'static CallSite>,
+    /// The place of the function, and its path there.
+    site: Option<(&'static CallSite, &'static str)>,
 }
 
 impl Function {
@@ -103,6 +105,7 @@ impl Function {
     }
 
     /// Starts a call without arguments.
+    #[inline]
     pub fn call(self) -> Call {
         Call::begin(FUNCTION, self.0)
     }
@@ -116,6 +119,7 @@ impl Function {
 
 impl Method {
     /// Starts a call on this instance, without further arguments.
+    #[inline]
     pub fn call(&self) -> Call {
         self.0.clone()
     }
@@ -123,8 +127,10 @@ impl Method {
 
 impl Call {
     fn begin(kind: u8, name: &'static str) -> Self {
+        let mut key = KeyBuffer::new();
+        key::begin_kind(&mut key, kind, name);
         Self {
-            key: FragmentKey::of_kind(kind, name).as_bytes().to_vec(),
+            key,
             unusable: None,
             options: EntryOptions::default(),
             type_version: None,
@@ -150,11 +156,17 @@ impl Call {
     /// assert_ne!(LOAD.call().arg(&42).key()?, LOAD.call().arg("42").key()?);
     /// # Ok::<(), fragcache::Error>(())
     /// ```
+    #[inline]
     pub fn arg<T: Serialize + ?Sized>(mut self, value: &T) -> Self {
         if let Err(error) = key::encode_by_value(value, &mut self.key) {
-            self.unusable.get_or_insert_with(|| error.to_string());
+            self.refuse(&error);
         }
         self
+    }
+
+    #[cold]
+    fn refuse(&mut self, error: &dyn std::error::Error) {
+        self.unusable.get_or_insert_with(|| error.to_string());
     }
 
     /// Adds an argument as a key part.
@@ -166,23 +178,27 @@ impl Call {
     /// Sets the timeout of the result. Default: the cache's default timeout. [`Timeout::Delete`]
     /// deletes the stored result and stores nothing. With a timeout of zero the call bypasses the
     /// cache and is counted.
+    #[inline]
     pub fn timeout(mut self, timeout: Timeout) -> Self {
         self.options.lookup.timeout = timeout;
         self
     }
 
     /// Makes the result expire `ttl` after it was computed.
+    #[inline]
     pub fn expires_after(self, ttl: Duration) -> Self {
         self.timeout(Timeout::After(ttl))
     }
 
     /// Makes the result never expire.
+    #[inline]
     pub fn never_expires(self) -> Self {
         self.timeout(Timeout::Never)
     }
 
     /// If true, runs the function without reading or writing the cache. No fragment around the call
     /// is stored either.
+    #[inline]
     pub fn unless(mut self, yes: bool) -> Self {
         self.options.lookup.unless = yes;
         self
@@ -190,6 +206,7 @@ impl Call {
 
     /// If true, runs the function and replaces the stored result: Flask-Caching's `forced_update`.
     /// The stored result stays if the function fails.
+    #[inline]
     pub fn refresh(mut self, yes: bool) -> Self {
         self.options.lookup.refresh = yes;
         self
@@ -204,6 +221,7 @@ impl Call {
 
     /// Sets how long the result may still be served after it has expired: while one caller
     /// recomputes it, and in place of an error; see [`Fragment::stale`](crate::Fragment::stale).
+    #[inline]
     pub fn stale(mut self, window: Duration) -> Self {
         self.options.lookup.stale = Some(window);
         self
@@ -230,6 +248,7 @@ impl Call {
     /// assert_eq!(cache.memoize(&call.clone().type_version(1), || 10), 10);
     /// assert_eq!(cache.memoize(&call.type_version(2), || 1050), 1050);
     /// ```
+    #[inline]
     pub fn type_version(mut self, version: u32) -> Self {
         self.type_version = Some(version);
         self
@@ -237,6 +256,7 @@ impl Call {
 
     /// Sets the digest of the function's source: a result of another source is a miss. The
     /// attribute `#[memoize(source_check)]` sets it.
+    #[inline]
     pub fn source(mut self, digest: u64) -> Self {
         self.source = Some(digest);
         self
@@ -269,9 +289,9 @@ impl Call {
     /// there: the same in every process, and different for each choice of type arguments. Two
     /// functions may share a path as long as each has its own site. The attribute `#[memoize]` sets
     /// it.
-    pub fn site(mut self, site: &'static CallSite, path: &str) -> Self {
-        self.path = Some(site.digest(path));
-        self.site = Some(site);
+    #[inline]
+    pub fn site(mut self, site: &'static CallSite, path: &'static str) -> Self {
+        self.site = Some((site, path));
         self
     }
 

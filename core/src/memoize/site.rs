@@ -9,6 +9,8 @@ use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_64};
 
+use super::form::Forms;
+
 /// One function with the attribute `#[memoize]`, as a static beside its call.
 ///
 /// Two functions of the same name in two blocks of one function have the same path. Within a
@@ -38,6 +40,7 @@ pub struct CallSite {
     path: fn() -> &'static str,
     at: &'static Location<'static>,
     standing: OnceLock<Standing>,
+    forms: Forms,
     is_told: AtomicBool,
 }
 
@@ -76,6 +79,7 @@ impl CallSite {
             path: type_name::<F>,
             at: Location::caller(),
             standing: OnceLock::new(),
+            forms: Forms::new(),
             is_told: AtomicBool::new(false),
         }
     }
@@ -92,6 +96,11 @@ impl CallSite {
                 first: (holder != id).then_some(at),
             }
         })
+    }
+
+    /// The forms of the results at this site.
+    pub(super) fn forms(&self) -> &Forms {
+        &self.forms
     }
 
     /// The digest of the function at this site, compiled under `path`.

@@ -2,6 +2,7 @@
 //! Bad input is in `hostile`.
 
 mod hostile;
+mod shared;
 
 #[cfg(feature = "async")]
 mod tasks;

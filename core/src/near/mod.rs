@@ -7,6 +7,7 @@
 
 mod shard;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
@@ -126,16 +127,29 @@ impl Near {
     /// Whether an entry can be stored here.
     pub(crate) fn fits(&self, hashed: HashedKey<'_>, entry: &Entry) -> bool {
         self.trust != Trust::HoldsNothing
-            && entry.body.as_bytes().len() <= self.max_entry_bytes
+            && entry.body.stored_len() <= self.max_entry_bytes
             && shard::cost(entry) + hashed.key.len() <= self.max_shard_bytes
     }
 
+    #[inline]
     fn shard(&self, hash: u64) -> &Mutex<Shard> {
         // The map inside a shard uses the low bits of the hash, so the shard is chosen by high
         // ones.
         &self.shards[(hash >> 48) as usize % self.shards.len()].0
     }
 
+    /// Changes a shard under its lock. What is removed is dropped after that: dropping a typed value
+    /// runs its own code, which may use the cache.
+    fn edit<R>(&self, hashed: HashedKey<'_>, change: impl FnOnce(&mut Shard) -> R) -> R {
+        let mut shard = self.shard(hashed.hash).lock();
+        let result = change(&mut shard);
+        let removed = shard.take_removed();
+        drop(shard);
+        drop(removed);
+        result
+    }
+
+    #[inline]
     fn validator<'a>(&'a self, fresh: &'a Freshness, now: &'a dyn Fn() -> Moment) -> Validator<'a> {
         Validator {
             hasher: &self.hasher,
@@ -160,7 +174,12 @@ impl Near {
         on_hit: impl FnOnce(&Entry) -> R,
     ) -> Result<R, Missed> {
         let validator = self.validator(fresh, now);
-        self.shard(hashed.hash).lock().lookup(hashed, variant, &validator, on_hit)
+        let mut shard = self.shard(hashed.hash).lock();
+        let found = shard.lookup(hashed, variant, &validator, on_hit);
+        let removed = found.is_err().then(|| shard.take_removed());
+        drop(shard);
+        drop(removed);
+        found
     }
 
     /// Validates an entry whose labels the far level has just found unchanged.
@@ -193,7 +212,7 @@ impl Near {
 
     /// Removes an entry that the far level found invalid, if it is still there.
     pub(crate) fn discard(&self, hashed: HashedKey<'_>, entry: &Entry, reason: MissReason) {
-        self.shard(hashed.hash).lock().discard(hashed, entry, reason);
+        self.edit(hashed, |shard| shard.discard(hashed, entry, reason));
     }
 
     /// The newest servable body of this key, in any variant. Annotated variants count only if
@@ -222,7 +241,7 @@ impl Near {
         entry: Entry,
         now: Moment,
     ) -> Option<Vec<Evicted>> {
-        self.shard(hashed.hash).lock().put(hashed, entry, false, now)
+        self.edit(hashed, |shard| shard.put(hashed, entry, false, now))
     }
 
     /// As [`put`](Self::put), but replaces all variants of the key.
@@ -232,7 +251,7 @@ impl Near {
         entry: Entry,
         now: Moment,
     ) -> Option<Vec<Evicted>> {
-        self.shard(hashed.hash).lock().put(hashed, entry, true, now)
+        self.edit(hashed, |shard| shard.put(hashed, entry, true, now))
     }
 
     /// As [`put`](Self::put), if there is no servable entry in its place; `None` if there is one.
@@ -244,13 +263,13 @@ impl Near {
         now: &dyn Fn() -> Moment,
     ) -> Option<Vec<Evicted>> {
         let validator = self.validator(fresh, now);
-        let (digest, mode) = (entry.source.digest(), entry.source.mode());
+        let source = Arc::clone(&entry.source);
+        let (digest, mode) = (source.digest(), source.mode());
         let variant = Variant { digest, mode, version: entry.version() };
-        let mut shard = self.shard(hashed.hash).lock();
-        match shard.lookup(hashed, variant, &validator, |_| ()) {
+        self.edit(hashed, |shard| match shard.lookup(hashed, variant, &validator, |_| ()) {
             Ok(()) => None,
             Err(_) => shard.put(hashed, entry, false, now()),
-        }
+        })
     }
 
     /// Removes every variant of a key. Returns whether one of them was servable.
@@ -261,7 +280,22 @@ impl Near {
         now: &dyn Fn() -> Moment,
         annotated: bool,
     ) -> bool {
-        self.shard(hashed.hash).lock().remove(hashed, &self.validator(fresh, now), annotated)
+        let validator = self.validator(fresh, now);
+        self.edit(hashed, |shard| shard.remove(hashed, &validator, annotated))
+    }
+
+    /// Replaces the body `from` of a variant by another form of it, which takes as many bytes;
+    /// nothing if the variant has another body by now.
+    #[cfg(feature = "values")]
+    pub(crate) fn replace_form(
+        &self,
+        hashed: HashedKey<'_>,
+        variant: Variant<'_>,
+        from: &Body,
+        to: Body,
+    ) {
+        let unused = self.shard(hashed.hash).lock().replace_form(hashed, variant, from, to);
+        drop(unused);
     }
 
     /// Counts a hit on an entry that a lookup returned for a refresh and that was served after all.
@@ -271,7 +305,8 @@ impl Near {
 
     pub(crate) fn clear(&self) {
         for shard in &self.shards {
-            shard.0.lock().clear();
+            let removed = shard.0.lock().clear();
+            drop(removed);
         }
     }
 
@@ -311,6 +346,7 @@ enum Validity {
 impl Validator<'_> {
     /// Validates an entry. `checked` is how far after its read point its labels were last compared:
     /// if the sequence has not moved since, one comparison is enough.
+    #[inline]
     fn validate(&self, hashed: HashedKey<'_>, entry: &Entry, checked: &mut u32) -> Validity {
         let ageing = if entry.expires == Moment::NEVER { None } else { self.ageing(entry) };
         if ageing == Some(MissReason::Expired) && entry.last() <= (self.now)() {
@@ -335,6 +371,7 @@ impl Validator<'_> {
         }
     }
 
+    #[inline]
     fn ageing(&self, entry: &Entry) -> Option<MissReason> {
         let now = (self.now)();
         if entry.expires <= now {
@@ -356,6 +393,7 @@ impl Validator<'_> {
         left < eager * 37.0 && left <= eager * -(1.0 - fastrand::f64()).ln()
     }
 
+    #[inline]
     fn broken(&self, hashed: HashedKey<'_>, entry: &Entry, checked: &mut u32) -> Option<Missed> {
         let (mut present, mut settled) = self.fresh.look();
         if settled && present.steps_after(entry.read) == Some(*checked) {

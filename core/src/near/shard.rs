@@ -37,6 +37,8 @@ pub(super) struct Shard {
     map: LruCache<u64, Slot, BuildIdentityHasher>,
     /// Why nothing is stored under keys that were looked up or stored recently.
     notes: LruCache<u64, MissReason, BuildIdentityHasher>,
+    /// What was removed since the lock was taken.
+    removed: Vec<StoredVariant>,
     bytes: usize,
     entries: usize,
     hits: u64,
@@ -123,6 +125,7 @@ impl Shard {
         Self {
             map: LruCache::unbounded_with_hasher(BuildIdentityHasher::default()),
             notes: LruCache::unbounded_with_hasher(BuildIdentityHasher::default()),
+            removed: Vec::new(),
             bytes: 0,
             entries: 0,
             hits: 0,
@@ -314,14 +317,44 @@ impl Shard {
         self.hits += 1;
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Returns what was removed since the last call, to be dropped outside the lock.
+    pub(super) fn take_removed(&mut self) -> impl Sized + use<> {
+        std::mem::take(&mut self.removed)
+    }
+
+    /// Replaces a body, unless the variant has another one than `from`. Returns the body that is not
+    /// used, to be dropped outside the lock.
+    #[cfg(feature = "values")]
+    pub(super) fn replace_form(
+        &mut self,
+        hashed: HashedKey<'_>,
+        wanted: Variant<'_>,
+        from: &Body,
+        to: Body,
+    ) -> Body {
+        let slot = self.map.peek_mut(&hashed.hash).filter(|slot| slot.key[..] == *hashed.key);
+        let mut variants = slot.into_iter().flat_map(Slot::variants_mut);
+        let is_it = |variant: &&mut StoredVariant| {
+            variant.is(wanted.digest, wanted.mode) && variant.entry.body.is_same(from)
+        };
+        match variants.find(is_it) {
+            Some(variant) if variant.entry.body.bytes() == to.bytes() => {
+                std::mem::replace(&mut variant.entry.body, to)
+            }
+            _ => to,
+        }
+    }
+
+    /// Removes everything, and returns it to be dropped outside the lock.
+    pub(super) fn clear(&mut self) -> impl Sized + use<> {
         let newest: Vec<u64> = self.map.iter().take(MAX_NOTES).map(|(&hash, _)| hash).collect();
         for hash in newest {
             self.note(hash, MissReason::Cleared);
         }
-        self.map.clear();
         self.bytes = 0;
         self.entries = 0;
+        let empty = LruCache::unbounded_with_hasher(BuildIdentityHasher::default());
+        std::mem::replace(&mut self.map, empty)
     }
 
     /// Lists the entries of up to `most` keys after the first `skip`, most recently used first.
@@ -363,7 +396,10 @@ impl Shard {
             if collides {
                 evict(slot, RemovalCause::Collision, &mut evicted);
             } else {
-                variants.extend(slot.into_variants().filter(keep));
+                for variant in slot.into_variants() {
+                    let kept = if keep(&variant) { &mut variants } else { &mut self.removed };
+                    kept.push(variant);
+                }
             }
         }
         let key = KeyBytes::from_slice(hashed.key);

@@ -66,6 +66,7 @@ impl Drop for Ticket {
 
 /// What a cache block is to do.
 #[derive(Debug)]
+// Exhaustive, so that no extension overlooks a case.
 pub enum Opened<R> {
     /// Print this; the body is not needed.
     Hit(R),
@@ -123,6 +124,8 @@ struct Closing<'a> {
     /// The lease under which it may be put into the far store.
     fill: Option<Fill>,
     body: Body,
+    /// The bytes of a typed body, if they go to the store.
+    encoded: Vec<u8>,
     meta: EntryMeta,
     /// Why neither this body nor, most likely, the next one is stored.
     refusal: Option<RefusalReason>,
@@ -146,7 +149,7 @@ fn put_all(
         let is_refused = closing.refusal.is_some();
         let unused = is_refused || !closing.is_fresh || frame.inherited_versions.is_broken;
         match closing.fill.take_if(|_| unused) {
-            Some(fill) if frame.is_given => returned.push(fill),
+            Some(fill) if frame.options.is_given => returned.push(fill),
             Some(fill) if is_refused => far.give_up_unshared(fill),
             Some(fill) => far.give_up(fill),
             None => {}
@@ -160,7 +163,7 @@ fn put_all(
             return None;
         }
         let Some(fill) = closing.fill.take() else {
-            return Some(match frame.is_given {
+            return Some(match frame.options.is_given {
                 true => Err(NotStored::Unavailable(Unavailable(None))),
                 false => Ok(frame.unproven()),
             });
@@ -171,7 +174,7 @@ fn put_all(
                 fill.spend();
                 stack::with_top(|outer| outer.learn(&frame.cache, version_vector.versions()));
             }
-            Err(NotStored::TooLarge | NotStored::Invalidated) if frame.is_given => {
+            Err(NotStored::TooLarge | NotStored::Invalidated) if frame.options.is_given => {
                 returned.push(fill);
             }
             Err(NotStored::TooLarge) => far.give_up_unshared(fill),
@@ -222,7 +225,7 @@ impl Frame {
         self.pass_on(dependencies.as_ref(), expires, last);
         let fill = self.fill.take();
         let (flight, replaces) = match std::mem::replace(&mut self.purpose, Purpose::Print) {
-            Purpose::Store(flight) => (flight, self.write == Write::Replace),
+            Purpose::Store(flight) => (flight, self.options.write() == Write::Replace),
             Purpose::Refresh(flight) => (flight, true),
             Purpose::Print => return None,
         };
@@ -240,17 +243,21 @@ impl Frame {
             began: self.began,
             version_vector: None,
         };
-        let bytes = body.as_bytes().len();
+        let bytes = body.stored_len();
         let too_large = cache.near().is_none_or(|near| bytes > near.max_entry_bytes());
         let unkept = (!self.is_kept).then_some(RefusalReason::Vetoed);
         let refusal = self.veto.or(unkept).or(too_large.then_some(RefusalReason::BodyTooLarge));
         // Storing an entry that was invalidated in the meantime would be harmless, as it is never
         // served, but it would take room.
         let is_fresh = cache.fresh().holds(&self.labels, meta.dependencies.as_ref(), read);
+        // Before anything is locked or written: serializing runs the code of the value's type.
+        let is_encoded = fill.is_some() && body.as_bytes().is_none();
+        let encoded = if is_encoded { body.to_bytes().into_owned() } else { Vec::new() };
         Some(Closing {
             guard,
             fill,
             body,
+            encoded,
             meta,
             refusal,
             is_fresh,
@@ -285,7 +292,7 @@ impl Frame {
             // While the store is unavailable, the body is valid in this process, for the near TTL.
             Some(Err(NotStored::Unavailable(unavailable))) => {
                 cache.note_fault(&unavailable);
-                if self.is_given {
+                if self.options.is_given {
                     return self.refuse(RefusalReason::Store);
                 }
                 Some(self.unproven())
@@ -295,7 +302,7 @@ impl Frame {
             Some(Err(NotStored::LeaseLost)) => return self.refuse(RefusalReason::Superseded),
         };
         let Closing { guard, body, meta, is_fresh, read, now, expires, render_time, .. } = closing;
-        let (bytes, last) = (body.as_bytes().len(), meta.last);
+        let (bytes, last) = (body.stored_len(), meta.last);
         let source = cache.counted(&self.key, &self.source);
         let entry = Entry { body, source, read, expires, meta: meta.if_needed(read, expires) };
         let hashed = HashedKey { hash: self.hash, key: &self.key };
@@ -305,16 +312,16 @@ impl Frame {
         }
         let stored = match near {
             _ if !is_fresh => Err(RefusalReason::Invalidated),
-            Some(near) if self.write == Write::Add && cache.far().is_none() => {
+            Some(near) if self.options.write() == Write::Add && cache.far().is_none() => {
                 let added = near.add(hashed, entry.clone(), cache.fresh(), &|| now);
                 added.ok_or(RefusalReason::Superseded)
             }
             Some(near) => {
-                let replaces_all = self.is_given && self.write == Write::Replace;
+                let replaces_all = self.options.is_given && self.options.write() == Write::Replace;
                 let put = if replaces_all { Near::set } else { Near::put };
                 match put(near, hashed, entry.clone(), now) {
                     // The far store accepted it, so it is the latest there.
-                    None if self.is_given && cache.far().is_some() => Ok(Vec::new()),
+                    None if self.options.is_given && cache.far().is_some() => Ok(Vec::new()),
                     evicted => evicted.ok_or(RefusalReason::Superseded),
                 }
             }
@@ -352,7 +359,7 @@ impl Frame {
         if replaces && cache.protections().keep(Protection::NewAnswer) {
             cache.outdate(&self.key);
         }
-        if self.is_given {
+        if self.options.is_given {
             drop(guard);
         } else {
             let now = cache.moment();
@@ -374,11 +381,11 @@ impl Frame {
             labels: &self.labels,
             dependencies: meta.dependencies.as_ref(),
             inherited_versions: &self.inherited_versions,
-            write: self.write,
+            write: self.options.write(),
             ttl: (*expires != Moment::NEVER).then(|| expires.since(*now)),
             stale: meta.last.since(*expires),
             render_time: *render_time,
-            body: body.as_bytes(),
+            body: body.as_bytes().unwrap_or(&closing.encoded),
         })
     }
 
@@ -397,7 +404,8 @@ impl Frame {
         let ttl = self.ttl.map(|ttl| self.cache.ageing().jittered(ttl));
         let own = ttl.map_or(Moment::NEVER, |ttl| now.saturating_after(ttl));
         let expires = own.min(self.inner_expires);
-        let last = expires.saturating_after(self.stale).min(self.inner_last).max(expires);
+        let stale = self.options.stale.unwrap_or(self.cache.ageing().stale_window);
+        let last = expires.saturating_after(stale).min(self.inner_last).max(expires);
         // Hits are checked against a clock that may lag: what has ended must have ended by that
         // clock.
         let over = |end: Moment| if end <= now { end.min(self.cache.recent()) } else { end };
@@ -426,6 +434,7 @@ impl Frame {
 
 /// A closed block.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Closed {
     /// The outcome for its body.
     pub outcome: StoreOutcome,

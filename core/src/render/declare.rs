@@ -1,7 +1,9 @@
-//! What a cache block or its body declares once a render is certain: tags and the stale window.
-//! Nothing here is evaluated on a hit.
+//! What a cache block or its body declares once a render is certain: the options that only a miss
+//! evaluates. Nothing here is evaluated on a hit.
 
 use std::time::Duration;
+
+use fragcache_syntax::BlockOption;
 
 use super::stack::{self, Frame};
 use crate::error::{Error, ErrorKind};
@@ -10,41 +12,59 @@ use crate::policy::ErrorPolicy;
 use crate::tag;
 use crate::timeout::{Scalar, Timeout, is_no_time};
 
-/// The value of a `tags` argument, as an engine extension passes it.
+/// The value of a declared option or of a function's argument, as an engine extension passes it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
-pub enum Tags<'a> {
-    /// A list.
+pub enum OptionValue<'a> {
+    /// One value. A list inside a list is [`Scalar::Other`].
+    Scalar(Scalar<'a>),
+    /// The items of a list.
     List(Vec<Scalar<'a>>),
-    /// Anything else.
-    Other(Scalar<'a>),
 }
 
-/// Declares the values of the options `tags` and `stale`, where present, for the block with ticket
-/// number `id`.
+/// Declares options of the block with ticket number `id`: those of
+/// [`BlockOption::declared`] that the block has, each with its value.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Tag`] or [`ErrorKind::Timeout`] with the block's place, if the cache's
-/// [`Policy`](crate::Policy) makes that an error. The block is not stored in either case.
-pub fn declare(id: u64, tags: Option<&Tags<'_>>, stale: Option<Scalar<'_>>) -> Result<(), Error> {
+/// [`ErrorKind::Tag`], [`ErrorKind::Timeout`] or [`ErrorKind::Option`] with the block's place for the
+/// first unusable value, if the cache's [`Policy`](crate::Policy) makes that an error. The block is
+/// not stored in either case.
+pub fn declare(id: u64, options: &[(BlockOption, OptionValue<'_>)]) -> Result<(), Error> {
     let outcome = stack::with_frame(id, |frame| {
-        let tags = tags.map_or(Ok(Vec::new()), read).and_then(|tags| {
-            tag::check_count(tags.len())?;
-            Ok(tags)
-        });
-        let stale = stale.map(window).transpose();
-        match (tags, stale) {
-            (Ok(tags), Ok(stale)) => {
-                tags.iter().for_each(|tag| frame.tag(tag));
-                frame.stale = stale.unwrap_or(frame.stale);
-                Ok(())
-            }
-            (Err(error), _) => Err(refused(frame, error, RefusalReason::Tag)),
-            (_, Err(error)) => Err(refused(frame, error, RefusalReason::Timeout)),
-        }
+        options.iter().try_for_each(|(option, value)| {
+            obey(frame, *option, value).map_err(|(error, reason)| refused(frame, error, reason))
+        })
     });
     settle(outcome)
+}
+
+/// Applies one declared option to the frame of its block.
+fn obey(
+    frame: &mut Frame,
+    option: BlockOption,
+    value: &OptionValue<'_>,
+) -> Result<(), (Error, RefusalReason)> {
+    match option {
+        BlockOption::Tags => {
+            let tags = read(value).and_then(|tags| tag::check_count(tags.len()).map(|()| tags));
+            let tags = tags.map_err(|error| (error, RefusalReason::Tag))?;
+            tags.iter().for_each(|tag| frame.tag(tag));
+        }
+        BlockOption::Stale => {
+            let stale = window(one(value));
+            let stale = stale.map_err(|error| (error, RefusalReason::Timeout))?;
+            frame.options.stale = Some(stale);
+        }
+        _ => {
+            let message = format!(
+                "`{}` is not declared by a miss: pass its value with the block's arguments",
+                option.name()
+            );
+            return Err((Error::new(ErrorKind::Option, message), RefusalReason::Option));
+        }
+    }
+    Ok(())
 }
 
 /// `cache_tags(tags=…)` in a template: [`current::add_tags`](crate::current::add_tags) for an
@@ -54,7 +74,7 @@ pub fn declare(id: u64, tags: Option<&Tags<'_>>, stale: Option<Scalar<'_>>) -> R
 ///
 /// [`ErrorKind::Tag`], if the cache's [`Policy`](crate::Policy) makes that an error. The fragment
 /// is not stored in either case.
-pub fn add_tags(tags: &Tags<'_>) -> Result<(), Error> {
+pub fn add_tags(tags: &OptionValue<'_>) -> Result<(), Error> {
     match read(tags) {
         Ok(tags) => {
             stack::with_current(|frame| tags.iter().for_each(|tag| frame.tag_late(tag)));
@@ -133,10 +153,10 @@ fn settle(outcome: Option<Result<(), Refused>>) -> Result<(), Error> {
     }
 }
 
-fn read(tags: &Tags<'_>) -> Result<Vec<String>, Error> {
+fn read(tags: &OptionValue<'_>) -> Result<Vec<String>, Error> {
     let list = match tags {
-        Tags::List(list) => list,
-        Tags::Other(value) => {
+        OptionValue::List(list) => list,
+        OptionValue::Scalar(value) => {
             return Err(tag::refuse(format!(
                 "tags is {}: write a list, such as tags=[\"nav\", \"post:7\"]",
                 value.describe()
@@ -188,6 +208,14 @@ fn window(stale: Scalar<'_>) -> Result<Duration, Error> {
                 shown(stale)
             ),
         )),
+    }
+}
+
+/// The value of an option that takes no list.
+fn one<'a>(value: &OptionValue<'a>) -> Scalar<'a> {
+    match value {
+        OptionValue::Scalar(value) => *value,
+        OptionValue::List(_) => Scalar::Other("list"),
     }
 }
 

@@ -139,7 +139,7 @@ impl Detached {
 
     /// Replaces the stale window.
     pub(crate) fn set_stale(&mut self, window: Duration) {
-        self.edit(|frame| frame.stale = window);
+        self.edit(|frame| frame.options.stale = Some(window));
     }
 
     /// Expires the fragment `ttl` from now, unless it ends earlier.

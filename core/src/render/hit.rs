@@ -8,19 +8,17 @@ use crate::entry::{Body, Entry};
 use crate::events::EventKind;
 use crate::handle::Handle;
 use crate::hash::HashedKey;
-use crate::lookup::{Request, Variant};
+use crate::lookup::{QuickLookup, Request};
 use crate::near::{Left, Missed};
-use crate::options::Options;
 
 /// Looks up an entry in the near level. `None` if the options say more than that, or if lookups are
 /// off.
 pub(crate) fn quick_hit<R>(
     cache: &Handle,
-    hashed: HashedKey<'_>,
-    variant: Variant<'_>,
-    options: &Options,
+    quick: &QuickLookup<'_>,
     on_hit: impl Fn(&Entry) -> R,
 ) -> Option<Result<R, Missed>> {
+    let QuickLookup { hashed, variant, options } = *quick;
     if !options.are_plain() || !cache.reads() {
         return None;
     }

@@ -27,7 +27,7 @@ pub use arguments::{Arguments, varies};
 pub use close::{Closed, Opened, StoreOutcome, Ticket, abandon, close, veto};
 #[cfg(feature = "async")]
 pub(crate) use collect_in::{Collected, collect_in};
-pub use declare::{Tags, add_tags, declare, expire_after};
+pub use declare::{OptionValue, add_tags, declare, expire_after};
 #[cfg(feature = "async")]
 pub(crate) use detached::{Detached, open_detached};
 #[cfg(feature = "values")]
@@ -37,11 +37,11 @@ pub(crate) use hit::quick_hit;
 #[cfg(feature = "async")]
 pub(crate) use hit::stale_if_error;
 #[cfg(feature = "values")]
-pub(crate) use miss::Context;
-#[cfg(feature = "values")]
 pub(crate) use miss::open;
 #[cfg(feature = "values")]
 pub(crate) use miss::peek;
+#[cfg(feature = "values")]
+pub(crate) use miss::{Context, MakeBody};
 pub use open::RenderContext;
 pub(crate) use open::{open_block, refuse};
 pub(crate) use prefetched::prefetch;

@@ -1,6 +1,5 @@
 //! The door for engines: reads a block id and a block's arguments into a key and a request.
 
-use std::cell::RefCell;
 use std::sync::Arc;
 
 use fragcache_syntax::{BlockHead, BlockId, BlockOption};
@@ -15,18 +14,12 @@ use crate::error::{Error, ErrorKind};
 use crate::events::{BypassReason, EventKind, RefusalReason};
 use crate::handle::Handle;
 use crate::hash::{HashedKey, Version};
-use crate::key::{self, KeyEncoder, MAX_KEY_BYTES, UnusablePart};
-use crate::lookup::{Request, Variant};
+use crate::key::{self, KeyBuffer, KeyEncoder, UnusablePart};
+use crate::lookup::{QuickLookup, Request, Variant};
 use crate::options::Options;
 use crate::policy::ErrorPolicy;
 use crate::read_point::ReadPoint;
-use crate::sync::thread_local;
 use crate::timeout::Timeout;
-
-thread_local! {
-    /// A buffer for encoded keys, reused so that a hit allocates nothing.
-    static KEY: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// The render that contains a cache block, as an engine extension sees it.
 pub trait RenderContext {
@@ -65,11 +58,10 @@ pub(crate) fn open_block<A: Arguments + ?Sized, R>(
     rendering: &mut impl RenderContext,
     on_hit: impl Fn(&Body) -> R,
 ) -> Result<Opened<R>, Error> {
-    let mut buffer = KEY.with(RefCell::take);
-    buffer.clear();
+    let mut buffer = KeyBuffer::new();
     buffer.extend_from_slice(cache.prefix());
     let mode = rendering.mode();
-    let outcome = if cache.annotates() {
+    if cache.annotates() {
         let mode = mode.annotated();
         open_in(cache, &mut buffer, site, arguments, rendering, mode, Entry::clone).map(|opened| {
             match opened {
@@ -83,12 +75,7 @@ pub(crate) fn open_block<A: Arguments + ?Sized, R>(
     } else {
         let on_hit = |entry: &Entry| on_hit(&entry.body);
         open_in(cache, &mut buffer, site, arguments, rendering, mode, on_hit)
-    };
-    // Drops the buffer of a key that is too long to be cached.
-    if buffer.capacity() <= 2 * MAX_KEY_BYTES {
-        KEY.with(|key| key.replace(buffer));
     }
-    outcome
 }
 
 fn open_in<A: Arguments + ?Sized, R>(
@@ -156,7 +143,8 @@ fn open_in<A: Arguments + ?Sized, R>(
         note_repeat(cache, site, mode, hashed)?;
     }
     let variant = Variant { digest: head.digest(), mode, version };
-    let missed = match quick_hit(cache, hashed, variant, &options, &on_hit) {
+    let quick = QuickLookup { hashed, variant, options: &options };
+    let missed = match quick_hit(cache, &quick, &on_hit) {
         Some(Ok(value)) => return Ok(Opened::Hit(value)),
         missed => missed.and_then(Result::err),
     };
@@ -166,8 +154,7 @@ fn open_in<A: Arguments + ?Sized, R>(
     let memo = cache.far().and_then(|_| rendering.memo());
     let body = |bytes| of_text(bytes, |markup| rendering.body(markup));
     let context = Context { body: &body, memo: memo.as_deref(), point };
-    let request = Request { hashed, source, version, options };
-    Ok(miss::open(cache, request, context, missed, on_hit))
+    Ok(miss::open(cache, quick.request(source), context, missed, on_hit))
 }
 
 /// The version at `index`, encoded in the buffer's free room.

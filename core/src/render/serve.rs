@@ -2,6 +2,7 @@
 //! calls, of threads and of tasks.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use super::close::Closed;
 use super::close::{Opened, Ticket};
@@ -9,10 +10,10 @@ use super::hit::{quick_hit, stale_if_error};
 use super::miss::open_with;
 use super::miss::{Context, MakeBody};
 use super::wait_strategy::{BlockThread, WaitStrategy, block};
-use crate::entry::{Body, Entry};
+use crate::entry::{Body, Entry, EntrySource};
 use crate::events::{EventKind, MissReason, RefusalReason};
 use crate::handle::Handle;
-use crate::lookup::Request;
+use crate::lookup::{QuickLookup, Request};
 use crate::near::Missed;
 
 /// What is served: how a value is read from a body and written to one.
@@ -64,81 +65,111 @@ pub(super) trait Opens: WaitStrategy {
     ) -> impl Future<Output = Begun<R, Self::Open>>;
 }
 
-/// Returns the stored value of this request, or runs `body` and stores its value. An error of the
-/// body passes through unchanged, unless a stale value may be served in its place.
+/// Returns the stored value of this lookup, or runs `body` and stores its value. An error of the
+/// body passes through unchanged, unless a stale value may be served in its place. `source` is what
+/// a miss needs.
+#[inline]
 pub(crate) fn serve<C: Content, E>(
     cache: &Handle,
-    mut request: Request<'_>,
+    quick: &QuickLookup<'_>,
+    source: impl FnOnce() -> Arc<EntrySource>,
     tags: &[Box<str>],
     body: impl FnOnce() -> Result<C::Value, E>,
 ) -> Result<C::Value, E> {
-    let missed = match stored::<C>(cache, &mut request) {
-        Ok(value) => return Ok(value),
-        Err(missed) => missed,
-    };
+    match stored::<C>(cache, quick) {
+        Ok(value) => Ok(value),
+        Err(missed) => serve_missed::<C, E>(cache, quick, missed, &source(), tags, body),
+    }
+}
+
+/// Apart from [`serve`], so that a hit makes no room for it.
+#[inline(never)]
+fn serve_missed<C: Content, E>(
+    cache: &Handle,
+    quick: &QuickLookup<'_>,
+    missed: Unserved,
+    source: &Arc<EntrySource>,
+    tags: &[Box<str>],
+    body: impl FnOnce() -> Result<C::Value, E>,
+) -> Result<C::Value, E> {
     let body = async move { body() };
-    block(render::<BlockThread, C, E>(cache, request, tags, missed, body))
+    block(render::<BlockThread, C, E>(cache, quick.request(source), tags, missed, body))
 }
 
 /// As [`serve`], for a task.
 #[cfg(feature = "async")]
 pub(crate) async fn serve_async<C: Content, E>(
     cache: &Handle,
-    mut request: Request<'_>,
+    quick: &QuickLookup<'_>,
+    source: impl FnOnce() -> Arc<EntrySource>,
     tags: &[Box<str>],
     body: impl Future<Output = Result<C::Value, E>>,
 ) -> Result<C::Value, E> {
     use super::wait_strategy::YieldTask;
-    match stored::<C>(cache, &mut request) {
+    match stored::<C>(cache, quick) {
         Ok(value) => Ok(value),
-        Err(missed) => render::<YieldTask, C, E>(cache, request, tags, missed, body).await,
+        Err(missed) => {
+            let source = &source();
+            let request = quick.request(source);
+            // In a box, so that the future of a hit is small enough to be moved at no cost.
+            Box::pin(render::<YieldTask, C, E>(cache, request, tags, missed, body)).await
+        }
     }
+}
+
+/// Why the near level served nothing.
+enum Unserved {
+    /// It was not asked.
+    Unasked,
+    Missed(Missed),
+    /// What it has is no value of the type.
+    Unreadable,
 }
 
 /// The value that the near level has.
 #[inline]
-fn stored<C: Content>(
-    cache: &Handle,
-    request: &mut Request<'_>,
-) -> Result<C::Value, Option<Missed>> {
-    let body = |entry: &Entry| entry.body.clone();
-    match quick_hit(cache, request.hashed, request.variant(), &request.options, body) {
-        Some(Ok(body)) => read::<C>(cache, request, body).ok_or(None),
-        Some(Err(missed)) => Err(Some(missed)),
-        None => Err(None),
+fn stored<C: Content>(cache: &Handle, quick: &QuickLookup<'_>) -> Result<C::Value, Unserved> {
+    match quick_hit(cache, quick, |entry| entry.body.clone()) {
+        Some(Ok(body)) => C::read(body).ok_or(Unserved::Unreadable),
+        Some(Err(missed)) => Err(Unserved::Missed(missed)),
+        None => Err(Unserved::Unasked),
     }
 }
 
-/// Reads a stored body. One that is no value of this type is to be replaced.
-fn read<C: Content>(cache: &Handle, request: &mut Request<'_>, body: Body) -> Option<C::Value> {
-    let value = C::read(body);
-    if value.is_none() {
-        request.options.refresh = true;
-        let missed = EventKind::Miss(MissReason::Unreadable);
-        cache.emit(missed, Some(request.hashed.key), request.source);
-    }
-    value
+/// Reports a stored body that is no value of its type, and makes this request replace it.
+fn replace_unreadable(cache: &Handle, request: &mut Request<'_>) {
+    request.options.refresh = true;
+    let missed = EventKind::Miss(MissReason::Unreadable);
+    cache.emit(missed, Some(request.hashed.key), request.source);
 }
 
 async fn render<P: Opens, C: Content, E>(
     cache: &Handle,
     mut request: Request<'_>,
     tags: &[Box<str>],
-    mut missed: Option<Missed>,
+    unserved: Unserved,
     body: impl Future<Output = Result<C::Value, E>>,
 ) -> Result<C::Value, E> {
     let context = Context::new(&C::of_bytes);
     let stored = |entry: &Entry| entry.body.clone();
-    let mut is_replaced = false;
+    let (mut missed, mut is_replaced) = (None, false);
+    match unserved {
+        Unserved::Missed(found) => missed = Some(found),
+        Unserved::Unreadable => replace_unreadable(cache, &mut request),
+        Unserved::Unasked => {}
+    }
     // One call of `open` for both rounds: a function may call itself a hundred times, and each call
     // of an asynchronous one needs the room of all futures in here.
     let mut open = loop {
         match P::open(cache, request, context, missed.take(), stored).await {
             Begun::Render(open) => break open,
             Begun::Hit(_) if is_replaced => return body.await,
-            Begun::Hit(stored) => match read::<C>(cache, &mut request, stored) {
+            Begun::Hit(stored) => match C::read(stored) {
                 Some(value) => return Ok(value),
-                None => is_replaced = true,
+                None => {
+                    replace_unreadable(cache, &mut request);
+                    is_replaced = true;
+                }
             },
         }
     };

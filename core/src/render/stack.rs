@@ -19,7 +19,7 @@ use crate::freshness::{DependencySet, Sequence};
 use crate::handle::Handle;
 use crate::hash::Version;
 use crate::label::{Label, Labels};
-use crate::options::Write;
+use crate::options::Options;
 use crate::protection::Protection;
 use crate::sync::thread_local;
 
@@ -66,8 +66,6 @@ pub(super) struct Frame {
     pub(super) started: Moment,
     /// For how long the body may be served; `None` for ever.
     pub(super) ttl: Option<Duration>,
-    /// For how long after that it may be served stale.
-    pub(super) stale: Duration,
     pub(super) version: Version,
     /// How long the page has waited without a result.
     pub(super) waited: Waited,
@@ -79,16 +77,12 @@ pub(super) struct Frame {
     pub(super) inner_last: Moment,
     /// Why neither this fragment nor those around it may be stored.
     pub(super) veto: Option<RefusalReason>,
-    /// How the body is written to the stores.
-    pub(super) write: Write,
-    /// Whether it is stored for all readers, or not at all.
-    pub(super) is_given: bool,
+    /// The options of the lookup, and those that the block has declared since.
+    pub(super) options: Options,
     /// Whether the render failed although the frame is closed: the stored entry stays in place.
     pub(super) is_failure: bool,
     /// Whether the fragment itself may be stored.
     pub(super) is_kept: bool,
-    /// Whether a scope abandons this frame when its render fails.
-    pub(super) scoped: bool,
     /// Why the body is rendered, if the page is annotated.
     pub(super) why: Option<Box<str>>,
 }
@@ -257,6 +251,7 @@ thread_local! {
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// The number of open fragments on this thread.
+#[inline]
 pub(super) fn depth() -> usize {
     DEPTH.with(Cell::get)
 }
@@ -331,7 +326,7 @@ pub(super) fn with_current(mut with: impl FnMut(&mut Frame)) {
     edit(|frames| {
         for frame in frames.iter_mut().rev() {
             with(frame);
-            if frame.scoped {
+            if frame.options.scoped {
                 break;
             }
         }
@@ -352,7 +347,7 @@ pub(super) fn oldest_read(cache: &Handle) -> Option<Sequence> {
     }
     let now = cache.moment();
     let read = |frame: &Frame| {
-        let is_live = frame.scoped || now.since(frame.started) < LONGEST_RENDER;
+        let is_live = frame.options.scoped || now.since(frame.started) < LONGEST_RENDER;
         if is_live { Some(frame.read) } else { frame.point }
     };
     let of_cache = |frame: &&Frame| frame.cache.is_same(cache);
@@ -367,7 +362,7 @@ pub(super) fn read_snapshot(cache: &Handle) -> Option<ReadSnapshot> {
     }
     let now = cache.moment();
     let counts = |frame: &&Frame| {
-        let is_live = frame.scoped || now.since(frame.started) < LONGEST_RENDER;
+        let is_live = frame.options.scoped || now.since(frame.started) < LONGEST_RENDER;
         frame.cache.is_same(cache) && (is_live || frame.point.is_some())
     };
     let known = |frame: &Frame| frame.read_snapshot.clone().unwrap_or_default();
@@ -379,8 +374,9 @@ pub(super) fn waited() -> Option<Waited> {
     if depth() == 0 {
         return None;
     }
-    let is_live =
-        |frame: &&Frame| frame.scoped || frame.cache.moment().since(frame.started) < LONGEST_RENDER;
+    let is_live = |frame: &&Frame| {
+        frame.options.scoped || frame.cache.moment().since(frame.started) < LONGEST_RENDER
+    };
     edit(|frames| frames.last().filter(is_live).map(|frame| frame.waited.clone())).flatten()
 }
 
@@ -404,10 +400,10 @@ pub(super) fn abandon_leftover(hash: u64, source: &Arc<EntrySource>) {
     }
     let found = edit(|frames| {
         let same = |frame: &Frame| {
-            !frame.scoped && frame.hash == hash && Arc::ptr_eq(&frame.source, source)
+            !frame.options.scoped && frame.hash == hash && Arc::ptr_eq(&frame.source, source)
         };
         let at = frames.iter().position(same)?;
-        let count = frames[at..].iter().take_while(|frame| !frame.scoped).count();
+        let count = frames[at..].iter().take_while(|frame| !frame.options.scoped).count();
         let below = at.checked_sub(1).map(|below| frames[below].id);
         Some((below, frames.drain(at..at + count).collect::<Vec<_>>()))
     });

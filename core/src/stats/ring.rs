@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_late_counts_in_the_minute_that_has_begun() {
+    fn late_events_count_in_the_current_minute() {
         let ring = Ring::default();
         ring.serve(at(3600));
         ring.serve(at(0));

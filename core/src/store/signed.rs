@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_stored_is_the_value_with_its_signature() {
+    fn a_stored_value_has_its_signature() {
         let store = MemoryStore::new();
         signed(&store, SECRET, "shop").set("shop:m", b"bypass", LIFE).unwrap();
         let bytes = store.get_many(&["shop:m"]).unwrap().remove(0).unwrap();
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_signed_for_this_name_is_read() {
+    fn a_value_signed_for_another_name_is_refused() {
         let store = MemoryStore::new();
         let shop = signed(&store, SECRET, "shop");
         let read = |name: &str| shop.get_many(&[name]).unwrap().remove(0);
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_believed_is_replaced_if_it_is_still_there() {
+    fn an_unsigned_value_is_replaced_if_it_is_unchanged() {
         let store = MemoryStore::new();
         let shop = signed(&store, SECRET, "shop");
         let replace = || {

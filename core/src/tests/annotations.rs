@@ -19,7 +19,7 @@ const ROW: [Scalar<'static>; 3] = [Scalar::Int(60), Scalar::Str("row"), Scalar::
 const NAMED: &str = r#"row(&quot;&lt;b&gt;-&#45;&quot;)"#;
 
 #[test]
-fn an_annotated_page_says_what_each_fragment_is_and_why() {
+fn an_annotated_page_explains_each_fragment() {
     let rig = rig();
     rig.cache.annotate(true).unwrap();
     let html = |body: &dyn Fn()| print(&rig, OutputMode::HTML, &ROW, body);

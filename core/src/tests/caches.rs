@@ -169,7 +169,7 @@ fn around(rig: &Rig, inside: impl FnOnce()) -> StoreOutcome {
 }
 
 #[test]
-fn what_spans_caches_is_not_stored_and_says_so_however_the_inner_one_came() {
+fn a_fragment_that_spans_caches_is_not_stored() {
     let window = Duration::from_secs(60);
     let (outer, inner) = (rig(), rig_with(|builder| builder.stale_window(window)));
     let say = || drop(inner.say("row", "one"));
@@ -231,7 +231,7 @@ fn what_spans_caches_is_not_stored_and_says_so_however_the_inner_one_came() {
 }
 
 #[test]
-fn what_spans_caches_is_not_stored_where_the_inner_one_was_prefetched() {
+fn a_fragment_around_a_prefetched_one_of_another_cache_is_not_stored() {
     let store = store();
     let far = || rig_with(|builder| builder.far(FarLevel::new(store.clone())));
     let (outer, writer, reader) = (rig(), far(), far());
@@ -249,7 +249,7 @@ fn what_spans_caches_is_not_stored_where_the_inner_one_was_prefetched() {
 }
 
 #[test]
-fn what_spans_caches_further_in_is_not_stored_either() {
+fn a_fragment_that_spans_caches_deeper_is_not_stored() {
     let (one, other) = (rig(), rig());
     let outcome = around(&one, || {
         one.cache
@@ -278,7 +278,7 @@ fn what_spans_caches_further_in_is_not_stored_either() {
 }
 
 #[test]
-fn an_annotated_page_tells_that_a_fragment_spans_caches() {
+fn an_annotated_page_shows_that_a_fragment_spans_caches() {
     let (one, other) = (rig(), rig());
     one.cache.annotate(true).unwrap();
     let args = [Scalar::Int(60), Scalar::Str("outer")];

@@ -76,7 +76,7 @@ fn get_gives_no_annotated_body_once_they_are_off() {
 }
 
 #[test]
-fn i1_what_a_leftover_had_inherited_is_not_forgotten_when_it_is_given_up() {
+fn i1_an_abandoned_leftover_passes_on_its_dependencies() {
     let rig = rig();
     let body = || {
         bare(&rig.cache, "x").unwrap(); // fails
@@ -115,7 +115,7 @@ fn i1_a_live_frame_given_up_with_a_leftover_binds_the_one_around() {
 }
 
 #[test]
-fn i1_what_a_bare_body_around_has_loaded_is_as_old_as_that_body() {
+fn i1_data_of_a_bare_body_is_as_old_as_that_body() {
     let rig = rig();
     let outer = bare(&rig.cache, "outer").unwrap();
     rig.delete("inner");

@@ -89,7 +89,7 @@ fn an_inner_fragment_that_is_only_printed_bounds_the_outer_one_too() {
 }
 
 #[test]
-fn what_is_over_when_it_is_stored_is_never_a_hit_by_a_clock_that_is_behind() {
+fn an_expired_body_is_no_hit_by_a_lagging_clock() {
     type Ending = fn(&ManualClock);
     let endings: [Ending; 3] = [
         |_| current::expire_after(Duration::ZERO),

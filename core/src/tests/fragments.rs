@@ -1,9 +1,11 @@
 //! `unless`, `del`, `refresh`, the modes, and the behaviour of nested fragments.
 
 use super::{block, fragment, rig, rig_with};
-use crate::engine::{Body, Opened, OutputMode, Scalar, Scope};
+use crate::engine::{
+    self, BlockOption, Body, Opened, OptionValue, OutputMode, Scalar, Scope, StoreOutcome,
+};
 use crate::events::{BypassReason, EventKind, MissReason, RefusalReason};
-use crate::{CacheMode, Fragment, FragmentCache, Invalidation, fragment_key};
+use crate::{CacheMode, ErrorKind, Fragment, FragmentCache, Invalidation, fragment_key};
 
 #[test]
 fn unless_renders_without_the_cache_and_keeps_the_outer_fragment_out_of_it() {
@@ -132,7 +134,7 @@ fn a_fragment_of_another_cache_inside_keeps_the_outer_one_out() {
 }
 
 #[test]
-fn an_inner_fragment_given_up_still_binds_what_the_outer_one_prints_instead() {
+fn an_abandoned_inner_fragment_passes_on_its_dependencies() {
     let rig = rig();
     let inner = || -> Result<_, Box<dyn std::error::Error>> {
         rig.cache.try_render(fragment("inner"), || {
@@ -193,7 +195,7 @@ fn an_outer_ticket_dropped_before_its_inner_ones_gives_all_of_them_up() {
 }
 
 #[test]
-fn a_scope_gives_up_what_its_render_left_open_however_deep() {
+fn a_scope_abandons_open_fragments_at_any_depth() {
     let rig = rig();
     let open = |name: i128| {
         let args = [Scalar::Int(60), Scalar::Int(name)];
@@ -241,4 +243,22 @@ fn a_deleted_template_or_name_takes_its_fragments_and_those_around_them() {
     let misses: Vec<_> = rig.recorder.events().iter().map(|event| event.kind).collect();
     assert!(misses.contains(&EventKind::Miss(MissReason::InnerDeleted)), "{misses:?}");
     assert!(misses.contains(&EventKind::Miss(MissReason::NameDeleted)), "{misses:?}");
+}
+
+#[test]
+fn an_option_that_no_miss_declares_is_an_error() {
+    let rig = rig();
+    let args = [Scalar::Int(60), Scalar::Str("row")];
+    let opened = block("source", "page.html", "").open(&rig.cache, OutputMode::HTML, &args);
+    let Opened::Render(ticket) = opened else { panic!("a hit") };
+    let id = ticket.into_id();
+    let tags = (BlockOption::Tags, OptionValue::List(vec![Scalar::Str("nav")]));
+    let unless = (BlockOption::Unless, OptionValue::Scalar(Scalar::Bool(true)));
+    let error = engine::declare(id, &[tags, unless]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Option);
+    assert!(error.to_string().starts_with("`unless` is not declared by a miss"), "{error}");
+    assert!(error.to_string().contains("page.html"), "{error}");
+    let outcome = engine::close(id, Body::from("x")).outcome;
+    assert_eq!(outcome, StoreOutcome::Refused(RefusalReason::Option));
+    assert_eq!(rig.get("row"), None);
 }

@@ -189,7 +189,7 @@ fn i1_a_body_that_deletes_its_own_key_is_never_served_again() {
 }
 
 #[test]
-fn i1_clear_lets_go_of_what_is_stored_and_of_nothing_that_comes() {
+fn i1_clear_drops_stored_entries_and_no_later_ones() {
     let rig = rig();
     rig.say("row", "old");
     rig.cache.clear().eventually();

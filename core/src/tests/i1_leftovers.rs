@@ -21,7 +21,7 @@ fn stored(rig: &Rig, name: &str) -> bool {
 }
 
 #[test]
-fn i1_a_fragment_around_one_inside_itself_is_held_by_what_both_print() {
+fn i1_a_fragment_inside_itself_has_the_dependencies_of_both() {
     let rig = rig();
     let page = open(&rig, "page");
     let tree = open(&rig, "tree");
@@ -35,7 +35,7 @@ fn i1_a_fragment_around_one_inside_itself_is_held_by_what_both_print() {
 }
 
 #[test]
-fn i1_a_fragment_is_held_by_what_was_printed_above_a_failed_one_inside_it() {
+fn i1_a_fragment_depends_on_output_before_a_failed_inner_one() {
     let rig = rig();
     let page = open(&rig, "page");
     open(&rig, "box").into_id();

@@ -16,7 +16,7 @@ fn handler(cache: &FragmentCache, invalidate: impl Fn(), body: impl Fn() -> Stri
 }
 
 #[test]
-fn i1_what_was_invalidated_since_the_read_point_is_printed_and_not_stored() {
+fn i1_a_body_older_than_an_invalidation_is_printed_not_stored() {
     for act in INVALIDATIONS {
         let rig = rig();
         assert_eq!(handler(&rig.cache, || act(&rig.cache), || "old".into()), "old");
@@ -35,7 +35,7 @@ fn i1_these_tests_notice_when_the_read_point_is_ignored() {
 }
 
 #[test]
-fn a_late_render_is_told_of_and_nobody_follows_it() {
+fn a_late_render_is_reported_and_has_no_followers() {
     let rig = rig();
     handler(&rig.cache, || rig.delete("row"), || "old".into());
     let kinds: Vec<_> = rig.recorder.events().iter().map(|event| event.kind).collect();
@@ -67,7 +67,7 @@ fn i1_a_fragment_around_one_of_an_older_read_point_is_as_old() {
 }
 
 #[test]
-fn i1_what_the_body_around_has_loaded_is_as_old_as_that_body() {
+fn i1_data_of_the_outer_body_is_as_old_as_it() {
     let rig = rig();
     rig.cache
         .render(fragment("outer"), || {
@@ -104,7 +104,7 @@ impl RenderContext for InContext {
 }
 
 #[test]
-fn i1_a_point_in_the_context_reaches_what_rust_code_renders_inside() {
+fn i1_a_read_point_in_the_context_covers_rust_fragments() {
     for bounded in [true, false] {
         let rig = rig();
         let point = rig.cache.read_point();
@@ -173,7 +173,7 @@ fn i1_a_point_kept_past_all_rows_or_a_clear_stores_nothing() {
 }
 
 #[test]
-fn i1_refresh_under_an_old_read_point_does_not_replace_what_is_newer() {
+fn i1_refresh_under_an_old_read_point_keeps_newer_entries() {
     let rig = rig();
     let point = rig.cache.read_point();
     rig.delete("row");

@@ -17,7 +17,7 @@ fn missed(rig: &Rig, name: &str) -> MissReason {
 }
 
 #[test]
-fn i1_a_tag_deletes_what_carries_it_and_what_is_around_it() {
+fn i1_a_tag_deletes_its_fragments_and_those_around_them() {
     let rig = rig();
     let row = |n: u32| crate::Fragment::new(fragment_key!("row", n)).tags([format!("post:{n}")]);
     let page = |rows: &[u32]| {
@@ -177,7 +177,7 @@ fn i1_a_fragment_of_one_namespace_inside_another_binds_it() {
 }
 
 #[test]
-fn i1_a_batch_that_outlives_a_clear_invalidates_what_was_stored_since() {
+fn i1_a_batch_that_outlives_a_clear_invalidates_later_entries() {
     let rig = rig();
     let row = fragment("row").tags(["row"]);
     rig.cache.render(&row, || "before").unwrap();
@@ -220,7 +220,7 @@ fn a_batch_does_nothing_until_it_is_applied_and_then_all_of_it() {
 }
 
 #[test]
-fn i1_a_repeat_drops_what_was_stored_from_a_lagging_replica() {
+fn i1_a_repeat_drops_entries_of_a_lagging_replica() {
     let rig = rig_with(|builder| builder.replica_lag(Duration::from_secs(2)));
     let row = fragment("row").tags(["tag"]).stale(Duration::from_secs(60));
     for act in INVALIDATIONS {

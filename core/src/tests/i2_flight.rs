@@ -167,7 +167,7 @@ fn i2_an_unstorable_result_sends_the_followers_off_until_one_can_be_stored() {
 }
 
 #[test]
-fn i2_a_key_that_never_can_be_stored_makes_nobody_wait_for_a_while() {
+fn i2_an_unstorable_key_makes_no_caller_wait() {
     let rig = rig_with(|builder| builder.max_entry_bytes(4));
     rig.say("row", "too large");
     for _ in 0..3 {

@@ -51,7 +51,7 @@ fn i3_a_panic_of_the_body_passes_through_and_leaves_no_flight() {
 }
 
 #[test]
-fn i3_a_failed_inner_fragment_fails_the_outer_one_and_what_was_stored_before_it_stays() {
+fn i3_a_failed_inner_fragment_fails_the_outer_one() {
     let rig = rig();
     let failed: Result<_, Box<dyn StdError>> = rig.cache.try_render(fragment("outer"), || {
         rig.say("first", "stored");

@@ -32,7 +32,7 @@ fn i6_the_bound_of_entries_holds_and_the_least_recently_used_goes() {
 }
 
 #[test]
-fn i6_the_bound_of_entries_holds_whatever_the_number_of_shards() {
+fn i6_the_bound_of_entries_holds_for_any_shards() {
     for bound in [1, 63, 64, 1_000, 1_030, 2_047] {
         let rig = rig_with(|builder| builder.max_entries(bound));
         fill(&rig, 0..2 * bound, "");
@@ -56,7 +56,7 @@ fn i6_the_bound_of_bytes_holds_with_keys_and_overhead_counted() {
 }
 
 #[test]
-fn i6_what_an_entry_depends_on_is_counted_too() {
+fn i6_the_dependencies_of_an_entry_are_counted() {
     let bytes = |inner: usize| {
         let rig = rig_with(|builder| builder);
         fill(&rig, 0..inner, "");
@@ -87,7 +87,7 @@ fn i6_a_body_over_the_limit_is_rendered_counted_and_not_stored() {
 }
 
 #[test]
-fn i6_a_body_that_fills_the_whole_level_pushes_nobody_out() {
+fn i6_a_body_as_large_as_the_level_evicts_nothing() {
     let rig = rig_with(|builder| builder.max_bytes(10_000).max_entry_bytes(10_000));
     rig.say("small", "kept");
     rig.say("huge", &"x".repeat(10_000));

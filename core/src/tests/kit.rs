@@ -10,7 +10,7 @@ fn fails(recorder: &Recorder, assertion: impl FnOnce(&Recorder)) -> bool {
 }
 
 #[test]
-fn assertions_tell_hits_from_renders() {
+fn assertions_distinguish_hits_and_renders() {
     let rig = rig();
     rig.say("row", "one");
     let seen = &rig.recorder;

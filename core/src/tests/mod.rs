@@ -37,7 +37,7 @@ mod torture;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fragcache_syntax::BlockId;
+use fragcache_syntax::{BlockId, BlockOption};
 
 use crate::clock::Clock;
 use crate::engine::{
@@ -119,12 +119,14 @@ pub(crate) struct Block {
 /// A block whose source is `source`, with the options of these first letters; `c` is `using`.
 pub(crate) fn block(source: &str, template: &str, options: &str) -> Block {
     let id = BlockId::builder(template, source).column(1);
-    let id = options.chars().fold(id, |id, letter| match letter {
-        'u' => id.with_unless(),
-        'r' => id.with_refresh(),
-        'v' => id.with_version(),
-        'c' => id.with_using(),
-        _ => panic!("no option starts with {letter}"),
+    let id = options.chars().fold(id, |id, letter| {
+        id.with(match letter {
+            'u' => BlockOption::Unless,
+            'r' => BlockOption::Refresh,
+            'v' => BlockOption::Version,
+            'c' => BlockOption::Using,
+            _ => panic!("no option starts with {letter}"),
+        })
     });
     Block { site: id.build().encode() }
 }

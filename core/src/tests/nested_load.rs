@@ -316,16 +316,16 @@ fn i7_nested_load_finds_the_waits_that_only_their_limit_ends_when_cycles_are_beg
 }
 
 #[test]
-fn i7_nested_load_finds_the_waits_that_only_their_limit_ends_when_nobody_takes_over() {
+fn i7_nested_load_finds_waits_without_a_new_leader() {
     assert!(is_found_without(Protection::HandOver, waits_out));
 }
 
 #[test]
-fn i1_nested_load_finds_what_is_stale_when_the_fence_is_off() {
+fn i1_nested_load_finds_stale_bodies_without_the_fence() {
     assert!(is_found_without(Protection::Fence, is_stale));
 }
 
 #[test]
-fn i1_nested_load_finds_what_is_stale_when_the_follower_does_not_look() {
+fn i1_nested_load_finds_stale_bodies_of_unchecked_followers() {
     assert!(is_found_without(Protection::FollowerCheck, is_stale));
 }

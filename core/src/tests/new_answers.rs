@@ -227,7 +227,7 @@ fn i1_without_that_the_older_one_would_be_served_to_the_end_of_its_window() {
 }
 
 #[test]
-fn i1_what_was_rendered_around_the_older_one_ends_with_it() {
+fn i1_fragments_around_the_older_one_end_with_it() {
     let page = || fragment("page").expires_after(s(60)).stale(s(30));
     let print = |rig: &Rig| {
         rig.cache.render(page(), || rig.cache.render(row(), || "newer").unwrap()).unwrap()
@@ -248,7 +248,7 @@ fn i1_what_was_rendered_around_the_older_one_ends_with_it() {
 }
 
 #[test]
-fn a_refresh_on_demand_that_brings_nothing_to_store_ends_what_has_not_expired() {
+fn a_refresh_with_an_unstorable_body_ends_the_entry() {
     for front in [None, Some(Front::Strict)] {
         let rigs = processes(front, None);
         rigs.iter().for_each(|rig| store_row(&rig.cache));
@@ -269,7 +269,7 @@ fn a_refresh_on_demand_that_brings_nothing_to_store_ends_what_has_not_expired() 
 }
 
 #[test]
-fn a_veto_of_what_was_not_stored_tells_the_store_nothing() {
+fn a_veto_without_an_entry_writes_nothing_to_the_store() {
     let store = store();
     let rig = Front::Strict.process(&store);
     let veto = || {

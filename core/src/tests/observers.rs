@@ -67,7 +67,7 @@ fn metrics_count_by_name_and_never_by_vary_value() {
 }
 
 #[test]
-fn gauges_tell_of_the_near_level_and_of_the_store() {
+fn gauges_show_the_near_level_and_the_store() {
     use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
     let gauges = |cache: &FragmentCache| {
@@ -186,7 +186,7 @@ pub(crate) fn logged(run: impl FnOnce()) -> Vec<String> {
 }
 
 #[test]
-fn tracing_tells_each_event_at_its_level_and_no_vary_value() {
+fn tracing_has_each_event_without_vary_values() {
     let lines = Arc::new(Mutex::new(Vec::new()));
     tracing::subscriber::with_default(Lines(Arc::clone(&lines)), || {
         live(&FragmentCache::builder().observer(TracingObserver).build().unwrap());
@@ -239,7 +239,7 @@ fn the_header_that_makes_a_request_bypass_a_view_is_logged_and_is_no_label() {
 
 #[cfg(all(feature = "mac", feature = "values"))]
 #[test]
-fn tracing_tells_an_opaque_value_by_its_digest_and_metrics_by_its_kind() {
+fn tracing_shows_digests_of_opaque_keys_and_metrics_kinds() {
     use metrics_util::debugging::DebuggingRecorder;
 
     let live = |builder: crate::CacheBuilder| {

@@ -83,7 +83,7 @@ fn these_tests_notice_a_second_refresher() {
 }
 
 #[test]
-fn after_the_window_nobody_is_served_stale() {
+fn after_the_window_no_caller_is_served_stale() {
     let rig = rig();
     print(&rig, "old");
     rig.clock.advance(s(40));
@@ -92,7 +92,7 @@ fn after_the_window_nobody_is_served_stale() {
 }
 
 #[test]
-fn i1_what_was_invalidated_is_not_served_stale() {
+fn i1_an_invalidated_entry_is_not_served_stale() {
     for act in INVALIDATIONS {
         let rig = rig();
         rig.cache.render(row().tags(["tag"]), || "old").unwrap();
@@ -104,7 +104,7 @@ fn i1_what_was_invalidated_is_not_served_stale() {
 }
 
 #[test]
-fn deleting_what_could_be_served_stale_removes_it() {
+fn deleting_an_expired_entry_removes_it() {
     let rig = rig();
     print(&rig, "old");
     rig.clock.advance(s(10));
@@ -123,7 +123,7 @@ fn another_version_is_not_served_stale() {
 }
 
 #[test]
-fn a_stale_entry_stands_in_for_an_error_and_then_nobody_tries_for_a_while() {
+fn a_stale_entry_replaces_an_error_and_refreshes_back_off() {
     let rig = rig_with(|builder| builder.refresh_backoff(s(5)));
     print(&rig, "old");
     rig.clock.advance(s(10));
@@ -331,7 +331,7 @@ fn early_refreshes_are_the_more_probable_the_slower_the_render_and_the_nearer_th
 }
 
 #[test]
-fn what_ends_in_no_time_or_has_ended_expires_at_once() {
+fn a_lifetime_of_zero_expires_at_once() {
     use crate::engine::{Scalar, expire_after};
     let rig = rig();
     let texts = ["0", "00", " 0s ", "0h 0m"].map(Scalar::Str);

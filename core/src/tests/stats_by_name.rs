@@ -31,7 +31,7 @@ fn all_held(cache: &FragmentCache) -> Vec<EntryInfo> {
 }
 
 #[test]
-fn a_name_adds_up_what_its_keys_saw() {
+fn a_name_sums_the_events_of_its_keys() {
     let rig = stats_rig();
     let render = |user: u32| {
         let clock = rig.clock.clone();
@@ -152,7 +152,7 @@ fn without_statistics_by_name_there_are_none() {
 }
 
 #[test]
-fn what_is_held_is_listed_with_its_age_and_why_it_is_gone() {
+fn entries_are_listed_with_age_and_removal_cause() {
     let rig = rig_with(|builder| builder.default_timeout(Some(Duration::from_secs(60))));
     let tenant = rig.cache.namespace("tenant");
     let row = |number: u32| Fragment::new(fragment_key!("row", number)).tags(["rows"]);
@@ -199,7 +199,7 @@ fn a_name_is_deleted_by_any_of_its_keys() {
 }
 
 #[test]
-fn whoever_deletes_what_was_never_asked_for_opens_no_account() {
+fn deleting_an_unknown_name_adds_no_statistics() {
     let rig = stats_rig();
     rig.cache.delete(&fragment_key!("row", 1)).eventually();
     rig.cache.delete_name("row").eventually();

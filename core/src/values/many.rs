@@ -56,13 +56,13 @@ struct Together {
 
 impl Together {
     fn has_room(&self, key: &[u8], body: &Body) -> bool {
-        let bytes = self.bytes + key.len() + body.as_bytes().len();
+        let bytes = self.bytes + key.len() + body.stored_len();
         let fits = self.keys.len() < SET_AT_ONCE.0 && bytes <= SET_AT_ONCE.1;
         self.keys.is_empty() || fits && !self.seen.contains(key)
     }
 
     fn add(&mut self, key: Vec<u8>, body: Body) {
-        self.bytes += key.len() + body.as_bytes().len();
+        self.bytes += key.len() + body.stored_len();
         self.seen.insert(key.clone());
         self.keys.push(key);
         self.bodies.push(body);
@@ -87,7 +87,8 @@ impl Values {
         keys: impl IntoIterator<Item = K>,
     ) -> Vec<Option<T>> {
         let keys: Vec<FragmentKey> = keys.into_iter().map(|key| self.key(key)).collect();
-        let read = || keys.iter().map(|key| self.read(key, Version::default())).collect();
+        let read = |key| self.read_encoded(&self.cache.encoded(key), Version::default());
+        let read = || keys.iter().map(read).collect();
         prefetch(&self.cache, &keys, read)
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod codec;
 mod many;
 mod nil;
 mod options;
+pub(crate) mod seen;
 pub(crate) mod shape;
 #[cfg(all(test, not(fragcache_shuttle)))]
 mod tests;
@@ -15,16 +16,17 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::entry::{Entry, EntrySource, OutputMode};
+use crate::entry::{Body, Entry, EntrySource, OutputMode};
 use crate::error::Error;
 use crate::events::{EventKind, MissReason};
 use crate::handle::Act;
 use crate::handle::{Handle, Invalidation};
 use crate::hash::Version;
-use crate::key::{FragmentKey, KeyPart, VALUE};
-use crate::lookup::Request;
+use crate::key::{self, FragmentKey, KeyBuffer, KeyPart, VALUE};
+use crate::lookup::{QuickLookup, Request, Variant};
+use crate::near::Missed;
 use crate::options::Options;
-use crate::render::{Context, GIVEN_ATTEMPTS, Opened, is_outrun, open, peek, quick_hit};
+use crate::render::{Context, GIVEN_ATTEMPTS, MakeBody, Opened, is_outrun, open, peek, quick_hit};
 
 pub use many::SetReport;
 pub use options::SetOptions;
@@ -64,8 +66,8 @@ pub struct Values {
 }
 
 /// A type that can be stored: any type that serde serializes and deserializes, and also text and
-/// slices, which are read back as `String` and `Vec`.
-pub trait Value: Serialize {
+/// slices, which are read back as `String` and `Vec`. No other crate implements it.
+pub trait Value: Serialize + sealed::Sealed {
     /// The type it is read back as.
     type Owned: DeserializeOwned + 'static;
 }
@@ -80,6 +82,17 @@ impl Value for str {
 
 impl<T: Serialize + DeserializeOwned + 'static> Value for [T] {
     type Owned = Vec<T>;
+}
+
+mod sealed {
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+
+    pub trait Sealed {}
+
+    impl<T: Serialize + DeserializeOwned + 'static> Sealed for T {}
+    impl Sealed for str {}
+    impl<T: Serialize + DeserializeOwned + 'static> Sealed for [T] {}
 }
 
 /// Whether an existing entry is replaced.
@@ -136,7 +149,7 @@ impl Values {
     /// Reads a value; `None` if no value of this type can be served. A store that cannot be queried
     /// is a miss and an event.
     pub fn get<T: DeserializeOwned + 'static>(&self, key: impl KeyPart) -> Option<T> {
-        self.read(&self.key(key), Version::default())
+        self.read(key, Version::default())
     }
 
     /// Like [`get`](Self::get), for a value stored with this [version](SetOptions::version). A
@@ -147,7 +160,43 @@ impl Values {
         version: impl KeyPart,
     ) -> Option<T> {
         let version = FragmentKey::new(version);
-        self.read(&self.key(key), self.cache.hasher().version(version.as_bytes()))
+        self.read(key, self.cache.hasher().version(version.as_bytes()))
+    }
+
+    /// Like [`get`](Self::get), but decodes the value once and shares it: its readers get the same
+    /// `Arc`, at a cost that does not depend on the value's size.
+    ///
+    /// The first reader decodes the value. From then on it lies in this process as a `T` in place of
+    /// its bytes, and counts as many bytes towards the [bound](crate::CacheBuilder::max_bytes) as
+    /// they took. A store still has its bytes. A reader of another type, and [`get`](Self::get),
+    /// serialize it again, so read one value in one way. For a value of one's own, clone the `T`.
+    ///
+    /// ```
+    /// use fragcache::FragmentCache;
+    /// use std::sync::Arc;
+    ///
+    /// let values = FragmentCache::in_memory().values();
+    /// values.set("primes", &vec![2, 3, 5])?;
+    /// let [one, other] = [(); 2].map(|()| values.get_shared::<Vec<u32>>("primes").unwrap());
+    /// assert_eq!(*one, [2, 3, 5]);
+    /// assert!(Arc::ptr_eq(&one, &other));
+    /// # Ok::<(), fragcache::Error>(())
+    /// ```
+    pub fn get_shared<T>(&self, key: impl KeyPart) -> Option<Arc<T>>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        self.read_shared(key, Version::default())
+    }
+
+    /// Like [`get_shared`](Self::get_shared), for a value stored with this
+    /// [version](SetOptions::version).
+    pub fn get_shared_version<T>(&self, key: impl KeyPart, version: impl KeyPart) -> Option<Arc<T>>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let version = FragmentKey::new(version);
+        self.read_shared(key, self.cache.hasher().version(version.as_bytes()))
     }
 
     /// Stores a value with the cache's default timeout and replaces a value of any type under the
@@ -263,30 +312,87 @@ impl Values {
 
     fn source<T: DeserializeOwned + 'static>(&self) -> Arc<EntrySource> {
         let shape = shape::digest::<T>(self.type_version);
-        self.cache.sources().of_form(&shape.text(), OutputMode::VALUE)
+        self.cache.sources().of_form(&shape, OutputMode::VALUE)
+    }
+
+    /// The bytes of a key in this cache.
+    fn buffer(&self, key: impl KeyPart) -> KeyBuffer {
+        let mut buffer = KeyBuffer::new();
+        buffer.extend_from_slice(self.cache.prefix());
+        key::begin_kind(&mut buffer, VALUE, key);
+        buffer
     }
 
     fn read<T: DeserializeOwned + 'static>(
         &self,
-        key: &FragmentKey,
+        key: impl KeyPart,
         version: Version,
     ) -> Option<T> {
-        let cache = &self.cache;
-        let key = cache.encoded(key);
-        let source = &self.source::<T>();
-        let options = Options::default();
-        let request = Request { hashed: cache.hashed(&key), source, version, options };
-        let body = |entry: &Entry| entry.body.clone();
-        let looked = quick_hit(cache, request.hashed, request.variant(), &options, body)?;
-        let body = match looked {
+        self.read_encoded(&self.buffer(key), version)
+    }
+
+    fn read_encoded<T: DeserializeOwned + 'static>(
+        &self,
+        key: &[u8],
+        version: Version,
+    ) -> Option<T> {
+        let digest = shape::digest::<T>(self.type_version);
+        let quick = self.quick(key, &digest, version);
+        let body = match quick_hit(&self.cache, &quick, |entry| entry.body.clone())? {
             Ok(body) => body,
-            Err(missed) => peek(cache, request, Context::new(&codec::of_bytes), missed)?,
+            Err(missed) => self.peek::<T>(&quick, &codec::of_bytes, missed)?,
         };
-        let value = codec::decode(&body);
-        if value.is_none() {
-            cache.emit(EventKind::Miss(MissReason::Unreadable), Some(&key), source);
+        codec::decode(&body).or_else(|| self.unreadable(key))
+    }
+
+    fn read_shared<T>(&self, key: impl KeyPart, version: Version) -> Option<Arc<T>>
+    where
+        T: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let key = &self.buffer(key);
+        let digest = shape::digest::<T>(self.type_version);
+        let quick = self.quick(key, &digest, version);
+        // Under the lock: no code of the value's type runs here.
+        let value = |entry: &Entry| entry.body.to_value().ok_or_else(|| entry.body.clone());
+        let body = match quick_hit(&self.cache, &quick, value)? {
+            Ok(Ok(value)) => return Some(value),
+            Ok(Err(body)) => body,
+            Err(missed) => self.peek::<T>(&quick, &codec::shared_of_bytes::<T>, missed)?,
+        };
+        if let Some(value) = body.to_value() {
+            return Some(value);
         }
-        value
+        let Some((value, decoded)) = codec::decoded(&body) else { return self.unreadable(key) };
+        if let Some(near) = self.cache.near() {
+            near.replace_form(quick.hashed, quick.variant, &body, decoded);
+        }
+        Some(value)
+    }
+
+    #[inline]
+    fn quick<'a>(&self, key: &'a [u8], digest: &'a str, version: Version) -> QuickLookup<'a> {
+        QuickLookup {
+            hashed: self.cache.hashed(key),
+            variant: Variant { digest, mode: OutputMode::VALUE, version },
+            options: &Options::PLAIN,
+        }
+    }
+
+    /// What is stored, after a lookup of the near level.
+    fn peek<T: DeserializeOwned + 'static>(
+        &self,
+        quick: &QuickLookup<'_>,
+        body: &impl MakeBody,
+        missed: Missed,
+    ) -> Option<Body> {
+        peek(&self.cache, quick.request(&self.source::<T>()), Context::new(body), missed)
+    }
+
+    /// Reports a stored value that is not a `T`.
+    fn unreadable<T>(&self, key: &[u8]) -> Option<T> {
+        let missed = EventKind::Miss(MissReason::Unreadable);
+        self.cache.emit(missed, Some(key), self.cache.sources().rust());
+        None
     }
 
     /// The request that stores a value with these options.

@@ -12,56 +12,75 @@ mod trace;
 
 use std::any::{TypeId, type_name};
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fmt;
-use std::sync::{Arc, LazyLock, PoisonError, RwLock};
+use std::hash::{Hash, Hasher};
 
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::build;
+use super::seen::Seen;
 
-/// The shapes of the types seen so far: as many as types in the program. The lock belongs to the
-/// process, so models do not use it.
-static SHAPES: LazyLock<RwLock<HashMap<TypeId, Shape>>> = LazyLock::new(RwLock::default);
+/// Lists of shapes. A program has few more types of values, so that each list is short.
+const LISTS: usize = 256;
+
+/// The shapes of the types seen so far: as many as types in the program.
+static SHAPES: [Seen<(TypeId, Shape)>; LISTS] = [const { Seen::new() }; LISTS];
 
 /// Distinguishes a type from others.
 #[derive(Debug, Clone)]
 struct Shape {
-    digest: Arc<str>,
+    digest: Box<str>,
     /// The digest without the build, for a type with a stated version.
-    base: Arc<str>,
+    base: Box<str>,
 }
 
-/// The digest of a type's shape, or of a stated version of the type, as text.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Digest {
-    shape: Arc<str>,
-    version: Option<u32>,
+/// The digest of a type's shape, or of a stated version of the type. Each type is explored once.
+pub(crate) fn digest<T: DeserializeOwned + 'static>(version: Option<u32>) -> Cow<'static, str> {
+    shape::<T>().digest(version)
 }
 
-/// The digest of a type's shape, or of a stated version of the type.
-pub(crate) fn digest<T: DeserializeOwned + 'static>(version: Option<u32>) -> Digest {
+fn shape<T: DeserializeOwned + 'static>() -> &'static Shape {
     let id = TypeId::of::<T>();
-    let known = |shape: &Shape| shape.digest(version);
-    let shapes = SHAPES.read().unwrap_or_else(PoisonError::into_inner);
-    if let Some(digest) = shapes.get(&id).map(known) {
-        return digest;
+    let is = |(of, _): &(TypeId, Shape)| *of == id;
+    let list = &SHAPES[list_of(id)];
+    if let Some((_, shape)) = list.find(is) {
+        return shape;
     }
-    drop(shapes);
     let seen = trace::trace::<T>().digest;
     let code = trace::trace::<T> as fn() -> trace::Traced as usize;
     let shape = Shape::new(type_name::<T>(), seen, || build::of_code(code));
-    let mut shapes = SHAPES.write().unwrap_or_else(PoisonError::into_inner);
-    shapes.entry(id).or_insert(shape).digest(version)
+    &list.add(|| (id, shape.clone()), is).1
+}
+
+/// The list that has a type.
+fn list_of(id: TypeId) -> usize {
+    /// A type's id is a hash already, and hashes as a part of it.
+    struct Part(usize);
+    impl Hasher for Part {
+        fn write(&mut self, bytes: &[u8]) {
+            bytes.iter().for_each(|&byte| self.0 = self.0.rotate_left(8) ^ usize::from(byte));
+        }
+
+        #[allow(clippy::cast_possible_truncation, reason = "a part of a hash")]
+        fn write_u64(&mut self, hash: u64) {
+            self.0 = hash as usize;
+        }
+
+        fn finish(&self) -> u64 {
+            self.0 as u64
+        }
+    }
+    let mut part = Part(0);
+    id.hash(&mut part);
+    part.0 % LISTS
 }
 
 impl Shape {
     fn new(name: &str, seen: Option<u128>, build: impl FnOnce() -> u128) -> Self {
         match seen {
             Some(seen) => {
-                let digest: Arc<str> = format!("{seen:032x}").into();
-                Self { base: Arc::clone(&digest), digest }
+                let digest: Box<str> = format!("{seen:032x}").into();
+                Self { base: digest.clone(), digest }
             }
             None => {
                 let name = xxh3_128(name.as_bytes());
@@ -74,25 +93,11 @@ impl Shape {
         }
     }
 
-    fn digest(&self, version: Option<u32>) -> Digest {
-        let shape = if version.is_none() { &self.digest } else { &self.base };
-        Digest { shape: Arc::clone(shape), version }
-    }
-}
-
-impl Digest {
-    /// The whole text. It is built only if a version is stated.
-    pub(crate) fn text(&self) -> Cow<'_, str> {
-        match self.version {
-            None => Cow::Borrowed(&self.shape),
-            Some(_) => Cow::Owned(self.to_string()),
+    /// The text is built only if a version is stated.
+    fn digest(&self, version: Option<u32>) -> Cow<'_, str> {
+        match version {
+            None => Cow::Borrowed(&self.digest),
+            Some(version) => Cow::Owned(format!("{}v{version}", self.base)),
         }
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.shape)?;
-        self.version.map_or(Ok(()), |version| write!(f, "v{version}"))
     }
 }

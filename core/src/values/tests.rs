@@ -9,6 +9,7 @@ mod promised;
 mod refused;
 mod replaced;
 mod shapes;
+mod shared;
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -15,6 +15,7 @@ use crate::timeout::Timeout;
 
 /// What a layer is to do.
 #[derive(Debug)]
+// Exhaustive, so that no layer overlooks a case.
 pub enum ViewOpened {
     /// Answer with this.
     Hit(Body),
@@ -36,10 +37,8 @@ pub struct OpenView {
 impl ViewRequest {
     /// Returns what the near level may serve as it is.
     pub fn look(&self) -> Option<Body> {
-        let request = self.owned.request();
         let body = |entry: &Entry| entry.body.clone();
-        let (hashed, variant) = (request.hashed, request.variant());
-        quick_hit(&self.cache.handle, hashed, variant, &request.options, body)?.ok()
+        quick_hit(&self.cache.handle, &self.owned.request().quick(), body)?.ok()
     }
 
     /// Looks up the response, waits for another caller that is producing it, or grants the right to

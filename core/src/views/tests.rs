@@ -41,11 +41,11 @@ fn opened(call: &ViewRequest, cache: &FragmentCache) -> OpenView {
 }
 
 fn kept(call: &ViewRequest) -> Option<String> {
-    call.look().map(|body| String::from_utf8(body.as_bytes().to_vec()).unwrap())
+    call.look().map(|body| String::from_utf8(body.to_bytes().into_owned()).unwrap())
 }
 
 #[test]
-fn i3_what_other_threads_render_in_its_scope_is_inside() {
+fn i3_fragments_of_other_threads_in_scope_are_inside() {
     let (cache, _) = rig();
     let call = call(&cache, "/a");
     let open = opened(&call, &cache);
@@ -145,7 +145,7 @@ fn i1_a_response_is_kept_only_once_all_that_was_rendered_elsewhere_is_known() {
 }
 
 #[test]
-fn what_ends_in_a_scope_after_the_response_is_closed_changes_nothing() {
+fn a_scope_that_ends_after_closing_changes_nothing() {
     let (cache, _) = rig();
     let call = call(&cache, "/a");
     let open = opened(&call, &cache);
@@ -156,7 +156,7 @@ fn what_ends_in_a_scope_after_the_response_is_closed_changes_nothing() {
 }
 
 #[test]
-fn a_response_adopts_what_another_of_the_same_run_depends_on() {
+fn a_response_adopts_dependencies_of_its_run() {
     let (cache, clock) = rig();
     let (short, long) = (call(&cache, "/a"), call(&cache, "/a?x"));
     let mut outer = opened(&short, &cache);
@@ -232,7 +232,7 @@ fn a_response_without_a_stale_window_of_its_own_is_served_to_its_end_alone() {
 }
 
 #[test]
-fn a_handler_that_fails_leaves_what_is_kept_and_an_answer_that_is_not_kept_does_not() {
+fn a_failed_handler_keeps_the_entry() {
     let (cache, _) = rig();
     let call = call(&cache, "/a");
     let refresh =

@@ -9,7 +9,7 @@ use crate::sharing::two;
 use crate::site::{Site, folder, price};
 
 #[test]
-fn a_server_that_stops_dies_and_comes_back_costs_nobody_a_page() {
+fn a_server_that_stops_and_returns_costs_no_page() {
     let mut server = RedisServer::start(Flavour::Redis);
     let folder = folder();
     let rush = Rush::new(two(&folder, &["--store", &server.url()]), Duration::ZERO);

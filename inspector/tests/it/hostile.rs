@@ -125,7 +125,7 @@ async fn forged_forms_and_other_origins_delete_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_the_guard_does_not_know_learns_and_does_nothing() {
+async fn a_visitor_unknown_to_the_guard_gets_nothing() {
     let key = fragment_key!("row", 1);
     let cache = cache_with(&key);
     let held = cache.clone();

@@ -175,7 +175,7 @@ async fn entries_of_a_name_are_paged_and_searched() {
 }
 
 #[tokio::test]
-async fn several_caches_are_told_apart_and_each_says_whose_numbers_it_shows() {
+async fn each_of_several_caches_shows_its_own_numbers() {
     let shop = FragmentCache::builder().stats_by_name(10).build().unwrap();
     let blog = FragmentCache::in_memory();
     shop.render(fragcache::Fragment::new(fragment_key!("in-the-shop")), || "").unwrap();
@@ -197,7 +197,7 @@ async fn several_caches_are_told_apart_and_each_says_whose_numbers_it_shows() {
 }
 
 #[tokio::test]
-async fn kinds_are_told_apart_and_their_text_is_shown_escaped() {
+async fn kinds_are_distinguished_and_escaped() {
     let rig = rig();
     let evil = |number: usize| format!("{EVIL}{}", "x".repeat(number));
     rig.render(fragment_key!("sidebar"), 1, EVIL);

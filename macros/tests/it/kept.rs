@@ -1,6 +1,7 @@
 //! How results are cached: TTLs, filters, tags, versions.
 
 use std::cell::Cell;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fragcache::testing::ManualClock;
@@ -179,7 +180,7 @@ fn errors_are_kept_on_request_only() {
 }
 
 #[test]
-fn a_filter_keeps_what_it_likes_and_all_is_given() {
+fn a_filter_decides_which_results_are_stored() {
     #[memoize(cache = rig.cache, ignore(rig), filter = |rows| !rows.is_empty())]
     fn rows(rig: &Rig, n: u32) -> Vec<u32> {
         rig.run();
@@ -202,7 +203,7 @@ fn a_filter_keeps_what_it_likes_and_all_is_given() {
 }
 
 #[test]
-fn what_shows_an_unkept_result_is_kept_and_depends_on_the_call() {
+fn a_fragment_with_an_unstored_result_depends_on_the_call() {
     #[memoize(cache = rig.cache, ignore(rig), tags = [format!("film:{id}")])]
     fn film(rig: &Rig, id: u32) -> Option<u32> {
         rig.run();
@@ -220,7 +221,7 @@ fn what_shows_an_unkept_result_is_kept_and_depends_on_the_call() {
 }
 
 #[test]
-fn a_refresh_that_is_not_kept_deletes_what_was() {
+fn an_unstored_refresh_deletes_the_entry() {
     #[memoize(cache = rig.cache, ignore(rig, anew), refresh = anew)]
     fn film(rig: &Rig, anew: bool) -> Option<u32> {
         Some(rig.run()).filter(|ran| *ran != 2)
@@ -232,7 +233,7 @@ fn a_refresh_that_is_not_kept_deletes_what_was() {
 }
 
 #[test]
-fn unless_goes_by_the_cache() {
+fn unless_bypasses_the_cache() {
     #[memoize(cache = rig.cache, ignore(rig, is_admin), unless = is_admin)]
     fn dashboard(rig: &Rig, is_admin: bool) -> u32 {
         rig.run()
@@ -272,7 +273,7 @@ fn tags_and_versions_are_of_arguments() {
 }
 
 #[test]
-fn a_stale_result_stands_in_for_an_error() {
+fn a_stale_result_replaces_an_error() {
     #[memoize(cache = rig.cache, ignore(rig), timeout = 10, stale = "1m")]
     fn weather(rig: &Rig) -> Result<u32, &'static str> {
         if rig.run() == 1 { Ok(21) } else { Err("down") }
@@ -348,4 +349,24 @@ fn a_result_of_another_type_version_is_a_miss() {
     assert_eq!((price(&cache, &ran, 1), price(&cache, &ran, 1)), (10, 10));
     assert_eq!((price(&cache, &ran, 2), price(&cache, &ran, 2)), (20, 20));
     assert_eq!(ran.get(), 3);
+}
+
+#[test]
+fn an_arc_is_shared_by_all_callers() {
+    #[memoize(cache = rig.cache, ignore(rig), filter = |rows| !rows.is_empty())]
+    fn rows(rig: &Rig, id: u32) -> std::sync::Arc<Vec<u32>> {
+        rig.run();
+        Arc::new(vec![id; id as usize])
+    }
+    #[memoize(cache = rig.cache, ignore(rig))]
+    fn tried(rig: &Rig, id: u32) -> Result<Arc<String>, String> {
+        rig.run();
+        if id == 0 { Err("none".into()) } else { Ok(Arc::new(id.to_string())) }
+    }
+    let rig = Rig::new();
+    assert!(Arc::ptr_eq(&rows(&rig, 2), &rows(&rig, 2)));
+    assert_eq!((rows(&rig, 0).len(), rows(&rig, 0).len(), rig.ran.take()), (0, 0, 3));
+    assert!(Arc::ptr_eq(&tried(&rig, 7).unwrap(), &tried(&rig, 7).unwrap()));
+    assert!(tried(&rig, 0).is_err() && tried(&rig, 0).is_err());
+    assert_eq!(rig.ran.take(), 3);
 }

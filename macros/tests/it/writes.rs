@@ -57,7 +57,7 @@ fn a_write_that_succeeds_invalidates_and_one_that_fails_does_not() {
 }
 
 #[test]
-fn a_write_that_panics_invalidates_as_nobody_knows() {
+fn a_write_that_panics_invalidates() {
     let cache = FragmentCache::in_memory();
     fill(&cache);
     assert!(catch_unwind(AssertUnwindSafe(|| write(&cache, film(), How::Panics))).is_err());
@@ -174,7 +174,7 @@ fn lists_may_be_expressions_and_functions_anything() {
 }
 
 #[test]
-fn on_err_invalidates_whatever_is_returned() {
+fn on_err_invalidates_for_any_result() {
     #[invalidates(cache = cache, tags = ["films"], on_err)]
     fn write(cache: &FragmentCache, fails: bool) -> Result<(), String> {
         assert!(cache.stats().flights == 0);

@@ -67,7 +67,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[test]
-fn a_name_is_a_digest_in_two_levels_of_folders_that_nobody_else_reads() {
+fn names_are_digests_in_private_folders() {
     let folder = folder();
     let path = folder.path().join("deep/fragments");
     let store = FileStore::open(&path).unwrap();
@@ -178,7 +178,7 @@ fn a_link_in_place_of_a_file_is_neither_followed_nor_written_through() {
 }
 
 #[test]
-fn a_link_in_place_of_what_is_unfinished_is_not_written_through() {
+fn a_link_in_place_of_a_temporary_file_is_refused() {
     let (folder, outside) = (folder(), folder());
     let store = open(&folder);
     store.set("key", b"value", HOUR).unwrap();
@@ -234,7 +234,7 @@ fn a_folder_or_a_pipe_in_place_of_a_file_is_absent() {
 }
 
 #[test]
-fn what_a_dead_writer_left_is_replaced_and_swept() {
+fn files_of_a_dead_writer_are_replaced_and_swept() {
     let folder = folder();
     let store = open(&folder);
     store.set("key", b"value", HOUR).unwrap();
@@ -303,7 +303,7 @@ fn a_clock_that_is_set_makes_nothing_immortal() {
 }
 
 #[test]
-fn sweep_removes_what_is_over_then_the_oldest() {
+fn sweep_removes_expired_records_then_the_oldest() {
     let (folder, clock) = (folder(), ManualClock::new());
     let options = || FileStore::options().clock(clock.clone());
     let store = options().open(folder.path()).unwrap();
@@ -438,7 +438,7 @@ fn a_shard_that_is_held_is_no_outage() {
 }
 
 #[test]
-fn what_waits_for_a_lock_keeps_no_other_invalidation_waiting() {
+fn a_wait_for_a_lock_blocks_no_other_invalidation() {
     let folder = folder();
     let options = FileStore::options().deadline(Duration::from_millis(5));
     let store = options.open(folder.path()).unwrap();

@@ -388,7 +388,7 @@ fn cycles_end() {
 }
 
 #[test]
-fn what_is_read_is_bounded() {
+fn the_sources_read_are_bounded() {
     let endless = |name: &str| {
         let next = name.len() + 1;
         Some(Arc::from(format!("{{% include '{}' %}}", "x".repeat(next))))

@@ -34,7 +34,7 @@ fn the_lowered_text_is_as_agreed_with_the_runtime() {
 }
 
 #[test]
-fn markers_and_settings_print_what_an_if_prints() {
+fn markers_and_settings_print_like_an_if() {
     let markers = ["", "-", "+"];
     for config in settings() {
         for bits in 0..81 {
@@ -68,7 +68,7 @@ const BODIES: [&str; 13] = [
 ];
 
 #[test]
-fn bodies_print_what_they_print_in_an_if() {
+fn bodies_print_like_those_of_an_if() {
     for config in settings() {
         for source in BODIES {
             same_as_native(&config, source);
@@ -122,7 +122,7 @@ fn custom_delimiters_are_kept() {
 }
 
 #[test]
-fn line_statements_print_what_an_if_prints() {
+fn line_statements_print_like_an_if() {
     let sources = [
         "a\n# @O\nb\n# @C\nc\n",
         "# @O\nb\n# @C",

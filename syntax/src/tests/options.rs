@@ -84,7 +84,7 @@ fn a_moved_option_leaves_its_lines_behind() {
 }
 
 #[test]
-fn what_follows_a_moved_option_keeps_its_line() {
+fn text_after_a_moved_option_keeps_its_line() {
     for syntax in [Syntax::minijinja(), Syntax::tera()] {
         let source = "a\n{% cache\n 300, 'x',\n tags=[\n  'a',\n  'b'\n ],\n unless=n|nothing,\n stale=\n9 -%}\n{% endcache %}";
         let error = print(source, &syntax).unwrap_err();
@@ -136,14 +136,17 @@ fn using_is_a_value_of_the_call_that_opens_the_block() {
 }
 
 #[test]
-fn a_block_tells_the_cache_that_its_source_names() {
+fn a_block_knows_the_cache_it_names() {
     for syntax in [Syntax::minijinja(), Syntax::tera()] {
         let source = "{% cache %}{% endcache %}{% cache using=x %}{% endcache %}\
                       {% cache 1, 'a', using='pages' %}{% endcache %}\
                       {% cache using='pa' ~ 'ges' %}{% endcache %}";
         let page = rewrite("p", source, &syntax).unwrap();
-        let facts: Vec<_> =
-            page.blocks().iter().map(|block| (block.has_using(), block.using())).collect();
+        let facts: Vec<_> = page
+            .blocks()
+            .iter()
+            .map(|block| (block.has(BlockOption::Using), block.using()))
+            .collect();
         let expected = [(false, None), (true, None), (true, Some("pages")), (true, None)];
         assert_eq!(facts, expected);
     }
@@ -160,14 +163,20 @@ fn another_cache_is_another_source() {
 }
 
 #[test]
-fn blocks_tell_their_options() {
+fn blocks_list_their_options() {
     let source = "{% cache %}{% endcache %}{% cache tags=t %}{% endcache %}\
                   {% cache stale=s, version=v %}{% endcache %}";
     let page = rewrite("p", source, &Syntax::tera()).unwrap();
     let facts: Vec<_> = page
         .blocks()
         .iter()
-        .map(|block| (block.has_tags(), block.has_stale(), block.has_version()))
+        .map(|block| {
+            (
+                block.has(BlockOption::Tags),
+                block.has(BlockOption::Stale),
+                block.has(BlockOption::Version),
+            )
+        })
         .collect();
     assert_eq!(facts, [(false, false, false), (true, false, false), (false, true, true)]);
 }
@@ -300,7 +309,7 @@ fn options_that_can_never_be_right_are_refused() {
 }
 
 #[test]
-fn what_only_a_render_can_tell_is_accepted() {
+fn values_known_only_while_rendering_are_accepted() {
     for options in [
         "tags=[]",
         "tags=nav",
@@ -393,7 +402,7 @@ proptest! {
 }
 
 #[test]
-fn a_marker_that_hides_the_word_is_told_for_what_it_is() {
+fn a_marker_that_hides_the_word_is_explained() {
     let both = [
         ("{% - cache 300 %}x{% endcache %}", "`-` before `cache`", "right after the delimiter"),
         ("{% cache 300 %}x{% - endcache %}", "`-` before `endcache`", "right after the delimiter"),

@@ -21,7 +21,7 @@ fn check_block(
 
 /// A child's cache block prints what its base rendered, or a page what a module rendered.
 #[test]
-fn what_another_template_captured_is_not_printed() {
+fn captures_of_another_template_are_not_printed() {
     let others = [
         ("fragment", "{% cache 300, 'p' %}{{ n }}{% endcache %}"),
         ("text", "text"),
@@ -67,7 +67,7 @@ fn what_another_template_captured_is_not_printed() {
 
 /// A child includes a template that prints a variable of the child's parents.
 #[test]
-fn what_a_parent_captured_is_not_printed_by_a_childs_partial() {
+fn captures_of_a_parent_are_not_printed_by_partials() {
     let others = [
         ("fragment", "{% cache 300, 'p' %}{{ n }}{% endcache %}"),
         ("text", "text"),
@@ -107,7 +107,7 @@ fn what_a_parent_captured_is_not_printed_by_a_childs_partial() {
 
 /// A macro sees the values that outside names have when it is called.
 #[test]
-fn what_is_captured_after_a_macro_is_not_printed_by_it() {
+fn captures_after_a_macro_are_not_printed_by_it() {
     let others = [("fragment", "{% cache 300, 'p' %}{{ n }}{% endcache %}"), ("shows", "{{ x }}")];
     let block = "{% cache 300, 'b', id %}{{ x }}{% endcache %}";
     let keeps = "{% cache 300, 'b', x %}{{ x }}{% endcache %}";
@@ -151,7 +151,7 @@ fn what_is_captured_after_a_macro_is_not_printed_by_it() {
 
 /// A child's assignments are done before its parent is rendered.
 #[test]
-fn what_a_child_captured_is_not_printed_by_its_parents() {
+fn captures_of_a_child_are_not_printed_by_parents() {
     let others = [
         ("fragment", "{% cache 300, 'p' %}{{ n }}{% endcache %}"),
         ("text", "text"),
@@ -181,7 +181,7 @@ fn what_a_child_captured_is_not_printed_by_its_parents() {
 }
 
 #[test]
-fn what_a_module_captured_is_not_printed() {
+fn captures_of_a_module_are_not_printed() {
     let others = [
         (
             "m",
@@ -231,7 +231,7 @@ fn the_default_of_a_parameter_is_what_it_is_made_of() {
 }
 
 #[test]
-fn what_prints_every_variable_is_not_cached() {
+fn a_dump_of_all_variables_is_not_cached() {
     let everything = Some("prints every variable, also those");
     let minijinja = [
         (everything, "{% cache 300, 'a' %}{{ debug() }}{% endcache %}"),
@@ -293,7 +293,7 @@ fn much_that_is_captured_and_handed_on_takes_time_in_proportion() {
 
 /// A namespace gets another name only if it is used as a whole.
 #[test]
-fn what_goes_into_a_namespace_stays_in_it() {
+fn captures_in_a_namespace_stay_in_it() {
     let fragment = "{% cache 300, 'p' %}{{ n }}{% endcache %}";
     let put = "{% set x %}{% include 'fragment' %}{% endset %}{% set ns.a = x %}";
     let made = format!("{{% set ns = namespace() %}}{put}");

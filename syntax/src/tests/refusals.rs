@@ -35,7 +35,7 @@ pub(super) fn both(cases: &[(&str, &str)]) {
 }
 
 #[test]
-fn what_is_rendered_before_a_block_is_not_printed_in_it() {
+fn output_from_before_a_block_is_not_printed_in_it() {
     for syntax in [Syntax::minijinja(), Syntax::tera()] {
         let before = "{% set x %}{% cache 1, 'a' %}{% endcache %}{% endset %}";
         refused(
@@ -481,7 +481,7 @@ fn unusable_delimiters_are_an_error() {
 }
 
 #[test]
-fn two_whitespace_markers_are_told() {
+fn two_whitespace_markers_are_refused() {
     for (syntax, tag) in
         [(Syntax::minijinja(), "{%-+ cache 300 %}"), (Syntax::tera(), "{%-- cache %}")]
     {

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn markers_print_what_an_if_prints() {
+fn markers_print_like_an_if() {
     for bits in 0..16 {
         let marker = |at: u32| if bits & (1 << at) == 0 { "" } else { "-" };
         let source = format!(
@@ -18,7 +18,7 @@ fn markers_print_what_an_if_prints() {
 }
 
 #[test]
-fn bodies_print_what_they_print_in_an_if() {
+fn bodies_print_like_those_of_an_if() {
     for source in [
         "{% @O %}{% @C %}",
         "{% @O %}\r\n{{ html }}{{ html | safe }}\r\n{% @C %}\r\n",
@@ -36,7 +36,7 @@ fn bodies_print_what_they_print_in_an_if() {
 }
 
 #[test]
-fn what_a_body_sets_is_put_back() {
+fn assignments_of_a_body_are_undone() {
     let print = "[{% if y is defined %}{{ y }}{% endif %}{% if z is defined %}{{ z }}{% endif %}]";
     for (before, body, after) in [
         ("", "{% set y = 1 %}", "[]"),

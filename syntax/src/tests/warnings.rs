@@ -98,7 +98,7 @@ fn a_block_that_varies_on_the_name_is_right() {
 }
 
 #[test]
-fn of_nested_blocks_the_outermost_that_lacks_it_is_told_once() {
+fn the_outermost_block_without_it_is_reported_once() {
     let places = |source: &str| {
         let page = rewrite("page.html", source, &Syntax::minijinja()).unwrap();
         let column = |warning: &Warning| {
@@ -171,7 +171,7 @@ fn a_constant_key_in_a_loop_is_warned_of() {
 }
 
 #[test]
-fn a_namespace_that_is_handed_to_what_changes_it_is_warned_of() {
+fn a_namespace_passed_to_a_changing_macro_is_warned_of() {
     let add = "{% macro add(n, by=1) %}{% set n.c = n.c + by %}{% endmacro %}";
     let count = "{% macro count(n) %}{{ n.c }}{% for n in [1] %}{% set n.c = 1 %}{% endfor %}{% endmacro %}";
     let warned = |body: &str| {

@@ -15,7 +15,7 @@ fn blocks_are_described_as_written() {
         .iter()
         .map(|block| {
             let place = (block.line(), block.column(), block.ordinal(), block.depth());
-            (place, block.name(), block.vary(), block.is_unnamed(), block.is_shared())
+            (place, block.name(), block.vary(), block.is_unnamed(), block.has(BlockOption::Shared))
         })
         .collect();
     assert_eq!(
@@ -26,7 +26,9 @@ fn blocks_are_described_as_written() {
             ((2, 1, 1, 0), None, Some(0), false, false),
         ]
     );
-    assert!(page.blocks()[1].has_refresh() && !page.blocks()[1].has_unless());
+    assert!(
+        page.blocks()[1].has(BlockOption::Refresh) && !page.blocks()[1].has(BlockOption::Unless)
+    );
     let inner = page.blocks()[1].span();
     assert!(
         source[inner.clone()].starts_with("{% cache 9") && source[inner].ends_with("endcache %}")

@@ -11,6 +11,7 @@ use crate::arguments::Arguments;
 use crate::dialect::Lowering;
 use crate::name::Name;
 use crate::opener::Opener;
+use crate::options::BlockOption;
 use crate::outline::{Block, OuterLoop, Tag};
 use crate::refusal::{Refusal, excerpt};
 use crate::scanner::Piece;
@@ -182,7 +183,7 @@ fn cache_of<'w, 's>(walk: &'w Walk<'_, 's>, kind: FrameKind) -> Option<&'w Block
 /// Whether the author declared how the fragments of a block differ, with a vary part or
 /// `shared=true`.
 pub(super) fn varies_or_shared(block: &Block<'_>) -> bool {
-    block.arguments.shared || block.arguments.positional.len() > 2
+    block.arguments.has(BlockOption::Shared) || block.arguments.positional.len() > 2
 }
 
 pub(super) fn foreign_content(

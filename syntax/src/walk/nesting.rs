@@ -27,6 +27,7 @@ use crate::dialect::Rules;
 use crate::follow::Others;
 use crate::name::Name;
 use crate::opener::Opener;
+use crate::options::BlockOption;
 use crate::outline::{Block, Edit, Outline, Span, Tag};
 use crate::refusal::Refusal;
 use crate::scanner::{Marker, Piece, PieceKind, Scanner, is_blank};
@@ -414,7 +415,7 @@ impl<'a, 's> Walk<'a, 's> {
         let around = self.stack.iter().rev().find(|frame| frame.is_loop());
         if let Some(around) = around.filter(|_| arguments.positional.len() == 2)
             && name.is_some()
-            && !arguments.shared
+            && !arguments.has(BlockOption::Shared)
         {
             self.outline.repeated.push((index, around.at));
         }

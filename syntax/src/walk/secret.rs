@@ -7,6 +7,7 @@ use super::nesting::{FrameKind, Walk};
 use crate::arguments::Arguments;
 use crate::dialect::Rules;
 use crate::name::Name;
+use crate::options::BlockOption;
 use crate::outline::Secret;
 use crate::token::{Token, TokenKind, tokens};
 
@@ -50,7 +51,7 @@ pub(super) fn varied_on<'s>(
     arguments: &Arguments,
     rules: &'static Rules,
 ) -> Vec<&'s str> {
-    let parts = arguments.positional.iter().skip(1).chain(&arguments.version);
+    let parts = arguments.positional.iter().skip(1).chain(arguments.value_of(BlockOption::Version));
     let names = parts.flat_map(|part| names(source, part.clone(), rules));
     let mut found: Vec<_> = names.map(|(_, name)| name).collect();
     found.sort_unstable();
@@ -177,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_and_parts_tell_secrets_from_other_names() {
+    fn words_and_parts_distinguish_secrets_from_other_names() {
         for name in [
             "csrf",
             "CSRF",

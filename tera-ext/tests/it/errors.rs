@@ -102,7 +102,7 @@ fn shows_nothing_rewritten(error: &(dyn std::error::Error + 'static)) {
 }
 
 #[test]
-fn no_error_of_ours_shows_what_was_rewritten() {
+fn no_error_shows_rewritten_source() {
     let bad = bad(true);
     // Sources that Tera refuses at load: in a tag, in a body, and on a line that was not rewritten.
     for source in [
@@ -148,7 +148,7 @@ fn no_error_of_ours_shows_what_was_rewritten() {
     }
     // A template whose author's source is not known.
     let mut site = Site::new();
-    let syntax = fragcache_tera::syntax(&tera::Delimiters::default());
+    let syntax = fragcache_tera::syntax_of(&tera::Delimiters::default());
     let source = "\n{% cache 60, nothing %}{% endcache %}";
     let lowered = fragcache_tera::rewrite("a.html", source, &syntax).unwrap();
     site.tera.add_raw_template("a.html", &lowered).unwrap();
@@ -212,7 +212,7 @@ fn explain_leaves_other_texts_alone() {
 }
 
 #[test]
-fn the_filters_refuse_what_no_rewriter_wrote() {
+fn the_filters_refuse_handwritten_calls() {
     let mut site = Site::new();
     site.tera.add_raw_template("a", "{{ [\"page\", 300] | __fragcache_open }}").unwrap();
     assert!(site.error("a", &Context::new()).contains("not the id of a cache block"));

@@ -23,11 +23,12 @@ fn a_second_cache_is_refused_and_the_first_stays() {
     let other = FragmentCache::in_memory();
     for cache in [site.cache.clone(), other.clone()] {
         let error = fragcache_tera::add_to_tera(&mut site.tera, cache).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config);
+        assert_eq!(kind_of(&error), ErrorKind::Config);
         assert!(error.to_string().contains("already"), "{error}");
     }
     site.render("a", &Context::new());
     assert_eq!((site.cache.stats().stores, other.stats().stores), (1, 0));
+    assert_eq!(fragcache_tera::cache(&site.tera).unwrap().stats().stores, 1);
     assert_eq!(fragcache_tera::cache_blocks(&site.tera).unwrap().len(), 1);
 }
 
@@ -39,6 +40,8 @@ fn templates_before_the_cache_are_refused() {
     assert_eq!(kind_of(&error), ErrorKind::Config);
     assert!(!tera.contains_template("a"));
     assert!(fragcache_tera::cache_blocks(&tera).is_err());
+    assert!(fragcache_tera::warnings(&tera).is_err());
+    assert!(fragcache_tera::cache(&tera).is_none());
     assert!(fragcache_tera::render_str(&tera, "hello", &Context::new(), true).is_err());
 }
 
@@ -118,7 +121,7 @@ fn unknown_delimiters_are_an_error_and_never_an_unrewritten_template() {
     let mut tera = Tera::new();
     tera.set_delimiters(unknown.clone()).unwrap();
     let error = fragcache_tera::add_to_tera(&mut tera, FragmentCache::in_memory()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(kind_of(&error), ErrorKind::Config);
     assert!(error.to_string().contains("fragcache_tera::set_delimiters"), "{error}");
 
     // And after it.
@@ -159,9 +162,10 @@ fn delimiters_too_late_are_teras_error() {
     let mut site = Site::loaded(&[("a", BLOCK)]);
     let set = Delimiters { comment_start: "<!".into(), ..angles() };
     let error = fragcache_tera::set_delimiters(&mut site.tera, set).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
+    assert_eq!(kind_of(&error), ErrorKind::Config);
     assert!(error.to_string().contains("before any template is added"), "{error}");
-    assert!(std::error::Error::source(&error).unwrap().is::<tera::Error>());
+    let ours = std::error::Error::source(&error).unwrap();
+    assert!(ours.source().unwrap().is::<tera::Error>());
     site.render("a", &Context::new());
 }
 
@@ -173,7 +177,7 @@ fn delimiters_that_tera_would_not_take_are_refused() {
         Delimiters { block_start: "{{".into(), ..Delimiters::default() },
     ] {
         let error = fragcache_tera::set_delimiters(&mut tera, set).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Config);
+        assert_eq!(kind_of(&error), ErrorKind::Config);
     }
     fragcache_tera::add_to_tera(&mut tera, FragmentCache::in_memory()).unwrap();
 }
@@ -192,7 +196,7 @@ fn a_batch_is_all_or_nothing() {
 }
 
 #[test]
-fn the_list_follows_what_is_loaded() {
+fn the_list_follows_the_loaded_templates() {
     let mut site = Site::new();
     site.add("b", "\n {% cache 9, 'two', lang %}{% cache %}{% endcache %}{% endcache %}");
     site.add("a", BLOCK);
@@ -211,7 +215,7 @@ fn the_list_follows_what_is_loaded() {
 #[test]
 fn rewritten_sources_render_in_any_tera_with_a_cache() {
     let lowered =
-        fragcache_tera::rewrite("a", BLOCK, &fragcache_tera::syntax(&Delimiters::default()));
+        fragcache_tera::rewrite("a", BLOCK, &fragcache_tera::syntax_of(&Delimiters::default()));
     let cache = FragmentCache::in_memory();
     let mut tera = Tera::new();
     let calls = register(&mut tera);

@@ -91,7 +91,7 @@ fn nested_blocks() {
 }
 
 #[test]
-fn loops_and_what_they_offer() {
+fn loops_and_their_variables() {
     let site = check_parity(
         &[(
             "a.html",
@@ -166,7 +166,7 @@ fn components_with_bodies() {
 }
 
 #[test]
-fn what_the_body_sets_is_not_seen_after_it() {
+fn assignments_of_the_body_end_with_it() {
     let source = "{% set x = 1 %}{% cache 300, \"a\" %}{{ tick() }}{% set x = 2 %}{% set y = 3 %}{{ x }}\
                   {{ y }}{% endcache %}|{{ x }}|{{ y | default(value=\"none\") }}";
     let site = Site::loaded(&[("a.html", source)]);
@@ -231,7 +231,7 @@ fn markup_of_every_size_and_script() {
 }
 
 #[test]
-fn what_an_include_sets_stays_in_it() {
+fn assignments_of_an_include_stay_in_it() {
     let source =
         "{% cache 9 %}{{ tick() }}{% include \"b\" %}{% endcache %}{{ y | default(value=0) }}";
     check_parity(&[("a", source), ("b", "{% set y = 5 %}{{ y }}")], &people());

@@ -42,7 +42,7 @@ fn an_unnamed_block_opened_twice_in_a_scope_is_an_event() {
 }
 
 #[test]
-fn a_bare_render_cannot_tell() {
+fn a_bare_render_does_not_detect_repeats() {
     let (site, repeats) = looping(Policy::default());
     site.tera.render("page", &Context::new()).unwrap();
     assert!(repeats.0.lock().unwrap().is_empty());
@@ -104,7 +104,7 @@ fn two_caches_in_one_page() {
 }
 
 #[test]
-fn what_the_closure_returns_passes_through() {
+fn a_scope_returns_the_result_of_its_closure() {
     assert_eq!(fragcache_tera::scope(|| 7), 7);
 }
 

@@ -166,7 +166,7 @@ fn random(seed: u64, with_blocks: bool) -> (Vec<Node>, String) {
 }
 
 #[test]
-fn a_cache_block_leaves_no_trace_of_what_its_body_assigns() {
+fn a_cache_block_undoes_the_assignments_of_its_body() {
     let mut hits = 0;
     for seed in 0..3_000 {
         let (nodes, source) = random(seed, seed % 2 == 0);
@@ -210,7 +210,7 @@ fn a_global_that_is_set_after_the_block_is_seen() {
 
 /// An error lists the variables in scope; the rewriter's are not among them.
 #[test]
-fn no_variable_of_the_rewriter_is_told() {
+fn no_variable_of_the_rewriter_is_shown() {
     let site = Site::loaded(&[
         (
             "body",

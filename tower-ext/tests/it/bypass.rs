@@ -100,7 +100,7 @@ async fn methods_that_no_view_answers_are_no_news() {
 }
 
 #[tokio::test]
-async fn what_the_cache_refuses_is_told_once() {
+async fn a_refusal_is_reported_once() {
     let (cache, recorder, router) = site(|view| view.expires_after(Duration::ZERO));
     send(&router, Method::GET, &[], "").await;
     let kinds: Vec<_> = recorder.events().iter().map(|event| event.kind).collect();

@@ -64,3 +64,48 @@ async fn agreed(first: &Router, second: &Router) -> String {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// A store that answers late must not hold up other requests: here the only worker waits for it,
+/// from the layer and from a deletion in a handler.
+#[cfg(feature = "tokio")]
+#[test]
+fn i7_a_store_that_is_waited_for_holds_up_no_other_task() {
+    use fragcache::testing::FaultyStore;
+    use fragcache_tower::BlockInPlace;
+
+    let store = FaultyStore::new(MemoryStore::new());
+    let level = FarLevel::new(BlockInPlace::new(store.clone()));
+    let cache = FragmentCache::builder().far(level).build().unwrap();
+    let deleting = cache.clone();
+    let changed = move || async move { format!("{:?}", deleting.delete_view("page", "/")) };
+    let page = Router::new().route("/", get(|| async { "page" }));
+    let page = page.layer(CacheLayer::new(&cache, "page").expires_after(Duration::from_secs(60)));
+    let router = page.route("/changed", get(changed)).route("/health", get(|| async { "well" }));
+    let ask = |path: &str| {
+        let (router, request) = (router.clone(), get_from_site(path).body(Body::empty()).unwrap());
+        async move {
+            let response = router.oneshot(request).await.unwrap();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            String::from_utf8(body.to_vec()).unwrap()
+        }
+    };
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build();
+    let runtime = runtime.unwrap();
+    for (path, answer) in [("/", "page"), ("/changed", "Invalidated")] {
+        store.pause();
+        let waiting = runtime.spawn(ask(path));
+        store.await_held(1);
+        let (done, health) = std::sync::mpsc::channel();
+        let asked = ask("/health");
+        runtime.spawn(async move { done.send(asked.await) });
+        // By this thread's clock: the runtime's own would stand still.
+        let health = health.recv_timeout(Duration::from_secs(10));
+        let is_waiting = !waiting.is_finished();
+        // Before anything can fail: a runtime ends after its tasks.
+        store.resume();
+        assert_eq!(health.as_deref(), Ok("well"), "{path}");
+        assert!(is_waiting, "{path}");
+        assert_eq!(runtime.block_on(waiting).unwrap(), answer);
+    }
+}

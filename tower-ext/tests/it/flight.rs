@@ -100,7 +100,7 @@ async fn a_client_that_goes_away_leaves_the_handler_to_the_next() {
 }
 
 #[tokio::test]
-async fn a_handler_that_never_ends_holds_nobody_for_longer_than_the_wait_limit() {
+async fn an_endless_handler_holds_followers_until_the_limit() {
     let cache = FragmentCache::builder().wait_limit(Duration::from_millis(30)).build().unwrap();
     let runs = Runs::default();
     let (router, gate, came) = gated(&cache, &runs);
@@ -145,7 +145,7 @@ async fn a_panic_in_a_handler_gives_the_view_up() {
 }
 
 #[tokio::test]
-async fn within_its_stale_window_a_response_stands_in_for_a_server_error() {
+async fn a_stale_response_replaces_a_server_error() {
     let site = Site::new(
         |view| view.stale(Duration::from_secs(60)),
         |_, run| match run {
@@ -164,7 +164,7 @@ async fn within_its_stale_window_a_response_stands_in_for_a_server_error() {
 }
 
 #[tokio::test]
-async fn what_must_be_revalidated_is_never_served_stale() {
+async fn must_revalidate_is_never_served_stale() {
     for said in ["must-revalidate", "Proxy-Revalidate", "s-maxage=60", "max-age=0, s-maxage=60"] {
         let site = Site::new(
             |view| view.stale(Duration::from_secs(60)),

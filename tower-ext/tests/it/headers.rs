@@ -37,7 +37,7 @@ fn plain(view: CacheLayer) -> CacheLayer {
 }
 
 #[tokio::test]
-async fn what_a_request_says_decides_whether_it_is_answered_from_the_cache() {
+async fn the_request_decides_whether_the_cache_answers() {
     let cases: &[(Method, Headers, u64)] = &[
         (Method::GET, &[], 1),
         (Method::GET, &[("accept", "text/html")], 1),
@@ -75,7 +75,7 @@ async fn what_a_request_says_decides_whether_it_is_answered_from_the_cache() {
 }
 
 #[tokio::test]
-async fn what_a_response_says_decides_whether_it_is_kept() {
+async fn the_response_decides_whether_it_is_stored() {
     let cases: &[(Headers, u64)] = &[
         (&[("cache-control", "public, max-age=60")], 1),
         (&[("cache-control", "max-age=0, s-maxage=60")], 1),
@@ -170,7 +170,7 @@ async fn a_kept_response_comes_back_as_it_was_with_its_age() {
 }
 
 #[tokio::test]
-async fn conditions_are_answered_from_what_is_kept() {
+async fn conditions_are_answered_from_the_cache() {
     let modified = "Tue, 01 Jan 2019 00:00:00 GMT";
     let site = Site::new(plain, move |request, run| {
         assert!(!request.headers().contains_key("if-none-match"), "the handler need not know");
@@ -201,7 +201,7 @@ async fn conditions_are_answered_from_what_is_kept() {
 }
 
 #[tokio::test]
-async fn head_is_answered_from_what_get_has_kept() {
+async fn head_is_answered_from_a_stored_get() {
     let site = Site::new(plain, |_, run| format!("run {run}"));
     site.get("/p", &[]).await;
     let head = site.send(Method::HEAD, "/p", &[], "").await;
@@ -267,7 +267,7 @@ async fn what_the_cache_has_against_a_response_is_told_and_extensions_reach_the_
 }
 
 #[tokio::test]
-async fn a_forced_update_replaces_what_is_kept() {
+async fn a_forced_refresh_replaces_the_entry() {
     let forced = |view: CacheLayer| view.refresh_if(|parts| parts.uri.query() == Some("fresh"));
     let site = Site::new(|view| forced(view.ignore_query()), |_, run| format!("run {run}"));
     assert_eq!(site.get("/p", &[]).await.body, "run 1");
@@ -296,7 +296,7 @@ async fn post_is_kept_with_a_key_function_that_may_read_the_body() {
 }
 
 #[tokio::test]
-async fn what_is_not_kept_says_why() {
+async fn an_unstored_response_has_a_reason() {
     let settings = |view: CacheLayer| {
         view.max_body(4).unwrap().store_if(|parts| !parts.headers.contains_key("x-draft"))
     };

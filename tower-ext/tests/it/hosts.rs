@@ -63,7 +63,7 @@ async fn i4_requests_without_one_certain_host_bypass_the_cache() {
 }
 
 #[tokio::test]
-async fn i4_schemes_do_not_share_what_is_kept() {
+async fn i4_schemes_do_not_share_responses() {
     let site = page();
     let ask = |uri: &'static str| ask(&site, uri, Version::HTTP_2, &[]);
     for (uri, run) in [("http://shop.example/p", 1), ("https://shop.example/p", 2)] {
@@ -147,7 +147,7 @@ async fn a_redirect_to_itself_is_not_kept_however_it_is_written() {
 }
 
 #[tokio::test]
-async fn i4_the_address_that_a_proxy_tells_of_is_in_the_key() {
+async fn i4_the_forwarded_address_is_in_the_key() {
     let site = Site::new(
         |view| view,
         |request, _| {

@@ -39,7 +39,7 @@ fn counting(runs: &Runs, text: &'static str) -> axum::routing::MethodRouter {
 }
 
 #[tokio::test]
-async fn routers_within_routers_do_not_share_what_is_kept() {
+async fn nested_routers_do_not_share_responses() {
     let cache = cache(&ManualClock::new());
     let runs = Runs::default();
     let view = CacheLayer::new(&cache, "list");
@@ -117,7 +117,7 @@ async fn session(request: Request, next: Next) -> Response {
 }
 
 #[tokio::test]
-async fn who_may_see_a_page_is_decided_outside() {
+async fn authorization_happens_outside_the_layer() {
     let cache = cache(&ManualClock::new());
     let runs = Runs::default();
     let router = Router::new()

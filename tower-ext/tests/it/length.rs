@@ -198,7 +198,7 @@ async fn a_broken_body_leaves_the_response_before_it_to_be_served_stale() {
 }
 
 #[tokio::test]
-async fn a_view_keeps_what_its_cache_stores_and_no_bound_says_otherwise() {
+async fn a_view_stores_within_the_bounds_of_its_cache() {
     let cache = |bytes| FragmentCache::builder().max_entry_bytes(bytes).build().unwrap();
     // The headers count too, so a body has slightly less room than an entry.
     for (bytes, kept) in [(2 << 20, true), ((4 << 20) - 1000, true), (4 << 20, false)] {
@@ -230,7 +230,7 @@ async fn a_view_keeps_what_its_cache_stores_and_no_bound_says_otherwise() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_can_tell_that_a_body_has_ended_too_soon() {
+async fn a_client_sees_that_a_body_was_cut_off() {
     let site = Site::new(CacheLayer::store_streams, |_, _| with_length("8", short()));
     let twice = "GET /p HTTP/1.1\r\nhost: x\r\n\r\n".repeat(2);
     let answer = exchange(serve(site.router.clone()).await, &twice).await;

@@ -86,7 +86,7 @@ async fn i3_deleting_a_fragment_deletes_the_responses_that_it_is_in() {
 }
 
 #[tokio::test]
-async fn a_response_lives_no_longer_than_what_is_in_it() {
+async fn a_response_expires_with_its_fragments() {
     let clock = ManualClock::new();
     let cache = cache(&clock);
     let app = app(&cache);
@@ -295,7 +295,7 @@ async fn i1_fragments_rendered_elsewhere_are_as_old_as_the_request_that_bypasses
 }
 
 #[tokio::test]
-async fn a_handler_without_the_layer_is_told_what_is_missing() {
+async fn a_handler_without_the_layer_is_an_error() {
     let router: Router = Router::new().route("/", get(|_: CacheContext| async { "never" }));
     assert_eq!(body(&router, "/").await, "no fragcache_tower::CacheLayer is around this route");
 }

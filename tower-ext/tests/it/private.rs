@@ -171,7 +171,7 @@ const HARMLESS: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn i4_requests_that_say_who_asks_are_private() {
+async fn i4_requests_that_identify_a_client_are_private() {
     for name in IDENTITY {
         let site = page_of(name, |view| view);
         for who in ["ann", "bob", "ann"] {
@@ -187,7 +187,7 @@ async fn i4_requests_that_say_who_asks_are_private() {
 }
 
 #[tokio::test]
-async fn what_every_client_sends_makes_no_request_private() {
+async fn common_headers_make_no_request_private() {
     let site = Site::new(|view| view, |_, run| format!("run {run}"));
     site.get("/p", &[]).await;
     for name in HARMLESS {
@@ -197,7 +197,7 @@ async fn what_every_client_sends_makes_no_request_private() {
 }
 
 #[tokio::test]
-async fn headers_in_the_key_are_kept_apart_and_shown_to_nobody() {
+async fn headers_in_the_key_are_distinct_and_hidden() {
     for name in ["x-api-key", "x-own"] {
         let of = HeaderName::from_static(name);
         let settings = |view: CacheLayer| view.private_headers([OWN]).vary_on([of.clone()]);

@@ -91,7 +91,7 @@ async fn i4_a_vary_that_cannot_be_read_keeps_a_response_from_being_kept() {
 }
 
 #[tokio::test]
-async fn i1_what_a_service_renders_before_its_future_is_polled_is_inside() {
+async fn i1_fragments_rendered_before_the_first_poll_are_inside() {
     let clock = ManualClock::new();
     let cache = cache(&clock);
     let view = CacheLayer::new(&cache, "view").expires_after(Duration::from_secs(60));
@@ -113,7 +113,7 @@ async fn i1_what_a_service_renders_before_its_future_is_polled_is_inside() {
 }
 
 #[tokio::test]
-async fn a_note_of_headers_stands_in_for_no_error() {
+async fn a_record_of_headers_replaces_no_error() {
     let clock = ManualClock::new();
     let cache = cache(&clock);
     let view = CacheLayer::new(&cache, "view")
@@ -140,7 +140,7 @@ async fn a_note_of_headers_stands_in_for_no_error() {
 }
 
 #[tokio::test]
-async fn conditions_mean_nothing_to_what_is_kept_for_post() {
+async fn conditions_do_not_apply_to_stored_posts() {
     let keyed =
         |view: CacheLayer| view.key_with_body(8, |parts, _| Some(parts.uri.path().to_owned()));
     let site = Site::new(keyed, |_, run| format!("run {run}"));
@@ -225,7 +225,7 @@ async fn conditions_are_answered_where_nothing_is_kept_too() {
 }
 
 #[tokio::test]
-async fn i1_what_a_body_renders_while_it_is_sent_is_as_old_as_its_request() {
+async fn i1_fragments_of_a_streamed_body_are_as_old_as_the_request() {
     for cookie in [false, true] {
         let clock = ManualClock::new();
         let cache = cache(&clock);

@@ -34,7 +34,7 @@ async fn each_value_has_a_response_of_its_own() {
 }
 
 #[tokio::test]
-async fn what_deletes_a_response_deletes_it_for_every_value() {
+async fn deleting_a_response_deletes_all_its_variants() {
     for way in 0..4 {
         let site = by_language();
         let de = [("accept-language", "de")];

@@ -330,7 +330,7 @@ fn finds(bug: Bug, sentence: &str) {
 }
 
 #[test]
-fn what_is_read_wrong_is_found() {
+fn wrong_reads_are_found() {
     let order = "values are returned in the order of the keys, one for each key";
     finds(Bug::ValuesReversed, order);
     finds(Bug::LastValueMissing, order);
@@ -344,7 +344,7 @@ fn what_is_read_wrong_is_found() {
 }
 
 #[test]
-fn what_is_changed_wrong_is_found() {
+fn wrong_changes_are_found() {
     finds(Bug::SetKeepsOld, "set replaces any value");
     let add = "add sets if the key has no value, and reports whether it had none";
     finds(Bug::AddOverwrites, add);
@@ -359,7 +359,7 @@ fn what_is_changed_wrong_is_found() {
 }
 
 #[test]
-fn what_lives_wrong_is_found() {
+fn wrong_lifetimes_are_found() {
     finds(Bug::LifeIgnored, "a record is gone once its TTL has passed");
     finds(Bug::LifeOfAddIgnored, "a record is gone once its TTL has passed");
     finds(Bug::LifeOnlyShortens, "the last set decides the TTL");
@@ -382,7 +382,7 @@ fn batches_and_scans_that_go_wrong_are_found() {
 }
 
 #[test]
-fn what_goes_wrong_among_threads_is_found() {
+fn wrong_answers_to_threads_are_found() {
     finds(Bug::AddInTwoSteps, "of several concurrent adds one succeeds");
     finds(Bug::AddInTwoSteps, "add and compare_and_delete make a lock with one holder at a time");
     finds(Bug::DeleteInTwoSteps, "of several concurrent deletes one finds the value");
@@ -400,7 +400,7 @@ fn handles_to_different_records_are_found() {
 }
 
 #[test]
-fn what_is_not_tried_is_listed() {
+fn skipped_trials_are_listed() {
     let report = super::check(MemoryStore::new());
     let handle = "a second handle, which the suite did not get";
     let shared = "a change that is reported as done is visible through every handle";
@@ -416,6 +416,6 @@ fn what_is_not_tried_is_listed() {
 
 #[test]
 #[should_panic(expected = "\n  set replaces any value: ")]
-fn a_broken_store_is_told_by_name() {
+fn a_broken_store_is_named() {
     report_on(Bug::SetKeepsOld).assert_passed();
 }

@@ -39,7 +39,7 @@ fn say(cache: &FragmentCache, word: &str) -> String {
 }
 
 #[test]
-fn i1_what_is_taken_back_is_gone_for_all_that_share_a_secret() {
+fn i1_a_deletion_reaches_all_that_share_a_secret() {
     for levels in LEVELS {
         let store = MemoryStore::new();
         let (one, other) = (levels.opaque(&store), levels.opaque(&store));
@@ -67,7 +67,7 @@ fn i1_what_is_taken_back_is_gone_for_all_that_share_a_secret() {
 }
 
 #[test]
-fn i1_what_a_page_shows_can_be_deleted() {
+fn i1_a_key_of_an_annotated_page_can_be_deleted() {
     for levels in LEVELS {
         for inside in [false, true] {
             let rig = levels.opaque(&MemoryStore::new());
@@ -89,7 +89,7 @@ fn i1_what_a_page_shows_can_be_deleted() {
 }
 
 #[test]
-fn i1_what_a_listing_shows_can_be_deleted() {
+fn i1_a_key_of_a_listing_can_be_deleted() {
     let store = MemoryStore::new();
     let (one, other) = (Levels::Both.opaque(&store), Levels::Both.opaque(&store));
     for cache in [&one.cache, &one.cache.namespace(SPACE)] {

@@ -17,7 +17,7 @@ fn held(cache: &FragmentCache) -> Vec<EntryInfo> {
 }
 
 #[test]
-fn events_and_the_stats_tell_names_and_digests() {
+fn events_and_stats_show_names_and_digests() {
     for levels in LEVELS {
         let rig = levels.opaque(&MemoryStore::new());
         live(&rig.cache);
@@ -39,7 +39,7 @@ fn events_and_the_stats_tell_names_and_digests() {
 }
 
 #[test]
-fn without_the_option_events_tell_keys() {
+fn without_the_option_events_show_keys() {
     let rig = Levels::Near.rig(MemoryStore::new(), None);
     live(&rig.cache);
     let told = format!("{:?}", rig.recorder.events());
@@ -71,7 +71,7 @@ fn an_annotated_page_shows_a_digest() {
 }
 
 #[test]
-fn what_is_held_is_shown_redacted_and_leads_to_its_account() {
+fn entries_are_listed_redacted_with_their_statistics() {
     let rig = Levels::Both.opaque(&MemoryStore::new());
     let space = rig.cache.namespace(SPACE);
     make(&space);

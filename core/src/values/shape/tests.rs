@@ -192,7 +192,8 @@ fn what_cannot_be_seen_is_of_one_build_unless_its_version_is_stated() {
     let of = |seen| Shape::new("Film", Some(seen), || panic!("no build is asked for"));
     assert_eq!(of(7).digest(None), of(7).digest(None));
     assert_ne!(of(7).digest(Some(1)), of(8).digest(Some(1)));
-    let all = [None, Some(1), Some(2)].map(|version| of(7).digest(version));
+    let shape = of(7);
+    let all = [None, Some(1), Some(2)].map(|version| shape.digest(version));
     assert!(all[0] != all[1] && all[1] != all[2] && all[0] != all[2]);
 }
 

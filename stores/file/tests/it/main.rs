@@ -84,7 +84,7 @@ fn the_store_of_the_tests_keeps_the_contract() {
 }
 
 #[test]
-fn a_folder_that_will_not_do_is_told_when_it_is_opened() {
+fn an_unusable_folder_is_an_error_of_opening() {
     let folder = folder();
     let path = |name: &str| folder.path().join(name);
     let refused = |name: &str| {
@@ -109,7 +109,7 @@ fn a_folder_that_will_not_do_is_told_when_it_is_opened() {
 }
 
 #[test]
-fn settings_out_of_range_are_told() {
+fn settings_out_of_range_are_refused() {
     let folder = folder();
     let told = |options: fragcache_file::FileOptions| {
         let error = options.open(folder.path()).unwrap_err();

@@ -88,6 +88,9 @@ fn calls_beyond_the_connections_wait_for_one() {
     assert!(gauge(&store, "connects") <= 2);
 }
 
+/// What a server answers to a command.
+type Answer = Box<dyn Fn(&str) -> String + Send>;
+
 /// A server that greets like Memcached and answers the first read with these bytes.
 fn answering(answer: impl Fn(&str) -> String + Send + 'static) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
@@ -129,7 +132,7 @@ fn converse(stream: TcpStream, answer: &impl Fn(&str) -> String) -> std::io::Res
 #[test]
 fn answers_that_do_not_fit_end_the_connection() {
     let number = |command: &str| command.rsplit('O').next().unwrap().to_owned();
-    let answers: [Box<dyn Fn(&str) -> String + Send>; 9] = [
+    let answers: [Answer; 9] = [
         Box::new(|_| "EN\r\n".to_owned()),
         Box::new(|_| "EN O999999\r\n".to_owned()),
         Box::new(move |command| format!("HD O{0}\r\nHD O{0}\r\n", number(command))),

@@ -38,7 +38,7 @@ fn large_values_are_whole_or_absent() {
         Operation::Get { key: "k" },
     ]);
     let replies = replies.unwrap();
-    assert!(replies[0] == Reply::Value(Some(second.clone())));
+    assert!(replies[0] == Reply::Value(Some(second)));
     assert_eq!(replies[2], Reply::Value(Some(b"small".to_vec())));
 
     store.set("k", &first, LONG).unwrap();
