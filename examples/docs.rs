@@ -21,6 +21,7 @@ pages! {
     glossary: "../docs/glossary.md",
     inspector: "../docs/inspector.md",
     keys: "../docs/keys.md",
+    memcached: "../docs/memcached.md",
     nesting: "../docs/nesting.md",
     observing: "../docs/observing.md",
     operation: "../docs/operation.md",

@@ -144,6 +144,7 @@ fn the_pages_name_no_file_that_is_gone() {
         "docs/functions.md",
         "docs/inspector.md",
         "docs/keys.md",
+        "docs/memcached.md",
         "docs/nesting.md",
         "docs/observing.md",
         "docs/operation.md",

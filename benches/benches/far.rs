@@ -9,6 +9,8 @@
     reason = "the table is what this program is for"
 )]
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -17,8 +19,9 @@ use fragcache::{FarLevel, Fragment, FragmentCache, fragment_key};
 use fragcache_benches::listening::Listening;
 use fragcache_benches::pages::body;
 use fragcache_benches::sampling::{SAMPLES, Series, alternate};
+use fragcache_memcached::MemcachedOptions;
 use fragcache_redis::{RedisOptions, RedisStore};
-use fragcache_servers::{Flavour, RedisServer};
+use fragcache_servers::{Flavour, MemcachedServer, RedisServer};
 
 /// The keys that a hit with labels reads.
 const KEYS: [&str; 5] = ["entry", "label:1", "label:2", "label:3", "label:4"];
@@ -32,6 +35,7 @@ fn main() {
         read(&format!("{flavour:?}, TCP"), &server.url());
         read(&format!("{flavour:?}, socket"), &server.unix_url());
     }
+    read_memcached();
     println!("\nmedians of {SAMPLES} (min–max); µs of a hit, and of one MGET of what it reads\n");
     println!("| body | server | plain connection | hit | hit / plain | goal | |");
     println!("|---|---|---|---|---|---|---|");
@@ -73,6 +77,43 @@ fn read(name: &str, url: &str) {
     let plain = plain(url, KEYS.map(str::to_owned).to_vec());
     let far = || store.get_many(&KEYS).unwrap().len();
     print(name, &alternate([&plain, &far]));
+}
+
+/// 100 values of 315 bytes, by `get` with all keys on a plain connection and by the store.
+fn read_memcached() {
+    let server = MemcachedServer::start();
+    let options = MemcachedOptions::new(server.url());
+    let store = options.operation_timeout(Duration::from_secs(5)).open().unwrap();
+    let (value, ttl) = ([b'x'; 315], Duration::from_secs(3600));
+    let keys: Vec<String> = (0..100).map(|n| format!("shop:e:row-{n:032}")).collect();
+    let set = |key| Operation::Set { key, value: &value, ttl };
+    store.run(&keys.iter().map(|key| set(key.as_str())).collect::<Vec<_>>()).unwrap();
+    let stream = Mutex::new(TcpStream::connect(server.address()).unwrap());
+    let command = format!("get {}\r\n", keys.join(" "));
+    let plain = || {
+        let mut stream = stream.lock().unwrap();
+        stream.write_all(command.as_bytes()).unwrap();
+        let (mut answer, mut buffer) = (Vec::new(), [0; 16 << 10]);
+        while !answer.ends_with(b"\r\nEND\r\n") {
+            let count = stream.read(&mut buffer).unwrap();
+            answer.extend_from_slice(&buffer[..count]);
+        }
+        let mut rest = answer.as_slice();
+        let mut values = Vec::new();
+        while let Some(line) = rest.strip_prefix(b"VALUE ") {
+            let end = line.iter().position(|&byte| byte == b'\n').unwrap();
+            let header = std::str::from_utf8(&line[..end - 1]).unwrap();
+            let length: usize = header.rsplit(' ').next().unwrap().parse().unwrap();
+            values.push(line[end + 1..end + 1 + length].to_vec());
+            rest = &line[end + 3 + length..];
+        }
+        assert_eq!(values.len(), 100);
+        values.len()
+    };
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let far = || store.get_many(&keys).unwrap().iter().flatten().count();
+    assert_eq!(far(), 100);
+    print("Memcached, TCP, 100 keys", &alternate([&plain, &far]));
 }
 
 /// A hit of a cache without a near level that remembers the labels: one round trip.

@@ -98,13 +98,17 @@ fn config(options: &Options) -> Result<Config, Stop> {
             ("REDIS__OPERATION_TIMEOUT", deadline.clone()),
             ("REDIS__CONNECT_TIMEOUT", deadline),
         ],
+        Some("memcached") => vec![
+            ("MEMCACHED__OPERATION_TIMEOUT", deadline.clone()),
+            ("MEMCACHED__CONNECT_TIMEOUT", deadline),
+        ],
         Some("file") => vec![("FILE__DEADLINE", deadline)],
         Some("sqlite") => vec![("SQLITE__DEADLINE", deadline)],
         Some(_) => Vec::new(),
         None if file.is_none() => {
             return Err(Stop::Failed(format!(
                 "there is no config; write --config FILE, set {CONFIG_VARIABLE} or {prefix}TYPE, or \
-                 write --store redis://HOST, --store file:FOLDER or --store sqlite:FILE"
+                 write --store redis://HOST, memcached://HOST, file:FOLDER or sqlite:FILE"
             )));
         }
         None => Vec::new(),
@@ -144,6 +148,16 @@ impl Shortcut {
         if ["redis://", "rediss://", "unix://"].iter().any(|scheme| store.starts_with(scheme)) {
             return Ok(Self { kind: "redis", setting: "REDIS__URL", place: store.to_owned() });
         }
+        if ["memcached://", "memcacheds://", "memcached+unix://"]
+            .iter()
+            .any(|scheme| store.starts_with(scheme))
+        {
+            return Ok(Self {
+                kind: "memcached",
+                setting: "MEMCACHED__URL",
+                place: store.to_owned(),
+            });
+        }
         let after = |scheme| store.strip_prefix(scheme).filter(|path: &&str| !path.is_empty());
         match (after("file:"), after("sqlite:")) {
             (Some(folder), _) => {
@@ -154,7 +168,7 @@ impl Shortcut {
             }
             (None, None) => Err(Stop::Usage(
                 "--store is not a known store; write redis://HOST:PORT, rediss://HOST:PORT, \
-                 unix:///PATH, file:FOLDER or sqlite:FILE"
+                 unix:///PATH, memcached://HOST:PORT,HOST:PORT, file:FOLDER or sqlite:FILE"
                     .to_owned(),
             )),
         }
@@ -165,6 +179,6 @@ impl Shortcut {
         let own = self.setting.split_once("__").map_or("", |(table, _)| table);
         let table = setting.split_once("__").map_or("", |(table, _)| table);
         ["TYPE", self.setting].contains(&setting)
-            || (table != own && ["REDIS", "FILE", "SQLITE", "STORE"].contains(&table))
+            || (table != own && ["REDIS", "MEMCACHED", "FILE", "SQLITE", "STORE"].contains(&table))
     }
 }

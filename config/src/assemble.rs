@@ -15,7 +15,7 @@ const MEMORY: &str = "memory";
 const NULL: &str = "null";
 
 /// The types of this crate, whichever features are on.
-const TYPES: [&str; 5] = [MEMORY, NULL, "redis", "file", "sqlite"];
+const TYPES: [&str; 6] = [MEMORY, NULL, "redis", "file", "sqlite", "memcached"];
 
 pub(super) fn builder(layer: &Layer, stores: &Stores) -> Result<CacheBuilder, Error> {
     let settings = &layer.settings;
@@ -122,12 +122,15 @@ pub(super) fn share_a_place(one: &Settings, other: &Settings) -> bool {
     let server = |settings: &Settings| {
         settings.redis.as_ref().map(|redis| (redis.url.clone(), redis.database))
     };
+    let memcached =
+        |settings: &Settings| settings.memcached.as_ref().map(|memcached| memcached.url.clone());
     let folder = |settings: &Settings| settings.file.as_ref().map(|file| file.dir.clone());
     let database = |settings: &Settings| settings.sqlite.as_ref().map(|it| it.path.clone());
     prefix(one) == prefix(other)
         && server(one) == server(other)
         && folder(one) == folder(other)
         && database(one) == database(other)
+        && memcached(one) == memcached(other)
         && one.store == other.store
 }
 
@@ -139,6 +142,7 @@ fn check_tables(layer: &Layer, kind: &str, stores: &Stores) -> Result<(), Error>
         ("redis", settings.redis.is_some(), "type = \"redis\""),
         ("file", settings.file.is_some(), "type = \"file\""),
         ("sqlite", settings.sqlite.is_some(), "type = \"sqlite\""),
+        ("memcached", settings.memcached.is_some(), "type = \"memcached\""),
         (OWN_TABLE, settings.store.is_some(), "the type of a store of your own"),
         ("far", settings.far.is_some(), "a shared type, such as \"redis\""),
     ];

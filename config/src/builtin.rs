@@ -153,3 +153,64 @@ pub(super) fn sqlite(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
     }
     Ok(Arc::new(store))
 }
+
+#[cfg(feature = "memcached")]
+pub(super) fn memcached(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
+    use super::assemble::secret;
+    use fragcache_memcached::MemcachedOptions;
+
+    let places = &layer.places;
+    let settings = layer.settings.memcached.clone().unwrap_or_default();
+    let Some(url) = settings.url else {
+        return Err(places.refuse(
+            if layer.settings.memcached.is_some() { "memcached" } else { "type" },
+            "type = \"memcached\" needs a server; write url = \"memcached://127.0.0.1:11211\" in \
+             the table [memcached]",
+        ));
+    };
+    let password = (settings.password.as_ref(), settings.password_file.as_deref());
+    let password = secret(layer, "memcached.password", password.0, password.1)?;
+
+    let mut options = MemcachedOptions::new(url.0);
+    if let Some(user) = settings.user {
+        options = options.user(user);
+    }
+    if let Some(password) = password {
+        options = options.password(password);
+    }
+    if let Some(path) = settings.ca_file {
+        options = options.ca_file(path);
+    }
+    options = match (settings.client_certificate_file, settings.client_key_file) {
+        (Some(certificate), Some(key)) => options.client_certificate_files(certificate, key),
+        (None, None) => options,
+        (Some(_), None) => {
+            return Err(places.refuse(
+                "memcached.client_certificate_file",
+                "client_certificate_file is set without client_key_file; write both",
+            ));
+        }
+        (None, Some(_)) => {
+            return Err(places.refuse(
+                "memcached.client_key_file",
+                "client_key_file is set without client_certificate_file; write both",
+            ));
+        }
+    };
+    if let Some(limit) = settings.operation_timeout {
+        options = options.operation_timeout(limit.0);
+    }
+    if let Some(limit) = settings.connect_timeout {
+        options = options.connect_timeout(limit.0);
+    }
+    if let Some(connections) = settings.connections {
+        options = options.connections(connections.0);
+    }
+    if let Some(bytes) = settings.max_value_bytes {
+        options = options.max_value_bytes(bytes.0);
+    }
+    match options.open() {
+        Ok(store) => Ok(Arc::new(store)),
+        Err(error) => Err(places.about(places.in_table("memcached", &error), error)),
+    }
+}

@@ -28,9 +28,12 @@ const SETTINGS: [(&str, &str); 28] = [
         "write sentinel_password or sentinel_password_file in the table [redis]",
     ),
     ("redis_cluster", CLUSTER),
-    ("memcached_servers", NO_MEMCACHED),
-    ("memcached_username", NO_MEMCACHED),
-    ("memcached_password", NO_MEMCACHED),
+    (
+        "memcached_servers",
+        "write url = \"memcached://host:port,host2:port\" in the table [memcached]",
+    ),
+    ("memcached_username", "write user in the table [memcached]"),
+    ("memcached_password", "write password or password_file in the table [memcached]"),
     ("uwsgi_name", NO_UWSGI),
     ("gcs_bucket", NO_BUCKET),
 ];
@@ -46,31 +49,26 @@ const SENTINEL: &str = "write type = \"redis\", and url = \
                         [redis]";
 const CLUSTER: &str = "write type = \"redis\", and url = \"redis-cluster://host:6379,host:6379\" in \
                        the table [redis]";
-const NO_MEMCACHED: &str = "Memcached is not supported yet: write type = \"redis\" or \"file\"";
+const NO_SASL: &str = "Memcached's SASL (-S) is not supported: write \"memcached\", with user and \
+                       password in the table [memcached], and start the servers with a list of \
+                       users (-Y)";
 const NO_UWSGI: &str = "uWSGI's cache belongs to a Python server: write type = \"memory\" for one \
                         process, \"file\" for one host or \"redis\"";
 const NO_BUCKET: &str = "there is no store for buckets: write type = \"redis\" or \"file\", or a \
                          store of your own";
 
 /// Flask-Caching's types in lower case, with the names used before 1.9.1.
-const TYPES: [(&[&str], &str); 9] = [
+const TYPES: [(&[&str], &str); 10] = [
     (&["nullcache"], "write \"null\""),
     (&["simplecache", "simple"], "write \"memory\""),
     (&["filesystemcache", "filesystem"], "write \"file\""),
     (&["rediscache"], "write \"redis\""),
+    (&["memcachedcache", "memcached", "gaememcached"], "write \"memcached\""),
     (&["redissentinelcache", "redissentinel"], SENTINEL),
     (&["redisclustercache", "rediscluster"], CLUSTER),
     (
-        &[
-            "memcachedcache",
-            "memcached",
-            "gaememcached",
-            "saslmemcachedcache",
-            "saslmemcached",
-            "spreadsaslmemcachedcache",
-            "spreadsaslmemcached",
-        ],
-        NO_MEMCACHED,
+        &["saslmemcachedcache", "saslmemcached", "spreadsaslmemcachedcache", "spreadsaslmemcached"],
+        NO_SASL,
     ),
     (&["uwsgicache", "uwsgi"], NO_UWSGI),
     (&["googlecloudstoragecache"], NO_BUCKET),

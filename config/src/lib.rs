@@ -23,7 +23,11 @@
 // name, and `several.rs` handles several caches.
 
 mod assemble;
-#[cfg(any(feature = "redis", all(any(feature = "file", feature = "sqlite"), unix)))]
+#[cfg(any(
+    feature = "redis",
+    feature = "memcached",
+    all(any(feature = "file", feature = "sqlite"), unix)
+))]
 mod builtin;
 mod environment;
 mod explain;

@@ -67,7 +67,11 @@ impl Places {
     }
 
     /// The setting of the table that the error mentions first; otherwise the table.
-    #[cfg(any(feature = "redis", all(any(feature = "file", feature = "sqlite"), unix)))]
+    #[cfg(any(
+        feature = "redis",
+        feature = "memcached",
+        all(any(feature = "file", feature = "sqlite"), unix)
+    ))]
     pub(super) fn in_table<'s>(&'s self, table: &'s str, error: &Error) -> &'s str {
         let names = self.0.keys().filter_map(|setting| {
             let name = setting.strip_prefix(table)?.strip_prefix('.')?;

@@ -66,6 +66,7 @@ settings! {
         redis: RedisSettings,
         file: FileSettings,
         sqlite: SqliteSettings,
+        memcached: MemcachedSettings,
         store: StoreSettings,
         caches: Named,
     }
@@ -115,6 +116,22 @@ settings! {
 }
 
 settings! {
+    MemcachedSettings {
+        url: Secret,
+        user: String,
+        password: Secret,
+        password_file: PathBuf,
+        ca_file: PathBuf,
+        client_certificate_file: PathBuf,
+        client_key_file: PathBuf,
+        operation_timeout: Seconds,
+        connect_timeout: Seconds,
+        connections: Count,
+        max_value_bytes: Bytes,
+    }
+}
+
+settings! {
     FileSettings {
         dir: PathBuf,
         max_bytes: Bytes,
@@ -143,6 +160,7 @@ pub(super) const TABLES: [(&str, &[&str]); 6] = [
     ("redis", RedisSettings::NAMES),
     ("file", FileSettings::NAMES),
     ("sqlite", SqliteSettings::NAMES),
+    ("memcached", MemcachedSettings::NAMES),
 ];
 
 impl Settings {
@@ -158,6 +176,7 @@ impl Settings {
             self.redis = None;
             self.file = None;
             self.sqlite = None;
+            self.memcached = None;
             self.store = None;
             if matches!(chosen, "memory" | "null") {
                 self.far = None;
@@ -184,6 +203,10 @@ impl Settings {
                 new,
                 file,
             );
+        }
+        if let (Some(memcached), Some(over)) = (&mut self.memcached, &over.memcached) {
+            let (new, file) = (&over.password, &over.password_file);
+            replace_either(&mut memcached.password, &mut memcached.password_file, new, file);
         }
         self.merge(over);
     }

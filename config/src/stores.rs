@@ -9,7 +9,11 @@ use fragcache::{Error, ErrorKind};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-#[cfg(any(feature = "redis", all(any(feature = "file", feature = "sqlite"), unix)))]
+#[cfg(any(
+    feature = "redis",
+    feature = "memcached",
+    all(any(feature = "file", feature = "sqlite"), unix)
+))]
 use super::builtin;
 use super::environment;
 use super::explain;
@@ -74,8 +78,8 @@ struct Kind {
 pub struct Stores(BTreeMap<String, Kind>);
 
 impl Stores {
-    /// Creates a set with the stores of this crate's features: `redis`, `file` and
-    /// `sqlite`.
+    /// Creates a set with the stores of this crate's features: `redis`, `file`, `sqlite` and
+    /// `memcached`.
     pub fn new() -> Self {
         #[allow(unused_mut, reason = "without features there is none")]
         let mut kinds = BTreeMap::new();
@@ -86,11 +90,16 @@ impl Stores {
         #[cfg(all(feature = "sqlite", unix))]
         kinds
             .insert("sqlite".to_owned(), Kind { table: "sqlite", open: Arc::new(builtin::sqlite) });
+        #[cfg(feature = "memcached")]
+        kinds.insert(
+            "memcached".to_owned(),
+            Kind { table: "memcached", open: Arc::new(builtin::memcached) },
+        );
         Self(kinds)
     }
 
     /// Adds a store. `open` creates it from the config's table `[store]`. An existing name is
-    /// replaced. `memory`, `null`, `redis`, `file` and `sqlite` are reserved: using one is an
+    /// replaced. `memory`, `null`, `redis`, `file`, `sqlite` and `memcached` are reserved: using one is an
     /// error when a cache is built.
     pub fn with<S: Store>(
         mut self,

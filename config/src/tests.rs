@@ -35,7 +35,7 @@ fn stores() -> Stores {
 }
 
 /// A value other than the default for every setting that has one.
-const VALUES: [(&str, &str); 57] = [
+const VALUES: [(&str, &str); 69] = [
     ("type", "'nowhere'"),
     ("default_timeout", "'7m'"),
     ("max_bytes", "'7MiB'"),
@@ -82,6 +82,18 @@ const VALUES: [(&str, &str); 57] = [
     ("redis.connect_timeout", "'7s'"),
     ("redis.queue_length", "7"),
     ("redis.max_value_bytes", "'7MiB'"),
+    ("memcached", ""),
+    ("memcached.url", "'memcached://127.0.0.1:7'"),
+    ("memcached.user", "'shop'"),
+    ("memcached.password", "'0123'"),
+    ("memcached.password_file", "'Cargo.toml'"),
+    ("memcached.ca_file", "'ca.pem'"),
+    ("memcached.client_certificate_file", "'client.pem'"),
+    ("memcached.client_key_file", "'client.key'"),
+    ("memcached.operation_timeout", "'70ms'"),
+    ("memcached.connect_timeout", "'7s'"),
+    ("memcached.connections", "7"),
+    ("memcached.max_value_bytes", "'7MiB'"),
     ("file", ""),
     ("file.dir", "'pages'"),
     ("file.mode", "'640'"),
@@ -150,7 +162,7 @@ fn every_setting_reaches_the_builder() {
         let value = values.get(&*setting).unwrap_or_else(|| panic!("no value for {setting}"));
         let config = with(&setting, value);
         let table = setting.split('.').next();
-        if setting == "type" || matches!(table, Some("redis" | "file" | "sqlite")) {
+        if setting == "type" || matches!(table, Some("redis" | "file" | "sqlite" | "memcached")) {
             assert_ne!(config, Config::default(), "{setting}");
             continue;
         }

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 /// A process that is killed when its value is dropped.
 #[derive(Debug)]
@@ -19,6 +19,13 @@ impl Process {
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.0.id().cast_signed()).expect("a process has a number");
         kill_process(pid, signal).expect("the process is there");
+    }
+
+    /// Suspends the process, and waits until all its threads are.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+        let pid = Pid::from_raw(self.0.id().cast_signed());
+        waitpid(pid, WaitOptions::UNTRACED).expect("the process is there");
     }
 
     pub(crate) fn has_ended(&mut self) -> bool {

@@ -32,6 +32,18 @@ impl Flavour {
     }
 }
 
+/// The path of `memcached`, from the path or `FRAGCACHE_MEMCACHED`.
+pub(crate) fn memcached() -> PathBuf {
+    if let Some(given) = std::env::var_os("FRAGCACHE_MEMCACHED") {
+        let given = PathBuf::from(given);
+        assert!(given.is_file(), "FRAGCACHE_MEMCACHED names {}, no file", given.display());
+        return given;
+    }
+    on_path("memcached").unwrap_or_else(|| {
+        panic!("no memcached; run `servers/install memcached`, or name one in FRAGCACHE_MEMCACHED")
+    })
+}
+
 /// The path of the browser: `chromium`, from the path or `FRAGCACHE_CHROMIUM`.
 pub(crate) fn chromium() -> PathBuf {
     if let Some(given) = std::env::var_os("FRAGCACHE_CHROMIUM") {

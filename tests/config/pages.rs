@@ -45,7 +45,7 @@ fn known(table: &str) -> BTreeSet<String> {
 #[test]
 fn the_page_has_every_setting_and_no_other() {
     let told: BTreeSet<String> = told().into_iter().map(|(name, _)| name).collect();
-    let tables = ["policy", "far", "redis", "file", "sqlite"];
+    let tables = ["policy", "far", "redis", "file", "sqlite", "memcached"];
     let mut all: BTreeSet<String> = tables.iter().flat_map(|table| known(table)).collect();
     let top = known("").into_iter();
     all.extend(
@@ -92,9 +92,11 @@ fn every_builder_setting_can_be_configured() {
         "ca_pem" | "client_certificate_pem" => None,
         name => Some(format!("redis.{name}")),
     };
+    let memcached = |name: &str| redis(name).map(|name| name.replacen("redis.", "memcached.", 1));
     let server = methods("stores/redis/src/options.rs");
+    let servers = methods("stores/memcached/src/options.rs");
     let folder = methods("stores/file/src/options.rs");
-    assert!(server.len() > 5 && folder.len() > 4, "{server:?} {folder:?}");
+    assert!(server.len() > 5 && servers.len() > 5 && folder.len() > 4, "{server:?} {folder:?}");
     let folder = folder.into_iter().filter(|name| name != "clock");
     assert!(builder.len() > 10 && level.len() > 5, "{builder:?} {level:?}");
     let wanted = builder
@@ -103,6 +105,7 @@ fn every_builder_setting_can_be_configured() {
         .chain(policy)
         .chain(level.iter().map(|name| far(name)))
         .chain(server.iter().filter_map(|name| redis(name)))
+        .chain(servers.iter().filter_map(|name| memcached(name)))
         .chain(folder.map(|name| format!("file.{name}")));
     for setting in wanted {
         assert!(settings.contains(&setting), "no setting for {setting}");

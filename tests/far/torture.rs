@@ -1,6 +1,6 @@
 //! The stress test for stale fills on every store, and with the schemes that fail it.
 
-use fragcache_servers::{Flavour, RedisServer};
+use fragcache_servers::{Flavour, MemcachedServer, RedisServer};
 
 use super::stale::{Outcome, Rounds, Scheme, run};
 use super::{OTHER_SIDE, process};
@@ -39,6 +39,11 @@ fn i1_processes_on_one_redis_serve_nothing_stale() {
 #[test]
 fn i1_processes_on_one_valkey_serve_nothing_stale() {
     finds_nothing_stale(&RedisServer::start(Flavour::Valkey).url());
+}
+
+#[test]
+fn i1_processes_on_one_memcached_serve_nothing_stale() {
+    finds_nothing_stale(&MemcachedServer::start().url());
 }
 
 #[test]

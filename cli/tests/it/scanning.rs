@@ -200,3 +200,27 @@ fn json_holds_nothing_that_a_terminal_obeys() {
         }
     }
 }
+
+/// Memcached lists no keys; whatever needs no list works.
+#[test]
+fn a_store_that_cannot_list_says_so() {
+    let server = fragcache_servers::MemcachedServer::start();
+    let options = fragcache_memcached::MemcachedOptions::new(server.url());
+    let patience = std::time::Duration::from_secs(10);
+    let store = options.operation_timeout(patience).connect_timeout(patience).open().unwrap();
+    let cache = FragmentCache::builder().far(fragcache::FarLevel::new(store)).build().unwrap();
+    let row = Fragment::new(fragment_key!("row", 1)).tags(["product:1"]);
+    put(&cache, &row, "row");
+
+    let url = server.url();
+    let run =
+        |arguments: &[&str]| crate::place::run_with(&[], &[&["--store", &url], arguments].concat());
+    for command in [&["scan"][..], &["stats"], &["delete", "--matching", "row*"]] {
+        let said = run(command).stopped(1);
+        assert!(said.contains("memcached cannot list its keys"), "{command:?}: {said}");
+    }
+    run(&["get", "row", "1"]).done();
+    run(&["invalidate", "product:1"]).done();
+    run(&["get", "row", "1"]).stopped(1);
+    run(&["check"]).done();
+}

@@ -13,9 +13,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use fragcache::store::{Operation, Store};
+use fragcache::store::{Operation, Page, Store};
+use fragcache_servers::memcached_keys;
 
 use super::process::{Process, answer, orders};
+use scheme::MEMCACHED;
 use scheme::{SORTS, Shape};
 pub(crate) use scheme::{Scheme, open};
 use truth::{KEYS, Truth};
@@ -96,13 +98,17 @@ impl Outcome {
 /// Deletes records, like a server that is short of memory.
 struct Evictor {
     store: Arc<dyn Store>,
+    /// The address of a Memcached, which a store cannot list.
+    memcached: Option<String>,
     prefix: &'static str,
     random: fastrand::Rng,
 }
 
 impl Evictor {
     fn new(scheme: Scheme, place: &str) -> Self {
-        Self { store: open(place), prefix: scheme.prefix(), random: fastrand::Rng::new() }
+        let memcached = place.strip_prefix(MEMCACHED).map(str::to_owned);
+        let (store, prefix, random) = (open(place), scheme.prefix(), fastrand::Rng::new());
+        Self { store, memcached, prefix, random }
     }
 
     /// Deletes version records at random: often none, often some, sometimes all.
@@ -117,7 +123,10 @@ impl Evictor {
     fn evict(&mut self, entries: f64, versions: f64) {
         let mut cursor: Option<String> = None;
         loop {
-            let page = self.store.scan(self.prefix, cursor.as_deref()).unwrap();
+            let page = match &self.memcached {
+                Some(address) => Page::new(memcached_keys(address), None),
+                None => self.store.scan(self.prefix, cursor.as_deref()).unwrap(),
+            };
             let share = |key: &str| match () {
                 () if key.contains(":v:") => versions,
                 () if key.contains(":e:") => entries,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use fragcache::store::Store;
 use fragcache_file::FileStore;
+use fragcache_memcached::MemcachedOptions;
 use fragcache_redis::RedisOptions;
 
 use super::naive::Naive;
@@ -78,6 +79,9 @@ impl Scheme {
     }
 }
 
+/// The beginning of the URL of a Memcached.
+pub(super) const MEMCACHED: &str = "memcached://";
+
 /// A store: a server's URL, or the path of a folder. Its timeouts are longer than
 /// any pause of a busy machine, because behaviour at a timeout is tested elsewhere.
 pub(crate) fn open(place: &str) -> Arc<dyn Store> {
@@ -85,6 +89,11 @@ pub(crate) fn open(place: &str) -> Arc<dyn Store> {
     if Path::new(place).is_absolute() {
         let store = FileStore::options().deadline(patience).open(place);
         return Arc::new(store.unwrap());
+    }
+    if place.starts_with(MEMCACHED) {
+        let options = MemcachedOptions::new(place);
+        let options = options.operation_timeout(patience).connect_timeout(patience);
+        return Arc::new(options.open().unwrap());
     }
     let options = RedisOptions::new(place).operation_timeout(patience).connect_timeout(patience);
     Arc::new(options.open().unwrap())
