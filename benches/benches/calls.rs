@@ -43,7 +43,7 @@ fn functions() {
     let quick = quick_cache::sync::Cache::<u32, String>::new(10_000);
     (0..CALLS).for_each(|id| quick.insert(id, text(id)));
     let ready: Vec<String> = (0..CALLS).map(text).collect();
-    let [cloned, cached, moka, quick, sync, later] = timed([
+    let [cloned, cached, moka, quick, sync, later] = timed(&[
         run(move |id| ready[id as usize].clone().len()),
         run(|id| cached_page(id).len()),
         run(move |id| moka.get_with(id, || text(id)).len()),
@@ -70,7 +70,7 @@ fn functions() {
 fn texts() {
     let [owned, number] = [moka_of(text), moka_of(|id| id.to_string())];
     let shared = moka_of(|id| Arc::new(text(id)));
-    let [moka_owned, decoded, moka_shared, shared, moka_number, number] = timed([
+    let [moka_owned, decoded, moka_shared, shared, moka_number, number] = timed(&[
         run(move |id| owned.get(&id).map_or(0, |text| text.len())),
         way("text"),
         run(move |id| shared.get(&id).map_or(0, |text| text.len())),
@@ -92,7 +92,7 @@ fn texts() {
 fn structs() {
     let (shared, whole) = (moka_of(|id| Arc::new(Order::new(id))), moka_of(Order::new));
     let ready: Vec<Order> = (0..CALLS).map(Order::new).collect();
-    let [cloned, moka_arc, moka_clone, decoded, shared, of_shared, memo] = timed([
+    let [cloned, moka_arc, moka_clone, decoded, shared, of_shared, memo] = timed(&[
         run(move |id| ready[id as usize].clone().len()),
         run(move |id| shared.get(&id).map_or(0, |order| order.len())),
         run(move |id| whole.get(&id).map_or(0, |order| order.len())),
@@ -123,7 +123,7 @@ fn moka_of<T: Clone + Send + Sync + 'static>(make: impl Fn(u32) -> T) -> moka::s
 }
 
 /// Times these ways in turn, after a run of each that fills what it reads. In ns per call.
-fn timed<const N: usize>(ways: [Render; N]) -> [Series; N] {
+fn timed<const N: usize>(ways: &[Render; N]) -> [Series; N] {
     ways.iter().for_each(|way| assert!(way() > 0, "nothing was served"));
     let series = alternate(ways.each_ref().map(|way| way as &dyn Fn() -> usize));
     series.map(|series| series.map(|run| run / f64::from(CALLS)))

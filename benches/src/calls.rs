@@ -63,7 +63,7 @@ impl Order {
             title: body(64),
             amount: at,
             cents: i64::from(at) * 1999,
-            note: (at % 3 == 0).then(|| body(24)),
+            note: at.is_multiple_of(3).then(|| body(24)),
         };
         Self {
             id: id.into(),

@@ -354,7 +354,7 @@ fn a_result_of_another_type_version_is_a_miss() {
 #[test]
 fn an_arc_is_shared_by_all_callers() {
     #[memoize(cache = rig.cache, ignore(rig), filter = |rows| !rows.is_empty())]
-    fn rows(rig: &Rig, id: u32) -> std::sync::Arc<Vec<u32>> {
+    fn rows(rig: &Rig, id: u32) -> Arc<Vec<u32>> {
         rig.run();
         Arc::new(vec![id; id as usize])
     }

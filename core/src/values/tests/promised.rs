@@ -399,7 +399,7 @@ fn i1_a_version_that_the_store_forgets_is_not_brought_back_by_a_refresh() {
 fn i1_what_began_before_a_refresh_is_not_served_after_it() {
     fn load(values: &Values, anew: bool, result: &'static str) -> String {
         let call = Function::new("tests::load").call().refresh(anew);
-        whole(&values).memoize(&call, || result.to_owned())
+        whole(values).memoize(&call, || result.to_owned())
     }
     let act = |there: &Values, _: &Shop| assert_eq!(load(there, true, "new"), "new");
     let [here, there] = between(act, None);
