@@ -153,7 +153,7 @@ settings! {
 }
 
 /// The names allowed in each table; the first is the top level.
-pub(super) const TABLES: [(&str, &[&str]); 6] = [
+pub(super) const TABLES: [(&str, &[&str]); 7] = [
     ("", Settings::NAMES),
     ("policy", PolicySettings::NAMES),
     ("far", FarSettings::NAMES),

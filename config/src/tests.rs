@@ -316,7 +316,7 @@ struct Shelf {
     size: Option<Bytes>,
 }
 
-fn open_shelf(config: Config) -> Result<(Duration, usize), String> {
+fn open_shelf(config: &Config) -> Result<(Duration, usize), String> {
     let read = std::sync::Arc::new(std::sync::Mutex::new((Duration::ZERO, 0)));
     let seen = std::sync::Arc::clone(&read);
     let stores = Stores::new().with("shelf", move |settings| {
@@ -333,16 +333,16 @@ fn open_shelf(config: Config) -> Result<(Duration, usize), String> {
 fn another_crates_settings_may_use_the_notations() {
     let expected = Ok((Duration::from_millis(1500), 64 << 10));
     let text = "type = 'shelf'\n[store]\npath = 'x'\nwait = 1.5\nsize = '64KiB'";
-    assert_eq!(open_shelf(Config::from_toml(text).unwrap()), expected);
+    assert_eq!(open_shelf(&Config::from_toml(text).unwrap()), expected);
     let variables = [
         ("X_TYPE", "shelf"),
         ("X_STORE__PATH", "x"),
         ("X_STORE__WAIT", "1s 500ms"),
         ("X_STORE__SIZE", "65536"),
     ];
-    assert_eq!(open_shelf(Config::default().with_variables("X_", variables).unwrap()), expected);
+    assert_eq!(open_shelf(&Config::default().with_variables("X_", variables).unwrap()), expected);
     let text = "type = 'shelf'\nstore.path = 'x'\nstore.wait = 'soon'";
-    let error = open_shelf(Config::from_toml(text).unwrap()).unwrap_err();
+    let error = open_shelf(&Config::from_toml(text).unwrap()).unwrap_err();
     let expected = "store.wait: \"soon\" is not a duration; write seconds (300) or a duration \
                     (\"90s\", \"1h 30m\") (in config:3:7)";
     assert_eq!(error, expected);
@@ -350,7 +350,7 @@ fn another_crates_settings_may_use_the_notations() {
 
 #[test]
 fn a_missing_or_misspelt_setting_of_another_crate_says_what_to_write() {
-    let of_file = |text| open_shelf(Config::from_toml(text).unwrap()).unwrap_err();
+    let of_file = |text| open_shelf(&Config::from_toml(text).unwrap()).unwrap_err();
     let missing = "store.path is missing; write path in the table [store]";
     assert_eq!(of_file("type = 'shelf'"), format!("{missing} (in config:1:1)"));
     assert_eq!(of_file("type = 'shelf'\n[store]\nsize = 1"), format!("{missing} (in config:2:2)"));
@@ -360,7 +360,7 @@ fn a_missing_or_misspelt_setting_of_another_crate_says_what_to_write() {
     );
     let of_variables = |variables: &[(&str, &str)]| {
         let config = Config::default().with_variables("X_", variables.iter().copied()).unwrap();
-        open_shelf(config).unwrap_err()
+        open_shelf(&config).unwrap_err()
     };
     let missing = "X_STORE__PATH is missing; set this variable";
     assert_eq!(of_variables(&[("X_TYPE", "shelf")]), missing);

@@ -225,8 +225,7 @@ fn a_clock_that_is_set_back_makes_nothing_immortal() {
     let later = ManualClock::new();
     later.advance(HOUR * 24);
     drop(filled(SqliteStore::options().clock(later), &path));
-    let clock = ManualClock::new();
-    let store = SqliteStore::options().clock(clock.clone()).open(&path).unwrap();
+    let store = SqliteStore::options().clock(ManualClock::new()).open(&path).unwrap();
     assert_eq!(get(&store, "key"), None);
     assert!(store.scan("", None).unwrap().keys.is_empty());
     assert!(!store.touch("key", HOUR).unwrap());

@@ -219,7 +219,7 @@ mod tests {
         assert_eq!(chosen(&[]), None);
         let (a, b) = (of("a", "ok", 2), of("b", "ok", 3));
         assert_eq!(chosen(&[a.clone(), a.clone(), b.clone()]), Some(at("b", 1)));
-        assert_eq!(chosen(&[of("c", "fail", 9), a.clone()]), Some(at("a", 1)));
+        assert_eq!(chosen(&[of("c", "fail", 9), a]), Some(at("a", 1)));
         let c = of("c", "ok", 3);
         assert_eq!(chosen(&[b.clone(), c.clone(), c.clone()]), Some(at("c", 1)));
         assert_eq!(chosen(&[b, c]), Some(at("b", 1)));
