@@ -5,6 +5,7 @@
 //! A call that reports success has taken effect. One that ends in an error may have taken effect or
 //! not, at any time since its start. A `get` may find nothing, because a cache may forget.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -149,9 +150,9 @@ impl Process {
     fn load(&self, value: u64, anew: bool) -> (u64, bool) {
         let mut ran = false;
         let call = Function::new("k").call().refresh(anew);
-        let got = memoize::memoize(&self.values.cache, &call, || {
+        let Ok(got) = memoize::try_memoize(&self.values.cache, &call, || {
             ran = true;
-            value
+            Ok::<_, Infallible>(value)
         });
         (got, ran)
     }
