@@ -176,7 +176,7 @@ impl Values {
     /// use std::sync::Arc;
     ///
     /// let values = FragmentCache::in_memory().values();
-    /// values.set("primes", &vec![2, 3, 5])?;
+    /// values.set("primes", &vec![2_u32, 3, 5])?;
     /// let [one, other] = [(); 2].map(|()| values.get_shared::<Vec<u32>>("primes").unwrap());
     /// assert_eq!(*one, [2, 3, 5]);
     /// assert!(Arc::ptr_eq(&one, &other));
