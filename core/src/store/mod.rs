@@ -52,8 +52,10 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Runs these operations in order, each after the previous one is done, and returns their
     /// replies in the same order, exactly one for each. A networked store runs them in one round
     /// trip where it can. They need not be atomic together, and may be; each by itself is atomic.
-    /// Reads with no other operation between them may run in any order, so that a store on several
-    /// servers reads from all of them at once.
+    /// Reads with no other operation between them may run in any order if their keys have different
+    /// texts in braces, so that a store on several servers reads from all of them at once. Keys with
+    /// the same text in braces, or with none, belong on one server: what is known of a label rests
+    /// on its record being read before its fence, and their names have one text in braces.
     ///
     /// See [`Operation`] for what each does. An operation that the store does not know, because it
     /// is newer, is answered with [`StoreError::unsupported`].

@@ -199,11 +199,18 @@ impl<'a> Batch<'a> {
         bytes: &mut usize,
     ) -> Result<bool, StoreError> {
         let only_reads = indexes.iter().all(|&index| self.operations[index].is_read());
-        let mut is_redirected = false;
+        let (mut is_redirected, mut moved) = (false, Vec::new());
         for (&index, outcome) in indexes.iter().zip(outcomes) {
+            let operation = &self.operations[index];
+            let slot = slots::of(operation.key());
             let error = match outcome {
-                // A read that ran before a write which it follows is repeated after it.
-                Ok(_) if is_redirected && !only_reads && self.operations[index].is_read() => {
+                // A read that ran before a write which it follows is repeated after it. So is one
+                // that ran before a read of the same slot: a fence is read after its labels.
+                Ok(_)
+                    if is_redirected
+                        && operation.is_read()
+                        && (!only_reads || moved.contains(&slot)) =>
+                {
                     continue;
                 }
                 Ok(_) if is_redirected && !only_reads => {
@@ -229,6 +236,7 @@ impl<'a> Batch<'a> {
                 return Err(fault::refusal(place, &error));
             };
             is_redirected = true;
+            moved.push(slot);
             let detour = self.follow(view, redirect);
             self.detours.insert(index, detour);
         }
@@ -258,7 +266,9 @@ impl<'a> Batch<'a> {
 /// The operations to send next, from index `first` on: as many adjacent ones as keep the order.
 /// `target` returns `None` for those that are done.
 ///
-/// Adjacent reads may go to several nodes at once, since no write comes between them. Adjacent
+/// Adjacent reads may go to several nodes at once, since no write comes between them. Those of one
+/// slot keep their order: while it moves, two nodes may have its keys, and a read waits for one
+/// before it that goes to the other. Adjacent
 /// operations for one node go to it together, up to one that the node may redirect: what follows
 /// that must not be done before it.
 fn wave(
@@ -268,6 +278,8 @@ fn wave(
 ) -> Result<Vec<Group>, StoreError> {
     let (mut reads, mut same): (Vec<Group>, Option<Group>) = (Vec::new(), None);
     let (mut all_read, mut is_same) = (true, true);
+    // Where the reads of each slot go; `None` once one has to wait.
+    let mut begun: BTreeMap<u16, Option<(usize, Mode)>> = BTreeMap::new();
     for (index, operation) in operations.iter().enumerate().skip(first) {
         all_read &= operation.is_read();
         if !all_read && !is_same {
@@ -276,7 +288,9 @@ fn wave(
         let Some(target) = target(index) else { continue };
         let Target { node, mode, is_moving } = target?;
         let new = || Group { node, mode, indexes: vec![index] };
-        if all_read {
+        let goes = begun.entry(slots::of(operation.key())).or_insert(Some((node, mode)));
+        *goes = goes.filter(|goes| *goes == (node, mode));
+        if all_read && goes.is_some() {
             match reads.iter_mut().find(|group| (group.node, group.mode) == (node, mode)) {
                 Some(group) => group.indexes.push(index),
                 None => reads.push(new()),
@@ -341,6 +355,13 @@ mod tests {
     fn reads_go_to_all_nodes_at_once() {
         let gets = ["b1", "a1", "b2", "C1", "a2"].map(get);
         assert_eq!(waves(&gets), [[(0, vec![1, 4]), (1, vec![0, 2]), (2, vec![3])]]);
+    }
+
+    #[test]
+    fn i1_reads_of_one_slot_keep_their_order_while_two_nodes_have_its_keys() {
+        let gets = ["a1{7}", "b2{7}", "a3{7}", "b4{8}"].map(get);
+        let first = vec![(0, vec![0]), (1, vec![3])];
+        assert_eq!(waves(&gets), [first, vec![(1, vec![1])], vec![(0, vec![2])]]);
     }
 
     #[test]
