@@ -92,7 +92,8 @@ impl Database {
     pub fn rows(&self, sql: &str, params: impl Params) -> rusqlite::Result<Vec<Row>> {
         self.with_connection(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
-            let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
+            let columns: Vec<String> =
+                statement.column_names().into_iter().map(str::to_owned).collect();
             let rows = statement.query_map(params, |row| {
                 let cell =
                     |(at, name): (usize, &String)| Ok((name.clone(), Cell::from(row.get_ref(at)?)));
