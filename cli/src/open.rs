@@ -145,18 +145,20 @@ struct Shortcut {
 
 impl Shortcut {
     fn new(store: &str) -> Result<Self, Stop> {
-        if ["redis://", "rediss://", "unix://"].iter().any(|scheme| store.starts_with(scheme)) {
-            return Ok(Self { kind: "redis", setting: "REDIS__URL", place: store.to_owned() });
-        }
-        if ["memcached://", "memcacheds://", "memcached+unix://"]
-            .iter()
-            .any(|scheme| store.starts_with(scheme))
-        {
-            return Ok(Self {
-                kind: "memcached",
-                setting: "MEMCACHED__URL",
-                place: store.to_owned(),
-            });
+        let scheme = store.split_once("://").map_or("", |(scheme, _)| scheme);
+        let of_one = ["-sentinel", "-cluster"].iter().find_map(|end| scheme.strip_suffix(end));
+        match of_one.unwrap_or(scheme) {
+            "redis" | "rediss" | "valkey" | "valkeys" | "unix" => {
+                return Ok(Self { kind: "redis", setting: "REDIS__URL", place: store.to_owned() });
+            }
+            "memcached" | "memcacheds" | "memcached+unix" => {
+                return Ok(Self {
+                    kind: "memcached",
+                    setting: "MEMCACHED__URL",
+                    place: store.to_owned(),
+                });
+            }
+            _ => {}
         }
         let after = |scheme| store.strip_prefix(scheme).filter(|path: &&str| !path.is_empty());
         match (after("file:"), after("sqlite:")) {
@@ -168,7 +170,8 @@ impl Shortcut {
             }
             (None, None) => Err(Stop::Usage(
                 "--store is not a known store; write redis://HOST:PORT, rediss://HOST:PORT, \
-                 unix:///PATH, memcached://HOST:PORT,HOST:PORT, file:FOLDER or sqlite:FILE"
+                 unix:///PATH, redis-sentinel://HOST,HOST/0?master=NAME, redis-cluster://HOST,HOST, \
+                 memcached://HOST:PORT,HOST:PORT, file:FOLDER or sqlite:FILE"
                     .to_owned(),
             )),
         }

@@ -15,8 +15,8 @@ const WHERE: &str = "Which cache, and how";
 /// Inspects a shared fragment cache, deletes from it, and switches its mode.
 ///
 /// The store comes from a config file (--config, or the variable FRAGCACHE_CONFIG), whose settings
-/// environment variables override, or from --store. It must be a shared store: redis,
-/// memcached or file.
+/// environment variables override, or from --store. It must be a shared store: redis, memcached,
+/// sqlite or file.
 ///
 /// Exit codes: 0 done, 1 failed, 2 wrong usage, 3 pending: the store could not be reached, and the
 /// command may not have taken effect.
@@ -29,7 +29,8 @@ pub(crate) struct Options {
     pub(crate) config: Option<PathBuf>,
 
     /// The store, instead of a config file: redis://HOST:PORT/DB, rediss://…, unix:///PATH,
-    /// memcached://HOST:PORT,HOST:PORT or file:FOLDER. Put a password into FRAGCACHE_REDIS__PASSWORD: other users can see arguments
+    /// redis-sentinel://…, redis-cluster://…, memcached://HOST:PORT,HOST:PORT, sqlite:FILE or
+    /// file:FOLDER. Put a password into FRAGCACHE_REDIS__PASSWORD: other users can see arguments
     #[arg(long, global = true, value_name = "STORE", help_heading = WHERE)]
     pub(crate) store: Option<String>,
 
