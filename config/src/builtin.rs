@@ -1,10 +1,14 @@
 //! Opens the stores of this crate's features by their tables.
 
+#[cfg(any(feature = "redis", feature = "memcached"))]
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fragcache::Error;
 use fragcache::store::Store;
 
+#[cfg(any(feature = "redis", feature = "memcached"))]
+use super::places::Places;
 use super::sections::Layer;
 
 #[cfg(feature = "redis")]
@@ -49,22 +53,10 @@ pub(super) fn redis(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
     if let Some(path) = settings.ca_file {
         options = options.ca_file(path);
     }
-    options = match (settings.client_certificate_file, settings.client_key_file) {
-        (Some(certificate), Some(key)) => options.client_certificate_files(certificate, key),
-        (None, None) => options,
-        (Some(_), None) => {
-            return Err(places.refuse(
-                "redis.client_certificate_file",
-                "client_certificate_file is set without client_key_file; write both",
-            ));
-        }
-        (None, Some(_)) => {
-            return Err(places.refuse(
-                "redis.client_key_file",
-                "client_key_file is set without client_certificate_file; write both",
-            ));
-        }
-    };
+    let files = (settings.client_certificate_file, settings.client_key_file);
+    if let Some((certificate, key)) = client_files(places, "redis", files)? {
+        options = options.client_certificate_files(certificate, key);
+    }
     if let Some(limit) = settings.operation_timeout {
         options = options.operation_timeout(limit.0);
     }
@@ -181,22 +173,10 @@ pub(super) fn memcached(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
     if let Some(path) = settings.ca_file {
         options = options.ca_file(path);
     }
-    options = match (settings.client_certificate_file, settings.client_key_file) {
-        (Some(certificate), Some(key)) => options.client_certificate_files(certificate, key),
-        (None, None) => options,
-        (Some(_), None) => {
-            return Err(places.refuse(
-                "memcached.client_certificate_file",
-                "client_certificate_file is set without client_key_file; write both",
-            ));
-        }
-        (None, Some(_)) => {
-            return Err(places.refuse(
-                "memcached.client_key_file",
-                "client_key_file is set without client_certificate_file; write both",
-            ));
-        }
-    };
+    let files = (settings.client_certificate_file, settings.client_key_file);
+    if let Some((certificate, key)) = client_files(places, "memcached", files)? {
+        options = options.client_certificate_files(certificate, key);
+    }
     if let Some(limit) = settings.operation_timeout {
         options = options.operation_timeout(limit.0);
     }
@@ -213,4 +193,21 @@ pub(super) fn memcached(layer: &Layer) -> Result<Arc<dyn Store>, Error> {
         Ok(store) => Ok(Arc::new(store)),
         Err(error) => Err(places.about(places.in_table("memcached", &error), error)),
     }
+}
+
+/// The files of a client certificate and its key: both or none.
+#[cfg(any(feature = "redis", feature = "memcached"))]
+fn client_files(
+    places: &Places,
+    table: &str,
+    files: (Option<PathBuf>, Option<PathBuf>),
+) -> Result<Option<(PathBuf, PathBuf)>, Error> {
+    let (there, missing) = match files {
+        (Some(certificate), Some(key)) => return Ok(Some((certificate, key))),
+        (None, None) => return Ok(None),
+        (Some(_), None) => ("client_certificate_file", "client_key_file"),
+        (None, Some(_)) => ("client_key_file", "client_certificate_file"),
+    };
+    let message = format!("{there} is set without {missing}; write both");
+    Err(places.refuse(&format!("{table}.{there}"), message))
 }
